@@ -1,0 +1,214 @@
+//! Who we say we are.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// Credentials for the controller: nothing, a user and password, a token, or whatever a provider comes up with.
+///
+/// They are sent with every call as `authorization: METHOD TOKEN`. `Debug` shows the method only.
+///
+/// # Examples
+///
+/// ```
+/// use pravega_sdk_controller_client::Credentials;
+///
+/// let credentials = Credentials::basic("admin", "1111_aaaa")?;
+/// assert_eq!(format!("{credentials:?}"), "Credentials(Basic, [REDACTED])");
+/// # Ok::<(), pravega_sdk_controller_client::CredentialError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Credentials(Kind);
+
+#[derive(Clone, Default)]
+enum Kind {
+    #[default]
+    Anonymous,
+    Fixed(Authorization),
+    Provider(Arc<dyn CredentialProvider>),
+}
+
+/// The value of the `authorization` header.
+#[derive(Clone)]
+pub struct Authorization {
+    method: String,
+    token: SecretString,
+}
+
+/// Tells why credentials cannot be used. What they hold is never shown.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// A character that no header may hold.
+    #[error("the {part} holds a character that no header may hold")]
+    Character {
+        /// Which part.
+        part: &'static str,
+    },
+    /// A part that must be there is empty.
+    #[error("the {part} is empty")]
+    Empty {
+        /// Which part.
+        part: &'static str,
+    },
+    /// The provider could not give any.
+    #[error("the credential provider failed: {0}")]
+    Provider(String),
+}
+
+/// A source of credentials that may change, such as tokens that are renewed.
+///
+/// It is asked before every call of the controller, so it should keep what it has until that runs out.
+#[async_trait]
+pub trait CredentialProvider: Send + Sync + fmt::Debug {
+    /// The credentials to send now.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError::Provider`] if there are none; the call fails as unauthenticated then.
+    async fn authorization(&self) -> Result<Authorization, CredentialError>;
+}
+
+impl Credentials {
+    /// No credentials.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self::default()
+    }
+
+    /// A user and a password, sent as `Basic`. Both may be any text, the empty one too.
+    ///
+    /// # Errors
+    ///
+    /// None at present; the signature leaves room for rules of a server.
+    pub fn basic(user: &str, password: &str) -> Result<Self, CredentialError> {
+        let token = BASE64.encode(format!("{user}:{password}"));
+        Authorization::new("Basic", token).map(|fixed| Self(Kind::Fixed(fixed)))
+    }
+
+    /// A token, sent as `Bearer`.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError`] if the token is empty, or holds what no header may.
+    pub fn bearer(token: impl Into<String>) -> Result<Self, CredentialError> {
+        Authorization::new("Bearer", token).map(|fixed| Self(Kind::Fixed(fixed)))
+    }
+
+    /// A method that a plug-in of the server knows, and its token.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError`] if one of them is empty, or holds what no header may.
+    pub fn custom(method: impl Into<String>, token: impl Into<String>) -> Result<Self, CredentialError> {
+        Authorization::new(method, token).map(|fixed| Self(Kind::Fixed(fixed)))
+    }
+
+    /// Credentials from a source that may change them.
+    #[must_use]
+    pub fn provider(provider: Arc<dyn CredentialProvider>) -> Self {
+        Self(Kind::Provider(provider))
+    }
+
+    /// Says whether calls are sent without credentials.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self.0, Kind::Anonymous)
+    }
+
+    /// The method, for people to see.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        match &self.0 {
+            Kind::Anonymous => "none",
+            Kind::Fixed(fixed) => &fixed.method,
+            Kind::Provider(_) => "provider",
+        }
+    }
+
+    /// The header to send now, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError`] of the provider.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the provider's; nothing else is under way.
+    pub async fn authorization(&self) -> Result<Option<Authorization>, CredentialError> {
+        match &self.0 {
+            Kind::Anonymous => Ok(None),
+            Kind::Fixed(fixed) => Ok(Some(fixed.clone())),
+            Kind::Provider(provider) => provider.authorization().await.map(Some),
+        }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Anonymous => f.write_str("Credentials(anonymous)"),
+            Kind::Fixed(fixed) => write!(f, "Credentials({}, [REDACTED])", fixed.method),
+            Kind::Provider(provider) => write!(f, "Credentials({provider:?})"),
+        }
+    }
+}
+
+impl Authorization {
+    /// Puts a header together.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError`] if a part is empty, or holds what no header may.
+    pub fn new(method: impl Into<String>, token: impl Into<String>) -> Result<Self, CredentialError> {
+        let (method, token) = (method.into(), token.into());
+        for (part, text) in [("method", &method), ("token", &token)] {
+            if text.is_empty() {
+                return Err(CredentialError::Empty { part });
+            }
+            // The server splits at the first white space, so neither part may hold any.
+            if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(CredentialError::Character { part });
+            }
+        }
+        Ok(Self { method, token: token.into() })
+    }
+
+    /// The header's value: the method, one space, the token. It is secret.
+    #[must_use]
+    pub fn header_value(&self) -> SecretString {
+        format!("{} {}", self.method, self.token.expose_secret()).into()
+    }
+}
+
+impl fmt::Debug for Authorization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Authorization({}, [REDACTED])", self.method)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn any_user_and_password_can_be_sent() {
+        let header = |user, password| async move {
+            let credentials = Credentials::basic(user, password).unwrap();
+            credentials.authorization().await.unwrap().unwrap().header_value().expose_secret().to_owned()
+        };
+        assert_eq!(header("user1", "pass:word").await, "Basic dXNlcjE6cGFzczp3b3Jk");
+        assert_eq!(header("", "").await, "Basic Og==");
+        assert_eq!(header("ü", "é").await, "Basic w7w6w6k=");
+    }
+
+    #[test]
+    fn tokens_that_would_break_the_header_are_refused_and_not_shown() {
+        for token in ["a\r\nb", "a b", "ü", ""] {
+            let error = Credentials::bearer(token).unwrap_err();
+            assert!(token.is_empty() || !format!("{error} {error:?}").contains(token));
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The attempts of one call.
+
+use std::{fmt, time::Duration};
+
+use futures_util::future::BoxFuture;
+use pravega_sdk_proto::controller_service_client::ControllerServiceClient;
+use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
+use secrecy::ExposeSecret as _;
+use tokio::time::{Instant, sleep, timeout};
+use tonic::{Request, Response, Status, metadata::MetadataValue, transport::Channel};
+
+use super::{Inner, nodes::Node, status::Failure};
+use crate::{ControllerError, Credentials};
+
+pub(super) type Client = ControllerServiceClient<Channel>;
+type Sent<A> = BoxFuture<'static, Result<Response<A>, Status>>;
+
+/// A call, by its name in the service, and what a repeat of it does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Operation {
+    pub(super) name: &'static str,
+    pub(super) repeat: Repeat,
+}
+
+/// What happens if a request reaches the controller twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Nothing that the first had not done.
+    Harmless,
+    /// Something is done twice, or the second fails because of the first.
+    Harmful,
+}
+
+/// What the controller answered, and which one it was.
+pub(super) struct Answer<A> {
+    pub(super) message: A,
+    pub(super) endpoint: Endpoint,
+}
+
+impl Inner {
+    /// Makes a call with all its attempts, within its deadline.
+    ///
+    /// A controller that cannot be reached is passed over at once while there are others that were not tried in this
+    /// round; only then does the call wait as its retry policy says.
+    pub(super) async fn call<M, A, F>(
+        &self,
+        operation: Operation,
+        target: &(dyn fmt::Display + Sync),
+        message: M,
+        send: F,
+    ) -> Result<Answer<A>, ControllerError>
+    where
+        M: Clone + Send,
+        F: Fn(Client, Request<M>) -> Sent<A> + Send + Sync,
+    {
+        let deadline = Instant::now() + self.config.call_timeout;
+        let mut delays = self.config.retry.delays(fastrand::f64);
+        let mut attempts = 0;
+        // Once one attempt may have taken effect, no later one can say that nothing did.
+        let mut outcome = Outcome::NotApplied;
+        loop {
+            let mut last: Option<(Endpoint, Failure)> = None;
+            for node in self.nodes.in_order().await {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                attempts += 1;
+                let failure = match self.attempt(&node, message.clone(), &send, left).await {
+                    Ok(message) => {
+                        return Ok(Answer { message, endpoint: node.endpoint });
+                    }
+                    Err(failure) => failure,
+                };
+                tracing::debug!(
+                    operation = operation.name, %target, controller = %node.endpoint, attempts,
+                    kind = %failure.error.kind(), "an attempt of a controller call failed"
+                );
+                if failure.error.outcome() != Outcome::NotApplied {
+                    outcome = Outcome::Unknown;
+                }
+                let may_repeat = operation.repeat == Repeat::Harmless || failure.was_not_sent;
+                let is_over = !failure.is_retryable || !may_repeat;
+                let try_next = failure.is_controllers_fault && !is_over;
+                if failure.is_controllers_fault {
+                    self.nodes.prefer_after(&node.endpoint);
+                }
+                last = Some((node.endpoint, failure));
+                if is_over {
+                    return Err(finish(last, operation, target, attempts, outcome));
+                }
+                if !try_next {
+                    break;
+                }
+            }
+            let wait = delays.next().filter(|wait| Instant::now() + *wait < deadline);
+            match wait {
+                Some(wait) if last.is_some() => sleep(wait).await,
+                _ => return Err(finish(last, operation, target, attempts, outcome)),
+            }
+        }
+    }
+
+    async fn attempt<M, A>(
+        &self,
+        node: &Node,
+        message: M,
+        send: &(impl Fn(Client, Request<M>) -> Sent<A> + Send + Sync),
+        left: Duration,
+    ) -> Result<A, Failure> {
+        let limit = left.min(self.config.attempt_timeout);
+        let request = authorized(&self.config.credentials, message).await.map_err(|error| Failure {
+            error,
+            is_retryable: false,
+            was_not_sent: true,
+            is_controllers_fault: false,
+        })?;
+        let client = ControllerServiceClient::new(node.channel.clone());
+        match timeout(limit, send(client, request)).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(Failure::from_status(status)),
+            Err(_) => Err(Failure::timed_out(limit.as_secs_f64())),
+        }
+    }
+}
+
+/// A request with the credentials that are good now.
+pub(super) async fn authorized<M>(credentials: &Credentials, message: M) -> Result<Request<M>, ControllerError> {
+    let unauthenticated =
+        |detail: String| ControllerError::new(ErrorKind::Unauthenticated, Outcome::NotApplied, detail);
+    let mut request = Request::new(message);
+    let header = credentials.authorization().await;
+    if let Some(header) = header.map_err(|error| unauthenticated(error.to_string()))? {
+        let value = MetadataValue::try_from(header.header_value().expose_secret());
+        let mut value = value.map_err(|_| unauthenticated("the credentials do not fit a header".to_owned()))?;
+        value.set_sensitive(true);
+        request.metadata_mut().insert("authorization", value);
+    }
+    Ok(request)
+}
+
+fn finish(
+    last: Option<(Endpoint, Failure)>,
+    operation: Operation,
+    target: &dyn fmt::Display,
+    attempts: u32,
+    outcome: Outcome,
+) -> ControllerError {
+    let (endpoint, error) = match last {
+        Some((endpoint, failure)) => (Some(endpoint), failure.error),
+        None => {
+            let detail = "the deadline had passed before a request could be sent";
+            (None, ControllerError::new(ErrorKind::Timeout, Outcome::NotApplied, detail))
+        }
+    };
+    error.with_outcome(outcome).during(operation.name, target).after(endpoint, attempts)
+}

@@ -1,0 +1,242 @@
+//! Which controllers there are, and a channel to each.
+//!
+//! With `tcp` and `tls` the controllers of the address are all there are. With `pravega` and `pravegas` they are asked for
+//! the others, every 2 minutes, and 10 s after that failed; what answered last stays in use, and where nobody can answer
+//! (a standalone server cannot) the controllers of the address do.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use pravega_sdk_proto::{ServerRequest, controller_service_client::ControllerServiceClient};
+use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
+use tokio::time::{Instant, timeout};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig};
+
+use super::call::authorized;
+use crate::{ControllerConfig, ControllerError, Credentials, TlsTrust};
+
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(120);
+const DISCOVERY_PAUSE: Duration = Duration::from_secs(10);
+/// An answer with more than this is cut: it comes from outside.
+const MAX_DISCOVERED: usize = 1000;
+
+pub(super) struct Nodes {
+    shared: Arc<Shared>,
+    is_discovery: bool,
+}
+
+struct Shared {
+    known: Mutex<Known>,
+    /// Where the next call starts: round robin over the list.
+    next: AtomicUsize,
+    dialer: Dialer,
+    bootstrap: Vec<Endpoint>,
+    credentials: Credentials,
+}
+
+struct Known {
+    nodes: Arc<[Node]>,
+    next_discovery: Option<Instant>,
+    is_discovering: bool,
+}
+
+/// One controller.
+#[derive(Clone)]
+pub(super) struct Node {
+    pub(super) endpoint: Endpoint,
+    pub(super) channel: Channel,
+}
+
+/// Makes channels.
+struct Dialer {
+    tls: Option<ClientTlsConfig>,
+    connect_timeout: Duration,
+    keep_alive_interval: Duration,
+}
+
+impl Nodes {
+    pub(super) fn new(config: &ControllerConfig) -> Result<Self, ControllerError> {
+        let dialer = Dialer::new(config)?;
+        let bootstrap = config.uri.endpoints().to_vec();
+        let nodes = bootstrap.iter().map(|endpoint| dialer.node(endpoint)).collect::<Result<_, _>>()?;
+        let known = Known { nodes, next_discovery: None, is_discovering: false };
+        let shared = Shared {
+            known: Mutex::new(known),
+            next: AtomicUsize::new(0),
+            dialer,
+            bootstrap,
+            credentials: config.credentials.clone(),
+        };
+        Ok(Self { shared: Arc::new(shared), is_discovery: config.uri.scheme().is_discovery() })
+    }
+
+    pub(super) fn endpoints(&self) -> Vec<Endpoint> {
+        self.shared.lock().nodes.iter().map(|node| node.endpoint.clone()).collect()
+    }
+
+    /// The controllers in the order in which a call shall try them.
+    pub(super) async fn in_order(&self) -> Vec<Node> {
+        if self.is_discovery {
+            self.discover().await;
+        }
+        let nodes = Arc::clone(&self.shared.lock().nodes);
+        let start = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        let mut order: Vec<Node> = nodes.to_vec();
+        let len = order.len().max(1);
+        order.rotate_left(start % len);
+        order
+    }
+
+    /// Notes that calls had better start behind `failed`.
+    pub(super) fn prefer_after(&self, failed: &Endpoint) {
+        let nodes = Arc::clone(&self.shared.lock().nodes);
+        if let Some(at) = nodes.iter().position(|node| node.endpoint == *failed) {
+            self.shared.next.store(at + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Asks for the list of controllers where that is due. The first call waits for the answer; later ones go on with
+    /// what is known while it is fetched.
+    async fn discover(&self) {
+        let now = Instant::now();
+        let first = {
+            let mut known = self.shared.lock();
+            let due = known.next_discovery.is_none_or(|due| due <= now);
+            if !due || known.is_discovering {
+                return;
+            }
+            known.is_discovering = true;
+            known.next_discovery.is_none()
+        };
+        let shared = Arc::clone(&self.shared);
+        // In a task of its own, so that a caller who gives up does not leave the discovery half done.
+        let discovery = tokio::spawn(async move { shared.refresh().await });
+        if first {
+            discovery.await.ok();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // Nothing panics while the lock is held; were it to, the list is whole all the same.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn refresh(&self) {
+        let found = self.ask_all().await;
+        let pause = if found.is_some() { DISCOVERY_INTERVAL } else { DISCOVERY_PAUSE };
+        let nodes = found.and_then(|found| self.nodes_for(&found));
+        let mut known = self.lock();
+        if let Some(nodes) = nodes {
+            known.nodes = nodes;
+        }
+        known.next_discovery = Some(Instant::now() + pause);
+        known.is_discovering = false;
+    }
+
+    /// Channels for a list of controllers; those that are open already stay.
+    fn nodes_for(&self, endpoints: &[Endpoint]) -> Option<Arc<[Node]>> {
+        let old = Arc::clone(&self.lock().nodes);
+        let node = |endpoint: &Endpoint| match old.iter().find(|node| node.endpoint == *endpoint) {
+            Some(node) => Ok(node.clone()),
+            None => self.dialer.node(endpoint),
+        };
+        let nodes: Result<Vec<Node>, _> = endpoints.iter().map(node).collect();
+        nodes.ok().filter(|nodes| !nodes.is_empty()).map(Arc::from)
+    }
+
+    /// Asks the controllers that are known, then those of the address; the first list wins.
+    async fn ask_all(&self) -> Option<Vec<Endpoint>> {
+        let known = Arc::clone(&self.lock().nodes);
+        let unknown = self.bootstrap.iter().filter(|endpoint| known.iter().all(|node| node.endpoint != **endpoint));
+        let others: Vec<Node> = unknown.filter_map(|endpoint| self.dialer.node(endpoint).ok()).collect();
+        for node in known.iter().chain(&others) {
+            match self.ask(node).await {
+                Ok(found) => return Some(found),
+                Err(error) => {
+                    tracing::debug!(controller = %node.endpoint, %error, "controllers could not be discovered");
+                }
+            }
+        }
+        None
+    }
+
+    async fn ask(&self, node: &Node) -> Result<Vec<Endpoint>, String> {
+        let request = authorized(&self.credentials, ServerRequest {}).await.map_err(|error| error.to_string())?;
+        let mut client = ControllerServiceClient::new(node.channel.clone());
+        let answer = timeout(self.dialer.connect_timeout, client.get_controller_server_list(request)).await;
+        let list = match answer {
+            Err(_) => return Err("no answer in time".to_owned()),
+            Ok(Err(status)) => {
+                return Err(pravega_sdk_types::Printable::new(status.message()).to_string());
+            }
+            Ok(Ok(response)) => response.into_inner().node_uri,
+        };
+        let endpoints: Vec<Endpoint> = list
+            .into_iter()
+            .take(MAX_DISCOVERED)
+            .filter_map(|uri| super::convert::endpoint(&uri, &node.endpoint).ok())
+            .collect();
+        if endpoints.is_empty() { Err("the list of controllers is empty".to_owned()) } else { Ok(endpoints) }
+    }
+}
+
+impl Dialer {
+    fn new(config: &ControllerConfig) -> Result<Self, ControllerError> {
+        let tls = match &config.tls {
+            None => None,
+            Some(TlsTrust::Platform) => Some(ClientTlsConfig::new().with_native_roots()),
+            Some(TlsTrust::File(path)) => Some(ClientTlsConfig::new().ca_certificate(read_certificate(path)?)),
+        };
+        Ok(Self { tls, connect_timeout: config.connect_timeout, keep_alive_interval: config.keep_alive_interval })
+    }
+
+    /// A channel that connects when it is first used.
+    fn node(&self, endpoint: &Endpoint) -> Result<Node, ControllerError> {
+        let refused = |source: tonic::transport::Error| {
+            ControllerError::new(
+                ErrorKind::Config,
+                Outcome::NotApplied,
+                format!("no channel can be made to {endpoint}"),
+            )
+            .with_source(source)
+        };
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let mut channel = Channel::from_shared(format!("{scheme}://{endpoint}"))
+            .map_err(|error| ControllerError::invalid(format!("{endpoint} is no address: {error}")))?
+            .connect_timeout(self.connect_timeout)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(self.keep_alive_interval)
+            .keep_alive_while_idle(true);
+        if let Some(tls) = &self.tls {
+            channel = channel.tls_config(tls.clone().domain_name(endpoint.host())).map_err(refused)?;
+        }
+        Ok(Node { endpoint: endpoint.clone(), channel: channel.connect_lazy() })
+    }
+}
+
+/// Reads a trust store, and finds out now rather than at the first handshake that it is none.
+fn read_certificate(path: &Path) -> Result<Certificate, ControllerError> {
+    let refused = |reason: String| {
+        ControllerError::new(
+            ErrorKind::Config,
+            Outcome::NotApplied,
+            format!("trust store {} cannot be used: {reason}", path.display()),
+        )
+    };
+    if path.is_dir() {
+        return Err(refused("it is a folder, not a PEM file".to_owned()));
+    }
+    let pem = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    if !pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----") {
+        return Err(refused("it holds no PEM certificate".to_owned()));
+    }
+    Ok(Certificate::from_pem(pem))
+}

@@ -1,0 +1,195 @@
+//! What a gRPC status means.
+
+use pravega_sdk_types::{ErrorKind, Outcome, Printable};
+use tonic::{Code, Status};
+
+use crate::ControllerError;
+
+/// A failed attempt, judged.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: ControllerError,
+    /// Whether the reference client would try again.
+    pub(super) is_retryable: bool,
+    /// Whether the request never left this side, so that a repeat cannot double anything.
+    pub(super) was_not_sent: bool,
+    /// Whether another controller may do better at once.
+    pub(super) is_controllers_fault: bool,
+}
+
+impl Failure {
+    /// Judges a status by its code alone, as the server's texts are for people.
+    pub(super) fn from_status(status: Status) -> Self {
+        let code = status.code();
+        let was_not_sent = is_connect_error(&status);
+        let kind = if was_not_sent { connect_kind(&status) } else { kind_of(code) };
+        let outcome = if was_not_sent { Outcome::NotApplied } else { outcome_of(code) };
+        let detail = if was_not_sent {
+            "the controller cannot be reached".to_owned()
+        } else {
+            format!("the controller answered {code:?}: {}", Printable::new(status.message()))
+        };
+        let error = ControllerError::new(kind, outcome, detail).with_source(StatusCause::of(status));
+        Self {
+            error,
+            is_retryable: is_retried(code) && kind != ErrorKind::Tls,
+            was_not_sent,
+            is_controllers_fault: was_not_sent || code == Code::Unavailable,
+        }
+    }
+
+    /// An attempt that took too long.
+    pub(super) fn timed_out(seconds: f64) -> Self {
+        Self {
+            error: ControllerError::new(
+                ErrorKind::Timeout,
+                Outcome::Unknown,
+                format!("no answer within {seconds:.1} s"),
+            ),
+            is_retryable: true,
+            was_not_sent: false,
+            is_controllers_fault: true,
+        }
+    }
+}
+
+/// What the status was caused by, as text: the types behind it are the gRPC library's own.
+#[derive(Debug)]
+struct StatusCause(String);
+
+impl StatusCause {
+    fn of(status: Status) -> Self {
+        let mut text = String::new();
+        let mut next: Option<&dyn std::error::Error> = std::error::Error::source(&status);
+        while let Some(cause) = next {
+            // Wrappers repeat the text of what they wrap.
+            let said = cause.to_string();
+            if !text.ends_with(&said) {
+                if !text.is_empty() {
+                    text.push_str(": ");
+                }
+                text.push_str(&said);
+            }
+            next = cause.source();
+        }
+        if text.is_empty() {
+            text = format!("gRPC status {:?}", status.code());
+        }
+        Self(Printable::new(&text).to_string())
+    }
+}
+
+impl std::fmt::Display for StatusCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StatusCause {}
+
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(status), |cause| cause.source())
+}
+
+fn is_connect_error(status: &Status) -> bool {
+    causes(status).any(|cause| cause.is::<tonic::ConnectError>())
+}
+
+/// A handshake that fails will fail again; a refused connection may not.
+fn connect_kind(status: &Status) -> ErrorKind {
+    let is_tls = causes(status).any(|cause| {
+        let text = cause.to_string().to_ascii_lowercase();
+        text.contains("certificate") || text.contains("tls") || text.contains("invalidcontenttype")
+    });
+    if is_tls { ErrorKind::Tls } else { ErrorKind::Unreachable }
+}
+
+fn kind_of(code: Code) -> ErrorKind {
+    match code {
+        Code::InvalidArgument | Code::OutOfRange => ErrorKind::InvalidArgument,
+        Code::NotFound => ErrorKind::NotFound,
+        Code::AlreadyExists => ErrorKind::AlreadyExists,
+        Code::PermissionDenied => ErrorKind::PermissionDenied,
+        Code::Unauthenticated => ErrorKind::Unauthenticated,
+        Code::Unimplemented => ErrorKind::Unsupported,
+        Code::ResourceExhausted => ErrorKind::LimitReached,
+        Code::DeadlineExceeded => ErrorKind::Timeout,
+        Code::Unavailable => ErrorKind::Unavailable,
+        Code::FailedPrecondition
+        | Code::Aborted
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Unknown
+        | Code::Cancelled
+        | Code::Ok => ErrorKind::ServerFailure,
+    }
+}
+
+fn outcome_of(code: Code) -> Outcome {
+    match code {
+        Code::InvalidArgument
+        | Code::OutOfRange
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::Unauthenticated
+        | Code::Unimplemented
+        | Code::FailedPrecondition
+        | Code::ResourceExhausted => Outcome::NotApplied,
+        Code::DeadlineExceeded
+        | Code::Unavailable
+        | Code::Aborted
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Unknown
+        | Code::Cancelled
+        | Code::Ok => Outcome::Unknown,
+    }
+}
+
+/// The codes after which the reference client tries again, whatever the call.
+fn is_retried(code: Code) -> bool {
+    match code {
+        Code::Aborted
+        | Code::Cancelled
+        | Code::DataLoss
+        | Code::DeadlineExceeded
+        | Code::FailedPrecondition
+        | Code::Internal
+        | Code::ResourceExhausted
+        | Code::Unavailable
+        | Code::Unknown => true,
+        Code::AlreadyExists
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::Ok
+        | Code::OutOfRange
+        | Code::PermissionDenied
+        | Code::Unauthenticated
+        | Code::Unimplemented => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_retried_as_by_the_reference_client() {
+        let retried = |code| Failure::from_status(Status::new(code, "")).is_retryable;
+        for code in [Code::NotFound, Code::PermissionDenied, Code::Unauthenticated, Code::InvalidArgument] {
+            assert!(!retried(code), "{code:?}");
+        }
+        for code in [Code::Unavailable, Code::Unknown, Code::Internal, Code::FailedPrecondition] {
+            assert!(retried(code), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_servers_text_is_escaped_and_cut() {
+        let failure = Failure::from_status(Status::unknown(format!("a\u{1b}[31m{}", "x".repeat(1 << 20))));
+        let shown = format!("{} {:?}", failure.error, failure.error);
+        assert!(!shown.contains('\u{1b}'));
+        assert!(shown.len() < 10_000, "{} bytes", shown.len());
+    }
+}

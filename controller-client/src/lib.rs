@@ -1,0 +1,55 @@
+//! Client of Pravega's controller, the part of a cluster that knows which streams, segments and transactions there are.
+//!
+//! [`Controller`] is every call the controller has, as a trait, so that what is built on it can be tested without one.
+//! [`ControllerClient`] is the real thing: gRPC to one of several controllers, each call with a deadline, retried where the
+//! reference client retries and where a repeat does no harm. [`EndpointCache`] and [`TokenCache`] keep what a data path
+//! asks for again and again, and [`listing`] turns paged answers into streams.
+//!
+//! What is deliberately absent: anything about segment stores but their address, and any type of the gRPC library in a
+//! public signature.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use pravega_sdk_controller_client::{Controller, ControllerClient, ControllerConfig};
+//! use pravega_sdk_types::{Scope, ScopedStream, StreamConfiguration};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let controller = ControllerClient::connect(ControllerConfig::new("tcp://localhost:9090".parse()?))?;
+//! controller.create_scope(&Scope::new("shop")?).await?;
+//! let orders: ScopedStream = "shop/orders".parse()?;
+//! controller.create_stream(&orders, &StreamConfiguration::default()).await?;
+//! println!("{} segments", controller.current_segments(&orders).await?.len());
+//! # Ok(())
+//! # }
+//! ```
+
+mod config;
+mod controller;
+mod credentials;
+mod endpoint_cache;
+mod error;
+mod grpc;
+pub mod listing;
+mod model;
+mod single_flight;
+mod token;
+mod token_cache;
+mod uri;
+
+pub use config::{ControllerConfig, TlsTrust};
+pub use controller::Controller;
+pub use credentials::{Authorization, CredentialError, CredentialProvider, Credentials};
+pub use endpoint_cache::EndpointCache;
+pub use error::ControllerError;
+pub use grpc::ControllerClient;
+#[doc(hidden)]
+pub use grpc::encoding;
+pub use model::{
+    AccessOperation, CompletedTransaction, CreatedTransaction, Creation, CutRange, Deletion,
+    KeyValueTableConfiguration, Page, PageToken, PingStatus, ScaleStart, ScaleState, SegmentWithRange, Subscriber,
+    TransactionOutcome, TransactionState,
+};
+pub use token::{DelegationToken, TokenClaims};
+pub use token_cache::TokenCache;
+pub use uri::{ControllerUri, ControllerUriError, Scheme};

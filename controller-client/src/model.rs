@@ -1,0 +1,183 @@
+//! What the controller is asked for and what it answers, in the SDK's own types.
+
+use std::time::Duration;
+
+use pravega_sdk_types::{Epoch, KeyRange, ScopedReaderGroup, SegmentId, StreamCut, TransactionId};
+
+/// What a create call did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Creation {
+    /// It was made now.
+    Created,
+    /// It was there before. After a retry this may be our own first attempt.
+    AlreadyExisted,
+}
+
+/// What a delete call did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Deletion {
+    /// It was removed now.
+    Deleted,
+    /// It was not there. After a retry this may be the work of our own first attempt.
+    NotFound,
+}
+
+/// A segment and the part of the key space that it owns.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SegmentWithRange {
+    /// The segment.
+    pub id: SegmentId,
+    /// What it owns.
+    pub range: KeyRange,
+}
+
+/// What became of the wish to scale a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ScaleStart {
+    /// The scale is under way.
+    Started {
+        /// The epoch to ask [`Controller::scale_state`](crate::Controller::scale_state) about.
+        epoch: Epoch,
+        /// The segments that take over.
+        segments: Vec<SegmentWithRange>,
+    },
+    /// The segments to seal are not active any more, or too few would be left. The same request sent twice ends here.
+    PreconditionFailed,
+}
+
+/// How far a scale is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ScaleState {
+    /// It is under way.
+    InProgress,
+    /// It is done.
+    Done,
+}
+
+/// What a delegation token shall allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AccessOperation {
+    /// Reading.
+    Read,
+    /// Writing; the token allows reading too.
+    Write,
+    /// Reading and writing.
+    ReadWrite,
+}
+
+/// A transaction that was begun.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreatedTransaction {
+    /// Its id.
+    pub id: TransactionId,
+    /// The segments that it writes to.
+    pub segments: Vec<SegmentWithRange>,
+}
+
+/// Where a transaction stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransactionState {
+    /// It can be written to, committed and aborted.
+    Open,
+    /// A commit was accepted and is being carried out.
+    Committing,
+    /// What it wrote is in the stream.
+    Committed,
+    /// An abort was accepted, or the lease ran out.
+    Aborting,
+    /// What it wrote is gone.
+    Aborted,
+}
+
+/// What a ping of a transaction was answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PingStatus {
+    /// The transaction is open, and its lease starts anew.
+    Open,
+    /// It is committed, or about to be.
+    Committed,
+    /// It is aborted, or about to be.
+    Aborted,
+    /// The lease asked for is longer than the server allows; the old one runs on.
+    LeaseTooLarge,
+    /// The transaction has lived as long as the server allows.
+    MaxExecutionTimeExceeded,
+    /// The controller is not connected to its store just now.
+    Disconnected,
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransactionOutcome {
+    /// What it wrote is in the stream.
+    Committed,
+    /// What it wrote is gone.
+    Aborted,
+}
+
+/// A transaction that ended not long ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CompletedTransaction {
+    /// Its id.
+    pub id: TransactionId,
+    /// How it ended.
+    pub outcome: TransactionOutcome,
+}
+
+/// A part of a stream between two cuts; at least one of them is not unbounded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CutRange {
+    /// Where it starts; unbounded is the head.
+    pub from: StreamCut,
+    /// Where it ends; unbounded is the tail.
+    pub to: StreamCut,
+}
+
+/// Everything that can be set about a key-value table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyValueTableConfiguration {
+    /// Number of partitions; at least 1. Some counts (49, 98, 103, …) make tables that Java's client refuses.
+    pub partition_count: u32,
+    /// Length of every primary key in bytes; at least 1.
+    pub primary_key_length: u32,
+    /// Length of every secondary key in bytes; 0 for none.
+    pub secondary_key_length: u32,
+    /// The size of a piece in long-term storage, in bytes; 0 is the server's own choice.
+    pub rollover_size_bytes: u64,
+}
+
+/// A reader group that has a say in what its streams keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscriber {
+    /// The group.
+    pub group: ScopedReaderGroup,
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// Its generation.
+    pub generation: i64,
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What is on the page, in no particular order. A page without items is the end.
+    pub items: Vec<T>,
+    /// Where the next page starts. Not empty even at the end.
+    pub next: PageToken,
+}
+
+/// Where a page of a listing starts; the server alone knows how to read it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct PageToken(pub String);
+
+impl PageToken {
+    /// The first page.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::default()
+    }
+}
+
+/// The lease that servers accept by default.
+pub(crate) const DEFAULT_LEASE_RANGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(10)..=Duration::from_secs(600);

@@ -1,0 +1,292 @@
+//! A bounded cache that fetches each value once, however many wait for it.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use tokio::time::Instant;
+
+use crate::ControllerError;
+
+/// How a cached value of some age is to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// As it is.
+    Fresh,
+    /// Once more, while another is fetched behind.
+    Ageing,
+    /// Not any more.
+    Expired,
+}
+
+type Fetched<V> = Result<V, Arc<ControllerError>>;
+type Flight<V> = Shared<BoxFuture<'static, Fetched<V>>>;
+type Fetch<K, V> = Arc<dyn Fn(K) -> BoxFuture<'static, Result<V, ControllerError>> + Send + Sync>;
+type Judge<V> = fn(&V, Duration) -> Freshness;
+
+/// After a refresh behind the scenes failed, the next one waits this long.
+const REFRESH_PAUSE: Duration = Duration::from_secs(1);
+
+/// A cache whose values age. Waiters for the same key share one fetch; a waiter that goes away leaves it to the others.
+pub(crate) struct SingleFlightCache<K, V> {
+    shared: Arc<CacheState<K, V>>,
+    fetch: Fetch<K, V>,
+    judge: Judge<V>,
+}
+
+struct CacheState<K, V> {
+    entries: Mutex<HashMap<K, Entry<V>>>,
+    capacity: usize,
+}
+
+struct Entry<V> {
+    value: Option<(V, Instant)>,
+    flight: Option<(u64, Flight<V>)>,
+    /// Rises with every flight, so that one that was overtaken stores nothing.
+    flights: u64,
+    quiet_until: Option<Instant>,
+}
+
+impl<V> Default for Entry<V> {
+    fn default() -> Self {
+        Self { value: None, flight: None, flights: 0, quiet_until: None }
+    }
+}
+
+impl<K, V> SingleFlightCache<K, V>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    V: Clone + PartialEq + Send + Sync + 'static,
+{
+    pub(crate) fn new<F>(capacity: usize, judge: Judge<V>, fetch: F) -> Self
+    where
+        F: Fn(K) -> BoxFuture<'static, Result<V, ControllerError>> + Send + Sync + 'static,
+    {
+        let state = CacheState { entries: Mutex::default(), capacity: capacity.max(1) };
+        Self { shared: Arc::new(state), fetch: Arc::new(fetch), judge }
+    }
+
+    /// The value of `key`: from the cache where it is good, else fetched.
+    pub(crate) async fn get(&self, key: &K) -> Result<V, ControllerError> {
+        let flight = {
+            let mut entries = self.shared.lock();
+            let now = Instant::now();
+            let entry = entries.entry(key.clone()).or_default();
+            let judged = entry.value.as_ref().map(|(value, at)| (value.clone(), (self.judge)(value, now - *at)));
+            match judged {
+                Some((value, Freshness::Fresh)) => return Ok(value),
+                Some((value, Freshness::Ageing)) => {
+                    let quiet = entry.quiet_until.is_some_and(|until| now < until);
+                    if entry.flight.is_none() && !quiet {
+                        let flight = self.take_off(key, entry);
+                        // The caller's own runtime; it ends with that, or with the call's deadline.
+                        tokio::spawn(flight);
+                    }
+                    return Ok(value);
+                }
+                Some((_, Freshness::Expired)) | None => match &entry.flight {
+                    Some((_, flight)) => flight.clone(),
+                    None => self.take_off(key, entry),
+                },
+            }
+        };
+        self.shared.evict();
+        flight.await.map_err(|error| error.duplicate())
+    }
+
+    /// Forgets the value of `key` if it is still `bad`, so that the next call fetches.
+    pub(crate) fn invalidate(&self, key: &K, bad: &V) {
+        let mut entries = self.shared.lock();
+        if let Some(entry) = entries.get_mut(key)
+            && entry.value.as_ref().is_some_and(|(value, _)| value == bad)
+        {
+            entry.value = None;
+            // A fetch that began before this may bring the same again.
+            entry.flight = None;
+        }
+    }
+
+    /// How many values are kept.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.shared.lock().len()
+    }
+
+    fn take_off(&self, key: &K, entry: &mut Entry<V>) -> Flight<V> {
+        entry.flights += 1;
+        let (number, state, key) = (entry.flights, Arc::clone(&self.shared), key.clone());
+        let fetched = (self.fetch)(key.clone());
+        let flight = async move {
+            let fetched = fetched.await.map_err(Arc::new);
+            state.land(&key, number, &fetched);
+            fetched
+        }
+        .boxed()
+        .shared();
+        entry.flight = Some((number, flight.clone()));
+        flight
+    }
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> CacheState<K, V> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
+        // Nothing panics while the lock is held; were it to, the map is whole all the same.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn land(&self, key: &K, number: u64, fetched: &Fetched<V>) {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(key) else {
+            return;
+        };
+        if entry.flight.as_ref().is_none_or(|(current, _)| *current != number) {
+            return;
+        }
+        entry.flight = None;
+        match fetched {
+            Ok(value) => {
+                entry.value = Some((value.clone(), Instant::now()));
+                entry.quiet_until = None;
+            }
+            Err(_) if entry.value.is_some() => {
+                entry.quiet_until = Some(Instant::now() + REFRESH_PAUSE);
+            }
+            Err(_) => {
+                entries.remove(key);
+            }
+        }
+    }
+
+    /// Makes room by dropping what was fetched longest ago; what is on its way stays.
+    fn evict(&self) {
+        let mut entries = self.lock();
+        while entries.len() > self.capacity {
+            let oldest = entries.iter().filter(|(_, entry)| entry.flight.is_none());
+            let oldest = oldest.min_by_key(|(_, entry)| entry.value.as_ref().map(|(_, at)| *at));
+            let Some(key) = oldest.map(|(key, _)| key.clone()) else {
+                return;
+            };
+            entries.remove(&key);
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for SingleFlightCache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SingleFlightCache").field("capacity", &self.shared.capacity).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use pravega_sdk_types::{ErrorKind, Outcome};
+
+    use super::*;
+
+    fn judge(_: &u32, age: Duration) -> Freshness {
+        match age.as_secs() {
+            0..10 => Freshness::Fresh,
+            10..20 => Freshness::Ageing,
+            _ => Freshness::Expired,
+        }
+    }
+
+    /// Counts its fetches, each of which takes a second and gives the count; every fetch from `fail_from` on fails.
+    fn counting(fail_from: u32) -> (SingleFlightCache<u32, u32>, Arc<AtomicU32>) {
+        let count = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&count);
+        let cache = SingleFlightCache::new(3, judge, move |_| {
+            let number = counted.fetch_add(1, Ordering::SeqCst) + 1;
+            async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if number >= fail_from {
+                    return Err(ControllerError::new(ErrorKind::Unavailable, Outcome::NotApplied, "down"));
+                }
+                Ok(number)
+            }
+            .boxed()
+        });
+        (cache, count)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_waiters_share_one_fetch_and_one_that_leaves_does_not_end_it() {
+        let (cache, count) = counting(u32::MAX);
+        let cache = Arc::new(cache);
+        let first = tokio::time::timeout(Duration::from_millis(500), cache.get(&1)).await;
+        assert!(first.is_err(), "the first waiter leaves early");
+        let waiters: Vec<_> = (0..10)
+            .map(|_| {
+                let cache = Arc::clone(&cache);
+                tokio::spawn(async move { cache.get(&1).await.unwrap() })
+            })
+            .collect();
+        for waiter in waiters {
+            assert_eq!(waiter.await.unwrap(), 1);
+        }
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ageing_value_is_served_while_another_is_fetched() {
+        let (cache, _) = counting(u32::MAX);
+        assert_eq!(cache.get(&1).await.unwrap(), 1);
+        tokio::time::advance(Duration::from_secs(12)).await;
+        assert_eq!(cache.get(&1).await.unwrap(), 1);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(cache.get(&1).await.unwrap(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refresh_that_fails_keeps_the_value_and_does_not_spin() {
+        let (cache, count) = counting(2);
+        assert_eq!(cache.get(&1).await.unwrap(), 1);
+        tokio::time::advance(Duration::from_secs(11)).await;
+        for _ in 0..80 {
+            assert_eq!(cache.get(&1).await.unwrap(), 1);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let fetches = count.load(Ordering::SeqCst);
+        assert!((3..=6).contains(&fetches), "{fetches} fetches in 8 s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_fetch_tells_every_waiter_and_is_not_kept() {
+        let (cache, count) = counting(1);
+        let (a, b) = tokio::join!(cache.get(&1), cache.get(&1));
+        assert_eq!(a.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(b.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+        assert!(cache.get(&1).await.is_err());
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_bad_value_is_invalidated() {
+        let (cache, _) = counting(u32::MAX);
+        assert_eq!(cache.get(&1).await.unwrap(), 1);
+        cache.invalidate(&1, &7);
+        assert_eq!(cache.get(&1).await.unwrap(), 1);
+        cache.invalidate(&1, &1);
+        assert_eq!(cache.get(&1).await.unwrap(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_cache_stays_within_its_capacity() {
+        let (cache, _) = counting(u32::MAX);
+        for key in 0..10 {
+            cache.get(&key).await.unwrap();
+        }
+        assert!(cache.len() <= 4, "{} entries", cache.len());
+    }
+}

@@ -1,0 +1,59 @@
+import io.pravega.shared.security.crypto.StrongPasswordProcessor;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.Key;
+import java.security.KeyStore;
+import java.security.cert.Certificate;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.List;
+
+/**
+ * Makes what a server with TLS and accounts needs, in the folder given: a key with a self-signed certificate for
+ * localhost in the forms the server wants, and a file of accounts. For tests only: everything has the same password.
+ *
+ * Usage: java -cp LIB/* SecureFiles.java FOLDER PASSWORD
+ */
+public class SecureFiles {
+    public static void main(String[] arguments) throws Exception {
+        Path folder = Path.of(arguments[0]);
+        String password = arguments[1];
+        Path keyStore = folder.resolve("server.jks");
+        keytool("-genkeypair", "-alias", "server", "-keyalg", "RSA", "-keysize", "2048", "-validity", "30",
+                "-dname", "CN=localhost", "-ext", "san=dns:localhost,ip:127.0.0.1", "-ext", "eku=serverAuth",
+                "-storetype", "JKS", "-keystore", keyStore.toString(), "-storepass", password, "-keypass", password);
+        KeyStore store = KeyStore.getInstance("JKS");
+        try (InputStream in = Files.newInputStream(keyStore)) {
+            store.load(in, password.toCharArray());
+        }
+        Key key = store.getKey("server", password.toCharArray());
+        Certificate certificate = store.getCertificate("server");
+        Files.writeString(folder.resolve("server.pk8"), pem("PRIVATE KEY", key.getEncoded()));
+        Files.writeString(folder.resolve("server.crt"), pem("CERTIFICATE", certificate.getEncoded()));
+        keytool("-importcert", "-noprompt", "-alias", "server", "-file", folder.resolve("server.crt").toString(),
+                "-storetype", "JKS", "-keystore", folder.resolve("trust.jks").toString(), "-storepass", password);
+        Files.writeString(folder.resolve("store-password"), password);
+        Files.writeString(folder.resolve("accounts"), account("admin", password, "prn::*,READ_UPDATE")
+                + account("reader", password, "prn::/,READ;prn::/scope:open,READ;prn::/scope:open/*,READ"));
+    }
+
+    private static String account(String name, String password, String rights) throws Exception {
+        String hash = StrongPasswordProcessor.builder().iterations(5000).build().encryptPassword(password);
+        return name + ":" + hash + ":" + rights + "\n";
+    }
+
+    private static String pem(String kind, byte[] bytes) {
+        String body = Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(bytes);
+        return "-----BEGIN " + kind + "-----\n" + body + "\n-----END " + kind + "-----\n";
+    }
+
+    private static void keytool(String... arguments) throws Exception {
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "keytool").toString()));
+        command.addAll(List.of(arguments));
+        int code = new ProcessBuilder(command).inheritIO().start().waitFor();
+        if (code != 0) {
+            throw new IllegalStateException("keytool ended with " + code);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What the integration tests and their tools share.
+
+pub mod vectors;

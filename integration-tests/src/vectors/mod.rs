@@ -1,0 +1,115 @@
+//! Golden bytes of the Java implementation, line by line.
+
+mod semantics;
+mod wire;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value as Json;
+
+/// What a run over a folder found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Lines that hold.
+    pub passed: usize,
+    /// Lines that do not, each with its place and the reason.
+    pub failures: Vec<String>,
+    /// Kinds that nothing here checks yet, and how many lines there are of each.
+    pub uncovered: BTreeMap<String, usize>,
+    /// Lines that hold, by file.
+    pub files: BTreeMap<String, usize>,
+}
+
+/// What became of one line.
+pub(crate) enum Verdict {
+    Passed,
+    Uncovered(String),
+}
+
+/// Checks every line of every `*.jsonl` in `folder`.
+///
+/// # Errors
+///
+/// If the folder cannot be read, or holds no such file.
+pub fn check_folder(folder: &Path) -> Result<Report> {
+    let entries = fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        bail!("{} holds no *.jsonl", folder.display());
+    }
+    let mut report = Report::default();
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let before = report.passed;
+        let text = fs::read_to_string(&file)?;
+        // Layouts are given once and named by other lines.
+        let mut context = semantics::Context::default();
+        for line in text.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok()) {
+            semantics::prepare(&line, &mut context)?;
+        }
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
+            let checked = catch_unwind(AssertUnwindSafe(|| check_line(&name, line, &context)));
+            let place = format!("{name}:{}", number + 1);
+            match checked {
+                Ok(Ok(Verdict::Passed)) => report.passed += 1,
+                Ok(Ok(Verdict::Uncovered(kind))) => *report.uncovered.entry(kind).or_default() += 1,
+                Ok(Err(error)) => report.failures.push(format!("{place}: {error:#}")),
+                Err(_) => report.failures.push(format!("{place}: panicked")),
+            }
+        }
+        report.files.insert(name, report.passed - before);
+    }
+    Ok(report)
+}
+
+fn check_line(file: &str, line: &str, context: &semantics::Context) -> Result<Verdict> {
+    let json: Json = serde_json::from_str(line).context("not JSON")?;
+    match file {
+        "wire-commands.jsonl" => wire::command(&json),
+        "decode-compat.jsonl" => wire::compatible(&json),
+        "decode-reject.jsonl" => wire::rejected(&json),
+        "append-sequences.jsonl" => wire::append_sequence(&json),
+        _ if json.get("kind").is_some() => return semantics::check(&json, context),
+        other => bail!("nothing is known about lines of {other}"),
+    }?;
+    Ok(Verdict::Passed)
+}
+
+pub(crate) fn text<'a>(json: &'a Json, name: &str) -> Result<&'a str> {
+    json.get(name).and_then(Json::as_str).with_context(|| format!("{name} is not a text"))
+}
+
+pub(crate) fn hex(json: &Json, name: &str) -> Result<Vec<u8>> {
+    pravega_sdk_wire_protocol::value::from_hex(text(json, name)?).with_context(|| format!("{name} is not hexadecimal"))
+}
+
+pub(crate) fn list<'a>(json: &'a Json, name: &str) -> Result<&'a [Json]> {
+    Ok(json.get(name).and_then(Json::as_array).with_context(|| format!("{name} is not a list"))?)
+}
+
+pub(crate) fn number(json: &Json, name: &str) -> Result<i64> {
+    let value = json.get(name).with_context(|| format!("{name} is missing"))?;
+    let parsed = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+    parsed.with_context(|| format!("{name} is not a number"))
+}
+
+/// Both must be the same; the error shows them.
+pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<()> {
+    if found != expected {
+        bail!("{what} is {found:?}, not {expected:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Text from outside, made fit for a log line.
+
+use std::fmt;
+
+/// Shows text that came from a peer or a user: control characters escaped, cut at a limit.
+///
+/// A server's message may hold terminal escapes, line breaks, or a megabyte of stack trace. Errors and logs of the SDK
+/// show such text only through this type.
+///
+/// # Examples
+///
+/// ```
+/// use pravega_sdk_types::Printable;
+///
+/// assert_eq!(Printable::new("a\u{1b}[31m\nb").to_string(), r"a\u{1b}[31m\nb");
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Printable<'a> {
+    text: &'a str,
+    max_bytes: usize,
+}
+
+impl<'a> Printable<'a> {
+    /// What is shown at most, unless another limit is given: 1 KiB of the text.
+    pub const DEFAULT_MAX_BYTES: usize = 1024;
+
+    /// Shows `text`, cut after [`Self::DEFAULT_MAX_BYTES`].
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
+        Self::with_limit(text, Self::DEFAULT_MAX_BYTES)
+    }
+
+    /// Shows `text`, cut after `max_bytes` bytes of it.
+    #[must_use]
+    pub fn with_limit(text: &'a str, max_bytes: usize) -> Self {
+        Self { text, max_bytes }
+    }
+}
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        for (at, character) in self.text.char_indices() {
+            if at + character.len_utf8() > self.max_bytes {
+                return write!(f, "… ({} bytes in all)", self.text.len());
+            }
+            match character {
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                c if is_deceptive(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Characters that move the cursor, hide text or turn its direction.
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_and_direction_characters_are_escaped() {
+        assert_eq!(Printable::new("a\0b\u{202e}c\u{7f}").to_string(), r"a\u{0}b\u{202e}c\u{7f}");
+    }
+
+    #[test]
+    fn long_text_is_cut_at_a_character_and_says_so() {
+        assert_eq!(Printable::with_limit("ééé", 3).to_string(), "é… (6 bytes in all)");
+        let megabyte = "x".repeat(1 << 20);
+        assert!(Printable::new(&megabyte).to_string().len() < 1100);
+    }
+}

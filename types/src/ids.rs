@@ -1,0 +1,131 @@
+//! Numbers and ids that must not be mixed up.
+
+use std::{fmt, str::FromStr};
+
+use uuid::Uuid;
+
+macro_rules! number_type {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+        pub struct $name(pub $inner);
+
+        impl From<$inner> for $name {
+            fn from(value: $inner) -> Self {
+                Self(value)
+            }
+        }
+
+        impl From<$name> for $inner {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number_type! {
+    /// A generation of a stream's segment set; every scale makes a new one.
+    Epoch(i32)
+}
+
+number_type! {
+    /// The index of a segment within its stream. Unique only together with its [`Epoch`].
+    SegmentNumber(i32)
+}
+
+number_type! {
+    /// A byte position in a segment. Negative values have the meaning that the place of use gives them.
+    Offset(i64)
+}
+
+number_type! {
+    /// A segment container of a Pravega cluster: the unit in which segments move between segment stores.
+    ContainerId(i32)
+}
+
+number_type! {
+    /// The rising number by which a segment store recognises an append that it has already stored.
+    EventNumber(i64)
+}
+
+impl EventNumber {
+    /// What a segment store answers for a writer that it does not know (`i64::MIN`).
+    pub const NONE: Self = Self(i64::MIN);
+}
+
+/// Identifies a writer to a segment store, which remembers the last [`EventNumber`] of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WriterId(pub Uuid);
+
+impl fmt::Display for WriterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<Uuid> for WriterId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+/// Identifies a transaction; its text form is that of a UUID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransactionId(pub Uuid);
+
+impl TransactionId {
+    /// The epoch in which the transaction began, which is needed to find its segments again.
+    ///
+    /// The controller keeps it in the upper 32 bits of the id.
+    #[must_use]
+    pub fn epoch(self) -> Epoch {
+        let (high, _) = self.0.as_u64_pair();
+        Epoch((high >> 32) as u32 as i32)
+    }
+
+    /// The two signed halves, as the controller sends them.
+    #[must_use]
+    pub fn to_halves(self) -> (i64, i64) {
+        let (high, low) = self.0.as_u64_pair();
+        (high as i64, low as i64)
+    }
+
+    /// Puts an id together from the two signed halves that the controller sends.
+    #[must_use]
+    pub fn from_halves(high: i64, low: i64) -> Self {
+        Self(Uuid::from_u64_pair(high as u64, low as u64))
+    }
+}
+
+impl fmt::Display for TransactionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for TransactionId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_id_carries_its_epoch_in_the_upper_32_bits() {
+        let id = TransactionId::from_halves(30_076_030_447, -2);
+        assert_eq!(id.epoch(), Epoch(7));
+        assert_eq!(id.to_halves(), (30_076_030_447, -2));
+    }
+}

@@ -1,0 +1,64 @@
+//! Names and numbers of Pravega's domain as parsed types.
+//!
+//! A value of a type in this crate is valid: names are checked where they enter, and never again. The crate holds no
+//! wire commands, no async code, no clock and no source of randomness; where a decision needs time or chance, the caller
+//! passes it in.
+//!
+//! | area | types |
+//! |---|---|
+//! | names | [`Scope`], [`Stream`], [`ScopedStream`], [`ReaderGroup`], [`KeyValueTable`], [`ReaderId`], [`WriterName`] |
+//! | segments | [`SegmentId`], [`Segment`], [`ScopedSegment`], [`KeyRange`], [`SegmentMap`], [`segment_name`] |
+//! | routing | [`RoutingKey`], [`routing`] |
+//! | progress | [`StreamCut`], [`Position`], [`EventPointer`], [`WriterId`], [`EventNumber`], [`TransactionId`] |
+//! | configuration | [`ScalingPolicy`], [`RetentionPolicy`], [`StreamConfiguration`], [`Tag`] |
+//! | behaviour | [`ErrorKind`], [`Outcome`], [`RetryPolicy`] |
+//!
+//! # Examples
+//!
+//! ```
+//! use pravega_sdk_types::{RoutingKey, ScopedStream, SegmentMap};
+//!
+//! let stream: ScopedStream = "shop/orders".parse()?;
+//! let segments = SegmentMap::equal_ranges(4);
+//! let segment = segments.segment_for(RoutingKey::from("customer-7").position());
+//! assert!(segment.is_some());
+//! assert_eq!(stream.to_string(), "shop/orders");
+//! # Ok::<(), pravega_sdk_types::NameError>(())
+//! ```
+
+mod endpoint;
+mod error;
+mod escape;
+mod event_pointer;
+mod ids;
+mod key_range;
+pub mod modified_utf8;
+mod name;
+mod policy;
+mod position;
+mod reader_group;
+mod retry;
+pub mod routing;
+mod scoped;
+mod segment;
+mod segment_map;
+pub mod segment_name;
+pub mod serial;
+mod stream_cut;
+
+pub use endpoint::{Endpoint, EndpointError};
+pub use error::{Classified, ErrorKind, Outcome};
+pub use escape::Printable;
+pub use event_pointer::{EventPointer, EventPointerError};
+pub use ids::{ContainerId, Epoch, EventNumber, Offset, SegmentNumber, TransactionId, WriterId};
+pub use key_range::{KeyRange, KeyRangeError, check_cover};
+pub use name::{KeyValueTable, NameError, NameKind, NameProblem, ReaderGroup, ReaderId, Scope, Stream, WriterName};
+pub use policy::{PolicyError, RetentionPolicy, ScalingPolicy, StreamConfiguration, Tag};
+pub use position::Position;
+pub use reader_group::{GroupRetention, GroupStream, ReaderGroupConfiguration, ReaderGroupConfigurationError};
+pub use retry::{Jitter, RetryDelays, RetryPolicy, RetryPolicyError};
+pub use routing::RoutingKey;
+pub use scoped::{ScopedKeyValueTable, ScopedReaderGroup, ScopedStream};
+pub use segment::{ScopedSegment, Segment, SegmentId};
+pub use segment_map::{SegmentMap, SegmentMapError, Successor};
+pub use stream_cut::{BoundedCut, StreamCut, StreamCutError};

@@ -1,0 +1,132 @@
+//! How far a reader has come.
+
+use crate::{
+    KeyRange, Offset, ScopedSegment,
+    serial::{COMPACT_LONG_MAX, SerialError, SerialReader, SerialWriter},
+};
+
+/// How far a reader has come in each segment that it owns; enough to go on from there after a crash.
+///
+/// A segment that was read to its sealed end has the offset [`Position::COMPLETED`]. The binary form is Java's.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Position {
+    owned: Vec<(ScopedSegment, Offset)>,
+    /// What the segments own of the key space, for those of which it is known.
+    ranges: Vec<(ScopedSegment, Option<KeyRange>)>,
+}
+
+const VERSIONS: &[u8] = &[0];
+/// Either bound negative stands for a range that is not known.
+const UNKNOWN_BOUND: f64 = -1.0;
+
+impl Position {
+    /// The offset of a segment that was read to its end.
+    pub const COMPLETED: Offset = Offset(-1);
+
+    /// Makes a position of the owned segments, in the order in which they shall be stored.
+    #[must_use]
+    pub fn new(
+        owned: impl IntoIterator<Item = (ScopedSegment, Offset)>,
+        ranges: impl IntoIterator<Item = (ScopedSegment, Option<KeyRange>)>,
+    ) -> Self {
+        Self { owned: owned.into_iter().collect(), ranges: ranges.into_iter().collect() }
+    }
+
+    /// The owned segments and the offset in each.
+    pub fn owned(&self) -> impl ExactSizeIterator<Item = (&ScopedSegment, Offset)> + '_ {
+        self.owned.iter().map(|(segment, offset)| (segment, *offset))
+    }
+
+    /// The segments that were read to their end.
+    pub fn completed(&self) -> impl Iterator<Item = &ScopedSegment> + '_ {
+        self.owned().filter(|(_, offset)| offset.0 < 0).map(|(segment, _)| segment)
+    }
+
+    /// What `segment` owns of the key space, if that is known.
+    #[must_use]
+    pub fn range(&self, segment: &ScopedSegment) -> Option<KeyRange> {
+        self.ranges.iter().find(|(known, _)| known == segment).and_then(|(_, range)| *range)
+    }
+
+    /// The position as Java's client stores it.
+    ///
+    /// # Errors
+    ///
+    /// [`SerialError`] if a number is beyond what the layout holds.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, SerialError> {
+        let mut offsets = SerialWriter::new();
+        offsets.count(self.owned.len())?;
+        for (segment, offset) in &self.owned {
+            offsets.utf(&segment.to_string())?;
+            offsets.compact_long(if offset.0 < 0 { COMPACT_LONG_MAX } else { offset.0 })?;
+        }
+        let mut ranges = SerialWriter::new();
+        ranges.count(self.ranges.len())?;
+        for (segment, range) in &self.ranges {
+            ranges.utf(&segment.to_string())?;
+            ranges.f64(range.map_or(UNKNOWN_BOUND, |r| r.low()));
+            ranges.f64(range.map_or(UNKNOWN_BOUND, |r| r.high()));
+        }
+        let mut writer = SerialWriter::new();
+        writer.versioned(0, &[offsets, ranges])?;
+        Ok(writer.finish())
+    }
+
+    /// Reads what [`Self::to_bytes`] or Java's client stored.
+    ///
+    /// # Errors
+    ///
+    /// [`SerialError`] says what is wrong.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SerialError> {
+        let revisions = SerialReader::new(bytes).versioned(VERSIONS)?;
+        let owned = revisions.require(0)?.collection(|r| {
+            let segment = read_segment(r)?;
+            let offset = match r.compact_long()? {
+                COMPACT_LONG_MAX.. => Self::COMPLETED,
+                offset => Offset(offset),
+            };
+            Ok((segment, offset))
+        })?;
+        let ranges = match revisions.get(1) {
+            None => Vec::new(),
+            Some(mut body) => body.collection(|r| {
+                let segment = read_segment(r)?;
+                let (low, high) = (r.f64()?, r.f64()?);
+                if low < 0.0 || high < 0.0 {
+                    return Ok((segment, None));
+                }
+                let range = KeyRange::new(low, high).map_err(|_| SerialError::Invalid { what: "key range" })?;
+                Ok((segment, Some(range)))
+            })?,
+        };
+        Ok(Self { owned, ranges })
+    }
+}
+
+fn read_segment(reader: &mut SerialReader<'_>) -> Result<ScopedSegment, SerialError> {
+    reader.utf()?.parse().map_err(|_| SerialError::Invalid { what: "segment name" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_without_ranges_can_be_read() {
+        let segment: ScopedSegment = "a/b/0.#epoch.0".parse().unwrap();
+        let position = Position::new([(segment.clone(), Offset(7))], []);
+        let read = Position::from_bytes(&position.to_bytes().unwrap()).unwrap();
+        assert_eq!(read, position);
+        assert_eq!(read.range(&segment), None);
+    }
+
+    #[test]
+    fn every_cut_of_the_bytes_is_refused() {
+        let segment: ScopedSegment = "a/b/0.#epoch.0".parse().unwrap();
+        let position = Position::new([(segment.clone(), Offset(-1))], [(segment, Some(KeyRange::FULL))]);
+        let bytes = position.to_bytes().unwrap();
+        for len in 0..bytes.len() {
+            assert!(Position::from_bytes(&bytes[..len]).is_err(), "{len} bytes were read as a position");
+        }
+    }
+}

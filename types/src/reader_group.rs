@@ -1,0 +1,263 @@
+//! How a reader group reads.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use uuid::Uuid;
+
+use crate::{ScopedStream, StreamCut};
+
+/// Everything that can be set about a reader group.
+///
+/// # Examples
+///
+/// ```
+/// use pravega_sdk_types::ReaderGroupConfiguration;
+///
+/// let configuration = ReaderGroupConfiguration::new(["shop/orders".parse()?])?;
+/// assert_eq!(configuration.streams().len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReaderGroupConfiguration {
+    streams: Vec<GroupStream>,
+    refresh_interval: Duration,
+    automatic_checkpoint_interval: Option<Duration>,
+    max_outstanding_checkpoints: NonZeroU32,
+    retention: GroupRetention,
+    generation: i64,
+    id: Uuid,
+}
+
+/// A stream that a group reads, and from where to where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupStream {
+    /// The stream.
+    pub stream: ScopedStream,
+    /// Where reading starts; unbounded is the head.
+    pub from: StreamCut,
+    /// Where reading ends; unbounded is never.
+    pub to: StreamCut,
+}
+
+/// Whether what the group has read may be truncated from its streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GroupRetention {
+    /// The group has no say in it.
+    #[default]
+    None,
+    /// Up to the cut that the user gives.
+    ManualReleaseAtUserStreamCut,
+    /// Up to the group's last checkpoint.
+    AutomaticReleaseAtLastCheckpoint,
+}
+
+/// Tells why a group cannot be configured so.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReaderGroupConfigurationError {
+    /// A group reads at least one stream.
+    #[error("a reader group needs at least one stream")]
+    NoStreams,
+    /// A stream is named twice.
+    #[error("stream {0} is named twice")]
+    Duplicate(ScopedStream),
+    /// A cut belongs to another stream.
+    #[error("a cut of stream {cut} is given for stream {stream}")]
+    OtherStream {
+        /// The stream that the group reads.
+        stream: ScopedStream,
+        /// The stream of the cut.
+        cut: ScopedStream,
+    },
+    /// Reading would end before it starts.
+    #[error("the cuts of stream {0} end before they start")]
+    EndBeforeStart(ScopedStream),
+}
+
+impl ReaderGroupConfiguration {
+    /// Reads whole streams, from head to tail and on.
+    ///
+    /// # Errors
+    ///
+    /// [`ReaderGroupConfigurationError`] if there is no stream, or one is named twice.
+    pub fn new(streams: impl IntoIterator<Item = ScopedStream>) -> Result<Self, ReaderGroupConfigurationError> {
+        let whole = |stream| GroupStream { stream, from: StreamCut::Unbounded, to: StreamCut::Unbounded };
+        Self::bounded(streams.into_iter().map(whole))
+    }
+
+    /// Reads parts of streams.
+    ///
+    /// # Errors
+    ///
+    /// [`ReaderGroupConfigurationError`] names the stream and the rule.
+    pub fn bounded(streams: impl IntoIterator<Item = GroupStream>) -> Result<Self, ReaderGroupConfigurationError> {
+        let streams: Vec<GroupStream> = streams.into_iter().collect();
+        if streams.is_empty() {
+            return Err(ReaderGroupConfigurationError::NoStreams);
+        }
+        for (index, entry) in streams.iter().enumerate() {
+            if streams.iter().take(index).any(|earlier| earlier.stream == entry.stream) {
+                return Err(ReaderGroupConfigurationError::Duplicate(entry.stream.clone()));
+            }
+            entry.check()?;
+        }
+        Ok(Self {
+            streams,
+            refresh_interval: Duration::from_secs(3),
+            automatic_checkpoint_interval: Some(Duration::from_secs(30)),
+            max_outstanding_checkpoints: NonZeroU32::MIN.saturating_add(2),
+            retention: GroupRetention::None,
+            generation: Self::NO_GENERATION,
+            id: Uuid::nil(),
+        })
+    }
+
+    /// The generation of a group that the controller does not know yet.
+    pub const NO_GENERATION: i64 = -1;
+
+    /// Sets how often readers look for news of the group. Default: 3 s.
+    #[must_use]
+    pub fn with_refresh_interval(mut self, interval: Duration) -> Self {
+        self.refresh_interval = interval;
+        self
+    }
+
+    /// Sets how often a checkpoint is made by itself; none is never. Default: 30 s.
+    ///
+    /// Without checkpoints a group stops where its streams scale.
+    #[must_use]
+    pub fn with_automatic_checkpoint_interval(mut self, interval: Option<Duration>) -> Self {
+        self.automatic_checkpoint_interval = interval;
+        self
+    }
+
+    /// Sets how many checkpoints may be under way at once. Default: 3.
+    #[must_use]
+    pub fn with_max_outstanding_checkpoints(mut self, count: NonZeroU32) -> Self {
+        self.max_outstanding_checkpoints = count;
+        self
+    }
+
+    /// Sets whether what was read may be truncated. Default: the group has no say in it.
+    #[must_use]
+    pub fn with_retention(mut self, retention: GroupRetention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// Sets the id and the generation by which the controller knows the group.
+    #[must_use]
+    pub fn with_identity(mut self, id: Uuid, generation: i64) -> Self {
+        self.id = id;
+        self.generation = generation;
+        self
+    }
+
+    /// The streams and the parts of them.
+    #[must_use]
+    pub fn streams(&self) -> &[GroupStream] {
+        &self.streams
+    }
+
+    /// How often readers look for news of the group.
+    #[must_use]
+    pub fn refresh_interval(&self) -> Duration {
+        self.refresh_interval
+    }
+
+    /// How often a checkpoint is made by itself; none is never.
+    #[must_use]
+    pub fn automatic_checkpoint_interval(&self) -> Option<Duration> {
+        self.automatic_checkpoint_interval
+    }
+
+    /// How many checkpoints may be under way at once.
+    #[must_use]
+    pub fn max_outstanding_checkpoints(&self) -> NonZeroU32 {
+        self.max_outstanding_checkpoints
+    }
+
+    /// Whether what was read may be truncated.
+    #[must_use]
+    pub fn retention(&self) -> GroupRetention {
+        self.retention
+    }
+
+    /// The generation: every change of the configuration makes a new one.
+    #[must_use]
+    pub fn generation(&self) -> i64 {
+        self.generation
+    }
+
+    /// The id of the group.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+}
+
+impl GroupStream {
+    fn check(&self) -> Result<(), ReaderGroupConfigurationError> {
+        for cut in [&self.from, &self.to].into_iter().filter_map(StreamCut::bounded) {
+            if *cut.stream() != self.stream {
+                return Err(ReaderGroupConfigurationError::OtherStream {
+                    stream: self.stream.clone(),
+                    cut: cut.stream().clone(),
+                });
+            }
+        }
+        let (Some(from), Some(to)) = (self.from.bounded(), self.to.bounded()) else {
+            return Ok(());
+        };
+        // An offset of -1 is the end of its segment.
+        let place = |offset: i64| if offset < 0 { i64::MAX } else { offset };
+        let crossed = from
+            .positions()
+            .any(|(segment, start)| to.offset(segment).is_some_and(|end| place(start.0) > place(end.0)));
+        let ids = |cut: &crate::BoundedCut| {
+            let ids = cut.positions().map(|(id, _)| id);
+            (ids.clone().min(), ids.max())
+        };
+        let (from_ids, to_ids) = (ids(from), ids(to));
+        if crossed || from_ids.0 > to_ids.0 || from_ids.1 > to_ids.1 {
+            return Err(ReaderGroupConfigurationError::EndBeforeStart(self.stream.clone()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BoundedCut, Offset, SegmentId};
+
+    fn cut(stream: &str, positions: &[(i64, i64)]) -> StreamCut {
+        let positions = positions.iter().map(|(id, offset)| (SegmentId::from(*id), Offset(*offset)));
+        BoundedCut::new(stream.parse().unwrap(), positions).unwrap().into()
+    }
+
+    fn check(from: StreamCut, to: StreamCut) -> Result<ReaderGroupConfiguration, ReaderGroupConfigurationError> {
+        ReaderGroupConfiguration::bounded([GroupStream { stream: "a/b".parse().unwrap(), from, to }])
+    }
+
+    #[test]
+    fn ranges_that_end_before_they_start_are_refused() {
+        assert!(check(cut("a/b", &[(0, 5)]), cut("a/b", &[(0, 5)])).is_ok());
+        assert!(check(cut("a/b", &[(0, 5)]), cut("a/b", &[(0, -1)])).is_ok());
+        assert!(check(cut("a/b", &[(0, 6)]), cut("a/b", &[(0, 5)])).is_err());
+        assert!(check(cut("a/b", &[(0, -1)]), cut("a/b", &[(0, 5)])).is_err());
+        assert!(check(cut("a/b", &[(3, 0)]), cut("a/b", &[(0, 5)])).is_err());
+        assert!(check(StreamCut::Unbounded, cut("a/b", &[(0, 5)])).is_ok());
+    }
+
+    #[test]
+    fn cuts_of_other_streams_and_repeated_streams_are_refused() {
+        assert!(matches!(
+            check(cut("a/c", &[(0, 5)]), StreamCut::Unbounded),
+            Err(ReaderGroupConfigurationError::OtherStream { .. })
+        ));
+        let stream: ScopedStream = "a/b".parse().unwrap();
+        assert!(ReaderGroupConfiguration::new([stream.clone(), stream]).is_err());
+        assert!(ReaderGroupConfiguration::new([]).is_err());
+    }
+}

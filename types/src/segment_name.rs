@@ -1,0 +1,111 @@
+//! The names that a segment store gives to segments derived from others.
+//!
+//! ```text
+//! scope/stream/3.#epoch.2                                             a segment of a stream
+//! scope/stream/3.#epoch.2#transaction.<32 hex digits>                 the part of a transaction in it
+//! scope/stream/3.#epoch.2#transient.<32 hex digits>.<32 hex digits>   a large event on its way into it
+//! ```
+
+use uuid::Uuid;
+
+use crate::{ContainerId, ScopedSegment, TransactionId, routing};
+
+const TRANSACTION_INFIX: &str = "#transaction.";
+const TRANSIENT_INFIX: &str = "#transient.";
+const EPOCH_INFIX: &str = ".#epoch.";
+/// Hexadecimal digits of a UUID.
+const ID_DIGITS: usize = 32;
+
+/// The name of the segment that holds what `transaction` wrote to `parent`.
+#[must_use]
+pub fn transaction(parent: &ScopedSegment, transaction: TransactionId) -> String {
+    format!("{parent}{TRANSACTION_INFIX}{}", transaction.0.simple())
+}
+
+/// Says whether `name` is that of a transaction's segment.
+#[must_use]
+pub fn is_transaction(name: &str) -> bool {
+    strip_transaction(name).is_some()
+}
+
+/// Says whether `name` is that of a transient segment, made to carry a large event.
+#[must_use]
+pub fn is_transient(name: &str) -> bool {
+    strip_transient(name).is_some()
+}
+
+/// The name of the segment into which a transaction's or a transient segment merges; none for any other.
+#[must_use]
+pub fn parent(name: &str) -> Option<&str> {
+    strip_transaction(name).or_else(|| strip_transient(name))
+}
+
+/// The name that decides about the segment's container: without transaction, transient and epoch parts.
+#[must_use]
+pub fn primary(name: &str) -> &str {
+    let name = parent(name).unwrap_or(name);
+    name.rfind(EPOCH_INFIX).and_then(|at| name.get(..at)).unwrap_or(name)
+}
+
+/// The container, of `containers`, in which a cluster keeps the segment `name`.
+///
+/// The id is found by consistent hashing over the primary name, so a transaction lives where its parent does.
+#[must_use]
+pub fn container(name: &str, containers: u32) -> ContainerId {
+    let (hash, _) = routing::hash_text(routing::CONTAINER_SEED, primary(name));
+    ContainerId(consistent_bucket(hash, containers) as i32)
+}
+
+fn strip_transaction(name: &str) -> Option<&str> {
+    let (parent, id) = name.rsplit_once(TRANSACTION_INFIX)?;
+    is_id(id).then_some(parent)
+}
+
+fn strip_transient(name: &str) -> Option<&str> {
+    let (parent, ids) = name.rsplit_once(TRANSIENT_INFIX)?;
+    let (writer, random) = ids.split_once('.')?;
+    (is_id(writer) && is_id(random)).then_some(parent)
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == ID_DIGITS && Uuid::try_parse(text).is_ok()
+}
+
+/// Jump consistent hashing: each step of a linear congruential generator jumps to the next bucket that would take the
+/// key over, until that bucket lies beyond the last.
+fn consistent_bucket(hash: u64, buckets: u32) -> u32 {
+    const MULTIPLIER: u64 = 2_862_933_555_777_941_757;
+    let buckets = i64::from(buckets);
+    let mut state = hash;
+    let mut candidate = 0_i64;
+    loop {
+        state = state.wrapping_mul(MULTIPLIER).wrapping_add(1);
+        let fraction = ((state >> 33) + 1) as f64 / f64::from(1_u32 << 31);
+        let next = ((candidate + 1) as f64 / fraction) as i64;
+        if next < 0 || next >= buckets {
+            return u32::try_from(candidate).unwrap_or(0);
+        }
+        candidate = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suffix_that_is_not_an_id_is_part_of_the_name() {
+        assert_eq!(parent("a/b/0.#epoch.0#transaction.12"), None);
+        assert_eq!(parent("a/b/0.#epoch.0#transient.12.34"), None);
+        assert_eq!(primary("a/b/0.#epoch.0"), "a/b/0");
+        assert_eq!(primary("a/b/0"), "a/b/0");
+    }
+
+    #[test]
+    fn consistent_hashing_ends_for_every_key() {
+        for key in (0..10_000_u64).map(|k| k.wrapping_mul(0x9E37_79B9_7F4A_7C15)).chain([0, u64::MAX]) {
+            assert_eq!(consistent_bucket(key, 0), 0);
+            assert!(consistent_bucket(key, 7) < 7);
+        }
+    }
+}

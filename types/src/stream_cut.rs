@@ -1,0 +1,422 @@
+//! Stream cuts: a place in a stream, as one offset for each segment it runs through.
+
+use std::{
+    fmt,
+    io::{Read as _, Write as _},
+    str::FromStr,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
+
+use crate::{
+    Epoch, NameError, Offset, ScopedStream, SegmentId, SegmentNumber,
+    serial::{SerialError, SerialReader, SerialWriter},
+};
+
+/// A place in a stream, or none in particular.
+///
+/// The binary and the text form are Java's, so cuts can be handed to and taken from Java programs. The text is Base64 of
+/// gzip; two programs may compress the same cut differently, so compare cuts, never their texts.
+///
+/// # Examples
+///
+/// ```
+/// use pravega_sdk_types::{BoundedCut, Offset, SegmentId, StreamCut};
+///
+/// let cut = StreamCut::from(BoundedCut::new("shop/orders".parse()?, [(SegmentId::from(0), Offset(42))])?);
+/// let text = cut.to_text();
+/// assert_eq!(text.parse::<StreamCut>()?, cut);
+/// assert_eq!(cut.to_string(), "shop/orders:0=42");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamCut {
+    /// The head of the stream where a range begins, the tail where it ends.
+    Unbounded,
+    /// One offset for each segment that the cut runs through.
+    At(BoundedCut),
+}
+
+/// A place in a stream: one offset for each segment that it runs through.
+#[derive(Debug, Clone)]
+pub struct BoundedCut {
+    stream: ScopedStream,
+    /// In the order in which they were given, so that a cut is stored again as it was read; each segment once.
+    positions: Vec<(SegmentId, Offset)>,
+}
+
+/// The text of a cut that says nothing.
+const UNBOUNDED: &str = "UNBOUNDED";
+/// A cut of a thousand segments takes 30 KB before compression; nobody has one of 1 MiB.
+const MAX_TEXT_BYTES: u64 = 1 << 20;
+const TEXT_VERSION: &str = "0";
+/// Version 1 holds signed offsets; version 0, which is only read, does not.
+const VERSIONS: &[u8] = &[0, 1];
+
+/// Tells why a stream cut is refused.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StreamCutError {
+    /// The text is not Base64.
+    #[error("the stream cut is not Base64")]
+    Base64(#[from] base64::DecodeError),
+    /// What the Base64 holds is not one gzip member.
+    #[error("the stream cut is not gzip: {0}")]
+    Gzip(String),
+    /// Decompressed, the text is longer than any cut.
+    #[error("the stream cut is longer than {MAX_TEXT_BYTES} bytes when decompressed")]
+    TooLong,
+    /// Something follows the compressed text.
+    #[error("{0} bytes follow the compressed stream cut")]
+    TrailingBytes(usize),
+    /// The decompressed text does not have five parts, or its first is not a version that can be read.
+    #[error("the stream cut has {found} parts separated by ':', 5 are needed")]
+    Parts {
+        /// How many parts there are.
+        found: usize,
+    },
+    /// The text is of a version that nobody here knows.
+    #[error("the stream cut is of text version {0:?}, only \"0\" is known")]
+    TextVersion(String),
+    /// The three lists of the text have different lengths.
+    #[error("the stream cut lists {numbers} segment numbers, {epochs} epochs and {offsets} offsets")]
+    Lists {
+        /// Length of the list of segment numbers.
+        numbers: usize,
+        /// Length of the list of epochs.
+        epochs: usize,
+        /// Length of the list of offsets.
+        offsets: usize,
+    },
+    /// An element of a list is not a number of its kind.
+    #[error("element {index} of the {list} of the stream cut is not a number of its kind")]
+    Element {
+        /// Which list.
+        list: &'static str,
+        /// Place of the element, from 0.
+        index: usize,
+    },
+    /// An offset is below −1, which stands for the whole of a sealed segment.
+    #[error("the offset {offset} of segment {segment} is below -1")]
+    Offset {
+        /// The segment.
+        segment: SegmentId,
+        /// Its offset.
+        offset: i64,
+    },
+    /// A segment stands in the cut twice.
+    #[error("segment {0} stands in the stream cut twice")]
+    Duplicate(SegmentId),
+    /// The stream's name is not one.
+    #[error("the stream cut names no stream")]
+    Name(#[from] NameError),
+    /// The binary form cannot be read.
+    #[error("the stream cut cannot be read")]
+    Serial(#[from] SerialError),
+}
+
+impl StreamCut {
+    /// The cut as Java's client stores it; an unbounded one is no bytes at all.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamCutError::Serial`] if an offset is beyond what the layout holds (2^61).
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StreamCutError> {
+        match self {
+            Self::Unbounded => Ok(Vec::new()),
+            Self::At(cut) => cut.to_bytes(),
+        }
+    }
+
+    /// Reads what [`Self::to_bytes`] or Java's client stored.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamCutError`] says at which step the bytes are not a cut.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StreamCutError> {
+        if bytes.is_empty() {
+            return Ok(Self::Unbounded);
+        }
+        BoundedCut::read(&mut SerialReader::new(bytes)).map(Self::At)
+    }
+
+    /// The cut as text, for command lines and configuration files.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Unbounded => UNBOUNDED.to_owned(),
+            Self::At(cut) => cut.to_text(),
+        }
+    }
+
+    /// The cut's place, unless it is unbounded.
+    #[must_use]
+    pub fn bounded(&self) -> Option<&BoundedCut> {
+        match self {
+            Self::Unbounded => None,
+            Self::At(cut) => Some(cut),
+        }
+    }
+}
+
+impl From<BoundedCut> for StreamCut {
+    fn from(cut: BoundedCut) -> Self {
+        Self::At(cut)
+    }
+}
+
+impl FromStr for StreamCut {
+    type Err = StreamCutError;
+
+    fn from_str(text: &str) -> Result<Self, StreamCutError> {
+        if text == UNBOUNDED {
+            return Ok(Self::Unbounded);
+        }
+        BoundedCut::from_inner_text(&decompress(&BASE64.decode(text)?)?).map(Self::At)
+    }
+}
+
+impl fmt::Display for StreamCut {
+    /// Shows the cut to people; [`StreamCut::to_text`] is what programs read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unbounded => f.write_str(UNBOUNDED),
+            Self::At(cut) => cut.fmt(f),
+        }
+    }
+}
+
+impl BoundedCut {
+    /// Makes a cut through `stream`.
+    ///
+    /// An offset of −1 stands for the whole of a sealed segment.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamCutError::Duplicate`] if a segment stands there twice, [`StreamCutError::Offset`] if an offset is below −1.
+    pub fn new(
+        stream: ScopedStream,
+        positions: impl IntoIterator<Item = (SegmentId, Offset)>,
+    ) -> Result<Self, StreamCutError> {
+        let positions: Vec<_> = positions.into_iter().collect();
+        if let Some((segment, offset)) = positions.iter().find(|(_, offset)| offset.0 < -1) {
+            return Err(StreamCutError::Offset { segment: *segment, offset: offset.0 });
+        }
+        let mut ids: Vec<_> = positions.iter().map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        if let Some((first, _)) = ids.iter().zip(ids.iter().skip(1)).find(|(a, b)| a == b) {
+            return Err(StreamCutError::Duplicate(*first));
+        }
+        Ok(Self { stream, positions })
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &ScopedStream {
+        &self.stream
+    }
+
+    /// The segments and the offset in each, in the order in which they were given.
+    pub fn positions(&self) -> impl ExactSizeIterator<Item = (SegmentId, Offset)> + Clone + '_ {
+        self.positions.iter().copied()
+    }
+
+    /// The offset in `segment`, if the cut runs through it.
+    #[must_use]
+    pub fn offset(&self, segment: SegmentId) -> Option<Offset> {
+        self.positions.iter().find(|(id, _)| *id == segment).map(|(_, offset)| *offset)
+    }
+
+    fn sorted(&self) -> Vec<(SegmentId, Offset)> {
+        let mut sorted = self.positions.clone();
+        sorted.sort_unstable();
+        sorted
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, StreamCutError> {
+        let mut body = SerialWriter::new();
+        body.utf(&self.stream.to_string())?;
+        body.count(self.positions.len())?;
+        for (segment, offset) in &self.positions {
+            body.compact_long(i64::from(*segment))?;
+            body.compact_signed_long(offset.0)?;
+        }
+        let mut writer = SerialWriter::new();
+        writer.versioned(1, &[body])?;
+        Ok(writer.finish())
+    }
+
+    fn read(reader: &mut SerialReader<'_>) -> Result<Self, StreamCutError> {
+        let revisions = reader.versioned(VERSIONS)?;
+        let mut body = revisions.require(0)?;
+        let stream = ScopedStream::internal(&body.utf()?)?;
+        let signed = revisions.version() == 1;
+        let positions = body.collection(|r| {
+            let segment = SegmentId::from(r.compact_long()?);
+            let offset = if signed { r.compact_signed_long()? } else { r.compact_long()? };
+            Ok((segment, Offset(offset)))
+        })?;
+        Self::new(stream, positions)
+    }
+
+    fn to_text(&self) -> String {
+        BASE64.encode(compress(self.inner_text().as_bytes()))
+    }
+
+    /// `0:scope/stream:numbers:epochs:offsets`, each list with commas.
+    fn inner_text(&self) -> String {
+        let list = |item: &dyn Fn(&(SegmentId, Offset)) -> String| {
+            self.positions.iter().map(item).collect::<Vec<_>>().join(",")
+        };
+        format!(
+            "{TEXT_VERSION}:{}:{}:{}:{}",
+            self.stream,
+            list(&|(id, _)| id.number().to_string()),
+            list(&|(id, _)| id.epoch().to_string()),
+            list(&|(_, offset)| offset.to_string()),
+        )
+    }
+
+    fn from_inner_text(text: &str) -> Result<Self, StreamCutError> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let &[version, stream, numbers, epochs, offsets] = parts.as_slice() else {
+            return Err(StreamCutError::Parts { found: parts.len() });
+        };
+        if version != TEXT_VERSION {
+            return Err(StreamCutError::TextVersion(crate::Printable::with_limit(version, 20).to_string()));
+        }
+        let stream = ScopedStream::internal(stream)?;
+        let numbers: Vec<i32> = parse_list("segment numbers", numbers)?;
+        let epochs: Vec<i32> = parse_list("epochs", epochs)?;
+        let offsets: Vec<i64> = parse_list("offsets", offsets)?;
+        if numbers.len() != epochs.len() || numbers.len() != offsets.len() {
+            return Err(StreamCutError::Lists { numbers: numbers.len(), epochs: epochs.len(), offsets: offsets.len() });
+        }
+        let ids = numbers.iter().zip(&epochs).map(|(n, e)| SegmentId::new(Epoch(*e), SegmentNumber(*n)));
+        Self::new(stream, ids.zip(offsets.into_iter().map(Offset)))
+    }
+}
+
+impl PartialEq for BoundedCut {
+    /// Two cuts are the same if their stream and positions are; the order of the positions does not matter.
+    fn eq(&self, other: &Self) -> bool {
+        self.stream == other.stream && self.sorted() == other.sorted()
+    }
+}
+
+impl Eq for BoundedCut {}
+
+impl fmt::Display for BoundedCut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.stream)?;
+        for (index, (segment, offset)) in self.positions.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{}={offset}", i64::from(*segment))?;
+        }
+        Ok(())
+    }
+}
+
+fn parse_list<T: FromStr>(list: &'static str, text: &str) -> Result<Vec<T>, StreamCutError> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    text.split(',')
+        .enumerate()
+        .map(|(index, item)| item.parse().map_err(|_| StreamCutError::Element { list, index }))
+        .collect()
+}
+
+fn compress(text: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to a vector cannot fail; were it to, the empty result would be refused by whoever reads it.
+    encoder.write_all(text).and_then(|()| encoder.finish()).unwrap_or_default()
+}
+
+/// Decompresses one gzip member and nothing behind it, and never more than [`MAX_TEXT_BYTES`].
+fn decompress(bytes: &[u8]) -> Result<String, StreamCutError> {
+    let gzip = |error: std::io::Error| StreamCutError::Gzip(error.to_string());
+    let mut decoder = GzDecoder::new(bytes);
+    let mut text = Vec::new();
+    (&mut decoder).take(MAX_TEXT_BYTES + 1).read_to_end(&mut text).map_err(gzip)?;
+    if text.len() as u64 > MAX_TEXT_BYTES {
+        return Err(StreamCutError::TooLong);
+    }
+    match decoder.into_inner().len() {
+        0 => String::from_utf8(text).map_err(|_| StreamCutError::Gzip("the text is not UTF-8".to_owned())),
+        trailing => Err(StreamCutError::TrailingBytes(trailing)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text_of(inner: &str) -> String {
+        BASE64.encode(compress(inner.as_bytes()))
+    }
+
+    fn refused(inner: &str) -> StreamCutError {
+        text_of(inner).parse::<StreamCut>().unwrap_err()
+    }
+
+    #[test]
+    fn each_step_of_a_bad_text_has_its_own_error() {
+        assert!(matches!("####".parse::<StreamCut>(), Err(StreamCutError::Base64(_))));
+        assert!(matches!(BASE64.encode("plain").parse::<StreamCut>(), Err(StreamCutError::Gzip(_))));
+        assert_eq!(refused("0:a/b:0:0"), StreamCutError::Parts { found: 4 });
+        assert_eq!(refused("7:a/b:0:0:0"), StreamCutError::TextVersion("7".to_owned()));
+        assert_eq!(refused("0:a/b:0,1:0:0"), StreamCutError::Lists { numbers: 2, epochs: 1, offsets: 1 });
+        assert_eq!(refused("0:a/b:0,x:0,0:0,0"), StreamCutError::Element { list: "segment numbers", index: 1 });
+        assert_eq!(refused("0:a/b:99999999999:0:0"), StreamCutError::Element { list: "segment numbers", index: 0 });
+        assert_eq!(refused("0:a/b:0:0:-2"), StreamCutError::Offset { segment: 0.into(), offset: -2 });
+        assert_eq!(refused("0:a/b:0,0:0,0:1,2"), StreamCutError::Duplicate(0.into()));
+        assert!(matches!(refused("0:a:0:0:0"), StreamCutError::Name(_)));
+    }
+
+    #[test]
+    fn a_second_member_and_trailing_bytes_are_refused() {
+        let one = compress(b"0:a/b:0:0:0");
+        let two = [one.clone(), one.clone()].concat();
+        let junk = [one.as_slice(), b"x"].concat();
+        assert_eq!(BASE64.encode(&two).parse::<StreamCut>(), Err(StreamCutError::TrailingBytes(one.len())));
+        assert_eq!(BASE64.encode(&junk).parse::<StreamCut>(), Err(StreamCutError::TrailingBytes(1)));
+    }
+
+    #[test]
+    fn a_gzip_bomb_ends_at_the_limit() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        let zeros = vec![b'0'; 1 << 20];
+        for _ in 0..256 {
+            encoder.write_all(&zeros).unwrap();
+        }
+        let bomb = BASE64.encode(encoder.finish().unwrap());
+        assert_eq!(bomb.parse::<StreamCut>(), Err(StreamCutError::TooLong));
+    }
+
+    #[test]
+    fn a_version_0_offset_that_is_not_a_compact_long_of_a_cut_is_refused() {
+        assert!(StreamCut::from_bytes(&[0, 9, 0]).is_err());
+        assert!(StreamCut::from_bytes(&[1]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_comes_back_from_both_forms(positions in prop::collection::btree_map(0..i64::MAX >> 2, -1..1_i64 << 60, 0..20)) {
+            let positions = positions.into_iter().map(|(id, offset)| (SegmentId::from(id), Offset(offset)));
+            let cut = StreamCut::from(BoundedCut::new("a/b".parse().unwrap(), positions).unwrap());
+            prop_assert_eq!(&StreamCut::from_bytes(&cut.to_bytes().unwrap()).unwrap(), &cut);
+            prop_assert_eq!(cut.to_text().parse::<StreamCut>().unwrap(), cut);
+        }
+
+        #[test]
+        fn no_bytes_and_no_text_panic(bytes in any::<Vec<u8>>()) {
+            let _ = StreamCut::from_bytes(&bytes);
+            let _ = BASE64.encode(&bytes).parse::<StreamCut>();
+            let _ = BASE64.encode(compress(&bytes)).parse::<StreamCut>();
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! How events stand in a segment.
+//!
+//! ```text
+//! type i32 = 0 | length i32 | payload
+//! ```
+//!
+//! Segments are plain bytes to the store: it never looks for events. Writers put this header in front of each, readers
+//! take it off again. A batch is several events in one append.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::{
+    DecodeProblem, EncodeError, SendBuffer,
+    field::{Field, FieldReader},
+    value::{Value, ValueError},
+};
+
+/// The type that an event's header shows.
+pub const EVENT_CODE: i32 = 0;
+
+/// The length of an event's header.
+pub const EVENT_HEADER_LEN: usize = 8;
+
+/// The longest payload of an event that is written in one piece: 8 MiB. Larger ones go through a transient segment.
+pub const MAX_EVENT_LEN: usize = 8 * 1024 * 1024;
+
+/// An event with its header, as it stands in a segment and in a conditional append.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Event {
+    /// The payload, without the header.
+    pub data: Bytes,
+}
+
+/// Tells that what stands where an event's header belongs is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no event header: type {code}, length {len}")]
+pub struct CorruptEvent {
+    /// The type found; that of an event is 0.
+    pub code: i32,
+    /// The length found; negative, or above the limit that the reader set.
+    pub len: i32,
+}
+
+/// The header of an event with `len` bytes of payload.
+///
+/// # Errors
+///
+/// [`EncodeError::LengthTooLarge`] if no header can say that length.
+pub fn header(len: usize) -> Result<[u8; EVENT_HEADER_LEN], EncodeError> {
+    let len = i32::try_from(len).map_err(|_| EncodeError::LengthTooLarge(len))?;
+    Ok((u64::from(len as u32)).to_be_bytes())
+}
+
+/// Appends an event to `block`, header and payload.
+///
+/// # Errors
+///
+/// [`EncodeError::LengthTooLarge`] if no header can say its length; then nothing was written.
+pub fn put(block: &mut BytesMut, payload: &[u8]) -> Result<(), EncodeError> {
+    let header = header(payload.len())?;
+    block.reserve(EVENT_HEADER_LEN + payload.len());
+    block.put_slice(&header);
+    block.put_slice(payload);
+    Ok(())
+}
+
+/// Takes the next event off segment data; none if it has not arrived whole.
+///
+/// The payload is a slice of the buffer.
+///
+/// # Errors
+///
+/// [`CorruptEvent`] if there is no header, or one that claims more than `max_len`. The buffer stays as it was.
+pub fn take(data: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, CorruptEvent> {
+    let Some((mut header, _)) = data.split_at_checked(EVENT_HEADER_LEN) else {
+        return Ok(None);
+    };
+    let (code, len) = (header.get_i32(), header.get_i32());
+    match usize::try_from(len) {
+        Ok(payload_len) if code == EVENT_CODE && payload_len <= max_len => {
+            if data.len() < EVENT_HEADER_LEN + payload_len {
+                return Ok(None);
+            }
+            data.advance(EVENT_HEADER_LEN);
+            Ok(Some(data.split_to(payload_len).freeze()))
+        }
+        _ => Err(CorruptEvent { code, len }),
+    }
+}
+
+impl Field for Event {
+    const MIN_LEN: usize = EVENT_HEADER_LEN;
+
+    fn decode(reader: &mut FieldReader) -> Result<Self, DecodeProblem> {
+        match reader.i32("the type of an event")? {
+            EVENT_CODE => Bytes::decode(reader).map(|data| Self { data }),
+            found => Err(DecodeProblem::NestedType { found, expected: EVENT_CODE }),
+        }
+    }
+
+    fn encoded_len(&self) -> Result<usize, EncodeError> {
+        Ok(4 + self.data.encoded_len()?)
+    }
+
+    fn encode(&self, out: &mut SendBuffer) {
+        out.put_i32(EVENT_CODE);
+        self.data.encode(out);
+    }
+
+    fn to_value(&self) -> Value {
+        Value::Record(vec![("data".to_owned(), self.data.to_value())])
+    }
+
+    fn from_value(value: Value) -> Result<Self, ValueError> {
+        let mut fields = value.record()?;
+        let event = Self { data: fields.take("data", Bytes::from_value, None)? };
+        fields.finish()?;
+        Ok(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_back_in_order_and_wait_for_their_last_byte() {
+        let mut block = BytesMut::new();
+        for payload in [&b"a"[..], b"", b"ccc"] {
+            put(&mut block, payload).unwrap();
+        }
+        let whole = block.freeze();
+        let mut data = BytesMut::new();
+        let mut events = Vec::new();
+        for byte in whole {
+            data.put_u8(byte);
+            events.extend(take(&mut data, MAX_EVENT_LEN).unwrap());
+        }
+        assert_eq!(events, [&b"a"[..], b"", b"ccc"]);
+        assert!(data.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_header_is_told_and_left_in_place() {
+        for (bytes, code, len) in [
+            ([0, 0, 0, 1, 0, 0, 0, 0], 1, 0),
+            ([0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF], 0, -1),
+            ([0, 0, 0, 0, 0x7F, 0xFF, 0xFF, 0xFF], 0, i32::MAX),
+        ] {
+            let mut data = BytesMut::from(&bytes[..]);
+            assert_eq!(take(&mut data, MAX_EVENT_LEN), Err(CorruptEvent { code, len }));
+            assert_eq!(data.len(), 8);
+        }
+    }
+}

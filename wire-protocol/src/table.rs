@@ -1,0 +1,351 @@
+//! The grammar in which [`commands`](crate::commands) is written.
+
+use bytes::Bytes;
+
+use crate::{DecodeError, EncodeError, SendBuffer, WireCommand, value::Value};
+
+/// A command of the protocol.
+pub trait Command: Clone + std::fmt::Debug + PartialEq + Into<WireCommand> + sealed::Sealed {
+    /// The type in the frame's header.
+    const CODE: i32;
+    /// The name of the command in the protocol.
+    const NAME: &'static str;
+    /// Who sends it.
+    const KIND: CommandKind;
+
+    /// The length of the payload in bytes, and a check of everything that can be wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if a field cannot be put into a frame.
+    fn payload_len(&self) -> Result<usize, EncodeError>;
+
+    /// Writes the payload; only after [`Self::payload_len`] found nothing wrong.
+    fn put_payload(&self, out: &mut SendBuffer);
+
+    /// Reads the payload of a frame. Bytes behind the last known field are left out, as newer peers may send more.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] if the payload is not that of the command.
+    fn decode_payload(payload: Bytes) -> Result<Self, DecodeError>;
+
+    /// The fields by their names in the protocol, in wire order.
+    fn fields(&self) -> Vec<(String, Value)>;
+}
+
+/// A command that asks for a reply.
+pub trait Request: Command {
+    /// The reply that means success.
+    type Reply: Command + TryFrom<WireCommand, Error = WireCommand>;
+
+    /// The id by which the reply is matched.
+    fn request_id(&self) -> i64;
+
+    /// Sets the id by which the reply is matched.
+    fn set_request_id(&mut self, id: i64);
+
+    /// The length in bytes of what the request carries besides its header and small fields; for limits.
+    fn size_hint(&self) -> usize {
+        self.payload_len().unwrap_or(0)
+    }
+}
+
+/// Who sends a command, and what it means there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CommandKind {
+    /// Both sides send it.
+    Both,
+    /// The client sends it.
+    Request,
+    /// The server sends it.
+    Reply,
+    /// The server sends it in place of the reply that was asked for.
+    Failure,
+    /// It stands inside an append block.
+    Inside,
+}
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+/// The id that a command carries, if it carries one.
+macro_rules! request_id_of {
+    ($command:expr;) => {
+        None
+    };
+    ($command:expr; request_id $($rest:ident)*) => {
+        Some($command.request_id)
+    };
+    ($command:expr; $other:ident $($rest:ident)*) => {
+        request_id_of!($command; $($rest)*)
+    };
+}
+
+macro_rules! layout {
+    () => {
+        crate::field::Plain
+    };
+    ($layout:ident) => {
+        crate::field::$layout
+    };
+}
+
+/// Reads a field, or takes its default where the frame ends before it.
+macro_rules! decode_field {
+    ($reader:expr, $type:ty, [$($layout:ident)?]) => {
+        <layout!($($layout)?) as Layout<$type>>::decode($reader)?
+    };
+    ($reader:expr, $type:ty, [$($layout:ident)?], $default:expr) => {
+        if $reader.remaining() < <layout!($($layout)?) as Layout<$type>>::MIN_LEN {
+            $default
+        } else {
+            <layout!($($layout)?) as Layout<$type>>::decode($reader)?
+        }
+    };
+    // Any byte that is left makes the Java decoder read the field, and fail if there are too few.
+    ($reader:expr, $type:ty, [$($layout:ident)?], $default:expr, if_any_byte) => {
+        if $reader.remaining() == 0 {
+            $default
+        } else {
+            <layout!($($layout)?) as Layout<$type>>::decode($reader)?
+        }
+    };
+}
+
+macro_rules! default_of {
+    () => {
+        None
+    };
+    ($default:expr) => {
+        Some($default)
+    };
+}
+
+macro_rules! kind_of {
+    (both) => {
+        CommandKind::Both
+    };
+    (request) => {
+        CommandKind::Request
+    };
+    (reply) => {
+        CommandKind::Reply
+    };
+    (failure) => {
+        CommandKind::Failure
+    };
+    (inside) => {
+        CommandKind::Inside
+    };
+}
+
+macro_rules! request_of {
+    ($name:ident) => {};
+    ($name:ident $reply:ident) => {
+        impl Request for $name {
+            type Reply = $reply;
+
+            fn request_id(&self) -> i64 {
+                self.request_id
+            }
+
+            fn set_request_id(&mut self, id: i64) {
+                self.request_id = id;
+            }
+        }
+    };
+}
+
+macro_rules! commands {
+    ($(
+        $(#[$doc:meta])*
+        $code:literal $name:ident $kind:ident $(-> $reply:ident)? {
+            $($(#[$field_doc:meta])* $field:ident: $type:ty $([$layout:ident])? $(= $default:expr $(=> $rule:ident)?)?,)*
+        }
+    )*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq)]
+            pub struct $name {
+                $(
+                    $(#[$field_doc])*
+                    #[doc = concat!("\n`", stringify!($type), "`; see the [table of fields](crate::commands#fields).")]
+                    pub $field: $type,
+                )*
+            }
+
+            impl sealed::Sealed for $name {}
+
+            impl Command for $name {
+                const CODE: i32 = $code;
+                const NAME: &'static str = stringify!($name);
+                const KIND: CommandKind = kind_of!($kind);
+
+                fn payload_len(&self) -> Result<usize, EncodeError> {
+                    Ok(0 $(+ <layout!($($layout)?) as Layout<$type>>::encoded_len(&self.$field)?)*)
+                }
+
+                fn put_payload(&self, _out: &mut SendBuffer) {
+                    $(<layout!($($layout)?) as Layout<$type>>::encode(&self.$field, _out);)*
+                }
+
+                fn decode_payload(payload: Bytes) -> Result<Self, DecodeError> {
+                    fn decode(_reader: &mut FieldReader) -> Result<$name, DecodeProblem> {
+                        Ok($name {
+                            $($field: decode_field!(_reader, $type, [$($layout)?] $(, $default $(, $rule)?)?),)*
+                        })
+                    }
+                    decode(&mut FieldReader::new(payload))
+                        .map_err(|problem| DecodeError::new(Some(Self::NAME), Self::CODE, problem))
+                }
+
+                fn fields(&self) -> Vec<(String, Value)> {
+                    vec![$((
+                        protocol_name(stringify!($field)),
+                        <layout!($($layout)?) as Layout<$type>>::to_value(&self.$field),
+                    ),)*]
+                }
+            }
+
+            impl From<$name> for WireCommand {
+                fn from(command: $name) -> Self {
+                    Self::$name(command)
+                }
+            }
+
+            impl TryFrom<WireCommand> for $name {
+                type Error = WireCommand;
+
+                fn try_from(command: WireCommand) -> Result<Self, WireCommand> {
+                    match command {
+                        WireCommand::$name(command) => Ok(command),
+                        other => Err(other),
+                    }
+                }
+            }
+
+            request_of!($name $($reply)?);
+        )*
+
+        /// Any command that may stand in a frame of its own.
+        #[non_exhaustive]
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum WireCommand {
+            $(
+                #[doc = concat!("Type ", stringify!($code), ".")]
+                $name($name),
+            )*
+        }
+
+        impl WireCommand {
+            /// The names of all commands, in the order of the table.
+            pub const NAMES: &[&str] = &[$(stringify!($name),)*];
+
+            /// Says whether a frame may have this type.
+            #[must_use]
+            pub fn is_known(code: i32) -> bool {
+                matches!(code, $($code)|*)
+            }
+
+            /// Reads the payload of a frame of type `code`.
+            ///
+            /// # Errors
+            ///
+            /// [`DecodeError`] if the type is not known, or the payload is not that of the command.
+            pub fn decode_payload(code: i32, payload: Bytes) -> Result<Self, DecodeError> {
+                match code {
+                    $($code => <$name as Command>::decode_payload(payload).map(Self::$name),)*
+                    _ => Err(DecodeError::new(None, code, DecodeProblem::UnknownType)),
+                }
+            }
+
+            /// Appends the command to `out` as a frame.
+            ///
+            /// # Errors
+            ///
+            /// [`EncodeError`] if the command cannot be put into a frame; then nothing was written.
+            pub fn encode(&self, out: &mut SendBuffer) -> Result<(), EncodeError> {
+                match self {
+                    $(Self::$name(command) => out.push(command),)*
+                }
+            }
+
+            /// The type in the frame's header.
+            #[must_use]
+            pub fn code(&self) -> i32 {
+                match self {
+                    $(Self::$name(_) => $code,)*
+                }
+            }
+
+            /// The name of the command in the protocol.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => stringify!($name),)*
+                }
+            }
+
+            /// Who sends the command, and what it means there.
+            #[must_use]
+            pub fn kind(&self) -> CommandKind {
+                match self {
+                    $(Self::$name(_) => <$name as Command>::KIND,)*
+                }
+            }
+
+            /// The id by which requests and replies are matched, if the command carries one.
+            #[must_use]
+            pub fn request_id(&self) -> Option<i64> {
+                match self {
+                    $(Self::$name(_command) => request_id_of!(_command; $($field)*),)*
+                }
+            }
+
+            /// The fields by their names in the protocol, in wire order.
+            #[must_use]
+            pub fn fields(&self) -> Vec<(String, Value)> {
+                match self {
+                    $(Self::$name(command) => command.fields(),)*
+                }
+            }
+
+            /// The names of the fields of the command called `name`, in wire order, and whether each may be left out.
+            #[must_use]
+            pub fn field_names(name: &str) -> Option<Vec<(String, bool)>> {
+                match name {
+                    $(stringify!($name) => Some(vec![$((
+                        protocol_name(stringify!($field)),
+                        { let default: Option<$type> = default_of!($($default)?); default.is_some() },
+                    ),)*]),)*
+                    _ => None,
+                }
+            }
+
+            /// Puts the command called `name` together; fields with a default may be left out.
+            ///
+            /// # Errors
+            ///
+            /// [`ValueError`] names the field and what is wrong with it.
+            pub fn from_fields(name: &str, fields: Vec<(String, Value)>) -> Result<Self, ValueError> {
+                let mut _fields = Fields::new(fields);
+                let command = match name {
+                    $(stringify!($name) => Self::$name($name {
+                        $($field: _fields.take(
+                            &protocol_name(stringify!($field)),
+                            <layout!($($layout)?) as Layout<$type>>::from_value,
+                            default_of!($($default)?),
+                        )?,)*
+                    }),)*
+                    _ => return Err(ValueError::UnknownCommand(name.to_owned())),
+                };
+                _fields.finish()?;
+                Ok(command)
+            }
+        }
+    };
+}
+
+pub(crate) use {commands, decode_field, default_of, kind_of, layout, request_id_of, request_of};

@@ -1,0 +1,141 @@
+//! The project's own commands; `cargo xtask help` lists them.
+
+#[cfg(feature = "codegen")]
+mod codegen;
+mod command;
+mod pravega;
+mod tidy;
+mod tools;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command::{cargo, run};
+
+const HELP: &str = "\
+cargo xtask ci        check, test and, where Java and Maven are there, interop
+cargo xtask check     formatting, clippy, docs, generated code, dependencies, tidy
+cargo xtask test      everything that needs only Rust
+cargo xtask interop   everything against real Pravega servers (needs Java 11 or newer, and Maven)
+cargo xtask proto     generates the Rust code of Controller.proto; with --check compares it
+cargo xtask tidy      the rules that are tests: import directions, heads of modules
+cargo xtask fuzz [S]  every fuzz target for S seconds, 20 by default (needs a nightly compiler and cargo-fuzz)
+cargo xtask pravega start | stop | cluster
+                      a real Pravega on this machine: one process in memory on port 9090, or a durable cluster on 19090";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[&str]) -> Result<()> {
+    let root = root()?;
+    match arguments {
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            Ok(())
+        }
+        ["ci"] => ci(&root),
+        ["check"] => check(&root),
+        ["test"] => test(&root),
+        ["interop"] => interop(&root),
+        ["tidy"] => tidy::run(&root),
+        ["fuzz"] => tools::fuzz(&root, 20),
+        ["fuzz", seconds] => tools::fuzz(&root, seconds.parse().context("fuzz takes a number of seconds")?),
+        ["proto"] => proto(&root, false),
+        ["proto", "--check"] => proto(&root, true),
+        #[cfg(feature = "codegen")]
+        ["generate"] => codegen::run(&root, false),
+        #[cfg(feature = "codegen")]
+        ["generate", "--check"] => codegen::run(&root, true),
+        ["pravega", "start"] => pravega::start_standalone(&root),
+        ["pravega", "cluster"] => pravega::start_cluster(&root),
+        ["pravega", "stop"] => pravega::stop(&root),
+        other => bail!("no such command: {}\n{HELP}", other.join(" ")),
+    }
+}
+
+fn root() -> Result<PathBuf> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().map(Path::to_path_buf).context("xtask stands outside the workspace")
+}
+
+/// The test command of the README.
+fn ci(root: &Path) -> Result<()> {
+    step("check", || check(root))?;
+    step("test", || test(root))?;
+    match pravega::missing_tools() {
+        missing if missing.is_empty() => step("interop", || interop(root)),
+        missing => {
+            let note = format!("interop was not run: {} not found", missing.join(" and "));
+            if env::var_os("CI").is_some_and(|value| value == "true") {
+                bail!("{note}");
+            }
+            println!("\n{note}. Everything that needs only Rust has passed.");
+            Ok(())
+        }
+    }
+}
+
+fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("== {name}");
+    let start = Instant::now();
+    work().with_context(|| format!("{name} failed"))?;
+    println!("== {name} took {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn check(root: &Path) -> Result<()> {
+    tidy::run(root)?;
+    run(cargo(root).args(["fmt", "--all", "--check"]))?;
+    run(cargo(root).args(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
+    run(cargo(root).args(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    proto(root, true)?;
+    tools::deny(root)
+}
+
+fn test(root: &Path) -> Result<()> {
+    run(cargo(root).args(["test", "--workspace"]))?;
+    // What has a feature of its own and is not pulled in by the others.
+    run(cargo(root).args(["test", "-p", "pravega-sdk-connection-pool", "--features", "dns"]))?;
+    run(cargo(root).args([
+        "run",
+        "--quiet",
+        "-p",
+        "pravega-sdk-integration-tests",
+        "--bin",
+        "vectors",
+        "--",
+        "integration-tests/vectors",
+    ]))
+}
+
+fn interop(root: &Path) -> Result<()> {
+    let missing = pravega::missing_tools();
+    if !missing.is_empty() {
+        bail!("{} not found; interop needs Java 11 or newer, and Maven", missing.join(" and "));
+    }
+    pravega::interop(root)
+}
+
+fn proto(root: &Path, check: bool) -> Result<()> {
+    let mut generate = cargo(root);
+    generate.args(["run", "--quiet", "-p", "xtask", "--features", "codegen", "--", "generate"]);
+    if check {
+        generate.arg("--check");
+    }
+    run(&mut generate)
+}
