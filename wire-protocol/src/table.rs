@@ -272,6 +272,17 @@ macro_rules! commands {
                 }
             }
 
+            /// The length of the payload in bytes.
+            ///
+            /// # Errors
+            ///
+            /// [`EncodeError`] if a field cannot be put into a frame.
+            pub fn payload_len(&self) -> Result<usize, EncodeError> {
+                match self {
+                    $(Self::$name(command) => command.payload_len(),)*
+                }
+            }
+
             /// The type in the frame's header.
             #[must_use]
             pub fn code(&self) -> i32 {

@@ -1,0 +1,125 @@
+//! A connection in the hands of one user.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+use tokio::sync::mpsc;
+
+use crate::machine::{Returned, SlotId};
+
+/// A connection and how it came back, on its way to the pool's task.
+pub(crate) struct Return<C> {
+    pub(crate) slot: SlotId,
+    /// None if it was spoiled, and is dropped where its user left it.
+    pub(crate) connection: Option<C>,
+    pub(crate) how: Returned,
+}
+
+/// Owns a connection until it is dropped, which gives it back to the pool.
+///
+/// A connection in the middle of a request must not go to somebody else, who would read the first one's answer. So a
+/// request is made through [`Claim::run`], which remembers that it was begun: a claim that is dropped before it ended,
+/// because its future was, gives the connection up. [`Claim::retire`] does so by hand. Whoever reaches for the connection
+/// directly answers for its state.
+///
+/// Dropping never blocks and needs no runtime.
+///
+/// # Examples
+///
+/// ```
+/// # use pravega_sdk_connection_pool::{Claim, Connector};
+/// # struct Connection;
+/// # impl Connection { async fn ask(&mut self, _: &str) -> std::io::Result<String> { Ok(String::new()) } }
+/// async fn ask(mut claim: Claim<Connection>) -> std::io::Result<String> {
+///     claim.run(async |connection| connection.ask("who is there?").await).await
+/// }
+/// ```
+#[must_use = "dropping a claim gives the connection back"]
+pub struct Claim<C> {
+    slot: SlotId,
+    /// Always there until the guard is taken apart.
+    connection: Option<C>,
+    is_in_request: bool,
+    returns: mpsc::UnboundedSender<Return<C>>,
+}
+
+impl<C> Claim<C> {
+    pub(crate) fn new(slot: SlotId, connection: C, returns: mpsc::UnboundedSender<Return<C>>) -> Self {
+        Self { slot, connection: Some(connection), is_in_request: false, returns }
+    }
+
+    /// Makes a request on the connection. If the returned future is dropped before it is done, or the request panics, the
+    /// connection is given up instead of going to the next user.
+    ///
+    /// A request that ends with an error leaves the connection in use: if the error says that the connection is of no use
+    /// any more, call [`Self::retire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future spoils this connection and nothing else.
+    pub async fn run<T>(&mut self, request: impl AsyncFnOnce(&mut C) -> T) -> T {
+        // A claim that was dropped in the middle of another request stays spoiled.
+        let was_in_request = std::mem::replace(&mut self.is_in_request, true);
+        let result = request(&mut **self).await;
+        self.is_in_request = was_in_request;
+        result
+    }
+
+    /// Gives the connection up: nobody gets it again.
+    pub fn retire(mut self) {
+        self.is_in_request = true;
+    }
+
+    /// The number of the slot, as a [snapshot](crate::PoolSnapshot) shows it.
+    #[must_use]
+    pub fn slot(&self) -> u64 {
+        self.slot.0
+    }
+
+    pub(crate) fn into_return(mut self) -> Option<Return<C>> {
+        self.take_return()
+    }
+
+    fn take_return(&mut self) -> Option<Return<C>> {
+        let connection = self.connection.take()?;
+        Some(if self.is_in_request {
+            Return { slot: self.slot, connection: None, how: Returned::Spoiled }
+        } else {
+            Return { slot: self.slot, connection: Some(connection), how: Returned::Usable }
+        })
+    }
+}
+
+impl<C> Deref for Claim<C> {
+    type Target = C;
+
+    #[allow(clippy::expect_used)]
+    fn deref(&self) -> &C {
+        // Only `drop` and `into_return`, which take the guard itself, take the connection out.
+        self.connection.as_ref().expect("a live claim owns its connection")
+    }
+}
+
+impl<C> DerefMut for Claim<C> {
+    #[allow(clippy::expect_used)]
+    fn deref_mut(&mut self) -> &mut C {
+        self.connection.as_mut().expect("a live claim owns its connection")
+    }
+}
+
+impl<C> Drop for Claim<C> {
+    fn drop(&mut self) {
+        if let Some(returned) = self.take_return() {
+            // If the pool is gone, the connection goes with the message.
+            self.returns.send(returned).ok();
+        }
+    }
+}
+
+impl<C> fmt::Debug for Claim<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim").field("slot", &self.slot.0).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,221 @@
+//! The task of one connection: bytes in and out, nothing decided here that a machine can decide.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::{Buf as _, BytesMut};
+use pravega_sdk_types::{Endpoint, ErrorKind};
+use pravega_sdk_wire_protocol::{Decoder, SendBuffer, WireCommand, commands::KeepAlive};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    time::{Duration, Instant, sleep_until},
+};
+
+use super::{
+    error::{ConnectionError, RequestError},
+    keep_alive::{Action, KeepAliveTimer},
+    waiters::{Incoming, Waiters},
+};
+
+/// What a handle asks of the task.
+pub(super) enum Order {
+    Request {
+        id: i64,
+        command: WireCommand,
+        waiter: Waiter,
+    },
+    /// Sent without a reply of its own.
+    Send(WireCommand),
+    /// Whoever waited for the reply went away.
+    Forget(i64),
+}
+
+/// Where a reply goes. The room that the request took is free again when this is dropped.
+pub(super) struct Waiter {
+    pub(super) name: &'static str,
+    pub(super) reply: oneshot::Sender<Result<WireCommand, RequestError>>,
+    pub(super) _room: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+}
+
+/// Counted by the task, read by anybody.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) sent: AtomicU64,
+    pub(super) received: AtomicU64,
+    pub(super) ignored: AtomicU64,
+    pub(super) probes: AtomicU64,
+    pub(super) outstanding: AtomicU64,
+}
+
+/// How many orders are taken from the queue at once.
+const BATCH: usize = 256;
+/// With more than this many bytes to send, no further orders are taken: the queue and its limits hold them.
+const SEND_HIGH_WATER: usize = 1 << 20;
+
+pub(super) struct Driver<R, W> {
+    reader: R,
+    writer: W,
+    endpoint: Endpoint,
+    orders: mpsc::UnboundedReceiver<Order>,
+    waiters: Waiters<Waiter>,
+    received: BytesMut,
+    to_send: SendBuffer,
+    keep_alive: KeepAliveTimer,
+    started: Instant,
+    counters: Arc<Counters>,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
+    pub(super) fn new(
+        (reader, writer): (R, W),
+        received: BytesMut,
+        endpoint: Endpoint,
+        orders: mpsc::UnboundedReceiver<Order>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            reader,
+            writer,
+            endpoint,
+            orders,
+            waiters: Waiters::default(),
+            received,
+            to_send: SendBuffer::new(),
+            keep_alive: KeepAliveTimer::default(),
+            started: Instant::now(),
+            counters,
+        }
+    }
+
+    /// Runs until the connection ends, and tells every waiter why; none is left without an answer.
+    pub(super) async fn run(mut self, ended: impl FnOnce(ConnectionError)) {
+        let cause = self.drive().await;
+        tracing::debug!(endpoint = %self.endpoint, %cause, waiters = self.waiters.len(), "connection ended");
+        // From here on new requests are refused with the same cause.
+        ended(cause.clone());
+        self.orders.close();
+        for waiter in self.waiters.drain() {
+            waiter.reply.send(Err(RequestError::lost(waiter.name, cause.clone()))).ok();
+        }
+        while let Ok(order) = self.orders.try_recv() {
+            if let Order::Request { waiter, .. } = order {
+                waiter.reply.send(Err(RequestError::not_connected(waiter.name, cause.clone()))).ok();
+            }
+        }
+    }
+
+    async fn drive(&mut self) -> ConnectionError {
+        let mut batch = Vec::new();
+        // What came together with the greeting.
+        if let Err(cause) = self.take_frames() {
+            return cause;
+        }
+        loop {
+            let wake = match self.keep_alive.poll(self.started.elapsed(), !self.waiters.is_empty()) {
+                Action::Wait(until) => self.started + until,
+                Action::Probe => {
+                    self.probe();
+                    continue;
+                }
+                Action::GiveUp(silence) => return self.silent(silence),
+            };
+            self.received.reserve(Decoder::default().room_needed(&self.received));
+            tokio::select! {
+                read = self.reader.read_buf(&mut self.received) => {
+                    let outcome = match read {
+                        Ok(0) => Err(self.lost("the segment store closed it")),
+                        Ok(_) => {
+                            self.keep_alive.handle_bytes(self.started.elapsed());
+                            self.take_frames()
+                        }
+                        Err(error) => Err(self.lost(&error)),
+                    };
+                    if let Err(cause) = outcome {
+                        return cause;
+                    }
+                }
+                written = self.writer.write_buf(&mut self.to_send), if self.to_send.has_remaining() => match written {
+                    Ok(0) => return self.lost("it takes no more bytes"),
+                    Ok(_) => {}
+                    Err(error) => return self.lost(&error),
+                },
+                taken = self.orders.recv_many(&mut batch, BATCH), if self.to_send.remaining() < SEND_HIGH_WATER => {
+                    if taken == 0 {
+                        return ConnectionError::new(ErrorKind::Closed, &self.endpoint, "nobody uses it any more");
+                    }
+                    for order in batch.drain(..) {
+                        self.take_order(order);
+                    }
+                }
+                () = sleep_until(wake) => {}
+            }
+            self.counters.outstanding.store(self.waiters.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn take_order(&mut self, order: Order) {
+        match order {
+            Order::Request { waiter, .. } if waiter.reply.is_closed() => {}
+            Order::Request { id, command, waiter } => {
+                let name = waiter.name;
+                if let Some(waiter) = self.waiters.insert(id, &command, waiter) {
+                    // Ids are handed out by the handle; this one came around after 2^28 requests with the first under way.
+                    waiter.reply.send(Err(RequestError::timeout(name, 0.0, false))).ok();
+                    return;
+                }
+                if let Err(error) = command.encode(&mut self.to_send) {
+                    if let Some(waiter) = self.waiters.remove(id) {
+                        waiter.reply.send(Err(RequestError::encode(name, error))).ok();
+                    }
+                    return;
+                }
+                self.counters.sent.fetch_add(1, Ordering::Relaxed);
+            }
+            Order::Send(command) => {
+                if command.encode(&mut self.to_send).is_ok() {
+                    self.counters.sent.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Order::Forget(id) => drop(self.waiters.remove(id)),
+        }
+    }
+
+    fn take_frames(&mut self) -> Result<(), ConnectionError> {
+        let decoder = Decoder::default();
+        loop {
+            let command = match decoder.decode(&mut self.received) {
+                Ok(Some(command)) => command,
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(ConnectionError::new(ErrorKind::Protocol, &self.endpoint, error)),
+            };
+            self.counters.received.fetch_add(1, Ordering::Relaxed);
+            let name = command.name();
+            match self.waiters.handle(command) {
+                Incoming::Reply(waiter, reply) => drop(waiter.reply.send(Ok(reply))),
+                Incoming::Ignored => self.counters.ignored.store(self.waiters.unknown(), Ordering::Relaxed),
+                Incoming::Violation => {
+                    let detail = format!("the segment store sent {name}, which only clients send");
+                    return Err(ConnectionError::new(ErrorKind::Protocol, &self.endpoint, detail));
+                }
+            }
+        }
+    }
+
+    fn probe(&mut self) {
+        self.counters.probes.fetch_add(1, Ordering::Relaxed);
+        // An empty frame always fits.
+        self.to_send.push(&KeepAlive {}).ok();
+    }
+
+    fn silent(&self, silence: Duration) -> ConnectionError {
+        let detail = format!("the segment store was silent for {:.0} s", silence.as_secs_f64());
+        ConnectionError::new(ErrorKind::ConnectionLost, &self.endpoint, detail)
+    }
+
+    fn lost(&self, reason: impl std::fmt::Display) -> ConnectionError {
+        ConnectionError::new(ErrorKind::ConnectionLost, &self.endpoint, reason)
+    }
+}

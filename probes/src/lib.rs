@@ -1,0 +1,59 @@
+//! Probes of the connection pool, for `bpftrace`, `perf` and DTrace.
+//!
+//! With the feature `usdt` each function here is a probe of the provider `pravega_pool`, a single no-op instruction until
+//! somebody attaches to it; without the feature it is an empty function. The macro that makes probes expands to inline
+//! assembly, so this is the one crate of the workspace in which `unsafe` is not forbidden.
+
+#[cfg(feature = "usdt")]
+#[usdt::provider(provider = "pravega_pool")]
+mod pool {
+    fn claim_granted(_backend: &str, _slot: u64, _waited_us: u64) {}
+    fn claim_refused(_waited_us: u64) {}
+    fn slot_connected(_backend: &str, _slot: u64) {}
+    fn slot_failed(_backend: &str, _slot: u64) {}
+    fn slot_retired(_backend: &str, _slot: u64) {}
+}
+
+macro_rules! probes {
+    ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*);)*) => {
+        $(
+            $(#[$doc])*
+            #[inline]
+            #[cfg_attr(not(feature = "usdt"), allow(unused_variables))]
+            pub fn $name($($argument: $type),*) {
+                #[cfg(feature = "usdt")]
+                pool::$name!(|| ($($argument),*));
+            }
+        )*
+    };
+}
+
+probes! {
+    /// A claim got a connection after `waited_us` microseconds.
+    claim_granted(backend: &str, slot: u64, waited_us: u64);
+    /// A connection to a backend came about.
+    slot_connected(backend: &str, slot: u64);
+    /// A connection to a backend did not come about.
+    slot_failed(backend: &str, slot: u64);
+    /// A connection was given up.
+    slot_retired(backend: &str, slot: u64);
+}
+
+/// A claim got none in `waited_us` microseconds.
+#[inline]
+#[cfg_attr(not(feature = "usdt"), allow(unused_variables))]
+pub fn claim_refused(waited_us: u64) {
+    #[cfg(feature = "usdt")]
+    pool::claim_refused!(|| waited_us);
+}
+
+/// Makes the probes known to the system. Without the feature there is nothing to do.
+///
+/// # Errors
+///
+/// The system's own, as text.
+pub fn register() -> Result<(), String> {
+    #[cfg(feature = "usdt")]
+    usdt::register_probes().map_err(|error| error.to_string())?;
+    Ok(())
+}
