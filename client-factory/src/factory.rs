@@ -1,0 +1,132 @@
+//! The one place where the parts meet.
+
+use std::sync::Arc;
+
+use pravega_sdk_connection_pool::{CloseFailure, RawClient};
+use pravega_sdk_controller_client::{Controller, ControllerClient, EndpointCache, TokenCache};
+
+use crate::{ClientConfig, FactoryError};
+
+/// Makes clients for a cluster, and owns what they share.
+///
+/// Clones are cheap and share everything. Nothing is connected until it is first needed, so a factory can be made before
+/// the servers are up. It runs on the caller's tokio runtime and has none of its own.
+#[derive(Debug, Clone)]
+pub struct ClientFactory {
+    parts: Arc<Parts>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    config: ClientConfig,
+    controller: Arc<dyn Controller>,
+    endpoints: Arc<EndpointCache>,
+    tokens: Arc<TokenCache>,
+    raw_client: RawClient,
+}
+
+impl ClientFactory {
+    /// Makes a factory for the cluster at `url`, with the settings of its query and of the environment; see
+    /// [`ClientConfig`] for what they are.
+    ///
+    /// # Errors
+    ///
+    /// [`FactoryError`] names the setting that is wrong; its kind is
+    /// [`NoRuntime`](pravega_sdk_types::ErrorKind::NoRuntime) outside a tokio runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn connect(url: &str) -> Result<Self, FactoryError> {
+        Self::with_config(ClientConfig::from_url(url)?).await
+    }
+
+    /// Makes a factory by `config`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connect`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn with_config(config: ClientConfig) -> Result<Self, FactoryError> {
+        let controller: Arc<dyn Controller> = Arc::new(ControllerClient::connect(config.controller_config()?)?);
+        let raw_client = RawClient::new(config.store_config()?);
+        let parts = Parts {
+            endpoints: Arc::new(EndpointCache::new(Arc::clone(&controller))),
+            tokens: Arc::new(TokenCache::new(Arc::clone(&controller))),
+            controller,
+            raw_client,
+            config,
+        };
+        Ok(Self { parts: Arc::new(parts) })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &ClientConfig {
+        &self.parts.config
+    }
+
+    /// Every call of the controller.
+    #[must_use]
+    pub fn controller(&self) -> &Arc<dyn Controller> {
+        &self.parts.controller
+    }
+
+    /// Which segment store serves which segment, remembered.
+    #[must_use]
+    pub fn endpoints(&self) -> &Arc<EndpointCache> {
+        &self.parts.endpoints
+    }
+
+    /// Delegation tokens, remembered and renewed in time.
+    #[must_use]
+    pub fn tokens(&self) -> &Arc<TokenCache> {
+        &self.parts.tokens
+    }
+
+    /// Requests to segment stores, over shared connections.
+    #[must_use]
+    pub fn raw_client(&self) -> &RawClient {
+        &self.parts.raw_client
+    }
+
+    /// Closes the connections to segment stores, and reports those that could not be closed properly. Whoever still holds a
+    /// part of the factory can go on with it; it connects anew.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the rest of the connections to be closed by being dropped.
+    pub async fn close(&self) -> Vec<CloseFailure> {
+        self.parts.raw_client.close().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pravega_sdk_types::{ErrorKind, Scope};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_factory_is_made_before_the_servers_are_up_and_says_who_cannot_be_reached() {
+        let url = "tcp://127.0.0.1:1?retry_attempts=2&connect_timeout=1s";
+        let factory = ClientFactory::connect(url).await.unwrap();
+        let error = factory.controller().scope_exists(&Scope::new("s").unwrap()).await.unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unreachable, 2));
+        assert!(error.to_string().starts_with("checkScopeExists of s at 127.0.0.1:1 (2 attempts)"), "{error}");
+        assert!(factory.close().await.is_empty());
+    }
+
+    #[test]
+    fn outside_a_runtime_there_is_an_error_and_no_panic() {
+        let mut making = Box::pin(ClientFactory::connect("tcp://localhost:9090"));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match making.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::NoRuntime),
+            other => panic!("{other:?}"),
+        }
+    }
+}

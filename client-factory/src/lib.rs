@@ -1,0 +1,38 @@
+//! Configuration, and the factory that puts the parts of the SDK together.
+//!
+//! [`ClientFactory`] is the only place where parts meet: it makes the client of the controller, the connections to segment
+//! stores and the caches between them, and owns their lifetimes. The parts get what they need, never the factory.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use pravega_sdk_client_factory::ClientFactory;
+//! use pravega_sdk_types::{Scope, ScopedStream, StreamConfiguration};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let factory = ClientFactory::connect("tcp://localhost:9090?request_timeout=10s").await?;
+//! factory.controller().create_scope(&Scope::new("shop")?).await?;
+//! let orders: ScopedStream = "shop/orders".parse()?;
+//! factory.controller().create_stream(&orders, &StreamConfiguration::default()).await?;
+//! factory.close().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod backends;
+mod config;
+mod error;
+mod factory;
+mod settings;
+
+pub use backends::SegmentBackends;
+pub use config::ClientConfig;
+pub use error::FactoryError;
+pub use factory::ClientFactory;
+pub use settings::{Setting, Source};
+
+// The paved path: what a user of the factory needs to name.
+pub use pravega_sdk_connection_pool as connection_pool;
+pub use pravega_sdk_controller_client as controller_client;
+pub use pravega_sdk_types as types;
+pub use pravega_sdk_wire_protocol as wire_protocol;
