@@ -47,8 +47,11 @@ pub struct CloseReport {
     pub still_claimed: usize,
 }
 
+/// Where the answer to a claim goes.
+type Reply<T> = oneshot::Sender<Result<Claim<T>, ClaimError>>;
+
 enum Command<T> {
-    Claim(ClaimId, oneshot::Sender<Result<Claim<T>, ClaimError>>),
+    Claim(ClaimId, Reply<T>),
     SetPolicy(Policy),
     Snapshot(oneshot::Sender<PoolSnapshot>),
     Close(oneshot::Sender<()>),
@@ -206,7 +209,7 @@ struct Task<C: Connector> {
     backends: watch::Receiver<Backends>,
     /// Those that nobody uses.
     connections: HashMap<SlotId, C::Connection>,
-    claims: HashMap<ClaimId, oneshot::Sender<Result<Claim<C::Connection>, ClaimError>>>,
+    claims: HashMap<ClaimId, Reply<C::Connection>>,
     work: JoinSet<Done<C::Connection>>,
     under_way: HashMap<SlotId, AbortHandle>,
     returns: mpsc::UnboundedSender<Return<C::Connection>>,

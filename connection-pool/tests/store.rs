@@ -148,7 +148,7 @@ async fn a_refusal_keeps_the_connection_and_says_what_it_means() {
         let refused = NoSuchSegment {
             request_id: request.request_id,
             segment: request.segment,
-            server_stack_trace: "trace\n".repeat(100_00).chars().take(60_000).collect::<String>().into(),
+            server_stack_trace: "trace\n".repeat(10_000).chars().take(60_000).collect::<String>().into(),
             offset: -1,
         };
         store.send(refused).await;

@@ -18,6 +18,7 @@ use pravega_sdk_types::{ReaderGroup, Scope, ScopedKeyValueTable, ScopedReaderGro
 
 use crate::{Controller, ControllerError, Page, PageToken};
 
+type Keep<T> = Box<dyn Fn(&T) -> bool + Send + Sync>;
 type FetchPage<T> = Box<dyn Fn(PageToken) -> BoxFuture<'static, Result<Page<T>, ControllerError>> + Send + Sync>;
 
 /// The items of a listing, fetched page by page.
@@ -28,6 +29,7 @@ type FetchPage<T> = Box<dyn Fn(PageToken) -> BoxFuture<'static, Result<Page<T>, 
 #[must_use = "a listing does nothing until it is polled"]
 pub struct Listing<T> {
     fetch: FetchPage<T>,
+    keep: Option<Keep<T>>,
     items: VecDeque<T>,
     state: State<T>,
 }
@@ -44,7 +46,13 @@ impl<T> Listing<T> {
     where
         F: Fn(PageToken) -> BoxFuture<'static, Result<Page<T>, ControllerError>> + Send + Sync + 'static,
     {
-        Self { fetch: Box::new(fetch), items: VecDeque::new(), state: State::Next(PageToken::start()) }
+        Self { fetch: Box::new(fetch), keep: None, items: VecDeque::new(), state: State::Next(PageToken::start()) }
+    }
+
+    /// Leaves out all that `keep` says no to; errors stay.
+    pub fn only(mut self, keep: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
+        self.keep = Some(Box::new(keep));
+        self
     }
 }
 
@@ -54,6 +62,9 @@ impl<T: Unpin> Stream for Listing<T> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             if let Some(item) = self.items.pop_front() {
+                if self.keep.as_ref().is_some_and(|keep| !keep(&item)) {
+                    continue;
+                }
                 return Poll::Ready(Some(Ok(item)));
             }
             match &mut self.state {

@@ -20,6 +20,8 @@ struct Waiter<W> {
 
 /// What a command from the peer is.
 #[derive(Debug, PartialEq)]
+// Nearly all are replies, and each is taken apart at once: a box would only cost an allocation a reply.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Incoming<W> {
     /// The reply that somebody waits for.
     Reply(W, WireCommand),

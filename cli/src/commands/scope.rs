@@ -1,0 +1,87 @@
+//! `pravega scope`
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+use futures_util::StreamExt as _;
+use pravega_sdk::{
+    controller_client::{Controller, listing},
+    types::{ErrorKind, Scope},
+};
+
+use super::{created, deleted, show};
+use crate::{
+    failure::{Failure, Result},
+    output::{Output, Record},
+    parse::any_scope,
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Makes a scope; one that is there already is fine
+    Create {
+        /// Its name
+        scope: Scope,
+    },
+    /// Lists all scopes
+    List,
+    /// Says what a scope holds
+    Describe {
+        /// Its name
+        #[arg(value_parser = any_scope)]
+        scope: Scope,
+    },
+    /// Removes a scope
+    Delete {
+        /// Its name
+        #[arg(value_parser = any_scope)]
+        scope: Scope,
+        /// With everything in it
+        #[arg(long)]
+        recursive: bool,
+    },
+}
+
+pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, output: &mut Output) -> Result<()> {
+    match command {
+        Command::Create { scope } => created("scope", &scope, controller.create_scope(&scope).await?, output),
+        Command::List => {
+            let record = |scope: &Scope| Record::new().with("scope", scope.as_str());
+            show(listing::scopes(Arc::clone(controller)), output, record).await
+        }
+        Command::Describe { scope } => describe(&scope, controller, output).await,
+        Command::Delete { scope, recursive: false } => {
+            deleted("scope", &scope, controller.delete_scope(&scope).await?, output)
+        }
+        Command::Delete { scope, recursive: true } => {
+            // The server answers the same for a scope that does not exist.
+            if !controller.scope_exists(&scope).await? {
+                return Err(Failure::of_kind(ErrorKind::NotFound, format_args!("there is no scope {scope}")));
+            }
+            deleted("scope", &scope, controller.delete_scope_recursive(&scope).await?, output)
+        }
+    }
+}
+
+async fn describe(scope: &Scope, controller: &Arc<dyn Controller>, output: &mut Output) -> Result<()> {
+    if !controller.scope_exists(scope).await? {
+        return Err(Failure::of_kind(ErrorKind::NotFound, format_args!("there is no scope {scope}")));
+    }
+    let (mut streams, mut internal, mut groups) = (0, 0, 0);
+    let mut listed = listing::streams(Arc::clone(controller), scope.clone());
+    while let Some(stream) = listed.next().await {
+        match stream?.stream().as_str() {
+            name if name.starts_with("_RG") => groups += 1,
+            name if name.starts_with('_') => internal += 1,
+            _ => streams += 1,
+        }
+    }
+    let mut tables = 0;
+    let mut listed = listing::key_value_tables(Arc::clone(controller), scope.clone());
+    while let Some(table) = listed.next().await {
+        table?;
+        tables += 1;
+    }
+    let record = Record::new().with("scope", scope.as_str()).with("streams", streams).with("tables", tables);
+    output.one(record.with("groups", groups).with("internal_streams", internal))
+}

@@ -1,0 +1,92 @@
+//! `pravega segment`
+
+use clap::Subcommand;
+use pravega_sdk::{
+    ClientFactory,
+    controller_client::AccessOperation,
+    types::{ScopedSegment, ScopedStream},
+    wire_protocol::commands::GetStreamSegmentInfo,
+};
+
+use crate::{
+    failure::Result,
+    output::{Output, Record},
+    parse,
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists the active segments of a stream
+    List {
+        /// SCOPE/STREAM
+        #[arg(value_parser = parse::any_stream)]
+        stream: ScopedStream,
+    },
+    /// Asks the segment store for length, start and state of a segment
+    Describe {
+        /// SCOPE/STREAM/NUMBER.#epoch.EPOCH
+        segment: ScopedSegment,
+    },
+    /// Says which segment store serves a segment
+    Locate {
+        /// SCOPE/STREAM/NUMBER.#epoch.EPOCH
+        segment: ScopedSegment,
+    },
+    /// Lists what took over from a sealed segment
+    Successors {
+        /// SCOPE/STREAM/NUMBER.#epoch.EPOCH
+        segment: ScopedSegment,
+    },
+}
+
+pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut Output) -> Result<()> {
+    let controller = factory.controller();
+    match command {
+        Command::List { stream } => {
+            let segments = controller.current_segments(&stream).await?;
+            let record = |segment: &pravega_sdk::controller_client::SegmentWithRange| {
+                Record::new()
+                    .with("segment", ScopedSegment::new(&stream, segment.id).to_string())
+                    .with("low", segment.range.low())
+                    .with("high", segment.range.high())
+            };
+            output.list(segments.iter().map(record).collect())
+        }
+        Command::Describe { segment } => {
+            let endpoint = factory.endpoints().endpoint(&segment).await?;
+            let token = factory.tokens().token(&segment.scoped_stream(), AccessOperation::Read).await?;
+            let request = GetStreamSegmentInfo {
+                request_id: 0,
+                segment_name: segment.to_string().into(),
+                delegation_token: token.expose().into(),
+            };
+            let info = factory.raw_client().request(&endpoint, request).await?;
+            output.one(
+                Record::new()
+                    .with("segment", segment.to_string())
+                    .with("endpoint", endpoint.to_string())
+                    .with("is_open", controller.is_segment_open(&segment).await?)
+                    .with("is_sealed", info.is_sealed)
+                    .with("head_offset", info.start_offset)
+                    .with("tail_offset", info.write_offset)
+                    .with("last_modified_ms", info.last_modified),
+            )
+        }
+        Command::Locate { segment } => {
+            let endpoint = controller.segment_endpoint(&segment).await?;
+            output.one(Record::new().with("segment", segment.to_string()).with("endpoint", endpoint.to_string()))
+        }
+        Command::Successors { segment } => {
+            let successors = controller.successors(&segment).await?;
+            let record = |successor: &pravega_sdk::types::Successor| {
+                let predecessors: Vec<String> = successor.predecessors.iter().map(ToString::to_string).collect();
+                Record::new()
+                    .with("segment", successor.id.to_string())
+                    .with("low", successor.range.low())
+                    .with("high", successor.range.high())
+                    .with("predecessors", predecessors)
+            };
+            output.list(successors.iter().map(record).collect())
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `pravega table`
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+use pravega_sdk::{
+    controller_client::{Controller, KeyValueTableConfiguration, listing},
+    types::{Scope, ScopedKeyValueTable, ScopedSegment},
+};
+
+use super::{created, deleted, show};
+use crate::{
+    failure::Result,
+    output::{Output, Record},
+    parse,
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Makes a key-value table
+    Create {
+        /// SCOPE/TABLE
+        table: ScopedKeyValueTable,
+        /// Number of partitions
+        #[arg(long, default_value_t = 1)]
+        partitions: u32,
+        /// Length of every primary key in bytes
+        #[arg(long, value_name = "BYTES")]
+        primary_key_length: u32,
+        /// Length of every secondary key in bytes; 0 for none
+        #[arg(long, value_name = "BYTES", default_value_t = 0)]
+        secondary_key_length: u32,
+        /// The size of a piece in long-term storage
+        #[arg(long, value_name = "BYTES", value_parser = parse::bytes, default_value = "0")]
+        rollover_size: u64,
+    },
+    /// Lists the key-value tables of a scope
+    List {
+        /// The scope
+        #[arg(value_parser = parse::any_scope)]
+        scope: Scope,
+    },
+    /// Shows the configuration of a key-value table
+    Describe {
+        /// SCOPE/TABLE
+        table: ScopedKeyValueTable,
+    },
+    /// Lists the segments of a key-value table
+    Segments {
+        /// SCOPE/TABLE
+        table: ScopedKeyValueTable,
+    },
+    /// Removes a key-value table with all that is in it
+    Delete {
+        /// SCOPE/TABLE
+        table: ScopedKeyValueTable,
+    },
+}
+
+pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, output: &mut Output) -> Result<()> {
+    match command {
+        Command::Create { table, partitions, primary_key_length, secondary_key_length, rollover_size } => {
+            let configuration = KeyValueTableConfiguration {
+                partition_count: partitions,
+                primary_key_length,
+                secondary_key_length,
+                rollover_size_bytes: rollover_size,
+            };
+            created("table", &table, controller.create_key_value_table(&table, &configuration).await?, output)
+        }
+        Command::List { scope } => {
+            let record = |table: &ScopedKeyValueTable| Record::new().with("table", table.to_string());
+            show(listing::key_value_tables(Arc::clone(controller), scope), output, record).await
+        }
+        Command::Describe { table } => {
+            let configuration = controller.key_value_table_configuration(&table).await?;
+            output.one(
+                Record::new()
+                    .with("table", table.to_string())
+                    .with("partitions", configuration.partition_count)
+                    .with("primary_key_length", configuration.primary_key_length)
+                    .with("secondary_key_length", configuration.secondary_key_length)
+                    .with("rollover_size_bytes", configuration.rollover_size_bytes),
+            )
+        }
+        Command::Segments { table } => {
+            let segments = controller.key_value_table_segments(&table).await?;
+            let record = |segment: &pravega_sdk::controller_client::SegmentWithRange| {
+                Record::new()
+                    .with("segment", ScopedSegment::new(&table.segment_stream(), segment.id).to_string())
+                    .with("low", segment.range.low())
+                    .with("high", segment.range.high())
+            };
+            output.list(segments.iter().map(record).collect())
+        }
+        Command::Delete { table } => deleted("table", &table, controller.delete_key_value_table(&table).await?, output),
+    }
+}

@@ -1,0 +1,231 @@
+//! `pravega wire`: any single command of the segment-store protocol, sent as it is.
+
+use std::{
+    io::BufRead as _,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use clap::Subcommand;
+use pravega_sdk::{
+    ClientFactory,
+    connection_pool::StoreConnection,
+    controller_client::AccessOperation,
+    types::{Endpoint, ErrorKind, ScopedSegment},
+    wire_protocol::{CommandKind, WireCommand},
+};
+use pravega_sdk_wire_protocol::json::{command_from_json, fields_to_json};
+use serde_json::{Map, Value};
+use tokio::time::sleep;
+
+use crate::{
+    failure::{Failure, Result},
+    output::{Output, Record},
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists all commands with their fields; those in brackets may be left out
+    List,
+    /// Sends one command and prints the reply. The request id and the token are filled in where they are not given
+    Send {
+        /// The command, such as GetStreamSegmentInfo
+        name: String,
+        /// FIELD=VALUE; bytes in hexadecimal, nested fields as JSON
+        #[arg(value_name = "FIELD=VALUE")]
+        fields: Vec<String>,
+        /// The segment store; by default the one that serves the segment of the command
+        #[arg(long, value_name = "HOST:PORT")]
+        to: Option<Endpoint>,
+    },
+    /// Sends commands over one connection, one after the other, and prints each reply: {"name": …, "fields": {…}} a line
+    Script {
+        /// The file; standard input if none is given
+        file: Option<PathBuf>,
+        /// The segment store; by default the one that serves the segment of the first command
+        #[arg(long, value_name = "HOST:PORT")]
+        to: Option<Endpoint>,
+    },
+}
+
+/// How long a command without a reply of its own is watched for one.
+const ECHO_LIMIT: Duration = Duration::from_secs(5);
+
+pub(crate) fn list(output: &mut Output) -> Result<()> {
+    let field = |(name, is_optional): (String, bool)| if is_optional { format!("[{name}]") } else { name };
+    let record = |name: &&str| {
+        let fields = WireCommand::field_names(name).unwrap_or_default();
+        Record::new().with("command", *name).with("fields", fields.into_iter().map(field).collect::<Vec<_>>())
+    };
+    output.list(WireCommand::NAMES.iter().map(record).collect())
+}
+
+pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut Output) -> Result<()> {
+    match command {
+        Command::List => list(output),
+        Command::Send { name, fields, to } => {
+            let fields = fields.iter().map(|pair| read_field(pair)).collect::<Result<Map<_, _>>>()?;
+            let connection = connect(factory, to, &name, &fields).await?;
+            send(factory, &connection, &name, fields, output).await
+        }
+        Command::Script { file, to } => script(factory, file, to, output).await,
+    }
+}
+
+async fn script(
+    factory: &ClientFactory,
+    file: Option<PathBuf>,
+    to: Option<Endpoint>,
+    output: &mut Output,
+) -> Result<()> {
+    let unreadable = |error: std::io::Error| Failure::other(format_args!("the script cannot be read: {error}"));
+    let lines: Vec<String> = match &file {
+        Some(path) => std::fs::read_to_string(path).map_err(unreadable)?.lines().map(str::to_owned).collect(),
+        None => std::io::stdin().lock().lines().collect::<std::io::Result<_>>().map_err(unreadable)?,
+    };
+    let mut connection: Option<Arc<StoreConnection>> = None;
+    for (number, line) in lines.iter().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let wrong = |what: &str| Failure::usage(format_args!("line {} of the script {what}", number + 1));
+        let mut json: Map<String, Value> = serde_json::from_str(line).map_err(|_| wrong("is not a JSON object"))?;
+        let Some(Value::String(name)) = json.remove("name") else { return Err(wrong("has no name")) };
+        let fields = match json.remove("fields") {
+            None => Map::new(),
+            Some(Value::Object(fields)) => fields,
+            Some(_) => return Err(wrong("has fields that are no object")),
+        };
+        let open = match connection.take() {
+            Some(open) => open,
+            None => connect(factory, to.clone(), &name, &fields).await?,
+        };
+        send(factory, &open, &name, fields, output).await?;
+        connection = Some(open);
+    }
+    Ok(())
+}
+
+/// Splits `FIELD=VALUE`; a value that is JSON in itself is taken as such where that can matter.
+fn read_field(pair: &str) -> Result<(String, Value)> {
+    let (name, text) =
+        pair.split_once('=').ok_or_else(|| Failure::usage(format_args!("\"{pair}\" is not FIELD=VALUE")))?;
+    let value = match text {
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        text if text.starts_with(['[', '{']) => {
+            serde_json::from_str(text).map_err(|error| Failure::usage(format_args!("{name} is not JSON: {error}")))?
+        }
+        text => Value::String(text.to_owned()),
+    };
+    Ok((name.to_owned(), value))
+}
+
+/// The fields that name a segment; the store that serves it is where the command goes.
+const SEGMENT_FIELDS: [&str; 5] = ["segment", "segmentName", "target", "targetSegmentId", "parentSegment"];
+
+fn segment_of(fields: &Map<String, Value>) -> Option<ScopedSegment> {
+    SEGMENT_FIELDS.iter().find_map(|name| fields.get(*name)?.as_str()?.parse().ok())
+}
+
+async fn connect(
+    factory: &ClientFactory,
+    to: Option<Endpoint>,
+    name: &str,
+    fields: &Map<String, Value>,
+) -> Result<Arc<StoreConnection>> {
+    if WireCommand::field_names(name).is_none() {
+        let hint = "`pravega wire list` shows all commands";
+        return Err(Failure::usage(format_args!("there is no command \"{name}\"")).with_hint(hint));
+    }
+    let endpoint = match (to, segment_of(fields)) {
+        (Some(endpoint), _) => endpoint,
+        (None, Some(segment)) => factory.endpoints().endpoint(&segment).await?,
+        (None, None) => {
+            return Err(Failure::usage(
+                "the command names no segment of a stream, so say where it goes: --to HOST:PORT",
+            ));
+        }
+    };
+    Ok(factory.raw_client().connection(&endpoint).await?)
+}
+
+async fn send(
+    factory: &ClientFactory,
+    connection: &StoreConnection,
+    name: &str,
+    mut fields: Map<String, Value>,
+    output: &mut Output,
+) -> Result<()> {
+    let known = WireCommand::field_names(name).unwrap_or_default();
+    let has = |field: &str| known.iter().any(|(known, _)| known == field);
+    if has("requestId") && !fields.contains_key("requestId") {
+        fields.insert("requestId".to_owned(), connection.next_id().to_string().into());
+    }
+    if has("delegationToken") && !fields.contains_key("delegationToken") {
+        let token = match segment_of(&fields) {
+            Some(segment) => factory.tokens().token(&segment.scoped_stream(), AccessOperation::ReadWrite).await,
+            None => Ok(pravega_sdk::controller_client::DelegationToken::new("")),
+        };
+        // Without a token the store says what it thinks of that.
+        fields.insert(
+            "delegationToken".to_owned(),
+            token.map(|token| token.expose().to_owned()).unwrap_or_default().into(),
+        );
+    }
+    let command = command_from_json(name, &fields).map_err(Failure::usage)?;
+    let start = Instant::now();
+    let reply = match (&command, command.kind()) {
+        (WireCommand::Hello(_), _) => {
+            let versions = connection.peer_versions();
+            let hello = versions.hello().into();
+            Some(hello)
+        }
+        (WireCommand::KeepAlive(_) | WireCommand::AppendBlock(_), _) | (_, CommandKind::Inside) => {
+            let before = connection.counters().received;
+            connection.send(command.clone())?;
+            echo(connection, before, &command).await?
+        }
+        _ => Some(connection.exchange(command).await?),
+    };
+    output.status(format_args!("{} answered in {:.1} ms", connection.endpoint(), start.elapsed().as_secs_f64() * 1e3));
+    match reply {
+        Some(reply) => show(&reply, output),
+        None => {
+            output.status(format_args!("{name} has no reply"));
+            Ok(())
+        }
+    }
+}
+
+/// A keep-alive comes back as it went; the first part of an append does not.
+async fn echo(connection: &StoreConnection, before: u64, command: &WireCommand) -> Result<Option<WireCommand>> {
+    let deadline = Instant::now() + ECHO_LIMIT;
+    let is_echoed = matches!(command, WireCommand::KeepAlive(_));
+    loop {
+        if let Some(end) = connection.end() {
+            return Err(end.into());
+        }
+        if connection.counters().received > before {
+            return Ok(Some(command.clone()));
+        }
+        if !is_echoed {
+            sleep(Duration::from_millis(50)).await;
+            return match connection.end() {
+                Some(end) => Err(end.into()),
+                None => Ok(None),
+            };
+        }
+        if Instant::now() > deadline {
+            return Err(Failure::of_kind(ErrorKind::Timeout, "the keep-alive did not come back"));
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn show(reply: &WireCommand, output: &mut Output) -> Result<()> {
+    let mut fields = Map::new();
+    fields.insert("reply".to_owned(), reply.name().into());
+    if let Value::Object(known) = fields_to_json(reply.fields()) {
+        fields.extend(known);
+    }
+    output.one(Record::from_json(fields))
+}
