@@ -203,7 +203,7 @@ impl PoolMachine {
     pub(crate) fn handle_returned(&mut self, now: Now, slot: SlotId, how: Returned) {
         let is_draining = self.set_of(slot).is_some_and(|set| set.is_draining);
         match how {
-            Returned::Usable if !is_draining && !self.is_closing => {
+            Returned::Usable if !is_draining && !self.is_closing && !self.should_move(now, slot) => {
                 if self.become_state(now, slot, SlotState::Recycling) {
                     self.effects.push(Effect::Recycle { slot });
                 }
@@ -446,6 +446,16 @@ impl PoolMachine {
         (in_use + self.waiting.len() + self.policy.spares).min(self.policy.max_slots)
     }
 
+    /// Says whether a connection that came back is better given up, so that a backend with fewer gets one in its place:
+    /// otherwise one that joins a pool whose slots are all in use would never serve.
+    fn should_move(&self, now: Now, slot: SlotId) -> bool {
+        let total: usize = self.sets.values().map(|set| set.slots.len()).sum();
+        let Some(home) = self.homes.get(&slot).and_then(|backend| self.sets.get(backend)) else { return false };
+        let able = self.sets.values().filter(|set| set.failures == 0 && set.may_connect(now, &self.policy));
+        let fewest = able.map(|set| set.slots.len()).min();
+        total >= self.policy.max_slots && fewest.is_some_and(|fewest| home.slots.len() > fewest + 1)
+    }
+
     /// The backend that is to get one more connection, if one is: that with the fewest.
     fn backend_to_connect(&self, now: Now) -> Option<Endpoint> {
         let total: usize = self.sets.values().map(|set| set.slots.len()).sum();
@@ -644,6 +654,31 @@ mod tests {
         let effects = pool.poll_effects();
         assert!(matches!(effects[0], Effect::Drop { .. }));
         assert_eq!(connects(&effects).len(), 1, "another takes its place");
+    }
+
+    #[test]
+    fn a_backend_that_joins_a_full_pool_gets_its_share() {
+        let mut pool = PoolMachine::new(policy().with_max_slots(4).unwrap());
+        pool.handle_backends(seconds(0), &backends(&[A]));
+        for claim in 0..4 {
+            pool.claim(seconds(0), ClaimId(claim));
+        }
+        let slots: Vec<SlotId> = connects(&pool.poll_effects()).into_iter().map(|(slot, _)| slot).collect();
+        for slot in &slots {
+            pool.handle_connected(seconds(0), *slot);
+        }
+        pool.handle_backends(seconds(1), &backends(&[A, B]));
+        for claim in 4..8 {
+            pool.claim(seconds(1), ClaimId(claim));
+        }
+        for slot in slots {
+            pool.handle_returned(seconds(1), slot, Returned::Usable);
+            for (slot, _) in connects(&pool.poll_effects()) {
+                pool.handle_connected(seconds(1), slot);
+            }
+        }
+        let shares: Vec<usize> = pool.snapshot(seconds(1)).sets.iter().map(|set| set.slots.len()).collect();
+        assert_eq!(shares, [2, 2]);
     }
 
     #[test]

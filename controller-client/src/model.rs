@@ -36,7 +36,8 @@ pub struct SegmentWithRange {
 pub enum ScaleStart {
     /// The scale is under way.
     Started {
-        /// The epoch to ask [`Controller::scale_state`](crate::Controller::scale_state) about.
+        /// The epoch from which the stream is scaled, which is the one to ask
+        /// [`Controller::scale_state`](crate::Controller::scale_state) about. The new segments belong to the next.
         epoch: Epoch,
         /// The segments that take over.
         segments: Vec<SegmentWithRange>,

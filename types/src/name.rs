@@ -150,6 +150,14 @@ enum Rule {
 fn check(kind: NameKind, rule: Rule, text: &str) -> Result<(), NameError> {
     let refuse = |problem| Err(NameError::new(kind, text, problem));
     let internal = rule == Rule::Internal && kind.has_internal_form();
+    // The watermarks of an internal stream: `_MARK_RGgroup`. The controller lists such streams itself.
+    if internal
+        && kind == NameKind::Stream
+        && text.len() <= INTERNAL_MAX_LEN
+        && let Some(marked) = text.strip_prefix("_MARK").filter(|marked| marked.starts_with('_'))
+    {
+        return check(kind, rule, marked).map_err(|error| NameError::new(kind, text, error.problem));
+    }
     let body = match text.strip_prefix('_') {
         Some("") if internal => return refuse(NameProblem::NothingAfterUnderscore),
         Some(rest) if internal => rest,
@@ -338,6 +346,8 @@ mod tests {
     fn internal_names_take_one_leading_underscore() {
         assert!(Stream::internal("_RGg").unwrap().is_internal());
         assert!(Stream::internal("plain").is_ok());
+        assert!(Stream::internal("_MARK_RGg").is_ok());
+        assert!(Stream::internal("_MARK__g").is_err());
         assert_eq!(Stream::internal("_").unwrap_err().problem(), NameProblem::NothingAfterUnderscore);
         assert_eq!(Stream::internal("__a").unwrap_err().problem(), NameProblem::Character { character: '_', index: 1 });
     }

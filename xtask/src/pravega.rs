@@ -39,6 +39,8 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
     let lib = jars(root)?;
     let build = ["test", "-p", "pravega-sdk-integration-tests", "--features", "interop", "--no-run"];
     run(cargo(root).args(build))?;
+    // The tests of the tool run it as it was built.
+    run(cargo(root).args(["build", "-p", "pravega-sdk-cli"]))?;
 
     let mut plain = Standalone::start(&lib, &work_folder(root, "plain"), &Security::None)?;
     let tested = test(root, &plain, &["--test", "controller", "--test", "wire", "--test", "client", "--test", "cli"]);

@@ -65,12 +65,12 @@ pub(crate) enum Command {
         #[arg(long)]
         no_wait: bool,
     },
-    /// Tells whether the scale that led to an epoch is done
+    /// Tells whether the scale that left an epoch is done
     ScalingState {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
         stream: ScopedStream,
-        /// The epoch; the newest one if none is given
+        /// The epoch; the one before the newest if none is given
         #[arg(long)]
         epoch: Option<i32>,
     },
@@ -247,13 +247,17 @@ pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, outp
         }
         Command::Scale { stream, how, no_wait } => scale(&stream, &how, no_wait, controller, output).await,
         Command::ScalingState { stream, epoch } => {
+            // The controller calls a scale done once the stream has left the epoch it started from.
             let epoch = match epoch {
                 Some(epoch) => Epoch(epoch),
-                None => newest_epoch(&stream, controller).await?,
+                None => Epoch(newest_epoch(&stream, controller).await?.0 - 1),
             };
-            let state = match controller.scale_state(&stream, epoch).await? {
-                ScaleState::InProgress => "in-progress",
-                ScaleState::Done => "done",
+            let state = match epoch {
+                Epoch(..0) => "never-scaled",
+                epoch => match controller.scale_state(&stream, epoch).await? {
+                    ScaleState::InProgress => "in-progress",
+                    ScaleState::Done => "done",
+                },
             };
             output.one(Record::new().with("stream", stream.to_string()).with("epoch", epoch.0).with("state", state))
         }

@@ -553,7 +553,9 @@ impl Controller for ControllerClient {
         if configuration.id().is_nil() {
             return Err(ControllerError::invalid("a reader group needs an id that is not nil").during(name, group));
         }
-        let message = convert::group_config(group, configuration)?;
+        // The server keeps the generation that it is given for its subscribers, but answers with 0: only 0 makes both agree.
+        let first = configuration.clone().with_identity(configuration.id(), 0);
+        let message = convert::group_config(group, &first)?;
         let answer = call!(self, "createReaderGroup", Harmless, group, create_reader_group, message)?;
         judge!("createReaderGroup", group, answer, Status, answer.message.status, {
             Status::Success => match &answer.message.config {

@@ -1,0 +1,72 @@
+//! What the tests against a real server share.
+#![allow(dead_code)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
+use pravega_sdk_controller_client::{Controller, ScaleStart, ScaleState};
+use pravega_sdk_types::{Epoch, KeyRange, ScalingPolicy, Scope, ScopedStream, SegmentId, StreamConfiguration};
+
+/// The server that `cargo xtask interop` started.
+pub(crate) fn url() -> String {
+    std::env::var("PRAVEGA_TEST_CONTROLLER").expect("run these tests with `cargo xtask interop`, which starts a server")
+}
+
+pub(crate) async fn factory() -> ClientFactory {
+    ClientFactory::with_config(ClientConfig::from_url(&url()).unwrap()).await.unwrap()
+}
+
+pub(crate) async fn controller() -> Arc<dyn Controller> {
+    Arc::clone(factory().await.controller())
+}
+
+/// A name that no other test, and no earlier run, has used.
+pub(crate) fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
+    format!("{prefix}-{now}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub(crate) async fn new_scope(controller: &Arc<dyn Controller>) -> Scope {
+    let scope = Scope::new(unique("scope")).unwrap();
+    controller.create_scope(&scope).await.unwrap();
+    scope
+}
+
+pub(crate) async fn new_stream(controller: &Arc<dyn Controller>, segments: u32) -> ScopedStream {
+    let scope = new_scope(controller).await;
+    let stream = ScopedStream::new(scope, unique("stream").parse().unwrap());
+    let configuration = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(segments));
+    controller.create_stream(&stream, &configuration).await.unwrap();
+    stream
+}
+
+/// Scales and waits until that is done.
+pub(crate) async fn scale(
+    controller: &Arc<dyn Controller>,
+    stream: &ScopedStream,
+    sealed: &[SegmentId],
+    ranges: &[KeyRange],
+) -> Epoch {
+    let ScaleStart::Started { epoch, .. } = controller.scale(stream, sealed, ranges).await.unwrap() else {
+        panic!("the scale of {stream} was refused");
+    };
+    eventually("the scale is done", async || controller.scale_state(stream, epoch).await.unwrap() == ScaleState::Done)
+        .await;
+    epoch
+}
+
+/// Asks again and again until it holds; a minute is far more than anything here takes.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "a minute has passed, and it does not hold that {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -1,0 +1,137 @@
+//! A server with TLS and accounts: credentials, rights, tokens, certificates.
+#![cfg(feature = "interop")]
+
+mod common;
+
+use common::{factory, unique, url};
+use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
+use pravega_sdk_controller_client::{AccessOperation, Creation, Credentials};
+use pravega_sdk_types::{ErrorKind, Outcome, Scope, ScopedSegment, ScopedStream, SegmentId, StreamConfiguration};
+use pravega_sdk_wire_protocol::{
+    WireCommand,
+    codes::TokenFailure,
+    commands::{GetStreamSegmentInfo, ReadSegment, SetupAppend},
+};
+use uuid::Uuid;
+
+fn variable(name: &str) -> String {
+    std::env::var(name).expect("run these tests with `cargo xtask interop`, which starts a server")
+}
+
+fn config() -> ClientConfig {
+    ClientConfig::from_url(&url()).unwrap().with_trust_store(variable("PRAVEGA_TEST_TRUST_STORE"))
+}
+
+async fn admin() -> ClientFactory {
+    user("admin").await
+}
+
+async fn user(name: &str) -> ClientFactory {
+    let credentials = Credentials::basic(name, &variable("PRAVEGA_TEST_PASSWORD")).unwrap();
+    ClientFactory::with_config(config().with_credentials(credentials)).await.unwrap()
+}
+
+async fn new_stream(factory: &ClientFactory) -> ScopedStream {
+    let stream: ScopedStream = format!("{}/orders", unique("secured")).parse().unwrap();
+    assert_eq!(factory.controller().create_scope(stream.scope()).await.unwrap(), Creation::Created);
+    factory.controller().create_stream(&stream, &StreamConfiguration::default()).await.unwrap();
+    stream
+}
+
+fn info(segment: &ScopedSegment, token: &str) -> GetStreamSegmentInfo {
+    GetStreamSegmentInfo { request_id: 0, segment_name: segment.to_string().into(), delegation_token: token.into() }
+}
+
+#[tokio::test]
+async fn the_right_password_gets_in_and_a_token_opens_the_segment_store() {
+    let factory = admin().await;
+    let stream = new_stream(&factory).await;
+    let segment = ScopedSegment::new(&stream, SegmentId::from(0));
+    let endpoint = factory.endpoints().endpoint(&segment).await.unwrap();
+    let token = factory.tokens().token(&stream, AccessOperation::ReadWrite).await.unwrap();
+    let claims = token.claims().unwrap();
+    assert_eq!(claims.lifetime(0).as_secs(), 600, "the server's default");
+    let answer = factory.raw_client().request(&endpoint, info(&segment, token.expose())).await.unwrap();
+    assert_eq!(answer.write_offset, 0);
+    let setup = SetupAppend {
+        request_id: 0,
+        writer_id: Uuid::new_v4(),
+        segment: segment.to_string().into(),
+        delegation_token: token.expose().into(),
+    };
+    factory.raw_client().request(&endpoint, setup).await.unwrap();
+}
+
+#[tokio::test]
+async fn wrong_and_missing_credentials_are_refused_once_and_not_shown() {
+    let scope = Scope::new("any").unwrap();
+    let wrong = Credentials::basic("admin", "hunter2").unwrap();
+    for credentials in [wrong, Credentials::anonymous()] {
+        let factory = ClientFactory::with_config(config().with_credentials(credentials)).await.unwrap();
+        let error = factory.controller().scope_exists(&scope).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.outcome(), error.attempts()),
+            (ErrorKind::Unauthenticated, Outcome::NotApplied, 1)
+        );
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+}
+
+#[tokio::test]
+async fn a_user_without_the_right_is_told_so() {
+    let scope = Scope::new(unique("forbidden")).unwrap();
+    let error = user("reader").await.controller().create_scope(&scope).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::PermissionDenied, 1), "{error}");
+}
+
+#[tokio::test]
+async fn a_segment_store_refuses_tokens_that_are_none() {
+    let factory = admin().await;
+    let stream = new_stream(&factory).await;
+    let segment = ScopedSegment::new(&stream, SegmentId::from(0));
+    let endpoint = factory.endpoints().endpoint(&segment).await.unwrap();
+    for token in ["", "nonsense"] {
+        let error = factory.raw_client().request(&endpoint, info(&segment, token)).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::PermissionDenied, Outcome::NotApplied));
+        match error.reply() {
+            Some(WireCommand::AuthTokenCheckFailed(failed)) => assert_eq!(failed.error_code, TokenFailure::CheckFailed),
+            other => panic!("{other:?}"),
+        }
+        // Refused, a read carries its offset in place of its id, and still finds its waiter.
+        let read = ReadSegment {
+            segment: segment.to_string().into(),
+            offset: 123_456,
+            suggested_length: 8,
+            delegation_token: token.into(),
+            request_id: 0,
+        };
+        let error = factory.raw_client().request(&endpoint, read).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    }
+    let other = new_stream(&factory).await;
+    let token = factory.tokens().token(&other, AccessOperation::Read).await.unwrap();
+    let error = factory.raw_client().request(&endpoint, info(&segment, token.expose())).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "the token is for another stream");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_trusted_is_refused_as_such() {
+    // The machine does not know the certificate, which the server signed itself.
+    let factory = factory().await;
+    let error = factory.controller().scope_exists(&Scope::new("any").unwrap()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error:?}");
+    let endpoint = admin().await;
+    let stream = new_stream(&endpoint).await;
+    let store = endpoint.endpoints().endpoint(&ScopedSegment::new(&stream, 0.into())).await.unwrap();
+    let error = factory.raw_client().connection(&store).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls);
+}
+
+#[tokio::test]
+async fn plain_to_tls_fails_with_a_hint() {
+    let plain = url().replace("tls://", "tcp://");
+    let config = ClientConfig::from_url(&format!("{plain}?retry_attempts=1")).unwrap();
+    let factory = ClientFactory::with_config(config).await.unwrap();
+    let error = factory.controller().scope_exists(&Scope::new("any").unwrap()).await.unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+}
