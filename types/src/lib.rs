@@ -30,6 +30,8 @@ mod endpoint;
 mod error;
 mod escape;
 mod event_pointer;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod ids;
 mod key_range;
 pub mod modified_utf8;
