@@ -3215,7 +3215,9 @@ pub mod controller_service_server {
         async fn get_controller_server_list(
             &self,
             request: tonic::Request<super::ServerRequest>,
-        ) -> std::result::Result<tonic::Response<super::ServerResponse>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::ServerResponse>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Makes a stream.
         async fn create_stream(
             &self,
@@ -3223,7 +3225,9 @@ pub mod controller_service_server {
         ) -> std::result::Result<
             tonic::Response<super::CreateStreamStatus>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Replaces a stream's configuration.
         async fn update_stream(
             &self,
@@ -3231,7 +3235,9 @@ pub mod controller_service_server {
         ) -> std::result::Result<
             tonic::Response<super::UpdateStreamStatus>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Drops what stands before a cut.
         async fn truncate_stream(
             &self,
@@ -3239,7 +3245,9 @@ pub mod controller_service_server {
         ) -> std::result::Result<
             tonic::Response<super::UpdateStreamStatus>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Makes a stream read-only.
         async fn seal_stream(
             &self,
@@ -3247,7 +3255,9 @@ pub mod controller_service_server {
         ) -> std::result::Result<
             tonic::Response<super::UpdateStreamStatus>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Removes a sealed stream.
         async fn delete_stream(
             &self,
@@ -3255,22 +3265,30 @@ pub mod controller_service_server {
         ) -> std::result::Result<
             tonic::Response<super::DeleteStreamStatus>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// The active segments; none for a sealed stream.
         async fn get_current_segments(
             &self,
             request: tonic::Request<super::StreamInfo>,
-        ) -> std::result::Result<tonic::Response<super::SegmentRanges>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::SegmentRanges>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// The segments of one epoch.
         async fn get_epoch_segments(
             &self,
             request: tonic::Request<super::GetEpochSegmentsRequest>,
-        ) -> std::result::Result<tonic::Response<super::SegmentRanges>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::SegmentRanges>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// The head of the stream; the timestamp is not looked at.
         async fn get_segments(
             &self,
             request: tonic::Request<super::GetSegmentsRequest>,
-        ) -> std::result::Result<tonic::Response<super::SegmentsAtTime>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::SegmentsAtTime>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// The same under a misspelt name that older clients call.
         async fn get_segments_immediatly_following(
             &self,
@@ -3278,7 +3296,9 @@ pub mod controller_service_server {
         ) -> std::result::Result<
             tonic::Response<super::SuccessorResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// The successors of a sealed segment, each with all its predecessors.
         async fn get_segments_immediately_following(
             &self,
@@ -3286,7 +3306,9 @@ pub mod controller_service_server {
         ) -> std::result::Result<
             tonic::Response<super::SuccessorResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// All segments between two cuts.
         async fn get_segments_between(
             &self,
@@ -3294,12 +3316,16 @@ pub mod controller_service_server {
         ) -> std::result::Result<
             tonic::Response<super::StreamCutRangeResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Starts a scale by hand.
         async fn scale(
             &self,
             request: tonic::Request<super::ScaleRequest>,
-        ) -> std::result::Result<tonic::Response<super::ScaleResponse>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::ScaleResponse>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Tells whether the scale of an epoch is done.
         async fn check_scale(
             &self,
@@ -3307,12 +3333,16 @@ pub mod controller_service_server {
         ) -> std::result::Result<
             tonic::Response<super::ScaleStatusResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// The segment store that serves a segment.
         async fn get_uri(
             &self,
             request: tonic::Request<super::SegmentId>,
-        ) -> std::result::Result<tonic::Response<super::NodeUri>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::NodeUri>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Whether a segment is open.
         async fn is_segment_valid(
             &self,
@@ -3320,7 +3350,9 @@ pub mod controller_service_server {
         ) -> std::result::Result<
             tonic::Response<super::SegmentValidityResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         /// Whether a cut covers the key space.
         async fn is_stream_cut_valid(
             &self,
@@ -3328,180 +3360,243 @@ pub mod controller_service_server {
         ) -> std::result::Result<
             tonic::Response<super::StreamCutValidityResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn create_transaction(
             &self,
             request: tonic::Request<super::CreateTxnRequest>,
         ) -> std::result::Result<
             tonic::Response<super::CreateTxnResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn commit_transaction(
             &self,
             request: tonic::Request<super::TxnRequest>,
-        ) -> std::result::Result<tonic::Response<super::TxnStatus>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::TxnStatus>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn abort_transaction(
             &self,
             request: tonic::Request<super::TxnRequest>,
-        ) -> std::result::Result<tonic::Response<super::TxnStatus>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::TxnStatus>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn ping_transaction(
             &self,
             request: tonic::Request<super::PingTxnRequest>,
-        ) -> std::result::Result<tonic::Response<super::PingTxnStatus>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::PingTxnStatus>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn check_transaction_state(
             &self,
             request: tonic::Request<super::TxnRequest>,
-        ) -> std::result::Result<tonic::Response<super::TxnState>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::TxnState>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn list_completed_transactions(
             &self,
             request: tonic::Request<super::ListCompletedTxnRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListCompletedTxnResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn create_scope(
             &self,
             request: tonic::Request<super::ScopeInfo>,
         ) -> std::result::Result<
             tonic::Response<super::CreateScopeStatus>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn list_scopes(
             &self,
             request: tonic::Request<super::ScopesRequest>,
-        ) -> std::result::Result<tonic::Response<super::ScopesResponse>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::ScopesResponse>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn check_scope_exists(
             &self,
             request: tonic::Request<super::ScopeInfo>,
-        ) -> std::result::Result<tonic::Response<super::ExistsResponse>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::ExistsResponse>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn check_stream_exists(
             &self,
             request: tonic::Request<super::StreamInfo>,
-        ) -> std::result::Result<tonic::Response<super::ExistsResponse>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::ExistsResponse>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn list_streams_in_scope(
             &self,
             request: tonic::Request<super::StreamsInScopeRequest>,
         ) -> std::result::Result<
             tonic::Response<super::StreamsInScopeResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn delete_scope(
             &self,
             request: tonic::Request<super::ScopeInfo>,
         ) -> std::result::Result<
             tonic::Response<super::DeleteScopeStatus>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn delete_scope_recursive(
             &self,
             request: tonic::Request<super::ScopeInfo>,
         ) -> std::result::Result<
             tonic::Response<super::DeleteScopeStatus>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn get_delegation_token(
             &self,
             request: tonic::Request<super::StreamInfo>,
-        ) -> std::result::Result<tonic::Response<super::DelegationToken>, tonic::Status>;
+        ) -> std::result::Result<
+            tonic::Response<super::DelegationToken>,
+            tonic::Status,
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn remove_writer(
             &self,
             request: tonic::Request<super::RemoveWriterRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RemoveWriterResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn note_timestamp_from_writer(
             &self,
             request: tonic::Request<super::TimestampFromWriter>,
         ) -> std::result::Result<
             tonic::Response<super::TimestampResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn create_key_value_table(
             &self,
             request: tonic::Request<super::KeyValueTableConfig>,
         ) -> std::result::Result<
             tonic::Response<super::CreateKeyValueTableStatus>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn get_current_segments_key_value_table(
             &self,
             request: tonic::Request<super::KeyValueTableInfo>,
-        ) -> std::result::Result<tonic::Response<super::SegmentRanges>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::SegmentRanges>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn list_key_value_tables_in_scope(
             &self,
             request: tonic::Request<super::KvTablesInScopeRequest>,
         ) -> std::result::Result<
             tonic::Response<super::KvTablesInScopeResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn get_key_value_table_configuration(
             &self,
             request: tonic::Request<super::KeyValueTableInfo>,
         ) -> std::result::Result<
             tonic::Response<super::KeyValueTableConfigResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn delete_key_value_table(
             &self,
             request: tonic::Request<super::KeyValueTableInfo>,
         ) -> std::result::Result<
             tonic::Response<super::DeleteKvTableStatus>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn list_subscribers(
             &self,
             request: tonic::Request<super::StreamInfo>,
         ) -> std::result::Result<
             tonic::Response<super::SubscribersResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn update_subscriber_stream_cut(
             &self,
             request: tonic::Request<super::SubscriberStreamCut>,
         ) -> std::result::Result<
             tonic::Response<super::UpdateSubscriberStatus>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn create_reader_group(
             &self,
             request: tonic::Request<super::ReaderGroupConfiguration>,
         ) -> std::result::Result<
             tonic::Response<super::CreateReaderGroupResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn get_reader_group_config(
             &self,
             request: tonic::Request<super::ReaderGroupInfo>,
         ) -> std::result::Result<
             tonic::Response<super::ReaderGroupConfigResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn delete_reader_group(
             &self,
             request: tonic::Request<super::ReaderGroupInfo>,
         ) -> std::result::Result<
             tonic::Response<super::DeleteReaderGroupStatus>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn update_reader_group(
             &self,
             request: tonic::Request<super::ReaderGroupConfiguration>,
         ) -> std::result::Result<
             tonic::Response<super::UpdateReaderGroupResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn get_stream_configuration(
             &self,
             request: tonic::Request<super::StreamInfo>,
-        ) -> std::result::Result<tonic::Response<super::StreamConfig>, tonic::Status>;
+        ) -> std::result::Result<tonic::Response<super::StreamConfig>, tonic::Status> {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
         async fn list_streams_in_scope_for_tag(
             &self,
             request: tonic::Request<super::StreamsInScopeWithTagRequest>,
         ) -> std::result::Result<
             tonic::Response<super::StreamsInScopeResponse>,
             tonic::Status,
-        >;
+        > {
+            Err(tonic::Status::unimplemented("Not yet implemented"))
+        }
     }
     #[derive(Debug)]
     pub struct ControllerServiceServer<T> {

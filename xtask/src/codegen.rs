@@ -18,6 +18,8 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
         // The crates that use the code bring their own channels.
         .build_transport(false)
         .build_client(true)
+        // A test's server answers the calls that the test is about, and says of the others that it has none.
+        .generate_default_stubs(true)
         .build_server(true)
         // Only servers want that half; the feature decides.
         .server_mod_attribute(".", "#[cfg(feature = \"server\")]")

@@ -1,0 +1,285 @@
+//! The client against a scripted controller: attempts, deadlines, fail-over, discovery, paging, credentials.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use pravega_sdk_controller_client::{Controller, ControllerClient, ControllerConfig, Creation, Credentials, listing};
+use pravega_sdk_proto::{
+    ContinuationToken, CreateScopeStatus, ExistsResponse, NodeUri, ScaleRequest, ScaleResponse, ScopeInfo,
+    ScopesRequest, ScopesResponse, ServerRequest, ServerResponse,
+    controller_service_server::{ControllerService, ControllerServiceServer},
+};
+use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, RetryPolicy, Scope};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener, time::Instant};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Code, Request, Response, Status};
+
+/// Fails calls as its script says, then does what it is asked.
+#[derive(Default)]
+struct Script {
+    failures: Mutex<VecDeque<Code>>,
+    hangs: bool,
+    status: i32,
+    controllers: Mutex<Vec<NodeUri>>,
+    calls: AtomicU32,
+    authorization: Mutex<Option<String>>,
+}
+
+impl Script {
+    fn failing(codes: &[Code]) -> Self {
+        Self { failures: Mutex::new(codes.iter().copied().collect()), ..Self::default() }
+    }
+
+    fn calls(&self) -> u32 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    async fn act<M>(&self, request: &Request<M>) -> Result<(), Status> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let header = request.metadata().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        *self.authorization.lock().unwrap() = header;
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        let failure = self.failures.lock().unwrap().pop_front();
+        match failure {
+            Some(code) => Err(Status::new(code, "scripted")),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Server(Arc<Script>);
+
+#[async_trait]
+impl ControllerService for Server {
+    async fn create_scope(&self, request: Request<ScopeInfo>) -> Result<Response<CreateScopeStatus>, Status> {
+        self.0.act(&request).await?;
+        Ok(Response::new(CreateScopeStatus { status: self.0.status }))
+    }
+
+    async fn check_scope_exists(&self, request: Request<ScopeInfo>) -> Result<Response<ExistsResponse>, Status> {
+        self.0.act(&request).await?;
+        Ok(Response::new(ExistsResponse { exists: true }))
+    }
+
+    async fn scale(&self, request: Request<ScaleRequest>) -> Result<Response<ScaleResponse>, Status> {
+        self.0.act(&request).await?;
+        Ok(Response::new(ScaleResponse::default()))
+    }
+
+    async fn get_controller_server_list(&self, _: Request<ServerRequest>) -> Result<Response<ServerResponse>, Status> {
+        let node_uri = self.0.controllers.lock().unwrap().clone();
+        if node_uri.is_empty() {
+            Err(Status::unknown("no cluster"))
+        } else {
+            Ok(Response::new(ServerResponse { node_uri }))
+        }
+    }
+
+    /// Three pages; the token of the last one is repeated with an empty page, as the real server does.
+    async fn list_scopes(&self, request: Request<ScopesRequest>) -> Result<Response<ScopesResponse>, Status> {
+        self.0.act(&request).await?;
+        let token = request.into_inner().continuation_token.unwrap_or_default().token;
+        let start: usize = token.parse().unwrap_or(0);
+        let scopes: Vec<String> = (start..5).take(2).map(|number| format!("scope-{number}")).collect();
+        let token = (start + scopes.len()).to_string();
+        Ok(Response::new(ScopesResponse { scopes, continuation_token: Some(ContinuationToken { token }) }))
+    }
+}
+
+async fn serve(script: Script) -> (SocketAddr, Arc<Script>) {
+    let script = Arc::new(script);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = ControllerServiceServer::new(Server(Arc::clone(&script)));
+    let incoming = TcpListenerStream::new(listener);
+    tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+    (address, script)
+}
+
+fn config(url: &str) -> ControllerConfig {
+    let retry = RetryPolicy::new(Duration::from_millis(1), 2, Duration::from_millis(20), 4).unwrap();
+    ControllerConfig::new(url.parse().unwrap()).with_retry(retry)
+}
+
+fn client(url: &str) -> ControllerClient {
+    ControllerClient::connect(config(url)).unwrap()
+}
+
+fn scope() -> Scope {
+    Scope::new("shop").unwrap()
+}
+
+#[tokio::test]
+async fn failures_that_may_pass_are_tried_again_and_others_are_not() {
+    let (address, script) = serve(Script::failing(&[Code::Unavailable, Code::Internal])).await;
+    let created = client(&format!("tcp://{address}")).create_scope(&scope()).await.unwrap();
+    assert_eq!((created, script.calls()), (Creation::Created, 3));
+
+    for (code, kind) in [
+        (Code::NotFound, ErrorKind::NotFound),
+        (Code::PermissionDenied, ErrorKind::PermissionDenied),
+        (Code::Unauthenticated, ErrorKind::Unauthenticated),
+        (Code::Unimplemented, ErrorKind::Unsupported),
+    ] {
+        let (address, script) = serve(Script::failing(&[code; 9])).await;
+        let error = client(&format!("tcp://{address}")).create_scope(&scope()).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome(), script.calls()), (kind, Outcome::NotApplied, 1));
+    }
+}
+
+#[tokio::test]
+async fn the_last_failure_is_told_when_the_attempts_are_used_up() {
+    let (address, script) = serve(Script::failing(&[Code::Unknown; 9])).await;
+    let error = client(&format!("tcp://{address}")).create_scope(&scope()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts(), script.calls()), (ErrorKind::ServerFailure, 4, 4));
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    let shown = error.to_string();
+    assert!(shown.starts_with("createScope of shop at 127.0.0.1:") && shown.contains("(4 attempts)"), "{shown}");
+}
+
+#[tokio::test]
+async fn what_must_not_be_done_twice_is_sent_once() {
+    let (address, script) = serve(Script::failing(&[Code::Unknown; 9])).await;
+    let stream = "shop/orders".parse().unwrap();
+    let error = client(&format!("tcp://{address}")).scale(&stream, &[0.into()], &[KeyRange::FULL]).await.unwrap_err();
+    assert_eq!((error.outcome(), script.calls()), (Outcome::Unknown, 1));
+}
+
+#[tokio::test]
+async fn what_must_not_be_done_twice_is_tried_again_where_it_was_never_sent() {
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (address, script) = serve(Script::default()).await;
+    let stream = "shop/orders".parse().unwrap();
+    client(&format!("tcp://{dead},{address}")).scale(&stream, &[0.into()], &[KeyRange::FULL]).await.unwrap();
+    assert_eq!(script.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_controller_that_never_answers_ends_the_call_at_its_deadline() {
+    let (address, script) = serve(Script { hangs: true, ..Script::default() }).await;
+    let config = config(&format!("tcp://{address}"))
+        .with_attempt_timeout(Duration::from_millis(100))
+        .with_call_timeout(Duration::from_millis(350));
+    let started = Instant::now();
+    let error = ControllerClient::connect(config).unwrap().create_scope(&scope()).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(script.calls() >= 2, "an attempt has a deadline of its own");
+}
+
+#[tokio::test]
+async fn a_deadline_of_zero_fails_without_a_request() {
+    let (address, script) = serve(Script::default()).await;
+    let config = config(&format!("tcp://{address}")).with_call_timeout(Duration::ZERO);
+    let error = ControllerClient::connect(config).unwrap().create_scope(&scope()).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome(), script.calls()), (ErrorKind::Timeout, Outcome::NotApplied, 0));
+}
+
+#[tokio::test]
+async fn a_status_that_nobody_knows_is_a_protocol_error_that_shows_it() {
+    let (address, script) = serve(Script { status: 42, ..Script::default() }).await;
+    let error = client(&format!("tcp://{address}")).create_scope(&scope()).await.unwrap_err();
+    assert_eq!((error.kind(), script.calls()), (ErrorKind::Protocol, 1));
+    assert!(error.to_string().contains("42"), "{error}");
+}
+
+#[tokio::test]
+async fn garbage_from_the_other_end_is_an_error_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            socket.write_all(b"220 mail.example.test ESMTP\r\n").await.ok();
+        }
+    });
+    let started = Instant::now();
+    let error = client(&format!("tcp://{address}")).create_scope(&scope()).await.unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn credentials_go_with_every_call() {
+    let (address, script) = serve(Script::default()).await;
+    let config =
+        config(&format!("tcp://{address}")).with_credentials(Credentials::basic("admin", "1111_aaaa").unwrap());
+    ControllerClient::connect(config).unwrap().create_scope(&scope()).await.unwrap();
+    assert_eq!(script.authorization.lock().unwrap().as_deref(), Some("Basic YWRtaW46MTExMV9hYWFh"));
+}
+
+#[tokio::test]
+async fn discovered_controllers_take_over_from_those_of_the_address() {
+    let (other, other_script) = serve(Script::default()).await;
+    let (first, first_script) = serve(Script::default()).await;
+    let uri = NodeUri { endpoint: other.ip().to_string(), port: i32::from(other.port()) };
+    first_script.controllers.lock().unwrap().push(uri);
+    let client = client(&format!("pravega://{first}"));
+    for _ in 0..3 {
+        assert!(client.scope_exists(&scope()).await.unwrap());
+    }
+    assert_eq!((first_script.calls(), other_script.calls()), (0, 3));
+    assert_eq!(client.endpoints()[0].port(), other.port());
+}
+
+#[tokio::test]
+async fn calls_go_round_the_controllers() {
+    let (one, one_script) = serve(Script::default()).await;
+    let (two, two_script) = serve(Script::default()).await;
+    let client = client(&format!("tcp://{one},{two}"));
+    for _ in 0..10 {
+        client.scope_exists(&scope()).await.unwrap();
+    }
+    assert_eq!((one_script.calls(), two_script.calls()), (5, 5));
+}
+
+#[tokio::test]
+async fn a_listing_goes_through_all_pages_and_an_error_is_its_last_item() {
+    let (address, script) = serve(Script::default()).await;
+    let controller: Arc<dyn Controller> = Arc::new(client(&format!("tcp://{address}")));
+    let names: Vec<String> =
+        listing::scopes(Arc::clone(&controller)).map(|scope| scope.unwrap().to_string()).collect().await;
+    assert_eq!(names, ["scope-0", "scope-1", "scope-2", "scope-3", "scope-4"]);
+    assert_eq!(script.calls(), 4, "the page without items is the end");
+    *script.failures.lock().unwrap() = [Code::PermissionDenied].into();
+    let mut failing = listing::scopes(controller);
+    assert_eq!(failing.next().await.unwrap().unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert!(failing.next().await.is_none());
+}
+
+/// Drops the call after every number of polls up to its end: the next one must be good.
+#[tokio::test]
+async fn a_call_dropped_at_any_poll_harms_no_other() {
+    let (address, _script) = serve(Script::default()).await;
+    let client = client(&format!("tcp://{address}"));
+    for polls in 0..8 {
+        {
+            let mut call = Box::pin(client.scope_exists(scope_static()));
+            for _ in 0..polls {
+                let done =
+                    std::future::poll_fn(|context| std::task::Poll::Ready(call.as_mut().poll(context).is_ready()));
+                if done.await {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        assert!(client.scope_exists(&scope()).await.unwrap());
+    }
+}
+
+fn scope_static() -> &'static Scope {
+    static SCOPE: std::sync::OnceLock<Scope> = std::sync::OnceLock::new();
+    SCOPE.get_or_init(scope)
+}
