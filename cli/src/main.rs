@@ -3,6 +3,9 @@
 //! Data goes to stdout, everything else to stderr, and the exit code says what kind of thing went wrong; `pravega help`
 //! lists the codes.
 
+// Doc comments of arguments are help texts, in which brackets mean that something may be left out.
+#![allow(rustdoc::broken_intra_doc_links)]
+
 mod commands;
 mod failure;
 mod output;

@@ -76,7 +76,7 @@ async fn main() -> Result<(), BoxError> {
     while started.elapsed() < Duration::from_secs(seconds) {
         view.tick().await;
         let second = started.elapsed().as_secs();
-        if second > 0 && second % 3 == 0 {
+        if second > 0 && second.is_multiple_of(3) {
             match dead.take() {
                 Some(port) => {
                     println!("-- server {port} comes back");

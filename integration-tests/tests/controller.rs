@@ -298,7 +298,7 @@ async fn key_value_tables_are_made_described_listed_and_removed() {
     let segment = ScopedSegment::new(&table.segment_stream(), segments[0].id);
     assert!(!controller.segment_endpoint(&segment).await.unwrap().is_unspecified());
     let listed: Vec<_> = listing::key_value_tables(Arc::clone(&controller), scope).map(Result::unwrap).collect().await;
-    assert_eq!(listed, [table.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&table));
     let none = KeyValueTableConfiguration { partition_count: 0, ..configuration };
     let refused = controller.create_key_value_table(&table, &none).await.unwrap_err();
     assert_eq!((refused.kind(), refused.attempts()), (ErrorKind::InvalidArgument, 0));
@@ -331,7 +331,7 @@ async fn reader_groups_are_registered_updated_listed_and_removed() {
     assert_eq!(stale.kind(), ErrorKind::ConditionFailed);
 
     let listed = listing::reader_groups(Arc::clone(&controller), stream.scope().clone());
-    assert_eq!(listed.map(Result::unwrap).collect::<Vec<_>>().await, [group.clone()]);
+    assert_eq!(listed.map(Result::unwrap).collect::<Vec<_>>().await, std::slice::from_ref(&group));
     assert_eq!(controller.delete_reader_group(&group, id).await.unwrap(), Deletion::Deleted);
     assert_eq!(controller.reader_group_configuration(&group).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
