@@ -26,3 +26,8 @@ pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, connection_pool, controller_client,
     types, wire_protocol,
 };
+
+/// Compiles what the readme shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

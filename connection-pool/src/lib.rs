@@ -46,3 +46,8 @@ pub use store::{
     ConnectionCounters, ConnectionError, RawClient, RequestError, StoreConfig, StoreConnection, StoreDialer, StoreTls,
     StoreTlsError,
 };
+
+/// Compiles what the readme shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

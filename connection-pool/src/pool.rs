@@ -13,7 +13,7 @@ use std::{
 use pravega_sdk_probes as probes;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::{AbortHandle, JoinSet},
+    task::{AbortHandle, JoinError, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -238,13 +238,10 @@ impl<C: Connector> Task<C> {
                     self.claims.remove(&claim);
                     self.machine.abandon(self.now(), claim);
                 }
-                Some(done) = self.work.join_next() => {
-                    // A task that was given up, or whose connector panicked, is told by its absence below.
-                    if let Ok(done) = done {
-                        self.done(done);
-                    }
-                    self.find_lost_work();
-                }
+                Some(done) = self.work.join_next_with_id() => match done {
+                    Ok((_, done)) => self.done(done),
+                    Err(error) => self.lost(&error),
+                },
                 changed = self.backends.changed(), if resolver_lives => match changed {
                     Ok(()) => self.update_backends(),
                     Err(_) => resolver_lives = false,
@@ -316,14 +313,10 @@ impl<C: Connector> Task<C> {
         }
     }
 
-    /// A connector that panicked leaves nothing but a finished task: its slot is as good as failed.
-    fn find_lost_work(&mut self) {
-        let lost: Vec<SlotId> =
-            self.under_way.iter().filter(|(_, task)| task.is_finished()).map(|(slot, _)| *slot).collect();
-        if lost.is_empty() || !self.work.is_empty() {
-            return;
-        }
-        for slot in lost {
+    /// A piece of work ended without a result: it was given up, and its slot with it, or the connector panicked.
+    fn lost(&mut self, error: &JoinError) {
+        let slot = self.under_way.iter().find(|(_, task)| task.id() == error.id()).map(|(slot, _)| *slot);
+        if let Some(slot) = slot {
             self.under_way.remove(&slot);
             let reason = "the connector panicked".to_owned();
             self.machine.handle_connect_failed(self.now(), slot, reason, fastrand::f64());

@@ -187,6 +187,31 @@ fn dropping_in_any_order_and_without_a_runtime_does_no_harm() {
     assert_eq!(outside.unwrap_err(), ClaimError::NoRuntime);
 }
 
+/// Panics at every other connection.
+struct Clumsy(AtomicUsize);
+
+impl Connector for Clumsy {
+    type Connection = TcpStream;
+
+    async fn connect(&self, backend: &Endpoint) -> Result<TcpStream, BoxError> {
+        assert!(self.0.fetch_add(1, Ordering::SeqCst) % 2 == 1, "on purpose");
+        Ok(TcpStream::connect((backend.host(), backend.port())).await?)
+    }
+}
+
+#[tokio::test]
+async fn a_connector_that_panics_costs_a_slot_and_not_the_pool() {
+    let (one, _a) = backend().await;
+    let pool = Pool::new(FixedResolver::new([one]), Clumsy(AtomicUsize::new(0)), policy()).unwrap();
+    for _ in 0..5 {
+        let mut claim = pool.claim().await.unwrap();
+        claim.run(ask).await.unwrap();
+        claim.retire();
+    }
+    let snapshot = pool.snapshot().await.unwrap();
+    assert!(snapshot.counters.connect_failures > 0, "{snapshot:?}");
+}
+
 #[tokio::test]
 async fn many_users_on_few_connections_lose_nothing() {
     let (one, _a) = backend().await;

@@ -561,7 +561,7 @@ async fn violations() {
 
 /// What this server cannot be brought to say, and where it is provoked instead.
 const NOT_HERE: &[(&str, &str)] = &[
-    ("WrongHost", "needs two segment stores"),
+    ("WrongHost", "needs two segment stores: the cluster suite provokes it"),
     ("AuthTokenCheckFailed", "needs authorization: the secured suite provokes it"),
 ];
 

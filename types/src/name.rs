@@ -32,7 +32,7 @@ impl NameKind {
     pub fn max_len(self) -> usize {
         match self {
             Self::Scope => INTERNAL_MAX_LEN,
-            // The controller appends prefixes such as `_MARK` to the name of a stream, so 5 less than the limit.
+            // Leaves room for the prefixes of internal names, of which `_MARK` is the longest.
             _ => USER_MAX_LEN,
         }
     }

@@ -43,25 +43,39 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
     run(cargo(root).args(["build", "-p", "pravega-sdk-cli"]))?;
 
     let mut plain = Standalone::start(&lib, &work_folder(root, "plain"), &Security::None)?;
-    let tested = test(root, &plain, &["--test", "controller", "--test", "wire", "--test", "client", "--test", "cli"]);
+    let tested =
+        test(root, plain.variables(), &["--test", "controller", "--test", "wire", "--test", "client", "--test", "cli"]);
     plain.stop();
     tested?;
 
     let folder = work_folder(root, "secured");
     let security = Security::prepare(root, &lib, &folder)?;
     let mut secured = Standalone::start(&lib, &folder, &security)?;
-    let tested = test(root, &secured, &["--test", "secured"]);
+    let tested = test(root, secured.variables(), &["--test", "secured"]);
     secured.stop();
     tested
 }
 
-fn test(root: &Path, server: &Standalone, tests: &[&str]) -> Result<()> {
+/// Runs the tests that need several segment stores, against a durable cluster on ports of its own.
+pub(crate) fn interop_cluster(root: &Path) -> Result<()> {
+    let lib = jars(root)?;
+    let folder = root.join("target/pravega/cluster");
+    refuse_second(&folder)?;
+    Cluster { lib, folder }.start()?;
+    let stores: Vec<String> = CLUSTER_STORES.iter().map(|port| format!("localhost:{port}")).collect();
+    let variables = vec![
+        ("PRAVEGA_TEST_CONTROLLER", format!("tcp://localhost:{CLUSTER_CONTROLLER}")),
+        ("PRAVEGA_TEST_STORES", stores.join(",")),
+    ];
+    let tested = test(root, variables, &["--test", "cluster"]);
+    stop(root)?;
+    tested
+}
+
+fn test(root: &Path, variables: Vec<(&'static str, String)>, tests: &[&str]) -> Result<()> {
     let mut command = cargo(root);
     command.args(["test", "-p", "pravega-sdk-integration-tests", "--features", "interop"]).args(tests);
-    for (name, value) in server.variables() {
-        command.env(name, value);
-    }
-    run(&mut command)
+    run(command.envs(variables))
 }
 
 /// Starts a standalone on the usual ports and leaves it running.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use pravega_sdk::{
-    ClientConfig, ClientFactory,
+    ClientConfig, ClientFactory, Source,
     controller_client::AccessOperation,
     types::{Classified, Endpoint, ErrorKind, Scope, ScopedSegment, ScopedStream, SegmentId},
     wire_protocol::{
@@ -76,6 +76,10 @@ pub(crate) async fn run(arguments: Arguments, url: &str, output: &mut Output) ->
     if arguments.settings {
         return settings(url, output);
     }
+    output.status("settings: a setter beats the url, which beats the environment, which beats the default");
+    for setting in ClientConfig::from_url(url)?.settings().iter().filter(|setting| setting.source != Source::Default) {
+        output.status(format_args!("  {} = {} ({})", setting.name, setting.value, setting.source));
+    }
     let mut checks = Checks { records: Vec::new(), is_bad: false };
     check(&arguments, config, &mut checks).await;
     let is_bad = checks.is_bad;
@@ -96,7 +100,7 @@ fn settings(url: &str, output: &mut Output) -> Result<()> {
             .with("variable", setting.variable)
             .with("meaning", setting.meaning)
     };
-    output.status("precedence: setter, then url, then environment, then default");
+    output.status("a setter beats the url, which beats the environment, which beats the default");
     output.list(ClientConfig::from_url(url)?.settings().into_iter().map(record).collect())
 }
 

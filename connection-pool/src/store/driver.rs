@@ -16,8 +16,10 @@ use tokio::{
 
 use super::{
     error::{ConnectionError, RequestError},
-    keep_alive::{Action, KeepAliveTimer},
-    waiters::{Incoming, Waiters},
+    machine::{
+        keep_alive::{Action, KeepAliveTimer},
+        waiters::{Incoming, Waiters},
+    },
 };
 
 /// What a handle asks of the task.

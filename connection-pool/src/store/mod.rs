@@ -13,10 +13,9 @@ mod connection;
 mod dial;
 mod driver;
 mod error;
-mod keep_alive;
+mod machine;
 mod raw_client;
 mod tls;
-mod waiters;
 
 use std::time::Duration;
 

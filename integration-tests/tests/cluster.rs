@@ -1,0 +1,58 @@
+//! What only a cluster of several segment stores shows; `cargo xtask interop cluster` starts one.
+#![cfg(feature = "interop")]
+
+mod common;
+
+use common::{controller, factory, new_stream, url};
+use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_connection_pool::{RawClient, StoreConfig};
+use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, ScopedSegment, SegmentId};
+use pravega_sdk_wire_protocol::{WireCommand, commands::GetStreamSegmentInfo};
+
+/// The two segment stores of the cluster; without them there is nothing to show.
+fn stores() -> Option<Vec<Endpoint>> {
+    let stores = std::env::var("PRAVEGA_TEST_STORES").ok()?;
+    Some(stores.split(',').map(|store| store.parse().unwrap()).collect())
+}
+
+#[tokio::test]
+async fn the_store_that_does_not_own_a_segment_says_so_and_the_other_answers() {
+    let stores = stores().expect("run this test with `cargo xtask interop cluster`");
+    let factory = factory().await;
+    let client = RawClient::new(StoreConfig::default());
+    let stream = new_stream(factory.controller(), 8).await;
+    for number in 0..8 {
+        let segment = ScopedSegment::new(&stream, SegmentId::from(number));
+        let owner = factory.controller().segment_endpoint(&segment).await.unwrap();
+        for store in &stores {
+            let request = GetStreamSegmentInfo {
+                request_id: 0,
+                segment_name: segment.to_string().into(),
+                delegation_token: "".into(),
+            };
+            match client.request(store, request).await {
+                Ok(info) => assert_eq!((store.port(), info.write_offset), (owner.port(), 0)),
+                Err(error) => {
+                    assert_ne!(store.port(), owner.port(), "{error}");
+                    assert_eq!((error.kind(), error.outcome()), (ErrorKind::WrongHost, Outcome::NotApplied));
+                    assert!(error.is_retryable());
+                    assert!(matches!(error.reply(), Some(WireCommand::WrongHost(_))));
+                }
+            }
+        }
+        // Told of it, the cache asks the controller again instead of staying with the wrong one.
+        let wrong = stores.iter().find(|store| store.port() != owner.port()).unwrap();
+        factory.endpoints().wrong_host(&segment, wrong);
+        factory.endpoints().wrong_host(&segment, &owner);
+        assert_eq!(factory.endpoints().endpoint(&segment).await.unwrap(), owner);
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_lists_its_controllers_and_is_discovered() {
+    let listed = controller().await.controllers().await.unwrap();
+    assert!(!listed.is_empty());
+    let factory = ClientFactory::connect(&url().replace("tcp://", "pravega://")).await.unwrap();
+    let stream = new_stream(factory.controller(), 1).await;
+    assert!(factory.controller().stream_exists(&stream).await.unwrap());
+}
