@@ -21,7 +21,7 @@ pub struct Printable<'a> {
 }
 
 impl<'a> Printable<'a> {
-    /// What is shown at most, unless another limit is given: 1 KiB of the text.
+    /// What is shown at most, unless another limit is given: 1 KiB, escapes included.
     pub const DEFAULT_MAX_BYTES: usize = 1024;
 
     /// Shows `text`, cut after [`Self::DEFAULT_MAX_BYTES`].
@@ -30,7 +30,7 @@ impl<'a> Printable<'a> {
         Self::with_limit(text, Self::DEFAULT_MAX_BYTES)
     }
 
-    /// Shows `text`, cut after `max_bytes` bytes of it.
+    /// Shows `text`, cut before it would take more than `max_bytes` bytes on the page.
     #[must_use]
     pub fn with_limit(text: &'a str, max_bytes: usize) -> Self {
         Self { text, max_bytes }
@@ -39,18 +39,25 @@ impl<'a> Printable<'a> {
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write as _;
-        for (at, character) in self.text.char_indices() {
-            if at + character.len_utf8() > self.max_bytes {
+        let mut left = self.max_bytes;
+        for character in self.text.chars() {
+            let mut plain = [0; 4];
+            let escaped;
+            let piece = match character {
+                '\n' => "\\n",
+                '\r' => "\\r",
+                '\t' => "\\t",
+                c if is_deceptive(c) => {
+                    escaped = format!("\\u{{{:x}}}", u32::from(c));
+                    escaped.as_str()
+                }
+                c => c.encode_utf8(&mut plain),
+            };
+            let Some(rest) = left.checked_sub(piece.len()) else {
                 return write!(f, "… ({} bytes in all)", self.text.len());
-            }
-            match character {
-                '\n' => f.write_str("\\n")?,
-                '\r' => f.write_str("\\r")?,
-                '\t' => f.write_str("\\t")?,
-                c if is_deceptive(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
-                c => f.write_char(c)?,
-            }
+            };
+            left = rest;
+            f.write_str(piece)?;
         }
         Ok(())
     }
@@ -74,7 +81,8 @@ mod tests {
     #[test]
     fn long_text_is_cut_at_a_character_and_says_so() {
         assert_eq!(Printable::with_limit("ééé", 3).to_string(), "é… (6 bytes in all)");
-        let megabyte = "x".repeat(1 << 20);
+        assert_eq!(Printable::with_limit("\u{1}\u{1}", 7).to_string(), "\\u{1}… (2 bytes in all)");
+        let megabyte = "\u{1b}".repeat(1 << 20);
         assert!(Printable::new(&megabyte).to_string().len() < 1100);
     }
 }

@@ -18,6 +18,7 @@ use crate::command::{cargo, run};
 
 /// A standalone answers about 8 s after its start on two idle cores.
 const START_LIMIT: Duration = Duration::from_secs(180);
+const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// Of the secured server and of nothing else.
 const PASSWORD: &str = "1111_aaaa";
 
@@ -102,16 +103,29 @@ pub(crate) fn start_cluster(root: &Path) -> Result<()> {
 
 /// Ends every process that the two commands above left running.
 pub(crate) fn stop(root: &Path) -> Result<()> {
+    let mut running = Vec::new();
     for name in ["standalone", "cluster"] {
         let pids = root.join("target/pravega").join(name).join("pids");
         for entry in fs::read_dir(&pids).into_iter().flatten() {
             let path = entry?.path();
-            let pid = fs::read_to_string(&path)?;
-            if is_ours(pid.trim(), &path) {
-                run(Command::new("kill").arg(pid.trim()))?;
-            }
-            fs::remove_file(path)?;
+            running.push((fs::read_to_string(&path)?.trim().to_owned(), path));
         }
+    }
+    for (pid, path) in &running {
+        if is_ours(pid, path) {
+            run(Command::new("kill").arg(pid))?;
+        }
+    }
+    // A store whose ZooKeeper went first waits for it for minutes.
+    let deadline = Instant::now() + STOP_LIMIT;
+    while running.iter().any(|(pid, path)| is_ours(pid, path)) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(200));
+    }
+    for (pid, path) in &running {
+        if is_ours(pid, path) {
+            run(Command::new("kill").args(["-9", pid]))?;
+        }
+        fs::remove_file(path)?;
     }
     Ok(())
 }
