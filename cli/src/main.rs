@@ -11,7 +11,7 @@ mod failure;
 mod output;
 mod parse;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use pravega_sdk::{ClientConfig, ClientFactory};
@@ -134,23 +134,9 @@ async fn run(arguments: Arguments) -> Result<()> {
     }
 }
 
-/// A person waits at the terminal, so it gives up sooner than a program would, unless the URL or the environment says
-/// otherwise.
+/// A person waits at the terminal, so it gives up sooner than a program would.
 fn config(url: &str) -> Result<ClientConfig> {
-    let separator = if url.contains('?') { '&' } else { '?' };
-    let chosen = |name: &str| url.contains(&format!("{name}="));
-    let mut url = url.to_owned();
-    let mut separator = separator;
-    for (name, variable, value) in
-        [("retry_attempts", "PRAVEGA_RETRY_ATTEMPTS", "5"), ("retry_max_delay", "PRAVEGA_RETRY_MAX_DELAY", "1s")]
-    {
-        if !chosen(name) && std::env::var_os(variable).is_none() {
-            url.push(separator);
-            url.push_str(&format!("{name}={value}"));
-            separator = '&';
-        }
-    }
-    Ok(ClientConfig::from_url(&url)?)
+    Ok(ClientConfig::from_url(url)?.with_default_retry(5, Duration::from_millis(1), Duration::from_secs(1)))
 }
 
 fn start_log(verbose: u8) {

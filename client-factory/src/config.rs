@@ -221,6 +221,16 @@ impl ClientConfig {
         self
     }
 
+    /// Sets the retries as [`Self::with_retry`] does, where neither a setter nor the URL nor the environment says anything:
+    /// for programs whose users wait less patiently than others, or more.
+    #[must_use]
+    pub fn with_default_retry(mut self, attempts: u32, initial: Duration, max: Duration) -> Self {
+        self.retry_attempts.set(attempts, Source::Default);
+        self.retry_initial_delay.set(initial, Source::Default);
+        self.retry_max_delay.set(max, Source::Default);
+        self
+    }
+
     /// Sets how many requests, and how many bytes of them, may be under way on one connection. Default: 4096 and 32 MiB.
     #[must_use]
     pub fn with_max_in_flight(mut self, requests: usize, bytes: usize) -> Self {
@@ -367,6 +377,11 @@ mod tests {
         let config = read(Some("tcp://url:1?connect_timeout=8s"), &variables).unwrap();
         assert_eq!(shown(&config, "connect_timeout"), ("8s".to_owned(), Source::Url));
         assert_eq!(shown(&config, "url"), ("tcp://url:1".to_owned(), Source::Url));
+        let config = config.with_default_retry(3, Duration::ZERO, Duration::ZERO);
+        assert_eq!(shown(&config, "retry_attempts"), ("3".to_owned(), Source::Default));
+        let config =
+            config.with_retry(4, Duration::ZERO, Duration::ZERO).with_default_retry(5, Duration::ZERO, Duration::ZERO);
+        assert_eq!(shown(&config, "retry_attempts"), ("4".to_owned(), Source::Setter));
         let config = config.with_connect_timeout(Duration::from_secs(9));
         assert_eq!(shown(&config, "connect_timeout"), ("9s".to_owned(), Source::Setter));
     }

@@ -283,6 +283,8 @@ async fn a_request_that_fits_no_frame_is_refused_and_harms_nobody() {
     let (connection, mut store) = connected().await;
     let refused = connection.request(seal(&"x".repeat(70_000))).await.unwrap_err();
     assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::InvalidArgument, Outcome::NotApplied));
+    let unmatched = connection.exchange(KeepAlive {}.into()).await.unwrap_err();
+    assert_eq!((unmatched.kind(), unmatched.outcome()), (ErrorKind::InvalidArgument, Outcome::NotApplied));
     let (answer, ()) = tokio::join!(connection.request(seal("s")), async {
         let request = store.next_seal().await;
         store.send(sealed(&request)).await;

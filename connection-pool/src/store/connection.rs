@@ -144,7 +144,7 @@ impl StoreConnection {
         request.set_request_id(id);
         let size = request.size_hint();
         let reply = self.ask(Q::NAME, id, size, request.into(), limit).await?;
-        Q::Reply::try_from(reply).map_err(|other| RequestError::refused(Q::NAME, other).at(&self.endpoint, id))
+        Q::Reply::try_from(reply).map_err(|other| RequestError::refused(Q::NAME, other).at(&self.endpoint, Some(id)))
     }
 
     /// Sends any command that carries a request id, which must be unique on the connection, and waits for whatever reply
@@ -158,7 +158,9 @@ impl StoreConnection {
     ///
     /// As [`Self::request`].
     pub async fn exchange(&self, command: WireCommand) -> Result<WireCommand, RequestError> {
-        let id = command.request_id().unwrap_or(-1);
+        let Some(id) = command.request_id() else {
+            return Err(RequestError::no_request_id(command.name()).at(&self.endpoint, None));
+        };
         let size = command.payload_len().unwrap_or(0);
         self.ask(command.name(), id, size, command, self.request_timeout).await
     }
@@ -223,7 +225,7 @@ impl StoreConnection {
             Ok(answer) => answer,
             Err(_) => Err(RequestError::timeout(name, limit.as_secs_f64(), was_sent)),
         };
-        answer.map_err(|error| error.at(&self.endpoint, id))
+        answer.map_err(|error| error.at(&self.endpoint, Some(id)))
     }
 
     async fn ask_without_limit(

@@ -93,6 +93,8 @@ enum Reason {
     Lost(ConnectionError),
     /// The answer did not come in time; whether anything was sent is known.
     Timeout { seconds: f64, was_sent: bool },
+    /// There is nothing by which a reply could be known.
+    NoRequestId,
     /// The request cannot be put into a frame.
     Encode(pravega_sdk_wire_protocol::EncodeError),
 }
@@ -118,14 +120,18 @@ impl RequestError {
         Self::new(request, Reason::Timeout { seconds, was_sent })
     }
 
+    pub(crate) fn no_request_id(request: &'static str) -> Self {
+        Self::new(request, Reason::NoRequestId)
+    }
+
     pub(crate) fn encode(request: &'static str, error: pravega_sdk_wire_protocol::EncodeError) -> Self {
         Self::new(request, Reason::Encode(error))
     }
 
     #[must_use]
-    pub(crate) fn at(mut self, endpoint: &Endpoint, request_id: i64) -> Self {
+    pub(crate) fn at(mut self, endpoint: &Endpoint, request_id: Option<i64>) -> Self {
         self.0.endpoint = Some(endpoint.clone());
-        self.0.request_id = Some(request_id);
+        self.0.request_id = request_id;
         self
     }
 
@@ -157,7 +163,7 @@ impl RequestError {
             Reason::Refused(reply) => kind_of(reply),
             Reason::NotConnected(error) | Reason::Lost(error) => error.kind(),
             Reason::Timeout { .. } => ErrorKind::Timeout,
-            Reason::Encode(_) => ErrorKind::InvalidArgument,
+            Reason::Encode(_) | Reason::NoRequestId => ErrorKind::InvalidArgument,
         }
     }
 
@@ -174,7 +180,9 @@ impl RequestError {
             Reason::Refused(WireCommand::ErrorMessage(message)) if message.error_code == FailureCode::Unspecified => {
                 Outcome::Unknown
             }
-            Reason::Refused(_) | Reason::NotConnected(_) | Reason::Encode(_) => Outcome::NotApplied,
+            Reason::Refused(_) | Reason::NotConnected(_) | Reason::NoRequestId | Reason::Encode(_) => {
+                Outcome::NotApplied
+            }
             Reason::Timeout { was_sent, .. } if !was_sent => Outcome::NotApplied,
             Reason::Lost(_) | Reason::Timeout { .. } => Outcome::Unknown,
         }
@@ -237,6 +245,7 @@ impl fmt::Display for RequestError {
             Reason::Timeout { seconds, was_sent: false } => {
                 write!(f, ": could not be sent within {seconds:.1} s, too much is under way on the connection")
             }
+            Reason::NoRequestId => write!(f, ": it carries no request id, so no reply can be known as its own"),
             Reason::Encode(_) => write!(f, ": it cannot be put into a frame"),
         }
     }
@@ -247,7 +256,7 @@ impl std::error::Error for RequestError {
         match &self.0.reason {
             Reason::NotConnected(error) | Reason::Lost(error) => Some(error),
             Reason::Encode(error) => Some(error),
-            Reason::Refused(_) | Reason::Timeout { .. } => None,
+            Reason::Refused(_) | Reason::NoRequestId | Reason::Timeout { .. } => None,
         }
     }
 }

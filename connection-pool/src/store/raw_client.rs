@@ -68,7 +68,7 @@ impl RawClient {
     /// notice nothing.
     pub async fn request<Q: Request>(&self, endpoint: &Endpoint, request: Q) -> Result<Q::Reply, RequestError> {
         let connection = self.connection(endpoint).await;
-        let connection = connection.map_err(|error| RequestError::not_connected(Q::NAME, error).at(endpoint, -1))?;
+        let connection = connection.map_err(|error| RequestError::not_connected(Q::NAME, error).at(endpoint, None))?;
         connection.request(request).await
     }
 
@@ -84,7 +84,7 @@ impl RawClient {
     pub async fn exchange(&self, endpoint: &Endpoint, command: WireCommand) -> Result<WireCommand, RequestError> {
         let connection = self.connection(endpoint).await;
         let connection =
-            connection.map_err(|error| RequestError::not_connected(command.name(), error).at(endpoint, -1))?;
+            connection.map_err(|error| RequestError::not_connected(command.name(), error).at(endpoint, None))?;
         connection.exchange(command).await
     }
 
