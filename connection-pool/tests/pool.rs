@@ -187,6 +187,30 @@ fn dropping_in_any_order_and_without_a_runtime_does_no_harm() {
     assert_eq!(outside.unwrap_err(), ClaimError::NoRuntime);
 }
 
+/// Drops the claim after every number of polls: the pool must go on, and lose no connection.
+#[tokio::test]
+async fn a_claim_dropped_at_any_poll_costs_nothing() {
+    let (one, _a) = backend().await;
+    let policy = policy().with_max_slots(1).unwrap();
+    let pool = Pool::new(FixedResolver::new([one]), Tcp::default(), policy).unwrap();
+    for polls in 0..8 {
+        {
+            let mut claim = Box::pin(pool.claim());
+            for _ in 0..polls {
+                let polled =
+                    std::future::poll_fn(|context| std::task::Poll::Ready(claim.as_mut().poll(context).is_ready()));
+                if polled.await {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        pool.claim().await.unwrap().run(ask).await.unwrap();
+    }
+    let snapshot = pool.snapshot().await.unwrap();
+    assert_eq!((snapshot.waiting, snapshot.counters.connected), (0, 1), "{snapshot:?}");
+}
+
 /// Panics at every other connection.
 struct Clumsy(AtomicUsize);
 

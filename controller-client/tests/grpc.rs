@@ -99,8 +99,12 @@ impl ControllerService for Server {
 }
 
 async fn serve(script: Script) -> (SocketAddr, Arc<Script>) {
+    serve_on(SocketAddr::from(([127, 0, 0, 1], 0)), script).await
+}
+
+async fn serve_on(address: SocketAddr, script: Script) -> (SocketAddr, Arc<Script>) {
     let script = Arc::new(script);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = ControllerServiceServer::new(Server(Arc::clone(&script)));
     let incoming = TcpListenerStream::new(listener);
@@ -167,6 +171,19 @@ async fn what_must_not_be_done_twice_is_tried_again_where_it_was_never_sent() {
 }
 
 #[tokio::test]
+async fn a_call_made_before_the_server_is_up_waits_for_it() {
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let retry = RetryPolicy::new(Duration::from_millis(20), 2, Duration::from_millis(200), 60).unwrap();
+    let config = config(&format!("tcp://{address}")).with_retry(retry);
+    let (created, (_, script)) =
+        tokio::join!(async { ControllerClient::connect(config).unwrap().create_scope(&scope()).await }, async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            serve_on(address, Script::default()).await
+        });
+    assert_eq!((created.unwrap(), script.calls()), (Creation::Created, 1));
+}
+
+#[tokio::test]
 async fn a_controller_that_never_answers_ends_the_call_at_its_deadline() {
     let (address, script) = serve(Script { hangs: true, ..Script::default() }).await;
     let config = config(&format!("tcp://{address}"))
@@ -177,6 +194,20 @@ async fn a_controller_that_never_answers_ends_the_call_at_its_deadline() {
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert!(script.calls() >= 2, "an attempt has a deadline of its own");
+}
+
+#[tokio::test]
+async fn an_outage_is_not_multiplied_by_retries() {
+    let (address, script) = serve(Script::failing(&[Code::Unavailable; 10_000])).await;
+    let client = client(&format!("tcp://{address}"));
+    let started = Instant::now();
+    for _ in 0..300 {
+        assert!(client.scope_exists(&scope()).await.is_err());
+    }
+    // Without a budget it would be 300 calls with 4 attempts each. It holds 100 to begin with, 10 a second, and a fifth of
+    // the calls.
+    let allowed = 300.0 + 100.0 + 10.0 * started.elapsed().as_secs_f64() + 0.2 * 300.0;
+    assert!(f64::from(script.calls()) <= allowed + 1.0, "{} attempts, {allowed} are allowed", script.calls());
 }
 
 #[tokio::test]

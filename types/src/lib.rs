@@ -11,7 +11,7 @@
 //! | routing | [`RoutingKey`], [`routing`] |
 //! | progress | [`StreamCut`], [`Position`], [`EventPointer`], [`WriterId`], [`EventNumber`], [`TransactionId`] |
 //! | configuration | [`ScalingPolicy`], [`RetentionPolicy`], [`StreamConfiguration`], [`Tag`] |
-//! | behaviour | [`ErrorKind`], [`Outcome`], [`RetryPolicy`] |
+//! | behaviour | [`ErrorKind`], [`Outcome`], [`RetryPolicy`], [`RetryBudget`] |
 //!
 //! # Examples
 //!
@@ -40,6 +40,7 @@ mod policy;
 mod position;
 mod reader_group;
 mod retry;
+mod retry_budget;
 pub mod routing;
 mod scoped;
 mod segment;
@@ -59,6 +60,7 @@ pub use policy::{PolicyError, RetentionPolicy, ScalingPolicy, StreamConfiguratio
 pub use position::Position;
 pub use reader_group::{GroupRetention, GroupStream, ReaderGroupConfiguration, ReaderGroupConfigurationError};
 pub use retry::{Jitter, RetryDelays, RetryPolicy, RetryPolicyError};
+pub use retry_budget::RetryBudget;
 pub use routing::RoutingKey;
 pub use scoped::{ScopedKeyValueTable, ScopedReaderGroup, ScopedStream};
 pub use segment::{ScopedSegment, Segment, SegmentId};

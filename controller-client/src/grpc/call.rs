@@ -1,10 +1,10 @@
 //! The attempts of one call.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::PoisonError, time::Duration};
 
 use futures_util::future::BoxFuture;
 use pravega_sdk_proto::controller_service_client::ControllerServiceClient;
-use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
+use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, RetryBudget};
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Request, Response, Status, metadata::MetadataValue, transport::Channel};
@@ -54,6 +54,7 @@ impl Inner {
         F: Fn(Client, Request<M>) -> Sent<A> + Send + Sync,
     {
         let deadline = Instant::now() + self.config.call_timeout;
+        self.with_budget(RetryBudget::deposit);
         let mut delays = self.config.retry.delays(fastrand::f64);
         let mut attempts = 0;
         // Once one attempt may have taken effect, no later one can say that nothing did.
@@ -95,10 +96,15 @@ impl Inner {
             }
             let wait = delays.next().filter(|wait| Instant::now() + *wait < deadline);
             match wait {
-                Some(wait) if last.is_some() => sleep(wait).await,
+                Some(wait) if last.is_some() && self.with_budget(RetryBudget::withdraw) => sleep(wait).await,
                 _ => return Err(finish(last, operation, target, attempts, outcome)),
             }
         }
+    }
+
+    fn with_budget<T>(&self, act: impl FnOnce(&mut RetryBudget, Duration) -> T) -> T {
+        // Nothing panics while the lock is held; were it to, the budget is whole all the same.
+        act(&mut self.retries.lock().unwrap_or_else(PoisonError::into_inner), self.started.elapsed())
     }
 
     async fn attempt<M, A>(

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! service    one method a call: arguments to messages, statuses to results
-//!   call     attempts: deadline, credentials, retry, fail-over
+//!   call     attempts: deadline, credentials, retry within the client's budget, fail-over
 //!     nodes  which controllers there are, and a channel to each
 //!   status   what a gRPC status means, and whether another attempt is worth it
 //!   convert  messages from and to the SDK's types
@@ -15,9 +15,13 @@ mod nodes;
 mod service;
 mod status;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
 
-use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
+use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, RetryBudget};
+use tokio::time::Instant;
 
 use crate::{ControllerConfig, ControllerError};
 use nodes::Nodes;
@@ -38,6 +42,8 @@ pub struct ControllerClient {
 struct Inner {
     config: ControllerConfig,
     nodes: Nodes,
+    retries: Mutex<RetryBudget>,
+    started: Instant,
 }
 
 impl ControllerClient {
@@ -56,7 +62,8 @@ impl ControllerClient {
             ));
         }
         let nodes = Nodes::new(&config)?;
-        Ok(Self { inner: Arc::new(Inner { config, nodes }) })
+        let inner = Inner { config, nodes, retries: Mutex::default(), started: Instant::now() };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The controllers that calls go to: those of the address, or those discovered.
