@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{factory, new_stream, unique};
+use common::{eventually, factory, new_stream, unique};
 use pravega_sdk_connection_pool::{StoreConfig, StoreConnection, StoreDialer};
 use pravega_sdk_types::{Endpoint, ErrorKind, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::{
@@ -44,7 +44,11 @@ impl Store {
     }
 
     async fn to(endpoint: &Endpoint) -> Self {
-        let config = StoreConfig::default().with_request_timeout(Duration::from_secs(20));
+        Self::within(endpoint, Duration::from_secs(30)).await
+    }
+
+    async fn within(endpoint: &Endpoint, limit: Duration) -> Self {
+        let config = StoreConfig::default().with_request_timeout(limit);
         let connection = StoreDialer::new(config).connect(endpoint).await.unwrap();
         see("Hello");
         Self { connection }
@@ -529,17 +533,35 @@ async fn administration() {
         Ok(admin) => admin.parse().unwrap(),
         Err(_) => panic!("run these tests with `cargo xtask interop`, which starts a server with an admin port"),
     };
-    // Pieces there are only of what has reached long-term storage; before that the server fails and closes the connection.
     let store = Store::connect().await;
     let segment = store.new_segment().await;
     let writer_id = store.set_up(&segment).await;
     store.append(writer_id, 1, b"in storage").await;
-    let admin_store = Store::to(&admin).await;
+    let admin_store = Store::within(&admin, FLUSH_LIMIT).await;
     for container_id in 0..CONTAINERS {
         admin_store.ask(FlushToStorage { container_id, delegation_token: no_token(), request_id: 0 }).await;
     }
-    let chunks = ListStorageChunks { segment: segment.as_str().into(), delegation_token: no_token(), request_id: 0 };
-    let listed = admin_store.ask(chunks).await;
+    // The server answers before its storage knows the segment, and until then fails and closes the connection.
+    let listed = Mutex::new(None);
+    eventually("the pieces of the segment are known", async || {
+        let store = Store::to(&admin).await;
+        let chunks =
+            ListStorageChunks { segment: segment.as_str().into(), delegation_token: no_token(), request_id: 0 };
+        see("ListStorageChunks");
+        match store.connection.request(chunks).await {
+            Ok(reply) => {
+                see("StorageChunksListed");
+                *listed.lock().unwrap() = Some(reply);
+                true
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::ConnectionLost, "{error}");
+                false
+            }
+        }
+    })
+    .await;
+    let listed = listed.into_inner().unwrap().unwrap();
     // How far the server has come with writing them is its own business.
     for chunk in &listed.chunks {
         assert!(!chunk.chunk_name.is_empty() && (0..=10).contains(&chunk.length_in_metadata), "{chunk:?}");
@@ -548,6 +570,8 @@ async fn administration() {
 
 /// Of a standalone server.
 const CONTAINERS: i32 = 4;
+/// A server that has just made a thousand segments has all of them to write.
+const FLUSH_LIMIT: Duration = Duration::from_secs(120);
 
 /// A command that only the admin port serves, or none at all, closes the connection.
 async fn violations() {

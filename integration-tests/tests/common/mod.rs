@@ -62,11 +62,11 @@ pub(crate) async fn scale(
     epoch
 }
 
-/// Asks again and again until it holds; a minute is far more than anything here takes.
+/// Asks again and again until it holds; two minutes are far more than anything here takes.
 pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "a minute has passed, and it does not hold that {what}");
+        assert!(tokio::time::Instant::now() < deadline, "two minutes have passed, and it does not hold that {what}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
