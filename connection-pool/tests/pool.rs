@@ -63,6 +63,15 @@ async fn ask(connection: &mut TcpStream) -> std::io::Result<u16> {
     connection.read_u16().await
 }
 
+/// Asks again and again until it holds; ten seconds are far more than anything here takes.
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "ten seconds have passed, and it does not hold that {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
 fn policy() -> Policy {
     Policy::default()
         .with_claim_timeout(Duration::from_secs(5))
@@ -121,15 +130,18 @@ async fn backends_that_die_are_passed_over_and_serve_again_when_they_return() {
     let pool = Pool::new(Arc::clone(&resolver), Tcp::default(), policy).unwrap();
     pool.claim().await.unwrap().run(ask).await.unwrap();
     task.abort();
-    sleep(Duration::from_millis(300)).await;
+    eventually("the dead backend has no connection left", async || {
+        let snapshot = pool.snapshot().await.unwrap();
+        let dead = snapshot.sets.iter().find(|set| set.backend == one);
+        dead.is_none_or(|set| set.slots.iter().all(|slot| slot.state == SlotState::Connecting))
+    })
+    .await;
     for _ in 0..20 {
         let mut claim = pool.claim().await.unwrap();
         assert_eq!(claim.run(ask).await.unwrap(), two.port());
     }
     resolver.set([two]);
-    sleep(Duration::from_millis(50)).await;
-    let snapshot = pool.snapshot().await.unwrap();
-    assert_eq!(snapshot.sets.len(), 1, "{snapshot:?}");
+    eventually("the dead backend is forgotten", async || pool.snapshot().await.unwrap().sets.len() == 1).await;
 }
 
 #[tokio::test]
@@ -140,13 +152,12 @@ async fn free_connections_are_checked_and_snapshots_show_every_slot() {
     let policy = policy().with_health_check(Duration::from_millis(20), Duration::from_secs(1)).unwrap();
     let pool = Pool::new(FixedResolver::new([one.clone()]), tcp, policy).unwrap();
     let claim = pool.claim().await.unwrap();
-    sleep(Duration::from_millis(300)).await;
+    eventually("health was checked", async || pool.snapshot().await.unwrap().counters.healthy > 2).await;
     assert!(checks.load(Ordering::SeqCst) > 2);
     let snapshot = pool.snapshot().await.unwrap();
     let set = &snapshot.sets[0];
     assert_eq!((&set.backend, set.is_draining, set.failures), (&one, false, 0));
     assert_eq!(set.slots.iter().filter(|slot| slot.state == SlotState::Claimed).count(), 1);
-    assert!(snapshot.counters.healthy > 2);
     drop(claim);
 }
 
