@@ -82,16 +82,21 @@ impl fmt::Display for Failure {
 
 impl<E: Classified> From<E> for Failure {
     fn from(error: E) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            let said = next.to_string();
-            if !text.ends_with(&said) {
-                text.push_str(": ");
-                text.push_str(&said);
-            }
-            cause = next.source();
-        }
-        Self { kind: Some(error.kind()), text, hint: None }
+        Self { kind: Some(error.kind()), text: with_causes(&error), hint: None }
     }
+}
+
+/// An error with all its causes, each said once.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let said = next.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = next.source();
+    }
+    text
 }

@@ -323,6 +323,11 @@ impl PoolMachine {
         self.sets.values().map(|set| set.count(state)).sum()
     }
 
+    /// All slots, those being drained too.
+    fn total(&self) -> usize {
+        self.sets.values().map(|set| set.slots.len()).sum()
+    }
+
     fn set_of(&mut self, slot: SlotId) -> Option<&mut SlotSet> {
         self.sets.get_mut(self.homes.get(&slot)?)
     }
@@ -379,7 +384,7 @@ impl PoolMachine {
         ClaimError::Timeout {
             waited: now.saturating_sub(waiter.since),
             backends: self.sets.values().filter(|set| !set.is_draining).count(),
-            connected: self.sets.values().map(|set| set.slots.len()).sum::<usize>() - self.count(SlotState::Connecting),
+            connected: self.total() - self.count(SlotState::Connecting),
             claimed: self.claimed(),
             last_failure: self.last_failure.clone(),
         }
@@ -449,17 +454,15 @@ impl PoolMachine {
     /// Says whether a connection that came back is better given up, so that a backend with fewer gets one in its place:
     /// otherwise one that joins a pool whose slots are all in use would never serve.
     fn should_move(&self, now: Now, slot: SlotId) -> bool {
-        let total: usize = self.sets.values().map(|set| set.slots.len()).sum();
         let Some(home) = self.homes.get(&slot).and_then(|backend| self.sets.get(backend)) else { return false };
         let able = self.sets.values().filter(|set| set.failures == 0 && set.may_connect(now, &self.policy));
         let fewest = able.map(|set| set.slots.len()).min();
-        total >= self.policy.max_slots && fewest.is_some_and(|fewest| home.slots.len() > fewest + 1)
+        self.total() >= self.policy.max_slots && fewest.is_some_and(|fewest| home.slots.len() > fewest + 1)
     }
 
     /// The backend that is to get one more connection, if one is: that with the fewest.
     fn backend_to_connect(&self, now: Now) -> Option<Endpoint> {
-        let total: usize = self.sets.values().map(|set| set.slots.len()).sum();
-        if total >= self.wanted() {
+        if self.total() >= self.wanted() {
             return None;
         }
         let able = self.sets.iter().filter(|(_, set)| set.may_connect(now, &self.policy));
@@ -478,8 +481,7 @@ impl PoolMachine {
     /// A free connection more than the policy wants: there is room for twice the spares, so that a pool does not let go and
     /// connect again with every wave of its load.
     fn surplus(&self) -> Option<SlotId> {
-        let total: usize = self.sets.values().map(|set| set.slots.len()).sum();
-        let over_all = total > (self.wanted() + self.policy.spares).min(self.policy.max_slots);
+        let over_all = self.total() > (self.wanted() + self.policy.spares).min(self.policy.max_slots);
         let cap = self.policy.max_slots_per_backend;
         let crowded = self.sets.values().filter(|set| over_all || set.slots.len() > cap);
         let fullest = crowded.filter(|set| set.count(SlotState::Connected) > 0).max_by_key(|set| set.slots.len())?;

@@ -340,12 +340,18 @@ impl<C: Connector> Task<C> {
         }
     }
 
+    /// Runs a piece of work for a slot beside everything else.
+    fn start(&mut self, slot: SlotId, work: impl Future<Output = Done<C::Connection>> + Send + 'static) {
+        let task = self.work.spawn(work);
+        self.under_way.insert(slot, task);
+    }
+
     fn effect(&mut self, effect: Effect) {
         let connector = Arc::clone(&self.connector);
         let policy = *self.machine.policy();
         match effect {
             Effect::Connect { slot, backend } => {
-                let task = self.work.spawn(async move {
+                self.start(slot, async move {
                     let connected = match timeout(policy.connect_timeout, connector.connect(&backend)).await {
                         Ok(connected) => connected,
                         Err(_) => Err(format!("no connection to {backend} within {:?}", policy.connect_timeout).into()),
@@ -356,24 +362,21 @@ impl<C: Connector> Task<C> {
                     }
                     Done::Connected(slot, connected)
                 });
-                self.under_way.insert(slot, task);
             }
             Effect::Check { slot } => {
                 if let Some(mut connection) = self.connections.remove(&slot) {
-                    let task = self.work.spawn(async move {
+                    self.start(slot, async move {
                         let checked = timeout(policy.health_check_timeout, connector.is_valid(&mut connection)).await;
                         Done::Checked(slot, matches!(checked, Ok(Ok(()))).then_some(connection))
                     });
-                    self.under_way.insert(slot, task);
                 }
             }
             Effect::Recycle { slot } => {
                 if let Some(mut connection) = self.connections.remove(&slot) {
-                    let task = self.work.spawn(async move {
+                    self.start(slot, async move {
                         let ready = timeout(policy.health_check_timeout, connector.on_recycle(&mut connection)).await;
                         Done::Recycled(slot, matches!(ready, Ok(Ok(()))).then_some(connection))
                     });
-                    self.under_way.insert(slot, task);
                 }
             }
             Effect::Grant { claim, slot, waited, backend } => {

@@ -222,6 +222,16 @@ fn remove(segment: &str, key: &'static [u8], key_version: i64) -> RemoveTableKey
     }
 }
 
+fn delta(segment: &str) -> ReadTableEntriesDelta {
+    ReadTableEntriesDelta {
+        request_id: 0,
+        segment: segment.into(),
+        delegation_token: no_token(),
+        from_position: 0,
+        suggested_entry_count: 10,
+    }
+}
+
 async fn segments(store: &Store) {
     let segment = store.new_segment().await;
     assert!(matches!(store.refused(create(&segment)).await, WireCommand::SegmentAlreadyExists(_)));
@@ -475,14 +485,7 @@ async fn hash_tables(store: &Store) {
         args: IterationArgs::default(),
     };
     assert_eq!(store.ask(entries).await.entries.len(), 2);
-    let delta = ReadTableEntriesDelta {
-        request_id: 0,
-        segment: table.as_str().into(),
-        delegation_token: no_token(),
-        from_position: 0,
-        suggested_entry_count: 10,
-    };
-    let delta = store.ask(delta).await;
+    let delta = store.ask(delta(&table)).await;
     assert!(delta.reached_end && delta.entries.len() == 2);
 
     let size = GetTableSegmentInfo { request_id: 0, segment_name: table.as_str().into(), delegation_token: no_token() };
@@ -518,14 +521,7 @@ async fn fixed_key_tables(store: &Store) {
     };
     let found = store.ask(range).await.entries;
     assert_eq!(found.iter().map(|entry| &entry.key.data[..]).collect::<Vec<_>>(), [b"bb"]);
-    let delta = ReadTableEntriesDelta {
-        request_id: 0,
-        segment: table.as_str().into(),
-        delegation_token: no_token(),
-        from_position: 0,
-        suggested_entry_count: 10,
-    };
-    assert!(matches!(store.refused(delta).await, WireCommand::OperationUnsupported(_)));
+    assert!(matches!(store.refused(delta(&table)).await, WireCommand::OperationUnsupported(_)));
 }
 
 async fn administration() {

@@ -9,7 +9,7 @@ use clap::Args;
 use pravega_sdk::{
     ClientConfig, ClientFactory, Source,
     controller_client::AccessOperation,
-    types::{Classified, Endpoint, ErrorKind, Scope, ScopedSegment, ScopedStream, SegmentId},
+    types::{Endpoint, ErrorKind, Scope, ScopedSegment, ScopedStream, SegmentId},
     wire_protocol::{
         VersionRange,
         commands::{CreateSegment, DeleteSegment, GetSegmentAttribute},
@@ -23,7 +23,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    failure::{Failure, Result},
+    failure::{Failure, Result, with_causes},
     output::{Output, Record},
 };
 
@@ -72,15 +72,16 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 const STEP_LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(arguments: Arguments, url: &str, output: &mut Output) -> Result<()> {
-    let config = ClientConfig::from_url(url)?.with_retry(2, Duration::from_millis(100), Duration::from_millis(100));
+    let config = ClientConfig::from_url(url)?;
     if arguments.settings {
-        return settings(url, output);
+        return settings(&config, output);
     }
     output.status("settings: a setter beats the url, which beats the environment, which beats the default");
-    for setting in ClientConfig::from_url(url)?.settings().iter().filter(|setting| setting.source != Source::Default) {
+    for setting in config.settings().iter().filter(|setting| setting.source != Source::Default) {
         output.status(format_args!("  {} = {} ({})", setting.name, setting.value, setting.source));
     }
     let mut checks = Checks { records: Vec::new(), is_bad: false };
+    let config = config.with_retry(2, Duration::from_millis(100), Duration::from_millis(100));
     check(&arguments, config, &mut checks).await;
     let is_bad = checks.is_bad;
     output.list(checks.records)?;
@@ -91,7 +92,7 @@ pub(crate) async fn run(arguments: Arguments, url: &str, output: &mut Output) ->
     Ok(())
 }
 
-fn settings(url: &str, output: &mut Output) -> Result<()> {
+fn settings(config: &ClientConfig, output: &mut Output) -> Result<()> {
     let record = |setting: pravega_sdk::Setting| {
         Record::new()
             .with("setting", setting.name)
@@ -101,7 +102,7 @@ fn settings(url: &str, output: &mut Output) -> Result<()> {
             .with("meaning", setting.meaning)
     };
     output.status("a setter beats the url, which beats the environment, which beats the default");
-    output.list(ClientConfig::from_url(url)?.settings().into_iter().map(record).collect())
+    output.list(config.settings().into_iter().map(record).collect())
 }
 
 async fn check(arguments: &Arguments, config: ClientConfig, checks: &mut Checks) {
@@ -114,7 +115,7 @@ async fn check(arguments: &Arguments, config: ClientConfig, checks: &mut Checks)
         Ok(factory) => factory,
         Err(error) => {
             let fix = "mend the setting that is named; `pravega doctor --settings` shows where it came from";
-            checks.note("settings", Finding::Bad(chain(&error), fix));
+            checks.note("settings", Finding::Bad(with_causes(&error), fix));
             return;
         }
     };
@@ -200,7 +201,7 @@ async fn call(factory: &ClientFactory, checks: &mut Checks) -> bool {
                 ),
                 _ => ("controller", "look into the controller's log"),
             };
-            checks.note(check, Finding::Bad(chain(&error), fix))
+            checks.note(check, Finding::Bad(with_causes(&error), fix))
         }
     }
 }
@@ -235,7 +236,7 @@ async fn segment_store(factory: &ClientFactory, checks: &mut Checks) -> Option<E
         }
         Err(error) => {
             let fix = "no segment store has registered with the controller: is one up?";
-            checks.note("locate segment store", Finding::Bad(chain(&error), fix));
+            checks.note("locate segment store", Finding::Bad(with_causes(&error), fix));
             None
         }
     }
@@ -263,7 +264,7 @@ async fn handshake(factory: &ClientFactory, endpoint: &Endpoint, checks: &mut Ch
                 ErrorKind::Protocol => "what listens there is no segment store, or TLS is on at one end only",
                 _ => "look into the segment store's log",
             };
-            checks.note("handshake", Finding::Bad(chain(&error), fix))
+            checks.note("handshake", Finding::Bad(with_causes(&error), fix))
         }
     }
 }
@@ -322,15 +323,4 @@ async fn probe_clock(factory: &ClientFactory, endpoint: &Endpoint) -> Option<Sys
     client.request(endpoint, delete).await.ok();
     let milliseconds = u64::try_from(created.ok()?.value).ok()?;
     Some(SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds))
-}
-
-fn chain(error: &impl Classified) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }
