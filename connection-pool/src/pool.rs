@@ -202,6 +202,14 @@ enum Done<T> {
     Recycled(SlotId, Option<T>),
 }
 
+impl<T> Done<T> {
+    fn slot(&self) -> SlotId {
+        match self {
+            Self::Connected(slot, _) | Self::Checked(slot, _) | Self::Recycled(slot, _) => *slot,
+        }
+    }
+}
+
 struct Task<C: Connector> {
     machine: PoolMachine,
     started: Instant,
@@ -286,10 +294,13 @@ impl<C: Connector> Task<C> {
     }
 
     fn done(&mut self, done: Done<C::Connection>) {
+        // Its slot may have been given up in the moment in which the work ended: what it brings goes with it.
+        if self.under_way.remove(&done.slot()).is_none() {
+            return;
+        }
         let now = self.now();
         let (slot, connection) = match done {
             Done::Connected(slot, Err(error)) => {
-                self.under_way.remove(&slot);
                 let reason = pravega_sdk_types::Printable::new(&error.to_string()).to_string();
                 tracing::debug!(slot = slot.0, %reason, "a connection did not come about");
                 return self.machine.handle_connect_failed(now, slot, reason, fastrand::f64());
@@ -307,7 +318,6 @@ impl<C: Connector> Task<C> {
                 (slot, connection)
             }
         };
-        self.under_way.remove(&slot);
         if let Some(connection) = connection {
             self.connections.insert(slot, connection);
         }

@@ -222,6 +222,38 @@ async fn a_claim_dropped_at_any_poll_costs_nothing() {
     assert_eq!((snapshot.waiting, snapshot.counters.connected), (0, 1), "{snapshot:?}");
 }
 
+/// Connects at once to nothing, and counts the connections that live.
+struct Counted(Arc<()>);
+
+impl Connector for Counted {
+    type Connection = Arc<()>;
+
+    async fn connect(&self, _: &Endpoint) -> Result<Arc<()>, BoxError> {
+        Ok(Arc::clone(&self.0))
+    }
+}
+
+/// A connection may come about in the very moment in which its backend leaves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_comes_too_late_is_dropped() {
+    let live = Arc::new(());
+    let resolver = Arc::new(FixedResolver::new([]));
+    let pool = Pool::new(Arc::clone(&resolver), Counted(Arc::clone(&live)), policy()).unwrap();
+    for round in 0..5000 {
+        resolver.set(["here:1".parse().unwrap()]);
+        for _ in 0..round % 9 {
+            tokio::task::yield_now().await;
+        }
+        resolver.set([]);
+        tokio::task::yield_now().await;
+    }
+    // One is ours, one the connector's.
+    eventually("no connection is left", async || {
+        pool.snapshot().await.unwrap().sets.is_empty() && Arc::strong_count(&live) == 2
+    })
+    .await;
+}
+
 /// Panics at every other connection.
 struct Clumsy(AtomicUsize);
 
