@@ -30,6 +30,7 @@
 //! ```
 
 mod append_assembler;
+mod append_events;
 pub mod codes;
 pub mod commands;
 mod decoder;
@@ -48,6 +49,7 @@ mod table;
 pub mod value;
 
 pub use append_assembler::{Append, AppendAssembler, AppendViolation};
+pub use append_events::{EventsAppend, MAX_APPEND_LEN};
 pub use commands::WireCommand;
 pub use decoder::{Decoder, FrameHeader};
 pub use error::{DecodeError, DecodeProblem, EncodeError};

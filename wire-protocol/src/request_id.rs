@@ -40,6 +40,14 @@ impl RequestId {
     pub fn flow(self) -> FlowId {
         FlowId((self.0 >> 32) as i32)
     }
+
+    /// Says whether it was handed out before `other`, both within the same flow and not more than half of all numbers
+    /// apart: running numbers start over after 2^28.
+    #[must_use]
+    pub fn is_before(self, other: Self) -> bool {
+        let distance = (other.0 as u32).wrapping_sub(self.0 as u32) & Self::SEQUENCE_MASK;
+        distance != 0 && distance <= Self::SEQUENCE_MASK / 2
+    }
 }
 
 impl fmt::Display for RequestId {
