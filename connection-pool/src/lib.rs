@@ -43,8 +43,8 @@ pub use resolver::{BackendSource, FixedResolver, PolledResolver, Resolver};
 pub use shared::{CloseFailure, Dial, SharedConnections, SharedError, SharedHandle};
 pub use snapshot::{PoolCounters, PoolSnapshot, SlotSetSnapshot, SlotSnapshot, SlotState};
 pub use store::{
-    ConnectionCounters, ConnectionError, RawClient, RequestError, StoreConfig, StoreConnection, StoreDialer, StoreTls,
-    StoreTlsError,
+    ByteStream, ConnectionCounters, ConnectionError, Opening, RawClient, RequestError, StoreConfig, StoreConnection,
+    StoreDialer, StoreStream, StoreTls, StoreTlsError, Transport,
 };
 
 /// Compiles what the readme shows.

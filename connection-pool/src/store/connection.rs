@@ -94,7 +94,9 @@ impl StoreConnection {
         W: AsyncWrite + Unpin + Send + 'static,
     {
         let mut received = BytesMut::new();
-        let peer = handshake(&mut halves, &mut received, endpoint, config.handshake_timeout).await?;
+        let (reader, writer) = &mut halves;
+        let peer =
+            handshake(&mut tokio::io::join(reader, writer), &mut received, endpoint, config.handshake_timeout).await?;
         let (orders, queue) = mpsc::unbounded_channel();
         let counters = Arc::new(Counters::default());
         let ended = Arc::new(OnceLock::new());

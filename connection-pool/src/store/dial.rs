@@ -1,6 +1,6 @@
 //! From an endpoint to a connection: connect, TLS, hello.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::{Buf as _, BytesMut};
 use pravega_sdk_types::{Endpoint, ErrorKind};
@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{ConnectionError, StoreConfig, StoreConnection};
+use super::{ByteStream, ConnectionError, StoreConfig, StoreConnection, StoreStream, Transport};
 use crate::{BoxError, Connector, Dial};
 
 /// Makes connections to segment stores, for a [`Pool`](crate::Pool) or for
@@ -19,13 +19,21 @@ use crate::{BoxError, Connector, Dial};
 #[derive(Debug, Clone, Default)]
 pub struct StoreDialer {
     config: Arc<StoreConfig>,
+    /// None is TCP.
+    transport: Option<Arc<dyn Transport>>,
 }
 
 impl StoreDialer {
     /// Makes connections by `config`.
     #[must_use]
     pub fn new(config: StoreConfig) -> Self {
-        Self { config: Arc::new(config) }
+        Self { config: Arc::new(config), transport: None }
+    }
+
+    /// Makes connections over `transport` in place of TCP and TLS.
+    #[must_use]
+    pub fn with_transport(config: StoreConfig, transport: Arc<dyn Transport>) -> Self {
+        Self { config: Arc::new(config), transport: Some(transport) }
     }
 
     /// Connects to `endpoint`, within the deadlines of the configuration.
@@ -39,31 +47,70 @@ impl StoreDialer {
     /// Dropping the future closes what was opened.
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<StoreConnection, ConnectionError> {
         let config = &*self.config;
-        let late = || {
-            let detail = format!("not connected within {:?}", config.connect_timeout);
-            ConnectionError::new(ErrorKind::Timeout, endpoint, detail)
-        };
-        let refused = |error: std::io::Error| ConnectionError::new(ErrorKind::Unreachable, endpoint, error);
-        let connecting = async {
-            let socket = TcpStream::connect((endpoint.host(), endpoint.port())).await.map_err(refused)?;
-            socket.set_nodelay(true).map_err(refused)?;
-            Ok::<_, ConnectionError>(socket)
-        };
-        match &config.tls {
-            None => {
-                let socket = timeout(config.connect_timeout, connecting).await.map_err(|_| late())??;
-                StoreConnection::open_halves(socket.into_split(), endpoint, config).await
+        if self.transport.is_some() || config.tls.is_some() {
+            return StoreConnection::open(self.open(endpoint).await?, endpoint, config).await;
+        }
+        // A socket that nothing wraps splits without a lock.
+        let socket = self.in_time(endpoint, connect_tcp(endpoint)).await?;
+        StoreConnection::open_halves(socket.into_split(), endpoint, config).await
+    }
+
+    /// As [`Self::connect`], for those who drive the connection themselves.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connect`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::connect`].
+    pub async fn connect_stream(&self, endpoint: &Endpoint) -> Result<StoreStream, ConnectionError> {
+        let mut io = self.open(endpoint).await?;
+        let mut received = BytesMut::new();
+        handshake(&mut io, &mut received, endpoint, self.config.handshake_timeout).await?;
+        Ok(StoreStream::new(io, received, endpoint.clone()))
+    }
+
+    /// Opens the bytes' way, TLS included, without a greeting.
+    async fn open(&self, endpoint: &Endpoint) -> Result<Box<dyn ByteStream>, ConnectionError> {
+        let opening = async {
+            if let Some(transport) = &self.transport {
+                return transport.open(endpoint).await.map_err(|error| unreachable(endpoint, &error));
             }
-            Some(tls) => {
-                let securing = async {
-                    let socket = connecting.await?;
-                    tls.secure(socket, endpoint).await
-                };
-                let secured = timeout(config.connect_timeout, securing).await.map_err(|_| late())??;
-                StoreConnection::open(secured, endpoint, config).await
+            let socket = connect_tcp(endpoint).await?;
+            Ok::<Box<dyn ByteStream>, ConnectionError>(match &self.config.tls {
+                None => Box::new(socket),
+                Some(tls) => Box::new(tls.secure(socket, endpoint).await?),
+            })
+        };
+        self.in_time(endpoint, opening).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        endpoint: &Endpoint,
+        connecting: impl Future<Output = Result<T, ConnectionError>>,
+    ) -> Result<T, ConnectionError> {
+        let limit = self.config.connect_timeout;
+        match timeout(limit, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => {
+                let detail = format_args!("not connected within {limit:?}");
+                Err(ConnectionError::new(ErrorKind::Timeout, endpoint, detail))
             }
         }
     }
+}
+
+async fn connect_tcp(endpoint: &Endpoint) -> Result<TcpStream, ConnectionError> {
+    let refused = |error: std::io::Error| unreachable(endpoint, &error);
+    let socket = TcpStream::connect((endpoint.host(), endpoint.port())).await.map_err(refused)?;
+    socket.set_nodelay(true).map_err(refused)?;
+    Ok(socket)
+}
+
+fn unreachable(endpoint: &Endpoint, error: &std::io::Error) -> ConnectionError {
+    ConnectionError::new(ErrorKind::Unreachable, endpoint, error)
 }
 
 impl Dial for StoreDialer {
@@ -99,16 +146,12 @@ impl Connector for StoreDialer {
 }
 
 /// Sends our greeting and waits for theirs. What follows it stays in `received`.
-pub(super) async fn handshake<R, W>(
-    (reader, writer): &mut (R, W),
+pub(super) async fn handshake(
+    io: &mut (impl AsyncRead + AsyncWrite + Unpin),
     received: &mut BytesMut,
     endpoint: &Endpoint,
     limit: Duration,
-) -> Result<VersionRange, ConnectionError>
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
-{
+) -> Result<VersionRange, ConnectionError> {
     let fail = |kind, detail: &dyn std::fmt::Display| ConnectionError::new(kind, endpoint, detail);
     let exchange = async {
         let lost = |error: std::io::Error| fail(ErrorKind::ConnectionLost, &error);
@@ -116,9 +159,9 @@ where
         // Eight bytes always fit a frame.
         hello.push(&VersionRange::SUPPORTED.hello()).ok();
         while hello.has_remaining() {
-            writer.write_buf(&mut hello).await.map_err(lost)?;
+            io.write_buf(&mut hello).await.map_err(lost)?;
         }
-        writer.flush().await.map_err(lost)?;
+        io.flush().await.map_err(lost)?;
         let decoder = Decoder::default();
         loop {
             match decoder.decode(received) {
@@ -139,7 +182,7 @@ where
                 }
             }
             received.reserve(decoder.room_needed(received));
-            if reader.read_buf(received).await.map_err(lost)? == 0 {
+            if io.read_buf(received).await.map_err(lost)? == 0 {
                 return Err(fail(ErrorKind::ConnectionLost, &"closed during the handshake"));
             }
         }

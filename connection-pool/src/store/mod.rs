@@ -15,7 +15,9 @@ mod driver;
 mod error;
 mod machine;
 mod raw_client;
+mod stream;
 mod tls;
+mod transport;
 
 use std::time::Duration;
 
@@ -23,7 +25,9 @@ pub use connection::{ConnectionCounters, StoreConnection};
 pub use dial::StoreDialer;
 pub use error::{ConnectionError, RequestError};
 pub use raw_client::RawClient;
+pub use stream::StoreStream;
 pub use tls::{StoreTls, StoreTlsError};
+pub use transport::{ByteStream, Opening, Transport};
 
 /// Everything that can be set about connections to segment stores.
 #[derive(Debug, Clone)]

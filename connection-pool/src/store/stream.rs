@@ -1,0 +1,160 @@
+//! A handshaken connection for those who drive it themselves.
+
+use std::{
+    fmt,
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf as _, BytesMut};
+use pravega_sdk_types::{Endpoint, ErrorKind};
+use pravega_sdk_wire_protocol::{CommandKind, Decoder, SendBuffer, WireCommand, commands::KeepAlive};
+use tokio::{
+    io::AsyncWrite as _,
+    time::{Instant, Sleep, sleep_until},
+};
+use tokio_util::io::{poll_read_buf, poll_write_buf};
+
+use super::{
+    ByteStream,
+    error::ConnectionError,
+    machine::keep_alive::{Action, KeepAliveTimer},
+};
+
+/// A handshaken connection to a segment store without a task of its own: its owner polls it.
+///
+/// Where [`StoreConnection`](crate::StoreConnection) matches a reply to each request, this hands out every command as it
+/// comes, which is what pipelined appends need. It keeps itself alive: a silent store is asked, and given up in time.
+pub struct StoreStream {
+    io: Box<dyn ByteStream>,
+    endpoint: Endpoint,
+    received: BytesMut,
+    to_send: SendBuffer,
+    has_to_flush: bool,
+    keep_alive: KeepAliveTimer,
+    started: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl StoreStream {
+    pub(super) fn new(io: Box<dyn ByteStream>, received: BytesMut, endpoint: Endpoint) -> Self {
+        let started = Instant::now();
+        Self {
+            io,
+            endpoint,
+            received,
+            to_send: SendBuffer::new(),
+            has_to_flush: false,
+            keep_alive: KeepAliveTimer::default(),
+            started,
+            timer: Box::pin(sleep_until(started)),
+        }
+    }
+
+    /// The segment store.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// What is to be sent: put frames into it, then [`Self::poll_send`].
+    pub fn to_send(&mut self) -> &mut SendBuffer {
+        &mut self.to_send
+    }
+
+    /// Sends what is to be sent; ready when nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`] if the connection has ended.
+    pub fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        while self.to_send.has_remaining() {
+            match ready!(poll_write_buf(Pin::new(&mut self.io), cx, &mut self.to_send)) {
+                Ok(0) => return Poll::Ready(Err(self.lost(&"it takes no more bytes"))),
+                Ok(_) => self.has_to_flush = true,
+                Err(error) => return Poll::Ready(Err(self.lost(&error))),
+            }
+        }
+        if self.has_to_flush {
+            let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
+            flushed.map_err(|error| self.lost(&error))?;
+            self.has_to_flush = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The next command that the store sent. `is_outstanding` says whether one is due, which shortens the patience with a
+    /// silent store.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`] says why the connection ended, or what came that is no command of a segment store.
+    pub fn poll_command(
+        &mut self,
+        cx: &mut Context<'_>,
+        is_outstanding: bool,
+    ) -> Poll<Result<WireCommand, ConnectionError>> {
+        let decoder = Decoder::default();
+        loop {
+            match decoder.decode(&mut self.received) {
+                Ok(Some(command)) => match command.kind() {
+                    CommandKind::Reply | CommandKind::Failure => return Poll::Ready(Ok(command)),
+                    // Our keep-alive, sent back; or a greeting once more, which means nothing.
+                    CommandKind::Both => continue,
+                    CommandKind::Request | CommandKind::Inside => {
+                        let detail = format_args!("the segment store sent {}, which only clients send", command.name());
+                        return Poll::Ready(Err(ConnectionError::new(ErrorKind::Protocol, &self.endpoint, detail)));
+                    }
+                },
+                Ok(None) => {}
+                Err(error) => {
+                    return Poll::Ready(Err(ConnectionError::new(ErrorKind::Protocol, &self.endpoint, error)));
+                }
+            }
+            self.received.reserve(decoder.room_needed(&self.received));
+            match poll_read_buf(Pin::new(&mut self.io), cx, &mut self.received) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.lost(&"the segment store closed it"))),
+                Poll::Ready(Ok(_)) => self.keep_alive.handle_bytes(self.started.elapsed()),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.lost(&error))),
+                Poll::Pending => return self.poll_silence(cx, is_outstanding).map(Err),
+            }
+        }
+    }
+
+    /// Ready when the store was silent for too long.
+    fn poll_silence(&mut self, cx: &mut Context<'_>, is_outstanding: bool) -> Poll<ConnectionError> {
+        loop {
+            match self.keep_alive.poll(self.started.elapsed(), is_outstanding) {
+                Action::Wait(until) => {
+                    let until = self.started + until;
+                    if self.timer.deadline() != until {
+                        self.timer.as_mut().reset(until);
+                    }
+                    ready!(self.timer.as_mut().poll(cx));
+                }
+                Action::Probe => {
+                    // An empty frame always fits.
+                    self.to_send.push(&KeepAlive {}).ok();
+                    if let Poll::Ready(Err(error)) = self.poll_send(cx) {
+                        return Poll::Ready(error);
+                    }
+                }
+                Action::GiveUp(silence) => {
+                    let detail = format_args!("the segment store was silent for {:.0} s", silence.as_secs_f64());
+                    return Poll::Ready(ConnectionError::new(ErrorKind::ConnectionLost, &self.endpoint, detail));
+                }
+            }
+        }
+    }
+
+    fn lost(&self, reason: &dyn fmt::Display) -> ConnectionError {
+        ConnectionError::new(ErrorKind::ConnectionLost, &self.endpoint, reason)
+    }
+}
+
+impl fmt::Debug for StoreStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreStream").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
