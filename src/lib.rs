@@ -2,7 +2,8 @@
 //! segments split and merge by load.
 //!
 //! ```no_run
-//! use pravega_sdk::{ClientFactory, types::{Scope, ScopedStream, StreamConfiguration}};
+//! use std::time::Duration;
+//! use pravega_sdk::{ClientFactory, codec::Utf8, types::{Scope, ScopedStream, StreamConfiguration}};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -11,20 +12,25 @@
 //!     controller.create_scope(&Scope::new("shop")?).await?;
 //!     let orders: ScopedStream = "shop/orders".parse()?;
 //!     controller.create_stream(&orders, &StreamConfiguration::default()).await?;
-//!     for segment in controller.current_segments(&orders).await? {
-//!         println!("segment {} owns {}", segment.id, segment.range);
-//!     }
+//!
+//!     let writer = factory.event_writer(&orders, Utf8).await?;
+//!     // Durable when it returns, and in order with all others of the customer.
+//!     writer.write("customer-7", "three apples").await?;
+//!     writer.close(Duration::from_secs(10)).await;
 //!     Ok(())
 //! }
 //! ```
 //!
 //! This crate holds nothing of its own: it shows the parts under one roof. [`ClientFactory`] composes them, [`ClientConfig`]
-//! sets them up. Names and numbers of the domain are in [`types`], every call of the controller in [`controller_client`],
+//! sets them up. [`EventWriter`] writes events. Names and numbers of the domain are in [`types`], every call of the controller in [`controller_client`],
 //! the connections to segment stores in [`connection_pool`], and the commands they carry in [`wire_protocol`].
 
+pub use pravega_sdk_client_factory::event_stream::{
+    Ack, Appended, CloseReport, EventWriter, LargeEvents, Routing, WriteError, WriterConfig, codec,
+};
 pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, connection_pool, controller_client,
-    types, wire_protocol,
+    event_stream, types, wire_protocol,
 };
 
 /// Compiles what the readme shows.

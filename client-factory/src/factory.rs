@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use pravega_sdk_connection_pool::{CloseFailure, RawClient};
+use pravega_sdk_connection_pool::{CloseFailure, RawClient, StoreDialer};
 use pravega_sdk_controller_client::{Controller, ControllerClient, EndpointCache, TokenCache};
+use pravega_sdk_event_stream::{EventWriter, ScanError, ScanParts, StreamScan, WriteError, WriterConfig, WriterParts};
+use pravega_sdk_types::ScopedStream;
 
 use crate::{ClientConfig, FactoryError};
 
@@ -23,6 +25,7 @@ struct Parts {
     endpoints: Arc<EndpointCache>,
     tokens: Arc<TokenCache>,
     raw_client: RawClient,
+    dialer: StoreDialer,
 }
 
 impl ClientFactory {
@@ -52,12 +55,13 @@ impl ClientFactory {
     /// Dropping the future leaves nothing behind.
     pub async fn with_config(config: ClientConfig) -> Result<Self, FactoryError> {
         let controller: Arc<dyn Controller> = Arc::new(ControllerClient::connect(config.controller_config()?)?);
-        let raw_client = RawClient::new(config.store_config()?);
+        let store_config = config.store_config()?;
         let parts = Parts {
             endpoints: Arc::new(EndpointCache::new(Arc::clone(&controller))),
             tokens: Arc::new(TokenCache::new(Arc::clone(&controller))),
             controller,
-            raw_client,
+            raw_client: RawClient::new(store_config.clone()),
+            dialer: StoreDialer::new(store_config),
             config,
         };
         Ok(Self { parts: Arc::new(parts) })
@@ -91,6 +95,65 @@ impl ClientFactory {
     #[must_use]
     pub fn raw_client(&self) -> &RawClient {
         &self.parts.raw_client
+    }
+
+    /// A writer of events to `stream`; see [`EventWriter::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if there is no such stream, it is sealed, or the controller cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn event_writer<C>(&self, stream: &ScopedStream, codec: C) -> Result<EventWriter<C>, WriteError> {
+        self.event_writer_with(stream, codec, WriterConfig::default()).await
+    }
+
+    /// As [`Self::event_writer`], with settings of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::event_writer`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::event_writer`].
+    pub async fn event_writer_with<C>(
+        &self,
+        stream: &ScopedStream,
+        codec: C,
+        config: WriterConfig,
+    ) -> Result<EventWriter<C>, WriteError> {
+        EventWriter::open(self.writer_parts(), stream, codec, config).await
+    }
+
+    /// Reads what is in `stream` once, plainly; see [`StreamScan`].
+    ///
+    /// # Errors
+    ///
+    /// [`ScanError`] if the controller does not tell where the head is.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn scan(&self, stream: &ScopedStream) -> Result<StreamScan, ScanError> {
+        let parts = ScanParts {
+            controller: Arc::clone(&self.parts.controller),
+            endpoints: Arc::clone(&self.parts.endpoints),
+            tokens: Arc::clone(&self.parts.tokens),
+            raw_client: self.parts.raw_client.clone(),
+        };
+        StreamScan::new(parts, stream).await
+    }
+
+    fn writer_parts(&self) -> WriterParts {
+        WriterParts {
+            controller: Arc::clone(&self.parts.controller),
+            endpoints: Arc::clone(&self.parts.endpoints),
+            tokens: Arc::clone(&self.parts.tokens),
+            dialer: self.parts.dialer.clone(),
+        }
     }
 
     /// Closes the connections to segment stores, and reports those that could not be closed properly. Whoever still holds a

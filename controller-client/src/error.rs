@@ -22,7 +22,8 @@ struct Inner {
 }
 
 impl ControllerError {
-    pub(crate) fn new(kind: ErrorKind, outcome: Outcome, detail: impl Into<String>) -> Self {
+    /// An error of a [`Controller`](crate::Controller) of one's own, as tests have it.
+    pub fn new(kind: ErrorKind, outcome: Outcome, detail: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
             outcome,

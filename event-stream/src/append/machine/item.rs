@@ -1,0 +1,78 @@
+//! An event on its way, and what became of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use pravega_sdk_wire_protocol::event::EVENT_HEADER_LEN;
+
+use crate::{error::WriteError, writer::appended::Appended};
+
+/// Something that a writer was asked to write, and that is stored as a whole or not at all.
+#[derive(Debug)]
+pub(crate) struct Item<T> {
+    /// Where its routing key stands in the key space; decides again after a scale.
+    pub(crate) position: f64,
+    pub(crate) payload: Payload,
+    /// Its length in the segment, headers included.
+    pub(crate) bytes: usize,
+    /// When it came in, since the writer was made.
+    pub(crate) enqueued: Duration,
+    /// Which flush waits for it.
+    pub(crate) generation: u64,
+    /// Whom to tell.
+    pub(crate) ticket: T,
+    /// The number of its last event; each segment gives its own.
+    pub(super) number: i64,
+}
+
+#[derive(Debug)]
+pub(crate) enum Payload {
+    Event(Bytes),
+    /// Several events in one append.
+    Batch(Vec<Bytes>),
+    /// An event that is appended only if the segment ends there.
+    Conditional {
+        event: Bytes,
+        tail_offset: i64,
+    },
+    /// More than an append takes: it goes through a transient segment.
+    Large(Vec<Bytes>),
+}
+
+/// An item that is done.
+#[derive(Debug)]
+pub(crate) struct Completion<T> {
+    pub(crate) ticket: T,
+    pub(crate) generation: u64,
+    pub(crate) bytes: usize,
+    pub(crate) result: Result<Appended, WriteError>,
+}
+
+impl Payload {
+    pub(crate) fn events(&self) -> &[Bytes] {
+        match self {
+            Self::Event(event) | Self::Conditional { event, .. } => std::slice::from_ref(event),
+            Self::Batch(events) | Self::Large(events) => events,
+        }
+    }
+
+    pub(super) fn event_count(&self) -> i64 {
+        self.events().len() as i64
+    }
+
+    /// The length in the segment, headers included.
+    pub(crate) fn framed_len(&self) -> usize {
+        self.events().iter().map(|event| EVENT_HEADER_LEN.saturating_add(event.len())).fold(0, usize::saturating_add)
+    }
+}
+
+impl<T> Item<T> {
+    pub(crate) fn new(position: f64, payload: Payload, enqueued: Duration, ticket: T) -> Self {
+        let bytes = payload.framed_len();
+        Self { position, payload, bytes, enqueued, generation: 0, ticket, number: 0 }
+    }
+
+    pub(crate) fn complete(self, result: Result<Appended, WriteError>) -> Completion<T> {
+        Completion { ticket: self.ticket, generation: self.generation, bytes: self.bytes, result }
+    }
+}

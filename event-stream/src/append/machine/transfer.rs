@@ -1,0 +1,213 @@
+//! A large event on its way: through a transient segment, which is merged into the event's own as a whole.
+//!
+//! ```text
+//!   Create ─▶ SetUp ─▶ Send (pieces, each at its offset) ─▶ Merge ─▶ done
+//! ```
+//!
+//! The merge is conditional: it moves the writer's number on the target from the last acknowledged one to the event's own,
+//! or does not happen. So a merge whose answer was lost is found by the next set-up, and a late one of an earlier attempt
+//! cannot double the event.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use pravega_sdk_types::EventNumber;
+use pravega_sdk_wire_protocol::{
+    AttributeUpdate, RequestIds, SendBuffer, WireCommand,
+    commands::{ConditionalBlockEnd, CreateTransientSegment, MergeSegments, SetupAppend},
+    event,
+};
+use uuid::Uuid;
+
+use super::{AppendMachine, item::Item, token::Token};
+
+#[derive(Debug)]
+pub(super) struct Transfer {
+    parent: ByteString,
+    token: Token,
+    /// The writer of the transient segment.
+    writer_id: Uuid,
+    merge: AttributeUpdate,
+    pieces: Vec<Bytes>,
+    transient: ByteString,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Phase {
+    Create,
+    Creating,
+    SetUp,
+    SettingUp,
+    /// How many pieces were sent and acknowledged, and how many bytes the sent ones hold.
+    Sending {
+        sent: usize,
+        acknowledged: usize,
+        offset: i64,
+    },
+    Merge,
+    Merging,
+}
+
+/// What an answer means for the transfer.
+#[derive(Debug)]
+pub(super) enum Step {
+    Next,
+    /// Done; the segment ends there now, if the store told.
+    Merged(Option<i64>),
+    /// From the start, after a set-up of the segment itself.
+    Again,
+    Broken(String),
+}
+
+/// Replace the value if it is the one expected; see the table of attribute updates in the protocol.
+const REPLACE_IF_EQUALS: i8 = 4;
+/// Pieces in flight: enough to keep a connection busy.
+const MAX_PIECES_IN_FLIGHT: usize = 4;
+
+impl Transfer {
+    pub(super) fn new<T>(machine: &AppendMachine<T>, item: &Item<T>) -> Self {
+        // The transient segment needs a writer id of its own, which must differ between attempts of the same event: the
+        // segment's name is chosen anew by the server, so one derived from the number is enough.
+        let writer_id = Uuid::from_u128(machine.writer_id.as_u128() ^ (item.number as u128).rotate_left(64) ^ 1);
+        Self {
+            parent: machine.name.clone(),
+            token: machine.token.clone(),
+            writer_id,
+            merge: AttributeUpdate {
+                attribute_id: machine.writer_id,
+                attribute_update_type: REPLACE_IF_EQUALS,
+                new_value: item.number,
+                old_value: machine.acknowledged,
+            },
+            pieces: pieces(item.payload.events(), machine.limits.piece_bytes),
+            transient: ByteString::new(),
+            phase: Phase::Create,
+        }
+    }
+
+    pub(super) fn wants_to_send(&self) -> bool {
+        match self.phase {
+            Phase::Create | Phase::SetUp | Phase::Merge => true,
+            Phase::Sending { sent, acknowledged, .. } => {
+                sent < self.pieces.len() && sent - acknowledged < MAX_PIECES_IN_FLIGHT
+            }
+            Phase::Creating | Phase::SettingUp | Phase::Merging => false,
+        }
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        !matches!(self.phase, Phase::Create | Phase::SetUp | Phase::Merge)
+    }
+
+    pub(super) fn transmit(&mut self, requests: &mut RequestIds, out: &mut SendBuffer) {
+        let request_id = requests.next_id().0;
+        // Names, tokens and pieces fit a frame.
+        match self.phase {
+            Phase::Create => {
+                let create = CreateTransientSegment {
+                    request_id,
+                    writer_id: self.writer_id,
+                    parent_segment: self.parent.clone(),
+                    delegation_token: self.token.0.clone(),
+                };
+                out.push(&create).ok();
+                self.phase = Phase::Creating;
+            }
+            Phase::SetUp => {
+                let set_up = SetupAppend {
+                    request_id,
+                    writer_id: self.writer_id,
+                    segment: self.transient.clone(),
+                    delegation_token: self.token.0.clone(),
+                };
+                out.push(&set_up).ok();
+                self.phase = Phase::SettingUp;
+            }
+            Phase::Sending { sent, acknowledged, offset } => {
+                let Some(piece) = self.pieces.get(sent) else { return };
+                let append = ConditionalBlockEnd {
+                    writer_id: self.writer_id,
+                    event_number: sent as i64,
+                    expected_offset: offset,
+                    data: piece.clone(),
+                    request_id,
+                };
+                out.push(&append).ok();
+                self.phase = Phase::Sending { sent: sent + 1, acknowledged, offset: offset + piece.len() as i64 };
+            }
+            Phase::Merge => {
+                let merge = MergeSegments {
+                    request_id,
+                    target: self.parent.clone(),
+                    source: self.transient.clone(),
+                    delegation_token: self.token.0.clone(),
+                    attribute_updates: vec![self.merge.clone()],
+                };
+                out.push(&merge).ok();
+                self.phase = Phase::Merging;
+            }
+            Phase::Creating | Phase::SettingUp | Phase::Merging => {}
+        }
+    }
+
+    pub(super) fn handle(&mut self, command: WireCommand) -> Step {
+        match (self.phase, command) {
+            (Phase::Creating, WireCommand::SegmentCreated(reply)) => {
+                self.transient = reply.segment;
+                self.phase = Phase::SetUp;
+                Step::Next
+            }
+            (Phase::SettingUp, WireCommand::AppendSetup(reply)) => {
+                if reply.last_event_number != EventNumber::NONE.0 {
+                    return Step::Again;
+                }
+                self.phase = Phase::Sending { sent: 0, acknowledged: 0, offset: 0 };
+                Step::Next
+            }
+            (Phase::Sending { sent, offset, .. }, WireCommand::DataAppended(reply)) => {
+                let acknowledged =
+                    usize::try_from(reply.event_number).map_or(usize::MAX, |number| number.saturating_add(1));
+                if acknowledged > sent {
+                    return Step::Broken(format!(
+                        "the segment store acknowledged piece {}, which was not sent",
+                        reply.event_number
+                    ));
+                }
+                self.phase = if acknowledged == self.pieces.len() {
+                    Phase::Merge
+                } else {
+                    Phase::Sending { sent, acknowledged, offset }
+                };
+                Step::Next
+            }
+            (Phase::Merging, WireCommand::SegmentsMerged(reply)) => {
+                Step::Merged(Some(reply.new_target_write_offset).filter(|offset| *offset >= 0))
+            }
+            // The number was moved before: an earlier attempt went through. Or the transient segment is gone.
+            (Phase::Merging, WireCommand::SegmentAttributeUpdated(_))
+            | (
+                _,
+                WireCommand::NoSuchSegment(_)
+                | WireCommand::SegmentAlreadyExists(_)
+                | WireCommand::ConditionalCheckFailed(_)
+                | WireCommand::SegmentIsTruncated(_),
+            ) => Step::Again,
+            (_, other) => Step::Broken(format!("the segment store answered {} to a large event", other.name())),
+        }
+    }
+}
+
+/// Events with their headers, cut into pieces of at most `limit` bytes; nothing but the headers is copied.
+fn pieces(events: &[Bytes], limit: usize) -> Vec<Bytes> {
+    let mut pieces = Vec::new();
+    for event in events {
+        // A length beyond what a header can say was refused when the event came in.
+        let header = event::header(event.len()).unwrap_or_default();
+        pieces.push(Bytes::copy_from_slice(&header));
+        let mut rest = event.clone();
+        while !rest.is_empty() {
+            pieces.push(rest.split_to(limit.min(rest.len()).max(1)));
+        }
+    }
+    pieces
+}

@@ -1,0 +1,3 @@
+//! Appending to one segment, as a machine.
+
+pub(crate) mod machine;

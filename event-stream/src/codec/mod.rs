@@ -1,0 +1,127 @@
+//! How an application's events become bytes, and bytes events.
+
+#[cfg(feature = "json")]
+mod json;
+#[cfg(feature = "postcard")]
+mod postcard;
+#[cfg(feature = "prost")]
+mod prost;
+mod raw;
+mod utf8;
+
+use std::{error::Error, fmt};
+
+use bytes::Bytes;
+
+#[cfg(feature = "json")]
+pub use self::json::Json;
+#[cfg(feature = "postcard")]
+pub use self::postcard::Postcard;
+#[cfg(feature = "prost")]
+pub use self::prost::Prost;
+pub use self::{raw::Raw, utf8::Utf8};
+
+/// Reads events from bytes. What it takes to write them is [`Encode`].
+pub trait Codec: Send + Sync + 'static {
+    /// What readers are given.
+    type Event;
+
+    /// Reads an event.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`] if the bytes are not an event of this codec.
+    fn decode(&self, bytes: Bytes) -> Result<Self::Event, CodecError>;
+}
+
+/// Turns an `E` into bytes: a codec usually takes several types, such as a value and a reference to one.
+#[diagnostic::on_unimplemented(
+    message = "the codec `{Self}` cannot encode `{E}`",
+    note = "`Raw` takes what turns into `Bytes`, `Utf8` what turns into a `String`, `Json<T>` and `Postcard<T>` a `T` or a `&T`"
+)]
+pub trait Encode<E>: Codec {
+    /// Turns an event into bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`] if the event has no form in this codec.
+    fn encode(&self, event: E) -> Result<Bytes, CodecError>;
+}
+
+/// Tells why an event could not be turned into bytes, or bytes into an event.
+#[derive(Debug)]
+pub struct CodecError {
+    codec: &'static str,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl CodecError {
+    /// An error of the codec of that name.
+    pub fn new(codec: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { codec, source: source.into() }
+    }
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the event is not {}", self.codec)
+    }
+}
+
+impl Error for CodecError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_takes_bytes_as_they_are() {
+        let bytes = Bytes::from_static(b"abc");
+        assert_eq!(Raw.encode(bytes.clone()).unwrap().as_ptr(), bytes.as_ptr());
+        assert_eq!(Raw.encode(vec![1, 2]).unwrap(), Bytes::from_static(&[1, 2]));
+        assert_eq!(Raw.decode(bytes.clone()).unwrap(), bytes);
+    }
+
+    #[test]
+    fn text_that_is_none_is_refused() {
+        assert_eq!(Utf8.encode("Grüße").unwrap(), Bytes::from("Grüße"));
+        assert_eq!(Utf8.decode(Bytes::from("Grüße")).unwrap(), "Grüße");
+        let error = Utf8.decode(Bytes::from_static(&[0xFF])).unwrap_err();
+        assert_eq!(error.to_string(), "the event is not UTF-8");
+        assert!(error.source().is_some());
+    }
+
+    #[cfg(feature = "json")]
+    #[test]
+    fn json_takes_values_and_references() {
+        let codec = Json::<Vec<u32>>::new();
+        assert_eq!(codec.encode(vec![1, 2]).unwrap(), Bytes::from_static(b"[1,2]"));
+        assert_eq!(codec.encode(&vec![1, 2]).unwrap(), Bytes::from_static(b"[1,2]"));
+        assert_eq!(codec.decode(Bytes::from_static(b"[1,2]")).unwrap(), vec![1, 2]);
+        assert!(codec.decode(Bytes::from_static(b"[1,2")).is_err());
+    }
+
+    #[cfg(feature = "postcard")]
+    #[test]
+    fn postcard_reads_what_it_wrote_and_refuses_what_follows() {
+        let codec = Postcard::<(u32, String)>::new();
+        let bytes = codec.encode((300, "x".to_owned())).unwrap();
+        assert_eq!(codec.decode(bytes.clone()).unwrap(), (300, "x".to_owned()));
+        assert!(codec.decode([&bytes[..], b"more"].concat().into()).is_err());
+        assert!(codec.decode(bytes.slice(..1)).is_err());
+    }
+
+    #[cfg(feature = "prost")]
+    #[test]
+    fn prost_reads_what_it_wrote() {
+        let codec = Prost::<String>::new();
+        let bytes = codec.encode("x".to_owned()).unwrap();
+        assert_eq!(codec.encode(&"x".to_owned()).unwrap(), bytes);
+        assert_eq!(codec.decode(bytes).unwrap(), "x");
+        assert!(codec.decode(Bytes::from_static(&[0xFF])).is_err());
+    }
+}

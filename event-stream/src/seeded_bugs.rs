@@ -1,0 +1,62 @@
+//! Deliberately broken variants of the machines. Tests must catch every one; without the feature there are none.
+
+/// A way in which the machines can be broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "seeded-bugs"), allow(dead_code, unreachable_pub))]
+pub enum SeededBug {
+    /// An acknowledgement of one block counts for all that are in flight.
+    AcknowledgesTooMuch,
+    /// What was in flight when a connection ended counts as stored.
+    NeverResends,
+    /// What was in flight is sent again under new numbers.
+    ResendsWithNewNumbers,
+    /// The first event in flight is left out when the rest is sent again.
+    ResendSkipsFirst,
+    /// What was in flight is sent again in reverse order.
+    ResendsReversed,
+    /// Events of a sealed segment count as stored.
+    DropsSealed,
+    /// Events of a sealed segment reach the successors in another order.
+    MovesOutOfOrder,
+    /// A store that does not have the segment is asked again and again.
+    KeepsStaleEndpoint,
+}
+
+/// Which bug is on, if any.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Bugs {
+    #[cfg(feature = "seeded-bugs")]
+    on: Option<SeededBug>,
+}
+
+impl Bugs {
+    #[cfg(feature = "seeded-bugs")]
+    pub(crate) fn new(bug: SeededBug) -> Self {
+        Self { on: Some(bug) }
+    }
+
+    #[cfg(feature = "seeded-bugs")]
+    pub(crate) fn has(self, bug: SeededBug) -> bool {
+        self.on == Some(bug)
+    }
+
+    #[cfg(not(feature = "seeded-bugs"))]
+    pub(crate) fn has(self, _: SeededBug) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "seeded-bugs")]
+impl SeededBug {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::AcknowledgesTooMuch,
+        Self::NeverResends,
+        Self::ResendsWithNewNumbers,
+        Self::ResendSkipsFirst,
+        Self::ResendsReversed,
+        Self::DropsSealed,
+        Self::MovesOutOfOrder,
+        Self::KeepsStaleEndpoint,
+    ];
+}

@@ -1,0 +1,430 @@
+//! The task of a writer: carries out what the machine decides, and decides nothing.
+//!
+//! One task drives all segments and their connections. Commands come in on one channel; each turn takes what is there,
+//! hands the connections' bytes to the machine, and puts what the machine wants to send into them.
+
+use std::{
+    collections::BTreeMap,
+    future::{Future as _, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::BoxFuture,
+    stream::{AbortHandle, Abortable, FuturesUnordered},
+};
+use pravega_sdk_connection_pool::{ConnectionError, StoreStream};
+use pravega_sdk_controller_client::{AccessOperation, ControllerError, DelegationToken};
+use pravega_sdk_types::{BoundedCut, ErrorKind, Outcome, ScopedSegment, SegmentId, Successor, WriterName};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::{
+    TimeNotes, WriterParts,
+    ack::Ticket,
+    machine::{Effect, LinkId, Location, LookupError, Now, WriterMachine},
+    shared::{Shared, cost_of},
+};
+use crate::{
+    append::machine::{
+        item::{Item, Payload},
+        token::Token,
+    },
+    error::WriteError,
+};
+
+/// What handles ask of the task.
+pub(super) enum Command {
+    Write {
+        position: f64,
+        payload: Payload,
+        ticket: Ticket,
+    },
+    Flush(FlushWaiter),
+    NoteTime {
+        time_ms: i64,
+        reply: oneshot::Sender<Result<(), WriteError>>,
+    },
+    /// Nothing is written any more; what is under way still is.
+    Close,
+    /// What is under way is given up.
+    Abandon(WriteError),
+}
+
+pub(super) type FlushWaiter = oneshot::Sender<Option<WriteError>>;
+
+/// What came of something that was done outside.
+enum Done {
+    Located(SegmentId, Result<Location, LookupError>),
+    Connected(LinkId, Result<StoreStream, ConnectionError>),
+    Successors(SegmentId, Result<Vec<Successor>, ControllerError>),
+    Segments(SegmentId, Result<Vec<SegmentId>, ControllerError>),
+    /// Nobody in here waits for it.
+    Noted,
+}
+
+/// Commands taken in one go. Behind them whatever can be sent is sent, so it bounds how long bytes wait for a turn.
+const BATCH: usize = 1024;
+/// As Java's client.
+const NOTE_TIME_EVERY: Duration = Duration::from_secs(5);
+
+pub(super) struct Driver {
+    machine: WriterMachine<Ticket, FlushWaiter>,
+    shared: Arc<Shared>,
+    parts: WriterParts,
+    commands: mpsc::UnboundedReceiver<Command>,
+    batch: Vec<Command>,
+    streams: BTreeMap<LinkId, StoreStream>,
+    connecting: BTreeMap<LinkId, AbortHandle>,
+    work: FuturesUnordered<BoxFuture<'static, Option<Done>>>,
+    timer: Pin<Box<Sleep>>,
+    started: Instant,
+    writer_name: WriterName,
+    next_note: Option<Pin<Box<Sleep>>>,
+    has_noted: bool,
+    /// Notes of the time that are under way.
+    noting: usize,
+    is_closed: bool,
+}
+
+impl Driver {
+    pub(super) fn new(
+        machine: WriterMachine<Ticket, FlushWaiter>,
+        shared: Arc<Shared>,
+        parts: WriterParts,
+        commands: mpsc::UnboundedReceiver<Command>,
+        writer_name: WriterName,
+        time_notes: TimeNotes,
+    ) -> Self {
+        let started = Instant::now();
+        Self {
+            machine,
+            shared,
+            parts,
+            commands,
+            batch: Vec::new(),
+            streams: BTreeMap::new(),
+            connecting: BTreeMap::new(),
+            work: FuturesUnordered::new(),
+            timer: Box::pin(sleep_until(started)),
+            started,
+            writer_name,
+            next_note: match time_notes {
+                TimeNotes::ByHand => None,
+                TimeNotes::Automatic => Some(Box::pin(sleep_until(started + NOTE_TIME_EVERY))),
+            },
+            has_noted: false,
+            noting: 0,
+            is_closed: false,
+        }
+    }
+
+    /// Runs until nobody can write any more and everything that was written is done.
+    pub(super) async fn run(mut self) {
+        poll_fn(|cx| self.poll(cx)).await;
+        if self.has_noted {
+            // Watermarks need not wait for this writer any more. If that cannot be told, they stop waiting by themselves.
+            let removed = self.parts.controller.remove_writer(&self.shared.stream, &self.writer_name).await;
+            removed.map_err(|error| tracing::debug!(%error, "the writer could not be removed")).ok();
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let mut is_busy = self.poll_commands(cx);
+            is_busy |= self.poll_work(cx);
+            is_busy |= self.poll_streams(cx);
+            is_busy |= self.poll_timers(cx);
+            self.finish();
+            while let Some(effect) = self.machine.poll_effect() {
+                is_busy = true;
+                self.carry_out(effect);
+            }
+            is_busy |= self.send(cx);
+            self.finish();
+            if is_busy {
+                continue;
+            }
+            if self.is_closed && self.machine.outstanding() == 0 && self.noting == 0 {
+                return Poll::Ready(());
+            }
+            return Poll::Pending;
+        }
+    }
+
+    fn poll_commands(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut batch = std::mem::take(&mut self.batch);
+        let taken = self.commands.poll_recv_many(cx, &mut batch, BATCH);
+        let is_busy = match taken {
+            Poll::Pending => false,
+            Poll::Ready(0) => {
+                self.warn_of_outstanding();
+                self.is_closed = true;
+                false
+            }
+            Poll::Ready(_) => {
+                let now = self.now();
+                batch.drain(..).for_each(|command| self.take(command, now));
+                true
+            }
+        };
+        self.batch = batch;
+        is_busy
+    }
+
+    /// All handles were dropped, without a close.
+    fn warn_of_outstanding(&self) {
+        let outstanding = self.machine.outstanding();
+        if outstanding > 0 && !self.is_closed {
+            let stream = &self.shared.stream;
+            tracing::warn!(%stream, outstanding, "writer dropped before its events were acknowledged; they are still sent");
+        }
+    }
+
+    fn take(&mut self, command: Command, now: Now) {
+        match command {
+            Command::Write { position, payload, ticket } => {
+                self.machine.write(Item::new(position, payload, now, ticket));
+            }
+            Command::Flush(waiter) => self.machine.flush(waiter),
+            Command::NoteTime { time_ms, reply } => self.note_time(time_ms, Some(reply)),
+            Command::Close => self.is_closed = true,
+            Command::Abandon(error) => {
+                self.is_closed = true;
+                self.machine.end(error);
+            }
+        }
+    }
+
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut is_busy = false;
+        while let Poll::Ready(Some(done)) = self.work.poll_next_unpin(cx) {
+            is_busy = true;
+            let now = self.now();
+            match done {
+                None => {}
+                Some(Done::Noted) => self.noting = self.noting.saturating_sub(1),
+                Some(Done::Located(segment, found)) => self.machine.handle_located(segment, found, now),
+                Some(Done::Successors(segment, found)) => {
+                    self.machine.handle_successors(segment, found.map_err(Into::into), now);
+                }
+                Some(Done::Segments(segment, found)) => {
+                    self.machine.handle_segments(segment, found.map_err(Into::into), now);
+                }
+                Some(Done::Connected(id, connected)) => {
+                    self.connecting.remove(&id);
+                    match connected {
+                        Ok(stream) => {
+                            self.streams.insert(id, stream);
+                            self.machine.handle_connected(id);
+                        }
+                        Err(error) => self.machine.handle_lost(id, error.into(), now),
+                    }
+                }
+            }
+        }
+        is_busy
+    }
+
+    fn poll_streams(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut is_busy = false;
+        let now = self.now();
+        let mut lost = Vec::new();
+        for (id, stream) in &mut self.streams {
+            loop {
+                match stream.poll_command(cx, self.machine.is_waiting(*id)) {
+                    Poll::Pending => break,
+                    Poll::Ready(Ok(command)) => {
+                        is_busy = true;
+                        self.machine.handle_command(*id, command, now);
+                        if !self.machine.is_open(*id) {
+                            // The machine gave it up; what follows is not wanted.
+                            break;
+                        }
+                    }
+                    Poll::Ready(Err(error)) => {
+                        is_busy = true;
+                        lost.push((*id, error));
+                        break;
+                    }
+                }
+            }
+        }
+        self.lose(lost, now);
+        is_busy
+    }
+
+    fn lose(&mut self, lost: Vec<(LinkId, ConnectionError)>, now: Now) {
+        for (id, error) in lost {
+            self.streams.remove(&id);
+            self.machine.handle_lost(id, error.into(), now);
+        }
+    }
+
+    fn poll_timers(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut is_busy = false;
+        while let Some(until) = self.machine.timeout() {
+            let until = self.started + until;
+            if self.timer.deadline() != until {
+                self.timer.as_mut().reset(until);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                break;
+            }
+            is_busy = true;
+            self.machine.handle_timeout(self.started.elapsed());
+        }
+        if let Some(next) = &mut self.next_note
+            && next.as_mut().poll(cx).is_ready()
+        {
+            next.as_mut().reset(Instant::now() + NOTE_TIME_EVERY);
+            let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.note_time(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX), None);
+            is_busy = true;
+        }
+        is_busy
+    }
+
+    /// Lets the machine fill each connection's buffer, and sends what it takes.
+    fn send(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut is_busy = false;
+        let now = self.now();
+        let mut lost = Vec::new();
+        for (id, stream) in &mut self.streams {
+            self.machine.transmit(*id, stream.to_send(), now);
+            match stream.poll_send(cx) {
+                // With room again there may be more to send.
+                Poll::Ready(Ok(())) => is_busy |= self.machine.has_to_send(*id),
+                Poll::Ready(Err(error)) => {
+                    is_busy = true;
+                    lost.push((*id, error));
+                }
+                Poll::Pending => {}
+            }
+        }
+        self.lose(lost, now);
+        is_busy
+    }
+
+    /// Tells everybody whose events are done, and gives their room back.
+    fn finish(&mut self) {
+        if self.machine.has_completions() {
+            let mut room = 0;
+            for completion in self.machine.take_completions() {
+                room += cost_of(completion.bytes, self.shared.capacity) as usize;
+                self.shared.count(completion.result.is_ok());
+                completion.ticket.complete(completion.result);
+            }
+            self.shared.room.add_permits(room);
+        }
+        while let Some((waiter, failed)) = self.machine.poll_flushed() {
+            waiter.send(failed).ok();
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Locate(segment) => {
+                let locating = locate(self.parts.clone(), self.segment(segment));
+                self.work.push(async move { Some(Done::Located(segment, locating.await)) }.boxed());
+            }
+            Effect::Forget(segment, endpoint) => {
+                self.parts.endpoints.wrong_host(&self.segment(segment), &endpoint);
+            }
+            Effect::TokenExpired(token) => {
+                let token = DelegationToken::new(token.0.to_string());
+                self.parts.tokens.expired(&self.shared.stream, AccessOperation::Write, &token);
+            }
+            Effect::Connect(id, endpoint) => {
+                self.streams.remove(&id);
+                let dialer = self.parts.dialer.clone();
+                let connecting = async move { Done::Connected(id, dialer.connect_stream(&endpoint).await) };
+                let (abort, registration) = AbortHandle::new_pair();
+                self.connecting.insert(id, abort);
+                self.work.push(Abortable::new(connecting, registration).map(Result::ok).boxed());
+            }
+            Effect::Close(id) => {
+                self.streams.remove(&id);
+                if let Some(connecting) = self.connecting.remove(&id) {
+                    connecting.abort();
+                }
+            }
+            Effect::FindSuccessors(segment) => {
+                let (controller, name) = (Arc::clone(&self.parts.controller), self.segment(segment));
+                let asking = async move { Some(Done::Successors(segment, controller.successors(&name).await)) };
+                self.work.push(asking.boxed());
+            }
+            Effect::FindSegments(segment) => {
+                let (controller, stream) = (Arc::clone(&self.parts.controller), self.shared.stream.clone());
+                let asking = async move {
+                    let found = controller.current_segments(&stream).await;
+                    let ids = found.map(|found| found.iter().map(|segment| segment.id).collect());
+                    Some(Done::Segments(segment, ids))
+                };
+                self.work.push(asking.boxed());
+            }
+        }
+    }
+
+    fn note_time(&mut self, time_ms: i64, reply: Option<oneshot::Sender<Result<(), WriteError>>>) {
+        let stream = self.shared.stream.clone();
+        let (controller, name) = (Arc::clone(&self.parts.controller), self.writer_name.clone());
+        let tails = self.machine.tail_offsets();
+        self.has_noted = true;
+        self.noting += 1;
+        let noting = async move {
+            let refused = |error| WriteError::invalid(error).of(&stream);
+            let noted = match BoundedCut::new(stream.clone(), tails).map_err(|error| refused(error.to_string())) {
+                Err(error) => Err(error),
+                Ok(position) => controller.note_time(&name, &position, time_ms).await.map_err(|error| {
+                    let failure = WriteError::new(error.kind(), error.outcome(), "the time could not be noted");
+                    failure.of(&stream).because(Some(Arc::new(error)))
+                }),
+            };
+            match reply {
+                Some(reply) => drop(reply.send(noted)),
+                // The next note makes up for it.
+                None => drop(noted.map_err(|error| tracing::debug!(%error, "no note of the time"))),
+            }
+            Some(Done::Noted)
+        };
+        self.work.push(noting.boxed());
+    }
+
+    fn segment(&self, id: SegmentId) -> ScopedSegment {
+        ScopedSegment::new(&self.shared.stream, id)
+    }
+
+    fn now(&self) -> Now {
+        self.started.elapsed()
+    }
+}
+
+impl Drop for Driver {
+    /// Reached with work left only where the runtime goes down: whoever waits is told by the tickets.
+    fn drop(&mut self) {
+        self.shared.room.close();
+        let outstanding = self.machine.outstanding();
+        if outstanding > 0 {
+            let stream = &self.shared.stream;
+            tracing::warn!(%stream, outstanding, "the runtime ended before the writer's events were acknowledged");
+        }
+    }
+}
+
+async fn locate(parts: WriterParts, segment: ScopedSegment) -> Result<Location, LookupError> {
+    let endpoint = parts.endpoints.endpoint(&segment).await?;
+    let token = parts.tokens.token(&segment.scoped_stream(), AccessOperation::Write).await?;
+    Ok(Location { endpoint, token: Token(token.expose().into()) })
+}
+
+/// The error of those who come when the task is gone.
+pub(super) fn gone(shared: &Shared) -> WriteError {
+    WriteError::new(ErrorKind::Closed, Outcome::NotApplied, "the writer's task has ended").of(&shared.stream)
+}

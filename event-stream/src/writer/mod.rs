@@ -1,0 +1,495 @@
+//! The event writer: its handle.
+
+mod ack;
+pub(crate) mod appended;
+mod config;
+mod driver;
+pub(crate) mod machine;
+mod permit;
+mod shared;
+mod sink;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use pravega_sdk_connection_pool::StoreDialer;
+use pravega_sdk_controller_client::{Controller, EndpointCache, TokenCache};
+use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream, SegmentMap, WriterName};
+use pravega_sdk_wire_protocol::{MAX_APPEND_LEN, event};
+use tokio::{
+    runtime::Handle,
+    sync::{TryAcquireError, mpsc, oneshot},
+};
+
+pub use self::{
+    ack::Ack,
+    appended::Appended,
+    config::{LargeEvents, TimeNotes, WriterConfig},
+    permit::Permit,
+    sink::EventSink,
+};
+use self::{
+    driver::{Command, Driver, gone},
+    machine::WriterMachine,
+    shared::{Shared, cost_of},
+};
+use crate::{
+    append::machine::item::Payload,
+    codec::{Encode, Raw},
+    error::WriteError,
+    routing::Routing,
+};
+
+/// What a writer needs of a client.
+#[derive(Debug, Clone)]
+pub struct WriterParts {
+    /// Every call of the controller.
+    pub controller: Arc<dyn Controller>,
+    /// Which segment store serves which segment.
+    pub endpoints: Arc<EndpointCache>,
+    /// Delegation tokens.
+    pub tokens: Arc<TokenCache>,
+    /// How connections are made.
+    pub dialer: StoreDialer,
+}
+
+/// Writes events to a stream.
+///
+/// An event whose write returned is durable, and is in the stream once. Events of one routing key stay in the order in
+/// which they were written, across reconnects and scaling. What is written is sent at once; under load several events go
+/// together.
+///
+/// Clones are cheap and write through the same task and connections; the order of events is kept between writes of which
+/// one began after the other returned, or was enqueued. With the last clone the writer ends; what was enqueued is still
+/// sent, which [`Self::close`] waits for.
+pub struct EventWriter<C = Raw> {
+    shared: Arc<Shared>,
+    // Bounded by the room: a write is sent only with room for it, everything else is one command a call.
+    commands: mpsc::UnboundedSender<Command>,
+    codec: Arc<C>,
+    large_events: LargeEvents,
+    max_event_bytes: usize,
+}
+
+/// Tells why an event was not enqueued at once.
+#[derive(Debug, thiserror::Error)]
+pub enum TryEnqueueError {
+    /// Too much waits for its acknowledgement. Nothing was taken; the event is handed back as it was encoded.
+    #[error("too many events wait for their acknowledgement")]
+    Full(Bytes),
+    /// The event cannot be written.
+    #[error(transparent)]
+    Refused(#[from] WriteError),
+}
+
+/// What became of everything that was written.
+#[derive(Debug, Clone)]
+pub struct CloseReport {
+    /// Writes that were acknowledged since the writer was made; an atomic batch counts once.
+    pub acknowledged: u64,
+    /// Writes that failed, those included that were given up now.
+    pub failed: u64,
+    /// The first failure among those that were under way when the writer was closed.
+    pub first_failure: Option<WriteError>,
+}
+
+impl<C> EventWriter<C> {
+    /// Makes a writer for `stream`, with a task on the caller's runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
+    /// [`Sealed`](ErrorKind::Sealed) if it takes no events, [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and
+    /// otherwise that of the controller.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn open(
+        parts: WriterParts,
+        stream: &ScopedStream,
+        codec: C,
+        config: WriterConfig,
+    ) -> Result<Self, WriteError> {
+        let runtime = Handle::try_current().map_err(|_| {
+            let detail = "there is no tokio runtime here; call it inside one";
+            WriteError::new(ErrorKind::NoRuntime, Outcome::NotApplied, detail)
+        })?;
+        let segments = parts.controller.current_segments(stream).await.map_err(|error| {
+            let failure = WriteError::new(error.kind(), Outcome::NotApplied, "the stream's segments cannot be found");
+            failure.of(stream).because(Some(Arc::new(error)))
+        })?;
+        if segments.is_empty() {
+            return Err(WriteError::new(ErrorKind::Sealed, Outcome::NotApplied, "the stream is sealed").of(stream));
+        }
+        let map = SegmentMap::new(segments.iter().map(|segment| (segment.id, segment.range)));
+        let mut random = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let writer_name = match &config.writer_name {
+            Some(name) => name.clone(),
+            None => WriterName::new(uuid::Uuid::from_u128(random.u128(..)).to_string())
+                .map_err(|error| WriteError::invalid(error).of(stream))?,
+        };
+        let machine =
+            WriterMachine::new(stream.clone(), map, config.settings(), Box::new(move || random.u64(..)), config.bugs);
+        let capacity = u32::try_from(config.max_in_flight_bytes).unwrap_or(u32::MAX);
+        let shared = Arc::new(Shared::new(stream.clone(), capacity));
+        let (commands, queue) = mpsc::unbounded_channel();
+        let driver = Driver::new(machine, Arc::clone(&shared), parts, queue, writer_name, config.time_notes);
+        runtime.spawn(driver.run());
+        Ok(Self {
+            shared,
+            commands,
+            codec: Arc::new(codec),
+            large_events: config.large_events,
+            max_event_bytes: config.max_event_bytes,
+        })
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &ScopedStream {
+        &self.shared.stream
+    }
+
+    /// Writes an event, and waits until it is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`], whose outcome says whether the event was stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before there is room for the event, nothing is written; dropped later, the event is written all the same.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(writer: pravega_sdk_event_stream::EventWriter) -> Result<(), Box<dyn std::error::Error>> {
+    /// let appended = writer.write("sensor-1", "21.5").await?;
+    /// println!("{:?}", appended.pointer());
+    /// writer.write(None, "to any segment").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn write<'k, E>(&self, key: impl Into<Routing<'k>>, event: E) -> Result<Appended, WriteError>
+    where
+        C: Encode<E>,
+    {
+        let write = self.prepare(key.into(), event)?;
+        self.send_with_room(write).await?.await
+    }
+
+    /// Takes an event to be written, as soon as there is room for it. The ack ends when it is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if the event cannot be taken at all.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before there is room for the event, nothing is written.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(writer: pravega_sdk_event_stream::EventWriter) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut acks = Vec::new();
+    /// for number in 0..1000 {
+    ///     acks.push(writer.enqueue("counter", number.to_string()).await?);
+    /// }
+    /// for ack in acks {
+    ///     ack.await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn enqueue<'k, E>(&self, key: impl Into<Routing<'k>>, event: E) -> Result<Ack, WriteError>
+    where
+        C: Encode<E>,
+    {
+        let write = self.prepare(key.into(), event)?;
+        self.send_with_room(write).await
+    }
+
+    /// Takes an event to be written, if there is room for it now.
+    ///
+    /// # Errors
+    ///
+    /// [`TryEnqueueError::Full`] if there is no room, with the encoded event; [`TryEnqueueError::Refused`] if the event
+    /// cannot be taken at all.
+    pub fn try_enqueue<'k, E>(&self, key: impl Into<Routing<'k>>, event: E) -> Result<Ack, TryEnqueueError>
+    where
+        C: Encode<E>,
+    {
+        let write = self.prepare(key.into(), event)?;
+        match self.shared.room.try_acquire_many(self.cost(&write.payload)) {
+            Ok(room) => {
+                room.forget();
+                Ok(self.send(write)?)
+            }
+            Err(TryAcquireError::Closed) => Err(WriteError::closed(self.stream()).into()),
+            Err(TryAcquireError::NoPermits) => Err(TryEnqueueError::Full(match write.payload {
+                Payload::Event(event) => event,
+                other => other.events().concat().into(),
+            })),
+        }
+    }
+
+    /// Waits for room for `bytes` bytes of an event, so that it can be taken at once when it comes.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if the writer is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in the queue for room.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(writer: pravega_sdk_event_stream::EventWriter) -> Result<(), Box<dyn std::error::Error>> {
+    /// let permit = writer.reserve(100).await?;
+    /// let event = "made only when it can be sent";
+    /// let ack = permit.enqueue(None, event)?;
+    /// ack.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn reserve(&self, bytes: usize) -> Result<Permit<'_, C>, WriteError> {
+        let cost = cost_of(bytes.saturating_add(event::EVENT_HEADER_LEN), self.shared.capacity);
+        match self.shared.room.acquire_many(cost).await {
+            Ok(room) => Ok(Permit::new(self, room, cost)),
+            Err(_) => Err(WriteError::closed(self.stream())),
+        }
+    }
+
+    /// Writes several events as one: they are stored together, behind each other, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::enqueue`]; a batch of nothing is refused, and so is one of more than 2,147,483,647 events. What does not
+    /// fit one append (nearly 16 MiB) counts as a large event.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::enqueue`].
+    pub async fn enqueue_batch<'k, E>(
+        &self,
+        key: impl Into<Routing<'k>>,
+        events: impl IntoIterator<Item = E>,
+    ) -> Result<Ack, WriteError>
+    where
+        C: Encode<E>,
+    {
+        let write = {
+            let position = key.into().position()?;
+            let events: Result<Vec<Bytes>, WriteError> = events.into_iter().map(|event| self.encode(event)).collect();
+            Write { position, payload: self.batch(events?)? }
+        };
+        self.send_with_room(write).await
+    }
+
+    /// Writes an event only if the segment that owns the key ends at `tail_offset`, as the offset of an earlier write and
+    /// its length say. Other writers may be faster: then the kind of the error is
+    /// [`ConditionFailed`](ErrorKind::ConditionFailed), and nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`], whose outcome says whether the event was stored. Large events cannot be conditional.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::write`].
+    pub async fn write_at<'k, E>(
+        &self,
+        key: impl Into<Routing<'k>>,
+        tail_offset: Offset,
+        event: E,
+    ) -> Result<Appended, WriteError>
+    where
+        C: Encode<E>,
+    {
+        let position = key.into().position()?;
+        let payload = match self.single(self.encode(event)?)? {
+            Payload::Event(event) => Payload::Conditional { event, tail_offset: tail_offset.0 },
+            _ => return Err(self.refuse("a large event cannot be written on a condition")),
+        };
+        self.send_with_room(Write { position, payload }).await?.await
+    }
+
+    /// Waits until everything that was written so far is done.
+    ///
+    /// # Errors
+    ///
+    /// The first failure among the writes it waited for; those that were reported by an earlier flush are not again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing for the events; a failure among them may be told to nobody but their acks.
+    pub async fn flush(&self) -> Result<(), WriteError> {
+        let (told, waiter) = oneshot::channel();
+        self.commands.send(Command::Flush(told)).map_err(|_| gone(&self.shared))?;
+        match waiter.await {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) => Err(error),
+            Err(_) => Err(gone(&self.shared).with_outcome(Outcome::Unknown)),
+        }
+    }
+
+    /// Notes that everything acknowledged so far was written by `time_ms`, in milliseconds of a clock of the application's;
+    /// readers find it as watermarks.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`], of kind [`ConditionFailed`](ErrorKind::ConditionFailed) if the time is before one noted earlier.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the time may be noted all the same.
+    pub async fn note_time(&self, time_ms: i64) -> Result<(), WriteError> {
+        let (reply, noted) = oneshot::channel();
+        self.commands.send(Command::NoteTime { time_ms, reply }).map_err(|_| gone(&self.shared))?;
+        noted.await.unwrap_or_else(|_| Err(gone(&self.shared).with_outcome(Outcome::Unknown)))
+    }
+
+    /// Ends the writer, with all its clones: nothing new is taken, and what is under way has until `deadline` from now.
+    /// What is not acknowledged by then fails. Closing once more tells the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the writer closed; what is under way goes on, without a deadline but its own.
+    pub async fn close(&self, deadline: Duration) -> CloseReport {
+        self.shared.room.close();
+        let (told, mut waiter) = oneshot::channel();
+        // The close comes behind the flush, as the task may end once it has it.
+        let is_running = self.commands.send(Command::Flush(told)).is_ok() && self.commands.send(Command::Close).is_ok();
+        let mut first_failure = None;
+        if is_running {
+            first_failure = match tokio::time::timeout(deadline, &mut waiter).await {
+                Ok(failure) => failure.ok().flatten(),
+                Err(_) => {
+                    let detail = format_args!("the writer was closed, and not done within {deadline:?}");
+                    let error = WriteError::new(ErrorKind::Timeout, Outcome::Unknown, detail).of(self.stream());
+                    self.commands.send(Command::Abandon(error)).ok();
+                    // Everything is given up at once; only a task that is gone does not answer.
+                    waiter.await.ok().flatten()
+                }
+            };
+        }
+        let (acknowledged, failed) = self.shared.counts();
+        CloseReport { acknowledged, failed, first_failure }
+    }
+
+    // ------------------------------------------------------------------------------------------------------- helpers
+
+    fn prepare<E>(&self, key: Routing<'_>, event: E) -> Result<Write, WriteError>
+    where
+        C: Encode<E>,
+    {
+        let position = key.position().map_err(|error| error.of(self.stream()))?;
+        Ok(Write { position, payload: self.single(self.encode(event)?)? })
+    }
+
+    fn encode<E>(&self, event: E) -> Result<Bytes, WriteError>
+    where
+        C: Encode<E>,
+    {
+        self.codec.encode(event).map_err(|error| {
+            WriteError::invalid("the event cannot be encoded").of(self.stream()).because(Some(Arc::new(error)))
+        })
+    }
+
+    fn single(&self, event: Bytes) -> Result<Payload, WriteError> {
+        if event.len() <= self.max_event_bytes {
+            return Ok(Payload::Event(event));
+        }
+        self.check_large(event.len())?;
+        Ok(Payload::Large(vec![event]))
+    }
+
+    fn batch(&self, events: Vec<Bytes>) -> Result<Payload, WriteError> {
+        if events.is_empty() {
+            return Err(self.refuse("a batch of no events"));
+        }
+        if i32::try_from(events.len()).is_err() {
+            return Err(self.refuse("a batch of more than 2147483647 events"));
+        }
+        let longest = events.iter().map(Bytes::len).max().unwrap_or(0);
+        let payload = Payload::Batch(events);
+        let len = payload.framed_len();
+        if longest <= self.max_event_bytes && len <= MAX_APPEND_LEN {
+            return Ok(payload);
+        }
+        self.check_large(len)?;
+        match payload {
+            Payload::Batch(events) => Ok(Payload::Large(events)),
+            other => Ok(other),
+        }
+    }
+
+    fn check_large(&self, len: usize) -> Result<(), WriteError> {
+        let limit = match self.large_events {
+            LargeEvents::Refuse => self.max_event_bytes,
+            // What an event's header can say.
+            LargeEvents::UpTo(limit) => limit.min(i32::MAX as usize),
+        };
+        if len <= limit {
+            return Ok(());
+        }
+        let hint = match self.large_events {
+            LargeEvents::Refuse => "; WriterConfig::with_large_events allows more",
+            LargeEvents::UpTo(_) => "",
+        };
+        Err(self.refuse(format_args!("the event has {len} bytes, {limit} are allowed{hint}")))
+    }
+
+    fn refuse(&self, detail: impl fmt::Display) -> WriteError {
+        WriteError::invalid(detail).of(self.stream())
+    }
+
+    fn cost(&self, payload: &Payload) -> u32 {
+        cost_of(payload.framed_len(), self.shared.capacity)
+    }
+
+    async fn send_with_room(&self, write: Write) -> Result<Ack, WriteError> {
+        match self.shared.room.acquire_many(self.cost(&write.payload)).await {
+            Ok(room) => room.forget(),
+            Err(_) => return Err(WriteError::closed(self.stream())),
+        }
+        self.send(write)
+    }
+
+    /// Hands a write to the task. Its room is taken, and given back by the task.
+    fn send(&self, write: Write) -> Result<Ack, WriteError> {
+        let (ticket, ack) = self.shared.acks.next_pair();
+        let Write { position, payload } = write;
+        let sent = self.commands.send(Command::Write { position, payload, ticket });
+        sent.map_err(|_| gone(&self.shared))?;
+        Ok(ack)
+    }
+}
+
+/// A write that was checked.
+struct Write {
+    position: f64,
+    payload: Payload,
+}
+
+impl<C> Clone for EventWriter<C> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            commands: self.commands.clone(),
+            codec: Arc::clone(&self.codec),
+            large_events: self.large_events,
+            max_event_bytes: self.max_event_bytes,
+        }
+    }
+}
+
+impl<C> fmt::Debug for EventWriter<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventWriter").field("stream", self.stream()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,48 @@
+//! Room for an event that is yet to come.
+
+use std::fmt;
+
+use tokio::sync::SemaphorePermit;
+
+use super::{Ack, EventWriter};
+use crate::{codec::Encode, error::WriteError, routing::Routing};
+
+/// Room for an event, which can be enqueued without waiting. Dropped, the room is given back.
+#[must_use = "room that is kept for nothing keeps others waiting"]
+pub struct Permit<'w, C> {
+    writer: &'w EventWriter<C>,
+    room: SemaphorePermit<'w>,
+    cost: u32,
+}
+
+impl<'w, C> Permit<'w, C> {
+    pub(super) fn new(writer: &'w EventWriter<C>, room: SemaphorePermit<'w>, cost: u32) -> Self {
+        Self { writer, room, cost }
+    }
+
+    /// Takes an event to be written. Room that it does not need is given back.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if the event needs more room than was reserved, or cannot be taken at all; the room is given back.
+    pub fn enqueue<'k, E>(mut self, key: impl Into<Routing<'k>>, event: E) -> Result<Ack, WriteError>
+    where
+        C: Encode<E>,
+    {
+        let write = self.writer.prepare(key.into(), event)?;
+        let cost = self.writer.cost(&write.payload);
+        let Some(room) = self.room.split(cost as usize) else {
+            let len = write.payload.framed_len();
+            let detail = format_args!("the event needs {len} bytes with its header, {} were reserved", self.cost);
+            return Err(self.writer.refuse(detail));
+        };
+        room.forget();
+        self.writer.send(write)
+    }
+}
+
+impl<C> fmt::Debug for Permit<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("cost", &self.cost).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,45 @@
+//! Runs seeds: `simulate [FIRST [COUNT [BUG]]]`. A seed that fails is run again by its number; with `RUST_LOG=debug` it
+//! tells what the SDK decided.
+
+use std::{collections::BTreeMap, process::ExitCode, time::Instant};
+
+use pravega_sdk_event_stream::SeededBug;
+use pravega_sdk_simulation::scenario;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).without_time().init();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, default| arguments.get(at).map_or(Ok(default), |text| text.parse::<u64>());
+    let (Ok(first), Ok(count)) = (number(0, 0), number(1, 1)) else {
+        eprintln!("usage: simulate [FIRST [COUNT [BUG]]]");
+        return ExitCode::FAILURE;
+    };
+    let bug = arguments.get(2).map(|name| {
+        SeededBug::ALL.into_iter().find(|bug| format!("{bug:?}") == *name).unwrap_or_else(|| {
+            panic!("there is no bug {name:?}; there are {:?}", SeededBug::ALL);
+        })
+    });
+    let started = Instant::now();
+    let mut counters: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut failed = 0;
+    let mut acknowledged = 0;
+    for seed in first..first + count {
+        let report = scenario::run(seed, bug);
+        for (what, times) in report.counters {
+            *counters.entry(what).or_default() += times;
+        }
+        acknowledged += report.acknowledged;
+        if !report.violations.is_empty() {
+            failed += 1;
+            println!("SEED={seed}: {} violations", report.violations.len());
+            report.violations.iter().take(5).for_each(|violation| println!("  {violation}"));
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "{count} seeds in {seconds:.1} s, {:.0} a second; {acknowledged} events acknowledged",
+        count as f64 / seconds
+    );
+    println!("{counters:#?}");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,303 @@
+//! The simulated controller: what writers ask of it, with outages and answers that come late.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pravega_sdk_controller_client::{
+    AccessOperation, CompletedTransaction, Controller, ControllerError, CreatedTransaction, Creation, CutRange,
+    DelegationToken, Deletion, KeyValueTableConfiguration, Page, PageToken, PingStatus, ScaleStart, ScaleState,
+    SegmentWithRange, Subscriber, TransactionState,
+};
+use pravega_sdk_types::{
+    BoundedCut, Endpoint, Epoch, ErrorKind, KeyRange, Offset, Outcome, ReaderGroupConfiguration, Scope,
+    ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId, StreamConfiguration, Successor,
+    Tag, TransactionId, WriterName,
+};
+use tokio::time::sleep;
+
+use crate::World;
+
+/// Answers from a [`World`], each call after a random wait. While the world says that the controller is away, every call
+/// fails after one.
+#[derive(Debug)]
+pub struct SimController {
+    world: World,
+    random: Mutex<fastrand::Rng>,
+    max_latency: Duration,
+    noted: Arc<Mutex<Vec<(WriterName, BoundedCut, i64)>>>,
+}
+
+impl SimController {
+    /// A controller of `world`.
+    #[must_use]
+    pub fn new(world: &World, seed: u64, max_latency: Duration) -> Self {
+        let random = Mutex::new(fastrand::Rng::with_seed(seed));
+        Self { world: world.clone(), random, max_latency, noted: Arc::default() }
+    }
+
+    /// The times that were noted.
+    #[must_use]
+    pub fn noted(&self) -> Vec<(WriterName, BoundedCut, i64)> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn answer(&self) -> Result<(), ControllerError> {
+        let share = self.random.lock().unwrap_or_else(PoisonError::into_inner).f64();
+        sleep(self.max_latency.mul_f64(share)).await;
+        if self.world.lock().is_controller_away {
+            return Err(ControllerError::new(ErrorKind::Unavailable, Outcome::Unknown, "the controller is away"));
+        }
+        Ok(())
+    }
+
+    async fn answer_about(&self, stream: &ScopedStream) -> Result<(), ControllerError> {
+        self.answer().await?;
+        if !self.world.is_stream_there(stream) {
+            return Err(ControllerError::new(ErrorKind::NotFound, Outcome::NotApplied, "there is no such stream"));
+        }
+        Ok(())
+    }
+}
+
+fn unsupported() -> ControllerError {
+    ControllerError::new(ErrorKind::Unsupported, Outcome::NotApplied, "the simulated controller cannot do this")
+}
+
+#[async_trait]
+impl Controller for SimController {
+    async fn current_segments(&self, stream: &ScopedStream) -> Result<Vec<SegmentWithRange>, ControllerError> {
+        self.answer_about(stream).await?;
+        Ok(self.world.active_segments(stream))
+    }
+
+    async fn successors(&self, segment: &ScopedSegment) -> Result<Vec<Successor>, ControllerError> {
+        self.answer_about(&segment.scoped_stream()).await?;
+        Ok(self.world.successors(segment))
+    }
+
+    async fn segment_endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError> {
+        self.answer().await?;
+        Ok(World::endpoint(self.world.owner(&segment.to_string())))
+    }
+
+    async fn delegation_token(
+        &self,
+        stream: &ScopedStream,
+        _: AccessOperation,
+    ) -> Result<DelegationToken, ControllerError> {
+        self.answer_about(stream).await?;
+        Ok(DelegationToken::new(""))
+    }
+
+    async fn note_time(&self, writer: &WriterName, position: &BoundedCut, time: i64) -> Result<(), ControllerError> {
+        self.answer().await?;
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).push((writer.clone(), position.clone(), time));
+        Ok(())
+    }
+
+    async fn remove_writer(&self, _: &ScopedStream, _: &WriterName) -> Result<bool, ControllerError> {
+        self.answer().await?;
+        Ok(true)
+    }
+
+    async fn epoch_segments(&self, _: &ScopedStream, _: Epoch) -> Result<Vec<SegmentWithRange>, ControllerError> {
+        Err(unsupported())
+    }
+
+    // Nothing that is simulated calls what follows.
+
+    async fn controllers(&self) -> Result<Vec<Endpoint>, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn create_scope(&self, _: &Scope) -> Result<Creation, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn delete_scope(&self, _: &Scope) -> Result<Deletion, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn delete_scope_recursive(&self, _: &Scope) -> Result<Deletion, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn scope_exists(&self, _: &Scope) -> Result<bool, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn scopes_page(&self, _: &PageToken) -> Result<Page<Scope>, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn create_stream(&self, _: &ScopedStream, _: &StreamConfiguration) -> Result<Creation, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn update_stream(&self, _: &ScopedStream, _: &StreamConfiguration) -> Result<(), ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn truncate_stream(&self, _: &BoundedCut) -> Result<(), ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn seal_stream(&self, _: &ScopedStream) -> Result<(), ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn delete_stream(&self, _: &ScopedStream) -> Result<Deletion, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn stream_exists(&self, _: &ScopedStream) -> Result<bool, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn stream_configuration(&self, _: &ScopedStream) -> Result<StreamConfiguration, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn streams_page(&self, _: &Scope, _: &PageToken) -> Result<Page<ScopedStream>, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn streams_by_tag_page(
+        &self,
+        _: &Scope,
+        _: &Tag,
+        _: &PageToken,
+    ) -> Result<Page<ScopedStream>, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn head_segments(&self, _: &ScopedStream) -> Result<Vec<(SegmentId, Offset)>, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn segments_between(&self, _: &ScopedStream, _: &CutRange) -> Result<Vec<ScopedSegment>, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn is_segment_open(&self, _: &ScopedSegment) -> Result<bool, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn is_stream_cut_valid(&self, _: &BoundedCut) -> Result<bool, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn scale(&self, _: &ScopedStream, _: &[SegmentId], _: &[KeyRange]) -> Result<ScaleStart, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn scale_state(&self, _: &ScopedStream, _: Epoch) -> Result<ScaleState, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn create_transaction(&self, _: &ScopedStream, _: Duration) -> Result<CreatedTransaction, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn ping_transaction(
+        &self,
+        _: &ScopedStream,
+        _: TransactionId,
+        _: Duration,
+    ) -> Result<PingStatus, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn commit_transaction(
+        &self,
+        _: &ScopedStream,
+        _: TransactionId,
+        _: Option<(&WriterName, i64)>,
+    ) -> Result<(), ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn abort_transaction(&self, _: &ScopedStream, _: TransactionId) -> Result<(), ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn transaction_state(&self, _: &ScopedStream, _: TransactionId) -> Result<TransactionState, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn completed_transactions(&self, _: &ScopedStream) -> Result<Vec<CompletedTransaction>, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn create_key_value_table(
+        &self,
+        _: &ScopedKeyValueTable,
+        _: &KeyValueTableConfiguration,
+    ) -> Result<Creation, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn delete_key_value_table(&self, _: &ScopedKeyValueTable) -> Result<Deletion, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn key_value_table_configuration(
+        &self,
+        _: &ScopedKeyValueTable,
+    ) -> Result<KeyValueTableConfiguration, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn key_value_table_segments(
+        &self,
+        _: &ScopedKeyValueTable,
+    ) -> Result<Vec<SegmentWithRange>, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn key_value_tables_page(
+        &self,
+        _: &Scope,
+        _: &PageToken,
+    ) -> Result<Page<ScopedKeyValueTable>, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn create_reader_group(
+        &self,
+        _: &ScopedReaderGroup,
+        _: &ReaderGroupConfiguration,
+    ) -> Result<ReaderGroupConfiguration, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn reader_group_configuration(
+        &self,
+        _: &ScopedReaderGroup,
+    ) -> Result<ReaderGroupConfiguration, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn update_reader_group(
+        &self,
+        _: &ScopedReaderGroup,
+        _: &ReaderGroupConfiguration,
+    ) -> Result<i64, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn delete_reader_group(&self, _: &ScopedReaderGroup, _: uuid::Uuid) -> Result<Deletion, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn subscribers(&self, _: &ScopedStream) -> Result<Vec<String>, ControllerError> {
+        Err(unsupported())
+    }
+
+    async fn update_subscriber_cut(&self, _: &Subscriber, _: &BoundedCut) -> Result<(), ControllerError> {
+        Err(unsupported())
+    }
+}

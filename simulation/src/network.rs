@@ -1,0 +1,106 @@
+//! Connections of the SDK to the simulated stores.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use pravega_sdk_connection_pool::{ByteStream, Opening, Transport};
+use pravega_sdk_types::Endpoint;
+use tokio::time::Instant;
+
+use crate::{
+    World,
+    link::{self, Faults, Switch},
+    store,
+};
+
+/// Gives the faults of the next link: one for what the client sends, one for what the store sends.
+pub type Plan = Box<dyn FnMut() -> (Faults, Faults) + Send>;
+
+/// Opens links to simulated stores, each with the faults that the plan says.
+#[derive(Clone)]
+pub struct SimNetwork {
+    world: World,
+    plan: Arc<Mutex<Plan>>,
+    switches: Arc<Mutex<Vec<(usize, Switch)>>>,
+    attempts: Arc<Mutex<Vec<Instant>>>,
+}
+
+impl SimNetwork {
+    /// Links to the stores of `world`.
+    #[must_use]
+    pub fn new(world: &World, plan: Plan) -> Self {
+        Self {
+            world: world.clone(),
+            plan: Arc::new(Mutex::new(plan)),
+            switches: Arc::default(),
+            attempts: Arc::default(),
+        }
+    }
+
+    /// Links without faults.
+    #[must_use]
+    pub fn perfect(world: &World) -> Self {
+        Self::new(world, Box::new(Default::default))
+    }
+
+    /// Fails every link to a store.
+    pub fn reset(&self, store: usize) {
+        let switches = self.switches.lock().unwrap_or_else(PoisonError::into_inner);
+        switches.iter().filter(|(to, _)| *to == store).for_each(|(_, switch)| switch.reset());
+    }
+
+    /// From now on links are without faults, and those that fell silent fail.
+    pub fn heal(&self) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(Default::default);
+        let switches = self.switches.lock().unwrap_or_else(PoisonError::into_inner);
+        switches.iter().for_each(|(_, switch)| switch.heal());
+    }
+
+    /// How many links were opened.
+    #[must_use]
+    pub fn links(&self) -> usize {
+        self.switches.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// How many bytes the client and the store wrote into the first link.
+    #[must_use]
+    pub fn written_to_first(&self) -> (u64, u64) {
+        let switches = self.switches.lock().unwrap_or_else(PoisonError::into_inner);
+        switches.first().map_or((0, 0), |(_, switch)| switch.written())
+    }
+
+    /// When connections were tried, those that were refused too.
+    #[must_use]
+    pub fn attempts(&self) -> Vec<Instant> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn connect(&self, endpoint: &Endpoint) -> io::Result<Box<dyn ByteStream>> {
+        // A turn of the scheduler, as a real connect never comes about at once.
+        tokio::task::yield_now().await;
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
+        let Some(store) = self.world.store_at(endpoint) else {
+            self.world.count("connect refused");
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        };
+        let (up, down) = self.plan.lock().unwrap_or_else(PoisonError::into_inner)();
+        let (client, server) = link::pair(up, down);
+        self.switches.lock().unwrap_or_else(PoisonError::into_inner).push((store, client.switch()));
+        tokio::spawn(store::serve(self.world.clone(), store, server));
+        Ok(Box::new(client))
+    }
+}
+
+impl Transport for SimNetwork {
+    fn open<'a>(&'a self, endpoint: &'a Endpoint) -> Opening<'a> {
+        Box::pin(self.connect(endpoint))
+    }
+}
+
+impl std::fmt::Debug for SimNetwork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SimNetwork").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,54 @@
+//! What the tests share: a cluster with a client.
+#![allow(dead_code)]
+
+use std::{sync::Arc, time::Duration};
+
+use pravega_sdk_controller_client::Controller;
+use pravega_sdk_event_stream::{EventWriter, WriteError, WriterConfig, WriterParts, codec::Raw};
+use pravega_sdk_simulation::{SimController, SimNetwork, World, scenario::writer_parts};
+use pravega_sdk_types::ScopedStream;
+
+pub(crate) struct Cluster {
+    pub(crate) world: World,
+    pub(crate) network: SimNetwork,
+    pub(crate) controller: Arc<SimController>,
+    pub(crate) stream: ScopedStream,
+}
+
+impl Cluster {
+    pub(crate) fn new(segments: u32) -> Self {
+        let world = World::new(1);
+        let network = SimNetwork::perfect(&world);
+        Self::with_network(world, network, segments)
+    }
+
+    pub(crate) fn with_network(world: World, network: SimNetwork, segments: u32) -> Self {
+        let stream: ScopedStream = "sim/stream".parse().unwrap();
+        world.create_stream(&stream, segments);
+        let controller = Arc::new(SimController::new(&world, 1, Duration::from_millis(2)));
+        Self { world, network, controller, stream }
+    }
+
+    pub(crate) fn parts(&self) -> WriterParts {
+        writer_parts(Arc::clone(&self.controller) as Arc<dyn Controller>, self.network.clone())
+    }
+
+    pub(crate) async fn writer(&self) -> EventWriter<Raw> {
+        self.writer_with(WriterConfig::default()).await.unwrap()
+    }
+
+    pub(crate) async fn writer_with(&self, config: WriterConfig) -> Result<EventWriter<Raw>, WriteError> {
+        EventWriter::open(self.parts(), &self.stream, Raw, config.with_seed(7)).await
+    }
+
+    /// The stream's events as text.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let content = self.world.content(&self.stream);
+        content.into_iter().map(|stored| String::from_utf8(stored.event).unwrap()).collect()
+    }
+}
+
+/// A runtime whose time runs only when everybody waits.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(future)
+}

@@ -1,0 +1,102 @@
+//! A session cut at every byte, in each direction, in every way: what was written is there once, in order.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Cluster, block_on};
+use pravega_sdk_event_stream::{LargeEvents, WriterConfig};
+use pravega_sdk_simulation::{
+    SimNetwork, World,
+    link::{Cut, Faults},
+};
+use pravega_sdk_types::KeyRange;
+
+/// Sixteen events one by one and together.
+async fn plain(cluster: &Cluster) -> Vec<String> {
+    let writer = cluster.writer().await;
+    let mut expected = Vec::new();
+    let mut acks = Vec::new();
+    for number in 0..16 {
+        let event = format!("event {number}");
+        acks.push(writer.enqueue("k", event.clone()).await.unwrap());
+        expected.push(event);
+        if number % 3 == 0 {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    }
+    for ack in acks {
+        ack.await.unwrap();
+    }
+    expected
+}
+
+/// A batch, a large event, a condition, and a scale in the middle.
+async fn mixed(cluster: &Cluster) -> Vec<String> {
+    let config = WriterConfig::default().with_max_event_bytes(40).with_large_events(LargeEvents::UpTo(1000));
+    let writer = cluster.writer_with(config).await.unwrap();
+    let large = "large ".repeat(15);
+    let first = writer.write("k", "first").await.unwrap();
+    let acks = [
+        writer.enqueue_batch("k", ["b1", "b2", "b3"]).await.unwrap(),
+        writer.enqueue("k", large.clone()).await.unwrap(),
+        writer.enqueue("k", "behind").await.unwrap(),
+    ];
+    for ack in acks {
+        ack.await.unwrap();
+    }
+    let tail = first.stored_len() as i64 + 3 * 10 + (8 + large.len() as i64) + 14;
+    writer.write_at("k", tail.into(), "conditional").await.unwrap();
+    let sealed = cluster.world.active_segments(&cluster.stream)[0];
+    let ack = writer.enqueue("k", "before the scale").await.unwrap();
+    cluster.world.begin_scale(&cluster.stream, vec![sealed.id], KeyRange::equal(2));
+    let late = writer.enqueue("k", "after the scale").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    cluster.world.finish_scale();
+    ack.await.unwrap();
+    late.await.unwrap();
+    ["first", "b1", "b2", "b3", &large, "behind", "conditional", "before the scale", "after the scale"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+fn run(first: (Faults, Faults), session: impl AsyncFn(&Cluster) -> Vec<String>) -> (u64, u64) {
+    block_on(async {
+        let world = World::new(1);
+        let mut first = Some(first);
+        let network = SimNetwork::new(&world, Box::new(move || first.take().unwrap_or_default()));
+        let cluster = Cluster::with_network(world, network, 1);
+        let expected = session(&cluster).await;
+        assert_eq!(cluster.texts(), expected);
+        cluster.network.written_to_first()
+    })
+}
+
+fn cut_everywhere(session: impl AsyncFn(&Cluster) -> Vec<String>) -> u64 {
+    let (from_client, from_store) = run(Default::default(), &session);
+    let mut runs = 0;
+    for cut in [Cut::Fin, Cut::Reset, Cut::Silence] {
+        let faults = |at| Faults { cut: Some((at, cut)), ..Faults::default() };
+        for at in 0..=from_client {
+            runs += 1;
+            println!("client, {cut:?} at {at}");
+            run((faults(at), Faults::default()), &session);
+        }
+        for at in 0..=from_store {
+            runs += 1;
+            println!("store, {cut:?} at {at}");
+            run((Faults::default(), faults(at)), &session);
+        }
+    }
+    runs
+}
+
+#[test]
+fn a_plain_session_survives_a_cut_at_every_byte() {
+    assert!(cut_everywhere(plain) > 1500);
+}
+
+#[test]
+fn a_session_with_everything_in_it_survives_a_cut_at_every_byte() {
+    assert!(cut_everywhere(mixed) > 3000);
+}

@@ -1,0 +1,102 @@
+//! What writing costs in memory.
+
+mod common;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use common::Cluster;
+use pravega_sdk_connection_pool::{ByteStream, Opening, StoreConfig, StoreDialer, Transport};
+use pravega_sdk_event_stream::{EventWriter, TryEnqueueError, WriterConfig, codec::Raw};
+use pravega_sdk_simulation::{World, store};
+use pravega_sdk_types::Endpoint;
+use tokio::net::{TcpListener, TcpStream};
+
+#[test]
+fn a_store_that_never_acknowledges_is_offered_two_million_events_in_little_memory() {
+    let mut taken = 0;
+    let used = allocation_counter::measure(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let cluster = Cluster::new(1);
+            cluster.world.set_deaf();
+            let writer = cluster.writer().await;
+            for number in 0..2_000_000 {
+                match writer.try_enqueue(None, vec![7]) {
+                    Ok(ack) => {
+                        drop(ack);
+                        taken += 1;
+                    }
+                    Err(TryEnqueueError::Full(event)) => assert_eq!(event.len(), 1),
+                    Err(TryEnqueueError::Refused(error)) => panic!("{error}"),
+                }
+                if number % 1000 == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        });
+    });
+    println!("{taken} events taken, {} bytes at the most", used.bytes_max);
+    assert_eq!(taken, 65_536, "32 MiB of room, 512 bytes for each");
+    assert!(used.bytes_max <= 64 << 20, "{} bytes", used.bytes_max);
+}
+
+/// Every connection leads to one socket, behind which a store stands in another thread.
+#[derive(Debug)]
+struct OneSocket(SocketAddr);
+
+impl Transport for OneSocket {
+    fn open<'a>(&'a self, _: &'a Endpoint) -> Opening<'a> {
+        Box::pin(async { Ok(Box::new(TcpStream::connect(self.0).await?) as Box<dyn ByteStream>) })
+    }
+}
+
+fn store_in_a_thread(world: World) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let listener = TcpListener::from_std(listener).unwrap();
+            let (socket, _) = listener.accept().await.unwrap();
+            store::serve(world, 0, socket).await;
+        });
+    });
+    address
+}
+
+/// How many allocations a writer makes for an event, that of the event itself not counted.
+fn allocations_per_event(event: impl Fn() -> Bytes) -> f64 {
+    const EVENTS: u64 = 100_000;
+    let cluster = Cluster::new(1);
+    let address = store_in_a_thread(cluster.world.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut parts = cluster.parts();
+    parts.dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(OneSocket(address)));
+    let writer = runtime.block_on(async {
+        let writer = EventWriter::open(parts, &cluster.stream, Raw, WriterConfig::default()).await.unwrap();
+        writer.write("k", "warm").await.unwrap();
+        writer
+    });
+    let used = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            let mut last = None;
+            for _ in 0..EVENTS {
+                last = Some(writer.enqueue("k", event()).await.unwrap());
+            }
+            last.unwrap().await.unwrap();
+            writer.flush().await.unwrap();
+        });
+    });
+    used.count_total as f64 / EVENTS as f64
+}
+
+#[test]
+fn writing_an_event_takes_less_than_one_allocation() {
+    let own = allocations_per_event(|| Bytes::from_static(&[7; 100]));
+    let with_event = allocations_per_event(|| Bytes::from(vec![7; 100]));
+    println!("{own:.3} allocations an event, {with_event:.3} with the event's own");
+    assert!(own <= 0.2, "{own} allocations an event");
+    assert!(with_event <= 1.2, "{with_event} allocations an event, one of them its own");
+}
