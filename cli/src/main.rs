@@ -17,7 +17,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use pravega_sdk::{ClientConfig, ClientFactory};
 
 use crate::{
-    commands::{doctor, group, scope, segment, stream, table, txn, wire},
+    commands::{doctor, group, read, scope, segment, stream, table, txn, wire, write},
     failure::{Failure, Result},
     output::{Format, Output},
 };
@@ -33,6 +33,14 @@ Exit codes:
   6  not authenticated, or not permitted
 
 Settings come from the query of the URL, then from the environment; `pravega doctor` shows all of them.";
+
+const WRITE_HELP: &str = "\
+Events of the same key stay in order; those without a key go anywhere. An event counts as written once it is durable.
+
+Examples:
+  pravega write shop/orders --file orders.txt
+  tail -f log | pravega write shop/log --key-separator ' '
+  pravega write shop/orders --file orders.jsonl --key-field customer";
 
 /// Works with a Pravega cluster.
 #[derive(Debug, Parser)]
@@ -68,6 +76,11 @@ enum Command {
     /// Makes, lists, changes, scales, truncates, seals and removes streams
     #[command(subcommand)]
     Stream(stream::Command),
+    /// Writes events to a stream: the lines of a file or of stdin, or what stands behind lengths
+    #[command(after_help = WRITE_HELP)]
+    Write(write::Arguments),
+    /// Reads the events of a stream, from its head to where it ends now
+    Read(read::Arguments),
     /// Looks at single segments
     #[command(subcommand)]
     Segment(segment::Command),
@@ -125,6 +138,8 @@ async fn run(arguments: Arguments) -> Result<()> {
     match command {
         Command::Scope(command) => scope::run(command, controller, &mut output).await,
         Command::Stream(command) => stream::run(command, controller, &mut output).await,
+        Command::Write(arguments) => write::run(arguments, &factory, &mut output).await,
+        Command::Read(arguments) => read::run(arguments, &factory, &mut output).await,
         Command::Segment(command) => segment::run(command, &factory, &mut output).await,
         Command::Group(command) => group::run(command, controller, &mut output).await,
         Command::Table(command) => table::run(command, controller, &mut output).await,
@@ -142,7 +157,9 @@ fn config(url: &str) -> Result<ClientConfig> {
 fn start_log(verbose: u8) {
     let level = match verbose {
         0 => return,
-        1 => "info,pravega_sdk_controller_client=debug,pravega_sdk_connection_pool=debug",
+        1 => {
+            "info,pravega_sdk_controller_client=debug,pravega_sdk_connection_pool=debug,pravega_sdk_event_stream=debug"
+        }
         _ => "trace",
     };
     let filter = tracing_subscriber::EnvFilter::new(level);

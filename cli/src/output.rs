@@ -32,6 +32,10 @@ impl Record {
         self
     }
 
+    pub(crate) fn into_json(self) -> Value {
+        Value::Object(self.0)
+    }
+
     pub(crate) fn from_json(fields: Map<String, Value>) -> Self {
         Self(fields)
     }
@@ -46,6 +50,11 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(format: Format) -> Self {
         Self { format }
+    }
+
+    /// How data is written.
+    pub(crate) fn format(&self) -> Format {
+        self.format
     }
 
     /// Says something that is not data.

@@ -2,12 +2,14 @@
 
 pub(crate) mod doctor;
 pub(crate) mod group;
+pub(crate) mod read;
 pub(crate) mod scope;
 pub(crate) mod segment;
 pub(crate) mod stream;
 pub(crate) mod table;
 pub(crate) mod txn;
 pub(crate) mod wire;
+pub(crate) mod write;
 
 use futures_util::StreamExt as _;
 use pravega_sdk::controller_client::{Creation, Deletion, listing::Listing};
