@@ -1,15 +1,33 @@
-//! Benchmarks that are programs: `cargo run --release -p pravega-sdk-bench -- raw-client [SECONDS]`.
+//! Benchmarks that are programs; `README.md` beside this crate shows what each measures and how to read it.
 
+mod compare;
+mod histogram;
 mod raw_client;
+mod scripted;
+mod work;
+mod worker;
 
 use anyhow::{Result, bail};
 
+const USAGE: &str = "\
+usage: raw-client [SECONDS]
+       compare --controller URI [--json] [--rounds N] [--seconds S] [--only PART_OF_A_CASE]
+       ack-delay [--json] [--rounds N] [--seconds S] [--only PART_OF_A_CASE]";
+
 fn main() -> Result<()> {
+    // Silent unless RUST_LOG says otherwise.
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["raw-client"] => raw_client::run(5),
         ["raw-client", seconds] => raw_client::run(seconds.parse()?),
-        _ => bail!("usage: raw-client [SECONDS]"),
+        ["compare", ref options @ ..] => compare::against_a_server(&compare::Options::parse(options)?),
+        ["ack-delay", ref options @ ..] => compare::ack_delay(&compare::Options::parse(options)?),
+        ["worker", ref work @ ..] => worker::run(work),
+        _ => bail!("{USAGE}"),
     }
 }

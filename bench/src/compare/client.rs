@@ -1,0 +1,154 @@
+//! A client in a process of its own, watched from outside.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+use pravega_sdk::types::ScopedStream;
+
+/// How a client is started.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) name: &'static str,
+    program: PathBuf,
+    arguments: Vec<String>,
+}
+
+/// What a client is to do.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) mode: &'static str,
+    pub(super) size: usize,
+    pub(super) seconds: f64,
+    pub(super) max_bytes: u64,
+    pub(super) keys: usize,
+    pub(super) rate: u64,
+}
+
+/// What it did.
+#[derive(Debug, Clone)]
+pub(super) struct Figures {
+    pub(super) events_per_s: f64,
+    pub(super) p50_us: f64,
+    pub(super) p99_us: f64,
+    pub(super) cpu_us_per_event: f64,
+    pub(super) peak_rss_mb: f64,
+}
+
+impl Figures {
+    pub(super) fn get(&self, metric: &str) -> f64 {
+        match metric {
+            "events_per_s" => self.events_per_s,
+            "p50_us" => self.p50_us,
+            "p99_us" => self.p99_us,
+            "cpu_us_per_event" => self.cpu_us_per_event,
+            _ => self.peak_rss_mb,
+        }
+    }
+}
+
+impl Client {
+    /// This SDK and its two counterparts, built if they are not.
+    pub(super) fn all() -> Result<Vec<Self>> {
+        let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+        let own = Self { name: "pravega-sdk", program: std::env::current_exe()?, arguments: vec!["worker".to_owned()] };
+        let rust = peers.join("pravega-client");
+        run(Command::new("cargo").args(["build", "--release", "--quiet"]).current_dir(&rust))?;
+        let rust = Self {
+            name: "pravega-client",
+            program: rust.join("target/release/pravega-client-peer"),
+            arguments: Vec::new(),
+        };
+        let java = peers.join("java");
+        let jars = java.join("target/dependency");
+        if !jars.exists() {
+            run(Command::new("mvn").args(["-q", "-B", "dependency:copy-dependencies"]).current_dir(&java))?;
+        }
+        let java = Self {
+            name: "java",
+            program: "java".into(),
+            arguments: vec![
+                "-cp".to_owned(),
+                format!("{}/*", jars.display()),
+                java.join("Worker.java").display().to_string(),
+            ],
+        };
+        Ok(vec![own, rust, java])
+    }
+
+    pub(super) fn run(&self, controller: &str, stream: &ScopedStream, work: &Work) -> Result<Figures> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).arg(controller).arg(stream.scope().as_str()).arg(stream.stream().as_str());
+        command.args([work.mode, &work.size.to_string(), &work.seconds.to_string(), &work.max_bytes.to_string()]);
+        command.args([work.keys.to_string(), work.rate.to_string()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut process =
+            Process(command.spawn().with_context(|| format!("{} cannot be started", self.program.display()))?);
+        let mut lines = BufReader::new(process.0.stdout.take().context("no stdout")?).lines();
+        let mut next_line = || -> Result<String> { lines.next().context("it ended early")?.context("no line") };
+        while next_line()? != "ready" {}
+        let before = process.cpu_seconds()?;
+        process.go_on()?;
+        let figures: serde_json::Value = serde_json::from_str(&next_line()?)?;
+        let cpu = process.cpu_seconds()? - before;
+        let peak_rss_mb = process.peak_rss_mb()?;
+        process.go_on()?;
+        process.0.wait()?;
+        let number = |name: &str| figures.get(name).and_then(serde_json::Value::as_f64).context("a figure is missing");
+        let events = number("events")?;
+        if events == 0.0 {
+            bail!("nothing was written");
+        }
+        Ok(Figures {
+            events_per_s: events / number("seconds")?,
+            p50_us: number("p50_us")?,
+            p99_us: number("p99_us")?,
+            cpu_us_per_event: cpu * 1e6 / events,
+            peak_rss_mb,
+        })
+    }
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("{command:?} cannot be started"))?;
+    if !status.success() {
+        bail!("{command:?} failed");
+    }
+    Ok(())
+}
+
+/// Ends with the value, if it has not ended before.
+struct Process(Child);
+
+impl Process {
+    fn go_on(&mut self) -> Result<()> {
+        self.0.stdin.as_mut().context("no stdin")?.write_all(b"\n").context("it does not listen")
+    }
+
+    /// Time on the processor, in the program and in the kernel for it.
+    fn cpu_seconds(&self) -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
+        // Behind the name, which may hold anything, in parentheses: utime and stime are the 12th and 13th field.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).context("no times");
+        Ok((ticks(11)? + ticks(12)?) / 100.0)
+    }
+
+    fn peak_rss_mb(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib / 1024.0)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}

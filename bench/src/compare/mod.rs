@@ -1,0 +1,170 @@
+//! This SDK beside the existing clients: each does the same work in a process of its own, in turn, on the same server.
+
+mod client;
+mod report;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use pravega_sdk::{
+    ClientFactory,
+    types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration},
+};
+
+use self::{
+    client::{Client, Figures, Work},
+    report::Report,
+};
+use crate::scripted::Scripted;
+
+/// What was asked for on the command line.
+#[derive(Debug)]
+pub(crate) struct Options {
+    controller: String,
+    json: bool,
+    rounds: usize,
+    seconds: f64,
+    only: String,
+}
+
+impl Options {
+    pub(crate) fn parse(arguments: &[&str]) -> Result<Self> {
+        let mut options = Self {
+            controller: "tcp://127.0.0.1:9090".to_owned(),
+            json: false,
+            rounds: 3,
+            seconds: 4.0,
+            only: String::new(),
+        };
+        let mut rest = arguments.iter();
+        while let Some(name) = rest.next() {
+            let mut value = || rest.next().with_context(|| format!("{name} needs a value"));
+            match *name {
+                "--json" => options.json = true,
+                "--controller" => options.controller = (*value()?).to_owned(),
+                "--rounds" => options.rounds = value()?.parse()?,
+                "--seconds" => options.seconds = value()?.parse()?,
+                "--only" => options.only = (*value()?).to_owned(),
+                other => bail!("there is no option {other}"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// One thing to measure.
+#[derive(Debug, Clone)]
+struct Case {
+    name: String,
+    mode: &'static str,
+    size: usize,
+    segments: u32,
+    keys: usize,
+    rate: u64,
+    /// Which of its figures say something.
+    metrics: &'static [&'static str],
+}
+
+const THROUGHPUT: &[&str] = &["events_per_s", "p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
+const LATENCY: &[&str] = &["p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
+/// A server in memory keeps what it is given, so no run gives it more than this.
+const MAX_BYTES: u64 = 100 << 20;
+
+fn case(name: &str, mode: &'static str, size: usize, segments: u32, metrics: &'static [&'static str]) -> Case {
+    let keys = if segments > 1 { 64 } else { 0 };
+    Case { name: name.to_owned(), mode, size, segments, keys, rate: 10_000, metrics }
+}
+
+/// The cases against a real server.
+pub(crate) fn against_a_server(options: &Options) -> Result<()> {
+    let cases = [
+        case("write-100B-1seg", "throughput", 100, 1, THROUGHPUT),
+        case("write-1KB-4seg", "throughput", 1024, 4, THROUGHPUT),
+        case("write-10KB-1seg", "throughput", 10 * 1024, 1, THROUGHPUT),
+        case("latency-100B-one-at-a-time", "latency", 100, 1, LATENCY),
+        case("latency-100B-10k-per-s", "rate", 100, 1, LATENCY),
+    ];
+    let clients = Client::all()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut report = Report::new(options.json);
+    for case in cases.iter().filter(|case| case.name.contains(&options.only)) {
+        let measure = |client: &Client| {
+            let stream = runtime.block_on(new_stream(&options.controller, case.segments))?;
+            let figures = client.run(&options.controller, &stream, &work(case, options.seconds));
+            runtime.block_on(remove_stream(&options.controller, &stream))?;
+            figures
+        };
+        report.case(&case.name, case.metrics, &rounds(options, &clients, measure)?);
+    }
+    Ok(())
+}
+
+/// The sweep over how long a store takes to acknowledge, against a scripted store.
+pub(crate) fn ack_delay(options: &Options) -> Result<()> {
+    let clients: Vec<Client> = Client::all()?.into_iter().filter(|client| client.name != "java").collect();
+    let mut report = Report::new(options.json);
+    for (text, micros) in [("0.1ms", 100), ("1ms", 1000), ("5ms", 5000), ("20ms", 20_000)] {
+        let delay = Duration::from_micros(micros);
+        for (suffix, mode, metrics) in [
+            ("", "throughput", &["events_per_s", "cpu_us_per_event"][..]),
+            ("-one-at-a-time", "latency", &["p50_us", "p99_us"][..]),
+        ] {
+            let case = case(&format!("ack-delay-{text}{suffix}"), mode, 100, 1, metrics);
+            if !case.name.contains(&options.only) {
+                continue;
+            }
+            let measure = |client: &Client| {
+                let scripted = Scripted::start(Some(delay))?;
+                client.run(&scripted.uri(), &scripted.stream(), &work(&case, options.seconds))
+            };
+            report.case(&case.name, case.metrics, &rounds(options, &clients, measure)?);
+        }
+    }
+    let case = case("never-acknowledged-1B", "flood", 1, 1, &["peak_rss_mb"]);
+    if case.name.contains(&options.only) {
+        let measure = |client: &Client| {
+            let scripted = Scripted::start(None)?;
+            client.run(&scripted.uri(), &scripted.stream(), &work(&case, options.seconds))
+        };
+        report.case(&case.name, case.metrics, &rounds(options, &clients, measure)?);
+    }
+    Ok(())
+}
+
+fn work(case: &Case, seconds: f64) -> Work {
+    Work { mode: case.mode, size: case.size, seconds, max_bytes: MAX_BYTES, keys: case.keys, rate: case.rate }
+}
+
+/// Every client in turn, round after round, so that whatever else the machine does falls on all of them.
+fn rounds(
+    options: &Options,
+    clients: &[Client],
+    measure: impl Fn(&Client) -> Result<Figures>,
+) -> Result<BTreeMap<&'static str, Vec<Figures>>> {
+    let mut all: BTreeMap<&'static str, Vec<Figures>> = BTreeMap::new();
+    for _ in 0..options.rounds {
+        for client in clients {
+            let figures = measure(client).with_context(|| format!("{} failed", client.name))?;
+            all.entry(client.name).or_default().push(figures);
+        }
+    }
+    Ok(all)
+}
+
+async fn new_stream(controller: &str, segments: u32) -> Result<ScopedStream> {
+    let factory = ClientFactory::connect(controller).await?;
+    let scope = Scope::new("bench")?;
+    factory.controller().create_scope(&scope).await?;
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
+    let stream = ScopedStream::new(scope, format!("run-{nanos}").parse()?);
+    let configuration = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(segments));
+    factory.controller().create_stream(&stream, &configuration).await?;
+    Ok(stream)
+}
+
+async fn remove_stream(controller: &str, stream: &ScopedStream) -> Result<()> {
+    let factory = ClientFactory::connect(controller).await?;
+    factory.controller().seal_stream(stream).await?;
+    factory.controller().delete_stream(stream).await?;
+    Ok(())
+}
