@@ -6,6 +6,7 @@ mod common;
 use common::{factory, unique, url};
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::{AccessOperation, Creation, Credentials};
+use pravega_sdk_event_stream::codec::Utf8;
 use pravega_sdk_types::{ErrorKind, Outcome, Scope, ScopedSegment, ScopedStream, SegmentId, StreamConfiguration};
 use pravega_sdk_wire_protocol::{
     WireCommand,
@@ -134,4 +135,24 @@ async fn plain_to_tls_fails_with_a_hint() {
     let factory = ClientFactory::with_config(config).await.unwrap();
     let error = factory.controller().scope_exists(&Scope::new("any").unwrap()).await.unwrap_err();
     assert!(error.is_retryable(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_writer_writes_over_tls_with_a_token_and_without_rights_it_is_refused() {
+    let factory = admin().await;
+    let stream = new_stream(&factory).await;
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    let first = writer.write("k", "first").await.unwrap();
+    writer.write("k", "x".repeat(1 << 20)).await.unwrap();
+    let mut scan = factory.scan(&stream).await.unwrap();
+    let found = scan.next().await.unwrap().unwrap();
+    assert_eq!((Some(found.offset), &found.event[..]), (first.offset(), &b"first"[..]));
+    assert_eq!(scan.next().await.unwrap().unwrap().event.len(), 1 << 20);
+    assert_eq!(scan.next().await.unwrap(), None);
+    // Whether the segments are told already decides; writing is refused in any case.
+    let refused = match user("reader").await.event_writer(&stream, Utf8).await {
+        Err(error) => error,
+        Ok(writer) => writer.write("k", "not allowed").await.unwrap_err(),
+    };
+    assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::PermissionDenied, Outcome::NotApplied), "{refused}");
 }

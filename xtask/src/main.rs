@@ -28,7 +28,8 @@ cargo xtask proto     generates the Rust code of Controller.proto; with --check 
 cargo xtask tidy      the rules that are tests: import directions, heads of modules
 cargo xtask fuzz [S]  every fuzz target for S seconds, 20 by default (needs a nightly compiler and cargo-fuzz)
 cargo xtask pravega start | stop | cluster
-                      a real Pravega on this machine: one process in memory on port 9090, or a durable cluster on 19090";
+                      a real Pravega on this machine: one process in memory on port 9090 (with
+                      PRAVEGA_BENCH=1 it takes 18 GB, as benchmarks need), or a durable cluster on port 19090";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

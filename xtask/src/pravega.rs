@@ -22,6 +22,31 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// Of the secured server and of nothing else.
 const PASSWORD: &str = "1111_aaaa";
 
+/// How much memory a standalone server gets. It keeps what it is given in memory, and holds writers up for seconds once its
+/// cache is full: far more than tests need is needed by benchmarks.
+enum Memory {
+    ForTests,
+    ForBenchmarks,
+}
+
+impl Memory {
+    fn wanted() -> Self {
+        match std::env::var_os("PRAVEGA_BENCH") {
+            Some(_) => Self::ForBenchmarks,
+            None => Self::ForTests,
+        }
+    }
+
+    fn options(&self) -> &'static [&'static str] {
+        match self {
+            Self::ForTests => &["-Xmx3g", "-XX:MaxDirectMemorySize=4g"],
+            Self::ForBenchmarks => {
+                &["-Xmx9g", "-XX:MaxDirectMemorySize=9g", "-Dpravegaservice.cache.size.max=8589934592"]
+            }
+        }
+    }
+}
+
 const LOG_CONFIG: &str = "<configuration><appender name=\"C\" class=\"ch.qos.logback.core.ConsoleAppender\"><encoder>\
 <pattern>%d %-5level [%t] %logger{20}: %msg%n</pattern></encoder></appender>\
 <root level=\"WARN\"><appender-ref ref=\"C\"/></root></configuration>\n";
@@ -45,7 +70,11 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
 
     let mut plain = Standalone::start(&lib, &work_folder(root, "plain"), &Security::None)?;
     // The wire suite first: it makes the server write to storage what the others leave behind in heaps.
-    let suites: [&[&str]; 2] = [&["--test", "wire"], &["--test", "controller", "--test", "client", "--test", "cli"]];
+    let suites: [&[&str]; 3] = [
+        &["--test", "wire"],
+        &["--test", "event_writer", "--test", "writer_faults"],
+        &["--test", "controller", "--test", "client", "--test", "cli"],
+    ];
     let tested = suites.iter().try_for_each(|tests| test(root, plain.variables(), tests));
     plain.stop();
     tested?;
@@ -63,13 +92,17 @@ pub(crate) fn interop_cluster(root: &Path) -> Result<()> {
     let lib = jars(root)?;
     let folder = root.join("target/pravega/cluster");
     refuse_second(&folder)?;
-    Cluster { lib, folder }.start()?;
+    Cluster { lib, folder: folder.clone() }.start()?;
     let stores: Vec<String> = CLUSTER_STORES.iter().map(|port| format!("localhost:{port}")).collect();
     let variables = vec![
         ("PRAVEGA_TEST_CONTROLLER", format!("tcp://localhost:{CLUSTER_CONTROLLER}")),
         ("PRAVEGA_TEST_STORES", stores.join(",")),
     ];
-    let tested = test(root, variables, &["--test", "cluster"]);
+    // A store dies in the second suite.
+    let pid = folder.join("pids").join(format!("store-{}", CLUSTER_STORES[0]));
+    let failover = [variables.clone(), vec![("PRAVEGA_TEST_STORE_PID", fs::read_to_string(pid)?)]].concat();
+    let tested = test(root, variables, &["--test", "cluster"])
+        .and_then(|()| test(root, failover, &["--test", "cluster_failover", "--", "--nocapture"]));
     stop(root)?;
     tested
 }
@@ -276,7 +309,7 @@ impl Standalone {
         let log = fs::File::create(folder.join("log"))?;
         let process = Command::new("java")
             .current_dir(folder)
-            .args(["-Xmx3g", "-XX:MaxDirectMemorySize=4g"])
+            .args(Memory::wanted().options())
             .arg(format!("-Dlogback.configurationFile={}", folder.join("logback.xml").display()))
             .arg(format!("-Dsinglenode.configurationFile={}", folder.join("standalone.properties").display()))
             .arg(format!("-Dpravegaservice.rest.listener.port={}", ports.health))

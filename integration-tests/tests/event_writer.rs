@@ -1,0 +1,323 @@
+//! The event writer against a real server.
+#![cfg(feature = "interop")]
+
+mod common;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use common::{factory, new_stream, scale};
+use futures_util::{StreamExt as _, stream};
+use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_event_stream::{
+    EventWriter, LargeEvents, Scanned, TimeNotes, WriterConfig,
+    codec::{Raw, Utf8},
+};
+use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, RoutingKey, ScopedStream, SegmentId};
+
+async fn scan(factory: &ClientFactory, stream: &ScopedStream) -> Vec<Scanned> {
+    let mut scan = factory.scan(stream).await.unwrap();
+    let mut all = Vec::new();
+    while let Some(found) = scan.next().await.unwrap() {
+        all.push(found);
+    }
+    all
+}
+
+fn texts(found: &[Scanned]) -> Vec<String> {
+    found.iter().map(|scanned| String::from_utf8(scanned.event.to_vec()).unwrap()).collect()
+}
+
+/// The numbers behind each key, in the order of the stream.
+fn by_key(found: &[Scanned]) -> BTreeMap<String, Vec<u32>> {
+    let mut keys: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for text in texts(found) {
+        let (key, number) = text.split_once(':').unwrap();
+        keys.entry(key.to_owned()).or_default().push(number.parse().unwrap());
+    }
+    keys
+}
+
+fn range(low: f64, high: f64) -> KeyRange {
+    KeyRange::new(low, high).unwrap()
+}
+
+fn id(epoch: i64, number: i64) -> SegmentId {
+    SegmentId::from((epoch << 32) | number)
+}
+
+#[tokio::test]
+async fn ten_plain_events_are_stored_where_their_acks_say() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 1).await;
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    let mut pointers = Vec::new();
+    for number in 0..10 {
+        pointers.push(writer.write(None, format!("event {number}")).await.unwrap().pointer().unwrap());
+    }
+    let found = scan(&factory, &stream).await;
+    assert_eq!(texts(&found), (0..10).map(|number| format!("event {number}")).collect::<Vec<_>>());
+    let offsets: Vec<_> = pointers.iter().map(|pointer| pointer.offset()).collect();
+    assert_eq!(offsets, found.iter().map(|scanned| scanned.offset).collect::<Vec<_>>());
+    assert_eq!((offsets[1].0, pointers[0].length()), (15, 15), "type, length and seven bytes");
+    let report = writer.close(Duration::from_secs(10)).await;
+    assert_eq!((report.acknowledged, report.failed), (10, 0));
+}
+
+/// Writes 1000 events to `keys` in turn, with something happening after the 500th was enqueued.
+async fn write_across(
+    factory: &ClientFactory,
+    stream: &ScopedStream,
+    keys: &[&str],
+    meanwhile: impl AsyncFnOnce(),
+) -> Vec<Result<(), ErrorKind>> {
+    let writer = factory.event_writer(stream, Utf8).await.unwrap();
+    let mut acks = Vec::new();
+    let writing = async |from: u32, acks: &mut Vec<_>| {
+        for number in from..from + 500 {
+            let key = keys[number as usize % keys.len()];
+            acks.push(writer.enqueue(key, format!("{key}:{number}")).await.unwrap());
+        }
+    };
+    writing(0, &mut acks).await;
+    writer.flush().await.unwrap();
+    meanwhile().await;
+    writing(500, &mut acks).await;
+    let mut results = Vec::new();
+    for ack in acks {
+        results.push(ack.await.map(drop).map_err(|error| error.kind()));
+    }
+    writer.close(Duration::from_secs(30)).await;
+    results
+}
+
+fn numbers_of(at: u32, step: u32) -> Vec<u32> {
+    (0..1000).filter(|number| number % step == at).collect()
+}
+
+#[tokio::test]
+async fn a_scale_up_in_the_middle_keeps_every_event_in_order() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 1).await;
+    let results = write_across(&factory, &stream, &["even", "odd"], async || {
+        scale(factory.controller(), &stream, &[id(0, 0)], &[range(0.0, 0.5), range(0.5, 1.0)]).await;
+    });
+    assert!(results.await.iter().all(Result::is_ok));
+    let found = scan(&factory, &stream).await;
+    let keys = by_key(&found);
+    assert_eq!((&keys["even"], &keys["odd"]), (&numbers_of(0, 2), &numbers_of(1, 2)));
+    // The first half is in the old segment, the second in the successor that owns its key.
+    let in_old = found.iter().filter(|scanned| scanned.segment == id(0, 0)).count();
+    assert_eq!(in_old, 500);
+    for scanned in &found[500..] {
+        let key = texts(std::slice::from_ref(scanned))[0].split_once(':').unwrap().0.to_owned();
+        let owner = if RoutingKey::from(key.as_str()).position() <= 0.5 { id(1, 1) } else { id(1, 2) };
+        assert_eq!(scanned.segment, owner, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_scale_down_in_the_middle_keeps_every_event_in_order() {
+    let factory = factory().await;
+    // A stream cannot have fewer segments than it was made with.
+    let stream = new_stream(factory.controller(), 1).await;
+    scale(factory.controller(), &stream, &[id(0, 0)], &[range(0.0, 0.5), range(0.5, 1.0)]).await;
+    let results = write_across(&factory, &stream, &["even", "odd", "Grüße", "😀"], async || {
+        scale(factory.controller(), &stream, &[id(1, 1), id(1, 2)], &[range(0.0, 1.0)]).await;
+    });
+    assert!(results.await.iter().all(Result::is_ok));
+    let keys = by_key(&scan(&factory, &stream).await);
+    for (at, key) in ["even", "odd", "Grüße", "😀"].into_iter().enumerate() {
+        assert_eq!(keys[key], numbers_of(at as u32, 4), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn two_keys_of_two_segments_stay_apart_and_in_order() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 2).await;
+    let results = write_across(&factory, &stream, &["even", "Grüße"], async || ()).await;
+    assert!(results.iter().all(Result::is_ok));
+    for scanned in scan(&factory, &stream).await {
+        let text = texts(std::slice::from_ref(&scanned)).remove(0);
+        let position = RoutingKey::from(text.split_once(':').unwrap().0).position();
+        assert_eq!(scanned.segment, if position <= 0.5 { id(0, 0) } else { id(0, 1) }, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_sealed_in_the_middle_fails_what_comes_later_by_kind() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 2).await;
+    let results = write_across(&factory, &stream, &["a", "b", "c"], async || {
+        factory.controller().seal_stream(&stream).await.unwrap();
+    });
+    let results = results.await;
+    assert!(results[..500].iter().all(Result::is_ok));
+    assert!(results[500..].iter().all(|result| *result == Err(ErrorKind::Sealed)));
+    assert_eq!(scan(&factory, &stream).await.len(), 500);
+    let error = factory.event_writer(&stream, Raw).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Sealed, Outcome::NotApplied));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_there_or_goes_away_is_said_so() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 1).await;
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    writer.write("a", "first").await.unwrap();
+    factory.controller().seal_stream(&stream).await.unwrap();
+    factory.controller().delete_stream(&stream).await.unwrap();
+    let error = writer.write("a", "second").await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::NotFound, Outcome::NotApplied), "{error}");
+    let error = writer.write("a", "third").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "the writer stays with its first error: {error}");
+    let error = factory.event_writer(&stream, Raw).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+}
+
+#[tokio::test]
+async fn scaling_up_and_down_under_load_loses_doubles_and_swaps_nothing() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 2).await;
+    let config = WriterConfig::default().with_max_block_bytes(2048);
+    let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let writers: Vec<_> = (0..4)
+        .map(|at| {
+            let (writer, stopped) = (writer.clone(), stopped.clone());
+            tokio::spawn(async move {
+                let mut number = 0_u32;
+                let mut acks = Vec::new();
+                while !*stopped.borrow() {
+                    let key = format!("key-{at}");
+                    acks.push(writer.enqueue(&key, format!("{key}:{number}")).await.unwrap());
+                    number += 1;
+                    if number.is_multiple_of(50) {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                }
+                for ack in acks {
+                    ack.await.unwrap();
+                }
+                number
+            })
+        })
+        .collect();
+    let controller = factory.controller();
+    let quarters = [range(0.0, 0.25), range(0.25, 0.5), range(0.5, 0.75), range(0.75, 1.0)];
+    let halves = [range(0.0, 0.5), range(0.5, 1.0)];
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    scale(controller, &stream, &[id(0, 0), id(0, 1)], &quarters).await;
+    scale(controller, &stream, &[id(1, 2), id(1, 3), id(1, 4), id(1, 5)], &halves).await;
+    scale(controller, &stream, &[id(2, 6)], &quarters[..2]).await;
+    scale(controller, &stream, &[id(2, 7), id(3, 9)], &[range(0.25, 1.0)]).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    stop.send(true).unwrap();
+    let mut counts = Vec::new();
+    for task in writers {
+        counts.push(task.await.unwrap());
+    }
+    let keys = by_key(&scan(&factory, &stream).await);
+    for (at, count) in counts.into_iter().enumerate() {
+        assert_eq!(keys[&format!("key-{at}")], (0..count).collect::<Vec<_>>());
+        assert!(count > 500, "{count} events are no load");
+    }
+}
+
+#[tokio::test]
+async fn batches_are_whole_and_large_events_stay_in_order() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 1).await;
+    let config = WriterConfig::default().with_large_events(LargeEvents::UpTo(64 << 20));
+    let writer = factory.event_writer_with(&stream, Raw, config).await.unwrap();
+    let large = Bytes::from((0..20_u32 << 20).map(|at| (at % 251) as u8).collect::<Vec<_>>());
+    let exact = Bytes::from(vec![7; 8 << 20]);
+    let mut acks = vec![writer.enqueue("k", "first").await.unwrap()];
+    acks.push(writer.enqueue_batch("k", ["b1", "b2", "b3"]).await.unwrap());
+    acks.push(writer.enqueue("k", large.clone()).await.unwrap());
+    acks.push(writer.enqueue("k", "behind").await.unwrap());
+    acks.push(writer.enqueue("k", large.slice(..9 << 20)).await.unwrap());
+    acks.push(writer.enqueue("k", exact.clone()).await.unwrap());
+    acks.push(writer.enqueue("k", Bytes::new()).await.unwrap());
+    acks.push(writer.enqueue_batch("k", [exact.clone(), exact.clone(), exact.clone()]).await.unwrap());
+    acks.push(writer.enqueue("k", "last").await.unwrap());
+    let mut offsets = Vec::new();
+    for ack in acks {
+        let appended = ack.await.unwrap();
+        offsets.push(appended.offset().expect("an undisturbed writer knows every place"));
+    }
+    let found = scan(&factory, &stream).await;
+    let expected: Vec<Bytes> = [
+        vec!["first".into(), "b1".into(), "b2".into(), "b3".into(), large.clone(), "behind".into()],
+        vec![large.slice(..9 << 20), exact.clone(), Bytes::new(), exact.clone(), exact.clone(), exact, "last".into()],
+    ]
+    .concat();
+    assert_eq!(found.len(), expected.len());
+    assert!(found.iter().zip(&expected).all(|(scanned, expected)| scanned.event == expected));
+    let starts: Vec<_> = [0, 1, 4, 5, 6, 7, 8, 9, 12].map(|at| found[at].offset).to_vec();
+    assert_eq!(offsets, starts);
+
+    let plain = factory.event_writer(&stream, Raw).await.unwrap();
+    let error = plain.write("k", vec![0; (8 << 20) + 1]).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidArgument, Outcome::NotApplied));
+    assert!(error.to_string().contains("8388609 bytes, 8388608 are allowed"), "{error}");
+    assert!(error.to_string().contains("with_large_events"), "{error}");
+}
+
+#[tokio::test]
+async fn a_condition_on_the_tail_holds_or_nothing_is_written() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 1).await;
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    let other = factory.event_writer(&stream, Utf8).await.unwrap();
+    let first = writer.write_at("k", 0.into(), "first").await.unwrap();
+    assert_eq!(first.offset(), Some(0.into()));
+    let tail = first.stored_len() as i64;
+    let error = other.write_at("k", 0.into(), "late").await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::ConditionFailed, Outcome::NotApplied));
+    other.write_at("k", tail.into(), "second").await.unwrap();
+    let (refused, plain) = tokio::join!(writer.write_at("k", tail.into(), "late"), writer.write("k", "third"));
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConditionFailed);
+    plain.unwrap();
+    assert_eq!(texts(&scan(&factory, &stream).await), ["first", "second", "third"]);
+}
+
+#[tokio::test]
+async fn time_is_noted_by_hand_and_by_itself_and_never_backwards() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 2).await;
+    let config = WriterConfig::default().with_writer_name("notes".parse().unwrap());
+    let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
+    writer.write("a", "a").await.unwrap();
+    writer.note_time(1000).await.unwrap();
+    writer.write("b", "b").await.unwrap();
+    writer.note_time(2000).await.unwrap();
+    let error = writer.note_time(1500).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConditionFailed, "{error}");
+    writer.close(Duration::from_secs(10)).await;
+    drop(writer);
+    // The writer has taken its leave, so there is nobody left to remove.
+    common::eventually("the writer is removed", async || {
+        // While the writer itself says so, the server may call that a failure.
+        matches!(factory.controller().remove_writer(&stream, &"notes".parse().unwrap()).await, Ok(false))
+    })
+    .await;
+    let config =
+        WriterConfig::default().with_time_notes(TimeNotes::Automatic).with_writer_name("automatic".parse().unwrap());
+    let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
+    writer.write("a", "a").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5500)).await;
+    assert!(factory.controller().remove_writer(&stream, &"automatic".parse().unwrap()).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_sink_takes_a_stream_of_events() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 1).await;
+    let config = WriterConfig::default().with_max_in_flight_bytes(16 * 1024);
+    let writer: EventWriter<Utf8> = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
+    let events = stream::iter((0..2000).map(|number| Ok((Some("k".to_owned()), format!("k:{number}")))));
+    events.forward(writer.sink()).await.unwrap();
+    assert_eq!(by_key(&scan(&factory, &stream).await)["k"], (0..2000).collect::<Vec<_>>());
+}

@@ -1,0 +1,134 @@
+//! The event writer against a real server, over connections that fail.
+#![cfg(feature = "interop")]
+
+mod common;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use common::{factory, new_stream};
+use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_connection_pool::{ByteStream, Opening, StoreConfig, StoreDialer, Transport};
+use pravega_sdk_event_stream::{EventWriter, LargeEvents, WriterConfig, WriterParts, codec::Raw};
+use pravega_sdk_simulation::{
+    link::{Cut, Faults},
+    network::Plan,
+    proxy::Proxy,
+};
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedSegment, ScopedStream, SegmentId};
+use tokio::net::TcpStream;
+
+/// Every connection goes to one address, whatever the controller says.
+#[derive(Debug)]
+struct Through(SocketAddr);
+
+impl Transport for Through {
+    fn open<'a>(&'a self, _: &'a pravega_sdk_types::Endpoint) -> Opening<'a> {
+        Box::pin(async {
+            let socket = TcpStream::connect(self.0).await?;
+            socket.set_nodelay(true)?;
+            Ok(Box::new(socket) as Box<dyn ByteStream>)
+        })
+    }
+}
+
+fn parts(factory: &ClientFactory, address: SocketAddr) -> WriterParts {
+    WriterParts {
+        controller: Arc::clone(factory.controller()),
+        endpoints: Arc::clone(factory.endpoints()),
+        tokens: Arc::clone(factory.tokens()),
+        dialer: StoreDialer::with_transport(StoreConfig::default(), Arc::new(Through(address))),
+    }
+}
+
+async fn proxied(plan: Plan) -> (ClientFactory, ScopedStream, Proxy) {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 1).await;
+    let segment = ScopedSegment::new(&stream, SegmentId::from(0));
+    let endpoint = factory.controller().segment_endpoint(&segment).await.unwrap();
+    let target = tokio::net::lookup_host((endpoint.host(), endpoint.port())).await.unwrap().next().unwrap();
+    let proxy = Proxy::start(target, plan).await.unwrap();
+    (factory, stream, proxy)
+}
+
+async fn events(factory: &ClientFactory, stream: &ScopedStream) -> Vec<Vec<u8>> {
+    let mut scan = factory.scan(stream).await.unwrap();
+    let mut all = Vec::new();
+    while let Some(found) = scan.next().await.unwrap() {
+        all.push(found.event.to_vec());
+    }
+    all
+}
+
+fn quick() -> WriterConfig {
+    WriterConfig::default().with_backoff(Duration::from_millis(5), Duration::from_millis(50))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_closes_after_each_reply_gets_everything_once_in_order() {
+    let connections = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&connections);
+    // Greeting, set-up and about one acknowledgement, then the connection ends; each time a few bytes later.
+    let plan: Plan = Box::new(move || {
+        let at = 150 + count.fetch_add(1, Ordering::Relaxed) % 90;
+        (Faults::default(), Faults { cut: Some((at, Cut::Fin)), ..Faults::default() })
+    });
+    let (factory, stream, proxy) = proxied(plan).await;
+    let writer = EventWriter::open(parts(&factory, proxy.address()), &stream, Raw, quick()).await.unwrap();
+    let mut expected = Vec::new();
+    for number in 0..60 {
+        let event = format!("event {number}").into_bytes();
+        writer.write("k", event.clone()).await.unwrap();
+        expected.push(event);
+    }
+    assert!(connections.load(Ordering::Relaxed) > 20);
+    assert_eq!(events(&factory, &stream).await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resets_at_any_byte_of_either_direction_lose_and_double_nothing() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut left = 60;
+    let plan: Plan = Box::new(move || {
+        let mut faults = || Faults { cut: Some((random.u64(0..40_000), Cut::Reset)), ..Faults::default() };
+        left -= 1;
+        if left > 0 { (faults(), Faults { cut: None, ..faults() }) } else { Default::default() }
+    });
+    let (factory, stream, proxy) = proxied(plan).await;
+    let config =
+        quick().with_max_block_bytes(4096).with_max_event_bytes(100_000).with_large_events(LargeEvents::UpTo(1 << 20));
+    let writer = EventWriter::open(parts(&factory, proxy.address()), &stream, Raw, config).await.unwrap();
+    let mut expected = Vec::new();
+    let mut acks = Vec::new();
+    for number in 0..3000_u32 {
+        // Now and then one that goes through a transient segment, but not before the faults are nearly over.
+        let filler = if number % 1000 == 999 { 120_000 } else { (number % 700) as usize };
+        let event = [format!("{number}:").into_bytes(), vec![b'x'; filler]].concat();
+        acks.push(writer.enqueue("k", event.clone()).await.unwrap());
+        expected.push(event);
+    }
+    for ack in acks {
+        ack.await.unwrap();
+    }
+    assert!(events(&factory, &stream).await == expected);
+}
+
+#[tokio::test]
+async fn a_port_that_refuses_fails_a_write_by_its_deadline_after_several_attempts() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 1).await;
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let config = quick().with_delivery_timeout(Duration::from_secs(2));
+    let writer = EventWriter::open(parts(&factory, closed), &stream, Raw, config).await.unwrap();
+    let error = writer.write("k", "event").await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied), "{error}");
+    assert!(error.attempts() > 10, "{error}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("refused"), "{cause}");
+}
