@@ -258,6 +258,15 @@ async fn batches_are_whole_and_large_events_stay_in_order() {
     let starts: Vec<_> = [0, 1, 4, 5, 6, 7, 8, 9, 12].map(|at| found[at].offset).to_vec();
     assert_eq!(offsets, starts);
 
+    // A large event may be the first that the segment sees of a writer.
+    let config = WriterConfig::default().with_max_event_bytes(100).with_large_events(LargeEvents::UpTo(1000));
+    let another = factory.event_writer_with(&stream, Raw, config).await.unwrap();
+    let end = found.last().unwrap().offset.0 + 8 + 4;
+    let appended = another.write("k", vec![1; 500]).await.unwrap();
+    assert_eq!(appended.offset(), Some(end.into()));
+    another.write("k", "small").await.unwrap();
+    assert_eq!(scan(&factory, &stream).await.len(), found.len() + 2);
+
     let plain = factory.event_writer(&stream, Raw).await.unwrap();
     let error = plain.write("k", vec![0; (8 << 20) + 1]).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidArgument, Outcome::NotApplied));
