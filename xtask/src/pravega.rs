@@ -69,11 +69,11 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
     run(cargo(root).args(["build", "-p", "pravega-sdk-cli"]))?;
 
     // The wire suite first: it makes the server write to storage what the others leave behind in heaps. The writers' suites
-    // have a server to themselves: after connections were reset under writers, a server answers scales and the making of
-    // groups half a minute late for some time.
+    // have a server to themselves: where tens of megabytes were written, scales, commits and the making of groups come up to
+    // half a minute late for some time.
     let servers: [(&str, &[&[&str]]); 2] = [
         ("plain", &[&["--test", "wire"], &["--test", "controller", "--test", "client", "--test", "cli"]]),
-        ("writers", &[&["--test", "event_writer", "--test", "writer_faults"]]),
+        ("writers", &[&["--test", "event_writer"], &["--test", "writer_faults", "--test", "cli_events"]]),
     ];
     for (name, suites) in servers {
         let mut server = Standalone::start(&lib, &work_folder(root, name), &Security::None)?;

@@ -1,6 +1,8 @@
 //! What the tests against a real server share.
 #![allow(dead_code)]
 
+pub(crate) mod tool;
+
 use std::{
     sync::{
         Arc,

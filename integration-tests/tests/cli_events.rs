@@ -1,0 +1,109 @@
+//! Writing and reading events with the tool, against a real server.
+#![cfg(feature = "interop")]
+
+mod common;
+
+use common::{
+    tool::{command, fails, good, json, pravega, stderr, stdout},
+    unique,
+};
+use serde_json::Value;
+
+/// A file of that many bytes: the lines of this repository's sources and vectors, over and over, each with a key.
+fn real_lines(bytes: usize) -> Vec<u8> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut text = String::new();
+    for folder in ["vectors", "tests", "src", "../wire-protocol/src", "../types/src", "../proto/src"] {
+        let mut files: Vec<_> =
+            std::fs::read_dir(root.join(folder)).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        for file in files.iter().filter(|file| file.is_file()) {
+            text.push_str(&std::fs::read_to_string(file).unwrap());
+        }
+    }
+    let mut all = Vec::with_capacity(bytes + 10_000);
+    for (number, line) in text.lines().cycle().enumerate() {
+        if all.len() >= bytes {
+            break;
+        }
+        all.extend_from_slice(format!("key-{}\t{number} {line}\n", number % 97).as_bytes());
+    }
+    all
+}
+
+/// The lines of each key, in order. Their numbers say which key they had.
+fn by_key(lines: &[u8]) -> std::collections::BTreeMap<usize, Vec<&[u8]>> {
+    let mut keys: std::collections::BTreeMap<usize, Vec<&[u8]>> = Default::default();
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let line = match line.starts_with(b"key-") {
+            true => line.splitn(2, |byte| *byte == b'\t').nth(1).unwrap(),
+            false => line,
+        };
+        let end = line.iter().position(|byte| *byte == b' ').unwrap();
+        let number: usize = std::str::from_utf8(&line[..end]).unwrap().parse().unwrap();
+        keys.entry(number % 97).or_default().push(line);
+    }
+    keys
+}
+
+#[test]
+fn a_real_file_goes_in_and_comes_back_in_order_per_key_byte_for_byte() {
+    let megabytes: usize = std::env::var("PRAVEGA_TEST_FILE_MB").map_or(20, |text| text.parse().unwrap());
+    let scope = unique("file");
+    let stream = format!("{scope}/lines");
+    good(&["scope", "create", &scope]);
+    good(&["stream", "create", &stream, "--segments", "4"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lines");
+    let lines = real_lines(megabytes << 20);
+    std::fs::write(&path, &lines).unwrap();
+    let separator = "\t";
+    let written = pravega(&["write", &stream, "--file", path.to_str().unwrap(), "--key-separator", separator]);
+    assert!(written.status.success(), "{}", stderr(&written));
+    print!("{}", stderr(&written));
+    assert!(stderr(&written).starts_with("wrote ") && stderr(&written).contains("p99"), "{}", stderr(&written));
+    assert!(written.stdout.is_empty());
+    let read = pravega(&["read", &stream]);
+    assert!(read.status.success(), "{}", stderr(&read));
+    assert!(by_key(&lines) == by_key(&read.stdout), "what came back differs from what went in");
+}
+
+#[test]
+fn binary_events_go_through_a_pipe_and_mistakes_in_the_input_are_named() {
+    let scope = unique("pipe");
+    let stream = format!("{scope}/events");
+    good(&["scope", "create", &scope]);
+    good(&["stream", "create", &stream]);
+    let events = [&b"\0\0\0\x03a\nb"[..], b"\0\0\0\0", b"\0\0\0\x02\xff\0"].concat();
+    let run = |input: &[u8], arguments: &[&str]| {
+        use std::io::Write as _;
+        let mut command = command(arguments);
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let output = run(&events, &["-o", "json", "write", &stream, "--length-prefixed"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let summary: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&summary["events"], &summary["bytes"]), (&3.into(), &5.into()));
+    assert_eq!(pravega(&["read", &stream, "--length-prefixed"]).stdout, events);
+    let found = json(&["read", &stream, "--count", "3"]);
+    assert_eq!((&found[0]["event"], &found[2]["event_base64"]), (&"a\nb".into(), &"/wA=".into()));
+    assert_eq!(found[1]["offset"], 11);
+    for (input, arguments, part) in [
+        (&b"{\"k\":1}\nnone\n"[..], vec!["--key-field", "k"], "line 2: no JSON"),
+        (b"{\"k\":1}\n{}\n", vec!["--key-field", "k"], "line 2: it has no field \"k\""),
+        (b"a b\nc\n", vec!["--key-separator", " "], "line 2: there is no ' ' in it"),
+        (b"\0\0\0\x05ab", vec!["--length-prefixed"], "event 1: the input ends in the middle of it"),
+        (b"\xff\xff\xff\xff", vec!["--length-prefixed"], "event 1 has more than 8388608 bytes"),
+        (b"toolong\n", vec!["--max-event-bytes", "3"], "event 1 has more than 3 bytes"),
+    ] {
+        let output = run(input, &[&["write", &stream][..], &arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+    assert_eq!(json(&["read", &stream]).len(), 6, "what stood before a mistake was written");
+    assert!(fails(3, &["write", &format!("{scope}/none")]).contains("segments cannot be found"));
+    assert!(fails(2, &["write", &stream, "--file", "/"]).contains("is a folder"));
+}
