@@ -9,7 +9,10 @@ use std::{
 
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
-use pravega_sdk::{Ack, ClientFactory, EventWriter, LargeEvents, WriterConfig, codec::Raw, types::ScopedStream};
+use pravega_sdk::{
+    Ack, ClientFactory, EventWriter, LargeEvents, WriterConfig, codec::Raw, event_stream::MAX_ROUTING_KEY_LEN,
+    types::ScopedStream, wire_protocol::event::MAX_EVENT_LEN,
+};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -44,7 +47,7 @@ pub(crate) struct Arguments {
     length_prefixed: bool,
 
     /// The longest event, in bytes; above 8388608 it travels through a segment of its own
-    #[arg(long, value_name = "BYTES", default_value_t = 8 * 1024 * 1024)]
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_EVENT_LEN)]
     max_event_bytes: usize,
 }
 
@@ -62,7 +65,7 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(125);
 pub(crate) async fn run(arguments: Arguments, factory: &ClientFactory, output: &mut Output) -> Result<()> {
     let (input, len) = open(&arguments)?;
     let large = match arguments.max_event_bytes {
-        ..=8_388_608 => LargeEvents::Refuse,
+        ..=MAX_EVENT_LEN => LargeEvents::Refuse,
         more => LargeEvents::UpTo(more),
     };
     let config = WriterConfig::default().with_large_events(large);
@@ -198,7 +201,7 @@ fn keyed(line: Vec<u8>, arguments: &Arguments, number: u64) -> Result<KeyedEvent
 }
 
 /// Room for a key and its separator in a line.
-const MAX_KEY_BYTES: usize = 64 * 1024 + 8;
+const MAX_KEY_BYTES: usize = MAX_ROUTING_KEY_LEN + 8;
 
 fn next_prefixed(input: &mut Input, arguments: &Arguments, number: u64) -> Result<Option<KeyedEvent>> {
     let mut prefix = Vec::new();
