@@ -55,6 +55,10 @@ pub enum ErrorKind {
     WrongHost,
     /// The data asked for was truncated away.
     Truncated,
+    /// What stands in a segment is not what a writer of events puts there.
+    Corrupt,
+    /// The transaction was committed or aborted before, perhaps by its lease.
+    TransactionNotOpen,
     /// A condition sent along (an offset, a version, a value) did not hold.
     ConditionFailed,
     /// The peer cannot do this.
@@ -99,6 +103,8 @@ impl ErrorKind {
             | Self::NotSealed
             | Self::Sealed
             | Self::Truncated
+            | Self::Corrupt
+            | Self::TransactionNotOpen
             | Self::ConditionFailed
             | Self::Unsupported => false,
         }
@@ -130,6 +136,8 @@ impl ErrorKind {
             Self::Sealed => "sealed",
             Self::WrongHost => "wrong-host",
             Self::Truncated => "truncated",
+            Self::Corrupt => "corrupt",
+            Self::TransactionNotOpen => "transaction-not-open",
             Self::ConditionFailed => "condition-failed",
             Self::Unsupported => "unsupported",
             Self::LimitReached => "limit-reached",

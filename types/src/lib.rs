@@ -46,8 +46,10 @@ mod scoped;
 mod segment;
 mod segment_map;
 pub mod segment_name;
+mod segment_range;
 pub mod serial;
 mod stream_cut;
+mod watermark;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Classified, ErrorKind, Outcome};
@@ -65,4 +67,6 @@ pub use routing::RoutingKey;
 pub use scoped::{ScopedKeyValueTable, ScopedReaderGroup, ScopedStream};
 pub use segment::{ScopedSegment, Segment, SegmentId};
 pub use segment_map::{SegmentMap, SegmentMapError, Successor};
+pub use segment_range::{SegmentRange, SegmentRangeError};
 pub use stream_cut::{BoundedCut, StreamCut, StreamCutError};
+pub use watermark::Watermark;

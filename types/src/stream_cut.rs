@@ -211,6 +211,12 @@ impl BoundedCut {
         Ok(Self { stream, positions })
     }
 
+    /// A cut that runs through no segment: the tail of a sealed stream.
+    #[must_use]
+    pub fn empty(stream: ScopedStream) -> Self {
+        Self { stream, positions: Vec::new() }
+    }
+
     /// The stream.
     #[must_use]
     pub fn stream(&self) -> &ScopedStream {

@@ -11,7 +11,7 @@ use pravega_sdk_types::{
     BoundedCut, Epoch, EventPointer, GroupRetention, GroupStream, Jitter, KeyRange, KeyValueTable, Offset, Position,
     ReaderGroup, ReaderGroupConfiguration, ReaderId, RetentionPolicy, RetryPolicy, RoutingKey, ScalingPolicy, Scope,
     ScopedReaderGroup, ScopedSegment, ScopedStream, Segment, SegmentId, SegmentMap, SegmentNumber, Stream,
-    StreamConfiguration, StreamCut, Successor, Tag, TransactionId, WriterName, routing, segment_name,
+    StreamConfiguration, StreamCut, Successor, Tag, TransactionId, Watermark, WriterName, routing, segment_name,
     serial::{SerialReader, SerialWriter},
 };
 use pravega_sdk_wire_protocol::{event, value::to_hex};
@@ -86,6 +86,7 @@ pub(crate) fn check(line: &Json, context: &Context) -> Result<Verdict> {
         },
         "event_pointer" => event_pointer(line),
         "position" => position(line),
+        "watermark" => watermark(line),
         "credentials_basic" => credentials(line, Credentials::basic(text(line, "user")?, text(line, "password")?)?),
         "credentials_bearer" => credentials(line, Credentials::bearer(text(line, "token")?)?),
         "delegation_token" | "jwt_expiry" => {
@@ -358,6 +359,17 @@ fn position(line: &Json) -> Result<()> {
     let completed: Vec<String> = position.completed().map(ScopedSegment::to_string).collect();
     let expected = list(line, "completed")?.iter().filter_map(Json::as_str).map(str::to_owned).collect();
     same("the completed segments", completed, expected)
+}
+
+fn watermark(line: &Json) -> Result<()> {
+    let mark = Watermark::from_bytes(&hex(line, "hex")?)?;
+    same("the lower time", mark.lower_time(), number(line, "lowerTimeBound")?)?;
+    same("the upper time", mark.upper_time(), number(line, "upperTimeBound")?)?;
+    let expected: Result<Vec<_>> = list(line, "cut")?
+        .iter()
+        .map(|place| Ok((SegmentId::from(number(place, "segmentId")?), Offset(number(place, "offset")?))))
+        .collect();
+    same("the place", mark.positions().collect::<Vec<_>>(), expected?)
 }
 
 fn credentials(line: &Json, credentials: Credentials) -> Result<()> {

@@ -1,0 +1,123 @@
+//! A part of a segment.
+
+use std::{fmt, str::FromStr};
+
+use crate::{NameError, Offset, ScopedSegment};
+
+/// The bytes of a segment from one offset up to another; whole events, where a stream of events was cut.
+///
+/// The text form, `segment:start..end`, can be handed to other programs.
+///
+/// # Examples
+///
+/// ```
+/// use pravega_sdk_types::SegmentRange;
+///
+/// let range: SegmentRange = "shop/orders/0.#epoch.0:64..128".parse()?;
+/// assert_eq!(range.len(), 64);
+/// assert_eq!(range.to_string(), "shop/orders/0.#epoch.0:64..128");
+/// # Ok::<(), pravega_sdk_types::SegmentRangeError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SegmentRange {
+    segment: ScopedSegment,
+    start: Offset,
+    end: Offset,
+}
+
+/// Tells why something is not a part of a segment.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SegmentRangeError {
+    /// The text is not `segment:start..end`.
+    #[error("a segment range has the form segment:start..end")]
+    Form,
+    /// The start is negative, or behind the end.
+    #[error("a segment range from {start} to {end} cannot be")]
+    Offsets {
+        /// The start.
+        start: i64,
+        /// The end.
+        end: i64,
+    },
+    /// The segment's name is not one.
+    #[error("the segment range names no segment")]
+    Name(#[from] NameError),
+}
+
+impl SegmentRange {
+    /// The bytes of `segment` from `start` up to `end`, which does not belong to it.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentRangeError::Offsets`] if the start is negative or behind the end.
+    pub fn new(segment: ScopedSegment, start: Offset, end: Offset) -> Result<Self, SegmentRangeError> {
+        if start.0 < 0 || end < start {
+            return Err(SegmentRangeError::Offsets { start: start.0, end: end.0 });
+        }
+        Ok(Self { segment, start, end })
+    }
+
+    /// The segment.
+    #[must_use]
+    pub fn segment(&self) -> &ScopedSegment {
+        &self.segment
+    }
+
+    /// The first offset.
+    #[must_use]
+    pub fn start(&self) -> Offset {
+        self.start
+    }
+
+    /// The offset behind the last.
+    #[must_use]
+    pub fn end(&self) -> Offset {
+        self.end
+    }
+
+    /// How many bytes there are.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.end.0.abs_diff(self.start.0)
+    }
+
+    /// Says whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+}
+
+impl fmt::Display for SegmentRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}..{}", self.segment, self.start, self.end)
+    }
+}
+
+impl FromStr for SegmentRange {
+    type Err = SegmentRangeError;
+
+    fn from_str(text: &str) -> Result<Self, SegmentRangeError> {
+        let (segment, offsets) = text.rsplit_once(':').ok_or(SegmentRangeError::Form)?;
+        let (start, end) = offsets.split_once("..").ok_or(SegmentRangeError::Form)?;
+        let offset = |text: &str| text.parse().map(Offset).map_err(|_| SegmentRangeError::Form);
+        Self::new(segment.parse()?, offset(start)?, offset(end)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_range_is_refused() {
+        let refused = |text: &str| text.parse::<SegmentRange>().unwrap_err();
+        assert_eq!(refused("s/t/0.#epoch.0"), SegmentRangeError::Form);
+        assert_eq!(refused("s/t/0.#epoch.0:1-2"), SegmentRangeError::Form);
+        assert_eq!(refused("s/t/0.#epoch.0:x..2"), SegmentRangeError::Form);
+        assert_eq!(refused("s/t/0.#epoch.0:3..2"), SegmentRangeError::Offsets { start: 3, end: 2 });
+        assert_eq!(refused("s/t/0.#epoch.0:-1..2"), SegmentRangeError::Offsets { start: -1, end: 2 });
+        assert!(matches!(refused("nonsense:1..2"), SegmentRangeError::Name(_)));
+    }
+}
