@@ -3,7 +3,11 @@
 use bytes::{BufMut as _, Bytes};
 use uuid::Uuid;
 
-use crate::{Command as _, EncodeError, FRAME_HEADER_LEN, MAX_FRAME_LEN, SendBuffer, commands::AppendBlockEnd, event};
+use crate::{
+    Command as _, EncodeError, FRAME_HEADER_LEN, MAX_FRAME_LEN, SendBuffer,
+    commands::{AppendBlockEnd, ConditionalBlockEnd},
+    event,
+};
 
 /// What an append says besides its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +16,19 @@ pub struct EventsAppend {
     pub writer_id: Uuid,
     /// The number of the last event.
     pub last_event_number: i64,
+    /// Repeated by the reply.
+    pub request_id: i64,
+}
+
+/// What an append of bytes says besides them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BytesAppend {
+    /// Whose event numbers count.
+    pub writer_id: Uuid,
+    /// The number of this append.
+    pub event_number: i64,
+    /// Where the segment must end.
+    pub expected_offset: i64,
     /// Repeated by the reply.
     pub request_id: i64,
 }
@@ -69,6 +86,44 @@ impl SendBuffer {
         self.put_slice(&fixed);
         Ok(())
     }
+
+    /// Appends a [`ConditionalBlockEnd`] frame whose data are `pieces`, one behind the other, without headers.
+    ///
+    /// The frame is the same as that of a [`ConditionalBlockEnd`] with all of them in its data; only nothing is gathered
+    /// first.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] if there are more bytes than a frame takes; then nothing was written.
+    pub fn push_bytes_append<'a>(
+        &mut self,
+        append: &BytesAppend,
+        pieces: impl Iterator<Item = &'a Bytes> + Clone,
+    ) -> Result<(), EncodeError> {
+        // Writer, number, offset, length of the data, and the id behind it.
+        const FIELDS_LEN: usize = 16 + 8 + 8 + 4 + 8;
+        let data_len = pieces.clone().map(Bytes::len).fold(0, usize::saturating_add);
+        if data_len > MAX_FRAME_LEN - FRAME_HEADER_LEN - FIELDS_LEN {
+            let len = data_len.saturating_add(FRAME_HEADER_LEN + FIELDS_LEN);
+            return Err(EncodeError::FrameTooLong { command: ConditionalBlockEnd::NAME, len });
+        }
+        let mut fixed = [0_u8; FRAME_HEADER_LEN + FIELDS_LEN - 8];
+        {
+            let mut fields = &mut fixed[..];
+            fields.put_i32(ConditionalBlockEnd::CODE);
+            fields.put_i32(field_len(FIELDS_LEN + data_len));
+            fields.put_slice(append.writer_id.as_bytes());
+            fields.put_i64(append.event_number);
+            fields.put_i64(append.expected_offset);
+            fields.put_i32(field_len(data_len));
+        }
+        self.put_slice(&fixed);
+        for piece in pieces {
+            self.put_bytes(piece);
+        }
+        self.put_slice(&append.request_id.to_be_bytes());
+        Ok(())
+    }
 }
 
 /// Checked against the frame limit, far below `i32::MAX`.
@@ -105,6 +160,28 @@ mod tests {
         gathered.push(&command).unwrap();
         assert_eq!(direct.to_vec(), gathered.to_vec());
         assert_eq!(direct.remaining(), direct.to_vec().len());
+    }
+
+    #[test]
+    fn bytes_without_headers_make_the_same_frame_as_the_command() {
+        let pieces = [Bytes::from_static(b"one"), Bytes::new(), Bytes::from(vec![7; 5000])];
+        let append =
+            BytesAppend { writer_id: Uuid::from_u128(7), event_number: 3, expected_offset: 100, request_id: 9 };
+        let mut direct = SendBuffer::new();
+        direct.push_bytes_append(&append, pieces.iter()).unwrap();
+        let command = ConditionalBlockEnd {
+            writer_id: append.writer_id,
+            event_number: 3,
+            expected_offset: 100,
+            data: pieces.concat().into(),
+            request_id: 9,
+        };
+        let mut gathered = SendBuffer::new();
+        gathered.push(&command).unwrap();
+        assert_eq!(direct.to_vec(), gathered.to_vec());
+        let too_long = Bytes::from(vec![0; MAX_FRAME_LEN]);
+        assert!(direct.push_bytes_append(&append, [&too_long].into_iter()).is_err());
+        assert_eq!(direct.remaining(), gathered.remaining());
     }
 
     #[test]

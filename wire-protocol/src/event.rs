@@ -64,6 +64,22 @@ pub fn put(block: &mut BytesMut, payload: &[u8]) -> Result<(), EncodeError> {
     Ok(())
 }
 
+/// Reads an event's header: the length of its payload.
+///
+/// # Errors
+///
+/// [`CorruptEvent`] if the first 8 bytes are no header, or one that claims more than `max_len`. With fewer than 8 bytes
+/// there is none.
+pub fn parse_header(mut header: &[u8], max_len: usize) -> Result<usize, CorruptEvent> {
+    let (Ok(code), Ok(len)) = (header.try_get_i32(), header.try_get_i32()) else {
+        return Err(CorruptEvent { code: -1, len: -1 });
+    };
+    match usize::try_from(len) {
+        Ok(payload_len) if code == EVENT_CODE && payload_len <= max_len => Ok(payload_len),
+        _ => Err(CorruptEvent { code, len }),
+    }
+}
+
 /// Takes the next event off segment data; none if it has not arrived whole.
 ///
 /// The payload is a slice of the buffer.
@@ -72,20 +88,15 @@ pub fn put(block: &mut BytesMut, payload: &[u8]) -> Result<(), EncodeError> {
 ///
 /// [`CorruptEvent`] if there is no header, or one that claims more than `max_len`. The buffer stays as it was.
 pub fn take(data: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, CorruptEvent> {
-    let Some((mut header, _)) = data.split_at_checked(EVENT_HEADER_LEN) else {
+    let Some((header, _)) = data.split_at_checked(EVENT_HEADER_LEN) else {
         return Ok(None);
     };
-    let (code, len) = (header.get_i32(), header.get_i32());
-    match usize::try_from(len) {
-        Ok(payload_len) if code == EVENT_CODE && payload_len <= max_len => {
-            if data.len() < EVENT_HEADER_LEN + payload_len {
-                return Ok(None);
-            }
-            data.advance(EVENT_HEADER_LEN);
-            Ok(Some(data.split_to(payload_len).freeze()))
-        }
-        _ => Err(CorruptEvent { code, len }),
+    let payload_len = parse_header(header, max_len)?;
+    if data.len() < EVENT_HEADER_LEN + payload_len {
+        return Ok(None);
     }
+    data.advance(EVENT_HEADER_LEN);
+    Ok(Some(data.split_to(payload_len).freeze()))
 }
 
 impl Field for Event {

@@ -49,7 +49,7 @@ mod table;
 pub mod value;
 
 pub use append_assembler::{Append, AppendAssembler, AppendViolation};
-pub use append_events::{EventsAppend, MAX_APPEND_LEN};
+pub use append_events::{BytesAppend, EventsAppend, MAX_APPEND_LEN};
 pub use commands::WireCommand;
 pub use decoder::{Decoder, FrameHeader};
 pub use error::{DecodeError, DecodeProblem, EncodeError};
