@@ -11,10 +11,12 @@ use std::{
 
 use bytes::BytesMut;
 use pravega_sdk_types::Endpoint;
-use pravega_sdk_wire_protocol::{FlowId, Request, RequestId, VersionRange, WireCommand};
+use pravega_sdk_wire_protocol::{
+    Command as _, FlowId, Request, RequestId, VersionRange, WireCommand, commands::ReadSegment,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -167,6 +169,31 @@ impl StoreConnection {
         self.ask(command.name(), id, size, command, self.request_timeout).await
     }
 
+    /// Reads from a segment, and waits for whatever the store answers; its request id is set here.
+    ///
+    /// At the tail of a segment the answer comes with the next append, however long that takes. So reads are not counted
+    /// among the requests that may be under way; whoever reads bounds them, by what it can take in.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] if the connection ends, or nothing comes for as long as `patience` says. A refusal of the store is a
+    /// reply here.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::request`].
+    pub async fn read(&self, mut read: ReadSegment, patience: Duration) -> Result<WireCommand, RequestError> {
+        let id = self.next_id();
+        read.set_request_id(id);
+        let mut was_sent = false;
+        let asking = self.wait_for(ReadSegment::NAME, id, read.into(), None, &mut was_sent);
+        let answer = match timeout(patience, asking).await {
+            Ok(answer) => answer,
+            Err(_) => Err(RequestError::timeout(ReadSegment::NAME, patience.as_secs_f64(), true)),
+        };
+        answer.map_err(|error| error.at(&self.endpoint, Some(id)))
+    }
+
     /// Sends a command that has no reply of its own, such as the first part of an append.
     ///
     /// # Errors
@@ -238,15 +265,26 @@ impl StoreConnection {
         command: WireCommand,
         was_sent: &mut bool,
     ) -> Result<WireCommand, RequestError> {
-        let not_connected = |_| RequestError::not_connected(name, self.cause());
         let room = Arc::clone(&self.room).acquire_owned().await;
         let size = u32::try_from(size.max(1)).unwrap_or(u32::MAX);
         let room_bytes = Arc::clone(&self.room_bytes).acquire_many_owned(size).await;
         let (Ok(room), Ok(room_bytes)) = (room, room_bytes) else {
             return Err(RequestError::not_connected(name, self.cause()));
         };
+        self.wait_for(name, id, command, Some((room, room_bytes)), was_sent).await
+    }
+
+    async fn wait_for(
+        &self,
+        name: &'static str,
+        id: i64,
+        command: WireCommand,
+        room: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+        was_sent: &mut bool,
+    ) -> Result<WireCommand, RequestError> {
+        let not_connected = |_| RequestError::not_connected(name, self.cause());
         let (reply, answer) = oneshot::channel();
-        let waiter = Waiter { name, reply, _room: (room, room_bytes) };
+        let waiter = Waiter { name, reply, _room: room };
         self.orders.send(Order::Request { id, command, waiter }).map_err(|_| ()).map_err(not_connected)?;
         *was_sent = true;
         let leaving = Leaving { id, orders: Some(&self.orders) };

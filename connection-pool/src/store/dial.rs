@@ -71,6 +71,11 @@ impl StoreDialer {
         Ok(StoreStream::new(io, received, endpoint.clone()))
     }
 
+    /// Its own limits say which step took too long; this one is there for the sum of them.
+    pub(super) fn longest_dial(&self) -> Duration {
+        self.config.connect_timeout + self.config.handshake_timeout + Duration::from_secs(1)
+    }
+
     /// Opens the bytes' way, TLS included, without a greeting.
     async fn open(&self, endpoint: &Endpoint) -> Result<Box<dyn ByteStream>, ConnectionError> {
         let opening = async {

@@ -39,7 +39,8 @@ pub(super) enum Order {
 pub(super) struct Waiter {
     pub(super) name: &'static str,
     pub(super) reply: oneshot::Sender<Result<WireCommand, RequestError>>,
-    pub(super) _room: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+    /// None for those whose own limits bound them.
+    pub(super) _room: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
 }
 
 /// Counted by the task, read by anybody.
@@ -125,7 +126,22 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
                 Action::GiveUp(silence) => return self.silent(silence),
             };
             self.received.reserve(Decoder::default().room_needed(&self.received));
+            // What goes out comes first: it is bounded by what may be under way, so answers have their turn soon.
             tokio::select! {
+                biased;
+                taken = self.orders.recv_many(&mut batch, BATCH), if self.to_send.remaining() < SEND_HIGH_WATER => {
+                    if taken == 0 {
+                        return ConnectionError::new(ErrorKind::Closed, &self.endpoint, "nobody uses it any more");
+                    }
+                    for order in batch.drain(..) {
+                        self.take_order(order);
+                    }
+                }
+                written = self.writer.write_buf(&mut self.to_send), if self.to_send.has_remaining() => match written {
+                    Ok(0) => return self.lost("it takes no more bytes"),
+                    Ok(_) => {}
+                    Err(error) => return self.lost(&error),
+                },
                 read = self.reader.read_buf(&mut self.received) => {
                     let outcome = match read {
                         Ok(0) => Err(self.lost("the segment store closed it")),
@@ -137,19 +153,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
                     };
                     if let Err(cause) = outcome {
                         return cause;
-                    }
-                }
-                written = self.writer.write_buf(&mut self.to_send), if self.to_send.has_remaining() => match written {
-                    Ok(0) => return self.lost("it takes no more bytes"),
-                    Ok(_) => {}
-                    Err(error) => return self.lost(&error),
-                },
-                taken = self.orders.recv_many(&mut batch, BATCH), if self.to_send.remaining() < SEND_HIGH_WATER => {
-                    if taken == 0 {
-                        return ConnectionError::new(ErrorKind::Closed, &self.endpoint, "nobody uses it any more");
-                    }
-                    for order in batch.drain(..) {
-                        self.take_order(order);
                     }
                 }
                 () = sleep_until(wake) => {}

@@ -8,7 +8,7 @@ use std::{
 };
 
 use pravega_sdk_types::{Endpoint, ErrorKind};
-use pravega_sdk_wire_protocol::{Request, WireCommand};
+use pravega_sdk_wire_protocol::{Command as _, Request, WireCommand, commands::ReadSegment};
 
 use super::{ConnectionError, RequestError, StoreConfig, StoreConnection, StoreDialer};
 use crate::{CloseFailure, SharedConnections, SharedError, SharedHandle};
@@ -51,9 +51,14 @@ impl RawClient {
     /// Makes a client; the first request to an endpoint connects.
     #[must_use]
     pub fn new(config: StoreConfig) -> Self {
-        // The dialer's own limits say which step took too long; this one is there for the sum of them.
-        let limit = config.connect_timeout + config.handshake_timeout + Duration::from_secs(1);
-        Self { connections: SharedConnections::new(StoreDialer::new(config), limit), handles: Arc::default() }
+        Self::with_dialer(StoreDialer::new(config))
+    }
+
+    /// As [`Self::new`], with connections of `dialer`.
+    #[must_use]
+    pub fn with_dialer(dialer: StoreDialer) -> Self {
+        let limit = dialer.longest_dial();
+        Self { connections: SharedConnections::new(dialer, limit), handles: Arc::default() }
     }
 
     /// Sends `request` to the store at `endpoint` and waits for the reply that means success. The request's id is set here.
@@ -86,6 +91,27 @@ impl RawClient {
         let connection =
             connection.map_err(|error| RequestError::not_connected(command.name(), error).at(endpoint, None))?;
         connection.exchange(command).await
+    }
+
+    /// Reads from a segment of the store at `endpoint`; see [`StoreConnection::read`].
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] if there is no connection, it ends, or nothing comes for as long as `patience` says.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::request`].
+    pub async fn read(
+        &self,
+        endpoint: &Endpoint,
+        read: ReadSegment,
+        patience: Duration,
+    ) -> Result<WireCommand, RequestError> {
+        let connection = self.connection(endpoint).await;
+        let connection =
+            connection.map_err(|error| RequestError::not_connected(ReadSegment::NAME, error).at(endpoint, None))?;
+        connection.read(read, patience).await
     }
 
     /// The connection to the store at `endpoint`, made if there is none that lives.

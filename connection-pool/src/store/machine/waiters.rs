@@ -73,9 +73,11 @@ impl<W> Waiters<W> {
         self.unknown
     }
 
-    /// Everybody who waits.
+    /// Everybody who waits, in the order of their ids, so that the same run is the same again.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = W> + '_ {
-        self.by_id.drain().map(|(_, waiter)| waiter.waiter)
+        let mut all: Vec<_> = self.by_id.drain().collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all.into_iter().map(|(_, waiter)| waiter.waiter)
     }
 
     /// Finds out what came from the peer.
