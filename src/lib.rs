@@ -17,16 +17,33 @@
 //!     // Durable when it returns, and in order with all others of the customer.
 //!     writer.write("customer-7", "three apples").await?;
 //!     writer.close(Duration::from_secs(10)).await;
+//!
+//!     let mut reader = factory.stream_reader(&orders, Utf8).await?;
+//!     while let Some(event) = reader.next().await {
+//!         println!("{}", event?.event());
+//!     }
 //!     Ok(())
 //! }
 //! ```
 //!
 //! This crate holds nothing of its own: it shows the parts under one roof. [`ClientFactory`] composes them, [`ClientConfig`]
-//! sets them up. [`EventWriter`] writes events. Names and numbers of the domain are in [`types`], every call of the controller in [`controller_client`],
-//! the connections to segment stores in [`connection_pool`], and the commands they carry in [`wire_protocol`].
+//! sets them up.
+//!
+//! | what | with |
+//! |---|---|
+//! | write events | [`EventWriter`] |
+//! | read events | [`StreamReader`], [`BatchClient`] |
+//! | write events together or not at all | [`TransactionalWriter`], [`Transaction`] |
+//! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
+//! | records that are found by their fields | [`index`] |
+//!
+//! Names and numbers of the domain are in [`types`], every call of the controller in [`controller_client`], the connections to
+//! segment stores in [`connection_pool`], and the commands they carry in [`wire_protocol`].
 
 pub use pravega_sdk_client_factory::event_stream::{
-    Ack, Appended, CloseReport, EventWriter, LargeEvents, Routing, WriteError, WriterConfig, codec,
+    Ack, Appended, BatchClient, ByteReader, ByteReaderConfig, ByteWriter, CloseReport, CorruptEvents, EventWriter,
+    LargeEvents, ReadError, ReadEvent, ReadFrom, ReadUntil, ReaderConfig, Routing, StreamReader, Transaction,
+    TransactionConfig, TransactionError, TransactionalWriter, WriteError, WriterConfig, codec, index,
 };
 pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, connection_pool, controller_client,

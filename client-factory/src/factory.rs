@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use pravega_sdk_connection_pool::{CloseFailure, RawClient, StoreDialer};
 use pravega_sdk_controller_client::{Controller, ControllerClient, EndpointCache, TokenCache};
-use pravega_sdk_event_stream::{EventWriter, ScanError, ScanParts, StreamScan, WriteError, WriterConfig, WriterParts};
+use pravega_sdk_event_stream::{
+    BatchClient, ByteReader, ByteReaderConfig, ByteWriter, EventWriter, ReadError, ReaderConfig, StreamParts,
+    StreamReader, TransactionConfig, TransactionError, TransactionalWriter, WriteError, WriterConfig,
+    codec::Codec,
+    index::{IndexReader, IndexWriter},
+};
 use pravega_sdk_types::ScopedStream;
 
 use crate::{ClientConfig, FactoryError};
@@ -125,33 +130,146 @@ impl ClientFactory {
         codec: C,
         config: WriterConfig,
     ) -> Result<EventWriter<C>, WriteError> {
-        EventWriter::open(self.writer_parts(), stream, codec, config).await
+        EventWriter::open(self.stream_parts(), stream, codec, config).await
     }
 
-    /// Reads what is in `stream` once, plainly; see [`StreamScan`].
+    /// A reader of the events of `stream`, from its head on; see [`StreamReader::open`].
     ///
     /// # Errors
     ///
-    /// [`ScanError`] if the controller does not tell where the head is.
+    /// [`ReadError`] if there is no such stream, or the controller cannot be asked.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn scan(&self, stream: &ScopedStream) -> Result<StreamScan, ScanError> {
-        let parts = ScanParts {
+    pub async fn stream_reader<C: Codec>(&self, stream: &ScopedStream, codec: C) -> Result<StreamReader<C>, ReadError> {
+        self.stream_reader_with(stream, codec, ReaderConfig::default()).await
+    }
+
+    /// As [`Self::stream_reader`], with settings of its own: where to begin, where to end, how much to read ahead.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::stream_reader`], and for a place that is none of the stream's.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::stream_reader`].
+    pub async fn stream_reader_with<C: Codec>(
+        &self,
+        stream: &ScopedStream,
+        codec: C,
+        config: ReaderConfig,
+    ) -> Result<StreamReader<C>, ReadError> {
+        StreamReader::open(self.stream_parts(), stream, codec, config).await
+    }
+
+    /// A writer of transactions on `stream`; see [`TransactionalWriter::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`] if there is no such stream, it is sealed, or the controller cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn transactional_writer<C>(
+        &self,
+        stream: &ScopedStream,
+        codec: C,
+        config: TransactionConfig,
+    ) -> Result<TransactionalWriter<C>, TransactionError> {
+        TransactionalWriter::open(self.stream_parts(), stream, codec, config).await
+    }
+
+    /// A writer of bytes behind the end of `stream`, which has one segment; see [`ByteWriter::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if there is no such stream, it has several segments or is sealed, or a server cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn byte_writer(&self, stream: &ScopedStream) -> Result<ByteWriter, WriteError> {
+        ByteWriter::open(self.stream_parts(), stream, ByteWriter::default_config()).await
+    }
+
+    /// A reader of the bytes of `stream`, which has one segment; see [`ByteReader::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if there is no such stream or it has several segments, or a server cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn byte_reader(&self, stream: &ScopedStream) -> Result<ByteReader, ReadError> {
+        self.byte_reader_with(stream, ByteReaderConfig::default()).await
+    }
+
+    /// As [`Self::byte_reader`], with settings of its own: where to begin, how much to read ahead.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::byte_reader`], and for a start that is not in the stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::byte_reader`].
+    pub async fn byte_reader_with(
+        &self,
+        stream: &ScopedStream,
+        config: ByteReaderConfig,
+    ) -> Result<ByteReader, ReadError> {
+        ByteReader::open(self.stream_parts(), stream, config).await
+    }
+
+    /// Parts of `stream`, to be read side by side; see [`BatchClient`].
+    #[must_use]
+    pub fn batch_client(&self, stream: &ScopedStream) -> BatchClient {
+        BatchClient::new(self.stream_parts(), stream)
+    }
+
+    /// A writer of records behind the last of the index stream `stream`; see [`IndexWriter::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if there is no such stream, it has several segments or is sealed, its records have another size, or a
+    /// server cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn index_writer(
+        &self,
+        stream: &ScopedStream,
+        record_size: Option<u32>,
+    ) -> Result<IndexWriter, WriteError> {
+        IndexWriter::open(self.stream_parts(), stream, record_size).await
+    }
+
+    /// A reader of the records of the index stream `stream`; see [`IndexReader::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if there is no such stream or it has several segments, or a server cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn index_reader(&self, stream: &ScopedStream) -> Result<IndexReader, ReadError> {
+        IndexReader::open(self.stream_parts(), stream).await
+    }
+
+    /// What readers, writers and transactions are made of, for those who make them by themselves.
+    #[must_use]
+    pub fn stream_parts(&self) -> StreamParts {
+        StreamParts {
             controller: Arc::clone(&self.parts.controller),
             endpoints: Arc::clone(&self.parts.endpoints),
             tokens: Arc::clone(&self.parts.tokens),
             raw_client: self.parts.raw_client.clone(),
-        };
-        StreamScan::new(parts, stream).await
-    }
-
-    fn writer_parts(&self) -> WriterParts {
-        WriterParts {
-            controller: Arc::clone(&self.parts.controller),
-            endpoints: Arc::clone(&self.parts.endpoints),
-            tokens: Arc::clone(&self.parts.tokens),
             dialer: self.parts.dialer.clone(),
         }
     }

@@ -1,25 +1,34 @@
-//! Writing events to Pravega's streams.
+//! Writing and reading Pravega's streams.
+//!
+//! | what | with |
+//! |---|---|
+//! | write events | [`EventWriter`] |
+//! | read events | [`StreamReader`]; parts of a stream side by side: [`BatchClient`] |
+//! | write events together or not at all | [`TransactionalWriter`] |
+//! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
+//! | records that are found by their fields | [`index`] |
 //!
 //! ```text
 //! EventWriter ──▶ Command (mpsc) ──▶ driver ◀──▶ StoreStream   one task for all segments and connections
 //!      ▲                               │
 //!     Ack ◀── tickets ── WriterMachine ┴ AppendMachine         which segment, which connection; what is sent, what is stored
+//!
+//! StreamReader ──▶ StreamMachine ──▶ ReadMachine               events, and which segment follows which; which bytes, and when
+//!      └── polls ──▶ ReadDriver ◀──▶ RawClient                 no task of its own
 //! ```
 //!
-//! [`EventWriter`] writes. An event whose write returned is stored once, behind every earlier event of its routing key,
-//! whatever connections, segment stores, controllers and scaling do meanwhile. The machines decide, without a runtime, a
-//! clock or randomness; the driver carries out.
-//!
-//! [`StreamScan`] reads a stream once, plainly, to see what is in it.
+//! An event whose write returned is stored once, behind every earlier event of its routing key, whatever connections, segment
+//! stores, controllers and scaling do meanwhile; a reader hands out each once, in that order. The machines decide, without a
+//! runtime, a clock or randomness; the drivers carry out.
 //!
 //! What an event is in bytes, a [`codec`] says.
 //!
 //! # Examples
 //!
 //! ```no_run
-//! use pravega_sdk_event_stream::{EventWriter, WriterConfig, WriterParts, codec::Utf8};
+//! use pravega_sdk_event_stream::{EventWriter, StreamParts, WriterConfig, codec::Utf8};
 //!
-//! # async fn example(parts: WriterParts) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(parts: StreamParts) -> Result<(), Box<dyn std::error::Error>> {
 //! let stream = "shop/orders".parse()?;
 //! let writer = EventWriter::open(parts, &stream, Utf8, WriterConfig::default()).await?;
 //! // Durable when it returns.
@@ -33,20 +42,30 @@
 //! ```
 
 mod append;
+mod batch;
+mod byte;
 pub mod codec;
 mod error;
+pub mod index;
+mod machine;
+mod parts;
+mod read;
+mod reader;
 mod routing;
-mod scan;
 mod seeded_bugs;
+mod transaction;
 mod writer;
 
-pub use error::WriteError;
+pub use batch::BatchClient;
+pub use byte::{ByteReader, ByteReaderConfig, ByteWriter};
+pub use error::{ReadError, TransactionError, WriteError};
+pub use parts::StreamParts;
+pub use reader::{CorruptEvents, ReadEvent, ReadFrom, ReadUntil, ReaderConfig, StreamReader};
 pub use routing::{MAX_ROUTING_KEY_LEN, Routing, ToRouting};
-pub use scan::{ScanError, ScanParts, Scanned, StreamScan};
 #[cfg(feature = "seeded-bugs")]
 #[doc(hidden)]
 pub use seeded_bugs::SeededBug;
+pub use transaction::{Commit, Transaction, TransactionConfig, TransactionalWriter};
 pub use writer::{
     Ack, Appended, CloseReport, EventSink, EventWriter, LargeEvents, Permit, TimeNotes, TryEnqueueError, WriterConfig,
-    WriterParts,
 };

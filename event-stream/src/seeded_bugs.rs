@@ -20,6 +20,20 @@ pub enum SeededBug {
     MovesOutOfOrder,
     /// A store that does not have the segment is asked again and again.
     KeepsStaleEndpoint,
+    /// A segment is read when one of its predecessors is done.
+    BeginsSuccessorsEarly,
+    /// What is missing of a short answer is left out.
+    SkipsGaps,
+    /// A stream cut is behind what has arrived, not behind what was handed out.
+    CutsAhead,
+    /// A sealed segment counts as done with the first answer.
+    EndsEarly,
+    /// A transaction is committed before its events are durable.
+    CommitsBeforeFlush,
+    /// Nobody tells the controller that a transaction is still wanted.
+    NeverPings,
+    /// A commit whose answer was lost counts as done.
+    BelievesCommits,
 }
 
 /// Which bug is on, if any.
@@ -48,8 +62,11 @@ impl Bugs {
 
 #[cfg(feature = "seeded-bugs")]
 impl SeededBug {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
+    /// Those of transactions.
+    pub const TRANSACTIONS: [Self; 3] = [Self::CommitsBeforeFlush, Self::NeverPings, Self::BelievesCommits];
+
+    /// Those of writers and readers.
+    pub const ALL: [Self; 12] = [
         Self::AcknowledgesTooMuch,
         Self::NeverResends,
         Self::ResendsWithNewNumbers,
@@ -58,5 +75,9 @@ impl SeededBug {
         Self::DropsSealed,
         Self::MovesOutOfOrder,
         Self::KeepsStaleEndpoint,
+        Self::BeginsSuccessorsEarly,
+        Self::SkipsGaps,
+        Self::CutsAhead,
+        Self::EndsEarly,
     ];
 }

@@ -54,9 +54,8 @@ async fn a_writer_goes_on_when_a_store_is_killed_and_nothing_is_lost_doubled_or_
         longest = longest.max(wait);
     }
     let mut keys: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-    let mut scan = factory.scan(&stream).await.unwrap();
-    while let Some(found) = scan.next().await.unwrap() {
-        let text = String::from_utf8(found.event.to_vec()).unwrap();
+    for found in common::read_all(&factory, &stream).await {
+        let text = String::from_utf8(found.event().to_vec()).unwrap();
         let (key, number) = text.split_once(':').unwrap();
         keys.entry(key.to_owned()).or_default().push(number.parse().unwrap());
     }

@@ -6,30 +6,21 @@ mod common;
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use common::{factory, new_stream, scale};
+use common::{factory, new_stream, read_all, scale};
 use futures_util::{StreamExt as _, stream};
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::{
-    EventWriter, LargeEvents, Scanned, TimeNotes, WriterConfig,
+    EventWriter, LargeEvents, ReadEvent, TimeNotes, WriterConfig,
     codec::{Raw, Utf8},
 };
 use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, RoutingKey, ScopedStream, SegmentId};
 
-async fn scan(factory: &ClientFactory, stream: &ScopedStream) -> Vec<Scanned> {
-    let mut scan = factory.scan(stream).await.unwrap();
-    let mut all = Vec::new();
-    while let Some(found) = scan.next().await.unwrap() {
-        all.push(found);
-    }
-    all
-}
-
-fn texts(found: &[Scanned]) -> Vec<String> {
-    found.iter().map(|scanned| String::from_utf8(scanned.event.to_vec()).unwrap()).collect()
+fn texts(found: &[ReadEvent<Bytes>]) -> Vec<String> {
+    found.iter().map(|read| String::from_utf8(read.event().to_vec()).unwrap()).collect()
 }
 
 /// The numbers behind each key, in the order of the stream.
-fn by_key(found: &[Scanned]) -> BTreeMap<String, Vec<u32>> {
+fn by_key(found: &[ReadEvent<Bytes>]) -> BTreeMap<String, Vec<u32>> {
     let mut keys: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     for text in texts(found) {
         let (key, number) = text.split_once(':').unwrap();
@@ -55,10 +46,10 @@ async fn ten_plain_events_are_stored_where_their_acks_say() {
     for number in 0..10 {
         pointers.push(writer.write(None, format!("event {number}")).await.unwrap().pointer().unwrap());
     }
-    let found = scan(&factory, &stream).await;
+    let found = read_all(&factory, &stream).await;
     assert_eq!(texts(&found), (0..10).map(|number| format!("event {number}")).collect::<Vec<_>>());
     let offsets: Vec<_> = pointers.iter().map(|pointer| pointer.offset()).collect();
-    assert_eq!(offsets, found.iter().map(|scanned| scanned.offset).collect::<Vec<_>>());
+    assert_eq!(offsets, found.iter().map(|read| read.offset()).collect::<Vec<_>>());
     assert_eq!((offsets[1].0, pointers[0].length()), (15, 15), "type, length and seven bytes");
     let report = writer.close(Duration::from_secs(10)).await;
     assert_eq!((report.acknowledged, report.failed), (10, 0));
@@ -103,16 +94,16 @@ async fn a_scale_up_in_the_middle_keeps_every_event_in_order() {
         scale(factory.controller(), &stream, &[id(0, 0)], &[range(0.0, 0.5), range(0.5, 1.0)]).await;
     });
     assert!(results.await.iter().all(Result::is_ok));
-    let found = scan(&factory, &stream).await;
+    let found = read_all(&factory, &stream).await;
     let keys = by_key(&found);
     assert_eq!((&keys["even"], &keys["odd"]), (&numbers_of(0, 2), &numbers_of(1, 2)));
     // The first half is in the old segment, the second in the successor that owns its key.
-    let in_old = found.iter().filter(|scanned| scanned.segment == id(0, 0)).count();
+    let in_old = found.iter().filter(|read| read.segment().id() == id(0, 0)).count();
     assert_eq!(in_old, 500);
-    for scanned in &found[500..] {
-        let key = texts(std::slice::from_ref(scanned))[0].split_once(':').unwrap().0.to_owned();
+    for read in &found[500..] {
+        let key = texts(std::slice::from_ref(read))[0].split_once(':').unwrap().0.to_owned();
         let owner = if RoutingKey::from(key.as_str()).position() <= 0.5 { id(1, 1) } else { id(1, 2) };
-        assert_eq!(scanned.segment, owner, "{key}");
+        assert_eq!(read.segment().id(), owner, "{key}");
     }
 }
 
@@ -126,7 +117,7 @@ async fn a_scale_down_in_the_middle_keeps_every_event_in_order() {
         scale(factory.controller(), &stream, &[id(1, 1), id(1, 2)], &[range(0.0, 1.0)]).await;
     });
     assert!(results.await.iter().all(Result::is_ok));
-    let keys = by_key(&scan(&factory, &stream).await);
+    let keys = by_key(&read_all(&factory, &stream).await);
     for (at, key) in ["even", "odd", "Grüße", "😀"].into_iter().enumerate() {
         assert_eq!(keys[key], numbers_of(at as u32, 4), "{key}");
     }
@@ -138,10 +129,10 @@ async fn two_keys_of_two_segments_stay_apart_and_in_order() {
     let stream = new_stream(factory.controller(), 2).await;
     let results = write_across(&factory, &stream, &["even", "Grüße"], async || ()).await;
     assert!(results.iter().all(Result::is_ok));
-    for scanned in scan(&factory, &stream).await {
-        let text = texts(std::slice::from_ref(&scanned)).remove(0);
+    for read in read_all(&factory, &stream).await {
+        let text = texts(std::slice::from_ref(&read)).remove(0);
         let position = RoutingKey::from(text.split_once(':').unwrap().0).position();
-        assert_eq!(scanned.segment, if position <= 0.5 { id(0, 0) } else { id(0, 1) }, "{text}");
+        assert_eq!(read.segment().id(), if position <= 0.5 { id(0, 0) } else { id(0, 1) }, "{text}");
     }
 }
 
@@ -155,7 +146,7 @@ async fn a_stream_sealed_in_the_middle_fails_what_comes_later_by_kind() {
     let results = results.await;
     assert!(results[..500].iter().all(Result::is_ok));
     assert!(results[500..].iter().all(|result| *result == Err(ErrorKind::Sealed)));
-    assert_eq!(scan(&factory, &stream).await.len(), 500);
+    assert_eq!(read_all(&factory, &stream).await.len(), 500);
     let error = factory.event_writer(&stream, Raw).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Sealed, Outcome::NotApplied));
 }
@@ -218,7 +209,7 @@ async fn scaling_up_and_down_under_load_loses_doubles_and_swaps_nothing() {
     for task in writers {
         counts.push(task.await.unwrap());
     }
-    let keys = by_key(&scan(&factory, &stream).await);
+    let keys = by_key(&read_all(&factory, &stream).await);
     for (at, count) in counts.into_iter().enumerate() {
         assert_eq!(keys[&format!("key-{at}")], (0..count).collect::<Vec<_>>());
         assert!(count > 500, "{count} events are no load");
@@ -247,25 +238,25 @@ async fn batches_are_whole_and_large_events_stay_in_order() {
         let appended = ack.await.unwrap();
         offsets.push(appended.offset().expect("an undisturbed writer knows every place"));
     }
-    let found = scan(&factory, &stream).await;
+    let found = read_all(&factory, &stream).await;
     let expected: Vec<Bytes> = [
         vec!["first".into(), "b1".into(), "b2".into(), "b3".into(), large.clone(), "behind".into()],
         vec![large.slice(..9 << 20), exact.clone(), Bytes::new(), exact.clone(), exact.clone(), exact, "last".into()],
     ]
     .concat();
     assert_eq!(found.len(), expected.len());
-    assert!(found.iter().zip(&expected).all(|(scanned, expected)| scanned.event == expected));
-    let starts: Vec<_> = [0, 1, 4, 5, 6, 7, 8, 9, 12].map(|at| found[at].offset).to_vec();
+    assert!(found.iter().zip(&expected).all(|(read, expected)| read.event() == expected));
+    let starts: Vec<_> = [0, 1, 4, 5, 6, 7, 8, 9, 12].map(|at| found[at].offset()).to_vec();
     assert_eq!(offsets, starts);
 
     // A large event may be the first that the segment sees of a writer.
     let config = WriterConfig::default().with_max_event_bytes(100).with_large_events(LargeEvents::UpTo(1000));
     let another = factory.event_writer_with(&stream, Raw, config).await.unwrap();
-    let end = found.last().unwrap().offset.0 + 8 + 4;
+    let end = found.last().unwrap().offset().0 + 8 + 4;
     let appended = another.write("k", vec![1; 500]).await.unwrap();
     assert_eq!(appended.offset(), Some(end.into()));
     another.write("k", "small").await.unwrap();
-    assert_eq!(scan(&factory, &stream).await.len(), found.len() + 2);
+    assert_eq!(read_all(&factory, &stream).await.len(), found.len() + 2);
 
     let plain = factory.event_writer(&stream, Raw).await.unwrap();
     let error = plain.write("k", vec![0; (8 << 20) + 1]).await.unwrap_err();
@@ -289,7 +280,7 @@ async fn a_condition_on_the_tail_holds_or_nothing_is_written() {
     let (refused, plain) = tokio::join!(writer.write_at("k", tail.into(), "late"), writer.write("k", "third"));
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConditionFailed);
     plain.unwrap();
-    assert_eq!(texts(&scan(&factory, &stream).await), ["first", "second", "third"]);
+    assert_eq!(texts(&read_all(&factory, &stream).await), ["first", "second", "third"]);
 }
 
 #[tokio::test]
@@ -328,5 +319,5 @@ async fn a_sink_takes_a_stream_of_events() {
     let writer: EventWriter<Utf8> = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
     let events = stream::iter((0..2000).map(|number| Ok((Some("k".to_owned()), format!("k:{number}")))));
     events.forward(writer.sink()).await.unwrap();
-    assert_eq!(by_key(&scan(&factory, &stream).await)["k"], (0..2000).collect::<Vec<_>>());
+    assert_eq!(by_key(&read_all(&factory, &stream).await)["k"], (0..2000).collect::<Vec<_>>());
 }

@@ -14,8 +14,8 @@ use std::{
 
 use common::{factory, new_stream};
 use pravega_sdk_client_factory::ClientFactory;
-use pravega_sdk_connection_pool::{ByteStream, Opening, StoreConfig, StoreDialer, Transport};
-use pravega_sdk_event_stream::{EventWriter, LargeEvents, WriterConfig, WriterParts, codec::Raw};
+use pravega_sdk_connection_pool::{ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport};
+use pravega_sdk_event_stream::{EventWriter, LargeEvents, StreamParts, WriterConfig, codec::Raw};
 use pravega_sdk_simulation::{
     link::{Cut, Faults},
     network::Plan,
@@ -38,12 +38,14 @@ impl Transport for Through {
     }
 }
 
-fn parts(factory: &ClientFactory, address: SocketAddr) -> WriterParts {
-    WriterParts {
+fn parts(factory: &ClientFactory, address: SocketAddr) -> StreamParts {
+    let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(Through(address)));
+    StreamParts {
         controller: Arc::clone(factory.controller()),
         endpoints: Arc::clone(factory.endpoints()),
         tokens: Arc::clone(factory.tokens()),
-        dialer: StoreDialer::with_transport(StoreConfig::default(), Arc::new(Through(address))),
+        raw_client: RawClient::with_dialer(dialer.clone()),
+        dialer,
     }
 }
 
@@ -58,12 +60,7 @@ async fn proxied(plan: Plan) -> (ClientFactory, ScopedStream, Proxy) {
 }
 
 async fn events(factory: &ClientFactory, stream: &ScopedStream) -> Vec<Vec<u8>> {
-    let mut scan = factory.scan(stream).await.unwrap();
-    let mut all = Vec::new();
-    while let Some(found) = scan.next().await.unwrap() {
-        all.push(found.event.to_vec());
-    }
-    all
+    common::read_all(factory, stream).await.into_iter().map(|event| event.into_event().to_vec()).collect()
 }
 
 fn quick() -> WriterConfig {

@@ -53,6 +53,28 @@ impl SimController {
         Ok(())
     }
 
+    /// A request was carried out; now and then nobody is told.
+    fn lose_answer(&self) -> Result<(), ControllerError> {
+        if self.chance(self.world.lock().lost_answers) {
+            self.world.count("answer of the controller lost");
+            return Err(lost());
+        }
+        Ok(())
+    }
+
+    fn is_late(&self) -> bool {
+        self.chance(self.world.lock().lost_answers / 2)
+    }
+
+    fn chance(&self, percent: u32) -> bool {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).u32(0..100) < percent
+    }
+
+    fn random_delay(&self) -> Duration {
+        let millis = self.random.lock().unwrap_or_else(PoisonError::into_inner).u64(1..300);
+        Duration::from_millis(millis)
+    }
+
     async fn answer_about(&self, stream: &ScopedStream) -> Result<(), ControllerError> {
         self.answer().await?;
         if !self.world.is_stream_there(stream) {
@@ -60,6 +82,18 @@ impl SimController {
         }
         Ok(())
     }
+}
+
+fn lost() -> ControllerError {
+    ControllerError::new(ErrorKind::Unavailable, Outcome::Unknown, "the answer was lost")
+}
+
+fn no_transaction() -> ControllerError {
+    ControllerError::new(ErrorKind::NotFound, Outcome::NotApplied, "there is no such transaction")
+}
+
+fn not_open() -> ControllerError {
+    ControllerError::new(ErrorKind::ConditionFailed, Outcome::NotApplied, "the transaction is not open")
 }
 
 fn unsupported() -> ControllerError {
@@ -103,8 +137,93 @@ impl Controller for SimController {
         Ok(true)
     }
 
-    async fn epoch_segments(&self, _: &ScopedStream, _: Epoch) -> Result<Vec<SegmentWithRange>, ControllerError> {
-        Err(unsupported())
+    async fn head_segments(&self, stream: &ScopedStream) -> Result<Vec<(SegmentId, Offset)>, ControllerError> {
+        self.answer_about(stream).await?;
+        Ok(self.world.head(stream).into_iter().map(|(id, offset)| (id, Offset(offset))).collect())
+    }
+
+    async fn epoch_segments(
+        &self,
+        stream: &ScopedStream,
+        epoch: Epoch,
+    ) -> Result<Vec<SegmentWithRange>, ControllerError> {
+        self.answer_about(stream).await?;
+        Ok(self.world.transaction_segments(stream, epoch))
+    }
+
+    async fn create_transaction(
+        &self,
+        stream: &ScopedStream,
+        lease: Duration,
+    ) -> Result<CreatedTransaction, ControllerError> {
+        self.answer_about(stream).await?;
+        let created = self.world.begin_transaction(stream, lease);
+        self.lose_answer()?;
+        Ok(created)
+    }
+
+    async fn ping_transaction(
+        &self,
+        _: &ScopedStream,
+        id: TransactionId,
+        lease: Duration,
+    ) -> Result<PingStatus, ControllerError> {
+        self.answer().await?;
+        let status = self.world.ping_transaction(id, lease);
+        self.lose_answer()?;
+        status.ok_or_else(no_transaction)
+    }
+
+    async fn commit_transaction(
+        &self,
+        _: &ScopedStream,
+        id: TransactionId,
+        _: Option<(&WriterName, i64)>,
+    ) -> Result<(), ControllerError> {
+        self.answer().await?;
+        let (world, delay) = (self.world.clone(), self.random_delay());
+        if self.is_late() {
+            // The request lies somewhere, and is carried out when nobody expects it any more.
+            self.world.count("commit carried out late");
+            tokio::spawn(async move {
+                sleep(delay * 5).await;
+                if world.accept_commit(id) == Some(TransactionState::Committing) {
+                    world.finish_commit(id);
+                }
+            });
+            return Err(lost());
+        }
+        let state = self.world.accept_commit(id);
+        tokio::spawn(async move {
+            sleep(delay).await;
+            world.finish_commit(id);
+        });
+        self.lose_answer()?;
+        match state {
+            None => Err(no_transaction()),
+            Some(TransactionState::Committing | TransactionState::Committed) => Ok(()),
+            Some(_) => Err(not_open()),
+        }
+    }
+
+    async fn abort_transaction(&self, _: &ScopedStream, id: TransactionId) -> Result<(), ControllerError> {
+        self.answer().await?;
+        let state = self.world.abort_transaction(id);
+        self.lose_answer()?;
+        match state {
+            None => Err(no_transaction()),
+            Some(TransactionState::Aborting | TransactionState::Aborted) => Ok(()),
+            Some(_) => Err(not_open()),
+        }
+    }
+
+    async fn transaction_state(
+        &self,
+        _: &ScopedStream,
+        id: TransactionId,
+    ) -> Result<TransactionState, ControllerError> {
+        self.answer().await?;
+        self.world.transaction_state(id).ok_or_else(no_transaction)
     }
 
     // Nothing that is simulated calls what follows.
@@ -174,10 +293,6 @@ impl Controller for SimController {
         Err(unsupported())
     }
 
-    async fn head_segments(&self, _: &ScopedStream) -> Result<Vec<(SegmentId, Offset)>, ControllerError> {
-        Err(unsupported())
-    }
-
     async fn segments_between(&self, _: &ScopedStream, _: &CutRange) -> Result<Vec<ScopedSegment>, ControllerError> {
         Err(unsupported())
     }
@@ -195,36 +310,6 @@ impl Controller for SimController {
     }
 
     async fn scale_state(&self, _: &ScopedStream, _: Epoch) -> Result<ScaleState, ControllerError> {
-        Err(unsupported())
-    }
-
-    async fn create_transaction(&self, _: &ScopedStream, _: Duration) -> Result<CreatedTransaction, ControllerError> {
-        Err(unsupported())
-    }
-
-    async fn ping_transaction(
-        &self,
-        _: &ScopedStream,
-        _: TransactionId,
-        _: Duration,
-    ) -> Result<PingStatus, ControllerError> {
-        Err(unsupported())
-    }
-
-    async fn commit_transaction(
-        &self,
-        _: &ScopedStream,
-        _: TransactionId,
-        _: Option<(&WriterName, i64)>,
-    ) -> Result<(), ControllerError> {
-        Err(unsupported())
-    }
-
-    async fn abort_transaction(&self, _: &ScopedStream, _: TransactionId) -> Result<(), ControllerError> {
-        Err(unsupported())
-    }
-
-    async fn transaction_state(&self, _: &ScopedStream, _: TransactionId) -> Result<TransactionState, ControllerError> {
         Err(unsupported())
     }
 

@@ -9,18 +9,23 @@
 //! | [`link`] | bytes between two ends: cut, delayed, half-closed or silent at any byte, in either direction |
 //! | [`proxy`] | the same faults for real sockets |
 //! | [`world`] | what the stores hold and the controller knows: segments, epochs, who serves what |
-//! | [`store`] | a segment store: the appending half of the protocol, as the real server behaves |
+//! | [`store`] | a segment store: appending and reading, as the real server behaves |
 //! | [`controller`] | the controller's calls, with outages |
 //! | [`history`] | what clients saw, and the checks that it and the final streams agree |
+//! | [`reading`] | readers in a scenario, and whether they were handed what is in the stream |
 //! | [`scenario`] | a seed made a workload with faults |
+//! | [`transaction_scenario`] | the same for transactions, whose records stand in `transactions` |
 
 pub mod controller;
 pub mod history;
 pub mod link;
 pub mod network;
 pub mod proxy;
+pub mod reading;
 pub mod scenario;
 pub mod store;
+pub mod transaction_scenario;
+mod transactions;
 pub mod world;
 
 pub use controller::SimController;

@@ -10,18 +10,23 @@ use std::{
 };
 
 use bytes::Bytes;
-use pravega_sdk_connection_pool::{StoreConfig, StoreDialer};
+use pravega_sdk_connection_pool::{RawClient, StoreConfig, StoreDialer};
 use pravega_sdk_controller_client::{Controller, EndpointCache, TokenCache};
 use pravega_sdk_event_stream::{
-    Ack, EventWriter, LargeEvents, SeededBug, WriteError, WriterConfig, WriterParts, codec::Raw,
+    Ack, EventWriter, LargeEvents, ReaderConfig, SeededBug, StreamParts, WriteError, WriterConfig, codec::Raw,
 };
 use pravega_sdk_types::{KeyRange, ScopedSegment, ScopedStream, SegmentId};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{
     SimController, SimNetwork, World,
     history::{Ended, EventId, Found, History, Violation},
     link::{Cut, Faults},
+    reading::{self, ReaderLoad, Reading},
+    world::Stored,
 };
 
 /// What came of a seed.
@@ -39,6 +44,8 @@ pub struct Report {
 
 /// How long what is under way may take once everything is mended. The longest back-off is 2 s here.
 const HEAL_BOUND: Duration = Duration::from_secs(12);
+/// How long reading what there is may take behind that, with links that are slow and answers of 40 bytes.
+const READ_BOUND: Duration = Duration::from_secs(600);
 const MAX_IN_FLIGHT_BYTES: usize = 16 * 1024;
 const MIN_COST: usize = 512;
 
@@ -55,11 +62,13 @@ pub fn run(seed: u64, bug: Option<SeededBug>) -> Report {
 
 /// The parts of a client of `world`, over `network`.
 #[must_use]
-pub fn writer_parts(controller: Arc<dyn Controller>, network: SimNetwork) -> WriterParts {
-    WriterParts {
+pub fn stream_parts(controller: Arc<dyn Controller>, network: SimNetwork) -> StreamParts {
+    let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(network));
+    StreamParts {
         endpoints: Arc::new(EndpointCache::new(Arc::clone(&controller))),
         tokens: Arc::new(TokenCache::new(Arc::clone(&controller))),
-        dialer: StoreDialer::with_transport(StoreConfig::default(), Arc::new(network)),
+        raw_client: RawClient::with_dialer(dialer.clone()),
+        dialer,
         controller,
     }
 }
@@ -82,6 +91,7 @@ struct Theme {
     keys: usize,
     events: u64,
     max_pause: Duration,
+    readers: u32,
 }
 
 struct Scenario {
@@ -92,6 +102,7 @@ struct Scenario {
     controller: Arc<SimController>,
     stream: ScopedStream,
     config: WriterConfig,
+    reader_config: ReaderConfig,
     history: SharedHistory,
 }
 
@@ -116,12 +127,16 @@ impl Scenario {
             keys: random.usize(1..6),
             events: random.u64(30..150),
             max_pause: Duration::from_millis(random.u64(0..120)),
+            readers: random.u32(0..3),
         };
         let world = World::new(theme.stores);
         world.set_ack_delay(Duration::from_micros(random.u64(0..20_000)));
         let stream: ScopedStream = "sim/stream".parse().expect("a name");
         world.create_stream(&stream, theme.segments);
-        let network = SimNetwork::new(&world, Box::new(plan(&theme, random.fork(), world.clone())));
+        let network = SimNetwork::new(
+            &world,
+            Box::new(plan(theme.cuts, theme.max_delay, theme.fragments, random.fork(), world.clone())),
+        );
         let controller = Arc::new(SimController::new(&world, random.u64(..), Duration::from_millis(20)));
         let mut config = WriterConfig::default()
             .with_max_in_flight_bytes(MAX_IN_FLIGHT_BYTES)
@@ -131,17 +146,25 @@ impl Scenario {
         if theme.large {
             config = config.with_max_event_bytes(400).with_large_events(LargeEvents::UpTo(8000));
         }
+        // Short answers and short reads: much of what can happen happens between them.
+        world.set_max_reply([None, Some(random.usize(40..800))][random.usize(0..2)]);
+        let max_read = [40, 150, 1000, 1 << 20][random.usize(0..4)];
+        let mut reader_config = ReaderConfig::default()
+            .with_max_read_bytes(max_read)
+            .with_backoff(Duration::from_millis(20), Duration::from_secs(2));
         if let Some(bug) = bug {
             config = config.with_seeded_bug(bug);
+            reader_config = reader_config.with_seeded_bug(bug);
         }
-        Self { random, theme, world, network, controller, stream, config, history: SharedHistory::default() }
+        let history = SharedHistory::default();
+        Self { random, theme, world, network, controller, stream, config, reader_config, history }
     }
 
     async fn run(mut self) -> Report {
         let started = Instant::now();
         let mut writers = Vec::new();
         for number in 0..self.theme.writers {
-            let parts = writer_parts(Arc::clone(&self.controller) as _, self.network.clone());
+            let parts = stream_parts(Arc::clone(&self.controller) as _, self.network.clone());
             let config = self.config.clone().with_seed(self.random.u64(..));
             let writer = EventWriter::open(parts, &self.stream, Raw, config).await.expect("a stream to write to");
             let workload = Workload {
@@ -156,6 +179,18 @@ impl Scenario {
                 started,
             };
             writers.push(tokio::spawn(workload.run()));
+        }
+        let (total, known) = watch::channel(None);
+        let mut readers = Vec::new();
+        for _ in 0..self.theme.readers {
+            let load = ReaderLoad {
+                parts: stream_parts(Arc::clone(&self.controller) as _, self.network.clone()),
+                stream: self.stream.clone(),
+                config: self.reader_config.clone(),
+                random: self.random.fork(),
+                total: known.clone(),
+            };
+            readers.push(tokio::spawn(load.run()));
         }
         let healed = {
             let faults = self.make_faults();
@@ -193,7 +228,17 @@ impl Scenario {
         if healed.is_err() {
             self.world.count("not done after the heal");
         }
-        self.report()
+        let stored = self.world.content(&self.stream);
+        total.send(Some(stored.len())).ok();
+        let mut readings = Vec::new();
+        for reader in readers {
+            // Each waits for up to 3 s in vain before it looks whether it is done.
+            match timeout(HEAL_BOUND + READ_BOUND, reader).await {
+                Ok(reading) => readings.push(reading.expect("a reader does not panic")),
+                Err(_) => self.world.count("reader not done after the heal"),
+            }
+        }
+        self.report(&stored, &readings)
     }
 
     fn heal(&self) {
@@ -209,7 +254,7 @@ impl Scenario {
         for _ in 0..random.u32(1..25) {
             sleep(Duration::from_millis(random.u64(1..600))).await;
             match random.u32(0..4) {
-                0 if self.theme.scales => self.scale(&mut random).await,
+                0 if self.theme.scales => scale(&self.world, &self.stream, &mut random).await,
                 1 if self.theme.moves => {
                     for segment in self.world.active_segments(&self.stream) {
                         if random.bool() {
@@ -235,45 +280,58 @@ impl Scenario {
         }
     }
 
-    /// Splits a segment, or merges two neighbours. Between its two steps segments are sealed and have no successors.
-    async fn scale(&self, random: &mut fastrand::Rng) {
-        let mut active = self.world.active_segments(&self.stream);
-        active.sort_by(|a, b| a.range.low().total_cmp(&b.range.low()));
-        let at = random.usize(0..active.len());
-        let (sealed, ranges): (Vec<SegmentId>, Vec<KeyRange>) = match active.get(at + 1) {
-            Some(next) if random.bool() => {
-                let range = KeyRange::new(active[at].range.low(), next.range.high()).expect("neighbours");
-                (vec![active[at].id, next.id], vec![range])
-            }
-            _ => (vec![active[at].id], active[at].range.split(random.u32(1..4))),
-        };
-        self.world.begin_scale(&self.stream, sealed, ranges);
-        sleep(Duration::from_millis(random.u64(0..500))).await;
-        self.world.finish_scale();
-    }
-
-    fn report(self) -> Report {
+    fn report(self, stored: &[Stored], readings: &[Reading]) -> Report {
         let mut history = self.history.lock();
-        for stored in self.world.content(&self.stream) {
+        for stored in stored {
             let id = parse(&stored.event).expect("an event of ours");
             history.found(Found { id, hash: hash(&stored.event), place: (stored.segment, stored.offset) });
         }
         let mut counters = self.world.counters();
         counters.insert("links", self.network.links() as u64);
+        let lives = readings.iter().map(|reading| reading.lives).sum::<u64>() - readings.len() as u64;
+        counters.insert("reader began at a cut", lives);
         let mut hasher = std::hash::DefaultHasher::new();
         (history.digest(), format!("{counters:?}")).hash(&mut hasher);
-        Report {
-            violations: history.check(Duration::from_secs(125)),
-            digest: hasher.finish(),
-            counters,
-            acknowledged: history.acknowledged(),
+        let mut violations = history.check(Duration::from_secs(125));
+        for reading in readings {
+            for event in &reading.delivered {
+                (event.segment, event.offset).hash(&mut hasher);
+            }
+            violations.extend(reading::check(&self.world, &self.stream, stored, reading));
         }
+        if readings.len() < self.theme.readers as usize {
+            let detail = "a reader was not done in time".to_owned();
+            violations.push(Violation { check: "C14", detail });
+        }
+        Report { violations, digest: hasher.finish(), counters, acknowledged: history.acknowledged() }
     }
 }
 
+/// Splits a segment, or merges two neighbours. Between its two steps segments are sealed and have no successors.
+pub(crate) async fn scale(world: &World, stream: &ScopedStream, random: &mut fastrand::Rng) {
+    let mut active = world.active_segments(stream);
+    active.sort_by(|a, b| a.range.low().total_cmp(&b.range.low()));
+    let at = random.usize(0..active.len());
+    let (sealed, ranges): (Vec<SegmentId>, Vec<KeyRange>) = match active.get(at + 1) {
+        Some(next) if random.bool() => {
+            let range = KeyRange::new(active[at].range.low(), next.range.high()).expect("neighbours");
+            (vec![active[at].id, next.id], vec![range])
+        }
+        _ => (vec![active[at].id], active[at].range.split(random.u32(1..4))),
+    };
+    world.begin_scale(stream, sealed, ranges);
+    sleep(Duration::from_millis(random.u64(0..500))).await;
+    world.finish_scale();
+}
+
 /// What each new link has to suffer.
-fn plan(theme: &Theme, mut random: fastrand::Rng, world: World) -> impl FnMut() -> (Faults, Faults) + Send + use<> {
-    let (cuts, max_delay, fragments) = (theme.cuts, theme.max_delay, theme.fragments);
+pub(crate) fn plan(
+    cuts: u32,
+    max_delay: Duration,
+    fragments: bool,
+    mut random: fastrand::Rng,
+    world: World,
+) -> impl FnMut() -> (Faults, Faults) + Send + use<> {
     move || {
         let mut direction = || {
             let mut faults = Faults { seed: random.u64(..), ..Faults::default() };

@@ -7,9 +7,9 @@ use pravega_sdk_types::EventNumber;
 use pravega_sdk_wire_protocol::{
     Append, AppendAssembler, Decoder, SendBuffer, VersionRange, WireCommand,
     commands::{
-        AppendSetup, ConditionalCheckFailed, CreateTransientSegment, DataAppended, InvalidEventNumber, KeepAlive,
-        MergeSegments, NoSuchSegment, SegmentAttributeUpdated, SegmentCreated, SegmentIsSealed, SegmentsMerged,
-        SetupAppend, WrongHost,
+        AppendSetup, ConditionalCheckFailed, CreateTransientSegment, DataAppended, GetStreamSegmentInfo,
+        InvalidEventNumber, KeepAlive, MergeSegments, NoSuchSegment, ReadSegment, SegmentAttributeUpdated,
+        SegmentCreated, SegmentIsSealed, SegmentsMerged, SetupAppend, StreamSegmentInfo, WrongHost,
     },
 };
 use tokio::{
@@ -41,7 +41,13 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(world: World, sto
         writer.shutdown().await.ok();
     };
     let taking = async move {
-        let mut connection = Connection { world, store, assembler: AppendAssembler::new(), expected: BTreeMap::new() };
+        let mut connection = Connection {
+            world,
+            store,
+            assembler: AppendAssembler::new(),
+            expected: BTreeMap::new(),
+            replies: replies.clone(),
+        };
         let mut received = BytesMut::new();
         loop {
             while let Some(command) = Decoder::default().decode(&mut received).map_err(drop)? {
@@ -90,6 +96,7 @@ struct Connection {
     assembler: AppendAssembler,
     /// For each writer the number that the store must have when its next append is applied.
     expected: BTreeMap<Uuid, i64>,
+    replies: mpsc::UnboundedSender<(Instant, WireCommand)>,
 }
 
 /// The connection is to be closed.
@@ -106,6 +113,8 @@ impl Connection {
             WireCommand::KeepAlive(_) => out.push(KeepAlive {}.into()),
             WireCommand::CreateTransientSegment(create) => self.create_transient(create, out),
             WireCommand::MergeSegments(merge) => self.merge(merge, out),
+            WireCommand::ReadSegment(read) => self.read(read, out),
+            WireCommand::GetStreamSegmentInfo(asked) => self.info(asked, out),
             _ => {}
         }
         if let WireCommand::SetupAppend(set_up) = &command {
@@ -219,6 +228,7 @@ impl Connection {
         known.attributes.insert(*writer_id, *event_number);
         self.expected.insert(*writer_id, *event_number);
         let end = known.len();
+        state.wake(segment);
         if !is_deaf {
             out.push(
                 DataAppended {
@@ -232,6 +242,36 @@ impl Connection {
             );
         }
         Ok(())
+    }
+
+    fn read(&self, read: &ReadSegment, out: &mut Vec<WireCommand>) {
+        match self.wrong_host(read.request_id, &read.segment) {
+            Some(refused) => out.push(refused),
+            None => self.world.lock().read(read.clone(), &self.replies),
+        }
+    }
+
+    fn info(&self, asked: &GetStreamSegmentInfo, out: &mut Vec<WireCommand>) {
+        let request_id = asked.request_id;
+        if let Some(refused) = self.wrong_host(request_id, &asked.segment_name) {
+            out.push(refused);
+            return;
+        }
+        let state = self.world.lock();
+        out.push(match state.segments.get(&*asked.segment_name) {
+            None => no_such_segment(request_id, &asked.segment_name),
+            Some(known) => StreamSegmentInfo {
+                request_id,
+                segment_name: asked.segment_name.clone(),
+                exists: true,
+                is_sealed: known.is_sealed,
+                is_deleted: false,
+                last_modified: 0,
+                write_offset: known.len(),
+                start_offset: known.start,
+            }
+            .into(),
+        });
     }
 
     fn create_transient(&mut self, create: &CreateTransientSegment, out: &mut Vec<WireCommand>) {
@@ -287,7 +327,11 @@ impl Connection {
             // The source is blamed for a missing target too.
             _ => no_such_segment(request_id, &merge.source),
         };
+        let is_merged = matches!(reply, WireCommand::SegmentsMerged(_));
         out.push(reply);
+        if is_merged {
+            state.wake(&merge.target);
+        }
     }
 }
 

@@ -1,18 +1,24 @@
 //! What the simulated stores hold, and what the controller knows.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use pravega_sdk_controller_client::SegmentWithRange;
-use pravega_sdk_types::{Endpoint, Epoch, KeyRange, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Successor};
+use pravega_sdk_types::{
+    Endpoint, Epoch, KeyRange, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Successor, TransactionId,
+};
 use pravega_sdk_wire_protocol::{
     WireCommand,
+    commands::{NoSuchSegment, ReadSegment, SegmentIsSealed, SegmentIsTruncated, SegmentRead},
     event::{self, EVENT_HEADER_LEN},
 };
+use tokio::{sync::mpsc, time::Instant};
 use uuid::Uuid;
+
+use crate::transactions::{TransactionRecord, link};
 
 /// The state of a simulated cluster. Clones are the same cluster.
 #[derive(Clone, Default)]
@@ -43,6 +49,22 @@ pub(crate) struct State {
     pub(crate) is_store_deaf: bool,
     pub(crate) keeps_nothing: bool,
     pub(crate) misbehaviour: Option<Misbehaviour>,
+    pub(crate) transactions: BTreeMap<TransactionId, TransactionRecord>,
+    pub(crate) next_transaction: u64,
+    /// Of a hundred requests to the controller, how many are carried out without an answer.
+    pub(crate) lost_answers: u32,
+    pub(crate) longest_ping_gap: Duration,
+    /// Reads that wait for something to be appended.
+    pub(crate) parked: Vec<Parked>,
+    /// A store gives at most so many bytes at once, as where its cache ends.
+    pub(crate) max_reply: Option<usize>,
+}
+
+/// A read that waits at the tail of a segment.
+pub(crate) struct Parked {
+    pub(crate) read: ReadSegment,
+    /// Weak, so that a read does not keep a connection from ending.
+    pub(crate) replies: mpsc::WeakUnboundedSender<(Instant, WireCommand)>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +74,128 @@ pub(crate) struct SegmentState {
     pub(crate) forgotten: i64,
     pub(crate) attributes: BTreeMap<Uuid, i64>,
     pub(crate) is_sealed: bool,
+    /// What lies before was truncated away. The data is kept, so that tests see it.
+    pub(crate) start: i64,
+}
+
+impl State {
+    pub(crate) fn counter(&mut self, what: &'static str) -> &mut u64 {
+        self.counters.entry(what).or_default()
+    }
+
+    pub(crate) fn epoch_of(&self, stream: &ScopedStream) -> i32 {
+        self.streams.get(stream).map_or(0, |known| known.epoch)
+    }
+
+    /// Seals all active segments, and puts behind them first segments that hold what is given, then as many as there were,
+    /// for the same keys.
+    pub(crate) fn roll(
+        &mut self,
+        stream: &ScopedStream,
+        active: &BTreeMap<SegmentId, KeyRange>,
+        merged: Vec<(SegmentNumber, KeyRange, Vec<u8>)>,
+    ) {
+        let Some(known) = self.streams.get_mut(stream) else { return };
+        let (between, last) = (Epoch(known.epoch + 1), Epoch(known.epoch + 2));
+        known.epoch += 2;
+        let middle: BTreeMap<SegmentId, KeyRange> =
+            merged.iter().map(|(number, range, _)| (SegmentId::new(between, *number), *range)).collect();
+        let after: BTreeMap<SegmentId, KeyRange> =
+            active.iter().map(|(id, range)| (SegmentId::new(last, id.number()), *range)).collect();
+        for (from, to) in [(active, &middle), (&middle, &after)] {
+            let successors = link(from, to);
+            for id in from.keys() {
+                let of_it = successors.iter().filter(|next| next.predecessors.contains(id)).cloned().collect();
+                known.successors.insert(*id, of_it);
+            }
+        }
+        known.active.clone_from(&after);
+        for (number, _, data) in merged {
+            let name = ScopedSegment::new(stream, SegmentId::new(between, number)).to_string();
+            self.segments.insert(name, SegmentState { data, is_sealed: true, ..SegmentState::default() });
+        }
+        for id in after.keys() {
+            self.segments.insert(ScopedSegment::new(stream, *id).to_string(), SegmentState::default());
+        }
+        for id in active.keys() {
+            let name = ScopedSegment::new(stream, *id).to_string();
+            if let Some(segment) = self.segments.get_mut(&name) {
+                segment.is_sealed = true;
+            }
+            self.wake(&name);
+        }
+    }
+
+    /// Answers a read, or lets it wait.
+    pub(crate) fn read(&mut self, read: ReadSegment, replies: &mpsc::UnboundedSender<(Instant, WireCommand)>) {
+        match self.answer(&read, false) {
+            Some(reply) => self.send(replies, reply),
+            None => self.parked.push(Parked { read, replies: replies.downgrade() }),
+        }
+    }
+
+    /// Something happened to a segment: reads that waited for it are answered.
+    pub(crate) fn wake(&mut self, segment: &str) {
+        for parked in std::mem::take(&mut self.parked) {
+            let Some(replies) = parked.replies.upgrade() else { continue };
+            let answer = Some(&parked.read).filter(|read| &*read.segment == segment);
+            match answer.and_then(|read| self.answer(read, true)) {
+                Some(reply) => self.send(&replies, reply),
+                None => self.parked.push(parked),
+            }
+        }
+    }
+
+    fn send(&mut self, replies: &mpsc::UnboundedSender<(Instant, WireCommand)>, reply: WireCommand) {
+        let replies_to_send = match &mut self.misbehaviour {
+            Some(misbehaviour) => misbehaviour(reply),
+            None => vec![reply],
+        };
+        for reply in replies_to_send {
+            *self.counters.entry(reply.name()).or_default() += 1;
+            replies.send((Instant::now(), reply)).ok();
+        }
+    }
+
+    fn answer(&self, read: &ReadSegment, has_waited: bool) -> Option<WireCommand> {
+        let ReadSegment { segment, offset, suggested_length, request_id, .. } = read;
+        let (offset, request_id) = (*offset, *request_id);
+        let found = |data: &[u8], at_tail, end_of_segment| {
+            let data = data.to_vec().into();
+            Some(SegmentRead { segment: segment.clone(), offset, at_tail, end_of_segment, data, request_id }.into())
+        };
+        let Some(known) = self.segments.get(&**segment) else {
+            // A read that waits is told nothing; one that comes is told that there is none.
+            if has_waited {
+                return found(&[], true, false);
+            }
+            let server_stack_trace = "".into();
+            return Some(NoSuchSegment { request_id, segment: segment.clone(), server_stack_trace, offset }.into());
+        };
+        if offset < known.start {
+            let server_stack_trace = "".into();
+            let start_offset = known.start;
+            return Some(
+                SegmentIsTruncated { request_id, segment: segment.clone(), start_offset, server_stack_trace, offset }
+                    .into(),
+            );
+        }
+        let from = usize::try_from(offset).ok()?;
+        if from < known.data.len() {
+            let asked = usize::try_from(*suggested_length).unwrap_or(0).max(8);
+            let end = known.data.len().min(from + asked.min(self.max_reply.unwrap_or(usize::MAX)));
+            let is_end = end == known.data.len();
+            return found(&known.data[from..end], is_end && !known.is_sealed, is_end && known.is_sealed);
+        }
+        if !known.is_sealed {
+            return None;
+        }
+        if has_waited {
+            let server_stack_trace = "".into();
+            return Some(SegmentIsSealed { request_id, segment: segment.clone(), server_stack_trace, offset }.into());
+        }
+        found(&[], false, true)
+    }
 }
 
 impl SegmentState {
@@ -67,6 +211,8 @@ struct StreamState {
     active: BTreeMap<SegmentId, KeyRange>,
     successors: BTreeMap<SegmentId, Vec<Successor>>,
     is_gone: bool,
+    /// The first segments that were not truncated away, and where each begins.
+    head: BTreeMap<SegmentId, i64>,
 }
 
 /// An event as it stands in a stream at the end.
@@ -128,6 +274,11 @@ impl World {
         self.lock().misbehaviour = Some(misbehaviour);
     }
 
+    /// Lets so many of a hundred requests about transactions be carried out, now or later, without an answer.
+    pub fn set_lost_answers(&self, percent: u32) {
+        self.lock().lost_answers = percent;
+    }
+
     /// Lets the controller be away, or come back.
     pub fn set_controller_away(&self, is_away: bool) {
         self.lock().is_controller_away = is_away;
@@ -145,6 +296,7 @@ impl World {
         for (number, range) in KeyRange::equal(segments).into_iter().enumerate() {
             let id = SegmentId::from(number as i64);
             made.active.insert(id, range);
+            made.head.insert(id, 0);
             state.segments.insert(ScopedSegment::new(stream, id).to_string(), SegmentState::default());
         }
         state.streams.insert(stream.clone(), made);
@@ -168,9 +320,11 @@ impl World {
     fn seal_segments(&self, stream: &ScopedStream, sealed: &[SegmentId]) {
         let mut state = self.lock();
         for id in sealed {
-            if let Some(segment) = state.segments.get_mut(&ScopedSegment::new(stream, *id).to_string()) {
+            let name = ScopedSegment::new(stream, *id).to_string();
+            if let Some(segment) = state.segments.get_mut(&name) {
                 segment.is_sealed = true;
             }
+            state.wake(&name);
         }
     }
 
@@ -214,16 +368,76 @@ impl World {
     pub fn delete_stream(&self, stream: &ScopedStream) {
         let mut state = self.lock();
         let prefix = format!("{stream}/");
-        state.segments.retain(|name, _| !name.starts_with(&prefix));
+        let names: Vec<String> = state.segments.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
+        for name in names {
+            state.segments.remove(&name);
+            state.wake(&name);
+        }
         if let Some(known) = state.streams.get_mut(stream) {
             known.is_gone = true;
             known.active.clear();
         }
     }
 
+    /// Drops all that stands before a cut.
+    pub fn truncate(&self, stream: &ScopedStream, cut: &BTreeMap<SegmentId, i64>) {
+        self.count("truncation");
+        let mut state = self.lock();
+        let Some(known) = state.streams.get_mut(stream) else { return };
+        known.head = cut.clone();
+        let mut kept: BTreeSet<SegmentId> = cut.keys().copied().collect();
+        let mut rest: Vec<SegmentId> = kept.iter().copied().collect();
+        while let Some(id) = rest.pop() {
+            for successor in known.successors.get(&id).into_iter().flatten() {
+                if kept.insert(successor.id) {
+                    rest.push(successor.id);
+                }
+            }
+        }
+        let prefix = format!("{stream}/");
+        let names: Vec<String> = state.segments.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
+        for name in names {
+            let id = name.parse::<ScopedSegment>().expect("a segment's name").id();
+            if !kept.contains(&id) {
+                state.segments.remove(&name);
+                state.wake(&name);
+            } else if let (Some(segment), Some(offset)) = (state.segments.get_mut(&name), cut.get(&id)) {
+                segment.start = segment.start.max(*offset);
+            }
+        }
+    }
+
+    /// Lets stores give at most so many bytes at once.
+    pub fn set_max_reply(&self, bytes: Option<usize>) {
+        self.lock().max_reply = bytes;
+    }
+
+    pub(crate) fn head(&self, stream: &ScopedStream) -> BTreeMap<SegmentId, i64> {
+        self.lock().streams.get(stream).map(|known| known.head.clone()).unwrap_or_default()
+    }
+
+    /// Puts bytes behind a segment, as a writer does that has its own idea of events.
+    pub fn append_raw(&self, segment: &ScopedSegment, bytes: &[u8]) {
+        let mut state = self.lock();
+        let name = segment.to_string();
+        if let Some(known) = state.segments.get_mut(&name) {
+            known.data.extend_from_slice(bytes);
+        }
+        state.wake(&name);
+    }
+
+    /// How long a segment is.
+    #[must_use]
+    pub fn segment_len(&self, segment: &ScopedSegment) -> Option<i64> {
+        self.lock().segments.get(&segment.to_string()).map(SegmentState::len)
+    }
+
     /// Removes a sealed segment, as truncation does.
     pub fn truncate_away(&self, stream: &ScopedStream, segment: SegmentId) {
-        self.lock().segments.remove(&ScopedSegment::new(stream, segment).to_string());
+        let name = ScopedSegment::new(stream, segment).to_string();
+        let mut state = self.lock();
+        state.segments.remove(&name);
+        state.wake(&name);
     }
 
     pub(crate) fn is_stream_there(&self, stream: &ScopedStream) -> bool {
@@ -238,7 +452,9 @@ impl World {
         active.into_iter().flatten().map(|(id, range)| SegmentWithRange { id: *id, range: *range }).collect()
     }
 
-    pub(crate) fn successors(&self, segment: &ScopedSegment) -> Vec<Successor> {
+    /// The direct successors of a segment.
+    #[must_use]
+    pub fn successors(&self, segment: &ScopedSegment) -> Vec<Successor> {
         let state = self.lock();
         let known = state.streams.get(&segment.scoped_stream());
         known.and_then(|known| known.successors.get(&segment.id())).cloned().unwrap_or_default()
@@ -256,7 +472,7 @@ impl World {
         let mut segments: Vec<(SegmentId, &SegmentState)> = state
             .segments
             .iter()
-            .filter(|(name, _)| name.starts_with(&prefix) && !name.contains("#transient"))
+            .filter(|(name, _)| name.starts_with(&prefix) && !name.contains("#trans"))
             .map(|(name, segment)| (name.parse::<ScopedSegment>().expect("a segment's name").id(), segment))
             .collect();
         segments.sort_by_key(|(id, _)| *id);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pravega_sdk_types::WriterName;
 use pravega_sdk_wire_protocol::event::MAX_EVENT_LEN;
 
-use crate::{append::machine::Limits, seeded_bugs::Bugs, writer::machine::Settings};
+use crate::{append::machine::Limits, machine::Backoff, seeded_bugs::Bugs, writer::machine::Settings};
 
 /// Everything that can be set about an event writer.
 ///
@@ -178,8 +178,7 @@ impl WriterConfig {
             },
             delivery_timeout: self.delivery_timeout,
             request_timeout: REQUEST_TIMEOUT,
-            initial_backoff: self.initial_backoff,
-            max_backoff: self.max_backoff,
+            backoff: Backoff { initial: self.initial_backoff, max: self.max_backoff },
         }
     }
 }

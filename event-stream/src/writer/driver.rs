@@ -26,17 +26,15 @@ use tokio::{
 };
 
 use super::{
-    TimeNotes, WriterParts,
+    StreamParts, TimeNotes,
     ack::Ticket,
-    machine::{Effect, LinkId, Location, LookupError, Now, WriterMachine},
+    machine::{Effect, LinkId, WriterMachine},
     shared::{Shared, cost_of},
 };
 use crate::{
-    append::machine::{
-        item::{Item, Payload},
-        token::Token,
-    },
+    append::machine::item::{Item, Payload},
     error::WriteError,
+    machine::{Location, LookupError, Now, Token},
 };
 
 /// What handles ask of the task.
@@ -77,7 +75,7 @@ const NOTE_TIME_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Driver {
     machine: WriterMachine<Ticket, FlushWaiter>,
     shared: Arc<Shared>,
-    parts: WriterParts,
+    parts: StreamParts,
     commands: mpsc::UnboundedReceiver<Command>,
     batch: Vec<Command>,
     streams: BTreeMap<LinkId, StoreStream>,
@@ -97,7 +95,7 @@ impl Driver {
     pub(super) fn new(
         machine: WriterMachine<Ticket, FlushWaiter>,
         shared: Arc<Shared>,
-        parts: WriterParts,
+        parts: StreamParts,
         commands: mpsc::UnboundedReceiver<Command>,
         writer_name: WriterName,
         time_notes: TimeNotes,
@@ -418,7 +416,7 @@ impl Drop for Driver {
     }
 }
 
-async fn locate(parts: WriterParts, segment: ScopedSegment) -> Result<Location, LookupError> {
+async fn locate(parts: StreamParts, segment: ScopedSegment) -> Result<Location, LookupError> {
     let endpoint = parts.endpoints.endpoint(&segment).await?;
     let token = parts.tokens.token(&segment.scoped_stream(), AccessOperation::Write).await?;
     Ok(Location { endpoint, token: Token(token.expose().into()) })

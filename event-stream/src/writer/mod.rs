@@ -12,8 +12,6 @@ mod sink;
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use pravega_sdk_connection_pool::StoreDialer;
-use pravega_sdk_controller_client::{Controller, EndpointCache, TokenCache};
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream, SegmentMap, WriterName};
 use pravega_sdk_wire_protocol::{MAX_APPEND_LEN, event};
 use tokio::{
@@ -30,28 +28,16 @@ pub use self::{
 };
 use self::{
     driver::{Command, Driver, gone},
-    machine::WriterMachine,
+    machine::{Target, WriterMachine},
     shared::{Shared, cost_of},
 };
 use crate::{
     append::machine::item::Payload,
     codec::{Encode, Raw},
     error::WriteError,
+    parts::StreamParts,
     routing::Routing,
 };
-
-/// What a writer needs of a client.
-#[derive(Debug, Clone)]
-pub struct WriterParts {
-    /// Every call of the controller.
-    pub controller: Arc<dyn Controller>,
-    /// Which segment store serves which segment.
-    pub endpoints: Arc<EndpointCache>,
-    /// Delegation tokens.
-    pub tokens: Arc<TokenCache>,
-    /// How connections are made.
-    pub dialer: StoreDialer,
-}
 
 /// Writes events to a stream.
 ///
@@ -106,15 +92,12 @@ impl<C> EventWriter<C> {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn open(
-        parts: WriterParts,
+        parts: StreamParts,
         stream: &ScopedStream,
         codec: C,
         config: WriterConfig,
     ) -> Result<Self, WriteError> {
-        let runtime = Handle::try_current().map_err(|_| {
-            let detail = "there is no tokio runtime here; call it inside one";
-            WriteError::new(ErrorKind::NoRuntime, Outcome::NotApplied, detail)
-        })?;
+        runtime()?;
         let segments = parts.controller.current_segments(stream).await.map_err(|error| {
             let failure = WriteError::new(error.kind(), Outcome::NotApplied, "the stream's segments cannot be found");
             failure.of(stream).because(Some(Arc::new(error)))
@@ -123,26 +106,39 @@ impl<C> EventWriter<C> {
             return Err(WriteError::new(ErrorKind::Sealed, Outcome::NotApplied, "the stream is sealed").of(stream));
         }
         let map = SegmentMap::new(segments.iter().map(|segment| (segment.id, segment.range)));
+        Self::with_segments(parts, stream, Target::Stream, map, Arc::new(codec), &config)
+    }
+
+    /// Makes a writer for segments that are known.
+    pub(crate) fn with_segments(
+        parts: StreamParts,
+        stream: &ScopedStream,
+        target: Target,
+        map: SegmentMap,
+        codec: Arc<C>,
+        config: &WriterConfig,
+    ) -> Result<Self, WriteError> {
+        let runtime = runtime()?;
         let mut random = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let writer_name = match &config.writer_name {
             Some(name) => name.clone(),
             None => WriterName::new(uuid::Uuid::from_u128(random.u128(..)).to_string())
                 .map_err(|error| WriteError::invalid(error).of(stream))?,
         };
-        let machine =
-            WriterMachine::new(stream.clone(), map, config.settings(), Box::new(move || random.u64(..)), config.bugs);
+        let machine = WriterMachine::new(
+            stream.clone(),
+            target,
+            map,
+            config.settings(),
+            Box::new(move || random.u64(..)),
+            config.bugs,
+        );
         let capacity = u32::try_from(config.max_in_flight_bytes).unwrap_or(u32::MAX);
         let shared = Arc::new(Shared::new(stream.clone(), capacity));
         let (commands, queue) = mpsc::unbounded_channel();
         let driver = Driver::new(machine, Arc::clone(&shared), parts, queue, writer_name, config.time_notes);
         runtime.spawn(driver.run());
-        Ok(Self {
-            shared,
-            commands,
-            codec: Arc::new(codec),
-            large_events: config.large_events,
-            max_event_bytes: config.max_event_bytes,
-        })
+        Ok(Self { shared, commands, codec, large_events: config.large_events, max_event_bytes: config.max_event_bytes })
     }
 
     /// The stream.
@@ -318,6 +314,11 @@ impl<C> EventWriter<C> {
         self.send_with_room(Write { position, payload }).await?.await
     }
 
+    /// How many writes failed.
+    pub(crate) fn failed(&self) -> u64 {
+        self.shared.counts().1
+    }
+
     /// Waits until everything that was written so far is done.
     ///
     /// # Errors
@@ -379,6 +380,42 @@ impl<C> EventWriter<C> {
         }
         let (acknowledged, failed) = self.shared.counts();
         CloseReport { acknowledged, failed, first_failure }
+    }
+
+    // --------------------------------------------------------------------------------------------------------- bytes
+
+    /// Takes room for that many bytes now, if there is.
+    pub(crate) fn try_room(&self, bytes: usize) -> Result<bool, WriteError> {
+        match self.shared.room.try_acquire_many(cost_of(bytes, self.shared.capacity)) {
+            Ok(room) => {
+                room.forget();
+                Ok(true)
+            }
+            Err(TryAcquireError::NoPermits) => Ok(false),
+            Err(TryAcquireError::Closed) => Err(WriteError::closed(self.stream())),
+        }
+    }
+
+    /// Waits for room for that many bytes, and takes it.
+    pub(crate) async fn room(&self, bytes: usize) -> Result<(), WriteError> {
+        match self.shared.room.acquire_many(cost_of(bytes, self.shared.capacity)).await {
+            Ok(room) => {
+                room.forget();
+                Ok(())
+            }
+            Err(_) => Err(WriteError::closed(self.stream())),
+        }
+    }
+
+    /// Gives room back that was taken for nothing.
+    pub(crate) fn give_back_room(&self, bytes: usize) {
+        self.shared.room.add_permits(cost_of(bytes, self.shared.capacity) as usize);
+    }
+
+    /// Hands over bytes for a byte stream. Their room is taken.
+    pub(crate) fn send_bytes(&self, data: Bytes, offset: i64) -> Result<(), WriteError> {
+        let payload = Payload::Bytes { data, offset };
+        self.send(Write { position: 0.0, payload }).map(drop)
     }
 
     // ------------------------------------------------------------------------------------------------------- helpers
@@ -468,6 +505,14 @@ impl<C> EventWriter<C> {
         sent.map_err(|_| gone(&self.shared))?;
         Ok(ack)
     }
+}
+
+/// Nothing here works without timers and tasks; better an error than a panic.
+pub(crate) fn runtime() -> Result<Handle, WriteError> {
+    Handle::try_current().map_err(|_| {
+        let detail = "there is no tokio runtime here; call it inside one";
+        WriteError::new(ErrorKind::NoRuntime, Outcome::NotApplied, detail)
+    })
 }
 
 /// A write that was checked.

@@ -1,6 +1,7 @@
 //! What the tests against a real server share.
 #![allow(dead_code)]
 
+pub(crate) mod lines;
 pub(crate) mod tool;
 
 use std::{
@@ -11,7 +12,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
+use bytes::Bytes;
+use pravega_sdk_client_factory::{
+    ClientConfig, ClientFactory,
+    event_stream::{ReadEvent, ReadFrom, ReadUntil, ReaderConfig, codec::Raw},
+};
 use pravega_sdk_controller_client::{Controller, ScaleStart, ScaleState};
 use pravega_sdk_types::{Epoch, KeyRange, ScalingPolicy, Scope, ScopedStream, SegmentId, StreamConfiguration};
 
@@ -62,6 +67,44 @@ pub(crate) async fn scale(
     eventually("the scale is done", async || controller.scale_state(stream, epoch).await.unwrap() == ScaleState::Done)
         .await;
     epoch
+}
+
+/// Scales all of a stream to that many equal segments, as soon as nothing is in the way, such as a commit that is carried out.
+pub(crate) async fn scale_all(controller: &Arc<dyn Controller>, stream: &ScopedStream, segments: u32) {
+    let mut started = None;
+    eventually("the scale begins", async || {
+        let active = controller.current_segments(stream).await.unwrap();
+        let sealed: Vec<SegmentId> = active.iter().map(|segment| segment.id).collect();
+        let answer = controller.scale(stream, &sealed, &KeyRange::equal(segments)).await;
+        if let Ok(ScaleStart::Started { epoch, .. }) = answer {
+            started = Some(epoch);
+        }
+        started.is_some()
+    })
+    .await;
+    let epoch = started.unwrap();
+    eventually("the scale is done", async || controller.scale_state(stream, epoch).await.unwrap() == ScaleState::Done)
+        .await;
+}
+
+/// Everything that is in a stream by now.
+pub(crate) async fn read_all(factory: &ClientFactory, stream: &ScopedStream) -> Vec<ReadEvent<Bytes>> {
+    read_between(factory, stream, ReadFrom::Head, ReadUntil::Tail).await
+}
+
+pub(crate) async fn read_between(
+    factory: &ClientFactory,
+    stream: &ScopedStream,
+    start: ReadFrom,
+    end: ReadUntil,
+) -> Vec<ReadEvent<Bytes>> {
+    let config = ReaderConfig::default().with_start(start).with_end(end);
+    let mut reader = factory.stream_reader_with(stream, Raw, config).await.unwrap();
+    let mut all = Vec::new();
+    while let Some(event) = reader.next().await {
+        all.push(event.unwrap());
+    }
+    all
 }
 
 /// Asks again and again until it holds; two minutes are far more than anything here takes.

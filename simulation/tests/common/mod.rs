@@ -3,10 +3,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::BytesMut;
 use pravega_sdk_controller_client::Controller;
-use pravega_sdk_event_stream::{EventWriter, WriteError, WriterConfig, WriterParts, codec::Raw};
-use pravega_sdk_simulation::{SimController, SimNetwork, World, scenario::writer_parts};
-use pravega_sdk_types::ScopedStream;
+use pravega_sdk_event_stream::{
+    EventWriter, ReaderConfig, StreamParts, StreamReader, TransactionConfig, TransactionalWriter, WriteError,
+    WriterConfig,
+    codec::{Raw, Utf8},
+};
+use pravega_sdk_simulation::{SimController, SimNetwork, World, scenario::stream_parts};
+use pravega_sdk_types::{ScopedSegment, ScopedStream, SegmentId};
+use pravega_sdk_wire_protocol::event;
 
 pub(crate) struct Cluster {
     pub(crate) world: World,
@@ -29,8 +35,8 @@ impl Cluster {
         Self { world, network, controller, stream }
     }
 
-    pub(crate) fn parts(&self) -> WriterParts {
-        writer_parts(Arc::clone(&self.controller) as Arc<dyn Controller>, self.network.clone())
+    pub(crate) fn parts(&self) -> StreamParts {
+        stream_parts(Arc::clone(&self.controller) as Arc<dyn Controller>, self.network.clone())
     }
 
     pub(crate) async fn writer(&self) -> EventWriter<Raw> {
@@ -39,6 +45,31 @@ impl Cluster {
 
     pub(crate) async fn writer_with(&self, config: WriterConfig) -> Result<EventWriter<Raw>, WriteError> {
         EventWriter::open(self.parts(), &self.stream, Raw, config.with_seed(7)).await
+    }
+
+    /// Puts events into the first segment, as a writer did before.
+    pub(crate) fn fill<T: AsRef<[u8]>>(&self, events: impl IntoIterator<Item = T>) {
+        let segment = self.segment(0);
+        for event in events {
+            let mut bytes = BytesMut::new();
+            event::put(&mut bytes, event.as_ref()).unwrap();
+            self.world.append_raw(&segment, &bytes);
+        }
+    }
+
+    pub(crate) fn segment(&self, id: i64) -> ScopedSegment {
+        ScopedSegment::new(&self.stream, SegmentId::from(id))
+    }
+
+    pub(crate) async fn reader(&self, config: ReaderConfig) -> StreamReader<Utf8> {
+        let config = config.with_seed(7).with_backoff(Duration::from_millis(20), Duration::from_secs(1));
+        StreamReader::open(self.parts(), &self.stream, Utf8, config).await.unwrap()
+    }
+
+    pub(crate) async fn transactions(&self) -> TransactionalWriter<Utf8> {
+        let config = TransactionConfig::default().with_lease(Duration::from_secs(10));
+        let config = config.with_writer(WriterConfig::default().with_seed(7));
+        TransactionalWriter::open(self.parts(), &self.stream, Utf8, config).await.unwrap()
     }
 
     /// The stream's events as text.

@@ -35,6 +35,11 @@ pub(crate) enum Payload {
         event: Bytes,
         tail_offset: i64,
     },
+    /// Bytes of a byte stream, without a header, that stand at an offset of their own.
+    Bytes {
+        data: Bytes,
+        offset: i64,
+    },
     /// More than an append takes: it goes through a transient segment.
     Large(Vec<Bytes>),
 }
@@ -52,6 +57,7 @@ impl Payload {
     pub(crate) fn events(&self) -> &[Bytes] {
         match self {
             Self::Event(event) | Self::Conditional { event, .. } => std::slice::from_ref(event),
+            Self::Bytes { data, .. } => std::slice::from_ref(data),
             Self::Batch(events) | Self::Large(events) => events,
         }
     }
@@ -62,6 +68,9 @@ impl Payload {
 
     /// The length in the segment, headers included.
     pub(crate) fn framed_len(&self) -> usize {
+        if let Self::Bytes { data, .. } = self {
+            return data.len();
+        }
         self.events().iter().map(|event| EVENT_HEADER_LEN.saturating_add(event.len())).fold(0, usize::saturating_add)
     }
 }

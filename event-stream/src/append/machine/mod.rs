@@ -18,7 +18,6 @@
 pub(crate) mod item;
 #[cfg(feature = "seeded-bugs")]
 mod spoil;
-pub(crate) mod token;
 mod transfer;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -26,7 +25,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytestring::ByteString;
 use pravega_sdk_types::{ErrorKind, EventNumber, Outcome, ScopedSegment};
 use pravega_sdk_wire_protocol::{
-    EventsAppend, FlowId, RequestId, RequestIds, SendBuffer, WireCommand,
+    BytesAppend, EventsAppend, FlowId, RequestId, RequestIds, SendBuffer, WireCommand,
     codes::{FailureCode, TokenFailure},
     commands::{AppendSetup, ConditionalAppend, ConditionalCheckFailed, DataAppended, SetupAppend},
     event::Event,
@@ -35,11 +34,11 @@ use uuid::Uuid;
 
 use self::{
     item::{Completion, Item, Payload},
-    token::Token,
     transfer::Transfer,
 };
 use crate::{
     error::WriteError,
+    machine::Token,
     seeded_bugs::{Bugs, SeededBug},
     writer::appended::Appended,
 };
@@ -131,9 +130,17 @@ pub(crate) struct AppendMachine<T> {
 }
 
 impl<T> AppendMachine<T> {
-    pub(crate) fn new(segment: Arc<ScopedSegment>, writer_id: Uuid, flow: FlowId, limits: Limits, bugs: Bugs) -> Self {
+    /// The name is that by which the store knows the segment: its own, or that of a transaction on it.
+    pub(crate) fn new(
+        segment: Arc<ScopedSegment>,
+        name: ByteString,
+        writer_id: Uuid,
+        flow: FlowId,
+        limits: Limits,
+        bugs: Bugs,
+    ) -> Self {
         Self {
-            name: segment.to_string().into(),
+            name,
             segment,
             writer_id,
             limits,
@@ -180,7 +187,7 @@ impl<T> AppendMachine<T> {
             State::Transferring(transfer) => transfer.wants_to_send(),
             State::Open => match self.items.get(self.sent).map(|item| &item.payload) {
                 None => false,
-                Some(Payload::Large(_) | Payload::Conditional { .. }) => self.blocks.is_empty(),
+                Some(Payload::Large(_) | Payload::Conditional { .. } | Payload::Bytes { .. }) => self.blocks.is_empty(),
                 Some(Payload::Event(_) | Payload::Batch(_)) => self.has_room_for_block(),
             },
         }
@@ -289,6 +296,7 @@ impl<T> AppendMachine<T> {
                 None => {}
                 Some(Payload::Event(_) | Payload::Batch(_)) => self.send_block(out),
                 Some(Payload::Conditional { .. }) => self.send_conditional(out),
+                Some(Payload::Bytes { .. }) => self.send_bytes(out),
                 Some(Payload::Large(_)) => self.begin_transfer(),
             },
             State::Transferring(transfer) => transfer.transmit(&mut self.requests, out),
@@ -328,6 +336,34 @@ impl<T> AppendMachine<T> {
         let events = self.items.iter().skip(self.sent).take(block.items).flat_map(|item| item.payload.events());
         // What goes into a block was checked against the limit of a frame when it came in.
         out.push_events(&append, events).ok();
+        self.sent_block(block);
+    }
+
+    /// As many bytes as fit a block, at their offset. One append is in flight: where a first is refused, a second could
+    /// succeed if what another writer appended happens to be as long. Blocks grow instead.
+    fn send_bytes(&mut self, out: &mut SendBuffer) {
+        let mut block = Block { last_number: 0, items: 0, bytes: 0, is_conditional: false };
+        let mut expected_offset = 0;
+        for item in self.items.iter().skip(self.sent) {
+            let Payload::Bytes { offset, .. } = &item.payload else { break };
+            if block.items > 0 && block.bytes + item.bytes > self.limits.max_block_bytes {
+                break;
+            }
+            if block.items == 0 {
+                expected_offset = *offset;
+            }
+            block.last_number = item.number;
+            block.items += 1;
+            block.bytes += item.bytes;
+        }
+        let append = BytesAppend {
+            writer_id: self.writer_id,
+            event_number: block.last_number,
+            expected_offset,
+            request_id: self.requests.next_id().0,
+        };
+        let pieces = self.items.iter().skip(self.sent).take(block.items).flat_map(|item| item.payload.events());
+        out.push_bytes_append(&append, pieces).ok();
         self.sent_block(block);
     }
 
@@ -481,6 +517,9 @@ impl<T> AppendMachine<T> {
     }
 
     fn handle_condition_failed(&mut self, reply: &ConditionalCheckFailed, out: &mut Vec<Completion<T>>) -> Verdict {
+        if matches!(self.items.front().map(|item| &item.payload), Some(Payload::Bytes { .. })) {
+            return self.handle_lost_offset(reply);
+        }
         let is_known = |block: &Block| block.is_conditional && block.last_number == reply.event_number;
         if !self.blocks.front().is_some_and(is_known) {
             return Verdict::Broken("the segment store refused a condition that nobody made".to_owned());
@@ -495,6 +534,16 @@ impl<T> AppendMachine<T> {
             out.push(item.complete(Err(error)));
         }
         Verdict::Progress
+    }
+
+    /// Somebody else appended to a byte stream: neither these bytes nor any behind them can stand where they should.
+    fn handle_lost_offset(&mut self, reply: &ConditionalCheckFailed) -> Verdict {
+        if self.blocks.front().is_none_or(|block| block.last_number != reply.event_number) {
+            return Verdict::Broken("the segment store refused a condition that nobody made".to_owned());
+        }
+        self.sent_number = self.acknowledged;
+        let detail = "another writer appended to the byte stream, so these bytes cannot stand at their offset";
+        Verdict::Refused(ErrorKind::ConditionFailed, detail.to_owned())
     }
 
     /// What is left belongs to the transfer of a large event, or to nobody.

@@ -23,8 +23,9 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let segment = Arc::new("s/t/0.#epoch.0".parse().unwrap());
-        let machine = AppendMachine::new(segment, WRITER, FlowId(3), LIMITS, Bugs::default());
+        let segment: ScopedSegment = "s/t/0.#epoch.0".parse().unwrap();
+        let name = segment.to_string().into();
+        let machine = AppendMachine::new(Arc::new(segment), name, WRITER, FlowId(3), LIMITS, Bugs::default());
         Self { machine, assembler: AppendAssembler::new(), done: Vec::new(), next: 0 }
     }
 

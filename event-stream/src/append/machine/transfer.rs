@@ -18,7 +18,8 @@ use pravega_sdk_wire_protocol::{
 };
 use uuid::Uuid;
 
-use super::{AppendMachine, item::Item, token::Token};
+use super::{AppendMachine, item::Item};
+use crate::machine::Token;
 
 #[derive(Debug)]
 pub(super) struct Transfer {

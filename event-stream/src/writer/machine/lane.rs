@@ -1,12 +1,7 @@
 //! One segment of a writer: its events, and where they are sent.
 
-use std::{sync::Arc, time::Duration};
-
 use super::LinkId;
-use crate::{append::machine::AppendMachine, error::Cause};
-
-/// Since the writer was made.
-pub(crate) type Now = Duration;
+use crate::{append::machine::AppendMachine, error::Cause, machine::Now};
 
 /// Where a segment's events can go.
 ///
@@ -72,16 +67,5 @@ impl<T> Lane<T> {
         self.attempts = 0;
         self.strikes = 0;
         self.last_error = None;
-    }
-}
-
-/// What a store or a controller did that it must not do, as a cause.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Misbehaviour(pub(super) String);
-
-impl From<Misbehaviour> for Cause {
-    fn from(error: Misbehaviour) -> Self {
-        Arc::new(error)
     }
 }

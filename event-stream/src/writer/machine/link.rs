@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use pravega_sdk_types::{Endpoint, SegmentId};
 
-use super::Now;
+use crate::machine::Now;
 
 /// Names a connection of a writer, through all its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -21,26 +21,38 @@ use std::{
 };
 
 use pravega_sdk_types::{
-    Classified, Endpoint, ErrorKind, Offset, Outcome, ScopedSegment, ScopedStream, SegmentId, SegmentMap, Successor,
+    Endpoint, ErrorKind, Offset, Outcome, ScopedSegment, ScopedStream, SegmentId, SegmentMap, Successor, TransactionId,
+    segment_name,
 };
 use pravega_sdk_wire_protocol::{FlowId, FlowIds, RequestId, SendBuffer, WireCommand};
 use uuid::Uuid;
 
+pub(crate) use self::link::LinkId;
 use self::{
     flush::Flushes,
-    lane::{Lane, Misbehaviour, Place},
+    lane::{Lane, Place},
     link::{Link, LinkState},
 };
-pub(crate) use self::{lane::Now, link::LinkId};
 use crate::{
     append::machine::{
         AppendMachine, Limits, Verdict,
         item::{Completion, Item},
-        token::Token,
     },
     error::{Cause, WriteError},
+    machine::{Backoff, Location, LookupError, Misbehaviour, Now, Random, Token},
     seeded_bugs::{Bugs, SeededBug},
 };
+
+/// What is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The segments of a stream, and their successors.
+    Stream,
+    /// The segments of a transaction, which have none.
+    Transaction(TransactionId),
+    /// The one segment of a byte stream.
+    Bytes,
+}
 
 /// What a writer machine is given besides events.
 #[derive(Debug, Clone)]
@@ -50,8 +62,7 @@ pub(crate) struct Settings {
     pub(crate) delivery_timeout: Duration,
     /// How long a set-up may wait for its answer.
     pub(crate) request_timeout: Duration,
-    pub(crate) initial_backoff: Duration,
-    pub(crate) max_backoff: Duration,
+    pub(crate) backoff: Backoff,
 }
 
 /// What is to be done outside.
@@ -73,36 +84,14 @@ pub(crate) enum Effect {
     FindSegments(SegmentId),
 }
 
-/// Where a segment is, and what lets us in there.
-#[derive(Debug, Clone)]
-pub(crate) struct Location {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) token: Token,
-}
-
-/// Why the controller did not help.
-#[derive(Debug, Clone)]
-pub(crate) struct LookupError {
-    pub(crate) kind: ErrorKind,
-    pub(crate) cause: Cause,
-}
-
-impl<E: Classified + Send + Sync + 'static> From<E> for LookupError {
-    fn from(error: E) -> Self {
-        Self { kind: error.kind(), cause: Arc::new(error) }
-    }
-}
-
 /// After this many answers in a row that cannot be, the events are given up: a bad request, or a bad server, repeats for ever.
 const MAX_STRIKES: u32 = 5;
 /// More is put into a connection's buffer only below this: what waits behind it grows into larger blocks.
 const SEND_HIGH_WATER: usize = 1 << 20;
 
-/// Random bits; the same seed gives the same run.
-pub(crate) type Random = Box<dyn FnMut() -> u64 + Send>;
-
 pub(crate) struct WriterMachine<T, W> {
     stream: ScopedStream,
+    target: Target,
     settings: Settings,
     map: SegmentMap,
     lanes: BTreeMap<SegmentId, Lane<T>>,
@@ -121,9 +110,17 @@ pub(crate) struct WriterMachine<T, W> {
 }
 
 impl<T, W> WriterMachine<T, W> {
-    pub(crate) fn new(stream: ScopedStream, map: SegmentMap, settings: Settings, random: Random, bugs: Bugs) -> Self {
+    pub(crate) fn new(
+        stream: ScopedStream,
+        target: Target,
+        map: SegmentMap,
+        settings: Settings,
+        random: Random,
+        bugs: Bugs,
+    ) -> Self {
         Self {
             stream,
+            target,
             settings,
             map,
             lanes: BTreeMap::new(),
@@ -298,7 +295,7 @@ impl<T, W> WriterMachine<T, W> {
             Verdict::Sealed | Verdict::Missing => {
                 tracing::debug!(stream = %self.stream, %segment, reply = name, "segment takes no more");
                 self.leave(segment);
-                self.find_successors(segment);
+                self.sealed(segment);
             }
             Verdict::WrongHost => {
                 let endpoint = self.leave(segment);
@@ -314,6 +311,10 @@ impl<T, W> WriterMachine<T, W> {
                 let error = WriteError::new(kind, Outcome::NotApplied, reason).of(&self.stream);
                 let endpoint = self.leave(segment);
                 self.fail_lane(segment, &error, endpoint);
+                if self.target == Target::Bytes {
+                    // What comes later would stand behind a gap.
+                    self.end(error);
+                }
             }
             Verdict::Broken(reason) => {
                 lane.strikes += 1;
@@ -588,8 +589,13 @@ impl<T, W> WriterMachine<T, W> {
     fn add_lane(&mut self, segment: SegmentId) {
         let flow = self.flow_ids.next_flow();
         let writer_id = Uuid::from_u64_pair((self.random)(), (self.random)());
-        let name = Arc::new(ScopedSegment::new(&self.stream, segment));
-        let appends = AppendMachine::new(name, writer_id, flow, self.settings.limits, self.bugs);
+        let scoped = ScopedSegment::new(&self.stream, segment);
+        let name = match self.target {
+            Target::Stream | Target::Bytes => scoped.to_string(),
+            Target::Transaction(id) => segment_name::transaction(&scoped, id),
+        };
+        let limits = self.settings.limits;
+        let appends = AppendMachine::new(Arc::new(scoped), name.into(), writer_id, flow, limits, self.bugs);
         self.flows.insert(flow, segment);
         self.lanes.insert(segment, Lane::new(appends));
     }
@@ -686,6 +692,17 @@ impl<T, W> WriterMachine<T, W> {
         }
     }
 
+    /// A segment takes no more.
+    fn sealed(&mut self, segment: SegmentId) {
+        match self.target {
+            Target::Stream => self.find_successors(segment),
+            Target::Transaction(_) => {
+                self.end_because(ErrorKind::TransactionNotOpen, "the transaction is not open any more", None);
+            }
+            Target::Bytes => self.end_because(ErrorKind::Sealed, "the byte stream is sealed, or deleted", None),
+        }
+    }
+
     fn find_successors(&mut self, segment: SegmentId) {
         if let Some(lane) = self.lanes.get_mut(&segment) {
             lane.place = Place::Sealed;
@@ -725,11 +742,8 @@ impl<T, W> WriterMachine<T, W> {
         self.arm(until);
     }
 
-    /// Exponential with full jitter, so that those who failed together do not come back together.
     fn backoff(&mut self, attempts: u32) -> Duration {
-        let doublings = attempts.saturating_sub(1).min(20);
-        let full = self.settings.initial_backoff.saturating_mul(1 << doublings).min(self.settings.max_backoff);
-        full.mul_f64(self.fraction())
+        self.settings.backoff.delay(attempts, &mut self.random)
     }
 
     fn fraction(&mut self) -> f64 {

@@ -11,8 +11,7 @@ const SETTINGS: Settings = Settings {
     limits: Limits { max_block_bytes: 1 << 20, max_blocks_in_flight: 4, piece_bytes: 100 },
     delivery_timeout: Duration::from_secs(120),
     request_timeout: Duration::from_secs(30),
-    initial_backoff: Duration::from_millis(50),
-    max_backoff: Duration::from_secs(10),
+    backoff: Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(10) },
 };
 
 struct Rig {
@@ -38,7 +37,10 @@ impl Rig {
         // The longest back-off that jitter allows, so that times can be told.
         let random: Random = Box::new(|| u64::MAX);
         let map = SegmentMap::equal_ranges(segments);
-        Self { machine: WriterMachine::new(stream, map, SETTINGS, random, Bugs::default()), now: Now::ZERO }
+        Self {
+            machine: WriterMachine::new(stream, Target::Stream, map, SETTINGS, random, Bugs::default()),
+            now: Now::ZERO,
+        }
     }
 
     fn write(&mut self, position: f64, ticket: u32) {

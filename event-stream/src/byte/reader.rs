@@ -1,0 +1,408 @@
+//! Reading a byte stream.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::poll_fn,
+    io::{self, SeekFrom},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf as _, Bytes};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use pravega_sdk_types::{ErrorKind, Offset, ScopedSegment, ScopedStream};
+use pravega_sdk_wire_protocol::commands::StreamSegmentInfo;
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncSeek, ReadBuf};
+
+use super::{info, segment_of};
+use crate::{
+    error::ReadError,
+    machine::Random,
+    parts::StreamParts,
+    read::{
+        driver::ReadDriver,
+        machine::{Delivery, From, LaneId, ReadMachine},
+    },
+    reader::{ReaderConfig, check_runtime},
+};
+
+/// Reads the bytes of a byte stream.
+///
+/// It is an [`AsyncRead`], an [`AsyncBufRead`] and an [`AsyncSeek`]. The next reads are always under way, as far as there is
+/// room for what they bring. At the end of the stream it waits for more; once the stream is sealed, it ends.
+///
+/// Where bytes were truncated away before they were read, one read fails with the kind
+/// [`Truncated`](ErrorKind::Truncated), and the next goes on with the first byte that is left.
+///
+/// # Examples
+///
+/// ```no_run
+/// use pravega_sdk_event_stream::{ByteReader, ByteReaderConfig, StreamParts};
+/// use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+///
+/// # async fn example(parts: StreamParts) -> Result<(), Box<dyn std::error::Error>> {
+/// let film = "films/holiday".parse()?;
+/// let mut reader = ByteReader::open(parts, &film, ByteReaderConfig::default()).await?;
+/// reader.seek(std::io::SeekFrom::Start(100)).await?;
+/// let mut frame = [0; 64];
+/// reader.read_exact(&mut frame).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct ByteReader {
+    machine: ReadMachine,
+    driver: ReadDriver<Infallible>,
+    segment: Arc<ScopedSegment>,
+    lane: LaneId,
+    /// What has arrived and was not read; it starts at `offset`.
+    ready: Bytes,
+    /// Bytes that `ready` had when it arrived.
+    ready_len: usize,
+    offset: i64,
+    is_at_end: bool,
+    failed: Option<ReadError>,
+    seek: Option<BoxFuture<'static, Result<i64, ReadError>>>,
+}
+
+/// Everything that can be set about a reader of bytes.
+#[derive(Debug, Clone)]
+pub struct ByteReaderConfig {
+    reader: ReaderConfig,
+    start: Option<Offset>,
+}
+
+impl Default for ByteReaderConfig {
+    fn default() -> Self {
+        Self { reader: ReaderConfig::default().with_max_buffered_bytes(8 * 1024 * 1024), start: None }
+    }
+}
+
+impl ByteReaderConfig {
+    /// Sets the offset of the first byte to read. Default: that of the first byte that was not truncated away.
+    #[must_use]
+    pub fn with_start(mut self, offset: Offset) -> Self {
+        self.start = Some(offset);
+        self
+    }
+
+    /// Sets how many bytes may be on their way or wait to be read. Default: 8 MiB, at least 256 KiB, at most 1 GiB.
+    #[must_use]
+    pub fn with_max_buffered_bytes(mut self, bytes: usize) -> Self {
+        self.reader = self.reader.with_max_buffered_bytes(bytes);
+        self
+    }
+
+    /// Sets the longest first wait after a failure, and the longest of all; see [`ReaderConfig::with_backoff`].
+    #[must_use]
+    pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
+        self.reader = self.reader.with_backoff(initial, max);
+        self
+    }
+
+    /// Sets after how long a read fails where nothing can be read; see [`ReaderConfig::with_stall_timeout`].
+    #[must_use]
+    pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
+        self.reader = self.reader.with_stall_timeout(timeout);
+        self
+    }
+
+    /// Makes the reader's random choices repeatable.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.reader = self.reader.with_seed(seed);
+        self
+    }
+
+    /// Makes reads short, so that tests need not write much.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_max_read_bytes(mut self, bytes: usize) -> Self {
+        self.reader = self.reader.with_max_read_bytes(bytes);
+        self
+    }
+}
+
+impl ByteReader {
+    /// Makes a reader of `stream`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if it has more than one segment or the start is behind its end,
+    /// [`Truncated`](ErrorKind::Truncated) for a start before its head, [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio
+    /// runtime, and otherwise that of the server that could not help.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn open(parts: StreamParts, stream: &ScopedStream, config: ByteReaderConfig) -> Result<Self, ReadError> {
+        check_runtime()?;
+        let (segment, info) = segment_of(&parts, stream).await?;
+        let offset = match config.start {
+            None => info.start_offset,
+            Some(offset) => checked(&segment, &info, offset.0)?,
+        };
+        let mut seeds = config.reader.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let random: Random = Box::new(move || seeds.u64(..));
+        let mut machine = ReadMachine::new(config.reader.read_settings(), random);
+        let segment = Arc::new(segment);
+        let lane = machine.open(Arc::clone(&segment), From::Known(offset), None);
+        Ok(Self {
+            machine,
+            driver: ReadDriver::new(parts),
+            segment,
+            lane,
+            ready: Bytes::new(),
+            ready_len: 0,
+            offset,
+            is_at_end: false,
+            failed: None,
+            seek: None,
+        })
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> ScopedStream {
+        self.segment.scoped_stream()
+    }
+
+    /// The offset of the next byte.
+    #[must_use]
+    pub fn offset(&self) -> Offset {
+        Offset(self.offset)
+    }
+
+    /// How many bytes can be read at once, without waiting.
+    #[must_use]
+    pub fn available(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// The next bytes, as they arrived, without copying them; none at the end of a sealed stream.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]: see [`ByteReader`] for what can be in the way.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the next call brings the bytes.
+    pub async fn next_bytes(&mut self) -> Result<Option<Bytes>, ReadError> {
+        poll_fn(|cx| self.poll_ready(cx)).await?;
+        if self.ready.is_empty() {
+            return Ok(None);
+        }
+        let bytes = std::mem::take(&mut self.ready);
+        self.offset += bytes.len() as i64;
+        self.machine.release(std::mem::take(&mut self.ready_len));
+        Ok(Some(bytes))
+    }
+
+    /// The offset of the first byte that was not truncated away.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if the segment store cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn head_offset(&self) -> Result<Offset, ReadError> {
+        Ok(Offset(info(self.driver.parts(), &self.segment).await?.start_offset))
+    }
+
+    /// The offset behind the last durable byte.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if the segment store cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn tail_offset(&self) -> Result<Offset, ReadError> {
+        Ok(Offset(info(self.driver.parts(), &self.segment).await?.write_offset))
+    }
+
+    /// Ready when there are bytes, or none will come any more.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
+        loop {
+            // What is to be sent is sent also where bytes are there: the next read is always under way.
+            let mut is_busy = self.driver.carry_out(&mut self.machine);
+            if !self.ready.is_empty() || self.is_at_end {
+                if is_busy {
+                    self.poll_work(cx);
+                }
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(error) = &self.failed {
+                return Poll::Ready(Err(error.clone()));
+            }
+            if let Some((_, delivery)) = self.machine.poll_delivery() {
+                self.take(delivery)?;
+                continue;
+            }
+            is_busy |= self.poll_work(cx);
+            while let Poll::Ready(now) = self.driver.poll_timer(self.machine.timeout(), cx) {
+                self.machine.handle_timeout(now);
+                is_busy = true;
+            }
+            if !is_busy {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut is_busy = false;
+        while self.driver.poll_work(&mut self.machine, cx).is_ready() {
+            is_busy = true;
+        }
+        is_busy
+    }
+
+    fn take(&mut self, delivery: Delivery) -> Result<(), ReadError> {
+        let fail = |kind, detail: &str, offset| {
+            let error = ReadError::not(kind, detail).at_offset(offset);
+            error.of(&self.segment.scoped_stream()).at(self.segment.id(), None, 0)
+        };
+        match delivery {
+            Delivery::Data { offset, data } => {
+                self.offset = offset;
+                self.ready_len = data.len();
+                self.ready = data;
+            }
+            Delivery::End { .. } => self.is_at_end = true,
+            Delivery::Truncated { asked, head } => {
+                self.offset = head;
+                let detail = format!("the stream was truncated up to {head}; reading goes on from there");
+                return Err(fail(ErrorKind::Truncated, &detail, asked));
+            }
+            Delivery::Missing => {
+                self.failed = Some(fail(ErrorKind::NotFound, "the byte stream was deleted", self.offset));
+            }
+            Delivery::Short { length } => {
+                let detail = format!("the stream has only {length} bytes: it was deleted and made again");
+                self.failed = Some(fail(ErrorKind::NotFound, &detail, self.offset));
+            }
+            Delivery::Stalled(error) => return Err(error),
+            Delivery::Failed(error) => self.failed = Some(error),
+        }
+        Ok(())
+    }
+
+    /// Goes on at another offset, which was checked.
+    fn go_to(&mut self, offset: i64) {
+        let ahead = offset - self.offset;
+        if let Ok(ahead) = usize::try_from(ahead)
+            && ahead <= self.ready.len()
+        {
+            // It has arrived.
+            self.consume_ready(ahead);
+            return;
+        }
+        self.ready = Bytes::new();
+        self.machine.release(std::mem::take(&mut self.ready_len));
+        self.machine.close(self.lane);
+        self.lane = self.machine.open(Arc::clone(&self.segment), From::Known(offset), None);
+        self.offset = offset;
+        (self.is_at_end, self.failed) = (false, None);
+    }
+
+    fn consume_ready(&mut self, len: usize) {
+        let len = len.min(self.ready.len());
+        self.ready.advance(len);
+        self.offset += len as i64;
+        if self.ready.is_empty() {
+            self.machine.release(std::mem::take(&mut self.ready_len));
+        }
+    }
+}
+
+/// Refuses an offset that cannot be read from.
+fn checked(segment: &ScopedSegment, info: &StreamSegmentInfo, offset: i64) -> Result<i64, ReadError> {
+    let refuse = |kind, detail: fmt::Arguments<'_>| {
+        Err(ReadError::not(kind, detail).of(&segment.scoped_stream()).at(segment.id(), None, 0))
+    };
+    let (head, tail) = (info.start_offset, info.write_offset);
+    if offset < 0 {
+        return refuse(ErrorKind::InvalidArgument, format_args!("{offset} is before the beginning"));
+    }
+    if offset > tail {
+        return refuse(ErrorKind::InvalidArgument, format_args!("{offset} is behind the end, which is {tail}"));
+    }
+    if offset < head {
+        return refuse(ErrorKind::Truncated, format_args!("{offset} was truncated away, the first byte is at {head}"));
+    }
+    Ok(offset)
+}
+
+impl AsyncBufRead for ByteReader {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let reader = self.get_mut();
+        ready!(reader.poll_ready(cx))?;
+        Poll::Ready(Ok(&reader.ready))
+    }
+
+    fn consume(self: Pin<&mut Self>, len: usize) {
+        self.get_mut().consume_ready(len);
+    }
+}
+
+impl AsyncRead for ByteReader {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let reader = self.get_mut();
+        if buffer.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(reader.poll_ready(cx))?;
+        let len = buffer.remaining().min(reader.ready.len());
+        buffer.put_slice(reader.ready.get(..len).unwrap_or_default());
+        reader.consume_ready(len);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncSeek for ByteReader {
+    /// An offset before the head or behind the end is refused, by [`AsyncSeek::poll_complete`]; the reader stays where it
+    /// is then.
+    fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
+        let reader = self.get_mut();
+        let (parts, segment, here) = (reader.driver.parts().clone(), Arc::clone(&reader.segment), reader.offset);
+        let seeking = async move {
+            let info = info(&parts, &segment).await?;
+            let offset = match position {
+                SeekFrom::Start(offset) => i64::try_from(offset).unwrap_or(i64::MAX),
+                SeekFrom::Current(by) => here.saturating_add(by),
+                SeekFrom::End(by) => info.write_offset.saturating_add(by),
+            };
+            checked(&segment, &info, offset)
+        };
+        reader.seek = Some(seeking.boxed());
+        Ok(())
+    }
+
+    fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        let reader = self.get_mut();
+        if let Some(seeking) = &mut reader.seek {
+            let sought = ready!(seeking.as_mut().poll(cx));
+            reader.seek = None;
+            reader.go_to(sought?);
+        }
+        Poll::Ready(Ok(u64::try_from(reader.offset).unwrap_or(0)))
+    }
+}
+
+impl fmt::Debug for ByteReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteReader")
+            .field("segment", &self.segment)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
+    }
+}

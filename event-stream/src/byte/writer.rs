@@ -1,0 +1,403 @@
+//! Writing a byte stream.
+
+use std::{
+    fmt, io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, future::BoxFuture};
+use pravega_sdk_types::{ErrorKind, KeyRange, Offset, Outcome, ScopedSegment, ScopedStream, SegmentMap};
+use pravega_sdk_wire_protocol::{
+    WireCommand,
+    commands::{SealSegment, StreamSegmentInfo, TruncateSegment},
+};
+use tokio::io::AsyncWrite;
+
+use super::{info, segment_of, to_write};
+use crate::{
+    codec::Raw,
+    error::WriteError,
+    parts::StreamParts,
+    read::AskError,
+    writer::{self, EventWriter, WriterConfig, machine::Target},
+};
+
+/// Writes bytes behind the end of a byte stream.
+///
+/// Bytes stand where this writer says, in one piece: each append is on the condition that nobody else appended meanwhile.
+/// If somebody did, writing fails with the kind [`ConditionFailed`](ErrorKind::ConditionFailed), nothing of what was not
+/// acknowledged is in the stream, and [`Self::seek_to_tail`] starts anew behind the other's bytes.
+///
+/// It is an [`AsyncWrite`]: writing takes bytes as soon as there is room for them and sends them at once, many writes
+/// together under load; [`flush`](Self::flush) waits until they are durable. Dropped, what was taken is still sent, and
+/// nobody is told whether that went well.
+///
+/// # Examples
+///
+/// ```no_run
+/// use pravega_sdk_event_stream::{ByteWriter, StreamParts, WriterConfig};
+/// use tokio::io::AsyncWriteExt as _;
+///
+/// # async fn example(parts: StreamParts) -> Result<(), Box<dyn std::error::Error>> {
+/// let film = "films/holiday".parse()?;
+/// let mut writer = ByteWriter::open(parts, &film, ByteWriter::default_config()).await?;
+/// writer.write_all(b"some bytes").await?;
+/// writer.flush().await?;
+/// println!("the stream has {} bytes by now", writer.offset());
+/// # Ok(())
+/// # }
+/// ```
+pub struct ByteWriter {
+    parts: StreamParts,
+    segment: ScopedSegment,
+    config: WriterConfig,
+    bytes: EventWriter<Raw>,
+    /// Where the next byte stands.
+    offset: i64,
+    state: State,
+}
+
+/// What is being waited for.
+enum State {
+    Idle,
+    /// Room for that many bytes.
+    Room(usize, BoxFuture<'static, Result<(), WriteError>>),
+    /// That much room is there.
+    HasRoom(usize),
+    Flush(BoxFuture<'static, Result<(), WriteError>>),
+    /// Nothing can be written any more; a flush has the same answer.
+    Failed(WriteError),
+    Closed,
+}
+
+/// More is not taken in one write.
+const MAX_PIECE: usize = 256 * 1024;
+/// One append is under way at a time, so it may be large.
+const MAX_BLOCK: usize = 4 * 1024 * 1024;
+
+impl ByteWriter {
+    /// The settings that suit bytes: as those of event writers, with appends of up to 4 MiB, as one is under way at a time.
+    #[must_use]
+    pub fn default_config() -> WriterConfig {
+        WriterConfig::default().with_max_block_bytes(MAX_BLOCK)
+    }
+
+    /// Makes a writer behind the end of `stream`, with a task on the caller's runtime. Of the settings of an event writer
+    /// those about large events and about times mean nothing here.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if it has more than one segment, [`Sealed`](ErrorKind::Sealed) if it
+    /// takes no more, [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the server that
+    /// could not help.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn open(parts: StreamParts, stream: &ScopedStream, config: WriterConfig) -> Result<Self, WriteError> {
+        writer::runtime()?;
+        let (segment, info) = segment_of(&parts, stream).await.map_err(|error| to_write(error, stream, None))?;
+        let bytes = open_bytes(&parts, &segment, &info, &config)?;
+        Ok(Self { parts, segment, config, bytes, offset: info.write_offset, state: State::Idle })
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &ScopedStream {
+        self.bytes.stream()
+    }
+
+    /// The segment.
+    pub(crate) fn segment(&self) -> &ScopedSegment {
+        &self.segment
+    }
+
+    /// Where the next byte will stand: behind everything that was taken, whether it is durable yet or not.
+    #[must_use]
+    pub fn offset(&self) -> Offset {
+        Offset(self.offset)
+    }
+
+    /// Writes all of `data`, as soon as there is room for it, without copying it.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if something that was written before could not be stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped early, only the beginning of `data` is written; [`Self::offset`] tells how much.
+    pub async fn write_bytes(&mut self, mut data: Bytes) -> Result<(), WriteError> {
+        while !data.is_empty() {
+            let len = std::future::poll_fn(|cx| self.poll_room(data.len(), cx)).await?;
+            let piece = data.split_to(len);
+            self.send(piece)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that was written so far is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`]: the first failure; from then on every write has the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing for the bytes.
+    pub async fn flush(&mut self) -> Result<(), WriteError> {
+        std::future::poll_fn(|cx| self.poll_durable(cx)).await
+    }
+
+    /// Starts anew behind the end of the stream, after another writer was faster. What was not acknowledged before is given
+    /// up: flush first to know.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the writer is as before.
+    pub async fn seek_to_tail(&mut self) -> Result<Offset, WriteError> {
+        // What is under way ends first, lest it is taken for somebody else's.
+        self.bytes.flush().await.ok();
+        let info = self.info().await?;
+        self.bytes = open_bytes(&self.parts, &self.segment, &info, &self.config)?;
+        self.offset = info.write_offset;
+        self.state = State::Idle;
+        Ok(Offset(self.offset))
+    }
+
+    /// Waits until everything is durable, and makes the stream's segment read-only: readers find its end. Sealing what is
+    /// sealed succeeds. The stream itself stays open for the controller, as with Java's client.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if not everything could be written, or the segment store could not be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the segment may be sealed all the same.
+    pub async fn seal(&mut self) -> Result<(), WriteError> {
+        self.flush().await?;
+        let sealing = self.parts.ask(&self.segment, |token| SealSegment {
+            request_id: 0,
+            segment: self.segment.to_string().into(),
+            delegation_token: token.into(),
+        });
+        match sealing.await {
+            Ok(_) => {}
+            Err(error) if matches!(error.reply(), Some(WireCommand::SegmentIsSealed(_))) => {}
+            Err(error) => return Err(self.failure(error, "the segment could not be sealed")),
+        }
+        self.state = State::Closed;
+        Ok(())
+    }
+
+    /// Drops all bytes before `offset`. Readers that have not read them by then are told.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for an offset behind the end. Dropping what
+    /// was dropped before succeeds.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the bytes may be dropped all the same.
+    pub async fn truncate(&self, offset: Offset) -> Result<(), WriteError> {
+        let truncating = self.parts.ask(&self.segment, |token| TruncateSegment {
+            request_id: 0,
+            segment: self.segment.to_string().into(),
+            truncation_offset: offset.0,
+            delegation_token: token.into(),
+        });
+        match truncating.await {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.reply(), Some(WireCommand::SegmentIsTruncated(_))) => {
+                // The same answer for what is before the head and for what is behind the end.
+                let end = self.info().await?.write_offset;
+                if offset.0 <= end {
+                    return Ok(());
+                }
+                let detail = format_args!("{offset} is behind the end of the stream, which is {end}");
+                Err(WriteError::invalid(detail).of(self.stream()))
+            }
+            Err(error) => Err(self.failure(error, "the segment could not be truncated")),
+        }
+    }
+
+    /// The offset of the first byte that was not truncated away.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if the segment store cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn head_offset(&self) -> Result<Offset, WriteError> {
+        Ok(Offset(self.info().await?.start_offset))
+    }
+
+    /// The offset behind the last durable byte, whoever wrote it.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if the segment store cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn tail_offset(&self) -> Result<Offset, WriteError> {
+        Ok(Offset(self.info().await?.write_offset))
+    }
+
+    async fn info(&self) -> Result<StreamSegmentInfo, WriteError> {
+        let info = info(&self.parts, &self.segment).await;
+        info.map_err(|error| to_write(error, self.bytes.stream(), Some(self.segment.id())))
+    }
+
+    fn failure(&self, error: AskError, detail: &str) -> WriteError {
+        to_write(error.into_read(&self.segment, detail), self.stream(), Some(self.segment.id()))
+    }
+
+    /// Ready with how many bytes of `len` there is room for.
+    fn poll_room(&mut self, len: usize, cx: &mut Context<'_>) -> Poll<Result<usize, WriteError>> {
+        let len = len.min(MAX_PIECE);
+        loop {
+            match &mut self.state {
+                State::Idle => {
+                    if self.bytes.failed() > 0 {
+                        // A flush tells what went wrong.
+                        ready!(self.poll_durable(cx))?;
+                        continue;
+                    }
+                    if self.bytes.try_room(len)? {
+                        return Poll::Ready(Ok(len));
+                    }
+                    let bytes = self.bytes.clone();
+                    self.state = State::Room(len, async move { bytes.room(len).await }.boxed());
+                }
+                State::Room(reserved, waiting) => {
+                    let reserved = *reserved;
+                    let came = ready!(waiting.as_mut().poll(cx));
+                    self.state = State::HasRoom(reserved);
+                    if came.is_err() {
+                        self.state = State::Idle;
+                        ready!(self.poll_durable(cx))?;
+                        return Poll::Ready(Err(WriteError::closed(self.bytes.stream())));
+                    }
+                }
+                State::HasRoom(reserved) => {
+                    let reserved = *reserved;
+                    self.state = State::Idle;
+                    if reserved > len {
+                        // Less is to be written than when the room was asked for.
+                        self.bytes.give_back_room(reserved);
+                        continue;
+                    }
+                    return Poll::Ready(Ok(reserved));
+                }
+                State::Flush(_) => ready!(self.poll_durable(cx))?,
+                State::Failed(error) => return Poll::Ready(Err(error.clone())),
+                State::Closed => return Poll::Ready(Err(WriteError::closed(self.bytes.stream()))),
+            }
+        }
+    }
+
+    /// Hands over a piece that there is room for.
+    fn send(&mut self, piece: Bytes) -> Result<(), WriteError> {
+        let len = piece.len() as i64;
+        self.bytes.send_bytes(piece, self.offset)?;
+        self.offset += len;
+        Ok(())
+    }
+
+    fn poll_durable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        loop {
+            match &mut self.state {
+                State::Idle => {
+                    let bytes = self.bytes.clone();
+                    self.state = State::Flush(async move { bytes.flush().await }.boxed());
+                }
+                // Room that is waited for while a flush is wanted comes from a write that was given up.
+                State::Room(..) => self.state = State::Idle,
+                State::HasRoom(reserved) => {
+                    self.bytes.give_back_room(*reserved);
+                    self.state = State::Idle;
+                }
+                State::Flush(flushing) => {
+                    let flushed = ready!(flushing.as_mut().poll(cx));
+                    let failed = self.bytes.failed() > 0;
+                    let outcome = match flushed {
+                        Ok(()) if failed => {
+                            let detail = "something that was written before could not be stored";
+                            Err(WriteError::new(ErrorKind::Closed, Outcome::NotApplied, detail).of(self.bytes.stream()))
+                        }
+                        other => other,
+                    };
+                    self.state = match &outcome {
+                        Ok(()) => State::Idle,
+                        Err(error) => State::Failed(error.clone()),
+                    };
+                    return Poll::Ready(outcome);
+                }
+                State::Failed(error) => return Poll::Ready(Err(error.clone())),
+                State::Closed => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+fn open_bytes(
+    parts: &StreamParts,
+    segment: &ScopedSegment,
+    info: &StreamSegmentInfo,
+    config: &WriterConfig,
+) -> Result<EventWriter<Raw>, WriteError> {
+    let stream = segment.scoped_stream();
+    if info.is_sealed {
+        return Err(WriteError::new(ErrorKind::Sealed, Outcome::NotApplied, "the byte stream is sealed").of(&stream));
+    }
+    let map = SegmentMap::new(KeyRange::equal(1).into_iter().map(|range| (segment.id(), range)));
+    EventWriter::with_segments(parts.clone(), &stream, Target::Bytes, map, Arc::new(Raw), config)
+}
+
+impl AsyncWrite for ByteWriter {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let writer = self.get_mut();
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let len = ready!(writer.poll_room(data.len(), cx))?;
+        let piece = data.get(..len).unwrap_or(data);
+        writer.send(Bytes::copy_from_slice(piece))?;
+        Poll::Ready(Ok(piece.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_durable(cx).map_err(io::Error::from)
+    }
+
+    /// Flushes, and ends the writer; the stream goes on.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let writer = self.get_mut();
+        ready!(writer.poll_durable(cx))?;
+        writer.state = State::Closed;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl fmt::Debug for ByteWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteWriter")
+            .field("segment", &self.segment)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
+    }
+}

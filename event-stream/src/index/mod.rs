@@ -1,0 +1,75 @@
+//! Index streams: records of one size with fields that only grow, so that a record can be found by the value of a field.
+//!
+//! They are byte streams, and have what those have: one segment, conditional appends, truncation. The existing client for
+//! Rust has them too, and reads and writes the same; Java's has not.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use pravega_sdk_event_stream::{StreamParts, index::{IndexReader, IndexWriter}};
+//!
+//! # async fn example(parts: StreamParts) -> Result<(), Box<dyn std::error::Error>> {
+//! let film = "films/holiday-index".parse()?;
+//! let mut writer = IndexWriter::open(parts.clone(), &film, None).await?;
+//! for number in 0..1000 {
+//!     let fields = [("time_ms", 40 * number), ("frame", number)];
+//!     writer.append(&fields, format!("frame {number}").as_bytes()).await?;
+//! }
+//! writer.flush().await?;
+//!
+//! let reader = IndexReader::open(parts, &film).await?;
+//! let offset = reader.search("time_ms", 20_000).await?;
+//! let mut records = reader.read(offset, None).await?;
+//! while let Some(record) = records.next().await? {
+//!     println!("{:?}", record.data());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod reader;
+mod record;
+mod writer;
+
+use pravega_sdk_types::{ErrorKind, ScopedSegment};
+use pravega_sdk_wire_protocol::commands::GetSegmentAttribute;
+use uuid::Uuid;
+
+pub use self::{
+    reader::{IndexReader, IndexRecords},
+    record::{Fields, IndexRecord},
+    writer::IndexWriter,
+};
+use crate::{error::ReadError, parts::StreamParts};
+
+/// The size of the records of a stream that says nothing else, in bytes.
+pub const DEFAULT_RECORD_SIZE: u32 = 4096;
+
+/// The segment attribute that holds the size of the records.
+const RECORD_SIZE_ATTRIBUTE: Uuid = Uuid::from_u128(0xffff_ffe8_b789_1801_0000_0000_0000_0011);
+/// What an attribute has that was never set.
+const NOT_SET: i64 = i64::MIN;
+/// The least that has room for anything, and the largest event.
+const RECORD_SIZES: std::ops::RangeInclusive<u32> = 64..=8 * 1024 * 1024;
+
+/// The size of a stream's records; none if none was ever set.
+async fn record_size(parts: &StreamParts, segment: &ScopedSegment) -> Result<Option<u32>, ReadError> {
+    let asked = parts.ask(segment, |token| GetSegmentAttribute {
+        request_id: 0,
+        segment_name: segment.to_string().into(),
+        attribute_id: RECORD_SIZE_ATTRIBUTE,
+        delegation_token: token.into(),
+    });
+    let reply = asked.await.map_err(|error| error.into_read(segment, "the size of the records cannot be found"))?;
+    if reply.value == NOT_SET {
+        return Ok(None);
+    }
+    match u32::try_from(reply.value) {
+        Ok(size) if RECORD_SIZES.contains(&size) => Ok(Some(size)),
+        _ => {
+            let detail = format_args!("the stream's records are said to have {} bytes", reply.value);
+            let error = ReadError::not(ErrorKind::Corrupt, detail).of(&segment.scoped_stream());
+            Err(error.at(segment.id(), None, 0))
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Scripts for the read machine.
+
+use pravega_sdk_wire_protocol::commands::{NoSuchSegment, SegmentIsSealed, SegmentIsTruncated};
+
+use super::*;
+
+const BUDGET: usize = 1 << 20;
+
+struct Rig {
+    machine: ReadMachine,
+    now: Now,
+}
+
+fn location(port: u16) -> Location {
+    Location { endpoint: format!("store:{port}").parse().unwrap(), token: Token::default() }
+}
+
+fn segment(number: u32) -> Arc<ScopedSegment> {
+    Arc::new(format!("s/t/{number}.#epoch.0").parse().unwrap())
+}
+
+fn lost() -> LookupError {
+    LookupError { kind: ErrorKind::ConnectionLost, cause: Misbehaviour("cut".to_owned()).into() }
+}
+
+/// What the machine asked for.
+#[derive(Debug, PartialEq)]
+enum Asked {
+    Read { lane: LaneId, read: u64, offset: i64, len: i32, patience: Patience },
+    Inspect(LaneId),
+    Other(Effect),
+}
+
+impl Rig {
+    fn new(max_read: usize) -> Self {
+        let settings = Settings {
+            budget: BUDGET,
+            max_read,
+            backoff: Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(10) },
+            stall_timeout: Duration::from_secs(60),
+            bugs: Bugs::default(),
+        };
+        // The longest back-off that jitter allows, so that times can be told.
+        Self { machine: ReadMachine::new(settings, Box::new(|| u64::MAX)), now: Duration::ZERO }
+    }
+
+    /// A segment that is open and located.
+    fn open(&mut self, number: u32, from: From, limit: Option<i64>) -> LaneId {
+        let lane = self.machine.open(segment(number), from, limit);
+        assert_eq!(self.asked(), [Asked::Other(Effect::Locate(lane, segment(number)))]);
+        self.machine.handle_located(lane, Ok(location(1)), self.now);
+        lane
+    }
+
+    fn asked(&mut self) -> Vec<Asked> {
+        std::iter::from_fn(|| self.machine.poll_effect())
+            .map(|effect| match effect {
+                Effect::Read { lane, read, request, patience, .. } => {
+                    Asked::Read { lane, read, offset: request.offset, len: request.suggested_length, patience }
+                }
+                Effect::Inspect { lane, .. } => Asked::Inspect(lane),
+                other => Asked::Other(other),
+            })
+            .collect()
+    }
+
+    /// The only read that is asked for.
+    fn read(&mut self) -> (u64, i64, i32, Patience) {
+        match self.asked()[..] {
+            [Asked::Read { read, offset, len, patience, .. }] => (read, offset, len, patience),
+            ref other => panic!("{other:?}"),
+        }
+    }
+
+    fn data(&mut self, lane: LaneId, read: u64, offset: i64, len: usize, at_tail: bool) {
+        let data = vec![7; len].into();
+        let reply = SegmentRead { segment: "s".into(), offset, at_tail, end_of_segment: false, data, request_id: 1 };
+        self.machine.handle_read(lane, read, Ok(reply.into()), self.now);
+    }
+
+    fn info(&mut self, lane: LaneId, start_offset: i64, write_offset: i64, is_sealed: bool) {
+        let info = StreamSegmentInfo {
+            request_id: 1,
+            segment_name: "s".into(),
+            exists: true,
+            is_sealed,
+            is_deleted: false,
+            last_modified: 0,
+            write_offset,
+            start_offset,
+        };
+        self.machine.handle_inspected(lane, Ok(info.into()), self.now);
+    }
+
+    fn delivered(&mut self) -> Option<Delivery> {
+        self.machine.poll_delivery().map(|(_, delivery)| delivery)
+    }
+}
+
+#[test]
+fn at_the_tail_one_read_waits_and_the_next_follows_what_came() {
+    let mut rig = Rig::new(MAX_READ);
+    let lane = rig.open(0, From::Known(100), None);
+    let (read, offset, len, patience) = rig.read();
+    assert_eq!((offset, len, patience), (100, 256 << 10, Patience::Tail));
+    rig.data(lane, read, 100, 10, true);
+    // It is asked on before anybody takes what came.
+    let (_, offset, _, patience) = rig.read();
+    assert_eq!((offset, patience), (110, Patience::Tail));
+    assert!(matches!(rig.delivered(), Some(Delivery::Data { offset: 100, data }) if data.len() == 10));
+    assert!(rig.delivered().is_none());
+}
+
+#[test]
+fn behind_the_tail_several_reads_are_under_way_within_the_budget_over_all_segments() {
+    let mut rig = Rig::new(64 << 10);
+    let mut lanes = Vec::new();
+    for number in 0..2 {
+        let lane = rig.open(number, From::Known(0), None);
+        let (read, ..) = rig.read();
+        rig.data(lane, read, 0, 64 << 10, false);
+        lanes.push(lane);
+        // There is more, and the segment can tell how much.
+        let asked = rig.asked();
+        assert!(asked.contains(&Asked::Inspect(lane)), "{asked:?}");
+    }
+    for lane in &lanes {
+        rig.info(*lane, 0, 100 << 20, false);
+    }
+    let asked = rig.asked();
+    let of = |lane| asked.iter().filter(|asked| matches!(asked, Asked::Read { lane: of, .. } if *of == lane)).count();
+    assert!(of(lanes[0]) >= 2 && of(lanes[1]) >= 2, "both have their share: {asked:?}");
+    assert!(rig.machine.asked + rig.machine.held <= BUDGET / 2);
+    // Nothing more until something is done with.
+    assert_eq!(rig.asked(), []);
+    let Some(Delivery::Data { data, .. }) = rig.delivered() else { panic!("nothing came") };
+    assert_eq!(rig.asked(), []);
+    rig.machine.release(data.len());
+    assert_eq!(rig.asked().len(), 1);
+}
+
+#[test]
+fn where_nothing_would_move_one_segment_goes_beyond_the_budget() {
+    let mut rig = Rig::new(64 << 10);
+    let lane = rig.open(0, From::Known(0), None);
+    let (mut read, mut offset, ..) = rig.read();
+    rig.data(lane, read, 0, 64 << 10, false);
+    rig.info(lane, 0, 100 << 20, false);
+    // An event of many megabytes: whoever takes the bytes keeps all of them.
+    let mut kept = 0;
+    while kept < 3 * BUDGET {
+        for asked in rig.asked() {
+            if let Asked::Read { read: id, offset: at, len, .. } = asked {
+                (read, offset) = (id, at);
+                rig.data(lane, read, offset, len as usize, false);
+            }
+        }
+        match rig.delivered() {
+            Some(Delivery::Data { data, .. }) => kept += data.len(),
+            other => panic!("{other:?} after {kept}, asked up to {offset}"),
+        }
+    }
+    assert!(rig.machine.held >= 3 * BUDGET);
+}
+
+#[test]
+fn a_lost_connection_is_tried_again_and_the_controller_asked_from_the_second_time_on() {
+    let mut rig = Rig::new(MAX_READ);
+    let lane = rig.open(0, From::Known(0), None);
+    let mut wait = Duration::from_millis(100);
+    for attempt in 1..6 {
+        let read = match rig.asked()[..] {
+            [Asked::Read { read, .. }] => read,
+            // After a failure the segment is looked at first.
+            [Asked::Inspect(_)] => {
+                rig.info(lane, 0, 0, false);
+                rig.read().0
+            }
+            ref other => panic!("{other:?}"),
+        };
+        rig.machine.handle_read(lane, read, Err(lost()), rig.now);
+        let forgotten = Asked::Other(Effect::Forget(segment(0), location(1).endpoint));
+        assert_eq!(rig.asked().contains(&forgotten), attempt > 1, "attempt {attempt}");
+        assert_eq!(rig.machine.timeout(), Some(rig.now + wait));
+        rig.now += wait;
+        wait *= 2;
+        rig.machine.handle_timeout(rig.now);
+        assert_eq!(rig.asked(), [Asked::Other(Effect::Locate(lane, segment(0)))]);
+        rig.machine.handle_located(lane, Ok(location(1)), rig.now);
+    }
+}
+
+#[test]
+fn every_end_of_a_segment_is_told_once_behind_what_came_before_it() {
+    type Refusal = fn(i64) -> WireCommand;
+    let sealed: Refusal = |offset| {
+        let (segment, server_stack_trace) = ("s".into(), "".into());
+        SegmentIsSealed { request_id: 1, segment, server_stack_trace, offset }.into()
+    };
+    let missing: Refusal = |offset| {
+        let (segment, server_stack_trace) = ("s".into(), "".into());
+        NoSuchSegment { request_id: 1, segment, server_stack_trace, offset }.into()
+    };
+    for (refusal, name) in [(sealed, "End"), (missing, "Missing")] {
+        let mut rig = Rig::new(MAX_READ);
+        let lane = rig.open(0, From::Known(0), None);
+        let (read, ..) = rig.read();
+        rig.data(lane, read, 0, 10, true);
+        let (read, ..) = rig.read();
+        rig.machine.handle_read(lane, read, Ok(refusal(10)), rig.now);
+        assert!(matches!(rig.delivered(), Some(Delivery::Data { .. })));
+        assert!(format!("{:?}", rig.delivered().unwrap()).starts_with(name));
+        assert!(rig.delivered().is_none());
+        assert_eq!(rig.asked(), []);
+    }
+}
+
+#[test]
+fn truncation_moves_a_reader_on_and_is_told_with_both_offsets() {
+    let mut rig = Rig::new(MAX_READ);
+    let lane = rig.open(0, From::Known(0), None);
+    let (read, ..) = rig.read();
+    let truncated = SegmentIsTruncated {
+        request_id: 1,
+        segment: "s".into(),
+        start_offset: 500,
+        server_stack_trace: "".into(),
+        offset: 0,
+    };
+    rig.machine.handle_read(lane, read, Ok(truncated.into()), rig.now);
+    assert!(matches!(rig.delivered(), Some(Delivery::Truncated { asked: 0, head: 500 })));
+    assert_eq!(rig.read().1, 500);
+}
+
+#[test]
+fn a_limit_ends_a_segment_exactly_there() {
+    let mut rig = Rig::new(MAX_READ);
+    let lane = rig.open(0, From::Known(0), Some(20));
+    let (read, _, len, _) = rig.read();
+    assert_eq!(len, 20);
+    // A store answers with 8 bytes at the least, which may be more than was asked for.
+    rig.data(lane, read, 0, 16, true);
+    let (read, offset, len, _) = rig.read();
+    assert_eq!((offset, len), (16, 4));
+    rig.data(lane, read, 16, 8, true);
+    let lens: Vec<usize> = (0..2).map(|_| rig.delivered().unwrap().len()).collect();
+    assert_eq!(lens, [16, 4]);
+    assert!(matches!(rig.delivered(), Some(Delivery::End { offset: 20 })));
+}
+
+#[test]
+fn a_claim_is_checked_before_anything_is_read() {
+    for (claim, length, expected) in
+        [(50, 100, Some(50)), (-1, 100, Some(100)), (100, 100, Some(100)), (101, 100, None)]
+    {
+        let mut rig = Rig::new(MAX_READ);
+        let lane = rig.open(0, From::Claimed(claim), None);
+        assert_eq!(rig.asked(), [Asked::Inspect(lane)]);
+        rig.info(lane, 0, length, false);
+        match expected {
+            Some(offset) => assert_eq!(rig.read().1, offset),
+            None => assert!(matches!(rig.delivered(), Some(Delivery::Short { length: 100 }))),
+        }
+    }
+}
+
+#[test]
+fn what_comes_for_a_segment_that_is_not_read_any_more_is_nobodys() {
+    let mut rig = Rig::new(MAX_READ);
+    let lane = rig.open(0, From::Known(0), None);
+    let (read, ..) = rig.read();
+    rig.machine.close(lane);
+    assert_eq!(rig.asked(), [Asked::Other(Effect::Abandon(lane))]);
+    rig.data(lane, read, 0, 10, true);
+    assert!(rig.delivered().is_none());
+    assert_eq!((rig.machine.asked, rig.machine.held), (0, 0));
+}

@@ -1,0 +1,283 @@
+//! The part of a segment that is being read: what was asked for, and what has arrived.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+/// A stretch of a segment from the next byte to hand out up to the last one asked for, in pieces without gaps between them.
+///
+/// ```text
+///   next                                      frontier
+///    │ Arrived │ Asked(7) │ Open │ Asked(8) │   │ … not asked for
+/// ```
+///
+/// A store may answer with less than was asked for; what is missing is open, and asked for again.
+#[derive(Debug)]
+pub(super) struct Window {
+    next: i64,
+    pieces: VecDeque<Piece>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Piece {
+    len: i64,
+    state: State,
+}
+
+#[derive(Debug, PartialEq)]
+enum State {
+    /// Asked for by the read of that number.
+    Asked(u64),
+    Open,
+    Arrived(Bytes),
+}
+
+impl Window {
+    pub(super) fn new(next: i64) -> Self {
+        Self { next, pieces: VecDeque::new() }
+    }
+
+    /// The offset of the next byte to hand out.
+    pub(super) fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// The first offset that was not asked for.
+    pub(super) fn frontier(&self) -> i64 {
+        self.next + self.pieces.iter().map(|piece| piece.len).sum::<i64>()
+    }
+
+    /// How many bytes wait to be handed out or have been asked for.
+    pub(super) fn len(&self) -> i64 {
+        self.frontier() - self.next
+    }
+
+    /// The first stretch that has to be asked for again.
+    pub(super) fn first_open(&self) -> Option<(i64, i64)> {
+        let mut offset = self.next;
+        for piece in &self.pieces {
+            if piece.state == State::Open {
+                return Some((offset, piece.len));
+            }
+            offset += piece.len;
+        }
+        None
+    }
+
+    /// Says whether any read is under way.
+    pub(super) fn is_asked(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece.state, State::Asked(_)))
+    }
+
+    /// A read of `len` bytes at `offset`, which is open or the frontier, is on its way.
+    pub(super) fn ask(&mut self, offset: i64, len: i64, read: u64) {
+        let mut at = self.next;
+        for index in 0..self.pieces.len() {
+            let Some(piece) = self.pieces.get_mut(index) else { return };
+            if at == offset && piece.state == State::Open {
+                let rest = piece.len - len;
+                piece.len = len.min(piece.len);
+                piece.state = State::Asked(read);
+                if rest > 0 {
+                    self.pieces.insert(index + 1, Piece { len: rest, state: State::Open });
+                }
+                return;
+            }
+            at += piece.len;
+        }
+        self.pieces.push_back(Piece { len, state: State::Asked(read) });
+    }
+
+    /// Takes what a read brought; answers with how many bytes of it are of use.
+    pub(super) fn arrive(&mut self, read: u64, mut data: Bytes) -> usize {
+        let Some(index) = self.position(read) else { return 0 };
+        let is_last = index + 1 == self.pieces.len();
+        let Some(piece) = self.pieces.get_mut(index) else { return 0 };
+        // A store answers with 8 bytes where fewer were asked for.
+        data.truncate(usize::try_from(piece.len).unwrap_or(usize::MAX));
+        let (arrived, missing) = (data.len() as i64, piece.len - data.len() as i64);
+        if arrived == 0 {
+            piece.state = State::Open;
+        } else {
+            *piece = Piece { len: arrived, state: State::Arrived(data) };
+            if missing > 0 && !is_last {
+                self.pieces.insert(index + 1, Piece { len: missing, state: State::Open });
+            }
+        }
+        self.trim();
+        arrived as usize
+    }
+
+    /// A read brought nothing; answers with the stretch that it was for.
+    pub(super) fn fail(&mut self, read: u64) {
+        if let Some(piece) = self.position(read).and_then(|index| self.pieces.get_mut(index)) {
+            piece.state = State::Open;
+        }
+        self.trim();
+    }
+
+    /// Nothing stands at `end` and behind it.
+    pub(super) fn cut_at(&mut self, end: i64) {
+        let mut offset = self.next;
+        let mut kept = VecDeque::new();
+        for piece in self.pieces.drain(..) {
+            if offset + piece.len > end && !matches!(piece.state, State::Arrived(_)) {
+                let len = (end - offset).max(0);
+                if len > 0 {
+                    kept.push_back(Piece { len, state: State::Open });
+                }
+                break;
+            }
+            offset += piece.len;
+            kept.push_back(piece);
+        }
+        self.pieces = kept;
+        self.trim();
+    }
+
+    /// The next bytes to hand out, if they have arrived.
+    pub(super) fn take(&mut self) -> Option<Bytes> {
+        if !self.has_data() {
+            return None;
+        }
+        let piece = self.pieces.pop_front()?;
+        self.next += piece.len;
+        match piece.state {
+            State::Arrived(data) => Some(data),
+            State::Asked(_) | State::Open => None,
+        }
+    }
+
+    pub(super) fn has_data(&self) -> bool {
+        self.pieces.front().is_some_and(|piece| matches!(piece.state, State::Arrived(_)))
+    }
+
+    /// Goes on at `offset`, which is behind what there is at the front. Pieces that lie behind it are kept.
+    pub(super) fn skip_to(&mut self, offset: i64) {
+        while self.next < offset
+            && let Some(piece) = self.pieces.pop_front()
+        {
+            let end = self.next + piece.len;
+            if end > offset {
+                let state = match piece.state {
+                    State::Arrived(mut data) => {
+                        let skipped = usize::try_from(offset - self.next).unwrap_or(usize::MAX);
+                        State::Arrived(data.split_off(skipped.min(data.len())))
+                    }
+                    State::Asked(_) | State::Open => State::Open,
+                };
+                self.pieces.push_front(Piece { len: end - offset, state });
+                self.next = offset;
+                return;
+            }
+            self.next = end;
+        }
+        self.next = self.next.max(offset);
+        self.trim();
+    }
+
+    /// How many bytes have arrived.
+    pub(super) fn arrived(&self) -> usize {
+        self.pieces
+            .iter()
+            .map(|piece| match &piece.state {
+                State::Arrived(data) => data.len(),
+                State::Asked(_) | State::Open => 0,
+            })
+            .sum()
+    }
+
+    fn position(&self, read: u64) -> Option<usize> {
+        self.pieces.iter().position(|piece| piece.state == State::Asked(read))
+    }
+
+    /// What is open at the far end need not be remembered: the frontier moves back.
+    fn trim(&mut self) {
+        while self.pieces.back().is_some_and(|piece| piece.state == State::Open) {
+            self.pieces.pop_back();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
+    }
+
+    #[test]
+    fn answers_are_handed_out_in_the_order_of_the_segment() {
+        let mut window = Window::new(10);
+        window.ask(10, 4, 1);
+        window.ask(14, 4, 2);
+        assert_eq!(window.arrive(2, data("efgh")), 4);
+        assert_eq!(window.take(), None);
+        assert_eq!(window.arrive(1, data("abcd")), 4);
+        assert_eq!(window.take().unwrap(), "abcd");
+        assert_eq!(window.take().unwrap(), "efgh");
+        assert_eq!((window.next(), window.frontier()), (18, 18));
+    }
+
+    #[test]
+    fn what_is_missing_of_a_short_answer_is_asked_for_again() {
+        let mut window = Window::new(0);
+        window.ask(0, 4, 1);
+        window.ask(4, 4, 2);
+        window.arrive(1, data("ab"));
+        assert_eq!(window.first_open(), Some((2, 2)));
+        window.ask(2, 1, 3);
+        assert_eq!(window.first_open(), Some((3, 1)));
+        window.arrive(3, data("c"));
+        window.arrive(2, data("ef"));
+        assert_eq!(window.frontier(), 6, "a short answer at the far end moves the frontier back");
+        window.ask(3, 1, 4);
+        window.arrive(4, data("d"));
+        let all: Vec<Bytes> = std::iter::from_fn(|| window.take()).collect();
+        assert_eq!(all.concat(), b"abcdef");
+    }
+
+    #[test]
+    fn a_store_that_sends_more_than_was_asked_for_is_cut_short() {
+        let mut window = Window::new(0);
+        window.ask(0, 3, 1);
+        assert_eq!(window.arrive(1, data("abcdefgh")), 3);
+        assert_eq!(window.take().unwrap(), "abc");
+    }
+
+    #[test]
+    fn a_failed_read_at_the_far_end_is_forgotten_and_one_before_it_is_open() {
+        let mut window = Window::new(0);
+        window.ask(0, 4, 1);
+        window.ask(4, 4, 2);
+        window.fail(1);
+        assert_eq!(window.first_open(), Some((0, 4)));
+        window.fail(2);
+        assert_eq!((window.first_open(), window.frontier()), (None, 0));
+    }
+
+    #[test]
+    fn skipping_keeps_what_lies_behind() {
+        let mut window = Window::new(0);
+        window.ask(0, 4, 1);
+        window.ask(4, 4, 2);
+        window.arrive(2, data("efgh"));
+        window.skip_to(5);
+        assert_eq!(window.take().unwrap(), "fgh");
+        window.skip_to(100);
+        assert_eq!((window.next(), window.frontier()), (100, 100));
+        assert_eq!(window.arrive(1, data("late")), 0, "an answer that nobody waits for is no use");
+    }
+
+    #[test]
+    fn a_cut_forgets_what_was_asked_behind_it() {
+        let mut window = Window::new(0);
+        window.ask(0, 4, 1);
+        window.ask(4, 4, 2);
+        window.arrive(1, data("abcd"));
+        window.cut_at(6);
+        assert_eq!(window.frontier(), 4);
+        assert!(!window.is_asked());
+    }
+}

@@ -1,0 +1,202 @@
+//! Everything that can be set about a reader.
+
+use std::time::Duration;
+
+use pravega_sdk_types::{BoundedCut, EventPointer};
+
+use crate::{
+    machine::Backoff,
+    read::machine,
+    reader::machine::{Follow, OnCorrupt, Settings},
+    seeded_bugs::Bugs,
+};
+
+/// Where a reader begins.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum ReadFrom {
+    /// The first event that was not truncated away.
+    #[default]
+    Head,
+    /// Behind everything that is in the stream when the reader is made.
+    Tail,
+    /// A stream cut, such as [`StreamReader::stream_cut`](crate::StreamReader::stream_cut) gives.
+    Cut(BoundedCut),
+    /// An event: its segment from there on, and all other segments of the epoch in which its segment was made from their
+    /// heads.
+    Event(EventPointer),
+    /// A time, in milliseconds of the clock by which the writers note time: nothing that was written after it is left out.
+    /// The stream's watermarks tell where that is. Where there are none, segments are left out that were last written to
+    /// before, by the servers' clock in milliseconds since 1970; then the reader begins earlier than it would have to.
+    Time(i64),
+}
+
+/// Where a reader ends.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum ReadUntil {
+    /// At the end of the stream, once that is sealed.
+    #[default]
+    Sealed,
+    /// Where the stream ends when the reader is made.
+    Tail,
+    /// A stream cut.
+    Cut(BoundedCut),
+}
+
+/// What happens where no event stands: bytes that no writer of events put there, or that were damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CorruptEvents {
+    /// The reader ends with the error.
+    #[default]
+    Stop,
+    /// The error is told, and the segment goes on behind all that is in it by then: there is no way to find the next event.
+    Skip,
+}
+
+/// Everything that can be set about a reader of events.
+///
+/// # Examples
+///
+/// ```
+/// use pravega_sdk_event_stream::{ReadFrom, ReadUntil, ReaderConfig};
+///
+/// let config = ReaderConfig::default()
+///     .with_start(ReadFrom::Tail)
+///     .with_max_buffered_bytes(4 * 1024 * 1024);
+/// # let _ = (config, ReadUntil::Tail);
+/// ```
+#[derive(Debug, Clone)]
+pub struct ReaderConfig {
+    pub(crate) start: ReadFrom,
+    pub(crate) end: ReadUntil,
+    pub(crate) max_buffered_bytes: usize,
+    pub(crate) max_event_bytes: usize,
+    pub(crate) max_read_bytes: usize,
+    pub(crate) corrupt_events: CorruptEvents,
+    pub(crate) backoff: Backoff,
+    pub(crate) stall_timeout: Duration,
+    pub(crate) seed: Option<u64>,
+    pub(crate) bugs: Bugs,
+}
+
+impl Default for ReaderConfig {
+    fn default() -> Self {
+        Self {
+            start: ReadFrom::Head,
+            end: ReadUntil::Sealed,
+            max_buffered_bytes: 16 * 1024 * 1024,
+            max_event_bytes: 1 << 30,
+            max_read_bytes: machine::MAX_READ,
+            corrupt_events: CorruptEvents::Stop,
+            backoff: Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(10) },
+            stall_timeout: Duration::from_secs(120),
+            seed: None,
+            bugs: Bugs::default(),
+        }
+    }
+}
+
+impl ReaderConfig {
+    /// Sets where the reader begins. Default: at the head of the stream.
+    #[must_use]
+    pub fn with_start(mut self, start: ReadFrom) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// Sets where the reader ends. Default: at the end of the stream, once that is sealed.
+    #[must_use]
+    pub fn with_end(mut self, end: ReadUntil) -> Self {
+        self.end = end;
+        self
+    }
+
+    /// Sets how many bytes may be on their way from segment stores or wait to be handed out, over all segments. An event
+    /// that is larger takes as much as it needs. Default: 16 MiB, at least 256 KiB, at most 1 GiB. However many segments
+    /// there are, each may have 2 KiB on its way.
+    #[must_use]
+    pub fn with_max_buffered_bytes(mut self, bytes: usize) -> Self {
+        self.max_buffered_bytes = bytes.clamp(256 * 1024, 1 << 30);
+        self
+    }
+
+    /// Sets the length from which on an event is taken for damage. Default: 1 GiB, at most what a header can say, 2 GiB.
+    #[must_use]
+    pub fn with_max_event_bytes(mut self, bytes: usize) -> Self {
+        self.max_event_bytes = bytes.min(i32::MAX as usize);
+        self
+    }
+
+    /// Sets what happens where no event stands. Default: the reader ends.
+    #[must_use]
+    pub fn with_corrupt_events(mut self, corrupt_events: CorruptEvents) -> Self {
+        self.corrupt_events = corrupt_events;
+        self
+    }
+
+    /// Sets the longest first wait after a failure, and the longest of all: each is twice the one before, of which a random
+    /// part is waited. Defaults: 50 ms and 10 s; at least 1 ms, and the second no less than the first.
+    #[must_use]
+    pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
+        let initial = initial.max(Duration::from_millis(1));
+        self.backoff = Backoff { initial, max: max.max(initial) };
+        self
+    }
+
+    /// Sets after how long an error tells that a segment cannot be read. Reading is tried on all the same: the error can be
+    /// taken note of, or taken as a reason to end. Default: 120 s, at least 1 ms.
+    #[must_use]
+    pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = timeout.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Makes reads short, so that tests need not write much.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_max_read_bytes(mut self, bytes: usize) -> Self {
+        self.max_read_bytes = bytes.clamp(8, machine::MAX_READ);
+        self
+    }
+
+    /// Makes the reader's random choices repeatable.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Breaks the reader on purpose.
+    #[cfg(feature = "seeded-bugs")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_seeded_bug(mut self, bug: crate::seeded_bugs::SeededBug) -> Self {
+        self.bugs = Bugs::new(bug);
+        self
+    }
+
+    pub(crate) fn read_settings(&self) -> machine::Settings {
+        machine::Settings {
+            budget: self.max_buffered_bytes,
+            max_read: self.max_read_bytes,
+            backoff: self.backoff,
+            stall_timeout: self.stall_timeout,
+            bugs: self.bugs,
+        }
+    }
+
+    pub(crate) fn settings(&self, follow: Follow) -> Settings {
+        Settings {
+            max_event_bytes: self.max_event_bytes,
+            corrupt_events: match self.corrupt_events {
+                CorruptEvents::Stop => OnCorrupt::Stop,
+                CorruptEvents::Skip => OnCorrupt::Skip,
+            },
+            follow,
+            backoff: self.backoff,
+            bugs: self.bugs,
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Takes events off the bytes of one segment.
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use pravega_sdk_wire_protocol::event::{self, CorruptEvent, EVENT_HEADER_LEN};
+
+/// Events of one segment, in order. An event that lies within a piece of bytes is a slice of it; one that spans several is
+/// put together, which is the only copy.
+#[derive(Debug)]
+pub(super) struct Parser {
+    /// Where the next event begins.
+    offset: i64,
+    /// The beginning of the next event, if it lies in pieces that came before.
+    begun: BytesMut,
+    piece: Bytes,
+    /// Bytes of the piece that were taken and not told yet.
+    taken: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum Step {
+    Event {
+        offset: i64,
+        event: Bytes,
+        /// Bytes that need not be kept room for any more.
+        released: usize,
+    },
+    /// The next piece is needed. If an event has begun, the segment must reach up to `expected`.
+    More { released: usize, expected: Option<i64> },
+    /// What stands there is no event.
+    Corrupt { offset: i64, found: CorruptEvent },
+}
+
+const HEADER: i64 = EVENT_HEADER_LEN as i64;
+
+impl Parser {
+    pub(super) fn new(offset: i64) -> Self {
+        Self { offset, begun: BytesMut::new(), piece: Bytes::new(), taken: 0 }
+    }
+
+    /// Where the next event begins.
+    pub(super) fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    /// How many bytes of the next event are there.
+    pub(super) fn held(&self) -> usize {
+        self.begun.len() + self.piece.len()
+    }
+
+    /// Forgets what is there, and goes on at `offset`; answers with the bytes that need not be kept room for any more.
+    pub(super) fn restart(&mut self, offset: i64) -> usize {
+        let released = self.held() + self.taken;
+        *self = Self::new(offset);
+        released
+    }
+
+    /// Takes the bytes that follow. The piece before must have been used up.
+    pub(super) fn push(&mut self, piece: Bytes) {
+        self.piece = piece;
+    }
+
+    pub(super) fn next(&mut self, max_len: usize) -> Step {
+        if !self.begun.is_empty() {
+            return self.finish_begun(max_len);
+        }
+        let Some(len) = self.piece.get(..EVENT_HEADER_LEN).map(|header| event::parse_header(header, max_len)) else {
+            return self.begin(None);
+        };
+        let len = match len {
+            Ok(len) => len,
+            Err(found) => return Step::Corrupt { offset: self.offset, found },
+        };
+        if self.piece.len() - EVENT_HEADER_LEN < len {
+            return self.begin(Some(len));
+        }
+        self.piece.advance(EVENT_HEADER_LEN);
+        let event = self.piece.split_to(len);
+        self.taken += EVENT_HEADER_LEN + len;
+        // The room is given back with the last byte of the piece, as its memory is.
+        let released = if self.piece.is_empty() { std::mem::take(&mut self.taken) } else { 0 };
+        self.found(event, released)
+    }
+
+    fn found(&mut self, event: Bytes, released: usize) -> Step {
+        let offset = self.offset;
+        self.offset += HEADER + event.len() as i64;
+        Step::Event { offset, event, released }
+    }
+
+    /// Keeps the rest of the piece as the beginning of an event of that length.
+    fn begin(&mut self, len: Option<usize>) -> Step {
+        self.begun.extend_from_slice(&self.piece);
+        self.piece = Bytes::new();
+        let expected = match len {
+            Some(len) => Some(self.offset + HEADER + len as i64),
+            None if self.begun.is_empty() => None,
+            None => Some(self.offset + HEADER),
+        };
+        Step::More { released: std::mem::take(&mut self.taken), expected }
+    }
+
+    fn finish_begun(&mut self, max_len: usize) -> Step {
+        self.complete(EVENT_HEADER_LEN);
+        let Some(len) = self.begun.get(..EVENT_HEADER_LEN).map(|header| event::parse_header(header, max_len)) else {
+            return Step::More { released: 0, expected: Some(self.offset + HEADER) };
+        };
+        let len = match len {
+            Ok(len) => len,
+            Err(found) => return Step::Corrupt { offset: self.offset, found },
+        };
+        self.complete(EVENT_HEADER_LEN + len);
+        if self.begun.len() < EVENT_HEADER_LEN + len {
+            return Step::More { released: 0, expected: Some(self.offset + HEADER + len as i64) };
+        }
+        let mut event = std::mem::take(&mut self.begun).freeze();
+        event.advance(EVENT_HEADER_LEN);
+        self.found(event, EVENT_HEADER_LEN + len)
+    }
+
+    /// Moves bytes of the piece behind the beginning of the event, until that has `len` bytes.
+    fn complete(&mut self, len: usize) {
+        let missing = len.saturating_sub(self.begun.len()).min(self.piece.len());
+        // Grows with what has arrived, never with what a header claims.
+        self.begun.extend_from_slice(&self.piece.split_to(missing));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(events: &[&[u8]]) -> Vec<u8> {
+        let mut block = BytesMut::new();
+        for event in events {
+            event::put(&mut block, event).unwrap();
+        }
+        block.to_vec()
+    }
+
+    /// Parses pieces one after the other; answers with the events, and checks that every byte is released once.
+    fn parse(pieces: &[&[u8]]) -> Vec<(i64, Bytes)> {
+        let mut parser = Parser::new(100);
+        let (mut found, mut pushed, mut released_bytes) = (Vec::new(), 0, 0);
+        for piece in pieces {
+            pushed += piece.len();
+            parser.push(Bytes::copy_from_slice(piece));
+            loop {
+                match parser.next(1 << 20) {
+                    Step::Event { offset, event, released } => {
+                        released_bytes += released;
+                        found.push((offset, event));
+                    }
+                    Step::More { released, .. } => {
+                        released_bytes += released;
+                        break;
+                    }
+                    Step::Corrupt { .. } => panic!("corrupt"),
+                }
+            }
+            assert_eq!(pushed - released_bytes, parser.held());
+        }
+        found
+    }
+
+    #[test]
+    fn events_are_found_wherever_pieces_end() {
+        let events: [&[u8]; 4] = [b"first", b"", b"the third", b"4"];
+        let whole = block(&events);
+        for first in 0..=whole.len() {
+            for second in first..=whole.len() {
+                let found = parse(&[&whole[..first], &whole[first..second], &whole[second..]]);
+                let found: Vec<_> = found.iter().map(|(offset, event)| (*offset, &event[..])).collect();
+                assert_eq!(found, [(100, &b"first"[..]), (113, b""), (121, b"the third"), (138, b"4")]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_within_a_piece_is_a_slice_of_it() {
+        let piece = Bytes::from(block(&[b"abc", b"def"]));
+        let mut parser = Parser::new(0);
+        parser.push(piece.clone());
+        let Step::Event { event, released: 0, .. } = parser.next(10) else { panic!("no event") };
+        assert_eq!(event.as_ptr(), piece[8..].as_ptr());
+        let Step::Event { released, .. } = parser.next(10) else { panic!("no event") };
+        assert_eq!(released, piece.len());
+    }
+
+    #[test]
+    fn what_has_begun_says_how_far_the_segment_must_reach() {
+        let mut parser = Parser::new(10);
+        let whole = block(&[b"abcdef"]);
+        for (len, expected) in [(0, None), (3, Some(18)), (9, Some(24))] {
+            parser.restart(10);
+            parser.push(Bytes::copy_from_slice(&whole[..len]));
+            let Step::More { expected: told, .. } = parser.next(10) else { panic!("an event") };
+            assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_header_is_told_also_where_it_spans_pieces() {
+        let bad = [0, 0, 0, 9, 0, 0, 0, 0];
+        for cut in 0..8 {
+            let mut parser = Parser::new(0);
+            let mut last = None;
+            for piece in [&bad[..cut], &bad[cut..]] {
+                parser.push(Bytes::copy_from_slice(piece));
+                last = Some(parser.next(10));
+            }
+            assert!(matches!(last, Some(Step::Corrupt { offset: 0, found: CorruptEvent { code: 9, len: 0 } })));
+        }
+        let mut parser = Parser::new(0);
+        parser.push(Bytes::from(block(&[b"eleven byte"])));
+        assert!(matches!(parser.next(10), Step::Corrupt { .. }), "longer than allowed");
+    }
+}

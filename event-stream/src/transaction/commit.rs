@@ -1,0 +1,153 @@
+//! Having the controller decide about a transaction, also where its answers are lost.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use pravega_sdk_controller_client::{ControllerError, TransactionState};
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, TransactionId};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::Shared;
+use crate::{
+    error::TransactionError,
+    machine::{Backoff, Random},
+    seeded_bugs::SeededBug,
+};
+
+/// What is asked of the controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    Commit { time_ms: Option<i64> },
+    Abort,
+}
+
+/// A transaction that is committed: nothing can keep it out of the stream any more.
+pub struct Commit {
+    shared: Arc<Shared>,
+    id: TransactionId,
+}
+
+const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(20), max: Duration::from_secs(2) };
+
+impl Shared {
+    /// Has the controller take a decision. Both may be asked for any number of times; where an answer is lost, the state of
+    /// the transaction tells whether the request arrived.
+    pub(super) async fn decide(&self, id: TransactionId, decision: Decision) -> Result<(), TransactionError> {
+        let deadline = Instant::now() + self.config.decision_timeout;
+        let mut last = None;
+        let deciding = async {
+            let mut random = self.random(id);
+            let mut attempt = 0;
+            loop {
+                let Err(error) = self.ask(id, decision).await else { return Ok(()) };
+                if self.config.writer.bugs.has(SeededBug::BelievesCommits) {
+                    return Ok(());
+                }
+                let is_definite = !error.kind().is_retryable() && error.outcome() == Outcome::NotApplied;
+                let failure = TransactionError::from_controller(error, decision.failed(), &self.stream);
+                last = Some(failure.clone());
+                match self.parts.controller.transaction_state(&self.stream, id).await {
+                    Ok(TransactionState::Open) if is_definite => return Err(failure),
+                    Ok(TransactionState::Open) => {}
+                    Ok(state) => return decision.judge(state, &self.stream),
+                    // It ended so long ago that nobody remembers; an abort has what it wanted.
+                    Err(error) if error.kind() == ErrorKind::NotFound && decision == Decision::Abort => return Ok(()),
+                    Err(error) if error.kind() == ErrorKind::NotFound && is_definite => {
+                        return Err(TransactionError::not_open(None, &self.stream));
+                    }
+                    Err(error) if !error.kind().is_retryable() => return Err(failure),
+                    Err(_) => {}
+                }
+                attempt += 1;
+                sleep(BACKOFF.delay(attempt, &mut random)).await;
+            }
+        };
+        let decided = timeout_at(deadline, deciding).await;
+        decided.unwrap_or_else(|_| {
+            let detail = format_args!("not decided within {:?}", self.config.decision_timeout);
+            let error = TransactionError::new(ErrorKind::Timeout, Outcome::Unknown, detail).of(&self.stream);
+            Err(error.because(last.map(|last| Arc::new(last) as _)))
+        })
+    }
+
+    /// Chance, which is repeatable where the writer's is.
+    fn random(&self, id: TransactionId) -> Random {
+        let seed = self.config.writer.seed.map(|seed| seed ^ id.0.as_u64_pair().1);
+        let mut random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        Box::new(move || random.u64(..))
+    }
+
+    async fn ask(&self, id: TransactionId, decision: Decision) -> Result<(), ControllerError> {
+        match decision {
+            Decision::Commit { time_ms } => {
+                let note = time_ms.map(|time_ms| (&self.writer_name, time_ms));
+                self.parts.controller.commit_transaction(&self.stream, id, note).await
+            }
+            Decision::Abort => self.parts.controller.abort_transaction(&self.stream, id).await,
+        }
+    }
+}
+
+impl Decision {
+    /// What it means for the decision that the transaction ended like that.
+    fn judge(self, state: TransactionState, stream: &ScopedStream) -> Result<(), TransactionError> {
+        let is_committed = matches!(state, TransactionState::Committing | TransactionState::Committed);
+        let wanted = matches!(self, Self::Commit { .. });
+        if is_committed == wanted { Ok(()) } else { Err(TransactionError::not_open(Some(state), stream)) }
+    }
+
+    fn failed(self) -> &'static str {
+        match self {
+            Self::Commit { .. } => "it could not be committed",
+            Self::Abort => "it could not be aborted",
+        }
+    }
+}
+
+impl Commit {
+    pub(super) fn new(shared: Arc<Shared>, id: TransactionId) -> Self {
+        Self { shared, id }
+    }
+
+    /// The transaction.
+    #[must_use]
+    pub fn id(&self) -> TransactionId {
+        self.id
+    }
+
+    /// Waits until readers see the transaction's events.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`], of kind [`Timeout`](ErrorKind::Timeout) if that takes longer than `deadline` from now. The
+    /// transaction is committed all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing for the transaction.
+    pub async fn wait_until_visible(&self, deadline: Duration) -> Result<(), TransactionError> {
+        let mut random = self.shared.random(self.id);
+        let waiting = async {
+            let mut attempt = 0;
+            loop {
+                match self.shared.status(self.id).await {
+                    Ok(TransactionState::Committed) => return Ok(()),
+                    Ok(_) => {}
+                    Err(error) if error.is_retryable() => {}
+                    Err(error) => return Err(error),
+                }
+                attempt += 1;
+                sleep(BACKOFF.delay(attempt, &mut random)).await;
+            }
+        };
+        tokio::time::timeout(deadline, waiting).await.unwrap_or_else(|_| {
+            let detail = format_args!("committed, and not visible within {deadline:?}");
+            Err(TransactionError::new(ErrorKind::Timeout, Outcome::Applied, detail).of(&self.shared.stream))
+        })
+    }
+}
+
+impl fmt::Debug for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Commit").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,456 @@
+//! Transactions: events that become part of a stream together, or not at all.
+//!
+//! ```text
+//!   begin ──▶ Open ── commit ──▶ Committing ──▶ Committed    readers see all of it
+//!               │
+//!               └─ abort, drop, or a lease that ran out ──▶ Aborting ──▶ Aborted    nobody sees any of it
+//! ```
+//!
+//! Each transaction has segments of its own, one for each segment of the stream, and writes to them as an event writer
+//! does. The controller merges them when it commits. One task for all transactions of a writer tells the controller that
+//! they are still wanted.
+
+mod commit;
+mod config;
+mod machine;
+mod pings;
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use pravega_sdk_controller_client::{CompletedTransaction, CreatedTransaction, SegmentWithRange, TransactionState};
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, SegmentMap, TransactionId, WriterName};
+use tokio::sync::oneshot;
+
+pub use self::{commit::Commit, config::TransactionConfig};
+use self::{
+    commit::Decision,
+    pings::{Command, Commands, Pings},
+};
+use crate::{
+    codec::{Encode, Raw},
+    error::TransactionError,
+    parts::StreamParts,
+    routing::Routing,
+    seeded_bugs::SeededBug,
+    writer::{self, EventWriter, machine::Target},
+};
+
+/// Begins transactions on a stream, and takes over those of others.
+///
+/// Clones are cheap and share the task that keeps transactions alive.
+///
+/// # Examples
+///
+/// ```no_run
+/// use pravega_sdk_event_stream::{TransactionConfig, TransactionalWriter, StreamParts, codec::Utf8};
+///
+/// # async fn example(parts: StreamParts) -> Result<(), Box<dyn std::error::Error>> {
+/// let orders = "shop/orders".parse()?;
+/// let writer = TransactionalWriter::open(parts, &orders, Utf8, TransactionConfig::default()).await?;
+/// let mut transaction = writer.begin().await?;
+/// transaction.write("customer-7", "three apples").await?;
+/// transaction.write("customer-7", "and two pears").await?;
+/// transaction.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct TransactionalWriter<C = Raw> {
+    shared: Arc<Shared>,
+    codec: Arc<C>,
+}
+
+/// What a writer and its transactions share.
+#[derive(Debug)]
+struct Shared {
+    parts: StreamParts,
+    stream: ScopedStream,
+    config: TransactionConfig,
+    writer_name: WriterName,
+    pings: Commands,
+}
+
+/// A transaction that can be written to.
+///
+/// Nobody sees what is written before it is committed. Dropped, it is aborted; [`Self::leave_open`] keeps it for somebody
+/// else.
+pub struct Transaction<C = Raw> {
+    writer: EventWriter<C>,
+    shared: Arc<Shared>,
+    id: TransactionId,
+    /// How it ended without our doing, if it did.
+    ended: Arc<OnceLock<Option<TransactionState>>>,
+    /// Why it can only be aborted.
+    failed: Option<TransactionError>,
+    /// Dropping it aborts it.
+    is_ours: bool,
+}
+
+impl<C> TransactionalWriter<C> {
+    /// Makes a writer of transactions on `stream`, with a task on the caller's runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
+    /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the controller.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn open(
+        parts: StreamParts,
+        stream: &ScopedStream,
+        codec: C,
+        config: TransactionConfig,
+    ) -> Result<Self, TransactionError> {
+        let runtime = writer::runtime()?;
+        let asked = parts.controller.current_segments(stream).await;
+        let refused = |error| TransactionError::from_controller(error, "the stream's segments cannot be found", stream);
+        if asked.map_err(refused)?.is_empty() {
+            return Err(
+                TransactionError::new(ErrorKind::Sealed, Outcome::NotApplied, "the stream is sealed").of(stream)
+            );
+        }
+        let mut random = config.writer.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let writer_name = match &config.writer_name {
+            Some(name) => name.clone(),
+            None => WriterName::new(uuid::Uuid::from_u128(random.u128(..)).to_string())
+                .map_err(|error| TransactionError::invalid(error).of(stream))?,
+        };
+        let pings = Pings::start(&runtime, Arc::clone(&parts.controller), stream.clone(), config.lease);
+        let shared = Shared { parts, stream: stream.clone(), config, writer_name, pings };
+        Ok(Self { shared: Arc::new(shared), codec: Arc::new(codec) })
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &ScopedStream {
+        &self.shared.stream
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`]: [`InvalidArgument`](ErrorKind::InvalidArgument) for a lease that servers do not take,
+    /// [`NotFound`](ErrorKind::NotFound) if the stream is gone, and otherwise that of the controller. With an unknown
+    /// outcome a transaction may have begun; nobody keeps it alive, so it ends with its lease.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, a transaction that begins all the same is aborted.
+    pub async fn begin(&self) -> Result<Transaction<C>, TransactionError> {
+        let Shared { parts, stream, config, pings, .. } = &*self.shared;
+        let (controller, lease) = (Arc::clone(&parts.controller), config.lease);
+        let (tell, begun) = oneshot::channel();
+        let (at, pings) = (stream.clone(), pings.clone());
+        // In a task, so that one whose caller went away is aborted at once.
+        let beginning = async move {
+            let created = controller.create_transaction(&at, lease).await;
+            tell.send(created.map(|created| Unclaimed { created, pings: Some(pings) })).ok();
+        };
+        writer::runtime()?.spawn(beginning);
+        let begun = begun.await.map_err(|_| {
+            TransactionError::new(ErrorKind::Closed, Outcome::Unknown, "the runtime is going down").of(stream)
+        })?;
+        let mut begun =
+            begun.map_err(|error| TransactionError::from_controller(error, "it could not be begun", stream))?;
+        let transaction = self.attach(begun.created.id, &begun.created.segments)?;
+        begun.pings = None;
+        Ok(transaction)
+    }
+
+    /// Takes over a transaction that somebody else began, or that was left open by this program: it is kept alive from here
+    /// on, and can be written to. What was written to it before and not flushed may be missing, and two that write to it at
+    /// once are not ordered.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`], of kind [`TransactionNotOpen`](ErrorKind::TransactionNotOpen) if it is committed or aborted,
+    /// which [`TransactionError::state`] tells, and [`NotFound`](ErrorKind::NotFound) if there is none of that id, or it
+    /// ended too long ago.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn resume(&self, id: TransactionId) -> Result<Transaction<C>, TransactionError> {
+        match self.status(id).await? {
+            TransactionState::Open => {}
+            other => return Err(TransactionError::not_open(Some(other), self.stream())),
+        }
+        let segments = self.shared.parts.controller.epoch_segments(self.stream(), id.epoch()).await;
+        let segments = segments.map_err(|error| {
+            TransactionError::from_controller(error, "the transaction's segments cannot be found", self.stream())
+        })?;
+        self.attach(id, &segments)
+    }
+
+    /// Where a transaction stands.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`], of kind [`NotFound`](ErrorKind::NotFound) if there is none of that id, or it ended too long ago.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn status(&self, id: TransactionId) -> Result<TransactionState, TransactionError> {
+        self.shared.status(id).await
+    }
+
+    /// Transactions on the stream that ended not long ago; at most 500, of the last 24 hours by default. A 0.13.0 server
+    /// answers none where transactions of several streams ended.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`] if the controller cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn completed(&self) -> Result<Vec<CompletedTransaction>, TransactionError> {
+        let completed = self.shared.parts.controller.completed_transactions(self.stream()).await;
+        completed.map_err(|error| TransactionError::from_controller(error, "they cannot be listed", self.stream()))
+    }
+
+    fn attach(&self, id: TransactionId, segments: &[SegmentWithRange]) -> Result<Transaction<C>, TransactionError> {
+        let Shared { parts, stream, config, pings, .. } = &*self.shared;
+        let map = SegmentMap::new(segments.iter().map(|segment| (segment.id, segment.range)));
+        let target = Target::Transaction(id);
+        let codec = Arc::clone(&self.codec);
+        let writer = EventWriter::with_segments(parts.clone(), stream, target, map, codec, &config.writer)?;
+        let ended = Arc::new(OnceLock::new());
+        if !config.writer.bugs.has(SeededBug::NeverPings) {
+            pings.send(Command::Watch(id, Arc::clone(&ended))).ok();
+        }
+        Ok(Transaction { writer, shared: Arc::clone(&self.shared), id, ended, failed: None, is_ours: true })
+    }
+}
+
+impl<C> Transaction<C> {
+    /// The id, by which the transaction can be taken over.
+    #[must_use]
+    pub fn id(&self) -> TransactionId {
+        self.id
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &ScopedStream {
+        &self.shared.stream
+    }
+
+    /// Writes an event, as soon as there is room for it. [`Self::flush`] and [`Self::commit`] tell whether it is durable.
+    /// Events without a routing key go to one segment, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`], of kind [`TransactionNotOpen`](ErrorKind::TransactionNotOpen) if the transaction is known to
+    /// have ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before there is room for the event, nothing is written.
+    pub async fn write<'k, E>(&mut self, key: impl Into<Routing<'k>>, event: E) -> Result<(), TransactionError>
+    where
+        C: Encode<E>,
+    {
+        self.check_open()?;
+        let key = key.into();
+        let enqueued = match key {
+            Routing::Anywhere => self.writer.enqueue(&self.id.to_string(), event).await,
+            key => self.writer.enqueue(key, event).await,
+        };
+        match enqueued {
+            // Whatever becomes of it is told by the flush.
+            Ok(ack) => {
+                drop(ack);
+                Ok(())
+            }
+            Err(error) => Err(self.shared.explain(self.id, error.into()).await),
+        }
+    }
+
+    /// Waits until everything that was written so far is durable, as part of the transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`]: the first failure among the events; then the transaction can only be aborted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing for the events.
+    pub async fn flush(&mut self) -> Result<(), TransactionError> {
+        let failure = match self.writer.flush().await {
+            Err(error) => error.into(),
+            // A failure that was told to a flush nobody waited for counts all the same.
+            Ok(()) if self.writer.failed() > 0 => {
+                let detail = "an event of the transaction could not be written";
+                TransactionError::new(ErrorKind::Closed, Outcome::NotApplied, detail).of(self.stream())
+            }
+            Ok(()) => return self.check_open(),
+        };
+        let failure = match &self.failed {
+            Some(first) => first.clone(),
+            None => self.shared.explain(self.id, failure).await,
+        };
+        self.failed = Some(failure.clone());
+        Err(failure)
+    }
+
+    /// Where the transaction stands.
+    ///
+    /// # Errors
+    ///
+    /// As [`TransactionalWriter::status`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn status(&self) -> Result<TransactionState, TransactionError> {
+        self.shared.status(self.id).await
+    }
+
+    /// Commits the transaction: waits until everything is durable, and has the controller decide. From then on it cannot
+    /// fail any more; readers see it a little later, which [`Commit::wait_until_visible`] waits for.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`]. With the outcome [`NotApplied`](Outcome::NotApplied) nothing of it becomes part of the stream:
+    /// an event could not be written, in which case the transaction is aborted, or the transaction had ended before. With an
+    /// unknown outcome [`TransactionalWriter::status`] tells later; until then it is neither aborted nor kept alive.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while events are still being written the transaction is aborted; dropped later, the outcome is unknown.
+    pub async fn commit(self) -> Result<Commit, TransactionError> {
+        self.commit_with(None).await
+    }
+
+    /// As [`Self::commit`], and notes that everything in it was written by `time_ms`, in milliseconds of a clock of the
+    /// application's; readers find it as watermarks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::commit`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::commit`].
+    pub async fn commit_at(self, time_ms: i64) -> Result<Commit, TransactionError> {
+        self.commit_with(Some(time_ms)).await
+    }
+
+    async fn commit_with(mut self, time_ms: Option<i64>) -> Result<Commit, TransactionError> {
+        if !self.shared.config.writer.bugs.has(SeededBug::CommitsBeforeFlush) {
+            self.flush().await?;
+        }
+        // From here on the controller decides, also if nobody waits for it.
+        self.is_ours = false;
+        self.shared.decide(self.id, Decision::Commit { time_ms }).await?;
+        Ok(Commit::new(Arc::clone(&self.shared), self.id))
+    }
+
+    /// Aborts the transaction: nothing of it becomes part of the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`], of kind [`TransactionNotOpen`](ErrorKind::TransactionNotOpen) if it was committed before. A
+    /// transaction that is not known any more, or was aborted before, is aborted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future aborts the transaction all the same, or lets its lease end it.
+    pub async fn abort(mut self) -> Result<(), TransactionError> {
+        self.is_ours = false;
+        self.shared.decide(self.id, Decision::Abort).await
+    }
+
+    /// Keeps the transaction for somebody else to take over by its id: waits until everything is durable, and stops keeping
+    /// it alive. Whoever takes over has as long as the lease.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionError`] if an event could not be written; then the transaction is aborted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future aborts the transaction.
+    pub async fn leave_open(mut self) -> Result<TransactionId, TransactionError> {
+        self.flush().await?;
+        self.is_ours = false;
+        Ok(self.id)
+    }
+
+    /// The pings may have shown that it ended, and a flush that it is not whole.
+    fn check_open(&self) -> Result<(), TransactionError> {
+        match (&self.failed, self.ended.get()) {
+            (Some(failure), _) => Err(failure.clone()),
+            (None, None) => Ok(()),
+            (None, Some(state)) => Err(TransactionError::not_open(*state, self.stream())),
+        }
+    }
+}
+
+impl Shared {
+    async fn status(&self, id: TransactionId) -> Result<TransactionState, TransactionError> {
+        let state = self.parts.controller.transaction_state(&self.stream, id).await;
+        state.map_err(|error| TransactionError::from_controller(error, "its state cannot be told", &self.stream))
+    }
+
+    /// An event could not be written; if that is because the transaction ended, says how.
+    async fn explain(&self, id: TransactionId, error: TransactionError) -> TransactionError {
+        if error.kind() != ErrorKind::TransactionNotOpen {
+            return error;
+        }
+        let state = tokio::time::timeout(EXPLAIN_LIMIT, self.status(id)).await;
+        let state = state.ok().and_then(Result::ok).filter(|state| *state != TransactionState::Open);
+        TransactionError::not_open(state, &self.stream)
+    }
+}
+
+/// An error is not held up for longer than this by asking what stands behind it.
+const EXPLAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// A transaction on its way to whoever began it. If nobody takes it, it is aborted.
+struct Unclaimed {
+    created: CreatedTransaction,
+    pings: Option<Commands>,
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if let Some(pings) = self.pings.take() {
+            pings.send(Command::Abort(self.created.id)).ok();
+        }
+    }
+}
+
+impl<C> Drop for Transaction<C> {
+    fn drop(&mut self) {
+        // Without the task, which ends with its runtime, the lease ends the transaction.
+        let command = if self.is_ours { Command::Abort(self.id) } else { Command::Forget(self.id) };
+        self.shared.pings.send(command).ok();
+    }
+}
+
+impl<C> Clone for TransactionalWriter<C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), codec: Arc::clone(&self.codec) }
+    }
+}
+
+impl<C> fmt::Debug for TransactionalWriter<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransactionalWriter").field("stream", self.stream()).finish_non_exhaustive()
+    }
+}
+
+impl<C> fmt::Debug for Transaction<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction").field("stream", self.stream()).field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+//! Readers in a scenario: what each was handed, over all its lives, and whether that agrees with the stream.
+//!
+//! A reader is dropped now and then, and another begins at its stream cut. Together they must have been handed every event
+//! once, those of a segment in order, and none of a segment before the last of its predecessors.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use pravega_sdk_event_stream::{ReadError, ReadFrom, ReaderConfig, StreamParts, StreamReader, codec::Raw};
+use pravega_sdk_types::{BoundedCut, ErrorKind, Offset, ScopedSegment, ScopedStream, SegmentId};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use crate::{World, history::Violation, world::Stored};
+
+/// An event that a reader was handed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// Where it stands, as the reader says.
+    pub segment: SegmentId,
+    /// Where in the segment its header starts, as the reader says.
+    pub offset: i64,
+    /// The event.
+    pub event: Bytes,
+}
+
+/// Everything that a reader was handed, and what went wrong.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// In the order in which it came.
+    pub delivered: Vec<Delivered>,
+    /// What must not happen.
+    pub violations: Vec<Violation>,
+    /// How often another reader took over.
+    pub lives: u64,
+}
+
+/// Reads a stream in several lives.
+pub(crate) struct ReaderLoad {
+    pub(crate) parts: StreamParts,
+    pub(crate) stream: ScopedStream,
+    pub(crate) config: ReaderConfig,
+    pub(crate) random: fastrand::Rng,
+    /// How many events there are, once that is known.
+    pub(crate) total: watch::Receiver<Option<usize>>,
+}
+
+impl ReaderLoad {
+    pub(crate) async fn run(mut self) -> Reading {
+        let mut reading = Reading::default();
+        let mut cut: Option<BoundedCut> = None;
+        loop {
+            reading.lives += 1;
+            let start = cut.clone().map_or(ReadFrom::Head, ReadFrom::Cut);
+            let config = self.config.clone().with_start(start).with_seed(self.random.u64(..));
+            let mut reader = match StreamReader::open(self.parts.clone(), &self.stream, Raw, config).await {
+                Ok(reader) => reader,
+                Err(error) if error.is_retryable() => {
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+                Err(error) => {
+                    reading.violations.push(violation(&error));
+                    return reading;
+                }
+            };
+            let mut left = self.random.usize(1..200);
+            while left > 0 {
+                left -= 1;
+                let (random, batch) = (&mut self.random, left.is_multiple_of(3));
+                // Dropping the future at any time must lose nothing.
+                let patience = Duration::from_millis(random.u64(1..3000));
+                let next = async {
+                    if batch {
+                        reader.next_batch(random.usize(1..20)).await
+                    } else {
+                        reader.next().await.map(|next| next.map(|event| vec![event]))
+                    }
+                };
+                match timeout(patience, next).await {
+                    Ok(None) => return reading,
+                    Ok(Some(Ok(events))) => {
+                        for event in events {
+                            reading.delivered.push(Delivered {
+                                segment: event.segment().id(),
+                                offset: event.offset().0,
+                                event: event.into_event(),
+                            });
+                        }
+                        let now = reader.stream_cut();
+                        reading.violations.extend(cut.as_ref().and_then(|before| went_back(before, &now)));
+                        cut = Some(now);
+                    }
+                    Ok(Some(Err(error))) if error.kind() == ErrorKind::Unavailable => {}
+                    Ok(Some(Err(error))) => {
+                        reading.violations.push(violation(&error));
+                        return reading;
+                    }
+                    Err(_) => {
+                        let total = *self.total.borrow();
+                        if total.is_some_and(|total| reading.delivered.len() >= total) {
+                            return reading;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn violation(error: &ReadError) -> Violation {
+    Violation { check: "R1", detail: format!("a reader failed: {error:?}") }
+}
+
+/// Positions only move forward (R13).
+fn went_back(before: &BoundedCut, now: &BoundedCut) -> Option<Violation> {
+    let offset = |cut: &BoundedCut, id| cut.offset(id).unwrap_or(Offset(-1));
+    let (id, _) = before.positions().find(|(id, old)| now.offset(*id).is_some_and(|new| new < *old))?;
+    let detail = format!("segment {id} went from {} back to {}", offset(before, id), offset(now, id));
+    Some(Violation { check: "C7", detail })
+}
+
+/// Compares what a reader was handed with what is in the stream.
+#[must_use]
+pub fn check(world: &World, stream: &ScopedStream, stored: &[Stored], reading: &Reading) -> Vec<Violation> {
+    let mut violations = reading.violations.clone();
+    let mut wrong = |check, detail: String| violations.push(Violation { check, detail });
+    let mut expected: BTreeMap<(SegmentId, i64), &[u8]> =
+        stored.iter().map(|stored| ((stored.segment, stored.offset), &stored.event[..])).collect();
+    let mut last: BTreeMap<SegmentId, (i64, usize)> = BTreeMap::new();
+    let mut first: BTreeMap<SegmentId, usize> = BTreeMap::new();
+    for (at, event) in reading.delivered.iter().enumerate() {
+        let place = (event.segment, event.offset);
+        match expected.remove(&place) {
+            Some(bytes) if bytes == &event.event[..] => {}
+            Some(_) => wrong("C2", format!("{place:?} was handed out with other bytes")),
+            None => wrong("C3", format!("{place:?} was handed out twice, or is nowhere")),
+        }
+        first.entry(event.segment).or_insert(at);
+        if let Some((before, _)) = last.insert(event.segment, (event.offset, at))
+            && before >= event.offset
+        {
+            wrong("C7", format!("{place:?} was handed out after {before}"));
+        }
+    }
+    if let Some((place, _)) = expected.first_key_value() {
+        wrong("C1", format!("{} events were not handed out, {place:?} is the first", expected.len()));
+    }
+    let segments: BTreeSet<SegmentId> = last.keys().copied().collect();
+    for id in &segments {
+        for successor in world.successors(&ScopedSegment::new(stream, *id)) {
+            let (begun, ended) = (first.get(&successor.id), last.get(id).map(|(_, at)| at));
+            if begun.is_some_and(|begun| ended.is_some_and(|ended| begun < ended)) {
+                wrong("C7", format!("segment {} was read before its predecessor {id} was done", successor.id));
+            }
+        }
+    }
+    violations
+}
