@@ -11,9 +11,14 @@ use std::{
 };
 
 use common::{Cluster, block_on};
-use futures_util::{SinkExt as _, future::BoxFuture};
-use pravega_sdk_event_stream::{EventWriter, WriterConfig, codec::Raw};
+use futures_util::{FutureExt as _, SinkExt as _, future::BoxFuture};
+use pravega_sdk_controller_client::TransactionState;
+use pravega_sdk_event_stream::{
+    ByteReader, ByteWriter, EventWriter, ReadEvent, ReaderConfig, Transaction, WriterConfig,
+    codec::{Raw, Utf8},
+};
 use pravega_sdk_simulation::{SimNetwork, World, link::Faults};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Polls a future that many times, with time in between for everybody else. Says whether it ended.
 async fn poll_times<F: Future>(mut future: Pin<&mut F>, times: usize) -> bool {
@@ -130,6 +135,155 @@ fn a_close_that_is_dropped_anywhere_still_closes_and_delivers() {
             };
             ack.await.unwrap();
             assert_eq!(writer.write("k", "late").await.is_err(), polls > 0, "after {polls} polls");
+            ended
+        });
+        if ended {
+            break;
+        }
+    }
+}
+
+/// A reader whose calls are dropped after that many polls, again and again, is handed everything once.
+#[test]
+fn a_read_that_is_dropped_anywhere_loses_and_doubles_nothing() {
+    let events: Vec<String> = (0..20).map(|number| format!("event {number}")).collect();
+    for polls in 0..12 {
+        for batch in [1, 3] {
+            block_on(async {
+                let cluster = slow_cluster();
+                cluster.fill(&events);
+                cluster.world.set_max_reply(Some(40));
+                let mut reader = cluster.reader(ReaderConfig::default().with_max_read_bytes(60)).await;
+                let mut found = Vec::new();
+                for _ in 0..10_000 {
+                    let next = async { reader.next_batch(batch).await };
+                    let mut next = pin!(next.map(|batch| found.extend(batch.unwrap().unwrap())));
+                    poll_times(next.as_mut(), polls).await;
+                    if found.len() == events.len() {
+                        break;
+                    }
+                    if polls == 0 {
+                        // Never polled, it never gets on; others do.
+                        return;
+                    }
+                }
+                let texts: Vec<String> = found.into_iter().map(ReadEvent::into_event).collect();
+                assert_eq!(texts, events, "dropped after {polls} polls");
+            });
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_read_and_written_in_calls_dropped_anywhere_stay_as_they_are() {
+    for polls in 1..12 {
+        block_on(async {
+            let cluster = slow_cluster();
+            let config = ByteWriter::default_config().with_seed(7).with_max_in_flight_bytes(16 * 1024);
+            let mut writer = ByteWriter::open(cluster.parts(), &cluster.stream, config).await.unwrap();
+            let mut written = Vec::new();
+            for number in 0..40_u8 {
+                let piece = vec![number; 1000];
+                let len = {
+                    let mut write = pin!(writer.write(&piece));
+                    let mut len = 0;
+                    for _ in 0..polls {
+                        if let Poll::Ready(taken) = write.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                            len = taken.unwrap();
+                            break;
+                        }
+                        tokio::time::sleep(Duration::from_millis(3)).await;
+                    }
+                    len
+                };
+                written.extend_from_slice(&piece[..len]);
+                let mut flush = pin!(writer.flush());
+                poll_times(flush.as_mut(), polls % 3).await;
+            }
+            writer.flush().await.unwrap();
+            assert_eq!(writer.offset().0, written.len() as i64);
+            let mut reader = ByteReader::open(cluster.parts(), &cluster.stream, Default::default()).await.unwrap();
+            let mut read = Vec::new();
+            while read.len() < written.len() {
+                let mut piece = [0; 700];
+                let mut reading = pin!(reader.read(&mut piece));
+                let mut len = 0;
+                for _ in 0..polls {
+                    if let Poll::Ready(taken) = reading.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                        len = taken.unwrap();
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(3)).await;
+                }
+                read.extend_from_slice(&piece[..len]);
+            }
+            assert!(read == written, "dropped after {polls} polls");
+        });
+    }
+}
+
+/// What a transaction's call may be dropped in: afterwards the transaction is in the stream as a whole or not at all.
+#[test]
+fn a_transaction_whose_calls_are_dropped_anywhere_is_whole_or_absent() {
+    type Step = fn(Transaction<Utf8>) -> BoxFuture<'static, ()>;
+    let steps: Vec<(&str, Step)> = vec![
+        ("commit", |transaction| Box::pin(async move { drop(transaction.commit().await) })),
+        ("abort", |transaction| Box::pin(async move { drop(transaction.abort().await) })),
+        ("leave_open", |transaction| Box::pin(async move { drop(transaction.leave_open().await) })),
+        ("flush", |mut transaction| Box::pin(async move { drop(transaction.flush().await) })),
+        ("write", |mut transaction| Box::pin(async move { drop(transaction.write("k", "dropped").await) })),
+        ("status", |transaction| Box::pin(async move { drop(transaction.status().await) })),
+    ];
+    for (name, step) in steps {
+        for polls in 0.. {
+            let ended = block_on(async {
+                let cluster = slow_cluster();
+                let writer = cluster.transactions().await;
+                let mut transaction = writer.begin().await.unwrap();
+                let id = transaction.id();
+                for number in 0..5 {
+                    transaction.write("k", format!("event {number}")).await.unwrap();
+                }
+                let ended = {
+                    let mut dropped = pin!(step(transaction));
+                    poll_times(dropped.as_mut(), polls).await
+                };
+                // Whatever nobody decided runs out.
+                tokio::time::sleep(Duration::from_secs(40)).await;
+                let state = writer.status(id).await.unwrap();
+                let found = cluster.texts();
+                let whole: Vec<String> = (0..5).map(|number| format!("event {number}")).collect();
+                match state {
+                    TransactionState::Committed => assert_eq!(found, whole, "{name} after {polls} polls"),
+                    TransactionState::Aborted => assert!(found.is_empty(), "{name} after {polls} polls"),
+                    other => panic!("{name} after {polls} polls: {other:?}"),
+                }
+                assert!(name == "commit" || state == TransactionState::Aborted);
+                ended
+            });
+            if ended {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_begin_that_is_dropped_anywhere_leaves_no_transaction_open() {
+    for polls in 0.. {
+        let ended = block_on(async {
+            let cluster = slow_cluster();
+            let writer = cluster.transactions().await;
+            let ended = {
+                let mut beginning = pin!(writer.begin());
+                poll_times(beginning.as_mut(), polls).await
+            };
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let states = cluster.world.transaction_states();
+            assert!(
+                states.values().all(|state| *state == TransactionState::Aborted),
+                "after {polls} polls: {states:?}"
+            );
             ended
         });
         if ended {

@@ -5,12 +5,14 @@ mod common;
 use std::time::Duration;
 
 use common::{Cluster, block_on};
-use pravega_sdk_event_stream::{LargeEvents, WriterConfig};
+use pravega_sdk_event_stream::{ByteReader, ByteReaderConfig, ByteWriter, LargeEvents, ReaderConfig, WriterConfig};
 use pravega_sdk_simulation::{
     SimNetwork, World,
     link::{Cut, Faults},
 };
-use pravega_sdk_types::KeyRange;
+use pravega_sdk_types::{KeyRange, ScopedSegment};
+use pravega_sdk_wire_protocol::event;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Sixteen events one by one and together.
 async fn plain(cluster: &Cluster) -> Vec<String> {
@@ -60,6 +62,66 @@ async fn mixed(cluster: &Cluster) -> Vec<String> {
         .to_vec()
 }
 
+/// What stands in the stream is read, across a scale; the first connection is the reader's.
+async fn reading(cluster: &Cluster) -> Vec<String> {
+    cluster.fill((0..12).map(|number| format!("event {number}")));
+    cluster.world.set_max_reply(Some(50));
+    let mut reader = cluster.reader(ReaderConfig::default().with_max_read_bytes(70)).await;
+    let mut found = Vec::new();
+    for _ in 0..12 {
+        found.push(reader.next().await.unwrap().unwrap().into_event());
+    }
+    cluster.fill(["at the tail"]);
+    found.push(reader.next().await.unwrap().unwrap().into_event());
+    cluster.world.begin_scale(&cluster.stream, vec![0.into()], KeyRange::equal(1));
+    cluster.world.finish_scale();
+    let next = cluster.world.active_segments(&cluster.stream)[0].id;
+    let mut bytes = bytes::BytesMut::new();
+    event::put(&mut bytes, b"behind the scale").unwrap();
+    cluster.world.append_raw(&ScopedSegment::new(&cluster.stream, next), &bytes);
+    found.push(reader.next().await.unwrap().unwrap().into_event());
+    cluster.world.seal_stream(&cluster.stream);
+    assert!(reader.next().await.is_none());
+    found
+}
+
+/// A transaction that is committed, and one that is not, around a scale; the first connection is that of the first.
+async fn transaction(cluster: &Cluster) -> Vec<String> {
+    let writer = cluster.transactions().await;
+    let mut first = writer.begin().await.unwrap();
+    for number in 0..8 {
+        first.write("k", format!("event {number}")).await.unwrap();
+    }
+    first.flush().await.unwrap();
+    let mut aborted = writer.begin().await.unwrap();
+    aborted.write("k", "nobody sees this").await.unwrap();
+    cluster.world.begin_scale(&cluster.stream, vec![0.into()], KeyRange::equal(1));
+    cluster.world.finish_scale();
+    first.write("k", "last").await.unwrap();
+    first.commit().await.unwrap().wait_until_visible(Duration::from_secs(60)).await.unwrap();
+    aborted.abort().await.unwrap();
+    let mut expected: Vec<String> = (0..8).map(|number| format!("event {number}")).collect();
+    expected.push("last".to_owned());
+    expected
+}
+
+/// Bytes that are read while they are written, as one event, so that the stream can be looked at.
+async fn bytes(cluster: &Cluster) -> Vec<String> {
+    let mut reader = ByteReader::open(cluster.parts(), &cluster.stream, ByteReaderConfig::default()).await.unwrap();
+    let config = ByteWriter::default_config().with_seed(7);
+    let mut writer = ByteWriter::open(cluster.parts(), &cluster.stream, config).await.unwrap();
+    let mut event = bytes::BytesMut::new();
+    event::put(&mut event, b"sixteen pieces of bytes that make an event").unwrap();
+    for piece in event.chunks(3) {
+        writer.write_all(piece).await.unwrap();
+        let mut read = vec![0; piece.len()];
+        reader.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, piece);
+    }
+    writer.flush().await.unwrap();
+    vec!["sixteen pieces of bytes that make an event".to_owned()]
+}
+
 fn run(first: (Faults, Faults), session: impl AsyncFn(&Cluster) -> Vec<String>) -> (u64, u64) {
     block_on(async {
         let world = World::new(1);
@@ -99,4 +161,19 @@ fn a_plain_session_survives_a_cut_at_every_byte() {
 #[test]
 fn a_session_with_everything_in_it_survives_a_cut_at_every_byte() {
     assert!(cut_everywhere(mixed) > 3000);
+}
+
+#[test]
+fn a_reader_survives_a_cut_at_every_byte() {
+    assert!(cut_everywhere(reading) > 3000);
+}
+
+#[test]
+fn a_transaction_survives_a_cut_at_every_byte() {
+    assert!(cut_everywhere(transaction) > 1000);
+}
+
+#[test]
+fn a_byte_stream_survives_a_cut_at_every_byte() {
+    assert!(cut_everywhere(bytes) > 3000);
 }

@@ -1,4 +1,4 @@
-//! What writing costs in memory.
+//! What writing and reading cost in memory.
 
 mod common;
 
@@ -6,8 +6,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use common::Cluster;
-use pravega_sdk_connection_pool::{ByteStream, Opening, StoreConfig, StoreDialer, Transport};
-use pravega_sdk_event_stream::{EventWriter, TryEnqueueError, WriterConfig, codec::Raw};
+use pravega_sdk_connection_pool::{ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport};
+use pravega_sdk_event_stream::{EventWriter, ReaderConfig, StreamReader, TryEnqueueError, WriterConfig, codec::Raw};
 use pravega_sdk_simulation::{World, store};
 use pravega_sdk_types::Endpoint;
 use tokio::net::{TcpListener, TcpStream};
@@ -99,4 +99,66 @@ fn writing_an_event_takes_less_than_one_allocation() {
     println!("{own:.3} allocations an event, {with_event:.3} with the event's own");
     assert!(own <= 0.2, "{own} allocations an event");
     assert!(with_event <= 1.2, "{with_event} allocations an event, one of them its own");
+}
+
+#[test]
+fn reading_an_event_takes_no_allocation_but_that_of_the_buffer_it_came_in() {
+    const EVENTS: usize = 100_000;
+    let cluster = Cluster::new(1);
+    cluster.fill((0..EVENTS).map(|_| [7; 100]));
+    let address = store_in_a_thread(cluster.world.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut parts = cluster.parts();
+    let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(OneSocket(address)));
+    parts.raw_client = RawClient::with_dialer(dialer);
+    let mut reader = runtime.block_on(async {
+        let mut reader = StreamReader::open(parts, &cluster.stream, Raw, ReaderConfig::default()).await.unwrap();
+        reader.next().await.unwrap().unwrap();
+        reader
+    });
+    let used = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            for _ in 1..EVENTS {
+                assert_eq!(reader.next().await.unwrap().unwrap().event().len(), 100);
+            }
+        });
+    });
+    let each = used.count_total as f64 / EVENTS as f64;
+    println!("{each:.4} allocations an event, {} bytes at the most", used.bytes_max);
+    assert!(each <= 0.02, "{each} allocations an event");
+}
+
+#[test]
+fn one_reader_reads_five_thousand_segments_over_one_connection_in_little_memory() {
+    const SEGMENTS: i64 = 5000;
+    let mut links = 0;
+    let used = allocation_counter::measure(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let cluster = Cluster::new(SEGMENTS as u32);
+            let mut event = bytes::BytesMut::new();
+            pravega_sdk_wire_protocol::event::put(&mut event, &[7; 4000]).unwrap();
+            for id in 0..SEGMENTS {
+                cluster.world.append_raw(&cluster.segment(id), &event);
+            }
+            let mut reader =
+                StreamReader::open(cluster.parts(), &cluster.stream, Raw, ReaderConfig::default()).await.unwrap();
+            for _ in 0..SEGMENTS {
+                assert_eq!(reader.next().await.unwrap().unwrap().event().len(), 4000);
+            }
+            // At the tail of all of them, then all come at once.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(tokio::time::timeout(Duration::from_secs(1), reader.next()).await.is_err());
+            for id in 0..SEGMENTS {
+                cluster.world.append_raw(&cluster.segment(id), &event);
+            }
+            for _ in 0..SEGMENTS {
+                assert_eq!(reader.next().await.unwrap().unwrap().event().len(), 4000);
+            }
+            links = cluster.network.links();
+        });
+    });
+    println!("{} bytes at the most, 40 MB of which are the segments' own", used.bytes_max);
+    assert_eq!(links, 1);
+    assert!(used.bytes_max <= 256 << 20, "{} bytes", used.bytes_max);
 }
