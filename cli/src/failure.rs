@@ -53,6 +53,7 @@ fn code(kind: ErrorKind) -> u8 {
         | ErrorKind::NotSealed
         | ErrorKind::Sealed
         | ErrorKind::ConditionFailed
+        | ErrorKind::TransactionNotOpen
         | ErrorKind::Truncated => 4,
         ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::ConnectionLost | ErrorKind::Unavailable => 5,
         ErrorKind::Unauthenticated | ErrorKind::PermissionDenied | ErrorKind::TokenExpired => 6,

@@ -17,7 +17,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use pravega_sdk::{ClientConfig, ClientFactory};
 
 use crate::{
-    commands::{doctor, group, read, scope, segment, stream, table, txn, wire, write},
+    commands::{bytes, cut, doctor, group, read, scope, segment, stream, table, txn, wire, write},
     failure::{Failure, Result},
     output::{Format, Output},
 };
@@ -41,6 +41,14 @@ Examples:
   pravega write shop/orders --file orders.txt
   tail -f log | pravega write shop/log --key-separator ' '
   pravega write shop/orders --file orders.jsonl --key-field customer";
+
+const READ_HELP: &str = "\
+Events of the same key come in the order in which they were written.
+
+Examples:
+  pravega read shop/orders --follow
+  pravega read shop/orders --ago 2h --format '{segment} {offset} {event}'
+  pravega read shop/orders --count 100 --show-cut        and then: --from CUT";
 
 /// Works with a Pravega cluster.
 #[derive(Debug, Parser)]
@@ -79,8 +87,15 @@ enum Command {
     /// Writes events to a stream: the lines of a file or of stdin, or what stands behind lengths
     #[command(after_help = WRITE_HELP)]
     Write(write::Arguments),
-    /// Reads the events of a stream, from its head to where it ends now
+    /// Reads the events of a stream: from its head, its tail, a cut, an event or a time, to where it ends now or for ever
+    #[command(after_help = READ_HELP)]
     Read(read::Arguments),
+    /// Writes and reads byte streams, which have no events
+    #[command(subcommand)]
+    Bytes(bytes::Command),
+    /// Works with stream cuts, which are places in a stream
+    #[command(subcommand)]
+    Cut(cut::Command),
     /// Looks at single segments
     #[command(subcommand)]
     Segment(segment::Command),
@@ -90,7 +105,7 @@ enum Command {
     /// Makes, lists and removes key-value tables
     #[command(subcommand)]
     Table(table::Command),
-    /// Begins, looks at and ends transactions
+    /// Begins, writes, looks at and ends transactions
     #[command(subcommand)]
     Txn(txn::Command),
     /// Checks, step by step, whether the cluster can be used from here, and says how to mend what is wrong
@@ -140,10 +155,12 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Stream(command) => stream::run(command, controller, &mut output).await,
         Command::Write(arguments) => write::run(arguments, &factory, &mut output).await,
         Command::Read(arguments) => read::run(arguments, &factory, &mut output).await,
+        Command::Bytes(command) => bytes::run(command, &factory, &mut output).await,
+        Command::Cut(command) => cut::run(command, &factory, &mut output).await,
         Command::Segment(command) => segment::run(command, &factory, &mut output).await,
         Command::Group(command) => group::run(command, controller, &mut output).await,
         Command::Table(command) => table::run(command, controller, &mut output).await,
-        Command::Txn(command) => txn::run(command, controller, &mut output).await,
+        Command::Txn(command) => txn::run(command, &factory, &mut output).await,
         Command::Wire(command) => wire::run(command, &factory, &mut output).await,
         Command::Doctor(_) | Command::Completions { .. } => Ok(()),
     }

@@ -1,7 +1,10 @@
 //! One file a command.
 
+pub(crate) mod bytes;
+pub(crate) mod cut;
 pub(crate) mod doctor;
 pub(crate) mod group;
+mod input;
 pub(crate) mod read;
 pub(crate) mod scope;
 pub(crate) mod segment;

@@ -4,10 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Subcommand;
 use pravega_sdk::{
+    ClientFactory, LargeEvents, TransactionConfig, WriterConfig,
+    codec::Raw,
     controller_client::{Controller, PingStatus, TransactionOutcome, TransactionState},
-    types::{ScopedStream, TransactionId, WriterName},
+    types::{ErrorKind, ScopedStream, TransactionId, WriterName},
+    wire_protocol::event::MAX_EVENT_LEN,
 };
 
+use super::input::InputArguments;
 use crate::{
     failure::{Failure, Result},
     output::{Output, Record},
@@ -34,6 +38,18 @@ pub(crate) enum Command {
         #[arg(long, value_parser = parse::duration, default_value = "30s")]
         lease: Duration,
     },
+    /// Writes events to an open transaction, and leaves it open: the lines of a file or of stdin
+    Write {
+        /// SCOPE/STREAM
+        stream: ScopedStream,
+        /// Its id
+        id: TransactionId,
+        #[command(flatten)]
+        input: InputArguments,
+        /// After how long without a ping the controller aborts it; it is pinged while events are written
+        #[arg(long, value_parser = parse::duration, default_value = "30s")]
+        lease: Duration,
+    },
     /// Shows where a transaction stands
     Status {
         /// SCOPE/STREAM
@@ -47,6 +63,9 @@ pub(crate) enum Command {
         stream: ScopedStream,
         /// Its id
         id: TransactionId,
+        /// Waits until readers see it, for so long at the most
+        #[arg(long, value_parser = parse::duration, value_name = "DURATION")]
+        wait: Option<Duration>,
         /// The writer that notes a time
         #[arg(long, requires = "time")]
         writer: Option<WriterName>,
@@ -68,7 +87,8 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut Output) -> Result<()> {
+    let controller = factory.controller();
     match command {
         Command::Begin { stream, lease } => {
             let transaction = controller.create_transaction(&stream, lease).await?;
@@ -85,20 +105,18 @@ pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, outp
             };
             output.one(Record::new().with("transaction", id.to_string()).with("state", status))
         }
+        Command::Write { stream, id, input, lease } => write(&stream, id, input, lease, factory, output).await,
         Command::Status { stream, id } => {
-            let state = match controller.transaction_state(&stream, id).await? {
-                TransactionState::Open => "open",
-                TransactionState::Committing => "committing",
-                TransactionState::Committed => "committed",
-                TransactionState::Aborting => "aborting",
-                TransactionState::Aborted => "aborted",
-            };
+            let state = name(controller.transaction_state(&stream, id).await?);
             output.one(Record::new().with("transaction", id.to_string()).with("state", state))
         }
-        Command::Commit { stream, id, writer, time } => {
+        Command::Commit { stream, id, wait, writer, time } => {
             controller.commit_transaction(&stream, id, writer.as_ref().zip(time)).await?;
             output.status(format_args!("commit of {id} accepted"));
-            Ok(())
+            match wait {
+                None => Ok(()),
+                Some(limit) => wait_until_committed(controller, &stream, id, limit).await,
+            }
         }
         Command::Abort { stream, id } => {
             controller.abort_transaction(&stream, id).await?;
@@ -117,4 +135,67 @@ pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, outp
             output.list(completed.iter().map(record).collect())
         }
     }
+}
+
+fn name(state: TransactionState) -> &'static str {
+    match state {
+        TransactionState::Open => "open",
+        TransactionState::Committing => "committing",
+        TransactionState::Committed => "committed",
+        TransactionState::Aborting => "aborting",
+        TransactionState::Aborted => "aborted",
+    }
+}
+
+async fn write(
+    stream: &ScopedStream,
+    id: TransactionId,
+    input: InputArguments,
+    lease: Duration,
+    factory: &ClientFactory,
+    output: &mut Output,
+) -> Result<()> {
+    let large = match input.max_event_bytes() {
+        ..=MAX_EVENT_LEN => LargeEvents::Refuse,
+        more => LargeEvents::UpTo(more),
+    };
+    // A file that cannot be read is told before anything is asked of the cluster.
+    let mut events = input.start()?.events;
+    let config = TransactionConfig::default().with_lease(lease);
+    let config = config.with_writer(WriterConfig::default().with_large_events(large));
+    let mut transaction = factory.transactional_writer(stream, Raw, config).await?.resume(id).await?;
+    let (mut count, mut bytes) = (0_u64, 0_u64);
+    let mut mistake = None;
+    while let Some(batch) = events.recv().await {
+        match batch {
+            Ok(batch) => {
+                for (key, event) in batch {
+                    count += 1;
+                    bytes += event.len() as u64;
+                    transaction.write(key.as_deref(), event).await?;
+                }
+            }
+            Err(failure) => mistake = Some(failure),
+        }
+    }
+    // A mistake in the input is one to mend: what came before it is written, and the transaction stays open.
+    transaction.leave_open().await?;
+    output.status(format_args!("wrote {count} events, {}, to the transaction", indicatif::HumanBytes(bytes)));
+    mistake.map_or(Ok(()), Err)
+}
+
+async fn wait_until_committed(
+    controller: &Arc<dyn Controller>,
+    stream: &ScopedStream,
+    id: TransactionId,
+    limit: Duration,
+) -> Result<()> {
+    let waiting = async {
+        while controller.transaction_state(stream, id).await? != TransactionState::Committed {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    };
+    let too_late = || Failure::of_kind(ErrorKind::Timeout, format!("committed, and not visible within {limit:?}"));
+    tokio::time::timeout(limit, waiting).await.unwrap_or_else(|_| Err(too_late()))
 }

@@ -1,21 +1,16 @@
 //! `pravega write`
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader, Read as _},
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use pravega_sdk::{
-    Ack, ClientFactory, EventWriter, LargeEvents, WriterConfig, codec::Raw, event_stream::MAX_ROUTING_KEY_LEN,
-    types::ScopedStream, wire_protocol::event::MAX_EVENT_LEN,
+    Ack, ClientFactory, EventWriter, LargeEvents, WriterConfig, codec::Raw, types::ScopedStream,
+    wire_protocol::event::MAX_EVENT_LEN,
 };
-use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::input::{Input, InputArguments, KeyedEvent};
 use crate::{
     failure::{Failure, Result},
     output::{Format, Output, Record},
@@ -26,54 +21,23 @@ pub(crate) struct Arguments {
     /// SCOPE/STREAM
     stream: ScopedStream,
 
-    /// The file to take events from; stdin by default
-    #[arg(long, short, value_name = "FILE")]
-    file: Option<PathBuf>,
-
-    /// What stands in front of the first of these characters is the routing key of the line, what stands behind it the event
-    #[arg(long, value_name = "CHARACTER", conflicts_with_all = ["json", "length_prefixed"])]
-    key_separator: Option<char>,
-
-    /// The field of a JSON line that is its routing key; implies --json
-    #[arg(long, value_name = "FIELD", conflicts_with = "length_prefixed")]
-    key_field: Option<String>,
-
-    /// Every line must be JSON
-    #[arg(long, conflicts_with = "length_prefixed")]
-    json: bool,
-
-    /// Events are not lines: each stands behind its length, four bytes with the high one first
-    #[arg(long)]
-    length_prefixed: bool,
-
-    /// The longest event, in bytes; above 8388608 it travels through a segment of its own
-    #[arg(long, value_name = "BYTES", default_value_t = MAX_EVENT_LEN)]
-    max_event_bytes: usize,
+    #[command(flatten)]
+    input: InputArguments,
 }
 
-type Input = BufReader<Box<dyn std::io::Read + Send>>;
-
-/// An event and its routing key.
-type KeyedEvent = (Option<String>, Vec<u8>);
-
-/// Events handed over in one go; whatever was read is handed over before the input is waited for.
-const MAX_BATCH: usize = 512;
-const MAX_BATCH_BYTES: usize = 256 * 1024;
 /// As a writer's own limit: nothing that was read waits for longer.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(125);
 
 pub(crate) async fn run(arguments: Arguments, factory: &ClientFactory, output: &mut Output) -> Result<()> {
-    let (input, len) = open(&arguments)?;
-    let large = match arguments.max_event_bytes {
+    let large = match arguments.input.max_event_bytes() {
         ..=MAX_EVENT_LEN => LargeEvents::Refuse,
         more => LargeEvents::UpTo(more),
     };
+    // A file that cannot be read is told before anything is asked of the cluster.
+    let Input { events, len } = arguments.input.start()?;
     let config = WriterConfig::default().with_large_events(large);
     let writer = factory.event_writer_with(&arguments.stream, Raw, config).await?;
     let progress = progress(len);
-    let (batches, events) = mpsc::channel(4);
-    // It may stand at a terminal's or a pipe's input for ever, so nobody waits for it.
-    std::thread::spawn(move || read(input, &arguments, &batches));
     let started = Instant::now();
     let (acks, waiting) = mpsc::channel(65_536);
     let counting = tokio::spawn(count(waiting, progress.clone()));
@@ -91,22 +55,8 @@ pub(crate) async fn run(arguments: Arguments, factory: &ClientFactory, output: &
     handed_in
 }
 
-fn open(arguments: &Arguments) -> Result<(Input, Option<u64>)> {
-    let Some(path) = &arguments.file else {
-        return Ok((BufReader::new(Box::new(std::io::stdin())), None));
-    };
-    let unreadable = |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
-    let file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Err(Failure::usage(format!("{} is a folder", path.display())));
-    }
-    let len = Some(metadata.len()).filter(|_| metadata.is_file());
-    Ok((BufReader::with_capacity(256 * 1024, Box::new(file)), len))
-}
-
 /// Drawn only where stderr is a terminal.
-fn progress(len: Option<u64>) -> ProgressBar {
+pub(super) fn progress(len: Option<u64>) -> ProgressBar {
     let (bar, template) = match len {
         Some(len) => (
             ProgressBar::new(len),
@@ -118,118 +68,6 @@ fn progress(len: Option<u64>) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-/// Reads the input to its end, or to the first thing that is no event.
-fn read(mut input: Input, arguments: &Arguments, batches: &mpsc::Sender<Result<Vec<KeyedEvent>>>) {
-    let mut number = 0_u64;
-    let mut is_over = false;
-    while !is_over {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        let mut failure = None;
-        while batch.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
-            number += 1;
-            let next = match arguments.length_prefixed {
-                true => next_prefixed(&mut input, arguments, number),
-                false => next_line(&mut input, arguments, number),
-            };
-            match next {
-                Ok(Some(event)) => {
-                    bytes += event.1.len();
-                    batch.push(event);
-                }
-                Ok(None) => is_over = true,
-                Err(error) => {
-                    is_over = true;
-                    failure = Some(error);
-                }
-            }
-            // An empty buffer may take for ever to fill.
-            if is_over || input.buffer().is_empty() {
-                break;
-            }
-        }
-        // What was read before the mistake is written.
-        if batches.blocking_send(Ok(batch)).is_err() {
-            return;
-        }
-        if let Some(failure) = failure {
-            batches.blocking_send(Err(failure)).ok();
-        }
-    }
-}
-
-fn next_line(input: &mut Input, arguments: &Arguments, number: u64) -> Result<Option<KeyedEvent>> {
-    let mut line = Vec::new();
-    let limit = arguments.max_event_bytes.saturating_add(MAX_KEY_BYTES) as u64;
-    input.by_ref().take(limit).read_until(b'\n', &mut line).map_err(|error| unreadable(number, &error))?;
-    match line.last() {
-        None => return Ok(None),
-        Some(b'\n') => drop(line.pop()),
-        // The last line of a file may have no end.
-        Some(_) if (line.len() as u64) < limit => {}
-        Some(_) => return Err(too_long(number, arguments.max_event_bytes)),
-    }
-    let event = keyed(line, arguments, number)?;
-    if event.1.len() > arguments.max_event_bytes {
-        return Err(too_long(number, arguments.max_event_bytes));
-    }
-    Ok(Some(event))
-}
-
-fn keyed(line: Vec<u8>, arguments: &Arguments, number: u64) -> Result<KeyedEvent> {
-    let wrong = |detail: &dyn std::fmt::Display| Failure::usage(format!("line {number}: {detail}"));
-    if let Some(separator) = arguments.key_separator {
-        let text = String::from_utf8(line).map_err(|_| wrong(&"it is not UTF-8, so it cannot have a key"))?;
-        let (key, event) =
-            text.split_once(separator).ok_or_else(|| wrong(&format_args!("there is no {separator:?} in it")))?;
-        return Ok((Some(key.to_owned()), event.as_bytes().to_vec()));
-    }
-    if arguments.json || arguments.key_field.is_some() {
-        let value: Value = serde_json::from_slice(&line).map_err(|error| wrong(&format_args!("no JSON: {error}")))?;
-        if let Some(field) = &arguments.key_field {
-            let key = match value.get(field) {
-                Some(Value::String(key)) => key.clone(),
-                Some(Value::Null) | None => return Err(wrong(&format_args!("it has no field {field:?}"))),
-                Some(other) => other.to_string(),
-            };
-            return Ok((Some(key), line));
-        }
-    }
-    Ok((None, line))
-}
-
-/// Room for a key and its separator in a line.
-const MAX_KEY_BYTES: usize = MAX_ROUTING_KEY_LEN + 8;
-
-fn next_prefixed(input: &mut Input, arguments: &Arguments, number: u64) -> Result<Option<KeyedEvent>> {
-    let mut prefix = Vec::new();
-    input.by_ref().take(4).read_to_end(&mut prefix).map_err(|error| unreadable(number, &error))?;
-    let cut = || Failure::usage(format!("event {number}: the input ends in the middle of it"));
-    let len = match prefix[..] {
-        [] => return Ok(None),
-        [a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
-        _ => return Err(cut()),
-    };
-    if len as usize > arguments.max_event_bytes {
-        return Err(too_long(number, arguments.max_event_bytes));
-    }
-    // Memory grows with what is there, not with what the prefix claims.
-    let mut event = Vec::new();
-    input.by_ref().take(len.into()).read_to_end(&mut event).map_err(|error| unreadable(number, &error))?;
-    if event.len() < len as usize {
-        return Err(cut());
-    }
-    Ok(Some((None, event)))
-}
-
-fn unreadable(number: u64, error: &std::io::Error) -> Failure {
-    Failure::other(format!("event {number}: the input cannot be read: {error}"))
-}
-
-fn too_long(number: u64, limit: usize) -> Failure {
-    Failure::usage(format!("event {number} has more than {limit} bytes; --max-event-bytes allows more"))
 }
 
 /// Hands every event to the writer, and its ack on. Ends early if an event failed: nobody takes acks any more then.

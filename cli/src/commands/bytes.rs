@@ -1,0 +1,162 @@
+//! `pravega bytes`
+
+use std::{io::Write as _, path::PathBuf, time::Instant};
+
+use bytes::BytesMut;
+use clap::Subcommand;
+use pravega_sdk::{
+    ByteReaderConfig, ClientFactory,
+    types::{Offset, ScopedStream},
+};
+use tokio::io::AsyncReadExt as _;
+
+use super::write::progress;
+use crate::{
+    failure::{Failure, Result},
+    output::{Format, Output, Record},
+    parse,
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Appends a file or stdin to a byte stream
+    Put {
+        /// SCOPE/STREAM, of one segment
+        stream: ScopedStream,
+        /// The file; stdin by default
+        #[arg(long, short, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Makes the stream read-only behind it
+        #[arg(long)]
+        seal: bool,
+    },
+    /// Writes the bytes of a byte stream to stdout, up to where it ends now
+    Get {
+        /// SCOPE/STREAM, of one segment
+        stream: ScopedStream,
+        /// The first offset; the head by default
+        #[arg(long, value_parser = parse::bytes)]
+        offset: Option<u64>,
+        /// How many bytes at the most, with K, M, G or T for powers of 1024
+        #[arg(long, value_parser = parse::bytes)]
+        length: Option<u64>,
+    },
+    /// Writes what comes to a byte stream to stdout, until it is sealed
+    Tail {
+        /// SCOPE/STREAM, of one segment
+        stream: ScopedStream,
+        /// Begins so many bytes before the end
+        #[arg(long, value_parser = parse::bytes, default_value = "0")]
+        back: u64,
+    },
+    /// Drops all bytes before an offset
+    Truncate {
+        /// SCOPE/STREAM, of one segment
+        stream: ScopedStream,
+        /// The first offset that stays
+        #[arg(value_parser = parse::bytes)]
+        offset: u64,
+    },
+    /// Shows where a byte stream begins and ends
+    Show {
+        /// SCOPE/STREAM, of one segment
+        stream: ScopedStream,
+    },
+}
+
+/// Read and handed over in one go.
+const PIECE: usize = 1 << 20;
+
+pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut Output) -> Result<()> {
+    match command {
+        Command::Put { stream, file, seal } => put(&stream, file, seal, factory, output).await,
+        Command::Get { stream, offset, length } => {
+            let mut config = ByteReaderConfig::default();
+            if let Some(offset) = offset {
+                config = config.with_start(Offset(i64::try_from(offset).unwrap_or(i64::MAX)));
+            }
+            let mut reader = factory.byte_reader_with(&stream, config).await?;
+            let end = reader.tail_offset().await?;
+            let there = end.0.abs_diff(reader.offset().0);
+            copy(&mut reader, length.unwrap_or(u64::MAX).min(there), output).await
+        }
+        Command::Tail { stream, back } => {
+            let at = factory.byte_reader(&stream).await?;
+            let (head, tail) = (at.head_offset().await?, at.tail_offset().await?);
+            let start = Offset(tail.0.saturating_sub_unsigned(back).max(head.0));
+            let mut reader = factory.byte_reader_with(&stream, ByteReaderConfig::default().with_start(start)).await?;
+            copy(&mut reader, u64::MAX, output).await
+        }
+        Command::Truncate { stream, offset } => {
+            let writer = factory.byte_writer(&stream).await?;
+            writer.truncate(Offset(i64::try_from(offset).unwrap_or(i64::MAX))).await?;
+            output.status(format_args!("{stream} begins at {} now", writer.head_offset().await?));
+            Ok(())
+        }
+        Command::Show { stream } => {
+            let reader = factory.byte_reader(&stream).await?;
+            let (head, tail) = (reader.head_offset().await?, reader.tail_offset().await?);
+            output.one(Record::new().with("head", head.0).with("tail", tail.0).with("bytes", tail.0 - head.0))
+        }
+    }
+}
+
+async fn put(
+    stream: &ScopedStream,
+    file: Option<PathBuf>,
+    seal: bool,
+    factory: &ClientFactory,
+    output: &mut Output,
+) -> Result<()> {
+    let unreadable = |error: std::io::Error| Failure::usage(format!("the input cannot be read: {error}"));
+    let (mut input, len): (Box<dyn tokio::io::AsyncRead + Unpin>, _) = match file {
+        None => (Box::new(tokio::io::stdin()), None),
+        Some(path) => {
+            let named = |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
+            let file = tokio::fs::File::open(&path).await.map_err(named)?;
+            let metadata = file.metadata().await.map_err(named)?;
+            if metadata.is_dir() {
+                return Err(Failure::usage(format!("{} is a folder", path.display())));
+            }
+            (Box::new(file), Some(metadata.len()).filter(|_| metadata.is_file()))
+        }
+    };
+    let mut writer = factory.byte_writer(stream).await?;
+    let (began, started, progress) = (writer.offset(), Instant::now(), progress(len));
+    loop {
+        let mut piece = BytesMut::with_capacity(PIECE);
+        if input.read_buf(&mut piece).await.map_err(unreadable)? == 0 {
+            break;
+        }
+        progress.inc(piece.len() as u64);
+        writer.write_bytes(piece.freeze()).await?;
+    }
+    writer.flush().await?;
+    if seal {
+        writer.seal().await?;
+    }
+    progress.finish_and_clear();
+    let (bytes, seconds) = (writer.offset().0 - began.0, started.elapsed().as_secs_f64());
+    if output.format() == Format::Text {
+        let size = indicatif::HumanBytes(bytes.unsigned_abs());
+        output.status(format_args!("appended {size} at {began}, in {seconds:.1} s"));
+        return Ok(());
+    }
+    let seconds = (seconds * 1000.0).round() / 1000.0;
+    output.one(Record::new().with("offset", began.0).with("bytes", bytes).with("seconds", seconds))
+}
+
+async fn copy(reader: &mut pravega_sdk::ByteReader, mut left: u64, output: &mut Output) -> Result<()> {
+    while left > 0
+        && let Some(mut bytes) = reader.next_bytes().await?
+    {
+        bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        left -= bytes.len() as u64;
+        output.raw(&bytes)?;
+        if reader.available() == 0 {
+            std::io::stdout().flush().ok();
+        }
+    }
+    std::io::stdout().flush().ok();
+    Ok(())
+}

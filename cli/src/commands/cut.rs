@@ -1,0 +1,120 @@
+//! `pravega cut`
+
+use clap::Subcommand;
+use pravega_sdk::{
+    ClientFactory,
+    types::{BoundedCut, ScopedStream, StreamCut},
+};
+
+use crate::{
+    failure::{Failure, Result},
+    output::{Format, Output, Record},
+    parse,
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows what a stream cut says, or the cut at the head or the tail of a stream
+    Show {
+        /// The text of a stream cut; or SCOPE/STREAM, with --at
+        what: String,
+        /// Which cut of the stream
+        #[arg(long, value_enum)]
+        at: Option<At>,
+    },
+    /// Prints the cut that is about so many bytes further on; the same one again at the tail
+    Next {
+        /// The text of a stream cut
+        cut: StreamCut,
+        /// How many bytes, with K, M, G or T for powers of 1024
+        #[arg(value_parser = parse::bytes)]
+        bytes: u64,
+    },
+    /// Prints how many bytes lie between two cuts, headers of events included
+    Distance {
+        /// The text of a stream cut; UNBOUNDED is the head
+        from: StreamCut,
+        /// The text of a stream cut; UNBOUNDED is the tail
+        to: StreamCut,
+    },
+    /// Lists the parts of segments between two cuts, to be read side by side
+    Ranges {
+        /// The text of a stream cut; UNBOUNDED is the head
+        from: StreamCut,
+        /// The text of a stream cut; UNBOUNDED is the tail
+        to: StreamCut,
+    },
+}
+
+/// A place that a stream always has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum At {
+    /// The first event that was not truncated away
+    Head,
+    /// Behind the last event
+    Tail,
+}
+
+pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut Output) -> Result<()> {
+    match command {
+        Command::Show { what, at: Some(at) } => {
+            let stream: ScopedStream = what.parse().map_err(Failure::usage)?;
+            let batch = factory.batch_client(&stream);
+            let cut = match at {
+                At::Head => batch.head_cut().await?,
+                At::Tail => batch.tail_cut().await?,
+            };
+            print(&cut, output)
+        }
+        Command::Show { what, at: None } => match what.parse() {
+            Ok(StreamCut::At(cut)) => {
+                let record = |(id, offset): (pravega_sdk::types::SegmentId, pravega_sdk::types::Offset)| {
+                    let record = Record::new().with("stream", cut.stream().to_string());
+                    record.with("segment", id.to_string()).with("offset", offset.0)
+                };
+                output.list(cut.positions().map(record).collect())
+            }
+            Ok(StreamCut::Unbounded) => output.raw(b"UNBOUNDED\n"),
+            Err(error) => {
+                let hint = "for a cut of a stream: pravega cut show SCOPE/STREAM --at head";
+                Err(Failure::usage(crate::failure::with_causes(&error)).with_hint(hint))
+            }
+        },
+        Command::Next { cut, bytes } => {
+            let StreamCut::At(cut) = cut else {
+                return Err(Failure::usage("UNBOUNDED is no place; see `pravega cut show SCOPE/STREAM --at head`"));
+            };
+            let next = factory.batch_client(cut.stream()).next_cut(&cut, bytes).await?;
+            print(&next, output)
+        }
+        Command::Distance { from, to } => {
+            let distance = factory.batch_client(stream_of(&from, &to)?).distance(&from, &to).await?;
+            match output.format() {
+                Format::Text => output.raw(format!("{distance}\n").as_bytes()),
+                Format::Json | Format::Table => output.one(Record::new().with("bytes", distance)),
+            }
+        }
+        Command::Ranges { from, to } => {
+            let ranges = factory.batch_client(stream_of(&from, &to)?).ranges(&from, &to).await?;
+            let record = |range: &pravega_sdk::types::SegmentRange| {
+                Record::new().with("range", range.to_string()).with("bytes", range.len())
+            };
+            output.list(ranges.iter().map(record).collect())
+        }
+    }
+}
+
+fn print(cut: &BoundedCut, output: &mut Output) -> Result<()> {
+    let text = StreamCut::from(cut.clone()).to_text();
+    match output.format() {
+        Format::Text => output.raw(format!("{text}\n").as_bytes()),
+        Format::Json | Format::Table => output.one(Record::new().with("cut", text).with("shows", cut.to_string())),
+    }
+}
+
+/// One of two cuts must say of which stream they are.
+fn stream_of<'a>(from: &'a StreamCut, to: &'a StreamCut) -> Result<&'a ScopedStream> {
+    let cut = from.bounded().or_else(|| to.bounded());
+    let detail = "both cuts are UNBOUNDED, so no stream is named; see `pravega cut show SCOPE/STREAM --at head`";
+    cut.map(BoundedCut::stream).ok_or_else(|| Failure::usage(detail))
+}
