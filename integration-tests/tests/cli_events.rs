@@ -4,59 +4,22 @@
 mod common;
 
 use common::{
+    lines::{as_file, by_key, megabytes, real_lines},
     tool::{command, fails, good, json, pravega, stderr, stdout},
     unique,
 };
 use serde_json::Value;
 
-/// A file of that many bytes: the lines of this repository's sources and vectors, over and over, each with a key.
-fn real_lines(bytes: usize) -> Vec<u8> {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut text = String::new();
-    for folder in ["vectors", "tests", "src", "../wire-protocol/src", "../types/src", "../proto/src"] {
-        let mut files: Vec<_> =
-            std::fs::read_dir(root.join(folder)).unwrap().map(|file| file.unwrap().path()).collect();
-        files.sort();
-        for file in files.iter().filter(|file| file.is_file()) {
-            text.push_str(&std::fs::read_to_string(file).unwrap());
-        }
-    }
-    let mut all = Vec::with_capacity(bytes + 10_000);
-    for (number, line) in text.lines().cycle().enumerate() {
-        if all.len() >= bytes {
-            break;
-        }
-        all.extend_from_slice(format!("key-{}\t{number} {line}\n", number % 97).as_bytes());
-    }
-    all
-}
-
-/// The lines of each key, in order. Their numbers say which key they had.
-fn by_key(lines: &[u8]) -> std::collections::BTreeMap<usize, Vec<&[u8]>> {
-    let mut keys: std::collections::BTreeMap<usize, Vec<&[u8]>> = Default::default();
-    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let line = match line.starts_with(b"key-") {
-            true => line.splitn(2, |byte| *byte == b'\t').nth(1).unwrap(),
-            false => line,
-        };
-        let end = line.iter().position(|byte| *byte == b' ').unwrap();
-        let number: usize = std::str::from_utf8(&line[..end]).unwrap().parse().unwrap();
-        keys.entry(number % 97).or_default().push(line);
-    }
-    keys
-}
-
 #[test]
 fn a_real_file_goes_in_and_comes_back_in_order_per_key_byte_for_byte() {
-    let megabytes: usize = std::env::var("PRAVEGA_TEST_FILE_MB").map_or(20, |text| text.parse().unwrap());
     let scope = unique("file");
     let stream = format!("{scope}/lines");
     good(&["scope", "create", &scope]);
     good(&["stream", "create", &stream, "--segments", "4"]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lines");
-    let lines = real_lines(megabytes << 20);
-    std::fs::write(&path, &lines).unwrap();
+    let lines = real_lines(megabytes() << 20);
+    std::fs::write(&path, as_file(&lines)).unwrap();
     let separator = "\t";
     let written = pravega(&["write", &stream, "--file", path.to_str().unwrap(), "--key-separator", separator]);
     assert!(written.status.success(), "{}", stderr(&written));
@@ -65,7 +28,8 @@ fn a_real_file_goes_in_and_comes_back_in_order_per_key_byte_for_byte() {
     assert!(written.stdout.is_empty());
     let read = pravega(&["read", &stream]);
     assert!(read.status.success(), "{}", stderr(&read));
-    assert!(by_key(&lines) == by_key(&read.stdout), "what came back differs from what went in");
+    let expected = by_key(lines.iter().map(|line| line.text.as_str()));
+    assert!(by_key(stdout(&read).lines()) == expected, "what came back differs from what went in");
 }
 
 #[test]

@@ -68,12 +68,19 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
     // The tests of the tool run it as it was built.
     run(cargo(root).args(["build", "-p", "pravega-sdk-cli"]))?;
 
-    // The wire suite first: it makes the server write to storage what the others leave behind in heaps. The writers' suites
-    // have a server to themselves: where tens of megabytes were written, scales, commits and the making of groups come up to
+    // The wire suite first: it makes the server write to storage what the others leave behind in heaps. Suites that write much
+    // come last on a server: where tens of megabytes were written, scales, commits and the making of groups come up to
     // half a minute late for some time.
-    let servers: [(&str, &[&[&str]]); 2] = [
+    let servers: [(&str, &[&[&str]]); 3] = [
         ("plain", &[&["--test", "wire"], &["--test", "controller", "--test", "client", "--test", "cli"]]),
         ("writers", &[&["--test", "event_writer"], &["--test", "writer_faults", "--test", "cli_events"]]),
+        (
+            "readers",
+            &[
+                &["--test", "reader", "--test", "transactions", "--test", "java"],
+                &["--test", "bytes", "--test", "index", "--test", "cli_reading", "--test", "files"],
+            ],
+        ),
     ];
     for (name, suites) in servers {
         let mut server = Standalone::start(&lib, &work_folder(root, name), &Security::None)?;
@@ -113,6 +120,8 @@ pub(crate) fn interop_cluster(root: &Path) -> Result<()> {
 fn test(root: &Path, variables: Vec<(&'static str, String)>, tests: &[&str]) -> Result<()> {
     let mut command = cargo(root);
     command.args(["test", "-p", "pravega-sdk-integration-tests", "--features", "interop"]).args(tests);
+    // The Java client is among the server's jars.
+    command.env("PRAVEGA_TEST_JARS", root.join("target/pravega/lib"));
     run(command.envs(variables))
 }
 

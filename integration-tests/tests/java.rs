@@ -1,0 +1,209 @@
+//! Streams shared with the Java client, on a real server: what one writes the other reads, and places travel as text.
+#![cfg(feature = "interop")]
+
+mod common;
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use common::{
+    factory,
+    lines::{Line, as_file, by_key, real_lines},
+    new_stream, read_between, scale, url,
+};
+use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_event_stream::{ReadFrom, ReadUntil, TransactionConfig, codec::Utf8};
+use pravega_sdk_types::{KeyRange, ScopedStream, SegmentId, StreamCut};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
+
+/// What the Java program prints.
+async fn java(stream: &ScopedStream, arguments: &[&str]) -> String {
+    let jars = std::env::var("PRAVEGA_TEST_JARS").expect("run these tests with `cargo xtask interop`");
+    let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join("java/Peer.java");
+    let printed = File::of(b"");
+    let mut command = Command::new("java");
+    // The client writes its log into a folder below the one that it runs in.
+    command.env("PEER_OUTPUT", &printed.path).current_dir(printed.path.parent().unwrap());
+    command.arg("-cp").arg(format!("{jars}/*")).arg(peer);
+    command.args([&url(), stream.scope().as_str(), stream.stream().as_str()]).args(arguments);
+    // It ends with the test, also where that has waited for long enough.
+    let mut command = tokio::process::Command::from(command);
+    let output = timeout(LIMIT, command.kill_on_drop(true).output()).await;
+    let output = output.unwrap_or_else(|_| panic!("java {arguments:?} was not done within {LIMIT:?}")).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read_to_string(&printed.path).unwrap()
+}
+
+/// A JVM starts, compiles the program and connects within a few seconds.
+const LIMIT: Duration = Duration::from_secs(90);
+
+struct File {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl File {
+    fn of(content: &[u8]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, content).unwrap();
+        Self { _folder: folder, path }
+    }
+
+    fn text(&self) -> &str {
+        self.path.to_str().unwrap()
+    }
+}
+
+async fn texts(factory: &ClientFactory, stream: &ScopedStream, from: ReadFrom, to: ReadUntil) -> Vec<String> {
+    let events = read_between(factory, stream, from, to).await;
+    events.into_iter().map(|event| String::from_utf8(event.into_event().to_vec()).unwrap()).collect()
+}
+
+fn cut(text: &str) -> pravega_sdk_types::BoundedCut {
+    text.parse::<StreamCut>().unwrap().bounded().unwrap().clone()
+}
+
+fn keyed<'a>(lines: impl IntoIterator<Item = &'a Line>) -> std::collections::BTreeMap<usize, Vec<&'a str>> {
+    by_key(lines.into_iter().map(|line| line.text.as_str()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_and_cuts_are_exchanged_in_both_directions_across_a_scale() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 2).await;
+    // Words beyond ASCII in keys and events: hashing and encoding must agree.
+    let mut lines = real_lines(300_000);
+    for (number, line) in lines.iter_mut().enumerate() {
+        line.text.push_str(["", " Größe", " 🦀", " 事件"][number % 4]);
+    }
+    let half = lines.len() / 2;
+    let written = File::of(&as_file(&lines[..half]));
+    java(&stream, &["write", written.text()]).await;
+    let found = texts(&factory, &stream, ReadFrom::Head, ReadUntil::Tail).await;
+    assert!(by_key(found.iter().map(String::as_str)) == keyed(&lines[..half]), "what Java wrote");
+
+    // Java's own word for where the stream ends, and ours, are the same place.
+    let cuts = java(&stream, &["cuts"]).await;
+    let (head, tail) = cuts.trim().split_once('\n').unwrap();
+    let batch = factory.batch_client(&stream);
+    assert_eq!(batch.head_cut().await.unwrap(), cut(head));
+    let middle = batch.tail_cut().await.unwrap();
+    assert_eq!(middle, cut(tail));
+
+    scale(factory.controller(), &stream, &[0, 1].map(SegmentId::from), &KeyRange::equal(3)).await;
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    for line in &lines[half..] {
+        drop(writer.enqueue(&line.key, line.text.as_str()).await.unwrap());
+    }
+    writer.flush().await.unwrap();
+    let count = lines.len().to_string();
+    let all = java(&stream, &["read", "UNBOUNDED", &count]).await;
+    assert!(by_key(all.lines()) == keyed(&lines), "what Java reads of both");
+    let from = StreamCut::from(middle.clone()).to_text();
+    let rest = java(&stream, &["read", &from, &(lines.len() - half).to_string()]).await;
+    assert!(by_key(rest.lines()) == keyed(&lines[half..]), "what Java reads from our cut");
+    // In batches, between cuts of either side.
+    let end = StreamCut::from(batch.tail_cut().await.unwrap()).to_text();
+    let between = java(&stream, &["batch", &from, &end]).await;
+    let mut between: Vec<&str> = between.lines().collect();
+    let mut expected: Vec<&str> = lines[half..].iter().map(|line| line.text.as_str()).collect();
+    between.sort_unstable();
+    expected.sort_unstable();
+    assert!(between == expected, "what Java reads in batches");
+    let ours = texts(&factory, &stream, ReadFrom::Cut(cut(tail)), ReadUntil::Tail).await;
+    assert!(by_key(ours.iter().map(String::as_str)) == keyed(&lines[half..]), "what we read from Java's cut");
+    let ours = texts(&factory, &stream, ReadFrom::Cut(cut(head)), ReadUntil::Cut(cut(tail))).await;
+    assert!(by_key(ours.iter().map(String::as_str)) == keyed(&lines[..half]), "what we read between Java's cuts");
+    // A cut in the middle of what we read, taken on by Java.
+    let config = pravega_sdk_event_stream::ReaderConfig::default();
+    let mut reader = factory.stream_reader_with(&stream, Utf8, config).await.unwrap();
+    let mut before = Vec::new();
+    for _ in 0..half + 100 {
+        before.push(reader.next().await.unwrap().unwrap().into_event());
+    }
+    let here = StreamCut::from(reader.stream_cut()).to_text();
+    let rest = java(&stream, &["read", &here, &(lines.len() - before.len()).to_string()]).await;
+    let whole = before.iter().map(String::as_str).chain(rest.lines());
+    assert!(by_key(whole) == keyed(&lines), "what we and Java read one after the other");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_are_exchanged_and_taken_over_in_both_directions() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 2).await;
+    let lines = real_lines(100_000);
+    let file = File::of(&as_file(&lines));
+    java(&stream, &["transactions", file.text(), "200"]).await;
+    let committed = |number: &usize| number / 200 % 3 != 2;
+    let kept: Vec<&Line> = lines.iter().enumerate().filter(|(at, _)| committed(at)).map(|(_, line)| line).collect();
+    let found = texts(&factory, &stream, ReadFrom::Head, ReadUntil::Tail).await;
+    assert!(by_key(found.iter().map(String::as_str)) == keyed(kept.iter().copied()), "what Java committed");
+
+    let stream = new_stream(factory.controller(), 2).await;
+    let config = TransactionConfig::default().with_lease(Duration::from_secs(30));
+    let writer = factory.transactional_writer(&stream, Utf8, config).await.unwrap();
+    for (number, chunk) in lines.chunks(200).enumerate() {
+        let mut transaction = writer.begin().await.unwrap();
+        for line in chunk {
+            transaction.write(&line.key, line.text.as_str()).await.unwrap();
+        }
+        if number % 3 == 2 {
+            transaction.abort().await.unwrap();
+        } else {
+            transaction.commit().await.unwrap().wait_until_visible(Duration::from_secs(60)).await.unwrap();
+        }
+    }
+    let found = java(&stream, &["read", "UNBOUNDED", &kept.len().to_string()]).await;
+    assert!(by_key(found.lines()) == keyed(kept.iter().copied()), "what we committed");
+
+    // Begun here, ended there; and the other way round.
+    let stream = new_stream(factory.controller(), 2).await;
+    let config = TransactionConfig::default().with_lease(Duration::from_secs(30));
+    let writer = factory.transactional_writer(&stream, Utf8, config).await.unwrap();
+    let (first, second) = lines[..200].split_at(100);
+    let mut begun = writer.begin().await.unwrap();
+    for line in first {
+        begun.write(&line.key, line.text.as_str()).await.unwrap();
+    }
+    let id = begun.leave_open().await.unwrap();
+    java(&stream, &["resume", &id.to_string(), File::of(&as_file(second)).text()]).await;
+    common::eventually("Java's commit shows", async || {
+        texts(&factory, &stream, ReadFrom::Head, ReadUntil::Tail).await.len() == 200
+    })
+    .await;
+    let id = java(&stream, &["leave-open", File::of(&as_file(first)).text()]).await;
+    let mut resumed = writer.resume(id.trim().parse().unwrap()).await.unwrap();
+    for line in second {
+        resumed.write(&line.key, line.text.as_str()).await.unwrap();
+    }
+    resumed.commit().await.unwrap().wait_until_visible(Duration::from_secs(60)).await.unwrap();
+    let found = texts(&factory, &stream, ReadFrom::Head, ReadUntil::Tail).await;
+    let twice = lines[..200].iter().chain(&lines[..200]);
+    assert!(by_key(found.iter().map(String::as_str)) == keyed(twice));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_are_exchanged_in_both_directions() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 1).await;
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let file = File::of(&bytes);
+    java(&stream, &["write-bytes", file.text()]).await;
+    let mut found = vec![0; bytes.len()];
+    factory.byte_reader(&stream).await.unwrap().read_exact(&mut found).await.unwrap();
+    assert!(found == bytes, "what Java wrote");
+    let mut writer = factory.byte_writer(&stream).await.unwrap();
+    assert_eq!(writer.offset().0, bytes.len() as i64);
+    writer.write_all(&bytes).await.unwrap();
+    writer.flush().await.unwrap();
+    let copy = File::of(b"");
+    java(&stream, &["read-bytes", &(2 * bytes.len()).to_string(), copy.text()]).await;
+    assert!(std::fs::read(&copy.path).unwrap() == [bytes.clone(), bytes].concat(), "what Java reads of both");
+}
