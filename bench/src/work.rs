@@ -10,7 +10,7 @@ use std::{
 pub(crate) struct Work {
     pub(crate) uri: String,
     pub(crate) stream: String,
-    /// throughput, latency, rate or flood.
+    /// throughput, latency, rate, flood, read, tail, bytes-write or bytes-read.
     pub(crate) mode: String,
     pub(crate) size: usize,
     pub(crate) seconds: f64,
@@ -44,6 +44,27 @@ impl Work {
         Self { seconds: (self.seconds / 2.0).max(1.0), max_bytes: self.max_bytes / 4, ..self.clone() }
     }
 
+    /// How many events there are to read, or pieces of bytes to write.
+    pub(crate) fn count(&self) -> u64 {
+        self.max_bytes / self.size as u64
+    }
+
+    /// An event that says when it was written, in nanoseconds since `base`.
+    pub(crate) fn stamped(&self, base: Instant) -> Vec<u8> {
+        let mut event = vec![0; self.size];
+        let nanos = base.elapsed().as_nanos() as u64;
+        for (byte, stamp) in event.iter_mut().zip(nanos.to_be_bytes()) {
+            *byte = stamp;
+        }
+        event
+    }
+
+    /// How long ago an event was written.
+    pub(crate) fn age(&self, event: &[u8], base: Instant) -> Duration {
+        let stamp = event.first_chunk().map_or(0, |stamp| u64::from_be_bytes(*stamp));
+        base.elapsed().saturating_sub(Duration::from_nanos(stamp))
+    }
+
     pub(crate) fn key_names(&self) -> Vec<String> {
         (0..self.keys).map(|at| format!("key-{at}")).collect()
     }
@@ -55,7 +76,7 @@ impl Work {
     /// Waits until the next event is due, where there is a rate. Timers count in milliseconds, so several events may be due
     /// at once; nothing turns in circles meanwhile.
     pub(crate) async fn wait_for_turn(&self, started: Instant, written: u64) {
-        if self.mode == "rate" {
+        if self.mode == "rate" || self.mode == "tail" {
             let due = started + Duration::from_nanos(written * 1_000_000_000 / self.rate);
             while Instant::now() < due {
                 tokio::time::sleep(Duration::from_millis(1)).await;

@@ -4,8 +4,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use pravega_sdk::{Ack, ClientFactory, EventWriter, codec::Raw};
-use tokio::sync::mpsc;
+use pravega_sdk::{
+    Ack, ByteWriter, ClientFactory, EventWriter, ReadFrom, ReaderConfig, codec::Raw, types::ScopedStream,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::mpsc,
+};
 
 use crate::{
     histogram::Histogram,
@@ -24,17 +29,109 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
 
 async fn do_all(work: Work) -> Result<()> {
     let factory = ClientFactory::connect(&work.uri).await?;
-    let writer = factory.event_writer(&work.stream.parse()?, Raw).await?;
-    if work.mode == "flood" {
-        return flood(&writer, &work).await;
-    }
-    write(&writer, &work.warm_up()).await?;
-    println!("ready");
-    wait_for_a_line();
-    let (histogram, took) = write(&writer, &work).await?;
+    let stream: ScopedStream = work.stream.parse()?;
+    let (histogram, took) = match work.mode.as_str() {
+        "read" => {
+            read(&factory, &stream, &work).await?;
+            go();
+            read(&factory, &stream, &work).await?
+        }
+        "tail" => {
+            tail(&factory, &stream, &work.warm_up()).await?;
+            go();
+            tail(&factory, &stream, &work).await?
+        }
+        "bytes-write" => {
+            let mut writer = factory.byte_writer(&stream).await?;
+            write_bytes(&mut writer, &work.warm_up()).await?;
+            go();
+            write_bytes(&mut writer, &work).await?
+        }
+        "bytes-read" => {
+            read_bytes(&factory, &stream, &work).await?;
+            go();
+            read_bytes(&factory, &stream, &work).await?
+        }
+        "flood" => return flood(&factory.event_writer(&stream, Raw).await?, &work).await,
+        _ => {
+            let writer = factory.event_writer(&stream, Raw).await?;
+            write(&writer, &work.warm_up()).await?;
+            go();
+            write(&writer, &work).await?
+        }
+    };
     println!("{}", histogram.report(took));
     wait_for_a_line();
     Ok(())
+}
+
+fn go() {
+    println!("ready");
+    wait_for_a_line();
+}
+
+/// Reads all there is, from the head.
+async fn read(factory: &ClientFactory, stream: &ScopedStream, work: &Work) -> Result<(Histogram, f64)> {
+    let started = Instant::now();
+    let mut histogram = Histogram::default();
+    let mut reader = factory.stream_reader(stream, Raw).await?;
+    let mut sum = 0;
+    for _ in 0..work.count() {
+        sum += reader.next().await.context("the stream ended early")??.event().len();
+        histogram.record(Duration::ZERO);
+    }
+    anyhow::ensure!(sum as u64 == work.count() * work.size as u64, "bytes are missing");
+    Ok((histogram, started.elapsed().as_secs_f64()))
+}
+
+/// Writes at a rate, and reads what was written at the tail; the latency is that from one to the other.
+async fn tail(factory: &ClientFactory, stream: &ScopedStream, work: &Work) -> Result<(Histogram, f64)> {
+    let writer = factory.event_writer(stream, Raw).await?;
+    let config = ReaderConfig::default().with_start(ReadFrom::Tail);
+    let mut reader = factory.stream_reader_with(stream, Raw, config).await?;
+    let base = Instant::now();
+    let total = (work.seconds * work.rate as f64) as u64;
+    let ages = work.clone();
+    let reading = tokio::spawn(async move {
+        let mut histogram = Histogram::default();
+        for _ in 0..total {
+            let event = reader.next().await.context("the stream ended")??;
+            histogram.record(ages.age(event.event(), base));
+        }
+        anyhow::Ok(histogram)
+    });
+    let keys = work.key_names();
+    for written in 0..total {
+        work.wait_for_turn(base, written).await;
+        let key = keys.get(written as usize % keys.len().max(1)).map(String::as_str);
+        drop(writer.enqueue(key, work.stamped(base)).await?);
+    }
+    let histogram = reading.await??;
+    Ok((histogram, base.elapsed().as_secs_f64()))
+}
+
+async fn write_bytes(writer: &mut ByteWriter, work: &Work) -> Result<(Histogram, f64)> {
+    let started = Instant::now();
+    let mut histogram = Histogram::default();
+    let piece = vec![0; work.size];
+    for _ in 0..work.count() {
+        writer.write_all(&piece).await?;
+        histogram.record(Duration::ZERO);
+    }
+    writer.flush().await?;
+    Ok((histogram, started.elapsed().as_secs_f64()))
+}
+
+async fn read_bytes(factory: &ClientFactory, stream: &ScopedStream, work: &Work) -> Result<(Histogram, f64)> {
+    let started = Instant::now();
+    let mut histogram = Histogram::default();
+    let mut reader = factory.byte_reader(stream).await?;
+    let mut piece = vec![0; work.size];
+    for _ in 0..work.count() {
+        reader.read_exact(&mut piece).await?;
+        histogram.record(Duration::ZERO);
+    }
+    Ok((histogram, started.elapsed().as_secs_f64()))
 }
 
 /// Writes for some time; answers with the latencies, and the seconds from the first write to the last acknowledgement.

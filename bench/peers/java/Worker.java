@@ -1,9 +1,20 @@
+import io.pravega.client.ByteStreamClientFactory;
 import io.pravega.client.ClientConfig;
 import io.pravega.client.EventStreamClientFactory;
+import io.pravega.client.admin.ReaderGroupManager;
+import io.pravega.client.admin.StreamManager;
+import io.pravega.client.byteStream.ByteStreamReader;
+import io.pravega.client.byteStream.ByteStreamWriter;
+import io.pravega.client.stream.EventStreamReader;
 import io.pravega.client.stream.EventStreamWriter;
 import io.pravega.client.stream.EventWriterConfig;
+import io.pravega.client.stream.ReaderConfig;
+import io.pravega.client.stream.ReaderGroupConfig;
+import io.pravega.client.stream.Stream;
+import io.pravega.client.stream.StreamCut;
 import io.pravega.client.stream.impl.ByteArraySerializer;
 import java.net.URI;
+import java.nio.ByteBuffer;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicLong;
@@ -110,6 +121,10 @@ public class Worker {
         try (EventStreamClientFactory factory = EventStreamClientFactory.withScope(a[1], config);
                 EventStreamWriter<byte[]> writer = factory.createEventWriter(
                         a[2], new ByteArraySerializer(), EventWriterConfig.builder().build())) {
+            if (mode.equals("read") || mode.equals("tail") || mode.startsWith("bytes")) {
+                new Reading(factory, config, a[1], a[2], mode, size, maxBytes, keys, rate).run(seconds);
+                System.exit(0);
+            }
             work(writer, mode, size, Math.max(seconds / 2, 2), maxBytes / 4, keys, rate);
             reset();
             System.out.println("ready");
@@ -120,5 +135,120 @@ public class Worker {
             System.in.read();
         }
         System.exit(0);
+    }
+
+    static void report(double took) throws Exception {
+        System.out.printf(java.util.Locale.ROOT, "{\"events\": %d, \"seconds\": %.6f, \"p50_us\": %.2f, \"p99_us\": %.2f}%n",
+                DONE.get(), took, percentile(0.5), percentile(0.99));
+        System.in.read();
+    }
+
+    /** Reads what is there, or what is being written, or bytes. */
+    record Reading(EventStreamClientFactory factory, ClientConfig config, String scope, String stream, String mode,
+                   int size, long maxBytes, int keys, long rate) {
+        void run(double seconds) throws Exception {
+            pass(Math.max(seconds / 2, 1), "warm");
+            reset();
+            System.out.println("ready");
+            System.in.read();
+            report(pass(seconds, "hot"));
+        }
+
+        double pass(double seconds, String suffix) throws Exception {
+            return switch (mode) {
+                case "read" -> read(suffix);
+                case "tail" -> tail(seconds, suffix);
+                case "bytes-write" -> writeBytes();
+                default -> readBytes();
+            };
+        }
+
+        EventStreamReader<byte[]> reader(String suffix, StreamCut from) {
+            String group = stream + "-" + suffix;
+            try (ReaderGroupManager groups = ReaderGroupManager.withScope(scope, config)) {
+                groups.createReaderGroup(group, ReaderGroupConfig.builder()
+                        .stream(Stream.of(scope, stream), from).disableAutomaticCheckpoints().build());
+            }
+            return factory.createReader("reader", group, new ByteArraySerializer(), ReaderConfig.builder().build());
+        }
+
+        double read(String suffix) {
+            long count = maxBytes / size;
+            try (EventStreamReader<byte[]> reader = reader(suffix, StreamCut.UNBOUNDED)) {
+                long start = System.nanoTime();
+                while (DONE.get() < count) {
+                    if (reader.readNextEvent(1000).getEvent() != null) {
+                        DONE.incrementAndGet();
+                        BUCKETS.incrementAndGet(0);
+                    }
+                }
+                return (System.nanoTime() - start) / 1e9;
+            }
+        }
+
+        double tail(double seconds, String suffix) throws Exception {
+            StreamCut tail;
+            try (StreamManager streams = StreamManager.create(config)) {
+                tail = streams.fetchStreamInfo(scope, stream).join().getTailStreamCut();
+            }
+            long total = (long) (seconds * rate);
+            try (EventStreamReader<byte[]> reader = reader(suffix, tail);
+                    EventStreamWriter<byte[]> writer = factory.createEventWriter(
+                            stream, new ByteArraySerializer(), EventWriterConfig.builder().build())) {
+                long start = System.nanoTime();
+                Thread reading = new Thread(() -> {
+                    while (DONE.get() < total) {
+                        byte[] event = reader.readNextEvent(1000).getEvent();
+                        if (event != null) {
+                            BUCKETS.incrementAndGet(bucket(System.nanoTime() - ByteBuffer.wrap(event).getLong()));
+                            DONE.incrementAndGet();
+                        }
+                    }
+                });
+                reading.start();
+                for (long written = 0; written < total; written++) {
+                    long due = start + written * 1_000_000_000L / rate;
+                    while (System.nanoTime() < due) {
+                        LockSupport.parkNanos(1_000_000);
+                    }
+                    byte[] event = new byte[size];
+                    ByteBuffer.wrap(event).putLong(System.nanoTime());
+                    write(writer, event, keys == 0 ? null : "key-" + written % keys);
+                }
+                reading.join();
+                return (System.nanoTime() - start) / 1e9;
+            }
+        }
+
+        double writeBytes() throws Exception {
+            long count = maxBytes / size;
+            byte[] piece = new byte[size];
+            try (ByteStreamClientFactory bytes = ByteStreamClientFactory.withScope(scope, config);
+                    ByteStreamWriter writer = bytes.createByteStreamWriter(stream)) {
+                long start = System.nanoTime();
+                for (; DONE.get() < count; DONE.incrementAndGet()) {
+                    writer.write(piece);
+                    BUCKETS.incrementAndGet(0);
+                }
+                writer.flush();
+                return (System.nanoTime() - start) / 1e9;
+            }
+        }
+
+        double readBytes() throws Exception {
+            long count = maxBytes / size;
+            byte[] piece = new byte[size];
+            try (ByteStreamClientFactory bytes = ByteStreamClientFactory.withScope(scope, config);
+                    ByteStreamReader reader = bytes.createByteStreamReader(stream)) {
+                long start = System.nanoTime();
+                for (; DONE.get() < count; DONE.incrementAndGet()) {
+                    for (int read = 0; read < size; ) {
+                        read += reader.read(piece, read, size - read);
+                    }
+                    BUCKETS.incrementAndGet(0);
+                }
+                return (System.nanoTime() - start) / 1e9;
+            }
+        }
     }
 }

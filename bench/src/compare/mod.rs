@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use pravega_sdk::{
     ClientFactory,
+    codec::Raw,
     types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration},
 };
 
@@ -66,6 +67,7 @@ struct Case {
 }
 
 const THROUGHPUT: &[&str] = &["events_per_s", "p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
+const READ: &[&str] = &["events_per_s", "cpu_us_per_event", "peak_rss_mb"];
 const LATENCY: &[&str] = &["p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
 /// A server in memory keeps what it is given, so no run gives it more than this.
 const MAX_BYTES: u64 = 100 << 20;
@@ -83,6 +85,14 @@ pub(crate) fn against_a_server(options: &Options) -> Result<()> {
         case("write-10KB-1seg", "throughput", 10 * 1024, 1, THROUGHPUT),
         case("latency-100B-one-at-a-time", "latency", 100, 1, LATENCY),
         case("latency-100B-10k-per-s", "rate", 100, 1, LATENCY),
+        case("read-100B-1seg", "read", 100, 1, READ),
+        case("read-1KB-4seg", "read", 1024, 4, READ),
+        case("read-10KB-1seg", "read", 10 * 1024, 1, READ),
+        case("end-to-end-100B-10k-per-s", "tail", 100, 1, LATENCY),
+        // One writer in turn over 16 segments that are otherwise idle.
+        Case { keys: 256, rate: 200, ..case("end-to-end-16seg-200-per-s", "tail", 100, 16, LATENCY) },
+        case("bytes-write-64KB", "bytes-write", 64 * 1024, 1, READ),
+        case("bytes-read-64KB", "bytes-read", 64 * 1024, 1, READ),
     ];
     let clients = Client::all()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -90,6 +100,7 @@ pub(crate) fn against_a_server(options: &Options) -> Result<()> {
     for case in cases.iter().filter(|case| case.name.contains(&options.only)) {
         let measure = |client: &Client| {
             let stream = runtime.block_on(new_stream(&options.controller, case.segments))?;
+            runtime.block_on(fill(&options.controller, &stream, case))?;
             let figures = client.run(&options.controller, &stream, &work(case, options.seconds));
             runtime.block_on(remove_stream(&options.controller, &stream))?;
             figures
@@ -160,6 +171,31 @@ async fn new_stream(controller: &str, segments: u32) -> Result<ScopedStream> {
     let configuration = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(segments));
     factory.controller().create_stream(&stream, &configuration).await?;
     Ok(stream)
+}
+
+/// Puts into a stream what is to be read from it.
+async fn fill(controller: &str, stream: &ScopedStream, case: &Case) -> Result<()> {
+    let factory = ClientFactory::connect(controller).await?;
+    let count = MAX_BYTES / case.size as u64;
+    match case.mode {
+        "read" => {
+            let writer = factory.event_writer(stream, Raw).await?;
+            for number in 0..count {
+                let key = format!("key-{}", number % case.keys.max(1) as u64);
+                drop(writer.enqueue(&key, vec![0; case.size]).await?);
+            }
+            writer.flush().await?;
+        }
+        "bytes-read" => {
+            let mut writer = factory.byte_writer(stream).await?;
+            for _ in 0..count {
+                writer.write_bytes(vec![0; case.size].into()).await?;
+            }
+            writer.flush().await?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 async fn remove_stream(controller: &str, stream: &ScopedStream) -> Result<()> {
