@@ -41,9 +41,9 @@
 //! segment stores in [`connection_pool`], and the commands they carry in [`wire_protocol`].
 
 pub use pravega_sdk_client_factory::event_stream::{
-    Ack, Appended, BatchClient, ByteReader, ByteReaderConfig, ByteWriter, CloseReport, CorruptEvents, EventWriter,
-    LargeEvents, ReadError, ReadEvent, ReadFrom, ReadUntil, ReaderConfig, Routing, StreamReader, Transaction,
-    TransactionConfig, TransactionError, TransactionalWriter, WriteError, WriterConfig, codec, index,
+    Ack, Appended, BatchClient, ByteReader, ByteReaderConfig, ByteWriter, CloseReport, Commit, CorruptEvents,
+    EventWriter, LargeEvents, ReadError, ReadEvent, ReadFrom, ReadUntil, ReaderConfig, Routing, StreamReader,
+    Transaction, TransactionConfig, TransactionError, TransactionalWriter, WriteError, WriterConfig, codec, index,
 };
 pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, connection_pool, controller_client,
