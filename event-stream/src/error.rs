@@ -274,6 +274,12 @@ impl TransactionError {
         Self::new(error.kind(), error.outcome(), detail).of(stream).because(Some(Arc::new(error)))
     }
 
+    /// The same failure, of a call of which it is known better whether it took effect.
+    #[must_use]
+    pub(crate) fn with_outcome(self, outcome: Outcome) -> Self {
+        self.change(|failure| failure.outcome = outcome)
+    }
+
     /// Says whether the same call may succeed when it is made again.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

@@ -5,11 +5,12 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Cluster, block_on};
+use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{
     ByteReader, ByteReaderConfig, CorruptEvents, ReadFrom, ReaderConfig, StreamReader, codec::Raw,
 };
 use pravega_sdk_simulation::world::Misbehaviour;
-use pravega_sdk_types::{BoundedCut, ErrorKind, KeyRange, Offset, SegmentId, StreamCut};
+use pravega_sdk_types::{BoundedCut, ErrorKind, KeyRange, Offset, Outcome, SegmentId, StreamCut};
 use pravega_sdk_wire_protocol::{
     WireCommand,
     codes::{FailureCode, TokenFailure},
@@ -366,4 +367,21 @@ fn outside_a_runtime_there_is_an_error_and_no_panic() {
 #[test]
 fn the_text_of_a_cut_that_is_none_names_the_step() {
     assert!("H4sIAAAA".parse::<StreamCut>().unwrap_err().to_string().contains("gzip"));
+}
+
+#[test]
+fn a_commit_whose_events_could_not_be_written_did_not_take_effect() {
+    block_on(async {
+        let cluster = Cluster::new(1);
+        let writer = cluster.transactions().await;
+        let mut transaction = writer.begin().await.unwrap();
+        let id = transaction.id();
+        transaction.write("k", "event").await.unwrap();
+        // The store takes the event and never says so: whether it is stored, nobody knows.
+        cluster.world.set_deaf();
+        let error = transaction.commit().await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied), "{error}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(writer.status(id).await.unwrap(), TransactionState::Aborted);
+    });
 }

@@ -346,7 +346,8 @@ impl<C> Transaction<C> {
 
     async fn commit_with(mut self, time_ms: Option<i64>) -> Result<Commit, TransactionError> {
         if !self.shared.config.writer.bugs.has(SeededBug::CommitsBeforeFlush) {
-            self.flush().await?;
+            // Whatever became of an event, the commit was not asked for.
+            self.flush().await.map_err(|error| error.with_outcome(Outcome::NotApplied))?;
         }
         // From here on the controller decides, also if nobody waits for it.
         self.is_ours = false;
