@@ -19,10 +19,8 @@ use crate::{
     error::ReadError,
     parts::StreamParts,
     read::{AskError, machine::From},
-    reader::{
-        ReaderConfig, StreamReader, check_runtime, check_stream, head_cut, machine::Follow, make_cut, segment_tails,
-        tail_cut,
-    },
+    reader::{ReaderConfig, StreamReader, check_stream, head_cut, machine::Follow, make_cut, segment_tails, tail_cut},
+    surroundings::runtime,
 };
 
 /// Reads parts of a stream: which segments lie between two cuts, how far these are apart, and single events.
@@ -247,7 +245,7 @@ impl BatchClient {
         codec: C,
         config: &ReaderConfig,
     ) -> Result<StreamReader<C>, ReadError> {
-        check_runtime()?;
+        runtime()?;
         self.check_segment(range.segment())?;
         let id = range.segment().id();
         let starts = vec![(id, From::Claimed(range.start().0))];

@@ -5,6 +5,8 @@ use std::{error::Error, fmt, sync::Arc};
 use pravega_sdk_controller_client::{ControllerError, TransactionState};
 use pravega_sdk_types::{Classified, Endpoint, ErrorKind, Offset, Outcome, Printable, ScopedStream, SegmentId};
 
+use crate::surroundings::NoRuntime;
+
 pub(crate) type Cause = Arc<dyn Error + Send + Sync>;
 
 /// What the errors of this crate hold.
@@ -133,6 +135,12 @@ macro_rules! surface {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{}({:?}, {:?}, {self})", stringify!($name), self.0.kind, self.0.outcome)
+            }
+        }
+
+        impl From<NoRuntime> for $name {
+            fn from(error: NoRuntime) -> Self {
+                Self::new(ErrorKind::NoRuntime, Outcome::NotApplied, error)
             }
         }
 

@@ -53,6 +53,7 @@ mod read;
 mod reader;
 mod routing;
 mod seeded_bugs;
+mod surroundings;
 mod transaction;
 mod writer;
 

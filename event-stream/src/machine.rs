@@ -62,6 +62,12 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
+    /// With no wait below a millisecond, and the longest no shorter than the first.
+    pub(crate) fn new(initial: Duration, max: Duration) -> Self {
+        let initial = initial.max(Duration::from_millis(1));
+        Self { initial, max: max.max(initial) }
+    }
+
     /// Exponential with full jitter, so that those who failed together do not come back together.
     pub(crate) fn delay(&self, attempts: u32, random: &mut Random) -> Duration {
         let doublings = attempts.saturating_sub(1).min(20);

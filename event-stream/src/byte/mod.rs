@@ -5,7 +5,9 @@
 mod reader;
 mod writer;
 
-use pravega_sdk_types::{ErrorKind, ScopedSegment, ScopedStream, SegmentId};
+use std::sync::Arc;
+
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedSegment, ScopedStream};
 use pravega_sdk_wire_protocol::commands::StreamSegmentInfo;
 
 pub use self::{
@@ -39,14 +41,8 @@ pub(crate) async fn info(parts: &StreamParts, segment: &ScopedSegment) -> Result
 }
 
 /// A failure to look, as one of whoever writes.
-fn to_write(error: ReadError, stream: &ScopedStream, segment: Option<SegmentId>) -> WriteError {
-    let failure =
-        WriteError::new(error.kind(), pravega_sdk_types::Outcome::NotApplied, "the byte stream cannot be looked at");
-    let failure = failure.of(stream).because(Some(std::sync::Arc::new(error)));
-    match segment {
-        Some(segment) => failure.at(segment, None, 0),
-        None => failure,
-    }
+pub(crate) fn to_write(error: ReadError, detail: &str, stream: &ScopedStream) -> WriteError {
+    WriteError::new(error.kind(), Outcome::NotApplied, detail).of(stream).because(Some(Arc::new(error)))
 }
 
 /// What the standard library calls that kind of error.

@@ -20,13 +20,13 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncSeek, ReadBuf};
 use super::{info, segment_of};
 use crate::{
     error::ReadError,
-    machine::Random,
     parts::StreamParts,
     read::{
         driver::ReadDriver,
         machine::{Delivery, From, LaneId, ReadMachine},
     },
-    reader::{ReaderConfig, check_runtime},
+    reader::ReaderConfig,
+    surroundings::{chance, random, runtime},
 };
 
 /// Reads the bytes of a byte stream.
@@ -140,15 +140,13 @@ impl ByteReader {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn open(parts: StreamParts, stream: &ScopedStream, config: ByteReaderConfig) -> Result<Self, ReadError> {
-        check_runtime()?;
+        runtime()?;
         let (segment, info) = segment_of(&parts, stream).await?;
         let offset = match config.start {
             None => info.start_offset,
             Some(offset) => checked(&segment, &info, offset.0)?,
         };
-        let mut seeds = config.reader.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        let random: Random = Box::new(move || seeds.u64(..));
-        let mut machine = ReadMachine::new(config.reader.read_settings(), random);
+        let mut machine = ReadMachine::new(config.reader.read_settings(), random(chance(config.reader.seed)));
         let segment = Arc::new(segment);
         let lane = machine.open(Arc::clone(&segment), From::Known(offset), None);
         Ok(Self {

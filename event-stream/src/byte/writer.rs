@@ -22,7 +22,8 @@ use crate::{
     error::WriteError,
     parts::StreamParts,
     read::AskError,
-    writer::{self, EventWriter, WriterConfig, machine::Target},
+    surroundings::runtime,
+    writer::{EventWriter, WriterConfig, machine::Target},
 };
 
 /// Writes bytes behind the end of a byte stream.
@@ -73,6 +74,8 @@ enum State {
     Closed,
 }
 
+/// What is said where the stream could not be asked; the cause says more.
+const DETAIL: &str = "the byte stream cannot be looked at";
 /// More is not taken in one write.
 const MAX_PIECE: usize = 256 * 1024;
 /// One append is under way at a time, so it may be large.
@@ -99,8 +102,8 @@ impl ByteWriter {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn open(parts: StreamParts, stream: &ScopedStream, config: WriterConfig) -> Result<Self, WriteError> {
-        writer::runtime()?;
-        let (segment, info) = segment_of(&parts, stream).await.map_err(|error| to_write(error, stream, None))?;
+        runtime()?;
+        let (segment, info) = segment_of(&parts, stream).await.map_err(|error| to_write(error, DETAIL, stream))?;
         let bytes = open_bytes(&parts, &segment, &info, &config)?;
         Ok(Self { parts, segment, config, bytes, offset: info.write_offset, state: State::Idle })
     }
@@ -259,11 +262,11 @@ impl ByteWriter {
 
     async fn info(&self) -> Result<StreamSegmentInfo, WriteError> {
         let info = info(&self.parts, &self.segment).await;
-        info.map_err(|error| to_write(error, self.bytes.stream(), Some(self.segment.id())))
+        info.map_err(|error| to_write(error, DETAIL, self.bytes.stream()).at(self.segment.id(), None, 0))
     }
 
     fn failure(&self, error: AskError, detail: &str) -> WriteError {
-        to_write(error.into_read(&self.segment, detail), self.stream(), Some(self.segment.id()))
+        to_write(error.into_read(&self.segment, detail), DETAIL, self.stream()).at(self.segment.id(), None, 0)
     }
 
     /// Ready with how many bytes of `len` there is room for.

@@ -1,6 +1,6 @@
 //! Writing an index stream.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream};
 use pravega_sdk_wire_protocol::commands::UpdateSegmentAttribute;
@@ -10,7 +10,11 @@ use super::{
     record::{Fields, MAX_FIELDS, encode, hash_all, hashed},
     record_size,
 };
-use crate::{byte::ByteWriter, error::WriteError, parts::StreamParts};
+use crate::{
+    byte::{ByteWriter, to_write},
+    error::WriteError,
+    parts::StreamParts,
+};
 
 /// Appends records to an index stream.
 ///
@@ -42,7 +46,7 @@ impl IndexWriter {
         }
         let bytes = ByteWriter::open(parts.clone(), stream, ByteWriter::default_config()).await?;
         let segment = bytes.segment();
-        let unknown = |error| refused("the index stream cannot be looked at", error, stream);
+        let unknown = |error| to_write(error, "the index stream cannot be looked at", stream);
         let mut size = record_size(&parts, segment).await.map_err(unknown)?;
         if size.is_none() {
             let wanted = wanted_size.unwrap_or(DEFAULT_RECORD_SIZE);
@@ -185,10 +189,6 @@ impl IndexWriter {
         }
         Ok(())
     }
-}
-
-fn refused(detail: &str, error: crate::error::ReadError, stream: &ScopedStream) -> WriteError {
-    WriteError::new(error.kind(), Outcome::NotApplied, detail).of(stream).because(Some(Arc::new(error)))
 }
 
 impl fmt::Debug for IndexWriter {

@@ -16,8 +16,9 @@ use pravega_sdk_wire_protocol::{
 
 use crate::{
     error::ReadError,
-    machine::{Backoff, Location, LookupError, Random, Token},
+    machine::{Backoff, Location, LookupError, Token},
     parts::StreamParts,
+    surroundings::{chance, random},
 };
 
 /// How often a request about a segment is made before it is given up.
@@ -42,7 +43,7 @@ impl StreamParts {
         request: impl Fn(&str) -> Q,
     ) -> Result<Q::Reply, AskError> {
         let stream = segment.scoped_stream();
-        let mut random: Random = Box::new(|| fastrand::u64(..));
+        let mut random = random(chance(None));
         let mut attempt = 1;
         loop {
             let endpoint = self.endpoints.endpoint(segment).await.map_err(AskError::Controller)?;

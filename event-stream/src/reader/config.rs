@@ -139,8 +139,7 @@ impl ReaderConfig {
     /// part is waited. Defaults: 50 ms and 10 s; at least 1 ms, and the second no less than the first.
     #[must_use]
     pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
-        let initial = initial.max(Duration::from_millis(1));
-        self.backoff = Backoff { initial, max: max.max(initial) };
+        self.backoff = Backoff::new(initial, max);
         self
     }
 

@@ -28,12 +28,13 @@ use self::{
 use crate::{
     codec::{Codec, Raw},
     error::ReadError,
-    machine::{LookupError, Random},
+    machine::LookupError,
     parts::StreamParts,
     read::{
         driver::ReadDriver,
         machine::{From, ReadMachine},
     },
+    surroundings::{chance, random, runtime},
 };
 
 pub(crate) use self::place::{check_stream, head_cut, make_cut, segment_tails, tail_cut};
@@ -100,7 +101,7 @@ impl<C: Codec> StreamReader<C> {
         codec: C,
         config: ReaderConfig,
     ) -> Result<Self, ReadError> {
-        check_runtime()?;
+        runtime()?;
         let starts = starts_of(&parts, stream, &config.start).await?;
         let ends = ends_of(&parts, stream, &config.end, &starts).await?;
         Ok(Self::with_segments(parts, stream, codec, &config, starts, ends, Follow::Successors))
@@ -115,13 +116,10 @@ impl<C: Codec> StreamReader<C> {
         ends: Option<BTreeMap<SegmentId, i64>>,
         follow: Follow,
     ) -> Self {
-        let mut seeds = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        let mut random = || -> Random {
-            let mut random = seeds.fork();
-            Box::new(move || random.u64(..))
-        };
-        let reads = ReadMachine::new(config.read_settings(), random());
-        let machine = StreamMachine::new(stream.clone(), config.settings(follow), reads, starts, ends, random());
+        let mut chance = chance(config.seed);
+        let reads = ReadMachine::new(config.read_settings(), random(chance.fork()));
+        let machine =
+            StreamMachine::new(stream.clone(), config.settings(follow), reads, starts, ends, random(chance.fork()));
         Self { machine, driver: ReadDriver::new(parts), stream: stream.clone(), codec }
     }
 
@@ -287,11 +285,4 @@ impl<C> fmt::Debug for StreamReader<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamReader").field("machine", &self.machine).finish_non_exhaustive()
     }
-}
-
-/// Nothing here works without timers and tasks; better an error than a panic.
-pub(crate) fn check_runtime() -> Result<(), ReadError> {
-    let is_there = tokio::runtime::Handle::try_current().is_ok();
-    let detail = "there is no tokio runtime here; call it inside one";
-    if is_there { Ok(()) } else { Err(ReadError::not(ErrorKind::NoRuntime, detail)) }
 }

@@ -11,6 +11,7 @@ use crate::{
     error::TransactionError,
     machine::{Backoff, Random},
     seeded_bugs::SeededBug,
+    surroundings::{chance, random},
 };
 
 /// What is asked of the controller.
@@ -72,8 +73,7 @@ impl Shared {
     /// Chance, which is repeatable where the writer's is.
     fn random(&self, id: TransactionId) -> Random {
         let seed = self.config.writer.seed.map(|seed| seed ^ id.0.as_u64_pair().1);
-        let mut random = seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        Box::new(move || random.u64(..))
+        random(chance(seed))
     }
 
     async fn ask(&self, id: TransactionId, decision: Decision) -> Result<(), ControllerError> {

@@ -36,7 +36,8 @@ use crate::{
     parts::StreamParts,
     routing::Routing,
     seeded_bugs::SeededBug,
-    writer::{self, EventWriter, machine::Target},
+    surroundings::{chance, runtime, writer_name},
+    writer::{EventWriter, machine::Target},
 };
 
 /// Begins transactions on a stream, and takes over those of others.
@@ -106,7 +107,7 @@ impl<C> TransactionalWriter<C> {
         codec: C,
         config: TransactionConfig,
     ) -> Result<Self, TransactionError> {
-        let runtime = writer::runtime()?;
+        let runtime = runtime()?;
         let asked = parts.controller.current_segments(stream).await;
         let refused = |error| TransactionError::from_controller(error, "the stream's segments cannot be found", stream);
         if asked.map_err(refused)?.is_empty() {
@@ -114,12 +115,8 @@ impl<C> TransactionalWriter<C> {
                 TransactionError::new(ErrorKind::Sealed, Outcome::NotApplied, "the stream is sealed").of(stream)
             );
         }
-        let mut random = config.writer.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        let writer_name = match &config.writer_name {
-            Some(name) => name.clone(),
-            None => WriterName::new(uuid::Uuid::from_u128(random.u128(..)).to_string())
-                .map_err(|error| TransactionError::invalid(error).of(stream))?,
-        };
+        let writer_name = writer_name(config.writer_name.as_ref(), &mut chance(config.writer.seed))
+            .map_err(|error| error.of(stream))?;
         let pings = Pings::start(&runtime, Arc::clone(&parts.controller), stream.clone(), config.lease);
         let shared = Shared { parts, stream: stream.clone(), config, writer_name, pings };
         Ok(Self { shared: Arc::new(shared), codec: Arc::new(codec) })
@@ -152,7 +149,7 @@ impl<C> TransactionalWriter<C> {
             let created = controller.create_transaction(&at, lease).await;
             tell.send(created.map(|created| Unclaimed { created, pings: Some(pings) })).ok();
         };
-        writer::runtime()?.spawn(beginning);
+        runtime()?.spawn(beginning);
         let begun = begun.await.map_err(|_| {
             TransactionError::new(ErrorKind::Closed, Outcome::Unknown, "the runtime is going down").of(stream)
         })?;

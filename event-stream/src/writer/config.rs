@@ -27,8 +27,7 @@ pub struct WriterConfig {
     pub(crate) max_block_bytes: usize,
     pub(crate) max_blocks_in_flight: usize,
     pub(crate) delivery_timeout: Duration,
-    pub(crate) initial_backoff: Duration,
-    pub(crate) max_backoff: Duration,
+    pub(crate) backoff: Backoff,
     pub(crate) large_events: LargeEvents,
     pub(crate) time_notes: TimeNotes,
     pub(crate) writer_name: Option<WriterName>,
@@ -68,8 +67,7 @@ impl Default for WriterConfig {
             max_block_bytes: 1024 * 1024,
             max_blocks_in_flight: 8,
             delivery_timeout: Duration::from_secs(120),
-            initial_backoff: Duration::from_millis(50),
-            max_backoff: Duration::from_secs(10),
+            backoff: Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(10) },
             large_events: LargeEvents::Refuse,
             time_notes: TimeNotes::ByHand,
             writer_name: None,
@@ -118,8 +116,7 @@ impl WriterConfig {
     /// part is waited. Defaults: 50 ms and 10 s; at least 1 ms, and the second no less than the first.
     #[must_use]
     pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
-        self.initial_backoff = initial.max(Duration::from_millis(1));
-        self.max_backoff = max.max(self.initial_backoff);
+        self.backoff = Backoff::new(initial, max);
         self
     }
 
@@ -178,7 +175,7 @@ impl WriterConfig {
             },
             delivery_timeout: self.delivery_timeout,
             request_timeout: REQUEST_TIMEOUT,
-            backoff: Backoff { initial: self.initial_backoff, max: self.max_backoff },
+            backoff: self.backoff,
         }
     }
 }

@@ -12,12 +12,9 @@ mod sink;
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream, SegmentMap, WriterName};
+use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream, SegmentMap};
 use pravega_sdk_wire_protocol::{MAX_APPEND_LEN, event};
-use tokio::{
-    runtime::Handle,
-    sync::{TryAcquireError, mpsc, oneshot},
-};
+use tokio::sync::{TryAcquireError, mpsc, oneshot};
 
 pub use self::{
     ack::Ack,
@@ -37,6 +34,7 @@ use crate::{
     error::WriteError,
     parts::StreamParts,
     routing::Routing,
+    surroundings::{chance, random, runtime, writer_name},
 };
 
 /// Writes events to a stream.
@@ -119,20 +117,9 @@ impl<C> EventWriter<C> {
         config: &WriterConfig,
     ) -> Result<Self, WriteError> {
         let runtime = runtime()?;
-        let mut random = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        let writer_name = match &config.writer_name {
-            Some(name) => name.clone(),
-            None => WriterName::new(uuid::Uuid::from_u128(random.u128(..)).to_string())
-                .map_err(|error| WriteError::invalid(error).of(stream))?,
-        };
-        let machine = WriterMachine::new(
-            stream.clone(),
-            target,
-            map,
-            config.settings(),
-            Box::new(move || random.u64(..)),
-            config.bugs,
-        );
+        let mut chance = chance(config.seed);
+        let writer_name = writer_name(config.writer_name.as_ref(), &mut chance).map_err(|error| error.of(stream))?;
+        let machine = WriterMachine::new(stream.clone(), target, map, config.settings(), random(chance), config.bugs);
         let capacity = u32::try_from(config.max_in_flight_bytes).unwrap_or(u32::MAX);
         let shared = Arc::new(Shared::new(stream.clone(), capacity));
         let (commands, queue) = mpsc::unbounded_channel();
@@ -505,14 +492,6 @@ impl<C> EventWriter<C> {
         sent.map_err(|_| gone(&self.shared))?;
         Ok(ack)
     }
-}
-
-/// Nothing here works without timers and tasks; better an error than a panic.
-pub(crate) fn runtime() -> Result<Handle, WriteError> {
-    Handle::try_current().map_err(|_| {
-        let detail = "there is no tokio runtime here; call it inside one";
-        WriteError::new(ErrorKind::NoRuntime, Outcome::NotApplied, detail)
-    })
 }
 
 /// A write that was checked.

@@ -16,7 +16,6 @@ const MAX_AHEAD: i64 = 4 << 20;
 
 #[derive(Debug)]
 pub(super) enum Place {
-    Idle,
     Locating,
     Waiting(Now),
     At(Location),
@@ -97,7 +96,7 @@ impl Lane {
             name: segment.to_string().into(),
             segment,
             window: Window::new(offset),
-            place: Place::Idle,
+            place: Place::Locating,
             reads: BTreeMap::new(),
             known_len: offset,
             limit,
@@ -116,6 +115,15 @@ impl Lane {
             is_ready: false,
             is_hungry: false,
         }
+    }
+
+    /// An error as one of this segment.
+    pub(super) fn about_it(&self, error: ReadError) -> ReadError {
+        let endpoint = match &self.place {
+            Place::At(location) => Some(location.endpoint.clone()),
+            Place::Locating | Place::Waiting(_) => None,
+        };
+        error.of(&self.segment.scoped_stream()).at(self.segment.id(), endpoint, self.attempts)
     }
 
     pub(super) fn set_end(&mut self, end: i64) {

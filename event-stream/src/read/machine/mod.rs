@@ -2,9 +2,9 @@
 //! room for.
 //!
 //! ```text
-//!   open ──▶ Idle ──▶ Locating ──▶ At(location) ──▶ reads ──▶ data, in order ──▶ end of the segment
-//!                         ▲            │
-//!                         └── Waiting ◀┘ a store failed, or turned the segment away
+//!   open ──▶ Locating ──▶ At(location) ──▶ reads ──▶ data, in order ──▶ end of the segment
+//!                ▲            │
+//!                └── Waiting ◀┘ a store failed, or turned the segment away
 //! ```
 //!
 //! Two kinds of reads differ. Below the length that a segment is known to have, several are under way at once, and one
@@ -401,7 +401,7 @@ impl ReadMachine {
             match lane.place {
                 Place::Waiting(until) if until <= now => self.locate(id),
                 Place::Waiting(until) => self.arm(until),
-                Place::Idle | Place::Locating | Place::At(_) => {}
+                Place::Locating | Place::At(_) => {}
             }
         }
     }
@@ -610,16 +610,8 @@ impl ReadMachine {
         let since = *lane.failing_since.get_or_insert(now);
         if now.saturating_sub(since) >= self.settings.stall_timeout {
             lane.failing_since = Some(now);
-            let endpoint = match &lane.place {
-                Place::At(location) => Some(location.endpoint.clone()),
-                Place::Idle | Place::Locating | Place::Waiting(_) => None,
-            };
             let detail = format_args!("nothing could be read for {:?}", self.settings.stall_timeout);
-            let failure = ReadError::not(ErrorKind::Unavailable, detail).of(&lane.segment.scoped_stream()).at(
-                lane.segment.id(),
-                endpoint,
-                lane.attempts,
-            );
+            let failure = lane.about_it(ReadError::not(ErrorKind::Unavailable, detail));
             lane.stalled = Some(failure.because(Some(error.cause)));
         }
         tracing::debug!(segment = %lane.segment, attempts = lane.attempts, %cause, "reading failed");
@@ -629,12 +621,7 @@ impl ReadMachine {
 
     fn give_up(&mut self, id: LaneId, error: ReadError) {
         if let Some(lane) = self.lanes.get_mut(&id) {
-            let endpoint = match &lane.place {
-                Place::At(location) => Some(location.endpoint.clone()),
-                Place::Idle | Place::Locating | Place::Waiting(_) => None,
-            };
-            let error = error.of(&lane.segment.scoped_stream()).at(lane.segment.id(), endpoint, lane.attempts);
-            lane.last = Some(Last::Failed(error));
+            lane.last = Some(Last::Failed(lane.about_it(error)));
         }
         self.touch(id);
     }
