@@ -428,6 +428,8 @@ impl<T> AppendMachine<T> {
             WireCommand::ErrorMessage(reply) if reply.error_code == FailureCode::IllegalArgument => {
                 Verdict::Refused(ErrorKind::InvalidArgument, format!("the segment store says: {}", reply.message))
             }
+            // It may be able to later, as one that has no room left.
+            WireCommand::ErrorMessage(reply) => Verdict::Broken(format!("the segment store says: {}", reply.message)),
             WireCommand::SegmentIsSealed(_) => {
                 self.rest_is_not_stored();
                 Verdict::Sealed
