@@ -22,9 +22,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("connection-pool", &["types", "wire-protocol", "probes"]),
     ("event-stream", &["types", "wire-protocol", "controller-client", "connection-pool"]),
     ("simulation", &["types", "wire-protocol", "controller-client", "connection-pool", "event-stream"]),
+    ("server", &["types", "proto", "wire-protocol"]),
     ("client-factory", &["types", "proto", "wire-protocol", "controller-client", "connection-pool", "event-stream"]),
-    (".", &["client-factory"]),
-    ("cli", &["types", "wire-protocol", "controller-client", "connection-pool", "client-factory", "."]),
+    (".", &["client-factory", "server"]),
+    ("cli", &["types", "wire-protocol", "controller-client", "connection-pool", "client-factory", "server", "."]),
     (
         "integration-tests",
         &[
@@ -36,6 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "event-stream",
             "simulation",
             "client-factory",
+            "server",
             "cli",
             ".",
         ],
@@ -51,6 +53,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "event-stream",
             "simulation",
             "client-factory",
+            "server",
             ".",
         ],
     ),

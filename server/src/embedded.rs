@@ -1,0 +1,228 @@
+//! A server that runs: what can be asked of it, its tasks, and its end.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use pravega_sdk_proto::controller_service_server::ControllerServiceServer;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    builder::ServerBuilder,
+    connection,
+    faults::Faults,
+    hub::Hub,
+    journal::{self, Reading, Writer},
+    machine::StoreIndex,
+    rest,
+    service::{Addresses, Service},
+};
+
+/// How often the server looks what time asks for.
+const TICK: Duration = Duration::from_millis(500);
+/// How long a server that is shut down waits for its clients to leave.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A Pravega in this process: a controller and its segment stores, on ports of this machine.
+///
+/// It speaks Pravega's own protocols over real sockets, so any client of Pravega can use it. It lives as long as this
+/// value: dropping it closes its ports and ends its connections without waiting; [`shutdown`](Self::shutdown) lets
+/// clients finish what is under way.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use pravega_sdk_server::EmbeddedServer;
+///
+/// let server = EmbeddedServer::builder().start().await?;
+/// println!("connect to {}", server.url());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct EmbeddedServer {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) addresses: Addresses,
+    /// Nothing new is taken on.
+    pub(crate) stop: CancellationToken,
+    /// What is under way is broken off.
+    pub(crate) cut: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    /// Ends after the journal is closed.
+    pub(crate) writer: Option<Writer>,
+}
+
+impl EmbeddedServer {
+    /// Says how a server is to be. As it stands: any free ports of 127.0.0.1, everything in memory, no accounts.
+    #[must_use]
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// What clients connect to, such as `tcp://127.0.0.1:9090`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("tcp://{}:{}", self.addresses.host, self.addresses.controller)
+    }
+
+    /// The port of the controller.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.addresses.controller
+    }
+
+    /// The port of the REST interface, if it is served.
+    #[must_use]
+    pub fn rest_port(&self) -> Option<u16> {
+        self.addresses.rest
+    }
+
+    /// The ports of the segment stores, by their numbers from 0.
+    #[must_use]
+    pub fn store_ports(&self) -> &[u16] {
+        &self.addresses.stores
+    }
+
+    /// Makes the server fail in ways that a test chooses.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        Faults::new(Arc::clone(&self.hub))
+    }
+
+    /// How much memory the segments take, in bytes, about.
+    #[must_use]
+    pub fn bytes_held(&self) -> u64 {
+        self.hub.run(|machine, _| machine.store.held()).0
+    }
+
+    /// How many segments there are, those of transactions and of Pravega's own streams included.
+    #[must_use]
+    pub fn segment_count(&self) -> usize {
+        self.hub.run(|machine, _| machine.store.segment_count()).0
+    }
+
+    /// How many connections the segment stores have.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.hub.connection_count()
+    }
+
+    /// Moves a standing clock on, and does at once what that brings: leases run out, watermarks are written, retention
+    /// truncates. Without [`ServerBuilder::with_standing_clock`] it only does what is due.
+    pub fn advance_clock(&self, by: Duration) {
+        self.hub.clock.advance(by);
+        self.hub.run(|machine, at| machine.tick(at));
+    }
+
+    /// Takes no more connections and waits, for five seconds at the most, until what is under way is done.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the server as dropping it does.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        self.hub.close_all();
+        self.tasks.close();
+        tokio::time::timeout(DRAIN, self.tasks.wait()).await.ok();
+        self.cut.cancel();
+        self.hub.close_journal();
+        if let Some(writer) = self.writer.take() {
+            // The folder is free for the next one then.
+            tokio::task::spawn_blocking(move || writer.join().ok()).await.ok();
+        }
+    }
+
+    /// Once the journal can be written no more, goes on with what is in it, to be read only.
+    pub(crate) fn watch_journal(&self, builder: ServerBuilder, directory: PathBuf) {
+        let (hub, stop) = (Arc::clone(&self.hub), self.stop.clone());
+        self.tasks.spawn(async move {
+            let why = tokio::select! {
+                why = hub.journal_failed() => why,
+                () = stop.cancelled() => return,
+            };
+            hub.run(|machine, _| machine.store.end(&why));
+            let mut machine = builder.machine(false);
+            let read_back = tokio::task::spawn_blocking(move || {
+                journal::recover(&mut Reading::of(&directory), |record| machine.restore(record)).map(|_| machine)
+            });
+            match read_back.await {
+                Ok(Ok(mut machine)) => {
+                    machine.store.end(&why);
+                    hub.replace(machine);
+                }
+                Ok(Err(problem)) => tracing::error!(%problem, "what was kept cannot be read back"),
+                Err(_) => {}
+            }
+        });
+    }
+
+    pub(crate) fn serve_controller(&self, listener: TcpListener) {
+        let service = Service::new(Arc::clone(&self.hub), self.addresses.clone());
+        let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let serving = tonic::transport::Server::builder()
+                .add_service(ControllerServiceServer::new(service))
+                .serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the controller's service has ended");
+            }
+        });
+    }
+
+    pub(crate) fn serve_rest(&self, listener: TcpListener) {
+        let (router, stop) = (rest::router(Arc::clone(&self.hub)), self.stop.clone());
+        self.tasks.spawn(async move {
+            let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the REST service has ended");
+            }
+        });
+    }
+
+    pub(crate) fn serve_store(&self, listener: TcpListener, store: StoreIndex) {
+        let (hub, stop, tasks) = (Arc::clone(&self.hub), self.stop.clone(), self.tasks.clone());
+        let cut = self.cut.clone();
+        self.tasks.spawn(async move {
+            loop {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    () = stop.cancelled() => break,
+                };
+                match accepted {
+                    Ok((socket, _)) if !hub.faults.refuses_connections() => {
+                        let (hub, cut) = (Arc::clone(&hub), cut.clone());
+                        tasks.spawn(async move {
+                            tokio::select! {
+                                () = connection::serve(hub, socket, store) => {}
+                                () = cut.cancelled() => {}
+                            }
+                        });
+                    }
+                    Ok(_) => {}
+                    // Out of file descriptors, most likely: somebody has to leave first.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        });
+    }
+
+    pub(crate) fn keep_time(&self) {
+        let (hub, stop) = (Arc::clone(&self.hub), self.stop.clone());
+        self.tasks.spawn(async move {
+            while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
+                hub.run(|machine, at| machine.tick(at));
+                hub.tidy_journal();
+            }
+        });
+    }
+}
+
+impl Drop for EmbeddedServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.cut.cancel();
+        self.hub.close_journal();
+    }
+}

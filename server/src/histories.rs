@@ -1,0 +1,267 @@
+//! The machine as a whole: histories drawn from seeds, and what a journal makes of them.
+
+use pravega_sdk_proto::{
+    CreateTxnResponse, KeyValueTableConfig, ReaderGroupConfiguration, ScaleRequest, ScalingPolicy, StreamConfig,
+    StreamCut, StreamInfo, scale_request::KeyRangeEntry, txn_state::State, txn_status,
+};
+use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
+use uuid::Uuid;
+
+use crate::machine::{
+    Machine, Moment,
+    catalog::{Pace, transactions::id_of},
+    journal::{Millis, Record},
+    store::Store,
+};
+
+const SCOPE: &str = "scope";
+
+fn info(stream: &str) -> StreamInfo {
+    StreamInfo { scope: SCOPE.to_owned(), stream: stream.to_owned(), access_operation: 0 }
+}
+
+fn config(stream: &str, segments: i32) -> StreamConfig {
+    let policy = ScalingPolicy { scale_type: 0, target_rate: 0, scale_factor: 0, min_num_segments: segments };
+    StreamConfig { stream_info: Some(info(stream)), scaling_policy: Some(policy), ..StreamConfig::default() }
+}
+
+fn machine() -> Machine {
+    Machine::new(Store::new(1 << 30, true), Pace::default())
+}
+
+/// A history: a machine, its time, and every record that it made.
+struct History {
+    machine: Machine,
+    random: fastrand::Rng,
+    now: i64,
+    records: Vec<Record>,
+    open: Vec<(String, Uuid)>,
+}
+
+impl History {
+    fn new(seed: u64) -> Self {
+        let random = fastrand::Rng::with_seed(seed);
+        let mut history = Self { machine: machine(), random, now: 1, records: Vec::new(), open: Vec::new() };
+        history.machine.create_scope(SCOPE).unwrap();
+        history.keep();
+        history
+    }
+
+    fn at(&mut self) -> Moment {
+        self.now += self.random.i64(0..2000);
+        Moment { now: Millis(self.now), random: Uuid::from_u128(self.random.u128(..)) }
+    }
+
+    fn keep(&mut self) {
+        self.machine.store.take_woken();
+        self.records.extend(self.machine.store.take_records().into_iter().flat_map(|(_, records)| records));
+    }
+
+    fn active(&mut self, stream: &str) -> Vec<(i64, f64, f64)> {
+        let at = self.at();
+        let ranges = self.machine.current_segments(&info(stream), at).map(|found| found.segment_ranges);
+        let part = |range: &pravega_sdk_proto::SegmentRange| {
+            (range.segment_id.as_ref().unwrap().segment_id, range.min_key, range.max_key)
+        };
+        ranges.unwrap_or_default().iter().map(part).collect()
+    }
+
+    fn append(&mut self, segment: &str) {
+        let at = self.at();
+        let data = vec![self.random.u8(..); self.random.usize(0..400)];
+        let writer = Uuid::from_u128(u128::from(self.random.u8(0..3)));
+        let last = self.machine.store.set_up(segment, writer);
+        if let Ok(last) = last {
+            let number = last.max(0) + 1;
+            self.machine.store.append(&segment.into(), data.into(), (writer, last, number), 1, None, at.now).ok();
+        }
+    }
+
+    fn step(&mut self) {
+        let stream = format!("stream-{}", self.random.u8(0..3));
+        let at = self.at();
+        match self.random.u8(0..16) {
+            0 => drop(self.machine.create_stream(config(&stream, self.random.i32(1..4)), at)),
+            1 => drop(self.machine.update_stream(config(&stream, self.random.i32(1..4)), at)),
+            2..=5 => {
+                let active = self.active(&stream);
+                if let Some((id, ..)) = self.random.choice(&active).copied() {
+                    self.append(&format!("{SCOPE}/{stream}/{}.#epoch.{}", id as i32, id >> 32));
+                }
+            }
+            6 => self.split(&stream),
+            7 => {
+                let lease = self.random.i64(5_000..60_000);
+                if let Ok(CreateTxnResponse { txn_id, .. }) = self.machine.create_transaction(&info(&stream), lease, at)
+                {
+                    self.open.push((stream, id_of(txn_id)));
+                }
+            }
+            8 | 9 => self.write_to_a_transaction(),
+            10 => self.end_a_transaction(at),
+            11 => {
+                let cut = self.active(&stream).into_iter().map(|(id, ..)| (id, 0)).collect();
+                let cut = StreamCut { stream_info: Some(info(&stream)), cut };
+                drop(self.machine.truncate_stream(&info(&stream), cut.cut, at));
+            }
+            12 if self.random.u8(0..4) == 0 => {
+                drop(self.machine.seal_stream(&info(&stream), at));
+                drop(self.machine.delete_stream(&info(&stream)));
+            }
+            13 => self.table(at),
+            14 => {
+                let config = ReaderGroupConfiguration {
+                    scope: SCOPE.to_owned(),
+                    reader_group_name: "group".to_owned(),
+                    reader_group_id: at.random.to_string(),
+                    retention_type: self.random.i32(0..2),
+                    starting_stream_cuts: vec![StreamCut { stream_info: Some(info(&stream)), ..StreamCut::default() }],
+                    ..ReaderGroupConfiguration::default()
+                };
+                drop(self.machine.create_group(config, at));
+            }
+            _ => {
+                self.now += self.random.i64(0..40_000);
+                let at = self.at();
+                self.machine.tick(at);
+            }
+        }
+        self.keep();
+    }
+
+    fn split(&mut self, stream: &str) {
+        let active = self.active(stream);
+        let Some((id, low, high)) = self.random.choice(&active).copied() else { return };
+        let middle = (low + high) / 2.0;
+        let ranges = [(low, middle), (middle, high)].map(|(start, end)| KeyRangeEntry { start, end });
+        let at = self.at();
+        let request = ScaleRequest {
+            stream_info: Some(info(stream)),
+            sealed_segments: vec![id],
+            new_key_ranges: ranges.to_vec(),
+            scale_timestamp: 0,
+        };
+        drop(self.machine.scale(&request, at));
+    }
+
+    fn write_to_a_transaction(&mut self) {
+        let Some((stream, id)) = self.random.choice(&self.open).cloned() else { return };
+        let epoch = (id.as_u64_pair().0 >> 32) as i32;
+        let number = self.random.i32(0..4);
+        self.append(&format!("{SCOPE}/{stream}/{number}.#epoch.{epoch}#transaction.{}", id.simple()));
+    }
+
+    fn end_a_transaction(&mut self, at: Moment) {
+        if self.open.is_empty() {
+            return;
+        }
+        let (stream, id) = self.open.swap_remove(self.random.usize(..self.open.len()));
+        if self.random.bool() {
+            let done = self.machine.commit_transaction(&info(&stream), id, "writer", 7, at);
+            if done == Ok(txn_status::Status::Success) {
+                assert_eq!(self.machine.transaction_state(&info(&stream), id), Ok(State::Committed));
+            }
+        } else {
+            drop(self.machine.abort_transaction(&info(&stream), id, at));
+        }
+    }
+
+    fn table(&mut self, at: Moment) {
+        let config = KeyValueTableConfig {
+            scope: SCOPE.to_owned(),
+            kvt_name: "table".to_owned(),
+            partition_count: 1,
+            primary_key_length: 1,
+            ..KeyValueTableConfig::default()
+        };
+        drop(self.machine.create_table(config, at));
+        let segment = format!("{SCOPE}/table_kvtable/0.#epoch.0").into();
+        let key = TableKey { data: vec![self.random.u8(0..8)].into(), key_version: TableKey::NO_VERSION };
+        if self.random.bool() {
+            let value = TableValue { data: vec![1; self.random.usize(0..30)].into() };
+            self.machine.store.put(&segment, &[TableEntry { key, value }], -1, at.now).ok();
+        } else {
+            self.machine.store.remove(&segment, &[key], -1, at.now).ok();
+        }
+    }
+}
+
+/// Everything that a machine holds, in an order of its own.
+fn everything(machine: &Machine) -> Vec<String> {
+    let mut all = Vec::new();
+    machine.snapshot(|record| all.push(format!("{record:?}")));
+    all.sort();
+    all
+}
+
+/// Shows only what differs.
+fn check_same(found: &[String], expected: &[String], what: &str) {
+    let only_in = |one: &[String], other: &[String]| -> Vec<String> {
+        one.iter().filter(|record| !other.contains(record)).cloned().collect()
+    };
+    let (more, less) = (only_in(found, expected), only_in(expected, found));
+    assert!(more.is_empty() && less.is_empty(), "{what}: there is {more:#?} in place of {less:#?}");
+}
+
+#[test]
+fn what_a_journal_gives_back_is_what_was_there() {
+    let mut transactions = 0;
+    for seed in 0..300 {
+        let mut history = History::new(seed);
+        for _ in 0..150 {
+            history.step();
+        }
+        let (mut again, mut from_snapshot) = (machine(), machine());
+        history.records.iter().for_each(|record| again.restore(record).unwrap());
+        let expected = everything(&history.machine);
+        check_same(&everything(&again), &expected, &format!("seed {seed}"));
+        let mut snapshot = Vec::new();
+        history.machine.snapshot(|record| snapshot.push(record));
+        snapshot.iter().for_each(|record| from_snapshot.restore(record).unwrap());
+        check_same(&everything(&from_snapshot), &expected, &format!("the snapshot of seed {seed}"));
+        transactions += expected.iter().filter(|record| record.contains("transaction/")).count();
+    }
+    assert!(transactions > 300, "{transactions} transactions: the seeds hardly make any");
+}
+
+#[test]
+fn memory_is_counted_as_it_comes_and_goes() {
+    for seed in 0..50 {
+        let mut history = History::new(seed);
+        for _ in 0..150 {
+            history.step();
+        }
+        let at = history.at();
+        history.machine.delete_scope_recursive(SCOPE, at).unwrap();
+        assert_eq!((history.machine.store.segment_count(), history.machine.store.held()), (0, 0), "seed {seed}");
+    }
+}
+
+/// Split, split again, merge: the segments of a stream know what they follow and what follows them.
+#[test]
+fn a_commit_behind_a_scale_comes_back_to_the_segments_that_it_knew() {
+    let mut history = History::new(1);
+    let at = history.at();
+    history.machine.create_stream(config("stream", 2), at).unwrap();
+    let begun = history.machine.create_transaction(&info("stream"), 30_000, at).unwrap();
+    let id = id_of(begun.txn_id);
+    history.append(&format!("{SCOPE}/stream/0.#epoch.0#transaction.{}", id.simple()));
+    let request = ScaleRequest {
+        stream_info: Some(info("stream")),
+        sealed_segments: vec![0],
+        new_key_ranges: vec![KeyRangeEntry { start: 0.0, end: 0.25 }, KeyRangeEntry { start: 0.25, end: 0.5 }],
+        scale_timestamp: 0,
+    };
+    history.machine.scale(&request, at).unwrap();
+    history.machine.commit_transaction(&info("stream"), id, "", i64::MIN, at).unwrap();
+    let numbers = |epoch: i64, numbers: &[i64]| -> Vec<i64> { numbers.iter().map(|n| (epoch << 32) | n).collect() };
+    let ids: Vec<i64> = history.active("stream").into_iter().map(|(id, ..)| id).collect();
+    assert_eq!(ids, numbers(3, &[2, 3, 1]));
+    let heirs = history.machine.successors(&info("stream"), (1 << 32) | 2, at).unwrap();
+    assert_eq!(heirs.segments.len(), 1);
+    assert_eq!(heirs.segments[0].segment.as_ref().unwrap().segment_id.as_ref().unwrap().segment_id, 2 << 32);
+    assert_eq!(heirs.segments[0].value, numbers(1, &[2, 3]));
+    // What begins now belongs to the epoch of the scale, whose segments have the same numbers.
+    let next = history.machine.create_transaction(&info("stream"), 30_000, at).unwrap();
+    assert_eq!(next.txn_id.unwrap().high_bits >> 32, 1);
+}

@@ -1,0 +1,187 @@
+//! Where the drivers meet: the machine behind a lock, the connections that wait for answers, and how far the journal is.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::{
+    clock::Clock,
+    faults::FaultState,
+    journal::JournalQueue,
+    machine::{ConnectionId, Machine, Moment, journal::Sequence, store::Answer},
+    outbox::Outbox,
+};
+
+/// What all drivers of a server share.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    machine: Mutex<Machine>,
+    connections: Mutex<HashMap<ConnectionId, Arc<Outbox>>>,
+    next_connection: AtomicU64,
+    durable: watch::Receiver<Durable>,
+    queue: Option<JournalQueue>,
+    pub(crate) clock: Clock,
+    pub(crate) faults: FaultState,
+}
+
+/// How far the journal is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Durable {
+    /// Everything up to here survives.
+    To(Sequence),
+    /// What came behind the last is lost, and nothing more is taken.
+    Failed { to: Sequence, why: String },
+}
+
+impl Hub {
+    pub(crate) fn new(
+        machine: Machine,
+        clock: Clock,
+        durable: watch::Receiver<Durable>,
+        queue: Option<JournalQueue>,
+    ) -> Self {
+        Self {
+            machine: Mutex::new(machine),
+            connections: Mutex::default(),
+            next_connection: AtomicU64::new(1),
+            durable,
+            queue,
+            clock,
+            faults: FaultState::default(),
+        }
+    }
+
+    /// What time it is, with a name that nobody has.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { now: self.clock.now(), random: Uuid::from_u128(fastrand::u128(..)) }
+    }
+
+    /// Lets the machine do something; hands on what follows from it, and gives what its answer has to wait for.
+    pub(crate) fn run<T>(&self, work: impl FnOnce(&mut Machine, Moment) -> T) -> (T, Sequence) {
+        let at = self.moment();
+        let mut machine = lock(&self.machine);
+        let done = work(&mut machine, at);
+        let woken = machine.store.take_woken();
+        if let Some((sequence, records)) = machine.store.take_records()
+            && let Some(queue) = &self.queue
+        {
+            // Under the lock, so that the batches stand in the order in which they were made.
+            queue.push(sequence, records);
+        }
+        let after = machine.store.latest();
+        drop(machine);
+        if !woken.is_empty() {
+            let connections = lock(&self.connections);
+            for woken in woken {
+                if let Some(outbox) = connections.get(&woken.connection) {
+                    outbox.push(Answer { after: woken.after, reply: woken.reply });
+                }
+            }
+        }
+        (done, after)
+    }
+
+    /// Lets the machine do something, and waits until what it changed is durable.
+    pub(crate) async fn run_durably<T>(&self, work: impl FnOnce(&mut Machine, Moment) -> T) -> Result<T, String> {
+        let (done, after) = self.run(work);
+        self.wait_durable(after).await.map(|()| done)
+    }
+
+    /// Waits until the journal is that far; fails if it never will be.
+    pub(crate) async fn wait_durable(&self, after: Sequence) -> Result<(), String> {
+        if after == Sequence::default() {
+            return Ok(());
+        }
+        let mut durable = self.durable.clone();
+        let reached = durable.wait_for(|durable| match durable {
+            Durable::To(sequence) => *sequence >= after,
+            Durable::Failed { .. } => true,
+        });
+        match reached.await.as_deref() {
+            Ok(Durable::To(_)) => Ok(()),
+            Ok(Durable::Failed { to, .. }) if *to >= after => Ok(()),
+            Ok(Durable::Failed { why, .. }) => Err(why.clone()),
+            Err(_) => Err("the server ends".to_owned()),
+        }
+    }
+
+    /// Waits until the journal can be written no more, and gives the reason; for ever if it can.
+    pub(crate) async fn journal_failed(&self) -> String {
+        let mut durable = self.durable.clone();
+        loop {
+            if let Durable::Failed { why, .. } = &*durable.borrow_and_update() {
+                return why.clone();
+            }
+            if durable.changed().await.is_err() {
+                // It was ended in order.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Puts another machine in the place of the one that there is, and ends every connection, which knew that one.
+    pub(crate) fn replace(&self, machine: Machine) {
+        *lock(&self.machine) = machine;
+        self.cut_all();
+    }
+
+    /// Begins a new file of the journal if the old one has grown too long.
+    pub(crate) fn tidy_journal(&self) {
+        let Some(queue) = self.queue.as_ref().filter(|queue| queue.wants_snapshot()) else {
+            return;
+        };
+        let machine = lock(&self.machine);
+        let mut records = Vec::new();
+        machine.snapshot(|record| records.push(record));
+        queue.begin_anew(machine.store.latest(), records);
+    }
+
+    /// Lets the journal end once everything is written.
+    pub(crate) fn close_journal(&self) {
+        if let Some(queue) = &self.queue {
+            queue.close();
+        }
+    }
+
+    /// Enters a connection, whose answers go to an outbox.
+    pub(crate) fn connect(&self, outbox: &Arc<Outbox>) -> ConnectionId {
+        let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
+        lock(&self.connections).insert(id, Arc::clone(outbox));
+        id
+    }
+
+    pub(crate) fn disconnect(&self, id: ConnectionId) {
+        lock(&self.connections).remove(&id);
+    }
+
+    /// How many clients are connected to the stores.
+    pub(crate) fn connection_count(&self) -> usize {
+        lock(&self.connections).len()
+    }
+
+    /// Lets the answers of every connection go out, and ends it.
+    pub(crate) fn close_all(&self) {
+        for outbox in lock(&self.connections).values() {
+            outbox.close();
+        }
+    }
+
+    /// Cuts every connection to the stores.
+    pub(crate) fn cut_all(&self) {
+        for outbox in lock(&self.connections).values() {
+            outbox.cut();
+        }
+    }
+}
+
+/// Nothing that is done under these locks leaves them half done, so one that panicked does no harm to the others.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

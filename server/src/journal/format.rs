@@ -1,0 +1,205 @@
+//! The journal's files, byte by byte.
+//!
+//! ```text
+//! journal-N      head │ frame │ frame │ …                 N rises with each file, the highest one counts
+//! head, 24       "PRVGJRNL" │ version u32 │ salt u64 │ crc u32 of what stands before it
+//! frame, 28 + n  "PRVF" │ kind u32 │ length u32 │ sequence u64 │ crc u32 of the payload │ crc u32 of what stands before
+//!                it and of the salt │ payload
+//! mark           two slots of 32 bytes, 512 apart: journal's number u64 │ its length u64 │ sequence u64 │ crc u32 │ 0 u32
+//! ```
+//!
+//! Numbers are big-endian. One frame is one write: it is there as a whole, or torn at the end of the last file. The salt
+//! keeps a frame of another file that was stored as data from being taken for one of this file. The mark says how long
+//! the journal was when it was last synced, so that a file that was cut shorter is found out.
+
+use crate::machine::journal::Sequence;
+
+pub(super) const VERSION: u32 = 1;
+pub(super) const HEAD_LEN: usize = 24;
+pub(super) const FRAME_HEAD_LEN: usize = 28;
+pub(super) const SLOT_LEN: usize = 32;
+/// Far enough apart that one torn write does not reach both.
+pub(super) const SLOT_STRIDE: usize = 512;
+
+const MAGIC: &[u8; 8] = b"PRVGJRNL";
+const FRAME_MAGIC: &[u8; 4] = b"PRVF";
+
+/// What a frame is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Batches of records.
+    Batches = 0,
+    /// A part of what was there when the file was made.
+    Snapshot = 1,
+    /// The last part of it.
+    SnapshotEnd = 2,
+    /// The server was shut down in order.
+    Clean = 3,
+}
+
+/// A frame's head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FrameHead {
+    pub(super) kind: Kind,
+    pub(super) len: usize,
+    pub(super) sequence: Sequence,
+    crc: u32,
+}
+
+/// How far a journal was synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Mark {
+    pub(super) number: u64,
+    pub(super) len: u64,
+    pub(super) sequence: u64,
+}
+
+/// Why the head of a file is not one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BadHead {
+    Damaged,
+    Version(u32),
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+pub(super) fn head(salt: u64) -> Vec<u8> {
+    let mut head = [MAGIC.as_slice(), &VERSION.to_be_bytes(), &salt.to_be_bytes()].concat();
+    head.extend(crc32fast::hash(&head).to_be_bytes());
+    head
+}
+
+/// Reads a head and gives the salt.
+pub(super) fn read_head(bytes: &[u8]) -> Result<u64, BadHead> {
+    let whole = bytes.get(..HEAD_LEN).ok_or(BadHead::Damaged)?;
+    let (body, crc) = whole.split_at(HEAD_LEN - 4);
+    if !body.starts_with(MAGIC) || u32_at(crc, 0) != Some(crc32fast::hash(body)) {
+        return Err(BadHead::Damaged);
+    }
+    match u32_at(body, MAGIC.len()) {
+        Some(VERSION) => u64_at(body, MAGIC.len() + 4).ok_or(BadHead::Damaged),
+        Some(version) => Err(BadHead::Version(version)),
+        None => Err(BadHead::Damaged),
+    }
+}
+
+fn head_crc(head: &[u8], salt: u64) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(head);
+    crc.update(&salt.to_be_bytes());
+    crc.finalize()
+}
+
+/// Puts a frame behind what is in `out`.
+pub(super) fn put_frame(out: &mut Vec<u8>, salt: u64, kind: Kind, sequence: Sequence, payload: &[u8]) {
+    let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    let head = [
+        FRAME_MAGIC.as_slice(),
+        &(kind as u32).to_be_bytes(),
+        &len.to_be_bytes(),
+        &sequence.0.to_be_bytes(),
+        &crc32fast::hash(payload).to_be_bytes(),
+    ]
+    .concat();
+    out.extend_from_slice(&head);
+    out.extend(head_crc(&head, salt).to_be_bytes());
+    out.extend_from_slice(payload);
+}
+
+/// Reads a frame's head at the front of `bytes`, if there is one of this file.
+pub(super) fn read_frame_head(bytes: &[u8], salt: u64) -> Option<FrameHead> {
+    let head = bytes.get(..FRAME_HEAD_LEN)?;
+    let (body, crc) = head.split_at(FRAME_HEAD_LEN - 4);
+    if !body.starts_with(FRAME_MAGIC) || u32_at(crc, 0) != Some(head_crc(body, salt)) {
+        return None;
+    }
+    let kind = match u32_at(body, 4)? {
+        0 => Kind::Batches,
+        1 => Kind::Snapshot,
+        2 => Kind::SnapshotEnd,
+        3 => Kind::Clean,
+        _ => return None,
+    };
+    let (len, sequence) = (u32_at(body, 8)? as usize, Sequence(u64_at(body, 12)?));
+    Some(FrameHead { kind, len, sequence, crc: u32_at(body, 20)? })
+}
+
+impl FrameHead {
+    /// What stands behind the head, if it is there and not damaged.
+    pub(super) fn payload<'a>(&self, frame: &'a [u8]) -> Option<&'a [u8]> {
+        let payload = frame.get(FRAME_HEAD_LEN..FRAME_HEAD_LEN.checked_add(self.len)?)?;
+        (crc32fast::hash(payload) == self.crc).then_some(payload)
+    }
+}
+
+/// Says whether any frame of the file begins in `bytes`.
+pub(super) fn holds_a_frame(bytes: &[u8], salt: u64) -> bool {
+    let starts = bytes.windows(FRAME_MAGIC.len()).enumerate().filter(|(_, window)| window == FRAME_MAGIC);
+    let mut starts = starts.map(|(at, _)| at);
+    starts.any(|at| bytes.get(at..).is_some_and(|frame| read_frame_head(frame, salt).is_some()))
+}
+
+impl Mark {
+    pub(super) fn slot(&self) -> Vec<u8> {
+        let body = [self.number.to_be_bytes(), self.len.to_be_bytes(), self.sequence.to_be_bytes()].concat();
+        let crc = crc32fast::hash(&body);
+        [body.as_slice(), &crc.to_be_bytes(), &[0; 4]].concat()
+    }
+
+    /// The newest mark of the two slots that is whole.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let slot = |at: usize| {
+            let slot = bytes.get(at..at + SLOT_LEN)?;
+            let whole = u32_at(slot, 24) == Some(crc32fast::hash(slot.get(..24)?));
+            whole.then_some(Self { number: u64_at(slot, 0)?, len: u64_at(slot, 8)?, sequence: u64_at(slot, 16)? })
+        };
+        slot(0).into_iter().chain(slot(SLOT_STRIDE)).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_comes_back_and_no_flipped_bit_goes_unseen() {
+        let mut bytes = Vec::new();
+        put_frame(&mut bytes, 7, Kind::Batches, Sequence(3), b"payload");
+        let head = read_frame_head(&bytes, 7).unwrap();
+        assert_eq!(
+            (head.kind, head.sequence, head.payload(&bytes)),
+            (Kind::Batches, Sequence(3), Some(&b"payload"[..]))
+        );
+        assert_eq!(read_frame_head(&bytes, 8), None, "a frame of another file");
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(read_frame_head(&flipped, 7).and_then(|head| head.payload(&flipped)).is_none(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn heads_and_marks_come_back_and_no_flipped_bit_goes_unseen() {
+        let bytes = head(5);
+        assert_eq!((read_head(&bytes), bytes.len()), (Ok(5), HEAD_LEN));
+        let mark = Mark { number: 1, len: 2, sequence: 3 };
+        let slot = mark.slot();
+        assert_eq!(Mark::read(&slot), Some(mark));
+        for bit in 0..HEAD_LEN * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(read_head(&flipped).is_err(), "bit {bit} of the head");
+        }
+        for bit in 0..28 * 8 {
+            let mut flipped = slot.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Mark::read(&flipped), None, "bit {bit} of the mark");
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! The journal on a disk that fails and forgets, as disks do.
+//!
+//! What was written and not synced may be gone after a crash: all of it, any part of it, or torn in the middle; a file may
+//! be missing if its folder was not synced. Every call may be the last, or may fail.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex},
+};
+
+use super::{
+    Disk, OpenProblem, recover,
+    writer::{Journal, tests_support::journal_of},
+};
+use crate::machine::journal::{Millis, Record, Sequence};
+
+/// A disk whose memory a test can look into.
+#[derive(Debug, Clone, Default)]
+struct SimulatedDisk {
+    state: Arc<Mutex<DiskState>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct DiskState {
+    files: BTreeMap<String, FileState>,
+    /// The files that the folder has for good, by name, and which file each is.
+    durable: BTreeMap<String, FileState>,
+    calls: usize,
+    /// The call that fails, and how.
+    fails_at: Option<(usize, Failure)>,
+    /// After a failed call, or a crash, nothing works.
+    down: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// The power goes before the call.
+    Crash,
+    /// The call fails, half done, and those behind it work again.
+    Error,
+}
+
+#[derive(Debug, Clone, Default)]
+struct FileState {
+    id: usize,
+    now: Vec<u8>,
+    synced: Vec<u8>,
+}
+
+/// What is left of what was not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    Everything,
+    Nothing,
+    /// Only the first half.
+    TornInTheMiddle,
+    /// Every second sector of 512 bytes.
+    EverySecondSector,
+}
+
+const LOSSES: [Loss; 4] = [Loss::Everything, Loss::Nothing, Loss::TornInTheMiddle, Loss::EverySecondSector];
+
+impl SimulatedDisk {
+    fn call<T>(
+        &self,
+        half: impl FnOnce(&mut DiskState),
+        whole: impl FnOnce(&mut DiskState) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut state = self.state.lock().unwrap();
+        if state.down {
+            return Err(io::Error::other("the power is off"));
+        }
+        state.calls += 1;
+        match state.fails_at {
+            Some((call, Failure::Crash)) if call == state.calls => {
+                // What the call was about to do may have begun.
+                half(&mut state);
+                state.down = true;
+                Err(io::Error::other("the power went"))
+            }
+            Some((call, Failure::Error)) if call == state.calls => {
+                half(&mut state);
+                Err(io::Error::other("an I/O error"))
+            }
+            _ => whole(&mut state),
+        }
+    }
+
+    /// The disk as it is when the power comes back.
+    fn after(&self, loss: Loss) -> Self {
+        let state = self.state.lock().unwrap();
+        let mut files = BTreeMap::new();
+        for (name, durable) in &state.durable {
+            // The folder's entry counts; what is in the file is what became of the file it names.
+            let file = state.files.values().find(|file| file.id == durable.id).unwrap_or(durable);
+            let left = match loss {
+                Loss::Everything => file.synced.clone(),
+                Loss::Nothing => file.now.clone(),
+                Loss::TornInTheMiddle => {
+                    let extra = file.now.len().saturating_sub(file.synced.len());
+                    file.now[..file.now.len() - extra / 2].to_vec()
+                }
+                Loss::EverySecondSector => {
+                    let mut left = file.now.clone();
+                    for (sector, bytes) in left.chunks_mut(512).enumerate() {
+                        let start = sector * 512;
+                        let synced = file.synced.get(start..).unwrap_or_default();
+                        let synced = &synced[..synced.len().min(bytes.len())];
+                        if sector % 2 == 1 {
+                            bytes.fill(0);
+                            bytes[..synced.len()].copy_from_slice(synced);
+                        }
+                    }
+                    left
+                }
+            };
+            files.insert(name.clone(), FileState { id: durable.id, now: left.clone(), synced: left });
+        }
+        // Files that were never entered for good may have been all the same.
+        if loss == Loss::Nothing {
+            for (name, file) in &state.files {
+                files.entry(name.clone()).or_insert_with(|| FileState { synced: file.now.clone(), ..file.clone() });
+            }
+        }
+        let state = DiskState { durable: files.clone(), files, ..DiskState::default() };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    fn calls(&self) -> usize {
+        self.state.lock().unwrap().calls
+    }
+
+    fn contents(&self) -> BTreeMap<String, Vec<u8>> {
+        self.state.lock().unwrap().files.iter().map(|(name, file)| (name.clone(), file.now.clone())).collect()
+    }
+
+    fn with_contents(contents: &BTreeMap<String, Vec<u8>>) -> Self {
+        let file = |(id, (name, bytes)): (usize, (&String, &Vec<u8>))| {
+            (name.clone(), FileState { id, now: bytes.clone(), synced: bytes.clone() })
+        };
+        let files: BTreeMap<String, FileState> = contents.iter().enumerate().map(file).collect();
+        let state = DiskState { durable: files.clone(), files, ..DiskState::default() };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    fn failing_at(self, call: usize, failure: Failure) -> Self {
+        self.state.lock().unwrap().fails_at = Some((call, failure));
+        self
+    }
+}
+
+fn missing() -> io::Error {
+    io::Error::from(io::ErrorKind::NotFound)
+}
+
+impl Disk for SimulatedDisk {
+    fn list(&mut self) -> io::Result<Vec<String>> {
+        self.call(|_| (), |state| Ok(state.files.keys().cloned().collect()))
+    }
+
+    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
+        self.call(|_| (), |state| state.files.get(name).map(|file| file.now.clone()).ok_or_else(missing))
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<()> {
+        self.call(
+            |_| (),
+            |state| {
+                let id = state.calls;
+                state.files.insert(name.to_owned(), FileState { id, ..FileState::default() });
+                Ok(())
+            },
+        )
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let put = |bytes: Vec<u8>| {
+            move |state: &mut DiskState| {
+                state.files.get_mut(name).map(|file| file.now.extend(bytes)).ok_or_else(missing)
+            }
+        };
+        let half = put(bytes[..bytes.len() / 2].to_vec());
+        self.call(|state| drop(half(state)), put(bytes.to_vec()))
+    }
+
+    fn write_at(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let offset = offset as usize;
+        self.call(
+            |_| (),
+            |state| {
+                let file = state.files.get_mut(name).ok_or_else(missing)?;
+                file.now.resize(file.now.len().max(offset + bytes.len()), 0);
+                file.now[offset..offset + bytes.len()].copy_from_slice(bytes);
+                Ok(())
+            },
+        )
+    }
+
+    fn truncate(&mut self, name: &str, len: u64) -> io::Result<()> {
+        self.call(
+            |_| (),
+            |state| {
+                state.files.get_mut(name).ok_or_else(missing)?.now.truncate(len as usize);
+                Ok(())
+            },
+        )
+    }
+
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        self.call(
+            |_| (),
+            |state| {
+                let file = state.files.get_mut(name).ok_or_else(missing)?;
+                file.synced = file.now.clone();
+                Ok(())
+            },
+        )
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.call(
+            |_| (),
+            |state| {
+                let file = state.files.remove(from).ok_or_else(missing)?;
+                state.files.insert(to.to_owned(), file);
+                Ok(())
+            },
+        )
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.call(|_| (), |state| state.files.remove(name).map(drop).ok_or_else(missing))
+    }
+
+    fn sync_folder(&mut self) -> io::Result<()> {
+        self.call(
+            |_| (),
+            |state| {
+                state.durable = state.files.clone();
+                Ok(())
+            },
+        )
+    }
+}
+
+/// What one run of a script was told: the last batch that was acknowledged.
+struct Told {
+    acknowledged: u64,
+    failed: bool,
+}
+
+fn batch(number: u64, len: usize) -> (Sequence, Vec<Record>) {
+    let data = vec![number as u8; len].into();
+    let segment = "scope/stream/0.#epoch.0".into();
+    let record = Record::Appended { segment, data, attributes: Vec::new(), at: Millis(number as i64) };
+    (Sequence(number), vec![record, Record::Cataloged { key: format!("scope/{number}"), value: None }])
+}
+
+/// Opens what is there, or begins it; nothing if the disk failed.
+fn open(disk: &SimulatedDisk) -> Result<(Journal, Vec<Record>), OpenProblem> {
+    let mut records = Vec::new();
+    let recovered = recover(&mut disk.clone(), |record| {
+        records.push(record.clone());
+        Ok(())
+    })?;
+    let is_new = recovered.is_none();
+    let mut journal = journal_of(Box::new(disk.clone()), recovered);
+    if is_new {
+        let begun = journal.begin_anew(Sequence(0), &[]);
+        begun.map_err(|error| OpenProblem::Io { what: "begun".to_owned(), error })?;
+    }
+    Ok((journal, records))
+}
+
+/// How long the batches are that are written together, step by step; a step without any begins a new file.
+type Script = Vec<Vec<usize>>;
+
+/// Scripts drawn from seeds, with short batches and long ones, single ones and many.
+fn scripts() -> impl Iterator<Item = Script> {
+    (0..60).map(|seed| {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let step = |random: &mut fastrand::Rng| {
+            let batches = if random.u8(..8) == 0 { 0 } else { random.usize(1..5) };
+            (0..batches).map(|_| if random.bool() { random.usize(..40) } else { random.usize(..2000) }).collect()
+        };
+        (0..random.usize(4..14)).map(|_| step(&mut random)).collect()
+    })
+}
+
+/// Runs a script until it ends or the disk fails; an empty step begins a new file.
+fn run(disk: &SimulatedDisk, script: &Script) -> Told {
+    let mut told = Told { acknowledged: 0, failed: true };
+    let Ok((mut journal, mut all)) = open(disk) else { return told };
+    for step in script {
+        let next = told.acknowledged + 1;
+        let batches: Vec<_> = (next..).zip(step).map(|(number, len)| batch(number, *len)).collect();
+        let done = if batches.is_empty() {
+            journal.begin_anew(Sequence(told.acknowledged), &all)
+        } else {
+            all.extend(batches.iter().flat_map(|(_, records)| records.clone()));
+            journal.write(&batches)
+        };
+        if done.is_err() {
+            return told;
+        }
+        told.acknowledged += batches.len() as u64;
+    }
+    told.failed = journal.end().is_err();
+    told
+}
+
+/// Everything that was written, in order.
+fn expected(script: &Script) -> Vec<Record> {
+    let lens = script.iter().flat_map(|step| step.iter());
+    (1..).zip(lens).flat_map(|(number, len)| batch(number, *len).1).collect()
+}
+
+/// E1: a crash at any call of the disk, with any part of what was not synced lost, loses nothing that was acknowledged.
+#[test]
+fn a_crash_at_any_call_loses_nothing_that_was_acknowledged() {
+    let mut recoveries = 0;
+    for script in &scripts().collect::<Vec<_>>() {
+        let whole = SimulatedDisk::default();
+        assert!(!run(&whole, script).failed);
+        let expected = expected(script);
+        for call in 1..=whole.calls() {
+            let disk = SimulatedDisk::default().failing_at(call, Failure::Crash);
+            let told = run(&disk, script);
+            for loss in LOSSES {
+                recoveries += 1;
+                let after = disk.after(loss);
+                let (_, records) = open(&after).unwrap_or_else(|problem| panic!("call {call}, {loss:?}: {problem}"));
+                let acknowledged = told.acknowledged as usize * 2;
+                assert!(records.len() >= acknowledged, "call {call}, {loss:?}: {} of {acknowledged}", records.len());
+                assert!(expected.starts_with(&records), "call {call}, {loss:?}: not what was written");
+                // And once more, behind what was cut off.
+                let (_, again) = open(&after).unwrap();
+                assert_eq!(again, records);
+            }
+        }
+    }
+    assert!(recoveries >= 8_000, "{recoveries} recoveries");
+}
+
+/// E3: a call that fails is the end of writing; what was acknowledged is there, nothing else was said to be.
+#[test]
+fn a_call_that_fails_ends_the_writing_and_no_acknowledgement_is_invented() {
+    for script in &scripts().collect::<Vec<_>>() {
+        let whole = SimulatedDisk::default();
+        run(&whole, script);
+        for call in 1..=whole.calls() {
+            let disk = SimulatedDisk::default().failing_at(call, Failure::Error);
+            let told = run(&disk, script);
+            assert!(told.failed, "call {call} failed, and nobody was told");
+            for loss in LOSSES {
+                let Ok((_, records)) = open(&disk.after(loss)) else {
+                    panic!("call {call}, {loss:?}: what was acknowledged cannot be read");
+                };
+                assert!(records.len() >= told.acknowledged as usize * 2, "call {call}, {loss:?}");
+            }
+        }
+    }
+}
+
+/// Four kilobytes of a journal that was ended by a crash, not in order.
+fn small_store() -> (BTreeMap<String, Vec<u8>>, Vec<Record>) {
+    let disk = SimulatedDisk::default();
+    let (mut journal, _) = open(&disk).unwrap();
+    let lens = [300, 40, 800, 500, 10, 900, 60, 900, 5];
+    for (number, len) in (1..).zip(lens) {
+        journal.write(&[batch(number, len)]).unwrap();
+    }
+    let all = (1..).zip(lens).flat_map(|(number, len)| batch(number, len).1).collect();
+    (disk.contents(), all)
+}
+
+/// What is read back is what was written but for the last batch, or the damage is named.
+fn check_damaged(contents: &BTreeMap<String, Vec<u8>>, file: &str, all: &[Record], what: &str) {
+    match open(&SimulatedDisk::with_contents(contents)) {
+        Ok((_, records)) => {
+            assert!(all.starts_with(&records), "{what}: bad records were served");
+            assert!(records.len() >= all.len() - 2, "{what}: {} of {} records", records.len(), all.len());
+        }
+        Err(OpenProblem::Corrupt { file: named, .. }) => assert_eq!(named, file, "{what}"),
+        Err(OpenProblem::Version { .. }) => {}
+        Err(other) => panic!("{what}: {other}"),
+    }
+}
+
+/// E2: every bit of a small store flipped.
+#[test]
+fn any_flipped_bit_is_named_or_does_no_harm() {
+    let (contents, all) = small_store();
+    let mut flips = 0;
+    for (file, bytes) in &contents {
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = contents.clone();
+            damaged.get_mut(file).unwrap()[bit / 8] ^= 1 << (bit % 8);
+            check_damaged(&damaged, file, &all, &format!("bit {bit} of {file}"));
+            flips += 1;
+        }
+    }
+    assert!(flips >= 32_768, "{flips} bits");
+}
+
+/// E2: every file of a small store cut off at every byte, and missing altogether.
+#[test]
+fn any_file_that_is_cut_off_or_missing_is_named_or_does_no_harm() {
+    let (contents, all) = small_store();
+    for (file, bytes) in &contents {
+        for len in 0..bytes.len() {
+            let mut damaged = contents.clone();
+            damaged.get_mut(file).unwrap().truncate(len);
+            check_damaged(&damaged, file, &all, &format!("{len} bytes of {file}"));
+        }
+        let mut damaged = contents.clone();
+        damaged.remove(file);
+        check_damaged(&damaged, file, &all, &format!("{file} missing"));
+    }
+}
+
+#[test]
+fn files_that_are_not_known_are_left_alone() {
+    let (mut contents, all) = small_store();
+    contents.insert("notes.txt".to_owned(), b"of somebody".to_vec());
+    let disk = SimulatedDisk::with_contents(&contents);
+    let (_, records) = open(&disk).unwrap();
+    assert_eq!(records, all);
+    assert_eq!(disk.contents()["notes.txt"], b"of somebody");
+}

@@ -1,0 +1,274 @@
+//! The thread that writes the journal.
+
+use std::{
+    io,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+};
+
+use tokio::sync::watch;
+
+use super::{
+    Disk, MARK, Recovered, UNFINISHED, file_name,
+    format::{Kind, Mark, SLOT_STRIDE, head, put_frame},
+};
+use crate::{
+    hub::Durable,
+    machine::journal::{Record, Sequence},
+};
+
+/// One write takes no more than about so much, in bytes.
+const WRITE_BYTES: usize = 8 << 20;
+/// A journal that grew by so much, and to several times what it began with, is written anew, in bytes.
+const REWRITE_BYTES: u64 = 256 << 20;
+const REWRITE_TIMES: u64 = 3;
+
+/// Batches on their way to the disk.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct JournalQueue {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    filled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    batches: Vec<(Sequence, Vec<Record>)>,
+    /// Everything that is there, to begin a new file with; what is in `batches` comes behind it.
+    snapshot: Option<(Sequence, Vec<Record>)>,
+    /// The file has grown enough that a new one should be begun.
+    wants_snapshot: bool,
+    closed: bool,
+}
+
+impl JournalQueue {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a batch.
+    pub(crate) fn push(&self, sequence: Sequence, records: Vec<Record>) {
+        self.state().batches.push((sequence, records));
+        self.shared.filled.notify_one();
+    }
+
+    /// Says whether it is time to begin a new file, with [`Self::begin_anew`].
+    pub(crate) fn wants_snapshot(&self) -> bool {
+        self.state().wants_snapshot
+    }
+
+    /// Begins a new file with all that is there; nothing may have been changed since the last batch.
+    pub(crate) fn begin_anew(&self, sequence: Sequence, records: Vec<Record>) {
+        let mut state = self.state();
+        state.wants_snapshot = false;
+        state.batches.clear();
+        state.snapshot = Some((sequence, records));
+        drop(state);
+        self.shared.filled.notify_one();
+    }
+
+    /// Lets the writer end once it has written what is there.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.shared.filled.notify_one();
+    }
+}
+
+/// The writer's thread; it ends after [`JournalQueue::close`].
+pub(crate) type Writer = JoinHandle<()>;
+
+/// Starts the thread that writes a journal, behind what was read back of it.
+///
+/// A journal that is new, or that holds much that is of no use any more, is begun anew with `snapshot`.
+pub(crate) fn start(
+    disk: Box<dyn Disk>,
+    recovered: Option<Recovered>,
+    salt: u64,
+    snapshot: Option<Vec<Record>>,
+    queue: JournalQueue,
+) -> io::Result<(watch::Receiver<Durable>, Writer)> {
+    let mut journal = Journal::open(disk, recovered, salt);
+    if let Some(snapshot) = snapshot {
+        journal.begin_anew(journal.sequence, &snapshot)?;
+    }
+    let (durable, receiver) = watch::channel(Durable::To(journal.sequence));
+    let writer = std::thread::Builder::new()
+        .name("pravega-journal".to_owned())
+        .spawn(move || write_all(journal, &queue, &durable))?;
+    Ok((receiver, writer))
+}
+
+fn write_all(mut journal: Journal, queue: &JournalQueue, durable: &watch::Sender<Durable>) {
+    loop {
+        let (snapshot, batches, closed) = next(queue);
+        let done = match (&snapshot, batches.is_empty()) {
+            (None, true) => Ok(()),
+            (None, false) => journal.write(&batches),
+            (Some((sequence, records)), _) => {
+                journal.begin_anew(*sequence, records).and_then(|()| journal.write(&batches))
+            }
+        };
+        match done {
+            Ok(()) => drop(durable.send_replace(Durable::To(journal.sequence))),
+            Err(error) => {
+                tracing::error!(%error, "the journal cannot be written, and takes nothing more");
+                let why = format!("the journal could not be written: {error}");
+                durable.send_replace(Durable::Failed { to: journal.sequence, why });
+                return;
+            }
+        }
+        if journal.is_overgrown() {
+            queue.state().wants_snapshot = true;
+        }
+        if closed && batches.is_empty() {
+            // Whoever opens it next knows that nothing was torn.
+            if let Err(error) = journal.end() {
+                tracing::warn!(%error, "the journal was not ended in order");
+            }
+            return;
+        }
+    }
+}
+
+type Work = (Option<(Sequence, Vec<Record>)>, Vec<(Sequence, Vec<Record>)>, bool);
+
+/// Waits for something to do.
+fn next(queue: &JournalQueue) -> Work {
+    let mut state = queue.state();
+    while state.batches.is_empty() && state.snapshot.is_none() && !state.closed {
+        state = queue.shared.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+    }
+    (state.snapshot.take(), std::mem::take(&mut state.batches), state.closed)
+}
+
+/// The file that is written to.
+pub(super) struct Journal {
+    disk: Box<dyn Disk>,
+    number: u64,
+    salt: u64,
+    len: u64,
+    /// How long the file was when it was begun.
+    began: u64,
+    pub(super) sequence: Sequence,
+    slot: usize,
+}
+
+impl Journal {
+    pub(super) fn open(disk: Box<dyn Disk>, recovered: Option<Recovered>, salt: u64) -> Self {
+        match recovered {
+            None => Self { disk, number: 0, salt, len: 0, began: 0, sequence: Sequence(0), slot: 0 },
+            Some(Recovered { number, salt, len, sequence, .. }) => {
+                Self { disk, number, salt, len, began: len, sequence, slot: 0 }
+            }
+        }
+    }
+
+    fn is_overgrown(&self) -> bool {
+        self.len > self.began + REWRITE_BYTES && self.len > self.began.saturating_mul(REWRITE_TIMES)
+    }
+
+    /// Writes batches, and syncs.
+    pub(super) fn write(&mut self, batches: &[(Sequence, Vec<Record>)]) -> io::Result<()> {
+        let mut rest = batches;
+        while !rest.is_empty() {
+            let mut payload = Vec::new();
+            let mut sequence = self.sequence;
+            while let Some((first, behind)) = rest.split_first()
+                && payload.len() < WRITE_BYTES
+            {
+                encode(&first.1, &mut payload)?;
+                sequence = first.0;
+                rest = behind;
+            }
+            self.commit(Kind::Batches, sequence, &payload)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, kind: Kind, sequence: Sequence, payload: &[u8]) -> io::Result<()> {
+        let file = file_name(self.number);
+        let mut frame = Vec::with_capacity(payload.len() + 64);
+        put_frame(&mut frame, self.salt, kind, sequence, payload);
+        self.disk.append(&file, &frame)?;
+        self.disk.sync(&file)?;
+        self.len += frame.len() as u64;
+        self.sequence = sequence;
+        self.mark(false)
+    }
+
+    /// Notes how far the file is synced. It is not synced itself but where a new file begins: it may be behind after the
+    /// system fails, never before.
+    fn mark(&mut self, synced: bool) -> io::Result<()> {
+        let mark = Mark { number: self.number, len: self.len, sequence: self.sequence.0 };
+        self.disk.write_at(MARK, (self.slot * SLOT_STRIDE) as u64, &mark.slot())?;
+        self.slot = 1 - self.slot;
+        if synced { self.disk.sync(MARK) } else { Ok(()) }
+    }
+
+    /// Begins a new file with all that is there, and takes it in place of the old one once it is whole.
+    pub(super) fn begin_anew(&mut self, sequence: Sequence, records: &[Record]) -> io::Result<()> {
+        let salt = self.salt.rotate_left(7) ^ self.len ^ 0x9E37_79B9_7F4A_7C15;
+        self.disk.create(UNFINISHED)?;
+        let mut bytes = head(salt);
+        let (mut len, mut payload) = (0, Vec::new());
+        for record in records {
+            encode(std::slice::from_ref(record), &mut payload)?;
+            if payload.len() >= WRITE_BYTES {
+                put_frame(&mut bytes, salt, Kind::Snapshot, sequence, &payload);
+                self.disk.append(UNFINISHED, &bytes)?;
+                len += bytes.len() as u64;
+                bytes.clear();
+                payload.clear();
+            }
+        }
+        put_frame(&mut bytes, salt, Kind::SnapshotEnd, sequence, &payload);
+        self.disk.append(UNFINISHED, &bytes)?;
+        len += bytes.len() as u64;
+        self.disk.sync(UNFINISHED)?;
+        let (old, is_first) = (file_name(self.number), self.number == 0);
+        if is_first {
+            // There is a mark before there is a journal: one without the other is damage.
+            self.disk.create(MARK)?;
+            self.disk.write_at(MARK, 0, &Mark { number: 0, len: 0, sequence: 0 }.slot())?;
+            self.disk.sync(MARK)?;
+            self.disk.sync_folder()?;
+            self.slot = 1;
+        }
+        self.number += 1;
+        self.disk.rename(UNFINISHED, &file_name(self.number))?;
+        self.disk.sync_folder()?;
+        (self.salt, self.len, self.began, self.sequence) = (salt, len, len, sequence);
+        self.mark(true)?;
+        if !is_first {
+            self.disk.remove(&old)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the server was shut down in order.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        self.commit(Kind::Clean, self.sequence, &[])?;
+        self.mark(true)
+    }
+}
+
+fn encode(records: &[Record], out: &mut Vec<u8>) -> io::Result<()> {
+    for record in records {
+        let taken = std::mem::take(out);
+        *out = postcard::to_extend(record, taken).map_err(io::Error::other)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) mod tests_support {
+    use super::*;
+
+    pub(in crate::journal) fn journal_of(disk: Box<dyn Disk>, recovered: Option<Recovered>) -> Journal {
+        Journal::open(disk, recovered, 0x1234_5678)
+    }
+}

@@ -1,0 +1,36 @@
+//! An embedded Pravega: a controller and segment stores in this process.
+//!
+//! It speaks Pravega's own protocols over real sockets, well enough that the clients for Java and Rust run on it as they are.
+//! Everything is in memory, or in a folder that survives the process.
+//!
+//! ```text
+//! connection   a client's socket: frames in, frames out      service, rest    the controller's gRPC calls, and HTTP
+//!        └──────────────┬───────────────────────────────────────┘
+//!                      hub          the machine behind a lock; answers wait until the journal is that far
+//!                       │
+//!                    machine        what is decided: pure, without clock, chance or socket
+//!                       │
+//!                    journal        records on disk, if they are kept
+//! ```
+//!
+//! What is deliberately absent: any crate of the client. Both sides meet at the protocol only, so that each tests the other
+//! as a stranger would.
+
+mod builder;
+mod clock;
+mod connection;
+mod embedded;
+mod faults;
+#[cfg(test)]
+mod histories;
+mod hub;
+mod journal;
+mod machine;
+mod outbox;
+mod rest;
+mod service;
+
+pub use builder::{ServerBuilder, StartError};
+pub use embedded::EmbeddedServer;
+pub use faults::{Faults, Presence, Refusal};
+pub use journal::{OpenError, OpenProblem};

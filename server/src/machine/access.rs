@@ -1,0 +1,163 @@
+//! Who may come in: accounts at the controller, tokens at the store.
+//!
+//! A token has the three parts of a JWT, so that clients find its expiry; it is signed with a secret that only this
+//! process knows, and nothing but this process checks it.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use pravega_sdk_wire_protocol::codes::TokenFailure;
+use sha3::{Digest as _, Sha3_256};
+
+use super::journal::Millis;
+
+/// Accounts, and the tokens that are issued to them.
+#[derive(Debug)]
+pub(crate) struct Access {
+    accounts: Vec<Account>,
+    secret: [u8; 32],
+    lifetime: Millis,
+    /// Tokens of an earlier generation have expired.
+    generation: u64,
+}
+
+/// Who may ask the controller.
+#[derive(Clone)]
+pub(crate) struct Account {
+    /// What the header of a call must hold.
+    header: String,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Account")
+    }
+}
+
+/// Why a token is no good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenRefusal {
+    Expired,
+    /// It was called back before its time.
+    Revoked,
+    Refused,
+}
+
+impl TokenRefusal {
+    pub(crate) fn code(self) -> TokenFailure {
+        match self {
+            Self::Expired | Self::Revoked => TokenFailure::Expired,
+            Self::Refused => TokenFailure::CheckFailed,
+        }
+    }
+}
+
+impl Account {
+    pub(crate) fn new(user: &str, password: &str) -> Self {
+        let plain = format!("{user}:{password}");
+        Self { header: format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)) }
+    }
+}
+
+impl Access {
+    pub(crate) fn new(accounts: Vec<Account>, secret: [u8; 32], lifetime: Millis) -> Self {
+        Self { accounts, secret, lifetime, generation: 0 }
+    }
+
+    /// Says whether the header of a call names an account.
+    pub(crate) fn admits(&self, header: &str) -> bool {
+        self.accounts.iter().any(|account| account.header == header)
+    }
+
+    /// Lets all tokens expire that were issued so far.
+    pub(crate) fn expire_tokens(&mut self) {
+        self.generation += 1;
+    }
+
+    /// A token for the segments of a stream, or of a table.
+    pub(crate) fn issue(&self, scope: &str, stream: &str, now: Millis) -> String {
+        let expires = (now.0 + self.lifetime.0) / 1000;
+        let body = serde_json::json!({
+            "sub": "segmentstoreresource",
+            "aud": "segmentstore",
+            "iat": now.0 / 1000,
+            "exp": expires,
+            "generation": self.generation,
+            "resource": format!("{scope}/{stream}"),
+        });
+        let signed =
+            format!("{}.{}", BASE64.encode(r#"{"alg":"SHA3-256","typ":"JWT"}"#), BASE64.encode(body.to_string()));
+        format!("{signed}.{}", BASE64.encode(self.signature(&signed)))
+    }
+
+    /// Checks that a token is good for a segment.
+    pub(crate) fn check_token(&self, token: &str, segment: &str, now: Millis) -> Result<(), TokenRefusal> {
+        let body = self.signed_body(token).ok_or(TokenRefusal::Refused)?;
+        let number = |field: &str| body.get(field).and_then(serde_json::Value::as_i64).unwrap_or(0);
+        if number("exp").saturating_mul(1000) <= now.0 {
+            return Err(TokenRefusal::Expired);
+        }
+        if number("generation") != self.generation as i64 {
+            return Err(TokenRefusal::Revoked);
+        }
+        let resource = body.get("resource").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let covers = segment.strip_prefix(resource).is_some_and(|rest| {
+            rest.starts_with('/') || rest.strip_prefix("_kvtable").is_some_and(|rest| rest.starts_with('/'))
+        });
+        if covers { Ok(()) } else { Err(TokenRefusal::Refused) }
+    }
+
+    fn signed_body(&self, token: &str) -> Option<serde_json::Value> {
+        let (signed, signature) = token.rsplit_once('.')?;
+        let (_, body) = signed.split_once('.')?;
+        // The digests are compared, not the signatures: how far they agree tells nothing about the secret.
+        let given = Sha3_256::digest(BASE64.decode(signature).ok()?);
+        if given != Sha3_256::digest(self.signature(signed)) {
+            return None;
+        }
+        serde_json::from_slice(&BASE64.decode(body).ok()?).ok()
+    }
+
+    /// SHA-3 is not open to the extension of a message, so the secret may simply stand in front of it.
+    fn signature(&self, signed: &str) -> Vec<u8> {
+        Sha3_256::new().chain_update(self.secret).chain_update(signed).finalize().to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access() -> Access {
+        Access::new(vec![Account::new("ann", "pass:word")], [7; 32], Millis(10_000))
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_stream_until_it_expires() {
+        let mut access = access();
+        let token = access.issue("a", "b", Millis(0));
+        let check = |access: &Access, segment: &str, now| access.check_token(&token, segment, Millis(now));
+        assert_eq!(check(&access, "a/b/0.#epoch.0", 9_999), Ok(()));
+        assert_eq!(check(&access, "a/b_kvtable/0.#epoch.0", 9_999), Ok(()));
+        assert_eq!(check(&access, "a/bc/0.#epoch.0", 0), Err(TokenRefusal::Refused));
+        assert_eq!(check(&access, "a/b/0.#epoch.0", 10_000), Err(TokenRefusal::Expired));
+        access.expire_tokens();
+        assert_eq!(check(&access, "a/b/0.#epoch.0", 0), Err(TokenRefusal::Revoked));
+    }
+
+    #[test]
+    fn a_token_that_was_changed_or_made_elsewhere_is_refused() {
+        let access = access();
+        let token = access.issue("a", "b", Millis(0));
+        let elsewhere = Access::new(vec![], [8; 32], Millis(10_000)).issue("a", "b", Millis(0));
+        for bad in ["", "x", "a.b.c", &token[1..], &elsewhere, &format!("{token}x")] {
+            assert_eq!(access.check_token(bad, "a/b/0", Millis(0)), Err(TokenRefusal::Refused), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_accounts_are_admitted() {
+        let access = access();
+        assert!(access.admits("Basic YW5uOnBhc3M6d29yZA=="));
+        assert!(!access.admits("Basic YW5uOnBhc3M="));
+        assert!(!access.admits(""));
+    }
+}

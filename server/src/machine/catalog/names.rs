@@ -1,0 +1,51 @@
+//! What names the controller takes.
+
+use pravega_sdk_types::{KeyValueTable, ReaderGroup, Scope, Stream};
+
+/// The scope of the controller's own streams.
+pub(super) fn is_scope(name: &str) -> bool {
+    Scope::internal(name).is_ok()
+}
+
+pub(super) fn is_stream(name: &str) -> bool {
+    Stream::internal(name).is_ok()
+}
+
+pub(super) fn is_table(name: &str) -> bool {
+    KeyValueTable::new(name).is_ok()
+}
+
+pub(super) fn is_group(name: &str) -> bool {
+    ReaderGroup::new(name).is_ok()
+}
+
+/// Streams of Pravega's own begin with an underscore.
+pub(super) fn is_internal(stream: &str) -> bool {
+    stream.starts_with('_')
+}
+
+/// The stream of a stream's watermarks.
+pub(super) fn mark_stream(stream: &str) -> String {
+    format!("_MARK{stream}")
+}
+
+/// The stream of a reader group's state.
+pub(super) fn group_stream(group: &str) -> String {
+    format!("_RG{group}")
+}
+
+/// The stream whose segments are those of a key-value table.
+pub(super) fn table_stream(table: &str) -> String {
+    format!("{table}_kvtable")
+}
+
+/// The name of a segment.
+pub(super) fn segment(scope: &str, stream: &str, id: i64) -> bytestring::ByteString {
+    let (epoch, number) = (id >> 32, id as i32);
+    format!("{scope}/{stream}/{number}.#epoch.{epoch}").into()
+}
+
+/// The id of a segment.
+pub(super) fn segment_id(epoch: i32, number: i32) -> i64 {
+    (i64::from(epoch) << 32) | i64::from(number as u32)
+}

@@ -1,0 +1,130 @@
+//! Scopes, and what is listed in them.
+
+use std::collections::BTreeMap;
+
+use pravega_sdk_proto::{
+    ContinuationToken, ExistsResponse, KeyValueTableInfo, KvTablesInScopeResponse, ScopesResponse, StreamInfo,
+    StreamsInScopeResponse, create_scope_status, delete_scope_status, kv_tables_in_scope_response,
+    streams_in_scope_response,
+};
+
+use super::{Answer, Fault, Scope, names};
+use crate::machine::{Machine, Moment};
+
+/// How many names a page of a listing has at the most.
+const PAGE: usize = 1000;
+
+impl Machine {
+    pub(crate) fn create_scope(&mut self, scope: &str) -> Answer<create_scope_status::Status> {
+        use create_scope_status::Status;
+        if scope.is_empty() {
+            return Err(Fault::Internal("Internal exception occurred".to_owned()));
+        }
+        if !names::is_scope(scope) {
+            return Ok(Status::InvalidScopeName);
+        }
+        if self.catalog.scopes.contains_key(scope) {
+            return Ok(Status::ScopeExists);
+        }
+        self.store.reserve(1)?;
+        self.catalog.scopes.insert(scope.to_owned(), Scope::default());
+        self.catalog.keep_scope(&mut self.store, scope);
+        Ok(Status::Success)
+    }
+
+    pub(crate) fn delete_scope(&mut self, scope: &str) -> Answer<delete_scope_status::Status> {
+        use delete_scope_status::Status;
+        self.store.reserve(0)?;
+        let Some(found) = self.catalog.scopes.get(scope) else {
+            return Ok(Status::ScopeNotFound);
+        };
+        if !(found.streams.is_empty() && found.tables.is_empty() && found.groups.is_empty()) {
+            return Ok(Status::ScopeNotEmpty);
+        }
+        self.catalog.scopes.remove(scope);
+        self.catalog.keep_scope(&mut self.store, scope);
+        Ok(Status::Success)
+    }
+
+    pub(crate) fn delete_scope_recursive(&mut self, scope: &str, at: Moment) -> Answer<delete_scope_status::Status> {
+        use delete_scope_status::Status;
+        self.store.reserve(0)?;
+        let Some(found) = self.catalog.scopes.get(scope) else {
+            return Ok(Status::Success);
+        };
+        let streams: Vec<String> = found.streams.keys().cloned().collect();
+        let tables: Vec<String> = found.tables.keys().cloned().collect();
+        let groups: Vec<String> = found.groups.keys().cloned().collect();
+        for group in groups {
+            self.drop_group(scope, &group, at);
+        }
+        for stream in streams {
+            self.drop_stream(scope, &stream);
+        }
+        for table in tables {
+            self.drop_table(scope, &table);
+        }
+        self.catalog.scopes.remove(scope);
+        self.catalog.keep_scope(&mut self.store, scope);
+        Ok(Status::Success)
+    }
+
+    pub(crate) fn scope_exists(&self, scope: &str) -> ExistsResponse {
+        ExistsResponse { exists: self.catalog.scopes.contains_key(scope) }
+    }
+
+    pub(crate) fn stream_exists(&self, scope: &str, stream: &str) -> ExistsResponse {
+        ExistsResponse { exists: self.catalog.stream(scope, stream).is_some() }
+    }
+
+    pub(crate) fn list_scopes(&self, token: &str) -> ScopesResponse {
+        let (scopes, continuation_token) = page(&self.catalog.scopes, token, |_| true);
+        ScopesResponse { scopes, continuation_token }
+    }
+
+    pub(crate) fn list_streams(&self, scope: &str, tag: Option<&str>, token: &str) -> Answer<StreamsInScopeResponse> {
+        use streams_in_scope_response::Status;
+        if tag == Some("") {
+            return Err(Fault::Internal("Internal exception occurred".to_owned()));
+        }
+        let Some(found) = self.catalog.scopes.get(scope) else {
+            let token = ContinuationToken { token: token.to_owned() };
+            let (streams, continuation_token) = (Vec::new(), Some(token));
+            return Ok(StreamsInScopeResponse { streams, continuation_token, status: Status::ScopeNotFound.into() });
+        };
+        let tagged = |name: &String| match tag {
+            None => true,
+            Some(tag) => found.streams.get(name).is_some_and(|stream| stream.has_tag(tag)),
+        };
+        let (streams, continuation_token) = page(&found.streams, token, tagged);
+        let info = |stream| StreamInfo { scope: scope.to_owned(), stream, access_operation: 0 };
+        let streams = streams.into_iter().map(info).collect();
+        Ok(StreamsInScopeResponse { streams, continuation_token, status: Status::Success.into() })
+    }
+
+    pub(crate) fn list_tables(&self, scope: &str, token: &str) -> KvTablesInScopeResponse {
+        use kv_tables_in_scope_response::Status;
+        let Some(found) = self.catalog.scopes.get(scope) else {
+            let continuation_token = Some(ContinuationToken { token: token.to_owned() });
+            let (kvtables, status) = (Vec::new(), Status::ScopeNotFound.into());
+            return KvTablesInScopeResponse { kvtables, continuation_token, status };
+        };
+        let (tables, continuation_token) = page(&found.tables, token, |_| true);
+        let info = |kvt_name| KeyValueTableInfo { scope: scope.to_owned(), kvt_name };
+        let kvtables = tables.into_iter().map(info).collect();
+        KvTablesInScopeResponse { kvtables, continuation_token, status: Status::Success.into() }
+    }
+}
+
+/// The names behind a token, which is the last name of the page before; a page without names is the end, and has the same
+/// token again.
+fn page<T>(
+    all: &BTreeMap<String, T>,
+    token: &str,
+    wanted: impl Fn(&String) -> bool,
+) -> (Vec<String>, Option<ContinuationToken>) {
+    let behind = all.range::<str, _>((std::ops::Bound::Excluded(token), std::ops::Bound::Unbounded));
+    let names: Vec<String> = behind.map(|(name, _)| name).filter(|name| wanted(name)).take(PAGE).cloned().collect();
+    let token = names.last().map_or(token, String::as_str).to_owned();
+    (names, Some(ContinuationToken { token }))
+}

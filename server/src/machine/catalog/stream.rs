@@ -1,0 +1,209 @@
+//! One stream: its epochs, and which segment follows which.
+//!
+//! ```text
+//! epoch 0   [ 0.0      0.5 ][ 0.5      1.0 ]
+//! epoch 1   [ 2 ][    3    ][    1 stays   ]      each epoch covers the key space
+//! ```
+
+use std::collections::BTreeMap;
+
+use pravega_sdk_proto::{SegmentId, SegmentRange, StreamConfig, StreamInfo};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{message, names, transactions::Transaction};
+
+/// Offsets of segments, by segment id.
+pub(super) type Cut = BTreeMap<i64, i64>;
+
+/// What the controller knows of a stream.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Stream {
+    #[serde(with = "message")]
+    pub(super) config: StreamConfig,
+    pub(super) created: i64,
+    pub(super) sealed: bool,
+    /// By their number.
+    pub(super) epochs: Vec<Epoch>,
+    pub(super) next_number: i32,
+    /// Where the stream begins; empty for its first epoch.
+    pub(super) head: Cut,
+    /// How long the segments were that are gone.
+    pub(super) gone: BTreeMap<i64, i64>,
+    pub(super) writers: BTreeMap<String, Mark>,
+    pub(super) watermark: Option<WatermarkBounds>,
+    pub(super) subscribers: BTreeMap<String, Subscriber>,
+    /// Places that retention may truncate at.
+    pub(super) recorded: Vec<Recorded>,
+    /// Kept by themselves.
+    #[serde(skip)]
+    pub(super) transactions: BTreeMap<Uuid, Transaction>,
+}
+
+/// The segments of a stream from one scale to the next.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Epoch {
+    /// The epoch whose segments have the same numbers; another one only behind a rolling commit.
+    pub(super) reference: i32,
+    /// In the order of their ranges.
+    pub(super) segments: Vec<Part>,
+    pub(super) at: i64,
+}
+
+/// A segment and its part of the key space.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Part {
+    pub(super) id: i64,
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+/// What a writer last said of its time.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Mark {
+    pub(super) time: i64,
+    pub(super) position: Cut,
+    /// When it was said.
+    pub(super) at: i64,
+}
+
+/// The last watermark of a stream.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct WatermarkBounds {
+    pub(super) lower: i64,
+    pub(super) upper: i64,
+}
+
+/// A reader group that keeps a stream from being truncated.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Subscriber {
+    pub(super) generation: i64,
+    pub(super) group_id: String,
+    /// What it needs no more ends here; empty for nothing yet.
+    pub(super) cut: Cut,
+}
+
+/// Where the stream ended at a time, and how many bytes were in it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Recorded {
+    pub(super) at: i64,
+    pub(super) bytes: i64,
+    pub(super) cut: Cut,
+}
+
+impl Part {
+    pub(super) fn number(self) -> i32 {
+        self.id as i32
+    }
+
+    /// The epoch in which the segment was made.
+    pub(super) fn made_in(self) -> i64 {
+        self.id >> 32
+    }
+
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        self.low < other.high && other.low < self.high
+    }
+
+    pub(super) fn message(self, scope: &str, stream: &str) -> SegmentRange {
+        let stream_info = StreamInfo { scope: scope.to_owned(), stream: stream.to_owned(), access_operation: 0 };
+        let segment_id = SegmentId { stream_info: Some(stream_info), segment_id: self.id };
+        SegmentRange { segment_id: Some(segment_id), min_key: self.low, max_key: self.high }
+    }
+}
+
+impl Stream {
+    pub(super) fn new(config: StreamConfig, segments: Vec<Part>, next_number: i32, created: i64) -> Self {
+        Self {
+            config,
+            created,
+            sealed: false,
+            epochs: vec![Epoch { reference: 0, segments, at: created }],
+            next_number,
+            head: Cut::new(),
+            gone: BTreeMap::new(),
+            writers: BTreeMap::new(),
+            watermark: None,
+            subscribers: BTreeMap::new(),
+            recorded: Vec::new(),
+            transactions: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn has_tag(&self, tag: &str) -> bool {
+        self.config.tags.as_ref().is_some_and(|tags| tags.tag.iter().any(|found| found == tag))
+    }
+
+    /// The number of the newest epoch.
+    pub(super) fn active_epoch(&self) -> i32 {
+        i32::try_from(self.epochs.len()).unwrap_or(i32::MAX) - 1
+    }
+
+    pub(super) fn epoch(&self, number: i32) -> Option<&Epoch> {
+        usize::try_from(number).ok().and_then(|index| self.epochs.get(index))
+    }
+
+    /// The segments that are written to, unless the stream is sealed.
+    pub(super) fn active(&self) -> &[Part] {
+        self.epochs.last().map_or(&[], |epoch| &epoch.segments)
+    }
+
+    /// The epoch whose segments have the numbers of the active ones.
+    pub(super) fn reference(&self) -> i32 {
+        self.epochs.last().map_or(0, |epoch| epoch.reference)
+    }
+
+    /// The part of the key space that a segment has or had.
+    pub(super) fn part(&self, id: i64) -> Option<Part> {
+        let epoch = self.epoch(i32::try_from(id >> 32).ok()?)?;
+        epoch.segments.iter().find(|part| part.id == id).copied()
+    }
+
+    /// Every segment that there ever was, in the order in which they were made.
+    pub(super) fn every_part(&self) -> impl Iterator<Item = Part> + '_ {
+        let made = |(number, epoch): (usize, &Epoch)| {
+            let made: Vec<Part> =
+                epoch.segments.iter().filter(|part| part.made_in() == number as i64).copied().collect();
+            made
+        };
+        self.epochs.iter().enumerate().flat_map(made)
+    }
+
+    /// The segments that follow a segment, with what each of them follows; none if it is open or not known.
+    pub(super) fn successors(&self, id: i64) -> Vec<(Part, Vec<i64>)> {
+        let Some(part) = self.part(id) else {
+            return Vec::new();
+        };
+        let holds = |epoch: &&Epoch| epoch.segments.contains(&part);
+        let first = usize::try_from(part.made_in()).unwrap_or(0);
+        let last = first + self.epochs.iter().skip(first).take_while(holds).count();
+        let (Some(before), Some(next)) = (self.epochs.get(last.wrapping_sub(1)), self.epochs.get(last)) else {
+            return Vec::new();
+        };
+        let heirs = next.segments.iter().filter(|heir| heir.overlaps(part));
+        let followed =
+            |heir: &Part| before.segments.iter().filter(|old| old.overlaps(*heir)).map(|old| old.id).collect();
+        heirs.map(|heir| (*heir, followed(heir))).collect()
+    }
+
+    /// Where the stream begins.
+    pub(super) fn head(&self) -> Cut {
+        if !self.head.is_empty() {
+            return self.head.clone();
+        }
+        self.epochs.first().into_iter().flat_map(|epoch| &epoch.segments).map(|part| (part.id, 0)).collect()
+    }
+
+    /// Adds an epoch and gives its number.
+    pub(super) fn add_epoch(&mut self, reference: i32, mut segments: Vec<Part>, at: i64) -> i32 {
+        segments.sort_by(|a, b| a.low.total_cmp(&b.low));
+        self.epochs.push(Epoch { reference, segments, at });
+        self.active_epoch()
+    }
+
+    /// The segments of an epoch with the same numbers and ranges, as they would be in another.
+    pub(super) fn duplicates(&self, epoch: i32, under: i32) -> Vec<Part> {
+        let segments = self.epoch(epoch).map_or(&[][..], |epoch| &epoch.segments);
+        segments.iter().map(|part| Part { id: names::segment_id(under, part.number()), ..*part }).collect()
+    }
+}

@@ -1,0 +1,146 @@
+//! Time: what writers say of theirs, and the watermarks that follow from it.
+
+use bytes::Bytes;
+use pravega_sdk_proto::{StreamInfo, remove_writer_response, timestamp_response};
+use pravega_sdk_types::{Offset, SegmentId, Watermark};
+use pravega_sdk_wire_protocol::event;
+use uuid::Uuid;
+
+use super::{
+    names,
+    stream::{Cut, Mark, Stream, WatermarkBounds},
+};
+use crate::machine::{Machine, Moment};
+
+/// The attribute that revisioned streams keep their mark in.
+const REVISION_MARK: Uuid = Uuid::from_u128(0x7df9_a874_246c_c9d6_9397_cdd1_9ead_68c5);
+/// How long the stream of watermarks may grow before its older half is cut off, in bytes.
+const MAX_MARKS: u64 = 256 * 1024;
+
+impl Machine {
+    pub(crate) fn note_time(
+        &mut self,
+        info: &StreamInfo,
+        writer: &str,
+        position: Cut,
+        time: i64,
+        at: Moment,
+    ) -> timestamp_response::Status {
+        use timestamp_response::Status;
+        let Some(found) = self.catalog.stream(&info.scope, &info.stream) else {
+            return Status::InternalError;
+        };
+        if let Some(known) = found.writers.get(writer) {
+            if time < known.time {
+                return Status::InvalidTime;
+            }
+            let behind = |(id, offset): (&i64, &i64)| known.position.get(id).is_some_and(|known| offset < known);
+            if position.iter().any(behind) {
+                return Status::InvalidPosition;
+            }
+        }
+        self.note(&info.scope, &info.stream, writer, Mark { time, position, at: at.now.0 });
+        Status::Success
+    }
+
+    /// Notes what a writer says, unless it said something later.
+    pub(super) fn note(&mut self, scope: &str, stream: &str, writer: &str, mark: Mark) {
+        let Some(found) = self.catalog.stream_mut(scope, stream) else { return };
+        if found.writers.get(writer).is_none_or(|known| known.time <= mark.time) {
+            found.writers.insert(writer.to_owned(), mark);
+            self.catalog.keep_stream(&mut self.store, scope, stream);
+        }
+    }
+
+    pub(crate) fn remove_writer(&mut self, info: &StreamInfo, writer: &str) -> remove_writer_response::Status {
+        use remove_writer_response::Status;
+        let Some(found) = self.catalog.stream_mut(&info.scope, &info.stream) else {
+            return Status::StreamDoesNotExist;
+        };
+        if found.writers.remove(writer).is_none() {
+            return Status::UnknownWriter;
+        }
+        self.catalog.keep_stream(&mut self.store, &info.scope, &info.stream);
+        Status::Success
+    }
+
+    /// Writes the watermark of each stream whose writers have all gone on.
+    pub(crate) fn emit_watermarks(&mut self, at: Moment) {
+        let (mut due, mut left) = (Vec::new(), Vec::new());
+        for (scope, found) in &mut self.catalog.scopes {
+            for (stream, found) in &mut found.streams {
+                let writers = found.writers.len();
+                if writers > 0
+                    && let Some((bounds, positions)) = next_watermark(found, at.now.0)
+                {
+                    due.push((scope.clone(), stream.clone(), bounds, positions));
+                }
+                if found.writers.len() < writers {
+                    left.push((scope.clone(), stream.clone()));
+                }
+            }
+        }
+        for (scope, stream) in left {
+            self.catalog.keep_stream(&mut self.store, &scope, &stream);
+        }
+        for (scope, stream, bounds, positions) in due {
+            self.write_watermark(&scope, &stream, bounds, positions, at);
+        }
+    }
+
+    fn write_watermark(&mut self, scope: &str, stream: &str, bounds: WatermarkBounds, positions: Cut, at: Moment) {
+        let Some(found) = self.catalog.stream_mut(scope, stream) else { return };
+        let ranged = positions.iter().filter_map(|(id, offset)| {
+            let part = found.part(*id)?;
+            Some((SegmentId::from(*id), part.low, part.high, Offset(*offset)))
+        });
+        let ranged: Vec<_> = ranged.collect();
+        let Ok(mark) = Watermark::encode(bounds.lower, bounds.upper, &ranged) else { return };
+        found.watermark = Some(bounds);
+        let marks = names::mark_stream(stream);
+        let Some(part) = self.catalog.stream(scope, &marks).and_then(|found| found.active().first().copied()) else {
+            return;
+        };
+        let segment = names::segment(scope, &marks, part.id);
+        let mut framed = bytes::BytesMut::new();
+        if event::put(&mut framed, &Bytes::from(mark)).is_err() {
+            return;
+        }
+        // Readers that come late begin at the mark: there is always one more whole entry behind it.
+        let Ok(before) = self.store.info(&segment) else { return };
+        let attributes = vec![(REVISION_MARK, before.len as i64)];
+        let older = self.store.attribute(&segment, REVISION_MARK).unwrap_or(i64::MIN);
+        if self.store.append_internal(&segment, framed.freeze(), attributes, at.now).is_ok()
+            && before.len - before.start > MAX_MARKS
+        {
+            self.store.truncate(&segment, older, at.now).ok();
+        }
+        self.catalog.keep_stream(&mut self.store, scope, stream);
+    }
+}
+
+/// The watermark that is due, and the positions behind which nothing of that time comes any more.
+fn next_watermark(stream: &mut Stream, now: i64) -> Option<(WatermarkBounds, Cut)> {
+    let last = stream.watermark.map_or(i64::MIN, |watermark| watermark.lower);
+    let patience = stream.config.timestamp_aggregation_timeout;
+    // A writer that stays behind counts no longer, once that has lasted for as long as the stream waits.
+    stream.writers.retain(|_, mark| mark.time > last || now - mark.at < patience);
+    let lower = stream.writers.values().map(|mark| mark.time).min()?;
+    let upper = stream.writers.values().map(|mark| mark.time).max()?;
+    if lower <= last {
+        return None;
+    }
+    let positions = furthest(stream);
+    (!positions.is_empty()).then_some((WatermarkBounds { lower, upper }, positions))
+}
+
+/// The furthest place that any writer noted, for each key: the segments of the newest epoch that one of them knew.
+fn furthest(stream: &Stream) -> Cut {
+    let noted = || stream.writers.values().flat_map(|mark| &mark.position);
+    let newest = noted().map(|(id, _)| id >> 32).max().and_then(|epoch| i32::try_from(epoch).ok());
+    let Some(epoch) = newest.and_then(|newest| stream.epoch(newest)) else {
+        return Cut::new();
+    };
+    let offset = |id: i64| noted().filter(|(noted, _)| **noted == id).map(|(_, offset)| (*offset).max(0)).max();
+    epoch.segments.iter().map(|part| (part.id, offset(part.id).unwrap_or(0))).collect()
+}

@@ -1,0 +1,102 @@
+//! Why the segment store refuses, and how that is told.
+
+use bytestring::ByteString;
+use pravega_sdk_wire_protocol::{
+    WireCommand,
+    codes::FailureCode,
+    commands::{
+        ErrorMessage, NoSuchSegment, OperationUnsupported, SegmentAlreadyExists, SegmentIsSealed, SegmentIsTruncated,
+        TableKeyBadVersion, TableKeyDoesNotExist, TableSegmentNotEmpty,
+    },
+};
+
+use super::table::TableRefusal;
+
+/// Why a request was refused. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    NoSuchSegment,
+    /// The source of a merge is missing, or its target, which the Java store tells alike.
+    NoSuchSource,
+    AlreadyExists,
+    Sealed,
+    /// An offset is not there, or a table does not end where it should.
+    Truncated {
+        start: u64,
+    },
+    /// The segment does not end where a conditional append wants, or an attribute has another value.
+    Condition,
+    /// Another connection used the writer's id.
+    EventNumber,
+    NotEmpty,
+    Table(TableRefusal),
+    /// There is no room left.
+    Full {
+        limit: u64,
+    },
+    /// Nothing can be changed any more.
+    Ended(String),
+    /// The Java store closes the connection without a word.
+    Close(&'static str),
+}
+
+impl Refusal {
+    /// The reply to a request with an id for a segment, and an offset where it has one; none closes the connection.
+    pub(crate) fn reply(
+        self,
+        request_id: i64,
+        segment: &ByteString,
+        offset: i64,
+        operation: &'static str,
+    ) -> Option<WireCommand> {
+        let (segment, server_stack_trace) = (segment.clone(), ByteString::new());
+        Some(match self {
+            Self::NoSuchSegment | Self::NoSuchSource => {
+                NoSuchSegment { request_id, segment, server_stack_trace, offset }.into()
+            }
+            Self::AlreadyExists => SegmentAlreadyExists { request_id, segment, server_stack_trace }.into(),
+            Self::Sealed => SegmentIsSealed { request_id, segment, server_stack_trace, offset }.into(),
+            Self::Truncated { start } => {
+                let start_offset = start as i64;
+                SegmentIsTruncated { request_id, segment, start_offset, server_stack_trace, offset }.into()
+            }
+            Self::NotEmpty | Self::Table(TableRefusal::BadVersion | TableRefusal::NoSuchKey) => {
+                return self.table_reply(request_id, segment);
+            }
+            Self::Table(TableRefusal::Unsupported) => {
+                OperationUnsupported { request_id, operation_name: operation.into(), server_stack_trace }.into()
+            }
+            Self::Table(TableRefusal::Invalid(message)) => {
+                ErrorMessage { request_id, segment, message: message.into(), error_code: FailureCode::IllegalArgument }
+                    .into()
+            }
+            Self::Full { limit } => {
+                let message = format!(
+                    "the server holds as much as it may, {limit} bytes: truncate or delete streams, or raise its limit"
+                );
+                ErrorMessage { request_id, segment, message: message.into(), error_code: FailureCode::Unspecified }
+                    .into()
+            }
+            Self::Ended(why) => {
+                let message = format!("nothing can be written until the server is started again: {why}");
+                ErrorMessage { request_id, segment, message: message.into(), error_code: FailureCode::Unspecified }
+                    .into()
+            }
+            Self::Condition | Self::EventNumber | Self::Table(TableRefusal::Broken) | Self::Close(_) => return None,
+        })
+    }
+
+    fn table_reply(self, request_id: i64, segment: ByteString) -> Option<WireCommand> {
+        let server_stack_trace = ByteString::new();
+        match self {
+            Self::NotEmpty => Some(TableSegmentNotEmpty { request_id, segment, server_stack_trace }.into()),
+            Self::Table(TableRefusal::BadVersion) => {
+                Some(TableKeyBadVersion { request_id, segment, server_stack_trace }.into())
+            }
+            Self::Table(TableRefusal::NoSuchKey) => {
+                Some(TableKeyDoesNotExist { request_id, segment, server_stack_trace }.into())
+            }
+            _ => None,
+        }
+    }
+}

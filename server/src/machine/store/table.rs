@@ -1,0 +1,375 @@
+//! Table segments: keys and values with versions.
+//!
+//! A version is the offset at which an entry would stand in the segment; the segment's length grows as the Java store's
+//! does, so that versions and lengths look alike. The entries themselves are kept by key only.
+
+use std::collections::BTreeMap;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use pravega_sdk_types::routing;
+use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
+
+/// The longest key, in bytes.
+const MAX_KEY_LEN: usize = 8192;
+/// The longest entry with its header, in bytes.
+const MAX_ENTRY_LEN: usize = 1 << 20;
+/// What the store puts before the key of an entry, in bytes.
+const ENTRY_HEADER_LEN: usize = 17;
+/// A page of an iteration ends once it holds so many bytes.
+const MAX_PAGE_BYTES: usize = 2 << 20;
+/// Before the parts of a hash table's continuation token.
+const TOKEN_HEAD: [u8; 2] = [0, 0];
+
+/// The entries of a table segment.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// The length of every key; 0 for a hash table.
+    key_len: usize,
+    /// By the order in which an iteration meets them.
+    entries: BTreeMap<Bytes, Entry>,
+    /// Which entry has a version, for the deltas of hash tables.
+    by_version: BTreeMap<i64, Bytes>,
+    held: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    value: Bytes,
+    version: i64,
+}
+
+/// Why a table refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TableRefusal {
+    /// A key does not have the version that was given.
+    BadVersion,
+    /// A version was given for a key that does not exist.
+    NoSuchKey,
+    /// The request cannot be.
+    Invalid(&'static str),
+    /// The kind of table cannot do it.
+    Unsupported,
+    /// The Java store closes the connection without a word.
+    Broken,
+}
+
+/// A page of an iteration: what it holds, and where the next one starts.
+pub(crate) type Page = (Vec<TableEntry>, Bytes);
+
+impl Table {
+    pub(crate) fn new(key_len: usize) -> Self {
+        Self { key_len, entries: BTreeMap::new(), by_version: BTreeMap::new(), held: 0 }
+    }
+
+    pub(crate) fn key_len(&self) -> usize {
+        self.key_len
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How much memory the entries take, in bytes, about.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
+    }
+
+    fn is_hash(&self) -> bool {
+        self.key_len == 0
+    }
+
+    /// Where a key stands in the order of iterations: by its hash, or by itself.
+    fn order(&self, key: &[u8]) -> Bytes {
+        if !self.is_hash() {
+            return Bytes::copy_from_slice(key);
+        }
+        let position = routing::table_key_position(key).to_bits();
+        let mut order = BytesMut::with_capacity(8 + key.len());
+        order.put_u64(position);
+        order.put_slice(key);
+        order.freeze()
+    }
+
+    fn key_of(&self, order: &Bytes) -> Bytes {
+        if self.is_hash() { order.slice(8.min(order.len())..) } else { order.clone() }
+    }
+
+    /// Checks whether entries may be put.
+    pub(crate) fn check_update(&self, entries: &[TableEntry]) -> Result<(), TableRefusal> {
+        for entry in entries {
+            self.check_key(&entry.key)?;
+            if ENTRY_HEADER_LEN + entry.key.data.len() + entry.value.data.len() > MAX_ENTRY_LEN {
+                return Err(TableRefusal::Invalid("the entry is too long"));
+            }
+            self.check_version(&entry.key)?;
+        }
+        Ok(())
+    }
+
+    /// Checks whether keys may be removed.
+    pub(crate) fn check_remove(&self, keys: &[TableKey]) -> Result<(), TableRefusal> {
+        keys.iter().try_for_each(|key| {
+            self.check_key(key)?;
+            self.check_version(key)
+        })
+    }
+
+    fn check_key(&self, key: &TableKey) -> Result<(), TableRefusal> {
+        // An empty key is taken by the Java store and breaks its iterators: it is refused here.
+        if key.data.is_empty() || key.data.len() > MAX_KEY_LEN {
+            return Err(TableRefusal::Invalid("the length of the key is not within 1 to 8192 bytes"));
+        }
+        if !self.is_hash() && key.data.len() != self.key_len {
+            return Err(TableRefusal::Invalid("the length of the key is not that of the table's keys"));
+        }
+        if key.key_version < TableKey::NOT_EXISTS && key.key_version != TableKey::NO_VERSION {
+            return Err(TableRefusal::Broken);
+        }
+        Ok(())
+    }
+
+    fn check_version(&self, key: &TableKey) -> Result<(), TableRefusal> {
+        let found = self.entries.get(&self.order(&key.data)).map(|entry| entry.version);
+        match (key.key_version, found) {
+            (TableKey::NO_VERSION, _) | (TableKey::NOT_EXISTS, None) => Ok(()),
+            (version, Some(found)) if version == found => Ok(()),
+            (_, Some(_)) => Err(TableRefusal::BadVersion),
+            (_, None) if self.is_hash() => Err(TableRefusal::NoSuchKey),
+            (_, None) => Err(TableRefusal::BadVersion),
+        }
+    }
+
+    /// How much longer the segment becomes by entries.
+    pub(crate) fn entries_len(entries: &[TableEntry]) -> u64 {
+        entries.iter().map(|entry| (ENTRY_HEADER_LEN + entry.key.data.len() + entry.value.data.len()) as u64).sum()
+    }
+
+    /// How much longer the segment becomes by removals.
+    pub(crate) fn removals_len(keys: &[TableKey]) -> u64 {
+        keys.iter().map(|key| (ENTRY_HEADER_LEN + key.data.len()) as u64).sum()
+    }
+
+    /// Puts entries that stand at `offset` of the segment; gives their versions.
+    pub(crate) fn update(&mut self, entries: &[TableEntry], mut offset: i64) -> Vec<i64> {
+        let mut versions = Vec::with_capacity(entries.len());
+        for entry in entries {
+            self.put(&entry.key.data, &entry.value.data, offset);
+            versions.push(offset);
+            offset += (ENTRY_HEADER_LEN + entry.key.data.len() + entry.value.data.len()) as i64;
+        }
+        versions
+    }
+
+    /// Puts one entry with a version.
+    pub(crate) fn put(&mut self, key: &[u8], value: &Bytes, version: i64) {
+        let order = self.order(key);
+        // The bytes of a frame are not kept alive for a short value.
+        let value = Bytes::copy_from_slice(value);
+        self.held += Self::footprint(&order, &value);
+        self.by_version.insert(version, order.clone());
+        if let Some(old) = self.entries.insert(order.clone(), Entry { value, version }) {
+            self.held -= Self::footprint(&order, &old.value);
+            self.by_version.remove(&old.version);
+        }
+    }
+
+    /// Removes keys, as far as they are there.
+    pub(crate) fn remove(&mut self, keys: &[TableKey]) {
+        for key in keys {
+            let order = self.order(&key.data);
+            if let Some(old) = self.entries.remove(&order) {
+                self.held -= Self::footprint(&order, &old.value);
+                self.by_version.remove(&old.version);
+            }
+        }
+    }
+
+    fn footprint(order: &Bytes, value: &Bytes) -> u64 {
+        // Two nodes of trees and two handles to bytes, about.
+        (order.len() + value.len() + 192) as u64
+    }
+
+    /// One entry for each key, in order; those that are not there have version −1.
+    pub(crate) fn read(&self, keys: &[TableKey]) -> Vec<TableEntry> {
+        let read = |key: &TableKey| match self.entries.get(&self.order(&key.data)) {
+            Some(entry) => entry_of(key.data.clone(), entry),
+            None => TableEntry {
+                key: TableKey { data: key.data.clone(), key_version: TableKey::NOT_EXISTS },
+                value: TableValue { data: Bytes::new() },
+            },
+        };
+        keys.iter().map(read).collect()
+    }
+
+    /// A page of at most `count` entries.
+    pub(crate) fn page(&self, count: i32, token: &Bytes, from: &Bytes, to: &Bytes) -> Result<Page, TableRefusal> {
+        if self.is_hash() && !(from.is_empty() && to.is_empty()) {
+            return Err(TableRefusal::Invalid("a hash table cannot be read by a range of keys"));
+        }
+        let is_bound = |key: &Bytes| key.is_empty() || key.len() == self.key_len;
+        if !(self.is_hash() || is_bound(from) && is_bound(to)) {
+            return Err(TableRefusal::Invalid("the ends of a range have the length of the keys"));
+        }
+        if !self.is_hash() && !token.is_empty() {
+            return Err(TableRefusal::Invalid("a table with keys of one length takes no continuation token"));
+        }
+        let count = usize::try_from(count).unwrap_or(0);
+        let (start, behind) = if self.is_hash() { (read_token(token)?, true) } else { (from.clone(), false) };
+        let (mut page, mut bytes, mut last) = (Vec::new(), 0, Bytes::new());
+        for (order, entry) in self.entries.range(start.clone()..) {
+            let passed = !to.is_empty() && order > to;
+            if page.len() >= count || bytes >= MAX_PAGE_BYTES || passed {
+                break;
+            }
+            if behind && *order == start && !token.is_empty() {
+                continue;
+            }
+            bytes += order.len() + entry.value.len();
+            page.push(entry_of(self.key_of(order), entry));
+            last = order.clone();
+        }
+        let token = if page.is_empty() { Bytes::new() } else { write_token(&last) };
+        Ok((page, token))
+    }
+
+    /// Entries put from a position on: the entries, whether that is all, and where to go on.
+    pub(crate) fn delta(&self, from: i64, count: i32, len: i64) -> Result<(Vec<TableEntry>, bool, i64), TableRefusal> {
+        if !self.is_hash() {
+            return Err(TableRefusal::Unsupported);
+        }
+        if from < 0 || from > len {
+            return Err(TableRefusal::Invalid("the position lies outside the table segment"));
+        }
+        let count = usize::try_from(count).unwrap_or(0);
+        let (mut entries, mut bytes, mut last) = (Vec::new(), 0, from);
+        let mut newer = self.by_version.range(from..);
+        while entries.len() < count
+            && bytes < MAX_PAGE_BYTES
+            && let Some((version, order)) = newer.next()
+        {
+            let Some(entry) = self.entries.get(order) else { continue };
+            let key = self.key_of(order);
+            last = version + (ENTRY_HEADER_LEN + key.len() + entry.value.len()) as i64;
+            bytes += key.len() + entry.value.len();
+            entries.push(entry_of(key, entry));
+        }
+        let reached_end = newer.next().is_none();
+        Ok((entries, reached_end, if reached_end { len } else { last }))
+    }
+
+    /// Every entry as key, value and version, for snapshots.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Bytes, Bytes, i64)> + '_ {
+        self.entries.iter().map(|(order, entry)| (self.key_of(order), entry.value.clone(), entry.version))
+    }
+}
+
+fn entry_of(key: Bytes, entry: &Entry) -> TableEntry {
+    TableEntry {
+        key: TableKey { data: key, key_version: entry.version },
+        value: TableValue { data: entry.value.clone() },
+    }
+}
+
+fn write_token(last: &Bytes) -> Bytes {
+    [&TOKEN_HEAD, &last[..]].concat().into()
+}
+
+fn read_token(token: &Bytes) -> Result<Bytes, TableRefusal> {
+    if token.is_empty() {
+        return Ok(Bytes::new());
+    }
+    let mut rest = token.clone();
+    if rest.len() < TOKEN_HEAD.len() + 8 || rest.get_u16() != u16::from_be_bytes(TOKEN_HEAD) {
+        return Err(TableRefusal::Broken);
+    }
+    Ok(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: &'static str, value: &'static str, key_version: i64) -> TableEntry {
+        TableEntry { key: TableKey { data: key.into(), key_version }, value: TableValue { data: value.into() } }
+    }
+
+    fn key(key: &'static str, key_version: i64) -> TableKey {
+        TableKey { data: key.into(), key_version }
+    }
+
+    const ANY: i64 = TableKey::NO_VERSION;
+    const ABSENT: i64 = TableKey::NOT_EXISTS;
+
+    #[test]
+    fn versions_are_the_offsets_of_the_entries() {
+        let mut table = Table::new(3);
+        let entries = [entry("abc", "x", ABSENT), entry("abd", "", ABSENT)];
+        assert_eq!(table.update(&entries, 0), [0, 21]);
+        assert_eq!(Table::entries_len(&entries), 41);
+    }
+
+    #[test]
+    fn conditions_on_keys_that_are_absent_differ_between_the_kinds() {
+        for (key_len, wanted) in [(0, TableRefusal::NoSuchKey), (1, TableRefusal::BadVersion)] {
+            let mut table = Table::new(key_len);
+            assert_eq!(table.check_update(&[entry("a", "x", 5)]), Err(wanted));
+            table.update(&[entry("a", "x", ANY)], 0);
+            assert_eq!(table.check_update(&[entry("a", "x", ABSENT)]), Err(TableRefusal::BadVersion));
+            assert_eq!(table.check_update(&[entry("a", "x", 7)]), Err(TableRefusal::BadVersion));
+            assert_eq!(table.check_update(&[entry("a", "x", 0)]), Ok(()));
+            assert_eq!(table.check_remove(&[key("b", ABSENT), key("b", ANY), key("a", 0)]), Ok(()));
+            table.remove(&[key("a", 0)]);
+            assert_eq!((table.len(), table.held()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn pages_of_a_hash_table_lead_through_all_of_it_once() {
+        let mut table = Table::new(0);
+        let names: Vec<String> = (0..100).map(|number| format!("key-{number}")).collect();
+        for name in &names {
+            table.put(name.as_bytes(), &Bytes::new(), 0);
+        }
+        let (mut token, mut seen) = (Bytes::new(), Vec::new());
+        loop {
+            let (page, next) = table.page(7, &token, &Bytes::new(), &Bytes::new()).unwrap();
+            if page.is_empty() {
+                assert!(next.is_empty());
+                break;
+            }
+            seen.extend(page.into_iter().map(|entry| String::from_utf8(entry.key.data.to_vec()).unwrap()));
+            token = next;
+        }
+        seen.sort();
+        let mut names = names;
+        names.sort();
+        assert_eq!(seen, names);
+        assert_eq!(table.page(7, &Bytes::from_static(b"x"), &Bytes::new(), &Bytes::new()), Err(TableRefusal::Broken));
+    }
+
+    #[test]
+    fn ranges_of_a_table_with_fixed_keys_have_both_ends() {
+        let mut table = Table::new(1);
+        table.update(&[entry("a", "", ANY), entry("b", "", ANY), entry("c", "", ANY), entry("d", "", ANY)], 0);
+        let (page, _) = table.page(10, &Bytes::new(), &"b".into(), &"c".into()).unwrap();
+        assert_eq!(page.iter().map(|entry| entry.key.data.clone()).collect::<Vec<_>>(), ["b", "c"]);
+        let (page, _) = table.page(0, &Bytes::new(), &Bytes::new(), &Bytes::new()).unwrap();
+        assert!(page.is_empty());
+    }
+
+    #[test]
+    fn a_delta_has_the_newest_of_each_key_and_no_removals() {
+        let mut table = Table::new(0);
+        let first = [entry("a", "1", ANY), entry("b", "1", ANY)];
+        table.update(&first, 0);
+        let second = [entry("a", "2", ANY)];
+        table.update(&second, 38);
+        let (entries, reached_end, last) = table.delta(0, 10, 57).unwrap();
+        assert_eq!(entries.iter().map(|entry| entry.value.data.clone()).collect::<Vec<_>>(), ["1", "2"]);
+        assert!(reached_end);
+        assert_eq!(last, 57);
+        let (entries, reached_end, last) = table.delta(0, 1, 57).unwrap();
+        assert_eq!((entries.len(), reached_end, last), (1, false, 38));
+        assert_eq!(table.delta(58, 1, 57), Err(TableRefusal::Invalid("the position lies outside the table segment")));
+    }
+}

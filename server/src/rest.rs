@@ -1,0 +1,106 @@
+//! The reading half of the controller's REST service: what there is, for dashboards and curl.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    hub::Hub,
+    machine::{Machine, catalog::StreamFilter},
+};
+
+type Shared = State<Arc<Hub>>;
+
+/// The service's paths.
+pub(crate) fn router(hub: Arc<Hub>) -> Router {
+    let health = || async { json_of(StatusCode::OK, &json!({ "status": "UP", "readiness": true, "liveness": true })) };
+    Router::new()
+        .route("/v1/scopes", get(scopes))
+        .route("/v1/scopes/{scope}", get(scope))
+        .route("/v1/scopes/{scope}/streams", get(streams))
+        .route("/v1/scopes/{scope}/streams/{stream}", get(stream))
+        .route("/v1/scopes/{scope}/streams/{stream}/scaling-events", get(scaling))
+        .route("/v1/scopes/{scope}/readergroups", get(groups))
+        .route("/v1/scopes/{scope}/readergroups/{group}", get(group))
+        .route("/v1/health", get(health))
+        .route("/v1/health/status", get(|| async { json_of(StatusCode::OK, &json!("UP")) }))
+        .route("/v1/health/readiness", get(|| async { json_of(StatusCode::OK, &json!(true)) }))
+        .route("/v1/health/liveness", get(|| async { json_of(StatusCode::OK, &json!(true)) }))
+        .with_state(hub)
+}
+
+fn json_of(status: StatusCode, body: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+/// Shows something to those who may come in, as soon as what it tells of is durable.
+async fn show(hub: &Hub, headers: &HeaderMap, look: impl FnOnce(&Machine) -> Option<Value>) -> Response {
+    if hub.faults.controller_is_away() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let credentials = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok()).unwrap_or_default();
+    let look = |machine: &mut Machine, _| {
+        let refused = machine.store.access.as_ref().is_some_and(|access| !access.admits(credentials));
+        if refused { Err(StatusCode::UNAUTHORIZED) } else { look(machine).ok_or(StatusCode::NOT_FOUND) }
+    };
+    match hub.run_durably(look).await {
+        Ok(Ok(found)) => json_of(StatusCode::OK, &found),
+        Ok(Err(status)) => status.into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+async fn scopes(State(hub): Shared, headers: HeaderMap) -> Response {
+    show(&hub, &headers, |machine| Some(machine.describe_scopes())).await
+}
+
+async fn scope(State(hub): Shared, headers: HeaderMap, Path(scope): Path<String>) -> Response {
+    show(&hub, &headers, |machine| machine.describe_scope(&scope)).await
+}
+
+async fn streams(
+    State(hub): Shared,
+    headers: HeaderMap,
+    Path(scope): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let value = || query.get("filter_value").cloned().unwrap_or_default();
+    let filter = match query.get("filter_type").map(String::as_str) {
+        Some("showInternalStreams") => StreamFilter::All,
+        Some("tag") => StreamFilter::Tagged(value()),
+        _ => StreamFilter::Own,
+    };
+    show(&hub, &headers, |machine| machine.describe_streams(&scope, &filter)).await
+}
+
+async fn stream(State(hub): Shared, headers: HeaderMap, Path((scope, stream)): Path<(String, String)>) -> Response {
+    show(&hub, &headers, |machine| machine.describe_stream(&scope, &stream)).await
+}
+
+async fn scaling(
+    State(hub): Shared,
+    headers: HeaderMap,
+    Path((scope, stream)): Path<(String, String)>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let time = |name: &str, default| query.get(name).map_or(Some(default), |time| time.parse::<i64>().ok());
+    let (Some(from), Some(to)) = (time("from", 0), time("to", i64::MAX)) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    show(&hub, &headers, |machine| machine.describe_scaling(&scope, &stream, from, to)).await
+}
+
+async fn groups(State(hub): Shared, headers: HeaderMap, Path(scope): Path<String>) -> Response {
+    show(&hub, &headers, |machine| machine.describe_groups(&scope)).await
+}
+
+async fn group(State(hub): Shared, headers: HeaderMap, Path((scope, group)): Path<(String, String)>) -> Response {
+    show(&hub, &headers, |machine| machine.describe_group(&scope, &group)).await
+}
