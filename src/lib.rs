@@ -26,7 +26,7 @@
 //! }
 //! ```
 //!
-//! This crate holds nothing of its own: it shows the parts under one roof. [`ClientFactory`] composes them, [`ClientConfig`]
+//! This crate shows the parts under one roof, and brings client and embedded server together. [`ClientFactory`] composes them, [`ClientConfig`]
 //! sets them up.
 //!
 //! | what | with |
@@ -36,6 +36,7 @@
 //! | write events together or not at all | [`TransactionalWriter`], [`Transaction`] |
 //! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
 //! | records that are found by their fields | [`index`] |
+//! | a server in the same process, with the feature `embedded` | `embedded()` |
 //!
 //! Names and numbers of the domain are in [`types`], every call of the controller in [`controller_client`], the connections to
 //! segment stores in [`connection_pool`], and the commands they carry in [`wire_protocol`].
@@ -49,6 +50,11 @@ pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, connection_pool, controller_client,
     event_stream, types, wire_protocol,
 };
+
+#[cfg(feature = "embedded")]
+pub mod embedded;
+#[cfg(feature = "embedded")]
+pub use embedded::embedded;
 
 /// Compiles what the readme shows.
 #[cfg(doctest)]
