@@ -17,7 +17,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use pravega_sdk::{ClientConfig, ClientFactory};
 
 use crate::{
-    commands::{bytes, cut, doctor, group, read, scope, segment, stream, table, txn, wire, write},
+    commands::{bytes, cut, demo, dev, doctor, group, read, scope, segment, stream, table, txn, wire, write},
     failure::{Failure, Result},
     output::{Format, Output},
 };
@@ -49,6 +49,13 @@ Examples:
   pravega read shop/orders --follow
   pravega read shop/orders --ago 2h --format '{segment} {offset} {event}'
   pravega read shop/orders --count 100 --show-cut        and then: --from CUT";
+
+const DEV_HELP: &str = "\
+Clients for Java and Rust use it as they use any Pravega. Ctrl-C ends it, after what is under way is done.
+
+Examples:
+  pravega dev
+  pravega dev --port 19090 --dir data";
 
 /// Works with a Pravega cluster.
 #[derive(Debug, Parser)]
@@ -108,6 +115,11 @@ enum Command {
     /// Begins, writes, looks at and ends transactions
     #[command(subcommand)]
     Txn(txn::Command),
+    /// Shows the main job from end to end on a server of its own: events written with keys, scaled, read back and checked
+    Demo(demo::Arguments),
+    /// Starts a Pravega on this machine, in this process; without a folder it forgets everything when it ends
+    #[command(after_help = DEV_HELP)]
+    Dev(dev::Arguments),
     /// Checks, step by step, whether the cluster can be used from here, and says how to mend what is wrong
     Doctor(doctor::Arguments),
     /// Sends single commands to a segment store
@@ -144,6 +156,8 @@ async fn run(arguments: Arguments) -> Result<()> {
             clap_complete::generate(shell, &mut Arguments::command(), "pravega", &mut script);
             return output.raw(&script);
         }
+        Command::Demo(demo) => return demo::run(demo, &mut output).await,
+        Command::Dev(dev) => return dev::run(dev, &mut output).await,
         Command::Doctor(doctor) => return doctor::run(doctor, &arguments.controller, &mut output).await,
         Command::Wire(wire::Command::List) => return wire::list(&mut output),
         other => other,
@@ -162,7 +176,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Table(command) => table::run(command, controller, &mut output).await,
         Command::Txn(command) => txn::run(command, &factory, &mut output).await,
         Command::Wire(command) => wire::run(command, &factory, &mut output).await,
-        Command::Doctor(_) | Command::Completions { .. } => Ok(()),
+        Command::Demo(_) | Command::Dev(_) | Command::Doctor(_) | Command::Completions { .. } => Ok(()),
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod bytes;
 pub(crate) mod cut;
+pub(crate) mod demo;
+pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod group;
 mod input;
@@ -21,6 +23,17 @@ use crate::{
     failure::{Failure, Result},
     output::{Output, Record},
 };
+
+/// An error with its causes.
+fn error_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
 
 /// Shows a listing sorted, with each item made a record.
 async fn show<T: Unpin + Ord>(listing: Listing<T>, output: &mut Output, record: impl Fn(&T) -> Record) -> Result<()> {

@@ -14,6 +14,7 @@ use pravega_sdk::{
     types::{EventPointer, ScopedStream, StreamCut},
 };
 
+use super::error_text;
 use crate::{
     failure::{Failure, Result},
     output::{Format, Output, Record},
@@ -82,20 +83,10 @@ impl FromStr for Place {
         match text {
             "head" => Ok(Self::Head),
             "tail" => Ok(Self::Tail),
-            _ if text.contains(".#epoch.") => text.parse().map(Self::Event).map_err(|error| describe(&error)),
-            _ => text.parse().map(Self::Cut).map_err(|error| describe(&error)),
+            _ if text.contains(".#epoch.") => text.parse().map(Self::Event).map_err(|error| error_text(&error)),
+            _ => text.parse().map(Self::Cut).map_err(|error| error_text(&error)),
         }
     }
-}
-
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 pub(crate) async fn run(arguments: Arguments, factory: &ClientFactory, output: &mut Output) -> Result<()> {

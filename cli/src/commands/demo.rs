@@ -1,0 +1,198 @@
+//! `pravega demo`: the main job from end to end, on a server of its own.
+
+use std::{
+    collections::BTreeMap,
+    hash::Hasher as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use pravega_sdk::{
+    EventWriter, ReadUntil, ReaderConfig,
+    codec::Raw,
+    controller_client::{ScaleStart, ScaleState},
+    embedded::{Embedded, EmbeddedServer},
+    types::{KeyRange, ScopedStream, SegmentId},
+};
+
+use crate::{
+    failure::{Failure, Result},
+    output::{Format, Output, Record},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A text whose lines are the events; the first word of each is its key. A sample by default
+    file: Option<PathBuf>,
+}
+
+const STREAM: &str = "demo/lines";
+const SEGMENTS: u32 = 4;
+const MORE_SEGMENTS: u32 = 6;
+
+pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()> {
+    let lines = match &arguments.file {
+        Some(file) => read_lines(file)?,
+        None => sample(),
+    };
+    let bytes: usize = lines.iter().map(Bytes::len).sum();
+    let begun = Instant::now();
+    // Events have headers, and are there twice for a moment while a piece of a segment fills up.
+    let limit = (bytes as u64 + lines.len() as u64 * 8) * 2 + (64 << 20);
+    let builder = EmbeddedServer::builder().with_memory_limit(limit);
+    let pravega = Embedded::with(builder).await?;
+    let stream = pravega.create_stream(STREAM, SEGMENTS).await?;
+    output.status(format_args!("a Pravega is running in this process, with a stream {STREAM} of {SEGMENTS} segments"));
+
+    let writing = Instant::now();
+    let writer = pravega.event_writer(&stream, Raw).await?;
+    for (part, segments) in parts(&lines).into_iter().zip([Some(MORE_SEGMENTS), Some(SEGMENTS), None]) {
+        write(&writer, part).await?;
+        if let Some(segments) = segments {
+            // Without waiting for what is still under way: the writer takes it to the segments that follow.
+            scale(&pravega, &stream, segments).await?;
+            output.status(format_args!("scaled to {segments} segments while it is written to"));
+        }
+    }
+    writer.flush().await?;
+    let wrote = writing.elapsed();
+    writer.close(Duration::from_secs(10)).await;
+
+    let reading = Instant::now();
+    let found = read(&pravega, &stream).await?;
+    let read = reading.elapsed();
+    let expected = digests(lines.iter());
+    if found != expected {
+        return Err(Failure::other("what was read is not what was written, in the order of its keys"));
+    }
+    show(output, &Figures { events: lines.len(), bytes, keys: expected.len(), wrote, read, took: begun.elapsed() })
+}
+
+struct Figures {
+    events: usize,
+    bytes: usize,
+    keys: usize,
+    wrote: Duration,
+    read: Duration,
+    took: Duration,
+}
+
+fn show(output: &mut Output, figures: &Figures) -> Result<()> {
+    let Figures { events, bytes, keys, .. } = *figures;
+    let rate = |took: Duration| (events as f64 / took.as_secs_f64().max(1e-9)) as u64;
+    if output.format() == Format::Text {
+        let size = indicatif::HumanBytes(bytes as u64);
+        let count = indicatif::HumanCount;
+        let (wrote, read) = (count(rate(figures.wrote)), count(rate(figures.read)));
+        let took = figures.took.as_secs_f64();
+        let text = format!(
+            "wrote    {} events of {size}, {wrote} a second, across a scale up and a scale down\n\
+             read     {} events, {read} a second\n\
+             checked  every event came back once, in order for each of {} keys\n\
+             took     {took:.1} s in all\n",
+            count(events as u64),
+            count(events as u64),
+            count(keys as u64),
+        );
+        return output.raw(text.as_bytes());
+    }
+    let seconds = |took: Duration| (took.as_secs_f64() * 1000.0).round() / 1000.0;
+    let record = Record::new()
+        .with("events", events)
+        .with("bytes", bytes)
+        .with("keys", keys)
+        .with("write_seconds", seconds(figures.wrote))
+        .with("read_seconds", seconds(figures.read))
+        .with("seconds", seconds(figures.took));
+    output.one(record)
+}
+
+fn read_lines(file: &Path) -> Result<Vec<Bytes>> {
+    let unreadable = |error| Failure::usage(format!("{} cannot be read: {error}", file.display()));
+    let text = Bytes::from(std::fs::read(file).map_err(unreadable)?);
+    let mut lines: Vec<Bytes> = text.split(|byte| *byte == b'\n').map(|line| text.slice_ref(line)).collect();
+    if lines.last().is_some_and(Bytes::is_empty) {
+        // Behind the last line break stands no line.
+        lines.pop();
+    }
+    if lines.is_empty() {
+        return Err(Failure::usage(format!("{} has no lines", file.display())));
+    }
+    Ok(lines)
+}
+
+/// Orders of customers; the same each time.
+fn sample() -> Vec<Bytes> {
+    const GOODS: [&str; 7] = ["apples", "pears", "plums", "cherries", "quinces", "medlars", "sloes"];
+    let line = |number: usize| {
+        let (customer, amount) = (number * 7919 % 100, number * 31 % 12 + 1);
+        let goods = GOODS.get(number * 17 % GOODS.len()).copied().unwrap_or("apples");
+        format!("customer-{customer:02} order {number}: {amount} {goods}").into()
+    };
+    (0..50_000).map(line).collect()
+}
+
+fn key(line: &[u8]) -> String {
+    let word = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    String::from_utf8_lossy(word).into_owned()
+}
+
+/// Three parts of about the same length.
+fn parts(lines: &[Bytes]) -> [&[Bytes]; 3] {
+    let (first, rest) = lines.split_at(lines.len() / 3);
+    let (second, third) = rest.split_at(rest.len() / 2);
+    [first, second, third]
+}
+
+async fn write(writer: &EventWriter<Raw>, lines: &[Bytes]) -> Result<()> {
+    for line in lines {
+        // The flush at the end tells of any that failed.
+        drop(writer.enqueue(&key(line), line.clone()).await?);
+    }
+    Ok(())
+}
+
+async fn scale(pravega: &Embedded, stream: &ScopedStream, segments: u32) -> Result<()> {
+    let controller = pravega.controller();
+    let sealed: Vec<SegmentId> =
+        controller.current_segments(stream).await?.into_iter().map(|segment| segment.id).collect();
+    match controller.scale(stream, &sealed, &KeyRange::equal(segments)).await? {
+        ScaleStart::Started { epoch, .. } => {
+            while controller.scale_state(stream, epoch).await? != ScaleState::Done {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Ok(())
+        }
+        ScaleStart::PreconditionFailed => Err(Failure::other("the scale was refused")),
+    }
+}
+
+/// What came for each key: how many events, and a digest of them in their order.
+type Digests = BTreeMap<String, (u64, u64)>;
+
+fn add(digests: &mut Digests, line: &[u8]) {
+    let (count, digest) = digests.entry(key(line)).or_default();
+    let mut hasher = std::hash::DefaultHasher::new();
+    hasher.write_u64(*digest);
+    hasher.write(line);
+    (*count, *digest) = (*count + 1, hasher.finish());
+}
+
+fn digests<'a>(lines: impl IntoIterator<Item = &'a Bytes>) -> Digests {
+    let mut digests = Digests::new();
+    lines.into_iter().for_each(|line| add(&mut digests, line));
+    digests
+}
+
+async fn read(pravega: &Embedded, stream: &ScopedStream) -> Result<Digests> {
+    let config = ReaderConfig::default().with_end(ReadUntil::Tail);
+    let mut reader = pravega.stream_reader_with(stream, Raw, config).await?;
+    let mut digests = Digests::new();
+    while let Some(events) = reader.next_batch(1000).await {
+        for event in events? {
+            add(&mut digests, event.event());
+        }
+    }
+    Ok(digests)
+}
