@@ -114,6 +114,7 @@ fn test(root: &Path) -> Result<()> {
     run(cargo(root).args(["test", "--workspace"]))?;
     // What has a feature of its own and is not pulled in by the others.
     run(cargo(root).args(["test", "-p", "pravega-sdk-connection-pool", "--features", "dns", "--test", "pool"]))?;
+    examples(root)?;
     // It checks every echo itself, while servers die and come back behind their name.
     let example =
         ["run", "-p", "pravega-sdk-connection-pool", "--features", "dns", "--example", "echo_pool", "--", "7"];
@@ -128,6 +129,20 @@ fn test(root: &Path) -> Result<()> {
         "--",
         "integration-tests/vectors",
     ]))
+}
+
+/// Every example checks what it shows, on an embedded server.
+fn examples(root: &Path) -> Result<()> {
+    let features = ["--features", "embedded,json"];
+    run(cargo(root).args(["build", "--examples"]).args(features))?;
+    let mut names: Vec<_> = std::fs::read_dir(root.join("examples"))?
+        .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    for name in names {
+        run(cargo(root).args(["run", "--quiet", "--example", &name]).args(features))?;
+    }
+    Ok(())
 }
 
 fn interop(root: &Path, suite: fn(&Path) -> Result<()>) -> Result<()> {

@@ -1,0 +1,33 @@
+//! Follows a stream at its tail while it is written to.
+
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use pravega_sdk::{ReadFrom, ReaderConfig, codec::Utf8};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let pravega = pravega_sdk::embedded().await?;
+    let log = pravega.create_stream("site/log", 1).await?;
+    let writer = pravega.event_writer(&log, Utf8).await?;
+    writer.write("web", "from before").await?;
+
+    let config = ReaderConfig::default().with_start(ReadFrom::Tail);
+    let mut reader = pravega.stream_reader_with(&log, Utf8, config).await?;
+    let following = tokio::spawn(async move {
+        let mut lines = Vec::new();
+        // It ends when the stream is sealed.
+        while let Some(event) = reader.next().await {
+            lines.push(event?.into_event());
+        }
+        Ok::<_, pravega_sdk::ReadError>(lines)
+    });
+    for number in 0..3 {
+        writer.write("web", format!("line {number}")).await?;
+    }
+    pravega.controller().seal_stream(&log).await?;
+
+    let lines = following.await??;
+    println!("{lines:?}");
+    assert_eq!(lines, ["line 0", "line 1", "line 2"]);
+    Ok(())
+}

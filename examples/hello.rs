@@ -1,0 +1,22 @@
+//! Writes an event and reads it back.
+
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use pravega_sdk::codec::Utf8;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // Elsewhere: ClientFactory::connect("tcp://localhost:9090").await?
+    let pravega = pravega_sdk::embedded().await?;
+    let orders = pravega.create_stream("shop/orders", 1).await?;
+
+    let writer = pravega.event_writer(&orders, Utf8).await?;
+    // Durable when it returns.
+    writer.write("ann", "three apples").await?;
+
+    let mut reader = pravega.stream_reader(&orders, Utf8).await?;
+    let event = reader.next().await.ok_or("the stream ended")??;
+    println!("{}", event.event());
+    assert_eq!(event.event(), "three apples");
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Events that are values of the program, as JSON in the stream.
+
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use pravega_sdk::codec::Json;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Order {
+    customer: String,
+    pieces: u32,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let pravega = pravega_sdk::embedded().await?;
+    let orders = pravega.create_stream("shop/orders", 1).await?;
+    let order = Order { customer: "ann".to_owned(), pieces: 3 };
+
+    let writer = pravega.event_writer(&orders, Json::<Order>::default()).await?;
+    writer.write("ann", &order).await?;
+
+    let mut reader = pravega.stream_reader(&orders, Json::<Order>::default()).await?;
+    let found = reader.next().await.ok_or("the stream ended")??.into_event();
+    println!("{found:?}");
+    assert_eq!(found, order);
+    Ok(())
+}

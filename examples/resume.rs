@@ -1,0 +1,36 @@
+//! Stops reading, keeps the place as text, and goes on from there.
+
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use pravega_sdk::{ReadFrom, ReadUntil, ReaderConfig, codec::Utf8, types::StreamCut};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let pravega = pravega_sdk::embedded().await?;
+    let orders = pravega.create_stream("shop/orders", 2).await?;
+    let writer = pravega.event_writer(&orders, Utf8).await?;
+    for number in 0..10 {
+        writer.write(&number.to_string(), number.to_string()).await?;
+    }
+
+    let mut reader = pravega.stream_reader(&orders, Utf8).await?;
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        seen.push(reader.next().await.ok_or("the stream ended")??.into_event());
+    }
+    // As the Java client writes it, so it can be handed to one.
+    let place = StreamCut::from(reader.stream_cut()).to_text();
+    drop(reader);
+
+    let StreamCut::At(cut) = place.parse()? else { return Err("it is no place in a stream".into()) };
+    let start = ReadFrom::Cut(cut);
+    let config = ReaderConfig::default().with_start(start).with_end(ReadUntil::Tail);
+    let mut reader = pravega.stream_reader_with(&orders, Utf8, config).await?;
+    while let Some(event) = reader.next().await {
+        seen.push(event?.into_event());
+    }
+    seen.sort();
+    println!("{seen:?}");
+    assert_eq!(seen, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
+    Ok(())
+}

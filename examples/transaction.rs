@@ -1,0 +1,34 @@
+//! Writes events that are in the stream all together or not at all.
+
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::time::Duration;
+
+use pravega_sdk::{ReadUntil, ReaderConfig, TransactionConfig, codec::Utf8};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let pravega = pravega_sdk::embedded().await?;
+    let transfers = pravega.create_stream("bank/transfers", 2).await?;
+    let writer = pravega.transactional_writer(&transfers, Utf8, TransactionConfig::default()).await?;
+
+    let mut kept = writer.begin().await?;
+    kept.write("ann", "ann -5").await?;
+    kept.write("bob", "bob +5").await?;
+    kept.commit().await?.wait_until_visible(Duration::from_secs(10)).await?;
+
+    let mut dropped = writer.begin().await?;
+    dropped.write("ann", "ann -5000").await?;
+    dropped.abort().await?;
+
+    let config = ReaderConfig::default().with_end(ReadUntil::Tail);
+    let mut reader = pravega.stream_reader_with(&transfers, Utf8, config).await?;
+    let mut found = Vec::new();
+    while let Some(event) = reader.next().await {
+        found.push(event?.into_event());
+    }
+    found.sort();
+    println!("{found:?}");
+    assert_eq!(found, ["ann -5", "bob +5"]);
+    Ok(())
+}

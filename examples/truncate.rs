@@ -1,0 +1,28 @@
+//! Drops what is no longer needed, and learns where the stream begins then.
+
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use pravega_sdk::{ReadUntil, ReaderConfig, codec::Utf8};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let pravega = pravega_sdk::embedded().await?;
+    let log = pravega.create_stream("site/log", 1).await?;
+    let writer = pravega.event_writer(&log, Utf8).await?;
+    writer.write("web", "old").await?;
+    let here = pravega.batch_client(&log).tail_cut().await?;
+    writer.write("web", "new").await?;
+
+    pravega.controller().truncate_stream(&here).await?;
+
+    assert_eq!(pravega.batch_client(&log).head_cut().await?, here);
+    let config = ReaderConfig::default().with_end(ReadUntil::Tail);
+    let mut reader = pravega.stream_reader_with(&log, Utf8, config).await?;
+    let mut left = Vec::new();
+    while let Some(event) = reader.next().await {
+        left.push(event?.into_event());
+    }
+    println!("{left:?}");
+    assert_eq!(left, ["new"]);
+    Ok(())
+}
