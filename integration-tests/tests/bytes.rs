@@ -1,5 +1,4 @@
 //! Byte streams against a real server.
-#![cfg(feature = "interop")]
 
 mod common;
 

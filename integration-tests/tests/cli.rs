@@ -1,5 +1,4 @@
 //! The tool at a terminal, against a real server.
-#![cfg(feature = "interop")]
 
 mod common;
 

@@ -1,5 +1,4 @@
 //! Writing and reading events with the tool, against a real server.
-#![cfg(feature = "interop")]
 
 mod common;
 

@@ -1,5 +1,4 @@
 //! Reading, bytes, cuts and transactions with the tool, against a real server.
-#![cfg(feature = "interop")]
 
 mod common;
 

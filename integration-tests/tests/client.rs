@@ -1,5 +1,4 @@
 //! The parts together, as the factory composes them, against a real server.
-#![cfg(feature = "interop")]
 
 mod common;
 

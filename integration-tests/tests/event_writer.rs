@@ -1,5 +1,4 @@
 //! The event writer against a real server.
-#![cfg(feature = "interop")]
 
 mod common;
 

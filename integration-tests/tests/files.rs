@@ -1,5 +1,4 @@
 //! A real file through every kind of stream of a real server: what comes out is what went in.
-#![cfg(feature = "interop")]
 
 mod common;
 

@@ -1,5 +1,4 @@
 //! Index streams against a real server.
-#![cfg(feature = "interop")]
 
 mod common;
 

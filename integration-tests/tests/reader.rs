@@ -1,5 +1,4 @@
 //! The stream reader and batch reads against a real server.
-#![cfg(feature = "interop")]
 
 mod common;
 

@@ -1,5 +1,4 @@
 //! Transactions against a real server.
-#![cfg(feature = "interop")]
 
 mod common;
 

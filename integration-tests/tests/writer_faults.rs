@@ -1,5 +1,4 @@
 //! The event writer against a real server, over connections that fail.
-#![cfg(feature = "interop")]
 
 mod common;
 

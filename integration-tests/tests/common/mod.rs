@@ -1,12 +1,17 @@
-//! What the tests against a real server share.
+//! What the tests of the whole system share.
+//!
+//! They run against the server that `PRAVEGA_TEST_CONTROLLER` names, or else against an embedded one of their own: the same
+//! tests, so that each server is held to what the other does.
 #![allow(dead_code)]
 
+#[cfg(feature = "interop")]
+pub(crate) mod both;
 pub(crate) mod lines;
 pub(crate) mod tool;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, SystemTime},
@@ -18,11 +23,37 @@ use pravega_sdk_client_factory::{
     event_stream::{ReadEvent, ReadFrom, ReadUntil, ReaderConfig, codec::Raw},
 };
 use pravega_sdk_controller_client::{Controller, ScaleStart, ScaleState};
+use pravega_sdk_server::EmbeddedServer;
 use pravega_sdk_types::{Epoch, KeyRange, ScalingPolicy, Scope, ScopedStream, SegmentId, StreamConfiguration};
 
-/// The server that `cargo xtask interop` started.
+/// The server that the tests run against.
 pub(crate) fn url() -> String {
-    std::env::var("PRAVEGA_TEST_CONTROLLER").expect("run these tests with `cargo xtask interop`, which starts a server")
+    std::env::var("PRAVEGA_TEST_CONTROLLER").unwrap_or_else(|_| embedded_url())
+}
+
+/// Whether that is the embedded one.
+pub(crate) fn is_embedded() -> bool {
+    std::env::var_os("PRAVEGA_TEST_CONTROLLER").is_none()
+}
+
+/// An embedded server that lives as long as the tests of this process, on a runtime of its own: each test has another.
+fn embedded_url() -> String {
+    static URL: OnceLock<String> = OnceLock::new();
+    let start = || {
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async move {
+                // The longest suite writes more than a gigabyte if it is asked to.
+                let builder = EmbeddedServer::builder().with_memory_limit(8 << 30);
+                let server = builder.start().await.unwrap();
+                tell.send(server.url()).unwrap();
+                std::future::pending::<()>().await;
+            });
+        });
+        told.recv().unwrap()
+    };
+    URL.get_or_init(start).clone()
 }
 
 pub(crate) async fn factory() -> ClientFactory {

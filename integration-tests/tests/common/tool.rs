@@ -1,6 +1,9 @@
 //! The tool at a terminal.
 
-use std::process::{Command, Output};
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+};
 
 use serde_json::Value;
 
@@ -11,13 +14,18 @@ pub(crate) fn pravega(arguments: &[&str]) -> Output {
     command(arguments).output().expect("the tool was not built: run these tests with `cargo xtask interop`")
 }
 
-pub(crate) fn command(arguments: &[&str]) -> Command {
+/// Where the tool is.
+pub(crate) fn binary() -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     if path.ends_with("deps") {
         path.pop();
     }
-    let mut command = Command::new(path.join("pravega"));
+    path.join("pravega")
+}
+
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
     command.args(["--controller", &url()]).args(arguments);
     command
 }
