@@ -1,0 +1,220 @@
+//! A durable server is killed again and again while it is written to; what it acknowledged has to be there, once and in
+//! order.
+
+mod common;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use common::{read_all, tool::binary};
+use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
+use pravega_sdk_controller_client::TransactionState;
+use pravega_sdk_event_stream::{TransactionConfig, WriterConfig, codec::Utf8};
+use pravega_sdk_types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration};
+use tokio::sync::watch;
+
+/// How often the server dies; `PRAVEGA_TEST_KILLS` asks for more.
+fn kills() -> u32 {
+    std::env::var("PRAVEGA_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(100)
+}
+
+/// A server in a process of its own, which dies with this value.
+struct Server(Child);
+
+impl Server {
+    fn start(port: u16, folder: &Path) -> Self {
+        let mut command = Command::new(binary());
+        command.args(["dev", "--port", &port.to_string(), "--rest-port", "0", "--dir"]).arg(folder);
+        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the tool was not built"))
+    }
+
+    /// One whose files may not grow beyond 400 KiB, as on a disk that is full.
+    fn start_with_little_room(port: u16, folder: &Path) -> Self {
+        // A write beyond the limit is an error to a process that ignores the signal.
+        let script = "trap '' XFSZ; ulimit -f 800; exec \"$@\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]).arg(binary());
+        command.args(["dev", "--port", &port.to_string(), "--rest-port", "0", "--dir"]).arg(folder);
+        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// With SIGKILL.
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Writes events with rising numbers until it is told to stop; gives how many were acknowledged.
+async fn write(factory: Arc<ClientFactory>, stream: ScopedStream, key: String, stop: watch::Receiver<bool>) -> u32 {
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    let mut number = 0;
+    while !*stop.borrow() {
+        let mut acks = Vec::new();
+        for _ in 0..10 {
+            acks.push(writer.enqueue(&key, format!("{key}:{number}")).await.unwrap());
+            number += 1;
+        }
+        for ack in acks {
+            ack.await.unwrap();
+        }
+    }
+    number
+}
+
+/// Commits transactions of three events until it is told to stop; gives those that are committed, and those that are not.
+async fn transact(
+    factory: Arc<ClientFactory>,
+    stream: ScopedStream,
+    stop: watch::Receiver<bool>,
+) -> (BTreeSet<u32>, BTreeSet<u32>) {
+    let config = TransactionConfig::default();
+    let writer = factory.transactional_writer(&stream, Utf8, config).await.unwrap();
+    let (mut committed, mut not) = (BTreeSet::new(), BTreeSet::new());
+    let mut number = 0;
+    while !*stop.borrow() {
+        number += 1;
+        let Ok(mut transaction) = writer.begin().await else { continue };
+        let id = transaction.id();
+        let mut written = true;
+        for event in 0..3 {
+            written &= transaction.write("transactions", format!("transactions-{number}:{event}")).await.is_ok();
+        }
+        if written {
+            transaction.commit().await.ok();
+        }
+        // Whatever the answers said, the controller knows what became of it.
+        loop {
+            match writer.status(id).await {
+                Ok(TransactionState::Committed) => {
+                    committed.insert(number);
+                    break;
+                }
+                Ok(TransactionState::Committing | TransactionState::Aborting) | Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Ok(_) => {
+                    not.insert(number);
+                    break;
+                }
+            }
+        }
+    }
+    (committed, not)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_durable_server_acknowledged_survives_a_hundred_kills() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let mut server = Server::start(port, folder.path());
+    let (factory, stream) = connect(port, "kills").await;
+
+    let (stop, stopped) = watch::channel(false);
+    let writers: Vec<_> = (0..4)
+        .map(|at| tokio::spawn(write(Arc::clone(&factory), stream.clone(), format!("key-{at}"), stopped.clone())))
+        .collect();
+    let transacting = tokio::spawn(transact(Arc::clone(&factory), stream.clone(), stopped.clone()));
+    for round in 0..kills() {
+        // In the middle of whatever is going on, not in step with it.
+        tokio::time::sleep(Duration::from_millis(100 + u64::from(round * 37 % 150))).await;
+        server.kill();
+        server = Server::start(port, folder.path());
+        if round % 10 == 5 {
+            common::scale_all(factory.controller(), &stream, 4 + round / 10 % 3).await;
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stop.send(true).unwrap();
+    let mut counts = BTreeMap::new();
+    for (at, writer) in writers.into_iter().enumerate() {
+        counts.insert(format!("key-{at}"), writer.await.unwrap());
+    }
+    let (committed, not) = transacting.await.unwrap();
+
+    // Once more from the disk alone.
+    server.kill();
+    let _server = Server::start(port, folder.path());
+    let mut found: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for event in read_all(&factory, &stream).await {
+        let text = String::from_utf8(event.event().to_vec()).unwrap();
+        let (key, number) = text.split_once(':').unwrap();
+        found.entry(key.to_owned()).or_default().push(number.parse().unwrap());
+    }
+    println!("{counts:?} events, {} transactions committed, {} not", committed.len(), not.len());
+    for (key, count) in counts {
+        assert!(count > 100, "{key} was hardly written: {count}");
+        assert_eq!(found.remove(&key).unwrap(), (0..count).collect::<Vec<_>>(), "{key}");
+    }
+    assert!(!committed.is_empty());
+    for number in committed {
+        assert_eq!(found.remove(&format!("transactions-{number}")).unwrap(), [0, 1, 2], "transaction {number}");
+    }
+    assert!(found.is_empty(), "what was not committed is there: {:?}", found.keys());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_takes_no_more_ends_writing_and_reading_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let server = Server::start_with_little_room(port, folder.path());
+    let (factory, stream) = connect(port, "full").await;
+    let config = WriterConfig::default().with_delivery_timeout(Duration::from_secs(5));
+    let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
+    let mut written = 0;
+    let error = loop {
+        match writer.write("key", format!("{written}:{}", "x".repeat(10_000))).await {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!((10..100).contains(&written), "{written} events were acknowledged: {error}");
+    let read = async |factory: &ClientFactory| {
+        let events = read_all(factory, &stream).await;
+        let number =
+            |text: &[u8]| std::str::from_utf8(text).unwrap().split_once(':').unwrap().0.parse::<u32>().unwrap();
+        events.iter().map(|event| number(event.event())).collect::<Vec<_>>()
+    };
+    // What was acknowledged, and perhaps what nobody was told of.
+    let expected: Vec<u32> = (0..written).collect();
+    assert!(read(&factory).await.starts_with(&expected), "reading does not go on");
+    let refused = factory.controller().seal_stream(&stream).await.unwrap_err();
+    assert!(format!("{refused:?}").contains("nothing can be written until the server is started again"), "{refused:?}");
+
+    server.kill();
+    let _server = Server::start(port, folder.path());
+    assert!(read(&factory).await.starts_with(&expected));
+    factory.event_writer(&stream, Utf8).await.unwrap().write("key", "1000000:more").await.unwrap();
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A client that bears with a server that comes and goes, and a stream of four segments.
+async fn connect(port: u16, scope: &str) -> (Arc<ClientFactory>, ScopedStream) {
+    let config = ClientConfig::from_url(&format!("tcp://127.0.0.1:{port}")).unwrap().with_default_retry(
+        200,
+        Duration::from_millis(10),
+        Duration::from_millis(100),
+    );
+    let factory = Arc::new(ClientFactory::with_config(config).await.unwrap());
+    let stream = ScopedStream::new(Scope::new(scope).unwrap(), "stream".parse().unwrap());
+    factory.controller().create_scope(stream.scope()).await.unwrap();
+    let configuration = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(4));
+    factory.controller().create_stream(&stream, &configuration).await.unwrap();
+    (factory, stream)
+}
