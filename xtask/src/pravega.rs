@@ -67,12 +67,30 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
     run(cargo(root).args(build))?;
     // The tests of the tool run it as it was built.
     run(cargo(root).args(["build", "-p", "pravega-sdk-cli"]))?;
+    run(cargo(root).args(["build", "--quiet", "--manifest-path", "integration-tests/rust-peer/Cargo.toml"]))?;
 
     // The wire suite first: it makes the server write to storage what the others leave behind in heaps. Suites that write much
     // come last on a server: where tens of megabytes were written, scales, commits and the making of groups come up to
     // half a minute late for some time.
     let servers: [(&str, &[&[&str]]); 3] = [
-        ("plain", &[&["--test", "wire"], &["--test", "controller", "--test", "client", "--test", "cli"]]),
+        (
+            "plain",
+            &[
+                &["--test", "wire"],
+                &[
+                    "--test",
+                    "controller",
+                    "--test",
+                    "client",
+                    "--test",
+                    "cli",
+                    "--test",
+                    "differential",
+                    "--test",
+                    "differential_controller",
+                ],
+            ],
+        ),
         ("writers", &[&["--test", "event_writer"], &["--test", "writer_faults", "--test", "cli_events"]]),
         (
             "readers",
@@ -82,6 +100,8 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
             ],
         ),
     ];
+    // The other clients on an embedded server, which the tests start themselves.
+    test(root, Vec::new(), &["--test", "peers", "--test", "java", "--", "--nocapture"])?;
     for (name, suites) in servers {
         let mut server = Standalone::start(&lib, &work_folder(root, name), &Security::None)?;
         let tested = suites.iter().try_for_each(|tests| test(root, server.variables(), tests));
@@ -122,6 +142,7 @@ fn test(root: &Path, variables: Vec<(&'static str, String)>, tests: &[&str]) -> 
     command.args(["test", "-p", "pravega-sdk-integration-tests", "--features", "interop"]).args(tests);
     // The Java client is among the server's jars.
     command.env("PRAVEGA_TEST_JARS", root.join("target/pravega/lib"));
+    command.env("PRAVEGA_TEST_RUST_PEER", root.join("integration-tests/rust-peer/target/debug/rust-peer"));
     run(command.envs(variables))
 }
 

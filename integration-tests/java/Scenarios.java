@@ -1,0 +1,392 @@
+import io.pravega.client.BatchClientFactory;
+import io.pravega.client.ByteStreamClientFactory;
+import io.pravega.client.ClientConfig;
+import io.pravega.client.EventStreamClientFactory;
+import io.pravega.client.KeyValueTableFactory;
+import io.pravega.client.admin.KeyValueTableManager;
+import io.pravega.client.admin.ReaderGroupManager;
+import io.pravega.client.admin.StreamManager;
+import io.pravega.client.batch.SegmentIterator;
+import io.pravega.client.batch.SegmentRange;
+import io.pravega.client.byteStream.ByteStreamReader;
+import io.pravega.client.byteStream.ByteStreamWriter;
+import io.pravega.client.control.impl.Controller;
+import io.pravega.client.control.impl.ControllerImpl;
+import io.pravega.client.control.impl.ControllerImplConfig;
+import io.pravega.client.stream.Checkpoint;
+import io.pravega.client.stream.EventRead;
+import io.pravega.client.stream.EventStreamReader;
+import io.pravega.client.stream.EventStreamWriter;
+import io.pravega.client.stream.EventWriterConfig;
+import io.pravega.client.stream.ReaderConfig;
+import io.pravega.client.stream.ReaderGroup;
+import io.pravega.client.stream.ReaderGroupConfig;
+import io.pravega.client.stream.ScalingPolicy;
+import io.pravega.client.stream.Stream;
+import io.pravega.client.stream.StreamConfiguration;
+import io.pravega.client.stream.StreamCut;
+import io.pravega.client.stream.TimeWindow;
+import io.pravega.client.stream.Transaction;
+import io.pravega.client.stream.TransactionalEventStreamWriter;
+import io.pravega.client.stream.impl.UTF8StringSerializer;
+import io.pravega.client.tables.Insert;
+import io.pravega.client.tables.IteratorItem;
+import io.pravega.client.tables.KeyValueTable;
+import io.pravega.client.tables.KeyValueTableClientConfiguration;
+import io.pravega.client.tables.KeyValueTableConfiguration;
+import io.pravega.client.tables.Put;
+import io.pravega.client.tables.Remove;
+import io.pravega.client.tables.TableEntry;
+import io.pravega.client.tables.TableKey;
+import io.pravega.client.tables.Version;
+import java.net.URI;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * What the Java client does with a server, each part of it once: URI. Whatever does not hold ends it.
+ */
+public class Scenarios {
+    private final ClientConfig config;
+    private final ScheduledExecutorService executor = Executors.newScheduledThreadPool(2);
+    private final UTF8StringSerializer text = new UTF8StringSerializer();
+    private final String scope = "java" + System.nanoTime();
+
+    Scenarios(String uri) {
+        this.config = ClientConfig.builder().controllerURI(URI.create(uri)).build();
+    }
+
+    interface Scenario {
+        void run() throws Exception;
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Scenarios all = new Scenarios(arguments[0]);
+        all.step("administration", all::administration);
+        all.step("events, a reader group, checkpoints and a scale", all::readerGroup);
+        all.step("transactions", all::transactions);
+        all.step("byte streams", all::byteStreams);
+        all.step("key-value tables", all::tables);
+        all.step("batch reads", all::batchReads);
+        all.step("watermarks", all::watermarks);
+        all.step("truncation, sealing, deletion", all::endings);
+        System.err.println("all scenarios hold");
+        System.exit(0);
+    }
+
+    private void step(String name, Scenario scenario) throws Exception {
+        long begun = System.nanoTime();
+        scenario.run();
+        System.err.printf("holds: %s (%d ms)%n", name, (System.nanoTime() - begun) / 1_000_000);
+    }
+
+    private static void check(boolean holds, String what) {
+        if (!holds) {
+            throw new IllegalStateException("it does not hold that " + what);
+        }
+    }
+
+    private void stream(String name, int segments) {
+        try (StreamManager manager = StreamManager.create(config)) {
+            manager.createScope(scope);
+            check(manager.createStream(scope, name,
+                    StreamConfiguration.builder().scalingPolicy(ScalingPolicy.fixed(segments)).build()),
+                    name + " was made");
+        }
+    }
+
+    private EventStreamClientFactory factory() {
+        return EventStreamClientFactory.withScope(scope, config);
+    }
+
+    private void write(String stream, int from, int to) throws Exception {
+        try (EventStreamClientFactory factory = factory();
+                EventStreamWriter<String> writer =
+                        factory.createEventWriter(stream, text, EventWriterConfig.builder().build())) {
+            List<CompletableFuture<Void>> written = new ArrayList<>();
+            for (int number = from; number < to; number++) {
+                String key = "key" + number % 10;
+                written.add(writer.writeEvent(key, key + ":" + number));
+            }
+            writer.flush();
+            for (CompletableFuture<Void> one : written) {
+                one.get(30, TimeUnit.SECONDS);
+            }
+        }
+    }
+
+    private void administration() {
+        try (StreamManager manager = StreamManager.create(config)) {
+            check(manager.createScope(scope), "the scope is new");
+            check(!manager.createScope(scope), "it is there by now");
+            check(manager.checkScopeExists(scope), "it exists");
+            StreamConfiguration tagged = StreamConfiguration.builder()
+                    .scalingPolicy(ScalingPolicy.fixed(2)).tag("one").tag("two").build();
+            check(manager.createStream(scope, "tagged", tagged), "the stream is new");
+            check(!manager.createStream(scope, "tagged", tagged), "it is there by now");
+            check(manager.getStreamTags(scope, "tagged").size() == 2, "it has two tags");
+            check(manager.updateStream(scope, "tagged", StreamConfiguration.builder()
+                    .scalingPolicy(ScalingPolicy.fixed(2)).tag("three").build()), "it is updated");
+            List<String> found = new ArrayList<>();
+            manager.listStreams(scope, "three").forEachRemaining(stream -> found.add(stream.getStreamName()));
+            check(found.equals(List.of("tagged")), "it is found by its tag");
+            check(manager.fetchStreamInfo(scope, "tagged").join().getTailStreamCut() != null, "it has a tail");
+        }
+    }
+
+    /** Reads until so many events came, and puts them by their keys. */
+    private void read(EventStreamReader<String> reader, int count, Map<String, List<Integer>> keys) {
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+        for (int seen = 0; seen < count;) {
+            check(System.nanoTime() < deadline, "all events come within a minute: " + seen + " of " + count);
+            EventRead<String> read = reader.readNextEvent(1000);
+            if (read.getEvent() != null) {
+                String[] parts = read.getEvent().split(":");
+                keys.computeIfAbsent(parts[0], key -> new ArrayList<>()).add(Integer.parseInt(parts[1]));
+                seen++;
+            }
+        }
+    }
+
+    private static void checkOrder(Map<String, List<Integer>> keys, int from, int to) {
+        int count = 0;
+        for (List<Integer> numbers : keys.values()) {
+            List<Integer> sorted = new ArrayList<>(numbers);
+            Collections.sort(sorted);
+            check(sorted.equals(numbers), "the events of a key are in order");
+            count += numbers.size();
+            check(numbers.get(0) >= from && numbers.get(numbers.size() - 1) < to, "no others came");
+        }
+        check(count == to - from, "each came once");
+    }
+
+    private void scale(String stream, List<Long> sealed, Map<Double, Double> ranges) throws Exception {
+        try (Controller controller = new ControllerImpl(
+                ControllerImplConfig.builder().clientConfig(config).build(), executor)) {
+            check(controller.scaleStream(Stream.of(scope, stream), sealed, ranges, executor).getFuture()
+                    .get(60, TimeUnit.SECONDS), "the scale was done");
+        }
+    }
+
+    private void readerGroup() throws Exception {
+        stream("events", 1);
+        write("events", 0, 100);
+        try (ReaderGroupManager groups = ReaderGroupManager.withScope(scope, config);
+                EventStreamClientFactory factory = factory()) {
+            groups.createReaderGroup("group", ReaderGroupConfig.builder().stream(Stream.of(scope, "events"))
+                    .automaticCheckpointIntervalMillis(2000).groupRefreshTimeMillis(1000).build());
+            ReaderGroup group = groups.getReaderGroup("group");
+            Map<String, List<Integer>> keys = new TreeMap<>();
+            EventStreamReader<String> reader =
+                    factory.createReader("reader", "group", text, ReaderConfig.builder().build());
+            read(reader, 100, keys);
+            CompletableFuture<Checkpoint> checkpoint = group.initiateCheckpoint("here", executor);
+            while (!checkpoint.isDone()) {
+                reader.readNextEvent(500);
+            }
+            scale("events", List.of(0L), Map.of(0.0, 0.5, 0.5, 1.0));
+            write("events", 100, 300);
+            read(reader, 200, keys);
+            checkOrder(keys, 0, 300);
+            check(!group.generateStreamCuts(executor).isCancelled(), "cuts are made");
+
+            // A second reader shares what is left to come.
+            EventStreamReader<String> second =
+                    factory.createReader("second", "group", text, ReaderConfig.builder().build());
+            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+            while (group.getOnlineReaders().size() < 2) {
+                check(System.nanoTime() < deadline, "two readers are online");
+                reader.readNextEvent(100);
+                second.readNextEvent(100);
+            }
+            reader.close();
+            second.close();
+
+            // Back to the checkpoint, everything behind it comes again.
+            group.resetReaderGroup(ReaderGroupConfig.builder().startFromCheckpoint(checkpoint.get()).build());
+            EventStreamReader<String> again =
+                    factory.createReader("again", "group", text, ReaderConfig.builder().build());
+            Map<String, List<Integer>> replayed = new TreeMap<>();
+            read(again, 200, replayed);
+            checkOrder(replayed, 100, 300);
+            again.close();
+            groups.deleteReaderGroup("group");
+        }
+    }
+
+    private void transactions() throws Exception {
+        stream("transactions", 2);
+        try (EventStreamClientFactory factory = factory();
+                TransactionalEventStreamWriter<String> writer = factory.createTransactionalEventWriter(
+                        "writer", "transactions", text, EventWriterConfig.builder().build())) {
+            Transaction<String> kept = writer.beginTxn();
+            Transaction<String> dropped = writer.beginTxn();
+            for (int number = 0; number < 50; number++) {
+                kept.writeEvent("key" + number % 5, "key" + number % 5 + ":" + number);
+                dropped.writeEvent("key" + number % 5, "dropped:" + number);
+            }
+            dropped.abort();
+            // Behind a scale the commit has to roll.
+            scale("transactions", List.of(0L, 1L), Map.of(0.0, 1.0 / 3, 1.0 / 3, 2.0 / 3, 2.0 / 3, 1.0));
+            kept.commit();
+            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+            while (kept.checkStatus() != Transaction.Status.COMMITTED) {
+                check(System.nanoTime() < deadline, "the transaction is committed");
+                Thread.sleep(50);
+            }
+            check(dropped.checkStatus() == Transaction.Status.ABORTED
+                    || dropped.checkStatus() == Transaction.Status.ABORTING, "the other is aborted");
+        }
+        try (ReaderGroupManager groups = ReaderGroupManager.withScope(scope, config);
+                EventStreamClientFactory factory = factory()) {
+            groups.createReaderGroup("committed", ReaderGroupConfig.builder()
+                    .stream(Stream.of(scope, "transactions")).automaticCheckpointIntervalMillis(1000)
+                    .groupRefreshTimeMillis(1000).build());
+            EventStreamReader<String> reader =
+                    factory.createReader("reader", "committed", text, ReaderConfig.builder().build());
+            Map<String, List<Integer>> keys = new TreeMap<>();
+            read(reader, 50, keys);
+            checkOrder(keys, 0, 50);
+            reader.close();
+        }
+    }
+
+    private void byteStreams() throws Exception {
+        stream("bytes", 1);
+        byte[] data = new byte[1_000_000];
+        for (int at = 0; at < data.length; at++) {
+            data[at] = (byte) (at * 31 + at / 251);
+        }
+        try (ByteStreamClientFactory factory = ByteStreamClientFactory.withScope(scope, config);
+                ByteStreamWriter writer = factory.createByteStreamWriter("bytes")) {
+            writer.write(data);
+            writer.flush();
+            check(writer.fetchTailOffset() == data.length, "the tail is behind what was written");
+            writer.truncateDataBefore(100);
+            writer.closeAndSeal();
+            try (ByteStreamReader reader = factory.createByteStreamReader("bytes")) {
+                check(reader.fetchHeadOffset() == 100, "the head was moved");
+                reader.seekToOffset(100);
+                byte[] read = reader.readAllBytes();
+                check(Arrays.equals(read, Arrays.copyOfRange(data, 100, data.length)), "the bytes are the same");
+            }
+        }
+    }
+
+    private static ByteBuffer bytes(String text) {
+        return ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    private static String text(ByteBuffer bytes) {
+        return StandardCharsets.UTF_8.decode(bytes.duplicate()).toString();
+    }
+
+    private void tables() throws Exception {
+        try (KeyValueTableManager manager = KeyValueTableManager.create(config);
+                KeyValueTableFactory factory = KeyValueTableFactory.withScope(scope, config)) {
+            check(manager.createKeyValueTable(scope, "table", KeyValueTableConfiguration.builder()
+                    .partitionCount(3).primaryKeyLength(4).secondaryKeyLength(2).build()), "the table was made");
+            try (KeyValueTable table =
+                    factory.forKeyValueTable("table", KeyValueTableClientConfiguration.builder().build())) {
+                Map<String, String> model = new TreeMap<>();
+                for (int number = 0; number < 60; number++) {
+                    String primary = String.format("p%03d", number % 20);
+                    String secondary = String.format("%02d", number / 20);
+                    table.update(new Insert(new TableKey(bytes(primary), bytes(secondary)), bytes("v" + number)))
+                            .get(30, TimeUnit.SECONDS);
+                    model.put(primary + secondary, "v" + number);
+                }
+                TableKey key = new TableKey(bytes("p001"), bytes("00"));
+                TableEntry found = table.get(key).get(30, TimeUnit.SECONDS);
+                check(text(found.getValue()).equals("v1"), "a value is found");
+                Version version = table.update(new Put(key, bytes("changed"), found.getVersion())).get();
+                model.put("p00100", "changed");
+                boolean refused = false;
+                try {
+                    table.update(new Put(key, bytes("stale"), found.getVersion())).get();
+                } catch (Exception expected) {
+                    refused = true;
+                }
+                check(refused, "a version that is old is refused");
+                table.update(new Remove(key, version)).get();
+                model.remove("p00100");
+                check(table.get(key).get() == null, "the entry is gone");
+                check(!table.exists(key).get(), "the key does not exist");
+                Map<String, String> all = new TreeMap<>();
+                table.iterator().maxIterationSize(7).all().entries().forEachRemaining(page ->
+                        page.getItems().forEach(entry -> all.put(
+                                text(entry.getKey().getPrimaryKey()) + text(entry.getKey().getSecondaryKey()),
+                                text(entry.getValue()))), executor).get(60, TimeUnit.SECONDS);
+                check(all.equals(model), "an iteration finds all entries");
+            }
+            check(manager.deleteKeyValueTable(scope, "table"), "the table was deleted");
+        }
+    }
+
+    private void batchReads() throws Exception {
+        stream("batch", 2);
+        write("batch", 0, 100);
+        Map<String, List<Integer>> keys = new HashMap<>();
+        try (BatchClientFactory factory = BatchClientFactory.withScope(scope, config)) {
+            var ranges = factory.getSegments(Stream.of(scope, "batch"), StreamCut.UNBOUNDED, StreamCut.UNBOUNDED);
+            for (var each = ranges.getIterator(); each.hasNext();) {
+                SegmentRange range = each.next();
+                try (SegmentIterator<String> events = factory.readSegment(range, text)) {
+                    while (events.hasNext()) {
+                        String[] parts = events.next().split(":");
+                        keys.computeIfAbsent(parts[0], key -> new ArrayList<>()).add(Integer.parseInt(parts[1]));
+                    }
+                }
+            }
+        }
+        checkOrder(keys, 0, 100);
+    }
+
+    private void watermarks() throws Exception {
+        stream("timed", 1);
+        try (EventStreamClientFactory factory = factory();
+                ReaderGroupManager groups = ReaderGroupManager.withScope(scope, config);
+                EventStreamWriter<String> writer =
+                        factory.createEventWriter("writer", "timed", text, EventWriterConfig.builder().build())) {
+            groups.createReaderGroup("timed-group", ReaderGroupConfig.builder().stream(Stream.of(scope, "timed"))
+                    .automaticCheckpointIntervalMillis(1000).groupRefreshTimeMillis(1000).build());
+            EventStreamReader<String> reader =
+                    factory.createReader("reader", "timed-group", text, ReaderConfig.builder().build());
+            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(90);
+            TimeWindow window = null;
+            for (long time = 1000; window == null || window.getLowerTimeBound() == null; time += 1000) {
+                check(System.nanoTime() < deadline, "the reader hears of a watermark");
+                writer.writeEvent("key", "key:" + time).get(30, TimeUnit.SECONDS);
+                writer.noteTime(time);
+                reader.readNextEvent(1000);
+                window = reader.getCurrentTimeWindow(Stream.of(scope, "timed"));
+            }
+            check(window.getLowerTimeBound() >= 1000, "its time is one that was noted");
+            reader.close();
+        }
+    }
+
+    private void endings() throws Exception {
+        try (StreamManager manager = StreamManager.create(config)) {
+            StreamCut tail = manager.fetchStreamInfo(scope, "batch").join().getTailStreamCut();
+            check(manager.truncateStream(scope, "batch", tail), "the stream was truncated");
+            check(manager.fetchStreamInfo(scope, "batch").join().getHeadStreamCut().equals(tail), "its head is its tail");
+            check(manager.sealStream(scope, "batch"), "it was sealed");
+            check(manager.deleteStream(scope, "batch"), "it was deleted");
+            check(!manager.deleteStream(scope, "batch"), "it is gone");
+            check(manager.deleteScopeRecursive(scope), "everything is gone");
+            check(!manager.checkScopeExists(scope), "the scope too");
+        }
+    }
+}
