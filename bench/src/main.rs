@@ -4,6 +4,7 @@ mod compare;
 mod histogram;
 mod raw_client;
 mod scripted;
+mod servers;
 mod work;
 mod worker;
 
@@ -12,6 +13,8 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 usage: raw-client [SECONDS]
        compare --controller URI [--json] [--rounds N] [--seconds S] [--only PART_OF_A_CASE]
+       servers [NAME=URL]... [--embedded] [--durable] [--rounds N] [--seconds S]
+       server-size
        ack-delay [--json] [--rounds N] [--seconds S] [--only PART_OF_A_CASE]";
 
 fn main() -> Result<()> {
@@ -27,6 +30,8 @@ fn main() -> Result<()> {
         ["raw-client", seconds] => raw_client::run(seconds.parse()?),
         ["compare", ref options @ ..] => compare::against_a_server(&compare::Options::parse(options)?),
         ["ack-delay", ref options @ ..] => compare::ack_delay(&compare::Options::parse(options)?),
+        ["servers", ref options @ ..] => servers::run(&servers::Options::parse(options)?),
+        ["server-size"] => servers::size(),
         ["worker", ref work @ ..] => worker::run(work),
         _ => bail!("{USAGE}"),
     }

@@ -12,7 +12,7 @@ use pravega_sdk::types::ScopedStream;
 
 /// How a client is started.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     pub(super) name: &'static str,
     program: PathBuf,
     arguments: Vec<String>,
@@ -31,7 +31,7 @@ pub(super) struct Work {
 
 /// What it did.
 #[derive(Debug, Clone)]
-pub(super) struct Figures {
+pub(crate) struct Figures {
     pub(super) events_per_s: f64,
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
@@ -40,7 +40,7 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    pub(super) fn get(&self, metric: &str) -> f64 {
+    pub(crate) fn get(&self, metric: &str) -> f64 {
         match metric {
             "events_per_s" => self.events_per_s,
             "p50_us" => self.p50_us,
@@ -52,10 +52,16 @@ impl Figures {
 }
 
 impl Client {
+    /// This SDK.
+    pub(crate) fn own() -> Result<Self> {
+        let program = std::env::current_exe()?;
+        Ok(Self { name: "pravega-sdk", program, arguments: vec!["worker".to_owned()] })
+    }
+
     /// This SDK and its two counterparts, built if they are not.
     pub(super) fn all() -> Result<Vec<Self>> {
         let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
-        let own = Self { name: "pravega-sdk", program: std::env::current_exe()?, arguments: vec!["worker".to_owned()] };
+        let own = Self::own()?;
         let rust = peers.join("pravega-client");
         run(Command::new("cargo").args(["build", "--release", "--quiet"]).current_dir(&rust))?;
         let rust = Self {

@@ -12,9 +12,10 @@ use pravega_sdk::{
     types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration},
 };
 
-use self::{
-    client::{Client, Figures, Work},
-    report::Report,
+use self::{client::Work, report::Report};
+pub(crate) use self::{
+    client::{Client, Figures},
+    report::median,
 };
 use crate::scripted::Scripted;
 
@@ -55,15 +56,15 @@ impl Options {
 
 /// One thing to measure.
 #[derive(Debug, Clone)]
-struct Case {
-    name: String,
+pub(crate) struct Case {
+    pub(crate) name: String,
     mode: &'static str,
     size: usize,
     segments: u32,
     keys: usize,
     rate: u64,
     /// Which of its figures say something.
-    metrics: &'static [&'static str],
+    pub(crate) metrics: &'static [&'static str],
 }
 
 const THROUGHPUT: &[&str] = &["events_per_s", "p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
@@ -95,19 +96,35 @@ pub(crate) fn against_a_server(options: &Options) -> Result<()> {
         case("bytes-read-64KB", "bytes-read", 64 * 1024, 1, READ),
     ];
     let clients = Client::all()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut report = Report::new(options.json);
     for case in cases.iter().filter(|case| case.name.contains(&options.only)) {
-        let measure = |client: &Client| {
-            let stream = runtime.block_on(new_stream(&options.controller, case.segments))?;
-            runtime.block_on(fill(&options.controller, &stream, case))?;
-            let figures = client.run(&options.controller, &stream, &work(case, options.seconds));
-            runtime.block_on(remove_stream(&options.controller, &stream))?;
-            figures
-        };
+        let measure = |client: &Client| measure(client, &options.controller, case, options.seconds);
         report.case(&case.name, case.metrics, &rounds(options, &clients, measure)?);
     }
     Ok(())
+}
+
+/// The cases in which servers are compared.
+pub(crate) fn cases_of_servers() -> Vec<Case> {
+    const RATE: &[&str] = &["events_per_s"];
+    const DELAY: &[&str] = &["p50_us", "p99_us"];
+    vec![
+        case("write-100B-1seg", "throughput", 100, 1, RATE),
+        case("write-1KB-4seg", "throughput", 1024, 4, RATE),
+        case("latency-100B-one-at-a-time", "latency", 100, 1, DELAY),
+        case("read-100B-1seg", "read", 100, 1, RATE),
+        case("read-1KB-4seg", "read", 1024, 4, RATE),
+    ]
+}
+
+/// What a client makes of a case on a server, with a stream of its own.
+pub(crate) fn measure(client: &Client, controller: &str, case: &Case, seconds: f64) -> Result<Figures> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let stream = runtime.block_on(new_stream(controller, case.segments))?;
+    runtime.block_on(fill(controller, &stream, case))?;
+    let figures = client.run(controller, &stream, &work(case, seconds));
+    runtime.block_on(remove_stream(controller, &stream))?;
+    figures
 }
 
 /// The sweep over how long a store takes to acknowledge, against a scripted store.

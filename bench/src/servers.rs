@@ -1,0 +1,189 @@
+//! The same client on several servers in turn: what the server makes of it.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use pravega_sdk::{
+    ClientFactory,
+    controller_client::PageToken,
+    types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration},
+};
+
+use crate::compare::{self, Case, Client, Figures};
+
+/// What was asked for on the command line.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// Names and URLs of servers that run already.
+    running: Vec<(String, String)>,
+    embedded: bool,
+    durable: bool,
+    rounds: usize,
+    seconds: f64,
+}
+
+impl Options {
+    pub(crate) fn parse(arguments: &[&str]) -> Result<Self> {
+        let mut options = Self { running: Vec::new(), embedded: false, durable: false, rounds: 3, seconds: 2.0 };
+        let mut rest = arguments.iter();
+        while let Some(name) = rest.next() {
+            let mut value = || rest.next().with_context(|| format!("{name} needs a value"));
+            match *name {
+                "--embedded" => options.embedded = true,
+                "--durable" => options.durable = true,
+                "--rounds" => options.rounds = value()?.parse()?,
+                "--seconds" => options.seconds = value()?.parse()?,
+                other => {
+                    let (name, url) = other.split_once('=').with_context(|| format!("{other} is not NAME=URL"))?;
+                    options.running.push((name.to_owned(), url.to_owned()));
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// The tool's server in a process of its own.
+struct Embedded {
+    process: Child,
+    url: String,
+}
+
+impl Embedded {
+    fn start(folder: Option<&Path>) -> Result<Self> {
+        let tool = std::env::current_exe()?.with_file_name("pravega");
+        let mut command = Command::new(&tool);
+        command.args(["dev", "--port", "0", "--memory", "4G"]);
+        if let Some(folder) = folder {
+            command.arg("--dir").arg(folder);
+        }
+        let mut process = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("{} cannot be started: build it first, with --release", tool.display()))?;
+        let stdout = process.stdout.take().context("no stdout")?;
+        let ready = BufReader::new(stdout).lines().next().context("it ended early")??;
+        let url = ready.split_whitespace().nth(1).context("no URL in the ready line")?.to_owned();
+        Ok(Self { process, url })
+    }
+
+    /// How much memory it has, in KiB.
+    fn resident(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+        Ok(line.split_whitespace().nth(1).context("no figure")?.parse()?)
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// Throughput and latency of this SDK on each server.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut servers = options.running.clone();
+    let mut kept = Vec::new();
+    if options.embedded {
+        kept.push(("embedded", Embedded::start(None)?));
+    }
+    if options.durable {
+        kept.push(("embedded-durable", Embedded::start(Some(folder.path()))?));
+    }
+    servers.extend(kept.iter().map(|(name, server)| ((*name).to_owned(), server.url.clone())));
+    if servers.is_empty() {
+        bail!("no server is named");
+    }
+    let client = Client::own()?;
+    print!("{:30} {:17}", "case", "metric");
+    servers.iter().for_each(|(name, _)| print!(" {name:>17}"));
+    println!();
+    for case in compare::cases_of_servers() {
+        let mut all: BTreeMap<&str, Vec<Figures>> = BTreeMap::new();
+        for _ in 0..options.rounds {
+            for (name, url) in &servers {
+                let figures = compare::measure(&client, url, &case, options.seconds);
+                all.entry(name).or_default().push(figures.with_context(|| format!("{name} failed"))?);
+            }
+        }
+        show(&case, &servers, &all);
+    }
+    Ok(())
+}
+
+fn show(case: &Case, servers: &[(String, String)], all: &BTreeMap<&str, Vec<Figures>>) {
+    for metric in case.metrics {
+        print!("{:30} {metric:17}", case.name);
+        for (name, _) in servers {
+            let rounds = all.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            print!(" {:>17.1}", compare::median(rounds.iter().map(|figures| figures.get(metric))));
+        }
+        println!();
+    }
+}
+
+/// How soon the embedded server is ready, how much it takes when idle, and with many streams.
+pub(crate) fn size() -> Result<()> {
+    let mut ready = Vec::new();
+    for _ in 0..10 {
+        let begun = Instant::now();
+        let server = Embedded::start(None)?;
+        ready.push(begun.elapsed());
+        drop(server);
+    }
+    ready.sort();
+    println!(
+        "ready after {:?} (median of 10), {:?} at the most",
+        ready.get(5).copied().unwrap_or_default(),
+        ready.last()
+    );
+    let server = Embedded::start(None)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async { tokio::time::sleep(Duration::from_secs(2)).await });
+    println!("idle      {} KiB resident", server.resident()?);
+    let begun = Instant::now();
+    runtime.block_on(many_streams(&server.url))?;
+    println!("10,000 streams of 10 segments made, listed and described in {:?}", begun.elapsed());
+    println!("then      {} KiB resident", server.resident()?);
+    Ok(())
+}
+
+const STREAMS: usize = 10_000;
+
+async fn many_streams(url: &str) -> Result<()> {
+    let factory = ClientFactory::connect(url).await?;
+    let scope = Scope::new("many")?;
+    factory.controller().create_scope(&scope).await?;
+    let configuration = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(10));
+    let name = |number: usize| -> Result<ScopedStream> {
+        Ok(ScopedStream::new(scope.clone(), format!("stream-{number}").parse()?))
+    };
+    for number in 0..STREAMS {
+        factory.controller().create_stream(&name(number)?, &configuration).await?;
+    }
+    let (mut token, mut listed) = (PageToken::start(), 0);
+    loop {
+        let page = factory.controller().streams_page(&scope, &token).await?;
+        if page.items.is_empty() {
+            break;
+        }
+        listed += page.items.iter().filter(|stream| !stream.stream().is_internal()).count();
+        token = page.next;
+    }
+    anyhow::ensure!(listed == STREAMS, "{listed} streams are listed");
+    for number in 0..STREAMS {
+        let segments = factory.controller().current_segments(&name(number)?).await?;
+        anyhow::ensure!(segments.len() == 10, "a stream has {} segments", segments.len());
+    }
+    Ok(())
+}
