@@ -231,8 +231,7 @@ fn memory_is_counted_as_it_comes_and_goes() {
         for _ in 0..150 {
             history.step();
         }
-        let at = history.at();
-        history.machine.delete_scope_recursive(SCOPE, at).unwrap();
+        history.machine.delete_scope_recursive(SCOPE).unwrap();
         assert_eq!((history.machine.store.segment_count(), history.machine.store.held()), (0, 0), "seed {seed}");
     }
 }

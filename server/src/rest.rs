@@ -73,7 +73,7 @@ async fn streams(
 ) -> Response {
     let value = || query.get("filter_value").cloned().unwrap_or_default();
     let filter = match query.get("filter_type").map(String::as_str) {
-        Some("showInternalStreams") => StreamFilter::All,
+        Some("showInternalStreams") => StreamFilter::Internal,
         Some("tag") => StreamFilter::Tagged(value()),
         _ => StreamFilter::Own,
     };

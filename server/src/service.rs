@@ -115,8 +115,8 @@ calls! {
 
     create_scope(ScopeInfo) -> CreateScopeStatus = |_, m, q, _| status!(CreateScopeStatus, m.create_scope(&q.scope));
     delete_scope(ScopeInfo) -> DeleteScopeStatus = |_, m, q, _| status!(DeleteScopeStatus, m.delete_scope(&q.scope));
-    delete_scope_recursive(ScopeInfo) -> DeleteScopeStatus = |_, m, q, at| {
-        status!(DeleteScopeStatus, m.delete_scope_recursive(&q.scope, at))
+    delete_scope_recursive(ScopeInfo) -> DeleteScopeStatus = |_, m, q, _| {
+        status!(DeleteScopeStatus, m.delete_scope_recursive(&q.scope))
     };
     check_scope_exists(ScopeInfo) -> ExistsResponse = |_, m, q, _| Ok(m.scope_exists(&q.scope));
     check_stream_exists(StreamInfo) -> ExistsResponse = |_, m, q, _| Ok(m.stream_exists(&q.scope, &q.stream));
@@ -214,7 +214,7 @@ calls! {
     create_reader_group(ReaderGroupConfiguration) -> CreateReaderGroupResponse = |_, m, q, at| m.create_group(q, at);
     get_reader_group_config(ReaderGroupInfo) -> ReaderGroupConfigResponse = |_, m, q, _| Ok(m.group_config(&q));
     update_reader_group(ReaderGroupConfiguration) -> UpdateReaderGroupResponse = |_, m, q, _| m.update_group(q);
-    delete_reader_group(ReaderGroupInfo) -> DeleteReaderGroupStatus = |_, m, q, at| {
-        status!(DeleteReaderGroupStatus, m.delete_group(&q, at))
+    delete_reader_group(ReaderGroupInfo) -> DeleteReaderGroupStatus = |_, m, q, _| {
+        status!(DeleteReaderGroupStatus, m.delete_group(&q))
     };
 }

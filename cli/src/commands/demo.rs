@@ -11,11 +11,11 @@ use bytes::Bytes;
 use pravega_sdk::{
     EventWriter, ReadUntil, ReaderConfig,
     codec::Raw,
-    controller_client::{ScaleStart, ScaleState},
     embedded::{Embedded, EmbeddedServer},
     types::{KeyRange, ScopedStream, SegmentId},
 };
 
+use super::stream::{start_scale, wait_for_scale};
 use crate::{
     failure::{Failure, Result},
     output::{Format, Output, Record},
@@ -157,15 +157,8 @@ async fn scale(pravega: &Embedded, stream: &ScopedStream, segments: u32) -> Resu
     let controller = pravega.controller();
     let sealed: Vec<SegmentId> =
         controller.current_segments(stream).await?.into_iter().map(|segment| segment.id).collect();
-    match controller.scale(stream, &sealed, &KeyRange::equal(segments)).await? {
-        ScaleStart::Started { epoch, .. } => {
-            while controller.scale_state(stream, epoch).await? != ScaleState::Done {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            Ok(())
-        }
-        ScaleStart::PreconditionFailed => Err(Failure::other("the scale was refused")),
-    }
+    let (epoch, _) = start_scale(stream, &sealed, &KeyRange::equal(segments), controller).await?;
+    wait_for_scale(stream, epoch, controller).await
 }
 
 /// What came for each key: how many events, and a digest of them in their order.

@@ -374,6 +374,40 @@ fn plan(how: &ScaleHow, active: &[SegmentWithRange]) -> Result<(Vec<SegmentId>, 
     Ok((replaced.map(|segment| segment.id).collect(), ranges))
 }
 
+/// Has segments replaced by others; gives the epoch to ask about and the new segments.
+pub(crate) async fn start_scale(
+    stream: &ScopedStream,
+    sealed: &[SegmentId],
+    ranges: &[KeyRange],
+    controller: &Arc<dyn Controller>,
+) -> Result<(Epoch, Vec<SegmentWithRange>)> {
+    match controller.scale(stream, sealed, ranges).await? {
+        ScaleStart::Started { epoch, segments } => Ok((epoch, segments)),
+        ScaleStart::PreconditionFailed => Err(Failure::of_kind(
+            ErrorKind::ConditionFailed,
+            "the controller refused: the segments are not active any more, or too few would be left",
+        )),
+    }
+}
+
+/// Waits until a scale is done, for a minute at the most.
+pub(crate) async fn wait_for_scale(
+    stream: &ScopedStream,
+    epoch: Epoch,
+    controller: &Arc<dyn Controller>,
+) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while controller.scale_state(stream, epoch).await? == ScaleState::InProgress {
+        if Instant::now() > deadline {
+            let late = format_args!("the scale of {stream} is not done after 60 s");
+            let hint = format!("ask again: pravega stream scaling-state {stream} --epoch {epoch}");
+            return Err(Failure::of_kind(ErrorKind::Timeout, late).with_hint(hint));
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
 async fn scale(
     stream: &ScopedStream,
     how: &ScaleHow,
@@ -383,25 +417,9 @@ async fn scale(
 ) -> Result<()> {
     let active = controller.current_segments(stream).await?;
     let (sealed, ranges) = plan(how, &active)?;
-    let (epoch, segments) = match controller.scale(stream, &sealed, &ranges).await? {
-        ScaleStart::Started { epoch, segments } => (epoch, segments),
-        ScaleStart::PreconditionFailed => {
-            return Err(Failure::of_kind(
-                ErrorKind::ConditionFailed,
-                "the controller refused: the segments are not active any more, or too few would be left",
-            ));
-        }
-    };
+    let (epoch, segments) = start_scale(stream, &sealed, &ranges, controller).await?;
     if !no_wait {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while controller.scale_state(stream, epoch).await? == ScaleState::InProgress {
-            if Instant::now() > deadline {
-                let late = format_args!("the scale of {stream} is not done after 60 s");
-                let hint = format!("ask again: pravega stream scaling-state {stream} --epoch {epoch}");
-                return Err(Failure::of_kind(ErrorKind::Timeout, late).with_hint(hint));
-            }
-            sleep(Duration::from_millis(200)).await;
-        }
+        wait_for_scale(stream, epoch, controller).await?;
         output.status(format_args!("scaled stream {stream}"));
     }
     output.list(segments.iter().map(segment_record).collect())

@@ -69,19 +69,14 @@ impl Stream {
         let (Some(from), Some(to)) = (self.parts(&from), self.parts(&to)) else {
             return Vec::new();
         };
-        let behind_start = |part: &Part| {
-            from.iter()
-                .filter(|(at, _)| at.overlaps(*part))
-                .any(|(at, _)| at.id == part.id || part.made_in() > at.made_in())
-                || !from.iter().any(|(at, _)| at.overlaps(*part))
+        // Where a cut has no place, as half a cut, it sets no bound either.
+        let within = |cut: &[(Part, i64)], part: &Part, is_beyond: fn(i64, i64) -> bool| {
+            let mut met = cut.iter().filter(|(at, _)| at.overlaps(*part)).peekable();
+            met.peek().is_none() || met.any(|(at, _)| at.id == part.id || is_beyond(part.made_in(), at.made_in()))
         };
-        let before_end = |part: &Part| {
-            to.iter()
-                .filter(|(at, _)| at.overlaps(*part))
-                .any(|(at, _)| at.id == part.id || part.made_in() < at.made_in())
-                || !to.iter().any(|(at, _)| at.overlaps(*part))
-        };
-        self.every_part().filter(|part| behind_start(part) && before_end(part)).collect()
+        let is_between =
+            |part: &Part| within(&from, part, |made, start| made > start) && within(&to, part, |made, end| made < end);
+        self.every_part().filter(is_between).collect()
     }
 
     /// For each key the earlier place of two cuts.

@@ -13,8 +13,8 @@ use crate::machine::Machine;
 pub(crate) enum StreamFilter {
     /// Those that users made.
     Own,
-    /// Those of Pravega as well.
-    All,
+    /// Those of Pravega itself.
+    Internal,
     Tagged(String),
 }
 
@@ -32,7 +32,7 @@ impl Machine {
         let found = self.catalog.scopes.get(scope)?;
         let wanted = |(name, stream): &(&String, &Stream)| match filter {
             StreamFilter::Own => !names::is_internal(name),
-            StreamFilter::All => names::is_internal(name),
+            StreamFilter::Internal => names::is_internal(name),
             StreamFilter::Tagged(tag) => stream.has_tag(tag),
         };
         let shown = found.streams.iter().filter(wanted).map(|(name, stream)| shown(scope, name, &stream.config));

@@ -80,17 +80,13 @@ impl Machine {
         answer(Status::Success, generation)
     }
 
-    pub(crate) fn delete_group(
-        &mut self,
-        info: &ReaderGroupInfo,
-        at: Moment,
-    ) -> Answer<delete_reader_group_status::Status> {
+    pub(crate) fn delete_group(&mut self, info: &ReaderGroupInfo) -> Answer<delete_reader_group_status::Status> {
         use delete_reader_group_status::Status;
         self.store.reserve(0)?;
         let found = self.catalog.scopes.get(&info.scope).and_then(|scope| scope.groups.get(&info.reader_group));
         match found {
             Some(group) if same_id(&group.config.reader_group_id, &info.reader_group_id) => {
-                self.drop_group(&info.scope, &info.reader_group, at);
+                self.drop_group(&info.scope, &info.reader_group);
                 Ok(Status::Success)
             }
             _ => Ok(Status::RgNotFound),
@@ -98,7 +94,7 @@ impl Machine {
     }
 
     /// Removes a group with its state.
-    pub(super) fn drop_group(&mut self, scope: &str, group: &str, _at: Moment) {
+    pub(super) fn drop_group(&mut self, scope: &str, group: &str) {
         let Some(dropped) = self.catalog.scopes.get_mut(scope).and_then(|scope| scope.groups.remove(group)) else {
             return;
         };

@@ -81,14 +81,11 @@ pub(crate) enum Fault {
 
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
+        let message = refusal.message();
         match refusal {
-            Refusal::Full { limit } => Self::ResourceExhausted(format!(
-                "the server holds as much as it may, {limit} bytes: truncate or delete streams, or raise its limit"
-            )),
-            Refusal::Ended(why) => {
-                Self::Unavailable(format!("nothing can be written until the server is started again: {why}"))
-            }
-            other => Self::Internal(format!("the segment store refused: {other:?}")),
+            Refusal::Full { .. } => Self::ResourceExhausted(message),
+            Refusal::Ended(_) => Self::Unavailable(message),
+            _ => Self::Internal(message),
         }
     }
 }

@@ -33,9 +33,8 @@ impl Machine {
         let bytes = self.bytes_ever(scope, stream)?;
         let found = self.catalog.stream_mut(scope, stream)?;
         let policy = policy_of(found)?;
-        let now = Recorded { at: at.now.0, bytes, cut: ends };
-        let places: Vec<Recorded> = found.recorded.iter().cloned().chain([now.clone()]).collect();
-        found.recorded.push(now);
+        found.recorded.push(Recorded { at: at.now.0, bytes, cut: ends });
+        let places = found.recorded.clone();
         if found.recorded.len() > MAX_RECORDED {
             let mut index = 0;
             found.recorded.retain(|_| {

@@ -9,7 +9,7 @@ use pravega_sdk_proto::{
 };
 
 use super::{Answer, Fault, Scope, names};
-use crate::machine::{Machine, Moment};
+use crate::machine::Machine;
 
 /// How many names a page of a listing has at the most.
 const PAGE: usize = 1000;
@@ -46,7 +46,7 @@ impl Machine {
         Ok(Status::Success)
     }
 
-    pub(crate) fn delete_scope_recursive(&mut self, scope: &str, at: Moment) -> Answer<delete_scope_status::Status> {
+    pub(crate) fn delete_scope_recursive(&mut self, scope: &str) -> Answer<delete_scope_status::Status> {
         use delete_scope_status::Status;
         self.store.reserve(0)?;
         let Some(found) = self.catalog.scopes.get(scope) else {
@@ -56,7 +56,7 @@ impl Machine {
         let tables: Vec<String> = found.tables.keys().cloned().collect();
         let groups: Vec<String> = found.groups.keys().cloned().collect();
         for group in groups {
-            self.drop_group(scope, &group, at);
+            self.drop_group(scope, &group);
         }
         for stream in streams {
             self.drop_stream(scope, &stream);

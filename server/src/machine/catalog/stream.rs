@@ -21,7 +21,6 @@ pub(super) type Cut = BTreeMap<i64, i64>;
 pub(super) struct Stream {
     #[serde(with = "message")]
     pub(super) config: StreamConfig,
-    pub(super) created: i64,
     pub(super) sealed: bool,
     /// By their number.
     pub(super) epochs: Vec<Epoch>,
@@ -116,7 +115,6 @@ impl Stream {
     pub(super) fn new(config: StreamConfig, segments: Vec<Part>, next_number: i32, created: i64) -> Self {
         Self {
             config,
-            created,
             sealed: false,
             epochs: vec![Epoch { reference: 0, segments, at: created }],
             next_number,
@@ -194,11 +192,10 @@ impl Stream {
         self.epochs.first().into_iter().flat_map(|epoch| &epoch.segments).map(|part| (part.id, 0)).collect()
     }
 
-    /// Adds an epoch and gives its number.
-    pub(super) fn add_epoch(&mut self, reference: i32, mut segments: Vec<Part>, at: i64) -> i32 {
+    /// Adds an epoch.
+    pub(super) fn add_epoch(&mut self, reference: i32, mut segments: Vec<Part>, at: i64) {
         segments.sort_by(|a, b| a.low.total_cmp(&b.low));
         self.epochs.push(Epoch { reference, segments, at });
-        self.active_epoch()
     }
 
     /// The segments of an epoch with the same numbers and ranges, as they would be in another.

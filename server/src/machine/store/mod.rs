@@ -183,9 +183,7 @@ impl Store {
 
     /// Refuses if nothing may be changed, or `more` bytes find no room.
     fn check_room(&self, more: u64) -> Result<()> {
-        if let Some(why) = &self.ended {
-            return Err(Refusal::Ended(why.clone()));
-        }
+        self.check_writable()?;
         if self.held.saturating_add(more) > self.limit {
             return Err(Refusal::Full { limit: self.limit });
         }
@@ -279,17 +277,12 @@ impl Store {
         let count = found.attribute(attribute::EVENT_COUNT).max(0) + i64::from(events);
         self.check_room(data.len() as u64)?;
         let attributes = vec![(writer, number), (attribute::EVENT_COUNT, count)];
-        self.append_and_count(Record::Appended { segment: name.clone(), data, attributes, at }, &name, events);
-        Ok(self.segment(&name)?.len())
-    }
-
-    fn append_and_count(&mut self, record: Record, name: &ByteString, events: i32) {
-        let len = if let Record::Appended { data, .. } = &record { data.len() as u64 } else { 0 };
-        self.commit(record);
-        if let Some(segment) = self.segments.get_mut(name) {
-            segment.traffic.events += u64::from(events.unsigned_abs());
-            segment.traffic.bytes += len;
-        }
+        let bytes = data.len() as u64;
+        self.commit(Record::Appended { segment: name.clone(), data, attributes, at });
+        let appended = self.segments.get_mut(&name).ok_or(Refusal::NoSuchSegment)?;
+        appended.traffic.events += u64::from(events.unsigned_abs());
+        appended.traffic.bytes += bytes;
+        Ok(appended.len())
     }
 
     /// Appends without a writer, as the controller does to streams of its own; gives the new length.

@@ -41,6 +41,17 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// What a person is told, in either protocol.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Full { limit } => format!(
+                "the server holds as much as it may, {limit} bytes: truncate or delete streams, or raise its limit"
+            ),
+            Self::Ended(why) => format!("nothing can be written until the server is started again: {why}"),
+            other => format!("the segment store refused: {other:?}"),
+        }
+    }
+
     /// The reply to a request with an id for a segment, and an offset where it has one; none closes the connection.
     pub(crate) fn reply(
         self,
@@ -70,17 +81,9 @@ impl Refusal {
                 ErrorMessage { request_id, segment, message: message.into(), error_code: FailureCode::IllegalArgument }
                     .into()
             }
-            Self::Full { limit } => {
-                let message = format!(
-                    "the server holds as much as it may, {limit} bytes: truncate or delete streams, or raise its limit"
-                );
-                ErrorMessage { request_id, segment, message: message.into(), error_code: FailureCode::Unspecified }
-                    .into()
-            }
-            Self::Ended(why) => {
-                let message = format!("nothing can be written until the server is started again: {why}");
-                ErrorMessage { request_id, segment, message: message.into(), error_code: FailureCode::Unspecified }
-                    .into()
+            Self::Full { .. } | Self::Ended(_) => {
+                let message = self.message().into();
+                ErrorMessage { request_id, segment, message, error_code: FailureCode::Unspecified }.into()
             }
             Self::Condition | Self::EventNumber | Self::Table(TableRefusal::Broken) | Self::Close(_) => return None,
         })

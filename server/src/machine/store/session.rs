@@ -112,9 +112,7 @@ impl Session {
         let (segment, token) = addressed(command)?;
         let request_id = command.request_id().unwrap_or(-1);
         if !at.store.placement.owns(self.store, segment) {
-            let (segment, server_stack_trace) = (segment.clone(), ByteString::new());
-            let moved = WrongHost { request_id, segment, correct_host: ByteString::new(), server_stack_trace };
-            return Some(Self::answer(at, Sequence::default(), moved));
+            return Some(Self::wrong_host(at, request_id, segment));
         }
         let access = at.store.access.as_ref()?;
         let refused = access.check_token(token, segment, at.now).err()?;
@@ -131,6 +129,12 @@ impl Session {
     fn answer(at: &mut Surroundings<'_>, after: Sequence, reply: impl Into<WireCommand>) -> Handled {
         at.answers.push(Answer { after, reply: reply.into() });
         Ok(())
+    }
+
+    /// Sends a client to the controller, to ask where the segment is; the Java server does not say it either.
+    fn wrong_host(at: &mut Surroundings<'_>, request_id: i64, segment: &ByteString) -> Handled {
+        let (segment, correct_host, server_stack_trace) = (segment.clone(), ByteString::new(), ByteString::new());
+        Self::answer(at, Sequence::default(), WrongHost { request_id, segment, correct_host, server_stack_trace })
     }
 
     fn hello(theirs: &Hello, at: &mut Surroundings<'_>) -> Handled {
@@ -170,12 +174,7 @@ impl Session {
         let Append { segment, writer_id, event_number, event_count, data, expected_offset, request_id } = append;
         if !at.store.placement.owns(self.store, &segment) {
             self.forget(writer_id);
-            let (correct_host, server_stack_trace) = (ByteString::new(), ByteString::new());
-            return Self::answer(
-                at,
-                Sequence::default(),
-                WrongHost { request_id, segment, correct_host, server_stack_trace },
-            );
+            return Self::wrong_host(at, request_id, &segment);
         }
         let previous = self.acknowledged.get(&writer_id).copied().unwrap_or(i64::MIN);
         let writer = (writer_id, previous, event_number);
@@ -386,16 +385,12 @@ fn manage(command: WireCommand, at: &mut Surroundings<'_>) -> Handled {
     match done {
         Ok(reply) => {
             // What is gone cannot say what the answer waits for.
-            let after = if is_gone(&reply) { store.latest() } else { store.changed(&segment) };
+            let is_gone = matches!(reply, WireCommand::SegmentDeleted(_));
+            let after = if is_gone { store.latest() } else { store.changed(&segment) };
             Session::answer(at, after, reply)
         }
         Err(refusal) => refuse(refusal, at, request_id, &segment, offset, operation),
     }
-}
-
-/// A reply that tells that a segment is no more.
-fn is_gone(reply: &WireCommand) -> bool {
-    matches!(reply, WireCommand::SegmentDeleted(_))
 }
 
 type Managed = (Result<WireCommand, Refusal>, ByteString, i64, &'static str);
