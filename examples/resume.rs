@@ -22,7 +22,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let place = StreamCut::from(reader.stream_cut()).to_text();
     drop(reader);
 
-    let StreamCut::At(cut) = place.parse()? else { return Err("it is no place in a stream".into()) };
+    let StreamCut::At(cut) = place.parse()? else {
+        return Err("it is no place in a stream".into());
+    };
     let start = ReadFrom::Cut(cut);
     let config = ReaderConfig::default().with_start(start).with_end(ReadUntil::Tail);
     let mut reader = pravega.stream_reader_with(&orders, Utf8, config).await?;

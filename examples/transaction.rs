@@ -10,7 +10,8 @@ use pravega_sdk::{ReadUntil, ReaderConfig, TransactionConfig, codec::Utf8};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pravega = pravega_sdk::embedded().await?;
     let transfers = pravega.create_stream("bank/transfers", 2).await?;
-    let writer = pravega.transactional_writer(&transfers, Utf8, TransactionConfig::default()).await?;
+    let writer =
+        pravega.transactional_writer(&transfers, Utf8, TransactionConfig::default()).await?;
 
     let mut kept = writer.begin().await?;
     kept.write("ann", "ann -5").await?;

@@ -4,7 +4,9 @@ use std::{fmt, ops::Deref};
 
 use pravega_sdk_client_factory::{
     ClientFactory, FactoryError,
-    types::{Classified, ErrorKind, NameError, Outcome, ScalingPolicy, ScopedStream, StreamConfiguration},
+    types::{
+        Classified, ErrorKind, NameError, Outcome, ScalingPolicy, ScopedStream, StreamConfiguration,
+    },
 };
 pub use pravega_sdk_server::{
     EmbeddedServer, Faults, OpenError, OpenProblem, Presence, Refusal, ServerBuilder, StartError,
@@ -68,8 +70,8 @@ pub async fn embedded() -> Result<Embedded, EmbeddedError> {
 }
 
 impl Embedded {
-    /// Starts a server as a builder says, and connects a client to it. Where the server has accounts, connect by hand, with
-    /// the server's [`url`](EmbeddedServer::url).
+    /// Starts a server as a builder says, and connects a client to it. Where the server has
+    /// accounts, connect by hand, with the server's [`url`](EmbeddedServer::url).
     ///
     /// # Errors
     ///
@@ -96,7 +98,8 @@ impl Embedded {
         &self.factory
     }
 
-    /// Makes a stream of a number of segments, and its scope; `name` is `scope/stream`. One that is there stays as it is.
+    /// Makes a stream of a number of segments, and its scope; `name` is `scope/stream`. One that is
+    /// there stays as it is.
     ///
     /// # Errors
     ///
@@ -105,12 +108,20 @@ impl Embedded {
     /// # Cancel safety
     ///
     /// If the future is dropped, the scope and the stream may have been made.
-    pub async fn create_stream(&self, name: &str, segments: u32) -> Result<ScopedStream, EmbeddedError> {
+    pub async fn create_stream(
+        &self,
+        name: &str,
+        segments: u32,
+    ) -> Result<ScopedStream, EmbeddedError> {
         let stream: ScopedStream = name.parse().map_err(EmbeddedError::Name)?;
-        let configuration = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(segments));
+        let configuration =
+            StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(segments));
         let controller = self.factory.controller();
         controller.create_scope(stream.scope()).await.map_err(EmbeddedError::Controller)?;
-        controller.create_stream(&stream, &configuration).await.map_err(EmbeddedError::Controller)?;
+        controller
+            .create_stream(&stream, &configuration)
+            .await
+            .map_err(EmbeddedError::Controller)?;
         Ok(stream)
     }
 

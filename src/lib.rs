@@ -1,5 +1,5 @@
-//! A client SDK for [Pravega](https://pravega.io), the streaming store: streams of events, ordered by routing key, whose
-//! segments split and merge by load.
+//! A client SDK for [Pravega](https://pravega.io), the streaming store: streams of events, ordered
+//! by routing key, whose segments split and merge by load.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -26,8 +26,8 @@
 //! }
 //! ```
 //!
-//! This crate shows the parts under one roof, and brings client and embedded server together. [`ClientFactory`] composes them, [`ClientConfig`]
-//! sets them up.
+//! This crate shows the parts under one roof, and brings client and embedded server together.
+//! [`ClientFactory`] composes them, [`ClientConfig`] sets them up.
 //!
 //! | what | with |
 //! |---|---|
@@ -38,17 +38,19 @@
 //! | records that are found by their fields | [`index`] |
 //! | a server in the same process, with the feature `embedded` | `embedded()` |
 //!
-//! Names and numbers of the domain are in [`types`], every call of the controller in [`controller_client`], the connections to
-//! segment stores in [`connection_pool`], and the commands they carry in [`wire_protocol`].
+//! Names and numbers of the domain are in [`types`], every call of the controller in
+//! [`controller_client`], the connections to segment stores in [`connection_pool`], and the
+//! commands they carry in [`wire_protocol`].
 
 pub use pravega_sdk_client_factory::event_stream::{
-    Ack, Appended, BatchClient, ByteReader, ByteReaderConfig, ByteWriter, CloseReport, Commit, CorruptEvents,
-    EventWriter, LargeEvents, ReadError, ReadEvent, ReadFrom, ReadUntil, ReaderConfig, Routing, StreamReader,
-    Transaction, TransactionConfig, TransactionError, TransactionalWriter, WriteError, WriterConfig, codec, index,
+    Ack, Appended, BatchClient, ByteReader, ByteReaderConfig, ByteWriter, CloseReport, Commit,
+    CorruptEvents, EventWriter, LargeEvents, ReadError, ReadEvent, ReadFrom, ReadUntil,
+    ReaderConfig, Routing, StreamReader, Transaction, TransactionConfig, TransactionError,
+    TransactionalWriter, WriteError, WriterConfig, codec, index,
 };
 pub use pravega_sdk_client_factory::{
-    ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, connection_pool, controller_client,
-    event_stream, types, wire_protocol,
+    ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, connection_pool,
+    controller_client, event_stream, types, wire_protocol,
 };
 
 #[cfg(feature = "embedded")]

@@ -90,7 +90,10 @@ fn decode_segment_read_of_1_mib(bencher: Bencher<'_, '_>) {
         request_id: 1,
     };
     let received = frames(read.into(), 1);
-    bencher.counter(BytesCount::new(MIB)).with_inputs(|| received.clone()).bench_local_values(decode_all);
+    bencher
+        .counter(BytesCount::new(MIB))
+        .with_inputs(|| received.clone())
+        .bench_local_values(decode_all);
 }
 
 #[divan::bench]

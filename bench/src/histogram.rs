@@ -1,4 +1,5 @@
-//! Latencies in buckets that grow: 32 to each power of two, so every value is known to 3 %. The counterparts use the same.
+//! Latencies in buckets that grow: 32 to each power of two, so every value is known to 3 %. The
+//! counterparts use the same.
 
 use std::time::Duration;
 
@@ -54,7 +55,9 @@ impl Histogram {
     pub(crate) fn report(&self, seconds: f64) -> String {
         let (p50, p99) = (self.percentile_us(0.5), self.percentile_us(0.99));
         let events = self.count;
-        format!("{{\"events\": {events}, \"seconds\": {seconds:.6}, \"p50_us\": {p50:.2}, \"p99_us\": {p99:.2}}}")
+        format!(
+            "{{\"events\": {events}, \"seconds\": {seconds:.6}, \"p50_us\": {p50:.2}, \"p99_us\": {p99:.2}}}"
+        )
     }
 }
 

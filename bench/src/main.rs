@@ -1,4 +1,5 @@
-//! Benchmarks that are programs; `README.md` beside this crate shows what each measures and how to read it.
+//! Benchmarks that are programs; `README.md` beside this crate shows what each measures and how to
+//! read it.
 
 mod compare;
 mod histogram;
@@ -28,7 +29,9 @@ fn main() -> Result<()> {
     match arguments[..] {
         ["raw-client"] => raw_client::run(5),
         ["raw-client", seconds] => raw_client::run(seconds.parse()?),
-        ["compare", ref options @ ..] => compare::against_a_server(&compare::Options::parse(options)?),
+        ["compare", ref options @ ..] => {
+            compare::against_a_server(&compare::Options::parse(options)?)
+        }
         ["ack-delay", ref options @ ..] => compare::ack_delay(&compare::Options::parse(options)?),
         ["servers", ref options @ ..] => servers::run(&servers::Options::parse(options)?),
         ["server-size"] => servers::size(),

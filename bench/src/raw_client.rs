@@ -1,7 +1,9 @@
-//! Requests and replies over the loopback through `RawClient`: one connection, up to 1,000 requests under way.
+//! Requests and replies over the loopback through `RawClient`: one connection, up to 1,000 requests
+//! under way.
 //!
-//! Client and server have one thread each, so two cores in all. The server does nothing but decode the request and encode
-//! its reply, so the figure is that of the client's path and of the kernel's.
+//! Client and server have one thread each, so two cores in all. The server does nothing but decode
+//! the request and encode its reply, so the figure is that of the client's path and of the
+//! kernel's.
 
 use std::{
     net::SocketAddr,
@@ -33,7 +35,10 @@ const IN_FLIGHT: [usize; 4] = [1, 10, 100, 1000];
 pub(crate) fn run(seconds: u64) -> Result<()> {
     let server = start_server()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    println!("{:>10} {:>14} {:>12}   median of {ROUNDS} rounds of {seconds} s", "in flight", "requests/s", "mean us");
+    println!(
+        "{:>10} {:>14} {:>12}   median of {ROUNDS} rounds of {seconds} s",
+        "in flight", "requests/s", "mean us"
+    );
     for in_flight in IN_FLIGHT {
         let mut rates: Vec<f64> = (0..ROUNDS)
             .map(|_| runtime.block_on(measure(server, in_flight, Duration::from_secs(seconds))))
@@ -54,7 +59,8 @@ async fn measure(server: SocketAddr, in_flight: usize, duration: Duration) -> Re
     let start = Instant::now();
     let mut users = JoinSet::new();
     for _ in 0..in_flight {
-        let (client, endpoint, done, stop) = (client.clone(), endpoint.clone(), Arc::clone(&done), Arc::clone(&stop));
+        let (client, endpoint, done, stop) =
+            (client.clone(), endpoint.clone(), Arc::clone(&done), Arc::clone(&stop));
         users.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 let request = GetSegmentAttribute {
@@ -78,7 +84,10 @@ async fn measure(server: SocketAddr, in_flight: usize, duration: Duration) -> Re
     // What was counted must have come over this one connection.
     let received = connection.counters().received;
     anyhow::ensure!(received >= count, "{count} replies were counted, {received} were received");
-    anyhow::ensure!(connection.end().is_none() && client.endpoints().len() == 1, "another connection was used");
+    anyhow::ensure!(
+        connection.end().is_none() && client.endpoints().len() == 1,
+        "another connection was used"
+    );
     Ok(count as f64 / elapsed.as_secs_f64())
 }
 

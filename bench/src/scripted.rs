@@ -1,5 +1,5 @@
-//! A scripted cluster for the sweep: a controller that knows one stream of one segment, and a store that acknowledges
-//! after a delay and keeps nothing.
+//! A scripted cluster for the sweep: a controller that knows one stream of one segment, and a store
+//! that acknowledges after a delay and keeps nothing.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -26,7 +26,8 @@ pub(crate) struct Scripted {
 impl Scripted {
     /// A store that acknowledges after `delay`, or never.
     pub(crate) fn start(delay: Option<Duration>) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let stream: ScopedStream = "bench/scripted".parse()?;
         let world = World::new(1);
         world.create_stream(&stream, 1);
@@ -36,7 +37,10 @@ impl Scripted {
             None => world.set_deaf(),
         }
         let (controllers, stores) = runtime.block_on(async {
-            anyhow::Ok((TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?))
+            anyhow::Ok((
+                TcpListener::bind("127.0.0.1:0").await?,
+                TcpListener::bind("127.0.0.1:0").await?,
+            ))
         })?;
         let controller = controllers.local_addr()?;
         let service = ControllerServiceServer::new(OneStream { store: stores.local_addr()? });
@@ -74,7 +78,10 @@ struct OneStream {
 
 #[async_trait::async_trait]
 impl ControllerService for OneStream {
-    async fn get_current_segments(&self, request: Request<StreamInfo>) -> Result<Response<SegmentRanges>, Status> {
+    async fn get_current_segments(
+        &self,
+        request: Request<StreamInfo>,
+    ) -> Result<Response<SegmentRanges>, Status> {
         let segment_id = Some(SegmentId { stream_info: Some(request.into_inner()), segment_id: 0 });
         let segment_ranges = vec![SegmentRange { segment_id, min_key: 0.0, max_key: 1.0 }];
         Ok(Response::new(SegmentRanges { segment_ranges, ..SegmentRanges::default() }))
@@ -85,7 +92,10 @@ impl ControllerService for OneStream {
         Ok(Response::new(NodeUri { endpoint, port: self.store.port().into() }))
     }
 
-    async fn get_delegation_token(&self, _: Request<StreamInfo>) -> Result<Response<DelegationToken>, Status> {
+    async fn get_delegation_token(
+        &self,
+        _: Request<StreamInfo>,
+    ) -> Result<Response<DelegationToken>, Status> {
         Ok(Response::new(DelegationToken::default()))
     }
 }

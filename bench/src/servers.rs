@@ -30,7 +30,8 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn parse(arguments: &[&str]) -> Result<Self> {
-        let mut options = Self { running: Vec::new(), embedded: false, durable: false, rounds: 3, seconds: 2.0 };
+        let mut options =
+            Self { running: Vec::new(), embedded: false, durable: false, rounds: 3, seconds: 2.0 };
         let mut rest = arguments.iter();
         while let Some(name) = rest.next() {
             let mut value = || rest.next().with_context(|| format!("{name} needs a value"));
@@ -40,7 +41,9 @@ impl Options {
                 "--rounds" => options.rounds = value()?.parse()?,
                 "--seconds" => options.seconds = value()?.parse()?,
                 other => {
-                    let (name, url) = other.split_once('=').with_context(|| format!("{other} is not NAME=URL"))?;
+                    let (name, url) = other
+                        .split_once('=')
+                        .with_context(|| format!("{other} is not NAME=URL"))?;
                     options.running.push((name.to_owned(), url.to_owned()));
                 }
             }
@@ -63,11 +66,10 @@ impl Embedded {
         if let Some(folder) = folder {
             command.arg("--dir").arg(folder);
         }
-        let mut process = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("{} cannot be started: build it first, with --release", tool.display()))?;
+        let mut process =
+            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().with_context(|| {
+                format!("{} cannot be started: build it first, with --release", tool.display())
+            })?;
         let stdout = process.stdout.take().context("no stdout")?;
         let ready = BufReader::new(stdout).lines().next().context("it ended early")??;
         let url = ready.split_whitespace().nth(1).context("no URL in the ready line")?.to_owned();
@@ -113,7 +115,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         for _ in 0..options.rounds {
             for (name, url) in &servers {
                 let figures = compare::measure(&client, url, &case, options.seconds);
-                all.entry(name).or_default().push(figures.with_context(|| format!("{name} failed"))?);
+                all.entry(name)
+                    .or_default()
+                    .push(figures.with_context(|| format!("{name} failed"))?);
             }
         }
         show(&case, &servers, &all);

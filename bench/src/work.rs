@@ -1,4 +1,5 @@
-//! What a client is told to do, and how it keeps in step with whoever watches it. The counterpart in Rust uses the same.
+//! What a client is told to do, and how it keeps in step with whoever watches it. The counterpart
+//! in Rust uses the same.
 
 use std::{
     io::BufRead as _,
@@ -41,7 +42,11 @@ impl Work {
 
     /// The same for long enough that everything is warm.
     pub(crate) fn warm_up(&self) -> Self {
-        Self { seconds: (self.seconds / 2.0).max(1.0), max_bytes: self.max_bytes / 4, ..self.clone() }
+        Self {
+            seconds: (self.seconds / 2.0).max(1.0),
+            max_bytes: self.max_bytes / 4,
+            ..self.clone()
+        }
     }
 
     /// How many events there are to read, or pieces of bytes to write.
@@ -70,11 +75,12 @@ impl Work {
     }
 
     pub(crate) fn is_over(&self, started: Instant, written: u64) -> bool {
-        started.elapsed().as_secs_f64() >= self.seconds || written * self.size as u64 >= self.max_bytes
+        started.elapsed().as_secs_f64() >= self.seconds
+            || written * self.size as u64 >= self.max_bytes
     }
 
-    /// Waits until the next event is due, where there is a rate. Timers count in milliseconds, so several events may be due
-    /// at once; nothing turns in circles meanwhile.
+    /// Waits until the next event is due, where there is a rate. Timers count in milliseconds, so
+    /// several events may be due at once; nothing turns in circles meanwhile.
     pub(crate) async fn wait_for_turn(&self, started: Instant, written: u64) {
         if self.mode == "rate" || self.mode == "tail" {
             let due = started + Duration::from_nanos(written * 1_000_000_000 / self.rate);

@@ -1,11 +1,12 @@
-//! The same work as the counterparts in `peers`, with this SDK. It warms up, says ready, waits for a line, works, prints its
-//! figures, and waits for another line before it ends.
+//! The same work as the counterparts in `peers`, with this SDK. It warms up, says ready, waits for
+//! a line, works, prints its figures, and waits for another line before it ends.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use pravega_sdk::{
-    Ack, ByteWriter, ClientFactory, EventWriter, ReadFrom, ReaderConfig, codec::Raw, types::ScopedStream,
+    Ack, ByteWriter, ClientFactory, EventWriter, ReadFrom, ReaderConfig, codec::Raw,
+    types::ScopedStream,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -19,7 +20,8 @@ use crate::{
 
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-    let work = Work::parse(&arguments).context("worker: URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE")?;
+    let work = Work::parse(&arguments)
+        .context("worker: URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // As an application runs: in a task, beside the writer's own.
     let result = runtime.block_on(async { tokio::spawn(do_all(work)).await? });
@@ -71,7 +73,11 @@ fn go() {
 }
 
 /// Reads all there is, from the head.
-async fn read(factory: &ClientFactory, stream: &ScopedStream, work: &Work) -> Result<(Histogram, f64)> {
+async fn read(
+    factory: &ClientFactory,
+    stream: &ScopedStream,
+    work: &Work,
+) -> Result<(Histogram, f64)> {
     let started = Instant::now();
     let mut histogram = Histogram::default();
     let mut reader = factory.stream_reader(stream, Raw).await?;
@@ -84,8 +90,13 @@ async fn read(factory: &ClientFactory, stream: &ScopedStream, work: &Work) -> Re
     Ok((histogram, started.elapsed().as_secs_f64()))
 }
 
-/// Writes at a rate, and reads what was written at the tail; the latency is that from one to the other.
-async fn tail(factory: &ClientFactory, stream: &ScopedStream, work: &Work) -> Result<(Histogram, f64)> {
+/// Writes at a rate, and reads what was written at the tail; the latency is that from one to the
+/// other.
+async fn tail(
+    factory: &ClientFactory,
+    stream: &ScopedStream,
+    work: &Work,
+) -> Result<(Histogram, f64)> {
     let writer = factory.event_writer(stream, Raw).await?;
     let config = ReaderConfig::default().with_start(ReadFrom::Tail);
     let mut reader = factory.stream_reader_with(stream, Raw, config).await?;
@@ -122,7 +133,11 @@ async fn write_bytes(writer: &mut ByteWriter, work: &Work) -> Result<(Histogram,
     Ok((histogram, started.elapsed().as_secs_f64()))
 }
 
-async fn read_bytes(factory: &ClientFactory, stream: &ScopedStream, work: &Work) -> Result<(Histogram, f64)> {
+async fn read_bytes(
+    factory: &ClientFactory,
+    stream: &ScopedStream,
+    work: &Work,
+) -> Result<(Histogram, f64)> {
     let started = Instant::now();
     let mut histogram = Histogram::default();
     let mut reader = factory.byte_reader(stream).await?;
@@ -134,7 +149,8 @@ async fn read_bytes(factory: &ClientFactory, stream: &ScopedStream, work: &Work)
     Ok((histogram, started.elapsed().as_secs_f64()))
 }
 
-/// Writes for some time; answers with the latencies, and the seconds from the first write to the last acknowledgement.
+/// Writes for some time; answers with the latencies, and the seconds from the first write to the
+/// last acknowledgement.
 async fn write(writer: &EventWriter<Raw>, work: &Work) -> Result<(Histogram, f64)> {
     let (acks, mut waiting) = mpsc::channel::<(Instant, Ack)>(100_000);
     let reading = tokio::spawn(async move {

@@ -46,7 +46,10 @@ impl Failure {
 
 fn code(kind: ErrorKind) -> u8 {
     match kind {
-        ErrorKind::InvalidArgument | ErrorKind::InvalidName | ErrorKind::InvalidStreamCut | ErrorKind::Config => 2,
+        ErrorKind::InvalidArgument
+        | ErrorKind::InvalidName
+        | ErrorKind::InvalidStreamCut
+        | ErrorKind::Config => 2,
         ErrorKind::NotFound => 3,
         ErrorKind::AlreadyExists
         | ErrorKind::NotEmpty
@@ -55,7 +58,10 @@ fn code(kind: ErrorKind) -> u8 {
         | ErrorKind::ConditionFailed
         | ErrorKind::TransactionNotOpen
         | ErrorKind::Truncated => 4,
-        ErrorKind::Timeout | ErrorKind::Unreachable | ErrorKind::ConnectionLost | ErrorKind::Unavailable => 5,
+        ErrorKind::Timeout
+        | ErrorKind::Unreachable
+        | ErrorKind::ConnectionLost
+        | ErrorKind::Unavailable => 5,
         ErrorKind::Unauthenticated | ErrorKind::PermissionDenied | ErrorKind::TokenExpired => 6,
         _ => 1,
     }
@@ -64,8 +70,12 @@ fn code(kind: ErrorKind) -> u8 {
 /// What to do about it, where there is something.
 fn hint(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
-        ErrorKind::Unreachable => "is the server up, and --controller right? `pravega doctor` checks step by step",
-        ErrorKind::Tls => "check the scheme (tcp or tls) and trust_store; `pravega doctor` checks step by step",
+        ErrorKind::Unreachable => {
+            "is the server up, and --controller right? `pravega doctor` checks step by step"
+        }
+        ErrorKind::Tls => {
+            "check the scheme (tcp or tls) and trust_store; `pravega doctor` checks step by step"
+        }
         ErrorKind::Unauthenticated => {
             "set PRAVEGA_USER and PRAVEGA_PASSWORD, or PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN"
         }

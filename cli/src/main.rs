@@ -1,7 +1,8 @@
-//! `pravega`: scopes, streams, segments, groups, tables and transactions of a Pravega cluster, at a terminal.
+//! `pravega`: scopes, streams, segments, groups, tables and transactions of a Pravega cluster, at a
+//! terminal.
 //!
-//! Data goes to stdout, everything else to stderr, and the exit code says what kind of thing went wrong; `pravega help`
-//! lists the codes.
+//! Data goes to stdout, everything else to stderr, and the exit code says what kind of thing went
+//! wrong; `pravega help` lists the codes.
 
 // Doc comments of arguments are help texts, in which brackets mean that something may be left out.
 #![allow(rustdoc::broken_intra_doc_links)]
@@ -17,7 +18,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use pravega_sdk::{ClientConfig, ClientFactory};
 
 use crate::{
-    commands::{bytes, cut, demo, dev, doctor, group, read, scope, segment, stream, table, txn, wire, write},
+    commands::{
+        bytes, cut, demo, dev, doctor, group, read, scope, segment, stream, table, txn, wire, write,
+    },
     failure::{Failure, Result},
     output::{Format, Output},
 };
@@ -61,7 +64,8 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "pravega", version, about, after_help = AFTER_HELP, max_term_width = 110)]
 struct Arguments {
-    /// The controllers, tcp://HOST:PORT[,HOST:PORT][?SETTING=VALUE]; also tls://, pravega:// and pravegas://
+    /// The controllers, tcp://HOST:PORT[,HOST:PORT][?SETTING=VALUE]; also tls://, pravega:// and
+    /// pravegas://
     #[arg(
         long,
         global = true,
@@ -94,7 +98,8 @@ enum Command {
     /// Writes events to a stream: the lines of a file or of stdin, or what stands behind lengths
     #[command(after_help = WRITE_HELP)]
     Write(write::Arguments),
-    /// Reads the events of a stream: from its head, its tail, a cut, an event or a time, to where it ends now or for ever
+    /// Reads the events of a stream: from its head, its tail, a cut, an event or a time, to where
+    /// it ends now or for ever
     #[command(after_help = READ_HELP)]
     Read(read::Arguments),
     /// Writes and reads byte streams, which have no events
@@ -115,12 +120,15 @@ enum Command {
     /// Begins, writes, looks at and ends transactions
     #[command(subcommand)]
     Txn(txn::Command),
-    /// Shows the main job from end to end on a server of its own: events written with keys, scaled, read back and checked
+    /// Shows the main job from end to end on a server of its own: events written with keys, scaled,
+    /// read back and checked
     Demo(demo::Arguments),
-    /// Starts a Pravega on this machine, in this process; without a folder it forgets everything when it ends
+    /// Starts a Pravega on this machine, in this process; without a folder it forgets everything
+    /// when it ends
     #[command(after_help = DEV_HELP)]
     Dev(dev::Arguments),
-    /// Checks, step by step, whether the cluster can be used from here, and says how to mend what is wrong
+    /// Checks, step by step, whether the cluster can be used from here, and says how to mend what
+    /// is wrong
     Doctor(doctor::Arguments),
     /// Sends single commands to a segment store
     #[command(subcommand)]
@@ -135,10 +143,11 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log(arguments.verbose);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return Failure::other(format!("no runtime: {error}")).report(),
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return Failure::other(format!("no runtime: {error}")).report(),
+        };
     let code = match runtime.block_on(run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -158,7 +167,9 @@ async fn run(arguments: Arguments) -> Result<()> {
         }
         Command::Demo(demo) => return demo::run(demo, &mut output).await,
         Command::Dev(dev) => return dev::run(dev, &mut output).await,
-        Command::Doctor(doctor) => return doctor::run(doctor, &arguments.controller, &mut output).await,
+        Command::Doctor(doctor) => {
+            return doctor::run(doctor, &arguments.controller, &mut output).await;
+        }
         Command::Wire(wire::Command::List) => return wire::list(&mut output),
         other => other,
     };
@@ -176,13 +187,19 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Table(command) => table::run(command, controller, &mut output).await,
         Command::Txn(command) => txn::run(command, &factory, &mut output).await,
         Command::Wire(command) => wire::run(command, &factory, &mut output).await,
-        Command::Demo(_) | Command::Dev(_) | Command::Doctor(_) | Command::Completions { .. } => Ok(()),
+        Command::Demo(_) | Command::Dev(_) | Command::Doctor(_) | Command::Completions { .. } => {
+            Ok(())
+        }
     }
 }
 
 /// A person waits at the terminal, so it gives up sooner than a program would.
 fn config(url: &str) -> Result<ClientConfig> {
-    Ok(ClientConfig::from_url(url)?.with_default_retry(5, Duration::from_millis(1), Duration::from_secs(1)))
+    Ok(ClientConfig::from_url(url)?.with_default_retry(
+        5,
+        Duration::from_millis(1),
+        Duration::from_secs(1),
+    ))
 }
 
 fn start_log(verbose: u8) {

@@ -67,7 +67,8 @@ impl Output {
         match self.format {
             Format::Json => self.json_lines(&records),
             Format::Text => {
-                let line = |record: &Record| record.0.values().map(plain).collect::<Vec<_>>().join("\t");
+                let line =
+                    |record: &Record| record.0.values().map(plain).collect::<Vec<_>>().join("\t");
                 self.lines(records.iter().map(line))
             }
             Format::Table => {
@@ -89,7 +90,9 @@ impl Output {
             Format::Json => self.json_lines(&[record]),
             Format::Text => {
                 let width = record.0.keys().map(String::len).max().unwrap_or(0);
-                self.lines(record.0.iter().map(|(name, value)| format!("{name:width$}  {}", plain(value))))
+                self.lines(
+                    record.0.iter().map(|(name, value)| format!("{name:width$}  {}", plain(value))),
+                )
             }
             Format::Table => {
                 let mut table = comfy_table::Table::new();
@@ -124,7 +127,9 @@ fn written(result: std::io::Result<()>) -> Result<()> {
     match result {
         // Whoever read our output has seen enough.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
-        other => other.map_err(|error| Failure::other(format!("stdout cannot be written: {error}"))),
+        other => {
+            other.map_err(|error| Failure::other(format!("stdout cannot be written: {error}")))
+        }
     }
 }
 

@@ -21,7 +21,9 @@ pub(crate) fn segment_id(text: &str) -> Result<SegmentId, String> {
     }
     match text.parse::<i64>() {
         Ok(id) if id >= 0 => Ok(SegmentId::from(id)),
-        _ => Err(format!("\"{text}\" is not the id of a segment: give it as `stream segments` shows it")),
+        _ => Err(format!(
+            "\"{text}\" is not the id of a segment: give it as `stream segments` shows it"
+        )),
     }
 }
 
@@ -34,14 +36,18 @@ pub(crate) fn key_range(text: &str) -> Result<KeyRange, String> {
 
 /// `SEGMENT=OFFSET`.
 pub(crate) fn place(text: &str) -> Result<(SegmentId, i64), String> {
-    let (segment, offset) = text.split_once('=').ok_or_else(|| format!("\"{text}\" is not SEGMENT=OFFSET"))?;
+    let (segment, offset) =
+        text.split_once('=').ok_or_else(|| format!("\"{text}\" is not SEGMENT=OFFSET"))?;
     let offset = offset.parse().map_err(|_| format!("\"{offset}\" is no offset"))?;
     Ok((segment_id(segment)?, offset))
 }
 
-/// `RATE[:FACTOR[:MIN]]`: a target for each segment, into how many a hot one splits (2), the fewest segments (1).
+/// `RATE[:FACTOR[:MIN]]`: a target for each segment, into how many a hot one splits (2), the fewest
+/// segments (1).
 pub(crate) fn rate(text: &str) -> Result<(NonZeroU32, NonZeroU32, NonZeroU32), String> {
-    let number = |text: &str| text.parse::<NonZeroU32>().map_err(|_| format!("\"{text}\" is not a number above 0"));
+    let number = |text: &str| {
+        text.parse::<NonZeroU32>().map_err(|_| format!("\"{text}\" is not a number above 0"))
+    };
     let mut parts = text.split(':');
     let rate = number(parts.next().unwrap_or_default())?;
     let factor = parts.next().map_or(Ok(NonZeroU32::MIN.saturating_add(1)), number)?;
@@ -53,7 +59,10 @@ pub(crate) fn rate(text: &str) -> Result<(NonZeroU32, NonZeroU32, NonZeroU32), S
 }
 
 /// `MIN[..MAX]`, each by `part`.
-pub(crate) fn limits<T>(text: &str, part: impl Fn(&str) -> Result<T, String>) -> Result<(T, Option<T>), String> {
+pub(crate) fn limits<T>(
+    text: &str,
+    part: impl Fn(&str) -> Result<T, String>,
+) -> Result<(T, Option<T>), String> {
     match text.split_once("..") {
         None => Ok((part(text)?, None)),
         Some((min, max)) => Ok((part(min)?, Some(part(max)?))),
@@ -76,7 +85,8 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
 }
 
 pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write a number and a unit, such as 30s or 2h"))
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write a number and a unit, such as 30s or 2h"))
 }
 
 #[cfg(test)]
@@ -100,7 +110,10 @@ mod tests {
         assert!(segment_id("-1").is_err());
         assert_eq!(segment_id("3.#epoch.1"), Ok(SegmentId::from((1 << 32) | 3)));
         assert!(key_range("0.5-0.5").is_err());
-        assert_eq!(rate("100").map(|(rate, factor, min)| (rate.get(), factor.get(), min.get())), Ok((100, 2, 1)));
+        assert_eq!(
+            rate("100").map(|(rate, factor, min)| (rate.get(), factor.get(), min.get())),
+            Ok((100, 2, 1))
+        );
         assert!(rate("100:2:1:9").is_err());
         assert!(rate("0").is_err());
     }

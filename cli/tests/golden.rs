@@ -1,4 +1,5 @@
-//! What the tool says: help, the commonest mistakes, the settings, and a session with a server of its own.
+//! What the tool says: help, the commonest mistakes, the settings, and a session with a server of
+//! its own.
 //!
 //! `TRYCMD=overwrite cargo test -p pravega-sdk-cli --test golden` writes them anew.
 

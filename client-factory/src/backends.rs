@@ -6,7 +6,8 @@ use pravega_sdk_connection_pool::{BackendSource, BoxError, resolver::Resolved};
 use pravega_sdk_controller_client::EndpointCache;
 use pravega_sdk_types::ScopedSegment;
 
-/// Lets a connection pool follow a segment from store to store: its backend is whichever store serves the segment now.
+/// Lets a connection pool follow a segment from store to store: its backend is whichever store
+/// serves the segment now.
 #[derive(Debug, Clone)]
 pub struct SegmentBackends {
     endpoints: Arc<EndpointCache>,

@@ -12,8 +12,8 @@ use crate::{
     settings::{KNOBS, Sourced},
 };
 
-/// Everything that can be set about a client: by a setter, in the query of the URL, or in the environment, in that order of
-/// precedence.
+/// Everything that can be set about a client: by a setter, in the query of the URL, or in the
+/// environment, in that order of precedence.
 ///
 /// | query of the URL | environment | default |
 /// |---|---|---|
@@ -68,7 +68,8 @@ const DEFAULT_URL: &str = "tcp://localhost:9090";
 const RETRY_MULTIPLIER: u32 = 10;
 
 impl ClientConfig {
-    /// Takes the URL and its query, and for what it does not say the environment, and then the defaults.
+    /// Takes the URL and its query, and for what it does not say the environment, and then the
+    /// defaults.
     ///
     /// # Errors
     ///
@@ -87,7 +88,10 @@ impl ClientConfig {
     }
 
     /// Reads the environment through `variable`, so that tests need not change that of the process.
-    pub(crate) fn read(url: Option<&str>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, FactoryError> {
+    pub(crate) fn read(
+        url: Option<&str>,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, FactoryError> {
         let from_env = variable("PRAVEGA_CONTROLLER_URI");
         let (url, source) = match (url, &from_env) {
             (Some(url), _) => (url, Source::Url),
@@ -95,9 +99,9 @@ impl ClientConfig {
             (None, None) => (DEFAULT_URL, Source::Default),
         };
         let (address, query) = url.split_once('?').unwrap_or((url, ""));
-        let uri = address
-            .parse()
-            .map_err(|error| FactoryError::config("url", "it is not the address of a cluster").with_source(error))?;
+        let uri = address.parse().map_err(|error| {
+            FactoryError::config("url", "it is not the address of a cluster").with_source(error)
+        })?;
         let mut config = Self::defaults(Sourced { value: uri, source });
         for knob in KNOBS {
             if let Some(text) = variable(knob.variable) {
@@ -140,7 +144,8 @@ impl ClientConfig {
                 return Err(FactoryError::unknown_setting(name, &known.join(", ")));
             };
             let value = percent_decode_str(value).decode_utf8();
-            let value = value.map_err(|_| FactoryError::config(knob.name, "its value is not UTF-8"))?;
+            let value =
+                value.map_err(|_| FactoryError::config(knob.name, "its value is not UTF-8"))?;
             knob.apply(self, &value, Source::Url)?;
         }
         Ok(())
@@ -161,15 +166,17 @@ impl ClientConfig {
         self
     }
 
-    /// Sets the PEM file of the certificates that are trusted: those that sign others, or the servers' own.
+    /// Sets the PEM file of the certificates that are trusted: those that sign others, or the
+    /// servers' own.
     #[must_use]
     pub fn with_trust_store(mut self, path: impl Into<PathBuf>) -> Self {
         self.trust_store.set(Some(path.into()), Source::Setter);
         self
     }
 
-    /// Takes a segment store's certificate whatever host it is for. Whoever holds a trusted certificate can stand in for
-    /// every segment store then. Needs a trust store; controllers are always checked.
+    /// Takes a segment store's certificate whatever host it is for. Whoever holds a trusted
+    /// certificate can stand in for every segment store then. Needs a trust store; controllers are
+    /// always checked.
     #[must_use]
     pub fn dangerously_without_host_name_check(mut self) -> Self {
         self.checks_host_name = false;
@@ -211,8 +218,9 @@ impl ClientConfig {
         self
     }
 
-    /// Sets how often a controller call is tried, and how long at most it waits in between: `initial` first, then ten times
-    /// as long each time, up to `max`. Default: 10 attempts, 1 ms, 20 s.
+    /// Sets how often a controller call is tried, and how long at most it waits in between:
+    /// `initial` first, then ten times as long each time, up to `max`. Default: 10 attempts, 1 ms,
+    /// 20 s.
     #[must_use]
     pub fn with_retry(mut self, attempts: u32, initial: Duration, max: Duration) -> Self {
         self.retry_attempts.set(attempts, Source::Setter);
@@ -221,8 +229,9 @@ impl ClientConfig {
         self
     }
 
-    /// Sets the retries as [`Self::with_retry`] does, where neither a setter nor the URL nor the environment says anything:
-    /// for programs whose users wait less patiently than others, or more.
+    /// Sets the retries as [`Self::with_retry`] does, where neither a setter nor the URL nor the
+    /// environment says anything: for programs whose users wait less patiently than others, or
+    /// more.
     #[must_use]
     pub fn with_default_retry(mut self, attempts: u32, initial: Duration, max: Duration) -> Self {
         self.retry_attempts.set(attempts, Source::Default);
@@ -231,7 +240,8 @@ impl ClientConfig {
         self
     }
 
-    /// Sets how many requests, and how many bytes of them, may be under way on one connection. Default: 4096 and 32 MiB.
+    /// Sets how many requests, and how many bytes of them, may be under way on one connection.
+    /// Default: 4096 and 32 MiB.
     #[must_use]
     pub fn with_max_in_flight(mut self, requests: usize, bytes: usize) -> Self {
         self.max_in_flight.set(requests, Source::Setter);
@@ -309,15 +319,20 @@ impl ClientConfig {
     }
 
     fn store_tls(&self) -> Result<StoreTls, FactoryError> {
-        let refused = |error| FactoryError::config("trust_store", "it cannot be used").with_source(error);
+        let refused =
+            |error| FactoryError::config("trust_store", "it cannot be used").with_source(error);
         match &self.trust_store.value {
             None if self.checks_host_name => StoreTls::platform().map_err(refused),
-            None => Err(FactoryError::config("trust_store", "without a host name check one must be given")),
+            None => Err(FactoryError::config(
+                "trust_store",
+                "without a host name check one must be given",
+            )),
             Some(path) if self.checks_host_name => StoreTls::from_file(path).map_err(refused),
             Some(path) => {
                 let shown = path.display().to_string();
-                let pem = std::fs::read(path)
-                    .map_err(|error| FactoryError::config("trust_store", "it cannot be read").with_source(error))?;
+                let pem = std::fs::read(path).map_err(|error| {
+                    FactoryError::config("trust_store", "it cannot be read").with_source(error)
+                })?;
                 StoreTls::dangerously_without_host_name_check(&shown, &pem).map_err(refused)
             }
         }
@@ -325,7 +340,9 @@ impl ClientConfig {
 }
 
 /// The credentials that the environment gives: ours, or those of Java's client.
-fn credentials_from(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Credentials>, FactoryError> {
+fn credentials_from(
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<Credentials>, FactoryError> {
     let pairs = [
         ("PRAVEGA_AUTH_METHOD", "PRAVEGA_AUTH_TOKEN"),
         ("pravega_client_auth_method", "pravega_client_auth_token"),
@@ -335,17 +352,25 @@ fn credentials_from(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<
         let credentials = match (variable(first), variable(second)) {
             (None, None) => continue,
             (Some(_), None) => {
-                return Err(FactoryError::config("credentials", format!("{first} is set, {second} is not")));
+                return Err(FactoryError::config(
+                    "credentials",
+                    format!("{first} is set, {second} is not"),
+                ));
             }
             (None, Some(_)) => {
-                return Err(FactoryError::config("credentials", format!("{second} is set, {first} is not")));
+                return Err(FactoryError::config(
+                    "credentials",
+                    format!("{second} is set, {first} is not"),
+                ));
             }
-            (Some(user), Some(password)) if first == "PRAVEGA_USER" => Credentials::basic(&user, &password),
+            (Some(user), Some(password)) if first == "PRAVEGA_USER" => {
+                Credentials::basic(&user, &password)
+            }
             (Some(method), Some(token)) => Credentials::custom(method, token),
         };
-        return credentials
-            .map(Some)
-            .map_err(|error| FactoryError::config("credentials", "they cannot be sent").with_source(error));
+        return credentials.map(Some).map_err(|error| {
+            FactoryError::config("credentials", "they cannot be sent").with_source(error)
+        });
     }
     Ok(None)
 }
@@ -367,7 +392,8 @@ mod tests {
 
     #[test]
     fn a_setter_beats_the_url_which_beats_the_environment_which_beats_the_default() {
-        let variables = [("PRAVEGA_CONNECT_TIMEOUT", "7s"), ("PRAVEGA_CONTROLLER_URI", "tcp://env:1")];
+        let variables =
+            [("PRAVEGA_CONNECT_TIMEOUT", "7s"), ("PRAVEGA_CONTROLLER_URI", "tcp://env:1")];
         let config = read(None, &[]).unwrap();
         assert_eq!(shown(&config, "connect_timeout"), ("5s".to_owned(), Source::Default));
         assert_eq!(shown(&config, "url"), ("tcp://localhost:9090".to_owned(), Source::Default));
@@ -379,8 +405,11 @@ mod tests {
         assert_eq!(shown(&config, "url"), ("tcp://url:1".to_owned(), Source::Url));
         let config = config.with_default_retry(3, Duration::ZERO, Duration::ZERO);
         assert_eq!(shown(&config, "retry_attempts"), ("3".to_owned(), Source::Default));
-        let config =
-            config.with_retry(4, Duration::ZERO, Duration::ZERO).with_default_retry(5, Duration::ZERO, Duration::ZERO);
+        let config = config.with_retry(4, Duration::ZERO, Duration::ZERO).with_default_retry(
+            5,
+            Duration::ZERO,
+            Duration::ZERO,
+        );
         assert_eq!(shown(&config, "retry_attempts"), ("4".to_owned(), Source::Setter));
         let config = config.with_connect_timeout(Duration::from_secs(9));
         assert_eq!(shown(&config, "connect_timeout"), ("9s".to_owned(), Source::Setter));

@@ -5,7 +5,8 @@ use std::fmt;
 use pravega_sdk_controller_client::ControllerError;
 use pravega_sdk_types::{Classified, ErrorKind, Outcome};
 
-/// Tells why a configuration is refused, or no client could be made of it. Nothing was sent anywhere.
+/// Tells why a configuration is refused, or no client could be made of it. Nothing was sent
+/// anywhere.
 #[derive(Debug)]
 pub struct FactoryError {
     kind: ErrorKind,
@@ -27,7 +28,10 @@ impl FactoryError {
     }
 
     #[must_use]
-    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         self.source = Some(source.into());
         self
     }

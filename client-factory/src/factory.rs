@@ -5,8 +5,9 @@ use std::sync::Arc;
 use pravega_sdk_connection_pool::{CloseFailure, RawClient, StoreDialer};
 use pravega_sdk_controller_client::{Controller, ControllerClient, EndpointCache, TokenCache};
 use pravega_sdk_event_stream::{
-    BatchClient, ByteReader, ByteReaderConfig, ByteWriter, EventWriter, ReadError, ReaderConfig, StreamParts,
-    StreamReader, TransactionConfig, TransactionError, TransactionalWriter, WriteError, WriterConfig,
+    BatchClient, ByteReader, ByteReaderConfig, ByteWriter, EventWriter, ReadError, ReaderConfig,
+    StreamParts, StreamReader, TransactionConfig, TransactionError, TransactionalWriter,
+    WriteError, WriterConfig,
     codec::Codec,
     index::{IndexReader, IndexWriter},
 };
@@ -16,8 +17,9 @@ use crate::{ClientConfig, FactoryError};
 
 /// Makes clients for a cluster, and owns what they share.
 ///
-/// Clones are cheap and share everything. Nothing is connected until it is first needed, so a factory can be made before
-/// the servers are up. It runs on the caller's tokio runtime and has none of its own.
+/// Clones are cheap and share everything. Nothing is connected until it is first needed, so a
+/// factory can be made before the servers are up. It runs on the caller's tokio runtime and has
+/// none of its own.
 #[derive(Debug, Clone)]
 pub struct ClientFactory {
     parts: Arc<Parts>,
@@ -34,8 +36,8 @@ struct Parts {
 }
 
 impl ClientFactory {
-    /// Makes a factory for the cluster at `url`, with the settings of its query and of the environment; see
-    /// [`ClientConfig`] for what they are.
+    /// Makes a factory for the cluster at `url`, with the settings of its query and of the
+    /// environment; see [`ClientConfig`] for what they are.
     ///
     /// # Errors
     ///
@@ -59,7 +61,8 @@ impl ClientFactory {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn with_config(config: ClientConfig) -> Result<Self, FactoryError> {
-        let controller: Arc<dyn Controller> = Arc::new(ControllerClient::connect(config.controller_config()?)?);
+        let controller: Arc<dyn Controller> =
+            Arc::new(ControllerClient::connect(config.controller_config()?)?);
         let store_config = config.store_config()?;
         let parts = Parts {
             endpoints: Arc::new(EndpointCache::new(Arc::clone(&controller))),
@@ -111,7 +114,11 @@ impl ClientFactory {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn event_writer<C>(&self, stream: &ScopedStream, codec: C) -> Result<EventWriter<C>, WriteError> {
+    pub async fn event_writer<C>(
+        &self,
+        stream: &ScopedStream,
+        codec: C,
+    ) -> Result<EventWriter<C>, WriteError> {
         self.event_writer_with(stream, codec, WriterConfig::default()).await
     }
 
@@ -142,11 +149,16 @@ impl ClientFactory {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn stream_reader<C: Codec>(&self, stream: &ScopedStream, codec: C) -> Result<StreamReader<C>, ReadError> {
+    pub async fn stream_reader<C: Codec>(
+        &self,
+        stream: &ScopedStream,
+        codec: C,
+    ) -> Result<StreamReader<C>, ReadError> {
         self.stream_reader_with(stream, codec, ReaderConfig::default()).await
     }
 
-    /// As [`Self::stream_reader`], with settings of its own: where to begin, where to end, how much to read ahead.
+    /// As [`Self::stream_reader`], with settings of its own: where to begin, where to end, how much
+    /// to read ahead.
     ///
     /// # Errors
     ///
@@ -168,7 +180,8 @@ impl ClientFactory {
     ///
     /// # Errors
     ///
-    /// [`TransactionError`] if there is no such stream, it is sealed, or the controller cannot be asked.
+    /// [`TransactionError`] if there is no such stream, it is sealed, or the controller cannot be
+    /// asked.
     ///
     /// # Cancel safety
     ///
@@ -182,11 +195,13 @@ impl ClientFactory {
         TransactionalWriter::open(self.stream_parts(), stream, codec, config).await
     }
 
-    /// A writer of bytes behind the end of `stream`, which has one segment; see [`ByteWriter::open`].
+    /// A writer of bytes behind the end of `stream`, which has one segment; see
+    /// [`ByteWriter::open`].
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if there is no such stream, it has several segments or is sealed, or a server cannot be asked.
+    /// [`WriteError`] if there is no such stream, it has several segments or is sealed, or a server
+    /// cannot be asked.
     ///
     /// # Cancel safety
     ///
@@ -199,7 +214,8 @@ impl ClientFactory {
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if there is no such stream or it has several segments, or a server cannot be asked.
+    /// [`ReadError`] if there is no such stream or it has several segments, or a server cannot be
+    /// asked.
     ///
     /// # Cancel safety
     ///
@@ -235,8 +251,8 @@ impl ClientFactory {
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if there is no such stream, it has several segments or is sealed, its records have another size, or a
-    /// server cannot be asked.
+    /// [`WriteError`] if there is no such stream, it has several segments or is sealed, its records
+    /// have another size, or a server cannot be asked.
     ///
     /// # Cancel safety
     ///
@@ -253,7 +269,8 @@ impl ClientFactory {
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if there is no such stream or it has several segments, or a server cannot be asked.
+    /// [`ReadError`] if there is no such stream or it has several segments, or a server cannot be
+    /// asked.
     ///
     /// # Cancel safety
     ///
@@ -274,8 +291,8 @@ impl ClientFactory {
         }
     }
 
-    /// Closes the connections to segment stores, and reports those that could not be closed properly. Whoever still holds a
-    /// part of the factory can go on with it; it connects anew.
+    /// Closes the connections to segment stores, and reports those that could not be closed
+    /// properly. Whoever still holds a part of the factory can go on with it; it connects anew.
     ///
     /// # Cancel safety
     ///
@@ -297,7 +314,10 @@ mod tests {
         let factory = ClientFactory::connect(url).await.unwrap();
         let error = factory.controller().scope_exists(&Scope::new("s").unwrap()).await.unwrap_err();
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unreachable, 2));
-        assert!(error.to_string().starts_with("checkScopeExists of s at 127.0.0.1:1 (2 attempts)"), "{error}");
+        assert!(
+            error.to_string().starts_with("checkScopeExists of s at 127.0.0.1:1 (2 attempts)"),
+            "{error}"
+        );
         assert!(factory.close().await.is_empty());
     }
 

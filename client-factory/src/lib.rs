@@ -1,7 +1,8 @@
 //! Configuration, and the factory that puts the parts of the SDK together.
 //!
-//! [`ClientFactory`] is the only place where parts meet: it makes the client of the controller, the connections to segment
-//! stores and the caches between them, and owns their lifetimes. The parts get what they need, never the factory.
+//! [`ClientFactory`] is the only place where parts meet: it makes the client of the controller, the
+//! connections to segment stores and the caches between them, and owns their lifetimes. The parts
+//! get what they need, never the factory.
 //!
 //! # Examples
 //!

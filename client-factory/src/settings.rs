@@ -1,4 +1,5 @@
-//! The table of settings: what each is called in a URL and in the environment, and where its value came from.
+//! The table of settings: what each is called in a URL and in the environment, and where its value
+//! came from.
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
@@ -72,7 +73,12 @@ pub(crate) struct Knob {
 }
 
 impl Knob {
-    pub(crate) fn apply(&self, config: &mut ClientConfig, text: &str, source: Source) -> Result<(), FactoryError> {
+    pub(crate) fn apply(
+        &self,
+        config: &mut ClientConfig,
+        text: &str,
+        source: Source,
+    ) -> Result<(), FactoryError> {
         (self.apply)(config, self.name, text, source)
     }
 

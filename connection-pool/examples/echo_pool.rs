@@ -1,5 +1,6 @@
-//! A pool over three echo servers behind a name, all in one program: the servers, the name server that knows them, a
-//! workload, and a live view of every slot while servers are killed and come back.
+//! A pool over three echo servers behind a name, all in one program: the servers, the name server
+//! that knows them, a workload, and a live view of every slot while servers are killed and come
+//! back.
 //!
 //! ```text
 //! cargo run --release -p pravega-sdk-connection-pool --features dns --example echo_pool [SECONDS]
@@ -25,7 +26,8 @@ use hickory_proto::{
     serialize::binary::{BinDecodable as _, BinEncodable as _},
 };
 use pravega_sdk_connection_pool::{
-    BoxError, Connector, Policy, PolledResolver, Pool, PoolSnapshot, SlotState, resolver::DnsResolver,
+    BoxError, Connector, Policy, PolledResolver, Pool, PoolSnapshot, SlotState,
+    resolver::DnsResolver,
 };
 use pravega_sdk_types::Endpoint;
 use tokio::{
@@ -57,7 +59,8 @@ async fn main() -> Result<(), BoxError> {
     let name_server_address = name_server.local_addr()?;
     tokio::spawn(serve_names(name_server, Arc::clone(&known)));
 
-    let resolver = PolledResolver::new(DnsResolver::service(SERVICE)?.with_server(name_server_address)?)?;
+    let resolver =
+        PolledResolver::new(DnsResolver::service(SERVICE)?.with_server(name_server_address)?)?;
     let policy = Policy::default()
         .with_max_slots(12)?
         .with_max_slots_per_backend(6)?
@@ -66,7 +69,8 @@ async fn main() -> Result<(), BoxError> {
         .with_health_check(Duration::from_secs(1), Duration::from_millis(500))?;
     let pool = Pool::new(resolver, Echo, policy)?;
     let load = Load::default();
-    let users: Vec<JoinHandle<()>> = (0..USERS).map(|_| tokio::spawn(load.clone().run(pool.clone()))).collect();
+    let users: Vec<JoinHandle<()>> =
+        (0..USERS).map(|_| tokio::spawn(load.clone().run(pool.clone()))).collect();
 
     // Every three seconds another server dies, or the dead one comes back on its port.
     let started = Instant::now();
@@ -126,7 +130,8 @@ impl EchoServer {
         Ok(Self { port, task })
     }
 
-    /// Ends the server with all its connections. The name server forgets it a little later, as in life.
+    /// Ends the server with all its connections. The name server forgets it a little later, as in
+    /// life.
     fn kill(self, known: &Known) {
         self.task.abort();
         let known = Arc::clone(known);
@@ -168,10 +173,16 @@ fn answer(asked: &Message, known: &Known) -> Option<Message> {
     let mut answer = Message::response(asked.id, OpCode::Query);
     answer.metadata.response_code = ResponseCode::NoError;
     let host = Name::from_ascii(HOST).ok()?;
-    if question.query_type() == RecordType::SRV && *question.name() == Name::from_ascii(SERVICE).ok()? {
+    if question.query_type() == RecordType::SRV
+        && *question.name() == Name::from_ascii(SERVICE).ok()?
+    {
         for port in known.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let data = RData::SRV(SRV::new(0, 0, *port, host.clone()));
-            answer.add_answer(Record::from_rdata(question.name().clone(), TIME_TO_LIVE_SECONDS, data));
+            answer.add_answer(Record::from_rdata(
+                question.name().clone(),
+                TIME_TO_LIVE_SECONDS,
+                data,
+            ));
         }
     } else if question.query_type() == RecordType::A && *question.name() == host {
         let data = RData::A(A(Ipv4Addr::LOCALHOST));
@@ -255,7 +266,9 @@ fn show(second: u64, load: &Load, snapshot: &PoolSnapshot) {
             .collect();
         let note = match (set.is_draining, set.backoff_left) {
             (true, _) => "  draining".to_owned(),
-            (false, Some(left)) => format!("  {} failures, {:.1} s to wait", set.failures, left.as_secs_f64()),
+            (false, Some(left)) => {
+                format!("  {} failures, {:.1} s to wait", set.failures, left.as_secs_f64())
+            }
             (false, None) => String::new(),
         };
         println!("       {:<22} [{slots}]{note}", set.backend.to_string());

@@ -19,10 +19,11 @@ pub(crate) struct Return<C> {
 
 /// Owns a connection until it is dropped, which gives it back to the pool.
 ///
-/// A connection in the middle of a request must not go to somebody else, who would read the first one's answer. So a
-/// request is made through [`Claim::run`], which remembers that it was begun: a claim that is dropped before it ended,
-/// because its future was, gives the connection up. [`Claim::retire`] does so by hand. Whoever reaches for the connection
-/// directly answers for its state.
+/// A connection in the middle of a request must not go to somebody else, who would read the first
+/// one's answer. So a request is made through [`Claim::run`], which remembers that it was begun: a
+/// claim that is dropped before it ended, because its future was, gives the connection up.
+/// [`Claim::retire`] does so by hand. Whoever reaches for the connection directly answers for its
+/// state.
 ///
 /// Dropping never blocks and needs no runtime.
 ///
@@ -46,15 +47,19 @@ pub struct Claim<C> {
 }
 
 impl<C> Claim<C> {
-    pub(crate) fn new(slot: SlotId, connection: C, returns: mpsc::UnboundedSender<Return<C>>) -> Self {
+    pub(crate) fn new(
+        slot: SlotId,
+        connection: C,
+        returns: mpsc::UnboundedSender<Return<C>>,
+    ) -> Self {
         Self { slot, connection: Some(connection), is_in_request: false, returns }
     }
 
-    /// Makes a request on the connection. If the returned future is dropped before it is done, or the request panics, the
-    /// connection is given up instead of going to the next user.
+    /// Makes a request on the connection. If the returned future is dropped before it is done, or
+    /// the request panics, the connection is given up instead of going to the next user.
     ///
-    /// A request that ends with an error leaves the connection in use: if the error says that the connection is of no use
-    /// any more, call [`Self::retire`].
+    /// A request that ends with an error leaves the connection in use: if the error says that the
+    /// connection is of no use any more, call [`Self::retire`].
     ///
     /// # Cancel safety
     ///

@@ -38,7 +38,9 @@ pub enum ClaimError {
     #[error("the pool is closed")]
     Closed,
     /// There is no tokio runtime here.
-    #[error("a pool must be made inside a tokio runtime: call it from async code, or enter a runtime first")]
+    #[error(
+        "a pool must be made inside a tokio runtime: call it from async code, or enter a runtime first"
+    )]
     NoRuntime,
 }
 

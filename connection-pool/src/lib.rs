@@ -1,6 +1,7 @@
 //! Connections, pooled and shared.
 //!
-//! The generic half knows nothing of Pravega and can be used by itself; `README.md` beside it shows how:
+//! The generic half knows nothing of Pravega and can be used by itself; `README.md` beside it shows
+//! how:
 //!
 //! | word | meaning |
 //! |---|---|
@@ -13,13 +14,13 @@
 //! | [`Policy`] | how many slots, how long to wait, how often to check |
 //! | [`Claim`] | a guard that owns a connection and gives it back when it is dropped |
 //!
-//! [`Pool`] hands connections out one user at a time; [`SharedConnections`] counts many users of one connection. What a
-//! pool does next is decided by a machine without a clock or a runtime, so that every decision can be tested; a task
-//! carries the decisions out.
+//! [`Pool`] hands connections out one user at a time; [`SharedConnections`] counts many users of
+//! one connection. What a pool does next is decided by a machine without a clock or a runtime, so
+//! that every decision can be tested; a task carries the decisions out.
 //!
-//! On top stands Pravega's own: [`StoreConnection`] is a handshaken connection to a segment store on which many requests
-//! are under way at once, and [`RawClient`] finds or makes the connection for an endpoint and matches each reply to its
-//! request.
+//! On top stands Pravega's own: [`StoreConnection`] is a handshaken connection to a segment store
+//! on which many requests are under way at once, and [`RawClient`] finds or makes the connection
+//! for an endpoint and matches each reply to its request.
 
 mod backend;
 mod claim;
@@ -43,8 +44,8 @@ pub use resolver::{BackendSource, FixedResolver, PolledResolver, Resolver};
 pub use shared::{CloseFailure, Dial, SharedConnections, SharedError, SharedHandle};
 pub use snapshot::{PoolCounters, PoolSnapshot, SlotSetSnapshot, SlotSnapshot, SlotState};
 pub use store::{
-    ByteStream, ConnectionCounters, ConnectionError, Opening, RawClient, RequestError, StoreConfig, StoreConnection,
-    StoreDialer, StoreStream, StoreTls, StoreTlsError, Transport,
+    ByteStream, ConnectionCounters, ConnectionError, Opening, RawClient, RequestError, StoreConfig,
+    StoreConnection, StoreDialer, StoreStream, StoreTls, StoreTlsError, Transport,
 };
 
 /// Compiles what the readme shows.

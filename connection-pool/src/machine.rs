@@ -10,8 +10,9 @@
 //!                    Checking ──▶ (gone)
 //! ```
 //!
-//! Every change of a slot goes through [`PoolMachine::become_state`] or [`PoolMachine::retire`], so counters and snapshots
-//! cannot drift from what happens. The driver carries out effects in order and reports back with one event for each.
+//! Every change of a slot goes through [`PoolMachine::become_state`] or [`PoolMachine::retire`], so
+//! counters and snapshots cannot drift from what happens. The driver carries out effects in order
+//! and reports back with one event for each.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -66,7 +67,8 @@ pub(crate) enum Effect {
         claim: ClaimId,
         error: ClaimError,
     },
-    /// The connection, if there is one, is to be dropped; what is under way for the slot is to be given up.
+    /// The connection, if there is one, is to be dropped; what is under way for the slot is to be
+    /// given up.
     Drop {
         slot: SlotId,
         backend: Endpoint,
@@ -118,7 +120,10 @@ impl SlotSet {
         let is_left_alone = self.retry_at.is_some_and(|until| now < until);
         // After a failure one attempt at a time finds out whether the backend is back.
         let is_tried = self.failures > 0 && self.count(SlotState::Connecting) > 0;
-        !self.is_draining && !is_left_alone && !is_tried && self.slots.len() < policy.max_slots_per_backend
+        !self.is_draining
+            && !is_left_alone
+            && !is_tried
+            && self.slots.len() < policy.max_slots_per_backend
     }
 }
 
@@ -144,7 +149,8 @@ impl PoolMachine {
         for backend in backends.iter() {
             self.sets.entry(backend.clone()).or_default().is_draining = false;
         }
-        let gone: Vec<Endpoint> = self.sets.keys().filter(|known| !backends.contains(known)).cloned().collect();
+        let gone: Vec<Endpoint> =
+            self.sets.keys().filter(|known| !backends.contains(known)).cloned().collect();
         for backend in gone {
             self.drain(&backend);
         }
@@ -164,7 +170,13 @@ impl PoolMachine {
     }
 
     /// A connection did not come about. `chance` in `0.0..1.0` spreads the back-off.
-    pub(crate) fn handle_connect_failed(&mut self, now: Now, slot: SlotId, reason: String, chance: f64) {
+    pub(crate) fn handle_connect_failed(
+        &mut self,
+        now: Now,
+        slot: SlotId,
+        reason: String,
+        chance: f64,
+    ) {
         self.counters.connect_failures += 1;
         self.last_failure = Some(reason);
         let (min, max) = (self.policy.backoff_min, self.policy.backoff_max);
@@ -203,7 +215,9 @@ impl PoolMachine {
     pub(crate) fn handle_returned(&mut self, now: Now, slot: SlotId, how: Returned) {
         let is_draining = self.set_of(slot).is_some_and(|set| set.is_draining);
         match how {
-            Returned::Usable if !is_draining && !self.is_closing && !self.should_move(now, slot) => {
+            Returned::Usable
+                if !is_draining && !self.is_closing && !self.should_move(now, slot) =>
+            {
                 if self.become_state(now, slot, SlotState::Recycling) {
                     self.effects.push(Effect::Recycle { slot });
                 }
@@ -216,8 +230,9 @@ impl PoolMachine {
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         // Not only from the front: deadlines differ where the policy was changed meanwhile.
-        let (late, waiting): (Vec<Waiter>, Vec<Waiter>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|waiter| waiter.deadline <= now);
+        let (late, waiting): (Vec<Waiter>, Vec<Waiter>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiter| waiter.deadline <= now);
         self.waiting = waiting.into();
         for waiter in late {
             self.counters.timed_out += 1;
@@ -238,9 +253,15 @@ impl PoolMachine {
         let waiting = self.waiting.len();
         if waiting >= self.policy.max_waiting {
             self.counters.refused += 1;
-            return self.effects.push(Effect::Refuse { claim, error: ClaimError::TooManyWaiting { waiting } });
+            return self
+                .effects
+                .push(Effect::Refuse { claim, error: ClaimError::TooManyWaiting { waiting } });
         }
-        self.waiting.push_back(Waiter { claim, since: now, deadline: now + self.policy.claim_timeout });
+        self.waiting.push_back(Waiter {
+            claim,
+            since: now,
+            deadline: now + self.policy.claim_timeout,
+        });
         self.adjust(now);
         if self.policy.claim_timeout.is_zero() {
             self.handle_timeout(now);
@@ -283,7 +304,8 @@ impl PoolMachine {
     /// When [`Self::handle_timeout`] has something to do, if nothing else happens before.
     pub(crate) fn poll_timeout(&self) -> Option<Now> {
         let claims = self.waiting.iter().map(|waiter| waiter.deadline).min();
-        let retries = self.sets.values().filter(|set| !set.is_draining).filter_map(|set| set.retry_at).min();
+        let retries =
+            self.sets.values().filter(|set| !set.is_draining).filter_map(|set| set.retry_at).min();
         let idle = self.sets.values().flat_map(|set| set.slots.values());
         let idle = idle.filter(|slot| slot.state == SlotState::Connected);
         let checks = idle.map(|slot| slot.checked_at + self.policy.health_check_interval).min();
@@ -311,10 +333,17 @@ impl PoolMachine {
             backend: backend.clone(),
             is_draining: set.is_draining,
             failures: set.failures,
-            backoff_left: set.retry_at.and_then(|until| until.checked_sub(now)).filter(|left| !left.is_zero()),
+            backoff_left: set
+                .retry_at
+                .and_then(|until| until.checked_sub(now))
+                .filter(|left| !left.is_zero()),
             slots: set.slots.iter().map(slot).collect(),
         };
-        PoolSnapshot { sets: self.sets.iter().map(set).collect(), waiting: self.waiting.len(), counters: self.counters }
+        PoolSnapshot {
+            sets: self.sets.iter().map(set).collect(),
+            waiting: self.waiting.len(),
+            counters: self.counters,
+        }
     }
 
     // ---------------------------------------------------------------------------------------------------------- transitions
@@ -334,7 +363,9 @@ impl PoolMachine {
 
     /// False if the slot is gone: what was under way for it came too late.
     fn become_state(&mut self, now: Now, id: SlotId, state: SlotState) -> bool {
-        let Some(slot) = self.set_of(id).and_then(|set| set.slots.get_mut(&id)) else { return false };
+        let Some(slot) = self.set_of(id).and_then(|set| set.slots.get_mut(&id)) else {
+            return false;
+        };
         slot.state = state;
         slot.since = now;
         true
@@ -392,7 +423,8 @@ impl PoolMachine {
 
     fn check_those_due(&mut self, now: Now) {
         let interval = self.policy.health_check_interval;
-        let due = |slot: &Slot| slot.state == SlotState::Connected && slot.checked_at + interval <= now;
+        let due =
+            |slot: &Slot| slot.state == SlotState::Connected && slot.checked_at + interval <= now;
         let due: Vec<SlotId> = self
             .sets
             .values()
@@ -404,7 +436,8 @@ impl PoolMachine {
         }
     }
 
-    /// Brings the slots to where the policy wants them: grants first, then connects, then lets go of what is too much.
+    /// Brings the slots to where the policy wants them: grants first, then connects, then lets go
+    /// of what is too much.
     fn adjust(&mut self, now: Now) {
         if self.is_closing {
             return;
@@ -425,14 +458,15 @@ impl PoolMachine {
         }
     }
 
-    /// A free connection, of the backend with the fewest in use, and there the one used last: it is the least likely to
-    /// have gone stale.
+    /// A free connection, of the backend with the fewest in use, and there the one used last: it is
+    /// the least likely to have gone stale.
     fn best_idle(&self) -> Option<SlotId> {
         let free = |set: &SlotSet| {
             let idle = set.slots.iter().filter(|(_, slot)| slot.state == SlotState::Connected);
             idle.max_by_key(|(_, slot)| slot.since).map(|(id, _)| *id)
         };
-        let candidates = self.sets.values().filter_map(|set| Some((set.count(SlotState::Claimed), free(set)?)));
+        let candidates =
+            self.sets.values().filter_map(|set| Some((set.count(SlotState::Claimed), free(set)?)));
         candidates.min_by_key(|(claimed, _)| *claimed).map(|(_, id)| id)
     }
 
@@ -451,13 +485,20 @@ impl PoolMachine {
         (in_use + self.waiting.len() + self.policy.spares).min(self.policy.max_slots)
     }
 
-    /// Says whether a connection that came back is better given up, so that a backend with fewer gets one in its place:
-    /// otherwise one that joins a pool whose slots are all in use would never serve.
+    /// Says whether a connection that came back is better given up, so that a backend with fewer
+    /// gets one in its place: otherwise one that joins a pool whose slots are all in use would
+    /// never serve.
     fn should_move(&self, now: Now, slot: SlotId) -> bool {
-        let Some(home) = self.homes.get(&slot).and_then(|backend| self.sets.get(backend)) else { return false };
-        let able = self.sets.values().filter(|set| set.failures == 0 && set.may_connect(now, &self.policy));
+        let Some(home) = self.homes.get(&slot).and_then(|backend| self.sets.get(backend)) else {
+            return false;
+        };
+        let able = self
+            .sets
+            .values()
+            .filter(|set| set.failures == 0 && set.may_connect(now, &self.policy));
         let fewest = able.map(|set| set.slots.len()).min();
-        self.total() >= self.policy.max_slots && fewest.is_some_and(|fewest| home.slots.len() > fewest + 1)
+        self.total() >= self.policy.max_slots
+            && fewest.is_some_and(|fewest| home.slots.len() > fewest + 1)
     }
 
     /// The backend that is to get one more connection, if one is: that with the fewest.
@@ -466,7 +507,8 @@ impl PoolMachine {
             return None;
         }
         let able = self.sets.iter().filter(|(_, set)| set.may_connect(now, &self.policy));
-        able.min_by_key(|(_, set)| (set.failures > 0, set.slots.len())).map(|(backend, _)| backend.clone())
+        able.min_by_key(|(_, set)| (set.failures > 0, set.slots.len()))
+            .map(|(backend, _)| backend.clone())
     }
 
     fn connect(&mut self, now: Now, backend: &Endpoint) {
@@ -478,13 +520,16 @@ impl PoolMachine {
         self.effects.push(Effect::Connect { slot, backend: backend.clone() });
     }
 
-    /// A free connection more than the policy wants: there is room for twice the spares, so that a pool does not let go and
-    /// connect again with every wave of its load.
+    /// A free connection more than the policy wants: there is room for twice the spares, so that a
+    /// pool does not let go and connect again with every wave of its load.
     fn surplus(&self) -> Option<SlotId> {
-        let over_all = self.total() > (self.wanted() + self.policy.spares).min(self.policy.max_slots);
+        let over_all =
+            self.total() > (self.wanted() + self.policy.spares).min(self.policy.max_slots);
         let cap = self.policy.max_slots_per_backend;
         let crowded = self.sets.values().filter(|set| over_all || set.slots.len() > cap);
-        let fullest = crowded.filter(|set| set.count(SlotState::Connected) > 0).max_by_key(|set| set.slots.len())?;
+        let fullest = crowded
+            .filter(|set| set.count(SlotState::Connected) > 0)
+            .max_by_key(|set| set.slots.len())?;
         let idle = fullest.slots.iter().filter(|(_, slot)| slot.state == SlotState::Connected);
         idle.min_by_key(|(_, slot)| slot.since).map(|(id, _)| *id)
     }
@@ -554,7 +599,9 @@ mod tests {
     fn a_spoiled_connection_is_never_handed_out_again() {
         let (mut pool, slot) = claimed(policy());
         pool.handle_returned(seconds(1), slot, Returned::Spoiled);
-        assert!(matches!(pool.poll_effects()[..], [Effect::Drop { slot: gone, .. }] if gone == slot));
+        assert!(
+            matches!(pool.poll_effects()[..], [Effect::Drop { slot: gone, .. }] if gone == slot)
+        );
         assert_eq!(pool.snapshot(seconds(1)).counters.retired, 1);
     }
 
@@ -573,7 +620,8 @@ mod tests {
 
     #[test]
     fn the_back_off_doubles_up_to_its_limit_and_is_spread_over_all_of_it() {
-        let policy = policy().with_backoff(Duration::from_millis(100), Duration::from_millis(350)).unwrap();
+        let policy =
+            policy().with_backoff(Duration::from_millis(100), Duration::from_millis(350)).unwrap();
         let mut pool = PoolMachine::new(policy);
         pool.handle_backends(seconds(0), &backends(&[A]));
         pool.claim(seconds(0), ClaimId(0));
@@ -588,7 +636,11 @@ mod tests {
         }
         let slot = connects(&pool.poll_effects())[0].0;
         pool.handle_connect_failed(now, slot, "refused".to_owned(), 0.0);
-        assert_eq!(connects(&pool.poll_effects()).len(), 1, "with no luck at all it connects at once");
+        assert_eq!(
+            connects(&pool.poll_effects()).len(),
+            1,
+            "with no luck at all it connects at once"
+        );
     }
 
     #[test]
@@ -614,7 +666,8 @@ mod tests {
         for claim in 0..3 {
             pool.claim(seconds(0), ClaimId(claim));
         }
-        let refused = Effect::Refuse { claim: ClaimId(2), error: ClaimError::TooManyWaiting { waiting: 2 } };
+        let refused =
+            Effect::Refuse { claim: ClaimId(2), error: ClaimError::TooManyWaiting { waiting: 2 } };
         assert_eq!(pool.poll_effects(), [refused]);
         pool.abandon(seconds(0), ClaimId(0));
         pool.claim(seconds(0), ClaimId(3));
@@ -640,7 +693,8 @@ mod tests {
 
     #[test]
     fn free_connections_are_checked_when_due_and_bad_ones_are_given_up() {
-        let policy = Policy::default().with_spares(1).with_health_check(seconds(30), seconds(3)).unwrap();
+        let policy =
+            Policy::default().with_spares(1).with_health_check(seconds(30), seconds(3)).unwrap();
         let mut pool = PoolMachine::new(policy);
         pool.handle_backends(seconds(0), &backends(&[A]));
         let slot = connects(&pool.poll_effects())[0].0;
@@ -665,7 +719,8 @@ mod tests {
         for claim in 0..4 {
             pool.claim(seconds(0), ClaimId(claim));
         }
-        let slots: Vec<SlotId> = connects(&pool.poll_effects()).into_iter().map(|(slot, _)| slot).collect();
+        let slots: Vec<SlotId> =
+            connects(&pool.poll_effects()).into_iter().map(|(slot, _)| slot).collect();
         for slot in &slots {
             pool.handle_connected(seconds(0), *slot);
         }
@@ -679,7 +734,8 @@ mod tests {
                 pool.handle_connected(seconds(1), slot);
             }
         }
-        let shares: Vec<usize> = pool.snapshot(seconds(1)).sets.iter().map(|set| set.slots.len()).collect();
+        let shares: Vec<usize> =
+            pool.snapshot(seconds(1)).sets.iter().map(|set| set.slots.len()).collect();
         assert_eq!(shares, [2, 2]);
     }
 
@@ -708,7 +764,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens in whatever order: limits hold, nothing is granted twice, every claim is answered once.
+        /// Whatever happens in whatever order: limits hold, nothing is granted twice, every claim
+        /// is answered once.
         #[test]
         fn any_order_of_events_keeps_the_promises(steps in prop::collection::vec((0..9_u8, any::<u8>()), 1..300)) {
             let policy = Policy::default()

@@ -72,8 +72,8 @@ impl Policy {
         Ok(self)
     }
 
-    /// Sets how many connections that nobody uses are held ready. Default: 2. With 0 each claim waits for a connection to
-    /// come about unless another comes back.
+    /// Sets how many connections that nobody uses are held ready. Default: 2. With 0 each claim
+    /// waits for a connection to come about unless another comes back.
     #[must_use]
     pub fn with_spares(mut self, count: usize) -> Self {
         self.spares = count;
@@ -90,7 +90,8 @@ impl Policy {
         Ok(self)
     }
 
-    /// Sets how long a claim waits. Default: 30 s. With zero a claim succeeds only where a connection is free.
+    /// Sets how long a claim waits. Default: 30 s. With zero a claim succeeds only where a
+    /// connection is free.
     #[must_use]
     pub fn with_claim_timeout(mut self, timeout: Duration) -> Self {
         self.claim_timeout = timeout;
@@ -104,8 +105,8 @@ impl Policy {
         self
     }
 
-    /// Sets how long a backend that cannot be connected to is left alone: evenly between nothing and a time that starts at
-    /// `min` and doubles up to `max`. Default: 50 ms and 10 s.
+    /// Sets how long a backend that cannot be connected to is left alone: evenly between nothing
+    /// and a time that starts at `min` and doubles up to `max`. Default: 50 ms and 10 s.
     ///
     /// # Errors
     ///
@@ -118,12 +119,17 @@ impl Policy {
         Ok(self)
     }
 
-    /// Sets how often a connection that nobody uses is checked, and how long that may take. Default: 30 s and 3 s.
+    /// Sets how often a connection that nobody uses is checked, and how long that may take.
+    /// Default: 30 s and 3 s.
     ///
     /// # Errors
     ///
     /// [`PolicyError::Zero`] if the interval is.
-    pub fn with_health_check(mut self, interval: Duration, timeout: Duration) -> Result<Self, PolicyError> {
+    pub fn with_health_check(
+        mut self,
+        interval: Duration,
+        timeout: Duration,
+    ) -> Result<Self, PolicyError> {
         if interval.is_zero() {
             return Err(PolicyError::Zero("the interval of health checks"));
         }

@@ -26,13 +26,14 @@ use crate::{
 
 /// Connections to the backends of a service, handed out one user at a time.
 ///
-/// Clones are cheap and share the pool. One task on the caller's runtime owns all of it; it ends when the last handle is
-/// dropped, and with it every connection that is not claimed. Claimed ones live as long as their guards.
+/// Clones are cheap and share the pool. One task on the caller's runtime owns all of it; it ends
+/// when the last handle is dropped, and with it every connection that is not claimed. Claimed ones
+/// live as long as their guards.
 ///
 /// # Cancel safety
 ///
-/// Every future of this type may be dropped at any time. A claim that is dropped while it waits gives up its place; a
-/// connection that was meant for it goes to the next.
+/// Every future of this type may be dropped at any time. A claim that is dropped while it waits
+/// gives up its place; a connection that was meant for it goes to the next.
 pub struct Pool<C: Connector> {
     commands: mpsc::Sender<Command<C::Connection>>,
     abandoned: mpsc::UnboundedSender<ClaimId>,
@@ -69,7 +70,8 @@ impl<C: Connector> Pool<C> {
     pub fn new(resolver: impl Resolver, connector: C, policy: Policy) -> Result<Self, ClaimError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| ClaimError::NoRuntime)?;
         let (commands, command_queue) = mpsc::channel(COMMAND_QUEUE);
-        // Bounded by the number of waiting claims, and of claimed slots: `Drop` cannot wait for room.
+        // Bounded by the number of waiting claims, and of claimed slots: `Drop` cannot wait for
+        // room.
         let (abandoned, abandoned_queue) = mpsc::unbounded_channel();
         let (returns, return_queue) = mpsc::unbounded_channel();
         let task = Task {
@@ -97,7 +99,8 @@ impl<C: Connector> Pool<C> {
     ///
     /// # Errors
     ///
-    /// [`ClaimError`] if there is none by the policy's deadline, too many are waiting, or the pool is closed.
+    /// [`ClaimError`] if there is none by the policy's deadline, too many are waiting, or the pool
+    /// is closed.
     ///
     /// # Cancel safety
     ///
@@ -140,7 +143,8 @@ impl<C: Connector> Pool<C> {
         snapshot.await.map_err(|_| ClaimError::Closed)
     }
 
-    /// Refuses every further claim, closes what nobody uses, and waits up to `deadline` for the rest to come back.
+    /// Refuses every further claim, closes what nobody uses, and waits up to `deadline` for the
+    /// rest to come back.
     ///
     /// Closing twice is the same as closing once.
     ///
@@ -149,11 +153,14 @@ impl<C: Connector> Pool<C> {
     /// Dropping the future leaves the pool closing.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
         let (reply, done) = oneshot::channel();
-        if self.commands.send(Command::Close(reply)).await.is_err() || timeout(deadline, done).await.is_ok() {
+        if self.commands.send(Command::Close(reply)).await.is_err()
+            || timeout(deadline, done).await.is_ok()
+        {
             return CloseReport { still_claimed: 0 };
         }
         let snapshot = self.snapshot().await;
-        let claimed = snapshot.map_or(0, |snapshot| snapshot.sets.iter().map(|set| set.slots.len()).sum());
+        let claimed =
+            snapshot.map_or(0, |snapshot| snapshot.sets.iter().map(|set| set.slots.len()).sum());
         CloseReport { still_claimed: claimed }
     }
 }
@@ -294,7 +301,8 @@ impl<C: Connector> Task<C> {
     }
 
     fn done(&mut self, done: Done<C::Connection>) {
-        // Its slot may have been given up in the moment in which the work ended: what it brings goes with it.
+        // Its slot may have been given up in the moment in which the work ended: what it brings
+        // goes with it.
         if self.under_way.remove(&done.slot()).is_none() {
             return;
         }
@@ -323,9 +331,11 @@ impl<C: Connector> Task<C> {
         }
     }
 
-    /// A piece of work ended without a result: it was given up, and its slot with it, or the connector panicked.
+    /// A piece of work ended without a result: it was given up, and its slot with it, or the
+    /// connector panicked.
     fn lost(&mut self, error: &JoinError) {
-        let slot = self.under_way.iter().find(|(_, task)| task.id() == error.id()).map(|(slot, _)| *slot);
+        let slot =
+            self.under_way.iter().find(|(_, task)| task.id() == error.id()).map(|(slot, _)| *slot);
         if let Some(slot) = slot {
             self.under_way.remove(&slot);
             let reason = "the connector panicked".to_owned();
@@ -351,7 +361,11 @@ impl<C: Connector> Task<C> {
     }
 
     /// Runs a piece of work for a slot beside everything else.
-    fn start(&mut self, slot: SlotId, work: impl Future<Output = Done<C::Connection>> + Send + 'static) {
+    fn start(
+        &mut self,
+        slot: SlotId,
+        work: impl Future<Output = Done<C::Connection>> + Send + 'static,
+    ) {
         let task = self.work.spawn(work);
         self.under_way.insert(slot, task);
     }
@@ -362,10 +376,15 @@ impl<C: Connector> Task<C> {
         match effect {
             Effect::Connect { slot, backend } => {
                 self.start(slot, async move {
-                    let connected = match timeout(policy.connect_timeout, connector.connect(&backend)).await {
-                        Ok(connected) => connected,
-                        Err(_) => Err(format!("no connection to {backend} within {:?}", policy.connect_timeout).into()),
-                    };
+                    let connected =
+                        match timeout(policy.connect_timeout, connector.connect(&backend)).await {
+                            Ok(connected) => connected,
+                            Err(_) => Err(format!(
+                                "no connection to {backend} within {:?}",
+                                policy.connect_timeout
+                            )
+                            .into()),
+                        };
                     match &connected {
                         Ok(_) => probes::slot_connected(backend.host(), slot.0),
                         Err(_) => probes::slot_failed(backend.host(), slot.0),
@@ -376,7 +395,11 @@ impl<C: Connector> Task<C> {
             Effect::Check { slot } => {
                 if let Some(mut connection) = self.connections.remove(&slot) {
                     self.start(slot, async move {
-                        let checked = timeout(policy.health_check_timeout, connector.is_valid(&mut connection)).await;
+                        let checked = timeout(
+                            policy.health_check_timeout,
+                            connector.is_valid(&mut connection),
+                        )
+                        .await;
                         Done::Checked(slot, matches!(checked, Ok(Ok(()))).then_some(connection))
                     });
                 }
@@ -384,7 +407,11 @@ impl<C: Connector> Task<C> {
             Effect::Recycle { slot } => {
                 if let Some(mut connection) = self.connections.remove(&slot) {
                     self.start(slot, async move {
-                        let ready = timeout(policy.health_check_timeout, connector.on_recycle(&mut connection)).await;
+                        let ready = timeout(
+                            policy.health_check_timeout,
+                            connector.on_recycle(&mut connection),
+                        )
+                        .await;
                         Done::Recycled(slot, matches!(ready, Ok(Ok(()))).then_some(connection))
                     });
                 }

@@ -25,9 +25,13 @@ pub trait Dial: Send + Sync + 'static {
     /// # Errors
     ///
     /// Any; every user who asks dials anew.
-    fn dial(&self, remote: &Self::Remote) -> impl Future<Output = Result<Self::Connection, BoxError>> + Send;
+    fn dial(
+        &self,
+        remote: &Self::Remote,
+    ) -> impl Future<Output = Result<Self::Connection, BoxError>> + Send;
 
-    /// Says whether a connection can still be used. One that cannot is replaced for the next who asks.
+    /// Says whether a connection can still be used. One that cannot is replaced for the next who
+    /// asks.
     fn is_alive(&self, connection: &Self::Connection) -> bool;
 
     /// Ends a connection that nobody uses any more.
@@ -35,7 +39,10 @@ pub trait Dial: Send + Sync + 'static {
     /// # Errors
     ///
     /// Any; it is reported, and does not keep others from being closed.
-    fn close(&self, connection: Arc<Self::Connection>) -> impl Future<Output = Result<(), BoxError>> + Send {
+    fn close(
+        &self,
+        connection: Arc<Self::Connection>,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
         drop(connection);
         async { Ok(()) }
     }
@@ -43,8 +50,9 @@ pub trait Dial: Send + Sync + 'static {
 
 /// Connections that many users share, one for each remote.
 ///
-/// A user opens a [`SharedHandle`], which counts; opening twice leads to the same connection. It is dialled by the first who
-/// wants to use it, and anew after it died or was [retired](SharedHandle::retire). The last user to leave closes it.
+/// A user opens a [`SharedHandle`], which counts; opening twice leads to the same connection. It is
+/// dialled by the first who wants to use it, and anew after it died or was
+/// [retired](SharedHandle::retire). The last user to leave closes it.
 pub struct SharedConnections<D: Dial> {
     shared: Arc<Shared<D>>,
 }
@@ -126,8 +134,8 @@ impl<D: Dial> SharedConnections<D> {
         entries.values().map(|entry| (entry.remote.clone(), lock(&entry.live).users)).collect()
     }
 
-    /// Closes every connection, and reports those that could not be closed properly. Handles that are still open dial anew
-    /// when they are used.
+    /// Closes every connection, and reports those that could not be closed properly. Handles that
+    /// are still open dial anew when they are used.
     ///
     /// # Cancel safety
     ///
@@ -196,7 +204,8 @@ impl<D: Dial> SharedHandle<D> {
         Ok(connection)
     }
 
-    /// Retires `connection` for every user, if it is still the one in use: the next who asks dials anew.
+    /// Retires `connection` for every user, if it is still the one in use: the next who asks dials
+    /// anew.
     pub fn retire(&self, connection: &Arc<D::Connection>) {
         let mut live = lock(&self.entry.live);
         if live.connection.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection)) {
@@ -217,19 +226,23 @@ impl<D: Dial> SharedHandle<D> {
         let last = self.leave_now();
         self.has_left = true;
         match last {
-            Some(connection) => self
-                .shared
-                .dialer
-                .close(connection)
-                .await
-                .map_err(|reason| CloseFailure { remote: self.entry.remote.to_string(), reason }),
+            Some(connection) => {
+                self.shared.dialer.close(connection).await.map_err(|reason| CloseFailure {
+                    remote: self.entry.remote.to_string(),
+                    reason,
+                })
+            }
             None => Ok(()),
         }
     }
 
     fn live(&self) -> Option<Arc<D::Connection>> {
         let mut live = lock(&self.entry.live);
-        if live.connection.as_ref().is_some_and(|connection| !self.shared.dialer.is_alive(connection)) {
+        if live
+            .connection
+            .as_ref()
+            .is_some_and(|connection| !self.shared.dialer.is_alive(connection))
+        {
             live.connection = None;
         }
         live.connection.clone()
@@ -263,7 +276,8 @@ impl<D: Dial> fmt::Debug for SharedHandle<D> {
     }
 }
 
-/// Locks are held for a few instructions, none of which panics; were one to, the maps are whole all the same.
+/// Locks are held for a few instructions, none of which panics; were one to, the maps are whole all
+/// the same.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -364,7 +378,8 @@ mod tests {
         let (down, silent) = (shared.open(&"down".to_owned()), shared.open(&"silent".to_owned()));
         assert!(matches!(down.connection().await, Err(SharedError::Dial { .. })));
         assert!(matches!(silent.connection().await, Err(SharedError::Timeout { .. })));
-        let open: Vec<_> = ["a", "b", "c"].map(|name| shared.open(&name.to_owned())).into_iter().collect();
+        let open: Vec<_> =
+            ["a", "b", "c"].map(|name| shared.open(&name.to_owned())).into_iter().collect();
         for handle in &open {
             handle.connection().await.unwrap();
         }

@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use pravega_sdk_connection_pool::{BoxError, ClaimError, Connector, FixedResolver, Policy, Pool, SlotState};
+use pravega_sdk_connection_pool::{
+    BoxError, ClaimError, Connector, FixedResolver, Policy, Pool, SlotState,
+};
 use pravega_sdk_types::Endpoint;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -67,7 +69,10 @@ async fn ask(connection: &mut TcpStream) -> std::io::Result<u16> {
 async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "ten seconds have passed, and it does not hold that {what}");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "ten seconds have passed, and it does not hold that {what}"
+        );
         sleep(Duration::from_millis(5)).await;
     }
 }
@@ -104,7 +109,8 @@ async fn claims_are_spread_over_the_backends_and_connections_are_used_again() {
 #[tokio::test]
 async fn a_claim_dropped_in_the_middle_of_a_request_retires_its_connection() {
     let (one, _a) = backend().await;
-    let pool = Pool::new(FixedResolver::new([one]), Tcp::default(), policy().with_spares(0)).unwrap();
+    let pool =
+        Pool::new(FixedResolver::new([one]), Tcp::default(), policy().with_spares(0)).unwrap();
     let mut claim = pool.claim().await.unwrap();
     let first = claim.slot();
     let given_up = timeout(
@@ -126,7 +132,8 @@ async fn backends_that_die_are_passed_over_and_serve_again_when_they_return() {
     let (one, task) = backend().await;
     let (two, _b) = backend().await;
     let resolver = Arc::new(FixedResolver::new([one.clone(), two.clone()]));
-    let policy = policy().with_health_check(Duration::from_millis(50), Duration::from_secs(1)).unwrap();
+    let policy =
+        policy().with_health_check(Duration::from_millis(50), Duration::from_secs(1)).unwrap();
     let pool = Pool::new(Arc::clone(&resolver), Tcp::default(), policy).unwrap();
     pool.claim().await.unwrap().run(ask).await.unwrap();
     task.abort();
@@ -141,7 +148,10 @@ async fn backends_that_die_are_passed_over_and_serve_again_when_they_return() {
         assert_eq!(claim.run(ask).await.unwrap(), two.port());
     }
     resolver.set([two]);
-    eventually("the dead backend is forgotten", async || pool.snapshot().await.unwrap().sets.len() == 1).await;
+    eventually("the dead backend is forgotten", async || {
+        pool.snapshot().await.unwrap().sets.len() == 1
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -149,10 +159,12 @@ async fn free_connections_are_checked_and_snapshots_show_every_slot() {
     let (one, _a) = backend().await;
     let tcp = Tcp::default();
     let checks = Arc::clone(&tcp.checks);
-    let policy = policy().with_health_check(Duration::from_millis(20), Duration::from_secs(1)).unwrap();
+    let policy =
+        policy().with_health_check(Duration::from_millis(20), Duration::from_secs(1)).unwrap();
     let pool = Pool::new(FixedResolver::new([one.clone()]), tcp, policy).unwrap();
     let claim = pool.claim().await.unwrap();
-    eventually("health was checked", async || pool.snapshot().await.unwrap().counters.healthy > 2).await;
+    eventually("health was checked", async || pool.snapshot().await.unwrap().counters.healthy > 2)
+        .await;
     assert!(checks.load(Ordering::SeqCst) > 2);
     let snapshot = pool.snapshot().await.unwrap();
     let set = &snapshot.sets[0];
@@ -164,7 +176,9 @@ async fn free_connections_are_checked_and_snapshots_show_every_slot() {
 #[tokio::test]
 async fn a_pool_without_backends_says_so_by_the_deadline() {
     let none = FixedResolver::new([]);
-    let pool = Pool::new(none, Tcp::default(), policy().with_claim_timeout(Duration::from_millis(50))).unwrap();
+    let pool =
+        Pool::new(none, Tcp::default(), policy().with_claim_timeout(Duration::from_millis(50)))
+            .unwrap();
     match pool.claim().await {
         Err(ClaimError::Timeout { backends: 0, connected: 0, .. }) => {}
         other => panic!("{other:?}"),
@@ -208,8 +222,9 @@ async fn a_claim_dropped_at_any_poll_costs_nothing() {
         {
             let mut claim = Box::pin(pool.claim());
             for _ in 0..polls {
-                let polled =
-                    std::future::poll_fn(|context| std::task::Poll::Ready(claim.as_mut().poll(context).is_ready()));
+                let polled = std::future::poll_fn(|context| {
+                    std::task::Poll::Ready(claim.as_mut().poll(context).is_ready())
+                });
                 if polled.await {
                     break;
                 }

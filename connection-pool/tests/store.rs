@@ -82,14 +82,18 @@ async fn replies_find_their_requests_in_any_order() {
     let requests: Vec<_> = (0..50)
         .map(|at| {
             let connection = Arc::clone(&connection);
-            tokio::spawn(async move { connection.request(seal(&format!("s{at}"))).await.unwrap().segment })
+            tokio::spawn(async move {
+                connection.request(seal(&format!("s{at}"))).await.unwrap().segment
+            })
         })
         .collect();
     let mut asked = Vec::new();
     for _ in 0..50 {
         asked.push(store.next_seal().await);
     }
-    asked.sort_by_key(|request| request.segment.len() + request.segment.as_bytes()[1] as usize * 7 % 13);
+    asked.sort_by_key(|request| {
+        request.segment.len() + request.segment.as_bytes()[1] as usize * 7 % 13
+    });
     for request in asked.iter().rev() {
         store.send(sealed(request)).await;
     }
@@ -148,7 +152,12 @@ async fn a_refusal_keeps_the_connection_and_says_what_it_means() {
         let refused = NoSuchSegment {
             request_id: request.request_id,
             segment: request.segment,
-            server_stack_trace: "trace\n".repeat(10_000).chars().take(60_000).collect::<String>().into(),
+            server_stack_trace: "trace\n"
+                .repeat(10_000)
+                .chars()
+                .take(60_000)
+                .collect::<String>()
+                .into(),
             offset: -1,
         };
         store.send(refused).await;
@@ -162,9 +171,11 @@ async fn a_refusal_keeps_the_connection_and_says_what_it_means() {
 
 #[tokio::test(start_paused = true)]
 async fn garbage_and_frames_of_clients_end_the_connection_as_a_protocol_error() {
-    for bytes in
-        [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], &[0, 0, 0, 100, 0xFF, 0xFF, 0xFF, 0xFF], &[0, 0, 0, 6, 0, 0, 0, 0]]
-    {
+    for bytes in [
+        &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
+        &[0, 0, 0, 100, 0xFF, 0xFF, 0xFF, 0xFF],
+        &[0, 0, 0, 6, 0, 0, 0, 0],
+    ] {
         let (connection, mut store) = connected().await;
         let (answer, ()) = tokio::join!(connection.request(seal("s")), async {
             store.next_seal().await;
@@ -208,7 +219,8 @@ async fn the_handshake_refuses_what_is_no_segment_store() {
         });
         (opened.unwrap_err(), started.elapsed())
     };
-    let hello = |high: u8, low: u8| [0xFF, 0xFF, 0xFF, 0x81, 0, 0, 0, 8, 0, 0, 0, high, 0, 0, 0, low];
+    let hello =
+        |high: u8, low: u8| [0xFF, 0xFF, 0xFF, 0x81, 0, 0, 0, 8, 0, 0, 0, high, 0, 0, 0, low];
     let leak = |bytes: [u8; 16]| -> &'static [u8] { Box::leak(Box::new(bytes)) };
     let (old, _) = handshake(leak(hello(4, 1))).await;
     assert_eq!(old.kind(), ErrorKind::IncompatibleServer);
@@ -228,7 +240,10 @@ async fn a_silent_store_is_found_in_35_seconds_with_a_request_and_in_45_without(
     // A deadline of its own, so that it is the keep-alive that ends it.
     let answer = connection.request_within(seal("s"), Duration::from_secs(600));
     let error = answer.await.unwrap_err();
-    assert_eq!((error.kind(), started.elapsed()), (ErrorKind::ConnectionLost, Duration::from_secs(35)));
+    assert_eq!(
+        (error.kind(), started.elapsed()),
+        (ErrorKind::ConnectionLost, Duration::from_secs(35))
+    );
     assert!(matches!(store.next().await, Some(WireCommand::SealSegment(_))));
     assert!(matches!(store.next().await, Some(WireCommand::KeepAlive(_))));
 
@@ -259,11 +274,15 @@ async fn a_store_that_answers_keep_alives_keeps_an_idle_connection() {
 #[tokio::test(start_paused = true)]
 async fn requests_wait_for_room_and_say_so_when_there_is_none_in_time() {
     let (io, mut store) = pair();
-    let config = StoreConfig::default().with_max_in_flight(2).with_request_timeout(Duration::from_secs(3));
+    let config =
+        StoreConfig::default().with_max_in_flight(2).with_request_timeout(Duration::from_secs(3));
     let (connection, ()) = tokio::join!(open(io, config), store.greet());
     let connection = connection.unwrap();
-    let (a, b, c) =
-        tokio::join!(connection.request(seal("a")), connection.request(seal("b")), connection.request(seal("c")));
+    let (a, b, c) = tokio::join!(
+        connection.request(seal("a")),
+        connection.request(seal("b")),
+        connection.request(seal("c"))
+    );
     assert_eq!(a.unwrap_err().outcome(), Outcome::Unknown);
     assert_eq!(b.unwrap_err().outcome(), Outcome::Unknown);
     let waited = c.unwrap_err();
@@ -282,9 +301,15 @@ async fn requests_wait_for_room_and_say_so_when_there_is_none_in_time() {
 async fn a_request_that_fits_no_frame_is_refused_and_harms_nobody() {
     let (connection, mut store) = connected().await;
     let refused = connection.request(seal(&"x".repeat(70_000))).await.unwrap_err();
-    assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::InvalidArgument, Outcome::NotApplied));
+    assert_eq!(
+        (refused.kind(), refused.outcome()),
+        (ErrorKind::InvalidArgument, Outcome::NotApplied)
+    );
     let unmatched = connection.exchange(KeepAlive {}.into()).await.unwrap_err();
-    assert_eq!((unmatched.kind(), unmatched.outcome()), (ErrorKind::InvalidArgument, Outcome::NotApplied));
+    assert_eq!(
+        (unmatched.kind(), unmatched.outcome()),
+        (ErrorKind::InvalidArgument, Outcome::NotApplied)
+    );
     let (answer, ()) = tokio::join!(connection.request(seal("s")), async {
         let request = store.next_seal().await;
         store.send(sealed(&request)).await;
@@ -292,7 +317,8 @@ async fn a_request_that_fits_no_frame_is_refused_and_harms_nobody() {
     assert!(answer.is_ok());
 }
 
-/// Drops the request after every possible number of polls: the connection must stay good for the next one.
+/// Drops the request after every possible number of polls: the connection must stay good for the
+/// next one.
 #[tokio::test(start_paused = true)]
 async fn a_request_dropped_at_any_poll_leaves_the_connection_good() {
     for polls in 0..6 {
@@ -330,11 +356,16 @@ async fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> bool {
     .await
 }
 
-/// A header that claims 16 MiB costs what a small receive buffer costs, however many connections do it.
+/// A header that claims 16 MiB costs what a small receive buffer costs, however many connections do
+/// it.
 #[test]
 fn a_thousand_lying_lengths_reserve_next_to_nothing() {
     const CONNECTIONS: u64 = 1000;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
     let info = allocation_counter::measure(|| {
         runtime.block_on(async {
             let mut open = Vec::new();
@@ -343,7 +374,8 @@ fn a_thousand_lying_lengths_reserve_next_to_nothing() {
                 let mut store = Store { io: theirs, received: BytesMut::new() };
                 let config = StoreConfig::default();
                 let endpoint = endpoint();
-                let (connection, ()) = tokio::join!(StoreConnection::open(ours, &endpoint, &config), store.greet());
+                let (connection, ()) =
+                    tokio::join!(StoreConnection::open(ours, &endpoint, &config), store.greet());
                 store.io.write_all(&[0, 0, 0, 10, 0, 0xFF, 0xFF, 0xFF]).await.unwrap();
                 open.push((connection.unwrap(), store));
             }

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use pravega_sdk_connection_pool::{ConnectionError, StoreConfig, StoreDialer, StoreTls, StoreTlsError};
+use pravega_sdk_connection_pool::{
+    ConnectionError, StoreConfig, StoreDialer, StoreTls, StoreTlsError,
+};
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use pravega_sdk_wire_protocol::{Decoder, SendBuffer, VersionRange};
 use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
@@ -100,7 +102,9 @@ async fn refused(server: ServerConfig, trusted: &Authority) -> String {
 async fn a_certificate_of_a_trusted_authority_is_taken() {
     let authority = Authority::new();
     let endpoint = store(Some(authority.server("localhost", |_| {}))).await;
-    connect(&endpoint, Some(StoreTls::from_pem("test", authority.pem().as_bytes()).unwrap())).await.unwrap();
+    connect(&endpoint, Some(StoreTls::from_pem("test", authority.pem().as_bytes()).unwrap()))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -116,7 +120,8 @@ async fn bad_certificates_are_refused_and_the_reason_is_told() {
     });
     let reason = refused(expired, &authority).await;
     assert!(reason.contains("expired"), "{reason}");
-    let future = authority.server("localhost", |params| params.not_before = rcgen::date_time_ymd(3000, 1, 1));
+    let future = authority
+        .server("localhost", |params| params.not_before = rcgen::date_time_ymd(3000, 1, 1));
     let reason = refused(future, &authority).await;
     assert!(reason.contains("not valid yet"), "{reason}");
     let for_clients = authority.server("localhost", |params| {
@@ -141,10 +146,12 @@ async fn a_plain_store_behind_tls_and_a_tls_store_behind_plain_are_told_apart() 
 async fn the_host_name_check_goes_only_through_the_function_that_says_so() {
     let authority = Authority::new();
     let endpoint = store(Some(authority.server("elsewhere", |_| {}))).await;
-    let tls = StoreTls::dangerously_without_host_name_check("test", authority.pem().as_bytes()).unwrap();
+    let tls =
+        StoreTls::dangerously_without_host_name_check("test", authority.pem().as_bytes()).unwrap();
     connect(&endpoint, Some(tls)).await.unwrap();
     let endpoint = store(Some(Authority::new().server("localhost", |_| {}))).await;
-    let tls = StoreTls::dangerously_without_host_name_check("test", authority.pem().as_bytes()).unwrap();
+    let tls =
+        StoreTls::dangerously_without_host_name_check("test", authority.pem().as_bytes()).unwrap();
     assert_eq!(connect(&endpoint, Some(tls)).await.unwrap_err().kind(), ErrorKind::Tls);
 }
 
@@ -152,9 +159,18 @@ async fn the_host_name_check_goes_only_through_the_function_that_says_so() {
 fn trust_stores_that_are_none_are_refused_with_the_reason() {
     let folder = std::env::temp_dir();
     assert!(matches!(StoreTls::from_file(&folder), Err(StoreTlsError::Unreadable { .. })));
-    assert!(matches!(StoreTls::from_file(&folder.join("no-such-file")), Err(StoreTlsError::Unreadable { .. })));
+    assert!(matches!(
+        StoreTls::from_file(&folder.join("no-such-file")),
+        Err(StoreTlsError::Unreadable { .. })
+    ));
     assert!(matches!(StoreTls::from_pem("empty", b""), Err(StoreTlsError::NoCertificate { .. })));
-    assert!(matches!(StoreTls::from_pem("text", b"hello"), Err(StoreTlsError::NoCertificate { .. })));
+    assert!(matches!(
+        StoreTls::from_pem("text", b"hello"),
+        Err(StoreTlsError::NoCertificate { .. })
+    ));
     let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    assert!(matches!(StoreTls::from_pem("broken", broken), Err(StoreTlsError::BadCertificate { .. })));
+    assert!(matches!(
+        StoreTls::from_pem("broken", broken),
+        Err(StoreTlsError::BadCertificate { .. })
+    ));
 }

@@ -30,7 +30,8 @@ pub enum TlsTrust {
 }
 
 impl ControllerConfig {
-    /// Takes all defaults. TLS is on if the scheme says so, with the certificates that the machine trusts.
+    /// Takes all defaults. TLS is on if the scheme says so, with the certificates that the machine
+    /// trusts.
     #[must_use]
     pub fn new(uri: ControllerUri) -> Self {
         Self {
@@ -80,15 +81,16 @@ impl ControllerConfig {
         self
     }
 
-    /// Sets how long a call may take with all its attempts. Default: 60 s. Zero fails at once, without a request.
+    /// Sets how long a call may take with all its attempts. Default: 60 s. Zero fails at once,
+    /// without a request.
     #[must_use]
     pub fn with_call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;
         self
     }
 
-    /// Sets how often an idle connection is checked. Default: 6 minutes; a controller closes connections that are checked
-    /// more often than every 5.
+    /// Sets how often an idle connection is checked. Default: 6 minutes; a controller closes
+    /// connections that are checked more often than every 5.
     #[must_use]
     pub fn with_keep_alive_interval(mut self, interval: Duration) -> Self {
         self.keep_alive_interval = interval;

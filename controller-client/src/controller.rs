@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pravega_sdk_types::{
-    BoundedCut, Endpoint, Epoch, KeyRange, Offset, ReaderGroupConfiguration, Scope, ScopedKeyValueTable,
-    ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId, StreamConfiguration, Successor, Tag, TransactionId,
-    WriterName,
+    BoundedCut, Endpoint, Epoch, KeyRange, Offset, ReaderGroupConfiguration, Scope,
+    ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId,
+    StreamConfiguration, Successor, Tag, TransactionId, WriterName,
 };
 
 use crate::{
-    AccessOperation, CompletedTransaction, ControllerError, CreatedTransaction, Creation, CutRange, DelegationToken,
-    Deletion, KeyValueTableConfiguration, Page, PageToken, PingStatus, ScaleStart, ScaleState, SegmentWithRange,
-    Subscriber, TransactionState,
+    AccessOperation, CompletedTransaction, ControllerError, CreatedTransaction, Creation, CutRange,
+    DelegationToken, Deletion, KeyValueTableConfiguration, Page, PageToken, PingStatus, ScaleStart,
+    ScaleState, SegmentWithRange, Subscriber, TransactionState,
 };
 
 /// Every call of Pravega's controller.
@@ -21,13 +21,15 @@ use crate::{
 ///
 /// # Errors
 ///
-/// Every call answers with a [`ControllerError`], whose kind says what happened and whose outcome says whether it took
-/// effect. What is named and does not exist is [`ErrorKind::NotFound`](pravega_sdk_types::ErrorKind::NotFound).
+/// Every call answers with a [`ControllerError`], whose kind says what happened and whose outcome
+/// says whether it took effect. What is named and does not exist is
+/// [`ErrorKind::NotFound`](pravega_sdk_types::ErrorKind::NotFound).
 ///
 /// # Cancel safety
 ///
-/// Dropping a call's future gives the call up on this side; the controller may carry it out all the same. Every call can
-/// be repeated without harm but [`scale`](Self::scale), [`create_transaction`](Self::create_transaction) and
+/// Dropping a call's future gives the call up on this side; the controller may carry it out all the
+/// same. Every call can be repeated without harm but [`scale`](Self::scale),
+/// [`create_transaction`](Self::create_transaction) and
 /// [`update_reader_group`](Self::update_reader_group), whose documentation says what a repeat does.
 #[async_trait]
 pub trait Controller: Send + Sync + std::fmt::Debug {
@@ -43,12 +45,14 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
 
     /// Removes an empty scope.
     ///
-    /// A 0.13.0 server damages a scope that is not empty when it is asked this: reader groups and tables cannot be made
-    /// in it afterwards. This call therefore looks first, and refuses with
-    /// [`ErrorKind::NotEmpty`](pravega_sdk_types::ErrorKind::NotEmpty) without asking if it finds a stream or a table.
+    /// A 0.13.0 server damages a scope that is not empty when it is asked this: reader groups and
+    /// tables cannot be made in it afterwards. This call therefore looks first, and refuses with
+    /// [`ErrorKind::NotEmpty`](pravega_sdk_types::ErrorKind::NotEmpty) without asking if it finds a
+    /// stream or a table.
     async fn delete_scope(&self, scope: &Scope) -> Result<Deletion, ControllerError>;
 
-    /// Removes a scope with all that is in it. The server answers the same for a scope that does not exist.
+    /// Removes a scope with all that is in it. The server answers the same for a scope that does
+    /// not exist.
     async fn delete_scope_recursive(&self, scope: &Scope) -> Result<Deletion, ControllerError>;
 
     /// Says whether a scope exists.
@@ -68,8 +72,8 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
 
     /// Replaces a stream's configuration.
     ///
-    /// A fixed policy with another number of segments than there are scales the stream to that many. The server answers
-    /// an update that comes while another is under way with a failure.
+    /// A fixed policy with another number of segments than there are scales the stream to that
+    /// many. The server answers an update that comes while another is under way with a failure.
     async fn update_stream(
         &self,
         stream: &ScopedStream,
@@ -89,10 +93,18 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
     async fn stream_exists(&self, stream: &ScopedStream) -> Result<bool, ControllerError>;
 
     /// What is set about a stream.
-    async fn stream_configuration(&self, stream: &ScopedStream) -> Result<StreamConfiguration, ControllerError>;
+    async fn stream_configuration(
+        &self,
+        stream: &ScopedStream,
+    ) -> Result<StreamConfiguration, ControllerError>;
 
-    /// One page of the streams of a scope, internal ones too; see [`listing`](crate::listing) for all of them.
-    async fn streams_page(&self, scope: &Scope, token: &PageToken) -> Result<Page<ScopedStream>, ControllerError>;
+    /// One page of the streams of a scope, internal ones too; see [`listing`](crate::listing) for
+    /// all of them.
+    async fn streams_page(
+        &self,
+        scope: &Scope,
+        token: &PageToken,
+    ) -> Result<Page<ScopedStream>, ControllerError>;
 
     /// One page of the streams of a scope that carry a tag.
     async fn streams_by_tag_page(
@@ -105,7 +117,10 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
     // ------------------------------------------------------------------------------------------------------ segments
 
     /// The active segments by the part of the key space they own. A sealed stream has none.
-    async fn current_segments(&self, stream: &ScopedStream) -> Result<Vec<SegmentWithRange>, ControllerError>;
+    async fn current_segments(
+        &self,
+        stream: &ScopedStream,
+    ) -> Result<Vec<SegmentWithRange>, ControllerError>;
 
     /// The segments of an epoch.
     async fn epoch_segments(
@@ -114,11 +129,15 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         epoch: Epoch,
     ) -> Result<Vec<SegmentWithRange>, ControllerError>;
 
-    /// The segments at the head of a stream, and the first offset of each that was not truncated away.
-    async fn head_segments(&self, stream: &ScopedStream) -> Result<Vec<(SegmentId, Offset)>, ControllerError>;
+    /// The segments at the head of a stream, and the first offset of each that was not truncated
+    /// away.
+    async fn head_segments(
+        &self,
+        stream: &ScopedStream,
+    ) -> Result<Vec<(SegmentId, Offset)>, ControllerError>;
 
-    /// The direct successors of a sealed segment, each with all its predecessors. An open segment, an unknown one and
-    /// those of a sealed stream have none.
+    /// The direct successors of a sealed segment, each with all its predecessors. An open segment,
+    /// an unknown one and those of a sealed stream have none.
     async fn successors(&self, segment: &ScopedSegment) -> Result<Vec<Successor>, ControllerError>;
 
     /// All segments between two cuts, of which one at the most may be unbounded.
@@ -128,8 +147,8 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         range: &CutRange,
     ) -> Result<Vec<ScopedSegment>, ControllerError>;
 
-    /// The segment store that serves a segment. It is computed from the name, so it says nothing about whether the
-    /// segment exists. For a table's segment see
+    /// The segment store that serves a segment. It is computed from the name, so it says nothing
+    /// about whether the segment exists. For a table's segment see
     /// [`ScopedKeyValueTable::segment_stream`](pravega_sdk_types::ScopedKeyValueTable::segment_stream).
     async fn segment_endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError>;
 
@@ -139,10 +158,11 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
     /// Says whether a cut covers the key space.
     async fn is_stream_cut_valid(&self, cut: &BoundedCut) -> Result<bool, ControllerError>;
 
-    /// Starts to replace `sealed` segments by new ones that own `ranges`, which must cover the same keys. Give the
-    /// ranges in ascending order: the new segments are numbered in the order given.
+    /// Starts to replace `sealed` segments by new ones that own `ranges`, which must cover the same
+    /// keys. Give the ranges in ascending order: the new segments are numbered in the order given.
     ///
-    /// Not to be repeated blindly: a second request fails its precondition. After an unknown outcome ask for the epoch.
+    /// Not to be repeated blindly: a second request fails its precondition. After an unknown
+    /// outcome ask for the epoch.
     async fn scale(
         &self,
         stream: &ScopedStream,
@@ -151,12 +171,16 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
     ) -> Result<ScaleStart, ControllerError>;
 
     /// How far the scale is that [`ScaleStart::Started`] gave `epoch` for.
-    async fn scale_state(&self, stream: &ScopedStream, epoch: Epoch) -> Result<ScaleState, ControllerError>;
+    async fn scale_state(
+        &self,
+        stream: &ScopedStream,
+        epoch: Epoch,
+    ) -> Result<ScaleState, ControllerError>;
 
     // -------------------------------------------------------------------------------------------------- transactions
 
-    /// Begins a transaction, which the controller aborts if it is not pinged for as long as `lease` says. Servers take
-    /// 10 s to 600 s by default.
+    /// Begins a transaction, which the controller aborts if it is not pinged for as long as `lease`
+    /// says. Servers take 10 s to 600 s by default.
     ///
     /// A repeat begins another one; the first ends with its lease.
     async fn create_transaction(
@@ -173,8 +197,9 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         lease: Duration,
     ) -> Result<PingStatus, ControllerError>;
 
-    /// Asks for a transaction to be committed, with the time that its writer notes, in milliseconds of a clock of the
-    /// writer's. Success means accepted: what was written shows up a little later.
+    /// Asks for a transaction to be committed, with the time that its writer notes, in milliseconds
+    /// of a clock of the writer's. Success means accepted: what was written shows up a little
+    /// later.
     async fn commit_transaction(
         &self,
         stream: &ScopedStream,
@@ -183,7 +208,11 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
     ) -> Result<(), ControllerError>;
 
     /// Asks for a transaction to be aborted. Success means accepted.
-    async fn abort_transaction(&self, stream: &ScopedStream, id: TransactionId) -> Result<(), ControllerError>;
+    async fn abort_transaction(
+        &self,
+        stream: &ScopedStream,
+        id: TransactionId,
+    ) -> Result<(), ControllerError>;
 
     /// Where a transaction stands.
     async fn transaction_state(
@@ -192,23 +221,35 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         id: TransactionId,
     ) -> Result<TransactionState, ControllerError>;
 
-    /// Transactions that ended not long ago; at most 500, of the last 24 hours by default. A 0.13.0 server answers none
-    /// where transactions of several streams ended.
-    async fn completed_transactions(&self, stream: &ScopedStream)
-    -> Result<Vec<CompletedTransaction>, ControllerError>;
+    /// Transactions that ended not long ago; at most 500, of the last 24 hours by default. A 0.13.0
+    /// server answers none where transactions of several streams ended.
+    async fn completed_transactions(
+        &self,
+        stream: &ScopedStream,
+    ) -> Result<Vec<CompletedTransaction>, ControllerError>;
 
     // -------------------------------------------------------------------------------------------------- time
 
-    /// Notes that a writer has written all up to `position` by `time`, in milliseconds of a clock of the writer's.
-    async fn note_time(&self, writer: &WriterName, position: &BoundedCut, time: i64) -> Result<(), ControllerError>;
+    /// Notes that a writer has written all up to `position` by `time`, in milliseconds of a clock
+    /// of the writer's.
+    async fn note_time(
+        &self,
+        writer: &WriterName,
+        position: &BoundedCut,
+        time: i64,
+    ) -> Result<(), ControllerError>;
 
     /// Forgets a writer, so that watermarks do not wait for it; false if it was not known.
-    async fn remove_writer(&self, stream: &ScopedStream, writer: &WriterName) -> Result<bool, ControllerError>;
+    async fn remove_writer(
+        &self,
+        stream: &ScopedStream,
+        writer: &WriterName,
+    ) -> Result<bool, ControllerError>;
 
     // ------------------------------------------------------------------------------------------------ authorization
 
-    /// A credential for the segments of a stream; empty where authorization is off. For a table give the stream of the
-    /// same name.
+    /// A credential for the segments of a stream; empty where authorization is off. For a table
+    /// give the stream of the same name.
     async fn delegation_token(
         &self,
         stream: &ScopedStream,
@@ -225,7 +266,10 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
     ) -> Result<Creation, ControllerError>;
 
     /// Removes a key-value table with all that is in it.
-    async fn delete_key_value_table(&self, table: &ScopedKeyValueTable) -> Result<Deletion, ControllerError>;
+    async fn delete_key_value_table(
+        &self,
+        table: &ScopedKeyValueTable,
+    ) -> Result<Deletion, ControllerError>;
 
     /// What is set about a key-value table.
     async fn key_value_table_configuration(
@@ -248,11 +292,11 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
 
     // ------------------------------------------------------------------------------------------------- reader groups
 
-    /// Makes a reader group, and answers with the configuration that it has: if the group was there before, that may be
-    /// another one than was given. The configuration's id must not be nil.
+    /// Makes a reader group, and answers with the configuration that it has: if the group was there
+    /// before, that may be another one than was given. The configuration's id must not be nil.
     ///
-    /// A group that has a say in what its streams keep needs those streams to exist: a 0.13.0 server never answers
-    /// otherwise.
+    /// A group that has a say in what its streams keep needs those streams to exist: a 0.13.0
+    /// server never answers otherwise.
     async fn create_reader_group(
         &self,
         group: &ScopedReaderGroup,
@@ -265,8 +309,8 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         group: &ScopedReaderGroup,
     ) -> Result<ReaderGroupConfiguration, ControllerError>;
 
-    /// Replaces a group's configuration, and answers with its new generation. The id and the generation must be those
-    /// that the controller has, otherwise the kind is
+    /// Replaces a group's configuration, and answers with its new generation. The id and the
+    /// generation must be those that the controller has, otherwise the kind is
     /// [`ErrorKind::ConditionFailed`](pravega_sdk_types::ErrorKind::ConditionFailed).
     ///
     /// A repeat fails that condition, as the first attempt moved the generation on.
@@ -277,12 +321,20 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
     ) -> Result<i64, ControllerError>;
 
     /// Removes a reader group of that id.
-    async fn delete_reader_group(&self, group: &ScopedReaderGroup, id: uuid::Uuid)
-    -> Result<Deletion, ControllerError>;
+    async fn delete_reader_group(
+        &self,
+        group: &ScopedReaderGroup,
+        id: uuid::Uuid,
+    ) -> Result<Deletion, ControllerError>;
 
-    /// The reader groups that have a say in what a stream keeps, by their names as the controller has them.
+    /// The reader groups that have a say in what a stream keeps, by their names as the controller
+    /// has them.
     async fn subscribers(&self, stream: &ScopedStream) -> Result<Vec<String>, ControllerError>;
 
     /// Tells up to where a subscriber does not need a stream any more.
-    async fn update_subscriber_cut(&self, subscriber: &Subscriber, cut: &BoundedCut) -> Result<(), ControllerError>;
+    async fn update_subscriber_cut(
+        &self,
+        subscriber: &Subscriber,
+        cut: &BoundedCut,
+    ) -> Result<(), ControllerError>;
 }

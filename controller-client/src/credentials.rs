@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Credentials for the controller: nothing, a user and password, a token, or whatever a provider comes up with.
+/// Credentials for the controller: nothing, a user and password, a token, or whatever a provider
+/// comes up with.
 ///
 /// They are sent with every call as `authorization: METHOD TOKEN`. `Debug` shows the method only.
 ///
@@ -60,7 +61,8 @@ pub enum CredentialError {
 
 /// A source of credentials that may change, such as tokens that are renewed.
 ///
-/// It is asked before every call of the controller, so it should keep what it has until that runs out.
+/// It is asked before every call of the controller, so it should keep what it has until that runs
+/// out.
 #[async_trait]
 pub trait CredentialProvider: Send + Sync + fmt::Debug {
     /// The credentials to send now.
@@ -102,7 +104,10 @@ impl Credentials {
     /// # Errors
     ///
     /// [`CredentialError`] if one of them is empty, or holds what no header may.
-    pub fn custom(method: impl Into<String>, token: impl Into<String>) -> Result<Self, CredentialError> {
+    pub fn custom(
+        method: impl Into<String>,
+        token: impl Into<String>,
+    ) -> Result<Self, CredentialError> {
         Authorization::new(method, token).map(|fixed| Self(Kind::Fixed(fixed)))
     }
 
@@ -162,7 +167,10 @@ impl Authorization {
     /// # Errors
     ///
     /// [`CredentialError`] if a part is empty, or holds what no header may.
-    pub fn new(method: impl Into<String>, token: impl Into<String>) -> Result<Self, CredentialError> {
+    pub fn new(
+        method: impl Into<String>,
+        token: impl Into<String>,
+    ) -> Result<Self, CredentialError> {
         let (method, token) = (method.into(), token.into());
         for (part, text) in [("method", &method), ("token", &token)] {
             if text.is_empty() {
@@ -197,7 +205,14 @@ mod tests {
     async fn any_user_and_password_can_be_sent() {
         let header = |user, password| async move {
             let credentials = Credentials::basic(user, password).unwrap();
-            credentials.authorization().await.unwrap().unwrap().header_value().expose_secret().to_owned()
+            credentials
+                .authorization()
+                .await
+                .unwrap()
+                .unwrap()
+                .header_value()
+                .expose_secret()
+                .to_owned()
         };
         assert_eq!(header("user1", "pass:word").await, "Basic dXNlcjE6cGFzczp3b3Jk");
         assert_eq!(header("", "").await, "Basic Og==");

@@ -12,8 +12,8 @@ use crate::{
 
 /// Remembers which segment store serves which segment.
 ///
-/// An answer is good for 20 s; for 5 minutes it is used while a new one is fetched behind. Callers who wait for the same
-/// segment share one call. The limits are those of Java's client.
+/// An answer is good for 20 s; for 5 minutes it is used while a new one is fetched behind. Callers
+/// who wait for the same segment share one call. The limits are those of Java's client.
 #[derive(Debug)]
 pub struct EndpointCache {
     cache: SingleFlightCache<ScopedSegment, Endpoint>,
@@ -42,12 +42,14 @@ impl EndpointCache {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the call to those who wait too; if nobody does, the next caller goes on with it.
+    /// Dropping the future leaves the call to those who wait too; if nobody does, the next caller
+    /// goes on with it.
     pub async fn endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError> {
         self.cache.get(segment).await
     }
 
-    /// Notes that `endpoint` does not serve `segment`: the next call asks the controller, unless somebody did already.
+    /// Notes that `endpoint` does not serve `segment`: the next call asks the controller, unless
+    /// somebody did already.
     pub fn wrong_host(&self, segment: &ScopedSegment, endpoint: &Endpoint) {
         self.cache.invalidate(segment, endpoint);
     }

@@ -6,8 +6,8 @@ use pravega_sdk_types::{Classified, Endpoint, ErrorKind, Outcome, Printable};
 
 /// Tells why a call of the controller failed.
 ///
-/// The message says what was asked, of whom, how often, and what came back; text from the server is escaped and cut.
-/// Credentials and tokens never appear.
+/// The message says what was asked, of whom, how often, and what came back; text from the server is
+/// escaped and cut. Credentials and tokens never appear.
 pub struct ControllerError(Box<Inner>);
 
 struct Inner {
@@ -48,7 +48,10 @@ impl ControllerError {
     }
 
     #[must_use]
-    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub(crate) fn with_source(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         self.0.source = Some(source.into());
         self
     }
@@ -118,7 +121,8 @@ impl ControllerError {
 
     /// A copy that several waiters of one call can be told; the source stays with the first.
     pub(crate) fn duplicate(&self) -> Self {
-        let Inner { kind, outcome, operation, target, endpoint, attempts, detail, source } = &*self.0;
+        let Inner { kind, outcome, operation, target, endpoint, attempts, detail, source } =
+            &*self.0;
         let detail = match source {
             Some(source) => format!("{detail}: {source}"),
             None => detail.clone(),

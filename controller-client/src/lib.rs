@@ -1,12 +1,14 @@
-//! Client of Pravega's controller, the part of a cluster that knows which streams, segments and transactions there are.
+//! Client of Pravega's controller, the part of a cluster that knows which streams, segments and
+//! transactions there are.
 //!
-//! [`Controller`] is every call the controller has, as a trait, so that what is built on it can be tested without one.
-//! [`ControllerClient`] is the real thing: gRPC to one of several controllers, each call with a deadline, retried where the
-//! reference client retries and where a repeat does no harm. [`EndpointCache`] and [`TokenCache`] keep what a data path
-//! asks for again and again, and [`listing`] turns paged answers into streams.
+//! [`Controller`] is every call the controller has, as a trait, so that what is built on it can be
+//! tested without one. [`ControllerClient`] is the real thing: gRPC to one of several controllers,
+//! each call with a deadline, retried where the reference client retries and where a repeat does no
+//! harm. [`EndpointCache`] and [`TokenCache`] keep what a data path asks for again and again, and
+//! [`listing`] turns paged answers into streams.
 //!
-//! What is deliberately absent: anything about segment stores but their address, and any type of the gRPC library in a
-//! public signature.
+//! What is deliberately absent: anything about segment stores but their address, and any type of
+//! the gRPC library in a public signature.
 //!
 //! # Examples
 //!
@@ -47,8 +49,8 @@ pub use grpc::ControllerClient;
 pub use grpc::encoding;
 pub use model::{
     AccessOperation, CompletedTransaction, CreatedTransaction, Creation, CutRange, Deletion,
-    KeyValueTableConfiguration, Page, PageToken, PingStatus, ScaleStart, ScaleState, SegmentWithRange, Subscriber,
-    TransactionOutcome, TransactionState,
+    KeyValueTableConfiguration, Page, PageToken, PingStatus, ScaleStart, ScaleState,
+    SegmentWithRange, Subscriber, TransactionOutcome, TransactionState,
 };
 pub use token::{DelegationToken, TokenClaims};
 pub use token_cache::TokenCache;

@@ -1,8 +1,8 @@
 //! Paged listings as streams.
 //!
-//! A listing asks for the next page when the last one is used up, and ends at a page without items, as the controller
-//! does. An error is an item too, and the last one; nothing is left out silently. No order is promised, and what is made
-//! or removed meanwhile may or may not show up.
+//! A listing asks for the next page when the last one is used up, and ends at a page without items,
+//! as the controller does. An error is an item too, and the last one; nothing is left out silently.
+//! No order is promised, and what is made or removed meanwhile may or may not show up.
 
 use std::{
     collections::VecDeque,
@@ -14,18 +14,22 @@ use std::{
 
 use futures_core::Stream;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use pravega_sdk_types::{ReaderGroup, Scope, ScopedKeyValueTable, ScopedReaderGroup, ScopedStream, Tag};
+use pravega_sdk_types::{
+    ReaderGroup, Scope, ScopedKeyValueTable, ScopedReaderGroup, ScopedStream, Tag,
+};
 
 use crate::{Controller, ControllerError, Page, PageToken};
 
 type Keep<T> = Box<dyn Fn(&T) -> bool + Send + Sync>;
-type FetchPage<T> = Box<dyn Fn(PageToken) -> BoxFuture<'static, Result<Page<T>, ControllerError>> + Send + Sync>;
+type FetchPage<T> =
+    Box<dyn Fn(PageToken) -> BoxFuture<'static, Result<Page<T>, ControllerError>> + Send + Sync>;
 
 /// The items of a listing, fetched page by page.
 ///
 /// # Cancel safety
 ///
-/// Dropping a future that waits for the next item loses nothing: the page that is on its way stays with the listing.
+/// Dropping a future that waits for the next item loses nothing: the page that is on its way stays
+/// with the listing.
 #[must_use = "a listing does nothing until it is polled"]
 pub struct Listing<T> {
     fetch: FetchPage<T>,
@@ -44,9 +48,17 @@ enum State<T> {
 impl<T> Listing<T> {
     fn new<F>(fetch: F) -> Self
     where
-        F: Fn(PageToken) -> BoxFuture<'static, Result<Page<T>, ControllerError>> + Send + Sync + 'static,
+        F: Fn(PageToken) -> BoxFuture<'static, Result<Page<T>, ControllerError>>
+            + Send
+            + Sync
+            + 'static,
     {
-        Self { fetch: Box::new(fetch), keep: None, items: VecDeque::new(), state: State::Next(PageToken::start()) }
+        Self {
+            fetch: Box::new(fetch),
+            keep: None,
+            items: VecDeque::new(),
+            state: State::Next(PageToken::start()),
+        }
     }
 
     /// Leaves out all that `keep` says no to; errors stay.
@@ -112,7 +124,11 @@ pub fn streams(controller: Arc<dyn Controller>, scope: Scope) -> Listing<ScopedS
 }
 
 /// All streams of a scope that carry a tag.
-pub fn streams_by_tag(controller: Arc<dyn Controller>, scope: Scope, tag: Tag) -> Listing<ScopedStream> {
+pub fn streams_by_tag(
+    controller: Arc<dyn Controller>,
+    scope: Scope,
+    tag: Tag,
+) -> Listing<ScopedStream> {
     Listing::new(move |token| {
         let (controller, scope, tag) = (Arc::clone(&controller), scope.clone(), tag.clone());
         async move { controller.streams_by_tag_page(&scope, &tag, &token).await }.boxed()
@@ -120,7 +136,10 @@ pub fn streams_by_tag(controller: Arc<dyn Controller>, scope: Scope, tag: Tag) -
 }
 
 /// All key-value tables of a scope.
-pub fn key_value_tables(controller: Arc<dyn Controller>, scope: Scope) -> Listing<ScopedKeyValueTable> {
+pub fn key_value_tables(
+    controller: Arc<dyn Controller>,
+    scope: Scope,
+) -> Listing<ScopedKeyValueTable> {
     Listing::new(move |token| {
         let (controller, scope) = (Arc::clone(&controller), scope.clone());
         async move { controller.key_value_tables_page(&scope, &token).await }.boxed()
@@ -129,7 +148,8 @@ pub fn key_value_tables(controller: Arc<dyn Controller>, scope: Scope) -> Listin
 
 /// All reader groups of a scope.
 ///
-/// The controller has no such call: the groups are known by their internal streams, of which there is one for each.
+/// The controller has no such call: the groups are known by their internal streams, of which there
+/// is one for each.
 pub fn reader_groups(controller: Arc<dyn Controller>, scope: Scope) -> Listing<ScopedReaderGroup> {
     Listing::new(move |token| {
         let (controller, scope) = (Arc::clone(&controller), scope.clone());
@@ -168,7 +188,11 @@ mod tests {
             let start: u32 = token.0.parse().unwrap_or(0);
             async move {
                 if start >= fails {
-                    return Err(ControllerError::new(ErrorKind::Unavailable, Outcome::NotApplied, "down"));
+                    return Err(ControllerError::new(
+                        ErrorKind::Unavailable,
+                        Outcome::NotApplied,
+                        "down",
+                    ));
                 }
                 let items: Vec<u32> = (start..end).take(2).collect();
                 // The controller repeats the last token at the end instead of clearing it.

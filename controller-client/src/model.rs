@@ -37,12 +37,14 @@ pub enum ScaleStart {
     /// The scale is under way.
     Started {
         /// The epoch from which the stream is scaled, which is the one to ask
-        /// [`Controller::scale_state`](crate::Controller::scale_state) about. The new segments belong to the next.
+        /// [`Controller::scale_state`](crate::Controller::scale_state) about. The new segments
+        /// belong to the next.
         epoch: Epoch,
         /// The segments that take over.
         segments: Vec<SegmentWithRange>,
     },
-    /// The segments to seal are not active any more, or too few would be left. The same request sent twice ends here.
+    /// The segments to seal are not active any more, or too few would be left. The same request
+    /// sent twice ends here.
     PreconditionFailed,
 }
 
@@ -137,7 +139,8 @@ pub struct CutRange {
 /// Everything that can be set about a key-value table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyValueTableConfiguration {
-    /// Number of partitions; at least 1. Some counts (49, 98, 103, …) make tables that Java's client refuses.
+    /// Number of partitions; at least 1. Some counts (49, 98, 103, …) make tables that Java's
+    /// client refuses.
     pub partition_count: u32,
     /// Length of every primary key in bytes; at least 1.
     pub primary_key_length: u32,

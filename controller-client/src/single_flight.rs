@@ -35,7 +35,8 @@ type Judge<V> = fn(&V, Duration) -> Freshness;
 /// After a refresh behind the scenes failed, the next one waits this long.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
-/// A cache whose values age. Waiters for the same key share one fetch; a waiter that goes away leaves it to the others.
+/// A cache whose values age. Waiters for the same key share one fetch; a waiter that goes away
+/// leaves it to the others.
 pub(crate) struct SingleFlightCache<K, V> {
     shared: Arc<CacheState<K, V>>,
     fetch: Fetch<K, V>,
@@ -80,7 +81,10 @@ where
             let mut entries = self.shared.lock();
             let now = Instant::now();
             let entry = entries.entry(key.clone()).or_default();
-            let judged = entry.value.as_ref().map(|(value, at)| (value.clone(), (self.judge)(value, now - *at)));
+            let judged = entry
+                .value
+                .as_ref()
+                .map(|(value, at)| (value.clone(), (self.judge)(value, now - *at)));
             match judged {
                 Some((value, Freshness::Fresh)) => return Ok(value),
                 Some((value, Freshness::Ageing)) => {
@@ -181,7 +185,9 @@ impl<K: Eq + Hash + Clone, V: Clone> CacheState<K, V> {
 
 impl<K, V> fmt::Debug for SingleFlightCache<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SingleFlightCache").field("capacity", &self.shared.capacity).finish_non_exhaustive()
+        f.debug_struct("SingleFlightCache")
+            .field("capacity", &self.shared.capacity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -201,7 +207,8 @@ mod tests {
         }
     }
 
-    /// Counts its fetches, each of which takes a second and gives the count; every fetch from `fail_from` on fails.
+    /// Counts its fetches, each of which takes a second and gives the count; every fetch from
+    /// `fail_from` on fails.
     fn counting(fail_from: u32) -> (SingleFlightCache<u32, u32>, Arc<AtomicU32>) {
         let count = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&count);
@@ -210,7 +217,11 @@ mod tests {
             async move {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 if number >= fail_from {
-                    return Err(ControllerError::new(ErrorKind::Unavailable, Outcome::NotApplied, "down"));
+                    return Err(ControllerError::new(
+                        ErrorKind::Unavailable,
+                        Outcome::NotApplied,
+                        "down",
+                    ));
                 }
                 Ok(number)
             }

@@ -47,7 +47,9 @@ impl DelegationToken {
     #[must_use]
     pub fn claims(&self) -> Option<TokenClaims> {
         let mut parts = self.expose().split('.');
-        let (Some(_), Some(body), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        let (Some(_), Some(body), Some(_), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return None;
         };
         let body = decode_base64(body)?;
@@ -58,10 +60,11 @@ impl DelegationToken {
 }
 
 impl TokenClaims {
-    /// How long the token is good for from when it was received, without trusting that both clocks agree.
+    /// How long the token is good for from when it was received, without trusting that both clocks
+    /// agree.
     ///
-    /// The difference of the token's own two times is right whatever our clock says; only a token that does not tell
-    /// when it was issued is held against `now`, in seconds since 1970.
+    /// The difference of the token's own two times is right whatever our clock says; only a token
+    /// that does not tell when it was issued is held against `now`, in seconds since 1970.
     #[must_use]
     pub fn lifetime(&self, now: u64) -> Duration {
         let start = self.issued_at.unwrap_or(now);
@@ -71,16 +74,23 @@ impl TokenClaims {
 
 impl fmt::Debug for DelegationToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_empty() { "DelegationToken(none)" } else { "DelegationToken([REDACTED])" })
+        f.write_str(if self.is_empty() {
+            "DelegationToken(none)"
+        } else {
+            "DelegationToken([REDACTED])"
+        })
     }
 }
 
-/// Java decodes the plain alphabet; tokens of others come in the one for URLs. Padding may be there or not.
+/// Java decodes the plain alphabet; tokens of others come in the one for URLs. Padding may be there
+/// or not.
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let lenient = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
-    [URL_SAFE, STANDARD].iter().find_map(|alphabet| GeneralPurpose::new(alphabet, lenient).decode(text).ok())
+    [URL_SAFE, STANDARD]
+        .iter()
+        .find_map(|alphabet| GeneralPurpose::new(alphabet, lenient).decode(text).ok())
 }
 
 #[cfg(test)]

@@ -15,9 +15,10 @@ use crate::{
 
 /// Remembers delegation tokens, and renews each before it ends.
 ///
-/// A token is renewed behind the scenes when a fifth of its life is left, or 30 s if that is less; callers who need a new
-/// one at once share one call. A token without an end, and the empty one of a server without authorization, are kept for
-/// good. The token's own times decide, not our clock, so a clock that is an hour off does no harm.
+/// A token is renewed behind the scenes when a fifth of its life is left, or 30 s if that is less;
+/// callers who need a new one at once share one call. A token without an end, and the empty one of
+/// a server without authorization, are kept for good. The token's own times decide, not our clock,
+/// so a clock that is an hour off does no harm.
 #[derive(Debug)]
 pub struct TokenCache {
     cache: SingleFlightCache<(ScopedStream, AccessOperation), CachedToken>,
@@ -39,7 +40,8 @@ impl PartialEq for CachedToken {
 /// Streams in use at once; more of them only means more calls.
 const CAPACITY: usize = 10_000;
 const MAX_MARGIN: Duration = Duration::from_secs(30);
-/// With this share of the margin left, a caller waits for the new token: the old one might end on its way.
+/// With this share of the margin left, a caller waits for the new token: the old one might end on
+/// its way.
 const LAST_SHARE: u32 = 6;
 
 impl TokenCache {
@@ -66,7 +68,8 @@ impl TokenCache {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the call to those who wait too; if nobody does, the next caller goes on with it.
+    /// Dropping the future leaves the call to those who wait too; if nobody does, the next caller
+    /// goes on with it.
     pub async fn token(
         &self,
         stream: &ScopedStream,
@@ -75,7 +78,8 @@ impl TokenCache {
         Ok(self.cache.get(&(stream.clone(), access)).await?.token)
     }
 
-    /// Notes that a segment store called `token` expired: the next call asks the controller, unless somebody did already.
+    /// Notes that a segment store called `token` expired: the next call asks the controller, unless
+    /// somebody did already.
     pub fn expired(&self, stream: &ScopedStream, access: AccessOperation, token: &DelegationToken) {
         let bad = CachedToken { token: token.clone(), lifetime: None };
         self.cache.invalidate(&(stream.clone(), access), &bad);

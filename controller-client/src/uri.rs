@@ -100,7 +100,10 @@ impl ControllerUri {
     /// # Errors
     ///
     /// [`ControllerUriError::NoEndpoint`] if there is no controller in it.
-    pub fn new(scheme: Scheme, endpoints: impl IntoIterator<Item = Endpoint>) -> Result<Self, ControllerUriError> {
+    pub fn new(
+        scheme: Scheme,
+        endpoints: impl IntoIterator<Item = Endpoint>,
+    ) -> Result<Self, ControllerUriError> {
         let endpoints: Vec<Endpoint> = endpoints.into_iter().take(MAX_ENDPOINTS).collect();
         if endpoints.is_empty() {
             return Err(ControllerUriError::NoEndpoint);
@@ -128,7 +131,8 @@ impl FromStr for ControllerUri {
     fn from_str(text: &str) -> Result<Self, ControllerUriError> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
         let shown = |text: &str| Printable::with_limit(text, 60).to_string();
-        let scheme = Scheme::parse(scheme).ok_or_else(|| ControllerUriError::Scheme(shown(scheme)))?;
+        let scheme =
+            Scheme::parse(scheme).ok_or_else(|| ControllerUriError::Scheme(shown(scheme)))?;
         let list = match rest.find(['/', '?', '#']) {
             None => rest,
             Some(at) => match rest.split_at(at) {
@@ -139,10 +143,9 @@ impl FromStr for ControllerUri {
         if list.is_empty() {
             return Err(ControllerUriError::NoEndpoint);
         }
-        let endpoints = list
-            .split(',')
-            .enumerate()
-            .map(|(at, entry)| entry.parse().map_err(|source| ControllerUriError::Endpoint { index: at + 1, source }));
+        let endpoints = list.split(',').enumerate().map(|(at, entry)| {
+            entry.parse().map_err(|source| ControllerUriError::Endpoint { index: at + 1, source })
+        });
         Self::new(scheme, endpoints.collect::<Result<Vec<_>, _>>()?)
     }
 }

@@ -1,4 +1,5 @@
-//! The client against a scripted controller: attempts, deadlines, fail-over, discovery, paging, credentials.
+//! The client against a scripted controller: attempts, deadlines, fail-over, discovery, paging,
+//! credentials.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
@@ -13,10 +14,12 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
-use pravega_sdk_controller_client::{Controller, ControllerClient, ControllerConfig, Creation, Credentials, listing};
+use pravega_sdk_controller_client::{
+    Controller, ControllerClient, ControllerConfig, Creation, Credentials, listing,
+};
 use pravega_sdk_proto::{
-    ContinuationToken, CreateScopeStatus, ExistsResponse, NodeUri, ScaleRequest, ScaleResponse, ScopeInfo,
-    ScopesRequest, ScopesResponse, ServerRequest, ServerResponse,
+    ContinuationToken, CreateScopeStatus, ExistsResponse, NodeUri, ScaleRequest, ScaleResponse,
+    ScopeInfo, ScopesRequest, ScopesResponse, ServerRequest, ServerResponse,
     controller_service_server::{ControllerService, ControllerServiceServer},
 };
 use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, RetryPolicy, Scope};
@@ -46,7 +49,8 @@ impl Script {
 
     async fn act<M>(&self, request: &Request<M>) -> Result<(), Status> {
         self.calls.fetch_add(1, Ordering::SeqCst);
-        let header = request.metadata().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+        let header =
+            request.metadata().get("authorization").map(|value| value.to_str().unwrap().to_owned());
         *self.authorization.lock().unwrap() = header;
         if self.hangs {
             std::future::pending::<()>().await;
@@ -63,22 +67,34 @@ struct Server(Arc<Script>);
 
 #[async_trait]
 impl ControllerService for Server {
-    async fn create_scope(&self, request: Request<ScopeInfo>) -> Result<Response<CreateScopeStatus>, Status> {
+    async fn create_scope(
+        &self,
+        request: Request<ScopeInfo>,
+    ) -> Result<Response<CreateScopeStatus>, Status> {
         self.0.act(&request).await?;
         Ok(Response::new(CreateScopeStatus { status: self.0.status }))
     }
 
-    async fn check_scope_exists(&self, request: Request<ScopeInfo>) -> Result<Response<ExistsResponse>, Status> {
+    async fn check_scope_exists(
+        &self,
+        request: Request<ScopeInfo>,
+    ) -> Result<Response<ExistsResponse>, Status> {
         self.0.act(&request).await?;
         Ok(Response::new(ExistsResponse { exists: true }))
     }
 
-    async fn scale(&self, request: Request<ScaleRequest>) -> Result<Response<ScaleResponse>, Status> {
+    async fn scale(
+        &self,
+        request: Request<ScaleRequest>,
+    ) -> Result<Response<ScaleResponse>, Status> {
         self.0.act(&request).await?;
         Ok(Response::new(ScaleResponse::default()))
     }
 
-    async fn get_controller_server_list(&self, _: Request<ServerRequest>) -> Result<Response<ServerResponse>, Status> {
+    async fn get_controller_server_list(
+        &self,
+        _: Request<ServerRequest>,
+    ) -> Result<Response<ServerResponse>, Status> {
         let node_uri = self.0.controllers.lock().unwrap().clone();
         if node_uri.is_empty() {
             Err(Status::unknown("no cluster"))
@@ -87,14 +103,22 @@ impl ControllerService for Server {
         }
     }
 
-    /// Three pages; the token of the last one is repeated with an empty page, as the real server does.
-    async fn list_scopes(&self, request: Request<ScopesRequest>) -> Result<Response<ScopesResponse>, Status> {
+    /// Three pages; the token of the last one is repeated with an empty page, as the real server
+    /// does.
+    async fn list_scopes(
+        &self,
+        request: Request<ScopesRequest>,
+    ) -> Result<Response<ScopesResponse>, Status> {
         self.0.act(&request).await?;
         let token = request.into_inner().continuation_token.unwrap_or_default().token;
         let start: usize = token.parse().unwrap_or(0);
-        let scopes: Vec<String> = (start..5).take(2).map(|number| format!("scope-{number}")).collect();
+        let scopes: Vec<String> =
+            (start..5).take(2).map(|number| format!("scope-{number}")).collect();
         let token = (start + scopes.len()).to_string();
-        Ok(Response::new(ScopesResponse { scopes, continuation_token: Some(ContinuationToken { token }) }))
+        Ok(Response::new(ScopesResponse {
+            scopes,
+            continuation_token: Some(ContinuationToken { token }),
+        }))
     }
 }
 
@@ -108,12 +132,15 @@ async fn serve_on(address: SocketAddr, script: Script) -> (SocketAddr, Arc<Scrip
     let address = listener.local_addr().unwrap();
     let service = ControllerServiceServer::new(Server(Arc::clone(&script)));
     let incoming = TcpListenerStream::new(listener);
-    tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+    tokio::spawn(
+        tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming),
+    );
     (address, script)
 }
 
 fn config(url: &str) -> ControllerConfig {
-    let retry = RetryPolicy::new(Duration::from_millis(1), 2, Duration::from_millis(20), 4).unwrap();
+    let retry =
+        RetryPolicy::new(Duration::from_millis(1), 2, Duration::from_millis(20), 4).unwrap();
     ControllerConfig::new(url.parse().unwrap()).with_retry(retry)
 }
 
@@ -150,14 +177,20 @@ async fn the_last_failure_is_told_when_the_attempts_are_used_up() {
     assert_eq!((error.kind(), error.attempts(), script.calls()), (ErrorKind::ServerFailure, 4, 4));
     assert_eq!(error.outcome(), Outcome::Unknown);
     let shown = error.to_string();
-    assert!(shown.starts_with("createScope of shop at 127.0.0.1:") && shown.contains("(4 attempts)"), "{shown}");
+    assert!(
+        shown.starts_with("createScope of shop at 127.0.0.1:") && shown.contains("(4 attempts)"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
 async fn what_must_not_be_done_twice_is_sent_once() {
     let (address, script) = serve(Script::failing(&[Code::Unknown; 9])).await;
     let stream = "shop/orders".parse().unwrap();
-    let error = client(&format!("tcp://{address}")).scale(&stream, &[0.into()], &[KeyRange::FULL]).await.unwrap_err();
+    let error = client(&format!("tcp://{address}"))
+        .scale(&stream, &[0.into()], &[KeyRange::FULL])
+        .await
+        .unwrap_err();
     assert_eq!((error.outcome(), script.calls()), (Outcome::Unknown, 1));
 }
 
@@ -166,20 +199,26 @@ async fn what_must_not_be_done_twice_is_tried_again_where_it_was_never_sent() {
     let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (address, script) = serve(Script::default()).await;
     let stream = "shop/orders".parse().unwrap();
-    client(&format!("tcp://{dead},{address}")).scale(&stream, &[0.into()], &[KeyRange::FULL]).await.unwrap();
+    client(&format!("tcp://{dead},{address}"))
+        .scale(&stream, &[0.into()], &[KeyRange::FULL])
+        .await
+        .unwrap();
     assert_eq!(script.calls(), 1);
 }
 
 #[tokio::test]
 async fn a_call_made_before_the_server_is_up_waits_for_it() {
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let retry = RetryPolicy::new(Duration::from_millis(20), 2, Duration::from_millis(200), 60).unwrap();
+    let retry =
+        RetryPolicy::new(Duration::from_millis(20), 2, Duration::from_millis(200), 60).unwrap();
     let config = config(&format!("tcp://{address}")).with_retry(retry);
-    let (created, (_, script)) =
-        tokio::join!(async { ControllerClient::connect(config).unwrap().create_scope(&scope()).await }, async {
+    let (created, (_, script)) = tokio::join!(
+        async { ControllerClient::connect(config).unwrap().create_scope(&scope()).await },
+        async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             serve_on(address, Script::default()).await
-        });
+        }
+    );
     assert_eq!((created.unwrap(), script.calls()), (Creation::Created, 1));
 }
 
@@ -190,7 +229,8 @@ async fn a_controller_that_never_answers_ends_the_call_at_its_deadline() {
         .with_attempt_timeout(Duration::from_millis(100))
         .with_call_timeout(Duration::from_millis(350));
     let started = Instant::now();
-    let error = ControllerClient::connect(config).unwrap().create_scope(&scope()).await.unwrap_err();
+    let error =
+        ControllerClient::connect(config).unwrap().create_scope(&scope()).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert!(script.calls() >= 2, "an attempt has a deadline of its own");
@@ -204,18 +244,26 @@ async fn an_outage_is_not_multiplied_by_retries() {
     for _ in 0..300 {
         assert!(client.scope_exists(&scope()).await.is_err());
     }
-    // Without a budget it would be 300 calls with 4 attempts each. It holds 100 to begin with, 10 a second, and a fifth of
-    // the calls.
+    // Without a budget it would be 300 calls with 4 attempts each. It holds 100 to begin with, 10 a
+    // second, and a fifth of the calls.
     let allowed = 300.0 + 100.0 + 10.0 * started.elapsed().as_secs_f64() + 0.2 * 300.0;
-    assert!(f64::from(script.calls()) <= allowed + 1.0, "{} attempts, {allowed} are allowed", script.calls());
+    assert!(
+        f64::from(script.calls()) <= allowed + 1.0,
+        "{} attempts, {allowed} are allowed",
+        script.calls()
+    );
 }
 
 #[tokio::test]
 async fn a_deadline_of_zero_fails_without_a_request() {
     let (address, script) = serve(Script::default()).await;
     let config = config(&format!("tcp://{address}")).with_call_timeout(Duration::ZERO);
-    let error = ControllerClient::connect(config).unwrap().create_scope(&scope()).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome(), script.calls()), (ErrorKind::Timeout, Outcome::NotApplied, 0));
+    let error =
+        ControllerClient::connect(config).unwrap().create_scope(&scope()).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome(), script.calls()),
+        (ErrorKind::Timeout, Outcome::NotApplied, 0)
+    );
 }
 
 #[tokio::test]
@@ -244,8 +292,8 @@ async fn garbage_from_the_other_end_is_an_error_in_time() {
 #[tokio::test]
 async fn credentials_go_with_every_call() {
     let (address, script) = serve(Script::default()).await;
-    let config =
-        config(&format!("tcp://{address}")).with_credentials(Credentials::basic("admin", "1111_aaaa").unwrap());
+    let config = config(&format!("tcp://{address}"))
+        .with_credentials(Credentials::basic("admin", "1111_aaaa").unwrap());
     ControllerClient::connect(config).unwrap().create_scope(&scope()).await.unwrap();
     assert_eq!(script.authorization.lock().unwrap().as_deref(), Some("Basic YWRtaW46MTExMV9hYWFh"));
 }
@@ -279,8 +327,10 @@ async fn calls_go_round_the_controllers() {
 async fn a_listing_goes_through_all_pages_and_an_error_is_its_last_item() {
     let (address, script) = serve(Script::default()).await;
     let controller: Arc<dyn Controller> = Arc::new(client(&format!("tcp://{address}")));
-    let names: Vec<String> =
-        listing::scopes(Arc::clone(&controller)).map(|scope| scope.unwrap().to_string()).collect().await;
+    let names: Vec<String> = listing::scopes(Arc::clone(&controller))
+        .map(|scope| scope.unwrap().to_string())
+        .collect()
+        .await;
     assert_eq!(names, ["scope-0", "scope-1", "scope-2", "scope-3", "scope-4"]);
     assert_eq!(script.calls(), 4, "the page without items is the end");
     *script.failures.lock().unwrap() = [Code::PermissionDenied].into();
@@ -298,8 +348,9 @@ async fn a_call_dropped_at_any_poll_harms_no_other() {
         {
             let mut call = Box::pin(client.scope_exists(scope_static()));
             for _ in 0..polls {
-                let done =
-                    std::future::poll_fn(|context| std::task::Poll::Ready(call.as_mut().poll(context).is_ready()));
+                let done = std::future::poll_fn(|context| {
+                    std::task::Poll::Ready(call.as_mut().poll(context).is_ready())
+                });
                 if done.await {
                     break;
                 }

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use bytes::{Buf as _, Bytes, BytesMut};
 use pravega_sdk_controller_client::CutRange;
 use pravega_sdk_types::{
-    BoundedCut, ErrorKind, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId, SegmentRange, StreamCut,
-    Successor,
+    BoundedCut, ErrorKind, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
+    SegmentRange, StreamCut, Successor,
 };
 use pravega_sdk_wire_protocol::{
     WireCommand,
@@ -19,11 +19,15 @@ use crate::{
     error::ReadError,
     parts::StreamParts,
     read::{AskError, machine::From},
-    reader::{ReaderConfig, StreamReader, check_stream, head_cut, machine::Follow, make_cut, segment_tails, tail_cut},
+    reader::{
+        ReaderConfig, StreamReader, check_stream, head_cut, machine::Follow, make_cut,
+        segment_tails, tail_cut,
+    },
     surroundings::runtime,
 };
 
-/// Reads parts of a stream: which segments lie between two cuts, how far these are apart, and single events.
+/// Reads parts of a stream: which segments lie between two cuts, how far these are apart, and
+/// single events.
 ///
 /// # Examples
 ///
@@ -88,19 +92,24 @@ impl BatchClient {
         tail_cut(&self.parts, &self.stream).await
     }
 
-    /// What lies between two cuts, segment by segment, predecessors first. Unbounded is the head in the place of `from`, and
-    /// the tail in that of `to`. Parts without a byte are left out.
+    /// What lies between two cuts, segment by segment, predecessors first. Unbounded is the head in
+    /// the place of `from`, and the tail in that of `to`. Parts without a byte are left out.
     ///
     /// # Errors
     ///
     /// [`ReadError`]: [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) for a cut of another stream,
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a `from` behind `to`, [`Truncated`](ErrorKind::Truncated) if
-    /// something of it is gone, and otherwise that of the server that could not help.
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a `from` behind `to`,
+    /// [`Truncated`](ErrorKind::Truncated) if something of it is gone, and otherwise that of the
+    /// server that could not help.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn ranges(&self, from: &StreamCut, to: &StreamCut) -> Result<Vec<SegmentRange>, ReadError> {
+    pub async fn ranges(
+        &self,
+        from: &StreamCut,
+        to: &StreamCut,
+    ) -> Result<Vec<SegmentRange>, ReadError> {
         let from = match from {
             StreamCut::Unbounded => self.head_cut().await?,
             StreamCut::At(cut) => cut.clone(),
@@ -117,7 +126,11 @@ impl BatchClient {
         let range = CutRange { from: from.clone().into(), to: end };
         let between = self.parts.controller.segments_between(&self.stream, &range).await;
         let between = between.map_err(|error| {
-            ReadError::from_controller(error, "the segments between the cuts cannot be found", &self.stream)
+            ReadError::from_controller(
+                error,
+                "the segments between the cuts cannot be found",
+                &self.stream,
+            )
         })?;
         let mut ids: Vec<SegmentId> = between.iter().map(ScopedSegment::id).collect();
         ids.sort_unstable();
@@ -164,18 +177,19 @@ impl BatchClient {
         Ok(self.ranges(from, to).await?.iter().map(SegmentRange::len).sum())
     }
 
-    /// The cut that is about `bytes` bytes further on than `cut`, spread over its segments, each ending with an event. Less
-    /// where a segment ends; a cut is never moved through more than the beginning of the segments that follow. The same cut
-    /// again is the tail.
+    /// The cut that is about `bytes` bytes further on than `cut`, spread over its segments, each
+    /// ending with an event. Less where a segment ends; a cut is never moved through more than the
+    /// beginning of the segments that follow. The same cut again is the tail.
     ///
-    /// The server cannot tell where an event begins, so the headers of the events between the two are read, for which most
-    /// of the bytes travel.
+    /// The server cannot tell where an event begins, so the headers of the events between the two
+    /// are read, for which most of the bytes travel.
     ///
     /// # Errors
     ///
     /// [`ReadError`]: [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) for a cut of another stream or one behind its tail,
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for no bytes, [`Truncated`](ErrorKind::Truncated) if the stream
-    /// begins behind the cut, [`Corrupt`](ErrorKind::Corrupt) for what is no event, and otherwise that of the server that
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for no bytes,
+    /// [`Truncated`](ErrorKind::Truncated) if the stream begins behind the cut,
+    /// [`Corrupt`](ErrorKind::Corrupt) for what is no event, and otherwise that of the server that
     /// could not help.
     ///
     /// # Cancel safety
@@ -184,9 +198,11 @@ impl BatchClient {
     pub async fn next_cut(&self, cut: &BoundedCut, bytes: u64) -> Result<BoundedCut, ReadError> {
         check_stream(cut, &self.stream)?;
         if bytes == 0 {
-            return Err(ReadError::invalid("the next cut must be at least a byte further on").of(&self.stream));
+            return Err(ReadError::invalid("the next cut must be at least a byte further on")
+                .of(&self.stream));
         }
-        let mut positions: BTreeMap<SegmentId, i64> = cut.positions().map(|(id, offset)| (id, offset.0)).collect();
+        let mut positions: BTreeMap<SegmentId, i64> =
+            cut.positions().map(|(id, offset)| (id, offset.0)).collect();
         let mut tails = self.tails(positions.keys().copied()).await?;
         for (id, offset) in &mut positions {
             let Some(info) = tails.get(id) else { continue };
@@ -198,26 +214,38 @@ impl BatchClient {
                     let head = info.start_offset;
                     (ErrorKind::Truncated, format!("the segment was truncated up to {head}"))
                 }
-                offset if offset > info.write_offset => {
-                    (ErrorKind::InvalidStreamCut, format!("the segment has only {} bytes", info.write_offset))
-                }
+                offset if offset > info.write_offset => (
+                    ErrorKind::InvalidStreamCut,
+                    format!("the segment has only {} bytes", info.write_offset),
+                ),
                 _ => continue,
             };
-            return Err(ReadError::not(kind, detail).at_offset(*offset).of(&self.stream).at(*id, None, 0));
+            return Err(ReadError::not(kind, detail)
+                .at_offset(*offset)
+                .of(&self.stream)
+                .at(*id, None, 0));
         }
-        // Nothing is left in front of a scale: the segments behind it take over, and may be gone through.
+        // Nothing is left in front of a scale: the segments behind it take over, and may be gone
+        // through.
         if self.pass_ended(&mut positions, &tails).await? {
-            let new: Vec<SegmentId> = positions.keys().copied().filter(|id| !tails.contains_key(id)).collect();
+            let new: Vec<SegmentId> =
+                positions.keys().copied().filter(|id| !tails.contains_key(id)).collect();
             tails.extend(self.tails(new).await?);
         }
-        let left = |id: &SegmentId, offset: i64| tails.get(id).map_or(0, |info| info.write_offset - offset);
+        let left = |id: &SegmentId, offset: i64| {
+            tails.get(id).map_or(0, |info| info.write_offset - offset)
+        };
         let active = positions.iter().filter(|(id, offset)| left(id, **offset) > 0).count() as u64;
         let share = i64::try_from(bytes.div_ceil(active.max(1))).unwrap_or(i64::MAX);
         for (id, offset) in &mut positions {
             let there = left(id, *offset);
             if there > 0 {
                 let end = *offset + there;
-                *offset = if share >= there { end } else { self.boundary(*id, *offset, *offset + share, end).await? };
+                *offset = if share >= there {
+                    end
+                } else {
+                    self.boundary(*id, *offset, *offset + share, end).await?
+                };
             }
         }
         make_cut(&self.stream, positions.into_iter().map(|(id, offset)| (id, Offset(offset))))
@@ -227,10 +255,14 @@ impl BatchClient {
     ///
     /// # Errors
     ///
-    /// [`ReadError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for a range of another stream, and
-    /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime. What was truncated or deleted since is told by the
-    /// reader.
-    pub fn read<C: Codec>(&self, range: &SegmentRange, codec: C) -> Result<StreamReader<C>, ReadError> {
+    /// [`ReadError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for a range of
+    /// another stream, and [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime. What was
+    /// truncated or deleted since is told by the reader.
+    pub fn read<C: Codec>(
+        &self,
+        range: &SegmentRange,
+        codec: C,
+    ) -> Result<StreamReader<C>, ReadError> {
         self.read_with(range, codec, &ReaderConfig::default())
     }
 
@@ -251,7 +283,15 @@ impl BatchClient {
         let starts = vec![(id, From::Claimed(range.start().0))];
         let ends = Some(BTreeMap::from([(id, range.end().0)]));
         let parts = self.parts.clone();
-        Ok(StreamReader::with_segments(parts, &self.stream, codec, config, starts, ends, Follow::Nothing))
+        Ok(StreamReader::with_segments(
+            parts,
+            &self.stream,
+            codec,
+            config,
+            starts,
+            ends,
+            Follow::Nothing,
+        ))
     }
 
     /// Reads one event by its address.
@@ -259,23 +299,35 @@ impl BatchClient {
     /// # Errors
     ///
     /// [`ReadError`]: [`InvalidArgument`](ErrorKind::InvalidArgument) for an event of another stream, or one behind the end
-    /// of its segment, [`Truncated`](ErrorKind::Truncated) if it is gone, [`Corrupt`](ErrorKind::Corrupt) if no event of
-    /// that length stands there or the codec refuses it, and otherwise that of the server that could not help.
+    /// of its segment, [`Truncated`](ErrorKind::Truncated) if it is gone,
+    /// [`Corrupt`](ErrorKind::Corrupt) if no event of that length stands there or the codec refuses
+    /// it, and otherwise that of the server that could not help.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn fetch<C: Codec>(&self, pointer: &EventPointer, codec: &C) -> Result<C::Event, ReadError> {
+    pub async fn fetch<C: Codec>(
+        &self,
+        pointer: &EventPointer,
+        codec: &C,
+    ) -> Result<C::Event, ReadError> {
         let segment = pointer.segment();
         self.check_segment(segment)?;
         let fail = |kind, detail: &str| {
-            ReadError::not(kind, detail).at_offset(pointer.offset().0).of(&self.stream).at(segment.id(), None, 0)
+            ReadError::not(kind, detail).at_offset(pointer.offset().0).of(&self.stream).at(
+                segment.id(),
+                None,
+                0,
+            )
         };
         // A read behind the end would wait for somebody to write there.
         let info = self.info(segment).await?;
         let end = pointer.offset().0.saturating_add(i64::from(pointer.length()));
         if end > info.write_offset {
-            return Err(fail(ErrorKind::InvalidArgument, "the event's address lies behind the end of its segment"));
+            return Err(fail(
+                ErrorKind::InvalidArgument,
+                "the event's address lies behind the end of its segment",
+            ));
         }
         let mut bytes = BytesMut::new();
         let mut offset = pointer.offset().0;
@@ -284,15 +336,16 @@ impl BatchClient {
             offset += data.len() as i64;
             bytes.extend_from_slice(&data);
         }
-        let payload_len = usize::try_from(pointer.length()).unwrap_or(0).saturating_sub(EVENT_HEADER_LEN);
+        let payload_len =
+            usize::try_from(pointer.length()).unwrap_or(0).saturating_sub(EVENT_HEADER_LEN);
         match event::parse_header(&bytes, payload_len) {
             Ok(len) if len == payload_len => {}
             _ => return Err(fail(ErrorKind::Corrupt, "no event of that length stands there")),
         }
         bytes.advance(EVENT_HEADER_LEN);
-        codec
-            .decode(bytes.freeze())
-            .map_err(|error| fail(ErrorKind::Corrupt, "the event cannot be decoded").because(Some(Arc::new(error))))
+        codec.decode(bytes.freeze()).map_err(|error| {
+            fail(ErrorKind::Corrupt, "the event cannot be decoded").because(Some(Arc::new(error)))
+        })
     }
 
     // ------------------------------------------------------------------------------------------------------- helpers
@@ -306,7 +359,8 @@ impl BatchClient {
     }
 
     async fn info(&self, segment: &ScopedSegment) -> Result<StreamSegmentInfo, ReadError> {
-        let unknown = |error: AskError| error.into_read(segment, "the segment's length cannot be found");
+        let unknown =
+            |error: AskError| error.into_read(segment, "the segment's length cannot be found");
         self.parts.inspect(segment).await.map_err(|error| truncated_if_missing(unknown(error)))
     }
 
@@ -318,8 +372,8 @@ impl BatchClient {
         Err(ReadError::invalid(detail).of(&self.stream))
     }
 
-    /// Puts successors in the place of segments that were read to their sealed ends, where all their predecessors were;
-    /// answers whether it did.
+    /// Puts successors in the place of segments that were read to their sealed ends, where all
+    /// their predecessors were; answers whether it did.
     async fn pass_ended(
         &self,
         positions: &mut BTreeMap<SegmentId, i64>,
@@ -328,21 +382,31 @@ impl BatchClient {
         let has_ended = |id: &SegmentId, offset: i64| {
             tails.get(id).is_some_and(|info| info.is_sealed && offset >= info.write_offset)
         };
-        let ended: Vec<SegmentId> =
-            positions.iter().filter(|(id, offset)| has_ended(id, **offset)).map(|(id, _)| *id).collect();
+        let ended: Vec<SegmentId> = positions
+            .iter()
+            .filter(|(id, offset)| has_ended(id, **offset))
+            .map(|(id, _)| *id)
+            .collect();
         let mut all = Vec::new();
         for id in &ended {
-            let successors = self.parts.controller.successors(&ScopedSegment::new(&self.stream, *id)).await;
+            let successors =
+                self.parts.controller.successors(&ScopedSegment::new(&self.stream, *id)).await;
             all.push((
                 *id,
                 successors.map_err(|error| {
-                    ReadError::from_controller(error, "the successors of a segment cannot be found", &self.stream)
+                    ReadError::from_controller(
+                        error,
+                        "the successors of a segment cannot be found",
+                        &self.stream,
+                    )
                 })?,
             ));
         }
         // A predecessor that is not in the cut lies before it.
         let waits = |next: &Successor| {
-            next.predecessors.iter().any(|before| positions.contains_key(before) && !ended.contains(before))
+            next.predecessors
+                .iter()
+                .any(|before| positions.contains_key(before) && !ended.contains(before))
         };
         let free: Vec<SegmentId> = all
             .iter()
@@ -352,9 +416,12 @@ impl BatchClient {
         for id in &free {
             positions.entry(*id).or_insert(0);
         }
-        // A segment is left when all that follows it stands there; others wait at their ends for their neighbours.
+        // A segment is left when all that follows it stands there; others wait at their ends for
+        // their neighbours.
         for (id, successors) in all {
-            if !successors.is_empty() && successors.iter().all(|next| positions.contains_key(&next.id)) {
+            if !successors.is_empty()
+                && successors.iter().all(|next| positions.contains_key(&next.id))
+            {
                 positions.remove(&id);
             }
         }
@@ -362,7 +429,13 @@ impl BatchClient {
     }
 
     /// The first end of an event at `target` or behind it.
-    async fn boundary(&self, id: SegmentId, mut offset: i64, target: i64, end: i64) -> Result<i64, ReadError> {
+    async fn boundary(
+        &self,
+        id: SegmentId,
+        mut offset: i64,
+        target: i64,
+        end: i64,
+    ) -> Result<i64, ReadError> {
         let segment = ScopedSegment::new(&self.stream, id);
         let mut data = Bytes::new();
         while offset < target {
@@ -372,7 +445,10 @@ impl BatchClient {
             }
             let limit = usize::try_from(end - offset).unwrap_or(0).saturating_sub(EVENT_HEADER_LEN);
             let len = event::parse_header(&data, limit).map_err(|found| {
-                let error = ReadError::not(ErrorKind::Corrupt, format_args!("no event stands there ({found})"));
+                let error = ReadError::not(
+                    ErrorKind::Corrupt,
+                    format_args!("no event stands there ({found})"),
+                );
                 error.at_offset(offset).of(&self.stream).at(id, None, 0)
             })?;
             let framed = EVENT_HEADER_LEN + len;
@@ -384,14 +460,22 @@ impl BatchClient {
     }
 
     /// Some of the bytes between `offset` and `end`, at least one.
-    async fn read_at(&self, segment: &ScopedSegment, offset: i64, end: i64) -> Result<Bytes, ReadError> {
+    async fn read_at(
+        &self,
+        segment: &ScopedSegment,
+        offset: i64,
+        end: i64,
+    ) -> Result<Bytes, ReadError> {
         self.parts.read_some(segment, offset, end).await.map_err(|error| {
             if let Some(WireCommand::SegmentIsTruncated(truncated)) = error.reply() {
-                let detail = format_args!("the segment was truncated up to {}", truncated.start_offset);
+                let detail =
+                    format_args!("the segment was truncated up to {}", truncated.start_offset);
                 let error = ReadError::not(ErrorKind::Truncated, detail).at_offset(offset);
                 return error.of(&self.stream).at(segment.id(), None, 0);
             }
-            truncated_if_missing(error.into_read(segment, "the segment cannot be read").at_offset(offset))
+            truncated_if_missing(
+                error.into_read(segment, "the segment cannot be read").at_offset(offset),
+            )
         })
     }
 }

@@ -3,7 +3,9 @@
 use std::{error::Error, fmt, sync::Arc};
 
 use pravega_sdk_controller_client::{ControllerError, TransactionState};
-use pravega_sdk_types::{Classified, Endpoint, ErrorKind, Offset, Outcome, Printable, ScopedStream, SegmentId};
+use pravega_sdk_types::{
+    Classified, Endpoint, ErrorKind, Offset, Outcome, Printable, ScopedStream, SegmentId,
+};
 
 use crate::surroundings::NoRuntime;
 
@@ -68,7 +70,11 @@ macro_rules! surface {
         // Not every surface needs every part.
         #[allow(dead_code)]
         impl $name {
-            pub(crate) fn new(kind: ErrorKind, outcome: Outcome, detail: impl fmt::Display) -> Self {
+            pub(crate) fn new(
+                kind: ErrorKind,
+                outcome: Outcome,
+                detail: impl fmt::Display,
+            ) -> Self {
                 Self(Arc::new(Failure::new(kind, outcome, detail)))
             }
 
@@ -83,7 +89,12 @@ macro_rules! surface {
             }
 
             #[must_use]
-            pub(crate) fn at(self, segment: SegmentId, endpoint: Option<Endpoint>, attempts: u32) -> Self {
+            pub(crate) fn at(
+                self,
+                segment: SegmentId,
+                endpoint: Option<Endpoint>,
+                attempts: u32,
+            ) -> Self {
                 self.change(|failure| {
                     failure.segment = Some(segment);
                     failure.endpoint = endpoint;
@@ -164,7 +175,8 @@ macro_rules! surface {
 
 /// Tells why an event was not written, or why it is not known whether it was.
 ///
-/// Clones are cheap: everybody who waited for the same thing is told the same. Payloads and routing keys never appear.
+/// Clones are cheap: everybody who waited for the same thing is told the same. Payloads and routing
+/// keys never appear.
 #[derive(Clone)]
 pub struct WriteError(Arc<Failure>);
 
@@ -181,7 +193,8 @@ impl WriteError {
         self.clone().change(|failure| failure.outcome = outcome)
     }
 
-    /// Says whether the same write may succeed when it is made again. With an unknown outcome that may double the event.
+    /// Says whether the same write may succeed when it is made again. With an unknown outcome that
+    /// may double the event.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.0.kind.is_retryable()
@@ -207,7 +220,8 @@ impl fmt::Display for WriteError {
 
 /// Tells why nothing can be read, or not from where it was asked for.
 ///
-/// Reading changes nothing, so the outcome is always [`Outcome::NotApplied`]. Payloads never appear.
+/// Reading changes nothing, so the outcome is always [`Outcome::NotApplied`]. Payloads never
+/// appear.
 #[derive(Clone)]
 pub struct ReadError(Arc<Failure>);
 
@@ -218,8 +232,13 @@ impl ReadError {
         Self::new(kind, Outcome::NotApplied, detail)
     }
 
-    pub(crate) fn from_controller(error: ControllerError, detail: &str, stream: &ScopedStream) -> Self {
-        let detail = if error.kind() == ErrorKind::NotFound { "there is no such stream" } else { detail };
+    pub(crate) fn from_controller(
+        error: ControllerError,
+        detail: &str,
+        stream: &ScopedStream,
+    ) -> Self {
+        let detail =
+            if error.kind() == ErrorKind::NotFound { "there is no such stream" } else { detail };
         Self::not(error.kind(), detail).of(stream).because(Some(Arc::new(error)))
     }
 
@@ -270,15 +289,24 @@ impl TransactionError {
     /// The transaction is in that state, so it takes nothing any more.
     pub(crate) fn not_open(state: Option<TransactionState>, stream: &ScopedStream) -> Self {
         let detail = match state {
-            Some(TransactionState::Committing | TransactionState::Committed) => "the transaction is committed",
-            Some(TransactionState::Aborting | TransactionState::Aborted) => "the transaction is aborted",
+            Some(TransactionState::Committing | TransactionState::Committed) => {
+                "the transaction is committed"
+            }
+            Some(TransactionState::Aborting | TransactionState::Aborted) => {
+                "the transaction is aborted"
+            }
             Some(TransactionState::Open) | None => "the transaction is not open any more",
         };
-        let error = Self::new(ErrorKind::TransactionNotOpen, Outcome::NotApplied, detail).of(stream);
+        let error =
+            Self::new(ErrorKind::TransactionNotOpen, Outcome::NotApplied, detail).of(stream);
         error.change(|failure| failure.state = state)
     }
 
-    pub(crate) fn from_controller(error: ControllerError, detail: &str, stream: &ScopedStream) -> Self {
+    pub(crate) fn from_controller(
+        error: ControllerError,
+        detail: &str,
+        stream: &ScopedStream,
+    ) -> Self {
         Self::new(error.kind(), error.outcome(), detail).of(stream).because(Some(Arc::new(error)))
     }
 

@@ -17,9 +17,10 @@
 //!      └── polls ──▶ ReadDriver ◀──▶ RawClient                 no task of its own
 //! ```
 //!
-//! An event whose write returned is stored once, behind every earlier event of its routing key, whatever connections, segment
-//! stores, controllers and scaling do meanwhile; a reader hands out each once, in that order. The machines decide, without a
-//! runtime, a clock or randomness; the drivers carry out.
+//! An event whose write returned is stored once, behind every earlier event of its routing key,
+//! whatever connections, segment stores, controllers and scaling do meanwhile; a reader hands out
+//! each once, in that order. The machines decide, without a runtime, a clock or randomness; the
+//! drivers carry out.
 //!
 //! What an event is in bytes, a [`codec`] says.
 //!
@@ -68,5 +69,6 @@ pub use routing::{MAX_ROUTING_KEY_LEN, Routing, ToRouting};
 pub use seeded_bugs::SeededBug;
 pub use transaction::{Commit, Transaction, TransactionConfig, TransactionalWriter};
 pub use writer::{
-    Ack, Appended, CloseReport, EventSink, EventWriter, LargeEvents, Permit, TimeNotes, TryEnqueueError, WriterConfig,
+    Ack, Appended, CloseReport, EventSink, EventWriter, LargeEvents, Permit, TimeNotes,
+    TryEnqueueError, WriterConfig,
 };

@@ -4,7 +4,8 @@ use pravega_sdk_types::{RoutingKey, routing};
 
 use crate::error::WriteError;
 
-/// Decides which segment an event goes to: events of the same key stay in order, those without one go anywhere.
+/// Decides which segment an event goes to: events of the same key stay in order, those without one
+/// go anywhere.
 ///
 /// Strings and keys turn into it, and `None` stands for no key.
 ///
@@ -25,7 +26,8 @@ pub enum Routing<'a> {
     Anywhere,
 }
 
-/// The longest routing key, in bytes. Keys are hashed and not stored, so this is a guard against mistakes only.
+/// The longest routing key, in bytes. Keys are hashed and not stored, so this is a guard against
+/// mistakes only.
 pub const MAX_ROUTING_KEY_LEN: usize = 64 * 1024;
 
 impl Routing<'_> {
@@ -33,10 +35,12 @@ impl Routing<'_> {
     pub(crate) fn position(self) -> Result<f64, WriteError> {
         match self {
             Self::Anywhere => Ok(f64::NAN),
-            Self::Key(key) if key.len() > MAX_ROUTING_KEY_LEN => Err(WriteError::invalid(format_args!(
-                "the routing_key has {} bytes, {MAX_ROUTING_KEY_LEN} are allowed",
-                key.len()
-            ))),
+            Self::Key(key) if key.len() > MAX_ROUTING_KEY_LEN => {
+                Err(WriteError::invalid(format_args!(
+                    "the routing_key has {} bytes, {MAX_ROUTING_KEY_LEN} are allowed",
+                    key.len()
+                )))
+            }
             Self::Key(key) => Ok(routing::fraction(routing::hash_text(routing::EVENT_SEED, key).0)),
         }
     }
@@ -112,7 +116,10 @@ mod tests {
     fn a_key_of_megabytes_is_refused_by_name_and_limit() {
         let key = "x".repeat(10 << 20);
         let error = Routing::from(key.as_str()).position().unwrap_err();
-        assert_eq!(error.to_string(), "writing: the routing_key has 10485760 bytes, 65536 are allowed");
+        assert_eq!(
+            error.to_string(),
+            "writing: the routing_key has 10485760 bytes, 65536 are allowed"
+        );
         assert!(Routing::from(&"x".repeat(MAX_ROUTING_KEY_LEN)).position().is_ok());
     }
 }

@@ -1,4 +1,5 @@
-//! Deliberately broken variants of the machines. Tests must catch every one; without the feature there are none.
+//! Deliberately broken variants of the machines. Tests must catch every one; without the feature
+//! there are none.
 
 /// A way in which the machines can be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +64,8 @@ impl Bugs {
 #[cfg(feature = "seeded-bugs")]
 impl SeededBug {
     /// Those of transactions.
-    pub const TRANSACTIONS: [Self; 3] = [Self::CommitsBeforeFlush, Self::NeverPings, Self::BelievesCommits];
+    pub const TRANSACTIONS: [Self; 3] =
+        [Self::CommitsBeforeFlush, Self::NeverPings, Self::BelievesCommits];
 
     /// Those of writers and readers.
     pub const ALL: [Self; 12] = [

@@ -26,7 +26,10 @@ pub(crate) fn random(mut chance: fastrand::Rng) -> Random {
 }
 
 /// The name by which a writer notes times: the one given, or a random one.
-pub(crate) fn writer_name(given: Option<&WriterName>, chance: &mut fastrand::Rng) -> Result<WriterName, WriteError> {
+pub(crate) fn writer_name(
+    given: Option<&WriterName>,
+    chance: &mut fastrand::Rng,
+) -> Result<WriterName, WriteError> {
     match given {
         Some(name) => Ok(name.clone()),
         None => {

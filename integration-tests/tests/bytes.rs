@@ -36,8 +36,14 @@ async fn what_is_written_and_flushed_is_read_and_offsets_say_where() {
         assert_eq!(&bytes, piece);
     }
     assert_eq!((writer.offset(), reader.offset()), (Offset(8), Offset(8)));
-    assert_eq!((reader.head_offset().await.unwrap(), reader.tail_offset().await.unwrap()), (Offset(0), Offset(8)));
-    assert_eq!((writer.head_offset().await.unwrap(), writer.tail_offset().await.unwrap()), (Offset(0), Offset(8)));
+    assert_eq!(
+        (reader.head_offset().await.unwrap(), reader.tail_offset().await.unwrap()),
+        (Offset(0), Offset(8))
+    );
+    assert_eq!(
+        (writer.head_offset().await.unwrap(), writer.tail_offset().await.unwrap()),
+        (Offset(0), Offset(8))
+    );
     // At the tail a read waits, and wakes at once.
     let late = tokio::spawn(async move {
         let mut byte = [0; 1];
@@ -74,7 +80,8 @@ async fn a_reader_seeks_from_the_start_from_where_it_is_and_from_the_end() {
         assert_eq!(refused.kind(), std::io::ErrorKind::InvalidInput, "{refused}");
         assert_eq!(reader.offset(), Offset(1), "it stays where it was");
     }
-    let refused = factory.byte_reader_with(&stream, ByteReaderConfig::default().with_start(Offset(11))).await;
+    let refused =
+        factory.byte_reader_with(&stream, ByteReaderConfig::default().with_start(Offset(11))).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidArgument);
 }
 
@@ -93,7 +100,10 @@ async fn truncated_bytes_are_gone_and_whoever_wants_them_is_told_where_the_strea
     assert_eq!(writer.head_offset().await.unwrap(), Offset(4));
 
     let told = before.read_u8().await.unwrap_err();
-    assert_eq!((read_error(&told).kind(), read_error(&told).offset()), (ErrorKind::Truncated, Some(Offset(0))));
+    assert_eq!(
+        (read_error(&told).kind(), read_error(&told).offset()),
+        (ErrorKind::Truncated, Some(Offset(0)))
+    );
     let mut rest = [0; 4];
     before.read_exact(&mut rest).await.unwrap();
     assert_eq!(&rest, b"efgh");
@@ -120,7 +130,10 @@ async fn a_sealed_stream_is_read_to_its_end_and_takes_no_more() {
     writer.write_all(b"all there is").await.unwrap();
     writer.seal().await.unwrap();
     writer.seal().await.expect("sealing what is sealed");
-    assert_eq!(timeout(Duration::from_secs(10), waiting).await.unwrap().unwrap().unwrap(), b"all there is");
+    assert_eq!(
+        timeout(Duration::from_secs(10), waiting).await.unwrap().unwrap().unwrap(),
+        b"all there is"
+    );
     let mut late = factory.byte_reader(&stream).await.unwrap();
     late.seek(SeekFrom::End(0)).await.unwrap();
     assert_eq!(late.read(&mut [0; 10]).await.unwrap(), 0);
@@ -129,7 +142,11 @@ async fn a_sealed_stream_is_read_to_its_end_and_takes_no_more() {
     assert_eq!(factory.byte_writer(&stream).await.unwrap_err().kind(), ErrorKind::Sealed);
     other.write_all(b"more").await.ok();
     let refused = other.flush().await.unwrap_err();
-    assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::Sealed, Outcome::NotApplied), "{refused}");
+    assert_eq!(
+        (refused.kind(), refused.outcome()),
+        (ErrorKind::Sealed, Outcome::NotApplied),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +166,10 @@ async fn ten_thousand_pieces_come_out_as_they_went_in_and_nothing_more() {
         reader.read_exact(&mut piece).await.unwrap();
         assert!(piece.iter().all(|byte| *byte == round));
     }
-    assert!(timeout(Duration::from_millis(300), reader.read_u8()).await.is_err(), "nothing is left over");
+    assert!(
+        timeout(Duration::from_millis(300), reader.read_u8()).await.is_err(),
+        "nothing is left over"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +185,11 @@ async fn of_two_writers_the_one_that_is_late_is_told_and_can_go_on_behind_the_ot
     second.write_all(b"again ").await.ok();
     let told = tokio::io::AsyncWriteExt::flush(&mut second).await.unwrap_err();
     let told = write_error(&told);
-    assert_eq!((told.kind(), told.outcome()), (ErrorKind::ConditionFailed, Outcome::NotApplied), "{told}");
+    assert_eq!(
+        (told.kind(), told.outcome()),
+        (ErrorKind::ConditionFailed, Outcome::NotApplied),
+        "{told}"
+    );
     assert!(second.write_all(b"still").await.is_err());
     assert_eq!(second.seek_to_tail().await.unwrap(), Offset(6));
     second.write_all(b"second").await.unwrap();
@@ -191,7 +215,8 @@ async fn large_pieces_are_not_copied_and_come_back_whole() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let mut writer = factory.byte_writer(&stream).await.unwrap();
-    let data: Bytes = (0..20_000_000_u32).map(|number| (number / 7) as u8).collect::<Vec<_>>().into();
+    let data: Bytes =
+        (0..20_000_000_u32).map(|number| (number / 7) as u8).collect::<Vec<_>>().into();
     writer.write_bytes(data.clone()).await.unwrap();
     writer.shutdown().await.unwrap();
     assert!(writer.write_all(b"more").await.is_err(), "it was shut down");

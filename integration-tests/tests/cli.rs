@@ -12,10 +12,23 @@ fn a_stream_lives_its_life_at_the_terminal() {
     let scope = unique("cli");
     let stream = format!("{scope}/orders");
     good(&["scope", "create", &scope]);
-    good(&["stream", "create", &stream, "--segments", "2", "--tag", "a", "--retain-time", "1h..2days"]);
+    good(&[
+        "stream",
+        "create",
+        &stream,
+        "--segments",
+        "2",
+        "--tag",
+        "a",
+        "--retain-time",
+        "1h..2days",
+    ]);
     assert!(stdout(&pravega(&["scope", "list"])).lines().any(|line| line == scope));
     assert_eq!(json(&["stream", "list", &scope, "--tag", "a"])[0]["stream"], stream);
-    assert!(good(&["stream", "list", &scope, "--all"]).lines().count() > 1, "the watermarks have a stream too");
+    assert!(
+        good(&["stream", "list", &scope, "--all"]).lines().count() > 1,
+        "the watermarks have a stream too"
+    );
     let described = &json(&["stream", "describe", &stream])[0];
     assert_eq!((&described["segments"], &described["scaling"]), (&2.into(), &"fixed(2)".into()));
     assert_eq!(described["tags"][0], "a");
@@ -74,7 +87,14 @@ fn groups_tables_and_transactions_can_be_looked_at() {
 fn doctor_finds_nothing_wrong_and_says_what_it_looked_at() {
     let checks = json(&["doctor", "--probe"]);
     let names: Vec<&str> = checks.iter().filter_map(|check| check["check"].as_str()).collect();
-    for expected in ["resolve controller", "connect controller", "authentication", "handshake", "version", "clock"] {
+    for expected in [
+        "resolve controller",
+        "connect controller",
+        "authentication",
+        "handshake",
+        "version",
+        "clock",
+    ] {
         assert!(names.contains(&expected), "{names:?}");
     }
     assert!(checks.iter().all(|check| check["state"] == "ok"), "{checks:?}");
@@ -89,13 +109,21 @@ fn single_commands_go_to_the_store_and_their_replies_are_printed() {
     let name = format!("segmentName={segment}");
     let reply = &json(&["wire", "send", "GetStreamSegmentInfo", &name])[0];
     assert_eq!((&reply["reply"], &reply["exists"]), (&"StreamSegmentInfo".into(), &true.into()));
-    let endpoint = json(&["segment", "locate", &segment])[0]["endpoint"].as_str().unwrap().to_owned();
+    let endpoint =
+        json(&["segment", "locate", &segment])[0]["endpoint"].as_str().unwrap().to_owned();
     assert_eq!(json(&["wire", "send", "KeepAlive", "--to", &endpoint])[0]["reply"], "KeepAlive");
     assert_eq!(
         json(&["wire", "send", "Hello", "highVersion=16", "lowVersion=5", "--to", &endpoint])[0]["reply"],
         "Hello"
     );
-    let refused = &json(&["wire", "send", "GetStreamSegmentInfo", "segmentName=no/such/0", "--to", &endpoint])[0];
+    let refused = &json(&[
+        "wire",
+        "send",
+        "GetStreamSegmentInfo",
+        "segmentName=no/such/0",
+        "--to",
+        &endpoint,
+    ])[0];
     assert_eq!(refused["reply"], "NoSuchSegment");
 
     // An append needs its set-up on the same connection.

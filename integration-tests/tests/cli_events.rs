@@ -20,10 +20,21 @@ fn a_real_file_goes_in_and_comes_back_in_order_per_key_byte_for_byte() {
     let lines = real_lines(megabytes() << 20);
     std::fs::write(&path, as_file(&lines)).unwrap();
     let separator = "\t";
-    let written = pravega(&["write", &stream, "--file", path.to_str().unwrap(), "--key-separator", separator]);
+    let written = pravega(&[
+        "write",
+        &stream,
+        "--file",
+        path.to_str().unwrap(),
+        "--key-separator",
+        separator,
+    ]);
     assert!(written.status.success(), "{}", stderr(&written));
     print!("{}", stderr(&written));
-    assert!(stderr(&written).starts_with("wrote ") && stderr(&written).contains("p99"), "{}", stderr(&written));
+    assert!(
+        stderr(&written).starts_with("wrote ") && stderr(&written).contains("p99"),
+        "{}",
+        stderr(&written)
+    );
     assert!(written.stdout.is_empty());
     let read = pravega(&["read", &stream]);
     assert!(read.status.success(), "{}", stderr(&read));

@@ -22,8 +22,12 @@ fn stream(segments: &str) -> String {
 }
 
 fn with_input(arguments: &[&str], input: &[u8]) -> Output {
-    let mut process =
-        command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut process = command(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     process.stdin.take().unwrap().write_all(input).unwrap();
     process.wait_with_output().unwrap()
 }
@@ -43,7 +47,14 @@ fn events_are_read_from_one_place_to_another_in_the_form_that_was_asked_for() {
     assert_eq!(good(&["read", &stream, "--ago", "1h"]), "ann:one\nbob:two\nann:three\n");
     assert_eq!(good(&["read", &stream, "--base64", "-n", "1"]), "YW5uOm9uZQ==\n");
     assert_eq!(
-        good(&["read", &stream, "--format", "{key}|{offset}|{size}|{segment}|{event}|{base64}", "-n", "1"]),
+        good(&[
+            "read",
+            &stream,
+            "--format",
+            "{key}|{offset}|{size}|{segment}|{event}|{base64}",
+            "-n",
+            "1"
+        ]),
         "ann|0|7|0.#epoch.0|ann:one|YW5uOm9uZQ==\n"
     );
     let records = json(&["read", &stream]);
@@ -83,12 +94,18 @@ fn bytes_are_put_got_tailed_and_truncated() {
     let stream = stream("1");
     let bytes: Vec<u8> = (0..2_000_000_u32).map(|number| (number / 3) as u8).collect();
     let put = with_input(&["bytes", "put", &stream], &bytes);
-    assert!(put.status.success() && stderr(&put).starts_with("appended 1.91 MiB at 0"), "{}", stderr(&put));
+    assert!(
+        put.status.success() && stderr(&put).starts_with("appended 1.91 MiB at 0"),
+        "{}",
+        stderr(&put)
+    );
     assert!(pravega(&["bytes", "get", &stream]).stdout == bytes);
     let part = pravega(&["bytes", "get", &stream, "--offset", "10", "--length", "1K"]);
     assert!(part.stdout == bytes[10..1034]);
-    let mut tailing = command(&["bytes", "tail", &stream, "--back", "3"]).stdout(Stdio::piped()).spawn().unwrap();
-    // It counts back from where the end is when it asks: what follows may only be put once it has begun.
+    let mut tailing =
+        command(&["bytes", "tail", &stream, "--back", "3"]).stdout(Stdio::piped()).spawn().unwrap();
+    // It counts back from where the end is when it asks: what follows may only be put once it has
+    // begun.
     let mut tailed = vec![0; 3];
     tailing.stdout.as_mut().unwrap().read_exact(&mut tailed).unwrap();
     let more = with_input(&["bytes", "put", &stream, "--seal"], b"more");
@@ -124,7 +141,10 @@ fn cuts_are_shown_moved_on_and_measured() {
     assert_eq!(good(&["cut", "show", next.trim()]), format!("{stream}\t0.#epoch.0\t22\n"));
     assert_eq!(good(&["cut", "distance", head.trim(), next.trim()]), "22\n");
     assert_eq!(good(&["cut", "distance", next.trim(), "UNBOUNDED"]), "13\n");
-    assert_eq!(good(&["cut", "ranges", next.trim(), tail.trim()]), format!("{stream}/0.#epoch.0:22..35\t13\n"));
+    assert_eq!(
+        good(&["cut", "ranges", next.trim(), tail.trim()]),
+        format!("{stream}/0.#epoch.0:22..35\t13\n")
+    );
     assert_eq!(good(&["read", &stream, "--from", next.trim()]), "three\n");
     let error = fails(2, &["cut", "show", &stream]);
     assert!(error.contains("pravega cut show SCOPE/STREAM --at head"), "{error}");
@@ -137,7 +157,8 @@ fn a_transaction_is_begun_written_and_committed_in_several_steps() {
     let id = good(&["txn", "begin", &stream]);
     let id = id.trim();
     for lines in ["k:one\nk:two\n", "k:three\n"] {
-        let written = with_input(&["txn", "write", &stream, id, "--key-separator", ":"], lines.as_bytes());
+        let written =
+            with_input(&["txn", "write", &stream, id, "--key-separator", ":"], lines.as_bytes());
         assert!(written.status.success(), "{}", stderr(&written));
     }
     assert_eq!(good(&["read", &stream]), "");

@@ -6,13 +6,19 @@ use std::{sync::Arc, time::Duration};
 
 use common::{eventually, factory, new_stream};
 use pravega_sdk_client_factory::SegmentBackends;
-use pravega_sdk_connection_pool::{Policy, PolledResolver, Pool, Resolver as _, StoreConfig, StoreDialer};
+use pravega_sdk_connection_pool::{
+    Policy, PolledResolver, Pool, Resolver as _, StoreConfig, StoreDialer,
+};
 use pravega_sdk_controller_client::AccessOperation;
 use pravega_sdk_types::{ErrorKind, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::commands::{GetStreamSegmentInfo, KeepAlive};
 
 fn info(segment: &ScopedSegment) -> GetStreamSegmentInfo {
-    GetStreamSegmentInfo { request_id: 0, segment_name: segment.to_string().into(), delegation_token: "".into() }
+    GetStreamSegmentInfo {
+        request_id: 0,
+        segment_name: segment.to_string().into(),
+        delegation_token: "".into(),
+    }
 }
 
 #[tokio::test]
@@ -66,9 +72,11 @@ async fn a_pool_follows_a_segment_through_the_controller() {
     let resolver = PolledResolver::new(source).unwrap();
     let backends = resolver.backends();
     eventually("the backend is known", async || !backends.borrow().is_empty()).await;
-    let pool = Pool::new(resolver, StoreDialer::new(StoreConfig::default()), Policy::default()).unwrap();
+    let pool =
+        Pool::new(resolver, StoreDialer::new(StoreConfig::default()), Policy::default()).unwrap();
     let mut claim = pool.claim().await.unwrap();
-    let answer = claim.run(async |connection| connection.request(info(&segment)).await).await.unwrap();
+    let answer =
+        claim.run(async |connection| connection.request(info(&segment)).await).await.unwrap();
     assert_eq!(answer.write_offset, 0);
     drop(claim);
     assert_eq!(pool.close(Duration::from_secs(5)).await.still_claimed, 0);

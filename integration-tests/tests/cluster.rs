@@ -34,7 +34,10 @@ async fn the_store_that_does_not_own_a_segment_says_so_and_the_other_answers() {
                 Ok(info) => assert_eq!((store.port(), info.write_offset), (owner.port(), 0)),
                 Err(error) => {
                     assert_ne!(store.port(), owner.port(), "{error}");
-                    assert_eq!((error.kind(), error.outcome()), (ErrorKind::WrongHost, Outcome::NotApplied));
+                    assert_eq!(
+                        (error.kind(), error.outcome()),
+                        (ErrorKind::WrongHost, Outcome::NotApplied)
+                    );
                     assert!(error.is_retryable());
                     assert!(matches!(error.reply(), Some(WireCommand::WrongHost(_))));
                 }

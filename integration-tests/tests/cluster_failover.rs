@@ -1,4 +1,5 @@
-//! A segment store dies under load; `cargo xtask interop cluster` starts the cluster and says which.
+//! A segment store dies under load; `cargo xtask interop cluster` starts the cluster and says
+//! which.
 #![cfg(feature = "interop")]
 
 mod common;
@@ -14,7 +15,8 @@ use pravega_sdk_event_stream::codec::Utf8;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_goes_on_when_a_store_is_killed_and_nothing_is_lost_doubled_or_out_of_order() {
-    let pid = std::env::var("PRAVEGA_TEST_STORE_PID").expect("run this test with `cargo xtask interop cluster`");
+    let pid = std::env::var("PRAVEGA_TEST_STORE_PID")
+        .expect("run this test with `cargo xtask interop cluster`");
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 8).await;
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();

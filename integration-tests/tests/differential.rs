@@ -1,7 +1,8 @@
-//! The same requests to a segment store of Java and to an embedded one: every reply is compared, field by field.
+//! The same requests to a segment store of Java and to an embedded one: every reply is compared,
+//! field by field.
 //!
-//! Where they differ, the difference is in [`KNOWN`], with its reason; one that is listed and does not show is as wrong as
-//! one that shows and is not listed.
+//! Where they differ, the difference is in [`KNOWN`], with its reason; one that is listed and does
+//! not show is as wrong as one that shows and is not listed.
 #![cfg(feature = "interop")]
 
 mod common;
@@ -14,8 +15,8 @@ use common::{
     unique,
 };
 use pravega_sdk_wire_protocol::{
-    AttributeUpdate, Decoder, IterationArgs, SendBuffer, TableEntry, TableKey, TableValue, WireCommand, commands::*,
-    event::Event,
+    AttributeUpdate, Decoder, IterationArgs, SendBuffer, TableEntry, TableKey, TableValue,
+    WireCommand, commands::*, event::Event,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -135,13 +136,27 @@ fn none() -> bytestring::ByteString {
 
 fn create(segment: &bytestring::ByteString) -> CreateSegment {
     let (segment, delegation_token) = (segment.clone(), none());
-    CreateSegment { request_id: 1, segment, target_rate: 0, scale_type: 0, delegation_token, rollover_size_bytes: 0 }
+    CreateSegment {
+        request_id: 1,
+        segment,
+        target_rate: 0,
+        scale_type: 0,
+        delegation_token,
+        rollover_size_bytes: 0,
+    }
 }
 
 fn create_table(segment: &bytestring::ByteString, key_length: i32) -> CreateTableSegment {
     let (segment, delegation_token) = (segment.clone(), none());
     let (sorted_deprecated, rollover_size_bytes) = (false, 0);
-    CreateTableSegment { request_id: 1, segment, delegation_token, sorted_deprecated, key_length, rollover_size_bytes }
+    CreateTableSegment {
+        request_id: 1,
+        segment,
+        delegation_token,
+        sorted_deprecated,
+        key_length,
+        rollover_size_bytes,
+    }
 }
 
 fn setup(segment: &bytestring::ByteString, writer: u128) -> SetupAppend {
@@ -161,12 +176,19 @@ fn append(writer: u128, number: i64, data: &'static [u8]) -> AppendBlockEnd {
 }
 
 fn conditional(writer: u128, number: i64, expected_offset: i64) -> ConditionalAppend {
-    let (writer_id, event) = (Uuid::from_u128(writer), Event { data: Bytes::from_static(b"event") });
+    let (writer_id, event) =
+        (Uuid::from_u128(writer), Event { data: Bytes::from_static(b"event") });
     ConditionalAppend { writer_id, event_number: number, expected_offset, event, request_id: 7 }
 }
 
 fn read(segment: &bytestring::ByteString, offset: i64, suggested_length: i32) -> ReadSegment {
-    ReadSegment { segment: segment.clone(), offset, suggested_length, delegation_token: none(), request_id: 3 }
+    ReadSegment {
+        segment: segment.clone(),
+        offset,
+        suggested_length,
+        delegation_token: none(),
+        request_id: 3,
+    }
 }
 
 fn info(segment: &bytestring::ByteString) -> GetStreamSegmentInfo {
@@ -182,10 +204,19 @@ fn delete(segment: &bytestring::ByteString) -> DeleteSegment {
 }
 
 fn truncate(segment: &bytestring::ByteString, truncation_offset: i64) -> TruncateSegment {
-    TruncateSegment { request_id: 8, segment: segment.clone(), truncation_offset, delegation_token: none() }
+    TruncateSegment {
+        request_id: 8,
+        segment: segment.clone(),
+        truncation_offset,
+        delegation_token: none(),
+    }
 }
 
-fn merge(target: &bytestring::ByteString, source: &bytestring::ByteString, old_value: Option<i64>) -> MergeSegments {
+fn merge(
+    target: &bytestring::ByteString,
+    source: &bytestring::ByteString,
+    old_value: Option<i64>,
+) -> MergeSegments {
     let update = |old_value| AttributeUpdate {
         attribute_id: Uuid::from_u128(99),
         attribute_update_type: 4,
@@ -202,10 +233,19 @@ fn merge(target: &bytestring::ByteString, source: &bytestring::ByteString, old_v
 }
 
 fn attribute(segment: &bytestring::ByteString, id: Uuid) -> GetSegmentAttribute {
-    GetSegmentAttribute { request_id: 10, segment_name: segment.clone(), attribute_id: id, delegation_token: none() }
+    GetSegmentAttribute {
+        request_id: 10,
+        segment_name: segment.clone(),
+        attribute_id: id,
+        delegation_token: none(),
+    }
 }
 
-fn set_attribute(segment: &bytestring::ByteString, new_value: i64, expected_value: i64) -> UpdateSegmentAttribute {
+fn set_attribute(
+    segment: &bytestring::ByteString,
+    new_value: i64,
+    expected_value: i64,
+) -> UpdateSegmentAttribute {
     UpdateSegmentAttribute {
         request_id: 11,
         segment_name: segment.clone(),
@@ -236,7 +276,10 @@ fn put(
 
 fn keys(keys: &[(&'static [u8], i64)]) -> Vec<TableKey> {
     keys.iter()
-        .map(|(key, key_version)| TableKey { data: Bytes::from_static(key), key_version: *key_version })
+        .map(|(key, key_version)| TableKey {
+            data: Bytes::from_static(key),
+            key_version: *key_version,
+        })
         .collect()
 }
 
@@ -251,10 +294,20 @@ fn remove(segment: &bytestring::ByteString, removed: &[(&'static [u8], i64)]) ->
 }
 
 fn lookup(segment: &bytestring::ByteString, wanted: &[(&'static [u8], i64)]) -> ReadTable {
-    ReadTable { request_id: 14, segment: segment.clone(), delegation_token: none(), keys: keys(wanted) }
+    ReadTable {
+        request_id: 14,
+        segment: segment.clone(),
+        delegation_token: none(),
+        keys: keys(wanted),
+    }
 }
 
-fn entries(segment: &bytestring::ByteString, count: i32, from: &'static [u8], to: &'static [u8]) -> ReadTableEntries {
+fn entries(
+    segment: &bytestring::ByteString,
+    count: i32,
+    from: &'static [u8],
+    to: &'static [u8],
+) -> ReadTableEntries {
     ReadTableEntries {
         request_id: 15,
         segment: segment.clone(),
@@ -273,8 +326,14 @@ const ABSENT: i64 = TableKey::NOT_EXISTS;
 
 fn appends(names: &Names) -> Vec<Step> {
     let (segment, missing) = (names.segment("appends"), names.segment("missing"));
-    let block = |data: &'static [u8]| AppendBlock { writer_id: Uuid::from_u128(1), data: Bytes::from_static(data) };
-    let end = |number, whole, data| AppendBlockEnd { size_of_whole_events: whole, ..append(1, number, data) };
+    let block = |data: &'static [u8]| AppendBlock {
+        writer_id: Uuid::from_u128(1),
+        data: Bytes::from_static(data),
+    };
+    let end = |number, whole, data| AppendBlockEnd {
+        size_of_whole_events: whole,
+        ..append(1, number, data)
+    };
     vec![
         step("create", create(&segment)),
         step("create again", create(&segment)),
@@ -284,8 +343,14 @@ fn appends(names: &Names) -> Vec<Step> {
         step("append with a gap in the numbers", append(1, 5, b"two")),
         step("append nothing", append(1, 6, b"")),
         steps("a block", vec![block(b"block").into(), end(7, 5, b"").into()]),
-        steps("a block whose end has data too", vec![block(b"block").into(), end(8, 5, b"lost").into()]),
-        steps("a block with a keep-alive inside", vec![block(b"alive").into(), KeepAlive {}.into()]),
+        steps(
+            "a block whose end has data too",
+            vec![block(b"block").into(), end(8, 5, b"lost").into()],
+        ),
+        steps(
+            "a block with a keep-alive inside",
+            vec![block(b"alive").into(), KeepAlive {}.into()],
+        ),
         step("its end", end(9, 5, b"")),
         step("a condition that holds", conditional(1, 10, 21)),
         step("a condition that does not", conditional(1, 11, 21)),
@@ -325,7 +390,11 @@ fn reads(names: &Names) -> Vec<Step> {
         step("create another", create(&other)),
         step("set up", setup(&segment, 1)),
         parked("read at the end", read(&segment, 0, 100)),
-        Step { name: "append under it", commands: vec![append(1, 1, b"0123456789").into()], waits: true },
+        Step {
+            name: "append under it",
+            commands: vec![append(1, 1, b"0123456789").into()],
+            waits: true,
+        },
         later("the other of the two"),
         step("read a part", read(&segment, 2, 8)),
         step("read nothing", read(&segment, 2, 0)),
@@ -352,14 +421,16 @@ fn reads(names: &Names) -> Vec<Step> {
 }
 
 fn merges(names: &Names) -> Vec<Step> {
-    let (target, source, missing) = (names.segment("target"), names.segment("source"), names.segment("missing"));
+    let (target, source, missing) =
+        (names.segment("target"), names.segment("source"), names.segment("missing"));
     let (second, third) = (names.segment("second"), names.segment("third"));
-    let batch = |target: &bytestring::ByteString, sources: &[&bytestring::ByteString]| MergeSegmentsBatch {
-        request_id: 16,
-        target_segment_id: target.clone(),
-        source_segment_ids: sources.iter().map(|source| (*source).clone()).collect(),
-        delegation_token: none(),
-    };
+    let batch =
+        |target: &bytestring::ByteString, sources: &[&bytestring::ByteString]| MergeSegmentsBatch {
+            request_id: 16,
+            target_segment_id: target.clone(),
+            source_segment_ids: sources.iter().map(|source| (*source).clone()).collect(),
+            delegation_token: none(),
+        };
     vec![
         step("create the target", create(&target)),
         step("create the source", create(&source)),
@@ -411,7 +482,11 @@ fn attributes(names: &Names) -> Vec<Step> {
 
 fn tables(names: &Names, key_length: i32) -> Vec<Step> {
     let table = names.segment(if key_length == 0 { "hash" } else { "fixed" });
-    let size = GetTableSegmentInfo { request_id: 18, segment_name: table.clone(), delegation_token: none() };
+    let size = GetTableSegmentInfo {
+        request_id: 18,
+        segment_name: table.clone(),
+        delegation_token: none(),
+    };
     let mut all = vec![
         step("create a table", create_table(&table, key_length)),
         step("create it again", create_table(&table, key_length)),
@@ -467,7 +542,12 @@ fn tables(names: &Names, key_length: i32) -> Vec<Step> {
     }
     all.push(step(
         "delete if it is empty",
-        DeleteTableSegment { request_id: 20, segment: table.clone(), must_be_empty: true, delegation_token: none() },
+        DeleteTableSegment {
+            request_id: 20,
+            segment: table.clone(),
+            must_be_empty: true,
+            delegation_token: none(),
+        },
     ));
     all.push(step("seal", seal(&table)));
     all.push(step("put in a sealed table", put(&table, &[(b"aa", b"9", ANY)], -1)));
@@ -483,7 +563,10 @@ fn violations(names: &Names) -> Vec<Step> {
         step("keys of a thousand bytes", create_table(&names.segment("long"), 1000)),
         step("an old hello", Hello { high_version: 4, low_version: 1 }),
         step("a new hello", Hello { high_version: 100, low_version: 16 }),
-        step("for the administration", FlushToStorage { container_id: 0, delegation_token: none(), request_id: 1 }),
+        step(
+            "for the administration",
+            FlushToStorage { container_id: 0, delegation_token: none(), request_id: 1 },
+        ),
         step("keep alive", KeepAlive {}),
     ]
 }
@@ -495,7 +578,9 @@ fn compare(script: &str, step: &str, real: &Did, embedded: &Did, differences: &m
         (Did::Replied(real), Did::Replied(embedded)) if real.name() == embedded.name() => {
             for ((field, one), (_, other)) in real.fields().into_iter().zip(embedded.fields()) {
                 if one != other {
-                    let known = KNOWN.iter().any(|(at, known, _)| (*at == "*" || *at == name) && *known == field);
+                    let known = KNOWN
+                        .iter()
+                        .any(|(at, known, _)| (*at == "*" || *at == name) && *known == field);
                     if !known {
                         println!("{name}: {field} is {one:?} there and {other:?} here");
                     }
@@ -533,7 +618,8 @@ async fn wire_of(address: &str) -> Store {
 async fn both_servers_answer_every_wire_request_alike() {
     let (real, embedded) = both().await;
     let names = Names { prefix: unique("differential") };
-    let (mut there, mut here) = (wire_of(&real.store().await).await, wire_of(&embedded.store().await).await);
+    let (mut there, mut here) =
+        (wire_of(&real.store().await).await, wire_of(&embedded.store().await).await);
     let scripts = [
         ("appends", appends(&names)),
         ("reads", reads(&names)),
@@ -549,7 +635,8 @@ async fn both_servers_answer_every_wire_request_alike() {
         while let Some(step) = steps.get(at) {
             // Answers that follow together may come in any order.
             let extra = steps[at + 1..].iter().take_while(|step| step.commands.is_empty()).count();
-            let (mut theirs, mut ours) = (vec![run(&mut there, step).await], vec![run(&mut here, step).await]);
+            let (mut theirs, mut ours) =
+                (vec![run(&mut there, step).await], vec![run(&mut here, step).await]);
             for _ in 0..extra {
                 theirs.push(there.next(PATIENCE).await);
                 ours.push(here.next(PATIENCE).await);

@@ -1,4 +1,5 @@
-//! What only the embedded server can be asked for: faults, a clock that is moved, limits, a folder of its own.
+//! What only the embedded server can be asked for: faults, a clock that is moved, limits, a folder
+//! of its own.
 
 mod common;
 
@@ -8,10 +9,13 @@ use common::{eventually, read_all, scale};
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::{Credentials, Subscriber, TransactionState};
 use pravega_sdk_event_stream::{TransactionConfig, WriterConfig, codec::Utf8};
-use pravega_sdk_server::{EmbeddedServer, OpenProblem, Presence, Refusal, ServerBuilder, StartError};
+use pravega_sdk_server::{
+    EmbeddedServer, OpenProblem, Presence, Refusal, ServerBuilder, StartError,
+};
 use pravega_sdk_types::{
-    BoundedCut, ErrorKind, GroupRetention, KeyRange, Offset, ReaderGroupConfiguration, RetentionPolicy, ScalingPolicy,
-    Scope, ScopedReaderGroup, ScopedStream, SegmentId, StreamConfiguration, Watermark, WriterName,
+    BoundedCut, ErrorKind, GroupRetention, KeyRange, Offset, ReaderGroupConfiguration,
+    RetentionPolicy, ScalingPolicy, Scope, ScopedReaderGroup, ScopedStream, SegmentId,
+    StreamConfiguration, Watermark, WriterName,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
@@ -24,9 +28,13 @@ async fn start(builder: ServerBuilder) -> (EmbeddedServer, ClientFactory) {
 
 async fn connect(server: &EmbeddedServer) -> ClientFactory {
     let config = ClientConfig::from_url(&server.url()).unwrap();
-    ClientFactory::with_config(config.with_default_retry(100, Duration::from_millis(10), Duration::from_millis(100)))
-        .await
-        .unwrap()
+    ClientFactory::with_config(config.with_default_retry(
+        100,
+        Duration::from_millis(10),
+        Duration::from_millis(100),
+    ))
+    .await
+    .unwrap()
 }
 
 fn standing() -> ServerBuilder {
@@ -41,14 +49,20 @@ async fn stream_with(factory: &ClientFactory, configuration: &StreamConfiguratio
 }
 
 async fn stream(factory: &ClientFactory, segments: u32) -> ScopedStream {
-    stream_with(factory, &StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(segments))).await
+    stream_with(
+        factory,
+        &StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(segments)),
+    )
+    .await
 }
 
 async fn write(factory: &ClientFactory, stream: &ScopedStream, numbers: std::ops::Range<u32>) {
     let writer = factory.event_writer(stream, Utf8).await.unwrap();
     let mut acks = Vec::new();
     for number in numbers {
-        acks.push(writer.enqueue(&format!("key-{}", number % 7), number.to_string()).await.unwrap());
+        acks.push(
+            writer.enqueue(&format!("key-{}", number % 7), number.to_string()).await.unwrap(),
+        );
     }
     for ack in acks {
         ack.await.unwrap();
@@ -57,8 +71,10 @@ async fn write(factory: &ClientFactory, stream: &ScopedStream, numbers: std::ops
 
 async fn numbers(factory: &ClientFactory, stream: &ScopedStream) -> Vec<u32> {
     let events = read_all(factory, stream).await;
-    let mut numbers: Vec<u32> =
-        events.iter().map(|event| std::str::from_utf8(event.event()).unwrap().parse().unwrap()).collect();
+    let mut numbers: Vec<u32> = events
+        .iter()
+        .map(|event| std::str::from_utf8(event.event()).unwrap().parse().unwrap())
+        .collect();
     numbers.sort_unstable();
     numbers
 }
@@ -79,7 +95,10 @@ async fn a_transaction_ends_with_its_lease_and_a_ping_keeps_it() {
     controller.ping_transaction(&stream, kept, lease).await.unwrap();
     server.advance_clock(Duration::from_secs(15));
     assert_eq!(controller.transaction_state(&stream, kept).await.unwrap(), TransactionState::Open);
-    assert_eq!(controller.transaction_state(&stream, left).await.unwrap(), TransactionState::Aborted);
+    assert_eq!(
+        controller.transaction_state(&stream, left).await.unwrap(),
+        TransactionState::Aborted
+    );
     let segments = server.segment_count();
     server.advance_clock(Duration::from_secs(30));
     assert_eq!(server.segment_count(), segments - 2, "its segments are gone");
@@ -141,7 +160,8 @@ async fn retention_waits_for_the_groups_that_subscribe() {
     server.advance_clock(Duration::from_secs(31 * 60));
     assert_eq!(numbers(&factory, &stream).await.len(), 200, "nothing was released");
     // 100 events of 1 or 2 digits.
-    let released = BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(10 * 9 + 90 * 10))]).unwrap();
+    let released =
+        BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(10 * 9 + 90 * 10))]).unwrap();
     let subscriber = Subscriber { group: group.clone(), id, generation: 0 };
     factory.controller().update_subscriber_cut(&subscriber, &released).await.unwrap();
     server.advance_clock(Duration::from_secs(31 * 60));
@@ -161,7 +181,8 @@ async fn a_watermark_is_written_once_every_writer_has_gone_on() {
     let stream = stream(&factory, 1).await;
     let writers = [1, 2].map(|number| WriterName::new(format!("writer-{number}")).unwrap());
     let note = async |writer: usize, time: i64, offset: i64| {
-        let position = BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(offset))]).unwrap();
+        let position =
+            BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(offset))]).unwrap();
         factory.controller().note_time(&writers[writer], &position, time).await.unwrap();
     };
     let marks = async || {
@@ -189,8 +210,11 @@ async fn a_watermark_is_written_once_every_writer_has_gone_on() {
 async fn a_stream_scales_with_the_rate_of_its_events() {
     let (server, factory) = start(standing().with_rate_window(Duration::from_secs(120))).await;
     let number = |number: u32| number.try_into().unwrap();
-    let policy =
-        ScalingPolicy::ByEventRate { events_per_second: number(1), scale_factor: number(2), min_segments: number(1) };
+    let policy = ScalingPolicy::ByEventRate {
+        events_per_second: number(1),
+        scale_factor: number(2),
+        min_segments: number(1),
+    };
     let stream = stream_with(&factory, &StreamConfiguration::default().with_scaling(policy)).await;
     let segments = async || factory.controller().current_segments(&stream).await.unwrap().len();
     for minute in 0..4 {
@@ -233,7 +257,11 @@ async fn what_finds_no_room_is_refused_and_goes_on_once_there_is_some() {
         }
         all
     };
-    assert!(text_of(&error).contains("holds as much as it may, 4194304 bytes"), "{}", text_of(&error));
+    assert!(
+        text_of(&error).contains("holds as much as it may, 4194304 bytes"),
+        "{}",
+        text_of(&error)
+    );
     assert_eq!(read_all(&factory, &stream).await.len(), written, "reading goes on");
     assert!(server.bytes_held() <= 4 << 20);
     let tail = factory.batch_client(&stream).tail_cut().await.unwrap();
@@ -273,7 +301,10 @@ async fn no_fault_loses_or_doubles_an_event() {
             1 => faults.drop_connection_after_answers(round % 7),
             2 => {
                 for segment in 0..4 {
-                    faults.move_container(&format!("{stream}/{segment}.#epoch.0"), (round as usize + segment) % 3);
+                    faults.move_container(
+                        &format!("{stream}/{segment}.#epoch.0"),
+                        (round as usize + segment) % 3,
+                    );
                 }
             }
             3 => {
@@ -331,7 +362,8 @@ async fn only_accounts_come_in_and_tokens_are_renewed_when_they_expire() {
 
 /// What a path shows, and the status.
 async fn shown(server: &EmbeddedServer, path: &str) -> (u16, serde_json::Value) {
-    let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", server.rest_port().unwrap())).await.unwrap();
+    let mut socket =
+        tokio::net::TcpStream::connect(("127.0.0.1", server.rest_port().unwrap())).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -345,7 +377,9 @@ async fn shown(server: &EmbeddedServer, path: &str) -> (u16, serde_json::Value) 
 async fn the_rest_interface_shows_what_there_is() {
     let (server, factory) = start(EmbeddedServer::builder().with_rest_port(0)).await;
     let policy = RetentionPolicy::BySize { min_bytes: 5 << 20, max_bytes: None };
-    let stream = stream_with(&factory, &StreamConfiguration::default().with_retention(policy).unwrap()).await;
+    let stream =
+        stream_with(&factory, &StreamConfiguration::default().with_retention(policy).unwrap())
+            .await;
     scale(factory.controller(), &stream, &[SegmentId::from(0)], &KeyRange::equal(2)).await;
     assert_eq!(shown(&server, "/v1/scopes").await.1["scopes"][0]["scopeName"], "scope");
     let (status, streams) = shown(&server, "/v1/scopes/scope/streams").await;
@@ -356,14 +390,25 @@ async fn the_rest_interface_shows_what_there_is() {
         (&shown_stream["retentionPolicy"]["type"], &shown_stream["retentionPolicy"]["value"]),
         (&"LIMITED_SIZE_MB".into(), &5.into())
     );
-    let events = shown(&server, "/v1/scopes/scope/streams/stream/scaling-events?from=0&to=99999999999999").await.1;
+    let events =
+        shown(&server, "/v1/scopes/scope/streams/stream/scaling-events?from=0&to=99999999999999")
+            .await
+            .1;
     assert_eq!(events.as_array().unwrap().len(), 2);
     assert_eq!(events[1]["segmentList"][1]["keyEnd"], 1.0);
     assert_eq!(shown(&server, "/v1/health/status").await, (200, "UP".into()));
-    for missing in ["/v1/scopes/none", "/v1/scopes/scope/streams/none", "/v1/scopes/scope/readergroups/none", "/"] {
+    for missing in [
+        "/v1/scopes/none",
+        "/v1/scopes/scope/streams/none",
+        "/v1/scopes/scope/readergroups/none",
+        "/",
+    ] {
         assert_eq!(shown(&server, missing).await.0, 404, "{missing}");
     }
-    assert_eq!(shown(&server, "/v1/scopes/scope/streams/stream/scaling-events?from=now").await.0, 400);
+    assert_eq!(
+        shown(&server, "/v1/scopes/scope/streams/stream/scaling-events?from=now").await.0,
+        400
+    );
 }
 
 // ----------------------------------------------------------------------------------------------------------------- folder
@@ -379,9 +424,16 @@ async fn a_folder_is_private_holds_everything_and_belongs_to_one_server() {
     let (server, factory) = start(EmbeddedServer::builder().with_directory(&folder)).await;
     let stream = stream(&factory, 2).await;
     write(&factory, &stream, 0..100).await;
-    scale(factory.controller(), &stream, &[SegmentId::from(0)], &[KeyRange::new(0.0, 0.5).unwrap()]).await;
+    scale(
+        factory.controller(),
+        &stream,
+        &[SegmentId::from(0)],
+        &[KeyRange::new(0.0, 0.5).unwrap()],
+    )
+    .await;
     write(&factory, &stream, 100..150).await;
-    let transactional = factory.transactional_writer(&stream, Utf8, TransactionConfig::default()).await.unwrap();
+    let transactional =
+        factory.transactional_writer(&stream, Utf8, TransactionConfig::default()).await.unwrap();
     let mut transaction = transactional.begin().await.unwrap();
     transaction.write("key", "150").await.unwrap();
     let open = transaction.leave_open().await.unwrap();
@@ -401,9 +453,11 @@ async fn a_folder_is_private_holds_everything_and_belongs_to_one_server() {
 
     let (server, factory) = start(EmbeddedServer::builder().with_directory(&folder)).await;
     assert_eq!(numbers(&factory, &stream).await, (0..150).collect::<Vec<_>>());
-    let transactional = factory.transactional_writer(&stream, Utf8, TransactionConfig::default()).await.unwrap();
+    let transactional =
+        factory.transactional_writer(&stream, Utf8, TransactionConfig::default()).await.unwrap();
     transactional.resume(open).await.unwrap().commit().await.unwrap();
-    eventually("the transaction is there", async || numbers(&factory, &stream).await.len() == 151).await;
+    eventually("the transaction is there", async || numbers(&factory, &stream).await.len() == 151)
+        .await;
     server.shutdown().await;
 }
 
@@ -419,7 +473,12 @@ async fn a_damaged_folder_is_refused_with_its_file_and_place() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&journal, &bytes).unwrap();
-    let error = EmbeddedServer::builder().with_directory(folder.path()).start().await.unwrap_err().to_string();
+    let error = EmbeddedServer::builder()
+        .with_directory(folder.path())
+        .start()
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("journal-00000001 is damaged at byte"), "{error}");
     assert_eq!(std::fs::read(&journal).unwrap(), bytes, "nothing was changed");
     bytes[middle] ^= 1;
@@ -446,7 +505,10 @@ async fn a_folder_that_cannot_be_one_is_refused() {
 async fn a_port_that_is_taken_is_named() {
     let server = EmbeddedServer::builder().start().await.unwrap();
     let error = EmbeddedServer::builder().with_port(server.port()).start().await.unwrap_err();
-    assert!(error.to_string().contains(&format!("cannot listen on 127.0.0.1:{}", server.port())), "{error}");
+    assert!(
+        error.to_string().contains(&format!("cannot listen on 127.0.0.1:{}", server.port())),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -470,5 +532,8 @@ async fn a_server_that_is_dropped_is_gone() {
     let port = server.port();
     stream(&factory, 1).await;
     drop(server);
-    eventually("the port is free", async || tokio::net::TcpListener::bind(("127.0.0.1", port)).await.is_ok()).await;
+    eventually("the port is free", async || {
+        tokio::net::TcpListener::bind(("127.0.0.1", port)).await.is_ok()
+    })
+    .await;
 }

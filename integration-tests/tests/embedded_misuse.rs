@@ -1,4 +1,5 @@
-//! Clients that break the rules of an embedded server, on purpose or not: they are cut off, and harm no other.
+//! Clients that break the rules of an embedded server, on purpose or not: they are cut off, and
+//! harm no other.
 
 mod common;
 
@@ -12,7 +13,9 @@ use bytes::{Bytes, BytesMut};
 use common::tool::binary;
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::codec::Utf8;
-use pravega_sdk_proto::{ScopeInfo, controller_service_client::ControllerServiceClient, create_scope_status};
+use pravega_sdk_proto::{
+    ScopeInfo, controller_service_client::ControllerServiceClient, create_scope_status,
+};
 use pravega_sdk_server::EmbeddedServer;
 use pravega_sdk_types::{Scope, ScopedStream, StreamConfiguration};
 use pravega_sdk_wire_protocol::{Decoder, SendBuffer, WireCommand, commands::*};
@@ -45,7 +48,10 @@ impl Client {
             if let Some(command) = Decoder::default().decode(&mut self.1).unwrap() {
                 return Some(command);
             }
-            match timeout(PATIENCE, self.0.read_buf(&mut self.1)).await.expect("no answer and no end") {
+            match timeout(PATIENCE, self.0.read_buf(&mut self.1))
+                .await
+                .expect("no answer and no end")
+            {
                 Ok(0) | Err(_) => return None,
                 Ok(_) => {}
             }
@@ -87,7 +93,8 @@ fn append(writer_id: Uuid, number: i64) -> AppendBlockEnd {
 /// The server is as good as before: an event is written and read.
 async fn check_well(server: &EmbeddedServer) {
     let factory = ClientFactory::connect(&server.url()).await.unwrap();
-    let stream = ScopedStream::new(Scope::new(common::unique("well")).unwrap(), "stream".parse().unwrap());
+    let stream =
+        ScopedStream::new(Scope::new(common::unique("well")).unwrap(), "stream".parse().unwrap());
     factory.controller().create_scope(stream.scope()).await.unwrap();
     factory.controller().create_stream(&stream, &StreamConfiguration::default()).await.unwrap();
     factory.event_writer(&stream, Utf8).await.unwrap().write("key", "event").await.unwrap();
@@ -102,15 +109,24 @@ async fn whoever_breaks_the_rules_of_appending_is_cut_off_alone() {
     let writer = Uuid::from_u128(1);
     let mut good = Client::to(port).await;
     // Before any hello, as the Java server allows.
-    assert!(matches!(good.ask(create("a/b/0.#epoch.0")).await, Some(WireCommand::SegmentCreated(_))));
-    assert!(matches!(good.ask(setup("a/b/0.#epoch.0", writer)).await, Some(WireCommand::AppendSetup(_))));
+    assert!(matches!(
+        good.ask(create("a/b/0.#epoch.0")).await,
+        Some(WireCommand::SegmentCreated(_))
+    ));
+    assert!(matches!(
+        good.ask(setup("a/b/0.#epoch.0", writer)).await,
+        Some(WireCommand::AppendSetup(_))
+    ));
     let block = AppendBlock { writer_id: writer, data: Bytes::from_static(b"x") };
     let bad: [&[WireCommand]; 6] = [
         &[append(Uuid::from_u128(2), 1).into()],
         &[PartialEvent { data: Bytes::from_static(b"x") }.into()],
         &[setup("a/b/0.#epoch.0", Uuid::from_u128(3)).into(), block.clone().into()],
         &[SegmentSealed { request_id: 1, segment: "a".into() }.into()],
-        &[setup("a/b/0.#epoch.0", Uuid::from_u128(4)).into(), append(Uuid::from_u128(4), -1).into()],
+        &[
+            setup("a/b/0.#epoch.0", Uuid::from_u128(4)).into(),
+            append(Uuid::from_u128(4), -1).into(),
+        ],
         &[block.into()],
     ];
     for commands in bad {
@@ -123,7 +139,9 @@ async fn whoever_breaks_the_rules_of_appending_is_cut_off_alone() {
         }
     }
     match good.ask(append(writer, 1)).await {
-        Some(WireCommand::DataAppended(appended)) => assert_eq!(appended.current_segment_write_offset, 4),
+        Some(WireCommand::DataAppended(appended)) => {
+            assert_eq!(appended.current_segment_write_offset, 4)
+        }
         other => panic!("{other:?}"),
     }
     check_well(&server).await;
@@ -146,7 +164,10 @@ async fn a_connection_takes_a_limited_number_of_writers() {
     }
     match refused {
         Some((8192, Some(WireCommand::ErrorMessage(error)))) => {
-            assert!(error.message.contains("8192 writers have set up appends on this connection"), "{error:?}");
+            assert!(
+                error.message.contains("8192 writers have set up appends on this connection"),
+                "{error:?}"
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -158,19 +179,35 @@ async fn names_with_paths_in_them_touch_no_file() {
     let folder = parent.path().join("data");
     let server = EmbeddedServer::builder().with_directory(&folder).start().await.unwrap();
     let mut client = Client::to(server.store_ports()[0]).await;
-    for name in ["../../escaped", "/escaped", "a/../../escaped", "nul\0byte", "C:\\escaped", &"x".repeat(60_000)] {
+    for name in [
+        "../../escaped",
+        "/escaped",
+        "a/../../escaped",
+        "nul\0byte",
+        "C:\\escaped",
+        &"x".repeat(60_000),
+    ] {
         let writer = Uuid::new_v4();
-        assert!(matches!(client.ask(create(name)).await, Some(WireCommand::SegmentCreated(_))), "{name:.20}");
+        assert!(
+            matches!(client.ask(create(name)).await, Some(WireCommand::SegmentCreated(_))),
+            "{name:.20}"
+        );
         assert!(matches!(client.ask(setup(name, writer)).await, Some(WireCommand::AppendSetup(_))));
         assert!(matches!(client.ask(append(writer, 1)).await, Some(WireCommand::DataAppended(_))));
     }
     let mut controller = controller(&server).await;
     for name in ["../escaped", "a/b", "a b", "ü", "a\0b", &"x".repeat(300)] {
-        let answer = controller.create_scope(ScopeInfo { scope: name.to_owned() }).await.unwrap().into_inner();
+        let answer = controller
+            .create_scope(ScopeInfo { scope: name.to_owned() })
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(answer.status(), create_scope_status::Status::InvalidScopeName, "{name:.20}");
     }
-    let mut files: Vec<String> =
-        std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let mut files: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
     files.sort();
     assert_eq!(files, ["journal-00000001", "lock", "mark"]);
     assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1);
@@ -195,7 +232,9 @@ async fn calls_that_are_too_long_are_refused_and_others_go_on() {
     // Calls that are broken off as soon as they are begun.
     for _ in 0..2000 {
         let mut client = client.clone();
-        let call = tokio::spawn(async move { client.create_scope(ScopeInfo { scope: "scope".to_owned() }).await });
+        let call = tokio::spawn(async move {
+            client.create_scope(ScopeInfo { scope: "scope".to_owned() }).await
+        });
         tokio::task::yield_now().await;
         call.abort();
     }
@@ -212,7 +251,9 @@ async fn random_bytes_end_their_connection_and_nothing_else() {
         let mut bytes: Vec<u8> = (0..random.usize(1..400)).map(|_| random.u8(..)).collect();
         if round % 2 == 0 {
             // A type that there is, and a length that fits: the fields are what is random.
-            let code = random.choice([-127, 1, 3, 4, 5, 9, 20, 38, 58, 70, 74, 76, 78, 85, 88, 89, 90]).unwrap();
+            let code = random
+                .choice([-127, 1, 3, 4, 5, 9, 20, 38, 58, 70, 74, 76, 78, 85, 88, 89, 90])
+                .unwrap();
             let payload = bytes.len() as i32;
             let head = [i32::to_be_bytes(code), payload.to_be_bytes()].concat();
             bytes.splice(0..0, head);
@@ -220,11 +261,16 @@ async fn random_bytes_end_their_connection_and_nothing_else() {
         client.write_all(&bytes).await.ok();
         client.shutdown().await.ok();
         let mut rest = Vec::new();
-        timeout(PATIENCE, client.read_to_end(&mut rest)).await.expect("the connection stays open").ok();
+        timeout(PATIENCE, client.read_to_end(&mut rest))
+            .await
+            .expect("the connection stays open")
+            .ok();
     }
     check_well(&server).await;
-    common::eventually("all connections are gone but those of the last check", async || server.connection_count() <= 4)
-        .await;
+    common::eventually("all connections are gone but those of the last check", async || {
+        server.connection_count() <= 4
+    })
+    .await;
 }
 
 /// The tool's server in a process of its own, so that its memory can be seen.

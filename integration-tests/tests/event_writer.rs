@@ -43,7 +43,8 @@ async fn ten_plain_events_are_stored_where_their_acks_say() {
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();
     let mut pointers = Vec::new();
     for number in 0..10 {
-        pointers.push(writer.write(None, format!("event {number}")).await.unwrap().pointer().unwrap());
+        pointers
+            .push(writer.write(None, format!("event {number}")).await.unwrap().pointer().unwrap());
     }
     let found = read_all(&factory, &stream).await;
     assert_eq!(texts(&found), (0..10).map(|number| format!("event {number}")).collect::<Vec<_>>());
@@ -90,7 +91,8 @@ async fn a_scale_up_in_the_middle_keeps_every_event_in_order() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let results = write_across(&factory, &stream, &["even", "odd"], async || {
-        scale(factory.controller(), &stream, &[id(0, 0)], &[range(0.0, 0.5), range(0.5, 1.0)]).await;
+        scale(factory.controller(), &stream, &[id(0, 0)], &[range(0.0, 0.5), range(0.5, 1.0)])
+            .await;
     });
     assert!(results.await.iter().all(Result::is_ok));
     let found = read_all(&factory, &stream).await;
@@ -101,7 +103,8 @@ async fn a_scale_up_in_the_middle_keeps_every_event_in_order() {
     assert_eq!(in_old, 500);
     for read in &found[500..] {
         let key = texts(std::slice::from_ref(read))[0].split_once(':').unwrap().0.to_owned();
-        let owner = if RoutingKey::from(key.as_str()).position() <= 0.5 { id(1, 1) } else { id(1, 2) };
+        let owner =
+            if RoutingKey::from(key.as_str()).position() <= 0.5 { id(1, 1) } else { id(1, 2) };
         assert_eq!(read.segment().id(), owner, "{key}");
     }
 }
@@ -112,9 +115,10 @@ async fn a_scale_down_in_the_middle_keeps_every_event_in_order() {
     // A stream cannot have fewer segments than it was made with.
     let stream = new_stream(factory.controller(), 1).await;
     scale(factory.controller(), &stream, &[id(0, 0)], &[range(0.0, 0.5), range(0.5, 1.0)]).await;
-    let results = write_across(&factory, &stream, &["even", "odd", "Grüße", "😀"], async || {
-        scale(factory.controller(), &stream, &[id(1, 1), id(1, 2)], &[range(0.0, 1.0)]).await;
-    });
+    let results =
+        write_across(&factory, &stream, &["even", "odd", "Grüße", "😀"], async || {
+            scale(factory.controller(), &stream, &[id(1, 1), id(1, 2)], &[range(0.0, 1.0)]).await;
+        });
     assert!(results.await.iter().all(Result::is_ok));
     let keys = by_key(&read_all(&factory, &stream).await);
     for (at, key) in ["even", "odd", "Grüße", "😀"].into_iter().enumerate() {
@@ -131,7 +135,11 @@ async fn two_keys_of_two_segments_stay_apart_and_in_order() {
     for read in read_all(&factory, &stream).await {
         let text = texts(std::slice::from_ref(&read)).remove(0);
         let position = RoutingKey::from(text.split_once(':').unwrap().0).position();
-        assert_eq!(read.segment().id(), if position <= 0.5 { id(0, 0) } else { id(0, 1) }, "{text}");
+        assert_eq!(
+            read.segment().id(),
+            if position <= 0.5 { id(0, 0) } else { id(0, 1) },
+            "{text}"
+        );
     }
 }
 
@@ -159,7 +167,11 @@ async fn a_stream_that_is_not_there_or_goes_away_is_said_so() {
     factory.controller().seal_stream(&stream).await.unwrap();
     factory.controller().delete_stream(&stream).await.unwrap();
     let error = writer.write("a", "second").await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::NotFound, Outcome::NotApplied), "{error}");
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::NotFound, Outcome::NotApplied),
+        "{error}"
+    );
     let error = writer.write("a", "third").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "the writer stays with its first error: {error}");
     let error = factory.event_writer(&stream, Raw).await.unwrap_err();
@@ -230,7 +242,9 @@ async fn batches_are_whole_and_large_events_stay_in_order() {
     acks.push(writer.enqueue("k", large.slice(..9 << 20)).await.unwrap());
     acks.push(writer.enqueue("k", exact.clone()).await.unwrap());
     acks.push(writer.enqueue("k", Bytes::new()).await.unwrap());
-    acks.push(writer.enqueue_batch("k", [exact.clone(), exact.clone(), exact.clone()]).await.unwrap());
+    acks.push(
+        writer.enqueue_batch("k", [exact.clone(), exact.clone(), exact.clone()]).await.unwrap(),
+    );
     acks.push(writer.enqueue("k", "last").await.unwrap());
     let mut offsets = Vec::new();
     for ack in acks {
@@ -240,7 +254,15 @@ async fn batches_are_whole_and_large_events_stay_in_order() {
     let found = read_all(&factory, &stream).await;
     let expected: Vec<Bytes> = [
         vec!["first".into(), "b1".into(), "b2".into(), "b3".into(), large.clone(), "behind".into()],
-        vec![large.slice(..9 << 20), exact.clone(), Bytes::new(), exact.clone(), exact.clone(), exact, "last".into()],
+        vec![
+            large.slice(..9 << 20),
+            exact.clone(),
+            Bytes::new(),
+            exact.clone(),
+            exact.clone(),
+            exact,
+            "last".into(),
+        ],
     ]
     .concat();
     assert_eq!(found.len(), expected.len());
@@ -249,7 +271,9 @@ async fn batches_are_whole_and_large_events_stay_in_order() {
     assert_eq!(offsets, starts);
 
     // A large event may be the first that the segment sees of a writer.
-    let config = WriterConfig::default().with_max_event_bytes(100).with_large_events(LargeEvents::UpTo(1000));
+    let config = WriterConfig::default()
+        .with_max_event_bytes(100)
+        .with_large_events(LargeEvents::UpTo(1000));
     let another = factory.event_writer_with(&stream, Raw, config).await.unwrap();
     let end = found.last().unwrap().offset().0 + 8 + 4;
     let appended = another.write("k", vec![1; 500]).await.unwrap();
@@ -276,7 +300,8 @@ async fn a_condition_on_the_tail_holds_or_nothing_is_written() {
     let error = other.write_at("k", 0.into(), "late").await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::ConditionFailed, Outcome::NotApplied));
     other.write_at("k", tail.into(), "second").await.unwrap();
-    let (refused, plain) = tokio::join!(writer.write_at("k", tail.into(), "late"), writer.write("k", "third"));
+    let (refused, plain) =
+        tokio::join!(writer.write_at("k", tail.into(), "late"), writer.write("k", "third"));
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConditionFailed);
     plain.unwrap();
     assert_eq!(texts(&read_all(&factory, &stream).await), ["first", "second", "third"]);
@@ -299,15 +324,21 @@ async fn time_is_noted_by_hand_and_by_itself_and_never_backwards() {
     // The writer has taken its leave, so there is nobody left to remove.
     common::eventually("the writer is removed", async || {
         // While the writer itself says so, the server may call that a failure.
-        matches!(factory.controller().remove_writer(&stream, &"notes".parse().unwrap()).await, Ok(false))
+        matches!(
+            factory.controller().remove_writer(&stream, &"notes".parse().unwrap()).await,
+            Ok(false)
+        )
     })
     .await;
-    let config =
-        WriterConfig::default().with_time_notes(TimeNotes::Automatic).with_writer_name("automatic".parse().unwrap());
+    let config = WriterConfig::default()
+        .with_time_notes(TimeNotes::Automatic)
+        .with_writer_name("automatic".parse().unwrap());
     let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
     writer.write("a", "a").await.unwrap();
     tokio::time::sleep(Duration::from_millis(5500)).await;
-    assert!(factory.controller().remove_writer(&stream, &"automatic".parse().unwrap()).await.unwrap());
+    assert!(
+        factory.controller().remove_writer(&stream, &"automatic".parse().unwrap()).await.unwrap()
+    );
 }
 
 #[tokio::test]
@@ -316,7 +347,8 @@ async fn a_sink_takes_a_stream_of_events() {
     let stream = new_stream(factory.controller(), 1).await;
     let config = WriterConfig::default().with_max_in_flight_bytes(16 * 1024);
     let writer: EventWriter<Utf8> = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
-    let events = stream::iter((0..2000).map(|number| Ok((Some("k".to_owned()), format!("k:{number}")))));
+    let events =
+        stream::iter((0..2000).map(|number| Ok((Some("k".to_owned()), format!("k:{number}")))));
     events.forward(writer.sink()).await.unwrap();
     assert_eq!(by_key(&read_all(&factory, &stream).await)["k"], (0..2000).collect::<Vec<_>>());
 }

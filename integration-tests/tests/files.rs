@@ -11,7 +11,8 @@ use common::{
 };
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::{
-    EventWriter, ReadFrom, ReadUntil, ReaderConfig, TransactionConfig, TransactionalWriter, codec::Utf8,
+    EventWriter, ReadFrom, ReadUntil, ReaderConfig, TransactionConfig, TransactionalWriter,
+    codec::Utf8,
 };
 use pravega_sdk_types::ScopedStream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,7 +24,12 @@ async fn write(writer: &EventWriter<Utf8>, lines: &[Line]) {
     writer.flush().await.unwrap();
 }
 
-async fn read(factory: &ClientFactory, stream: &ScopedStream, count: usize, end: ReadUntil) -> Vec<String> {
+async fn read(
+    factory: &ClientFactory,
+    stream: &ScopedStream,
+    count: usize,
+    end: ReadUntil,
+) -> Vec<String> {
     let config = ReaderConfig::default().with_start(ReadFrom::Head).with_end(end);
     let mut reader = factory.stream_reader_with(stream, Utf8, config).await.unwrap();
     let mut texts = Vec::new();
@@ -60,9 +66,15 @@ async fn a_file_of_events_comes_out_in_order_per_key_while_segments_split_and_me
     tokio::join!(write(&writer, &lines[2 * third..]), scale_all(controller, &stream, 4));
     let expected = by_key(lines.iter().map(|line| line.text.as_str()));
     let found = along.await.unwrap();
-    assert!(by_key(found.iter().map(String::as_str)) == expected, "what was read all along differs");
+    assert!(
+        by_key(found.iter().map(String::as_str)) == expected,
+        "what was read all along differs"
+    );
     let found = read(&factory, &stream, usize::MAX, ReadUntil::Tail).await;
-    assert!(by_key(found.iter().map(String::as_str)) == expected, "what was read at the end differs");
+    assert!(
+        by_key(found.iter().map(String::as_str)) == expected,
+        "what was read at the end differs"
+    );
     report("events", as_file(&lines).len(), started);
 }
 
@@ -93,7 +105,8 @@ async fn of_transactions_only_those_that_were_committed_come_out_each_as_a_whole
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 4).await;
     let config = TransactionConfig::default().with_lease(Duration::from_secs(60));
-    let writer: TransactionalWriter<Utf8> = factory.transactional_writer(&stream, Utf8, config).await.unwrap();
+    let writer: TransactionalWriter<Utf8> =
+        factory.transactional_writer(&stream, Utf8, config).await.unwrap();
     let lines = real_lines(megabytes() << 20);
     let started = Instant::now();
     let mut expected = Vec::new();

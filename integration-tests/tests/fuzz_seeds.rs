@@ -1,4 +1,5 @@
-//! The functions of the fuzz targets over fixed seeds: noise, damaged frames, and every truncation of a good one.
+//! The functions of the fuzz targets over fixed seeds: noise, damaged frames, and every truncation
+//! of a good one.
 
 use std::{fs, path::Path};
 
@@ -61,7 +62,9 @@ fn damaged_stored_values_never_panic() {
     let text = fs::read_to_string(file).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
     let stored: Vec<Bytes> = lines
-        .filter(|line| ["stream_cut", "position", "event_pointer"].iter().any(|kind| line["kind"] == *kind))
+        .filter(|line| {
+            ["stream_cut", "position", "event_pointer"].iter().any(|kind| line["kind"] == *kind)
+        })
         .filter_map(|line| from_hex(line["hex"].as_str()?).map(Bytes::from))
         .collect();
     assert!(stored.len() > 10);

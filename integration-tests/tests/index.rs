@@ -30,13 +30,18 @@ async fn records_are_appended_read_at_the_tail_and_found_by_their_fields() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let reader = factory.index_reader(&stream).await.unwrap();
-    assert_eq!(reader.search("time", 0).await.unwrap_err().kind(), ErrorKind::NotFound, "it is empty");
+    assert_eq!(
+        reader.search("time", 0).await.unwrap_err().kind(),
+        ErrorKind::NotFound,
+        "it is empty"
+    );
     assert_eq!((reader.first().await.unwrap(), reader.last().await.unwrap()), (None, None));
     let mut writer = factory.index_writer(&stream, None).await.unwrap();
     assert_eq!((writer.record_size(), reader.record_size()), (4096, 4096));
     let mut tail = reader.read(Offset(0), None).await.unwrap();
     for number in 1..=10 {
-        let offset = writer.append(&frame(number), format!("frame {number}").as_bytes()).await.unwrap();
+        let offset =
+            writer.append(&frame(number), format!("frame {number}").as_bytes()).await.unwrap();
         assert_eq!(offset, Offset(4096 * (number as i64 - 1)));
     }
     writer.flush().await.unwrap();
@@ -77,7 +82,8 @@ async fn fields_grow_are_extended_behind_the_others_and_keep_their_order() {
     let stream = new_stream(factory.controller(), 1).await;
     let mut writer = factory.index_writer(&stream, None).await.unwrap();
     writer.append(&frame(5), b"five").await.unwrap();
-    let refuse = async |writer: &mut pravega_sdk_event_stream::index::IndexWriter, fields: Vec<(&'static str, u64)>| {
+    let refuse = async |writer: &mut pravega_sdk_event_stream::index::IndexWriter,
+                        fields: Vec<(&'static str, u64)>| {
         struct Raw(Vec<(&'static str, u64)>);
         impl Fields for Raw {
             fn fields(&self) -> Vec<(&'static str, u64)> {
@@ -91,7 +97,10 @@ async fn fields_grow_are_extended_behind_the_others_and_keep_their_order() {
     let text = refuse(&mut writer, vec![("time", 49), ("number", 6)]).await;
     assert!(text.contains("field \"time\" goes down from 50 to 49"), "{text}");
     let text = refuse(&mut writer, vec![("number", 6), ("time", 60)]).await;
-    assert!(text.contains("field \"number\" stands where the record before has another one"), "{text}");
+    assert!(
+        text.contains("field \"number\" stands where the record before has another one"),
+        "{text}"
+    );
     refuse(&mut writer, vec![("time", 60)]).await;
     refuse(&mut writer, vec![("time", 60); 101]).await;
     writer.append(&[("time", 60), ("number", 6), ("camera", 1)], b"six").await.unwrap();
@@ -108,7 +117,11 @@ async fn fields_grow_are_extended_behind_the_others_and_keep_their_order() {
     for (field, value, index) in
         [("camera", 1, 1), ("camera", 2, 3), ("time", 50, 0), ("time", 60, 1), ("number", 7, 2)]
     {
-        assert_eq!(reader.search(field, value).await.unwrap(), Offset(4096 * index), "{field} {value}");
+        assert_eq!(
+            reader.search(field, value).await.unwrap(),
+            Offset(4096 * index),
+            "{field} {value}"
+        );
     }
     again.truncate(Offset(4096)).await.unwrap();
     assert_eq!(again.truncate(Offset(5000)).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
@@ -154,8 +167,14 @@ async fn the_size_of_records_is_kept_with_the_stream() {
     assert_eq!(reader.search("number", 2).await.unwrap(), Offset(3072));
     assert_eq!(factory.index_writer(&stream, None).await.unwrap().record_size(), 3072);
     let refused = factory.index_writer(&stream, Some(4096)).await.unwrap_err();
-    assert!(refused.to_string().contains("records of 4096 bytes; those of the stream have 3072"), "{refused}");
+    assert!(
+        refused.to_string().contains("records of 4096 bytes; those of the stream have 3072"),
+        "{refused}"
+    );
     for size in [0, 63, u32::MAX] {
-        assert_eq!(factory.index_writer(&stream, Some(size)).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+        assert_eq!(
+            factory.index_writer(&stream, Some(size)).await.unwrap_err().kind(),
+            ErrorKind::InvalidArgument
+        );
     }
 }

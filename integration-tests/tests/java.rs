@@ -1,4 +1,5 @@
-//! Streams shared with the Java client, on a real server: what one writes the other reads, and places travel as text.
+//! Streams shared with the Java client, on a real server: what one writes the other reads, and
+//! places travel as text.
 #![cfg(feature = "interop")]
 
 mod common;
@@ -24,7 +25,8 @@ use tokio::{
 
 /// What the Java program prints.
 async fn java(stream: &ScopedStream, arguments: &[&str]) -> String {
-    let jars = std::env::var("PRAVEGA_TEST_JARS").expect("run these tests with `cargo xtask interop`");
+    let jars =
+        std::env::var("PRAVEGA_TEST_JARS").expect("run these tests with `cargo xtask interop`");
     let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join("java/Peer.java");
     let printed = File::of(b"");
     let mut command = Command::new("java");
@@ -35,7 +37,9 @@ async fn java(stream: &ScopedStream, arguments: &[&str]) -> String {
     // It ends with the test, also where that has waited for long enough.
     let mut command = tokio::process::Command::from(command);
     let output = timeout(LIMIT, command.kill_on_drop(true).output()).await;
-    let output = output.unwrap_or_else(|_| panic!("java {arguments:?} was not done within {LIMIT:?}")).unwrap();
+    let output = output
+        .unwrap_or_else(|_| panic!("java {arguments:?} was not done within {LIMIT:?}"))
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     std::fs::read_to_string(&printed.path).unwrap()
 }
@@ -61,16 +65,26 @@ impl File {
     }
 }
 
-async fn texts(factory: &ClientFactory, stream: &ScopedStream, from: ReadFrom, to: ReadUntil) -> Vec<String> {
+async fn texts(
+    factory: &ClientFactory,
+    stream: &ScopedStream,
+    from: ReadFrom,
+    to: ReadUntil,
+) -> Vec<String> {
     let events = read_between(factory, stream, from, to).await;
-    events.into_iter().map(|event| String::from_utf8(event.into_event().to_vec()).unwrap()).collect()
+    events
+        .into_iter()
+        .map(|event| String::from_utf8(event.into_event().to_vec()).unwrap())
+        .collect()
 }
 
 fn cut(text: &str) -> pravega_sdk_types::BoundedCut {
     text.parse::<StreamCut>().unwrap().bounded().unwrap().clone()
 }
 
-fn keyed<'a>(lines: impl IntoIterator<Item = &'a Line>) -> std::collections::BTreeMap<usize, Vec<&'a str>> {
+fn keyed<'a>(
+    lines: impl IntoIterator<Item = &'a Line>,
+) -> std::collections::BTreeMap<usize, Vec<&'a str>> {
     by_key(lines.into_iter().map(|line| line.text.as_str()))
 }
 
@@ -118,9 +132,15 @@ async fn events_and_cuts_are_exchanged_in_both_directions_across_a_scale() {
     expected.sort_unstable();
     assert!(between == expected, "what Java reads in batches");
     let ours = texts(&factory, &stream, ReadFrom::Cut(cut(tail)), ReadUntil::Tail).await;
-    assert!(by_key(ours.iter().map(String::as_str)) == keyed(&lines[half..]), "what we read from Java's cut");
+    assert!(
+        by_key(ours.iter().map(String::as_str)) == keyed(&lines[half..]),
+        "what we read from Java's cut"
+    );
     let ours = texts(&factory, &stream, ReadFrom::Cut(cut(head)), ReadUntil::Cut(cut(tail))).await;
-    assert!(by_key(ours.iter().map(String::as_str)) == keyed(&lines[..half]), "what we read between Java's cuts");
+    assert!(
+        by_key(ours.iter().map(String::as_str)) == keyed(&lines[..half]),
+        "what we read between Java's cuts"
+    );
     // A cut in the middle of what we read, taken on by Java.
     let config = pravega_sdk_event_stream::ReaderConfig::default();
     let mut reader = factory.stream_reader_with(&stream, Utf8, config).await.unwrap();
@@ -142,9 +162,13 @@ async fn transactions_are_exchanged_and_taken_over_in_both_directions() {
     let file = File::of(&as_file(&lines));
     java(&stream, &["transactions", file.text(), "200"]).await;
     let committed = |number: &usize| number / 200 % 3 != 2;
-    let kept: Vec<&Line> = lines.iter().enumerate().filter(|(at, _)| committed(at)).map(|(_, line)| line).collect();
+    let kept: Vec<&Line> =
+        lines.iter().enumerate().filter(|(at, _)| committed(at)).map(|(_, line)| line).collect();
     let found = texts(&factory, &stream, ReadFrom::Head, ReadUntil::Tail).await;
-    assert!(by_key(found.iter().map(String::as_str)) == keyed(kept.iter().copied()), "what Java committed");
+    assert!(
+        by_key(found.iter().map(String::as_str)) == keyed(kept.iter().copied()),
+        "what Java committed"
+    );
 
     let stream = new_stream(factory.controller(), 2).await;
     let config = TransactionConfig::default().with_lease(Duration::from_secs(30));
@@ -157,7 +181,13 @@ async fn transactions_are_exchanged_and_taken_over_in_both_directions() {
         if number % 3 == 2 {
             transaction.abort().await.unwrap();
         } else {
-            transaction.commit().await.unwrap().wait_until_visible(Duration::from_secs(60)).await.unwrap();
+            transaction
+                .commit()
+                .await
+                .unwrap()
+                .wait_until_visible(Duration::from_secs(60))
+                .await
+                .unwrap();
         }
     }
     let found = java(&stream, &["read", "UNBOUNDED", &kept.len().to_string()]).await;
@@ -193,7 +223,8 @@ async fn transactions_are_exchanged_and_taken_over_in_both_directions() {
 async fn bytes_are_exchanged_in_both_directions() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
-    let bytes: Vec<u8> = (0..3_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let bytes: Vec<u8> =
+        (0..3_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let file = File::of(&bytes);
     java(&stream, &["write-bytes", file.text()]).await;
     let mut found = vec![0; bytes.len()];
@@ -205,5 +236,8 @@ async fn bytes_are_exchanged_in_both_directions() {
     writer.flush().await.unwrap();
     let copy = File::of(b"");
     java(&stream, &["read-bytes", &(2 * bytes.len()).to_string(), copy.text()]).await;
-    assert!(std::fs::read(&copy.path).unwrap() == [bytes.clone(), bytes].concat(), "what Java reads of both");
+    assert!(
+        std::fs::read(&copy.path).unwrap() == [bytes.clone(), bytes].concat(),
+        "what Java reads of both"
+    );
 }

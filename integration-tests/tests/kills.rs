@@ -1,5 +1,5 @@
-//! A durable server is killed again and again while it is written to; what it acknowledged has to be there, once and in
-//! order.
+//! A durable server is killed again and again while it is written to; what it acknowledged has to
+//! be there, once and in order.
 
 mod common;
 
@@ -31,7 +31,13 @@ impl Server {
     fn start(port: u16, folder: &Path) -> Self {
         let mut command = Command::new(binary());
         command.args(["dev", "--port", &port.to_string(), "--rest-port", "0", "--dir"]).arg(folder);
-        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the tool was not built"))
+        Self(
+            command
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the tool was not built"),
+        )
     }
 
     /// One whose files may not grow beyond 400 KiB, as on a disk that is full.
@@ -59,7 +65,12 @@ impl Drop for Server {
 }
 
 /// Writes events with rising numbers until it is told to stop; gives how many were acknowledged.
-async fn write(factory: Arc<ClientFactory>, stream: ScopedStream, key: String, stop: watch::Receiver<bool>) -> u32 {
+async fn write(
+    factory: Arc<ClientFactory>,
+    stream: ScopedStream,
+    key: String,
+    stop: watch::Receiver<bool>,
+) -> u32 {
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();
     let mut number = 0;
     while !*stop.borrow() {
@@ -75,7 +86,8 @@ async fn write(factory: Arc<ClientFactory>, stream: ScopedStream, key: String, s
     number
 }
 
-/// Commits transactions of three events until it is told to stop; gives those that are committed, and those that are not.
+/// Commits transactions of three events until it is told to stop; gives those that are committed,
+/// and those that are not.
 async fn transact(
     factory: Arc<ClientFactory>,
     stream: ScopedStream,
@@ -91,7 +103,10 @@ async fn transact(
         let id = transaction.id();
         let mut written = true;
         for event in 0..3 {
-            written &= transaction.write("transactions", format!("transactions-{number}:{event}")).await.is_ok();
+            written &= transaction
+                .write("transactions", format!("transactions-{number}:{event}"))
+                .await
+                .is_ok();
         }
         if written {
             transaction.commit().await.ok();
@@ -125,7 +140,14 @@ async fn what_a_durable_server_acknowledged_survives_a_hundred_kills() {
 
     let (stop, stopped) = watch::channel(false);
     let writers: Vec<_> = (0..4)
-        .map(|at| tokio::spawn(write(Arc::clone(&factory), stream.clone(), format!("key-{at}"), stopped.clone())))
+        .map(|at| {
+            tokio::spawn(write(
+                Arc::clone(&factory),
+                stream.clone(),
+                format!("key-{at}"),
+                stopped.clone(),
+            ))
+        })
         .collect();
     let transacting = tokio::spawn(transact(Arc::clone(&factory), stream.clone(), stopped.clone()));
     for round in 0..kills() {
@@ -161,7 +183,11 @@ async fn what_a_durable_server_acknowledged_survives_a_hundred_kills() {
     }
     assert!(!committed.is_empty());
     for number in committed {
-        assert_eq!(found.remove(&format!("transactions-{number}")).unwrap(), [0, 1, 2], "transaction {number}");
+        assert_eq!(
+            found.remove(&format!("transactions-{number}")).unwrap(),
+            [0, 1, 2],
+            "transaction {number}"
+        );
     }
     assert!(found.is_empty(), "what was not committed is there: {:?}", found.keys());
 }
@@ -184,15 +210,19 @@ async fn a_disk_that_takes_no_more_ends_writing_and_reading_goes_on() {
     assert!((10..100).contains(&written), "{written} events were acknowledged: {error}");
     let read = async |factory: &ClientFactory| {
         let events = read_all(factory, &stream).await;
-        let number =
-            |text: &[u8]| std::str::from_utf8(text).unwrap().split_once(':').unwrap().0.parse::<u32>().unwrap();
+        let number = |text: &[u8]| {
+            std::str::from_utf8(text).unwrap().split_once(':').unwrap().0.parse::<u32>().unwrap()
+        };
         events.iter().map(|event| number(event.event())).collect::<Vec<_>>()
     };
     // What was acknowledged, and perhaps what nobody was told of.
     let expected: Vec<u32> = (0..written).collect();
     assert!(read(&factory).await.starts_with(&expected), "reading does not go on");
     let refused = factory.controller().seal_stream(&stream).await.unwrap_err();
-    assert!(format!("{refused:?}").contains("nothing can be written until the server is started again"), "{refused:?}");
+    assert!(
+        format!("{refused:?}").contains("nothing can be written until the server is started again"),
+        "{refused:?}"
+    );
 
     server.kill();
     let _server = Server::start(port, folder.path());
@@ -206,11 +236,9 @@ fn free_port() -> u16 {
 
 /// A client that bears with a server that comes and goes, and a stream of four segments.
 async fn connect(port: u16, scope: &str) -> (Arc<ClientFactory>, ScopedStream) {
-    let config = ClientConfig::from_url(&format!("tcp://127.0.0.1:{port}")).unwrap().with_default_retry(
-        200,
-        Duration::from_millis(10),
-        Duration::from_millis(100),
-    );
+    let config = ClientConfig::from_url(&format!("tcp://127.0.0.1:{port}"))
+        .unwrap()
+        .with_default_retry(200, Duration::from_millis(10), Duration::from_millis(100));
     let factory = Arc::new(ClientFactory::with_config(config).await.unwrap());
     let stream = ScopedStream::new(Scope::new(scope).unwrap(), "stream".parse().unwrap());
     factory.controller().create_scope(stream.scope()).await.unwrap();

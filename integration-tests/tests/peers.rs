@@ -1,4 +1,5 @@
-//! The other clients, as they are: Java's 0.13.0 and `pravega-client` 0.3.7 do on a server whatever they can do.
+//! The other clients, as they are: Java's 0.13.0 and `pravega-client` 0.3.7 do on a server whatever
+//! they can do.
 #![cfg(feature = "interop")]
 
 mod common;
@@ -10,13 +11,16 @@ use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// Runs a program that checks by itself; it ends with the test, also where that has waited for long enough.
+/// Runs a program that checks by itself; it ends with the test, also where that has waited for long
+/// enough.
 async fn run(command: Command) {
     let shown = format!("{command:?}");
     let mut command = tokio::process::Command::from(command);
     let output = timeout(LIMIT, command.kill_on_drop(true).output()).await;
-    let output = output.unwrap_or_else(|_| panic!("{shown} was not done within {LIMIT:?}")).unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output =
+        output.unwrap_or_else(|_| panic!("{shown} was not done within {LIMIT:?}")).unwrap();
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let all = format!("{stdout}\n{stderr}");
     assert!(output.status.success() && all.contains("all scenarios hold"), "{all}");
     all.lines().filter(|line| line.starts_with("holds: ")).for_each(|line| println!("{line}"));
@@ -24,7 +28,8 @@ async fn run(command: Command) {
 
 #[tokio::test]
 async fn java_does_all_that_it_can_do() {
-    let jars = std::env::var("PRAVEGA_TEST_JARS").expect("run these tests with `cargo xtask interop`");
+    let jars =
+        std::env::var("PRAVEGA_TEST_JARS").expect("run these tests with `cargo xtask interop`");
     let folder = tempfile::tempdir().unwrap();
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("java/Scenarios.java");
     let mut command = Command::new("java");
@@ -35,7 +40,8 @@ async fn java_does_all_that_it_can_do() {
 
 #[tokio::test]
 async fn pravega_client_does_all_that_it_can_do() {
-    let program = std::env::var("PRAVEGA_TEST_RUST_PEER").expect("run these tests with `cargo xtask interop`");
+    let program = std::env::var("PRAVEGA_TEST_RUST_PEER")
+        .expect("run these tests with `cargo xtask interop`");
     let mut command = Command::new(program);
     // A controller is all that it takes, and an address.
     command.arg(url().replace("tcp://", "").replace("localhost", "127.0.0.1"));

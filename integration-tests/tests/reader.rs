@@ -13,25 +13,42 @@ use pravega_sdk_event_stream::{
     codec::{Raw, Utf8},
 };
 use pravega_sdk_types::{
-    BoundedCut, ErrorKind, EventPointer, KeyRange, Offset, ScopedStream, SegmentId, SegmentRange, StreamConfiguration,
-    StreamCut,
+    BoundedCut, ErrorKind, EventPointer, KeyRange, Offset, ScopedStream, SegmentId, SegmentRange,
+    StreamConfiguration, StreamCut,
 };
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(60);
 
-async fn reader(factory: &ClientFactory, stream: &ScopedStream, start: ReadFrom) -> StreamReader<Utf8> {
-    factory.stream_reader_with(stream, Utf8, ReaderConfig::default().with_start(start)).await.unwrap()
+async fn reader(
+    factory: &ClientFactory,
+    stream: &ScopedStream,
+    start: ReadFrom,
+) -> StreamReader<Utf8> {
+    factory
+        .stream_reader_with(stream, Utf8, ReaderConfig::default().with_start(start))
+        .await
+        .unwrap()
 }
 
 async fn next(reader: &mut StreamReader<Utf8>) -> String {
-    timeout(SOON, reader.next()).await.expect("an event in time").expect("an event").unwrap().into_event()
+    timeout(SOON, reader.next())
+        .await
+        .expect("an event in time")
+        .expect("an event")
+        .unwrap()
+        .into_event()
 }
 
 async fn write(factory: &ClientFactory, stream: &ScopedStream, numbers: std::ops::Range<u32>) {
     let writer = factory.event_writer(stream, Utf8).await.unwrap();
     for number in numbers {
-        drop(writer.enqueue(&format!("key-{}", number % 7), format!("key-{}:{number}", number % 7)).await.unwrap());
+        drop(
+            writer
+                .enqueue(&format!("key-{}", number % 7), format!("key-{}:{number}", number % 7))
+                .await
+                .unwrap(),
+        );
     }
     writer.flush().await.unwrap();
 }
@@ -62,7 +79,10 @@ async fn a_reader_at_the_tail_is_given_what_comes_and_one_at_the_head_all_there_
     let stream = new_stream(factory.controller(), 4).await;
     write(&factory, &stream, 0..10).await;
     let mut tail = reader(&factory, &stream, ReadFrom::Tail).await;
-    assert!(timeout(Duration::from_millis(300), tail.next()).await.is_err(), "nothing was written yet");
+    assert!(
+        timeout(Duration::from_millis(300), tail.next()).await.is_err(),
+        "nothing was written yet"
+    );
     write(&factory, &stream, 10..20).await;
     let mut found = Vec::new();
     for _ in 0..10 {
@@ -86,7 +106,9 @@ async fn events_of_any_size_come_out_as_they_went_in() {
     let stream = new_stream(factory.controller(), 1).await;
     let config = WriterConfig::default().with_large_events(LargeEvents::UpTo(64 << 20));
     let writer = factory.event_writer_with(&stream, Raw, config).await.unwrap();
-    let event = |number: usize, len: usize| -> Bytes { (0..len).map(|at| (at * 31 + number) as u8).collect() };
+    let event = |number: usize, len: usize| -> Bytes {
+        (0..len).map(|at| (at * 31 + number) as u8).collect()
+    };
     let mut sizes: Vec<usize> = vec![1000; 1000];
     sizes.extend([0, 1, 0, 8 << 20, 20 << 20, 0, (1 << 20) - 8, (1 << 20) + 1, 9 << 20, 3]);
     for (number, len) in sizes.iter().enumerate() {
@@ -163,11 +185,16 @@ async fn a_cut_taken_anywhere_divides_the_stream_into_what_was_read_and_the_rest
         // As text, as it travels between programs.
         let text = StreamCut::from(first.stream_cut()).to_text();
         let StreamCut::At(cut) = text.parse().unwrap() else { panic!("a bounded cut") };
-        let rest = read_between(&factory, &stream, ReadFrom::Cut(cut.clone()), ReadUntil::Tail).await;
+        let rest =
+            read_between(&factory, &stream, ReadFrom::Cut(cut.clone()), ReadUntil::Tail).await;
         let whole = before.iter().map(String::as_str).chain(texts(&rest));
         assert_eq!(by_key(whole), expected(0..300), "after {taken}");
         let again = read_between(&factory, &stream, ReadFrom::Head, ReadUntil::Cut(cut)).await;
-        assert_eq!(by_key(texts(&again)), by_key(before.iter().map(String::as_str)), "up to {taken}");
+        assert_eq!(
+            by_key(texts(&again)),
+            by_key(before.iter().map(String::as_str)),
+            "up to {taken}"
+        );
     }
 }
 
@@ -187,19 +214,29 @@ async fn places_that_are_none_of_the_stream_are_refused_with_what_is_wrong() {
     };
     let refused = open(ReadFrom::Cut(cut(&other, &[(0, 0)])), ReadUntil::Sealed).await;
     assert_eq!(refused.kind(), ErrorKind::InvalidStreamCut);
-    assert!(refused.to_string().contains(&format!("the stream cut is one of {other}")), "{refused}");
+    assert!(
+        refused.to_string().contains(&format!("the stream cut is one of {other}")),
+        "{refused}"
+    );
     let refused = open(ReadFrom::Head, ReadUntil::Cut(cut(&other, &[(0, 0)]))).await;
     assert_eq!(refused.kind(), ErrorKind::InvalidStreamCut);
     let start = ReadFrom::Cut(cut(&stream, &[(0, 40), (1, 0)]));
     let refused = open(start, ReadUntil::Cut(cut(&stream, &[(0, 20), (1, 20)]))).await;
-    assert_eq!((refused.kind(), refused.segment()), (ErrorKind::InvalidArgument, Some(SegmentId::from(0))));
+    assert_eq!(
+        (refused.kind(), refused.segment()),
+        (ErrorKind::InvalidArgument, Some(SegmentId::from(0)))
+    );
     assert!(refused.to_string().contains("the start, 40, is behind the end, 20"), "{refused}");
     let pointer: EventPointer = format!("{other}/0.#epoch.0:0-16").parse().unwrap();
-    assert_eq!(open(ReadFrom::Event(pointer), ReadUntil::Sealed).await.kind(), ErrorKind::InvalidStreamCut);
+    assert_eq!(
+        open(ReadFrom::Event(pointer), ReadUntil::Sealed).await.kind(),
+        ErrorKind::InvalidStreamCut
+    );
     let missing: ScopedStream = format!("{}/missing", stream.scope()).parse().unwrap();
     assert_eq!(factory.stream_reader(&missing, Raw).await.unwrap_err().kind(), ErrorKind::NotFound);
     // A cut behind the tail would wait for ever for what nobody knows.
-    let config = ReaderConfig::default().with_start(ReadFrom::Cut(cut(&stream, &[(0, 1 << 40), (1, 0)])));
+    let config =
+        ReaderConfig::default().with_start(ReadFrom::Cut(cut(&stream, &[(0, 1 << 40), (1, 0)])));
     let mut behind = factory.stream_reader_with(&stream, Raw, config).await.unwrap();
     let refused = loop {
         if let Err(error) = timeout(SOON, behind.next()).await.unwrap().unwrap() {
@@ -216,17 +253,28 @@ async fn reading_from_an_event_begins_with_it() {
     let stream = new_stream(factory.controller(), 1).await;
     write(&factory, &stream, 0..20).await;
     let all = read_all(&factory, &stream).await;
-    let rest = read_between(&factory, &stream, ReadFrom::Event(all[12].pointer().unwrap()), ReadUntil::Tail).await;
+    let rest = read_between(
+        &factory,
+        &stream,
+        ReadFrom::Event(all[12].pointer().unwrap()),
+        ReadUntil::Tail,
+    )
+    .await;
     assert_eq!(texts(&rest), texts(&all[12..]));
     let batch = factory.batch_client(&stream);
     for event in &all {
         let fetched = batch.fetch(&event.pointer().unwrap(), &Raw).await.unwrap();
         assert_eq!(fetched, event.event());
     }
-    let wrong = |offset, length| EventPointer::new(all[0].segment().clone(), Offset(offset), length).unwrap();
+    let wrong = |offset, length| {
+        EventPointer::new(all[0].segment().clone(), Offset(offset), length).unwrap()
+    };
     assert_eq!(batch.fetch(&wrong(1, 16), &Raw).await.unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(batch.fetch(&wrong(0, 9), &Raw).await.unwrap_err().kind(), ErrorKind::Corrupt);
-    assert_eq!(batch.fetch(&wrong(1 << 40, 16), &Raw).await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(
+        batch.fetch(&wrong(1 << 40, 16), &Raw).await.unwrap_err().kind(),
+        ErrorKind::InvalidArgument
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,14 +292,21 @@ async fn reading_from_a_time_leaves_out_what_watermarks_say_is_older() {
         }
         writer.note_time(time * 1000).await.unwrap();
         // The controller makes a mark every ten seconds.
-        eventually("there is a mark", async || read_all(&factory, &marks).await.len() >= time as usize).await;
+        eventually("there is a mark", async || {
+            read_all(&factory, &marks).await.len() >= time as usize
+        })
+        .await;
     }
     let since = async |time| {
         let found = read_between(&factory, &stream, ReadFrom::Time(time), ReadUntil::Tail).await;
         texts(&found).into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     let from = |time: i64| -> Vec<String> {
-        written.iter().filter(|(of, _)| *of > time).map(|(time, number)| format!("{time}:{number}")).collect()
+        written
+            .iter()
+            .filter(|(of, _)| *of > time)
+            .map(|(time, number)| format!("{time}:{number}"))
+            .collect()
     };
     assert_eq!(since(2500).await, from(2));
     assert_eq!(since(2000).await, from(2));
@@ -263,7 +318,10 @@ async fn reading_from_a_time_leaves_out_what_watermarks_say_is_older() {
     scale(controller, &unmarked, &[SegmentId::from(0)], &KeyRange::equal(2)).await;
     write(&factory, &unmarked, 10..20).await;
     let later = ReadFrom::Time(i64::MAX);
-    assert_eq!(by_key(texts(&read_between(&factory, &unmarked, later, ReadUntil::Tail).await)), expected(10..20));
+    assert_eq!(
+        by_key(texts(&read_between(&factory, &unmarked, later, ReadUntil::Tail).await)),
+        expected(10..20)
+    );
     let all = read_between(&factory, &unmarked, ReadFrom::Time(0), ReadUntil::Tail).await;
     assert_eq!(by_key(texts(&all)), expected(0..20));
 }
@@ -280,7 +338,10 @@ async fn what_was_truncated_is_told_once_and_the_rest_is_read() {
     controller.truncate_stream(&half).await.unwrap();
     let mut from_start = reader(&factory, &stream, ReadFrom::Cut(start.clone())).await;
     let told = timeout(SOON, from_start.next()).await.unwrap().unwrap().unwrap_err();
-    assert_eq!((told.kind(), told.offset(), told.is_retryable()), (ErrorKind::Truncated, Some(Offset(0)), false));
+    assert_eq!(
+        (told.kind(), told.offset(), told.is_retryable()),
+        (ErrorKind::Truncated, Some(Offset(0)), false)
+    );
     for number in 50..100 {
         assert_eq!(next(&mut from_start).await, format!("key-{}:{number}", number % 7));
     }
@@ -289,11 +350,16 @@ async fn what_was_truncated_is_told_once_and_the_rest_is_read() {
     scale(controller, &stream, &[SegmentId::from(0)], &KeyRange::equal(2)).await;
     write(&factory, &stream, 100..120).await;
     let head = factory.batch_client(&stream).tail_cut().await.unwrap();
-    let behind = BoundedCut::new(stream.clone(), head.positions().map(|(id, _)| (id, Offset(0)))).unwrap();
+    let behind =
+        BoundedCut::new(stream.clone(), head.positions().map(|(id, _)| (id, Offset(0)))).unwrap();
     controller.truncate_stream(&behind).await.unwrap();
     let mut from_start = reader(&factory, &stream, ReadFrom::Cut(start)).await;
     let told = timeout(SOON, from_start.next()).await.unwrap().unwrap().unwrap_err();
-    assert_eq!((told.kind(), told.segment()), (ErrorKind::Truncated, Some(SegmentId::from(0))), "{told}");
+    assert_eq!(
+        (told.kind(), told.segment()),
+        (ErrorKind::Truncated, Some(SegmentId::from(0))),
+        "{told}"
+    );
     let mut found = Vec::new();
     for _ in 0..20 {
         found.push(next(&mut from_start).await);
@@ -317,10 +383,12 @@ async fn a_stream_that_is_deleted_or_made_again_under_a_reader_is_an_error() {
         controller.delete_stream(&stream).await.unwrap();
         if is_made_again {
             controller.create_stream(&stream, &StreamConfiguration::default()).await.unwrap();
-            // Not the reader that was there, which saw the old stream sealed: one that comes with an old position.
+            // Not the reader that was there, which saw the old stream sealed: one that comes with
+            // an old position.
             let mut old = reader(&factory, &stream, ReadFrom::Cut(cut)).await;
             let told = timeout(SOON, old.next()).await.unwrap().unwrap().unwrap_err();
-            // The server gives the new stream's segments numbers of their own, so the old ones are gone.
+            // The server gives the new stream's segments numbers of their own, so the old ones are
+            // gone.
             assert_eq!(told.kind(), ErrorKind::NotFound, "{told}");
             assert!(old.next().await.is_none());
         } else {
@@ -347,7 +415,8 @@ async fn ranges_between_cuts_are_read_side_by_side_by_whoever_is_handed_them() {
     write(&factory, &stream, 500..600).await;
     let read = async |from: StreamCut, to: StreamCut| {
         // Over text, as to another process.
-        let ranges: Vec<String> = batch.ranges(&from, &to).await.unwrap().iter().map(ToString::to_string).collect();
+        let ranges: Vec<String> =
+            batch.ranges(&from, &to).await.unwrap().iter().map(ToString::to_string).collect();
         let reading = ranges.iter().map(|range| {
             let batch = batch.clone();
             let range: SegmentRange = range.parse().unwrap();
@@ -366,12 +435,16 @@ async fn ranges_between_cuts_are_read_side_by_side_by_whoever_is_handed_them() {
             texts.extend(events.into_iter().map(ReadEvent::into_event));
         }
         assert_eq!(batch.distance(&from, &to).await.unwrap(), bytes);
-        let mut numbers: Vec<u32> = by_key(texts.iter().map(String::as_str)).into_values().flatten().collect();
+        let mut numbers: Vec<u32> =
+            by_key(texts.iter().map(String::as_str)).into_values().flatten().collect();
         numbers.sort_unstable();
         numbers
     };
     let at = |cut: &BoundedCut| StreamCut::from(cut.clone());
-    assert_eq!(read(StreamCut::Unbounded, StreamCut::Unbounded).await, (0..600).collect::<Vec<_>>());
+    assert_eq!(
+        read(StreamCut::Unbounded, StreamCut::Unbounded).await,
+        (0..600).collect::<Vec<_>>()
+    );
     assert_eq!(read(StreamCut::Unbounded, at(&first)).await, (0..300).collect::<Vec<_>>());
     assert_eq!(read(at(&first), at(&second)).await, (300..500).collect::<Vec<_>>());
     assert_eq!(read(at(&second), StreamCut::Unbounded).await, (500..600).collect::<Vec<_>>());
@@ -388,9 +461,15 @@ async fn ranges_between_cuts_are_read_side_by_side_by_whoever_is_handed_them() {
         }
     };
     assert_eq!(gone.kind(), ErrorKind::Truncated, "{gone}");
-    assert_eq!(read(StreamCut::Unbounded, StreamCut::Unbounded).await, (500..600).collect::<Vec<_>>());
+    assert_eq!(
+        read(StreamCut::Unbounded, StreamCut::Unbounded).await,
+        (500..600).collect::<Vec<_>>()
+    );
     controller.seal_stream(&stream).await.unwrap();
-    assert_eq!(read(StreamCut::Unbounded, StreamCut::Unbounded).await, (500..600).collect::<Vec<_>>());
+    assert_eq!(
+        read(StreamCut::Unbounded, StreamCut::Unbounded).await,
+        (500..600).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

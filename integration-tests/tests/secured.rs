@@ -9,7 +9,9 @@ use common::{factory, unique, url};
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::{AccessOperation, Creation, Credentials};
 use pravega_sdk_event_stream::{ReadFrom, ReaderConfig, TransactionConfig, codec::Utf8};
-use pravega_sdk_types::{ErrorKind, Outcome, Scope, ScopedSegment, ScopedStream, SegmentId, StreamConfiguration};
+use pravega_sdk_types::{
+    ErrorKind, Outcome, Scope, ScopedSegment, ScopedStream, SegmentId, StreamConfiguration,
+};
 use pravega_sdk_wire_protocol::{
     WireCommand,
     codes::TokenFailure,
@@ -43,7 +45,11 @@ async fn new_stream(factory: &ClientFactory) -> ScopedStream {
 }
 
 fn info(segment: &ScopedSegment, token: &str) -> GetStreamSegmentInfo {
-    GetStreamSegmentInfo { request_id: 0, segment_name: segment.to_string().into(), delegation_token: token.into() }
+    GetStreamSegmentInfo {
+        request_id: 0,
+        segment_name: segment.to_string().into(),
+        delegation_token: token.into(),
+    }
 }
 
 #[tokio::test]
@@ -55,7 +61,8 @@ async fn the_right_password_gets_in_and_a_token_opens_the_segment_store() {
     let token = factory.tokens().token(&stream, AccessOperation::ReadWrite).await.unwrap();
     let claims = token.claims().unwrap();
     assert_eq!(claims.lifetime(0).as_secs(), 600, "the server's default");
-    let answer = factory.raw_client().request(&endpoint, info(&segment, token.expose())).await.unwrap();
+    let answer =
+        factory.raw_client().request(&endpoint, info(&segment, token.expose())).await.unwrap();
     assert_eq!(answer.write_offset, 0);
     let setup = SetupAppend {
         request_id: 0,
@@ -71,7 +78,8 @@ async fn wrong_and_missing_credentials_are_refused_once_and_not_shown() {
     let scope = Scope::new("any").unwrap();
     let wrong = Credentials::basic("admin", "hunter2").unwrap();
     for credentials in [wrong, Credentials::anonymous()] {
-        let factory = ClientFactory::with_config(config().with_credentials(credentials)).await.unwrap();
+        let factory =
+            ClientFactory::with_config(config().with_credentials(credentials)).await.unwrap();
         let error = factory.controller().scope_exists(&scope).await.unwrap_err();
         assert_eq!(
             (error.kind(), error.outcome(), error.attempts()),
@@ -95,10 +103,16 @@ async fn a_segment_store_refuses_tokens_that_are_none() {
     let segment = ScopedSegment::new(&stream, SegmentId::from(0));
     let endpoint = factory.endpoints().endpoint(&segment).await.unwrap();
     for token in ["", "nonsense"] {
-        let error = factory.raw_client().request(&endpoint, info(&segment, token)).await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::PermissionDenied, Outcome::NotApplied));
+        let error =
+            factory.raw_client().request(&endpoint, info(&segment, token)).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::PermissionDenied, Outcome::NotApplied)
+        );
         match error.reply() {
-            Some(WireCommand::AuthTokenCheckFailed(failed)) => assert_eq!(failed.error_code, TokenFailure::CheckFailed),
+            Some(WireCommand::AuthTokenCheckFailed(failed)) => {
+                assert_eq!(failed.error_code, TokenFailure::CheckFailed)
+            }
             other => panic!("{other:?}"),
         }
         // Refused, a read carries its offset in place of its id, and still finds its waiter.
@@ -114,7 +128,8 @@ async fn a_segment_store_refuses_tokens_that_are_none() {
     }
     let other = new_stream(&factory).await;
     let token = factory.tokens().token(&other, AccessOperation::Read).await.unwrap();
-    let error = factory.raw_client().request(&endpoint, info(&segment, token.expose())).await.unwrap_err();
+    let error =
+        factory.raw_client().request(&endpoint, info(&segment, token.expose())).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied, "the token is for another stream");
 }
 
@@ -126,7 +141,8 @@ async fn a_server_that_is_not_trusted_is_refused_as_such() {
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error:?}");
     let endpoint = admin().await;
     let stream = new_stream(&endpoint).await;
-    let store = endpoint.endpoints().endpoint(&ScopedSegment::new(&stream, 0.into())).await.unwrap();
+    let store =
+        endpoint.endpoints().endpoint(&ScopedSegment::new(&stream, 0.into())).await.unwrap();
     let error = factory.raw_client().connection(&store).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls);
 }
@@ -155,7 +171,11 @@ async fn a_writer_writes_over_tls_with_a_token_and_without_rights_it_is_refused(
         Err(error) => error,
         Ok(writer) => writer.write("k", "not allowed").await.unwrap_err(),
     };
-    assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::PermissionDenied, Outcome::NotApplied), "{refused}");
+    assert_eq!(
+        (refused.kind(), refused.outcome()),
+        (ErrorKind::PermissionDenied, Outcome::NotApplied),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +189,11 @@ async fn transactions_bytes_and_reading_at_the_tail_work_over_tls_with_tokens() 
     let mut transaction = writer.begin().await.unwrap();
     transaction.write("k", "event").await.unwrap();
     transaction.commit().await.unwrap();
-    let event = tokio::time::timeout(Duration::from_secs(60), reader.next()).await.unwrap().unwrap().unwrap();
+    let event = tokio::time::timeout(Duration::from_secs(60), reader.next())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
     assert_eq!(event.event(), "event");
 
     let stream = new_stream(&factory).await;

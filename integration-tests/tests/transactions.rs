@@ -14,17 +14,28 @@ use uuid::Uuid;
 
 const SOON: Duration = Duration::from_secs(60);
 
-async fn writer(factory: &ClientFactory, stream: &ScopedStream, lease: Duration) -> TransactionalWriter<Utf8> {
-    factory.transactional_writer(stream, Utf8, TransactionConfig::default().with_lease(lease)).await.unwrap()
+async fn writer(
+    factory: &ClientFactory,
+    stream: &ScopedStream,
+    lease: Duration,
+) -> TransactionalWriter<Utf8> {
+    factory
+        .transactional_writer(stream, Utf8, TransactionConfig::default().with_lease(lease))
+        .await
+        .unwrap()
 }
 
 async fn texts(factory: &ClientFactory, stream: &ScopedStream) -> Vec<String> {
     let events = read_all(factory, stream).await;
-    events.into_iter().map(|event| String::from_utf8(event.into_event().to_vec()).unwrap()).collect()
+    events
+        .into_iter()
+        .map(|event| String::from_utf8(event.into_event().to_vec()).unwrap())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_is_committed_also_when_it_is_empty_and_is_aborted_when_it_is_told_to_or_dropped() {
+async fn a_transaction_is_committed_also_when_it_is_empty_and_is_aborted_when_it_is_told_to_or_dropped()
+ {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 2).await;
     let writer = writer(&factory, &stream, Duration::from_secs(30)).await;
@@ -38,13 +49,19 @@ async fn a_transaction_is_committed_also_when_it_is_empty_and_is_aborted_when_it
     aborted.write("k", "nobody sees this").await.unwrap();
     let id = aborted.id();
     aborted.abort().await.unwrap();
-    eventually("it is aborted", async || writer.status(id).await.unwrap() == TransactionState::Aborted).await;
+    eventually("it is aborted", async || {
+        writer.status(id).await.unwrap() == TransactionState::Aborted
+    })
+    .await;
 
     let mut dropped = writer.begin().await.unwrap();
     dropped.write("k", "nor this").await.unwrap();
     let id = dropped.id();
     drop(dropped);
-    eventually("it is aborted", async || writer.status(id).await.unwrap() == TransactionState::Aborted).await;
+    eventually("it is aborted", async || {
+        writer.status(id).await.unwrap() == TransactionState::Aborted
+    })
+    .await;
     assert!(texts(&factory, &stream).await.is_empty());
 }
 
@@ -55,7 +72,10 @@ async fn a_hundred_events_are_invisible_before_the_commit_and_all_there_after_it
     let writer = writer(&factory, &stream, Duration::from_secs(30)).await;
     let mut transaction = writer.begin().await.unwrap();
     for number in 0..100 {
-        transaction.write(&format!("key-{}", number % 7), format!("key-{}:{number}", number % 7)).await.unwrap();
+        transaction
+            .write(&format!("key-{}", number % 7), format!("key-{}:{number}", number % 7))
+            .await
+            .unwrap();
     }
     transaction.flush().await.unwrap();
     assert!(texts(&factory, &stream).await.is_empty());
@@ -67,7 +87,11 @@ async fn a_hundred_events_are_invisible_before_the_commit_and_all_there_after_it
     }
     for (at, (key, numbers)) in keys.into_iter().enumerate() {
         let at = at as u32;
-        assert_eq!(numbers, (0..100).filter(|number| number % 7 == at).collect::<Vec<_>>(), "{key}");
+        assert_eq!(
+            numbers,
+            (0..100).filter(|number| number % 7 == at).collect::<Vec<_>>(),
+            "{key}"
+        );
     }
 }
 
@@ -81,7 +105,10 @@ async fn events_without_a_key_stay_together_and_in_order() {
         transaction.write(None, number.to_string()).await.unwrap();
     }
     transaction.commit().await.unwrap().wait_until_visible(SOON).await.unwrap();
-    assert_eq!(texts(&factory, &stream).await, (0..50).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(
+        texts(&factory, &stream).await,
+        (0..50).map(|number| number.to_string()).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,9 +117,9 @@ async fn many_transactions_are_open_beyond_their_lease_and_all_commit() {
     let stream = new_stream(factory.controller(), 1).await;
     let lease = Duration::from_secs(10);
     let mut open = Vec::new();
-    let writers = try_join_all(
-        (0..99).map(|_| factory.transactional_writer(&stream, Utf8, TransactionConfig::default().with_lease(lease))),
-    );
+    let writers = try_join_all((0..99).map(|_| {
+        factory.transactional_writer(&stream, Utf8, TransactionConfig::default().with_lease(lease))
+    }));
     for writer in writers.await.unwrap() {
         open.push(writer.begin().await.unwrap());
     }
@@ -146,7 +173,10 @@ async fn a_transaction_is_taken_over_by_its_id_also_after_a_scale() {
         assert!(place(format!("here {number}")) < place(format!("there {number}")), "of one key");
     }
     let again = there.resume(id).await.unwrap_err();
-    assert_eq!((again.kind(), again.state()), (ErrorKind::TransactionNotOpen, Some(TransactionState::Committed)));
+    assert_eq!(
+        (again.kind(), again.state()),
+        (ErrorKind::TransactionNotOpen, Some(TransactionState::Committed))
+    );
     let unknown = there.resume(TransactionId(Uuid::from_u128(77))).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound, "{unknown}");
 }
@@ -167,14 +197,21 @@ async fn a_transaction_that_ended_says_how_to_whoever_uses_it() {
     assert_eq!(refused.state(), Some(TransactionState::Committed));
     one.write("k", "too late").await.ok();
     let late = one.flush().await.unwrap_err();
-    assert_eq!((late.kind(), late.outcome()), (ErrorKind::TransactionNotOpen, Outcome::NotApplied), "{late}");
+    assert_eq!(
+        (late.kind(), late.outcome()),
+        (ErrorKind::TransactionNotOpen, Outcome::NotApplied),
+        "{late}"
+    );
     assert_eq!(late.state(), Some(TransactionState::Committed));
     assert!(one.commit().await.is_err(), "an event is missing");
     let refused = other.status().await.unwrap();
     assert_eq!(refused, TransactionState::Committed);
     other.flush().await.ok();
     let refused = other.abort().await.unwrap_err();
-    assert_eq!((refused.kind(), refused.state()), (ErrorKind::TransactionNotOpen, Some(TransactionState::Committed)));
+    assert_eq!(
+        (refused.kind(), refused.state()),
+        (ErrorKind::TransactionNotOpen, Some(TransactionState::Committed))
+    );
     assert_eq!(texts(&factory, &stream).await, ["before"]);
 }
 
@@ -187,11 +224,17 @@ async fn a_lease_that_runs_out_aborts_and_one_that_servers_do_not_take_is_refuse
     let mut transaction = short.begin().await.unwrap();
     transaction.write("k", "forgotten").await.unwrap();
     let id = transaction.leave_open().await.unwrap();
-    eventually("nobody speaks up for it", async || short.status(id).await.unwrap() == TransactionState::Aborted).await;
+    eventually("nobody speaks up for it", async || {
+        short.status(id).await.unwrap() == TransactionState::Aborted
+    })
+    .await;
     assert!(texts(&factory, &stream).await.is_empty());
     for lease in [Duration::from_secs(1), Duration::from_secs(100_000)] {
         let refused = writer(&factory, &stream, lease).await.begin().await.unwrap_err();
-        assert!(matches!(refused.kind(), ErrorKind::InvalidArgument | ErrorKind::ServerFailure), "{refused}");
+        assert!(
+            matches!(refused.kind(), ErrorKind::InvalidArgument | ErrorKind::ServerFailure),
+            "{refused}"
+        );
         let text = format!("{refused}: {}", std::error::Error::source(&refused).unwrap());
         assert!(text.contains("10s"), "{text}");
     }
@@ -212,7 +255,8 @@ async fn transactions_of_several_writers_commit_in_order_across_scales() {
                     transaction.write(&key, format!("{key}:{round}:{event}")).await.unwrap();
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                // The next one begins when this one is in its place: the order of the stream is that of commits.
+                // The next one begins when this one is in its place: the order of the stream is
+                // that of commits.
                 transaction.commit().await.unwrap().wait_until_visible(SOON * 2).await.unwrap();
             }
         }));
@@ -227,9 +271,11 @@ async fn transactions_of_several_writers_commit_in_order_across_scales() {
     let texts = texts(&factory, &stream).await;
     assert_eq!(texts.len(), 4 * 8 * 5);
     for number in 0..4 {
-        let of_one: Vec<&String> = texts.iter().filter(|text| text.starts_with(&format!("writer-{number}:"))).collect();
-        let expected: Vec<String> =
-            (0..8).flat_map(|round| (0..5).map(move |event| format!("writer-{number}:{round}:{event}"))).collect();
+        let of_one: Vec<&String> =
+            texts.iter().filter(|text| text.starts_with(&format!("writer-{number}:"))).collect();
+        let expected: Vec<String> = (0..8)
+            .flat_map(|round| (0..5).map(move |event| format!("writer-{number}:{round}:{event}")))
+            .collect();
         assert_eq!(of_one, expected.iter().collect::<Vec<_>>());
     }
 }

@@ -1,8 +1,9 @@
-//! Wire compatibility: every request of the protocol sent to a segment store, and every reply that it can give
-//! provoked and decoded.
+//! Wire compatibility: every request of the protocol sent to a segment store, and every reply that
+//! it can give provoked and decoded.
 //!
-//! `every_request_is_sent_and_every_reply_is_seen` runs last of all scenarios and holds the list of what was seen against
-//! the protocol's table. What a standalone server cannot be brought to say is listed there with the reason.
+//! `every_request_is_sent_and_every_reply_is_seen` runs last of all scenarios and holds the list of
+//! what was seen against the protocol's table. What a standalone server cannot be brought to say is
+//! listed there with the reason.
 
 mod common;
 
@@ -17,7 +18,8 @@ use common::{eventually, factory, is_embedded, new_stream, unique};
 use pravega_sdk_connection_pool::{StoreConfig, StoreConnection, StoreDialer};
 use pravega_sdk_types::{Endpoint, ErrorKind, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::{
-    AttributeUpdate, IterationArgs, Request, TableEntry, TableKey, TableValue, WireCommand, commands::*, event::Event,
+    AttributeUpdate, IterationArgs, Request, TableEntry, TableKey, TableValue, WireCommand,
+    commands::*, event::Event,
 };
 use uuid::Uuid;
 
@@ -56,8 +58,11 @@ impl Store {
     /// Sends a request that must succeed.
     async fn ask<Q: Request>(&self, request: Q) -> Q::Reply {
         see(Q::NAME);
-        let reply =
-            self.connection.request(request).await.unwrap_or_else(|error| panic!("{error}: {:?}", error.reply()));
+        let reply = self
+            .connection
+            .request(request)
+            .await
+            .unwrap_or_else(|error| panic!("{error}: {:?}", error.reply()));
         see(<Q::Reply as pravega_sdk_wire_protocol::Command>::NAME);
         reply
     }
@@ -69,7 +74,8 @@ impl Store {
             Ok(reply) => panic!("{} succeeded: {reply:?}", Q::NAME),
             Err(error) => error,
         };
-        let reply = error.reply().unwrap_or_else(|| panic!("{}: no reply but {error:?}", Q::NAME)).clone();
+        let reply =
+            error.reply().unwrap_or_else(|| panic!("{}: no reply but {error:?}", Q::NAME)).clone();
         see(reply.name());
         reply
     }
@@ -165,11 +171,21 @@ fn append(request_id: i64, writer_id: Uuid, number: i64, data: &'static [u8]) ->
 }
 
 fn read(segment: &str, offset: i64) -> ReadSegment {
-    ReadSegment { segment: segment.into(), offset, suggested_length: 1024, delegation_token: no_token(), request_id: 0 }
+    ReadSegment {
+        segment: segment.into(),
+        offset,
+        suggested_length: 1024,
+        delegation_token: no_token(),
+        request_id: 0,
+    }
 }
 
 fn info(segment: &str) -> GetStreamSegmentInfo {
-    GetStreamSegmentInfo { request_id: 0, segment_name: segment.into(), delegation_token: no_token() }
+    GetStreamSegmentInfo {
+        request_id: 0,
+        segment_name: segment.into(),
+        delegation_token: no_token(),
+    }
 }
 
 fn seal(segment: &str) -> SealSegment {
@@ -181,7 +197,12 @@ fn delete(segment: &str) -> DeleteSegment {
 }
 
 fn truncate(segment: &str, truncation_offset: i64) -> TruncateSegment {
-    TruncateSegment { request_id: 0, segment: segment.into(), truncation_offset, delegation_token: no_token() }
+    TruncateSegment {
+        request_id: 0,
+        segment: segment.into(),
+        truncation_offset,
+        delegation_token: no_token(),
+    }
 }
 
 fn merge(target: &str, source: &str) -> MergeSegments {
@@ -249,11 +270,15 @@ async fn segments(store: &Store) {
 
     store.ask(truncate(&segment, 4)).await;
     match store.refused(truncate(&segment, 2)).await {
-        WireCommand::SegmentIsTruncated(truncated) => assert_eq!((truncated.start_offset, truncated.offset), (4, 2)),
+        WireCommand::SegmentIsTruncated(truncated) => {
+            assert_eq!((truncated.start_offset, truncated.offset), (4, 2))
+        }
         other => panic!("{other:?}"),
     }
     match store.refused(read(&segment, 0)).await {
-        WireCommand::SegmentIsTruncated(truncated) => assert_eq!((truncated.start_offset, truncated.offset), (4, 0)),
+        WireCommand::SegmentIsTruncated(truncated) => {
+            assert_eq!((truncated.start_offset, truncated.offset), (4, 0))
+        }
         other => panic!("{other:?}"),
     }
     let answer = store.ask(read(&segment, 4)).await;
@@ -274,14 +299,23 @@ async fn merges(store: &Store) {
     let writer = store.set_up(&source).await;
     store.append(writer, 1, b"abc").await;
     let counter = Uuid::new_v4();
-    let unmatched = AttributeUpdate { attribute_id: counter, attribute_update_type: 4, new_value: 2, old_value: 1 };
-    let conditional = MergeSegments { attribute_updates: vec![unmatched], ..merge(&target, &source) };
+    let unmatched = AttributeUpdate {
+        attribute_id: counter,
+        attribute_update_type: 4,
+        new_value: 2,
+        old_value: 1,
+    };
+    let conditional =
+        MergeSegments { attribute_updates: vec![unmatched], ..merge(&target, &source) };
     assert!(matches!(
         store.refused(conditional).await,
         WireCommand::SegmentAttributeUpdated(SegmentAttributeUpdated { success: false, .. })
     ));
     assert_eq!(store.ask(merge(&target, &source)).await.new_target_write_offset, 3);
-    assert!(matches!(store.refused(merge(&target, "nowhere/stream/0.#epoch.0")).await, WireCommand::NoSuchSegment(_)));
+    assert!(matches!(
+        store.refused(merge(&target, "nowhere/stream/0.#epoch.0")).await,
+        WireCommand::NoSuchSegment(_)
+    ));
 
     let sources = [store.new_segment().await, store.new_segment().await];
     for (source, data) in sources.iter().zip([&b"de"[..], b"fgh"]) {
@@ -305,7 +339,10 @@ async fn appends(store: &Store) {
     // Whole block, block with padding, block with a split event, and an end by itself.
     let whole = AppendBlock { writer_id, data: Bytes::from_static(b"whole") };
     store.send(whole);
-    let end = AppendBlockEnd { size_of_whole_events: 5, ..append(store.connection.next_id(), writer_id, 1, b"") };
+    let end = AppendBlockEnd {
+        size_of_whole_events: 5,
+        ..append(store.connection.next_id(), writer_id, 1, b"")
+    };
     assert!(matches!(store.exchange(end).await, WireCommand::DataAppended(_)));
     for (nested, rest, number) in [
         (WireCommand::from(Padding { length: 4 }), &b""[..], 2),
@@ -314,9 +351,12 @@ async fn appends(store: &Store) {
         see(nested.name());
         let mut frame = pravega_sdk_wire_protocol::SendBuffer::new();
         nested.encode(&mut frame).unwrap();
-        store.send(AppendBlock { writer_id, data: [b"x".to_vec(), frame.to_vec()].concat().into() });
-        let end =
-            AppendBlockEnd { size_of_whole_events: 1, ..append(store.connection.next_id(), writer_id, number, rest) };
+        store
+            .send(AppendBlock { writer_id, data: [b"x".to_vec(), frame.to_vec()].concat().into() });
+        let end = AppendBlockEnd {
+            size_of_whole_events: 1,
+            ..append(store.connection.next_id(), writer_id, number, rest)
+        };
         match store.exchange(end).await {
             WireCommand::DataAppended(appended) => assert_eq!(appended.event_number, number),
             other => panic!("{other:?}"),
@@ -331,7 +371,10 @@ async fn appends(store: &Store) {
         event: Event { data: Bytes::from_static(b"event") },
         request_id: 0,
     };
-    assert!(matches!(store.refused(conditional(4, 3)).await, WireCommand::ConditionalCheckFailed(_)));
+    assert!(matches!(
+        store.refused(conditional(4, 3)).await,
+        WireCommand::ConditionalCheckFailed(_)
+    ));
     assert_eq!(store.ask(conditional(5, 14)).await.current_segment_write_offset, 14 + 13);
     let block = ConditionalBlockEnd {
         writer_id,
@@ -355,7 +398,9 @@ async fn appends(store: &Store) {
 
     store.ask(seal(&segment)).await;
     match store.append(writer_id, 7, b"late").await {
-        WireCommand::SegmentIsSealed(sealed) => assert_eq!(sealed.offset, 7, "the event number stands there"),
+        WireCommand::SegmentIsSealed(sealed) => {
+            assert_eq!(sealed.offset, 7, "the event number stands there")
+        }
         other => panic!("{other:?}"),
     }
     let nowhere = store.refused(setup("nowhere/stream/0.#epoch.0", Uuid::new_v4())).await;
@@ -375,7 +420,8 @@ async fn event_numbers(store: &Store) {
         other => panic!("{other:?}"),
     }
     // A number that goes back closes the connection without a word.
-    let backwards = other.connection.exchange(append(77, writer_id, 2, b"d").into()).await.unwrap_err();
+    let backwards =
+        other.connection.exchange(append(77, writer_id, 2, b"d").into()).await.unwrap_err();
     assert_eq!(backwards.kind(), ErrorKind::ConnectionLost);
 }
 
@@ -447,7 +493,8 @@ async fn attributes(store: &Store) {
 async fn hash_tables(store: &Store) {
     let table = store.new_table(0).await;
     let (none, absent) = (TableKey::NO_VERSION, TableKey::NOT_EXISTS);
-    let versions = store.ask(update(&table, vec![entry(b"a", b"1", none), entry(b"bb", b"", absent)])).await;
+    let versions =
+        store.ask(update(&table, vec![entry(b"a", b"1", none), entry(b"bb", b"", absent)])).await;
     assert_eq!(versions.updated_versions.len(), 2);
     let bad = store.refused(update(&table, vec![entry(b"a", b"2", absent)])).await;
     assert!(matches!(bad, WireCommand::TableKeyBadVersion(_)));
@@ -487,7 +534,11 @@ async fn hash_tables(store: &Store) {
     let delta = store.ask(delta(&table)).await;
     assert!(delta.reached_end && delta.entries.len() == 2);
 
-    let size = GetTableSegmentInfo { request_id: 0, segment_name: table.as_str().into(), delegation_token: no_token() };
+    let size = GetTableSegmentInfo {
+        request_id: 0,
+        segment_name: table.as_str().into(),
+        delegation_token: no_token(),
+    };
     assert_eq!(store.ask(size).await.key_length, 0);
     let drop_table = |must_be_empty| DeleteTableSegment {
         request_id: 0,
@@ -526,7 +577,9 @@ async fn fixed_key_tables(store: &Store) {
 async fn administration() {
     let admin: Endpoint = match std::env::var("PRAVEGA_TEST_ADMIN") {
         Ok(admin) => admin.parse().unwrap(),
-        Err(_) => panic!("run these tests with `cargo xtask interop`, which starts a server with an admin port"),
+        Err(_) => panic!(
+            "run these tests with `cargo xtask interop`, which starts a server with an admin port"
+        ),
     };
     let store = Store::connect().await;
     let segment = store.new_segment().await;
@@ -534,14 +587,20 @@ async fn administration() {
     store.append(writer_id, 1, b"in storage").await;
     let admin_store = Store::within(&admin, FLUSH_LIMIT).await;
     for container_id in 0..CONTAINERS {
-        admin_store.ask(FlushToStorage { container_id, delegation_token: no_token(), request_id: 0 }).await;
+        admin_store
+            .ask(FlushToStorage { container_id, delegation_token: no_token(), request_id: 0 })
+            .await;
     }
-    // The server answers before its storage knows the segment, and until then fails and closes the connection.
+    // The server answers before its storage knows the segment, and until then fails and closes the
+    // connection.
     let listed = Mutex::new(None);
     eventually("the pieces of the segment are known", async || {
         let store = Store::to(&admin).await;
-        let chunks =
-            ListStorageChunks { segment: segment.as_str().into(), delegation_token: no_token(), request_id: 0 };
+        let chunks = ListStorageChunks {
+            segment: segment.as_str().into(),
+            delegation_token: no_token(),
+            request_id: 0,
+        };
         see("ListStorageChunks");
         match store.connection.request(chunks).await {
             Ok(reply) => {
@@ -559,7 +618,10 @@ async fn administration() {
     let listed = listed.into_inner().unwrap().unwrap();
     // How far the server has come with writing them is its own business.
     for chunk in &listed.chunks {
-        assert!(!chunk.chunk_name.is_empty() && (0..=10).contains(&chunk.length_in_metadata), "{chunk:?}");
+        assert!(
+            !chunk.chunk_name.is_empty() && (0..=10).contains(&chunk.length_in_metadata),
+            "{chunk:?}"
+        );
     }
 }
 
@@ -571,7 +633,11 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(120);
 /// A command that only the admin port serves, or none at all, closes the connection.
 async fn violations() {
     for command in [
-        WireCommand::from(FlushToStorage { container_id: 0, delegation_token: no_token(), request_id: 1 }),
+        WireCommand::from(FlushToStorage {
+            container_id: 0,
+            delegation_token: no_token(),
+            request_id: 1,
+        }),
         append(1, Uuid::new_v4(), 1, b"no set-up").into(),
         SegmentSealed { request_id: 1, segment: "a reply".into() }.into(),
     ] {
@@ -621,7 +687,10 @@ async fn every_request_is_sent_and_every_reply_is_seen() {
         .filter(|name| !seen.contains(**name) && !exceptions().any(|(known, _)| known == *name))
         .collect();
     assert!(missing.is_empty(), "never seen: {missing:?}");
-    assert!(exceptions().all(|(name, _)| !seen.contains(name)), "the list of exceptions is out of date");
+    assert!(
+        exceptions().all(|(name, _)| !seen.contains(name)),
+        "the list of exceptions is out of date"
+    );
     assert_eq!(expected.len(), 67, "and Event, which stands inside others, makes 68");
     assert!(store.connection.end().is_none());
 }

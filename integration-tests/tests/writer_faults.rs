@@ -13,7 +13,9 @@ use std::{
 
 use common::{factory, new_stream};
 use pravega_sdk_client_factory::ClientFactory;
-use pravega_sdk_connection_pool::{ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport};
+use pravega_sdk_connection_pool::{
+    ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport,
+};
 use pravega_sdk_event_stream::{EventWriter, LargeEvents, StreamParts, WriterConfig, codec::Raw};
 use pravega_sdk_simulation::{
     link::{Cut, Faults},
@@ -53,13 +55,18 @@ async fn proxied(plan: Plan) -> (ClientFactory, ScopedStream, Proxy) {
     let stream = new_stream(factory.controller(), 1).await;
     let segment = ScopedSegment::new(&stream, SegmentId::from(0));
     let endpoint = factory.controller().segment_endpoint(&segment).await.unwrap();
-    let target = tokio::net::lookup_host((endpoint.host(), endpoint.port())).await.unwrap().next().unwrap();
+    let target =
+        tokio::net::lookup_host((endpoint.host(), endpoint.port())).await.unwrap().next().unwrap();
     let proxy = Proxy::start(target, plan).await.unwrap();
     (factory, stream, proxy)
 }
 
 async fn events(factory: &ClientFactory, stream: &ScopedStream) -> Vec<Vec<u8>> {
-    common::read_all(factory, stream).await.into_iter().map(|event| event.into_event().to_vec()).collect()
+    common::read_all(factory, stream)
+        .await
+        .into_iter()
+        .map(|event| event.into_event().to_vec())
+        .collect()
 }
 
 fn quick() -> WriterConfig {
@@ -70,13 +77,15 @@ fn quick() -> WriterConfig {
 async fn a_server_that_closes_after_each_reply_gets_everything_once_in_order() {
     let connections = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&connections);
-    // Greeting, set-up and about one acknowledgement, then the connection ends; each time a few bytes later.
+    // Greeting, set-up and about one acknowledgement, then the connection ends; each time a few
+    // bytes later.
     let plan: Plan = Box::new(move || {
         let at = 150 + count.fetch_add(1, Ordering::Relaxed) % 90;
         (Faults::default(), Faults { cut: Some((at, Cut::Fin)), ..Faults::default() })
     });
     let (factory, stream, proxy) = proxied(plan).await;
-    let writer = EventWriter::open(parts(&factory, proxy.address()), &stream, Raw, quick()).await.unwrap();
+    let writer =
+        EventWriter::open(parts(&factory, proxy.address()), &stream, Raw, quick()).await.unwrap();
     let mut expected = Vec::new();
     for number in 0..60 {
         let event = format!("event {number}").into_bytes();
@@ -104,13 +113,17 @@ async fn resets_at_any_byte_of_either_direction_lose_and_double_nothing() {
         }
     });
     let (factory, stream, proxy) = proxied(plan).await;
-    let config =
-        quick().with_max_block_bytes(4096).with_max_event_bytes(100_000).with_large_events(LargeEvents::UpTo(1 << 20));
-    let writer = EventWriter::open(parts(&factory, proxy.address()), &stream, Raw, config).await.unwrap();
+    let config = quick()
+        .with_max_block_bytes(4096)
+        .with_max_event_bytes(100_000)
+        .with_large_events(LargeEvents::UpTo(1 << 20));
+    let writer =
+        EventWriter::open(parts(&factory, proxy.address()), &stream, Raw, config).await.unwrap();
     let mut expected = Vec::new();
     let mut acks = Vec::new();
     for number in 0..3000_u32 {
-        // Now and then one that goes through a transient segment, but not before the faults are nearly over.
+        // Now and then one that goes through a transient segment, but not before the faults are
+        // nearly over.
         let filler = if number % 1000 == 999 { 120_000 } else { (number % 700) as usize };
         let event = [format!("{number}:").into_bytes(), vec![b'x'; filler]].concat();
         acks.push(writer.enqueue("k", event.clone()).await.unwrap());
@@ -130,7 +143,11 @@ async fn a_port_that_refuses_fails_a_write_by_its_deadline_after_several_attempt
     let config = quick().with_delivery_timeout(Duration::from_secs(2));
     let writer = EventWriter::open(parts(&factory, closed), &stream, Raw, config).await.unwrap();
     let error = writer.write("k", "event").await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied), "{error}");
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Timeout, Outcome::NotApplied),
+        "{error}"
+    );
     assert!(error.attempts() > 10, "{error}");
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("refused"), "{cause}");

@@ -1,8 +1,9 @@
 //! Probes of the connection pool, for `bpftrace`, `perf` and DTrace.
 //!
-//! With the feature `usdt` each function here is a probe of the provider `pravega_pool`, a single no-op instruction until
-//! somebody attaches to it; without the feature it is an empty function. The macro that makes probes expands to inline
-//! assembly, so this is the one crate of the workspace in which `unsafe` is not forbidden.
+//! With the feature `usdt` each function here is a probe of the provider `pravega_pool`, a single
+//! no-op instruction until somebody attaches to it; without the feature it is an empty function.
+//! The macro that makes probes expands to inline assembly, so this is the one crate of the
+//! workspace in which `unsafe` is not forbidden.
 
 #[cfg(feature = "usdt")]
 #[usdt::provider(provider = "pravega_pool")]

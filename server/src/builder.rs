@@ -86,46 +86,51 @@ impl Default for ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// The port of the controller; 0, the default, takes any that is free. The stores' ports are always free ones.
+    /// The port of the controller; 0, the default, takes any that is free. The stores' ports are
+    /// always free ones.
     #[must_use]
     pub fn with_port(mut self, port: u16) -> Self {
         self.controller_port = port;
         self
     }
 
-    /// Serves the reading half of the controller's REST interface on a port; 0 takes any that is free. It is not served
-    /// unless this is called.
+    /// Serves the reading half of the controller's REST interface on a port; 0 takes any that is
+    /// free. It is not served unless this is called.
     #[must_use]
     pub fn with_rest_port(mut self, port: u16) -> Self {
         self.rest_port = Some(port);
         self
     }
 
-    /// Keeps everything in a folder, which is made if need be; without one, everything is gone with the server.
+    /// Keeps everything in a folder, which is made if need be; without one, everything is gone with
+    /// the server.
     ///
-    /// What was acknowledged survives a crash of the process and of the system. All of it is in memory as well.
+    /// What was acknowledged survives a crash of the process and of the system. All of it is in
+    /// memory as well.
     #[must_use]
     pub fn with_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
     }
 
-    /// How much the segments may hold, in bytes; 1 GiB by default. Beyond it, what makes them grow is refused; reading,
-    /// truncating and deleting go on.
+    /// How much the segments may hold, in bytes; 1 GiB by default. Beyond it, what makes them grow
+    /// is refused; reading, truncating and deleting go on.
     #[must_use]
     pub fn with_memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = bytes;
         self
     }
 
-    /// How many segment stores there are, 1 by default and at the most 4; each has a port and a share of the segments.
+    /// How many segment stores there are, 1 by default and at the most 4; each has a port and a
+    /// share of the segments.
     #[must_use]
     pub fn with_segment_stores(mut self, stores: usize) -> Self {
         self.stores = stores.clamp(1, crate::machine::placement::CONTAINERS as usize);
         self
     }
 
-    /// Lets in only those who have an account; the stores ask for delegation tokens then. May be called several times.
+    /// Lets in only those who have an account; the stores ask for delegation tokens then. May be
+    /// called several times.
     #[must_use]
     pub fn with_account(mut self, user: &str, password: &str) -> Self {
         self.accounts.push(Account::new(user, password));
@@ -139,8 +144,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Gives the server a clock that stands until [`EmbeddedServer::advance_clock`] moves it: leases, watermarks,
-    /// retention, scaling by rate and the expiry of tokens go by it.
+    /// Gives the server a clock that stands until [`EmbeddedServer::advance_clock`] moves it:
+    /// leases, watermarks, retention, scaling by rate and the expiry of tokens go by it.
     #[must_use]
     pub fn with_standing_clock(mut self) -> Self {
         self.clock = ClockKind::Standing;
@@ -161,8 +166,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Over how long rates are measured at the least before a stream scales by them, 2 minutes by default. Merges take
-    /// ten times as long.
+    /// Over how long rates are measured at the least before a stream scales by them, 2 minutes by
+    /// default. Merges take ten times as long.
     #[must_use]
     pub fn with_rate_window(mut self, window: Duration) -> Self {
         self.pace.rate_window = millis(window);
@@ -189,7 +194,8 @@ impl ServerBuilder {
             Some(port) => Some(listen(self.address, port).await?),
             None => None,
         };
-        let port = |listener: &TcpListener| listener.local_addr().map_or(0, |address| address.port());
+        let port =
+            |listener: &TcpListener| listener.local_addr().map_or(0, |address| address.port());
         let addresses = Addresses {
             host: self.address.to_string(),
             controller: port(&controller),
@@ -258,7 +264,10 @@ impl ServerBuilder {
         let (machine, folder) = (self.machine(true), directory.clone());
         let opened = tokio::task::spawn_blocking(move || open(machine, &folder)).await;
         let opened = opened.unwrap_or_else(|_| {
-            Err(OpenProblem::Io { what: "reading it back".to_owned(), error: io::Error::other("it was broken off") })
+            Err(OpenProblem::Io {
+                what: "reading it back".to_owned(),
+                error: io::Error::other("it was broken off"),
+            })
         });
         opened.map_err(|problem| OpenError { folder: directory, problem })
     }
@@ -276,13 +285,17 @@ fn open(mut machine: Machine, directory: &Path) -> Result<Opened, OpenProblem> {
         records
     });
     let queue = JournalQueue::default();
-    let started = journal::start(Box::new(folder), recovered, fastrand::u64(..), snapshot, queue.clone());
-    let (durable, writer) =
-        started.map_err(|error| OpenProblem::Io { what: "its journal cannot be begun".to_owned(), error })?;
+    let started =
+        journal::start(Box::new(folder), recovered, fastrand::u64(..), snapshot, queue.clone());
+    let (durable, writer) = started.map_err(|error| OpenProblem::Io {
+        what: "its journal cannot be begun".to_owned(),
+        error,
+    })?;
     Ok(Opened { machine, durable, queue: Some(queue), writer: Some(writer) })
 }
 
-/// Says whether a journal is to be begun anew when it is opened: there is none, or half of it is of no use any more.
+/// Says whether a journal is to be begun anew when it is opened: there is none, or half of it is of
+/// no use any more.
 fn is_wasteful(recovered: Option<&Recovered>, machine: &Machine) -> bool {
     recovered.is_none_or(|recovered| recovered.len > WASTE_BYTES + 2 * machine.store.held())
 }

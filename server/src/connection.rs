@@ -27,7 +27,8 @@ const SEND_PATIENCE: Duration = Duration::from_secs(60);
 const BATCH: usize = 64;
 /// How much is sent in one go, in bytes.
 const SEND_BYTES: usize = 1 << 20;
-/// A receive buffer that grew beyond this is given back once the client has been silent for a while, in bytes.
+/// A receive buffer that grew beyond this is given back once the client has been silent for a
+/// while, in bytes.
 const RECEIVE_BYTES: usize = 64 << 10;
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -64,7 +65,8 @@ async fn receive(
     outbox: &Outbox,
 ) -> &'static str {
     // The whole frame counts here, as for the Java server: its header and its payload.
-    let decoder = Decoder::with_max_payload_len(MAX_FRAME_LEN - pravega_sdk_wire_protocol::FRAME_HEADER_LEN);
+    let decoder =
+        Decoder::with_max_payload_len(MAX_FRAME_LEN - pravega_sdk_wire_protocol::FRAME_HEADER_LEN);
     let mut received = BytesMut::new();
     let mut commands = Vec::new();
     loop {
@@ -118,14 +120,23 @@ fn fill(decoder: &Decoder, received: &mut BytesMut, commands: &mut Vec<WireComma
     Decoded::More
 }
 
-fn carry_out(hub: &Hub, session: &mut Session, commands: &mut Vec<WireCommand>, outbox: &Outbox) -> Result<(), Closed> {
+fn carry_out(
+    hub: &Hub,
+    session: &mut Session,
+    commands: &mut Vec<WireCommand>,
+    outbox: &Outbox,
+) -> Result<(), Closed> {
     if commands.is_empty() {
         return Ok(());
     }
     let mut answers = Vec::with_capacity(commands.len());
     let (done, _) = hub.run(|machine, at| {
-        let mut surroundings =
-            Surroundings { store: &mut machine.store, now: at.now, random: at.random, answers: &mut answers };
+        let mut surroundings = Surroundings {
+            store: &mut machine.store,
+            now: at.now,
+            random: at.random,
+            answers: &mut answers,
+        };
         commands.drain(..).try_for_each(|command| session.handle(command, &mut surroundings))
     });
     outbox.extend(answers);
@@ -151,7 +162,11 @@ async fn send(hub: &Hub, outbox: &Outbox, mut writing: impl AsyncWrite + Unpin) 
 }
 
 /// Sends answers that wait for the same; says whether the connection goes on.
-async fn send_all(hub: &Hub, answers: Vec<Answer>, writing: &mut (impl AsyncWrite + Unpin)) -> bool {
+async fn send_all(
+    hub: &Hub,
+    answers: Vec<Answer>,
+    writing: &mut (impl AsyncWrite + Unpin),
+) -> bool {
     let delay = hub.faults.delay();
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;

@@ -24,9 +24,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// A Pravega in this process: a controller and its segment stores, on ports of this machine.
 ///
-/// It speaks Pravega's own protocols over real sockets, so any client of Pravega can use it. It lives as long as this
-/// value: dropping it closes its ports and ends its connections without waiting; [`shutdown`](Self::shutdown) lets
-/// clients finish what is under way.
+/// It speaks Pravega's own protocols over real sockets, so any client of Pravega can use it. It
+/// lives as long as this value: dropping it closes its ports and ends its connections without
+/// waiting; [`shutdown`](Self::shutdown) lets clients finish what is under way.
 ///
 /// # Examples
 ///
@@ -54,7 +54,8 @@ pub struct EmbeddedServer {
 }
 
 impl EmbeddedServer {
-    /// Says how a server is to be. As it stands: any free ports of 127.0.0.1, everything in memory, no accounts.
+    /// Says how a server is to be. As it stands: any free ports of 127.0.0.1, everything in memory,
+    /// no accounts.
     #[must_use]
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
@@ -108,14 +109,16 @@ impl EmbeddedServer {
         self.hub.connection_count()
     }
 
-    /// Moves a standing clock on, and does at once what that brings: leases run out, watermarks are written, retention
-    /// truncates. Without [`ServerBuilder::with_standing_clock`] it only does what is due.
+    /// Moves a standing clock on, and does at once what that brings: leases run out, watermarks are
+    /// written, retention truncates. Without [`ServerBuilder::with_standing_clock`] it only does
+    /// what is due.
     pub fn advance_clock(&self, by: Duration) {
         self.hub.clock.advance(by);
         self.hub.run(|machine, at| machine.tick(at));
     }
 
-    /// Takes no more connections and waits, for five seconds at the most, until what is under way is done.
+    /// Takes no more connections and waits, for five seconds at the most, until what is under way
+    /// is done.
     ///
     /// # Cancel safety
     ///
@@ -144,7 +147,8 @@ impl EmbeddedServer {
             hub.run(|machine, _| machine.store.end(&why));
             let mut machine = builder.machine(false);
             let read_back = tokio::task::spawn_blocking(move || {
-                journal::recover(&mut Reading::of(&directory), |record| machine.restore(record)).map(|_| machine)
+                journal::recover(&mut Reading::of(&directory), |record| machine.restore(record))
+                    .map(|_| machine)
             });
             match read_back.await {
                 Ok(Ok(mut machine)) => {
@@ -159,7 +163,8 @@ impl EmbeddedServer {
 
     pub(crate) fn serve_controller(&self, listener: TcpListener) {
         let service = Service::new(Arc::clone(&self.hub), self.addresses.clone());
-        let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming =
+            tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let serving = tonic::transport::Server::builder()
@@ -174,7 +179,8 @@ impl EmbeddedServer {
     pub(crate) fn serve_rest(&self, listener: TcpListener) {
         let (router, stop) = (rest::router(Arc::clone(&self.hub)), self.stop.clone());
         self.tasks.spawn(async move {
-            let serving = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+            let serving =
+                axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
             if let Err(error) = serving.await {
                 tracing::error!(%error, "the REST service has ended");
             }

@@ -10,10 +10,12 @@ use std::{
 
 use crate::{hub::Hub, machine::StoreIndex};
 
-/// Makes a server fail in ways that a test chooses; from [`EmbeddedServer::faults`](crate::EmbeddedServer::faults).
+/// Makes a server fail in ways that a test chooses; from
+/// [`EmbeddedServer::faults`](crate::EmbeddedServer::faults).
 ///
-/// Each fault lasts until it is taken back, unless it says that it happens once. What was acknowledged is never lost by a
-/// fault: a connection that is cut loses answers, as one does in life.
+/// Each fault lasts until it is taken back, unless it says that it happens once. What was
+/// acknowledged is never lost by a fault: a connection that is cut loses answers, as one does in
+/// life.
 #[derive(Debug, Clone)]
 pub struct Faults {
     hub: Arc<Hub>,
@@ -70,18 +72,22 @@ impl Faults {
         self.hub.cut_all();
     }
 
-    /// Cuts a connection in place of an answer, once, after the stores have sent so many more. The request was carried out
-    /// and its answer is lost.
+    /// Cuts a connection in place of an answer, once, after the stores have sent so many more. The
+    /// request was carried out and its answer is lost.
     pub fn drop_connection_after_answers(&self, answers: u32) {
         self.hub.faults.answers_left.store(i64::from(answers), Ordering::Release);
     }
 
     /// Holds every answer of the segment stores and of the controller back for so long.
     pub fn delay_answers(&self, delay: Duration) {
-        self.hub.faults.delay_ms.store(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+        self.hub
+            .faults
+            .delay_ms
+            .store(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
     }
 
-    /// Closes each new connection to the segment stores as soon as it is made, or lets them in again.
+    /// Closes each new connection to the segment stores as soon as it is made, or lets them in
+    /// again.
     pub fn refuse_connections(&self, refuse: Refusal) {
         self.hub.faults.refuses.store(refuse == Refusal::All, Ordering::Release);
     }
@@ -91,13 +97,15 @@ impl Faults {
         self.hub.faults.outage.store(presence == Presence::Away, Ordering::Release);
     }
 
-    /// Moves the container of a segment to another of the server's stores, by its number from 0; the one that had it
-    /// answers `WrongHost` from now on. Other segments of the same container move along.
+    /// Moves the container of a segment to another of the server's stores, by its number from 0;
+    /// the one that had it answers `WrongHost` from now on. Other segments of the same container
+    /// move along.
     pub fn move_container(&self, segment: &str, store: usize) {
         self.hub.run(|machine, _| machine.store.placement.place(segment, StoreIndex(store)));
     }
 
-    /// Lets all delegation tokens expire that were issued so far; those issued from now on are good.
+    /// Lets all delegation tokens expire that were issued so far; those issued from now on are
+    /// good.
     pub fn expire_tokens(&self) {
         self.hub.run(|machine, _| {
             if let Some(access) = &mut machine.store.access {

@@ -1,8 +1,9 @@
 //! The machine as a whole: histories drawn from seeds, and what a journal makes of them.
 
 use pravega_sdk_proto::{
-    CreateTxnResponse, KeyValueTableConfig, ReaderGroupConfiguration, ScaleRequest, ScalingPolicy, StreamConfig,
-    StreamCut, StreamInfo, scale_request::KeyRangeEntry, txn_state::State, txn_status,
+    CreateTxnResponse, KeyValueTableConfig, ReaderGroupConfiguration, ScaleRequest, ScalingPolicy,
+    StreamConfig, StreamCut, StreamInfo, scale_request::KeyRangeEntry, txn_state::State,
+    txn_status,
 };
 use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
 use uuid::Uuid;
@@ -21,8 +22,17 @@ fn info(stream: &str) -> StreamInfo {
 }
 
 fn config(stream: &str, segments: i32) -> StreamConfig {
-    let policy = ScalingPolicy { scale_type: 0, target_rate: 0, scale_factor: 0, min_num_segments: segments };
-    StreamConfig { stream_info: Some(info(stream)), scaling_policy: Some(policy), ..StreamConfig::default() }
+    let policy = ScalingPolicy {
+        scale_type: 0,
+        target_rate: 0,
+        scale_factor: 0,
+        min_num_segments: segments,
+    };
+    StreamConfig {
+        stream_info: Some(info(stream)),
+        scaling_policy: Some(policy),
+        ..StreamConfig::default()
+    }
 }
 
 fn machine() -> Machine {
@@ -41,7 +51,8 @@ struct History {
 impl History {
     fn new(seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        let mut history = Self { machine: machine(), random, now: 1, records: Vec::new(), open: Vec::new() };
+        let mut history =
+            Self { machine: machine(), random, now: 1, records: Vec::new(), open: Vec::new() };
         history.machine.create_scope(SCOPE).unwrap();
         history.keep();
         history
@@ -54,12 +65,14 @@ impl History {
 
     fn keep(&mut self) {
         self.machine.store.take_woken();
-        self.records.extend(self.machine.store.take_records().into_iter().flat_map(|(_, records)| records));
+        self.records
+            .extend(self.machine.store.take_records().into_iter().flat_map(|(_, records)| records));
     }
 
     fn active(&mut self, stream: &str) -> Vec<(i64, f64, f64)> {
         let at = self.at();
-        let ranges = self.machine.current_segments(&info(stream), at).map(|found| found.segment_ranges);
+        let ranges =
+            self.machine.current_segments(&info(stream), at).map(|found| found.segment_ranges);
         let part = |range: &pravega_sdk_proto::SegmentRange| {
             (range.segment_id.as_ref().unwrap().segment_id, range.min_key, range.max_key)
         };
@@ -73,7 +86,10 @@ impl History {
         let last = self.machine.store.set_up(segment, writer);
         if let Ok(last) = last {
             let number = last.max(0) + 1;
-            self.machine.store.append(&segment.into(), data.into(), (writer, last, number), 1, None, at.now).ok();
+            self.machine
+                .store
+                .append(&segment.into(), data.into(), (writer, last, number), 1, None, at.now)
+                .ok();
         }
     }
 
@@ -92,7 +108,8 @@ impl History {
             6 => self.split(&stream),
             7 => {
                 let lease = self.random.i64(5_000..60_000);
-                if let Ok(CreateTxnResponse { txn_id, .. }) = self.machine.create_transaction(&info(&stream), lease, at)
+                if let Ok(CreateTxnResponse { txn_id, .. }) =
+                    self.machine.create_transaction(&info(&stream), lease, at)
                 {
                     self.open.push((stream, id_of(txn_id)));
                 }
@@ -115,7 +132,10 @@ impl History {
                     reader_group_name: "group".to_owned(),
                     reader_group_id: at.random.to_string(),
                     retention_type: self.random.i32(0..2),
-                    starting_stream_cuts: vec![StreamCut { stream_info: Some(info(&stream)), ..StreamCut::default() }],
+                    starting_stream_cuts: vec![StreamCut {
+                        stream_info: Some(info(&stream)),
+                        ..StreamCut::default()
+                    }],
                     ..ReaderGroupConfiguration::default()
                 };
                 drop(self.machine.create_group(config, at));
@@ -133,7 +153,8 @@ impl History {
         let active = self.active(stream);
         let Some((id, low, high)) = self.random.choice(&active).copied() else { return };
         let middle = (low + high) / 2.0;
-        let ranges = [(low, middle), (middle, high)].map(|(start, end)| KeyRangeEntry { start, end });
+        let ranges =
+            [(low, middle), (middle, high)].map(|(start, end)| KeyRangeEntry { start, end });
         let at = self.at();
         let request = ScaleRequest {
             stream_info: Some(info(stream)),
@@ -148,7 +169,10 @@ impl History {
         let Some((stream, id)) = self.random.choice(&self.open).cloned() else { return };
         let epoch = (id.as_u64_pair().0 >> 32) as i32;
         let number = self.random.i32(0..4);
-        self.append(&format!("{SCOPE}/{stream}/{number}.#epoch.{epoch}#transaction.{}", id.simple()));
+        self.append(&format!(
+            "{SCOPE}/{stream}/{number}.#epoch.{epoch}#transaction.{}",
+            id.simple()
+        ));
     }
 
     fn end_a_transaction(&mut self, at: Moment) {
@@ -159,7 +183,10 @@ impl History {
         if self.random.bool() {
             let done = self.machine.commit_transaction(&info(&stream), id, "writer", 7, at);
             if done == Ok(txn_status::Status::Success) {
-                assert_eq!(self.machine.transaction_state(&info(&stream), id), Ok(State::Committed));
+                assert_eq!(
+                    self.machine.transaction_state(&info(&stream), id),
+                    Ok(State::Committed)
+                );
             }
         } else {
             drop(self.machine.abort_transaction(&info(&stream), id, at));
@@ -176,7 +203,8 @@ impl History {
         };
         drop(self.machine.create_table(config, at));
         let segment = format!("{SCOPE}/table_kvtable/0.#epoch.0").into();
-        let key = TableKey { data: vec![self.random.u8(0..8)].into(), key_version: TableKey::NO_VERSION };
+        let key =
+            TableKey { data: vec![self.random.u8(0..8)].into(), key_version: TableKey::NO_VERSION };
         if self.random.bool() {
             let value = TableValue { data: vec![1; self.random.usize(0..30)].into() };
             self.machine.store.put(&segment, &[TableEntry { key, value }], -1, at.now).ok();
@@ -232,7 +260,11 @@ fn memory_is_counted_as_it_comes_and_goes() {
             history.step();
         }
         history.machine.delete_scope_recursive(SCOPE).unwrap();
-        assert_eq!((history.machine.store.segment_count(), history.machine.store.held()), (0, 0), "seed {seed}");
+        assert_eq!(
+            (history.machine.store.segment_count(), history.machine.store.held()),
+            (0, 0),
+            "seed {seed}"
+        );
     }
 }
 
@@ -248,17 +280,25 @@ fn a_commit_behind_a_scale_comes_back_to_the_segments_that_it_knew() {
     let request = ScaleRequest {
         stream_info: Some(info("stream")),
         sealed_segments: vec![0],
-        new_key_ranges: vec![KeyRangeEntry { start: 0.0, end: 0.25 }, KeyRangeEntry { start: 0.25, end: 0.5 }],
+        new_key_ranges: vec![
+            KeyRangeEntry { start: 0.0, end: 0.25 },
+            KeyRangeEntry { start: 0.25, end: 0.5 },
+        ],
         scale_timestamp: 0,
     };
     history.machine.scale(&request, at).unwrap();
     history.machine.commit_transaction(&info("stream"), id, "", i64::MIN, at).unwrap();
-    let numbers = |epoch: i64, numbers: &[i64]| -> Vec<i64> { numbers.iter().map(|n| (epoch << 32) | n).collect() };
+    let numbers = |epoch: i64, numbers: &[i64]| -> Vec<i64> {
+        numbers.iter().map(|n| (epoch << 32) | n).collect()
+    };
     let ids: Vec<i64> = history.active("stream").into_iter().map(|(id, ..)| id).collect();
     assert_eq!(ids, numbers(3, &[2, 3, 1]));
     let heirs = history.machine.successors(&info("stream"), (1 << 32) | 2, at).unwrap();
     assert_eq!(heirs.segments.len(), 1);
-    assert_eq!(heirs.segments[0].segment.as_ref().unwrap().segment_id.as_ref().unwrap().segment_id, 2 << 32);
+    assert_eq!(
+        heirs.segments[0].segment.as_ref().unwrap().segment_id.as_ref().unwrap().segment_id,
+        2 << 32
+    );
     assert_eq!(heirs.segments[0].value, numbers(1, &[2, 3]));
     // What begins now belongs to the epoch of the scale, whose segments have the same numbers.
     let next = history.machine.create_transaction(&info("stream"), 30_000, at).unwrap();

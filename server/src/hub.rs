@@ -1,4 +1,5 @@
-//! Where the drivers meet: the machine behind a lock, the connections that wait for answers, and how far the journal is.
+//! Where the drivers meet: the machine behind a lock, the connections that wait for answers, and
+//! how far the journal is.
 
 use std::{
     collections::HashMap,
@@ -63,7 +64,8 @@ impl Hub {
         Moment { now: self.clock.now(), random: Uuid::from_u128(fastrand::u128(..)) }
     }
 
-    /// Lets the machine do something; hands on what follows from it, and gives what its answer has to wait for.
+    /// Lets the machine do something; hands on what follows from it, and gives what its answer has
+    /// to wait for.
     pub(crate) fn run<T>(&self, work: impl FnOnce(&mut Machine, Moment) -> T) -> (T, Sequence) {
         let at = self.moment();
         let mut machine = lock(&self.machine);
@@ -89,7 +91,10 @@ impl Hub {
     }
 
     /// Lets the machine do something, and waits until what it changed is durable.
-    pub(crate) async fn run_durably<T>(&self, work: impl FnOnce(&mut Machine, Moment) -> T) -> Result<T, String> {
+    pub(crate) async fn run_durably<T>(
+        &self,
+        work: impl FnOnce(&mut Machine, Moment) -> T,
+    ) -> Result<T, String> {
         let (done, after) = self.run(work);
         self.wait_durable(after).await.map(|()| done)
     }
@@ -126,7 +131,8 @@ impl Hub {
         }
     }
 
-    /// Puts another machine in the place of the one that there is, and ends every connection, which knew that one.
+    /// Puts another machine in the place of the one that there is, and ends every connection, which
+    /// knew that one.
     pub(crate) fn replace(&self, machine: Machine) {
         *lock(&self.machine) = machine;
         self.cut_all();
@@ -181,7 +187,8 @@ impl Hub {
     }
 }
 
-/// Nothing that is done under these locks leaves them half done, so one that panicked does no harm to the others.
+/// Nothing that is done under these locks leaves them half done, so one that panicked does no harm
+/// to the others.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

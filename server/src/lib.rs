@@ -1,7 +1,7 @@
 //! An embedded Pravega: a controller and segment stores in this process.
 //!
-//! It speaks Pravega's own protocols over real sockets, well enough that the clients for Java and Rust run on it as they are.
-//! Everything is in memory, or in a folder that survives the process.
+//! It speaks Pravega's own protocols over real sockets, well enough that the clients for Java and
+//! Rust run on it as they are. Everything is in memory, or in a folder that survives the process.
 //!
 //! ```text
 //! connection   a client's socket: frames in, frames out      service, rest    the controller's gRPC calls, and HTTP
@@ -13,8 +13,8 @@
 //!                    journal        records on disk, if they are kept
 //! ```
 //!
-//! What is deliberately absent: any crate of the client. Both sides meet at the protocol only, so that each tests the other
-//! as a stranger would.
+//! What is deliberately absent: any crate of the client. Both sides meet at the protocol only, so
+//! that each tests the other as a stranger would.
 
 mod builder;
 mod clock;

@@ -89,7 +89,8 @@ impl Outbox {
         self.drained.notify_one();
     }
 
-    /// Takes what can go out together: up to `max_bytes`, and nothing that waits for more than the first.
+    /// Takes what can go out together: up to `max_bytes`, and nothing that waits for more than the
+    /// first.
     pub(crate) async fn next(&self, max_bytes: usize) -> Next {
         loop {
             {
@@ -146,9 +147,9 @@ fn take(state: &mut State, max_bytes: usize) -> Vec<Answer> {
 fn weight(reply: &WireCommand) -> usize {
     match reply {
         WireCommand::SegmentRead(read) => 128 + read.data.len(),
-        WireCommand::TableRead(_) | WireCommand::TableEntriesRead(_) | WireCommand::TableEntriesDeltaRead(_) => {
-            reply.payload_len().unwrap_or(128)
-        }
+        WireCommand::TableRead(_)
+        | WireCommand::TableEntriesRead(_)
+        | WireCommand::TableEntriesDeltaRead(_) => reply.payload_len().unwrap_or(128),
         _ => 128,
     }
 }

@@ -20,7 +20,9 @@ type Shared = State<Arc<Hub>>;
 
 /// The service's paths.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
-    let health = || async { json_of(StatusCode::OK, &json!({ "status": "UP", "readiness": true, "liveness": true })) };
+    let health = || async {
+        json_of(StatusCode::OK, &json!({ "status": "UP", "readiness": true, "liveness": true }))
+    };
     Router::new()
         .route("/v1/scopes", get(scopes))
         .route("/v1/scopes/{scope}", get(scope))
@@ -41,14 +43,26 @@ fn json_of(status: StatusCode, body: &Value) -> Response {
 }
 
 /// Shows something to those who may come in, as soon as what it tells of is durable.
-async fn show(hub: &Hub, headers: &HeaderMap, look: impl FnOnce(&Machine) -> Option<Value>) -> Response {
+async fn show(
+    hub: &Hub,
+    headers: &HeaderMap,
+    look: impl FnOnce(&Machine) -> Option<Value>,
+) -> Response {
     if hub.faults.controller_is_away() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
-    let credentials = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok()).unwrap_or_default();
+    let credentials = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|header| header.to_str().ok())
+        .unwrap_or_default();
     let look = |machine: &mut Machine, _| {
-        let refused = machine.store.access.as_ref().is_some_and(|access| !access.admits(credentials));
-        if refused { Err(StatusCode::UNAUTHORIZED) } else { look(machine).ok_or(StatusCode::NOT_FOUND) }
+        let refused =
+            machine.store.access.as_ref().is_some_and(|access| !access.admits(credentials));
+        if refused {
+            Err(StatusCode::UNAUTHORIZED)
+        } else {
+            look(machine).ok_or(StatusCode::NOT_FOUND)
+        }
     };
     match hub.run_durably(look).await {
         Ok(Ok(found)) => json_of(StatusCode::OK, &found),
@@ -80,7 +94,11 @@ async fn streams(
     show(&hub, &headers, |machine| machine.describe_streams(&scope, &filter)).await
 }
 
-async fn stream(State(hub): Shared, headers: HeaderMap, Path((scope, stream)): Path<(String, String)>) -> Response {
+async fn stream(
+    State(hub): Shared,
+    headers: HeaderMap,
+    Path((scope, stream)): Path<(String, String)>,
+) -> Response {
     show(&hub, &headers, |machine| machine.describe_stream(&scope, &stream)).await
 }
 
@@ -90,7 +108,9 @@ async fn scaling(
     Path((scope, stream)): Path<(String, String)>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    let time = |name: &str, default| query.get(name).map_or(Some(default), |time| time.parse::<i64>().ok());
+    let time = |name: &str, default| {
+        query.get(name).map_or(Some(default), |time| time.parse::<i64>().ok())
+    };
     let (Some(from), Some(to)) = (time("from", 0), time("to", i64::MAX)) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
@@ -101,6 +121,10 @@ async fn groups(State(hub): Shared, headers: HeaderMap, Path(scope): Path<String
     show(&hub, &headers, |machine| machine.describe_groups(&scope)).await
 }
 
-async fn group(State(hub): Shared, headers: HeaderMap, Path((scope, group)): Path<(String, String)>) -> Response {
+async fn group(
+    State(hub): Shared,
+    headers: HeaderMap,
+    Path((scope, group)): Path<(String, String)>,
+) -> Response {
     show(&hub, &headers, |machine| machine.describe_group(&scope, &group)).await
 }

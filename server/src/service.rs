@@ -59,7 +59,8 @@ impl Service {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        let header = request.metadata().get("authorization").and_then(|header| header.to_str().ok());
+        let header =
+            request.metadata().get("authorization").and_then(|header| header.to_str().ok());
         let header = header.unwrap_or_default().to_owned();
         let request = request.into_inner();
         let work = |machine: &mut Machine, at: Moment| {

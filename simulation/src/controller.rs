@@ -7,21 +7,21 @@ use std::{
 
 use async_trait::async_trait;
 use pravega_sdk_controller_client::{
-    AccessOperation, CompletedTransaction, Controller, ControllerError, CreatedTransaction, Creation, CutRange,
-    DelegationToken, Deletion, KeyValueTableConfiguration, Page, PageToken, PingStatus, ScaleStart, ScaleState,
-    SegmentWithRange, Subscriber, TransactionState,
+    AccessOperation, CompletedTransaction, Controller, ControllerError, CreatedTransaction,
+    Creation, CutRange, DelegationToken, Deletion, KeyValueTableConfiguration, Page, PageToken,
+    PingStatus, ScaleStart, ScaleState, SegmentWithRange, Subscriber, TransactionState,
 };
 use pravega_sdk_types::{
-    BoundedCut, Endpoint, Epoch, ErrorKind, KeyRange, Offset, Outcome, ReaderGroupConfiguration, Scope,
-    ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId, StreamConfiguration, Successor,
-    Tag, TransactionId, WriterName,
+    BoundedCut, Endpoint, Epoch, ErrorKind, KeyRange, Offset, Outcome, ReaderGroupConfiguration,
+    Scope, ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId,
+    StreamConfiguration, Successor, Tag, TransactionId, WriterName,
 };
 use tokio::time::sleep;
 
 use crate::World;
 
-/// Answers from a [`World`], each call after a random wait. While the world says that the controller is away, every call
-/// fails after one.
+/// Answers from a [`World`], each call after a random wait. While the world says that the
+/// controller is away, every call fails after one.
 #[derive(Debug)]
 pub struct SimController {
     world: World,
@@ -48,7 +48,11 @@ impl SimController {
         let share = self.random.lock().unwrap_or_else(PoisonError::into_inner).f64();
         sleep(self.max_latency.mul_f64(share)).await;
         if self.world.lock().is_controller_away {
-            return Err(ControllerError::new(ErrorKind::Unavailable, Outcome::Unknown, "the controller is away"));
+            return Err(ControllerError::new(
+                ErrorKind::Unavailable,
+                Outcome::Unknown,
+                "the controller is away",
+            ));
         }
         Ok(())
     }
@@ -78,7 +82,11 @@ impl SimController {
     async fn answer_about(&self, stream: &ScopedStream) -> Result<(), ControllerError> {
         self.answer().await?;
         if !self.world.is_stream_there(stream) {
-            return Err(ControllerError::new(ErrorKind::NotFound, Outcome::NotApplied, "there is no such stream"));
+            return Err(ControllerError::new(
+                ErrorKind::NotFound,
+                Outcome::NotApplied,
+                "there is no such stream",
+            ));
         }
         Ok(())
     }
@@ -93,16 +101,27 @@ fn no_transaction() -> ControllerError {
 }
 
 fn not_open() -> ControllerError {
-    ControllerError::new(ErrorKind::ConditionFailed, Outcome::NotApplied, "the transaction is not open")
+    ControllerError::new(
+        ErrorKind::ConditionFailed,
+        Outcome::NotApplied,
+        "the transaction is not open",
+    )
 }
 
 fn unsupported() -> ControllerError {
-    ControllerError::new(ErrorKind::Unsupported, Outcome::NotApplied, "the simulated controller cannot do this")
+    ControllerError::new(
+        ErrorKind::Unsupported,
+        Outcome::NotApplied,
+        "the simulated controller cannot do this",
+    )
 }
 
 #[async_trait]
 impl Controller for SimController {
-    async fn current_segments(&self, stream: &ScopedStream) -> Result<Vec<SegmentWithRange>, ControllerError> {
+    async fn current_segments(
+        &self,
+        stream: &ScopedStream,
+    ) -> Result<Vec<SegmentWithRange>, ControllerError> {
         self.answer_about(stream).await?;
         Ok(self.world.active_segments(stream))
     }
@@ -126,18 +145,34 @@ impl Controller for SimController {
         Ok(DelegationToken::new(""))
     }
 
-    async fn note_time(&self, writer: &WriterName, position: &BoundedCut, time: i64) -> Result<(), ControllerError> {
+    async fn note_time(
+        &self,
+        writer: &WriterName,
+        position: &BoundedCut,
+        time: i64,
+    ) -> Result<(), ControllerError> {
         self.answer().await?;
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner).push((writer.clone(), position.clone(), time));
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).push((
+            writer.clone(),
+            position.clone(),
+            time,
+        ));
         Ok(())
     }
 
-    async fn remove_writer(&self, _: &ScopedStream, _: &WriterName) -> Result<bool, ControllerError> {
+    async fn remove_writer(
+        &self,
+        _: &ScopedStream,
+        _: &WriterName,
+    ) -> Result<bool, ControllerError> {
         self.answer().await?;
         Ok(true)
     }
 
-    async fn head_segments(&self, stream: &ScopedStream) -> Result<Vec<(SegmentId, Offset)>, ControllerError> {
+    async fn head_segments(
+        &self,
+        stream: &ScopedStream,
+    ) -> Result<Vec<(SegmentId, Offset)>, ControllerError> {
         self.answer_about(stream).await?;
         Ok(self.world.head(stream).into_iter().map(|(id, offset)| (id, Offset(offset))).collect())
     }
@@ -206,7 +241,11 @@ impl Controller for SimController {
         }
     }
 
-    async fn abort_transaction(&self, _: &ScopedStream, id: TransactionId) -> Result<(), ControllerError> {
+    async fn abort_transaction(
+        &self,
+        _: &ScopedStream,
+        id: TransactionId,
+    ) -> Result<(), ControllerError> {
         self.answer().await?;
         let state = self.world.abort_transaction(id);
         self.lose_answer()?;
@@ -252,11 +291,19 @@ impl Controller for SimController {
         Err(unsupported())
     }
 
-    async fn create_stream(&self, _: &ScopedStream, _: &StreamConfiguration) -> Result<Creation, ControllerError> {
+    async fn create_stream(
+        &self,
+        _: &ScopedStream,
+        _: &StreamConfiguration,
+    ) -> Result<Creation, ControllerError> {
         Err(unsupported())
     }
 
-    async fn update_stream(&self, _: &ScopedStream, _: &StreamConfiguration) -> Result<(), ControllerError> {
+    async fn update_stream(
+        &self,
+        _: &ScopedStream,
+        _: &StreamConfiguration,
+    ) -> Result<(), ControllerError> {
         Err(unsupported())
     }
 
@@ -276,11 +323,18 @@ impl Controller for SimController {
         Err(unsupported())
     }
 
-    async fn stream_configuration(&self, _: &ScopedStream) -> Result<StreamConfiguration, ControllerError> {
+    async fn stream_configuration(
+        &self,
+        _: &ScopedStream,
+    ) -> Result<StreamConfiguration, ControllerError> {
         Err(unsupported())
     }
 
-    async fn streams_page(&self, _: &Scope, _: &PageToken) -> Result<Page<ScopedStream>, ControllerError> {
+    async fn streams_page(
+        &self,
+        _: &Scope,
+        _: &PageToken,
+    ) -> Result<Page<ScopedStream>, ControllerError> {
         Err(unsupported())
     }
 
@@ -293,7 +347,11 @@ impl Controller for SimController {
         Err(unsupported())
     }
 
-    async fn segments_between(&self, _: &ScopedStream, _: &CutRange) -> Result<Vec<ScopedSegment>, ControllerError> {
+    async fn segments_between(
+        &self,
+        _: &ScopedStream,
+        _: &CutRange,
+    ) -> Result<Vec<ScopedSegment>, ControllerError> {
         Err(unsupported())
     }
 
@@ -305,7 +363,12 @@ impl Controller for SimController {
         Err(unsupported())
     }
 
-    async fn scale(&self, _: &ScopedStream, _: &[SegmentId], _: &[KeyRange]) -> Result<ScaleStart, ControllerError> {
+    async fn scale(
+        &self,
+        _: &ScopedStream,
+        _: &[SegmentId],
+        _: &[KeyRange],
+    ) -> Result<ScaleStart, ControllerError> {
         Err(unsupported())
     }
 
@@ -313,7 +376,10 @@ impl Controller for SimController {
         Err(unsupported())
     }
 
-    async fn completed_transactions(&self, _: &ScopedStream) -> Result<Vec<CompletedTransaction>, ControllerError> {
+    async fn completed_transactions(
+        &self,
+        _: &ScopedStream,
+    ) -> Result<Vec<CompletedTransaction>, ControllerError> {
         Err(unsupported())
     }
 
@@ -325,7 +391,10 @@ impl Controller for SimController {
         Err(unsupported())
     }
 
-    async fn delete_key_value_table(&self, _: &ScopedKeyValueTable) -> Result<Deletion, ControllerError> {
+    async fn delete_key_value_table(
+        &self,
+        _: &ScopedKeyValueTable,
+    ) -> Result<Deletion, ControllerError> {
         Err(unsupported())
     }
 
@@ -374,7 +443,11 @@ impl Controller for SimController {
         Err(unsupported())
     }
 
-    async fn delete_reader_group(&self, _: &ScopedReaderGroup, _: uuid::Uuid) -> Result<Deletion, ControllerError> {
+    async fn delete_reader_group(
+        &self,
+        _: &ScopedReaderGroup,
+        _: uuid::Uuid,
+    ) -> Result<Deletion, ControllerError> {
         Err(unsupported())
     }
 
@@ -382,7 +455,11 @@ impl Controller for SimController {
         Err(unsupported())
     }
 
-    async fn update_subscriber_cut(&self, _: &Subscriber, _: &BoundedCut) -> Result<(), ControllerError> {
+    async fn update_subscriber_cut(
+        &self,
+        _: &Subscriber,
+        _: &BoundedCut,
+    ) -> Result<(), ControllerError> {
         Err(unsupported())
     }
 }

@@ -111,7 +111,8 @@ impl History {
     /// How many writes were acknowledged.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
-        let is_acknowledged = |write: &&Write| matches!(write.ended, Some((_, Ended::Acknowledged(_))));
+        let is_acknowledged =
+            |write: &&Write| matches!(write.ended, Some((_, Ended::Acknowledged(_))));
         self.writes.values().filter(is_acknowledged).count()
     }
 
@@ -138,12 +139,17 @@ impl History {
             match &write.ended {
                 None => say("C14", format!("{id} never ended")),
                 Some((at, _)) if *at > write.begun + bound => {
-                    say("C14", format!("{id} took {:?}, {bound:?} is the bound", *at - write.begun));
+                    say(
+                        "C14",
+                        format!("{id} took {:?}, {bound:?} is the bound", *at - write.begun),
+                    );
                 }
                 Some(_) => {}
             }
             match (&write.ended, copies) {
-                (Some((_, Ended::Acknowledged(_))), []) => say("C1", format!("{id} was acknowledged and is lost")),
+                (Some((_, Ended::Acknowledged(_))), []) => {
+                    say("C1", format!("{id} was acknowledged and is lost"))
+                }
                 (Some((_, Ended::Acknowledged(Some(place)))), [found]) if found.place != *place => {
                     say("C1", format!("{id} stands at {:?}, {place:?} was told", found.place));
                 }
@@ -153,7 +159,11 @@ impl History {
                 _ => {}
             }
             if copies.len() > 1 {
-                let check = if matches!(write.ended, Some((_, Ended::Acknowledged(_)))) { "C3" } else { "C5" };
+                let check = if matches!(write.ended, Some((_, Ended::Acknowledged(_)))) {
+                    "C3"
+                } else {
+                    "C5"
+                };
                 say(check, format!("{id} is there {} times", copies.len()));
             }
             if copies.iter().any(|found| found.hash != write.hash) {
@@ -176,7 +186,10 @@ impl History {
 
     fn check_order(&self, say: &mut impl FnMut(&'static str, String)) {
         let is_acknowledged = |id: &EventId| {
-            matches!(self.writes.get(id).map(|write| &write.ended), Some(Some((_, Ended::Acknowledged(_)))))
+            matches!(
+                self.writes.get(id).map(|write| &write.ended),
+                Some(Some((_, Ended::Acknowledged(_))))
+            )
         };
         let mut last: BTreeMap<(u32, &str), &EventId> = BTreeMap::new();
         for found in &self.found {
@@ -200,12 +213,20 @@ impl History {
             let mut expected = 0;
             for id in ids.iter().take_while(|id| id.number <= newest.number) {
                 if id.number != expected {
-                    say("C4", format!("{id} is the next one behind number {expected}, which nobody wrote"));
+                    say(
+                        "C4",
+                        format!(
+                            "{id} is the next one behind number {expected}, which nobody wrote"
+                        ),
+                    );
                 }
                 expected = id.number + 1;
                 let is_pending = self.writes.get(*id).is_some_and(|write| write.ended.is_none());
                 if is_pending && !there.contains(*id) {
-                    say("C4", format!("{id} is missing before {}, which was acknowledged", newest.number));
+                    say(
+                        "C4",
+                        format!("{id} is missing before {}, which was acknowledged", newest.number),
+                    );
                 }
             }
         }
@@ -231,7 +252,8 @@ mod tests {
         Ended::Acknowledged(Some((SegmentId::from(0), offset)))
     }
 
-    /// Five events: acknowledged, acknowledged without a place, unknown and there, unknown and not there, failed.
+    /// Five events: acknowledged, acknowledged without a place, unknown and there, unknown and not
+    /// there, failed.
     fn correct() -> History {
         let mut history = History::default();
         let ends = [
@@ -302,14 +324,18 @@ mod tests {
         );
         // 10: one never ended, or too late.
         check(|history| history.writes.get_mut(&id(3)).unwrap().ended = None, &["C14"]);
-        check(|history| history.end(&id(3), Ended::Failed(Outcome::Unknown), SECOND * 12), &["C14"]);
+        check(
+            |history| history.end(&id(3), Ended::Failed(Outcome::Unknown), SECOND * 12),
+            &["C14"],
+        );
         // 11: a limit was exceeded.
         check(|history| history.resource("bytes", 11, 10), &["C15"]);
     }
 
     #[test]
     fn odd_and_correct_histories_are_accepted() {
-        // Failures before an acknowledged one leave no gap; keys and writers do not mix; nothing at all is fine.
+        // Failures before an acknowledged one leave no gap; keys and writers do not mix; nothing at
+        // all is fine.
         let mut history = correct();
         history.begin(id(5), 5, SECOND);
         history.end(&id(5), place(100), SECOND * 2);

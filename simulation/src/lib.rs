@@ -1,8 +1,9 @@
 //! A simulated Pravega, for tests of the SDK under faults.
 //!
-//! The SDK's own code runs unchanged: its controller calls go to a [`SimController`], its connections over a
-//! [`SimNetwork`] to scripted segment stores, and time is tokio's paused clock. One seed is one run: workload, faults and
-//! their order follow from it, so a failure is repeated by its seed.
+//! The SDK's own code runs unchanged: its controller calls go to a [`SimController`], its
+//! connections over a [`SimNetwork`] to scripted segment stores, and time is tokio's paused clock.
+//! One seed is one run: workload, faults and their order follow from it, so a failure is repeated
+//! by its seed.
 //!
 //! | module | holds |
 //! |---|---|

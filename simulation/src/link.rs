@@ -1,8 +1,8 @@
 //! Bytes between two ends in memory, with faults at any byte.
 //!
-//! Each direction is separate: cutting both at once would hide every case in which the store did what was asked and only
-//! the answer was lost. What was written keeps its way through the link even when its writer is gone by then, as on a real
-//! network.
+//! Each direction is separate: cutting both at once would hide every case in which the store did
+//! what was asked and only the answer was lost. What was written keeps its way through the link
+//! even when its writer is gone by then, as on a real network.
 
 use std::{
     collections::VecDeque,
@@ -127,21 +127,25 @@ impl State {
         }
     }
 
-    /// Takes bytes of the writer, up to where the direction is cut; says how it was cut if it was now.
+    /// Takes bytes of the writer, up to where the direction is cut; says how it was cut if it was
+    /// now.
     fn take(&mut self, bytes: &[u8]) -> Option<Cut> {
-        let left = self.faults.cut.map_or(u64::MAX, |(after, _)| after.saturating_sub(self.written));
+        let left =
+            self.faults.cut.map_or(u64::MAX, |(after, _)| after.saturating_sub(self.written));
         let passes = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
         self.written += bytes.len() as u64;
         if !self.is_silent && !self.is_finished && passes > 0 {
             let (least, most) = self.faults.delay;
             let delay = least + most.saturating_sub(least).mul_f64(self.random.f64());
             // Bytes never overtake each other.
-            let arrival = self.last_arrival.unwrap_or_else(Instant::now).max(Instant::now() + delay);
+            let arrival =
+                self.last_arrival.unwrap_or_else(Instant::now).max(Instant::now() + delay);
             self.last_arrival = Some(arrival);
             self.under_way.push_back((arrival, bytes[..passes].to_vec()));
             self.bytes_under_way += passes;
         }
-        let cut = self.faults.cut.filter(|(after, _)| self.written >= *after).map(|(_, cut)| cut)?;
+        let cut =
+            self.faults.cut.filter(|(after, _)| self.written >= *after).map(|(_, cut)| cut)?;
         match cut {
             Cut::Fin => self.is_finished = true,
             Cut::Silence => self.is_silent = true,
@@ -185,8 +189,8 @@ impl Switch {
         (from_client.lock().written, from_store.lock().written)
     }
 
-    /// From now on nothing is cut or late. A link that fell silent fails, as when a route comes back and whoever is left
-    /// finds the connection gone.
+    /// From now on nothing is cut or late. A link that fell silent fails, as when a route comes
+    /// back and whoever is left finds the connection gone.
     pub fn heal(&self) {
         for direction in &self.directions {
             direction.lock().faults = Faults::default();
@@ -198,7 +202,11 @@ impl Switch {
 }
 
 impl AsyncRead for End {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
             let arrival = {
                 let mut state = self.incoming.lock();
@@ -207,7 +215,8 @@ impl AsyncRead for End {
                 }
                 match state.under_way.front() {
                     Some((arrival, _)) if *arrival <= Instant::now() => {
-                        let limit = out.remaining().min(state.faults.fragment.unwrap_or(usize::MAX));
+                        let limit =
+                            out.remaining().min(state.faults.fragment.unwrap_or(usize::MAX));
                         let Some((_, chunk)) = state.under_way.front_mut() else { continue };
                         let taken = limit.min(chunk.len());
                         out.put_slice(&chunk[..taken]);
@@ -240,7 +249,11 @@ impl AsyncRead for End {
 }
 
 impl AsyncWrite for End {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let cut = {
             let mut state = self.outgoing.lock();
             if state.is_reset || (state.reader_is_gone && !state.is_silent) {

@@ -13,7 +13,8 @@ use crate::{
     network::Plan,
 };
 
-/// Forwards connections of a port of its own to a server, each over a link with the faults that the plan says.
+/// Forwards connections of a port of its own to a server, each over a link with the faults that the
+/// plan says.
 ///
 /// It stands on 127.0.0.1 and ends when it is dropped, with all its connections.
 #[derive(Debug)]
@@ -54,7 +55,8 @@ impl Proxy {
     }
 }
 
-/// Carries bytes between a socket and an end of a link, until either fails. A failure of the link resets the socket.
+/// Carries bytes between a socket and an end of a link, until either fails. A failure of the link
+/// resets the socket.
 async fn forward(socket: TcpStream, end: End) {
     socket.set_nodelay(true).ok();
     let (from_socket, to_socket) = socket.into_split();
@@ -64,7 +66,10 @@ async fn forward(socket: TcpStream, end: End) {
 }
 
 /// Each piece at once: what is under way is not held back for more.
-async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
+async fn carry(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match from.read(&mut buffer).await? {

@@ -1,7 +1,9 @@
-//! Readers in a scenario: what each was handed, over all its lives, and whether that agrees with the stream.
+//! Readers in a scenario: what each was handed, over all its lives, and whether that agrees with
+//! the stream.
 //!
-//! A reader is dropped now and then, and another begins at its stream cut. Together they must have been handed every event
-//! once, those of a segment in order, and none of a segment before the last of its predecessors.
+//! A reader is dropped now and then, and another begins at its stream cut. Together they must have
+//! been handed every event once, those of a segment in order, and none of a segment before the last
+//! of its predecessors.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +11,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use pravega_sdk_event_stream::{ReadError, ReadFrom, ReaderConfig, StreamParts, StreamReader, codec::Raw};
+use pravega_sdk_event_stream::{
+    ReadError, ReadFrom, ReaderConfig, StreamParts, StreamReader, codec::Raw,
+};
 use pravega_sdk_types::{BoundedCut, ErrorKind, Offset, ScopedSegment, ScopedStream, SegmentId};
 use tokio::{
     sync::watch,
@@ -58,17 +62,18 @@ impl ReaderLoad {
             reading.lives += 1;
             let start = cut.clone().map_or(ReadFrom::Head, ReadFrom::Cut);
             let config = self.config.clone().with_start(start).with_seed(self.random.u64(..));
-            let mut reader = match StreamReader::open(self.parts.clone(), &self.stream, Raw, config).await {
-                Ok(reader) => reader,
-                Err(error) if error.is_retryable() => {
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-                Err(error) => {
-                    reading.violations.push(violation(&error));
-                    return reading;
-                }
-            };
+            let mut reader =
+                match StreamReader::open(self.parts.clone(), &self.stream, Raw, config).await {
+                    Ok(reader) => reader,
+                    Err(error) if error.is_retryable() => {
+                        sleep(Duration::from_millis(100)).await;
+                        continue;
+                    }
+                    Err(error) => {
+                        reading.violations.push(violation(&error));
+                        return reading;
+                    }
+                };
             let mut left = self.random.usize(1..200);
             while left > 0 {
                 left -= 1;
@@ -93,7 +98,9 @@ impl ReaderLoad {
                             });
                         }
                         let now = reader.stream_cut();
-                        reading.violations.extend(cut.as_ref().and_then(|before| went_back(before, &now)));
+                        reading
+                            .violations
+                            .extend(cut.as_ref().and_then(|before| went_back(before, &now)));
                         cut = Some(now);
                     }
                     Ok(Some(Err(error))) if error.kind() == ErrorKind::Unavailable => {}
@@ -120,14 +127,21 @@ fn violation(error: &ReadError) -> Violation {
 /// Positions only move forward (R13).
 fn went_back(before: &BoundedCut, now: &BoundedCut) -> Option<Violation> {
     let offset = |cut: &BoundedCut, id| cut.offset(id).unwrap_or(Offset(-1));
-    let (id, _) = before.positions().find(|(id, old)| now.offset(*id).is_some_and(|new| new < *old))?;
-    let detail = format!("segment {id} went from {} back to {}", offset(before, id), offset(now, id));
+    let (id, _) =
+        before.positions().find(|(id, old)| now.offset(*id).is_some_and(|new| new < *old))?;
+    let detail =
+        format!("segment {id} went from {} back to {}", offset(before, id), offset(now, id));
     Some(Violation { check: "C7", detail })
 }
 
 /// Compares what a reader was handed with what is in the stream.
 #[must_use]
-pub fn check(world: &World, stream: &ScopedStream, stored: &[Stored], reading: &Reading) -> Vec<Violation> {
+pub fn check(
+    world: &World,
+    stream: &ScopedStream,
+    stored: &[Stored],
+    reading: &Reading,
+) -> Vec<Violation> {
     let mut violations = reading.violations.clone();
     let mut wrong = |check, detail: String| violations.push(Violation { check, detail });
     let mut expected: BTreeMap<(SegmentId, i64), &[u8]> =
@@ -149,14 +163,23 @@ pub fn check(world: &World, stream: &ScopedStream, stored: &[Stored], reading: &
         }
     }
     if let Some((place, _)) = expected.first_key_value() {
-        wrong("C1", format!("{} events were not handed out, {place:?} is the first", expected.len()));
+        wrong(
+            "C1",
+            format!("{} events were not handed out, {place:?} is the first", expected.len()),
+        );
     }
     let segments: BTreeSet<SegmentId> = last.keys().copied().collect();
     for id in &segments {
         for successor in world.successors(&ScopedSegment::new(stream, *id)) {
             let (begun, ended) = (first.get(&successor.id), last.get(id).map(|(_, at)| at));
             if begun.is_some_and(|begun| ended.is_some_and(|ended| begun < ended)) {
-                wrong("C7", format!("segment {} was read before its predecessor {id} was done", successor.id));
+                wrong(
+                    "C7",
+                    format!(
+                        "segment {} was read before its predecessor {id} was done",
+                        successor.id
+                    ),
+                );
             }
         }
     }

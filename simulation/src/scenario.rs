@@ -1,4 +1,5 @@
-//! A seed made a workload with faults: writers, keys, cuts, delays, scales, moves, restarts and outages, all drawn from it.
+//! A seed made a workload with faults: writers, keys, cuts, delays, scales, moves, restarts and
+//! outages, all drawn from it.
 //!
 //! Faults come first; then everything is mended, and whatever is still under way has to end soon.
 
@@ -13,7 +14,8 @@ use bytes::Bytes;
 use pravega_sdk_connection_pool::{RawClient, StoreConfig, StoreDialer};
 use pravega_sdk_controller_client::{Controller, EndpointCache, TokenCache};
 use pravega_sdk_event_stream::{
-    Ack, EventWriter, LargeEvents, ReaderConfig, SeededBug, StreamParts, WriteError, WriterConfig, codec::Raw,
+    Ack, EventWriter, LargeEvents, ReaderConfig, SeededBug, StreamParts, WriteError, WriterConfig,
+    codec::Raw,
 };
 use pravega_sdk_types::{KeyRange, ScopedSegment, ScopedStream, SegmentId};
 use tokio::{
@@ -44,7 +46,8 @@ pub struct Report {
 
 /// How long what is under way may take once everything is mended. The longest back-off is 2 s here.
 const HEAL_BOUND: Duration = Duration::from_secs(12);
-/// How long reading what there is may take behind that, with links that are slow and answers of 40 bytes.
+/// How long reading what there is may take behind that, with links that are slow and answers of 40
+/// bytes.
 const READ_BOUND: Duration = Duration::from_secs(600);
 const MAX_IN_FLIGHT_BYTES: usize = 16 * 1024;
 const MIN_COST: usize = 512;
@@ -56,7 +59,8 @@ const MIN_COST: usize = 512;
 /// If there is no runtime to be had.
 #[must_use]
 pub fn run(seed: u64, bug: Option<SeededBug>) -> Report {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(Scenario::new(seed, bug).run())
 }
 
@@ -114,7 +118,11 @@ impl Scenario {
         let (restarts, outages, large, slow) = (chance(25), chance(20), chance(30), chance(15));
         let theme = Theme {
             cuts: if cuts { random.u32(20..90) } else { 0 },
-            max_delay: Duration::from_millis(if slow { random.u64(100..1500) } else { random.u64(0..30) }),
+            max_delay: Duration::from_millis(if slow {
+                random.u64(100..1500)
+            } else {
+                random.u64(0..30)
+            }),
             fragments,
             scales,
             moves,
@@ -135,9 +143,16 @@ impl Scenario {
         world.create_stream(&stream, theme.segments);
         let network = SimNetwork::new(
             &world,
-            Box::new(plan(theme.cuts, theme.max_delay, theme.fragments, random.fork(), world.clone())),
+            Box::new(plan(
+                theme.cuts,
+                theme.max_delay,
+                theme.fragments,
+                random.fork(),
+                world.clone(),
+            )),
         );
-        let controller = Arc::new(SimController::new(&world, random.u64(..), Duration::from_millis(20)));
+        let controller =
+            Arc::new(SimController::new(&world, random.u64(..), Duration::from_millis(20)));
         let mut config = WriterConfig::default()
             .with_max_in_flight_bytes(MAX_IN_FLIGHT_BYTES)
             .with_max_block_bytes([64, 700, 1 << 20][random.usize(0..3)])
@@ -166,7 +181,9 @@ impl Scenario {
         for number in 0..self.theme.writers {
             let parts = stream_parts(Arc::clone(&self.controller) as _, self.network.clone());
             let config = self.config.clone().with_seed(self.random.u64(..));
-            let writer = EventWriter::open(parts, &self.stream, Raw, config).await.expect("a stream to write to");
+            let writer = EventWriter::open(parts, &self.stream, Raw, config)
+                .await
+                .expect("a stream to write to");
             let workload = Workload {
                 writer,
                 number,
@@ -284,11 +301,16 @@ impl Scenario {
         let mut history = self.history.lock();
         for stored in stored {
             let id = parse(&stored.event).expect("an event of ours");
-            history.found(Found { id, hash: hash(&stored.event), place: (stored.segment, stored.offset) });
+            history.found(Found {
+                id,
+                hash: hash(&stored.event),
+                place: (stored.segment, stored.offset),
+            });
         }
         let mut counters = self.world.counters();
         counters.insert("links", self.network.links() as u64);
-        let lives = readings.iter().map(|reading| reading.lives).sum::<u64>() - readings.len() as u64;
+        let lives =
+            readings.iter().map(|reading| reading.lives).sum::<u64>() - readings.len() as u64;
         counters.insert("reader began at a cut", lives);
         let mut hasher = std::hash::DefaultHasher::new();
         (history.digest(), format!("{counters:?}")).hash(&mut hasher);
@@ -303,18 +325,25 @@ impl Scenario {
             let detail = "a reader was not done in time".to_owned();
             violations.push(Violation { check: "C14", detail });
         }
-        Report { violations, digest: hasher.finish(), counters, acknowledged: history.acknowledged() }
+        Report {
+            violations,
+            digest: hasher.finish(),
+            counters,
+            acknowledged: history.acknowledged(),
+        }
     }
 }
 
-/// Splits a segment, or merges two neighbours. Between its two steps segments are sealed and have no successors.
+/// Splits a segment, or merges two neighbours. Between its two steps segments are sealed and have
+/// no successors.
 pub(crate) async fn scale(world: &World, stream: &ScopedStream, random: &mut fastrand::Rng) {
     let mut active = world.active_segments(stream);
     active.sort_by(|a, b| a.range.low().total_cmp(&b.range.low()));
     let at = random.usize(0..active.len());
     let (sealed, ranges): (Vec<SegmentId>, Vec<KeyRange>) = match active.get(at + 1) {
         Some(next) if random.bool() => {
-            let range = KeyRange::new(active[at].range.low(), next.range.high()).expect("neighbours");
+            let range =
+                KeyRange::new(active[at].range.low(), next.range.high()).expect("neighbours");
             (vec![active[at].id, next.id], vec![range])
         }
         _ => (vec![active[at].id], active[at].range.split(random.u32(1..4))),
@@ -426,8 +455,9 @@ impl Workload {
         self.history.lock().resource("bytes in flight", used as u64, MAX_IN_FLIGHT_BYTES as u64);
         let (history, started) = (self.history.clone(), self.started);
         tokio::spawn(async move {
-            let result =
-                (&*ack).await.map(|appended| appended.offset().map(|offset| (appended.segment().id(), offset.0)));
+            let result = (&*ack).await.map(|appended| {
+                appended.offset().map(|offset| (appended.segment().id(), offset.0))
+            });
             tell(&history, &ids, &result, started);
         })
     }
@@ -472,7 +502,11 @@ fn parse(event: &[u8]) -> Option<EventId> {
     let text = std::str::from_utf8(event).ok()?;
     let mut parts = text.splitn(4, '|');
     let (writer, key, number) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(EventId { writer: writer.parse().ok()?, key: key.to_owned(), number: number.parse().ok()? })
+    Some(EventId {
+        writer: writer.parse().ok()?,
+        key: key.to_owned(),
+        number: number.parse().ok()?,
+    })
 }
 
 fn hash(bytes: &[u8]) -> u64 {

@@ -1,4 +1,5 @@
-//! A simulated segment store: appending, transient segments and merging, as the real server behaves.
+//! A simulated segment store: appending, transient segments and merging, as the real server
+//! behaves.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,9 +8,10 @@ use pravega_sdk_types::EventNumber;
 use pravega_sdk_wire_protocol::{
     Append, AppendAssembler, Decoder, SendBuffer, VersionRange, WireCommand,
     commands::{
-        AppendSetup, ConditionalCheckFailed, CreateTransientSegment, DataAppended, GetStreamSegmentInfo,
-        InvalidEventNumber, KeepAlive, MergeSegments, NoSuchSegment, ReadSegment, SegmentAttributeUpdated,
-        SegmentCreated, SegmentIsSealed, SegmentsMerged, SetupAppend, StreamSegmentInfo, WrongHost,
+        AppendSetup, ConditionalCheckFailed, CreateTransientSegment, DataAppended,
+        GetStreamSegmentInfo, InvalidEventNumber, KeepAlive, MergeSegments, NoSuchSegment,
+        ReadSegment, SegmentAttributeUpdated, SegmentCreated, SegmentIsSealed, SegmentsMerged,
+        SetupAppend, StreamSegmentInfo, WrongHost,
     },
 };
 use tokio::{
@@ -76,12 +78,14 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(world: World, sto
     let (_, _) = tokio::join!(taking, sending);
 }
 
-/// Timers count in milliseconds; what is left is waited for by asking again and again, which needs time to be real.
+/// Timers count in milliseconds; what is left is waited for by asking again and again, which needs
+/// time to be real.
 async fn wait_until(at: Instant, is_precise: bool) {
     if !is_precise {
         return sleep_until(at).await;
     }
-    while let Some(left) = at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+    while let Some(left) = at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    {
         if left > Duration::from_millis(3) {
             sleep_until(at - Duration::from_millis(2)).await;
         } else {
@@ -135,8 +139,13 @@ impl Connection {
 
     fn wrong_host(&self, request_id: i64, segment: &str) -> Option<WireCommand> {
         (self.world.owner(segment) != self.store).then(|| {
-            WrongHost { request_id, segment: segment.into(), correct_host: "".into(), server_stack_trace: "".into() }
-                .into()
+            WrongHost {
+                request_id,
+                segment: segment.into(),
+                correct_host: "".into(),
+                server_stack_trace: "".into(),
+            }
+            .into()
         })
     }
 
@@ -153,7 +162,10 @@ impl Connection {
         }
         let last = {
             let state = self.world.lock();
-            state.segments.get(&**segment).and_then(|known| known.attributes.get(writer_id).copied())
+            state
+                .segments
+                .get(&**segment)
+                .and_then(|known| known.attributes.get(writer_id).copied())
         };
         if last.is_some() {
             self.world.count("set-up of a known writer");
@@ -201,14 +213,19 @@ impl Connection {
         }
         if append.expected_offset.is_some_and(|offset| offset != known.len()) {
             out.push(
-                ConditionalCheckFailed { writer_id: *writer_id, event_number: *event_number, request_id: *request_id }
-                    .into(),
+                ConditionalCheckFailed {
+                    writer_id: *writer_id,
+                    event_number: *event_number,
+                    request_id: *request_id,
+                }
+                .into(),
             );
             return Ok(());
         }
         let last = known.attributes.get(writer_id).copied().unwrap_or(EventNumber::NONE.0);
         if self.expected.get(writer_id) != Some(&last) || last == *event_number {
-            // Another connection used the writer's id meanwhile, or the number is not new: a correct client does neither.
+            // Another connection used the writer's id meanwhile, or the number is not new: a
+            // correct client does neither.
             out.push(
                 InvalidEventNumber {
                     writer_id: *writer_id,
@@ -281,8 +298,12 @@ impl Connection {
         }
         let mut state = self.world.lock();
         state.transient += 1;
-        let name =
-            format!("{}#transient.{:032x}.{:032x}", create.parent_segment, create.writer_id.simple(), state.transient);
+        let name = format!(
+            "{}#transient.{:032x}.{:032x}",
+            create.parent_segment,
+            create.writer_id.simple(),
+            state.transient
+        );
         state.segments.insert(name.clone(), SegmentState::default());
         out.push(SegmentCreated { request_id: create.request_id, segment: name.into() }.into());
     }
@@ -295,20 +316,28 @@ impl Connection {
         let mut state = self.world.lock();
         let holds = |target: &SegmentState| {
             merge.attribute_updates.iter().all(|update| {
-                let value = target.attributes.get(&update.attribute_id).copied().unwrap_or(EventNumber::NONE.0);
+                let value = target
+                    .attributes
+                    .get(&update.attribute_id)
+                    .copied()
+                    .unwrap_or(EventNumber::NONE.0);
                 value == update.old_value
             })
         };
         let request_id = merge.request_id;
         let reply: WireCommand = match state.segments.get(&*merge.target) {
-            Some(target) if target.is_sealed => {
-                SegmentIsSealed { request_id, segment: merge.target.clone(), server_stack_trace: "".into(), offset: -1 }
-                    .into()
+            Some(target) if target.is_sealed => SegmentIsSealed {
+                request_id,
+                segment: merge.target.clone(),
+                server_stack_trace: "".into(),
+                offset: -1,
             }
+            .into(),
             Some(target) if state.segments.contains_key(&*merge.source) => {
                 if holds(target) {
                     let source = state.segments.remove(&*merge.source).unwrap_or_default();
-                    let target = state.segments.get_mut(&*merge.target).expect("it was there a moment ago");
+                    let target =
+                        state.segments.get_mut(&*merge.target).expect("it was there a moment ago");
                     target.data.extend_from_slice(&source.data);
                     for update in &merge.attribute_updates {
                         target.attributes.insert(update.attribute_id, update.new_value);
@@ -336,5 +365,6 @@ impl Connection {
 }
 
 fn no_such_segment(request_id: i64, segment: &str) -> WireCommand {
-    NoSuchSegment { request_id, segment: segment.into(), server_stack_trace: "".into(), offset: -1 }.into()
+    NoSuchSegment { request_id, segment: segment.into(), server_stack_trace: "".into(), offset: -1 }
+        .into()
 }

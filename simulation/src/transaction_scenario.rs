@@ -1,5 +1,6 @@
-//! A seed made transactions with faults: begun, written, committed, aborted, dropped, handed over, while connections are
-//! cut, segments split and merge, and answers of the controller are lost or come when nobody waits any more.
+//! A seed made transactions with faults: begun, written, committed, aborted, dropped, handed over,
+//! while connections are cut, segments split and merge, and answers of the controller are lost or
+//! come when nobody waits any more.
 //!
 //! | check | holds |
 //! |---|---|
@@ -74,7 +75,8 @@ struct Theme {
 /// If there is no runtime to be had.
 #[must_use]
 pub fn run(seed: u64, bug: Option<SeededBug>) -> Report {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(scenario(seed, bug))
 }
 
@@ -101,7 +103,8 @@ async fn scenario(seed: u64, bug: Option<SeededBug>) -> Report {
     world.set_lost_answers(theme.lost_answers);
     let faults = plan(theme.cuts, theme.max_delay, theme.fragments, random.fork(), world.clone());
     let network = SimNetwork::new(&world, Box::new(faults));
-    let controller = Arc::new(SimController::new(&world, random.u64(..), Duration::from_millis(20)));
+    let controller =
+        Arc::new(SimController::new(&world, random.u64(..), Duration::from_millis(20)));
     let mut tasks = Vec::new();
     for number in 0..theme.writers {
         let parts = stream_parts(Arc::clone(&controller) as _, network.clone());
@@ -114,7 +117,9 @@ async fn scenario(seed: u64, bug: Option<SeededBug>) -> Report {
         }
         let config = TransactionConfig::default().with_lease(LEASE).with_writer(writer);
         let config = config.with_decision_timeout(Duration::from_secs(30));
-        let writer = TransactionalWriter::open(parts, &stream, Utf8, config).await.expect("a stream to write to");
+        let writer = TransactionalWriter::open(parts, &stream, Utf8, config)
+            .await
+            .expect("a stream to write to");
         let load = Load {
             writer,
             number,
@@ -142,12 +147,15 @@ async fn scenario(seed: u64, bug: Option<SeededBug>) -> Report {
     });
     let mut done = Vec::new();
     let mut violations = Vec::new();
-    // Every call of a transaction has a limit of its own: a minute for events, half a one for decisions.
+    // Every call of a transaction has a limit of its own: a minute for events, half a one for
+    // decisions.
     let limit = Duration::from_secs(200) * theme.transactions;
     for task in tasks {
         match timeout(limit, task).await {
             Ok(transactions) => done.extend(transactions.expect("a writer does not panic")),
-            Err(_) => violations.push(Violation { check: "C14", detail: "a writer hangs".to_owned() }),
+            Err(_) => {
+                violations.push(Violation { check: "C14", detail: "a writer hangs".to_owned() })
+            }
         }
     }
     faults.await.expect("faults do not panic");
@@ -244,7 +252,13 @@ async fn commit(transaction: Transaction<Utf8>) -> Fate {
     }
 }
 
-fn report(world: &World, stream: &ScopedStream, theme: &Theme, done: &[Done], violations: Vec<Violation>) -> Report {
+fn report(
+    world: &World,
+    stream: &ScopedStream,
+    theme: &Theme,
+    done: &[Done],
+    violations: Vec<Violation>,
+) -> Report {
     let mut violations = violations;
     let mut wrong = |check, detail: String| violations.push(Violation { check, detail });
     let mut found: BTreeMap<(u32, u32), Vec<u32>> = BTreeMap::new();
@@ -253,11 +267,13 @@ fn report(world: &World, stream: &ScopedStream, theme: &Theme, done: &[Done], vi
         let text = String::from_utf8(stored.event).expect("an event of ours");
         let parts: Vec<&str> = text.split('|').collect();
         let number = |at: usize| parts[at].parse::<u32>().expect("an event of ours");
-        let (writer, transaction, key, event) = (number(0), number(1), parts[2].to_owned(), number(3));
+        let (writer, transaction, key, event) =
+            (number(0), number(1), parts[2].to_owned(), number(3));
         found.entry((writer, transaction)).or_default().push(event);
         // Keys are of one writer, and events of a key in one segment after the other.
-        let is_seen =
-            done.iter().any(|done| (done.writer, done.number, &done.fate) == (writer, transaction, &Fate::Committed));
+        let is_seen = done.iter().any(|done| {
+            (done.writer, done.number, &done.fate) == (writer, transaction, &Fate::Committed)
+        });
         if let Some(before) = last_of_key.insert(key.clone(), (transaction, event))
             && before >= (transaction, event)
             && (is_seen || before.0 == transaction)
@@ -273,15 +289,23 @@ fn report(world: &World, stream: &ScopedStream, theme: &Theme, done: &[Done], vi
         let is_whole = there == (0..*events).collect::<Vec<_>>();
         let state = states.get(id).copied();
         match (fate, state) {
-            (Fate::Committed | Fate::CommittedUnseen, Some(TransactionState::Committed)) if is_whole => {}
-            (Fate::Aborted | Fate::RanOut, Some(TransactionState::Aborted)) if there.is_empty() => {}
+            (Fate::Committed | Fate::CommittedUnseen, Some(TransactionState::Committed))
+                if is_whole => {}
+            (Fate::Aborted | Fate::RanOut, Some(TransactionState::Aborted)) if there.is_empty() => {
+            }
             (Fate::Unknown, Some(TransactionState::Committed)) if is_whole => {}
             (Fate::Unknown, Some(TransactionState::Aborted)) if there.is_empty() => {}
-            _ => wrong("C12", format!("{transaction:?} is {state:?}, with {} events in the stream", there.len())),
+            _ => wrong(
+                "C12",
+                format!("{transaction:?} is {state:?}, with {} events in the stream", there.len()),
+            ),
         }
     }
     for (whose, events) in found {
-        wrong("C2", format!("{} events of transaction {whose:?}, which nobody knows", events.len()));
+        wrong(
+            "C2",
+            format!("{} events of transaction {whose:?}, which nobody knows", events.len()),
+        );
     }
     let is_undisturbed = !theme.outages && theme.lost_answers == 0;
     if is_undisturbed && let Some(ran_out) = done.iter().find(|done| done.fate == Fate::RanOut) {

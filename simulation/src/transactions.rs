@@ -1,10 +1,14 @@
-//! The transactions of a simulated cluster: leases, commits that take a while, and rolling ones after a scale.
+//! The transactions of a simulated cluster: leases, commits that take a while, and rolling ones
+//! after a scale.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use pravega_sdk_controller_client::{CreatedTransaction, PingStatus, SegmentWithRange, TransactionState};
+use pravega_sdk_controller_client::{
+    CreatedTransaction, PingStatus, SegmentWithRange, TransactionState,
+};
 use pravega_sdk_types::{
-    Epoch, KeyRange, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Successor, TransactionId, segment_name,
+    Epoch, KeyRange, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Successor,
+    TransactionId, segment_name,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -26,12 +30,18 @@ pub(crate) struct TransactionRecord {
 
 impl World {
     /// Begins a transaction on the segments that are active.
-    pub(crate) fn begin_transaction(&self, stream: &ScopedStream, lease: Duration) -> CreatedTransaction {
+    pub(crate) fn begin_transaction(
+        &self,
+        stream: &ScopedStream,
+        lease: Duration,
+    ) -> CreatedTransaction {
         let segments = self.active_segments(stream);
         let mut state = self.lock();
         let epoch = state.epoch_of(stream);
         state.next_transaction += 1;
-        let id = TransactionId(Uuid::from_u128((epoch as u128) << 96 | u128::from(state.next_transaction)));
+        let id = TransactionId(Uuid::from_u128(
+            (epoch as u128) << 96 | u128::from(state.next_transaction),
+        ));
         for segment in &segments {
             let name = segment_name::transaction(&ScopedSegment::new(stream, segment.id), id);
             state.segments.insert(name, SegmentState::default());
@@ -48,14 +58,28 @@ impl World {
     }
 
     /// The segments that a transaction writes to.
-    pub(crate) fn transaction_segments(&self, stream: &ScopedStream, epoch: Epoch) -> Vec<SegmentWithRange> {
+    pub(crate) fn transaction_segments(
+        &self,
+        stream: &ScopedStream,
+        epoch: Epoch,
+    ) -> Vec<SegmentWithRange> {
         let state = self.lock();
-        let of_epoch =
-            |(id, record): &(&TransactionId, &TransactionRecord)| record.stream == *stream && id.epoch() == epoch;
-        state.transactions.iter().find(of_epoch).map(|(_, record)| record.segments.clone()).unwrap_or_default()
+        let of_epoch = |(id, record): &(&TransactionId, &TransactionRecord)| {
+            record.stream == *stream && id.epoch() == epoch
+        };
+        state
+            .transactions
+            .iter()
+            .find(of_epoch)
+            .map(|(_, record)| record.segments.clone())
+            .unwrap_or_default()
     }
 
-    pub(crate) fn ping_transaction(&self, id: TransactionId, lease: Duration) -> Option<PingStatus> {
+    pub(crate) fn ping_transaction(
+        &self,
+        id: TransactionId,
+        lease: Duration,
+    ) -> Option<PingStatus> {
         self.expire_transactions();
         let mut state = self.lock();
         let record = state.transactions.get_mut(&id)?;
@@ -121,8 +145,8 @@ impl World {
         state.transactions.get(&id).map(|record| record.state)
     }
 
-    /// Merges what an accepted transaction wrote: into its segments if they take events, otherwise into segments of two new
-    /// epochs, as the real controller does.
+    /// Merges what an accepted transaction wrote: into its segments if they take events, otherwise
+    /// into segments of two new epochs, as the real controller does.
     pub(crate) fn finish_commit(&self, id: TransactionId) {
         let record = {
             let mut state = self.lock();
@@ -133,12 +157,16 @@ impl World {
             record.state = TransactionState::Committed;
             record.clone()
         };
-        let active: BTreeMap<SegmentId, KeyRange> =
-            self.active_segments(&record.stream).iter().map(|segment| (segment.id, segment.range)).collect();
+        let active: BTreeMap<SegmentId, KeyRange> = self
+            .active_segments(&record.stream)
+            .iter()
+            .map(|segment| (segment.id, segment.range))
+            .collect();
         let is_current = record.segments.iter().all(|segment| active.contains_key(&segment.id));
         let mut state = self.lock();
         let take = |state: &mut State, segment: &SegmentWithRange| {
-            let name = segment_name::transaction(&ScopedSegment::new(&record.stream, segment.id), id);
+            let name =
+                segment_name::transaction(&ScopedSegment::new(&record.stream, segment.id), id);
             state.segments.remove(&name).unwrap_or_default().data
         };
         if is_current {
@@ -167,7 +195,9 @@ impl World {
         let expired: Vec<TransactionId> = state
             .transactions
             .iter()
-            .filter(|(_, record)| record.state == TransactionState::Open && record.last_ping.elapsed() > record.lease)
+            .filter(|(_, record)| {
+                record.state == TransactionState::Open && record.last_ping.elapsed() > record.lease
+            })
             .map(|(id, _)| *id)
             .collect();
         for id in expired {
@@ -184,16 +214,22 @@ impl TransactionRecord {
     fn segment_names(&self, id: TransactionId) -> impl Iterator<Item = String> {
         let stream = self.stream.clone();
         let ids: Vec<SegmentId> = self.segments.iter().map(|segment| segment.id).collect();
-        ids.into_iter().map(move |segment| segment_name::transaction(&ScopedSegment::new(&stream, segment), id))
+        ids.into_iter().map(move |segment| {
+            segment_name::transaction(&ScopedSegment::new(&stream, segment), id)
+        })
     }
 }
 
 /// The successors of segments among others: those that own some of the same keys.
-pub(crate) fn link(before: &BTreeMap<SegmentId, KeyRange>, after: &BTreeMap<SegmentId, KeyRange>) -> Vec<Successor> {
+pub(crate) fn link(
+    before: &BTreeMap<SegmentId, KeyRange>,
+    after: &BTreeMap<SegmentId, KeyRange>,
+) -> Vec<Successor> {
     after
         .iter()
         .map(|(id, range)| {
-            let predecessors = before.iter().filter(|(_, old)| old.overlaps(range)).map(|(id, _)| *id).collect();
+            let predecessors =
+                before.iter().filter(|(_, old)| old.overlaps(range)).map(|(id, _)| *id).collect();
             Successor { id: *id, range: *range, predecessors }
         })
         .collect()

@@ -8,7 +8,8 @@ use std::{
 
 use pravega_sdk_controller_client::SegmentWithRange;
 use pravega_sdk_types::{
-    Endpoint, Epoch, KeyRange, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Successor, TransactionId,
+    Endpoint, Epoch, KeyRange, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Successor,
+    TransactionId,
 };
 use pravega_sdk_wire_protocol::{
     WireCommand,
@@ -87,8 +88,8 @@ impl State {
         self.streams.get(stream).map_or(0, |known| known.epoch)
     }
 
-    /// Seals all active segments, and puts behind them first segments that hold what is given, then as many as there were,
-    /// for the same keys.
+    /// Seals all active segments, and puts behind them first segments that hold what is given, then
+    /// as many as there were, for the same keys.
     pub(crate) fn roll(
         &mut self,
         stream: &ScopedStream,
@@ -98,24 +99,32 @@ impl State {
         let Some(known) = self.streams.get_mut(stream) else { return };
         let (between, last) = (Epoch(known.epoch + 1), Epoch(known.epoch + 2));
         known.epoch += 2;
-        let middle: BTreeMap<SegmentId, KeyRange> =
-            merged.iter().map(|(number, range, _)| (SegmentId::new(between, *number), *range)).collect();
+        let middle: BTreeMap<SegmentId, KeyRange> = merged
+            .iter()
+            .map(|(number, range, _)| (SegmentId::new(between, *number), *range))
+            .collect();
         let after: BTreeMap<SegmentId, KeyRange> =
             active.iter().map(|(id, range)| (SegmentId::new(last, id.number()), *range)).collect();
         for (from, to) in [(active, &middle), (&middle, &after)] {
             let successors = link(from, to);
             for id in from.keys() {
-                let of_it = successors.iter().filter(|next| next.predecessors.contains(id)).cloned().collect();
+                let of_it = successors
+                    .iter()
+                    .filter(|next| next.predecessors.contains(id))
+                    .cloned()
+                    .collect();
                 known.successors.insert(*id, of_it);
             }
         }
         known.active.clone_from(&after);
         for (number, _, data) in merged {
             let name = ScopedSegment::new(stream, SegmentId::new(between, number)).to_string();
-            self.segments.insert(name, SegmentState { data, is_sealed: true, ..SegmentState::default() });
+            self.segments
+                .insert(name, SegmentState { data, is_sealed: true, ..SegmentState::default() });
         }
         for id in after.keys() {
-            self.segments.insert(ScopedSegment::new(stream, *id).to_string(), SegmentState::default());
+            self.segments
+                .insert(ScopedSegment::new(stream, *id).to_string(), SegmentState::default());
         }
         for id in active.keys() {
             let name = ScopedSegment::new(stream, *id).to_string();
@@ -127,7 +136,11 @@ impl State {
     }
 
     /// Answers a read, or lets it wait.
-    pub(crate) fn read(&mut self, read: ReadSegment, replies: &mpsc::UnboundedSender<(Instant, WireCommand)>) {
+    pub(crate) fn read(
+        &mut self,
+        read: ReadSegment,
+        replies: &mpsc::UnboundedSender<(Instant, WireCommand)>,
+    ) {
         match self.answer(&read, false) {
             Some(reply) => self.send(replies, reply),
             None => self.parked.push(Parked { read, replies: replies.downgrade() }),
@@ -146,7 +159,11 @@ impl State {
         }
     }
 
-    fn send(&mut self, replies: &mpsc::UnboundedSender<(Instant, WireCommand)>, reply: WireCommand) {
+    fn send(
+        &mut self,
+        replies: &mpsc::UnboundedSender<(Instant, WireCommand)>,
+        reply: WireCommand,
+    ) {
         let replies_to_send = match &mut self.misbehaviour {
             Some(misbehaviour) => misbehaviour(reply),
             None => vec![reply],
@@ -162,7 +179,17 @@ impl State {
         let (offset, request_id) = (*offset, *request_id);
         let found = |data: &[u8], at_tail, end_of_segment| {
             let data = data.to_vec().into();
-            Some(SegmentRead { segment: segment.clone(), offset, at_tail, end_of_segment, data, request_id }.into())
+            Some(
+                SegmentRead {
+                    segment: segment.clone(),
+                    offset,
+                    at_tail,
+                    end_of_segment,
+                    data,
+                    request_id,
+                }
+                .into(),
+            )
         };
         let Some(known) = self.segments.get(&**segment) else {
             // A read that waits is told nothing; one that comes is told that there is none.
@@ -170,14 +197,23 @@ impl State {
                 return found(&[], true, false);
             }
             let server_stack_trace = "".into();
-            return Some(NoSuchSegment { request_id, segment: segment.clone(), server_stack_trace, offset }.into());
+            return Some(
+                NoSuchSegment { request_id, segment: segment.clone(), server_stack_trace, offset }
+                    .into(),
+            );
         };
         if offset < known.start {
             let server_stack_trace = "".into();
             let start_offset = known.start;
             return Some(
-                SegmentIsTruncated { request_id, segment: segment.clone(), start_offset, server_stack_trace, offset }
-                    .into(),
+                SegmentIsTruncated {
+                    request_id,
+                    segment: segment.clone(),
+                    start_offset,
+                    server_stack_trace,
+                    offset,
+                }
+                .into(),
             );
         }
         let from = usize::try_from(offset).ok()?;
@@ -185,14 +221,26 @@ impl State {
             let asked = usize::try_from(*suggested_length).unwrap_or(0).max(8);
             let end = known.data.len().min(from + asked.min(self.max_reply.unwrap_or(usize::MAX)));
             let is_end = end == known.data.len();
-            return found(&known.data[from..end], is_end && !known.is_sealed, is_end && known.is_sealed);
+            return found(
+                &known.data[from..end],
+                is_end && !known.is_sealed,
+                is_end && known.is_sealed,
+            );
         }
         if !known.is_sealed {
             return None;
         }
         if has_waited {
             let server_stack_trace = "".into();
-            return Some(SegmentIsSealed { request_id, segment: segment.clone(), server_stack_trace, offset }.into());
+            return Some(
+                SegmentIsSealed {
+                    request_id,
+                    segment: segment.clone(),
+                    server_stack_trace,
+                    offset,
+                }
+                .into(),
+            );
         }
         found(&[], false, true)
     }
@@ -263,8 +311,8 @@ impl World {
         self.lock().is_store_deaf = true;
     }
 
-    /// Lets stores forget the bytes that they acknowledge, and keep their delays to the microsecond: for benchmarks in real
-    /// time.
+    /// Lets stores forget the bytes that they acknowledge, and keep their delays to the
+    /// microsecond: for benchmarks in real time.
     pub fn keep_nothing(&self) {
         self.lock().keeps_nothing = true;
     }
@@ -274,7 +322,8 @@ impl World {
         self.lock().misbehaviour = Some(misbehaviour);
     }
 
-    /// Lets so many of a hundred requests about transactions be carried out, now or later, without an answer.
+    /// Lets so many of a hundred requests about transactions be carried out, now or later, without
+    /// an answer.
     pub fn set_lost_answers(&self, percent: u32) {
         self.lock().lost_answers = percent;
     }
@@ -297,13 +346,21 @@ impl World {
             let id = SegmentId::from(number as i64);
             made.active.insert(id, range);
             made.head.insert(id, 0);
-            state.segments.insert(ScopedSegment::new(stream, id).to_string(), SegmentState::default());
+            state
+                .segments
+                .insert(ScopedSegment::new(stream, id).to_string(), SegmentState::default());
         }
         state.streams.insert(stream.clone(), made);
     }
 
-    /// Begins a scale: segments are sealed in their stores, and have no successors until [`Self::finish_scale`].
-    pub fn begin_scale(&self, stream: &ScopedStream, sealed: Vec<SegmentId>, ranges: Vec<KeyRange>) {
+    /// Begins a scale: segments are sealed in their stores, and have no successors until
+    /// [`Self::finish_scale`].
+    pub fn begin_scale(
+        &self,
+        stream: &ScopedStream,
+        sealed: Vec<SegmentId>,
+        ranges: Vec<KeyRange>,
+    ) {
         self.finish_scale();
         self.seal_segments(stream, &sealed);
         self.lock().scale = Some((stream.clone(), sealed, ranges));
@@ -334,20 +391,27 @@ impl World {
         let mut state = self.lock();
         let Some(known) = state.streams.get_mut(stream) else { return };
         known.epoch += 1;
-        let old: Vec<(SegmentId, KeyRange)> =
-            sealed.iter().filter_map(|id| known.active.remove(id).map(|range| (*id, range))).collect();
+        let old: Vec<(SegmentId, KeyRange)> = sealed
+            .iter()
+            .filter_map(|id| known.active.remove(id).map(|range| (*id, range)))
+            .collect();
         let mut names = Vec::new();
         let mut successors = Vec::new();
         for range in ranges {
             let id = SegmentId::new(Epoch(known.epoch), SegmentNumber(known.next_number));
             known.next_number += 1;
             known.active.insert(id, *range);
-            let predecessors = old.iter().filter(|(_, old)| old.overlaps(range)).map(|(id, _)| *id).collect();
+            let predecessors =
+                old.iter().filter(|(_, old)| old.overlaps(range)).map(|(id, _)| *id).collect();
             successors.push(Successor { id, range: *range, predecessors });
             names.push(ScopedSegment::new(stream, id).to_string());
         }
         for (id, _) in &old {
-            let of_it = successors.iter().filter(|successor| successor.predecessors.contains(id)).cloned().collect();
+            let of_it = successors
+                .iter()
+                .filter(|successor| successor.predecessors.contains(id))
+                .cloned()
+                .collect();
             known.successors.insert(*id, of_it);
         }
         for name in names {
@@ -357,7 +421,8 @@ impl World {
 
     /// Seals a stream for good.
     pub fn seal_stream(&self, stream: &ScopedStream) {
-        let sealed: Vec<SegmentId> = self.active_segments(stream).iter().map(|segment| segment.id).collect();
+        let sealed: Vec<SegmentId> =
+            self.active_segments(stream).iter().map(|segment| segment.id).collect();
         self.seal_segments(stream, &sealed);
         if let Some(known) = self.lock().streams.get_mut(stream) {
             known.active.clear();
@@ -368,7 +433,8 @@ impl World {
     pub fn delete_stream(&self, stream: &ScopedStream) {
         let mut state = self.lock();
         let prefix = format!("{stream}/");
-        let names: Vec<String> = state.segments.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
+        let names: Vec<String> =
+            state.segments.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
         for name in names {
             state.segments.remove(&name);
             state.wake(&name);
@@ -395,13 +461,16 @@ impl World {
             }
         }
         let prefix = format!("{stream}/");
-        let names: Vec<String> = state.segments.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
+        let names: Vec<String> =
+            state.segments.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
         for name in names {
             let id = name.parse::<ScopedSegment>().expect("a segment's name").id();
             if !kept.contains(&id) {
                 state.segments.remove(&name);
                 state.wake(&name);
-            } else if let (Some(segment), Some(offset)) = (state.segments.get_mut(&name), cut.get(&id)) {
+            } else if let (Some(segment), Some(offset)) =
+                (state.segments.get_mut(&name), cut.get(&id))
+            {
                 segment.start = segment.start.max(*offset);
             }
         }
@@ -449,7 +518,11 @@ impl World {
     pub fn active_segments(&self, stream: &ScopedStream) -> Vec<SegmentWithRange> {
         let state = self.lock();
         let active = state.streams.get(stream).map(|known| known.active.iter());
-        active.into_iter().flatten().map(|(id, range)| SegmentWithRange { id: *id, range: *range }).collect()
+        active
+            .into_iter()
+            .flatten()
+            .map(|(id, range)| SegmentWithRange { id: *id, range: *range })
+            .collect()
     }
 
     /// The direct successors of a segment.
@@ -473,7 +546,9 @@ impl World {
             .segments
             .iter()
             .filter(|(name, _)| name.starts_with(&prefix) && !name.contains("#trans"))
-            .map(|(name, segment)| (name.parse::<ScopedSegment>().expect("a segment's name").id(), segment))
+            .map(|(name, segment)| {
+                (name.parse::<ScopedSegment>().expect("a segment's name").id(), segment)
+            })
             .collect();
         segments.sort_by_key(|(id, _)| *id);
         let mut all = Vec::new();
@@ -481,7 +556,8 @@ impl World {
             let mut rest = bytes::BytesMut::from(&segment.data[..]);
             while !rest.is_empty() {
                 let offset = (segment.data.len() - rest.len()) as i64;
-                let event = event::take(&mut rest, usize::MAX - EVENT_HEADER_LEN).expect("an event's header");
+                let event = event::take(&mut rest, usize::MAX - EVENT_HEADER_LEN)
+                    .expect("an event's header");
                 let event = event.expect("a torn event stands at the end of a segment");
                 all.push(Stored { segment: id, offset, event: event.to_vec() });
             }
@@ -526,7 +602,8 @@ impl World {
         let state = self.lock();
         let parent = pravega_sdk_types::segment_name::parent(segment).unwrap_or(segment);
         let stores = state.stores.len().max(1);
-        let number = parent.parse::<ScopedSegment>().map_or(0, |segment| segment.id().number().0 as usize);
+        let number =
+            parent.parse::<ScopedSegment>().map_or(0, |segment| segment.id().number().0 as usize);
         state.moved.get(parent).copied().unwrap_or(number % stores)
     }
 }

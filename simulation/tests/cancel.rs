@@ -1,5 +1,5 @@
-//! Every public call, dropped after each of its polls: nothing that was acknowledged is lost, nothing is doubled, and the
-//! writer goes on.
+//! Every public call, dropped after each of its polls: nothing that was acknowledged is lost,
+//! nothing is doubled, and the writer goes on.
 
 mod common;
 
@@ -31,11 +31,15 @@ async fn poll_times<F: Future>(mut future: Pin<&mut F>, times: usize) -> bool {
     false
 }
 
-/// A cluster whose every answer takes a while, and little room, so that there is something to wait for everywhere.
+/// A cluster whose every answer takes a while, and little room, so that there is something to wait
+/// for everywhere.
 fn slow_cluster() -> Cluster {
     let world = World::new(1);
     world.set_ack_delay(Duration::from_millis(10));
-    let late = || Faults { delay: (Duration::from_millis(5), Duration::from_millis(9)), ..Faults::default() };
+    let late = || Faults {
+        delay: (Duration::from_millis(5), Duration::from_millis(9)),
+        ..Faults::default()
+    };
     let network = SimNetwork::new(&world, Box::new(move || (late(), late())));
     Cluster::with_network(world, network, 1)
 }
@@ -47,15 +51,27 @@ fn calls() -> Vec<(&'static str, Call)> {
     vec![
         ("write", |writer| Box::pin(async move { drop(writer.write("k", "dropped").await) })),
         ("enqueue", |writer| Box::pin(async move { drop(writer.enqueue("k", "dropped").await) })),
-        ("ack", |writer| Box::pin(async move { drop(writer.enqueue("k", "dropped").await.unwrap().await) })),
-        ("batch", |writer| Box::pin(async move { drop(writer.enqueue_batch("k", ["dropped"]).await.unwrap().await) })),
-        ("write_at", |writer| Box::pin(async move { drop(writer.write_at("k", 0.into(), "dropped").await) })),
+        ("ack", |writer| {
+            Box::pin(async move { drop(writer.enqueue("k", "dropped").await.unwrap().await) })
+        }),
+        ("batch", |writer| {
+            Box::pin(
+                async move { drop(writer.enqueue_batch("k", ["dropped"]).await.unwrap().await) },
+            )
+        }),
+        ("write_at", |writer| {
+            Box::pin(async move { drop(writer.write_at("k", 0.into(), "dropped").await) })
+        }),
         ("reserve", |writer| {
-            Box::pin(async move { drop(writer.reserve(100).await.unwrap().enqueue("k", "dropped").unwrap().await) })
+            Box::pin(async move {
+                drop(writer.reserve(100).await.unwrap().enqueue("k", "dropped").unwrap().await)
+            })
         }),
         ("flush", |writer| Box::pin(async move { drop(writer.flush().await) })),
         ("note_time", |writer| Box::pin(async move { drop(writer.note_time(1).await) })),
-        ("sink", |writer| Box::pin(async move { drop(writer.sink().send(("k", "dropped")).await) })),
+        ("sink", |writer| {
+            Box::pin(async move { drop(writer.sink().send(("k", "dropped")).await) })
+        }),
     ]
 }
 
@@ -83,14 +99,19 @@ fn a_call_that_is_dropped_anywhere_loses_and_doubles_nothing() {
                 for ack in before {
                     ack.await.unwrap();
                 }
-                let mut expected: Vec<String> = (0..count).map(|number| format!("before {number}")).collect();
+                let mut expected: Vec<String> =
+                    (0..count).map(|number| format!("before {number}")).collect();
                 let mut found = cluster.texts();
                 found.retain(|text| text != "dropped");
                 expected.push("after".to_owned());
                 assert_eq!(found, expected, "{name} dropped after {polls} polls");
                 let copies = cluster.texts().len() - found.len();
                 assert!(copies <= 1, "{name} dropped after {polls} polls: {copies} copies");
-                assert_eq!(cluster.network.links(), 1, "{name} dropped after {polls} polls cost a connection");
+                assert_eq!(
+                    cluster.network.links(),
+                    1,
+                    "{name} dropped after {polls} polls cost a connection"
+                );
                 ended
             });
             if ended {
@@ -113,7 +134,11 @@ fn an_open_that_is_dropped_anywhere_leaves_nothing_behind() {
             };
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert_eq!(cluster.network.links(), 0);
-            assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0, "after {polls} polls");
+            assert_eq!(
+                tokio::runtime::Handle::current().metrics().num_alive_tasks(),
+                0,
+                "after {polls} polls"
+            );
             ended
         });
         if ended {
@@ -143,7 +168,8 @@ fn a_close_that_is_dropped_anywhere_still_closes_and_delivers() {
     }
 }
 
-/// A reader whose calls are dropped after that many polls, again and again, is handed everything once.
+/// A reader whose calls are dropped after that many polls, again and again, is handed everything
+/// once.
 #[test]
 fn a_read_that_is_dropped_anywhere_loses_and_doubles_nothing() {
     let events: Vec<String> = (0..20).map(|number| format!("event {number}")).collect();
@@ -153,7 +179,8 @@ fn a_read_that_is_dropped_anywhere_loses_and_doubles_nothing() {
                 let cluster = slow_cluster();
                 cluster.fill(&events);
                 cluster.world.set_max_reply(Some(40));
-                let mut reader = cluster.reader(ReaderConfig::default().with_max_read_bytes(60)).await;
+                let mut reader =
+                    cluster.reader(ReaderConfig::default().with_max_read_bytes(60)).await;
                 let mut found = Vec::new();
                 for _ in 0..10_000 {
                     let next = async { reader.next_batch(batch).await };
@@ -179,8 +206,10 @@ fn bytes_that_are_read_and_written_in_calls_dropped_anywhere_stay_as_they_are() 
     for polls in 1..12 {
         block_on(async {
             let cluster = slow_cluster();
-            let config = ByteWriter::default_config().with_seed(7).with_max_in_flight_bytes(16 * 1024);
-            let mut writer = ByteWriter::open(cluster.parts(), &cluster.stream, config).await.unwrap();
+            let config =
+                ByteWriter::default_config().with_seed(7).with_max_in_flight_bytes(16 * 1024);
+            let mut writer =
+                ByteWriter::open(cluster.parts(), &cluster.stream, config).await.unwrap();
             let mut written = Vec::new();
             for number in 0..40_u8 {
                 let piece = vec![number; 1000];
@@ -188,7 +217,9 @@ fn bytes_that_are_read_and_written_in_calls_dropped_anywhere_stay_as_they_are() 
                     let mut write = pin!(writer.write(&piece));
                     let mut len = 0;
                     for _ in 0..polls {
-                        if let Poll::Ready(taken) = write.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                        if let Poll::Ready(taken) =
+                            write.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                        {
                             len = taken.unwrap();
                             break;
                         }
@@ -202,14 +233,18 @@ fn bytes_that_are_read_and_written_in_calls_dropped_anywhere_stay_as_they_are() 
             }
             writer.flush().await.unwrap();
             assert_eq!(writer.offset().0, written.len() as i64);
-            let mut reader = ByteReader::open(cluster.parts(), &cluster.stream, Default::default()).await.unwrap();
+            let mut reader = ByteReader::open(cluster.parts(), &cluster.stream, Default::default())
+                .await
+                .unwrap();
             let mut read = Vec::new();
             while read.len() < written.len() {
                 let mut piece = [0; 700];
                 let mut reading = pin!(reader.read(&mut piece));
                 let mut len = 0;
                 for _ in 0..polls {
-                    if let Poll::Ready(taken) = reading.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    if let Poll::Ready(taken) =
+                        reading.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                    {
                         len = taken.unwrap();
                         break;
                     }
@@ -222,7 +257,8 @@ fn bytes_that_are_read_and_written_in_calls_dropped_anywhere_stay_as_they_are() 
     }
 }
 
-/// What a transaction's call may be dropped in: afterwards the transaction is in the stream as a whole or not at all.
+/// What a transaction's call may be dropped in: afterwards the transaction is in the stream as a
+/// whole or not at all.
 #[test]
 fn a_transaction_whose_calls_are_dropped_anywhere_is_whole_or_absent() {
     type Step = fn(Transaction<Utf8>) -> BoxFuture<'static, ()>;
@@ -231,7 +267,9 @@ fn a_transaction_whose_calls_are_dropped_anywhere_is_whole_or_absent() {
         ("abort", |transaction| Box::pin(async move { drop(transaction.abort().await) })),
         ("leave_open", |transaction| Box::pin(async move { drop(transaction.leave_open().await) })),
         ("flush", |mut transaction| Box::pin(async move { drop(transaction.flush().await) })),
-        ("write", |mut transaction| Box::pin(async move { drop(transaction.write("k", "dropped").await) })),
+        ("write", |mut transaction| {
+            Box::pin(async move { drop(transaction.write("k", "dropped").await) })
+        }),
         ("status", |transaction| Box::pin(async move { drop(transaction.status().await) })),
     ];
     for (name, step) in steps {
@@ -254,8 +292,12 @@ fn a_transaction_whose_calls_are_dropped_anywhere_is_whole_or_absent() {
                 let found = cluster.texts();
                 let whole: Vec<String> = (0..5).map(|number| format!("event {number}")).collect();
                 match state {
-                    TransactionState::Committed => assert_eq!(found, whole, "{name} after {polls} polls"),
-                    TransactionState::Aborted => assert!(found.is_empty(), "{name} after {polls} polls"),
+                    TransactionState::Committed => {
+                        assert_eq!(found, whole, "{name} after {polls} polls")
+                    }
+                    TransactionState::Aborted => {
+                        assert!(found.is_empty(), "{name} after {polls} polls")
+                    }
                     other => panic!("{name} after {polls} polls: {other:?}"),
                 }
                 assert!(name == "commit" || state == TransactionState::Aborted);

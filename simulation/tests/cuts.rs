@@ -1,11 +1,14 @@
-//! A session cut at every byte, in each direction, in every way: what was written is there once, in order.
+//! A session cut at every byte, in each direction, in every way: what was written is there once, in
+//! order.
 
 mod common;
 
 use std::time::Duration;
 
 use common::{Cluster, block_on};
-use pravega_sdk_event_stream::{ByteReader, ByteReaderConfig, ByteWriter, LargeEvents, ReaderConfig, WriterConfig};
+use pravega_sdk_event_stream::{
+    ByteReader, ByteReaderConfig, ByteWriter, LargeEvents, ReaderConfig, WriterConfig,
+};
 use pravega_sdk_simulation::{
     SimNetwork, World,
     link::{Cut, Faults},
@@ -35,7 +38,8 @@ async fn plain(cluster: &Cluster) -> Vec<String> {
 
 /// A batch, a large event, a condition, and a scale in the middle.
 async fn mixed(cluster: &Cluster) -> Vec<String> {
-    let config = WriterConfig::default().with_max_event_bytes(40).with_large_events(LargeEvents::UpTo(1000));
+    let config =
+        WriterConfig::default().with_max_event_bytes(40).with_large_events(LargeEvents::UpTo(1000));
     let writer = cluster.writer_with(config).await.unwrap();
     let large = "large ".repeat(15);
     let first = writer.write("k", "first").await.unwrap();
@@ -57,9 +61,19 @@ async fn mixed(cluster: &Cluster) -> Vec<String> {
     cluster.world.finish_scale();
     ack.await.unwrap();
     late.await.unwrap();
-    ["first", "b1", "b2", "b3", &large, "behind", "conditional", "before the scale", "after the scale"]
-        .map(str::to_owned)
-        .to_vec()
+    [
+        "first",
+        "b1",
+        "b2",
+        "b3",
+        &large,
+        "behind",
+        "conditional",
+        "before the scale",
+        "after the scale",
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 /// What stands in the stream is read, across a scale; the first connection is the reader's.
@@ -85,7 +99,8 @@ async fn reading(cluster: &Cluster) -> Vec<String> {
     found
 }
 
-/// A transaction that is committed, and one that is not, around a scale; the first connection is that of the first.
+/// A transaction that is committed, and one that is not, around a scale; the first connection is
+/// that of the first.
 async fn transaction(cluster: &Cluster) -> Vec<String> {
     let writer = cluster.transactions().await;
     let mut first = writer.begin().await.unwrap();
@@ -107,7 +122,10 @@ async fn transaction(cluster: &Cluster) -> Vec<String> {
 
 /// Bytes that are read while they are written, as one event, so that the stream can be looked at.
 async fn bytes(cluster: &Cluster) -> Vec<String> {
-    let mut reader = ByteReader::open(cluster.parts(), &cluster.stream, ByteReaderConfig::default()).await.unwrap();
+    let mut reader =
+        ByteReader::open(cluster.parts(), &cluster.stream, ByteReaderConfig::default())
+            .await
+            .unwrap();
     let config = ByteWriter::default_config().with_seed(7);
     let mut writer = ByteWriter::open(cluster.parts(), &cluster.stream, config).await.unwrap();
     let mut event = bytes::BytesMut::new();

@@ -1,5 +1,5 @@
-//! Handles dropped in every order, inside and outside the runtime, after it, and while panicking: nothing blocks, nothing
-//! panics, and whoever waits is told.
+//! Handles dropped in every order, inside and outside the runtime, after it, and while panicking:
+//! nothing blocks, nothing panics, and whoever waits is told.
 
 mod common;
 
@@ -51,7 +51,9 @@ fn check(order: &[usize], place: Where) {
     cluster.world.set_deaf();
     let (parts, writer, ack, observer) = runtime.block_on(async {
         let parts = cluster.parts();
-        let writer = EventWriter::open(parts.clone(), &cluster.stream, Raw, Default::default()).await.unwrap();
+        let writer = EventWriter::open(parts.clone(), &cluster.stream, Raw, Default::default())
+            .await
+            .unwrap();
         let ack = writer.enqueue("k", "event").await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         let observer = writer.enqueue("k", "another").await.unwrap();
@@ -86,7 +88,11 @@ fn check(order: &[usize], place: Where) {
     drop(spare);
     drop(handles);
     let error = observer.result().expect("the runtime is gone, so the ack is told").unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::Unknown), "{order:?} {place:?}");
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Closed, Outcome::Unknown),
+        "{order:?} {place:?}"
+    );
 }
 
 fn drop_one(handle: Handle) {
@@ -122,7 +128,11 @@ fn what_was_enqueued_is_still_sent_when_the_last_handle_goes() {
         assert!(cluster.texts().is_empty(), "nothing was sent yet");
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(cluster.texts().len(), 100);
-        assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0, "the tasks have ended");
+        assert_eq!(
+            tokio::runtime::Handle::current().metrics().num_alive_tasks(),
+            0,
+            "the tasks have ended"
+        );
     });
 }
 

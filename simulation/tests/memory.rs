@@ -6,8 +6,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use common::Cluster;
-use pravega_sdk_connection_pool::{ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport};
-use pravega_sdk_event_stream::{EventWriter, ReaderConfig, StreamReader, TryEnqueueError, WriterConfig, codec::Raw};
+use pravega_sdk_connection_pool::{
+    ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport,
+};
+use pravega_sdk_event_stream::{
+    EventWriter, ReaderConfig, StreamReader, TryEnqueueError, WriterConfig, codec::Raw,
+};
 use pravega_sdk_simulation::{World, store};
 use pravega_sdk_types::Endpoint;
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +20,11 @@ use tokio::net::{TcpListener, TcpStream};
 fn a_store_that_never_acknowledges_is_offered_two_million_events_in_little_memory() {
     let mut taken = 0;
     let used = allocation_counter::measure(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let cluster = Cluster::new(1);
             cluster.world.set_deaf();
@@ -57,11 +65,13 @@ fn store_in_a_thread(world: World) -> SocketAddr {
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-            let listener = TcpListener::from_std(listener).unwrap();
-            let (socket, _) = listener.accept().await.unwrap();
-            store::serve(world, 0, socket).await;
-        });
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(
+            async {
+                let listener = TcpListener::from_std(listener).unwrap();
+                let (socket, _) = listener.accept().await.unwrap();
+                store::serve(world, 0, socket).await;
+            },
+        );
     });
     address
 }
@@ -73,9 +83,11 @@ fn allocations_per_event(event: impl Fn() -> Bytes) -> f64 {
     let address = store_in_a_thread(cluster.world.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut parts = cluster.parts();
-    parts.dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(OneSocket(address)));
+    parts.dialer =
+        StoreDialer::with_transport(StoreConfig::default(), Arc::new(OneSocket(address)));
     let writer = runtime.block_on(async {
-        let writer = EventWriter::open(parts, &cluster.stream, Raw, WriterConfig::default()).await.unwrap();
+        let writer =
+            EventWriter::open(parts, &cluster.stream, Raw, WriterConfig::default()).await.unwrap();
         writer.write("k", "warm").await.unwrap();
         writer
     });
@@ -112,7 +124,8 @@ fn reading_an_event_takes_no_allocation_but_that_of_the_buffer_it_came_in() {
     let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(OneSocket(address)));
     parts.raw_client = RawClient::with_dialer(dialer);
     let mut reader = runtime.block_on(async {
-        let mut reader = StreamReader::open(parts, &cluster.stream, Raw, ReaderConfig::default()).await.unwrap();
+        let mut reader =
+            StreamReader::open(parts, &cluster.stream, Raw, ReaderConfig::default()).await.unwrap();
         reader.next().await.unwrap().unwrap();
         reader
     });
@@ -133,7 +146,11 @@ fn one_reader_reads_five_thousand_segments_over_one_connection_in_little_memory(
     const SEGMENTS: i64 = 5000;
     let mut links = 0;
     let used = allocation_counter::measure(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let cluster = Cluster::new(SEGMENTS as u32);
             let mut event = bytes::BytesMut::new();
@@ -142,7 +159,9 @@ fn one_reader_reads_five_thousand_segments_over_one_connection_in_little_memory(
                 cluster.world.append_raw(&cluster.segment(id), &event);
             }
             let mut reader =
-                StreamReader::open(cluster.parts(), &cluster.stream, Raw, ReaderConfig::default()).await.unwrap();
+                StreamReader::open(cluster.parts(), &cluster.stream, Raw, ReaderConfig::default())
+                    .await
+                    .unwrap();
             for _ in 0..SEGMENTS {
                 assert_eq!(reader.next().await.unwrap().unwrap().event().len(), 4000);
             }

@@ -11,7 +11,10 @@ use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, SegmentId};
 use pravega_sdk_wire_protocol::{
     WireCommand,
     codes::{FailureCode, TokenFailure},
-    commands::{AuthTokenCheckFailed, DataAppended, ErrorMessage, Hello, OperationUnsupported, SegmentCreated},
+    commands::{
+        AuthTokenCheckFailed, DataAppended, ErrorMessage, Hello, OperationUnsupported,
+        SegmentCreated,
+    },
 };
 
 /// Changes an acknowledgement and leaves everything else as it is.
@@ -25,17 +28,23 @@ fn acks(
 }
 
 fn lies() -> Vec<(&'static str, Misbehaviour)> {
-    let number = |ack: DataAppended, by: i64| DataAppended { event_number: ack.event_number + by, ..ack }.into();
+    let number = |ack: DataAppended, by: i64| {
+        DataAppended { event_number: ack.event_number + by, ..ack }.into()
+    };
     vec![
         ("acknowledges what was not sent", Box::new(acks(move |ack| vec![number(ack, 5)]))),
         ("goes backwards", Box::new(acks(move |ack| vec![number(ack, -1)]))),
         (
             "claims to have acknowledged it before",
-            Box::new(acks(|ack| vec![DataAppended { previous_event_number: ack.event_number, ..ack }.into()])),
+            Box::new(acks(|ack| {
+                vec![DataAppended { previous_event_number: ack.event_number, ..ack }.into()]
+            })),
         ),
         (
             "answers with something else",
-            Box::new(acks(|ack| vec![SegmentCreated { request_id: ack.request_id, segment: "a/b/0".into() }.into()])),
+            Box::new(acks(|ack| {
+                vec![SegmentCreated { request_id: ack.request_id, segment: "a/b/0".into() }.into()]
+            })),
         ),
         (
             "remembers more than was sent",
@@ -52,7 +61,9 @@ fn lies() -> Vec<(&'static str, Misbehaviour)> {
             Box::new(acks(|_| {
                 vec![
                     WireCommand::Hello(Hello { high_version: 16, low_version: 5 }),
-                    WireCommand::Padding(pravega_sdk_wire_protocol::commands::Padding { length: 3 }),
+                    WireCommand::Padding(pravega_sdk_wire_protocol::commands::Padding {
+                        length: 3,
+                    }),
                 ]
             })),
         ),
@@ -67,7 +78,8 @@ fn a_store_that_lies_for_ever_is_never_believed() {
             cluster.world.set_misbehaviour(lie);
             let writer = cluster.writer().await;
             match writer.write("k", "event").await {
-                // A store that lies about appends and tells the truth at set-ups is found to have the event.
+                // A store that lies about appends and tells the truth at set-ups is found to have
+                // the event.
                 Ok(_) => assert_eq!(cluster.texts(), ["event"], "{what}"),
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::Protocol, "{what}: {error}");
@@ -86,7 +98,8 @@ fn a_store_that_lies_once_costs_a_connection_and_nothing_else() {
             let cluster = Cluster::new(1);
             let mut lies_left = 2;
             cluster.world.set_misbehaviour(Box::new(move |reply| {
-                let is_ack = matches!(reply, WireCommand::DataAppended(_) | WireCommand::AppendSetup(_));
+                let is_ack =
+                    matches!(reply, WireCommand::DataAppended(_) | WireCommand::AppendSetup(_));
                 if is_ack && lies_left > 0 {
                     lies_left -= 1;
                     return lie(reply);
@@ -125,7 +138,9 @@ fn refusals_have_their_kinds_and_the_writer_can_be_used_on() {
             let cluster = Cluster::new(1);
             let mut is_first = true;
             cluster.world.set_misbehaviour(Box::new(move |reply| match reply {
-                WireCommand::AppendSetup(set_up) if std::mem::take(&mut is_first) => vec![refusal(set_up.request_id)],
+                WireCommand::AppendSetup(set_up) if std::mem::take(&mut is_first) => {
+                    vec![refusal(set_up.request_id)]
+                }
                 other => vec![other],
             }));
             let writer = cluster.writer().await;
@@ -140,7 +155,12 @@ fn refusals_have_their_kinds_and_the_writer_can_be_used_on() {
         AuthTokenCheckFailed { request_id, server_stack_trace: "".into(), error_code }.into()
     });
     refuse(ErrorKind::Unsupported, |request_id| {
-        OperationUnsupported { request_id, operation_name: "append".into(), server_stack_trace: "".into() }.into()
+        OperationUnsupported {
+            request_id,
+            operation_name: "append".into(),
+            server_stack_trace: "".into(),
+        }
+        .into()
     });
     refuse(ErrorKind::InvalidArgument, |request_id| {
         let error_code = FailureCode::IllegalArgument;
@@ -158,7 +178,10 @@ fn an_expired_token_is_renewed_without_anybody_noticing() {
                 left -= 1;
                 let error_code = TokenFailure::Expired;
                 let request_id = set_up.request_id;
-                vec![AuthTokenCheckFailed { request_id, server_stack_trace: "".into(), error_code }.into()]
+                vec![
+                    AuthTokenCheckFailed { request_id, server_stack_trace: "".into(), error_code }
+                        .into(),
+                ]
             }
             other => vec![other],
         }));
@@ -176,7 +199,11 @@ fn a_store_without_a_version_in_common_is_given_up_at_once() {
             other => vec![other],
         }));
         let error = cluster.writer().await.write("k", "event").await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::IncompatibleServer, Outcome::NotApplied), "{error}");
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::IncompatibleServer, Outcome::NotApplied),
+            "{error}"
+        );
         assert!(!error.is_retryable());
         assert_eq!(cluster.network.links(), 1);
     });
@@ -197,16 +224,28 @@ fn a_dead_store_fails_each_event_by_its_deadline_and_says_whether_it_was_sent() 
         cluster.network.reset(0);
         let unsent = writer.enqueue("k", "unsent").await.unwrap();
         let error = sent.await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown), "{error}");
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Timeout, Outcome::Unknown),
+            "{error}"
+        );
         assert_eq!(started.elapsed().as_secs(), 20);
         let error = unsent.await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied), "{error}");
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Timeout, Outcome::NotApplied),
+            "{error}"
+        );
         assert_eq!(started.elapsed().as_secs(), 25);
         assert!(error.attempts() > 3 && std::error::Error::source(&error).is_some(), "{error}");
-        // The writer lives: with the store back it goes on, and what was given up does not come back.
+        // The writer lives: with the store back it goes on, and what was given up does not come
+        // back.
         cluster.world.set_store_up(0, true);
         let given_up = writer.write("k", "later");
-        assert!(tokio::time::timeout(Duration::from_secs(19), given_up).await.is_err(), "the store is still deaf");
+        assert!(
+            tokio::time::timeout(Duration::from_secs(19), given_up).await.is_err(),
+            "the store is still deaf"
+        );
         assert!(!cluster.texts().contains(&"unsent".to_owned()));
     });
 }
@@ -235,13 +274,18 @@ fn other_segments_do_not_wait_for_the_one_in_trouble() {
     block_on(async {
         let cluster = Cluster::new(2);
         let writer = cluster.writer().await;
-        // "a" lives in segment 0, "b" in segment 1; segment 0 is sealed, and has no successors for a minute.
+        // "a" lives in segment 0, "b" in segment 1; segment 0 is sealed, and has no successors for
+        // a minute.
         let keys = ["key-0", "key-1", "key-2", "key-3"];
         let of = |segment: i64| {
             let position = |key: &&str| pravega_sdk_types::RoutingKey::from(*key).position();
             keys.into_iter().find(|key| (position(key) > 0.5) == (segment == 1)).unwrap()
         };
-        cluster.world.begin_scale(&cluster.stream, vec![SegmentId::from(0)], KeyRange::equal(4)[..2].to_vec());
+        cluster.world.begin_scale(
+            &cluster.stream,
+            vec![SegmentId::from(0)],
+            KeyRange::equal(4)[..2].to_vec(),
+        );
         let waiting = writer.enqueue(of(0), "waits").await.unwrap();
         for number in 0..100 {
             let write = writer.write(of(1), format!("{number}"));
@@ -299,13 +343,23 @@ fn misuse_is_refused_before_anything_is_sent() {
         let cluster = Cluster::new(1);
         let writer = cluster.writer().await;
         let refused = |error: pravega_sdk_event_stream::WriteError, part: &str| {
-            assert_eq!((error.kind(), error.outcome()), (ErrorKind::InvalidArgument, Outcome::NotApplied), "{error}");
+            assert_eq!(
+                (error.kind(), error.outcome()),
+                (ErrorKind::InvalidArgument, Outcome::NotApplied),
+                "{error}"
+            );
             assert!(error.to_string().contains(part), "{error}");
         };
-        refused(writer.write("k", vec![0; (8 << 20) + 1]).await.unwrap_err(), "8388609 bytes, 8388608 are allowed");
+        refused(
+            writer.write("k", vec![0; (8 << 20) + 1]).await.unwrap_err(),
+            "8388609 bytes, 8388608 are allowed",
+        );
         refused(writer.write("x".repeat(10 << 20).as_str(), "e").await.unwrap_err(), "routing_key");
         refused(writer.enqueue_batch("k", Vec::<Vec<u8>>::new()).await.unwrap_err(), "no events");
-        refused(writer.reserve(10).await.unwrap().enqueue("k", vec![0; 5000]).unwrap_err(), "were reserved");
+        refused(
+            writer.reserve(10).await.unwrap().enqueue("k", vec![0; 5000]).unwrap_err(),
+            "were reserved",
+        );
         assert_eq!(cluster.network.links(), 0);
         // Exactly the limit, nothing at all, and an empty key are fine.
         writer.write("k", vec![b'x'; 8 << 20]).await.unwrap();
@@ -322,7 +376,10 @@ fn a_closed_writer_takes_nothing_and_can_be_closed_again() {
         let clone = writer.clone();
         let ack = writer.enqueue("k", "first").await.unwrap();
         let report = writer.close(Duration::from_secs(10)).await;
-        assert_eq!((report.acknowledged, report.failed, report.first_failure.is_none()), (1, 0, true));
+        assert_eq!(
+            (report.acknowledged, report.failed, report.first_failure.is_none()),
+            (1, 0, true)
+        );
         ack.await.unwrap();
         let error = clone.write("k", "late").await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::NotApplied));
@@ -338,7 +395,8 @@ fn a_close_that_cannot_be_finished_ends_by_its_deadline_and_says_what_is_left() 
         let cluster = Cluster::new(1);
         cluster.world.set_deaf();
         let writer = cluster.writer().await;
-        let acks = [writer.enqueue("k", "a").await.unwrap(), writer.enqueue("k", "b").await.unwrap()];
+        let acks =
+            [writer.enqueue("k", "a").await.unwrap(), writer.enqueue("k", "b").await.unwrap()];
         let started = tokio::time::Instant::now();
         let report = writer.close(Duration::from_secs(3)).await;
         assert_eq!(started.elapsed().as_secs(), 3);
@@ -386,7 +444,10 @@ fn a_write_without_faults_costs_one_connection_one_set_up_and_one_append() {
         let writer = cluster.writer().await;
         writer.write("k", "event").await.unwrap();
         let counters = cluster.world.counters();
-        assert_eq!((counters["AppendSetup"], counters["DataAppended"], counters["Hello"]), (1, 1, 1));
+        assert_eq!(
+            (counters["AppendSetup"], counters["DataAppended"], counters["Hello"]),
+            (1, 1, 1)
+        );
     });
 }
 

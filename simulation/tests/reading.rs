@@ -1,4 +1,5 @@
-//! Readers with stores that do what they must not, with what is no event, and beside readers that stand still.
+//! Readers with stores that do what they must not, with what is no event, and beside readers that
+//! stand still.
 
 mod common;
 
@@ -14,7 +15,10 @@ use pravega_sdk_types::{BoundedCut, ErrorKind, KeyRange, Offset, Outcome, Segmen
 use pravega_sdk_wire_protocol::{
     WireCommand,
     codes::{FailureCode, TokenFailure},
-    commands::{AuthTokenCheckFailed, ErrorMessage, SegmentCreated, SegmentIsTruncated, SegmentRead, WrongHost},
+    commands::{
+        AuthTokenCheckFailed, ErrorMessage, SegmentCreated, SegmentIsTruncated, SegmentRead,
+        WrongHost,
+    },
 };
 use tokio::time::timeout;
 
@@ -27,7 +31,9 @@ fn reads(mut change: impl FnMut(SegmentRead) -> WireCommand + Send + 'static) ->
 }
 
 /// Changes the answer to every second read.
-fn every_second(mut change: impl FnMut(SegmentRead) -> WireCommand + Send + 'static) -> Misbehaviour {
+fn every_second(
+    mut change: impl FnMut(SegmentRead) -> WireCommand + Send + 'static,
+) -> Misbehaviour {
     let mut number = 0;
     reads(move |read| {
         number += 1;
@@ -39,7 +45,11 @@ async fn texts(cluster: &Cluster, count: usize) -> Vec<String> {
     let mut reader = cluster.reader(ReaderConfig::default().with_max_read_bytes(60)).await;
     let mut found = Vec::new();
     while found.len() < count {
-        match timeout(Duration::from_secs(600), reader.next()).await.expect("an event in time").unwrap() {
+        match timeout(Duration::from_secs(600), reader.next())
+            .await
+            .expect("an event in time")
+            .unwrap()
+        {
             Ok(event) => found.push(event.into_event()),
             Err(error) => panic!("{error}"),
         }
@@ -64,7 +74,12 @@ fn what_a_store_gets_wrong_now_and_then_changes_nothing() {
             "an expired token",
             every_second(move |read| {
                 let (request_id, server_stack_trace) = (request(read), "".into());
-                AuthTokenCheckFailed { request_id, server_stack_trace, error_code: TokenFailure::Expired }.into()
+                AuthTokenCheckFailed {
+                    request_id,
+                    server_stack_trace,
+                    error_code: TokenFailure::Expired,
+                }
+                .into()
             }),
         ),
         (
@@ -78,14 +93,20 @@ fn what_a_store_gets_wrong_now_and_then_changes_nothing() {
         ),
         (
             "something else",
-            every_second(move |read| SegmentCreated { request_id: request(read), segment: "a/b/0".into() }.into()),
+            every_second(move |read| {
+                SegmentCreated { request_id: request(read), segment: "a/b/0".into() }.into()
+            }),
         ),
         (
             "more than was asked for",
             reads(|read| {
                 let more = [read.data.clone(), vec![9; 8].into()].concat();
                 let is_whole = read.data.len() >= 60;
-                if is_whole { SegmentRead { data: more.into(), ..read }.into() } else { read.into() }
+                if is_whole {
+                    SegmentRead { data: more.into(), ..read }.into()
+                } else {
+                    read.into()
+                }
             }),
         ),
     ];
@@ -102,7 +123,10 @@ fn what_a_store_gets_wrong_now_and_then_changes_nothing() {
 }
 
 /// The first error that a reader meets, and whether anything follows it.
-async fn first_error(cluster: &Cluster, config: ReaderConfig) -> (pravega_sdk_event_stream::ReadError, bool) {
+async fn first_error(
+    cluster: &Cluster,
+    config: ReaderConfig,
+) -> (pravega_sdk_event_stream::ReadError, bool) {
     let mut reader = cluster.reader(config).await;
     loop {
         match timeout(Duration::from_secs(600), reader.next()).await.expect("an error in time") {
@@ -119,21 +143,33 @@ async fn first_error(cluster: &Cluster, config: ReaderConfig) -> (pravega_sdk_ev
 #[test]
 fn what_a_store_gets_wrong_every_time_is_told_and_ends_the_reader() {
     let lies: Vec<(ErrorKind, Misbehaviour)> = vec![
-        (ErrorKind::Protocol, reads(|read| SegmentCreated { request_id: read.request_id, segment: "a".into() }.into())),
+        (
+            ErrorKind::Protocol,
+            reads(|read| {
+                SegmentCreated { request_id: read.request_id, segment: "a".into() }.into()
+            }),
+        ),
         (
             ErrorKind::PermissionDenied,
             // As the real server, with the offset in place of the id.
             reads(|read| {
                 let (request_id, server_stack_trace) = (read.offset, "".into());
-                AuthTokenCheckFailed { request_id, server_stack_trace, error_code: TokenFailure::Unspecified }.into()
+                AuthTokenCheckFailed {
+                    request_id,
+                    server_stack_trace,
+                    error_code: TokenFailure::Unspecified,
+                }
+                .into()
             }),
         ),
         (
             ErrorKind::Protocol,
             reads(|read| {
-                let (segment, request_id, offset) = (read.segment.clone(), read.request_id, read.offset);
+                let (segment, request_id, offset) =
+                    (read.segment.clone(), read.request_id, read.offset);
                 let (start_offset, server_stack_trace) = (0, "".into());
-                SegmentIsTruncated { request_id, segment, start_offset, server_stack_trace, offset }.into()
+                SegmentIsTruncated { request_id, segment, start_offset, server_stack_trace, offset }
+                    .into()
             }),
         ),
     ];
@@ -154,7 +190,9 @@ fn an_answer_about_another_place_is_never_taken_for_the_one_asked_for() {
     block_on(async {
         let cluster = Cluster::new(1);
         cluster.fill((0..10).map(|number| format!("event {number}")));
-        cluster.world.set_misbehaviour(reads(|read| SegmentRead { offset: read.offset + 1, ..read }.into()));
+        cluster
+            .world
+            .set_misbehaviour(reads(|read| SegmentRead { offset: read.offset + 1, ..read }.into()));
         let (error, goes_on) = first_error(&cluster, ReaderConfig::default()).await;
         assert_eq!((error.kind(), goes_on), (ErrorKind::Protocol, false), "{error}");
     });
@@ -169,8 +207,16 @@ fn a_segment_that_cannot_be_read_is_reported_and_tried_on() {
         let config = ReaderConfig::default().with_stall_timeout(Duration::from_secs(20));
         let mut reader = cluster.reader(config).await;
         for _ in 0..2 {
-            let error = timeout(Duration::from_secs(60), reader.next()).await.unwrap().unwrap().unwrap_err();
-            assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true), "{error}");
+            let error = timeout(Duration::from_secs(60), reader.next())
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap_err();
+            assert_eq!(
+                (error.kind(), error.is_retryable()),
+                (ErrorKind::Unavailable, true),
+                "{error}"
+            );
             assert!(error.attempts() > 5, "{error}");
             assert!(std::error::Error::source(&error).is_some());
         }
@@ -203,13 +249,24 @@ fn what_is_no_event_ends_the_reader_or_is_skipped_up_to_the_tail() {
                 (ErrorKind::Corrupt, Some(Offset(12)), false),
                 "{name}"
             );
-            let mut skipping = cluster.reader(ReaderConfig::default().with_corrupt_events(CorruptEvents::Skip)).await;
+            let mut skipping = cluster
+                .reader(ReaderConfig::default().with_corrupt_events(CorruptEvents::Skip))
+                .await;
             assert_eq!(skipping.next().await.unwrap().unwrap().into_event(), "good");
-            let told = timeout(Duration::from_secs(60), skipping.next()).await.unwrap().unwrap().unwrap_err();
-            assert_eq!((told.kind(), told.offset()), (ErrorKind::Corrupt, Some(Offset(12))), "{name}: {told}");
+            let told = timeout(Duration::from_secs(60), skipping.next())
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap_err();
+            assert_eq!(
+                (told.kind(), told.offset()),
+                (ErrorKind::Corrupt, Some(Offset(12))),
+                "{name}: {told}"
+            );
             assert!(timeout(Duration::from_secs(1), skipping.next()).await.is_err());
             cluster.fill(["behind"]);
-            let next = timeout(Duration::from_secs(60), skipping.next()).await.unwrap().unwrap().unwrap();
+            let next =
+                timeout(Duration::from_secs(60), skipping.next()).await.unwrap().unwrap().unwrap();
             assert_eq!(next.event(), "behind", "{name}");
             assert_eq!(next.offset().0, 12 + damage.len() as i64);
             // And at the end of a sealed segment.
@@ -253,13 +310,20 @@ fn a_place_that_leaves_out_a_segment_is_told_where_it_matters() {
         let cluster = Cluster::new(2);
         cluster.world.begin_scale(&cluster.stream, vec![0.into(), 1.into()], KeyRange::equal(1));
         cluster.world.finish_scale();
-        let half = BoundedCut::new(cluster.stream.clone(), [(SegmentId::from(0), Offset(0))]).unwrap();
-        let (error, goes_on) = first_error(&cluster, ReaderConfig::default().with_start(ReadFrom::Cut(half))).await;
+        let half =
+            BoundedCut::new(cluster.stream.clone(), [(SegmentId::from(0), Offset(0))]).unwrap();
+        let (error, goes_on) =
+            first_error(&cluster, ReaderConfig::default().with_start(ReadFrom::Cut(half))).await;
         assert_eq!((error.kind(), goes_on), (ErrorKind::InvalidStreamCut, false));
         assert!(error.to_string().contains("leaves out segments: 1.#epoch.0"), "{error}");
         let empty = ReadFrom::Cut(BoundedCut::empty(cluster.stream.clone()));
-        let refused =
-            StreamReader::open(cluster.parts(), &cluster.stream, Raw, ReaderConfig::default().with_start(empty)).await;
+        let refused = StreamReader::open(
+            cluster.parts(),
+            &cluster.stream,
+            Raw,
+            ReaderConfig::default().with_start(empty),
+        )
+        .await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidStreamCut);
     });
 }
@@ -285,7 +349,8 @@ fn truncation_under_a_reader_is_told_once_and_positions_only_move_forward() {
             }
         }
         assert_eq!(errors, 1);
-        let (start, end) = (before.offset(0.into()).unwrap(), reader.stream_cut().offset(0.into()).unwrap());
+        let (start, end) =
+            (before.offset(0.into()).unwrap(), reader.stream_cut().offset(0.into()).unwrap());
         assert_eq!((start, end), (Offset(16), Offset(16 * 40)));
     });
 }
@@ -296,7 +361,14 @@ fn a_reader_that_stands_still_holds_up_nobody_who_shares_its_connection() {
         let cluster = Cluster::new(1);
         cluster.fill((0..20_000).map(|number| format!("event {number} {}", "x".repeat(100))));
         let parts = cluster.parts();
-        let open = || StreamReader::open(parts.clone(), &cluster.stream, Raw, ReaderConfig::default().with_seed(7));
+        let open = || {
+            StreamReader::open(
+                parts.clone(),
+                &cluster.stream,
+                Raw,
+                ReaderConfig::default().with_seed(7),
+            )
+        };
         let mut alone = open().await.unwrap();
         let started = tokio::time::Instant::now();
         let real = Instant::now();
@@ -312,7 +384,11 @@ fn a_reader_that_stands_still_holds_up_nobody_who_shares_its_connection() {
         for _ in 0..20_000 {
             other.next().await.unwrap().unwrap();
         }
-        assert!(started.elapsed() <= quick + quick / 10 + Duration::from_millis(5), "{:?}", started.elapsed());
+        assert!(
+            started.elapsed() <= quick + quick / 10 + Duration::from_millis(5),
+            "{:?}",
+            started.elapsed()
+        );
         println!("alone {took:?}, beside the other {:?}", real.elapsed());
         assert_eq!(cluster.network.links(), 1);
         // It goes on where it stood.
@@ -325,7 +401,11 @@ fn a_reader_that_stands_still_holds_up_nobody_who_shares_its_connection() {
 #[test]
 fn handles_can_be_dropped_outside_the_runtime_and_after_it() {
     for is_after in [false, true] {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
         let handles = runtime.block_on(async {
             let cluster = Cluster::new(1);
             cluster.fill(["event", "another"]);
@@ -334,7 +414,10 @@ fn handles_can_be_dropped_outside_the_runtime_and_after_it() {
             let writer = cluster.transactions().await;
             let mut transaction = writer.begin().await.unwrap();
             transaction.write("k", "event").await.unwrap();
-            let bytes = ByteReader::open(cluster.parts(), &cluster.stream, ByteReaderConfig::default()).await.unwrap();
+            let bytes =
+                ByteReader::open(cluster.parts(), &cluster.stream, ByteReaderConfig::default())
+                    .await
+                    .unwrap();
             (reader, transaction, writer, bytes)
         });
         if is_after {
@@ -352,12 +435,14 @@ fn outside_a_runtime_there_is_an_error_and_no_panic() {
     let cluster = block_on(async { Cluster::new(1) });
     let parts = block_on(async { cluster.parts() });
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let mut opening = Box::pin(StreamReader::open(parts.clone(), &cluster.stream, Raw, ReaderConfig::default()));
+    let mut opening =
+        Box::pin(StreamReader::open(parts.clone(), &cluster.stream, Raw, ReaderConfig::default()));
     match opening.as_mut().poll(&mut context) {
         std::task::Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::NoRuntime),
         other => panic!("{other:?}"),
     }
-    let mut opening = Box::pin(ByteReader::open(parts, &cluster.stream, ByteReaderConfig::default()));
+    let mut opening =
+        Box::pin(ByteReader::open(parts, &cluster.stream, ByteReaderConfig::default()));
     match opening.as_mut().poll(&mut context) {
         std::task::Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::NoRuntime),
         other => panic!("{other:?}"),
@@ -380,7 +465,11 @@ fn a_commit_whose_events_could_not_be_written_did_not_take_effect() {
         // The store takes the event and never says so: whether it is stored, nobody knows.
         cluster.world.set_deaf();
         let error = transaction.commit().await.unwrap_err();
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied), "{error}");
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Timeout, Outcome::NotApplied),
+            "{error}"
+        );
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(writer.status(id).await.unwrap(), TransactionState::Aborted);
     });

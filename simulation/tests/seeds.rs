@@ -47,7 +47,10 @@ fn every_event_is_stored_once_in_order_and_every_write_ends() {
         "set-up of a known writer",
         "store down",
     ] {
-        assert!(happened.get(what).is_some_and(|times| *times >= 10), "{what} hardly happened: {happened:#?}");
+        assert!(
+            happened.get(what).is_some_and(|times| *times >= 10),
+            "{what} hardly happened: {happened:#?}"
+        );
     }
     assert_eq!(happened.get("not done after the heal"), None);
 }

@@ -1,4 +1,5 @@
-//! An outage that many clients share: they try again in moderation, and do not come back all at once.
+//! An outage that many clients share: they try again in moderation, and do not come back all at
+//! once.
 
 mod common;
 
@@ -18,7 +19,8 @@ fn two_hundred_clients_live_through_a_minute_without_stores_in_moderation() {
             let mut writers = Vec::new();
             for client in 0..CLIENTS {
                 let config = WriterConfig::default().with_seed(seed * CLIENTS + client);
-                let writer = EventWriter::open(cluster.parts(), &cluster.stream, Raw, config).await.unwrap();
+                let writer =
+                    EventWriter::open(cluster.parts(), &cluster.stream, Raw, config).await.unwrap();
                 writer.write("k", "before").await.unwrap();
                 writers.push(writer);
             }
@@ -39,10 +41,15 @@ fn two_hundred_clients_live_through_a_minute_without_stores_in_moderation() {
             }
             let mut slots: BTreeMap<u128, usize> = BTreeMap::new();
             for attempt in &cluster.network.attempts()[before + during..] {
-                *slots.entry(attempt.duration_since(cluster.network.attempts()[0]).as_millis() / 100).or_default() += 1;
+                *slots
+                    .entry(attempt.duration_since(cluster.network.attempts()[0]).as_millis() / 100)
+                    .or_default() += 1;
             }
             let most = slots.values().max().copied().unwrap_or(0);
-            assert!(most as u64 <= CLIENTS * 8 / 100, "{most} of {CLIENTS} came back within 100 ms: {slots:?}");
+            assert!(
+                most as u64 <= CLIENTS * 8 / 100,
+                "{most} of {CLIENTS} came back within 100 ms: {slots:?}"
+            );
         });
     }
 }

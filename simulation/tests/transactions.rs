@@ -40,7 +40,10 @@ fn a_transaction_is_in_the_stream_as_a_whole_or_not_at_all() {
         "transaction committed",
         "transaction in doubt",
     ] {
-        assert!(happened.get(what).is_some_and(|times| *times >= 10), "{what} hardly happened: {happened:#?}");
+        assert!(
+            happened.get(what).is_some_and(|times| *times >= 10),
+            "{what} hardly happened: {happened:#?}"
+        );
     }
     assert!(happened["transaction committed"] >= 2000, "{happened:#?}");
 }
@@ -48,7 +51,8 @@ fn a_transaction_is_in_the_stream_as_a_whole_or_not_at_all() {
 #[test]
 fn every_seeded_bug_of_transactions_is_caught() {
     for bug in SeededBug::TRANSACTIONS {
-        let caught = (0..SEEDS).find(|seed| !transaction_scenario::run(*seed, Some(bug)).violations.is_empty());
+        let caught = (0..SEEDS)
+            .find(|seed| !transaction_scenario::run(*seed, Some(bug)).violations.is_empty());
         println!("{bug:?}: caught by seed {caught:?}");
         assert!(caught.is_some(), "{bug:?} was not caught within {SEEDS} seeds");
     }

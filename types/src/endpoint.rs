@@ -84,8 +84,8 @@ impl Endpoint {
         self.port
     }
 
-    /// Says whether the host is an address that stands for every interface, which is where a server listens but not where
-    /// it can be reached from elsewhere.
+    /// Says whether the host is an address that stands for every interface, which is where a server
+    /// listens but not where it can be reached from elsewhere.
     #[must_use]
     pub fn is_unspecified(&self) -> bool {
         self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_unspecified())
@@ -105,7 +105,9 @@ fn check_host(host: &str) -> Result<(), EndpointError> {
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     match host.chars().enumerate().find(|(_, c)| !allowed(*c)) {
-        Some((index, character)) => Err(EndpointError::HostCharacter { host: shown(host), character, index }),
+        Some((index, character)) => {
+            Err(EndpointError::HostCharacter { host: shown(host), character, index })
+        }
         None => Ok(()),
     }
 }
@@ -119,7 +121,8 @@ impl FromStr for Endpoint {
         }
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
-                let (host, tail) = rest.split_once(']').ok_or_else(|| EndpointError::Brackets(shown(text)))?;
+                let (host, tail) =
+                    rest.split_once(']').ok_or_else(|| EndpointError::Brackets(shown(text)))?;
                 if host.parse::<Ipv6Addr>().is_err() {
                     return Err(EndpointError::Brackets(shown(text)));
                 }
@@ -173,7 +176,10 @@ mod tests {
         assert!(matches!(parse("[::1"), EndpointError::Brackets(_)));
         assert!(matches!(parse("[host]:1"), EndpointError::Brackets(_)));
         assert!(matches!(parse("[::1]"), EndpointError::NoPort(_)));
-        assert!(matches!(parse("a b:1"), EndpointError::HostCharacter { character: ' ', index: 1, .. }));
+        assert!(matches!(
+            parse("a b:1"),
+            EndpointError::HostCharacter { character: ' ', index: 1, .. }
+        ));
         assert_eq!(parse("user:secret@host:1"), EndpointError::UserInfo);
         assert!(!parse("user:secret@host:1").to_string().contains("secret"));
     }

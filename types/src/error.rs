@@ -1,7 +1,8 @@
 //! The error vocabulary every crate of the SDK speaks.
 //!
-//! Each error type of the SDK answers three questions by method, so that nobody has to match text: what happened
-//! ([`ErrorKind`]), is the same call worth repeating (`is_retryable`), and did it take effect ([`Outcome`]).
+//! Each error type of the SDK answers three questions by method, so that nobody has to match text:
+//! what happened ([`ErrorKind`]), is the same call worth repeating (`is_retryable`), and did it
+//! take effect ([`Outcome`]).
 
 use std::fmt;
 
@@ -155,15 +156,16 @@ impl fmt::Display for ErrorKind {
 
 /// Says whether a call that failed took effect.
 ///
-/// Three answers, not two: a request whose reply was lost may or may not have been carried out, and a caller who takes
-/// that for a plain failure doubles or loses work.
+/// Three answers, not two: a request whose reply was lost may or may not have been carried out, and
+/// a caller who takes that for a plain failure doubles or loses work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// The server did not carry the request out, and will not.
     NotApplied,
     /// The server carried the request out, although the call failed.
     Applied,
-    /// Nobody can tell from here; ask the server before repeating anything that is not safe to repeat.
+    /// Nobody can tell from here; ask the server before repeating anything that is not safe to
+    /// repeat.
     Unknown,
 }
 
@@ -179,7 +181,8 @@ impl fmt::Display for Outcome {
 
 /// An error that answers the three questions of this module.
 ///
-/// Generic code (a retry loop, a log line, the command line's exit code) takes this instead of a list of error types.
+/// Generic code (a retry loop, a log line, the command line's exit code) takes this instead of a
+/// list of error types.
 pub trait Classified: std::error::Error {
     /// Says what kind of thing went wrong.
     fn kind(&self) -> ErrorKind;

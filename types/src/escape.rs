@@ -4,8 +4,8 @@ use std::fmt;
 
 /// Shows text that came from a peer or a user: control characters escaped, cut at a limit.
 ///
-/// A server's message may hold terminal escapes, line breaks, or a megabyte of stack trace. Errors and logs of the SDK
-/// show such text only through this type.
+/// A server's message may hold terminal escapes, line breaks, or a megabyte of stack trace. Errors
+/// and logs of the SDK show such text only through this type.
 ///
 /// # Examples
 ///

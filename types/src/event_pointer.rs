@@ -58,7 +58,11 @@ impl EventPointer {
     /// # Errors
     ///
     /// [`EventPointerError::Numbers`] if no event can be there.
-    pub fn new(segment: ScopedSegment, offset: Offset, length: i32) -> Result<Self, EventPointerError> {
+    pub fn new(
+        segment: ScopedSegment,
+        offset: Offset,
+        length: i32,
+    ) -> Result<Self, EventPointerError> {
         if offset.0 < 0 || length < MIN_LENGTH {
             return Err(EventPointerError::Numbers { offset: offset.0, length });
         }

@@ -1,6 +1,10 @@
-//! What the fuzz targets run, and the seeded tests as well: any bytes in, no panic, and what can be read can be written.
+//! What the fuzz targets run, and the seeded tests as well: any bytes in, no panic, and what can be
+//! read can be written.
 
-use crate::{EventPointer, Position, ScopedSegment, ScopedStream, Stream, StreamCut, modified_utf8, segment_name};
+use crate::{
+    EventPointer, Position, ScopedSegment, ScopedStream, Stream, StreamCut, modified_utf8,
+    segment_name,
+};
 
 /// Reads `data` as every kind of stored value.
 pub fn stored_values(data: &[u8]) {
@@ -12,17 +16,29 @@ pub fn stored_values(data: &[u8]) {
     if let Ok(position) = Position::from_bytes(data)
         && let Ok(bytes) = position.to_bytes()
     {
-        assert_eq!(Position::from_bytes(&bytes), Ok(position), "a position changed on its way out and in");
+        assert_eq!(
+            Position::from_bytes(&bytes),
+            Ok(position),
+            "a position changed on its way out and in"
+        );
     }
     if let Ok(pointer) = EventPointer::from_bytes(data)
         && let Ok(bytes) = pointer.to_bytes()
     {
-        assert_eq!(EventPointer::from_bytes(&bytes), Ok(pointer), "a pointer changed on its way out and in");
+        assert_eq!(
+            EventPointer::from_bytes(&bytes),
+            Ok(pointer),
+            "a pointer changed on its way out and in"
+        );
     }
     if let Ok(text) = modified_utf8::decode(data) {
         let mut again = Vec::new();
         modified_utf8::encode(&text, |piece| again.extend_from_slice(piece));
-        assert_eq!(modified_utf8::decode(&again).as_deref(), Ok(&*text), "a text changed on its way out and in");
+        assert_eq!(
+            modified_utf8::decode(&again).as_deref(),
+            Ok(&*text),
+            "a text changed on its way out and in"
+        );
     }
 }
 

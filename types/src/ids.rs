@@ -41,12 +41,14 @@ number_type! {
 }
 
 number_type! {
-    /// A byte position in a segment. Negative values have the meaning that the place of use gives them.
+    /// A byte position in a segment. Negative values have the meaning that the place of use gives
+    /// them.
     Offset(i64)
 }
 
 number_type! {
-    /// A segment container of a Pravega cluster: the unit in which segments move between segment stores.
+    /// A segment container of a Pravega cluster: the unit in which segments move between segment
+    /// stores.
     ContainerId(i32)
 }
 

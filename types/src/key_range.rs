@@ -76,7 +76,9 @@ impl KeyRange {
     #[must_use]
     pub fn equal(count: u32) -> Vec<Self> {
         let width = 1.0 / f64::from(count.max(1));
-        (0..count).map(|i| Self { low: f64::from(i) * width, high: f64::from(i + 1) * width }).collect()
+        (0..count)
+            .map(|i| Self { low: f64::from(i) * width, high: f64::from(i + 1) * width })
+            .collect()
     }
 
     /// The lower bound.
@@ -116,8 +118,8 @@ impl fmt::Display for KeyRange {
     }
 }
 
-/// Checks that `ranges`, in any order, leave no gap and share nothing between the lowest and the highest bound, and gives
-/// the whole that they cover.
+/// Checks that `ranges`, in any order, leave no gap and share nothing between the lowest and the
+/// highest bound, and gives the whole that they cover.
 ///
 /// # Errors
 ///
@@ -165,7 +167,10 @@ mod tests {
         let range = |low, high| KeyRange::new(low, high).unwrap();
         let gap = check_cover(&[range(0.5, 1.0), range(0.0, 0.4)]).unwrap_err();
         assert_eq!(gap, KeyRangeError::Gap { first: range(0.0, 0.4), second: range(0.5, 1.0) });
-        assert!(matches!(check_cover(&[range(0.0, 0.6), range(0.5, 1.0)]), Err(KeyRangeError::Overlap { .. })));
+        assert!(matches!(
+            check_cover(&[range(0.0, 0.6), range(0.5, 1.0)]),
+            Err(KeyRangeError::Overlap { .. })
+        ));
         assert_eq!(check_cover(&[]), Err(KeyRangeError::None));
     }
 }

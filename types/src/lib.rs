@@ -1,8 +1,8 @@
 //! Names and numbers of Pravega's domain as parsed types.
 //!
-//! A value of a type in this crate is valid: names are checked where they enter, and never again. The crate holds no
-//! wire commands, no async code, no clock and no source of randomness; where a decision needs time or chance, the caller
-//! passes it in.
+//! A value of a type in this crate is valid: names are checked where they enter, and never again.
+//! The crate holds no wire commands, no async code, no clock and no source of randomness; where a
+//! decision needs time or chance, the caller passes it in.
 //!
 //! | area | types |
 //! |---|---|
@@ -57,10 +57,15 @@ pub use escape::Printable;
 pub use event_pointer::{EventPointer, EventPointerError};
 pub use ids::{ContainerId, Epoch, EventNumber, Offset, SegmentNumber, TransactionId, WriterId};
 pub use key_range::{KeyRange, KeyRangeError, check_cover};
-pub use name::{KeyValueTable, NameError, NameKind, NameProblem, ReaderGroup, ReaderId, Scope, Stream, WriterName};
+pub use name::{
+    KeyValueTable, NameError, NameKind, NameProblem, ReaderGroup, ReaderId, Scope, Stream,
+    WriterName,
+};
 pub use policy::{PolicyError, RetentionPolicy, ScalingPolicy, StreamConfiguration, Tag};
 pub use position::Position;
-pub use reader_group::{GroupRetention, GroupStream, ReaderGroupConfiguration, ReaderGroupConfigurationError};
+pub use reader_group::{
+    GroupRetention, GroupStream, ReaderGroupConfiguration, ReaderGroupConfigurationError,
+};
 pub use retry::{Jitter, RetryDelays, RetryPolicy, RetryPolicyError};
 pub use retry_budget::RetryBudget;
 pub use routing::RoutingKey;

@@ -1,9 +1,11 @@
 //! Java's *modified* UTF-8, in which Pravega writes every string.
 //!
-//! It differs from UTF-8 in two ways: U+0000 is the two bytes `c0 80`, and a character above U+FFFF is its two UTF-16
-//! surrogates, three bytes each. A single zero byte is read as U+0000 too; four-byte sequences are refused, as Java does.
+//! It differs from UTF-8 in two ways: U+0000 is the two bytes `c0 80`, and a character above U+FFFF
+//! is its two UTF-16 surrogates, three bytes each. A single zero byte is read as U+0000 too;
+//! four-byte sequences are refused, as Java does.
 //!
-//! Java strings may hold a surrogate without its partner, which no Rust string can. Such text is refused with
+//! Java strings may hold a surrogate without its partner, which no Rust string can. Such text is
+//! refused with
 //! [`Problem::LoneSurrogate`]: names and tokens never hold one, and putting another character in its place would let two
 //! different names look the same.
 
@@ -40,7 +42,8 @@ pub fn encoded_len(text: &str) -> usize {
     text.len() + text.bytes().map(extra_bytes).sum::<usize>()
 }
 
-/// A NUL takes one byte more than in UTF-8; a character above U+FFFF (lead byte 0xF0 and up) two more.
+/// A NUL takes one byte more than in UTF-8; a character above U+FFFF (lead byte 0xF0 and up) two
+/// more.
 fn extra_bytes(byte: u8) -> usize {
     match byte {
         0 => 1,
@@ -127,7 +130,9 @@ impl Units<'_> {
                 None => return fail(Problem::Truncated),
             },
             0xE0..=0xEF => match (tail(rest.get(1)), tail(rest.get(2))) {
-                (Some(second), Some(third)) => ((u16::from(first & 0x0F) << 12) | (second << 6) | third, 3),
+                (Some(second), Some(third)) => {
+                    ((u16::from(first & 0x0F) << 12) | (second << 6) | third, 3)
+                }
                 _ => return fail(Problem::Truncated),
             },
             _ => return fail(Problem::LeadByte),

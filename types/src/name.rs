@@ -1,8 +1,8 @@
 //! Names of scopes, streams, tables, reader groups, readers and writers.
 //!
-//! A name is checked once, when it is parsed. Two rules exist side by side, as in Pravega itself: what users may name,
-//! and what the controller accepts, which adds one leading `_` for internal names (`_system`, `_RGgroup`). `new` and
-//! `parse` take the first, `internal` takes both.
+//! A name is checked once, when it is parsed. Two rules exist side by side, as in Pravega itself:
+//! what users may name, and what the controller accepts, which adds one leading `_` for internal
+//! names (`_system`, `_RGgroup`). `new` and `parse` take the first, `internal` takes both.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -27,7 +27,8 @@ pub enum NameKind {
 }
 
 impl NameKind {
-    /// The longest name a user may give, in bytes (which are characters, as all allowed ones are ASCII).
+    /// The longest name a user may give, in bytes (which are characters, as all allowed ones are
+    /// ASCII).
     #[must_use]
     pub fn max_len(self) -> usize {
         match self {
@@ -150,13 +151,15 @@ enum Rule {
 fn check(kind: NameKind, rule: Rule, text: &str) -> Result<(), NameError> {
     let refuse = |problem| Err(NameError::new(kind, text, problem));
     let internal = rule == Rule::Internal && kind.has_internal_form();
-    // The watermarks of an internal stream: `_MARK_RGgroup`. The controller lists such streams itself.
+    // The watermarks of an internal stream: `_MARK_RGgroup`. The controller lists such streams
+    // itself.
     if internal
         && kind == NameKind::Stream
         && text.len() <= INTERNAL_MAX_LEN
         && let Some(marked) = text.strip_prefix("_MARK").filter(|marked| marked.starts_with('_'))
     {
-        return check(kind, rule, marked).map_err(|error| NameError::new(kind, text, error.problem));
+        return check(kind, rule, marked)
+            .map_err(|error| NameError::new(kind, text, error.problem));
     }
     let body = match text.strip_prefix('_') {
         Some("") if internal => return refuse(NameProblem::NothingAfterUnderscore),
@@ -310,7 +313,8 @@ name_type! {
 name_type! {
     /// Names a writer for watermarks and transactions: 1 to 250 of `A-Z a-z 0-9 . -`.
     ///
-    /// This is not the [`WriterId`](crate::WriterId) by which a segment store recognises what was written twice.
+    /// This is not the [`WriterId`](crate::WriterId) by which a segment store recognises what was
+    /// written twice.
     WriterName, NameKind::Writer
 }
 
@@ -335,7 +339,9 @@ mod tests {
 
     #[test]
     fn lengths_are_held_at_the_limit() {
-        for (kind, max_len) in [(NameKind::Stream, 250), (NameKind::Scope, 255), (NameKind::ReaderGroup, 250)] {
+        for (kind, max_len) in
+            [(NameKind::Stream, 250), (NameKind::Scope, 255), (NameKind::ReaderGroup, 250)]
+        {
             assert!(check(kind, Rule::User, &"x".repeat(max_len)).is_ok());
             let len = max_len + 1;
             assert_eq!(refused(kind, &"x".repeat(len)), NameProblem::TooLong { len, max_len });
@@ -348,8 +354,14 @@ mod tests {
         assert!(Stream::internal("plain").is_ok());
         assert!(Stream::internal("_MARK_RGg").is_ok());
         assert!(Stream::internal("_MARK__g").is_err());
-        assert_eq!(Stream::internal("_").unwrap_err().problem(), NameProblem::NothingAfterUnderscore);
-        assert_eq!(Stream::internal("__a").unwrap_err().problem(), NameProblem::Character { character: '_', index: 1 });
+        assert_eq!(
+            Stream::internal("_").unwrap_err().problem(),
+            NameProblem::NothingAfterUnderscore
+        );
+        assert_eq!(
+            Stream::internal("__a").unwrap_err().problem(),
+            NameProblem::Character { character: '_', index: 1 }
+        );
     }
 
     #[test]

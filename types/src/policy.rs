@@ -12,7 +12,8 @@ pub enum ScalingPolicy {
         /// Number of segments.
         segments: NonZeroU32,
     },
-    /// The controller splits a segment that takes more than a rate of bytes, and merges those that take much less.
+    /// The controller splits a segment that takes more than a rate of bytes, and merges those that
+    /// take much less.
     ByDataRate {
         /// Target for each segment, in KiB a second.
         kib_per_second: NonZeroU32,
@@ -21,7 +22,8 @@ pub enum ScalingPolicy {
         /// The stream never has fewer segments.
         min_segments: NonZeroU32,
     },
-    /// The controller splits a segment that takes more than a rate of events, and merges those that take much less.
+    /// The controller splits a segment that takes more than a rate of events, and merges those that
+    /// take much less.
     ByEventRate {
         /// Target for each segment, in events a second.
         events_per_second: NonZeroU32,
@@ -44,7 +46,9 @@ impl ScalingPolicy {
     pub fn min_segments(&self) -> NonZeroU32 {
         match *self {
             Self::Fixed { segments } => segments,
-            Self::ByDataRate { min_segments, .. } | Self::ByEventRate { min_segments, .. } => min_segments,
+            Self::ByDataRate { min_segments, .. } | Self::ByEventRate { min_segments, .. } => {
+                min_segments
+            }
         }
     }
 }
@@ -61,7 +65,10 @@ impl fmt::Display for ScalingPolicy {
         match self {
             Self::Fixed { segments } => write!(f, "fixed({segments})"),
             Self::ByDataRate { kib_per_second, scale_factor, min_segments } => {
-                write!(f, "by-data-rate({kib_per_second} KiB/s, split by {scale_factor}, at least {min_segments})")
+                write!(
+                    f,
+                    "by-data-rate({kib_per_second} KiB/s, split by {scale_factor}, at least {min_segments})"
+                )
             }
             Self::ByEventRate { events_per_second, scale_factor, min_segments } => {
                 write!(
@@ -76,14 +83,16 @@ impl fmt::Display for ScalingPolicy {
 /// Decides what the controller truncates from the front of a stream, about every 30 minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetentionPolicy {
-    /// Keeps what is younger than `min`, and truncates what is older than `max` even where a subscriber lags behind.
+    /// Keeps what is younger than `min`, and truncates what is older than `max` even where a
+    /// subscriber lags behind.
     ByTime {
         /// What is younger is kept.
         min: Duration,
         /// What is older goes, if there is a limit.
         max: Option<Duration>,
     },
-    /// Keeps at least `min_bytes`, and no more than `max_bytes` even where a subscriber lags behind.
+    /// Keeps at least `min_bytes`, and no more than `max_bytes` even where a subscriber lags
+    /// behind.
     BySize {
         /// This many bytes are kept.
         min_bytes: u64,
@@ -98,7 +107,9 @@ impl fmt::Display for RetentionPolicy {
             Self::ByTime { min, max: None } => write!(f, "by-time({min:?})"),
             Self::ByTime { min, max: Some(max) } => write!(f, "by-time({min:?}..{max:?})"),
             Self::BySize { min_bytes, max_bytes: None } => write!(f, "by-size({min_bytes} bytes)"),
-            Self::BySize { min_bytes, max_bytes: Some(max) } => write!(f, "by-size({min_bytes}..{max} bytes)"),
+            Self::BySize { min_bytes, max_bytes: Some(max) } => {
+                write!(f, "by-size({min_bytes}..{max} bytes)")
+            }
         }
     }
 }
@@ -218,7 +229,10 @@ impl StreamConfiguration {
     /// # Errors
     ///
     /// [`PolicyError::RetentionLimits`] if the lower limit is above the upper one.
-    pub fn with_retention(mut self, retention: impl Into<Option<RetentionPolicy>>) -> Result<Self, PolicyError> {
+    pub fn with_retention(
+        mut self,
+        retention: impl Into<Option<RetentionPolicy>>,
+    ) -> Result<Self, PolicyError> {
         let retention = retention.into();
         let crossed = match retention {
             Some(RetentionPolicy::ByTime { min, max: Some(max) }) => min > max,
@@ -249,15 +263,16 @@ impl StreamConfiguration {
         }
     }
 
-    /// Sets after how long a writer that notes no time stops counting for watermarks. Default: zero, which is at the
-    /// first round in which it is behind.
+    /// Sets after how long a writer that notes no time stops counting for watermarks. Default:
+    /// zero, which is at the first round in which it is behind.
     #[must_use]
     pub fn with_timestamp_aggregation_timeout(mut self, timeout: Duration) -> Self {
         self.timestamp_aggregation_timeout = timeout;
         self
     }
 
-    /// Sets how large a piece of a segment in long-term storage may grow, in bytes. Default: 0, the server's own choice.
+    /// Sets how large a piece of a segment in long-term storage may grow, in bytes. Default: 0, the
+    /// server's own choice.
     #[must_use]
     pub fn with_rollover_size_bytes(mut self, bytes: u64) -> Self {
         self.rollover_size_bytes = bytes;
@@ -288,7 +303,8 @@ impl StreamConfiguration {
         self.timestamp_aggregation_timeout
     }
 
-    /// How large a piece of a segment in long-term storage may grow, in bytes; 0 is the server's own choice.
+    /// How large a piece of a segment in long-term storage may grow, in bytes; 0 is the server's
+    /// own choice.
     #[must_use]
     pub fn rollover_size_bytes(&self) -> u64 {
         self.rollover_size_bytes
@@ -306,7 +322,10 @@ mod tests {
         assert_eq!(Tag::new(""), Err(PolicyError::EmptyTag));
         let tags = |count: usize| (0..count).map(|i| Tag::new(format!("t{i}")).unwrap());
         assert!(StreamConfiguration::default().with_tags(tags(127)).is_ok());
-        assert_eq!(StreamConfiguration::default().with_tags(tags(128)), Err(PolicyError::TooManyTags { count: 128 }));
+        assert_eq!(
+            StreamConfiguration::default().with_tags(tags(128)),
+            Err(PolicyError::TooManyTags { count: 128 })
+        );
     }
 
     #[test]

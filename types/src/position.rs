@@ -5,9 +5,11 @@ use crate::{
     serial::{COMPACT_LONG_MAX, SerialError, SerialReader, SerialWriter},
 };
 
-/// How far a reader has come in each segment that it owns; enough to go on from there after a crash.
+/// How far a reader has come in each segment that it owns; enough to go on from there after a
+/// crash.
 ///
-/// A segment that was read to its sealed end has the offset [`Position::COMPLETED`]. The binary form is Java's.
+/// A segment that was read to its sealed end has the offset [`Position::COMPLETED`]. The binary
+/// form is Java's.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Position {
     owned: Vec<(ScopedSegment, Offset)>,
@@ -95,7 +97,8 @@ impl Position {
                 if low < 0.0 || high < 0.0 {
                     return Ok((segment, None));
                 }
-                let range = KeyRange::new(low, high).map_err(|_| SerialError::Invalid { what: "key range" })?;
+                let range = KeyRange::new(low, high)
+                    .map_err(|_| SerialError::Invalid { what: "key range" })?;
                 Ok((segment, Some(range)))
             })?,
         };
@@ -123,10 +126,14 @@ mod tests {
     #[test]
     fn every_cut_of_the_bytes_is_refused() {
         let segment: ScopedSegment = "a/b/0.#epoch.0".parse().unwrap();
-        let position = Position::new([(segment.clone(), Offset(-1))], [(segment, Some(KeyRange::FULL))]);
+        let position =
+            Position::new([(segment.clone(), Offset(-1))], [(segment, Some(KeyRange::FULL))]);
         let bytes = position.to_bytes().unwrap();
         for len in 0..bytes.len() {
-            assert!(Position::from_bytes(&bytes[..len]).is_err(), "{len} bytes were read as a position");
+            assert!(
+                Position::from_bytes(&bytes[..len]).is_err(),
+                "{len} bytes were read as a position"
+            );
         }
     }
 }

@@ -80,8 +80,11 @@ impl ReaderGroupConfiguration {
     /// # Errors
     ///
     /// [`ReaderGroupConfigurationError`] if there is no stream, or one is named twice.
-    pub fn new(streams: impl IntoIterator<Item = ScopedStream>) -> Result<Self, ReaderGroupConfigurationError> {
-        let whole = |stream| GroupStream { stream, from: StreamCut::Unbounded, to: StreamCut::Unbounded };
+    pub fn new(
+        streams: impl IntoIterator<Item = ScopedStream>,
+    ) -> Result<Self, ReaderGroupConfigurationError> {
+        let whole =
+            |stream| GroupStream { stream, from: StreamCut::Unbounded, to: StreamCut::Unbounded };
         Self::bounded(streams.into_iter().map(whole))
     }
 
@@ -90,7 +93,9 @@ impl ReaderGroupConfiguration {
     /// # Errors
     ///
     /// [`ReaderGroupConfigurationError`] names the stream and the rule.
-    pub fn bounded(streams: impl IntoIterator<Item = GroupStream>) -> Result<Self, ReaderGroupConfigurationError> {
+    pub fn bounded(
+        streams: impl IntoIterator<Item = GroupStream>,
+    ) -> Result<Self, ReaderGroupConfigurationError> {
         let streams: Vec<GroupStream> = streams.into_iter().collect();
         if streams.is_empty() {
             return Err(ReaderGroupConfigurationError::NoStreams);
@@ -211,9 +216,9 @@ impl GroupStream {
         };
         // An offset of -1 is the end of its segment.
         let place = |offset: i64| if offset < 0 { i64::MAX } else { offset };
-        let crossed = from
-            .positions()
-            .any(|(segment, start)| to.offset(segment).is_some_and(|end| place(start.0) > place(end.0)));
+        let crossed = from.positions().any(|(segment, start)| {
+            to.offset(segment).is_some_and(|end| place(start.0) > place(end.0))
+        });
         let ids = |cut: &crate::BoundedCut| {
             let ids = cut.positions().map(|(id, _)| id);
             (ids.clone().min(), ids.max())
@@ -232,12 +237,20 @@ mod tests {
     use crate::{BoundedCut, Offset, SegmentId};
 
     fn cut(stream: &str, positions: &[(i64, i64)]) -> StreamCut {
-        let positions = positions.iter().map(|(id, offset)| (SegmentId::from(*id), Offset(*offset)));
+        let positions =
+            positions.iter().map(|(id, offset)| (SegmentId::from(*id), Offset(*offset)));
         BoundedCut::new(stream.parse().unwrap(), positions).unwrap().into()
     }
 
-    fn check(from: StreamCut, to: StreamCut) -> Result<ReaderGroupConfiguration, ReaderGroupConfigurationError> {
-        ReaderGroupConfiguration::bounded([GroupStream { stream: "a/b".parse().unwrap(), from, to }])
+    fn check(
+        from: StreamCut,
+        to: StreamCut,
+    ) -> Result<ReaderGroupConfiguration, ReaderGroupConfigurationError> {
+        ReaderGroupConfiguration::bounded([GroupStream {
+            stream: "a/b".parse().unwrap(),
+            from,
+            to,
+        }])
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! When to try again: a schedule of waits, decided without a clock and without a source of randomness.
+//! When to try again: a schedule of waits, decided without a clock and without a source of
+//! randomness.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -54,8 +55,8 @@ pub enum RetryPolicyError {
 }
 
 impl Default for RetryPolicy {
-    /// The schedule of Pravega's Java client for controller calls: 10 attempts, 1 ms, times 10, at most 20 s; spread with
-    /// full jitter, which Java does not do.
+    /// The schedule of Pravega's Java client for controller calls: 10 attempts, 1 ms, times 10, at
+    /// most 20 s; spread with full jitter, which Java does not do.
     fn default() -> Self {
         Self {
             initial: Duration::from_millis(1),
@@ -68,7 +69,8 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Makes a schedule: the first wait, by how much each grows, the longest, and how many attempts in all.
+    /// Makes a schedule: the first wait, by how much each grows, the longest, and how many attempts
+    /// in all.
     ///
     /// # Errors
     ///
@@ -149,9 +151,12 @@ mod tests {
 
     #[test]
     fn jitter_stays_between_nothing_and_the_schedule() {
-        let plain: Vec<_> = RetryPolicy::default().with_jitter(Jitter::None).delays(|| 0.5).collect();
+        let plain: Vec<_> =
+            RetryPolicy::default().with_jitter(Jitter::None).delays(|| 0.5).collect();
         for share in [0.0, 0.3, 1.0, f64::NAN, 7.0] {
-            for (spread, full) in RetryPolicy::default().delays(|| if share.is_nan() { 0.0 } else { share }).zip(&plain)
+            for (spread, full) in RetryPolicy::default()
+                .delays(|| if share.is_nan() { 0.0 } else { share })
+                .zip(&plain)
             {
                 assert!(spread <= *full, "{spread:?} is more than {full:?}");
             }
@@ -161,7 +166,8 @@ mod tests {
 
     #[test]
     fn a_schedule_ends_after_its_attempts_and_never_overflows() {
-        let policy = RetryPolicy::new(Duration::from_secs(1), u32::MAX, Duration::MAX, 500).unwrap();
+        let policy =
+            RetryPolicy::new(Duration::from_secs(1), u32::MAX, Duration::MAX, 500).unwrap();
         assert_eq!(policy.with_jitter(Jitter::None).delays(|| 0.0).count(), 499);
         assert_eq!(RetryPolicy::no_retries().delays(|| 0.0).count(), 0);
     }

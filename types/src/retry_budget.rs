@@ -4,8 +4,9 @@ use std::time::Duration;
 
 /// A budget that all calls of a client share: each call pays in a little, each retry takes one out.
 ///
-/// While calls succeed the budget is full. In an outage retries are limited to a steady floor and a share of the calls,
-/// whatever the schedule of each call says. Time is an argument, counted from any fixed moment.
+/// While calls succeed the budget is full. In an outage retries are limited to a steady floor and a
+/// share of the calls, whatever the schedule of each call says. Time is an argument, counted from
+/// any fixed moment.
 ///
 /// # Examples
 ///
@@ -86,7 +87,10 @@ mod tests {
         for calls in [1, 10, 100, 1000] {
             let limit = 100 + 60 * 10 + calls * 60 / 5;
             let granted = retries_in_a_minute(calls);
-            assert!(granted <= limit, "{granted} retries for {calls} calls a second, {limit} are allowed");
+            assert!(
+                granted <= limit,
+                "{granted} retries for {calls} calls a second, {limit} are allowed"
+            );
             assert!(granted >= (calls * 9 * 60).min(600), "{granted} retries: the floor is held");
         }
     }

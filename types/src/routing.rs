@@ -1,8 +1,8 @@
 //! Where an event goes: the hash that places a routing key in the key space.
 //!
-//! Pravega hashes keys with MurmurHash3 (x64, 128 bits) over their UTF-16 code units and takes the first 52 bits of the
-//! result as a fraction. Every client must agree on each bit of it, or the order per key is lost between them; the golden
-//! values of the Java client hold this module to it.
+//! Pravega hashes keys with MurmurHash3 (x64, 128 bits) over their UTF-16 code units and takes the
+//! first 52 bits of the result as a fraction. Every client must agree on each bit of it, or the
+//! order per key is lost between them; the golden values of the Java client hold this module to it.
 
 use std::fmt;
 
@@ -73,7 +73,8 @@ pub fn table_key_position(primary_key: &[u8]) -> f64 {
     fraction(murmur3_x64_128(TABLE_SEED, primary_key.iter().copied()).0)
 }
 
-/// The value by which a reader of a group ranks the segments that it may give away: the highest goes first.
+/// The value by which a reader of a group ranks the segments that it may give away: the highest
+/// goes first.
 #[must_use]
 pub fn release_rank(reader: &str, segment: &str) -> f64 {
     fraction(hash_text(java_string_hash_of(reader), segment).0)
@@ -113,10 +114,12 @@ const fn java_string_hash(ascii: &str) -> i32 {
 /// Java's `String.hashCode`: over UTF-16 code units, wrapping.
 #[must_use]
 pub fn java_string_hash_of(text: &str) -> i32 {
-    text.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
+    text.encode_utf16()
+        .fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
 }
 
-/// MurmurHash3, the 128 bit variant for 64 bit machines, with both lanes starting at the seed sign-extended to 64 bits.
+/// MurmurHash3, the 128 bit variant for 64 bit machines, with both lanes starting at the seed
+/// sign-extended to 64 bits.
 fn murmur3_x64_128(seed: i32, bytes: impl Iterator<Item = u8>) -> (u64, u64) {
     const C1: u64 = 0x87c3_7b91_1142_53d5;
     const C2: u64 = 0x4cf5_ad43_2745_937f;
@@ -137,8 +140,16 @@ fn murmur3_x64_128(seed: i32, bytes: impl Iterator<Item = u8>) -> (u64, u64) {
         }
         len += 1;
         if place == 15 {
-            h1 = (h1 ^ mix1(k1)).rotate_left(27).wrapping_add(h2).wrapping_mul(5).wrapping_add(0x52dc_e729);
-            h2 = (h2 ^ mix2(k2)).rotate_left(31).wrapping_add(h1).wrapping_mul(5).wrapping_add(0x3849_5ab5);
+            h1 = (h1 ^ mix1(k1))
+                .rotate_left(27)
+                .wrapping_add(h2)
+                .wrapping_mul(5)
+                .wrapping_add(0x52dc_e729);
+            h2 = (h2 ^ mix2(k2))
+                .rotate_left(31)
+                .wrapping_add(h1)
+                .wrapping_mul(5)
+                .wrapping_add(0x3849_5ab5);
             (k1, k2) = (0, 0);
         }
     }
@@ -183,7 +194,10 @@ mod tests {
 
     #[test]
     fn the_mark_attribute_of_revisioned_streams_has_its_known_id() {
-        assert_eq!(attribute_id("RevisionStreamClientMark").to_string(), "7df9a874-246c-c9d6-9397-cdd19ead68c5");
+        assert_eq!(
+            attribute_id("RevisionStreamClientMark").to_string(),
+            "7df9a874-246c-c9d6-9397-cdd19ead68c5"
+        );
     }
 
     #[test]

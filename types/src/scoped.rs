@@ -102,7 +102,8 @@ scoped_type! {
 }
 
 impl ScopedStream {
-    /// Reads `scope/stream` under the controller's own rule, which adds internal names such as `shop/_RGbilling`.
+    /// Reads `scope/stream` under the controller's own rule, which adds internal names such as
+    /// `shop/_RGbilling`.
     ///
     /// # Errors
     ///
@@ -136,7 +137,10 @@ impl ScopedKeyValueTable {
     /// The controller wants this name where it is asked for the segment store of a table's segment.
     #[must_use]
     pub fn segment_stream(&self) -> ScopedStream {
-        ScopedStream::new(self.scope.clone(), Stream::trusted(format!("{}{TABLE_SUFFIX}", self.table)))
+        ScopedStream::new(
+            self.scope.clone(),
+            Stream::trusted(format!("{}{TABLE_SUFFIX}", self.table)),
+        )
     }
 }
 

@@ -3,11 +3,12 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    Epoch, NameError, NameKind, NameProblem, Scope, ScopedStream, SegmentNumber, Stream, scoped::TABLE_SUFFIX,
-    segment_name,
+    Epoch, NameError, NameKind, NameProblem, Scope, ScopedStream, SegmentNumber, Stream,
+    scoped::TABLE_SUFFIX, segment_name,
 };
 
-/// Identifies a segment within its stream: the epoch that made it in the high 32 bits, its number in the low 32.
+/// Identifies a segment within its stream: the epoch that made it in the high 32 bits, its number
+/// in the low 32.
 ///
 /// # Examples
 ///
@@ -118,8 +119,9 @@ impl FromStr for Segment {
     /// Reads `stream/number[.#epoch.epoch]`; the suffix of a transaction is left out.
     fn from_str(text: &str) -> Result<Self, NameError> {
         let text = segment_name::parent(text).unwrap_or(text);
-        let (stream, id) =
-            text.split_once('/').ok_or_else(|| NameError::new(NameKind::Stream, text, NameProblem::NotScoped))?;
+        let (stream, id) = text
+            .split_once('/')
+            .ok_or_else(|| NameError::new(NameKind::Stream, text, NameProblem::NotScoped))?;
         Ok(Self::new(stream_of_segment(stream)?, id.parse()?))
     }
 }
@@ -131,8 +133,8 @@ fn stream_of_segment(text: &str) -> Result<Stream, NameError> {
     Ok(Stream::trusted(text))
 }
 
-/// A segment with the scope of its stream; the text form is the name that segment stores know it by,
-/// `scope/stream/number.#epoch.epoch`.
+/// A segment with the scope of its stream; the text form is the name that segment stores know it
+/// by, `scope/stream/number.#epoch.epoch`.
 ///
 /// # Examples
 ///
@@ -193,8 +195,9 @@ impl FromStr for ScopedSegment {
 
     /// Reads `scope/stream/number[.#epoch.epoch]`; the suffix of a transaction is left out.
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let (scope, segment) =
-            text.split_once('/').ok_or_else(|| NameError::new(NameKind::Stream, text, NameProblem::NotScoped))?;
+        let (scope, segment) = text
+            .split_once('/')
+            .ok_or_else(|| NameError::new(NameKind::Stream, text, NameProblem::NotScoped))?;
         Ok(Self { scope: Scope::internal(scope)?, segment: segment.parse()? })
     }
 }

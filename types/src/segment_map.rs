@@ -6,8 +6,8 @@ use crate::{KeyRange, SegmentId};
 
 /// The active segments of a stream by the part of the key space they own.
 ///
-/// Segments are kept by their upper bound, which is inclusive for look-ups as in the Java client: a key exactly on a
-/// bound belongs to the segment below it.
+/// Segments are kept by their upper bound, which is inclusive for look-ups as in the Java client: a
+/// key exactly on a bound belongs to the segment below it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SegmentMap {
     /// Sorted by `upper`, each of which is there once.
@@ -64,7 +64,10 @@ impl SegmentMap {
     /// Makes a map of segments and what they own, in any order.
     #[must_use]
     pub fn new(segments: impl IntoIterator<Item = (SegmentId, KeyRange)>) -> Self {
-        let entries = segments.into_iter().map(|(id, range)| Entry { upper: range.high(), id, range }).collect();
+        let entries = segments
+            .into_iter()
+            .map(|(id, range)| Entry { upper: range.high(), id, range })
+            .collect();
         Self::from_entries(entries)
     }
 
@@ -74,10 +77,15 @@ impl SegmentMap {
         Self::new((0_i64..).map(SegmentId::from).zip(KeyRange::equal(count)))
     }
 
-    /// Makes a map in which a segment answers for an upper bound of its own, as after one half of a merge.
+    /// Makes a map in which a segment answers for an upper bound of its own, as after one half of a
+    /// merge.
     #[must_use]
-    pub fn with_upper_bounds(segments: impl IntoIterator<Item = (f64, SegmentId, KeyRange)>) -> Self {
-        Self::from_entries(segments.into_iter().map(|(upper, id, range)| Entry { upper, id, range }).collect())
+    pub fn with_upper_bounds(
+        segments: impl IntoIterator<Item = (f64, SegmentId, KeyRange)>,
+    ) -> Self {
+        Self::from_entries(
+            segments.into_iter().map(|(upper, id, range)| Entry { upper, id, range }).collect(),
+        )
     }
 
     fn from_entries(mut entries: Vec<Entry>) -> Self {
@@ -87,15 +95,16 @@ impl SegmentMap {
 
     /// The segment that owns `position`; none only if the map is empty.
     ///
-    /// For some counts of equal ranges the last bound comes out just below 1.0 on the controller. A position above it
-    /// goes to the last segment, where the Java client gives up.
+    /// For some counts of equal ranges the last bound comes out just below 1.0 on the controller. A
+    /// position above it goes to the last segment, where the Java client gives up.
     #[must_use]
     pub fn segment_for(&self, position: f64) -> Option<SegmentId> {
         let at = self.entries.partition_point(|entry| entry.upper < position);
         self.entries.get(at).or(self.entries.last()).map(|entry| entry.id)
     }
 
-    /// The entries from the lowest up: upper bound for look-ups, segment, and what the segment owns in full.
+    /// The entries from the lowest up: upper bound for look-ups, segment, and what the segment owns
+    /// in full.
     pub fn iter(&self) -> impl Iterator<Item = (f64, SegmentId, KeyRange)> + '_ {
         self.entries.iter().map(|entry| (entry.upper, entry.id, entry.range))
     }
@@ -114,17 +123,24 @@ impl SegmentMap {
 
     /// Puts the successors of `sealed` in its place.
     ///
-    /// A successor that takes over from several segments (a merge) answers only for the range of `sealed` until the other
-    /// predecessors are found sealed too: their events must reach the old segments first.
+    /// A successor that takes over from several segments (a merge) answers only for the range of
+    /// `sealed` until the other predecessors are found sealed too: their events must reach the old
+    /// segments first.
     ///
     /// # Errors
     ///
-    /// [`SegmentMapError`] if `sealed` is not in the map, or its range would not be covered; the map stays as it was.
-    pub fn replace_sealed(&mut self, sealed: SegmentId, successors: &[Successor]) -> Result<(), SegmentMapError> {
+    /// [`SegmentMapError`] if `sealed` is not in the map, or its range would not be covered; the
+    /// map stays as it was.
+    pub fn replace_sealed(
+        &mut self,
+        sealed: SegmentId,
+        successors: &[Successor],
+    ) -> Result<(), SegmentMapError> {
         let Some(old) = self.entries.iter().find(|entry| entry.id == sealed).copied() else {
             return Err(SegmentMapError::UnknownSegment(sealed));
         };
-        let mut heirs: Vec<&Successor> = successors.iter().filter(|s| s.predecessors.contains(&sealed)).collect();
+        let mut heirs: Vec<&Successor> =
+            successors.iter().filter(|s| s.predecessors.contains(&sealed)).collect();
         heirs.sort_by(|a, b| a.range.high().total_cmp(&b.range.high()));
         check_heirs(&old, &heirs)?;
 
@@ -156,13 +172,15 @@ impl SegmentMap {
     }
 }
 
-/// Together the heirs must reach from one end of the sealed segment's range to the other, without a gap.
+/// Together the heirs must reach from one end of the sealed segment's range to the other, without a
+/// gap.
 fn check_heirs(old: &Entry, heirs: &[&Successor]) -> Result<(), SegmentMapError> {
     let not_covered = SegmentMapError::NotCovered { sealed: old.id, range: old.range };
     let (Some(lowest), Some(highest)) = (heirs.first(), heirs.last()) else {
         return Err(not_covered);
     };
-    let meets = heirs.iter().zip(heirs.iter().skip(1)).all(|(a, b)| a.range.high() == b.range.low());
+    let meets =
+        heirs.iter().zip(heirs.iter().skip(1)).all(|(a, b)| a.range.high() == b.range.low());
     let reaches = lowest.range.low() <= old.range.low() && highest.range.high() >= old.upper;
     if meets && reaches { Ok(()) } else { Err(not_covered) }
 }
@@ -204,7 +222,10 @@ mod tests {
         let mut map = SegmentMap::equal_ranges(2);
         let before = map.clone();
         let gap = [successor(10, 0.0, 0.2, &[0]), successor(11, 0.3, 0.5, &[0])];
-        assert!(matches!(map.replace_sealed(0.into(), &gap), Err(SegmentMapError::NotCovered { .. })));
+        assert!(matches!(
+            map.replace_sealed(0.into(), &gap),
+            Err(SegmentMapError::NotCovered { .. })
+        ));
         let short = [successor(10, 0.0, 0.4, &[0])];
         assert!(map.replace_sealed(0.into(), &short).is_err());
         assert!(map.replace_sealed(0.into(), &[]).is_err());

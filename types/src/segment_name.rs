@@ -34,13 +34,15 @@ pub fn is_transient(name: &str) -> bool {
     strip_transient(name).is_some()
 }
 
-/// The name of the segment into which a transaction's or a transient segment merges; none for any other.
+/// The name of the segment into which a transaction's or a transient segment merges; none for any
+/// other.
 #[must_use]
 pub fn parent(name: &str) -> Option<&str> {
     strip_transaction(name).or_else(|| strip_transient(name))
 }
 
-/// The name that decides about the segment's container: without transaction, transient and epoch parts.
+/// The name that decides about the segment's container: without transaction, transient and epoch
+/// parts.
 #[must_use]
 pub fn primary(name: &str) -> &str {
     let name = parent(name).unwrap_or(name);
@@ -49,7 +51,8 @@ pub fn primary(name: &str) -> &str {
 
 /// The container, of `containers`, in which a cluster keeps the segment `name`.
 ///
-/// The id is found by consistent hashing over the primary name, so a transaction lives where its parent does.
+/// The id is found by consistent hashing over the primary name, so a transaction lives where its
+/// parent does.
 #[must_use]
 pub fn container(name: &str, containers: u32) -> ContainerId {
     let (hash, _) = routing::hash_text(routing::CONTAINER_SEED, primary(name));
@@ -71,8 +74,8 @@ fn is_id(text: &str) -> bool {
     text.len() == ID_DIGITS && Uuid::try_parse(text).is_ok()
 }
 
-/// Jump consistent hashing: each step of a linear congruential generator jumps to the next bucket that would take the
-/// key over, until that bucket lies beyond the last.
+/// Jump consistent hashing: each step of a linear congruential generator jumps to the next bucket
+/// that would take the key over, until that bucket lies beyond the last.
 fn consistent_bucket(hash: u64, buckets: u32) -> u32 {
     const MULTIPLIER: u64 = 2_862_933_555_777_941_757;
     let buckets = i64::from(buckets);
@@ -103,7 +106,9 @@ mod tests {
 
     #[test]
     fn consistent_hashing_ends_for_every_key() {
-        for key in (0..10_000_u64).map(|k| k.wrapping_mul(0x9E37_79B9_7F4A_7C15)).chain([0, u64::MAX]) {
+        for key in
+            (0..10_000_u64).map(|k| k.wrapping_mul(0x9E37_79B9_7F4A_7C15)).chain([0, u64::MAX])
+        {
             assert_eq!(consistent_bucket(key, 0), 0);
             assert!(consistent_bucket(key, 7) < 7);
         }

@@ -4,7 +4,8 @@ use std::{fmt, str::FromStr};
 
 use crate::{NameError, Offset, ScopedSegment};
 
-/// The bytes of a segment from one offset up to another; whole events, where a stream of events was cut.
+/// The bytes of a segment from one offset up to another; whole events, where a stream of events was
+/// cut.
 ///
 /// The text form, `segment:start..end`, can be handed to other programs.
 ///
@@ -51,7 +52,11 @@ impl SegmentRange {
     /// # Errors
     ///
     /// [`SegmentRangeError::Offsets`] if the start is negative or behind the end.
-    pub fn new(segment: ScopedSegment, start: Offset, end: Offset) -> Result<Self, SegmentRangeError> {
+    pub fn new(
+        segment: ScopedSegment,
+        start: Offset,
+        end: Offset,
+    ) -> Result<Self, SegmentRangeError> {
         if start.0 < 0 || end < start {
             return Err(SegmentRangeError::Offsets { start: start.0, end: end.0 });
         }
@@ -117,7 +122,10 @@ mod tests {
         assert_eq!(refused("s/t/0.#epoch.0:1-2"), SegmentRangeError::Form);
         assert_eq!(refused("s/t/0.#epoch.0:x..2"), SegmentRangeError::Form);
         assert_eq!(refused("s/t/0.#epoch.0:3..2"), SegmentRangeError::Offsets { start: 3, end: 2 });
-        assert_eq!(refused("s/t/0.#epoch.0:-1..2"), SegmentRangeError::Offsets { start: -1, end: 2 });
+        assert_eq!(
+            refused("s/t/0.#epoch.0:-1..2"),
+            SegmentRangeError::Offsets { start: -1, end: 2 }
+        );
         assert!(matches!(refused("nonsense:1..2"), SegmentRangeError::Name(_)));
     }
 }

@@ -1,4 +1,5 @@
-//! The layout in which Pravega's clients store values of their own: versioned objects and compact numbers.
+//! The layout in which Pravega's clients store values of their own: versioned objects and compact
+//! numbers.
 //!
 //! ```text
 //! versioned object   00 | version u8 | revision count u8 | per revision: number u8, length i32, body
@@ -7,8 +8,9 @@
 //! compact signed     sign bit, then the width bits of a compact long; a negative v is kept as -v-1
 //! ```
 //!
-//! A reader skips revisions that it does not know, by their length, and tolerates that later ones are missing; an unknown
-//! version is an error. Nothing is reserved on the word of a count: the bytes must be there.
+//! A reader skips revisions that it does not know, by their length, and tolerates that later ones
+//! are missing; an unknown version is an error. Nothing is reserved on the word of a count: the
+//! bytes must be there.
 
 use crate::modified_utf8;
 
@@ -243,8 +245,10 @@ impl<'a> SerialReader<'a> {
         for _ in 0..count {
             let number = self.u8()?;
             let len = self.i32()?;
-            let len = usize::try_from(len)
-                .map_err(|_| SerialError::NegativeLength { what: "revision", len: i64::from(len) })?;
+            let len = usize::try_from(len).map_err(|_| SerialError::NegativeLength {
+                what: "revision",
+                len: i64::from(len),
+            })?;
             bodies.push((number, self.bytes("revision", len)?));
         }
         Ok(Revisions { version, bodies })
@@ -347,8 +351,8 @@ impl SerialWriter {
     /// [`SerialError::OutOfRange`] if it takes more than 65,535 bytes.
     pub fn utf(&mut self, text: &str) -> Result<(), SerialError> {
         let len = modified_utf8::encoded_len(text);
-        let short =
-            u16::try_from(len).map_err(|_| SerialError::OutOfRange { what: "string length", value: len as i64 })?;
+        let short = u16::try_from(len)
+            .map_err(|_| SerialError::OutOfRange { what: "string length", value: len as i64 })?;
         self.bytes(&short.to_be_bytes());
         modified_utf8::encode(text, |piece| self.bytes(piece));
         Ok(())
@@ -365,7 +369,10 @@ impl SerialWriter {
             0x80..=0x3FFF => self.bytes(&(value as u16 | 0x8000).to_be_bytes()),
             0x4000..=COMPACT_INT_MAX => self.bytes(&(value as u32 | 0xC000_0000).to_be_bytes()),
             _ => {
-                return Err(SerialError::OutOfRange { what: "compact int", value: i64::from(value) });
+                return Err(SerialError::OutOfRange {
+                    what: "compact int",
+                    value: i64::from(value),
+                });
             }
         }
         Ok(())
@@ -377,7 +384,8 @@ impl SerialWriter {
     ///
     /// [`SerialError::OutOfRange`] if it is larger than [`COMPACT_INT_MAX`].
     pub fn count(&mut self, count: usize) -> Result<(), SerialError> {
-        let value = i32::try_from(count).map_err(|_| SerialError::OutOfRange { what: "count", value: count as i64 })?;
+        let value = i32::try_from(count)
+            .map_err(|_| SerialError::OutOfRange { what: "count", value: count as i64 })?;
         self.compact_int(value)
     }
 
@@ -417,7 +425,9 @@ impl SerialWriter {
                 self.bytes(&((sign << 31) as u32 | 0x4000_0000 | magnitude as u32).to_be_bytes());
             }
             0x2000_0000..=COMPACT_SIGNED_LONG_MAX => {
-                self.bytes(&((sign << 63) | 0x6000_0000_0000_0000 | magnitude as u64).to_be_bytes());
+                self.bytes(
+                    &((sign << 63) | 0x6000_0000_0000_0000 | magnitude as u64).to_be_bytes(),
+                );
             }
             _ => {
                 return Err(SerialError::OutOfRange { what: "compact signed long", value });

@@ -16,8 +16,9 @@ use crate::{
 
 /// A place in a stream, or none in particular.
 ///
-/// The binary and the text form are Java's, so cuts can be handed to and taken from Java programs. The text is Base64 of
-/// gzip; two programs may compress the same cut differently, so compare cuts, never their texts.
+/// The binary and the text form are Java's, so cuts can be handed to and taken from Java programs.
+/// The text is Base64 of gzip; two programs may compress the same cut differently, so compare cuts,
+/// never their texts.
 ///
 /// # Examples
 ///
@@ -42,7 +43,8 @@ pub enum StreamCut {
 #[derive(Debug, Clone)]
 pub struct BoundedCut {
     stream: ScopedStream,
-    /// In the order in which they were given, so that a cut is stored again as it was read; each segment once.
+    /// In the order in which they were given, so that a cut is stored again as it was read; each
+    /// segment once.
     positions: Vec<(SegmentId, Offset)>,
 }
 
@@ -70,7 +72,8 @@ pub enum StreamCutError {
     /// Something follows the compressed text.
     #[error("{0} bytes follow the compressed stream cut")]
     TrailingBytes(usize),
-    /// The decompressed text does not have five parts, or its first is not a version that can be read.
+    /// The decompressed text does not have five parts, or its first is not a version that can be
+    /// read.
     #[error("the stream cut has {found} parts separated by ':', 5 are needed")]
     Parts {
         /// How many parts there are.
@@ -80,7 +83,9 @@ pub enum StreamCutError {
     #[error("the stream cut is of text version {0:?}, only \"0\" is known")]
     TextVersion(String),
     /// The three lists of the text have different lengths.
-    #[error("the stream cut lists {numbers} segment numbers, {epochs} epochs and {offsets} offsets")]
+    #[error(
+        "the stream cut lists {numbers} segment numbers, {epochs} epochs and {offsets} offsets"
+    )]
     Lists {
         /// Length of the list of segment numbers.
         numbers: usize,
@@ -194,7 +199,8 @@ impl BoundedCut {
     ///
     /// # Errors
     ///
-    /// [`StreamCutError::Duplicate`] if a segment stands there twice, [`StreamCutError::Offset`] if an offset is below −1.
+    /// [`StreamCutError::Duplicate`] if a segment stands there twice, [`StreamCutError::Offset`] if
+    /// an offset is below −1.
     pub fn new(
         stream: ScopedStream,
         positions: impl IntoIterator<Item = (SegmentId, Offset)>,
@@ -290,22 +296,30 @@ impl BoundedCut {
             return Err(StreamCutError::Parts { found: parts.len() });
         };
         if version != TEXT_VERSION {
-            return Err(StreamCutError::TextVersion(crate::Printable::with_limit(version, 20).to_string()));
+            return Err(StreamCutError::TextVersion(
+                crate::Printable::with_limit(version, 20).to_string(),
+            ));
         }
         let stream = ScopedStream::internal(stream)?;
         let numbers: Vec<i32> = parse_list("segment numbers", numbers)?;
         let epochs: Vec<i32> = parse_list("epochs", epochs)?;
         let offsets: Vec<i64> = parse_list("offsets", offsets)?;
         if numbers.len() != epochs.len() || numbers.len() != offsets.len() {
-            return Err(StreamCutError::Lists { numbers: numbers.len(), epochs: epochs.len(), offsets: offsets.len() });
+            return Err(StreamCutError::Lists {
+                numbers: numbers.len(),
+                epochs: epochs.len(),
+                offsets: offsets.len(),
+            });
         }
-        let ids = numbers.iter().zip(&epochs).map(|(n, e)| SegmentId::new(Epoch(*e), SegmentNumber(*n)));
+        let ids =
+            numbers.iter().zip(&epochs).map(|(n, e)| SegmentId::new(Epoch(*e), SegmentNumber(*n)));
         Self::new(stream, ids.zip(offsets.into_iter().map(Offset)))
     }
 }
 
 impl PartialEq for BoundedCut {
-    /// Two cuts are the same if their stream and positions are; the order of the positions does not matter.
+    /// Two cuts are the same if their stream and positions are; the order of the positions does not
+    /// matter.
     fn eq(&self, other: &Self) -> bool {
         self.stream == other.stream && self.sorted() == other.sorted()
     }
@@ -336,7 +350,8 @@ fn parse_list<T: FromStr>(list: &'static str, text: &str) -> Result<Vec<T>, Stre
 
 fn compress(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    // Writing to a vector cannot fail; were it to, the empty result would be refused by whoever reads it.
+    // Writing to a vector cannot fail; were it to, the empty result would be refused by whoever
+    // reads it.
     encoder.write_all(text).and_then(|()| encoder.finish()).unwrap_or_default()
 }
 
@@ -350,7 +365,8 @@ fn decompress(bytes: &[u8]) -> Result<String, StreamCutError> {
         return Err(StreamCutError::TooLong);
     }
     match decoder.into_inner().len() {
-        0 => String::from_utf8(text).map_err(|_| StreamCutError::Gzip("the text is not UTF-8".to_owned())),
+        0 => String::from_utf8(text)
+            .map_err(|_| StreamCutError::Gzip("the text is not UTF-8".to_owned())),
         trailing => Err(StreamCutError::TrailingBytes(trailing)),
     }
 }
@@ -372,13 +388,28 @@ mod tests {
     #[test]
     fn each_step_of_a_bad_text_has_its_own_error() {
         assert!(matches!("####".parse::<StreamCut>(), Err(StreamCutError::Base64(_))));
-        assert!(matches!(BASE64.encode("plain").parse::<StreamCut>(), Err(StreamCutError::Gzip(_))));
+        assert!(matches!(
+            BASE64.encode("plain").parse::<StreamCut>(),
+            Err(StreamCutError::Gzip(_))
+        ));
         assert_eq!(refused("0:a/b:0:0"), StreamCutError::Parts { found: 4 });
         assert_eq!(refused("7:a/b:0:0:0"), StreamCutError::TextVersion("7".to_owned()));
-        assert_eq!(refused("0:a/b:0,1:0:0"), StreamCutError::Lists { numbers: 2, epochs: 1, offsets: 1 });
-        assert_eq!(refused("0:a/b:0,x:0,0:0,0"), StreamCutError::Element { list: "segment numbers", index: 1 });
-        assert_eq!(refused("0:a/b:99999999999:0:0"), StreamCutError::Element { list: "segment numbers", index: 0 });
-        assert_eq!(refused("0:a/b:0:0:-2"), StreamCutError::Offset { segment: 0.into(), offset: -2 });
+        assert_eq!(
+            refused("0:a/b:0,1:0:0"),
+            StreamCutError::Lists { numbers: 2, epochs: 1, offsets: 1 }
+        );
+        assert_eq!(
+            refused("0:a/b:0,x:0,0:0,0"),
+            StreamCutError::Element { list: "segment numbers", index: 1 }
+        );
+        assert_eq!(
+            refused("0:a/b:99999999999:0:0"),
+            StreamCutError::Element { list: "segment numbers", index: 0 }
+        );
+        assert_eq!(
+            refused("0:a/b:0:0:-2"),
+            StreamCutError::Offset { segment: 0.into(), offset: -2 }
+        );
         assert_eq!(refused("0:a/b:0,0:0,0:1,2"), StreamCutError::Duplicate(0.into()));
         assert!(matches!(refused("0:a:0:0:0"), StreamCutError::Name(_)));
     }
@@ -388,8 +419,14 @@ mod tests {
         let one = compress(b"0:a/b:0:0:0");
         let two = [one.clone(), one.clone()].concat();
         let junk = [one.as_slice(), b"x"].concat();
-        assert_eq!(BASE64.encode(&two).parse::<StreamCut>(), Err(StreamCutError::TrailingBytes(one.len())));
-        assert_eq!(BASE64.encode(&junk).parse::<StreamCut>(), Err(StreamCutError::TrailingBytes(1)));
+        assert_eq!(
+            BASE64.encode(&two).parse::<StreamCut>(),
+            Err(StreamCutError::TrailingBytes(one.len()))
+        );
+        assert_eq!(
+            BASE64.encode(&junk).parse::<StreamCut>(),
+            Err(StreamCutError::TrailingBytes(1))
+        );
     }
 
     #[test]

@@ -8,7 +8,8 @@ use crate::{
 /// Says that everything before a place in a stream was written by a time.
 ///
 /// The controller makes them of what writers note, and keeps them in a stream of their own; see
-/// [`ScopedStream::watermark_stream`](crate::ScopedStream::watermark_stream). Times are milliseconds of the writers' clock.
+/// [`ScopedStream::watermark_stream`](crate::ScopedStream::watermark_stream). Times are
+/// milliseconds of the writers' clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Watermark {
     lower_time: i64,
@@ -36,8 +37,8 @@ impl Watermark {
         self.positions.iter().copied()
     }
 
-    /// Writes a watermark as it stands in the stream of a stream's watermarks: its bounds in the writers' own time, and each
-    /// segment with its range of keys and an offset.
+    /// Writes a watermark as it stands in the stream of a stream's watermarks: its bounds in the
+    /// writers' own time, and each segment with its range of keys and an offset.
     ///
     /// # Errors
     ///
@@ -88,9 +89,15 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read() {
-        let positions = [(SegmentId::from(1), 0.0, 0.5, Offset(7)), (SegmentId::from(1 << 32), 0.5, 1.0, Offset(0))];
+        let positions = [
+            (SegmentId::from(1), 0.0, 0.5, Offset(7)),
+            (SegmentId::from(1 << 32), 0.5, 1.0, Offset(0)),
+        ];
         let mark = Watermark::from_bytes(&Watermark::encode(3, 9, &positions).unwrap()).unwrap();
         assert_eq!((mark.lower_time(), mark.upper_time()), (3, 9));
-        assert_eq!(mark.positions().collect::<Vec<_>>(), positions.map(|(id, _, _, offset)| (id, offset)));
+        assert_eq!(
+            mark.positions().collect::<Vec<_>>(),
+            positions.map(|(id, _, _, offset)| (id, offset))
+        );
     }
 }

@@ -31,7 +31,8 @@ pub struct Append {
     pub request_id: i64,
 }
 
-/// Tells how a client broke the rules of appending. The Java server closes the connection without a word.
+/// Tells how a client broke the rules of appending. The Java server closes the connection without a
+/// word.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AppendViolation {
@@ -86,8 +87,8 @@ pub enum AppendViolation {
 
 /// Follows the append frames of one connection.
 ///
-/// Feed it every frame; it hands back the appends. The memory it takes is bounded by the frame limit (one open block) and
-/// by the number of writers set up, which the caller limits.
+/// Feed it every frame; it hands back the appends. The memory it takes is bounded by the frame
+/// limit (one open block) and by the number of writers set up, which the caller limits.
 #[derive(Debug, Default)]
 pub struct AppendAssembler {
     writers: HashMap<Uuid, Writer>,
@@ -127,7 +128,8 @@ impl AppendAssembler {
 
     /// Takes the next frame; hands back an append if the frame completes one.
     ///
-    /// Commands that have nothing to do with appending are left alone: they may stand between a block and its end.
+    /// Commands that have nothing to do with appending are left alone: they may stand between a
+    /// block and its end.
     ///
     /// # Errors
     ///
@@ -161,7 +163,10 @@ impl AppendAssembler {
     }
 
     fn set_up(&mut self, setup: SetupAppend) {
-        self.writers.insert(setup.writer_id, Writer { segment: setup.segment, last_event_number: i64::MIN });
+        self.writers.insert(
+            setup.writer_id,
+            Writer { segment: setup.segment, last_event_number: i64::MIN },
+        );
     }
 
     fn no_open_block(&self, found: &'static str) -> Result<(), AppendViolation> {
@@ -179,14 +184,24 @@ impl AppendAssembler {
         let data = match self.open.take() {
             None => end.data,
             Some(block) if block.writer_id != end.writer_id => {
-                return Err(AppendViolation::OtherWriter { block: block.writer_id, end: end.writer_id });
+                return Err(AppendViolation::OtherWriter {
+                    block: block.writer_id,
+                    end: end.writer_id,
+                });
             }
             Some(block) => join_block(block.data, end.size_of_whole_events, end.data)?,
         };
         if end.num_events <= 0 {
             return Err(AppendViolation::EventCount(end.num_events));
         }
-        self.append(end.writer_id, end.last_event_number, end.num_events, data, None, end.request_id)
+        self.append(
+            end.writer_id,
+            end.last_event_number,
+            end.num_events,
+            data,
+            None,
+            end.request_id,
+        )
     }
 
     fn conditional_event(&mut self, append: ConditionalAppend) -> Result<Append, AppendViolation> {
@@ -194,12 +209,29 @@ impl AppendAssembler {
         // The frame limit keeps the length far below what a header can say.
         event::put(&mut framed, &append.event.data).map_err(|_| AppendViolation::BlockTail)?;
         let expected = Some(append.expected_offset);
-        self.append(append.writer_id, append.event_number, 1, framed.freeze(), expected, append.request_id)
+        self.append(
+            append.writer_id,
+            append.event_number,
+            1,
+            framed.freeze(),
+            expected,
+            append.request_id,
+        )
     }
 
-    fn conditional_block(&mut self, append: ConditionalBlockEnd) -> Result<Append, AppendViolation> {
+    fn conditional_block(
+        &mut self,
+        append: ConditionalBlockEnd,
+    ) -> Result<Append, AppendViolation> {
         let expected = Some(append.expected_offset);
-        self.append(append.writer_id, append.event_number, 1, append.data, expected, append.request_id)
+        self.append(
+            append.writer_id,
+            append.event_number,
+            1,
+            append.data,
+            expected,
+            append.request_id,
+        )
     }
 
     fn append(
@@ -213,15 +245,27 @@ impl AppendAssembler {
     ) -> Result<Append, AppendViolation> {
         let writer = self.writer(writer_id)?;
         if event_number < 0 || event_number < writer.last_event_number {
-            return Err(AppendViolation::EventNumber { found: event_number, last: writer.last_event_number });
+            return Err(AppendViolation::EventNumber {
+                found: event_number,
+                last: writer.last_event_number,
+            });
         }
         writer.last_event_number = event_number;
         let segment = writer.segment.clone();
-        Ok(Append { segment, writer_id, event_number, event_count, data, expected_offset, request_id })
+        Ok(Append {
+            segment,
+            writer_id,
+            event_number,
+            event_count,
+            data,
+            expected_offset,
+            request_id,
+        })
     }
 }
 
-/// Puts the parts of a block together: whole events, then either the two halves of a split event or padding.
+/// Puts the parts of a block together: whole events, then either the two halves of a split event or
+/// padding.
 fn join_block(mut block: Bytes, whole: i32, end: Bytes) -> Result<Bytes, AppendViolation> {
     let len = block.len();
     let whole = usize::try_from(whole)
@@ -328,7 +372,10 @@ mod tests {
     fn every_rule_is_held() {
         use AppendViolation as V;
         assert_eq!(AppendAssembler::new().handle(end(0, b"", 1)), Err(V::NotSetUp(WRITER)));
-        assert_eq!(set_up().handle(end(0, b"", -1)), Err(V::EventNumber { found: -1, last: i64::MIN }));
+        assert_eq!(
+            set_up().handle(end(0, b"", -1)),
+            Err(V::EventNumber { found: -1, last: i64::MIN })
+        );
         let mut assembler = set_up();
         assembler.resume(WRITER, 5);
         assert_eq!(assembler.handle(end(0, b"", 4)), Err(V::EventNumber { found: 4, last: 5 }));

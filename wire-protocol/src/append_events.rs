@@ -33,17 +33,20 @@ pub struct BytesAppend {
     pub request_id: i64,
 }
 
-/// The length of an append's frame without the events: header, writer, size, length of the data, count, number, id.
+/// The length of an append's frame without the events: header, writer, size, length of the data,
+/// count, number, id.
 const FIXED_LEN: usize = FRAME_HEADER_LEN + 16 + 4 + 4 + 4 + 8 + 8;
 
-/// The most bytes of events, headers included, that one append takes: a frame less its fixed fields.
+/// The most bytes of events, headers included, that one append takes: a frame less its fixed
+/// fields.
 pub const MAX_APPEND_LEN: usize = MAX_FRAME_LEN - FIXED_LEN;
 
 impl SendBuffer {
-    /// Appends an [`AppendBlockEnd`] frame that is a whole append of `events`, each behind its header.
+    /// Appends an [`AppendBlockEnd`] frame that is a whole append of `events`, each behind its
+    /// header.
     ///
-    /// The frame is the same as that of an [`AppendBlockEnd`] with all events in its data; only nothing is gathered first:
-    /// a small event is copied once, a large one is not copied at all.
+    /// The frame is the same as that of an [`AppendBlockEnd`] with all events in its data; only
+    /// nothing is gathered first: a small event is copied once, a large one is not copied at all.
     ///
     /// # Errors
     ///
@@ -87,10 +90,11 @@ impl SendBuffer {
         Ok(())
     }
 
-    /// Appends a [`ConditionalBlockEnd`] frame whose data are `pieces`, one behind the other, without headers.
+    /// Appends a [`ConditionalBlockEnd`] frame whose data are `pieces`, one behind the other,
+    /// without headers.
     ///
-    /// The frame is the same as that of a [`ConditionalBlockEnd`] with all of them in its data; only nothing is gathered
-    /// first.
+    /// The frame is the same as that of a [`ConditionalBlockEnd`] with all of them in its data;
+    /// only nothing is gathered first.
     ///
     /// # Errors
     ///
@@ -137,11 +141,13 @@ mod tests {
 
     use super::*;
 
-    const APPEND: EventsAppend = EventsAppend { writer_id: Uuid::from_u128(7), last_event_number: 3, request_id: 9 };
+    const APPEND: EventsAppend =
+        EventsAppend { writer_id: Uuid::from_u128(7), last_event_number: 3, request_id: 9 };
 
     #[test]
     fn the_frame_is_that_of_the_command_with_all_events_in_its_data() {
-        let events = [Bytes::from_static(b""), Bytes::from_static(b"small"), Bytes::from(vec![7; 5000])];
+        let events =
+            [Bytes::from_static(b""), Bytes::from_static(b"small"), Bytes::from(vec![7; 5000])];
         let mut direct = SendBuffer::new();
         direct.push_events(&APPEND, events.iter()).unwrap();
         let mut data = BytesMut::new();
@@ -165,8 +171,12 @@ mod tests {
     #[test]
     fn bytes_without_headers_make_the_same_frame_as_the_command() {
         let pieces = [Bytes::from_static(b"one"), Bytes::new(), Bytes::from(vec![7; 5000])];
-        let append =
-            BytesAppend { writer_id: Uuid::from_u128(7), event_number: 3, expected_offset: 100, request_id: 9 };
+        let append = BytesAppend {
+            writer_id: Uuid::from_u128(7),
+            event_number: 3,
+            expected_offset: 100,
+            request_id: 9,
+        };
         let mut direct = SendBuffer::new();
         direct.push_bytes_append(&append, pieces.iter()).unwrap();
         let command = ConditionalBlockEnd {

@@ -1,10 +1,11 @@
 //! The protocol's table: every command with its type, its fields in wire order, and their defaults.
 //!
-//! A row reads: type, name, who sends it, for a request the reply that means success, then the fields. A layout in
-//! brackets says how a field is written where that is not the usual way of its type: `Rest` is all that is left of the
-//! frame, `Lenient` takes a negative length for none, `Zeros` is that many zero bytes. A value behind `=` is what the
-//! field has where an older peer's frame ends before it; fields can be missing from the end only. Numbers and layouts are
-//! those of Pravega 0.13.0 and held by golden frames of its Java implementation.
+//! A row reads: type, name, who sends it, for a request the reply that means success, then the
+//! fields. A layout in brackets says how a field is written where that is not the usual way of its
+//! type: `Rest` is all that is left of the frame, `Lenient` takes a negative length for none,
+//! `Zeros` is that many zero bytes. A value behind `=` is what the field has where an older peer's
+//! frame ends before it; fields can be missing from the end only. Numbers and layouts are those of
+//! Pravega 0.13.0 and held by golden frames of its Java implementation.
 //!
 //! Types 6, 13–19, 22–27, 41–49, 54, 62–67, 72, 73 and 92–99 are not assigned.
 //!
@@ -26,14 +27,14 @@ use bytestring::ByteString;
 use uuid::Uuid;
 
 use crate::{
-    AttributeUpdate, DecodeError, DecodeProblem, EncodeError, IterationArgs, MergedSegment, SendBuffer, StorageChunk,
-    TableEntry, TableKey,
+    AttributeUpdate, DecodeError, DecodeProblem, EncodeError, IterationArgs, MergedSegment,
+    SendBuffer, StorageChunk, TableEntry, TableKey,
     codes::{FailureCode, TokenFailure},
     event::Event,
     field::{FieldReader, Layout},
     table::{
-        Command, CommandKind, Request, commands, decode_field, default_of, kind_of, layout, request_id_of, request_of,
-        sealed,
+        Command, CommandKind, Request, commands, decode_field, default_of, kind_of, layout,
+        request_id_of, request_of, sealed,
     },
     value::{Fields, Value, ValueError, protocol_name},
 };
@@ -44,7 +45,8 @@ const NONE: ByteString = ByteString::from_static("");
 commands! {
     // ---------------------------------------------------------------------------------------------------- connection
 
-    /// Announces the versions a side speaks; the client sends it first, and the server answers each with its own.
+    /// Announces the versions a side speaks; the client sends it first, and the server answers each
+    /// with its own.
     -127 Hello both {
         /// The newest version.
         high_version: i32,
@@ -77,7 +79,8 @@ commands! {
     /// The first part of an append; an [`AppendBlockEnd`] of the same writer must follow.
     3 AppendBlock request {
         writer_id: Uuid,
-        /// Events, and behind them a nested [`PartialEvent`] or [`Padding`] where the block was left open.
+        /// Events, and behind them a nested [`PartialEvent`] or [`Padding`] where the block was
+        /// left open.
         data: Bytes [Rest],
     }
 
@@ -138,7 +141,8 @@ commands! {
         current_segment_write_offset: i64 = -1,
     }
 
-    /// The segment did not end where a conditional append wanted. Nothing was written, and the set-up stays.
+    /// The segment did not end where a conditional append wanted. Nothing was written, and the
+    /// set-up stays.
     8 ConditionalCheckFailed reply {
         writer_id: Uuid,
         event_number: i64,
@@ -438,7 +442,8 @@ commands! {
         keys: Vec<TableKey>,
     }
 
-    /// One entry for each key that was asked for, in order; those that do not exist have version −1.
+    /// One entry for each key that was asked for, in order; those that do not exist have version
+    /// −1.
     79 TableRead reply {
         request_id: i64,
         segment: ByteString,

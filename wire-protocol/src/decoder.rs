@@ -6,8 +6,9 @@ use crate::{DecodeError, DecodeProblem, FRAME_HEADER_LEN, MAX_PAYLOAD_LEN, WireC
 
 /// Takes commands off a receive buffer, one frame at a time.
 ///
-/// Payloads are slices of the buffer that was filled from the socket; nothing is copied. A frame that has not arrived
-/// whole is not an error, it is `None`. An error is final: there is no way to find the next frame behind a bad one.
+/// Payloads are slices of the buffer that was filled from the socket; nothing is copied. A frame
+/// that has not arrived whole is not an error, it is `None`. An error is final: there is no way to
+/// find the next frame behind a bad one.
 ///
 /// The decoder keeps no state of its own, so a copy of it is as good as the original.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +41,8 @@ impl Decoder {
         Self { max_payload_len }
     }
 
-    /// Reads the header at the front of `received`, without taking it; none if it has not arrived whole.
+    /// Reads the header at the front of `received`, without taking it; none if it has not arrived
+    /// whole.
     ///
     /// # Errors
     ///
@@ -68,7 +70,8 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] if what arrived is not a frame of the protocol. The connection is of no use any more then.
+    /// [`DecodeError`] if what arrived is not a frame of the protocol. The connection is of no use
+    /// any more then.
     pub fn decode(&self, received: &mut BytesMut) -> Result<Option<WireCommand>, DecodeError> {
         let Some(header) = self.peek(received)? else {
             return Ok(None);
@@ -88,9 +91,12 @@ impl Decoder {
     ///
     /// [`DecodeError`] if it is not a frame, is not whole, or something follows it.
     pub fn decode_frame(&self, mut frame: Bytes) -> Result<WireCommand, DecodeError> {
-        let end =
-            |code, missing| DecodeError::new(None, code, DecodeProblem::EndOfFrame { field: "the frame", missing });
-        let header = self.peek(&frame)?.ok_or_else(|| end(0, FRAME_HEADER_LEN.saturating_sub(frame.len())))?;
+        let end = |code, missing| {
+            DecodeError::new(None, code, DecodeProblem::EndOfFrame { field: "the frame", missing })
+        };
+        let header = self
+            .peek(&frame)?
+            .ok_or_else(|| end(0, FRAME_HEADER_LEN.saturating_sub(frame.len())))?;
         frame.advance(FRAME_HEADER_LEN);
         match header.payload_len.checked_sub(frame.len()) {
             Some(0) => WireCommand::decode_payload(header.code, frame),
@@ -109,12 +115,15 @@ impl Decoder {
 
     /// How many bytes of room to make in `received` before the next read.
     ///
-    /// The room grows with what has arrived, never with what a header claims: a peer that announces 16 MiB and sends
-    /// nothing costs 8 KiB. Once half a frame is there, the room for its other half is made in one step.
+    /// The room grows with what has arrived, never with what a header claims: a peer that announces
+    /// 16 MiB and sends nothing costs 8 KiB. Once half a frame is there, the room for its other
+    /// half is made in one step.
     #[must_use]
     pub fn room_needed(&self, received: &[u8]) -> usize {
         let missing = match self.peek(received) {
-            Ok(Some(header)) => (FRAME_HEADER_LEN + header.payload_len).saturating_sub(received.len()),
+            Ok(Some(header)) => {
+                (FRAME_HEADER_LEN + header.payload_len).saturating_sub(received.len())
+            }
             _ => 0,
         };
         missing.min(received.len()).max(Self::MIN_RESERVE)
@@ -160,7 +169,10 @@ mod tests {
     fn a_header_alone_decides_about_type_and_length() {
         let problem = |bytes: &[u8]| Decoder::default().peek(bytes).unwrap_err().problem().clone();
         assert_eq!(problem(&[0, 0, 0, 6, 0, 0, 0, 0]), DecodeProblem::UnknownType);
-        assert_eq!(problem(&[0, 0, 0, 100, 0xFF, 0xFF, 0xFF, 0xFF]), DecodeProblem::NegativeLength(-1));
+        assert_eq!(
+            problem(&[0, 0, 0, 100, 0xFF, 0xFF, 0xFF, 0xFF]),
+            DecodeProblem::NegativeLength(-1)
+        );
         assert_eq!(
             problem(&[0, 0, 0, 100, 0x7F, 0xFF, 0xFF, 0xFF]),
             DecodeProblem::TooLong { len: 0x7FFF_FFFF, max_len: MAX_PAYLOAD_LEN }
@@ -180,7 +192,9 @@ mod tests {
     fn payloads_are_slices_of_the_receive_buffer() {
         let mut received = BytesMut::from(&frame(&segment_read(100_000))[..]);
         let range = received.as_ptr_range();
-        let Some(WireCommand::SegmentRead(read)) = Decoder::default().decode(&mut received).unwrap() else {
+        let Some(WireCommand::SegmentRead(read)) =
+            Decoder::default().decode(&mut received).unwrap()
+        else {
             panic!("not a SegmentRead");
         };
         assert!(range.contains(&read.data.as_ptr()));

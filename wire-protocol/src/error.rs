@@ -4,7 +4,8 @@ use pravega_sdk_types::{Printable, modified_utf8::InvalidModifiedUtf8};
 
 /// Tells why a frame was refused.
 ///
-/// There is no way to go on behind a bad frame: the connection has to be closed, as the Java server does.
+/// There is no way to go on behind a bad frame: the connection has to be closed, as the Java server
+/// does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}cannot be decoded: {problem}", Frame { command: *command, code: *code })]
 pub struct DecodeError {

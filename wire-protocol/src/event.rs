@@ -4,8 +4,8 @@
 //! type i32 = 0 | length i32 | payload
 //! ```
 //!
-//! Segments are plain bytes to the store: it never looks for events. Writers put this header in front of each, readers
-//! take it off again. A batch is several events in one append.
+//! Segments are plain bytes to the store: it never looks for events. Writers put this header in
+//! front of each, readers take it off again. A batch is several events in one append.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -21,7 +21,8 @@ pub const EVENT_CODE: i32 = 0;
 /// The length of an event's header.
 pub const EVENT_HEADER_LEN: usize = 8;
 
-/// The longest payload of an event that is written in one piece: 8 MiB. Larger ones go through a transient segment.
+/// The longest payload of an event that is written in one piece: 8 MiB. Larger ones go through a
+/// transient segment.
 pub const MAX_EVENT_LEN: usize = 8 * 1024 * 1024;
 
 /// An event with its header, as it stands in a segment and in a conditional append.
@@ -68,8 +69,8 @@ pub fn put(block: &mut BytesMut, payload: &[u8]) -> Result<(), EncodeError> {
 ///
 /// # Errors
 ///
-/// [`CorruptEvent`] if the first 8 bytes are no header, or one that claims more than `max_len`. With fewer than 8 bytes
-/// there is none.
+/// [`CorruptEvent`] if the first 8 bytes are no header, or one that claims more than `max_len`.
+/// With fewer than 8 bytes there is none.
 pub fn parse_header(mut header: &[u8], max_len: usize) -> Result<usize, CorruptEvent> {
     let (Ok(code), Ok(len)) = (header.try_get_i32(), header.try_get_i32()) else {
         return Err(CorruptEvent { code: -1, len: -1 });
@@ -86,7 +87,8 @@ pub fn parse_header(mut header: &[u8], max_len: usize) -> Result<usize, CorruptE
 ///
 /// # Errors
 ///
-/// [`CorruptEvent`] if there is no header, or one that claims more than `max_len`. The buffer stays as it was.
+/// [`CorruptEvent`] if there is no header, or one that claims more than `max_len`. The buffer stays
+/// as it was.
 pub fn take(data: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, CorruptEvent> {
     let Some((header, _)) = data.split_at_checked(EVENT_HEADER_LEN) else {
         return Ok(None);

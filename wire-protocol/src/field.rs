@@ -330,11 +330,16 @@ impl Layout<i32> for Zeros {
 
     fn decode(reader: &mut FieldReader) -> Result<i32, DecodeProblem> {
         let len = reader.take_all().len();
-        i32::try_from(len).map_err(|_| DecodeProblem::FieldLength { field: "padding", len: len as i64, remaining: len })
+        i32::try_from(len).map_err(|_| DecodeProblem::FieldLength {
+            field: "padding",
+            len: len as i64,
+            remaining: len,
+        })
     }
 
     fn encoded_len(field: &i32) -> Result<usize, EncodeError> {
-        usize::try_from(*field).map_err(|_| EncodeError::Negative { field: "length", value: i64::from(*field) })
+        usize::try_from(*field)
+            .map_err(|_| EncodeError::Negative { field: "length", value: i64::from(*field) })
     }
 
     fn encode(field: &i32, out: &mut SendBuffer) {
@@ -357,12 +362,17 @@ impl<T: Field> Field for Vec<T> {
     fn decode(reader: &mut FieldReader) -> Result<Self, DecodeProblem> {
         let count = reader.i32("the count of a list")?;
         let remaining = reader.remaining();
-        // Every element takes some bytes: a count that cannot be met is refused before anything is set aside for it.
+        // Every element takes some bytes: a count that cannot be met is refused before anything is
+        // set aside for it.
         let possible = remaining / T::MIN_LEN.max(1);
         let count = match usize::try_from(count) {
             Ok(count) if count <= possible => count,
             _ => {
-                return Err(DecodeProblem::FieldLength { field: "a list", len: i64::from(count), remaining });
+                return Err(DecodeProblem::FieldLength {
+                    field: "a list",
+                    len: i64::from(count),
+                    remaining,
+                });
             }
         };
         let mut list = Self::with_capacity(count);

@@ -1,10 +1,12 @@
-//! What the fuzz targets run, and the seeded tests as well: any bytes in, no panic, and what decodes must encode again.
+//! What the fuzz targets run, and the seeded tests as well: any bytes in, no panic, and what
+//! decodes must encode again.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::{AppendAssembler, Decoder, SendBuffer, WireCommand, event};
 
-/// Decodes `data` as a row of frames, and checks that each encodes to something that decodes to the same.
+/// Decodes `data` as a row of frames, and checks that each encodes to something that decodes to the
+/// same.
 pub fn frames(data: &[u8]) {
     let mut received = BytesMut::from(data);
     while let Ok(Some(command)) = Decoder::default().decode(&mut received) {
@@ -31,10 +33,12 @@ pub fn events(data: &[u8]) {
     }
 }
 
-/// The bytes of a valid frame with a few of them changed: reaches further into the decoders than noise does.
+/// The bytes of a valid frame with a few of them changed: reaches further into the decoders than
+/// noise does.
 #[must_use]
 pub fn damaged_frame(random: &mut dyn FnMut() -> u64, corpus: &[Bytes]) -> Vec<u8> {
-    let pick = |random: &mut dyn FnMut() -> u64, below: usize| (random() % below.max(1) as u64) as usize;
+    let pick =
+        |random: &mut dyn FnMut() -> u64, below: usize| (random() % below.max(1) as u64) as usize;
     let at = pick(random, corpus.len());
     let mut bytes = corpus.get(at).map(|frame| frame.to_vec()).unwrap_or_default();
     for _ in 0..=pick(random, 4) {

@@ -36,7 +36,8 @@ impl VersionRange {
     ///
     /// # Errors
     ///
-    /// [`IncompatibleVersion`] if there is no version in common. The connection is to be closed then, without a retry.
+    /// [`IncompatibleVersion`] if there is no version in common. The connection is to be closed
+    /// then, without a retry.
     pub fn check(self, hello: &Hello) -> Result<(), IncompatibleVersion> {
         let theirs = Self { low: hello.low_version, high: hello.high_version };
         if theirs.low > self.high || theirs.high < self.low {
@@ -54,7 +55,11 @@ impl fmt::Display for VersionRange {
 
 impl fmt::Display for IncompatibleVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the peer speaks protocol versions {}, this side speaks {}", self.theirs, self.ours)
+        write!(
+            f,
+            "the peer speaks protocol versions {}, this side speaks {}",
+            self.theirs, self.ours
+        )
     }
 }
 
@@ -66,7 +71,9 @@ mod tests {
 
     #[test]
     fn versions_are_judged_as_by_the_java_server() {
-        let judged = |high, low| VersionRange::SUPPORTED.check(&Hello { high_version: high, low_version: low }).is_ok();
+        let judged = |high, low| {
+            VersionRange::SUPPORTED.check(&Hello { high_version: high, low_version: low }).is_ok()
+        };
         for (high, low) in [(5, 5), (16, 16), (100, 16), (16, 5), (15, 5)] {
             assert!(judged(high, low), "({high}, {low})");
         }

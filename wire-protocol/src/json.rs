@@ -1,7 +1,7 @@
 //! Commands from and to JSON, by the names of the protocol.
 //!
-//! Numbers of 64 bits are strings, so that no parser rounds them (plain numbers are taken too); bytes are hexadecimal
-//! text; a UUID is its canonical text.
+//! Numbers of 64 bits are strings, so that no parser rounds them (plain numbers are taken too);
+//! bytes are hexadecimal text; a UUID is its canonical text.
 
 use serde_json::{Map, Value as Json};
 
@@ -21,7 +21,10 @@ pub fn fields_to_json(fields: Vec<(String, Value)>) -> Json {
 /// # Errors
 ///
 /// [`ValueError`] names the field and what is wrong with it.
-pub fn command_from_json(name: &str, fields: &Map<String, Json>) -> Result<WireCommand, ValueError> {
+pub fn command_from_json(
+    name: &str,
+    fields: &Map<String, Json>,
+) -> Result<WireCommand, ValueError> {
     let fields = fields.iter().map(|(field, json)| Ok((field.clone(), from_json(json)?)));
     WireCommand::from_fields(name, fields.collect::<Result<_, _>>()?)
 }
@@ -41,7 +44,8 @@ fn to_json(value: Value) -> Json {
 
 /// JSON does not say which type a text or a number is meant for; the field that takes it does.
 fn from_json(json: &Json) -> Result<Value, ValueError> {
-    let refuse = || ValueError::Type { expected: "a value of the protocol", found: json.to_string() };
+    let refuse =
+        || ValueError::Type { expected: "a value of the protocol", found: json.to_string() };
     Ok(match json {
         Json::Null => return Err(refuse()),
         Json::Bool(truth) => Value::Bool(*truth),
@@ -68,13 +72,19 @@ mod tests {
     fn fields_with_a_default_may_be_left_out_and_others_not() {
         let sealed = command("SegmentIsSealed", r#"{"requestId": 1, "segment": "a"}"#).unwrap();
         assert_eq!(fields_to_json(sealed.fields())["offset"], "-1");
-        assert_eq!(command("SegmentIsSealed", r#"{"requestId": "1"}"#), Err(ValueError::Missing("segment".to_owned())));
+        assert_eq!(
+            command("SegmentIsSealed", r#"{"requestId": "1"}"#),
+            Err(ValueError::Missing("segment".to_owned()))
+        );
     }
 
     #[test]
     fn what_does_not_fit_is_named() {
         assert_eq!(command("Nothing", "{}"), Err(ValueError::UnknownCommand("Nothing".to_owned())));
-        assert_eq!(command("KeepAlive", r#"{"speed": 1}"#), Err(ValueError::UnknownField("speed".to_owned())));
+        assert_eq!(
+            command("KeepAlive", r#"{"speed": 1}"#),
+            Err(ValueError::UnknownField("speed".to_owned()))
+        );
         let error = command("Hello", r#"{"highVersion": "x", "lowVersion": 5}"#).unwrap_err();
         assert_eq!(error.to_string(), "field highVersion: Text(\"x\") is not i32");
         assert!(command("Hello", r#"{"highVersion": 3000000000, "lowVersion": 5}"#).is_err());

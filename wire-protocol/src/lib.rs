@@ -1,4 +1,5 @@
-//! The protocol that Pravega's segment stores speak, as code that touches no socket, no clock and no runtime.
+//! The protocol that Pravega's segment stores speak, as code that touches no socket, no clock and
+//! no runtime.
 //!
 //! ```text
 //! frame    type i32 | length i32 | payload            big-endian throughout, length counts the payload
@@ -7,12 +8,14 @@
 //! list     count i32 | elements
 //! ```
 //!
-//! [`commands`] is the protocol's table: every command with its code, its fields in wire order and the defaults of those
-//! that older peers leave out. [`Decoder`] takes frames off a receive buffer and hands payloads out as slices of it;
-//! [`SendBuffer`] collects frames to send and keeps large payloads as they are, for vectored writes.
+//! [`commands`] is the protocol's table: every command with its code, its fields in wire order and
+//! the defaults of those that older peers leave out. [`Decoder`] takes frames off a receive buffer
+//! and hands payloads out as slices of it; [`SendBuffer`] collects frames to send and keeps large
+//! payloads as they are, for vectored writes.
 //!
-//! What is deliberately absent: sockets and retries (the connection pool has them), and any memory reserved on the word
-//! of a peer. A length is checked against its limit and against the bytes that are there before anything is set aside.
+//! What is deliberately absent: sockets and retries (the connection pool has them), and any memory
+//! reserved on the word of a peer. A length is checked against its limit and against the bytes that
+//! are there before anything is set aside.
 //!
 //! # Examples
 //!
@@ -54,17 +57,21 @@ pub use commands::WireCommand;
 pub use decoder::{Decoder, FrameHeader};
 pub use error::{DecodeError, DecodeProblem, EncodeError};
 pub use handshake::{IncompatibleVersion, VersionRange};
-pub use records::{AttributeUpdate, IterationArgs, MergedSegment, StorageChunk, TableEntry, TableKey, TableValue};
+pub use records::{
+    AttributeUpdate, IterationArgs, MergedSegment, StorageChunk, TableEntry, TableKey, TableValue,
+};
 pub use request_id::{FlowId, FlowIds, RequestId, RequestIds};
 pub use send_buffer::SendBuffer;
 pub use table::{Command, CommandKind, Request};
 
 /// The longest payload of a frame that a receiver accepts, in bytes.
 ///
-/// Java's client counts the payload only; its server counts the header as well. See [`MAX_FRAME_LEN`].
+/// Java's client counts the payload only; its server counts the header as well. See
+/// [`MAX_FRAME_LEN`].
 pub const MAX_PAYLOAD_LEN: usize = 0x00FF_FFFF;
 
-/// The longest frame, header included, that a sender may send so that both sides of Java's implementation take it.
+/// The longest frame, header included, that a sender may send so that both sides of Java's
+/// implementation take it.
 pub const MAX_FRAME_LEN: usize = 0x00FF_FFFF;
 
 /// The length of a frame's header: its type and the length of its payload.

@@ -111,7 +111,8 @@ record! {
 /// [`TableKey::NO_VERSION`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TableKey {
-    /// The key itself; 1 to 8192 bytes. Never send an empty one: it corrupts the table on a 0.13.0 server.
+    /// The key itself; 1 to 8192 bytes. Never send an empty one: it corrupts the table on a 0.13.0
+    /// server.
     pub data: Bytes,
     /// The version that must be there, or that was found.
     pub key_version: i64,
@@ -131,13 +132,18 @@ impl Field for TableKey {
     const MIN_LEN: usize = 8;
 
     fn decode(reader: &mut FieldReader) -> Result<Self, DecodeProblem> {
-        // As for the Java decoder, the total only has to lie within the frame; the inner length decides. The total of an
-        // empty key counts the version that is left out, so at the end of a frame it says too much.
+        // As for the Java decoder, the total only has to lie within the frame; the inner length
+        // decides. The total of an empty key counts the version that is left out, so at the end of
+        // a frame it says too much.
         let total = reader.i32("the length of a table key")?;
         let remaining = reader.remaining();
         let len = reader.length("the data of a table key")?;
         if len > 0 && !usize::try_from(total).is_ok_and(|total| total <= remaining) {
-            return Err(DecodeProblem::FieldLength { field: "a table key", len: i64::from(total), remaining });
+            return Err(DecodeProblem::FieldLength {
+                field: "a table key",
+                len: i64::from(total),
+                remaining,
+            });
         }
         let data = reader.take("the data of a table key", len)?;
         let key_version = if data.is_empty() { Self::NO_VERSION } else { i64::decode(reader)? };
@@ -218,12 +224,14 @@ impl Field for TableValue {
 
 /// Where an iteration over a table segment goes on, and what it covers.
 ///
-/// Each part reads as empty if fewer than 4 bytes are left of the frame, so older peers may leave out the last ones.
+/// Each part reads as empty if fewer than 4 bytes are left of the frame, so older peers may leave
+/// out the last ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct IterationArgs {
     /// What the previous page answered; empty at the start. Only hash tables take one.
     pub continuation_token: Bytes,
-    /// What older peers filtered by, until 0.10. Servers do not look at it, and it is always written empty.
+    /// What older peers filtered by, until 0.10. Servers do not look at it, and it is always
+    /// written empty.
     pub prefix_filter: Bytes,
     /// The first key, inclusive; empty is the lowest. Only tables with fixed key length take one.
     pub from_key: Bytes,
@@ -238,11 +246,19 @@ impl Field for IterationArgs {
         let mut next = || {
             if reader.remaining() < 4 { Ok(Bytes::new()) } else { Bytes::decode(reader) }
         };
-        Ok(Self { continuation_token: next()?, prefix_filter: next()?, from_key: next()?, to_key: next()? })
+        Ok(Self {
+            continuation_token: next()?,
+            prefix_filter: next()?,
+            from_key: next()?,
+            to_key: next()?,
+        })
     }
 
     fn encoded_len(&self) -> Result<usize, EncodeError> {
-        Ok(self.continuation_token.encoded_len()? + 4 + self.from_key.encoded_len()? + self.to_key.encoded_len()?)
+        Ok(self.continuation_token.encoded_len()?
+            + 4
+            + self.from_key.encoded_len()?
+            + self.to_key.encoded_len()?)
     }
 
     fn encode(&self, out: &mut SendBuffer) {
@@ -280,7 +296,8 @@ mod tests {
     use super::*;
     use crate::{Decoder, WireCommand, commands::TableKeysRead};
 
-    /// Its total counts a version that is not there, which at the end of a frame is more than is left.
+    /// Its total counts a version that is not there, which at the end of a frame is more than is
+    /// left.
     #[test]
     fn an_empty_key_at_the_end_of_a_frame_comes_back() {
         let read = WireCommand::from(TableKeysRead {

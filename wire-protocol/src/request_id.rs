@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Names one conversation on a shared connection; from 1 up, 0 stands for a connection that is not shared.
+/// Names one conversation on a shared connection; from 1 up, 0 stands for a connection that is not
+/// shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowId(pub i32);
 
@@ -41,8 +42,8 @@ impl RequestId {
         FlowId((self.0 >> 32) as i32)
     }
 
-    /// Says whether it was handed out before `other`, both within the same flow and not more than half of all numbers
-    /// apart: running numbers start over after 2^28.
+    /// Says whether it was handed out before `other`, both within the same flow and not more than
+    /// half of all numbers apart: running numbers start over after 2^28.
     #[must_use]
     pub fn is_before(self, other: Self) -> bool {
         let distance = (other.0 as u32).wrapping_sub(self.0 as u32) & Self::SEQUENCE_MASK;

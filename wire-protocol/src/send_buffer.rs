@@ -8,9 +8,9 @@ use crate::{Command, EncodeError, FRAME_HEADER_LEN, MAX_FRAME_LEN};
 
 /// Collects frames to send, as a row of byte slices for vectored writes.
 ///
-/// Small fields are gathered in blocks; a payload of [`SendBuffer::SHARE_MIN_LEN`] bytes or more is kept as the caller's
-/// own [`Bytes`] between two blocks, so it is never copied. The buffer is a [`Buf`]: hand it to a vectored write, then
-/// `advance` by what was written.
+/// Small fields are gathered in blocks; a payload of [`SendBuffer::SHARE_MIN_LEN`] bytes or more is
+/// kept as the caller's own [`Bytes`] between two blocks, so it is never copied. The buffer is a
+/// [`Buf`]: hand it to a vectored write, then `advance` by what was written.
 #[derive(Debug, Default)]
 pub struct SendBuffer {
     /// Ready to be sent, in order.
@@ -21,7 +21,8 @@ pub struct SendBuffer {
 }
 
 impl SendBuffer {
-    /// A payload from this length on is not copied: below it, copying is cheaper than another slice in the write.
+    /// A payload from this length on is not copied: below it, copying is cheaper than another slice
+    /// in the write.
     pub const SHARE_MIN_LEN: usize = 4096;
 
     /// How much the growing block takes from the allocator at a time.

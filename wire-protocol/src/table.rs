@@ -5,7 +5,9 @@ use bytes::Bytes;
 use crate::{DecodeError, EncodeError, SendBuffer, WireCommand, value::Value};
 
 /// A command of the protocol.
-pub trait Command: Clone + std::fmt::Debug + PartialEq + Into<WireCommand> + sealed::Sealed {
+pub trait Command:
+    Clone + std::fmt::Debug + PartialEq + Into<WireCommand> + sealed::Sealed
+{
     /// The type in the frame's header.
     const CODE: i32;
     /// The name of the command in the protocol.
@@ -23,7 +25,8 @@ pub trait Command: Clone + std::fmt::Debug + PartialEq + Into<WireCommand> + sea
     /// Writes the payload; only after [`Self::payload_len`] found nothing wrong.
     fn put_payload(&self, out: &mut SendBuffer);
 
-    /// Reads the payload of a frame. Bytes behind the last known field are left out, as newer peers may send more.
+    /// Reads the payload of a frame. Bytes behind the last known field are left out, as newer peers
+    /// may send more.
     ///
     /// # Errors
     ///
@@ -45,7 +48,8 @@ pub trait Request: Command {
     /// Sets the id by which the reply is matched.
     fn set_request_id(&mut self, id: i64);
 
-    /// The length in bytes of what the request carries besides its header and small fields; for limits.
+    /// The length in bytes of what the request carries besides its header and small fields; for
+    /// limits.
     fn size_hint(&self) -> usize {
         self.payload_len().unwrap_or(0)
     }
@@ -323,7 +327,8 @@ macro_rules! commands {
                 }
             }
 
-            /// The names of the fields of the command called `name`, in wire order, and whether each may be left out.
+            /// The names of the fields of the command called `name`, in wire order, and whether
+            /// each may be left out.
             #[must_use]
             pub fn field_names(name: &str) -> Option<Vec<(String, bool)>> {
                 match name {

@@ -1,4 +1,5 @@
-//! Commands as data: names and values instead of Rust fields, for tools that print or build any command.
+//! Commands as data: names and values instead of Rust fields, for tools that print or build any
+//! command.
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -160,8 +161,10 @@ impl Fields {
         default: Option<T>,
     ) -> Result<T, ValueError> {
         match self.0.iter().position(|(field, _)| field == name) {
-            Some(at) => convert(self.0.swap_remove(at).1)
-                .map_err(|source| ValueError::Field { field: name.to_owned(), source: Box::new(source) }),
+            Some(at) => convert(self.0.swap_remove(at).1).map_err(|source| ValueError::Field {
+                field: name.to_owned(),
+                source: Box::new(source),
+            }),
             None => default.ok_or_else(|| ValueError::Missing(name.to_owned())),
         }
     }

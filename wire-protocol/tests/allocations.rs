@@ -14,7 +14,8 @@ fn frame(command: &WireCommand) -> Vec<u8> {
     out.to_vec()
 }
 
-/// The allocations of decoding `count` copies of `command` that stand one behind the other in a receive buffer.
+/// The allocations of decoding `count` copies of `command` that stand one behind the other in a
+/// receive buffer.
 fn allocations_per_frame(command: &WireCommand, count: u64) -> f64 {
     let one = frame(command);
     let mut received = BytesMut::new();
@@ -57,8 +58,15 @@ fn decoding_makes_at_most_one_allocation_a_frame() {
             current_segment_write_offset: 9,
         }
         .into(),
-        SegmentsMerged { request_id: 1, target: segment(), source: segment(), new_target_write_offset: 3 }.into(),
-        TableRead { request_id: 1, segment: segment(), entries: (0..100).map(entry).collect() }.into(),
+        SegmentsMerged {
+            request_id: 1,
+            target: segment(),
+            source: segment(),
+            new_target_write_offset: 3,
+        }
+        .into(),
+        TableRead { request_id: 1, segment: segment(), entries: (0..100).map(entry).collect() }
+            .into(),
     ];
     for command in &commands {
         let each = allocations_per_frame(command, 50);
@@ -83,5 +91,9 @@ fn encoding_a_large_payload_copies_none_of_it() {
         out.push(&append).unwrap();
         std::hint::black_box(&out);
     });
-    assert!(info.bytes_total < 64 * 1024, "{} bytes were allocated for a payload of 1 MiB", info.bytes_total);
+    assert!(
+        info.bytes_total < 64 * 1024,
+        "{} bytes were allocated for a payload of 1 MiB",
+        info.bytes_total
+    );
 }

@@ -11,14 +11,16 @@ const GENERATED: &str = "proto/src/generated.rs";
 pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
     let proto = root.join(PROTO);
     let folder = proto.parent().context("the proto file has no folder")?;
-    let descriptors = protox::compile([&proto], [folder]).with_context(|| format!("{PROTO} does not compile"))?;
+    let descriptors =
+        protox::compile([&proto], [folder]).with_context(|| format!("{PROTO} does not compile"))?;
     let out = root.join("target/codegen");
     fs::create_dir_all(&out)?;
     tonic_prost_build::configure()
         // The crates that use the code bring their own channels.
         .build_transport(false)
         .build_client(true)
-        // A test's server answers the calls that the test is about, and says of the others that it has none.
+        // A test's server answers the calls that the test is about, and says of the others that it
+        // has none.
         .generate_default_stubs(true)
         .build_server(true)
         // Only servers want that half; the feature decides.

@@ -11,7 +11,8 @@ pub(crate) fn cargo(root: &Path) -> Command {
     command
 }
 
-/// Runs a command and shows what it prints; an exit code other than 0 is an error that names the command.
+/// Runs a command and shows what it prints; an exit code other than 0 is an error that names the
+/// command.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     println!("$ {shown}");

@@ -57,7 +57,9 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
         ["interop", "cluster"] => interop(&root, pravega::interop_cluster),
         ["tidy"] => tidy::run(&root),
         ["fuzz"] => tools::fuzz(&root, 20),
-        ["fuzz", seconds] => tools::fuzz(&root, seconds.parse().context("fuzz takes a number of seconds")?),
+        ["fuzz", seconds] => {
+            tools::fuzz(&root, seconds.parse().context("fuzz takes a number of seconds")?)
+        }
         ["proto"] => proto(&root, false),
         ["proto", "--check"] => proto(&root, true),
         #[cfg(feature = "codegen")]
@@ -104,8 +106,18 @@ fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
 fn check(root: &Path) -> Result<()> {
     tidy::run(root)?;
     run(cargo(root).args(["fmt", "--all", "--check"]))?;
-    run(cargo(root).args(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
-    run(cargo(root).args(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    run(cargo(root).args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    run(cargo(root)
+        .args(["doc", "--workspace", "--no-deps", "--all-features"])
+        .env("RUSTDOCFLAGS", "-D warnings"))?;
     proto(root, true)?;
     tools::deny(root)
 }
@@ -113,11 +125,28 @@ fn check(root: &Path) -> Result<()> {
 fn test(root: &Path) -> Result<()> {
     run(cargo(root).args(["test", "--workspace"]))?;
     // What has a feature of its own and is not pulled in by the others.
-    run(cargo(root).args(["test", "-p", "pravega-sdk-connection-pool", "--features", "dns", "--test", "pool"]))?;
+    run(cargo(root).args([
+        "test",
+        "-p",
+        "pravega-sdk-connection-pool",
+        "--features",
+        "dns",
+        "--test",
+        "pool",
+    ]))?;
     examples(root)?;
     // It checks every echo itself, while servers die and come back behind their name.
-    let example =
-        ["run", "-p", "pravega-sdk-connection-pool", "--features", "dns", "--example", "echo_pool", "--", "7"];
+    let example = [
+        "run",
+        "-p",
+        "pravega-sdk-connection-pool",
+        "--features",
+        "dns",
+        "--example",
+        "echo_pool",
+        "--",
+        "7",
+    ];
     run(cargo(root).args(example))?;
     run(cargo(root).args([
         "run",

@@ -1,7 +1,8 @@
 //! Real Pravega 0.13.0 servers on this machine, for the tests that need one.
 //!
-//! The jars come from Maven Central once and stay below `target/pravega/lib`. A standalone keeps everything in memory:
-//! killed, it comes back empty. The cluster is durable: ZooKeeper, bookies, a controller and two segment stores.
+//! The jars come from Maven Central once and stay below `target/pravega/lib`. A standalone keeps
+//! everything in memory: killed, it comes back empty. The cluster is durable: ZooKeeper, bookies, a
+//! controller and two segment stores.
 
 use std::{
     env, fs,
@@ -22,8 +23,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// Of the secured server and of nothing else.
 const PASSWORD: &str = "1111_aaaa";
 
-/// How much memory a standalone server gets. It keeps what it is given in memory, and holds writers up for seconds once its
-/// cache is full: far more than tests need is needed by benchmarks.
+/// How much memory a standalone server gets. It keeps what it is given in memory, and holds writers
+/// up for seconds once its cache is full: far more than tests need is needed by benchmarks.
 enum Memory {
     ForTests,
     ForBenchmarks,
@@ -40,9 +41,11 @@ impl Memory {
     fn options(&self) -> &'static [&'static str] {
         match self {
             Self::ForTests => &["-Xmx3g", "-XX:MaxDirectMemorySize=4g"],
-            Self::ForBenchmarks => {
-                &["-Xmx9g", "-XX:MaxDirectMemorySize=9g", "-Dpravegaservice.cache.size.max=8589934592"]
-            }
+            Self::ForBenchmarks => &[
+                "-Xmx9g",
+                "-XX:MaxDirectMemorySize=9g",
+                "-Dpravegaservice.cache.size.max=8589934592",
+            ],
         }
     }
 }
@@ -54,24 +57,35 @@ const LOG_CONFIG: &str = "<configuration><appender name=\"C\" class=\"ch.qos.log
 /// The programs that are needed and not there.
 pub(crate) fn missing_tools() -> Vec<&'static str> {
     let runs = |program: &str| {
-        let probe = Command::new(program).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let probe = Command::new(program)
+            .arg("-version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         probe.is_ok_and(|status| status.success())
     };
     ["java", "mvn"].into_iter().filter(|program| !runs(program)).collect()
 }
 
-/// Runs the tests that need a real server: against a plain one, then against one with TLS and accounts.
+/// Runs the tests that need a real server: against a plain one, then against one with TLS and
+/// accounts.
 pub(crate) fn interop(root: &Path) -> Result<()> {
     let lib = jars(root)?;
-    let build = ["test", "-p", "pravega-sdk-integration-tests", "--features", "interop", "--no-run"];
+    let build =
+        ["test", "-p", "pravega-sdk-integration-tests", "--features", "interop", "--no-run"];
     run(cargo(root).args(build))?;
     // The tests of the tool run it as it was built.
     run(cargo(root).args(["build", "-p", "pravega-sdk-cli"]))?;
-    run(cargo(root).args(["build", "--quiet", "--manifest-path", "integration-tests/rust-peer/Cargo.toml"]))?;
+    run(cargo(root).args([
+        "build",
+        "--quiet",
+        "--manifest-path",
+        "integration-tests/rust-peer/Cargo.toml",
+    ]))?;
 
-    // The wire suite first: it makes the server write to storage what the others leave behind in heaps. Suites that write much
-    // come last on a server: where tens of megabytes were written, scales, commits and the making of groups come up to
-    // half a minute late for some time.
+    // The wire suite first: it makes the server write to storage what the others leave behind in
+    // heaps. Suites that write much come last on a server: where tens of megabytes were written,
+    // scales, commits and the making of groups come up to half a minute late for some time.
     let servers: [(&str, &[&[&str]]); 3] = [
         (
             "plain",
@@ -91,7 +105,10 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
                 ],
             ],
         ),
-        ("writers", &[&["--test", "event_writer"], &["--test", "writer_faults", "--test", "cli_events"]]),
+        (
+            "writers",
+            &[&["--test", "event_writer"], &["--test", "writer_faults", "--test", "cli_events"]],
+        ),
         (
             "readers",
             &[
@@ -123,14 +140,16 @@ pub(crate) fn interop_cluster(root: &Path) -> Result<()> {
     let folder = root.join("target/pravega/cluster");
     refuse_second(&folder)?;
     Cluster { lib, folder: folder.clone() }.start()?;
-    let stores: Vec<String> = CLUSTER_STORES.iter().map(|port| format!("localhost:{port}")).collect();
+    let stores: Vec<String> =
+        CLUSTER_STORES.iter().map(|port| format!("localhost:{port}")).collect();
     let variables = vec![
         ("PRAVEGA_TEST_CONTROLLER", format!("tcp://localhost:{CLUSTER_CONTROLLER}")),
         ("PRAVEGA_TEST_STORES", stores.join(",")),
     ];
     // A store dies in the second suite.
     let pid = folder.join("pids").join(format!("store-{}", CLUSTER_STORES[0]));
-    let failover = [variables.clone(), vec![("PRAVEGA_TEST_STORE_PID", fs::read_to_string(pid)?)]].concat();
+    let failover =
+        [variables.clone(), vec![("PRAVEGA_TEST_STORE_PID", fs::read_to_string(pid)?)]].concat();
     let tested = test(root, variables, &["--test", "cluster"])
         .and_then(|()| test(root, failover, &["--test", "cluster_failover", "--", "--nocapture"]));
     stop(root)?;
@@ -139,10 +158,15 @@ pub(crate) fn interop_cluster(root: &Path) -> Result<()> {
 
 fn test(root: &Path, variables: Vec<(&'static str, String)>, tests: &[&str]) -> Result<()> {
     let mut command = cargo(root);
-    command.args(["test", "-p", "pravega-sdk-integration-tests", "--features", "interop"]).args(tests);
+    command
+        .args(["test", "-p", "pravega-sdk-integration-tests", "--features", "interop"])
+        .args(tests);
     // The Java client is among the server's jars.
     command.env("PRAVEGA_TEST_JARS", root.join("target/pravega/lib"));
-    command.env("PRAVEGA_TEST_RUST_PEER", root.join("integration-tests/rust-peer/target/debug/rust-peer"));
+    command.env(
+        "PRAVEGA_TEST_RUST_PEER",
+        root.join("integration-tests/rust-peer/target/debug/rust-peer"),
+    );
     run(command.envs(variables))
 }
 
@@ -153,7 +177,10 @@ pub(crate) fn start_standalone(root: &Path) -> Result<()> {
     refuse_second(&folder)?;
     let mut server = Standalone::start_on(&lib, &folder, &Security::None, Ports::USUAL)?;
     server.keep();
-    println!("ready: tcp://localhost:{} (in memory; stop it with `cargo xtask pravega stop`)", Ports::USUAL.controller);
+    println!(
+        "ready: tcp://localhost:{} (in memory; stop it with `cargo xtask pravega stop`)",
+        Ports::USUAL.controller
+    );
     Ok(())
 }
 
@@ -164,7 +191,9 @@ pub(crate) fn start_cluster(root: &Path) -> Result<()> {
     refuse_second(&folder)?;
     let cluster = Cluster { lib, folder };
     cluster.start()?;
-    println!("ready: tcp://localhost:{CLUSTER_CONTROLLER} (durable; stop it with `cargo xtask pravega stop`)");
+    println!(
+        "ready: tcp://localhost:{CLUSTER_CONTROLLER} (durable; stop it with `cargo xtask pravega stop`)"
+    );
     Ok(())
 }
 
@@ -199,7 +228,8 @@ pub(crate) fn stop(root: &Path) -> Result<()> {
 
 /// A process id may have been given to somebody else by now.
 fn is_ours(pid: &str, pid_file: &Path) -> bool {
-    let folder = pid_file.parent().and_then(Path::parent).map(|folder| folder.display().to_string());
+    let folder =
+        pid_file.parent().and_then(Path::parent).map(|folder| folder.display().to_string());
     let command = fs::read(Path::new("/proc").join(pid).join("cmdline")).unwrap_or_default();
     folder.is_some_and(|folder| String::from_utf8_lossy(&command).contains(&folder))
 }
@@ -253,14 +283,22 @@ struct Ports {
 }
 
 impl Ports {
-    const USUAL: Self =
-        Self { controller: 9090, rest: 9091, segment_store: 6000, zookeeper: 4000, admin: 9999, health: 6061 };
+    const USUAL: Self = Self {
+        controller: 9090,
+        rest: 9091,
+        segment_store: 6000,
+        zookeeper: 4000,
+        admin: 9999,
+        health: 6061,
+    };
 
     /// Six ports that nobody uses just now.
     fn free() -> Result<Self> {
         // All are held until the last is found, so that no two are the same.
-        let held = (0..6).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<Result<Vec<_>, _>>()?;
-        let mut ports = held.iter().map(|listener| listener.local_addr().map(|address| address.port()));
+        let held =
+            (0..6).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<Result<Vec<_>, _>>()?;
+        let mut ports =
+            held.iter().map(|listener| listener.local_addr().map(|address| address.port()));
         let mut next = || ports.next().context("no port is left")?.context("a port has no number");
         Ok(Self {
             controller: next()?,
@@ -337,14 +375,18 @@ impl Standalone {
             ("admin.gateway.port", ports.admin.to_string()),
         ];
         properties.extend(security.properties());
-        let text: String = properties.iter().map(|(name, value)| format!("singlenode.{name}={value}\n")).collect();
+        let text: String =
+            properties.iter().map(|(name, value)| format!("singlenode.{name}={value}\n")).collect();
         fs::write(folder.join("standalone.properties"), text)?;
         let log = fs::File::create(folder.join("log"))?;
         let process = Command::new("java")
             .current_dir(folder)
             .args(Memory::wanted().options())
             .arg(format!("-Dlogback.configurationFile={}", folder.join("logback.xml").display()))
-            .arg(format!("-Dsinglenode.configurationFile={}", folder.join("standalone.properties").display()))
+            .arg(format!(
+                "-Dsinglenode.configurationFile={}",
+                folder.join("standalone.properties").display()
+            ))
             .arg(format!("-Dpravegaservice.rest.listener.port={}", ports.health))
             .arg("-cp")
             .arg(format!("{}/*", lib.display()))
@@ -358,7 +400,8 @@ impl Standalone {
             Security::None => None,
             Security::TlsAndAccounts(folder) => Some(folder.clone()),
         };
-        let mut server = Self { process: Some(process), folder: folder.to_path_buf(), ports, secrets };
+        let mut server =
+            Self { process: Some(process), folder: folder.to_path_buf(), ports, secrets };
         println!("waiting for Pravega on port {}", server.ports.controller);
         server.wait()?;
         Ok(server)
@@ -368,7 +411,10 @@ impl Standalone {
         let deadline = Instant::now() + START_LIMIT;
         for port in [self.ports.controller, self.ports.segment_store] {
             while TcpStream::connect(("127.0.0.1", port)).is_err() {
-                let ended = self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(Some(_))));
+                let ended = self
+                    .process
+                    .as_mut()
+                    .is_some_and(|process| matches!(process.try_wait(), Ok(Some(_))));
                 if ended || Instant::now() > deadline {
                     let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
                     let tail: Vec<&str> = log.lines().rev().take(20).collect();
@@ -391,7 +437,10 @@ impl Standalone {
             ("PRAVEGA_TEST_ADMIN", format!("127.0.0.1:{}", self.ports.admin)),
         ];
         if let Some(secrets) = &self.secrets {
-            variables.push(("PRAVEGA_TEST_TRUST_STORE", secrets.join("server.crt").display().to_string()));
+            variables.push((
+                "PRAVEGA_TEST_TRUST_STORE",
+                secrets.join("server.crt").display().to_string(),
+            ));
             variables.push(("PRAVEGA_TEST_PASSWORD", PASSWORD.to_owned()));
         }
         variables
@@ -504,7 +553,12 @@ impl Cluster {
             format!("autoscale.controller.connect.uri=tcp://localhost:{CLUSTER_CONTROLLER}"),
             "metrics.statistics.enable=false".to_owned(),
         ];
-        self.spawn(&format!("store-{port}"), "io.pravega.segmentstore.server.host.ServiceStarter", "2g", &options)
+        self.spawn(
+            &format!("store-{port}"),
+            "io.pravega.segmentstore.server.host.ServiceStarter",
+            "2g",
+            &options,
+        )
     }
 
     fn spawn(&self, name: &str, class: &str, heap: &str, options: &[String]) -> Result<()> {
@@ -512,7 +566,10 @@ impl Cluster {
         let process = Command::new("java")
             .arg(format!("-Xmx{heap}"))
             .arg("-XX:MaxDirectMemorySize=1g")
-            .arg(format!("-Dlogback.configurationFile={}", self.folder.join("logback.xml").display()))
+            .arg(format!(
+                "-Dlogback.configurationFile={}",
+                self.folder.join("logback.xml").display()
+            ))
             .args(options.iter().map(|option| format!("-D{option}")))
             .arg("-cp")
             .arg(format!("{}/*", self.lib.display()))

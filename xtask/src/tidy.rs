@@ -1,7 +1,8 @@
 //! Rules about the workspace that the compiler cannot hold.
 //!
 //! - Import directions: a crate depends only on what stands below it.
-//! - Pure crates have no runtime among their dependencies, not even an optional one; machines import no driver.
+//! - Pure crates have no runtime among their dependencies, not even an optional one; machines
+//!   import no driver.
 //! - Every source file opens with what it is for.
 //! - No file grows beyond what one idea needs.
 
@@ -21,11 +22,35 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("controller-client", &["types", "proto"]),
     ("connection-pool", &["types", "wire-protocol", "probes"]),
     ("event-stream", &["types", "wire-protocol", "controller-client", "connection-pool"]),
-    ("simulation", &["types", "wire-protocol", "controller-client", "connection-pool", "event-stream"]),
+    (
+        "simulation",
+        &["types", "wire-protocol", "controller-client", "connection-pool", "event-stream"],
+    ),
     ("server", &["types", "proto", "wire-protocol"]),
-    ("client-factory", &["types", "proto", "wire-protocol", "controller-client", "connection-pool", "event-stream"]),
+    (
+        "client-factory",
+        &[
+            "types",
+            "proto",
+            "wire-protocol",
+            "controller-client",
+            "connection-pool",
+            "event-stream",
+        ],
+    ),
     (".", &["client-factory", "server"]),
-    ("cli", &["types", "wire-protocol", "controller-client", "connection-pool", "client-factory", "server", "."]),
+    (
+        "cli",
+        &[
+            "types",
+            "wire-protocol",
+            "controller-client",
+            "connection-pool",
+            "client-factory",
+            "server",
+            ".",
+        ],
+    ),
     (
         "integration-tests",
         &[
@@ -61,10 +86,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// What the pure crates must not have, nor take from anyone.
-const RUNTIMES: &[&str] = &["tokio", "tokio-util", "futures-util", "async-std", "smol", "rand", "fastrand"];
+const RUNTIMES: &[&str] =
+    &["tokio", "tokio-util", "futures-util", "async-std", "smol", "rand", "fastrand"];
 const PURE: &[&str] = &["types", "wire-protocol"];
 
-/// Words that a machine's source must not hold: it gets time and chance as arguments, and does no work of a driver.
+/// Words that a machine's source must not hold: it gets time and chance as arguments, and does no
+/// work of a driver.
 const NOT_IN_MACHINES: &[&str] =
     &["tokio", "Instant::now", "SystemTime", "fastrand", "async fn", ".await", "std::thread"];
 
@@ -92,16 +119,24 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     bail!("tidy found {} places:\n  {}", broken.len(), broken.join("\n  "));
 }
 
-fn check_imports(root: &Path, folder: &str, allowed: &[&str], broken: &mut Vec<String>) -> Result<()> {
+fn check_imports(
+    root: &Path,
+    folder: &str,
+    allowed: &[&str],
+    broken: &mut Vec<String>,
+) -> Result<()> {
     let manifest = root.join(folder).join("Cargo.toml");
-    let text = fs::read_to_string(&manifest).with_context(|| format!("{} cannot be read", manifest.display()))?;
+    let text = fs::read_to_string(&manifest)
+        .with_context(|| format!("{} cannot be read", manifest.display()))?;
     for dependency in normal_dependencies(&text) {
         if let Some(ours) = our_folder(&dependency) {
             if !allowed.contains(&ours) {
                 broken.push(format!("{folder}/Cargo.toml: {folder} must not use {ours}"));
             }
         } else if PURE.contains(&folder) && RUNTIMES.contains(&dependency.as_str()) {
-            broken.push(format!("{folder}/Cargo.toml: {folder} is pure and must not use {dependency}"));
+            broken.push(format!(
+                "{folder}/Cargo.toml: {folder} is pure and must not use {dependency}"
+            ));
         }
     }
     Ok(())
@@ -121,7 +156,8 @@ fn normal_dependencies(manifest: &str) -> Vec<String> {
     let mut found = Vec::new();
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
-            inside = line == "[dependencies]" || (line.starts_with("[target.") && line.ends_with(".dependencies]"));
+            inside = line == "[dependencies]"
+                || (line.starts_with("[target.") && line.ends_with(".dependencies]"));
         } else if inside && let Some((key, _)) = line.split_once('=') {
             let key = key.trim().split('.').next().unwrap_or_default();
             if !key.is_empty() && !key.starts_with('#') {
@@ -155,7 +191,9 @@ fn check_file(root: &Path, file: &Path, broken: &mut Vec<String>) -> Result<()> 
     }
     if is_machine(file) {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for (number, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+        for (number, line) in
+            code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
             for word in NOT_IN_MACHINES.iter().filter(|word| line.contains(**word)) {
                 broken.push(format!("{shown}:{}: a machine must not hold `{word}`", number + 1));
             }

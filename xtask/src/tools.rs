@@ -12,24 +12,34 @@ use crate::command::{cargo, run};
 const DENY_VERSION: &str = "0.20.2";
 const FUZZ_VERSION: &str = "0.13.2";
 
-/// Licences, sources and banned crates. Advisories need the network's advisory database: `cargo deny check advisories`.
+/// Licences, sources and banned crates. Advisories need the network's advisory database: `cargo
+/// deny check advisories`.
 pub(crate) fn deny(root: &Path) -> Result<()> {
     let tool = install(root, "cargo-deny", DENY_VERSION)?;
-    run(Command::new(tool).current_dir(root).args(["--all-features", "check", "bans", "licenses", "sources"]))
+    run(Command::new(tool).current_dir(root).args([
+        "--all-features",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
 }
 
 /// Every fuzz target in turn, for `seconds` each.
 pub(crate) fn fuzz(root: &Path, seconds: u32) -> Result<()> {
     let tool = install(root, "cargo-fuzz", FUZZ_VERSION)?;
     for target in ["frames", "appends", "events", "stored_values", "names"] {
-        run(Command::new(&tool).current_dir(root.join("fuzz")).env("RUSTUP_TOOLCHAIN", "nightly").args([
-            "fuzz",
-            "run",
-            target,
-            "--",
-            &format!("-max_total_time={seconds}"),
-            "-max_len=65536",
-        ]))?;
+        run(Command::new(&tool)
+            .current_dir(root.join("fuzz"))
+            .env("RUSTUP_TOOLCHAIN", "nightly")
+            .args([
+                "fuzz",
+                "run",
+                target,
+                "--",
+                &format!("-max_total_time={seconds}"),
+                "-max_len=65536",
+            ]))?;
     }
     Ok(())
 }
@@ -38,7 +48,8 @@ fn install(root: &Path, name: &str, version: &str) -> Result<PathBuf> {
     let folder = root.join("target/tools");
     let binary = folder.join("bin").join(name);
     let installed = Command::new(&binary).arg("--version").output().is_ok_and(|output| {
-        output.status.success() && String::from_utf8_lossy(&output.stdout).trim_end().ends_with(version)
+        output.status.success()
+            && String::from_utf8_lossy(&output.stdout).trim_end().ends_with(version)
     });
     if !installed {
         let build = root.join("target/tools-build");

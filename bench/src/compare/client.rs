@@ -72,7 +72,9 @@ impl Client {
         let java = peers.join("java");
         let jars = java.join("target/dependency");
         if !jars.exists() {
-            run(Command::new("mvn").args(["-q", "-B", "dependency:copy-dependencies"]).current_dir(&java))?;
+            run(Command::new("mvn")
+                .args(["-q", "-B", "dependency:copy-dependencies"])
+                .current_dir(&java))?;
         }
         let java = Self {
             name: "java",
@@ -86,16 +88,34 @@ impl Client {
         Ok(vec![own, rust, java])
     }
 
-    pub(super) fn run(&self, controller: &str, stream: &ScopedStream, work: &Work) -> Result<Figures> {
+    pub(super) fn run(
+        &self,
+        controller: &str,
+        stream: &ScopedStream,
+        work: &Work,
+    ) -> Result<Figures> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).arg(controller).arg(stream.scope().as_str()).arg(stream.stream().as_str());
-        command.args([work.mode, &work.size.to_string(), &work.seconds.to_string(), &work.max_bytes.to_string()]);
+        command
+            .args(&self.arguments)
+            .arg(controller)
+            .arg(stream.scope().as_str())
+            .arg(stream.stream().as_str());
+        command.args([
+            work.mode,
+            &work.size.to_string(),
+            &work.seconds.to_string(),
+            &work.max_bytes.to_string(),
+        ]);
         command.args([work.keys.to_string(), work.rate.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut process =
-            Process(command.spawn().with_context(|| format!("{} cannot be started", self.program.display()))?);
+        let mut process = Process(
+            command
+                .spawn()
+                .with_context(|| format!("{} cannot be started", self.program.display()))?,
+        );
         let mut lines = BufReader::new(process.0.stdout.take().context("no stdout")?).lines();
-        let mut next_line = || -> Result<String> { lines.next().context("it ended early")?.context("no line") };
+        let mut next_line =
+            || -> Result<String> { lines.next().context("it ended early")?.context("no line") };
         while next_line()? != "ready" {}
         let before = process.cpu_seconds()?;
         process.go_on()?;
@@ -104,7 +124,9 @@ impl Client {
         let peak_rss_mb = process.peak_rss_mb()?;
         process.go_on()?;
         process.0.wait()?;
-        let number = |name: &str| figures.get(name).and_then(serde_json::Value::as_f64).context("a figure is missing");
+        let number = |name: &str| {
+            figures.get(name).and_then(serde_json::Value::as_f64).context("a figure is missing")
+        };
         let events = number("events")?;
         if events == 0.0 {
             bail!("nothing was written");
@@ -138,15 +160,19 @@ impl Process {
     /// Time on the processor, in the program and in the kernel for it.
     fn cpu_seconds(&self) -> Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        // Behind the name, which may hold anything, in parentheses: utime and stime are the 12th and 13th field.
+        // Behind the name, which may hold anything, in parentheses: utime and stime are the 12th
+        // and 13th field.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).context("no times");
+        let ticks = |at: usize| {
+            fields.get(at).and_then(|text| text.parse::<f64>().ok()).context("no times")
+        };
         Ok((ticks(11)? + ticks(12)?) / 100.0)
     }
 
     fn peak_rss_mb(&self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
         let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1024.0)
     }

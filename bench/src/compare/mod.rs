@@ -1,4 +1,5 @@
-//! This SDK beside the existing clients: each does the same work in a process of its own, in turn, on the same server.
+//! This SDK beside the existing clients: each does the same work in a process of its own, in turn,
+//! on the same server.
 
 mod client;
 mod report;
@@ -67,13 +68,20 @@ pub(crate) struct Case {
     pub(crate) metrics: &'static [&'static str],
 }
 
-const THROUGHPUT: &[&str] = &["events_per_s", "p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
+const THROUGHPUT: &[&str] =
+    &["events_per_s", "p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
 const READ: &[&str] = &["events_per_s", "cpu_us_per_event", "peak_rss_mb"];
 const LATENCY: &[&str] = &["p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
 /// A server in memory keeps what it is given, so no run gives it more than this.
 const MAX_BYTES: u64 = 100 << 20;
 
-fn case(name: &str, mode: &'static str, size: usize, segments: u32, metrics: &'static [&'static str]) -> Case {
+fn case(
+    name: &str,
+    mode: &'static str,
+    size: usize,
+    segments: u32,
+    metrics: &'static [&'static str],
+) -> Case {
     let keys = if segments > 1 { 64 } else { 0 };
     Case { name: name.to_owned(), mode, size, segments, keys, rate: 10_000, metrics }
 }
@@ -91,7 +99,11 @@ pub(crate) fn against_a_server(options: &Options) -> Result<()> {
         case("read-10KB-1seg", "read", 10 * 1024, 1, READ),
         case("end-to-end-100B-10k-per-s", "tail", 100, 1, LATENCY),
         // One writer in turn over 16 segments that are otherwise idle.
-        Case { keys: 256, rate: 200, ..case("end-to-end-16seg-200-per-s", "tail", 100, 16, LATENCY) },
+        Case {
+            keys: 256,
+            rate: 200,
+            ..case("end-to-end-16seg-200-per-s", "tail", 100, 16, LATENCY)
+        },
         case("bytes-write-64KB", "bytes-write", 64 * 1024, 1, READ),
         case("bytes-read-64KB", "bytes-read", 64 * 1024, 1, READ),
     ];
@@ -118,7 +130,12 @@ pub(crate) fn cases_of_servers() -> Vec<Case> {
 }
 
 /// What a client makes of a case on a server, with a stream of its own.
-pub(crate) fn measure(client: &Client, controller: &str, case: &Case, seconds: f64) -> Result<Figures> {
+pub(crate) fn measure(
+    client: &Client,
+    controller: &str,
+    case: &Case,
+    seconds: f64,
+) -> Result<Figures> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let stream = runtime.block_on(new_stream(controller, case.segments))?;
     runtime.block_on(fill(controller, &stream, case))?;
@@ -129,7 +146,8 @@ pub(crate) fn measure(client: &Client, controller: &str, case: &Case, seconds: f
 
 /// The sweep over how long a store takes to acknowledge, against a scripted store.
 pub(crate) fn ack_delay(options: &Options) -> Result<()> {
-    let clients: Vec<Client> = Client::all()?.into_iter().filter(|client| client.name != "java").collect();
+    let clients: Vec<Client> =
+        Client::all()?.into_iter().filter(|client| client.name != "java").collect();
     let mut report = Report::new(options.json);
     for (text, micros) in [("0.1ms", 100), ("1ms", 1000), ("5ms", 5000), ("20ms", 20_000)] {
         let delay = Duration::from_micros(micros);
@@ -160,10 +178,18 @@ pub(crate) fn ack_delay(options: &Options) -> Result<()> {
 }
 
 fn work(case: &Case, seconds: f64) -> Work {
-    Work { mode: case.mode, size: case.size, seconds, max_bytes: MAX_BYTES, keys: case.keys, rate: case.rate }
+    Work {
+        mode: case.mode,
+        size: case.size,
+        seconds,
+        max_bytes: MAX_BYTES,
+        keys: case.keys,
+        rate: case.rate,
+    }
 }
 
-/// Every client in turn, round after round, so that whatever else the machine does falls on all of them.
+/// Every client in turn, round after round, so that whatever else the machine does falls on all of
+/// them.
 fn rounds(
     options: &Options,
     clients: &[Client],

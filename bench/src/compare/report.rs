@@ -22,10 +22,17 @@ impl Report {
         Self { json }
     }
 
-    pub(super) fn case(&mut self, case: &str, metrics: &[&str], all: &BTreeMap<&'static str, Vec<Figures>>) {
+    pub(super) fn case(
+        &mut self,
+        case: &str,
+        metrics: &[&str],
+        all: &BTreeMap<&'static str, Vec<Figures>>,
+    ) {
         for metric in metrics {
-            let medians: BTreeMap<&str, f64> =
-                all.iter().map(|(name, rounds)| (*name, median(rounds.iter().map(|f| f.get(metric))))).collect();
+            let medians: BTreeMap<&str, f64> = all
+                .iter()
+                .map(|(name, rounds)| (*name, median(rounds.iter().map(|f| f.get(metric)))))
+                .collect();
             let ratio = ratio(metric, &medians);
             if self.json {
                 for (client, median) in &medians {
@@ -38,7 +45,9 @@ impl Report {
                     println!("{line}");
                 }
             } else {
-                let shown = |name: &str| medians.get(name).map_or("-".to_owned(), |median| format!("{median:.2}"));
+                let shown = |name: &str| {
+                    medians.get(name).map_or("-".to_owned(), |median| format!("{median:.2}"))
+                };
                 let ratio = ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
                 println!(
                     "{case:34} {metric:17} {:>14} {:>14} {:>14} {ratio:>9}",

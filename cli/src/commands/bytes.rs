@@ -67,7 +67,11 @@ pub(crate) enum Command {
 /// Read and handed over in one go.
 const PIECE: usize = 1 << 20;
 
-pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(
+    command: Command,
+    factory: &ClientFactory,
+    output: &mut Output,
+) -> Result<()> {
     match command {
         Command::Put { stream, file, seal } => put(&stream, file, seal, factory, output).await,
         Command::Get { stream, offset, length } => {
@@ -84,7 +88,9 @@ pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut 
             let at = factory.byte_reader(&stream).await?;
             let (head, tail) = (at.head_offset().await?, at.tail_offset().await?);
             let start = Offset(tail.0.saturating_sub_unsigned(back).max(head.0));
-            let mut reader = factory.byte_reader_with(&stream, ByteReaderConfig::default().with_start(start)).await?;
+            let mut reader = factory
+                .byte_reader_with(&stream, ByteReaderConfig::default().with_start(start))
+                .await?;
             copy(&mut reader, u64::MAX, output).await
         }
         Command::Truncate { stream, offset } => {
@@ -96,7 +102,12 @@ pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut 
         Command::Show { stream } => {
             let reader = factory.byte_reader(&stream).await?;
             let (head, tail) = (reader.head_offset().await?, reader.tail_offset().await?);
-            output.one(Record::new().with("head", head.0).with("tail", tail.0).with("bytes", tail.0 - head.0))
+            output.one(
+                Record::new()
+                    .with("head", head.0)
+                    .with("tail", tail.0)
+                    .with("bytes", tail.0 - head.0),
+            )
         }
     }
 }
@@ -108,11 +119,13 @@ async fn put(
     factory: &ClientFactory,
     output: &mut Output,
 ) -> Result<()> {
-    let unreadable = |error: std::io::Error| Failure::usage(format!("the input cannot be read: {error}"));
+    let unreadable =
+        |error: std::io::Error| Failure::usage(format!("the input cannot be read: {error}"));
     let (mut input, len): (Box<dyn tokio::io::AsyncRead + Unpin>, _) = match file {
         None => (Box::new(tokio::io::stdin()), None),
         Some(path) => {
-            let named = |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
+            let named =
+                |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
             let file = tokio::fs::File::open(&path).await.map_err(named)?;
             let metadata = file.metadata().await.map_err(named)?;
             if metadata.is_dir() {
@@ -146,7 +159,11 @@ async fn put(
     output.one(Record::new().with("offset", began.0).with("bytes", bytes).with("seconds", seconds))
 }
 
-async fn copy(reader: &mut pravega_sdk::ByteReader, mut left: u64, output: &mut Output) -> Result<()> {
+async fn copy(
+    reader: &mut pravega_sdk::ByteReader,
+    mut left: u64,
+    output: &mut Output,
+) -> Result<()> {
     while left > 0
         && let Some(mut bytes) = reader.next_bytes().await?
     {

@@ -55,7 +55,11 @@ pub(crate) enum At {
     Tail,
 }
 
-pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(
+    command: Command,
+    factory: &ClientFactory,
+    output: &mut Output,
+) -> Result<()> {
     match command {
         Command::Show { what, at: Some(at) } => {
             let stream: ScopedStream = what.parse().map_err(Failure::usage)?;
@@ -68,10 +72,11 @@ pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut 
         }
         Command::Show { what, at: None } => match what.parse() {
             Ok(StreamCut::At(cut)) => {
-                let record = |(id, offset): (pravega_sdk::types::SegmentId, pravega_sdk::types::Offset)| {
-                    let record = Record::new().with("stream", cut.stream().to_string());
-                    record.with("segment", id.to_string()).with("offset", offset.0)
-                };
+                let record =
+                    |(id, offset): (pravega_sdk::types::SegmentId, pravega_sdk::types::Offset)| {
+                        let record = Record::new().with("stream", cut.stream().to_string());
+                        record.with("segment", id.to_string()).with("offset", offset.0)
+                    };
                 output.list(cut.positions().map(record).collect())
             }
             Ok(StreamCut::Unbounded) => output.raw(b"UNBOUNDED\n"),
@@ -82,13 +87,16 @@ pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut 
         },
         Command::Next { cut, bytes } => {
             let StreamCut::At(cut) = cut else {
-                return Err(Failure::usage("UNBOUNDED is no place; see `pravega cut show SCOPE/STREAM --at head`"));
+                return Err(Failure::usage(
+                    "UNBOUNDED is no place; see `pravega cut show SCOPE/STREAM --at head`",
+                ));
             };
             let next = factory.batch_client(cut.stream()).next_cut(&cut, bytes).await?;
             print(&next, output)
         }
         Command::Distance { from, to } => {
-            let distance = factory.batch_client(stream_of(&from, &to)?).distance(&from, &to).await?;
+            let distance =
+                factory.batch_client(stream_of(&from, &to)?).distance(&from, &to).await?;
             match output.format() {
                 Format::Text => output.raw(format!("{distance}\n").as_bytes()),
                 Format::Json | Format::Table => output.one(Record::new().with("bytes", distance)),
@@ -108,7 +116,9 @@ fn print(cut: &BoundedCut, output: &mut Output) -> Result<()> {
     let text = StreamCut::from(cut.clone()).to_text();
     match output.format() {
         Format::Text => output.raw(format!("{text}\n").as_bytes()),
-        Format::Json | Format::Table => output.one(Record::new().with("cut", text).with("shows", cut.to_string())),
+        Format::Json | Format::Table => {
+            output.one(Record::new().with("cut", text).with("shows", cut.to_string()))
+        }
     }
 }
 

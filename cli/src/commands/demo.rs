@@ -43,14 +43,19 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
     let builder = EmbeddedServer::builder().with_memory_limit(limit);
     let pravega = Embedded::with(builder).await?;
     let stream = pravega.create_stream(STREAM, SEGMENTS).await?;
-    output.status(format_args!("a Pravega is running in this process, with a stream {STREAM} of {SEGMENTS} segments"));
+    output.status(format_args!(
+        "a Pravega is running in this process, with a stream {STREAM} of {SEGMENTS} segments"
+    ));
 
     let writing = Instant::now();
     let writer = pravega.event_writer(&stream, Raw).await?;
-    for (part, segments) in parts(&lines).into_iter().zip([Some(MORE_SEGMENTS), Some(SEGMENTS), None]) {
+    for (part, segments) in
+        parts(&lines).into_iter().zip([Some(MORE_SEGMENTS), Some(SEGMENTS), None])
+    {
         write(&writer, part).await?;
         if let Some(segments) = segments {
-            // Without waiting for what is still under way: the writer takes it to the segments that follow.
+            // Without waiting for what is still under way: the writer takes it to the segments that
+            // follow.
             scale(&pravega, &stream, segments).await?;
             output.status(format_args!("scaled to {segments} segments while it is written to"));
         }
@@ -64,9 +69,21 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
     let read = reading.elapsed();
     let expected = digests(lines.iter());
     if found != expected {
-        return Err(Failure::other("what was read is not what was written, in the order of its keys"));
+        return Err(Failure::other(
+            "what was read is not what was written, in the order of its keys",
+        ));
     }
-    show(output, &Figures { events: lines.len(), bytes, keys: expected.len(), wrote, read, took: begun.elapsed() })
+    show(
+        output,
+        &Figures {
+            events: lines.len(),
+            bytes,
+            keys: expected.len(),
+            wrote,
+            read,
+            took: begun.elapsed(),
+        },
+    )
 }
 
 struct Figures {
@@ -111,7 +128,8 @@ fn show(output: &mut Output, figures: &Figures) -> Result<()> {
 fn read_lines(file: &Path) -> Result<Vec<Bytes>> {
     let unreadable = |error| Failure::usage(format!("{} cannot be read: {error}", file.display()));
     let text = Bytes::from(std::fs::read(file).map_err(unreadable)?);
-    let mut lines: Vec<Bytes> = text.split(|byte| *byte == b'\n').map(|line| text.slice_ref(line)).collect();
+    let mut lines: Vec<Bytes> =
+        text.split(|byte| *byte == b'\n').map(|line| text.slice_ref(line)).collect();
     if lines.last().is_some_and(Bytes::is_empty) {
         // Behind the last line break stands no line.
         lines.pop();
@@ -124,7 +142,8 @@ fn read_lines(file: &Path) -> Result<Vec<Bytes>> {
 
 /// Orders of customers; the same each time.
 fn sample() -> Vec<Bytes> {
-    const GOODS: [&str; 7] = ["apples", "pears", "plums", "cherries", "quinces", "medlars", "sloes"];
+    const GOODS: [&str; 7] =
+        ["apples", "pears", "plums", "cherries", "quinces", "medlars", "sloes"];
     let line = |number: usize| {
         let (customer, amount) = (number * 7919 % 100, number * 31 % 12 + 1);
         let goods = GOODS.get(number * 17 % GOODS.len()).copied().unwrap_or("apples");

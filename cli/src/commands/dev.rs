@@ -19,7 +19,8 @@ pub(crate) struct Arguments {
     /// The port of the controller; 0 takes any that is free
     #[arg(long, default_value_t = USUAL_PORT)]
     port: u16,
-    /// The port of the REST interface, to look at what there is; 0 takes any that is free [default: the one behind --port]
+    /// The port of the REST interface, to look at what there is; 0 takes any that is free [default:
+    /// the one behind --port]
     #[arg(long, value_name = "PORT")]
     rest_port: Option<u16>,
     /// Keeps everything in this folder; it is made if need be
@@ -47,7 +48,8 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
     let server = builder.start().await.map_err(|error| Failure::other(error_text(&error)))?;
     let url = server.url();
     // Other ports than the usual one have to be said.
-    let option = if server.port() == USUAL_PORT { String::new() } else { format!(" --controller {url}") };
+    let option =
+        if server.port() == USUAL_PORT { String::new() } else { format!(" --controller {url}") };
     output.raw(
         format!(
             "ready  {url}   {place}\n\

@@ -1,7 +1,7 @@
 //! `pravega doctor`: can the cluster be used from here, and if not, what is to be done.
 //!
-//! Every check stands on those before it: resolve, connect, call, authentication, segment store, handshake, version,
-//! clock. What cannot be checked because an earlier one failed is left out.
+//! Every check stands on those before it: resolve, connect, call, authentication, segment store,
+//! handshake, version, clock. What cannot be checked because an earlier one failed is left out.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -61,13 +61,19 @@ impl Checks {
                 ("failed", detail, json!(fix))
             }
         };
-        self.records
-            .push(Record::new().with("check", check).with("state", state).with("detail", detail).with("fix", fix));
+        self.records.push(
+            Record::new()
+                .with("check", check)
+                .with("state", state)
+                .with("detail", detail)
+                .with("fix", fix),
+        );
         state != "failed"
     }
 }
 
-/// Clocks that differ by less are as good as equal: tokens and transactions have leases of seconds and more.
+/// Clocks that differ by less are as good as equal: tokens and transactions have leases of seconds
+/// and more.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 const STEP_LIMIT: Duration = Duration::from_secs(5);
 
@@ -76,7 +82,9 @@ pub(crate) async fn run(arguments: Arguments, url: &str, output: &mut Output) ->
     if arguments.settings {
         return settings(&config, output);
     }
-    output.status("settings: a setter beats the url, which beats the environment, which beats the default");
+    output.status(
+        "settings: a setter beats the url, which beats the environment, which beats the default",
+    );
     for setting in config.settings().iter().filter(|setting| setting.source != Source::Default) {
         output.status(format_args!("  {} = {} ({})", setting.name, setting.value, setting.source));
     }
@@ -124,7 +132,9 @@ async fn check(arguments: &Arguments, config: ClientConfig, checks: &mut Checks)
     }
     discovery(&factory, checks).await;
     let Some(endpoint) = segment_store(&factory, checks).await else { return };
-    if !reach("segment store", &endpoint, checks).await || !handshake(&factory, &endpoint, checks).await {
+    if !reach("segment store", &endpoint, checks).await
+        || !handshake(&factory, &endpoint, checks).await
+    {
         return;
     }
     clock(arguments, &factory, &endpoint, checks).await;
@@ -137,24 +147,38 @@ async fn reach(what: &str, endpoint: &Endpoint, checks: &mut Checks) -> bool {
         Ok(Ok(addresses)) => addresses.map(|address| address.ip().to_string()).collect(),
         Ok(Err(error)) => {
             let fix = "check the host name, and the name servers of this machine";
-            return checks.note(&format!("resolve {what}"), Finding::Bad(format!("{}: {error}", endpoint.host()), fix));
+            return checks.note(
+                &format!("resolve {what}"),
+                Finding::Bad(format!("{}: {error}", endpoint.host()), fix),
+            );
         }
         Err(_) => {
             let fix = "the name servers of this machine do not answer";
-            return checks
-                .note(&format!("resolve {what}"), Finding::Bad(format!("{}: no answer", endpoint.host()), fix));
+            return checks.note(
+                &format!("resolve {what}"),
+                Finding::Bad(format!("{}: no answer", endpoint.host()), fix),
+            );
         }
     };
-    checks.note(&format!("resolve {what}"), Finding::Good(format!("{} is {}", endpoint.host(), addresses.join(", "))));
+    checks.note(
+        &format!("resolve {what}"),
+        Finding::Good(format!("{} is {}", endpoint.host(), addresses.join(", "))),
+    );
     let start = Instant::now();
-    let finding = match timeout(STEP_LIMIT, TcpStream::connect((endpoint.host(), endpoint.port()))).await {
-        Ok(Ok(_)) => Finding::Good(format!("{endpoint} in {:.1} ms", start.elapsed().as_secs_f64() * 1e3)),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            Finding::Bad(format!("{endpoint}: {error}"), "nothing listens there: start the server, or mend the port")
+    let finding = match timeout(STEP_LIMIT, TcpStream::connect((endpoint.host(), endpoint.port())))
+        .await
+    {
+        Ok(Ok(_)) => {
+            Finding::Good(format!("{endpoint} in {:.1} ms", start.elapsed().as_secs_f64() * 1e3))
         }
-        Ok(Err(error)) => {
-            Finding::Bad(format!("{endpoint}: {error}"), "check routes and firewalls between here and there")
-        }
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => Finding::Bad(
+            format!("{endpoint}: {error}"),
+            "nothing listens there: start the server, or mend the port",
+        ),
+        Ok(Err(error)) => Finding::Bad(
+            format!("{endpoint}: {error}"),
+            "check routes and firewalls between here and there",
+        ),
         Err(_) => Finding::Bad(
             format!("{endpoint}: no answer within {} s", STEP_LIMIT.as_secs()),
             "a firewall drops the packets, or the host is down",
@@ -175,12 +199,17 @@ async fn call(factory: &ClientFactory, checks: &mut Checks) -> bool {
     match called {
         Ok(_) => {
             checks.note("controller", Finding::Good(format!("answers in {elapsed:.1} ms")));
-            checks.note("authentication", Finding::Good(format!("accepted (credentials: {method})")))
+            checks
+                .note("authentication", Finding::Good(format!("accepted (credentials: {method})")))
         }
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied) => {
             checks.note("controller", Finding::Good(format!("answers in {elapsed:.1} ms")));
-            let detail = format!("accepted (credentials: {method}), not permitted to look at scope _system");
-            checks.note("authentication", Finding::Odd(detail, "fine unless this user is to administer the cluster"))
+            let detail =
+                format!("accepted (credentials: {method}), not permitted to look at scope _system");
+            checks.note(
+                "authentication",
+                Finding::Odd(detail, "fine unless this user is to administer the cluster"),
+            )
         }
         Err(error) => {
             let (check, fix) = match error.kind() {
@@ -188,14 +217,18 @@ async fn call(factory: &ClientFactory, checks: &mut Checks) -> bool {
                     "authentication",
                     "the cluster wants credentials: set PRAVEGA_USER and PRAVEGA_PASSWORD, or PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN",
                 ),
-                ErrorKind::Unauthenticated => {
-                    ("authentication", "the credentials were refused: check user, password or token")
-                }
+                ErrorKind::Unauthenticated => (
+                    "authentication",
+                    "the credentials were refused: check user, password or token",
+                ),
                 ErrorKind::Tls => (
                     "tls",
                     "set trust_store to the PEM file of the certificate authority, and use the host name that the certificate is for",
                 ),
-                ErrorKind::Unreachable | ErrorKind::ConnectionLost | ErrorKind::Timeout | ErrorKind::Unavailable => (
+                ErrorKind::Unreachable
+                | ErrorKind::ConnectionLost
+                | ErrorKind::Timeout
+                | ErrorKind::Unavailable => (
                     "controller",
                     "what listens there is no controller, or TLS is on at one end only: check port and scheme",
                 ),
@@ -257,11 +290,15 @@ async fn handshake(factory: &ClientFactory, endpoint: &Endpoint, checks: &mut Ch
         }
         Err(error) => {
             let fix = match error.kind() {
-                ErrorKind::IncompatibleServer => "the segment store is too old or too new for this tool",
+                ErrorKind::IncompatibleServer => {
+                    "the segment store is too old or too new for this tool"
+                }
                 ErrorKind::Tls => {
                     "set trust_store to the PEM file of the certificate authority; tls_to_segment_store turns TLS on or off by itself"
                 }
-                ErrorKind::Protocol => "what listens there is no segment store, or TLS is on at one end only",
+                ErrorKind::Protocol => {
+                    "what listens there is no segment store, or TLS is on at one end only"
+                }
                 _ => "look into the segment store's log",
             };
             checks.note("handshake", Finding::Bad(with_causes(&error), fix))
@@ -269,18 +306,28 @@ async fn handshake(factory: &ClientFactory, endpoint: &Endpoint, checks: &mut Ch
     }
 }
 
-/// The server's clock is read from a delegation token, or from the creation time of a segment made for it.
-async fn clock(arguments: &Arguments, factory: &ClientFactory, endpoint: &Endpoint, checks: &mut Checks) {
+/// The server's clock is read from a delegation token, or from the creation time of a segment made
+/// for it.
+async fn clock(
+    arguments: &Arguments,
+    factory: &ClientFactory,
+    endpoint: &Endpoint,
+    checks: &mut Checks,
+) {
     let Ok(stream) = ScopedStream::internal("_system/doctor") else { return };
     let token = factory.controller().delegation_token(&stream, AccessOperation::Read).await;
-    let issued = token.as_ref().ok().and_then(|token| token.claims()).and_then(|claims| claims.issued_at);
+    let issued =
+        token.as_ref().ok().and_then(|token| token.claims()).and_then(|claims| claims.issued_at);
     let server = match issued {
         Some(seconds) => Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
         None if arguments.probe => probe_clock(factory, endpoint).await,
         None => None,
     };
     let Some(server) = server else {
-        checks.note("clock", Finding::Good("not compared; --probe makes and removes a segment for it".to_owned()));
+        checks.note(
+            "clock",
+            Finding::Good("not compared; --probe makes and removes a segment for it".to_owned()),
+        );
         return;
     };
     let here = SystemTime::now();
@@ -292,7 +339,10 @@ async fn clock(arguments: &Arguments, factory: &ClientFactory, endpoint: &Endpoi
     let finding = if apart <= CLOCK_TOLERANCE {
         Finding::Good(detail)
     } else {
-        Finding::Odd(detail, "set one of the clocks right: tokens and times noted by writers suffer")
+        Finding::Odd(
+            detail,
+            "set one of the clocks right: tokens and times noted by writers suffer",
+        )
     };
     checks.note("clock", finding);
 }
@@ -319,7 +369,8 @@ async fn probe_clock(factory: &ClientFactory, endpoint: &Endpoint) -> Option<Sys
         delegation_token: "".into(),
     };
     let created = client.request(endpoint, read).await;
-    let delete = DeleteSegment { request_id: 0, segment: segment.into(), delegation_token: "".into() };
+    let delete =
+        DeleteSegment { request_id: 0, segment: segment.into(), delegation_token: "".into() };
     client.request(endpoint, delete).await.ok();
     let milliseconds = u64::try_from(created.ok()?.value).ok()?;
     Some(SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds))

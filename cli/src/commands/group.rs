@@ -5,7 +5,10 @@ use std::sync::Arc;
 use clap::Subcommand;
 use pravega_sdk::{
     controller_client::{Controller, listing},
-    types::{GroupRetention, GroupStream, ReaderGroupConfiguration, Scope, ScopedReaderGroup, ScopedStream},
+    types::{
+        GroupRetention, GroupStream, ReaderGroupConfiguration, Scope, ScopedReaderGroup,
+        ScopedStream,
+    },
 };
 
 use super::{deleted, show};
@@ -43,13 +46,20 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(
+    command: Command,
+    controller: &Arc<dyn Controller>,
+    output: &mut Output,
+) -> Result<()> {
     match command {
         Command::Create { group, streams } => {
             let id = uuid::Uuid::new_v4();
             let configuration = ReaderGroupConfiguration::new(streams).map_err(Failure::usage)?;
             let registered = controller
-                .create_reader_group(&group, &configuration.with_identity(id, ReaderGroupConfiguration::NO_GENERATION))
+                .create_reader_group(
+                    &group,
+                    &configuration.with_identity(id, ReaderGroupConfiguration::NO_GENERATION),
+                )
                 .await?;
             if registered.id() == id {
                 output.status(format_args!("created group {group}"));
@@ -77,7 +87,9 @@ fn record(group: &ScopedReaderGroup, configuration: &ReaderGroupConfiguration) -
     let range = |entry: &GroupStream| match (entry.from.bounded(), entry.to.bounded()) {
         (None, None) => entry.stream.to_string(),
         (from, to) => {
-            let shown = |cut: Option<&pravega_sdk::types::BoundedCut>| cut.map_or("..".to_owned(), ToString::to_string);
+            let shown = |cut: Option<&pravega_sdk::types::BoundedCut>| {
+                cut.map_or("..".to_owned(), ToString::to_string)
+            };
             format!("{} from {} to {}", entry.stream, shown(from), shown(to))
         }
     };
@@ -93,8 +105,14 @@ fn record(group: &ScopedReaderGroup, configuration: &ReaderGroupConfiguration) -
         .with("id", configuration.id().to_string())
         .with("generation", configuration.generation())
         .with("streams", streams)
-        .with("refresh_interval", humantime::format_duration(configuration.refresh_interval()).to_string())
-        .with("checkpoint_interval", checkpoints.map(|interval| humantime::format_duration(interval).to_string()))
+        .with(
+            "refresh_interval",
+            humantime::format_duration(configuration.refresh_interval()).to_string(),
+        )
+        .with(
+            "checkpoint_interval",
+            checkpoints.map(|interval| humantime::format_duration(interval).to_string()),
+        )
         .with("max_outstanding_checkpoints", configuration.max_outstanding_checkpoints().get())
         .with("retention", retention)
 }

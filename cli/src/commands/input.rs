@@ -19,7 +19,8 @@ pub(crate) struct InputArguments {
     #[arg(long, short, value_name = "FILE")]
     file: Option<PathBuf>,
 
-    /// What stands in front of the first of these characters is the routing key of the line, what stands behind it the event
+    /// What stands in front of the first of these characters is the routing key of the line, what
+    /// stands behind it the event
     #[arg(long, value_name = "CHARACTER", conflicts_with_all = ["json", "length_prefixed"])]
     key_separator: Option<char>,
 
@@ -89,7 +90,11 @@ fn open(arguments: &InputArguments) -> Result<(Source, Option<u64>)> {
 }
 
 /// Reads the input to its end, or to the first thing that is no event.
-fn read(mut input: Source, arguments: &InputArguments, batches: &mpsc::Sender<Result<Vec<KeyedEvent>>>) {
+fn read(
+    mut input: Source,
+    arguments: &InputArguments,
+    batches: &mpsc::Sender<Result<Vec<KeyedEvent>>>,
+) {
     let mut number = 0_u64;
     let mut is_over = false;
     while !is_over {
@@ -128,10 +133,18 @@ fn read(mut input: Source, arguments: &InputArguments, batches: &mpsc::Sender<Re
     }
 }
 
-fn next_line(input: &mut Source, arguments: &InputArguments, number: u64) -> Result<Option<KeyedEvent>> {
+fn next_line(
+    input: &mut Source,
+    arguments: &InputArguments,
+    number: u64,
+) -> Result<Option<KeyedEvent>> {
     let mut line = Vec::new();
     let limit = arguments.max_event_bytes.saturating_add(MAX_KEY_BYTES) as u64;
-    input.by_ref().take(limit).read_until(b'\n', &mut line).map_err(|error| unreadable(number, &error))?;
+    input
+        .by_ref()
+        .take(limit)
+        .read_until(b'\n', &mut line)
+        .map_err(|error| unreadable(number, &error))?;
     match line.last() {
         None => return Ok(None),
         Some(b'\n') => drop(line.pop()),
@@ -149,17 +162,22 @@ fn next_line(input: &mut Source, arguments: &InputArguments, number: u64) -> Res
 fn keyed(line: Vec<u8>, arguments: &InputArguments, number: u64) -> Result<KeyedEvent> {
     let wrong = |detail: &dyn std::fmt::Display| Failure::usage(format!("line {number}: {detail}"));
     if let Some(separator) = arguments.key_separator {
-        let text = String::from_utf8(line).map_err(|_| wrong(&"it is not UTF-8, so it cannot have a key"))?;
-        let (key, event) =
-            text.split_once(separator).ok_or_else(|| wrong(&format_args!("there is no {separator:?} in it")))?;
+        let text = String::from_utf8(line)
+            .map_err(|_| wrong(&"it is not UTF-8, so it cannot have a key"))?;
+        let (key, event) = text
+            .split_once(separator)
+            .ok_or_else(|| wrong(&format_args!("there is no {separator:?} in it")))?;
         return Ok((Some(key.to_owned()), event.as_bytes().to_vec()));
     }
     if arguments.json || arguments.key_field.is_some() {
-        let value: Value = serde_json::from_slice(&line).map_err(|error| wrong(&format_args!("no JSON: {error}")))?;
+        let value: Value = serde_json::from_slice(&line)
+            .map_err(|error| wrong(&format_args!("no JSON: {error}")))?;
         if let Some(field) = &arguments.key_field {
             let key = match value.get(field) {
                 Some(Value::String(key)) => key.clone(),
-                Some(Value::Null) | None => return Err(wrong(&format_args!("it has no field {field:?}"))),
+                Some(Value::Null) | None => {
+                    return Err(wrong(&format_args!("it has no field {field:?}")));
+                }
                 Some(other) => other.to_string(),
             };
             return Ok((Some(key), line));
@@ -171,7 +189,11 @@ fn keyed(line: Vec<u8>, arguments: &InputArguments, number: u64) -> Result<Keyed
 /// Room for a key and its separator in a line.
 const MAX_KEY_BYTES: usize = MAX_ROUTING_KEY_LEN + 8;
 
-fn next_prefixed(input: &mut Source, arguments: &InputArguments, number: u64) -> Result<Option<KeyedEvent>> {
+fn next_prefixed(
+    input: &mut Source,
+    arguments: &InputArguments,
+    number: u64,
+) -> Result<Option<KeyedEvent>> {
     let mut prefix = Vec::new();
     input.by_ref().take(4).read_to_end(&mut prefix).map_err(|error| unreadable(number, &error))?;
     let cut = || Failure::usage(format!("event {number}: the input ends in the middle of it"));
@@ -185,7 +207,11 @@ fn next_prefixed(input: &mut Source, arguments: &InputArguments, number: u64) ->
     }
     // Memory grows with what is there, not with what the prefix claims.
     let mut event = Vec::new();
-    input.by_ref().take(len.into()).read_to_end(&mut event).map_err(|error| unreadable(number, &error))?;
+    input
+        .by_ref()
+        .take(len.into())
+        .read_to_end(&mut event)
+        .map_err(|error| unreadable(number, &error))?;
     if event.len() < len as usize {
         return Err(cut());
     }
@@ -197,5 +223,7 @@ fn unreadable(number: u64, error: &std::io::Error) -> Failure {
 }
 
 fn too_long(number: u64, limit: usize) -> Failure {
-    Failure::usage(format!("event {number} has more than {limit} bytes; --max-event-bytes allows more"))
+    Failure::usage(format!(
+        "event {number} has more than {limit} bytes; --max-event-bytes allows more"
+    ))
 }

@@ -36,14 +36,23 @@ fn error_text(error: &dyn std::error::Error) -> String {
 }
 
 /// Shows a listing sorted, with each item made a record.
-async fn show<T: Unpin + Ord>(listing: Listing<T>, output: &mut Output, record: impl Fn(&T) -> Record) -> Result<()> {
+async fn show<T: Unpin + Ord>(
+    listing: Listing<T>,
+    output: &mut Output,
+    record: impl Fn(&T) -> Record,
+) -> Result<()> {
     let items: Vec<_> = listing.collect().await;
     let mut items = items.into_iter().collect::<std::result::Result<Vec<T>, _>>()?;
     items.sort();
     output.list(items.iter().map(record).collect())
 }
 
-fn created(what: &str, name: &dyn std::fmt::Display, creation: Creation, output: &Output) -> Result<()> {
+fn created(
+    what: &str,
+    name: &dyn std::fmt::Display,
+    creation: Creation,
+    output: &Output,
+) -> Result<()> {
     match creation {
         Creation::Created => output.status(format_args!("created {what} {name}")),
         Creation::AlreadyExisted => output.status(format_args!("{what} {name} was there before")),
@@ -51,7 +60,12 @@ fn created(what: &str, name: &dyn std::fmt::Display, creation: Creation, output:
     Ok(())
 }
 
-fn deleted(what: &str, name: &dyn std::fmt::Display, deletion: Deletion, output: &Output) -> Result<()> {
+fn deleted(
+    what: &str,
+    name: &dyn std::fmt::Display,
+    deletion: Deletion,
+    output: &Output,
+) -> Result<()> {
     match deletion {
         Deletion::Deleted => {
             output.status(format_args!("deleted {what} {name}"));

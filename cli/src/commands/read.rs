@@ -30,7 +30,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PLACE", default_value = "head")]
     from: Place,
 
-    /// Begins with what was written so long ago, as the stream's watermarks tell, or else the age of its segments
+    /// Begins with what was written so long ago, as the stream's watermarks tell, or else the age
+    /// of its segments
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "from")]
     ago: Option<Duration>,
 
@@ -46,11 +47,13 @@ pub(crate) struct Arguments {
     #[arg(long, short = 'n', value_name = "COUNT")]
     count: Option<u64>,
 
-    /// What to write for each event, with {event}, {base64}, {size}, {key}, {segment}, {offset} and {pointer} in it
+    /// What to write for each event, with {event}, {base64}, {size}, {key}, {segment}, {offset} and
+    /// {pointer} in it
     #[arg(long, value_name = "TEXT", conflicts_with = "length_prefixed")]
     format: Option<Template>,
 
-    /// A stream keeps no routing keys; {key} is what stands in the event in front of the first of these characters
+    /// A stream keeps no routing keys; {key} is what stands in the event in front of the first of
+    /// these characters
     #[arg(long, value_name = "CHARACTER", default_value = ":", requires = "format")]
     key_separator: char,
 
@@ -62,7 +65,8 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with_all = ["format", "length_prefixed"])]
     base64: bool,
 
-    /// Ends by writing the stream cut behind the last event to standard error, to go on from there with --from
+    /// Ends by writing the stream cut behind the last event to standard error, to go on from there
+    /// with --from
     #[arg(long)]
     show_cut: bool,
 }
@@ -83,13 +87,19 @@ impl FromStr for Place {
         match text {
             "head" => Ok(Self::Head),
             "tail" => Ok(Self::Tail),
-            _ if text.contains(".#epoch.") => text.parse().map(Self::Event).map_err(|error| error_text(&error)),
+            _ if text.contains(".#epoch.") => {
+                text.parse().map(Self::Event).map_err(|error| error_text(&error))
+            }
             _ => text.parse().map(Self::Cut).map_err(|error| error_text(&error)),
         }
     }
 }
 
-pub(crate) async fn run(arguments: Arguments, factory: &ClientFactory, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(
+    arguments: Arguments,
+    factory: &ClientFactory,
+    output: &mut Output,
+) -> Result<()> {
     let config = ReaderConfig::default().with_start(start(&arguments)?).with_end(end(&arguments)?);
     let mut reader = factory.stream_reader_with(&arguments.stream, Raw, config).await?;
     let mut left = arguments.count.unwrap_or(u64::MAX);
@@ -98,11 +108,12 @@ pub(crate) async fn run(arguments: Arguments, factory: &ClientFactory, output: &
         if left == 0 {
             break Ok(());
         }
-        let events = match reader.next_batch(usize::try_from(left).unwrap_or(BATCH).min(BATCH)).await {
-            None => break Ok(()),
-            Some(Err(error)) => break Err(error.into()),
-            Some(Ok(events)) => events,
-        };
+        let events =
+            match reader.next_batch(usize::try_from(left).unwrap_or(BATCH).min(BATCH)).await {
+                None => break Ok(()),
+                Some(Err(error)) => break Err(error.into()),
+                Some(Ok(events)) => events,
+            };
         left -= events.len() as u64;
         for event in &events {
             put(event, &arguments, output.format(), &mut text);
@@ -125,7 +136,8 @@ const BATCH: usize = 4096;
 
 fn start(arguments: &Arguments) -> Result<ReadFrom> {
     if let Some(ago) = arguments.ago {
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since_1970 =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let then = since_1970.saturating_sub(ago);
         return Ok(ReadFrom::Time(i64::try_from(then.as_millis()).unwrap_or(i64::MAX)));
     }
@@ -144,7 +156,9 @@ fn end(arguments: &Arguments) -> Result<ReadUntil> {
     match &arguments.until {
         Place::Tail | Place::Cut(StreamCut::Unbounded) => Ok(ReadUntil::Tail),
         Place::Cut(StreamCut::At(cut)) => Ok(ReadUntil::Cut(cut.clone())),
-        Place::Head | Place::Event(_) => Err(Failure::usage("--until takes tail, or the text of a stream cut")),
+        Place::Head | Place::Event(_) => {
+            Err(Failure::usage("--until takes tail, or the text of a stream cut"))
+        }
     }
 }
 
@@ -158,7 +172,9 @@ fn put(event: &ReadEvent<Bytes>, arguments: &Arguments, format: Format, text: &m
             text.extend_from_slice(payload);
             return;
         }
-        (Format::Text, None) if arguments.base64 => text.extend_from_slice(BASE64_STANDARD.encode(payload).as_bytes()),
+        (Format::Text, None) if arguments.base64 => {
+            text.extend_from_slice(BASE64_STANDARD.encode(payload).as_bytes())
+        }
         (Format::Text, None) => text.extend_from_slice(payload),
         (Format::Json | Format::Table, _) => {
             serde_json::to_writer(&mut *text, &record(event, arguments.base64).into_json()).ok();
@@ -243,14 +259,20 @@ impl Template {
                 Part::Key => {
                     let mut bytes = [0; 4];
                     let separator = separator.encode_utf8(&mut bytes).as_bytes();
-                    let end = payload.windows(separator.len()).position(|window| window == separator).unwrap_or(0);
+                    let end = payload
+                        .windows(separator.len())
+                        .position(|window| window == separator)
+                        .unwrap_or(0);
                     text.extend_from_slice(payload.get(..end).unwrap_or_default());
                 }
                 Part::Size => text.extend_from_slice(payload.len().to_string().as_bytes()),
-                Part::Segment => text.extend_from_slice(event.segment().id().to_string().as_bytes()),
+                Part::Segment => {
+                    text.extend_from_slice(event.segment().id().to_string().as_bytes())
+                }
                 Part::Offset => text.extend_from_slice(event.offset().to_string().as_bytes()),
                 Part::Pointer => {
-                    let pointer = event.pointer().map(|pointer| pointer.to_string()).unwrap_or_default();
+                    let pointer =
+                        event.pointer().map(|pointer| pointer.to_string()).unwrap_or_default();
                     text.extend_from_slice(pointer.as_bytes());
                 }
             }
@@ -267,7 +289,9 @@ mod tests {
         let template: Template = "{key}\\t{offset} {event}".parse().unwrap();
         let text = |text: &str| Part::Text(text.to_owned());
         assert_eq!(template.0, [Part::Key, text("\t"), Part::Offset, text(" "), Part::Event]);
-        assert!("{nonsense}".parse::<Template>().unwrap_err().starts_with("{nonsense} is not known"));
+        assert!(
+            "{nonsense}".parse::<Template>().unwrap_err().starts_with("{nonsense} is not known")
+        );
         assert_eq!("{event".parse::<Template>().unwrap_err(), "a '{' without a '}'");
     }
 

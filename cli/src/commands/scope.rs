@@ -42,9 +42,15 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(
+    command: Command,
+    controller: &Arc<dyn Controller>,
+    output: &mut Output,
+) -> Result<()> {
     match command {
-        Command::Create { scope } => created("scope", &scope, controller.create_scope(&scope).await?, output),
+        Command::Create { scope } => {
+            created("scope", &scope, controller.create_scope(&scope).await?, output)
+        }
         Command::List => {
             let record = |scope: &Scope| Record::new().with("scope", scope.as_str());
             show(listing::scopes(Arc::clone(controller)), output, record).await
@@ -56,16 +62,26 @@ pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, outp
         Command::Delete { scope, recursive: true } => {
             // The server answers the same for a scope that does not exist.
             if !controller.scope_exists(&scope).await? {
-                return Err(Failure::of_kind(ErrorKind::NotFound, format_args!("there is no scope {scope}")));
+                return Err(Failure::of_kind(
+                    ErrorKind::NotFound,
+                    format_args!("there is no scope {scope}"),
+                ));
             }
             deleted("scope", &scope, controller.delete_scope_recursive(&scope).await?, output)
         }
     }
 }
 
-async fn describe(scope: &Scope, controller: &Arc<dyn Controller>, output: &mut Output) -> Result<()> {
+async fn describe(
+    scope: &Scope,
+    controller: &Arc<dyn Controller>,
+    output: &mut Output,
+) -> Result<()> {
     if !controller.scope_exists(scope).await? {
-        return Err(Failure::of_kind(ErrorKind::NotFound, format_args!("there is no scope {scope}")));
+        return Err(Failure::of_kind(
+            ErrorKind::NotFound,
+            format_args!("there is no scope {scope}"),
+        ));
     }
     let (mut streams, mut internal, mut groups) = (0, 0, 0);
     let mut listed = listing::streams(Arc::clone(controller), scope.clone());
@@ -82,6 +98,7 @@ async fn describe(scope: &Scope, controller: &Arc<dyn Controller>, output: &mut 
         table?;
         tables += 1;
     }
-    let record = Record::new().with("scope", scope.as_str()).with("streams", streams).with("tables", tables);
+    let record =
+        Record::new().with("scope", scope.as_str()).with("streams", streams).with("tables", tables);
     output.one(record.with("groups", groups).with("internal_streams", internal))
 }

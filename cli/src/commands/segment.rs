@@ -39,7 +39,11 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(
+    command: Command,
+    factory: &ClientFactory,
+    output: &mut Output,
+) -> Result<()> {
     let controller = factory.controller();
     match command {
         Command::List { stream } => {
@@ -54,7 +58,8 @@ pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut 
         }
         Command::Describe { segment } => {
             let endpoint = factory.endpoints().endpoint(&segment).await?;
-            let token = factory.tokens().token(&segment.scoped_stream(), AccessOperation::Read).await?;
+            let token =
+                factory.tokens().token(&segment.scoped_stream(), AccessOperation::Read).await?;
             let request = GetStreamSegmentInfo {
                 request_id: 0,
                 segment_name: segment.to_string().into(),
@@ -74,12 +79,17 @@ pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut 
         }
         Command::Locate { segment } => {
             let endpoint = controller.segment_endpoint(&segment).await?;
-            output.one(Record::new().with("segment", segment.to_string()).with("endpoint", endpoint.to_string()))
+            output.one(
+                Record::new()
+                    .with("segment", segment.to_string())
+                    .with("endpoint", endpoint.to_string()),
+            )
         }
         Command::Successors { segment } => {
             let successors = controller.successors(&segment).await?;
             let record = |successor: &pravega_sdk::types::Successor| {
-                let predecessors: Vec<String> = successor.predecessors.iter().map(ToString::to_string).collect();
+                let predecessors: Vec<String> =
+                    successor.predecessors.iter().map(ToString::to_string).collect();
                 Record::new()
                     .with("segment", successor.id.to_string())
                     .with("low", successor.range.low())

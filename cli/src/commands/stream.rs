@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use pravega_sdk::{
     controller_client::{Controller, ScaleStart, ScaleState, SegmentWithRange, listing},
     types::{
-        BoundedCut, Epoch, ErrorKind, KeyRange, Offset, RetentionPolicy, ScalingPolicy, Scope, ScopedStream, SegmentId,
-        StreamConfiguration, StreamCut, Tag, check_cover,
+        BoundedCut, Epoch, ErrorKind, KeyRange, Offset, RetentionPolicy, ScalingPolicy, Scope,
+        ScopedStream, SegmentId, StreamConfiguration, StreamCut, Tag, check_cover,
     },
 };
 use tokio::time::{Instant, sleep};
@@ -173,7 +173,8 @@ pub(crate) struct ScaleHow {
     /// Merges neighbours into one
     #[arg(long, value_name = "SEGMENT", value_parser = parse::segment_id, num_args = 2.., value_delimiter = ',')]
     merge: Vec<SegmentId>,
-    /// Replaces the segments that own these ranges by segments that own just them: LOW-HIGH, comma-separated
+    /// Replaces the segments that own these ranges by segments that own just them: LOW-HIGH,
+    /// comma-separated
     #[arg(long, value_name = "RANGE", value_parser = parse::key_range, value_delimiter = ',')]
     ranges: Vec<KeyRange>,
 }
@@ -186,10 +187,13 @@ impl Settings {
             configuration = configuration.with_scaling(scaling);
         }
         if self.retain_all || self.retain_time.is_some() || self.retain_bytes.is_some() {
-            configuration = configuration.with_retention(self.retention()?).map_err(|error| usage(&error))?;
+            configuration =
+                configuration.with_retention(self.retention()?).map_err(|error| usage(&error))?;
         }
         if self.no_tags || !self.tags.is_empty() {
-            configuration = configuration.with_tags(self.tags.iter().cloned()).map_err(|error| usage(&error))?;
+            configuration = configuration
+                .with_tags(self.tags.iter().cloned())
+                .map_err(|error| usage(&error))?;
         }
         if let Some(bytes) = self.rollover_size {
             configuration = configuration.with_rollover_size_bytes(bytes);
@@ -202,7 +206,11 @@ impl Settings {
 
     fn scaling(&self) -> Option<ScalingPolicy> {
         if let Some((events_per_second, scale_factor, min_segments)) = self.events_per_second {
-            return Some(ScalingPolicy::ByEventRate { events_per_second, scale_factor, min_segments });
+            return Some(ScalingPolicy::ByEventRate {
+                events_per_second,
+                scale_factor,
+                min_segments,
+            });
         }
         if let Some((kib_per_second, scale_factor, min_segments)) = self.kib_per_second {
             return Some(ScalingPolicy::ByDataRate { kib_per_second, scale_factor, min_segments });
@@ -216,18 +224,28 @@ impl Settings {
             return Ok(Some(RetentionPolicy::ByTime { min, max }));
         }
         if let Some(text) = &self.retain_bytes {
-            let (min_bytes, max_bytes) = parse::limits(text, parse::bytes).map_err(Failure::usage)?;
+            let (min_bytes, max_bytes) =
+                parse::limits(text, parse::bytes).map_err(Failure::usage)?;
             return Ok(Some(RetentionPolicy::BySize { min_bytes, max_bytes }));
         }
         Ok(None)
     }
 }
 
-pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(
+    command: Command,
+    controller: &Arc<dyn Controller>,
+    output: &mut Output,
+) -> Result<()> {
     match command {
         Command::Create { stream, settings } => {
             let configuration = settings.apply(StreamConfiguration::default())?;
-            created("stream", &stream, controller.create_stream(&stream, &configuration).await?, output)
+            created(
+                "stream",
+                &stream,
+                controller.create_stream(&stream, &configuration).await?,
+                output,
+            )
         }
         Command::List { scope, tag, all } => {
             let record = |stream: &ScopedStream| Record::new().with("stream", stream.to_string());
@@ -245,7 +263,9 @@ pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, outp
             output.status(format_args!("updated stream {stream}"));
             Ok(())
         }
-        Command::Scale { stream, how, no_wait } => scale(&stream, &how, no_wait, controller, output).await,
+        Command::Scale { stream, how, no_wait } => {
+            scale(&stream, &how, no_wait, controller, output).await
+        }
         Command::ScalingState { stream, epoch } => {
             // The controller calls a scale done once the stream has left the epoch it started from.
             let epoch = match epoch {
@@ -259,7 +279,12 @@ pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, outp
                     ScaleState::Done => "done",
                 },
             };
-            output.one(Record::new().with("stream", stream.to_string()).with("epoch", epoch.0).with("state", state))
+            output.one(
+                Record::new()
+                    .with("stream", stream.to_string())
+                    .with("epoch", epoch.0)
+                    .with("state", state),
+            )
         }
         Command::Truncate { stream, cut, at } => {
             controller.truncate_stream(&cut_of(&stream, cut.as_deref(), &at)?).await?;
@@ -280,7 +305,10 @@ pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, outp
         Command::Segments { stream, head: true, .. } => {
             let head = controller.head_segments(&stream).await?;
             let record = |(id, offset): &(SegmentId, Offset)| {
-                Record::new().with("segment", id.to_string()).with("id", i64::from(*id)).with("head_offset", offset.0)
+                Record::new()
+                    .with("segment", id.to_string())
+                    .with("id", i64::from(*id))
+                    .with("head_offset", offset.0)
             };
             output.list(head.iter().map(record).collect())
         }
@@ -297,7 +325,9 @@ pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, outp
         Command::Epochs { stream } => epochs(&stream, controller, output).await,
         Command::Subscribers { stream } => {
             let subscribers = controller.subscribers(&stream).await?;
-            output.list(subscribers.into_iter().map(|name| Record::new().with("group", name)).collect())
+            output.list(
+                subscribers.into_iter().map(|name| Record::new().with("group", name)).collect(),
+            )
         }
     }
 }
@@ -310,13 +340,18 @@ fn segment_record(segment: &SegmentWithRange) -> Record {
         .with("high", segment.range.high())
 }
 
-async fn describe(stream: &ScopedStream, controller: &Arc<dyn Controller>, output: &mut Output) -> Result<()> {
+async fn describe(
+    stream: &ScopedStream,
+    controller: &Arc<dyn Controller>,
+    output: &mut Output,
+) -> Result<()> {
     let configuration = controller.stream_configuration(stream).await?;
     let segments = controller.current_segments(stream).await?;
     let head = controller.head_segments(stream).await?;
     let tags: Vec<&str> = configuration.tags().iter().map(Tag::as_str).collect();
     let head: Vec<String> = head.iter().map(|(id, offset)| format!("{id}={offset}")).collect();
-    let retention = configuration.retention().map_or("everything".to_owned(), |policy| policy.to_string());
+    let retention =
+        configuration.retention().map_or("everything".to_owned(), |policy| policy.to_string());
     output.one(
         Record::new()
             .with("stream", stream.to_string())
@@ -329,17 +364,25 @@ async fn describe(stream: &ScopedStream, controller: &Arc<dyn Controller>, outpu
             .with("rollover_size_bytes", configuration.rollover_size_bytes())
             .with(
                 "timestamp_aggregation_timeout",
-                humantime::format_duration(configuration.timestamp_aggregation_timeout()).to_string(),
+                humantime::format_duration(configuration.timestamp_aggregation_timeout())
+                    .to_string(),
             ),
     )
 }
 
-fn cut_of(stream: &ScopedStream, text: Option<&str>, at: &[(SegmentId, i64)]) -> Result<BoundedCut> {
-    let refuse = |error: &dyn std::fmt::Display| Failure::of_kind(ErrorKind::InvalidStreamCut, error);
+fn cut_of(
+    stream: &ScopedStream,
+    text: Option<&str>,
+    at: &[(SegmentId, i64)],
+) -> Result<BoundedCut> {
+    let refuse =
+        |error: &dyn std::fmt::Display| Failure::of_kind(ErrorKind::InvalidStreamCut, error);
     let cut = match text {
         Some(text) => match text.parse::<StreamCut>().map_err(|error| refuse(&error))? {
             StreamCut::At(cut) => cut,
-            StreamCut::Unbounded => return Err(refuse(&"an unbounded cut is no place to truncate at")),
+            StreamCut::Unbounded => {
+                return Err(refuse(&"an unbounded cut is no place to truncate at"));
+            }
         },
         None => {
             let places = at.iter().map(|(segment, offset)| (*segment, Offset(*offset)));
@@ -347,7 +390,10 @@ fn cut_of(stream: &ScopedStream, text: Option<&str>, at: &[(SegmentId, i64)]) ->
         }
     };
     if cut.stream() != stream {
-        return Err(refuse(&format_args!("the cut belongs to stream {}, not to {stream}", cut.stream())));
+        return Err(refuse(&format_args!(
+            "the cut belongs to stream {}, not to {stream}",
+            cut.stream()
+        )));
     }
     Ok(cut)
 }
@@ -356,10 +402,17 @@ fn cut_of(stream: &ScopedStream, text: Option<&str>, at: &[(SegmentId, i64)]) ->
 fn plan(how: &ScaleHow, active: &[SegmentWithRange]) -> Result<(Vec<SegmentId>, Vec<KeyRange>)> {
     let find = |id: &SegmentId| {
         let found = active.iter().find(|segment| segment.id == *id);
-        found.ok_or_else(|| Failure::usage(format_args!("segment {id} is not active; see `pravega stream segments`")))
+        found.ok_or_else(|| {
+            Failure::usage(format_args!(
+                "segment {id} is not active; see `pravega stream segments`"
+            ))
+        })
     };
     if let Some(count) = how.to {
-        return Ok((active.iter().map(|segment| segment.id).collect(), KeyRange::FULL.split(count.get())));
+        return Ok((
+            active.iter().map(|segment| segment.id).collect(),
+            KeyRange::FULL.split(count.get()),
+        ));
     }
     if let Some(id) = &how.split {
         return Ok((vec![*id], find(id)?.range.split(2)));
@@ -370,7 +423,8 @@ fn plan(how: &ScaleHow, active: &[SegmentWithRange]) -> Result<(Vec<SegmentId>, 
     }
     let mut ranges = how.ranges.clone();
     ranges.sort_by(|a, b| a.low().total_cmp(&b.low()));
-    let replaced = active.iter().filter(|segment| ranges.iter().any(|range| range.overlaps(&segment.range)));
+    let replaced =
+        active.iter().filter(|segment| ranges.iter().any(|range| range.overlaps(&segment.range)));
     Ok((replaced.map(|segment| segment.id).collect(), ranges))
 }
 
@@ -447,7 +501,11 @@ async fn newest_epoch(stream: &ScopedStream, controller: &Arc<dyn Controller>) -
     Ok(newest)
 }
 
-async fn epochs(stream: &ScopedStream, controller: &Arc<dyn Controller>, output: &mut Output) -> Result<()> {
+async fn epochs(
+    stream: &ScopedStream,
+    controller: &Arc<dyn Controller>,
+    output: &mut Output,
+) -> Result<()> {
     let mut records = Vec::new();
     each_epoch(stream, controller, |epoch, segments| {
         let names: Vec<String> = segments.iter().map(|segment| segment.id.to_string()).collect();

@@ -57,19 +57,35 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(
+    command: Command,
+    controller: &Arc<dyn Controller>,
+    output: &mut Output,
+) -> Result<()> {
     match command {
-        Command::Create { table, partitions, primary_key_length, secondary_key_length, rollover_size } => {
+        Command::Create {
+            table,
+            partitions,
+            primary_key_length,
+            secondary_key_length,
+            rollover_size,
+        } => {
             let configuration = KeyValueTableConfiguration {
                 partition_count: partitions,
                 primary_key_length,
                 secondary_key_length,
                 rollover_size_bytes: rollover_size,
             };
-            created("table", &table, controller.create_key_value_table(&table, &configuration).await?, output)
+            created(
+                "table",
+                &table,
+                controller.create_key_value_table(&table, &configuration).await?,
+                output,
+            )
         }
         Command::List { scope } => {
-            let record = |table: &ScopedKeyValueTable| Record::new().with("table", table.to_string());
+            let record =
+                |table: &ScopedKeyValueTable| Record::new().with("table", table.to_string());
             show(listing::key_value_tables(Arc::clone(controller), scope), output, record).await
         }
         Command::Describe { table } => {
@@ -87,12 +103,17 @@ pub(crate) async fn run(command: Command, controller: &Arc<dyn Controller>, outp
             let segments = controller.key_value_table_segments(&table).await?;
             let record = |segment: &pravega_sdk::controller_client::SegmentWithRange| {
                 Record::new()
-                    .with("segment", ScopedSegment::new(&table.segment_stream(), segment.id).to_string())
+                    .with(
+                        "segment",
+                        ScopedSegment::new(&table.segment_stream(), segment.id).to_string(),
+                    )
                     .with("low", segment.range.low())
                     .with("high", segment.range.high())
             };
             output.list(segments.iter().map(record).collect())
         }
-        Command::Delete { table } => deleted("table", &table, controller.delete_key_value_table(&table).await?, output),
+        Command::Delete { table } => {
+            deleted("table", &table, controller.delete_key_value_table(&table).await?, output)
+        }
     }
 }

@@ -46,7 +46,8 @@ pub(crate) enum Command {
         id: TransactionId,
         #[command(flatten)]
         input: InputArguments,
-        /// After how long without a ping the controller aborts it; it is pinged while events are written
+        /// After how long without a ping the controller aborts it; it is pinged while events are
+        /// written
         #[arg(long, value_parser = parse::duration, default_value = "30s")]
         lease: Duration,
     },
@@ -87,7 +88,11 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(
+    command: Command,
+    factory: &ClientFactory,
+    output: &mut Output,
+) -> Result<()> {
     let controller = factory.controller();
     match command {
         Command::Begin { stream, lease } => {
@@ -99,13 +104,17 @@ pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut 
                 PingStatus::Open => "open",
                 PingStatus::Committed => "committed",
                 PingStatus::Aborted => "aborted",
-                PingStatus::LeaseTooLarge => return Err(Failure::usage("the server does not take a lease that long")),
+                PingStatus::LeaseTooLarge => {
+                    return Err(Failure::usage("the server does not take a lease that long"));
+                }
                 PingStatus::MaxExecutionTimeExceeded => "max-execution-time-exceeded",
                 PingStatus::Disconnected => "disconnected",
             };
             output.one(Record::new().with("transaction", id.to_string()).with("state", status))
         }
-        Command::Write { stream, id, input, lease } => write(&stream, id, input, lease, factory, output).await,
+        Command::Write { stream, id, input, lease } => {
+            write(&stream, id, input, lease, factory, output).await
+        }
         Command::Status { stream, id } => {
             let state = name(controller.transaction_state(&stream, id).await?);
             output.one(Record::new().with("transaction", id.to_string()).with("state", state))
@@ -130,7 +139,9 @@ pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut 
                     TransactionOutcome::Committed => "committed",
                     TransactionOutcome::Aborted => "aborted",
                 };
-                Record::new().with("transaction", transaction.id.to_string()).with("outcome", outcome)
+                Record::new()
+                    .with("transaction", transaction.id.to_string())
+                    .with("outcome", outcome)
             };
             output.list(completed.iter().map(record).collect())
         }
@@ -163,7 +174,8 @@ async fn write(
     let mut events = input.start()?.events;
     let config = TransactionConfig::default().with_lease(lease);
     let config = config.with_writer(WriterConfig::default().with_large_events(large));
-    let mut transaction = factory.transactional_writer(stream, Raw, config).await?.resume(id).await?;
+    let mut transaction =
+        factory.transactional_writer(stream, Raw, config).await?.resume(id).await?;
     let (mut count, mut bytes) = (0_u64, 0_u64);
     let mut mistake = None;
     while let Some(batch) = events.recv().await {
@@ -178,9 +190,13 @@ async fn write(
             Err(failure) => mistake = Some(failure),
         }
     }
-    // A mistake in the input is one to mend: what came before it is written, and the transaction stays open.
+    // A mistake in the input is one to mend: what came before it is written, and the transaction
+    // stays open.
     transaction.leave_open().await?;
-    output.status(format_args!("wrote {count} events, {}, to the transaction", indicatif::HumanBytes(bytes)));
+    output.status(format_args!(
+        "wrote {count} events, {}, to the transaction",
+        indicatif::HumanBytes(bytes)
+    ));
     mistake.map_or(Ok(()), Err)
 }
 
@@ -196,6 +212,8 @@ async fn wait_until_committed(
         }
         Ok(())
     };
-    let too_late = || Failure::of_kind(ErrorKind::Timeout, format!("committed, and not visible within {limit:?}"));
+    let too_late = || {
+        Failure::of_kind(ErrorKind::Timeout, format!("committed, and not visible within {limit:?}"))
+    };
     tokio::time::timeout(limit, waiting).await.unwrap_or_else(|_| Err(too_late()))
 }

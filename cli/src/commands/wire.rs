@@ -28,7 +28,8 @@ use crate::{
 pub(crate) enum Command {
     /// Lists all commands with their fields; those in brackets may be left out
     List,
-    /// Sends one command and prints the reply. The request id and the token are filled in where they are not given
+    /// Sends one command and prints the reply. The request id and the token are filled in where
+    /// they are not given
     Send {
         /// The command, such as GetStreamSegmentInfo
         name: String,
@@ -39,7 +40,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "HOST:PORT")]
         to: Option<Endpoint>,
     },
-    /// Sends commands over one connection, one after the other, and prints each reply: {"name": …, "fields": {…}} a line
+    /// Sends commands over one connection, one after the other, and prints each reply: {"name": …,
+    /// "fields": {…}} a line
     Script {
         /// The file; standard input if none is given
         file: Option<PathBuf>,
@@ -53,19 +55,27 @@ pub(crate) enum Command {
 const ECHO_LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) fn list(output: &mut Output) -> Result<()> {
-    let field = |(name, is_optional): (String, bool)| if is_optional { format!("[{name}]") } else { name };
+    let field =
+        |(name, is_optional): (String, bool)| if is_optional { format!("[{name}]") } else { name };
     let record = |name: &&str| {
         let fields = WireCommand::field_names(name).unwrap_or_default();
-        Record::new().with("command", *name).with("fields", fields.into_iter().map(field).collect::<Vec<_>>())
+        Record::new()
+            .with("command", *name)
+            .with("fields", fields.into_iter().map(field).collect::<Vec<_>>())
     };
     output.list(WireCommand::NAMES.iter().map(record).collect())
 }
 
-pub(crate) async fn run(command: Command, factory: &ClientFactory, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(
+    command: Command,
+    factory: &ClientFactory,
+    output: &mut Output,
+) -> Result<()> {
     match command {
         Command::List => list(output),
         Command::Send { name, fields, to } => {
-            let fields = fields.iter().map(|pair| read_field(pair)).collect::<Result<Map<_, _>>>()?;
+            let fields =
+                fields.iter().map(|pair| read_field(pair)).collect::<Result<Map<_, _>>>()?;
             let connection = connect(factory, to, &name, &fields).await?;
             send(factory, &connection, &name, fields, output).await
         }
@@ -79,16 +89,25 @@ async fn script(
     to: Option<Endpoint>,
     output: &mut Output,
 ) -> Result<()> {
-    let unreadable = |error: std::io::Error| Failure::other(format_args!("the script cannot be read: {error}"));
+    let unreadable =
+        |error: std::io::Error| Failure::other(format_args!("the script cannot be read: {error}"));
     let lines: Vec<String> = match &file {
-        Some(path) => std::fs::read_to_string(path).map_err(unreadable)?.lines().map(str::to_owned).collect(),
-        None => std::io::stdin().lock().lines().collect::<std::io::Result<_>>().map_err(unreadable)?,
+        Some(path) => {
+            std::fs::read_to_string(path).map_err(unreadable)?.lines().map(str::to_owned).collect()
+        }
+        None => {
+            std::io::stdin().lock().lines().collect::<std::io::Result<_>>().map_err(unreadable)?
+        }
     };
     let mut connection: Option<Arc<StoreConnection>> = None;
     for (number, line) in lines.iter().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let wrong = |what: &str| Failure::usage(format_args!("line {} of the script {what}", number + 1));
-        let mut json: Map<String, Value> = serde_json::from_str(line).map_err(|_| wrong("is not a JSON object"))?;
-        let Some(Value::String(name)) = json.remove("name") else { return Err(wrong("has no name")) };
+        let wrong =
+            |what: &str| Failure::usage(format_args!("line {} of the script {what}", number + 1));
+        let mut json: Map<String, Value> =
+            serde_json::from_str(line).map_err(|_| wrong("is not a JSON object"))?;
+        let Some(Value::String(name)) = json.remove("name") else {
+            return Err(wrong("has no name"));
+        };
         let fields = match json.remove("fields") {
             None => Map::new(),
             Some(Value::Object(fields)) => fields,
@@ -106,21 +125,22 @@ async fn script(
 
 /// Splits `FIELD=VALUE`; a value that is JSON in itself is taken as such where that can matter.
 fn read_field(pair: &str) -> Result<(String, Value)> {
-    let (name, text) =
-        pair.split_once('=').ok_or_else(|| Failure::usage(format_args!("\"{pair}\" is not FIELD=VALUE")))?;
+    let (name, text) = pair
+        .split_once('=')
+        .ok_or_else(|| Failure::usage(format_args!("\"{pair}\" is not FIELD=VALUE")))?;
     let value = match text {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
-        text if text.starts_with(['[', '{']) => {
-            serde_json::from_str(text).map_err(|error| Failure::usage(format_args!("{name} is not JSON: {error}")))?
-        }
+        text if text.starts_with(['[', '{']) => serde_json::from_str(text)
+            .map_err(|error| Failure::usage(format_args!("{name} is not JSON: {error}")))?,
         text => Value::String(text.to_owned()),
     };
     Ok((name.to_owned(), value))
 }
 
 /// The fields that name a segment; the store that serves it is where the command goes.
-const SEGMENT_FIELDS: [&str; 5] = ["segment", "segmentName", "target", "targetSegmentId", "parentSegment"];
+const SEGMENT_FIELDS: [&str; 5] =
+    ["segment", "segmentName", "target", "targetSegmentId", "parentSegment"];
 
 fn segment_of(fields: &Map<String, Value>) -> Option<ScopedSegment> {
     SEGMENT_FIELDS.iter().find_map(|name| fields.get(*name)?.as_str()?.parse().ok())
@@ -162,7 +182,9 @@ async fn send(
     }
     if has("delegationToken") && !fields.contains_key("delegationToken") {
         let token = match segment_of(&fields) {
-            Some(segment) => factory.tokens().token(&segment.scoped_stream(), AccessOperation::ReadWrite).await,
+            Some(segment) => {
+                factory.tokens().token(&segment.scoped_stream(), AccessOperation::ReadWrite).await
+            }
             None => Ok(pravega_sdk::controller_client::DelegationToken::new("")),
         };
         // Without a token the store says what it thinks of that.
@@ -186,7 +208,11 @@ async fn send(
         }
         _ => Some(connection.exchange(command).await?),
     };
-    output.status(format_args!("{} answered in {:.1} ms", connection.endpoint(), start.elapsed().as_secs_f64() * 1e3));
+    output.status(format_args!(
+        "{} answered in {:.1} ms",
+        connection.endpoint(),
+        start.elapsed().as_secs_f64() * 1e3
+    ));
     match reply {
         Some(reply) => show(&reply, output),
         None => {
@@ -197,7 +223,11 @@ async fn send(
 }
 
 /// A keep-alive comes back as it went; the first part of an append does not.
-async fn echo(connection: &StoreConnection, before: u64, command: &WireCommand) -> Result<Option<WireCommand>> {
+async fn echo(
+    connection: &StoreConnection,
+    before: u64,
+    command: &WireCommand,
+) -> Result<Option<WireCommand>> {
     let deadline = Instant::now() + ECHO_LIMIT;
     let is_echoed = matches!(command, WireCommand::KeepAlive(_));
     loop {

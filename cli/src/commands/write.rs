@@ -28,7 +28,11 @@ pub(crate) struct Arguments {
 /// As a writer's own limit: nothing that was read waits for longer.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(125);
 
-pub(crate) async fn run(arguments: Arguments, factory: &ClientFactory, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(
+    arguments: Arguments,
+    factory: &ClientFactory,
+    output: &mut Output,
+) -> Result<()> {
     let large = match arguments.input.max_event_bytes() {
         ..=MAX_EVENT_LEN => LargeEvents::Refuse,
         more => LargeEvents::UpTo(more),
@@ -50,7 +54,8 @@ pub(crate) async fn run(arguments: Arguments, factory: &ClientFactory, output: &
     if let Some(failure) = counted.failure.or(report.first_failure) {
         let failed = report.failed;
         let outcome = failure.outcome();
-        return Err(Failure::from(failure).with_hint(format!("{failed} events were not acknowledged: {outcome}")));
+        return Err(Failure::from(failure)
+            .with_hint(format!("{failed} events were not acknowledged: {outcome}")));
     }
     handed_in
 }
@@ -62,7 +67,10 @@ pub(super) fn progress(len: Option<u64>) -> ProgressBar {
             ProgressBar::new(len),
             "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {eta} left, {msg}",
         ),
-        None => (ProgressBar::no_length(), "{spinner} {binary_bytes} {binary_bytes_per_sec}, {elapsed}, {msg}"),
+        None => (
+            ProgressBar::no_length(),
+            "{spinner} {binary_bytes} {binary_bytes_per_sec}, {elapsed}, {msg}",
+        ),
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
@@ -70,7 +78,8 @@ pub(super) fn progress(len: Option<u64>) -> ProgressBar {
     bar
 }
 
-/// Hands every event to the writer, and its ack on. Ends early if an event failed: nobody takes acks any more then.
+/// Hands every event to the writer, and its ack on. Ends early if an event failed: nobody takes
+/// acks any more then.
 async fn hand_in(
     writer: &EventWriter<Raw>,
     mut events: mpsc::Receiver<Result<Vec<KeyedEvent>>>,
@@ -97,7 +106,10 @@ struct Counted {
 }
 
 /// Waits for the acks in order, up to the first failure.
-async fn count(mut waiting: mpsc::Receiver<(Instant, u64, Ack)>, progress: ProgressBar) -> Result<Counted> {
+async fn count(
+    mut waiting: mpsc::Receiver<(Instant, u64, Ack)>,
+    progress: ProgressBar,
+) -> Result<Counted> {
     // One microsecond to ten minutes, to two digits.
     let latencies = Histogram::new_with_bounds(1, 600_000_000, 2).map_err(Failure::other)?;
     let mut counted = Counted { events: 0, bytes: 0, latencies, failure: None };
@@ -108,7 +120,9 @@ async fn count(mut waiting: mpsc::Receiver<(Instant, u64, Ack)>, progress: Progr
         }
         counted.events += 1;
         counted.bytes += len;
-        counted.latencies.saturating_record(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+        counted
+            .latencies
+            .saturating_record(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
         progress.inc(len);
         if counted.events.is_multiple_of(1000) {
             progress.set_message(format!("{} events", counted.events));
@@ -120,7 +134,8 @@ async fn count(mut waiting: mpsc::Receiver<(Instant, u64, Ack)>, progress: Progr
 fn show(counted: &Counted, took: Duration, output: &mut Output) -> Result<()> {
     let seconds = took.as_secs_f64().max(1e-6);
     let rate = (counted.events as f64 / seconds).round();
-    let [p50, p99] = [50.0, 99.0].map(|percentile| counted.latencies.value_at_percentile(percentile) as f64 / 1000.0);
+    let [p50, p99] = [50.0, 99.0]
+        .map(|percentile| counted.latencies.value_at_percentile(percentile) as f64 / 1000.0);
     let record = Record::new()
         .with("events", counted.events)
         .with("bytes", counted.bytes)

@@ -37,7 +37,8 @@ enum Question {
 pub struct DnsError(String);
 
 impl DnsResolver {
-    /// The addresses of `name` (A and AAAA records), each with `port`; asked of the machine's name servers.
+    /// The addresses of `name` (A and AAAA records), each with `port`; asked of the machine's name
+    /// servers.
     ///
     /// # Errors
     ///
@@ -46,7 +47,8 @@ impl DnsResolver {
         Ok(Self { resolver: system()?, name: name.into(), question: Question::Host { port } })
     }
 
-    /// The servers of `name` (SRV records), each with its own port; asked of the machine's name servers.
+    /// The servers of `name` (SRV records), each with its own port; asked of the machine's name
+    /// servers.
     ///
     /// # Errors
     ///
@@ -65,7 +67,8 @@ impl DnsResolver {
         connection.port = server.port();
         let server = NameServerConfig::new(server.ip(), true, vec![connection]);
         let config = ResolverConfig::from_parts(None, vec![], vec![server]);
-        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        let mut builder =
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         // What was found is kept by whoever asks, for as long as the records say.
         builder.options_mut().cache_size = 0;
         builder.options_mut().timeout = Duration::from_secs(2);
@@ -75,7 +78,8 @@ impl DnsResolver {
 
     async fn addresses(&self, name: &str, port: u16) -> Result<(Vec<Endpoint>, u32), BoxError> {
         let found = self.resolver.lookup_ip(name).await?;
-        let time_to_live = found.as_lookup().answers().iter().map(|record| record.ttl).min().unwrap_or(0);
+        let time_to_live =
+            found.as_lookup().answers().iter().map(|record| record.ttl).min().unwrap_or(0);
         let endpoints = found.iter().map(|address| Endpoint::new(&address.to_string(), port));
         Ok((endpoints.collect::<Result<_, _>>()?, time_to_live))
     }

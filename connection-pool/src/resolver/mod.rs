@@ -18,6 +18,7 @@ pub use polled::{BackendSource, PolledResolver, Resolved};
 ///
 /// The pool moves with it: a new backend gets connections, one that leaves is drained.
 pub trait Resolver: Send + Sync + 'static {
-    /// The backends as they are, and every change of them. A resolver that cannot tell just now keeps what it said last.
+    /// The backends as they are, and every change of them. A resolver that cannot tell just now
+    /// keeps what it said last.
     fn backends(&self) -> watch::Receiver<Backends>;
 }

@@ -30,7 +30,8 @@ pub struct Resolved {
 
 /// Asks a [`BackendSource`] whenever its last answer has run out.
 ///
-/// An answer that is empty, or an error, does not take backends away that work: it may be the source that is in trouble.
+/// An answer that is empty, or an error, does not take backends away that work: it may be the
+/// source that is in trouble.
 #[derive(Debug)]
 pub struct PolledResolver {
     backends: watch::Receiver<Backends>,

@@ -30,15 +30,16 @@ use super::{
 
 /// A connection to a segment store on which many requests are under way at once.
 ///
-/// Each request gets an id of its own, and its reply finds it by that id, in whatever order replies come. A reply that
-/// nobody waits for is counted and ignored. When the connection ends, everybody who waits is told the same cause, and so
-/// is everybody who comes later.
+/// Each request gets an id of its own, and its reply finds it by that id, in whatever order replies
+/// come. A reply that nobody waits for is counted and ignored. When the connection ends, everybody
+/// who waits is told the same cause, and so is everybody who comes later.
 ///
 /// The connection lives until the last reference to it is dropped, or it ends by itself.
 pub struct StoreConnection {
     endpoint: Endpoint,
     peer: VersionRange,
-    // Bounded by the semaphores: an order is made only with room for its request, or to give such room back.
+    // Bounded by the semaphores: an order is made only with room for its request, or to give such
+    // room back.
     orders: mpsc::UnboundedSender<Order>,
     sequence: AtomicU32,
     room: Arc<Semaphore>,
@@ -56,7 +57,8 @@ pub struct ConnectionCounters {
     pub sent: u64,
     /// Commands received.
     pub received: u64,
-    /// Commands received that nobody waited for: replies that came too late, and greetings that were repeated.
+    /// Commands received that nobody waited for: replies that came too late, and greetings that
+    /// were repeated.
     pub ignored: u64,
     /// Keep-alives sent because the store was silent.
     pub probes: u64,
@@ -64,21 +66,27 @@ pub struct ConnectionCounters {
     pub outstanding: u64,
 }
 
-/// Requests of a connection belong to one flow: nothing but the requests' own numbers tells them apart.
+/// Requests of a connection belong to one flow: nothing but the requests' own numbers tells them
+/// apart.
 const FLOW: FlowId = FlowId(1);
 
 impl StoreConnection {
-    /// Exchanges versions over `io` and takes the connection into use, with a task on the caller's runtime.
+    /// Exchanges versions over `io` and takes the connection into use, with a task on the caller's
+    /// runtime.
     ///
     /// # Errors
     ///
-    /// [`ConnectionError`] if the store does not answer in time, answers with something else, or speaks no version that
-    /// this side speaks.
+    /// [`ConnectionError`] if the store does not answer in time, answers with something else, or
+    /// speaks no version that this side speaks.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future drops `io`.
-    pub async fn open<S>(io: S, endpoint: &Endpoint, config: &StoreConfig) -> Result<Self, ConnectionError>
+    pub async fn open<S>(
+        io: S,
+        endpoint: &Endpoint,
+        config: &StoreConfig,
+    ) -> Result<Self, ConnectionError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -97,8 +105,13 @@ impl StoreConnection {
     {
         let mut received = BytesMut::new();
         let (reader, writer) = &mut halves;
-        let peer =
-            handshake(&mut tokio::io::join(reader, writer), &mut received, endpoint, config.handshake_timeout).await?;
+        let peer = handshake(
+            &mut tokio::io::join(reader, writer),
+            &mut received,
+            endpoint,
+            config.handshake_timeout,
+        )
+        .await?;
         let (orders, queue) = mpsc::unbounded_channel();
         let counters = Arc::new(Counters::default());
         let ended = Arc::new(OnceLock::new());
@@ -121,7 +134,8 @@ impl StoreConnection {
 
     /// Sends `request` and waits for the reply that means success.
     ///
-    /// Its request id is set here. With too much under way on the connection, it waits for room first.
+    /// Its request id is set here. With too much under way on the connection, it waits for room
+    /// first.
     ///
     /// # Errors
     ///
@@ -129,12 +143,14 @@ impl StoreConnection {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes the waiter away; the request may be carried out all the same. The connection stays good.
+    /// Dropping the future takes the waiter away; the request may be carried out all the same. The
+    /// connection stays good.
     pub async fn request<Q: Request>(&self, request: Q) -> Result<Q::Reply, RequestError> {
         self.request_within(request, self.request_timeout).await
     }
 
-    /// As [`Self::request`], with a deadline of its own: a read at the tail may wait as long as it likes.
+    /// As [`Self::request`], with a deadline of its own: a read at the tail may wait as long as it
+    /// likes.
     ///
     /// # Errors
     ///
@@ -143,20 +159,26 @@ impl StoreConnection {
     /// # Cancel safety
     ///
     /// As [`Self::request`].
-    pub async fn request_within<Q: Request>(&self, mut request: Q, limit: Duration) -> Result<Q::Reply, RequestError> {
+    pub async fn request_within<Q: Request>(
+        &self,
+        mut request: Q,
+        limit: Duration,
+    ) -> Result<Q::Reply, RequestError> {
         let id = self.next_id();
         request.set_request_id(id);
         let size = request.size_hint();
         let reply = self.ask(Q::NAME, id, size, request.into(), limit).await?;
-        Q::Reply::try_from(reply).map_err(|other| RequestError::refused(Q::NAME, other).at(&self.endpoint, Some(id)))
+        Q::Reply::try_from(reply)
+            .map_err(|other| RequestError::refused(Q::NAME, other).at(&self.endpoint, Some(id)))
     }
 
-    /// Sends any command that carries a request id, which must be unique on the connection, and waits for whatever reply
-    /// has the same.
+    /// Sends any command that carries a request id, which must be unique on the connection, and
+    /// waits for whatever reply has the same.
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if the connection ends or the deadline passes. A refusal of the store is a reply here.
+    /// [`RequestError`] if the connection ends or the deadline passes. A refusal of the store is a
+    /// reply here.
     ///
     /// # Cancel safety
     ///
@@ -171,18 +193,23 @@ impl StoreConnection {
 
     /// Reads from a segment, and waits for whatever the store answers; its request id is set here.
     ///
-    /// At the tail of a segment the answer comes with the next append, however long that takes. So reads are not counted
-    /// among the requests that may be under way; whoever reads bounds them, by what it can take in.
+    /// At the tail of a segment the answer comes with the next append, however long that takes. So
+    /// reads are not counted among the requests that may be under way; whoever reads bounds them,
+    /// by what it can take in.
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if the connection ends, or nothing comes for as long as `patience` says. A refusal of the store is a
-    /// reply here.
+    /// [`RequestError`] if the connection ends, or nothing comes for as long as `patience` says. A
+    /// refusal of the store is a reply here.
     ///
     /// # Cancel safety
     ///
     /// As [`Self::request`].
-    pub async fn read(&self, mut read: ReadSegment, patience: Duration) -> Result<WireCommand, RequestError> {
+    pub async fn read(
+        &self,
+        mut read: ReadSegment,
+        patience: Duration,
+    ) -> Result<WireCommand, RequestError> {
         let id = self.next_id();
         read.set_request_id(id);
         let mut was_sent = false;
@@ -198,7 +225,8 @@ impl StoreConnection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError`] if the connection has ended. Success says nothing about whether it arrived.
+    /// [`ConnectionError`] if the connection has ended. Success says nothing about whether it
+    /// arrived.
     pub fn send(&self, command: WireCommand) -> Result<(), ConnectionError> {
         self.orders.send(Order::Send(command)).map_err(|_| self.cause())
     }
@@ -249,7 +277,8 @@ impl StoreConnection {
         limit: Duration,
     ) -> Result<WireCommand, RequestError> {
         let mut was_sent = false;
-        let answer = timeout(limit, self.ask_without_limit(name, id, size, command, &mut was_sent)).await;
+        let answer =
+            timeout(limit, self.ask_without_limit(name, id, size, command, &mut was_sent)).await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(_) => Err(RequestError::timeout(name, limit.as_secs_f64(), was_sent)),
@@ -285,7 +314,10 @@ impl StoreConnection {
         let not_connected = |_| RequestError::not_connected(name, self.cause());
         let (reply, answer) = oneshot::channel();
         let waiter = Waiter { name, reply, _room: room };
-        self.orders.send(Order::Request { id, command, waiter }).map_err(|_| ()).map_err(not_connected)?;
+        self.orders
+            .send(Order::Request { id, command, waiter })
+            .map_err(|_| ())
+            .map_err(not_connected)?;
         *was_sent = true;
         let leaving = Leaving { id, orders: Some(&self.orders) };
         let answer = answer.await;
@@ -299,7 +331,11 @@ impl StoreConnection {
 
     fn cause(&self) -> ConnectionError {
         self.end().unwrap_or_else(|| {
-            ConnectionError::new(pravega_sdk_types::ErrorKind::Closed, &self.endpoint, "its task has ended")
+            ConnectionError::new(
+                pravega_sdk_types::ErrorKind::Closed,
+                &self.endpoint,
+                "its task has ended",
+            )
         })
     }
 }

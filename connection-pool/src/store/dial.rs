@@ -64,7 +64,10 @@ impl StoreDialer {
     /// # Cancel safety
     ///
     /// As [`Self::connect`].
-    pub async fn connect_stream(&self, endpoint: &Endpoint) -> Result<StoreStream, ConnectionError> {
+    pub async fn connect_stream(
+        &self,
+        endpoint: &Endpoint,
+    ) -> Result<StoreStream, ConnectionError> {
         let mut io = self.open(endpoint).await?;
         let mut received = BytesMut::new();
         handshake(&mut io, &mut received, endpoint, self.config.handshake_timeout).await?;
@@ -80,7 +83,10 @@ impl StoreDialer {
     async fn open(&self, endpoint: &Endpoint) -> Result<Box<dyn ByteStream>, ConnectionError> {
         let opening = async {
             if let Some(transport) = &self.transport {
-                return transport.open(endpoint).await.map_err(|error| unreachable(endpoint, &error));
+                return transport
+                    .open(endpoint)
+                    .await
+                    .map_err(|error| unreachable(endpoint, &error));
             }
             let socket = connect_tcp(endpoint).await?;
             Ok::<Box<dyn ByteStream>, ConnectionError>(match &self.config.tls {
@@ -182,7 +188,8 @@ pub(super) async fn handshake(
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    let detail = format!("what answers is not a segment store, or speaks TLS: {error}");
+                    let detail =
+                        format!("what answers is not a segment store, or speaks TLS: {error}");
                     return Err(fail(ErrorKind::Protocol, &detail));
                 }
             }

@@ -55,7 +55,8 @@ pub(super) struct Counters {
 
 /// How many orders are taken from the queue at once.
 const BATCH: usize = 256;
-/// With more than this many bytes to send, no further orders are taken: the queue and its limits hold them.
+/// With more than this many bytes to send, no further orders are taken: the queue and its limits
+/// hold them.
 const SEND_HIGH_WATER: usize = 1 << 20;
 
 pub(super) struct Driver<R, W> {
@@ -105,7 +106,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
         }
         while let Ok(order) = self.orders.try_recv() {
             if let Order::Request { waiter, .. } = order {
-                waiter.reply.send(Err(RequestError::not_connected(waiter.name, cause.clone()))).ok();
+                waiter
+                    .reply
+                    .send(Err(RequestError::not_connected(waiter.name, cause.clone())))
+                    .ok();
             }
         }
     }
@@ -117,7 +121,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
             return cause;
         }
         loop {
-            let wake = match self.keep_alive.poll(self.started.elapsed(), !self.waiters.is_empty()) {
+            let wake = match self.keep_alive.poll(self.started.elapsed(), !self.waiters.is_empty())
+            {
                 Action::Wait(until) => self.started + until,
                 Action::Probe => {
                     self.probe();
@@ -126,7 +131,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
                 Action::GiveUp(silence) => return self.silent(silence),
             };
             self.received.reserve(Decoder::default().room_needed(&self.received));
-            // What goes out comes first: it is bounded by what may be under way, so answers have their turn soon.
+            // What goes out comes first: it is bounded by what may be under way, so answers have
+            // their turn soon.
             tokio::select! {
                 biased;
                 taken = self.orders.recv_many(&mut batch, BATCH), if self.to_send.remaining() < SEND_HIGH_WATER => {
@@ -167,7 +173,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
             Order::Request { id, command, waiter } => {
                 let name = waiter.name;
                 if let Some(waiter) = self.waiters.insert(id, &command, waiter) {
-                    // Ids are handed out by the handle; this one came around after 2^28 requests with the first under way.
+                    // Ids are handed out by the handle; this one came around after 2^28 requests
+                    // with the first under way.
                     waiter.reply.send(Err(RequestError::timeout(name, 0.0, false))).ok();
                     return;
                 }
@@ -194,13 +201,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
             let command = match decoder.decode(&mut self.received) {
                 Ok(Some(command)) => command,
                 Ok(None) => return Ok(()),
-                Err(error) => return Err(ConnectionError::new(ErrorKind::Protocol, &self.endpoint, error)),
+                Err(error) => {
+                    return Err(ConnectionError::new(ErrorKind::Protocol, &self.endpoint, error));
+                }
             };
             self.counters.received.fetch_add(1, Ordering::Relaxed);
             let name = command.name();
             match self.waiters.handle(command) {
                 Incoming::Reply(waiter, reply) => drop(waiter.reply.send(Ok(reply))),
-                Incoming::Ignored => self.counters.ignored.store(self.waiters.unknown(), Ordering::Relaxed),
+                Incoming::Ignored => {
+                    self.counters.ignored.store(self.waiters.unknown(), Ordering::Relaxed)
+                }
                 Incoming::Violation => {
                     let detail = format!("the segment store sent {name}, which only clients send");
                     return Err(ConnectionError::new(ErrorKind::Protocol, &self.endpoint, detail));

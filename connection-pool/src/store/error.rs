@@ -8,7 +8,8 @@ use pravega_sdk_wire_protocol::{
     codes::{FailureCode, TokenFailure},
 };
 
-/// Tells why a connection could not be made, or ended. Clones are cheap: every waiter is told the same.
+/// Tells why a connection could not be made, or ended. Clones are cheap: every waiter is told the
+/// same.
 #[derive(Clone)]
 pub struct ConnectionError(Arc<Cause>);
 
@@ -62,10 +63,13 @@ impl Classified for ConnectionError {
         self.kind()
     }
 
-    /// What was under way when the connection ended may or may not have taken effect; making one takes none.
+    /// What was under way when the connection ended may or may not have taken effect; making one
+    /// takes none.
     fn outcome(&self) -> Outcome {
         match self.0.kind {
-            ErrorKind::ConnectionLost | ErrorKind::Timeout | ErrorKind::Protocol => Outcome::Unknown,
+            ErrorKind::ConnectionLost | ErrorKind::Timeout | ErrorKind::Protocol => {
+                Outcome::Unknown
+            }
             _ => Outcome::NotApplied,
         }
     }
@@ -124,7 +128,10 @@ impl RequestError {
         Self::new(request, Reason::NoRequestId)
     }
 
-    pub(crate) fn encode(request: &'static str, error: pravega_sdk_wire_protocol::EncodeError) -> Self {
+    pub(crate) fn encode(
+        request: &'static str,
+        error: pravega_sdk_wire_protocol::EncodeError,
+    ) -> Self {
         Self::new(request, Reason::Encode(error))
     }
 
@@ -177,12 +184,15 @@ impl RequestError {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match &self.0.reason {
-            Reason::Refused(WireCommand::ErrorMessage(message)) if message.error_code == FailureCode::Unspecified => {
+            Reason::Refused(WireCommand::ErrorMessage(message))
+                if message.error_code == FailureCode::Unspecified =>
+            {
                 Outcome::Unknown
             }
-            Reason::Refused(_) | Reason::NotConnected(_) | Reason::NoRequestId | Reason::Encode(_) => {
-                Outcome::NotApplied
-            }
+            Reason::Refused(_)
+            | Reason::NotConnected(_)
+            | Reason::NoRequestId
+            | Reason::Encode(_) => Outcome::NotApplied,
             Reason::Timeout { was_sent, .. } if !was_sent => Outcome::NotApplied,
             Reason::Lost(_) | Reason::Timeout { .. } => Outcome::Unknown,
         }
@@ -207,7 +217,9 @@ fn kind_of(reply: &WireCommand) -> ErrorKind {
         | WireCommand::ConditionalCheckFailed(_)
         | WireCommand::InvalidEventNumber(_)
         | WireCommand::SegmentAttributeUpdated(_) => ErrorKind::ConditionFailed,
-        WireCommand::ErrorMessage(message) if message.error_code == FailureCode::IllegalArgument => {
+        WireCommand::ErrorMessage(message)
+            if message.error_code == FailureCode::IllegalArgument =>
+        {
             ErrorKind::InvalidArgument
         }
         WireCommand::ErrorMessage(_) => ErrorKind::ServerFailure,
@@ -229,7 +241,9 @@ impl fmt::Display for RequestError {
             Reason::Refused(reply) => {
                 write!(f, ": the segment store answered {}", reply.name())?;
                 match reply {
-                    WireCommand::ErrorMessage(message) => write!(f, ": {}", Printable::new(&message.message)),
+                    WireCommand::ErrorMessage(message) => {
+                        write!(f, ": {}", Printable::new(&message.message))
+                    }
                     WireCommand::OperationUnsupported(unsupported) => {
                         write!(f, ": {}", Printable::new(&unsupported.operation_name))
                     }
@@ -241,11 +255,18 @@ impl fmt::Display for RequestError {
             }
             Reason::NotConnected(_) => write!(f, ": not connected"),
             Reason::Lost(_) => write!(f, ": the connection ended before the reply"),
-            Reason::Timeout { seconds, was_sent: true } => write!(f, ": no reply within {seconds:.1} s"),
-            Reason::Timeout { seconds, was_sent: false } => {
-                write!(f, ": could not be sent within {seconds:.1} s, too much is under way on the connection")
+            Reason::Timeout { seconds, was_sent: true } => {
+                write!(f, ": no reply within {seconds:.1} s")
             }
-            Reason::NoRequestId => write!(f, ": it carries no request id, so no reply can be known as its own"),
+            Reason::Timeout { seconds, was_sent: false } => {
+                write!(
+                    f,
+                    ": could not be sent within {seconds:.1} s, too much is under way on the connection"
+                )
+            }
+            Reason::NoRequestId => {
+                write!(f, ": it carries no request id, so no reply can be known as its own")
+            }
             Reason::Encode(_) => write!(f, ": it cannot be put into a frame"),
         }
     }

@@ -82,18 +82,20 @@ impl StoreConfig {
         self
     }
 
-    /// Sets how many requests may be under way on one connection; more wait. Default: 4096, at least 1.
+    /// Sets how many requests may be under way on one connection; more wait. Default: 4096, at
+    /// least 1.
     #[must_use]
     pub fn with_max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests.clamp(1, 1 << 20);
         self
     }
 
-    /// Sets how many bytes of requests may be under way on one connection; more wait. Default: 32 MiB, at least 16 MiB, which
-    /// is the largest request.
+    /// Sets how many bytes of requests may be under way on one connection; more wait. Default: 32
+    /// MiB, at least 16 MiB, which is the largest request.
     #[must_use]
     pub fn with_max_in_flight_bytes(mut self, bytes: usize) -> Self {
-        self.max_in_flight_bytes = bytes.clamp(pravega_sdk_wire_protocol::MAX_FRAME_LEN, u32::MAX as usize / 2);
+        self.max_in_flight_bytes =
+            bytes.clamp(pravega_sdk_wire_protocol::MAX_FRAME_LEN, u32::MAX as usize / 2);
         self
     }
 }

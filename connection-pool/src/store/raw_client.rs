@@ -15,9 +15,9 @@ use crate::{CloseFailure, SharedConnections, SharedError, SharedHandle};
 
 /// Sends requests to segment stores and hands back their replies.
 ///
-/// All requests to one endpoint share a connection, which is made when it is first needed and again after it ended. Clones
-/// are cheap and share the connections. The client repeats nothing: whether a request may be repeated is for those to
-/// decide who know what it means.
+/// All requests to one endpoint share a connection, which is made when it is first needed and again
+/// after it ended. Clones are cheap and share the connections. The client repeats nothing: whether
+/// a request may be repeated is for those to decide who know what it means.
 ///
 /// # Examples
 ///
@@ -61,7 +61,8 @@ impl RawClient {
         Self { connections: SharedConnections::new(dialer, limit), handles: Arc::default() }
     }
 
-    /// Sends `request` to the store at `endpoint` and waits for the reply that means success. The request's id is set here.
+    /// Sends `request` to the store at `endpoint` and waits for the reply that means success. The
+    /// request's id is set here.
     ///
     /// # Errors
     ///
@@ -69,15 +70,21 @@ impl RawClient {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes the waiter away; the request may be carried out all the same. Others on the connection
-    /// notice nothing.
-    pub async fn request<Q: Request>(&self, endpoint: &Endpoint, request: Q) -> Result<Q::Reply, RequestError> {
+    /// Dropping the future takes the waiter away; the request may be carried out all the same.
+    /// Others on the connection notice nothing.
+    pub async fn request<Q: Request>(
+        &self,
+        endpoint: &Endpoint,
+        request: Q,
+    ) -> Result<Q::Reply, RequestError> {
         let connection = self.connection(endpoint).await;
-        let connection = connection.map_err(|error| RequestError::not_connected(Q::NAME, error).at(endpoint, None))?;
+        let connection = connection
+            .map_err(|error| RequestError::not_connected(Q::NAME, error).at(endpoint, None))?;
         connection.request(request).await
     }
 
-    /// Sends any command to the store at `endpoint` and waits for whatever reply has the same request id.
+    /// Sends any command to the store at `endpoint` and waits for whatever reply has the same
+    /// request id.
     ///
     /// # Errors
     ///
@@ -86,10 +93,15 @@ impl RawClient {
     /// # Cancel safety
     ///
     /// As [`Self::request`].
-    pub async fn exchange(&self, endpoint: &Endpoint, command: WireCommand) -> Result<WireCommand, RequestError> {
+    pub async fn exchange(
+        &self,
+        endpoint: &Endpoint,
+        command: WireCommand,
+    ) -> Result<WireCommand, RequestError> {
         let connection = self.connection(endpoint).await;
-        let connection =
-            connection.map_err(|error| RequestError::not_connected(command.name(), error).at(endpoint, None))?;
+        let connection = connection.map_err(|error| {
+            RequestError::not_connected(command.name(), error).at(endpoint, None)
+        })?;
         connection.exchange(command).await
     }
 
@@ -97,7 +109,8 @@ impl RawClient {
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if there is no connection, it ends, or nothing comes for as long as `patience` says.
+    /// [`RequestError`] if there is no connection, it ends, or nothing comes for as long as
+    /// `patience` says.
     ///
     /// # Cancel safety
     ///
@@ -109,8 +122,9 @@ impl RawClient {
         patience: Duration,
     ) -> Result<WireCommand, RequestError> {
         let connection = self.connection(endpoint).await;
-        let connection =
-            connection.map_err(|error| RequestError::not_connected(ReadSegment::NAME, error).at(endpoint, None))?;
+        let connection = connection.map_err(|error| {
+            RequestError::not_connected(ReadSegment::NAME, error).at(endpoint, None)
+        })?;
         connection.read(read, patience).await
     }
 
@@ -122,13 +136,19 @@ impl RawClient {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up a connection that it began to make; whoever waits makes one then.
-    pub async fn connection(&self, endpoint: &Endpoint) -> Result<Arc<StoreConnection>, ConnectionError> {
+    /// Dropping the future gives up a connection that it began to make; whoever waits makes one
+    /// then.
+    pub async fn connection(
+        &self,
+        endpoint: &Endpoint,
+    ) -> Result<Arc<StoreConnection>, ConnectionError> {
         let handle = self.handle(endpoint);
         handle.connection().await.map_err(|error| match error {
-            SharedError::Timeout { limit, .. } => {
-                ConnectionError::new(ErrorKind::Timeout, endpoint, format_args!("not connected within {limit:?}"))
-            }
+            SharedError::Timeout { limit, .. } => ConnectionError::new(
+                ErrorKind::Timeout,
+                endpoint,
+                format_args!("not connected within {limit:?}"),
+            ),
             SharedError::Dial { source, .. } => match source.downcast::<ConnectionError>() {
                 Ok(error) => *error,
                 Err(other) => ConnectionError::new(ErrorKind::Unreachable, endpoint, other),
@@ -142,7 +162,8 @@ impl RawClient {
         self.connections.users().into_iter().map(|(endpoint, _)| endpoint).collect()
     }
 
-    /// Closes every connection. Requests that are under way end with the connection's end; later ones connect anew.
+    /// Closes every connection. Requests that are under way end with the connection's end; later
+    /// ones connect anew.
     ///
     /// # Cancel safety
     ///
@@ -159,7 +180,8 @@ impl RawClient {
             return Arc::clone(handle);
         }
         if handles.len() >= MAX_ENDPOINTS {
-            // Requests under way keep their connection; the next one to such an endpoint connects anew.
+            // Requests under way keep their connection; the next one to such an endpoint connects
+            // anew.
             handles.clear();
         }
         let handle = Arc::new(self.connections.open(endpoint));

@@ -9,7 +9,9 @@ use std::{
 
 use bytes::{Buf as _, BytesMut};
 use pravega_sdk_types::{Endpoint, ErrorKind};
-use pravega_sdk_wire_protocol::{CommandKind, Decoder, SendBuffer, WireCommand, commands::KeepAlive};
+use pravega_sdk_wire_protocol::{
+    CommandKind, Decoder, SendBuffer, WireCommand, commands::KeepAlive,
+};
 use tokio::{
     io::AsyncWrite as _,
     time::{Instant, Sleep, sleep_until},
@@ -24,8 +26,9 @@ use super::{
 
 /// A handshaken connection to a segment store without a task of its own: its owner polls it.
 ///
-/// Where [`StoreConnection`](crate::StoreConnection) matches a reply to each request, this hands out every command as it
-/// comes, which is what pipelined appends need. It keeps itself alive: a silent store is asked, and given up in time.
+/// Where [`StoreConnection`](crate::StoreConnection) matches a reply to each request, this hands
+/// out every command as it comes, which is what pipelined appends need. It keeps itself alive: a
+/// silent store is asked, and given up in time.
 pub struct StoreStream {
     io: Box<dyn ByteStream>,
     endpoint: Endpoint,
@@ -84,12 +87,13 @@ impl StoreStream {
         Poll::Ready(Ok(()))
     }
 
-    /// The next command that the store sent. `is_outstanding` says whether one is due, which shortens the patience with a
-    /// silent store.
+    /// The next command that the store sent. `is_outstanding` says whether one is due, which
+    /// shortens the patience with a silent store.
     ///
     /// # Errors
     ///
-    /// [`ConnectionError`] says why the connection ended, or what came that is no command of a segment store.
+    /// [`ConnectionError`] says why the connection ended, or what came that is no command of a
+    /// segment store.
     pub fn poll_command(
         &mut self,
         cx: &mut Context<'_>,
@@ -103,18 +107,31 @@ impl StoreStream {
                     // Our keep-alive, sent back; or a greeting once more, which means nothing.
                     CommandKind::Both => continue,
                     CommandKind::Request | CommandKind::Inside => {
-                        let detail = format_args!("the segment store sent {}, which only clients send", command.name());
-                        return Poll::Ready(Err(ConnectionError::new(ErrorKind::Protocol, &self.endpoint, detail)));
+                        let detail = format_args!(
+                            "the segment store sent {}, which only clients send",
+                            command.name()
+                        );
+                        return Poll::Ready(Err(ConnectionError::new(
+                            ErrorKind::Protocol,
+                            &self.endpoint,
+                            detail,
+                        )));
                     }
                 },
                 Ok(None) => {}
                 Err(error) => {
-                    return Poll::Ready(Err(ConnectionError::new(ErrorKind::Protocol, &self.endpoint, error)));
+                    return Poll::Ready(Err(ConnectionError::new(
+                        ErrorKind::Protocol,
+                        &self.endpoint,
+                        error,
+                    )));
                 }
             }
             self.received.reserve(decoder.room_needed(&self.received));
             match poll_read_buf(Pin::new(&mut self.io), cx, &mut self.received) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.lost(&"the segment store closed it"))),
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Err(self.lost(&"the segment store closed it")));
+                }
                 Poll::Ready(Ok(_)) => self.keep_alive.handle_bytes(self.started.elapsed()),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.lost(&error))),
                 Poll::Pending => return self.poll_silence(cx, is_outstanding).map(Err),
@@ -123,7 +140,11 @@ impl StoreStream {
     }
 
     /// Ready when the store was silent for too long.
-    fn poll_silence(&mut self, cx: &mut Context<'_>, is_outstanding: bool) -> Poll<ConnectionError> {
+    fn poll_silence(
+        &mut self,
+        cx: &mut Context<'_>,
+        is_outstanding: bool,
+    ) -> Poll<ConnectionError> {
         loop {
             match self.keep_alive.poll(self.started.elapsed(), is_outstanding) {
                 Action::Wait(until) => {
@@ -141,8 +162,15 @@ impl StoreStream {
                     }
                 }
                 Action::GiveUp(silence) => {
-                    let detail = format_args!("the segment store was silent for {:.0} s", silence.as_secs_f64());
-                    return Poll::Ready(ConnectionError::new(ErrorKind::ConnectionLost, &self.endpoint, detail));
+                    let detail = format_args!(
+                        "the segment store was silent for {:.0} s",
+                        silence.as_secs_f64()
+                    );
+                    return Poll::Ready(ConnectionError::new(
+                        ErrorKind::ConnectionLost,
+                        &self.endpoint,
+                        detail,
+                    ));
                 }
             }
         }

@@ -88,12 +88,17 @@ impl StoreTls {
     /// [`StoreTlsError`] says what is wrong with it.
     pub fn from_pem(name: &str, pem: &[u8]) -> Result<Self, StoreTlsError> {
         let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-        let certificates = certificates
-            .map_err(|error| StoreTlsError::BadCertificate { path: name.to_owned(), reason: error.to_string() })?;
+        let certificates = certificates.map_err(|error| StoreTlsError::BadCertificate {
+            path: name.to_owned(),
+            reason: error.to_string(),
+        })?;
         Self::trusting(name, certificates)
     }
 
-    fn trusting(name: &str, certificates: Vec<CertificateDer<'static>>) -> Result<Self, StoreTlsError> {
+    fn trusting(
+        name: &str,
+        certificates: Vec<CertificateDer<'static>>,
+    ) -> Result<Self, StoreTlsError> {
         let mut roots = RootCertStore::empty();
         let is_file = name != "of the machine";
         for certificate in certificates {
@@ -119,22 +124,27 @@ impl StoreTls {
         Ok(Self { config: Arc::new(config), roots: count })
     }
 
-    /// Takes any certificate that is signed by one of the PEM text, whatever host it is for. Whoever holds one of those can
-    /// stand in for every segment store: for tests, and for certificates that cannot be mended.
+    /// Takes any certificate that is signed by one of the PEM text, whatever host it is for.
+    /// Whoever holds one of those can stand in for every segment store: for tests, and for
+    /// certificates that cannot be mended.
     ///
     /// # Errors
     ///
     /// [`StoreTlsError`] says what is wrong with the PEM text.
-    pub fn dangerously_without_host_name_check(name: &str, pem: &[u8]) -> Result<Self, StoreTlsError> {
+    pub fn dangerously_without_host_name_check(
+        name: &str,
+        pem: &[u8],
+    ) -> Result<Self, StoreTlsError> {
         let checked = Self::from_pem(name, pem)?;
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem).flatten() {
             roots.add(certificate).ok();
         }
         let provider = Arc::new(ring::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|error| StoreTlsError::Library(error.to_string()))?;
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .map_err(|error| StoreTlsError::Library(error.to_string()))?;
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| StoreTlsError::Library(error.to_string()))?
@@ -151,7 +161,8 @@ impl StoreTls {
     ) -> Result<TlsStream<TcpStream>, ConnectionError> {
         let refused = |detail: String| ConnectionError::new(ErrorKind::Tls, endpoint, detail);
         let name = ServerName::try_from(endpoint.host().to_owned());
-        let name = name.map_err(|_| refused("no certificate can be for such a host name".to_owned()))?;
+        let name =
+            name.map_err(|_| refused("no certificate can be for such a host name".to_owned()))?;
         let connected = TlsConnector::from(Arc::clone(&self.config)).connect(name, socket).await;
         connected.map_err(|error| {
             let library = error.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>());
@@ -162,7 +173,9 @@ impl StoreTls {
                 Some(library) => refused(format!("TLS failed: {library}")),
                 // A store that restarts looks the same, so this is worth another try.
                 None => {
-                    let detail = format!("it ended during the TLS handshake, the store may not speak TLS: {error}");
+                    let detail = format!(
+                        "it ended during the TLS handshake, the store may not speak TLS: {error}"
+                    );
                     ConnectionError::new(ErrorKind::ConnectionLost, endpoint, detail)
                 }
             }
@@ -189,7 +202,8 @@ impl ServerCertVerifier for AnyHostName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+        match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

@@ -1,4 +1,5 @@
-//! Where a connection's bytes travel: TCP with or without TLS, or whatever a test puts in its place.
+//! Where a connection's bytes travel: TCP with or without TLS, or whatever a test puts in its
+//! place.
 
 use std::{fmt, future::Future, io, pin::Pin};
 

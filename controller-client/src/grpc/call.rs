@@ -40,8 +40,8 @@ pub(super) struct Answer<A> {
 impl Inner {
     /// Makes a call with all its attempts, within its deadline.
     ///
-    /// A controller that cannot be reached is passed over at once while there are others that were not tried in this
-    /// round; only then does the call wait as its retry policy says.
+    /// A controller that cannot be reached is passed over at once while there are others that were
+    /// not tried in this round; only then does the call wait as its retry policy says.
     pub(super) async fn call<M, A, F>(
         &self,
         operation: Operation,
@@ -96,7 +96,9 @@ impl Inner {
             }
             let wait = delays.next().filter(|wait| Instant::now() + *wait < deadline);
             match wait {
-                Some(wait) if last.is_some() && self.with_budget(RetryBudget::withdraw) => sleep(wait).await,
+                Some(wait) if last.is_some() && self.with_budget(RetryBudget::withdraw) => {
+                    sleep(wait).await
+                }
                 _ => return Err(finish(last, operation, target, attempts, outcome)),
             }
         }
@@ -104,7 +106,10 @@ impl Inner {
 
     fn with_budget<T>(&self, act: impl FnOnce(&mut RetryBudget, Duration) -> T) -> T {
         // Nothing panics while the lock is held; were it to, the budget is whole all the same.
-        act(&mut self.retries.lock().unwrap_or_else(PoisonError::into_inner), self.started.elapsed())
+        act(
+            &mut self.retries.lock().unwrap_or_else(PoisonError::into_inner),
+            self.started.elapsed(),
+        )
     }
 
     async fn attempt<M, A>(
@@ -115,11 +120,8 @@ impl Inner {
         left: Duration,
     ) -> Result<A, Failure> {
         let limit = left.min(self.config.attempt_timeout);
-        let request = authorized(&self.config.credentials, message).await.map_err(|error| Failure {
-            error,
-            is_retryable: false,
-            was_not_sent: true,
-            is_controllers_fault: false,
+        let request = authorized(&self.config.credentials, message).await.map_err(|error| {
+            Failure { error, is_retryable: false, was_not_sent: true, is_controllers_fault: false }
         })?;
         let client = ControllerServiceClient::new(node.channel.clone());
         match timeout(limit, send(client, request)).await {
@@ -131,14 +133,19 @@ impl Inner {
 }
 
 /// A request with the credentials that are good now.
-pub(super) async fn authorized<M>(credentials: &Credentials, message: M) -> Result<Request<M>, ControllerError> {
-    let unauthenticated =
-        |detail: String| ControllerError::new(ErrorKind::Unauthenticated, Outcome::NotApplied, detail);
+pub(super) async fn authorized<M>(
+    credentials: &Credentials,
+    message: M,
+) -> Result<Request<M>, ControllerError> {
+    let unauthenticated = |detail: String| {
+        ControllerError::new(ErrorKind::Unauthenticated, Outcome::NotApplied, detail)
+    };
     let mut request = Request::new(message);
     let header = credentials.authorization().await;
     if let Some(header) = header.map_err(|error| unauthenticated(error.to_string()))? {
         let value = MetadataValue::try_from(header.header_value().expose_secret());
-        let mut value = value.map_err(|_| unauthenticated("the credentials do not fit a header".to_owned()))?;
+        let mut value =
+            value.map_err(|_| unauthenticated("the credentials do not fit a header".to_owned()))?;
         value.set_sensitive(true);
         request.metadata_mut().insert("authorization", value);
     }

@@ -1,25 +1,27 @@
 //! Messages from and to the SDK's types.
 //!
-//! What comes from the controller is input like any other: a name that is none, a range that cannot be, or a status that
-//! nobody knows is a protocol error that shows it.
+//! What comes from the controller is input like any other: a name that is none, a range that cannot
+//! be, or a status that nobody knows is a protocol error that shows it.
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
 use pravega_sdk_proto as proto;
 use pravega_sdk_types::{
-    BoundedCut, Endpoint, GroupRetention, GroupStream, KeyRange, Offset, ReaderGroupConfiguration, RetentionPolicy,
-    ScalingPolicy, Scope, ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId, Stream,
-    StreamConfiguration, StreamCut, Successor, Tag, TransactionId,
+    BoundedCut, Endpoint, GroupRetention, GroupStream, KeyRange, Offset, ReaderGroupConfiguration,
+    RetentionPolicy, ScalingPolicy, Scope, ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment,
+    ScopedStream, SegmentId, Stream, StreamConfiguration, StreamCut, Successor, Tag, TransactionId,
 };
 use proto::{
-    retention_policy::RetentionPolicyType, scaling_policy::ScalingPolicyType, stream_info::AccessOperation as Access,
+    retention_policy::RetentionPolicyType, scaling_policy::ScalingPolicyType,
+    stream_info::AccessOperation as Access,
 };
 
 use crate::{AccessOperation, ControllerError, KeyValueTableConfiguration, SegmentWithRange};
 
 type Result<T> = std::result::Result<T, ControllerError>;
 
-/// How far two neighbouring bounds may lie apart: the controller computes them with floating-point numbers.
+/// How far two neighbouring bounds may lie apart: the controller computes them with floating-point
+/// numbers.
 const BOUND_TOLERANCE: f64 = 1e-9;
 
 // ------------------------------------------------------------------------------------------------------------ to the wire
@@ -49,7 +51,10 @@ pub(super) fn access(access: AccessOperation) -> Access {
 }
 
 pub(super) fn segment_id(segment: &ScopedSegment) -> proto::SegmentId {
-    proto::SegmentId { stream_info: Some(stream_info(&segment.scoped_stream())), segment_id: segment.id().into() }
+    proto::SegmentId {
+        stream_info: Some(stream_info(&segment.scoped_stream())),
+        segment_id: segment.id().into(),
+    }
 }
 
 pub(super) fn cut_map(cut: &StreamCut) -> BTreeMap<i64, i64> {
@@ -76,7 +81,9 @@ pub(super) fn millis(what: &str, duration: Duration) -> Result<i64> {
 }
 
 fn too_large(what: &str) -> ControllerError {
-    ControllerError::invalid(format!("the {what} is larger than the controller's messages can hold"))
+    ControllerError::invalid(format!(
+        "the {what} is larger than the controller's messages can hold"
+    ))
 }
 
 fn int(what: &str, value: u32) -> Result<i32> {
@@ -103,12 +110,18 @@ pub(super) fn scaling_policy(policy: ScalingPolicy) -> Result<proto::ScalingPoli
             scale_factor: 0,
             min_num_segments: int("number of segments", segments.get())?,
         }),
-        ScalingPolicy::ByDataRate { kib_per_second, scale_factor, min_segments } => {
-            rate(ScalingPolicyType::ByRateInKbytesPerSec, kib_per_second, scale_factor, min_segments)
-        }
-        ScalingPolicy::ByEventRate { events_per_second, scale_factor, min_segments } => {
-            rate(ScalingPolicyType::ByRateInEventsPerSec, events_per_second, scale_factor, min_segments)
-        }
+        ScalingPolicy::ByDataRate { kib_per_second, scale_factor, min_segments } => rate(
+            ScalingPolicyType::ByRateInKbytesPerSec,
+            kib_per_second,
+            scale_factor,
+            min_segments,
+        ),
+        ScalingPolicy::ByEventRate { events_per_second, scale_factor, min_segments } => rate(
+            ScalingPolicyType::ByRateInEventsPerSec,
+            events_per_second,
+            scale_factor,
+            min_segments,
+        ),
     }
 }
 
@@ -133,7 +146,10 @@ pub(super) fn retention_policy(policy: RetentionPolicy) -> Result<proto::Retenti
     })
 }
 
-pub(super) fn stream_config(stream: &ScopedStream, configuration: &StreamConfiguration) -> Result<proto::StreamConfig> {
+pub(super) fn stream_config(
+    stream: &ScopedStream,
+    configuration: &StreamConfiguration,
+) -> Result<proto::StreamConfig> {
     Ok(proto::StreamConfig {
         stream_info: Some(stream_info(stream)),
         scaling_policy: Some(scaling_policy(configuration.scaling())?),
@@ -148,7 +164,10 @@ pub(super) fn stream_config(stream: &ScopedStream, configuration: &StreamConfigu
 }
 
 pub(super) fn table_info(table: &ScopedKeyValueTable) -> proto::KeyValueTableInfo {
-    proto::KeyValueTableInfo { scope: table.scope().to_string(), kvt_name: table.table().to_string() }
+    proto::KeyValueTableInfo {
+        scope: table.scope().to_string(),
+        kvt_name: table.table().to_string(),
+    }
 }
 
 pub(super) fn table_config(
@@ -159,7 +178,9 @@ pub(super) fn table_config(
         return Err(ControllerError::invalid("a key-value table needs at least 1 partition"));
     }
     if configuration.primary_key_length == 0 {
-        return Err(ControllerError::invalid("the primary keys of a key-value table need at least 1 byte"));
+        return Err(ControllerError::invalid(
+            "the primary keys of a key-value table need at least 1 byte",
+        ));
     }
     Ok(proto::KeyValueTableConfig {
         scope: table.scope().to_string(),
@@ -216,11 +237,15 @@ fn missing(what: &str) -> ControllerError {
 }
 
 fn bad(what: &str, error: &dyn std::fmt::Display) -> ControllerError {
-    ControllerError::protocol(format_args!("the controller answered with {what} that cannot be: {error}"))
+    ControllerError::protocol(format_args!(
+        "the controller answered with {what} that cannot be: {error}"
+    ))
 }
 
 pub(super) fn unknown_status(number: i32) -> ControllerError {
-    ControllerError::protocol(format_args!("the controller answered with status {number}, which is not known"))
+    ControllerError::protocol(format_args!(
+        "the controller answered with status {number}, which is not known"
+    ))
 }
 
 /// An address that stands for every interface of the server is where `asked` was reached.
@@ -254,10 +279,15 @@ fn key_range(low: f64, high: f64) -> Result<KeyRange> {
 
 fn segment_with_range(range: &proto::SegmentRange) -> Result<SegmentWithRange> {
     let id = range.segment_id.as_ref().ok_or_else(|| missing("a segment id"))?;
-    Ok(SegmentWithRange { id: id.segment_id.into(), range: key_range(range.min_key, range.max_key)? })
+    Ok(SegmentWithRange {
+        id: id.segment_id.into(),
+        range: key_range(range.min_key, range.max_key)?,
+    })
 }
 
-pub(super) fn segments_with_ranges(ranges: &[proto::SegmentRange]) -> Result<Vec<SegmentWithRange>> {
+pub(super) fn segments_with_ranges(
+    ranges: &[proto::SegmentRange],
+) -> Result<Vec<SegmentWithRange>> {
     let mut segments = ranges.iter().map(segment_with_range).collect::<Result<Vec<_>>>()?;
     segments.sort_by(|a, b| a.range.low().total_cmp(&b.range.low()));
     Ok(segments)
@@ -269,7 +299,10 @@ pub(super) fn covering_segments(ranges: &[proto::SegmentRange]) -> Result<Vec<Se
     let mut reached = 0.0;
     for segment in &segments {
         if (segment.range.low() - reached).abs() > BOUND_TOLERANCE {
-            return Err(bad("key ranges", &format_args!("{} does not start at {reached}", segment.range)));
+            return Err(bad(
+                "key ranges",
+                &format_args!("{} does not start at {reached}", segment.range),
+            ));
         }
         reached = segment.range.high();
     }
@@ -286,7 +319,8 @@ pub(super) fn scoped_segment(id: &proto::SegmentId) -> Result<ScopedSegment> {
 
 pub(super) fn successors(response: &proto::SuccessorResponse) -> Result<Vec<Successor>> {
     let successor = |entry: &proto::successor_response::SegmentEntry| {
-        let segment = segment_with_range(entry.segment.as_ref().ok_or_else(|| missing("a segment"))?)?;
+        let segment =
+            segment_with_range(entry.segment.as_ref().ok_or_else(|| missing("a segment"))?)?;
         let predecessors = entry.value.iter().map(|id| SegmentId::from(*id)).collect();
         Ok(Successor { id: segment.id, range: segment.range, predecessors })
     };
@@ -305,7 +339,8 @@ pub(super) fn configuration(config: &proto::StreamConfig) -> Result<StreamConfig
     let scaling = config.scaling_policy.as_ref().map(scaling_from).transpose()?.unwrap_or_default();
     let retention = config.retention_policy.as_ref().map(retention_from).transpose()?.flatten();
     let tags = config.tags.iter().flat_map(|tags| &tags.tag).map(|tag| Tag::new(tag.clone()));
-    let tags = tags.collect::<std::result::Result<Vec<_>, _>>().map_err(|error| bad("a tag", &error))?;
+    let tags =
+        tags.collect::<std::result::Result<Vec<_>, _>>().map_err(|error| bad("a tag", &error))?;
     let number = |what, value: i64| u64::try_from(value).map_err(|_| bad(what, &value));
     let timeout = number("a timeout", config.timestamp_aggregation_timeout)?;
     let configuration = StreamConfiguration::default()
@@ -317,19 +352,24 @@ pub(super) fn configuration(config: &proto::StreamConfig) -> Result<StreamConfig
 }
 
 fn scaling_from(policy: &proto::ScalingPolicy) -> Result<ScalingPolicy> {
-    let number =
-        |what, value: i32| u32::try_from(value).ok().and_then(NonZeroU32::new).ok_or_else(|| bad(what, &value));
+    let number = |what, value: i32| {
+        u32::try_from(value).ok().and_then(NonZeroU32::new).ok_or_else(|| bad(what, &value))
+    };
     let min_segments = number("a number of segments", policy.min_num_segments)?;
     let rate = || number("a target rate", policy.target_rate);
     let scale_factor = || number("a scale factor", policy.scale_factor);
     Ok(match ScalingPolicyType::try_from(policy.scale_type) {
         Ok(ScalingPolicyType::FixedNumSegments) => ScalingPolicy::Fixed { segments: min_segments },
-        Ok(ScalingPolicyType::ByRateInKbytesPerSec) => {
-            ScalingPolicy::ByDataRate { kib_per_second: rate()?, scale_factor: scale_factor()?, min_segments }
-        }
-        Ok(ScalingPolicyType::ByRateInEventsPerSec) => {
-            ScalingPolicy::ByEventRate { events_per_second: rate()?, scale_factor: scale_factor()?, min_segments }
-        }
+        Ok(ScalingPolicyType::ByRateInKbytesPerSec) => ScalingPolicy::ByDataRate {
+            kib_per_second: rate()?,
+            scale_factor: scale_factor()?,
+            min_segments,
+        },
+        Ok(ScalingPolicyType::ByRateInEventsPerSec) => ScalingPolicy::ByEventRate {
+            events_per_second: rate()?,
+            scale_factor: scale_factor()?,
+            min_segments,
+        },
         Err(_) => return Err(bad("a scaling policy", &policy.scale_type)),
     })
 }
@@ -347,14 +387,17 @@ fn retention_from(policy: &proto::RetentionPolicy) -> Result<Option<RetentionPol
             min: Duration::from_millis(number(policy.retention_param)?),
             max: max.map(Duration::from_millis),
         }),
-        Ok(RetentionPolicyType::Size) => {
-            Some(RetentionPolicy::BySize { min_bytes: number(policy.retention_param)?, max_bytes: max })
-        }
+        Ok(RetentionPolicyType::Size) => Some(RetentionPolicy::BySize {
+            min_bytes: number(policy.retention_param)?,
+            max_bytes: max,
+        }),
         Err(_) => return Err(bad("a retention policy", &policy.retention_type)),
     })
 }
 
-pub(super) fn table_configuration(config: &proto::KeyValueTableConfig) -> Result<KeyValueTableConfiguration> {
+pub(super) fn table_configuration(
+    config: &proto::KeyValueTableConfig,
+) -> Result<KeyValueTableConfiguration> {
     let number = |what, value: i32| u32::try_from(value).map_err(|_| bad(what, &value));
     Ok(KeyValueTableConfiguration {
         partition_count: number("a number of partitions", config.partition_count)?,
@@ -365,7 +408,9 @@ pub(super) fn table_configuration(config: &proto::KeyValueTableConfig) -> Result
     })
 }
 
-pub(super) fn group_configuration(config: &proto::ReaderGroupConfiguration) -> Result<ReaderGroupConfiguration> {
+pub(super) fn group_configuration(
+    config: &proto::ReaderGroupConfiguration,
+) -> Result<ReaderGroupConfiguration> {
     let mut streams: Vec<GroupStream> = Vec::new();
     for cut in &config.starting_stream_cuts {
         let (stream, from) = group_cut(cut)?;
@@ -378,7 +423,9 @@ pub(super) fn group_configuration(config: &proto::ReaderGroupConfiguration) -> R
             None => streams.push(GroupStream { stream, from: StreamCut::Unbounded, to }),
         }
     }
-    let interval = |what, value: i64| u64::try_from(value).map(Duration::from_millis).map_err(|_| bad(what, &value));
+    let interval = |what, value: i64| {
+        u64::try_from(value).map(Duration::from_millis).map_err(|_| bad(what, &value))
+    };
     let checkpoints = match config.automatic_checkpoint_interval_millis {
         NO_CHECKPOINTS => None,
         value => Some(interval("a checkpoint interval", value)?),
@@ -394,9 +441,10 @@ pub(super) fn group_configuration(config: &proto::ReaderGroupConfiguration) -> R
         2 => GroupRetention::AutomaticReleaseAtLastCheckpoint,
         other => return Err(bad("a retention type", &other)),
     };
-    let id = config.reader_group_id.parse().map_err(|_| bad("a group id", &config.reader_group_id))?;
-    let configuration =
-        ReaderGroupConfiguration::bounded(streams).map_err(|error| bad("a group configuration", &error))?;
+    let id =
+        config.reader_group_id.parse().map_err(|_| bad("a group id", &config.reader_group_id))?;
+    let configuration = ReaderGroupConfiguration::bounded(streams)
+        .map_err(|error| bad("a group configuration", &error))?;
     Ok(configuration
         .with_refresh_interval(interval("a refresh interval", config.group_refresh_time_millis)?)
         .with_automatic_checkpoint_interval(checkpoints)
@@ -435,8 +483,16 @@ mod tests {
         assert!(covering_segments(&[range(0, 0.0, 0.4)]).is_err());
         assert!(covering_segments(&[range(0, f64::NAN, 1.0)]).is_err());
         assert!(covering_segments(&[]).unwrap().is_empty(), "a sealed stream has no segments");
-        let rounded: Vec<_> = KeyRange::equal(49).iter().zip(0..).map(|(r, id)| range(id, r.low(), r.high())).collect();
-        assert_eq!(covering_segments(&rounded).unwrap().len(), 49, "the controller's rounding is taken");
+        let rounded: Vec<_> = KeyRange::equal(49)
+            .iter()
+            .zip(0..)
+            .map(|(r, id)| range(id, r.low(), r.high()))
+            .collect();
+        assert_eq!(
+            covering_segments(&rounded).unwrap().len(),
+            49,
+            "the controller's rounding is taken"
+        );
     }
 
     #[test]
@@ -445,7 +501,8 @@ mod tests {
         let uri = |endpoint: &str, port| proto::NodeUri { endpoint: endpoint.to_owned(), port };
         assert_eq!(endpoint(&uri("0.0.0.0", 6000), &asked).unwrap().to_string(), "controller:6000");
         assert_eq!(endpoint(&uri("store", 6000), &asked).unwrap().to_string(), "store:6000");
-        for (host, port) in [("", 6000), ("store", 0), ("store", -1), ("store", 70_000), ("a b", 1)] {
+        for (host, port) in [("", 6000), ("store", 0), ("store", -1), ("store", 70_000), ("a b", 1)]
+        {
             assert!(endpoint(&uri(host, port), &asked).is_err(), "{host}:{port}");
         }
     }
@@ -456,8 +513,16 @@ mod tests {
         let rate = NonZeroU32::new(100).unwrap();
         let policies = [
             ScalingPolicy::fixed(3),
-            ScalingPolicy::ByDataRate { kib_per_second: rate, scale_factor: rate, min_segments: rate },
-            ScalingPolicy::ByEventRate { events_per_second: rate, scale_factor: rate, min_segments: rate },
+            ScalingPolicy::ByDataRate {
+                kib_per_second: rate,
+                scale_factor: rate,
+                min_segments: rate,
+            },
+            ScalingPolicy::ByEventRate {
+                events_per_second: rate,
+                scale_factor: rate,
+                min_segments: rate,
+            },
         ];
         let retentions = [
             None,
@@ -480,8 +545,13 @@ mod tests {
 
     #[test]
     fn group_configurations_come_back_from_their_messages() {
-        let cut = BoundedCut::new("a/b".parse().unwrap(), [(SegmentId::from(0), Offset(5))]).unwrap();
-        let entry = GroupStream { stream: "a/b".parse().unwrap(), from: cut.into(), to: StreamCut::Unbounded };
+        let cut =
+            BoundedCut::new("a/b".parse().unwrap(), [(SegmentId::from(0), Offset(5))]).unwrap();
+        let entry = GroupStream {
+            stream: "a/b".parse().unwrap(),
+            from: cut.into(),
+            to: StreamCut::Unbounded,
+        };
         let sent = ReaderGroupConfiguration::bounded([entry])
             .unwrap()
             .with_automatic_checkpoint_interval(None)

@@ -1,8 +1,8 @@
 //! The messages as bytes, so that tools can hold them against those of other implementations.
 
 use pravega_sdk_types::{
-    ReaderGroupConfiguration, RetentionPolicy, ScalingPolicy, ScopedKeyValueTable, ScopedReaderGroup, ScopedStream,
-    StreamConfiguration, TransactionId,
+    ReaderGroupConfiguration, RetentionPolicy, ScalingPolicy, ScopedKeyValueTable,
+    ScopedReaderGroup, ScopedStream, StreamConfiguration, TransactionId,
 };
 use prost::Message as _;
 
@@ -32,7 +32,10 @@ pub fn retention_policy(policy: RetentionPolicy) -> Result<Vec<u8>, ControllerEr
 /// # Errors
 ///
 /// [`ControllerError`] if a number does not fit.
-pub fn stream_config(stream: &ScopedStream, configuration: &StreamConfiguration) -> Result<Vec<u8>, ControllerError> {
+pub fn stream_config(
+    stream: &ScopedStream,
+    configuration: &StreamConfiguration,
+) -> Result<Vec<u8>, ControllerError> {
     Ok(convert::stream_config(stream, configuration)?.encode_to_vec())
 }
 
@@ -54,7 +57,8 @@ pub fn reader_group(
 ///
 /// [`ControllerError`] if it is not the configuration of a group.
 pub fn read_reader_group(bytes: &[u8]) -> Result<ReaderGroupConfiguration, ControllerError> {
-    let message = pravega_sdk_proto::ReaderGroupConfiguration::decode(bytes).map_err(ControllerError::protocol)?;
+    let message = pravega_sdk_proto::ReaderGroupConfiguration::decode(bytes)
+        .map_err(ControllerError::protocol)?;
     convert::group_configuration(&message)
 }
 

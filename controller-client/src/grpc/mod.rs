@@ -28,8 +28,9 @@ use nodes::Nodes;
 
 /// The controller of a cluster, over gRPC.
 ///
-/// Clones are cheap and share their channels. Channels come about when they are first used and again after they broke;
-/// the client has no task of its own but those that gRPC spawns on the caller's runtime.
+/// Clones are cheap and share their channels. Channels come about when they are first used and
+/// again after they broke; the client has no task of its own but those that gRPC spawns on the
+/// caller's runtime.
 ///
 /// # Cancel safety
 ///
@@ -51,8 +52,8 @@ impl ControllerClient {
     ///
     /// # Errors
     ///
-    /// Kind [`Config`](ErrorKind::Config) if the trust store cannot be used, [`NoRuntime`](ErrorKind::NoRuntime) outside a
-    /// tokio runtime.
+    /// Kind [`Config`](ErrorKind::Config) if the trust store cannot be used,
+    /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime.
     pub fn connect(config: ControllerConfig) -> Result<Self, ControllerError> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(ControllerError::new(

@@ -1,8 +1,9 @@
 //! Which controllers there are, and a channel to each.
 //!
-//! With `tcp` and `tls` the controllers of the address are all there are. With `pravega` and `pravegas` they are asked for
-//! the others, every 2 minutes, and 10 s after that failed; what answered last stays in use, and where nobody can answer
-//! (a standalone server cannot) the controllers of the address do.
+//! With `tcp` and `tls` the controllers of the address are all there are. With `pravega` and
+//! `pravegas` they are asked for the others, every 2 minutes, and 10 s after that failed; what
+//! answered last stays in use, and where nobody can answer (a standalone server cannot) the
+//! controllers of the address do.
 
 use std::{
     path::Path,
@@ -64,7 +65,8 @@ impl Nodes {
     pub(super) fn new(config: &ControllerConfig) -> Result<Self, ControllerError> {
         let dialer = Dialer::new(config)?;
         let bootstrap = config.uri.endpoints().to_vec();
-        let nodes = bootstrap.iter().map(|endpoint| dialer.node(endpoint)).collect::<Result<_, _>>()?;
+        let nodes =
+            bootstrap.iter().map(|endpoint| dialer.node(endpoint)).collect::<Result<_, _>>()?;
         let known = Known { nodes, next_discovery: None, is_discovering: false };
         let shared = Shared {
             known: Mutex::new(known),
@@ -101,8 +103,8 @@ impl Nodes {
         }
     }
 
-    /// Asks for the list of controllers where that is due. The first call waits for the answer; later ones go on with
-    /// what is known while it is fetched.
+    /// Asks for the list of controllers where that is due. The first call waits for the answer;
+    /// later ones go on with what is known while it is fetched.
     async fn discover(&self) {
         let now = Instant::now();
         let first = {
@@ -115,7 +117,8 @@ impl Nodes {
             known.next_discovery.is_none()
         };
         let shared = Arc::clone(&self.shared);
-        // In a task of its own, so that a caller who gives up does not leave the discovery half done.
+        // In a task of its own, so that a caller who gives up does not leave the discovery half
+        // done.
         let discovery = tokio::spawn(async move { shared.refresh().await });
         if first {
             discovery.await.ok();
@@ -155,8 +158,12 @@ impl Shared {
     /// Asks the controllers that are known, then those of the address; the first list wins.
     async fn ask_all(&self) -> Option<Vec<Endpoint>> {
         let known = Arc::clone(&self.lock().nodes);
-        let unknown = self.bootstrap.iter().filter(|endpoint| known.iter().all(|node| node.endpoint != **endpoint));
-        let others: Vec<Node> = unknown.filter_map(|endpoint| self.dialer.node(endpoint).ok()).collect();
+        let unknown = self
+            .bootstrap
+            .iter()
+            .filter(|endpoint| known.iter().all(|node| node.endpoint != **endpoint));
+        let others: Vec<Node> =
+            unknown.filter_map(|endpoint| self.dialer.node(endpoint).ok()).collect();
         for node in known.iter().chain(&others) {
             match self.ask(node).await {
                 Ok(found) => return Some(found),
@@ -169,9 +176,12 @@ impl Shared {
     }
 
     async fn ask(&self, node: &Node) -> Result<Vec<Endpoint>, String> {
-        let request = authorized(&self.credentials, ServerRequest {}).await.map_err(|error| error.to_string())?;
+        let request = authorized(&self.credentials, ServerRequest {})
+            .await
+            .map_err(|error| error.to_string())?;
         let mut client = ControllerServiceClient::new(node.channel.clone());
-        let answer = timeout(self.dialer.connect_timeout, client.get_controller_server_list(request)).await;
+        let answer =
+            timeout(self.dialer.connect_timeout, client.get_controller_server_list(request)).await;
         let list = match answer {
             Err(_) => return Err("no answer in time".to_owned()),
             Ok(Err(status)) => {
@@ -184,7 +194,11 @@ impl Shared {
             .take(MAX_DISCOVERED)
             .filter_map(|uri| super::convert::endpoint(&uri, &node.endpoint).ok())
             .collect();
-        if endpoints.is_empty() { Err("the list of controllers is empty".to_owned()) } else { Ok(endpoints) }
+        if endpoints.is_empty() {
+            Err("the list of controllers is empty".to_owned())
+        } else {
+            Ok(endpoints)
+        }
     }
 }
 
@@ -193,9 +207,15 @@ impl Dialer {
         let tls = match &config.tls {
             None => None,
             Some(TlsTrust::Platform) => Some(ClientTlsConfig::new().with_native_roots()),
-            Some(TlsTrust::File(path)) => Some(ClientTlsConfig::new().ca_certificate(read_certificate(path)?)),
+            Some(TlsTrust::File(path)) => {
+                Some(ClientTlsConfig::new().ca_certificate(read_certificate(path)?))
+            }
         };
-        Ok(Self { tls, connect_timeout: config.connect_timeout, keep_alive_interval: config.keep_alive_interval })
+        Ok(Self {
+            tls,
+            connect_timeout: config.connect_timeout,
+            keep_alive_interval: config.keep_alive_interval,
+        })
     }
 
     /// A channel that connects when it is first used.
@@ -210,13 +230,16 @@ impl Dialer {
         };
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let mut channel = Channel::from_shared(format!("{scheme}://{endpoint}"))
-            .map_err(|error| ControllerError::invalid(format!("{endpoint} is no address: {error}")))?
+            .map_err(|error| {
+                ControllerError::invalid(format!("{endpoint} is no address: {error}"))
+            })?
             .connect_timeout(self.connect_timeout)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(self.keep_alive_interval)
             .keep_alive_while_idle(true);
         if let Some(tls) = &self.tls {
-            channel = channel.tls_config(tls.clone().domain_name(endpoint.host())).map_err(refused)?;
+            channel =
+                channel.tls_config(tls.clone().domain_name(endpoint.host())).map_err(refused)?;
         }
         Ok(Node { endpoint: endpoint.clone(), channel: channel.connect_lazy() })
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pravega_sdk_proto as proto;
 use pravega_sdk_types::{
-    BoundedCut, Endpoint, Epoch, ErrorKind, KeyRange, Offset, Outcome, ReaderGroupConfiguration, Scope,
-    ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId, StreamConfiguration, StreamCut,
-    Successor, Tag, TransactionId, WriterName, check_cover,
+    BoundedCut, Endpoint, Epoch, ErrorKind, KeyRange, Offset, Outcome, ReaderGroupConfiguration,
+    Scope, ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId,
+    StreamConfiguration, StreamCut, Successor, Tag, TransactionId, WriterName, check_cover,
 };
 
 use super::{
@@ -16,9 +16,10 @@ use super::{
     convert,
 };
 use crate::{
-    AccessOperation, CompletedTransaction, Controller, ControllerError, CreatedTransaction, Creation, CutRange,
-    DelegationToken, Deletion, KeyValueTableConfiguration, Page, PageToken, PingStatus, ScaleStart, ScaleState,
-    SegmentWithRange, Subscriber, TransactionOutcome, TransactionState, model::DEFAULT_LEASE_RANGE,
+    AccessOperation, CompletedTransaction, Controller, ControllerError, CreatedTransaction,
+    Creation, CutRange, DelegationToken, Deletion, KeyValueTableConfiguration, Page, PageToken,
+    PingStatus, ScaleStart, ScaleState, SegmentWithRange, Subscriber, TransactionOutcome,
+    TransactionState, model::DEFAULT_LEASE_RANGE,
 };
 
 type Result<T> = std::result::Result<T, ControllerError>;
@@ -75,7 +76,12 @@ fn next_token(token: Option<proto::ContinuationToken>) -> PageToken {
 }
 
 /// Puts the call's name to an error that came from reading its answer.
-fn read<T>(name: &'static str, target: &dyn std::fmt::Display, endpoint: &Endpoint, value: Result<T>) -> Result<T> {
+fn read<T>(
+    name: &'static str,
+    target: &dyn std::fmt::Display,
+    endpoint: &Endpoint,
+    value: Result<T>,
+) -> Result<T> {
     value.map_err(|error| error.during(name, target).after(Some(endpoint.clone()), 1))
 }
 
@@ -91,13 +97,15 @@ impl Controller for ControllerClient {
             proto::ServerRequest {}
         )?;
         let asked = &answer.endpoint;
-        let endpoints = answer.message.node_uri.iter().map(|uri| convert::endpoint(uri, asked)).collect();
+        let endpoints =
+            answer.message.node_uri.iter().map(|uri| convert::endpoint(uri, asked)).collect();
         read("getControllerServerList", &"the cluster", asked, endpoints)
     }
 
     async fn create_scope(&self, scope: &Scope) -> Result<Creation> {
         use proto::create_scope_status::Status;
-        let answer = call!(self, "createScope", Harmless, scope, create_scope, convert::scope_info(scope))?;
+        let answer =
+            call!(self, "createScope", Harmless, scope, create_scope, convert::scope_info(scope))?;
         judge!("createScope", scope, answer, Status, answer.message.status, {
             Status::Success => Ok(Creation::Created),
             Status::ScopeExists => Ok(Creation::AlreadyExisted),
@@ -109,7 +117,8 @@ impl Controller for ControllerClient {
     async fn delete_scope(&self, scope: &Scope) -> Result<Deletion> {
         use proto::delete_scope_status::Status;
         self.refuse_if_not_empty(scope).await?;
-        let answer = call!(self, "deleteScope", Harmless, scope, delete_scope, convert::scope_info(scope))?;
+        let answer =
+            call!(self, "deleteScope", Harmless, scope, delete_scope, convert::scope_info(scope))?;
         judge!("deleteScope", scope, answer, Status, answer.message.status, {
             Status::Success => Ok(Deletion::Deleted),
             Status::ScopeNotFound => Ok(Deletion::NotFound),
@@ -121,7 +130,8 @@ impl Controller for ControllerClient {
     async fn delete_scope_recursive(&self, scope: &Scope) -> Result<Deletion> {
         use proto::delete_scope_status::Status;
         let message = convert::scope_info(scope);
-        let answer = call!(self, "deleteScopeRecursive", Harmless, scope, delete_scope_recursive, message)?;
+        let answer =
+            call!(self, "deleteScopeRecursive", Harmless, scope, delete_scope_recursive, message)?;
         judge!("deleteScopeRecursive", scope, answer, Status, answer.message.status, {
             Status::Success => Ok(Deletion::Deleted),
             Status::ScopeNotFound => Ok(Deletion::NotFound),
@@ -132,7 +142,9 @@ impl Controller for ControllerClient {
 
     async fn scope_exists(&self, scope: &Scope) -> Result<bool> {
         let message = convert::scope_info(scope);
-        Ok(call!(self, "checkScopeExists", Harmless, scope, check_scope_exists, message)?.message.exists)
+        Ok(call!(self, "checkScopeExists", Harmless, scope, check_scope_exists, message)?
+            .message
+            .exists)
     }
 
     async fn scopes_page(&self, start: &PageToken) -> Result<Page<Scope>> {
@@ -143,7 +155,11 @@ impl Controller for ControllerClient {
         Ok(Page { items, next: next_token(answer.message.continuation_token) })
     }
 
-    async fn create_stream(&self, stream: &ScopedStream, configuration: &StreamConfiguration) -> Result<Creation> {
+    async fn create_stream(
+        &self,
+        stream: &ScopedStream,
+        configuration: &StreamConfiguration,
+    ) -> Result<Creation> {
         use proto::create_stream_status::Status;
         let message = convert::stream_config(stream, configuration)?;
         let answer = call!(self, "createStream", Harmless, stream, create_stream, message)?;
@@ -156,25 +172,44 @@ impl Controller for ControllerClient {
         })
     }
 
-    async fn update_stream(&self, stream: &ScopedStream, configuration: &StreamConfiguration) -> Result<()> {
+    async fn update_stream(
+        &self,
+        stream: &ScopedStream,
+        configuration: &StreamConfiguration,
+    ) -> Result<()> {
         let message = convert::stream_config(stream, configuration)?;
         let answer = call!(self, "updateStream", Harmless, stream, update_stream, message)?;
         update_status("updateStream", stream, &answer)
     }
 
     async fn truncate_stream(&self, cut: &BoundedCut) -> Result<()> {
-        let answer = call!(self, "truncateStream", Harmless, cut.stream(), truncate_stream, convert::stream_cut(cut))?;
+        let answer = call!(
+            self,
+            "truncateStream",
+            Harmless,
+            cut.stream(),
+            truncate_stream,
+            convert::stream_cut(cut)
+        )?;
         update_status("truncateStream", cut.stream(), &answer)
     }
 
     async fn seal_stream(&self, stream: &ScopedStream) -> Result<()> {
-        let answer = call!(self, "sealStream", Harmless, stream, seal_stream, convert::stream_info(stream))?;
+        let answer =
+            call!(self, "sealStream", Harmless, stream, seal_stream, convert::stream_info(stream))?;
         update_status("sealStream", stream, &answer)
     }
 
     async fn delete_stream(&self, stream: &ScopedStream) -> Result<Deletion> {
         use proto::delete_stream_status::Status;
-        let answer = call!(self, "deleteStream", Harmless, stream, delete_stream, convert::stream_info(stream))?;
+        let answer = call!(
+            self,
+            "deleteStream",
+            Harmless,
+            stream,
+            delete_stream,
+            convert::stream_info(stream)
+        )?;
         judge!("deleteStream", stream, answer, Status, answer.message.status, {
             Status::Success => Ok(Deletion::Deleted),
             Status::StreamNotFound => Ok(Deletion::NotFound),
@@ -185,51 +220,92 @@ impl Controller for ControllerClient {
 
     async fn stream_exists(&self, stream: &ScopedStream) -> Result<bool> {
         let message = convert::stream_info(stream);
-        Ok(call!(self, "checkStreamExists", Harmless, stream, check_stream_exists, message)?.message.exists)
+        Ok(call!(self, "checkStreamExists", Harmless, stream, check_stream_exists, message)?
+            .message
+            .exists)
     }
 
     async fn stream_configuration(&self, stream: &ScopedStream) -> Result<StreamConfiguration> {
         let message = convert::stream_info(stream);
-        let answer = call!(self, "getStreamConfiguration", Harmless, stream, get_stream_configuration, message)?;
-        read("getStreamConfiguration", stream, &answer.endpoint, convert::configuration(&answer.message))
+        let answer = call!(
+            self,
+            "getStreamConfiguration",
+            Harmless,
+            stream,
+            get_stream_configuration,
+            message
+        )?;
+        read(
+            "getStreamConfiguration",
+            stream,
+            &answer.endpoint,
+            convert::configuration(&answer.message),
+        )
     }
 
     async fn streams_page(&self, scope: &Scope, start: &PageToken) -> Result<Page<ScopedStream>> {
-        let message =
-            proto::StreamsInScopeRequest { scope: Some(convert::scope_info(scope)), continuation_token: token(start) };
-        let answer = call!(self, "listStreamsInScope", Harmless, scope, list_streams_in_scope, message)?;
+        let message = proto::StreamsInScopeRequest {
+            scope: Some(convert::scope_info(scope)),
+            continuation_token: token(start),
+        };
+        let answer =
+            call!(self, "listStreamsInScope", Harmless, scope, list_streams_in_scope, message)?;
         streams_page("listStreamsInScope", scope, answer)
     }
 
-    async fn streams_by_tag_page(&self, scope: &Scope, tag: &Tag, start: &PageToken) -> Result<Page<ScopedStream>> {
+    async fn streams_by_tag_page(
+        &self,
+        scope: &Scope,
+        tag: &Tag,
+        start: &PageToken,
+    ) -> Result<Page<ScopedStream>> {
         let message = proto::StreamsInScopeWithTagRequest {
             scope: Some(convert::scope_info(scope)),
             tag: tag.to_string(),
             continuation_token: token(start),
         };
-        let answer = call!(self, "listStreamsInScopeForTag", Harmless, scope, list_streams_in_scope_for_tag, message)?;
+        let answer = call!(
+            self,
+            "listStreamsInScopeForTag",
+            Harmless,
+            scope,
+            list_streams_in_scope_for_tag,
+            message
+        )?;
         streams_page("listStreamsInScopeForTag", scope, answer)
     }
 
     async fn current_segments(&self, stream: &ScopedStream) -> Result<Vec<SegmentWithRange>> {
-        // Without an access operation the controller wants more rights and issues a token that nobody asked for.
+        // Without an access operation the controller wants more rights and issues a token that
+        // nobody asked for.
         let message = convert::stream_info_for(stream, proto::stream_info::AccessOperation::None);
-        let answer = call!(self, "getCurrentSegments", Harmless, stream, get_current_segments, message)?;
+        let answer =
+            call!(self, "getCurrentSegments", Harmless, stream, get_current_segments, message)?;
         let segments = convert::covering_segments(&answer.message.segment_ranges);
         read("getCurrentSegments", stream, &answer.endpoint, segments)
     }
 
-    async fn epoch_segments(&self, stream: &ScopedStream, epoch: Epoch) -> Result<Vec<SegmentWithRange>> {
-        let message =
-            proto::GetEpochSegmentsRequest { stream_info: Some(convert::stream_info(stream)), epoch: epoch.0 };
-        let answer = call!(self, "getEpochSegments", Harmless, stream, get_epoch_segments, message)?;
+    async fn epoch_segments(
+        &self,
+        stream: &ScopedStream,
+        epoch: Epoch,
+    ) -> Result<Vec<SegmentWithRange>> {
+        let message = proto::GetEpochSegmentsRequest {
+            stream_info: Some(convert::stream_info(stream)),
+            epoch: epoch.0,
+        };
+        let answer =
+            call!(self, "getEpochSegments", Harmless, stream, get_epoch_segments, message)?;
         let segments = convert::covering_segments(&answer.message.segment_ranges);
         read("getEpochSegments", stream, &answer.endpoint, segments)
     }
 
     async fn head_segments(&self, stream: &ScopedStream) -> Result<Vec<(SegmentId, Offset)>> {
         // The server does not look at the timestamp: it always answers with the head.
-        let message = proto::GetSegmentsRequest { stream_info: Some(convert::stream_info(stream)), timestamp: 0 };
+        let message = proto::GetSegmentsRequest {
+            stream_info: Some(convert::stream_info(stream)),
+            timestamp: 0,
+        };
         let answer = call!(self, "getSegments", Harmless, stream, get_segments, message)?;
         read("getSegments", stream, &answer.endpoint, convert::head(&answer.message))
     }
@@ -248,17 +324,26 @@ impl Controller for ControllerClient {
         read(name, segment, &answer.endpoint, convert::successors(&answer.message))
     }
 
-    async fn segments_between(&self, stream: &ScopedStream, range: &CutRange) -> Result<Vec<ScopedSegment>> {
+    async fn segments_between(
+        &self,
+        stream: &ScopedStream,
+        range: &CutRange,
+    ) -> Result<Vec<ScopedSegment>> {
         let name = "getSegmentsBetween";
         if range.from == StreamCut::Unbounded && range.to == StreamCut::Unbounded {
-            return Err(ControllerError::invalid("one of the two cuts must not be unbounded").during(name, stream));
+            return Err(ControllerError::invalid("one of the two cuts must not be unbounded")
+                .during(name, stream));
         }
         for cut in [&range.from, &range.to].into_iter().filter_map(StreamCut::bounded) {
             if cut.stream() != stream {
-                let detail = format!("a cut of stream {} is given for stream {stream}", cut.stream());
-                return Err(
-                    ControllerError::new(ErrorKind::InvalidStreamCut, Outcome::NotApplied, detail).during(name, stream)
-                );
+                let detail =
+                    format!("a cut of stream {} is given for stream {stream}", cut.stream());
+                return Err(ControllerError::new(
+                    ErrorKind::InvalidStreamCut,
+                    Outcome::NotApplied,
+                    detail,
+                )
+                .during(name, stream));
             }
         }
         let message = proto::StreamCutRange {
@@ -266,33 +351,54 @@ impl Controller for ControllerClient {
             from: convert::cut_map(&range.from),
             to: convert::cut_map(&range.to),
         };
-        let answer = call!(self, "getSegmentsBetween", Harmless, stream, get_segments_between, message)?;
+        let answer =
+            call!(self, "getSegmentsBetween", Harmless, stream, get_segments_between, message)?;
         let segments = answer.message.segments.iter().map(convert::scoped_segment).collect();
         read(name, stream, &answer.endpoint, segments)
     }
 
     async fn segment_endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint> {
-        let answer = call!(self, "getURI", Harmless, segment, get_uri, convert::segment_id(segment))?;
-        read("getURI", segment, &answer.endpoint, convert::endpoint(&answer.message, &answer.endpoint))
+        let answer =
+            call!(self, "getURI", Harmless, segment, get_uri, convert::segment_id(segment))?;
+        read(
+            "getURI",
+            segment,
+            &answer.endpoint,
+            convert::endpoint(&answer.message, &answer.endpoint),
+        )
     }
 
     async fn is_segment_open(&self, segment: &ScopedSegment) -> Result<bool> {
         let message = convert::segment_id(segment);
-        Ok(call!(self, "isSegmentValid", Harmless, segment, is_segment_valid, message)?.message.response)
+        Ok(call!(self, "isSegmentValid", Harmless, segment, is_segment_valid, message)?
+            .message
+            .response)
     }
 
     async fn is_stream_cut_valid(&self, cut: &BoundedCut) -> Result<bool> {
         let message = convert::stream_cut(cut);
-        Ok(call!(self, "isStreamCutValid", Harmless, cut.stream(), is_stream_cut_valid, message)?.message.response)
+        Ok(call!(self, "isStreamCutValid", Harmless, cut.stream(), is_stream_cut_valid, message)?
+            .message
+            .response)
     }
 
-    async fn scale(&self, stream: &ScopedStream, sealed: &[SegmentId], ranges: &[KeyRange]) -> Result<ScaleStart> {
+    async fn scale(
+        &self,
+        stream: &ScopedStream,
+        sealed: &[SegmentId],
+        ranges: &[KeyRange],
+    ) -> Result<ScaleStart> {
         use proto::scale_response::ScaleStreamStatus as Status;
         if sealed.is_empty() {
-            return Err(ControllerError::invalid("no segments to seal are given").during("scale", stream));
+            return Err(
+                ControllerError::invalid("no segments to seal are given").during("scale", stream)
+            );
         }
         check_pieces(ranges).map_err(|error| error.during("scale", stream))?;
-        let entry = |range: &KeyRange| proto::scale_request::KeyRangeEntry { start: range.low(), end: range.high() };
+        let entry = |range: &KeyRange| proto::scale_request::KeyRangeEntry {
+            start: range.low(),
+            end: range.high(),
+        };
         let message = proto::ScaleRequest {
             stream_info: Some(convert::stream_info(stream)),
             sealed_segments: sealed.iter().map(|id| i64::from(*id)).collect(),
@@ -315,7 +421,10 @@ impl Controller for ControllerClient {
 
     async fn scale_state(&self, stream: &ScopedStream, epoch: Epoch) -> Result<ScaleState> {
         use proto::scale_status_response::ScaleStatus as Status;
-        let message = proto::ScaleStatusRequest { stream_info: Some(convert::stream_info(stream)), epoch: epoch.0 };
+        let message = proto::ScaleStatusRequest {
+            stream_info: Some(convert::stream_info(stream)),
+            epoch: epoch.0,
+        };
         let answer = call!(self, "checkScale", Harmless, stream, check_scale, message)?;
         judge!("checkScale", stream, answer, Status, answer.message.status, {
             Status::InProgress => Ok(ScaleState::InProgress),
@@ -327,10 +436,15 @@ impl Controller for ControllerClient {
         })
     }
 
-    async fn create_transaction(&self, stream: &ScopedStream, lease: Duration) -> Result<CreatedTransaction> {
+    async fn create_transaction(
+        &self,
+        stream: &ScopedStream,
+        lease: Duration,
+    ) -> Result<CreatedTransaction> {
         let name = "createTransaction";
         if lease < *DEFAULT_LEASE_RANGE.start() {
-            let detail = format!("a lease of {lease:?} is too short; servers take {}", lease_range());
+            let detail =
+                format!("a lease of {lease:?} is too short; servers take {}", lease_range());
             return Err(ControllerError::invalid(detail).during(name, stream));
         }
         let message = proto::CreateTxnRequest {
@@ -348,14 +462,25 @@ impl Controller for ControllerClient {
             _ => error,
         })?;
         let transaction = || {
-            let id = answer.message.txn_id.ok_or_else(|| ControllerError::protocol("the answer lacks an id"))?;
+            let id = answer
+                .message
+                .txn_id
+                .ok_or_else(|| ControllerError::protocol("the answer lacks an id"))?;
             let segments = convert::covering_segments(&answer.message.active_segments)?;
-            Ok(CreatedTransaction { id: TransactionId::from_halves(id.high_bits, id.low_bits), segments })
+            Ok(CreatedTransaction {
+                id: TransactionId::from_halves(id.high_bits, id.low_bits),
+                segments,
+            })
         };
         read(name, stream, &answer.endpoint, transaction())
     }
 
-    async fn ping_transaction(&self, stream: &ScopedStream, id: TransactionId, lease: Duration) -> Result<PingStatus> {
+    async fn ping_transaction(
+        &self,
+        stream: &ScopedStream,
+        id: TransactionId,
+        lease: Duration,
+    ) -> Result<PingStatus> {
         use proto::ping_txn_status::Status;
         let message = proto::PingTxnRequest {
             stream_info: Some(convert::stream_info(stream)),
@@ -393,14 +518,26 @@ impl Controller for ControllerClient {
     }
 
     async fn abort_transaction(&self, stream: &ScopedStream, id: TransactionId) -> Result<()> {
-        let answer = call!(self, "abortTransaction", Harmless, id, abort_transaction, transaction_request(stream, id))?;
+        let answer = call!(
+            self,
+            "abortTransaction",
+            Harmless,
+            id,
+            abort_transaction,
+            transaction_request(stream, id)
+        )?;
         transaction_status("abortTransaction", id, &answer)
     }
 
-    async fn transaction_state(&self, stream: &ScopedStream, id: TransactionId) -> Result<TransactionState> {
+    async fn transaction_state(
+        &self,
+        stream: &ScopedStream,
+        id: TransactionId,
+    ) -> Result<TransactionState> {
         use proto::txn_state::State;
         let message = transaction_request(stream, id);
-        let answer = call!(self, "checkTransactionState", Harmless, id, check_transaction_state, message)?;
+        let answer =
+            call!(self, "checkTransactionState", Harmless, id, check_transaction_state, message)?;
         judge!("checkTransactionState", id, answer, State, answer.message.state, {
             State::Open => Ok(TransactionState::Open),
             State::Committing => Ok(TransactionState::Committing),
@@ -413,18 +550,34 @@ impl Controller for ControllerClient {
         })
     }
 
-    async fn completed_transactions(&self, stream: &ScopedStream) -> Result<Vec<CompletedTransaction>> {
+    async fn completed_transactions(
+        &self,
+        stream: &ScopedStream,
+    ) -> Result<Vec<CompletedTransaction>> {
         use proto::txn_response::Status;
-        let message = proto::ListCompletedTxnRequest { stream_info: Some(convert::stream_info(stream)) };
-        let answer = call!(self, "listCompletedTransactions", Harmless, stream, list_completed_transactions, message)?;
+        let message =
+            proto::ListCompletedTxnRequest { stream_info: Some(convert::stream_info(stream)) };
+        let answer = call!(
+            self,
+            "listCompletedTransactions",
+            Harmless,
+            stream,
+            list_completed_transactions,
+            message
+        )?;
         let completed = |transaction: &proto::TxnResponse| {
-            let id = transaction.txn_id.ok_or_else(|| ControllerError::protocol("the answer lacks an id"))?;
+            let id = transaction
+                .txn_id
+                .ok_or_else(|| ControllerError::protocol("the answer lacks an id"))?;
             let outcome = match Status::try_from(transaction.status) {
                 Ok(Status::Committed) => TransactionOutcome::Committed,
                 Ok(Status::Aborted) => TransactionOutcome::Aborted,
                 Err(_) => return Err(convert::unknown_status(transaction.status)),
             };
-            Ok(CompletedTransaction { id: TransactionId::from_halves(id.high_bits, id.low_bits), outcome })
+            Ok(CompletedTransaction {
+                id: TransactionId::from_halves(id.high_bits, id.low_bits),
+                outcome,
+            })
         };
         let transactions = answer.message.response.iter().map(completed).collect();
         read("listCompletedTransactions", stream, &answer.endpoint, transactions)
@@ -438,7 +591,14 @@ impl Controller for ControllerClient {
             timestamp: time,
         };
         let stream = position.stream();
-        let answer = call!(self, "noteTimestampFromWriter", Harmless, stream, note_timestamp_from_writer, message)?;
+        let answer = call!(
+            self,
+            "noteTimestampFromWriter",
+            Harmless,
+            stream,
+            note_timestamp_from_writer,
+            message
+        )?;
         judge!("noteTimestampFromWriter", stream, answer, Status, answer.message.result, {
             Status::Success => Ok(()),
             Status::InvalidTime => refused(ErrorKind::ConditionFailed, "the writer noted a later time before"),
@@ -451,8 +611,10 @@ impl Controller for ControllerClient {
 
     async fn remove_writer(&self, stream: &ScopedStream, writer: &WriterName) -> Result<bool> {
         use proto::remove_writer_response::Status;
-        let message =
-            proto::RemoveWriterRequest { writer: writer.to_string(), stream: Some(convert::stream_info(stream)) };
+        let message = proto::RemoveWriterRequest {
+            writer: writer.to_string(),
+            stream: Some(convert::stream_info(stream)),
+        };
         let answer = call!(self, "removeWriter", Harmless, stream, remove_writer, message)?;
         judge!("removeWriter", stream, answer, Status, answer.message.result, {
             Status::Success => Ok(true),
@@ -462,9 +624,14 @@ impl Controller for ControllerClient {
         })
     }
 
-    async fn delegation_token(&self, stream: &ScopedStream, access: AccessOperation) -> Result<DelegationToken> {
+    async fn delegation_token(
+        &self,
+        stream: &ScopedStream,
+        access: AccessOperation,
+    ) -> Result<DelegationToken> {
         let message = convert::stream_info_for(stream, convert::access(access));
-        let answer = call!(self, "getDelegationToken", Harmless, stream, get_delegation_token, message)?;
+        let answer =
+            call!(self, "getDelegationToken", Harmless, stream, get_delegation_token, message)?;
         Ok(DelegationToken::new(answer.message.delegation_token))
     }
 
@@ -475,8 +642,10 @@ impl Controller for ControllerClient {
     ) -> Result<Creation> {
         use proto::create_key_value_table_status::Status;
         let name = "createKeyValueTable";
-        let message = convert::table_config(table, configuration).map_err(|error| error.during(name, table))?;
-        let answer = call!(self, "createKeyValueTable", Harmless, table, create_key_value_table, message)?;
+        let message = convert::table_config(table, configuration)
+            .map_err(|error| error.during(name, table))?;
+        let answer =
+            call!(self, "createKeyValueTable", Harmless, table, create_key_value_table, message)?;
         judge!("createKeyValueTable", table, answer, Status, answer.message.status, {
             Status::Success => Ok(Creation::Created),
             Status::TableExists => Ok(Creation::AlreadyExisted),
@@ -489,7 +658,8 @@ impl Controller for ControllerClient {
     async fn delete_key_value_table(&self, table: &ScopedKeyValueTable) -> Result<Deletion> {
         use proto::delete_kv_table_status::Status;
         let message = convert::table_info(table);
-        let answer = call!(self, "deleteKeyValueTable", Harmless, table, delete_key_value_table, message)?;
+        let answer =
+            call!(self, "deleteKeyValueTable", Harmless, table, delete_key_value_table, message)?;
         judge!("deleteKeyValueTable", table, answer, Status, answer.message.status, {
             Status::Success => Ok(Deletion::Deleted),
             Status::TableNotFound => Ok(Deletion::NotFound),
@@ -497,11 +667,20 @@ impl Controller for ControllerClient {
         })
     }
 
-    async fn key_value_table_configuration(&self, table: &ScopedKeyValueTable) -> Result<KeyValueTableConfiguration> {
+    async fn key_value_table_configuration(
+        &self,
+        table: &ScopedKeyValueTable,
+    ) -> Result<KeyValueTableConfiguration> {
         use proto::key_value_table_config_response::Status;
         let message = convert::table_info(table);
-        let answer =
-            call!(self, "getKeyValueTableConfiguration", Harmless, table, get_key_value_table_configuration, message)?;
+        let answer = call!(
+            self,
+            "getKeyValueTableConfiguration",
+            Harmless,
+            table,
+            get_key_value_table_configuration,
+            message
+        )?;
         judge!("getKeyValueTableConfiguration", table, answer, Status, answer.message.status, {
             Status::Success => match &answer.message.config {
                 Some(config) => convert::table_configuration(config),
@@ -512,7 +691,10 @@ impl Controller for ControllerClient {
         })
     }
 
-    async fn key_value_table_segments(&self, table: &ScopedKeyValueTable) -> Result<Vec<SegmentWithRange>> {
+    async fn key_value_table_segments(
+        &self,
+        table: &ScopedKeyValueTable,
+    ) -> Result<Vec<SegmentWithRange>> {
         let message = convert::table_info(table);
         let name = "getCurrentSegmentsKeyValueTable";
         let answer = call!(
@@ -523,16 +705,33 @@ impl Controller for ControllerClient {
             get_current_segments_key_value_table,
             message
         )?;
-        read(name, table, &answer.endpoint, convert::covering_segments(&answer.message.segment_ranges))
+        read(
+            name,
+            table,
+            &answer.endpoint,
+            convert::covering_segments(&answer.message.segment_ranges),
+        )
     }
 
-    async fn key_value_tables_page(&self, scope: &Scope, start: &PageToken) -> Result<Page<ScopedKeyValueTable>> {
+    async fn key_value_tables_page(
+        &self,
+        scope: &Scope,
+        start: &PageToken,
+    ) -> Result<Page<ScopedKeyValueTable>> {
         use proto::kv_tables_in_scope_response::Status;
         let name = "listKeyValueTablesInScope";
-        let message =
-            proto::KvTablesInScopeRequest { scope: Some(convert::scope_info(scope)), continuation_token: token(start) };
-        let answer =
-            call!(self, "listKeyValueTablesInScope", Harmless, scope, list_key_value_tables_in_scope, message)?;
+        let message = proto::KvTablesInScopeRequest {
+            scope: Some(convert::scope_info(scope)),
+            continuation_token: token(start),
+        };
+        let answer = call!(
+            self,
+            "listKeyValueTablesInScope",
+            Harmless,
+            scope,
+            list_key_value_tables_in_scope,
+            message
+        )?;
         judge!("listKeyValueTablesInScope", scope, answer, Status, answer.message.status, {
             Status::Success => Ok(()),
             Status::ScopeNotFound => no_scope(),
@@ -551,12 +750,15 @@ impl Controller for ControllerClient {
         use proto::create_reader_group_response::Status;
         let name = "createReaderGroup";
         if configuration.id().is_nil() {
-            return Err(ControllerError::invalid("a reader group needs an id that is not nil").during(name, group));
+            return Err(ControllerError::invalid("a reader group needs an id that is not nil")
+                .during(name, group));
         }
-        // The server keeps the generation that it is given for its subscribers, but answers with 0: only 0 makes both agree.
+        // The server keeps the generation that it is given for its subscribers, but answers with 0:
+        // only 0 makes both agree.
         let first = configuration.clone().with_identity(configuration.id(), 0);
         let message = convert::group_config(group, &first)?;
-        let answer = call!(self, "createReaderGroup", Harmless, group, create_reader_group, message)?;
+        let answer =
+            call!(self, "createReaderGroup", Harmless, group, create_reader_group, message)?;
         judge!("createReaderGroup", group, answer, Status, answer.message.status, {
             Status::Success => match &answer.message.config {
                 Some(config) => convert::group_configuration(config),
@@ -568,14 +770,18 @@ impl Controller for ControllerClient {
         })
     }
 
-    async fn reader_group_configuration(&self, group: &ScopedReaderGroup) -> Result<ReaderGroupConfiguration> {
+    async fn reader_group_configuration(
+        &self,
+        group: &ScopedReaderGroup,
+    ) -> Result<ReaderGroupConfiguration> {
         use proto::reader_group_config_response::Status;
         let message = proto::ReaderGroupInfo {
             scope: group.scope().to_string(),
             reader_group: group.group().to_string(),
             ..proto::ReaderGroupInfo::default()
         };
-        let answer = call!(self, "getReaderGroupConfig", Harmless, group, get_reader_group_config, message)?;
+        let answer =
+            call!(self, "getReaderGroupConfig", Harmless, group, get_reader_group_config, message)?;
         judge!("getReaderGroupConfig", group, answer, Status, answer.message.status, {
             Status::Success => match &answer.message.config {
                 Some(config) => convert::group_configuration(config),
@@ -593,7 +799,8 @@ impl Controller for ControllerClient {
     ) -> Result<i64> {
         use proto::update_reader_group_response::Status;
         let message = convert::group_config(group, configuration)?;
-        let answer = call!(self, "updateReaderGroup", Harmful, group, update_reader_group, message)?;
+        let answer =
+            call!(self, "updateReaderGroup", Harmful, group, update_reader_group, message)?;
         judge!("updateReaderGroup", group, answer, Status, answer.message.status, {
             Status::Success => Ok(answer.message.generation),
             Status::RgNotFound => no_group(),
@@ -604,7 +811,11 @@ impl Controller for ControllerClient {
         })
     }
 
-    async fn delete_reader_group(&self, group: &ScopedReaderGroup, id: uuid::Uuid) -> Result<Deletion> {
+    async fn delete_reader_group(
+        &self,
+        group: &ScopedReaderGroup,
+        id: uuid::Uuid,
+    ) -> Result<Deletion> {
         use proto::delete_reader_group_status::Status;
         let message = proto::ReaderGroupInfo {
             scope: group.scope().to_string(),
@@ -612,7 +823,8 @@ impl Controller for ControllerClient {
             reader_group_id: id.to_string(),
             ..proto::ReaderGroupInfo::default()
         };
-        let answer = call!(self, "deleteReaderGroup", Harmless, group, delete_reader_group, message)?;
+        let answer =
+            call!(self, "deleteReaderGroup", Harmless, group, delete_reader_group, message)?;
         judge!("deleteReaderGroup", group, answer, Status, answer.message.status, {
             Status::Success => Ok(Deletion::Deleted),
             Status::RgNotFound => Ok(Deletion::NotFound),
@@ -622,7 +834,14 @@ impl Controller for ControllerClient {
 
     async fn subscribers(&self, stream: &ScopedStream) -> Result<Vec<String>> {
         use proto::subscribers_response::Status;
-        let answer = call!(self, "listSubscribers", Harmless, stream, list_subscribers, convert::stream_info(stream))?;
+        let answer = call!(
+            self,
+            "listSubscribers",
+            Harmless,
+            stream,
+            list_subscribers,
+            convert::stream_info(stream)
+        )?;
         judge!("listSubscribers", stream, answer, Status, answer.message.status, {
             Status::Success => Ok(()),
             Status::StreamNotFound => no_stream(),
@@ -640,7 +859,14 @@ impl Controller for ControllerClient {
             stream_cut: Some(convert::stream_cut(cut)),
         };
         let group = &subscriber.group;
-        let answer = call!(self, "updateSubscriberStreamCut", Harmless, group, update_subscriber_stream_cut, message)?;
+        let answer = call!(
+            self,
+            "updateSubscriberStreamCut",
+            Harmless,
+            group,
+            update_subscriber_stream_cut,
+            message
+        )?;
         judge!("updateSubscriberStreamCut", group, answer, Status, answer.message.status, {
             Status::Success => Ok(()),
             Status::StreamNotFound => no_stream(),
@@ -653,7 +879,8 @@ impl Controller for ControllerClient {
 }
 
 impl ControllerClient {
-    /// A server that is asked to delete a scope which is not empty refuses, and has damaged it by then.
+    /// A server that is asked to delete a scope which is not empty refuses, and has damaged it by
+    /// then.
     async fn refuse_if_not_empty(&self, scope: &Scope) -> Result<()> {
         let start = PageToken::start();
         let found = match self.streams_page(scope, &start).await {
@@ -672,7 +899,8 @@ impl ControllerClient {
         match found {
             Some(found) => {
                 let detail = format!("the scope is not empty: it holds {found}");
-                Err(ControllerError::new(ErrorKind::NotEmpty, Outcome::NotApplied, detail).during("deleteScope", scope))
+                Err(ControllerError::new(ErrorKind::NotEmpty, Outcome::NotApplied, detail)
+                    .during("deleteScope", scope))
             }
             None => Ok(()),
         }
@@ -703,15 +931,22 @@ fn transaction_request(stream: &ScopedStream, id: TransactionId) -> proto::TxnRe
     }
 }
 
-/// Each run of neighbouring ranges must be without gaps inside; runs may lie apart, as a scale can seal any segments.
+/// Each run of neighbouring ranges must be without gaps inside; runs may lie apart, as a scale can
+/// seal any segments.
 fn check_pieces(ranges: &[KeyRange]) -> Result<()> {
     match check_cover(ranges) {
         Ok(_) | Err(pravega_sdk_types::KeyRangeError::Gap { .. }) => Ok(()),
-        Err(error) => Err(ControllerError::invalid(format!("the new key ranges cannot be: {error}"))),
+        Err(error) => {
+            Err(ControllerError::invalid(format!("the new key ranges cannot be: {error}")))
+        }
     }
 }
 
-fn update_status(name: &'static str, stream: &ScopedStream, answer: &Answer<proto::UpdateStreamStatus>) -> Result<()> {
+fn update_status(
+    name: &'static str,
+    stream: &ScopedStream,
+    answer: &Answer<proto::UpdateStreamStatus>,
+) -> Result<()> {
     use proto::update_stream_status::Status;
     let judged = match Status::try_from(answer.message.status) {
         Ok(Status::Success) => Ok(()),
@@ -728,14 +963,22 @@ fn update_status(name: &'static str, stream: &ScopedStream, answer: &Answer<prot
     read(name, stream, &answer.endpoint, judged)
 }
 
-fn transaction_status(name: &'static str, id: TransactionId, answer: &Answer<proto::TxnStatus>) -> Result<()> {
+fn transaction_status(
+    name: &'static str,
+    id: TransactionId,
+    answer: &Answer<proto::TxnStatus>,
+) -> Result<()> {
     use proto::txn_status::Status;
     let judged = match Status::try_from(answer.message.status) {
         Ok(Status::Success) => Ok(()),
         Ok(Status::StreamNotFound) => no_stream(),
-        Ok(Status::TransactionNotFound) => refused(ErrorKind::NotFound, "there is no such transaction"),
+        Ok(Status::TransactionNotFound) => {
+            refused(ErrorKind::NotFound, "there is no such transaction")
+        }
         // A 0.13.0 server says nothing better of one that ended the other way, or never was.
-        Ok(Status::Failure) => refused(ErrorKind::ConditionFailed, "the transaction is not open; ask for its state"),
+        Ok(Status::Failure) => {
+            refused(ErrorKind::ConditionFailed, "the transaction is not open; ask for its state")
+        }
         Err(_) => Err(convert::unknown_status(answer.message.status)),
     };
     read(name, &id, &answer.endpoint, judged)

@@ -29,7 +29,8 @@ impl Failure {
         } else {
             format!("the controller answered {code:?}: {}", Printable::new(status.message()))
         };
-        let error = ControllerError::new(kind, outcome, detail).with_source(StatusCause::of(status));
+        let error =
+            ControllerError::new(kind, outcome, detail).with_source(StatusCause::of(status));
         Self {
             error,
             is_retryable: is_retried(code) && kind != ErrorKind::Tls,
@@ -177,7 +178,9 @@ mod tests {
     #[test]
     fn codes_are_retried_as_by_the_reference_client() {
         let retried = |code| Failure::from_status(Status::new(code, "")).is_retryable;
-        for code in [Code::NotFound, Code::PermissionDenied, Code::Unauthenticated, Code::InvalidArgument] {
+        for code in
+            [Code::NotFound, Code::PermissionDenied, Code::Unauthenticated, Code::InvalidArgument]
+        {
             assert!(!retried(code), "{code:?}");
         }
         for code in [Code::Unavailable, Code::Unknown, Code::Internal, Code::FailedPrecondition] {
@@ -187,7 +190,8 @@ mod tests {
 
     #[test]
     fn a_servers_text_is_escaped_and_cut() {
-        let failure = Failure::from_status(Status::unknown(format!("a\u{1b}[31m{}", "x".repeat(1 << 20))));
+        let failure =
+            Failure::from_status(Status::unknown(format!("a\u{1b}[31m{}", "x".repeat(1 << 20))));
         let shown = format!("{} {:?}", failure.error, failure.error);
         assert!(!shown.contains('\u{1b}'));
         assert!(shown.len() < 10_000, "{} bytes", shown.len());

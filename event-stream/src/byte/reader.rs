@@ -31,8 +31,9 @@ use crate::{
 
 /// Reads the bytes of a byte stream.
 ///
-/// It is an [`AsyncRead`], an [`AsyncBufRead`] and an [`AsyncSeek`]. The next reads are always under way, as far as there is
-/// room for what they bring. At the end of the stream it waits for more; once the stream is sealed, it ends.
+/// It is an [`AsyncRead`], an [`AsyncBufRead`] and an [`AsyncSeek`]. The next reads are always
+/// under way, as far as there is room for what they bring. At the end of the stream it waits for
+/// more; once the stream is sealed, it ends.
 ///
 /// Where bytes were truncated away before they were read, one read fails with the kind
 /// [`Truncated`](ErrorKind::Truncated), and the next goes on with the first byte that is left.
@@ -76,33 +77,40 @@ pub struct ByteReaderConfig {
 
 impl Default for ByteReaderConfig {
     fn default() -> Self {
-        Self { reader: ReaderConfig::default().with_max_buffered_bytes(8 * 1024 * 1024), start: None }
+        Self {
+            reader: ReaderConfig::default().with_max_buffered_bytes(8 * 1024 * 1024),
+            start: None,
+        }
     }
 }
 
 impl ByteReaderConfig {
-    /// Sets the offset of the first byte to read. Default: that of the first byte that was not truncated away.
+    /// Sets the offset of the first byte to read. Default: that of the first byte that was not
+    /// truncated away.
     #[must_use]
     pub fn with_start(mut self, offset: Offset) -> Self {
         self.start = Some(offset);
         self
     }
 
-    /// Sets how many bytes may be on their way or wait to be read. Default: 8 MiB, at least 256 KiB, at most 1 GiB.
+    /// Sets how many bytes may be on their way or wait to be read. Default: 8 MiB, at least 256
+    /// KiB, at most 1 GiB.
     #[must_use]
     pub fn with_max_buffered_bytes(mut self, bytes: usize) -> Self {
         self.reader = self.reader.with_max_buffered_bytes(bytes);
         self
     }
 
-    /// Sets the longest first wait after a failure, and the longest of all; see [`ReaderConfig::with_backoff`].
+    /// Sets the longest first wait after a failure, and the longest of all; see
+    /// [`ReaderConfig::with_backoff`].
     #[must_use]
     pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
         self.reader = self.reader.with_backoff(initial, max);
         self
     }
 
-    /// Sets after how long a read fails where nothing can be read; see [`ReaderConfig::with_stall_timeout`].
+    /// Sets after how long a read fails where nothing can be read; see
+    /// [`ReaderConfig::with_stall_timeout`].
     #[must_use]
     pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
         self.reader = self.reader.with_stall_timeout(timeout);
@@ -132,21 +140,27 @@ impl ByteReader {
     /// # Errors
     ///
     /// [`ReadError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if it has more than one segment or the start is behind its end,
-    /// [`Truncated`](ErrorKind::Truncated) for a start before its head, [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio
-    /// runtime, and otherwise that of the server that could not help.
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if it has more than one segment or the start
+    /// is behind its end, [`Truncated`](ErrorKind::Truncated) for a start before its head,
+    /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the
+    /// server that could not help.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn open(parts: StreamParts, stream: &ScopedStream, config: ByteReaderConfig) -> Result<Self, ReadError> {
+    pub async fn open(
+        parts: StreamParts,
+        stream: &ScopedStream,
+        config: ByteReaderConfig,
+    ) -> Result<Self, ReadError> {
         runtime()?;
         let (segment, info) = segment_of(&parts, stream).await?;
         let offset = match config.start {
             None => info.start_offset,
             Some(offset) => checked(&segment, &info, offset.0)?,
         };
-        let mut machine = ReadMachine::new(config.reader.read_settings(), random(chance(config.reader.seed)));
+        let mut machine =
+            ReadMachine::new(config.reader.read_settings(), random(chance(config.reader.seed)));
         let segment = Arc::new(segment);
         let lane = machine.open(Arc::clone(&segment), From::Known(offset), None);
         Ok(Self {
@@ -230,7 +244,8 @@ impl ByteReader {
     /// Ready when there are bytes, or none will come any more.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
         loop {
-            // What is to be sent is sent also where bytes are there: the next read is always under way.
+            // What is to be sent is sent also where bytes are there: the next read is always under
+            // way.
             let mut is_busy = self.driver.carry_out(&mut self.machine);
             if !self.ready.is_empty() || self.is_at_end {
                 if is_busy {
@@ -278,14 +293,17 @@ impl ByteReader {
             Delivery::End { .. } => self.is_at_end = true,
             Delivery::Truncated { asked, head } => {
                 self.offset = head;
-                let detail = format!("the stream was truncated up to {head}; reading goes on from there");
+                let detail =
+                    format!("the stream was truncated up to {head}; reading goes on from there");
                 return Err(fail(ErrorKind::Truncated, &detail, asked));
             }
             Delivery::Missing => {
-                self.failed = Some(fail(ErrorKind::NotFound, "the byte stream was deleted", self.offset));
+                self.failed =
+                    Some(fail(ErrorKind::NotFound, "the byte stream was deleted", self.offset));
             }
             Delivery::Short { length } => {
-                let detail = format!("the stream has only {length} bytes: it was deleted and made again");
+                let detail =
+                    format!("the stream has only {length} bytes: it was deleted and made again");
                 self.failed = Some(fail(ErrorKind::NotFound, &detail, self.offset));
             }
             Delivery::Stalled(error) => return Err(error),
@@ -323,19 +341,32 @@ impl ByteReader {
 }
 
 /// Refuses an offset that cannot be read from.
-fn checked(segment: &ScopedSegment, info: &StreamSegmentInfo, offset: i64) -> Result<i64, ReadError> {
+fn checked(
+    segment: &ScopedSegment,
+    info: &StreamSegmentInfo,
+    offset: i64,
+) -> Result<i64, ReadError> {
     let refuse = |kind, detail: fmt::Arguments<'_>| {
         Err(ReadError::not(kind, detail).of(&segment.scoped_stream()).at(segment.id(), None, 0))
     };
     let (head, tail) = (info.start_offset, info.write_offset);
     if offset < 0 {
-        return refuse(ErrorKind::InvalidArgument, format_args!("{offset} is before the beginning"));
+        return refuse(
+            ErrorKind::InvalidArgument,
+            format_args!("{offset} is before the beginning"),
+        );
     }
     if offset > tail {
-        return refuse(ErrorKind::InvalidArgument, format_args!("{offset} is behind the end, which is {tail}"));
+        return refuse(
+            ErrorKind::InvalidArgument,
+            format_args!("{offset} is behind the end, which is {tail}"),
+        );
     }
     if offset < head {
-        return refuse(ErrorKind::Truncated, format_args!("{offset} was truncated away, the first byte is at {head}"));
+        return refuse(
+            ErrorKind::Truncated,
+            format_args!("{offset} was truncated away, the first byte is at {head}"),
+        );
     }
     Ok(offset)
 }
@@ -353,7 +384,11 @@ impl AsyncBufRead for ByteReader {
 }
 
 impl AsyncRead for ByteReader {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let reader = self.get_mut();
         if buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
@@ -367,11 +402,12 @@ impl AsyncRead for ByteReader {
 }
 
 impl AsyncSeek for ByteReader {
-    /// An offset before the head or behind the end is refused, by [`AsyncSeek::poll_complete`]; the reader stays where it
-    /// is then.
+    /// An offset before the head or behind the end is refused, by [`AsyncSeek::poll_complete`]; the
+    /// reader stays where it is then.
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
         let reader = self.get_mut();
-        let (parts, segment, here) = (reader.driver.parts().clone(), Arc::clone(&reader.segment), reader.offset);
+        let (parts, segment, here) =
+            (reader.driver.parts().clone(), Arc::clone(&reader.segment), reader.offset);
         let seeking = async move {
             let info = info(&parts, &segment).await?;
             let offset = match position {

@@ -9,7 +9,9 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use pravega_sdk_types::{ErrorKind, KeyRange, Offset, Outcome, ScopedSegment, ScopedStream, SegmentMap};
+use pravega_sdk_types::{
+    ErrorKind, KeyRange, Offset, Outcome, ScopedSegment, ScopedStream, SegmentMap,
+};
 use pravega_sdk_wire_protocol::{
     WireCommand,
     commands::{SealSegment, StreamSegmentInfo, TruncateSegment},
@@ -28,13 +30,14 @@ use crate::{
 
 /// Writes bytes behind the end of a byte stream.
 ///
-/// Bytes stand where this writer says, in one piece: each append is on the condition that nobody else appended meanwhile.
-/// If somebody did, writing fails with the kind [`ConditionFailed`](ErrorKind::ConditionFailed), nothing of what was not
-/// acknowledged is in the stream, and [`Self::seek_to_tail`] starts anew behind the other's bytes.
+/// Bytes stand where this writer says, in one piece: each append is on the condition that nobody
+/// else appended meanwhile. If somebody did, writing fails with the kind
+/// [`ConditionFailed`](ErrorKind::ConditionFailed), nothing of what was not acknowledged is in the
+/// stream, and [`Self::seek_to_tail`] starts anew behind the other's bytes.
 ///
-/// It is an [`AsyncWrite`]: writing takes bytes as soon as there is room for them and sends them at once, many writes
-/// together under load; [`flush`](Self::flush) waits until they are durable. Dropped, what was taken is still sent, and
-/// nobody is told whether that went well.
+/// It is an [`AsyncWrite`]: writing takes bytes as soon as there is room for them and sends them at
+/// once, many writes together under load; [`flush`](Self::flush) waits until they are durable.
+/// Dropped, what was taken is still sent, and nobody is told whether that went well.
 ///
 /// # Examples
 ///
@@ -82,28 +85,34 @@ const MAX_PIECE: usize = 256 * 1024;
 const MAX_BLOCK: usize = 4 * 1024 * 1024;
 
 impl ByteWriter {
-    /// The settings that suit bytes: as those of event writers, with appends of up to 4 MiB, as one is under way at a time.
+    /// The settings that suit bytes: as those of event writers, with appends of up to 4 MiB, as one
+    /// is under way at a time.
     #[must_use]
     pub fn default_config() -> WriterConfig {
         WriterConfig::default().with_max_block_bytes(MAX_BLOCK)
     }
 
-    /// Makes a writer behind the end of `stream`, with a task on the caller's runtime. Of the settings of an event writer
-    /// those about large events and about times mean nothing here.
+    /// Makes a writer behind the end of `stream`, with a task on the caller's runtime. Of the
+    /// settings of an event writer those about large events and about times mean nothing here.
     ///
     /// # Errors
     ///
     /// [`WriteError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if it has more than one segment, [`Sealed`](ErrorKind::Sealed) if it
-    /// takes no more, [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the server that
-    /// could not help.
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if it has more than one segment,
+    /// [`Sealed`](ErrorKind::Sealed) if it takes no more, [`NoRuntime`](ErrorKind::NoRuntime)
+    /// outside a tokio runtime, and otherwise that of the server that could not help.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn open(parts: StreamParts, stream: &ScopedStream, config: WriterConfig) -> Result<Self, WriteError> {
+    pub async fn open(
+        parts: StreamParts,
+        stream: &ScopedStream,
+        config: WriterConfig,
+    ) -> Result<Self, WriteError> {
         runtime()?;
-        let (segment, info) = segment_of(&parts, stream).await.map_err(|error| to_write(error, DETAIL, stream))?;
+        let (segment, info) =
+            segment_of(&parts, stream).await.map_err(|error| to_write(error, DETAIL, stream))?;
         let bytes = open_bytes(&parts, &segment, &info, &config)?;
         Ok(Self { parts, segment, config, bytes, offset: info.write_offset, state: State::Idle })
     }
@@ -119,7 +128,8 @@ impl ByteWriter {
         &self.segment
     }
 
-    /// Where the next byte will stand: behind everything that was taken, whether it is durable yet or not.
+    /// Where the next byte will stand: behind everything that was taken, whether it is durable yet
+    /// or not.
     #[must_use]
     pub fn offset(&self) -> Offset {
         Offset(self.offset)
@@ -156,8 +166,8 @@ impl ByteWriter {
         std::future::poll_fn(|cx| self.poll_durable(cx)).await
     }
 
-    /// Starts anew behind the end of the stream, after another writer was faster. What was not acknowledged before is given
-    /// up: flush first to know.
+    /// Starts anew behind the end of the stream, after another writer was faster. What was not
+    /// acknowledged before is given up: flush first to know.
     ///
     /// # Errors
     ///
@@ -176,8 +186,9 @@ impl ByteWriter {
         Ok(Offset(self.offset))
     }
 
-    /// Waits until everything is durable, and makes the stream's segment read-only: readers find its end. Sealing what is
-    /// sealed succeeds. The stream itself stays open for the controller, as with Java's client.
+    /// Waits until everything is durable, and makes the stream's segment read-only: readers find
+    /// its end. Sealing what is sealed succeeds. The stream itself stays open for the controller,
+    /// as with Java's client.
     ///
     /// # Errors
     ///
@@ -206,8 +217,8 @@ impl ByteWriter {
     ///
     /// # Errors
     ///
-    /// [`WriteError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for an offset behind the end. Dropping what
-    /// was dropped before succeeds.
+    /// [`WriteError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for an offset behind
+    /// the end. Dropping what was dropped before succeeds.
     ///
     /// # Cancel safety
     ///
@@ -227,7 +238,8 @@ impl ByteWriter {
                 if offset.0 <= end {
                     return Ok(());
                 }
-                let detail = format_args!("{offset} is behind the end of the stream, which is {end}");
+                let detail =
+                    format_args!("{offset} is behind the end of the stream, which is {end}");
                 Err(WriteError::invalid(detail).of(self.stream()))
             }
             Err(error) => Err(self.failure(error, "the segment could not be truncated")),
@@ -262,11 +274,17 @@ impl ByteWriter {
 
     async fn info(&self) -> Result<StreamSegmentInfo, WriteError> {
         let info = info(&self.parts, &self.segment).await;
-        info.map_err(|error| to_write(error, DETAIL, self.bytes.stream()).at(self.segment.id(), None, 0))
+        info.map_err(|error| {
+            to_write(error, DETAIL, self.bytes.stream()).at(self.segment.id(), None, 0)
+        })
     }
 
     fn failure(&self, error: AskError, detail: &str) -> WriteError {
-        to_write(error.into_read(&self.segment, detail), DETAIL, self.stream()).at(self.segment.id(), None, 0)
+        to_write(error.into_read(&self.segment, detail), DETAIL, self.stream()).at(
+            self.segment.id(),
+            None,
+            0,
+        )
     }
 
     /// Ready with how many bytes of `len` there is room for.
@@ -328,7 +346,8 @@ impl ByteWriter {
                     let bytes = self.bytes.clone();
                     self.state = State::Flush(async move { bytes.flush().await }.boxed());
                 }
-                // Room that is waited for while a flush is wanted comes from a write that was given up.
+                // Room that is waited for while a flush is wanted comes from a write that was given
+                // up.
                 State::Room(..) => self.state = State::Idle,
                 State::HasRoom(reserved) => {
                     self.bytes.give_back_room(*reserved);
@@ -340,7 +359,8 @@ impl ByteWriter {
                     let outcome = match flushed {
                         Ok(()) if failed => {
                             let detail = "something that was written before could not be stored";
-                            Err(WriteError::new(ErrorKind::Closed, Outcome::NotApplied, detail).of(self.bytes.stream()))
+                            Err(WriteError::new(ErrorKind::Closed, Outcome::NotApplied, detail)
+                                .of(self.bytes.stream()))
                         }
                         other => other,
                     };
@@ -365,14 +385,23 @@ fn open_bytes(
 ) -> Result<EventWriter<Raw>, WriteError> {
     let stream = segment.scoped_stream();
     if info.is_sealed {
-        return Err(WriteError::new(ErrorKind::Sealed, Outcome::NotApplied, "the byte stream is sealed").of(&stream));
+        return Err(WriteError::new(
+            ErrorKind::Sealed,
+            Outcome::NotApplied,
+            "the byte stream is sealed",
+        )
+        .of(&stream));
     }
     let map = SegmentMap::new(KeyRange::equal(1).into_iter().map(|range| (segment.id(), range)));
     EventWriter::with_segments(parts.clone(), &stream, Target::Bytes, map, Arc::new(Raw), config)
 }
 
 impl AsyncWrite for ByteWriter {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let writer = self.get_mut();
         if data.is_empty() {
             return Poll::Ready(Ok(0));

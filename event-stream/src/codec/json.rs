@@ -46,6 +46,8 @@ impl<T: DeserializeOwned + 'static> Codec for Json<T> {
 
 impl<T: DeserializeOwned + Serialize + 'static, E: Borrow<T>> Encode<E> for Json<T> {
     fn encode(&self, event: E) -> Result<Bytes, CodecError> {
-        serde_json::to_vec(event.borrow()).map(Bytes::from).map_err(|error| CodecError::new("JSON", error))
+        serde_json::to_vec(event.borrow())
+            .map(Bytes::from)
+            .map_err(|error| CodecError::new("JSON", error))
     }
 }

@@ -34,7 +34,8 @@ pub trait Codec: Send + Sync + 'static {
     fn decode(&self, bytes: Bytes) -> Result<Self::Event, CodecError>;
 }
 
-/// Turns an `E` into bytes: a codec usually takes several types, such as a value and a reference to one.
+/// Turns an `E` into bytes: a codec usually takes several types, such as a value and a reference to
+/// one.
 #[diagnostic::on_unimplemented(
     message = "the codec `{Self}` cannot encode `{E}`",
     note = "`Raw` takes what turns into `Bytes`, `Utf8` what turns into a `String`, `Json<T>` and `Postcard<T>` a `T` or a `&T`"

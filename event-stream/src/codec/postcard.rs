@@ -46,7 +46,9 @@ impl<T: DeserializeOwned + 'static> Codec for Postcard<T> {
 
 impl<T: DeserializeOwned + Serialize + 'static, E: Borrow<T>> Encode<E> for Postcard<T> {
     fn encode(&self, event: E) -> Result<Bytes, CodecError> {
-        postcard::to_allocvec(event.borrow()).map(Bytes::from).map_err(|error| CodecError::new("Postcard", error))
+        postcard::to_allocvec(event.borrow())
+            .map(Bytes::from)
+            .map_err(|error| CodecError::new("Postcard", error))
     }
 }
 

@@ -1,7 +1,8 @@
-//! Index streams: records of one size with fields that only grow, so that a record can be found by the value of a field.
+//! Index streams: records of one size with fields that only grow, so that a record can be found by
+//! the value of a field.
 //!
-//! They are byte streams, and have what those have: one segment, conditional appends, truncation. The existing client for
-//! Rust has them too, and reads and writes the same; Java's has not.
+//! They are byte streams, and have what those have: one segment, conditional appends, truncation.
+//! The existing client for Rust has them too, and reads and writes the same; Java's has not.
 //!
 //! # Examples
 //!
@@ -53,21 +54,27 @@ const NOT_SET: i64 = i64::MIN;
 const RECORD_SIZES: std::ops::RangeInclusive<u32> = 64..=8 * 1024 * 1024;
 
 /// The size of a stream's records; none if none was ever set.
-async fn record_size(parts: &StreamParts, segment: &ScopedSegment) -> Result<Option<u32>, ReadError> {
+async fn record_size(
+    parts: &StreamParts,
+    segment: &ScopedSegment,
+) -> Result<Option<u32>, ReadError> {
     let asked = parts.ask(segment, |token| GetSegmentAttribute {
         request_id: 0,
         segment_name: segment.to_string().into(),
         attribute_id: RECORD_SIZE_ATTRIBUTE,
         delegation_token: token.into(),
     });
-    let reply = asked.await.map_err(|error| error.into_read(segment, "the size of the records cannot be found"))?;
+    let reply = asked
+        .await
+        .map_err(|error| error.into_read(segment, "the size of the records cannot be found"))?;
     if reply.value == NOT_SET {
         return Ok(None);
     }
     match u32::try_from(reply.value) {
         Ok(size) if RECORD_SIZES.contains(&size) => Ok(Some(size)),
         _ => {
-            let detail = format_args!("the stream's records are said to have {} bytes", reply.value);
+            let detail =
+                format_args!("the stream's records are said to have {} bytes", reply.value);
             let error = ReadError::not(ErrorKind::Corrupt, detail).of(&segment.scoped_stream());
             Err(error.at(segment.id(), None, 0))
         }

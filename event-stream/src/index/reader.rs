@@ -61,13 +61,15 @@ impl IndexReader {
         self.record_size
     }
 
-    /// Where the first record begins whose value of `field` is `value` or more. Records that have no such field count as
-    /// less. About as many records are read as the number of all of them has bits.
+    /// Where the first record begins whose value of `field` is `value` or more. Records that have
+    /// no such field count as less. About as many records are read as the number of all of them has
+    /// bits.
     ///
     /// # Errors
     ///
-    /// [`ReadError`], of kind [`NotFound`](ErrorKind::NotFound) if there is none, [`Corrupt`](ErrorKind::Corrupt) for what
-    /// is no record, and otherwise that of the server that could not help.
+    /// [`ReadError`], of kind [`NotFound`](ErrorKind::NotFound) if there is none,
+    /// [`Corrupt`](ErrorKind::Corrupt) for what is no record, and otherwise that of the server that
+    /// could not help.
     ///
     /// # Cancel safety
     ///
@@ -87,7 +89,8 @@ impl IndexReader {
             }
         }
         if low == count {
-            let detail = format_args!("none of {count} records has {value} or more in field {field:?}");
+            let detail =
+                format_args!("none of {count} records has {value} or more in field {field:?}");
             return Err(self.fail(ErrorKind::NotFound, detail));
         }
         Ok(Offset(head + low * size))
@@ -133,16 +136,24 @@ impl IndexReader {
     ///
     /// # Errors
     ///
-    /// [`ReadError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for offsets at which no record begins or that
-    /// lie behind the end, and [`Truncated`](ErrorKind::Truncated) for a start that is gone.
+    /// [`ReadError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for offsets at which
+    /// no record begins or that lie behind the end, and [`Truncated`](ErrorKind::Truncated) for a
+    /// start that is gone.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn read(&self, start: Offset, end: Option<Offset>) -> Result<IndexRecords, ReadError> {
+    pub async fn read(
+        &self,
+        start: Offset,
+        end: Option<Offset>,
+    ) -> Result<IndexRecords, ReadError> {
         for offset in [Some(start), end].into_iter().flatten() {
             if offset.0 < 0 || offset.0 % i64::from(self.record_size) != 0 {
-                let detail = format_args!("no record begins at {offset}, records have {} bytes", self.record_size);
+                let detail = format_args!(
+                    "no record begins at {offset}, records have {} bytes",
+                    self.record_size
+                );
                 return Err(self.fail(ErrorKind::InvalidArgument, detail));
             }
         }
@@ -158,7 +169,9 @@ impl IndexReader {
         while record.len() < size {
             let (from, to) = (offset + record.len() as i64, offset + i64::from(self.record_size));
             let data = self.parts.read_some(&self.segment, from, to).await;
-            record.extend_from_slice(&data.map_err(|error| error.into_read(&self.segment, "a record cannot be read"))?);
+            record.extend_from_slice(
+                &data.map_err(|error| error.into_read(&self.segment, "a record cannot be read"))?,
+            );
         }
         decode(record.freeze()).map_err(|error| {
             let failure = self.fail(ErrorKind::Corrupt, format_args!("no record stands there"));
@@ -167,7 +180,11 @@ impl IndexReader {
     }
 
     fn fail(&self, kind: ErrorKind, detail: fmt::Arguments<'_>) -> ReadError {
-        ReadError::not(kind, detail).of(&self.segment.scoped_stream()).at(self.segment.id(), None, 0)
+        ReadError::not(kind, detail).of(&self.segment.scoped_stream()).at(
+            self.segment.id(),
+            None,
+            0,
+        )
     }
 }
 
@@ -182,7 +199,8 @@ impl IndexRecords {
     ///
     /// # Errors
     ///
-    /// [`ReadError`], of kind [`Truncated`](ErrorKind::Truncated) if records are gone; the next call goes on behind them.
+    /// [`ReadError`], of kind [`Truncated`](ErrorKind::Truncated) if records are gone; the next
+    /// call goes on behind them.
     ///
     /// # Cancel safety
     ///
@@ -210,7 +228,8 @@ impl IndexRecords {
         }
         let offset = self.offset();
         decode(self.record.split().freeze()).map(Some).map_err(|error| {
-            let failure = ReadError::not(ErrorKind::Corrupt, "no record stands there").of(&self.bytes.stream());
+            let failure = ReadError::not(ErrorKind::Corrupt, "no record stands there")
+                .of(&self.bytes.stream());
             failure.at_offset(offset.0).because(Some(Arc::new(error)))
         })
     }

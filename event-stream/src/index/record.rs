@@ -5,8 +5,9 @@
 //! | field count u32 | per field: name u128, value u64 | data length u32 | data | zeros up to the record size
 //! ```
 //!
-//! All numbers have the high byte first. A name is the first 128 bits of its SHAKE128. This is the layout of
-//! `pravega-client`, the existing client for Rust; a record is an event too, for whoever reads the stream as events.
+//! All numbers have the high byte first. A name is the first 128 bits of its SHAKE128. This is the
+//! layout of `pravega-client`, the existing client for Rust; a record is an event too, for whoever
+//! reads the stream as events.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use pravega_sdk_wire_protocol::event::{self, EVENT_HEADER_LEN};
@@ -19,8 +20,8 @@ use crate::error::WriteError;
 
 /// The names and values of a record's fields, in order.
 ///
-/// Values never go down from one record to the next, which is what makes a stream searchable by each of them. New fields
-/// may be added behind the others later on.
+/// Values never go down from one record to the next, which is what makes a stream searchable by
+/// each of them. New fields may be added behind the others later on.
 ///
 /// # Examples
 ///
@@ -63,7 +64,8 @@ pub(super) struct InvalidRecord(&'static str);
 pub(super) const MAX_FIELDS: usize = 100;
 /// A field's name and its value.
 const FIELD_LEN: usize = 24;
-/// Everything but the fields and the data: type, version, two lengths, and the counts in front of both.
+/// Everything but the fields and the data: type, version, two lengths, and the counts in front of
+/// both.
 const FIXED_LEN: usize = 6 * 4;
 
 impl IndexRecord {
@@ -95,11 +97,18 @@ pub(super) fn hash_all(fields: &[(&'static str, u64)]) -> Vec<(u128, u64)> {
 }
 
 /// A record of `size` bytes.
-pub(super) fn encode(fields: &[(u128, u64)], data: &[u8], size: usize) -> Result<Bytes, WriteError> {
+pub(super) fn encode(
+    fields: &[(u128, u64)],
+    data: &[u8],
+    size: usize,
+) -> Result<Bytes, WriteError> {
     let len = FIXED_LEN + fields.len() * FIELD_LEN + data.len();
     if EVENT_HEADER_LEN + len > size {
         let room = size.saturating_sub(EVENT_HEADER_LEN + FIXED_LEN + fields.len() * FIELD_LEN);
-        let detail = format_args!("the data has {} bytes, a record of {size} has room for {room}", data.len());
+        let detail = format_args!(
+            "the data has {} bytes, a record of {size} has room for {room}",
+            data.len()
+        );
         return Err(WriteError::invalid(detail));
     }
     let header = event::header(size - EVENT_HEADER_LEN).map_err(WriteError::invalid)?;
@@ -171,7 +180,8 @@ mod tests {
 
     #[test]
     fn a_record_is_the_same_as_that_of_pravega_client() {
-        // Written by version 0.3.7: fields "time" = 10 and "id" = 1, the data "frame 1", records of 160 bytes.
+        // Written by version 0.3.7: fields "time" = 10 and "id" = 1, the data "frame 1", records of
+        // 160 bytes.
         let golden = "000000000000009800000000000000000000003000000007000000025123619f02fe0a48d22817ee93ef022400000000000\
                       0000af0e92d29f741ebf4eb6469c3e7da76260000000000000001000000076672616d652031";
         let mut golden = pravega_sdk_wire_protocol::value::from_hex(golden).unwrap();
@@ -188,7 +198,9 @@ mod tests {
     #[test]
     fn a_record_stands_as_the_layout_says() {
         let record = encode(&[(7, 9)], b"ab", 64).unwrap();
-        let mut expected = vec![0, 0, 0, 0, 0, 0, 0, 56, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 24, 0, 0, 0, 2, 0, 0, 0, 1];
+        let mut expected = vec![
+            0, 0, 0, 0, 0, 0, 0, 56, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 24, 0, 0, 0, 2, 0, 0, 0, 1,
+        ];
         expected.extend(7_u128.to_be_bytes());
         expected.extend(9_u64.to_be_bytes());
         expected.extend([0, 0, 0, 2, b'a', b'b']);
@@ -202,7 +214,10 @@ mod tests {
         let room = 200 - 8 - FIXED_LEN - 2 * FIELD_LEN;
         encode(&fields, &vec![0; room], 200).unwrap();
         let refused = encode(&fields, &vec![0; room + 1], 200).unwrap_err();
-        assert!(refused.to_string().contains(&format!("a record of 200 has room for {room}")), "{refused}");
+        assert!(
+            refused.to_string().contains(&format!("a record of 200 has room for {room}")),
+            "{refused}"
+        );
         encode(&fields, b"", 10).unwrap_err();
     }
 

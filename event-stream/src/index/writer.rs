@@ -18,8 +18,9 @@ use crate::{
 
 /// Appends records to an index stream.
 ///
-/// As with bytes, an append goes through only if nobody else wrote meanwhile; then writing fails with the kind
-/// [`ConditionFailed`](ErrorKind::ConditionFailed), and a new writer goes on behind the other's records.
+/// As with bytes, an append goes through only if nobody else wrote meanwhile; then writing fails
+/// with the kind [`ConditionFailed`](ErrorKind::ConditionFailed), and a new writer goes on behind
+/// the other's records.
 pub struct IndexWriter {
     bytes: ByteWriter,
     record_size: u32,
@@ -28,18 +29,23 @@ pub struct IndexWriter {
 }
 
 impl IndexWriter {
-    /// Makes a writer behind the last record of `stream`, with a task on the caller's runtime. The size of the records is
-    /// set by the first writer of a stream, 4096 bytes if it gives none, and stays as it is for ever.
+    /// Makes a writer behind the last record of `stream`, with a task on the caller's runtime. The
+    /// size of the records is set by the first writer of a stream, 4096 bytes if it gives none, and
+    /// stays as it is for ever.
     ///
     /// # Errors
     ///
-    /// As [`ByteWriter::open`], and of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for a size that is not that of
-    /// the stream's records, or not within 64 bytes and 8 MiB.
+    /// As [`ByteWriter::open`], and of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for a
+    /// size that is not that of the stream's records, or not within 64 bytes and 8 MiB.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind but, perhaps, the size of the records.
-    pub async fn open(parts: StreamParts, stream: &ScopedStream, wanted_size: Option<u32>) -> Result<Self, WriteError> {
+    pub async fn open(
+        parts: StreamParts,
+        stream: &ScopedStream,
+        wanted_size: Option<u32>,
+    ) -> Result<Self, WriteError> {
         if let Some(size) = wanted_size.filter(|size| !RECORD_SIZES.contains(size)) {
             let detail = format_args!("records of {size} bytes; {RECORD_SIZES:?} are allowed");
             return Err(WriteError::invalid(detail).of(stream));
@@ -58,13 +64,20 @@ impl IndexWriter {
                 expected_value: NOT_SET,
                 delegation_token: token.into(),
             });
-            let set = setting.await.map_err(|error| unknown(error.into_read(segment, "the size cannot be set")))?;
+            let set = setting
+                .await
+                .map_err(|error| unknown(error.into_read(segment, "the size cannot be set")))?;
             // Somebody else may have been first.
-            size = if set.success { Some(wanted) } else { record_size(&parts, segment).await.map_err(unknown)? };
+            size = if set.success {
+                Some(wanted)
+            } else {
+                record_size(&parts, segment).await.map_err(unknown)?
+            };
         }
         let record_size = size.unwrap_or(DEFAULT_RECORD_SIZE);
         if let Some(wanted) = wanted_size.filter(|wanted| *wanted != record_size) {
-            let detail = format_args!("records of {wanted} bytes; those of the stream have {record_size}");
+            let detail =
+                format_args!("records of {wanted} bytes; those of the stream have {record_size}");
             return Err(WriteError::invalid(detail).of(stream));
         }
         let reader = IndexReader::open(parts, stream).await.map_err(unknown)?;
@@ -90,19 +103,23 @@ impl IndexWriter {
         self.bytes.offset()
     }
 
-    /// Appends a record, as soon as there is room for it; answers with where it stands. [`Self::flush`] tells whether it is
-    /// durable.
+    /// Appends a record, as soon as there is room for it; answers with where it stands.
+    /// [`Self::flush`] tells whether it is durable.
     ///
     /// # Errors
     ///
-    /// [`WriteError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) if the data does not fit, a value goes down,
-    /// or a field of the record before is missing or stands elsewhere.
+    /// [`WriteError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) if the data does not
+    /// fit, a value goes down, or a field of the record before is missing or stands elsewhere.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future may leave the beginning of a record behind, if it has more than 256 KiB; then nothing can be
-    /// appended any more. Smaller records are appended or not.
-    pub async fn append(&mut self, fields: &impl Fields, data: &[u8]) -> Result<Offset, WriteError> {
+    /// Dropping the future may leave the beginning of a record behind, if it has more than 256 KiB;
+    /// then nothing can be appended any more. Smaller records are appended or not.
+    pub async fn append(
+        &mut self,
+        fields: &impl Fields,
+        data: &[u8],
+    ) -> Result<Offset, WriteError> {
         let names = fields.fields();
         self.check(&names)?;
         let fields = hash_all(&names);
@@ -110,8 +127,10 @@ impl IndexWriter {
         let record = encode(&fields, data, size).map_err(|error| error.of(self.bytes.stream()))?;
         let offset = self.bytes.offset();
         if self.bytes.offset().0 % i64::from(self.record_size) != 0 {
-            let detail = "the stream does not end with a whole record; an append was given up in its middle";
-            return Err(WriteError::new(ErrorKind::Corrupt, Outcome::NotApplied, detail).of(self.bytes.stream()));
+            let detail =
+                "the stream does not end with a whole record; an append was given up in its middle";
+            return Err(WriteError::new(ErrorKind::Corrupt, Outcome::NotApplied, detail)
+                .of(self.bytes.stream()));
         }
         self.bytes.write_bytes(record).await?;
         self.last = Some(fields);
@@ -122,7 +141,8 @@ impl IndexWriter {
     ///
     /// # Errors
     ///
-    /// As [`Self::append`], and of kind [`ConditionFailed`](ErrorKind::ConditionFailed) if it has others.
+    /// As [`Self::append`], and of kind [`ConditionFailed`](ErrorKind::ConditionFailed) if it has
+    /// others.
     ///
     /// # Cancel safety
     ///
@@ -135,7 +155,8 @@ impl IndexWriter {
     ) -> Result<Offset, WriteError> {
         if self.last != Some(hash_all(&last.fields())) {
             let detail = "the last record has other fields, or there is none";
-            return Err(WriteError::new(ErrorKind::ConditionFailed, Outcome::NotApplied, detail).of(self.stream()));
+            return Err(WriteError::new(ErrorKind::ConditionFailed, Outcome::NotApplied, detail)
+                .of(self.stream()));
         }
         self.append(fields, data).await
     }
@@ -157,31 +178,42 @@ impl IndexWriter {
     ///
     /// # Errors
     ///
-    /// [`WriteError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for an offset at which no record begins.
+    /// [`WriteError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for an offset at
+    /// which no record begins.
     ///
     /// # Cancel safety
     ///
     /// Dropped, the records may be dropped all the same.
     pub async fn truncate(&self, offset: Offset) -> Result<(), WriteError> {
         if offset.0 % i64::from(self.record_size) != 0 {
-            let detail = format_args!("no record begins at {offset}, records have {} bytes", self.record_size);
+            let detail = format_args!(
+                "no record begins at {offset}, records have {} bytes",
+                self.record_size
+            );
             return Err(WriteError::invalid(detail).of(self.stream()));
         }
         self.bytes.truncate(offset).await
     }
 
     fn check(&self, fields: &[(&'static str, u64)]) -> Result<(), WriteError> {
-        let refuse = |detail: fmt::Arguments<'_>| Err(WriteError::invalid(detail).of(self.stream()));
+        let refuse =
+            |detail: fmt::Arguments<'_>| Err(WriteError::invalid(detail).of(self.stream()));
         if fields.len() > MAX_FIELDS {
             return refuse(format_args!("{} fields, {MAX_FIELDS} are allowed", fields.len()));
         }
         let Some(last) = &self.last else { return Ok(()) };
         if fields.len() < last.len() {
-            return refuse(format_args!("{} fields, the record before has {}", fields.len(), last.len()));
+            return refuse(format_args!(
+                "{} fields, the record before has {}",
+                fields.len(),
+                last.len()
+            ));
         }
         for ((name, value), (before, least)) in fields.iter().zip(last) {
             if hashed(name) != *before {
-                return refuse(format_args!("field {name:?} stands where the record before has another one"));
+                return refuse(format_args!(
+                    "field {name:?} stands where the record before has another one"
+                ));
             }
             if value < least {
                 return refuse(format_args!("field {name:?} goes down from {least} to {value}"));
@@ -193,6 +225,9 @@ impl IndexWriter {
 
 impl fmt::Debug for IndexWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IndexWriter").field("bytes", &self.bytes).field("record_size", &self.record_size).finish()
+        f.debug_struct("IndexWriter")
+            .field("bytes", &self.bytes)
+            .field("record_size", &self.record_size)
+            .finish()
     }
 }

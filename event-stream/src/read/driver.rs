@@ -1,4 +1,5 @@
-//! Carries out what the read machine decides: a set of futures that whoever reads polls. There is no task.
+//! Carries out what the read machine decides: a set of futures that whoever reads polls. There is
+//! no task.
 
 use std::{
     collections::HashMap,
@@ -44,8 +45,8 @@ pub(crate) struct ReadDriver<T> {
 
 /// How long an answer may take that the store has the bytes for.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// A tail read is repeated after this long. The real server answers one by itself after about two minutes, when it forgets
-/// a segment that nobody uses.
+/// A tail read is repeated after this long. The real server answers one by itself after about two
+/// minutes, when it forgets a segment that nobody uses.
 const TAIL_PATIENCE: Duration = Duration::from_secs(180);
 
 impl<T: Send + 'static> ReadDriver<T> {
@@ -81,12 +82,21 @@ impl<T: Send + 'static> ReadDriver<T> {
             match effect {
                 Effect::Locate(lane, segment) => {
                     let parts = self.parts.clone();
-                    self.push(lane, async move { Done::Located(lane, parts.locate(&segment).await) });
+                    self.push(
+                        lane,
+                        async move { Done::Located(lane, parts.locate(&segment).await) },
+                    );
                 }
-                Effect::Forget(segment, endpoint) => self.parts.endpoints.wrong_host(&segment, &endpoint),
+                Effect::Forget(segment, endpoint) => {
+                    self.parts.endpoints.wrong_host(&segment, &endpoint)
+                }
                 Effect::TokenExpired(segment, token) => {
                     let token = DelegationToken::new(token.0.to_string());
-                    self.parts.tokens.expired(&segment.scoped_stream(), AccessOperation::Read, &token);
+                    self.parts.tokens.expired(
+                        &segment.scoped_stream(),
+                        AccessOperation::Read,
+                        &token,
+                    );
                 }
                 Effect::Read { lane, read, endpoint, request, patience } => {
                     let client = self.parts.raw_client.clone();
@@ -98,14 +108,18 @@ impl<T: Send + 'static> ReadDriver<T> {
                         Done::Read(
                             lane,
                             read,
-                            client.read(&endpoint, request, patience).await.map_err(LookupError::from),
+                            client
+                                .read(&endpoint, request, patience)
+                                .await
+                                .map_err(LookupError::from),
                         )
                     });
                 }
                 Effect::Inspect { lane, endpoint, request } => {
                     let client = self.parts.raw_client.clone();
                     self.push(lane, async move {
-                        let answer = client.request(&endpoint, request).await.map(WireCommand::from);
+                        let answer =
+                            client.request(&endpoint, request).await.map(WireCommand::from);
                         Done::Inspected(lane, answer.or_else(refusal))
                     });
                 }
@@ -119,8 +133,13 @@ impl<T: Send + 'static> ReadDriver<T> {
         is_busy
     }
 
-    /// Takes in what has come; answers with what the owner asked for besides reads, and whether there was anything.
-    pub(crate) fn poll_work(&mut self, machine: &mut ReadMachine, cx: &mut Context<'_>) -> Poll<Option<T>> {
+    /// Takes in what has come; answers with what the owner asked for besides reads, and whether
+    /// there was anything.
+    pub(crate) fn poll_work(
+        &mut self,
+        machine: &mut ReadMachine,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<T>> {
         let mut is_busy = false;
         while let Poll::Ready(Some(done)) = self.work.poll_next_unpin(cx) {
             is_busy = true;
@@ -148,7 +167,10 @@ impl<T: Send + 'static> ReadDriver<T> {
 
     fn push(&mut self, lane: LaneId, work: impl Future<Output = Done<T>> + Send + 'static) {
         let wanted = self.lanes.entry(lane).or_default().clone();
-        self.work.push(async move { wanted.run_until_cancelled(work).await.unwrap_or(Done::Abandoned) }.boxed());
+        self.work.push(
+            async move { wanted.run_until_cancelled(work).await.unwrap_or(Done::Abandoned) }
+                .boxed(),
+        );
     }
 }
 

@@ -25,8 +25,10 @@ use crate::{
 const ATTEMPTS: u32 = 10;
 /// As the server gives at once, at half its limit.
 const MAX_READ: i32 = 1 << 20;
-const BACKOFF: Backoff =
-    Backoff { initial: std::time::Duration::from_millis(20), max: std::time::Duration::from_secs(5) };
+const BACKOFF: Backoff = Backoff {
+    initial: std::time::Duration::from_millis(20),
+    max: std::time::Duration::from_secs(5),
+};
 
 impl StreamParts {
     pub(crate) async fn locate(&self, segment: &ScopedSegment) -> Result<Location, LookupError> {
@@ -35,8 +37,8 @@ impl StreamParts {
         Ok(Location { endpoint, token: Token(token.expose().into()) })
     }
 
-    /// Asks the store that has the segment; if that was another one, or is gone, a few times more. What is asked must be
-    /// harmless when it is done twice.
+    /// Asks the store that has the segment; if that was another one, or is gone, a few times more.
+    /// What is asked must be harmless when it is done twice.
     pub(crate) async fn ask<Q: Request>(
         &self,
         segment: &ScopedSegment,
@@ -47,12 +49,18 @@ impl StreamParts {
         let mut attempt = 1;
         loop {
             let endpoint = self.endpoints.endpoint(segment).await.map_err(AskError::Controller)?;
-            let token = self.tokens.token(&stream, AccessOperation::Read).await.map_err(AskError::Controller)?;
+            let token = self
+                .tokens
+                .token(&stream, AccessOperation::Read)
+                .await
+                .map_err(AskError::Controller)?;
             match self.raw_client.request(&endpoint, request(token.expose())).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
                     match error.kind() {
-                        ErrorKind::TokenExpired => self.tokens.expired(&stream, AccessOperation::Read, &token),
+                        ErrorKind::TokenExpired => {
+                            self.tokens.expired(&stream, AccessOperation::Read, &token)
+                        }
                         _ => self.endpoints.wrong_host(segment, &endpoint),
                     }
                     tokio::time::sleep(BACKOFF.delay(attempt, &mut random)).await;
@@ -64,7 +72,10 @@ impl StreamParts {
     }
 
     /// How long a segment is, where it begins, and whether it is sealed.
-    pub(crate) async fn inspect(&self, segment: &ScopedSegment) -> Result<StreamSegmentInfo, AskError> {
+    pub(crate) async fn inspect(
+        &self,
+        segment: &ScopedSegment,
+    ) -> Result<StreamSegmentInfo, AskError> {
         let asked = self.ask(segment, |token| GetStreamSegmentInfo {
             request_id: 0,
             segment_name: segment.to_string().into(),
@@ -73,8 +84,14 @@ impl StreamParts {
         asked.await
     }
 
-    /// Some of the bytes of a segment between two offsets, of which the second must not be behind its end.
-    pub(crate) async fn read_some(&self, segment: &ScopedSegment, from: i64, to: i64) -> Result<Bytes, AskError> {
+    /// Some of the bytes of a segment between two offsets, of which the second must not be behind
+    /// its end.
+    pub(crate) async fn read_some(
+        &self,
+        segment: &ScopedSegment,
+        from: i64,
+        to: i64,
+    ) -> Result<Bytes, AskError> {
         let asked = self.ask(segment, |token| ReadSegment {
             segment: segment.to_string().into(),
             offset: from,
@@ -112,14 +129,19 @@ impl AskError {
     pub(crate) fn into_read(self, segment: &ScopedSegment, detail: &str) -> ReadError {
         let stream = segment.scoped_stream();
         match self {
-            Self::Controller(error) => ReadError::from_controller(error, detail, &stream).at(segment.id(), None, 0),
+            Self::Controller(error) => {
+                ReadError::from_controller(error, detail, &stream).at(segment.id(), None, 0)
+            }
             Self::Nonsense => {
-                let detail = format_args!("{detail}: the segment store answered with bytes of another place, or none");
+                let detail = format_args!(
+                    "{detail}: the segment store answered with bytes of another place, or none"
+                );
                 ReadError::not(ErrorKind::Protocol, detail).of(&stream).at(segment.id(), None, 0)
             }
             Self::Store(error) => {
                 let endpoint = error.endpoint().cloned();
-                let failure = ReadError::not(error.kind(), detail).of(&stream).at(segment.id(), endpoint, 0);
+                let failure =
+                    ReadError::not(error.kind(), detail).of(&stream).at(segment.id(), endpoint, 0);
                 failure.because(Some(Arc::new(error)))
             }
         }

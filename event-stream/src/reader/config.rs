@@ -22,12 +22,13 @@ pub enum ReadFrom {
     Tail,
     /// A stream cut, such as [`StreamReader::stream_cut`](crate::StreamReader::stream_cut) gives.
     Cut(BoundedCut),
-    /// An event: its segment from there on, and all other segments of the epoch in which its segment was made from their
-    /// heads.
+    /// An event: its segment from there on, and all other segments of the epoch in which its
+    /// segment was made from their heads.
     Event(EventPointer),
-    /// A time, in milliseconds of the clock by which the writers note time: nothing that was written after it is left out.
-    /// The stream's watermarks tell where that is. Where there are none, segments are left out that were last written to
-    /// before, by the servers' clock in milliseconds since 1970; then the reader begins earlier than it would have to.
+    /// A time, in milliseconds of the clock by which the writers note time: nothing that was
+    /// written after it is left out. The stream's watermarks tell where that is. Where there are
+    /// none, segments are left out that were last written to before, by the servers' clock in
+    /// milliseconds since 1970; then the reader begins earlier than it would have to.
     Time(i64),
 }
 
@@ -44,13 +45,15 @@ pub enum ReadUntil {
     Cut(BoundedCut),
 }
 
-/// What happens where no event stands: bytes that no writer of events put there, or that were damaged.
+/// What happens where no event stands: bytes that no writer of events put there, or that were
+/// damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CorruptEvents {
     /// The reader ends with the error.
     #[default]
     Stop,
-    /// The error is told, and the segment goes on behind all that is in it by then: there is no way to find the next event.
+    /// The error is told, and the segment goes on behind all that is in it by then: there is no way
+    /// to find the next event.
     Skip,
 }
 
@@ -112,16 +115,17 @@ impl ReaderConfig {
         self
     }
 
-    /// Sets how many bytes may be on their way from segment stores or wait to be handed out, over all segments. An event
-    /// that is larger takes as much as it needs. Default: 16 MiB, at least 256 KiB, at most 1 GiB. However many segments
-    /// there are, each may have 2 KiB on its way.
+    /// Sets how many bytes may be on their way from segment stores or wait to be handed out, over
+    /// all segments. An event that is larger takes as much as it needs. Default: 16 MiB, at least
+    /// 256 KiB, at most 1 GiB. However many segments there are, each may have 2 KiB on its way.
     #[must_use]
     pub fn with_max_buffered_bytes(mut self, bytes: usize) -> Self {
         self.max_buffered_bytes = bytes.clamp(256 * 1024, 1 << 30);
         self
     }
 
-    /// Sets the length from which on an event is taken for damage. Default: 1 GiB, at most what a header can say, 2 GiB.
+    /// Sets the length from which on an event is taken for damage. Default: 1 GiB, at most what a
+    /// header can say, 2 GiB.
     #[must_use]
     pub fn with_max_event_bytes(mut self, bytes: usize) -> Self {
         self.max_event_bytes = bytes.min(i32::MAX as usize);
@@ -135,16 +139,18 @@ impl ReaderConfig {
         self
     }
 
-    /// Sets the longest first wait after a failure, and the longest of all: each is twice the one before, of which a random
-    /// part is waited. Defaults: 50 ms and 10 s; at least 1 ms, and the second no less than the first.
+    /// Sets the longest first wait after a failure, and the longest of all: each is twice the one
+    /// before, of which a random part is waited. Defaults: 50 ms and 10 s; at least 1 ms, and the
+    /// second no less than the first.
     #[must_use]
     pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
         self.backoff = Backoff::new(initial, max);
         self
     }
 
-    /// Sets after how long an error tells that a segment cannot be read. Reading is tried on all the same: the error can be
-    /// taken note of, or taken as a reason to end. Default: 120 s, at least 1 ms.
+    /// Sets after how long an error tells that a segment cannot be read. Reading is tried on all
+    /// the same: the error can be taken note of, or taken as a reason to end. Default: 120 s, at
+    /// least 1 ms.
     #[must_use]
     pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
         self.stall_timeout = timeout.max(Duration::from_millis(1));

@@ -49,7 +49,8 @@ impl<E> ReadEvent<E> {
         Offset(self.offset.0 + (self.len + EVENT_HEADER_LEN) as i64)
     }
 
-    /// Its address, from which it can be fetched again; none for an event of almost 2 GiB, whose length has no room in one.
+    /// Its address, from which it can be fetched again; none for an event of almost 2 GiB, whose
+    /// length has no room in one.
     #[must_use]
     pub fn pointer(&self) -> Option<EventPointer> {
         let len = i32::try_from(self.len + EVENT_HEADER_LEN).ok()?;

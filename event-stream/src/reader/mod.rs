@@ -15,7 +15,9 @@ use std::{
 };
 
 use futures_util::Stream;
-use pravega_sdk_types::{BoundedCut, ErrorKind, Offset, Position, ScopedStream, SegmentId, Successor};
+use pravega_sdk_types::{
+    BoundedCut, ErrorKind, Offset, Position, ScopedStream, SegmentId, Successor,
+};
 
 pub use self::{
     config::{CorruptEvents, ReadFrom, ReadUntil, ReaderConfig},
@@ -41,15 +43,17 @@ pub(crate) use self::place::{check_stream, head_cut, make_cut, segment_tails, ta
 
 /// Reads all events of a stream, by itself.
 ///
-/// Events of one routing key come in the order in which they were written, across scaling; those of different keys in no
-/// particular order. It is a [`Stream`] of events and errors, and has no task: whoever polls it does the work. Between
-/// polls what was asked of segment stores still arrives, as far as there is room for it.
+/// Events of one routing key come in the order in which they were written, across scaling; those of
+/// different keys in no particular order. It is a [`Stream`] of events and errors, and has no task:
+/// whoever polls it does the work. Between polls what was asked of segment stores still arrives, as
+/// far as there is room for it.
 ///
-/// After an error the reader goes on where it can: an event that the codec refuses is passed over, a truncated part is left
-/// out, a segment store that cannot be reached is tried on. Where it cannot, the stream ends after the error.
+/// After an error the reader goes on where it can: an event that the codec refuses is passed over,
+/// a truncated part is left out, a segment store that cannot be reached is tried on. Where it
+/// cannot, the stream ends after the error.
 ///
-/// The events that [`Raw`] hands out are slices of what was received, up to 1 MiB together, which stays in memory until the
-/// last of them is dropped.
+/// The events that [`Raw`] hands out are slices of what was received, up to 1 MiB together, which
+/// stays in memory until the last of them is dropped.
 ///
 /// # Examples
 ///
@@ -89,8 +93,9 @@ impl<C: Codec> StreamReader<C> {
     ///
     /// [`ReadError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
     /// [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) for a cut or an event of another one,
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a start behind the end, [`NoRuntime`](ErrorKind::NoRuntime)
-    /// outside a tokio runtime, and otherwise that of the server that could not help.
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a start behind the end,
+    /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the
+    /// server that could not help.
     ///
     /// # Cancel safety
     ///
@@ -118,8 +123,14 @@ impl<C: Codec> StreamReader<C> {
     ) -> Self {
         let mut chance = chance(config.seed);
         let reads = ReadMachine::new(config.read_settings(), random(chance.fork()));
-        let machine =
-            StreamMachine::new(stream.clone(), config.settings(follow), reads, starts, ends, random(chance.fork()));
+        let machine = StreamMachine::new(
+            stream.clone(),
+            config.settings(follow),
+            reads,
+            starts,
+            ends,
+            random(chance.fork()),
+        );
         Self { machine, driver: ReadDriver::new(parts), stream: stream.clone(), codec }
     }
 
@@ -135,8 +146,8 @@ impl<C: Codec> StreamReader<C> {
     ///
     /// [`ReadError`]: [`Truncated`](ErrorKind::Truncated) where events are gone and reading goes on behind them,
     /// [`Corrupt`](ErrorKind::Corrupt) for what is no event, or none of the codec's,
-    /// [`Unavailable`](ErrorKind::Unavailable) while nothing can be read, and what ends the reader: the stream was deleted,
-    /// reading is not allowed.
+    /// [`Unavailable`](ErrorKind::Unavailable) while nothing can be read, and what ends the reader:
+    /// the stream was deleted, reading is not allowed.
     ///
     /// # Cancel safety
     ///
@@ -145,8 +156,8 @@ impl<C: Codec> StreamReader<C> {
         poll_fn(|cx| self.poll_next_event(cx)).await
     }
 
-    /// Waits for an event, and hands it out with those that are there behind it, `max` at the most; none at the end. An
-    /// error comes behind the events that are before it.
+    /// Waits for an event, and hands it out with those that are there behind it, `max` at the most;
+    /// none at the end. An error comes behind the events that are before it.
     ///
     /// # Errors
     ///
@@ -155,15 +166,19 @@ impl<C: Codec> StreamReader<C> {
     /// # Cancel safety
     ///
     /// As [`Self::next`].
-    pub async fn next_batch(&mut self, max: usize) -> Option<Result<Vec<ReadEvent<C::Event>>, ReadError>> {
+    pub async fn next_batch(
+        &mut self,
+        max: usize,
+    ) -> Option<Result<Vec<ReadEvent<C::Event>>, ReadError>> {
         poll_fn(|cx| self.poll_next_batch(max, cx)).await
     }
 
-    /// The place in the stream behind the last event that was handed out. A reader that begins there goes on without a gap
-    /// and without a repeat.
+    /// The place in the stream behind the last event that was handed out. A reader that begins
+    /// there goes on without a gap and without a repeat.
     #[must_use]
     pub fn stream_cut(&self) -> BoundedCut {
-        // The offsets are those of segments, each named once, so the cut can be; and an empty one always can.
+        // The offsets are those of segments, each named once, so the cut can be; and an empty one
+        // always can.
         let cut = BoundedCut::new(self.stream.clone(), self.machine.cut());
         cut.unwrap_or_else(|_| BoundedCut::empty(self.stream.clone()))
     }
@@ -172,13 +187,20 @@ impl<C: Codec> StreamReader<C> {
     #[must_use]
     pub fn position(&self) -> Position {
         let owned = self.machine.owned().into_iter();
-        let owned: Vec<_> =
-            owned.map(|(segment, offset)| ((*segment).clone(), offset.map_or(Position::COMPLETED, Offset))).collect();
+        let owned: Vec<_> = owned
+            .map(|(segment, offset)| {
+                ((*segment).clone(), offset.map_or(Position::COMPLETED, Offset))
+            })
+            .collect();
         let ranges: Vec<_> = owned.iter().map(|(segment, _)| (segment.clone(), None)).collect();
         Position::new(owned, ranges)
     }
 
-    fn poll_next_batch(&mut self, max: usize, cx: &mut Context<'_>) -> Poll<Option<Batch<C::Event>>> {
+    fn poll_next_batch(
+        &mut self,
+        max: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Batch<C::Event>>> {
         let first = match std::task::ready!(self.poll_next_event(cx)) {
             None => return Poll::Ready(None),
             Some(Err(error)) => return Poll::Ready(Some(Err(error))),
@@ -200,7 +222,10 @@ impl<C: Codec> StreamReader<C> {
         Poll::Ready(Some(Ok(batch)))
     }
 
-    fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ReadEvent<C::Event>, ReadError>>> {
+    fn poll_next_event(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<ReadEvent<C::Event>, ReadError>>> {
         loop {
             if let Some(found) = self.machine.poll() {
                 let event = found.and_then(|found| self.decode(found));
@@ -231,8 +256,12 @@ impl<C: Codec> StreamReader<C> {
         match self.codec.decode(event) {
             Ok(event) => Ok(ReadEvent::new(event, segment, offset, len)),
             Err(error) => {
-                let failure = ReadError::not(ErrorKind::Corrupt, "the event cannot be decoded").at_offset(offset);
-                Err(failure.of(&self.stream).at(segment.id(), None, 0).because(Some(Arc::new(error))))
+                let failure = ReadError::not(ErrorKind::Corrupt, "the event cannot be decoded")
+                    .at_offset(offset);
+                Err(failure
+                    .of(&self.stream)
+                    .at(segment.id(), None, 0)
+                    .because(Some(Arc::new(error))))
             }
         }
     }
@@ -242,11 +271,15 @@ impl<C: Codec> StreamReader<C> {
         let mut is_busy = self.driver.carry_out(&mut self.machine.reads);
         while let Some(effect) = self.machine.poll_effect() {
             is_busy = true;
-            let (controller, stream) = (Arc::clone(&self.driver.parts().controller), self.stream.clone());
+            let (controller, stream) =
+                (Arc::clone(&self.driver.parts().controller), self.stream.clone());
             match effect {
                 Effect::FindSuccessors(id) => self.driver.spawn(async move {
                     let segment = pravega_sdk_types::ScopedSegment::new(&stream, id);
-                    Done::Successors(id, controller.successors(&segment).await.map_err(LookupError::from))
+                    Done::Successors(
+                        id,
+                        controller.successors(&segment).await.map_err(LookupError::from),
+                    )
                 }),
                 Effect::FindSegments(id) => self.driver.spawn(async move {
                     let found = controller.current_segments(&stream).await;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::BytesMut;
 use futures_util::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use pravega_sdk_types::{
-    BoundedCut, ErrorKind, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Watermark,
+    BoundedCut, ErrorKind, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
+    SegmentNumber, Watermark,
 };
 use pravega_sdk_wire_protocol::{WireCommand, commands::StreamSegmentInfo, event};
 
@@ -31,7 +32,11 @@ pub(super) async fn starts_of(
         ReadFrom::Cut(cut) => {
             check_stream(cut, stream)?;
             if cut.positions().len() == 0 {
-                return Err(ReadError::not(ErrorKind::InvalidStreamCut, "the stream cut holds no segment").of(stream));
+                return Err(ReadError::not(
+                    ErrorKind::InvalidStreamCut,
+                    "the stream cut holds no segment",
+                )
+                .of(stream));
             }
             Ok(cut.positions().map(|(id, offset)| (id, From::Claimed(offset.0))).collect())
         }
@@ -68,7 +73,8 @@ pub(super) async fn ends_of(
         }
     }
     // Every segment of the end is one of the start, or comes after one of them.
-    let (lowest_start, lowest_end) = (starts.iter().map(|(id, _)| *id).min(), ends.keys().copied().min());
+    let (lowest_start, lowest_end) =
+        (starts.iter().map(|(id, _)| *id).min(), ends.keys().copied().min());
     if let (Some(start), Some(end)) = (lowest_start, lowest_end)
         && end < start
     {
@@ -96,17 +102,26 @@ fn offsets(cut: &BoundedCut) -> BTreeMap<SegmentId, i64> {
 }
 
 /// The head of a stream.
-pub(crate) async fn head_cut(parts: &StreamParts, stream: &ScopedStream) -> Result<BoundedCut, ReadError> {
+pub(crate) async fn head_cut(
+    parts: &StreamParts,
+    stream: &ScopedStream,
+) -> Result<BoundedCut, ReadError> {
     let head = parts.controller.head_segments(stream).await;
-    let head = head.map_err(|error| ReadError::from_controller(error, "the stream's head cannot be found", stream))?;
+    let head = head.map_err(|error| {
+        ReadError::from_controller(error, "the stream's head cannot be found", stream)
+    })?;
     make_cut(stream, head)
 }
 
 /// The tail of a stream; empty if that is sealed.
-pub(crate) async fn tail_cut(parts: &StreamParts, stream: &ScopedStream) -> Result<BoundedCut, ReadError> {
+pub(crate) async fn tail_cut(
+    parts: &StreamParts,
+    stream: &ScopedStream,
+) -> Result<BoundedCut, ReadError> {
     let active = parts.controller.current_segments(stream).await;
-    let active =
-        active.map_err(|error| ReadError::from_controller(error, "the stream's segments cannot be found", stream))?;
+    let active = active.map_err(|error| {
+        ReadError::from_controller(error, "the stream's segments cannot be found", stream)
+    })?;
     let tails = segment_tails(parts, stream, active.iter().map(|segment| segment.id)).await?;
     make_cut(stream, tails.into_iter().map(|(id, info)| (id, Offset(info.write_offset))))
 }
@@ -116,7 +131,8 @@ pub(crate) fn make_cut(
     positions: impl IntoIterator<Item = (SegmentId, Offset)>,
 ) -> Result<BoundedCut, ReadError> {
     BoundedCut::new(stream.clone(), positions).map_err(|error| {
-        ReadError::not(ErrorKind::Protocol, format_args!("the controller's answer: {error}")).of(stream)
+        ReadError::not(ErrorKind::Protocol, format_args!("the controller's answer: {error}"))
+            .of(stream)
     })
 }
 
@@ -131,7 +147,9 @@ pub(crate) async fn segment_tails(
         let (parts, segment) = (parts.clone(), ScopedSegment::new(stream, id));
         asking.push(Box::pin(async move {
             let info = parts.inspect(&segment).await;
-            let info = info.map_err(|error| error.into_read(&segment, "the segment's length cannot be found"))?;
+            let info = info.map_err(|error| {
+                error.into_read(&segment, "the segment's length cannot be found")
+            })?;
             Ok((id, info))
         }));
     }
@@ -149,8 +167,9 @@ async fn starts_at_event(
         return Err(ReadError::not(ErrorKind::InvalidStreamCut, detail).of(stream));
     }
     let all = parts.controller.epoch_segments(stream, segment.id().epoch()).await;
-    let all =
-        all.map_err(|error| ReadError::from_controller(error, "the segments of the epoch cannot be found", stream))?;
+    let all = all.map_err(|error| {
+        ReadError::from_controller(error, "the segments of the epoch cannot be found", stream)
+    })?;
     if !all.iter().any(|other| other.id == segment.id()) {
         let error = ReadError::not(ErrorKind::NotFound, "there is no such segment");
         return Err(error.of(stream).at(segment.id(), None, 0));
@@ -170,17 +189,20 @@ async fn starts_at_event(
     Ok(starts)
 }
 
-/// The newest watermark that is not after the time tells; otherwise segments that ended before it are left out.
+/// The newest watermark that is not after the time tells; otherwise segments that ended before it
+/// are left out.
 async fn starts_at_time(
     parts: &StreamParts,
     stream: &ScopedStream,
     time_ms: i64,
 ) -> Result<Vec<(SegmentId, From)>, ReadError> {
     let head = head_cut(parts, stream).await?;
-    let mark = watermarks(parts, stream).await?.into_iter().rfind(|mark| mark.upper_time() <= time_ms);
+    let mark =
+        watermarks(parts, stream).await?.into_iter().rfind(|mark| mark.upper_time() <= time_ms);
     if let Some(mark) = mark {
         // What was truncated since is left out without a word: nobody asked for it.
-        let marked: BTreeMap<SegmentId, i64> = mark.positions().map(|(id, offset)| (id, offset.0)).collect();
+        let marked: BTreeMap<SegmentId, i64> =
+            mark.positions().map(|(id, offset)| (id, offset.0)).collect();
         let lowest = head.positions().map(|(id, _)| id).min();
         if marked.keys().min() >= lowest.as_ref() {
             let starts = marked.iter().map(|(id, offset)| {
@@ -190,19 +212,23 @@ async fn starts_at_time(
             return Ok(starts.collect());
         }
     }
-    let mut ahead: BTreeMap<SegmentId, i64> = head.positions().map(|(id, offset)| (id, offset.0)).collect();
+    let mut ahead: BTreeMap<SegmentId, i64> =
+        head.positions().map(|(id, offset)| (id, offset.0)).collect();
     let (mut starts, mut passed) = (Vec::new(), BTreeSet::new());
     while let Some((id, offset)) = ahead.pop_first() {
         let segment = ScopedSegment::new(stream, id);
-        let info =
-            parts.inspect(&segment).await.map_err(|error| error.into_read(&segment, "its age cannot be found"))?;
+        let info = parts
+            .inspect(&segment)
+            .await
+            .map_err(|error| error.into_read(&segment, "its age cannot be found"))?;
         if !info.is_sealed || info.last_modified >= time_ms {
             starts.push((id, From::Known(offset)));
             continue;
         }
         let successors = parts.controller.successors(&segment).await;
-        let successors =
-            successors.map_err(|error| ReadError::from_controller(error, "its successors cannot be found", stream))?;
+        let successors = successors.map_err(|error| {
+            ReadError::from_controller(error, "its successors cannot be found", stream)
+        })?;
         passed.insert(id);
         for successor in &successors {
             if successor.predecessors.iter().all(|before| passed.contains(before)) {
@@ -210,7 +236,8 @@ async fn starts_at_time(
             }
         }
         if !successors.iter().all(|successor| ahead.contains_key(&successor.id)) {
-            // One of them waits for another segment that is to be read, so this one stays in the cut, at its end.
+            // One of them waits for another segment that is to be read, so this one stays in the
+            // cut, at its end.
             starts.push((id, From::Claimed(-1)));
         }
     }
@@ -218,19 +245,27 @@ async fn starts_at_time(
 }
 
 /// All watermarks of a stream, in the order in which they were made.
-async fn watermarks(parts: &StreamParts, stream: &ScopedStream) -> Result<Vec<Watermark>, ReadError> {
-    let segment = ScopedSegment::new(&stream.watermark_stream(), SegmentId::new(0.into(), SegmentNumber(0)));
-    let unreadable = |error: AskError| error.into_read(&segment, "the stream's watermarks cannot be read");
+async fn watermarks(
+    parts: &StreamParts,
+    stream: &ScopedStream,
+) -> Result<Vec<Watermark>, ReadError> {
+    let segment =
+        ScopedSegment::new(&stream.watermark_stream(), SegmentId::new(0.into(), SegmentNumber(0)));
+    let unreadable =
+        |error: AskError| error.into_read(&segment, "the stream's watermarks cannot be read");
     let info = match parts.inspect(&segment).await {
         Ok(info) => info,
         // Streams of older servers have none.
-        Err(error) if matches!(error.reply(), Some(WireCommand::NoSuchSegment(_))) => return Ok(Vec::new()),
+        Err(error) if matches!(error.reply(), Some(WireCommand::NoSuchSegment(_))) => {
+            return Ok(Vec::new());
+        }
         Err(error) => return Err(unreadable(error)),
     };
     let mut bytes = BytesMut::new();
     let mut offset = info.start_offset;
     while offset < info.write_offset {
-        let data = parts.read_some(&segment, offset, info.write_offset).await.map_err(unreadable)?;
+        let data =
+            parts.read_some(&segment, offset, info.write_offset).await.map_err(unreadable)?;
         offset += data.len() as i64;
         bytes.extend_from_slice(&data);
     }

@@ -27,12 +27,17 @@ pub struct Commit {
     id: TransactionId,
 }
 
-const BACKOFF: Backoff = Backoff { initial: Duration::from_millis(20), max: Duration::from_secs(2) };
+const BACKOFF: Backoff =
+    Backoff { initial: Duration::from_millis(20), max: Duration::from_secs(2) };
 
 impl Shared {
-    /// Has the controller take a decision. Both may be asked for any number of times; where an answer is lost, the state of
-    /// the transaction tells whether the request arrived.
-    pub(super) async fn decide(&self, id: TransactionId, decision: Decision) -> Result<(), TransactionError> {
+    /// Has the controller take a decision. Both may be asked for any number of times; where an
+    /// answer is lost, the state of the transaction tells whether the request arrived.
+    pub(super) async fn decide(
+        &self,
+        id: TransactionId,
+        decision: Decision,
+    ) -> Result<(), TransactionError> {
         let deadline = Instant::now() + self.config.decision_timeout;
         let mut last = None;
         let deciding = async {
@@ -43,15 +48,21 @@ impl Shared {
                 if self.config.writer.bugs.has(SeededBug::BelievesCommits) {
                     return Ok(());
                 }
-                let is_definite = !error.kind().is_retryable() && error.outcome() == Outcome::NotApplied;
-                let failure = TransactionError::from_controller(error, decision.failed(), &self.stream);
+                let is_definite =
+                    !error.kind().is_retryable() && error.outcome() == Outcome::NotApplied;
+                let failure =
+                    TransactionError::from_controller(error, decision.failed(), &self.stream);
                 last = Some(failure.clone());
                 match self.parts.controller.transaction_state(&self.stream, id).await {
                     Ok(TransactionState::Open) if is_definite => return Err(failure),
                     Ok(TransactionState::Open) => {}
                     Ok(state) => return decision.judge(state, &self.stream),
                     // It ended so long ago that nobody remembers; an abort has what it wanted.
-                    Err(error) if error.kind() == ErrorKind::NotFound && decision == Decision::Abort => return Ok(()),
+                    Err(error)
+                        if error.kind() == ErrorKind::NotFound && decision == Decision::Abort =>
+                    {
+                        return Ok(());
+                    }
                     Err(error) if error.kind() == ErrorKind::NotFound && is_definite => {
                         return Err(TransactionError::not_open(None, &self.stream));
                     }
@@ -65,7 +76,8 @@ impl Shared {
         let decided = timeout_at(deadline, deciding).await;
         decided.unwrap_or_else(|_| {
             let detail = format_args!("not decided within {:?}", self.config.decision_timeout);
-            let error = TransactionError::new(ErrorKind::Timeout, Outcome::Unknown, detail).of(&self.stream);
+            let error = TransactionError::new(ErrorKind::Timeout, Outcome::Unknown, detail)
+                .of(&self.stream);
             Err(error.because(last.map(|last| Arc::new(last) as _)))
         })
     }
@@ -90,9 +102,14 @@ impl Shared {
 impl Decision {
     /// What it means for the decision that the transaction ended like that.
     fn judge(self, state: TransactionState, stream: &ScopedStream) -> Result<(), TransactionError> {
-        let is_committed = matches!(state, TransactionState::Committing | TransactionState::Committed);
+        let is_committed =
+            matches!(state, TransactionState::Committing | TransactionState::Committed);
         let wanted = matches!(self, Self::Commit { .. });
-        if is_committed == wanted { Ok(()) } else { Err(TransactionError::not_open(Some(state), stream)) }
+        if is_committed == wanted {
+            Ok(())
+        } else {
+            Err(TransactionError::not_open(Some(state), stream))
+        }
     }
 
     fn failed(self) -> &'static str {
@@ -118,8 +135,8 @@ impl Commit {
     ///
     /// # Errors
     ///
-    /// [`TransactionError`], of kind [`Timeout`](ErrorKind::Timeout) if that takes longer than `deadline` from now. The
-    /// transaction is committed all the same.
+    /// [`TransactionError`], of kind [`Timeout`](ErrorKind::Timeout) if that takes longer than
+    /// `deadline` from now. The transaction is committed all the same.
     ///
     /// # Cancel safety
     ///
@@ -141,7 +158,8 @@ impl Commit {
         };
         tokio::time::timeout(deadline, waiting).await.unwrap_or_else(|_| {
             let detail = format_args!("committed, and not visible within {deadline:?}");
-            Err(TransactionError::new(ErrorKind::Timeout, Outcome::Applied, detail).of(&self.shared.stream))
+            Err(TransactionError::new(ErrorKind::Timeout, Outcome::Applied, detail)
+                .of(&self.shared.stream))
         })
     }
 }

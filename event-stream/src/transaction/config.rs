@@ -37,17 +37,17 @@ impl Default for TransactionConfig {
 }
 
 impl TransactionConfig {
-    /// Sets for how long a transaction outlives its writer: the controller aborts it if nobody speaks up for it for that
-    /// long. Default: 90 s. Servers take 10 s to 600 s, unless they are set up otherwise; a lease that they do not take is
-    /// refused when a transaction is begun.
+    /// Sets for how long a transaction outlives its writer: the controller aborts it if nobody
+    /// speaks up for it for that long. Default: 90 s. Servers take 10 s to 600 s, unless they are
+    /// set up otherwise; a lease that they do not take is refused when a transaction is begun.
     #[must_use]
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
     }
 
-    /// Sets for how long a commit or an abort is tried, where it is not known whether the controller took it. Default:
-    /// 120 s, at least 1 ms.
+    /// Sets for how long a commit or an abort is tried, where it is not known whether the
+    /// controller took it. Default: 120 s, at least 1 ms.
     #[must_use]
     pub fn with_decision_timeout(mut self, timeout: Duration) -> Self {
         self.decision_timeout = timeout.max(Duration::from_millis(1));
@@ -61,8 +61,8 @@ impl TransactionConfig {
         self
     }
 
-    /// Sets how events are written, such as how many bytes of each transaction may be on their way, and for how long one may
-    /// wait for its acknowledgement.
+    /// Sets how events are written, such as how many bytes of each transaction may be on their way,
+    /// and for how long one may wait for its acknowledgement.
     #[must_use]
     pub fn with_writer(mut self, writer: WriterConfig) -> Self {
         self.writer = writer;

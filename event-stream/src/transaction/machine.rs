@@ -1,7 +1,8 @@
 //! When each open transaction is pinged.
 //!
-//! A transaction is aborted by the controller when it is not pinged for as long as its lease. It is pinged about every
-//! third of that at the latest, by Java's formula; a ping that fails is repeated soon, and harms no other transaction.
+//! A transaction is aborted by the controller when it is not pinged for as long as its lease. It is
+//! pinged about every third of that at the latest, by Java's formula; a ping that fails is repeated
+//! soon, and harms no other transaction.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -26,7 +27,8 @@ struct Ping {
     failures: u32,
 }
 
-/// A failed ping is repeated after this part of the interval, and no sooner than after [`MIN_RETRY`].
+/// A failed ping is repeated after this part of the interval, and no sooner than after
+/// [`MIN_RETRY`].
 const RETRY_PART: u32 = 10;
 const MIN_RETRY: Duration = Duration::from_millis(100);
 /// As Java's client: the first ping shows early that the controller knows the transaction.
@@ -58,7 +60,8 @@ impl PingMachine {
 
     /// A transaction that is to be pinged now: answered by [`Self::handle`].
     pub(super) fn take_due(&mut self, now: Now) -> Option<TransactionId> {
-        let (id, ping) = self.open.iter_mut().find(|(_, ping)| ping.due.is_some_and(|due| due <= now))?;
+        let (id, ping) =
+            self.open.iter_mut().find(|(_, ping)| ping.due.is_some_and(|due| due <= now))?;
         ping.due = None;
         ping.sent = now;
         Some(*id)
@@ -83,7 +86,8 @@ impl PingMachine {
             Ok(PingStatus::Aborted) => Ended::Known(TransactionState::Aborted),
             Ok(PingStatus::MaxExecutionTimeExceeded) => Ended::TooOld,
             Err(ErrorKind::NotFound) => Ended::Unknown,
-            // The lease that runs is as long as the server allows; the next ping may find another server.
+            // The lease that runs is as long as the server allows; the next ping may find another
+            // server.
             Ok(PingStatus::LeaseTooLarge | PingStatus::Disconnected) | Err(_) => {
                 ping.failures = ping.failures.saturating_add(1);
                 ping.due = Some(now + (self.interval / RETRY_PART).max(MIN_RETRY));
@@ -110,8 +114,8 @@ pub(super) enum Ended {
     Unknown,
 }
 
-/// The time between two pings: the lease over the root of its seconds, which for all leases that servers take is less than
-/// a third of them.
+/// The time between two pings: the lease over the root of its seconds, which for all leases that
+/// servers take is less than a third of them.
 pub(super) fn interval(lease: Duration) -> Duration {
     let lease_ms = lease.as_secs_f64() * 1000.0;
     Duration::from_millis((lease_ms / (lease_ms / 1000.0).sqrt().max(1.0)).round() as u64)
@@ -135,7 +139,9 @@ mod tests {
 
     #[test]
     fn intervals_are_those_of_java_and_below_a_third_of_the_lease() {
-        for (lease, expected) in [(10_000, 3162), (30_000, 5477), (60_000, 7746), (90_000, 9487), (599_999, 24_495)] {
+        for (lease, expected) in
+            [(10_000, 3162), (30_000, 5477), (60_000, 7746), (90_000, 9487), (599_999, 24_495)]
+        {
             assert_eq!(interval(ms(lease)), ms(expected));
             assert!(expected * 3 < lease);
         }

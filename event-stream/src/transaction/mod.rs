@@ -6,9 +6,9 @@
 //!               └─ abort, drop, or a lease that ran out ──▶ Aborting ──▶ Aborted    nobody sees any of it
 //! ```
 //!
-//! Each transaction has segments of its own, one for each segment of the stream, and writes to them as an event writer
-//! does. The controller merges them when it commits. One task for all transactions of a writer tells the controller that
-//! they are still wanted.
+//! Each transaction has segments of its own, one for each segment of the stream, and writes to them
+//! as an event writer does. The controller merges them when it commits. One task for all
+//! transactions of a writer tells the controller that they are still wanted.
 
 mod commit;
 mod config;
@@ -21,7 +21,9 @@ use std::{
     time::Duration,
 };
 
-use pravega_sdk_controller_client::{CompletedTransaction, CreatedTransaction, SegmentWithRange, TransactionState};
+use pravega_sdk_controller_client::{
+    CompletedTransaction, CreatedTransaction, SegmentWithRange, TransactionState,
+};
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, SegmentMap, TransactionId, WriterName};
 use tokio::sync::oneshot;
 
@@ -76,8 +78,8 @@ struct Shared {
 
 /// A transaction that can be written to.
 ///
-/// Nobody sees what is written before it is committed. Dropped, it is aborted; [`Self::leave_open`] keeps it for somebody
-/// else.
+/// Nobody sees what is written before it is committed. Dropped, it is aborted; [`Self::leave_open`]
+/// keeps it for somebody else.
 pub struct Transaction<C = Raw> {
     writer: EventWriter<C>,
     shared: Arc<Shared>,
@@ -96,7 +98,8 @@ impl<C> TransactionalWriter<C> {
     /// # Errors
     ///
     /// [`TransactionError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
-    /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the controller.
+    /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the
+    /// controller.
     ///
     /// # Cancel safety
     ///
@@ -109,15 +112,25 @@ impl<C> TransactionalWriter<C> {
     ) -> Result<Self, TransactionError> {
         let runtime = runtime()?;
         let asked = parts.controller.current_segments(stream).await;
-        let refused = |error| TransactionError::from_controller(error, "the stream's segments cannot be found", stream);
+        let refused = |error| {
+            TransactionError::from_controller(
+                error,
+                "the stream's segments cannot be found",
+                stream,
+            )
+        };
         if asked.map_err(refused)?.is_empty() {
-            return Err(
-                TransactionError::new(ErrorKind::Sealed, Outcome::NotApplied, "the stream is sealed").of(stream)
-            );
+            return Err(TransactionError::new(
+                ErrorKind::Sealed,
+                Outcome::NotApplied,
+                "the stream is sealed",
+            )
+            .of(stream));
         }
         let writer_name = writer_name(config.writer_name.as_ref(), &mut chance(config.writer.seed))
             .map_err(|error| error.of(stream))?;
-        let pings = Pings::start(&runtime, Arc::clone(&parts.controller), stream.clone(), config.lease);
+        let pings =
+            Pings::start(&runtime, Arc::clone(&parts.controller), stream.clone(), config.lease);
         let shared = Shared { parts, stream: stream.clone(), config, writer_name, pings };
         Ok(Self { shared: Arc::new(shared), codec: Arc::new(codec) })
     }
@@ -133,8 +146,9 @@ impl<C> TransactionalWriter<C> {
     /// # Errors
     ///
     /// [`TransactionError`]: [`InvalidArgument`](ErrorKind::InvalidArgument) for a lease that servers do not take,
-    /// [`NotFound`](ErrorKind::NotFound) if the stream is gone, and otherwise that of the controller. With an unknown
-    /// outcome a transaction may have begun; nobody keeps it alive, so it ends with its lease.
+    /// [`NotFound`](ErrorKind::NotFound) if the stream is gone, and otherwise that of the
+    /// controller. With an unknown outcome a transaction may have begun; nobody keeps it alive, so
+    /// it ends with its lease.
     ///
     /// # Cancel safety
     ///
@@ -151,24 +165,26 @@ impl<C> TransactionalWriter<C> {
         };
         runtime()?.spawn(beginning);
         let begun = begun.await.map_err(|_| {
-            TransactionError::new(ErrorKind::Closed, Outcome::Unknown, "the runtime is going down").of(stream)
+            TransactionError::new(ErrorKind::Closed, Outcome::Unknown, "the runtime is going down")
+                .of(stream)
         })?;
-        let mut begun =
-            begun.map_err(|error| TransactionError::from_controller(error, "it could not be begun", stream))?;
+        let mut begun = begun.map_err(|error| {
+            TransactionError::from_controller(error, "it could not be begun", stream)
+        })?;
         let transaction = self.attach(begun.created.id, &begun.created.segments)?;
         begun.pings = None;
         Ok(transaction)
     }
 
-    /// Takes over a transaction that somebody else began, or that was left open by this program: it is kept alive from here
-    /// on, and can be written to. What was written to it before and not flushed may be missing, and two that write to it at
-    /// once are not ordered.
+    /// Takes over a transaction that somebody else began, or that was left open by this program: it
+    /// is kept alive from here on, and can be written to. What was written to it before and not
+    /// flushed may be missing, and two that write to it at once are not ordered.
     ///
     /// # Errors
     ///
-    /// [`TransactionError`], of kind [`TransactionNotOpen`](ErrorKind::TransactionNotOpen) if it is committed or aborted,
-    /// which [`TransactionError::state`] tells, and [`NotFound`](ErrorKind::NotFound) if there is none of that id, or it
-    /// ended too long ago.
+    /// [`TransactionError`], of kind [`TransactionNotOpen`](ErrorKind::TransactionNotOpen) if it is
+    /// committed or aborted, which [`TransactionError::state`] tells, and
+    /// [`NotFound`](ErrorKind::NotFound) if there is none of that id, or it ended too long ago.
     ///
     /// # Cancel safety
     ///
@@ -180,7 +196,11 @@ impl<C> TransactionalWriter<C> {
         }
         let segments = self.shared.parts.controller.epoch_segments(self.stream(), id.epoch()).await;
         let segments = segments.map_err(|error| {
-            TransactionError::from_controller(error, "the transaction's segments cannot be found", self.stream())
+            TransactionError::from_controller(
+                error,
+                "the transaction's segments cannot be found",
+                self.stream(),
+            )
         })?;
         self.attach(id, &segments)
     }
@@ -189,7 +209,8 @@ impl<C> TransactionalWriter<C> {
     ///
     /// # Errors
     ///
-    /// [`TransactionError`], of kind [`NotFound`](ErrorKind::NotFound) if there is none of that id, or it ended too long ago.
+    /// [`TransactionError`], of kind [`NotFound`](ErrorKind::NotFound) if there is none of that id,
+    /// or it ended too long ago.
     ///
     /// # Cancel safety
     ///
@@ -198,8 +219,8 @@ impl<C> TransactionalWriter<C> {
         self.shared.status(id).await
     }
 
-    /// Transactions on the stream that ended not long ago; at most 500, of the last 24 hours by default. A 0.13.0 server
-    /// answers none where transactions of several streams ended.
+    /// Transactions on the stream that ended not long ago; at most 500, of the last 24 hours by
+    /// default. A 0.13.0 server answers none where transactions of several streams ended.
     ///
     /// # Errors
     ///
@@ -210,20 +231,34 @@ impl<C> TransactionalWriter<C> {
     /// Dropping the future leaves nothing behind.
     pub async fn completed(&self) -> Result<Vec<CompletedTransaction>, TransactionError> {
         let completed = self.shared.parts.controller.completed_transactions(self.stream()).await;
-        completed.map_err(|error| TransactionError::from_controller(error, "they cannot be listed", self.stream()))
+        completed.map_err(|error| {
+            TransactionError::from_controller(error, "they cannot be listed", self.stream())
+        })
     }
 
-    fn attach(&self, id: TransactionId, segments: &[SegmentWithRange]) -> Result<Transaction<C>, TransactionError> {
+    fn attach(
+        &self,
+        id: TransactionId,
+        segments: &[SegmentWithRange],
+    ) -> Result<Transaction<C>, TransactionError> {
         let Shared { parts, stream, config, pings, .. } = &*self.shared;
         let map = SegmentMap::new(segments.iter().map(|segment| (segment.id, segment.range)));
         let target = Target::Transaction(id);
         let codec = Arc::clone(&self.codec);
-        let writer = EventWriter::with_segments(parts.clone(), stream, target, map, codec, &config.writer)?;
+        let writer =
+            EventWriter::with_segments(parts.clone(), stream, target, map, codec, &config.writer)?;
         let ended = Arc::new(OnceLock::new());
         if !config.writer.bugs.has(SeededBug::NeverPings) {
             pings.send(Command::Watch(id, Arc::clone(&ended))).ok();
         }
-        Ok(Transaction { writer, shared: Arc::clone(&self.shared), id, ended, failed: None, is_ours: true })
+        Ok(Transaction {
+            writer,
+            shared: Arc::clone(&self.shared),
+            id,
+            ended,
+            failed: None,
+            is_ours: true,
+        })
     }
 }
 
@@ -240,18 +275,22 @@ impl<C> Transaction<C> {
         &self.shared.stream
     }
 
-    /// Writes an event, as soon as there is room for it. [`Self::flush`] and [`Self::commit`] tell whether it is durable.
-    /// Events without a routing key go to one segment, in order.
+    /// Writes an event, as soon as there is room for it. [`Self::flush`] and [`Self::commit`] tell
+    /// whether it is durable. Events without a routing key go to one segment, in order.
     ///
     /// # Errors
     ///
-    /// [`TransactionError`], of kind [`TransactionNotOpen`](ErrorKind::TransactionNotOpen) if the transaction is known to
-    /// have ended.
+    /// [`TransactionError`], of kind [`TransactionNotOpen`](ErrorKind::TransactionNotOpen) if the
+    /// transaction is known to have ended.
     ///
     /// # Cancel safety
     ///
     /// Dropped before there is room for the event, nothing is written.
-    pub async fn write<'k, E>(&mut self, key: impl Into<Routing<'k>>, event: E) -> Result<(), TransactionError>
+    pub async fn write<'k, E>(
+        &mut self,
+        key: impl Into<Routing<'k>>,
+        event: E,
+    ) -> Result<(), TransactionError>
     where
         C: Encode<E>,
     {
@@ -286,7 +325,8 @@ impl<C> Transaction<C> {
             // A failure that was told to a flush nobody waited for counts all the same.
             Ok(()) if self.writer.failed() > 0 => {
                 let detail = "an event of the transaction could not be written";
-                TransactionError::new(ErrorKind::Closed, Outcome::NotApplied, detail).of(self.stream())
+                TransactionError::new(ErrorKind::Closed, Outcome::NotApplied, detail)
+                    .of(self.stream())
             }
             Ok(()) => return self.check_open(),
         };
@@ -311,24 +351,28 @@ impl<C> Transaction<C> {
         self.shared.status(self.id).await
     }
 
-    /// Commits the transaction: waits until everything is durable, and has the controller decide. From then on it cannot
-    /// fail any more; readers see it a little later, which [`Commit::wait_until_visible`] waits for.
+    /// Commits the transaction: waits until everything is durable, and has the controller decide.
+    /// From then on it cannot fail any more; readers see it a little later, which
+    /// [`Commit::wait_until_visible`] waits for.
     ///
     /// # Errors
     ///
-    /// [`TransactionError`]. With the outcome [`NotApplied`](Outcome::NotApplied) nothing of it becomes part of the stream:
-    /// an event could not be written, in which case the transaction is aborted, or the transaction had ended before. With an
-    /// unknown outcome [`TransactionalWriter::status`] tells later; until then it is neither aborted nor kept alive.
+    /// [`TransactionError`]. With the outcome [`NotApplied`](Outcome::NotApplied) nothing of it
+    /// becomes part of the stream: an event could not be written, in which case the transaction is
+    /// aborted, or the transaction had ended before. With an unknown outcome
+    /// [`TransactionalWriter::status`] tells later; until then it is neither aborted nor kept
+    /// alive.
     ///
     /// # Cancel safety
     ///
-    /// Dropped while events are still being written the transaction is aborted; dropped later, the outcome is unknown.
+    /// Dropped while events are still being written the transaction is aborted; dropped later, the
+    /// outcome is unknown.
     pub async fn commit(self) -> Result<Commit, TransactionError> {
         self.commit_with(None).await
     }
 
-    /// As [`Self::commit`], and notes that everything in it was written by `time_ms`, in milliseconds of a clock of the
-    /// application's; readers find it as watermarks.
+    /// As [`Self::commit`], and notes that everything in it was written by `time_ms`, in
+    /// milliseconds of a clock of the application's; readers find it as watermarks.
     ///
     /// # Errors
     ///
@@ -356,8 +400,9 @@ impl<C> Transaction<C> {
     ///
     /// # Errors
     ///
-    /// [`TransactionError`], of kind [`TransactionNotOpen`](ErrorKind::TransactionNotOpen) if it was committed before. A
-    /// transaction that is not known any more, or was aborted before, is aborted.
+    /// [`TransactionError`], of kind [`TransactionNotOpen`](ErrorKind::TransactionNotOpen) if it
+    /// was committed before. A transaction that is not known any more, or was aborted before, is
+    /// aborted.
     ///
     /// # Cancel safety
     ///
@@ -367,8 +412,8 @@ impl<C> Transaction<C> {
         self.shared.decide(self.id, Decision::Abort).await
     }
 
-    /// Keeps the transaction for somebody else to take over by its id: waits until everything is durable, and stops keeping
-    /// it alive. Whoever takes over has as long as the lease.
+    /// Keeps the transaction for somebody else to take over by its id: waits until everything is
+    /// durable, and stops keeping it alive. Whoever takes over has as long as the lease.
     ///
     /// # Errors
     ///
@@ -396,7 +441,9 @@ impl<C> Transaction<C> {
 impl Shared {
     async fn status(&self, id: TransactionId) -> Result<TransactionState, TransactionError> {
         let state = self.parts.controller.transaction_state(&self.stream, id).await;
-        state.map_err(|error| TransactionError::from_controller(error, "its state cannot be told", &self.stream))
+        state.map_err(|error| {
+            TransactionError::from_controller(error, "its state cannot be told", &self.stream)
+        })
     }
 
     /// An event could not be written; if that is because the transaction ended, says how.
@@ -405,7 +452,8 @@ impl Shared {
             return error;
         }
         let state = tokio::time::timeout(EXPLAIN_LIMIT, self.status(id)).await;
-        let state = state.ok().and_then(Result::ok).filter(|state| *state != TransactionState::Open);
+        let state =
+            state.ok().and_then(Result::ok).filter(|state| *state != TransactionState::Open);
         TransactionError::not_open(state, &self.stream)
     }
 }
@@ -449,6 +497,9 @@ impl<C> fmt::Debug for TransactionalWriter<C> {
 
 impl<C> fmt::Debug for Transaction<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction").field("stream", self.stream()).field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Transaction")
+            .field("stream", self.stream())
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

@@ -129,7 +129,9 @@ impl Pings {
             Command::Abort(id) => {
                 self.forget(id);
                 let (controller, stream) = (Arc::clone(&self.controller), self.stream.clone());
-                let aborting = async move { Done::Aborted(id, controller.abort_transaction(&stream, id).await) };
+                let aborting = async move {
+                    Done::Aborted(id, controller.abort_transaction(&stream, id).await)
+                };
                 self.work.push(aborting.boxed());
             }
         }
@@ -141,7 +143,8 @@ impl Pings {
     }
 
     fn ping(&self, id: TransactionId) {
-        let (controller, stream, lease) = (Arc::clone(&self.controller), self.stream.clone(), self.lease);
+        let (controller, stream, lease) =
+            (Arc::clone(&self.controller), self.stream.clone(), self.lease);
         // One that hangs must leave time for others within the lease.
         let limit = interval(lease) / 2;
         let pinging = async move {

@@ -20,8 +20,8 @@ use crate::error::WriteError;
 
 /// Ends when the event is durable, or is known not to become so.
 ///
-/// It can be awaited, polled, or dropped: the event is on its way in any case. An ack that is kept for long keeps those of
-/// the 31 events around it in memory, about 2 KiB.
+/// It can be awaited, polled, or dropped: the event is on its way in any case. An ack that is kept
+/// for long keeps those of the 31 events around it in memory, about 2 KiB.
 #[must_use = "without waiting for it nobody knows whether the event was stored; `flush` tells for all at once"]
 pub struct Ack {
     block: Arc<AckBlock>,
@@ -171,15 +171,19 @@ mod tests {
             ticket.complete(Err(WriteError::invalid(at)));
         }
         let told = waiting.await.unwrap();
-        assert!(told.iter().enumerate().all(|(at, text)| *text == format!("writing: {at}")), "{told:?}");
+        assert!(
+            told.iter().enumerate().all(|(at, text)| *text == format!("writing: {at}")),
+            "{told:?}"
+        );
     }
 
     #[test]
     fn pairs_from_many_threads_are_all_different() {
         let acks = Acks::new();
         std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..4).map(|_| scope.spawn(|| (0..1000).map(|_| acks.next_pair()).collect::<Vec<_>>())).collect();
+            let threads: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..1000).map(|_| acks.next_pair()).collect::<Vec<_>>()))
+                .collect();
             for thread in threads {
                 for (ticket, ack) in thread.join().unwrap() {
                     assert!(ack.result().is_none(), "told before by another ticket");

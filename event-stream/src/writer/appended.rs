@@ -17,9 +17,18 @@ pub struct Appended {
 }
 
 impl Appended {
-    pub(crate) fn new<T>(segment: &Arc<ScopedSegment>, offset: Option<i64>, item: &Item<T>) -> Self {
+    pub(crate) fn new<T>(
+        segment: &Arc<ScopedSegment>,
+        offset: Option<i64>,
+        item: &Item<T>,
+    ) -> Self {
         let events = u32::try_from(item.payload.events().len()).unwrap_or(u32::MAX);
-        Self { segment: Arc::clone(segment), offset: offset.unwrap_or(-1), len: item.bytes as u64, events }
+        Self {
+            segment: Arc::clone(segment),
+            offset: offset.unwrap_or(-1),
+            len: item.bytes as u64,
+            events,
+        }
     }
 
     /// The segment.
@@ -30,8 +39,8 @@ impl Appended {
 
     /// Where in the segment the first event's header starts.
     ///
-    /// None if the store did not tell: where an acknowledgement was lost with its connection, or one stood for several
-    /// appends, the event is known to be stored, but not where.
+    /// None if the store did not tell: where an acknowledgement was lost with its connection, or
+    /// one stood for several appends, the event is known to be stored, but not where.
     #[must_use]
     pub fn offset(&self) -> Option<Offset> {
         (self.offset >= 0).then_some(Offset(self.offset))
@@ -43,8 +52,8 @@ impl Appended {
         self.len
     }
 
-    /// The address of the event; none for a batch of several, where [`Self::offset`] is none, or beyond what an address
-    /// can say (2 GiB).
+    /// The address of the event; none for a batch of several, where [`Self::offset`] is none, or
+    /// beyond what an address can say (2 GiB).
     #[must_use]
     pub fn pointer(&self) -> Option<EventPointer> {
         let len = i32::try_from(self.len).ok().filter(|_| self.events == 1)?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use pravega_sdk_types::WriterName;
 use pravega_sdk_wire_protocol::event::MAX_EVENT_LEN;
 
-use crate::{append::machine::Limits, machine::Backoff, seeded_bugs::Bugs, writer::machine::Settings};
+use crate::{
+    append::machine::Limits, machine::Backoff, seeded_bugs::Bugs, writer::machine::Settings,
+};
 
 /// Everything that can be set about an event writer.
 ///
@@ -41,8 +43,8 @@ pub struct WriterConfig {
 pub enum LargeEvents {
     /// They are refused, as by Java's client unless it is told otherwise.
     Refuse,
-    /// They are written through a transient segment up to this many bytes, in order with the others. Readers need that much
-    /// memory for each.
+    /// They are written through a transient segment up to this many bytes, in order with the
+    /// others. Readers need that much memory for each.
     UpTo(usize),
 }
 
@@ -79,41 +81,44 @@ impl Default for WriterConfig {
 }
 
 impl WriterConfig {
-    /// Sets how many bytes of events may wait for their acknowledgement; writing waits for room when they are used up. Each
-    /// event counts with its header, and for at least 512 bytes, so it bounds the number of events too: 65,536 of them by
-    /// default. Default: 32 MiB, at least 16 KiB, at most 1 GiB. An event that is larger than all of it takes all of it.
+    /// Sets how many bytes of events may wait for their acknowledgement; writing waits for room
+    /// when they are used up. Each event counts with its header, and for at least 512 bytes, so it
+    /// bounds the number of events too: 65,536 of them by default. Default: 32 MiB, at least 16
+    /// KiB, at most 1 GiB. An event that is larger than all of it takes all of it.
     #[must_use]
     pub fn with_max_in_flight_bytes(mut self, bytes: usize) -> Self {
         self.max_in_flight_bytes = bytes.clamp(16 * 1024, 1 << 30);
         self
     }
 
-    /// Sets up to how many bytes events are put into one append. Default: 1 MiB, at least 1 byte, at most 8 MiB. A single
-    /// larger event goes by itself.
+    /// Sets up to how many bytes events are put into one append. Default: 1 MiB, at least 1 byte,
+    /// at most 8 MiB. A single larger event goes by itself.
     #[must_use]
     pub fn with_max_block_bytes(mut self, bytes: usize) -> Self {
         self.max_block_bytes = bytes.clamp(1, MAX_EVENT_LEN);
         self
     }
 
-    /// Sets how many appends may wait for their acknowledgement in each segment; events that come meanwhile make the next
-    /// one larger. Default: 8, at least 1, at most 1024.
+    /// Sets how many appends may wait for their acknowledgement in each segment; events that come
+    /// meanwhile make the next one larger. Default: 8, at least 1, at most 1024.
     #[must_use]
     pub fn with_max_blocks_in_flight(mut self, blocks: usize) -> Self {
         self.max_blocks_in_flight = blocks.clamp(1, 1024);
         self
     }
 
-    /// Sets how long an event may wait for its acknowledgement, reconnects and scaling included, before it fails.
-    /// Default: 120 s, at least 1 ms, at most a day.
+    /// Sets how long an event may wait for its acknowledgement, reconnects and scaling included,
+    /// before it fails. Default: 120 s, at least 1 ms, at most a day.
     #[must_use]
     pub fn with_delivery_timeout(mut self, timeout: Duration) -> Self {
-        self.delivery_timeout = timeout.clamp(Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
+        self.delivery_timeout =
+            timeout.clamp(Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
         self
     }
 
-    /// Sets the longest first wait after a failure, and the longest of all: each is twice the one before, of which a random
-    /// part is waited. Defaults: 50 ms and 10 s; at least 1 ms, and the second no less than the first.
+    /// Sets the longest first wait after a failure, and the longest of all: each is twice the one
+    /// before, of which a random part is waited. Defaults: 50 ms and 10 s; at least 1 ms, and the
+    /// second no less than the first.
     #[must_use]
     pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
         self.backoff = Backoff::new(initial, max);
@@ -141,7 +146,8 @@ impl WriterConfig {
         self
     }
 
-    /// Takes events of more than `bytes` for large ones, which is 8 MiB by default, so that tests need not write that much.
+    /// Takes events of more than `bytes` for large ones, which is 8 MiB by default, so that tests
+    /// need not write that much.
     #[doc(hidden)]
     #[must_use]
     pub fn with_max_event_bytes(mut self, bytes: usize) -> Self {

@@ -1,7 +1,8 @@
 //! The task of a writer: carries out what the machine decides, and decides nothing.
 //!
-//! One task drives all segments and their connections. Commands come in on one channel; each turn takes what is there,
-//! hands the connections' bytes to the machine, and puts what the machine wants to send into them.
+//! One task drives all segments and their connections. Commands come in on one channel; each turn
+//! takes what is there, hands the connections' bytes to the machine, and puts what the machine
+//! wants to send into them.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +20,9 @@ use futures_util::{
 };
 use pravega_sdk_connection_pool::{ConnectionError, StoreStream};
 use pravega_sdk_controller_client::{AccessOperation, ControllerError, DelegationToken};
-use pravega_sdk_types::{BoundedCut, ErrorKind, Outcome, ScopedSegment, SegmentId, Successor, WriterName};
+use pravega_sdk_types::{
+    BoundedCut, ErrorKind, Outcome, ScopedSegment, SegmentId, Successor, WriterName,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, Sleep, sleep_until},
@@ -67,7 +70,8 @@ enum Done {
     Noted,
 }
 
-/// Commands taken in one go. Behind them whatever can be sent is sent, so it bounds how long bytes wait for a turn.
+/// Commands taken in one go. Behind them whatever can be sent is sent, so it bounds how long bytes
+/// wait for a turn.
 const BATCH: usize = 1024;
 /// As Java's client.
 const NOTE_TIME_EVERY: Duration = Duration::from_secs(5);
@@ -127,9 +131,13 @@ impl Driver {
     pub(super) async fn run(mut self) {
         poll_fn(|cx| self.poll(cx)).await;
         if self.has_noted {
-            // Watermarks need not wait for this writer any more. If that cannot be told, they stop waiting by themselves.
-            let removed = self.parts.controller.remove_writer(&self.shared.stream, &self.writer_name).await;
-            removed.map_err(|error| tracing::debug!(%error, "the writer could not be removed")).ok();
+            // Watermarks need not wait for this writer any more. If that cannot be told, they stop
+            // waiting by themselves.
+            let removed =
+                self.parts.controller.remove_writer(&self.shared.stream, &self.writer_name).await;
+            removed
+                .map_err(|error| tracing::debug!(%error, "the writer could not be removed"))
+                .ok();
         }
     }
 
@@ -208,7 +216,9 @@ impl Driver {
             match done {
                 None => {}
                 Some(Done::Noted) => self.noting = self.noting.saturating_sub(1),
-                Some(Done::Located(segment, found)) => self.machine.handle_located(segment, found, now),
+                Some(Done::Located(segment, found)) => {
+                    self.machine.handle_located(segment, found, now)
+                }
                 Some(Done::Successors(segment, found)) => {
                     self.machine.handle_successors(segment, found.map_err(Into::into), now);
                 }
@@ -282,7 +292,8 @@ impl Driver {
             && next.as_mut().poll(cx).is_ready()
         {
             next.as_mut().reset(Instant::now() + NOTE_TIME_EVERY);
-            let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let since_1970 =
+                SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             self.note_time(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX), None);
             is_busy = true;
         }
@@ -342,7 +353,8 @@ impl Driver {
             Effect::Connect(id, endpoint) => {
                 self.streams.remove(&id);
                 let dialer = self.parts.dialer.clone();
-                let connecting = async move { Done::Connected(id, dialer.connect_stream(&endpoint).await) };
+                let connecting =
+                    async move { Done::Connected(id, dialer.connect_stream(&endpoint).await) };
                 let (abort, registration) = AbortHandle::new_pair();
                 self.connecting.insert(id, abort);
                 self.work.push(Abortable::new(connecting, registration).map(Result::ok).boxed());
@@ -354,12 +366,16 @@ impl Driver {
                 }
             }
             Effect::FindSuccessors(segment) => {
-                let (controller, name) = (Arc::clone(&self.parts.controller), self.segment(segment));
-                let asking = async move { Some(Done::Successors(segment, controller.successors(&name).await)) };
+                let (controller, name) =
+                    (Arc::clone(&self.parts.controller), self.segment(segment));
+                let asking = async move {
+                    Some(Done::Successors(segment, controller.successors(&name).await))
+                };
                 self.work.push(asking.boxed());
             }
             Effect::FindSegments(segment) => {
-                let (controller, stream) = (Arc::clone(&self.parts.controller), self.shared.stream.clone());
+                let (controller, stream) =
+                    (Arc::clone(&self.parts.controller), self.shared.stream.clone());
                 let asking = async move {
                     let found = controller.current_segments(&stream).await;
                     let ids = found.map(|found| found.iter().map(|segment| segment.id).collect());
@@ -378,12 +394,20 @@ impl Driver {
         self.noting += 1;
         let noting = async move {
             let refused = |error| WriteError::invalid(error).of(&stream);
-            let noted = match BoundedCut::new(stream.clone(), tails).map_err(|error| refused(error.to_string())) {
+            let noted = match BoundedCut::new(stream.clone(), tails)
+                .map_err(|error| refused(error.to_string()))
+            {
                 Err(error) => Err(error),
-                Ok(position) => controller.note_time(&name, &position, time_ms).await.map_err(|error| {
-                    let failure = WriteError::new(error.kind(), error.outcome(), "the time could not be noted");
-                    failure.of(&stream).because(Some(Arc::new(error)))
-                }),
+                Ok(position) => {
+                    controller.note_time(&name, &position, time_ms).await.map_err(|error| {
+                        let failure = WriteError::new(
+                            error.kind(),
+                            error.outcome(),
+                            "the time could not be noted",
+                        );
+                        failure.of(&stream).because(Some(Arc::new(error)))
+                    })
+                }
             };
             match reply {
                 Some(reply) => drop(reply.send(noted)),
@@ -405,7 +429,8 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Reached with work left only where the runtime goes down: whoever waits is told by the tickets.
+    /// Reached with work left only where the runtime goes down: whoever waits is told by the
+    /// tickets.
     fn drop(&mut self) {
         self.shared.room.close();
         let outstanding = self.machine.outstanding();
@@ -424,5 +449,6 @@ async fn locate(parts: StreamParts, segment: ScopedSegment) -> Result<Location, 
 
 /// The error of those who come when the task is gone.
 pub(super) fn gone(shared: &Shared) -> WriteError {
-    WriteError::new(ErrorKind::Closed, Outcome::NotApplied, "the writer's task has ended").of(&shared.stream)
+    WriteError::new(ErrorKind::Closed, Outcome::NotApplied, "the writer's task has ended")
+        .of(&shared.stream)
 }

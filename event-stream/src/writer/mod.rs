@@ -39,16 +39,17 @@ use crate::{
 
 /// Writes events to a stream.
 ///
-/// An event whose write returned is durable, and is in the stream once. Events of one routing key stay in the order in
-/// which they were written, across reconnects and scaling. What is written is sent at once; under load several events go
-/// together.
+/// An event whose write returned is durable, and is in the stream once. Events of one routing key
+/// stay in the order in which they were written, across reconnects and scaling. What is written is
+/// sent at once; under load several events go together.
 ///
-/// Clones are cheap and write through the same task and connections; the order of events is kept between writes of which
-/// one began after the other returned, or was enqueued. With the last clone the writer ends; what was enqueued is still
-/// sent, which [`Self::close`] waits for.
+/// Clones are cheap and write through the same task and connections; the order of events is kept
+/// between writes of which one began after the other returned, or was enqueued. With the last clone
+/// the writer ends; what was enqueued is still sent, which [`Self::close`] waits for.
 pub struct EventWriter<C = Raw> {
     shared: Arc<Shared>,
-    // Bounded by the room: a write is sent only with room for it, everything else is one command a call.
+    // Bounded by the room: a write is sent only with room for it, everything else is one command a
+    // call.
     commands: mpsc::UnboundedSender<Command>,
     codec: Arc<C>,
     large_events: LargeEvents,
@@ -58,7 +59,8 @@ pub struct EventWriter<C = Raw> {
 /// Tells why an event was not enqueued at once.
 #[derive(Debug, thiserror::Error)]
 pub enum TryEnqueueError {
-    /// Too much waits for its acknowledgement. Nothing was taken; the event is handed back as it was encoded.
+    /// Too much waits for its acknowledgement. Nothing was taken; the event is handed back as it
+    /// was encoded.
     #[error("too many events wait for their acknowledgement")]
     Full(Bytes),
     /// The event cannot be written.
@@ -83,8 +85,8 @@ impl<C> EventWriter<C> {
     /// # Errors
     ///
     /// [`WriteError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
-    /// [`Sealed`](ErrorKind::Sealed) if it takes no events, [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and
-    /// otherwise that of the controller.
+    /// [`Sealed`](ErrorKind::Sealed) if it takes no events, [`NoRuntime`](ErrorKind::NoRuntime)
+    /// outside a tokio runtime, and otherwise that of the controller.
     ///
     /// # Cancel safety
     ///
@@ -97,11 +99,20 @@ impl<C> EventWriter<C> {
     ) -> Result<Self, WriteError> {
         runtime()?;
         let segments = parts.controller.current_segments(stream).await.map_err(|error| {
-            let failure = WriteError::new(error.kind(), Outcome::NotApplied, "the stream's segments cannot be found");
+            let failure = WriteError::new(
+                error.kind(),
+                Outcome::NotApplied,
+                "the stream's segments cannot be found",
+            );
             failure.of(stream).because(Some(Arc::new(error)))
         })?;
         if segments.is_empty() {
-            return Err(WriteError::new(ErrorKind::Sealed, Outcome::NotApplied, "the stream is sealed").of(stream));
+            return Err(WriteError::new(
+                ErrorKind::Sealed,
+                Outcome::NotApplied,
+                "the stream is sealed",
+            )
+            .of(stream));
         }
         let map = SegmentMap::new(segments.iter().map(|segment| (segment.id, segment.range)));
         Self::with_segments(parts, stream, Target::Stream, map, Arc::new(codec), &config)
@@ -118,14 +129,29 @@ impl<C> EventWriter<C> {
     ) -> Result<Self, WriteError> {
         let runtime = runtime()?;
         let mut chance = chance(config.seed);
-        let writer_name = writer_name(config.writer_name.as_ref(), &mut chance).map_err(|error| error.of(stream))?;
-        let machine = WriterMachine::new(stream.clone(), target, map, config.settings(), random(chance), config.bugs);
+        let writer_name = writer_name(config.writer_name.as_ref(), &mut chance)
+            .map_err(|error| error.of(stream))?;
+        let machine = WriterMachine::new(
+            stream.clone(),
+            target,
+            map,
+            config.settings(),
+            random(chance),
+            config.bugs,
+        );
         let capacity = u32::try_from(config.max_in_flight_bytes).unwrap_or(u32::MAX);
         let shared = Arc::new(Shared::new(stream.clone(), capacity));
         let (commands, queue) = mpsc::unbounded_channel();
-        let driver = Driver::new(machine, Arc::clone(&shared), parts, queue, writer_name, config.time_notes);
+        let driver =
+            Driver::new(machine, Arc::clone(&shared), parts, queue, writer_name, config.time_notes);
         runtime.spawn(driver.run());
-        Ok(Self { shared, commands, codec, large_events: config.large_events, max_event_bytes: config.max_event_bytes })
+        Ok(Self {
+            shared,
+            commands,
+            codec,
+            large_events: config.large_events,
+            max_event_bytes: config.max_event_bytes,
+        })
     }
 
     /// The stream.
@@ -142,7 +168,8 @@ impl<C> EventWriter<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before there is room for the event, nothing is written; dropped later, the event is written all the same.
+    /// Dropped before there is room for the event, nothing is written; dropped later, the event is
+    /// written all the same.
     ///
     /// # Examples
     ///
@@ -154,7 +181,11 @@ impl<C> EventWriter<C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn write<'k, E>(&self, key: impl Into<Routing<'k>>, event: E) -> Result<Appended, WriteError>
+    pub async fn write<'k, E>(
+        &self,
+        key: impl Into<Routing<'k>>,
+        event: E,
+    ) -> Result<Appended, WriteError>
     where
         C: Encode<E>,
     {
@@ -162,7 +193,8 @@ impl<C> EventWriter<C> {
         self.send_with_room(write).await?.await
     }
 
-    /// Takes an event to be written, as soon as there is room for it. The ack ends when it is durable.
+    /// Takes an event to be written, as soon as there is room for it. The ack ends when it is
+    /// durable.
     ///
     /// # Errors
     ///
@@ -186,7 +218,11 @@ impl<C> EventWriter<C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn enqueue<'k, E>(&self, key: impl Into<Routing<'k>>, event: E) -> Result<Ack, WriteError>
+    pub async fn enqueue<'k, E>(
+        &self,
+        key: impl Into<Routing<'k>>,
+        event: E,
+    ) -> Result<Ack, WriteError>
     where
         C: Encode<E>,
     {
@@ -198,9 +234,13 @@ impl<C> EventWriter<C> {
     ///
     /// # Errors
     ///
-    /// [`TryEnqueueError::Full`] if there is no room, with the encoded event; [`TryEnqueueError::Refused`] if the event
-    /// cannot be taken at all.
-    pub fn try_enqueue<'k, E>(&self, key: impl Into<Routing<'k>>, event: E) -> Result<Ack, TryEnqueueError>
+    /// [`TryEnqueueError::Full`] if there is no room, with the encoded event;
+    /// [`TryEnqueueError::Refused`] if the event cannot be taken at all.
+    pub fn try_enqueue<'k, E>(
+        &self,
+        key: impl Into<Routing<'k>>,
+        event: E,
+    ) -> Result<Ack, TryEnqueueError>
     where
         C: Encode<E>,
     {
@@ -251,8 +291,8 @@ impl<C> EventWriter<C> {
     ///
     /// # Errors
     ///
-    /// As [`Self::enqueue`]; a batch of nothing is refused, and so is one of more than 2,147,483,647 events. What does not
-    /// fit one append (nearly 16 MiB) counts as a large event.
+    /// As [`Self::enqueue`]; a batch of nothing is refused, and so is one of more than
+    /// 2,147,483,647 events. What does not fit one append (nearly 16 MiB) counts as a large event.
     ///
     /// # Cancel safety
     ///
@@ -267,19 +307,21 @@ impl<C> EventWriter<C> {
     {
         let write = {
             let position = key.into().position()?;
-            let events: Result<Vec<Bytes>, WriteError> = events.into_iter().map(|event| self.encode(event)).collect();
+            let events: Result<Vec<Bytes>, WriteError> =
+                events.into_iter().map(|event| self.encode(event)).collect();
             Write { position, payload: self.batch(events?)? }
         };
         self.send_with_room(write).await
     }
 
-    /// Writes an event only if the segment that owns the key ends at `tail_offset`, as the offset of an earlier write and
-    /// its length say. Other writers may be faster: then the kind of the error is
-    /// [`ConditionFailed`](ErrorKind::ConditionFailed), and nothing was written.
+    /// Writes an event only if the segment that owns the key ends at `tail_offset`, as the offset
+    /// of an earlier write and its length say. Other writers may be faster: then the kind of the
+    /// error is [`ConditionFailed`](ErrorKind::ConditionFailed), and nothing was written.
     ///
     /// # Errors
     ///
-    /// [`WriteError`], whose outcome says whether the event was stored. Large events cannot be conditional.
+    /// [`WriteError`], whose outcome says whether the event was stored. Large events cannot be
+    /// conditional.
     ///
     /// # Cancel safety
     ///
@@ -310,11 +352,13 @@ impl<C> EventWriter<C> {
     ///
     /// # Errors
     ///
-    /// The first failure among the writes it waited for; those that were reported by an earlier flush are not again.
+    /// The first failure among the writes it waited for; those that were reported by an earlier
+    /// flush are not again.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing for the events; a failure among them may be told to nobody but their acks.
+    /// Dropping the future changes nothing for the events; a failure among them may be told to
+    /// nobody but their acks.
     pub async fn flush(&self) -> Result<(), WriteError> {
         let (told, waiter) = oneshot::channel();
         self.commands.send(Command::Flush(told)).map_err(|_| gone(&self.shared))?;
@@ -325,12 +369,13 @@ impl<C> EventWriter<C> {
         }
     }
 
-    /// Notes that everything acknowledged so far was written by `time_ms`, in milliseconds of a clock of the application's;
-    /// readers find it as watermarks.
+    /// Notes that everything acknowledged so far was written by `time_ms`, in milliseconds of a
+    /// clock of the application's; readers find it as watermarks.
     ///
     /// # Errors
     ///
-    /// [`WriteError`], of kind [`ConditionFailed`](ErrorKind::ConditionFailed) if the time is before one noted earlier.
+    /// [`WriteError`], of kind [`ConditionFailed`](ErrorKind::ConditionFailed) if the time is
+    /// before one noted earlier.
     ///
     /// # Cancel safety
     ///
@@ -341,24 +386,29 @@ impl<C> EventWriter<C> {
         noted.await.unwrap_or_else(|_| Err(gone(&self.shared).with_outcome(Outcome::Unknown)))
     }
 
-    /// Ends the writer, with all its clones: nothing new is taken, and what is under way has until `deadline` from now.
-    /// What is not acknowledged by then fails. Closing once more tells the same.
+    /// Ends the writer, with all its clones: nothing new is taken, and what is under way has until
+    /// `deadline` from now. What is not acknowledged by then fails. Closing once more tells the
+    /// same.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the writer closed; what is under way goes on, without a deadline but its own.
+    /// Dropping the future leaves the writer closed; what is under way goes on, without a deadline
+    /// but its own.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
         self.shared.room.close();
         let (told, mut waiter) = oneshot::channel();
         // The close comes behind the flush, as the task may end once it has it.
-        let is_running = self.commands.send(Command::Flush(told)).is_ok() && self.commands.send(Command::Close).is_ok();
+        let is_running = self.commands.send(Command::Flush(told)).is_ok()
+            && self.commands.send(Command::Close).is_ok();
         let mut first_failure = None;
         if is_running {
             first_failure = match tokio::time::timeout(deadline, &mut waiter).await {
                 Ok(failure) => failure.ok().flatten(),
                 Err(_) => {
-                    let detail = format_args!("the writer was closed, and not done within {deadline:?}");
-                    let error = WriteError::new(ErrorKind::Timeout, Outcome::Unknown, detail).of(self.stream());
+                    let detail =
+                        format_args!("the writer was closed, and not done within {deadline:?}");
+                    let error = WriteError::new(ErrorKind::Timeout, Outcome::Unknown, detail)
+                        .of(self.stream());
                     self.commands.send(Command::Abandon(error)).ok();
                     // Everything is given up at once; only a task that is gone does not answer.
                     waiter.await.ok().flatten()
@@ -420,7 +470,9 @@ impl<C> EventWriter<C> {
         C: Encode<E>,
     {
         self.codec.encode(event).map_err(|error| {
-            WriteError::invalid("the event cannot be encoded").of(self.stream()).because(Some(Arc::new(error)))
+            WriteError::invalid("the event cannot be encoded")
+                .of(self.stream())
+                .because(Some(Arc::new(error)))
         })
     }
 

@@ -24,8 +24,13 @@ impl<'w, C> Permit<'w, C> {
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if the event needs more room than was reserved, or cannot be taken at all; the room is given back.
-    pub fn enqueue<'k, E>(mut self, key: impl Into<Routing<'k>>, event: E) -> Result<Ack, WriteError>
+    /// [`WriteError`] if the event needs more room than was reserved, or cannot be taken at all;
+    /// the room is given back.
+    pub fn enqueue<'k, E>(
+        mut self,
+        key: impl Into<Routing<'k>>,
+        event: E,
+    ) -> Result<Ack, WriteError>
     where
         C: Encode<E>,
     {
@@ -33,7 +38,10 @@ impl<'w, C> Permit<'w, C> {
         let cost = self.writer.cost(&write.payload);
         let Some(room) = self.room.split(cost as usize) else {
             let len = write.payload.framed_len();
-            let detail = format_args!("the event needs {len} bytes with its header, {} were reserved", self.cost);
+            let detail = format_args!(
+                "the event needs {len} bytes with its header, {} were reserved",
+                self.cost
+            );
             return Err(self.writer.refuse(detail));
         };
         room.forget();

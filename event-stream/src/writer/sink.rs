@@ -13,8 +13,8 @@ use crate::{codec::Encode, error::WriteError, routing::ToRouting};
 
 /// Writes pairs of a routing key and an event.
 ///
-/// Each item is taken as soon as there is room for it; flushing waits until all are durable and reports the first failure.
-/// Closing flushes, and leaves the writer it was made of as it is.
+/// Each item is taken as soon as there is room for it; flushing waits until all are durable and
+/// reports the first failure. Closing flushes, and leaves the writer it was made of as it is.
 ///
 /// # Examples
 ///
@@ -78,7 +78,8 @@ where
             return self.writer.send(write).map(drop);
         }
         let writer = self.writer.clone();
-        self.waiting = Waiting::Room(async move { writer.send_with_room(write).await.map(drop) }.boxed());
+        self.waiting =
+            Waiting::Room(async move { writer.send_with_room(write).await.map(drop) }.boxed());
         Ok(())
     }
 

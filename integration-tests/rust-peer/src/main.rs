@@ -1,4 +1,5 @@
-//! What `pravega-client` 0.3.7 does with a server, each part of it once: HOST:PORT. Whatever does not hold ends it.
+//! What `pravega-client` 0.3.7 does with a server, each part of it once: HOST:PORT. Whatever does
+//! not hold ends it.
 
 use std::{collections::BTreeMap, io::SeekFrom, time::Instant};
 

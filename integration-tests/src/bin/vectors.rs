@@ -1,7 +1,8 @@
 //! Holds the SDK against golden bytes of the Java implementation: `vectors [--strict] FOLDER`.
 //!
-//! Every line of every `*.jsonl` file in the folder is checked. Kinds that the SDK does not cover yet are listed with their
-//! counts; with `--strict` they fail. The last line is `N passed, M failed`.
+//! Every line of every `*.jsonl` file in the folder is checked. Kinds that the SDK does not cover
+//! yet are listed with their counts; with `--strict` they fail. The last line is `N passed, M
+//! failed`.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -15,7 +16,9 @@ fn main() -> ExitCode {
             "--strict" => strict = true,
             other if folder.is_none() => folder = Some(PathBuf::from(other)),
             other => {
-                eprintln!("vectors: {other:?} is one argument too many; usage: vectors [--strict] FOLDER");
+                eprintln!(
+                    "vectors: {other:?} is one argument too many; usage: vectors [--strict] FOLDER"
+                );
                 return ExitCode::from(2);
             }
         }

@@ -38,7 +38,8 @@ pub(crate) enum Verdict {
 ///
 /// If the folder cannot be read, or holds no such file.
 pub fn check_folder(folder: &Path) -> Result<Report> {
-    let entries = fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
     let mut files = Vec::new();
     for entry in entries {
         let path = entry?.path();
@@ -93,7 +94,8 @@ pub(crate) fn text<'a>(json: &'a Json, name: &str) -> Result<&'a str> {
 }
 
 pub(crate) fn hex(json: &Json, name: &str) -> Result<Vec<u8>> {
-    pravega_sdk_wire_protocol::value::from_hex(text(json, name)?).with_context(|| format!("{name} is not hexadecimal"))
+    pravega_sdk_wire_protocol::value::from_hex(text(json, name)?)
+        .with_context(|| format!("{name} is not hexadecimal"))
 }
 
 pub(crate) fn list<'a>(json: &'a Json, name: &str) -> Result<&'a [Json]> {
@@ -107,7 +109,11 @@ pub(crate) fn number(json: &Json, name: &str) -> Result<i64> {
 }
 
 /// Both must be the same; the error shows them.
-pub(crate) fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<()> {
+pub(crate) fn same<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    found: T,
+    expected: T,
+) -> Result<()> {
     if found != expected {
         bail!("{what} is {found:?}, not {expected:?}");
     }

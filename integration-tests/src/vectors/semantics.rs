@@ -8,10 +8,11 @@ use pravega_sdk_controller_client::{
     ControllerUri, Credentials, DelegationToken, KeyValueTableConfiguration, encoding,
 };
 use pravega_sdk_types::{
-    BoundedCut, Epoch, EventPointer, GroupRetention, GroupStream, Jitter, KeyRange, KeyValueTable, Offset, Position,
-    ReaderGroup, ReaderGroupConfiguration, ReaderId, RetentionPolicy, RetryPolicy, RoutingKey, ScalingPolicy, Scope,
-    ScopedReaderGroup, ScopedSegment, ScopedStream, Segment, SegmentId, SegmentMap, SegmentNumber, Stream,
-    StreamConfiguration, StreamCut, Successor, Tag, TransactionId, Watermark, WriterName, routing, segment_name,
+    BoundedCut, Epoch, EventPointer, GroupRetention, GroupStream, Jitter, KeyRange, KeyValueTable,
+    Offset, Position, ReaderGroup, ReaderGroupConfiguration, ReaderId, RetentionPolicy,
+    RetryPolicy, RoutingKey, ScalingPolicy, Scope, ScopedReaderGroup, ScopedSegment, ScopedStream,
+    Segment, SegmentId, SegmentMap, SegmentNumber, Stream, StreamConfiguration, StreamCut,
+    Successor, Tag, TransactionId, Watermark, WriterName, routing, segment_name,
     serial::{SerialReader, SerialWriter},
 };
 use pravega_sdk_wire_protocol::{event, value::to_hex};
@@ -44,16 +45,20 @@ pub(crate) fn check(line: &Json, context: &Context) -> Result<Verdict> {
         "segment_layouts" => layouts(context),
         "routing_key" => routing_key(line, context),
         "segment_for_position" => segment_for_position(line, context),
-        "seed" => {
-            same("the seed", i64::from(routing::java_string_hash_of(text(line, "string")?)), number(line, "value")?)
-        }
+        "seed" => same(
+            "the seed",
+            i64::from(routing::java_string_hash_of(text(line, "string")?)),
+            number(line, "value")?,
+        ),
         "reader_release_hash" => {
             let rank = routing::release_rank(text(line, "readerId")?, text(line, "segment")?);
             bits("the rank", rank, line)
         }
-        "attribute_id" => {
-            same("the id", routing::attribute_id(text(line, "name")?).to_string(), text(line, "uuid")?.to_owned())
-        }
+        "attribute_id" => same(
+            "the id",
+            routing::attribute_id(text(line, "name")?).to_string(),
+            text(line, "uuid")?.to_owned(),
+        ),
         "container_for_segment" => {
             let containers = u32::try_from(number(line, "containers")?)?;
             let container = segment_name::container(text(line, "segment")?, containers);
@@ -69,11 +74,17 @@ pub(crate) fn check(line: &Json, context: &Context) -> Result<Verdict> {
         "event_frame" => event_frames(line, &[hex(line, "payload")?]),
         "event_batch_frame" => {
             let payloads = list(line, "payloads")?.iter();
-            let payloads = payloads.map(|p| pravega_sdk_wire_protocol::value::from_hex(p.as_str().unwrap_or("?")));
-            event_frames(line, &payloads.collect::<Option<Vec<_>>>().context("payloads are not hexadecimal")?)
+            let payloads = payloads
+                .map(|p| pravega_sdk_wire_protocol::value::from_hex(p.as_str().unwrap_or("?")));
+            event_frames(
+                line,
+                &payloads.collect::<Option<Vec<_>>>().context("payloads are not hexadecimal")?,
+            )
         }
         "stream_cut" => stream_cut(line),
-        "stream_cut_v0" => same("the cut", StreamCut::from_bytes(&hex(line, "hex")?)?, cut_of(line)?.into()),
+        "stream_cut_v0" => {
+            same("the cut", StreamCut::from_bytes(&hex(line, "hex")?)?, cut_of(line)?.into())
+        }
         "stream_cut_unbounded" => {
             same("the cut", text(line, "text")?.parse::<StreamCut>()?, StreamCut::Unbounded)?;
             same("the text", StreamCut::Unbounded.to_text(), text(line, "text")?.to_owned())?;
@@ -87,7 +98,9 @@ pub(crate) fn check(line: &Json, context: &Context) -> Result<Verdict> {
         "event_pointer" => event_pointer(line),
         "position" => position(line),
         "watermark" => watermark(line),
-        "credentials_basic" => credentials(line, Credentials::basic(text(line, "user")?, text(line, "password")?)?),
+        "credentials_basic" => {
+            credentials(line, Credentials::basic(text(line, "user")?, text(line, "password")?)?)
+        }
         "credentials_bearer" => credentials(line, Credentials::bearer(text(line, "token")?)?),
         "delegation_token" | "jwt_expiry" => {
             let claims = DelegationToken::new(text(line, "token")?).claims();
@@ -154,7 +167,8 @@ fn primitive(line: &Json) -> Result<()> {
 
 fn layout(entries: &[Json]) -> Result<SegmentMap> {
     let entries = entries.iter().map(|entry| {
-        let bound = |name: &str| entry[name].as_f64().with_context(|| format!("{name} is not a number"));
+        let bound =
+            |name: &str| entry[name].as_f64().with_context(|| format!("{name} is not a number"));
         let range = KeyRange::new(bound("low")?, bound("high")?)?;
         Ok((bound("key")?, SegmentId::from(number(entry, "segmentId")?), range))
     });
@@ -191,8 +205,13 @@ fn segment_for_position(line: &Json, context: &Context) -> Result<()> {
 fn replace_sealed(line: &Json) -> Result<()> {
     let mut map = layout(list(line, "before")?)?;
     let successor = |json: &Json| {
-        let bound = |name: &str| json[name].as_f64().with_context(|| format!("{name} is not a number"));
-        let predecessors = list(json, "predecessors")?.iter().filter_map(Json::as_i64).map(SegmentId::from).collect();
+        let bound =
+            |name: &str| json[name].as_f64().with_context(|| format!("{name} is not a number"));
+        let predecessors = list(json, "predecessors")?
+            .iter()
+            .filter_map(Json::as_i64)
+            .map(SegmentId::from)
+            .collect();
         let range = KeyRange::new(bound("low")?, bound("high")?)?;
         Ok(Successor { id: number(json, "segmentId")?.into(), range, predecessors })
     };
@@ -214,18 +233,29 @@ fn segment(line: &Json) -> Result<()> {
         SegmentNumber(i32::try_from(number(line, "number")?)?),
     );
     same("the id", i64::from(id), number(line, "segmentId")?)?;
-    let stream = ScopedStream::new(Scope::internal(text(line, "scope")?)?, Stream::internal(text(line, "stream")?)?);
+    let stream = ScopedStream::new(
+        Scope::internal(text(line, "scope")?)?,
+        Stream::internal(text(line, "stream")?)?,
+    );
     let segment = ScopedSegment::new(&stream, id);
     same("the name", segment.to_string(), text(line, "text")?.to_owned())?;
     same("the parsed name", text(line, "text")?.parse::<ScopedSegment>()?, segment)?;
-    same("the parsed id", i64::from(text(line, "text")?.parse::<ScopedSegment>()?.id()), number(line, "parsedId")?)?;
+    same(
+        "the parsed id",
+        i64::from(text(line, "text")?.parse::<ScopedSegment>()?.id()),
+        number(line, "parsedId")?,
+    )?;
     if let Ok(table) = KeyValueTable::new(text(line, "stream")?) {
         let table = pravega_sdk_types::ScopedKeyValueTable::new(stream.scope().clone(), table);
         let segment = ScopedSegment::new(&table.segment_stream(), id);
         same("the table's segment", segment.to_string(), text(line, "tableText")?.to_owned())?;
     }
     let table_segment: ScopedSegment = text(line, "tableText")?.parse()?;
-    same("the table's segment again", table_segment.to_string(), text(line, "tableText")?.to_owned())?;
+    same(
+        "the table's segment again",
+        table_segment.to_string(),
+        text(line, "tableText")?.to_owned(),
+    )?;
     same("the id of the table's segment", table_segment.id(), id)
 }
 
@@ -244,19 +274,31 @@ fn transaction_segment(line: &Json) -> Result<()> {
     let parent: ScopedSegment = text(line, "parent")?.parse()?;
     let id: TransactionId = text(line, "txnId")?.parse()?;
     same("the halves", id.to_halves(), (number(line, "highBits")?, number(line, "lowBits")?))?;
-    same("the id of the halves", TransactionId::from_halves(id.to_halves().0, id.to_halves().1), id)?;
+    same(
+        "the id of the halves",
+        TransactionId::from_halves(id.to_halves().0, id.to_halves().1),
+        id,
+    )?;
     same("the epoch", i64::from(id.epoch().0), number(line, "epoch")?)?;
     let name = segment_name::transaction(&parent, id);
     same("the name", name.as_str(), text(line, "text")?)?;
     same("whether it is one", Some(segment_name::is_transaction(&name)), line["isTxn"].as_bool())?;
     same("the parent", segment_name::parent(&name), Some(text(line, "parentOf")?))?;
     same("the primary name", segment_name::primary(&name), text(line, "primaryOf")?)?;
-    same("the segment", name.parse::<ScopedSegment>()?.to_string(), text(line, "asSegment")?.to_owned())
+    same(
+        "the segment",
+        name.parse::<ScopedSegment>()?.to_string(),
+        text(line, "asSegment")?.to_owned(),
+    )
 }
 
 fn transient_segment(line: &Json) -> Result<()> {
     let name = text(line, "text")?;
-    same("whether it is one", Some(segment_name::is_transient(name)), line["isTransient"].as_bool())?;
+    same(
+        "whether it is one",
+        Some(segment_name::is_transient(name)),
+        line["isTransient"].as_bool(),
+    )?;
     same("the parent", segment_name::parent(name), Some(text(line, "parentOf")?))?;
     same("the primary name", segment_name::primary(name), text(line, "primaryOf")?)
 }
@@ -265,8 +307,16 @@ fn internal_names(line: &Json) -> Result<()> {
     let name = text(line, "name")?;
     let group: ScopedReaderGroup = format!("sc/{name}").parse()?;
     let stream: ScopedStream = format!("sc/{name}").parse()?;
-    same("the group's stream", group.state_stream().stream().as_str(), text(line, "readerGroupStream")?)?;
-    same("the watermark stream", stream.watermark_stream().stream().as_str(), text(line, "markStream")?)?;
+    same(
+        "the group's stream",
+        group.state_stream().stream().as_str(),
+        text(line, "readerGroupStream")?,
+    )?;
+    same(
+        "the watermark stream",
+        stream.watermark_stream().stream().as_str(),
+        text(line, "markStream")?,
+    )?;
     same("the scoped name", group.to_string(), text(line, "scopedReaderGroup")?.to_owned())
 }
 
@@ -295,7 +345,8 @@ fn event_frames(line: &Json, payloads: &[Vec<u8>]) -> Result<()> {
     }
     same("the stored bytes", to_hex(&block), text(line, "hex")?.to_owned())?;
     for payload in payloads {
-        let found = event::take(&mut block, event::MAX_EVENT_LEN)?.context("an event is missing")?;
+        let found =
+            event::take(&mut block, event::MAX_EVENT_LEN)?.context("an event is missing")?;
         same("the payload", to_hex(&found), to_hex(payload))?;
     }
     Ok(())
@@ -338,26 +389,40 @@ fn event_pointer(line: &Json) -> Result<()> {
     let length = i32::try_from(number(line, "length")?)?;
     let pointer = EventPointer::new(segment, Offset(number(line, "offset")?), length)?;
     same("the bytes", to_hex(&pointer.to_bytes()?), text(line, "hex")?.to_owned())?;
-    same("the pointer of the bytes", EventPointer::from_bytes(&hex(line, "hex")?)?, pointer.clone())?;
+    same(
+        "the pointer of the bytes",
+        EventPointer::from_bytes(&hex(line, "hex")?)?,
+        pointer.clone(),
+    )?;
     same("the text", pointer.to_string(), text(line, "text")?.to_owned())?;
     same("the pointer of the text", text(line, "text")?.parse()?, pointer)
 }
 
 fn position(line: &Json) -> Result<()> {
-    let name =
-        |pair: &Json| pair[0].as_str().context("a segment is not a text")?.parse::<ScopedSegment>().context("name");
+    let name = |pair: &Json| {
+        pair[0]
+            .as_str()
+            .context("a segment is not a text")?
+            .parse::<ScopedSegment>()
+            .context("name")
+    };
     let owned = list(line, "owned")?.iter();
     let owned = owned.map(|pair| Ok((name(pair)?, Offset(pair[1].as_i64().context("offset")?))));
     let range = |pair: &Json| match &pair[1] {
         Json::Null => Ok::<_, anyhow::Error>(None),
-        bounds => Ok(Some(KeyRange::new(bounds[0].as_f64().context("low")?, bounds[1].as_f64().context("high")?)?)),
+        bounds => Ok(Some(KeyRange::new(
+            bounds[0].as_f64().context("low")?,
+            bounds[1].as_f64().context("high")?,
+        )?)),
     };
     let ranges = list(line, "ranges")?.iter().map(|pair| Ok((name(pair)?, range(pair)?)));
-    let position = Position::new(owned.collect::<Result<Vec<_>>>()?, ranges.collect::<Result<Vec<_>>>()?);
+    let position =
+        Position::new(owned.collect::<Result<Vec<_>>>()?, ranges.collect::<Result<Vec<_>>>()?);
     same("the bytes", to_hex(&position.to_bytes()?), text(line, "hex")?.to_owned())?;
     same("the position of the bytes", Position::from_bytes(&hex(line, "hex")?)?, position.clone())?;
     let completed: Vec<String> = position.completed().map(ScopedSegment::to_string).collect();
-    let expected = list(line, "completed")?.iter().filter_map(Json::as_str).map(str::to_owned).collect();
+    let expected =
+        list(line, "completed")?.iter().filter_map(Json::as_str).map(str::to_owned).collect();
     same("the completed segments", completed, expected)
 }
 
@@ -367,18 +432,22 @@ fn watermark(line: &Json) -> Result<()> {
     same("the upper time", mark.upper_time(), number(line, "upperTimeBound")?)?;
     let expected: Result<Vec<_>> = list(line, "cut")?
         .iter()
-        .map(|place| Ok((SegmentId::from(number(place, "segmentId")?), Offset(number(place, "offset")?))))
+        .map(|place| {
+            Ok((SegmentId::from(number(place, "segmentId")?), Offset(number(place, "offset")?)))
+        })
         .collect();
     same("the place", mark.positions().collect::<Vec<_>>(), expected?)
 }
 
 fn credentials(line: &Json, credentials: Credentials) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let header = runtime.block_on(credentials.authorization())?.context("no header")?.header_value();
+    let header =
+        runtime.block_on(credentials.authorization())?.context("no header")?.header_value();
     same("the header", header.expose_secret(), text(line, "header")?)
 }
 
-/// Java refuses an address that starts with a number and has no scheme; it is taken here, as nothing else can be meant.
+/// Java refuses an address that starts with a number and has no scheme; it is taken here, as
+/// nothing else can be meant.
 fn controller_uri(line: &Json) -> Result<()> {
     let found = text(line, "text")?.parse::<ControllerUri>();
     let expected = &line["result"];
@@ -395,20 +464,28 @@ fn controller_uri(line: &Json) -> Result<()> {
 }
 
 fn retry_delays(line: &Json) -> Result<()> {
-    let millis = |name: &str| Ok::<_, anyhow::Error>(Duration::from_millis(u64::try_from(number(line, name)?)?));
+    let millis = |name: &str| {
+        Ok::<_, anyhow::Error>(Duration::from_millis(u64::try_from(number(line, name)?)?))
+    };
     let policy = RetryPolicy::new(
         millis("initialMillis")?,
         u32::try_from(number(line, "multiplier")?)?,
         millis("maxMillis")?,
         u32::try_from(number(line, "attempts")?)?,
     )?;
-    let delays: Vec<u64> =
-        policy.with_jitter(Jitter::None).delays(|| 0.5).map(|delay| delay.as_millis() as u64).collect();
+    let delays: Vec<u64> = policy
+        .with_jitter(Jitter::None)
+        .delays(|| 0.5)
+        .map(|delay| delay.as_millis() as u64)
+        .collect();
     same("the waits", delays, list(line, "delaysMillis")?.iter().filter_map(Json::as_u64).collect())
 }
 
 fn at_least_one(line: &Json, name: &str) -> Result<NonZeroU32> {
-    u32::try_from(number(line, name)?).ok().and_then(NonZeroU32::new).with_context(|| format!("{name} is 0"))
+    u32::try_from(number(line, name)?)
+        .ok()
+        .and_then(NonZeroU32::new)
+        .with_context(|| format!("{name} is 0"))
 }
 
 fn scaling_policy(line: &Json) -> Result<ScalingPolicy> {
@@ -431,9 +508,13 @@ fn scaling_policy(line: &Json) -> Result<ScalingPolicy> {
 
 fn retention_policy(line: &Json) -> Result<RetentionPolicy> {
     let param = u64::try_from(number(line, "param")?)?;
-    let max = Some(number(line, "max")?).filter(|max| *max != i64::MAX).map(u64::try_from).transpose()?;
+    let max =
+        Some(number(line, "max")?).filter(|max| *max != i64::MAX).map(u64::try_from).transpose()?;
     Ok(match text(line, "type")? {
-        "TIME" => RetentionPolicy::ByTime { min: Duration::from_millis(param), max: max.map(Duration::from_millis) },
+        "TIME" => RetentionPolicy::ByTime {
+            min: Duration::from_millis(param),
+            max: max.map(Duration::from_millis),
+        },
         "SIZE" => RetentionPolicy::BySize { min_bytes: param, max_bytes: max },
         other => bail!("retention type {other} is not known"),
     })
@@ -442,8 +523,10 @@ fn retention_policy(line: &Json) -> Result<RetentionPolicy> {
 fn stream_config(line: &Json) -> Result<()> {
     let stream = ScopedStream::new(text(line, "scope")?.parse()?, text(line, "stream")?.parse()?);
     let tags = list(line, "tags")?.iter().filter_map(Json::as_str).map(Tag::new);
-    let retention =
-        RetentionPolicy::BySize { min_bytes: u64::try_from(number(line, "retentionSizeMin")?)?, max_bytes: None };
+    let retention = RetentionPolicy::BySize {
+        min_bytes: u64::try_from(number(line, "retentionSizeMin")?)?,
+        max_bytes: None,
+    };
     let configuration = StreamConfiguration::default()
         .with_scaling(ScalingPolicy::Fixed { segments: at_least_one(line, "minNumSegments")? })
         .with_retention(retention)?
@@ -464,11 +547,15 @@ fn group_configuration(config: &Json) -> Result<ReaderGroupConfiguration> {
     let ends = list(config, "ending")?.iter().map(cut).collect::<Result<Vec<_>>>()?;
     let streams = list(config, "starting")?.iter().map(|pair| {
         let (stream, from) = cut(pair)?;
-        let to = ends.iter().find(|(other, _)| *other == stream).map_or(StreamCut::Unbounded, |(_, to)| to.clone());
+        let to = ends
+            .iter()
+            .find(|(other, _)| *other == stream)
+            .map_or(StreamCut::Unbounded, |(_, to)| to.clone());
         Ok(GroupStream { stream, from, to })
     });
-    let millis =
-        |name: &str| Ok::<_, anyhow::Error>(u64::try_from(number(config, name)?).ok().map(Duration::from_millis));
+    let millis = |name: &str| {
+        Ok::<_, anyhow::Error>(u64::try_from(number(config, name)?).ok().map(Duration::from_millis))
+    };
     let retention = match number(config, "retentionType")? {
         0 => GroupRetention::None,
         1 => GroupRetention::ManualReleaseAtUserStreamCut,
@@ -483,9 +570,14 @@ fn group_configuration(config: &Json) -> Result<ReaderGroupConfiguration> {
 }
 
 fn reader_group(line: &Json) -> Result<()> {
-    let group = ScopedReaderGroup::new(text(line, "scope")?.parse()?, text(line, "group")?.parse()?);
+    let group =
+        ScopedReaderGroup::new(text(line, "scope")?.parse()?, text(line, "group")?.parse()?);
     let configuration = group_configuration(&line["config"])?;
-    same("the configuration of the message", encoding::read_reader_group(&hex(line, "hex")?)?, configuration.clone())?;
+    same(
+        "the configuration of the message",
+        encoding::read_reader_group(&hex(line, "hex")?)?,
+        configuration.clone(),
+    )?;
     // An end that is not given is written as unbounded, which is what Java's own groups send.
     let all_ends_given = list(&line["config"], "ending")?.len() == configuration.streams().len();
     if all_ends_given {
@@ -511,5 +603,9 @@ fn table_partition(line: &Json) -> Result<()> {
     let position = routing::table_key_position(&hex(line, "primaryKey")?);
     bits("the position", position, line)?;
     let partitions = SegmentMap::equal_ranges(u32::try_from(number(line, "partitions")?)?);
-    same("the partition", partitions.segment_for(position).map(i64::from), Some(number(line, "segmentId")?))
+    same(
+        "the partition",
+        partitions.segment_for(position).map(i64::from),
+        Some(number(line, "segmentId")?),
+    )
 }

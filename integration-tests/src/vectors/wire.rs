@@ -1,4 +1,5 @@
-//! Frames: both directions, what older peers leave out, what must not be taken, and appends in all their shapes.
+//! Frames: both directions, what older peers leave out, what must not be taken, and appends in all
+//! their shapes.
 
 use anyhow::{Context as _, Result, bail};
 use bytes::{Bytes, BytesMut};
@@ -49,12 +50,17 @@ pub(crate) fn append_sequence(line: &Json) -> Result<()> {
     same("the number of frames", frames.len(), expected.len())?;
     for (frame, expected) in frames.iter().zip(expected) {
         same("the frame's name", frame.name(), text(expected, "name")?)?;
-        same("the frame encoded again", to_hex(&encode(frame)?), text(expected, "hex")?.to_owned())?;
+        same(
+            "the frame encoded again",
+            to_hex(&encode(frame)?),
+            text(expected, "hex")?.to_owned(),
+        )?;
     }
     let expected = list(line, "decoded")?.iter().map(append).collect::<Result<Vec<_>>>()?;
     same("the appends", assemble(frames)?, expected.clone())?;
 
-    // Each append as one whole block and, as the shortest form, as an end alone: the data per writer is the same.
+    // Each append as one whole block and, as the shortest form, as an end alone: the data per
+    // writer is the same.
     for shape in [Shape::WholeBlock, Shape::EndAlone] {
         let mut sent = SendBuffer::new();
         for step in list(line, "steps")? {
@@ -120,7 +126,13 @@ fn by_writer(appends: &[Append]) -> Vec<(String, String, Vec<u8>, i64, i32)> {
                 known.3 = append.event_number;
                 known.4 += append.event_count;
             }
-            None => writers.push((writer, segment, append.data.to_vec(), append.event_number, append.event_count)),
+            None => writers.push((
+                writer,
+                segment,
+                append.data.to_vec(),
+                append.event_number,
+                append.event_count,
+            )),
         }
     }
     writers.sort();
@@ -165,7 +177,8 @@ fn segment_event(frame: &[u8], fields: &Map<String, Json>) -> Result<()> {
     let data = Json::Object(fields.clone());
     let payload = hex(&data, "data")?;
     let mut segment = BytesMut::from(frame);
-    let found = event::take(&mut segment, event::MAX_EVENT_LEN * 2)?.context("the event is not whole")?;
+    let found =
+        event::take(&mut segment, event::MAX_EVENT_LEN * 2)?.context("the event is not whole")?;
     same("the payload", to_hex(&found), to_hex(&payload))?;
     let event = Event { data: payload.into() };
     let mut block = BytesMut::new();

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use pravega_sdk_proto::{SegmentId, StreamInfo, controller_service_client::ControllerServiceClient};
+use pravega_sdk_proto::{
+    SegmentId, StreamInfo, controller_service_client::ControllerServiceClient,
+};
 use pravega_sdk_server::EmbeddedServer;
 use tonic::transport::Channel;
 
@@ -20,13 +22,18 @@ pub(crate) struct Server {
 
 impl Server {
     async fn at(url: &str, embedded: Option<EmbeddedServer>) -> Self {
-        let channel = Channel::from_shared(url.replace("tcp://", "http://")).unwrap().connect().await.unwrap();
+        let channel = Channel::from_shared(url.replace("tcp://", "http://"))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
         Self { controller: ControllerServiceClient::new(channel), _embedded: embedded }
     }
 
     /// Where the segment stores are.
     pub(crate) async fn store(&self) -> String {
-        let info = StreamInfo { scope: "scope".into(), stream: "stream".into(), access_operation: 0 };
+        let info =
+            StreamInfo { scope: "scope".into(), stream: "stream".into(), access_operation: 0 };
         let id = SegmentId { stream_info: Some(info), segment_id: 0 };
         let node = self.controller.clone().get_uri(id).await.unwrap().into_inner();
         format!("127.0.0.1:{}", node.port)
@@ -34,7 +41,8 @@ impl Server {
 }
 
 pub(crate) async fn both() -> (Server, Server) {
-    let url = std::env::var("PRAVEGA_TEST_CONTROLLER").expect("run this test with `cargo xtask interop`");
+    let url =
+        std::env::var("PRAVEGA_TEST_CONTROLLER").expect("run this test with `cargo xtask interop`");
     let embedded = EmbeddedServer::builder().start().await.unwrap();
     let embedded_url = embedded.url();
     (Server::at(&url, None).await, Server::at(&embedded_url, Some(embedded)).await)
@@ -47,7 +55,9 @@ pub(crate) fn check(differences: &Differences, known: &[Known]) {
     };
     let unknown: Vec<_> = differences.iter().filter(|difference| !is_known(difference)).collect();
     assert!(unknown.is_empty(), "{} differences are not known: {unknown:#?}", unknown.len());
-    let stale = |(at, field, _): &&Known| *at != "*" && !differences.contains(&((*at).to_owned(), (*field).to_owned()));
+    let stale = |(at, field, _): &&Known| {
+        *at != "*" && !differences.contains(&((*at).to_owned(), (*field).to_owned()))
+    };
     let stale: Vec<_> = known.iter().filter(stale).collect();
     assert!(stale.is_empty(), "these differences do not show any more: {stale:#?}");
 }

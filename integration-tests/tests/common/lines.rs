@@ -16,9 +16,13 @@ pub(crate) struct Line {
 pub(crate) fn real_lines(bytes: usize) -> Vec<Line> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut text = String::new();
-    for folder in ["vectors", "tests", "src", "../wire-protocol/src", "../types/src", "../proto/src"] {
-        let mut files: Vec<_> =
-            std::fs::read_dir(root.join(folder)).unwrap().map(|file| file.unwrap().path()).collect();
+    for folder in
+        ["vectors", "tests", "src", "../wire-protocol/src", "../types/src", "../proto/src"]
+    {
+        let mut files: Vec<_> = std::fs::read_dir(root.join(folder))
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .collect();
         files.sort();
         for file in files.iter().filter(|file| file.is_file()) {
             text.push_str(&std::fs::read_to_string(file).unwrap());
@@ -42,7 +46,9 @@ pub(crate) fn as_file(lines: &[Line]) -> Vec<u8> {
 }
 
 /// The lines of each key, in the order in which they come.
-pub(crate) fn by_key<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeMap<usize, Vec<&'a str>> {
+pub(crate) fn by_key<'a>(
+    texts: impl IntoIterator<Item = &'a str>,
+) -> BTreeMap<usize, Vec<&'a str>> {
     let mut keys: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
     for text in texts {
         let number: usize = text.split(' ').next().unwrap().parse().unwrap();

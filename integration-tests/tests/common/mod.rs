@@ -1,7 +1,7 @@
 //! What the tests of the whole system share.
 //!
-//! They run against the server that `PRAVEGA_TEST_CONTROLLER` names, or else against an embedded one of their own: the same
-//! tests, so that each server is held to what the other does.
+//! They run against the server that `PRAVEGA_TEST_CONTROLLER` names, or else against an embedded
+//! one of their own: the same tests, so that each server is held to what the other does.
 #![allow(dead_code)]
 
 #[cfg(feature = "interop")]
@@ -24,7 +24,9 @@ use pravega_sdk_client_factory::{
 };
 use pravega_sdk_controller_client::{Controller, ScaleStart, ScaleState};
 use pravega_sdk_server::EmbeddedServer;
-use pravega_sdk_types::{Epoch, KeyRange, ScalingPolicy, Scope, ScopedStream, SegmentId, StreamConfiguration};
+use pravega_sdk_types::{
+    Epoch, KeyRange, ScalingPolicy, Scope, ScopedStream, SegmentId, StreamConfiguration,
+};
 
 /// The server that the tests run against.
 pub(crate) fn url() -> String {
@@ -36,13 +38,18 @@ pub(crate) fn is_embedded() -> bool {
     std::env::var_os("PRAVEGA_TEST_CONTROLLER").is_none()
 }
 
-/// An embedded server that lives as long as the tests of this process, on a runtime of its own: each test has another.
+/// An embedded server that lives as long as the tests of this process, on a runtime of its own:
+/// each test has another.
 fn embedded_url() -> String {
     static URL: OnceLock<String> = OnceLock::new();
     let start = || {
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async move {
                 // The longest suite writes more than a gigabyte if it is asked to.
                 let builder = EmbeddedServer::builder().with_memory_limit(8 << 30);
@@ -92,16 +99,24 @@ pub(crate) async fn scale(
     sealed: &[SegmentId],
     ranges: &[KeyRange],
 ) -> Epoch {
-    let ScaleStart::Started { epoch, .. } = controller.scale(stream, sealed, ranges).await.unwrap() else {
+    let ScaleStart::Started { epoch, .. } = controller.scale(stream, sealed, ranges).await.unwrap()
+    else {
         panic!("the scale of {stream} was refused");
     };
-    eventually("the scale is done", async || controller.scale_state(stream, epoch).await.unwrap() == ScaleState::Done)
-        .await;
+    eventually("the scale is done", async || {
+        controller.scale_state(stream, epoch).await.unwrap() == ScaleState::Done
+    })
+    .await;
     epoch
 }
 
-/// Scales all of a stream to that many equal segments, as soon as nothing is in the way, such as a commit that is carried out.
-pub(crate) async fn scale_all(controller: &Arc<dyn Controller>, stream: &ScopedStream, segments: u32) {
+/// Scales all of a stream to that many equal segments, as soon as nothing is in the way, such as a
+/// commit that is carried out.
+pub(crate) async fn scale_all(
+    controller: &Arc<dyn Controller>,
+    stream: &ScopedStream,
+    segments: u32,
+) {
     let mut started = None;
     eventually("the scale begins", async || {
         let active = controller.current_segments(stream).await.unwrap();
@@ -114,12 +129,17 @@ pub(crate) async fn scale_all(controller: &Arc<dyn Controller>, stream: &ScopedS
     })
     .await;
     let epoch = started.unwrap();
-    eventually("the scale is done", async || controller.scale_state(stream, epoch).await.unwrap() == ScaleState::Done)
-        .await;
+    eventually("the scale is done", async || {
+        controller.scale_state(stream, epoch).await.unwrap() == ScaleState::Done
+    })
+    .await;
 }
 
 /// Everything that is in a stream by now.
-pub(crate) async fn read_all(factory: &ClientFactory, stream: &ScopedStream) -> Vec<ReadEvent<Bytes>> {
+pub(crate) async fn read_all(
+    factory: &ClientFactory,
+    stream: &ScopedStream,
+) -> Vec<ReadEvent<Bytes>> {
     read_between(factory, stream, ReadFrom::Head, ReadUntil::Tail).await
 }
 
@@ -142,7 +162,10 @@ pub(crate) async fn read_between(
 pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "two minutes have passed, and it does not hold that {what}");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "two minutes have passed, and it does not hold that {what}"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

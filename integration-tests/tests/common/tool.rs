@@ -11,7 +11,9 @@ use super::url;
 
 /// The tool as it was built with the tests.
 pub(crate) fn pravega(arguments: &[&str]) -> Output {
-    command(arguments).output().expect("the tool was not built: run these tests with `cargo xtask interop`")
+    command(arguments)
+        .output()
+        .expect("the tool was not built: run these tests with `cargo xtask interop`")
 }
 
 /// Where the tool is.
@@ -45,7 +47,8 @@ pub(crate) fn good(arguments: &[&str]) -> String {
 }
 
 pub(crate) fn json(arguments: &[&str]) -> Vec<Value> {
-    let arguments: Vec<&str> = ["-o", "json"].into_iter().chain(arguments.iter().copied()).collect();
+    let arguments: Vec<&str> =
+        ["-o", "json"].into_iter().chain(arguments.iter().copied()).collect();
     good(&arguments).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

@@ -10,8 +10,8 @@ use std::{
 
 /// A folder with files.
 ///
-/// What was written is durable once the file was synced, and a file is there for good once the folder was. A call that
-/// failed may have been done in part.
+/// What was written is durable once the file was synced, and a file is there for good once the
+/// folder was. A call that failed may have been done in part.
 pub(crate) trait Disk: Send {
     /// The names of all files.
     fn list(&mut self) -> io::Result<Vec<String>>;
@@ -59,24 +59,35 @@ pub(crate) enum FolderError {
 const LOCK: &str = "lock";
 
 impl Folder {
-    /// Takes a folder for this process, and makes it if need be: 0700, its files 0600, whatever the umask.
+    /// Takes a folder for this process, and makes it if need be: 0700, its files 0600, whatever the
+    /// umask.
     pub(crate) fn open(path: &Path) -> Result<Self, FolderError> {
         let io = |what| move |error| FolderError::Io { what, error };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io("it cannot be made"))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(io("it cannot be made"))?;
         if fs::symlink_metadata(path).map_err(io("it cannot be looked at"))?.is_symlink() {
             let error = io::Error::other("it is a link");
             return Err(FolderError::Io { what: "it cannot be used", error });
         }
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(io("its mode cannot be set"))?;
-        let mut lock =
-            options().create(true).truncate(false).open(path.join(LOCK)).map_err(io("its lock cannot be made"))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+            .map_err(io("its mode cannot be set"))?;
+        let mut lock = options()
+            .create(true)
+            .truncate(false)
+            .open(path.join(LOCK))
+            .map_err(io("its lock cannot be made"))?;
         if let Err(error) = lock.try_lock() {
             return Err(match error {
                 fs::TryLockError::WouldBlock => {
                     let pid = fs::read_to_string(path.join(LOCK)).unwrap_or_default();
                     FolderError::InUse { pid: pid.trim().to_owned() }
                 }
-                fs::TryLockError::Error(error) => FolderError::Io { what: "its lock cannot be taken", error },
+                fs::TryLockError::Error(error) => {
+                    FolderError::Io { what: "its lock cannot be taken", error }
+                }
             });
         }
         // Only a help for people: the lock is what counts.
@@ -106,7 +117,8 @@ impl Reading {
 }
 
 fn list(path: &Path) -> io::Result<Vec<String>> {
-    let names = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let names =
+        fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
     Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().filter(|name| name != LOCK).collect())
 }
 

@@ -8,9 +8,10 @@
 //! mark           two slots of 32 bytes, 512 apart: journal's number u64 │ its length u64 │ sequence u64 │ crc u32 │ 0 u32
 //! ```
 //!
-//! Numbers are big-endian. One frame is one write: it is there as a whole, or torn at the end of the last file. The salt
-//! keeps a frame of another file that was stored as data from being taken for one of this file. The mark says how long
-//! the journal was when it was last synced, so that a file that was cut shorter is found out.
+//! Numbers are big-endian. One frame is one write: it is there as a whole, or torn at the end of
+//! the last file. The salt keeps a frame of another file that was stored as data from being taken
+//! for one of this file. The mark says how long the journal was when it was last synced, so that a
+//! file that was cut shorter is found out.
 
 use crate::machine::journal::Sequence;
 
@@ -97,7 +98,13 @@ fn head_crc(head: &[u8], salt: u64) -> u32 {
 }
 
 /// Puts a frame behind what is in `out`.
-pub(super) fn put_frame(out: &mut Vec<u8>, salt: u64, kind: Kind, sequence: Sequence, payload: &[u8]) {
+pub(super) fn put_frame(
+    out: &mut Vec<u8>,
+    salt: u64,
+    kind: Kind,
+    sequence: Sequence,
+    payload: &[u8],
+) {
     let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let head = [
         FRAME_MAGIC.as_slice(),
@@ -140,14 +147,16 @@ impl FrameHead {
 
 /// Says whether any frame of the file begins in `bytes`.
 pub(super) fn holds_a_frame(bytes: &[u8], salt: u64) -> bool {
-    let starts = bytes.windows(FRAME_MAGIC.len()).enumerate().filter(|(_, window)| window == FRAME_MAGIC);
+    let starts =
+        bytes.windows(FRAME_MAGIC.len()).enumerate().filter(|(_, window)| window == FRAME_MAGIC);
     let mut starts = starts.map(|(at, _)| at);
     starts.any(|at| bytes.get(at..).is_some_and(|frame| read_frame_head(frame, salt).is_some()))
 }
 
 impl Mark {
     pub(super) fn slot(&self) -> Vec<u8> {
-        let body = [self.number.to_be_bytes(), self.len.to_be_bytes(), self.sequence.to_be_bytes()].concat();
+        let body = [self.number.to_be_bytes(), self.len.to_be_bytes(), self.sequence.to_be_bytes()]
+            .concat();
         let crc = crc32fast::hash(&body);
         [body.as_slice(), &crc.to_be_bytes(), &[0; 4]].concat()
     }
@@ -157,7 +166,11 @@ impl Mark {
         let slot = |at: usize| {
             let slot = bytes.get(at..at + SLOT_LEN)?;
             let whole = u32_at(slot, 24) == Some(crc32fast::hash(slot.get(..24)?));
-            whole.then_some(Self { number: u64_at(slot, 0)?, len: u64_at(slot, 8)?, sequence: u64_at(slot, 16)? })
+            whole.then_some(Self {
+                number: u64_at(slot, 0)?,
+                len: u64_at(slot, 8)?,
+                sequence: u64_at(slot, 16)?,
+            })
         };
         slot(0).into_iter().chain(slot(SLOT_STRIDE)).max()
     }
@@ -180,7 +193,10 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(read_frame_head(&flipped, 7).and_then(|head| head.payload(&flipped)).is_none(), "bit {bit}");
+            assert!(
+                read_frame_head(&flipped, 7).and_then(|head| head.payload(&flipped)).is_none(),
+                "bit {bit}"
+            );
         }
     }
 

@@ -4,12 +4,12 @@
 //! machine ──batches──> queue ──all that waits──> one frame, one write, one sync ──> Durable::To(sequence)
 //! ```
 //!
-//! While one sync runs, what comes meanwhile gathers for the next: many clients share each. A write or a sync that fails is
-//! the end of writing: nobody knows what the disk has then, so nothing more is acknowledged until the journal is opened
-//! anew.
+//! While one sync runs, what comes meanwhile gathers for the next: many clients share each. A write
+//! or a sync that fails is the end of writing: nobody knows what the disk has then, so nothing more
+//! is acknowledged until the journal is opened anew.
 //!
-//! The catalog and the segments share one journal, because one request changes both: a scale or a commit is in it as a
-//! whole or not at all.
+//! The catalog and the segments share one journal, because one request changes both: a scale or a
+//! commit is in it as a whole or not at all.
 
 mod disk;
 mod format;
@@ -74,7 +74,9 @@ impl fmt::Display for OpenProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InUse { pid } => write!(f, "process {pid} uses it"),
-            Self::Corrupt { file, offset, what } => write!(f, "{file} is damaged at byte {offset}: {what}"),
+            Self::Corrupt { file, offset, what } => {
+                write!(f, "{file} is damaged at byte {offset}: {what}")
+            }
             Self::Version { file, found, max } => {
                 write!(f, "{file} is of version {found}, the newest that is known here is {max}")
             }

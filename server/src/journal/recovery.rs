@@ -1,14 +1,18 @@
 //! What is read back when a server starts.
 //!
-//! Every frame of the newest file is checked. Only the last one may be damaged, if nothing stands behind it and it was
-//! never synced as far as the mark knows: it was torn by a crash, nobody was told of it, and it is cut off. Anything else
-//! that is damaged is refused with its place, and nothing is changed.
+//! Every frame of the newest file is checked. Only the last one may be damaged, if nothing stands
+//! behind it and it was never synced as far as the mark knows: it was torn by a crash, nobody was
+//! told of it, and it is cut off. Anything else that is damaged is refused with its place, and
+//! nothing is changed.
 
 use std::io;
 
 use super::{
     Disk, MARK, OpenProblem, UNFINISHED, file_name, file_number,
-    format::{BadHead, FRAME_HEAD_LEN, HEAD_LEN, Kind, Mark, VERSION, holds_a_frame, read_frame_head, read_head},
+    format::{
+        BadHead, FRAME_HEAD_LEN, HEAD_LEN, Kind, Mark, VERSION, holds_a_frame, read_frame_head,
+        read_head,
+    },
 };
 use crate::machine::journal::{Record, Sequence};
 
@@ -47,13 +51,18 @@ pub(crate) fn recover(
             Some(number) => newest = newest.max(Some(number)),
             None if name == MARK => has_mark = true,
             None if name == UNFINISHED => {}
-            None => tracing::warn!(file = name, "a file in the folder of data is not known, and left alone"),
+            None => tracing::warn!(
+                file = name,
+                "a file in the folder of data is not known, and left alone"
+            ),
         }
     }
     let mark = if has_mark { read_mark(disk)? } else { None };
     let Some(number) = newest else {
         return match mark {
-            Some(mark) if mark.number > 0 => Err(corrupt(&file_name(mark.number), 0, "it is missing")),
+            Some(mark) if mark.number > 0 => {
+                Err(corrupt(&file_name(mark.number), 0, "it is missing"))
+            }
             // The very first journal was not there yet.
             _ => Ok(None),
         };
@@ -69,13 +78,22 @@ pub(crate) fn recover(
     let bytes = disk.read(&file).map_err(io_problem(format!("{file} cannot be read")))?;
     let read = read_file(&file, number, &bytes, synced, &mut apply)?;
     if read.torn > 0 {
-        tracing::warn!(file, bytes = read.torn, "the last write was torn, and is cut off; nobody was told of it");
-        disk.truncate(&file, read.len).map_err(io_problem(format!("the torn end of {file} cannot be cut off")))?;
+        tracing::warn!(
+            file,
+            bytes = read.torn,
+            "the last write was torn, and is cut off; nobody was told of it"
+        );
+        disk.truncate(&file, read.len)
+            .map_err(io_problem(format!("the torn end of {file} cannot be cut off")))?;
         disk.sync(&file).map_err(io_problem(format!("{file} cannot be synced")))?;
     }
-    for name in names.iter().filter(|name| *name == UNFINISHED || file_number(name).is_some_and(|old| old < number)) {
+    for name in names
+        .iter()
+        .filter(|name| *name == UNFINISHED || file_number(name).is_some_and(|old| old < number))
+    {
         // What the newest file was made from.
-        disk.remove(name).map_err(io_problem(format!("{name} is of no use any more and cannot be removed")))?;
+        disk.remove(name)
+            .map_err(io_problem(format!("{name} is of no use any more and cannot be removed")))?;
     }
     Ok(Some(read))
 }
@@ -94,20 +112,34 @@ fn read_file(
 ) -> Result<Recovered> {
     let salt = read_head(bytes).map_err(|bad| match bad {
         BadHead::Damaged => corrupt(file, 0, "its head is damaged"),
-        BadHead::Version(found) => OpenProblem::Version { file: file.to_owned(), found, max: VERSION },
+        BadHead::Version(found) => {
+            OpenProblem::Version { file: file.to_owned(), found, max: VERSION }
+        }
     })?;
     let (mut at, mut sequence, mut snapshot_ended) = (HEAD_LEN, Sequence::default(), false);
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         let head = read_frame_head(rest, salt);
         let Some((head, payload)) = head.and_then(|head| Some((head, head.payload(rest)?))) else {
             if (at as u64) < synced {
-                return Err(corrupt(file, at as u64, "what was synced there is not what was written"));
+                return Err(corrupt(
+                    file,
+                    at as u64,
+                    "what was synced there is not what was written",
+                ));
             }
             if holds_a_frame(rest.get(1..).unwrap_or_default(), salt) {
-                return Err(corrupt(file, at as u64, "it is not what was written, and more stands behind it"));
+                return Err(corrupt(
+                    file,
+                    at as u64,
+                    "it is not what was written, and more stands behind it",
+                ));
             }
             if !snapshot_ended {
-                return Err(corrupt(file, at as u64, "it ends before all of its beginning was there"));
+                return Err(corrupt(
+                    file,
+                    at as u64,
+                    "it ends before all of its beginning was there",
+                ));
             }
             let torn = rest.len() as u64;
             return Ok(Recovered { number, salt, len: at as u64, sequence, torn });
@@ -123,7 +155,11 @@ fn read_file(
         at += FRAME_HEAD_LEN + payload.len();
     }
     if (at as u64) < synced {
-        return Err(corrupt(file, at as u64, format!("it ends there, and was {synced} bytes long when it was synced")));
+        return Err(corrupt(
+            file,
+            at as u64,
+            format!("it ends there, and was {synced} bytes long when it was synced"),
+        ));
     }
     if !snapshot_ended {
         return Err(corrupt(file, at as u64, "it ends before all of its beginning was there"));
@@ -135,8 +171,8 @@ fn records(payload: &[u8]) -> std::result::Result<Vec<Record>, String> {
     let mut rest = payload;
     let mut records = Vec::new();
     while !rest.is_empty() {
-        let (record, behind) =
-            postcard::take_from_bytes(rest).map_err(|error| format!("a record is not one: {error}"))?;
+        let (record, behind) = postcard::take_from_bytes(rest)
+            .map_err(|error| format!("a record is not one: {error}"))?;
         records.push(record);
         rest = behind;
     }

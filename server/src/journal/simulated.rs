@@ -1,7 +1,8 @@
 //! The journal on a disk that fails and forgets, as disks do.
 //!
-//! What was written and not synced may be gone after a crash: all of it, any part of it, or torn in the middle; a file may
-//! be missing if its folder was not synced. Every call may be the last, or may fail.
+//! What was written and not synced may be gone after a crash: all of it, any part of it, or torn in
+//! the middle; a file may be missing if its folder was not synced. Every call may be the last, or
+//! may fail.
 
 use std::{
     collections::BTreeMap,
@@ -59,7 +60,8 @@ enum Loss {
     EverySecondSector,
 }
 
-const LOSSES: [Loss; 4] = [Loss::Everything, Loss::Nothing, Loss::TornInTheMiddle, Loss::EverySecondSector];
+const LOSSES: [Loss; 4] =
+    [Loss::Everything, Loss::Nothing, Loss::TornInTheMiddle, Loss::EverySecondSector];
 
 impl SimulatedDisk {
     fn call<T>(
@@ -115,12 +117,17 @@ impl SimulatedDisk {
                     left
                 }
             };
-            files.insert(name.clone(), FileState { id: durable.id, now: left.clone(), synced: left });
+            files.insert(
+                name.clone(),
+                FileState { id: durable.id, now: left.clone(), synced: left },
+            );
         }
         // Files that were never entered for good may have been all the same.
         if loss == Loss::Nothing {
             for (name, file) in &state.files {
-                files.entry(name.clone()).or_insert_with(|| FileState { synced: file.now.clone(), ..file.clone() });
+                files
+                    .entry(name.clone())
+                    .or_insert_with(|| FileState { synced: file.now.clone(), ..file.clone() });
             }
         }
         let state = DiskState { durable: files.clone(), files, ..DiskState::default() };
@@ -132,7 +139,13 @@ impl SimulatedDisk {
     }
 
     fn contents(&self) -> BTreeMap<String, Vec<u8>> {
-        self.state.lock().unwrap().files.iter().map(|(name, file)| (name.clone(), file.now.clone())).collect()
+        self.state
+            .lock()
+            .unwrap()
+            .files
+            .iter()
+            .map(|(name, file)| (name.clone(), file.now.clone()))
+            .collect()
     }
 
     fn with_contents(contents: &BTreeMap<String, Vec<u8>>) -> Self {
@@ -160,7 +173,10 @@ impl Disk for SimulatedDisk {
     }
 
     fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
-        self.call(|_| (), |state| state.files.get(name).map(|file| file.now.clone()).ok_or_else(missing))
+        self.call(
+            |_| (),
+            |state| state.files.get(name).map(|file| file.now.clone()).ok_or_else(missing),
+        )
     }
 
     fn create(&mut self, name: &str) -> io::Result<()> {
@@ -253,8 +269,12 @@ struct Told {
 fn batch(number: u64, len: usize) -> (Sequence, Vec<Record>) {
     let data = vec![number as u8; len].into();
     let segment = "scope/stream/0.#epoch.0".into();
-    let record = Record::Appended { segment, data, attributes: Vec::new(), at: Millis(number as i64) };
-    (Sequence(number), vec![record, Record::Cataloged { key: format!("scope/{number}"), value: None }])
+    let record =
+        Record::Appended { segment, data, attributes: Vec::new(), at: Millis(number as i64) };
+    (
+        Sequence(number),
+        vec![record, Record::Cataloged { key: format!("scope/{number}"), value: None }],
+    )
 }
 
 /// Opens what is there, or begins it; nothing if the disk failed.
@@ -273,7 +293,8 @@ fn open(disk: &SimulatedDisk) -> Result<(Journal, Vec<Record>), OpenProblem> {
     Ok((journal, records))
 }
 
-/// How long the batches are that are written together, step by step; a step without any begins a new file.
+/// How long the batches are that are written together, step by step; a step without any begins a
+/// new file.
 type Script = Vec<Vec<usize>>;
 
 /// Scripts drawn from seeds, with short batches and long ones, single ones and many.
@@ -282,7 +303,9 @@ fn scripts() -> impl Iterator<Item = Script> {
         let mut random = fastrand::Rng::with_seed(seed);
         let step = |random: &mut fastrand::Rng| {
             let batches = if random.u8(..8) == 0 { 0 } else { random.usize(1..5) };
-            (0..batches).map(|_| if random.bool() { random.usize(..40) } else { random.usize(..2000) }).collect()
+            (0..batches)
+                .map(|_| if random.bool() { random.usize(..40) } else { random.usize(..2000) })
+                .collect()
         };
         (0..random.usize(4..14)).map(|_| step(&mut random)).collect()
     })
@@ -316,7 +339,8 @@ fn expected(script: &Script) -> Vec<Record> {
     (1..).zip(lens).flat_map(|(number, len)| batch(number, *len).1).collect()
 }
 
-/// E1: a crash at any call of the disk, with any part of what was not synced lost, loses nothing that was acknowledged.
+/// E1: a crash at any call of the disk, with any part of what was not synced lost, loses nothing
+/// that was acknowledged.
 #[test]
 fn a_crash_at_any_call_loses_nothing_that_was_acknowledged() {
     let mut recoveries = 0;
@@ -330,10 +354,18 @@ fn a_crash_at_any_call_loses_nothing_that_was_acknowledged() {
             for loss in LOSSES {
                 recoveries += 1;
                 let after = disk.after(loss);
-                let (_, records) = open(&after).unwrap_or_else(|problem| panic!("call {call}, {loss:?}: {problem}"));
+                let (_, records) = open(&after)
+                    .unwrap_or_else(|problem| panic!("call {call}, {loss:?}: {problem}"));
                 let acknowledged = told.acknowledged as usize * 2;
-                assert!(records.len() >= acknowledged, "call {call}, {loss:?}: {} of {acknowledged}", records.len());
-                assert!(expected.starts_with(&records), "call {call}, {loss:?}: not what was written");
+                assert!(
+                    records.len() >= acknowledged,
+                    "call {call}, {loss:?}: {} of {acknowledged}",
+                    records.len()
+                );
+                assert!(
+                    expected.starts_with(&records),
+                    "call {call}, {loss:?}: not what was written"
+                );
                 // And once more, behind what was cut off.
                 let (_, again) = open(&after).unwrap();
                 assert_eq!(again, records);
@@ -343,7 +375,8 @@ fn a_crash_at_any_call_loses_nothing_that_was_acknowledged() {
     assert!(recoveries >= 8_000, "{recoveries} recoveries");
 }
 
-/// E3: a call that fails is the end of writing; what was acknowledged is there, nothing else was said to be.
+/// E3: a call that fails is the end of writing; what was acknowledged is there, nothing else was
+/// said to be.
 #[test]
 fn a_call_that_fails_ends_the_writing_and_no_acknowledgement_is_invented() {
     for script in &scripts().collect::<Vec<_>>() {
@@ -380,7 +413,12 @@ fn check_damaged(contents: &BTreeMap<String, Vec<u8>>, file: &str, all: &[Record
     match open(&SimulatedDisk::with_contents(contents)) {
         Ok((_, records)) => {
             assert!(all.starts_with(&records), "{what}: bad records were served");
-            assert!(records.len() >= all.len() - 2, "{what}: {} of {} records", records.len(), all.len());
+            assert!(
+                records.len() >= all.len() - 2,
+                "{what}: {} of {} records",
+                records.len(),
+                all.len()
+            );
         }
         Err(OpenProblem::Corrupt { file: named, .. }) => assert_eq!(named, file, "{what}"),
         Err(OpenProblem::Version { .. }) => {}

@@ -19,7 +19,8 @@ use crate::{
 
 /// One write takes no more than about so much, in bytes.
 const WRITE_BYTES: usize = 8 << 20;
-/// A journal that grew by so much, and to several times what it began with, is written anew, in bytes.
+/// A journal that grew by so much, and to several times what it began with, is written anew, in
+/// bytes.
 const REWRITE_BYTES: u64 = 256 << 20;
 const REWRITE_TIMES: u64 = 3;
 
@@ -61,7 +62,8 @@ impl JournalQueue {
         self.state().wants_snapshot
     }
 
-    /// Begins a new file with all that is there; nothing may have been changed since the last batch.
+    /// Begins a new file with all that is there; nothing may have been changed since the last
+    /// batch.
     pub(crate) fn begin_anew(&self, sequence: Sequence, records: Vec<Record>) {
         let mut state = self.state();
         state.wants_snapshot = false;
@@ -83,7 +85,8 @@ pub(crate) type Writer = JoinHandle<()>;
 
 /// Starts the thread that writes a journal, behind what was read back of it.
 ///
-/// A journal that is new, or that holds much that is of no use any more, is begun anew with `snapshot`.
+/// A journal that is new, or that holds much that is of no use any more, is begun anew with
+/// `snapshot`.
 pub(crate) fn start(
     disk: Box<dyn Disk>,
     recovered: Option<Recovered>,
@@ -160,7 +163,9 @@ pub(super) struct Journal {
 impl Journal {
     pub(super) fn open(disk: Box<dyn Disk>, recovered: Option<Recovered>, salt: u64) -> Self {
         match recovered {
-            None => Self { disk, number: 0, salt, len: 0, began: 0, sequence: Sequence(0), slot: 0 },
+            None => {
+                Self { disk, number: 0, salt, len: 0, began: 0, sequence: Sequence(0), slot: 0 }
+            }
             Some(Recovered { number, salt, len, sequence, .. }) => {
                 Self { disk, number, salt, len, began: len, sequence, slot: 0 }
             }
@@ -200,8 +205,8 @@ impl Journal {
         self.mark(false)
     }
 
-    /// Notes how far the file is synced. It is not synced itself but where a new file begins: it may be behind after the
-    /// system fails, never before.
+    /// Notes how far the file is synced. It is not synced itself but where a new file begins: it
+    /// may be behind after the system fails, never before.
     fn mark(&mut self, synced: bool) -> io::Result<()> {
         let mark = Mark { number: self.number, len: self.len, sequence: self.sequence.0 };
         self.disk.write_at(MARK, (self.slot * SLOT_STRIDE) as u64, &mark.slot())?;
@@ -209,7 +214,8 @@ impl Journal {
         if synced { self.disk.sync(MARK) } else { Ok(()) }
     }
 
-    /// Begins a new file with all that is there, and takes it in place of the old one once it is whole.
+    /// Begins a new file with all that is there, and takes it in place of the old one once it is
+    /// whole.
     pub(super) fn begin_anew(&mut self, sequence: Sequence, records: &[Record]) -> io::Result<()> {
         let salt = self.salt.rotate_left(7) ^ self.len ^ 0x9E37_79B9_7F4A_7C15;
         self.disk.create(UNFINISHED)?;
@@ -268,7 +274,10 @@ fn encode(records: &[Record], out: &mut Vec<u8>) -> io::Result<()> {
 pub(super) mod tests_support {
     use super::*;
 
-    pub(in crate::journal) fn journal_of(disk: Box<dyn Disk>, recovered: Option<Recovered>) -> Journal {
+    pub(in crate::journal) fn journal_of(
+        disk: Box<dyn Disk>,
+        recovered: Option<Recovered>,
+    ) -> Journal {
         Journal::open(disk, recovered, 0x1234_5678)
     }
 }

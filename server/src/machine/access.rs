@@ -1,7 +1,7 @@
 //! Who may come in: accounts at the controller, tokens at the store.
 //!
-//! A token has the three parts of a JWT, so that clients find its expiry; it is signed with a secret that only this
-//! process knows, and nothing but this process checks it.
+//! A token has the three parts of a JWT, so that clients find its expiry; it is signed with a
+//! secret that only this process knows, and nothing but this process checks it.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use pravega_sdk_wire_protocol::codes::TokenFailure;
@@ -53,7 +53,9 @@ impl TokenRefusal {
 impl Account {
     pub(crate) fn new(user: &str, password: &str) -> Self {
         let plain = format!("{user}:{password}");
-        Self { header: format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)) }
+        Self {
+            header: format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)),
+        }
     }
 }
 
@@ -83,13 +85,21 @@ impl Access {
             "generation": self.generation,
             "resource": format!("{scope}/{stream}"),
         });
-        let signed =
-            format!("{}.{}", BASE64.encode(r#"{"alg":"SHA3-256","typ":"JWT"}"#), BASE64.encode(body.to_string()));
+        let signed = format!(
+            "{}.{}",
+            BASE64.encode(r#"{"alg":"SHA3-256","typ":"JWT"}"#),
+            BASE64.encode(body.to_string())
+        );
         format!("{signed}.{}", BASE64.encode(self.signature(&signed)))
     }
 
     /// Checks that a token is good for a segment.
-    pub(crate) fn check_token(&self, token: &str, segment: &str, now: Millis) -> Result<(), TokenRefusal> {
+    pub(crate) fn check_token(
+        &self,
+        token: &str,
+        segment: &str,
+        now: Millis,
+    ) -> Result<(), TokenRefusal> {
         let body = self.signed_body(token).ok_or(TokenRefusal::Refused)?;
         let number = |field: &str| body.get(field).and_then(serde_json::Value::as_i64).unwrap_or(0);
         if number("exp").saturating_mul(1000) <= now.0 {
@@ -100,7 +110,8 @@ impl Access {
         }
         let resource = body.get("resource").and_then(serde_json::Value::as_str).unwrap_or_default();
         let covers = segment.strip_prefix(resource).is_some_and(|rest| {
-            rest.starts_with('/') || rest.strip_prefix("_kvtable").is_some_and(|rest| rest.starts_with('/'))
+            rest.starts_with('/')
+                || rest.strip_prefix("_kvtable").is_some_and(|rest| rest.starts_with('/'))
         });
         if covers { Ok(()) } else { Err(TokenRefusal::Refused) }
     }
@@ -108,7 +119,8 @@ impl Access {
     fn signed_body(&self, token: &str) -> Option<serde_json::Value> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (_, body) = signed.split_once('.')?;
-        // The digests are compared, not the signatures: how far they agree tells nothing about the secret.
+        // The digests are compared, not the signatures: how far they agree tells nothing about the
+        // secret.
         let given = Sha3_256::digest(BASE64.decode(signature).ok()?);
         if given != Sha3_256::digest(self.signature(signed)) {
             return None;
@@ -116,7 +128,8 @@ impl Access {
         serde_json::from_slice(&BASE64.decode(body).ok()?).ok()
     }
 
-    /// SHA-3 is not open to the extension of a message, so the secret may simply stand in front of it.
+    /// SHA-3 is not open to the extension of a message, so the secret may simply stand in front of
+    /// it.
     fn signature(&self, signed: &str) -> Vec<u8> {
         Sha3_256::new().chain_update(self.secret).chain_update(signed).finalize().to_vec()
     }
@@ -134,7 +147,8 @@ mod tests {
     fn a_token_is_good_for_its_stream_until_it_expires() {
         let mut access = access();
         let token = access.issue("a", "b", Millis(0));
-        let check = |access: &Access, segment: &str, now| access.check_token(&token, segment, Millis(now));
+        let check =
+            |access: &Access, segment: &str, now| access.check_token(&token, segment, Millis(now));
         assert_eq!(check(&access, "a/b/0.#epoch.0", 9_999), Ok(()));
         assert_eq!(check(&access, "a/b_kvtable/0.#epoch.0", 9_999), Ok(()));
         assert_eq!(check(&access, "a/bc/0.#epoch.0", 0), Err(TokenRefusal::Refused));
@@ -149,7 +163,11 @@ mod tests {
         let token = access.issue("a", "b", Millis(0));
         let elsewhere = Access::new(vec![], [8; 32], Millis(10_000)).issue("a", "b", Millis(0));
         for bad in ["", "x", "a.b.c", &token[1..], &elsewhere, &format!("{token}x")] {
-            assert_eq!(access.check_token(bad, "a/b/0", Millis(0)), Err(TokenRefusal::Refused), "{bad}");
+            assert_eq!(
+                access.check_token(bad, "a/b/0", Millis(0)),
+                Err(TokenRefusal::Refused),
+                "{bad}"
+            );
         }
     }
 

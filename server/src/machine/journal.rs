@@ -1,8 +1,9 @@
 //! What changes: the records from which everything can be made again.
 //!
-//! Nothing changes a segment or the catalog but a record that is applied. Where the server keeps its data, the records go
-//! to the journal in the order in which they were applied, and no answer that could tell of a change leaves before the
-//! change is durable: each answer carries the [`Sequence`] that it has to wait for.
+//! Nothing changes a segment or the catalog but a record that is applied. Where the server keeps
+//! its data, the records go to the journal in the order in which they were applied, and no answer
+//! that could tell of a change leaves before the change is durable: each answer carries the
+//! [`Sequence`] that it has to wait for.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -43,7 +44,8 @@ pub(crate) enum Record {
     Removed { segment: ByteString, keys: Vec<Bytes>, at: Millis },
     /// An entry of the catalog was set or removed.
     Cataloged { key: String, value: Option<Bytes> },
-    /// A segment begins at an offset with nothing in it, or a table has a length: first of what a snapshot has of it.
+    /// A segment begins at an offset with nothing in it, or a table has a length: first of what a
+    /// snapshot has of it.
     Restored { segment: ByteString, start: u64, length: u64 },
     /// An entry of a table as a snapshot has it.
     RestoredEntry { segment: ByteString, key: Bytes, value: Bytes, version: i64 },
@@ -85,7 +87,8 @@ impl Journal {
         }
     }
 
-    /// What was made since the last call, as one batch: it takes effect after a crash as a whole or not at all.
+    /// What was made since the last call, as one batch: it takes effect after a crash as a whole or
+    /// not at all.
     pub(crate) fn take(&mut self) -> Option<(Sequence, Vec<Record>)> {
         if self.pending.is_empty() {
             return None;

@@ -1,4 +1,5 @@
-//! The server as a pure machine: what is asked and what time it is go in, answers and records of what changed come out.
+//! The server as a pure machine: what is asked and what time it is go in, answers and records of
+//! what changed come out.
 //!
 //! ```text
 //!               connection drivers                     controller's service
@@ -10,8 +11,9 @@
 //!                      Store: segments ──────────── Record ──────────> Journal ──> the driver's disk
 //! ```
 //!
-//! Every request is carried out as one step: what it changes in the catalog and in segments goes to the journal as one
-//! batch. There is no state between the steps of a scale or a commit that a crash could leave behind.
+//! Every request is carried out as one step: what it changes in the catalog and in segments goes to
+//! the journal as one batch. There is no state between the steps of a scale or a commit that a
+//! crash could leave behind.
 //!
 //! No clock, no randomness and no socket is in here; a test of the workspace holds it to that.
 
@@ -71,7 +73,13 @@ const TRANSIENT_IDLE: i64 = 15 * 60 * 1000;
 impl Machine {
     /// A server without anything in it.
     pub(crate) fn new(store: Store, pace: Pace) -> Self {
-        Self { store, catalog: Catalog::default(), pace, rates: HashMap::new(), ticked: Ticked::default() }
+        Self {
+            store,
+            catalog: Catalog::default(),
+            pace,
+            rates: HashMap::new(),
+            ticked: Ticked::default(),
+        }
     }
 
     /// Makes a change that was decided on before a restart.

@@ -16,7 +16,9 @@ pub(crate) struct Placement {
 impl Placement {
     /// Spreads the containers over a number of stores.
     pub(crate) fn over(stores: usize) -> Self {
-        let stores = (0..CONTAINERS as usize).map(|container| StoreIndex(container % stores.max(1))).collect();
+        let stores = (0..CONTAINERS as usize)
+            .map(|container| StoreIndex(container % stores.max(1)))
+            .collect();
         Self { stores }
     }
 
@@ -35,7 +37,9 @@ impl Placement {
     /// Moves the container of a segment to a store.
     pub(crate) fn place(&mut self, segment: &str, store: StoreIndex) {
         let container = segment_name::container(segment, CONTAINERS);
-        if let Some(place) = usize::try_from(container.0).ok().and_then(|index| self.stores.get_mut(index)) {
+        if let Some(place) =
+            usize::try_from(container.0).ok().and_then(|index| self.stores.get_mut(index))
+        {
             *place = store;
         }
     }

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::BytesMut;
 use pravega_sdk_controller_client::Controller;
 use pravega_sdk_event_stream::{
-    EventWriter, ReaderConfig, StreamParts, StreamReader, TransactionConfig, TransactionalWriter, WriteError,
-    WriterConfig,
+    EventWriter, ReaderConfig, StreamParts, StreamReader, TransactionConfig, TransactionalWriter,
+    WriteError, WriterConfig,
     codec::{Raw, Utf8},
 };
 use pravega_sdk_simulation::{SimController, SimNetwork, World, scenario::stream_parts};
@@ -43,7 +43,10 @@ impl Cluster {
         self.writer_with(WriterConfig::default()).await.unwrap()
     }
 
-    pub(crate) async fn writer_with(&self, config: WriterConfig) -> Result<EventWriter<Raw>, WriteError> {
+    pub(crate) async fn writer_with(
+        &self,
+        config: WriterConfig,
+    ) -> Result<EventWriter<Raw>, WriteError> {
         EventWriter::open(self.parts(), &self.stream, Raw, config.with_seed(7)).await
     }
 
@@ -62,7 +65,8 @@ impl Cluster {
     }
 
     pub(crate) async fn reader(&self, config: ReaderConfig) -> StreamReader<Utf8> {
-        let config = config.with_seed(7).with_backoff(Duration::from_millis(20), Duration::from_secs(1));
+        let config =
+            config.with_seed(7).with_backoff(Duration::from_millis(20), Duration::from_secs(1));
         StreamReader::open(self.parts(), &self.stream, Utf8, config).await.unwrap()
     }
 
@@ -81,5 +85,10 @@ impl Cluster {
 
 /// A runtime whose time runs only when everybody waits.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(future)
 }

@@ -1,5 +1,5 @@
-//! The counterpart that uses `pravega-client` 0.3.7. It warms up, says ready, waits for a line, works, prints its figures,
-//! and waits for another line before it ends.
+//! The counterpart that uses `pravega-client` 0.3.7. It warms up, says ready, waits for a line,
+//! works, prints its figures, and waits for another line before it ends.
 
 #[path = "../../../src/histogram.rs"]
 mod histogram;

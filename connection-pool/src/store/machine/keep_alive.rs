@@ -1,7 +1,8 @@
 //! When a silent peer is asked whether it is there, and when it is given up.
 //!
-//! A peer that says nothing for 20 s is asked. It is given up 35 s after its last byte if a reply is outstanding, and 45 s
-//! after it if none is, so a probe always has 15 s to be answered before anything is lost.
+//! A peer that says nothing for 20 s is asked. It is given up 35 s after its last byte if a reply
+//! is outstanding, and 45 s after it if none is, so a probe always has 15 s to be answered before
+//! anything is lost.
 
 use std::time::Duration;
 
@@ -69,7 +70,10 @@ mod tests {
             assert_eq!(timer.poll(seconds(0), is_outstanding), Action::Wait(seconds(20)));
             assert_eq!(timer.poll(seconds(20), is_outstanding), Action::Probe);
             assert_eq!(timer.poll(seconds(20), is_outstanding), Action::Wait(seconds(dead_after)));
-            assert_eq!(timer.poll(seconds(dead_after), is_outstanding), Action::GiveUp(seconds(dead_after)));
+            assert_eq!(
+                timer.poll(seconds(dead_after), is_outstanding),
+                Action::GiveUp(seconds(dead_after))
+            );
         }
     }
 

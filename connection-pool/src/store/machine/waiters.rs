@@ -20,7 +20,8 @@ struct Waiter<W> {
 
 /// What a command from the peer is.
 #[derive(Debug, PartialEq)]
-// Nearly all are replies, and each is taken apart at once: a box would only cost an allocation a reply.
+// Nearly all are replies, and each is taken apart at once: a box would only cost an allocation a
+// reply.
 #[allow(clippy::large_enum_variant)]
 pub(crate) enum Incoming<W> {
     /// The reply that somebody waits for.
@@ -93,7 +94,9 @@ impl<W> Waiters<W> {
             CommandKind::Reply | CommandKind::Failure => {}
             CommandKind::Request | CommandKind::Inside => return Incoming::Violation,
         }
-        let waiter = command.request_id().and_then(|id| self.remove(id).or_else(|| self.refused_read(id, &command)));
+        let waiter = command
+            .request_id()
+            .and_then(|id| self.remove(id).or_else(|| self.refused_read(id, &command)));
         match waiter {
             Some(waiter) => Incoming::Reply(waiter, command),
             None => {
@@ -109,7 +112,8 @@ impl<W> Waiters<W> {
         }
         let mut reads = self.by_id.iter().filter(|(_, waiter)| waiter.read_offset == Some(offset));
         let (id, _) = reads.next()?;
-        // Two reads of one offset cannot be told apart: either may take the refusal, as it meets both.
+        // Two reads of one offset cannot be told apart: either may take the refusal, as it meets
+        // both.
         let id = *id;
         self.remove(id)
     }

@@ -71,7 +71,10 @@ impl Payload {
         if let Self::Bytes { data, .. } = self {
             return data.len();
         }
-        self.events().iter().map(|event| EVENT_HEADER_LEN.saturating_add(event.len())).fold(0, usize::saturating_add)
+        self.events()
+            .iter()
+            .map(|event| EVENT_HEADER_LEN.saturating_add(event.len()))
+            .fold(0, usize::saturating_add)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Decides what a writer sends to one segment, and what an answer of the store means for each event.
+//! Decides what a writer sends to one segment, and what an answer of the store means for each
+//! event.
 //!
 //! ```text
 //!              attach                  AppendSetup
@@ -8,12 +9,14 @@
 //!      └──────────────────── from every state           └───────┘
 //! ```
 //!
-//! Every event keeps its number from when it comes in until it is acknowledged. The store remembers the last number of
-//! each writer, so after any interruption the set-up tells what is stored, and the rest is sent again in order: nothing is
-//! lost and nothing doubled. Several blocks are in flight; while there is room for one more, whatever waits is sent at
-//! once, so nothing is delayed when idle, and blocks grow by themselves when all are in flight.
+//! Every event keeps its number from when it comes in until it is acknowledged. The store remembers
+//! the last number of each writer, so after any interruption the set-up tells what is stored, and
+//! the rest is sent again in order: nothing is lost and nothing doubled. Several blocks are in
+//! flight; while there is room for one more, whatever waits is sent at once, so nothing is delayed
+//! when idle, and blocks grow by themselves when all are in flight.
 //!
-//! What is deliberately absent: connections, endpoints and tokens' lifetimes (the writer machine has them), and time.
+//! What is deliberately absent: connections, endpoints and tokens' lifetimes (the writer machine
+//! has them), and time.
 
 pub(crate) mod item;
 #[cfg(feature = "seeded-bugs")]
@@ -99,8 +102,9 @@ struct Block {
     is_conditional: bool,
 }
 
-/// The writer of one segment. Call [`Self::push`] for each event, [`Self::attach`] when a connection is there,
-/// [`Self::transmit`] as long as [`Self::wants_to_send`], and [`Self::handle`] for each answer.
+/// The writer of one segment. Call [`Self::push`] for each event, [`Self::attach`] when a
+/// connection is there, [`Self::transmit`] as long as [`Self::wants_to_send`], and [`Self::handle`]
+/// for each answer.
 #[derive(Debug)]
 pub(crate) struct AppendMachine<T> {
     segment: Arc<ScopedSegment>,
@@ -130,7 +134,8 @@ pub(crate) struct AppendMachine<T> {
 }
 
 impl<T> AppendMachine<T> {
-    /// The name is that by which the store knows the segment: its own, or that of a transaction on it.
+    /// The name is that by which the store knows the segment: its own, or that of a transaction on
+    /// it.
     pub(crate) fn new(
         segment: Arc<ScopedSegment>,
         name: ByteString,
@@ -187,21 +192,28 @@ impl<T> AppendMachine<T> {
             State::Transferring(transfer) => transfer.wants_to_send(),
             State::Open => match self.items.get(self.sent).map(|item| &item.payload) {
                 None => false,
-                Some(Payload::Large(_) | Payload::Conditional { .. } | Payload::Bytes { .. }) => self.blocks.is_empty(),
+                Some(Payload::Large(_) | Payload::Conditional { .. } | Payload::Bytes { .. }) => {
+                    self.blocks.is_empty()
+                }
                 Some(Payload::Event(_) | Payload::Batch(_)) => self.has_room_for_block(),
             },
         }
     }
 
-    /// The first blocks go at once, further ones only if they are worth it: many small appends cost the store, and both
-    /// ends of the connection, more than they gain.
+    /// The first blocks go at once, further ones only if they are worth it: many small appends cost
+    /// the store, and both ends of the connection, more than they gain.
     fn has_room_for_block(&self) -> bool {
-        let limit = if self.unsent_bytes >= LARGE_BLOCK_BYTES { usize::MAX } else { MAX_SMALL_BLOCKS_IN_FLIGHT };
+        let limit = if self.unsent_bytes >= LARGE_BLOCK_BYTES {
+            usize::MAX
+        } else {
+            MAX_SMALL_BLOCKS_IN_FLIGHT
+        };
         self.blocks.len() < limit.min(self.limits.max_blocks_in_flight)
             && self.blocks.front().is_none_or(|first| !first.is_conditional)
     }
 
-    /// The length of the segment as far as it is known; an event that is acknowledged lies below it.
+    /// The length of the segment as far as it is known; an event that is acknowledged lies below
+    /// it.
     pub(crate) fn tail_offset(&self) -> Option<i64> {
         self.tail_offset
     }
@@ -227,7 +239,8 @@ impl<T> AppendMachine<T> {
         self.state = State::ToSetUp;
     }
 
-    /// The connection is gone, or must not be used for this segment any more. What was sent may or may not be stored.
+    /// The connection is gone, or must not be used for this segment any more. What was sent may or
+    /// may not be stored.
     pub(crate) fn detach(&mut self) {
         self.state = State::Detached;
         self.unsent_bytes += self.blocks.drain(..).map(|block| block.bytes).sum::<usize>();
@@ -257,21 +270,29 @@ impl<T> AppendMachine<T> {
         self.fail_where(|item| item.enqueued <= limit, error, out);
     }
 
-    /// Says whether an event that came in before `limit` is there, and whether such a one is in flight.
+    /// Says whether an event that came in before `limit` is there, and whether such a one is in
+    /// flight.
     pub(crate) fn has_older_than(&self, limit: std::time::Duration) -> (bool, bool) {
         let at = self.items.iter().position(|item| item.enqueued <= limit);
         let is_busy = matches!(self.state, State::Transferring(_));
         (at.is_some(), at.is_some_and(|at| at < self.sent || is_busy))
     }
 
-    /// When the event came in that waits longest; events of a sealed segment may stand behind younger ones.
+    /// When the event came in that waits longest; events of a sealed segment may stand behind
+    /// younger ones.
     pub(crate) fn oldest(&self) -> Option<std::time::Duration> {
         self.items.iter().map(|item| item.enqueued).min()
     }
 
-    fn fail_where(&mut self, fails: impl Fn(&Item<T>) -> bool, error: &WriteError, out: &mut Vec<Completion<T>>) {
+    fn fail_where(
+        &mut self,
+        fails: impl Fn(&Item<T>) -> bool,
+        error: &WriteError,
+        out: &mut Vec<Completion<T>>,
+    ) {
         // Two errors for all, however many events there are.
-        let [unknown, not_applied] = [Outcome::Unknown, Outcome::NotApplied].map(|outcome| error.with_outcome(outcome));
+        let [unknown, not_applied] =
+            [Outcome::Unknown, Outcome::NotApplied].map(|outcome| error.with_outcome(outcome));
         let mut kept = VecDeque::with_capacity(self.items.len());
         for item in self.items.drain(..) {
             if !fails(&item) {
@@ -311,7 +332,8 @@ impl<T> AppendMachine<T> {
             segment: self.name.clone(),
             delegation_token: self.token.0.clone(),
         };
-        // A segment's name and a token fit a frame; were it otherwise, the answer would not come, and that has a limit.
+        // A segment's name and a token fit a frame; were it otherwise, the answer would not come,
+        // and that has a limit.
         out.push(&set_up).ok();
         self.state = State::SettingUp;
     }
@@ -333,14 +355,20 @@ impl<T> AppendMachine<T> {
             last_event_number: block.last_number,
             request_id: self.requests.next_id().0,
         };
-        let events = self.items.iter().skip(self.sent).take(block.items).flat_map(|item| item.payload.events());
+        let events = self
+            .items
+            .iter()
+            .skip(self.sent)
+            .take(block.items)
+            .flat_map(|item| item.payload.events());
         // What goes into a block was checked against the limit of a frame when it came in.
         out.push_events(&append, events).ok();
         self.sent_block(block);
     }
 
-    /// As many bytes as fit a block, at their offset. One append is in flight: where a first is refused, a second could
-    /// succeed if what another writer appended happens to be as long. Blocks grow instead.
+    /// As many bytes as fit a block, at their offset. One append is in flight: where a first is
+    /// refused, a second could succeed if what another writer appended happens to be as long.
+    /// Blocks grow instead.
     fn send_bytes(&mut self, out: &mut SendBuffer) {
         let mut block = Block { last_number: 0, items: 0, bytes: 0, is_conditional: false };
         let mut expected_offset = 0;
@@ -362,7 +390,12 @@ impl<T> AppendMachine<T> {
             expected_offset,
             request_id: self.requests.next_id().0,
         };
-        let pieces = self.items.iter().skip(self.sent).take(block.items).flat_map(|item| item.payload.events());
+        let pieces = self
+            .items
+            .iter()
+            .skip(self.sent)
+            .take(block.items)
+            .flat_map(|item| item.payload.events());
         out.push_bytes_append(&append, pieces).ok();
         self.sent_block(block);
     }
@@ -377,7 +410,8 @@ impl<T> AppendMachine<T> {
             event: Event { data: event.clone() },
             request_id: self.requests.next_id().0,
         };
-        let block = Block { last_number: item.number, items: 1, bytes: item.bytes, is_conditional: true };
+        let block =
+            Block { last_number: item.number, items: 1, bytes: item.bytes, is_conditional: true };
         out.push(&append).ok();
         self.sent_block(block);
     }
@@ -400,18 +434,25 @@ impl<T> AppendMachine<T> {
 
     /// Takes an answer of the store. Events that are done are put into `out`.
     pub(crate) fn handle(&mut self, command: WireCommand, out: &mut Vec<Completion<T>>) -> Verdict {
-        let is_stale = command.request_id().is_some_and(|id| RequestId(id).is_before(self.set_up_request));
+        let is_stale =
+            command.request_id().is_some_and(|id| RequestId(id).is_before(self.set_up_request));
         if is_stale || matches!(self.state, State::Detached | State::ToSetUp) {
             return Verdict::Fine;
         }
         match command {
-            WireCommand::AppendSetup(reply) if reply.writer_id == self.writer_id => self.handle_set_up(&reply, out),
-            WireCommand::DataAppended(reply) if reply.writer_id == self.writer_id => self.handle_ack(&reply, out),
+            WireCommand::AppendSetup(reply) if reply.writer_id == self.writer_id => {
+                self.handle_set_up(&reply, out)
+            }
+            WireCommand::DataAppended(reply) if reply.writer_id == self.writer_id => {
+                self.handle_ack(&reply, out)
+            }
             WireCommand::ConditionalCheckFailed(reply) if reply.writer_id == self.writer_id => {
                 self.handle_condition_failed(&reply, out)
             }
             WireCommand::WrongHost(_) => Verdict::WrongHost,
-            WireCommand::AuthTokenCheckFailed(reply) if reply.error_code == TokenFailure::Expired => {
+            WireCommand::AuthTokenCheckFailed(reply)
+                if reply.error_code == TokenFailure::Expired =>
+            {
                 Verdict::TokenExpired
             }
             WireCommand::AuthTokenCheckFailed(_) => {
@@ -425,11 +466,18 @@ impl<T> AppendMachine<T> {
                     _ => Verdict::Refused(ErrorKind::Unsupported, detail),
                 }
             }
-            WireCommand::ErrorMessage(reply) if reply.error_code == FailureCode::IllegalArgument => {
-                Verdict::Refused(ErrorKind::InvalidArgument, format!("the segment store says: {}", reply.message))
+            WireCommand::ErrorMessage(reply)
+                if reply.error_code == FailureCode::IllegalArgument =>
+            {
+                Verdict::Refused(
+                    ErrorKind::InvalidArgument,
+                    format!("the segment store says: {}", reply.message),
+                )
             }
             // It may be able to later, as one that has no room left.
-            WireCommand::ErrorMessage(reply) => Verdict::Broken(format!("the segment store says: {}", reply.message)),
+            WireCommand::ErrorMessage(reply) => {
+                Verdict::Broken(format!("the segment store says: {}", reply.message))
+            }
             WireCommand::SegmentIsSealed(_) => {
                 self.rest_is_not_stored();
                 Verdict::Sealed
@@ -438,14 +486,16 @@ impl<T> AppendMachine<T> {
                 self.rest_is_not_stored();
                 Verdict::Missing
             }
-            WireCommand::InvalidEventNumber(reply) => {
-                Verdict::Broken(format!("the segment store calls event number {} invalid", reply.event_number))
-            }
+            WireCommand::InvalidEventNumber(reply) => Verdict::Broken(format!(
+                "the segment store calls event number {} invalid",
+                reply.event_number
+            )),
             other => self.handle_in_transfer(other, out),
         }
     }
 
-    /// A failed append is answered after all before it, so what is not acknowledged by then is not stored.
+    /// A failed append is answered after all before it, so what is not acknowledged by then is not
+    /// stored.
     fn rest_is_not_stored(&mut self) {
         if matches!(self.state, State::Open) {
             self.sent_number = self.acknowledged;
@@ -466,15 +516,22 @@ impl<T> AppendMachine<T> {
 
     fn handle_set_up(&mut self, reply: &AppendSetup, out: &mut Vec<Completion<T>>) -> Verdict {
         if !matches!(self.state, State::SettingUp) {
-            return Verdict::Broken("the segment store answered a set-up that nobody asked for".to_owned());
+            return Verdict::Broken(
+                "the segment store answered a set-up that nobody asked for".to_owned(),
+            );
         }
         let stored = reply.last_event_number;
         if stored > self.sent_number {
-            return Verdict::Broken(format!("it claims event number {stored}, {} was the last sent", self.sent_number));
+            return Verdict::Broken(format!(
+                "it claims event number {stored}, {} was the last sent",
+                self.sent_number
+            ));
         }
         if stored < self.acknowledged {
             let acknowledged = self.acknowledged;
-            return Verdict::Broken(format!("it has event number {stored} only, {acknowledged} was acknowledged"));
+            return Verdict::Broken(format!(
+                "it has event number {stored} only, {acknowledged} was acknowledged"
+            ));
         }
         self.acknowledged = stored;
         self.state = State::Open;
@@ -499,14 +556,18 @@ impl<T> AppendMachine<T> {
         };
         let previous = reply.previous_event_number;
         if self.items.front().is_some_and(|first| previous >= first.number) {
-            return Verdict::Broken(format!("the segment store acknowledged {number} after {previous}"));
+            return Verdict::Broken(format!(
+                "the segment store acknowledged {number} after {previous}"
+            ));
         }
-        let at = if self.bugs.has(SeededBug::AcknowledgesTooMuch) { self.blocks.len() - 1 } else { at };
+        let at =
+            if self.bugs.has(SeededBug::AcknowledgesTooMuch) { self.blocks.len() - 1 } else { at };
         let end = Some(reply.current_segment_write_offset).filter(|offset| *offset >= 0);
         self.tail_offset = self.tail_offset.max(end);
         self.acknowledged = number;
         for (behind, block) in (0..=at).rev().zip(self.blocks.drain(..=at)) {
-            // Other writers' events may stand between blocks, so only the last block's place is known.
+            // Other writers' events may stand between blocks, so only the last block's place is
+            // known.
             let mut offset = end.filter(|_| behind == 0).map(|end| end - block.bytes as i64);
             for item in self.items.drain(..block.items) {
                 let appended = Appended::new(&self.segment, offset, &item);
@@ -518,13 +579,20 @@ impl<T> AppendMachine<T> {
         Verdict::Progress
     }
 
-    fn handle_condition_failed(&mut self, reply: &ConditionalCheckFailed, out: &mut Vec<Completion<T>>) -> Verdict {
+    fn handle_condition_failed(
+        &mut self,
+        reply: &ConditionalCheckFailed,
+        out: &mut Vec<Completion<T>>,
+    ) -> Verdict {
         if matches!(self.items.front().map(|item| &item.payload), Some(Payload::Bytes { .. })) {
             return self.handle_lost_offset(reply);
         }
-        let is_known = |block: &Block| block.is_conditional && block.last_number == reply.event_number;
+        let is_known =
+            |block: &Block| block.is_conditional && block.last_number == reply.event_number;
         if !self.blocks.front().is_some_and(is_known) {
-            return Verdict::Broken("the segment store refused a condition that nobody made".to_owned());
+            return Verdict::Broken(
+                "the segment store refused a condition that nobody made".to_owned(),
+            );
         }
         self.blocks.pop_front();
         self.sent = 0;
@@ -538,10 +606,13 @@ impl<T> AppendMachine<T> {
         Verdict::Progress
     }
 
-    /// Somebody else appended to a byte stream: neither these bytes nor any behind them can stand where they should.
+    /// Somebody else appended to a byte stream: neither these bytes nor any behind them can stand
+    /// where they should.
     fn handle_lost_offset(&mut self, reply: &ConditionalCheckFailed) -> Verdict {
         if self.blocks.front().is_none_or(|block| block.last_number != reply.event_number) {
-            return Verdict::Broken("the segment store refused a condition that nobody made".to_owned());
+            return Verdict::Broken(
+                "the segment store refused a condition that nobody made".to_owned(),
+            );
         }
         self.sent_number = self.acknowledged;
         let detail = "another writer appended to the byte stream, so these bytes cannot stand at their offset";
@@ -549,20 +620,29 @@ impl<T> AppendMachine<T> {
     }
 
     /// What is left belongs to the transfer of a large event, or to nobody.
-    fn handle_in_transfer(&mut self, command: WireCommand, out: &mut Vec<Completion<T>>) -> Verdict {
+    fn handle_in_transfer(
+        &mut self,
+        command: WireCommand,
+        out: &mut Vec<Completion<T>>,
+    ) -> Verdict {
         let State::Transferring(transfer) = &mut self.state else {
-            return Verdict::Broken(format!("the segment store answered {} to an append", command.name()));
+            return Verdict::Broken(format!(
+                "the segment store answered {} to an append",
+                command.name()
+            ));
         };
         match transfer.handle(command) {
             transfer::Step::Next => Verdict::Fine,
             transfer::Step::Merged(end) => {
-                // The merge changed the number that the store keeps of this writer: it has to be read anew.
+                // The merge changed the number that the store keeps of this writer: it has to be
+                // read anew.
                 self.state = State::ToSetUp;
                 self.tail_offset = self.tail_offset.max(end);
                 if let Some(item) = self.items.pop_front() {
                     self.unsent_bytes -= item.bytes;
                     self.acknowledged = item.number;
-                    let appended = Appended::new(&self.segment, end.map(|end| end - item.bytes as i64), &item);
+                    let appended =
+                        Appended::new(&self.segment, end.map(|end| end - item.bytes as i64), &item);
                     out.push(item.complete(Ok(appended)));
                 }
                 Verdict::Progress

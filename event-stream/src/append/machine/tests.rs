@@ -5,12 +5,16 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes, BytesMut};
 use pravega_sdk_wire_protocol::{
     Append, AppendAssembler, Decoder,
-    commands::{NoSuchSegment, OperationUnsupported, SegmentCreated, SegmentIsSealed, SegmentsMerged, WrongHost},
+    commands::{
+        NoSuchSegment, OperationUnsupported, SegmentCreated, SegmentIsSealed, SegmentsMerged,
+        WrongHost,
+    },
 };
 
 use super::*;
 
-const LIMITS: Limits = Limits { max_block_bytes: 1 << 20, max_blocks_in_flight: 4, piece_bytes: 100 };
+const LIMITS: Limits =
+    Limits { max_block_bytes: 1 << 20, max_blocks_in_flight: 4, piece_bytes: 100 };
 const WRITER: Uuid = Uuid::from_u128(7);
 
 /// A machine, what it sent, and the store's view of that.
@@ -25,7 +29,8 @@ impl Rig {
     fn new() -> Self {
         let segment: ScopedSegment = "s/t/0.#epoch.0".parse().unwrap();
         let name = segment.to_string().into();
-        let machine = AppendMachine::new(Arc::new(segment), name, WRITER, FlowId(3), LIMITS, Bugs::default());
+        let machine =
+            AppendMachine::new(Arc::new(segment), name, WRITER, FlowId(3), LIMITS, Bugs::default());
         Self { machine, assembler: AppendAssembler::new(), done: Vec::new(), next: 0 }
     }
 
@@ -43,7 +48,12 @@ impl Rig {
             [WireCommand::SetupAppend(set_up)] => set_up.request_id,
             other => panic!("{other:?}"),
         };
-        self.handle(AppendSetup { request_id, segment: "".into(), writer_id: WRITER, last_event_number: stored })
+        self.handle(AppendSetup {
+            request_id,
+            segment: "".into(),
+            writer_id: WRITER,
+            last_event_number: stored,
+        })
     }
 
     fn push(&mut self, payload: Payload) {
@@ -102,7 +112,9 @@ impl Rig {
 
     /// What became of each event that is done: its ticket, and its place.
     fn done(&mut self) -> Vec<(u32, Option<i64>)> {
-        let place = |done: Completion<u32>| (done.ticket, done.result.unwrap().offset().map(|offset| offset.0));
+        let place = |done: Completion<u32>| {
+            (done.ticket, done.result.unwrap().offset().map(|offset| offset.0))
+        };
         self.done.drain(..).map(place).collect()
     }
 }
@@ -147,7 +159,11 @@ fn an_ack_tells_the_place_of_each_event_of_its_block_and_of_no_other() {
     rig.event(10);
     let last = rig.appends();
     assert_eq!(rig.ack(&last[0], 3, 1000), Verdict::Progress);
-    assert_eq!(rig.done(), [(3, None), (4, Some(982))], "other writers may stand between the two blocks");
+    assert_eq!(
+        rig.done(),
+        [(3, None), (4, Some(982))],
+        "other writers may stand between the two blocks"
+    );
     assert_eq!(rig.machine.tail_offset(), Some(1000));
 }
 
@@ -163,7 +179,8 @@ fn after_a_reconnect_what_is_stored_is_done_and_the_rest_is_sent_again_under_its
     assert_eq!(rig.set_up(1), Verdict::Progress);
     assert_eq!(rig.done(), [(0, None)]);
     let again = rig.appends();
-    let numbers: Vec<_> = again.iter().map(|append| (append.event_number, append.event_count)).collect();
+    let numbers: Vec<_> =
+        again.iter().map(|append| (append.event_number, append.event_count)).collect();
     assert_eq!(numbers, [(4, 3)], "the batch has numbers 2 and 3, the last event 4");
 }
 
@@ -178,7 +195,11 @@ fn a_condition_goes_alone_and_a_failed_one_changes_nothing_else() {
     rig.ack(&first[0], i64::MIN, 9);
     let conditional = rig.appends();
     assert_eq!((conditional.len(), conditional[0].expected_offset), (1, Some(9)));
-    let failed = ConditionalCheckFailed { writer_id: WRITER, event_number: 2, request_id: conditional[0].request_id };
+    let failed = ConditionalCheckFailed {
+        writer_id: WRITER,
+        event_number: 2,
+        request_id: conditional[0].request_id,
+    };
     assert_eq!(rig.reply(failed.clone()), Verdict::Progress);
     assert_eq!(rig.done.remove(1).result.unwrap_err().kind(), ErrorKind::ConditionFailed);
     assert_eq!(rig.appends()[0].event_number, 3);
@@ -207,7 +228,9 @@ fn a_large_event_goes_alone_through_a_segment_of_its_own_and_moves_the_number_wi
     let lens: Vec<_> = pieces
         .iter()
         .map(|piece| match piece {
-            WireCommand::ConditionalBlockEnd(piece) => (piece.event_number, piece.expected_offset, piece.data.len()),
+            WireCommand::ConditionalBlockEnd(piece) => {
+                (piece.event_number, piece.expected_offset, piece.data.len())
+            }
             other => panic!("{other:?}"),
         })
         .collect();
@@ -230,7 +253,10 @@ fn a_large_event_goes_alone_through_a_segment_of_its_own_and_moves_the_number_wi
         new_target_write_offset: 300,
     });
     assert_eq!(rig.done(), [(0, Some(42))]);
-    assert!(matches!(rig.send()[..], [WireCommand::SetupAppend(_)]), "the number has to be read anew");
+    assert!(
+        matches!(rig.send()[..], [WireCommand::SetupAppend(_)]),
+        "the number has to be read anew"
+    );
 }
 
 #[test]
@@ -242,16 +268,33 @@ fn verdicts_on_the_segment_are_told_and_events_stay() {
     let (no_trace, offset) = (ByteString::new(), 1);
     let replies: [(WireCommand, Verdict); 3] = [
         (
-            SegmentIsSealed { request_id, segment: segment.clone(), server_stack_trace: no_trace.clone(), offset }
-                .into(),
+            SegmentIsSealed {
+                request_id,
+                segment: segment.clone(),
+                server_stack_trace: no_trace.clone(),
+                offset,
+            }
+            .into(),
             Verdict::Sealed,
         ),
         (
-            NoSuchSegment { request_id, segment: segment.clone(), server_stack_trace: no_trace.clone(), offset }.into(),
+            NoSuchSegment {
+                request_id,
+                segment: segment.clone(),
+                server_stack_trace: no_trace.clone(),
+                offset,
+            }
+            .into(),
             Verdict::Missing,
         ),
         (
-            WrongHost { request_id, segment, correct_host: no_trace.clone(), server_stack_trace: no_trace }.into(),
+            WrongHost {
+                request_id,
+                segment,
+                correct_host: no_trace.clone(),
+                server_stack_trace: no_trace,
+            }
+            .into(),
             Verdict::WrongHost,
         ),
     ];
@@ -297,7 +340,8 @@ fn events_that_fail_say_whether_they_were_sent() {
     rig.machine.detach();
     let error = WriteError::new(ErrorKind::Timeout, Outcome::Unknown, "late");
     rig.machine.fail_older_than(Duration::ZERO, &error, &mut rig.done);
-    let outcomes: Vec<_> = rig.done.drain(..).map(|done| done.result.unwrap_err().outcome()).collect();
+    let outcomes: Vec<_> =
+        rig.done.drain(..).map(|done| done.result.unwrap_err().outcome()).collect();
     assert_eq!(outcomes, [Outcome::Unknown, Outcome::Unknown, Outcome::NotApplied]);
     // What was given up does not come back, and a store that has it is believed.
     assert_eq!(rig.set_up(2), Verdict::Fine);
@@ -310,7 +354,11 @@ fn a_server_without_transient_segments_refuses_the_large_event_and_takes_the_oth
     rig.push(Payload::Large(vec![Bytes::from(vec![1; 250])]));
     rig.event(1);
     let request_id = rig.send()[0].request_id().unwrap();
-    let unsupported = OperationUnsupported { request_id, operation_name: "x".into(), server_stack_trace: "".into() };
+    let unsupported = OperationUnsupported {
+        request_id,
+        operation_name: "x".into(),
+        server_stack_trace: "".into(),
+    };
     assert_eq!(rig.reply(unsupported), Verdict::Progress);
     let refused = rig.done.remove(0).result.unwrap_err();
     assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::Unsupported, Outcome::NotApplied));

@@ -1,12 +1,13 @@
-//! A large event on its way: through a transient segment, which is merged into the event's own as a whole.
+//! A large event on its way: through a transient segment, which is merged into the event's own as a
+//! whole.
 //!
 //! ```text
 //!   Create ─▶ SetUp ─▶ Send (pieces, each at its offset) ─▶ Merge ─▶ done
 //! ```
 //!
-//! The merge is conditional: it moves the writer's number on the target from the last acknowledged one to the event's own,
-//! or does not happen. So a merge whose answer was lost is found by the next set-up, and a late one of an earlier attempt
-//! cannot double the event.
+//! The merge is conditional: it moves the writer's number on the target from the last acknowledged
+//! one to the event's own, or does not happen. So a merge whose answer was lost is found by the
+//! next set-up, and a late one of an earlier attempt cannot double the event.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -67,9 +68,12 @@ const MAX_PIECES_IN_FLIGHT: usize = 4;
 
 impl Transfer {
     pub(super) fn new<T>(machine: &AppendMachine<T>, item: &Item<T>) -> Self {
-        // The transient segment needs a writer id of its own, which must differ between attempts of the same event: the
-        // segment's name is chosen anew by the server, so one derived from the number is enough.
-        let writer_id = Uuid::from_u128(machine.writer_id.as_u128() ^ (item.number as u128).rotate_left(64) ^ 1);
+        // The transient segment needs a writer id of its own, which must differ between attempts of
+        // the same event: the segment's name is chosen anew by the server, so one derived from the
+        // number is enough.
+        let writer_id = Uuid::from_u128(
+            machine.writer_id.as_u128() ^ (item.number as u128).rotate_left(64) ^ 1,
+        );
         Self {
             parent: machine.name.clone(),
             token: machine.token.clone(),
@@ -134,7 +138,11 @@ impl Transfer {
                     request_id,
                 };
                 out.push(&append).ok();
-                self.phase = Phase::Sending { sent: sent + 1, acknowledged, offset: offset + piece.len() as i64 };
+                self.phase = Phase::Sending {
+                    sent: sent + 1,
+                    acknowledged,
+                    offset: offset + piece.len() as i64,
+                };
             }
             Phase::Merge => {
                 let merge = MergeSegments {
@@ -166,8 +174,8 @@ impl Transfer {
                 Step::Next
             }
             (Phase::Sending { sent, offset, .. }, WireCommand::DataAppended(reply)) => {
-                let acknowledged =
-                    usize::try_from(reply.event_number).map_or(usize::MAX, |number| number.saturating_add(1));
+                let acknowledged = usize::try_from(reply.event_number)
+                    .map_or(usize::MAX, |number| number.saturating_add(1));
                 if acknowledged > sent {
                     return Step::Broken(format!(
                         "the segment store acknowledged piece {}, which was not sent",
@@ -184,7 +192,8 @@ impl Transfer {
             (Phase::Merging, WireCommand::SegmentsMerged(reply)) => {
                 Step::Merged(Some(reply.new_target_write_offset).filter(|offset| *offset >= 0))
             }
-            // The number was moved before: an earlier attempt went through. Or the transient segment is gone.
+            // The number was moved before: an earlier attempt went through. Or the transient
+            // segment is gone.
             (Phase::Merging, WireCommand::SegmentAttributeUpdated(_))
             | (
                 _,
@@ -193,12 +202,16 @@ impl Transfer {
                 | WireCommand::ConditionalCheckFailed(_)
                 | WireCommand::SegmentIsTruncated(_),
             ) => Step::Again,
-            (_, other) => Step::Broken(format!("the segment store answered {} to a large event", other.name())),
+            (_, other) => Step::Broken(format!(
+                "the segment store answered {} to a large event",
+                other.name()
+            )),
         }
     }
 }
 
-/// Events with their headers, cut into pieces of at most `limit` bytes; nothing but the headers is copied.
+/// Events with their headers, cut into pieces of at most `limit` bytes; nothing but the headers is
+/// copied.
 fn pieces(events: &[Bytes], limit: usize) -> Vec<Bytes> {
     let mut pieces = Vec::new();
     for event in events {

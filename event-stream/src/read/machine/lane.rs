@@ -138,7 +138,10 @@ impl Lane {
 
     fn may_read(&self) -> bool {
         let is_blocked = matches!(self.look, Look::Needed | Look::UnderWay { is_needed: true, .. });
-        matches!(self.place, Place::At(_)) && !is_blocked && self.last.is_none() && self.head <= self.window.next()
+        matches!(self.place, Place::At(_))
+            && !is_blocked
+            && self.last.is_none()
+            && self.head <= self.window.next()
     }
 
     /// The next read of bytes that are known to be there.
@@ -177,7 +180,8 @@ impl Lane {
         self.stalled.is_some()
             || self.window.has_data()
             || self.last.is_some()
-            || (self.start.is_none() && (self.window.next() >= self.stop() || self.head > self.window.next()))
+            || (self.start.is_none()
+                && (self.window.next() >= self.stop() || self.head > self.window.next()))
     }
 
     pub(super) fn deliver(&mut self) -> Option<Delivery> {

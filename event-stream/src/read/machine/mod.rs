@@ -1,5 +1,5 @@
-//! Decides what is read of many segments, and when, so that their bytes come in order and never more of them than there is
-//! room for.
+//! Decides what is read of many segments, and when, so that their bytes come in order and never
+//! more of them than there is room for.
 //!
 //! ```text
 //!   open ──▶ Locating ──▶ At(location) ──▶ reads ──▶ data, in order ──▶ end of the segment
@@ -7,9 +7,10 @@
 //!                └── Waiting ◀┘ a store failed, or turned the segment away
 //! ```
 //!
-//! Two kinds of reads differ. Below the length that a segment is known to have, several are under way at once, and one
-//! budget bounds them all together with what has arrived. At the tail, where a store answers only when something is
-//! appended, each segment has one, of a length that is small enough for all of them to come back at once.
+//! Two kinds of reads differ. Below the length that a segment is known to have, several are under
+//! way at once, and one budget bounds them all together with what has arrived. At the tail, where a
+//! store answers only when something is appended, each segment has one, of a length that is small
+//! enough for all of them to come back at once.
 //!
 //! What is deliberately absent: what the bytes mean, and what comes after a segment.
 
@@ -61,7 +62,8 @@ const MAX_TAIL_READ: usize = 256 << 10;
 /// However many segments there are, no read is shorter.
 const MIN_READ: usize = 64 << 10;
 const MIN_TAIL_READ: usize = 2 << 10;
-/// Failures that are further apart belong to different troubles. Longer than a back-off, a lookup and a request together.
+/// Failures that are further apart belong to different troubles. Longer than a back-off, a lookup
+/// and a request together.
 const SAME_TROUBLE: Duration = Duration::from_secs(90);
 /// After this many answers in a row that cannot be, a segment is given up.
 const MAX_STRIKES: u32 = 5;
@@ -110,7 +112,8 @@ pub(crate) enum Patience {
 /// What came of reading a segment, in order.
 #[derive(Debug)]
 pub(crate) enum Delivery {
-    /// Bytes of the segment from `offset` on. They count against the budget until [`ReadMachine::release`].
+    /// Bytes of the segment from `offset` on. They count against the budget until
+    /// [`ReadMachine::release`].
     Data { offset: i64, data: Bytes },
     /// The bytes from `asked` up to `head` were truncated away; what follows comes from `head` on.
     Truncated { asked: i64, head: i64 },
@@ -118,7 +121,8 @@ pub(crate) enum Delivery {
     End { offset: i64 },
     /// The segment is not there any more.
     Missing,
-    /// The segment has `length` bytes, and does not reach where it was, or was said to be. It is not read any further.
+    /// The segment has `length` bytes, and does not reach where it was, or was said to be. It is
+    /// not read any further.
     Short { length: i64 },
     /// For as long as the settings allow nothing could be read. It is tried on.
     Stalled(ReadError),
@@ -126,8 +130,8 @@ pub(crate) enum Delivery {
     Failed(ReadError),
 }
 
-/// Reads many segments. Call [`Self::open`] for each, [`Self::poll_delivery`] for what comes of them, and carry out what
-/// [`Self::poll_effect`] says.
+/// Reads many segments. Call [`Self::open`] for each, [`Self::poll_delivery`] for what comes of
+/// them, and carry out what [`Self::poll_effect`] says.
 pub(crate) struct ReadMachine {
     settings: Settings,
     lanes: BTreeMap<LaneId, Lane>,
@@ -169,7 +173,12 @@ impl ReadMachine {
     // ------------------------------------------------------------------------------------------------------ commands
 
     /// Begins to read a segment, up to `limit` if there is one.
-    pub(crate) fn open(&mut self, segment: Arc<ScopedSegment>, from: From, limit: Option<i64>) -> LaneId {
+    pub(crate) fn open(
+        &mut self,
+        segment: Arc<ScopedSegment>,
+        from: From,
+        limit: Option<i64>,
+    ) -> LaneId {
         let id = LaneId(self.next_lane);
         self.next_lane += 1;
         let lane = Lane::new(segment, from, limit);
@@ -183,8 +192,12 @@ impl ReadMachine {
     pub(crate) fn close(&mut self, id: LaneId) {
         let Some(lane) = self.lanes.remove(&id) else { return };
         self.held -= lane.window.arrived();
-        self.asked -=
-            lane.reads.values().filter(|read| read.patience == Patience::Request).map(|read| read.len).sum::<usize>();
+        self.asked -= lane
+            .reads
+            .values()
+            .filter(|read| read.patience == Patience::Request)
+            .map(|read| read.len)
+            .sum::<usize>();
         self.ready.retain(|ready| *ready != id);
         self.hungry.retain(|hungry| *hungry != id);
         self.effects.push_back(Effect::Abandon(id));
@@ -195,7 +208,8 @@ impl ReadMachine {
         self.held = self.held.saturating_sub(bytes);
     }
 
-    /// The caller has seen that the segment must reach up to `offset`. If it does not, it is [`Delivery::Short`].
+    /// The caller has seen that the segment must reach up to `offset`. If it does not, it is
+    /// [`Delivery::Short`].
     pub(crate) fn expect(&mut self, id: LaneId, offset: i64) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         lane.expected = offset;
@@ -208,7 +222,12 @@ impl ReadMachine {
     // ------------------------------------------------------------------------------------------------------- answers
 
     /// The controller told where a segment is, or did not.
-    pub(crate) fn handle_located(&mut self, id: LaneId, found: Result<Location, LookupError>, now: Now) {
+    pub(crate) fn handle_located(
+        &mut self,
+        id: LaneId,
+        found: Result<Location, LookupError>,
+        now: Now,
+    ) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         if !matches!(lane.place, Place::Locating) {
             return;
@@ -228,7 +247,13 @@ impl ReadMachine {
     }
 
     /// A read was answered, or was not.
-    pub(crate) fn handle_read(&mut self, id: LaneId, read: u64, answer: Result<WireCommand, LookupError>, now: Now) {
+    pub(crate) fn handle_read(
+        &mut self,
+        id: LaneId,
+        read: u64,
+        answer: Result<WireCommand, LookupError>,
+        now: Now,
+    ) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let Some(asked) = lane.reads.remove(&read) else { return };
         if asked.patience == Patience::Request {
@@ -242,8 +267,11 @@ impl ReadMachine {
             other => {
                 lane.window.fail(read);
                 match other {
-                    // At a tail that is quiet for long, it is asked again: nobody knows whether the store still remembers.
-                    Err(error) if asked.patience == Patience::Tail && error.kind == ErrorKind::Timeout => {
+                    // At a tail that is quiet for long, it is asked again: nobody knows whether the
+                    // store still remembers.
+                    Err(error)
+                        if asked.patience == Patience::Tail && error.kind == ErrorKind::Timeout =>
+                    {
                         self.look_again(id);
                     }
                     Err(error) if !is_old => self.lost(id, error, now),
@@ -256,7 +284,12 @@ impl ReadMachine {
     }
 
     /// A segment told how long it is, or did not.
-    pub(crate) fn handle_inspected(&mut self, id: LaneId, answer: Result<WireCommand, LookupError>, now: Now) {
+    pub(crate) fn handle_inspected(
+        &mut self,
+        id: LaneId,
+        answer: Result<WireCommand, LookupError>,
+        now: Now,
+    ) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let Look::UnderWay { floor, is_needed } = lane.look else { return };
         lane.look = Look::No;
@@ -287,7 +320,8 @@ impl ReadMachine {
         }
         if useful > 0 || reply.end_of_segment {
             (lane.attempts, lane.strikes, lane.failing_since) = (0, 0, None);
-            let is_behind = !reply.at_tail && !reply.end_of_segment && lane.window.frontier() >= lane.known_len;
+            let is_behind =
+                !reply.at_tail && !reply.end_of_segment && lane.window.frontier() >= lane.known_len;
             if is_behind && lane.look == Look::No {
                 // There is more; how much, the segment can tell.
                 lane.look = Look::Wanted;
@@ -324,7 +358,8 @@ impl ReadMachine {
         lane.known_len = lane.known_len.max(length);
         lane.head = lane.head.max(info.start_offset);
         if info.is_sealed {
-            let is_early = self.settings.bugs.has(SeededBug::EndsEarly) && lane.window.next() < length;
+            let is_early =
+                self.settings.bugs.has(SeededBug::EndsEarly) && lane.window.next() < length;
             lane.set_end(if is_early { lane.window.next() } else { length });
         }
         if lane.expected > length && lane.expected > lane.known_len {
@@ -355,7 +390,9 @@ impl ReadMachine {
                 let cause = Misbehaviour("another segment store has the segment".to_owned()).into();
                 self.move_on(id, LookupError { kind: ErrorKind::WrongHost, cause }, now);
             }
-            WireCommand::AuthTokenCheckFailed(failed) if failed.error_code == TokenFailure::Expired => {
+            WireCommand::AuthTokenCheckFailed(failed)
+                if failed.error_code == TokenFailure::Expired =>
+            {
                 if let Place::At(location) = &lane.place {
                     let token = location.token.clone();
                     self.effects.push_back(Effect::TokenExpired(Arc::clone(&lane.segment), token));
@@ -368,14 +405,20 @@ impl ReadMachine {
                 self.give_up(id, ReadError::not(ErrorKind::PermissionDenied, detail));
             }
             WireCommand::OperationUnsupported(_) => {
-                self.give_up(id, ReadError::not(ErrorKind::Unsupported, "the segment store cannot read"));
+                self.give_up(
+                    id,
+                    ReadError::not(ErrorKind::Unsupported, "the segment store cannot read"),
+                );
             }
-            WireCommand::ErrorMessage(message) if message.error_code == FailureCode::IllegalArgument => {
+            WireCommand::ErrorMessage(message)
+                if message.error_code == FailureCode::IllegalArgument =>
+            {
                 let detail = format_args!("the segment store says: {}", message.message);
                 self.give_up(id, ReadError::not(ErrorKind::InvalidArgument, detail));
             }
             WireCommand::ErrorMessage(message) => {
-                let cause = Misbehaviour(format!("the segment store says: {}", message.message)).into();
+                let cause =
+                    Misbehaviour(format!("the segment store says: {}", message.message)).into();
                 self.failed(id, LookupError { kind: ErrorKind::ServerFailure, cause }, now);
             }
             other => self.strike(id, &format!("it answered {} to a read", other.name()), now),
@@ -455,10 +498,14 @@ impl ReadMachine {
                 self.touch(id);
             }
         }
-        // With nothing under way and nothing to hand out, somebody has begun an event that is larger than all the room.
+        // With nothing under way and nothing to hand out, somebody has begun an event that is
+        // larger than all the room.
         if self.asked == 0 && self.ready.is_empty() {
             let read_len = self.read_len();
-            let favoured = self.favoured.filter(|id| self.hungry.contains(id)).or(self.hungry.front().copied());
+            let favoured = self
+                .favoured
+                .filter(|id| self.hungry.contains(id))
+                .or(self.hungry.front().copied());
             self.favoured = favoured;
             if let Some(id) = favoured {
                 self.hungry.retain(|hungry| *hungry != id);
@@ -473,7 +520,9 @@ impl ReadMachine {
     }
 
     fn read_len(&self) -> usize {
-        (self.settings.budget / 2 / self.lanes.len().max(1)).max(MIN_READ).min(self.settings.max_read)
+        (self.settings.budget / 2 / self.lanes.len().max(1))
+            .max(MIN_READ)
+            .min(self.settings.max_read)
     }
 
     /// All tails may come back at once, with as much as was asked for.
@@ -483,7 +532,8 @@ impl ReadMachine {
             .min(self.settings.max_read)
     }
 
-    /// Puts a segment into the rows that it belongs to, and asks at its tail if nothing else is to be done.
+    /// Puts a segment into the rows that it belongs to, and asks at its tail if nothing else is to
+    /// be done.
     fn touch(&mut self, id: LaneId) {
         let (read_len, tail_len) = (self.read_len(), self.tail_read_len());
         let Some(lane) = self.lanes.get_mut(&id) else { return };
@@ -525,7 +575,13 @@ impl ReadMachine {
             delegation_token: location.token.0.clone(),
             request_id: 0,
         };
-        self.effects.push_back(Effect::Read { lane: id, read, endpoint: location.endpoint.clone(), request, patience });
+        self.effects.push_back(Effect::Read {
+            lane: id,
+            read,
+            endpoint: location.endpoint.clone(),
+            request,
+            patience,
+        });
     }
 
     fn inspect(&mut self, id: LaneId) {
@@ -542,7 +598,11 @@ impl ReadMachine {
             segment_name: lane.name.clone(),
             delegation_token: location.token.0.clone(),
         };
-        self.effects.push_back(Effect::Inspect { lane: id, endpoint: location.endpoint.clone(), request });
+        self.effects.push_back(Effect::Inspect {
+            lane: id,
+            endpoint: location.endpoint.clone(),
+            request,
+        });
     }
 
     // ------------------------------------------------------------------------------------------------------- failing
@@ -580,7 +640,10 @@ impl ReadMachine {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         lane.strikes += 1;
         if lane.strikes >= MAX_STRIKES {
-            return self.give_up(id, ReadError::not(ErrorKind::Protocol, format_args!("the segment store: {reason}")));
+            return self.give_up(
+                id,
+                ReadError::not(ErrorKind::Protocol, format_args!("the segment store: {reason}")),
+            );
         }
         let cause = Misbehaviour(reason.to_owned()).into();
         self.failed(id, LookupError { kind: ErrorKind::Protocol, cause }, now);
@@ -598,7 +661,8 @@ impl ReadMachine {
     fn failed(&mut self, id: LaneId, error: LookupError, now: Now) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let cause = Arc::clone(&error.cause);
-        // A tail may have been quiet since the last failure: then this one has nothing to do with it.
+        // A tail may have been quiet since the last failure: then this one has nothing to do with
+        // it.
         if now.saturating_sub(std::mem::replace(&mut lane.last_failure, now)) > SAME_TROUBLE {
             (lane.attempts, lane.failing_since) = (0, None);
         }
@@ -610,7 +674,8 @@ impl ReadMachine {
         let since = *lane.failing_since.get_or_insert(now);
         if now.saturating_sub(since) >= self.settings.stall_timeout {
             lane.failing_since = Some(now);
-            let detail = format_args!("nothing could be read for {:?}", self.settings.stall_timeout);
+            let detail =
+                format_args!("nothing could be read for {:?}", self.settings.stall_timeout);
             let failure = lane.about_it(ReadError::not(ErrorKind::Unavailable, detail));
             lane.stalled = Some(failure.because(Some(error.cause)));
         }
@@ -628,7 +693,8 @@ impl ReadMachine {
 
     fn wait(&mut self, id: LaneId, now: Now) {
         let attempts = self.lanes.get(&id).map_or(0, |lane| lane.attempts);
-        let until = now + self.settings.backoff.delay(attempts, &mut self.random).max(Duration::from_millis(1));
+        let until = now
+            + self.settings.backoff.delay(attempts, &mut self.random).max(Duration::from_millis(1));
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.place = Place::Waiting(until);
             lane.era = self.next_read;

@@ -55,9 +55,13 @@ impl Rig {
     fn asked(&mut self) -> Vec<Asked> {
         std::iter::from_fn(|| self.machine.poll_effect())
             .map(|effect| match effect {
-                Effect::Read { lane, read, request, patience, .. } => {
-                    Asked::Read { lane, read, offset: request.offset, len: request.suggested_length, patience }
-                }
+                Effect::Read { lane, read, request, patience, .. } => Asked::Read {
+                    lane,
+                    read,
+                    offset: request.offset,
+                    len: request.suggested_length,
+                    patience,
+                },
                 Effect::Inspect { lane, .. } => Asked::Inspect(lane),
                 other => Asked::Other(other),
             })
@@ -74,7 +78,14 @@ impl Rig {
 
     fn data(&mut self, lane: LaneId, read: u64, offset: i64, len: usize, at_tail: bool) {
         let data = vec![7; len].into();
-        let reply = SegmentRead { segment: "s".into(), offset, at_tail, end_of_segment: false, data, request_id: 1 };
+        let reply = SegmentRead {
+            segment: "s".into(),
+            offset,
+            at_tail,
+            end_of_segment: false,
+            data,
+            request_id: 1,
+        };
         self.machine.handle_read(lane, read, Ok(reply.into()), self.now);
     }
 
@@ -107,7 +118,9 @@ fn at_the_tail_one_read_waits_and_the_next_follows_what_came() {
     // It is asked on before anybody takes what came.
     let (_, offset, _, patience) = rig.read();
     assert_eq!((offset, patience), (110, Patience::Tail));
-    assert!(matches!(rig.delivered(), Some(Delivery::Data { offset: 100, data }) if data.len() == 10));
+    assert!(
+        matches!(rig.delivered(), Some(Delivery::Data { offset: 100, data }) if data.len() == 10)
+    );
     assert!(rig.delivered().is_none());
 }
 
@@ -128,7 +141,12 @@ fn behind_the_tail_several_reads_are_under_way_within_the_budget_over_all_segmen
         rig.info(*lane, 0, 100 << 20, false);
     }
     let asked = rig.asked();
-    let of = |lane| asked.iter().filter(|asked| matches!(asked, Asked::Read { lane: of, .. } if *of == lane)).count();
+    let of = |lane| {
+        asked
+            .iter()
+            .filter(|asked| matches!(asked, Asked::Read { lane: of, .. } if *of == lane))
+            .count()
+    };
     assert!(of(lanes[0]) >= 2 && of(lanes[1]) >= 2, "both have their share: {asked:?}");
     assert!(rig.machine.asked + rig.machine.held <= BUDGET / 2);
     // Nothing more until something is done with.

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// A stretch of a segment from the next byte to hand out up to the last one asked for, in pieces without gaps between them.
+/// A stretch of a segment from the next byte to hand out up to the last one asked for, in pieces
+/// without gaps between them.
 ///
 /// ```text
 ///   next                                      frontier
@@ -152,7 +153,8 @@ impl Window {
         self.pieces.front().is_some_and(|piece| matches!(piece.state, State::Arrived(_)))
     }
 
-    /// Goes on at `offset`, which is behind what there is at the front. Pieces that lie behind it are kept.
+    /// Goes on at `offset`, which is behind what there is at the front. Pieces that lie behind it
+    /// are kept.
     pub(super) fn skip_to(&mut self, offset: i64) {
         while self.next < offset
             && let Some(piece) = self.pieces.pop_front()

@@ -1,10 +1,13 @@
-//! Decides for a whole stream: which segments are read, which wait for others, and where each event begins.
+//! Decides for a whole stream: which segments are read, which wait for others, and where each event
+//! begins.
 //!
-//! A segment is read when all its predecessors have been read to their ends, so events of one routing key come in order
-//! across scaling. [`ReadMachine`] below brings the bytes; this one makes events of them and follows the segments.
+//! A segment is read when all its predecessors have been read to their ends, so events of one
+//! routing key come in order across scaling. [`ReadMachine`] below brings the bytes; this one makes
+//! events of them and follows the segments.
 //!
-//! *Invariant:* [`StreamMachine::cut`] is always a place from which another reader goes on without a gap or a repeat: each
-//! segment stands in it from when it may be read until all that follows it stands there in its place.
+//! *Invariant:* [`StreamMachine::cut`] is always a place from which another reader goes on without
+//! a gap or a repeat: each segment stands in it from when it may be read until all that follows it
+//! stands there in its place.
 
 mod parser;
 
@@ -166,7 +169,8 @@ impl StreamMachine {
 
     // ----------------------------------------------------------------------------------------------------- questions
 
-    /// Where reading is, as the offset of the next event of each segment. It starts anew from there.
+    /// Where reading is, as the offset of the next event of each segment. It starts anew from
+    /// there.
     pub(crate) fn cut(&self) -> BTreeMap<SegmentId, Offset> {
         let passed = self.passed.iter().map(|(id, passed)| (*id, Offset(passed.end)));
         let finished = self.finished.iter().map(|(id, end)| (*id, Offset(*end)));
@@ -178,10 +182,13 @@ impl StreamMachine {
         passed.chain(finished).chain(active).collect()
     }
 
-    /// The segments that are being read, and the offset of the next event of each; none for those that were read to their
-    /// ends and are not followed by all their successors yet.
+    /// The segments that are being read, and the offset of the next event of each; none for those
+    /// that were read to their ends and are not followed by all their successors yet.
     pub(crate) fn owned(&self) -> Vec<(Arc<ScopedSegment>, Option<i64>)> {
-        let active = self.active.values().map(|active| (Arc::clone(&active.segment), Some(active.parser.offset())));
+        let active = self
+            .active
+            .values()
+            .map(|active| (Arc::clone(&active.segment), Some(active.parser.offset())));
         let passed = self.passed.values().map(|passed| (Arc::clone(&passed.segment), None));
         passed.chain(active).collect()
     }
@@ -190,7 +197,9 @@ impl StreamMachine {
     pub(crate) fn is_done(&self) -> bool {
         let is_over = match &self.state {
             State::Failed(error) => error.is_none(),
-            State::Reading => self.active.is_empty() && self.passed.is_empty() && self.ahead.is_empty(),
+            State::Reading => {
+                self.active.is_empty() && self.passed.is_empty() && self.ahead.is_empty()
+            }
         };
         is_over && self.errors.is_empty()
     }
@@ -289,7 +298,9 @@ impl StreamMachine {
                     passed.successors = Successors::Asking;
                     self.effects.push_back(Effect::FindSuccessors(*id));
                 }
-                Successors::Waiting(until) => self.timer = Some(self.timer.map_or(until, |timer| timer.min(until))),
+                Successors::Waiting(until) => {
+                    self.timer = Some(self.timer.map_or(until, |timer| timer.min(until)))
+                }
                 Successors::Asking | Successors::Ahead(_) => {}
             }
         }
@@ -314,7 +325,9 @@ impl StreamMachine {
             Delivery::Truncated { asked, head } => {
                 active.is_placed = true;
                 self.reads.release(active.parser.restart(head));
-                let detail = format_args!("the segment was truncated up to {head}; reading goes on from there");
+                let detail = format_args!(
+                    "the segment was truncated up to {head}; reading goes on from there"
+                );
                 let error = ReadError::not(ErrorKind::Truncated, detail).at_offset(asked);
                 self.errors.push_back(error.of(&self.stream).at(id, None, 0));
             }
@@ -352,7 +365,8 @@ impl StreamMachine {
         let Some(active) = self.forget(id) else { return };
         if self.settings.follow == Follow::Nothing {
             let detail = "the segment is not there any more: it was truncated away, or its stream was deleted";
-            let error = ReadError::not(ErrorKind::Truncated, detail).at_offset(active.parser.offset());
+            let error =
+                ReadError::not(ErrorKind::Truncated, detail).at_offset(active.parser.offset());
             return self.fail(error.of(&self.stream).at(id, None, 0));
         }
         let passed = Passed {
@@ -376,7 +390,9 @@ impl StreamMachine {
             return self.corrupt(id, offset, "the event is longer than the segment");
         }
         let (kind, detail) = if active.is_placed {
-            let detail = format!("the segment has only {length} bytes: its stream was deleted and made again");
+            let detail = format!(
+                "the segment has only {length} bytes: its stream was deleted and made again"
+            );
             (ErrorKind::NotFound, detail)
         } else {
             (ErrorKind::InvalidStreamCut, format!("the segment has only {length} bytes"))
@@ -387,8 +403,15 @@ impl StreamMachine {
     /// What stands there is no event.
     fn corrupt(&mut self, id: SegmentId, offset: i64, what: &str) {
         let skips = self.settings.corrupt_events == OnCorrupt::Skip;
-        let next = if skips { "what follows up to the segment's tail is skipped" } else { "reading stops here" };
-        let error = ReadError::not(ErrorKind::Corrupt, format_args!("no event stands there ({what}); {next}"));
+        let next = if skips {
+            "what follows up to the segment's tail is skipped"
+        } else {
+            "reading stops here"
+        };
+        let error = ReadError::not(
+            ErrorKind::Corrupt,
+            format_args!("no event stands there ({what}); {next}"),
+        );
         let error = error.at_offset(offset).of(&self.stream).at(id, None, 0);
         if !skips {
             return self.fail(error);
@@ -416,7 +439,10 @@ impl StreamMachine {
             From::Tail => (0, false),
         };
         self.lanes.insert(lane, id);
-        self.active.insert(id, Active { segment, lane, parser: Parser::new(offset), predecessors, is_placed });
+        self.active.insert(
+            id,
+            Active { segment, lane, parser: Parser::new(offset), predecessors, is_placed },
+        );
     }
 
     fn forget(&mut self, id: SegmentId) -> Option<Active> {
@@ -444,13 +470,21 @@ impl StreamMachine {
     // ---------------------------------------------------------------------------------------------------- successors
 
     /// The controller told who follows a segment, or did not.
-    pub(crate) fn handle_successors(&mut self, id: SegmentId, found: Result<Vec<Successor>, LookupError>, now: Now) {
+    pub(crate) fn handle_successors(
+        &mut self,
+        id: SegmentId,
+        found: Result<Vec<Successor>, LookupError>,
+        now: Now,
+    ) {
         let Some(passed) = self.passed.get_mut(&id) else { return };
         match found {
-            Ok(successors) if successors.is_empty() => self.effects.push_back(Effect::FindSegments(id)),
+            Ok(successors) if successors.is_empty() => {
+                self.effects.push_back(Effect::FindSegments(id))
+            }
             Ok(successors) => {
                 if std::mem::take(&mut passed.is_missing) {
-                    let detail = "the segment was truncated away; reading goes on with its successors";
+                    let detail =
+                        "the segment was truncated away; reading goes on with its successors";
                     let error = ReadError::not(ErrorKind::Truncated, detail).at_offset(passed.end);
                     self.errors.push_back(error.of(&self.stream).at(id, None, 0));
                 }
@@ -461,7 +495,12 @@ impl StreamMachine {
     }
 
     /// The controller told which segments there are, as one has no successors.
-    pub(crate) fn handle_segments(&mut self, id: SegmentId, found: Result<Vec<SegmentId>, LookupError>, now: Now) {
+    pub(crate) fn handle_segments(
+        &mut self,
+        id: SegmentId,
+        found: Result<Vec<SegmentId>, LookupError>,
+        now: Now,
+    ) {
         let Some(passed) = self.passed.get(&id) else { return };
         match found {
             // The stream is sealed: this was its last segment here.
@@ -526,13 +565,19 @@ impl StreamMachine {
     }
 
     fn is_begun(&self, id: SegmentId) -> bool {
-        self.active.contains_key(&id) || self.passed.contains_key(&id) || self.finished.contains_key(&id)
+        self.active.contains_key(&id)
+            || self.passed.contains_key(&id)
+            || self.finished.contains_key(&id)
     }
 
     /// Begins what waits for nothing any more, and forgets what all have passed.
     fn unblock(&mut self) {
-        let free: Vec<SegmentId> =
-            self.ahead.iter().filter(|(_, ahead)| ahead.waits_for.is_empty()).map(|(id, _)| *id).collect();
+        let free: Vec<SegmentId> = self
+            .ahead
+            .iter()
+            .filter(|(_, ahead)| ahead.waits_for.is_empty())
+            .map(|(id, _)| *id)
+            .collect();
         for id in free {
             let Some(ahead) = self.ahead.remove(&id) else { continue };
             for passed in self.passed.values_mut() {
@@ -542,11 +587,14 @@ impl StreamMachine {
             }
             self.open(id, From::Known(0), ahead.predecessors);
         }
-        // A segment stays in the cut as long as one of its predecessors does: whoever starts from there meets it again.
+        // A segment stays in the cut as long as one of its predecessors does: whoever starts from
+        // there meets it again.
         loop {
             let done = self.passed.iter().find(|(_, passed)| {
-                let is_followed = matches!(&passed.successors, Successors::Ahead(ahead) if ahead.is_empty());
-                is_followed && !passed.predecessors.iter().any(|before| self.passed.contains_key(before))
+                let is_followed =
+                    matches!(&passed.successors, Successors::Ahead(ahead) if ahead.is_empty());
+                is_followed
+                    && !passed.predecessors.iter().any(|before| self.passed.contains_key(before))
             });
             let Some(id) = done.map(|(id, _)| *id) else { break };
             self.passed.remove(&id);
@@ -554,7 +602,8 @@ impl StreamMachine {
         self.check_for_gaps();
     }
 
-    /// What waits for a segment that is nowhere waits for ever: where reading began, a part of the key space was missing.
+    /// What waits for a segment that is nowhere waits for ever: where reading began, a part of the
+    /// key space was missing.
     fn check_for_gaps(&mut self) {
         let is_stuck = self.active.is_empty()
             && !self.ahead.is_empty()
@@ -570,9 +619,15 @@ impl StreamMachine {
             }
             return;
         }
-        let missing: Vec<String> =
-            self.ahead.values().flat_map(|ahead| ahead.waits_for.iter().map(ToString::to_string)).collect();
-        let detail = format_args!("reading began at a place that leaves out segments: {}", missing.join(", "));
+        let missing: Vec<String> = self
+            .ahead
+            .values()
+            .flat_map(|ahead| ahead.waits_for.iter().map(ToString::to_string))
+            .collect();
+        let detail = format_args!(
+            "reading began at a place that leaves out segments: {}",
+            missing.join(", ")
+        );
         self.fail(ReadError::not(ErrorKind::InvalidStreamCut, detail).of(&self.stream));
     }
 }

@@ -3,8 +3,8 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use pravega_sdk_wire_protocol::event::{self, CorruptEvent, EVENT_HEADER_LEN};
 
-/// Events of one segment, in order. An event that lies within a piece of bytes is a slice of it; one that spans several is
-/// put together, which is the only copy.
+/// Events of one segment, in order. An event that lies within a piece of bytes is a slice of it;
+/// one that spans several is put together, which is the only copy.
 #[derive(Debug)]
 pub(super) struct Parser {
     /// Where the next event begins.
@@ -47,7 +47,8 @@ impl Parser {
         self.begun.len() + self.piece.len()
     }
 
-    /// Forgets what is there, and goes on at `offset`; answers with the bytes that need not be kept room for any more.
+    /// Forgets what is there, and goes on at `offset`; answers with the bytes that need not be kept
+    /// room for any more.
     pub(super) fn restart(&mut self, offset: i64) -> usize {
         let released = self.held() + self.taken;
         *self = Self::new(offset);
@@ -63,7 +64,9 @@ impl Parser {
         if !self.begun.is_empty() {
             return self.finish_begun(max_len);
         }
-        let Some(len) = self.piece.get(..EVENT_HEADER_LEN).map(|header| event::parse_header(header, max_len)) else {
+        let Some(len) =
+            self.piece.get(..EVENT_HEADER_LEN).map(|header| event::parse_header(header, max_len))
+        else {
             return self.begin(None);
         };
         let len = match len {
@@ -101,7 +104,9 @@ impl Parser {
 
     fn finish_begun(&mut self, max_len: usize) -> Step {
         self.complete(EVENT_HEADER_LEN);
-        let Some(len) = self.begun.get(..EVENT_HEADER_LEN).map(|header| event::parse_header(header, max_len)) else {
+        let Some(len) =
+            self.begun.get(..EVENT_HEADER_LEN).map(|header| event::parse_header(header, max_len))
+        else {
             return Step::More { released: 0, expected: Some(self.offset + HEADER) };
         };
         let len = match len {
@@ -137,7 +142,8 @@ mod tests {
         block.to_vec()
     }
 
-    /// Parses pieces one after the other; answers with the events, and checks that every byte is released once.
+    /// Parses pieces one after the other; answers with the events, and checks that every byte is
+    /// released once.
     fn parse(pieces: &[&[u8]]) -> Vec<(i64, Bytes)> {
         let mut parser = Parser::new(100);
         let (mut found, mut pushed, mut released_bytes) = (Vec::new(), 0, 0);
@@ -169,8 +175,12 @@ mod tests {
         for first in 0..=whole.len() {
             for second in first..=whole.len() {
                 let found = parse(&[&whole[..first], &whole[first..second], &whole[second..]]);
-                let found: Vec<_> = found.iter().map(|(offset, event)| (*offset, &event[..])).collect();
-                assert_eq!(found, [(100, &b"first"[..]), (113, b""), (121, b"the third"), (138, b"4")]);
+                let found: Vec<_> =
+                    found.iter().map(|(offset, event)| (*offset, &event[..])).collect();
+                assert_eq!(
+                    found,
+                    [(100, &b"first"[..]), (113, b""), (121, b"the third"), (138, b"4")]
+                );
             }
         }
     }
@@ -208,7 +218,10 @@ mod tests {
                 parser.push(Bytes::copy_from_slice(piece));
                 last = Some(parser.next(10));
             }
-            assert!(matches!(last, Some(Step::Corrupt { offset: 0, found: CorruptEvent { code: 9, len: 0 } })));
+            assert!(matches!(
+                last,
+                Some(Step::Corrupt { offset: 0, found: CorruptEvent { code: 9, len: 0 } })
+            ));
         }
         let mut parser = Parser::new(0);
         parser.push(Bytes::from(block(&[b"eleven byte"])));

@@ -1,4 +1,5 @@
-//! Scripts for the stream machine: which segments are read, in which order, and what the cut says meanwhile.
+//! Scripts for the stream machine: which segments are read, in which order, and what the cut says
+//! meanwhile.
 
 use std::time::Duration;
 
@@ -74,7 +75,14 @@ impl Rig {
         let starts = starts.iter().map(|(id, offset)| (*id, From::Known(*offset)));
         let ends = ends.map(|ends| ends.iter().copied().collect());
         let reads = ReadMachine::new(read_settings, Box::new(|| 0));
-        let machine = StreamMachine::new("s/t".parse().unwrap(), settings, reads, starts, ends, Box::new(|| 0));
+        let machine = StreamMachine::new(
+            "s/t".parse().unwrap(),
+            settings,
+            reads,
+            starts,
+            ends,
+            Box::new(|| 0),
+        );
         let (segments, successors) = stream();
         Self { machine, segments, successors, begun: Vec::new() }
     }
@@ -88,7 +96,10 @@ impl Rig {
                 is_busy = true;
                 match effect {
                     ReadEffect::Locate(lane, _) => {
-                        let location = Location { endpoint: "store:1".parse().unwrap(), token: Token::default() };
+                        let location = Location {
+                            endpoint: "store:1".parse().unwrap(),
+                            token: Token::default(),
+                        };
                         self.machine.reads.handle_located(lane, Ok(location), now);
                     }
                     ReadEffect::Read { lane, read, request, .. } => {
@@ -106,7 +117,9 @@ impl Rig {
                         let found = self.successors.get(&id).cloned().unwrap_or_default();
                         self.machine.handle_successors(id, Ok(found), now);
                     }
-                    Effect::FindSegments(id) => self.machine.handle_segments(id, Ok(Vec::new()), now),
+                    Effect::FindSegments(id) => {
+                        self.machine.handle_segments(id, Ok(Vec::new()), now)
+                    }
                 }
             }
             if !is_busy {
@@ -173,7 +186,8 @@ fn a_cut_after_any_event_divides_the_stream_without_a_gap_or_a_repeat() {
         let mut all: Vec<String> = (0..taken).map(|_| rig.next().unwrap()).collect();
         // Also what is known of the end of a segment must not disturb the cut.
         rig.serve();
-        let cut: Vec<(SegmentId, i64)> = rig.machine.cut().into_iter().map(|(id, offset)| (id, offset.0)).collect();
+        let cut: Vec<(SegmentId, i64)> =
+            rig.machine.cut().into_iter().map(|(id, offset)| (id, offset.0)).collect();
         let mut ahead = Rig::new(&cut, None);
         all.extend(ahead.rest());
         all.sort();
@@ -203,7 +217,9 @@ fn a_segment_that_is_sealed_before_it_has_successors_is_asked_about_again() {
         // The controller still knows both as active: a scale is under way.
         while let Some(effect) = rig.machine.poll_effect() {
             match effect {
-                Effect::FindSuccessors(of) => rig.machine.handle_successors(of, Ok(Vec::new()), Duration::ZERO),
+                Effect::FindSuccessors(of) => {
+                    rig.machine.handle_successors(of, Ok(Vec::new()), Duration::ZERO)
+                }
                 Effect::FindSegments(of) => {
                     rig.machine.handle_segments(of, Ok(vec![id(0, 0), id(0, 1)]), Duration::ZERO);
                 }

@@ -6,8 +6,8 @@ use crate::error::WriteError;
 
 /// Counts events by the flush that waits for them.
 ///
-/// Events go through segments in any order, so a flush cannot wait for a number: each event carries a generation, and a
-/// flush ends the current one.
+/// Events go through segments in any order, so a flush cannot wait for a number: each event carries
+/// a generation, and a flush ends the current one.
 #[derive(Debug)]
 pub(crate) struct Flushes<W> {
     /// The generation of the first entry.
@@ -99,7 +99,10 @@ mod tests {
         flushes.end(first, Some(&WriteError::invalid("y")));
         let (waiter, failed) = flushes.poll_done().unwrap();
         assert_eq!((waiter, failed.unwrap().to_string()), ("a", "writing: x".to_owned()));
-        assert_eq!(flushes.poll_done().map(|(waiter, failed)| (waiter, failed.is_none())), Some(("b", true)));
+        assert_eq!(
+            flushes.poll_done().map(|(waiter, failed)| (waiter, failed.is_none())),
+            Some(("b", true))
+        );
         assert!(flushes.poll_done().is_none());
         assert_eq!(flushes.outstanding(), 0);
     }

@@ -1,13 +1,16 @@
-//! Decides for all segments of a stream: which segment an event goes to, which connection a segment uses, and what happens
-//! when either fails.
+//! Decides for all segments of a stream: which segment an event goes to, which connection a segment
+//! uses, and what happens when either fails.
 //!
-//! Events come in through [`WriterMachine::write`]; what happened outside through the `handle_*` methods, each with the time
-//! since the writer was made. What is to be done comes out of [`WriterMachine::poll_effect`] (ask the controller, connect),
-//! [`WriterMachine::transmit`] (bytes for a connection), [`WriterMachine::take_completions`] (events that are done),
-//! [`WriterMachine::poll_flushed`], and [`WriterMachine::timeout`] (when to call [`WriterMachine::handle_timeout`]).
+//! Events come in through [`WriterMachine::write`]; what happened outside through the `handle_*`
+//! methods, each with the time since the writer was made. What is to be done comes out of
+//! [`WriterMachine::poll_effect`] (ask the controller, connect), [`WriterMachine::transmit`] (bytes
+//! for a connection), [`WriterMachine::take_completions`] (events that are done),
+//! [`WriterMachine::poll_flushed`], and [`WriterMachine::timeout`] (when to call
+//! [`WriterMachine::handle_timeout`]).
 //!
-//! *Invariant:* events of one routing key are in one lane, in the order in which they came in. A lane whose segment was
-//! sealed keeps its events, and takes new ones, until its successors are known; then all of them move, in order.
+//! *Invariant:* events of one routing key are in one lane, in the order in which they came in. A
+//! lane whose segment was sealed keeps its events, and takes new ones, until its successors are
+//! known; then all of them move, in order.
 
 mod flush;
 mod lane;
@@ -21,8 +24,8 @@ use std::{
 };
 
 use pravega_sdk_types::{
-    Endpoint, ErrorKind, Offset, Outcome, ScopedSegment, ScopedStream, SegmentId, SegmentMap, Successor, TransactionId,
-    segment_name,
+    Endpoint, ErrorKind, Offset, Outcome, ScopedSegment, ScopedStream, SegmentId, SegmentMap,
+    Successor, TransactionId, segment_name,
 };
 use pravega_sdk_wire_protocol::{FlowId, FlowIds, RequestId, SendBuffer, WireCommand};
 use uuid::Uuid;
@@ -84,9 +87,11 @@ pub(crate) enum Effect {
     FindSegments(SegmentId),
 }
 
-/// After this many answers in a row that cannot be, the events are given up: a bad request, or a bad server, repeats for ever.
+/// After this many answers in a row that cannot be, the events are given up: a bad request, or a
+/// bad server, repeats for ever.
 const MAX_STRIKES: u32 = 5;
-/// More is put into a connection's buffer only below this: what waits behind it grows into larger blocks.
+/// More is put into a connection's buffer only below this: what waits behind it grows into larger
+/// blocks.
 const SEND_HIGH_WATER: usize = 1 << 20;
 
 pub(crate) struct WriterMachine<T, W> {
@@ -140,7 +145,8 @@ impl<T, W> WriterMachine<T, W> {
 
     // ------------------------------------------------------------------------------------------------------ commands
 
-    /// Takes an event. A position that is not a number stands for no routing key: it is chosen here.
+    /// Takes an event. A position that is not a number stands for no routing key: it is chosen
+    /// here.
     pub(crate) fn write(&mut self, mut item: Item<T>) {
         item.generation = self.flushes.begin();
         if item.position.is_nan() {
@@ -169,7 +175,8 @@ impl<T, W> WriterMachine<T, W> {
 
     // ----------------------------------------------------------------------------------------------------- questions
 
-    /// Up to where each segment that takes events now is known to be written; −1 where nothing is known.
+    /// Up to where each segment that takes events now is known to be written; −1 where nothing is
+    /// known.
     pub(crate) fn tail_offsets(&self) -> Vec<(SegmentId, Offset)> {
         let mut tails = BTreeMap::new();
         for (_, id, _) in self.map.iter() {
@@ -196,7 +203,9 @@ impl<T, W> WriterMachine<T, W> {
 
     /// Says whether there is something to put into a connection's buffer.
     pub(crate) fn has_to_send(&self, link: LinkId) -> bool {
-        self.links.get(&link).is_some_and(|link| link.state == LinkState::Open && !link.ready.is_empty())
+        self.links
+            .get(&link)
+            .is_some_and(|link| link.state == LinkState::Open && !link.ready.is_empty())
     }
 
     // --------------------------------------------------------------------------------------------------- connections
@@ -223,8 +232,13 @@ impl<T, W> WriterMachine<T, W> {
         link.waiting = 0;
         let (attempts, endpoint) = (link.attempts, link.endpoint.clone());
         let lanes = std::mem::take(&mut link.lanes);
-        // A connection that nobody waits for is forgotten, with its attempts; those who wait remember theirs.
-        let failures = lanes.iter().filter_map(|segment| self.lanes.get(segment)).map(|lane| lane.attempts + 1).max();
+        // A connection that nobody waits for is forgotten, with its attempts; those who wait
+        // remember theirs.
+        let failures = lanes
+            .iter()
+            .filter_map(|segment| self.lanes.get(segment))
+            .map(|lane| lane.attempts + 1)
+            .max();
         let until = now + self.backoff(attempts.max(failures.unwrap_or(0)));
         tracing::debug!(stream = %self.stream, %endpoint, error = %error.cause, ?until, "connection of the writer ended");
         let mut kept = BTreeSet::new();
@@ -237,7 +251,8 @@ impl<T, W> WriterMachine<T, W> {
             } else {
                 lane.failed(Arc::clone(&error.cause));
                 if was_open && attempts == 1 {
-                    // It served until now: once more to the same address, before the controller is asked.
+                    // It served until now: once more to the same address, before the controller is
+                    // asked.
                     kept.insert(segment);
                     continue;
                 }
@@ -255,15 +270,18 @@ impl<T, W> WriterMachine<T, W> {
         self.arm(until);
     }
 
-    /// Whoever waits for a store that cannot be used at all (another protocol, another certificate) is told so.
+    /// Whoever waits for a store that cannot be used at all (another protocol, another certificate)
+    /// is told so.
     fn give_up_on(&mut self, endpoint: &Endpoint, error: &LookupError) {
         if error.kind == ErrorKind::Protocol {
             return;
         }
-        let failure = WriteError::new(error.kind, Outcome::NotApplied, "the segment store cannot be used");
+        let failure =
+            WriteError::new(error.kind, Outcome::NotApplied, "the segment store cannot be used");
         let failure = failure.of(&self.stream).because(Some(Arc::clone(&error.cause)));
         for (segment, lane) in &mut self.lanes {
-            let is_same = lane.last_error.as_ref().is_some_and(|last| Arc::ptr_eq(last, &error.cause));
+            let is_same =
+                lane.last_error.as_ref().is_some_and(|last| Arc::ptr_eq(last, &error.cause));
             if is_same {
                 let failure = failure.clone().at(*segment, Some(endpoint.clone()), lane.attempts);
                 lane.appends.fail_all(&failure, &mut self.completions);
@@ -299,13 +317,23 @@ impl<T, W> WriterMachine<T, W> {
             }
             Verdict::WrongHost => {
                 let endpoint = self.leave(segment);
-                self.move_on(segment, endpoint, Misbehaviour("another segment store has the segment".to_owned()), now);
+                self.move_on(
+                    segment,
+                    endpoint,
+                    Misbehaviour("another segment store has the segment".to_owned()),
+                    now,
+                );
             }
             Verdict::TokenExpired => {
                 let token = lane.appends.token().clone();
                 self.leave(segment);
                 self.effects.push_back(Effect::TokenExpired(token));
-                self.move_on(segment, None, Misbehaviour("the delegation token expired".to_owned()), now);
+                self.move_on(
+                    segment,
+                    None,
+                    Misbehaviour("the delegation token expired".to_owned()),
+                    now,
+                );
             }
             Verdict::Refused(kind, reason) => {
                 let error = WriteError::new(kind, Outcome::NotApplied, reason).of(&self.stream);
@@ -321,7 +349,8 @@ impl<T, W> WriterMachine<T, W> {
                 let has_to_end = lane.strikes >= MAX_STRIKES;
                 let cause = Cause::from(Misbehaviour(reason.clone()));
                 if has_to_end {
-                    let error = WriteError::new(ErrorKind::Protocol, Outcome::Unknown, &reason).of(&self.stream);
+                    let error = WriteError::new(ErrorKind::Protocol, Outcome::Unknown, &reason)
+                        .of(&self.stream);
                     let endpoint = self.leave(segment);
                     self.fail_lane(segment, &error, endpoint);
                 }
@@ -331,11 +360,15 @@ impl<T, W> WriterMachine<T, W> {
         }
     }
 
-    /// Puts what there is to send on a connection into `out`, segment after segment, until that is full enough.
+    /// Puts what there is to send on a connection into `out`, segment after segment, until that is
+    /// full enough.
     pub(crate) fn transmit(&mut self, id: LinkId, out: &mut SendBuffer, now: Now) {
         use bytes::Buf as _;
 
-        let Some(link) = self.links.get_mut(&id).filter(|link| link.state == LinkState::Open) else { return };
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.state == LinkState::Open)
+        else {
+            return;
+        };
         let mut set_up_by = None;
         while out.remaining() < SEND_HIGH_WATER
             && let Some(segment) = link.ready.pop_front()
@@ -364,7 +397,12 @@ impl<T, W> WriterMachine<T, W> {
     // ---------------------------------------------------------------------------------------------------- controller
 
     /// The controller told where a segment is, or did not.
-    pub(crate) fn handle_located(&mut self, segment: SegmentId, found: Result<Location, LookupError>, now: Now) {
+    pub(crate) fn handle_located(
+        &mut self,
+        segment: SegmentId,
+        found: Result<Location, LookupError>,
+        now: Now,
+    ) {
         let Some(lane) = self.lanes.get_mut(&segment) else { return };
         if lane.place != Place::Locating {
             return;
@@ -389,7 +427,11 @@ impl<T, W> WriterMachine<T, W> {
             }
             Err(error) => {
                 lane.place = Place::Idle;
-                let failure = WriteError::new(error.kind, Outcome::NotApplied, "the segment's store cannot be found");
+                let failure = WriteError::new(
+                    error.kind,
+                    Outcome::NotApplied,
+                    "the segment's store cannot be found",
+                );
                 let failure = failure.of(&self.stream).because(Some(error.cause));
                 self.fail_lane(segment, &failure, None);
             }
@@ -413,7 +455,8 @@ impl<T, W> WriterMachine<T, W> {
                 Ok(()) => return self.move_to_successors(segment),
                 Err(error) => LookupError {
                     kind: ErrorKind::Unavailable,
-                    cause: Misbehaviour(format!("the controller's answer cannot be: {error}")).into(),
+                    cause: Misbehaviour(format!("the controller's answer cannot be: {error}"))
+                        .into(),
                 },
             },
             Err(error) => error,
@@ -423,22 +466,40 @@ impl<T, W> WriterMachine<T, W> {
             let attempts = lane.attempts;
             return self.wait(segment, attempts, now, Place::SealedWaiting);
         }
-        self.end_because(error.kind, "the successors of a sealed segment cannot be found", Some(error.cause));
+        self.end_because(
+            error.kind,
+            "the successors of a sealed segment cannot be found",
+            Some(error.cause),
+        );
     }
 
     /// The controller told which segments there are, as a sealed one has no successors.
-    pub(crate) fn handle_segments(&mut self, segment: SegmentId, found: Result<Vec<SegmentId>, LookupError>, now: Now) {
+    pub(crate) fn handle_segments(
+        &mut self,
+        segment: SegmentId,
+        found: Result<Vec<SegmentId>, LookupError>,
+        now: Now,
+    ) {
         let Some(lane) = self.lanes.get_mut(&segment) else { return };
         match found {
-            Ok(segments) if segments.is_empty() => self.end_because(ErrorKind::Sealed, "the stream is sealed", None),
+            Ok(segments) if segments.is_empty() => {
+                self.end_because(ErrorKind::Sealed, "the stream is sealed", None)
+            }
             Ok(segments) => {
                 // In the middle of a scale segments are sealed before they have successors.
                 let is_gone = !segments.contains(&segment);
                 lane.strikes += u32::from(is_gone);
                 if lane.strikes >= MAX_STRIKES {
-                    return self.end_because(ErrorKind::NotFound, "the stream was deleted and made again", None);
+                    return self.end_because(
+                        ErrorKind::NotFound,
+                        "the stream was deleted and made again",
+                        None,
+                    );
                 }
-                lane.failed(Misbehaviour("the segment is sealed and has no successors yet".to_owned()).into());
+                lane.failed(
+                    Misbehaviour("the segment is sealed and has no successors yet".to_owned())
+                        .into(),
+                );
                 let attempts = lane.attempts;
                 self.wait(segment, attempts, now, Place::SealedWaiting);
             }
@@ -484,7 +545,9 @@ impl<T, W> WriterMachine<T, W> {
         self.check_delivery(segment, now);
         let Some(lane) = self.lanes.get_mut(&segment) else { return };
         match lane.place {
-            Place::Waiting(until) if until <= now && lane.appends.is_empty() => lane.place = Place::Idle,
+            Place::Waiting(until) if until <= now && lane.appends.is_empty() => {
+                lane.place = Place::Idle
+            }
             Place::Waiting(until) if until <= now => self.locate(segment),
             Place::SealedWaiting(until) if until <= now => {
                 if !lane.appends.is_empty() {
@@ -505,8 +568,8 @@ impl<T, W> WriterMachine<T, W> {
         }
     }
 
-    /// Fails events that have waited for too long. If such a one is in flight its connection is given up first: only so
-    /// can it be told from one that was stored.
+    /// Fails events that have waited for too long. If such a one is in flight its connection is
+    /// given up first: only so can it be told from one that was stored.
     fn check_delivery(&mut self, segment: SegmentId, now: Now) {
         let Some(lane) = self.lanes.get_mut(&segment) else { return };
         let Some(oldest) = lane.appends.oldest() else { return };
@@ -519,13 +582,16 @@ impl<T, W> WriterMachine<T, W> {
                 self.handle_lost(id, LookupError { kind: ErrorKind::Timeout, cause }, now);
             }
             if is_there && let Some(lane) = self.lanes.get_mut(&segment) {
-                let detail = format_args!("not acknowledged within {:?}", self.settings.delivery_timeout);
-                let error = WriteError::new(ErrorKind::Timeout, Outcome::Unknown, detail).of(&self.stream);
+                let detail =
+                    format_args!("not acknowledged within {:?}", self.settings.delivery_timeout);
+                let error =
+                    WriteError::new(ErrorKind::Timeout, Outcome::Unknown, detail).of(&self.stream);
                 let error = error.at(segment, None, lane.attempts).because(lane.last_error.clone());
                 lane.appends.fail_older_than(limit, &error, &mut self.completions);
             }
         }
-        let oldest = self.lanes.get(&segment).and_then(|lane| lane.appends.oldest()).unwrap_or(oldest);
+        let oldest =
+            self.lanes.get(&segment).and_then(|lane| lane.appends.oldest()).unwrap_or(oldest);
         // Not before it is really too old, lest the timer turns on the spot.
         self.arm((oldest + self.settings.delivery_timeout).max(now + Duration::from_millis(1)));
     }
@@ -561,7 +627,8 @@ impl<T, W> WriterMachine<T, W> {
             (None, Some(segment)) => return self.push(segment, item),
             (Some(error), _) => error.with_outcome(Outcome::NotApplied),
             (None, None) => {
-                WriteError::new(ErrorKind::Sealed, Outcome::NotApplied, "the stream is sealed").of(&self.stream)
+                WriteError::new(ErrorKind::Sealed, Outcome::NotApplied, "the stream is sealed")
+                    .of(&self.stream)
             }
         };
         self.completions.push(item.complete(Err(error)));
@@ -595,7 +662,8 @@ impl<T, W> WriterMachine<T, W> {
             Target::Transaction(id) => segment_name::transaction(&scoped, id),
         };
         let limits = self.settings.limits;
-        let appends = AppendMachine::new(Arc::new(scoped), name.into(), writer_id, flow, limits, self.bugs);
+        let appends =
+            AppendMachine::new(Arc::new(scoped), name.into(), writer_id, flow, limits, self.bugs);
         self.flows.insert(flow, segment);
         self.lanes.insert(segment, Lane::new(appends));
     }
@@ -676,7 +744,13 @@ impl<T, W> WriterMachine<T, W> {
     }
 
     /// After a store turned a segment away: at once the first time, then with growing patience.
-    fn move_on(&mut self, segment: SegmentId, endpoint: Option<Endpoint>, reason: Misbehaviour, now: Now) {
+    fn move_on(
+        &mut self,
+        segment: SegmentId,
+        endpoint: Option<Endpoint>,
+        reason: Misbehaviour,
+        now: Now,
+    ) {
         if let Some(endpoint) = endpoint.filter(|_| !self.bugs.has(SeededBug::KeepsStaleEndpoint)) {
             self.effects.push_back(Effect::Forget(segment, endpoint));
         }
@@ -697,9 +771,15 @@ impl<T, W> WriterMachine<T, W> {
         match self.target {
             Target::Stream => self.find_successors(segment),
             Target::Transaction(_) => {
-                self.end_because(ErrorKind::TransactionNotOpen, "the transaction is not open any more", None);
+                self.end_because(
+                    ErrorKind::TransactionNotOpen,
+                    "the transaction is not open any more",
+                    None,
+                );
             }
-            Target::Bytes => self.end_because(ErrorKind::Sealed, "the byte stream is sealed, or deleted", None),
+            Target::Bytes => {
+                self.end_because(ErrorKind::Sealed, "the byte stream is sealed, or deleted", None)
+            }
         }
     }
 
@@ -731,7 +811,9 @@ impl<T, W> WriterMachine<T, W> {
     }
 
     fn end_because(&mut self, kind: ErrorKind, detail: &str, cause: Option<Cause>) {
-        self.end(WriteError::new(kind, Outcome::NotApplied, detail).of(&self.stream).because(cause));
+        self.end(
+            WriteError::new(kind, Outcome::NotApplied, detail).of(&self.stream).because(cause),
+        );
     }
 
     fn wait(&mut self, segment: SegmentId, attempts: u32, now: Now, place: fn(Now) -> Place) {

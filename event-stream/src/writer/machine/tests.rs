@@ -38,7 +38,14 @@ impl Rig {
         let random: Random = Box::new(|| u64::MAX);
         let map = SegmentMap::equal_ranges(segments);
         Self {
-            machine: WriterMachine::new(stream, Target::Stream, map, SETTINGS, random, Bugs::default()),
+            machine: WriterMachine::new(
+                stream,
+                Target::Stream,
+                map,
+                SETTINGS,
+                random,
+                Bugs::default(),
+            ),
             now: Now::ZERO,
         }
     }
@@ -114,11 +121,23 @@ const REQUEST: i64 = 1 << 32;
 /// An answer to the request of that number; the first set-up has number 0, so it is not stale.
 fn wrong_host(number: i64) -> WireCommand {
     let request_id = REQUEST + number;
-    WrongHost { request_id, segment: "".into(), correct_host: "".into(), server_stack_trace: "".into() }.into()
+    WrongHost {
+        request_id,
+        segment: "".into(),
+        correct_host: "".into(),
+        server_stack_trace: "".into(),
+    }
+    .into()
 }
 
 fn sealed() -> WireCommand {
-    SegmentIsSealed { request_id: REQUEST + 1, segment: "".into(), server_stack_trace: "".into(), offset: 1 }.into()
+    SegmentIsSealed {
+        request_id: REQUEST + 1,
+        segment: "".into(),
+        server_stack_trace: "".into(),
+        offset: 1,
+    }
+    .into()
 }
 
 #[test]
@@ -133,12 +152,16 @@ fn a_segment_is_located_once_and_its_events_wait_for_that() {
 }
 
 #[test]
-fn a_store_that_does_not_have_the_segment_is_forgotten_and_the_controller_asked_at_once_the_first_time() {
+fn a_store_that_does_not_have_the_segment_is_forgotten_and_the_controller_asked_at_once_the_first_time()
+ {
     let mut rig = Rig::new(1);
     rig.write(0.5, 0);
     let link = rig.open(segment(0, 0), 1);
     rig.machine.handle_command(link, wrong_host(1), rig.now);
-    assert_eq!(rig.effects(), [Effect::Forget(segment(0, 0), endpoint(1)), Effect::Locate(segment(0, 0))]);
+    assert_eq!(
+        rig.effects(),
+        [Effect::Forget(segment(0, 0), endpoint(1)), Effect::Locate(segment(0, 0))]
+    );
     assert_eq!(rig.locate(segment(0, 0), 1), [], "the connection is still there");
     rig.set_up(link);
     rig.machine.handle_command(link, wrong_host(3), rig.now);
@@ -188,9 +211,17 @@ fn events_of_a_sealed_segment_move_to_its_successors_in_order_before_those_that_
     assert_eq!(rig.effects(), [Effect::FindSuccessors(segment(0, 0))]);
     rig.write(0.1, 2);
     assert_eq!(rig.effects(), [], "it waits with the others");
-    let successor = |number, range| Successor { id: segment(1, number), range, predecessors: vec![segment(0, 0)] };
+    let successor = |number, range| Successor {
+        id: segment(1, number),
+        range,
+        predecessors: vec![segment(0, 0)],
+    };
     let [low, high] = KeyRange::equal(2)[..] else { panic!() };
-    rig.machine.handle_successors(segment(0, 0), Ok(vec![successor(1, low), successor(2, high)]), rig.now);
+    rig.machine.handle_successors(
+        segment(0, 0),
+        Ok(vec![successor(1, low), successor(2, high)]),
+        rig.now,
+    );
     rig.write(0.1, 3);
     assert_eq!(rig.effects(), [Effect::Locate(segment(1, 1)), Effect::Locate(segment(1, 2))]);
     let items = |rig: &mut Rig, id| {

@@ -8,10 +8,13 @@ fn reached(offset: i64) -> i64 {
 }
 
 impl Stream {
-    /// The segments of a cut with their offsets, in the order of their ranges; none if one of them is not known.
+    /// The segments of a cut with their offsets, in the order of their ranges; none if one of them
+    /// is not known.
     fn parts(&self, cut: &Cut) -> Option<Vec<(Part, i64)>> {
-        let mut parts: Vec<(Part, i64)> =
-            cut.iter().map(|(id, offset)| Some((self.part(*id)?, *offset))).collect::<Option<_>>()?;
+        let mut parts: Vec<(Part, i64)> = cut
+            .iter()
+            .map(|(id, offset)| Some((self.part(*id)?, *offset)))
+            .collect::<Option<_>>()?;
         parts.sort_by(|(a, _), (b, _)| a.low.total_cmp(&b.low));
         Some(parts)
     }
@@ -32,7 +35,8 @@ impl Stream {
         !parts.is_empty() && self.active().last().is_none_or(|last| reached >= last.high.min(1.0))
     }
 
-    /// Says whether a cut lies before another at no key; a segment made later is behind one made earlier.
+    /// Says whether a cut lies before another at no key; a segment made later is behind one made
+    /// earlier.
     pub(super) fn is_at_or_behind(&self, cut: &Cut, other: &Cut) -> bool {
         let (Some(ours), Some(theirs)) = (self.parts(cut), self.parts(other)) else {
             return false;
@@ -62,20 +66,28 @@ impl Stream {
         self.every_part().filter(is_before).collect()
     }
 
-    /// The segments from one cut to another, both included; an empty cut is the beginning or the end of the stream.
+    /// The segments from one cut to another, both included; an empty cut is the beginning or the
+    /// end of the stream.
     pub(super) fn between(&self, from: &Cut, to: &Cut) -> Vec<Part> {
         let from = if from.is_empty() { self.head() } else { from.clone() };
-        let to: Cut = if to.is_empty() { self.active().iter().map(|part| (part.id, 0)).collect() } else { to.clone() };
+        let to: Cut = if to.is_empty() {
+            self.active().iter().map(|part| (part.id, 0)).collect()
+        } else {
+            to.clone()
+        };
         let (Some(from), Some(to)) = (self.parts(&from), self.parts(&to)) else {
             return Vec::new();
         };
         // Where a cut has no place, as half a cut, it sets no bound either.
         let within = |cut: &[(Part, i64)], part: &Part, is_beyond: fn(i64, i64) -> bool| {
             let mut met = cut.iter().filter(|(at, _)| at.overlaps(*part)).peekable();
-            met.peek().is_none() || met.any(|(at, _)| at.id == part.id || is_beyond(part.made_in(), at.made_in()))
+            met.peek().is_none()
+                || met.any(|(at, _)| at.id == part.id || is_beyond(part.made_in(), at.made_in()))
         };
-        let is_between =
-            |part: &Part| within(&from, part, |made, start| made > start) && within(&to, part, |made, end| made < end);
+        let is_between = |part: &Part| {
+            within(&from, part, |made, start| made > start)
+                && within(&to, part, |made, end| made < end)
+        };
         self.every_part().filter(is_between).collect()
     }
 

@@ -1,7 +1,9 @@
-//! What there is, as the REST service shows it. The names of the fields are those of Pravega's REST interface.
+//! What there is, as the REST service shows it. The names of the fields are those of Pravega's REST
+//! interface.
 
 use pravega_sdk_proto::{
-    RetentionPolicy, StreamConfig, retention_policy::RetentionPolicyType, scaling_policy::ScalingPolicyType,
+    RetentionPolicy, StreamConfig, retention_policy::RetentionPolicyType,
+    scaling_policy::ScalingPolicyType,
 };
 use serde_json::{Value, json};
 
@@ -20,7 +22,8 @@ pub(crate) enum StreamFilter {
 
 impl Machine {
     pub(crate) fn describe_scopes(&self) -> Value {
-        let scopes: Vec<Value> = self.catalog.scopes.keys().map(|scope| json!({ "scopeName": scope })).collect();
+        let scopes: Vec<Value> =
+            self.catalog.scopes.keys().map(|scope| json!({ "scopeName": scope })).collect();
         json!({ "scopes": scopes })
     }
 
@@ -35,7 +38,11 @@ impl Machine {
             StreamFilter::Internal => names::is_internal(name),
             StreamFilter::Tagged(tag) => stream.has_tag(tag),
         };
-        let shown = found.streams.iter().filter(wanted).map(|(name, stream)| shown(scope, name, &stream.config));
+        let shown = found
+            .streams
+            .iter()
+            .filter(wanted)
+            .map(|(name, stream)| shown(scope, name, &stream.config));
         Some(json!({ "streams": shown.collect::<Vec<_>>() }))
     }
 
@@ -44,12 +51,19 @@ impl Machine {
     }
 
     /// The epochs of a stream that began within a time, in milliseconds since 1970.
-    pub(crate) fn describe_scaling(&self, scope: &str, stream: &str, from: i64, to: i64) -> Option<Value> {
+    pub(crate) fn describe_scaling(
+        &self,
+        scope: &str,
+        stream: &str,
+        from: i64,
+        to: i64,
+    ) -> Option<Value> {
         let found = self.catalog.stream(scope, stream)?;
         let within = found.epochs.iter().filter(|epoch| (from..=to).contains(&epoch.at));
         let event = |epoch: &super::stream::Epoch| {
             let segment = |part: &super::stream::Part| {
-                let made = usize::try_from(part.made_in()).ok().and_then(|made| found.epochs.get(made));
+                let made =
+                    usize::try_from(part.made_in()).ok().and_then(|made| found.epochs.get(made));
                 let since = made.map_or(epoch.at, |made| made.at);
                 json!({ "number": part.id, "startTime": since, "keyStart": part.low, "keyEnd": part.high })
             };
@@ -60,14 +74,16 @@ impl Machine {
 
     pub(crate) fn describe_groups(&self, scope: &str) -> Option<Value> {
         let found = self.catalog.scopes.get(scope)?;
-        let groups: Vec<Value> = found.groups.keys().map(|group| json!({ "readerGroupName": group })).collect();
+        let groups: Vec<Value> =
+            found.groups.keys().map(|group| json!({ "readerGroupName": group })).collect();
         Some(json!({ "readerGroups": groups }))
     }
 
     /// Who is online stands in the group's own state, which the server does not look into.
     pub(crate) fn describe_group(&self, scope: &str, group: &str) -> Option<Value> {
         let found = self.catalog.scopes.get(scope)?.groups.get(group)?;
-        let stream = |cut: &pravega_sdk_proto::StreamCut| cut.stream_info.clone().unwrap_or_default().stream;
+        let stream =
+            |cut: &pravega_sdk_proto::StreamCut| cut.stream_info.clone().unwrap_or_default().stream;
         let streams: Vec<String> = found.config.starting_stream_cuts.iter().map(stream).collect();
         Some(json!({ "scopeName": scope, "readerGroupName": group, "streamList": streams }))
     }
@@ -93,7 +109,9 @@ fn shown(scope: &str, stream: &str, config: &StreamConfig) -> Value {
         "timestampAggregationTimeout": config.timestamp_aggregation_timeout,
         "rolloverSizeBytes": config.rollover_size_bytes,
     });
-    if let (Some(policy), Some(shown)) = (config.retention_policy.and_then(retention), shown.as_object_mut()) {
+    if let (Some(policy), Some(shown)) =
+        (config.retention_policy.and_then(retention), shown.as_object_mut())
+    {
         shown.insert("retentionPolicy".to_owned(), policy);
     }
     shown

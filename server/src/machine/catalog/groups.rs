@@ -1,9 +1,11 @@
-//! Reader groups, as far as the controller goes: their configuration, their state's stream, and what they subscribe to.
+//! Reader groups, as far as the controller goes: their configuration, their state's stream, and
+//! what they subscribe to.
 
 use pravega_sdk_proto::{
-    CreateReaderGroupResponse, ReaderGroupConfigResponse, ReaderGroupConfiguration, ReaderGroupInfo, StreamInfo,
-    SubscriberStreamCut, SubscribersResponse, UpdateReaderGroupResponse, create_reader_group_response,
-    delete_reader_group_status, reader_group_config_response, subscribers_response, update_reader_group_response,
+    CreateReaderGroupResponse, ReaderGroupConfigResponse, ReaderGroupConfiguration,
+    ReaderGroupInfo, StreamInfo, SubscriberStreamCut, SubscribersResponse,
+    UpdateReaderGroupResponse, create_reader_group_response, delete_reader_group_status,
+    reader_group_config_response, subscribers_response, update_reader_group_response,
     update_subscriber_status,
 };
 use uuid::Uuid;
@@ -18,7 +20,8 @@ impl Machine {
         at: Moment,
     ) -> Answer<CreateReaderGroupResponse> {
         use create_reader_group_response::Status;
-        let refused = |status: Status| Ok(CreateReaderGroupResponse { status: status.into(), config: None });
+        let refused =
+            |status: Status| Ok(CreateReaderGroupResponse { status: status.into(), config: None });
         if Uuid::try_parse(&config.reader_group_id).is_err() {
             return Err(Fault::Internal("Internal exception occurred".to_owned()));
         }
@@ -33,7 +36,8 @@ impl Machine {
             let config = Some(known.config.clone());
             return Ok(CreateReaderGroupResponse { status: Status::Success.into(), config });
         }
-        // The Java server tries for ever if a stream is missing that shall be subscribed to; a failure says it at once.
+        // The Java server tries for ever if a stream is missing that shall be subscribed to; a
+        // failure says it at once.
         let missing = |info: &StreamInfo| self.catalog.stream(&info.scope, &info.stream).is_none();
         if config.retention_type != 0 && streams(&config).iter().any(missing) {
             return refused(Status::Failure);
@@ -51,23 +55,35 @@ impl Machine {
 
     pub(crate) fn group_config(&self, info: &ReaderGroupInfo) -> ReaderGroupConfigResponse {
         use reader_group_config_response::Status;
-        let found = self.catalog.scopes.get(&info.scope).and_then(|scope| scope.groups.get(&info.reader_group));
+        let found = self
+            .catalog
+            .scopes
+            .get(&info.scope)
+            .and_then(|scope| scope.groups.get(&info.reader_group));
         let status = if found.is_some() { Status::Success } else { Status::RgNotFound };
         let config = found.map(|group| group.config.clone()).unwrap_or_default();
         ReaderGroupConfigResponse { config: Some(config), status: status.into() }
     }
 
-    pub(crate) fn update_group(&mut self, config: ReaderGroupConfiguration) -> Answer<UpdateReaderGroupResponse> {
+    pub(crate) fn update_group(
+        &mut self,
+        config: ReaderGroupConfiguration,
+    ) -> Answer<UpdateReaderGroupResponse> {
         use update_reader_group_response::Status;
-        let answer = |status: Status, generation| Ok(UpdateReaderGroupResponse { status: status.into(), generation });
+        let answer = |status: Status, generation| {
+            Ok(UpdateReaderGroupResponse { status: status.into(), generation })
+        };
         self.store.reserve(0)?;
         let (scope, group) = (config.scope.clone(), config.reader_group_name.clone());
-        let found = self.catalog.scopes.get_mut(&scope).and_then(|scope| scope.groups.get_mut(&group));
+        let found =
+            self.catalog.scopes.get_mut(&scope).and_then(|scope| scope.groups.get_mut(&group));
         let Some(found) = found else {
             return answer(Status::RgNotFound, config.generation);
         };
         let known = &found.config;
-        if known.generation != config.generation || !same_id(&known.reader_group_id, &config.reader_group_id) {
+        if known.generation != config.generation
+            || !same_id(&known.reader_group_id, &config.reader_group_id)
+        {
             return answer(Status::InvalidConfig, config.generation);
         }
         let old = known.clone();
@@ -80,10 +96,17 @@ impl Machine {
         answer(Status::Success, generation)
     }
 
-    pub(crate) fn delete_group(&mut self, info: &ReaderGroupInfo) -> Answer<delete_reader_group_status::Status> {
+    pub(crate) fn delete_group(
+        &mut self,
+        info: &ReaderGroupInfo,
+    ) -> Answer<delete_reader_group_status::Status> {
         use delete_reader_group_status::Status;
         self.store.reserve(0)?;
-        let found = self.catalog.scopes.get(&info.scope).and_then(|scope| scope.groups.get(&info.reader_group));
+        let found = self
+            .catalog
+            .scopes
+            .get(&info.scope)
+            .and_then(|scope| scope.groups.get(&info.reader_group));
         match found {
             Some(group) if same_id(&group.config.reader_group_id, &info.reader_group_id) => {
                 self.drop_group(&info.scope, &info.reader_group);
@@ -95,7 +118,9 @@ impl Machine {
 
     /// Removes a group with its state.
     pub(super) fn drop_group(&mut self, scope: &str, group: &str) {
-        let Some(dropped) = self.catalog.scopes.get_mut(scope).and_then(|scope| scope.groups.remove(group)) else {
+        let Some(dropped) =
+            self.catalog.scopes.get_mut(scope).and_then(|scope| scope.groups.remove(group))
+        else {
             return;
         };
         self.unsubscribe(&dropped.config, None);
@@ -111,7 +136,8 @@ impl Machine {
         let name = subscriber_name(config);
         for info in streams(config) {
             let Some(found) = self.catalog.stream_mut(&info.scope, &info.stream) else { continue };
-            let subscriber = found.subscribers.entry(name.clone()).or_insert_with(Subscriber::default);
+            let subscriber =
+                found.subscribers.entry(name.clone()).or_insert_with(Subscriber::default);
             subscriber.generation = config.generation;
             subscriber.group_id.clone_from(&config.reader_group_id);
             self.catalog.keep_stream(&mut self.store, &info.scope, &info.stream);
@@ -119,7 +145,11 @@ impl Machine {
     }
 
     /// Takes a group away from the streams that it no longer keeps.
-    fn unsubscribe(&mut self, old: &ReaderGroupConfiguration, new: Option<&ReaderGroupConfiguration>) {
+    fn unsubscribe(
+        &mut self,
+        old: &ReaderGroupConfiguration,
+        new: Option<&ReaderGroupConfiguration>,
+    ) {
         let name = subscriber_name(old);
         let kept = new.filter(|new| new.retention_type != 0).map(streams).unwrap_or_default();
         for info in streams(old) {
@@ -136,9 +166,15 @@ impl Machine {
     pub(crate) fn subscribers(&self, info: &StreamInfo) -> SubscribersResponse {
         use subscribers_response::Status;
         let Some(found) = self.catalog.stream(&info.scope, &info.stream) else {
-            return SubscribersResponse { subscribers: Vec::new(), status: Status::StreamNotFound.into() };
+            return SubscribersResponse {
+                subscribers: Vec::new(),
+                status: Status::StreamNotFound.into(),
+            };
         };
-        SubscribersResponse { subscribers: found.subscribers.keys().cloned().collect(), status: Status::Success.into() }
+        SubscribersResponse {
+            subscribers: found.subscribers.keys().cloned().collect(),
+            status: Status::Success.into(),
+        }
     }
 
     pub(crate) fn update_subscriber(

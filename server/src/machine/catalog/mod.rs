@@ -1,7 +1,8 @@
 //! The controller: scopes and what is in them.
 //!
-//! Requests and answers are the controller's own messages. What lasts is kept entry by entry, under names like those of
-//! files: `scope/S`, `stream/S/N`, `transaction/S/N/ID`, `table/S/N`, `group/S/G`.
+//! Requests and answers are the controller's own messages. What lasts is kept entry by entry, under
+//! names like those of files: `scope/S`, `stream/S/N`, `transaction/S/N/ID`, `table/S/N`,
+//! `group/S/G`.
 
 mod cuts;
 mod describe;
@@ -51,7 +52,8 @@ struct Scope {
 /// What is kept of a scope itself.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct ScopeRecord {
-    /// The number from which the segments of a stream count on that was deleted, if it is made again.
+    /// The number from which the segments of a stream count on that was deleted, if it is made
+    /// again.
     next_numbers: BTreeMap<String, i32>,
 }
 
@@ -117,7 +119,8 @@ impl Catalog {
     }
 
     fn keep_transaction(&self, store: &mut Store, scope: &str, stream: &str, id: Uuid) {
-        let value = self.stream(scope, stream).and_then(|stream| stream.transactions.get(&id)).map(blob);
+        let value =
+            self.stream(scope, stream).and_then(|stream| stream.transactions.get(&id)).map(blob);
         store.commit_catalog(format!("transaction/{scope}/{stream}/{id}"), value);
     }
 
@@ -139,12 +142,18 @@ impl Catalog {
         if kind == "scope" {
             match value {
                 None => drop(self.scopes.remove(scope)),
-                Some(value) => self.scopes.entry(scope.to_owned()).or_default().record = read(key, value)?,
+                Some(value) => {
+                    self.scopes.entry(scope.to_owned()).or_default().record = read(key, value)?
+                }
             }
             return Ok(());
         }
         let Some(scope) = self.scopes.get_mut(scope) else {
-            return if value.is_none() { Ok(()) } else { Err(format!("the scope of {key} is missing")) };
+            return if value.is_none() {
+                Ok(())
+            } else {
+                Err(format!("the scope of {key} is missing"))
+            };
         };
         match (kind, id) {
             ("stream", None) => {
@@ -155,13 +164,22 @@ impl Catalog {
                 }
                 set(&mut scope.streams, name, stream);
             }
-            ("table", None) => set(&mut scope.tables, name, value.map(|value| read(key, value)).transpose()?),
-            ("group", None) => set(&mut scope.groups, name, value.map(|value| read(key, value)).transpose()?),
+            ("table", None) => {
+                set(&mut scope.tables, name, value.map(|value| read(key, value)).transpose()?)
+            }
+            ("group", None) => {
+                set(&mut scope.groups, name, value.map(|value| read(key, value)).transpose()?)
+            }
             ("transaction", Some(id)) => {
                 let id = Uuid::try_parse(id).map_err(|_| format!("{key} names no transaction"))?;
-                let transaction: Option<Transaction> = value.map(|value| read(key, value)).transpose()?;
+                let transaction: Option<Transaction> =
+                    value.map(|value| read(key, value)).transpose()?;
                 let Some(stream) = scope.streams.get_mut(name) else {
-                    return if value.is_none() { Ok(()) } else { Err(format!("the stream of {key} is missing")) };
+                    return if value.is_none() {
+                        Ok(())
+                    } else {
+                        Err(format!("the stream of {key} is missing"))
+                    };
                 };
                 match transaction {
                     Some(transaction) => drop(stream.transactions.insert(id, transaction)),
@@ -176,7 +194,8 @@ impl Catalog {
     /// Everything that is there, as records that make it again.
     pub(crate) fn snapshot(&self, mut put: impl FnMut(Record)) {
         for (scope_name, scope) in &self.scopes {
-            let mut entry = |key: String, value: Bytes| put(Record::Cataloged { key, value: Some(value) });
+            let mut entry =
+                |key: String, value: Bytes| put(Record::Cataloged { key, value: Some(value) });
             entry(format!("scope/{scope_name}"), blob(&scope.record));
             for (name, stream) in &scope.streams {
                 entry(format!("stream/{scope_name}/{name}"), blob(stream));
@@ -202,7 +221,8 @@ fn set<T>(map: &mut BTreeMap<String, T>, name: &str, value: Option<T>) {
 }
 
 fn blob<T: Serialize>(value: &T) -> Bytes {
-    // Writing plain values to memory does not fail; were it to, the empty blob would be refused when it is read back.
+    // Writing plain values to memory does not fail; were it to, the empty blob would be refused
+    // when it is read back.
     postcard::to_allocvec(value).unwrap_or_default().into()
 }
 
@@ -216,11 +236,16 @@ mod message {
 
     use super::Message;
 
-    pub(super) fn serialize<M: Message, S: Serializer>(message: &M, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<M: Message, S: Serializer>(
+        message: &M,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         message.encode_to_vec().serialize(to)
     }
 
-    pub(super) fn deserialize<'de, M: Message + Default, D: Deserializer<'de>>(from: D) -> Result<M, D::Error> {
+    pub(super) fn deserialize<'de, M: Message + Default, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<M, D::Error> {
         let bytes = Vec::<u8>::deserialize(from)?;
         M::decode(&bytes[..]).map_err(D::Error::custom)
     }

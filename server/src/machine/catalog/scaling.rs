@@ -1,13 +1,15 @@
 //! Scaling: splits and merges, by hand and by rate.
 //!
-//! By rate, a segment is split that takes more than its target for some time, and two neighbours are merged that take less
-//! than half of it for long. Rates are averages over 2, 5, 10 and 20 minutes, with the thresholds of Java's server.
+//! By rate, a segment is split that takes more than its target for some time, and two neighbours
+//! are merged that take less than half of it for long. Rates are averages over 2, 5, 10 and 20
+//! minutes, with the thresholds of Java's server.
 
 use std::collections::HashSet;
 
 use bytestring::ByteString;
 use pravega_sdk_proto::{
-    ScaleRequest, ScaleResponse, StreamInfo, scale_response::ScaleStreamStatus, scale_status_response::ScaleStatus,
+    ScaleRequest, ScaleResponse, StreamInfo, scale_response::ScaleStreamStatus,
+    scale_status_response::ScaleStatus,
 };
 use pravega_sdk_types::{KeyRange, ScopedSegment, check_cover};
 
@@ -35,7 +37,8 @@ impl Default for Pace {
     }
 }
 
-/// The rates of a segment, as averages over 1, 2.5, 5 and 10 windows, and since when they are measured.
+/// The rates of a segment, as averages over 1, 2.5, 5 and 10 windows, and since when they are
+/// measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rates {
     averages: [f64; 4],
@@ -102,14 +105,20 @@ impl Machine {
             return refused(ScaleStreamStatus::Failure);
         };
         let epoch = found.active_epoch();
-        let ranges: Option<Vec<KeyRange>> =
-            request.new_key_ranges.iter().map(|range| KeyRange::new(range.start, range.end).ok()).collect();
+        let ranges: Option<Vec<KeyRange>> = request
+            .new_key_ranges
+            .iter()
+            .map(|range| KeyRange::new(range.start, range.end).ok())
+            .collect();
         let Some(ranges) = ranges.filter(|_| !found.sealed) else {
             return refused(ScaleStreamStatus::Failure);
         };
         let active: Vec<Part> = found.active().to_vec();
-        let sealed: Vec<Part> =
-            active.iter().filter(|part| request.sealed_segments.contains(&part.id)).copied().collect();
+        let sealed: Vec<Part> = active
+            .iter()
+            .filter(|part| request.sealed_segments.contains(&part.id))
+            .copied()
+            .collect();
         if sealed.len() != request.sealed_segments.len() {
             return refused(ScaleStreamStatus::PreconditionFailed);
         }
@@ -158,8 +167,18 @@ impl Machine {
     }
 
     /// Puts a number of equal segments in the place of all.
-    pub(super) fn rescale(&mut self, scope: &str, stream: &str, segments: u32, at: Moment) -> Answer<()> {
-        let active = self.catalog.stream(scope, stream).map(|found| found.active().to_vec()).unwrap_or_default();
+    pub(super) fn rescale(
+        &mut self,
+        scope: &str,
+        stream: &str,
+        segments: u32,
+        at: Moment,
+    ) -> Answer<()> {
+        let active = self
+            .catalog
+            .stream(scope, stream)
+            .map(|found| found.active().to_vec())
+            .unwrap_or_default();
         self.replace(scope, stream, &active, &KeyRange::equal(segments), at)?;
         Ok(())
     }
@@ -175,17 +194,20 @@ impl Machine {
     /// Measures what streams that scale by rate take, and splits and merges.
     pub(crate) fn scale_by_rate(&mut self, at: Moment) {
         let window = self.pace.rate_window;
-        let (mut hot, mut cold): (Vec<(ByteString, u32)>, Vec<ByteString>) = (Vec::new(), Vec::new());
+        let (mut hot, mut cold): (Vec<(ByteString, u32)>, Vec<ByteString>) =
+            (Vec::new(), Vec::new());
         let traffic = self.store.take_traffic();
         let scaling: HashSet<&ByteString> = traffic.iter().map(|(name, _)| name).collect();
         self.rates.retain(|segment, _| scaling.contains(segment));
         for (segment, traffic) in traffic {
-            let Some(((scale_type, target), rates)) =
-                self.policy_of(&segment).zip(Some(self.rates.entry(segment.clone()).or_insert(Rates::new(at.now.0))))
+            let Some(((scale_type, target), rates)) = self
+                .policy_of(&segment)
+                .zip(Some(self.rates.entry(segment.clone()).or_insert(Rates::new(at.now.0))))
             else {
                 continue;
             };
-            let amount = if scale_type == 1 { traffic.bytes as f64 / 1024.0 } else { traffic.events as f64 };
+            let amount =
+                if scale_type == 1 { traffic.bytes as f64 / 1024.0 } else { traffic.events as f64 };
             rates.measure(amount, at.now.0, window);
             match rates.heat(f64::from(target.max(1)), at.now.0, window) {
                 Heat::Hot(times) => hot.push((segment, times)),
@@ -211,7 +233,8 @@ impl Machine {
         let Some(found) = self.catalog.stream(&scope, &stream) else { return };
         let id = i64::from(segment.id());
         let Some(part) = found.active().iter().find(|part| part.id == id).copied() else { return };
-        let factor = found.config.scaling_policy.unwrap_or_default().scale_factor.max(2).unsigned_abs();
+        let factor =
+            found.config.scaling_policy.unwrap_or_default().scale_factor.max(2).unsigned_abs();
         let Ok(range) = KeyRange::new(part.low, part.high) else { return };
         // Without room there is no split; the next measurement tries again.
         if self.store.reserve(factor as usize).is_ok() {
@@ -219,19 +242,26 @@ impl Machine {
         }
     }
 
-    /// Merges neighbours that are both cold, as far as the stream keeps the segments that it must have.
+    /// Merges neighbours that are both cold, as far as the stream keeps the segments that it must
+    /// have.
     fn merge_cold(&mut self, cold: &[ByteString], at: Moment) {
         for segment in cold {
             let Ok(segment) = segment.parse::<ScopedSegment>() else { continue };
             let (scope, stream) = (segment.scope().to_string(), segment.stream().to_string());
             let Some(found) = self.catalog.stream(&scope, &stream) else { continue };
             let id = i64::from(segment.id());
-            let Some(at_index) = found.active().iter().position(|part| part.id == id) else { continue };
-            let (Some(one), Some(next)) = (found.active().get(at_index), found.active().get(at_index + 1)) else {
+            let Some(at_index) = found.active().iter().position(|part| part.id == id) else {
+                continue;
+            };
+            let (Some(one), Some(next)) =
+                (found.active().get(at_index), found.active().get(at_index + 1))
+            else {
                 continue;
             };
             let least = min_segments(&found.config).unwrap_or(1) as usize;
-            if !cold.contains(&names::segment(&scope, &stream, next.id)) || found.active().len() <= least {
+            if !cold.contains(&names::segment(&scope, &stream, next.id))
+                || found.active().len() <= least
+            {
                 continue;
             }
             if let Ok(range) = KeyRange::new(one.low, next.high) {
@@ -242,9 +272,11 @@ impl Machine {
     }
 }
 
-/// Says whether ranges take the place of segments exactly: each run of neighbours is covered by a run of ranges.
+/// Says whether ranges take the place of segments exactly: each run of neighbours is covered by a
+/// run of ranges.
 fn covers_the_same(sealed: &[Part], ranges: &[KeyRange]) -> bool {
-    let old: Option<Vec<KeyRange>> = sealed.iter().map(|part| KeyRange::new(part.low, part.high).ok()).collect();
+    let old: Option<Vec<KeyRange>> =
+        sealed.iter().map(|part| KeyRange::new(part.low, part.high).ok()).collect();
     let Some(old) = old else { return false };
     if old.is_empty() || ranges.is_empty() {
         return false;
@@ -258,7 +290,9 @@ fn runs(mut ranges: Vec<KeyRange>) -> Option<Vec<(f64, f64)>> {
     let mut runs: Vec<Vec<KeyRange>> = Vec::new();
     for range in ranges {
         match runs.last_mut() {
-            Some(run) if run.last().is_some_and(|last| last.high() >= range.low()) => run.push(range),
+            Some(run) if run.last().is_some_and(|last| last.high() >= range.low()) => {
+                run.push(range)
+            }
             _ => runs.push(vec![range]),
         }
     }

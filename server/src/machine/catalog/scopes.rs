@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use pravega_sdk_proto::{
-    ContinuationToken, ExistsResponse, KeyValueTableInfo, KvTablesInScopeResponse, ScopesResponse, StreamInfo,
-    StreamsInScopeResponse, create_scope_status, delete_scope_status, kv_tables_in_scope_response,
-    streams_in_scope_response,
+    ContinuationToken, ExistsResponse, KeyValueTableInfo, KvTablesInScopeResponse, ScopesResponse,
+    StreamInfo, StreamsInScopeResponse, create_scope_status, delete_scope_status,
+    kv_tables_in_scope_response, streams_in_scope_response,
 };
 
 use super::{Answer, Fault, Scope, names};
@@ -46,7 +46,10 @@ impl Machine {
         Ok(Status::Success)
     }
 
-    pub(crate) fn delete_scope_recursive(&mut self, scope: &str) -> Answer<delete_scope_status::Status> {
+    pub(crate) fn delete_scope_recursive(
+        &mut self,
+        scope: &str,
+    ) -> Answer<delete_scope_status::Status> {
         use delete_scope_status::Status;
         self.store.reserve(0)?;
         let Some(found) = self.catalog.scopes.get(scope) else {
@@ -82,7 +85,12 @@ impl Machine {
         ScopesResponse { scopes, continuation_token }
     }
 
-    pub(crate) fn list_streams(&self, scope: &str, tag: Option<&str>, token: &str) -> Answer<StreamsInScopeResponse> {
+    pub(crate) fn list_streams(
+        &self,
+        scope: &str,
+        tag: Option<&str>,
+        token: &str,
+    ) -> Answer<StreamsInScopeResponse> {
         use streams_in_scope_response::Status;
         if tag == Some("") {
             return Err(Fault::Internal("Internal exception occurred".to_owned()));
@@ -90,7 +98,11 @@ impl Machine {
         let Some(found) = self.catalog.scopes.get(scope) else {
             let token = ContinuationToken { token: token.to_owned() };
             let (streams, continuation_token) = (Vec::new(), Some(token));
-            return Ok(StreamsInScopeResponse { streams, continuation_token, status: Status::ScopeNotFound.into() });
+            return Ok(StreamsInScopeResponse {
+                streams,
+                continuation_token,
+                status: Status::ScopeNotFound.into(),
+            });
         };
         let tagged = |name: &String| match tag {
             None => true,
@@ -116,15 +128,17 @@ impl Machine {
     }
 }
 
-/// The names behind a token, which is the last name of the page before; a page without names is the end, and has the same
-/// token again.
+/// The names behind a token, which is the last name of the page before; a page without names is the
+/// end, and has the same token again.
 fn page<T>(
     all: &BTreeMap<String, T>,
     token: &str,
     wanted: impl Fn(&String) -> bool,
 ) -> (Vec<String>, Option<ContinuationToken>) {
-    let behind = all.range::<str, _>((std::ops::Bound::Excluded(token), std::ops::Bound::Unbounded));
-    let names: Vec<String> = behind.map(|(name, _)| name).filter(|name| wanted(name)).take(PAGE).cloned().collect();
+    let behind =
+        all.range::<str, _>((std::ops::Bound::Excluded(token), std::ops::Bound::Unbounded));
+    let names: Vec<String> =
+        behind.map(|(name, _)| name).filter(|name| wanted(name)).take(PAGE).cloned().collect();
     let token = names.last().map_or(token, String::as_str).to_owned();
     (names, Some(ContinuationToken { token }))
 }

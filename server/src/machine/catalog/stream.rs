@@ -105,14 +105,20 @@ impl Part {
     }
 
     pub(super) fn message(self, scope: &str, stream: &str) -> SegmentRange {
-        let stream_info = StreamInfo { scope: scope.to_owned(), stream: stream.to_owned(), access_operation: 0 };
+        let stream_info =
+            StreamInfo { scope: scope.to_owned(), stream: stream.to_owned(), access_operation: 0 };
         let segment_id = SegmentId { stream_info: Some(stream_info), segment_id: self.id };
         SegmentRange { segment_id: Some(segment_id), min_key: self.low, max_key: self.high }
     }
 }
 
 impl Stream {
-    pub(super) fn new(config: StreamConfig, segments: Vec<Part>, next_number: i32, created: i64) -> Self {
+    pub(super) fn new(
+        config: StreamConfig,
+        segments: Vec<Part>,
+        next_number: i32,
+        created: i64,
+    ) -> Self {
         Self {
             config,
             sealed: false,
@@ -160,14 +166,19 @@ impl Stream {
     /// Every segment that there ever was, in the order in which they were made.
     pub(super) fn every_part(&self) -> impl Iterator<Item = Part> + '_ {
         let made = |(number, epoch): (usize, &Epoch)| {
-            let made: Vec<Part> =
-                epoch.segments.iter().filter(|part| part.made_in() == number as i64).copied().collect();
+            let made: Vec<Part> = epoch
+                .segments
+                .iter()
+                .filter(|part| part.made_in() == number as i64)
+                .copied()
+                .collect();
             made
         };
         self.epochs.iter().enumerate().flat_map(made)
     }
 
-    /// The segments that follow a segment, with what each of them follows; none if it is open or not known.
+    /// The segments that follow a segment, with what each of them follows; none if it is open or
+    /// not known.
     pub(super) fn successors(&self, id: i64) -> Vec<(Part, Vec<i64>)> {
         let Some(part) = self.part(id) else {
             return Vec::new();
@@ -175,12 +186,15 @@ impl Stream {
         let holds = |epoch: &&Epoch| epoch.segments.contains(&part);
         let first = usize::try_from(part.made_in()).unwrap_or(0);
         let last = first + self.epochs.iter().skip(first).take_while(holds).count();
-        let (Some(before), Some(next)) = (self.epochs.get(last.wrapping_sub(1)), self.epochs.get(last)) else {
+        let (Some(before), Some(next)) =
+            (self.epochs.get(last.wrapping_sub(1)), self.epochs.get(last))
+        else {
             return Vec::new();
         };
         let heirs = next.segments.iter().filter(|heir| heir.overlaps(part));
-        let followed =
-            |heir: &Part| before.segments.iter().filter(|old| old.overlaps(*heir)).map(|old| old.id).collect();
+        let followed = |heir: &Part| {
+            before.segments.iter().filter(|old| old.overlaps(*heir)).map(|old| old.id).collect()
+        };
         heirs.map(|heir| (*heir, followed(heir))).collect()
     }
 
@@ -189,7 +203,12 @@ impl Stream {
         if !self.head.is_empty() {
             return self.head.clone();
         }
-        self.epochs.first().into_iter().flat_map(|epoch| &epoch.segments).map(|part| (part.id, 0)).collect()
+        self.epochs
+            .first()
+            .into_iter()
+            .flat_map(|epoch| &epoch.segments)
+            .map(|part| (part.id, 0))
+            .collect()
     }
 
     /// Adds an epoch.
@@ -201,6 +220,9 @@ impl Stream {
     /// The segments of an epoch with the same numbers and ranges, as they would be in another.
     pub(super) fn duplicates(&self, epoch: i32, under: i32) -> Vec<Part> {
         let segments = self.epoch(epoch).map_or(&[][..], |epoch| &epoch.segments);
-        segments.iter().map(|part| Part { id: names::segment_id(under, part.number()), ..*part }).collect()
+        segments
+            .iter()
+            .map(|part| Part { id: names::segment_id(under, part.number()), ..*part })
+            .collect()
     }
 }

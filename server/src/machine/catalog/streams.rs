@@ -1,10 +1,10 @@
 //! Streams: made, looked at, configured, truncated, sealed and deleted.
 
 use pravega_sdk_proto::{
-    ScalingPolicy, SegmentId, SegmentRanges, SegmentsAtTime, StreamConfig, StreamCutRangeResponse, StreamInfo,
-    SuccessorResponse, create_stream_status, delete_stream_status, scaling_policy::ScalingPolicyType,
-    segments_at_time::SegmentLocation, stream_info::AccessOperation, successor_response::SegmentEntry,
-    update_stream_status,
+    ScalingPolicy, SegmentId, SegmentRanges, SegmentsAtTime, StreamConfig, StreamCutRangeResponse,
+    StreamInfo, SuccessorResponse, create_stream_status, delete_stream_status,
+    scaling_policy::ScalingPolicyType, segments_at_time::SegmentLocation,
+    stream_info::AccessOperation, successor_response::SegmentEntry, update_stream_status,
 };
 use pravega_sdk_types::KeyRange;
 
@@ -25,7 +25,11 @@ const MAX_TAGS: usize = 128;
 const MAX_TAG_LEN: usize = 256;
 
 impl Machine {
-    pub(crate) fn create_stream(&mut self, config: StreamConfig, at: Moment) -> Answer<create_stream_status::Status> {
+    pub(crate) fn create_stream(
+        &mut self,
+        config: StreamConfig,
+        at: Moment,
+    ) -> Answer<create_stream_status::Status> {
         use create_stream_status::Status;
         let StreamInfo { scope, stream, .. } = config.stream_info.clone().unwrap_or_default();
         if !names::is_stream(&stream) {
@@ -54,18 +58,32 @@ impl Machine {
         if self.catalog.stream(scope, stream).is_some() {
             return Ok(());
         }
-        let stream_info = StreamInfo { scope: scope.to_owned(), stream: stream.to_owned(), access_operation: 0 };
-        let one = ScalingPolicy { scale_type: 0, target_rate: 0, scale_factor: 0, min_num_segments: 1 };
+        let stream_info =
+            StreamInfo { scope: scope.to_owned(), stream: stream.to_owned(), access_operation: 0 };
+        let one =
+            ScalingPolicy { scale_type: 0, target_rate: 0, scale_factor: 0, min_num_segments: 1 };
         let (stream_info, scaling_policy) = (Some(stream_info), Some(one));
-        self.make_stream(scope, stream, StreamConfig { stream_info, scaling_policy, ..StreamConfig::default() }, at)
+        self.make_stream(
+            scope,
+            stream,
+            StreamConfig { stream_info, scaling_policy, ..StreamConfig::default() },
+            at,
+        )
     }
 
-    fn make_stream(&mut self, scope: &str, stream: &str, config: StreamConfig, at: Moment) -> Answer<()> {
+    fn make_stream(
+        &mut self,
+        scope: &str,
+        stream: &str,
+        config: StreamConfig,
+        at: Moment,
+    ) -> Answer<()> {
         let count = min_segments(&config)?;
         let Some(found) = self.catalog.scopes.get_mut(scope) else {
             return Err(Fault::NotFound(format!("there is no scope {scope}")));
         };
-        // A stream that is made again numbers its segments on: what is known of the old ones never fits the new.
+        // A stream that is made again numbers its segments on: what is known of the old ones never
+        // fits the new.
         let first = found.record.next_numbers.get(stream).copied().unwrap_or(0);
         let part = |(number, range): (i32, KeyRange)| Part {
             id: names::segment_id(0, number),
@@ -80,7 +98,11 @@ impl Machine {
         Ok(())
     }
 
-    pub(crate) fn update_stream(&mut self, config: StreamConfig, at: Moment) -> Answer<update_stream_status::Status> {
+    pub(crate) fn update_stream(
+        &mut self,
+        config: StreamConfig,
+        at: Moment,
+    ) -> Answer<update_stream_status::Status> {
         use update_stream_status::Status;
         let StreamInfo { scope, stream, .. } = config.stream_info.clone().unwrap_or_default();
         let Some(found) = self.catalog.scopes.get_mut(&scope) else {
@@ -131,7 +153,10 @@ impl Machine {
         if found.sealed {
             return Ok(Status::StreamSealed);
         }
-        if !found.is_whole(&cut) || !found.is_at_or_behind(&cut, &found.head()) || !self.is_there(scope, stream, &cut) {
+        if !found.is_whole(&cut)
+            || !found.is_at_or_behind(&cut, &found.head())
+            || !self.is_there(scope, stream, &cut)
+        {
             return Ok(Status::Failure);
         }
         self.cut_off(scope, stream, cut, at);
@@ -141,7 +166,9 @@ impl Machine {
     /// Says whether no offset of a cut lies behind the end of its segment.
     fn is_there(&self, scope: &str, stream: &str, cut: &Cut) -> bool {
         cut.iter().all(|(id, offset)| {
-            self.store.info(&names::segment(scope, stream, *id)).is_ok_and(|info| *offset <= info.len as i64)
+            self.store
+                .info(&names::segment(scope, stream, *id))
+                .is_ok_and(|info| *offset <= info.len as i64)
         })
     }
 
@@ -166,7 +193,11 @@ impl Machine {
         self.catalog.keep_stream(&mut self.store, scope, stream);
     }
 
-    pub(crate) fn seal_stream(&mut self, info: &StreamInfo, at: Moment) -> Answer<update_stream_status::Status> {
+    pub(crate) fn seal_stream(
+        &mut self,
+        info: &StreamInfo,
+        at: Moment,
+    ) -> Answer<update_stream_status::Status> {
         use update_stream_status::Status;
         let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
         self.store.reserve(0)?;
@@ -188,7 +219,10 @@ impl Machine {
         Ok(Status::Success)
     }
 
-    pub(crate) fn delete_stream(&mut self, info: &StreamInfo) -> Answer<delete_stream_status::Status> {
+    pub(crate) fn delete_stream(
+        &mut self,
+        info: &StreamInfo,
+    ) -> Answer<delete_stream_status::Status> {
         use delete_stream_status::Status;
         self.store.reserve(0)?;
         match self.catalog.stream(&info.scope, &info.stream) {
@@ -241,15 +275,24 @@ impl Machine {
     pub(crate) fn current_segments(&self, info: &StreamInfo, at: Moment) -> Answer<SegmentRanges> {
         let found = self.found(&info.scope, &info.stream)?;
         let active = if found.sealed { &[] } else { found.active() };
-        let segment_ranges = active.iter().map(|part| part.message(&info.scope, &info.stream)).collect();
+        let segment_ranges =
+            active.iter().map(|part| part.message(&info.scope, &info.stream)).collect();
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(info, at) })
     }
 
-    pub(crate) fn epoch_segments(&self, info: &StreamInfo, epoch: i32, at: Moment) -> Answer<SegmentRanges> {
+    pub(crate) fn epoch_segments(
+        &self,
+        info: &StreamInfo,
+        epoch: i32,
+        at: Moment,
+    ) -> Answer<SegmentRanges> {
         let found = self.found(&info.scope, &info.stream)?;
-        let missing = || Fault::NotFound(format!("there is no epoch {epoch} of {}/{}", info.scope, info.stream));
+        let missing = || {
+            Fault::NotFound(format!("there is no epoch {epoch} of {}/{}", info.scope, info.stream))
+        };
         let epoch = found.epoch(epoch).ok_or_else(missing)?;
-        let segment_ranges = epoch.segments.iter().map(|part| part.message(&info.scope, &info.stream)).collect();
+        let segment_ranges =
+            epoch.segments.iter().map(|part| part.message(&info.scope, &info.stream)).collect();
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(info, at) })
     }
 
@@ -263,7 +306,12 @@ impl Machine {
         Ok(SegmentsAtTime { segments, delegation_token: self.token(info, at) })
     }
 
-    pub(crate) fn successors(&self, info: &StreamInfo, id: i64, at: Moment) -> Answer<SuccessorResponse> {
+    pub(crate) fn successors(
+        &self,
+        info: &StreamInfo,
+        id: i64,
+        at: Moment,
+    ) -> Answer<SuccessorResponse> {
         let found = self.found(&info.scope, &info.stream)?;
         let entry = |(part, value): (Part, Vec<i64>)| SegmentEntry {
             segment: Some(part.message(&info.scope, &info.stream)),
@@ -285,7 +333,9 @@ impl Machine {
         }
         let found = self.found(&info.scope, &info.stream)?;
         if !from.is_empty() && !to.is_empty() && !found.is_at_or_behind(to, from) {
-            return Err(Fault::Internal("the cut that is read from lies behind the one that is read to".to_owned()));
+            return Err(Fault::Internal(
+                "the cut that is read from lies behind the one that is read to".to_owned(),
+            ));
         }
         let id = |part: Part| SegmentId { stream_info: Some(plain(info)), segment_id: part.id };
         let segments = found.between(from, to).into_iter().map(id).collect();
@@ -323,7 +373,8 @@ pub(super) fn make_segments(
 ) -> Answer<()> {
     let (scale_type, rate) = policy(config);
     for part in parts {
-        let attributes = if scale_type > 0 { policy_attributes(scale_type, rate) } else { Attributes::new() };
+        let attributes =
+            if scale_type > 0 { policy_attributes(scale_type, rate) } else { Attributes::new() };
         match store.create(&names::segment(scope, stream, part.id), attributes, at.now) {
             // Somebody made it past the controller; it is this stream's now.
             Ok(()) | Err(Refusal::AlreadyExists) => {}

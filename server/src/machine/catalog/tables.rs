@@ -58,11 +58,23 @@ impl Machine {
         self.catalog.scopes.get(&info.scope)?.tables.get(&info.kvt_name)
     }
 
-    pub(crate) fn table_segments(&self, info: &KeyValueTableInfo, at: Moment) -> Answer<SegmentRanges> {
-        let missing = || Fault::NotFound(format!("there is no key-value table {}/{}", info.scope, info.kvt_name));
+    pub(crate) fn table_segments(
+        &self,
+        info: &KeyValueTableInfo,
+        at: Moment,
+    ) -> Answer<SegmentRanges> {
+        let missing = || {
+            Fault::NotFound(format!("there is no key-value table {}/{}", info.scope, info.kvt_name))
+        };
         let table = self.table(info).ok_or_else(missing)?;
-        let segment_ranges = partitions(&table.config).map(|part| part.message(&info.scope, &info.kvt_name)).collect();
-        let info = StreamInfo { scope: info.scope.clone(), stream: info.kvt_name.clone(), access_operation: 0 };
+        let segment_ranges = partitions(&table.config)
+            .map(|part| part.message(&info.scope, &info.kvt_name))
+            .collect();
+        let info = StreamInfo {
+            scope: info.scope.clone(),
+            stream: info.kvt_name.clone(),
+            access_operation: 0,
+        };
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(&info, at) })
     }
 
@@ -70,10 +82,16 @@ impl Machine {
         use key_value_table_config_response::Status;
         let found = self.table(info);
         let status = if found.is_some() { Status::Success } else { Status::TableNotFound };
-        KeyValueTableConfigResponse { config: found.map(|table| table.config.clone()), status: status.into() }
+        KeyValueTableConfigResponse {
+            config: found.map(|table| table.config.clone()),
+            status: status.into(),
+        }
     }
 
-    pub(crate) fn delete_table(&mut self, info: &KeyValueTableInfo) -> Answer<delete_kv_table_status::Status> {
+    pub(crate) fn delete_table(
+        &mut self,
+        info: &KeyValueTableInfo,
+    ) -> Answer<delete_kv_table_status::Status> {
         use delete_kv_table_status::Status;
         self.store.reserve(0)?;
         if self.table(info).is_none() {
@@ -85,7 +103,9 @@ impl Machine {
 
     /// Removes a table with what is in it.
     pub(super) fn drop_table(&mut self, scope: &str, table: &str) {
-        let Some(dropped) = self.catalog.scopes.get_mut(scope).and_then(|scope| scope.tables.remove(table)) else {
+        let Some(dropped) =
+            self.catalog.scopes.get_mut(scope).and_then(|scope| scope.tables.remove(table))
+        else {
             return;
         };
         for part in partitions(&dropped.config) {

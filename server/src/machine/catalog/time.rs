@@ -34,7 +34,9 @@ impl Machine {
             if time < known.time {
                 return Status::InvalidTime;
             }
-            let behind = |(id, offset): (&i64, &i64)| known.position.get(id).is_some_and(|known| offset < known);
+            let behind = |(id, offset): (&i64, &i64)| {
+                known.position.get(id).is_some_and(|known| offset < known)
+            };
             if position.iter().any(behind) {
                 return Status::InvalidPosition;
             }
@@ -52,7 +54,11 @@ impl Machine {
         }
     }
 
-    pub(crate) fn remove_writer(&mut self, info: &StreamInfo, writer: &str) -> remove_writer_response::Status {
+    pub(crate) fn remove_writer(
+        &mut self,
+        info: &StreamInfo,
+        writer: &str,
+    ) -> remove_writer_response::Status {
         use remove_writer_response::Status;
         let Some(found) = self.catalog.stream_mut(&info.scope, &info.stream) else {
             return Status::StreamDoesNotExist;
@@ -88,7 +94,14 @@ impl Machine {
         }
     }
 
-    fn write_watermark(&mut self, scope: &str, stream: &str, bounds: WatermarkBounds, positions: Cut, at: Moment) {
+    fn write_watermark(
+        &mut self,
+        scope: &str,
+        stream: &str,
+        bounds: WatermarkBounds,
+        positions: Cut,
+        at: Moment,
+    ) {
         let Some(found) = self.catalog.stream_mut(scope, stream) else { return };
         let ranged = positions.iter().filter_map(|(id, offset)| {
             let part = found.part(*id)?;
@@ -98,7 +111,9 @@ impl Machine {
         let Ok(mark) = Watermark::encode(bounds.lower, bounds.upper, &ranged) else { return };
         found.watermark = Some(bounds);
         let marks = names::mark_stream(stream);
-        let Some(part) = self.catalog.stream(scope, &marks).and_then(|found| found.active().first().copied()) else {
+        let Some(part) =
+            self.catalog.stream(scope, &marks).and_then(|found| found.active().first().copied())
+        else {
             return;
         };
         let segment = names::segment(scope, &marks, part.id);
@@ -123,7 +138,8 @@ impl Machine {
 fn next_watermark(stream: &mut Stream, now: i64) -> Option<(WatermarkBounds, Cut)> {
     let last = stream.watermark.map_or(i64::MIN, |watermark| watermark.lower);
     let patience = stream.config.timestamp_aggregation_timeout;
-    // A writer that stays behind counts no longer, once that has lasted for as long as the stream waits.
+    // A writer that stays behind counts no longer, once that has lasted for as long as the stream
+    // waits.
     stream.writers.retain(|_, mark| mark.time > last || now - mark.at < patience);
     let lower = stream.writers.values().map(|mark| mark.time).min()?;
     let upper = stream.writers.values().map(|mark| mark.time).max()?;
@@ -134,13 +150,16 @@ fn next_watermark(stream: &mut Stream, now: i64) -> Option<(WatermarkBounds, Cut
     (!positions.is_empty()).then_some((WatermarkBounds { lower, upper }, positions))
 }
 
-/// The furthest place that any writer noted, for each key: the segments of the newest epoch that one of them knew.
+/// The furthest place that any writer noted, for each key: the segments of the newest epoch that
+/// one of them knew.
 fn furthest(stream: &Stream) -> Cut {
     let noted = || stream.writers.values().flat_map(|mark| &mark.position);
     let newest = noted().map(|(id, _)| id >> 32).max().and_then(|epoch| i32::try_from(epoch).ok());
     let Some(epoch) = newest.and_then(|newest| stream.epoch(newest)) else {
         return Cut::new();
     };
-    let offset = |id: i64| noted().filter(|(noted, _)| **noted == id).map(|(_, offset)| (*offset).max(0)).max();
+    let offset = |id: i64| {
+        noted().filter(|(noted, _)| **noted == id).map(|(_, offset)| (*offset).max(0)).max()
+    };
     epoch.segments.iter().map(|part| (part.id, offset(part.id).unwrap_or(0))).collect()
 }

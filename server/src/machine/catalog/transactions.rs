@@ -1,13 +1,17 @@
-//! Transactions: begun, pinged, committed, aborted, and what becomes of those nobody asks for any more.
+//! Transactions: begun, pinged, committed, aborted, and what becomes of those nobody asks for any
+//! more.
 //!
-//! A commit across a scale adds two epochs: one with the segments as the transaction knew them, into which it is merged,
-//! and one with the segments as they are now. Writers and readers pass both as they pass any scale.
+//! A commit across a scale adds two epochs: one with the segments as the transaction knew them,
+//! into which it is merged, and one with the segments as they are now. Writers and readers pass
+//! both as they pass any scale.
 
 use pravega_sdk_proto::{
-    CreateTxnResponse, ListCompletedTxnResponse, StreamInfo, TxnId, TxnResponse, ping_txn_status, txn_response,
-    txn_state::State, txn_status,
+    CreateTxnResponse, ListCompletedTxnResponse, StreamInfo, TxnId, TxnResponse, ping_txn_status,
+    txn_response, txn_state::State, txn_status,
 };
-use pravega_sdk_types::{Scope, ScopedSegment, ScopedStream, SegmentId, Stream as StreamName, TransactionId};
+use pravega_sdk_types::{
+    Scope, ScopedSegment, ScopedStream, SegmentId, Stream as StreamName, TransactionId,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -66,17 +70,21 @@ impl Transaction {
 
 /// The segment of a transaction under the segment with a number.
 fn segment_of(scope: &str, stream: &str, id: Uuid, number: i32) -> Option<bytestring::ByteString> {
-    let stream = ScopedStream::new(Scope::internal(scope).ok()?, StreamName::internal(stream).ok()?);
+    let stream =
+        ScopedStream::new(Scope::internal(scope).ok()?, StreamName::internal(stream).ok()?);
     let epoch = TransactionId(id).epoch();
-    let parent = ScopedSegment::new(&stream, SegmentId::new(epoch, pravega_sdk_types::SegmentNumber(number)));
+    let parent = ScopedSegment::new(
+        &stream,
+        SegmentId::new(epoch, pravega_sdk_types::SegmentNumber(number)),
+    );
     Some(transaction_segment(&parent, TransactionId(id)).into())
 }
 
 /// The id of a transaction: the epoch whose segments it writes to, and chance.
 fn new_id(epoch: i32, random: Uuid) -> Uuid {
     let (high, low) = random.as_u64_pair();
-    // Java's server counts, so neither half is ever negative there; `pravega-client` 0.3.7 loses the upper half if the
-    // lower one is.
+    // Java's server counts, so neither half is ever negative there; `pravega-client` 0.3.7 loses
+    // the upper half if the lower one is.
     Uuid::from_u64_pair((u64::from(epoch.unsigned_abs()) << 32) | (high & 0xFFFF_FFFF), low >> 1)
 }
 
@@ -89,7 +97,9 @@ impl Machine {
     ) -> Answer<CreateTxnResponse> {
         let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
         if !(MIN_LEASE..=MAX_LEASE).contains(&lease) {
-            return Err(Fault::Unknown(format!("the lease of {lease} ms is not within {MIN_LEASE} to {MAX_LEASE} ms")));
+            return Err(Fault::Unknown(format!(
+                "the lease of {lease} ms is not within {MIN_LEASE} to {MAX_LEASE} ms"
+            )));
         }
         let found = self.catalog.stream(scope, stream).ok_or_else(|| no_stream(scope, stream))?;
         if found.sealed {
@@ -114,9 +124,11 @@ impl Machine {
             found.transactions.insert(id, transaction);
         }
         self.catalog.keep_transaction(&mut self.store, scope, stream, id);
-        // Each segment is named with the transaction's epoch, as its own part of the transaction is.
+        // Each segment is named with the transaction's epoch, as its own part of the transaction
+        // is.
         let as_named = |part: &Part| Part { id: names::segment_id(epoch, part.number()), ..*part };
-        let active_segments = parts.iter().map(|part| as_named(part).message(scope, stream)).collect();
+        let active_segments =
+            parts.iter().map(|part| as_named(part).message(scope, stream)).collect();
         let delegation_token = self.token(info, at);
         Ok(CreateTxnResponse { txn_id: Some(message_of(id)), active_segments, delegation_token })
     }
@@ -135,8 +147,12 @@ impl Machine {
         match found.state {
             TransactionState::Committed => Status::Committed,
             TransactionState::Aborted => Status::Aborted,
-            TransactionState::Open if !(MIN_LEASE..=MAX_LEASE).contains(&lease) => Status::LeaseTooLarge,
-            TransactionState::Open if at.now.0 + lease > found.ends => Status::MaxExecutionTimeExceeded,
+            TransactionState::Open if !(MIN_LEASE..=MAX_LEASE).contains(&lease) => {
+                Status::LeaseTooLarge
+            }
+            TransactionState::Open if at.now.0 + lease > found.ends => {
+                Status::MaxExecutionTimeExceeded
+            }
             TransactionState::Open => {
                 found.expires = at.now.0 + lease;
                 self.catalog.keep_transaction(&mut self.store, &info.scope, &info.stream, id);
@@ -183,8 +199,15 @@ impl Machine {
         Ok(Status::Success)
     }
 
-    /// Puts what a transaction holds in its stream; gives where the segments that it was merged into end.
-    fn merge_transaction(&mut self, scope: &str, stream: &str, id: Uuid, at: Moment) -> Answer<Cut> {
+    /// Puts what a transaction holds in its stream; gives where the segments that it was merged
+    /// into end.
+    fn merge_transaction(
+        &mut self,
+        scope: &str,
+        stream: &str,
+        id: Uuid,
+        at: Moment,
+    ) -> Answer<Cut> {
         let Some(found) = self.catalog.stream(scope, stream) else {
             return Err(no_stream(scope, stream));
         };
@@ -193,10 +216,12 @@ impl Machine {
             let parts = found.active().to_vec();
             return self.merge_into(scope, stream, id, &parts, at);
         }
-        // The stream was scaled since: the segments that the transaction knew come back for its sake.
+        // The stream was scaled since: the segments that the transaction knew come back for its
+        // sake.
         let old = found.active().to_vec();
         let between = found.active_epoch() + 1;
-        let (theirs, ours) = (found.duplicates(epoch, between), found.duplicates(found.active_epoch(), between + 1));
+        let (theirs, ours) =
+            (found.duplicates(epoch, between), found.duplicates(found.active_epoch(), between + 1));
         let (config, reference) = (found.config.clone(), found.reference());
         self.store.reserve(theirs.len() + ours.len())?;
         make_segments(&mut self.store, scope, stream, &config, &theirs, at)?;
@@ -216,7 +241,14 @@ impl Machine {
         Ok(position)
     }
 
-    fn merge_into(&mut self, scope: &str, stream: &str, id: Uuid, parts: &[Part], at: Moment) -> Answer<Cut> {
+    fn merge_into(
+        &mut self,
+        scope: &str,
+        stream: &str,
+        id: Uuid,
+        parts: &[Part],
+        at: Moment,
+    ) -> Answer<Cut> {
         let mut position = Cut::new();
         for part in parts {
             let Some(source) = segment_of(scope, stream, id, part.number()) else { continue };
@@ -231,8 +263,16 @@ impl Machine {
         Ok(position)
     }
 
-    fn complete(&mut self, scope: &str, stream: &str, id: Uuid, state: TransactionState, at: Moment) {
-        let info = StreamInfo { scope: scope.to_owned(), stream: stream.to_owned(), access_operation: 0 };
+    fn complete(
+        &mut self,
+        scope: &str,
+        stream: &str,
+        id: Uuid,
+        state: TransactionState,
+        at: Moment,
+    ) {
+        let info =
+            StreamInfo { scope: scope.to_owned(), stream: stream.to_owned(), access_operation: 0 };
         if let Some(found) = self.transaction_mut(&info, id) {
             found.state = state;
             found.completed = at.now.0;
@@ -240,7 +280,12 @@ impl Machine {
         self.catalog.keep_transaction(&mut self.store, scope, stream, id);
     }
 
-    pub(crate) fn abort_transaction(&mut self, info: &StreamInfo, id: Uuid, at: Moment) -> Answer<txn_status::Status> {
+    pub(crate) fn abort_transaction(
+        &mut self,
+        info: &StreamInfo,
+        id: Uuid,
+        at: Moment,
+    ) -> Answer<txn_status::Status> {
         use txn_status::Status;
         self.store.reserve(0)?;
         match self.transaction_mut(info, id).map(|transaction| transaction.state) {
@@ -254,7 +299,11 @@ impl Machine {
     }
 
     fn abort(&mut self, scope: &str, stream: &str, id: Uuid, at: Moment) {
-        let found = self.catalog.stream(scope, stream).and_then(|stream| stream.transactions.get(&id)).cloned();
+        let found = self
+            .catalog
+            .stream(scope, stream)
+            .and_then(|stream| stream.transactions.get(&id))
+            .cloned();
         if let Some(transaction) = found {
             transaction.drop_segments(&mut self.store, scope, stream, id);
             self.complete(scope, stream, id, TransactionState::Aborted, at);
@@ -264,26 +313,39 @@ impl Machine {
     /// Aborts the open transactions of a stream.
     pub(super) fn abort_all(&mut self, scope: &str, stream: &str, at: Moment) {
         let Some(found) = self.catalog.stream(scope, stream) else { return };
-        let is_open =
-            |(id, transaction): (&Uuid, &Transaction)| (transaction.state == TransactionState::Open).then_some(*id);
+        let is_open = |(id, transaction): (&Uuid, &Transaction)| {
+            (transaction.state == TransactionState::Open).then_some(*id)
+        };
         let open: Vec<Uuid> = found.transactions.iter().filter_map(is_open).collect();
         for id in open {
             self.abort(scope, stream, id, at);
         }
     }
 
-    pub(crate) fn completed_transactions(&self, info: &StreamInfo) -> Answer<ListCompletedTxnResponse> {
+    pub(crate) fn completed_transactions(
+        &self,
+        info: &StreamInfo,
+    ) -> Answer<ListCompletedTxnResponse> {
         let found = self.catalog.stream(&info.scope, &info.stream);
         let found = found.ok_or_else(|| no_stream(&info.scope, &info.stream))?;
-        let mut completed: Vec<(&Uuid, &Transaction)> =
-            found.transactions.iter().filter(|(_, transaction)| transaction.state != TransactionState::Open).collect();
+        let mut completed: Vec<(&Uuid, &Transaction)> = found
+            .transactions
+            .iter()
+            .filter(|(_, transaction)| transaction.state != TransactionState::Open)
+            .collect();
         completed.sort_by_key(|(_, transaction)| std::cmp::Reverse(transaction.completed));
         let entry = |(id, transaction): (&Uuid, &Transaction)| {
             let committed = transaction.state == TransactionState::Committed;
-            let status = if committed { txn_response::Status::Committed } else { txn_response::Status::Aborted };
+            let status = if committed {
+                txn_response::Status::Committed
+            } else {
+                txn_response::Status::Aborted
+            };
             TxnResponse { txn_id: Some(message_of(*id)), status: status.into() }
         };
-        Ok(ListCompletedTxnResponse { response: completed.into_iter().take(LISTED).map(entry).collect() })
+        Ok(ListCompletedTxnResponse {
+            response: completed.into_iter().take(LISTED).map(entry).collect(),
+        })
     }
 
     /// Aborts what nobody pinged, and forgets what was completed long ago.

@@ -1,14 +1,15 @@
 //! The bytes of a segment, in pieces of equal length.
 //!
-//! What is appended is copied once, into pieces that are handed out as they are once they are full: a catch-up read shares
-//! them, and truncation drops them whole. The last piece grows with what is in it, so that an empty segment costs nothing.
+//! What is appended is copied once, into pieces that are handed out as they are once they are full:
+//! a catch-up read shares them, and truncation drops them whole. The last piece grows with what is
+//! in it, so that an empty segment costs nothing.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// The length of a full piece, in bytes. Long enough that a read finds much in one, short enough that a truncated segment
-/// gives back its memory soon.
+/// The length of a full piece, in bytes. Long enough that a read finds much in one, short enough
+/// that a truncated segment gives back its memory soon.
 const PIECE_LEN: usize = 256 * 1024;
 
 /// The bytes of a segment from its start offset on.
@@ -56,12 +57,14 @@ impl SegmentBytes {
         }
     }
 
-    /// Up to `max_len` bytes from an offset on, as many as one piece has; none before the start or from the end on.
+    /// Up to `max_len` bytes from an offset on, as many as one piece has; none before the start or
+    /// from the end on.
     pub(crate) fn read(&self, offset: u64, max_len: usize) -> Bytes {
         if offset < self.start || offset >= self.len() {
             return Bytes::new();
         }
-        let (piece, at) = (offset / PIECE_LEN as u64 - self.first, (offset % PIECE_LEN as u64) as usize);
+        let (piece, at) =
+            (offset / PIECE_LEN as u64 - self.first, (offset % PIECE_LEN as u64) as usize);
         match usize::try_from(piece).ok().and_then(|piece| self.full.get(piece)) {
             Some(piece) => piece.slice(at..piece.len().min(at.saturating_add(max_len))),
             None => {
@@ -97,7 +100,12 @@ impl SegmentBytes {
     /// Bytes that begin at `start`, for what was read back from a disk.
     pub(crate) fn starting_at(start: u64) -> Self {
         let first = start / PIECE_LEN as u64;
-        Self { first, start, tail: vec![0; (start % PIECE_LEN as u64) as usize], full: VecDeque::new() }
+        Self {
+            first,
+            start,
+            tail: vec![0; (start % PIECE_LEN as u64) as usize],
+            full: VecDeque::new(),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The segment store: segments and what can be done to them.
 //!
-//! Every request checks first and then applies one [`Record`]; reading back a journal applies the same records. Reads that
-//! wait at the end of a segment are answered by what makes an end to their waiting: those answers are left in
-//! [`Store::take_woken`] for the driver.
+//! Every request checks first and then applies one [`Record`]; reading back a journal applies the
+//! same records. Reads that wait at the end of a segment are answered by what makes an end to their
+//! waiting: those answers are left in [`Store::take_woken`] for the driver.
 
 mod bytes;
 mod refusal;
@@ -37,7 +37,8 @@ use super::{
 
 /// Merges that are remembered, so that one that is asked for again is known.
 const REMEMBERED_MERGES: usize = 10_000;
-/// Reads of one connection that may wait at the ends of segments; a reader of thousands of segments has one at each.
+/// Reads of one connection that may wait at the ends of segments; a reader of thousands of segments
+/// has one at each.
 const MAX_WAITING_READS: usize = 100_000;
 /// What a segment takes besides its bytes, in bytes, about.
 const SEGMENT_OVERHEAD: u64 = 512;
@@ -110,7 +111,8 @@ impl Store {
         }
     }
 
-    /// Refuses if there is no room for a number of segments, before a request that makes them changes anything.
+    /// Refuses if there is no room for a number of segments, before a request that makes them
+    /// changes anything.
     pub(crate) fn reserve(&self, segments: usize) -> Result<()> {
         match segments {
             // What makes room must be allowed above all where there is none.
@@ -169,7 +171,9 @@ impl Store {
     fn segment(&self, name: &str) -> Result<&Segment> {
         match self.segments.get(name) {
             Some(segment) => Ok(segment),
-            None => canonical(name).and_then(|name| self.segments.get(&*name)).ok_or(Refusal::NoSuchSegment),
+            None => canonical(name)
+                .and_then(|name| self.segments.get(&*name))
+                .ok_or(Refusal::NoSuchSegment),
         }
     }
 
@@ -178,7 +182,9 @@ impl Store {
         if self.segments.contains_key(name) {
             return name.clone();
         }
-        canonical(name).filter(|name| self.segments.contains_key(&**name)).map_or_else(|| name.clone(), Into::into)
+        canonical(name)
+            .filter(|name| self.segments.contains_key(&**name))
+            .map_or_else(|| name.clone(), Into::into)
     }
 
     /// Refuses if nothing may be changed, or `more` bytes find no room.
@@ -208,18 +214,34 @@ impl Store {
     // ------------------------------------------------------------------------------------------------------- requests
 
     /// Makes a segment of a stream.
-    pub(crate) fn create(&mut self, segment: &ByteString, attributes: Attributes, at: Millis) -> Result<()> {
+    pub(crate) fn create(
+        &mut self,
+        segment: &ByteString,
+        attributes: Attributes,
+        at: Millis,
+    ) -> Result<()> {
         self.create_as(segment, None, attributes, at)
     }
 
     /// Makes a table segment whose keys have a length, or any if it is 0.
-    pub(crate) fn create_table(&mut self, segment: &ByteString, key_len: i32, rollover: i64, at: Millis) -> Result<()> {
+    pub(crate) fn create_table(
+        &mut self,
+        segment: &ByteString,
+        key_len: i32,
+        rollover: i64,
+        at: Millis,
+    ) -> Result<()> {
         let key_len = match key_len {
             ..=0 => 0,
             1..=256 => key_len.unsigned_abs(),
             _ => return Err(Refusal::Close("the length of the keys is above 256")),
         };
-        self.create_as(segment, Some(key_len), vec![(attribute::ROLLOVER_SIZE, rollover.max(0))], at)
+        self.create_as(
+            segment,
+            Some(key_len),
+            vec![(attribute::ROLLOVER_SIZE, rollover.max(0))],
+            at,
+        )
     }
 
     fn create_as(
@@ -245,12 +267,15 @@ impl Store {
     pub(crate) fn set_up(&self, segment: &str, writer: Uuid) -> Result<i64> {
         let found = self.segment(segment)?;
         match &found.content {
-            Content::Table(table, _) if table.key_len() > 0 => Err(Refusal::Close("appends to a table")),
+            Content::Table(table, _) if table.key_len() > 0 => {
+                Err(Refusal::Close("appends to a table"))
+            }
             _ => Ok(found.attribute(writer)),
         }
     }
 
-    /// Appends if the writer's number is the one expected, and the segment ends where expected; gives its new length.
+    /// Appends if the writer's number is the one expected, and the segment ends where expected;
+    /// gives its new length.
     pub(crate) fn append(
         &mut self,
         segment: &ByteString,
@@ -285,7 +310,8 @@ impl Store {
         Ok(appended.len())
     }
 
-    /// Appends without a writer, as the controller does to streams of its own; gives the new length.
+    /// Appends without a writer, as the controller does to streams of its own; gives the new
+    /// length.
     pub(crate) fn append_internal(
         &mut self,
         segment: &ByteString,
@@ -318,7 +344,9 @@ impl Store {
                 let at_tail = at_end && !found.sealed && data.len() < waiting.max_len;
                 Ok(Read::Data { data, at_tail, end_of_segment: at_end && found.sealed })
             }
-            None if found.sealed => Err(Refusal::Close("the offset lies behind the end of a sealed segment")),
+            None if found.sealed => {
+                Err(Refusal::Close("the offset lies behind the end of a sealed segment"))
+            }
             None => {
                 let waits = self.reads.entry(waiting.connection).or_default();
                 if *waits >= MAX_WAITING_READS {
@@ -332,7 +360,11 @@ impl Store {
     }
 
     /// Forgets the reads of a connection that is gone.
-    pub(crate) fn forget_reads(&mut self, connection: ConnectionId, segments: &HashSet<ByteString>) {
+    pub(crate) fn forget_reads(
+        &mut self,
+        connection: ConnectionId,
+        segments: &HashSet<ByteString>,
+    ) {
         self.reads.remove(&connection);
         for name in segments {
             let name = self.name_of(name);
@@ -344,7 +376,12 @@ impl Store {
 
     pub(crate) fn info(&self, segment: &str) -> Result<Info> {
         let found = self.segment(segment)?;
-        Ok(Info { start: found.start(), len: found.len(), sealed: found.sealed, last_modified: found.last_modified })
+        Ok(Info {
+            start: found.start(),
+            len: found.len(),
+            sealed: found.sealed,
+            last_modified: found.last_modified,
+        })
     }
 
     pub(crate) fn seal(&mut self, segment: &ByteString, at: Millis) -> Result<()> {
@@ -385,7 +422,8 @@ impl Store {
 
     /// Deletes a table segment, perhaps only if it holds nothing.
     pub(crate) fn delete_table(&mut self, segment: &ByteString, must_be_empty: bool) -> Result<()> {
-        let (table, _) = self.segment(segment)?.table().ok_or(Refusal::Close("the segment is not a table"))?;
+        let (table, _) =
+            self.segment(segment)?.table().ok_or(Refusal::Close("the segment is not a table"))?;
         match must_be_empty {
             true if table.key_len() > 0 => Err(Refusal::Table(TableRefusal::Unsupported)),
             true if table.len() > 0 => Err(Refusal::NotEmpty),
@@ -394,17 +432,26 @@ impl Store {
     }
 
     /// Sets by what rate the stream scales.
-    pub(crate) fn set_policy(&mut self, segment: &ByteString, scale_type: i8, rate: i32) -> Result<()> {
+    pub(crate) fn set_policy(
+        &mut self,
+        segment: &ByteString,
+        scale_type: i8,
+        rate: i32,
+    ) -> Result<()> {
         self.check_writable()?;
         let name = self.name_of(segment);
         if self.segment(&name)?.sealed {
             return Err(Refusal::Sealed);
         }
-        self.commit(Record::Attributed { segment: name, attributes: policy_attributes(scale_type, rate) });
+        self.commit(Record::Attributed {
+            segment: name,
+            attributes: policy_attributes(scale_type, rate),
+        });
         Ok(())
     }
 
-    /// Appends a segment to another as a whole and removes it; gives the length of the target behind it.
+    /// Appends a segment to another as a whole and removes it; gives the length of the target
+    /// behind it.
     pub(crate) fn merge(
         &mut self,
         target: &ByteString,
@@ -418,7 +465,11 @@ impl Store {
             return Err(Refusal::NoSuchSource);
         };
         let Ok(from) = self.segment(&source) else {
-            return if self.merged.contains(&source) { Ok(into.len()) } else { Err(Refusal::NoSuchSource) };
+            return if self.merged.contains(&source) {
+                Ok(into.len())
+            } else {
+                Err(Refusal::NoSuchSource)
+            };
         };
         if into.table().is_some() || from.table().is_some() || target == source {
             return Err(Refusal::Close("only two segments of streams are merged"));
@@ -432,7 +483,12 @@ impl Store {
     }
 
     /// Merges several segments; those that do not exist count as merged already.
-    pub(crate) fn merge_batch(&mut self, target: &ByteString, sources: &[ByteString], at: Millis) -> Result<Vec<u64>> {
+    pub(crate) fn merge_batch(
+        &mut self,
+        target: &ByteString,
+        sources: &[ByteString],
+        at: Millis,
+    ) -> Result<Vec<u64>> {
         self.segment(target)?;
         let merge = |source| match self.merge(target, source, &[], at) {
             Err(Refusal::NoSuchSource) => Ok(self.segment(target)?.len()),
@@ -500,13 +556,22 @@ impl Store {
             versions.push(next);
             next += Table::entries_len(std::slice::from_ref(entry)) as i64;
         }
-        let entries = entries.iter().map(|entry| (entry.key.data.clone(), entry.value.data.clone())).collect();
+        let entries = entries
+            .iter()
+            .map(|entry| (entry.key.data.clone(), entry.value.data.clone()))
+            .collect();
         self.commit(Record::Put { segment: segment.clone(), entries, at });
         Ok(versions)
     }
 
     /// Removes keys, all or none.
-    pub(crate) fn remove(&mut self, segment: &ByteString, keys: &[TableKey], offset: i64, at: Millis) -> Result<()> {
+    pub(crate) fn remove(
+        &mut self,
+        segment: &ByteString,
+        keys: &[TableKey],
+        offset: i64,
+        at: Millis,
+    ) -> Result<()> {
         self.check_writable()?;
         let (table, _) = self.table_to_change(segment, offset)?;
         table.check_remove(keys).map_err(Refusal::Table)?;
@@ -517,15 +582,19 @@ impl Store {
 
     /// Takes what was appended to each segment that scales by rate since the last call.
     pub(crate) fn take_traffic(&mut self) -> Vec<(ByteString, Traffic)> {
-        let scales = |segment: &Segment| segment.attribute(attribute::SCALE_TYPE) > 0 && !segment.sealed;
+        let scales =
+            |segment: &Segment| segment.attribute(attribute::SCALE_TYPE) > 0 && !segment.sealed;
         let scaling = self.segments.iter_mut().filter(|(_, segment)| scales(segment));
-        scaling.map(|(name, segment)| (name.clone(), std::mem::take(&mut segment.traffic))).collect()
+        scaling
+            .map(|(name, segment)| (name.clone(), std::mem::take(&mut segment.traffic)))
+            .collect()
     }
 
     /// Deletes the segments of large events that nobody went on with since `before`.
     pub(crate) fn sweep_transient(&mut self, before: Millis) {
         let idle = |(name, segment): (&ByteString, &Segment)| {
-            (segment.last_modified < before && segment_name::is_transient(name)).then(|| name.clone())
+            (segment.last_modified < before && segment_name::is_transient(name))
+                .then(|| name.clone())
         };
         let idle: Vec<ByteString> = self.segments.iter().filter_map(idle).collect();
         for segment in idle {
@@ -551,25 +620,34 @@ impl Store {
                 self.held += SEGMENT_OVERHEAD + segment.len() as u64 + made.held();
                 self.segments.insert(segment.clone(), made);
             }
-            Record::Appended { segment, data, attributes, at } => self.change(segment, *at, after, |segment| {
-                if let Content::Stream(bytes) = &mut segment.content {
-                    bytes.append(data);
-                }
-                segment.set_attributes(attributes);
-            }),
+            Record::Appended { segment, data, attributes, at } => {
+                self.change(segment, *at, after, |segment| {
+                    if let Content::Stream(bytes) = &mut segment.content {
+                        bytes.append(data);
+                    }
+                    segment.set_attributes(attributes);
+                })
+            }
             Record::Merged { target, source, attributes, at } => {
                 self.apply_merge(target, source, attributes, *at, after);
             }
             Record::Attributed { segment, attributes } => {
-                let at = self.segments.get(segment).map_or(Millis::default(), |segment| segment.last_modified);
+                let at = self
+                    .segments
+                    .get(segment)
+                    .map_or(Millis::default(), |segment| segment.last_modified);
                 self.change(segment, at, after, |segment| segment.set_attributes(attributes));
             }
-            Record::Sealed { segment, at } => self.change(segment, *at, after, |segment| segment.sealed = true),
-            Record::Truncated { segment, offset, at } => self.change(segment, *at, after, |segment| {
-                if let Content::Stream(bytes) = &mut segment.content {
-                    bytes.truncate(*offset);
-                }
-            }),
+            Record::Sealed { segment, at } => {
+                self.change(segment, *at, after, |segment| segment.sealed = true)
+            }
+            Record::Truncated { segment, offset, at } => {
+                self.change(segment, *at, after, |segment| {
+                    if let Content::Stream(bytes) = &mut segment.content {
+                        bytes.truncate(*offset);
+                    }
+                })
+            }
             Record::Deleted { segment } => self.apply_delete(segment, after),
             Record::Put { segment, entries, at } => self.change(segment, *at, after, |segment| {
                 if let Content::Table(table, len) = &mut segment.content {
@@ -587,7 +665,10 @@ impl Store {
                 if let Content::Table(table, len) = &mut segment.content {
                     let keys: Vec<TableKey> = keys
                         .iter()
-                        .map(|key| TableKey { data: key.clone(), key_version: TableKey::NO_VERSION })
+                        .map(|key| TableKey {
+                            data: key.clone(),
+                            key_version: TableKey::NO_VERSION,
+                        })
                         .collect();
                     table.remove(&keys);
                     *len += Table::removals_len(&keys);
@@ -595,14 +676,20 @@ impl Store {
             }),
             Record::Cataloged { .. } => {}
             Record::Restored { segment, start, length } => {
-                let at = self.segments.get(segment).map_or(Millis::default(), |segment| segment.last_modified);
+                let at = self
+                    .segments
+                    .get(segment)
+                    .map_or(Millis::default(), |segment| segment.last_modified);
                 self.change(segment, at, after, |segment| match &mut segment.content {
                     Content::Stream(bytes) => *bytes = SegmentBytes::starting_at(*start),
                     Content::Table(_, len) => *len = *length,
                 });
             }
             Record::RestoredEntry { segment, key, value, version } => {
-                let at = self.segments.get(segment).map_or(Millis::default(), |segment| segment.last_modified);
+                let at = self
+                    .segments
+                    .get(segment)
+                    .map_or(Millis::default(), |segment| segment.last_modified);
                 self.change(segment, at, after, |segment| {
                     if let Content::Table(table, _) = &mut segment.content {
                         table.put(key, value, *version);
@@ -612,7 +699,13 @@ impl Store {
         }
     }
 
-    fn change(&mut self, name: &ByteString, at: Millis, after: Sequence, change: impl FnOnce(&mut Segment)) {
+    fn change(
+        &mut self,
+        name: &ByteString,
+        at: Millis,
+        after: Sequence,
+        change: impl FnOnce(&mut Segment),
+    ) {
         let Some(segment) = self.segments.get_mut(name) else {
             return;
         };
@@ -643,7 +736,9 @@ impl Store {
             self.merged.remove(&oldest);
         }
         self.change(target, at, after, |into| {
-            if let (Content::Stream(from), Content::Stream(into)) = (&from.content, &mut into.content) {
+            if let (Content::Stream(from), Content::Stream(into)) =
+                (&from.content, &mut into.content)
+            {
                 from.pieces().for_each(|piece| into.append(&piece));
             }
             into.traffic.events += from.traffic.events;
@@ -673,10 +768,19 @@ impl Store {
             let key_len = segment.table().map(|(table, _)| table.key_len() as u32);
             let (at, attributes) = (segment.last_modified, segment.attributes());
             put(Record::Created { segment: name.clone(), key_len, attributes, at });
-            put(Record::Restored { segment: name.clone(), start: segment.start(), length: segment.len() });
+            put(Record::Restored {
+                segment: name.clone(),
+                start: segment.start(),
+                length: segment.len(),
+            });
             match &segment.content {
                 Content::Stream(bytes) => bytes.pieces().for_each(|data| {
-                    put(Record::Appended { segment: name.clone(), data, attributes: Vec::new(), at });
+                    put(Record::Appended {
+                        segment: name.clone(),
+                        data,
+                        attributes: Vec::new(),
+                        at,
+                    });
                 }),
                 Content::Table(table, _) => table.all().for_each(|(key, value, version)| {
                     put(Record::RestoredEntry { segment: name.clone(), key, value, version });
@@ -707,7 +811,13 @@ fn read_at(segment: &Segment, offset: u64, max_len: usize) -> Option<Bytes> {
     }
 }
 
-fn segment_read(name: &ByteString, waiting: Waiting, data: Bytes, at_tail: bool, end_of_segment: bool) -> WireCommand {
+fn segment_read(
+    name: &ByteString,
+    waiting: Waiting,
+    data: Bytes,
+    at_tail: bool,
+    end_of_segment: bool,
+) -> WireCommand {
     let Waiting { offset, request_id, .. } = waiting;
     SegmentRead { segment: name.clone(), offset, at_tail, end_of_segment, data, request_id }.into()
 }
@@ -727,7 +837,8 @@ fn wake(name: &ByteString, segment: &mut Segment, woken: &mut Vec<Woken>) {
         let reply = if segment.sealed && offset >= segment.len() {
             let (segment, server_stack_trace) = (name.clone(), ByteString::new());
             let request_id = waiting.request_id;
-            SegmentIsSealed { request_id, segment, server_stack_trace, offset: waiting.offset }.into()
+            SegmentIsSealed { request_id, segment, server_stack_trace, offset: waiting.offset }
+                .into()
         } else {
             if offset >= segment.len() {
                 segment.waiting.push(waiting);
@@ -735,7 +846,8 @@ fn wake(name: &ByteString, segment: &mut Segment, woken: &mut Vec<Woken>) {
             }
             let (from, bytes) = &mut shared;
             if offset >= *from + bytes.len() as u64 {
-                (*from, *bytes) = (offset, read_at(segment, offset, usize::MAX).unwrap_or_default());
+                (*from, *bytes) =
+                    (offset, read_at(segment, offset, usize::MAX).unwrap_or_default());
             }
             let data = bytes.slice((offset - *from) as usize..);
             let data = data.slice(..data.len().min(waiting.max_len));
@@ -746,7 +858,8 @@ fn wake(name: &ByteString, segment: &mut Segment, woken: &mut Vec<Woken>) {
     }
 }
 
-/// The attributes of the target of a merge after its updates; nothing if one of them does not match.
+/// The attributes of the target of a merge after its updates; nothing if one of them does not
+/// match.
 fn updated(segment: &Segment, updates: &[AttributeUpdate]) -> Option<Attributes> {
     let mut attributes = Attributes::new();
     for update in updates {
@@ -770,8 +883,8 @@ fn updated(segment: &Segment, updates: &[AttributeUpdate]) -> Option<Attributes>
     Some(attributes)
 }
 
-/// The name of a segment of a transaction as the controller makes it: with the epoch of the transaction, whatever epoch
-/// the segment under it is from.
+/// The name of a segment of a transaction as the controller makes it: with the epoch of the
+/// transaction, whatever epoch the segment under it is from.
 fn canonical(name: &str) -> Option<String> {
     let parent = segment_name::parent(name).filter(|_| segment_name::is_transaction(name))?;
     let id = Uuid::try_parse(name.get(name.len().checked_sub(32)?..)?).ok()?;

@@ -5,8 +5,8 @@ use pravega_sdk_wire_protocol::{
     WireCommand,
     codes::FailureCode,
     commands::{
-        ErrorMessage, NoSuchSegment, OperationUnsupported, SegmentAlreadyExists, SegmentIsSealed, SegmentIsTruncated,
-        TableKeyBadVersion, TableKeyDoesNotExist, TableSegmentNotEmpty,
+        ErrorMessage, NoSuchSegment, OperationUnsupported, SegmentAlreadyExists, SegmentIsSealed,
+        SegmentIsTruncated, TableKeyBadVersion, TableKeyDoesNotExist, TableSegmentNotEmpty,
     },
 };
 
@@ -24,7 +24,8 @@ pub(crate) enum Refusal {
     Truncated {
         start: u64,
     },
-    /// The segment does not end where a conditional append wants, or an attribute has another value.
+    /// The segment does not end where a conditional append wants, or an attribute has another
+    /// value.
     Condition,
     /// Another connection used the writer's id.
     EventNumber,
@@ -47,12 +48,15 @@ impl Refusal {
             Self::Full { limit } => format!(
                 "the server holds as much as it may, {limit} bytes: truncate or delete streams, or raise its limit"
             ),
-            Self::Ended(why) => format!("nothing can be written until the server is started again: {why}"),
+            Self::Ended(why) => {
+                format!("nothing can be written until the server is started again: {why}")
+            }
             other => format!("the segment store refused: {other:?}"),
         }
     }
 
-    /// The reply to a request with an id for a segment, and an offset where it has one; none closes the connection.
+    /// The reply to a request with an id for a segment, and an offset where it has one; none closes
+    /// the connection.
     pub(crate) fn reply(
         self,
         request_id: i64,
@@ -65,34 +69,51 @@ impl Refusal {
             Self::NoSuchSegment | Self::NoSuchSource => {
                 NoSuchSegment { request_id, segment, server_stack_trace, offset }.into()
             }
-            Self::AlreadyExists => SegmentAlreadyExists { request_id, segment, server_stack_trace }.into(),
-            Self::Sealed => SegmentIsSealed { request_id, segment, server_stack_trace, offset }.into(),
+            Self::AlreadyExists => {
+                SegmentAlreadyExists { request_id, segment, server_stack_trace }.into()
+            }
+            Self::Sealed => {
+                SegmentIsSealed { request_id, segment, server_stack_trace, offset }.into()
+            }
             Self::Truncated { start } => {
                 let start_offset = start as i64;
-                SegmentIsTruncated { request_id, segment, start_offset, server_stack_trace, offset }.into()
+                SegmentIsTruncated { request_id, segment, start_offset, server_stack_trace, offset }
+                    .into()
             }
             Self::NotEmpty | Self::Table(TableRefusal::BadVersion | TableRefusal::NoSuchKey) => {
                 return self.table_reply(request_id, segment);
             }
-            Self::Table(TableRefusal::Unsupported) => {
-                OperationUnsupported { request_id, operation_name: operation.into(), server_stack_trace }.into()
+            Self::Table(TableRefusal::Unsupported) => OperationUnsupported {
+                request_id,
+                operation_name: operation.into(),
+                server_stack_trace,
             }
-            Self::Table(TableRefusal::Invalid(message)) => {
-                ErrorMessage { request_id, segment, message: message.into(), error_code: FailureCode::IllegalArgument }
-                    .into()
+            .into(),
+            Self::Table(TableRefusal::Invalid(message)) => ErrorMessage {
+                request_id,
+                segment,
+                message: message.into(),
+                error_code: FailureCode::IllegalArgument,
             }
+            .into(),
             Self::Full { .. } | Self::Ended(_) => {
                 let message = self.message().into();
-                ErrorMessage { request_id, segment, message, error_code: FailureCode::Unspecified }.into()
+                ErrorMessage { request_id, segment, message, error_code: FailureCode::Unspecified }
+                    .into()
             }
-            Self::Condition | Self::EventNumber | Self::Table(TableRefusal::Broken) | Self::Close(_) => return None,
+            Self::Condition
+            | Self::EventNumber
+            | Self::Table(TableRefusal::Broken)
+            | Self::Close(_) => return None,
         })
     }
 
     fn table_reply(self, request_id: i64, segment: ByteString) -> Option<WireCommand> {
         let server_stack_trace = ByteString::new();
         match self {
-            Self::NotEmpty => Some(TableSegmentNotEmpty { request_id, segment, server_stack_trace }.into()),
+            Self::NotEmpty => {
+                Some(TableSegmentNotEmpty { request_id, segment, server_stack_trace }.into())
+            }
             Self::Table(TableRefusal::BadVersion) => {
                 Some(TableKeyBadVersion { request_id, segment, server_stack_trace }.into())
             }

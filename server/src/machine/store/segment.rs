@@ -13,7 +13,8 @@ use crate::machine::{
 /// The high half of the ids of attributes that the store itself keeps.
 const CORE: u64 = 0x8000_0000_0000_0000;
 
-/// Attributes that every segment may have, by the low half of their ids as the Java store numbers them.
+/// Attributes that every segment may have, by the low half of their ids as the Java store numbers
+/// them.
 pub(crate) mod attribute {
     use uuid::Uuid;
 

@@ -1,7 +1,8 @@
 //! Table segments: keys and values with versions.
 //!
-//! A version is the offset at which an entry would stand in the segment; the segment's length grows as the Java store's
-//! does, so that versions and lengths look alike. The entries themselves are kept by key only.
+//! A version is the offset at which an entry would stand in the segment; the segment's length grows
+//! as the Java store's does, so that versions and lengths look alike. The entries themselves are
+//! kept by key only.
 
 use std::collections::BTreeMap;
 
@@ -117,10 +118,14 @@ impl Table {
     fn check_key(&self, key: &TableKey) -> Result<(), TableRefusal> {
         // An empty key is taken by the Java store and breaks its iterators: it is refused here.
         if key.data.is_empty() || key.data.len() > MAX_KEY_LEN {
-            return Err(TableRefusal::Invalid("the length of the key is not within 1 to 8192 bytes"));
+            return Err(TableRefusal::Invalid(
+                "the length of the key is not within 1 to 8192 bytes",
+            ));
         }
         if !self.is_hash() && key.data.len() != self.key_len {
-            return Err(TableRefusal::Invalid("the length of the key is not that of the table's keys"));
+            return Err(TableRefusal::Invalid(
+                "the length of the key is not that of the table's keys",
+            ));
         }
         if key.key_version < TableKey::NOT_EXISTS && key.key_version != TableKey::NO_VERSION {
             return Err(TableRefusal::Broken);
@@ -141,7 +146,10 @@ impl Table {
 
     /// How much longer the segment becomes by entries.
     pub(crate) fn entries_len(entries: &[TableEntry]) -> u64 {
-        entries.iter().map(|entry| (ENTRY_HEADER_LEN + entry.key.data.len() + entry.value.data.len()) as u64).sum()
+        entries
+            .iter()
+            .map(|entry| (ENTRY_HEADER_LEN + entry.key.data.len() + entry.value.data.len()) as u64)
+            .sum()
     }
 
     /// How much longer the segment becomes by removals.
@@ -202,7 +210,13 @@ impl Table {
     }
 
     /// A page of at most `count` entries.
-    pub(crate) fn page(&self, count: i32, token: &Bytes, from: &Bytes, to: &Bytes) -> Result<Page, TableRefusal> {
+    pub(crate) fn page(
+        &self,
+        count: i32,
+        token: &Bytes,
+        from: &Bytes,
+        to: &Bytes,
+    ) -> Result<Page, TableRefusal> {
         if self.is_hash() && !(from.is_empty() && to.is_empty()) {
             return Err(TableRefusal::Invalid("a hash table cannot be read by a range of keys"));
         }
@@ -211,10 +225,13 @@ impl Table {
             return Err(TableRefusal::Invalid("the ends of a range have the length of the keys"));
         }
         if !self.is_hash() && !token.is_empty() {
-            return Err(TableRefusal::Invalid("a table with keys of one length takes no continuation token"));
+            return Err(TableRefusal::Invalid(
+                "a table with keys of one length takes no continuation token",
+            ));
         }
         let count = usize::try_from(count).unwrap_or(0);
-        let (start, behind) = if self.is_hash() { (read_token(token)?, true) } else { (from.clone(), false) };
+        let (start, behind) =
+            if self.is_hash() { (read_token(token)?, true) } else { (from.clone(), false) };
         let (mut page, mut bytes, mut last) = (Vec::new(), 0, Bytes::new());
         for (order, entry) in self.entries.range(start.clone()..) {
             let passed = !to.is_empty() && order > to;
@@ -233,7 +250,12 @@ impl Table {
     }
 
     /// Entries put from a position on: the entries, whether that is all, and where to go on.
-    pub(crate) fn delta(&self, from: i64, count: i32, len: i64) -> Result<(Vec<TableEntry>, bool, i64), TableRefusal> {
+    pub(crate) fn delta(
+        &self,
+        from: i64,
+        count: i32,
+        len: i64,
+    ) -> Result<(Vec<TableEntry>, bool, i64), TableRefusal> {
         if !self.is_hash() {
             return Err(TableRefusal::Unsupported);
         }
@@ -259,7 +281,9 @@ impl Table {
 
     /// Every entry as key, value and version, for snapshots.
     pub(crate) fn all(&self) -> impl Iterator<Item = (Bytes, Bytes, i64)> + '_ {
-        self.entries.iter().map(|(order, entry)| (self.key_of(order), entry.value.clone(), entry.version))
+        self.entries
+            .iter()
+            .map(|(order, entry)| (self.key_of(order), entry.value.clone(), entry.version))
     }
 }
 
@@ -290,7 +314,10 @@ mod tests {
     use super::*;
 
     fn entry(key: &'static str, value: &'static str, key_version: i64) -> TableEntry {
-        TableEntry { key: TableKey { data: key.into(), key_version }, value: TableValue { data: value.into() } }
+        TableEntry {
+            key: TableKey { data: key.into(), key_version },
+            value: TableValue { data: value.into() },
+        }
     }
 
     fn key(key: &'static str, key_version: i64) -> TableKey {
@@ -314,7 +341,10 @@ mod tests {
             let mut table = Table::new(key_len);
             assert_eq!(table.check_update(&[entry("a", "x", 5)]), Err(wanted));
             table.update(&[entry("a", "x", ANY)], 0);
-            assert_eq!(table.check_update(&[entry("a", "x", ABSENT)]), Err(TableRefusal::BadVersion));
+            assert_eq!(
+                table.check_update(&[entry("a", "x", ABSENT)]),
+                Err(TableRefusal::BadVersion)
+            );
             assert_eq!(table.check_update(&[entry("a", "x", 7)]), Err(TableRefusal::BadVersion));
             assert_eq!(table.check_update(&[entry("a", "x", 0)]), Ok(()));
             assert_eq!(table.check_remove(&[key("b", ABSENT), key("b", ANY), key("a", 0)]), Ok(()));
@@ -337,20 +367,28 @@ mod tests {
                 assert!(next.is_empty());
                 break;
             }
-            seen.extend(page.into_iter().map(|entry| String::from_utf8(entry.key.data.to_vec()).unwrap()));
+            seen.extend(
+                page.into_iter().map(|entry| String::from_utf8(entry.key.data.to_vec()).unwrap()),
+            );
             token = next;
         }
         seen.sort();
         let mut names = names;
         names.sort();
         assert_eq!(seen, names);
-        assert_eq!(table.page(7, &Bytes::from_static(b"x"), &Bytes::new(), &Bytes::new()), Err(TableRefusal::Broken));
+        assert_eq!(
+            table.page(7, &Bytes::from_static(b"x"), &Bytes::new(), &Bytes::new()),
+            Err(TableRefusal::Broken)
+        );
     }
 
     #[test]
     fn ranges_of_a_table_with_fixed_keys_have_both_ends() {
         let mut table = Table::new(1);
-        table.update(&[entry("a", "", ANY), entry("b", "", ANY), entry("c", "", ANY), entry("d", "", ANY)], 0);
+        table.update(
+            &[entry("a", "", ANY), entry("b", "", ANY), entry("c", "", ANY), entry("d", "", ANY)],
+            0,
+        );
         let (page, _) = table.page(10, &Bytes::new(), &"b".into(), &"c".into()).unwrap();
         assert_eq!(page.iter().map(|entry| entry.key.data.clone()).collect::<Vec<_>>(), ["b", "c"]);
         let (page, _) = table.page(0, &Bytes::new(), &Bytes::new(), &Bytes::new()).unwrap();
@@ -365,11 +403,17 @@ mod tests {
         let second = [entry("a", "2", ANY)];
         table.update(&second, 38);
         let (entries, reached_end, last) = table.delta(0, 10, 57).unwrap();
-        assert_eq!(entries.iter().map(|entry| entry.value.data.clone()).collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(
+            entries.iter().map(|entry| entry.value.data.clone()).collect::<Vec<_>>(),
+            ["1", "2"]
+        );
         assert!(reached_end);
         assert_eq!(last, 57);
         let (entries, reached_end, last) = table.delta(0, 1, 57).unwrap();
         assert_eq!((entries.len(), reached_end, last), (1, false, 38));
-        assert_eq!(table.delta(58, 1, 57), Err(TableRefusal::Invalid("the position lies outside the table segment")));
+        assert_eq!(
+            table.delta(58, 1, 57),
+            Err(TableRefusal::Invalid("the position lies outside the table segment"))
+        );
     }
 }
