@@ -39,8 +39,8 @@
 //! | a server in the same process, with the feature `embedded` | `embedded()` |
 //!
 //! Names and numbers of the domain are in [`types`], every call of the controller in
-//! [`controller_client`], the connections to segment stores in [`connection_pool`], and the
-//! commands they carry in [`wire_protocol`].
+//! [`controller_client`], the generic pool in [`connection_pool`], the connections to
+//! segment stores in [`segment_client`], and the commands they carry in [`wire_protocol`].
 
 pub use pravega_sdk_client_factory::event_stream::{
     Ack, Appended, BatchClient, ByteReader, ByteReaderConfig, ByteWriter, CloseReport, Commit,
@@ -50,7 +50,7 @@ pub use pravega_sdk_client_factory::event_stream::{
 };
 pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, connection_pool,
-    controller_client, event_stream, types, wire_protocol,
+    controller_client, event_stream, segment_client, types, wire_protocol,
 };
 
 #[cfg(feature = "embedded")]

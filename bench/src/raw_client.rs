@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use bytes::{Buf as _, BytesMut};
-use pravega_sdk_connection_pool::{RawClient, StoreConfig};
+use pravega_sdk_segment_client::{RawClient, StoreConfig};
 use pravega_sdk_types::Endpoint;
 use pravega_sdk_wire_protocol::{
     Decoder, SendBuffer, VersionRange, WireCommand,

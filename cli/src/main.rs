@@ -206,7 +206,7 @@ fn start_log(verbose: u8) {
     let level = match verbose {
         0 => return,
         1 => {
-            "info,pravega_sdk_controller_client=debug,pravega_sdk_connection_pool=debug,pravega_sdk_event_stream=debug"
+            "info,pravega_sdk_controller_client=debug,pravega_sdk_connection_pool=debug,pravega_sdk_segment_client=debug,pravega_sdk_event_stream=debug"
         }
         _ => "trace",
     };

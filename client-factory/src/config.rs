@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use percent_encoding::percent_decode_str;
-use pravega_sdk_connection_pool::{StoreConfig, StoreTls};
 use pravega_sdk_controller_client::{ControllerConfig, ControllerUri, Credentials, TlsTrust};
+use pravega_sdk_segment_client::{StoreConfig, StoreTls};
 use pravega_sdk_types::RetryPolicy;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pravega_sdk_connection_pool::{CloseFailure, RawClient, StoreDialer};
+use pravega_sdk_connection_pool::CloseFailure;
 use pravega_sdk_controller_client::{Controller, ControllerClient, EndpointCache, TokenCache};
 use pravega_sdk_event_stream::{
     BatchClient, ByteReader, ByteReaderConfig, ByteWriter, EventWriter, ReadError, ReaderConfig,
@@ -11,6 +11,7 @@ use pravega_sdk_event_stream::{
     codec::Codec,
     index::{IndexReader, IndexWriter},
 };
+use pravega_sdk_segment_client::{RawClient, StoreDialer};
 use pravega_sdk_types::ScopedStream;
 
 use crate::{ClientConfig, FactoryError};

@@ -1,7 +1,7 @@
 //! Connections, pooled and shared.
 //!
-//! The generic half knows nothing of Pravega and can be used by itself; `README.md` beside it shows
-//! how:
+//! The crate is generic, knows nothing of Pravega and can be used by itself; `README.md` beside it
+//! shows how:
 //!
 //! | word | meaning |
 //! |---|---|
@@ -17,10 +17,6 @@
 //! [`Pool`] hands connections out one user at a time; [`SharedConnections`] counts many users of
 //! one connection. What a pool does next is decided by a machine without a clock or a runtime, so
 //! that every decision can be tested; a task carries the decisions out.
-//!
-//! On top stands Pravega's own: [`StoreConnection`] is a handshaken connection to a segment store
-//! on which many requests are under way at once, and [`RawClient`] finds or makes the connection
-//! for an endpoint and matches each reply to its request.
 
 mod backend;
 mod claim;
@@ -32,7 +28,6 @@ mod pool;
 pub mod resolver;
 mod shared;
 mod snapshot;
-mod store;
 
 pub use backend::Backends;
 pub use claim::Claim;
@@ -43,10 +38,6 @@ pub use pool::{CloseReport, Pool};
 pub use resolver::{BackendSource, FixedResolver, PolledResolver, Resolver};
 pub use shared::{CloseFailure, Dial, SharedConnections, SharedError, SharedHandle};
 pub use snapshot::{PoolCounters, PoolSnapshot, SlotSetSnapshot, SlotSnapshot, SlotState};
-pub use store::{
-    ByteStream, ConnectionCounters, ConnectionError, Opening, RawClient, RequestError, StoreConfig,
-    StoreConnection, StoreDialer, StoreStream, StoreTls, StoreTlsError, Transport,
-};
 
 /// Compiles what the readme shows.
 #[cfg(doctest)]

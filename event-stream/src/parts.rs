@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use pravega_sdk_connection_pool::{RawClient, StoreDialer};
 use pravega_sdk_controller_client::{Controller, EndpointCache, TokenCache};
+use pravega_sdk_segment_client::{RawClient, StoreDialer};
 
 /// What readers, writers and transactions need of a client. Clones share everything.
 #[derive(Debug, Clone)]

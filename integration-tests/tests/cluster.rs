@@ -5,7 +5,7 @@ mod common;
 
 use common::{controller, factory, new_stream, url};
 use pravega_sdk_client_factory::ClientFactory;
-use pravega_sdk_connection_pool::{RawClient, StoreConfig};
+use pravega_sdk_segment_client::{RawClient, StoreConfig};
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::{WireCommand, commands::GetStreamSegmentInfo};
 

@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use common::{eventually, factory, is_embedded, new_stream, unique};
-use pravega_sdk_connection_pool::{StoreConfig, StoreConnection, StoreDialer};
+use pravega_sdk_segment_client::{StoreConfig, StoreConnection, StoreDialer};
 use pravega_sdk_types::{Endpoint, ErrorKind, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::{
     AttributeUpdate, IterationArgs, Request, TableEntry, TableKey, TableValue, WireCommand,

@@ -13,10 +13,10 @@ use std::{
 
 use common::{factory, new_stream};
 use pravega_sdk_client_factory::ClientFactory;
-use pravega_sdk_connection_pool::{
+use pravega_sdk_event_stream::{EventWriter, LargeEvents, StreamParts, WriterConfig, codec::Raw};
+use pravega_sdk_segment_client::{
     ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport,
 };
-use pravega_sdk_event_stream::{EventWriter, LargeEvents, StreamParts, WriterConfig, codec::Raw};
 use pravega_sdk_simulation::{
     link::{Cut, Faults},
     network::Plan,

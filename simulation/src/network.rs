@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use pravega_sdk_connection_pool::{ByteStream, Opening, Transport};
+use pravega_sdk_segment_client::{ByteStream, Opening, Transport};
 use pravega_sdk_types::Endpoint;
 use tokio::time::Instant;
 

@@ -11,12 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use pravega_sdk_connection_pool::{RawClient, StoreConfig, StoreDialer};
 use pravega_sdk_controller_client::{Controller, EndpointCache, TokenCache};
 use pravega_sdk_event_stream::{
     Ack, EventWriter, LargeEvents, ReaderConfig, SeededBug, StreamParts, WriteError, WriterConfig,
     codec::Raw,
 };
+use pravega_sdk_segment_client::{RawClient, StoreConfig, StoreDialer};
 use pravega_sdk_types::{KeyRange, ScopedSegment, ScopedStream, SegmentId};
 use tokio::{
     sync::watch,

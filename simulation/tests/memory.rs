@@ -6,11 +6,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use common::Cluster;
-use pravega_sdk_connection_pool::{
-    ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport,
-};
 use pravega_sdk_event_stream::{
     EventWriter, ReaderConfig, StreamReader, TryEnqueueError, WriterConfig, codec::Raw,
+};
+use pravega_sdk_segment_client::{
+    ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport,
 };
 use pravega_sdk_simulation::{World, store};
 use pravega_sdk_types::Endpoint;

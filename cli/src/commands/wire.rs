@@ -10,8 +10,8 @@ use std::{
 use clap::Subcommand;
 use pravega_sdk::{
     ClientFactory,
-    connection_pool::StoreConnection,
     controller_client::AccessOperation,
+    segment_client::StoreConnection,
     types::{Endpoint, ErrorKind, ScopedSegment},
     wire_protocol::{CommandKind, WireCommand},
 };

@@ -10,8 +10,8 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use pravega_sdk_connection_pool::RequestError;
 use pravega_sdk_controller_client::{AccessOperation, DelegationToken};
+use pravega_sdk_segment_client::RequestError;
 use pravega_sdk_wire_protocol::WireCommand;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;

@@ -6,8 +6,8 @@ pub(crate) mod machine;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pravega_sdk_connection_pool::RequestError;
 use pravega_sdk_controller_client::{AccessOperation, ControllerError};
+use pravega_sdk_segment_client::RequestError;
 use pravega_sdk_types::{ErrorKind, ScopedSegment};
 use pravega_sdk_wire_protocol::{
     Request, WireCommand,

@@ -18,8 +18,8 @@ use futures_util::{
     future::BoxFuture,
     stream::{AbortHandle, Abortable, FuturesUnordered},
 };
-use pravega_sdk_connection_pool::{ConnectionError, StoreStream};
 use pravega_sdk_controller_client::{AccessOperation, ControllerError, DelegationToken};
+use pravega_sdk_segment_client::{ConnectionError, StoreStream};
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, Outcome, ScopedSegment, SegmentId, Successor, WriterName,
 };

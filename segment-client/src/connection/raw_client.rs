@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
+use pravega_sdk_connection_pool::{CloseFailure, SharedConnections, SharedError, SharedHandle};
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use pravega_sdk_wire_protocol::{Command as _, Request, WireCommand, commands::ReadSegment};
 
 use super::{ConnectionError, RequestError, StoreConfig, StoreConnection, StoreDialer};
-use crate::{CloseFailure, SharedConnections, SharedError, SharedHandle};
 
 /// Sends requests to segment stores and hands back their replies.
 ///
@@ -153,6 +153,7 @@ impl RawClient {
                 Ok(error) => *error,
                 Err(other) => ConnectionError::new(ErrorKind::Unreachable, endpoint, other),
             },
+            other => ConnectionError::new(ErrorKind::Unreachable, endpoint, other),
         })
     }
 

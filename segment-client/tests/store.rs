@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use pravega_sdk_connection_pool::{ConnectionError, StoreConfig, StoreConnection};
+use pravega_sdk_segment_client::{ConnectionError, StoreConfig, StoreConnection};
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
 use pravega_sdk_wire_protocol::{Decoder, SendBuffer, WireCommand, commands::*};
 use tokio::{

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use pravega_sdk_connection_pool::{
+use pravega_sdk_segment_client::{
     ConnectionError, StoreConfig, StoreDialer, StoreTls, StoreTlsError,
 };
 use pravega_sdk_types::{Endpoint, ErrorKind};

@@ -9,22 +9,22 @@
 //!     └── oneshot replies ────────────┘   waiters by request id, keep-alive
 //! ```
 
-mod connection;
 mod dial;
 mod driver;
 mod error;
 mod machine;
 mod raw_client;
+mod store_connection;
 mod stream;
 mod tls;
 mod transport;
 
 use std::time::Duration;
 
-pub use connection::{ConnectionCounters, StoreConnection};
 pub use dial::StoreDialer;
 pub use error::{ConnectionError, RequestError};
 pub use raw_client::RawClient;
+pub use store_connection::{ConnectionCounters, StoreConnection};
 pub use stream::StoreStream;
 pub use tls::{StoreTls, StoreTlsError};
 pub use transport::{ByteStream, Opening, Transport};

@@ -3,6 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::{Buf as _, BytesMut};
+use pravega_sdk_connection_pool::{BoxError, Connector, Dial};
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use pravega_sdk_wire_protocol::{Decoder, SendBuffer, VersionRange, WireCommand};
 use tokio::{
@@ -12,10 +13,9 @@ use tokio::{
 };
 
 use super::{ByteStream, ConnectionError, StoreConfig, StoreConnection, StoreStream, Transport};
-use crate::{BoxError, Connector, Dial};
 
-/// Makes connections to segment stores, for a [`Pool`](crate::Pool) or for
-/// [`SharedConnections`](crate::SharedConnections).
+/// Makes connections to segment stores, for a [`Pool`](pravega_sdk_connection_pool::Pool) or for
+/// [`SharedConnections`](pravega_sdk_connection_pool::SharedConnections).
 #[derive(Debug, Clone, Default)]
 pub struct StoreDialer {
     config: Arc<StoreConfig>,
