@@ -6,7 +6,7 @@ use pravega_sdk_connection_pool::CloseFailure;
 use pravega_sdk_controller_client::{Controller, ControllerClient, EndpointCache, TokenCache};
 use pravega_sdk_event_stream::{
     BatchClient, ByteReader, ByteReaderConfig, ByteWriter, EventWriter, ReadError, ReaderConfig,
-    StreamParts, StreamReader, TransactionConfig, TransactionError, TransactionalWriter,
+    SegmentContext, StreamReader, TransactionConfig, TransactionError, TransactionalWriter,
     WriteError, WriterConfig,
     codec::Codec,
     index::{IndexReader, IndexWriter},
@@ -282,14 +282,14 @@ impl ClientFactory {
 
     /// What readers, writers and transactions are made of, for those who make them by themselves.
     #[must_use]
-    pub fn stream_parts(&self) -> StreamParts {
-        StreamParts {
-            controller: Arc::clone(&self.parts.controller),
-            endpoints: Arc::clone(&self.parts.endpoints),
-            tokens: Arc::clone(&self.parts.tokens),
-            raw_client: self.parts.raw_client.clone(),
-            dialer: self.parts.dialer.clone(),
-        }
+    pub fn stream_parts(&self) -> SegmentContext {
+        SegmentContext::new(
+            Arc::clone(&self.parts.controller),
+            Arc::clone(&self.parts.endpoints),
+            Arc::clone(&self.parts.tokens),
+            self.parts.raw_client.clone(),
+            self.parts.dialer.clone(),
+        )
     }
 
     /// Closes the connections to segment stores, and reports those that could not be closed

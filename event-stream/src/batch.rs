@@ -4,6 +4,10 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use pravega_sdk_controller_client::CutRange;
+use pravega_sdk_segment_client::{
+    context::SegmentContext, error::ReadError, read::machine::StartOffset, request::AskError,
+    runtime::runtime,
+};
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
     SegmentRange, StreamCut, Successor,
@@ -16,14 +20,10 @@ use pravega_sdk_wire_protocol::{
 
 use crate::{
     codec::Codec,
-    error::ReadError,
-    parts::StreamParts,
-    read::{AskError, machine::From},
     reader::{
         ReaderConfig, StreamReader, check_stream, head_cut, machine::Follow, make_cut,
         segment_tails, tail_cut,
     },
-    surroundings::runtime,
 };
 
 /// Reads parts of a stream: which segments lie between two cuts, how far these are apart, and
@@ -32,11 +32,11 @@ use crate::{
 /// # Examples
 ///
 /// ```no_run
-/// use pravega_sdk_event_stream::{BatchClient, StreamParts, codec::Utf8};
+/// use pravega_sdk_event_stream::{BatchClient, SegmentContext, codec::Utf8};
 /// use pravega_sdk_types::StreamCut;
 ///
-/// # async fn example(parts: StreamParts) -> Result<(), Box<dyn std::error::Error>> {
-/// let batch = BatchClient::new(parts, &"shop/orders".parse()?);
+/// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
+/// let batch = BatchClient::new(context, &"shop/orders".parse()?);
 /// // Each range can be handed, as text, to another process.
 /// for range in batch.ranges(&StreamCut::Unbounded, &StreamCut::Unbounded).await? {
 ///     let mut events = batch.read(&range, Utf8)?;
@@ -49,15 +49,15 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct BatchClient {
-    parts: StreamParts,
+    context: SegmentContext,
     stream: ScopedStream,
 }
 
 impl BatchClient {
     /// Makes a client for parts of `stream`. Nothing is asked yet.
     #[must_use]
-    pub fn new(parts: StreamParts, stream: &ScopedStream) -> Self {
-        Self { parts, stream: stream.clone() }
+    pub fn new(context: SegmentContext, stream: &ScopedStream) -> Self {
+        Self { context, stream: stream.clone() }
     }
 
     /// The stream.
@@ -76,7 +76,7 @@ impl BatchClient {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn head_cut(&self) -> Result<BoundedCut, ReadError> {
-        head_cut(&self.parts, &self.stream).await
+        head_cut(&self.context, &self.stream).await
     }
 
     /// The tail of the stream as it is now; a cut through no segment if the stream is sealed.
@@ -89,7 +89,7 @@ impl BatchClient {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn tail_cut(&self) -> Result<BoundedCut, ReadError> {
-        tail_cut(&self.parts, &self.stream).await
+        tail_cut(&self.context, &self.stream).await
     }
 
     /// What lies between two cuts, segment by segment, predecessors first. Unbounded is the head in
@@ -124,7 +124,7 @@ impl BatchClient {
         let has_end = to.positions().len() > 0;
         let end = if has_end { to.clone().into() } else { StreamCut::Unbounded };
         let range = CutRange { from: from.clone().into(), to: end };
-        let between = self.parts.controller.segments_between(&self.stream, &range).await;
+        let between = self.context.controller().segments_between(&self.stream, &range).await;
         let between = between.map_err(|error| {
             ReadError::from_controller(
                 error,
@@ -155,7 +155,7 @@ impl BatchClient {
             let segment = ScopedSegment::new(&self.stream, id);
             let range = SegmentRange::new(segment, start, end).map_err(|_| {
                 let detail = format_args!("the start, {start}, is behind the end, {end}");
-                ReadError::invalid(detail).of(&self.stream).at(id, None, 0)
+                ReadError::invalid(detail).with_stream(&self.stream).with_segment(id, None, 0)
             })?;
             if !range.is_empty() {
                 ranges.push(range);
@@ -199,7 +199,7 @@ impl BatchClient {
         check_stream(cut, &self.stream)?;
         if bytes == 0 {
             return Err(ReadError::invalid("the next cut must be at least a byte further on")
-                .of(&self.stream));
+                .with_stream(&self.stream));
         }
         let mut positions: BTreeMap<SegmentId, i64> =
             cut.positions().map(|(id, offset)| (id, offset.0)).collect();
@@ -220,10 +220,10 @@ impl BatchClient {
                 ),
                 _ => continue,
             };
-            return Err(ReadError::not(kind, detail)
-                .at_offset(*offset)
-                .of(&self.stream)
-                .at(*id, None, 0));
+            return Err(ReadError::new(kind, detail)
+                .with_offset(Offset(*offset))
+                .with_stream(&self.stream)
+                .with_segment(*id, None, 0));
         }
         // Nothing is left in front of a scale: the segments behind it take over, and may be gone
         // through.
@@ -280,11 +280,11 @@ impl BatchClient {
         runtime()?;
         self.check_segment(range.segment())?;
         let id = range.segment().id();
-        let starts = vec![(id, From::Claimed(range.start().0))];
+        let starts = vec![(id, StartOffset::Claimed(range.start().0))];
         let ends = Some(BTreeMap::from([(id, range.end().0)]));
-        let parts = self.parts.clone();
+        let context = self.context.clone();
         Ok(StreamReader::with_segments(
-            parts,
+            context,
             &self.stream,
             codec,
             config,
@@ -314,11 +314,10 @@ impl BatchClient {
         let segment = pointer.segment();
         self.check_segment(segment)?;
         let fail = |kind, detail: &str| {
-            ReadError::not(kind, detail).at_offset(pointer.offset().0).of(&self.stream).at(
-                segment.id(),
-                None,
-                0,
-            )
+            ReadError::new(kind, detail)
+                .with_offset(pointer.offset())
+                .with_stream(&self.stream)
+                .with_segment(segment.id(), None, 0)
         };
         // A read behind the end would wait for somebody to write there.
         let info = self.info(segment).await?;
@@ -344,7 +343,8 @@ impl BatchClient {
         }
         bytes.advance(EVENT_HEADER_LEN);
         codec.decode(bytes.freeze()).map_err(|error| {
-            fail(ErrorKind::Corrupt, "the event cannot be decoded").because(Some(Arc::new(error)))
+            fail(ErrorKind::Corrupt, "the event cannot be decoded")
+                .with_source(Some(Arc::new(error)))
         })
     }
 
@@ -354,14 +354,14 @@ impl BatchClient {
         &self,
         segments: impl IntoIterator<Item = SegmentId>,
     ) -> Result<BTreeMap<SegmentId, StreamSegmentInfo>, ReadError> {
-        let tails = segment_tails(&self.parts, &self.stream, segments).await;
+        let tails = segment_tails(&self.context, &self.stream, segments).await;
         Ok(tails.map_err(truncated_if_missing)?.into_iter().collect())
     }
 
     async fn info(&self, segment: &ScopedSegment) -> Result<StreamSegmentInfo, ReadError> {
         let unknown =
             |error: AskError| error.into_read(segment, "the segment's length cannot be found");
-        self.parts.inspect(segment).await.map_err(|error| truncated_if_missing(unknown(error)))
+        self.context.inspect(segment).await.map_err(|error| truncated_if_missing(unknown(error)))
     }
 
     fn check_segment(&self, segment: &ScopedSegment) -> Result<(), ReadError> {
@@ -369,7 +369,7 @@ impl BatchClient {
             return Ok(());
         }
         let detail = format_args!("{segment} is a segment of another stream");
-        Err(ReadError::invalid(detail).of(&self.stream))
+        Err(ReadError::invalid(detail).with_stream(&self.stream))
     }
 
     /// Puts successors in the place of segments that were read to their sealed ends, where all
@@ -390,7 +390,7 @@ impl BatchClient {
         let mut all = Vec::new();
         for id in &ended {
             let successors =
-                self.parts.controller.successors(&ScopedSegment::new(&self.stream, *id)).await;
+                self.context.controller().successors(&ScopedSegment::new(&self.stream, *id)).await;
             all.push((
                 *id,
                 successors.map_err(|error| {
@@ -445,11 +445,14 @@ impl BatchClient {
             }
             let limit = usize::try_from(end - offset).unwrap_or(0).saturating_sub(EVENT_HEADER_LEN);
             let len = event::parse_header(&data, limit).map_err(|found| {
-                let error = ReadError::not(
+                let error = ReadError::new(
                     ErrorKind::Corrupt,
                     format_args!("no event stands there ({found})"),
                 );
-                error.at_offset(offset).of(&self.stream).at(id, None, 0)
+                error
+                    .with_offset(Offset(offset))
+                    .with_stream(&self.stream)
+                    .with_segment(id, None, 0)
             })?;
             let framed = EVENT_HEADER_LEN + len;
             offset += framed as i64;
@@ -466,15 +469,16 @@ impl BatchClient {
         offset: i64,
         end: i64,
     ) -> Result<Bytes, ReadError> {
-        self.parts.read_some(segment, offset, end).await.map_err(|error| {
+        self.context.read_some(segment, offset, end).await.map_err(|error| {
             if let Some(WireCommand::SegmentIsTruncated(truncated)) = error.reply() {
                 let detail =
                     format_args!("the segment was truncated up to {}", truncated.start_offset);
-                let error = ReadError::not(ErrorKind::Truncated, detail).at_offset(offset);
-                return error.of(&self.stream).at(segment.id(), None, 0);
+                let error =
+                    ReadError::new(ErrorKind::Truncated, detail).with_offset(Offset(offset));
+                return error.with_stream(&self.stream).with_segment(segment.id(), None, 0);
             }
             truncated_if_missing(
-                error.into_read(segment, "the segment cannot be read").at_offset(offset),
+                error.into_read(segment, "the segment cannot be read").with_offset(Offset(offset)),
             )
         })
     }

@@ -27,11 +27,11 @@
 //! # Examples
 //!
 //! ```no_run
-//! use pravega_sdk_event_stream::{EventWriter, StreamParts, WriterConfig, codec::Utf8};
+//! use pravega_sdk_event_stream::{EventWriter, SegmentContext, WriterConfig, codec::Utf8};
 //!
-//! # async fn example(parts: StreamParts) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
 //! let stream = "shop/orders".parse()?;
-//! let writer = EventWriter::open(parts, &stream, Utf8, WriterConfig::default()).await?;
+//! let writer = EventWriter::open(context, &stream, Utf8, WriterConfig::default()).await?;
 //! // Durable when it returns.
 //! writer.write("customer-7", "three apples").await?;
 //! // Or many at once, each with an ack.
@@ -48,25 +48,23 @@ mod byte;
 pub mod codec;
 mod error;
 pub mod index;
-mod machine;
-mod parts;
-mod read;
 mod reader;
 mod routing;
-mod seeded_bugs;
-mod surroundings;
 mod transaction;
 mod writer;
 
 pub use batch::BatchClient;
 pub use byte::{ByteReader, ByteReaderConfig, ByteWriter};
-pub use error::{ReadError, TransactionError, WriteError};
-pub use parts::StreamParts;
-pub use reader::{CorruptEvents, ReadEvent, ReadFrom, ReadUntil, ReaderConfig, StreamReader};
-pub use routing::{MAX_ROUTING_KEY_LEN, Routing, ToRouting};
+pub use error::TransactionError;
 #[cfg(feature = "seeded-bugs")]
 #[doc(hidden)]
-pub use seeded_bugs::SeededBug;
+pub use pravega_sdk_segment_client::seeded_bugs::SeededBug;
+pub use pravega_sdk_segment_client::{
+    context::SegmentContext,
+    error::{ReadError, WriteError},
+};
+pub use reader::{CorruptEvents, ReadEvent, ReadFrom, ReadUntil, ReaderConfig, StreamReader};
+pub use routing::{MAX_ROUTING_KEY_LEN, Routing, ToRouting};
 pub use transaction::{Commit, Transaction, TransactionConfig, TransactionalWriter};
 pub use writer::{
     Ack, Appended, CloseReport, EventSink, EventWriter, LargeEvents, Permit, TimeNotes,

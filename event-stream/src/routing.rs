@@ -1,8 +1,7 @@
 //! Which segment an event goes to.
 
+use pravega_sdk_segment_client::error::WriteError;
 use pravega_sdk_types::{RoutingKey, routing};
-
-use crate::error::WriteError;
 
 /// Decides which segment an event goes to: events of the same key stay in order, those without one
 /// go anywhere.

@@ -13,7 +13,9 @@ use std::{
 
 use common::{factory, new_stream};
 use pravega_sdk_client_factory::ClientFactory;
-use pravega_sdk_event_stream::{EventWriter, LargeEvents, StreamParts, WriterConfig, codec::Raw};
+use pravega_sdk_event_stream::{
+    EventWriter, LargeEvents, SegmentContext, WriterConfig, codec::Raw,
+};
 use pravega_sdk_segment_client::{
     ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport,
 };
@@ -39,15 +41,15 @@ impl Transport for Through {
     }
 }
 
-fn parts(factory: &ClientFactory, address: SocketAddr) -> StreamParts {
+fn parts(factory: &ClientFactory, address: SocketAddr) -> SegmentContext {
     let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(Through(address)));
-    StreamParts {
-        controller: Arc::clone(factory.controller()),
-        endpoints: Arc::clone(factory.endpoints()),
-        tokens: Arc::clone(factory.tokens()),
-        raw_client: RawClient::with_dialer(dialer.clone()),
+    SegmentContext::new(
+        Arc::clone(factory.controller()),
+        Arc::clone(factory.endpoints()),
+        Arc::clone(factory.tokens()),
+        RawClient::with_dialer(dialer.clone()),
         dialer,
-    }
+    )
 }
 
 async fn proxied(plan: Plan) -> (ClientFactory, ScopedStream, Proxy) {

@@ -1,14 +1,40 @@
-//! Connections to segment stores.
+//! The engine room below event streams and tables: where a segment is and with which token, one
+//! request with retries, and the engines that append to segments and read them.
 //!
-//! [`StoreConnection`] is a handshaken connection to a segment store on which many requests are in
-//! flight at once, [`StoreStream`] one that hands out the bare exchange of commands, and
-//! [`RawClient`] finds or makes the connection for an endpoint and matches each reply to its
-//! request. [`StoreDialer`] makes them all, over TCP, TLS ([`StoreTls`]) or any other
+//! ```text
+//! append::Handle ──▶ driver ──▶ StoreStream       read::ReadDriver ──▶ RawClient
+//!                      │                               │
+//!                stream machine                   read machine
+//!                      │
+//!                segment machines
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`context`] | the shared handles: controller, caches, connections |
+//! | [`request`] | one request about a segment, with re-location and retries |
+//! | [`read`] | the bytes of many segments, in order |
+//! | [`error`] | the core of all errors about segments |
+//! | [`machine`] | the terms that machines share: time, random bits, locations, back-off |
+//! | [`runtime`] | the runtime handle and the random numbers of drivers |
+//!
+//! Programs use the surfaces above this crate; the items here are public for those surfaces, and
+//! change with them. [`StoreConnection`] is a handshaken connection to a segment store on which
+//! many requests are in flight at once, [`StoreStream`] one that hands out the bare exchange of
+//! commands, and [`RawClient`] finds or makes the connection for an endpoint and matches each reply
+//! to its request. [`StoreDialer`] makes them all, over TCP, TLS ([`StoreTls`]) or any other
 //! [`Transport`].
 //!
 //! Deliberately absent: codecs, routing keys and the meaning of streams.
 
 mod connection;
+pub mod context;
+pub mod error;
+pub mod machine;
+pub mod read;
+pub mod request;
+pub mod runtime;
+pub mod seeded_bugs;
 
 pub use connection::{
     ByteStream, ConnectionCounters, ConnectionError, Opening, RawClient, RequestError, StoreConfig,

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use pravega_sdk_event_stream::{
-    ReadError, ReadFrom, ReaderConfig, StreamParts, StreamReader, codec::Raw,
+    ReadError, ReadFrom, ReaderConfig, SegmentContext, StreamReader, codec::Raw,
 };
 use pravega_sdk_types::{BoundedCut, ErrorKind, Offset, ScopedSegment, ScopedStream, SegmentId};
 use tokio::{
@@ -46,7 +46,7 @@ pub struct Reading {
 
 /// Reads a stream in several lives.
 pub(crate) struct ReaderLoad {
-    pub(crate) parts: StreamParts,
+    pub(crate) parts: SegmentContext,
     pub(crate) stream: ScopedStream,
     pub(crate) config: ReaderConfig,
     pub(crate) random: fastrand::Rng,

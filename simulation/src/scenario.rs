@@ -13,8 +13,8 @@ use std::{
 use bytes::Bytes;
 use pravega_sdk_controller_client::{Controller, EndpointCache, TokenCache};
 use pravega_sdk_event_stream::{
-    Ack, EventWriter, LargeEvents, ReaderConfig, SeededBug, StreamParts, WriteError, WriterConfig,
-    codec::Raw,
+    Ack, EventWriter, LargeEvents, ReaderConfig, SeededBug, SegmentContext, WriteError,
+    WriterConfig, codec::Raw,
 };
 use pravega_sdk_segment_client::{RawClient, StoreConfig, StoreDialer};
 use pravega_sdk_types::{KeyRange, ScopedSegment, ScopedStream, SegmentId};
@@ -66,15 +66,12 @@ pub fn run(seed: u64, bug: Option<SeededBug>) -> Report {
 
 /// The parts of a client of `world`, over `network`.
 #[must_use]
-pub fn stream_parts(controller: Arc<dyn Controller>, network: SimNetwork) -> StreamParts {
+pub fn stream_parts(controller: Arc<dyn Controller>, network: SimNetwork) -> SegmentContext {
     let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(network));
-    StreamParts {
-        endpoints: Arc::new(EndpointCache::new(Arc::clone(&controller))),
-        tokens: Arc::new(TokenCache::new(Arc::clone(&controller))),
-        raw_client: RawClient::with_dialer(dialer.clone()),
-        dialer,
-        controller,
-    }
+    let endpoints = Arc::new(EndpointCache::new(Arc::clone(&controller)));
+    let tokens = Arc::new(TokenCache::new(Arc::clone(&controller)));
+    let raw_client = RawClient::with_dialer(dialer.clone());
+    SegmentContext::new(controller, endpoints, tokens, raw_client, dialer)
 }
 
 /// Which kinds of faults a seed has, and how many.

@@ -6,12 +6,12 @@ mod common;
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use common::Cluster;
-use pravega_sdk_event_stream::{Ack, EventWriter, StreamParts, codec::Raw};
+use pravega_sdk_event_stream::{Ack, EventWriter, SegmentContext, codec::Raw};
 use pravega_sdk_types::{ErrorKind, Outcome};
 use tokio::runtime::Runtime;
 
 enum Handle {
-    Parts(StreamParts),
+    Parts(SegmentContext),
     Writer(EventWriter<Raw>),
     Clone(EventWriter<Raw>),
     Ack(Ack),

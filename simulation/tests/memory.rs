@@ -82,9 +82,8 @@ fn allocations_per_event(event: impl Fn() -> Bytes) -> f64 {
     let cluster = Cluster::new(1);
     let address = store_in_a_thread(cluster.world.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut parts = cluster.parts();
-    parts.dialer =
-        StoreDialer::with_transport(StoreConfig::default(), Arc::new(OneSocket(address)));
+    let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(OneSocket(address)));
+    let parts = cluster.parts().with_dialer(dialer);
     let writer = runtime.block_on(async {
         let writer =
             EventWriter::open(parts, &cluster.stream, Raw, WriterConfig::default()).await.unwrap();
@@ -120,9 +119,8 @@ fn reading_an_event_takes_no_allocation_but_that_of_the_buffer_it_came_in() {
     cluster.fill((0..EVENTS).map(|_| [7; 100]));
     let address = store_in_a_thread(cluster.world.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut parts = cluster.parts();
     let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(OneSocket(address)));
-    parts.raw_client = RawClient::with_dialer(dialer);
+    let parts = cluster.parts().with_raw_client(RawClient::with_dialer(dialer));
     let mut reader = runtime.block_on(async {
         let mut reader =
             StreamReader::open(parts, &cluster.stream, Raw, ReaderConfig::default()).await.unwrap();

@@ -13,21 +13,21 @@ use std::{
 
 use bytes::{Buf as _, Bytes};
 use futures_util::{FutureExt as _, future::BoxFuture};
+use pravega_sdk_segment_client::{
+    context::SegmentContext,
+    error::ReadError,
+    read::{
+        driver::ReadDriver,
+        machine::{Delivery, ReadMachine, ReaderId, StartOffset},
+    },
+    runtime::{random_bits, rng, runtime},
+};
 use pravega_sdk_types::{ErrorKind, Offset, ScopedSegment, ScopedStream};
 use pravega_sdk_wire_protocol::commands::StreamSegmentInfo;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncSeek, ReadBuf};
 
 use super::{info, segment_of};
-use crate::{
-    error::ReadError,
-    parts::StreamParts,
-    read::{
-        driver::ReadDriver,
-        machine::{Delivery, From, LaneId, ReadMachine},
-    },
-    reader::ReaderConfig,
-    surroundings::{chance, random, runtime},
-};
+use crate::reader::ReaderConfig;
 
 /// Reads the bytes of a byte stream.
 ///
@@ -41,12 +41,12 @@ use crate::{
 /// # Examples
 ///
 /// ```no_run
-/// use pravega_sdk_event_stream::{ByteReader, ByteReaderConfig, StreamParts};
+/// use pravega_sdk_event_stream::{ByteReader, ByteReaderConfig, SegmentContext};
 /// use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 ///
-/// # async fn example(parts: StreamParts) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
 /// let film = "films/holiday".parse()?;
-/// let mut reader = ByteReader::open(parts, &film, ByteReaderConfig::default()).await?;
+/// let mut reader = ByteReader::open(context, &film, ByteReaderConfig::default()).await?;
 /// reader.seek(std::io::SeekFrom::Start(100)).await?;
 /// let mut frame = [0; 64];
 /// reader.read_exact(&mut frame).await?;
@@ -57,7 +57,7 @@ pub struct ByteReader {
     machine: ReadMachine,
     driver: ReadDriver<Infallible>,
     segment: Arc<ScopedSegment>,
-    lane: LaneId,
+    reader: ReaderId,
     /// What has arrived and was not read; it starts at `offset`.
     ready: Bytes,
     /// Bytes that `ready` had when it arrived.
@@ -149,25 +149,25 @@ impl ByteReader {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn open(
-        parts: StreamParts,
+        context: SegmentContext,
         stream: &ScopedStream,
         config: ByteReaderConfig,
     ) -> Result<Self, ReadError> {
         runtime()?;
-        let (segment, info) = segment_of(&parts, stream).await?;
+        let (segment, info) = segment_of(&context, stream).await?;
         let offset = match config.start {
             None => info.start_offset,
             Some(offset) => checked(&segment, &info, offset.0)?,
         };
         let mut machine =
-            ReadMachine::new(config.reader.read_settings(), random(chance(config.reader.seed)));
+            ReadMachine::new(config.reader.read_settings(), random_bits(rng(config.reader.seed)));
         let segment = Arc::new(segment);
-        let lane = machine.open(Arc::clone(&segment), From::Known(offset), None);
+        let reader = machine.open(Arc::clone(&segment), StartOffset::Known(offset), None);
         Ok(Self {
             machine,
-            driver: ReadDriver::new(parts),
+            driver: ReadDriver::new(context),
             segment,
-            lane,
+            reader,
             ready: Bytes::new(),
             ready_len: 0,
             offset,
@@ -225,7 +225,7 @@ impl ByteReader {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn head_offset(&self) -> Result<Offset, ReadError> {
-        Ok(Offset(info(self.driver.parts(), &self.segment).await?.start_offset))
+        Ok(Offset(info(self.driver.context(), &self.segment).await?.start_offset))
     }
 
     /// The offset behind the last durable byte.
@@ -238,7 +238,7 @@ impl ByteReader {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn tail_offset(&self) -> Result<Offset, ReadError> {
-        Ok(Offset(info(self.driver.parts(), &self.segment).await?.write_offset))
+        Ok(Offset(info(self.driver.context(), &self.segment).await?.write_offset))
     }
 
     /// Ready when there are bytes, or none will come any more.
@@ -281,8 +281,12 @@ impl ByteReader {
 
     fn take(&mut self, delivery: Delivery) -> Result<(), ReadError> {
         let fail = |kind, detail: &str, offset| {
-            let error = ReadError::not(kind, detail).at_offset(offset);
-            error.of(&self.segment.scoped_stream()).at(self.segment.id(), None, 0)
+            let error = ReadError::new(kind, detail).with_offset(Offset(offset));
+            error.with_stream(&self.segment.scoped_stream()).with_segment(
+                self.segment.id(),
+                None,
+                0,
+            )
         };
         match delivery {
             Delivery::Data { offset, data } => {
@@ -324,8 +328,9 @@ impl ByteReader {
         }
         self.ready = Bytes::new();
         self.machine.release(std::mem::take(&mut self.ready_len));
-        self.machine.close(self.lane);
-        self.lane = self.machine.open(Arc::clone(&self.segment), From::Known(offset), None);
+        self.machine.close(self.reader);
+        self.reader =
+            self.machine.open(Arc::clone(&self.segment), StartOffset::Known(offset), None);
         self.offset = offset;
         (self.is_at_end, self.failed) = (false, None);
     }
@@ -347,7 +352,11 @@ fn checked(
     offset: i64,
 ) -> Result<i64, ReadError> {
     let refuse = |kind, detail: fmt::Arguments<'_>| {
-        Err(ReadError::not(kind, detail).of(&segment.scoped_stream()).at(segment.id(), None, 0))
+        Err(ReadError::new(kind, detail).with_stream(&segment.scoped_stream()).with_segment(
+            segment.id(),
+            None,
+            0,
+        ))
     };
     let (head, tail) = (info.start_offset, info.write_offset);
     if offset < 0 {
@@ -406,10 +415,10 @@ impl AsyncSeek for ByteReader {
     /// reader stays where it is then.
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
         let reader = self.get_mut();
-        let (parts, segment, here) =
-            (reader.driver.parts().clone(), Arc::clone(&reader.segment), reader.offset);
+        let (context, segment, here) =
+            (reader.driver.context().clone(), Arc::clone(&reader.segment), reader.offset);
         let seeking = async move {
-            let info = info(&parts, &segment).await?;
+            let info = info(&context, &segment).await?;
             let offset = match position {
                 SeekFrom::Start(offset) => i64::try_from(offset).unwrap_or(i64::MAX),
                 SeekFrom::Current(by) => here.saturating_add(by),

@@ -9,6 +9,9 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
+use pravega_sdk_segment_client::{
+    context::SegmentContext, error::WriteError, request::AskError, runtime::runtime,
+};
 use pravega_sdk_types::{
     ErrorKind, KeyRange, Offset, Outcome, ScopedSegment, ScopedStream, SegmentMap,
 };
@@ -21,10 +24,6 @@ use tokio::io::AsyncWrite;
 use super::{info, segment_of, to_write};
 use crate::{
     codec::Raw,
-    error::WriteError,
-    parts::StreamParts,
-    read::AskError,
-    surroundings::runtime,
     writer::{EventWriter, WriterConfig, machine::Target},
 };
 
@@ -42,12 +41,12 @@ use crate::{
 /// # Examples
 ///
 /// ```no_run
-/// use pravega_sdk_event_stream::{ByteWriter, StreamParts, WriterConfig};
+/// use pravega_sdk_event_stream::{ByteWriter, SegmentContext, WriterConfig};
 /// use tokio::io::AsyncWriteExt as _;
 ///
-/// # async fn example(parts: StreamParts) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
 /// let film = "films/holiday".parse()?;
-/// let mut writer = ByteWriter::open(parts, &film, ByteWriter::default_config()).await?;
+/// let mut writer = ByteWriter::open(context, &film, ByteWriter::default_config()).await?;
 /// writer.write_all(b"some bytes").await?;
 /// writer.flush().await?;
 /// println!("the stream has {} bytes by now", writer.offset());
@@ -55,7 +54,7 @@ use crate::{
 /// # }
 /// ```
 pub struct ByteWriter {
-    parts: StreamParts,
+    context: SegmentContext,
     segment: ScopedSegment,
     config: WriterConfig,
     bytes: EventWriter<Raw>,
@@ -106,15 +105,15 @@ impl ByteWriter {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn open(
-        parts: StreamParts,
+        context: SegmentContext,
         stream: &ScopedStream,
         config: WriterConfig,
     ) -> Result<Self, WriteError> {
         runtime()?;
         let (segment, info) =
-            segment_of(&parts, stream).await.map_err(|error| to_write(error, DETAIL, stream))?;
-        let bytes = open_bytes(&parts, &segment, &info, &config)?;
-        Ok(Self { parts, segment, config, bytes, offset: info.write_offset, state: State::Idle })
+            segment_of(&context, stream).await.map_err(|error| to_write(error, DETAIL, stream))?;
+        let bytes = open_bytes(&context, &segment, &info, &config)?;
+        Ok(Self { context, segment, config, bytes, offset: info.write_offset, state: State::Idle })
     }
 
     /// The stream.
@@ -180,7 +179,7 @@ impl ByteWriter {
         // What is under way ends first, lest it is taken for somebody else's.
         self.bytes.flush().await.ok();
         let info = self.info().await?;
-        self.bytes = open_bytes(&self.parts, &self.segment, &info, &self.config)?;
+        self.bytes = open_bytes(&self.context, &self.segment, &info, &self.config)?;
         self.offset = info.write_offset;
         self.state = State::Idle;
         Ok(Offset(self.offset))
@@ -199,7 +198,7 @@ impl ByteWriter {
     /// Dropped, the segment may be sealed all the same.
     pub async fn seal(&mut self) -> Result<(), WriteError> {
         self.flush().await?;
-        let sealing = self.parts.ask(&self.segment, |token| SealSegment {
+        let sealing = self.context.ask(&self.segment, |token| SealSegment {
             request_id: 0,
             segment: self.segment.to_string().into(),
             delegation_token: token.into(),
@@ -224,7 +223,7 @@ impl ByteWriter {
     ///
     /// Dropped, the bytes may be dropped all the same.
     pub async fn truncate(&self, offset: Offset) -> Result<(), WriteError> {
-        let truncating = self.parts.ask(&self.segment, |token| TruncateSegment {
+        let truncating = self.context.ask(&self.segment, |token| TruncateSegment {
             request_id: 0,
             segment: self.segment.to_string().into(),
             truncation_offset: offset.0,
@@ -240,7 +239,7 @@ impl ByteWriter {
                 }
                 let detail =
                     format_args!("{offset} is behind the end of the stream, which is {end}");
-                Err(WriteError::invalid(detail).of(self.stream()))
+                Err(WriteError::invalid(detail).with_stream(self.stream()))
             }
             Err(error) => Err(self.failure(error, "the segment could not be truncated")),
         }
@@ -273,14 +272,14 @@ impl ByteWriter {
     }
 
     async fn info(&self) -> Result<StreamSegmentInfo, WriteError> {
-        let info = info(&self.parts, &self.segment).await;
+        let info = info(&self.context, &self.segment).await;
         info.map_err(|error| {
-            to_write(error, DETAIL, self.bytes.stream()).at(self.segment.id(), None, 0)
+            to_write(error, DETAIL, self.bytes.stream()).with_segment(self.segment.id(), None, 0)
         })
     }
 
     fn failure(&self, error: AskError, detail: &str) -> WriteError {
-        to_write(error.into_read(&self.segment, detail), DETAIL, self.stream()).at(
+        to_write(error.into_read(&self.segment, detail), DETAIL, self.stream()).with_segment(
             self.segment.id(),
             None,
             0,
@@ -360,7 +359,7 @@ impl ByteWriter {
                         Ok(()) if failed => {
                             let detail = "something that was written before could not be stored";
                             Err(WriteError::new(ErrorKind::Closed, Outcome::NotApplied, detail)
-                                .of(self.bytes.stream()))
+                                .with_stream(self.bytes.stream()))
                         }
                         other => other,
                     };
@@ -378,7 +377,7 @@ impl ByteWriter {
 }
 
 fn open_bytes(
-    parts: &StreamParts,
+    context: &SegmentContext,
     segment: &ScopedSegment,
     info: &StreamSegmentInfo,
     config: &WriterConfig,
@@ -390,10 +389,10 @@ fn open_bytes(
             Outcome::NotApplied,
             "the byte stream is sealed",
         )
-        .of(&stream));
+        .with_stream(&stream));
     }
     let map = SegmentMap::new(KeyRange::equal(1).into_iter().map(|range| (segment.id(), range)));
-    EventWriter::with_segments(parts.clone(), &stream, Target::Bytes, map, Arc::new(Raw), config)
+    EventWriter::with_segments(context.clone(), &stream, Target::Bytes, map, Arc::new(Raw), config)
 }
 
 impl AsyncWrite for ByteWriter {

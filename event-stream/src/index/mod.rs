@@ -7,18 +7,18 @@
 //! # Examples
 //!
 //! ```no_run
-//! use pravega_sdk_event_stream::{StreamParts, index::{IndexReader, IndexWriter}};
+//! use pravega_sdk_event_stream::{SegmentContext, index::{IndexReader, IndexWriter}};
 //!
-//! # async fn example(parts: StreamParts) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
 //! let film = "films/holiday-index".parse()?;
-//! let mut writer = IndexWriter::open(parts.clone(), &film, None).await?;
+//! let mut writer = IndexWriter::open(context.clone(), &film, None).await?;
 //! for number in 0..1000 {
 //!     let fields = [("time_ms", 40 * number), ("frame", number)];
 //!     writer.append(&fields, format!("frame {number}").as_bytes()).await?;
 //! }
 //! writer.flush().await?;
 //!
-//! let reader = IndexReader::open(parts, &film).await?;
+//! let reader = IndexReader::open(context, &film).await?;
 //! let offset = reader.search("time_ms", 20_000).await?;
 //! let mut records = reader.read(offset, None).await?;
 //! while let Some(record) = records.next().await? {
@@ -32,6 +32,7 @@ mod reader;
 mod record;
 mod writer;
 
+use pravega_sdk_segment_client::{context::SegmentContext, error::ReadError};
 use pravega_sdk_types::{ErrorKind, ScopedSegment};
 use pravega_sdk_wire_protocol::commands::GetSegmentAttribute;
 use uuid::Uuid;
@@ -41,7 +42,6 @@ pub use self::{
     record::{Fields, IndexRecord},
     writer::IndexWriter,
 };
-use crate::{error::ReadError, parts::StreamParts};
 
 /// The size of the records of a stream that says nothing else, in bytes.
 pub const DEFAULT_RECORD_SIZE: u32 = 4096;
@@ -55,10 +55,10 @@ const RECORD_SIZES: std::ops::RangeInclusive<u32> = 64..=8 * 1024 * 1024;
 
 /// The size of a stream's records; none if none was ever set.
 async fn record_size(
-    parts: &StreamParts,
+    context: &SegmentContext,
     segment: &ScopedSegment,
 ) -> Result<Option<u32>, ReadError> {
-    let asked = parts.ask(segment, |token| GetSegmentAttribute {
+    let asked = context.ask(segment, |token| GetSegmentAttribute {
         request_id: 0,
         segment_name: segment.to_string().into(),
         attribute_id: RECORD_SIZE_ATTRIBUTE,
@@ -75,8 +75,9 @@ async fn record_size(
         _ => {
             let detail =
                 format_args!("the stream's records are said to have {} bytes", reply.value);
-            let error = ReadError::not(ErrorKind::Corrupt, detail).of(&segment.scoped_stream());
-            Err(error.at(segment.id(), None, 0))
+            let error =
+                ReadError::new(ErrorKind::Corrupt, detail).with_stream(&segment.scoped_stream());
+            Err(error.with_segment(segment.id(), None, 0))
         }
     }
 }

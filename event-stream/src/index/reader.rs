@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use bytes::BytesMut;
+use pravega_sdk_segment_client::{context::SegmentContext, error::ReadError};
 use pravega_sdk_types::{ErrorKind, Offset, ScopedSegment, ScopedStream};
 use tokio::io::AsyncReadExt as _;
 
@@ -11,16 +12,12 @@ use super::{
     record::{IndexRecord, decode},
     record_size,
 };
-use crate::{
-    byte::{ByteReader, ByteReaderConfig, info, segment_of},
-    error::ReadError,
-    parts::StreamParts,
-};
+use crate::byte::{ByteReader, ByteReaderConfig, info, segment_of};
 
 /// Finds and reads records of an index stream.
 #[derive(Clone)]
 pub struct IndexReader {
-    parts: StreamParts,
+    context: SegmentContext,
     segment: ScopedSegment,
     record_size: u32,
 }
@@ -43,10 +40,10 @@ impl IndexReader {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn open(parts: StreamParts, stream: &ScopedStream) -> Result<Self, ReadError> {
-        let (segment, _) = segment_of(&parts, stream).await?;
-        let record_size = record_size(&parts, &segment).await?.unwrap_or(DEFAULT_RECORD_SIZE);
-        Ok(Self { parts, segment, record_size })
+    pub async fn open(context: SegmentContext, stream: &ScopedStream) -> Result<Self, ReadError> {
+        let (segment, _) = segment_of(&context, stream).await?;
+        let record_size = record_size(&context, &segment).await?.unwrap_or(DEFAULT_RECORD_SIZE);
+        Ok(Self { context, segment, record_size })
     }
 
     /// The stream.
@@ -75,7 +72,7 @@ impl IndexReader {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn search(&self, field: &str, value: u64) -> Result<Offset, ReadError> {
-        let info = info(&self.parts, &self.segment).await?;
+        let info = info(&self.context, &self.segment).await?;
         let size = i64::from(self.record_size);
         let head = info.start_offset;
         let count = (info.write_offset - head) / size;
@@ -106,7 +103,7 @@ impl IndexReader {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn first(&self) -> Result<Option<IndexRecord>, ReadError> {
-        let info = info(&self.parts, &self.segment).await?;
+        let info = info(&self.context, &self.segment).await?;
         let is_there = info.write_offset - info.start_offset >= i64::from(self.record_size);
         if is_there { self.record_at(info.start_offset).await.map(Some) } else { Ok(None) }
     }
@@ -121,13 +118,13 @@ impl IndexReader {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn last(&self) -> Result<Option<IndexRecord>, ReadError> {
-        let info = info(&self.parts, &self.segment).await?;
+        let info = info(&self.context, &self.segment).await?;
         self.last_before(Offset(info.write_offset)).await
     }
 
     /// The record that ends at `end`; none if it was truncated away, or there is none.
     pub(super) async fn last_before(&self, end: Offset) -> Result<Option<IndexRecord>, ReadError> {
-        let info = info(&self.parts, &self.segment).await?;
+        let info = info(&self.context, &self.segment).await?;
         let offset = end.0 - i64::from(self.record_size);
         if offset < info.start_offset { Ok(None) } else { self.record_at(offset).await.map(Some) }
     }
@@ -158,7 +155,7 @@ impl IndexReader {
             }
         }
         let config = ByteReaderConfig::default().with_start(start);
-        let bytes = ByteReader::open(self.parts.clone(), &self.stream(), config).await?;
+        let bytes = ByteReader::open(self.context.clone(), &self.stream(), config).await?;
         let record_size = usize::try_from(self.record_size).unwrap_or(usize::MAX);
         Ok(IndexRecords { bytes, record: BytesMut::new(), record_size, end: end.map(|end| end.0) })
     }
@@ -168,19 +165,19 @@ impl IndexReader {
         let size = usize::try_from(self.record_size).unwrap_or(usize::MAX);
         while record.len() < size {
             let (from, to) = (offset + record.len() as i64, offset + i64::from(self.record_size));
-            let data = self.parts.read_some(&self.segment, from, to).await;
+            let data = self.context.read_some(&self.segment, from, to).await;
             record.extend_from_slice(
                 &data.map_err(|error| error.into_read(&self.segment, "a record cannot be read"))?,
             );
         }
         decode(record.freeze()).map_err(|error| {
             let failure = self.fail(ErrorKind::Corrupt, format_args!("no record stands there"));
-            failure.at_offset(offset).because(Some(Arc::new(error)))
+            failure.with_offset(Offset(offset)).with_source(Some(Arc::new(error)))
         })
     }
 
     fn fail(&self, kind: ErrorKind, detail: fmt::Arguments<'_>) -> ReadError {
-        ReadError::not(kind, detail).of(&self.segment.scoped_stream()).at(
+        ReadError::new(kind, detail).with_stream(&self.segment.scoped_stream()).with_segment(
             self.segment.id(),
             None,
             0,
@@ -216,7 +213,8 @@ impl IndexRecords {
                 Ok(0) if self.record.is_empty() => return Ok(None),
                 Ok(0) => {
                     let detail = "the stream ends in the middle of a record";
-                    return Err(ReadError::not(ErrorKind::Corrupt, detail).of(&self.bytes.stream()));
+                    return Err(ReadError::new(ErrorKind::Corrupt, detail)
+                        .with_stream(&self.bytes.stream()));
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -228,9 +226,9 @@ impl IndexRecords {
         }
         let offset = self.offset();
         decode(self.record.split().freeze()).map(Some).map_err(|error| {
-            let failure = ReadError::not(ErrorKind::Corrupt, "no record stands there")
-                .of(&self.bytes.stream());
-            failure.at_offset(offset.0).because(Some(Arc::new(error)))
+            let failure = ReadError::new(ErrorKind::Corrupt, "no record stands there")
+                .with_stream(&self.bytes.stream());
+            failure.with_offset(offset).with_source(Some(Arc::new(error)))
         })
     }
 }

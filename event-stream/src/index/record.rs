@@ -10,13 +10,12 @@
 //! reads the stream as events.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use pravega_sdk_segment_client::error::WriteError;
 use pravega_sdk_wire_protocol::event::{self, EVENT_HEADER_LEN};
 use sha3::{
     Shake128,
     digest::{ExtendableOutput as _, Update as _, XofReader as _},
 };
-
-use crate::error::WriteError;
 
 /// The names and values of a record's fields, in order.
 ///

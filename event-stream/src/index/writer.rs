@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pravega_sdk_segment_client::{context::SegmentContext, error::WriteError};
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream};
 use pravega_sdk_wire_protocol::commands::UpdateSegmentAttribute;
 
@@ -10,11 +11,7 @@ use super::{
     record::{Fields, MAX_FIELDS, encode, hash_all, hashed},
     record_size,
 };
-use crate::{
-    byte::{ByteWriter, to_write},
-    error::WriteError,
-    parts::StreamParts,
-};
+use crate::byte::{ByteWriter, to_write};
 
 /// Appends records to an index stream.
 ///
@@ -42,21 +39,21 @@ impl IndexWriter {
     ///
     /// Dropping the future leaves nothing behind but, perhaps, the size of the records.
     pub async fn open(
-        parts: StreamParts,
+        context: SegmentContext,
         stream: &ScopedStream,
         wanted_size: Option<u32>,
     ) -> Result<Self, WriteError> {
         if let Some(size) = wanted_size.filter(|size| !RECORD_SIZES.contains(size)) {
             let detail = format_args!("records of {size} bytes; {RECORD_SIZES:?} are allowed");
-            return Err(WriteError::invalid(detail).of(stream));
+            return Err(WriteError::invalid(detail).with_stream(stream));
         }
-        let bytes = ByteWriter::open(parts.clone(), stream, ByteWriter::default_config()).await?;
+        let bytes = ByteWriter::open(context.clone(), stream, ByteWriter::default_config()).await?;
         let segment = bytes.segment();
         let unknown = |error| to_write(error, "the index stream cannot be looked at", stream);
-        let mut size = record_size(&parts, segment).await.map_err(unknown)?;
+        let mut size = record_size(&context, segment).await.map_err(unknown)?;
         if size.is_none() {
             let wanted = wanted_size.unwrap_or(DEFAULT_RECORD_SIZE);
-            let setting = parts.ask(segment, |token| UpdateSegmentAttribute {
+            let setting = context.ask(segment, |token| UpdateSegmentAttribute {
                 request_id: 0,
                 segment_name: segment.to_string().into(),
                 attribute_id: RECORD_SIZE_ATTRIBUTE,
@@ -71,16 +68,16 @@ impl IndexWriter {
             size = if set.success {
                 Some(wanted)
             } else {
-                record_size(&parts, segment).await.map_err(unknown)?
+                record_size(&context, segment).await.map_err(unknown)?
             };
         }
         let record_size = size.unwrap_or(DEFAULT_RECORD_SIZE);
         if let Some(wanted) = wanted_size.filter(|wanted| *wanted != record_size) {
             let detail =
                 format_args!("records of {wanted} bytes; those of the stream have {record_size}");
-            return Err(WriteError::invalid(detail).of(stream));
+            return Err(WriteError::invalid(detail).with_stream(stream));
         }
-        let reader = IndexReader::open(parts, stream).await.map_err(unknown)?;
+        let reader = IndexReader::open(context, stream).await.map_err(unknown)?;
         let last = reader.last_before(bytes.offset()).await.map_err(unknown)?;
         Ok(Self { bytes, record_size, last: last.map(|record| record.fields) })
     }
@@ -124,13 +121,14 @@ impl IndexWriter {
         self.check(&names)?;
         let fields = hash_all(&names);
         let size = usize::try_from(self.record_size).unwrap_or(usize::MAX);
-        let record = encode(&fields, data, size).map_err(|error| error.of(self.bytes.stream()))?;
+        let record =
+            encode(&fields, data, size).map_err(|error| error.with_stream(self.bytes.stream()))?;
         let offset = self.bytes.offset();
         if self.bytes.offset().0 % i64::from(self.record_size) != 0 {
             let detail =
                 "the stream does not end with a whole record; an append was given up in its middle";
             return Err(WriteError::new(ErrorKind::Corrupt, Outcome::NotApplied, detail)
-                .of(self.bytes.stream()));
+                .with_stream(self.bytes.stream()));
         }
         self.bytes.write_bytes(record).await?;
         self.last = Some(fields);
@@ -156,7 +154,7 @@ impl IndexWriter {
         if self.last != Some(hash_all(&last.fields())) {
             let detail = "the last record has other fields, or there is none";
             return Err(WriteError::new(ErrorKind::ConditionFailed, Outcome::NotApplied, detail)
-                .of(self.stream()));
+                .with_stream(self.stream()));
         }
         self.append(fields, data).await
     }
@@ -190,14 +188,15 @@ impl IndexWriter {
                 "no record begins at {offset}, records have {} bytes",
                 self.record_size
             );
-            return Err(WriteError::invalid(detail).of(self.stream()));
+            return Err(WriteError::invalid(detail).with_stream(self.stream()));
         }
         self.bytes.truncate(offset).await
     }
 
     fn check(&self, fields: &[(&'static str, u64)]) -> Result<(), WriteError> {
-        let refuse =
-            |detail: fmt::Arguments<'_>| Err(WriteError::invalid(detail).of(self.stream()));
+        let refuse = |detail: fmt::Arguments<'_>| {
+            Err(WriteError::invalid(detail).with_stream(self.stream()))
+        };
         if fields.len() > MAX_FIELDS {
             return refuse(format_args!("{} fields, {MAX_FIELDS} are allowed", fields.len()));
         }

@@ -2,14 +2,10 @@
 
 use std::time::Duration;
 
+use pravega_sdk_segment_client::{machine::Backoff, read::machine, seeded_bugs::Bugs};
 use pravega_sdk_types::{BoundedCut, EventPointer};
 
-use crate::{
-    machine::Backoff,
-    read::machine,
-    reader::machine::{Follow, OnCorrupt, Settings},
-    seeded_bugs::Bugs,
-};
+use crate::reader::machine::{Follow, OnCorrupt, Settings};
 
 /// Where a reader begins.
 #[non_exhaustive]
@@ -177,7 +173,10 @@ impl ReaderConfig {
     #[cfg(feature = "seeded-bugs")]
     #[doc(hidden)]
     #[must_use]
-    pub fn with_seeded_bug(mut self, bug: crate::seeded_bugs::SeededBug) -> Self {
+    pub fn with_seeded_bug(
+        mut self,
+        bug: pravega_sdk_segment_client::seeded_bugs::SeededBug,
+    ) -> Self {
         self.bugs = Bugs::new(bug);
         self
     }

@@ -15,6 +15,16 @@ use std::{
 };
 
 use futures_util::Stream;
+use pravega_sdk_segment_client::{
+    context::SegmentContext,
+    error::ReadError,
+    machine::LookupError,
+    read::{
+        driver::ReadDriver,
+        machine::{ReadMachine, StartOffset},
+    },
+    runtime::{random_bits, rng, runtime},
+};
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, Offset, Position, ScopedStream, SegmentId, Successor,
 };
@@ -27,17 +37,7 @@ use self::{
     machine::{Effect, Follow, Found, StreamMachine},
     place::{ends_of, starts_of},
 };
-use crate::{
-    codec::{Codec, Raw},
-    error::ReadError,
-    machine::LookupError,
-    parts::StreamParts,
-    read::{
-        driver::ReadDriver,
-        machine::{From, ReadMachine},
-    },
-    surroundings::{chance, random, runtime},
-};
+use crate::codec::{Codec, Raw};
 
 pub(crate) use self::place::{check_stream, head_cut, make_cut, segment_tails, tail_cut};
 
@@ -58,11 +58,11 @@ pub(crate) use self::place::{check_stream, head_cut, make_cut, segment_tails, ta
 /// # Examples
 ///
 /// ```no_run
-/// use pravega_sdk_event_stream::{ReaderConfig, StreamParts, StreamReader, codec::Utf8};
+/// use pravega_sdk_event_stream::{ReaderConfig, SegmentContext, StreamReader, codec::Utf8};
 ///
-/// # async fn example(parts: StreamParts) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
 /// let orders = "shop/orders".parse()?;
-/// let mut reader = StreamReader::open(parts, &orders, Utf8, ReaderConfig::default()).await?;
+/// let mut reader = StreamReader::open(context, &orders, Utf8, ReaderConfig::default()).await?;
 /// while let Some(event) = reader.next().await {
 ///     let event = event?;
 ///     println!("{} at {}: {}", event.segment(), event.offset(), event.event());
@@ -101,37 +101,37 @@ impl<C: Codec> StreamReader<C> {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn open(
-        parts: StreamParts,
+        context: SegmentContext,
         stream: &ScopedStream,
         codec: C,
         config: ReaderConfig,
     ) -> Result<Self, ReadError> {
         runtime()?;
-        let starts = starts_of(&parts, stream, &config.start).await?;
-        let ends = ends_of(&parts, stream, &config.end, &starts).await?;
-        Ok(Self::with_segments(parts, stream, codec, &config, starts, ends, Follow::Successors))
+        let starts = starts_of(&context, stream, &config.start).await?;
+        let ends = ends_of(&context, stream, &config.end, &starts).await?;
+        Ok(Self::with_segments(context, stream, codec, &config, starts, ends, Follow::Successors))
     }
 
     pub(crate) fn with_segments(
-        parts: StreamParts,
+        context: SegmentContext,
         stream: &ScopedStream,
         codec: C,
         config: &ReaderConfig,
-        starts: Vec<(SegmentId, From)>,
+        starts: Vec<(SegmentId, StartOffset)>,
         ends: Option<BTreeMap<SegmentId, i64>>,
         follow: Follow,
     ) -> Self {
-        let mut chance = chance(config.seed);
-        let reads = ReadMachine::new(config.read_settings(), random(chance.fork()));
+        let mut rng = rng(config.seed);
+        let reads = ReadMachine::new(config.read_settings(), random_bits(rng.fork()));
         let machine = StreamMachine::new(
             stream.clone(),
             config.settings(follow),
             reads,
             starts,
             ends,
-            random(chance.fork()),
+            random_bits(rng.fork()),
         );
-        Self { machine, driver: ReadDriver::new(parts), stream: stream.clone(), codec }
+        Self { machine, driver: ReadDriver::new(context), stream: stream.clone(), codec }
     }
 
     /// The stream.
@@ -256,12 +256,12 @@ impl<C: Codec> StreamReader<C> {
         match self.codec.decode(event) {
             Ok(event) => Ok(ReadEvent::new(event, segment, offset, len)),
             Err(error) => {
-                let failure = ReadError::not(ErrorKind::Corrupt, "the event cannot be decoded")
-                    .at_offset(offset);
+                let failure = ReadError::new(ErrorKind::Corrupt, "the event cannot be decoded")
+                    .with_offset(Offset(offset));
                 Err(failure
-                    .of(&self.stream)
-                    .at(segment.id(), None, 0)
-                    .because(Some(Arc::new(error))))
+                    .with_stream(&self.stream)
+                    .with_segment(segment.id(), None, 0)
+                    .with_source(Some(Arc::new(error))))
             }
         }
     }
@@ -272,7 +272,7 @@ impl<C: Codec> StreamReader<C> {
         while let Some(effect) = self.machine.poll_effect() {
             is_busy = true;
             let (controller, stream) =
-                (Arc::clone(&self.driver.parts().controller), self.stream.clone());
+                (Arc::clone(self.driver.context().controller()), self.stream.clone());
             match effect {
                 Effect::FindSuccessors(id) => self.driver.spawn(async move {
                     let segment = pravega_sdk_types::ScopedSegment::new(&stream, id);

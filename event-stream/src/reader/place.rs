@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::BytesMut;
 use futures_util::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
+use pravega_sdk_segment_client::{
+    context::SegmentContext, error::ReadError, read::machine::StartOffset, request::AskError,
+};
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
     SegmentNumber, Watermark,
@@ -11,51 +14,46 @@ use pravega_sdk_types::{
 use pravega_sdk_wire_protocol::{WireCommand, commands::StreamSegmentInfo, event};
 
 use super::{ReadFrom, ReadUntil};
-use crate::{
-    error::ReadError,
-    parts::StreamParts,
-    read::{AskError, machine::From},
-};
 
 /// How many segments are asked at once.
 const AT_ONCE: usize = 256;
 
 /// Where each segment begins in which reading begins.
 pub(super) async fn starts_of(
-    parts: &StreamParts,
+    context: &SegmentContext,
     stream: &ScopedStream,
     start: &ReadFrom,
-) -> Result<Vec<(SegmentId, From)>, ReadError> {
+) -> Result<Vec<(SegmentId, StartOffset)>, ReadError> {
     match start {
-        ReadFrom::Head => Ok(known(&head_cut(parts, stream).await?)),
-        ReadFrom::Tail => Ok(known(&tail_cut(parts, stream).await?)),
+        ReadFrom::Head => Ok(known(&head_cut(context, stream).await?)),
+        ReadFrom::Tail => Ok(known(&tail_cut(context, stream).await?)),
         ReadFrom::Cut(cut) => {
             check_stream(cut, stream)?;
             if cut.positions().len() == 0 {
-                return Err(ReadError::not(
+                return Err(ReadError::new(
                     ErrorKind::InvalidStreamCut,
                     "the stream cut holds no segment",
                 )
-                .of(stream));
+                .with_stream(stream));
             }
-            Ok(cut.positions().map(|(id, offset)| (id, From::Claimed(offset.0))).collect())
+            Ok(cut.positions().map(|(id, offset)| (id, StartOffset::Claimed(offset.0))).collect())
         }
-        ReadFrom::Event(pointer) => starts_at_event(parts, stream, pointer).await,
-        ReadFrom::Time(time_ms) => starts_at_time(parts, stream, *time_ms).await,
+        ReadFrom::Event(pointer) => starts_at_event(context, stream, pointer).await,
+        ReadFrom::Time(time_ms) => starts_at_time(context, stream, *time_ms).await,
     }
 }
 
 /// Where each segment ends in which reading ends; none if it goes on for ever.
 pub(super) async fn ends_of(
-    parts: &StreamParts,
+    context: &SegmentContext,
     stream: &ScopedStream,
     end: &ReadUntil,
-    starts: &[(SegmentId, From)],
+    starts: &[(SegmentId, StartOffset)],
 ) -> Result<Option<BTreeMap<SegmentId, i64>>, ReadError> {
     let cut = match end {
         ReadUntil::Sealed => return Ok(None),
         ReadUntil::Tail => {
-            let tail = tail_cut(parts, stream).await?;
+            let tail = tail_cut(context, stream).await?;
             // A sealed stream has no tail; it ends by itself.
             return Ok(Some(offsets(&tail)).filter(|ends| !ends.is_empty()));
         }
@@ -64,12 +62,12 @@ pub(super) async fn ends_of(
     check_stream(cut, stream)?;
     let ends = offsets(cut);
     for (id, from) in starts {
-        let (From::Known(start) | From::Claimed(start)) = *from else { continue };
+        let (StartOffset::Known(start) | StartOffset::Claimed(start)) = *from else { continue };
         if let Some(&end) = ends.get(id)
             && (end >= 0 && (start < 0 || start > end))
         {
             let detail = format_args!("the start, {start}, is behind the end, {end}");
-            return Err(ReadError::invalid(detail).of(stream).at(*id, None, 0));
+            return Err(ReadError::invalid(detail).with_stream(stream).with_segment(*id, None, 0));
         }
     }
     // Every segment of the end is one of the start, or comes after one of them.
@@ -79,7 +77,7 @@ pub(super) async fn ends_of(
         && end < start
     {
         let detail = format_args!("the end is before the start, which begins with segment {start}");
-        return Err(ReadError::invalid(detail).of(stream).at(end, None, 0));
+        return Err(ReadError::invalid(detail).with_stream(stream).with_segment(end, None, 0));
     }
     Ok(Some(ends))
 }
@@ -90,11 +88,11 @@ pub(crate) fn check_stream(cut: &BoundedCut, stream: &ScopedStream) -> Result<()
         return Ok(());
     }
     let detail = format_args!("the stream cut is one of {}", cut.stream());
-    Err(ReadError::not(ErrorKind::InvalidStreamCut, detail).of(stream))
+    Err(ReadError::new(ErrorKind::InvalidStreamCut, detail).with_stream(stream))
 }
 
-fn known(cut: &BoundedCut) -> Vec<(SegmentId, From)> {
-    cut.positions().map(|(id, offset)| (id, From::Known(offset.0.max(0)))).collect()
+fn known(cut: &BoundedCut) -> Vec<(SegmentId, StartOffset)> {
+    cut.positions().map(|(id, offset)| (id, StartOffset::Known(offset.0.max(0)))).collect()
 }
 
 fn offsets(cut: &BoundedCut) -> BTreeMap<SegmentId, i64> {
@@ -103,10 +101,10 @@ fn offsets(cut: &BoundedCut) -> BTreeMap<SegmentId, i64> {
 
 /// The head of a stream.
 pub(crate) async fn head_cut(
-    parts: &StreamParts,
+    context: &SegmentContext,
     stream: &ScopedStream,
 ) -> Result<BoundedCut, ReadError> {
-    let head = parts.controller.head_segments(stream).await;
+    let head = context.controller().head_segments(stream).await;
     let head = head.map_err(|error| {
         ReadError::from_controller(error, "the stream's head cannot be found", stream)
     })?;
@@ -115,14 +113,14 @@ pub(crate) async fn head_cut(
 
 /// The tail of a stream; empty if that is sealed.
 pub(crate) async fn tail_cut(
-    parts: &StreamParts,
+    context: &SegmentContext,
     stream: &ScopedStream,
 ) -> Result<BoundedCut, ReadError> {
-    let active = parts.controller.current_segments(stream).await;
+    let active = context.controller().current_segments(stream).await;
     let active = active.map_err(|error| {
         ReadError::from_controller(error, "the stream's segments cannot be found", stream)
     })?;
-    let tails = segment_tails(parts, stream, active.iter().map(|segment| segment.id)).await?;
+    let tails = segment_tails(context, stream, active.iter().map(|segment| segment.id)).await?;
     make_cut(stream, tails.into_iter().map(|(id, info)| (id, Offset(info.write_offset))))
 }
 
@@ -131,22 +129,22 @@ pub(crate) fn make_cut(
     positions: impl IntoIterator<Item = (SegmentId, Offset)>,
 ) -> Result<BoundedCut, ReadError> {
     BoundedCut::new(stream.clone(), positions).map_err(|error| {
-        ReadError::not(ErrorKind::Protocol, format_args!("the controller's answer: {error}"))
-            .of(stream)
+        ReadError::new(ErrorKind::Protocol, format_args!("the controller's answer: {error}"))
+            .with_stream(stream)
     })
 }
 
 /// Asks segments how long they are, many at once.
 pub(crate) async fn segment_tails(
-    parts: &StreamParts,
+    context: &SegmentContext,
     stream: &ScopedStream,
     segments: impl IntoIterator<Item = SegmentId>,
 ) -> Result<Vec<(SegmentId, StreamSegmentInfo)>, ReadError> {
     let mut asking: Vec<BoxFuture<'static, Result<_, ReadError>>> = Vec::new();
     for id in segments {
-        let (parts, segment) = (parts.clone(), ScopedSegment::new(stream, id));
+        let (context, segment) = (context.clone(), ScopedSegment::new(stream, id));
         asking.push(Box::pin(async move {
-            let info = parts.inspect(&segment).await;
+            let info = context.inspect(&segment).await;
             let info = info.map_err(|error| {
                 error.into_read(&segment, "the segment's length cannot be found")
             })?;
@@ -157,31 +155,31 @@ pub(crate) async fn segment_tails(
 }
 
 async fn starts_at_event(
-    parts: &StreamParts,
+    context: &SegmentContext,
     stream: &ScopedStream,
     pointer: &EventPointer,
-) -> Result<Vec<(SegmentId, From)>, ReadError> {
+) -> Result<Vec<(SegmentId, StartOffset)>, ReadError> {
     let segment = pointer.segment();
     if segment.scoped_stream() != *stream {
         let detail = format_args!("the event is one of {}", segment.scoped_stream());
-        return Err(ReadError::not(ErrorKind::InvalidStreamCut, detail).of(stream));
+        return Err(ReadError::new(ErrorKind::InvalidStreamCut, detail).with_stream(stream));
     }
-    let all = parts.controller.epoch_segments(stream, segment.id().epoch()).await;
+    let all = context.controller().epoch_segments(stream, segment.id().epoch()).await;
     let all = all.map_err(|error| {
         ReadError::from_controller(error, "the segments of the epoch cannot be found", stream)
     })?;
     if !all.iter().any(|other| other.id == segment.id()) {
-        let error = ReadError::not(ErrorKind::NotFound, "there is no such segment");
-        return Err(error.of(stream).at(segment.id(), None, 0));
+        let error = ReadError::new(ErrorKind::NotFound, "there is no such segment");
+        return Err(error.with_stream(stream).with_segment(segment.id(), None, 0));
     }
-    let mut starts = vec![(segment.id(), From::Claimed(pointer.offset().0))];
+    let mut starts = vec![(segment.id(), StartOffset::Claimed(pointer.offset().0))];
     for other in all.iter().map(|other| other.id).filter(|id| *id != segment.id()) {
         let name = ScopedSegment::new(stream, other);
-        match parts.inspect(&name).await {
-            Ok(info) => starts.push((other, From::Known(info.start_offset))),
+        match context.inspect(&name).await {
+            Ok(info) => starts.push((other, StartOffset::Known(info.start_offset))),
             // Truncated away: its successors follow.
             Err(error) if matches!(error.reply(), Some(WireCommand::NoSuchSegment(_))) => {
-                starts.push((other, From::Known(0)));
+                starts.push((other, StartOffset::Known(0)));
             }
             Err(error) => return Err(error.into_read(&name, "the segment's head cannot be found")),
         }
@@ -192,13 +190,13 @@ async fn starts_at_event(
 /// The newest watermark that is not after the time tells; otherwise segments that ended before it
 /// are left out.
 async fn starts_at_time(
-    parts: &StreamParts,
+    context: &SegmentContext,
     stream: &ScopedStream,
     time_ms: i64,
-) -> Result<Vec<(SegmentId, From)>, ReadError> {
-    let head = head_cut(parts, stream).await?;
+) -> Result<Vec<(SegmentId, StartOffset)>, ReadError> {
+    let head = head_cut(context, stream).await?;
     let mark =
-        watermarks(parts, stream).await?.into_iter().rfind(|mark| mark.upper_time() <= time_ms);
+        watermarks(context, stream).await?.into_iter().rfind(|mark| mark.upper_time() <= time_ms);
     if let Some(mark) = mark {
         // What was truncated since is left out without a word: nobody asked for it.
         let marked: BTreeMap<SegmentId, i64> =
@@ -207,7 +205,7 @@ async fn starts_at_time(
         if marked.keys().min() >= lowest.as_ref() {
             let starts = marked.iter().map(|(id, offset)| {
                 let head = head.offset(*id).map_or(0, |head| head.0);
-                (*id, From::Claimed(if *offset < 0 { -1 } else { (*offset).max(head) }))
+                (*id, StartOffset::Claimed(if *offset < 0 { -1 } else { (*offset).max(head) }))
             });
             return Ok(starts.collect());
         }
@@ -217,15 +215,15 @@ async fn starts_at_time(
     let (mut starts, mut passed) = (Vec::new(), BTreeSet::new());
     while let Some((id, offset)) = ahead.pop_first() {
         let segment = ScopedSegment::new(stream, id);
-        let info = parts
+        let info = context
             .inspect(&segment)
             .await
             .map_err(|error| error.into_read(&segment, "its age cannot be found"))?;
         if !info.is_sealed || info.last_modified >= time_ms {
-            starts.push((id, From::Known(offset)));
+            starts.push((id, StartOffset::Known(offset)));
             continue;
         }
-        let successors = parts.controller.successors(&segment).await;
+        let successors = context.controller().successors(&segment).await;
         let successors = successors.map_err(|error| {
             ReadError::from_controller(error, "its successors cannot be found", stream)
         })?;
@@ -238,7 +236,7 @@ async fn starts_at_time(
         if !successors.iter().all(|successor| ahead.contains_key(&successor.id)) {
             // One of them waits for another segment that is to be read, so this one stays in the
             // cut, at its end.
-            starts.push((id, From::Claimed(-1)));
+            starts.push((id, StartOffset::Claimed(-1)));
         }
     }
     Ok(starts)
@@ -246,14 +244,14 @@ async fn starts_at_time(
 
 /// All watermarks of a stream, in the order in which they were made.
 async fn watermarks(
-    parts: &StreamParts,
+    context: &SegmentContext,
     stream: &ScopedStream,
 ) -> Result<Vec<Watermark>, ReadError> {
     let segment =
         ScopedSegment::new(&stream.watermark_stream(), SegmentId::new(0.into(), SegmentNumber(0)));
     let unreadable =
         |error: AskError| error.into_read(&segment, "the stream's watermarks cannot be read");
-    let info = match parts.inspect(&segment).await {
+    let info = match context.inspect(&segment).await {
         Ok(info) => info,
         // Streams of older servers have none.
         Err(error) if matches!(error.reply(), Some(WireCommand::NoSuchSegment(_))) => {
@@ -265,13 +263,13 @@ async fn watermarks(
     let mut offset = info.start_offset;
     while offset < info.write_offset {
         let data =
-            parts.read_some(&segment, offset, info.write_offset).await.map_err(unreadable)?;
+            context.read_some(&segment, offset, info.write_offset).await.map_err(unreadable)?;
         offset += data.len() as i64;
         bytes.extend_from_slice(&data);
     }
     let corrupt = |error: &dyn std::fmt::Display| {
         let detail = format_args!("what stands among the stream's watermarks is none: {error}");
-        ReadError::not(ErrorKind::Corrupt, detail).of(stream)
+        ReadError::new(ErrorKind::Corrupt, detail).with_stream(stream)
     };
     let mut marks = Vec::new();
     while let Some(mark) = event::take(&mut bytes, 1 << 20).map_err(|error| corrupt(&error))? {

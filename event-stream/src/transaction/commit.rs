@@ -3,16 +3,16 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use pravega_sdk_controller_client::{ControllerError, TransactionState};
+use pravega_sdk_segment_client::{
+    machine::{Backoff, Random},
+    runtime::{random_bits, rng},
+    seeded_bugs::SeededBug,
+};
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, TransactionId};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Shared;
-use crate::{
-    error::TransactionError,
-    machine::{Backoff, Random},
-    seeded_bugs::SeededBug,
-    surroundings::{chance, random},
-};
+use crate::error::TransactionError;
 
 /// What is asked of the controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Shared {
         let deadline = Instant::now() + self.config.decision_timeout;
         let mut last = None;
         let deciding = async {
-            let mut random = self.random(id);
+            let mut random = self.random_bits(id);
             let mut attempt = 0;
             loop {
                 let Err(error) = self.ask(id, decision).await else { return Ok(()) };
@@ -53,7 +53,7 @@ impl Shared {
                 let failure =
                     TransactionError::from_controller(error, decision.failed(), &self.stream);
                 last = Some(failure.clone());
-                match self.parts.controller.transaction_state(&self.stream, id).await {
+                match self.context.controller().transaction_state(&self.stream, id).await {
                     Ok(TransactionState::Open) if is_definite => return Err(failure),
                     Ok(TransactionState::Open) => {}
                     Ok(state) => return decision.judge(state, &self.stream),
@@ -77,24 +77,24 @@ impl Shared {
         decided.unwrap_or_else(|_| {
             let detail = format_args!("not decided within {:?}", self.config.decision_timeout);
             let error = TransactionError::new(ErrorKind::Timeout, Outcome::Unknown, detail)
-                .of(&self.stream);
-            Err(error.because(last.map(|last| Arc::new(last) as _)))
+                .with_stream(&self.stream);
+            Err(error.with_source(last.map(|last| Arc::new(last) as _)))
         })
     }
 
     /// Chance, which is repeatable where the writer's is.
-    fn random(&self, id: TransactionId) -> Random {
+    fn random_bits(&self, id: TransactionId) -> Random {
         let seed = self.config.writer.seed.map(|seed| seed ^ id.0.as_u64_pair().1);
-        random(chance(seed))
+        random_bits(rng(seed))
     }
 
     async fn ask(&self, id: TransactionId, decision: Decision) -> Result<(), ControllerError> {
         match decision {
             Decision::Commit { time_ms } => {
                 let note = time_ms.map(|time_ms| (&self.writer_name, time_ms));
-                self.parts.controller.commit_transaction(&self.stream, id, note).await
+                self.context.controller().commit_transaction(&self.stream, id, note).await
             }
-            Decision::Abort => self.parts.controller.abort_transaction(&self.stream, id).await,
+            Decision::Abort => self.context.controller().abort_transaction(&self.stream, id).await,
         }
     }
 }
@@ -142,7 +142,7 @@ impl Commit {
     ///
     /// Dropping the future changes nothing for the transaction.
     pub async fn wait_until_visible(&self, deadline: Duration) -> Result<(), TransactionError> {
-        let mut random = self.shared.random(self.id);
+        let mut random = self.shared.random_bits(self.id);
         let waiting = async {
             let mut attempt = 0;
             loop {
@@ -159,7 +159,7 @@ impl Commit {
         tokio::time::timeout(deadline, waiting).await.unwrap_or_else(|_| {
             let detail = format_args!("committed, and not visible within {deadline:?}");
             Err(TransactionError::new(ErrorKind::Timeout, Outcome::Applied, detail)
-                .of(&self.shared.stream))
+                .with_stream(&self.shared.stream))
         })
     }
 }

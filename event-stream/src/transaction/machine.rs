@@ -7,9 +7,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use pravega_sdk_controller_client::{PingStatus, TransactionState};
+use pravega_sdk_segment_client::machine::Now;
 use pravega_sdk_types::{ErrorKind, TransactionId};
-
-use crate::machine::Now;
 
 /// What is known about the pings of a writer's transactions.
 #[derive(Debug)]

@@ -24,6 +24,11 @@ use std::{
 use pravega_sdk_controller_client::{
     CompletedTransaction, CreatedTransaction, SegmentWithRange, TransactionState,
 };
+use pravega_sdk_segment_client::{
+    context::SegmentContext,
+    runtime::{rng, runtime},
+    seeded_bugs::SeededBug,
+};
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, SegmentMap, TransactionId, WriterName};
 use tokio::sync::oneshot;
 
@@ -35,10 +40,8 @@ use self::{
 use crate::{
     codec::{Encode, Raw},
     error::TransactionError,
-    parts::StreamParts,
     routing::Routing,
-    seeded_bugs::SeededBug,
-    surroundings::{chance, runtime, writer_name},
+    writer::name::writer_name,
     writer::{EventWriter, machine::Target},
 };
 
@@ -49,11 +52,11 @@ use crate::{
 /// # Examples
 ///
 /// ```no_run
-/// use pravega_sdk_event_stream::{TransactionConfig, TransactionalWriter, StreamParts, codec::Utf8};
+/// use pravega_sdk_event_stream::{TransactionConfig, TransactionalWriter, SegmentContext, codec::Utf8};
 ///
-/// # async fn example(parts: StreamParts) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
 /// let orders = "shop/orders".parse()?;
-/// let writer = TransactionalWriter::open(parts, &orders, Utf8, TransactionConfig::default()).await?;
+/// let writer = TransactionalWriter::open(context, &orders, Utf8, TransactionConfig::default()).await?;
 /// let mut transaction = writer.begin().await?;
 /// transaction.write("customer-7", "three apples").await?;
 /// transaction.write("customer-7", "and two pears").await?;
@@ -69,7 +72,7 @@ pub struct TransactionalWriter<C = Raw> {
 /// What a writer and its transactions share.
 #[derive(Debug)]
 struct Shared {
-    parts: StreamParts,
+    context: SegmentContext,
     stream: ScopedStream,
     config: TransactionConfig,
     writer_name: WriterName,
@@ -105,13 +108,13 @@ impl<C> TransactionalWriter<C> {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn open(
-        parts: StreamParts,
+        context: SegmentContext,
         stream: &ScopedStream,
         codec: C,
         config: TransactionConfig,
     ) -> Result<Self, TransactionError> {
         let runtime = runtime()?;
-        let asked = parts.controller.current_segments(stream).await;
+        let asked = context.controller().current_segments(stream).await;
         let refused = |error| {
             TransactionError::from_controller(
                 error,
@@ -125,13 +128,13 @@ impl<C> TransactionalWriter<C> {
                 Outcome::NotApplied,
                 "the stream is sealed",
             )
-            .of(stream));
+            .with_stream(stream));
         }
-        let writer_name = writer_name(config.writer_name.as_ref(), &mut chance(config.writer.seed))
-            .map_err(|error| error.of(stream))?;
+        let writer_name = writer_name(config.writer_name.as_ref(), &mut rng(config.writer.seed))
+            .map_err(|error| error.with_stream(stream))?;
         let pings =
-            Pings::start(&runtime, Arc::clone(&parts.controller), stream.clone(), config.lease);
-        let shared = Shared { parts, stream: stream.clone(), config, writer_name, pings };
+            Pings::start(&runtime, Arc::clone(context.controller()), stream.clone(), config.lease);
+        let shared = Shared { context, stream: stream.clone(), config, writer_name, pings };
         Ok(Self { shared: Arc::new(shared), codec: Arc::new(codec) })
     }
 
@@ -154,8 +157,8 @@ impl<C> TransactionalWriter<C> {
     ///
     /// Dropped, a transaction that begins all the same is aborted.
     pub async fn begin(&self) -> Result<Transaction<C>, TransactionError> {
-        let Shared { parts, stream, config, pings, .. } = &*self.shared;
-        let (controller, lease) = (Arc::clone(&parts.controller), config.lease);
+        let Shared { context, stream, config, pings, .. } = &*self.shared;
+        let (controller, lease) = (Arc::clone(context.controller()), config.lease);
         let (tell, begun) = oneshot::channel();
         let (at, pings) = (stream.clone(), pings.clone());
         // In a task, so that one whose caller went away is aborted at once.
@@ -166,7 +169,7 @@ impl<C> TransactionalWriter<C> {
         runtime()?.spawn(beginning);
         let begun = begun.await.map_err(|_| {
             TransactionError::new(ErrorKind::Closed, Outcome::Unknown, "the runtime is going down")
-                .of(stream)
+                .with_stream(stream)
         })?;
         let mut begun = begun.map_err(|error| {
             TransactionError::from_controller(error, "it could not be begun", stream)
@@ -194,7 +197,8 @@ impl<C> TransactionalWriter<C> {
             TransactionState::Open => {}
             other => return Err(TransactionError::not_open(Some(other), self.stream())),
         }
-        let segments = self.shared.parts.controller.epoch_segments(self.stream(), id.epoch()).await;
+        let segments =
+            self.shared.context.controller().epoch_segments(self.stream(), id.epoch()).await;
         let segments = segments.map_err(|error| {
             TransactionError::from_controller(
                 error,
@@ -230,7 +234,8 @@ impl<C> TransactionalWriter<C> {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn completed(&self) -> Result<Vec<CompletedTransaction>, TransactionError> {
-        let completed = self.shared.parts.controller.completed_transactions(self.stream()).await;
+        let completed =
+            self.shared.context.controller().completed_transactions(self.stream()).await;
         completed.map_err(|error| {
             TransactionError::from_controller(error, "they cannot be listed", self.stream())
         })
@@ -241,12 +246,18 @@ impl<C> TransactionalWriter<C> {
         id: TransactionId,
         segments: &[SegmentWithRange],
     ) -> Result<Transaction<C>, TransactionError> {
-        let Shared { parts, stream, config, pings, .. } = &*self.shared;
+        let Shared { context, stream, config, pings, .. } = &*self.shared;
         let map = SegmentMap::new(segments.iter().map(|segment| (segment.id, segment.range)));
         let target = Target::Transaction(id);
         let codec = Arc::clone(&self.codec);
-        let writer =
-            EventWriter::with_segments(parts.clone(), stream, target, map, codec, &config.writer)?;
+        let writer = EventWriter::with_segments(
+            context.clone(),
+            stream,
+            target,
+            map,
+            codec,
+            &config.writer,
+        )?;
         let ended = Arc::new(OnceLock::new());
         if !config.writer.bugs.has(SeededBug::NeverPings) {
             pings.send(Command::Watch(id, Arc::clone(&ended))).ok();
@@ -326,7 +337,7 @@ impl<C> Transaction<C> {
             Ok(()) if self.writer.failed() > 0 => {
                 let detail = "an event of the transaction could not be written";
                 TransactionError::new(ErrorKind::Closed, Outcome::NotApplied, detail)
-                    .of(self.stream())
+                    .with_stream(self.stream())
             }
             Ok(()) => return self.check_open(),
         };
@@ -440,7 +451,7 @@ impl<C> Transaction<C> {
 
 impl Shared {
     async fn status(&self, id: TransactionId) -> Result<TransactionState, TransactionError> {
-        let state = self.parts.controller.transaction_state(&self.stream, id).await;
+        let state = self.context.controller().transaction_state(&self.stream, id).await;
         state.map_err(|error| {
             TransactionError::from_controller(error, "its state cannot be told", &self.stream)
         })

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use pravega_sdk_segment_client::{machine::Backoff, seeded_bugs::Bugs};
 use pravega_sdk_types::WriterName;
 use pravega_sdk_wire_protocol::event::MAX_EVENT_LEN;
 
-use crate::{
-    append::machine::Limits, machine::Backoff, seeded_bugs::Bugs, writer::machine::Settings,
-};
+use crate::{append::machine::Limits, writer::machine::Settings};
 
 /// Everything that can be set about an event writer.
 ///
@@ -167,7 +166,10 @@ impl WriterConfig {
     #[cfg(feature = "seeded-bugs")]
     #[doc(hidden)]
     #[must_use]
-    pub fn with_seeded_bug(mut self, bug: crate::seeded_bugs::SeededBug) -> Self {
+    pub fn with_seeded_bug(
+        mut self,
+        bug: pravega_sdk_segment_client::seeded_bugs::SeededBug,
+    ) -> Self {
         self.bugs = Bugs::new(bug);
         self
     }

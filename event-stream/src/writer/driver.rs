@@ -20,6 +20,10 @@ use futures_util::{
 };
 use pravega_sdk_controller_client::{AccessOperation, ControllerError, DelegationToken};
 use pravega_sdk_segment_client::{ConnectionError, StoreStream};
+use pravega_sdk_segment_client::{
+    error::WriteError,
+    machine::{Location, LookupError, Now, Token},
+};
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, Outcome, ScopedSegment, SegmentId, Successor, WriterName,
 };
@@ -29,16 +33,12 @@ use tokio::{
 };
 
 use super::{
-    StreamParts, TimeNotes,
+    SegmentContext, TimeNotes,
     ack::Ticket,
     machine::{Effect, LinkId, WriterMachine},
     shared::{Shared, cost_of},
 };
-use crate::{
-    append::machine::item::{Item, Payload},
-    error::WriteError,
-    machine::{Location, LookupError, Now, Token},
-};
+use crate::append::machine::item::{Item, Payload};
 
 /// What handles ask of the task.
 pub(super) enum Command {
@@ -79,7 +79,7 @@ const NOTE_TIME_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Driver {
     machine: WriterMachine<Ticket, FlushWaiter>,
     shared: Arc<Shared>,
-    parts: StreamParts,
+    context: SegmentContext,
     commands: mpsc::UnboundedReceiver<Command>,
     batch: Vec<Command>,
     streams: BTreeMap<LinkId, StoreStream>,
@@ -99,7 +99,7 @@ impl Driver {
     pub(super) fn new(
         machine: WriterMachine<Ticket, FlushWaiter>,
         shared: Arc<Shared>,
-        parts: StreamParts,
+        context: SegmentContext,
         commands: mpsc::UnboundedReceiver<Command>,
         writer_name: WriterName,
         time_notes: TimeNotes,
@@ -108,7 +108,7 @@ impl Driver {
         Self {
             machine,
             shared,
-            parts,
+            context,
             commands,
             batch: Vec::new(),
             streams: BTreeMap::new(),
@@ -133,8 +133,11 @@ impl Driver {
         if self.has_noted {
             // Watermarks need not wait for this writer any more. If that cannot be told, they stop
             // waiting by themselves.
-            let removed =
-                self.parts.controller.remove_writer(&self.shared.stream, &self.writer_name).await;
+            let removed = self
+                .context
+                .controller()
+                .remove_writer(&self.shared.stream, &self.writer_name)
+                .await;
             removed
                 .map_err(|error| tracing::debug!(%error, "the writer could not be removed"))
                 .ok();
@@ -340,19 +343,19 @@ impl Driver {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Locate(segment) => {
-                let locating = locate(self.parts.clone(), self.segment(segment));
+                let locating = locate(self.context.clone(), self.segment(segment));
                 self.work.push(async move { Some(Done::Located(segment, locating.await)) }.boxed());
             }
             Effect::Forget(segment, endpoint) => {
-                self.parts.endpoints.wrong_host(&self.segment(segment), &endpoint);
+                self.context.endpoints().wrong_host(&self.segment(segment), &endpoint);
             }
             Effect::TokenExpired(token) => {
                 let token = DelegationToken::new(token.0.to_string());
-                self.parts.tokens.expired(&self.shared.stream, AccessOperation::Write, &token);
+                self.context.tokens().expired(&self.shared.stream, AccessOperation::Write, &token);
             }
             Effect::Connect(id, endpoint) => {
                 self.streams.remove(&id);
-                let dialer = self.parts.dialer.clone();
+                let dialer = self.context.dialer().clone();
                 let connecting =
                     async move { Done::Connected(id, dialer.connect_stream(&endpoint).await) };
                 let (abort, registration) = AbortHandle::new_pair();
@@ -367,7 +370,7 @@ impl Driver {
             }
             Effect::FindSuccessors(segment) => {
                 let (controller, name) =
-                    (Arc::clone(&self.parts.controller), self.segment(segment));
+                    (Arc::clone(self.context.controller()), self.segment(segment));
                 let asking = async move {
                     Some(Done::Successors(segment, controller.successors(&name).await))
                 };
@@ -375,7 +378,7 @@ impl Driver {
             }
             Effect::FindSegments(segment) => {
                 let (controller, stream) =
-                    (Arc::clone(&self.parts.controller), self.shared.stream.clone());
+                    (Arc::clone(self.context.controller()), self.shared.stream.clone());
                 let asking = async move {
                     let found = controller.current_segments(&stream).await;
                     let ids = found.map(|found| found.iter().map(|segment| segment.id).collect());
@@ -388,12 +391,12 @@ impl Driver {
 
     fn note_time(&mut self, time_ms: i64, reply: Option<oneshot::Sender<Result<(), WriteError>>>) {
         let stream = self.shared.stream.clone();
-        let (controller, name) = (Arc::clone(&self.parts.controller), self.writer_name.clone());
+        let (controller, name) = (Arc::clone(self.context.controller()), self.writer_name.clone());
         let tails = self.machine.tail_offsets();
         self.has_noted = true;
         self.noting += 1;
         let noting = async move {
-            let refused = |error| WriteError::invalid(error).of(&stream);
+            let refused = |error| WriteError::invalid(error).with_stream(&stream);
             let noted = match BoundedCut::new(stream.clone(), tails)
                 .map_err(|error| refused(error.to_string()))
             {
@@ -405,7 +408,7 @@ impl Driver {
                             error.outcome(),
                             "the time could not be noted",
                         );
-                        failure.of(&stream).because(Some(Arc::new(error)))
+                        failure.with_stream(&stream).with_source(Some(Arc::new(error)))
                     })
                 }
             };
@@ -441,14 +444,14 @@ impl Drop for Driver {
     }
 }
 
-async fn locate(parts: StreamParts, segment: ScopedSegment) -> Result<Location, LookupError> {
-    let endpoint = parts.endpoints.endpoint(&segment).await?;
-    let token = parts.tokens.token(&segment.scoped_stream(), AccessOperation::Write).await?;
+async fn locate(context: SegmentContext, segment: ScopedSegment) -> Result<Location, LookupError> {
+    let endpoint = context.endpoints().endpoint(&segment).await?;
+    let token = context.tokens().token(&segment.scoped_stream(), AccessOperation::Write).await?;
     Ok(Location { endpoint, token: Token(token.expose().into()) })
 }
 
 /// The error of those who come when the task is gone.
 pub(super) fn gone(shared: &Shared) -> WriteError {
     WriteError::new(ErrorKind::Closed, Outcome::NotApplied, "the writer's task has ended")
-        .of(&shared.stream)
+        .with_stream(&shared.stream)
 }

@@ -5,6 +5,7 @@ pub(crate) mod appended;
 mod config;
 mod driver;
 pub(crate) mod machine;
+pub(crate) mod name;
 mod permit;
 mod shared;
 mod sink;
@@ -12,6 +13,11 @@ mod sink;
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use pravega_sdk_segment_client::{
+    context::SegmentContext,
+    error::WriteError,
+    runtime::{random_bits, rng, runtime},
+};
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream, SegmentMap};
 use pravega_sdk_wire_protocol::{MAX_APPEND_LEN, event};
 use tokio::sync::{TryAcquireError, mpsc, oneshot};
@@ -31,10 +37,8 @@ use self::{
 use crate::{
     append::machine::item::Payload,
     codec::{Encode, Raw},
-    error::WriteError,
-    parts::StreamParts,
     routing::Routing,
-    surroundings::{chance, random, runtime, writer_name},
+    writer::name::writer_name,
 };
 
 /// Writes events to a stream.
@@ -92,19 +96,19 @@ impl<C> EventWriter<C> {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn open(
-        parts: StreamParts,
+        context: SegmentContext,
         stream: &ScopedStream,
         codec: C,
         config: WriterConfig,
     ) -> Result<Self, WriteError> {
         runtime()?;
-        let segments = parts.controller.current_segments(stream).await.map_err(|error| {
+        let segments = context.controller().current_segments(stream).await.map_err(|error| {
             let failure = WriteError::new(
                 error.kind(),
                 Outcome::NotApplied,
                 "the stream's segments cannot be found",
             );
-            failure.of(stream).because(Some(Arc::new(error)))
+            failure.with_stream(stream).with_source(Some(Arc::new(error)))
         })?;
         if segments.is_empty() {
             return Err(WriteError::new(
@@ -112,15 +116,15 @@ impl<C> EventWriter<C> {
                 Outcome::NotApplied,
                 "the stream is sealed",
             )
-            .of(stream));
+            .with_stream(stream));
         }
         let map = SegmentMap::new(segments.iter().map(|segment| (segment.id, segment.range)));
-        Self::with_segments(parts, stream, Target::Stream, map, Arc::new(codec), &config)
+        Self::with_segments(context, stream, Target::Stream, map, Arc::new(codec), &config)
     }
 
     /// Makes a writer for segments that are known.
     pub(crate) fn with_segments(
-        parts: StreamParts,
+        context: SegmentContext,
         stream: &ScopedStream,
         target: Target,
         map: SegmentMap,
@@ -128,22 +132,28 @@ impl<C> EventWriter<C> {
         config: &WriterConfig,
     ) -> Result<Self, WriteError> {
         let runtime = runtime()?;
-        let mut chance = chance(config.seed);
-        let writer_name = writer_name(config.writer_name.as_ref(), &mut chance)
-            .map_err(|error| error.of(stream))?;
+        let mut rng = rng(config.seed);
+        let writer_name = writer_name(config.writer_name.as_ref(), &mut rng)
+            .map_err(|error| error.with_stream(stream))?;
         let machine = WriterMachine::new(
             stream.clone(),
             target,
             map,
             config.settings(),
-            random(chance),
+            random_bits(rng),
             config.bugs,
         );
         let capacity = u32::try_from(config.max_in_flight_bytes).unwrap_or(u32::MAX);
         let shared = Arc::new(Shared::new(stream.clone(), capacity));
         let (commands, queue) = mpsc::unbounded_channel();
-        let driver =
-            Driver::new(machine, Arc::clone(&shared), parts, queue, writer_name, config.time_notes);
+        let driver = Driver::new(
+            machine,
+            Arc::clone(&shared),
+            context,
+            queue,
+            writer_name,
+            config.time_notes,
+        );
         runtime.spawn(driver.run());
         Ok(Self {
             shared,
@@ -408,7 +418,7 @@ impl<C> EventWriter<C> {
                     let detail =
                         format_args!("the writer was closed, and not done within {deadline:?}");
                     let error = WriteError::new(ErrorKind::Timeout, Outcome::Unknown, detail)
-                        .of(self.stream());
+                        .with_stream(self.stream());
                     self.commands.send(Command::Abandon(error)).ok();
                     // Everything is given up at once; only a task that is gone does not answer.
                     waiter.await.ok().flatten()
@@ -461,7 +471,7 @@ impl<C> EventWriter<C> {
     where
         C: Encode<E>,
     {
-        let position = key.position().map_err(|error| error.of(self.stream()))?;
+        let position = key.position().map_err(|error| error.with_stream(self.stream()))?;
         Ok(Write { position, payload: self.single(self.encode(event)?)? })
     }
 
@@ -471,8 +481,8 @@ impl<C> EventWriter<C> {
     {
         self.codec.encode(event).map_err(|error| {
             WriteError::invalid("the event cannot be encoded")
-                .of(self.stream())
-                .because(Some(Arc::new(error)))
+                .with_stream(self.stream())
+                .with_source(Some(Arc::new(error)))
         })
     }
 
@@ -521,7 +531,7 @@ impl<C> EventWriter<C> {
     }
 
     fn refuse(&self, detail: impl fmt::Display) -> WriteError {
-        WriteError::invalid(detail).of(self.stream())
+        WriteError::invalid(detail).with_stream(self.stream())
     }
 
     fn cost(&self, payload: &Payload) -> u32 {

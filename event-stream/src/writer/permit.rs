@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use pravega_sdk_segment_client::error::WriteError;
 use tokio::sync::SemaphorePermit;
 
 use super::{Ack, EventWriter};
-use crate::{codec::Encode, error::WriteError, routing::Routing};
+use crate::{codec::Encode, routing::Routing};
 
 /// Room for an event, which can be enqueued without waiting. Dropped, the room is given back.
 #[must_use = "room that is kept for nothing keeps others waiting"]

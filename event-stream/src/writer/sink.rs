@@ -7,9 +7,10 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, Sink, future::BoxFuture};
+use pravega_sdk_segment_client::error::WriteError;
 
 use super::EventWriter;
-use crate::{codec::Encode, error::WriteError, routing::ToRouting};
+use crate::{codec::Encode, routing::ToRouting};
 
 /// Writes pairs of a routing key and an event.
 ///

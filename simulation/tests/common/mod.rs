@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::BytesMut;
 use pravega_sdk_controller_client::Controller;
 use pravega_sdk_event_stream::{
-    EventWriter, ReaderConfig, StreamParts, StreamReader, TransactionConfig, TransactionalWriter,
-    WriteError, WriterConfig,
+    EventWriter, ReaderConfig, SegmentContext, StreamReader, TransactionConfig,
+    TransactionalWriter, WriteError, WriterConfig,
     codec::{Raw, Utf8},
 };
 use pravega_sdk_simulation::{SimController, SimNetwork, World, scenario::stream_parts};
@@ -35,7 +35,7 @@ impl Cluster {
         Self { world, network, controller, stream }
     }
 
-    pub(crate) fn parts(&self) -> StreamParts {
+    pub(crate) fn parts(&self) -> SegmentContext {
         stream_parts(Arc::clone(&self.controller) as Arc<dyn Controller>, self.network.clone())
     }
 

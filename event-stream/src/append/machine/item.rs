@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use pravega_sdk_segment_client::error::WriteError;
 use pravega_sdk_wire_protocol::event::EVENT_HEADER_LEN;
 
-use crate::{error::WriteError, writer::appended::Appended};
+use crate::writer::appended::Appended;
 
 /// Something that a writer was asked to write, and that is stored as a whole or not at all.
 #[derive(Debug)]

@@ -26,6 +26,11 @@ mod transfer;
 use std::{collections::VecDeque, sync::Arc};
 
 use bytestring::ByteString;
+use pravega_sdk_segment_client::{
+    error::WriteError,
+    machine::Token,
+    seeded_bugs::{Bugs, SeededBug},
+};
 use pravega_sdk_types::{ErrorKind, EventNumber, Outcome, ScopedSegment};
 use pravega_sdk_wire_protocol::{
     BytesAppend, EventsAppend, FlowId, RequestId, RequestIds, SendBuffer, WireCommand,
@@ -39,12 +44,7 @@ use self::{
     item::{Completion, Item, Payload},
     transfer::Transfer,
 };
-use crate::{
-    error::WriteError,
-    machine::Token,
-    seeded_bugs::{Bugs, SeededBug},
-    writer::appended::Appended,
-};
+use crate::writer::appended::Appended;
 
 /// How much may be in flight to one segment.
 #[derive(Debug, Clone, Copy)]
@@ -508,7 +508,11 @@ impl<T> AppendMachine<T> {
         if let Some(item) = self.items.pop_front() {
             self.unsent_bytes -= item.bytes;
             let error = WriteError::new(ErrorKind::Unsupported, Outcome::NotApplied, detail);
-            let error = error.of(&self.segment.scoped_stream()).at(self.segment.id(), None, 0);
+            let error = error.with_stream(&self.segment.scoped_stream()).with_segment(
+                self.segment.id(),
+                None,
+                0,
+            );
             out.push(item.complete(Err(error)));
         }
         Verdict::Progress
@@ -599,8 +603,8 @@ impl<T> AppendMachine<T> {
         if let Some(item) = self.items.pop_front() {
             let detail = "the segment does not end at the offset given";
             let error = WriteError::new(ErrorKind::ConditionFailed, Outcome::NotApplied, detail)
-                .of(&self.segment.scoped_stream())
-                .at(self.segment.id(), None, 0);
+                .with_stream(&self.segment.scoped_stream())
+                .with_segment(self.segment.id(), None, 0);
             out.push(item.complete(Err(error)));
         }
         Verdict::Progress

@@ -1,7 +1,8 @@
 //! What the seeded bugs do to a resend.
 
 use super::{AppendMachine, item::Completion};
-use crate::{seeded_bugs::SeededBug, writer::appended::Appended};
+use crate::writer::appended::Appended;
+use pravega_sdk_segment_client::seeded_bugs::SeededBug;
 
 impl<T> AppendMachine<T> {
     /// Called with the number that the store has, before what it has is taken off.

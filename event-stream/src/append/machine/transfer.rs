@@ -11,6 +11,7 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use pravega_sdk_segment_client::machine::Token;
 use pravega_sdk_types::EventNumber;
 use pravega_sdk_wire_protocol::{
     AttributeUpdate, RequestIds, SendBuffer, WireCommand,
@@ -20,7 +21,6 @@ use pravega_sdk_wire_protocol::{
 use uuid::Uuid;
 
 use super::{AppendMachine, item::Item};
-use crate::machine::Token;
 
 #[derive(Debug)]
 pub(super) struct Transfer {

@@ -18,15 +18,15 @@ use std::{
 };
 
 use bytes::Bytes;
+use pravega_sdk_segment_client::{
+    error::ReadError,
+    machine::{Backoff, LookupError, Now, Random},
+    read::machine::{Delivery, ReadMachine, ReaderId, StartOffset},
+    seeded_bugs::{Bugs, SeededBug},
+};
 use pravega_sdk_types::{ErrorKind, Offset, ScopedSegment, ScopedStream, SegmentId, Successor};
 
 use self::parser::{Parser, Step};
-use crate::{
-    error::ReadError,
-    machine::{Backoff, LookupError, Now, Random},
-    read::machine::{Delivery, From, LaneId, ReadMachine},
-    seeded_bugs::{Bugs, SeededBug},
-};
 
 /// What a stream machine is given besides what its read machine is.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ pub(crate) struct Found {
 #[derive(Debug)]
 struct Active {
     segment: Arc<ScopedSegment>,
-    lane: LaneId,
+    reader: ReaderId,
     parser: Parser,
     predecessors: Vec<SegmentId>,
     /// It began where the segment ends; the parser learns where that is with the first answer.
@@ -113,7 +113,7 @@ pub(crate) struct StreamMachine {
     settings: Settings,
     pub(crate) reads: ReadMachine,
     active: BTreeMap<SegmentId, Active>,
-    lanes: HashMap<LaneId, SegmentId>,
+    readers: HashMap<ReaderId, SegmentId>,
     passed: BTreeMap<SegmentId, Passed>,
     /// Segments that wait for their predecessors, and for which.
     ahead: BTreeMap<SegmentId, Ahead>,
@@ -140,7 +140,7 @@ impl StreamMachine {
         stream: ScopedStream,
         settings: Settings,
         reads: ReadMachine,
-        starts: impl IntoIterator<Item = (SegmentId, From)>,
+        starts: impl IntoIterator<Item = (SegmentId, StartOffset)>,
         ends: Option<BTreeMap<SegmentId, i64>>,
         random: Random,
     ) -> Self {
@@ -149,7 +149,7 @@ impl StreamMachine {
             settings,
             reads,
             active: BTreeMap::new(),
-            lanes: HashMap::new(),
+            readers: HashMap::new(),
             passed: BTreeMap::new(),
             ahead: BTreeMap::new(),
             ends,
@@ -222,8 +222,8 @@ impl StreamMachine {
             if !self.errors.is_empty() {
                 continue;
             }
-            let (lane, delivery) = self.reads.poll_delivery()?;
-            self.take(lane, delivery);
+            let (reader, delivery) = self.reads.poll_delivery()?;
+            self.take(reader, delivery);
         }
     }
 
@@ -261,7 +261,7 @@ impl StreamMachine {
             Step::More { released, expected } => {
                 self.reads.release(released);
                 if let Some(expected) = expected {
-                    self.reads.expect(active.lane, expected);
+                    self.reads.expect(active.reader, expected);
                 }
                 self.current = None;
                 None
@@ -308,8 +308,8 @@ impl StreamMachine {
 
     // ------------------------------------------------------------------------------------------------------- reading
 
-    fn take(&mut self, lane: LaneId, delivery: Delivery) {
-        let Some(&id) = self.lanes.get(&lane) else {
+    fn take(&mut self, reader: ReaderId, delivery: Delivery) {
+        let Some(&id) = self.readers.get(&reader) else {
             if let Delivery::Data { data, .. } = delivery {
                 self.reads.release(data.len());
             }
@@ -328,8 +328,8 @@ impl StreamMachine {
                 let detail = format_args!(
                     "the segment was truncated up to {head}; reading goes on from there"
                 );
-                let error = ReadError::not(ErrorKind::Truncated, detail).at_offset(asked);
-                self.errors.push_back(error.of(&self.stream).at(id, None, 0));
+                let error = ReadError::new(ErrorKind::Truncated, detail).with_offset(Offset(asked));
+                self.errors.push_back(error.with_stream(&self.stream).with_segment(id, None, 0));
             }
             Delivery::End { offset } => {
                 active.place(offset);
@@ -365,9 +365,9 @@ impl StreamMachine {
         let Some(active) = self.forget(id) else { return };
         if self.settings.follow == Follow::Nothing {
             let detail = "the segment is not there any more: it was truncated away, or its stream was deleted";
-            let error =
-                ReadError::not(ErrorKind::Truncated, detail).at_offset(active.parser.offset());
-            return self.fail(error.of(&self.stream).at(id, None, 0));
+            let error = ReadError::new(ErrorKind::Truncated, detail)
+                .with_offset(Offset(active.parser.offset()));
+            return self.fail(error.with_stream(&self.stream).with_segment(id, None, 0));
         }
         let passed = Passed {
             segment: active.segment,
@@ -397,7 +397,12 @@ impl StreamMachine {
         } else {
             (ErrorKind::InvalidStreamCut, format!("the segment has only {length} bytes"))
         };
-        self.fail(ReadError::not(kind, detail).at_offset(offset).of(&self.stream).at(id, None, 0));
+        self.fail(
+            ReadError::new(kind, detail)
+                .with_offset(Offset(offset))
+                .with_stream(&self.stream)
+                .with_segment(id, None, 0),
+        );
     }
 
     /// What stands there is no event.
@@ -408,47 +413,48 @@ impl StreamMachine {
         } else {
             "reading stops here"
         };
-        let error = ReadError::not(
+        let error = ReadError::new(
             ErrorKind::Corrupt,
             format_args!("no event stands there ({what}); {next}"),
         );
-        let error = error.at_offset(offset).of(&self.stream).at(id, None, 0);
+        let error =
+            error.with_offset(Offset(offset)).with_stream(&self.stream).with_segment(id, None, 0);
         if !skips {
             return self.fail(error);
         }
         self.errors.push_back(error);
         if let Some(active) = self.forget(id) {
             // Appends are whole events, so the next one begins where the segment ends now.
-            self.open(id, From::Tail, active.predecessors);
+            self.open(id, StartOffset::Tail, active.predecessors);
             if let Some(again) = self.active.get_mut(&id) {
                 again.parser = Parser::new(offset);
             }
         }
     }
 
-    fn open(&mut self, id: SegmentId, from: From, predecessors: Vec<SegmentId>) {
+    fn open(&mut self, id: SegmentId, from: StartOffset, predecessors: Vec<SegmentId>) {
         let limit = match self.ends.as_ref().and_then(|ends| ends.get(&id)) {
             Some(end) if *end >= 0 => Some(*end),
             _ => None,
         };
         let segment = Arc::new(ScopedSegment::new(&self.stream, id));
-        let lane = self.reads.open(Arc::clone(&segment), from, limit);
+        let reader = self.reads.open(Arc::clone(&segment), from, limit);
         let (offset, is_placed) = match from {
-            From::Known(offset) => (offset, true),
-            From::Claimed(offset) => (offset, false),
-            From::Tail => (0, false),
+            StartOffset::Known(offset) => (offset, true),
+            StartOffset::Claimed(offset) => (offset, false),
+            StartOffset::Tail => (0, false),
         };
-        self.lanes.insert(lane, id);
+        self.readers.insert(reader, id);
         self.active.insert(
             id,
-            Active { segment, lane, parser: Parser::new(offset), predecessors, is_placed },
+            Active { segment, reader, parser: Parser::new(offset), predecessors, is_placed },
         );
     }
 
     fn forget(&mut self, id: SegmentId) -> Option<Active> {
         let mut active = self.active.remove(&id)?;
-        self.lanes.remove(&active.lane);
-        self.reads.close(active.lane);
+        self.readers.remove(&active.reader);
+        self.reads.close(active.reader);
         let offset = active.parser.offset();
         self.reads.release(active.parser.restart(offset));
         if self.current == Some(id) {
@@ -458,9 +464,9 @@ impl StreamMachine {
     }
 
     fn fail(&mut self, error: ReadError) {
-        let lanes: Vec<LaneId> = self.lanes.drain().map(|(lane, _)| lane).collect();
-        for lane in lanes {
-            self.reads.close(lane);
+        let readers: Vec<ReaderId> = self.readers.drain().map(|(reader, _)| reader).collect();
+        for reader in readers {
+            self.reads.close(reader);
         }
         self.current = None;
         self.timer = None;
@@ -485,8 +491,10 @@ impl StreamMachine {
                 if std::mem::take(&mut passed.is_missing) {
                     let detail =
                         "the segment was truncated away; reading goes on with its successors";
-                    let error = ReadError::not(ErrorKind::Truncated, detail).at_offset(passed.end);
-                    self.errors.push_back(error.of(&self.stream).at(id, None, 0));
+                    let error = ReadError::new(ErrorKind::Truncated, detail)
+                        .with_offset(Offset(passed.end));
+                    self.errors
+                        .push_back(error.with_stream(&self.stream).with_segment(id, None, 0));
                 }
                 self.follow(id, successors);
             }
@@ -512,8 +520,9 @@ impl StreamMachine {
             }
             Ok(segments) if passed.is_missing && !segments.contains(&id) => {
                 let detail = "the segment is not there any more: its stream was deleted, and perhaps made again";
-                let error = ReadError::not(ErrorKind::NotFound, detail).at_offset(passed.end);
-                self.fail(error.of(&self.stream).at(id, None, 0));
+                let error =
+                    ReadError::new(ErrorKind::NotFound, detail).with_offset(Offset(passed.end));
+                self.fail(error.with_stream(&self.stream).with_segment(id, None, 0));
             }
             // In the middle of a scale segments are sealed before they have successors.
             Ok(_) => self.wait(id, now),
@@ -526,10 +535,15 @@ impl StreamMachine {
             return self.wait(id, now);
         }
         let failure = match error.kind {
-            ErrorKind::NotFound => ReadError::not(ErrorKind::NotFound, "the stream was deleted"),
-            kind => ReadError::not(kind, "the successors of a segment cannot be found"),
+            ErrorKind::NotFound => ReadError::new(ErrorKind::NotFound, "the stream was deleted"),
+            kind => ReadError::new(kind, "the successors of a segment cannot be found"),
         };
-        self.fail(failure.of(&self.stream).at(id, None, 0).because(Some(error.cause)));
+        self.fail(
+            failure
+                .with_stream(&self.stream)
+                .with_segment(id, None, 0)
+                .with_source(Some(error.cause)),
+        );
     }
 
     fn wait(&mut self, id: SegmentId, now: Now) {
@@ -585,7 +599,7 @@ impl StreamMachine {
                     waiting.remove(&id);
                 }
             }
-            self.open(id, From::Known(0), ahead.predecessors);
+            self.open(id, StartOffset::Known(0), ahead.predecessors);
         }
         // A segment stays in the cut as long as one of its predecessors does: whoever starts from
         // there meets it again.
@@ -628,7 +642,7 @@ impl StreamMachine {
             "reading began at a place that leaves out segments: {}",
             missing.join(", ")
         );
-        self.fail(ReadError::not(ErrorKind::InvalidStreamCut, detail).of(&self.stream));
+        self.fail(ReadError::new(ErrorKind::InvalidStreamCut, detail).with_stream(&self.stream));
     }
 }
 

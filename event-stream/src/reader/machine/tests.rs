@@ -4,6 +4,11 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+use pravega_sdk_segment_client::{
+    machine::{Location, Token},
+    read::machine::{Effect as ReadEffect, Settings as ReadSettings},
+    seeded_bugs::Bugs,
+};
 use pravega_sdk_types::KeyRange;
 use pravega_sdk_wire_protocol::{
     commands::{ReadSegment, SegmentRead},
@@ -11,11 +16,6 @@ use pravega_sdk_wire_protocol::{
 };
 
 use super::*;
-use crate::{
-    machine::{Location, Token},
-    read::machine::{Effect as ReadEffect, Settings as ReadSettings},
-    seeded_bugs::Bugs,
-};
 
 /// A machine, and the segments of a stream as whole byte strings; every segment in here is sealed.
 struct Rig {
@@ -72,7 +72,7 @@ impl Rig {
             backoff,
             bugs: Bugs::default(),
         };
-        let starts = starts.iter().map(|(id, offset)| (*id, From::Known(*offset)));
+        let starts = starts.iter().map(|(id, offset)| (*id, StartOffset::Known(*offset)));
         let ends = ends.map(|ends| ends.iter().copied().collect());
         let reads = ReadMachine::new(read_settings, Box::new(|| 0));
         let machine = StreamMachine::new(
@@ -95,16 +95,16 @@ impl Rig {
             while let Some(effect) = self.machine.reads.poll_effect() {
                 is_busy = true;
                 match effect {
-                    ReadEffect::Locate(lane, _) => {
+                    ReadEffect::Locate(reader, _) => {
                         let location = Location {
                             endpoint: "store:1".parse().unwrap(),
                             token: Token::default(),
                         };
-                        self.machine.reads.handle_located(lane, Ok(location), now);
+                        self.machine.reads.handle_located(reader, Ok(location), now);
                     }
-                    ReadEffect::Read { lane, read, request, .. } => {
+                    ReadEffect::Read { reader, read, request, .. } => {
                         let reply = self.read(&request);
-                        self.machine.reads.handle_read(lane, read, Ok(reply.into()), now);
+                        self.machine.reads.handle_read(reader, read, Ok(reply.into()), now);
                     }
                     ReadEffect::Inspect { .. } | ReadEffect::Abandon(_) => {}
                     other => panic!("{other:?}"),

@@ -1,8 +1,7 @@
 //! Who waits for which events to be done.
 
+use pravega_sdk_segment_client::error::WriteError;
 use std::collections::VecDeque;
-
-use crate::error::WriteError;
 
 /// Counts events by the flush that waits for them.
 ///

@@ -1,7 +1,8 @@
 //! One segment of a writer: its events, and where they are sent.
 
 use super::LinkId;
-use crate::{append::machine::AppendMachine, error::Cause, machine::Now};
+use crate::append::machine::AppendMachine;
+use pravega_sdk_segment_client::{machine::Cause, machine::Now};
 
 /// Where a segment's events can go.
 ///

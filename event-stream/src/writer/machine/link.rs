@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use pravega_sdk_segment_client::machine::Now;
 use pravega_sdk_types::{Endpoint, SegmentId};
-
-use crate::machine::Now;
 
 /// Names a connection of a writer, through all its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -23,6 +23,12 @@ use std::{
     time::Duration,
 };
 
+use pravega_sdk_segment_client::{
+    error::WriteError,
+    machine::Cause,
+    machine::{Backoff, Location, LookupError, Misbehaviour, Now, Random, Token},
+    seeded_bugs::{Bugs, SeededBug},
+};
 use pravega_sdk_types::{
     Endpoint, ErrorKind, Offset, Outcome, ScopedSegment, ScopedStream, SegmentId, SegmentMap,
     Successor, TransactionId, segment_name,
@@ -36,14 +42,9 @@ use self::{
     lane::{Lane, Place},
     link::{Link, LinkState},
 };
-use crate::{
-    append::machine::{
-        AppendMachine, Limits, Verdict,
-        item::{Completion, Item},
-    },
-    error::{Cause, WriteError},
-    machine::{Backoff, Location, LookupError, Misbehaviour, Now, Random, Token},
-    seeded_bugs::{Bugs, SeededBug},
+use crate::append::machine::{
+    AppendMachine, Limits, Verdict,
+    item::{Completion, Item},
 };
 
 /// What is written to.
@@ -278,12 +279,13 @@ impl<T, W> WriterMachine<T, W> {
         }
         let failure =
             WriteError::new(error.kind, Outcome::NotApplied, "the segment store cannot be used");
-        let failure = failure.of(&self.stream).because(Some(Arc::clone(&error.cause)));
+        let failure = failure.with_stream(&self.stream).with_source(Some(Arc::clone(&error.cause)));
         for (segment, lane) in &mut self.lanes {
             let is_same =
                 lane.last_error.as_ref().is_some_and(|last| Arc::ptr_eq(last, &error.cause));
             if is_same {
-                let failure = failure.clone().at(*segment, Some(endpoint.clone()), lane.attempts);
+                let failure =
+                    failure.clone().with_segment(*segment, Some(endpoint.clone()), lane.attempts);
                 lane.appends.fail_all(&failure, &mut self.completions);
             }
         }
@@ -336,7 +338,8 @@ impl<T, W> WriterMachine<T, W> {
                 );
             }
             Verdict::Refused(kind, reason) => {
-                let error = WriteError::new(kind, Outcome::NotApplied, reason).of(&self.stream);
+                let error =
+                    WriteError::new(kind, Outcome::NotApplied, reason).with_stream(&self.stream);
                 let endpoint = self.leave(segment);
                 self.fail_lane(segment, &error, endpoint);
                 if self.target == Target::Bytes {
@@ -350,7 +353,7 @@ impl<T, W> WriterMachine<T, W> {
                 let cause = Cause::from(Misbehaviour(reason.clone()));
                 if has_to_end {
                     let error = WriteError::new(ErrorKind::Protocol, Outcome::Unknown, &reason)
-                        .of(&self.stream);
+                        .with_stream(&self.stream);
                     let endpoint = self.leave(segment);
                     self.fail_lane(segment, &error, endpoint);
                 }
@@ -432,7 +435,7 @@ impl<T, W> WriterMachine<T, W> {
                     Outcome::NotApplied,
                     "the segment's store cannot be found",
                 );
-                let failure = failure.of(&self.stream).because(Some(error.cause));
+                let failure = failure.with_stream(&self.stream).with_source(Some(error.cause));
                 self.fail_lane(segment, &failure, None);
             }
         }
@@ -584,9 +587,11 @@ impl<T, W> WriterMachine<T, W> {
             if is_there && let Some(lane) = self.lanes.get_mut(&segment) {
                 let detail =
                     format_args!("not acknowledged within {:?}", self.settings.delivery_timeout);
-                let error =
-                    WriteError::new(ErrorKind::Timeout, Outcome::Unknown, detail).of(&self.stream);
-                let error = error.at(segment, None, lane.attempts).because(lane.last_error.clone());
+                let error = WriteError::new(ErrorKind::Timeout, Outcome::Unknown, detail)
+                    .with_stream(&self.stream);
+                let error = error
+                    .with_segment(segment, None, lane.attempts)
+                    .with_source(lane.last_error.clone());
                 lane.appends.fail_older_than(limit, &error, &mut self.completions);
             }
         }
@@ -628,7 +633,7 @@ impl<T, W> WriterMachine<T, W> {
             (Some(error), _) => error.with_outcome(Outcome::NotApplied),
             (None, None) => {
                 WriteError::new(ErrorKind::Sealed, Outcome::NotApplied, "the stream is sealed")
-                    .of(&self.stream)
+                    .with_stream(&self.stream)
             }
         };
         self.completions.push(item.complete(Err(error)));
@@ -805,14 +810,16 @@ impl<T, W> WriterMachine<T, W> {
 
     fn fail_lane(&mut self, segment: SegmentId, error: &WriteError, endpoint: Option<Endpoint>) {
         if let Some(lane) = self.lanes.get_mut(&segment) {
-            let error = error.clone().at(segment, endpoint, lane.attempts);
+            let error = error.clone().with_segment(segment, endpoint, lane.attempts);
             lane.appends.fail_all(&error, &mut self.completions);
         }
     }
 
     fn end_because(&mut self, kind: ErrorKind, detail: &str, cause: Option<Cause>) {
         self.end(
-            WriteError::new(kind, Outcome::NotApplied, detail).of(&self.stream).because(cause),
+            WriteError::new(kind, Outcome::NotApplied, detail)
+                .with_stream(&self.stream)
+                .with_source(cause),
         );
     }
 

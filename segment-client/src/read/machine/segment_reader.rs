@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytestring::ByteString;
 use pravega_sdk_types::ScopedSegment;
 
-use super::{Delivery, From, Patience, window::Window};
+use super::{
+    delivery::{Delivery, ReadKind, StartOffset},
+    window::Window,
+};
 use crate::{
     error::ReadError,
     machine::{Location, Now},
@@ -15,20 +18,20 @@ use crate::{
 const MAX_AHEAD: i64 = 4 << 20;
 
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum LocateState {
     Locating,
     Waiting(Now),
     At(Location),
 }
 
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct SegmentReader {
     pub(super) segment: Arc<ScopedSegment>,
     pub(super) name: ByteString,
     pub(super) window: Window,
-    pub(super) place: Place,
+    pub(super) state: LocateState,
     /// Reads that are under way, those too whose stretch is not wanted any more.
-    pub(super) reads: BTreeMap<u64, Asked>,
+    pub(super) reads: BTreeMap<u64, InFlight>,
     /// The segment has at least this many bytes.
     pub(super) known_len: i64,
     /// Where the caller wants it to end.
@@ -37,66 +40,66 @@ pub(super) struct Lane {
     pub(super) end: Option<i64>,
     /// Where it begins.
     pub(super) head: i64,
-    /// The caller knows of bytes up to there.
+    /// The minimum length the caller expects.
     pub(super) expected: i64,
-    pub(super) start: Option<From>,
-    pub(super) look: Look,
-    /// What it ends with, behind all that has arrived.
-    pub(super) last: Option<Last>,
+    pub(super) start: Option<StartOffset>,
+    pub(super) probe: LengthProbe,
+    /// What it ends with, after all that has arrived.
+    pub(super) terminal: Option<Terminal>,
     /// The failure that was last reported.
     pub(super) stalled: Option<ReadError>,
     pub(super) attempts: u32,
-    pub(super) strikes: u32,
+    pub(super) protocol_errors: u32,
     pub(super) failing_since: Option<Now>,
     pub(super) last_failure: Now,
-    /// Failures of reads that were sent before this number are old news.
-    pub(super) era: u64,
+    /// Failures of reads before this number are ignored.
+    pub(super) first_valid_read: u64,
     pub(super) is_ready: bool,
-    pub(super) is_hungry: bool,
+    pub(super) is_queued: bool,
 }
 
-/// Whether a segment is to be asked for its length.
+/// Whether a segment has to be asked for its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
-    No,
+pub(super) enum LengthProbe {
+    Idle,
     /// Reading goes on meanwhile.
     Wanted,
     /// Nothing is read before.
     Needed,
-    UnderWay {
+    InFlight {
         floor: i64,
         is_needed: bool,
     },
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct InFlight {
     pub(super) offset: i64,
     pub(super) len: usize,
-    pub(super) patience: Patience,
+    pub(super) kind: ReadKind,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Last {
+pub(super) enum Terminal {
     Missing,
     Short(i64),
     Failed(ReadError),
-    /// Told; nothing follows.
-    Told,
+    /// Delivered; nothing follows.
+    Delivered,
 }
 
-impl Lane {
-    pub(super) fn new(segment: Arc<ScopedSegment>, from: From, limit: Option<i64>) -> Self {
+impl SegmentReader {
+    pub(super) fn new(segment: Arc<ScopedSegment>, from: StartOffset, limit: Option<i64>) -> Self {
         let offset = match from {
-            From::Known(offset) => offset,
-            From::Claimed(_) | From::Tail => 0,
+            StartOffset::Known(offset) => offset,
+            StartOffset::Claimed(_) | StartOffset::Tail => 0,
         };
-        let is_known = matches!(from, From::Known(_));
+        let is_known = matches!(from, StartOffset::Known(_));
         Self {
             name: segment.to_string().into(),
             segment,
             window: Window::new(offset),
-            place: Place::Locating,
+            state: LocateState::Locating,
             reads: BTreeMap::new(),
             known_len: offset,
             limit,
@@ -104,26 +107,30 @@ impl Lane {
             head: 0,
             expected: 0,
             start: Some(from).filter(|_| !is_known),
-            look: if is_known { Look::No } else { Look::Needed },
-            last: None,
+            probe: if is_known { LengthProbe::Idle } else { LengthProbe::Needed },
+            terminal: None,
             stalled: None,
             attempts: 0,
-            strikes: 0,
+            protocol_errors: 0,
             failing_since: None,
             last_failure: Now::ZERO,
-            era: 0,
+            first_valid_read: 0,
             is_ready: false,
-            is_hungry: false,
+            is_queued: false,
         }
     }
 
     /// An error as one of this segment.
     pub(super) fn about_it(&self, error: ReadError) -> ReadError {
-        let endpoint = match &self.place {
-            Place::At(location) => Some(location.endpoint.clone()),
-            Place::Locating | Place::Waiting(_) => None,
+        let endpoint = match &self.state {
+            LocateState::At(location) => Some(location.endpoint.clone()),
+            LocateState::Locating | LocateState::Waiting(_) => None,
         };
-        error.of(&self.segment.scoped_stream()).at(self.segment.id(), endpoint, self.attempts)
+        error.with_stream(&self.segment.scoped_stream()).with_segment(
+            self.segment.id(),
+            endpoint,
+            self.attempts,
+        )
     }
 
     pub(super) fn set_end(&mut self, end: i64) {
@@ -137,10 +144,13 @@ impl Lane {
     }
 
     fn may_read(&self) -> bool {
-        let is_blocked = matches!(self.look, Look::Needed | Look::UnderWay { is_needed: true, .. });
-        matches!(self.place, Place::At(_))
+        let is_blocked = matches!(
+            self.probe,
+            LengthProbe::Needed | LengthProbe::InFlight { is_needed: true, .. }
+        );
+        matches!(self.state, LocateState::At(_))
             && !is_blocked
-            && self.last.is_none()
+            && self.terminal.is_none()
             && self.head <= self.window.next()
     }
 
@@ -174,12 +184,12 @@ impl Lane {
     }
 
     pub(super) fn can_deliver(&self) -> bool {
-        if matches!(self.last, Some(Last::Told)) {
+        if matches!(self.terminal, Some(Terminal::Delivered)) {
             return false;
         }
         self.stalled.is_some()
             || self.window.has_data()
-            || self.last.is_some()
+            || self.terminal.is_some()
             || (self.start.is_none()
                 && (self.window.next() >= self.stop() || self.head > self.window.next()))
     }
@@ -192,24 +202,27 @@ impl Lane {
         if let Some(data) = self.window.take() {
             return Some(Delivery::Data { offset, data });
         }
-        if self.start.is_none() && offset >= self.stop() && !matches!(self.last, Some(Last::Told)) {
-            self.last = Some(Last::Told);
+        if self.start.is_none()
+            && offset >= self.stop()
+            && !matches!(self.terminal, Some(Terminal::Delivered))
+        {
+            self.terminal = Some(Terminal::Delivered);
             return Some(Delivery::End { offset });
         }
-        match &self.last {
-            Some(Last::Told) => return None,
-            Some(Last::Missing) => {
-                self.last = Some(Last::Told);
+        match &self.terminal {
+            Some(Terminal::Delivered) => return None,
+            Some(Terminal::Missing) => {
+                self.terminal = Some(Terminal::Delivered);
                 return Some(Delivery::Missing);
             }
-            Some(Last::Short(length)) => {
+            Some(Terminal::Short(length)) => {
                 let length = *length;
-                self.last = Some(Last::Told);
+                self.terminal = Some(Terminal::Delivered);
                 return Some(Delivery::Short { length });
             }
-            Some(Last::Failed(error)) => {
+            Some(Terminal::Failed(error)) => {
                 let error = error.clone();
-                self.last = Some(Last::Told);
+                self.terminal = Some(Terminal::Delivered);
                 return Some(Delivery::Failed(error));
             }
             None => {}

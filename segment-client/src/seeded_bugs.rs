@@ -3,7 +3,7 @@
 
 /// A way in which the machines can be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(feature = "seeded-bugs"), allow(dead_code, unreachable_pub))]
+#[non_exhaustive]
 pub enum SeededBug {
     /// An acknowledgement of one block counts for all that are in flight.
     AcknowledgesTooMuch,
@@ -37,26 +37,32 @@ pub enum SeededBug {
     BelievesCommits,
 }
 
-/// Which bug is on, if any.
+/// The bug that is switched on, if any.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Bugs {
+pub struct Bugs {
     #[cfg(feature = "seeded-bugs")]
     on: Option<SeededBug>,
 }
 
 impl Bugs {
     #[cfg(feature = "seeded-bugs")]
-    pub(crate) fn new(bug: SeededBug) -> Self {
+    /// Switches a bug on.
+    #[must_use]
+    pub fn new(bug: SeededBug) -> Self {
         Self { on: Some(bug) }
     }
 
+    /// Returns true if that bug is switched on.
     #[cfg(feature = "seeded-bugs")]
-    pub(crate) fn has(self, bug: SeededBug) -> bool {
+    #[must_use]
+    pub fn has(self, bug: SeededBug) -> bool {
         self.on == Some(bug)
     }
 
+    /// Returns false: there are no bugs without the feature.
     #[cfg(not(feature = "seeded-bugs"))]
-    pub(crate) fn has(self, _: SeededBug) -> bool {
+    #[must_use]
+    pub fn has(self, _: SeededBug) -> bool {
         false
     }
 }

@@ -1,8 +1,20 @@
 //! Scripts for the read machine.
 
-use pravega_sdk_wire_protocol::commands::{NoSuchSegment, SegmentIsSealed, SegmentIsTruncated};
+use std::{sync::Arc, time::Duration};
 
-use super::*;
+use pravega_sdk_types::{ErrorKind, ScopedSegment};
+use pravega_sdk_wire_protocol::{
+    WireCommand,
+    commands::{
+        NoSuchSegment, SegmentIsSealed, SegmentIsTruncated, SegmentRead, StreamSegmentInfo,
+    },
+};
+
+use super::{delivery::*, state::*};
+use crate::{
+    machine::{Backoff, Location, LookupError, Misbehaviour, Now, Token},
+    seeded_bugs::Bugs,
+};
 
 const BUDGET: usize = 1 << 20;
 
@@ -26,8 +38,8 @@ fn lost() -> LookupError {
 /// What the machine asked for.
 #[derive(Debug, PartialEq)]
 enum Asked {
-    Read { lane: LaneId, read: u64, offset: i64, len: i32, patience: Patience },
-    Inspect(LaneId),
+    Read { reader: ReaderId, read: u64, offset: i64, len: i32, kind: ReadKind },
+    Inspect(ReaderId),
     Other(Effect),
 }
 
@@ -45,38 +57,38 @@ impl Rig {
     }
 
     /// A segment that is open and located.
-    fn open(&mut self, number: u32, from: From, limit: Option<i64>) -> LaneId {
-        let lane = self.machine.open(segment(number), from, limit);
-        assert_eq!(self.asked(), [Asked::Other(Effect::Locate(lane, segment(number)))]);
-        self.machine.handle_located(lane, Ok(location(1)), self.now);
-        lane
+    fn open(&mut self, number: u32, from: StartOffset, limit: Option<i64>) -> ReaderId {
+        let reader = self.machine.open(segment(number), from, limit);
+        assert_eq!(self.asked(), [Asked::Other(Effect::Locate(reader, segment(number)))]);
+        self.machine.handle_located(reader, Ok(location(1)), self.now);
+        reader
     }
 
     fn asked(&mut self) -> Vec<Asked> {
         std::iter::from_fn(|| self.machine.poll_effect())
             .map(|effect| match effect {
-                Effect::Read { lane, read, request, patience, .. } => Asked::Read {
-                    lane,
+                Effect::Read { reader, read, request, kind, .. } => Asked::Read {
+                    reader,
                     read,
                     offset: request.offset,
                     len: request.suggested_length,
-                    patience,
+                    kind,
                 },
-                Effect::Inspect { lane, .. } => Asked::Inspect(lane),
+                Effect::Inspect { reader, .. } => Asked::Inspect(reader),
                 other => Asked::Other(other),
             })
             .collect()
     }
 
     /// The only read that is asked for.
-    fn read(&mut self) -> (u64, i64, i32, Patience) {
+    fn read(&mut self) -> (u64, i64, i32, ReadKind) {
         match self.asked()[..] {
-            [Asked::Read { read, offset, len, patience, .. }] => (read, offset, len, patience),
+            [Asked::Read { read, offset, len, kind, .. }] => (read, offset, len, kind),
             ref other => panic!("{other:?}"),
         }
     }
 
-    fn data(&mut self, lane: LaneId, read: u64, offset: i64, len: usize, at_tail: bool) {
+    fn data(&mut self, reader: ReaderId, read: u64, offset: i64, len: usize, at_tail: bool) {
         let data = vec![7; len].into();
         let reply = SegmentRead {
             segment: "s".into(),
@@ -86,10 +98,10 @@ impl Rig {
             data,
             request_id: 1,
         };
-        self.machine.handle_read(lane, read, Ok(reply.into()), self.now);
+        self.machine.handle_read(reader, read, Ok(reply.into()), self.now);
     }
 
-    fn info(&mut self, lane: LaneId, start_offset: i64, write_offset: i64, is_sealed: bool) {
+    fn info(&mut self, reader: ReaderId, start_offset: i64, write_offset: i64, is_sealed: bool) {
         let info = StreamSegmentInfo {
             request_id: 1,
             segment_name: "s".into(),
@@ -100,7 +112,7 @@ impl Rig {
             write_offset,
             start_offset,
         };
-        self.machine.handle_inspected(lane, Ok(info.into()), self.now);
+        self.machine.handle_inspected(reader, Ok(info.into()), self.now);
     }
 
     fn delivered(&mut self) -> Option<Delivery> {
@@ -111,13 +123,13 @@ impl Rig {
 #[test]
 fn at_the_tail_one_read_waits_and_the_next_follows_what_came() {
     let mut rig = Rig::new(MAX_READ);
-    let lane = rig.open(0, From::Known(100), None);
-    let (read, offset, len, patience) = rig.read();
-    assert_eq!((offset, len, patience), (100, 256 << 10, Patience::Tail));
-    rig.data(lane, read, 100, 10, true);
+    let reader = rig.open(0, StartOffset::Known(100), None);
+    let (read, offset, len, kind) = rig.read();
+    assert_eq!((offset, len, kind), (100, 256 << 10, ReadKind::Tail));
+    rig.data(reader, read, 100, 10, true);
     // It is asked on before anybody takes what came.
-    let (_, offset, _, patience) = rig.read();
-    assert_eq!((offset, patience), (110, Patience::Tail));
+    let (_, offset, _, kind) = rig.read();
+    assert_eq!((offset, kind), (110, ReadKind::Tail));
     assert!(
         matches!(rig.delivered(), Some(Delivery::Data { offset: 100, data }) if data.len() == 10)
     );
@@ -127,27 +139,27 @@ fn at_the_tail_one_read_waits_and_the_next_follows_what_came() {
 #[test]
 fn behind_the_tail_several_reads_are_under_way_within_the_budget_over_all_segments() {
     let mut rig = Rig::new(64 << 10);
-    let mut lanes = Vec::new();
+    let mut readers = Vec::new();
     for number in 0..2 {
-        let lane = rig.open(number, From::Known(0), None);
+        let reader = rig.open(number, StartOffset::Known(0), None);
         let (read, ..) = rig.read();
-        rig.data(lane, read, 0, 64 << 10, false);
-        lanes.push(lane);
+        rig.data(reader, read, 0, 64 << 10, false);
+        readers.push(reader);
         // There is more, and the segment can tell how much.
         let asked = rig.asked();
-        assert!(asked.contains(&Asked::Inspect(lane)), "{asked:?}");
+        assert!(asked.contains(&Asked::Inspect(reader)), "{asked:?}");
     }
-    for lane in &lanes {
-        rig.info(*lane, 0, 100 << 20, false);
+    for reader in &readers {
+        rig.info(*reader, 0, 100 << 20, false);
     }
     let asked = rig.asked();
-    let of = |lane| {
+    let of = |reader| {
         asked
             .iter()
-            .filter(|asked| matches!(asked, Asked::Read { lane: of, .. } if *of == lane))
+            .filter(|asked| matches!(asked, Asked::Read { reader: of, .. } if *of == reader))
             .count()
     };
-    assert!(of(lanes[0]) >= 2 && of(lanes[1]) >= 2, "both have their share: {asked:?}");
+    assert!(of(readers[0]) >= 2 && of(readers[1]) >= 2, "both have their share: {asked:?}");
     assert!(rig.machine.asked + rig.machine.held <= BUDGET / 2);
     // Nothing more until something is done with.
     assert_eq!(rig.asked(), []);
@@ -160,17 +172,17 @@ fn behind_the_tail_several_reads_are_under_way_within_the_budget_over_all_segmen
 #[test]
 fn where_nothing_would_move_one_segment_goes_beyond_the_budget() {
     let mut rig = Rig::new(64 << 10);
-    let lane = rig.open(0, From::Known(0), None);
+    let reader = rig.open(0, StartOffset::Known(0), None);
     let (mut read, mut offset, ..) = rig.read();
-    rig.data(lane, read, 0, 64 << 10, false);
-    rig.info(lane, 0, 100 << 20, false);
+    rig.data(reader, read, 0, 64 << 10, false);
+    rig.info(reader, 0, 100 << 20, false);
     // An event of many megabytes: whoever takes the bytes keeps all of them.
     let mut kept = 0;
     while kept < 3 * BUDGET {
         for asked in rig.asked() {
             if let Asked::Read { read: id, offset: at, len, .. } = asked {
                 (read, offset) = (id, at);
-                rig.data(lane, read, offset, len as usize, false);
+                rig.data(reader, read, offset, len as usize, false);
             }
         }
         match rig.delivered() {
@@ -184,27 +196,27 @@ fn where_nothing_would_move_one_segment_goes_beyond_the_budget() {
 #[test]
 fn a_lost_connection_is_tried_again_and_the_controller_asked_from_the_second_time_on() {
     let mut rig = Rig::new(MAX_READ);
-    let lane = rig.open(0, From::Known(0), None);
+    let reader = rig.open(0, StartOffset::Known(0), None);
     let mut wait = Duration::from_millis(100);
     for attempt in 1..6 {
         let read = match rig.asked()[..] {
             [Asked::Read { read, .. }] => read,
             // After a failure the segment is looked at first.
             [Asked::Inspect(_)] => {
-                rig.info(lane, 0, 0, false);
+                rig.info(reader, 0, 0, false);
                 rig.read().0
             }
             ref other => panic!("{other:?}"),
         };
-        rig.machine.handle_read(lane, read, Err(lost()), rig.now);
+        rig.machine.handle_read(reader, read, Err(lost()), rig.now);
         let forgotten = Asked::Other(Effect::Forget(segment(0), location(1).endpoint));
         assert_eq!(rig.asked().contains(&forgotten), attempt > 1, "attempt {attempt}");
         assert_eq!(rig.machine.timeout(), Some(rig.now + wait));
         rig.now += wait;
         wait *= 2;
         rig.machine.handle_timeout(rig.now);
-        assert_eq!(rig.asked(), [Asked::Other(Effect::Locate(lane, segment(0)))]);
-        rig.machine.handle_located(lane, Ok(location(1)), rig.now);
+        assert_eq!(rig.asked(), [Asked::Other(Effect::Locate(reader, segment(0)))]);
+        rig.machine.handle_located(reader, Ok(location(1)), rig.now);
     }
 }
 
@@ -221,11 +233,11 @@ fn every_end_of_a_segment_is_told_once_behind_what_came_before_it() {
     };
     for (refusal, name) in [(sealed, "End"), (missing, "Missing")] {
         let mut rig = Rig::new(MAX_READ);
-        let lane = rig.open(0, From::Known(0), None);
+        let reader = rig.open(0, StartOffset::Known(0), None);
         let (read, ..) = rig.read();
-        rig.data(lane, read, 0, 10, true);
+        rig.data(reader, read, 0, 10, true);
         let (read, ..) = rig.read();
-        rig.machine.handle_read(lane, read, Ok(refusal(10)), rig.now);
+        rig.machine.handle_read(reader, read, Ok(refusal(10)), rig.now);
         assert!(matches!(rig.delivered(), Some(Delivery::Data { .. })));
         assert!(format!("{:?}", rig.delivered().unwrap()).starts_with(name));
         assert!(rig.delivered().is_none());
@@ -236,7 +248,7 @@ fn every_end_of_a_segment_is_told_once_behind_what_came_before_it() {
 #[test]
 fn truncation_moves_a_reader_on_and_is_told_with_both_offsets() {
     let mut rig = Rig::new(MAX_READ);
-    let lane = rig.open(0, From::Known(0), None);
+    let reader = rig.open(0, StartOffset::Known(0), None);
     let (read, ..) = rig.read();
     let truncated = SegmentIsTruncated {
         request_id: 1,
@@ -245,7 +257,7 @@ fn truncation_moves_a_reader_on_and_is_told_with_both_offsets() {
         server_stack_trace: "".into(),
         offset: 0,
     };
-    rig.machine.handle_read(lane, read, Ok(truncated.into()), rig.now);
+    rig.machine.handle_read(reader, read, Ok(truncated.into()), rig.now);
     assert!(matches!(rig.delivered(), Some(Delivery::Truncated { asked: 0, head: 500 })));
     assert_eq!(rig.read().1, 500);
 }
@@ -253,14 +265,14 @@ fn truncation_moves_a_reader_on_and_is_told_with_both_offsets() {
 #[test]
 fn a_limit_ends_a_segment_exactly_there() {
     let mut rig = Rig::new(MAX_READ);
-    let lane = rig.open(0, From::Known(0), Some(20));
+    let reader = rig.open(0, StartOffset::Known(0), Some(20));
     let (read, _, len, _) = rig.read();
     assert_eq!(len, 20);
     // A store answers with 8 bytes at the least, which may be more than was asked for.
-    rig.data(lane, read, 0, 16, true);
+    rig.data(reader, read, 0, 16, true);
     let (read, offset, len, _) = rig.read();
     assert_eq!((offset, len), (16, 4));
-    rig.data(lane, read, 16, 8, true);
+    rig.data(reader, read, 16, 8, true);
     let lens: Vec<usize> = (0..2).map(|_| rig.delivered().unwrap().len()).collect();
     assert_eq!(lens, [16, 4]);
     assert!(matches!(rig.delivered(), Some(Delivery::End { offset: 20 })));
@@ -272,9 +284,9 @@ fn a_claim_is_checked_before_anything_is_read() {
         [(50, 100, Some(50)), (-1, 100, Some(100)), (100, 100, Some(100)), (101, 100, None)]
     {
         let mut rig = Rig::new(MAX_READ);
-        let lane = rig.open(0, From::Claimed(claim), None);
-        assert_eq!(rig.asked(), [Asked::Inspect(lane)]);
-        rig.info(lane, 0, length, false);
+        let reader = rig.open(0, StartOffset::Claimed(claim), None);
+        assert_eq!(rig.asked(), [Asked::Inspect(reader)]);
+        rig.info(reader, 0, length, false);
         match expected {
             Some(offset) => assert_eq!(rig.read().1, offset),
             None => assert!(matches!(rig.delivered(), Some(Delivery::Short { length: 100 }))),
@@ -285,11 +297,11 @@ fn a_claim_is_checked_before_anything_is_read() {
 #[test]
 fn what_comes_for_a_segment_that_is_not_read_any_more_is_nobodys() {
     let mut rig = Rig::new(MAX_READ);
-    let lane = rig.open(0, From::Known(0), None);
+    let reader = rig.open(0, StartOffset::Known(0), None);
     let (read, ..) = rig.read();
-    rig.machine.close(lane);
-    assert_eq!(rig.asked(), [Asked::Other(Effect::Abandon(lane))]);
-    rig.data(lane, read, 0, 10, true);
+    rig.machine.close(reader);
+    assert_eq!(rig.asked(), [Asked::Other(Effect::Abandon(reader))]);
+    rig.data(reader, read, 0, 10, true);
     assert!(rig.delivered().is_none());
     assert_eq!((rig.machine.asked, rig.machine.held), (0, 0));
 }

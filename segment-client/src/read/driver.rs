@@ -1,0 +1,193 @@
+//! Carries out what the read machine decides: a set of futures that the reader polls. There is no
+//! task.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use pravega_sdk_controller_client::{AccessOperation, DelegationToken};
+use pravega_sdk_wire_protocol::WireCommand;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::machine::{Effect, ReadKind, ReadMachine, ReaderId};
+use crate::{
+    connection::RequestError,
+    context::SegmentContext,
+    machine::{Location, LookupError, Now},
+};
+
+/// The result of an effect.
+enum Done<T> {
+    Located(ReaderId, Result<Location, LookupError>),
+    Read(ReaderId, u64, Result<WireCommand, LookupError>),
+    Inspected(ReaderId, Result<WireCommand, LookupError>),
+    /// Something that the owner asked for.
+    Other(T),
+    /// It is not wanted any more.
+    Abandoned,
+}
+
+/// Carries out the effects of a read machine, without a task: its owner polls it. `T` is the result
+/// of what the owner does besides reading.
+pub struct ReadDriver<T> {
+    context: SegmentContext,
+    work: FuturesUnordered<BoxFuture<'static, Done<T>>>,
+    /// Cancelled when a segment is not read any more.
+    readers: HashMap<ReaderId, CancellationToken>,
+    timer: Pin<Box<Sleep>>,
+    started: Instant,
+}
+
+/// How long an answer may take that the store has the bytes for.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// A tail read is repeated after this long. The real server answers one by itself after about two
+/// minutes, when it forgets a segment that nobody uses.
+const TAIL_PATIENCE: Duration = Duration::from_secs(180);
+
+impl<T: Send + 'static> ReadDriver<T> {
+    /// Makes a driver with nothing to do. Call it inside a tokio runtime.
+    #[must_use]
+    pub fn new(context: SegmentContext) -> Self {
+        let started = Instant::now();
+        Self {
+            context,
+            work: FuturesUnordered::new(),
+            readers: HashMap::new(),
+            timer: Box::pin(sleep_until(started)),
+            started,
+        }
+    }
+
+    /// The shared handles.
+    #[must_use]
+    pub fn context(&self) -> &SegmentContext {
+        &self.context
+    }
+
+    /// The time since the driver was made, as its machines take it.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.started.elapsed()
+    }
+
+    /// Runs a future besides the reads; [`Self::poll_work`] returns its result.
+    pub fn spawn(&mut self, work: impl Future<Output = T> + Send + 'static) {
+        self.work.push(work.map(Done::Other).boxed());
+    }
+
+    /// Carries out the machine's effects. Returns true if there were any.
+    pub fn carry_out(&mut self, machine: &mut ReadMachine) -> bool {
+        let mut is_busy = false;
+        while let Some(effect) = machine.poll_effect() {
+            is_busy = true;
+            match effect {
+                Effect::Locate(reader, segment) => {
+                    let context = self.context.clone();
+                    self.push(reader, async move {
+                        Done::Located(reader, context.locate(&segment, AccessOperation::Read).await)
+                    });
+                }
+                Effect::Forget(segment, endpoint) => {
+                    self.context.endpoints().wrong_host(&segment, &endpoint)
+                }
+                Effect::TokenExpired(segment, token) => {
+                    let token = DelegationToken::new(token.0.to_string());
+                    self.context.tokens().expired(
+                        &segment.scoped_stream(),
+                        AccessOperation::Read,
+                        &token,
+                    );
+                }
+                Effect::Read { reader, read, endpoint, request, kind } => {
+                    let client = self.context.raw_client().clone();
+                    let kind = match kind {
+                        ReadKind::Known => READ_TIMEOUT,
+                        ReadKind::Tail => TAIL_PATIENCE,
+                    };
+                    self.push(reader, async move {
+                        Done::Read(
+                            reader,
+                            read,
+                            client.read(&endpoint, request, kind).await.map_err(LookupError::from),
+                        )
+                    });
+                }
+                Effect::Inspect { reader, endpoint, request } => {
+                    let client = self.context.raw_client().clone();
+                    self.push(reader, async move {
+                        let answer =
+                            client.request(&endpoint, request).await.map(WireCommand::from);
+                        Done::Inspected(reader, answer.or_else(refusal))
+                    });
+                }
+                Effect::Abandon(reader) => {
+                    if let Some(wanted) = self.readers.remove(&reader) {
+                        wanted.cancel();
+                    }
+                }
+            }
+        }
+        is_busy
+    }
+
+    /// Hands the results of effects to the machine. Ready with the result of the owner's own future,
+    /// or with `None` if there were others.
+    pub fn poll_work(
+        &mut self,
+        machine: &mut ReadMachine,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<T>> {
+        let mut is_busy = false;
+        while let Poll::Ready(Some(done)) = self.work.poll_next_unpin(cx) {
+            is_busy = true;
+            let now = self.now();
+            match done {
+                Done::Located(reader, found) => machine.handle_located(reader, found, now),
+                Done::Read(reader, read, answer) => machine.handle_read(reader, read, answer, now),
+                Done::Inspected(reader, answer) => machine.handle_inspected(reader, answer, now),
+                Done::Other(other) => return Poll::Ready(Some(other)),
+                Done::Abandoned => {}
+            }
+        }
+        if is_busy { Poll::Ready(None) } else { Poll::Pending }
+    }
+
+    /// Ready at `until`.
+    pub fn poll_timer(&mut self, until: Option<Now>, cx: &mut Context<'_>) -> Poll<Now> {
+        let Some(until) = until else { return Poll::Pending };
+        let at = self.started + until;
+        if self.timer.deadline() != at {
+            self.timer.as_mut().reset(at);
+        }
+        self.timer.as_mut().poll(cx).map(|()| self.now())
+    }
+
+    fn push(&mut self, reader: ReaderId, work: impl Future<Output = Done<T>> + Send + 'static) {
+        let wanted = self.readers.entry(reader).or_default().clone();
+        self.work.push(
+            async move { wanted.run_until_cancelled(work).await.unwrap_or(Done::Abandoned) }
+                .boxed(),
+        );
+    }
+}
+
+impl<T> fmt::Debug for ReadDriver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadDriver").field("readers", &self.readers.len()).finish_non_exhaustive()
+    }
+}
+
+/// A refusal is an answer too.
+fn refusal(error: RequestError) -> Result<WireCommand, LookupError> {
+    match error.reply() {
+        Some(reply) => Ok(reply.clone()),
+        None => Err(LookupError { kind: error.kind(), cause: Arc::new(error) }),
+    }
+}

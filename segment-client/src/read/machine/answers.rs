@@ -1,0 +1,229 @@
+//! Answers to the read machine's effects: locations, bytes, lengths and refusals.
+
+use std::sync::Arc;
+
+use pravega_sdk_types::ErrorKind;
+use pravega_sdk_wire_protocol::{
+    WireCommand,
+    codes::{FailureCode, TokenFailure},
+    commands::{SegmentRead, StreamSegmentInfo},
+};
+
+use super::{
+    delivery::{ReadKind, StartOffset},
+    segment_reader::{LengthProbe, LocateState, Terminal},
+    state::{Effect, ReadMachine, ReaderId},
+    window::Window,
+};
+use crate::{
+    error::ReadError,
+    machine::{Location, LookupError, Misbehaviour, Now},
+    seeded_bugs::SeededBug,
+};
+
+impl ReadMachine {
+    /// The controller told where a segment is, or did not.
+    pub fn handle_located(&mut self, id: ReaderId, found: Result<Location, LookupError>, now: Now) {
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        if !matches!(reader.state, LocateState::Locating) {
+            return;
+        }
+        match found {
+            Ok(location) => {
+                reader.state = LocateState::At(location);
+                self.inspect(id);
+                self.update_queues(id);
+            }
+            Err(error) if error.kind.is_retryable() => self.failed(id, error, now),
+            Err(error) => {
+                let failure = ReadError::new(error.kind, "the segment's store cannot be found");
+                self.give_up(id, failure.with_source(Some(error.cause)));
+            }
+        }
+    }
+
+    /// A read was answered, or was not.
+    pub fn handle_read(
+        &mut self,
+        id: ReaderId,
+        read: u64,
+        answer: Result<WireCommand, LookupError>,
+        now: Now,
+    ) {
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        let Some(asked) = reader.reads.remove(&read) else { return };
+        if asked.kind == ReadKind::Known {
+            self.asked -= asked.len;
+        }
+        let is_old = read < reader.first_valid_read;
+        match answer {
+            Ok(WireCommand::SegmentRead(reply)) if reply.offset == asked.offset => {
+                self.take_data(id, read, reply, now);
+            }
+            other => {
+                reader.window.fail(read);
+                match other {
+                    // At a tail that is quiet for long, it is asked again: nobody knows whether the
+                    // store still remembers.
+                    Err(error)
+                        if asked.kind == ReadKind::Tail && error.kind == ErrorKind::Timeout =>
+                    {
+                        self.probe_again(id);
+                    }
+                    Err(error) if !is_old => self.lost(id, error, now),
+                    Err(_) => {}
+                    Ok(refusal) => self.refused(id, &refusal, is_old, now),
+                }
+            }
+        }
+        self.update_queues(id);
+    }
+
+    /// A segment told how long it is, or did not.
+    pub fn handle_inspected(
+        &mut self,
+        id: ReaderId,
+        answer: Result<WireCommand, LookupError>,
+        now: Now,
+    ) {
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        let LengthProbe::InFlight { floor, is_needed } = reader.probe else { return };
+        reader.probe = LengthProbe::Idle;
+        match answer {
+            Ok(WireCommand::StreamSegmentInfo(info)) => self.take_info(id, floor, &info),
+            other => {
+                reader.probe = if is_needed { LengthProbe::Needed } else { LengthProbe::Wanted };
+                match other {
+                    Ok(refusal) => self.refused(id, &refusal, false, now),
+                    Err(error) => self.lost(id, error, now),
+                }
+            }
+        }
+        self.update_queues(id);
+    }
+
+    pub(super) fn take_data(&mut self, id: ReaderId, read: u64, reply: SegmentRead, now: Now) {
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        let is_empty = reply.data.is_empty();
+        let end = reply.offset + reply.data.len() as i64;
+        let useful = reader.window.arrive(read, reply.data);
+        self.held += useful;
+        if reply.end_of_segment {
+            reader.set_end(end);
+        }
+        if !is_empty {
+            reader.known_len = reader.known_len.max(end);
+        }
+        if useful > 0 || reply.end_of_segment {
+            (reader.attempts, reader.protocol_errors, reader.failing_since) = (0, 0, None);
+            let is_behind = !reply.at_tail
+                && !reply.end_of_segment
+                && reader.window.frontier() >= reader.known_len;
+            if is_behind && reader.probe == LengthProbe::Idle {
+                // There is more; how much, the segment can tell.
+                reader.probe = LengthProbe::Wanted;
+                self.inspect(id);
+            }
+        } else if is_empty {
+            // A segment that nobody wrote to for a while, or one that was deleted.
+            reader.probe = LengthProbe::Needed;
+            reader.attempts = reader.attempts.saturating_add(1);
+            self.wait(id, now);
+        }
+    }
+
+    pub(super) fn take_info(&mut self, id: ReaderId, floor: i64, info: &StreamSegmentInfo) {
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        let length = info.write_offset;
+        match reader.start.take() {
+            None => {}
+            Some(StartOffset::Known(offset)) => reader.window = Window::new(offset),
+            Some(StartOffset::Tail) => reader.window = Window::new(length),
+            Some(StartOffset::Claimed(offset)) => {
+                let offset = if offset < 0 { length } else { offset };
+                reader.window = Window::new(offset);
+                if offset > length {
+                    reader.terminal = Some(Terminal::Short(length));
+                    return;
+                }
+            }
+        }
+        if length < floor {
+            reader.terminal = Some(Terminal::Short(length));
+            return;
+        }
+        reader.known_len = reader.known_len.max(length);
+        reader.head = reader.head.max(info.start_offset);
+        if info.is_sealed {
+            let is_early =
+                self.settings.bugs.has(SeededBug::EndsEarly) && reader.window.next() < length;
+            reader.set_end(if is_early { reader.window.next() } else { length });
+        }
+        if reader.expected > length && reader.expected > reader.known_len {
+            reader.terminal = Some(Terminal::Short(length));
+        }
+    }
+
+    /// A store did not do what it was asked.
+    pub(super) fn refused(&mut self, id: ReaderId, refusal: &WireCommand, is_old: bool, now: Now) {
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        match refusal {
+            WireCommand::SegmentIsSealed(sealed) => {
+                reader.set_end(sealed.offset.max(reader.known_len))
+            }
+            WireCommand::SegmentIsTruncated(truncated) => {
+                reader.head = reader.head.max(truncated.start_offset);
+                reader.known_len = reader.known_len.max(truncated.start_offset);
+                // It must begin behind what was asked for; otherwise this would go on for ever.
+                if truncated.start_offset <= truncated.offset {
+                    self.protocol_error(id, "it calls an offset truncated that is not", now);
+                }
+            }
+            WireCommand::NoSuchSegment(_) => reader.terminal = Some(Terminal::Missing),
+            _ if is_old => {}
+            WireCommand::WrongHost(_) => {
+                if let LocateState::At(location) = &reader.state {
+                    let endpoint = location.endpoint.clone();
+                    self.effects.push_back(Effect::Forget(Arc::clone(&reader.segment), endpoint));
+                }
+                let cause = Misbehaviour("another segment store has the segment".to_owned()).into();
+                self.move_on(id, LookupError { kind: ErrorKind::WrongHost, cause }, now);
+            }
+            WireCommand::AuthTokenCheckFailed(failed)
+                if failed.error_code == TokenFailure::Expired =>
+            {
+                if let LocateState::At(location) = &reader.state {
+                    let token = location.token.clone();
+                    self.effects
+                        .push_back(Effect::TokenExpired(Arc::clone(&reader.segment), token));
+                }
+                let cause = Misbehaviour("the delegation token expired".to_owned()).into();
+                self.move_on(id, LookupError { kind: ErrorKind::TokenExpired, cause }, now);
+            }
+            WireCommand::AuthTokenCheckFailed(_) => {
+                let detail = "the segment store refused the delegation token";
+                self.give_up(id, ReadError::new(ErrorKind::PermissionDenied, detail));
+            }
+            WireCommand::OperationUnsupported(_) => {
+                self.give_up(
+                    id,
+                    ReadError::new(ErrorKind::Unsupported, "the segment store cannot read"),
+                );
+            }
+            WireCommand::ErrorMessage(message)
+                if message.error_code == FailureCode::IllegalArgument =>
+            {
+                let detail = format_args!("the segment store says: {}", message.message);
+                self.give_up(id, ReadError::new(ErrorKind::InvalidArgument, detail));
+            }
+            WireCommand::ErrorMessage(message) => {
+                let cause =
+                    Misbehaviour(format!("the segment store says: {}", message.message)).into();
+                self.failed(id, LookupError { kind: ErrorKind::ServerFailure, cause }, now);
+            }
+            other => {
+                self.protocol_error(id, &format!("it answered {} to a read", other.name()), now)
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Which segment the read machine reads next, and how much of it.
+
+use pravega_sdk_wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment};
+
+use super::{
+    delivery::ReadKind,
+    segment_reader::{InFlight, LengthProbe, LocateState},
+    state::{Effect, ReadMachine, ReaderId},
+};
+use crate::seeded_bugs::SeededBug;
+
+/// The longest read at a tail. Bytes at the tail are younger than the read before them.
+const MAX_TAIL_READ: usize = 256 << 10;
+/// The shortest read, however many segments share the budget.
+const MIN_READ: usize = 64 << 10;
+const MIN_TAIL_READ: usize = 2 << 10;
+
+impl ReadMachine {
+    /// Asks for as much as there is room for, segment after segment.
+    pub(super) fn schedule_reads(&mut self) {
+        let (mut left, read_len) = (self.wants_read.len(), self.read_len());
+        while left > 0
+            && let Some(id) = self.wants_read.pop_front()
+        {
+            left -= 1;
+            let Some(reader) = self.readers.get_mut(&id) else { continue };
+            reader.is_queued = false;
+            if let Some((offset, len)) = reader.wants(read_len) {
+                if self.asked + self.held + len > self.settings.budget / 2 {
+                    reader.is_queued = true;
+                    self.wants_read.push_front(id);
+                    break;
+                }
+                self.ask(id, offset, len, ReadKind::Known);
+                self.update_queues(id);
+            }
+        }
+        // With nothing under way and nothing to hand out, somebody has begun an event that is
+        // larger than all the room.
+        if self.asked == 0 && self.ready.is_empty() {
+            let read_len = self.read_len();
+            let over_budget = self
+                .over_budget
+                .filter(|id| self.wants_read.contains(id))
+                .or(self.wants_read.front().copied());
+            self.over_budget = over_budget;
+            if let Some(id) = over_budget {
+                self.wants_read.retain(|wants_read| *wants_read != id);
+                let Some(reader) = self.readers.get_mut(&id) else { return };
+                reader.is_queued = false;
+                if let Some((offset, len)) = reader.wants(read_len) {
+                    self.ask(id, offset, len, ReadKind::Known);
+                }
+                self.update_queues(id);
+            }
+        }
+    }
+
+    pub(super) fn read_len(&self) -> usize {
+        (self.settings.budget / 2 / self.readers.len().max(1))
+            .max(MIN_READ)
+            .min(self.settings.max_read)
+    }
+
+    /// All tails may come back at once, with as much as was asked for.
+    pub(super) fn tail_read_len(&self) -> usize {
+        (self.settings.budget / 2 / self.readers.len().max(1))
+            .clamp(MIN_TAIL_READ, MAX_TAIL_READ)
+            .min(self.settings.max_read)
+    }
+
+    /// Puts a segment into the rows that it belongs to, and asks at its tail if nothing else is to
+    /// be done.
+    pub(super) fn update_queues(&mut self, id: ReaderId) {
+        let (read_len, tail_len) = (self.read_len(), self.tail_read_len());
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        if self.settings.bugs.has(SeededBug::SkipsGaps)
+            && let Some((gap, len)) = reader.window.first_open()
+            && gap == reader.window.next()
+        {
+            reader.window.skip_to(gap + len);
+        }
+        if !reader.is_ready && reader.can_deliver() {
+            reader.is_ready = true;
+            self.ready.push_back(id);
+        }
+        if reader.is_queued {
+            return;
+        }
+        if reader.wants(read_len).is_some() {
+            reader.is_queued = true;
+            self.wants_read.push_back(id);
+        } else if let Some((offset, len)) = reader.wants_at_tail(tail_len) {
+            self.ask(id, offset, len, ReadKind::Tail);
+        }
+    }
+
+    pub(super) fn ask(&mut self, id: ReaderId, offset: i64, len: usize, kind: ReadKind) {
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        let LocateState::At(location) = &reader.state else { return };
+        let read = self.next_read;
+        self.next_read += 1;
+        reader.window.ask(offset, len as i64, read);
+        reader.reads.insert(read, InFlight { offset, len, kind });
+        if kind == ReadKind::Known {
+            self.asked += len;
+        }
+        let request = ReadSegment {
+            segment: reader.name.clone(),
+            offset,
+            suggested_length: i32::try_from(len).unwrap_or(i32::MAX),
+            delegation_token: location.token.0.clone(),
+            request_id: 0,
+        };
+        self.effects.push_back(Effect::Read {
+            reader: id,
+            read,
+            endpoint: location.endpoint.clone(),
+            request,
+            kind,
+        });
+    }
+
+    pub(super) fn inspect(&mut self, id: ReaderId) {
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        let is_needed = match reader.probe {
+            LengthProbe::Wanted => false,
+            LengthProbe::Needed => true,
+            LengthProbe::Idle | LengthProbe::InFlight { .. } => return,
+        };
+        let LocateState::At(location) = &reader.state else { return };
+        reader.probe = LengthProbe::InFlight { floor: reader.known_len, is_needed };
+        let request = GetStreamSegmentInfo {
+            request_id: 0,
+            segment_name: reader.name.clone(),
+            delegation_token: location.token.0.clone(),
+        };
+        self.effects.push_back(Effect::Inspect {
+            reader: id,
+            endpoint: location.endpoint.clone(),
+            request,
+        });
+    }
+}

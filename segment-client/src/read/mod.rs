@@ -1,0 +1,4 @@
+//! The read engine: bytes of many segments, in order, without a task of its own.
+
+pub mod driver;
+pub mod machine;
