@@ -11,7 +11,8 @@
 //! | routing | [`RoutingKey`], [`routing`] |
 //! | progress | [`StreamCut`], [`Position`], [`EventPointer`], [`WriterId`], [`EventNumber`], [`TransactionId`] |
 //! | configuration | [`ScalingPolicy`], [`RetentionPolicy`], [`StreamConfiguration`], [`Tag`] |
-//! | behaviour | [`ErrorKind`], [`Outcome`], [`RetryPolicy`], [`RetryBudget`] |
+//! | errors | [`Failure`], [`error_type!`], [`ErrorKind`], [`Outcome`], [`Classified`] |
+//! | retries | [`RetryPolicy`], [`RetryBudget`] |
 //!
 //! # Examples
 //!
@@ -28,8 +29,10 @@
 
 mod endpoint;
 mod error;
+mod error_type;
 mod escape;
 mod event_pointer;
+mod failure;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod ids;
@@ -55,6 +58,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Classified, ErrorKind, Outcome};
 pub use escape::Printable;
 pub use event_pointer::{EventPointer, EventPointerError};
+pub use failure::{Cause, Failure, Wording};
 pub use ids::{ContainerId, Epoch, EventNumber, Offset, SegmentNumber, TransactionId, WriterId};
 pub use key_range::{KeyRange, KeyRangeError, check_cover};
 pub use name::{
