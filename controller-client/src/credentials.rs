@@ -1,9 +1,10 @@
-//! Who we say we are.
+//! Credentials for the controller.
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use pravega_sdk_types::{ErrorKind, Failure, Outcome, Wording, error_type};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Credentials for the controller: nothing, a user and password, a token, or whatever a provider
@@ -38,25 +39,30 @@ pub struct Authorization {
     token: SecretString,
 }
 
-/// Tells why credentials cannot be used. What they hold is never shown.
-#[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CredentialError {
-    /// A character that no header may hold.
-    #[error("the {part} holds a character that no header may hold")]
-    Character {
-        /// Which part.
-        part: &'static str,
-    },
-    /// A part that must be there is empty.
-    #[error("the {part} is empty")]
-    Empty {
-        /// Which part.
-        part: &'static str,
-    },
-    /// The provider could not give any.
-    #[error("the credential provider failed: {0}")]
-    Provider(String),
+error_type! {
+    /// Credentials that cannot be used, or that a provider could not give. Secrets never appear.
+    pub struct CredentialError {}
+    wording: Wording::new("");
+    accessors: ;
+}
+
+impl CredentialError {
+    /// The failure of a [`CredentialProvider`], for any reason.
+    pub fn provider(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let detail = "the credential provider failed";
+        Failure::new(ErrorKind::Unauthenticated, Outcome::NotApplied, detail)
+            .with_source(reason)
+            .into()
+    }
+
+    fn empty(part: &str) -> Self {
+        Failure::invalid(format_args!("the {part} is empty")).into()
+    }
+
+    fn character(part: &str) -> Self {
+        Failure::invalid(format_args!("the {part} holds a character that no header may hold"))
+            .into()
+    }
 }
 
 /// A source of credentials that may change, such as tokens that are renewed.
@@ -69,7 +75,8 @@ pub trait CredentialProvider: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`CredentialError::Provider`] if there are none; the call fails as unauthenticated then.
+    /// [`CredentialError::provider`] if there are no credentials; the call then fails as
+    /// unauthenticated.
     async fn authorization(&self) -> Result<Authorization, CredentialError>;
 }
 
@@ -174,11 +181,11 @@ impl Authorization {
         let (method, token) = (method.into(), token.into());
         for (part, text) in [("method", &method), ("token", &token)] {
             if text.is_empty() {
-                return Err(CredentialError::Empty { part });
+                return Err(CredentialError::empty(part));
             }
             // The server splits at the first white space, so neither part may hold any.
             if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(CredentialError::Character { part });
+                return Err(CredentialError::character(part));
             }
         }
         Ok(Self { method, token: token.into() })

@@ -19,20 +19,20 @@ use crate::ControllerError;
 /// How a cached value of some age is to be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
-    /// As it is.
+    /// The value is used as it is.
     Fresh,
-    /// Once more, while another is fetched behind.
+    /// The value is used, and another is fetched in the background.
     Ageing,
-    /// Not any more.
+    /// The value is not used.
     Expired,
 }
 
-type Fetched<V> = Result<V, Arc<ControllerError>>;
-type Flight<V> = Shared<BoxFuture<'static, Fetched<V>>>;
+type Fetched<V> = Result<V, ControllerError>;
+type SharedFetch<V> = Shared<BoxFuture<'static, Fetched<V>>>;
 type Fetch<K, V> = Arc<dyn Fn(K) -> BoxFuture<'static, Result<V, ControllerError>> + Send + Sync>;
 type Judge<V> = fn(&V, Duration) -> Freshness;
 
-/// After a refresh behind the scenes failed, the next one waits this long.
+/// The pause after a failed refresh in the background.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
 /// A cache whose values age. Waiters for the same key share one fetch; a waiter that goes away
@@ -50,15 +50,15 @@ struct CacheState<K, V> {
 
 struct Entry<V> {
     value: Option<(V, Instant)>,
-    flight: Option<(u64, Flight<V>)>,
-    /// Rises with every flight, so that one that was overtaken stores nothing.
-    flights: u64,
+    in_flight: Option<(u64, SharedFetch<V>)>,
+    /// Counts the fetches, so that one that was overtaken stores nothing.
+    fetches: u64,
     quiet_until: Option<Instant>,
 }
 
 impl<V> Default for Entry<V> {
     fn default() -> Self {
-        Self { value: None, flight: None, flights: 0, quiet_until: None }
+        Self { value: None, in_flight: None, fetches: 0, quiet_until: None }
     }
 }
 
@@ -77,7 +77,7 @@ where
 
     /// The value of `key`: from the cache where it is good, else fetched.
     pub(crate) async fn get(&self, key: &K) -> Result<V, ControllerError> {
-        let flight = {
+        let in_flight = {
             let mut entries = self.shared.lock();
             let now = Instant::now();
             let entry = entries.entry(key.clone()).or_default();
@@ -89,21 +89,21 @@ where
                 Some((value, Freshness::Fresh)) => return Ok(value),
                 Some((value, Freshness::Ageing)) => {
                     let quiet = entry.quiet_until.is_some_and(|until| now < until);
-                    if entry.flight.is_none() && !quiet {
-                        let flight = self.take_off(key, entry);
+                    if entry.in_flight.is_none() && !quiet {
+                        let in_flight = self.start_fetch(key, entry);
                         // The caller's own runtime; it ends with that, or with the call's deadline.
-                        tokio::spawn(flight);
+                        tokio::spawn(in_flight);
                     }
                     return Ok(value);
                 }
-                Some((_, Freshness::Expired)) | None => match &entry.flight {
-                    Some((_, flight)) => flight.clone(),
-                    None => self.take_off(key, entry),
+                Some((_, Freshness::Expired)) | None => match &entry.in_flight {
+                    Some((_, in_flight)) => in_flight.clone(),
+                    None => self.start_fetch(key, entry),
                 },
             }
         };
         self.shared.evict();
-        flight.await.map_err(|error| error.duplicate())
+        in_flight.await
     }
 
     /// Forgets the value of `key` if it is still `bad`, so that the next call fetches.
@@ -114,7 +114,7 @@ where
         {
             entry.value = None;
             // A fetch that began before this may bring the same again.
-            entry.flight = None;
+            entry.in_flight = None;
         }
     }
 
@@ -124,19 +124,19 @@ where
         self.shared.lock().len()
     }
 
-    fn take_off(&self, key: &K, entry: &mut Entry<V>) -> Flight<V> {
-        entry.flights += 1;
-        let (number, state, key) = (entry.flights, Arc::clone(&self.shared), key.clone());
+    fn start_fetch(&self, key: &K, entry: &mut Entry<V>) -> SharedFetch<V> {
+        entry.fetches += 1;
+        let (number, state, key) = (entry.fetches, Arc::clone(&self.shared), key.clone());
         let fetched = (self.fetch)(key.clone());
-        let flight = async move {
-            let fetched = fetched.await.map_err(Arc::new);
-            state.land(&key, number, &fetched);
+        let in_flight = async move {
+            let fetched = fetched.await;
+            state.finish_fetch(&key, number, &fetched);
             fetched
         }
         .boxed()
         .shared();
-        entry.flight = Some((number, flight.clone()));
-        flight
+        entry.in_flight = Some((number, in_flight.clone()));
+        in_flight
     }
 }
 
@@ -146,15 +146,15 @@ impl<K: Eq + Hash + Clone, V: Clone> CacheState<K, V> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn land(&self, key: &K, number: u64, fetched: &Fetched<V>) {
+    fn finish_fetch(&self, key: &K, number: u64, fetched: &Fetched<V>) {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(key) else {
             return;
         };
-        if entry.flight.as_ref().is_none_or(|(current, _)| *current != number) {
+        if entry.in_flight.as_ref().is_none_or(|(current, _)| *current != number) {
             return;
         }
-        entry.flight = None;
+        entry.in_flight = None;
         match fetched {
             Ok(value) => {
                 entry.value = Some((value.clone(), Instant::now()));
@@ -173,7 +173,7 @@ impl<K: Eq + Hash + Clone, V: Clone> CacheState<K, V> {
     fn evict(&self) {
         let mut entries = self.lock();
         while entries.len() > self.capacity {
-            let oldest = entries.iter().filter(|(_, entry)| entry.flight.is_none());
+            let oldest = entries.iter().filter(|(_, entry)| entry.in_flight.is_none());
             let oldest = oldest.min_by_key(|(_, entry)| entry.value.as_ref().map(|(_, at)| *at));
             let Some(key) = oldest.map(|(key, _)| key.clone()) else {
                 return;

@@ -122,6 +122,13 @@ macro_rules! error_type {
             }
         }
     };
+    (@accessor operation) => {
+        /// Returns the name of the operation, if it is known.
+        #[must_use]
+        pub fn operation(&self) -> Option<&'static str> {
+            self.failure.operation()
+        }
+    };
     (@accessor stream) => {
         /// Returns the stream, if it is known.
         #[must_use]
@@ -178,7 +185,7 @@ mod tests {
             count: u8,
         }
         wording: Wording::new("counting").with_preposition("");
-        accessors: stream, segment, offset, endpoint, attempts, hint;
+        accessors: operation, stream, segment, offset, endpoint, attempts, hint;
     }
 
     #[test]
@@ -197,6 +204,7 @@ mod tests {
         assert_eq!((classified.kind(), classified.outcome()), (error.kind(), error.outcome()));
         assert_eq!(error.stream(), failure.stream());
         assert_eq!((error.segment(), error.offset(), error.endpoint()), (None, None, None));
+        assert_eq!(error.operation(), None);
         assert_eq!((error.attempts(), error.hint()), (0, Some("create another")));
         assert_eq!(error.to_string(), "counting a/b: the stream is sealed; create another");
         assert!(format!("{error:?}").starts_with("Sample { kind: Sealed, outcome: Unknown"));

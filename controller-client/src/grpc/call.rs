@@ -1,16 +1,23 @@
 //! The attempts of one call.
 
-use std::{fmt, sync::PoisonError, time::Duration};
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use pravega_sdk_proto::controller_service_client::ControllerServiceClient;
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, RetryBudget};
-use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::{Request, Response, Status, metadata::MetadataValue, transport::Channel};
+use tonic::{Request, Response, Status, transport::Channel};
 
-use super::{Inner, nodes::Node, status::Failure};
-use crate::{ControllerError, Credentials};
+use super::{
+    authorize::authorized,
+    nodes::{Node, Nodes},
+    status::FailedAttempt,
+};
+use crate::{ControllerConfig, ControllerError};
 
 pub(super) type Client = ControllerServiceClient<Channel>;
 type Sent<A> = BoxFuture<'static, Result<Response<A>, Status>>;
@@ -37,7 +44,20 @@ pub(super) struct Answer<A> {
     pub(super) endpoint: Endpoint,
 }
 
-impl Inner {
+/// What the clones of a client share: the controllers, and the budget of retries.
+pub(super) struct Calls {
+    pub(super) config: ControllerConfig,
+    pub(super) nodes: Nodes,
+    retries: Mutex<RetryBudget>,
+    started: Instant,
+}
+
+impl Calls {
+    pub(super) fn new(config: ControllerConfig) -> Result<Self, ControllerError> {
+        let nodes = Nodes::new(&config)?;
+        Ok(Self { config, nodes, retries: Mutex::default(), started: Instant::now() })
+    }
+
     /// Makes a call with all its attempts, within its deadline.
     ///
     /// A controller that cannot be reached is passed over at once while there are others that were
@@ -60,7 +80,7 @@ impl Inner {
         // Once one attempt may have taken effect, no later one can say that nothing did.
         let mut outcome = Outcome::NotApplied;
         loop {
-            let mut last: Option<(Endpoint, Failure)> = None;
+            let mut last: Option<(Endpoint, FailedAttempt)> = None;
             for node in self.nodes.in_order().await {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
@@ -118,42 +138,26 @@ impl Inner {
         message: M,
         send: &(impl Fn(Client, Request<M>) -> Sent<A> + Send + Sync),
         left: Duration,
-    ) -> Result<A, Failure> {
+    ) -> Result<A, FailedAttempt> {
         let limit = left.min(self.config.attempt_timeout);
-        let request = authorized(&self.config.credentials, message).await.map_err(|error| {
-            Failure { error, is_retryable: false, was_not_sent: true, is_controllers_fault: false }
-        })?;
+        let request =
+            authorized(&self.config.credentials, message).await.map_err(|error| FailedAttempt {
+                error,
+                is_retryable: false,
+                was_not_sent: true,
+                is_controllers_fault: false,
+            })?;
         let client = ControllerServiceClient::new(node.channel.clone());
         match timeout(limit, send(client, request)).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(Failure::from_status(status)),
-            Err(_) => Err(Failure::timed_out(limit.as_secs_f64())),
+            Ok(Err(status)) => Err(FailedAttempt::from_status(status)),
+            Err(_) => Err(FailedAttempt::timed_out(limit.as_secs_f64())),
         }
     }
 }
 
-/// A request with the credentials that are good now.
-pub(super) async fn authorized<M>(
-    credentials: &Credentials,
-    message: M,
-) -> Result<Request<M>, ControllerError> {
-    let unauthenticated = |detail: String| {
-        ControllerError::new(ErrorKind::Unauthenticated, Outcome::NotApplied, detail)
-    };
-    let mut request = Request::new(message);
-    let header = credentials.authorization().await;
-    if let Some(header) = header.map_err(|error| unauthenticated(error.to_string()))? {
-        let value = MetadataValue::try_from(header.header_value().expose_secret());
-        let mut value =
-            value.map_err(|_| unauthenticated("the credentials do not fit a header".to_owned()))?;
-        value.set_sensitive(true);
-        request.metadata_mut().insert("authorization", value);
-    }
-    Ok(request)
-}
-
 fn finish(
-    last: Option<(Endpoint, Failure)>,
+    last: Option<(Endpoint, FailedAttempt)>,
     operation: Operation,
     target: &dyn fmt::Display,
     attempts: u32,
@@ -166,5 +170,8 @@ fn finish(
             (None, ControllerError::new(ErrorKind::Timeout, Outcome::NotApplied, detail))
         }
     };
-    error.with_outcome(outcome).during(operation.name, target).after(endpoint, attempts)
+    error
+        .map(|failure| failure.with_outcome(outcome))
+        .with_operation(operation.name, target)
+        .with_attempts(endpoint, attempts)
 }

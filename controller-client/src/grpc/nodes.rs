@@ -15,11 +15,11 @@ use std::{
 };
 
 use pravega_sdk_proto::{ServerRequest, controller_service_client::ControllerServiceClient};
-use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
+use pravega_sdk_types::{Endpoint, ErrorKind, Failure, Outcome};
 use tokio::time::{Instant, timeout};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
-use super::call::authorized;
+use super::{authorize::authorized, status::FailedAttempt};
 use crate::{ControllerConfig, ControllerError, Credentials, TlsTrust};
 
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(120);
@@ -95,7 +95,7 @@ impl Nodes {
         order
     }
 
-    /// Notes that calls had better start behind `failed`.
+    /// Makes later calls start with the node after `failed`.
     pub(super) fn prefer_after(&self, failed: &Endpoint) {
         let nodes = Arc::clone(&self.shared.lock().nodes);
         if let Some(at) = nodes.iter().position(|node| node.endpoint == *failed) {
@@ -175,18 +175,17 @@ impl Shared {
         None
     }
 
-    async fn ask(&self, node: &Node) -> Result<Vec<Endpoint>, String> {
-        let request = authorized(&self.credentials, ServerRequest {})
-            .await
-            .map_err(|error| error.to_string())?;
+    async fn ask(&self, node: &Node) -> Result<Vec<Endpoint>, ControllerError> {
+        let request = authorized(&self.credentials, ServerRequest {}).await?;
         let mut client = ControllerServiceClient::new(node.channel.clone());
         let answer =
             timeout(self.dialer.connect_timeout, client.get_controller_server_list(request)).await;
         let list = match answer {
-            Err(_) => return Err("no answer in time".to_owned()),
-            Ok(Err(status)) => {
-                return Err(pravega_sdk_types::Printable::new(status.message()).to_string());
+            Err(_) => {
+                let limit = self.dialer.connect_timeout;
+                return Err(FailedAttempt::timed_out(limit.as_secs_f64()).error);
             }
+            Ok(Err(status)) => return Err(FailedAttempt::from_status(status).error),
             Ok(Ok(response)) => response.into_inner().node_uri,
         };
         let endpoints: Vec<Endpoint> = list
@@ -195,7 +194,7 @@ impl Shared {
             .filter_map(|uri| super::convert::endpoint(&uri, &node.endpoint).ok())
             .collect();
         if endpoints.is_empty() {
-            Err("the list of controllers is empty".to_owned())
+            Err(ControllerError::protocol("the list of controllers is empty"))
         } else {
             Ok(endpoints)
         }
@@ -221,12 +220,10 @@ impl Dialer {
     /// A channel that connects when it is first used.
     fn node(&self, endpoint: &Endpoint) -> Result<Node, ControllerError> {
         let refused = |source: tonic::transport::Error| {
-            ControllerError::new(
-                ErrorKind::Config,
-                Outcome::NotApplied,
-                format!("no channel can be made to {endpoint}"),
+            let detail = format_args!("no channel can be made to {endpoint}");
+            ControllerError::from(
+                Failure::new(ErrorKind::Config, Outcome::NotApplied, detail).with_source(source),
             )
-            .with_source(source)
         };
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let mut channel = Channel::from_shared(format!("{scheme}://{endpoint}"))

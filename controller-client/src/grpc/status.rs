@@ -1,13 +1,13 @@
 //! What a gRPC status means.
 
-use pravega_sdk_types::{ErrorKind, Outcome, Printable};
+use pravega_sdk_types::{ErrorKind, Failure, Outcome, Printable};
 use tonic::{Code, Status};
 
 use crate::ControllerError;
 
 /// A failed attempt, judged.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct FailedAttempt {
     pub(super) error: ControllerError,
     /// Whether the reference client would try again.
     pub(super) is_retryable: bool,
@@ -17,7 +17,7 @@ pub(super) struct Failure {
     pub(super) is_controllers_fault: bool,
 }
 
-impl Failure {
+impl FailedAttempt {
     /// Judges a status by its code alone, as the server's texts are for people.
     pub(super) fn from_status(status: Status) -> Self {
         let code = status.code();
@@ -27,10 +27,9 @@ impl Failure {
         let detail = if was_not_sent {
             "the controller cannot be reached".to_owned()
         } else {
-            format!("the controller answered {code:?}: {}", Printable::new(status.message()))
+            format!("the controller answered {code:?}: {}", status.message())
         };
-        let error =
-            ControllerError::new(kind, outcome, detail).with_source(StatusCause::of(status));
+        let error = Failure::new(kind, outcome, detail).with_source(StatusCause::of(status)).into();
         Self {
             error,
             is_retryable: is_retried(code) && kind != ErrorKind::Tls,
@@ -177,7 +176,7 @@ mod tests {
 
     #[test]
     fn codes_are_retried_as_by_the_reference_client() {
-        let retried = |code| Failure::from_status(Status::new(code, "")).is_retryable;
+        let retried = |code| FailedAttempt::from_status(Status::new(code, "")).is_retryable;
         for code in
             [Code::NotFound, Code::PermissionDenied, Code::Unauthenticated, Code::InvalidArgument]
         {
@@ -190,9 +189,11 @@ mod tests {
 
     #[test]
     fn a_servers_text_is_escaped_and_cut() {
-        let failure =
-            Failure::from_status(Status::unknown(format!("a\u{1b}[31m{}", "x".repeat(1 << 20))));
-        let shown = format!("{} {:?}", failure.error, failure.error);
+        let failed = FailedAttempt::from_status(Status::unknown(format!(
+            "a\u{1b}[31m{}",
+            "x".repeat(1 << 20)
+        )));
+        let shown = format!("{} {:?}", failed.error, failed.error);
         assert!(!shown.contains('\u{1b}'));
         assert!(shown.len() < 10_000, "{} bytes", shown.len());
     }

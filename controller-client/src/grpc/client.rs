@@ -1,0 +1,57 @@
+//! The client and its clones.
+
+use std::{fmt, sync::Arc};
+
+use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
+
+use super::call::Calls;
+use crate::{ControllerConfig, ControllerError};
+
+/// The controller of a cluster, over gRPC.
+///
+/// Clones are cheap and share their channels. Channels come about when they are first used and
+/// again after they broke; the client has no task of its own but those that gRPC spawns on the
+/// caller's runtime.
+///
+/// # Cancel safety
+///
+/// As [`Controller`](crate::Controller) says.
+#[derive(Clone)]
+pub struct ControllerClient {
+    pub(super) calls: Arc<Calls>,
+}
+
+impl ControllerClient {
+    /// Makes a client; the first call connects.
+    ///
+    /// # Errors
+    ///
+    /// Kind [`Config`](ErrorKind::Config) if the trust store cannot be used,
+    /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime.
+    pub fn connect(config: ControllerConfig) -> Result<Self, ControllerError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(ControllerError::new(
+                ErrorKind::NoRuntime,
+                Outcome::NotApplied,
+                "a controller client must be made inside a tokio runtime: call it from async code, \
+                 or enter a runtime first",
+            ));
+        }
+        Ok(Self { calls: Arc::new(Calls::new(config)?) })
+    }
+
+    /// The controllers that calls go to: those of the address, or those discovered.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        self.calls.nodes.endpoints()
+    }
+}
+
+impl fmt::Debug for ControllerClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControllerClient")
+            .field("uri", &self.calls.config.uri.to_string())
+            .field("credentials", &self.calls.config.credentials)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,114 @@
+//! Calls about the cluster and its scopes.
+
+use pravega_sdk_proto as proto;
+use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, Scope};
+
+use super::{
+    answer::{Result, call, failed, judge, next_token, read, refused, token},
+    streams, tables,
+};
+use crate::{
+    ControllerError, Creation, Deletion, Page, PageToken,
+    grpc::{client::ControllerClient, convert},
+};
+
+pub(super) async fn controllers(client: &ControllerClient) -> Result<Vec<Endpoint>> {
+    let answer = call!(
+        client,
+        "getControllerServerList",
+        Harmless,
+        "the cluster",
+        get_controller_server_list,
+        proto::ServerRequest {}
+    )?;
+    let asked = &answer.endpoint;
+    let endpoints =
+        answer.message.node_uri.iter().map(|uri| convert::endpoint(uri, asked)).collect();
+    read("getControllerServerList", &"the cluster", asked, endpoints)
+}
+
+pub(super) async fn create_scope(client: &ControllerClient, scope: &Scope) -> Result<Creation> {
+    use proto::create_scope_status::Status;
+    let answer =
+        call!(client, "createScope", Harmless, scope, create_scope, convert::scope_info(scope))?;
+    judge!("createScope", scope, answer, Status, answer.message.status, {
+        Status::Success => Ok(Creation::Created),
+        Status::ScopeExists => Ok(Creation::AlreadyExisted),
+        Status::InvalidScopeName => refused(ErrorKind::InvalidName, "the controller does not take this name"),
+        Status::Failure => failed(),
+    })
+}
+
+pub(super) async fn delete_scope(client: &ControllerClient, scope: &Scope) -> Result<Deletion> {
+    use proto::delete_scope_status::Status;
+    refuse_if_not_empty(client, scope).await?;
+    let answer =
+        call!(client, "deleteScope", Harmless, scope, delete_scope, convert::scope_info(scope))?;
+    judge!("deleteScope", scope, answer, Status, answer.message.status, {
+        Status::Success => Ok(Deletion::Deleted),
+        Status::ScopeNotFound => Ok(Deletion::NotFound),
+        Status::ScopeNotEmpty => refused(ErrorKind::NotEmpty, "the scope is not empty"),
+        Status::Failure => failed(),
+    })
+}
+
+pub(super) async fn delete_scope_recursive(
+    client: &ControllerClient,
+    scope: &Scope,
+) -> Result<Deletion> {
+    use proto::delete_scope_status::Status;
+    let message = convert::scope_info(scope);
+    let answer =
+        call!(client, "deleteScopeRecursive", Harmless, scope, delete_scope_recursive, message)?;
+    judge!("deleteScopeRecursive", scope, answer, Status, answer.message.status, {
+        Status::Success => Ok(Deletion::Deleted),
+        Status::ScopeNotFound => Ok(Deletion::NotFound),
+        Status::ScopeNotEmpty => refused(ErrorKind::NotEmpty, "the scope is not empty"),
+        Status::Failure => failed(),
+    })
+}
+
+pub(super) async fn scope_exists(client: &ControllerClient, scope: &Scope) -> Result<bool> {
+    let message = convert::scope_info(scope);
+    Ok(call!(client, "checkScopeExists", Harmless, scope, check_scope_exists, message)?
+        .message
+        .exists)
+}
+
+pub(super) async fn scopes_page(
+    client: &ControllerClient,
+    start: &PageToken,
+) -> Result<Page<Scope>> {
+    let message = proto::ScopesRequest { continuation_token: token(start) };
+    let answer = call!(client, "listScopes", Harmless, "the cluster", list_scopes, message)?;
+    let items = answer.message.scopes.iter().map(|name| convert::scope(name)).collect();
+    let items = read("listScopes", &"the cluster", &answer.endpoint, items)?;
+    Ok(Page { items, next: next_token(answer.message.continuation_token) })
+}
+
+/// A server that is asked to delete a scope which is not empty refuses, and has damaged it by
+/// then.
+async fn refuse_if_not_empty(client: &ControllerClient, scope: &Scope) -> Result<()> {
+    let start = PageToken::start();
+    let found = match streams::streams_page(client, scope, &start).await {
+        Ok(page) => page.items.first().map(|stream| format!("stream {}", stream.stream())),
+        // Nothing is there to damage; the call itself says so again.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let found = match found {
+        Some(found) => Some(found),
+        None => {
+            let page = tables::key_value_tables_page(client, scope, &start).await?;
+            page.items.first().map(|table| format!("table {}", table.table()))
+        }
+    };
+    match found {
+        Some(found) => {
+            let detail = format!("the scope is not empty: it holds {found}");
+            Err(ControllerError::new(ErrorKind::NotEmpty, Outcome::NotApplied, detail)
+                .with_operation("deleteScope", scope))
+        }
+        None => Ok(()),
+    }
+}
