@@ -226,7 +226,7 @@ pub(crate) fn stop(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A process id may have been given to somebody else by now.
+/// Returns true if the process is one of ours: its id may belong to another process by now.
 fn is_ours(pid: &str, pid_file: &Path) -> bool {
     let folder =
         pid_file.parent().and_then(Path::parent).map(|folder| folder.display().to_string());
@@ -292,7 +292,7 @@ impl Ports {
         health: 6061,
     };
 
-    /// Six ports that nobody uses just now.
+    /// Six ports that are not in use.
     fn free() -> Result<Self> {
         // All are held until the last is found, so that no two are the same.
         let held =

@@ -1,17 +1,9 @@
-//! Rules about the workspace that the compiler cannot hold.
-//!
-//! - Import directions: a crate depends only on what stands below it.
-//! - Pure crates have no runtime among their dependencies, not even an optional one; machines
-//!   import no driver.
-//! - Every source file opens with what it is for.
-//! - No file grows beyond what one idea needs.
+//! Import directions: a crate depends only on crates below it, and pure crates have no runtime
+//! among their dependencies, not even an optional one.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 /// Which of our crates each crate may use. A crate that is not listed here is refused.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -95,33 +87,17 @@ const RUNTIMES: &[&str] =
     &["tokio", "tokio-util", "futures-util", "async-std", "smol", "rand", "fastrand"];
 const PURE: &[&str] = &["types", "wire-protocol"];
 
-/// Words that a machine's source must not hold: it gets time and chance as arguments, and does no
-/// work of a driver.
-const NOT_IN_MACHINES: &[&str] =
-    &["tokio", "Instant::now", "SystemTime", "fastrand", "async fn", ".await", "std::thread"];
-
-const MAX_LINES: usize = 900;
-/// The protocol's table reads as one.
-const LONG_FILES: &[&str] = &["wire-protocol/src/commands.rs", "proto/src/generated.rs"];
-
-/// Checks every rule, and names every place that breaks one.
-pub(crate) fn run(root: &Path) -> Result<()> {
-    let mut broken = Vec::new();
+/// Checks the manifests of all crates.
+pub(super) fn check(root: &Path, broken: &mut Vec<String>) -> Result<()> {
     for (folder, allowed) in MAY_USE {
-        check_imports(root, folder, allowed, &mut broken)?;
+        check_imports(root, folder, allowed, broken)?;
     }
-    check_all_crates_are_listed(root, &mut broken)?;
-    for folder in MAY_USE.iter().map(|(folder, _)| folder) {
-        for part in ["src", "tests", "examples", "benches"] {
-            for file in rust_files(&root.join(folder).join(part))? {
-                check_file(root, &file, &mut broken)?;
-            }
-        }
-    }
-    if broken.is_empty() {
-        return Ok(());
-    }
-    bail!("tidy found {} places:\n  {}", broken.len(), broken.join("\n  "));
+    check_all_crates_are_listed(root, broken)
+}
+
+/// The folders of all crates.
+pub(super) fn folders() -> impl Iterator<Item = &'static str> {
+    MAY_USE.iter().map(|(folder, _)| *folder)
 }
 
 fn check_imports(
@@ -185,57 +161,10 @@ fn check_all_crates_are_listed(root: &Path, broken: &mut Vec<String>) -> Result<
     Ok(())
 }
 
-fn check_file(root: &Path, file: &Path, broken: &mut Vec<String>) -> Result<()> {
-    let shown = file.strip_prefix(root).unwrap_or(file).display().to_string();
-    let text = fs::read_to_string(file)?;
-    if !text.starts_with("//!") && shown != "proto/src/generated.rs" {
-        broken.push(format!("{shown}: does not open with //! and what it is for"));
-    }
-    if text.lines().count() > MAX_LINES && !LONG_FILES.contains(&shown.as_str()) {
-        broken.push(format!("{shown}: has more than {MAX_LINES} lines; split it by idea"));
-    }
-    if is_machine(file) {
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for (number, line) in
-            code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
-        {
-            for word in NOT_IN_MACHINES.iter().filter(|word| line.contains(**word)) {
-                broken.push(format!("{shown}:{}: a machine must not hold `{word}`", number + 1));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn is_machine(file: &Path) -> bool {
-    file.components().any(|part| part.as_os_str() == "machine")
-        || file.file_stem().is_some_and(|stem| stem == "machine")
-}
-
-fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    if !folder.exists() {
-        return Ok(files);
-    }
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            files.extend(rust_files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    Ok(files)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_workspace_is_tidy() {
-        run(&crate::root().unwrap()).unwrap();
-    }
+    use crate::tidy::scratch::Scratch;
 
     #[test]
     fn dependencies_are_read_from_every_form_and_development_ones_are_not() {
@@ -246,16 +175,22 @@ mod tests {
 
     #[test]
     fn an_import_in_the_wrong_direction_is_named() {
-        let folder = std::env::temp_dir().join(format!("tidy-{}", std::process::id()));
-        fs::create_dir_all(folder.join("types")).unwrap();
-        fs::write(
-            folder.join("types/Cargo.toml"),
+        let tree = Scratch::new(&[(
+            "types/Cargo.toml",
             "[dependencies]\npravega-sdk-wire-protocol = \"1\"\ntokio = \"1\"\n",
-        )
-        .unwrap();
+        )]);
         let mut broken = Vec::new();
-        check_imports(&folder, "types", &[], &mut broken).unwrap();
-        fs::remove_dir_all(folder).unwrap();
+        check_imports(tree.path(), "types", &[], &mut broken).unwrap();
         assert_eq!(broken.len(), 2, "{broken:?}");
+        check_imports(tree.path(), "types", &["wire-protocol"], &mut broken).unwrap();
+        assert_eq!(broken.len(), 3, "only the runtime is refused now: {broken:?}");
+    }
+
+    #[test]
+    fn a_crate_without_a_row_is_named() {
+        let tree = Scratch::new(&[("stray/Cargo.toml", ""), ("fuzz/Cargo.toml", "")]);
+        let mut broken = Vec::new();
+        check_all_crates_are_listed(tree.path(), &mut broken).unwrap();
+        assert_eq!(broken.len(), 1, "{broken:?}");
     }
 }

@@ -1,0 +1,59 @@
+//! Rules about the workspace that the compiler cannot hold.
+//!
+//! | file | rule |
+//! |---|---|
+//! | `crates` | a crate depends only on crates below it; pure crates have no runtime |
+//! | `circles` | no files of a crate import each other in a circle, re-exports followed |
+//! | `machines` | a machine imports no driver and no surface, reads no clock, does no I/O |
+//! | `words` | comments, docs and texts are in plain English |
+//! | `size` | lines, functions and files stay short; panics stay rare; files say what they are |
+//!
+//! Below them, `source` reads files, `modules` finds the modules of a crate, `imports` resolves
+//! names to files, and `text` tells comments and literals from code.
+
+mod circles;
+mod crates;
+mod imports;
+mod machines;
+mod modules;
+#[cfg(test)]
+mod scratch;
+mod size;
+mod source;
+mod text;
+mod words;
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use self::source::SourceFile;
+
+/// Checks every rule, and names every place that breaks one.
+pub(crate) fn run(root: &Path) -> Result<()> {
+    let mut broken = Vec::new();
+    crates::check(root, &mut broken)?;
+    for folder in crates::folders() {
+        let files = SourceFile::read_crate(root, folder)?;
+        size::check(folder, &files, &mut broken);
+        words::check(&files, &mut broken);
+        machines::check_words(&files, &mut broken);
+        let edges = imports::of_crate(folder, &files);
+        circles::check(folder, &edges, &mut broken);
+        machines::check_imports(folder, &edges, &mut broken);
+    }
+    if broken.is_empty() {
+        return Ok(());
+    }
+    bail!("tidy found {} places:\n  {}", broken.len(), broken.join("\n  "));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_workspace_is_tidy() {
+        run(&crate::root().unwrap()).unwrap();
+    }
+}

@@ -1,0 +1,300 @@
+//! Lines, functions and files stay short, panics stay rare, and every file says what it is.
+
+use std::collections::BTreeSet;
+
+use syn::{spanned::Spanned as _, visit::Visit};
+
+use super::source::{SourceFile, is_in_crate, is_test_only};
+
+const MAX_WIDTH: usize = 100;
+const MAX_FUNCTION_LINES: usize = 80;
+const MAX_FILE_LINES: usize = 700;
+/// The most `unwrap` and `expect` per 1,000 lines of product code.
+const MAX_PANICS: usize = 1;
+/// Crates that are tools for tests and for developers.
+const NO_PRODUCT: &[&str] = &["bench", "integration-tests", "probes", "simulation", "xtask"];
+
+/// A place that breaks a rule until it is split. An entry that breaks none any more is refused.
+const UNTIL_SPLIT: &[&str] = &[
+    "bench/src/histogram.rs",
+    "cli/src/commands/cut.rs",
+    "cli/src/commands/dev.rs",
+    "cli/src/commands/doctor.rs",
+    "cli/src/commands/read.rs",
+    "cli/src/commands/stream.rs",
+    "cli/src/commands/write.rs",
+    "cli/src/main.rs",
+    "client-factory/src/config.rs",
+    "client-factory/src/settings.rs",
+    "connection-pool/src/claim.rs",
+    "connection-pool/src/error.rs",
+    "connection-pool/src/machine.rs",
+    "connection-pool/src/shared.rs",
+    "connection-pool/src/store/connection.rs",
+    "connection-pool/src/store/driver.rs",
+    "connection-pool/src/store/error.rs",
+    "connection-pool/src/store/mod.rs",
+    "connection-pool/src/store/raw_client.rs",
+    "controller-client/src/controller.rs",
+    "controller-client/src/grpc/convert.rs",
+    "controller-client/src/grpc/nodes.rs",
+    "controller-client/src/grpc/service/answer.rs",
+    "controller-client/src/grpc/service/groups.rs",
+    "controller-client/src/grpc/service/scopes.rs",
+    "controller-client/src/grpc/service/streams.rs",
+    "controller-client/src/grpc/service/tables.rs",
+    "controller-client/src/grpc/service/transactions.rs",
+    "event-stream/src/append/machine/mod.rs",
+    "event-stream/src/batch.rs",
+    "event-stream/src/codec/mod.rs",
+    "event-stream/src/index/record.rs",
+    "event-stream/src/lib.rs",
+    "event-stream/src/read/machine/mod.rs",
+    "event-stream/src/reader/machine/mod.rs",
+    "event-stream/src/reader/mod.rs",
+    "event-stream/src/transaction/mod.rs",
+    "event-stream/src/transaction/pings.rs",
+    "event-stream/src/writer/ack.rs",
+    "event-stream/src/writer/driver.rs",
+    "event-stream/src/writer/machine/mod.rs",
+    "event-stream/src/writer/machine/tests.rs",
+    "event-stream/src/writer/mod.rs",
+    "event-stream/src/writer/sink.rs",
+    "integration-tests/src/vectors/semantics.rs",
+    "integration-tests/tests/cli.rs",
+    "integration-tests/tests/differential_controller.rs",
+    "integration-tests/tests/embedded.rs",
+    "integration-tests/tests/transactions.rs",
+    "server/src/journal/format.rs",
+    "server/src/journal/mod.rs",
+    "server/src/lib.rs",
+    "server/src/machine/catalog/describe.rs",
+    "server/src/machine/catalog/streams.rs",
+    "server/src/machine/mod.rs",
+    "server/src/machine/store/mod.rs",
+    "server/src/machine/store/refusal.rs",
+    "server/src/machine/store/session.rs",
+    "server/src/service.rs",
+    "simulation/src/scenario.rs",
+    "simulation/src/transaction_scenario.rs",
+    "simulation/src/world.rs",
+    "simulation/tests/seeds.rs",
+    "src/embedded.rs",
+    "src/lib.rs",
+    "types/src/escape.rs",
+    "types/src/failure.rs",
+    "types/src/modified_utf8.rs",
+    "types/src/name.rs",
+    "types/src/policy.rs",
+    "types/src/segment_name.rs",
+    "types/src/serial.rs",
+    "types/src/stream_cut.rs",
+    "wire-protocol/src/codes.rs",
+    "wire-protocol/src/commands.rs",
+    "wire-protocol/src/error.rs",
+    "wire-protocol/src/lib.rs",
+    "wire-protocol/src/records.rs",
+    "wire-protocol/src/table.rs",
+    "xtask/src/main.rs",
+    "xtask/src/pravega.rs",
+    "xtask/src/tidy/crates.rs",
+    "xtask/src/tidy/imports.rs",
+    "xtask/src/tidy/machines.rs",
+    "xtask/src/tidy/size.rs",
+    "xtask/src/tidy/text.rs",
+];
+
+/// Checks all files of the crate in `folder`.
+pub(super) fn check(folder: &str, files: &[SourceFile], broken: &mut Vec<String>) {
+    check_against(UNTIL_SPLIT, folder, files, broken);
+}
+
+fn check_against(
+    exceptions: &[&str],
+    folder: &str,
+    files: &[SourceFile],
+    broken: &mut Vec<String>,
+) {
+    let mut used = BTreeSet::new();
+    let mut panics = 0;
+    let mut lines = 0;
+    for file in files.iter().filter(|file| !file.is_generated()) {
+        let mut found = Vec::new();
+        check_file(file, &mut found);
+        if !found.is_empty() && exceptions.contains(&file.path.as_str()) {
+            used.insert(file.path.as_str());
+        } else {
+            broken.append(&mut found);
+        }
+        if file.is_product(folder) {
+            panics += panics_of(file);
+            lines += file.text.lines().count();
+        }
+    }
+    if panics * 1000 > lines * MAX_PANICS && !NO_PRODUCT.contains(&folder) {
+        broken.push(format!("{folder}: {panics} unwrap and expect in {lines} lines"));
+    }
+    for path in exceptions.iter().filter(|path| is_in_crate(path, folder)) {
+        if !used.contains(*path) {
+            broken.push(format!("{path}: breaks no rule of size, take it from the list"));
+        }
+    }
+}
+
+fn check_file(file: &SourceFile, broken: &mut Vec<String>) {
+    let SourceFile { path, text, .. } = file;
+    if !text.starts_with("//!") {
+        broken.push(format!("{path}: does not open with //! and what it is for"));
+    }
+    let count = text.lines().count();
+    if count > MAX_FILE_LINES {
+        broken.push(format!("{path}: has {count} lines, more than {MAX_FILE_LINES}"));
+    }
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !may_be_wide(line)) {
+        let width = line.chars().count();
+        if width > MAX_WIDTH {
+            let number = index + 1;
+            broken.push(format!("{path}:{number}: has {width} columns, more than {MAX_WIDTH}"));
+        }
+    }
+    let mut functions = Functions { path, broken };
+    functions.visit_file(&file.syntax);
+}
+
+/// A row of a table in a comment, or a line with a URL, cannot be broken.
+fn may_be_wide(line: &str) -> bool {
+    let line = line.trim_start();
+    let comment = line.trim_start_matches(['/', '!']).trim_start();
+    line.starts_with("//") && (comment.starts_with('|') || comment.contains("://"))
+}
+
+struct Functions<'a> {
+    path: &'a str,
+    broken: &'a mut Vec<String>,
+}
+
+impl Functions<'_> {
+    fn check(&mut self, name: &syn::Ident, start: usize, block: &syn::Block) {
+        let lines = block.brace_token.span.close().end().line + 1 - start;
+        if lines > MAX_FUNCTION_LINES {
+            let path = self.path;
+            self.broken.push(format!(
+                "{path}:{start}: {name} has {lines} lines, more than {MAX_FUNCTION_LINES}"
+            ));
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Functions<'_> {
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.check(&item.sig.ident, item.sig.span().start().line, &item.block);
+        syn::visit::visit_item_fn(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.check(&item.sig.ident, item.sig.span().start().line, &item.block);
+        syn::visit::visit_impl_item_fn(self, item);
+    }
+}
+
+fn panics_of(file: &SourceFile) -> usize {
+    let mut panics = Panics(0);
+    panics.visit_file(&file.syntax);
+    panics.0
+}
+
+/// Counts `unwrap` and `expect` outside tests.
+struct Panics(usize);
+
+impl<'ast> Visit<'ast> for Panics {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        if !is_test_only(&item.attrs) {
+            syn::visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        if !is_test_only(&item.attrs) {
+            syn::visit::visit_item_fn(self, item);
+        }
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        if !is_test_only(&item.attrs) {
+            syn::visit::visit_item_impl(self, item);
+        }
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        if call.method == "unwrap" || call.method == "expect" {
+            self.0 += 1;
+        }
+        syn::visit::visit_expr_method_call(self, call);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tidy::scratch::Scratch;
+
+    fn broken(exceptions: &[&str], text: &str) -> Vec<String> {
+        let tree = Scratch::new(&[("x/src/lib.rs", text)]);
+        let files = SourceFile::read_crate(tree.path(), "x").unwrap();
+        let mut broken = Vec::new();
+        check_against(exceptions, "x", &files, &mut broken);
+        broken
+    }
+
+    const HEAD: &str = "//! What it is.\n";
+
+    #[test]
+    fn a_short_file_passes_and_one_without_a_head_does_not() {
+        assert!(broken(&[], HEAD).is_empty());
+        assert_eq!(broken(&[], "fn f() {}\n").len(), 1);
+    }
+
+    #[test]
+    fn a_wide_line_is_refused_but_for_tables_and_addresses() {
+        let wide = "x".repeat(99);
+        assert_eq!(broken(&[], &format!("{HEAD}// {wide}\n")).len(), 1);
+        assert_eq!(broken(&[], &format!("{HEAD}const A: &str = \"{wide}\";\n")).len(), 1);
+        assert!(broken(&[], &format!("{HEAD}// {}\n", "ü".repeat(97))).is_empty());
+        assert!(broken(&[], &format!("{HEAD}/// | {wide} |\nfn f() {{}}\n")).is_empty());
+        assert!(broken(&[], &format!("{HEAD}// https://example.org/{wide}\n")).is_empty());
+    }
+
+    #[test]
+    fn a_long_function_is_refused_wherever_it_is() {
+        let function = |lines: usize| format!("fn f() {{\n{}}}\n", "    g();\n".repeat(lines - 2));
+        assert!(broken(&[], &format!("{HEAD}{}", function(80))).is_empty());
+        assert_eq!(broken(&[], &format!("{HEAD}{}", function(81))).len(), 1);
+        let method = format!("{HEAD}impl X {{\n#[a]\n{}}}\n", function(81));
+        assert_eq!(broken(&[], &method).len(), 1);
+        let documented = format!("{HEAD}/// Doc.\n{}", function(80));
+        assert!(broken(&[], &documented).is_empty(), "comments before it do not count");
+    }
+
+    #[test]
+    fn a_long_file_is_refused() {
+        assert!(broken(&[], &format!("{HEAD}{}", "//\n".repeat(699))).is_empty());
+        assert_eq!(broken(&[], &format!("{HEAD}{}", "//\n".repeat(700))).len(), 1);
+    }
+
+    #[test]
+    fn panics_outside_tests_are_counted() {
+        let code = "fn f() { a.unwrap(); }\n#[cfg(test)]\nmod tests { fn g() { a.unwrap(); b.expect(1) } }\n";
+        assert_eq!(broken(&[], &format!("{HEAD}{code}")).len(), 1);
+        let longer = format!("{HEAD}{code}{}", "//\n".repeat(600));
+        assert_eq!(broken(&[], &longer).len(), 1, "one in 603 lines");
+        let tests = "#[cfg(test)]\nmod tests { fn g() { a.unwrap(); } }\n";
+        assert!(broken(&[], &format!("{HEAD}{tests}")).is_empty());
+    }
+
+    #[test]
+    fn an_exception_holds_until_it_is_not_needed() {
+        let path = "x/src/lib.rs";
+        assert!(broken(&[path], "fn f() {}\n").is_empty());
+        assert_eq!(broken(&[path], HEAD).len(), 1);
+    }
+}

@@ -1,0 +1,118 @@
+//! Plain English in comments, docs and texts: words to avoid, each with what to write instead.
+//!
+//! The rule holds in the places of [`CLEAN`], which grow until they are the whole workspace.
+
+use super::{source::SourceFile, text::texts};
+
+/// Words to avoid, and what to write instead. In lower case; a word matches as a whole.
+const BANNED: &[(&str, &str)] = &[
+    ("anew", "again"),
+    ("at the most", "at most"),
+    ("came about", "was created"),
+    ("comes about", "is created"),
+    ("come about", "be created"),
+    ("for so long", "until then"),
+    ("had better", "should"),
+    ("is to be", "should be, must be"),
+    ("lest", "or, so that … not"),
+    ("mend", "repair"),
+    ("mends", "repairs"),
+    ("nobody", "name the actor, or use the passive"),
+    ("of no use any more", "no longer used"),
+    ("says whether", "returns true if"),
+    ("somebody", "name the actor: the caller, a task, a reader"),
+    ("there stands", "there is"),
+    ("what came of", "the result of"),
+    ("what is there", "the data, the entries, the present state"),
+    ("what stands", "the data, the record, the content"),
+    ("whoever", "name the actor: the caller, the holder"),
+    ("whomever", "name the actor: the caller, the holder"),
+];
+
+/// Files and folders that hold the rule.
+const CLEAN: &[&str] = &[
+    "client-factory/src/error.rs",
+    "controller-client/src/error.rs",
+    "controller-client/src/grpc/authorize.rs",
+    "controller-client/src/grpc/service/answer.rs",
+    "types/src/error_type.rs",
+    "types/src/failure.rs",
+    "xtask/",
+];
+
+/// This file has to name the words.
+const EXCEPT: &str = "xtask/src/tidy/words.rs";
+
+/// Names every word to avoid in the clean places.
+pub(super) fn check(files: &[SourceFile], broken: &mut Vec<String>) {
+    for file in files.iter().filter(|file| is_clean(&file.path)) {
+        check_text(&file.path, &file.text, broken);
+    }
+}
+
+fn is_clean(path: &str) -> bool {
+    path != EXCEPT && CLEAN.iter().any(|clean| path.starts_with(clean))
+}
+
+fn check_text(path: &str, source: &str, broken: &mut Vec<String>) {
+    for text in texts(source) {
+        let words = words_of(&text.text);
+        for (banned, better) in BANNED {
+            if words.contains(&format!(" {banned} ")) {
+                let line = text.line;
+                broken.push(format!("{path}:{line}: write {better} instead of \"{banned}\""));
+            }
+        }
+    }
+}
+
+/// The words in lower case, each with one space on either side.
+fn words_of(text: &str) -> String {
+    let mut words = String::from(" ");
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        words.push_str(&word.to_lowercase());
+        words.push(' ');
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(source: &str) -> Vec<String> {
+        let mut broken = Vec::new();
+        check_text("x.rs", source, &mut broken);
+        broken
+    }
+
+    #[test]
+    fn every_banned_word_is_refused_in_comments_docs_and_literals() {
+        for (banned, better) in BANNED {
+            for source in [
+                format!("// It is {banned}."),
+                format!("/// {} it.\nfn f() {{}}", banned.to_uppercase()),
+                format!("fn f() {{ g(\"so {banned}, then\") }}"),
+            ] {
+                let found = broken(&source);
+                assert!(
+                    found.iter().any(|line| line.contains(banned) && line.contains(better)),
+                    "{source}: {found:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn code_and_words_that_hold_a_banned_one_pass() {
+        assert!(
+            broken("let whoever = anew(); // The amendment of the manifest is latest.").is_empty()
+        );
+    }
+
+    #[test]
+    fn places_that_are_not_clean_yet_are_left_alone() {
+        assert!(!is_clean("nowhere/src/lib.rs"));
+        assert!(is_clean("types/src/failure.rs"));
+    }
+}
