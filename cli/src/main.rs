@@ -8,21 +8,23 @@
 #![allow(rustdoc::broken_intra_doc_links)]
 
 mod commands;
+mod context;
 mod failure;
 mod output;
 mod parse;
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use pravega_sdk::{ClientConfig, ClientFactory};
 
 use crate::{
     commands::{
-        bytes, cut, demo, dev, doctor, group, read, scope, segment, stream, table, txn, wire, write,
+        bytes, completions, cut, demo, dev, doctor, group, read, scope, segment, stream, table,
+        txn, wire, write,
     },
+    context::Context,
     failure::{Failure, Result},
-    output::{Format, Output},
+    output::Format,
 };
 
 const AFTER_HELP: &str = "\
@@ -36,29 +38,6 @@ Exit codes:
   6  not authenticated, or not permitted
 
 Settings come from the query of the URL, then from the environment; `pravega doctor` shows all of them.";
-
-const WRITE_HELP: &str = "\
-Events of the same key stay in order; those without a key go anywhere. An event counts as written once it is durable.
-
-Examples:
-  pravega write shop/orders --file orders.txt
-  tail -f log | pravega write shop/log --key-separator ' '
-  pravega write shop/orders --file orders.jsonl --key-field customer";
-
-const READ_HELP: &str = "\
-Events of the same key come in the order in which they were written.
-
-Examples:
-  pravega read shop/orders --follow
-  pravega read shop/orders --ago 2h --format '{segment} {offset} {event}'
-  pravega read shop/orders --count 100 --show-cut        and then: --from CUT";
-
-const DEV_HELP: &str = "\
-Clients for Java and Rust use it as they use any Pravega. Ctrl-C ends it, after what is under way is done.
-
-Examples:
-  pravega dev
-  pravega dev --port 19090 --dir data";
 
 /// Works with a Pravega cluster.
 #[derive(Debug, Parser)]
@@ -96,11 +75,11 @@ enum Command {
     #[command(subcommand)]
     Stream(stream::Command),
     /// Writes events to a stream: the lines of a file or of stdin, or what stands behind lengths
-    #[command(after_help = WRITE_HELP)]
+    #[command(after_help = write::AFTER_HELP)]
     Write(write::Arguments),
     /// Reads the events of a stream: from its head, its tail, a cut, an event or a time, to where
     /// it ends now or for ever
-    #[command(after_help = READ_HELP)]
+    #[command(after_help = read::AFTER_HELP)]
     Read(read::Arguments),
     /// Writes and reads byte streams, which have no events
     #[command(subcommand)]
@@ -125,7 +104,7 @@ enum Command {
     Demo(demo::Arguments),
     /// Starts a Pravega on this machine, in this process; without a folder it forgets everything
     /// when it ends
-    #[command(after_help = DEV_HELP)]
+    #[command(after_help = dev::AFTER_HELP)]
     Dev(dev::Arguments),
     /// Checks, step by step, whether the cluster can be used from here, and says how to mend what
     /// is wrong
@@ -134,10 +113,7 @@ enum Command {
     #[command(subcommand)]
     Wire(wire::Command),
     /// Prints completions for a shell
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
+    Completions(completions::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -158,48 +134,26 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
-    let mut output = Output::new(arguments.output);
-    let command = match arguments.command {
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "pravega", &mut script);
-            return output.raw(&script);
-        }
-        Command::Demo(demo) => return demo::run(demo, &mut output).await,
-        Command::Dev(dev) => return dev::run(dev, &mut output).await,
-        Command::Doctor(doctor) => {
-            return doctor::run(doctor, &arguments.controller, &mut output).await;
-        }
-        Command::Wire(wire::Command::List) => return wire::list(&mut output),
-        other => other,
-    };
-    let factory = ClientFactory::with_config(config(&arguments.controller)?).await?;
-    let controller = factory.controller();
-    match command {
-        Command::Scope(command) => scope::run(command, controller, &mut output).await,
-        Command::Stream(command) => stream::run(command, controller, &mut output).await,
-        Command::Write(arguments) => write::run(arguments, &factory, &mut output).await,
-        Command::Read(arguments) => read::run(arguments, &factory, &mut output).await,
-        Command::Bytes(command) => bytes::run(command, &factory, &mut output).await,
-        Command::Cut(command) => cut::run(command, &factory, &mut output).await,
-        Command::Segment(command) => segment::run(command, &factory, &mut output).await,
-        Command::Group(command) => group::run(command, controller, &mut output).await,
-        Command::Table(command) => table::run(command, controller, &mut output).await,
-        Command::Txn(command) => txn::run(command, &factory, &mut output).await,
-        Command::Wire(command) => wire::run(command, &factory, &mut output).await,
-        Command::Demo(_) | Command::Dev(_) | Command::Doctor(_) | Command::Completions { .. } => {
-            Ok(())
+    let context = &mut Context::new(arguments.controller, arguments.output);
+    match arguments.command {
+        Command::Scope(command) => scope::run(command, context).await,
+        Command::Stream(command) => stream::run(command, context).await,
+        Command::Write(arguments) => write::run(arguments, context).await,
+        Command::Read(arguments) => read::run(arguments, context).await,
+        Command::Bytes(command) => bytes::run(command, context).await,
+        Command::Cut(command) => cut::run(command, context).await,
+        Command::Segment(command) => segment::run(command, context).await,
+        Command::Group(command) => group::run(command, context).await,
+        Command::Table(command) => table::run(command, context).await,
+        Command::Txn(command) => txn::run(command, context).await,
+        Command::Demo(arguments) => demo::run(arguments, context).await,
+        Command::Dev(arguments) => dev::run(arguments, context).await,
+        Command::Doctor(arguments) => doctor::run(arguments, context).await,
+        Command::Wire(command) => wire::run(command, context).await,
+        Command::Completions(arguments) => {
+            completions::run(&arguments, Arguments::command(), context)
         }
     }
-}
-
-/// A person waits at the terminal, so it gives up sooner than a program would.
-fn config(url: &str) -> Result<ClientConfig> {
-    Ok(ClientConfig::from_url(url)?.with_default_retry(
-        5,
-        Duration::from_millis(1),
-        Duration::from_secs(1),
-    ))
 }
 
 fn start_log(verbose: u8) {

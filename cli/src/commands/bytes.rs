@@ -10,8 +10,9 @@ use pravega_sdk::{
 };
 use tokio::io::AsyncReadExt as _;
 
-use super::write::progress;
+use super::progress;
 use crate::{
+    context::Context,
     failure::{Failure, Result},
     output::{Format, Output, Record},
     parse,
@@ -67,13 +68,11 @@ pub(crate) enum Command {
 /// Read and handed over in one go.
 const PIECE: usize = 1 << 20;
 
-pub(crate) async fn run(
-    command: Command,
-    factory: &ClientFactory,
-    output: &mut Output,
-) -> Result<()> {
+pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
+    let factory = context.client().await?;
+    let output = &mut context.output;
     match command {
-        Command::Put { stream, file, seal } => put(&stream, file, seal, factory, output).await,
+        Command::Put { stream, file, seal } => put(&stream, file, seal, &factory, output).await,
         Command::Get { stream, offset, length } => {
             let mut config = ByteReaderConfig::default();
             if let Some(offset) = offset {
@@ -135,7 +134,7 @@ async fn put(
         }
     };
     let mut writer = factory.byte_writer(stream).await?;
-    let (began, started, progress) = (writer.offset(), Instant::now(), progress(len));
+    let (began, started, progress) = (writer.offset(), Instant::now(), progress::bar(len));
     loop {
         let mut piece = BytesMut::with_capacity(PIECE);
         if input.read_buf(&mut piece).await.map_err(unreadable)? == 0 {

@@ -1,12 +1,10 @@
 //! `pravega cut`
 
 use clap::Subcommand;
-use pravega_sdk::{
-    ClientFactory,
-    types::{BoundedCut, ScopedStream, StreamCut},
-};
+use pravega_sdk::types::{BoundedCut, ScopedStream, StreamCut};
 
 use crate::{
+    context::Context,
     failure::{Failure, Result},
     output::{Format, Output, Record},
     parse,
@@ -55,11 +53,9 @@ pub(crate) enum At {
     Tail,
 }
 
-pub(crate) async fn run(
-    command: Command,
-    factory: &ClientFactory,
-    output: &mut Output,
-) -> Result<()> {
+pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
+    let factory = context.client().await?;
+    let output = &mut context.output;
     match command {
         Command::Show { what, at: Some(at) } => {
             let stream: ScopedStream = what.parse().map_err(Failure::usage)?;

@@ -15,8 +15,9 @@ use pravega_sdk::{
     types::{KeyRange, ScopedStream, SegmentId},
 };
 
-use super::stream::{start_scale, wait_for_scale};
+use super::stream::scale;
 use crate::{
+    context::Context,
     failure::{Failure, Result},
     output::{Format, Output, Record},
 };
@@ -31,7 +32,8 @@ const STREAM: &str = "demo/lines";
 const SEGMENTS: u32 = 4;
 const MORE_SEGMENTS: u32 = 6;
 
-pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
+    let output = &mut context.output;
     let lines = match &arguments.file {
         Some(file) => read_lines(file)?,
         None => sample(),
@@ -56,7 +58,7 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
         if let Some(segments) = segments {
             // Without waiting for what is still under way: the writer takes it to the segments that
             // follow.
-            scale(&pravega, &stream, segments).await?;
+            change_scale(&pravega, &stream, segments).await?;
             output.status(format_args!("scaled to {segments} segments while it is written to"));
         }
     }
@@ -172,12 +174,12 @@ async fn write(writer: &EventWriter<Raw>, lines: &[Bytes]) -> Result<()> {
     Ok(())
 }
 
-async fn scale(pravega: &Embedded, stream: &ScopedStream, segments: u32) -> Result<()> {
+async fn change_scale(pravega: &Embedded, stream: &ScopedStream, segments: u32) -> Result<()> {
     let controller = pravega.controller();
     let sealed: Vec<SegmentId> =
         controller.current_segments(stream).await?.into_iter().map(|segment| segment.id).collect();
-    let (epoch, _) = start_scale(stream, &sealed, &KeyRange::equal(segments), controller).await?;
-    wait_for_scale(stream, epoch, controller).await
+    let (epoch, _) = scale::start(stream, &sealed, &KeyRange::equal(segments), controller).await?;
+    scale::wait(stream, epoch, controller).await
 }
 
 /// What came for each key: how many events, and a digest of them in their order.

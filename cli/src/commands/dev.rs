@@ -4,15 +4,21 @@ use std::{io::Write as _, path::PathBuf};
 
 use pravega_sdk::embedded::EmbeddedServer;
 
-use super::error_text;
 use crate::{
-    failure::{Failure, Result},
-    output::Output,
+    context::Context,
+    failure::{Failure, Result, with_causes},
     parse,
 };
 
 /// Where clients look for a controller unless they are told otherwise.
 const USUAL_PORT: u16 = 9090;
+
+pub(crate) const AFTER_HELP: &str = "\
+Clients for Java and Rust use it as they use any Pravega. Ctrl-C ends it, after what is under way is done.
+
+Examples:
+  pravega dev
+  pravega dev --port 19090 --dir data";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -31,7 +37,8 @@ pub(crate) struct Arguments {
     memory: u64,
 }
 
-pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()> {
+pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
+    let output = &mut context.output;
     // Where Pravega has it: 9091 behind 9090.
     let behind = if arguments.port == 0 { 0 } else { arguments.port.checked_add(1).unwrap_or(0) };
     let mut builder = EmbeddedServer::builder()
@@ -45,7 +52,7 @@ pub(crate) async fn run(arguments: Arguments, output: &mut Output) -> Result<()>
     if let Some(folder) = arguments.dir {
         builder = builder.with_directory(folder);
     }
-    let server = builder.start().await.map_err(|error| Failure::other(error_text(&error)))?;
+    let server = builder.start().await.map_err(|error| Failure::other(with_causes(&error)))?;
     let url = server.url();
     // Other ports than the usual one have to be said.
     let option =

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use pravega_sdk::{
-    controller_client::{Controller, listing},
+    controller_client::listing,
     types::{
         GroupRetention, GroupStream, ReaderGroupConfiguration, Scope, ScopedReaderGroup,
         ScopedStream,
     },
 };
 
-use super::{deleted, show};
+use super::report::{deleted, list};
 use crate::{
+    context::Context,
     failure::{Failure, Result},
-    output::{Output, Record},
+    output::Record,
     parse,
 };
 
@@ -46,11 +47,9 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(
-    command: Command,
-    controller: &Arc<dyn Controller>,
-    output: &mut Output,
-) -> Result<()> {
+pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
+    let client = context.client().await?;
+    let (controller, output) = (client.controller(), &mut context.output);
     match command {
         Command::Create { group, streams } => {
             let id = uuid::Uuid::new_v4();
@@ -70,7 +69,7 @@ pub(crate) async fn run(
         }
         Command::List { scope } => {
             let record = |group: &ScopedReaderGroup| Record::new().with("group", group.to_string());
-            show(listing::reader_groups(Arc::clone(controller), scope), output, record).await
+            list(listing::reader_groups(Arc::clone(controller), scope), output, record).await
         }
         Command::Describe { group } => {
             let configuration = controller.reader_group_configuration(&group).await?;

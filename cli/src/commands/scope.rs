@@ -9,8 +9,9 @@ use pravega_sdk::{
     types::{ErrorKind, Scope},
 };
 
-use super::{created, deleted, show};
+use super::report::{created, deleted, list};
 use crate::{
+    context::Context,
     failure::{Failure, Result},
     output::{Output, Record},
     parse::any_scope,
@@ -42,18 +43,16 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(
-    command: Command,
-    controller: &Arc<dyn Controller>,
-    output: &mut Output,
-) -> Result<()> {
+pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
+    let client = context.client().await?;
+    let (controller, output) = (client.controller(), &mut context.output);
     match command {
         Command::Create { scope } => {
             created("scope", &scope, controller.create_scope(&scope).await?, output)
         }
         Command::List => {
             let record = |scope: &Scope| Record::new().with("scope", scope.as_str());
-            show(listing::scopes(Arc::clone(controller)), output, record).await
+            list(listing::scopes(Arc::clone(controller)), output, record).await
         }
         Command::Describe { scope } => describe(&scope, controller, output).await,
         Command::Delete { scope, recursive: false } => {

@@ -2,17 +2,12 @@
 
 use clap::Subcommand;
 use pravega_sdk::{
-    ClientFactory,
     controller_client::AccessOperation,
     types::{ScopedSegment, ScopedStream},
     wire_protocol::commands::GetStreamSegmentInfo,
 };
 
-use crate::{
-    failure::Result,
-    output::{Output, Record},
-    parse,
-};
+use crate::{context::Context, failure::Result, output::Record, parse};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -39,11 +34,9 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(
-    command: Command,
-    factory: &ClientFactory,
-    output: &mut Output,
-) -> Result<()> {
+pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
+    let factory = context.client().await?;
+    let output = &mut context.output;
     let controller = factory.controller();
     match command {
         Command::List { stream } => {

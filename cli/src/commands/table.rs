@@ -4,16 +4,12 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use pravega_sdk::{
-    controller_client::{Controller, KeyValueTableConfiguration, listing},
+    controller_client::{KeyValueTableConfiguration, listing},
     types::{Scope, ScopedKeyValueTable, ScopedSegment},
 };
 
-use super::{created, deleted, show};
-use crate::{
-    failure::Result,
-    output::{Output, Record},
-    parse,
-};
+use super::report::{created, deleted, list};
+use crate::{context::Context, failure::Result, output::Record, parse};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -57,11 +53,9 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(
-    command: Command,
-    controller: &Arc<dyn Controller>,
-    output: &mut Output,
-) -> Result<()> {
+pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
+    let client = context.client().await?;
+    let (controller, output) = (client.controller(), &mut context.output);
     match command {
         Command::Create {
             table,
@@ -86,7 +80,7 @@ pub(crate) async fn run(
         Command::List { scope } => {
             let record =
                 |table: &ScopedKeyValueTable| Record::new().with("table", table.to_string());
-            show(listing::key_value_tables(Arc::clone(controller), scope), output, record).await
+            list(listing::key_value_tables(Arc::clone(controller), scope), output, record).await
         }
         Command::Describe { table } => {
             let configuration = controller.key_value_table_configuration(&table).await?;

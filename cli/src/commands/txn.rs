@@ -13,6 +13,7 @@ use pravega_sdk::{
 
 use super::input::InputArguments;
 use crate::{
+    context::Context,
     failure::{Failure, Result},
     output::{Output, Record},
     parse,
@@ -88,11 +89,9 @@ pub(crate) enum Command {
     },
 }
 
-pub(crate) async fn run(
-    command: Command,
-    factory: &ClientFactory,
-    output: &mut Output,
-) -> Result<()> {
+pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
+    let factory = context.client().await?;
+    let output = &mut context.output;
     let controller = factory.controller();
     match command {
         Command::Begin { stream, lease } => {
@@ -113,7 +112,7 @@ pub(crate) async fn run(
             output.one(Record::new().with("transaction", id.to_string()).with("state", status))
         }
         Command::Write { stream, id, input, lease } => {
-            write(&stream, id, input, lease, factory, output).await
+            write(&stream, id, input, lease, &factory, output).await
         }
         Command::Status { stream, id } => {
             let state = name(controller.transaction_state(&stream, id).await?);

@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 use tokio::time::sleep;
 
 use crate::{
+    context::Context,
     failure::{Failure, Result},
     output::{Output, Record},
 };
@@ -54,7 +55,7 @@ pub(crate) enum Command {
 /// How long a command without a reply of its own is watched for one.
 const ECHO_LIMIT: Duration = Duration::from_secs(5);
 
-pub(crate) fn list(output: &mut Output) -> Result<()> {
+fn list(output: &mut Output) -> Result<()> {
     let field =
         |(name, is_optional): (String, bool)| if is_optional { format!("[{name}]") } else { name };
     let record = |name: &&str| {
@@ -66,20 +67,20 @@ pub(crate) fn list(output: &mut Output) -> Result<()> {
     output.list(WireCommand::NAMES.iter().map(record).collect())
 }
 
-pub(crate) async fn run(
-    command: Command,
-    factory: &ClientFactory,
-    output: &mut Output,
-) -> Result<()> {
+pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
     match command {
-        Command::List => list(output),
+        Command::List => list(&mut context.output),
         Command::Send { name, fields, to } => {
+            let factory = context.client().await?;
             let fields =
                 fields.iter().map(|pair| read_field(pair)).collect::<Result<Map<_, _>>>()?;
-            let connection = connect(factory, to, &name, &fields).await?;
-            send(factory, &connection, &name, fields, output).await
+            let connection = connect(&factory, to, &name, &fields).await?;
+            send(&factory, &connection, &name, fields, &mut context.output).await
         }
-        Command::Script { file, to } => script(factory, file, to, output).await,
+        Command::Script { file, to } => {
+            let factory = context.client().await?;
+            script(&factory, file, to, &mut context.output).await
+        }
     }
 }
 

@@ -3,18 +3,30 @@
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use pravega_sdk::{
-    Ack, ClientFactory, EventWriter, LargeEvents, WriterConfig, codec::Raw, types::ScopedStream,
+    Ack, EventWriter, LargeEvents, WriterConfig, codec::Raw, types::ScopedStream,
     wire_protocol::event::MAX_EVENT_LEN,
 };
 use tokio::sync::mpsc;
 
-use super::input::{Input, InputArguments, KeyedEvent};
+use super::{
+    input::{Input, InputArguments, KeyedEvent},
+    progress,
+};
 use crate::{
+    context::Context,
     failure::{Failure, Result},
     output::{Format, Output, Record},
 };
+
+pub(crate) const AFTER_HELP: &str = "\
+Events of the same key stay in order; those without a key go anywhere. An event counts as written once it is durable.
+
+Examples:
+  pravega write shop/orders --file orders.txt
+  tail -f log | pravega write shop/log --key-separator ' '
+  pravega write shop/orders --file orders.jsonl --key-field customer";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -28,11 +40,9 @@ pub(crate) struct Arguments {
 /// As a writer's own limit: nothing that was read waits for longer.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(125);
 
-pub(crate) async fn run(
-    arguments: Arguments,
-    factory: &ClientFactory,
-    output: &mut Output,
-) -> Result<()> {
+pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
+    let factory = context.client().await?;
+    let output = &mut context.output;
     let large = match arguments.input.max_event_bytes() {
         ..=MAX_EVENT_LEN => LargeEvents::Refuse,
         more => LargeEvents::UpTo(more),
@@ -41,7 +51,7 @@ pub(crate) async fn run(
     let Input { events, len } = arguments.input.start()?;
     let config = WriterConfig::default().with_large_events(large);
     let writer = factory.event_writer_with(&arguments.stream, Raw, config).await?;
-    let progress = progress(len);
+    let progress = progress::bar(len);
     let started = Instant::now();
     let (acks, waiting) = mpsc::channel(65_536);
     let counting = tokio::spawn(count(waiting, progress.clone()));
@@ -58,24 +68,6 @@ pub(crate) async fn run(
             .with_hint(format!("{failed} events were not acknowledged: {outcome}")));
     }
     handed_in
-}
-
-/// Drawn only where stderr is a terminal.
-pub(super) fn progress(len: Option<u64>) -> ProgressBar {
-    let (bar, template) = match len {
-        Some(len) => (
-            ProgressBar::new(len),
-            "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {eta} left, {msg}",
-        ),
-        None => (
-            ProgressBar::no_length(),
-            "{spinner} {binary_bytes} {binary_bytes_per_sec}, {elapsed}, {msg}",
-        ),
-    };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// Hands every event to the writer, and its ack on. Ends early if an event failed: nobody takes

@@ -1,0 +1,87 @@
+//! Do the clocks of this machine and of the server agree?
+
+use std::time::{Duration, SystemTime};
+
+use pravega_sdk::{
+    ClientFactory,
+    controller_client::AccessOperation,
+    types::{Endpoint, ScopedStream},
+    wire_protocol::commands::{CreateSegment, DeleteSegment, GetSegmentAttribute},
+};
+use uuid::Uuid;
+
+use super::checks::{Checks, Finding};
+
+/// Clocks that differ by less are as good as equal: tokens and transactions have leases of seconds
+/// and more.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+
+/// The server's clock is read from a delegation token, or from the creation time of a segment made
+/// for it.
+pub(super) async fn compare(
+    may_probe: bool,
+    factory: &ClientFactory,
+    endpoint: &Endpoint,
+    checks: &mut Checks,
+) {
+    let Ok(stream) = ScopedStream::internal("_system/doctor") else { return };
+    let token = factory.controller().delegation_token(&stream, AccessOperation::Read).await;
+    let issued =
+        token.as_ref().ok().and_then(|token| token.claims()).and_then(|claims| claims.issued_at);
+    let server = match issued {
+        Some(seconds) => Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
+        None if may_probe => probe_clock(factory, endpoint).await,
+        None => None,
+    };
+    let Some(server) = server else {
+        checks.note(
+            "clock",
+            Finding::Good("not compared; --probe makes and removes a segment for it".to_owned()),
+        );
+        return;
+    };
+    let here = SystemTime::now();
+    let (apart, direction) = match here.duration_since(server) {
+        Ok(apart) => (apart, "ahead of"),
+        Err(error) => (error.duration(), "behind"),
+    };
+    let detail = format!("this machine is {:.1} s {direction} the server", apart.as_secs_f64());
+    let finding = if apart <= CLOCK_TOLERANCE {
+        Finding::Good(detail)
+    } else {
+        Finding::Odd(
+            detail,
+            "set one of the clocks right: tokens and times noted by writers suffer",
+        )
+    };
+    checks.note("clock", finding);
+}
+
+/// The attribute under which a store keeps a segment's creation time, in milliseconds since 1970.
+const CREATION_TIME: Uuid = Uuid::from_u64_pair(0x8000_0000_0000_0000, 0);
+
+async fn probe_clock(factory: &ClientFactory, endpoint: &Endpoint) -> Option<SystemTime> {
+    let segment = format!("_system/doctor-{}/0.#epoch.0", Uuid::new_v4().simple());
+    let client = factory.raw_client();
+    let create = CreateSegment {
+        request_id: 0,
+        segment: segment.clone().into(),
+        target_rate: 0,
+        scale_type: 0,
+        delegation_token: "".into(),
+        rollover_size_bytes: 0,
+    };
+    client.request(endpoint, create).await.ok()?;
+    let read = GetSegmentAttribute {
+        request_id: 0,
+        segment_name: segment.clone().into(),
+        attribute_id: CREATION_TIME,
+        delegation_token: "".into(),
+    };
+    let created = client.request(endpoint, read).await;
+    let delete =
+        DeleteSegment { request_id: 0, segment: segment.into(), delegation_token: "".into() };
+    client.request(endpoint, delete).await.ok();
+    let milliseconds = u64::try_from(created.ok()?.value).ok()?;
+    Some(SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds))
+}

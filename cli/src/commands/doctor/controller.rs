@@ -1,0 +1,102 @@
+//! Does the controller answer, accept the credentials, and know segment stores?
+
+use std::time::Instant;
+
+use pravega_sdk::{
+    ClientFactory,
+    types::{Endpoint, ErrorKind, Scope, ScopedSegment, ScopedStream, SegmentId},
+};
+
+use super::checks::{Checks, Finding};
+use crate::failure::with_causes;
+
+/// A call that needs TLS, gRPC and credentials to be right.
+pub(super) async fn call(factory: &ClientFactory, checks: &mut Checks) -> bool {
+    let start = Instant::now();
+    let called = match Scope::internal("_system") {
+        Ok(scope) => factory.controller().scope_exists(&scope).await,
+        Err(_) => return false,
+    };
+    let method = factory.config().credentials().method().to_owned();
+    let elapsed = start.elapsed().as_secs_f64() * 1e3;
+    match called {
+        Ok(_) => {
+            checks.note("controller", Finding::Good(format!("answers in {elapsed:.1} ms")));
+            checks
+                .note("authentication", Finding::Good(format!("accepted (credentials: {method})")))
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied) => {
+            checks.note("controller", Finding::Good(format!("answers in {elapsed:.1} ms")));
+            let detail =
+                format!("accepted (credentials: {method}), not permitted to look at scope _system");
+            checks.note(
+                "authentication",
+                Finding::Odd(detail, "fine unless this user is to administer the cluster"),
+            )
+        }
+        Err(error) => {
+            let (check, fix) = match error.kind() {
+                ErrorKind::Unauthenticated if factory.config().credentials().is_anonymous() => (
+                    "authentication",
+                    "the cluster wants credentials: set PRAVEGA_USER and PRAVEGA_PASSWORD, or PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN",
+                ),
+                ErrorKind::Unauthenticated => (
+                    "authentication",
+                    "the credentials were refused: check user, password or token",
+                ),
+                ErrorKind::Tls => (
+                    "tls",
+                    "set trust_store to the PEM file of the certificate authority, and use the host name that the certificate is for",
+                ),
+                ErrorKind::Unreachable
+                | ErrorKind::ConnectionLost
+                | ErrorKind::Timeout
+                | ErrorKind::Unavailable => (
+                    "controller",
+                    "what listens there is no controller, or TLS is on at one end only: check port and scheme",
+                ),
+                _ => ("controller", "look into the controller's log"),
+            };
+            checks.note(check, Finding::Bad(with_causes(&error), fix))
+        }
+    }
+}
+
+pub(super) async fn discovery(factory: &ClientFactory, checks: &mut Checks) {
+    if !factory.config().uri().scheme().is_discovery() {
+        return;
+    }
+    let finding = match factory.controller().controllers().await {
+        Ok(found) => {
+            let found: Vec<String> = found.iter().map(Endpoint::to_string).collect();
+            Finding::Good(found.join(", "))
+        }
+        Err(error) => Finding::Odd(
+            format!("the controllers of the URL are used, as there is no list of them: {error}"),
+            "a standalone server has none; use tcp or tls",
+        ),
+    };
+    checks.note("discovery", finding);
+}
+
+/// Any segment will do: where it lives is computed from its name.
+fn some_segment() -> Option<ScopedSegment> {
+    Some(ScopedSegment::new(&ScopedStream::internal("_system/doctor").ok()?, SegmentId::from(0)))
+}
+
+pub(super) async fn segment_store(
+    factory: &ClientFactory,
+    checks: &mut Checks,
+) -> Option<Endpoint> {
+    match factory.controller().segment_endpoint(&some_segment()?).await {
+        Ok(endpoint) => {
+            checks.note("locate segment store", Finding::Good(endpoint.to_string()));
+            Some(endpoint)
+        }
+        Err(error) => {
+            let fix = "no segment store has registered with the controller: is one up?";
+            checks.note("locate segment store", Finding::Bad(with_causes(&error), fix));
+            None
+        }
+    }
+}

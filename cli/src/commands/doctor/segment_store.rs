@@ -1,0 +1,47 @@
+//! Does the segment store shake hands, and which versions does it speak?
+
+use std::time::Instant;
+
+use pravega_sdk::{
+    ClientFactory,
+    types::{Endpoint, ErrorKind},
+    wire_protocol::VersionRange,
+};
+
+use super::checks::{Checks, Finding};
+use crate::failure::with_causes;
+
+pub(super) async fn handshake(
+    factory: &ClientFactory,
+    endpoint: &Endpoint,
+    checks: &mut Checks,
+) -> bool {
+    let start = Instant::now();
+    match factory.raw_client().connection(endpoint).await {
+        Ok(connection) => {
+            let elapsed = start.elapsed().as_secs_f64() * 1e3;
+            checks.note("handshake", Finding::Good(format!("{endpoint} in {elapsed:.1} ms")));
+            let detail = format!(
+                "protocol versions {}; this side speaks {}",
+                connection.peer_versions(),
+                VersionRange::SUPPORTED
+            );
+            checks.note("version", Finding::Good(detail))
+        }
+        Err(error) => {
+            let fix = match error.kind() {
+                ErrorKind::IncompatibleServer => {
+                    "the segment store is too old or too new for this tool"
+                }
+                ErrorKind::Tls => {
+                    "set trust_store to the PEM file of the certificate authority; tls_to_segment_store turns TLS on or off by itself"
+                }
+                ErrorKind::Protocol => {
+                    "what listens there is no segment store, or TLS is on at one end only"
+                }
+                _ => "look into the segment store's log",
+            };
+            checks.note("handshake", Finding::Bad(with_causes(&error), fix))
+        }
+    }
+}

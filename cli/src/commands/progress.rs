@@ -1,0 +1,21 @@
+//! The progress bar of commands that send a file.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Drawn only where stderr is a terminal.
+pub(super) fn bar(len: Option<u64>) -> ProgressBar {
+    let (bar, template) = match len {
+        Some(len) => (
+            ProgressBar::new(len),
+            "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {eta} left, {msg}",
+        ),
+        None => (
+            ProgressBar::no_length(),
+            "{spinner} {binary_bytes} {binary_bytes_per_sec}, {elapsed}, {msg}",
+        ),
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}

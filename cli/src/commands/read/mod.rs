@@ -1,0 +1,179 @@
+//! `pravega read`
+
+mod position;
+mod template;
+
+use std::{
+    io::Write as _,
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use pravega_sdk::{
+    ReadEvent, ReadFrom, ReadUntil, ReaderConfig,
+    codec::Raw,
+    types::{ScopedStream, StreamCut},
+};
+
+use self::{position::Position, template::Template};
+use crate::{
+    context::Context,
+    failure::{Failure, Result},
+    output::{Format, Record},
+    parse::duration,
+};
+
+pub(crate) const AFTER_HELP: &str = "\
+Events of the same key come in the order in which they were written.
+
+Examples:
+  pravega read shop/orders --follow
+  pravega read shop/orders --ago 2h --format '{segment} {offset} {event}'
+  pravega read shop/orders --count 100 --show-cut        and then: --from CUT";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// SCOPE/STREAM
+    stream: ScopedStream,
+
+    /// Where to begin: head, tail, the text of a stream cut, or an event as SEGMENT:OFFSET-LENGTH
+    #[arg(long, value_name = "PLACE", default_value = "head")]
+    from: Position,
+
+    /// Begins with what was written so long ago, as the stream's watermarks tell, or else the age
+    /// of its segments
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "from")]
+    ago: Option<Duration>,
+
+    /// Where to end: tail, which is where the stream ends now, or the text of a stream cut
+    #[arg(long, value_name = "PLACE", default_value = "tail", conflicts_with = "follow")]
+    until: Position,
+
+    /// Waits for more at the end, until the stream is sealed
+    #[arg(long, short)]
+    follow: bool,
+
+    /// Ends after this many events
+    #[arg(long, short = 'n', value_name = "COUNT")]
+    count: Option<u64>,
+
+    /// What to write for each event, with {event}, {base64}, {size}, {key}, {segment}, {offset} and
+    /// {pointer} in it
+    #[arg(long, value_name = "TEXT", conflicts_with = "length_prefixed")]
+    format: Option<Template>,
+
+    /// A stream keeps no routing keys; {key} is what stands in the event in front of the first of
+    /// these characters
+    #[arg(long, value_name = "CHARACTER", default_value = ":", requires = "format")]
+    key_separator: char,
+
+    /// Writes each event behind its length, four bytes with the high one first, instead of a line
+    #[arg(long)]
+    length_prefixed: bool,
+
+    /// Writes each event in Base64
+    #[arg(long, conflicts_with_all = ["format", "length_prefixed"])]
+    base64: bool,
+
+    /// Ends by writing the stream cut behind the last event to standard error, to go on from there
+    /// with --from
+    #[arg(long)]
+    show_cut: bool,
+}
+
+pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
+    let client = context.client().await?;
+    let output = &mut context.output;
+    let config = ReaderConfig::default().with_start(start(&arguments)?).with_end(end(&arguments)?);
+    let mut reader = client.stream_reader_with(&arguments.stream, Raw, config).await?;
+    let mut left = arguments.count.unwrap_or(u64::MAX);
+    let mut text = Vec::new();
+    let outcome = loop {
+        if left == 0 {
+            break Ok(());
+        }
+        let events =
+            match reader.next_batch(usize::try_from(left).unwrap_or(BATCH).min(BATCH)).await {
+                None => break Ok(()),
+                Some(Err(error)) => break Err(error.into()),
+                Some(Ok(events)) => events,
+            };
+        left -= events.len() as u64;
+        for event in &events {
+            put(event, &arguments, output.format(), &mut text);
+        }
+        // What is there is shown before more is waited for.
+        output.raw(&text)?;
+        text.clear();
+        if arguments.follow {
+            std::io::stdout().flush().ok();
+        }
+    };
+    std::io::stdout().flush().ok();
+    if arguments.show_cut {
+        output.status(StreamCut::from(reader.stream_cut()).to_text());
+    }
+    outcome
+}
+
+const BATCH: usize = 4096;
+
+fn start(arguments: &Arguments) -> Result<ReadFrom> {
+    if let Some(ago) = arguments.ago {
+        let since_1970 =
+            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let then = since_1970.saturating_sub(ago);
+        return Ok(ReadFrom::Time(i64::try_from(then.as_millis()).unwrap_or(i64::MAX)));
+    }
+    Ok(match &arguments.from {
+        Position::Head | Position::Cut(StreamCut::Unbounded) => ReadFrom::Head,
+        Position::Tail => ReadFrom::Tail,
+        Position::Cut(StreamCut::At(cut)) => ReadFrom::Cut(cut.clone()),
+        Position::Event(pointer) => ReadFrom::Event(pointer.clone()),
+    })
+}
+
+fn end(arguments: &Arguments) -> Result<ReadUntil> {
+    if arguments.follow {
+        return Ok(ReadUntil::Sealed);
+    }
+    match &arguments.until {
+        Position::Tail | Position::Cut(StreamCut::Unbounded) => Ok(ReadUntil::Tail),
+        Position::Cut(StreamCut::At(cut)) => Ok(ReadUntil::Cut(cut.clone())),
+        Position::Head | Position::Event(_) => {
+            Err(Failure::usage("--until takes tail, or the text of a stream cut"))
+        }
+    }
+}
+
+fn put(event: &ReadEvent<Bytes>, arguments: &Arguments, format: Format, text: &mut Vec<u8>) {
+    let payload = event.event();
+    match (format, &arguments.format) {
+        (Format::Text, Some(template)) => template.render(event, arguments.key_separator, text),
+        (Format::Text, None) if arguments.length_prefixed => {
+            // What a segment holds has a length that fits.
+            text.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
+            text.extend_from_slice(payload);
+            return;
+        }
+        (Format::Text, None) if arguments.base64 => {
+            text.extend_from_slice(BASE64_STANDARD.encode(payload).as_bytes())
+        }
+        (Format::Text, None) => text.extend_from_slice(payload),
+        (Format::Json | Format::Table, _) => {
+            serde_json::to_writer(&mut *text, &record(event, arguments.base64).into_json()).ok();
+        }
+    }
+    text.push(b'\n');
+}
+
+/// An event with its place; as text if it is text.
+fn record(event: &ReadEvent<Bytes>, is_base64: bool) -> Record {
+    let segment = event.segment().id().to_string();
+    let record = Record::new().with("segment", segment).with("offset", event.offset().0);
+    match std::str::from_utf8(event.event()) {
+        Ok(text) if !is_base64 => record.with("event", text),
+        _ => record.with("event_base64", BASE64_STANDARD.encode(event.event())),
+    }
+}

@@ -1,0 +1,110 @@
+//! The text of `--format`: what is written for an event.
+
+use std::str::FromStr;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use pravega_sdk::ReadEvent;
+
+/// What is written for an event: text with names in braces.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Template(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    Text(String),
+    Event,
+    Base64,
+    Key,
+    Size,
+    Segment,
+    Offset,
+    Pointer,
+}
+
+impl FromStr for Template {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, from_brace)) = rest.split_once('{') {
+            let (name, after) = from_brace.split_once('}').ok_or("a '{' without a '}'")?;
+            if !before.is_empty() {
+                parts.push(Part::Text(unescape(before)));
+            }
+            parts.push(match name {
+                "event" => Part::Event,
+                "base64" => Part::Base64,
+                "key" => Part::Key,
+                "size" => Part::Size,
+                "segment" => Part::Segment,
+                "offset" => Part::Offset,
+                "pointer" => Part::Pointer,
+                other => {
+                    return Err(format!(
+                        "{{{other}}} is not known; there are {{event}}, {{base64}}, {{key}}, {{size}}, {{segment}}, \
+                         {{offset}} and {{pointer}}"
+                    ));
+                }
+            });
+            rest = after;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(unescape(rest)));
+        }
+        Ok(Self(parts))
+    }
+}
+
+fn unescape(text: &str) -> String {
+    text.replace("\\t", "\t").replace("\\n", "\n")
+}
+
+impl Template {
+    pub(super) fn render(&self, event: &ReadEvent<Bytes>, separator: char, text: &mut Vec<u8>) {
+        let payload = event.event();
+        for part in &self.0 {
+            match part {
+                Part::Text(part) => text.extend_from_slice(part.as_bytes()),
+                Part::Event => text.extend_from_slice(payload),
+                Part::Base64 => text.extend_from_slice(BASE64_STANDARD.encode(payload).as_bytes()),
+                Part::Key => {
+                    let mut bytes = [0; 4];
+                    let separator = separator.encode_utf8(&mut bytes).as_bytes();
+                    let end = payload
+                        .windows(separator.len())
+                        .position(|window| window == separator)
+                        .unwrap_or(0);
+                    text.extend_from_slice(payload.get(..end).unwrap_or_default());
+                }
+                Part::Size => text.extend_from_slice(payload.len().to_string().as_bytes()),
+                Part::Segment => {
+                    text.extend_from_slice(event.segment().id().to_string().as_bytes())
+                }
+                Part::Offset => text.extend_from_slice(event.offset().to_string().as_bytes()),
+                Part::Pointer => {
+                    let pointer =
+                        event.pointer().map(|pointer| pointer.to_string()).unwrap_or_default();
+                    text.extend_from_slice(pointer.as_bytes());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_text_with_names_in_braces() {
+        let template: Template = "{key}\\t{offset} {event}".parse().unwrap();
+        let text = |text: &str| Part::Text(text.to_owned());
+        assert_eq!(template.0, [Part::Key, text("\t"), Part::Offset, text(" "), Part::Event]);
+        assert!(
+            "{nonsense}".parse::<Template>().unwrap_err().starts_with("{nonsense} is not known")
+        );
+        assert_eq!("{event".parse::<Template>().unwrap_err(), "a '{' without a '}'");
+    }
+}

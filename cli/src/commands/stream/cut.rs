@@ -1,0 +1,33 @@
+//! The stream cut that `truncate` takes, as text or as offsets.
+
+use pravega_sdk::types::{BoundedCut, ErrorKind, Offset, ScopedStream, SegmentId, StreamCut};
+
+use crate::failure::{Failure, Result};
+
+pub(super) fn of(
+    stream: &ScopedStream,
+    text: Option<&str>,
+    at: &[(SegmentId, i64)],
+) -> Result<BoundedCut> {
+    let refuse =
+        |error: &dyn std::fmt::Display| Failure::of_kind(ErrorKind::InvalidStreamCut, error);
+    let cut = match text {
+        Some(text) => match text.parse::<StreamCut>().map_err(|error| refuse(&error))? {
+            StreamCut::At(cut) => cut,
+            StreamCut::Unbounded => {
+                return Err(refuse(&"an unbounded cut is no place to truncate at"));
+            }
+        },
+        None => {
+            let places = at.iter().map(|(segment, offset)| (*segment, Offset(*offset)));
+            BoundedCut::new(stream.clone(), places).map_err(|error| refuse(&error))?
+        }
+    };
+    if cut.stream() != stream {
+        return Err(refuse(&format_args!(
+            "the cut belongs to stream {}, not to {stream}",
+            cut.stream()
+        )));
+    }
+    Ok(cut)
+}

@@ -1,0 +1,98 @@
+//! The configuration of a stream, as `create` and `update` take it.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use clap::Args;
+use pravega_sdk::types::{RetentionPolicy, ScalingPolicy, StreamConfiguration, Tag};
+
+use crate::{
+    failure::{Failure, Result},
+    parse,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// A fixed number of segments
+    #[arg(long, value_name = "COUNT", group = "scaling")]
+    segments: Option<NonZeroU32>,
+    /// Scales by events a second and segment: RATE[:FACTOR[:MIN]]
+    #[arg(long, value_name = "RATE", group = "scaling", value_parser = parse::rate)]
+    events_per_second: Option<(NonZeroU32, NonZeroU32, NonZeroU32)>,
+    /// Scales by KiB a second and segment: RATE[:FACTOR[:MIN]]
+    #[arg(long, value_name = "RATE", group = "scaling", value_parser = parse::rate)]
+    kib_per_second: Option<(NonZeroU32, NonZeroU32, NonZeroU32)>,
+    /// Keeps what is younger: MIN[..MAX], such as 7days or 1h..30days
+    #[arg(long, value_name = "TIME", group = "retention")]
+    retain_time: Option<String>,
+    /// Keeps this much: MIN[..MAX], such as 10G or 1G..10G
+    #[arg(long, value_name = "BYTES", group = "retention")]
+    retain_bytes: Option<String>,
+    /// Keeps everything
+    #[arg(long, group = "retention")]
+    retain_all: bool,
+    /// A tag, once for each; in place of those there were
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<Tag>,
+    /// Removes all tags
+    #[arg(long, conflicts_with = "tags")]
+    no_tags: bool,
+    /// The size of a piece in long-term storage
+    #[arg(long, value_name = "BYTES", value_parser = parse::bytes)]
+    rollover_size: Option<u64>,
+    /// After how long a writer that notes no time stops counting for watermarks
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    timestamp_timeout: Option<Duration>,
+}
+
+impl Settings {
+    pub(super) fn apply(&self, configuration: StreamConfiguration) -> Result<StreamConfiguration> {
+        let usage = |error: &dyn std::fmt::Display| Failure::usage(error);
+        let mut configuration = configuration;
+        if let Some(scaling) = self.scaling() {
+            configuration = configuration.with_scaling(scaling);
+        }
+        if self.retain_all || self.retain_time.is_some() || self.retain_bytes.is_some() {
+            configuration =
+                configuration.with_retention(self.retention()?).map_err(|error| usage(&error))?;
+        }
+        if self.no_tags || !self.tags.is_empty() {
+            configuration = configuration
+                .with_tags(self.tags.iter().cloned())
+                .map_err(|error| usage(&error))?;
+        }
+        if let Some(bytes) = self.rollover_size {
+            configuration = configuration.with_rollover_size_bytes(bytes);
+        }
+        if let Some(timeout) = self.timestamp_timeout {
+            configuration = configuration.with_timestamp_aggregation_timeout(timeout);
+        }
+        Ok(configuration)
+    }
+
+    fn scaling(&self) -> Option<ScalingPolicy> {
+        if let Some((events_per_second, scale_factor, min_segments)) = self.events_per_second {
+            return Some(ScalingPolicy::ByEventRate {
+                events_per_second,
+                scale_factor,
+                min_segments,
+            });
+        }
+        if let Some((kib_per_second, scale_factor, min_segments)) = self.kib_per_second {
+            return Some(ScalingPolicy::ByDataRate { kib_per_second, scale_factor, min_segments });
+        }
+        self.segments.map(|segments| ScalingPolicy::Fixed { segments })
+    }
+
+    fn retention(&self) -> Result<Option<RetentionPolicy>> {
+        if let Some(text) = &self.retain_time {
+            let (min, max) = parse::limits(text, parse::duration).map_err(Failure::usage)?;
+            return Ok(Some(RetentionPolicy::ByTime { min, max }));
+        }
+        if let Some(text) = &self.retain_bytes {
+            let (min_bytes, max_bytes) =
+                parse::limits(text, parse::bytes).map_err(Failure::usage)?;
+            return Ok(Some(RetentionPolicy::BySize { min_bytes, max_bytes }));
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,41 @@
+//! What a command is given: the URL of the cluster, a client when it asks for one, and stdout.
+
+use std::time::Duration;
+
+use pravega_sdk::{ClientConfig, ClientFactory};
+
+use crate::{
+    failure::Result,
+    output::{Format, Output},
+};
+
+/// The global options of the command line.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Where data and status lines go.
+    pub(crate) output: Output,
+    url: String,
+}
+
+impl Context {
+    pub(crate) fn new(url: String, format: Format) -> Self {
+        Self { output: Output::new(format), url }
+    }
+
+    /// The URL of the cluster, as it was given.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Creates a client of the cluster.
+    ///
+    /// A person waits at the terminal, so it gives up sooner than a program would.
+    pub(crate) async fn client(&self) -> Result<ClientFactory> {
+        let config = ClientConfig::from_url(&self.url)?.with_default_retry(
+            5,
+            Duration::from_millis(1),
+            Duration::from_secs(1),
+        );
+        Ok(ClientFactory::with_config(config).await?)
+    }
+}
