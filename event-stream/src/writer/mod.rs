@@ -415,8 +415,9 @@ impl<C> EventWriter<C> {
             first_failure = match tokio::time::timeout(deadline, &mut waiter).await {
                 Ok(failure) => failure.ok().flatten(),
                 Err(_) => {
-                    let detail =
-                        format_args!("the writer was closed, and not done within {deadline:?}");
+                    // A string: borrowed format arguments would be held across the await, and the
+                    // future would not be `Send`.
+                    let detail = format!("the writer was closed, and not done within {deadline:?}");
                     let error = WriteError::new(ErrorKind::Timeout, Outcome::Unknown, detail)
                         .with_stream(self.stream());
                     self.commands.send(Command::Abandon(error)).ok();
