@@ -8,13 +8,14 @@ use pravega_sdk::{codec::Utf8, types::StreamCut};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pravega = pravega_sdk::embedded().await?;
     let sales = pravega.create_stream("shop/sales", 4).await?;
-    let writer = pravega.event_writer(&sales, Utf8).await?;
+    let client = pravega.client();
+    let writer = client.event_writer(&sales, Utf8).await?;
     for number in 0..1000_u32 {
         drop(writer.enqueue(&number.to_string(), number.to_string()).await?);
     }
     writer.flush().await?;
 
-    let batch = pravega.batch_client(&sales);
+    let batch = client.batch_client(&sales);
     let ranges = batch.ranges(&StreamCut::Unbounded, &StreamCut::Unbounded).await?;
     let mut tasks = Vec::new();
     for range in ranges {

@@ -10,7 +10,8 @@ use pravega_sdk::{ReadUntil, ReaderConfig, codec::Utf8};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pravega = pravega_sdk::embedded().await?;
     let orders = pravega.create_stream("shop/orders", 2).await?;
-    let writer = pravega.event_writer(&orders, Utf8).await?;
+    let client = pravega.client();
+    let writer = client.event_writer(&orders, Utf8).await?;
     let faults = pravega.server().faults();
     for number in 0..100_u32 {
         match number % 20 {
@@ -24,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     writer.close(Duration::from_secs(10)).await;
 
     let config = ReaderConfig::default().with_end(ReadUntil::Tail);
-    let mut reader = pravega.stream_reader_with(&orders, Utf8, config).await?;
+    let mut reader = client.stream_reader_with(&orders, Utf8, config).await?;
     let mut found = Vec::new();
     while let Some(event) = reader.next().await {
         found.push(event?.event().parse::<u32>()?);

@@ -8,11 +8,12 @@ use pravega_sdk::{ReadFrom, ReaderConfig, codec::Utf8};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pravega = pravega_sdk::embedded().await?;
     let log = pravega.create_stream("site/log", 1).await?;
-    let writer = pravega.event_writer(&log, Utf8).await?;
+    let client = pravega.client();
+    let writer = client.event_writer(&log, Utf8).await?;
     writer.write("web", "from before").await?;
 
     let config = ReaderConfig::default().with_start(ReadFrom::Tail);
-    let mut reader = pravega.stream_reader_with(&log, Utf8, config).await?;
+    let mut reader = client.stream_reader_with(&log, Utf8, config).await?;
     let following = tokio::spawn(async move {
         let mut lines = Vec::new();
         // It ends when the stream is sealed.
@@ -24,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for number in 0..3 {
         writer.write("web", format!("line {number}")).await?;
     }
-    pravega.controller().seal_stream(&log).await?;
+    client.controller().seal_stream(&log).await?;
 
     let lines = following.await??;
     println!("{lines:?}");

@@ -9,12 +9,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Elsewhere: ClientFactory::connect("tcp://localhost:9090").await?
     let pravega = pravega_sdk::embedded().await?;
     let orders = pravega.create_stream("shop/orders", 1).await?;
+    let client = pravega.client();
 
-    let writer = pravega.event_writer(&orders, Utf8).await?;
+    let writer = client.event_writer(&orders, Utf8).await?;
     // Durable when it returns.
     writer.write("ann", "three apples").await?;
 
-    let mut reader = pravega.stream_reader(&orders, Utf8).await?;
+    let mut reader = client.stream_reader(&orders, Utf8).await?;
     let event = reader.next().await.ok_or("the stream ended")??;
     println!("{}", event.event());
     assert_eq!(event.event(), "three apples");

@@ -15,12 +15,13 @@ struct Order {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pravega = pravega_sdk::embedded().await?;
     let orders = pravega.create_stream("shop/orders", 1).await?;
+    let client = pravega.client();
     let order = Order { customer: "ann".to_owned(), pieces: 3 };
 
-    let writer = pravega.event_writer(&orders, Json::<Order>::default()).await?;
+    let writer = client.event_writer(&orders, Json::<Order>::default()).await?;
     writer.write("ann", &order).await?;
 
-    let mut reader = pravega.stream_reader(&orders, Json::<Order>::default()).await?;
+    let mut reader = client.stream_reader(&orders, Json::<Order>::default()).await?;
     let found = reader.next().await.ok_or("the stream ended")??.into_event();
     println!("{found:?}");
     assert_eq!(found, order);

@@ -14,11 +14,12 @@ use pravega_sdk::{
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pravega = pravega_sdk::embedded().await?;
     let orders = pravega.create_stream("shop/orders", 1).await?;
-    let writer = pravega.event_writer(&orders, Utf8).await?;
+    let client = pravega.client();
+    let writer = client.event_writer(&orders, Utf8).await?;
     for number in 0..1000 {
         if number == 500 {
             // One segment becomes three; the writer follows by itself.
-            pravega.controller().scale(&orders, &[SegmentId::from(0)], &KeyRange::equal(3)).await?;
+            client.controller().scale(&orders, &[SegmentId::from(0)], &KeyRange::equal(3)).await?;
         }
         let customer = format!("customer-{}", number % 10);
         // The flush below tells for all at once whether they were stored.
@@ -27,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     writer.flush().await?;
 
     let config = ReaderConfig::default().with_end(ReadUntil::Tail);
-    let mut reader = pravega.stream_reader_with(&orders, Utf8, config).await?;
+    let mut reader = client.stream_reader_with(&orders, Utf8, config).await?;
     let mut latest: BTreeMap<String, u32> = BTreeMap::new();
     while let Some(event) = reader.next().await {
         let event = event?;

@@ -10,7 +10,8 @@ use pravega_sdk::codec::Utf8;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pravega = pravega_sdk::embedded().await?;
     let readings = pravega.create_stream("plant/readings", 4).await?;
-    let writer = pravega.event_writer(&readings, Utf8).await?;
+    let client = pravega.client();
+    let writer = client.event_writer(&readings, Utf8).await?;
 
     let mut last = None;
     for number in 0..10_000 {

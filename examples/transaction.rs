@@ -10,8 +10,9 @@ use pravega_sdk::{ReadUntil, ReaderConfig, TransactionConfig, codec::Utf8};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pravega = pravega_sdk::embedded().await?;
     let transfers = pravega.create_stream("bank/transfers", 2).await?;
+    let client = pravega.client();
     let writer =
-        pravega.transactional_writer(&transfers, Utf8, TransactionConfig::default()).await?;
+        client.transactional_writer(&transfers, Utf8, TransactionConfig::default()).await?;
 
     let mut kept = writer.begin().await?;
     kept.write("ann", "ann -5").await?;
@@ -23,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     dropped.abort().await?;
 
     let config = ReaderConfig::default().with_end(ReadUntil::Tail);
-    let mut reader = pravega.stream_reader_with(&transfers, Utf8, config).await?;
+    let mut reader = client.stream_reader_with(&transfers, Utf8, config).await?;
     let mut found = Vec::new();
     while let Some(event) = reader.next().await {
         found.push(event?.into_event());

@@ -8,16 +8,17 @@ use pravega_sdk::{ReadUntil, ReaderConfig, codec::Utf8};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pravega = pravega_sdk::embedded().await?;
     let log = pravega.create_stream("site/log", 1).await?;
-    let writer = pravega.event_writer(&log, Utf8).await?;
+    let client = pravega.client();
+    let writer = client.event_writer(&log, Utf8).await?;
     writer.write("web", "old").await?;
-    let here = pravega.batch_client(&log).tail_cut().await?;
+    let here = client.batch_client(&log).tail_cut().await?;
     writer.write("web", "new").await?;
 
-    pravega.controller().truncate_stream(&here).await?;
+    client.controller().truncate_stream(&here).await?;
 
-    assert_eq!(pravega.batch_client(&log).head_cut().await?, here);
+    assert_eq!(client.batch_client(&log).head_cut().await?, here);
     let config = ReaderConfig::default().with_end(ReadUntil::Tail);
-    let mut reader = pravega.stream_reader_with(&log, Utf8, config).await?;
+    let mut reader = client.stream_reader_with(&log, Utf8, config).await?;
     let mut left = Vec::new();
     while let Some(event) = reader.next().await {
         left.push(event?.into_event());

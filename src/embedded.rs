@@ -1,6 +1,6 @@
-//! A server in this process with a client connected to it.
+//! An embedded server with a client connected to it.
 
-use std::{fmt, ops::Deref};
+use std::{fmt, io};
 
 use pravega_sdk_client_factory::{
     ClientFactory, FactoryError,
@@ -12,38 +12,40 @@ pub use pravega_sdk_server::{
     EmbeddedServer, Faults, OpenError, OpenProblem, Presence, Refusal, ServerBuilder, StartError,
 };
 
-/// A server in this process and a factory of clients connected to it; it acts as the factory.
+use crate::controller_client::ControllerError;
+
+/// A server in this process, with a client connected to it.
 ///
-/// Dropping it ends the server: its ports are closed and what it held is gone.
+/// Dropping it ends the server: its ports are closed, and data that was only in memory is gone.
 #[derive(Debug)]
 pub struct Embedded {
-    factory: ClientFactory,
+    client: ClientFactory,
     server: EmbeddedServer,
 }
 
-/// Why an embedded server cannot be used.
+/// Errors from starting or using an embedded server.
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum EmbeddedError {
     /// The server was not started.
     Start(StartError),
-    /// The client could not be set up.
+    /// The client could not be created.
     Client(FactoryError),
-    /// A name is not one.
+    /// The name of the stream is invalid.
     Name(NameError),
-    /// The controller refused.
-    Controller(crate::controller_client::ControllerError),
+    /// The controller refused the call.
+    Controller(ControllerError),
 }
 
-/// Starts a server on free ports of this machine, in memory, and connects a client to it.
+/// Starts a server in memory, on free local ports, and connects a client to it.
 ///
 /// # Errors
 ///
-/// [`EmbeddedError`] if no port is free, or the client cannot be set up.
+/// [`EmbeddedError`] if no port is free or the client cannot be created.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future before it is done leaves nothing behind.
+/// If the future is dropped early, no server is left running.
 ///
 /// # Examples
 ///
@@ -55,35 +57,45 @@ pub enum EmbeddedError {
 /// #[tokio::test]
 /// # async fn hidden() {}
 /// # #[tokio::main(flavor = "current_thread")]
-/// async fn what_was_written_is_read() -> Result<(), Box<dyn std::error::Error>> {
+/// async fn a_written_event_is_read() -> Result<(), Box<dyn std::error::Error>> {
 ///     let pravega = pravega_sdk::embedded().await?;
 ///     let orders = pravega.create_stream("shop/orders", 4).await?;
-///     pravega.event_writer(&orders, Utf8).await?.write("ann", "three apples").await?;
-///     let mut reader = pravega.stream_reader(&orders, Utf8).await?;
-///     assert_eq!(reader.next().await.transpose()?.map(|event| event.into_event()).as_deref(), Some("three apples"));
+///     let client = pravega.client();
+///     client.event_writer(&orders, Utf8).await?.write("ann", "three apples").await?;
+///     let mut reader = client.stream_reader(&orders, Utf8).await?;
+///     let event = reader.next().await.transpose()?.map(|event| event.into_event());
+///     assert_eq!(event.as_deref(), Some("three apples"));
 ///     Ok(())
 /// }
-/// # fn main() { what_was_written_is_read().unwrap() }
+/// # fn main() { a_written_event_is_read().unwrap() }
 /// ```
 pub async fn embedded() -> Result<Embedded, EmbeddedError> {
     Embedded::with(EmbeddedServer::builder()).await
 }
 
 impl Embedded {
-    /// Starts a server as a builder says, and connects a client to it. Where the server has
-    /// accounts, connect by hand, with the server's [`url`](EmbeddedServer::url).
+    /// Starts the server that `builder` configures, and connects a client to it.
+    ///
+    /// If the server has accounts, create a client with credentials instead, with the server's
+    /// [`url`](EmbeddedServer::url).
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError`] if the server cannot be started, or the client cannot be set up.
+    /// [`EmbeddedError`] if the server cannot be started or the client cannot be created.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before it is done leaves nothing behind.
+    /// If the future is dropped early, no server is left running.
     pub async fn with(builder: ServerBuilder) -> Result<Self, EmbeddedError> {
         let server = builder.start().await.map_err(EmbeddedError::Start)?;
-        let factory = ClientFactory::connect(&server.url()).await.map_err(EmbeddedError::Client)?;
-        Ok(Self { factory, server })
+        let client = ClientFactory::connect(&server.url()).await.map_err(EmbeddedError::Client)?;
+        Ok(Self { client, server })
+    }
+
+    /// The client, which opens writers and readers.
+    #[must_use]
+    pub fn client(&self) -> &ClientFactory {
+        &self.client
     }
 
     /// The server.
@@ -92,22 +104,16 @@ impl Embedded {
         &self.server
     }
 
-    /// The factory of clients.
-    #[must_use]
-    pub fn factory(&self) -> &ClientFactory {
-        &self.factory
-    }
-
-    /// Makes a stream of a number of segments, and its scope; `name` is `scope/stream`. One that is
-    /// there stays as it is.
+    /// Creates a stream with a fixed number of segments, and its scope; `name` is `scope/stream`.
+    /// An existing stream keeps its configuration.
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError`] if the name is not one, or the controller refuses.
+    /// [`EmbeddedError`] if the name is invalid or the controller refuses the call.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, the scope and the stream may have been made.
+    /// If the future is dropped, the scope and the stream may or may not exist.
     pub async fn create_stream(
         &self,
         name: &str,
@@ -116,7 +122,7 @@ impl Embedded {
         let stream: ScopedStream = name.parse().map_err(EmbeddedError::Name)?;
         let configuration =
             StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(segments));
-        let controller = self.factory.controller();
+        let controller = self.client.controller();
         controller.create_scope(stream.scope()).await.map_err(EmbeddedError::Controller)?;
         controller
             .create_stream(&stream, &configuration)
@@ -125,32 +131,86 @@ impl Embedded {
         Ok(stream)
     }
 
-    /// Ends the server once what is under way is done, for five seconds at the most.
+    /// Closes the client and ends the server. Requests in progress have at most five seconds to
+    /// finish.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future ends the server at once.
     pub async fn shutdown(self) {
-        self.factory.close().await;
+        self.client.close().await;
         self.server.shutdown().await;
     }
 }
 
-impl Deref for Embedded {
-    type Target = ClientFactory;
+impl EmbeddedError {
+    /// The kind of failure.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Start(error) => start_kind(error),
+            Self::Client(error) => error.kind(),
+            Self::Name(_) => ErrorKind::InvalidName,
+            Self::Controller(error) => error.kind(),
+        }
+    }
 
-    fn deref(&self) -> &ClientFactory {
-        &self.factory
+    /// Whether the call took effect.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Start(_) | Self::Name(_) => Outcome::NotApplied,
+            Self::Client(error) => error.outcome(),
+            Self::Controller(error) => error.outcome(),
+        }
+    }
+
+    /// Returns true if the same call may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Start(_) | Self::Name(_) => self.kind().is_retryable(),
+            Self::Client(error) => error.is_retryable(),
+            Self::Controller(error) => error.is_retryable(),
+        }
+    }
+}
+
+fn start_kind(error: &StartError) -> ErrorKind {
+    match error {
+        StartError::Listen { source, .. } => io_kind(source),
+        StartError::Data(error) => match error.problem() {
+            // The other process may end.
+            OpenProblem::InUse { .. } => ErrorKind::Unavailable,
+            OpenProblem::Corrupt { .. } => ErrorKind::Corrupt,
+            OpenProblem::Version { .. } => ErrorKind::Unsupported,
+            OpenProblem::Io { error, .. } => io_kind(error),
+            _ => ErrorKind::Config,
+        },
+        _ => ErrorKind::Config,
+    }
+}
+
+/// A used port and a full disk may be free later; an address or a path that cannot be used is a
+/// matter of configuration.
+fn io_kind(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => ErrorKind::Unavailable,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            ErrorKind::PermissionDenied
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::LimitReached,
+        _ => ErrorKind::Config,
     }
 }
 
 impl fmt::Display for EmbeddedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Start(_) => "the embedded server could not be started",
-            Self::Client(_) => "the client of the embedded server could not be set up",
-            Self::Name(_) => "the stream has no good name",
-            Self::Controller(_) => "the embedded controller refused",
+            Self::Start(_) => "the embedded server cannot be started",
+            Self::Client(_) => "the client of the embedded server cannot be created",
+            Self::Name(_) => "invalid stream name",
+            Self::Controller(_) => "the embedded controller refused the call",
         })
     }
 }
@@ -168,27 +228,14 @@ impl std::error::Error for EmbeddedError {
 
 impl Classified for EmbeddedError {
     fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Start(_) => ErrorKind::Config,
-            Self::Client(error) => error.kind(),
-            Self::Name(_) => ErrorKind::InvalidName,
-            Self::Controller(error) => error.kind(),
-        }
+        self.kind()
     }
 
     fn outcome(&self) -> Outcome {
-        match self {
-            Self::Start(_) | Self::Name(_) => Outcome::NotApplied,
-            Self::Client(error) => error.outcome(),
-            Self::Controller(error) => error.outcome(),
-        }
+        self.outcome()
     }
 
     fn is_retryable(&self) -> bool {
-        match self {
-            Self::Start(_) | Self::Name(_) => false,
-            Self::Client(error) => error.is_retryable(),
-            Self::Controller(error) => error.is_retryable(),
-        }
+        self.is_retryable()
     }
 }

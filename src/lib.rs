@@ -1,5 +1,5 @@
 //! A client SDK for [Pravega](https://pravega.io), the streaming store: streams of events, ordered
-//! by routing key, whose segments split and merge by load.
+//! by routing key, partitioned into segments that split and merge as load changes.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -14,7 +14,7 @@
 //!     controller.create_stream(&orders, &StreamConfiguration::default()).await?;
 //!
 //!     let writer = factory.event_writer(&orders, Utf8).await?;
-//!     // Durable when it returns, and in order with all others of the customer.
+//!     // Durable when it returns, and in order with all other events of the customer.
 //!     writer.write("customer-7", "three apples").await?;
 //!     writer.close(Duration::from_secs(10)).await;
 //!
@@ -26,39 +26,44 @@
 //! }
 //! ```
 //!
-//! This crate shows the parts under one roof, and brings client and embedded server together.
-//! [`ClientFactory`] composes them, [`ClientConfig`] sets them up.
+//! This crate re-exports the parts of the SDK and connects the client with the embedded server.
+//! [`ClientFactory`] composes the parts, [`ClientConfig`] configures them, and [`prelude`] holds the
+//! names that most programs use.
 //!
-//! | what | with |
+//! | task | types |
 //! |---|---|
 //! | write events | [`EventWriter`] |
 //! | read events | [`StreamReader`], [`BatchClient`] |
-//! | write events together or not at all | [`TransactionalWriter`], [`Transaction`] |
+//! | write events atomically | [`TransactionalWriter`], [`Transaction`] |
 //! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
-//! | records that are found by their fields | [`index`] |
-//! | a server in the same process, with the feature `embedded` | `embedded()` |
+//! | write and search records by their fields | [`index`] |
+//! | run a server in the same process (feature `embedded`) | `embedded()` |
 //!
-//! Names and numbers of the domain are in [`types`], every call of the controller in
-//! [`controller_client`], the generic pool in [`connection_pool`], the connections to
-//! segment stores in [`segment_client`], and the commands they carry in [`wire_protocol`].
+//! Names and numbers of the domain are in [`types`], the calls to the controller in
+//! [`controller_client`], the generic pool in [`connection_pool`], the connections to segment
+//! stores in [`segment_client`], and the commands they carry in [`wire_protocol`].
 
 pub use pravega_sdk_client_factory::event_stream::{
     Ack, Appended, BatchClient, ByteReader, ByteReaderConfig, ByteWriter, CloseReport, Commit,
-    CorruptEvents, EventWriter, LargeEvents, ReadError, ReadEvent, ReadFrom, ReadUntil,
-    ReaderConfig, Routing, StreamReader, Transaction, TransactionConfig, TransactionError,
-    TransactionalWriter, WriteError, WriterConfig, codec, index,
+    CorruptEvents, EventSink, EventWriter, LargeEvents, MAX_ROUTING_KEY_LEN, Permit, ReadError,
+    ReadEvent, ReadFrom, ReadUntil, ReaderConfig, Routing, StreamReader, TimeNotes, ToRouting,
+    Transaction, TransactionConfig, TransactionError, TransactionalWriter, TryEnqueueError,
+    WriteError, WriterConfig, codec, index,
 };
 pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, connection_pool,
     controller_client, event_stream, segment_client, types, wire_protocol,
 };
+pub use types::{Classified, ErrorKind, Outcome};
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod prelude;
+
 #[cfg(feature = "embedded")]
 pub use embedded::embedded;
 
-/// Compiles what the readme shows.
+/// Compiles the code in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

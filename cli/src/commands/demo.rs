@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     ));
 
     let writing = Instant::now();
-    let writer = pravega.event_writer(&stream, Raw).await?;
+    let writer = pravega.client().event_writer(&stream, Raw).await?;
     for (part, segments) in
         parts(&lines).into_iter().zip([Some(MORE_SEGMENTS), Some(SEGMENTS), None])
     {
@@ -175,7 +175,7 @@ async fn write(writer: &EventWriter<Raw>, lines: &[Bytes]) -> Result<()> {
 }
 
 async fn change_scale(pravega: &Embedded, stream: &ScopedStream, segments: u32) -> Result<()> {
-    let controller = pravega.controller();
+    let controller = pravega.client().controller();
     let sealed: Vec<SegmentId> =
         controller.current_segments(stream).await?.into_iter().map(|segment| segment.id).collect();
     let (epoch, _) = scale::start(stream, &sealed, &KeyRange::equal(segments), controller).await?;
@@ -201,7 +201,7 @@ fn digests<'a>(lines: impl IntoIterator<Item = &'a Bytes>) -> Digests {
 
 async fn read(pravega: &Embedded, stream: &ScopedStream) -> Result<Digests> {
     let config = ReaderConfig::default().with_end(ReadUntil::Tail);
-    let mut reader = pravega.stream_reader_with(stream, Raw, config).await?;
+    let mut reader = pravega.client().stream_reader_with(stream, Raw, config).await?;
     let mut digests = Digests::new();
     while let Some(events) = reader.next_batch(1000).await {
         for event in events? {

@@ -1,0 +1,189 @@
+//! Every future of the public API is `Send`, so that a program can spawn it.
+//!
+//! The functions below are compiled, not run: a future that is not `Send` fails the build. Every
+//! new public `async fn` gets a line here. Calls of the controller are not listed: the trait
+//! returns boxed futures that are `Send` by their type. Neither is `Claim::run`, whose future is
+//! `Send` if the caller's closure returns one that is.
+
+use pravega_sdk::{
+    Ack, Appended, BatchClient, ByteReader, ByteWriter, ClientConfig, ClientFactory, Commit,
+    EventSink, EventWriter, Permit, StreamReader, Transaction, TransactionalWriter, WriteError,
+    codec::Utf8,
+    connection_pool::{
+        BoxError, Claim, Connector, Pool, RawClient, StoreConnection, StoreDialer, StoreStream,
+    },
+    controller_client::{Controller, Credentials, EndpointCache, TokenCache, listing::Listing},
+    index::{IndexReader, IndexRecords, IndexWriter},
+    types::{Endpoint, ScopedStream, StreamCut},
+    wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment},
+};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+
+fn send<T: Send>(_: T) {}
+
+fn send_type<T: Send>() {}
+
+/// Stands for an argument of any type.
+fn any<T>() -> T {
+    std::process::abort()
+}
+
+fn factory(client: &ClientFactory, stream: &ScopedStream) {
+    send(ClientFactory::connect(""));
+    send(ClientFactory::with_config(any::<ClientConfig>()));
+    send(client.event_writer(stream, Utf8));
+    send(client.event_writer_with(stream, Utf8, any()));
+    send(client.stream_reader(stream, Utf8));
+    send(client.stream_reader_with(stream, Utf8, any()));
+    send(client.transactional_writer(stream, Utf8, any()));
+    send(client.byte_writer(stream));
+    send(client.byte_reader(stream));
+    send(client.byte_reader_with(stream, any()));
+    send(client.index_writer(stream, any()));
+    send(client.index_reader(stream));
+    send(client.close());
+}
+
+fn event_writer(writer: &EventWriter<Utf8>, permit: Permit<'_, Utf8>, ack: Ack) {
+    send(EventWriter::open(any(), any(), Utf8, any()));
+    send(writer.write("key", "event"));
+    send(writer.write_at("key", any(), "event"));
+    send(writer.enqueue("key", "event"));
+    send(writer.enqueue_batch("key", ["event"]));
+    send(writer.reserve(any()));
+    send(writer.flush());
+    send(writer.note_time(any()));
+    send(writer.close(any()));
+    send(permit);
+    send(ack);
+    send_type::<EventSink<Utf8>>();
+    send_type::<Result<Appended, WriteError>>();
+}
+
+fn stream_reader(mut reader: StreamReader<Utf8>) {
+    send(StreamReader::open(any(), any(), Utf8, any()));
+    send(reader.next());
+    send(reader.next_batch(any()));
+    send(reader);
+}
+
+fn batch(client: &BatchClient, cut: &StreamCut) {
+    send(client.head_cut());
+    send(client.tail_cut());
+    send(client.ranges(cut, cut));
+    send(client.distance(cut, cut));
+    send(client.next_cut(any(), any()));
+    send(client.fetch(any(), &Utf8));
+}
+
+fn transactions(writer: &TransactionalWriter<Utf8>, commit: &Commit) {
+    let transaction = any::<fn() -> Transaction<Utf8>>;
+    send(TransactionalWriter::open(any(), any(), Utf8, any()));
+    send(writer.begin());
+    send(writer.resume(any()));
+    send(writer.status(any()));
+    send(writer.completed());
+    send(transaction()().write("key", "event"));
+    send(transaction()().flush());
+    send(transaction()().status());
+    send(transaction()().commit());
+    send(transaction()().commit_at(any()));
+    send(transaction()().abort());
+    send(transaction()().leave_open());
+    send(commit.wait_until_visible(any()));
+}
+
+// To be added when `ByteWriter` and `ByteReader` are `Sync`: `truncate`, `seek_to_tail`,
+// `head_offset`, `tail_offset` of both, and `IndexWriter::truncate`. Their futures borrow a value
+// that holds a boxed future without `Sync`, so they are not `Send`.
+fn bytes(mut writer: ByteWriter, mut reader: ByteReader) {
+    send(ByteWriter::open(any(), any(), any()));
+    send(writer.write_bytes(any()));
+    send(writer.flush());
+    send(writer.seal());
+    send(writer.write_all(b""));
+    send(writer.shutdown());
+    send(ByteReader::open(any(), any(), any()));
+    send(reader.next_bytes());
+    send(reader.read(any()));
+    send(reader.seek(any()));
+}
+
+fn index(mut writer: IndexWriter, reader: &IndexReader, mut records: IndexRecords) {
+    let fields = [("time", 1)];
+    send(IndexWriter::open(any(), any(), any()));
+    send(writer.append(&fields, b""));
+    send(writer.append_if(&fields, &fields, b""));
+    send(writer.flush());
+    send(IndexReader::open(any(), any()));
+    send(reader.search("time", any()));
+    send(reader.first());
+    send(reader.last());
+    send(reader.read(any(), any()));
+    send(records.next());
+}
+
+fn controller(credentials: &Credentials, endpoints: &EndpointCache, tokens: &TokenCache) {
+    send_type::<std::sync::Arc<dyn Controller>>();
+    send_type::<Listing<ScopedStream>>();
+    send(credentials.authorization());
+    send(endpoints.endpoint(any()));
+    send(tokens.token(any(), any()));
+}
+
+fn store_connections(dialer: &StoreDialer, client: &RawClient, connection: &StoreConnection) {
+    send(dialer.connect(any()));
+    send(dialer.connect_stream(any()));
+    send(client.request(any(), any::<GetStreamSegmentInfo>()));
+    send(client.exchange(any(), any()));
+    send(client.read(any(), any::<ReadSegment>(), any()));
+    send(client.connection(any()));
+    send(client.close());
+    send(StoreConnection::open(any::<tokio::net::TcpStream>(), any(), any()));
+    send(connection.request(any::<GetStreamSegmentInfo>()));
+    send(connection.request_within(any::<GetStreamSegmentInfo>(), any()));
+    send(connection.exchange(any()));
+    send(connection.read(any::<ReadSegment>(), any()));
+    send_type::<StoreStream>();
+}
+
+fn pool<C: Connector>(pool: &Pool<C>)
+where
+    C::Connection: Send,
+{
+    send(pool.claim());
+    send(pool.set_policy(any()));
+    send(pool.snapshot());
+    send(pool.close(any()));
+    send_type::<Claim<C::Connection>>();
+}
+
+/// A connector for the list only.
+struct Unused;
+
+impl Connector for Unused {
+    type Connection = ();
+
+    async fn connect(&self, _: &Endpoint) -> Result<(), BoxError> {
+        any()
+    }
+}
+
+#[cfg(feature = "embedded")]
+fn embedded(pravega: pravega_sdk::embedded::Embedded) {
+    use pravega_sdk::embedded::{Embedded, EmbeddedServer};
+    send(pravega_sdk::embedded());
+    send(Embedded::with(any()));
+    send(pravega.create_stream("shop/orders", any()));
+    send(pravega.shutdown());
+    send(EmbeddedServer::builder().start());
+    send(any::<EmbeddedServer>().shutdown());
+}
+
+#[test]
+fn every_future_of_the_public_api_is_send() {
+    let _ = (factory, event_writer, stream_reader, batch, transactions, bytes, index);
+    let _ = (controller, store_connections, pool::<Unused>);
+    #[cfg(feature = "embedded")]
+    let _ = embedded;
+}
