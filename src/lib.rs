@@ -3,7 +3,11 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use pravega_sdk::{ClientFactory, codec::Utf8, types::{Scope, ScopedStream, StreamConfiguration}};
+//! use pravega_sdk::{
+//!     ClientFactory,
+//!     codec::Utf8,
+//!     types::{Scope, ScopedStream, StreamConfiguration},
+//! };
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,8 +31,8 @@
 //! ```
 //!
 //! This crate re-exports the parts of the SDK and connects the client with the embedded server.
-//! [`ClientFactory`] composes the parts, [`ClientConfig`] configures them, and [`prelude`] holds the
-//! names that most programs use.
+//! [`ClientFactory`] composes the parts, [`ClientConfig`] configures them, and [`prelude`] holds
+//! the names that most programs use.
 //!
 //! | task | types |
 //! |---|---|

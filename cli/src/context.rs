@@ -1,4 +1,4 @@
-//! What a command is given: the URL of the cluster, a client when it asks for one, and stdout.
+//! What commands run with: the URL of the cluster, a client on demand, and the output.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     output::{Format, Output},
 };
 
-/// The global options of the command line.
+/// The global options of the command line, in effect.
 #[derive(Debug)]
 pub(crate) struct Context {
     /// Where data and status lines go.
@@ -22,14 +22,13 @@ impl Context {
         Self { output: Output::new(format), url }
     }
 
-    /// The URL of the cluster, as it was given.
+    /// The URL of the cluster, as given on the command line.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Creates a client of the cluster.
-    ///
-    /// A person waits at the terminal, so it gives up sooner than a program would.
+    /// Creates a client for the cluster. A person waits at the terminal, so it retries fewer times
+    /// than the client of a program does.
     pub(crate) async fn client(&self) -> Result<ClientFactory> {
         let config = ClientConfig::from_url(&self.url)?.with_default_retry(
             5,

@@ -1,4 +1,4 @@
-//! What went wrong, for a person and for the exit code.
+//! Failures of commands: their text, hint and exit code.
 
 use std::{fmt, io::Write as _, process::ExitCode};
 
@@ -6,7 +6,7 @@ use pravega_sdk::types::{Classified, ErrorKind};
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
-/// An error with its causes, and its kind.
+/// An error text with its causes, and the kind that decides the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: Option<ErrorKind>,
@@ -15,25 +15,28 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// A failure without a kind.
     pub(crate) fn other(text: impl fmt::Display) -> Self {
         Self { kind: None, text: text.to_string(), hint: None }
     }
 
-    /// An argument that clap could not judge.
+    /// An invalid argument that clap does not detect.
     pub(crate) fn usage(text: impl fmt::Display) -> Self {
         Self { kind: Some(ErrorKind::InvalidArgument), text: text.to_string(), hint: None }
     }
 
+    /// A failure of a kind.
     pub(crate) fn of_kind(kind: ErrorKind, text: impl fmt::Display) -> Self {
         Self { kind: Some(kind), text: text.to_string(), hint: None }
     }
 
+    /// Replaces the hint that the kind has.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Writes the error to stderr and gives its exit code.
+    /// Writes the error to stderr and returns its exit code.
     pub(crate) fn report(&self) -> ExitCode {
         let mut stderr = std::io::stderr().lock();
         writeln!(stderr, "error: {}", self.text).ok();
@@ -44,6 +47,7 @@ impl Failure {
     }
 }
 
+/// The exit code of a kind, as listed in the help.
 fn code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::InvalidArgument
@@ -67,11 +71,12 @@ fn code(kind: ErrorKind) -> u8 {
     }
 }
 
-/// What to do about it, where there is something.
+/// Advice for a kind, if there is any.
 fn hint(kind: ErrorKind) -> Option<&'static str> {
     Some(match kind {
         ErrorKind::Unreachable => {
-            "is the server up, and --controller right? `pravega doctor` checks step by step"
+            "check that the server runs and that --controller is right; `pravega doctor` checks \
+             step by step"
         }
         ErrorKind::Tls => {
             "check the scheme (tcp or tls) and trust_store; `pravega doctor` checks step by step"
@@ -80,7 +85,7 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
             "set PRAVEGA_USER and PRAVEGA_PASSWORD, or PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN"
         }
         ErrorKind::NotSealed => "seal it first: pravega stream seal SCOPE/STREAM",
-        ErrorKind::NotEmpty => "remove what it holds first, or use --recursive",
+        ErrorKind::NotEmpty => "delete its content first, or use --recursive",
         _ => return None,
     })
 }
@@ -97,15 +102,15 @@ impl<E: Classified> From<E> for Failure {
     }
 }
 
-/// An error with all its causes, each said once.
+/// The text of an error and of its causes; a cause that the text ends with is not repeated.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
-        let said = next.to_string();
-        if !text.ends_with(&said) {
+        let cause_text = next.to_string();
+        if !text.ends_with(&cause_text) {
             text.push_str(": ");
-            text.push_str(&said);
+            text.push_str(&cause_text);
         }
         cause = next.source();
     }

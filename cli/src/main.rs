@@ -1,10 +1,10 @@
-//! `pravega`: scopes, streams, segments, groups, tables and transactions of a Pravega cluster, at a
-//! terminal.
+//! `pravega`: the command-line tool for scopes, streams, segments, groups, tables and transactions
+//! of a Pravega cluster.
 //!
-//! Data goes to stdout, everything else to stderr, and the exit code says what kind of thing went
-//! wrong; `pravega help` lists the codes.
+//! Data goes to stdout, everything else to stderr. The exit code tells the kind of failure;
+//! `pravega help` lists the codes.
 
-// Doc comments of arguments are help texts, in which brackets mean that something may be left out.
+// Doc comments of arguments are help texts, in which brackets mark what is optional.
 #![allow(rustdoc::broken_intra_doc_links)]
 
 mod commands;
@@ -31,20 +31,21 @@ const AFTER_HELP: &str = "\
 Exit codes:
   0  done
   1  failed
-  2  the command line is wrong
-  3  what is named does not exist
-  4  a condition does not hold: it exists already, is sealed, is not empty
-  5  the cluster cannot be reached, or does not answer in time
-  6  not authenticated, or not permitted
+  2  usage error: an argument or a setting is invalid
+  3  not found
+  4  a condition does not hold: already exists, sealed, not empty, …
+  5  the cluster is unreachable or did not answer in time
+  6  not authenticated, or permission denied
 
-Settings come from the query of the URL, then from the environment; `pravega doctor` shows all of them.";
+Settings come from the query of the URL, then from the environment; \
+`pravega doctor --settings` lists them.";
 
-/// Works with a Pravega cluster.
+/// Create, write, read and inspect Pravega streams
 #[derive(Debug, Parser)]
 #[command(name = "pravega", version, about, after_help = AFTER_HELP, max_term_width = 110)]
 struct Arguments {
-    /// The controllers, tcp://HOST:PORT[,HOST:PORT][?SETTING=VALUE]; also tls://, pravega:// and
-    /// pravegas://
+    /// URL of the controllers: tcp://HOST:PORT[,HOST:PORT][?SETTING=VALUE]; also tls://, pravega://
+    /// and pravegas://
     #[arg(
         long,
         global = true,
@@ -54,11 +55,11 @@ struct Arguments {
     )]
     controller: String,
 
-    /// How data is written to stdout
+    /// Format of the data on stdout
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
     output: Format,
 
-    /// Says on stderr what is done; twice for every detail
+    /// Log to stderr; -vv logs every detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
@@ -68,51 +69,48 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes, lists and removes scopes
+    /// Create, list and delete scopes
     #[command(subcommand)]
     Scope(scope::Command),
-    /// Makes, lists, changes, scales, truncates, seals and removes streams
+    /// Create, list, update, scale, truncate, seal and delete streams
     #[command(subcommand)]
     Stream(stream::Command),
-    /// Writes events to a stream: the lines of a file or of stdin, or what stands behind lengths
+    /// Write events to a stream: one per line (or length-prefixed), from a file or stdin
     #[command(after_help = write::AFTER_HELP)]
     Write(write::Arguments),
-    /// Reads the events of a stream: from its head, its tail, a cut, an event or a time, to where
-    /// it ends now or for ever
+    /// Read the events of a stream, from any position up to the current tail, or continuously (-f)
     #[command(after_help = read::AFTER_HELP)]
     Read(read::Arguments),
-    /// Writes and reads byte streams, which have no events
+    /// Write and read byte streams, which have no events
     #[command(subcommand)]
     Bytes(bytes::Command),
-    /// Works with stream cuts, which are places in a stream
+    /// Work with stream cuts, which are positions in a stream
     #[command(subcommand)]
     Cut(cut::Command),
-    /// Looks at single segments
+    /// Inspect segments
     #[command(subcommand)]
     Segment(segment::Command),
-    /// Lists and describes reader groups
+    /// Create, list, describe and delete reader groups
     #[command(subcommand)]
     Group(group::Command),
-    /// Makes, lists and removes key-value tables
+    /// Create, list, describe and delete key-value tables
     #[command(subcommand)]
     Table(table::Command),
-    /// Begins, writes, looks at and ends transactions
+    /// Begin, write, inspect, commit and abort transactions
     #[command(subcommand)]
     Txn(txn::Command),
-    /// Shows the main job from end to end on a server of its own: events written with keys, scaled,
-    /// read back and checked
+    /// Run an end-to-end demo on an embedded server: write events with keys while the stream
+    /// scales, read them back and check them
     Demo(demo::Arguments),
-    /// Starts a Pravega on this machine, in this process; without a folder it forgets everything
-    /// when it ends
+    /// Run a Pravega server on this machine, for development; in memory unless --dir is given
     #[command(after_help = dev::AFTER_HELP)]
     Dev(dev::Arguments),
-    /// Checks, step by step, whether the cluster can be used from here, and says how to mend what
-    /// is wrong
+    /// Check the connection to the cluster step by step, and suggest fixes
     Doctor(doctor::Arguments),
-    /// Sends single commands to a segment store
+    /// Send single protocol commands to a segment store
     #[command(subcommand)]
     Wire(wire::Command),
-    /// Prints completions for a shell
+    /// Print completions for a shell
     Completions(completions::Arguments),
 }
 
@@ -122,13 +120,15 @@ fn main() -> ExitCode {
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
             Ok(runtime) => runtime,
-            Err(error) => return Failure::other(format!("no runtime: {error}")).report(),
+            Err(error) => {
+                return Failure::other(format!("cannot start the runtime: {error}")).report();
+            }
         };
     let code = match runtime.block_on(run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     };
-    // Whatever is still under way was given up by now.
+    // Tasks that still run have nothing left to report.
     runtime.shutdown_background();
     code
 }
@@ -160,7 +160,8 @@ fn start_log(verbose: u8) {
     let level = match verbose {
         0 => return,
         1 => {
-            "info,pravega_sdk_controller_client=debug,pravega_sdk_connection_pool=debug,pravega_sdk_segment_client=debug,pravega_sdk_event_stream=debug"
+            "info,pravega_sdk_controller_client=debug,pravega_sdk_connection_pool=debug,\
+             pravega_sdk_segment_client=debug,pravega_sdk_event_stream=debug"
         }
         _ => "trace",
     };

@@ -1,4 +1,4 @@
-//! What is written to stdout, in the format that was asked for, and to stderr.
+//! Output to stdout, in the chosen format, and to stderr.
 
 use std::io::{ErrorKind, Write as _};
 
@@ -6,18 +6,18 @@ use serde_json::{Map, Value};
 
 use crate::failure::{Failure, Result};
 
-/// How data is written.
+/// Format of the data on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// One line a record, the fields that matter first
+    /// Tab-separated, one record per line
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
-    /// A table for people
+    /// A table with borders
     Table,
 }
 
-/// One thing that is shown: names and values in order.
+/// One record of output: names and values in order.
 #[derive(Debug, Default)]
 pub(crate) struct Record(Map<String, Value>);
 
@@ -41,7 +41,7 @@ impl Record {
     }
 }
 
-/// Writes records; a reader that goes away ends the program quietly.
+/// Writes records. If the reader of stdout goes away, the program ends without an error.
 #[derive(Debug)]
 pub(crate) struct Output {
     format: Format,
@@ -52,17 +52,17 @@ impl Output {
         Self { format }
     }
 
-    /// How data is written.
+    /// The format of the data.
     pub(crate) fn format(&self) -> Format {
         self.format
     }
 
-    /// Says something that is not data.
+    /// Writes a line to stderr that is not data.
     pub(crate) fn status(&self, text: impl std::fmt::Display) {
         writeln!(std::io::stderr().lock(), "{text}").ok();
     }
 
-    /// Writes a list. Texts are lines with tabs, so that other programs can cut them.
+    /// Writes a list. As text, fields are separated by tabs, so that other programs can split them.
     pub(crate) fn list(&mut self, records: Vec<Record>) -> Result<()> {
         match self.format {
             Format::Json => self.json_lines(&records),
@@ -84,7 +84,7 @@ impl Output {
         }
     }
 
-    /// Writes one thing with all its fields.
+    /// Writes one record with all its fields, one per line as text.
     pub(crate) fn one(&mut self, record: Record) -> Result<()> {
         match self.format {
             Format::Json => self.json_lines(&[record]),
@@ -105,7 +105,7 @@ impl Output {
         }
     }
 
-    /// Writes bytes as they are.
+    /// Writes bytes unchanged.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<()> {
         written(std::io::stdout().lock().write_all(bytes))
     }
@@ -125,11 +125,9 @@ impl Output {
 
 fn written(result: std::io::Result<()>) -> Result<()> {
     match result {
-        // Whoever read our output has seen enough.
+        // The reader of our output has closed the pipe.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
-        other => {
-            other.map_err(|error| Failure::other(format!("stdout cannot be written: {error}")))
-        }
+        other => other.map_err(|error| Failure::other(format!("cannot write to stdout: {error}"))),
     }
 }
 

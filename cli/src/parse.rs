@@ -1,15 +1,15 @@
-//! Arguments that several commands take.
+//! Parsers for arguments that several commands take.
 
 use std::num::NonZeroU32;
 
 use pravega_sdk::types::{KeyRange, Scope, ScopedStream, SegmentId};
 
-/// A scope, internal ones too: looking at them does no harm.
+/// A scope, including internal ones, for commands that may inspect them.
 pub(crate) fn any_scope(text: &str) -> Result<Scope, String> {
     Scope::internal(text).map_err(|error| error.to_string())
 }
 
-/// A stream, internal ones too.
+/// A stream, including internal ones.
 pub(crate) fn any_stream(text: &str) -> Result<ScopedStream, String> {
     ScopedStream::internal(text).map_err(|error| error.to_string())
 }
@@ -22,28 +22,28 @@ pub(crate) fn segment_id(text: &str) -> Result<SegmentId, String> {
     match text.parse::<i64>() {
         Ok(id) if id >= 0 => Ok(SegmentId::from(id)),
         _ => Err(format!(
-            "\"{text}\" is not the id of a segment: give it as `stream segments` shows it"
+            "\"{text}\" is not a segment id; write it as `pravega stream segments` prints it"
         )),
     }
 }
 
-/// `LOW-HIGH`, both in 0.0 to 1.0.
+/// `LOW-HIGH`, both between 0.0 and 1.0.
 pub(crate) fn key_range(text: &str) -> Result<KeyRange, String> {
     let (low, high) = text.split_once('-').ok_or_else(|| format!("\"{text}\" is not LOW-HIGH"))?;
-    let bound = |text: &str| text.parse::<f64>().map_err(|_| format!("\"{text}\" is no number"));
+    let bound = |text: &str| text.parse::<f64>().map_err(|_| format!("\"{text}\" is not a number"));
     KeyRange::new(bound(low)?, bound(high)?).map_err(|error| error.to_string())
 }
 
 /// `SEGMENT=OFFSET`.
-pub(crate) fn place(text: &str) -> Result<(SegmentId, i64), String> {
+pub(crate) fn segment_offset(text: &str) -> Result<(SegmentId, i64), String> {
     let (segment, offset) =
         text.split_once('=').ok_or_else(|| format!("\"{text}\" is not SEGMENT=OFFSET"))?;
-    let offset = offset.parse().map_err(|_| format!("\"{offset}\" is no offset"))?;
+    let offset = offset.parse().map_err(|_| format!("\"{offset}\" is not an offset"))?;
     Ok((segment_id(segment)?, offset))
 }
 
-/// `RATE[:FACTOR[:MIN]]`: a target for each segment, into how many a hot one splits (2), the fewest
-/// segments (1).
+/// `RATE[:FACTOR[:MIN]]`: the target rate per segment, the number of segments that a hot segment
+/// splits into (default 2), and the minimum number of segments (default 1).
 pub(crate) fn rate(text: &str) -> Result<(NonZeroU32, NonZeroU32, NonZeroU32), String> {
     let number = |text: &str| {
         text.parse::<NonZeroU32>().map_err(|_| format!("\"{text}\" is not a number above 0"))
@@ -58,7 +58,7 @@ pub(crate) fn rate(text: &str) -> Result<(NonZeroU32, NonZeroU32, NonZeroU32), S
     }
 }
 
-/// `MIN[..MAX]`, each by `part`.
+/// `MIN[..MAX]`, each parsed by `part`.
 pub(crate) fn limits<T>(
     text: &str,
     part: impl Fn(&str) -> Result<T, String>,
@@ -71,7 +71,7 @@ pub(crate) fn limits<T>(
 
 /// A number of bytes, with K, M, G or T for powers of 1024.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let refuse = || format!("\"{text}\" is no number of bytes; write 1048576 or 1M");
+    let refuse = || format!("\"{text}\" is not a number of bytes; write 1048576 or 1M");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text.get(digits.len()..).unwrap_or_default().to_ascii_uppercase().as_str() {
         "" | "B" => 1,
@@ -84,6 +84,7 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(refuse)
 }
 
+/// A duration with its unit.
 pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
     humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write a number and a unit, such as 30s or 2h"))
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_limits_are_read_with_their_units() {
+    fn sizes_and_limits_are_parsed_with_their_units() {
         assert_eq!(bytes("64K"), Ok(65536));
         assert_eq!(bytes("1GiB"), Ok(1 << 30));
         assert!(bytes("12 bananas").is_err());
@@ -104,9 +105,9 @@ mod tests {
     }
 
     #[test]
-    fn places_ranges_and_rates_say_what_is_wrong_with_them() {
-        assert_eq!(place("3=-1"), Ok((SegmentId::from(3), -1)));
-        assert!(place("3").is_err());
+    fn invalid_offsets_ranges_and_rates_are_refused() {
+        assert_eq!(segment_offset("3=-1"), Ok((SegmentId::from(3), -1)));
+        assert!(segment_offset("3").is_err());
         assert!(segment_id("-1").is_err());
         assert_eq!(segment_id("3.#epoch.1"), Ok(SegmentId::from((1 << 32) | 3)));
         assert!(key_range("0.5-0.5").is_err());

@@ -1,7 +1,7 @@
-//! What the tool says: help, the commonest mistakes, the settings, and a session with a server of
-//! its own.
+//! Golden outputs of the tool: help, common mistakes, settings, and a session with an embedded
+//! server.
 //!
-//! `TRYCMD=overwrite cargo test -p pravega-sdk-cli --test golden` writes them anew.
+//! `TRYCMD=overwrite cargo test -p pravega-sdk-cli --test golden` rewrites them.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -9,14 +9,14 @@ use std::{
 };
 
 #[test]
-fn the_tool_says_what_the_golden_files_hold() {
+fn outputs_match_the_golden_files() {
     trycmd::TestCases::new()
         .env("PRAVEGA_USER", "somebody")
         .env("PRAVEGA_PASSWORD", "secret")
         .case("tests/cmd/*.trycmd");
 }
 
-/// `pravega dev` on a port that is free.
+/// `pravega dev` on a free port.
 struct Server(Child);
 
 impl Drop for Server {
@@ -27,7 +27,7 @@ impl Drop for Server {
 }
 
 #[test]
-fn a_session_with_a_server_of_its_own_goes_as_the_golden_file_holds() {
+fn a_session_with_a_dev_server_matches_the_golden_file() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pravega"));
     command.args(["dev", "--port", "0"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut server = Server(command.spawn().unwrap());
@@ -35,8 +35,8 @@ fn a_session_with_a_server_of_its_own_goes_as_the_golden_file_holds() {
     let ready = lines.next().unwrap();
     let url = ready.split_whitespace().nth(1).unwrap().to_owned();
     assert_eq!(ready, format!("ready  {url}   in memory"));
-    let look = lines.next().unwrap();
-    assert!(look.starts_with("look   http://127.0.0.1:") && look.ends_with("/v1/scopes"), "{look}");
+    let rest = lines.next().unwrap();
+    assert!(rest.starts_with("rest   http://127.0.0.1:") && rest.ends_with("/v1/scopes"), "{rest}");
     let hints: Vec<String> = lines.by_ref().take(4).map(|line| line.replace(&url, "URL")).collect();
     assert_eq!(
         hints,
@@ -54,7 +54,7 @@ fn a_session_with_a_server_of_its_own_goes_as_the_golden_file_holds() {
     let pid = server.0.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     assert!(server.0.wait().unwrap().success());
-    let mut told = String::new();
-    server.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-    assert_eq!(told, "ending, after what is under way; Ctrl-C once more ends it at once\n");
+    let mut stderr = String::new();
+    server.0.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(stderr, "shutting down; press Ctrl-C again to quit now\n");
 }

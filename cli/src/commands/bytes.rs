@@ -20,53 +20,53 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Appends a file or stdin to a byte stream
+    /// Append a file or stdin to a byte stream
     Put {
-        /// SCOPE/STREAM, of one segment
+        /// SCOPE/STREAM, with one segment
         stream: ScopedStream,
-        /// The file; stdin by default
+        /// File to append [default: stdin]
         #[arg(long, short, value_name = "FILE")]
         file: Option<PathBuf>,
-        /// Makes the stream read-only behind it
+        /// Seal the stream afterwards
         #[arg(long)]
         seal: bool,
     },
-    /// Writes the bytes of a byte stream to stdout, up to where it ends now
+    /// Write a byte stream to stdout, up to its current tail
     Get {
-        /// SCOPE/STREAM, of one segment
+        /// SCOPE/STREAM, with one segment
         stream: ScopedStream,
-        /// The first offset; the head by default
+        /// First offset [default: the head]
         #[arg(long, value_parser = parse::bytes)]
         offset: Option<u64>,
-        /// How many bytes at the most, with K, M, G or T for powers of 1024
+        /// Maximum number of bytes, with K, M, G or T for powers of 1024
         #[arg(long, value_parser = parse::bytes)]
         length: Option<u64>,
     },
-    /// Writes what comes to a byte stream to stdout, until it is sealed
+    /// Follow a byte stream until it is sealed, like tail -f
     Tail {
-        /// SCOPE/STREAM, of one segment
+        /// SCOPE/STREAM, with one segment
         stream: ScopedStream,
-        /// Begins so many bytes before the end
+        /// Start this many bytes before the tail, with K, M, G or T for powers of 1024
         #[arg(long, value_parser = parse::bytes, default_value = "0")]
         back: u64,
     },
-    /// Drops all bytes before an offset
+    /// Drop all bytes before an offset
     Truncate {
-        /// SCOPE/STREAM, of one segment
+        /// SCOPE/STREAM, with one segment
         stream: ScopedStream,
-        /// The first offset that stays
+        /// First offset to keep
         #[arg(value_parser = parse::bytes)]
         offset: u64,
     },
-    /// Shows where a byte stream begins and ends
+    /// Show the head and tail offsets of a byte stream
     Show {
-        /// SCOPE/STREAM, of one segment
+        /// SCOPE/STREAM, with one segment
         stream: ScopedStream,
     },
 }
 
-/// Read and handed over in one go.
-const PIECE: usize = 1 << 20;
+/// Bytes read from the input at once.
+const CHUNK_BYTES: usize = 1 << 20;
 
 pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
     let factory = context.client().await?;
@@ -80,8 +80,8 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             }
             let mut reader = factory.byte_reader_with(&stream, config).await?;
             let end = reader.tail_offset().await?;
-            let there = end.0.abs_diff(reader.offset().0);
-            copy(&mut reader, length.unwrap_or(u64::MAX).min(there), output).await
+            let available = end.0.abs_diff(reader.offset().0);
+            copy(&mut reader, length.unwrap_or(u64::MAX).min(available), output).await
         }
         Command::Tail { stream, back } => {
             let at = factory.byte_reader(&stream).await?;
@@ -95,7 +95,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Truncate { stream, offset } => {
             let writer = factory.byte_writer(&stream).await?;
             writer.truncate(Offset(i64::try_from(offset).unwrap_or(i64::MAX))).await?;
-            output.status(format_args!("{stream} begins at {} now", writer.head_offset().await?));
+            output.status(format_args!("{stream} now starts at {}", writer.head_offset().await?));
             Ok(())
         }
         Command::Show { stream } => {
@@ -119,12 +119,11 @@ async fn put(
     output: &mut Output,
 ) -> Result<()> {
     let unreadable =
-        |error: std::io::Error| Failure::usage(format!("the input cannot be read: {error}"));
+        |error: std::io::Error| Failure::usage(format!("cannot read the input: {error}"));
     let (mut input, len): (Box<dyn tokio::io::AsyncRead + Unpin>, _) = match file {
         None => (Box::new(tokio::io::stdin()), None),
         Some(path) => {
-            let named =
-                |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
+            let named = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
             let file = tokio::fs::File::open(&path).await.map_err(named)?;
             let metadata = file.metadata().await.map_err(named)?;
             if metadata.is_dir() {
@@ -136,12 +135,12 @@ async fn put(
     let mut writer = factory.byte_writer(stream).await?;
     let (began, started, progress) = (writer.offset(), Instant::now(), progress::bar(len));
     loop {
-        let mut piece = BytesMut::with_capacity(PIECE);
-        if input.read_buf(&mut piece).await.map_err(unreadable)? == 0 {
+        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        if input.read_buf(&mut chunk).await.map_err(unreadable)? == 0 {
             break;
         }
-        progress.inc(piece.len() as u64);
-        writer.write_bytes(piece.freeze()).await?;
+        progress.inc(chunk.len() as u64);
+        writer.write_bytes(chunk.freeze()).await?;
     }
     writer.flush().await?;
     if seal {
@@ -151,7 +150,7 @@ async fn put(
     let (bytes, seconds) = (writer.offset().0 - began.0, started.elapsed().as_secs_f64());
     if output.format() == Format::Text {
         let size = indicatif::HumanBytes(bytes.unsigned_abs());
-        output.status(format_args!("appended {size} at {began}, in {seconds:.1} s"));
+        output.status(format_args!("appended {size} at offset {began} in {seconds:.1} s"));
         return Ok(());
     }
     let seconds = (seconds * 1000.0).round() / 1000.0;

@@ -4,7 +4,7 @@ use crate::{context::Context, failure::Result};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The shell
+    /// Shell
     shell: clap_complete::Shell,
 }
 

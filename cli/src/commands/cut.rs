@@ -12,30 +12,30 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Shows what a stream cut says, or the cut at the head or the tail of a stream
+    /// Show the positions in a stream cut, or the cut at the head or tail of a stream
     Show {
         /// The text of a stream cut; or SCOPE/STREAM, with --at
         what: String,
-        /// Which cut of the stream
+        /// Which end of the stream
         #[arg(long, value_enum)]
         at: Option<At>,
     },
-    /// Prints the cut that is about so many bytes further on; the same one again at the tail
+    /// Print the cut about BYTES further on (the same cut when already at the tail)
     Next {
         /// The text of a stream cut
         cut: StreamCut,
-        /// How many bytes, with K, M, G or T for powers of 1024
+        /// Number of bytes, with K, M, G or T for powers of 1024
         #[arg(value_parser = parse::bytes)]
         bytes: u64,
     },
-    /// Prints how many bytes lie between two cuts, headers of events included
+    /// Print the number of bytes between two cuts, including event headers
     Distance {
         /// The text of a stream cut; UNBOUNDED is the head
         from: StreamCut,
         /// The text of a stream cut; UNBOUNDED is the tail
         to: StreamCut,
     },
-    /// Lists the parts of segments between two cuts, to be read side by side
+    /// List the segment ranges between two cuts, for reading in parallel
     Ranges {
         /// The text of a stream cut; UNBOUNDED is the head
         from: StreamCut,
@@ -44,12 +44,12 @@ pub(crate) enum Command {
     },
 }
 
-/// A place that a stream always has.
+/// An end of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum At {
-    /// The first event that was not truncated away
+    /// The first event that is not truncated
     Head,
-    /// Behind the last event
+    /// After the last event
     Tail,
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Next { cut, bytes } => {
             let StreamCut::At(cut) = cut else {
                 return Err(Failure::usage(
-                    "UNBOUNDED is no place; see `pravega cut show SCOPE/STREAM --at head`",
+                    "UNBOUNDED is not a position; see `pravega cut show SCOPE/STREAM --at head`",
                 ));
             };
             let next = factory.batch_client(cut.stream()).next_cut(&cut, bytes).await?;
@@ -118,9 +118,10 @@ fn print(cut: &BoundedCut, output: &mut Output) -> Result<()> {
     }
 }
 
-/// One of two cuts must say of which stream they are.
+/// The stream of two cuts, which at least one of them must name.
 fn stream_of<'a>(from: &'a StreamCut, to: &'a StreamCut) -> Result<&'a ScopedStream> {
     let cut = from.bounded().or_else(|| to.bounded());
-    let detail = "both cuts are UNBOUNDED, so no stream is named; see `pravega cut show SCOPE/STREAM --at head`";
+    let detail =
+        "both cuts are UNBOUNDED and name no stream; see `pravega cut show SCOPE/STREAM --at head`";
     cut.map(BoundedCut::stream).ok_or_else(|| Failure::usage(detail))
 }

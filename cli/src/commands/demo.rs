@@ -1,4 +1,4 @@
-//! `pravega demo`: the main job from end to end, on a server of its own.
+//! `pravega demo`: writing, scaling, reading and checking, on an embedded server.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,8 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A text whose lines are the events; the first word of each is its key. A sample by default
+    /// Text file whose lines are the events; the first word of each is its routing key [default: a
+    /// built-in sample]
     file: Option<PathBuf>,
 }
 
@@ -40,13 +41,13 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     };
     let bytes: usize = lines.iter().map(Bytes::len).sum();
     let begun = Instant::now();
-    // Events have headers, and are there twice for a moment while a piece of a segment fills up.
+    // Events have headers, and are in memory twice while a chunk of their segment fills up.
     let limit = (bytes as u64 + lines.len() as u64 * 8) * 2 + (64 << 20);
     let builder = EmbeddedServer::builder().with_memory_limit(limit);
     let pravega = Embedded::with(builder).await?;
     let stream = pravega.create_stream(STREAM, SEGMENTS).await?;
     output.status(format_args!(
-        "a Pravega is running in this process, with a stream {STREAM} of {SEGMENTS} segments"
+        "started an embedded server, with stream {STREAM} of {SEGMENTS} segments"
     ));
 
     let writing = Instant::now();
@@ -56,10 +57,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     {
         write(&writer, part).await?;
         if let Some(segments) = segments {
-            // Without waiting for what is still under way: the writer takes it to the segments that
-            // follow.
+            // Appends in flight are not awaited: the writer moves them to the successors.
             change_scale(&pravega, &stream, segments).await?;
-            output.status(format_args!("scaled to {segments} segments while it is written to"));
+            output.status(format_args!("scaled to {segments} segments during writing"));
         }
     }
     writer.flush().await?;
@@ -72,7 +72,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     let expected = digests(lines.iter());
     if found != expected {
         return Err(Failure::other(
-            "what was read is not what was written, in the order of its keys",
+            "the events read are not the events written, in the order of each routing key",
         ));
     }
     show(
@@ -106,10 +106,10 @@ fn show(output: &mut Output, figures: &Figures) -> Result<()> {
         let (wrote, read) = (count(rate(figures.wrote)), count(rate(figures.read)));
         let took = figures.took.as_secs_f64();
         let text = format!(
-            "wrote    {} events of {size}, {wrote} a second, across a scale up and a scale down\n\
-             read     {} events, {read} a second\n\
-             checked  every event came back once, in order for each of {} keys\n\
-             took     {took:.1} s in all\n",
+            "wrote    {} events of {size}, {wrote} per second, across a scale-up and a scale-down\n\
+             read     {} events, {read} per second\n\
+             checked  every event was read once, in order for each of {} keys\n\
+             took     {took:.1} s in total\n",
             count(events as u64),
             count(events as u64),
             count(keys as u64),
@@ -128,12 +128,12 @@ fn show(output: &mut Output, figures: &Figures) -> Result<()> {
 }
 
 fn read_lines(file: &Path) -> Result<Vec<Bytes>> {
-    let unreadable = |error| Failure::usage(format!("{} cannot be read: {error}", file.display()));
+    let unreadable = |error| Failure::usage(format!("cannot read {}: {error}", file.display()));
     let text = Bytes::from(std::fs::read(file).map_err(unreadable)?);
     let mut lines: Vec<Bytes> =
         text.split(|byte| *byte == b'\n').map(|line| text.slice_ref(line)).collect();
     if lines.last().is_some_and(Bytes::is_empty) {
-        // Behind the last line break stands no line.
+        // No line follows the last line break.
         lines.pop();
     }
     if lines.is_empty() {
@@ -142,7 +142,7 @@ fn read_lines(file: &Path) -> Result<Vec<Bytes>> {
     Ok(lines)
 }
 
-/// Orders of customers; the same each time.
+/// Orders of customers; the same in every run.
 fn sample() -> Vec<Bytes> {
     const GOODS: [&str; 7] =
         ["apples", "pears", "plums", "cherries", "quinces", "medlars", "sloes"];
@@ -168,7 +168,7 @@ fn parts(lines: &[Bytes]) -> [&[Bytes]; 3] {
 
 async fn write(writer: &EventWriter<Raw>, lines: &[Bytes]) -> Result<()> {
     for line in lines {
-        // The flush at the end tells of any that failed.
+        // The flush at the end reports failures.
         drop(writer.enqueue(&key(line), line.clone()).await?);
     }
     Ok(())
@@ -182,7 +182,7 @@ async fn change_scale(pravega: &Embedded, stream: &ScopedStream, segments: u32) 
     scale::wait(stream, epoch, controller).await
 }
 
-/// What came for each key: how many events, and a digest of them in their order.
+/// For each key, the number of its events and a digest of them in order.
 type Digests = BTreeMap<String, (u64, u64)>;
 
 fn add(digests: &mut Digests, line: &[u8]) {

@@ -1,8 +1,12 @@
 //! `pravega dev`
 
-use std::{io::Write as _, path::PathBuf};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use pravega_sdk::embedded::EmbeddedServer;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     context::Context,
@@ -10,11 +14,12 @@ use crate::{
     parse,
 };
 
-/// Where clients look for a controller unless they are told otherwise.
-const USUAL_PORT: u16 = 9090;
+/// The port on which clients expect a controller by default.
+const DEFAULT_PORT: u16 = 9090;
 
 pub(crate) const AFTER_HELP: &str = "\
-Clients for Java and Rust use it as they use any Pravega. Ctrl-C ends it, after what is under way is done.
+Java and Rust clients use it like any Pravega cluster. \
+Ctrl-C ends it after requests in progress are done.
 
 Examples:
   pravega dev
@@ -22,30 +27,31 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// The port of the controller; 0 takes any that is free
-    #[arg(long, default_value_t = USUAL_PORT)]
+    /// Port of the controller; 0 picks a free one
+    #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
-    /// The port of the REST interface, to look at what there is; 0 takes any that is free [default:
-    /// the one behind --port]
+    /// Port of the REST interface, which lists scopes and streams; 0 picks a free one [default: the
+    /// port after --port]
     #[arg(long, value_name = "PORT")]
     rest_port: Option<u16>,
-    /// Keeps everything in this folder; it is made if need be
+    /// Keep all data in this folder, which is created if it does not exist
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
-    /// How much the segments may hold in memory, with K, M, G or T for powers of 1024
+    /// Memory limit for the data of segments, with K, M, G or T for powers of 1024
     #[arg(long, value_parser = parse::bytes, default_value = "1G", value_name = "BYTES")]
     memory: u64,
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
     let output = &mut context.output;
-    // Where Pravega has it: 9091 behind 9090.
-    let behind = if arguments.port == 0 { 0 } else { arguments.port.checked_add(1).unwrap_or(0) };
+    // As in Pravega, where it is 9091 beside 9090.
+    let next_port =
+        if arguments.port == 0 { 0 } else { arguments.port.checked_add(1).unwrap_or(0) };
     let mut builder = EmbeddedServer::builder()
         .with_port(arguments.port)
-        .with_rest_port(arguments.rest_port.unwrap_or(behind))
+        .with_rest_port(arguments.rest_port.unwrap_or(next_port))
         .with_memory_limit(arguments.memory);
-    let place = match &arguments.dir {
+    let storage = match &arguments.dir {
         Some(folder) => format!("kept in {}", folder.display()),
         None => "in memory".to_owned(),
     };
@@ -54,13 +60,13 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     }
     let server = builder.start().await.map_err(|error| Failure::other(with_causes(&error)))?;
     let url = server.url();
-    // Other ports than the usual one have to be said.
+    // Clients need the URL only if the port is not the default one.
     let option =
-        if server.port() == USUAL_PORT { String::new() } else { format!(" --controller {url}") };
+        if server.port() == DEFAULT_PORT { String::new() } else { format!(" --controller {url}") };
     output.raw(
         format!(
-            "ready  {url}   {place}\n\
-             look   http://127.0.0.1:{}/v1/scopes\n\
+            "ready  {url}   {storage}\n\
+             rest   http://127.0.0.1:{}/v1/scopes\n\
              try    pravega{option} scope create demo\n       \
              pravega{option} stream create demo/hello\n       \
              echo hi | pravega{option} write demo/hello\n       \
@@ -69,20 +75,21 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
         )
         .as_bytes(),
     )?;
-    std::io::stdout().flush().ok();
-    stop_asked_for().await.map_err(|error| Failure::other(format!("no signals: {error}")))?;
-    output.status("ending, after what is under way; Ctrl-C once more ends it at once");
+    io::stdout().flush().ok();
+    stop_requested().await?;
+    output.status("shutting down; press Ctrl-C again to quit now");
     tokio::select! {
         () = server.shutdown() => Ok(()),
-        stopped = stop_asked_for() => stopped.map_err(|error| Failure::other(format!("no signals: {error}"))),
+        stopped = stop_requested() => stopped,
     }
 }
 
-/// Waits for Ctrl-C, or for what a service manager sends.
-async fn stop_asked_for() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+/// Waits for Ctrl-C or SIGTERM.
+async fn stop_requested() -> Result<()> {
+    let no_signals = |error: io::Error| Failure::other(format!("cannot wait for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     tokio::select! {
-        stopped = tokio::signal::ctrl_c() => stopped,
+        stopped = tokio::signal::ctrl_c() => stopped.map_err(no_signals),
         _ = terminate.recv() => Ok(()),
     }
 }

@@ -21,26 +21,26 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Registers a reader group with the controller
+    /// Create a reader group
     Create {
         /// SCOPE/GROUP
         group: ScopedReaderGroup,
-        /// A stream that it reads, once for each
+        /// Stream that it reads; repeat for several
         #[arg(long = "stream", required = true, value_name = "SCOPE/STREAM")]
         streams: Vec<ScopedStream>,
     },
-    /// Lists the reader groups of a scope
+    /// List the reader groups of a scope
     List {
         /// The scope
         #[arg(value_parser = parse::any_scope)]
         scope: Scope,
     },
-    /// Shows the configuration of a reader group
+    /// Show the configuration of a reader group
     Describe {
         /// SCOPE/GROUP
         group: ScopedReaderGroup,
     },
-    /// Removes a reader group
+    /// Delete a reader group
     Delete {
         /// SCOPE/GROUP
         group: ScopedReaderGroup,
@@ -63,7 +63,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             if registered.id() == id {
                 output.status(format_args!("created group {group}"));
             } else {
-                output.status(format_args!("group {group} was there before"));
+                output.status(format_args!("group {group} already exists"));
             }
             Ok(())
         }

@@ -1,4 +1,4 @@
-//! Events out of a file or stdin: lines, or what stands behind lengths.
+//! Events from a file or stdin: one per line, or length-prefixed.
 
 use std::{
     fs::File,
@@ -12,31 +12,32 @@ use tokio::sync::mpsc;
 
 use crate::failure::{Failure, Result};
 
-/// Where events come from, and what in them is their routing key.
+/// The source of the events, and the part of each that is its routing key.
 #[derive(Debug, clap::Args)]
 pub(crate) struct InputArguments {
-    /// The file to take events from; stdin by default
+    /// File to read events from [default: stdin]
     #[arg(long, short, value_name = "FILE")]
     file: Option<PathBuf>,
 
-    /// What stands in front of the first of these characters is the routing key of the line, what
-    /// stands behind it the event
+    /// Split each line at the first such character: the routing key is before it, the event after
+    /// it. The key is not part of the event
     #[arg(long, value_name = "CHARACTER", conflicts_with_all = ["json", "length_prefixed"])]
     key_separator: Option<char>,
 
-    /// The field of a JSON line that is its routing key; implies --json
+    /// Field of each JSON line that is its routing key; implies --json
     #[arg(long, value_name = "FIELD", conflicts_with = "length_prefixed")]
     key_field: Option<String>,
 
-    /// Every line must be JSON
+    /// Require every line to be JSON
     #[arg(long, conflicts_with = "length_prefixed")]
     json: bool,
 
-    /// Events are not lines: each stands behind its length, four bytes with the high one first
+    /// Read length-prefixed events (u32, big-endian) instead of lines
     #[arg(long)]
     length_prefixed: bool,
 
-    /// The longest event, in bytes; above 8388608 it travels through a segment of its own
+    /// Maximum length of an event in bytes; events over 8 MiB (8388608) are sent through a
+    /// temporary segment
     #[arg(long, value_name = "BYTES", default_value_t = MAX_EVENT_LEN)]
     max_event_bytes: usize,
 }
@@ -46,30 +47,30 @@ type Source = BufReader<Box<dyn std::io::Read + Send>>;
 /// An event and its routing key.
 pub(crate) type KeyedEvent = (Option<String>, Vec<u8>);
 
-/// What comes out of the input.
+/// The parsed input.
 #[derive(Debug)]
 pub(crate) struct Input {
-    /// Events in batches, up to the first mistake.
+    /// Events in batches, up to the first invalid one.
     pub(crate) events: mpsc::Receiver<Result<Vec<KeyedEvent>>>,
     /// The length of the input in bytes, if it is a file.
     pub(crate) len: Option<u64>,
 }
 
-/// Events handed over in one go; whatever was read is handed over before the input is waited for.
+/// Events per batch at most; a batch is also handed over before each wait for more input.
 const MAX_BATCH: usize = 512;
 const MAX_BATCH_BYTES: usize = 256 * 1024;
 
 impl InputArguments {
-    /// The longest event.
+    /// The maximum length of an event, in bytes.
     pub(crate) fn max_event_bytes(&self) -> usize {
         self.max_event_bytes
     }
 
-    /// Reads events in a thread of its own.
+    /// Starts a thread that reads the events.
     pub(crate) fn start(self) -> Result<Input> {
         let (source, len) = open(&self)?;
         let (batches, events) = mpsc::channel(4);
-        // It may stand at a terminal's or a pipe's input for ever, so nobody waits for it.
+        // The thread may block on a terminal or a pipe forever, so it is never joined.
         std::thread::spawn(move || read(source, &self, &batches));
         Ok(Input { events, len })
     }
@@ -79,7 +80,7 @@ fn open(arguments: &InputArguments) -> Result<(Source, Option<u64>)> {
     let Some(path) = &arguments.file else {
         return Ok((BufReader::new(Box::new(std::io::stdin())), None));
     };
-    let unreadable = |error| Failure::usage(format!("{} cannot be read: {error}", path.display()));
+    let unreadable = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if metadata.is_dir() {
@@ -89,7 +90,7 @@ fn open(arguments: &InputArguments) -> Result<(Source, Option<u64>)> {
     Ok((BufReader::with_capacity(256 * 1024, Box::new(file)), len))
 }
 
-/// Reads the input to its end, or to the first thing that is no event.
+/// Reads the input to its end, or to the first invalid event.
 fn read(
     mut input: Source,
     arguments: &InputArguments,
@@ -118,12 +119,12 @@ fn read(
                     failure = Some(error);
                 }
             }
-            // An empty buffer may take for ever to fill.
+            // An empty buffer may take forever to fill.
             if is_over || input.buffer().is_empty() {
                 break;
             }
         }
-        // What was read before the mistake is written.
+        // Events before an invalid one are written.
         if batches.blocking_send(Ok(batch)).is_err() {
             return;
         }
@@ -148,7 +149,7 @@ fn next_line(
     match line.last() {
         None => return Ok(None),
         Some(b'\n') => drop(line.pop()),
-        // The last line of a file may have no end.
+        // The last line of a file may have no line break.
         Some(_) if (line.len() as u64) < limit => {}
         Some(_) => return Err(too_long(number, arguments.max_event_bytes)),
     }
@@ -163,20 +164,20 @@ fn keyed(line: Vec<u8>, arguments: &InputArguments, number: u64) -> Result<Keyed
     let wrong = |detail: &dyn std::fmt::Display| Failure::usage(format!("line {number}: {detail}"));
     if let Some(separator) = arguments.key_separator {
         let text = String::from_utf8(line)
-            .map_err(|_| wrong(&"it is not UTF-8, so it cannot have a key"))?;
+            .map_err(|_| wrong(&"not UTF-8, so it cannot have a routing key"))?;
         let (key, event) = text
             .split_once(separator)
-            .ok_or_else(|| wrong(&format_args!("there is no {separator:?} in it")))?;
+            .ok_or_else(|| wrong(&format_args!("no key separator {separator:?} in this line")))?;
         return Ok((Some(key.to_owned()), event.as_bytes().to_vec()));
     }
     if arguments.json || arguments.key_field.is_some() {
         let value: Value = serde_json::from_slice(&line)
-            .map_err(|error| wrong(&format_args!("no JSON: {error}")))?;
+            .map_err(|error| wrong(&format_args!("not JSON: {error}")))?;
         if let Some(field) = &arguments.key_field {
             let key = match value.get(field) {
                 Some(Value::String(key)) => key.clone(),
                 Some(Value::Null) | None => {
-                    return Err(wrong(&format_args!("it has no field {field:?}")));
+                    return Err(wrong(&format_args!("no field {field:?}")));
                 }
                 Some(other) => other.to_string(),
             };
@@ -186,7 +187,7 @@ fn keyed(line: Vec<u8>, arguments: &InputArguments, number: u64) -> Result<Keyed
     Ok((None, line))
 }
 
-/// Room for a key and its separator in a line.
+/// What a key and its separator may add to the length of a line.
 const MAX_KEY_BYTES: usize = MAX_ROUTING_KEY_LEN + 8;
 
 fn next_prefixed(
@@ -196,7 +197,8 @@ fn next_prefixed(
 ) -> Result<Option<KeyedEvent>> {
     let mut prefix = Vec::new();
     input.by_ref().take(4).read_to_end(&mut prefix).map_err(|error| unreadable(number, &error))?;
-    let cut = || Failure::usage(format!("event {number}: the input ends in the middle of it"));
+    let cut =
+        || Failure::usage(format!("event {number}: the input ends in the middle of the event"));
     let len = match prefix[..] {
         [] => return Ok(None),
         [a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
@@ -205,7 +207,7 @@ fn next_prefixed(
     if len as usize > arguments.max_event_bytes {
         return Err(too_long(number, arguments.max_event_bytes));
     }
-    // Memory grows with what is there, not with what the prefix claims.
+    // Memory grows with the data read, not with the length that the prefix claims.
     let mut event = Vec::new();
     input
         .by_ref()
@@ -219,11 +221,11 @@ fn next_prefixed(
 }
 
 fn unreadable(number: u64, error: &std::io::Error) -> Failure {
-    Failure::other(format!("event {number}: the input cannot be read: {error}"))
+    Failure::other(format!("event {number}: cannot read the input: {error}"))
 }
 
 fn too_long(number: u64, limit: usize) -> Failure {
     Failure::usage(format!(
-        "event {number} has more than {limit} bytes; --max-event-bytes allows more"
+        "event {number} is longer than {limit} bytes; raise the limit with --max-event-bytes"
     ))
 }

@@ -1,13 +1,14 @@
-//! The progress bar of commands that send a file.
+//! The progress bar of commands that send a file or stdin.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Drawn only where stderr is a terminal.
+/// A bar of `len` bytes, drawn only if stderr is a terminal.
 pub(super) fn bar(len: Option<u64>) -> ProgressBar {
     let (bar, template) = match len {
         Some(len) => (
             ProgressBar::new(len),
-            "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {eta} left, {msg}",
+            "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, \
+             {eta} left, {msg}",
         ),
         None => (
             ProgressBar::no_length(),

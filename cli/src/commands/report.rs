@@ -1,4 +1,4 @@
-//! What commands print alike: sorted listings, and what was created or deleted.
+//! Output that commands share: sorted listings, and what was created or deleted.
 
 use std::fmt::Display;
 
@@ -13,7 +13,7 @@ use crate::{
     output::{Output, Record},
 };
 
-/// Shows a listing sorted, with each item made a record.
+/// Prints a listing in sorted order, one record per item.
 pub(super) async fn list<T: Unpin + Ord>(
     listing: Listing<T>,
     output: &mut Output,
@@ -33,7 +33,7 @@ pub(super) fn created(
 ) -> Result<()> {
     match creation {
         Creation::Created => output.status(format_args!("created {what} {name}")),
-        Creation::AlreadyExisted => output.status(format_args!("{what} {name} was there before")),
+        Creation::AlreadyExisted => output.status(format_args!("{what} {name} already exists")),
     }
     Ok(())
 }
@@ -51,7 +51,7 @@ pub(super) fn deleted(
         }
         Deletion::NotFound => {
             let kind = ErrorKind::NotFound;
-            Err(Failure::of_kind(kind, format_args!("there is no {what} {name}")))
+            Err(Failure::of_kind(kind, format_args!("{what} {name} does not exist")))
         }
     }
 }

@@ -19,25 +19,25 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Makes a scope; one that is there already is fine
+    /// Create a scope (no error if it exists)
     Create {
         /// Its name
         scope: Scope,
     },
-    /// Lists all scopes
+    /// List all scopes
     List,
-    /// Says what a scope holds
+    /// Show what a scope contains
     Describe {
         /// Its name
         #[arg(value_parser = any_scope)]
         scope: Scope,
     },
-    /// Removes a scope
+    /// Delete an empty scope
     Delete {
         /// Its name
         #[arg(value_parser = any_scope)]
         scope: Scope,
-        /// With everything in it
+        /// Delete everything in it first
         #[arg(long)]
         recursive: bool,
     },
@@ -59,11 +59,11 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             deleted("scope", &scope, controller.delete_scope(&scope).await?, output)
         }
         Command::Delete { scope, recursive: true } => {
-            // The server answers the same for a scope that does not exist.
+            // A recursive delete gets the same answer for a scope that does not exist.
             if !controller.scope_exists(&scope).await? {
                 return Err(Failure::of_kind(
                     ErrorKind::NotFound,
-                    format_args!("there is no scope {scope}"),
+                    format_args!("scope {scope} does not exist"),
                 ));
             }
             deleted("scope", &scope, controller.delete_scope_recursive(&scope).await?, output)
@@ -79,7 +79,7 @@ async fn describe(
     if !controller.scope_exists(scope).await? {
         return Err(Failure::of_kind(
             ErrorKind::NotFound,
-            format_args!("there is no scope {scope}"),
+            format_args!("scope {scope} does not exist"),
         ));
     }
     let (mut streams, mut internal, mut groups) = (0, 0, 0);

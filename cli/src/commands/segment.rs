@@ -11,23 +11,23 @@ use crate::{context::Context, failure::Result, output::Record, parse};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Lists the active segments of a stream
+    /// List the active segments of a stream
     List {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
         stream: ScopedStream,
     },
-    /// Asks the segment store for length, start and state of a segment
+    /// Show head, tail and state of a segment, as its segment store reports them
     Describe {
         /// SCOPE/STREAM/NUMBER.#epoch.EPOCH
         segment: ScopedSegment,
     },
-    /// Says which segment store serves a segment
+    /// Show which segment store serves a segment
     Locate {
         /// SCOPE/STREAM/NUMBER.#epoch.EPOCH
         segment: ScopedSegment,
     },
-    /// Lists what took over from a sealed segment
+    /// List the successors of a sealed segment
     Successors {
         /// SCOPE/STREAM/NUMBER.#epoch.EPOCH
         segment: ScopedSegment,

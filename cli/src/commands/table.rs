@@ -13,7 +13,7 @@ use crate::{context::Context, failure::Result, output::Record, parse};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Makes a key-value table
+    /// Create a key-value table
     Create {
         /// SCOPE/TABLE
         table: ScopedKeyValueTable,
@@ -23,30 +23,31 @@ pub(crate) enum Command {
         /// Length of every primary key in bytes
         #[arg(long, value_name = "BYTES")]
         primary_key_length: u32,
-        /// Length of every secondary key in bytes; 0 for none
+        /// Length of every secondary key in bytes; 0 means no secondary keys
         #[arg(long, value_name = "BYTES", default_value_t = 0)]
         secondary_key_length: u32,
-        /// The size of a piece in long-term storage
+        /// Chunk size in long-term storage, with K, M, G or T for powers of 1024; 0 is the server's
+        /// default
         #[arg(long, value_name = "BYTES", value_parser = parse::bytes, default_value = "0")]
         rollover_size: u64,
     },
-    /// Lists the key-value tables of a scope
+    /// List the key-value tables of a scope
     List {
         /// The scope
         #[arg(value_parser = parse::any_scope)]
         scope: Scope,
     },
-    /// Shows the configuration of a key-value table
+    /// Show the configuration of a key-value table
     Describe {
         /// SCOPE/TABLE
         table: ScopedKeyValueTable,
     },
-    /// Lists the segments of a key-value table
+    /// List the segments of a key-value table
     Segments {
         /// SCOPE/TABLE
         table: ScopedKeyValueTable,
     },
-    /// Removes a key-value table with all that is in it
+    /// Delete a key-value table and its entries
     Delete {
         /// SCOPE/TABLE
         table: ScopedKeyValueTable,

@@ -21,68 +21,68 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Begins a transaction and prints its id
+    /// Begin a transaction and print its id
     Begin {
         /// SCOPE/STREAM
         stream: ScopedStream,
-        /// After how long without a ping the controller aborts it
+        /// Time without a ping after which the controller aborts it
         #[arg(long, value_parser = parse::duration, default_value = "30s")]
         lease: Duration,
     },
-    /// Starts the lease of a transaction anew
+    /// Renew a transaction's lease
     Ping {
         /// SCOPE/STREAM
         stream: ScopedStream,
-        /// Its id
+        /// Transaction id
         id: TransactionId,
-        /// After how long without another ping the controller aborts it
+        /// Time without another ping after which the controller aborts it
         #[arg(long, value_parser = parse::duration, default_value = "30s")]
         lease: Duration,
     },
-    /// Writes events to an open transaction, and leaves it open: the lines of a file or of stdin
+    /// Write events to an open transaction, one per line of a file or stdin, and leave it open
     Write {
         /// SCOPE/STREAM
         stream: ScopedStream,
-        /// Its id
+        /// Transaction id
         id: TransactionId,
         #[command(flatten)]
         input: InputArguments,
-        /// After how long without a ping the controller aborts it; it is pinged while events are
-        /// written
+        /// Time without a ping after which the controller aborts it; pings are sent while events
+        /// are written
         #[arg(long, value_parser = parse::duration, default_value = "30s")]
         lease: Duration,
     },
-    /// Shows where a transaction stands
+    /// Show the state of a transaction
     Status {
         /// SCOPE/STREAM
         stream: ScopedStream,
-        /// Its id
+        /// Transaction id
         id: TransactionId,
     },
-    /// Asks for a transaction to be committed
+    /// Commit a transaction
     Commit {
         /// SCOPE/STREAM
         stream: ScopedStream,
-        /// Its id
+        /// Transaction id
         id: TransactionId,
-        /// Waits until readers see it, for so long at the most
+        /// Wait at most this long until readers see its events
         #[arg(long, value_parser = parse::duration, value_name = "DURATION")]
         wait: Option<Duration>,
-        /// The writer that notes a time
+        /// Writer id to record with the commit, for watermarks
         #[arg(long, requires = "time")]
         writer: Option<WriterName>,
-        /// The time that it notes
+        /// Event time in ms since 1970 to record with the commit, for watermarks
         #[arg(long, requires = "writer")]
         time: Option<i64>,
     },
-    /// Asks for a transaction to be aborted
+    /// Abort a transaction
     Abort {
         /// SCOPE/STREAM
         stream: ScopedStream,
-        /// Its id
+        /// Transaction id
         id: TransactionId,
     },
-    /// Lists transactions that ended not long ago
+    /// List recently finished transactions
     List {
         /// SCOPE/STREAM
         stream: ScopedStream,
@@ -104,7 +104,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
                 PingStatus::Committed => "committed",
                 PingStatus::Aborted => "aborted",
                 PingStatus::LeaseTooLarge => {
-                    return Err(Failure::usage("the server does not take a lease that long"));
+                    return Err(Failure::usage("the server refuses a lease that long"));
                 }
                 PingStatus::MaxExecutionTimeExceeded => "max-execution-time-exceeded",
                 PingStatus::Disconnected => "disconnected",
@@ -169,14 +169,14 @@ async fn write(
         ..=MAX_EVENT_LEN => LargeEvents::Refuse,
         more => LargeEvents::UpTo(more),
     };
-    // A file that cannot be read is told before anything is asked of the cluster.
+    // A file that cannot be read fails before the first call to the cluster.
     let mut events = input.start()?.events;
     let config = TransactionConfig::default().with_lease(lease);
     let config = config.with_writer(WriterConfig::default().with_large_events(large));
     let mut transaction =
         factory.transactional_writer(stream, Raw, config).await?.resume(id).await?;
     let (mut count, mut bytes) = (0_u64, 0_u64);
-    let mut mistake = None;
+    let mut invalid = None;
     while let Some(batch) = events.recv().await {
         match batch {
             Ok(batch) => {
@@ -186,17 +186,17 @@ async fn write(
                     transaction.write(key.as_deref(), event).await?;
                 }
             }
-            Err(failure) => mistake = Some(failure),
+            Err(failure) => invalid = Some(failure),
         }
     }
-    // A mistake in the input is one to mend: what came before it is written, and the transaction
-    // stays open.
+    // After invalid input, the events before it are written and the transaction stays open, so that
+    // the input can be corrected.
     transaction.leave_open().await?;
     output.status(format_args!(
         "wrote {count} events, {}, to the transaction",
         indicatif::HumanBytes(bytes)
     ));
-    mistake.map_or(Ok(()), Err)
+    invalid.map_or(Ok(()), Err)
 }
 
 async fn wait_until_committed(
@@ -212,7 +212,10 @@ async fn wait_until_committed(
         Ok(())
     };
     let too_late = || {
-        Failure::of_kind(ErrorKind::Timeout, format!("committed, and not visible within {limit:?}"))
+        Failure::of_kind(
+            ErrorKind::Timeout,
+            format!("committed, but not visible to readers within {limit:?}"),
+        )
     };
     tokio::time::timeout(limit, waiting).await.unwrap_or_else(|_| Err(too_late()))
 }

@@ -1,4 +1,4 @@
-//! `pravega wire`: any single command of the segment-store protocol, sent as it is.
+//! `pravega wire`: single commands of the segment-store protocol.
 
 use std::{
     io::BufRead as _,
@@ -27,32 +27,31 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Lists all commands with their fields; those in brackets may be left out
+    /// List all commands with their fields; fields in brackets are optional
     List,
-    /// Sends one command and prints the reply. The request id and the token are filled in where
-    /// they are not given
+    /// Send one command and print the reply. Request id and token are filled in if not given
     Send {
-        /// The command, such as GetStreamSegmentInfo
+        /// Command, such as GetStreamSegmentInfo
         name: String,
         /// FIELD=VALUE; bytes in hexadecimal, nested fields as JSON
         #[arg(value_name = "FIELD=VALUE")]
         fields: Vec<String>,
-        /// The segment store; by default the one that serves the segment of the command
+        /// Segment store [default: the one that serves the segment of the command]
         #[arg(long, value_name = "HOST:PORT")]
         to: Option<Endpoint>,
     },
-    /// Sends commands over one connection, one after the other, and prints each reply: {"name": …,
-    /// "fields": {…}} a line
+    /// Send the commands of a script over one connection, in order, and print each reply. Each line
+    /// is {"name": …, "fields": {…}}
     Script {
-        /// The file; standard input if none is given
+        /// Script file [default: stdin]
         file: Option<PathBuf>,
-        /// The segment store; by default the one that serves the segment of the first command
+        /// Segment store [default: the one that serves the segment of the first command]
         #[arg(long, value_name = "HOST:PORT")]
         to: Option<Endpoint>,
     },
 }
 
-/// How long a command without a reply of its own is watched for one.
+/// How long to wait for the echo of a keep-alive.
 const ECHO_LIMIT: Duration = Duration::from_secs(5);
 
 fn list(output: &mut Output) -> Result<()> {
@@ -91,7 +90,7 @@ async fn script(
     output: &mut Output,
 ) -> Result<()> {
     let unreadable =
-        |error: std::io::Error| Failure::other(format_args!("the script cannot be read: {error}"));
+        |error: std::io::Error| Failure::other(format_args!("cannot read the script: {error}"));
     let lines: Vec<String> = match &file {
         Some(path) => {
             std::fs::read_to_string(path).map_err(unreadable)?.lines().map(str::to_owned).collect()
@@ -112,7 +111,7 @@ async fn script(
         let fields = match json.remove("fields") {
             None => Map::new(),
             Some(Value::Object(fields)) => fields,
-            Some(_) => return Err(wrong("has fields that are no object")),
+            Some(_) => return Err(wrong("has fields that are not an object")),
         };
         let open = match connection.take() {
             Some(open) => open,
@@ -124,7 +123,8 @@ async fn script(
     Ok(())
 }
 
-/// Splits `FIELD=VALUE`; a value that is JSON in itself is taken as such where that can matter.
+/// Splits `FIELD=VALUE`. `true`, `false`, arrays and objects are parsed as JSON; anything else is
+/// text.
 fn read_field(pair: &str) -> Result<(String, Value)> {
     let (name, text) = pair
         .split_once('=')
@@ -139,7 +139,7 @@ fn read_field(pair: &str) -> Result<(String, Value)> {
     Ok((name.to_owned(), value))
 }
 
-/// The fields that name a segment; the store that serves it is where the command goes.
+/// The fields that name a segment, whose store the command is sent to.
 const SEGMENT_FIELDS: [&str; 5] =
     ["segment", "segmentName", "target", "targetSegmentId", "parentSegment"];
 
@@ -154,15 +154,16 @@ async fn connect(
     fields: &Map<String, Value>,
 ) -> Result<Arc<StoreConnection>> {
     if WireCommand::field_names(name).is_none() {
-        let hint = "`pravega wire list` shows all commands";
-        return Err(Failure::usage(format_args!("there is no command \"{name}\"")).with_hint(hint));
+        let hint = "`pravega wire list` lists all commands";
+        return Err(Failure::usage(format_args!("unknown command \"{name}\"")).with_hint(hint));
     }
     let endpoint = match (to, segment_of(fields)) {
         (Some(endpoint), _) => endpoint,
         (None, Some(segment)) => factory.endpoints().endpoint(&segment).await?,
         (None, None) => {
             return Err(Failure::usage(
-                "the command names no segment of a stream, so say where it goes: --to HOST:PORT",
+                "the command names no segment of a stream; \
+                 give the segment store with --to HOST:PORT",
             ));
         }
     };
@@ -188,7 +189,7 @@ async fn send(
             }
             None => Ok(pravega_sdk::controller_client::DelegationToken::new("")),
         };
-        // Without a token the store says what it thinks of that.
+        // If no token can be had, the store decides whether it needs one.
         fields.insert(
             "delegationToken".to_owned(),
             token.map(|token| token.expose().to_owned()).unwrap_or_default().into(),
@@ -223,7 +224,8 @@ async fn send(
     }
 }
 
-/// A keep-alive comes back as it went; the first part of an append does not.
+/// Waits for the echo of a keep-alive. An incomplete append has no reply unless it ends the
+/// connection.
 async fn echo(
     connection: &StoreConnection,
     before: u64,
@@ -246,7 +248,7 @@ async fn echo(
             };
         }
         if Instant::now() > deadline {
-            return Err(Failure::of_kind(ErrorKind::Timeout, "the keep-alive did not come back"));
+            return Err(Failure::of_kind(ErrorKind::Timeout, "no echo of the keep-alive"));
         }
         sleep(Duration::from_millis(1)).await;
     }

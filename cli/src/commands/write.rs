@@ -21,7 +21,8 @@ use crate::{
 };
 
 pub(crate) const AFTER_HELP: &str = "\
-Events of the same key stay in order; those without a key go anywhere. An event counts as written once it is durable.
+Events with the same routing key stay in order; events without one go to any segment. \
+An event counts as written once it is durable.
 
 Examples:
   pravega write shop/orders --file orders.txt
@@ -37,7 +38,7 @@ pub(crate) struct Arguments {
     input: InputArguments,
 }
 
-/// As a writer's own limit: nothing that was read waits for longer.
+/// The writer's own limit: no event waits longer than this.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(125);
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
@@ -47,7 +48,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
         ..=MAX_EVENT_LEN => LargeEvents::Refuse,
         more => LargeEvents::UpTo(more),
     };
-    // A file that cannot be read is told before anything is asked of the cluster.
+    // A file that cannot be read fails before the first call to the cluster.
     let Input { events, len } = arguments.input.start()?;
     let config = WriterConfig::default().with_large_events(large);
     let writer = factory.event_writer_with(&arguments.stream, Raw, config).await?;
@@ -60,7 +61,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     let report = writer.close(CLOSE_DEADLINE).await;
     progress.finish_and_clear();
     show(&counted, started.elapsed(), output)?;
-    // What went wrong with an event matters more than what stopped the input then.
+    // The failure of an event is the cause; that the input stopped is a consequence.
     if let Some(failure) = counted.failure.or(report.first_failure) {
         let failed = report.failed;
         let outcome = failure.outcome();
@@ -70,8 +71,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     handed_in
 }
 
-/// Hands every event to the writer, and its ack on. Ends early if an event failed: nobody takes
-/// acks any more then.
+/// Hands every event to the writer, and its ack to the counting task. Ends early if an event
+/// failed, as the counting task has ended then.
 async fn hand_in(
     writer: &EventWriter<Raw>,
     mut events: mpsc::Receiver<Result<Vec<KeyedEvent>>>,
@@ -138,7 +139,8 @@ fn show(counted: &Counted, took: Duration, output: &mut Output) -> Result<()> {
     if output.format() == Format::Text {
         let (events, bytes) = (counted.events, indicatif::HumanBytes(counted.bytes));
         output.status(format_args!(
-            "wrote {events} events, {bytes}, in {seconds:.1} s: {rate:.0} a second, p50 {p50:.1} ms, p99 {p99:.1} ms"
+            "wrote {events} events, {bytes}, in {seconds:.1} s: {rate:.0} per second, \
+             p50 {p50:.1} ms, p99 {p99:.1} ms"
         ));
         return Ok(());
     }

@@ -1,14 +1,15 @@
-//! What checks found, in the order of the checks.
+//! Findings, in the order of the checks.
 
 use serde_json::{Value, json};
 
 use crate::output::Record;
 
-/// What a check found.
+/// The result of a check.
 pub(super) enum Finding {
     Good(String),
-    /// It works, and somebody should know.
+    /// It works, but deserves attention; with a fix.
     Odd(String, &'static str),
+    /// It does not work; with a fix.
     Bad(String, &'static str),
 }
 
@@ -19,8 +20,8 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    /// Notes a finding; false if nothing further can be checked.
-    pub(super) fn note(&mut self, check: &str, finding: Finding) -> bool {
+    /// Records a finding. Returns false if the check failed, so that no further one makes sense.
+    pub(super) fn record(&mut self, check: &str, finding: Finding) -> bool {
         let (state, detail, fix) = match finding {
             Finding::Good(detail) => ("ok", detail, Value::Null),
             Finding::Odd(detail, fix) => ("warning", detail, json!(fix)),

@@ -1,4 +1,4 @@
-//! Do the clocks of this machine and of the server agree?
+//! Compares the clock of this machine with that of the server.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,12 +12,11 @@ use uuid::Uuid;
 
 use super::checks::{Checks, Finding};
 
-/// Clocks that differ by less are as good as equal: tokens and transactions have leases of seconds
-/// and more.
+/// A smaller difference does no harm: tokens and transactions have leases of seconds and more.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
-/// The server's clock is read from a delegation token, or from the creation time of a segment made
-/// for it.
+/// Reads the server's clock from a delegation token, or from the creation time of a segment that
+/// is created for the purpose.
 pub(super) async fn compare(
     may_probe: bool,
     factory: &ClientFactory,
@@ -34,9 +33,9 @@ pub(super) async fn compare(
         None => None,
     };
     let Some(server) = server else {
-        checks.note(
+        checks.record(
             "clock",
-            Finding::Good("not compared; --probe makes and removes a segment for it".to_owned()),
+            Finding::Good("not compared; --probe creates and deletes a segment for it".to_owned()),
         );
         return;
     };
@@ -51,13 +50,13 @@ pub(super) async fn compare(
     } else {
         Finding::Odd(
             detail,
-            "set one of the clocks right: tokens and times noted by writers suffer",
+            "correct one of the clocks: tokens and writer timestamps depend on them",
         )
     };
-    checks.note("clock", finding);
+    checks.record("clock", finding);
 }
 
-/// The attribute under which a store keeps a segment's creation time, in milliseconds since 1970.
+/// The attribute that holds a segment's creation time, in milliseconds since 1970.
 const CREATION_TIME: Uuid = Uuid::from_u64_pair(0x8000_0000_0000_0000, 0);
 
 async fn probe_clock(factory: &ClientFactory, endpoint: &Endpoint) -> Option<SystemTime> {

@@ -1,4 +1,4 @@
-//! Does the controller answer, accept the credentials, and know segment stores?
+//! Checks that the controller answers, accepts the credentials, and knows a segment store.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use pravega_sdk::{
 use super::checks::{Checks, Finding};
 use crate::failure::with_causes;
 
-/// A call that needs TLS, gRPC and credentials to be right.
+/// A call that succeeds only if TLS, gRPC and credentials are right.
 pub(super) async fn call(factory: &ClientFactory, checks: &mut Checks) -> bool {
     let start = Instant::now();
     let called = match Scope::internal("_system") {
@@ -21,24 +21,27 @@ pub(super) async fn call(factory: &ClientFactory, checks: &mut Checks) -> bool {
     let elapsed = start.elapsed().as_secs_f64() * 1e3;
     match called {
         Ok(_) => {
-            checks.note("controller", Finding::Good(format!("answers in {elapsed:.1} ms")));
-            checks
-                .note("authentication", Finding::Good(format!("accepted (credentials: {method})")))
+            checks.record("controller", Finding::Good(format!("answers in {elapsed:.1} ms")));
+            checks.record(
+                "authentication",
+                Finding::Good(format!("accepted (credentials: {method})")),
+            )
         }
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied) => {
-            checks.note("controller", Finding::Good(format!("answers in {elapsed:.1} ms")));
+            checks.record("controller", Finding::Good(format!("answers in {elapsed:.1} ms")));
             let detail =
-                format!("accepted (credentials: {method}), not permitted to look at scope _system");
-            checks.note(
+                format!("accepted (credentials: {method}), not permitted to read scope _system");
+            checks.record(
                 "authentication",
-                Finding::Odd(detail, "fine unless this user is to administer the cluster"),
+                Finding::Odd(detail, "fine unless this user administers the cluster"),
             )
         }
         Err(error) => {
             let (check, fix) = match error.kind() {
                 ErrorKind::Unauthenticated if factory.config().credentials().is_anonymous() => (
                     "authentication",
-                    "the cluster wants credentials: set PRAVEGA_USER and PRAVEGA_PASSWORD, or PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN",
+                    "the cluster requires credentials: set PRAVEGA_USER and PRAVEGA_PASSWORD, or \
+                     PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN",
                 ),
                 ErrorKind::Unauthenticated => (
                     "authentication",
@@ -46,18 +49,20 @@ pub(super) async fn call(factory: &ClientFactory, checks: &mut Checks) -> bool {
                 ),
                 ErrorKind::Tls => (
                     "tls",
-                    "set trust_store to the PEM file of the certificate authority, and use the host name that the certificate is for",
+                    "set trust_store to the PEM file of the certificate authority, and \
+                     use the host name that the certificate is for",
                 ),
                 ErrorKind::Unreachable
                 | ErrorKind::ConnectionLost
                 | ErrorKind::Timeout
                 | ErrorKind::Unavailable => (
                     "controller",
-                    "what listens there is no controller, or TLS is on at one end only: check port and scheme",
+                    "the peer is not a controller, or TLS is on at one end only: \
+                     check port and scheme",
                 ),
-                _ => ("controller", "look into the controller's log"),
+                _ => ("controller", "see the controller's log"),
             };
-            checks.note(check, Finding::Bad(with_causes(&error), fix))
+            checks.record(check, Finding::Bad(with_causes(&error), fix))
         }
     }
 }
@@ -72,14 +77,16 @@ pub(super) async fn discovery(factory: &ClientFactory, checks: &mut Checks) {
             Finding::Good(found.join(", "))
         }
         Err(error) => Finding::Odd(
-            format!("the controllers of the URL are used, as there is no list of them: {error}"),
-            "a standalone server has none; use tcp or tls",
+            format!(
+                "using the controllers of the URL, as the cluster gives no list of them: {error}"
+            ),
+            "a standalone server gives no list; use tcp or tls",
         ),
     };
-    checks.note("discovery", finding);
+    checks.record("discovery", finding);
 }
 
-/// Any segment will do: where it lives is computed from its name.
+/// Any segment will do: the controller computes its location from the name.
 fn some_segment() -> Option<ScopedSegment> {
     Some(ScopedSegment::new(&ScopedStream::internal("_system/doctor").ok()?, SegmentId::from(0)))
 }
@@ -90,12 +97,12 @@ pub(super) async fn segment_store(
 ) -> Option<Endpoint> {
     match factory.controller().segment_endpoint(&some_segment()?).await {
         Ok(endpoint) => {
-            checks.note("locate segment store", Finding::Good(endpoint.to_string()));
+            checks.record("locate segment store", Finding::Good(endpoint.to_string()));
             Some(endpoint)
         }
         Err(error) => {
-            let fix = "no segment store has registered with the controller: is one up?";
-            checks.note("locate segment store", Finding::Bad(with_causes(&error), fix));
+            let fix = "no segment store is registered with the controller: check that one runs";
+            checks.record("locate segment store", Finding::Bad(with_causes(&error), fix));
             None
         }
     }

@@ -1,7 +1,7 @@
-//! `pravega doctor`: can the cluster be used from here, and if not, what is to be done.
+//! `pravega doctor`: checks whether the cluster can be used from here, and suggests fixes.
 //!
-//! Every check stands on those before it: resolve, connect, call, authentication, segment store,
-//! handshake, version, clock. What cannot be checked because an earlier one failed is left out.
+//! Every check depends on the ones before it: resolve, connect, call, authentication, segment
+//! store, handshake, version, clock. Checks that depend on a failed one are left out.
 
 mod checks;
 mod clock;
@@ -23,10 +23,10 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Shows the settings only, with where each came from
+    /// Only show the settings, with the source of each
     #[arg(long)]
     settings: bool,
-    /// Makes and removes a segment to compare clocks where there is no token to read the time from
+    /// Create and delete a segment to compare clocks, if no token tells the server's time
     #[arg(long)]
     probe: bool,
 }
@@ -37,9 +37,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     if arguments.settings {
         return settings(&config, output);
     }
-    output.status(
-        "settings: a setter beats the url, which beats the environment, which beats the default",
-    );
+    output.status("settings, by precedence: URL, then environment, then default");
     for setting in config.settings().iter().filter(|setting| setting.source != Source::Default) {
         output.status(format_args!("  {} = {} ({})", setting.name, setting.value, setting.source));
     }
@@ -49,7 +47,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     let is_bad = checks.is_bad;
     output.list(checks.records)?;
     if is_bad {
-        let hint = "each failed check says what to do; `pravega doctor --settings` shows where settings come from";
+        let hint = "see the fix of each failed check; \
+                    `pravega doctor --settings` shows the source of each setting";
         return Err(Failure::other("the cluster cannot be used from here").with_hint(hint));
     }
     Ok(())
@@ -64,7 +63,7 @@ fn settings(config: &ClientConfig, output: &mut Output) -> Result<()> {
             .with("variable", setting.variable)
             .with("meaning", setting.meaning)
     };
-    output.status("a setter beats the url, which beats the environment, which beats the default");
+    output.status("precedence: URL, then environment, then default");
     output.list(config.settings().into_iter().map(record).collect())
 }
 
@@ -77,8 +76,8 @@ async fn check(arguments: &Arguments, config: ClientConfig, checks: &mut Checks)
     let factory = match ClientFactory::with_config(config).await {
         Ok(factory) => factory,
         Err(error) => {
-            let fix = "mend the setting that is named; `pravega doctor --settings` shows where it came from";
-            checks.note("settings", Finding::Bad(with_causes(&error), fix));
+            let fix = "correct that setting; `pravega doctor --settings` shows its source";
+            checks.record("settings", Finding::Bad(with_causes(&error), fix));
             return;
         }
     };

@@ -1,4 +1,4 @@
-//! Does the segment store shake hands, and which versions does it speak?
+//! Checks the handshake with the segment store, and its protocol versions.
 
 use std::time::Instant;
 
@@ -20,13 +20,13 @@ pub(super) async fn handshake(
     match factory.raw_client().connection(endpoint).await {
         Ok(connection) => {
             let elapsed = start.elapsed().as_secs_f64() * 1e3;
-            checks.note("handshake", Finding::Good(format!("{endpoint} in {elapsed:.1} ms")));
+            checks.record("handshake", Finding::Good(format!("{endpoint} in {elapsed:.1} ms")));
             let detail = format!(
-                "protocol versions {}; this side speaks {}",
+                "protocol versions {}; this client supports {}",
                 connection.peer_versions(),
                 VersionRange::SUPPORTED
             );
-            checks.note("version", Finding::Good(detail))
+            checks.record("version", Finding::Good(detail))
         }
         Err(error) => {
             let fix = match error.kind() {
@@ -34,14 +34,15 @@ pub(super) async fn handshake(
                     "the segment store is too old or too new for this tool"
                 }
                 ErrorKind::Tls => {
-                    "set trust_store to the PEM file of the certificate authority; tls_to_segment_store turns TLS on or off by itself"
+                    "set trust_store to the PEM file of the certificate authority; \
+                     tls_to_segment_store turns TLS on or off for segment stores"
                 }
                 ErrorKind::Protocol => {
-                    "what listens there is no segment store, or TLS is on at one end only"
+                    "the peer is not a segment store, or TLS is on at one end only"
                 }
-                _ => "look into the segment store's log",
+                _ => "see the segment store's log",
             };
-            checks.note("handshake", Finding::Bad(with_causes(&error), fix))
+            checks.record("handshake", Finding::Bad(with_causes(&error), fix))
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub(crate) const AFTER_HELP: &str = "\
-Events of the same key come in the order in which they were written.
+Events with the same routing key come in the order in which they were written.
 
 Examples:
   pravega read shop/orders --follow
@@ -37,47 +37,46 @@ pub(crate) struct Arguments {
     /// SCOPE/STREAM
     stream: ScopedStream,
 
-    /// Where to begin: head, tail, the text of a stream cut, or an event as SEGMENT:OFFSET-LENGTH
-    #[arg(long, value_name = "PLACE", default_value = "head")]
+    /// Start position: head, tail, the text of a stream cut, or an event as SEGMENT:OFFSET-LENGTH
+    #[arg(long, value_name = "POSITION", default_value = "head")]
     from: Position,
 
-    /// Begins with what was written so long ago, as the stream's watermarks tell, or else the age
-    /// of its segments
+    /// Start this far back. Exact only with watermarks; without them, reading starts at the oldest
+    /// segment that was still written to in that time
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "from")]
     ago: Option<Duration>,
 
-    /// Where to end: tail, which is where the stream ends now, or the text of a stream cut
-    #[arg(long, value_name = "PLACE", default_value = "tail", conflicts_with = "follow")]
+    /// End position: tail (where the stream ends now) or the text of a stream cut
+    #[arg(long, value_name = "POSITION", default_value = "tail", conflicts_with = "follow")]
     until: Position,
 
-    /// Waits for more at the end, until the stream is sealed
+    /// Keep reading new events until the stream is sealed
     #[arg(long, short)]
     follow: bool,
 
-    /// Ends after this many events
+    /// Stop after this many events
     #[arg(long, short = 'n', value_name = "COUNT")]
     count: Option<u64>,
 
-    /// What to write for each event, with {event}, {base64}, {size}, {key}, {segment}, {offset} and
-    /// {pointer} in it
+    /// Template of the output of each event, with {event}, {base64}, {size}, {key}, {segment},
+    /// {offset} and {pointer}; \t and \n are tab and newline
     #[arg(long, value_name = "TEXT", conflicts_with = "length_prefixed")]
     format: Option<Template>,
 
-    /// A stream keeps no routing keys; {key} is what stands in the event in front of the first of
-    /// these characters
+    /// {key} is the text of the event before the first such character: a stream does not store
+    /// routing keys
     #[arg(long, value_name = "CHARACTER", default_value = ":", requires = "format")]
     key_separator: char,
 
-    /// Writes each event behind its length, four bytes with the high one first, instead of a line
+    /// Write each event with a length prefix (u32, big-endian) instead of as a line
     #[arg(long)]
     length_prefixed: bool,
 
-    /// Writes each event in Base64
+    /// Write each event in Base64
     #[arg(long, conflicts_with_all = ["format", "length_prefixed"])]
     base64: bool,
 
-    /// Ends by writing the stream cut behind the last event to standard error, to go on from there
-    /// with --from
+    /// Print the position after the last event to stderr; pass it to --from to resume
     #[arg(long)]
     show_cut: bool,
 }
@@ -103,7 +102,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
         for event in &events {
             put(event, &arguments, output.format(), &mut text);
         }
-        // What is there is shown before more is waited for.
+        // Events that have arrived are printed before the next wait.
         output.raw(&text)?;
         text.clear();
         if arguments.follow {
@@ -142,7 +141,7 @@ fn end(arguments: &Arguments) -> Result<ReadUntil> {
         Position::Tail | Position::Cut(StreamCut::Unbounded) => Ok(ReadUntil::Tail),
         Position::Cut(StreamCut::At(cut)) => Ok(ReadUntil::Cut(cut.clone())),
         Position::Head | Position::Event(_) => {
-            Err(Failure::usage("--until takes tail, or the text of a stream cut"))
+            Err(Failure::usage("--until takes tail or the text of a stream cut"))
         }
     }
 }
@@ -152,13 +151,13 @@ fn put(event: &ReadEvent<Bytes>, arguments: &Arguments, format: Format, text: &m
     match (format, &arguments.format) {
         (Format::Text, Some(template)) => template.render(event, arguments.key_separator, text),
         (Format::Text, None) if arguments.length_prefixed => {
-            // What a segment holds has a length that fits.
+            // The length of a stored event fits in 32 bits.
             text.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
             text.extend_from_slice(payload);
             return;
         }
         (Format::Text, None) if arguments.base64 => {
-            text.extend_from_slice(BASE64_STANDARD.encode(payload).as_bytes())
+            text.extend_from_slice(BASE64_STANDARD.encode(payload).as_bytes());
         }
         (Format::Text, None) => text.extend_from_slice(payload),
         (Format::Json | Format::Table, _) => {
@@ -168,7 +167,7 @@ fn put(event: &ReadEvent<Bytes>, arguments: &Arguments, format: Format, text: &m
     text.push(b'\n');
 }
 
-/// An event with its place; as text if it is text.
+/// An event with its position; the payload as text if it is UTF-8, otherwise in Base64.
 fn record(event: &ReadEvent<Bytes>, is_base64: bool) -> Record {
     let segment = event.segment().id().to_string();
     let record = Record::new().with("segment", segment).with("offset", event.offset().0);

@@ -6,7 +6,7 @@ use pravega_sdk::types::{EventPointer, StreamCut};
 
 use crate::failure::with_causes;
 
-/// A place in a stream, as it is given on a command line.
+/// A position in a stream, as written on a command line.
 #[derive(Debug, Clone)]
 pub(super) enum Position {
     Head,
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_a_word_a_cut_or_an_event() {
+    fn a_position_is_a_word_a_cut_or_an_event() {
         assert!(matches!("head".parse(), Ok(Position::Head)));
         assert!(matches!("UNBOUNDED".parse(), Ok(Position::Cut(StreamCut::Unbounded))));
         assert!(matches!("s/t/0.#epoch.0:8-16".parse(), Ok(Position::Event(_))));

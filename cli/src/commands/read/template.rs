@@ -1,4 +1,4 @@
-//! The text of `--format`: what is written for an event.
+//! The template of `--format`: the output of an event.
 
 use std::str::FromStr;
 
@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use pravega_sdk::ReadEvent;
 
-/// What is written for an event: text with names in braces.
+/// Text with names in braces.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Template(Vec<Part>);
 
@@ -43,8 +43,8 @@ impl FromStr for Template {
                 "pointer" => Part::Pointer,
                 other => {
                     return Err(format!(
-                        "{{{other}}} is not known; there are {{event}}, {{base64}}, {{key}}, {{size}}, {{segment}}, \
-                         {{offset}} and {{pointer}}"
+                        "{{{other}}} is unknown; known are {{event}}, {{base64}}, {{key}}, \
+                         {{size}}, {{segment}}, {{offset}} and {{pointer}}"
                     ));
                 }
             });
@@ -80,7 +80,7 @@ impl Template {
                 }
                 Part::Size => text.extend_from_slice(payload.len().to_string().as_bytes()),
                 Part::Segment => {
-                    text.extend_from_slice(event.segment().id().to_string().as_bytes())
+                    text.extend_from_slice(event.segment().id().to_string().as_bytes());
                 }
                 Part::Offset => text.extend_from_slice(event.offset().to_string().as_bytes()),
                 Part::Pointer => {
@@ -102,9 +102,7 @@ mod tests {
         let template: Template = "{key}\\t{offset} {event}".parse().unwrap();
         let text = |text: &str| Part::Text(text.to_owned());
         assert_eq!(template.0, [Part::Key, text("\t"), Part::Offset, text(" "), Part::Event]);
-        assert!(
-            "{nonsense}".parse::<Template>().unwrap_err().starts_with("{nonsense} is not known")
-        );
+        assert!("{nonsense}".parse::<Template>().unwrap_err().starts_with("{nonsense} is unknown"));
         assert_eq!("{event".parse::<Template>().unwrap_err(), "a '{' without a '}'");
     }
 }

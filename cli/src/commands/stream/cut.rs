@@ -1,4 +1,4 @@
-//! The stream cut that `truncate` takes, as text or as offsets.
+//! The stream cut that `pravega stream truncate` takes, as text or as offsets.
 
 use pravega_sdk::types::{BoundedCut, ErrorKind, Offset, ScopedStream, SegmentId, StreamCut};
 
@@ -15,17 +15,17 @@ pub(super) fn of(
         Some(text) => match text.parse::<StreamCut>().map_err(|error| refuse(&error))? {
             StreamCut::At(cut) => cut,
             StreamCut::Unbounded => {
-                return Err(refuse(&"an unbounded cut is no place to truncate at"));
+                return Err(refuse(&"an unbounded cut has no position to truncate at"));
             }
         },
         None => {
-            let places = at.iter().map(|(segment, offset)| (*segment, Offset(*offset)));
-            BoundedCut::new(stream.clone(), places).map_err(|error| refuse(&error))?
+            let offsets = at.iter().map(|(segment, offset)| (*segment, Offset(*offset)));
+            BoundedCut::new(stream.clone(), offsets).map_err(|error| refuse(&error))?
         }
     };
     if cut.stream() != stream {
         return Err(refuse(&format_args!(
-            "the cut belongs to stream {}, not to {stream}",
+            "the cut is of stream {}, not of {stream}",
             cut.stream()
         )));
     }

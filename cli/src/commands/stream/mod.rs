@@ -13,38 +13,38 @@ use pravega_sdk::{
     types::{Scope, ScopedStream, SegmentId, StreamConfiguration, Tag},
 };
 
-use self::{scale::ScaleHow, settings::Settings};
+use self::{scale::ScaleTarget, settings::Settings};
 use super::report::{created, deleted, list};
 use crate::{context::Context, failure::Result, output::Record, parse};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Makes a stream; one that is there already keeps its configuration
+    /// Create a stream (an existing one keeps its configuration)
     Create {
         /// SCOPE/STREAM
         stream: ScopedStream,
         #[command(flatten)]
         settings: Settings,
     },
-    /// Lists the streams of a scope
+    /// List the streams of a scope
     List {
         /// The scope
         #[arg(value_parser = parse::any_scope)]
         scope: Scope,
-        /// Only those with this tag
+        /// Only streams with this tag
         #[arg(long)]
         tag: Option<Tag>,
-        /// Internal ones too
+        /// Include internal streams
         #[arg(long)]
         all: bool,
     },
-    /// Shows the configuration of a stream and how many segments it has
+    /// Show the configuration and the segments of a stream
     Describe {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
         stream: ScopedStream,
     },
-    /// Changes what is given of a stream's configuration; the rest stays
+    /// Change the given parts of a stream's configuration
     Update {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
@@ -52,72 +52,72 @@ pub(crate) enum Command {
         #[command(flatten)]
         settings: Settings,
     },
-    /// Replaces segments by others, and waits until that is done
+    /// Scale a stream, and wait until it is done (at most 60 s)
     Scale {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
         stream: ScopedStream,
         #[command(flatten)]
-        how: ScaleHow,
-        /// Does not wait
+        target: ScaleTarget,
+        /// Return as soon as the controller accepts
         #[arg(long)]
         no_wait: bool,
     },
-    /// Tells whether the scale that left an epoch is done
+    /// Show whether a scaling has finished
     ScalingState {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
         stream: ScopedStream,
-        /// The epoch; the one before the newest if none is given
+        /// The epoch that the scaling started from [default: the one before the newest]
         #[arg(long)]
         epoch: Option<i32>,
     },
-    /// Drops all that stands before a cut
+    /// Drop all events before a stream cut
     Truncate {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
         stream: ScopedStream,
-        /// The cut as text, as programs print it
+        /// The cut, in its text form
         #[arg(long, required_unless_present = "at")]
         cut: Option<String>,
-        /// The cut as SEGMENT=OFFSET, once for each segment it runs through
-        #[arg(long, value_parser = parse::place, conflicts_with = "cut")]
+        /// The cut as SEGMENT=OFFSET; repeat for each segment of the cut
+        #[arg(long, value_parser = parse::segment_offset, conflicts_with = "cut")]
         at: Vec<(SegmentId, i64)>,
     },
-    /// Makes a stream read-only
+    /// Make a stream read-only
     Seal {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
         stream: ScopedStream,
     },
-    /// Removes a sealed stream
+    /// Delete a sealed stream
     Delete {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
         stream: ScopedStream,
-        /// Seals it first
+        /// Seal it first
         #[arg(long)]
         seal: bool,
     },
-    /// Lists the segments of a stream
+    /// List the segments of a stream
     Segments {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
         stream: ScopedStream,
-        /// Those of an epoch, in place of those active now
+        /// List the segments of this epoch instead of the active ones
         #[arg(long)]
         epoch: Option<i32>,
-        /// Those at the head, with the first offset of each
+        /// List the segments at the head, with the first offset of each
         #[arg(long, conflicts_with = "epoch")]
         head: bool,
     },
-    /// Lists the epochs of a stream, from the first to the newest
+    /// List the epochs of a stream, oldest first
     Epochs {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
         stream: ScopedStream,
     },
-    /// Lists the reader groups that have a say in what a stream keeps
+    /// List subscribers: reader groups whose progress holds back truncation
     Subscribers {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
@@ -150,8 +150,8 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             output.status(format_args!("updated stream {stream}"));
             Ok(())
         }
-        Command::Scale { stream, how, no_wait } => {
-            scale::run(&stream, &how, no_wait, controller, output).await
+        Command::Scale { stream, target, no_wait } => {
+            scale::run(&stream, &target, no_wait, controller, output).await
         }
         Command::ScalingState { stream, epoch } => {
             show::scaling_state(&stream, epoch, controller, output).await

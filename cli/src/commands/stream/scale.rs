@@ -18,17 +18,23 @@ use crate::{
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub(crate) struct ScaleHow {
-    /// To this number of segments of equal ranges
+pub(crate) struct ScaleTarget {
+    /// Scale to this number of segments of equal ranges
     #[arg(long, value_name = "COUNT")]
     to: Option<NonZeroU32>,
-    /// Splits one segment in two
+    /// Split one segment in two
     #[arg(long, value_name = "SEGMENT", value_parser = parse::segment_id)]
     split: Option<SegmentId>,
-    /// Merges neighbours into one
-    #[arg(long, value_name = "SEGMENT", value_parser = parse::segment_id, num_args = 2.., value_delimiter = ',')]
+    /// Merge adjacent segments into one
+    #[arg(
+        long,
+        value_name = "SEGMENT",
+        value_parser = parse::segment_id,
+        num_args = 2..,
+        value_delimiter = ','
+    )]
     merge: Vec<SegmentId>,
-    /// Replaces the segments that own these ranges by segments that own just them: LOW-HIGH,
+    /// Replace the segments that own these key ranges with one segment per range: LOW-HIGH,
     /// comma-separated
     #[arg(long, value_name = "RANGE", value_parser = parse::key_range, value_delimiter = ',')]
     ranges: Vec<KeyRange>,
@@ -36,13 +42,13 @@ pub(crate) struct ScaleHow {
 
 pub(super) async fn run(
     stream: &ScopedStream,
-    how: &ScaleHow,
+    target: &ScaleTarget,
     no_wait: bool,
     controller: &Arc<dyn Controller>,
     output: &mut Output,
 ) -> Result<()> {
     let active = controller.current_segments(stream).await?;
-    let (sealed, ranges) = plan(how, &active)?;
+    let (sealed, ranges) = plan(target, &active)?;
     let (epoch, segments) = start(stream, &sealed, &ranges, controller).await?;
     if !no_wait {
         wait(stream, epoch, controller).await?;
@@ -51,8 +57,11 @@ pub(super) async fn run(
     output.list(segments.iter().map(segment_record).collect())
 }
 
-/// Which segments go and which ranges come.
-fn plan(how: &ScaleHow, active: &[SegmentWithRange]) -> Result<(Vec<SegmentId>, Vec<KeyRange>)> {
+/// The segments to seal, and the key ranges of the new ones.
+fn plan(
+    target: &ScaleTarget,
+    active: &[SegmentWithRange],
+) -> Result<(Vec<SegmentId>, Vec<KeyRange>)> {
     let find = |id: &SegmentId| {
         let found = active.iter().find(|segment| segment.id == *id);
         found.ok_or_else(|| {
@@ -61,27 +70,28 @@ fn plan(how: &ScaleHow, active: &[SegmentWithRange]) -> Result<(Vec<SegmentId>, 
             ))
         })
     };
-    if let Some(count) = how.to {
+    if let Some(count) = target.to {
         return Ok((
             active.iter().map(|segment| segment.id).collect(),
             KeyRange::FULL.split(count.get()),
         ));
     }
-    if let Some(id) = &how.split {
+    if let Some(id) = &target.split {
         return Ok((vec![*id], find(id)?.range.split(2)));
     }
-    if !how.merge.is_empty() {
-        let ranges = how.merge.iter().map(|id| Ok(find(id)?.range)).collect::<Result<Vec<_>>>()?;
-        return Ok((how.merge.clone(), vec![check_cover(&ranges).map_err(Failure::usage)?]));
+    if !target.merge.is_empty() {
+        let ranges =
+            target.merge.iter().map(|id| Ok(find(id)?.range)).collect::<Result<Vec<_>>>()?;
+        return Ok((target.merge.clone(), vec![check_cover(&ranges).map_err(Failure::usage)?]));
     }
-    let mut ranges = how.ranges.clone();
+    let mut ranges = target.ranges.clone();
     ranges.sort_by(|a, b| a.low().total_cmp(&b.low()));
     let replaced =
         active.iter().filter(|segment| ranges.iter().any(|range| range.overlaps(&segment.range)));
     Ok((replaced.map(|segment| segment.id).collect(), ranges))
 }
 
-/// Has segments replaced by others; gives the epoch to ask about and the new segments.
+/// Starts to replace segments. Returns the epoch to ask [`wait`] about, and the new segments.
 pub(crate) async fn start(
     stream: &ScopedStream,
     sealed: &[SegmentId],
@@ -92,12 +102,13 @@ pub(crate) async fn start(
         ScaleStart::Started { epoch, segments } => Ok((epoch, segments)),
         ScaleStart::PreconditionFailed => Err(Failure::of_kind(
             ErrorKind::ConditionFailed,
-            "the controller refused: the segments are not active any more, or too few would be left",
+            "the controller refused: a segment is no longer active, \
+             or too few segments would remain",
         )),
     }
 }
 
-/// Waits until a scale is done, for a minute at the most.
+/// Waits until a scaling is done, at most one minute.
 pub(crate) async fn wait(
     stream: &ScopedStream,
     epoch: Epoch,
@@ -106,8 +117,9 @@ pub(crate) async fn wait(
     let deadline = Instant::now() + Duration::from_secs(60);
     while controller.scale_state(stream, epoch).await? == ScaleState::InProgress {
         if Instant::now() > deadline {
-            let late = format_args!("the scale of {stream} is not done after 60 s");
-            let hint = format!("ask again: pravega stream scaling-state {stream} --epoch {epoch}");
+            let late = format_args!("scaling {stream} is not done after 60 s");
+            let hint =
+                format!("check again with: pravega stream scaling-state {stream} --epoch {epoch}");
             return Err(Failure::of_kind(ErrorKind::Timeout, late).with_hint(hint));
         }
         sleep(Duration::from_millis(200)).await;

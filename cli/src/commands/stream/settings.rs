@@ -1,4 +1,4 @@
-//! The configuration of a stream, as `create` and `update` take it.
+//! The options of `pravega stream create` and `update` that configure a stream.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -15,31 +15,32 @@ pub(crate) struct Settings {
     /// A fixed number of segments
     #[arg(long, value_name = "COUNT", group = "scaling")]
     segments: Option<NonZeroU32>,
-    /// Scales by events a second and segment: RATE[:FACTOR[:MIN]]
+    /// Scale by events per second and segment: RATE[:FACTOR[:MIN]], with FACTOR segments per split
+    /// (default 2) and at least MIN segments (default 1)
     #[arg(long, value_name = "RATE", group = "scaling", value_parser = parse::rate)]
     events_per_second: Option<(NonZeroU32, NonZeroU32, NonZeroU32)>,
-    /// Scales by KiB a second and segment: RATE[:FACTOR[:MIN]]
+    /// Scale by KiB per second and segment: RATE[:FACTOR[:MIN]], as for --events-per-second
     #[arg(long, value_name = "RATE", group = "scaling", value_parser = parse::rate)]
     kib_per_second: Option<(NonZeroU32, NonZeroU32, NonZeroU32)>,
-    /// Keeps what is younger: MIN[..MAX], such as 7days or 1h..30days
+    /// Retain events for MIN, at most MAX: MIN[..MAX], such as 7days or 1h..30days
     #[arg(long, value_name = "TIME", group = "retention")]
     retain_time: Option<String>,
-    /// Keeps this much: MIN[..MAX], such as 10G or 1G..10G
+    /// Retain MIN bytes, at most MAX: MIN[..MAX], such as 10G or 1G..10G
     #[arg(long, value_name = "BYTES", group = "retention")]
     retain_bytes: Option<String>,
-    /// Keeps everything
+    /// Retain everything
     #[arg(long, group = "retention")]
     retain_all: bool,
-    /// A tag, once for each; in place of those there were
+    /// Set a tag; repeat for several. They replace the existing tags
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<Tag>,
-    /// Removes all tags
+    /// Remove all tags
     #[arg(long, conflicts_with = "tags")]
     no_tags: bool,
-    /// The size of a piece in long-term storage
+    /// Chunk size in long-term storage, with K, M, G or T for powers of 1024
     #[arg(long, value_name = "BYTES", value_parser = parse::bytes)]
     rollover_size: Option<u64>,
-    /// After how long a writer that notes no time stops counting for watermarks
+    /// Ignore a writer in watermarks after this long without a timestamp
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     timestamp_timeout: Option<Duration>,
 }

@@ -1,4 +1,4 @@
-//! What `pravega stream` shows of a stream: configuration, segments, epochs, scaling.
+//! The queries of `pravega stream`: configuration, segments, epochs, scaling.
 
 use std::sync::Arc;
 
@@ -87,7 +87,7 @@ pub(super) async fn scaling_state(
     controller: &Arc<dyn Controller>,
     output: &mut Output,
 ) -> Result<()> {
-    // The controller calls a scale done once the stream has left the epoch it started from.
+    // The controller reports a scaling as done after the stream has left the epoch it started from.
     let epoch = match epoch {
         Some(epoch) => Epoch(epoch),
         None => Epoch(newest_epoch(stream, controller).await?.0 - 1),
@@ -121,7 +121,7 @@ pub(super) async fn epochs(
     output.list(records)
 }
 
-/// Epochs are asked for one by one until there is none.
+/// Calls `see` with each epoch and its segments, from the first to the newest.
 async fn each_epoch(
     stream: &ScopedStream,
     controller: &Arc<dyn Controller>,
