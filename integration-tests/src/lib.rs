@@ -1,3 +1,4 @@
-//! What the integration tests and their tools share.
+//! Shared code of the integration tests and their tools.
 
+pub mod harness;
 pub mod vectors;

@@ -54,6 +54,69 @@ const LOG_CONFIG: &str = "<configuration><appender name=\"C\" class=\"ch.qos.log
 <pattern>%d %-5level [%t] %logger{20}: %msg%n</pattern></encoder></appender>\
 <root level=\"WARN\"><appender-ref ref=\"C\"/></root></configuration>\n";
 
+/// A module of a test binary of `integration-tests`.
+#[derive(Clone, Copy)]
+struct Module {
+    binary: &'static str,
+    name: &'static str,
+}
+
+impl Module {
+    const fn suite(name: &'static str) -> Self {
+        Self { binary: "suite", name }
+    }
+
+    const fn interop(name: &'static str) -> Self {
+        Self { binary: "interop", name }
+    }
+}
+
+/// Whether the output of tests that pass is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Captured,
+    Shown,
+}
+
+/// The modules that run against each standalone server, one after the other.
+///
+/// The wire module comes first: it makes the server write to storage all that other modules create.
+/// Modules that write much come last on a server: after tens of megabytes, scales, commits and the
+/// creation of groups take up to half a minute for some time.
+const SERVERS: [(&str, &[Module]); 3] = [
+    (
+        "plain",
+        &[
+            Module::suite("wire"),
+            Module::suite("cli::administration"),
+            Module::suite("client"),
+            Module::suite("controller"),
+            Module::interop("differential::segment_store"),
+            Module::interop("differential::controller"),
+        ],
+    ),
+    (
+        "writers",
+        &[
+            Module::suite("event_writer"),
+            Module::suite("cli::events"),
+            Module::suite("writer_faults"),
+        ],
+    ),
+    (
+        "readers",
+        &[
+            Module::interop("java"),
+            Module::suite("reader"),
+            Module::suite("transactions"),
+            Module::suite("bytes"),
+            Module::suite("cli::reading"),
+            Module::suite("files"),
+            Module::suite("index"),
+        ],
+    ),
+];
+
 /// The programs that are needed and not there.
 pub(crate) fn missing_tools() -> Vec<&'static str> {
     let runs = |program: &str| {
@@ -83,45 +146,15 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
         "integration-tests/rust-peer/Cargo.toml",
     ]))?;
 
-    // The wire suite first: it makes the server write to storage what the others leave behind in
-    // heaps. Suites that write much come last on a server: where tens of megabytes were written,
-    // scales, commits and the making of groups come up to half a minute late for some time.
-    let servers: [(&str, &[&[&str]]); 3] = [
-        (
-            "plain",
-            &[
-                &["--test", "wire"],
-                &[
-                    "--test",
-                    "controller",
-                    "--test",
-                    "client",
-                    "--test",
-                    "cli",
-                    "--test",
-                    "differential",
-                    "--test",
-                    "differential_controller",
-                ],
-            ],
-        ),
-        (
-            "writers",
-            &[&["--test", "event_writer"], &["--test", "writer_faults", "--test", "cli_events"]],
-        ),
-        (
-            "readers",
-            &[
-                &["--test", "reader", "--test", "transactions", "--test", "java"],
-                &["--test", "bytes", "--test", "index", "--test", "cli_reading", "--test", "files"],
-            ],
-        ),
-    ];
     // The other clients on an embedded server, which the tests start themselves.
-    test(root, Vec::new(), &["--test", "peers", "--test", "java", "--", "--nocapture"])?;
-    for (name, suites) in servers {
+    for module in [Module::interop("java"), Module::interop("peers")] {
+        test(root, Vec::new(), module, Output::Shown)?;
+    }
+    for (name, modules) in SERVERS {
         let mut server = Standalone::start(&lib, &work_folder(root, name), &Security::None)?;
-        let tested = suites.iter().try_for_each(|tests| test(root, server.variables(), tests));
+        let tested = modules
+            .iter()
+            .try_for_each(|module| test(root, server.variables(), *module, Output::Captured));
         server.stop();
         tested?;
     }
@@ -129,7 +162,7 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
     let folder = work_folder(root, "secured");
     let security = Security::prepare(root, &lib, &folder)?;
     let mut secured = Standalone::start(&lib, &folder, &security)?;
-    let tested = test(root, secured.variables(), &["--test", "secured"]);
+    let tested = test(root, secured.variables(), Module::interop("secured"), Output::Captured);
     secured.stop();
     tested
 }
@@ -150,17 +183,36 @@ pub(crate) fn interop_cluster(root: &Path) -> Result<()> {
     let pid = folder.join("pids").join(format!("store-{}", CLUSTER_STORES[0]));
     let failover =
         [variables.clone(), vec![("PRAVEGA_TEST_STORE_PID", fs::read_to_string(pid)?)]].concat();
-    let tested = test(root, variables, &["--test", "cluster"])
-        .and_then(|()| test(root, failover, &["--test", "cluster_failover", "--", "--nocapture"]));
+    let tested = test(root, variables, Module::interop("cluster"), Output::Captured)
+        .and_then(|()| test(root, failover, Module::interop("cluster_failover"), Output::Shown));
     stop(root)?;
     tested
 }
 
-fn test(root: &Path, variables: Vec<(&'static str, String)>, tests: &[&str]) -> Result<()> {
-    let mut command = cargo(root);
-    command
-        .args(["test", "-p", "pravega-sdk-integration-tests", "--features", "interop"])
-        .args(tests);
+/// Runs the tests of one module; fails if the module has no test.
+fn test(
+    root: &Path,
+    variables: Vec<(&'static str, String)>,
+    module: Module,
+    output: Output,
+) -> Result<()> {
+    let filter = format!("{}::", module.name);
+    let command = || {
+        let mut command = cargo(root);
+        command
+            .args(["test", "-p", "pravega-sdk-integration-tests", "--features", "interop"])
+            .args(["--test", module.binary, "--", &filter]);
+        command
+    };
+    // A filter that matches nothing passes, so that a renamed module would go unnoticed.
+    let listed = command().arg("--list").output().context("cargo cannot be started")?;
+    if !String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.ends_with(": test")) {
+        bail!("{} has no tests in a module {}", module.binary, module.name);
+    }
+    let mut command = command();
+    if output == Output::Shown {
+        command.arg("--nocapture");
+    }
     // The Java client is among the server's jars.
     command.env("PRAVEGA_TEST_JARS", root.join("target/pravega/lib"));
     command.env(

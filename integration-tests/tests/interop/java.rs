@@ -1,8 +1,5 @@
 //! Streams shared with the Java client, on a real server: what one writes the other reads, and
 //! places travel as text.
-#![cfg(feature = "interop")]
-
-mod common;
 
 use std::{
     path::{Path, PathBuf},
@@ -10,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use common::{
-    factory,
+use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_event_stream::{ReadFrom, ReadUntil, TransactionConfig, codec::Utf8};
+use pravega_sdk_integration_tests::harness::{
+    self, factory,
     lines::{Line, as_file, by_key, real_lines},
     new_stream, read_between, scale, url,
 };
-use pravega_sdk_client_factory::ClientFactory;
-use pravega_sdk_event_stream::{ReadFrom, ReadUntil, TransactionConfig, codec::Utf8};
 use pravega_sdk_types::{KeyRange, ScopedStream, SegmentId, StreamCut};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -204,7 +201,7 @@ async fn transactions_are_exchanged_and_taken_over_in_both_directions() {
     }
     let id = begun.leave_open().await.unwrap();
     java(&stream, &["resume", &id.to_string(), File::of(&as_file(second)).text()]).await;
-    common::eventually("Java's commit shows", async || {
+    harness::eventually("Java's commit shows", async || {
         texts(&factory, &stream, ReadFrom::Head, ReadUntil::Tail).await.len() == 200
     })
     .await;

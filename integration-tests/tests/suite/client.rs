@@ -1,13 +1,11 @@
 //! The parts together, as the factory composes them, against a real server.
 
-mod common;
-
 use std::{sync::Arc, time::Duration};
 
-use common::{eventually, factory, new_stream};
 use pravega_sdk_client_factory::SegmentBackends;
 use pravega_sdk_connection_pool::{Policy, PolledResolver, Pool, Resolver as _};
 use pravega_sdk_controller_client::AccessOperation;
+use pravega_sdk_integration_tests::harness::{eventually, factory, new_stream};
 use pravega_sdk_segment_client::{StoreConfig, StoreDialer};
 use pravega_sdk_types::{ErrorKind, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::commands::{GetStreamSegmentInfo, KeepAlive};

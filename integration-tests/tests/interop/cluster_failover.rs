@@ -1,8 +1,5 @@
 //! A segment store dies under load; `cargo xtask interop cluster` starts the cluster and says
 //! which.
-#![cfg(feature = "interop")]
-
-mod common;
 
 use std::{
     collections::BTreeMap,
@@ -10,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{factory, new_stream};
 use pravega_sdk_event_stream::codec::Utf8;
+use pravega_sdk_integration_tests::harness::{self, factory, new_stream};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_goes_on_when_a_store_is_killed_and_nothing_is_lost_doubled_or_out_of_order() {
@@ -56,7 +53,7 @@ async fn a_writer_goes_on_when_a_store_is_killed_and_nothing_is_lost_doubled_or_
         longest = longest.max(wait);
     }
     let mut keys: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-    for found in common::read_all(&factory, &stream).await {
+    for found in harness::read_all(&factory, &stream).await {
         let text = String::from_utf8(found.event().to_vec()).unwrap();
         let (key, number) = text.split_once(':').unwrap();
         keys.entry(key.to_owned()).or_default().push(number.parse().unwrap());

@@ -1,15 +1,15 @@
 //! Every call of the controller against a real one.
 
-mod common;
-
 use std::{sync::Arc, time::Duration};
 
-use common::{controller, eventually, is_embedded, new_scope, new_stream, scale, unique, url};
 use futures_util::StreamExt as _;
 use pravega_sdk_controller_client::{
     AccessOperation, Controller, ControllerClient, ControllerConfig, Creation, CutRange, Deletion,
     KeyValueTableConfiguration, PingStatus, ScaleStart, Subscriber, TransactionOutcome,
     TransactionState, listing,
+};
+use pravega_sdk_integration_tests::harness::{
+    controller, eventually, is_embedded, new_scope, new_stream, scale, unique, url,
 };
 use pravega_sdk_types::{
     BoundedCut, Epoch, ErrorKind, GroupRetention, KeyRange, Offset, Outcome,

@@ -1,8 +1,6 @@
 //! The tool at a terminal, against a real server.
 
-mod common;
-
-use common::{
+use pravega_sdk_integration_tests::harness::{
     tool::{fails, good, json, pravega, stdout},
     unique,
 };

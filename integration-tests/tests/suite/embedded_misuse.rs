@@ -1,8 +1,6 @@
 //! Clients that break the rules of an embedded server, on purpose or not: they are cut off, and
 //! harm no other.
 
-mod common;
-
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
@@ -10,9 +8,9 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use common::tool::binary;
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::codec::Utf8;
+use pravega_sdk_integration_tests::harness::{self, tool::binary};
 use pravega_sdk_proto::{
     ScopeInfo, controller_service_client::ControllerServiceClient, create_scope_status,
 };
@@ -94,7 +92,7 @@ fn append(writer_id: Uuid, number: i64) -> AppendBlockEnd {
 async fn check_well(server: &EmbeddedServer) {
     let factory = ClientFactory::connect(&server.url()).await.unwrap();
     let stream =
-        ScopedStream::new(Scope::new(common::unique("well")).unwrap(), "stream".parse().unwrap());
+        ScopedStream::new(Scope::new(harness::unique("well")).unwrap(), "stream".parse().unwrap());
     factory.controller().create_scope(stream.scope()).await.unwrap();
     factory.controller().create_stream(&stream, &StreamConfiguration::default()).await.unwrap();
     factory.event_writer(&stream, Utf8).await.unwrap().write("key", "event").await.unwrap();
@@ -267,7 +265,7 @@ async fn random_bytes_end_their_connection_and_nothing_else() {
             .ok();
     }
     check_well(&server).await;
-    common::eventually("all connections are gone but those of the last check", async || {
+    harness::eventually("all connections are gone but those of the last check", async || {
         server.connection_count() <= 4
     })
     .await;

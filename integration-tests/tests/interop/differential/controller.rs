@@ -2,18 +2,14 @@
 //!
 //! Where they differ, the difference is in [`KNOWN`], with its reason; one that is listed and does
 //! not show is as wrong as one that shows and is not listed.
-#![cfg(feature = "interop")]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{
-    both::{Differences, Known, Server, both, check},
-    unique,
-};
+use pravega_sdk_integration_tests::harness::unique;
 use pravega_sdk_proto::*;
 use tonic::Code;
+
+use super::both::{Differences, Known, Server, both, check};
 
 /// Differences that are meant: the call, what of it, and why.
 const KNOWN: &[Known] = &[];

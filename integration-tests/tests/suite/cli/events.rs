@@ -1,8 +1,6 @@
 //! Writing and reading events with the tool, against a real server.
 
-mod common;
-
-use common::{
+use pravega_sdk_integration_tests::harness::{
     lines::{as_file, by_key, megabytes, real_lines},
     tool::{command, fails, good, json, pravega, stderr, stdout},
     unique,

@@ -1,12 +1,10 @@
 //! Byte streams against a real server.
 
-mod common;
-
 use std::{io::SeekFrom, time::Duration};
 
 use bytes::Bytes;
-use common::{factory, new_stream};
 use pravega_sdk_event_stream::{ByteReaderConfig, ReadError, WriteError};
+use pravega_sdk_integration_tests::harness::{factory, new_stream};
 use pravega_sdk_types::{ErrorKind, Offset, Outcome};
 use tokio::{
     io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _},

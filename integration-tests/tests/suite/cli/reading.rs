@@ -1,13 +1,11 @@
 //! Reading, bytes, cuts and transactions with the tool, against a real server.
 
-mod common;
-
 use std::{
     io::{Read as _, Write as _},
     process::{Output, Stdio},
 };
 
-use common::{
+use pravega_sdk_integration_tests::harness::{
     tool::{command, fails, good, json, pravega, stderr, stdout},
     unique,
 };

@@ -1,8 +1,6 @@
 //! A durable server is killed again and again while it is written to; what it acknowledged has to
 //! be there, once and in order.
 
-mod common;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::TcpListener,
@@ -12,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use common::{read_all, tool::binary};
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{TransactionConfig, WriterConfig, codec::Utf8};
+use pravega_sdk_integration_tests::harness::{self, read_all, tool::binary};
 use pravega_sdk_types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration};
 use tokio::sync::watch;
 
@@ -156,7 +154,7 @@ async fn what_a_durable_server_acknowledged_survives_a_hundred_kills() {
         server.kill();
         server = Server::start(port, folder.path());
         if round % 10 == 5 {
-            common::scale_all(factory.controller(), &stream, 4 + round / 10 % 3).await;
+            harness::scale_all(factory.controller(), &stream, 4 + round / 10 % 3).await;
         }
     }
     tokio::time::sleep(Duration::from_millis(500)).await;

@@ -1,14 +1,14 @@
 //! Transactions against a real server.
 
-mod common;
-
 use std::{collections::BTreeMap, time::Duration};
 
-use common::{eventually, factory, new_stream, read_all, scale, scale_all};
 use futures_util::future::try_join_all;
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{TransactionConfig, TransactionalWriter, codec::Utf8};
+use pravega_sdk_integration_tests::harness::{
+    self, eventually, factory, new_stream, read_all, scale, scale_all,
+};
 use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, ScopedStream, SegmentId, TransactionId};
 use uuid::Uuid;
 
@@ -158,7 +158,7 @@ async fn a_transaction_is_taken_over_by_its_id_also_after_a_scale() {
     let id = transaction.leave_open().await.unwrap();
     drop(here);
     // Another process.
-    let elsewhere = common::factory().await;
+    let elsewhere = harness::factory().await;
     let there = writer(&elsewhere, &stream, Duration::from_secs(30)).await;
     let mut resumed = there.resume(id).await.unwrap();
     assert_eq!(resumed.id(), id);

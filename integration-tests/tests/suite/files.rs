@@ -1,18 +1,16 @@
 //! A real file through every kind of stream of a real server: what comes out is what went in.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{
-    factory,
-    lines::{Line, as_file, by_key, megabytes, real_lines},
-    new_stream, scale_all,
-};
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::{
     EventWriter, ReadFrom, ReadUntil, ReaderConfig, TransactionConfig, TransactionalWriter,
     codec::Utf8,
+};
+use pravega_sdk_integration_tests::harness::{
+    factory,
+    lines::{Line, as_file, by_key, megabytes, real_lines},
+    new_stream, scale_all,
 };
 use pravega_sdk_types::ScopedStream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

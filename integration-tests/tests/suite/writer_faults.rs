@@ -1,7 +1,5 @@
 //! The event writer against a real server, over connections that fail.
 
-mod common;
-
 use std::{
     net::SocketAddr,
     sync::{
@@ -11,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use common::{factory, new_stream};
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::{
     EventWriter, LargeEvents, SegmentContext, WriterConfig, codec::Raw,
 };
+use pravega_sdk_integration_tests::harness::{self, factory, new_stream};
 use pravega_sdk_segment_client::{
     ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport,
 };
@@ -64,7 +62,7 @@ async fn proxied(plan: Plan) -> (ClientFactory, ScopedStream, Proxy) {
 }
 
 async fn events(factory: &ClientFactory, stream: &ScopedStream) -> Vec<Vec<u8>> {
-    common::read_all(factory, stream)
+    harness::read_all(factory, stream)
         .await
         .into_iter()
         .map(|event| event.into_event().to_vec())

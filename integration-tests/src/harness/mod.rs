@@ -1,13 +1,10 @@
-//! What the tests of the whole system share.
+//! The harness of the tests of the whole system: a server, clients, streams, waiting.
 //!
-//! They run against the server that `PRAVEGA_TEST_CONTROLLER` names, or else against an embedded
-//! one of their own: the same tests, so that each server is held to what the other does.
-#![allow(dead_code)]
+//! The tests run against the server that `PRAVEGA_TEST_CONTROLLER` names, or else against one
+//! embedded server: the same tests, so that each server is held to what the other does.
 
-#[cfg(feature = "interop")]
-pub(crate) mod both;
-pub(crate) mod lines;
-pub(crate) mod tool;
+pub mod lines;
+pub mod tool;
 
 use std::{
     sync::{
@@ -28,18 +25,19 @@ use pravega_sdk_types::{
     Epoch, KeyRange, ScalingPolicy, Scope, ScopedStream, SegmentId, StreamConfiguration,
 };
 
-/// The server that the tests run against.
-pub(crate) fn url() -> String {
+/// The URL of the server that the tests run against.
+pub fn url() -> String {
     std::env::var("PRAVEGA_TEST_CONTROLLER").unwrap_or_else(|_| embedded_url())
 }
 
-/// Whether that is the embedded one.
-pub(crate) fn is_embedded() -> bool {
+/// Returns true if the tests run against the embedded server.
+pub fn is_embedded() -> bool {
     std::env::var_os("PRAVEGA_TEST_CONTROLLER").is_none()
 }
 
-/// An embedded server that lives as long as the tests of this process, on a runtime of its own:
-/// each test has another.
+/// Starts the embedded server once per process and returns its URL.
+///
+/// The server has its own runtime, because the runtime of the first test ends with that test.
 fn embedded_url() -> String {
     static URL: OnceLock<String> = OnceLock::new();
     let start = || {
@@ -51,7 +49,7 @@ fn embedded_url() -> String {
                 .build()
                 .unwrap();
             runtime.block_on(async move {
-                // The longest suite writes more than a gigabyte if it is asked to.
+                // `PRAVEGA_TEST_FILE_MB` may ask for more than a gigabyte.
                 let builder = EmbeddedServer::builder().with_memory_limit(8 << 30);
                 let server = builder.start().await.unwrap();
                 tell.send(server.url()).unwrap();
@@ -63,28 +61,32 @@ fn embedded_url() -> String {
     URL.get_or_init(start).clone()
 }
 
-pub(crate) async fn factory() -> ClientFactory {
+/// A client of the server under test.
+pub async fn factory() -> ClientFactory {
     ClientFactory::with_config(ClientConfig::from_url(&url()).unwrap()).await.unwrap()
 }
 
-pub(crate) async fn controller() -> Arc<dyn Controller> {
+/// A controller client of the server under test.
+pub async fn controller() -> Arc<dyn Controller> {
     Arc::clone(factory().await.controller())
 }
 
-/// A name that no other test, and no earlier run, has used.
-pub(crate) fn unique(prefix: &str) -> String {
+/// A name that no other test and no earlier run uses.
+pub fn unique(prefix: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
     format!("{prefix}-{now}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-pub(crate) async fn new_scope(controller: &Arc<dyn Controller>) -> Scope {
+/// Creates a scope with a unique name.
+pub async fn new_scope(controller: &Arc<dyn Controller>) -> Scope {
     let scope = Scope::new(unique("scope")).unwrap();
     controller.create_scope(&scope).await.unwrap();
     scope
 }
 
-pub(crate) async fn new_stream(controller: &Arc<dyn Controller>, segments: u32) -> ScopedStream {
+/// Creates a stream of `segments` segments in a scope of its own.
+pub async fn new_stream(controller: &Arc<dyn Controller>, segments: u32) -> ScopedStream {
     let scope = new_scope(controller).await;
     let stream = ScopedStream::new(scope, unique("stream").parse().unwrap());
     let configuration = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(segments));
@@ -92,8 +94,8 @@ pub(crate) async fn new_stream(controller: &Arc<dyn Controller>, segments: u32) 
     stream
 }
 
-/// Scales and waits until that is done.
-pub(crate) async fn scale(
+/// Scales a stream and waits until the scale is done.
+pub async fn scale(
     controller: &Arc<dyn Controller>,
     stream: &ScopedStream,
     sealed: &[SegmentId],
@@ -110,13 +112,10 @@ pub(crate) async fn scale(
     epoch
 }
 
-/// Scales all of a stream to that many equal segments, as soon as nothing is in the way, such as a
-/// commit that is carried out.
-pub(crate) async fn scale_all(
-    controller: &Arc<dyn Controller>,
-    stream: &ScopedStream,
-    segments: u32,
-) {
+/// Replaces all active segments of a stream by `segments` equal ones.
+///
+/// Repeats the request while the controller refuses it, as it does during a commit.
+pub async fn scale_all(controller: &Arc<dyn Controller>, stream: &ScopedStream, segments: u32) {
     let mut started = None;
     eventually("the scale begins", async || {
         let active = controller.current_segments(stream).await.unwrap();
@@ -135,15 +134,13 @@ pub(crate) async fn scale_all(
     .await;
 }
 
-/// Everything that is in a stream by now.
-pub(crate) async fn read_all(
-    factory: &ClientFactory,
-    stream: &ScopedStream,
-) -> Vec<ReadEvent<Bytes>> {
+/// Reads all events that a stream holds at the time of the call.
+pub async fn read_all(factory: &ClientFactory, stream: &ScopedStream) -> Vec<ReadEvent<Bytes>> {
     read_between(factory, stream, ReadFrom::Head, ReadUntil::Tail).await
 }
 
-pub(crate) async fn read_between(
+/// Reads the events between two places of a stream.
+pub async fn read_between(
     factory: &ClientFactory,
     stream: &ScopedStream,
     start: ReadFrom,
@@ -158,13 +155,15 @@ pub(crate) async fn read_between(
     all
 }
 
-/// Asks again and again until it holds; two minutes are far more than anything here takes.
-pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+/// Waits until a condition holds.
+///
+/// Panics after two minutes, which is far more than any condition takes on a busy machine.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     while !holds().await {
         assert!(
             tokio::time::Instant::now() < deadline,
-            "two minutes have passed, and it does not hold that {what}"
+            "after two minutes it still does not hold that {what}"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

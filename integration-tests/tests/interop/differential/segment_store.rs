@@ -3,17 +3,11 @@
 //!
 //! Where they differ, the difference is in [`KNOWN`], with its reason; one that is listed and does
 //! not show is as wrong as one that shows and is not listed.
-#![cfg(feature = "interop")]
-
-mod common;
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use common::{
-    both::{Differences, Known, both, check},
-    unique,
-};
+use pravega_sdk_integration_tests::harness::unique;
 use pravega_sdk_wire_protocol::{
     AttributeUpdate, Decoder, IterationArgs, SendBuffer, TableEntry, TableKey, TableValue,
     WireCommand, commands::*, event::Event,
@@ -24,6 +18,8 @@ use tokio::{
     time::timeout,
 };
 use uuid::Uuid;
+
+use super::both::{Differences, Known, both, check};
 
 /// Differences that are meant: the step, the field, and why.
 const KNOWN: &[Known] = &[

@@ -1,14 +1,11 @@
 //! A server with TLS and accounts: credentials, rights, tokens, certificates.
-#![cfg(feature = "interop")]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{factory, unique, url};
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::{AccessOperation, Creation, Credentials};
 use pravega_sdk_event_stream::{ReadFrom, ReaderConfig, TransactionConfig, codec::Utf8};
+use pravega_sdk_integration_tests::harness::{self, factory, unique, url};
 use pravega_sdk_types::{
     ErrorKind, Outcome, Scope, ScopedSegment, ScopedStream, SegmentId, StreamConfiguration,
 };
@@ -163,7 +160,7 @@ async fn a_writer_writes_over_tls_with_a_token_and_without_rights_it_is_refused(
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();
     let first = writer.write("k", "first").await.unwrap();
     writer.write("k", "x".repeat(1 << 20)).await.unwrap();
-    let found = common::read_all(&factory, &stream).await;
+    let found = harness::read_all(&factory, &stream).await;
     assert_eq!((Some(found[0].offset()), &found[0].event()[..]), (first.offset(), &b"first"[..]));
     assert_eq!((found.len(), found[1].event().len()), (2, 1 << 20));
     // Whether the segments are told already decides; writing is refused in any case.

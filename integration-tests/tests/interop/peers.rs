@@ -1,12 +1,9 @@
 //! The other clients, as they are: Java's 0.13.0 and `pravega-client` 0.3.7 do on a server whatever
 //! they can do.
-#![cfg(feature = "interop")]
-
-mod common;
 
 use std::{path::Path, process::Command, time::Duration};
 
-use common::url;
+use pravega_sdk_integration_tests::harness::url;
 use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(240);

@@ -5,8 +5,6 @@
 //! what was seen against the protocol's table. What a standalone server cannot be brought to say is
 //! listed there with the reason.
 
-mod common;
-
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError},
@@ -14,7 +12,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{eventually, factory, is_embedded, new_stream, unique};
+use pravega_sdk_integration_tests::harness::{
+    eventually, factory, is_embedded, new_stream, unique,
+};
 use pravega_sdk_segment_client::{StoreConfig, StoreConnection, StoreDialer};
 use pravega_sdk_types::{Endpoint, ErrorKind, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::{

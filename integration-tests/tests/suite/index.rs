@@ -1,11 +1,9 @@
 //! Index streams against a real server.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{factory, new_stream, read_all};
 use pravega_sdk_event_stream::index::Fields;
+use pravega_sdk_integration_tests::harness::{factory, new_stream, read_all};
 use pravega_sdk_types::{ErrorKind, Offset};
 use tokio::time::timeout;
 

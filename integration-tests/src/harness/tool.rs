@@ -1,4 +1,4 @@
-//! The tool at a terminal.
+//! The `pravega` tool as a child process.
 
 use std::{
     path::PathBuf,
@@ -9,15 +9,15 @@ use serde_json::Value;
 
 use super::url;
 
-/// The tool as it was built with the tests.
-pub(crate) fn pravega(arguments: &[&str]) -> Output {
+/// Runs the tool that was built with the tests.
+pub fn pravega(arguments: &[&str]) -> Output {
     command(arguments)
         .output()
         .expect("the tool was not built: run these tests with `cargo xtask interop`")
 }
 
-/// Where the tool is.
-pub(crate) fn binary() -> PathBuf {
+/// The path of the tool, beside the test binary.
+pub fn binary() -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     if path.ends_with("deps") {
@@ -26,33 +26,39 @@ pub(crate) fn binary() -> PathBuf {
     path.join("pravega")
 }
 
-pub(crate) fn command(arguments: &[&str]) -> Command {
+/// The command line of the tool against the server under test.
+pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(["--controller", &url()]).args(arguments);
     command
 }
 
-pub(crate) fn stdout(output: &Output) -> String {
+/// The standard output as text.
+pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-pub(crate) fn stderr(output: &Output) -> String {
+/// The standard error as text.
+pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-pub(crate) fn good(arguments: &[&str]) -> String {
+/// Runs the tool, requires success and returns its output.
+pub fn good(arguments: &[&str]) -> String {
     let output = pravega(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
     stdout(&output)
 }
 
-pub(crate) fn json(arguments: &[&str]) -> Vec<Value> {
+/// Runs the tool with JSON output, requires success and returns the lines.
+pub fn json(arguments: &[&str]) -> Vec<Value> {
     let arguments: Vec<&str> =
         ["-o", "json"].into_iter().chain(arguments.iter().copied()).collect();
     good(&arguments).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-pub(crate) fn fails(code: i32, arguments: &[&str]) -> String {
+/// Runs the tool, requires the exit code and returns its standard error.
+pub fn fails(code: i32, arguments: &[&str]) -> String {
     let output = pravega(arguments);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
     assert!(output.stdout.is_empty(), "data goes to stdout, nothing else does");

@@ -1,17 +1,15 @@
 //! The event writer against a real server.
 
-mod common;
-
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use common::{factory, new_stream, read_all, scale};
 use futures_util::{StreamExt as _, stream};
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::{
     EventWriter, LargeEvents, ReadEvent, TimeNotes, WriterConfig,
     codec::{Raw, Utf8},
 };
+use pravega_sdk_integration_tests::harness::{self, factory, new_stream, read_all, scale};
 use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, RoutingKey, ScopedStream, SegmentId};
 
 fn texts(found: &[ReadEvent<Bytes>]) -> Vec<String> {
@@ -322,7 +320,7 @@ async fn time_is_noted_by_hand_and_by_itself_and_never_backwards() {
     writer.close(Duration::from_secs(10)).await;
     drop(writer);
     // The writer has taken its leave, so there is nobody left to remove.
-    common::eventually("the writer is removed", async || {
+    harness::eventually("the writer is removed", async || {
         // While the writer itself says so, the server may call that a failure.
         matches!(
             factory.controller().remove_writer(&stream, &"notes".parse().unwrap()).await,

@@ -1,16 +1,16 @@
 //! The stream reader and batch reads against a real server.
 
-mod common;
-
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use common::{eventually, factory, new_stream, read_all, read_between, scale};
 use futures_util::{StreamExt as _, future::try_join_all};
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::{
     LargeEvents, ReadEvent, ReadFrom, ReadUntil, ReaderConfig, StreamReader, WriterConfig,
     codec::{Raw, Utf8},
+};
+use pravega_sdk_integration_tests::harness::{
+    eventually, factory, new_stream, read_all, read_between, scale,
 };
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, EventPointer, KeyRange, Offset, ScopedStream, SegmentId, SegmentRange,

@@ -1,10 +1,7 @@
 //! What only a cluster of several segment stores shows; `cargo xtask interop cluster` starts one.
-#![cfg(feature = "interop")]
 
-mod common;
-
-use common::{controller, factory, new_stream, url};
 use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_integration_tests::harness::{controller, factory, new_stream, url};
 use pravega_sdk_segment_client::{RawClient, StoreConfig};
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::{WireCommand, commands::GetStreamSegmentInfo};

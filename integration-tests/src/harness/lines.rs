@@ -1,23 +1,25 @@
-//! Real text to send through streams: lines with keys, which say by themselves which key they had.
+//! Real text to send through streams: lines whose text tells which key they had.
 
 use std::{collections::BTreeMap, path::Path};
 
-pub(crate) const KEYS: usize = 97;
+/// The number of different keys.
+pub const KEYS: usize = 97;
 
 /// A line and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) key: String,
-    /// Begins with the number of the line.
-    pub(crate) text: String,
+pub struct Line {
+    /// The routing key.
+    pub key: String,
+    /// The text, which begins with the number of the line.
+    pub text: String,
 }
 
-/// So many bytes of the lines of this repository's sources and vectors, over and over.
-pub(crate) fn real_lines(bytes: usize) -> Vec<Line> {
+/// At least `bytes` bytes of lines from this repository's sources and vectors, repeated as needed.
+pub fn real_lines(bytes: usize) -> Vec<Line> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut text = String::new();
     for folder in
-        ["vectors", "tests", "src", "../wire-protocol/src", "../types/src", "../proto/src"]
+        ["vectors", "tests/suite", "src", "../wire-protocol/src", "../types/src", "../proto/src"]
     {
         let mut files: Vec<_> = std::fs::read_dir(root.join(folder))
             .unwrap()
@@ -40,15 +42,13 @@ pub(crate) fn real_lines(bytes: usize) -> Vec<Line> {
     all
 }
 
-/// As a file: key, tab, line.
-pub(crate) fn as_file(lines: &[Line]) -> Vec<u8> {
+/// Formats lines as a file of key, tab and text.
+pub fn as_file(lines: &[Line]) -> Vec<u8> {
     lines.iter().flat_map(|line| format!("{}\t{}\n", line.key, line.text).into_bytes()).collect()
 }
 
-/// The lines of each key, in the order in which they come.
-pub(crate) fn by_key<'a>(
-    texts: impl IntoIterator<Item = &'a str>,
-) -> BTreeMap<usize, Vec<&'a str>> {
+/// Groups lines by key, in the order in which they come.
+pub fn by_key<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeMap<usize, Vec<&'a str>> {
     let mut keys: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
     for text in texts {
         let number: usize = text.split(' ').next().unwrap().parse().unwrap();
@@ -57,7 +57,7 @@ pub(crate) fn by_key<'a>(
     keys
 }
 
-/// How many megabytes the tests send that send a lot.
-pub(crate) fn megabytes() -> usize {
+/// The size of the large transfers, in megabytes; `PRAVEGA_TEST_FILE_MB` changes it.
+pub fn megabytes() -> usize {
     std::env::var("PRAVEGA_TEST_FILE_MB").map_or(20, |text| text.parse().unwrap())
 }

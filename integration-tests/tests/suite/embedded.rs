@@ -1,14 +1,12 @@
 //! What only the embedded server can be asked for: faults, a clock that is moved, limits, a folder
 //! of its own.
 
-mod common;
-
 use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
-use common::{eventually, read_all, scale};
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::{Credentials, Subscriber, TransactionState};
 use pravega_sdk_event_stream::{TransactionConfig, WriterConfig, codec::Utf8};
+use pravega_sdk_integration_tests::harness::{eventually, read_all, scale};
 use pravega_sdk_server::{
     EmbeddedServer, OpenProblem, Presence, Refusal, ServerBuilder, StartError,
 };

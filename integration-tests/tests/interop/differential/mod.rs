@@ -1,0 +1,5 @@
+//! The reference server and the embedded one side by side: the same requests, the same replies.
+
+mod both;
+mod controller;
+mod segment_store;

@@ -1,0 +1,5 @@
+//! The `pravega` tool as a user runs it.
+
+mod administration;
+mod events;
+mod reading;

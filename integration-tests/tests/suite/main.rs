@@ -1,0 +1,23 @@
+//! Tests that need only Rust: one binary, one module per subject.
+//!
+//! The tests of the whole system run against the server that `PRAVEGA_TEST_CONTROLLER` names, or
+//! else against one embedded server that they share; `cargo xtask interop` names modules of this
+//! binary to run them against real servers. Names of scopes are unique, so that tests do not see
+//! each other.
+
+mod bytes;
+mod cli;
+mod client;
+mod controller;
+mod embedded;
+mod embedded_misuse;
+mod event_writer;
+mod files;
+mod fuzz_seeds;
+mod index;
+mod kills;
+mod reader;
+mod transactions;
+mod vectors;
+mod wire;
+mod writer_faults;
