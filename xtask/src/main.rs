@@ -3,6 +3,7 @@
 #[cfg(feature = "codegen")]
 mod codegen;
 mod command;
+mod measured;
 mod pravega;
 mod tidy;
 mod tools;
@@ -105,6 +106,7 @@ fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
 
 fn check(root: &Path) -> Result<()> {
     tidy::run(root)?;
+    measured::check(root)?;
     run(cargo(root).args(["fmt", "--all", "--check"]))?;
     run(cargo(root).args([
         "clippy",

@@ -1,5 +1,10 @@
-//! A scripted cluster for the sweep: a controller that knows one stream of one segment, and a store
-//! that acknowledges after a delay and keeps nothing.
+//! A scripted cluster: a controller that knows one stream of one segment, and a store that
+//! acknowledges after a delay and keeps nothing.
+//!
+//! It shares no code with the simulation, whose build of the SDK contains seeded bugs: benchmarks
+//! measure the build that ships.
+
+mod store;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -9,12 +14,13 @@ use pravega_sdk_proto::{
     DelegationToken, NodeUri, SegmentId, SegmentRange, SegmentRanges, StreamInfo,
     controller_service_server::{ControllerService, ControllerServiceServer},
 };
-use pravega_sdk_simulation::{World, store};
 use tokio::{net::TcpListener, runtime::Runtime};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
-/// Ends with the value.
+use self::store::{Acknowledgements, Store};
+
+/// A running cluster, which ends when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Scripted {
     controller: SocketAddr,
@@ -24,18 +30,13 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    /// A store that acknowledges after `delay`, or never.
+    /// Starts a cluster whose store acknowledges after `delay`, or never.
     pub(crate) fn start(delay: Option<Duration>) -> Result<Self> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let stream: ScopedStream = "bench/scripted".parse()?;
-        let world = World::new(1);
-        world.create_stream(&stream, 1);
-        world.keep_nothing();
-        match delay {
-            Some(delay) => world.set_ack_delay(delay),
-            None => world.set_deaf(),
-        }
+        let acknowledgements = delay.map_or(Acknowledgements::Never, Acknowledgements::After);
+        let store = Store::new(acknowledgements);
         let (controllers, stores) = runtime.block_on(async {
             anyhow::Ok((
                 TcpListener::bind("127.0.0.1:0").await?,
@@ -49,7 +50,7 @@ impl Scripted {
         runtime.spawn(async move {
             while let Ok((socket, _)) = stores.accept().await {
                 socket.set_nodelay(true).ok();
-                tokio::spawn(store::serve(world.clone(), 0, socket));
+                tokio::spawn(store.clone().serve(socket));
             }
         });
         Ok(Self { controller, stream, runtime: Some(runtime) })

@@ -73,7 +73,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "connection-pool",
             "segment-client",
             "event-stream",
-            "simulation",
             "client-factory",
             "server",
             ".",
