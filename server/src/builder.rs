@@ -11,19 +11,21 @@ use std::{
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use pravega_sdk_server_core::{
+    access::{Access, Account},
+    catalog::Pace,
+    ids::StoreIndex,
+    machine::Machine,
+    placement::Placement,
+    record::{Millis, Sequence},
+    store::Store,
+};
+
 use crate::{
     clock::Clock,
     embedded::EmbeddedServer,
     hub::{Durable, Hub},
     journal::{self, Folder, JournalQueue, OpenError, OpenProblem, Recovered, Writer},
-    machine::{
-        Machine, StoreIndex,
-        access::{Access, Account},
-        catalog::Pace,
-        journal::{Millis, Sequence},
-        placement::Placement,
-        store::Store,
-    },
     service::Addresses,
 };
 
@@ -125,7 +127,7 @@ impl ServerBuilder {
     /// share of the segments.
     #[must_use]
     pub fn with_segment_stores(mut self, stores: usize) -> Self {
-        self.stores = stores.clamp(1, crate::machine::placement::CONTAINERS as usize);
+        self.stores = stores.clamp(1, pravega_sdk_server_core::placement::CONTAINERS as usize);
         self
     }
 

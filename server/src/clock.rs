@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::machine::journal::Millis;
+use pravega_sdk_server_core::record::Millis;
 
 /// Tells the server what time it is.
 #[derive(Debug)]

@@ -10,12 +10,13 @@ use tokio::{
     time::timeout,
 };
 
+use pravega_sdk_server_core::{
+    ids::StoreIndex,
+    store::{Answer, Closed, Session, Surroundings},
+};
+
 use crate::{
     hub::Hub,
-    machine::{
-        StoreIndex,
-        store::{Answer, Closed, Session, Surroundings},
-    },
     outbox::{Next, Outbox},
 };
 

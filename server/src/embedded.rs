@@ -6,13 +6,14 @@ use pravega_sdk_proto::controller_service_server::ControllerServiceServer;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use pravega_sdk_server_core::ids::StoreIndex;
+
 use crate::{
     builder::ServerBuilder,
     connection,
     faults::Faults,
     hub::Hub,
     journal::{self, Reading, Writer},
-    machine::StoreIndex,
     rest,
     service::{Addresses, Service},
 };

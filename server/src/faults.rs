@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{hub::Hub, machine::StoreIndex};
+use pravega_sdk_server_core::ids::StoreIndex;
+
+use crate::hub::Hub;
 
 /// Makes a server fail in ways that a test chooses; from
 /// [`EmbeddedServer::faults`](crate::EmbeddedServer::faults).

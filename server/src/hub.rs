@@ -12,13 +12,14 @@ use std::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{
-    clock::Clock,
-    faults::FaultState,
-    journal::JournalQueue,
-    machine::{ConnectionId, Machine, Moment, journal::Sequence, store::Answer},
-    outbox::Outbox,
+use pravega_sdk_server_core::{
+    ids::{ConnectionId, Moment},
+    machine::Machine,
+    record::Sequence,
+    store::Answer,
 };
+
+use crate::{clock::Clock, faults::FaultState, journal::JournalQueue, outbox::Outbox};
 
 /// What all drivers of a server share.
 #[derive(Debug)]

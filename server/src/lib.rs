@@ -21,11 +21,8 @@ mod clock;
 mod connection;
 mod embedded;
 mod faults;
-#[cfg(test)]
-mod histories;
 mod hub;
 mod journal;
-mod machine;
 mod outbox;
 mod rest;
 mod service;

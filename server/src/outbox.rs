@@ -8,7 +8,7 @@ use std::{
 use pravega_sdk_wire_protocol::WireCommand;
 use tokio::sync::Notify;
 
-use crate::machine::{journal::Sequence, store::Answer};
+use pravega_sdk_server_core::{record::Sequence, store::Answer};
 
 /// While so many bytes of answers wait, no more requests of the connection are carried out.
 pub(crate) const FULL_BYTES: usize = 8 << 20;

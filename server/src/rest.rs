@@ -11,10 +11,9 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    hub::Hub,
-    machine::{Machine, catalog::StreamFilter},
-};
+use pravega_sdk_server_core::{catalog::StreamFilter, machine::Machine};
+
+use crate::hub::Hub;
 
 type Shared = State<Arc<Hub>>;
 

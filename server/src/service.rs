@@ -5,13 +5,13 @@ use std::sync::Arc;
 use pravega_sdk_proto::{controller_service_server::ControllerService, *};
 use tonic::{Request, Response, Status};
 
-use crate::{
-    hub::Hub,
-    machine::{
-        Machine, Moment,
-        catalog::{Fault, transactions::id_of},
-    },
+use pravega_sdk_server_core::{
+    catalog::{Fault, transactions::id_of},
+    ids::Moment,
+    machine::Machine,
 };
+
+use crate::hub::Hub;
 
 /// Where the segment stores listen.
 #[derive(Debug, Clone)]
@@ -29,15 +29,14 @@ pub(crate) struct Service {
     addresses: Addresses,
 }
 
-impl From<Fault> for Status {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::NotFound(message) => Self::not_found(message),
-            Fault::Internal(message) => Self::internal(message),
-            Fault::Unknown(message) => Self::unknown(message),
-            Fault::ResourceExhausted(message) => Self::resource_exhausted(message),
-            Fault::Unavailable(message) => Self::unavailable(message),
-        }
+/// The status that a failed call is answered with.
+fn status_of(fault: Fault) -> Status {
+    match fault {
+        Fault::NotFound(message) => Status::not_found(message),
+        Fault::Internal(message) => Status::internal(message),
+        Fault::Unknown(message) => Status::unknown(message),
+        Fault::ResourceExhausted(message) => Status::resource_exhausted(message),
+        Fault::Unavailable(message) => Status::unavailable(message),
     }
 }
 
@@ -67,7 +66,7 @@ impl Service {
             if machine.store.access.as_ref().is_some_and(|access| !access.admits(&header)) {
                 return Err(Status::unauthenticated("the credentials are missing or wrong"));
             }
-            Ok(work(machine, request, at)?)
+            work(machine, request, at).map_err(status_of)
         };
         let done = self.hub.run_durably(work).await.map_err(Status::unavailable)?;
         done.map(Response::new)

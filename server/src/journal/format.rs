@@ -13,7 +13,7 @@
 //! for one of this file. The mark says how long the journal was when it was last synced, so that a
 //! file that was cut shorter is found out.
 
-use crate::machine::journal::Sequence;
+use pravega_sdk_server_core::record::Sequence;
 
 pub(super) const VERSION: u32 = 1;
 pub(super) const HEAD_LEN: usize = 24;

@@ -14,7 +14,7 @@ use super::{
         read_head,
     },
 };
-use crate::machine::journal::{Record, Sequence};
+use pravega_sdk_server_core::record::{Record, Sequence};
 
 /// A journal that was read back, and where it goes on.
 #[derive(Debug)]

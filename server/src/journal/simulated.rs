@@ -14,7 +14,7 @@ use super::{
     Disk, OpenProblem, recover,
     writer::{Journal, tests_support::journal_of},
 };
-use crate::machine::journal::{Millis, Record, Sequence};
+use pravega_sdk_server_core::record::{Millis, Record, Sequence};
 
 /// A disk whose memory a test can look into.
 #[derive(Debug, Clone, Default)]

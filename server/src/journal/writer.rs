@@ -12,10 +12,9 @@ use super::{
     Disk, MARK, Recovered, UNFINISHED, file_name,
     format::{Kind, Mark, SLOT_STRIDE, head, put_frame},
 };
-use crate::{
-    hub::Durable,
-    machine::journal::{Record, Sequence},
-};
+use pravega_sdk_server_core::record::{Record, Sequence};
+
+use crate::hub::Durable;
 
 /// One write takes no more than about so much, in bytes.
 const WRITE_BYTES: usize = 8 << 20;

@@ -17,9 +17,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("event-stream", &["types", "wire-protocol", "controller-client", "segment-client"]),
     (
         "simulation",
-        &["types", "wire-protocol", "controller-client", "segment-client", "event-stream"],
+        &[
+            "types",
+            "proto",
+            "wire-protocol",
+            "controller-client",
+            "segment-client",
+            "event-stream",
+            "server-core",
+        ],
     ),
-    ("server", &["types", "proto", "wire-protocol"]),
+    ("server-core", &["types", "proto", "wire-protocol"]),
+    ("server", &["types", "proto", "wire-protocol", "server-core"]),
     (
         "client-factory",
         &[
@@ -58,6 +67,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "event-stream",
             "simulation",
             "client-factory",
+            "server-core",
             "server",
             "cli",
             ".",
@@ -74,6 +84,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "segment-client",
             "event-stream",
             "client-factory",
+            "server-core",
             "server",
             ".",
         ],
@@ -84,7 +95,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// What the pure crates must not have, nor take from anyone.
 const RUNTIMES: &[&str] =
     &["tokio", "tokio-util", "futures-util", "async-std", "smol", "rand", "fastrand"];
-const PURE: &[&str] = &["types", "wire-protocol"];
+const PURE: &[&str] = &["types", "wire-protocol", "server-core"];
 
 /// Checks the manifests of all crates.
 pub(super) fn check(root: &Path, broken: &mut Vec<String>) -> Result<()> {

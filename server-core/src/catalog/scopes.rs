@@ -15,7 +15,7 @@ use crate::machine::Machine;
 const PAGE: usize = 1000;
 
 impl Machine {
-    pub(crate) fn create_scope(&mut self, scope: &str) -> Answer<create_scope_status::Status> {
+    pub fn create_scope(&mut self, scope: &str) -> Answer<create_scope_status::Status> {
         use create_scope_status::Status;
         if scope.is_empty() {
             return Err(Fault::Internal("Internal exception occurred".to_owned()));
@@ -32,7 +32,7 @@ impl Machine {
         Ok(Status::Success)
     }
 
-    pub(crate) fn delete_scope(&mut self, scope: &str) -> Answer<delete_scope_status::Status> {
+    pub fn delete_scope(&mut self, scope: &str) -> Answer<delete_scope_status::Status> {
         use delete_scope_status::Status;
         self.store.reserve(0)?;
         let Some(found) = self.catalog.scopes.get(scope) else {
@@ -46,10 +46,7 @@ impl Machine {
         Ok(Status::Success)
     }
 
-    pub(crate) fn delete_scope_recursive(
-        &mut self,
-        scope: &str,
-    ) -> Answer<delete_scope_status::Status> {
+    pub fn delete_scope_recursive(&mut self, scope: &str) -> Answer<delete_scope_status::Status> {
         use delete_scope_status::Status;
         self.store.reserve(0)?;
         let Some(found) = self.catalog.scopes.get(scope) else {
@@ -72,20 +69,20 @@ impl Machine {
         Ok(Status::Success)
     }
 
-    pub(crate) fn scope_exists(&self, scope: &str) -> ExistsResponse {
+    pub fn scope_exists(&self, scope: &str) -> ExistsResponse {
         ExistsResponse { exists: self.catalog.scopes.contains_key(scope) }
     }
 
-    pub(crate) fn stream_exists(&self, scope: &str, stream: &str) -> ExistsResponse {
+    pub fn stream_exists(&self, scope: &str, stream: &str) -> ExistsResponse {
         ExistsResponse { exists: self.catalog.stream(scope, stream).is_some() }
     }
 
-    pub(crate) fn list_scopes(&self, token: &str) -> ScopesResponse {
+    pub fn list_scopes(&self, token: &str) -> ScopesResponse {
         let (scopes, continuation_token) = page(&self.catalog.scopes, token, |_| true);
         ScopesResponse { scopes, continuation_token }
     }
 
-    pub(crate) fn list_streams(
+    pub fn list_streams(
         &self,
         scope: &str,
         tag: Option<&str>,
@@ -114,7 +111,7 @@ impl Machine {
         Ok(StreamsInScopeResponse { streams, continuation_token, status: Status::Success.into() })
     }
 
-    pub(crate) fn list_tables(&self, scope: &str, token: &str) -> KvTablesInScopeResponse {
+    pub fn list_tables(&self, scope: &str, token: &str) -> KvTablesInScopeResponse {
         use kv_tables_in_scope_response::Status;
         let Some(found) = self.catalog.scopes.get(scope) else {
             let continuation_token = Some(ContinuationToken { token: token.to_owned() });

@@ -23,7 +23,7 @@ const TOKEN_HEAD: [u8; 2] = [0, 0];
 
 /// The entries of a table segment.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub struct Table {
     /// The length of every key; 0 for a hash table.
     key_len: usize,
     /// By the order in which an iteration meets them.
@@ -41,7 +41,7 @@ struct Entry {
 
 /// Why a table refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TableRefusal {
+pub enum TableRefusal {
     /// A key does not have the version that was given.
     BadVersion,
     /// A version was given for a key that does not exist.
@@ -58,20 +58,20 @@ pub(crate) enum TableRefusal {
 pub(crate) type Page = (Vec<TableEntry>, Bytes);
 
 impl Table {
-    pub(crate) fn new(key_len: usize) -> Self {
+    pub fn new(key_len: usize) -> Self {
         Self { key_len, entries: BTreeMap::new(), by_version: BTreeMap::new(), held: 0 }
     }
 
-    pub(crate) fn key_len(&self) -> usize {
+    pub fn key_len(&self) -> usize {
         self.key_len
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// How much memory the entries take, in bytes, about.
-    pub(crate) fn held(&self) -> u64 {
+    pub fn held(&self) -> u64 {
         self.held
     }
 
@@ -96,7 +96,7 @@ impl Table {
     }
 
     /// Checks whether entries may be put.
-    pub(crate) fn check_update(&self, entries: &[TableEntry]) -> Result<(), TableRefusal> {
+    pub fn check_update(&self, entries: &[TableEntry]) -> Result<(), TableRefusal> {
         for entry in entries {
             self.check_key(&entry.key)?;
             if ENTRY_HEADER_LEN + entry.key.data.len() + entry.value.data.len() > MAX_ENTRY_LEN {
@@ -108,7 +108,7 @@ impl Table {
     }
 
     /// Checks whether keys may be removed.
-    pub(crate) fn check_remove(&self, keys: &[TableKey]) -> Result<(), TableRefusal> {
+    pub fn check_remove(&self, keys: &[TableKey]) -> Result<(), TableRefusal> {
         keys.iter().try_for_each(|key| {
             self.check_key(key)?;
             self.check_version(key)
@@ -145,7 +145,7 @@ impl Table {
     }
 
     /// How much longer the segment becomes by entries.
-    pub(crate) fn entries_len(entries: &[TableEntry]) -> u64 {
+    pub fn entries_len(entries: &[TableEntry]) -> u64 {
         entries
             .iter()
             .map(|entry| (ENTRY_HEADER_LEN + entry.key.data.len() + entry.value.data.len()) as u64)
@@ -153,12 +153,12 @@ impl Table {
     }
 
     /// How much longer the segment becomes by removals.
-    pub(crate) fn removals_len(keys: &[TableKey]) -> u64 {
+    pub fn removals_len(keys: &[TableKey]) -> u64 {
         keys.iter().map(|key| (ENTRY_HEADER_LEN + key.data.len()) as u64).sum()
     }
 
     /// Puts entries that stand at `offset` of the segment; gives their versions.
-    pub(crate) fn update(&mut self, entries: &[TableEntry], mut offset: i64) -> Vec<i64> {
+    pub fn update(&mut self, entries: &[TableEntry], mut offset: i64) -> Vec<i64> {
         let mut versions = Vec::with_capacity(entries.len());
         for entry in entries {
             self.put(&entry.key.data, &entry.value.data, offset);
@@ -169,7 +169,7 @@ impl Table {
     }
 
     /// Puts one entry with a version.
-    pub(crate) fn put(&mut self, key: &[u8], value: &Bytes, version: i64) {
+    pub fn put(&mut self, key: &[u8], value: &Bytes, version: i64) {
         let order = self.order(key);
         // The bytes of a frame are not kept alive for a short value.
         let value = Bytes::copy_from_slice(value);
@@ -182,7 +182,7 @@ impl Table {
     }
 
     /// Removes keys, as far as they are there.
-    pub(crate) fn remove(&mut self, keys: &[TableKey]) {
+    pub fn remove(&mut self, keys: &[TableKey]) {
         for key in keys {
             let order = self.order(&key.data);
             if let Some(old) = self.entries.remove(&order) {
@@ -198,7 +198,7 @@ impl Table {
     }
 
     /// One entry for each key, in order; those that are not there have version −1.
-    pub(crate) fn read(&self, keys: &[TableKey]) -> Vec<TableEntry> {
+    pub fn read(&self, keys: &[TableKey]) -> Vec<TableEntry> {
         let read = |key: &TableKey| match self.entries.get(&self.order(&key.data)) {
             Some(entry) => entry_of(key.data.clone(), entry),
             None => TableEntry {
@@ -210,7 +210,7 @@ impl Table {
     }
 
     /// A page of at most `count` entries.
-    pub(crate) fn page(
+    pub fn page(
         &self,
         count: i32,
         token: &Bytes,
@@ -250,7 +250,7 @@ impl Table {
     }
 
     /// Entries put from a position on: the entries, whether that is all, and where to go on.
-    pub(crate) fn delta(
+    pub fn delta(
         &self,
         from: i64,
         count: i32,
@@ -280,7 +280,7 @@ impl Table {
     }
 
     /// Every entry as key, value and version, for snapshots.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (Bytes, Bytes, i64)> + '_ {
+    pub fn all(&self) -> impl Iterator<Item = (Bytes, Bytes, i64)> + '_ {
         self.entries
             .iter()
             .map(|(order, entry)| (self.key_of(order), entry.value.clone(), entry.version))

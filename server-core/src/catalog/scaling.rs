@@ -18,17 +18,17 @@ use super::{
     stream::{Part, Stream},
     streams::{make_segments, min_segments, policy},
 };
-use crate::machine::{Machine, Moment};
+use crate::{ids::Moment, machine::Machine};
 
 /// How often things are done that the clock asks for, in milliseconds; tests make it faster.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
-    pub(crate) watermarks: i64,
-    pub(crate) retention: i64,
+pub struct Pace {
+    pub watermarks: i64,
+    pub retention: i64,
     /// How often rates are measured.
-    pub(crate) rates: i64,
+    pub rates: i64,
     /// What Java's server calls two minutes.
-    pub(crate) rate_window: i64,
+    pub rate_window: i64,
 }
 
 impl Default for Pace {
@@ -40,7 +40,7 @@ impl Default for Pace {
 /// The rates of a segment, as averages over 1, 2.5, 5 and 10 windows, and since when they are
 /// measured.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rates {
+pub struct Rates {
     averages: [f64; 4],
     since: i64,
     measured: i64,
@@ -93,7 +93,7 @@ impl Rates {
 }
 
 impl Machine {
-    pub(crate) fn scale(&mut self, request: &ScaleRequest, at: Moment) -> Answer<ScaleResponse> {
+    pub fn scale(&mut self, request: &ScaleRequest, at: Moment) -> Answer<ScaleResponse> {
         let info = request.stream_info.clone().unwrap_or_default();
         let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
         let answer = |status: ScaleStreamStatus, segments, epoch| {
@@ -183,7 +183,7 @@ impl Machine {
         Ok(())
     }
 
-    pub(crate) fn check_scale(&self, info: &StreamInfo, epoch: i32) -> ScaleStatus {
+    pub fn check_scale(&self, info: &StreamInfo, epoch: i32) -> ScaleStatus {
         match self.catalog.stream(&info.scope, &info.stream).map(Stream::active_epoch) {
             Some(active) if epoch < active => ScaleStatus::Success,
             Some(active) if epoch == active => ScaleStatus::InProgress,
@@ -192,7 +192,7 @@ impl Machine {
     }
 
     /// Measures what streams that scale by rate take, and splits and merges.
-    pub(crate) fn scale_by_rate(&mut self, at: Moment) {
+    pub fn scale_by_rate(&mut self, at: Moment) {
         let window = self.pace.rate_window;
         let (mut hot, mut cold): (Vec<(ByteString, u32)>, Vec<ByteString>) =
             (Vec::new(), Vec::new());

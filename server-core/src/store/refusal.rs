@@ -14,7 +14,7 @@ use super::table::TableRefusal;
 
 /// Why a request was refused. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     NoSuchSegment,
     /// The source of a merge is missing, or its target, which the Java store tells alike.
     NoSuchSource,
@@ -43,7 +43,7 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     /// What a person is told, in either protocol.
-    pub(crate) fn message(&self) -> String {
+    pub fn message(&self) -> String {
         match self {
             Self::Full { limit } => format!(
                 "the server holds as much as it may, {limit} bytes: truncate or delete streams, or raise its limit"
@@ -57,7 +57,7 @@ impl Refusal {
 
     /// The reply to a request with an id for a segment, and an offset where it has one; none closes
     /// the connection.
-    pub(crate) fn reply(
+    pub fn reply(
         self,
         request_id: i64,
         segment: &ByteString,

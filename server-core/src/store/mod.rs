@@ -23,16 +23,16 @@ use uuid::Uuid;
 
 use self::segment::{ABSENT, Content, Segment, Traffic, Waiting, attribute};
 use self::{bytes::SegmentBytes, table::Table};
-pub(crate) use self::{
+pub use self::{
     refusal::Refusal,
     session::{Answer, Closed, Session, Surroundings},
     table::TableRefusal,
 };
-use super::{
-    ConnectionId,
+use crate::{
     access::Access,
-    journal::{Attributes, Journal, Millis, Record, Sequence},
+    ids::ConnectionId,
     placement::Placement,
+    record::{Attributes, Journal, Millis, Record, Sequence},
 };
 
 /// Merges that are remembered, so that one that is asked for again is known.
@@ -45,7 +45,7 @@ const SEGMENT_OVERHEAD: u64 = 512;
 
 /// All segments of the server.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub struct Store {
     segments: HashMap<ByteString, Segment>,
     merged: HashSet<ByteString>,
     merges: VecDeque<ByteString>,
@@ -57,22 +57,22 @@ pub(crate) struct Store {
     woken: Vec<Woken>,
     /// How many reads of a connection wait.
     reads: HashMap<ConnectionId, usize>,
-    pub(crate) placement: Placement,
+    pub placement: Placement,
     /// Who may come in; everyone if there is none.
-    pub(crate) access: Option<Access>,
+    pub access: Option<Access>,
 }
 
 /// The answer to a read that waited.
 #[derive(Debug)]
-pub(crate) struct Woken {
-    pub(crate) connection: ConnectionId,
-    pub(crate) after: Sequence,
-    pub(crate) reply: WireCommand,
+pub struct Woken {
+    pub connection: ConnectionId,
+    pub after: Sequence,
+    pub reply: WireCommand,
 }
 
 /// What a read found.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Read {
+pub enum Read {
     Data {
         data: Bytes,
         at_tail: bool,
@@ -84,18 +84,18 @@ pub(crate) enum Read {
 
 /// What a segment looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Info {
-    pub(crate) start: u64,
-    pub(crate) len: u64,
-    pub(crate) sealed: bool,
-    pub(crate) last_modified: Millis,
+pub struct Info {
+    pub start: u64,
+    pub len: u64,
+    pub sealed: bool,
+    pub last_modified: Millis,
 }
 
 type Result<T> = std::result::Result<T, Refusal>;
 
 impl Store {
     /// A store without segments, that holds at most `limit` bytes.
-    pub(crate) fn new(limit: u64, keeps: bool) -> Self {
+    pub fn new(limit: u64, keeps: bool) -> Self {
         Self {
             segments: HashMap::new(),
             merged: HashSet::new(),
@@ -113,7 +113,7 @@ impl Store {
 
     /// Refuses if there is no room for a number of segments, before a request that makes them
     /// changes anything.
-    pub(crate) fn reserve(&self, segments: usize) -> Result<()> {
+    pub fn reserve(&self, segments: usize) -> Result<()> {
         match segments {
             // What makes room must be allowed above all where there is none.
             0 => self.check_writable(),
@@ -122,7 +122,7 @@ impl Store {
     }
 
     /// Goes on behind what was read back from a journal.
-    pub(crate) fn resume(&mut self, sequence: Sequence) {
+    pub fn resume(&mut self, sequence: Sequence) {
         self.journal.resume(sequence);
         for segment in self.segments.values_mut() {
             segment.changed = Sequence::default();
@@ -130,12 +130,12 @@ impl Store {
     }
 
     /// Refuses every change from now on: what was changed cannot be made durable.
-    pub(crate) fn end(&mut self, why: &str) {
+    pub fn end(&mut self, why: &str) {
         self.ended.get_or_insert_with(|| why.to_owned());
     }
 
     /// The answers to reads that waited, since the last call.
-    pub(crate) fn take_woken(&mut self) -> Vec<Woken> {
+    pub fn take_woken(&mut self) -> Vec<Woken> {
         for woken in &self.woken {
             if let Some(waits) = self.reads.get_mut(&woken.connection) {
                 *waits = waits.saturating_sub(1);
@@ -145,26 +145,26 @@ impl Store {
     }
 
     /// The records of the changes since the last call.
-    pub(crate) fn take_records(&mut self) -> Option<(Sequence, Vec<Record>)> {
+    pub fn take_records(&mut self) -> Option<(Sequence, Vec<Record>)> {
         self.journal.take()
     }
 
     /// What an answer has to wait for that tells of anything that was changed so far.
-    pub(crate) fn latest(&self) -> Sequence {
+    pub fn latest(&self) -> Sequence {
         self.journal.latest()
     }
 
     /// What an answer has to wait for that tells of a segment.
-    pub(crate) fn changed(&self, segment: &str) -> Sequence {
+    pub fn changed(&self, segment: &str) -> Sequence {
         self.segment(segment).map_or(Sequence::default(), |segment| segment.changed)
     }
 
     /// How much memory the segments take, in bytes, about.
-    pub(crate) fn held(&self) -> u64 {
+    pub fn held(&self) -> u64 {
         self.held
     }
 
-    pub(crate) fn segment_count(&self) -> usize {
+    pub fn segment_count(&self) -> usize {
         self.segments.len()
     }
 
@@ -207,14 +207,14 @@ impl Store {
     }
 
     /// Notes a change of the catalog, as part of the batch that is being made.
-    pub(crate) fn commit_catalog(&mut self, key: String, value: Option<Bytes>) {
+    pub fn commit_catalog(&mut self, key: String, value: Option<Bytes>) {
         self.journal.push(Record::Cataloged { key, value });
     }
 
     // ------------------------------------------------------------------------------------------------------- requests
 
     /// Makes a segment of a stream.
-    pub(crate) fn create(
+    pub fn create(
         &mut self,
         segment: &ByteString,
         attributes: Attributes,
@@ -224,7 +224,7 @@ impl Store {
     }
 
     /// Makes a table segment whose keys have a length, or any if it is 0.
-    pub(crate) fn create_table(
+    pub fn create_table(
         &mut self,
         segment: &ByteString,
         key_len: i32,
@@ -264,7 +264,7 @@ impl Store {
     }
 
     /// The last event number of a writer, as a set-up asks for it.
-    pub(crate) fn set_up(&self, segment: &str, writer: Uuid) -> Result<i64> {
+    pub fn set_up(&self, segment: &str, writer: Uuid) -> Result<i64> {
         let found = self.segment(segment)?;
         match &found.content {
             Content::Table(table, _) if table.key_len() > 0 => {
@@ -276,7 +276,7 @@ impl Store {
 
     /// Appends if the writer's number is the one expected, and the segment ends where expected;
     /// gives its new length.
-    pub(crate) fn append(
+    pub fn append(
         &mut self,
         segment: &ByteString,
         data: Bytes,
@@ -312,7 +312,7 @@ impl Store {
 
     /// Appends without a writer, as the controller does to streams of its own; gives the new
     /// length.
-    pub(crate) fn append_internal(
+    pub fn append_internal(
         &mut self,
         segment: &ByteString,
         data: Bytes,
@@ -329,7 +329,7 @@ impl Store {
     }
 
     /// Reads, or waits at the end if there is a connection to answer to.
-    pub(crate) fn read(&mut self, segment: &ByteString, waiting: Waiting) -> Result<Read> {
+    pub fn read(&mut self, segment: &ByteString, waiting: Waiting) -> Result<Read> {
         let name = self.name_of(segment);
         let found = self.segments.get_mut(&name).ok_or(Refusal::NoSuchSegment)?;
         let Ok(offset) = u64::try_from(waiting.offset) else {
@@ -360,11 +360,7 @@ impl Store {
     }
 
     /// Forgets the reads of a connection that is gone.
-    pub(crate) fn forget_reads(
-        &mut self,
-        connection: ConnectionId,
-        segments: &HashSet<ByteString>,
-    ) {
+    pub fn forget_reads(&mut self, connection: ConnectionId, segments: &HashSet<ByteString>) {
         self.reads.remove(&connection);
         for name in segments {
             let name = self.name_of(name);
@@ -374,7 +370,7 @@ impl Store {
         }
     }
 
-    pub(crate) fn info(&self, segment: &str) -> Result<Info> {
+    pub fn info(&self, segment: &str) -> Result<Info> {
         let found = self.segment(segment)?;
         Ok(Info {
             start: found.start(),
@@ -384,7 +380,7 @@ impl Store {
         })
     }
 
-    pub(crate) fn seal(&mut self, segment: &ByteString, at: Millis) -> Result<()> {
+    pub fn seal(&mut self, segment: &ByteString, at: Millis) -> Result<()> {
         self.check_writable()?;
         let name = self.name_of(segment);
         if self.segment(&name)?.sealed {
@@ -394,7 +390,7 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) fn truncate(&mut self, segment: &ByteString, offset: i64, at: Millis) -> Result<()> {
+    pub fn truncate(&mut self, segment: &ByteString, offset: i64, at: Millis) -> Result<()> {
         self.check_writable()?;
         let name = self.name_of(segment);
         let found = self.segment(&name)?;
@@ -412,7 +408,7 @@ impl Store {
         }
     }
 
-    pub(crate) fn delete(&mut self, segment: &ByteString) -> Result<()> {
+    pub fn delete(&mut self, segment: &ByteString) -> Result<()> {
         self.check_writable()?;
         let name = self.name_of(segment);
         self.segment(&name)?;
@@ -421,7 +417,7 @@ impl Store {
     }
 
     /// Deletes a table segment, perhaps only if it holds nothing.
-    pub(crate) fn delete_table(&mut self, segment: &ByteString, must_be_empty: bool) -> Result<()> {
+    pub fn delete_table(&mut self, segment: &ByteString, must_be_empty: bool) -> Result<()> {
         let (table, _) =
             self.segment(segment)?.table().ok_or(Refusal::Close("the segment is not a table"))?;
         match must_be_empty {
@@ -432,12 +428,7 @@ impl Store {
     }
 
     /// Sets by what rate the stream scales.
-    pub(crate) fn set_policy(
-        &mut self,
-        segment: &ByteString,
-        scale_type: i8,
-        rate: i32,
-    ) -> Result<()> {
+    pub fn set_policy(&mut self, segment: &ByteString, scale_type: i8, rate: i32) -> Result<()> {
         self.check_writable()?;
         let name = self.name_of(segment);
         if self.segment(&name)?.sealed {
@@ -452,7 +443,7 @@ impl Store {
 
     /// Appends a segment to another as a whole and removes it; gives the length of the target
     /// behind it.
-    pub(crate) fn merge(
+    pub fn merge(
         &mut self,
         target: &ByteString,
         source: &ByteString,
@@ -483,7 +474,7 @@ impl Store {
     }
 
     /// Merges several segments; those that do not exist count as merged already.
-    pub(crate) fn merge_batch(
+    pub fn merge_batch(
         &mut self,
         target: &ByteString,
         sources: &[ByteString],
@@ -497,12 +488,12 @@ impl Store {
         sources.iter().map(merge).collect()
     }
 
-    pub(crate) fn attribute(&self, segment: &str, id: Uuid) -> Result<i64> {
+    pub fn attribute(&self, segment: &str, id: Uuid) -> Result<i64> {
         Ok(self.segment(segment)?.attribute(id))
     }
 
     /// Sets an attribute if it has the value expected; says whether it had.
-    pub(crate) fn update_attribute(
+    pub fn update_attribute(
         &mut self,
         segment: &ByteString,
         id: Uuid,
@@ -523,7 +514,7 @@ impl Store {
     }
 
     /// The entries of a table segment, and how long it is.
-    pub(crate) fn table(&self, segment: &str) -> Result<(&Table, u64)> {
+    pub fn table(&self, segment: &str) -> Result<(&Table, u64)> {
         self.segment(segment)?.table().ok_or(Refusal::Close("the segment is not a table"))
     }
 
@@ -540,7 +531,7 @@ impl Store {
     }
 
     /// Puts entries, all or none; gives their versions.
-    pub(crate) fn put(
+    pub fn put(
         &mut self,
         segment: &ByteString,
         entries: &[TableEntry],
@@ -565,7 +556,7 @@ impl Store {
     }
 
     /// Removes keys, all or none.
-    pub(crate) fn remove(
+    pub fn remove(
         &mut self,
         segment: &ByteString,
         keys: &[TableKey],
@@ -581,7 +572,7 @@ impl Store {
     }
 
     /// Takes what was appended to each segment that scales by rate since the last call.
-    pub(crate) fn take_traffic(&mut self) -> Vec<(ByteString, Traffic)> {
+    pub fn take_traffic(&mut self) -> Vec<(ByteString, Traffic)> {
         let scales =
             |segment: &Segment| segment.attribute(attribute::SCALE_TYPE) > 0 && !segment.sealed;
         let scaling = self.segments.iter_mut().filter(|(_, segment)| scales(segment));
@@ -591,7 +582,7 @@ impl Store {
     }
 
     /// Deletes the segments of large events that nobody went on with since `before`.
-    pub(crate) fn sweep_transient(&mut self, before: Millis) {
+    pub fn sweep_transient(&mut self, before: Millis) {
         let idle = |(name, segment): (&ByteString, &Segment)| {
             (segment.last_modified < before && segment_name::is_transient(name))
                 .then(|| name.clone())
@@ -605,7 +596,7 @@ impl Store {
     // -------------------------------------------------------------------------------------------------------- records
 
     /// Makes a change that was decided on, now or before a restart.
-    pub(crate) fn apply(&mut self, record: &Record) {
+    pub fn apply(&mut self, record: &Record) {
         let after = self.journal.next();
         match record {
             Record::Created { segment, key_len, attributes, at } => {
@@ -763,7 +754,7 @@ impl Store {
     }
 
     /// Everything that is there, as records that make it again.
-    pub(crate) fn snapshot(&self, mut put: impl FnMut(Record)) {
+    pub fn snapshot(&self, mut put: impl FnMut(Record)) {
         for (name, segment) in &self.segments {
             let key_len = segment.table().map(|(table, _)| table.key_len() as u32);
             let (at, attributes) = (segment.last_modified, segment.attributes());
@@ -794,7 +785,7 @@ impl Store {
 }
 
 /// The two attributes by which the store tells that a segment is hot or cold.
-pub(crate) fn policy_attributes(scale_type: i8, rate: i32) -> Attributes {
+pub fn policy_attributes(scale_type: i8, rate: i32) -> Attributes {
     vec![(attribute::SCALE_TYPE, i64::from(scale_type)), (attribute::SCALE_RATE, i64::from(rate))]
 }
 
@@ -894,7 +885,7 @@ fn canonical(name: &str) -> Option<String> {
 }
 
 /// The segment of a transaction in a segment of a stream.
-pub(crate) fn transaction_segment(parent: &ScopedSegment, transaction: TransactionId) -> String {
+pub fn transaction_segment(parent: &ScopedSegment, transaction: TransactionId) -> String {
     let id = SegmentId::new(Epoch(transaction.epoch().0), parent.id().number());
     segment_name::transaction(&ScopedSegment::new(&parent.scoped_stream(), id), transaction)
 }

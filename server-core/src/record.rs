@@ -12,18 +12,18 @@ use uuid::Uuid;
 
 /// A wall-clock time in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-pub(crate) struct Millis(pub(crate) i64);
+pub struct Millis(pub i64);
 
 /// How many batches of records were made so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct Sequence(pub(crate) u64);
+pub struct Sequence(pub u64);
 
 /// Attributes and what they are set to; `i64::MIN` removes.
-pub(crate) type Attributes = Vec<(Uuid, i64)>;
+pub type Attributes = Vec<(Uuid, i64)>;
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Record {
+pub enum Record {
     /// A segment was made: of a table if there is a key length, of a stream if not.
     Created { segment: ByteString, key_len: Option<u32>, attributes: Attributes, at: Millis },
     /// Bytes stand at the end of a segment.
@@ -53,7 +53,7 @@ pub(crate) enum Record {
 
 /// The records that were made and not yet handed to the driver.
 #[derive(Debug, Default)]
-pub(crate) struct Journal {
+pub struct Journal {
     keeps: bool,
     sequence: Sequence,
     pending: Vec<Record>,
@@ -61,27 +61,27 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// A journal whose records are kept, or one that forgets them at once.
-    pub(crate) fn new(keeps: bool) -> Self {
+    pub fn new(keeps: bool) -> Self {
         Self { keeps, sequence: Sequence::default(), pending: Vec::new() }
     }
 
     /// Goes on behind what was read back.
-    pub(crate) fn resume(&mut self, sequence: Sequence) {
+    pub fn resume(&mut self, sequence: Sequence) {
         self.sequence = sequence;
     }
 
     /// The batch that the next record will be part of; what an answer to the change waits for.
-    pub(crate) fn next(&self) -> Sequence {
+    pub fn next(&self) -> Sequence {
         if self.keeps { Sequence(self.sequence.0 + 1) } else { self.sequence }
     }
 
     /// The last batch that something was put in; what an answer to a question waits for.
-    pub(crate) fn latest(&self) -> Sequence {
+    pub fn latest(&self) -> Sequence {
         if self.pending.is_empty() { self.sequence } else { self.next() }
     }
 
     /// Notes a record that was applied.
-    pub(crate) fn push(&mut self, record: Record) {
+    pub fn push(&mut self, record: Record) {
         if self.keeps {
             self.pending.push(record);
         }
@@ -89,7 +89,7 @@ impl Journal {
 
     /// What was made since the last call, as one batch: it takes effect after a crash as a whole or
     /// not at all.
-    pub(crate) fn take(&mut self) -> Option<(Sequence, Vec<Record>)> {
+    pub fn take(&mut self) -> Option<(Sequence, Vec<Record>)> {
         if self.pending.is_empty() {
             return None;
         }

@@ -6,14 +6,14 @@ use super::{
     names,
     stream::{Cut, Recorded, Stream},
 };
-use crate::machine::{Machine, Moment};
+use crate::{ids::Moment, machine::Machine};
 
 /// How many places are remembered; the older half thins out then.
 const MAX_RECORDED: usize = 1000;
 
 impl Machine {
     /// Notes where each stream with a policy ends, and drops what its policy does not keep.
-    pub(crate) fn retain(&mut self, at: Moment) {
+    pub fn retain(&mut self, at: Moment) {
         let with_policy = |(scope, found): (&String, &super::Scope)| {
             let streams = found
                 .streams

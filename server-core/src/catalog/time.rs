@@ -10,7 +10,7 @@ use super::{
     names,
     stream::{Cut, Mark, Stream, WatermarkBounds},
 };
-use crate::machine::{Machine, Moment};
+use crate::{ids::Moment, machine::Machine};
 
 /// The attribute that revisioned streams keep their mark in.
 const REVISION_MARK: Uuid = Uuid::from_u128(0x7df9_a874_246c_c9d6_9397_cdd1_9ead_68c5);
@@ -18,7 +18,7 @@ const REVISION_MARK: Uuid = Uuid::from_u128(0x7df9_a874_246c_c9d6_9397_cdd1_9ead
 const MAX_MARKS: u64 = 256 * 1024;
 
 impl Machine {
-    pub(crate) fn note_time(
+    pub fn note_time(
         &mut self,
         info: &StreamInfo,
         writer: &str,
@@ -54,7 +54,7 @@ impl Machine {
         }
     }
 
-    pub(crate) fn remove_writer(
+    pub fn remove_writer(
         &mut self,
         info: &StreamInfo,
         writer: &str,
@@ -71,7 +71,7 @@ impl Machine {
     }
 
     /// Writes the watermark of each stream whose writers have all gone on.
-    pub(crate) fn emit_watermarks(&mut self, at: Moment) {
+    pub fn emit_watermarks(&mut self, at: Moment) {
         let (mut due, mut left) = (Vec::new(), Vec::new());
         for (scope, found) in &mut self.catalog.scopes {
             for (stream, found) in &mut found.streams {

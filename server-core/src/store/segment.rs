@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::{bytes::SegmentBytes, table::Table};
-use crate::machine::{
-    ConnectionId,
-    journal::{Attributes, Millis, Sequence},
+use crate::{
+    ids::ConnectionId,
+    record::{Attributes, Millis, Sequence},
 };
 
 /// The high half of the ids of attributes that the store itself keeps.
@@ -40,15 +40,15 @@ pub(crate) const ABSENT: i64 = i64::MIN;
 /// A segment with all that is known of it.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    pub(crate) content: Content,
+    pub content: Content,
     attributes: BTreeMap<Uuid, i64>,
-    pub(crate) sealed: bool,
-    pub(crate) last_modified: Millis,
+    pub sealed: bool,
+    pub last_modified: Millis,
     /// The last batch of records that changed it.
-    pub(crate) changed: Sequence,
+    pub changed: Sequence,
     /// Reads at the end, waiting for more.
-    pub(crate) waiting: Vec<Waiting>,
-    pub(crate) traffic: Traffic,
+    pub waiting: Vec<Waiting>,
+    pub traffic: Traffic,
 }
 
 /// What a segment is made of.
@@ -62,18 +62,18 @@ pub(crate) enum Content {
 
 /// A read that waits at the end of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Waiting {
-    pub(crate) connection: ConnectionId,
-    pub(crate) request_id: i64,
-    pub(crate) offset: i64,
-    pub(crate) max_len: usize,
+pub struct Waiting {
+    pub connection: ConnectionId,
+    pub request_id: i64,
+    pub offset: i64,
+    pub max_len: usize,
 }
 
 /// What was appended since somebody last looked.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Traffic {
-    pub(crate) events: u64,
-    pub(crate) bytes: u64,
+pub struct Traffic {
+    pub events: u64,
+    pub bytes: u64,
 }
 
 impl Segment {

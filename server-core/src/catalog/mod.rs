@@ -10,12 +10,12 @@ mod groups;
 mod names;
 mod retention;
 mod scaling;
-pub(crate) mod scopes;
+pub mod scopes;
 mod stream;
 mod streams;
 mod tables;
 mod time;
-pub(crate) mod transactions;
+pub mod transactions;
 
 use std::collections::BTreeMap;
 
@@ -24,19 +24,19 @@ use prost::Message;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-pub(crate) use self::{
+pub use self::{
     describe::StreamFilter,
     scaling::{Pace, Rates},
 };
 use self::{stream::Stream, transactions::Transaction};
-use super::{
-    journal::Record,
+use crate::{
+    record::Record,
     store::{Refusal, Store},
 };
 
 /// Everything that the controller knows.
 #[derive(Debug, Default)]
-pub(crate) struct Catalog {
+pub struct Catalog {
     scopes: BTreeMap<String, Scope>,
 }
 
@@ -73,7 +73,7 @@ struct Group {
 
 /// A call failed, with a reason that gRPC has a code for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     NotFound(String),
     Internal(String),
     Unknown(String),
@@ -135,7 +135,7 @@ impl Catalog {
     }
 
     /// Sets an entry as it was before a restart.
-    pub(crate) fn restore(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), String> {
+    pub fn restore(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), String> {
         let mut parts = key.split('/');
         let (kind, scope) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let (name, id) = (parts.next().unwrap_or_default(), parts.next());
@@ -192,7 +192,7 @@ impl Catalog {
     }
 
     /// Everything that is there, as records that make it again.
-    pub(crate) fn snapshot(&self, mut put: impl FnMut(Record)) {
+    pub fn snapshot(&self, mut put: impl FnMut(Record)) {
         for (scope_name, scope) in &self.scopes {
             let mut entry =
                 |key: String, value: Bytes| put(Record::Cataloged { key, value: Some(value) });

@@ -8,10 +8,11 @@ use pravega_sdk_proto::{
 use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
 use uuid::Uuid;
 
-use crate::machine::{
-    Machine, Moment,
+use crate::{
     catalog::{Pace, transactions::id_of},
-    journal::{Millis, Record},
+    ids::Moment,
+    machine::Machine,
+    record::{Millis, Record},
     store::Store,
 };
 

@@ -12,7 +12,7 @@ use crate::machine::Machine;
 
 /// Which streams of a scope are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StreamFilter {
+pub enum StreamFilter {
     /// Those that users made.
     Own,
     /// Those of Pravega itself.
@@ -21,17 +21,17 @@ pub(crate) enum StreamFilter {
 }
 
 impl Machine {
-    pub(crate) fn describe_scopes(&self) -> Value {
+    pub fn describe_scopes(&self) -> Value {
         let scopes: Vec<Value> =
             self.catalog.scopes.keys().map(|scope| json!({ "scopeName": scope })).collect();
         json!({ "scopes": scopes })
     }
 
-    pub(crate) fn describe_scope(&self, scope: &str) -> Option<Value> {
+    pub fn describe_scope(&self, scope: &str) -> Option<Value> {
         self.catalog.scopes.contains_key(scope).then(|| json!({ "scopeName": scope }))
     }
 
-    pub(crate) fn describe_streams(&self, scope: &str, filter: &StreamFilter) -> Option<Value> {
+    pub fn describe_streams(&self, scope: &str, filter: &StreamFilter) -> Option<Value> {
         let found = self.catalog.scopes.get(scope)?;
         let wanted = |(name, stream): &(&String, &Stream)| match filter {
             StreamFilter::Own => !names::is_internal(name),
@@ -46,18 +46,12 @@ impl Machine {
         Some(json!({ "streams": shown.collect::<Vec<_>>() }))
     }
 
-    pub(crate) fn describe_stream(&self, scope: &str, stream: &str) -> Option<Value> {
+    pub fn describe_stream(&self, scope: &str, stream: &str) -> Option<Value> {
         Some(shown(scope, stream, &self.catalog.stream(scope, stream)?.config))
     }
 
     /// The epochs of a stream that began within a time, in milliseconds since 1970.
-    pub(crate) fn describe_scaling(
-        &self,
-        scope: &str,
-        stream: &str,
-        from: i64,
-        to: i64,
-    ) -> Option<Value> {
+    pub fn describe_scaling(&self, scope: &str, stream: &str, from: i64, to: i64) -> Option<Value> {
         let found = self.catalog.stream(scope, stream)?;
         let within = found.epochs.iter().filter(|epoch| (from..=to).contains(&epoch.at));
         let event = |epoch: &super::stream::Epoch| {
@@ -72,7 +66,7 @@ impl Machine {
         Some(within.map(event).collect())
     }
 
-    pub(crate) fn describe_groups(&self, scope: &str) -> Option<Value> {
+    pub fn describe_groups(&self, scope: &str) -> Option<Value> {
         let found = self.catalog.scopes.get(scope)?;
         let groups: Vec<Value> =
             found.groups.keys().map(|group| json!({ "readerGroupName": group })).collect();
@@ -80,7 +74,7 @@ impl Machine {
     }
 
     /// Who is online stands in the group's own state, which the server does not look into.
-    pub(crate) fn describe_group(&self, scope: &str, group: &str) -> Option<Value> {
+    pub fn describe_group(&self, scope: &str, group: &str) -> Option<Value> {
         let found = self.catalog.scopes.get(scope)?.groups.get(group)?;
         let stream =
             |cut: &pravega_sdk_proto::StreamCut| cut.stream_info.clone().unwrap_or_default().stream;

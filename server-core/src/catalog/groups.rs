@@ -11,10 +11,10 @@ use pravega_sdk_proto::{
 use uuid::Uuid;
 
 use super::{Answer, Fault, Group, names, stream::Subscriber};
-use crate::machine::{Machine, Moment};
+use crate::{ids::Moment, machine::Machine};
 
 impl Machine {
-    pub(crate) fn create_group(
+    pub fn create_group(
         &mut self,
         config: ReaderGroupConfiguration,
         at: Moment,
@@ -53,7 +53,7 @@ impl Machine {
         Ok(CreateReaderGroupResponse { status: Status::Success.into(), config: Some(config) })
     }
 
-    pub(crate) fn group_config(&self, info: &ReaderGroupInfo) -> ReaderGroupConfigResponse {
+    pub fn group_config(&self, info: &ReaderGroupInfo) -> ReaderGroupConfigResponse {
         use reader_group_config_response::Status;
         let found = self
             .catalog
@@ -65,7 +65,7 @@ impl Machine {
         ReaderGroupConfigResponse { config: Some(config), status: status.into() }
     }
 
-    pub(crate) fn update_group(
+    pub fn update_group(
         &mut self,
         config: ReaderGroupConfiguration,
     ) -> Answer<UpdateReaderGroupResponse> {
@@ -96,7 +96,7 @@ impl Machine {
         answer(Status::Success, generation)
     }
 
-    pub(crate) fn delete_group(
+    pub fn delete_group(
         &mut self,
         info: &ReaderGroupInfo,
     ) -> Answer<delete_reader_group_status::Status> {
@@ -163,7 +163,7 @@ impl Machine {
         }
     }
 
-    pub(crate) fn subscribers(&self, info: &StreamInfo) -> SubscribersResponse {
+    pub fn subscribers(&self, info: &StreamInfo) -> SubscribersResponse {
         use subscribers_response::Status;
         let Some(found) = self.catalog.stream(&info.scope, &info.stream) else {
             return SubscribersResponse {
@@ -177,7 +177,7 @@ impl Machine {
         }
     }
 
-    pub(crate) fn update_subscriber(
+    pub fn update_subscriber(
         &mut self,
         request: SubscriberStreamCut,
     ) -> Answer<update_subscriber_status::Status> {

@@ -7,11 +7,11 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use pravega_sdk_wire_protocol::codes::TokenFailure;
 use sha3::{Digest as _, Sha3_256};
 
-use super::journal::Millis;
+use crate::record::Millis;
 
 /// Accounts, and the tokens that are issued to them.
 #[derive(Debug)]
-pub(crate) struct Access {
+pub struct Access {
     accounts: Vec<Account>,
     secret: [u8; 32],
     lifetime: Millis,
@@ -21,7 +21,7 @@ pub(crate) struct Access {
 
 /// Who may ask the controller.
 #[derive(Clone)]
-pub(crate) struct Account {
+pub struct Account {
     /// What the header of a call must hold.
     header: String,
 }
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Account {
 
 /// Why a token is no good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TokenRefusal {
+pub enum TokenRefusal {
     Expired,
     /// It was called back before its time.
     Revoked,
@@ -42,7 +42,7 @@ pub(crate) enum TokenRefusal {
 }
 
 impl TokenRefusal {
-    pub(crate) fn code(self) -> TokenFailure {
+    pub fn code(self) -> TokenFailure {
         match self {
             Self::Expired | Self::Revoked => TokenFailure::Expired,
             Self::Refused => TokenFailure::CheckFailed,
@@ -51,7 +51,7 @@ impl TokenRefusal {
 }
 
 impl Account {
-    pub(crate) fn new(user: &str, password: &str) -> Self {
+    pub fn new(user: &str, password: &str) -> Self {
         let plain = format!("{user}:{password}");
         Self {
             header: format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)),
@@ -60,22 +60,22 @@ impl Account {
 }
 
 impl Access {
-    pub(crate) fn new(accounts: Vec<Account>, secret: [u8; 32], lifetime: Millis) -> Self {
+    pub fn new(accounts: Vec<Account>, secret: [u8; 32], lifetime: Millis) -> Self {
         Self { accounts, secret, lifetime, generation: 0 }
     }
 
     /// Says whether the header of a call names an account.
-    pub(crate) fn admits(&self, header: &str) -> bool {
+    pub fn admits(&self, header: &str) -> bool {
         self.accounts.iter().any(|account| account.header == header)
     }
 
     /// Lets all tokens expire that were issued so far.
-    pub(crate) fn expire_tokens(&mut self) {
+    pub fn expire_tokens(&mut self) {
         self.generation += 1;
     }
 
     /// A token for the segments of a stream, or of a table.
-    pub(crate) fn issue(&self, scope: &str, stream: &str, now: Millis) -> String {
+    pub fn issue(&self, scope: &str, stream: &str, now: Millis) -> String {
         let expires = (now.0 + self.lifetime.0) / 1000;
         let body = serde_json::json!({
             "sub": "segmentstoreresource",
@@ -94,12 +94,7 @@ impl Access {
     }
 
     /// Checks that a token is good for a segment.
-    pub(crate) fn check_token(
-        &self,
-        token: &str,
-        segment: &str,
-        now: Millis,
-    ) -> Result<(), TokenRefusal> {
+    pub fn check_token(&self, token: &str, segment: &str, now: Millis) -> Result<(), TokenRefusal> {
         let body = self.signed_body(token).ok_or(TokenRefusal::Refused)?;
         let number = |field: &str| body.get(field).and_then(serde_json::Value::as_i64).unwrap_or(0);
         if number("exp").saturating_mul(1000) <= now.0 {

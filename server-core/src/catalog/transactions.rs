@@ -20,9 +20,10 @@ use super::{
     stream::{Cut, Mark, Part},
     streams::make_segments,
 };
-use crate::machine::{
-    Machine, Moment,
-    journal::Attributes,
+use crate::{
+    ids::Moment,
+    machine::Machine,
+    record::Attributes,
     store::{Refusal, Store, transaction_segment},
 };
 
@@ -89,7 +90,7 @@ fn new_id(epoch: i32, random: Uuid) -> Uuid {
 }
 
 impl Machine {
-    pub(crate) fn create_transaction(
+    pub fn create_transaction(
         &mut self,
         info: &StreamInfo,
         lease: i64,
@@ -133,7 +134,7 @@ impl Machine {
         Ok(CreateTxnResponse { txn_id: Some(message_of(id)), active_segments, delegation_token })
     }
 
-    pub(crate) fn ping_transaction(
+    pub fn ping_transaction(
         &mut self,
         info: &StreamInfo,
         id: Uuid,
@@ -165,7 +166,7 @@ impl Machine {
         self.catalog.stream_mut(&info.scope, &info.stream)?.transactions.get_mut(&id)
     }
 
-    pub(crate) fn transaction_state(&self, info: &StreamInfo, id: Uuid) -> Answer<State> {
+    pub fn transaction_state(&self, info: &StreamInfo, id: Uuid) -> Answer<State> {
         let found = self.catalog.stream(&info.scope, &info.stream);
         let found = found.ok_or_else(|| no_stream(&info.scope, &info.stream))?;
         Ok(match found.transactions.get(&id).map(|transaction| transaction.state) {
@@ -176,7 +177,7 @@ impl Machine {
         })
     }
 
-    pub(crate) fn commit_transaction(
+    pub fn commit_transaction(
         &mut self,
         info: &StreamInfo,
         id: Uuid,
@@ -280,7 +281,7 @@ impl Machine {
         self.catalog.keep_transaction(&mut self.store, scope, stream, id);
     }
 
-    pub(crate) fn abort_transaction(
+    pub fn abort_transaction(
         &mut self,
         info: &StreamInfo,
         id: Uuid,
@@ -322,10 +323,7 @@ impl Machine {
         }
     }
 
-    pub(crate) fn completed_transactions(
-        &self,
-        info: &StreamInfo,
-    ) -> Answer<ListCompletedTxnResponse> {
+    pub fn completed_transactions(&self, info: &StreamInfo) -> Answer<ListCompletedTxnResponse> {
         let found = self.catalog.stream(&info.scope, &info.stream);
         let found = found.ok_or_else(|| no_stream(&info.scope, &info.stream))?;
         let mut completed: Vec<(&Uuid, &Transaction)> = found
@@ -349,7 +347,7 @@ impl Machine {
     }
 
     /// Aborts what nobody pinged, and forgets what was completed long ago.
-    pub(crate) fn expire_transactions(&mut self, at: Moment) {
+    pub fn expire_transactions(&mut self, at: Moment) {
         let (mut late, mut old) = (Vec::new(), Vec::new());
         for (scope, found) in &self.catalog.scopes {
             for (stream, found) in &found.streams {
@@ -381,6 +379,6 @@ fn message_of(id: Uuid) -> TxnId {
 }
 
 /// The id that a message holds.
-pub(crate) fn id_of(id: Option<TxnId>) -> Uuid {
+pub fn id_of(id: Option<TxnId>) -> Uuid {
     id.map_or(Uuid::nil(), |id| TransactionId::from_halves(id.high_bits, id.low_bits).0)
 }

@@ -15,10 +15,10 @@ use pravega_sdk_wire_protocol::{
 use uuid::Uuid;
 
 use super::{Read, Refusal, Store, Waiting, attribute, policy_attributes};
-use crate::machine::{
-    ConnectionId, StoreIndex,
+use crate::{
     access::TokenRefusal,
-    journal::{Millis, Sequence},
+    ids::{ConnectionId, StoreIndex},
+    record::{Millis, Sequence},
 };
 
 /// How many writers may set up appends on one connection. Java's clients make a new connection
@@ -31,7 +31,7 @@ const MIN_READ_LEN: i32 = 8;
 
 /// What a connection is at.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub struct Session {
     connection: ConnectionId,
     store: StoreIndex,
     assembler: AppendAssembler,
@@ -43,29 +43,29 @@ pub(crate) struct Session {
 
 /// An answer, and what has to be durable before it may leave.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) after: Sequence,
-    pub(crate) reply: WireCommand,
+pub struct Answer {
+    pub after: Sequence,
+    pub reply: WireCommand,
 }
 
 /// The connection is to be closed, once all answers have left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Closed(pub(crate) &'static str);
+pub struct Closed(pub &'static str);
 
 /// What a command is handled with.
-pub(crate) struct Surroundings<'a> {
-    pub(crate) store: &'a mut Store,
-    pub(crate) now: Millis,
+pub struct Surroundings<'a> {
+    pub store: &'a mut Store,
+    pub now: Millis,
     /// For names that the server chooses.
-    pub(crate) random: Uuid,
-    pub(crate) answers: &'a mut Vec<Answer>,
+    pub random: Uuid,
+    pub answers: &'a mut Vec<Answer>,
 }
 
 type Handled = Result<(), Closed>;
 
 impl Session {
-    pub(crate) fn new(connection: ConnectionId, store: StoreIndex) -> Self {
+    pub fn new(connection: ConnectionId, store: StoreIndex) -> Self {
         Self {
             connection,
             store,
@@ -76,7 +76,7 @@ impl Session {
     }
 
     /// Lets go of what the connection waits for.
-    pub(crate) fn end(&mut self, store: &mut Store) {
+    pub fn end(&mut self, store: &mut Store) {
         store.forget_reads(self.connection, &self.read_at_end);
     }
 
@@ -85,7 +85,7 @@ impl Session {
     /// # Errors
     ///
     /// [`Closed`] where the Java server closes the connection without a word.
-    pub(crate) fn handle(&mut self, command: WireCommand, at: &mut Surroundings<'_>) -> Handled {
+    pub fn handle(&mut self, command: WireCommand, at: &mut Surroundings<'_>) -> Handled {
         if let Some(refused) = self.refuse_at_the_door(&command, at) {
             return refused;
         }

@@ -12,9 +12,10 @@ use super::{
     Answer, Fault, names, no_stream,
     stream::{Cut, Part, Stream},
 };
-use crate::machine::{
-    Machine, Moment,
-    journal::Attributes,
+use crate::{
+    ids::Moment,
+    machine::Machine,
+    record::Attributes,
     store::{Refusal, Store, policy_attributes},
 };
 
@@ -25,7 +26,7 @@ const MAX_TAGS: usize = 128;
 const MAX_TAG_LEN: usize = 256;
 
 impl Machine {
-    pub(crate) fn create_stream(
+    pub fn create_stream(
         &mut self,
         config: StreamConfig,
         at: Moment,
@@ -98,7 +99,7 @@ impl Machine {
         Ok(())
     }
 
-    pub(crate) fn update_stream(
+    pub fn update_stream(
         &mut self,
         config: StreamConfig,
         at: Moment,
@@ -138,7 +139,7 @@ impl Machine {
         }
     }
 
-    pub(crate) fn truncate_stream(
+    pub fn truncate_stream(
         &mut self,
         info: &StreamInfo,
         cut: Cut,
@@ -193,7 +194,7 @@ impl Machine {
         self.catalog.keep_stream(&mut self.store, scope, stream);
     }
 
-    pub(crate) fn seal_stream(
+    pub fn seal_stream(
         &mut self,
         info: &StreamInfo,
         at: Moment,
@@ -219,10 +220,7 @@ impl Machine {
         Ok(Status::Success)
     }
 
-    pub(crate) fn delete_stream(
-        &mut self,
-        info: &StreamInfo,
-    ) -> Answer<delete_stream_status::Status> {
+    pub fn delete_stream(&mut self, info: &StreamInfo) -> Answer<delete_stream_status::Status> {
         use delete_stream_status::Status;
         self.store.reserve(0)?;
         match self.catalog.stream(&info.scope, &info.stream) {
@@ -258,12 +256,12 @@ impl Machine {
         self.catalog.stream(scope, stream).ok_or_else(|| no_stream(scope, stream))
     }
 
-    pub(crate) fn stream_configuration(&self, info: &StreamInfo) -> Answer<StreamConfig> {
+    pub fn stream_configuration(&self, info: &StreamInfo) -> Answer<StreamConfig> {
         Ok(self.found(&info.scope, &info.stream)?.config.clone())
     }
 
     /// A token for the segments of a stream, empty where none is needed.
-    pub(crate) fn token(&self, info: &StreamInfo, at: Moment) -> String {
+    pub fn token(&self, info: &StreamInfo, at: Moment) -> String {
         match &self.store.access {
             // What clients of 0.13 say who want no token with the answer.
             Some(_) if info.access_operation == i32::from(AccessOperation::None) => String::new(),
@@ -272,7 +270,7 @@ impl Machine {
         }
     }
 
-    pub(crate) fn current_segments(&self, info: &StreamInfo, at: Moment) -> Answer<SegmentRanges> {
+    pub fn current_segments(&self, info: &StreamInfo, at: Moment) -> Answer<SegmentRanges> {
         let found = self.found(&info.scope, &info.stream)?;
         let active = if found.sealed { &[] } else { found.active() };
         let segment_ranges =
@@ -280,7 +278,7 @@ impl Machine {
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(info, at) })
     }
 
-    pub(crate) fn epoch_segments(
+    pub fn epoch_segments(
         &self,
         info: &StreamInfo,
         epoch: i32,
@@ -296,7 +294,7 @@ impl Machine {
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(info, at) })
     }
 
-    pub(crate) fn head_segments(&self, info: &StreamInfo, at: Moment) -> Answer<SegmentsAtTime> {
+    pub fn head_segments(&self, info: &StreamInfo, at: Moment) -> Answer<SegmentsAtTime> {
         let found = self.found(&info.scope, &info.stream)?;
         let location = |(segment_id, offset): (i64, i64)| SegmentLocation {
             segment_id: Some(SegmentId { stream_info: Some(plain(info)), segment_id }),
@@ -306,12 +304,7 @@ impl Machine {
         Ok(SegmentsAtTime { segments, delegation_token: self.token(info, at) })
     }
 
-    pub(crate) fn successors(
-        &self,
-        info: &StreamInfo,
-        id: i64,
-        at: Moment,
-    ) -> Answer<SuccessorResponse> {
+    pub fn successors(&self, info: &StreamInfo, id: i64, at: Moment) -> Answer<SuccessorResponse> {
         let found = self.found(&info.scope, &info.stream)?;
         let entry = |(part, value): (Part, Vec<i64>)| SegmentEntry {
             segment: Some(part.message(&info.scope, &info.stream)),
@@ -321,7 +314,7 @@ impl Machine {
         Ok(SuccessorResponse { segments, delegation_token: self.token(info, at) })
     }
 
-    pub(crate) fn segments_between(
+    pub fn segments_between(
         &self,
         info: &StreamInfo,
         from: &Cut,
@@ -342,17 +335,17 @@ impl Machine {
         Ok(StreamCutRangeResponse { segments, delegation_token: self.token(info, at) })
     }
 
-    pub(crate) fn is_segment_open(&self, info: &StreamInfo, id: i64) -> Answer<bool> {
+    pub fn is_segment_open(&self, info: &StreamInfo, id: i64) -> Answer<bool> {
         let found = self.found(&info.scope, &info.stream)?;
         Ok(!found.sealed && found.active().iter().any(|part| part.id == id))
     }
 
-    pub(crate) fn is_cut_whole(&self, info: &StreamInfo, cut: &Cut) -> Answer<bool> {
+    pub fn is_cut_whole(&self, info: &StreamInfo, cut: &Cut) -> Answer<bool> {
         Ok(self.found(&info.scope, &info.stream)?.is_whole(cut))
     }
 
     /// Which of the stores a segment is on; computed from its name, whether it exists or not.
-    pub(crate) fn store_of(&self, info: &StreamInfo, id: i64) -> usize {
+    pub fn store_of(&self, info: &StreamInfo, id: i64) -> usize {
         self.store.placement.store_of(&names::segment(&info.scope, &info.stream, id)).0
     }
 }

@@ -7,7 +7,7 @@ use pravega_sdk_proto::{
 use pravega_sdk_types::KeyRange;
 
 use super::{Answer, Fault, Table, names, stream::Part};
-use crate::machine::{Machine, Moment, store::Refusal};
+use crate::{ids::Moment, machine::Machine, store::Refusal};
 
 /// More partitions than a table can sensibly have.
 const MAX_PARTITIONS: i32 = 10_000;
@@ -15,7 +15,7 @@ const MAX_PARTITIONS: i32 = 10_000;
 const MAX_KEY_LEN: i32 = 256;
 
 impl Machine {
-    pub(crate) fn create_table(
+    pub fn create_table(
         &mut self,
         config: KeyValueTableConfig,
         at: Moment,
@@ -58,11 +58,7 @@ impl Machine {
         self.catalog.scopes.get(&info.scope)?.tables.get(&info.kvt_name)
     }
 
-    pub(crate) fn table_segments(
-        &self,
-        info: &KeyValueTableInfo,
-        at: Moment,
-    ) -> Answer<SegmentRanges> {
+    pub fn table_segments(&self, info: &KeyValueTableInfo, at: Moment) -> Answer<SegmentRanges> {
         let missing = || {
             Fault::NotFound(format!("there is no key-value table {}/{}", info.scope, info.kvt_name))
         };
@@ -78,7 +74,7 @@ impl Machine {
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(&info, at) })
     }
 
-    pub(crate) fn table_config(&self, info: &KeyValueTableInfo) -> KeyValueTableConfigResponse {
+    pub fn table_config(&self, info: &KeyValueTableInfo) -> KeyValueTableConfigResponse {
         use key_value_table_config_response::Status;
         let found = self.table(info);
         let status = if found.is_some() { Status::Success } else { Status::TableNotFound };
@@ -88,7 +84,7 @@ impl Machine {
         }
     }
 
-    pub(crate) fn delete_table(
+    pub fn delete_table(
         &mut self,
         info: &KeyValueTableInfo,
     ) -> Answer<delete_kv_table_status::Status> {

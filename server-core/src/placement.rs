@@ -2,20 +2,20 @@
 
 use pravega_sdk_types::segment_name;
 
-use super::StoreIndex;
+use crate::ids::StoreIndex;
 
 /// How many containers segments are spread over.
-pub(crate) const CONTAINERS: u32 = 4;
+pub const CONTAINERS: u32 = 4;
 
 /// The store of each container.
 #[derive(Debug, Clone)]
-pub(crate) struct Placement {
+pub struct Placement {
     stores: Vec<StoreIndex>,
 }
 
 impl Placement {
     /// Spreads the containers over a number of stores.
-    pub(crate) fn over(stores: usize) -> Self {
+    pub fn over(stores: usize) -> Self {
         let stores = (0..CONTAINERS as usize)
             .map(|container| StoreIndex(container % stores.max(1)))
             .collect();
@@ -23,19 +23,19 @@ impl Placement {
     }
 
     /// The store that a segment is on.
-    pub(crate) fn store_of(&self, segment: &str) -> StoreIndex {
+    pub fn store_of(&self, segment: &str) -> StoreIndex {
         let container = segment_name::container(segment, CONTAINERS);
         let index = usize::try_from(container.0).unwrap_or(0);
         self.stores.get(index).copied().unwrap_or(StoreIndex(0))
     }
 
-    pub(crate) fn owns(&self, store: StoreIndex, segment: &str) -> bool {
+    pub fn owns(&self, store: StoreIndex, segment: &str) -> bool {
         // One store has them all, and the hash of every name need not be found.
         self.stores.iter().all(|other| *other == store) || self.store_of(segment) == store
     }
 
     /// Moves the container of a segment to a store.
-    pub(crate) fn place(&mut self, segment: &str, store: StoreIndex) {
+    pub fn place(&mut self, segment: &str, store: StoreIndex) {
         let container = segment_name::container(segment, CONTAINERS);
         if let Some(place) =
             usize::try_from(container.0).ok().and_then(|index| self.stores.get_mut(index))

@@ -1,0 +1,31 @@
+//! The embedded Pravega server as a pure machine: requests and the current time go in, replies and
+//! records of what changed come out.
+//!
+//! ```text
+//!               connection drivers                     controller's service
+//!                      │ WireCommand                          │ messages of the controller
+//!                      v                                      v
+//!   ┌──────────── Session (one per connection) ───┐   ┌──── catalog: scopes, streams, groups ────┐
+//!   └──────────────────────┬──────────────────────┘   └──────────────────┬───────────────────────┘
+//!                          v                                             v
+//!                      Store: segments ──────────── Record ──────────> Journal ──> the driver's disk
+//! ```
+//!
+//! Every request is handled in one step: its changes to the catalog and to segments enter the
+//! journal as one batch, so a crash never leaves a scale or a commit half done.
+//!
+//! Deliberately absent: clocks, randomness, sockets and threads. Time and random bits are
+//! arguments.
+
+#![allow(missing_docs, missing_debug_implementations)]
+
+pub mod access;
+pub mod catalog;
+pub mod ids;
+pub mod machine;
+pub mod placement;
+pub mod record;
+pub mod store;
+
+#[cfg(test)]
+mod tests;
