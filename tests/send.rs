@@ -9,11 +9,10 @@ use pravega_sdk::{
     Ack, Appended, BatchClient, ByteReader, ByteWriter, ClientConfig, ClientFactory, Commit,
     EventSink, EventWriter, Permit, StreamReader, Transaction, TransactionalWriter, WriteError,
     codec::Utf8,
-    connection_pool::{
-        BoxError, Claim, Connector, Pool, RawClient, StoreConnection, StoreDialer, StoreStream,
-    },
+    connection_pool::{BoxError, Claim, Connector, Pool},
     controller_client::{Controller, Credentials, EndpointCache, TokenCache, listing::Listing},
     index::{IndexReader, IndexRecords, IndexWriter},
+    segment_client::{RawClient, StoreConnection, StoreDialer, StoreStream},
     types::{Endpoint, ScopedStream, StreamCut},
     wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment},
 };
