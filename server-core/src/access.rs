@@ -76,42 +76,42 @@ impl Access {
 
     /// A token for the segments of a stream, or of a table.
     pub fn issue(&self, scope: &str, stream: &str, now: Millis) -> String {
-        let expires = (now.0 + self.lifetime.0) / 1000;
-        let body = serde_json::json!({
-            "sub": "segmentstoreresource",
-            "aud": "segmentstore",
-            "iat": now.0 / 1000,
-            "exp": expires,
-            "generation": self.generation,
-            "resource": format!("{scope}/{stream}"),
-        });
+        let claims = Claims {
+            expires: (now.0 + self.lifetime.0) / 1000,
+            generation: self.generation,
+            resource: format!("{scope}/{stream}"),
+        };
         let signed = format!(
             "{}.{}",
             BASE64.encode(r#"{"alg":"SHA3-256","typ":"JWT"}"#),
-            BASE64.encode(body.to_string())
+            BASE64.encode(claims.encode(now))
         );
         format!("{signed}.{}", BASE64.encode(self.signature(&signed)))
     }
 
-    /// Checks that a token is good for a segment.
+    /// Checks that a token allows a segment.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenRefusal`] if it has expired, was revoked, was not issued here, or is for another
+    /// stream.
     pub fn check_token(&self, token: &str, segment: &str, now: Millis) -> Result<(), TokenRefusal> {
-        let body = self.signed_body(token).ok_or(TokenRefusal::Refused)?;
-        let number = |field: &str| body.get(field).and_then(serde_json::Value::as_i64).unwrap_or(0);
-        if number("exp").saturating_mul(1000) <= now.0 {
+        let claims = self.claims_of(token).ok_or(TokenRefusal::Refused)?;
+        if claims.expires.saturating_mul(1000) <= now.0 {
             return Err(TokenRefusal::Expired);
         }
-        if number("generation") != self.generation as i64 {
+        if claims.generation != self.generation {
             return Err(TokenRefusal::Revoked);
         }
-        let resource = body.get("resource").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let covers = segment.strip_prefix(resource).is_some_and(|rest| {
+        let covers = segment.strip_prefix(&*claims.resource).is_some_and(|rest| {
             rest.starts_with('/')
                 || rest.strip_prefix("_kvtable").is_some_and(|rest| rest.starts_with('/'))
         });
         if covers { Ok(()) } else { Err(TokenRefusal::Refused) }
     }
 
-    fn signed_body(&self, token: &str) -> Option<serde_json::Value> {
+    /// The claims of a token that was issued here.
+    fn claims_of(&self, token: &str) -> Option<Claims> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (_, body) = signed.split_once('.')?;
         // The digests are compared, not the signatures: how far they agree tells nothing about the
@@ -120,13 +120,59 @@ impl Access {
         if given != Sha3_256::digest(self.signature(signed)) {
             return None;
         }
-        serde_json::from_slice(&BASE64.decode(body).ok()?).ok()
+        Claims::decode(&String::from_utf8(BASE64.decode(body).ok()?).ok()?)
     }
 
     /// SHA-3 is not open to the extension of a message, so the secret may simply stand in front of
     /// it.
     fn signature(&self, signed: &str) -> Vec<u8> {
         Sha3_256::new().chain_update(self.secret).chain_update(signed).finalize().to_vec()
+    }
+}
+
+/// What a token says. The text is JSON, as clients read the expiry from it; it is only read back
+/// as it was written here, so the fields have a fixed order.
+#[derive(Debug, PartialEq, Eq)]
+struct Claims {
+    /// In seconds since 1970.
+    expires: i64,
+    generation: u64,
+    /// The scope and the stream.
+    resource: String,
+}
+
+impl Claims {
+    fn encode(&self, now: Millis) -> String {
+        let Self { expires, generation, resource } = self;
+        let issued = now.0 / 1000;
+        let mut body = format!(
+            r#"{{"aud":"segmentstore","exp":{expires},"generation":{generation},"iat":{issued},"resource":""#
+        );
+        for character in resource.chars() {
+            match character {
+                '"' | '\\' | ..' ' => body.push_str(&format!("\\u{:04x}", u32::from(character))),
+                other => body.push(other),
+            }
+        }
+        body.push_str(r#"","sub":"segmentstoreresource"}"#);
+        body
+    }
+
+    fn decode(body: &str) -> Option<Self> {
+        let rest = body.strip_prefix(r#"{"aud":"segmentstore","exp":"#)?;
+        let (expires, rest) = rest.split_once(r#","generation":"#)?;
+        let (generation, rest) = rest.split_once(r#","iat":"#)?;
+        let (_, rest) = rest.split_once(r#","resource":""#)?;
+        let escaped = rest.strip_suffix(r#"","sub":"segmentstoreresource"}"#)?;
+        let mut pieces = escaped.split("\\u");
+        let mut resource = pieces.next()?.to_owned();
+        for piece in pieces {
+            let (code, rest) = piece.split_at_checked(4)?;
+            resource.push(char::from_u32(u32::from_str_radix(code, 16).ok()?)?);
+            resource.push_str(rest);
+        }
+        let (expires, generation) = (expires.parse().ok()?, generation.parse().ok()?);
+        Some(Self { expires, generation, resource })
     }
 }
 
@@ -164,6 +210,24 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn the_claims_of_any_name_are_read_back() {
+        for resource in ["a/b", "", "a\"b\\u0041/\n\u{1f600}", "\\u", "\"}", ",\"sub\":\""] {
+            let claims = Claims { expires: -7, generation: 3, resource: resource.to_owned() };
+            assert_eq!(Claims::decode(&claims.encode(Millis(1_000))), Some(claims));
+        }
+    }
+
+    #[test]
+    fn the_body_of_a_token_is_the_json_that_clients_read() {
+        let token = access().issue("a", "b", Millis(5_000));
+        let body = BASE64.decode(token.split('.').nth(1).unwrap()).unwrap();
+        assert_eq!(
+            String::from_utf8(body).unwrap(),
+            r#"{"aud":"segmentstore","exp":15,"generation":0,"iat":5,"resource":"a/b","sub":"segmentstoreresource"}"#
+        );
     }
 
     #[test]

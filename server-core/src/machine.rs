@@ -1,73 +1,123 @@
-//! The machine: controller and segment stores, and what time brings about in both.
-
-use std::collections::HashMap;
-
-use bytestring::ByteString;
+//! The machine: controller and segment stores of one server, and what time brings about in both.
 
 use crate::{
-    catalog::{Catalog, Pace, Rates},
+    access::Access,
+    catalog::{Catalog, Pace, RestoreError},
     ids::Moment,
-    record::{Millis, Record},
-    store::Store,
+    placement::Placement,
+    record::{Durability, Journal, Millis, Record, Sequence},
+    store::{Context, MemoryLimit, Reply, Step, Store},
 };
+
+/// How a server is set up.
+#[derive(Debug)]
+pub struct Config {
+    /// The most memory that segments may use.
+    pub memory_limit: MemoryLimit,
+    /// Whether records are kept.
+    pub durability: Durability,
+    /// The store that each segment is on.
+    pub placement: Placement,
+    /// Accounts and tokens; `None` if everyone may use the server.
+    pub access: Option<Access>,
+    /// How often the work of [`Machine::tick`] is due.
+    pub pace: Pace,
+}
 
 /// Controller and segment stores.
 #[derive(Debug)]
 pub struct Machine {
+    /// The records that the driver has not taken yet.
+    pub journal: Journal,
+    /// Accounts and tokens; `None` if everyone may use the server.
+    pub access: Option<Access>,
+    /// The store that each segment is on.
+    pub placement: Placement,
+    /// The segments.
     pub store: Store,
+    /// What the controller knows.
     pub catalog: Catalog,
-    pub(crate) pace: Pace,
-    pub(crate) rates: HashMap<ByteString, Rates>,
-    ticked: Ticked,
+    memory_limit: MemoryLimit,
+    pace: Pace,
+    last: LastRuns,
 }
 
-/// When something was last done by the clock.
+/// When the periodic work was last done.
 #[derive(Debug, Default)]
-struct Ticked {
+struct LastRuns {
     watermarks: Millis,
     retention: Millis,
     rates: Millis,
 }
 
-/// How long the parts of a large event may lie about.
+/// How long parts of a large event may stay without a change, in milliseconds.
 const TRANSIENT_IDLE: i64 = 15 * 60 * 1000;
 
 impl Machine {
-    /// A server without anything in it.
-    pub fn new(store: Store, pace: Pace) -> Self {
+    /// An empty server.
+    pub fn new(config: Config) -> Self {
+        let Config { memory_limit, durability, placement, access, pace } = config;
         Self {
-            store,
+            journal: Journal::new(durability),
+            access,
+            placement,
+            store: Store::default(),
             catalog: Catalog::default(),
+            memory_limit,
             pace,
-            rates: HashMap::new(),
-            ticked: Ticked::default(),
+            last: LastRuns::default(),
         }
     }
 
-    /// Makes a change that was decided on before a restart.
-    pub fn restore(&mut self, record: &Record) -> Result<(), String> {
-        match record {
-            Record::Cataloged { key, value } => self.catalog.restore(key, value.as_deref()),
-            other => {
-                self.store.apply(other);
-                Ok(())
-            }
+    /// Applies a record that was read back.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError`] if it is an entry of the catalog that cannot be applied.
+    pub fn restore(&mut self, record: &Record) -> Result<(), RestoreError> {
+        if let Record::CatalogEntry { key, value } = record {
+            return self.catalog.restore(key, value.as_deref());
         }
+        self.store.restore(record);
+        Ok(())
     }
 
-    /// Everything that is there, as records that make it again.
+    /// Continues after the batches that were read back.
+    pub fn resume(&mut self, sequence: Sequence) {
+        self.journal.resume(sequence);
+    }
+
+    /// The whole server as records that restore it.
     pub fn snapshot(&self, mut put: impl FnMut(Record)) {
         self.catalog.snapshot(&mut put);
         self.store.snapshot(put);
     }
 
-    /// Does what time asks for: leases that ran out, watermarks, retention, scaling by rate.
+    /// The catalog and what its calls work with, for one call of the controller.
+    pub fn call(&mut self, at: Moment) -> (&mut Catalog, Step<'_>) {
+        let step = Step {
+            store: &mut self.store,
+            journal: &mut self.journal,
+            access: self.access.as_ref(),
+            placement: &self.placement,
+            memory_limit: self.memory_limit,
+            at,
+        };
+        (&mut self.catalog, step)
+    }
+
+    /// What a [`Session`](crate::store::Session) handles commands with.
+    pub fn context<'a>(&'a mut self, at: Moment, replies: &'a mut Vec<Reply>) -> Context<'a> {
+        Context { step: self.call(at).1, replies }
+    }
+
+    /// Does the work that is due: leases that ran out, watermarks, retention, scaling by rate.
     pub fn tick(&mut self, at: Moment) {
-        if self.store.reserve(0).is_err() {
-            // Nothing may be changed any more.
+        if self.journal.failure().is_some() {
+            // Nothing can be changed any more.
             return;
         }
-        self.expire_transactions(at);
+        let pace = self.pace;
         let due = |last: &mut Millis, every: i64| {
             let due = at.now.0 - last.0 >= every;
             if due {
@@ -75,15 +125,20 @@ impl Machine {
             }
             due
         };
-        if due(&mut self.ticked.watermarks, self.pace.watermarks) {
-            self.emit_watermarks(at);
+        let watermarks = due(&mut self.last.watermarks, pace.watermarks);
+        let retention = due(&mut self.last.retention, pace.retention);
+        let rates = due(&mut self.last.rates, pace.rates);
+        let (catalog, mut step) = self.call(at);
+        catalog.expire_transactions(&mut step);
+        if watermarks {
+            catalog.emit_watermarks(&mut step);
         }
-        if due(&mut self.ticked.retention, self.pace.retention) {
-            self.retain(at);
-            self.store.sweep_transient(Millis(at.now.0 - TRANSIENT_IDLE));
+        if retention {
+            catalog.retain(&mut step);
+            step.sweep_transient(Millis(at.now.0 - TRANSIENT_IDLE));
         }
-        if due(&mut self.ticked.rates, self.pace.rates) {
-            self.scale_by_rate(at);
+        if rates {
+            catalog.scale_by_rate(pace.rate_window, &mut step);
         }
     }
 }

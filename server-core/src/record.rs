@@ -43,7 +43,7 @@ pub enum Record {
     /// Keys were removed from a table segment.
     Removed { segment: ByteString, keys: Vec<Bytes>, at: Millis },
     /// An entry of the catalog was set or removed.
-    Cataloged { key: String, value: Option<Bytes> },
+    CatalogEntry { key: String, value: Option<Bytes> },
     /// A segment begins at an offset with nothing in it, or a table has a length: first of what a
     /// snapshot has of it.
     Restored { segment: ByteString, start: u64, length: u64 },
@@ -51,49 +51,73 @@ pub enum Record {
     RestoredEntry { segment: ByteString, key: Bytes, value: Bytes, version: i64 },
 }
 
+/// What becomes of the records of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Records are handed to the driver, which keeps them.
+    Kept,
+    /// Everything is in memory only; records are dropped as soon as they are applied.
+    #[default]
+    InMemory,
+}
+
 /// The records that were made and not yet handed to the driver.
 #[derive(Debug, Default)]
 pub struct Journal {
-    keeps: bool,
+    durability: Durability,
     sequence: Sequence,
     pending: Vec<Record>,
+    failure: Option<String>,
 }
 
 impl Journal {
-    /// A journal whose records are kept, or one that forgets them at once.
-    pub fn new(keeps: bool) -> Self {
-        Self { keeps, sequence: Sequence::default(), pending: Vec::new() }
+    /// An empty journal.
+    pub fn new(durability: Durability) -> Self {
+        Self { durability, ..Self::default() }
     }
 
-    /// Goes on behind what was read back.
+    /// Continues after the batches that were read back.
     pub fn resume(&mut self, sequence: Sequence) {
         self.sequence = sequence;
     }
 
-    /// The batch that the next record will be part of; what an answer to the change waits for.
+    /// The batch that the next record becomes part of: a reply to the change waits for it.
     pub fn next(&self) -> Sequence {
-        if self.keeps { Sequence(self.sequence.0 + 1) } else { self.sequence }
+        match self.durability {
+            Durability::Kept => Sequence(self.sequence.0 + 1),
+            Durability::InMemory => self.sequence,
+        }
     }
 
-    /// The last batch that something was put in; what an answer to a question waits for.
+    /// The last batch with a record: a reply that tells of any change so far waits for it.
     pub fn latest(&self) -> Sequence {
         if self.pending.is_empty() { self.sequence } else { self.next() }
     }
 
-    /// Notes a record that was applied.
+    /// Adds a record that was applied.
     pub fn push(&mut self, record: Record) {
-        if self.keeps {
+        if self.durability == Durability::Kept {
             self.pending.push(record);
         }
     }
 
-    /// What was made since the last call, as one batch: it takes effect after a crash as a whole or
-    /// not at all.
+    /// The records since the last call as one batch, which survives a crash as a whole or not at
+    /// all.
     pub fn take(&mut self) -> Option<(Sequence, Vec<Record>)> {
         if self.pending.is_empty() {
             return None;
         }
         self.sequence.0 += 1;
         Some((self.sequence, std::mem::take(&mut self.pending)))
+    }
+
+    /// Refuses every change from now on, as it could not be made durable. The first reason counts.
+    pub fn fail(&mut self, reason: &str) {
+        self.failure.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// Why no change can be made durable; `None` while the journal works.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 }

@@ -1,4 +1,4 @@
-//! The wall clock of a server: the machine's own, or one that a test moves.
+//! The wall clock of a server: the system's, or one that a test moves.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -7,36 +7,35 @@ use std::{
 
 use pravega_sdk_server_core::record::Millis;
 
-/// Tells the server what time it is.
+/// Tells the server the time.
 #[derive(Debug)]
-pub(crate) struct Clock {
-    /// What a moved clock shows, in milliseconds since 1970; below 0 the machine's own goes.
-    moved: AtomicI64,
+pub(crate) enum Clock {
+    /// The system's clock.
+    Wall,
+    /// A clock that only [`advance`](Self::advance) moves, in milliseconds since 1970.
+    Standing(AtomicI64),
 }
 
 impl Clock {
-    /// The machine's own clock.
-    pub(crate) fn wall() -> Self {
-        Self { moved: AtomicI64::new(-1) }
-    }
-
-    /// A clock that stands at the machine's time until it is moved.
+    /// A clock that shows the present time until it is moved.
     pub(crate) fn standing() -> Self {
-        Self { moved: AtomicI64::new(wall_time().0) }
+        Self::Standing(AtomicI64::new(wall_time().0))
     }
 
     pub(crate) fn now(&self) -> Millis {
-        match self.moved.load(Ordering::Acquire) {
-            ..0 => wall_time(),
-            moved => Millis(moved),
+        match self {
+            Self::Wall => wall_time(),
+            Self::Standing(now) => Millis(now.load(Ordering::Acquire)),
         }
     }
 
-    /// Moves a standing clock on; says whether it was one.
-    pub(crate) fn advance(&self, by: Duration) -> bool {
-        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
-        let on = |now: i64| (now >= 0).then(|| now.saturating_add(by));
-        self.moved.fetch_update(Ordering::AcqRel, Ordering::Acquire, on).is_ok()
+    /// Moves a standing clock on. The system's clock stays as it is.
+    pub(crate) fn advance(&self, by: Duration) {
+        if let Self::Standing(now) = self {
+            let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+            let later = |now: i64| Some(now.saturating_add(by));
+            now.fetch_update(Ordering::AcqRel, Ordering::Acquire, later).ok();
+        }
     }
 }
 

@@ -3,6 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
+use pravega_sdk_server_core::{
+    ids::StoreIndex,
+    store::{Closed, Reply, Session},
+};
 use pravega_sdk_wire_protocol::{Decoder, MAX_FRAME_LEN, SendBuffer, WireCommand};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -10,14 +14,9 @@ use tokio::{
     time::timeout,
 };
 
-use pravega_sdk_server_core::{
-    ids::StoreIndex,
-    store::{Answer, Closed, Session, Surroundings},
-};
-
 use crate::{
-    hub::Hub,
     outbox::{Next, Outbox},
+    state::ServerState,
 };
 
 /// A client that has sent half a frame and then nothing for so long is gone.
@@ -34,33 +33,33 @@ const RECEIVE_BYTES: usize = 64 << 10;
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Serves a client until it leaves, breaks the rules, or the server ends it.
-pub(crate) async fn serve(hub: Arc<Hub>, socket: TcpStream, store: StoreIndex) {
+pub(crate) async fn serve(state: Arc<ServerState>, socket: TcpStream, store: StoreIndex) {
     socket.set_nodelay(true).ok();
     let (reading, writing) = socket.into_split();
     let outbox = Arc::new(Outbox::default());
-    let id = hub.connect(&outbox);
+    let id = state.connect(&outbox);
     let mut session = Session::new(id, store);
     {
         let receiving = async {
-            let ended = receive(&hub, &mut session, reading, &outbox).await;
+            let ended = receive(&state, &mut session, reading, &outbox).await;
             tracing::debug!(connection = id.0, reason = ended, "a client's connection ends");
             // What was answered before still goes out.
             outbox.close();
         };
-        let sending = send(&hub, &outbox, writing);
+        let sending = send(&state, &outbox, writing);
         tokio::pin!(receiving, sending);
         tokio::select! {
             () = &mut receiving => sending.await,
             () = &mut sending => {}
         }
     }
-    hub.disconnect(id);
-    hub.run(|machine, _| session.end(&mut machine.store));
+    state.disconnect(id);
+    state.run(|machine, _| session.end(&mut machine.store));
 }
 
 /// Takes commands and has them carried out; gives why that ended.
 async fn receive(
-    hub: &Hub,
+    state: &ServerState,
     session: &mut Session,
     mut reading: impl AsyncRead + Unpin,
     outbox: &Outbox,
@@ -76,7 +75,7 @@ async fn receive(
             if !outbox.ready().await {
                 return "the connection was closed";
             }
-            if let Err(Closed(reason)) = carry_out(hub, session, &mut commands, outbox) {
+            if let Err(Closed(reason)) = carry_out(state, session, &mut commands, outbox) {
                 return reason;
             }
             match decoded {
@@ -122,7 +121,7 @@ fn fill(decoder: &Decoder, received: &mut BytesMut, commands: &mut Vec<WireComma
 }
 
 fn carry_out(
-    hub: &Hub,
+    state: &ServerState,
     session: &mut Session,
     commands: &mut Vec<WireCommand>,
     outbox: &Outbox,
@@ -130,22 +129,17 @@ fn carry_out(
     if commands.is_empty() {
         return Ok(());
     }
-    let mut answers = Vec::with_capacity(commands.len());
-    let (done, _) = hub.run(|machine, at| {
-        let mut surroundings = Surroundings {
-            store: &mut machine.store,
-            now: at.now,
-            random: at.random,
-            answers: &mut answers,
-        };
-        commands.drain(..).try_for_each(|command| session.handle(command, &mut surroundings))
+    let mut replies = Vec::with_capacity(commands.len());
+    let (done, _) = state.run(|machine, at| {
+        let mut context = machine.context(at, &mut replies);
+        commands.drain(..).try_for_each(|command| session.handle(command, &mut context))
     });
-    outbox.extend(answers);
+    outbox.extend(replies);
     done
 }
 
 /// Sends answers as they become durable.
-async fn send(hub: &Hub, outbox: &Outbox, mut writing: impl AsyncWrite + Unpin) {
+async fn send(state: &ServerState, outbox: &Outbox, mut writing: impl AsyncWrite + Unpin) {
     loop {
         match outbox.next(SEND_BYTES).await {
             Next::Cut => return,
@@ -153,8 +147,8 @@ async fn send(hub: &Hub, outbox: &Outbox, mut writing: impl AsyncWrite + Unpin) 
                 writing.shutdown().await.ok();
                 return;
             }
-            Next::Answers(answers) => {
-                if !send_all(hub, answers, &mut writing).await {
+            Next::Replies(replies) => {
+                if !send_all(state, replies, &mut writing).await {
                     return;
                 }
             }
@@ -164,25 +158,25 @@ async fn send(hub: &Hub, outbox: &Outbox, mut writing: impl AsyncWrite + Unpin) 
 
 /// Sends answers that wait for the same; says whether the connection goes on.
 async fn send_all(
-    hub: &Hub,
-    answers: Vec<Answer>,
+    state: &ServerState,
+    replies: Vec<Reply>,
     writing: &mut (impl AsyncWrite + Unpin),
 ) -> bool {
-    let delay = hub.faults.delay();
+    let delay = state.faults.delay();
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let Some(after) = answers.first().map(|answer| answer.after) else {
+    let Some(after) = replies.first().map(|reply| reply.after) else {
         return true;
     };
-    if hub.wait_durable(after).await.is_err() {
+    if state.wait_durable(after).await.is_err() {
         // What the answers tell of may be lost: nobody is told.
         return false;
     }
     let mut frames = SendBuffer::new();
     let mut goes_on = true;
-    for answer in &answers {
-        goes_on = hub.faults.may_answer() && answer.reply.encode(&mut frames).is_ok();
+    for reply in &replies {
+        goes_on = state.faults.may_answer() && reply.command.encode(&mut frames).is_ok();
         if !goes_on {
             break;
         }

@@ -3,19 +3,18 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use pravega_sdk_proto::controller_service_server::ControllerServiceServer;
+use pravega_sdk_server_core::{ids::StoreIndex, record::Durability};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-use pravega_sdk_server_core::ids::StoreIndex;
 
 use crate::{
     builder::ServerBuilder,
     connection,
     faults::Faults,
-    hub::Hub,
-    journal::{self, Reading, Writer},
+    journal::{self, ReadOnlyFolder, Writer},
     rest,
     service::{Addresses, Service},
+    state::ServerState,
 };
 
 /// How often the server looks what time asks for.
@@ -43,7 +42,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// ```
 #[derive(Debug)]
 pub struct EmbeddedServer {
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) state: Arc<ServerState>,
     pub(crate) addresses: Addresses,
     /// Nothing new is taken on.
     pub(crate) stop: CancellationToken,
@@ -89,33 +88,33 @@ impl EmbeddedServer {
     /// Makes the server fail in ways that a test chooses.
     #[must_use]
     pub fn faults(&self) -> Faults {
-        Faults::new(Arc::clone(&self.hub))
+        Faults::new(Arc::clone(&self.state))
     }
 
     /// How much memory the segments take, in bytes, about.
     #[must_use]
     pub fn bytes_held(&self) -> u64 {
-        self.hub.run(|machine, _| machine.store.held()).0
+        self.state.run(|machine, _| machine.store.held()).0
     }
 
     /// How many segments there are, those of transactions and of Pravega's own streams included.
     #[must_use]
     pub fn segment_count(&self) -> usize {
-        self.hub.run(|machine, _| machine.store.segment_count()).0
+        self.state.run(|machine, _| machine.store.segment_count()).0
     }
 
     /// How many connections the segment stores have.
     #[must_use]
     pub fn connection_count(&self) -> usize {
-        self.hub.connection_count()
+        self.state.connection_count()
     }
 
     /// Moves a standing clock on, and does at once what that brings: leases run out, watermarks are
     /// written, retention truncates. Without [`ServerBuilder::with_standing_clock`] it only does
     /// what is due.
     pub fn advance_clock(&self, by: Duration) {
-        self.hub.clock.advance(by);
-        self.hub.run(|machine, at| machine.tick(at));
+        self.state.clock.advance(by);
+        self.state.run(|machine, at| machine.tick(at));
     }
 
     /// Takes no more connections and waits, for five seconds at the most, until what is under way
@@ -126,11 +125,11 @@ impl EmbeddedServer {
     /// Dropping the future ends the server as dropping it does.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
-        self.hub.close_all();
+        self.state.close_all();
         self.tasks.close();
         tokio::time::timeout(DRAIN, self.tasks.wait()).await.ok();
         self.cut.cancel();
-        self.hub.close_journal();
+        self.state.close_journal();
         if let Some(writer) = self.writer.take() {
             // The folder is free for the next one then.
             tokio::task::spawn_blocking(move || writer.join().ok()).await.ok();
@@ -139,22 +138,24 @@ impl EmbeddedServer {
 
     /// Once the journal can be written no more, goes on with what is in it, to be read only.
     pub(crate) fn watch_journal(&self, builder: ServerBuilder, directory: PathBuf) {
-        let (hub, stop) = (Arc::clone(&self.hub), self.stop.clone());
+        let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
         self.tasks.spawn(async move {
             let why = tokio::select! {
-                why = hub.journal_failed() => why,
+                why = state.journal_failed() => why,
                 () = stop.cancelled() => return,
             };
-            hub.run(|machine, _| machine.store.end(&why));
-            let mut machine = builder.machine(false);
+            state.run(|machine, _| machine.journal.fail(&why));
+            let mut machine = builder.machine(Durability::InMemory);
             let read_back = tokio::task::spawn_blocking(move || {
-                journal::recover(&mut Reading::of(&directory), |record| machine.restore(record))
-                    .map(|_| machine)
+                journal::read_back(&mut ReadOnlyFolder::of(&directory), |record| {
+                    machine.restore(record)
+                })
+                .map(|_| machine)
             });
             match read_back.await {
                 Ok(Ok(mut machine)) => {
-                    machine.store.end(&why);
-                    hub.replace(machine);
+                    machine.journal.fail(&why);
+                    state.replace(machine);
                 }
                 Ok(Err(problem)) => tracing::error!(%problem, "what was kept cannot be read back"),
                 Err(_) => {}
@@ -163,7 +164,7 @@ impl EmbeddedServer {
     }
 
     pub(crate) fn serve_controller(&self, listener: TcpListener) {
-        let service = Service::new(Arc::clone(&self.hub), self.addresses.clone());
+        let service = Service::new(Arc::clone(&self.state), self.addresses.clone());
         let incoming =
             tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
         let stop = self.stop.clone();
@@ -178,7 +179,7 @@ impl EmbeddedServer {
     }
 
     pub(crate) fn serve_rest(&self, listener: TcpListener) {
-        let (router, stop) = (rest::router(Arc::clone(&self.hub)), self.stop.clone());
+        let (router, stop) = (rest::router(Arc::clone(&self.state)), self.stop.clone());
         self.tasks.spawn(async move {
             let serving =
                 axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
@@ -189,7 +190,7 @@ impl EmbeddedServer {
     }
 
     pub(crate) fn serve_store(&self, listener: TcpListener, store: StoreIndex) {
-        let (hub, stop, tasks) = (Arc::clone(&self.hub), self.stop.clone(), self.tasks.clone());
+        let (state, stop, tasks) = (Arc::clone(&self.state), self.stop.clone(), self.tasks.clone());
         let cut = self.cut.clone();
         self.tasks.spawn(async move {
             loop {
@@ -198,11 +199,11 @@ impl EmbeddedServer {
                     () = stop.cancelled() => break,
                 };
                 match accepted {
-                    Ok((socket, _)) if !hub.faults.refuses_connections() => {
-                        let (hub, cut) = (Arc::clone(&hub), cut.clone());
+                    Ok((socket, _)) if !state.faults.refuses_connections() => {
+                        let (state, cut) = (Arc::clone(&state), cut.clone());
                         tasks.spawn(async move {
                             tokio::select! {
-                                () = connection::serve(hub, socket, store) => {}
+                                () = connection::serve(state, socket, store) => {}
                                 () = cut.cancelled() => {}
                             }
                         });
@@ -216,11 +217,11 @@ impl EmbeddedServer {
     }
 
     pub(crate) fn keep_time(&self) {
-        let (hub, stop) = (Arc::clone(&self.hub), self.stop.clone());
+        let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
         self.tasks.spawn(async move {
             while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
-                hub.run(|machine, at| machine.tick(at));
-                hub.tidy_journal();
+                state.run(|machine, at| machine.tick(at));
+                state.tidy_journal();
             }
         });
     }
@@ -230,6 +231,6 @@ impl Drop for EmbeddedServer {
     fn drop(&mut self) {
         self.stop.cancel();
         self.cut.cancel();
-        self.hub.close_journal();
+        self.state.close_journal();
     }
 }

@@ -5,10 +5,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use pravega_sdk_server_core::{record::Sequence, store::Reply};
 use pravega_sdk_wire_protocol::WireCommand;
 use tokio::sync::Notify;
-
-use pravega_sdk_server_core::{record::Sequence, store::Answer};
 
 /// While so many bytes of answers wait, no more requests of the connection are carried out.
 pub(crate) const FULL_BYTES: usize = 8 << 20;
@@ -29,7 +28,7 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct State {
-    answers: VecDeque<Answer>,
+    replies: VecDeque<Reply>,
     bytes: usize,
     /// Nothing is added any more; what is there goes out.
     closed: bool,
@@ -41,7 +40,7 @@ struct State {
 #[derive(Debug)]
 pub(crate) enum Next {
     /// Answers that wait for nothing more than the first of them does.
-    Answers(Vec<Answer>),
+    Replies(Vec<Reply>),
     /// Everything has gone out, and there will be no more.
     Closed,
     Cut,
@@ -52,18 +51,18 @@ impl Outbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn push(&self, answer: Answer) {
-        self.extend([answer]);
+    pub(crate) fn push(&self, reply: Reply) {
+        self.extend([reply]);
     }
 
-    pub(crate) fn extend(&self, answers: impl IntoIterator<Item = Answer>) {
+    pub(crate) fn extend(&self, replies: impl IntoIterator<Item = Reply>) {
         let mut state = self.state();
         if state.closed {
             return;
         }
-        for answer in answers {
-            state.bytes += weight(&answer.reply);
-            state.answers.push_back(answer);
+        for reply in replies {
+            state.bytes += weight(&reply.command);
+            state.replies.push_back(reply);
         }
         if state.bytes > CUT_BYTES {
             state.closed = true;
@@ -102,7 +101,7 @@ impl Outbox {
                 if !taken.is_empty() {
                     drop(state);
                     self.drained.notify_one();
-                    return Next::Answers(taken);
+                    return Next::Replies(taken);
                 }
                 if state.closed {
                     return Next::Closed;
@@ -120,7 +119,7 @@ impl Outbox {
                 if state.closed {
                     return false;
                 }
-                if state.bytes < FULL_BYTES && state.answers.len() < FULL_COUNT {
+                if state.bytes < FULL_BYTES && state.replies.len() < FULL_COUNT {
                     return true;
                 }
             }
@@ -129,15 +128,15 @@ impl Outbox {
     }
 }
 
-fn take(state: &mut State, max_bytes: usize) -> Vec<Answer> {
-    let first = state.answers.front().map_or(Sequence::default(), |answer| answer.after);
+fn take(state: &mut State, max_bytes: usize) -> Vec<Reply> {
+    let first = state.replies.front().map_or(Sequence::default(), |reply| reply.after);
     let (mut taken, mut bytes) = (Vec::new(), 0);
     while bytes < max_bytes
-        && state.answers.front().is_some_and(|answer| answer.after <= first)
-        && let Some(answer) = state.answers.pop_front()
+        && state.replies.front().is_some_and(|reply| reply.after <= first)
+        && let Some(reply) = state.replies.pop_front()
     {
-        bytes += weight(&answer.reply);
-        taken.push(answer);
+        bytes += weight(&reply.command);
+        taken.push(reply);
     }
     state.bytes = state.bytes.saturating_sub(bytes);
     taken

@@ -9,16 +9,19 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
+use pravega_sdk_server_core::{
+    catalog::{Catalog, StreamFilter},
+    machine::Machine,
+};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use pravega_sdk_server_core::{catalog::StreamFilter, machine::Machine};
+use crate::state::ServerState;
 
-use crate::hub::Hub;
-
-type Shared = State<Arc<Hub>>;
+type Server = State<Arc<ServerState>>;
 
 /// The service's paths.
-pub(crate) fn router(hub: Arc<Hub>) -> Router {
+pub(crate) fn router(state: Arc<ServerState>) -> Router {
     let health = || async {
         json_of(StatusCode::OK, &json!({ "status": "UP", "readiness": true, "liveness": true }))
     };
@@ -34,7 +37,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
         .route("/v1/health/status", get(|| async { json_of(StatusCode::OK, &json!("UP")) }))
         .route("/v1/health/readiness", get(|| async { json_of(StatusCode::OK, &json!(true)) }))
         .route("/v1/health/liveness", get(|| async { json_of(StatusCode::OK, &json!(true)) }))
-        .with_state(hub)
+        .with_state(state)
 }
 
 fn json_of(status: StatusCode, body: &Value) -> Response {
@@ -42,44 +45,46 @@ fn json_of(status: StatusCode, body: &Value) -> Response {
 }
 
 /// Shows something to those who may come in, as soon as what it tells of is durable.
-async fn show(
-    hub: &Hub,
+async fn show<T: Serialize>(
+    state: &ServerState,
     headers: &HeaderMap,
-    look: impl FnOnce(&Machine) -> Option<Value>,
+    describe: impl FnOnce(&Catalog) -> Option<T>,
 ) -> Response {
-    if hub.faults.controller_is_away() {
+    if state.faults.controller_is_away() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let credentials = headers
         .get(header::AUTHORIZATION)
         .and_then(|header| header.to_str().ok())
         .unwrap_or_default();
-    let look = |machine: &mut Machine, _| {
-        let refused =
-            machine.store.access.as_ref().is_some_and(|access| !access.admits(credentials));
+    let describe = |machine: &mut Machine, _| {
+        let refused = machine.access.as_ref().is_some_and(|access| !access.admits(credentials));
         if refused {
             Err(StatusCode::UNAUTHORIZED)
         } else {
-            look(machine).ok_or(StatusCode::NOT_FOUND)
+            describe(&machine.catalog).ok_or(StatusCode::NOT_FOUND)
         }
     };
-    match hub.run_durably(look).await {
-        Ok(Ok(found)) => json_of(StatusCode::OK, &found),
+    match state.run_durably(describe).await {
+        Ok(Ok(found)) => match serde_json::to_value(found) {
+            Ok(found) => json_of(StatusCode::OK, &found),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        },
         Ok(Err(status)) => status.into_response(),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
-async fn scopes(State(hub): Shared, headers: HeaderMap) -> Response {
-    show(&hub, &headers, |machine| Some(machine.describe_scopes())).await
+async fn scopes(State(state): Server, headers: HeaderMap) -> Response {
+    show(&state, &headers, |catalog| Some(catalog.describe_scopes())).await
 }
 
-async fn scope(State(hub): Shared, headers: HeaderMap, Path(scope): Path<String>) -> Response {
-    show(&hub, &headers, |machine| machine.describe_scope(&scope)).await
+async fn scope(State(state): Server, headers: HeaderMap, Path(scope): Path<String>) -> Response {
+    show(&state, &headers, |catalog| catalog.describe_scope(&scope)).await
 }
 
 async fn streams(
-    State(hub): Shared,
+    State(state): Server,
     headers: HeaderMap,
     Path(scope): Path<String>,
     Query(query): Query<HashMap<String, String>>,
@@ -90,19 +95,19 @@ async fn streams(
         Some("tag") => StreamFilter::Tagged(value()),
         _ => StreamFilter::Own,
     };
-    show(&hub, &headers, |machine| machine.describe_streams(&scope, &filter)).await
+    show(&state, &headers, |catalog| catalog.describe_streams(&scope, &filter)).await
 }
 
 async fn stream(
-    State(hub): Shared,
+    State(state): Server,
     headers: HeaderMap,
     Path((scope, stream)): Path<(String, String)>,
 ) -> Response {
-    show(&hub, &headers, |machine| machine.describe_stream(&scope, &stream)).await
+    show(&state, &headers, |catalog| catalog.describe_stream(&scope, &stream)).await
 }
 
 async fn scaling(
-    State(hub): Shared,
+    State(state): Server,
     headers: HeaderMap,
     Path((scope, stream)): Path<(String, String)>,
     Query(query): Query<HashMap<String, String>>,
@@ -113,17 +118,17 @@ async fn scaling(
     let (Some(from), Some(to)) = (time("from", 0), time("to", i64::MAX)) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    show(&hub, &headers, |machine| machine.describe_scaling(&scope, &stream, from, to)).await
+    show(&state, &headers, |catalog| catalog.describe_scaling(&scope, &stream, from..=to)).await
 }
 
-async fn groups(State(hub): Shared, headers: HeaderMap, Path(scope): Path<String>) -> Response {
-    show(&hub, &headers, |machine| machine.describe_groups(&scope)).await
+async fn groups(State(state): Server, headers: HeaderMap, Path(scope): Path<String>) -> Response {
+    show(&state, &headers, |catalog| catalog.describe_groups(&scope)).await
 }
 
 async fn group(
-    State(hub): Shared,
+    State(state): Server,
     headers: HeaderMap,
     Path((scope, group)): Path<(String, String)>,
 ) -> Response {
-    show(&hub, &headers, |machine| machine.describe_group(&scope, &group)).await
+    show(&state, &headers, |catalog| catalog.describe_group(&scope, &group)).await
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use pravega_sdk_proto::{controller_service_server::ControllerService, *};
+use pravega_sdk_server_core::{
+    catalog::{CallError, CallResult, Catalog, id_of},
+    ids::{Moment, StoreIndex},
+    machine::Machine,
+    store::Step,
+};
 use tonic::{Request, Response, Status};
 
-use pravega_sdk_server_core::{
-    catalog::{Fault, transactions::id_of},
-    ids::Moment,
-    machine::Machine,
-};
-
-use crate::hub::Hub;
+use crate::state::ServerState;
 
 /// Where the segment stores listen.
 #[derive(Debug, Clone)]
@@ -25,36 +25,36 @@ pub(crate) struct Addresses {
 /// The service, as tonic drives it.
 #[derive(Debug)]
 pub(crate) struct Service {
-    hub: Arc<Hub>,
+    state: Arc<ServerState>,
     addresses: Addresses,
 }
 
 /// The status that a failed call is answered with.
-fn status_of(fault: Fault) -> Status {
+fn status_of(fault: CallError) -> Status {
     match fault {
-        Fault::NotFound(message) => Status::not_found(message),
-        Fault::Internal(message) => Status::internal(message),
-        Fault::Unknown(message) => Status::unknown(message),
-        Fault::ResourceExhausted(message) => Status::resource_exhausted(message),
-        Fault::Unavailable(message) => Status::unavailable(message),
+        CallError::NotFound(message) => Status::not_found(message),
+        CallError::Internal(message) => Status::internal(message),
+        CallError::Unknown(message) => Status::unknown(message),
+        CallError::ResourceExhausted(message) => Status::resource_exhausted(message),
+        CallError::Unavailable(message) => Status::unavailable(message),
     }
 }
 
 impl Service {
-    pub(crate) fn new(hub: Arc<Hub>, addresses: Addresses) -> Self {
-        Self { hub, addresses }
+    pub(crate) fn new(state: Arc<ServerState>, addresses: Addresses) -> Self {
+        Self { state, addresses }
     }
 
     /// Has a call carried out, and answers once what it tells of is durable.
     async fn call<Q, A>(
         &self,
         request: Request<Q>,
-        work: impl FnOnce(&mut Machine, Q, Moment) -> Result<A, Fault>,
+        call: impl FnOnce(&mut Catalog, Q, &mut Step<'_>) -> CallResult<A>,
     ) -> Result<Response<A>, Status> {
-        if self.hub.faults.controller_is_away() {
+        if self.state.faults.controller_is_away() {
             return Err(Status::unavailable("the controller is away"));
         }
-        let delay = self.hub.faults.delay();
+        let delay = self.state.faults.delay();
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
@@ -63,29 +63,36 @@ impl Service {
         let header = header.unwrap_or_default().to_owned();
         let request = request.into_inner();
         let work = |machine: &mut Machine, at: Moment| {
-            if machine.store.access.as_ref().is_some_and(|access| !access.admits(&header)) {
+            if machine.access.as_ref().is_some_and(|access| !access.admits(&header)) {
                 return Err(Status::unauthenticated("the credentials are missing or wrong"));
             }
-            work(machine, request, at).map_err(status_of)
+            let (catalog, mut step) = machine.call(at);
+            call(catalog, request, &mut step).map_err(status_of)
         };
-        let done = self.hub.run_durably(work).await.map_err(Status::unavailable)?;
+        let done = self.state.run_durably(work).await;
+        let done = done.map_err(|error| Status::unavailable(error.to_string()))?;
         done.map(Response::new)
     }
 
-    fn node(&self, store: usize) -> NodeUri {
-        let port = self.addresses.stores.get(store).copied().unwrap_or_default();
+    fn node(&self, store: StoreIndex) -> NodeUri {
+        let port = self.addresses.stores.get(store.0).copied().unwrap_or_default();
         NodeUri { endpoint: self.addresses.host.clone(), port: i32::from(port) }
     }
 }
 
-/// The calls: what each takes and gives, and what it asks of the machine.
+/// The calls: what each takes and gives, and what it asks of the catalog.
 macro_rules! calls {
-    ($($name:ident($request:ty) -> $response:ty = |$service:pat_param, $machine:ident, $asked:ident, $at:pat_param| $body:expr;)*) => {
+    ($($name:ident($request:ty) -> $response:ty =
+        |$service:pat_param, $catalog:pat_param, $asked:pat_param, $step:pat_param| $body:expr;)*
+    ) => {
         #[tonic::async_trait]
         impl ControllerService for Service {
-            $(async fn $name(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
+            $(async fn $name(
+                &self,
+                request: Request<$request>,
+            ) -> Result<Response<$response>, Status> {
                 let $service = self;
-                self.call(request, |$machine, $asked, $at| $body).await
+                self.call(request, |$catalog, $asked, $step| $body).await
             })*
         }
     };
@@ -102,119 +109,171 @@ fn info(info: Option<StreamInfo>) -> StreamInfo {
     info.unwrap_or_default()
 }
 
+fn scope(scope: Option<ScopeInfo>) -> String {
+    scope.unwrap_or_default().scope
+}
+
 fn token(token: Option<ContinuationToken>) -> String {
     token.unwrap_or_default().token
 }
 
 calls! {
-    get_controller_server_list(ServerRequest) -> ServerResponse = |service, _m, _q, _| {
+    get_controller_server_list(ServerRequest) -> ServerResponse = |service, _, _, _| {
         let Addresses { host, controller, .. } = &service.addresses;
         let node = NodeUri { endpoint: host.clone(), port: i32::from(*controller) };
         Ok(ServerResponse { node_uri: vec![node] })
     };
 
-    create_scope(ScopeInfo) -> CreateScopeStatus = |_, m, q, _| status!(CreateScopeStatus, m.create_scope(&q.scope));
-    delete_scope(ScopeInfo) -> DeleteScopeStatus = |_, m, q, _| status!(DeleteScopeStatus, m.delete_scope(&q.scope));
-    delete_scope_recursive(ScopeInfo) -> DeleteScopeStatus = |_, m, q, _| {
-        status!(DeleteScopeStatus, m.delete_scope_recursive(&q.scope))
+    create_scope(ScopeInfo) -> CreateScopeStatus = |_, c, q, step| {
+        status!(CreateScopeStatus, c.create_scope(&q.scope, step))
     };
-    check_scope_exists(ScopeInfo) -> ExistsResponse = |_, m, q, _| Ok(m.scope_exists(&q.scope));
-    check_stream_exists(StreamInfo) -> ExistsResponse = |_, m, q, _| Ok(m.stream_exists(&q.scope, &q.stream));
-    list_scopes(ScopesRequest) -> ScopesResponse = |_, m, q, _| Ok(m.list_scopes(&token(q.continuation_token)));
-    list_streams_in_scope(StreamsInScopeRequest) -> StreamsInScopeResponse = |_, m, q, _| {
-        m.list_streams(&q.scope.unwrap_or_default().scope, None, &token(q.continuation_token))
+    delete_scope(ScopeInfo) -> DeleteScopeStatus = |_, c, q, step| {
+        status!(DeleteScopeStatus, c.delete_scope(&q.scope, step))
     };
-    list_streams_in_scope_for_tag(StreamsInScopeWithTagRequest) -> StreamsInScopeResponse = |_, m, q, _| {
-        m.list_streams(&q.scope.unwrap_or_default().scope, Some(&q.tag), &token(q.continuation_token))
+    delete_scope_recursive(ScopeInfo) -> DeleteScopeStatus = |_, c, q, step| {
+        status!(DeleteScopeStatus, c.delete_scope_recursive(&q.scope, step))
     };
-    list_key_value_tables_in_scope(KvTablesInScopeRequest) -> KvTablesInScopeResponse = |_, m, q, _| {
-        Ok(m.list_tables(&q.scope.unwrap_or_default().scope, &token(q.continuation_token)))
+    check_scope_exists(ScopeInfo) -> ExistsResponse = |_, c, q, _| {
+        Ok(c.scope_exists(&q.scope))
     };
-
-    create_stream(StreamConfig) -> CreateStreamStatus = |_, m, q, at| status!(CreateStreamStatus, m.create_stream(q, at));
-    update_stream(StreamConfig) -> UpdateStreamStatus = |_, m, q, at| status!(UpdateStreamStatus, m.update_stream(q, at));
-    truncate_stream(StreamCut) -> UpdateStreamStatus = |_, m, q, at| {
-        status!(UpdateStreamStatus, m.truncate_stream(&info(q.stream_info), q.cut, at))
+    check_stream_exists(StreamInfo) -> ExistsResponse = |_, c, q, _| {
+        Ok(c.stream_exists(&q.scope, &q.stream))
     };
-    seal_stream(StreamInfo) -> UpdateStreamStatus = |_, m, q, at| status!(UpdateStreamStatus, m.seal_stream(&q, at));
-    delete_stream(StreamInfo) -> DeleteStreamStatus = |_, m, q, _| status!(DeleteStreamStatus, m.delete_stream(&q));
-    get_stream_configuration(StreamInfo) -> StreamConfig = |_, m, q, _| m.stream_configuration(&q);
-    get_current_segments(StreamInfo) -> SegmentRanges = |_, m, q, at| m.current_segments(&q, at);
-    get_epoch_segments(GetEpochSegmentsRequest) -> SegmentRanges = |_, m, q, at| {
-        m.epoch_segments(&info(q.stream_info), q.epoch, at)
+    list_scopes(ScopesRequest) -> ScopesResponse = |_, c, q, _| {
+        Ok(c.list_scopes(&token(q.continuation_token)))
     };
-    get_segments(GetSegmentsRequest) -> SegmentsAtTime = |_, m, q, at| m.head_segments(&info(q.stream_info), at);
-    get_segments_immediatly_following(SegmentId) -> SuccessorResponse = |_, m, q, at| {
-        m.successors(&info(q.stream_info), q.segment_id, at)
+    list_streams_in_scope(StreamsInScopeRequest) -> StreamsInScopeResponse = |_, c, q, _| {
+        c.list_streams(&scope(q.scope), None, &token(q.continuation_token))
     };
-    get_segments_immediately_following(SegmentId) -> SuccessorResponse = |_, m, q, at| {
-        m.successors(&info(q.stream_info), q.segment_id, at)
+    list_streams_in_scope_for_tag(StreamsInScopeWithTagRequest) -> StreamsInScopeResponse =
+        |_, c, q, _| {
+        c.list_streams(&scope(q.scope), Some(&q.tag), &token(q.continuation_token))
     };
-    get_segments_between(StreamCutRange) -> StreamCutRangeResponse = |_, m, q, at| {
-        m.segments_between(&info(q.stream_info), &q.from, &q.to, at)
-    };
-    get_uri(SegmentId) -> NodeUri = |service, m, q, _| {
-        Ok(service.node(m.store_of(&info(q.stream_info), q.segment_id)))
-    };
-    is_segment_valid(SegmentId) -> SegmentValidityResponse = |_, m, q, _| {
-        Ok(SegmentValidityResponse { response: m.is_segment_open(&info(q.stream_info), q.segment_id)? })
-    };
-    is_stream_cut_valid(StreamCut) -> StreamCutValidityResponse = |_, m, q, _| {
-        Ok(StreamCutValidityResponse { response: m.is_cut_whole(&info(q.stream_info), &q.cut)? })
-    };
-    scale(ScaleRequest) -> ScaleResponse = |_, m, q, at| m.scale(&q, at);
-    check_scale(ScaleStatusRequest) -> ScaleStatusResponse = |_, m, q, _| {
-        Ok(ScaleStatusResponse { status: m.check_scale(&info(q.stream_info), q.epoch).into() })
-    };
-    get_delegation_token(StreamInfo) -> DelegationToken = |_, m, q, at| {
-        Ok(DelegationToken { delegation_token: m.token(&q, at) })
+    list_key_value_tables_in_scope(KvTablesInScopeRequest) -> KvTablesInScopeResponse =
+        |_, c, q, _| {
+        Ok(c.list_tables(&scope(q.scope), &token(q.continuation_token)))
     };
 
-    create_transaction(CreateTxnRequest) -> CreateTxnResponse = |_, m, q, at| {
-        m.create_transaction(&info(q.stream_info), q.lease, at)
+    create_stream(StreamConfig) -> CreateStreamStatus = |_, c, q, step| {
+        status!(CreateStreamStatus, c.create_stream(q, step))
     };
-    commit_transaction(TxnRequest) -> TxnStatus = |_, m, q, at| {
-        status!(TxnStatus, m.commit_transaction(&info(q.stream_info), id_of(q.txn_id), &q.writer_id, q.timestamp, at))
+    update_stream(StreamConfig) -> UpdateStreamStatus = |_, c, q, step| {
+        status!(UpdateStreamStatus, c.update_stream(q, step))
     };
-    abort_transaction(TxnRequest) -> TxnStatus = |_, m, q, at| {
-        status!(TxnStatus, m.abort_transaction(&info(q.stream_info), id_of(q.txn_id), at))
+    truncate_stream(StreamCut) -> UpdateStreamStatus = |_, c, q, step| {
+        status!(UpdateStreamStatus, c.truncate_stream(&info(q.stream_info), q.cut, step))
     };
-    ping_transaction(PingTxnRequest) -> PingTxnStatus = |_, m, q, at| {
-        Ok(PingTxnStatus { status: m.ping_transaction(&info(q.stream_info), id_of(q.txn_id), q.lease, at).into() })
+    seal_stream(StreamInfo) -> UpdateStreamStatus = |_, c, q, step| {
+        status!(UpdateStreamStatus, c.seal_stream(&q, step))
     };
-    check_transaction_state(TxnRequest) -> TxnState = |_, m, q, _| {
-        Ok(TxnState { state: m.transaction_state(&info(q.stream_info), id_of(q.txn_id))?.into() })
+    delete_stream(StreamInfo) -> DeleteStreamStatus = |_, c, q, step| {
+        status!(DeleteStreamStatus, c.delete_stream(&q, step))
     };
-    list_completed_transactions(ListCompletedTxnRequest) -> ListCompletedTxnResponse = |_, m, q, _| {
-        m.completed_transactions(&info(q.stream_info))
+    get_stream_configuration(StreamInfo) -> StreamConfig = |_, c, q, _| {
+        c.stream_configuration(&q)
     };
-    remove_writer(RemoveWriterRequest) -> RemoveWriterResponse = |_, m, q, _| {
-        Ok(RemoveWriterResponse { result: m.remove_writer(&info(q.stream), &q.writer).into() })
+    get_current_segments(StreamInfo) -> SegmentRanges = |_, c, q, step| {
+        c.current_segments(&q, step)
     };
-    note_timestamp_from_writer(TimestampFromWriter) -> TimestampResponse = |_, m, q, at| {
+    get_epoch_segments(GetEpochSegmentsRequest) -> SegmentRanges = |_, c, q, step| {
+        c.epoch_segments(&info(q.stream_info), q.epoch, step)
+    };
+    get_segments(GetSegmentsRequest) -> SegmentsAtTime = |_, c, q, step| {
+        c.head_segments(&info(q.stream_info), step)
+    };
+    get_segments_immediatly_following(SegmentId) -> SuccessorResponse = |_, c, q, step| {
+        c.successors(&info(q.stream_info), q.segment_id, step)
+    };
+    get_segments_immediately_following(SegmentId) -> SuccessorResponse = |_, c, q, step| {
+        c.successors(&info(q.stream_info), q.segment_id, step)
+    };
+    get_segments_between(StreamCutRange) -> StreamCutRangeResponse = |_, c, q, step| {
+        c.segments_between(&info(q.stream_info), &q.from, &q.to, step)
+    };
+    get_uri(SegmentId) -> NodeUri = |service, _, q, step| {
+        Ok(service.node(Catalog::store_of(&info(q.stream_info), q.segment_id, step)))
+    };
+    is_segment_valid(SegmentId) -> SegmentValidityResponse = |_, c, q, _| {
+        let response = c.is_segment_open(&info(q.stream_info), q.segment_id)?;
+        Ok(SegmentValidityResponse { response })
+    };
+    is_stream_cut_valid(StreamCut) -> StreamCutValidityResponse = |_, c, q, _| {
+        Ok(StreamCutValidityResponse { response: c.is_cut_complete(&info(q.stream_info), &q.cut)? })
+    };
+    scale(ScaleRequest) -> ScaleResponse = |_, c, q, step| {
+        c.scale(&q, step)
+    };
+    check_scale(ScaleStatusRequest) -> ScaleStatusResponse = |_, c, q, _| {
+        Ok(ScaleStatusResponse { status: c.check_scale(&info(q.stream_info), q.epoch).into() })
+    };
+    get_delegation_token(StreamInfo) -> DelegationToken = |_, c, q, step| {
+        Ok(DelegationToken { delegation_token: c.token(&q, step) })
+    };
+
+    create_transaction(CreateTxnRequest) -> CreateTxnResponse = |_, c, q, step| {
+        c.create_transaction(&info(q.stream_info), q.lease, step)
+    };
+    commit_transaction(TxnRequest) -> TxnStatus = |_, c, q, step| {
+        let (info, id) = (info(q.stream_info), id_of(q.txn_id));
+        let status = c.commit_transaction(&info, id, &q.writer_id, q.timestamp, step);
+        status!(TxnStatus, status)
+    };
+    abort_transaction(TxnRequest) -> TxnStatus = |_, c, q, step| {
+        status!(TxnStatus, c.abort_transaction(&info(q.stream_info), id_of(q.txn_id), step))
+    };
+    ping_transaction(PingTxnRequest) -> PingTxnStatus = |_, c, q, step| {
+        let (info, id) = (info(q.stream_info), id_of(q.txn_id));
+        let status = c.ping_transaction(&info, id, q.lease, step).into();
+        Ok(PingTxnStatus { status })
+    };
+    check_transaction_state(TxnRequest) -> TxnState = |_, c, q, _| {
+        Ok(TxnState { state: c.transaction_state(&info(q.stream_info), id_of(q.txn_id))?.into() })
+    };
+    list_completed_transactions(ListCompletedTxnRequest) -> ListCompletedTxnResponse =
+        |_, c, q, _| {
+        c.completed_transactions(&info(q.stream_info))
+    };
+    remove_writer(RemoveWriterRequest) -> RemoveWriterResponse = |_, c, q, step| {
+        let result = c.remove_writer(&info(q.stream), &q.writer, step).into();
+        Ok(RemoveWriterResponse { result })
+    };
+    note_timestamp_from_writer(TimestampFromWriter) -> TimestampResponse = |_, c, q, step| {
         let cut = q.position.unwrap_or_default();
-        Ok(TimestampResponse { result: m.note_time(&info(cut.stream_info), &q.writer, cut.cut, q.timestamp, at).into() })
+        let info = info(cut.stream_info);
+        let result = c.note_time(&info, &q.writer, cut.cut, q.timestamp, step).into();
+        Ok(TimestampResponse { result })
     };
 
-    create_key_value_table(KeyValueTableConfig) -> CreateKeyValueTableStatus = |_, m, q, at| {
-        status!(CreateKeyValueTableStatus, m.create_table(q, at))
+    create_key_value_table(KeyValueTableConfig) -> CreateKeyValueTableStatus = |_, c, q, step| {
+        status!(CreateKeyValueTableStatus, c.create_table(q, step))
     };
-    get_current_segments_key_value_table(KeyValueTableInfo) -> SegmentRanges = |_, m, q, at| m.table_segments(&q, at);
-    get_key_value_table_configuration(KeyValueTableInfo) -> KeyValueTableConfigResponse = |_, m, q, _| {
-        Ok(m.table_config(&q))
+    get_current_segments_key_value_table(KeyValueTableInfo) -> SegmentRanges = |_, c, q, step| {
+        c.table_segments(&q, step)
     };
-    delete_key_value_table(KeyValueTableInfo) -> DeleteKvTableStatus = |_, m, q, _| {
-        status!(DeleteKvTableStatus, m.delete_table(&q))
+    get_key_value_table_configuration(KeyValueTableInfo) -> KeyValueTableConfigResponse =
+        |_, c, q, _| {
+        Ok(c.table_config(&q))
+    };
+    delete_key_value_table(KeyValueTableInfo) -> DeleteKvTableStatus = |_, c, q, step| {
+        status!(DeleteKvTableStatus, c.delete_table(&q, step))
     };
 
-    list_subscribers(StreamInfo) -> SubscribersResponse = |_, m, q, _| Ok(m.subscribers(&q));
-    update_subscriber_stream_cut(SubscriberStreamCut) -> UpdateSubscriberStatus = |_, m, q, _| {
-        status!(UpdateSubscriberStatus, m.update_subscriber(q))
+    list_subscribers(StreamInfo) -> SubscribersResponse = |_, c, q, _| {
+        Ok(c.subscribers(&q))
     };
-    create_reader_group(ReaderGroupConfiguration) -> CreateReaderGroupResponse = |_, m, q, at| m.create_group(q, at);
-    get_reader_group_config(ReaderGroupInfo) -> ReaderGroupConfigResponse = |_, m, q, _| Ok(m.group_config(&q));
-    update_reader_group(ReaderGroupConfiguration) -> UpdateReaderGroupResponse = |_, m, q, _| m.update_group(q);
-    delete_reader_group(ReaderGroupInfo) -> DeleteReaderGroupStatus = |_, m, q, _| {
-        status!(DeleteReaderGroupStatus, m.delete_group(&q))
+    update_subscriber_stream_cut(SubscriberStreamCut) -> UpdateSubscriberStatus = |_, c, q, step| {
+        status!(UpdateSubscriberStatus, c.update_subscriber(q, step))
+    };
+    create_reader_group(ReaderGroupConfiguration) -> CreateReaderGroupResponse = |_, c, q, step| {
+        c.create_group(q, step)
+    };
+    get_reader_group_config(ReaderGroupInfo) -> ReaderGroupConfigResponse = |_, c, q, _| {
+        Ok(c.group_config(&q))
+    };
+    update_reader_group(ReaderGroupConfiguration) -> UpdateReaderGroupResponse = |_, c, q, step| {
+        c.update_group(q, step)
+    };
+    delete_reader_group(ReaderGroupInfo) -> DeleteReaderGroupStatus = |_, c, q, step| {
+        status!(DeleteReaderGroupStatus, c.delete_group(&q, step))
     };
 }

@@ -1,6 +1,6 @@
 //! Cuts of a stream: which are whole, which lies before which, and what lies between two.
 
-use super::stream::{Cut, Part, Stream};
+use super::stream::{Cut, SegmentRecord, Stream};
 
 /// How far a place is in its segment: −1 is behind its end.
 fn reached(offset: i64) -> i64 {
@@ -10,17 +10,17 @@ fn reached(offset: i64) -> i64 {
 impl Stream {
     /// The segments of a cut with their offsets, in the order of their ranges; none if one of them
     /// is not known.
-    fn parts(&self, cut: &Cut) -> Option<Vec<(Part, i64)>> {
-        let mut parts: Vec<(Part, i64)> = cut
+    fn parts(&self, cut: &Cut) -> Option<Vec<(SegmentRecord, i64)>> {
+        let mut parts: Vec<(SegmentRecord, i64)> = cut
             .iter()
-            .map(|(id, offset)| Some((self.part(*id)?, *offset)))
+            .map(|(id, offset)| Some((self.segment(*id)?, *offset)))
             .collect::<Option<_>>()?;
         parts.sort_by(|(a, _), (b, _)| a.low.total_cmp(&b.low));
         Some(parts)
     }
 
     /// Says whether a cut has a place for each key, and one only.
-    pub(super) fn is_whole(&self, cut: &Cut) -> bool {
+    pub(super) fn is_complete(&self, cut: &Cut) -> bool {
         let Some(parts) = self.parts(cut) else {
             return false;
         };
@@ -37,7 +37,7 @@ impl Stream {
 
     /// Says whether a cut lies before another at no key; a segment made later is behind one made
     /// earlier.
-    pub(super) fn is_at_or_behind(&self, cut: &Cut, other: &Cut) -> bool {
+    pub(super) fn is_at_or_after(&self, cut: &Cut, other: &Cut) -> bool {
         let (Some(ours), Some(theirs)) = (self.parts(cut), self.parts(other)) else {
             return false;
         };
@@ -46,29 +46,29 @@ impl Stream {
                 if part.id == other.id {
                     reached(*offset) >= reached(*other_offset)
                 } else {
-                    part.made_in() > other.made_in()
+                    part.epoch_created() > other.epoch_created()
                 }
             })
         })
     }
 
     /// The segments that lie wholly before a cut.
-    pub(super) fn before(&self, cut: &Cut) -> Vec<Part> {
+    pub(super) fn before(&self, cut: &Cut) -> Vec<SegmentRecord> {
         let Some(parts) = self.parts(cut) else {
             return Vec::new();
         };
-        let is_before = |part: &Part| {
+        let is_before = |part: &SegmentRecord| {
             parts
                 .iter()
                 .filter(|(at, _)| at.overlaps(*part))
-                .all(|(at, _)| at.id != part.id && at.made_in() > part.made_in())
+                .all(|(at, _)| at.id != part.id && at.epoch_created() > part.epoch_created())
         };
-        self.every_part().filter(is_before).collect()
+        self.all_segments().filter(is_before).collect()
     }
 
     /// The segments from one cut to another, both included; an empty cut is the beginning or the
     /// end of the stream.
-    pub(super) fn between(&self, from: &Cut, to: &Cut) -> Vec<Part> {
+    pub(super) fn between(&self, from: &Cut, to: &Cut) -> Vec<SegmentRecord> {
         let from = if from.is_empty() { self.head() } else { from.clone() };
         let to: Cut = if to.is_empty() {
             self.active().iter().map(|part| (part.id, 0)).collect()
@@ -79,16 +79,20 @@ impl Stream {
             return Vec::new();
         };
         // Where a cut has no place, as half a cut, it sets no bound either.
-        let within = |cut: &[(Part, i64)], part: &Part, is_beyond: fn(i64, i64) -> bool| {
+        let within = |cut: &[(SegmentRecord, i64)],
+                      part: &SegmentRecord,
+                      is_beyond: fn(i64, i64) -> bool| {
             let mut met = cut.iter().filter(|(at, _)| at.overlaps(*part)).peekable();
             met.peek().is_none()
-                || met.any(|(at, _)| at.id == part.id || is_beyond(part.made_in(), at.made_in()))
+                || met.any(|(at, _)| {
+                    at.id == part.id || is_beyond(part.epoch_created(), at.epoch_created())
+                })
         };
-        let is_between = |part: &Part| {
+        let is_between = |part: &SegmentRecord| {
             within(&from, part, |made, start| made > start)
                 && within(&to, part, |made, end| made < end)
         };
-        self.every_part().filter(is_between).collect()
+        self.all_segments().filter(is_between).collect()
     }
 
     /// For each key the earlier place of two cuts.
@@ -100,7 +104,10 @@ impl Stream {
         for (part, offset) in ones.iter().chain(&others) {
             let met = ones.iter().chain(&others).filter(|(at, _)| at.overlaps(*part));
             // A segment stays only if none that it shares keys with was made before it.
-            if met.clone().all(|(at, _)| at.id == part.id || at.made_in() >= part.made_in()) {
+            if met
+                .clone()
+                .all(|(at, _)| at.id == part.id || at.epoch_created() >= part.epoch_created())
+            {
                 let least = earlier.entry(part.id).or_insert(*offset);
                 if reached(*offset) < reached(*least) {
                     *least = *offset;

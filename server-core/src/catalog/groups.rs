@@ -10,26 +10,31 @@ use pravega_sdk_proto::{
 };
 use uuid::Uuid;
 
-use super::{Answer, Fault, Group, names, stream::Subscriber};
-use crate::{ids::Moment, machine::Machine};
+use super::{
+    error::{CallError, CallResult},
+    names,
+    state::{Catalog, Group},
+    stream::Subscriber,
+};
+use crate::store::Step;
 
-impl Machine {
+impl Catalog {
     pub fn create_group(
         &mut self,
         config: ReaderGroupConfiguration,
-        at: Moment,
-    ) -> Answer<CreateReaderGroupResponse> {
+        step: &mut Step<'_>,
+    ) -> CallResult<CreateReaderGroupResponse> {
         use create_reader_group_response::Status;
         let refused =
             |status: Status| Ok(CreateReaderGroupResponse { status: status.into(), config: None });
         if Uuid::try_parse(&config.reader_group_id).is_err() {
-            return Err(Fault::Internal("Internal exception occurred".to_owned()));
+            return Err(CallError::unspecified());
         }
         let (scope, group) = (config.scope.clone(), config.reader_group_name.clone());
         if !names::is_group(&group) {
             return refused(Status::InvalidRgName);
         }
-        let Some(found) = self.catalog.scopes.get(&scope) else {
+        let Some(found) = self.scopes.get(&scope) else {
             return refused(Status::ScopeNotFound);
         };
         if let Some(known) = found.groups.get(&group) {
@@ -38,28 +43,24 @@ impl Machine {
         }
         // The Java server tries for ever if a stream is missing that shall be subscribed to; a
         // failure says it at once.
-        let missing = |info: &StreamInfo| self.catalog.stream(&info.scope, &info.stream).is_none();
+        let missing = |info: &StreamInfo| self.stream(&info.scope, &info.stream).is_none();
         if config.retention_type != 0 && streams(&config).iter().any(missing) {
             return refused(Status::Failure);
         }
-        self.store.reserve(1)?;
+        step.reserve(1)?;
         let config = ReaderGroupConfiguration { generation: 0, ..config };
-        self.make_internal(&scope, &names::group_stream(&group), at)?;
-        self.subscribe(&config);
-        if let Some(found) = self.catalog.scopes.get_mut(&scope) {
+        self.ensure_internal_stream(&scope, &names::group_stream(&group), step)?;
+        self.subscribe(&config, step);
+        if let Some(found) = self.scopes.get_mut(&scope) {
             found.groups.insert(group.clone(), Group { config: config.clone() });
         }
-        self.catalog.keep_group(&mut self.store, &scope, &group);
+        self.save_group(step.journal, &scope, &group);
         Ok(CreateReaderGroupResponse { status: Status::Success.into(), config: Some(config) })
     }
 
     pub fn group_config(&self, info: &ReaderGroupInfo) -> ReaderGroupConfigResponse {
         use reader_group_config_response::Status;
-        let found = self
-            .catalog
-            .scopes
-            .get(&info.scope)
-            .and_then(|scope| scope.groups.get(&info.reader_group));
+        let found = self.group(&info.scope, &info.reader_group);
         let status = if found.is_some() { Status::Success } else { Status::RgNotFound };
         let config = found.map(|group| group.config.clone()).unwrap_or_default();
         ReaderGroupConfigResponse { config: Some(config), status: status.into() }
@@ -68,15 +69,15 @@ impl Machine {
     pub fn update_group(
         &mut self,
         config: ReaderGroupConfiguration,
-    ) -> Answer<UpdateReaderGroupResponse> {
+        step: &mut Step<'_>,
+    ) -> CallResult<UpdateReaderGroupResponse> {
         use update_reader_group_response::Status;
         let answer = |status: Status, generation| {
             Ok(UpdateReaderGroupResponse { status: status.into(), generation })
         };
-        self.store.reserve(0)?;
+        step.reserve(0)?;
         let (scope, group) = (config.scope.clone(), config.reader_group_name.clone());
-        let found =
-            self.catalog.scopes.get_mut(&scope).and_then(|scope| scope.groups.get_mut(&group));
+        let found = self.group_mut(&scope, &group);
         let Some(found) = found else {
             return answer(Status::RgNotFound, config.generation);
         };
@@ -90,26 +91,23 @@ impl Machine {
         let config = ReaderGroupConfiguration { generation: config.generation + 1, ..config };
         let generation = config.generation;
         found.config = config.clone();
-        self.unsubscribe(&old, Some(&config));
-        self.subscribe(&config);
-        self.catalog.keep_group(&mut self.store, &scope, &group);
+        self.unsubscribe(&old, Some(&config), step);
+        self.subscribe(&config, step);
+        self.save_group(step.journal, &scope, &group);
         answer(Status::Success, generation)
     }
 
     pub fn delete_group(
         &mut self,
         info: &ReaderGroupInfo,
-    ) -> Answer<delete_reader_group_status::Status> {
+        step: &mut Step<'_>,
+    ) -> CallResult<delete_reader_group_status::Status> {
         use delete_reader_group_status::Status;
-        self.store.reserve(0)?;
-        let found = self
-            .catalog
-            .scopes
-            .get(&info.scope)
-            .and_then(|scope| scope.groups.get(&info.reader_group));
+        step.reserve(0)?;
+        let found = self.group(&info.scope, &info.reader_group);
         match found {
             Some(group) if same_id(&group.config.reader_group_id, &info.reader_group_id) => {
-                self.drop_group(&info.scope, &info.reader_group);
+                self.drop_group(&info.scope, &info.reader_group, step);
                 Ok(Status::Success)
             }
             _ => Ok(Status::RgNotFound),
@@ -117,30 +115,29 @@ impl Machine {
     }
 
     /// Removes a group with its state.
-    pub(super) fn drop_group(&mut self, scope: &str, group: &str) {
-        let Some(dropped) =
-            self.catalog.scopes.get_mut(scope).and_then(|scope| scope.groups.remove(group))
+    pub(super) fn drop_group(&mut self, scope: &str, group: &str, step: &mut Step<'_>) {
+        let Some(dropped) = self.scopes.get_mut(scope).and_then(|scope| scope.groups.remove(group))
         else {
             return;
         };
-        self.unsubscribe(&dropped.config, None);
-        self.drop_stream(scope, &names::group_stream(group));
-        self.catalog.keep_group(&mut self.store, scope, group);
+        self.unsubscribe(&dropped.config, None, step);
+        self.drop_stream(scope, &names::group_stream(group), step);
+        self.save_group(step.journal, scope, group);
     }
 
     /// Enters a group at the streams that it keeps from being truncated.
-    fn subscribe(&mut self, config: &ReaderGroupConfiguration) {
+    fn subscribe(&mut self, config: &ReaderGroupConfiguration, step: &mut Step<'_>) {
         if config.retention_type == 0 {
             return;
         }
         let name = subscriber_name(config);
         for info in streams(config) {
-            let Some(found) = self.catalog.stream_mut(&info.scope, &info.stream) else { continue };
+            let Some(found) = self.stream_mut(&info.scope, &info.stream) else { continue };
             let subscriber =
                 found.subscribers.entry(name.clone()).or_insert_with(Subscriber::default);
             subscriber.generation = config.generation;
             subscriber.group_id.clone_from(&config.reader_group_id);
-            self.catalog.keep_stream(&mut self.store, &info.scope, &info.stream);
+            self.save_stream(step.journal, &info.scope, &info.stream);
         }
     }
 
@@ -149,6 +146,7 @@ impl Machine {
         &mut self,
         old: &ReaderGroupConfiguration,
         new: Option<&ReaderGroupConfiguration>,
+        step: &mut Step<'_>,
     ) {
         let name = subscriber_name(old);
         let kept = new.filter(|new| new.retention_type != 0).map(streams).unwrap_or_default();
@@ -156,16 +154,16 @@ impl Machine {
             if kept.contains(&info) {
                 continue;
             }
-            let Some(found) = self.catalog.stream_mut(&info.scope, &info.stream) else { continue };
+            let Some(found) = self.stream_mut(&info.scope, &info.stream) else { continue };
             if found.subscribers.remove(&name).is_some() {
-                self.catalog.keep_stream(&mut self.store, &info.scope, &info.stream);
+                self.save_stream(step.journal, &info.scope, &info.stream);
             }
         }
     }
 
     pub fn subscribers(&self, info: &StreamInfo) -> SubscribersResponse {
         use subscribers_response::Status;
-        let Some(found) = self.catalog.stream(&info.scope, &info.stream) else {
+        let Some(found) = self.stream(&info.scope, &info.stream) else {
             return SubscribersResponse {
                 subscribers: Vec::new(),
                 status: Status::StreamNotFound.into(),
@@ -180,12 +178,13 @@ impl Machine {
     pub fn update_subscriber(
         &mut self,
         request: SubscriberStreamCut,
-    ) -> Answer<update_subscriber_status::Status> {
+        step: &mut Step<'_>,
+    ) -> CallResult<update_subscriber_status::Status> {
         use update_subscriber_status::Status;
-        self.store.reserve(0)?;
+        step.reserve(0)?;
         let cut = request.stream_cut.unwrap_or_default();
         let info = cut.stream_info.unwrap_or_default();
-        let Some(found) = self.catalog.stream(&info.scope, &info.stream) else {
+        let Some(found) = self.stream(&info.scope, &info.stream) else {
             return Ok(Status::StreamNotFound);
         };
         let Some(known) = found.subscribers.get(&request.subscriber) else {
@@ -197,18 +196,17 @@ impl Machine {
         if known.generation != request.generation {
             return Ok(Status::GenerationMismatch);
         }
-        let behind = known.cut.is_empty() || found.is_at_or_behind(&cut.cut, &known.cut);
-        if !found.is_whole(&cut.cut) || !behind {
+        let behind = known.cut.is_empty() || found.is_at_or_after(&cut.cut, &known.cut);
+        if !found.is_complete(&cut.cut) || !behind {
             return Ok(Status::StreamCutNotValid);
         }
         let known = self
-            .catalog
             .stream_mut(&info.scope, &info.stream)
             .and_then(|found| found.subscribers.get_mut(&request.subscriber));
         if let Some(known) = known {
             known.cut = cut.cut;
         }
-        self.catalog.keep_stream(&mut self.store, &info.scope, &info.stream);
+        self.save_stream(step.journal, &info.scope, &info.stream);
         Ok(Status::Success)
     }
 }

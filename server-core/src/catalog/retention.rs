@@ -4,54 +4,55 @@ use pravega_sdk_proto::{RetentionPolicy, retention_policy::RetentionPolicyType};
 
 use super::{
     names,
-    stream::{Cut, Recorded, Stream},
+    state::{Catalog, Scope},
+    stream::{Cut, RetentionPoint, Stream},
 };
-use crate::{ids::Moment, machine::Machine};
+use crate::store::Step;
 
 /// How many places are remembered; the older half thins out then.
-const MAX_RECORDED: usize = 1000;
+const MAX_RETENTION_POINTS: usize = 1000;
 
-impl Machine {
+impl Catalog {
     /// Notes where each stream with a policy ends, and drops what its policy does not keep.
-    pub fn retain(&mut self, at: Moment) {
-        let with_policy = |(scope, found): (&String, &super::Scope)| {
+    pub fn retain(&mut self, step: &mut Step<'_>) {
+        let with_policy = |(scope, found): (&String, &Scope)| {
             let streams = found
                 .streams
                 .iter()
                 .filter(|(_, stream)| policy_of(stream).is_some() && !stream.sealed);
             streams.map(|(stream, _)| (scope.clone(), stream.clone())).collect::<Vec<_>>()
         };
-        let due: Vec<(String, String)> = self.catalog.scopes.iter().flat_map(with_policy).collect();
+        let due: Vec<(String, String)> = self.scopes.iter().flat_map(with_policy).collect();
         for (scope, stream) in due {
-            if let Some(cut) = self.what_to_cut(&scope, &stream, at) {
-                self.cut_off(&scope, &stream, cut, at);
+            if let Some(cut) = self.truncation_cut(&scope, &stream, step) {
+                self.truncate_to(&scope, &stream, cut, step);
             } else {
-                self.catalog.keep_stream(&mut self.store, &scope, &stream);
+                self.save_stream(step.journal, &scope, &stream);
             }
         }
     }
 
-    fn what_to_cut(&mut self, scope: &str, stream: &str, at: Moment) -> Option<Cut> {
-        let ends = self.ends(scope, stream)?;
-        let bytes = self.bytes_ever(scope, stream)?;
-        let found = self.catalog.stream_mut(scope, stream)?;
+    fn truncation_cut(&mut self, scope: &str, stream: &str, step: &mut Step<'_>) -> Option<Cut> {
+        let ends = self.ends(scope, stream, step)?;
+        let bytes = self.bytes_written(scope, stream, step)?;
+        let found = self.stream_mut(scope, stream)?;
         let policy = policy_of(found)?;
-        found.recorded.push(Recorded { at: at.now.0, bytes, cut: ends });
+        found.recorded.push(RetentionPoint { at: step.at.now.0, bytes, cut: ends });
         let places = found.recorded.clone();
-        if found.recorded.len() > MAX_RECORDED {
+        if found.recorded.len() > MAX_RETENTION_POINTS {
             let mut index = 0;
             found.recorded.retain(|_| {
                 index += 1;
-                index > MAX_RECORDED / 2 || index % 2 == 0
+                index > MAX_RETENTION_POINTS / 2 || index % 2 == 0
             });
         }
-        let cut = chosen(found, policy, &places, at.now.0, bytes)?;
-        let moves = cut != found.head() && found.is_at_or_behind(&cut, &found.head());
+        let cut = chosen(found, policy, &places, step.at.now.0, bytes)?;
+        let moves = cut != found.head() && found.is_at_or_after(&cut, &found.head());
         if moves {
             let kept = found
                 .recorded
                 .iter()
-                .filter(|place| found.is_at_or_behind(&place.cut, &cut))
+                .filter(|place| found.is_at_or_after(&place.cut, &cut))
                 .cloned()
                 .collect();
             found.recorded = kept;
@@ -60,10 +61,10 @@ impl Machine {
     }
 
     /// Where the active segments of a stream end.
-    fn ends(&self, scope: &str, stream: &str) -> Option<Cut> {
-        let found = self.catalog.stream(scope, stream)?;
+    fn ends(&self, scope: &str, stream: &str, step: &Step<'_>) -> Option<Cut> {
+        let found = self.stream(scope, stream)?;
         let end = |id: i64| {
-            self.store
+            step.store
                 .info(&names::segment(scope, stream, id))
                 .ok()
                 .map(|info| (id, info.len as i64))
@@ -72,14 +73,14 @@ impl Machine {
     }
 
     /// How many bytes were ever written to a stream.
-    fn bytes_ever(&self, scope: &str, stream: &str) -> Option<i64> {
-        let found = self.catalog.stream(scope, stream)?;
+    fn bytes_written(&self, scope: &str, stream: &str, step: &Step<'_>) -> Option<i64> {
+        let found = self.stream(scope, stream)?;
         let len = |id: i64| {
-            self.store.info(&names::segment(scope, stream, id)).map_or(0, |info| info.len as i64)
+            step.store.info(&names::segment(scope, stream, id)).map_or(0, |info| info.len as i64)
         };
         Some(
             found
-                .every_part()
+                .all_segments()
                 .map(|part| found.gone.get(&part.id).copied().unwrap_or_else(|| len(part.id)))
                 .sum(),
         )
@@ -98,11 +99,11 @@ fn policy_of(stream: &Stream) -> Option<RetentionPolicy> {
 fn chosen(
     stream: &Stream,
     policy: RetentionPolicy,
-    places: &[Recorded],
+    places: &[RetentionPoint],
     now: i64,
     bytes: i64,
 ) -> Option<Cut> {
-    let keeps = |place: &&Recorded, amount: i64| match policy.retention_type() {
+    let keeps = |place: &&RetentionPoint, amount: i64| match policy.retention_type() {
         RetentionPolicyType::Time => now.saturating_sub(place.at) >= amount,
         _ => bytes.saturating_sub(place.bytes) >= amount,
     };
@@ -125,15 +126,15 @@ fn chosen(
     // groups need.
     let bounded = policy.retention_max > 0 && policy.retention_max < i64::MAX;
     let too_much =
-        |place: &&Recorded| bounded && keeps(place, policy.retention_max.saturating_add(1));
+        |place: &&RetentionPoint| bounded && keeps(place, policy.retention_max.saturating_add(1));
     let most = places
         .iter()
         .any(|place| too_much(&place))
         .then(|| places.iter().find(|place| !too_much(place)));
     let needed = match most.flatten() {
-        Some(most) if !stream.is_at_or_behind(&needed, &most.cut) => most.cut.clone(),
+        Some(most) if !stream.is_at_or_after(&needed, &most.cut) => most.cut.clone(),
         _ => needed,
     };
-    let too_far = !stream.is_at_or_behind(&least.cut, &needed);
+    let too_far = !stream.is_at_or_after(&least.cut, &needed);
     Some(if too_far { least.cut.clone() } else { needed })
 }

@@ -14,86 +14,21 @@ use pravega_sdk_proto::{
 use pravega_sdk_types::{KeyRange, ScopedSegment, check_cover};
 
 use super::{
-    Answer, names,
-    stream::{Part, Stream},
-    streams::{make_segments, min_segments, policy},
+    error::CallResult,
+    names,
+    rates::{Heat, Rates},
+    segments::{create_segments, min_segments, policy},
+    state::Catalog,
+    stream::{SegmentRecord, Stream},
 };
-use crate::{ids::Moment, machine::Machine};
+use crate::store::{SegmentPolicy, Step};
 
-/// How often things are done that the clock asks for, in milliseconds; tests make it faster.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    pub watermarks: i64,
-    pub retention: i64,
-    /// How often rates are measured.
-    pub rates: i64,
-    /// What Java's server calls two minutes.
-    pub rate_window: i64,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { watermarks: 10_000, retention: 30 * 60_000, rates: 5_000, rate_window: 120_000 }
-    }
-}
-
-/// The rates of a segment, as averages over 1, 2.5, 5 and 10 windows, and since when they are
-/// measured.
-#[derive(Debug, Clone, Copy)]
-pub struct Rates {
-    averages: [f64; 4],
-    since: i64,
-    measured: i64,
-}
-
-/// How many windows each average runs over.
-const WINDOWS: [f64; 4] = [1.0, 2.5, 5.0, 10.0];
-
-/// What to do about a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heat {
-    /// It takes so many times its target.
-    Hot(u32),
-    Warm,
-    Cold,
-}
-
-impl Rates {
-    fn new(now: i64) -> Self {
-        Self { averages: [0.0; 4], since: now, measured: now }
-    }
-
-    /// Takes in what came since the last time.
-    fn measure(&mut self, amount: f64, now: i64, window: i64) {
-        let elapsed = (now - self.measured).max(1) as f64;
-        let rate = amount * 1000.0 / elapsed;
-        for (average, windows) in self.averages.iter_mut().zip(WINDOWS) {
-            let weight = 1.0 - (-elapsed / (windows * window as f64)).exp();
-            *average += (rate - *average) * weight;
-        }
-        self.measured = now;
-    }
-
-    fn heat(&self, target: f64, now: i64, window: i64) -> Heat {
-        let [two, five, ten, twenty] = self.averages;
-        let age = (now - self.since) as f64 / window as f64;
-        let hot = |rate: f64| Heat::Hot((rate / target).clamp(2.0, 1000.0) as u32);
-        if two > 5.0 * target && age >= WINDOWS[0] {
-            hot(two)
-        } else if five > 2.0 * target && age >= WINDOWS[1] {
-            hot(five)
-        } else if ten > target && age >= WINDOWS[2] {
-            hot(ten)
-        } else if twenty < target / 2.0 && ten < target / 2.0 && age >= WINDOWS[3] {
-            Heat::Cold
-        } else {
-            Heat::Warm
-        }
-    }
-}
-
-impl Machine {
-    pub fn scale(&mut self, request: &ScaleRequest, at: Moment) -> Answer<ScaleResponse> {
+impl Catalog {
+    pub fn scale(
+        &mut self,
+        request: &ScaleRequest,
+        step: &mut Step<'_>,
+    ) -> CallResult<ScaleResponse> {
         let info = request.stream_info.clone().unwrap_or_default();
         let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
         let answer = |status: ScaleStreamStatus, segments, epoch| {
@@ -101,7 +36,7 @@ impl Machine {
             ScaleResponse { status, segments, epoch }
         };
         let refused = |status| Ok(answer(status, Vec::new(), 0));
-        let Some(found) = self.catalog.stream(scope, stream) else {
+        let Some(found) = self.stream(scope, stream) else {
             return refused(ScaleStreamStatus::Failure);
         };
         let epoch = found.active_epoch();
@@ -113,8 +48,8 @@ impl Machine {
         let Some(ranges) = ranges.filter(|_| !found.sealed) else {
             return refused(ScaleStreamStatus::Failure);
         };
-        let active: Vec<Part> = found.active().to_vec();
-        let sealed: Vec<Part> = active
+        let active: Vec<SegmentRecord> = found.active().to_vec();
+        let sealed: Vec<SegmentRecord> = active
             .iter()
             .filter(|part| request.sealed_segments.contains(&part.id))
             .copied()
@@ -128,8 +63,8 @@ impl Machine {
         if active.len() - sealed.len() + ranges.len() < min_segments(&found.config)? as usize {
             return refused(ScaleStreamStatus::PreconditionFailed);
         }
-        self.store.reserve(ranges.len())?;
-        let made = self.replace(scope, stream, &sealed, &ranges, at)?;
+        step.reserve(ranges.len())?;
+        let made = self.replace(scope, stream, &sealed, &ranges, step)?;
         let segments = made.into_iter().map(|part| part.message(scope, stream)).collect();
         Ok(answer(ScaleStreamStatus::Started, segments, epoch))
     }
@@ -139,30 +74,30 @@ impl Machine {
         &mut self,
         scope: &str,
         stream: &str,
-        sealed: &[Part],
+        sealed: &[SegmentRecord],
         ranges: &[KeyRange],
-        at: Moment,
-    ) -> Answer<Vec<Part>> {
-        let Some(found) = self.catalog.stream_mut(scope, stream) else {
+        step: &mut Step<'_>,
+    ) -> CallResult<Vec<SegmentRecord>> {
+        let Some(found) = self.stream_mut(scope, stream) else {
             return Ok(Vec::new());
         };
         let epoch = found.active_epoch() + 1;
         let number = found.next_number;
-        let part = |(number, range): (i32, &KeyRange)| Part {
+        let part = |(number, range): (i32, &KeyRange)| SegmentRecord {
             id: names::segment_id(epoch, number),
             low: range.low(),
             high: range.high(),
         };
-        let made: Vec<Part> = (number..).zip(ranges).map(part).collect();
-        make_segments(&mut self.store, scope, stream, &found.config, &made, at)?;
+        let made: Vec<SegmentRecord> = (number..).zip(ranges).map(part).collect();
+        create_segments(scope, stream, &found.config, &made, step)?;
         found.next_number = number.saturating_add(i32::try_from(made.len()).unwrap_or(i32::MAX));
         let stay = found.active().iter().filter(|part| !sealed.contains(part)).copied();
         let segments = stay.chain(made.iter().copied()).collect();
-        found.add_epoch(epoch, segments, at.now.0);
+        found.add_epoch(epoch, segments, step.at.now.0);
         for part in sealed {
-            self.store.seal(&names::segment(scope, stream, part.id), at.now).ok();
+            step.seal(&names::segment(scope, stream, part.id)).ok();
         }
-        self.catalog.keep_stream(&mut self.store, scope, stream);
+        self.save_stream(step.journal, scope, stream);
         Ok(made)
     }
 
@@ -172,19 +107,16 @@ impl Machine {
         scope: &str,
         stream: &str,
         segments: u32,
-        at: Moment,
-    ) -> Answer<()> {
-        let active = self
-            .catalog
-            .stream(scope, stream)
-            .map(|found| found.active().to_vec())
-            .unwrap_or_default();
-        self.replace(scope, stream, &active, &KeyRange::equal(segments), at)?;
+        step: &mut Step<'_>,
+    ) -> CallResult<()> {
+        let active =
+            self.stream(scope, stream).map(|found| found.active().to_vec()).unwrap_or_default();
+        self.replace(scope, stream, &active, &KeyRange::equal(segments), step)?;
         Ok(())
     }
 
     pub fn check_scale(&self, info: &StreamInfo, epoch: i32) -> ScaleStatus {
-        match self.catalog.stream(&info.scope, &info.stream).map(Stream::active_epoch) {
+        match self.stream(&info.scope, &info.stream).map(Stream::active_epoch) {
             Some(active) if epoch < active => ScaleStatus::Success,
             Some(active) if epoch == active => ScaleStatus::InProgress,
             _ => ScaleStatus::InvalidInput,
@@ -192,63 +124,61 @@ impl Machine {
     }
 
     /// Measures what streams that scale by rate take, and splits and merges.
-    pub fn scale_by_rate(&mut self, at: Moment) {
-        let window = self.pace.rate_window;
+    pub(crate) fn scale_by_rate(&mut self, window: i64, step: &mut Step<'_>) {
         let (mut hot, mut cold): (Vec<(ByteString, u32)>, Vec<ByteString>) =
             (Vec::new(), Vec::new());
-        let traffic = self.store.take_traffic();
+        let (now, traffic) = (step.at.now.0, step.store.take_traffic());
         let scaling: HashSet<&ByteString> = traffic.iter().map(|(name, _)| name).collect();
         self.rates.retain(|segment, _| scaling.contains(segment));
         for (segment, traffic) in traffic {
-            let Some(((scale_type, target), rates)) = self
-                .policy_of(&segment)
-                .zip(Some(self.rates.entry(segment.clone()).or_insert(Rates::new(at.now.0))))
-            else {
-                continue;
+            let Some(policy) = self.policy_of(&segment) else { continue };
+            let rates = self.rates.entry(segment.clone()).or_insert(Rates::new(now));
+            let amount = if policy.scale_type == 1 {
+                traffic.bytes as f64 / 1024.0
+            } else {
+                traffic.events as f64
             };
-            let amount =
-                if scale_type == 1 { traffic.bytes as f64 / 1024.0 } else { traffic.events as f64 };
-            rates.measure(amount, at.now.0, window);
-            match rates.heat(f64::from(target.max(1)), at.now.0, window) {
+            rates.measure(amount, now, window);
+            match rates.heat(f64::from(policy.target_rate.max(1)), now, window) {
                 Heat::Hot(times) => hot.push((segment, times)),
                 Heat::Cold => cold.push(segment),
                 Heat::Warm => {}
             }
         }
         for (segment, times) in hot {
-            self.split(&segment, times, at);
+            self.split(&segment, times, step);
         }
-        self.merge_cold(&cold, at);
+        self.merge_cold(&cold, step);
     }
 
-    fn policy_of(&self, segment: &str) -> Option<(i8, i32)> {
+    fn policy_of(&self, segment: &str) -> Option<SegmentPolicy> {
         let segment: ScopedSegment = segment.parse().ok()?;
-        let found = self.catalog.stream(segment.scope().as_str(), segment.stream().as_str())?;
+        let found = self.stream(segment.scope().as_str(), segment.stream().as_str())?;
         Some(policy(&found.config))
     }
 
-    fn split(&mut self, segment: &str, times: u32, at: Moment) {
+    fn split(&mut self, segment: &str, times: u32, step: &mut Step<'_>) {
         let Ok(segment) = segment.parse::<ScopedSegment>() else { return };
         let (scope, stream) = (segment.scope().to_string(), segment.stream().to_string());
-        let Some(found) = self.catalog.stream(&scope, &stream) else { return };
+        let Some(found) = self.stream(&scope, &stream) else { return };
         let id = i64::from(segment.id());
         let Some(part) = found.active().iter().find(|part| part.id == id).copied() else { return };
         let factor =
             found.config.scaling_policy.unwrap_or_default().scale_factor.max(2).unsigned_abs();
         let Ok(range) = KeyRange::new(part.low, part.high) else { return };
         // Without room there is no split; the next measurement tries again.
-        if self.store.reserve(factor as usize).is_ok() {
-            self.replace(&scope, &stream, &[part], &range.split(times.clamp(2, factor)), at).ok();
+        if step.reserve(factor as usize).is_ok() {
+            self.replace(&scope, &stream, &[part], &range.split(times.clamp(2, factor)), step).ok();
         }
     }
 
     /// Merges neighbours that are both cold, as far as the stream keeps the segments that it must
     /// have.
-    fn merge_cold(&mut self, cold: &[ByteString], at: Moment) {
+    fn merge_cold(&mut self, cold: &[ByteString], step: &mut Step<'_>) {
         for segment in cold {
             let Ok(segment) = segment.parse::<ScopedSegment>() else { continue };
             let (scope, stream) = (segment.scope().to_string(), segment.stream().to_string());
-            let Some(found) = self.catalog.stream(&scope, &stream) else { continue };
+            let Some(found) = self.stream(&scope, &stream) else { continue };
             let id = i64::from(segment.id());
             let Some(at_index) = found.active().iter().position(|part| part.id == id) else {
                 continue;
@@ -266,7 +196,7 @@ impl Machine {
             }
             if let Ok(range) = KeyRange::new(one.low, next.high) {
                 let pair = [*one, *next];
-                self.replace(&scope, &stream, &pair, &[range], at).ok();
+                self.replace(&scope, &stream, &pair, &[range], step).ok();
             }
         }
     }
@@ -274,7 +204,7 @@ impl Machine {
 
 /// Says whether ranges take the place of segments exactly: each run of neighbours is covered by a
 /// run of ranges.
-fn covers_the_same(sealed: &[Part], ranges: &[KeyRange]) -> bool {
+fn covers_the_same(sealed: &[SegmentRecord], ranges: &[KeyRange]) -> bool {
     let old: Option<Vec<KeyRange>> =
         sealed.iter().map(|part| KeyRange::new(part.low, part.high).ok()).collect();
     let Some(old) = old else { return false };
@@ -305,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_scale_covers_each_run_of_neighbours_and_nothing_else() {
-        let part = |id, low, high| Part { id, low, high };
+        let part = |id, low, high| SegmentRecord { id, low, high };
         let range = |low, high| KeyRange::new(low, high).unwrap();
         let sealed = [part(0, 0.0, 0.25), part(2, 0.5, 0.75)];
         assert!(covers_the_same(&sealed, &[range(0.0, 0.1), range(0.1, 0.25), range(0.5, 0.75)]));
@@ -313,24 +243,5 @@ mod tests {
         assert!(!covers_the_same(&sealed, &[range(0.0, 0.25)]));
         assert!(!covers_the_same(&sealed, &[range(0.0, 0.2), range(0.1, 0.25), range(0.5, 0.75)]));
         assert!(!covers_the_same(&[], &[range(0.0, 0.2)]));
-    }
-
-    #[test]
-    fn a_segment_is_hot_by_how_much_and_how_long_and_cold_after_long() {
-        let window = 120_000;
-        let heat = |rate: f64, minutes: i64| {
-            let mut rates = Rates::new(0);
-            for step in 1..=minutes * 12 {
-                rates.measure(rate * 5.0, step * 5_000, window);
-            }
-            rates.heat(100.0, minutes * 60_000, window)
-        };
-        assert_eq!(heat(1_000.0, 1), Heat::Warm, "too young");
-        assert!(matches!(heat(1_000.0, 3), Heat::Hot(_)));
-        assert_eq!(heat(150.0, 5), Heat::Warm);
-        assert_eq!(heat(150.0, 30), Heat::Hot(2));
-        assert_eq!(heat(80.0, 60), Heat::Warm);
-        assert_eq!(heat(10.0, 10), Heat::Warm);
-        assert_eq!(heat(10.0, 60), Heat::Cold);
     }
 }

@@ -8,77 +8,93 @@ use pravega_sdk_proto::{
     kv_tables_in_scope_response, streams_in_scope_response,
 };
 
-use super::{Answer, Fault, Scope, names};
-use crate::machine::Machine;
+use super::{
+    error::{CallError, CallResult},
+    names,
+    state::{Catalog, Scope},
+};
+use crate::store::Step;
 
 /// How many names a page of a listing has at the most.
 const PAGE: usize = 1000;
 
-impl Machine {
-    pub fn create_scope(&mut self, scope: &str) -> Answer<create_scope_status::Status> {
+impl Catalog {
+    pub fn create_scope(
+        &mut self,
+        scope: &str,
+        step: &mut Step<'_>,
+    ) -> CallResult<create_scope_status::Status> {
         use create_scope_status::Status;
         if scope.is_empty() {
-            return Err(Fault::Internal("Internal exception occurred".to_owned()));
+            return Err(CallError::unspecified());
         }
         if !names::is_scope(scope) {
             return Ok(Status::InvalidScopeName);
         }
-        if self.catalog.scopes.contains_key(scope) {
+        if self.scopes.contains_key(scope) {
             return Ok(Status::ScopeExists);
         }
-        self.store.reserve(1)?;
-        self.catalog.scopes.insert(scope.to_owned(), Scope::default());
-        self.catalog.keep_scope(&mut self.store, scope);
+        step.reserve(1)?;
+        self.scopes.insert(scope.to_owned(), Scope::default());
+        self.save_scope(step.journal, scope);
         Ok(Status::Success)
     }
 
-    pub fn delete_scope(&mut self, scope: &str) -> Answer<delete_scope_status::Status> {
+    pub fn delete_scope(
+        &mut self,
+        scope: &str,
+        step: &mut Step<'_>,
+    ) -> CallResult<delete_scope_status::Status> {
         use delete_scope_status::Status;
-        self.store.reserve(0)?;
-        let Some(found) = self.catalog.scopes.get(scope) else {
+        step.reserve(0)?;
+        let Some(found) = self.scopes.get(scope) else {
             return Ok(Status::ScopeNotFound);
         };
         if !(found.streams.is_empty() && found.tables.is_empty() && found.groups.is_empty()) {
             return Ok(Status::ScopeNotEmpty);
         }
-        self.catalog.scopes.remove(scope);
-        self.catalog.keep_scope(&mut self.store, scope);
+        self.scopes.remove(scope);
+        self.save_scope(step.journal, scope);
         Ok(Status::Success)
     }
 
-    pub fn delete_scope_recursive(&mut self, scope: &str) -> Answer<delete_scope_status::Status> {
+    pub fn delete_scope_recursive(
+        &mut self,
+        scope: &str,
+        step: &mut Step<'_>,
+    ) -> CallResult<delete_scope_status::Status> {
         use delete_scope_status::Status;
-        self.store.reserve(0)?;
-        let Some(found) = self.catalog.scopes.get(scope) else {
+        step.reserve(0)?;
+        let Some(found) = self.scopes.get(scope) else {
             return Ok(Status::Success);
         };
         let streams: Vec<String> = found.streams.keys().cloned().collect();
         let tables: Vec<String> = found.tables.keys().cloned().collect();
         let groups: Vec<String> = found.groups.keys().cloned().collect();
         for group in groups {
-            self.drop_group(scope, &group);
+            self.drop_group(scope, &group, step);
         }
         for stream in streams {
-            self.drop_stream(scope, &stream);
+            self.drop_stream(scope, &stream, step);
         }
         for table in tables {
-            self.drop_table(scope, &table);
+            self.drop_table(scope, &table, step);
         }
-        self.catalog.scopes.remove(scope);
-        self.catalog.keep_scope(&mut self.store, scope);
+        self.scopes.remove(scope);
+        self.save_scope(step.journal, scope);
         Ok(Status::Success)
     }
 
     pub fn scope_exists(&self, scope: &str) -> ExistsResponse {
-        ExistsResponse { exists: self.catalog.scopes.contains_key(scope) }
+        ExistsResponse { exists: self.scopes.contains_key(scope) }
     }
 
     pub fn stream_exists(&self, scope: &str, stream: &str) -> ExistsResponse {
-        ExistsResponse { exists: self.catalog.stream(scope, stream).is_some() }
+        ExistsResponse { exists: self.stream(scope, stream).is_some() }
     }
 
     pub fn list_scopes(&self, token: &str) -> ScopesResponse {
-        let (scopes, continuation_token) = page(&self.catalog.scopes, token, |_| true);
+        let (scopes, continuation_token) = page(&self.scopes, token, |_| true);
         ScopesResponse { scopes, continuation_token }
     }
 
@@ -87,12 +103,12 @@ impl Machine {
         scope: &str,
         tag: Option<&str>,
         token: &str,
-    ) -> Answer<StreamsInScopeResponse> {
+    ) -> CallResult<StreamsInScopeResponse> {
         use streams_in_scope_response::Status;
         if tag == Some("") {
-            return Err(Fault::Internal("Internal exception occurred".to_owned()));
+            return Err(CallError::unspecified());
         }
-        let Some(found) = self.catalog.scopes.get(scope) else {
+        let Some(found) = self.scopes.get(scope) else {
             let token = ContinuationToken { token: token.to_owned() };
             let (streams, continuation_token) = (Vec::new(), Some(token));
             return Ok(StreamsInScopeResponse {
@@ -113,7 +129,7 @@ impl Machine {
 
     pub fn list_tables(&self, scope: &str, token: &str) -> KvTablesInScopeResponse {
         use kv_tables_in_scope_response::Status;
-        let Some(found) = self.catalog.scopes.get(scope) else {
+        let Some(found) = self.scopes.get(scope) else {
             let continuation_token = Some(ContinuationToken { token: token.to_owned() });
             let (kvtables, status) = (Vec::new(), Status::ScopeNotFound.into());
             return KvTablesInScopeResponse { kvtables, continuation_token, status };

@@ -11,7 +11,7 @@ use pravega_sdk_proto::{SegmentId, SegmentRange, StreamConfig, StreamInfo};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{message, names, transactions::Transaction};
+use super::{message, names, transaction::Transaction};
 
 /// Offsets of segments, by segment id.
 pub(super) type Cut = BTreeMap<i64, i64>;
@@ -29,11 +29,11 @@ pub(super) struct Stream {
     pub(super) head: Cut,
     /// How long the segments were that are gone.
     pub(super) gone: BTreeMap<i64, i64>,
-    pub(super) writers: BTreeMap<String, Mark>,
+    pub(super) writers: BTreeMap<String, WriterMark>,
     pub(super) watermark: Option<WatermarkBounds>,
     pub(super) subscribers: BTreeMap<String, Subscriber>,
     /// Places that retention may truncate at.
-    pub(super) recorded: Vec<Recorded>,
+    pub(super) recorded: Vec<RetentionPoint>,
     /// Kept by themselves.
     #[serde(skip)]
     pub(super) transactions: BTreeMap<Uuid, Transaction>,
@@ -45,13 +45,13 @@ pub(super) struct Epoch {
     /// The epoch whose segments have the same numbers; another one only behind a rolling commit.
     pub(super) reference: i32,
     /// In the order of their ranges.
-    pub(super) segments: Vec<Part>,
+    pub(super) segments: Vec<SegmentRecord>,
     pub(super) at: i64,
 }
 
 /// A segment and its part of the key space.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(super) struct Part {
+pub(super) struct SegmentRecord {
     pub(super) id: i64,
     pub(super) low: f64,
     pub(super) high: f64,
@@ -59,7 +59,7 @@ pub(super) struct Part {
 
 /// What a writer last said of its time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Mark {
+pub(super) struct WriterMark {
     pub(super) time: i64,
     pub(super) position: Cut,
     /// When it was said.
@@ -84,19 +84,19 @@ pub(super) struct Subscriber {
 
 /// Where the stream ended at a time, and how many bytes were in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Recorded {
+pub(super) struct RetentionPoint {
     pub(super) at: i64,
     pub(super) bytes: i64,
     pub(super) cut: Cut,
 }
 
-impl Part {
+impl SegmentRecord {
     pub(super) fn number(self) -> i32 {
         self.id as i32
     }
 
     /// The epoch in which the segment was made.
-    pub(super) fn made_in(self) -> i64 {
+    pub(super) fn epoch_created(self) -> i64 {
         self.id >> 32
     }
 
@@ -115,7 +115,7 @@ impl Part {
 impl Stream {
     pub(super) fn new(
         config: StreamConfig,
-        segments: Vec<Part>,
+        segments: Vec<SegmentRecord>,
         next_number: i32,
         created: i64,
     ) -> Self {
@@ -148,7 +148,7 @@ impl Stream {
     }
 
     /// The segments that are written to, unless the stream is sealed.
-    pub(super) fn active(&self) -> &[Part] {
+    pub(super) fn active(&self) -> &[SegmentRecord] {
         self.epochs.last().map_or(&[], |epoch| &epoch.segments)
     }
 
@@ -158,18 +158,18 @@ impl Stream {
     }
 
     /// The part of the key space that a segment has or had.
-    pub(super) fn part(&self, id: i64) -> Option<Part> {
+    pub(super) fn segment(&self, id: i64) -> Option<SegmentRecord> {
         let epoch = self.epoch(i32::try_from(id >> 32).ok()?)?;
         epoch.segments.iter().find(|part| part.id == id).copied()
     }
 
     /// Every segment that there ever was, in the order in which they were made.
-    pub(super) fn every_part(&self) -> impl Iterator<Item = Part> + '_ {
+    pub(super) fn all_segments(&self) -> impl Iterator<Item = SegmentRecord> + '_ {
         let made = |(number, epoch): (usize, &Epoch)| {
-            let made: Vec<Part> = epoch
+            let made: Vec<SegmentRecord> = epoch
                 .segments
                 .iter()
-                .filter(|part| part.made_in() == number as i64)
+                .filter(|part| part.epoch_created() == number as i64)
                 .copied()
                 .collect();
             made
@@ -179,12 +179,12 @@ impl Stream {
 
     /// The segments that follow a segment, with what each of them follows; none if it is open or
     /// not known.
-    pub(super) fn successors(&self, id: i64) -> Vec<(Part, Vec<i64>)> {
-        let Some(part) = self.part(id) else {
+    pub(super) fn successors(&self, id: i64) -> Vec<(SegmentRecord, Vec<i64>)> {
+        let Some(part) = self.segment(id) else {
             return Vec::new();
         };
         let holds = |epoch: &&Epoch| epoch.segments.contains(&part);
-        let first = usize::try_from(part.made_in()).unwrap_or(0);
+        let first = usize::try_from(part.epoch_created()).unwrap_or(0);
         let last = first + self.epochs.iter().skip(first).take_while(holds).count();
         let (Some(before), Some(next)) =
             (self.epochs.get(last.wrapping_sub(1)), self.epochs.get(last))
@@ -192,7 +192,7 @@ impl Stream {
             return Vec::new();
         };
         let heirs = next.segments.iter().filter(|heir| heir.overlaps(part));
-        let followed = |heir: &Part| {
+        let followed = |heir: &SegmentRecord| {
             before.segments.iter().filter(|old| old.overlaps(*heir)).map(|old| old.id).collect()
         };
         heirs.map(|heir| (*heir, followed(heir))).collect()
@@ -212,17 +212,17 @@ impl Stream {
     }
 
     /// Adds an epoch.
-    pub(super) fn add_epoch(&mut self, reference: i32, mut segments: Vec<Part>, at: i64) {
+    pub(super) fn add_epoch(&mut self, reference: i32, mut segments: Vec<SegmentRecord>, at: i64) {
         segments.sort_by(|a, b| a.low.total_cmp(&b.low));
         self.epochs.push(Epoch { reference, segments, at });
     }
 
     /// The segments of an epoch with the same numbers and ranges, as they would be in another.
-    pub(super) fn duplicates(&self, epoch: i32, under: i32) -> Vec<Part> {
+    pub(super) fn duplicates(&self, epoch: i32, under: i32) -> Vec<SegmentRecord> {
         let segments = self.epoch(epoch).map_or(&[][..], |epoch| &epoch.segments);
         segments
             .iter()
-            .map(|part| Part { id: names::segment_id(under, part.number()), ..*part })
+            .map(|part| SegmentRecord { id: names::segment_id(under, part.number()), ..*part })
             .collect()
     }
 }

@@ -6,20 +6,25 @@ use pravega_sdk_proto::{
 };
 use pravega_sdk_types::KeyRange;
 
-use super::{Answer, Fault, Table, names, stream::Part};
-use crate::{ids::Moment, machine::Machine, store::Refusal};
+use super::{
+    error::{CallError, CallResult},
+    names,
+    state::{Catalog, Table},
+    stream::SegmentRecord,
+};
+use crate::store::{Refusal, Step};
 
 /// More partitions than a table can sensibly have.
 const MAX_PARTITIONS: i32 = 10_000;
 /// The longest key of a table segment with keys of one length, in bytes.
 const MAX_KEY_LEN: i32 = 256;
 
-impl Machine {
+impl Catalog {
     pub fn create_table(
         &mut self,
         config: KeyValueTableConfig,
-        at: Moment,
-    ) -> Answer<create_key_value_table_status::Status> {
+        step: &mut Step<'_>,
+    ) -> CallResult<create_key_value_table_status::Status> {
         use create_key_value_table_status::Status;
         let key_len = config.primary_key_length.saturating_add(config.secondary_key_length);
         let sensible = (1..=MAX_PARTITIONS).contains(&config.partition_count)
@@ -27,42 +32,45 @@ impl Machine {
             && config.secondary_key_length >= 0
             && key_len <= MAX_KEY_LEN;
         if !sensible {
-            return Err(Fault::Internal("Internal exception occurred".to_owned()));
+            return Err(CallError::unspecified());
         }
         let (scope, table) = (config.scope.clone(), config.kvt_name.clone());
         if !names::is_table(&table) {
             return Ok(Status::InvalidTableName);
         }
-        let Some(found) = self.catalog.scopes.get(&scope) else {
+        let Some(found) = self.scopes.get(&scope) else {
             return Ok(Status::ScopeNotFound);
         };
         if found.tables.contains_key(&table) {
             return Ok(Status::TableExists);
         }
-        self.store.reserve(config.partition_count.unsigned_abs() as usize)?;
+        step.reserve(config.partition_count.unsigned_abs() as usize)?;
         for part in partitions(&config) {
             let segment = names::segment(&scope, &names::table_stream(&table), part.id);
-            match self.store.create_table(&segment, key_len, config.rollover_size_bytes, at.now) {
+            match step.create_table(&segment, key_len, config.rollover_size_bytes) {
                 Ok(()) | Err(Refusal::AlreadyExists) => {}
                 Err(refusal) => return Err(refusal.into()),
             }
         }
-        if let Some(found) = self.catalog.scopes.get_mut(&scope) {
+        if let Some(found) = self.scopes.get_mut(&scope) {
             found.tables.insert(table.clone(), Table { config });
         }
-        self.catalog.keep_table(&mut self.store, &scope, &table);
+        self.save_table(step.journal, &scope, &table);
         Ok(Status::Success)
     }
 
-    fn table(&self, info: &KeyValueTableInfo) -> Option<&Table> {
-        self.catalog.scopes.get(&info.scope)?.tables.get(&info.kvt_name)
-    }
-
-    pub fn table_segments(&self, info: &KeyValueTableInfo, at: Moment) -> Answer<SegmentRanges> {
+    pub fn table_segments(
+        &self,
+        info: &KeyValueTableInfo,
+        step: &Step<'_>,
+    ) -> CallResult<SegmentRanges> {
         let missing = || {
-            Fault::NotFound(format!("there is no key-value table {}/{}", info.scope, info.kvt_name))
+            CallError::NotFound(format!(
+                "there is no key-value table {}/{}",
+                info.scope, info.kvt_name
+            ))
         };
-        let table = self.table(info).ok_or_else(missing)?;
+        let table = self.table(&info.scope, &info.kvt_name).ok_or_else(missing)?;
         let segment_ranges = partitions(&table.config)
             .map(|part| part.message(&info.scope, &info.kvt_name))
             .collect();
@@ -71,12 +79,12 @@ impl Machine {
             stream: info.kvt_name.clone(),
             access_operation: 0,
         };
-        Ok(SegmentRanges { segment_ranges, delegation_token: self.token(&info, at) })
+        Ok(SegmentRanges { segment_ranges, delegation_token: self.token(&info, step) })
     }
 
     pub fn table_config(&self, info: &KeyValueTableInfo) -> KeyValueTableConfigResponse {
         use key_value_table_config_response::Status;
-        let found = self.table(info);
+        let found = self.table(&info.scope, &info.kvt_name);
         let status = if found.is_some() { Status::Success } else { Status::TableNotFound };
         KeyValueTableConfigResponse {
             config: found.map(|table| table.config.clone()),
@@ -87,32 +95,32 @@ impl Machine {
     pub fn delete_table(
         &mut self,
         info: &KeyValueTableInfo,
-    ) -> Answer<delete_kv_table_status::Status> {
+        step: &mut Step<'_>,
+    ) -> CallResult<delete_kv_table_status::Status> {
         use delete_kv_table_status::Status;
-        self.store.reserve(0)?;
-        if self.table(info).is_none() {
+        step.reserve(0)?;
+        if self.table(&info.scope, &info.kvt_name).is_none() {
             return Ok(Status::TableNotFound);
         }
-        self.drop_table(&info.scope, &info.kvt_name);
+        self.drop_table(&info.scope, &info.kvt_name, step);
         Ok(Status::Success)
     }
 
     /// Removes a table with what is in it.
-    pub(super) fn drop_table(&mut self, scope: &str, table: &str) {
-        let Some(dropped) =
-            self.catalog.scopes.get_mut(scope).and_then(|scope| scope.tables.remove(table))
+    pub(super) fn drop_table(&mut self, scope: &str, table: &str, step: &mut Step<'_>) {
+        let Some(dropped) = self.scopes.get_mut(scope).and_then(|scope| scope.tables.remove(table))
         else {
             return;
         };
         for part in partitions(&dropped.config) {
-            self.store.delete(&names::segment(scope, &names::table_stream(table), part.id)).ok();
+            step.delete(&names::segment(scope, &names::table_stream(table), part.id)).ok();
         }
-        self.catalog.keep_table(&mut self.store, scope, table);
+        self.save_table(step.journal, scope, table);
     }
 }
 
 /// The partitions of a table; they never change.
-fn partitions(config: &KeyValueTableConfig) -> impl Iterator<Item = Part> {
+fn partitions(config: &KeyValueTableConfig) -> impl Iterator<Item = SegmentRecord> {
     let ranges = KeyRange::equal(config.partition_count.unsigned_abs());
-    (0..).zip(ranges).map(|(id, range)| Part { id, low: range.low(), high: range.high() })
+    (0..).zip(ranges).map(|(id, range)| SegmentRecord { id, low: range.low(), high: range.high() })
 }

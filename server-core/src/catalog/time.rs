@@ -8,26 +8,27 @@ use uuid::Uuid;
 
 use super::{
     names,
-    stream::{Cut, Mark, Stream, WatermarkBounds},
+    state::Catalog,
+    stream::{Cut, Stream, WatermarkBounds, WriterMark},
 };
-use crate::{ids::Moment, machine::Machine};
+use crate::store::Step;
 
 /// The attribute that revisioned streams keep their mark in.
 const REVISION_MARK: Uuid = Uuid::from_u128(0x7df9_a874_246c_c9d6_9397_cdd1_9ead_68c5);
 /// How long the stream of watermarks may grow before its older half is cut off, in bytes.
 const MAX_MARKS: u64 = 256 * 1024;
 
-impl Machine {
+impl Catalog {
     pub fn note_time(
         &mut self,
         info: &StreamInfo,
         writer: &str,
         position: Cut,
         time: i64,
-        at: Moment,
+        step: &mut Step<'_>,
     ) -> timestamp_response::Status {
         use timestamp_response::Status;
-        let Some(found) = self.catalog.stream(&info.scope, &info.stream) else {
+        let Some(found) = self.stream(&info.scope, &info.stream) else {
             return Status::InternalError;
         };
         if let Some(known) = found.writers.get(writer) {
@@ -41,16 +42,29 @@ impl Machine {
                 return Status::InvalidPosition;
             }
         }
-        self.note(&info.scope, &info.stream, writer, Mark { time, position, at: at.now.0 });
+        self.note(
+            &info.scope,
+            &info.stream,
+            writer,
+            WriterMark { time, position, at: step.at.now.0 },
+            step,
+        );
         Status::Success
     }
 
     /// Notes what a writer says, unless it said something later.
-    pub(super) fn note(&mut self, scope: &str, stream: &str, writer: &str, mark: Mark) {
-        let Some(found) = self.catalog.stream_mut(scope, stream) else { return };
+    pub(super) fn note(
+        &mut self,
+        scope: &str,
+        stream: &str,
+        writer: &str,
+        mark: WriterMark,
+        step: &mut Step<'_>,
+    ) {
+        let Some(found) = self.stream_mut(scope, stream) else { return };
         if found.writers.get(writer).is_none_or(|known| known.time <= mark.time) {
             found.writers.insert(writer.to_owned(), mark);
-            self.catalog.keep_stream(&mut self.store, scope, stream);
+            self.save_stream(step.journal, scope, stream);
         }
     }
 
@@ -58,26 +72,27 @@ impl Machine {
         &mut self,
         info: &StreamInfo,
         writer: &str,
+        step: &mut Step<'_>,
     ) -> remove_writer_response::Status {
         use remove_writer_response::Status;
-        let Some(found) = self.catalog.stream_mut(&info.scope, &info.stream) else {
+        let Some(found) = self.stream_mut(&info.scope, &info.stream) else {
             return Status::StreamDoesNotExist;
         };
         if found.writers.remove(writer).is_none() {
             return Status::UnknownWriter;
         }
-        self.catalog.keep_stream(&mut self.store, &info.scope, &info.stream);
+        self.save_stream(step.journal, &info.scope, &info.stream);
         Status::Success
     }
 
     /// Writes the watermark of each stream whose writers have all gone on.
-    pub fn emit_watermarks(&mut self, at: Moment) {
+    pub fn emit_watermarks(&mut self, step: &mut Step<'_>) {
         let (mut due, mut left) = (Vec::new(), Vec::new());
-        for (scope, found) in &mut self.catalog.scopes {
+        for (scope, found) in &mut self.scopes {
             for (stream, found) in &mut found.streams {
                 let writers = found.writers.len();
                 if writers > 0
-                    && let Some((bounds, positions)) = next_watermark(found, at.now.0)
+                    && let Some((bounds, positions)) = next_watermark(found, step.at.now.0)
                 {
                     due.push((scope.clone(), stream.clone(), bounds, positions));
                 }
@@ -87,10 +102,10 @@ impl Machine {
             }
         }
         for (scope, stream) in left {
-            self.catalog.keep_stream(&mut self.store, &scope, &stream);
+            self.save_stream(step.journal, &scope, &stream);
         }
         for (scope, stream, bounds, positions) in due {
-            self.write_watermark(&scope, &stream, bounds, positions, at);
+            self.write_watermark(&scope, &stream, bounds, positions, step);
         }
     }
 
@@ -100,11 +115,11 @@ impl Machine {
         stream: &str,
         bounds: WatermarkBounds,
         positions: Cut,
-        at: Moment,
+        step: &mut Step<'_>,
     ) {
-        let Some(found) = self.catalog.stream_mut(scope, stream) else { return };
+        let Some(found) = self.stream_mut(scope, stream) else { return };
         let ranged = positions.iter().filter_map(|(id, offset)| {
-            let part = found.part(*id)?;
+            let part = found.segment(*id)?;
             Some((SegmentId::from(*id), part.low, part.high, Offset(*offset)))
         });
         let ranged: Vec<_> = ranged.collect();
@@ -112,7 +127,7 @@ impl Machine {
         found.watermark = Some(bounds);
         let marks = names::mark_stream(stream);
         let Some(part) =
-            self.catalog.stream(scope, &marks).and_then(|found| found.active().first().copied())
+            self.stream(scope, &marks).and_then(|found| found.active().first().copied())
         else {
             return;
         };
@@ -122,15 +137,16 @@ impl Machine {
             return;
         }
         // Readers that come late begin at the mark: there is always one more whole entry behind it.
-        let Ok(before) = self.store.info(&segment) else { return };
+        let Ok(before) = step.store.info(&segment) else { return };
         let attributes = vec![(REVISION_MARK, before.len as i64)];
-        let older = self.store.attribute(&segment, REVISION_MARK).unwrap_or(i64::MIN);
-        if self.store.append_internal(&segment, framed.freeze(), attributes, at.now).is_ok()
+        let older = step.store.attribute(&segment, REVISION_MARK).ok().flatten();
+        if step.append_internal(&segment, framed.freeze(), attributes).is_ok()
             && before.len - before.start > MAX_MARKS
+            && let Some(older) = older
         {
-            self.store.truncate(&segment, older, at.now).ok();
+            step.truncate(&segment, older).ok();
         }
-        self.catalog.keep_stream(&mut self.store, scope, stream);
+        self.save_stream(step.journal, scope, stream);
     }
 }
 

@@ -6,25 +6,23 @@
 //! both as they pass any scale.
 
 use pravega_sdk_proto::{
-    CreateTxnResponse, ListCompletedTxnResponse, StreamInfo, TxnId, TxnResponse, ping_txn_status,
+    CreateTxnResponse, ListCompletedTxnResponse, StreamInfo, TxnResponse, ping_txn_status,
     txn_response, txn_state::State, txn_status,
 };
-use pravega_sdk_types::{
-    Scope, ScopedSegment, ScopedStream, SegmentId, Stream as StreamName, TransactionId,
-};
-use serde::{Deserialize, Serialize};
+use pravega_sdk_types::TransactionId;
 use uuid::Uuid;
 
 use super::{
-    Answer, Fault, names, no_stream,
-    stream::{Cut, Mark, Part},
-    streams::make_segments,
+    error::{CallError, CallResult, no_stream},
+    names,
+    segments::create_segments,
+    state::Catalog,
+    stream::{Cut, SegmentRecord, WriterMark},
+    transaction::{Transaction, TransactionState, message_of, new_id, segment_of},
 };
 use crate::{
-    ids::Moment,
-    machine::Machine,
     record::Attributes,
-    store::{Refusal, Store, transaction_segment},
+    store::{Refusal, Step},
 };
 
 /// What leases may be, in milliseconds.
@@ -37,100 +35,51 @@ const REMEMBERED: i64 = 24 * 3600 * 1000;
 /// How many completed transactions are listed.
 const LISTED: usize = 500;
 
-/// A transaction, and how far it is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Transaction {
-    pub(super) state: TransactionState,
-    /// The numbers of the segments that it writes to.
-    pub(super) numbers: Vec<i32>,
-    /// When it is aborted unless somebody pings, and when it is in any case.
-    pub(super) expires: i64,
-    pub(super) ends: i64,
-    /// When it was completed.
-    pub(super) completed: i64,
-}
-
-/// What has become of a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum TransactionState {
-    Open,
-    Committed,
-    Aborted,
-}
-
-impl Transaction {
-    /// Deletes the segments of a transaction.
-    pub(super) fn drop_segments(&self, store: &mut Store, scope: &str, stream: &str, id: Uuid) {
-        for number in &self.numbers {
-            if let Some(segment) = segment_of(scope, stream, id, *number) {
-                store.delete(&segment).ok();
-            }
-        }
-    }
-}
-
-/// The segment of a transaction under the segment with a number.
-fn segment_of(scope: &str, stream: &str, id: Uuid, number: i32) -> Option<bytestring::ByteString> {
-    let stream =
-        ScopedStream::new(Scope::internal(scope).ok()?, StreamName::internal(stream).ok()?);
-    let epoch = TransactionId(id).epoch();
-    let parent = ScopedSegment::new(
-        &stream,
-        SegmentId::new(epoch, pravega_sdk_types::SegmentNumber(number)),
-    );
-    Some(transaction_segment(&parent, TransactionId(id)).into())
-}
-
-/// The id of a transaction: the epoch whose segments it writes to, and chance.
-fn new_id(epoch: i32, random: Uuid) -> Uuid {
-    let (high, low) = random.as_u64_pair();
-    // Java's server counts, so neither half is ever negative there; `pravega-client` 0.3.7 loses
-    // the upper half if the lower one is.
-    Uuid::from_u64_pair((u64::from(epoch.unsigned_abs()) << 32) | (high & 0xFFFF_FFFF), low >> 1)
-}
-
-impl Machine {
+impl Catalog {
     pub fn create_transaction(
         &mut self,
         info: &StreamInfo,
         lease: i64,
-        at: Moment,
-    ) -> Answer<CreateTxnResponse> {
+        step: &mut Step<'_>,
+    ) -> CallResult<CreateTxnResponse> {
         let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
         if !(MIN_LEASE..=MAX_LEASE).contains(&lease) {
-            return Err(Fault::Unknown(format!(
+            return Err(CallError::Unknown(format!(
                 "the lease of {lease} ms is not within {MIN_LEASE} to {MAX_LEASE} ms"
             )));
         }
-        let found = self.catalog.stream(scope, stream).ok_or_else(|| no_stream(scope, stream))?;
+        let found = self.stream(scope, stream).ok_or_else(|| no_stream(scope, stream))?;
         if found.sealed {
-            return Err(Fault::Internal(format!("stream {scope}/{stream} is sealed")));
+            return Err(CallError::Internal(format!("stream {scope}/{stream} is sealed")));
         }
         let (epoch, parts) = (found.reference(), found.active().to_vec());
-        self.store.reserve(parts.len())?;
-        let id = new_id(epoch, at.random);
+        step.reserve(parts.len())?;
+        let id = new_id(epoch, step.at.random);
         for part in &parts {
             if let Some(segment) = segment_of(scope, stream, id, part.number()) {
-                self.store.create(&segment, Attributes::new(), at.now)?;
+                step.create(&segment, Attributes::new())?;
             }
         }
         let transaction = Transaction {
             state: TransactionState::Open,
             numbers: parts.iter().map(|part| part.number()).collect(),
-            expires: at.now.0 + lease,
-            ends: at.now.0 + MAX_LIFE.min(lease * 1000),
+            expires: step.at.now.0 + lease,
+            ends: step.at.now.0 + MAX_LIFE.min(lease * 1000),
             completed: 0,
         };
-        if let Some(found) = self.catalog.stream_mut(scope, stream) {
+        if let Some(found) = self.stream_mut(scope, stream) {
             found.transactions.insert(id, transaction);
         }
-        self.catalog.keep_transaction(&mut self.store, scope, stream, id);
+        self.save_transaction(step.journal, scope, stream, id);
         // Each segment is named with the transaction's epoch, as its own part of the transaction
         // is.
-        let as_named = |part: &Part| Part { id: names::segment_id(epoch, part.number()), ..*part };
+        let as_named = |part: &SegmentRecord| SegmentRecord {
+            id: names::segment_id(epoch, part.number()),
+            ..*part
+        };
         let active_segments =
             parts.iter().map(|part| as_named(part).message(scope, stream)).collect();
-        let delegation_token = self.token(info, at);
+        let delegation_token = self.token(info, step);
         Ok(CreateTxnResponse { txn_id: Some(message_of(id)), active_segments, delegation_token })
     }
 
@@ -139,7 +88,7 @@ impl Machine {
         info: &StreamInfo,
         id: Uuid,
         lease: i64,
-        at: Moment,
+        step: &mut Step<'_>,
     ) -> ping_txn_status::Status {
         use ping_txn_status::Status;
         let Some(found) = self.transaction_mut(info, id) else {
@@ -151,23 +100,23 @@ impl Machine {
             TransactionState::Open if !(MIN_LEASE..=MAX_LEASE).contains(&lease) => {
                 Status::LeaseTooLarge
             }
-            TransactionState::Open if at.now.0 + lease > found.ends => {
+            TransactionState::Open if step.at.now.0 + lease > found.ends => {
                 Status::MaxExecutionTimeExceeded
             }
             TransactionState::Open => {
-                found.expires = at.now.0 + lease;
-                self.catalog.keep_transaction(&mut self.store, &info.scope, &info.stream, id);
+                found.expires = step.at.now.0 + lease;
+                self.save_transaction(step.journal, &info.scope, &info.stream, id);
                 Status::Ok
             }
         }
     }
 
     fn transaction_mut(&mut self, info: &StreamInfo, id: Uuid) -> Option<&mut Transaction> {
-        self.catalog.stream_mut(&info.scope, &info.stream)?.transactions.get_mut(&id)
+        self.stream_mut(&info.scope, &info.stream)?.transactions.get_mut(&id)
     }
 
-    pub fn transaction_state(&self, info: &StreamInfo, id: Uuid) -> Answer<State> {
-        let found = self.catalog.stream(&info.scope, &info.stream);
+    pub fn transaction_state(&self, info: &StreamInfo, id: Uuid) -> CallResult<State> {
+        let found = self.stream(&info.scope, &info.stream);
         let found = found.ok_or_else(|| no_stream(&info.scope, &info.stream))?;
         Ok(match found.transactions.get(&id).map(|transaction| transaction.state) {
             None => State::Unknown,
@@ -183,8 +132,8 @@ impl Machine {
         id: Uuid,
         writer: &str,
         time: i64,
-        at: Moment,
-    ) -> Answer<txn_status::Status> {
+        step: &mut Step<'_>,
+    ) -> CallResult<txn_status::Status> {
         use txn_status::Status;
         match self.transaction_mut(info, id).map(|transaction| transaction.state) {
             None | Some(TransactionState::Aborted) => return Ok(Status::Failure),
@@ -192,11 +141,17 @@ impl Machine {
             Some(TransactionState::Open) => {}
         }
         let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
-        let position = self.merge_transaction(scope, stream, id, at)?;
+        let position = self.merge_transaction(scope, stream, id, step)?;
         if !writer.is_empty() && time >= 0 {
-            self.note(scope, stream, writer, Mark { time, position, at: at.now.0 });
+            self.note(
+                scope,
+                stream,
+                writer,
+                WriterMark { time, position, at: step.at.now.0 },
+                step,
+            );
         }
-        self.complete(scope, stream, id, TransactionState::Committed, at);
+        self.complete(scope, stream, id, TransactionState::Committed, step);
         Ok(Status::Success)
     }
 
@@ -207,15 +162,15 @@ impl Machine {
         scope: &str,
         stream: &str,
         id: Uuid,
-        at: Moment,
-    ) -> Answer<Cut> {
-        let Some(found) = self.catalog.stream(scope, stream) else {
+        step: &mut Step<'_>,
+    ) -> CallResult<Cut> {
+        let Some(found) = self.stream(scope, stream) else {
             return Err(no_stream(scope, stream));
         };
         let epoch = TransactionId(id).epoch().0;
         if epoch == found.reference() {
             let parts = found.active().to_vec();
-            return self.merge_into(scope, stream, id, &parts, at);
+            return self.merge_into(scope, stream, id, &parts, step);
         }
         // The stream was scaled since: the segments that the transaction knew come back for its
         // sake.
@@ -224,21 +179,21 @@ impl Machine {
         let (theirs, ours) =
             (found.duplicates(epoch, between), found.duplicates(found.active_epoch(), between + 1));
         let (config, reference) = (found.config.clone(), found.reference());
-        self.store.reserve(theirs.len() + ours.len())?;
-        make_segments(&mut self.store, scope, stream, &config, &theirs, at)?;
+        step.reserve(theirs.len() + ours.len())?;
+        create_segments(scope, stream, &config, &theirs, step)?;
         for part in &old {
-            self.store.seal(&names::segment(scope, stream, part.id), at.now).ok();
+            step.seal(&names::segment(scope, stream, part.id)).ok();
         }
-        let position = self.merge_into(scope, stream, id, &theirs, at)?;
+        let position = self.merge_into(scope, stream, id, &theirs, step)?;
         for part in &theirs {
-            self.store.seal(&names::segment(scope, stream, part.id), at.now).ok();
+            step.seal(&names::segment(scope, stream, part.id)).ok();
         }
-        make_segments(&mut self.store, scope, stream, &config, &ours, at)?;
-        if let Some(found) = self.catalog.stream_mut(scope, stream) {
-            found.add_epoch(epoch, theirs, at.now.0);
-            found.add_epoch(reference, ours, at.now.0);
+        create_segments(scope, stream, &config, &ours, step)?;
+        if let Some(found) = self.stream_mut(scope, stream) {
+            found.add_epoch(epoch, theirs, step.at.now.0);
+            found.add_epoch(reference, ours, step.at.now.0);
         }
-        self.catalog.keep_stream(&mut self.store, scope, stream);
+        self.save_stream(step.journal, scope, stream);
         Ok(position)
     }
 
@@ -247,16 +202,16 @@ impl Machine {
         scope: &str,
         stream: &str,
         id: Uuid,
-        parts: &[Part],
-        at: Moment,
-    ) -> Answer<Cut> {
+        parts: &[SegmentRecord],
+        step: &mut Step<'_>,
+    ) -> CallResult<Cut> {
         let mut position = Cut::new();
         for part in parts {
             let Some(source) = segment_of(scope, stream, id, part.number()) else { continue };
             let target = names::segment(scope, stream, part.id);
-            let end = match self.store.merge(&target, &source, &[], at.now) {
+            let end = match step.merge(&target, &source, &[]) {
                 // Somebody deleted it past the controller: there is nothing of it to merge.
-                Err(Refusal::NoSuchSource) => self.store.info(&target)?.len,
+                Err(Refusal::NoSuchSource) => step.store.info(&target)?.len,
                 merged => merged?,
             };
             position.insert(part.id, end as i64);
@@ -270,61 +225,61 @@ impl Machine {
         stream: &str,
         id: Uuid,
         state: TransactionState,
-        at: Moment,
+        step: &mut Step<'_>,
     ) {
         let info =
             StreamInfo { scope: scope.to_owned(), stream: stream.to_owned(), access_operation: 0 };
         if let Some(found) = self.transaction_mut(&info, id) {
             found.state = state;
-            found.completed = at.now.0;
+            found.completed = step.at.now.0;
         }
-        self.catalog.keep_transaction(&mut self.store, scope, stream, id);
+        self.save_transaction(step.journal, scope, stream, id);
     }
 
     pub fn abort_transaction(
         &mut self,
         info: &StreamInfo,
         id: Uuid,
-        at: Moment,
-    ) -> Answer<txn_status::Status> {
+        step: &mut Step<'_>,
+    ) -> CallResult<txn_status::Status> {
         use txn_status::Status;
-        self.store.reserve(0)?;
+        step.reserve(0)?;
         match self.transaction_mut(info, id).map(|transaction| transaction.state) {
             None | Some(TransactionState::Committed) => Ok(Status::Failure),
             Some(TransactionState::Aborted) => Ok(Status::Success),
             Some(TransactionState::Open) => {
-                self.abort(&info.scope, &info.stream, id, at);
+                self.abort(&info.scope, &info.stream, id, step);
                 Ok(Status::Success)
             }
         }
     }
 
-    fn abort(&mut self, scope: &str, stream: &str, id: Uuid, at: Moment) {
-        let found = self
-            .catalog
-            .stream(scope, stream)
-            .and_then(|stream| stream.transactions.get(&id))
-            .cloned();
+    fn abort(&mut self, scope: &str, stream: &str, id: Uuid, step: &mut Step<'_>) {
+        let found =
+            self.stream(scope, stream).and_then(|stream| stream.transactions.get(&id)).cloned();
         if let Some(transaction) = found {
-            transaction.drop_segments(&mut self.store, scope, stream, id);
-            self.complete(scope, stream, id, TransactionState::Aborted, at);
+            transaction.drop_segments(step, scope, stream, id);
+            self.complete(scope, stream, id, TransactionState::Aborted, step);
         }
     }
 
     /// Aborts the open transactions of a stream.
-    pub(super) fn abort_all(&mut self, scope: &str, stream: &str, at: Moment) {
-        let Some(found) = self.catalog.stream(scope, stream) else { return };
+    pub(super) fn abort_all(&mut self, scope: &str, stream: &str, step: &mut Step<'_>) {
+        let Some(found) = self.stream(scope, stream) else { return };
         let is_open = |(id, transaction): (&Uuid, &Transaction)| {
             (transaction.state == TransactionState::Open).then_some(*id)
         };
         let open: Vec<Uuid> = found.transactions.iter().filter_map(is_open).collect();
         for id in open {
-            self.abort(scope, stream, id, at);
+            self.abort(scope, stream, id, step);
         }
     }
 
-    pub fn completed_transactions(&self, info: &StreamInfo) -> Answer<ListCompletedTxnResponse> {
-        let found = self.catalog.stream(&info.scope, &info.stream);
+    pub fn completed_transactions(
+        &self,
+        info: &StreamInfo,
+    ) -> CallResult<ListCompletedTxnResponse> {
+        let found = self.stream(&info.scope, &info.stream);
         let found = found.ok_or_else(|| no_stream(&info.scope, &info.stream))?;
         let mut completed: Vec<(&Uuid, &Transaction)> = found
             .transactions
@@ -347,38 +302,28 @@ impl Machine {
     }
 
     /// Aborts what nobody pinged, and forgets what was completed long ago.
-    pub fn expire_transactions(&mut self, at: Moment) {
+    pub fn expire_transactions(&mut self, step: &mut Step<'_>) {
         let (mut late, mut old) = (Vec::new(), Vec::new());
-        for (scope, found) in &self.catalog.scopes {
+        for (scope, found) in &self.scopes {
             for (stream, found) in &found.streams {
                 for (id, transaction) in &found.transactions {
                     let open = transaction.state == TransactionState::Open;
-                    if open && transaction.expires.min(transaction.ends) <= at.now.0 {
+                    if open && transaction.expires.min(transaction.ends) <= step.at.now.0 {
                         late.push((scope.clone(), stream.clone(), *id));
-                    } else if !open && transaction.completed + REMEMBERED <= at.now.0 {
+                    } else if !open && transaction.completed + REMEMBERED <= step.at.now.0 {
                         old.push((scope.clone(), stream.clone(), *id));
                     }
                 }
             }
         }
         for (scope, stream, id) in late {
-            self.abort(&scope, &stream, id, at);
+            self.abort(&scope, &stream, id, step);
         }
         for (scope, stream, id) in old {
-            if let Some(found) = self.catalog.stream_mut(&scope, &stream) {
+            if let Some(found) = self.stream_mut(&scope, &stream) {
                 found.transactions.remove(&id);
             }
-            self.catalog.keep_transaction(&mut self.store, &scope, &stream, id);
+            self.save_transaction(step.journal, &scope, &stream, id);
         }
     }
-}
-
-fn message_of(id: Uuid) -> TxnId {
-    let (high_bits, low_bits) = TransactionId(id).to_halves();
-    TxnId { high_bits, low_bits }
-}
-
-/// The id that a message holds.
-pub fn id_of(id: Option<TxnId>) -> Uuid {
-    id.map_or(Uuid::nil(), |id| TransactionId::from_halves(id.high_bits, id.low_bits).0)
 }

@@ -12,6 +12,17 @@ use pravega_sdk_wire_protocol::{
 
 use super::table::TableRefusal;
 
+/// The connection must be closed, after all replies have left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Closed(pub &'static str);
+
+/// The result of a request to the store.
+pub(super) type Result<T> = std::result::Result<T, Refusal>;
+
+/// The offset of a reply to a request that has none.
+const NO_OFFSET: i64 = -1;
+
 /// Why a request was refused. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -61,10 +72,11 @@ impl Refusal {
         self,
         request_id: i64,
         segment: &ByteString,
-        offset: i64,
+        offset: Option<i64>,
         operation: &'static str,
     ) -> Option<WireCommand> {
         let (segment, server_stack_trace) = (segment.clone(), ByteString::new());
+        let offset = offset.unwrap_or(NO_OFFSET);
         Some(match self {
             Self::NoSuchSegment | Self::NoSuchSource => {
                 NoSuchSegment { request_id, segment, server_stack_trace, offset }.into()

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+use pravega_sdk_types::{EventNumber, WriterId};
+use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
 use uuid::Uuid;
 
-use super::{bytes::SegmentBytes, table::Table};
-use crate::{
-    ids::ConnectionId,
-    record::{Attributes, Millis, Sequence},
-};
+use super::{bytes::SegmentBytes, table::Table, waiting::WaitingRead};
+use crate::record::{Attributes, Millis, Sequence};
 
 /// The high half of the ids of attributes that the store itself keeps.
 const CORE: u64 = 0x8000_0000_0000_0000;
@@ -34,7 +34,7 @@ pub(crate) mod attribute {
     }
 }
 
-/// The value of an attribute that is not there.
+/// The value that removes an attribute, and that the protocol shows for a missing one.
 pub(crate) const ABSENT: i64 = i64::MIN;
 
 /// A segment with all that is known of it.
@@ -47,7 +47,7 @@ pub(crate) struct Segment {
     /// The last batch of records that changed it.
     pub changed: Sequence,
     /// Reads at the end, waiting for more.
-    pub waiting: Vec<Waiting>,
+    pub waiting: Vec<WaitingRead>,
     pub traffic: Traffic,
 }
 
@@ -60,20 +60,44 @@ pub(crate) enum Content {
     Table(Table, u64),
 }
 
-/// A read that waits at the end of a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waiting {
-    pub connection: ConnectionId,
-    pub request_id: i64,
-    pub offset: i64,
-    pub max_len: usize,
-}
-
 /// What was appended since somebody last looked.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Traffic {
     pub events: u64,
     pub bytes: u64,
+}
+
+impl Content {
+    pub(crate) fn append(&mut self, data: &[u8]) {
+        if let Self::Stream(bytes) = self {
+            bytes.append(data);
+        }
+    }
+
+    pub(crate) fn truncate(&mut self, offset: u64) {
+        if let Self::Stream(bytes) = self {
+            bytes.truncate(offset);
+        }
+    }
+
+    /// Puts entries, each at the offset at which the table ends then.
+    pub(crate) fn put(&mut self, entries: &[(Bytes, Bytes)]) {
+        let Self::Table(table, len) = self else { return };
+        for (key, value) in entries {
+            let key = TableKey { data: key.clone(), key_version: TableKey::NO_VERSION };
+            let entry = [TableEntry { key, value: TableValue { data: value.clone() } }];
+            table.update(&entry, *len as i64);
+            *len += Table::entries_len(&entry);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, keys: &[Bytes]) {
+        let Self::Table(table, len) = self else { return };
+        let key = |key: &Bytes| TableKey { data: key.clone(), key_version: TableKey::NO_VERSION };
+        let keys: Vec<TableKey> = keys.iter().map(key).collect();
+        table.remove(&keys);
+        *len += Table::removals_len(&keys);
+    }
 }
 
 impl Segment {
@@ -122,9 +146,14 @@ impl Segment {
         }
     }
 
-    /// The value of an attribute, or [`ABSENT`].
-    pub(crate) fn attribute(&self, id: Uuid) -> i64 {
-        self.attributes.get(&id).copied().unwrap_or(ABSENT)
+    /// The value of an attribute.
+    pub(crate) fn attribute(&self, id: Uuid) -> Option<i64> {
+        self.attributes.get(&id).copied()
+    }
+
+    /// The last event number of a writer, which the segment keeps as an attribute.
+    pub(crate) fn last_event_number(&self, writer: WriterId) -> EventNumber {
+        self.attribute(writer.0).map_or(EventNumber::NONE, EventNumber)
     }
 
     pub(crate) fn set_attributes(&mut self, attributes: &Attributes) {

@@ -1,70 +1,117 @@
-//! One connection of a client, as far as the protocol goes: what was sent before decides what a
-//! command means.
+//! One connection of a client: what came before decides what a command means.
 //!
 //! ```text
-//! any command ──> answers, in order │ a wait at the end of a segment │ the end of the connection
+//! any command ──> replies, in order │ a wait at the end of a segment │ the end of the connection
 //! ```
 
 use std::collections::{HashMap, HashSet};
 
 use bytestring::ByteString;
+use pravega_sdk_types::{EventNumber, WriterId};
 use pravega_sdk_wire_protocol::{
-    Append, AppendAssembler, CommandKind, MergedSegment, TableKey, VersionRange, WireCommand,
-    codes::FailureCode, commands::*,
+    Append, AppendAssembler, VersionRange, WireCommand, codes::FailureCode, commands::*,
 };
-use uuid::Uuid;
 
-use super::{Read, Refusal, Store, Waiting, attribute, policy_attributes};
+use super::{
+    commands::{self, Address, Outcome},
+    refusal::{Closed, Refusal},
+    requests::{AppendRequest, Step},
+    state::Store,
+    waiting::WaitingRead,
+    wake::Read,
+};
 use crate::{
     access::TokenRefusal,
     ids::{ConnectionId, StoreIndex},
-    record::{Millis, Sequence},
+    record::Sequence,
 };
 
-/// How many writers may set up appends on one connection. Java's clients make a new connection
-/// after 2,000.
+/// Writers that may set up appends on one connection. Java's clients open a new connection after
+/// 2,000.
 const MAX_WRITERS: usize = 8192;
-/// The server reads at most this much at a time, in bytes.
+/// The most bytes of one read.
 const MAX_READ_LEN: i32 = 2 << 20;
-/// And asks for at least this much.
+/// The fewest bytes that a read asks for.
 const MIN_READ_LEN: i32 = 8;
 
-/// What a connection is at.
+/// The state of a connection.
 #[derive(Debug)]
 pub struct Session {
     connection: ConnectionId,
     store: StoreIndex,
     assembler: AppendAssembler,
     /// The last number of each writer that was acknowledged here, or found by its set-up.
-    acknowledged: HashMap<Uuid, i64>,
-    /// Where reads of this connection may wait.
+    acknowledged: HashMap<WriterId, EventNumber>,
+    /// The segments at whose ends reads of this connection may wait.
     read_at_end: HashSet<ByteString>,
 }
 
-/// An answer, and what has to be durable before it may leave.
+/// A reply, and the batch that must be durable before it leaves.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Reply {
+    /// The batch of records.
     pub after: Sequence,
-    pub reply: WireCommand,
+    /// The command that is sent.
+    pub command: WireCommand,
 }
 
-/// The connection is to be closed, once all answers have left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Closed(pub &'static str);
-
 /// What a command is handled with.
-pub struct Surroundings<'a> {
-    pub store: &'a mut Store,
-    pub now: Millis,
-    /// For names that the server chooses.
-    pub random: Uuid,
-    pub answers: &'a mut Vec<Answer>,
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The segments, the journal, and who may use them.
+    pub step: Step<'a>,
+    /// Takes the replies, in order.
+    pub replies: &'a mut Vec<Reply>,
 }
 
 type Handled = Result<(), Closed>;
 
+impl Context<'_> {
+    /// Adds a reply that tells of no change.
+    fn reply_at_once(&mut self, reply: impl Into<WireCommand>) {
+        self.reply(Sequence::default(), reply);
+    }
+
+    /// Adds a reply that tells of the last change of a segment.
+    fn reply_about(&mut self, segment: &str, reply: impl Into<WireCommand>) {
+        self.reply(self.step.store.changed(segment), reply);
+    }
+
+    fn reply(&mut self, after: Sequence, reply: impl Into<WireCommand>) {
+        self.replies.push(Reply { after, command: reply.into() });
+    }
+
+    /// Sends a client to the controller, which knows the store of the segment. Like the Java
+    /// server, the reply does not name it.
+    fn reply_wrong_host(&mut self, request_id: i64, segment: &ByteString) {
+        let (correct_host, server_stack_trace) = (ByteString::new(), ByteString::new());
+        let segment = segment.clone();
+        self.reply_at_once(WrongHost { request_id, segment, correct_host, server_stack_trace });
+    }
+
+    /// Replies with a refusal, or closes the connection.
+    fn refuse(&mut self, refusal: Refusal, request_id: i64, named: &Named<'_>) -> Handled {
+        let reason = if let Refusal::Close(reason) = refusal {
+            reason
+        } else {
+            "the request cannot be answered"
+        };
+        let reply = refusal.reply(request_id, named.segment, named.offset, named.operation);
+        let reply = reply.ok_or(Closed(reason))?;
+        self.reply(self.step.journal.latest(), reply);
+        Ok(())
+    }
+}
+
+/// What a refusal names.
+struct Named<'a> {
+    segment: &'a ByteString,
+    offset: Option<i64>,
+    operation: &'static str,
+}
+
 impl Session {
+    /// A connection to one of the stores on which nothing was sent.
     pub fn new(connection: ConnectionId, store: StoreIndex) -> Self {
         Self {
             connection,
@@ -75,539 +122,238 @@ impl Session {
         }
     }
 
-    /// Lets go of what the connection waits for.
+    /// Drops the waiting reads of the connection.
     pub fn end(&mut self, store: &mut Store) {
         store.forget_reads(self.connection, &self.read_at_end);
     }
 
-    /// Does what a command asks for.
+    /// Handles a command.
     ///
     /// # Errors
     ///
-    /// [`Closed`] where the Java server closes the connection without a word.
-    pub fn handle(&mut self, command: WireCommand, at: &mut Surroundings<'_>) -> Handled {
-        if let Some(refused) = self.refuse_at_the_door(&command, at) {
-            return refused;
+    /// [`Closed`] where the Java server closes the connection without a reply.
+    pub fn handle(&mut self, command: WireCommand, context: &mut Context<'_>) -> Handled {
+        if self.authorize(&command, context)? == Access::Refused {
+            return Ok(());
         }
         match command {
-            WireCommand::Hello(hello) => Self::hello(&hello, at),
-            WireCommand::KeepAlive(_) => Self::answer(at, Sequence::default(), KeepAlive {}),
-            WireCommand::SetupAppend(setup) => self.set_up(setup, at),
-            WireCommand::ReadSegment(read) => self.read(read, at),
+            WireCommand::Hello(hello) => Self::hello(&hello, context),
+            WireCommand::KeepAlive(_) => {
+                context.reply_at_once(KeepAlive {});
+                Ok(())
+            }
+            WireCommand::SetupAppend(setup) => self.set_up(setup, context),
+            WireCommand::ReadSegment(read) => self.read(read, context),
             WireCommand::AppendBlock(_)
             | WireCommand::AppendBlockEnd(_)
             | WireCommand::ConditionalAppend(_)
             | WireCommand::ConditionalBlockEnd(_)
             | WireCommand::Padding(_)
             | WireCommand::PartialEvent(_) => {
-                match self
-                    .assembler
-                    .handle(command)
-                    .map_err(|_| Closed("the rules of appending are broken"))?
-                {
+                let append = self.assembler.handle(command);
+                match append.map_err(|_| Closed("the rules of appending are broken"))? {
                     None => Ok(()),
-                    Some(append) => self.append(append, at),
+                    Some(append) => self.append(append, context),
                 }
             }
-            other => manage(other, at),
+            other => Self::run(other, context),
         }
     }
 
-    /// Refuses what another store owns, and what a token does not allow.
-    fn refuse_at_the_door(
+    /// Replies to a command for a segment of another store, and to one that its token does not
+    /// allow.
+    fn authorize(
         &self,
         command: &WireCommand,
-        at: &mut Surroundings<'_>,
-    ) -> Option<Handled> {
-        let (segment, token) = addressed(command)?;
+        context: &mut Context<'_>,
+    ) -> Result<Access, Closed> {
+        let Some(Address { segment, token }) = commands::address(command) else {
+            return Ok(Access::Granted);
+        };
         let request_id = command.request_id().unwrap_or(-1);
-        if !at.store.placement.owns(self.store, segment) {
-            return Some(Self::wrong_host(at, request_id, segment));
+        if !context.step.placement.owns(self.store, segment) {
+            context.reply_wrong_host(request_id, segment);
+            return Ok(Access::Refused);
         }
-        let access = at.store.access.as_ref()?;
-        let refused = access.check_token(token, segment, at.now).err()?;
-        if refused == TokenRefusal::Expired && matches!(command, WireCommand::SetupAppend(_)) {
-            return Some(Err(Closed("the token of a set-up has expired")));
+        let now = context.step.at.now;
+        let checked = context.step.access.map(|access| access.check_token(token, segment, now));
+        let Some(Err(refusal)) = checked else {
+            return Ok(Access::Granted);
+        };
+        if refusal == TokenRefusal::Expired && matches!(command, WireCommand::SetupAppend(_)) {
+            return Err(Closed("the token of a set-up has expired"));
         }
-        // The Java server puts the offset there.
+        // The Java server puts the offset of a read there.
         let request_id =
             if let WireCommand::ReadSegment(read) = command { read.offset } else { request_id };
-        let error_code = refused.code();
-        let refused =
-            AuthTokenCheckFailed { request_id, server_stack_trace: ByteString::new(), error_code };
-        Some(Self::answer(at, Sequence::default(), refused))
+        let (error_code, server_stack_trace) = (refusal.code(), ByteString::new());
+        context.reply_at_once(AuthTokenCheckFailed { request_id, server_stack_trace, error_code });
+        Ok(Access::Refused)
     }
 
-    fn answer(
-        at: &mut Surroundings<'_>,
-        after: Sequence,
-        reply: impl Into<WireCommand>,
-    ) -> Handled {
-        at.answers.push(Answer { after, reply: reply.into() });
-        Ok(())
-    }
-
-    /// Sends a client to the controller, to ask where the segment is; the Java server does not say
-    /// it either.
-    fn wrong_host(at: &mut Surroundings<'_>, request_id: i64, segment: &ByteString) -> Handled {
-        let (segment, correct_host, server_stack_trace) =
-            (segment.clone(), ByteString::new(), ByteString::new());
-        Self::answer(
-            at,
-            Sequence::default(),
-            WrongHost { request_id, segment, correct_host, server_stack_trace },
-        )
-    }
-
-    fn hello(theirs: &Hello, at: &mut Surroundings<'_>) -> Handled {
-        Self::answer(at, Sequence::default(), VersionRange::SUPPORTED.hello())?;
+    fn hello(theirs: &Hello, context: &mut Context<'_>) -> Handled {
+        context.reply_at_once(VersionRange::SUPPORTED.hello());
         VersionRange::SUPPORTED.check(theirs).map_err(|_| Closed("there is no version in common"))
     }
 
-    fn set_up(&mut self, setup: SetupAppend, at: &mut Surroundings<'_>) -> Handled {
+    /// Handles a request that needs nothing of what came before.
+    fn run(command: WireCommand, context: &mut Context<'_>) -> Handled {
+        let request_id = command.request_id().unwrap_or(-1);
+        let (outcome, operation) = commands::run(command, &mut context.step)?;
+        let Outcome { segment, offset, result } = outcome;
+        match result {
+            // A deleted segment has no last change.
+            Ok(reply @ WireCommand::SegmentDeleted(_)) => {
+                context.reply(context.step.journal.latest(), reply);
+                Ok(())
+            }
+            Ok(reply) => {
+                context.reply_about(&segment, reply);
+                Ok(())
+            }
+            Err(refusal) => {
+                context.refuse(refusal, request_id, &Named { segment: &segment, offset, operation })
+            }
+        }
+    }
+
+    fn set_up(&mut self, setup: SetupAppend, context: &mut Context<'_>) -> Handled {
         let (writer_id, segment, request_id) =
             (setup.writer_id, setup.segment.clone(), setup.request_id);
-        if self.assembler.writers() >= MAX_WRITERS && !self.acknowledged.contains_key(&writer_id) {
+        let writer = WriterId(writer_id);
+        if self.assembler.writers() >= MAX_WRITERS && !self.acknowledged.contains_key(&writer) {
             let message = format!(
                 "{MAX_WRITERS} writers have set up appends on this connection, use another one"
             );
             let error_code = FailureCode::Unspecified;
             let refused = ErrorMessage { request_id, segment, message: message.into(), error_code };
-            return Self::answer(at, Sequence::default(), refused);
+            context.reply_at_once(refused);
+            return Ok(());
         }
         self.assembler
             .handle(setup.into())
             .map_err(|_| Closed("a set-up came before the end of a block"))?;
-        match at.store.set_up(&segment, writer_id) {
-            Ok(last_event_number) => {
+        match context.step.store.last_event_number(&segment, writer) {
+            Ok(last) => {
+                let last_event_number = last.0;
                 self.assembler.resume(writer_id, last_event_number);
-                self.acknowledged.insert(writer_id, last_event_number);
-                let after = at.store.changed(&segment);
-                Self::answer(
-                    at,
-                    after,
-                    AppendSetup { request_id, segment, writer_id, last_event_number },
-                )
+                self.acknowledged.insert(writer, last);
+                let reply = AppendSetup {
+                    request_id,
+                    segment: segment.clone(),
+                    writer_id,
+                    last_event_number,
+                };
+                context.reply_about(&segment, reply);
+                Ok(())
             }
             Err(refusal) => {
-                self.forget(writer_id);
-                refuse(refusal, at, request_id, &segment, -1, "setupAppend")
+                self.forget(writer);
+                let named = Named { segment: &segment, offset: None, operation: "setupAppend" };
+                context.refuse(refusal, request_id, &named)
             }
         }
     }
 
-    fn forget(&mut self, writer_id: Uuid) {
-        self.assembler.forget(writer_id);
-        self.acknowledged.remove(&writer_id);
+    fn forget(&mut self, writer: WriterId) {
+        self.assembler.forget(writer.0);
+        self.acknowledged.remove(&writer);
     }
 
-    fn append(&mut self, append: Append, at: &mut Surroundings<'_>) -> Handled {
-        let Append {
-            segment,
-            writer_id,
-            event_number,
-            event_count,
-            data,
-            expected_offset,
-            request_id,
-        } = append;
-        if !at.store.placement.owns(self.store, &segment) {
-            self.forget(writer_id);
-            return Self::wrong_host(at, request_id, &segment);
+    fn append(&mut self, append: Append, context: &mut Context<'_>) -> Handled {
+        let Append { segment, writer_id, event_number, request_id, .. } = append;
+        let (writer, number) = (WriterId(writer_id), EventNumber(event_number));
+        if !context.step.placement.owns(self.store, &segment) {
+            self.forget(writer);
+            context.reply_wrong_host(request_id, &segment);
+            return Ok(());
         }
-        let previous = self.acknowledged.get(&writer_id).copied().unwrap_or(i64::MIN);
-        let writer = (writer_id, previous, event_number);
-        match at.store.append(&segment, data, writer, event_count, expected_offset, at.now) {
-            // The number was used before: the Java store keeps it a second time and says nothing.
-            Ok(_) if event_number == previous => Ok(()),
+        let previous = self.acknowledged.get(&writer).copied().unwrap_or(EventNumber::NONE);
+        let appended = context.step.append(AppendRequest {
+            segment: segment.clone(),
+            data: append.data,
+            writer,
+            previous,
+            number,
+            event_count: append.event_count,
+            expected_offset: append.expected_offset,
+        });
+        match appended {
+            // The number was used before: the Java store keeps it a second time without a reply.
+            Ok(_) if number == previous => Ok(()),
             Ok(len) => {
-                self.acknowledged.insert(writer_id, event_number);
-                let after = at.store.changed(&segment);
-                let (previous_event_number, current_segment_write_offset) = (previous, len as i64);
+                self.acknowledged.insert(writer, number);
                 let acknowledged = DataAppended {
                     writer_id,
                     event_number,
-                    previous_event_number,
+                    previous_event_number: previous.0,
                     request_id,
-                    current_segment_write_offset,
+                    current_segment_write_offset: len as i64,
                 };
-                Self::answer(at, after, acknowledged)
+                context.reply_about(&segment, acknowledged);
+                Ok(())
             }
             Err(Refusal::Condition) => {
                 // The number stays free.
-                self.assembler.resume(writer_id, previous);
-                let after = at.store.changed(&segment);
-                Self::answer(
-                    at,
-                    after,
-                    ConditionalCheckFailed { writer_id, event_number, request_id },
-                )
+                self.assembler.resume(writer_id, previous.0);
+                let failed = ConditionalCheckFailed { writer_id, event_number, request_id };
+                context.reply_about(&segment, failed);
+                Ok(())
             }
             Err(Refusal::EventNumber) => {
-                let after = at.store.changed(&segment);
                 let server_stack_trace = ByteString::new();
-                Self::answer(
-                    at,
-                    after,
-                    InvalidEventNumber { writer_id, request_id, server_stack_trace, event_number },
-                )?;
+                let invalid =
+                    InvalidEventNumber { writer_id, request_id, server_stack_trace, event_number };
+                context.reply_about(&segment, invalid);
                 Err(Closed("another connection used the writer's id"))
             }
             Err(refusal) => {
-                self.forget(writer_id);
-                let offset = if refusal == Refusal::Sealed { event_number } else { -1 };
-                refuse(refusal, at, request_id, &segment, offset, "append")
+                self.forget(writer);
+                let offset = (refusal == Refusal::Sealed).then_some(event_number);
+                let named = Named { segment: &segment, offset, operation: "append" };
+                context.refuse(refusal, request_id, &named)
             }
         }
     }
 
-    fn read(&mut self, read: ReadSegment, at: &mut Surroundings<'_>) -> Handled {
+    fn read(&mut self, read: ReadSegment, context: &mut Context<'_>) -> Handled {
         let ReadSegment { segment, offset, suggested_length, request_id, .. } = read;
         let max_len = suggested_length.clamp(MIN_READ_LEN, MAX_READ_LEN).unsigned_abs() as usize;
-        let waiting = Waiting { connection: self.connection, request_id, offset, max_len };
-        let after = at.store.changed(&segment);
-        match at.store.read(&segment, waiting) {
+        let connection = self.connection;
+        let after = context.step.store.changed(&segment);
+        let found = match u64::try_from(offset) {
+            Ok(offset) => {
+                let read = WaitingRead { connection, request_id, offset, max_len };
+                context.step.store.read(&segment, read)
+            }
+            Err(_) => {
+                context.step.store.info(&segment).and(Err(Refusal::Close("the offset is negative")))
+            }
+        };
+        match found {
             Ok(Read::Data { data, at_tail, end_of_segment }) => {
                 let read =
                     SegmentRead { segment, offset, at_tail, end_of_segment, data, request_id };
-                Self::answer(at, after, read)
+                context.reply(after, read);
+                Ok(())
             }
             Ok(Read::Waits) => {
                 self.read_at_end.insert(segment);
                 Ok(())
             }
-            Err(refusal) => refuse(refusal, at, request_id, &segment, offset, "readSegment"),
-        }
-    }
-}
-
-/// Answers a refusal, or closes the connection.
-fn refuse(
-    refusal: Refusal,
-    at: &mut Surroundings<'_>,
-    request_id: i64,
-    segment: &ByteString,
-    offset: i64,
-    operation: &'static str,
-) -> Handled {
-    let reason = if let Refusal::Close(reason) = refusal {
-        reason
-    } else {
-        "the request cannot be answered"
-    };
-    let after = at.store.latest();
-    match refusal.reply(request_id, segment, offset, operation) {
-        Some(reply) => Session::answer(at, after, reply),
-        None => Err(Closed(reason)),
-    }
-}
-
-/// Requests that need nothing of what came before on the connection.
-fn manage(command: WireCommand, at: &mut Surroundings<'_>) -> Handled {
-    let now = at.now;
-    let store = &mut *at.store;
-    let request_id = command.request_id().unwrap_or(-1);
-    let (done, segment, offset, operation): (
-        Result<WireCommand, Refusal>,
-        ByteString,
-        i64,
-        &'static str,
-    ) = match command {
-        WireCommand::CreateSegment(create) => {
-            let segment = create.segment;
-            let mut attributes = policy_attributes(create.scale_type, create.target_rate);
-            attributes.push((attribute::ROLLOVER_SIZE, create.rollover_size_bytes.max(0)));
-            let done = store.create(&segment, attributes, now);
-            (
-                done.map(|()| SegmentCreated { request_id, segment: segment.clone() }.into()),
-                segment,
-                -1,
-                "createSegment",
-            )
-        }
-        WireCommand::CreateTransientSegment(create) => {
-            let (parent, writer) = (create.parent_segment, create.writer_id.simple());
-            let segment =
-                ByteString::from(format!("{parent}#transient.{writer}.{}", at.random.simple()));
-            let done = store.create(&segment, Vec::new(), now);
-            let created = SegmentCreated { request_id, segment: segment.clone() };
-            (done.map(|()| created.into()), segment, -1, "createTransientSegment")
-        }
-        WireCommand::GetStreamSegmentInfo(get) => {
-            let segment = get.segment_name;
-            let done = store.info(&segment).map(|info| {
-                let (is_sealed, last_modified) = (info.sealed, info.last_modified.0);
-                let (write_offset, start_offset) = (info.len as i64, info.start as i64);
-                let (segment_name, exists, is_deleted) = (segment.clone(), true, false);
-                StreamSegmentInfo {
-                    request_id,
-                    segment_name,
-                    exists,
-                    is_sealed,
-                    is_deleted,
-                    last_modified,
-                    write_offset,
-                    start_offset,
-                }
-                .into()
-            });
-            (done, segment, -1, "getStreamSegmentInfo")
-        }
-        WireCommand::SealSegment(seal) => {
-            let segment = seal.segment;
-            let done = store.seal(&segment, now);
-            (
-                done.map(|()| SegmentSealed { request_id, segment: segment.clone() }.into()),
-                segment,
-                -1,
-                "sealSegment",
-            )
-        }
-        WireCommand::TruncateSegment(truncate) => {
-            let (segment, offset) = (truncate.segment, truncate.truncation_offset);
-            let done = store.truncate(&segment, offset, now);
-            (
-                done.map(|()| SegmentTruncated { request_id, segment: segment.clone() }.into()),
-                segment,
-                offset,
-                "truncateSegment",
-            )
-        }
-        WireCommand::DeleteSegment(delete) => {
-            let segment = delete.segment;
-            let done = store.delete(&segment);
-            (
-                done.map(|()| SegmentDeleted { request_id, segment: segment.clone() }.into()),
-                segment,
-                -1,
-                "deleteSegment",
-            )
-        }
-        WireCommand::UpdateSegmentPolicy(update) => {
-            let segment = update.segment;
-            let done = store.set_policy(&segment, update.scale_type, update.target_rate);
-            let updated = SegmentPolicyUpdated { request_id, segment: segment.clone() };
-            (done.map(|()| updated.into()), segment, -1, "updateSegmentPolicy")
-        }
-        WireCommand::MergeSegments(merge) => {
-            let MergeSegments { target, source, attribute_updates, .. } = merge;
-            match store.merge(&target, &source, &attribute_updates, now) {
-                Ok(len) => {
-                    let (target, new_target_write_offset) = (target, len as i64);
-                    let named = target.clone();
-                    let merged =
-                        SegmentsMerged { request_id, target, source, new_target_write_offset };
-                    (Ok(merged.into()), named, -1, "mergeSegments")
-                }
-                Err(Refusal::Condition) => {
-                    let unmatched = SegmentAttributeUpdated { request_id, success: false };
-                    (Ok(unmatched.into()), target, -1, "mergeSegments")
-                }
-                Err(Refusal::NoSuchSource) => {
-                    (Err(Refusal::NoSuchSource), source, -1, "mergeSegments")
-                }
-                Err(refusal) => (Err(refusal), target, -1, "mergeSegments"),
+            Err(refusal) => {
+                let (offset, operation) = (Some(offset), "readSegment");
+                let named = Named { segment: &segment, offset, operation };
+                context.refuse(refusal, request_id, &named)
             }
         }
-        WireCommand::MergeSegmentsBatch(merge) => {
-            let MergeSegmentsBatch {
-                target_segment_id: target, source_segment_ids: sources, ..
-            } = merge;
-            let done = store.merge_batch(&target, &sources, now).map(|lens| {
-                let merged = sources
-                    .iter()
-                    .zip(lens)
-                    .map(|(source, len)| MergedSegment {
-                        source: source.clone(),
-                        new_target_write_offset: len as i64,
-                    })
-                    .collect();
-                SegmentsBatchMerged { request_id, target: target.clone(), merged }.into()
-            });
-            (done, target, -1, "mergeSegmentsBatch")
-        }
-        WireCommand::GetSegmentAttribute(get) => {
-            let segment = get.segment_name;
-            let done = store.attribute(&segment, get.attribute_id);
-            (
-                done.map(|value| SegmentAttribute { request_id, value }.into()),
-                segment,
-                -1,
-                "getSegmentAttribute",
-            )
-        }
-        WireCommand::UpdateSegmentAttribute(update) => {
-            let segment = update.segment_name;
-            let done = store.update_attribute(
-                &segment,
-                update.attribute_id,
-                update.expected_value,
-                update.new_value,
-            );
-            let updated = |success| SegmentAttributeUpdated { request_id, success }.into();
-            (done.map(updated), segment, -1, "updateSegmentAttribute")
-        }
-        table => manage_table(table, request_id, store, now)?,
-    };
-    match done {
-        Ok(reply) => {
-            // What is gone cannot say what the answer waits for.
-            let is_gone = matches!(reply, WireCommand::SegmentDeleted(_));
-            let after = if is_gone { store.latest() } else { store.changed(&segment) };
-            Session::answer(at, after, reply)
-        }
-        Err(refusal) => refuse(refusal, at, request_id, &segment, offset, operation),
     }
 }
 
-type Managed = (Result<WireCommand, Refusal>, ByteString, i64, &'static str);
-
-fn manage_table(
-    command: WireCommand,
-    request_id: i64,
-    store: &mut Store,
-    now: Millis,
-) -> Result<Managed, Closed> {
-    Ok(match command {
-        WireCommand::CreateTableSegment(create) => {
-            let segment = create.segment;
-            let done =
-                store.create_table(&segment, create.key_length, create.rollover_size_bytes, now);
-            let created = SegmentCreated { request_id, segment: segment.clone() };
-            (done.map(|()| created.into()), segment, -1, "createTableSegment")
-        }
-        WireCommand::DeleteTableSegment(delete) => {
-            let segment = delete.segment;
-            let done = store.delete_table(&segment, delete.must_be_empty);
-            let deleted = SegmentDeleted { request_id, segment: segment.clone() };
-            (done.map(|()| deleted.into()), segment, -1, "deleteTableSegment")
-        }
-        WireCommand::GetTableSegmentInfo(get) => {
-            let segment_name = get.segment_name;
-            let done = store.table(&segment_name).map(|(table, len)| {
-                let (length, entry_count, key_length) =
-                    (len as i64, table.len() as i64, table.key_len() as i32);
-                let segment_name = segment_name.clone();
-                TableSegmentInfo {
-                    request_id,
-                    segment_name,
-                    start_offset: 0,
-                    length,
-                    entry_count,
-                    key_length,
-                }
-                .into()
-            });
-            (done, segment_name, -1, "getTableSegmentInfo")
-        }
-        WireCommand::UpdateTableEntries(update) => {
-            let (segment, offset) = (update.segment, update.table_segment_offset);
-            let done = store.put(&segment, &update.table_entries, offset, now);
-            let updated =
-                |updated_versions| TableEntriesUpdated { request_id, updated_versions }.into();
-            (done.map(updated), segment, offset, "updateTableEntries")
-        }
-        WireCommand::RemoveTableKeys(remove) => {
-            let (segment, offset) = (remove.segment, remove.table_segment_offset);
-            let done = store.remove(&segment, &remove.keys, offset, now);
-            let removed = TableKeysRemoved { request_id, segment: segment.clone() };
-            (done.map(|()| removed.into()), segment, offset, "removeTableKeys")
-        }
-        WireCommand::ReadTable(read) => {
-            let segment = read.segment;
-            let done = store.table(&segment).map(|(table, _)| {
-                TableRead { request_id, segment: segment.clone(), entries: table.read(&read.keys) }
-                    .into()
-            });
-            (done, segment, -1, "readTable")
-        }
-        WireCommand::ReadTableKeys(read) => {
-            let (segment, args) = (read.segment, read.args);
-            let page = store.table(&segment).and_then(|(table, _)| {
-                let token = &args.continuation_token;
-                table
-                    .page(read.suggested_key_count, token, &args.from_key, &args.to_key)
-                    .map_err(Refusal::Table)
-            });
-            let done = page.map(|(entries, continuation_token)| {
-                let keys: Vec<TableKey> = entries.into_iter().map(|entry| entry.key).collect();
-                TableKeysRead { request_id, segment: segment.clone(), keys, continuation_token }
-                    .into()
-            });
-            (done, segment, -1, "readTableKeys")
-        }
-        WireCommand::ReadTableEntries(read) => {
-            let (segment, args) = (read.segment, read.args);
-            let page = store.table(&segment).and_then(|(table, _)| {
-                let token = &args.continuation_token;
-                table
-                    .page(read.suggested_entry_count, token, &args.from_key, &args.to_key)
-                    .map_err(Refusal::Table)
-            });
-            let done = page.map(|(entries, continuation_token)| {
-                TableEntriesRead {
-                    request_id,
-                    segment: segment.clone(),
-                    entries,
-                    continuation_token,
-                }
-                .into()
-            });
-            (done, segment, -1, "readTableEntries")
-        }
-        WireCommand::ReadTableEntriesDelta(read) => {
-            let segment = read.segment;
-            let delta = store.table(&segment).and_then(|(table, len)| {
-                table
-                    .delta(read.from_position, read.suggested_entry_count, len as i64)
-                    .map_err(Refusal::Table)
-            });
-            let done = delta.map(|(entries, reached_end, last_position)| {
-                let (segment, should_clear) = (segment.clone(), false);
-                TableEntriesDeltaRead {
-                    request_id,
-                    segment,
-                    entries,
-                    should_clear,
-                    reached_end,
-                    last_position,
-                }
-                .into()
-            });
-            (done, segment, -1, "readTableEntriesDelta")
-        }
-        other if other.kind() == CommandKind::Request => {
-            return Err(Closed("the command belongs to the administration's port"));
-        }
-        _ => return Err(Closed("the command is not one of a client")),
-    })
-}
-
-/// The segment that a request is for, and its token.
-fn addressed(command: &WireCommand) -> Option<(&ByteString, &ByteString)> {
-    Some(match command {
-        WireCommand::SetupAppend(c) => (&c.segment, &c.delegation_token),
-        WireCommand::ReadSegment(c) => (&c.segment, &c.delegation_token),
-        WireCommand::CreateSegment(c) => (&c.segment, &c.delegation_token),
-        WireCommand::CreateTransientSegment(c) => (&c.parent_segment, &c.delegation_token),
-        WireCommand::GetStreamSegmentInfo(c) => (&c.segment_name, &c.delegation_token),
-        WireCommand::SealSegment(c) => (&c.segment, &c.delegation_token),
-        WireCommand::TruncateSegment(c) => (&c.segment, &c.delegation_token),
-        WireCommand::DeleteSegment(c) => (&c.segment, &c.delegation_token),
-        WireCommand::UpdateSegmentPolicy(c) => (&c.segment, &c.delegation_token),
-        WireCommand::MergeSegments(c) => (&c.source, &c.delegation_token),
-        WireCommand::MergeSegmentsBatch(c) => (&c.target_segment_id, &c.delegation_token),
-        WireCommand::GetSegmentAttribute(c) => (&c.segment_name, &c.delegation_token),
-        WireCommand::UpdateSegmentAttribute(c) => (&c.segment_name, &c.delegation_token),
-        WireCommand::CreateTableSegment(c) => (&c.segment, &c.delegation_token),
-        WireCommand::DeleteTableSegment(c) => (&c.segment, &c.delegation_token),
-        WireCommand::GetTableSegmentInfo(c) => (&c.segment_name, &c.delegation_token),
-        WireCommand::UpdateTableEntries(c) => (&c.segment, &c.delegation_token),
-        WireCommand::RemoveTableKeys(c) => (&c.segment, &c.delegation_token),
-        WireCommand::ReadTable(c) => (&c.segment, &c.delegation_token),
-        WireCommand::ReadTableKeys(c) => (&c.segment, &c.delegation_token),
-        WireCommand::ReadTableEntries(c) => (&c.segment, &c.delegation_token),
-        WireCommand::ReadTableEntriesDelta(c) => (&c.segment, &c.delegation_token),
-        _ => return None,
-    })
+/// Whether a command may be handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Granted,
+    /// A reply has told so.
+    Refused,
 }

@@ -54,8 +54,25 @@ pub enum TableRefusal {
     Broken,
 }
 
-/// A page of an iteration: what it holds, and where the next one starts.
-pub(crate) type Page = (Vec<TableEntry>, Bytes);
+/// A page of an iteration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The entries, in the order of the iteration.
+    pub entries: Vec<TableEntry>,
+    /// Where the next page starts; empty if this one has no entries.
+    pub continuation_token: Bytes,
+}
+
+/// Entries that were put from a position on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delta {
+    /// The newest entry of each key.
+    pub entries: Vec<TableEntry>,
+    /// True if nothing follows.
+    pub reached_end: bool,
+    /// The position at which the next delta starts.
+    pub last_position: i64,
+}
 
 impl Table {
     pub fn new(key_len: usize) -> Self {
@@ -245,17 +262,12 @@ impl Table {
             page.push(entry_of(self.key_of(order), entry));
             last = order.clone();
         }
-        let token = if page.is_empty() { Bytes::new() } else { write_token(&last) };
-        Ok((page, token))
+        let continuation_token = if page.is_empty() { Bytes::new() } else { write_token(&last) };
+        Ok(Page { entries: page, continuation_token })
     }
 
     /// Entries put from a position on: the entries, whether that is all, and where to go on.
-    pub fn delta(
-        &self,
-        from: i64,
-        count: i32,
-        len: i64,
-    ) -> Result<(Vec<TableEntry>, bool, i64), TableRefusal> {
+    pub fn delta(&self, from: i64, count: i32, len: i64) -> Result<Delta, TableRefusal> {
         if !self.is_hash() {
             return Err(TableRefusal::Unsupported);
         }
@@ -276,7 +288,8 @@ impl Table {
             entries.push(entry_of(key, entry));
         }
         let reached_end = newer.next().is_none();
-        Ok((entries, reached_end, if reached_end { len } else { last }))
+        let last_position = if reached_end { len } else { last };
+        Ok(Delta { entries, reached_end, last_position })
     }
 
     /// Every entry as key, value and version, for snapshots.
@@ -362,7 +375,8 @@ mod tests {
         }
         let (mut token, mut seen) = (Bytes::new(), Vec::new());
         loop {
-            let (page, next) = table.page(7, &token, &Bytes::new(), &Bytes::new()).unwrap();
+            let Page { entries: page, continuation_token: next } =
+                table.page(7, &token, &Bytes::new(), &Bytes::new()).unwrap();
             if page.is_empty() {
                 assert!(next.is_empty());
                 break;
@@ -389,9 +403,11 @@ mod tests {
             &[entry("a", "", ANY), entry("b", "", ANY), entry("c", "", ANY), entry("d", "", ANY)],
             0,
         );
-        let (page, _) = table.page(10, &Bytes::new(), &"b".into(), &"c".into()).unwrap();
+        let Page { entries: page, .. } =
+            table.page(10, &Bytes::new(), &"b".into(), &"c".into()).unwrap();
         assert_eq!(page.iter().map(|entry| entry.key.data.clone()).collect::<Vec<_>>(), ["b", "c"]);
-        let (page, _) = table.page(0, &Bytes::new(), &Bytes::new(), &Bytes::new()).unwrap();
+        let Page { entries: page, .. } =
+            table.page(0, &Bytes::new(), &Bytes::new(), &Bytes::new()).unwrap();
         assert!(page.is_empty());
     }
 
@@ -402,14 +418,14 @@ mod tests {
         table.update(&first, 0);
         let second = [entry("a", "2", ANY)];
         table.update(&second, 38);
-        let (entries, reached_end, last) = table.delta(0, 10, 57).unwrap();
+        let Delta { entries, reached_end, last_position: last } = table.delta(0, 10, 57).unwrap();
         assert_eq!(
             entries.iter().map(|entry| entry.value.data.clone()).collect::<Vec<_>>(),
             ["1", "2"]
         );
         assert!(reached_end);
         assert_eq!(last, 57);
-        let (entries, reached_end, last) = table.delta(0, 1, 57).unwrap();
+        let Delta { entries, reached_end, last_position: last } = table.delta(0, 1, 57).unwrap();
         assert_eq!((entries.len(), reached_end, last), (1, false, 38));
         assert_eq!(
             table.delta(58, 1, 57),

@@ -5,15 +5,17 @@ use pravega_sdk_proto::{
     StreamConfig, StreamCut, StreamInfo, scale_request::KeyRangeEntry, txn_state::State,
     txn_status,
 };
+use pravega_sdk_types::{EventNumber, WriterId};
 use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
 use uuid::Uuid;
 
+use super::machine;
 use crate::{
-    catalog::{Pace, transactions::id_of},
+    catalog::{Catalog, id_of},
     ids::Moment,
     machine::Machine,
     record::{Millis, Record},
-    store::Store,
+    store::{AppendRequest, Step},
 };
 
 const SCOPE: &str = "scope";
@@ -36,10 +38,6 @@ fn config(stream: &str, segments: i32) -> StreamConfig {
     }
 }
 
-fn machine() -> Machine {
-    Machine::new(Store::new(1 << 30, true), Pace::default())
-}
-
 /// A history: a machine, its time, and every record that it made.
 struct History {
     machine: Machine,
@@ -54,9 +52,19 @@ impl History {
         let random = fastrand::Rng::with_seed(seed);
         let mut history =
             Self { machine: machine(), random, now: 1, records: Vec::new(), open: Vec::new() };
-        history.machine.create_scope(SCOPE).unwrap();
+        history.call(|catalog, step| catalog.create_scope(SCOPE, step)).unwrap();
         history.keep();
         history
+    }
+
+    fn call_at<T>(&mut self, at: Moment, call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T) -> T {
+        let (catalog, mut step) = self.machine.call(at);
+        call(catalog, &mut step)
+    }
+
+    fn call<T>(&mut self, call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T) -> T {
+        let at = self.at();
+        self.call_at(at, call)
     }
 
     fn at(&mut self) -> Moment {
@@ -67,13 +75,14 @@ impl History {
     fn keep(&mut self) {
         self.machine.store.take_woken();
         self.records
-            .extend(self.machine.store.take_records().into_iter().flat_map(|(_, records)| records));
+            .extend(self.machine.journal.take().into_iter().flat_map(|(_, records)| records));
     }
 
     fn active(&mut self, stream: &str) -> Vec<(i64, f64, f64)> {
         let at = self.at();
-        let ranges =
-            self.machine.current_segments(&info(stream), at).map(|found| found.segment_ranges);
+        let ranges = self
+            .call_at(at, |catalog, step| catalog.current_segments(&info(stream), step))
+            .map(|found| found.segment_ranges);
         let part = |range: &pravega_sdk_proto::SegmentRange| {
             (range.segment_id.as_ref().unwrap().segment_id, range.min_key, range.max_key)
         };
@@ -83,14 +92,18 @@ impl History {
     fn append(&mut self, segment: &str) {
         let at = self.at();
         let data = vec![self.random.u8(..); self.random.usize(0..400)];
-        let writer = Uuid::from_u128(u128::from(self.random.u8(0..3)));
-        let last = self.machine.store.set_up(segment, writer);
-        if let Ok(last) = last {
-            let number = last.max(0) + 1;
-            self.machine
-                .store
-                .append(&segment.into(), data.into(), (writer, last, number), 1, None, at.now)
-                .ok();
+        let writer = WriterId(Uuid::from_u128(u128::from(self.random.u8(0..3))));
+        if let Ok(previous) = self.machine.store.last_event_number(segment, writer) {
+            let append = AppendRequest {
+                segment: segment.into(),
+                data: data.into(),
+                writer,
+                previous,
+                number: EventNumber(previous.0.max(0) + 1),
+                event_count: 1,
+                expected_offset: None,
+            };
+            self.machine.call(at).1.append(append).ok();
         }
     }
 
@@ -98,8 +111,14 @@ impl History {
         let stream = format!("stream-{}", self.random.u8(0..3));
         let at = self.at();
         match self.random.u8(0..16) {
-            0 => drop(self.machine.create_stream(config(&stream, self.random.i32(1..4)), at)),
-            1 => drop(self.machine.update_stream(config(&stream, self.random.i32(1..4)), at)),
+            0 => {
+                let config = config(&stream, self.random.i32(1..4));
+                drop(self.call_at(at, |catalog, step| catalog.create_stream(config, step)));
+            }
+            1 => {
+                let config = config(&stream, self.random.i32(1..4));
+                drop(self.call_at(at, |catalog, step| catalog.update_stream(config, step)));
+            }
             2..=5 => {
                 let active = self.active(&stream);
                 if let Some((id, ..)) = self.random.choice(&active).copied() {
@@ -109,9 +128,9 @@ impl History {
             6 => self.split(&stream),
             7 => {
                 let lease = self.random.i64(5_000..60_000);
-                if let Ok(CreateTxnResponse { txn_id, .. }) =
-                    self.machine.create_transaction(&info(&stream), lease, at)
-                {
+                if let Ok(CreateTxnResponse { txn_id, .. }) = self.call_at(at, |catalog, step| {
+                    catalog.create_transaction(&info(&stream), lease, step)
+                }) {
                     self.open.push((stream, id_of(txn_id)));
                 }
             }
@@ -120,11 +139,13 @@ impl History {
             11 => {
                 let cut = self.active(&stream).into_iter().map(|(id, ..)| (id, 0)).collect();
                 let cut = StreamCut { stream_info: Some(info(&stream)), cut };
-                drop(self.machine.truncate_stream(&info(&stream), cut.cut, at));
+                drop(self.call_at(at, |catalog, step| {
+                    catalog.truncate_stream(&info(&stream), cut.cut, step)
+                }));
             }
             12 if self.random.u8(0..4) == 0 => {
-                drop(self.machine.seal_stream(&info(&stream), at));
-                drop(self.machine.delete_stream(&info(&stream)));
+                drop(self.call_at(at, |catalog, step| catalog.seal_stream(&info(&stream), step)));
+                drop(self.call_at(at, |catalog, step| catalog.delete_stream(&info(&stream), step)));
             }
             13 => self.table(at),
             14 => {
@@ -139,7 +160,7 @@ impl History {
                     }],
                     ..ReaderGroupConfiguration::default()
                 };
-                drop(self.machine.create_group(config, at));
+                drop(self.call_at(at, |catalog, step| catalog.create_group(config, step)));
             }
             _ => {
                 self.now += self.random.i64(0..40_000);
@@ -163,7 +184,7 @@ impl History {
             new_key_ranges: ranges.to_vec(),
             scale_timestamp: 0,
         };
-        drop(self.machine.scale(&request, at));
+        drop(self.call_at(at, |catalog, step| catalog.scale(&request, step)));
     }
 
     fn write_to_a_transaction(&mut self) {
@@ -182,15 +203,21 @@ impl History {
         }
         let (stream, id) = self.open.swap_remove(self.random.usize(..self.open.len()));
         if self.random.bool() {
-            let done = self.machine.commit_transaction(&info(&stream), id, "writer", 7, at);
+            let done = self.call_at(at, |catalog, step| {
+                catalog.commit_transaction(&info(&stream), id, "writer", 7, step)
+            });
             if done == Ok(txn_status::Status::Success) {
                 assert_eq!(
-                    self.machine.transaction_state(&info(&stream), id),
+                    self.machine.catalog.transaction_state(&info(&stream), id),
                     Ok(State::Committed)
                 );
             }
         } else {
-            drop(self.machine.abort_transaction(&info(&stream), id, at));
+            drop(
+                self.call_at(at, |catalog, step| {
+                    catalog.abort_transaction(&info(&stream), id, step)
+                }),
+            );
         }
     }
 
@@ -202,15 +229,15 @@ impl History {
             primary_key_length: 1,
             ..KeyValueTableConfig::default()
         };
-        drop(self.machine.create_table(config, at));
+        drop(self.call_at(at, |catalog, step| catalog.create_table(config, step)));
         let segment = format!("{SCOPE}/table_kvtable/0.#epoch.0").into();
         let key =
             TableKey { data: vec![self.random.u8(0..8)].into(), key_version: TableKey::NO_VERSION };
         if self.random.bool() {
             let value = TableValue { data: vec![1; self.random.usize(0..30)].into() };
-            self.machine.store.put(&segment, &[TableEntry { key, value }], -1, at.now).ok();
+            self.machine.call(at).1.put(&segment, &[TableEntry { key, value }], None).ok();
         } else {
-            self.machine.store.remove(&segment, &[key], -1, at.now).ok();
+            self.machine.call(at).1.remove(&segment, &[key], None).ok();
         }
     }
 }
@@ -260,7 +287,7 @@ fn memory_is_counted_as_it_comes_and_goes() {
         for _ in 0..150 {
             history.step();
         }
-        history.machine.delete_scope_recursive(SCOPE).unwrap();
+        history.call(|catalog, step| catalog.delete_scope_recursive(SCOPE, step)).unwrap();
         assert_eq!(
             (history.machine.store.segment_count(), history.machine.store.held()),
             (0, 0),
@@ -274,8 +301,10 @@ fn memory_is_counted_as_it_comes_and_goes() {
 fn a_commit_behind_a_scale_comes_back_to_the_segments_that_it_knew() {
     let mut history = History::new(1);
     let at = history.at();
-    history.machine.create_stream(config("stream", 2), at).unwrap();
-    let begun = history.machine.create_transaction(&info("stream"), 30_000, at).unwrap();
+    history.call_at(at, |catalog, step| catalog.create_stream(config("stream", 2), step)).unwrap();
+    let begun = history
+        .call_at(at, |catalog, step| catalog.create_transaction(&info("stream"), 30_000, step))
+        .unwrap();
     let id = id_of(begun.txn_id);
     history.append(&format!("{SCOPE}/stream/0.#epoch.0#transaction.{}", id.simple()));
     let request = ScaleRequest {
@@ -287,14 +316,20 @@ fn a_commit_behind_a_scale_comes_back_to_the_segments_that_it_knew() {
         ],
         scale_timestamp: 0,
     };
-    history.machine.scale(&request, at).unwrap();
-    history.machine.commit_transaction(&info("stream"), id, "", i64::MIN, at).unwrap();
+    history.call_at(at, |catalog, step| catalog.scale(&request, step)).unwrap();
+    history
+        .call_at(at, |catalog, step| {
+            catalog.commit_transaction(&info("stream"), id, "", i64::MIN, step)
+        })
+        .unwrap();
     let numbers = |epoch: i64, numbers: &[i64]| -> Vec<i64> {
         numbers.iter().map(|n| (epoch << 32) | n).collect()
     };
     let ids: Vec<i64> = history.active("stream").into_iter().map(|(id, ..)| id).collect();
     assert_eq!(ids, numbers(3, &[2, 3, 1]));
-    let heirs = history.machine.successors(&info("stream"), (1 << 32) | 2, at).unwrap();
+    let heirs = history
+        .call_at(at, |catalog, step| catalog.successors(&info("stream"), (1 << 32) | 2, step))
+        .unwrap();
     assert_eq!(heirs.segments.len(), 1);
     assert_eq!(
         heirs.segments[0].segment.as_ref().unwrap().segment_id.as_ref().unwrap().segment_id,
@@ -302,6 +337,8 @@ fn a_commit_behind_a_scale_comes_back_to_the_segments_that_it_knew() {
     );
     assert_eq!(heirs.segments[0].value, numbers(1, &[2, 3]));
     // What begins now belongs to the epoch of the scale, whose segments have the same numbers.
-    let next = history.machine.create_transaction(&info("stream"), 30_000, at).unwrap();
+    let next = history
+        .call_at(at, |catalog, step| catalog.create_transaction(&info("stream"), 30_000, step))
+        .unwrap();
     assert_eq!(next.txn_id.unwrap().high_bits >> 32, 1);
 }

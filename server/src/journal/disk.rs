@@ -8,15 +8,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// A folder with files, as far as it is read.
+pub(crate) trait ReadDisk {
+    /// The names of all files.
+    fn list(&mut self) -> io::Result<Vec<String>>;
+    /// The content of a file.
+    fn read(&mut self, name: &str) -> io::Result<Vec<u8>>;
+}
+
 /// A folder with files.
 ///
 /// What was written is durable once the file was synced, and a file is there for good once the
 /// folder was. A call that failed may have been done in part.
-pub(crate) trait Disk: Send {
-    /// The names of all files.
-    fn list(&mut self) -> io::Result<Vec<String>>;
-    /// All of a file.
-    fn read(&mut self, name: &str) -> io::Result<Vec<u8>>;
+pub(crate) trait Disk: ReadDisk + Send {
     /// Makes an empty file, in place of one that there may be.
     fn create(&mut self, name: &str) -> io::Result<()>;
     /// Writes behind the end of a file.
@@ -104,13 +108,13 @@ impl Folder {
     }
 }
 
-/// A folder that is only read, by whoever does not have its lock; changes are left undone.
+/// A folder that is only read, without its lock.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct ReadOnlyFolder {
     path: PathBuf,
 }
 
-impl Reading {
+impl ReadOnlyFolder {
     pub(crate) fn of(path: &Path) -> Self {
         Self { path: path.to_owned() }
     }
@@ -122,45 +126,13 @@ fn list(path: &Path) -> io::Result<Vec<String>> {
     Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().filter(|name| name != LOCK).collect())
 }
 
-impl Disk for Reading {
+impl ReadDisk for ReadOnlyFolder {
     fn list(&mut self) -> io::Result<Vec<String>> {
         list(&self.path)
     }
 
     fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
         fs::read(self.path.join(name))
-    }
-
-    fn create(&mut self, _name: &str) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn append(&mut self, _name: &str, _bytes: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn write_at(&mut self, _name: &str, _offset: u64, _bytes: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn truncate(&mut self, _name: &str, _len: u64) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn sync(&mut self, _name: &str) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn rename(&mut self, _from: &str, _to: &str) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn remove(&mut self, _name: &str) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn sync_folder(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -170,7 +142,7 @@ fn options() -> OpenOptions {
     options
 }
 
-impl Disk for Folder {
+impl ReadDisk for Folder {
     fn list(&mut self) -> io::Result<Vec<String>> {
         list(&self.path)
     }
@@ -178,7 +150,9 @@ impl Disk for Folder {
     fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
         fs::read(self.path.join(name))
     }
+}
 
+impl Disk for Folder {
     fn create(&mut self, name: &str) -> io::Result<()> {
         let file = options().create(true).truncate(true).open(self.path.join(name))?;
         file.set_permissions(fs::Permissions::from_mode(0o600))?;

@@ -12,17 +12,19 @@
 //! commit is in it as a whole or not at all.
 
 mod disk;
+mod durable;
 mod format;
 mod recovery;
 #[cfg(test)]
-mod simulated;
+mod tests;
 mod writer;
 
 use std::{fmt, io, path::PathBuf};
 
 pub(crate) use self::{
-    disk::{Disk, Folder, FolderError, Reading},
-    recovery::{Recovered, recover},
+    disk::{Disk, Folder, FolderError, ReadDisk, ReadOnlyFolder},
+    durable::{Durable, NotDurable},
+    recovery::{Recovered, read_back, recover},
     writer::{JournalQueue, Writer, start},
 };
 

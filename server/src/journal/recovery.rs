@@ -5,16 +5,20 @@
 //! told of it, and it is cut off. Anything else that is damaged is refused with its place, and
 //! nothing is changed.
 
-use std::io;
+use std::{error::Error as _, io};
+
+use pravega_sdk_server_core::{
+    catalog::RestoreError,
+    record::{Record, Sequence},
+};
 
 use super::{
-    Disk, MARK, OpenProblem, UNFINISHED, file_name, file_number,
+    Disk, MARK, OpenProblem, ReadDisk, UNFINISHED, file_name, file_number,
     format::{
         BadHead, FRAME_HEAD_LEN, HEAD_LEN, Kind, Mark, VERSION, holds_a_frame, read_frame_head,
         read_head,
     },
 };
-use pravega_sdk_server_core::record::{Record, Sequence};
 
 /// A journal that was read back, and where it goes on.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub(crate) struct Recovered {
     pub(crate) sequence: Sequence,
     /// How much was torn off, in bytes.
     pub(crate) torn: u64,
+    /// Older files, from which the newest was made, and one that was never finished.
+    pub(crate) obsolete: Vec<String>,
 }
 
 type Result<T> = std::result::Result<T, OpenProblem>;
@@ -39,10 +45,38 @@ fn corrupt(file: &str, offset: u64, what: impl Into<String>) -> OpenProblem {
     OpenProblem::Corrupt { file: file.to_owned(), offset, what: what.into() }
 }
 
-/// Reads a journal back and hands every record on, in order; nothing if there is no journal yet.
+/// Reads a journal back, hands every record on, in order, and makes the folder ready to be written
+/// to; `None` if there is no journal yet.
 pub(crate) fn recover(
     disk: &mut dyn Disk,
-    mut apply: impl FnMut(&Record) -> std::result::Result<(), String>,
+    apply: impl FnMut(&Record) -> std::result::Result<(), RestoreError>,
+) -> Result<Option<Recovered>> {
+    let Some(read) = read_back(disk, apply)? else {
+        return Ok(None);
+    };
+    let file = file_name(read.number);
+    if read.torn > 0 {
+        tracing::warn!(
+            file,
+            bytes = read.torn,
+            "the last write was torn, and is cut off; nobody was told of it"
+        );
+        disk.truncate(&file, read.len)
+            .map_err(io_problem(format!("the torn end of {file} cannot be cut off")))?;
+        disk.sync(&file).map_err(io_problem(format!("{file} cannot be synced")))?;
+    }
+    for name in &read.obsolete {
+        disk.remove(name)
+            .map_err(io_problem(format!("{name} is of no use any more and cannot be removed")))?;
+    }
+    Ok(Some(read))
+}
+
+/// Reads a journal back and hands every record on, in order, without a change to the folder;
+/// `None` if there is no journal yet.
+pub(crate) fn read_back(
+    disk: &mut dyn ReadDisk,
+    mut apply: impl FnMut(&Record) -> std::result::Result<(), RestoreError>,
 ) -> Result<Option<Recovered>> {
     let names = disk.list().map_err(io_problem("its files cannot be listed"))?;
     let (mut newest, mut has_mark) = (None, false);
@@ -76,29 +110,14 @@ pub(crate) fn recover(
     }
     let synced = mark.filter(|mark| mark.number == number).map_or(0, |mark| mark.len);
     let bytes = disk.read(&file).map_err(io_problem(format!("{file} cannot be read")))?;
-    let read = read_file(&file, number, &bytes, synced, &mut apply)?;
-    if read.torn > 0 {
-        tracing::warn!(
-            file,
-            bytes = read.torn,
-            "the last write was torn, and is cut off; nobody was told of it"
-        );
-        disk.truncate(&file, read.len)
-            .map_err(io_problem(format!("the torn end of {file} cannot be cut off")))?;
-        disk.sync(&file).map_err(io_problem(format!("{file} cannot be synced")))?;
-    }
-    for name in names
-        .iter()
-        .filter(|name| *name == UNFINISHED || file_number(name).is_some_and(|old| old < number))
-    {
-        // What the newest file was made from.
-        disk.remove(name)
-            .map_err(io_problem(format!("{name} is of no use any more and cannot be removed")))?;
-    }
+    let mut read = read_file(&file, number, &bytes, synced, &mut apply)?;
+    let is_obsolete =
+        |name: &String| *name == UNFINISHED || file_number(name).is_some_and(|old| old < number);
+    read.obsolete = names.into_iter().filter(is_obsolete).collect();
     Ok(Some(read))
 }
 
-fn read_mark(disk: &mut dyn Disk) -> Result<Option<Mark>> {
+fn read_mark(disk: &mut dyn ReadDisk) -> Result<Option<Mark>> {
     let bytes = disk.read(MARK).map_err(io_problem("the mark cannot be read"))?;
     Ok(Mark::read(&bytes))
 }
@@ -108,7 +127,7 @@ fn read_file(
     number: u64,
     bytes: &[u8],
     synced: u64,
-    apply: &mut impl FnMut(&Record) -> std::result::Result<(), String>,
+    apply: &mut impl FnMut(&Record) -> std::result::Result<(), RestoreError>,
 ) -> Result<Recovered> {
     let salt = read_head(bytes).map_err(|bad| match bad {
         BadHead::Damaged => corrupt(file, 0, "its head is damaged"),
@@ -142,13 +161,22 @@ fn read_file(
                 ));
             }
             let torn = rest.len() as u64;
-            return Ok(Recovered { number, salt, len: at as u64, sequence, torn });
+            return Ok(Recovered {
+                number,
+                salt,
+                len: at as u64,
+                sequence,
+                torn,
+                obsolete: Vec::new(),
+            });
         };
         if head.sequence < sequence {
             return Err(corrupt(file, at as u64, "it is older than what stands before it"));
         }
-        for record in records(payload).map_err(|what| corrupt(file, at as u64, what))? {
-            apply(&record).map_err(|what| corrupt(file, at as u64, what))?;
+        let records = records(payload)
+            .map_err(|error| corrupt(file, at as u64, format!("a record is not one: {error}")))?;
+        for record in records {
+            apply(&record).map_err(|error| corrupt(file, at as u64, reason(&error)))?;
         }
         sequence = head.sequence;
         snapshot_ended |= head.kind == Kind::SnapshotEnd;
@@ -164,15 +192,22 @@ fn read_file(
     if !snapshot_ended {
         return Err(corrupt(file, at as u64, "it ends before all of its beginning was there"));
     }
-    Ok(Recovered { number, salt, len: at as u64, sequence, torn: 0 })
+    Ok(Recovered { number, salt, len: at as u64, sequence, torn: 0, obsolete: Vec::new() })
 }
 
-fn records(payload: &[u8]) -> std::result::Result<Vec<Record>, String> {
+/// An error with its cause.
+fn reason(error: &RestoreError) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+fn records(payload: &[u8]) -> postcard::Result<Vec<Record>> {
     let mut rest = payload;
     let mut records = Vec::new();
     while !rest.is_empty() {
-        let (record, behind) = postcard::take_from_bytes(rest)
-            .map_err(|error| format!("a record is not one: {error}"))?;
+        let (record, behind) = postcard::take_from_bytes(rest)?;
         records.push(record);
         rest = behind;
     }

@@ -6,22 +6,26 @@ use std::{
     thread::JoinHandle,
 };
 
+use pravega_sdk_server_core::record::{Record, Sequence};
 use tokio::sync::watch;
 
 use super::{
-    Disk, MARK, Recovered, UNFINISHED, file_name,
+    Disk, Durable, MARK, Recovered, UNFINISHED, file_name,
     format::{Kind, Mark, SLOT_STRIDE, head, put_frame},
 };
-use pravega_sdk_server_core::record::{Record, Sequence};
-
-use crate::hub::Durable;
-
 /// One write takes no more than about so much, in bytes.
 const WRITE_BYTES: usize = 8 << 20;
 /// A journal that grew by so much, and to several times what it began with, is written anew, in
 /// bytes.
 const REWRITE_BYTES: u64 = 256 << 20;
 const REWRITE_TIMES: u64 = 3;
+
+/// Records that take effect together.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    pub(crate) sequence: Sequence,
+    pub(crate) records: Vec<Record>,
+}
 
 /// Batches on their way to the disk.
 #[derive(Debug, Clone, Default)]
@@ -37,9 +41,9 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    batches: Vec<(Sequence, Vec<Record>)>,
+    batches: Vec<Batch>,
     /// Everything that is there, to begin a new file with; what is in `batches` comes behind it.
-    snapshot: Option<(Sequence, Vec<Record>)>,
+    snapshot: Option<Batch>,
     /// The file has grown enough that a new one should be begun.
     wants_snapshot: bool,
     closed: bool,
@@ -52,7 +56,7 @@ impl JournalQueue {
 
     /// Adds a batch.
     pub(crate) fn push(&self, sequence: Sequence, records: Vec<Record>) {
-        self.state().batches.push((sequence, records));
+        self.state().batches.push(Batch { sequence, records });
         self.shared.filled.notify_one();
     }
 
@@ -67,7 +71,7 @@ impl JournalQueue {
         let mut state = self.state();
         state.wants_snapshot = false;
         state.batches.clear();
-        state.snapshot = Some((sequence, records));
+        state.snapshot = Some(Batch { sequence, records });
         drop(state);
         self.shared.filled.notify_one();
     }
@@ -93,7 +97,7 @@ pub(crate) fn start(
     snapshot: Option<Vec<Record>>,
     queue: JournalQueue,
 ) -> io::Result<(watch::Receiver<Durable>, Writer)> {
-    let mut journal = Journal::open(disk, recovered, salt);
+    let mut journal = JournalFile::open(disk, recovered, salt);
     if let Some(snapshot) = snapshot {
         journal.begin_anew(journal.sequence, &snapshot)?;
     }
@@ -104,13 +108,13 @@ pub(crate) fn start(
     Ok((receiver, writer))
 }
 
-fn write_all(mut journal: Journal, queue: &JournalQueue, durable: &watch::Sender<Durable>) {
+fn write_all(mut journal: JournalFile, queue: &JournalQueue, durable: &watch::Sender<Durable>) {
     loop {
-        let (snapshot, batches, closed) = next(queue);
+        let Work { snapshot, batches, closed } = next(queue);
         let done = match (&snapshot, batches.is_empty()) {
             (None, true) => Ok(()),
             (None, false) => journal.write(&batches),
-            (Some((sequence, records)), _) => {
+            (Some(Batch { sequence, records }), _) => {
                 journal.begin_anew(*sequence, records).and_then(|()| journal.write(&batches))
             }
         };
@@ -136,19 +140,31 @@ fn write_all(mut journal: Journal, queue: &JournalQueue, durable: &watch::Sender
     }
 }
 
-type Work = (Option<(Sequence, Vec<Record>)>, Vec<(Sequence, Vec<Record>)>, bool);
+/// What the thread does next.
+struct Work {
+    /// The whole server, to begin a new file with.
+    snapshot: Option<Batch>,
+    /// Batches after it.
+    batches: Vec<Batch>,
+    /// True if nothing follows.
+    closed: bool,
+}
 
-/// Waits for something to do.
+/// Waits for work.
 fn next(queue: &JournalQueue) -> Work {
     let mut state = queue.state();
     while state.batches.is_empty() && state.snapshot.is_none() && !state.closed {
         state = queue.shared.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
     }
-    (state.snapshot.take(), std::mem::take(&mut state.batches), state.closed)
+    Work {
+        snapshot: state.snapshot.take(),
+        batches: std::mem::take(&mut state.batches),
+        closed: state.closed,
+    }
 }
 
 /// The file that is written to.
-pub(super) struct Journal {
+pub(super) struct JournalFile {
     disk: Box<dyn Disk>,
     number: u64,
     salt: u64,
@@ -159,7 +175,7 @@ pub(super) struct Journal {
     slot: usize,
 }
 
-impl Journal {
+impl JournalFile {
     pub(super) fn open(disk: Box<dyn Disk>, recovered: Option<Recovered>, salt: u64) -> Self {
         match recovered {
             None => {
@@ -176,7 +192,7 @@ impl Journal {
     }
 
     /// Writes batches, and syncs.
-    pub(super) fn write(&mut self, batches: &[(Sequence, Vec<Record>)]) -> io::Result<()> {
+    pub(super) fn write(&mut self, batches: &[Batch]) -> io::Result<()> {
         let mut rest = batches;
         while !rest.is_empty() {
             let mut payload = Vec::new();
@@ -184,8 +200,8 @@ impl Journal {
             while let Some((first, behind)) = rest.split_first()
                 && payload.len() < WRITE_BYTES
             {
-                encode(&first.1, &mut payload)?;
-                sequence = first.0;
+                encode(&first.records, &mut payload)?;
+                sequence = first.sequence;
                 rest = behind;
             }
             self.commit(Kind::Batches, sequence, &payload)?;
@@ -267,16 +283,4 @@ fn encode(records: &[Record], out: &mut Vec<u8>) -> io::Result<()> {
         *out = postcard::to_extend(record, taken).map_err(io::Error::other)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-pub(super) mod tests_support {
-    use super::*;
-
-    pub(in crate::journal) fn journal_of(
-        disk: Box<dyn Disk>,
-        recovered: Option<Recovered>,
-    ) -> Journal {
-        Journal::open(disk, recovered, 0x1234_5678)
-    }
 }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
-    Disk, OpenProblem, recover,
-    writer::{Journal, tests_support::journal_of},
+    Disk, OpenProblem, ReadDisk, recover,
+    writer::{Batch, JournalFile},
 };
 use pravega_sdk_server_core::record::{Millis, Record, Sequence};
 
@@ -167,7 +167,7 @@ fn missing() -> io::Error {
     io::Error::from(io::ErrorKind::NotFound)
 }
 
-impl Disk for SimulatedDisk {
+impl ReadDisk for SimulatedDisk {
     fn list(&mut self) -> io::Result<Vec<String>> {
         self.call(|_| (), |state| Ok(state.files.keys().cloned().collect()))
     }
@@ -178,7 +178,9 @@ impl Disk for SimulatedDisk {
             |state| state.files.get(name).map(|file| file.now.clone()).ok_or_else(missing),
         )
     }
+}
 
+impl Disk for SimulatedDisk {
     fn create(&mut self, name: &str) -> io::Result<()> {
         self.call(
             |_| (),
@@ -266,26 +268,24 @@ struct Told {
     failed: bool,
 }
 
-fn batch(number: u64, len: usize) -> (Sequence, Vec<Record>) {
+fn batch(number: u64, len: usize) -> Batch {
     let data = vec![number as u8; len].into();
     let segment = "scope/stream/0.#epoch.0".into();
     let record =
         Record::Appended { segment, data, attributes: Vec::new(), at: Millis(number as i64) };
-    (
-        Sequence(number),
-        vec![record, Record::Cataloged { key: format!("scope/{number}"), value: None }],
-    )
+    let entry = Record::CatalogEntry { key: format!("scope/{number}"), value: None };
+    Batch { sequence: Sequence(number), records: vec![record, entry] }
 }
 
 /// Opens what is there, or begins it; nothing if the disk failed.
-fn open(disk: &SimulatedDisk) -> Result<(Journal, Vec<Record>), OpenProblem> {
+fn open(disk: &SimulatedDisk) -> Result<(JournalFile, Vec<Record>), OpenProblem> {
     let mut records = Vec::new();
     let recovered = recover(&mut disk.clone(), |record| {
         records.push(record.clone());
         Ok(())
     })?;
     let is_new = recovered.is_none();
-    let mut journal = journal_of(Box::new(disk.clone()), recovered);
+    let mut journal = JournalFile::open(Box::new(disk.clone()), recovered, 0x1234_5678);
     if is_new {
         let begun = journal.begin_anew(Sequence(0), &[]);
         begun.map_err(|error| OpenProblem::Io { what: "begun".to_owned(), error })?;
@@ -321,7 +321,7 @@ fn run(disk: &SimulatedDisk, script: &Script) -> Told {
         let done = if batches.is_empty() {
             journal.begin_anew(Sequence(told.acknowledged), &all)
         } else {
-            all.extend(batches.iter().flat_map(|(_, records)| records.clone()));
+            all.extend(batches.iter().flat_map(|batch| batch.records.clone()));
             journal.write(&batches)
         };
         if done.is_err() {
@@ -336,7 +336,7 @@ fn run(disk: &SimulatedDisk, script: &Script) -> Told {
 /// Everything that was written, in order.
 fn expected(script: &Script) -> Vec<Record> {
     let lens = script.iter().flat_map(|step| step.iter());
-    (1..).zip(lens).flat_map(|(number, len)| batch(number, *len).1).collect()
+    (1..).zip(lens).flat_map(|(number, len)| batch(number, *len).records).collect()
 }
 
 /// E1: a crash at any call of the disk, with any part of what was not synced lost, loses nothing
@@ -404,7 +404,7 @@ fn small_store() -> (BTreeMap<String, Vec<u8>>, Vec<Record>) {
     for (number, len) in (1..).zip(lens) {
         journal.write(&[batch(number, len)]).unwrap();
     }
-    let all = (1..).zip(lens).flat_map(|(number, len)| batch(number, len).1).collect();
+    let all = (1..).zip(lens).flat_map(|(number, len)| batch(number, len).records).collect();
     (disk.contents(), all)
 }
 

@@ -1,5 +1,5 @@
-//! Where the drivers meet: the machine behind a lock, the connections that wait for answers, and
-//! how far the journal is.
+//! What all drivers of a server share: the machine behind a lock, the connections that wait for
+//! replies, and how much of the journal is durable.
 
 use std::{
     collections::HashMap,
@@ -9,21 +9,25 @@ use std::{
     },
 };
 
-use tokio::sync::watch;
-use uuid::Uuid;
-
 use pravega_sdk_server_core::{
     ids::{ConnectionId, Moment},
     machine::Machine,
     record::Sequence,
-    store::Answer,
+    store::Reply,
 };
+use tokio::sync::watch;
+use uuid::Uuid;
 
-use crate::{clock::Clock, faults::FaultState, journal::JournalQueue, outbox::Outbox};
+use crate::{
+    clock::Clock,
+    fault_state::FaultState,
+    journal::{Durable, JournalQueue, NotDurable},
+    outbox::Outbox,
+};
 
 /// What all drivers of a server share.
 #[derive(Debug)]
-pub(crate) struct Hub {
+pub(crate) struct ServerState {
     machine: Mutex<Machine>,
     connections: Mutex<HashMap<ConnectionId, Arc<Outbox>>>,
     next_connection: AtomicU64,
@@ -33,16 +37,7 @@ pub(crate) struct Hub {
     pub(crate) faults: FaultState,
 }
 
-/// How far the journal is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Durable {
-    /// Everything up to here survives.
-    To(Sequence),
-    /// What came behind the last is lost, and nothing more is taken.
-    Failed { to: Sequence, why: String },
-}
-
-impl Hub {
+impl ServerState {
     pub(crate) fn new(
         machine: Machine,
         clock: Clock,
@@ -60,48 +55,48 @@ impl Hub {
         }
     }
 
-    /// What time it is, with a name that nobody has.
+    /// The current time, with fresh random bits.
     pub(crate) fn moment(&self) -> Moment {
         Moment { now: self.clock.now(), random: Uuid::from_u128(fastrand::u128(..)) }
     }
 
-    /// Lets the machine do something; hands on what follows from it, and gives what its answer has
-    /// to wait for.
+    /// Runs work on the machine and hands its records and the replies of waiting reads to the
+    /// drivers; returns the batch that an answer to the work waits for.
     pub(crate) fn run<T>(&self, work: impl FnOnce(&mut Machine, Moment) -> T) -> (T, Sequence) {
         let at = self.moment();
         let mut machine = lock(&self.machine);
         let done = work(&mut machine, at);
         let woken = machine.store.take_woken();
-        if let Some((sequence, records)) = machine.store.take_records()
+        if let Some((sequence, records)) = machine.journal.take()
             && let Some(queue) = &self.queue
         {
             // Under the lock, so that the batches stand in the order in which they were made.
             queue.push(sequence, records);
         }
-        let after = machine.store.latest();
+        let after = machine.journal.latest();
         drop(machine);
         if !woken.is_empty() {
             let connections = lock(&self.connections);
             for woken in woken {
                 if let Some(outbox) = connections.get(&woken.connection) {
-                    outbox.push(Answer { after: woken.after, reply: woken.reply });
+                    outbox.push(Reply { after: woken.after, command: woken.reply });
                 }
             }
         }
         (done, after)
     }
 
-    /// Lets the machine do something, and waits until what it changed is durable.
+    /// Runs work on the machine, and waits until what it changed is durable.
     pub(crate) async fn run_durably<T>(
         &self,
         work: impl FnOnce(&mut Machine, Moment) -> T,
-    ) -> Result<T, String> {
+    ) -> Result<T, NotDurable> {
         let (done, after) = self.run(work);
         self.wait_durable(after).await.map(|()| done)
     }
 
-    /// Waits until the journal is that far; fails if it never will be.
-    pub(crate) async fn wait_durable(&self, after: Sequence) -> Result<(), String> {
+    /// Waits until a batch is durable; fails if it never will be.
+    pub(crate) async fn wait_durable(&self, after: Sequence) -> Result<(), NotDurable> {
         if after == Sequence::default() {
             return Ok(());
         }
@@ -113,12 +108,12 @@ impl Hub {
         match reached.await.as_deref() {
             Ok(Durable::To(_)) => Ok(()),
             Ok(Durable::Failed { to, .. }) if *to >= after => Ok(()),
-            Ok(Durable::Failed { why, .. }) => Err(why.clone()),
-            Err(_) => Err("the server ends".to_owned()),
+            Ok(Durable::Failed { why, .. }) => Err(NotDurable::Failed(why.clone())),
+            Err(_) => Err(NotDurable::Ended),
         }
     }
 
-    /// Waits until the journal can be written no more, and gives the reason; for ever if it can.
+    /// Waits for the journal to fail and returns the reason; pends forever while it works.
     pub(crate) async fn journal_failed(&self) -> String {
         let mut durable = self.durable.clone();
         loop {
@@ -147,7 +142,7 @@ impl Hub {
         let machine = lock(&self.machine);
         let mut records = Vec::new();
         machine.snapshot(|record| records.push(record));
-        queue.begin_anew(machine.store.latest(), records);
+        queue.begin_anew(machine.journal.latest(), records);
     }
 
     /// Lets the journal end once everything is written.

@@ -1,0 +1,132 @@
+//! Questions about streams: their configuration, segments, epochs, cuts and tokens.
+
+use pravega_sdk_proto::{
+    SegmentId, SegmentRanges, SegmentsAtTime, StreamConfig, StreamCutRangeResponse, StreamInfo,
+    SuccessorResponse, segments_at_time::SegmentLocation, stream_info::AccessOperation,
+    successor_response::SegmentEntry,
+};
+
+use super::{
+    error::{CallError, CallResult, no_stream},
+    names,
+    state::Catalog,
+    stream::{Cut, SegmentRecord, Stream},
+};
+use crate::{ids::StoreIndex, store::Step};
+
+impl Catalog {
+    fn found(&self, scope: &str, stream: &str) -> CallResult<&Stream> {
+        self.stream(scope, stream).ok_or_else(|| no_stream(scope, stream))
+    }
+
+    pub fn stream_configuration(&self, info: &StreamInfo) -> CallResult<StreamConfig> {
+        Ok(self.found(&info.scope, &info.stream)?.config.clone())
+    }
+
+    /// A token for the segments of a stream, empty where none is needed.
+    pub fn token(&self, info: &StreamInfo, step: &Step<'_>) -> String {
+        match step.access {
+            // What clients of 0.13 say who want no token with the answer.
+            Some(_) if info.access_operation == i32::from(AccessOperation::None) => String::new(),
+            Some(access) => access.issue(&info.scope, &info.stream, step.at.now),
+            None => String::new(),
+        }
+    }
+
+    pub fn current_segments(
+        &self,
+        info: &StreamInfo,
+        step: &Step<'_>,
+    ) -> CallResult<SegmentRanges> {
+        let found = self.found(&info.scope, &info.stream)?;
+        let active = if found.sealed { &[] } else { found.active() };
+        let segment_ranges =
+            active.iter().map(|part| part.message(&info.scope, &info.stream)).collect();
+        Ok(SegmentRanges { segment_ranges, delegation_token: self.token(info, step) })
+    }
+
+    pub fn epoch_segments(
+        &self,
+        info: &StreamInfo,
+        epoch: i32,
+        step: &Step<'_>,
+    ) -> CallResult<SegmentRanges> {
+        let found = self.found(&info.scope, &info.stream)?;
+        let missing = || {
+            CallError::NotFound(format!(
+                "there is no epoch {epoch} of {}/{}",
+                info.scope, info.stream
+            ))
+        };
+        let epoch = found.epoch(epoch).ok_or_else(missing)?;
+        let segment_ranges =
+            epoch.segments.iter().map(|part| part.message(&info.scope, &info.stream)).collect();
+        Ok(SegmentRanges { segment_ranges, delegation_token: self.token(info, step) })
+    }
+
+    pub fn head_segments(&self, info: &StreamInfo, step: &Step<'_>) -> CallResult<SegmentsAtTime> {
+        let found = self.found(&info.scope, &info.stream)?;
+        let location = |(segment_id, offset): (i64, i64)| SegmentLocation {
+            segment_id: Some(SegmentId { stream_info: Some(plain(info)), segment_id }),
+            offset,
+        };
+        let segments = found.head().into_iter().map(location).collect();
+        Ok(SegmentsAtTime { segments, delegation_token: self.token(info, step) })
+    }
+
+    pub fn successors(
+        &self,
+        info: &StreamInfo,
+        id: i64,
+        step: &Step<'_>,
+    ) -> CallResult<SuccessorResponse> {
+        let found = self.found(&info.scope, &info.stream)?;
+        let entry = |(part, value): (SegmentRecord, Vec<i64>)| SegmentEntry {
+            segment: Some(part.message(&info.scope, &info.stream)),
+            value,
+        };
+        let segments = found.successors(id).into_iter().map(entry).collect();
+        Ok(SuccessorResponse { segments, delegation_token: self.token(info, step) })
+    }
+
+    pub fn segments_between(
+        &self,
+        info: &StreamInfo,
+        from: &Cut,
+        to: &Cut,
+        step: &Step<'_>,
+    ) -> CallResult<StreamCutRangeResponse> {
+        if from.is_empty() && to.is_empty() {
+            return Err(CallError::unspecified());
+        }
+        let found = self.found(&info.scope, &info.stream)?;
+        if !from.is_empty() && !to.is_empty() && !found.is_at_or_after(to, from) {
+            return Err(CallError::Internal(
+                "the cut that is read from lies behind the one that is read to".to_owned(),
+            ));
+        }
+        let id =
+            |part: SegmentRecord| SegmentId { stream_info: Some(plain(info)), segment_id: part.id };
+        let segments = found.between(from, to).into_iter().map(id).collect();
+        Ok(StreamCutRangeResponse { segments, delegation_token: self.token(info, step) })
+    }
+
+    pub fn is_segment_open(&self, info: &StreamInfo, id: i64) -> CallResult<bool> {
+        let found = self.found(&info.scope, &info.stream)?;
+        Ok(!found.sealed && found.active().iter().any(|part| part.id == id))
+    }
+
+    pub fn is_cut_complete(&self, info: &StreamInfo, cut: &Cut) -> CallResult<bool> {
+        Ok(self.found(&info.scope, &info.stream)?.is_complete(cut))
+    }
+
+    /// Which of the stores a segment is on; computed from its name, whether it exists or not.
+    pub fn store_of(info: &StreamInfo, id: i64, step: &Step<'_>) -> StoreIndex {
+        step.placement.store_of(&names::segment(&info.scope, &info.stream, id))
+    }
+}
+
+/// A stream's name without what else a request says.
+fn plain(info: &StreamInfo) -> StreamInfo {
+    StreamInfo { access_operation: 0, ..info.clone() }
+}

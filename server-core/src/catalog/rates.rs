@@ -1,0 +1,97 @@
+//! The rates of segments, and whether they are hot or cold.
+
+/// How often things are done that the clock asks for, in milliseconds; tests make it faster.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    pub watermarks: i64,
+    pub retention: i64,
+    /// How often rates are measured.
+    pub rates: i64,
+    /// What Java's server calls two minutes.
+    pub rate_window: i64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { watermarks: 10_000, retention: 30 * 60_000, rates: 5_000, rate_window: 120_000 }
+    }
+}
+
+/// The rates of a segment, as averages over 1, 2.5, 5 and 10 windows, and since when they are
+/// measured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rates {
+    averages: [f64; 4],
+    since: i64,
+    measured: i64,
+}
+
+/// How many windows each average runs over.
+const WINDOWS: [f64; 4] = [1.0, 2.5, 5.0, 10.0];
+
+/// What to do about a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heat {
+    /// It takes so many times its target.
+    Hot(u32),
+    Warm,
+    Cold,
+}
+
+impl Rates {
+    pub(super) fn new(now: i64) -> Self {
+        Self { averages: [0.0; 4], since: now, measured: now }
+    }
+
+    /// Takes in what came since the last time.
+    pub(super) fn measure(&mut self, amount: f64, now: i64, window: i64) {
+        let elapsed = (now - self.measured).max(1) as f64;
+        let rate = amount * 1000.0 / elapsed;
+        for (average, windows) in self.averages.iter_mut().zip(WINDOWS) {
+            let weight = 1.0 - (-elapsed / (windows * window as f64)).exp();
+            *average += (rate - *average) * weight;
+        }
+        self.measured = now;
+    }
+
+    pub(super) fn heat(&self, target: f64, now: i64, window: i64) -> Heat {
+        let [two, five, ten, twenty] = self.averages;
+        let age = (now - self.since) as f64 / window as f64;
+        let hot = |rate: f64| Heat::Hot((rate / target).clamp(2.0, 1000.0) as u32);
+        if two > 5.0 * target && age >= WINDOWS[0] {
+            hot(two)
+        } else if five > 2.0 * target && age >= WINDOWS[1] {
+            hot(five)
+        } else if ten > target && age >= WINDOWS[2] {
+            hot(ten)
+        } else if twenty < target / 2.0 && ten < target / 2.0 && age >= WINDOWS[3] {
+            Heat::Cold
+        } else {
+            Heat::Warm
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_hot_by_how_much_and_how_long_and_cold_after_long() {
+        let window = 120_000;
+        let heat = |rate: f64, minutes: i64| {
+            let mut rates = Rates::new(0);
+            for step in 1..=minutes * 12 {
+                rates.measure(rate * 5.0, step * 5_000, window);
+            }
+            rates.heat(100.0, minutes * 60_000, window)
+        };
+        assert_eq!(heat(1_000.0, 1), Heat::Warm, "too young");
+        assert!(matches!(heat(1_000.0, 3), Heat::Hot(_)));
+        assert_eq!(heat(150.0, 5), Heat::Warm);
+        assert_eq!(heat(150.0, 30), Heat::Hot(2));
+        assert_eq!(heat(80.0, 60), Heat::Warm);
+        assert_eq!(heat(10.0, 10), Heat::Warm);
+        assert_eq!(heat(10.0, 60), Heat::Cold);
+    }
+}

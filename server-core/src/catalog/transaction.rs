@@ -1,0 +1,75 @@
+//! One transaction: its state, its id, and its segments.
+
+use pravega_sdk_proto::TxnId;
+use pravega_sdk_types::{
+    Scope, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Stream as StreamName,
+    TransactionId,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::store::{Step, transaction_segment};
+
+/// A transaction, and how far it is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Transaction {
+    pub(super) state: TransactionState,
+    /// The numbers of the segments that it writes to.
+    pub(super) numbers: Vec<i32>,
+    /// When it is aborted unless somebody pings, and when it is in any case.
+    pub(super) expires: i64,
+    pub(super) ends: i64,
+    /// When it was completed.
+    pub(super) completed: i64,
+}
+
+/// What has become of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum TransactionState {
+    Open,
+    Committed,
+    Aborted,
+}
+
+impl Transaction {
+    /// Deletes the segments of a transaction.
+    pub(super) fn drop_segments(&self, step: &mut Step<'_>, scope: &str, stream: &str, id: Uuid) {
+        for number in &self.numbers {
+            if let Some(segment) = segment_of(scope, stream, id, *number) {
+                step.delete(&segment).ok();
+            }
+        }
+    }
+}
+
+/// The segment of a transaction under the segment with a number.
+pub(super) fn segment_of(
+    scope: &str,
+    stream: &str,
+    id: Uuid,
+    number: i32,
+) -> Option<bytestring::ByteString> {
+    let stream =
+        ScopedStream::new(Scope::internal(scope).ok()?, StreamName::internal(stream).ok()?);
+    let epoch = TransactionId(id).epoch();
+    let parent = ScopedSegment::new(&stream, SegmentId::new(epoch, SegmentNumber(number)));
+    Some(transaction_segment(&parent, TransactionId(id)).into())
+}
+
+/// The id of a transaction: the epoch whose segments it writes to, and chance.
+pub(super) fn new_id(epoch: i32, random: Uuid) -> Uuid {
+    let (high, low) = random.as_u64_pair();
+    // Java's server counts, so neither half is ever negative there; `pravega-client` 0.3.7 loses
+    // the upper half if the lower one is.
+    Uuid::from_u64_pair((u64::from(epoch.unsigned_abs()) << 32) | (high & 0xFFFF_FFFF), low >> 1)
+}
+
+pub(super) fn message_of(id: Uuid) -> TxnId {
+    let (high_bits, low_bits) = TransactionId(id).to_halves();
+    TxnId { high_bits, low_bits }
+}
+
+/// The id that a message holds.
+pub fn id_of(id: Option<TxnId>) -> Uuid {
+    id.map_or(Uuid::nil(), |id| TransactionId::from_halves(id.high_bits, id.low_bits).0)
+}

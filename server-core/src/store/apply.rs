@@ -1,0 +1,161 @@
+//! What each record does to the segments, now and when a journal is read back.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use super::{
+    bytes::SegmentBytes,
+    segment::{Content, Segment},
+    state::Store,
+    table::Table,
+    wake,
+};
+use crate::record::{Attributes, Millis, Record, Sequence};
+
+/// Merges that are remembered, so that a repeated merge is recognized.
+const REMEMBERED_MERGES: usize = 10_000;
+/// Approximate memory that a segment uses besides its bytes, in bytes.
+pub(super) const SEGMENT_OVERHEAD: u64 = 512;
+
+impl Store {
+    /// Applies a record that was read back. Records of the catalog change nothing here.
+    pub fn restore(&mut self, record: &Record) {
+        self.apply(record, Sequence::default());
+    }
+
+    /// Applies a record of the batch `after`.
+    pub(super) fn apply(&mut self, record: &Record, after: Sequence) {
+        match record {
+            Record::Created { segment, key_len, attributes, at } => {
+                let content = match key_len {
+                    None => Content::Stream(SegmentBytes::default()),
+                    Some(key_len) => Content::Table(Table::new(*key_len as usize), 0),
+                };
+                let mut created = Segment::new(content, *at);
+                created.set_attributes(attributes);
+                created.changed = after;
+                self.merged.remove(segment);
+                self.held += SEGMENT_OVERHEAD + segment.len() as u64 + created.held();
+                self.segments.insert(segment.clone(), created);
+            }
+            Record::Appended { segment, data, attributes, at } => {
+                self.change(segment, Some(*at), after, |segment| {
+                    segment.content.append(data);
+                    segment.set_attributes(attributes);
+                });
+            }
+            Record::Merged { target, source, attributes, at } => {
+                self.apply_merge(target, source, attributes, *at, after);
+            }
+            Record::Attributed { segment, attributes } => {
+                self.change(segment, None, after, |segment| segment.set_attributes(attributes));
+            }
+            Record::Sealed { segment, at } => {
+                self.change(segment, Some(*at), after, |segment| segment.sealed = true);
+            }
+            Record::Truncated { segment, offset, at } => {
+                self.change(segment, Some(*at), after, |segment| segment.content.truncate(*offset));
+            }
+            Record::Deleted { segment } => drop(self.remove_segment(segment, after)),
+            Record::Put { segment, entries, at } => {
+                self.change(segment, Some(*at), after, |segment| segment.content.put(entries));
+            }
+            Record::Removed { segment, keys, at } => {
+                self.change(segment, Some(*at), after, |segment| segment.content.remove(keys));
+            }
+            Record::CatalogEntry { .. } => {}
+            Record::Restored { segment, start, length } => {
+                self.change(segment, None, after, |segment| match &mut segment.content {
+                    Content::Stream(bytes) => *bytes = SegmentBytes::starting_at(*start),
+                    Content::Table(_, len) => *len = *length,
+                });
+            }
+            Record::RestoredEntry { segment, key, value, version } => {
+                self.change(segment, None, after, |segment| {
+                    if let Content::Table(table, _) = &mut segment.content {
+                        table.put(key, value, *version);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Changes a segment at a time; without one, the time of its last change stays.
+    fn change(
+        &mut self,
+        name: &ByteString,
+        at: Option<Millis>,
+        after: Sequence,
+        change: impl FnOnce(&mut Segment),
+    ) {
+        let Some(segment) = self.segments.get_mut(name) else {
+            return;
+        };
+        let before = segment.held();
+        change(segment);
+        segment.last_modified = at.unwrap_or(segment.last_modified);
+        segment.changed = after;
+        self.held = (self.held + segment.held()).saturating_sub(before);
+        wake::wake(name, segment, &mut self.woken);
+    }
+
+    fn apply_merge(
+        &mut self,
+        target: &ByteString,
+        source: &ByteString,
+        attributes: &Attributes,
+        at: Millis,
+        after: Sequence,
+    ) {
+        let Some(from) = self.remove_segment(source, after) else {
+            return;
+        };
+        self.merged.insert(source.clone());
+        self.merges.push_back(source.clone());
+        if self.merges.len() > REMEMBERED_MERGES
+            && let Some(oldest) = self.merges.pop_front()
+        {
+            self.merged.remove(&oldest);
+        }
+        self.change(target, Some(at), after, |into| {
+            if let Content::Stream(from) = &from.content {
+                from.pieces().for_each(|piece| into.content.append(&piece));
+            }
+            into.traffic.events += from.traffic.events;
+            into.traffic.bytes += from.len() - from.start();
+            into.set_attributes(attributes);
+        });
+    }
+
+    /// Removes a segment. Reads that wait for more of it get an empty reply.
+    fn remove_segment(&mut self, name: &ByteString, after: Sequence) -> Option<Segment> {
+        let mut segment = self.segments.remove(name)?;
+        self.held = self.held.saturating_sub(SEGMENT_OVERHEAD + name.len() as u64 + segment.held());
+        let waiting = segment.waiting.drain(..);
+        self.woken.extend(waiting.map(|read| wake::wake_deleted(name, read, after)));
+        Some(segment)
+    }
+
+    /// The whole store as records that restore it.
+    pub fn snapshot(&self, mut put: impl FnMut(Record)) {
+        for (name, segment) in &self.segments {
+            let key_len = segment.table().map(|(table, _)| table.key_len() as u32);
+            let (at, attributes) = (segment.last_modified, segment.attributes());
+            put(Record::Created { segment: name.clone(), key_len, attributes, at });
+            let (start, length) = (segment.start(), segment.len());
+            put(Record::Restored { segment: name.clone(), start, length });
+            match &segment.content {
+                Content::Stream(bytes) => bytes.pieces().for_each(|data: Bytes| {
+                    let attributes = Attributes::new();
+                    put(Record::Appended { segment: name.clone(), data, attributes, at });
+                }),
+                Content::Table(table, _) => table.all().for_each(|(key, value, version)| {
+                    put(Record::RestoredEntry { segment: name.clone(), key, value, version });
+                }),
+            }
+            if segment.sealed {
+                put(Record::Sealed { segment: name.clone(), at });
+            }
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! Requests that change segments: each checks first and then commits one record.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use pravega_sdk_types::{EventNumber, WriterId, segment_name};
+use pravega_sdk_wire_protocol::AttributeUpdate;
+use uuid::Uuid;
+
+use super::{
+    apply::SEGMENT_OVERHEAD,
+    refusal::{Refusal, Result},
+    segment::{ABSENT, Segment, attribute},
+    state::Store,
+};
+use crate::{
+    access::Access,
+    ids::Moment,
+    placement::Placement,
+    record::{Attributes, Journal, Millis, Record},
+};
+
+/// The most memory that all segments together may use, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryLimit(pub u64);
+
+/// What one request works with: the segments, the journal that its records enter, and the moment.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// The segments.
+    pub store: &'a mut Store,
+    /// The journal, which gets a record of each change.
+    pub journal: &'a mut Journal,
+    /// Accounts and tokens; `None` if everyone may use the server.
+    pub access: Option<&'a Access>,
+    /// The store that each segment is on.
+    pub placement: &'a Placement,
+    /// The most memory that segments may use.
+    pub memory_limit: MemoryLimit,
+    /// The time of the request, and random bits.
+    pub at: Moment,
+}
+
+/// An append of one writer.
+#[derive(Debug, Clone)]
+pub struct AppendRequest {
+    /// The segment that is appended to.
+    pub segment: ByteString,
+    /// The bytes.
+    pub data: Bytes,
+    /// The writer.
+    pub writer: WriterId,
+    /// The number that the segment must have of the writer.
+    pub previous: EventNumber,
+    /// The number of the last event of this append.
+    pub number: EventNumber,
+    /// The number of events, as the client counts them.
+    pub event_count: i32,
+    /// The offset at which the segment must end, if the append is conditional.
+    pub expected_offset: Option<i64>,
+}
+
+/// The policy by which a segment's stream scales, as the wire has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentPolicy {
+    /// 0 if the stream does not scale, 1 if by KiB per second, 2 if by events per second.
+    pub scale_type: i8,
+    /// The target rate.
+    pub target_rate: i32,
+}
+
+impl SegmentPolicy {
+    /// The attributes in which a segment keeps its policy.
+    pub fn attributes(self) -> Attributes {
+        vec![
+            (attribute::SCALE_TYPE, i64::from(self.scale_type)),
+            (attribute::SCALE_RATE, i64::from(self.target_rate)),
+        ]
+    }
+}
+
+impl Step<'_> {
+    /// Refuses if a number of segments has no room, before a request that creates them changes
+    /// anything.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Full`] or [`Refusal::Ended`].
+    pub fn reserve(&self, segments: usize) -> Result<()> {
+        match segments {
+            // Requests that free memory are allowed most of all where it is used up.
+            0 => self.check_writable(),
+            segments => self.check_room(segments as u64 * SEGMENT_OVERHEAD),
+        }
+    }
+
+    /// Refuses if the journal has failed.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        self.journal.failure().map_or(Ok(()), |why| Err(Refusal::Ended(why.to_owned())))
+    }
+
+    /// Refuses if the journal has failed, or if `more` bytes exceed the memory limit.
+    pub(super) fn check_room(&self, more: u64) -> Result<()> {
+        self.check_writable()?;
+        let MemoryLimit(limit) = self.memory_limit;
+        if self.store.held().saturating_add(more) > limit {
+            return Err(Refusal::Full { limit });
+        }
+        Ok(())
+    }
+
+    /// Applies a change to the segments and adds its record to the journal.
+    pub(super) fn commit(&mut self, record: Record) {
+        self.store.apply(&record, self.journal.next());
+        self.journal.push(record);
+    }
+
+    /// Creates a segment of a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::AlreadyExists`], [`Refusal::Full`], [`Refusal::Ended`], or [`Refusal::Close`]
+    /// for an empty name.
+    pub fn create(&mut self, segment: &ByteString, attributes: Attributes) -> Result<()> {
+        self.create_as(segment, None, attributes)
+    }
+
+    pub(super) fn create_as(
+        &mut self,
+        segment: &ByteString,
+        key_len: Option<u32>,
+        mut attributes: Attributes,
+    ) -> Result<()> {
+        if segment.is_empty() {
+            return Err(Refusal::Close("a segment has no name"));
+        }
+        if self.store.segment(segment).is_ok() {
+            return Err(Refusal::AlreadyExists);
+        }
+        self.check_room(SEGMENT_OVERHEAD + segment.len() as u64)?;
+        let at = self.at.now;
+        attributes.push((attribute::CREATED, at.0));
+        self.commit(Record::Created { segment: segment.clone(), key_len, attributes, at });
+        Ok(())
+    }
+
+    /// Appends if the writer's number and the end of the segment are as expected; returns the new
+    /// length.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::EventNumber`] if the segment has another number of the writer,
+    /// [`Refusal::Condition`] if it ends elsewhere, and the refusals of every change.
+    pub fn append(&mut self, append: AppendRequest) -> Result<u64> {
+        let AppendRequest { segment, data, writer, previous, number, event_count, .. } = append;
+        let name = self.store.name_of(&segment);
+        let found = self.store.segment(&name)?;
+        if found.sealed {
+            return Err(Refusal::Sealed);
+        }
+        if found.table().is_some() {
+            return Err(Refusal::Close("appends to a table"));
+        }
+        if found.last_event_number(writer) != previous {
+            return Err(Refusal::EventNumber);
+        }
+        if append.expected_offset.is_some_and(|offset| offset != found.len() as i64) {
+            return Err(Refusal::Condition);
+        }
+        let count = found.attribute(attribute::EVENT_COUNT).unwrap_or(0).max(0);
+        self.check_room(data.len() as u64)?;
+        let count = count + i64::from(event_count);
+        let attributes = vec![(writer.0, number.0), (attribute::EVENT_COUNT, count)];
+        let (bytes, at) = (data.len() as u64, self.at.now);
+        self.commit(Record::Appended { segment: name.clone(), data, attributes, at });
+        let appended = self.store.segments.get_mut(&name).ok_or(Refusal::NoSuchSegment)?;
+        appended.traffic.events += u64::from(event_count.unsigned_abs());
+        appended.traffic.bytes += bytes;
+        Ok(appended.len())
+    }
+
+    /// Appends without a writer, as the controller does to its own streams; returns the new
+    /// length.
+    ///
+    /// # Errors
+    ///
+    /// The refusals of every change.
+    pub fn append_internal(
+        &mut self,
+        segment: &ByteString,
+        data: Bytes,
+        attributes: Attributes,
+    ) -> Result<u64> {
+        if self.store.segment(segment)?.sealed {
+            return Err(Refusal::Sealed);
+        }
+        self.check_room(data.len() as u64)?;
+        let at = self.at.now;
+        self.commit(Record::Appended { segment: segment.clone(), data, attributes, at });
+        Ok(self.store.segment(segment)?.len())
+    }
+
+    /// Seals a segment.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Sealed`] if it is sealed already.
+    pub fn seal(&mut self, segment: &ByteString) -> Result<()> {
+        self.check_writable()?;
+        let name = self.store.name_of(segment);
+        if self.store.segment(&name)?.sealed {
+            return Err(Refusal::Sealed);
+        }
+        self.commit(Record::Sealed { segment: name, at: self.at.now });
+        Ok(())
+    }
+
+    /// Drops the bytes of a segment before an offset.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Truncated`] if the offset is before the start or after the end.
+    pub fn truncate(&mut self, segment: &ByteString, offset: i64) -> Result<()> {
+        self.check_writable()?;
+        let name = self.store.name_of(segment);
+        let found = self.store.segment(&name)?;
+        let start = found.start();
+        if found.table().is_some() {
+            return Err(Refusal::Close("a table is not truncated"));
+        }
+        match u64::try_from(offset) {
+            Ok(offset) if offset == start => Ok(()),
+            Ok(offset) if offset > start && offset <= found.len() => {
+                self.commit(Record::Truncated { segment: name, offset, at: self.at.now });
+                Ok(())
+            }
+            _ => Err(Refusal::Truncated { start }),
+        }
+    }
+
+    /// Deletes a segment.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoSuchSegment`] if it does not exist.
+    pub fn delete(&mut self, segment: &ByteString) -> Result<()> {
+        self.check_writable()?;
+        let name = self.store.name_of(segment);
+        self.store.segment(&name)?;
+        self.commit(Record::Deleted { segment: name });
+        Ok(())
+    }
+
+    /// Sets the policy by which the segment's stream scales.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Sealed`] if the segment is sealed.
+    pub fn set_policy(&mut self, segment: &ByteString, policy: SegmentPolicy) -> Result<()> {
+        self.check_writable()?;
+        let name = self.store.name_of(segment);
+        if self.store.segment(&name)?.sealed {
+            return Err(Refusal::Sealed);
+        }
+        self.commit(Record::Attributed { segment: name, attributes: policy.attributes() });
+        Ok(())
+    }
+
+    /// Appends a whole segment to another and removes it; returns the length of the target
+    /// afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoSuchSource`] if either is missing, [`Refusal::Condition`] if an attribute
+    /// update does not match.
+    pub fn merge(
+        &mut self,
+        target: &ByteString,
+        source: &ByteString,
+        updates: &[AttributeUpdate],
+    ) -> Result<u64> {
+        self.check_writable()?;
+        let (target, source) = (self.store.name_of(target), self.store.name_of(source));
+        let Ok(into) = self.store.segment(&target) else {
+            return Err(Refusal::NoSuchSource);
+        };
+        let Ok(from) = self.store.segment(&source) else {
+            return if self.store.merged.contains(&source) {
+                Ok(into.len())
+            } else {
+                Err(Refusal::NoSuchSource)
+            };
+        };
+        if into.table().is_some() || from.table().is_some() || target == source {
+            return Err(Refusal::Close("only two segments of streams are merged"));
+        }
+        if into.sealed {
+            return Err(Refusal::Sealed);
+        }
+        let attributes = updated(into, updates).ok_or(Refusal::Condition)?;
+        let at = self.at.now;
+        self.commit(Record::Merged { target: target.clone(), source, attributes, at });
+        Ok(self.store.segment(&target)?.len())
+    }
+
+    /// Merges several segments; returns the length of the target after each. A source that does
+    /// not exist counts as merged already.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoSuchSegment`] if the target is missing, and those of
+    /// [`merge`](Self::merge).
+    pub fn merge_batch(&mut self, target: &ByteString, sources: &[ByteString]) -> Result<Vec<u64>> {
+        self.store.segment(target)?;
+        let merge = |source| match self.merge(target, source, &[]) {
+            Err(Refusal::NoSuchSource) => Ok(self.store.segment(target)?.len()),
+            other => other,
+        };
+        sources.iter().map(merge).collect()
+    }
+
+    /// Sets an attribute if it has the expected value; returns true if it had. `i64::MIN` is the
+    /// value of a missing attribute.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Sealed`] if the segment is sealed.
+    pub fn update_attribute(
+        &mut self,
+        segment: &ByteString,
+        id: Uuid,
+        expected: i64,
+        value: i64,
+    ) -> Result<bool> {
+        self.check_writable()?;
+        let name = self.store.name_of(segment);
+        let found = self.store.segment(&name)?;
+        if found.sealed {
+            return Err(Refusal::Sealed);
+        }
+        if found.attribute(id).unwrap_or(ABSENT) != expected {
+            return Ok(false);
+        }
+        self.commit(Record::Attributed { segment: name, attributes: vec![(id, value)] });
+        Ok(true)
+    }
+
+    /// Deletes the transient segments, which hold parts of large events, without a change since
+    /// `before`.
+    pub fn sweep_transient(&mut self, before: Millis) {
+        let idle = |(name, segment): (&ByteString, &Segment)| {
+            (segment.last_modified < before && segment_name::is_transient(name))
+                .then(|| name.clone())
+        };
+        let idle: Vec<ByteString> = self.store.segments.iter().filter_map(idle).collect();
+        for segment in idle {
+            self.commit(Record::Deleted { segment });
+        }
+    }
+}
+
+/// The attributes of the target of a merge after its updates; `None` if one of them does not
+/// match.
+fn updated(segment: &Segment, updates: &[AttributeUpdate]) -> Option<Attributes> {
+    let mut attributes = Attributes::new();
+    for update in updates {
+        let found = segment.attribute(update.attribute_id);
+        let value = match (update.attribute_update_type, found) {
+            (0, None) | (1, _) | (2 | 3, None) => update.new_value,
+            (2, Some(found)) if update.new_value > found => update.new_value,
+            (3, Some(found)) => found.saturating_add(update.new_value),
+            (4, found) if found.unwrap_or(ABSENT) == update.old_value => update.new_value,
+            _ => return None,
+        };
+        attributes.push((update.attribute_id, value));
+    }
+    Some(attributes)
+}

@@ -1,0 +1,154 @@
+//! The segments of the server, and what can be asked of them without a change.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use bytestring::ByteString;
+use pravega_sdk_types::{
+    EventNumber, ScopedSegment, SegmentId, TransactionId, WriterId, segment_name,
+};
+use uuid::Uuid;
+
+use super::{
+    refusal::{Refusal, Result},
+    segment::{Content, Segment, Traffic, attribute},
+    table::Table,
+    waiting::{WaitingReads, Woken},
+};
+use crate::record::{Millis, Sequence};
+
+/// All segments of the server.
+#[derive(Debug, Default)]
+pub struct Store {
+    pub(super) segments: HashMap<ByteString, Segment>,
+    /// Segments that were merged into others, so that a repeated merge is recognized.
+    pub(super) merged: HashSet<ByteString>,
+    /// The same in the order of their merges.
+    pub(super) merges: VecDeque<ByteString>,
+    pub(super) held: u64,
+    pub(super) woken: Vec<Woken>,
+    pub(super) waiting: WaitingReads,
+}
+
+/// The state of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Info {
+    /// The first offset that can be read.
+    pub start: u64,
+    /// The offset after the last byte.
+    pub len: u64,
+    /// True if nothing can be appended any more.
+    pub sealed: bool,
+    /// The time of the last change.
+    pub last_modified: Millis,
+}
+
+impl Store {
+    /// Approximate memory that the segments use, in bytes.
+    pub fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// The number of segments.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The state of a segment.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoSuchSegment`] if it does not exist.
+    pub fn info(&self, segment: &str) -> Result<Info> {
+        let found = self.segment(segment)?;
+        Ok(Info {
+            start: found.start(),
+            len: found.len(),
+            sealed: found.sealed,
+            last_modified: found.last_modified,
+        })
+    }
+
+    /// The batch that a reply about a segment waits for: the last one that changed it.
+    pub fn changed(&self, segment: &str) -> Sequence {
+        self.segment(segment).map_or(Sequence::default(), |segment| segment.changed)
+    }
+
+    /// The value of an attribute; `None` if the segment does not have it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoSuchSegment`] if the segment does not exist.
+    pub fn attribute(&self, segment: &str, id: Uuid) -> Result<Option<i64>> {
+        Ok(self.segment(segment)?.attribute(id))
+    }
+
+    /// The last event number of a writer, as a set-up asks for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoSuchSegment`] if the segment does not exist, [`Refusal::Close`] if it is a
+    /// table with keys of one length.
+    pub fn last_event_number(&self, segment: &str, writer: WriterId) -> Result<EventNumber> {
+        let found = self.segment(segment)?;
+        match &found.content {
+            Content::Table(table, _) if table.key_len() > 0 => {
+                Err(Refusal::Close("appends to a table"))
+            }
+            _ => Ok(found.last_event_number(writer)),
+        }
+    }
+
+    /// The entries of a table segment, and its length.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoSuchSegment`] if it does not exist, [`Refusal::Close`] if it is not a table.
+    pub fn table(&self, segment: &str) -> Result<(&Table, u64)> {
+        self.segment(segment)?.table().ok_or(Refusal::Close("the segment is not a table"))
+    }
+
+    /// Takes the amounts appended to each segment that scales by rate since the last call.
+    pub fn take_traffic(&mut self) -> Vec<(ByteString, Traffic)> {
+        let scales = |segment: &Segment| {
+            segment.attribute(attribute::SCALE_TYPE).is_some_and(|kind| kind > 0) && !segment.sealed
+        };
+        let scaling = self.segments.iter_mut().filter(|(_, segment)| scales(segment));
+        scaling
+            .map(|(name, segment)| (name.clone(), std::mem::take(&mut segment.traffic)))
+            .collect()
+    }
+
+    pub(super) fn segment(&self, name: &str) -> Result<&Segment> {
+        match self.segments.get(name) {
+            Some(segment) => Ok(segment),
+            None => canonical(name)
+                .and_then(|name| self.segments.get(&*name))
+                .ok_or(Refusal::NoSuchSegment),
+        }
+    }
+
+    /// The name under which a segment is kept.
+    pub(super) fn name_of(&self, name: &ByteString) -> ByteString {
+        if self.segments.contains_key(name) {
+            return name.clone();
+        }
+        canonical(name)
+            .filter(|name| self.segments.contains_key(&**name))
+            .map_or_else(|| name.clone(), Into::into)
+    }
+}
+
+/// The name of a transaction's segment as the controller makes it: with the epoch of the
+/// transaction, whatever the epoch of the segment that the client knows.
+fn canonical(name: &str) -> Option<String> {
+    let parent = segment_name::parent(name).filter(|_| segment_name::is_transaction(name))?;
+    let id = Uuid::try_parse(name.get(name.len().checked_sub(32)?..)?).ok()?;
+    let parent: ScopedSegment = parent.parse().ok()?;
+    Some(transaction_segment(&parent, TransactionId(id)))
+}
+
+/// The name of the segment of a transaction in a segment of a stream.
+pub fn transaction_segment(parent: &ScopedSegment, transaction: TransactionId) -> String {
+    let id = SegmentId::new(transaction.epoch(), parent.id().number());
+    segment_name::transaction(&ScopedSegment::new(&parent.scoped_stream(), id), transaction)
+}

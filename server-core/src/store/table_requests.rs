@@ -1,0 +1,118 @@
+//! Requests that change table segments.
+
+use bytestring::ByteString;
+use pravega_sdk_wire_protocol::{TableEntry, TableKey};
+
+use super::{
+    refusal::{Refusal, Result},
+    requests::Step,
+    segment::attribute,
+    state::Store,
+    table::{Table, TableRefusal},
+};
+use crate::record::Record;
+
+/// The longest key of a table segment with keys of one length, in bytes.
+const MAX_FIXED_KEY_LEN: i32 = 256;
+
+impl Step<'_> {
+    /// Creates a table segment with keys of one length, or of any length if it is 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Close`] if the length of the keys is above 256 bytes, and those of
+    /// [`create`](Self::create).
+    pub fn create_table(
+        &mut self,
+        segment: &ByteString,
+        key_len: i32,
+        rollover: i64,
+    ) -> Result<()> {
+        let key_len = match key_len {
+            ..=0 => 0,
+            1..=MAX_FIXED_KEY_LEN => key_len.unsigned_abs(),
+            _ => return Err(Refusal::Close("the length of the keys is above 256")),
+        };
+        let attributes = vec![(attribute::ROLLOVER_SIZE, rollover.max(0))];
+        self.create_as(segment, Some(key_len), attributes)
+    }
+
+    /// Deletes a table segment, if asked to only if it has no entries.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotEmpty`] if it must be empty and is not.
+    pub fn delete_table(&mut self, segment: &ByteString, must_be_empty: bool) -> Result<()> {
+        let (table, _) = self.store.table(segment)?;
+        match must_be_empty {
+            true if table.key_len() > 0 => Err(Refusal::Table(TableRefusal::Unsupported)),
+            true if table.len() > 0 => Err(Refusal::NotEmpty),
+            _ => self.delete(segment),
+        }
+    }
+
+    /// Puts entries, all or none; returns their versions. The table must end at `offset`, unless
+    /// that is `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Truncated`] if the table ends elsewhere, [`Refusal::Table`] if a key does not
+    /// have the version given.
+    pub fn put(
+        &mut self,
+        segment: &ByteString,
+        entries: &[TableEntry],
+        offset: Option<i64>,
+    ) -> Result<Vec<i64>> {
+        let (table, len) = table_to_change(self.store, segment, offset)?;
+        table.check_update(entries).map_err(Refusal::Table)?;
+        self.check_room(Table::entries_len(entries))?;
+        let mut next = len as i64;
+        let mut versions = Vec::with_capacity(entries.len());
+        for entry in entries {
+            versions.push(next);
+            next += Table::entries_len(std::slice::from_ref(entry)) as i64;
+        }
+        let entries = entries
+            .iter()
+            .map(|entry| (entry.key.data.clone(), entry.value.data.clone()))
+            .collect();
+        self.commit(Record::Put { segment: segment.clone(), entries, at: self.at.now });
+        Ok(versions)
+    }
+
+    /// Removes keys, all or none. The table must end at `offset`, unless that is `None`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`put`](Self::put).
+    pub fn remove(
+        &mut self,
+        segment: &ByteString,
+        keys: &[TableKey],
+        offset: Option<i64>,
+    ) -> Result<()> {
+        self.check_writable()?;
+        let (table, _) = table_to_change(self.store, segment, offset)?;
+        table.check_remove(keys).map_err(Refusal::Table)?;
+        let keys = keys.iter().map(|key| key.data.clone()).collect();
+        self.commit(Record::Removed { segment: segment.clone(), keys, at: self.at.now });
+        Ok(())
+    }
+}
+
+fn table_to_change<'a>(
+    store: &'a Store,
+    segment: &ByteString,
+    offset: Option<i64>,
+) -> Result<(&'a Table, u64)> {
+    let found = store.segment(segment)?;
+    let (table, len) = found.table().ok_or(Refusal::Close("the segment is not a table"))?;
+    if found.sealed {
+        return Err(Refusal::Sealed);
+    }
+    if offset.is_some_and(|offset| offset != len as i64) {
+        return Err(Refusal::Truncated { start: len });
+    }
+    Ok((table, len))
+}

@@ -1,0 +1,154 @@
+//! Reads: what a segment has now, and the reads that wait at its end until it has more.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use pravega_sdk_wire_protocol::{
+    WireCommand,
+    commands::{SegmentIsSealed, SegmentRead},
+};
+
+use super::{
+    refusal::{Refusal, Result},
+    segment::{Content, Segment},
+    state::Store,
+    waiting::{WaitingRead, Woken},
+};
+use crate::{ids::ConnectionId, record::Sequence};
+
+/// The result of a read.
+#[derive(Debug, PartialEq)]
+pub enum Read {
+    /// Bytes of the segment.
+    Data {
+        /// The bytes.
+        data: Bytes,
+        /// True if the segment may grow and all of its bytes were read.
+        at_tail: bool,
+        /// True if the segment is sealed and all of its bytes were read.
+        end_of_segment: bool,
+    },
+    /// The segment has no more; the reply comes once it has.
+    Waits,
+}
+
+impl Store {
+    /// Takes the replies to reads that waited, since the last call.
+    pub fn take_woken(&mut self) -> Vec<Woken> {
+        for woken in &self.woken {
+            self.waiting.remove(woken.connection);
+        }
+        std::mem::take(&mut self.woken)
+    }
+
+    /// Reads, or waits at the end of the segment.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NoSuchSegment`], [`Refusal::Truncated`] before the start of the segment, and
+    /// [`Refusal::Close`] after the end of a sealed one, or if too many reads wait.
+    pub fn read(&mut self, segment: &ByteString, read: WaitingRead) -> Result<Read> {
+        let name = self.name_of(segment);
+        let found = self.segments.get_mut(&name).ok_or(Refusal::NoSuchSegment)?;
+        if read.offset < found.start() {
+            return Err(Refusal::Truncated { start: found.start() });
+        }
+        match read_at(found, read.offset, read.max_len) {
+            Some(data) => {
+                let at_end = read.offset + data.len() as u64 == found.len();
+                let at_tail = at_end && !found.sealed && data.len() < read.max_len;
+                Ok(Read::Data { data, at_tail, end_of_segment: at_end && found.sealed })
+            }
+            None if found.sealed => {
+                Err(Refusal::Close("the offset is after the end of a sealed segment"))
+            }
+            None if !self.waiting.add(read.connection) => {
+                Err(Refusal::Close("too many reads of the connection wait"))
+            }
+            None => {
+                found.waiting.push(read);
+                Ok(Read::Waits)
+            }
+        }
+    }
+
+    /// Drops the waiting reads of a closed connection.
+    pub fn forget_reads(&mut self, connection: ConnectionId, segments: &HashSet<ByteString>) {
+        self.waiting.forget(connection);
+        for name in segments {
+            let name = self.name_of(name);
+            if let Some(segment) = self.segments.get_mut(&name) {
+                segment.waiting.retain(|read| read.connection != connection);
+            }
+        }
+    }
+}
+
+/// The bytes of a segment at an offset; `None` at the end of a segment that may grow, and after
+/// the end.
+fn read_at(segment: &Segment, offset: u64, max_len: usize) -> Option<Bytes> {
+    let len = segment.len();
+    if offset > len || offset == len && !segment.sealed {
+        return None;
+    }
+    match &segment.content {
+        Content::Stream(bytes) => Some(bytes.read(offset, max_len)),
+        // The Java store would show how it stores entries, which means nothing to a client.
+        Content::Table(..) => Some(Bytes::new()),
+    }
+}
+
+/// The reply to a read that waited: bytes at the tail, or the end of the segment.
+fn segment_read(
+    segment: &ByteString,
+    read: WaitingRead,
+    data: Bytes,
+    end_of_segment: bool,
+) -> WireCommand {
+    let WaitingRead { offset, request_id, .. } = read;
+    let (offset, at_tail) = (offset as i64, !end_of_segment);
+    SegmentRead { segment: segment.clone(), offset, at_tail, end_of_segment, data, request_id }
+        .into()
+}
+
+/// The reply to a read that waited at the end of a segment that is gone: no bytes.
+pub(super) fn wake_deleted(name: &ByteString, read: WaitingRead, after: Sequence) -> Woken {
+    let reply = segment_read(name, read, Bytes::new(), false);
+    Woken { connection: read.connection, after, reply }
+}
+
+/// Answers the waiting reads for which a segment has bytes now, or never will have.
+pub(super) fn wake(name: &ByteString, segment: &mut Segment, woken: &mut Vec<Woken>) {
+    if segment.waiting.is_empty() {
+        return;
+    }
+    let after = segment.changed;
+    let mut waiting = std::mem::take(&mut segment.waiting);
+    // In the order of their offsets, reads of the same bytes share them.
+    waiting.sort_by_key(|read| read.offset);
+    let mut shared = (0, Bytes::new());
+    for read in waiting {
+        let offset = read.offset;
+        let reply = if segment.sealed && offset >= segment.len() {
+            let (segment, server_stack_trace) = (name.clone(), ByteString::new());
+            let (request_id, offset) = (read.request_id, offset as i64);
+            SegmentIsSealed { request_id, segment, server_stack_trace, offset }.into()
+        } else {
+            if offset >= segment.len() {
+                segment.waiting.push(read);
+                continue;
+            }
+            let (from, bytes) = &mut shared;
+            if offset >= *from + bytes.len() as u64 {
+                (*from, *bytes) =
+                    (offset, read_at(segment, offset, usize::MAX).unwrap_or_default());
+            }
+            let data = bytes.slice((offset - *from) as usize..);
+            let data = data.slice(..data.len().min(read.max_len));
+            let end_of_segment = segment.sealed && offset + data.len() as u64 == segment.len();
+            segment_read(name, read, data, end_of_segment)
+        };
+        woken.push(Woken { connection: read.connection, after, reply });
+    }
+}

@@ -1,0 +1,167 @@
+//! Starting a server: its ports, its machine with what its folder holds, and its tasks.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use pravega_sdk_server_core::{
+    ids::StoreIndex,
+    machine::Machine,
+    record::{Durability, Sequence},
+};
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    builder::ServerBuilder,
+    embedded::EmbeddedServer,
+    journal::{self, Durable, Folder, JournalQueue, OpenError, OpenProblem, Recovered, Writer},
+    service::Addresses,
+    state::ServerState,
+};
+
+/// Why a server could not be started.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port could not be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder of data cannot be used.
+    #[error(transparent)]
+    Data(#[from] OpenError),
+}
+
+impl ServerBuilder {
+    /// Starts the server on the runtime of the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] if a port cannot be had, or the folder of data cannot be used.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it is done leaves nothing behind.
+    pub async fn start(self) -> Result<EmbeddedServer, StartError> {
+        let controller = listen(self.address, self.controller_port).await?;
+        let mut stores = Vec::new();
+        for _ in 0..self.stores {
+            stores.push(listen(self.address, 0).await?);
+        }
+        let rest = match self.rest_port {
+            Some(port) => Some(listen(self.address, port).await?),
+            None => None,
+        };
+        let port =
+            |listener: &TcpListener| listener.local_addr().map_or(0, |address| address.port());
+        let addresses = Addresses {
+            host: self.address.to_string(),
+            controller: port(&controller),
+            stores: stores.iter().map(port).collect(),
+            rest: rest.as_ref().map(port),
+        };
+
+        let clock = self.clock();
+        let opened = match self.directory.clone() {
+            None => {
+                let (_, durable) = watch::channel(Durable::To(Sequence::default()));
+                Opened {
+                    machine: self.machine(Durability::InMemory),
+                    durable,
+                    queue: None,
+                    writer: None,
+                }
+            }
+            Some(directory) => self.open(directory).await?,
+        };
+        let state = Arc::new(ServerState::new(opened.machine, clock, opened.durable, opened.queue));
+        // What is done at intervals counts from here.
+        state.run(|machine, at| machine.tick(at));
+        let server = EmbeddedServer {
+            state,
+            addresses,
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            writer: opened.writer,
+        };
+        if let Some(directory) = self.directory.clone() {
+            server.watch_journal(self, directory);
+        }
+        server.serve_controller(controller);
+        if let Some(rest) = rest {
+            server.serve_rest(rest);
+        }
+        for (index, listener) in stores.into_iter().enumerate() {
+            server.serve_store(listener, StoreIndex(index));
+        }
+        server.keep_time();
+        Ok(server)
+    }
+}
+
+/// A machine with what is in its folder, and the thread that adds to it.
+struct Opened {
+    machine: Machine,
+    durable: watch::Receiver<Durable>,
+    queue: Option<JournalQueue>,
+    writer: Option<Writer>,
+}
+
+impl ServerBuilder {
+    /// Reads back what is in a folder, away from the runtime's threads.
+    async fn open(&self, directory: PathBuf) -> Result<Opened, OpenError> {
+        let (machine, folder) = (self.machine(Durability::Kept), directory.clone());
+        let opened = tokio::task::spawn_blocking(move || open(machine, &folder)).await;
+        let opened = opened.unwrap_or_else(|_| {
+            Err(OpenProblem::Io {
+                what: "reading it back".to_owned(),
+                error: io::Error::other("it was broken off"),
+            })
+        });
+        opened.map_err(|problem| OpenError { folder: directory, problem })
+    }
+}
+
+fn open(mut machine: Machine, directory: &Path) -> Result<Opened, OpenProblem> {
+    let mut folder = Folder::open(directory).map_err(OpenProblem::of_folder)?;
+    let recovered = journal::recover(&mut folder, |record| machine.restore(record))?;
+    if let Some(recovered) = &recovered {
+        machine.resume(recovered.sequence);
+    }
+    let snapshot = is_wasteful(recovered.as_ref(), &machine).then(|| {
+        let mut records = Vec::new();
+        machine.snapshot(|record| records.push(record));
+        records
+    });
+    let queue = JournalQueue::default();
+    let started =
+        journal::start(Box::new(folder), recovered, fastrand::u64(..), snapshot, queue.clone());
+    let (durable, writer) = started.map_err(|error| OpenProblem::Io {
+        what: "its journal cannot be begun".to_owned(),
+        error,
+    })?;
+    Ok(Opened { machine, durable, queue: Some(queue), writer: Some(writer) })
+}
+
+/// Says whether a journal is to be begun anew when it is opened: there is none, or half of it is of
+/// no use any more.
+fn is_wasteful(recovered: Option<&Recovered>, machine: &Machine) -> bool {
+    recovered.is_none_or(|recovered| recovered.len > WASTE_BYTES + 2 * machine.store.held())
+}
+
+/// So much of no use is never worth the work, in bytes.
+const WASTE_BYTES: u64 = 16 << 20;
+
+async fn listen(address: IpAddr, port: u16) -> Result<TcpListener, StartError> {
+    let address = SocketAddr::new(address, port);
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
