@@ -40,10 +40,18 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         let mut stderr = std::io::stderr().lock();
         writeln!(stderr, "error: {}", self.text).ok();
-        if let Some(hint) = self.hint.as_deref().or_else(|| self.kind.and_then(hint)) {
+        if let Some(hint) = self.hint() {
             writeln!(stderr, "  help: {hint}").ok();
         }
-        ExitCode::from(self.kind.map_or(1, code))
+        ExitCode::from(self.exit_code())
+    }
+
+    fn hint(&self) -> Option<&str> {
+        self.hint.as_deref().or_else(|| self.kind.and_then(hint))
+    }
+
+    fn exit_code(&self) -> u8 {
+        self.kind.map_or(1, code)
     }
 }
 
@@ -115,4 +123,108 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error, io};
+
+    use super::*;
+
+    /// Every kind that has an exit code of its own; all others exit with 1.
+    const CODES: &[(u8, &[ErrorKind])] = &[
+        (
+            2,
+            &[
+                ErrorKind::InvalidArgument,
+                ErrorKind::InvalidName,
+                ErrorKind::InvalidStreamCut,
+                ErrorKind::Config,
+            ],
+        ),
+        (3, &[ErrorKind::NotFound]),
+        (
+            4,
+            &[
+                ErrorKind::AlreadyExists,
+                ErrorKind::NotEmpty,
+                ErrorKind::NotSealed,
+                ErrorKind::Sealed,
+                ErrorKind::ConditionFailed,
+                ErrorKind::TransactionNotOpen,
+                ErrorKind::Truncated,
+            ],
+        ),
+        (
+            5,
+            &[
+                ErrorKind::Timeout,
+                ErrorKind::Unreachable,
+                ErrorKind::ConnectionLost,
+                ErrorKind::Unavailable,
+            ],
+        ),
+        (6, &[ErrorKind::Unauthenticated, ErrorKind::PermissionDenied, ErrorKind::TokenExpired]),
+        (
+            1,
+            &[
+                ErrorKind::NoRuntime,
+                ErrorKind::Closed,
+                ErrorKind::Protocol,
+                ErrorKind::IncompatibleServer,
+                ErrorKind::Tls,
+                ErrorKind::WrongHost,
+                ErrorKind::Corrupt,
+                ErrorKind::Unsupported,
+                ErrorKind::LimitReached,
+                ErrorKind::ServerFailure,
+            ],
+        ),
+    ];
+
+    #[test]
+    fn each_kind_has_the_exit_code_that_the_help_lists() {
+        for (expected, kinds) in CODES {
+            for kind in *kinds {
+                let failure = Failure::of_kind(*kind, "text");
+                assert_eq!(failure.exit_code(), *expected, "{kind:?}");
+            }
+        }
+        assert_eq!(Failure::other("text").exit_code(), 1);
+        assert_eq!(Failure::usage("text").exit_code(), 2);
+    }
+
+    #[test]
+    fn a_hint_of_the_failure_replaces_the_hint_of_its_kind() {
+        let failure = Failure::of_kind(ErrorKind::NotEmpty, "text");
+        assert_eq!(failure.hint(), hint(ErrorKind::NotEmpty));
+        assert_eq!(failure.with_hint("mine").hint(), Some("mine"));
+        assert_eq!(Failure::other("text").hint(), None);
+    }
+
+    /// An error with a text and a cause.
+    #[derive(Debug)]
+    struct Caused(&'static str, Option<Box<dyn Error>>);
+
+    impl fmt::Display for Caused {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Caused {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_deref()
+        }
+    }
+
+    #[test]
+    fn a_cause_that_the_text_ends_with_is_not_repeated() {
+        let cause = || Some(io::Error::other("disk full").into());
+        assert_eq!(with_causes(&Caused("writing", cause())), "writing: disk full");
+        assert_eq!(with_causes(&Caused("writing: disk full", cause())), "writing: disk full");
+        let nested = Caused("outer", Some(Box::new(Caused("inner", cause()))));
+        assert_eq!(with_causes(&nested), "outer: inner: disk full");
+        assert_eq!(with_causes(&Caused("alone", None)), "alone");
+    }
 }

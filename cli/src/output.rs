@@ -64,63 +64,76 @@ impl Output {
 
     /// Writes a list. As text, fields are separated by tabs, so that other programs can split them.
     pub(crate) fn list(&mut self, records: Vec<Record>) -> Result<()> {
-        match self.format {
-            Format::Json => self.json_lines(&records),
-            Format::Text => {
-                let line =
-                    |record: &Record| record.0.values().map(plain).collect::<Vec<_>>().join("\t");
-                self.lines(records.iter().map(line))
-            }
-            Format::Table => {
-                let Some(first) = records.first() else { return Ok(()) };
-                let mut table = comfy_table::Table::new();
-                table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
-                table.set_header(first.0.keys());
-                for record in &records {
-                    table.add_row(record.0.values().map(plain));
-                }
-                self.lines([table.to_string()])
-            }
-        }
+        write_lines(self.format.list(&records))
     }
 
     /// Writes one record with all its fields, one per line as text.
     pub(crate) fn one(&mut self, record: Record) -> Result<()> {
-        match self.format {
-            Format::Json => self.json_lines(&[record]),
-            Format::Text => {
-                let width = record.0.keys().map(String::len).max().unwrap_or(0);
-                self.lines(
-                    record.0.iter().map(|(name, value)| format!("{name:width$}  {}", plain(value))),
-                )
-            }
-            Format::Table => {
-                let mut table = comfy_table::Table::new();
-                table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
-                for (name, value) in &record.0 {
-                    table.add_row([name.clone(), plain(value)]);
-                }
-                self.lines([table.to_string()])
-            }
-        }
+        write_lines(self.format.one(&record))
     }
 
     /// Writes bytes unchanged.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<()> {
         written(std::io::stdout().lock().write_all(bytes))
     }
+}
 
-    fn json_lines(&self, records: &[Record]) -> Result<()> {
-        self.lines(records.iter().map(|record| Value::Object(record.0.clone()).to_string()))
-    }
-
-    fn lines(&self, lines: impl IntoIterator<Item = String>) -> Result<()> {
-        let mut stdout = std::io::stdout().lock();
-        for line in lines {
-            written(writeln!(stdout, "{line}"))?;
+impl Format {
+    fn list(self, records: &[Record]) -> Vec<String> {
+        match self {
+            Self::Json => records.iter().map(json).collect(),
+            Self::Text => records
+                .iter()
+                .map(|record| record.0.values().map(plain).collect::<Vec<_>>().join("\t"))
+                .collect(),
+            Self::Table => {
+                let Some(first) = records.first() else { return Vec::new() };
+                let mut table = table();
+                table.set_header(first.0.keys());
+                for record in records {
+                    table.add_row(record.0.values().map(plain));
+                }
+                vec![table.to_string()]
+            }
         }
-        written(stdout.flush())
     }
+
+    fn one(self, record: &Record) -> Vec<String> {
+        match self {
+            Self::Json => vec![json(record)],
+            Self::Text => {
+                let width = record.0.keys().map(String::len).max().unwrap_or(0);
+                let line =
+                    |(name, value): (&String, &Value)| format!("{name:width$}  {}", plain(value));
+                record.0.iter().map(line).collect()
+            }
+            Self::Table => {
+                let mut table = table();
+                for (name, value) in &record.0 {
+                    table.add_row([name.clone(), plain(value)]);
+                }
+                vec![table.to_string()]
+            }
+        }
+    }
+}
+
+fn table() -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED);
+    table
+}
+
+fn json(record: &Record) -> String {
+    Value::Object(record.0.clone()).to_string()
+}
+
+fn write_lines(lines: Vec<String>) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    for line in lines {
+        written(writeln!(stdout, "{line}"))?;
+    }
+    written(stdout.flush())
 }
 
 fn written(result: std::io::Result<()>) -> Result<()> {
@@ -138,5 +151,51 @@ fn plain(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record() -> Record {
+        Record::new()
+            .with("name", "a \"b\"")
+            .with("tags", json!(["x", "y"]))
+            .with("count", 3)
+            .with("fix", Value::Null)
+    }
+
+    #[test]
+    fn a_text_list_has_one_line_per_record_with_fields_between_tabs() {
+        let lines = Format::Text.list(&[record(), Record::new().with("name", "c")]);
+        assert_eq!(lines, ["a \"b\"\tx, y\t3\t-", "c"]);
+        assert!(Format::Text.list(&[]).is_empty());
+    }
+
+    #[test]
+    fn one_text_record_has_one_aligned_line_per_field() {
+        let lines = Format::Text.one(&record());
+        assert_eq!(lines, ["name   a \"b\"", "tags   x, y", "count  3", "fix    -"]);
+    }
+
+    #[test]
+    fn json_is_one_object_per_line_with_fields_in_order() {
+        let object = r#"{"name":"a \"b\"","tags":["x","y"],"count":3,"fix":null}"#;
+        assert_eq!(Format::Json.one(&record()), [object]);
+        assert_eq!(Format::Json.list(&[record(), record()]), [object, object]);
+        assert!(Format::Json.list(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_table_of_a_list_has_a_header_and_a_table_of_one_record_has_a_row_per_field() {
+        let [list] = &Format::Table.list(&[record()])[..] else { panic!("one table") };
+        assert!(list.contains("name") && list.contains("x, y"), "{list}");
+        assert_eq!(list.lines().count(), 5, "{list}");
+        let [one] = &Format::Table.one(&record())[..] else { panic!("one table") };
+        assert_eq!(one.lines().count(), 6, "{one}");
+        assert!(Format::Table.list(&[]).is_empty());
     }
 }

@@ -92,30 +92,94 @@ pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn sizes_and_limits_are_parsed_with_their_units() {
-        assert_eq!(bytes("64K"), Ok(65536));
-        assert_eq!(bytes("1GiB"), Ok(1 << 30));
-        assert!(bytes("12 bananas").is_err());
-        assert!(bytes("99999999999T").is_err());
-        assert_eq!(limits("1M..2M", bytes), Ok((1 << 20, Some(2 << 20))));
-        assert_eq!(limits("7", bytes), Ok((7, None)));
+    fn bytes_take_units_of_powers_of_1024_in_either_case() {
+        for (text, expected) in [
+            ("0", 0),
+            ("17", 17),
+            ("17B", 17),
+            ("64K", 65_536),
+            ("64kb", 65_536),
+            ("1M", 1 << 20),
+            ("1GiB", 1 << 30),
+            ("2T", 2 << 40),
+        ] {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+        for text in ["", "K", "-1", "1.5M", "12 bananas", "1X", "99999999999T"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
     }
 
     #[test]
-    fn invalid_offsets_ranges_and_rates_are_refused() {
-        assert_eq!(segment_offset("3=-1"), Ok((SegmentId::from(3), -1)));
-        assert!(segment_offset("3").is_err());
-        assert!(segment_id("-1").is_err());
-        assert_eq!(segment_id("3.#epoch.1"), Ok(SegmentId::from((1 << 32) | 3)));
-        assert!(key_range("0.5-0.5").is_err());
+    fn limits_are_a_minimum_and_an_optional_maximum() {
+        assert_eq!(limits("1M..2M", bytes), Ok((1 << 20, Some(2 << 20))));
+        assert_eq!(limits("7", bytes), Ok((7, None)));
         assert_eq!(
-            rate("100").map(|(rate, factor, min)| (rate.get(), factor.get(), min.get())),
-            Ok((100, 2, 1))
+            limits("1h..2days", duration),
+            Ok((Duration::from_secs(3600), Some(Duration::from_secs(2 * 86_400))))
         );
-        assert!(rate("100:2:1:9").is_err());
-        assert!(rate("0").is_err());
+        for text in ["", "..", "1..", "..1", "1..2..3"] {
+            assert!(limits(text, bytes).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_needs_a_unit() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert!(duration("30").unwrap_err().contains("such as 30s or 2h"));
+    }
+
+    #[test]
+    fn a_segment_id_is_a_number_or_number_and_epoch() {
+        assert_eq!(segment_id("3"), Ok(SegmentId::from(3)));
+        assert_eq!(segment_id("3.#epoch.1"), Ok(SegmentId::from((1 << 32) | 3)));
+        for text in ["", "-1", "x", "3.#epoch.", "#epoch.1"] {
+            assert!(segment_id(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_segment_offset_is_a_segment_and_an_offset() {
+        assert_eq!(segment_offset("3=8"), Ok((SegmentId::from(3), 8)));
+        assert_eq!(segment_offset("3=-1"), Ok((SegmentId::from(3), -1)));
+        for text in ["3", "=", "3=", "=8", "3=x", "-1=8"] {
+            assert!(segment_offset(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_range_has_two_bounds_in_order() {
+        let range = key_range("0.25-0.5").unwrap();
+        assert_eq!((range.low(), range.high()), (0.25, 0.5));
+        for text in ["0.5", "0.5-0.5", "0.5-0.25", "0.5-1.5", "a-b", "-0.5-0.5"] {
+            assert!(key_range(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rate_has_a_split_factor_of_2_and_a_minimum_of_1_by_default() {
+        for (text, expected) in
+            [("100", (100, 2, 1)), ("100:3", (100, 3, 1)), ("100:3:4", (100, 3, 4))]
+        {
+            let parsed =
+                rate(text).map(|(rate, factor, min)| (rate.get(), factor.get(), min.get()));
+            assert_eq!(parsed, Ok(expected), "{text}");
+        }
+        for text in ["", "0", "x", "100:0", "100:2:0", "100:2:1:9"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn internal_names_are_accepted_and_invalid_ones_are_not() {
+        assert_eq!(any_scope("_system").unwrap().as_str(), "_system");
+        assert_eq!(any_stream("shop/_MARKorders").unwrap().to_string(), "shop/_MARKorders");
+        assert!(any_scope("my shop").is_err());
+        assert!(any_stream("orders").is_err());
     }
 }
