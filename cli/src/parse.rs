@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use pravega_sdk::types::{KeyRange, Scope, ScopedStream, SegmentId};
+use pravega_sdk::types::{KeyRange, Offset, Scope, ScopedStream, SegmentId};
 
 /// A scope, including internal ones, for commands that may inspect them.
 pub(crate) fn any_scope(text: &str) -> Result<Scope, String> {
@@ -35,25 +35,34 @@ pub(crate) fn key_range(text: &str) -> Result<KeyRange, String> {
 }
 
 /// `SEGMENT=OFFSET`.
-pub(crate) fn segment_offset(text: &str) -> Result<(SegmentId, i64), String> {
+pub(crate) fn segment_offset(text: &str) -> Result<(SegmentId, Offset), String> {
     let (segment, offset) =
         text.split_once('=').ok_or_else(|| format!("\"{text}\" is not SEGMENT=OFFSET"))?;
     let offset = offset.parse().map_err(|_| format!("\"{offset}\" is not an offset"))?;
-    Ok((segment_id(segment)?, offset))
+    Ok((segment_id(segment)?, Offset(offset)))
 }
 
-/// `RATE[:FACTOR[:MIN]]`: the target rate per segment, the number of segments that a hot segment
-/// splits into (default 2), and the minimum number of segments (default 1).
-pub(crate) fn rate(text: &str) -> Result<(NonZeroU32, NonZeroU32, NonZeroU32), String> {
+/// The rate at which a stream scales.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ScaleRate {
+    /// The target rate per segment.
+    pub(crate) target: NonZeroU32,
+    /// The number of segments that a hot segment splits into.
+    pub(crate) split_factor: NonZeroU32,
+    pub(crate) min_segments: NonZeroU32,
+}
+
+/// `RATE[:FACTOR[:MIN]]`, with a factor of 2 and a minimum of 1 by default.
+pub(crate) fn rate(text: &str) -> Result<ScaleRate, String> {
     let number = |text: &str| {
         text.parse::<NonZeroU32>().map_err(|_| format!("\"{text}\" is not a number above 0"))
     };
     let mut parts = text.split(':');
-    let rate = number(parts.next().unwrap_or_default())?;
-    let factor = parts.next().map_or(Ok(NonZeroU32::MIN.saturating_add(1)), number)?;
-    let min = parts.next().map_or(Ok(NonZeroU32::MIN), number)?;
+    let target = number(parts.next().unwrap_or_default())?;
+    let split_factor = parts.next().map_or(Ok(NonZeroU32::MIN.saturating_add(1)), number)?;
+    let min_segments = parts.next().map_or(Ok(NonZeroU32::MIN), number)?;
     match parts.next() {
-        None => Ok((rate, factor, min)),
+        None => Ok(ScaleRate { target, split_factor, min_segments }),
         Some(_) => Err(format!("\"{text}\" is not RATE[:FACTOR[:MIN]]")),
     }
 }
@@ -145,8 +154,8 @@ mod tests {
 
     #[test]
     fn a_segment_offset_is_a_segment_and_an_offset() {
-        assert_eq!(segment_offset("3=8"), Ok((SegmentId::from(3), 8)));
-        assert_eq!(segment_offset("3=-1"), Ok((SegmentId::from(3), -1)));
+        assert_eq!(segment_offset("3=8"), Ok((SegmentId::from(3), Offset(8))));
+        assert_eq!(segment_offset("3=-1"), Ok((SegmentId::from(3), Offset(-1))));
         for text in ["3", "=", "3=", "=8", "3=x", "-1=8"] {
             assert!(segment_offset(text).is_err(), "{text}");
         }
@@ -166,8 +175,9 @@ mod tests {
         for (text, expected) in
             [("100", (100, 2, 1)), ("100:3", (100, 3, 1)), ("100:3:4", (100, 3, 4))]
         {
-            let parsed =
-                rate(text).map(|(rate, factor, min)| (rate.get(), factor.get(), min.get()));
+            let parsed = rate(text)
+                .map(|rate| (rate.target, rate.split_factor, rate.min_segments))
+                .map(|(target, factor, min)| (target.get(), factor.get(), min.get()));
             assert_eq!(parsed, Ok(expected), "{text}");
         }
         for text in ["", "0", "x", "100:0", "100:2:0", "100:2:1:9"] {

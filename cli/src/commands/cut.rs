@@ -1,11 +1,11 @@
 //! `pravega cut`
 
 use clap::Subcommand;
-use pravega_sdk::types::{BoundedCut, ScopedStream, StreamCut};
+use pravega_sdk::types::{BoundedCut, Offset, ScopedStream, SegmentId, SegmentRange, StreamCut};
 
 use crate::{
     context::Context,
-    failure::{Failure, Result},
+    failure::{Failure, Result, with_causes},
     output::{Format, Output, Record},
     parse,
 };
@@ -68,17 +68,18 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
         }
         Command::Show { what, at: None } => match what.parse() {
             Ok(StreamCut::At(cut)) => {
-                let record =
-                    |(id, offset): (pravega_sdk::types::SegmentId, pravega_sdk::types::Offset)| {
-                        let record = Record::new().with("stream", cut.stream().to_string());
-                        record.with("segment", id.to_string()).with("offset", offset.0)
-                    };
+                let record = |(id, offset): (SegmentId, Offset)| {
+                    Record::new()
+                        .with("stream", cut.stream().to_string())
+                        .with("segment", id.to_string())
+                        .with("offset", offset.0)
+                };
                 output.list(cut.positions().map(record).collect())
             }
             Ok(StreamCut::Unbounded) => output.raw(b"UNBOUNDED\n"),
             Err(error) => {
                 let hint = "for a cut of a stream: pravega cut show SCOPE/STREAM --at head";
-                Err(Failure::usage(crate::failure::with_causes(&error)).with_hint(hint))
+                Err(Failure::usage(with_causes(&error)).with_hint(hint))
             }
         },
         Command::Next { cut, bytes } => {
@@ -100,7 +101,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
         }
         Command::Ranges { from, to } => {
             let ranges = factory.batch_client(stream_of(&from, &to)?).ranges(&from, &to).await?;
-            let record = |range: &pravega_sdk::types::SegmentRange| {
+            let record = |range: &SegmentRange| {
                 Record::new().with("range", range.to_string()).with("bytes", range.len())
             };
             output.list(ranges.iter().map(record).collect())

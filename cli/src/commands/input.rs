@@ -45,7 +45,11 @@ pub(crate) struct InputArguments {
 type Source = BufReader<Box<dyn std::io::Read + Send>>;
 
 /// An event and its routing key.
-pub(crate) type KeyedEvent = (Option<String>, Vec<u8>);
+#[derive(Debug)]
+pub(crate) struct KeyedEvent {
+    pub(crate) key: Option<String>,
+    pub(crate) payload: Vec<u8>,
+}
 
 /// The parsed input.
 #[derive(Debug)]
@@ -110,7 +114,7 @@ fn read(
             };
             match next {
                 Ok(Some(event)) => {
-                    bytes += event.1.len();
+                    bytes += event.payload.len();
                     batch.push(event);
                 }
                 Ok(None) => is_over = true,
@@ -154,7 +158,7 @@ fn next_line(
         Some(_) => return Err(too_long(number, arguments.max_event_bytes)),
     }
     let event = keyed(line, arguments, number)?;
-    if event.1.len() > arguments.max_event_bytes {
+    if event.payload.len() > arguments.max_event_bytes {
         return Err(too_long(number, arguments.max_event_bytes));
     }
     Ok(Some(event))
@@ -168,7 +172,7 @@ fn keyed(line: Vec<u8>, arguments: &InputArguments, number: u64) -> Result<Keyed
         let (key, event) = text
             .split_once(separator)
             .ok_or_else(|| wrong(&format_args!("no key separator {separator:?} in this line")))?;
-        return Ok((Some(key.to_owned()), event.as_bytes().to_vec()));
+        return Ok(KeyedEvent { key: Some(key.to_owned()), payload: event.as_bytes().to_vec() });
     }
     if arguments.json || arguments.key_field.is_some() {
         let value: Value = serde_json::from_slice(&line)
@@ -181,10 +185,10 @@ fn keyed(line: Vec<u8>, arguments: &InputArguments, number: u64) -> Result<Keyed
                 }
                 Some(other) => other.to_string(),
             };
-            return Ok((Some(key), line));
+            return Ok(KeyedEvent { key: Some(key), payload: line });
         }
     }
-    Ok((None, line))
+    Ok(KeyedEvent { key: None, payload: line })
 }
 
 /// What a key and its separator may add to the length of a line.
@@ -208,16 +212,16 @@ fn next_prefixed(
         return Err(too_long(number, arguments.max_event_bytes));
     }
     // Memory grows with the data read, not with the length that the prefix claims.
-    let mut event = Vec::new();
+    let mut payload = Vec::new();
     input
         .by_ref()
         .take(len.into())
-        .read_to_end(&mut event)
+        .read_to_end(&mut payload)
         .map_err(|error| unreadable(number, &error))?;
-    if event.len() < len as usize {
+    if payload.len() < len as usize {
         return Err(cut());
     }
-    Ok(Some((None, event)))
+    Ok(Some(KeyedEvent { key: None, payload }))
 }
 
 fn unreadable(number: u64, error: &std::io::Error) -> Failure {

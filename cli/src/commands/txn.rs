@@ -11,7 +11,7 @@ use pravega_sdk::{
     wire_protocol::event::MAX_EVENT_LEN,
 };
 
-use super::input::InputArguments;
+use super::input::{InputArguments, KeyedEvent};
 use crate::{
     context::Context,
     failure::{Failure, Result},
@@ -180,10 +180,10 @@ async fn write(
     while let Some(batch) = events.recv().await {
         match batch {
             Ok(batch) => {
-                for (key, event) in batch {
+                for KeyedEvent { key, payload } in batch {
                     count += 1;
-                    bytes += event.len() as u64;
-                    transaction.write(key.as_deref(), event).await?;
+                    bytes += payload.len() as u64;
+                    transaction.write(key.as_deref(), payload).await?;
                 }
             }
             Err(failure) => invalid = Some(failure),

@@ -76,18 +76,25 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
 async fn hand_in(
     writer: &EventWriter<Raw>,
     mut events: mpsc::Receiver<Result<Vec<KeyedEvent>>>,
-    acks: mpsc::Sender<(Instant, u64, Ack)>,
+    acks: mpsc::Sender<InFlight>,
 ) -> Result<()> {
     while let Some(batch) = events.recv().await {
-        for (key, event) in batch? {
-            let (begun, len) = (Instant::now(), event.len() as u64);
-            let ack = writer.enqueue(key.as_deref(), event).await?;
-            if acks.send((begun, len, ack)).await.is_err() {
+        for KeyedEvent { key, payload } in batch? {
+            let (started, bytes) = (Instant::now(), payload.len() as u64);
+            let ack = writer.enqueue(key.as_deref(), payload).await?;
+            if acks.send(InFlight { started, bytes, ack }).await.is_err() {
                 return Ok(());
             }
         }
     }
     Ok(())
+}
+
+/// An event that the writer has accepted and not acknowledged yet.
+struct InFlight {
+    started: Instant,
+    bytes: u64,
+    ack: Ack,
 }
 
 struct Counted {
@@ -99,24 +106,21 @@ struct Counted {
 }
 
 /// Waits for the acks in order, up to the first failure.
-async fn count(
-    mut waiting: mpsc::Receiver<(Instant, u64, Ack)>,
-    progress: ProgressBar,
-) -> Result<Counted> {
+async fn count(mut waiting: mpsc::Receiver<InFlight>, progress: ProgressBar) -> Result<Counted> {
     // One microsecond to ten minutes, to two digits.
     let latencies = Histogram::new_with_bounds(1, 600_000_000, 2).map_err(Failure::other)?;
     let mut counted = Counted { events: 0, bytes: 0, latencies, failure: None };
-    while let Some((begun, len, ack)) = waiting.recv().await {
+    while let Some(InFlight { started, bytes, ack }) = waiting.recv().await {
         if let Err(failure) = ack.await {
             counted.failure = Some(failure);
             break;
         }
         counted.events += 1;
-        counted.bytes += len;
+        counted.bytes += bytes;
         counted
             .latencies
-            .saturating_record(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
-        progress.inc(len);
+            .saturating_record(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
+        progress.inc(bytes);
         if counted.events.is_multiple_of(1000) {
             progress.set_message(format!("{} events", counted.events));
         }

@@ -7,7 +7,7 @@ use crate::failure::{Failure, Result};
 pub(super) fn of(
     stream: &ScopedStream,
     text: Option<&str>,
-    at: &[(SegmentId, i64)],
+    at: &[(SegmentId, Offset)],
 ) -> Result<BoundedCut> {
     let refuse =
         |error: &dyn std::fmt::Display| Failure::of_kind(ErrorKind::InvalidStreamCut, error);
@@ -19,8 +19,7 @@ pub(super) fn of(
             }
         },
         None => {
-            let offsets = at.iter().map(|(segment, offset)| (*segment, Offset(*offset)));
-            BoundedCut::new(stream.clone(), offsets).map_err(|error| refuse(&error))?
+            BoundedCut::new(stream.clone(), at.iter().copied()).map_err(|error| refuse(&error))?
         }
     };
     if cut.stream() != stream {

@@ -7,7 +7,7 @@ use pravega_sdk::types::{RetentionPolicy, ScalingPolicy, StreamConfiguration, Ta
 
 use crate::{
     failure::{Failure, Result},
-    parse,
+    parse::{self, ScaleRate},
 };
 
 #[derive(Debug, Args)]
@@ -18,10 +18,10 @@ pub(crate) struct Settings {
     /// Scale by events per second and segment: RATE[:FACTOR[:MIN]], with FACTOR segments per split
     /// (default 2) and at least MIN segments (default 1)
     #[arg(long, value_name = "RATE", group = "scaling", value_parser = parse::rate)]
-    events_per_second: Option<(NonZeroU32, NonZeroU32, NonZeroU32)>,
+    events_per_second: Option<ScaleRate>,
     /// Scale by KiB per second and segment: RATE[:FACTOR[:MIN]], as for --events-per-second
     #[arg(long, value_name = "RATE", group = "scaling", value_parser = parse::rate)]
-    kib_per_second: Option<(NonZeroU32, NonZeroU32, NonZeroU32)>,
+    kib_per_second: Option<ScaleRate>,
     /// Retain events for MIN, at most MAX: MIN[..MAX], such as 7days or 1h..30days
     #[arg(long, value_name = "TIME", group = "retention")]
     retain_time: Option<String>,
@@ -71,15 +71,19 @@ impl Settings {
     }
 
     fn scaling(&self) -> Option<ScalingPolicy> {
-        if let Some((events_per_second, scale_factor, min_segments)) = self.events_per_second {
+        if let Some(rate) = self.events_per_second {
             return Some(ScalingPolicy::ByEventRate {
-                events_per_second,
-                scale_factor,
-                min_segments,
+                events_per_second: rate.target,
+                scale_factor: rate.split_factor,
+                min_segments: rate.min_segments,
             });
         }
-        if let Some((kib_per_second, scale_factor, min_segments)) = self.kib_per_second {
-            return Some(ScalingPolicy::ByDataRate { kib_per_second, scale_factor, min_segments });
+        if let Some(rate) = self.kib_per_second {
+            return Some(ScalingPolicy::ByDataRate {
+                kib_per_second: rate.target,
+                scale_factor: rate.split_factor,
+                min_segments: rate.min_segments,
+            });
         }
         self.segments.map(|segments| ScalingPolicy::Fixed { segments })
     }
