@@ -1,4 +1,4 @@
-//! Reads what lies between two places of a stream, range by range and side by side.
+//! Reads the events between two stream cuts, one segment range per task, in parallel.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 

@@ -1,4 +1,4 @@
-//! Writes and reads bytes without any events, and seeks in them.
+//! Writes a byte stream, seeks in it and reads it.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 

@@ -1,4 +1,4 @@
-//! A server whose data survives it.
+//! Runs an embedded server whose data survives a restart.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 

@@ -1,4 +1,4 @@
-//! A test of one's own: connections break while events are written, and each is there once.
+//! Breaks connections during writing, as a test can, and checks that each event is stored once.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for number in 0..100_u32 {
         match number % 20 {
             5 => faults.drop_connections(),
-            // The event is stored, and the answer that says so is lost.
+            // The event is stored, but its acknowledgement is lost.
             15 => faults.drop_connection_after_answers(0),
             _ => {}
         }

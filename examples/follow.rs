@@ -1,4 +1,4 @@
-//! Follows a stream at its tail while it is written to.
+//! Follows the tail of a stream while events are written.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut reader = client.stream_reader_with(&log, Utf8, config).await?;
     let following = tokio::spawn(async move {
         let mut lines = Vec::new();
-        // It ends when the stream is sealed.
+        // The loop ends when the stream is sealed.
         while let Some(event) = reader.next().await {
             lines.push(event?.into_event());
         }

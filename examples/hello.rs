@@ -6,13 +6,13 @@ use pravega_sdk::codec::Utf8;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Elsewhere: ClientFactory::connect("tcp://localhost:9090").await?
+    // With a cluster: ClientFactory::connect("tcp://localhost:9090").await?
     let pravega = pravega_sdk::embedded().await?;
     let orders = pravega.create_stream("shop/orders", 1).await?;
     let client = pravega.client();
 
     let writer = client.event_writer(&orders, Utf8).await?;
-    // Durable when it returns.
+    // The event is durable when the call returns.
     writer.write("ann", "three apples").await?;
 
     let mut reader = client.stream_reader(&orders, Utf8).await?;

@@ -1,4 +1,4 @@
-//! Events that are values of the program, as JSON in the stream.
+//! Writes and reads values of a Rust type as JSON events.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 

@@ -1,4 +1,4 @@
-//! Events of one routing key stay in order while the stream scales under them.
+//! Scales a stream during writing, and checks that events of a routing key stay in order.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -18,11 +18,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let writer = client.event_writer(&orders, Utf8).await?;
     for number in 0..1000 {
         if number == 500 {
-            // One segment becomes three; the writer follows by itself.
+            // One segment is replaced by three; the writer continues on the successors.
             client.controller().scale(&orders, &[SegmentId::from(0)], &KeyRange::equal(3)).await?;
         }
         let customer = format!("customer-{}", number % 10);
-        // The flush below tells for all at once whether they were stored.
+        // The flush below reports whether all events were stored.
         drop(writer.enqueue(&customer, format!("{customer} {number}")).await?);
     }
     writer.flush().await?;

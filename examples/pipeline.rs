@@ -15,13 +15,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut last = None;
     for number in 0..10_000 {
-        // Waits only while as much is under way as the writer holds.
+        // Waits only while the writer's buffer is full.
         let ack = writer.enqueue(&format!("sensor-{}", number % 16), number.to_string()).await?;
         last = Some(ack);
     }
-    // An ack tells where its event was stored, or why it was not.
-    let appended = last.ok_or("nothing was written")?.await?;
-    println!("the last one is at {:?}", appended.pointer());
+    // An ack resolves to the position of the event, or to the error.
+    let appended = last.ok_or("no event was written")?.await?;
+    println!("the last event is at {:?}", appended.pointer());
 
     let report = writer.close(Duration::from_secs(10)).await;
     println!("{report:?}");

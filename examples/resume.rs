@@ -1,4 +1,4 @@
-//! Stops reading, keeps the place as text, and goes on from there.
+//! Stops reading, saves the position as text, and resumes from it.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -19,12 +19,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..4 {
         seen.push(reader.next().await.ok_or("the stream ended")??.into_event());
     }
-    // As the Java client writes it, so it can be handed to one.
-    let place = StreamCut::from(reader.stream_cut()).to_text();
+    // The text form of the Java client, which can resume from it too.
+    let position = StreamCut::from(reader.stream_cut()).to_text();
     drop(reader);
 
-    let StreamCut::At(cut) = place.parse()? else {
-        return Err("it is no place in a stream".into());
+    let StreamCut::At(cut) = position.parse()? else {
+        return Err("the cut has no position".into());
     };
     let start = ReadFrom::Cut(cut);
     let config = ReaderConfig::default().with_start(start).with_end(ReadUntil::Tail);

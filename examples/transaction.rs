@@ -1,4 +1,4 @@
-//! Writes events that are in the stream all together or not at all.
+//! Writes events atomically: readers see all events of a transaction or none of them.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 

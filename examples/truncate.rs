@@ -1,4 +1,4 @@
-//! Drops what is no longer needed, and learns where the stream begins then.
+//! Truncates a stream, and looks up its new head.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
