@@ -64,12 +64,16 @@ fn binary_events_go_through_a_pipe_and_mistakes_in_the_input_are_named() {
     assert_eq!((&found[0]["event"], &found[2]["event_base64"]), (&"a\nb".into(), &"/wA=".into()));
     assert_eq!(found[1]["offset"], 11);
     for (input, arguments, part) in [
-        (&b"{\"k\":1}\nnone\n"[..], vec!["--key-field", "k"], "line 2: no JSON"),
-        (b"{\"k\":1}\n{}\n", vec!["--key-field", "k"], "line 2: it has no field \"k\""),
-        (b"a b\nc\n", vec!["--key-separator", " "], "line 2: there is no ' ' in it"),
-        (b"\0\0\0\x05ab", vec!["--length-prefixed"], "event 1: the input ends in the middle of it"),
-        (b"\xff\xff\xff\xff", vec!["--length-prefixed"], "event 1 has more than 8388608 bytes"),
-        (b"toolong\n", vec!["--max-event-bytes", "3"], "event 1 has more than 3 bytes"),
+        (&b"{\"k\":1}\nnone\n"[..], vec!["--key-field", "k"], "line 2: not JSON"),
+        (b"{\"k\":1}\n{}\n", vec!["--key-field", "k"], "line 2: no field \"k\""),
+        (b"a b\nc\n", vec!["--key-separator", " "], "line 2: no key separator ' ' in this line"),
+        (
+            b"\0\0\0\x05ab",
+            vec!["--length-prefixed"],
+            "event 1: the input ends in the middle of the event",
+        ),
+        (b"\xff\xff\xff\xff", vec!["--length-prefixed"], "event 1 is longer than 8388608 bytes"),
+        (b"toolong\n", vec!["--max-event-bytes", "3"], "event 1 is longer than 3 bytes"),
     ] {
         let output = run(input, &[&["write", &stream][..], &arguments].concat());
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));

@@ -67,7 +67,7 @@ fn events_are_read_from_one_place_to_another_in_the_form_that_was_asked_for() {
     assert_eq!(good(&["read", &stream, "--from", cut.trim()]), "bob:two\nann:three\n");
     assert_eq!(good(&["read", &stream, "--until", cut.trim()]), "ann:one\n");
     let error = fails(2, &["read", &stream, "--format", "{nonsense}"]);
-    assert!(error.contains("{nonsense} is not known; there are {event}"), "{error}");
+    assert!(error.contains("{nonsense} is unknown; known are {event}"), "{error}");
     let error = fails(2, &["read", &stream, "--from", "H4sIAAAA"]);
     assert!(error.contains("the stream cut is not gzip"), "{error}");
     let error = fails(3, &["read", &format!("{stream}-missing")]);
@@ -93,7 +93,7 @@ fn bytes_are_put_got_tailed_and_truncated() {
     let bytes: Vec<u8> = (0..2_000_000_u32).map(|number| (number / 3) as u8).collect();
     let put = with_input(&["bytes", "put", &stream], &bytes);
     assert!(
-        put.status.success() && stderr(&put).starts_with("appended 1.91 MiB at 0"),
+        put.status.success() && stderr(&put).starts_with("appended 1.91 MiB at offset 0"),
         "{}",
         stderr(&put)
     );
