@@ -69,37 +69,37 @@ pub(crate) enum Command {
 const CHUNK_BYTES: usize = 1 << 20;
 
 pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
-    let factory = context.client().await?;
+    let client = context.client().await?;
     let output = &mut context.output;
     match command {
-        Command::Put { stream, file, seal } => put(&stream, file, seal, &factory, output).await,
+        Command::Put { stream, file, seal } => put(&stream, file, seal, &client, output).await,
         Command::Get { stream, offset, length } => {
             let mut config = ByteReaderConfig::default();
             if let Some(offset) = offset {
                 config = config.with_start(Offset(i64::try_from(offset).unwrap_or(i64::MAX)));
             }
-            let mut reader = factory.byte_reader_with(&stream, config).await?;
+            let mut reader = client.byte_reader_with(&stream, config).await?;
             let end = reader.tail_offset().await?;
             let available = end.0.abs_diff(reader.offset().0);
             copy(&mut reader, length.unwrap_or(u64::MAX).min(available), output).await
         }
         Command::Tail { stream, back } => {
-            let at = factory.byte_reader(&stream).await?;
+            let at = client.byte_reader(&stream).await?;
             let (head, tail) = (at.head_offset().await?, at.tail_offset().await?);
             let start = Offset(tail.0.saturating_sub_unsigned(back).max(head.0));
-            let mut reader = factory
+            let mut reader = client
                 .byte_reader_with(&stream, ByteReaderConfig::default().with_start(start))
                 .await?;
             copy(&mut reader, u64::MAX, output).await
         }
         Command::Truncate { stream, offset } => {
-            let writer = factory.byte_writer(&stream).await?;
+            let writer = client.byte_writer(&stream).await?;
             writer.truncate(Offset(i64::try_from(offset).unwrap_or(i64::MAX))).await?;
             output.status(format_args!("{stream} now starts at {}", writer.head_offset().await?));
             Ok(())
         }
         Command::Show { stream } => {
-            let reader = factory.byte_reader(&stream).await?;
+            let reader = client.byte_reader(&stream).await?;
             let (head, tail) = (reader.head_offset().await?, reader.tail_offset().await?);
             output.one(
                 Record::new()
@@ -115,7 +115,7 @@ async fn put(
     stream: &ScopedStream,
     file: Option<PathBuf>,
     seal: bool,
-    factory: &ClientFactory,
+    client: &ClientFactory,
     output: &mut Output,
 ) -> Result<()> {
     let unreadable =
@@ -132,7 +132,7 @@ async fn put(
             (Box::new(file), Some(metadata.len()).filter(|_| metadata.is_file()))
         }
     };
-    let mut writer = factory.byte_writer(stream).await?;
+    let mut writer = client.byte_writer(stream).await?;
     let (began, started, progress) = (writer.offset(), Instant::now(), progress::bar(len));
     loop {
         let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);

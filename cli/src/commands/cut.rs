@@ -54,12 +54,12 @@ pub(crate) enum At {
 }
 
 pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
-    let factory = context.client().await?;
+    let client = context.client().await?;
     let output = &mut context.output;
     match command {
         Command::Show { what, at: Some(at) } => {
             let stream: ScopedStream = what.parse().map_err(Failure::usage)?;
-            let batch = factory.batch_client(&stream);
+            let batch = client.batch_client(&stream);
             let cut = match at {
                 At::Head => batch.head_cut().await?,
                 At::Tail => batch.tail_cut().await?,
@@ -88,19 +88,18 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
                     "UNBOUNDED is not a position; see `pravega cut show SCOPE/STREAM --at head`",
                 ));
             };
-            let next = factory.batch_client(cut.stream()).next_cut(&cut, bytes).await?;
+            let next = client.batch_client(cut.stream()).next_cut(&cut, bytes).await?;
             print(&next, output)
         }
         Command::Distance { from, to } => {
-            let distance =
-                factory.batch_client(stream_of(&from, &to)?).distance(&from, &to).await?;
+            let distance = client.batch_client(stream_of(&from, &to)?).distance(&from, &to).await?;
             match output.format() {
                 Format::Text => output.raw(format!("{distance}\n").as_bytes()),
                 Format::Json | Format::Table => output.one(Record::new().with("bytes", distance)),
             }
         }
         Command::Ranges { from, to } => {
-            let ranges = factory.batch_client(stream_of(&from, &to)?).ranges(&from, &to).await?;
+            let ranges = client.batch_client(stream_of(&from, &to)?).ranges(&from, &to).await?;
             let record = |range: &SegmentRange| {
                 Record::new().with("range", range.to_string()).with("bytes", range.len())
             };

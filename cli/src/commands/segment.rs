@@ -35,9 +35,9 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
-    let factory = context.client().await?;
+    let client = context.client().await?;
     let output = &mut context.output;
-    let controller = factory.controller();
+    let controller = client.controller();
     match command {
         Command::List { stream } => {
             let segments = controller.current_segments(&stream).await?;
@@ -50,15 +50,15 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             output.list(segments.iter().map(record).collect())
         }
         Command::Describe { segment } => {
-            let endpoint = factory.endpoints().endpoint(&segment).await?;
+            let endpoint = client.endpoints().endpoint(&segment).await?;
             let token =
-                factory.tokens().token(&segment.scoped_stream(), AccessOperation::Read).await?;
+                client.tokens().token(&segment.scoped_stream(), AccessOperation::Read).await?;
             let request = GetStreamSegmentInfo {
                 request_id: 0,
                 segment_name: segment.to_string().into(),
                 delegation_token: token.expose().into(),
             };
-            let info = factory.raw_client().request(&endpoint, request).await?;
+            let info = client.raw_client().request(&endpoint, request).await?;
             output.one(
                 Record::new()
                     .with("segment", segment.to_string())

@@ -90,9 +90,9 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
-    let factory = context.client().await?;
+    let client = context.client().await?;
     let output = &mut context.output;
-    let controller = factory.controller();
+    let controller = client.controller();
     match command {
         Command::Begin { stream, lease } => {
             let transaction = controller.create_transaction(&stream, lease).await?;
@@ -112,7 +112,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             output.one(Record::new().with("transaction", id.to_string()).with("state", status))
         }
         Command::Write { stream, id, input, lease } => {
-            write(&stream, id, input, lease, &factory, output).await
+            write(&stream, id, input, lease, &client, output).await
         }
         Command::Status { stream, id } => {
             let state = name(controller.transaction_state(&stream, id).await?);
@@ -162,7 +162,7 @@ async fn write(
     id: TransactionId,
     input: InputArguments,
     lease: Duration,
-    factory: &ClientFactory,
+    client: &ClientFactory,
     output: &mut Output,
 ) -> Result<()> {
     let large = match input.max_event_bytes() {
@@ -174,7 +174,7 @@ async fn write(
     let config = TransactionConfig::default().with_lease(lease);
     let config = config.with_writer(WriterConfig::default().with_large_events(large));
     let mut transaction =
-        factory.transactional_writer(stream, Raw, config).await?.resume(id).await?;
+        client.transactional_writer(stream, Raw, config).await?.resume(id).await?;
     let (mut count, mut bytes) = (0_u64, 0_u64);
     let mut invalid = None;
     while let Some(batch) = events.recv().await {

@@ -70,21 +70,21 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
     match command {
         Command::List => list(&mut context.output),
         Command::Send { name, fields, to } => {
-            let factory = context.client().await?;
+            let client = context.client().await?;
             let fields =
                 fields.iter().map(|pair| read_field(pair)).collect::<Result<Map<_, _>>>()?;
-            let connection = connect(&factory, to, &name, &fields).await?;
-            send(&factory, &connection, &name, fields, &mut context.output).await
+            let connection = connect(&client, to, &name, &fields).await?;
+            send(&client, &connection, &name, fields, &mut context.output).await
         }
         Command::Script { file, to } => {
-            let factory = context.client().await?;
-            script(&factory, file, to, &mut context.output).await
+            let client = context.client().await?;
+            script(&client, file, to, &mut context.output).await
         }
     }
 }
 
 async fn script(
-    factory: &ClientFactory,
+    client: &ClientFactory,
     file: Option<PathBuf>,
     to: Option<Endpoint>,
     output: &mut Output,
@@ -115,9 +115,9 @@ async fn script(
         };
         let open = match connection.take() {
             Some(open) => open,
-            None => connect(factory, to.clone(), &name, &fields).await?,
+            None => connect(client, to.clone(), &name, &fields).await?,
         };
-        send(factory, &open, &name, fields, output).await?;
+        send(client, &open, &name, fields, output).await?;
         connection = Some(open);
     }
     Ok(())
@@ -148,7 +148,7 @@ fn segment_of(fields: &Map<String, Value>) -> Option<ScopedSegment> {
 }
 
 async fn connect(
-    factory: &ClientFactory,
+    client: &ClientFactory,
     to: Option<Endpoint>,
     name: &str,
     fields: &Map<String, Value>,
@@ -159,7 +159,7 @@ async fn connect(
     }
     let endpoint = match (to, segment_of(fields)) {
         (Some(endpoint), _) => endpoint,
-        (None, Some(segment)) => factory.endpoints().endpoint(&segment).await?,
+        (None, Some(segment)) => client.endpoints().endpoint(&segment).await?,
         (None, None) => {
             return Err(Failure::usage(
                 "the command names no segment of a stream; \
@@ -167,11 +167,11 @@ async fn connect(
             ));
         }
     };
-    Ok(factory.raw_client().connection(&endpoint).await?)
+    Ok(client.raw_client().connection(&endpoint).await?)
 }
 
 async fn send(
-    factory: &ClientFactory,
+    client: &ClientFactory,
     connection: &StoreConnection,
     name: &str,
     mut fields: Map<String, Value>,
@@ -185,7 +185,7 @@ async fn send(
     if has("delegationToken") && !fields.contains_key("delegationToken") {
         let token = match segment_of(&fields) {
             Some(segment) => {
-                factory.tokens().token(&segment.scoped_stream(), AccessOperation::ReadWrite).await
+                client.tokens().token(&segment.scoped_stream(), AccessOperation::ReadWrite).await
             }
             None => Ok(pravega_sdk::controller_client::DelegationToken::new("")),
         };

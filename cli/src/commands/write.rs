@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
 const CLOSE_DEADLINE: Duration = Duration::from_secs(125);
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
-    let factory = context.client().await?;
+    let client = context.client().await?;
     let output = &mut context.output;
     let large = match arguments.input.max_event_bytes() {
         ..=MAX_EVENT_LEN => LargeEvents::Refuse,
@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     // A file that cannot be read fails before the first call to the cluster.
     let Input { events, len } = arguments.input.start()?;
     let config = WriterConfig::default().with_large_events(large);
-    let writer = factory.event_writer_with(&arguments.stream, Raw, config).await?;
+    let writer = client.event_writer_with(&arguments.stream, Raw, config).await?;
     let progress = progress::bar(len);
     let started = Instant::now();
     let (acks, waiting) = mpsc::channel(65_536);

@@ -19,17 +19,17 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// is created for the purpose.
 pub(super) async fn compare(
     may_probe: bool,
-    factory: &ClientFactory,
+    client: &ClientFactory,
     endpoint: &Endpoint,
     checks: &mut Checks,
 ) {
     let Ok(stream) = ScopedStream::internal("_system/doctor") else { return };
-    let token = factory.controller().delegation_token(&stream, AccessOperation::Read).await;
+    let token = client.controller().delegation_token(&stream, AccessOperation::Read).await;
     let issued =
         token.as_ref().ok().and_then(|token| token.claims()).and_then(|claims| claims.issued_at);
     let server = match issued {
         Some(seconds) => Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
-        None if may_probe => probe_clock(factory, endpoint).await,
+        None if may_probe => probe_clock(client, endpoint).await,
         None => None,
     };
     let Some(server) = server else {
@@ -59,9 +59,9 @@ pub(super) async fn compare(
 /// The attribute that holds a segment's creation time, in milliseconds since 1970.
 const CREATION_TIME: Uuid = Uuid::from_u64_pair(0x8000_0000_0000_0000, 0);
 
-async fn probe_clock(factory: &ClientFactory, endpoint: &Endpoint) -> Option<SystemTime> {
+async fn probe_clock(client: &ClientFactory, endpoint: &Endpoint) -> Option<SystemTime> {
     let segment = format!("_system/doctor-{}/0.#epoch.0", Uuid::new_v4().simple());
-    let client = factory.raw_client();
+    let store = client.raw_client();
     let create = CreateSegment {
         request_id: 0,
         segment: segment.clone().into(),
@@ -70,17 +70,17 @@ async fn probe_clock(factory: &ClientFactory, endpoint: &Endpoint) -> Option<Sys
         delegation_token: "".into(),
         rollover_size_bytes: 0,
     };
-    client.request(endpoint, create).await.ok()?;
+    store.request(endpoint, create).await.ok()?;
     let read = GetSegmentAttribute {
         request_id: 0,
         segment_name: segment.clone().into(),
         attribute_id: CREATION_TIME,
         delegation_token: "".into(),
     };
-    let created = client.request(endpoint, read).await;
+    let created = store.request(endpoint, read).await;
     let delete =
         DeleteSegment { request_id: 0, segment: segment.into(), delegation_token: "".into() };
-    client.request(endpoint, delete).await.ok();
+    store.request(endpoint, delete).await.ok();
     let milliseconds = u64::try_from(created.ok()?.value).ok()?;
     Some(SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds))
 }

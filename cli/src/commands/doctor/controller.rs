@@ -11,13 +11,13 @@ use super::checks::{Checks, Finding};
 use crate::failure::with_causes;
 
 /// A call that succeeds only if TLS, gRPC and credentials are right.
-pub(super) async fn call(factory: &ClientFactory, checks: &mut Checks) -> bool {
+pub(super) async fn call(client: &ClientFactory, checks: &mut Checks) -> bool {
     let start = Instant::now();
     let called = match Scope::internal("_system") {
-        Ok(scope) => factory.controller().scope_exists(&scope).await,
+        Ok(scope) => client.controller().scope_exists(&scope).await,
         Err(_) => return false,
     };
-    let method = factory.config().credentials().method().to_owned();
+    let method = client.config().credentials().method().to_owned();
     let elapsed = start.elapsed().as_secs_f64() * 1e3;
     match called {
         Ok(_) => {
@@ -38,7 +38,7 @@ pub(super) async fn call(factory: &ClientFactory, checks: &mut Checks) -> bool {
         }
         Err(error) => {
             let (check, fix) = match error.kind() {
-                ErrorKind::Unauthenticated if factory.config().credentials().is_anonymous() => (
+                ErrorKind::Unauthenticated if client.config().credentials().is_anonymous() => (
                     "authentication",
                     "the cluster requires credentials: set PRAVEGA_USER and PRAVEGA_PASSWORD, or \
                      PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN",
@@ -67,11 +67,11 @@ pub(super) async fn call(factory: &ClientFactory, checks: &mut Checks) -> bool {
     }
 }
 
-pub(super) async fn discovery(factory: &ClientFactory, checks: &mut Checks) {
-    if !factory.config().uri().scheme().is_discovery() {
+pub(super) async fn discovery(client: &ClientFactory, checks: &mut Checks) {
+    if !client.config().uri().scheme().is_discovery() {
         return;
     }
-    let finding = match factory.controller().controllers().await {
+    let finding = match client.controller().controllers().await {
         Ok(found) => {
             let found: Vec<String> = found.iter().map(Endpoint::to_string).collect();
             Finding::Good(found.join(", "))
@@ -91,11 +91,8 @@ fn some_segment() -> Option<ScopedSegment> {
     Some(ScopedSegment::new(&ScopedStream::internal("_system/doctor").ok()?, SegmentId::from(0)))
 }
 
-pub(super) async fn segment_store(
-    factory: &ClientFactory,
-    checks: &mut Checks,
-) -> Option<Endpoint> {
-    match factory.controller().segment_endpoint(&some_segment()?).await {
+pub(super) async fn segment_store(client: &ClientFactory, checks: &mut Checks) -> Option<Endpoint> {
+    match client.controller().segment_endpoint(&some_segment()?).await {
         Ok(endpoint) => {
             checks.record("locate segment store", Finding::Good(endpoint.to_string()));
             Some(endpoint)

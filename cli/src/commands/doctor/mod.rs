@@ -73,23 +73,23 @@ async fn check(arguments: &Arguments, config: ClientConfig, checks: &mut Checks)
             return;
         }
     }
-    let factory = match ClientFactory::with_config(config).await {
-        Ok(factory) => factory,
+    let client = match ClientFactory::with_config(config).await {
+        Ok(client) => client,
         Err(error) => {
             let fix = "correct that setting; `pravega doctor --settings` shows its source";
             checks.record("settings", Finding::Bad(with_causes(&error), fix));
             return;
         }
     };
-    if !controller::call(&factory, checks).await {
+    if !controller::call(&client, checks).await {
         return;
     }
-    controller::discovery(&factory, checks).await;
-    let Some(endpoint) = controller::segment_store(&factory, checks).await else { return };
+    controller::discovery(&client, checks).await;
+    let Some(endpoint) = controller::segment_store(&client, checks).await else { return };
     if !network::reach("segment store", &endpoint, checks).await
-        || !segment_store::handshake(&factory, &endpoint, checks).await
+        || !segment_store::handshake(&client, &endpoint, checks).await
     {
         return;
     }
-    clock::compare(arguments.probe, &factory, &endpoint, checks).await;
+    clock::compare(arguments.probe, &client, &endpoint, checks).await;
 }

@@ -12,12 +12,12 @@ use super::checks::{Checks, Finding};
 use crate::failure::with_causes;
 
 pub(super) async fn handshake(
-    factory: &ClientFactory,
+    client: &ClientFactory,
     endpoint: &Endpoint,
     checks: &mut Checks,
 ) -> bool {
     let start = Instant::now();
-    match factory.raw_client().connection(endpoint).await {
+    match client.raw_client().connection(endpoint).await {
         Ok(connection) => {
             let elapsed = start.elapsed().as_secs_f64() * 1e3;
             checks.record("handshake", Finding::Good(format!("{endpoint} in {elapsed:.1} ms")));
