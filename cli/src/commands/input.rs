@@ -233,3 +233,97 @@ fn too_long(number: u64, limit: usize) -> Failure {
         "event {number} is longer than {limit} bytes; raise the limit with --max-event-bytes"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Tool {
+        #[command(flatten)]
+        input: InputArguments,
+    }
+
+    /// The events of `input`, with their keys, and the failure that ends it.
+    fn events(arguments: &[&str], input: &[u8]) -> (Vec<(Option<String>, String)>, Option<String>) {
+        let arguments = [&["tool"], arguments].concat();
+        let arguments = Tool::try_parse_from(arguments).unwrap().input;
+        let source: Source = BufReader::new(Box::new(Cursor::new(input.to_vec())));
+        let (batches, mut received) = mpsc::channel(64);
+        read(source, &arguments, &batches);
+        drop(batches);
+        let (mut events, mut failure) = (Vec::new(), None);
+        while let Some(batch) = received.blocking_recv() {
+            match batch {
+                Ok(batch) => events.extend(batch.into_iter().map(|event| {
+                    (event.key, String::from_utf8_lossy(&event.payload).into_owned())
+                })),
+                Err(error) => failure = Some(error.to_string()),
+            }
+        }
+        (events, failure)
+    }
+
+    #[track_caller]
+    fn check(arguments: &[&str], input: &[u8], expected: &[(&str, &str)], failure: Option<&str>) {
+        let (found, failed) = events(arguments, input);
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|(key, event)| (key.as_deref().unwrap_or("-"), &event[..])).collect();
+        assert_eq!(found, expected);
+        assert_eq!(failed.as_deref(), failure);
+    }
+
+    #[test]
+    fn each_line_is_an_event_and_the_last_one_needs_no_line_break() {
+        check(&[], b"", &[], None);
+        check(&[], b"a\n\nb", &[("-", "a"), ("-", ""), ("-", "b")], None);
+        check(&[], b"a\n", &[("-", "a")], None);
+    }
+
+    #[test]
+    fn a_key_separator_splits_a_line_at_its_first_occurrence() {
+        let arguments = ["--key-separator", ":"];
+        check(&arguments, b"ann:1:2\n:x\n", &[("ann", "1:2"), ("", "x")], None);
+        let failure = "line 2: no key separator ':' in this line";
+        check(&arguments, b"ann:1\nbob\ncid:3\n", &[("ann", "1")], Some(failure));
+    }
+
+    #[test]
+    fn a_key_field_is_taken_from_json_which_stays_whole() {
+        let arguments = ["--key-field", "id"];
+        let lines = b"{\"id\":\"a\"}\n{\"id\":7}\n{}\n";
+        let events = [("a", "{\"id\":\"a\"}"), ("7", "{\"id\":7}")];
+        check(&arguments, lines, &events, Some("line 3: no field \"id\""));
+    }
+
+    #[test]
+    fn json_lines_must_be_json() {
+        let (found, failure) = events(&["--json"], b"[1]\nx\n");
+        assert_eq!(found.len(), 1);
+        assert!(failure.unwrap().starts_with("line 2: not JSON: "));
+    }
+
+    #[test]
+    fn length_prefixed_events_may_hold_line_breaks_and_must_be_whole() {
+        let arguments = ["--length-prefixed"];
+        let input = b"\0\0\0\x03a\nb\0\0\0\0";
+        check(&arguments, input, &[("-", "a\nb"), ("-", "")], None);
+        let failure = "event 1: the input ends in the middle of the event";
+        check(&arguments, b"\0\0\0\x05ab", &[], Some(failure));
+        check(&arguments, b"\0\0", &[], Some(failure));
+    }
+
+    #[test]
+    fn events_over_the_limit_are_refused_and_the_key_does_not_count() {
+        let arguments = ["--max-event-bytes", "3", "--key-separator", ":"];
+        let failure = "event 2 is longer than 3 bytes; raise the limit with --max-event-bytes";
+        check(&arguments, b"customer:abc\nb:abcd\n", &[("customer", "abc")], Some(failure));
+        let arguments = ["--max-event-bytes", "3", "--length-prefixed"];
+        let failure = "event 1 is longer than 3 bytes; raise the limit with --max-event-bytes";
+        check(&arguments, b"\xff\xff\xff\xff", &[], Some(failure));
+    }
+}

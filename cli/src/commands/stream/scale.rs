@@ -126,3 +126,64 @@ pub(crate) async fn wait(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Tool {
+        #[command(flatten)]
+        target: ScaleTarget,
+    }
+
+    /// Plans for a stream of four segments of equal ranges.
+    fn plan_of(arguments: &[&str]) -> Result<(Vec<SegmentId>, Vec<KeyRange>)> {
+        let active: Vec<SegmentWithRange> = (0..)
+            .zip(KeyRange::equal(4))
+            .map(|(id, range)| SegmentWithRange { id: SegmentId::from(id), range })
+            .collect();
+        let target = Tool::try_parse_from([&["tool"], arguments].concat()).unwrap().target;
+        plan(&target, &active)
+    }
+
+    #[track_caller]
+    fn check(arguments: &[&str], sealed: &[i64], ranges: &[(f64, f64)]) {
+        let (found_sealed, found_ranges) = plan_of(arguments).unwrap();
+        assert_eq!(found_sealed.into_iter().map(i64::from).collect::<Vec<_>>(), sealed);
+        let found_ranges: Vec<_> =
+            found_ranges.iter().map(|range| (range.low(), range.high())).collect();
+        assert_eq!(found_ranges, ranges);
+    }
+
+    #[test]
+    fn a_count_replaces_all_segments() {
+        check(&["--to", "2"], &[0, 1, 2, 3], &[(0.0, 0.5), (0.5, 1.0)]);
+    }
+
+    #[test]
+    fn a_split_replaces_one_segment_by_two() {
+        check(&["--split", "1"], &[1], &[(0.25, 0.375), (0.375, 0.5)]);
+    }
+
+    #[test]
+    fn a_merge_replaces_adjacent_segments_by_one() {
+        check(&["--merge", "1", "2"], &[1, 2], &[(0.25, 0.75)]);
+        assert!(plan_of(&["--merge", "0", "2"]).is_err(), "segments 0 and 2 are not adjacent");
+    }
+
+    #[test]
+    fn ranges_replace_the_segments_that_they_overlap() {
+        check(&["--ranges", "0.3-0.5,0.25-0.3"], &[1], &[(0.25, 0.3), (0.3, 0.5)]);
+    }
+
+    #[test]
+    fn a_segment_that_is_not_active_is_refused() {
+        for arguments in [&["--split", "9"][..], &["--merge", "0", "9"]] {
+            let failure = plan_of(arguments).unwrap_err();
+            assert!(failure.to_string().starts_with("segment 9.#epoch.0 is not active"));
+        }
+    }
+}
