@@ -42,7 +42,6 @@
 //! # }
 //! ```
 
-mod append;
 mod batch;
 mod byte;
 pub mod codec;
@@ -60,13 +59,11 @@ pub use error::TransactionError;
 #[doc(hidden)]
 pub use pravega_sdk_segment_client::seeded_bugs::SeededBug;
 pub use pravega_sdk_segment_client::{
+    append::{Ack, Appended, CloseReport, TimeNotes},
     context::SegmentContext,
     error::{ReadError, WriteError},
 };
 pub use reader::{CorruptEvents, ReadEvent, ReadFrom, ReadUntil, ReaderConfig, StreamReader};
 pub use routing::{MAX_ROUTING_KEY_LEN, Routing, ToRouting};
 pub use transaction::{Commit, Transaction, TransactionConfig, TransactionalWriter};
-pub use writer::{
-    Ack, Appended, CloseReport, EventSink, EventWriter, LargeEvents, Permit, TimeNotes,
-    TryEnqueueError, WriterConfig,
-};
+pub use writer::{EventSink, EventWriter, LargeEvents, Permit, TryEnqueueError, WriterConfig};

@@ -1,6 +1,6 @@
 //! Which segment an event goes to.
 
-use pravega_sdk_segment_client::error::WriteError;
+use pravega_sdk_segment_client::{append::Key, error::WriteError};
 use pravega_sdk_types::{RoutingKey, routing};
 
 /// Decides which segment an event goes to: events of the same key stay in order, those without one
@@ -30,17 +30,20 @@ pub enum Routing<'a> {
 pub const MAX_ROUTING_KEY_LEN: usize = 64 * 1024;
 
 impl Routing<'_> {
-    /// The place in the key space; not a number for anywhere.
-    pub(crate) fn position(self) -> Result<f64, WriteError> {
+    /// The position in the key space.
+    pub(crate) fn position(self) -> Result<Key, WriteError> {
         match self {
-            Self::Anywhere => Ok(f64::NAN),
+            Self::Anywhere => Ok(Key::Any),
             Self::Key(key) if key.len() > MAX_ROUTING_KEY_LEN => {
                 Err(WriteError::invalid(format_args!(
                     "the routing_key has {} bytes, {MAX_ROUTING_KEY_LEN} are allowed",
                     key.len()
                 )))
             }
-            Self::Key(key) => Ok(routing::fraction(routing::hash_text(routing::EVENT_SEED, key).0)),
+            Self::Key(key) => {
+                let hash = routing::hash_text(routing::EVENT_SEED, key);
+                Ok(Key::Hashed(routing::fraction(hash.0)))
+            }
         }
     }
 }
@@ -106,9 +109,10 @@ mod tests {
     #[test]
     fn a_key_has_the_position_that_every_client_gives_it() {
         for key in ["", "a", "Grüße", "😀 surrogates", "\u{1F468}\u{200D}\u{1F469}"] {
-            assert_eq!(Routing::from(key).position().unwrap(), RoutingKey::from(key).position());
+            let hashed = Key::Hashed(RoutingKey::from(key).position());
+            assert_eq!(Routing::from(key).position().unwrap(), hashed);
         }
-        assert!(Routing::from(None).position().unwrap().is_nan());
+        assert_eq!(Routing::from(None).position().unwrap(), Key::Any);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`context`] | the shared handles: controller, caches, connections |
 //! | [`request`] | one request about a segment, with re-location and retries |
+//! | [`append`] | appends to many segments, stored once and in order |
 //! | [`read`] | the bytes of many segments, in order |
 //! | [`error`] | the core of all errors about segments |
 //! | [`machine`] | the terms that machines share: time, random bits, locations, back-off |
@@ -27,6 +28,7 @@
 //!
 //! Deliberately absent: codecs, routing keys and the meaning of streams.
 
+pub mod append;
 mod connection;
 pub mod context;
 pub mod error;

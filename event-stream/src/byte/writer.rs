@@ -3,14 +3,17 @@
 use std::{
     fmt, io,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use pravega_sdk_segment_client::{
-    context::SegmentContext, error::WriteError, request::AskError, runtime::runtime,
+    append::{Capacity, Handle, Key, Payload, Target},
+    context::SegmentContext,
+    error::WriteError,
+    request::AskError,
+    runtime::runtime,
 };
 use pravega_sdk_types::{
     ErrorKind, KeyRange, Offset, Outcome, ScopedSegment, ScopedStream, SegmentMap,
@@ -22,10 +25,7 @@ use pravega_sdk_wire_protocol::{
 use tokio::io::AsyncWrite;
 
 use super::{info, segment_of, to_write};
-use crate::{
-    codec::Raw,
-    writer::{EventWriter, WriterConfig, machine::Target},
-};
+use crate::writer::WriterConfig;
 
 /// Writes bytes behind the end of a byte stream.
 ///
@@ -57,7 +57,7 @@ pub struct ByteWriter {
     context: SegmentContext,
     segment: ScopedSegment,
     config: WriterConfig,
-    bytes: EventWriter<Raw>,
+    handle: Handle,
     /// Where the next byte stands.
     offset: i64,
     state: State,
@@ -66,10 +66,10 @@ pub struct ByteWriter {
 /// What is being waited for.
 enum State {
     Idle,
-    /// Room for that many bytes.
-    Room(usize, BoxFuture<'static, Result<(), WriteError>>),
-    /// That much room is there.
-    HasRoom(usize),
+    /// Capacity for that many bytes.
+    Reserving(usize, BoxFuture<'static, Result<(), WriteError>>),
+    /// Capacity for that many bytes is taken.
+    Reserved(usize),
     Flush(BoxFuture<'static, Result<(), WriteError>>),
     /// Nothing can be written any more; a flush has the same answer.
     Failed(WriteError),
@@ -112,14 +112,14 @@ impl ByteWriter {
         runtime()?;
         let (segment, info) =
             segment_of(&context, stream).await.map_err(|error| to_write(error, DETAIL, stream))?;
-        let bytes = open_bytes(&context, &segment, &info, &config)?;
-        Ok(Self { context, segment, config, bytes, offset: info.write_offset, state: State::Idle })
+        let handle = open_handle(&context, &segment, &info, &config)?;
+        Ok(Self { context, segment, config, handle, offset: info.write_offset, state: State::Idle })
     }
 
     /// The stream.
     #[must_use]
     pub fn stream(&self) -> &ScopedStream {
-        self.bytes.stream()
+        self.handle.stream()
     }
 
     /// The segment.
@@ -145,7 +145,7 @@ impl ByteWriter {
     /// Dropped early, only the beginning of `data` is written; [`Self::offset`] tells how much.
     pub async fn write_bytes(&mut self, mut data: Bytes) -> Result<(), WriteError> {
         while !data.is_empty() {
-            let len = std::future::poll_fn(|cx| self.poll_room(data.len(), cx)).await?;
+            let len = std::future::poll_fn(|cx| self.poll_capacity(data.len(), cx)).await?;
             let piece = data.split_to(len);
             self.send(piece)?;
         }
@@ -177,9 +177,9 @@ impl ByteWriter {
     /// Dropped, the writer is as before.
     pub async fn seek_to_tail(&mut self) -> Result<Offset, WriteError> {
         // What is under way ends first, lest it is taken for somebody else's.
-        self.bytes.flush().await.ok();
+        self.handle.flush().await.ok();
         let info = self.info().await?;
-        self.bytes = open_bytes(&self.context, &self.segment, &info, &self.config)?;
+        self.handle = open_handle(&self.context, &self.segment, &info, &self.config)?;
         self.offset = info.write_offset;
         self.state = State::Idle;
         Ok(Offset(self.offset))
@@ -274,7 +274,7 @@ impl ByteWriter {
     async fn info(&self) -> Result<StreamSegmentInfo, WriteError> {
         let info = info(&self.context, &self.segment).await;
         info.map_err(|error| {
-            to_write(error, DETAIL, self.bytes.stream()).with_segment(self.segment.id(), None, 0)
+            to_write(error, DETAIL, self.handle.stream()).with_segment(self.segment.id(), None, 0)
         })
     }
 
@@ -287,54 +287,62 @@ impl ByteWriter {
     }
 
     /// Ready with how many bytes of `len` there is room for.
-    fn poll_room(&mut self, len: usize, cx: &mut Context<'_>) -> Poll<Result<usize, WriteError>> {
+    fn poll_capacity(
+        &mut self,
+        len: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, WriteError>> {
         let len = len.min(MAX_PIECE);
         loop {
             match &mut self.state {
                 State::Idle => {
-                    if self.bytes.failed() > 0 {
+                    if self.handle.failed() > 0 {
                         // A flush tells what went wrong.
                         ready!(self.poll_durable(cx))?;
                         continue;
                     }
-                    if self.bytes.try_room(len)? {
+                    if let Some(capacity) = self.handle.try_reserve(len)? {
+                        capacity.detach();
                         return Poll::Ready(Ok(len));
                     }
-                    let bytes = self.bytes.clone();
-                    self.state = State::Room(len, async move { bytes.room(len).await }.boxed());
+                    let handle = self.handle.clone();
+                    let reserving = async move { handle.reserve(len).await.map(Capacity::detach) };
+                    self.state = State::Reserving(len, reserving.boxed());
                 }
-                State::Room(reserved, waiting) => {
+                State::Reserving(reserved, waiting) => {
                     let reserved = *reserved;
                     let came = ready!(waiting.as_mut().poll(cx));
-                    self.state = State::HasRoom(reserved);
+                    self.state = State::Reserved(reserved);
                     if came.is_err() {
                         self.state = State::Idle;
                         ready!(self.poll_durable(cx))?;
-                        return Poll::Ready(Err(WriteError::closed(self.bytes.stream())));
+                        return Poll::Ready(Err(WriteError::closed(self.handle.stream())));
                     }
                 }
-                State::HasRoom(reserved) => {
+                State::Reserved(reserved) => {
                     let reserved = *reserved;
                     self.state = State::Idle;
                     if reserved > len {
                         // Less is to be written than when the room was asked for.
-                        self.bytes.give_back_room(reserved);
+                        drop(self.handle.attach(reserved));
                         continue;
                     }
                     return Poll::Ready(Ok(reserved));
                 }
                 State::Flush(_) => ready!(self.poll_durable(cx))?,
                 State::Failed(error) => return Poll::Ready(Err(error.clone())),
-                State::Closed => return Poll::Ready(Err(WriteError::closed(self.bytes.stream()))),
+                State::Closed => return Poll::Ready(Err(WriteError::closed(self.handle.stream()))),
             }
         }
     }
 
     /// Hands over a piece that there is room for.
     fn send(&mut self, piece: Bytes) -> Result<(), WriteError> {
-        let len = piece.len() as i64;
-        self.bytes.send_bytes(piece, self.offset)?;
-        self.offset += len;
+        let len = piece.len();
+        let payload = Payload::Bytes { data: piece, offset: Offset(self.offset) };
+        // A flush reports what became of it.
+        drop(self.handle.send(self.handle.attach(len), Key::Hashed(0.0), payload)?);
+        self.offset += len as i64;
         Ok(())
     }
 
@@ -342,24 +350,24 @@ impl ByteWriter {
         loop {
             match &mut self.state {
                 State::Idle => {
-                    let bytes = self.bytes.clone();
-                    self.state = State::Flush(async move { bytes.flush().await }.boxed());
+                    let handle = self.handle.clone();
+                    self.state = State::Flush(async move { handle.flush().await }.boxed());
                 }
                 // Room that is waited for while a flush is wanted comes from a write that was given
                 // up.
-                State::Room(..) => self.state = State::Idle,
-                State::HasRoom(reserved) => {
-                    self.bytes.give_back_room(*reserved);
+                State::Reserving(..) => self.state = State::Idle,
+                State::Reserved(reserved) => {
+                    drop(self.handle.attach(*reserved));
                     self.state = State::Idle;
                 }
                 State::Flush(flushing) => {
                     let flushed = ready!(flushing.as_mut().poll(cx));
-                    let failed = self.bytes.failed() > 0;
+                    let failed = self.handle.failed() > 0;
                     let outcome = match flushed {
                         Ok(()) if failed => {
                             let detail = "something that was written before could not be stored";
                             Err(WriteError::new(ErrorKind::Closed, Outcome::NotApplied, detail)
-                                .with_stream(self.bytes.stream()))
+                                .with_stream(self.handle.stream()))
                         }
                         other => other,
                     };
@@ -376,12 +384,12 @@ impl ByteWriter {
     }
 }
 
-fn open_bytes(
+fn open_handle(
     context: &SegmentContext,
     segment: &ScopedSegment,
     info: &StreamSegmentInfo,
     config: &WriterConfig,
-) -> Result<EventWriter<Raw>, WriteError> {
+) -> Result<Handle, WriteError> {
     let stream = segment.scoped_stream();
     if info.is_sealed {
         return Err(WriteError::new(
@@ -392,7 +400,7 @@ fn open_bytes(
         .with_stream(&stream));
     }
     let map = SegmentMap::new(KeyRange::equal(1).into_iter().map(|range| (segment.id(), range)));
-    EventWriter::with_segments(context.clone(), &stream, Target::Bytes, map, Arc::new(Raw), config)
+    Handle::open(context.clone(), &stream, Target::Bytes, map, &config.append)
 }
 
 impl AsyncWrite for ByteWriter {
@@ -405,7 +413,7 @@ impl AsyncWrite for ByteWriter {
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let len = ready!(writer.poll_room(data.len(), cx))?;
+        let len = ready!(writer.poll_capacity(data.len(), cx))?;
         let piece = data.get(..len).unwrap_or(data);
         writer.send(Bytes::copy_from_slice(piece))?;
         Poll::Ready(Ok(piece.len()))

@@ -45,7 +45,7 @@ impl Shared {
             let mut attempt = 0;
             loop {
                 let Err(error) = self.ask(id, decision).await else { return Ok(()) };
-                if self.config.writer.bugs.has(SeededBug::BelievesCommits) {
+                if self.config.writer.append.bugs.has(SeededBug::BelievesCommits) {
                     return Ok(());
                 }
                 let is_definite =
@@ -84,7 +84,7 @@ impl Shared {
 
     /// Chance, which is repeatable where the writer's is.
     fn random_bits(&self, id: TransactionId) -> Random {
-        let seed = self.config.writer.seed.map(|seed| seed ^ id.0.as_u64_pair().1);
+        let seed = self.config.writer.append.seed.map(|seed| seed ^ id.0.as_u64_pair().1);
         random_bits(rng(seed))
     }
 

@@ -25,6 +25,7 @@ use pravega_sdk_controller_client::{
     CompletedTransaction, CreatedTransaction, SegmentWithRange, TransactionState,
 };
 use pravega_sdk_segment_client::{
+    append::{Target, writer_name},
     context::SegmentContext,
     runtime::{rng, runtime},
     seeded_bugs::SeededBug,
@@ -41,8 +42,7 @@ use crate::{
     codec::{Encode, Raw},
     error::TransactionError,
     routing::Routing,
-    writer::name::writer_name,
-    writer::{EventWriter, machine::Target},
+    writer::EventWriter,
 };
 
 /// Begins transactions on a stream, and takes over those of others.
@@ -130,8 +130,9 @@ impl<C> TransactionalWriter<C> {
             )
             .with_stream(stream));
         }
-        let writer_name = writer_name(config.writer_name.as_ref(), &mut rng(config.writer.seed))
-            .map_err(|error| error.with_stream(stream))?;
+        let writer_name =
+            writer_name(config.writer_name.as_ref(), &mut rng(config.writer.append.seed))
+                .map_err(|error| error.with_stream(stream))?;
         let pings =
             Pings::start(&runtime, Arc::clone(context.controller()), stream.clone(), config.lease);
         let shared = Shared { context, stream: stream.clone(), config, writer_name, pings };
@@ -259,7 +260,7 @@ impl<C> TransactionalWriter<C> {
             &config.writer,
         )?;
         let ended = Arc::new(OnceLock::new());
-        if !config.writer.bugs.has(SeededBug::NeverPings) {
+        if !config.writer.append.bugs.has(SeededBug::NeverPings) {
             pings.send(Command::Watch(id, Arc::clone(&ended))).ok();
         }
         Ok(Transaction {
@@ -397,7 +398,7 @@ impl<C> Transaction<C> {
     }
 
     async fn commit_with(mut self, time_ms: Option<i64>) -> Result<Commit, TransactionError> {
-        if !self.shared.config.writer.bugs.has(SeededBug::CommitsBeforeFlush) {
+        if !self.shared.config.writer.append.bugs.has(SeededBug::CommitsBeforeFlush) {
             // Whatever became of an event, the commit was not asked for.
             self.flush().await.map_err(|error| error.with_outcome(Outcome::NotApplied))?;
         }

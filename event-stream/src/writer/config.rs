@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use pravega_sdk_segment_client::{machine::Backoff, seeded_bugs::Bugs};
+#[cfg(feature = "seeded-bugs")]
+use pravega_sdk_segment_client::seeded_bugs::{Bugs, SeededBug};
+use pravega_sdk_segment_client::{
+    append::{self, TimeNotes},
+    machine::Backoff,
+};
 use pravega_sdk_types::WriterName;
 use pravega_sdk_wire_protocol::event::MAX_EVENT_LEN;
-
-use crate::{append::machine::Limits, writer::machine::Settings};
 
 /// Everything that can be set about an event writer.
 ///
@@ -24,17 +27,9 @@ use crate::{append::machine::Limits, writer::machine::Settings};
 /// ```
 #[derive(Debug, Clone)]
 pub struct WriterConfig {
-    pub(crate) max_in_flight_bytes: usize,
-    pub(crate) max_block_bytes: usize,
-    pub(crate) max_blocks_in_flight: usize,
-    pub(crate) delivery_timeout: Duration,
-    pub(crate) backoff: Backoff,
+    pub(crate) append: append::Config,
     pub(crate) large_events: LargeEvents,
-    pub(crate) time_notes: TimeNotes,
-    pub(crate) writer_name: Option<WriterName>,
     pub(crate) max_event_bytes: usize,
-    pub(crate) seed: Option<u64>,
-    pub(crate) bugs: Bugs,
 }
 
 /// What happens to events of more than 8 MiB.
@@ -47,34 +42,12 @@ pub enum LargeEvents {
     UpTo(usize),
 }
 
-/// When a writer notes the time for watermarks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimeNotes {
-    /// When [`EventWriter::note_time`](crate::EventWriter::note_time) is called.
-    ByHand,
-    /// Every 5 s, by the clock of this machine in milliseconds since 1970, as by Java's client.
-    Automatic,
-}
-
-/// What an event counts for at the least: what it costs to keep an eye on it.
-pub(crate) const MIN_COST: usize = 512;
-/// A set-up that is not answered for this long ends its connection.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-
 impl Default for WriterConfig {
     fn default() -> Self {
         Self {
-            max_in_flight_bytes: 32 * 1024 * 1024,
-            max_block_bytes: 1024 * 1024,
-            max_blocks_in_flight: 8,
-            delivery_timeout: Duration::from_secs(120),
-            backoff: Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(10) },
+            append: append::Config::default(),
             large_events: LargeEvents::Refuse,
-            time_notes: TimeNotes::ByHand,
-            writer_name: None,
             max_event_bytes: MAX_EVENT_LEN,
-            seed: None,
-            bugs: Bugs::default(),
         }
     }
 }
@@ -86,7 +59,7 @@ impl WriterConfig {
     /// KiB, at most 1 GiB. An event that is larger than all of it takes all of it.
     #[must_use]
     pub fn with_max_in_flight_bytes(mut self, bytes: usize) -> Self {
-        self.max_in_flight_bytes = bytes.clamp(16 * 1024, 1 << 30);
+        self.append.max_in_flight_bytes = bytes.clamp(16 * 1024, 1 << 30);
         self
     }
 
@@ -94,7 +67,7 @@ impl WriterConfig {
     /// at most 8 MiB. A single larger event goes by itself.
     #[must_use]
     pub fn with_max_block_bytes(mut self, bytes: usize) -> Self {
-        self.max_block_bytes = bytes.clamp(1, MAX_EVENT_LEN);
+        self.append.max_block_bytes = bytes.clamp(1, MAX_EVENT_LEN);
         self
     }
 
@@ -102,7 +75,7 @@ impl WriterConfig {
     /// meanwhile make the next one larger. Default: 8, at least 1, at most 1024.
     #[must_use]
     pub fn with_max_blocks_in_flight(mut self, blocks: usize) -> Self {
-        self.max_blocks_in_flight = blocks.clamp(1, 1024);
+        self.append.max_blocks_in_flight = blocks.clamp(1, 1024);
         self
     }
 
@@ -110,7 +83,7 @@ impl WriterConfig {
     /// before it fails. Default: 120 s, at least 1 ms, at most a day.
     #[must_use]
     pub fn with_delivery_timeout(mut self, timeout: Duration) -> Self {
-        self.delivery_timeout =
+        self.append.delivery_timeout =
             timeout.clamp(Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
         self
     }
@@ -120,7 +93,7 @@ impl WriterConfig {
     /// second no less than the first.
     #[must_use]
     pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
-        self.backoff = Backoff::new(initial, max);
+        self.append.backoff = Backoff::new(initial, max);
         self
     }
 
@@ -134,14 +107,14 @@ impl WriterConfig {
     /// Sets when the writer notes the time. Default: by hand.
     #[must_use]
     pub fn with_time_notes(mut self, time_notes: TimeNotes) -> Self {
-        self.time_notes = time_notes;
+        self.append.time_notes = time_notes;
         self
     }
 
     /// Sets the name under which the writer notes the time. Default: a random one.
     #[must_use]
     pub fn with_writer_name(mut self, name: WriterName) -> Self {
-        self.writer_name = Some(name);
+        self.append.writer_name = Some(name);
         self
     }
 
@@ -151,6 +124,7 @@ impl WriterConfig {
     #[must_use]
     pub fn with_max_event_bytes(mut self, bytes: usize) -> Self {
         self.max_event_bytes = bytes.clamp(1, MAX_EVENT_LEN);
+        self.append.piece_bytes = self.max_event_bytes;
         self
     }
 
@@ -158,7 +132,7 @@ impl WriterConfig {
     #[doc(hidden)]
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
+        self.append.seed = Some(seed);
         self
     }
 
@@ -166,24 +140,8 @@ impl WriterConfig {
     #[cfg(feature = "seeded-bugs")]
     #[doc(hidden)]
     #[must_use]
-    pub fn with_seeded_bug(
-        mut self,
-        bug: pravega_sdk_segment_client::seeded_bugs::SeededBug,
-    ) -> Self {
-        self.bugs = Bugs::new(bug);
+    pub fn with_seeded_bug(mut self, bug: SeededBug) -> Self {
+        self.append.bugs = Bugs::new(bug);
         self
-    }
-
-    pub(crate) fn settings(&self) -> Settings {
-        Settings {
-            limits: Limits {
-                max_block_bytes: self.max_block_bytes,
-                max_blocks_in_flight: self.max_blocks_in_flight,
-                piece_bytes: self.max_event_bytes,
-            },
-            delivery_timeout: self.delivery_timeout,
-            request_timeout: REQUEST_TIMEOUT,
-            backoff: self.backoff,
-        }
     }
 }

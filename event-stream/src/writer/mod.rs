@@ -1,44 +1,29 @@
 //! The event writer: its handle.
 
-mod ack;
-pub(crate) mod appended;
 mod config;
-mod driver;
-pub(crate) mod machine;
-pub(crate) mod name;
 mod permit;
-mod shared;
 mod sink;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pravega_sdk_segment_client::{
+    append::{Ack, Appended, Capacity, CloseReport, Handle, Key, Payload, Target},
     context::SegmentContext,
     error::WriteError,
-    runtime::{random_bits, rng, runtime},
+    runtime::runtime,
 };
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream, SegmentMap};
 use pravega_sdk_wire_protocol::{MAX_APPEND_LEN, event};
-use tokio::sync::{TryAcquireError, mpsc, oneshot};
 
 pub use self::{
-    ack::Ack,
-    appended::Appended,
-    config::{LargeEvents, TimeNotes, WriterConfig},
+    config::{LargeEvents, WriterConfig},
     permit::Permit,
     sink::EventSink,
 };
-use self::{
-    driver::{Command, Driver, gone},
-    machine::{Target, WriterMachine},
-    shared::{Shared, cost_of},
-};
 use crate::{
-    append::machine::item::Payload,
     codec::{Encode, Raw},
     routing::Routing,
-    writer::name::writer_name,
 };
 
 /// Writes events to a stream.
@@ -51,10 +36,7 @@ use crate::{
 /// between writes of which one began after the other returned, or was enqueued. With the last clone
 /// the writer ends; what was enqueued is still sent, which [`Self::close`] waits for.
 pub struct EventWriter<C = Raw> {
-    shared: Arc<Shared>,
-    // Bounded by the room: a write is sent only with room for it, everything else is one command a
-    // call.
-    commands: mpsc::UnboundedSender<Command>,
+    handle: Handle,
     codec: Arc<C>,
     large_events: LargeEvents,
     max_event_bytes: usize,
@@ -70,17 +52,6 @@ pub enum TryEnqueueError {
     /// The event cannot be written.
     #[error(transparent)]
     Refused(#[from] WriteError),
-}
-
-/// What became of everything that was written.
-#[derive(Debug, Clone)]
-pub struct CloseReport {
-    /// Writes that were acknowledged since the writer was made; an atomic batch counts once.
-    pub acknowledged: u64,
-    /// Writes that failed, those included that were given up now.
-    pub failed: u64,
-    /// The first failure among those that were under way when the writer was closed.
-    pub first_failure: Option<WriteError>,
 }
 
 impl<C> EventWriter<C> {
@@ -131,33 +102,9 @@ impl<C> EventWriter<C> {
         codec: Arc<C>,
         config: &WriterConfig,
     ) -> Result<Self, WriteError> {
-        let runtime = runtime()?;
-        let mut rng = rng(config.seed);
-        let writer_name = writer_name(config.writer_name.as_ref(), &mut rng)
-            .map_err(|error| error.with_stream(stream))?;
-        let machine = WriterMachine::new(
-            stream.clone(),
-            target,
-            map,
-            config.settings(),
-            random_bits(rng),
-            config.bugs,
-        );
-        let capacity = u32::try_from(config.max_in_flight_bytes).unwrap_or(u32::MAX);
-        let shared = Arc::new(Shared::new(stream.clone(), capacity));
-        let (commands, queue) = mpsc::unbounded_channel();
-        let driver = Driver::new(
-            machine,
-            Arc::clone(&shared),
-            context,
-            queue,
-            writer_name,
-            config.time_notes,
-        );
-        runtime.spawn(driver.run());
+        let handle = Handle::open(context, stream, target, map, &config.append)?;
         Ok(Self {
-            shared,
-            commands,
+            handle,
             codec,
             large_events: config.large_events,
             max_event_bytes: config.max_event_bytes,
@@ -167,7 +114,7 @@ impl<C> EventWriter<C> {
     /// The stream.
     #[must_use]
     pub fn stream(&self) -> &ScopedStream {
-        &self.shared.stream
+        self.handle.stream()
     }
 
     /// Writes an event, and waits until it is durable.
@@ -200,7 +147,7 @@ impl<C> EventWriter<C> {
         C: Encode<E>,
     {
         let write = self.prepare(key.into(), event)?;
-        self.send_with_room(write).await?.await
+        self.send_with_capacity(write).await?.await
     }
 
     /// Takes an event to be written, as soon as there is room for it. The ack ends when it is
@@ -237,7 +184,7 @@ impl<C> EventWriter<C> {
         C: Encode<E>,
     {
         let write = self.prepare(key.into(), event)?;
-        self.send_with_room(write).await
+        self.send_with_capacity(write).await
     }
 
     /// Takes an event to be written, if there is room for it now.
@@ -255,13 +202,9 @@ impl<C> EventWriter<C> {
         C: Encode<E>,
     {
         let write = self.prepare(key.into(), event)?;
-        match self.shared.room.try_acquire_many(self.cost(&write.payload)) {
-            Ok(room) => {
-                room.forget();
-                Ok(self.send(write)?)
-            }
-            Err(TryAcquireError::Closed) => Err(WriteError::closed(self.stream()).into()),
-            Err(TryAcquireError::NoPermits) => Err(TryEnqueueError::Full(match write.payload {
+        match self.handle.try_reserve(write.payload.framed_len())? {
+            Some(capacity) => Ok(self.send(capacity, write)?),
+            None => Err(TryEnqueueError::Full(match write.payload {
                 Payload::Event(event) => event,
                 other => other.events().concat().into(),
             })),
@@ -290,11 +233,8 @@ impl<C> EventWriter<C> {
     /// # }
     /// ```
     pub async fn reserve(&self, bytes: usize) -> Result<Permit<'_, C>, WriteError> {
-        let cost = cost_of(bytes.saturating_add(event::EVENT_HEADER_LEN), self.shared.capacity);
-        match self.shared.room.acquire_many(cost).await {
-            Ok(room) => Ok(Permit::new(self, room, cost)),
-            Err(_) => Err(WriteError::closed(self.stream())),
-        }
+        let bytes = bytes.saturating_add(event::EVENT_HEADER_LEN);
+        Ok(Permit::new(self, self.handle.reserve(bytes).await?, bytes))
     }
 
     /// Writes several events as one: they are stored together, behind each other, or not at all.
@@ -316,12 +256,12 @@ impl<C> EventWriter<C> {
         C: Encode<E>,
     {
         let write = {
-            let position = key.into().position()?;
+            let key = key.into().position()?;
             let events: Result<Vec<Bytes>, WriteError> =
                 events.into_iter().map(|event| self.encode(event)).collect();
-            Write { position, payload: self.batch(events?)? }
+            Write { key, payload: self.batch(events?)? }
         };
-        self.send_with_room(write).await
+        self.send_with_capacity(write).await
     }
 
     /// Writes an event only if the segment that owns the key ends at `tail_offset`, as the offset
@@ -345,17 +285,17 @@ impl<C> EventWriter<C> {
     where
         C: Encode<E>,
     {
-        let position = key.into().position()?;
+        let key = key.into().position()?;
         let payload = match self.single(self.encode(event)?)? {
-            Payload::Event(event) => Payload::Conditional { event, tail_offset: tail_offset.0 },
+            Payload::Event(event) => Payload::Conditional { event, tail_offset },
             _ => return Err(self.refuse("a large event cannot be written on a condition")),
         };
-        self.send_with_room(Write { position, payload }).await?.await
+        self.send_with_capacity(Write { key, payload }).await?.await
     }
 
     /// How many writes failed.
     pub(crate) fn failed(&self) -> u64 {
-        self.shared.counts().1
+        self.handle.failed()
     }
 
     /// Waits until everything that was written so far is done.
@@ -370,13 +310,7 @@ impl<C> EventWriter<C> {
     /// Dropping the future changes nothing for the events; a failure among them may be told to
     /// nobody but their acks.
     pub async fn flush(&self) -> Result<(), WriteError> {
-        let (told, waiter) = oneshot::channel();
-        self.commands.send(Command::Flush(told)).map_err(|_| gone(&self.shared))?;
-        match waiter.await {
-            Ok(None) => Ok(()),
-            Ok(Some(error)) => Err(error),
-            Err(_) => Err(gone(&self.shared).with_outcome(Outcome::Unknown)),
-        }
+        self.handle.flush().await
     }
 
     /// Notes that everything acknowledged so far was written by `time_ms`, in milliseconds of a
@@ -391,9 +325,7 @@ impl<C> EventWriter<C> {
     ///
     /// Dropped, the time may be noted all the same.
     pub async fn note_time(&self, time_ms: i64) -> Result<(), WriteError> {
-        let (reply, noted) = oneshot::channel();
-        self.commands.send(Command::NoteTime { time_ms, reply }).map_err(|_| gone(&self.shared))?;
-        noted.await.unwrap_or_else(|_| Err(gone(&self.shared).with_outcome(Outcome::Unknown)))
+        self.handle.note_time(time_ms).await
     }
 
     /// Ends the writer, with all its clones: nothing new is taken, and what is under way has until
@@ -405,75 +337,15 @@ impl<C> EventWriter<C> {
     /// Dropping the future leaves the writer closed; what is under way goes on, without a deadline
     /// but its own.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
-        self.shared.room.close();
-        let (told, mut waiter) = oneshot::channel();
-        // The close comes behind the flush, as the task may end once it has it.
-        let is_running = self.commands.send(Command::Flush(told)).is_ok()
-            && self.commands.send(Command::Close).is_ok();
-        let mut first_failure = None;
-        if is_running {
-            first_failure = match tokio::time::timeout(deadline, &mut waiter).await {
-                Ok(failure) => failure.ok().flatten(),
-                Err(_) => {
-                    // A string: borrowed format arguments would be held across the await, and the
-                    // future would not be `Send`.
-                    let detail = format!("the writer was closed, and not done within {deadline:?}");
-                    let error = WriteError::new(ErrorKind::Timeout, Outcome::Unknown, detail)
-                        .with_stream(self.stream());
-                    self.commands.send(Command::Abandon(error)).ok();
-                    // Everything is given up at once; only a task that is gone does not answer.
-                    waiter.await.ok().flatten()
-                }
-            };
-        }
-        let (acknowledged, failed) = self.shared.counts();
-        CloseReport { acknowledged, failed, first_failure }
+        self.handle.close(deadline).await
     }
-
-    // --------------------------------------------------------------------------------------------------------- bytes
-
-    /// Takes room for that many bytes now, if there is.
-    pub(crate) fn try_room(&self, bytes: usize) -> Result<bool, WriteError> {
-        match self.shared.room.try_acquire_many(cost_of(bytes, self.shared.capacity)) {
-            Ok(room) => {
-                room.forget();
-                Ok(true)
-            }
-            Err(TryAcquireError::NoPermits) => Ok(false),
-            Err(TryAcquireError::Closed) => Err(WriteError::closed(self.stream())),
-        }
-    }
-
-    /// Waits for room for that many bytes, and takes it.
-    pub(crate) async fn room(&self, bytes: usize) -> Result<(), WriteError> {
-        match self.shared.room.acquire_many(cost_of(bytes, self.shared.capacity)).await {
-            Ok(room) => {
-                room.forget();
-                Ok(())
-            }
-            Err(_) => Err(WriteError::closed(self.stream())),
-        }
-    }
-
-    /// Gives room back that was taken for nothing.
-    pub(crate) fn give_back_room(&self, bytes: usize) {
-        self.shared.room.add_permits(cost_of(bytes, self.shared.capacity) as usize);
-    }
-
-    /// Hands over bytes for a byte stream. Their room is taken.
-    pub(crate) fn send_bytes(&self, data: Bytes, offset: i64) -> Result<(), WriteError> {
-        let payload = Payload::Bytes { data, offset };
-        self.send(Write { position: 0.0, payload }).map(drop)
-    }
-
-    // ------------------------------------------------------------------------------------------------------- helpers
 
     fn prepare<E>(&self, key: Routing<'_>, event: E) -> Result<Write, WriteError>
     where
         C: Encode<E>,
     {
-        let position = key.position().map_err(|error| error.with_stream(self.stream()))?;
-        Ok(Write { position, payload: self.single(self.encode(event)?)? })
+        let key = key.position().map_err(|error| error.with_stream(self.stream()))?;
+        Ok(Write { key, payload: self.single(self.encode(event)?)? })
     }
 
     fn encode<E>(&self, event: E) -> Result<Bytes, WriteError>
@@ -535,39 +407,26 @@ impl<C> EventWriter<C> {
         WriteError::invalid(detail).with_stream(self.stream())
     }
 
-    fn cost(&self, payload: &Payload) -> u32 {
-        cost_of(payload.framed_len(), self.shared.capacity)
+    async fn send_with_capacity(&self, write: Write) -> Result<Ack, WriteError> {
+        let capacity = self.handle.reserve(write.payload.framed_len()).await?;
+        self.send(capacity, write)
     }
 
-    async fn send_with_room(&self, write: Write) -> Result<Ack, WriteError> {
-        match self.shared.room.acquire_many(self.cost(&write.payload)).await {
-            Ok(room) => room.forget(),
-            Err(_) => return Err(WriteError::closed(self.stream())),
-        }
-        self.send(write)
-    }
-
-    /// Hands a write to the task. Its room is taken, and given back by the task.
-    fn send(&self, write: Write) -> Result<Ack, WriteError> {
-        let (ticket, ack) = self.shared.acks.next_pair();
-        let Write { position, payload } = write;
-        let sent = self.commands.send(Command::Write { position, payload, ticket });
-        sent.map_err(|_| gone(&self.shared))?;
-        Ok(ack)
+    fn send(&self, capacity: Capacity<'_>, write: Write) -> Result<Ack, WriteError> {
+        self.handle.send(capacity, write.key, write.payload)
     }
 }
 
 /// A write that was checked.
 struct Write {
-    position: f64,
+    key: Key,
     payload: Payload,
 }
 
 impl<C> Clone for EventWriter<C> {
     fn clone(&self) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
-            commands: self.commands.clone(),
+            handle: self.handle.clone(),
             codec: Arc::clone(&self.codec),
             large_events: self.large_events,
             max_event_bytes: self.max_event_bytes,

@@ -2,23 +2,25 @@
 
 use std::fmt;
 
-use pravega_sdk_segment_client::error::WriteError;
-use tokio::sync::SemaphorePermit;
+use pravega_sdk_segment_client::{
+    append::{Ack, Capacity},
+    error::WriteError,
+};
 
-use super::{Ack, EventWriter};
+use super::EventWriter;
 use crate::{codec::Encode, routing::Routing};
 
 /// Room for an event, which can be enqueued without waiting. Dropped, the room is given back.
 #[must_use = "room that is kept for nothing keeps others waiting"]
 pub struct Permit<'w, C> {
     writer: &'w EventWriter<C>,
-    room: SemaphorePermit<'w>,
-    cost: u32,
+    capacity: Capacity<'w>,
+    bytes: usize,
 }
 
 impl<'w, C> Permit<'w, C> {
-    pub(super) fn new(writer: &'w EventWriter<C>, room: SemaphorePermit<'w>, cost: u32) -> Self {
-        Self { writer, room, cost }
+    pub(super) fn new(writer: &'w EventWriter<C>, capacity: Capacity<'w>, bytes: usize) -> Self {
+        Self { writer, capacity, bytes }
     }
 
     /// Takes an event to be written. Room that it does not need is given back.
@@ -36,22 +38,20 @@ impl<'w, C> Permit<'w, C> {
         C: Encode<E>,
     {
         let write = self.writer.prepare(key.into(), event)?;
-        let cost = self.writer.cost(&write.payload);
-        let Some(room) = self.room.split(cost as usize) else {
-            let len = write.payload.framed_len();
+        let len = write.payload.framed_len();
+        let Some(capacity) = self.capacity.split(len) else {
             let detail = format_args!(
                 "the event needs {len} bytes with its header, {} were reserved",
-                self.cost
+                self.bytes
             );
             return Err(self.writer.refuse(detail));
         };
-        room.forget();
-        self.writer.send(write)
+        self.writer.send(capacity, write)
     }
 }
 
 impl<C> fmt::Debug for Permit<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("cost", &self.cost).finish_non_exhaustive()
+        f.debug_struct("Permit").field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }

@@ -36,7 +36,7 @@ pub struct EventSink<C> {
 /// What the sink waits for.
 enum Waiting {
     Nothing,
-    Room(BoxFuture<'static, Result<(), WriteError>>),
+    Capacity(BoxFuture<'static, Result<(), WriteError>>),
     Flush(BoxFuture<'static, Result<(), WriteError>>),
 }
 
@@ -52,7 +52,7 @@ impl<C> EventSink<C> {
     fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         let done = match &mut self.waiting {
             Waiting::Nothing => Ok(()),
-            Waiting::Room(waiting) | Waiting::Flush(waiting) => ready!(waiting.poll_unpin(cx)),
+            Waiting::Capacity(waiting) | Waiting::Flush(waiting) => ready!(waiting.poll_unpin(cx)),
         };
         self.waiting = Waiting::Nothing;
         Poll::Ready(done)
@@ -72,15 +72,14 @@ where
 
     fn start_send(mut self: Pin<&mut Self>, (key, event): (K, E)) -> Result<(), WriteError> {
         let write = self.writer.prepare(key.to_routing(), event)?;
-        let cost = self.writer.cost(&write.payload);
-        if let Ok(room) = self.writer.shared.room.try_acquire_many(cost) {
-            room.forget();
+        if let Ok(Some(capacity)) = self.writer.handle.try_reserve(write.payload.framed_len()) {
             // What becomes of the event, the flush tells.
-            return self.writer.send(write).map(drop);
+            return self.writer.send(capacity, write).map(drop);
         }
         let writer = self.writer.clone();
-        self.waiting =
-            Waiting::Room(async move { writer.send_with_room(write).await.map(drop) }.boxed());
+        self.waiting = Waiting::Capacity(
+            async move { writer.send_with_capacity(write).await.map(drop) }.boxed(),
+        );
         Ok(())
     }
 

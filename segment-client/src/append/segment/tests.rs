@@ -1,17 +1,21 @@
 //! Scripts for the append machine.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use bytestring::ByteString;
+use pravega_sdk_types::{ErrorKind, EventNumber, Offset, Outcome, ScopedSegment};
 use pravega_sdk_wire_protocol::{
-    Append, AppendAssembler, Decoder,
+    Append, AppendAssembler, Decoder, FlowId, SendBuffer, WireCommand,
     commands::{
-        NoSuchSegment, OperationUnsupported, SegmentCreated, SegmentIsSealed, SegmentsMerged,
-        WrongHost,
+        AppendSetup, ConditionalCheckFailed, DataAppended, NoSuchSegment, OperationUnsupported,
+        SegmentCreated, SegmentIsSealed, SegmentsMerged, SetupAppend, WrongHost,
     },
 };
+use uuid::Uuid;
 
-use super::*;
+use super::{item::*, machine::*};
+use crate::{error::WriteError, machine::Token, seeded_bugs::Bugs};
 
 const LIMITS: Limits =
     Limits { max_block_bytes: 1 << 20, max_blocks_in_flight: 4, piece_bytes: 100 };
@@ -41,7 +45,7 @@ impl Rig {
     }
 
     /// Attaches and answers the set-up.
-    fn set_up(&mut self, stored: i64) -> Verdict {
+    fn set_up(&mut self, stored: i64) -> Reply {
         self.machine.attach(Token::default());
         self.assembler = AppendAssembler::new();
         let request_id = match &self.send()[..] {
@@ -57,7 +61,7 @@ impl Rig {
     }
 
     fn push(&mut self, payload: Payload) {
-        self.machine.push(Item::new(0.5, payload, Duration::ZERO, self.next));
+        self.machine.push(Item::new(payload, Duration::ZERO, self.next));
         self.next += 1;
     }
 
@@ -82,7 +86,7 @@ impl Rig {
         sent.into_iter().filter_map(|command| self.assembler.handle(command).unwrap()).collect()
     }
 
-    fn handle(&mut self, command: impl Into<WireCommand>) -> Verdict {
+    fn handle(&mut self, command: impl Into<WireCommand>) -> Reply {
         if let command @ WireCommand::AppendSetup(_) = command.into() {
             let set_up = SetupAppend {
                 request_id: 0,
@@ -96,11 +100,11 @@ impl Rig {
         panic!("use ack or reply");
     }
 
-    fn reply(&mut self, command: impl Into<WireCommand>) -> Verdict {
+    fn reply(&mut self, command: impl Into<WireCommand>) -> Reply {
         self.machine.handle(command.into(), &mut self.done)
     }
 
-    fn ack(&mut self, append: &Append, previous: i64, end: i64) -> Verdict {
+    fn ack(&mut self, append: &Append, previous: i64, end: i64) -> Reply {
         self.reply(DataAppended {
             writer_id: WRITER,
             event_number: append.event_number,
@@ -130,7 +134,7 @@ fn two_small_blocks_go_at_once_and_what_comes_meanwhile_goes_together() {
     (0..5).for_each(|_| rig.event(10));
     assert!(rig.appends().is_empty(), "two are in flight, and what waits is small");
     let first = Append { event_number: 1, ..second[0].clone() };
-    assert_eq!(rig.ack(&first, i64::MIN, 18), Verdict::Progress);
+    assert_eq!(rig.ack(&first, i64::MIN, 18), Reply::Progress);
     let third = rig.appends();
     assert_eq!((third.len(), third[0].event_count, third[0].event_number), (1, 5, 7));
 }
@@ -150,15 +154,15 @@ fn an_ack_tells_the_place_of_each_event_of_its_block_and_of_no_other() {
     rig.event(2);
     rig.event(3);
     let second = rig.appends();
-    assert_eq!(rig.ack(&first[0], i64::MIN, 118), Verdict::Progress);
+    assert_eq!(rig.ack(&first[0], i64::MIN, 118), Reply::Progress);
     assert_eq!(rig.done(), [(0, Some(100))]);
-    assert_eq!(rig.ack(&second[0], 1, 500), Verdict::Progress);
+    assert_eq!(rig.ack(&second[0], 1, 500), Reply::Progress);
     assert_eq!(rig.done(), [(1, Some(479)), (2, Some(489))]);
     rig.event(10);
     rig.appends();
     rig.event(10);
     let last = rig.appends();
-    assert_eq!(rig.ack(&last[0], 3, 1000), Verdict::Progress);
+    assert_eq!(rig.ack(&last[0], 3, 1000), Reply::Progress);
     assert_eq!(
         rig.done(),
         [(3, None), (4, Some(982))],
@@ -176,7 +180,7 @@ fn after_a_reconnect_what_is_stored_is_done_and_the_rest_is_sent_again_under_its
     rig.appends();
     rig.event(3);
     rig.machine.detach();
-    assert_eq!(rig.set_up(1), Verdict::Progress);
+    assert_eq!(rig.set_up(1), Reply::Progress);
     assert_eq!(rig.done(), [(0, None)]);
     let again = rig.appends();
     let numbers: Vec<_> =
@@ -188,7 +192,7 @@ fn after_a_reconnect_what_is_stored_is_done_and_the_rest_is_sent_again_under_its
 fn a_condition_goes_alone_and_a_failed_one_changes_nothing_else() {
     let mut rig = Rig::open();
     rig.event(1);
-    rig.push(Payload::Conditional { event: Bytes::from_static(b"c"), tail_offset: 9 });
+    rig.push(Payload::Conditional { event: Bytes::from_static(b"c"), tail_offset: Offset(9) });
     rig.event(1);
     let first = rig.appends();
     assert_eq!(first.len(), 1);
@@ -200,10 +204,10 @@ fn a_condition_goes_alone_and_a_failed_one_changes_nothing_else() {
         event_number: 2,
         request_id: conditional[0].request_id,
     };
-    assert_eq!(rig.reply(failed.clone()), Verdict::Progress);
+    assert_eq!(rig.reply(failed.clone()), Reply::Progress);
     assert_eq!(rig.done.remove(1).result.unwrap_err().kind(), ErrorKind::ConditionFailed);
     assert_eq!(rig.appends()[0].event_number, 3);
-    assert!(matches!(rig.reply(failed), Verdict::Broken(_)), "nobody made that condition");
+    assert!(matches!(rig.reply(failed), Reply::Protocol(_)), "nobody made that condition");
 }
 
 #[test]
@@ -266,7 +270,7 @@ fn verdicts_on_the_segment_are_told_and_events_stay() {
     let append = rig.appends().remove(0);
     let (request_id, segment) = (append.request_id, append.segment.clone());
     let (no_trace, offset) = (ByteString::new(), 1);
-    let replies: [(WireCommand, Verdict); 3] = [
+    let replies: [(WireCommand, Reply); 3] = [
         (
             SegmentIsSealed {
                 request_id,
@@ -275,7 +279,7 @@ fn verdicts_on_the_segment_are_told_and_events_stay() {
                 offset,
             }
             .into(),
-            Verdict::Sealed,
+            Reply::Sealed,
         ),
         (
             NoSuchSegment {
@@ -285,7 +289,7 @@ fn verdicts_on_the_segment_are_told_and_events_stay() {
                 offset,
             }
             .into(),
-            Verdict::Missing,
+            Reply::Missing,
         ),
         (
             WrongHost {
@@ -295,22 +299,22 @@ fn verdicts_on_the_segment_are_told_and_events_stay() {
                 server_stack_trace: no_trace,
             }
             .into(),
-            Verdict::WrongHost,
+            Reply::WrongHost,
         ),
     ];
-    for (reply, verdict) in replies {
-        assert_eq!(rig.reply(reply), verdict);
+    for (command, reply) in replies {
+        assert_eq!(rig.reply(command), reply);
     }
     // What came before a new set-up was sent is of no interest behind it.
     rig.set_up(EventNumber::NONE.0);
-    assert_eq!(rig.ack(&append, i64::MIN, 9), Verdict::Fine);
+    assert_eq!(rig.ack(&append, i64::MIN, 9), Reply::Ok);
     assert_eq!(rig.machine.take_items().len(), 1);
     assert!(rig.done.is_empty());
 }
 
 #[test]
 fn acknowledgements_and_set_ups_that_cannot_be_are_refused() {
-    let broken = |verdict: Verdict| assert!(matches!(verdict, Verdict::Broken(_)), "{verdict:?}");
+    let broken = |reply: Reply| assert!(matches!(reply, Reply::Protocol(_)), "{reply:?}");
     let mut rig = Rig::open();
     rig.event(1);
     rig.event(1);
@@ -326,7 +330,7 @@ fn acknowledgements_and_set_ups_that_cannot_be_are_refused() {
     broken(rig.set_up(3));
     broken(rig.set_up(1));
     broken(rig.set_up(EventNumber::NONE.0));
-    assert_eq!(rig.set_up(2), Verdict::Fine);
+    assert_eq!(rig.set_up(2), Reply::Ok);
 }
 
 #[test]
@@ -344,7 +348,7 @@ fn events_that_fail_say_whether_they_were_sent() {
         rig.done.drain(..).map(|done| done.result.unwrap_err().outcome()).collect();
     assert_eq!(outcomes, [Outcome::Unknown, Outcome::Unknown, Outcome::NotApplied]);
     // What was given up does not come back, and a store that has it is believed.
-    assert_eq!(rig.set_up(2), Verdict::Fine);
+    assert_eq!(rig.set_up(2), Reply::Ok);
     assert!(rig.appends().is_empty());
 }
 
@@ -359,7 +363,7 @@ fn a_server_without_transient_segments_refuses_the_large_event_and_takes_the_oth
         operation_name: "x".into(),
         server_stack_trace: "".into(),
     };
-    assert_eq!(rig.reply(unsupported), Verdict::Progress);
+    assert_eq!(rig.reply(unsupported), Reply::Progress);
     let refused = rig.done.remove(0).result.unwrap_err();
     assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::Unsupported, Outcome::NotApplied));
     assert_eq!(rig.appends()[0].event_number, 2);

@@ -4,30 +4,27 @@ use std::sync::Arc;
 
 use pravega_sdk_types::{EventPointer, Offset, ScopedSegment};
 
-use crate::append::machine::item::Item;
-
 /// Where an event, or an atomic batch, was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
     segment: Arc<ScopedSegment>,
-    /// Negative if it is not known: a place in a segment never is.
-    offset: i64,
+    offset: Option<Offset>,
     len: u64,
     events: u32,
 }
 
 impl Appended {
-    pub(crate) fn new<T>(
+    pub(crate) fn new(
         segment: &Arc<ScopedSegment>,
         offset: Option<i64>,
-        item: &Item<T>,
+        len: usize,
+        events: usize,
     ) -> Self {
-        let events = u32::try_from(item.payload.events().len()).unwrap_or(u32::MAX);
         Self {
             segment: Arc::clone(segment),
-            offset: offset.unwrap_or(-1),
-            len: item.bytes as u64,
-            events,
+            offset: offset.map(Offset),
+            len: len as u64,
+            events: u32::try_from(events).unwrap_or(u32::MAX),
         }
     }
 
@@ -43,7 +40,7 @@ impl Appended {
     /// one stood for several appends, the event is known to be stored, but not where.
     #[must_use]
     pub fn offset(&self) -> Option<Offset> {
-        (self.offset >= 0).then_some(Offset(self.offset))
+        self.offset
     }
 
     /// The length in the segment in bytes, with the header of each event.

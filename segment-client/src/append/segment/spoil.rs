@@ -1,8 +1,7 @@
 //! What the seeded bugs do to a resend.
 
-use super::{AppendMachine, item::Completion};
-use crate::writer::appended::Appended;
-use pravega_sdk_segment_client::seeded_bugs::SeededBug;
+use super::{item::Completion, machine::AppendMachine};
+use crate::{append::appended::Appended, seeded_bugs::SeededBug};
 
 impl<T> AppendMachine<T> {
     /// Called with the number that the store has, before what it has is taken off.
@@ -33,7 +32,8 @@ impl<T> AppendMachine<T> {
     fn pretend(&mut self, items: usize, out: &mut Vec<Completion<T>>) {
         for item in self.items.drain(..items) {
             self.unsent_bytes -= item.bytes;
-            let appended = Appended::new(&self.segment, None, &item);
+            let appended =
+                Appended::new(&self.segment, None, item.bytes, item.payload.events().len());
             out.push(item.complete(Ok(appended)));
         }
     }

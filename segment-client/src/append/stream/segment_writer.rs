@@ -1,19 +1,21 @@
-//! One segment of a writer: its events, and where they are sent.
+//! One segment of a writer: its events, and the connection that they are sent on.
 
-use super::LinkId;
-use crate::append::machine::AppendMachine;
-use pravega_sdk_segment_client::{machine::Cause, machine::Now};
+use super::connection::ConnectionId;
+use crate::{
+    append::segment::machine::AppendMachine,
+    machine::{Cause, Now},
+};
 
-/// Where a segment's events can go.
+/// The state of a segment: where its events can be sent.
 ///
 /// ```text
-///   Idle ──▶ Locating ──▶ At(link) ──▶ Sealed ──▶ (gone, its events are with the successors)
+///   Idle ──▶ Locating ──▶ At(connection) ──▶ Sealed ──▶ (gone, its events are with the successors)
 ///               ▲ │          │           ▲ │
 ///               │ ▼          ▼           │ ▼
 ///              Waiting ◀─────┘         SealedWaiting
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Place {
+pub(super) enum State {
     /// There is nothing to send, and no connection.
     Idle,
     /// The controller is asked.
@@ -21,7 +23,7 @@ pub(super) enum Place {
     /// It is asked again at that time.
     Waiting(Now),
     /// A connection, which may be under way.
-    At(LinkId),
+    At(ConnectionId),
     /// The segment takes no more; the controller is asked for its successors.
     Sealed,
     /// It is asked again at that time.
@@ -29,31 +31,31 @@ pub(super) enum Place {
 }
 
 #[derive(Debug)]
-pub(super) struct Lane<T> {
+pub(super) struct SegmentWriter<T> {
     pub(super) appends: AppendMachine<T>,
-    pub(super) place: Place,
-    /// It stands in its link's row of those who have something to send.
+    pub(super) state: State,
+    /// Queued on its connection, among the segments with something to send.
     pub(super) is_queued: bool,
-    /// Its link counts it among those whom the store owes an answer.
+    /// Counted in the connection's outstanding replies.
     pub(super) is_waiting: bool,
     /// How often something failed since the store last took an event; the back-off grows with it.
     pub(super) attempts: u32,
-    /// How many of these were the store's misbehaviour, or an answer that cannot be.
-    pub(super) strikes: u32,
+    /// How many of these were violations of the protocol.
+    pub(super) protocol_errors: u32,
     pub(super) last_error: Option<Cause>,
     /// When the last set-up was sent.
     pub(super) set_up_at: Now,
 }
 
-impl<T> Lane<T> {
+impl<T> SegmentWriter<T> {
     pub(super) fn new(appends: AppendMachine<T>) -> Self {
         Self {
             appends,
-            place: Place::Idle,
+            state: State::Idle,
             is_queued: false,
             is_waiting: false,
             attempts: 0,
-            strikes: 0,
+            protocol_errors: 0,
             last_error: None,
             set_up_at: Now::ZERO,
         }
@@ -66,7 +68,7 @@ impl<T> Lane<T> {
 
     pub(super) fn made_progress(&mut self) {
         self.attempts = 0;
-        self.strikes = 0;
+        self.protocol_errors = 0;
         self.last_error = None;
     }
 }

@@ -1,6 +1,6 @@
 //! Who waits for which events to be done.
 
-use pravega_sdk_segment_client::error::WriteError;
+use crate::error::WriteError;
 use std::collections::VecDeque;
 
 /// Counts events by the flush that waits for them.

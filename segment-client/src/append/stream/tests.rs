@@ -1,11 +1,23 @@
 //! Scripts for the writer machine.
 
-use bytes::Bytes;
-use pravega_sdk_types::KeyRange;
-use pravega_sdk_wire_protocol::commands::{AppendSetup, SegmentIsSealed, WrongHost};
+use std::time::Duration;
 
-use super::*;
-use crate::append::machine::item::Payload;
+use bytes::Bytes;
+use pravega_sdk_types::{Endpoint, ErrorKind, KeyRange, Outcome, SegmentId, SegmentMap, Successor};
+use pravega_sdk_wire_protocol::{
+    SendBuffer, WireCommand,
+    commands::{AppendSetup, SegmentIsSealed, WrongHost},
+};
+
+use super::{connection::*, machine::*};
+use crate::{
+    append::segment::{
+        item::{Completion, Item, Key, Payload},
+        machine::Limits,
+    },
+    machine::{Backoff, Location, LookupError, Misbehaviour, Now, Random, Token},
+    seeded_bugs::Bugs,
+};
 
 const SETTINGS: Settings = Settings {
     limits: Limits { max_block_bytes: 1 << 20, max_blocks_in_flight: 4, piece_bytes: 100 },
@@ -52,7 +64,7 @@ impl Rig {
 
     fn write(&mut self, position: f64, ticket: u32) {
         let payload = Payload::Event(Bytes::from(ticket.to_string()));
-        self.machine.write(Item::new(position, payload, self.now, ticket));
+        self.machine.write(Key::Hashed(position), Item::new(payload, self.now, ticket));
     }
 
     fn effects(&mut self) -> Vec<Effect> {
@@ -66,23 +78,23 @@ impl Rig {
     }
 
     /// Locates a segment, connects, and answers its set-up.
-    fn open(&mut self, segment: SegmentId, port: u16) -> LinkId {
+    fn open(&mut self, segment: SegmentId, port: u16) -> ConnectionId {
         assert!(self.effects().contains(&Effect::Locate(segment)));
-        let link = match &self.locate(segment, port)[..] {
-            [Effect::Connect(link, _)] => *link,
+        let connection = match &self.locate(segment, port)[..] {
+            [Effect::Connect(connection, _)] => *connection,
             other => panic!("{other:?}"),
         };
-        self.machine.handle_connected(link);
-        self.set_up(link);
-        link
+        self.machine.handle_connected(connection);
+        self.set_up(connection);
+        connection
     }
 
-    /// Answers the set-ups that are sent on a link; says how many bytes follow.
-    fn set_up(&mut self, link: LinkId) -> usize {
+    /// Answers the set-ups that are sent on a connection; says how many bytes follow.
+    fn set_up(&mut self, connection: ConnectionId) -> usize {
         use bytes::BytesMut;
         use pravega_sdk_wire_protocol::Decoder;
         let mut out = SendBuffer::new();
-        self.machine.transmit(link, &mut out, self.now);
+        self.machine.transmit(connection, &mut out, self.now);
         let mut bytes = BytesMut::from(&out.to_vec()[..]);
         while let Some(command) = Decoder::default().decode(&mut bytes).unwrap() {
             let WireCommand::SetupAppend(set_up) = command else { continue };
@@ -92,10 +104,10 @@ impl Rig {
                 writer_id: set_up.writer_id,
                 last_event_number: i64::MIN,
             };
-            self.machine.handle_command(link, reply.into(), self.now);
+            self.machine.handle_command(connection, reply.into(), self.now);
         }
         let mut out = SendBuffer::new();
-        self.machine.transmit(link, &mut out, self.now);
+        self.machine.transmit(connection, &mut out, self.now);
         bytes::Buf::remaining(&out)
     }
 
@@ -156,15 +168,15 @@ fn a_store_that_does_not_have_the_segment_is_forgotten_and_the_controller_asked_
  {
     let mut rig = Rig::new(1);
     rig.write(0.5, 0);
-    let link = rig.open(segment(0, 0), 1);
-    rig.machine.handle_command(link, wrong_host(1), rig.now);
+    let connection = rig.open(segment(0, 0), 1);
+    rig.machine.handle_command(connection, wrong_host(1), rig.now);
     assert_eq!(
         rig.effects(),
         [Effect::Forget(segment(0, 0), endpoint(1)), Effect::Locate(segment(0, 0))]
     );
     assert_eq!(rig.locate(segment(0, 0), 1), [], "the connection is still there");
-    rig.set_up(link);
-    rig.machine.handle_command(link, wrong_host(3), rig.now);
+    rig.set_up(connection);
+    rig.machine.handle_command(connection, wrong_host(3), rig.now);
     assert_eq!(rig.effects(), [Effect::Forget(segment(0, 0), endpoint(1))]);
     assert!(rig.wait() > Duration::from_millis(90), "the second time it waits");
     assert_eq!(rig.effects(), [Effect::Locate(segment(0, 0))]);
@@ -174,13 +186,13 @@ fn a_store_that_does_not_have_the_segment_is_forgotten_and_the_controller_asked_
 fn a_connection_that_ends_is_made_again_once_and_then_the_controller_is_asked() {
     let mut rig = Rig::new(1);
     rig.write(0.5, 0);
-    let link = rig.open(segment(0, 0), 1);
+    let connection = rig.open(segment(0, 0), 1);
     // An acknowledged event would start the count anew; without one, the second failure asks.
-    rig.machine.handle_lost(link, lookup(ErrorKind::ConnectionLost), rig.now);
+    rig.machine.handle_lost(connection, lookup(ErrorKind::ConnectionLost), rig.now);
     assert_eq!(rig.effects(), [], "nothing happens at once");
     rig.wait();
-    assert_eq!(rig.effects(), [Effect::Connect(link, endpoint(1))]);
-    rig.machine.handle_lost(link, lookup(ErrorKind::Unreachable), rig.now);
+    assert_eq!(rig.effects(), [Effect::Connect(connection, endpoint(1))]);
+    rig.machine.handle_lost(connection, lookup(ErrorKind::Unreachable), rig.now);
     assert_eq!(rig.effects(), [Effect::Forget(segment(0, 0), endpoint(1))]);
     rig.wait();
     assert_eq!(rig.effects(), [Effect::Locate(segment(0, 0))]);
@@ -206,8 +218,8 @@ fn events_of_a_sealed_segment_move_to_its_successors_in_order_before_those_that_
     let mut rig = Rig::new(1);
     rig.write(0.1, 0);
     rig.write(0.9, 1);
-    let link = rig.open(segment(0, 0), 1);
-    rig.machine.handle_command(link, sealed(), rig.now);
+    let connection = rig.open(segment(0, 0), 1);
+    rig.machine.handle_command(connection, sealed(), rig.now);
     assert_eq!(rig.effects(), [Effect::FindSuccessors(segment(0, 0))]);
     rig.write(0.1, 2);
     assert_eq!(rig.effects(), [], "it waits with the others");
@@ -225,8 +237,8 @@ fn events_of_a_sealed_segment_move_to_its_successors_in_order_before_those_that_
     rig.write(0.1, 3);
     assert_eq!(rig.effects(), [Effect::Locate(segment(1, 1)), Effect::Locate(segment(1, 2))]);
     let items = |rig: &mut Rig, id| {
-        let lane = rig.machine.lanes.get_mut(&id).unwrap();
-        lane.appends.take_items().into_iter().map(|item| item.ticket).collect::<Vec<_>>()
+        let writer = rig.machine.writers.get_mut(&id).unwrap();
+        writer.appends.take_items().into_iter().map(|item| item.ticket).collect::<Vec<_>>()
     };
     assert_eq!(items(&mut rig, segment(1, 1)), [0, 2, 3]);
     assert_eq!(items(&mut rig, segment(1, 2)), [1]);
@@ -236,8 +248,8 @@ fn events_of_a_sealed_segment_move_to_its_successors_in_order_before_those_that_
 fn a_sealed_segment_without_successors_is_the_end_only_if_the_stream_has_no_segments() {
     let mut rig = Rig::new(1);
     rig.write(0.5, 0);
-    let link = rig.open(segment(0, 0), 1);
-    rig.machine.handle_command(link, sealed(), rig.now);
+    let connection = rig.open(segment(0, 0), 1);
+    rig.machine.handle_command(connection, sealed(), rig.now);
     rig.effects();
     rig.machine.handle_successors(segment(0, 0), Ok(vec![]), rig.now);
     assert_eq!(rig.effects(), [Effect::FindSegments(segment(0, 0))]);
@@ -268,11 +280,11 @@ fn an_event_that_waits_for_too_long_fails_and_a_set_up_without_an_answer_ends_it
     let mut rig = Rig::new(1);
     rig.write(0.5, 0);
     rig.effects();
-    let [Effect::Connect(link, _)] = rig.locate(segment(0, 0), 1)[..] else { panic!() };
-    rig.machine.handle_connected(link);
-    rig.machine.transmit(link, &mut SendBuffer::new(), rig.now);
+    let [Effect::Connect(connection, _)] = rig.locate(segment(0, 0), 1)[..] else { panic!() };
+    rig.machine.handle_connected(connection);
+    rig.machine.transmit(connection, &mut SendBuffer::new(), rig.now);
     assert_eq!(rig.wait(), Duration::from_secs(30));
-    assert_eq!(rig.effects()[0], Effect::Close(link));
+    assert_eq!(rig.effects()[0], Effect::Close(connection));
     while rig.now < Duration::from_secs(120) {
         rig.wait();
         if rig.effects().contains(&Effect::Locate(segment(0, 0))) {
@@ -286,14 +298,14 @@ fn an_event_that_waits_for_too_long_fails_and_a_set_up_without_an_answer_ends_it
 fn replies_for_nobody_and_from_old_connections_change_nothing() {
     let mut rig = Rig::new(1);
     rig.write(0.5, 0);
-    let link = rig.open(segment(0, 0), 1);
-    rig.machine.handle_command(LinkId(99), sealed(), rig.now);
+    let connection = rig.open(segment(0, 0), 1);
+    rig.machine.handle_command(ConnectionId(99), sealed(), rig.now);
     rig.machine.handle_command(
-        link,
+        connection,
         WireCommand::KeepAlive(pravega_sdk_wire_protocol::commands::KeepAlive {}),
         rig.now,
     );
     assert_eq!(rig.effects(), []);
-    assert!(rig.machine.is_open(link) && rig.machine.is_waiting(link));
+    assert!(rig.machine.is_open(connection) && rig.machine.is_waiting(connection));
     assert!(rig.machine.outstanding() == 1);
 }

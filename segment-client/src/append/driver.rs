@@ -19,31 +19,33 @@ use futures_util::{
     stream::{AbortHandle, Abortable, FuturesUnordered},
 };
 use pravega_sdk_controller_client::{AccessOperation, ControllerError, DelegationToken};
-use pravega_sdk_segment_client::{ConnectionError, StoreStream};
-use pravega_sdk_segment_client::{
-    error::WriteError,
-    machine::{Location, LookupError, Now, Token},
-};
-use pravega_sdk_types::{
-    BoundedCut, ErrorKind, Outcome, ScopedSegment, SegmentId, Successor, WriterName,
-};
+use pravega_sdk_types::{BoundedCut, Offset, ScopedSegment, SegmentId, Successor, WriterName};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, Sleep, sleep_until},
 };
 
 use super::{
-    SegmentContext, TimeNotes,
     ack::Ticket,
-    machine::{Effect, LinkId, WriterMachine},
-    shared::{Shared, cost_of},
+    capacity::Shared,
+    config::TimeNotes,
+    segment::item::{Item, Key, Payload},
+    stream::{
+        connection::ConnectionId,
+        machine::{Effect, WriterMachine},
+    },
 };
-use crate::append::machine::item::{Item, Payload};
+use crate::{
+    connection::{ConnectionError, StoreStream},
+    context::SegmentContext,
+    error::WriteError,
+    machine::{Location, LookupError, Now},
+};
 
-/// What handles ask of the task.
+/// A command of a handle to the task.
 pub(super) enum Command {
     Write {
-        position: f64,
+        key: Key,
         payload: Payload,
         ticket: Ticket,
     },
@@ -60,19 +62,21 @@ pub(super) enum Command {
 
 pub(super) type FlushWaiter = oneshot::Sender<Option<WriteError>>;
 
-/// What came of something that was done outside.
+/// The result of an effect.
 enum Done {
     Located(SegmentId, Result<Location, LookupError>),
-    Connected(LinkId, Result<StoreStream, ConnectionError>),
+    Connected(ConnectionId, Result<StoreStream, ConnectionError>),
     Successors(SegmentId, Result<Vec<Successor>, ControllerError>),
     Segments(SegmentId, Result<Vec<SegmentId>, ControllerError>),
-    /// Nobody in here waits for it.
+    /// A time was noted, or not.
     Noted,
 }
 
 /// Commands taken in one go. Behind them whatever can be sent is sent, so it bounds how long bytes
 /// wait for a turn.
 const BATCH: usize = 1024;
+/// What the controller takes for a segment of unknown length.
+const UNKNOWN_TAIL: Offset = Offset(-1);
 /// As Java's client.
 const NOTE_TIME_EVERY: Duration = Duration::from_secs(5);
 
@@ -82,8 +86,8 @@ pub(super) struct Driver {
     context: SegmentContext,
     commands: mpsc::UnboundedReceiver<Command>,
     batch: Vec<Command>,
-    streams: BTreeMap<LinkId, StoreStream>,
-    connecting: BTreeMap<LinkId, AbortHandle>,
+    streams: BTreeMap<ConnectionId, StoreStream>,
+    connecting: BTreeMap<ConnectionId, AbortHandle>,
     work: FuturesUnordered<BoxFuture<'static, Option<Done>>>,
     timer: Pin<Box<Sleep>>,
     started: Instant,
@@ -198,8 +202,8 @@ impl Driver {
 
     fn take(&mut self, command: Command, now: Now) {
         match command {
-            Command::Write { position, payload, ticket } => {
-                self.machine.write(Item::new(position, payload, now, ticket));
+            Command::Write { key, payload, ticket } => {
+                self.machine.write(key, Item::new(payload, now, ticket));
             }
             Command::Flush(waiter) => self.machine.flush(waiter),
             Command::NoteTime { time_ms, reply } => self.note_time(time_ms, Some(reply)),
@@ -271,7 +275,7 @@ impl Driver {
         is_busy
     }
 
-    fn lose(&mut self, lost: Vec<(LinkId, ConnectionError)>, now: Now) {
+    fn lose(&mut self, lost: Vec<(ConnectionId, ConnectionError)>, now: Now) {
         for (id, error) in lost {
             self.streams.remove(&id);
             self.machine.handle_lost(id, error.into(), now);
@@ -324,16 +328,16 @@ impl Driver {
         is_busy
     }
 
-    /// Tells everybody whose events are done, and gives their room back.
+    /// Completes the acks of events that are done, and gives their capacity back.
     fn finish(&mut self) {
         if self.machine.has_completions() {
-            let mut room = 0;
+            let mut released = 0;
             for completion in self.machine.take_completions() {
-                room += cost_of(completion.bytes, self.shared.capacity) as usize;
+                released += self.shared.cost_of(completion.bytes);
                 self.shared.count(completion.result.is_ok());
                 completion.ticket.complete(completion.result);
             }
-            self.shared.room.add_permits(room);
+            self.shared.release(released);
         }
         while let Some((waiter, failed)) = self.machine.poll_flushed() {
             waiter.send(failed).ok();
@@ -343,8 +347,12 @@ impl Driver {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Locate(segment) => {
-                let locating = locate(self.context.clone(), self.segment(segment));
-                self.work.push(async move { Some(Done::Located(segment, locating.await)) }.boxed());
+                let (context, name) = (self.context.clone(), self.segment(segment));
+                let locating = async move {
+                    let found = context.locate(&name, AccessOperation::Write).await;
+                    Some(Done::Located(segment, found))
+                };
+                self.work.push(locating.boxed());
             }
             Effect::Forget(segment, endpoint) => {
                 self.context.endpoints().wrong_host(&self.segment(segment), &endpoint);
@@ -392,7 +400,9 @@ impl Driver {
     fn note_time(&mut self, time_ms: i64, reply: Option<oneshot::Sender<Result<(), WriteError>>>) {
         let stream = self.shared.stream.clone();
         let (controller, name) = (Arc::clone(self.context.controller()), self.writer_name.clone());
-        let tails = self.machine.tail_offsets();
+        let tails = self.machine.tail_offsets().into_iter();
+        let tails: Vec<(SegmentId, Offset)> =
+            tails.map(|(segment, tail)| (segment, tail.unwrap_or(UNKNOWN_TAIL))).collect();
         self.has_noted = true;
         self.noting += 1;
         let noting = async move {
@@ -435,23 +445,11 @@ impl Drop for Driver {
     /// Reached with work left only where the runtime goes down: whoever waits is told by the
     /// tickets.
     fn drop(&mut self) {
-        self.shared.room.close();
+        self.shared.close();
         let outstanding = self.machine.outstanding();
         if outstanding > 0 {
             let stream = &self.shared.stream;
             tracing::warn!(%stream, outstanding, "the runtime ended before the writer's events were acknowledged");
         }
     }
-}
-
-async fn locate(context: SegmentContext, segment: ScopedSegment) -> Result<Location, LookupError> {
-    let endpoint = context.endpoints().endpoint(&segment).await?;
-    let token = context.tokens().token(&segment.scoped_stream(), AccessOperation::Write).await?;
-    Ok(Location { endpoint, token: Token(token.expose().into()) })
-}
-
-/// The error of those who come when the task is gone.
-pub(super) fn gone(shared: &Shared) -> WriteError {
-    WriteError::new(ErrorKind::Closed, Outcome::NotApplied, "the writer's task has ended")
-        .with_stream(&shared.stream)
 }

@@ -9,9 +9,9 @@
 //! one to the event's own, or does not happen. So a merge whose answer was lost is found by the
 //! next set-up, and a late one of an earlier attempt cannot double the event.
 
+use crate::machine::Token;
 use bytes::Bytes;
 use bytestring::ByteString;
-use pravega_sdk_segment_client::machine::Token;
 use pravega_sdk_types::EventNumber;
 use pravega_sdk_wire_protocol::{
     AttributeUpdate, RequestIds, SendBuffer, WireCommand,
@@ -20,7 +20,7 @@ use pravega_sdk_wire_protocol::{
 };
 use uuid::Uuid;
 
-use super::{AppendMachine, item::Item};
+use super::item::Item;
 
 #[derive(Debug)]
 pub(super) struct Transfer {
@@ -66,25 +66,34 @@ const REPLACE_IF_EQUALS: i8 = 4;
 /// Pieces in flight: enough to keep a connection busy.
 const MAX_PIECES_IN_FLIGHT: usize = 4;
 
+/// The segment that a large event belongs to, and its writer's progress there.
+#[derive(Debug)]
+pub(super) struct Parent {
+    pub(super) name: ByteString,
+    pub(super) token: Token,
+    pub(super) writer_id: Uuid,
+    /// The number of the last acknowledged event.
+    pub(super) acknowledged: i64,
+}
+
 impl Transfer {
-    pub(super) fn new<T>(machine: &AppendMachine<T>, item: &Item<T>) -> Self {
+    pub(super) fn new<T>(parent: Parent, item: &Item<T>, piece_bytes: usize) -> Self {
         // The transient segment needs a writer id of its own, which must differ between attempts of
         // the same event: the segment's name is chosen anew by the server, so one derived from the
         // number is enough.
-        let writer_id = Uuid::from_u128(
-            machine.writer_id.as_u128() ^ (item.number as u128).rotate_left(64) ^ 1,
-        );
+        let writer_id =
+            Uuid::from_u128(parent.writer_id.as_u128() ^ (item.number as u128).rotate_left(64) ^ 1);
         Self {
-            parent: machine.name.clone(),
-            token: machine.token.clone(),
+            parent: parent.name,
+            token: parent.token,
             writer_id,
             merge: AttributeUpdate {
-                attribute_id: machine.writer_id,
+                attribute_id: parent.writer_id,
                 attribute_update_type: REPLACE_IF_EQUALS,
                 new_value: item.number,
-                old_value: machine.acknowledged,
+                old_value: parent.acknowledged,
             },
-            pieces: pieces(item.payload.events(), machine.limits.piece_bytes),
+            pieces: pieces(item.payload.events(), piece_bytes),
             transient: ByteString::new(),
             phase: Phase::Create,
         }

@@ -1,4 +1,4 @@
-//! Telling whoever wrote an event what became of it, without an allocation for each.
+//! Acknowledgement futures, one per event, without an allocation for each.
 
 use std::{
     fmt,
@@ -13,10 +13,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use futures_util::task::AtomicWaker;
-use pravega_sdk_segment_client::error::WriteError;
 use pravega_sdk_types::{ErrorKind, Outcome};
 
 use super::appended::Appended;
+use crate::error::WriteError;
 
 /// Ends when the event is durable, or is known not to become so.
 ///

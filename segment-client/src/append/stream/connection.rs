@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use pravega_sdk_segment_client::machine::Now;
+use crate::machine::Now;
 use pravega_sdk_types::{Endpoint, SegmentId};
 
 /// Names a connection of a writer, through all its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct LinkId(pub(crate) u64);
+pub(crate) struct ConnectionId(pub(crate) u64);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum LinkState {
+pub(super) enum ConnectionState {
     Connecting,
     Open,
     /// It is tried again at that time, if a segment wants it.
@@ -18,25 +18,25 @@ pub(super) enum LinkState {
 }
 
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct Connection {
     pub(super) endpoint: Endpoint,
-    pub(super) state: LinkState,
+    pub(super) state: ConnectionState,
     /// The segments that use it.
-    pub(super) lanes: BTreeSet<SegmentId>,
-    /// Those of them that have something to send, in turn.
+    pub(super) segments: BTreeSet<SegmentId>,
+    /// The segments with something to send, in turn.
     pub(super) ready: VecDeque<SegmentId>,
-    /// How many segments the store owes an answer.
+    /// How many segments wait for a reply of the store.
     pub(super) waiting: usize,
     /// How often it failed since a store last answered on it.
     pub(super) attempts: u32,
 }
 
-impl Link {
+impl Connection {
     pub(super) fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
-            state: LinkState::Connecting,
-            lanes: BTreeSet::new(),
+            state: ConnectionState::Connecting,
+            segments: BTreeSet::new(),
             ready: VecDeque::new(),
             waiting: 0,
             attempts: 0,

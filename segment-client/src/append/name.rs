@@ -1,10 +1,15 @@
 //! The name by which a writer notes times.
 
-use pravega_sdk_segment_client::error::WriteError;
 use pravega_sdk_types::WriterName;
 
+use crate::error::WriteError;
+
 /// Returns the name given, or a random one.
-pub(crate) fn writer_name(
+///
+/// # Errors
+///
+/// [`WriteError`] if the random name is no valid one, which does not happen.
+pub fn writer_name(
     given: Option<&WriterName>,
     rng: &mut fastrand::Rng,
 ) -> Result<WriterName, WriteError> {

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use pravega_sdk_segment_client::error::WriteError;
+use pravega_sdk_types::Offset;
 use pravega_sdk_wire_protocol::event::EVENT_HEADER_LEN;
 
-use crate::writer::appended::Appended;
+use crate::{append::appended::Appended, error::WriteError};
 
 /// Something that a writer was asked to write, and that is stored as a whole or not at all.
 #[derive(Debug)]
 pub(crate) struct Item<T> {
-    /// Where its routing key stands in the key space; decides again after a scale.
+    /// Its position in the key space, which decides again after a scale.
     pub(crate) position: f64,
     pub(crate) payload: Payload,
     /// Its length in the segment, headers included.
@@ -20,28 +20,43 @@ pub(crate) struct Item<T> {
     pub(crate) enqueued: Duration,
     /// Which flush waits for it.
     pub(crate) generation: u64,
-    /// Whom to tell.
+    /// The receiver of the result.
     pub(crate) ticket: T,
     /// The number of its last event; each segment gives its own.
     pub(super) number: i64,
 }
 
+/// Which segment an event goes to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Key {
+    /// The one that owns this position of the key space, from 0 up to 1.
+    Hashed(f64),
+    /// Any; the writer picks a random position.
+    Any,
+}
+
+/// What is appended as a whole or not at all.
 #[derive(Debug)]
-pub(crate) enum Payload {
+pub enum Payload {
+    /// One event.
     Event(Bytes),
     /// Several events in one append.
     Batch(Vec<Bytes>),
-    /// An event that is appended only if the segment ends there.
+    /// An event that is appended only if the segment ends at an offset.
     Conditional {
+        /// The event.
         event: Bytes,
-        tail_offset: i64,
+        /// The length that the segment must have.
+        tail_offset: Offset,
     },
-    /// Bytes of a byte stream, without a header, that stand at an offset of their own.
+    /// Bytes of a byte stream, without a header, at an offset of their own.
     Bytes {
+        /// The bytes.
         data: Bytes,
-        offset: i64,
+        /// The offset of the first of them.
+        offset: Offset,
     },
-    /// More than an append takes: it goes through a transient segment.
+    /// Events that are more than one append takes: they go through a transient segment.
     Large(Vec<Bytes>),
 }
 
@@ -55,7 +70,9 @@ pub(crate) struct Completion<T> {
 }
 
 impl Payload {
-    pub(crate) fn events(&self) -> &[Bytes] {
+    /// The events, or the bytes as one piece.
+    #[must_use]
+    pub fn events(&self) -> &[Bytes] {
         match self {
             Self::Event(event) | Self::Conditional { event, .. } => std::slice::from_ref(event),
             Self::Bytes { data, .. } => std::slice::from_ref(data),
@@ -68,7 +85,8 @@ impl Payload {
     }
 
     /// The length in the segment, headers included.
-    pub(crate) fn framed_len(&self) -> usize {
+    #[must_use]
+    pub fn framed_len(&self) -> usize {
         if let Self::Bytes { data, .. } = self {
             return data.len();
         }
@@ -80,9 +98,9 @@ impl Payload {
 }
 
 impl<T> Item<T> {
-    pub(crate) fn new(position: f64, payload: Payload, enqueued: Duration, ticket: T) -> Self {
+    pub(crate) fn new(payload: Payload, enqueued: Duration, ticket: T) -> Self {
         let bytes = payload.framed_len();
-        Self { position, payload, bytes, enqueued, generation: 0, ticket, number: 0 }
+        Self { position: 0.0, payload, bytes, enqueued, generation: 0, ticket, number: 0 }
     }
 
     pub(crate) fn complete(self, result: Result<Appended, WriteError>) -> Completion<T> {

@@ -1,3 +1,0 @@
-//! Appending to one segment, as a machine.
-
-pub(crate) mod machine;

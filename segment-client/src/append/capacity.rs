@@ -1,0 +1,145 @@
+//! The bytes that may wait for their acknowledgement, and what else the handles of a writer and its
+//! task share.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream};
+use tokio::sync::{Semaphore, TryAcquireError};
+
+use super::ack::Acks;
+use crate::error::WriteError;
+
+/// The least that an event counts for: the memory that tracks it.
+const MIN_COST: usize = 512;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) stream: ScopedStream,
+    /// Bytes that may be written before something is acknowledged. Closed with the writer.
+    permits: Semaphore,
+    /// All of the permits.
+    capacity: u32,
+    pub(super) acks: Acks,
+    acknowledged: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(stream: ScopedStream, capacity: u32) -> Self {
+        Self {
+            stream,
+            permits: Semaphore::new(capacity as usize),
+            capacity,
+            acks: Acks::new(),
+            acknowledged: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn count(&self, is_acknowledged: bool) {
+        let counter = if is_acknowledged { &self.acknowledged } else { &self.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of writes that were acknowledged.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// The number of writes that failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// The capacity that so many bytes take. What is larger than all of it takes all of it.
+    pub(super) fn cost_of(&self, bytes: usize) -> usize {
+        self.permits_for(bytes) as usize
+    }
+
+    /// Gives capacity back.
+    pub(super) fn release(&self, cost: usize) {
+        self.permits.add_permits(cost);
+    }
+
+    /// Refuses every later write.
+    pub(super) fn close(&self) {
+        self.permits.close();
+    }
+
+    pub(super) async fn reserve(&self, bytes: usize) -> Result<Capacity<'_>, WriteError> {
+        let cost = self.permits_for(bytes);
+        match self.permits.acquire_many(cost).await {
+            Ok(permit) => {
+                permit.forget();
+                Ok(Capacity { shared: self, cost: cost as usize })
+            }
+            Err(_) => Err(WriteError::closed(&self.stream)),
+        }
+    }
+
+    pub(super) fn try_reserve(&self, bytes: usize) -> Result<Option<Capacity<'_>>, WriteError> {
+        let cost = self.permits_for(bytes);
+        match self.permits.try_acquire_many(cost) {
+            Ok(permit) => {
+                permit.forget();
+                Ok(Some(Capacity { shared: self, cost: cost as usize }))
+            }
+            Err(TryAcquireError::NoPermits) => Ok(None),
+            Err(TryAcquireError::Closed) => Err(WriteError::closed(&self.stream)),
+        }
+    }
+
+    /// Takes up capacity that was [detached](Capacity::detach) before.
+    pub(super) fn attach(&self, bytes: usize) -> Capacity<'_> {
+        Capacity { shared: self, cost: self.cost_of(bytes) }
+    }
+
+    /// The error of a call after the end of the task.
+    pub(super) fn ended(&self) -> WriteError {
+        WriteError::new(ErrorKind::Closed, Outcome::NotApplied, "the writer's task has ended")
+            .with_stream(&self.stream)
+    }
+
+    fn permits_for(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.max(MIN_COST)).unwrap_or(u32::MAX).min(self.capacity)
+    }
+}
+
+/// Capacity for bytes that wait for their acknowledgement. Dropped, it is given back.
+#[must_use = "capacity that is kept for nothing keeps others waiting"]
+pub struct Capacity<'h> {
+    shared: &'h Shared,
+    cost: usize,
+}
+
+impl<'h> Capacity<'h> {
+    /// Splits off the capacity for so many bytes. Returns `None` if there is less.
+    pub fn split(&mut self, bytes: usize) -> Option<Capacity<'h>> {
+        let cost = self.shared.cost_of(bytes);
+        self.cost = self.cost.checked_sub(cost)?;
+        Some(Capacity { shared: self.shared, cost })
+    }
+
+    /// Leaves the capacity taken, for [`Handle::attach`](super::Handle::attach) later, or for the
+    /// task to give back.
+    pub fn detach(mut self) {
+        self.cost = 0;
+    }
+}
+
+impl Drop for Capacity<'_> {
+    fn drop(&mut self) {
+        if self.cost > 0 {
+            self.shared.release(self.cost);
+        }
+    }
+}
+
+impl fmt::Debug for Capacity<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Capacity").field("cost", &self.cost).finish_non_exhaustive()
+    }
+}

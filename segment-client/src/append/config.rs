@@ -1,0 +1,78 @@
+//! The settings of appending.
+
+use std::time::Duration;
+
+use pravega_sdk_types::WriterName;
+use pravega_sdk_wire_protocol::event::MAX_EVENT_LEN;
+
+use super::{segment::machine::Limits, stream::machine::Settings};
+use crate::{machine::Backoff, seeded_bugs::Bugs};
+
+/// The settings of a [`Handle`](super::Handle). The surfaces check the bounds.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Bytes that may wait for their acknowledgement.
+    pub max_in_flight_bytes: usize,
+    /// An append takes events up to this many bytes; a single larger one goes by itself.
+    pub max_block_bytes: usize,
+    /// Appends that may wait for their acknowledgement in each segment.
+    pub max_blocks_in_flight: usize,
+    /// Large events travel in pieces of this length.
+    pub piece_bytes: usize,
+    /// How long an event may wait for its acknowledgement.
+    pub delivery_timeout: Duration,
+    /// The wait after failures.
+    pub backoff: Backoff,
+    /// When times are noted.
+    pub time_notes: TimeNotes,
+    /// The name by which times are noted; `None` means a random one.
+    pub writer_name: Option<WriterName>,
+    /// The seed of the random numbers; `None` means another one each time.
+    pub seed: Option<u64>,
+    /// The seeded bug, if one is switched on.
+    pub bugs: Bugs,
+}
+
+/// When a writer notes the time for watermarks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeNotes {
+    /// When `note_time` is called.
+    ByHand,
+    /// Every 5 s, by the clock of this machine in milliseconds since 1970, as by Java's client.
+    Automatic,
+}
+
+/// A set-up that is not answered for this long ends its connection.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_in_flight_bytes: 32 * 1024 * 1024,
+            max_block_bytes: 1024 * 1024,
+            max_blocks_in_flight: 8,
+            piece_bytes: MAX_EVENT_LEN,
+            delivery_timeout: Duration::from_secs(120),
+            backoff: Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(10) },
+            time_notes: TimeNotes::ByHand,
+            writer_name: None,
+            seed: None,
+            bugs: Bugs::default(),
+        }
+    }
+}
+
+impl Config {
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            limits: Limits {
+                max_block_bytes: self.max_block_bytes,
+                max_blocks_in_flight: self.max_blocks_in_flight,
+                piece_bytes: self.piece_bytes,
+            },
+            delivery_timeout: self.delivery_timeout,
+            request_timeout: REQUEST_TIMEOUT,
+            backoff: self.backoff,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The handle of a writer's task: what every surface that appends stands on.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, SegmentMap};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    ack::Ack,
+    capacity::{Capacity, Shared},
+    config::Config,
+    driver::{Command, Driver},
+    name::writer_name,
+    segment::item::{Key, Payload},
+    stream::machine::{Target, WriterMachine},
+};
+use crate::{
+    context::SegmentContext,
+    error::WriteError,
+    runtime::{random_bits, rng, runtime},
+};
+
+/// Appends to segments, through a task of its own.
+///
+/// Clones are cheap and append through the same task and connections. The order of appends is kept
+/// between two of which one was sent after the other. With the last clone the task ends, after what
+/// was sent is done.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    // Bounded by the capacity: an append is sent only with capacity for it, everything else is one
+    // command per call.
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+/// The results of all appends of a writer.
+#[derive(Debug, Clone)]
+pub struct CloseReport {
+    /// Writes that were acknowledged since the writer was made; an atomic batch counts once.
+    pub acknowledged: u64,
+    /// Writes that failed, those included that were given up now.
+    pub failed: u64,
+    /// The first failure among those that were in flight when the writer was closed.
+    pub first_failure: Option<WriteError>,
+}
+
+impl Handle {
+    /// Starts a task on the caller's runtime that appends to the segments of `map`.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`], of kind [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime.
+    pub fn open(
+        context: SegmentContext,
+        stream: &ScopedStream,
+        target: Target,
+        map: SegmentMap,
+        config: &Config,
+    ) -> Result<Self, WriteError> {
+        let runtime = runtime()?;
+        let mut rng = rng(config.seed);
+        let writer_name = writer_name(config.writer_name.as_ref(), &mut rng)
+            .map_err(|error| error.with_stream(stream))?;
+        let machine = WriterMachine::new(
+            stream.clone(),
+            target,
+            map,
+            config.settings(),
+            random_bits(rng),
+            config.bugs,
+        );
+        let capacity = u32::try_from(config.max_in_flight_bytes).unwrap_or(u32::MAX);
+        let shared = Arc::new(Shared::new(stream.clone(), capacity));
+        let (commands, queue) = mpsc::unbounded_channel();
+        let driver = Driver::new(
+            machine,
+            Arc::clone(&shared),
+            context,
+            queue,
+            writer_name,
+            config.time_notes,
+        );
+        runtime.spawn(driver.run());
+        Ok(Self { shared, commands })
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &ScopedStream {
+        &self.shared.stream
+    }
+
+    /// The number of appends that failed.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.shared.failed()
+    }
+
+    /// Waits for capacity for so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if the writer is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in the queue for capacity.
+    pub async fn reserve(&self, bytes: usize) -> Result<Capacity<'_>, WriteError> {
+        self.shared.reserve(bytes).await
+    }
+
+    /// Takes capacity for so many bytes. Returns `None` if there is not enough now.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if the writer is closed.
+    pub fn try_reserve(&self, bytes: usize) -> Result<Option<Capacity<'_>>, WriteError> {
+        self.shared.try_reserve(bytes)
+    }
+
+    /// Takes up the capacity for so many bytes, which was [detached](Capacity::detach) before.
+    pub fn attach(&self, bytes: usize) -> Capacity<'_> {
+        self.shared.attach(bytes)
+    }
+
+    /// Sends an append to the task, with the capacity that was reserved for it.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if the task has ended.
+    pub fn send(
+        &self,
+        capacity: Capacity<'_>,
+        key: Key,
+        payload: Payload,
+    ) -> Result<Ack, WriteError> {
+        let (ticket, ack) = self.shared.acks.next_pair();
+        let sent = self.commands.send(Command::Write { key, payload, ticket });
+        sent.map_err(|_| self.shared.ended())?;
+        // The task gives it back.
+        capacity.detach();
+        Ok(ack)
+    }
+
+    /// Waits until everything that was sent so far is done.
+    ///
+    /// # Errors
+    ///
+    /// The first failure among the appends it waited for; those reported by an earlier flush are not
+    /// reported again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing for the appends; only the acks report a failure among
+    /// them then.
+    pub async fn flush(&self) -> Result<(), WriteError> {
+        let (told, waiter) = oneshot::channel();
+        self.commands.send(Command::Flush(told)).map_err(|_| self.shared.ended())?;
+        match waiter.await {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) => Err(error),
+            Err(_) => Err(self.shared.ended().with_outcome(Outcome::Unknown)),
+        }
+    }
+
+    /// Notes that everything acknowledged so far was written by `time_ms`.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`], of kind [`ConditionFailed`](ErrorKind::ConditionFailed) if the time is
+    /// before one noted earlier.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the time may be noted all the same.
+    pub async fn note_time(&self, time_ms: i64) -> Result<(), WriteError> {
+        let (reply, noted) = oneshot::channel();
+        self.commands
+            .send(Command::NoteTime { time_ms, reply })
+            .map_err(|_| self.shared.ended())?;
+        noted.await.unwrap_or_else(|_| Err(self.shared.ended().with_outcome(Outcome::Unknown)))
+    }
+
+    /// Ends the writer, with all its clones: nothing new is taken, and what is in flight has until
+    /// `deadline` from now. What is not acknowledged by then fails. Closing again returns the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the writer closed; what is in flight goes on, under its delivery
+    /// timeout alone.
+    pub async fn close(&self, deadline: Duration) -> CloseReport {
+        self.shared.close();
+        let (told, mut waiter) = oneshot::channel();
+        // The close comes after the flush, as the task may end once it has it.
+        let is_running = self.commands.send(Command::Flush(told)).is_ok()
+            && self.commands.send(Command::Close).is_ok();
+        let mut first_failure = None;
+        if is_running {
+            first_failure = match tokio::time::timeout(deadline, &mut waiter).await {
+                Ok(failure) => failure.ok().flatten(),
+                Err(_) => {
+                    // A string: format arguments held across the await are not `Send`.
+                    let detail = format!("the writer was not done within {deadline:?} of closing");
+                    let error = WriteError::new(ErrorKind::Timeout, Outcome::Unknown, detail)
+                        .with_stream(self.stream());
+                    self.commands.send(Command::Abandon(error)).ok();
+                    // Everything is given up at once; only a task that has ended does not answer.
+                    waiter.await.ok().flatten()
+                }
+            };
+        }
+        let (acknowledged, failed) = (self.shared.acknowledged(), self.shared.failed());
+        CloseReport { acknowledged, failed, first_failure }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("stream", self.stream()).finish_non_exhaustive()
+    }
+}

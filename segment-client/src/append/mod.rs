@@ -1,0 +1,29 @@
+//! The append engine: what is written to segments is stored once and in order, across reconnects,
+//! moves and scaling.
+//!
+//! ```text
+//! Handle ──▶ Command (mpsc) ──▶ driver ◀──▶ StoreStream      one task for all segments and connections
+//!   ▲                             │
+//!  Ack ◀── tickets ── stream machine ── segment machines     which segment and connection; what is sent and stored
+//! ```
+
+mod ack;
+mod appended;
+mod capacity;
+mod config;
+mod driver;
+mod handle;
+mod name;
+mod segment;
+mod stream;
+
+pub use self::{
+    ack::Ack,
+    appended::Appended,
+    capacity::Capacity,
+    config::{Config, TimeNotes},
+    handle::{CloseReport, Handle},
+    name::writer_name,
+    segment::item::{Key, Payload},
+    stream::machine::Target,
+};

@@ -1,0 +1,259 @@
+//! Replies of the store, and what each means for the events of the segment.
+
+use pravega_sdk_types::{ErrorKind, Outcome};
+use pravega_sdk_wire_protocol::{
+    RequestId, WireCommand,
+    codes::{FailureCode, TokenFailure},
+    commands::{AppendSetup, ConditionalCheckFailed, DataAppended},
+};
+
+use super::{
+    item::{Completion, Payload},
+    machine::{AppendMachine, Block, Reply, State},
+    transfer::Step,
+};
+use crate::{append::appended::Appended, error::WriteError, seeded_bugs::SeededBug};
+
+impl<T> AppendMachine<T> {
+    /// Takes an answer of the store. Events that are done are put into `out`.
+    pub(crate) fn handle(&mut self, command: WireCommand, out: &mut Vec<Completion<T>>) -> Reply {
+        let is_stale =
+            command.request_id().is_some_and(|id| RequestId(id).is_before(self.set_up_request));
+        if is_stale || matches!(self.state, State::Detached | State::ToSetUp) {
+            return Reply::Ok;
+        }
+        match command {
+            WireCommand::AppendSetup(reply) if reply.writer_id == self.writer_id => {
+                self.handle_set_up(&reply, out)
+            }
+            WireCommand::DataAppended(reply) if reply.writer_id == self.writer_id => {
+                self.handle_ack(&reply, out)
+            }
+            WireCommand::ConditionalCheckFailed(reply) if reply.writer_id == self.writer_id => {
+                self.handle_condition_failed(&reply, out)
+            }
+            WireCommand::WrongHost(_) => Reply::WrongHost,
+            WireCommand::AuthTokenCheckFailed(reply)
+                if reply.error_code == TokenFailure::Expired =>
+            {
+                Reply::TokenExpired
+            }
+            WireCommand::AuthTokenCheckFailed(_) => {
+                let detail = "the segment store refused the delegation token";
+                Reply::Refused(ErrorKind::PermissionDenied, detail.to_owned())
+            }
+            WireCommand::OperationUnsupported(reply) => {
+                let detail = format!("the server cannot do {}", reply.operation_name);
+                match self.state {
+                    State::Transferring(_) => self.refuse_large(&detail, out),
+                    _ => Reply::Refused(ErrorKind::Unsupported, detail),
+                }
+            }
+            WireCommand::ErrorMessage(reply)
+                if reply.error_code == FailureCode::IllegalArgument =>
+            {
+                Reply::Refused(
+                    ErrorKind::InvalidArgument,
+                    format!("the segment store says: {}", reply.message),
+                )
+            }
+            // It may be able to later, as one that has no room left.
+            WireCommand::ErrorMessage(reply) => {
+                Reply::Protocol(format!("the segment store says: {}", reply.message))
+            }
+            WireCommand::SegmentIsSealed(_) => {
+                self.rest_is_not_stored();
+                Reply::Sealed
+            }
+            WireCommand::NoSuchSegment(reply) if reply.segment == self.name => {
+                self.rest_is_not_stored();
+                Reply::Missing
+            }
+            WireCommand::InvalidEventNumber(reply) => Reply::Protocol(format!(
+                "the segment store calls event number {} invalid",
+                reply.event_number
+            )),
+            other => self.handle_in_transfer(other, out),
+        }
+    }
+
+    /// A failed append is answered after all before it, so what is not acknowledged by then is not
+    /// stored.
+    pub(super) fn rest_is_not_stored(&mut self) {
+        if matches!(self.state, State::Open) {
+            self.sent_number = self.acknowledged;
+        }
+    }
+
+    /// A server that knows no transient segments takes all other events.
+    pub(super) fn refuse_large(&mut self, detail: &str, out: &mut Vec<Completion<T>>) -> Reply {
+        self.state = State::Open;
+        if let Some(item) = self.items.pop_front() {
+            self.unsent_bytes -= item.bytes;
+            let error = WriteError::new(ErrorKind::Unsupported, Outcome::NotApplied, detail);
+            let error = error.with_stream(&self.segment.scoped_stream()).with_segment(
+                self.segment.id(),
+                None,
+                0,
+            );
+            out.push(item.complete(Err(error)));
+        }
+        Reply::Progress
+    }
+
+    pub(super) fn handle_set_up(
+        &mut self,
+        reply: &AppendSetup,
+        out: &mut Vec<Completion<T>>,
+    ) -> Reply {
+        if !matches!(self.state, State::SettingUp) {
+            return Reply::Protocol(
+                "the segment store answered a set-up that nobody asked for".to_owned(),
+            );
+        }
+        let stored = reply.last_event_number;
+        if stored > self.sent_number {
+            return Reply::Protocol(format!(
+                "it claims event number {stored}, {} was the last sent",
+                self.sent_number
+            ));
+        }
+        if stored < self.acknowledged {
+            let acknowledged = self.acknowledged;
+            return Reply::Protocol(format!(
+                "it has event number {stored} only, {acknowledged} was acknowledged"
+            ));
+        }
+        self.acknowledged = stored;
+        self.state = State::Open;
+        #[cfg(feature = "seeded-bugs")]
+        self.spoil_resend(stored, out);
+        let stored_items = self.items.iter().take_while(|item| item.number <= stored).count();
+        for item in self.items.drain(..stored_items) {
+            self.unsent_bytes -= item.bytes;
+            // Where in the segment they stand is not told.
+            let appended =
+                Appended::new(&self.segment, None, item.bytes, item.payload.events().len());
+            out.push(item.complete(Ok(appended)));
+        }
+        if stored_items > 0 { Reply::Progress } else { Reply::Ok }
+    }
+
+    pub(super) fn handle_ack(
+        &mut self,
+        reply: &DataAppended,
+        out: &mut Vec<Completion<T>>,
+    ) -> Reply {
+        let number = reply.event_number;
+        let Some(at) = self.blocks.iter().position(|block| block.last_number == number) else {
+            return Reply::Protocol(format!(
+                "the segment store acknowledged event number {number}, which is not in flight"
+            ));
+        };
+        let previous = reply.previous_event_number;
+        if self.items.front().is_some_and(|first| previous >= first.number) {
+            return Reply::Protocol(format!(
+                "the segment store acknowledged {number} after {previous}"
+            ));
+        }
+        let at =
+            if self.bugs.has(SeededBug::AcknowledgesTooMuch) { self.blocks.len() - 1 } else { at };
+        let end = Some(reply.current_segment_write_offset).filter(|offset| *offset >= 0);
+        self.tail_offset = self.tail_offset.max(end);
+        self.acknowledged = number;
+        for (behind, block) in (0..=at).rev().zip(self.blocks.drain(..=at)) {
+            // Other writers' events may stand between blocks, so only the last block's place is
+            // known.
+            let mut offset = end.filter(|_| behind == 0).map(|end| end - block.bytes as i64);
+            for item in self.items.drain(..block.items) {
+                let appended =
+                    Appended::new(&self.segment, offset, item.bytes, item.payload.events().len());
+                offset = offset.map(|offset| offset + item.bytes as i64);
+                out.push(item.complete(Ok(appended)));
+            }
+            self.sent -= block.items;
+        }
+        Reply::Progress
+    }
+
+    pub(super) fn handle_condition_failed(
+        &mut self,
+        reply: &ConditionalCheckFailed,
+        out: &mut Vec<Completion<T>>,
+    ) -> Reply {
+        if matches!(self.items.front().map(|item| &item.payload), Some(Payload::Bytes { .. })) {
+            return self.handle_lost_offset(reply);
+        }
+        let is_known =
+            |block: &Block| block.is_conditional && block.last_number == reply.event_number;
+        if !self.blocks.front().is_some_and(is_known) {
+            return Reply::Protocol(
+                "the segment store refused a condition that nobody made".to_owned(),
+            );
+        }
+        self.blocks.pop_front();
+        self.sent = 0;
+        if let Some(item) = self.items.pop_front() {
+            let detail = "the segment does not end at the offset given";
+            let error = WriteError::new(ErrorKind::ConditionFailed, Outcome::NotApplied, detail)
+                .with_stream(&self.segment.scoped_stream())
+                .with_segment(self.segment.id(), None, 0);
+            out.push(item.complete(Err(error)));
+        }
+        Reply::Progress
+    }
+
+    /// Somebody else appended to a byte stream: neither these bytes nor any behind them can stand
+    /// where they should.
+    pub(super) fn handle_lost_offset(&mut self, reply: &ConditionalCheckFailed) -> Reply {
+        if self.blocks.front().is_none_or(|block| block.last_number != reply.event_number) {
+            return Reply::Protocol(
+                "the segment store refused a condition that nobody made".to_owned(),
+            );
+        }
+        self.sent_number = self.acknowledged;
+        let detail = "another writer appended to the byte stream, so these bytes cannot stand at their offset";
+        Reply::Refused(ErrorKind::ConditionFailed, detail.to_owned())
+    }
+
+    /// What is left belongs to the transfer of a large event, or to nobody.
+    pub(super) fn handle_in_transfer(
+        &mut self,
+        command: WireCommand,
+        out: &mut Vec<Completion<T>>,
+    ) -> Reply {
+        let State::Transferring(transfer) = &mut self.state else {
+            return Reply::Protocol(format!(
+                "the segment store answered {} to an append",
+                command.name()
+            ));
+        };
+        match transfer.handle(command) {
+            Step::Next => Reply::Ok,
+            Step::Merged(end) => {
+                // The merge changed the number that the store keeps of this writer: it has to be
+                // read anew.
+                self.state = State::ToSetUp;
+                self.tail_offset = self.tail_offset.max(end);
+                if let Some(item) = self.items.pop_front() {
+                    self.unsent_bytes -= item.bytes;
+                    self.acknowledged = item.number;
+                    let appended = Appended::new(
+                        &self.segment,
+                        end.map(|end| end - item.bytes as i64),
+                        item.bytes,
+                        item.payload.events().len(),
+                    );
+                    out.push(item.complete(Ok(appended)));
+                }
+                Reply::Progress
+            }
+            Step::Again => {
+                // Whether an earlier attempt went through, the set-up tells.
+                self.state = State::ToSetUp;
+                Reply::Ok
+            }
+            Step::Broken(reason) => Reply::Protocol(reason),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Answers of the controller: where a segment is, and which segments follow a sealed one.
+
+use pravega_sdk_types::{ErrorKind, Outcome, SegmentId, Successor};
+
+use super::{
+    machine::{Effect, MAX_PROTOCOL_ERRORS, WriterMachine},
+    segment_writer::State,
+};
+use crate::{
+    error::WriteError,
+    machine::{Location, LookupError, Misbehaviour, Now},
+};
+
+impl<T, W> WriterMachine<T, W> {
+    /// The controller told where a segment is, or did not.
+    pub(crate) fn handle_located(
+        &mut self,
+        segment: SegmentId,
+        found: Result<Location, LookupError>,
+        now: Now,
+    ) {
+        let Some(writer) = self.writers.get_mut(&segment) else { return };
+        if writer.state != State::Locating {
+            return;
+        }
+        match found {
+            Ok(location) => {
+                writer.appends.attach(location.token);
+                let id = self.connection_to(location.endpoint, now);
+                if let Some(writer) = self.writers.get_mut(&segment) {
+                    writer.state = State::At(id);
+                    writer.is_queued = false;
+                }
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.segments.insert(segment);
+                }
+                self.queue(segment);
+            }
+            Err(error) if error.kind.is_retryable() => {
+                writer.failed(error.cause);
+                self.locate_later(segment, now);
+            }
+            Err(error) => {
+                writer.state = State::Idle;
+                let failure = WriteError::new(
+                    error.kind,
+                    Outcome::NotApplied,
+                    "the segment's store cannot be found",
+                );
+                let failure = failure.with_stream(&self.stream).with_source(Some(error.cause));
+                self.fail_segment(segment, &failure, None);
+            }
+        }
+    }
+
+    /// The controller told who takes over from a sealed segment, or did not.
+    pub(crate) fn handle_successors(
+        &mut self,
+        segment: SegmentId,
+        found: Result<Vec<Successor>, LookupError>,
+        now: Now,
+    ) {
+        let Some(writer) = self.writers.get_mut(&segment) else { return };
+        let error = match found {
+            Ok(successors) if successors.is_empty() => {
+                self.effects.push_back(Effect::FindSegments(segment));
+                return;
+            }
+            Ok(successors) => match self.map.replace_sealed(segment, &successors) {
+                Ok(()) => return self.move_to_successors(segment),
+                Err(error) => LookupError {
+                    kind: ErrorKind::Unavailable,
+                    cause: Misbehaviour(format!("the controller's answer cannot be: {error}"))
+                        .into(),
+                },
+            },
+            Err(error) => error,
+        };
+        if error.kind.is_retryable() {
+            writer.failed(error.cause);
+            return self.find_successors_later(segment, now);
+        }
+        self.end_because(
+            error.kind,
+            "the successors of a sealed segment cannot be found",
+            Some(error.cause),
+        );
+    }
+
+    /// The controller told which segments there are, as a sealed one has no successors.
+    pub(crate) fn handle_segments(
+        &mut self,
+        segment: SegmentId,
+        found: Result<Vec<SegmentId>, LookupError>,
+        now: Now,
+    ) {
+        let Some(writer) = self.writers.get_mut(&segment) else { return };
+        match found {
+            Ok(segments) if segments.is_empty() => {
+                self.end_because(ErrorKind::Sealed, "the stream is sealed", None)
+            }
+            Ok(segments) => {
+                // In the middle of a scale segments are sealed before they have successors.
+                let is_gone = !segments.contains(&segment);
+                writer.protocol_errors += u32::from(is_gone);
+                if writer.protocol_errors >= MAX_PROTOCOL_ERRORS {
+                    return self.end_because(
+                        ErrorKind::NotFound,
+                        "the stream was deleted and made again",
+                        None,
+                    );
+                }
+                writer.failed(
+                    Misbehaviour("the segment is sealed and has no successors yet".to_owned())
+                        .into(),
+                );
+                self.find_successors_later(segment, now);
+            }
+            Err(error) if error.kind.is_retryable() => {
+                writer.failed(error.cause);
+                self.find_successors_later(segment, now);
+            }
+            Err(error) => self.end_because(error.kind, "the stream is gone", Some(error.cause)),
+        }
+    }
+
+    pub(super) fn locate(&mut self, segment: SegmentId) {
+        if let Some(writer) = self.writers.get_mut(&segment) {
+            writer.state = State::Locating;
+            self.effects.push_back(Effect::Locate(segment));
+        }
+    }
+
+    pub(super) fn find_successors(&mut self, segment: SegmentId) {
+        if let Some(writer) = self.writers.get_mut(&segment) {
+            writer.state = State::Sealed;
+            self.effects.push_back(Effect::FindSuccessors(segment));
+        }
+    }
+
+    /// Hands the events of a sealed segment to its successors, in order.
+    pub(super) fn move_to_successors(&mut self, segment: SegmentId) {
+        let Some(mut writer) = self.writers.remove(&segment) else { return };
+        self.flows.retain(|_, of| *of != segment);
+        #[cfg(feature = "seeded-bugs")]
+        writer.appends.spoil_move(&mut self.completions);
+        let items = writer.appends.take_items();
+        tracing::debug!(stream = %self.stream, %segment, events = items.len(), "successors take over");
+        for item in items {
+            self.route(item);
+        }
+    }
+}

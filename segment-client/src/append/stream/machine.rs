@@ -1,0 +1,212 @@
+//! The writer machine: its data, what a writer asks of it, and its results.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    fmt,
+    time::Duration,
+};
+
+use pravega_sdk_types::{Endpoint, Offset, ScopedStream, SegmentId, SegmentMap, TransactionId};
+use pravega_sdk_wire_protocol::{FlowId, FlowIds};
+
+use super::{
+    connection::{Connection, ConnectionId, ConnectionState},
+    flush::Flushes,
+    segment_writer::SegmentWriter,
+};
+use crate::{
+    append::segment::{
+        item::{Completion, Item, Key},
+        machine::Limits,
+    },
+    error::WriteError,
+    machine::{Backoff, Now, Random, Token},
+    seeded_bugs::Bugs,
+};
+
+/// The segments that a handle appends to, which decides what follows a sealed one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The segments of a stream, and their successors.
+    Stream,
+    /// The segments of a transaction, which have none.
+    Transaction(TransactionId),
+    /// The one segment of a byte stream.
+    Bytes,
+}
+
+/// The settings of a writer machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    /// How long an event may wait for its acknowledgement.
+    pub(crate) delivery_timeout: Duration,
+    /// How long a set-up may wait for its answer.
+    pub(crate) request_timeout: Duration,
+    pub(crate) backoff: Backoff,
+}
+
+/// Work for the driver.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Find the store of a segment, and a token: answered by [`WriterMachine::handle_located`].
+    Locate(SegmentId),
+    /// The endpoint does not serve the segment: what is remembered of that is wrong.
+    Forget(SegmentId, Endpoint),
+    /// The token ended: what is remembered of it is wrong.
+    TokenExpired(Token),
+    /// Connect: answered by [`WriterMachine::handle_connected`] or [`WriterMachine::handle_lost`].
+    Connect(ConnectionId, Endpoint),
+    /// The connection is to be closed; nothing of it is wanted any more.
+    Close(ConnectionId),
+    /// Find the successors of a sealed segment: answered by [`WriterMachine::handle_successors`].
+    FindSuccessors(SegmentId),
+    /// It has none; find out why: answered by [`WriterMachine::handle_segments`].
+    FindSegments(SegmentId),
+}
+
+/// After this many invalid replies in a row the events fail: a bad request, or a bad server, would
+/// repeat for ever.
+pub(super) const MAX_PROTOCOL_ERRORS: u32 = 5;
+
+/// Writes to many segments; see the module.
+pub(crate) struct WriterMachine<T, W> {
+    pub(super) stream: ScopedStream,
+    pub(super) target: Target,
+    pub(super) settings: Settings,
+    pub(super) map: SegmentMap,
+    /// The segments that were written to.
+    pub(super) writers: BTreeMap<SegmentId, SegmentWriter<T>>,
+    pub(super) flows: HashMap<FlowId, SegmentId>,
+    pub(super) flow_ids: FlowIds,
+    pub(super) connections: BTreeMap<ConnectionId, Connection>,
+    pub(super) next_connection: u64,
+    pub(super) effects: VecDeque<Effect>,
+    pub(super) completions: Vec<Completion<T>>,
+    pub(super) flushes: Flushes<W>,
+    pub(super) random: Random,
+    pub(super) timer: Option<Now>,
+    /// Why nothing can be written any more.
+    pub(super) ended: Option<WriteError>,
+    pub(super) bugs: Bugs,
+}
+
+impl<T, W> WriterMachine<T, W> {
+    pub(crate) fn new(
+        stream: ScopedStream,
+        target: Target,
+        map: SegmentMap,
+        settings: Settings,
+        random: Random,
+        bugs: Bugs,
+    ) -> Self {
+        Self {
+            stream,
+            target,
+            settings,
+            map,
+            writers: BTreeMap::new(),
+            flows: HashMap::new(),
+            flow_ids: FlowIds::default(),
+            connections: BTreeMap::new(),
+            next_connection: 0,
+            effects: VecDeque::new(),
+            completions: Vec::new(),
+            flushes: Flushes::default(),
+            random,
+            timer: None,
+            ended: None,
+            bugs,
+        }
+    }
+
+    /// Takes an event. One without a routing key goes to a random position.
+    pub(crate) fn write(&mut self, key: Key, mut item: Item<T>) {
+        item.generation = self.flushes.begin();
+        item.position = match key {
+            Key::Hashed(position) => position,
+            Key::Any => self.fraction(),
+        };
+        self.route(item);
+    }
+
+    /// Registers a waiter for all events accepted so far.
+    pub(crate) fn flush(&mut self, waiter: W) {
+        self.flushes.wait(waiter);
+    }
+
+    /// Ends the writer: every event fails, those that come later too.
+    pub(crate) fn end(&mut self, error: WriteError) {
+        for writer in self.writers.values_mut() {
+            writer.appends.fail_all(&error, &mut self.completions);
+        }
+        self.writers.clear();
+        self.flows.clear();
+        for connection in std::mem::take(&mut self.connections).into_keys() {
+            self.effects.push_back(Effect::Close(connection));
+        }
+        self.ended.get_or_insert(error);
+    }
+
+    /// The known length of each segment that takes events now.
+    pub(crate) fn tail_offsets(&self) -> Vec<(SegmentId, Option<Offset>)> {
+        let mut tails = BTreeMap::new();
+        for (_, id, _) in self.map.iter() {
+            let tail = self.writers.get(&id).and_then(|writer| writer.appends.tail_offset());
+            tails.insert(id, tail.map(Offset));
+        }
+        tails.into_iter().collect()
+    }
+
+    /// The number of events that are not done.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.flushes.outstanding()
+    }
+
+    /// Returns true if a store owes a reply on `connection`.
+    pub(crate) fn is_waiting(&self, connection: ConnectionId) -> bool {
+        self.connections.get(&connection).is_some_and(|connection| connection.waiting > 0)
+    }
+
+    /// Returns true if a connection is in use.
+    pub(crate) fn is_open(&self, connection: ConnectionId) -> bool {
+        self.connections
+            .get(&connection)
+            .is_some_and(|connection| connection.state == ConnectionState::Open)
+    }
+
+    /// Returns true if there is something to put into a connection's buffer.
+    pub(crate) fn has_to_send(&self, connection: ConnectionId) -> bool {
+        self.connections.get(&connection).is_some_and(|connection| {
+            connection.state == ConnectionState::Open && !connection.ready.is_empty()
+        })
+    }
+
+    /// The next effect to carry out.
+    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Takes all events that are done.
+    pub(crate) fn take_completions(&mut self) -> std::vec::Drain<'_, Completion<T>> {
+        for completion in &self.completions {
+            self.flushes.end(completion.generation, completion.result.as_ref().err());
+        }
+        self.completions.drain(..)
+    }
+
+    pub(crate) fn has_completions(&self) -> bool {
+        !self.completions.is_empty()
+    }
+
+    /// The next waiter for a flush whose events are all done. Ask after [`Self::take_completions`].
+    pub(crate) fn poll_flushed(&mut self) -> Option<(W, Option<WriteError>)> {
+        self.flushes.poll_done()
+    }
+}
+
+impl<T, W> fmt::Debug for WriterMachine<T, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriterMachine").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+//! Replies of segment stores, and what each means for its segment and its connection.
+
+use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, SegmentId};
+use pravega_sdk_wire_protocol::{RequestId, WireCommand};
+
+use super::{
+    connection::ConnectionId,
+    machine::{Effect, MAX_PROTOCOL_ERRORS, Target, WriterMachine},
+    segment_writer::State,
+};
+use crate::{
+    append::segment::machine::Reply,
+    error::WriteError,
+    machine::{Cause, LookupError, Misbehaviour, Now},
+    seeded_bugs::SeededBug,
+};
+
+impl<T, W> WriterMachine<T, W> {
+    /// Handles a reply. An invalid reply drops the connection.
+    pub(crate) fn handle_command(&mut self, id: ConnectionId, command: WireCommand, now: Now) {
+        let flow = command.request_id().map(|request| RequestId(request).flow());
+        let Some(&segment) = flow.and_then(|flow| self.flows.get(&flow)) else {
+            tracing::debug!(stream = %self.stream, command = command.name(), "reply does not match any segment; ignored");
+            return;
+        };
+        let Some(writer) = self.writers.get_mut(&segment) else { return };
+        if writer.state != State::At(id) {
+            return;
+        }
+        let name = command.name();
+        match writer.appends.handle(command, &mut self.completions) {
+            Reply::Ok => self.answered(segment, id),
+            Reply::Progress => {
+                writer.made_progress();
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.attempts = 0;
+                }
+                self.answered(segment, id);
+            }
+            Reply::Sealed | Reply::Missing => {
+                tracing::debug!(stream = %self.stream, %segment, reply = name, "segment takes no more");
+                self.leave(segment);
+                self.sealed(segment);
+            }
+            Reply::WrongHost => {
+                let endpoint = self.leave(segment);
+                self.move_on(
+                    segment,
+                    endpoint,
+                    Misbehaviour("another segment store has the segment".to_owned()),
+                    now,
+                );
+            }
+            Reply::TokenExpired => {
+                let token = writer.appends.token().clone();
+                self.leave(segment);
+                self.effects.push_back(Effect::TokenExpired(token));
+                self.move_on(
+                    segment,
+                    None,
+                    Misbehaviour("the delegation token expired".to_owned()),
+                    now,
+                );
+            }
+            Reply::Refused(kind, reason) => {
+                let error =
+                    WriteError::new(kind, Outcome::NotApplied, reason).with_stream(&self.stream);
+                let endpoint = self.leave(segment);
+                self.fail_segment(segment, &error, endpoint);
+                if self.target == Target::Bytes {
+                    // What comes later would stand behind a gap.
+                    self.end(error);
+                }
+            }
+            Reply::Protocol(reason) => {
+                writer.protocol_errors += 1;
+                let has_to_end = writer.protocol_errors >= MAX_PROTOCOL_ERRORS;
+                let cause = Cause::from(Misbehaviour(reason.clone()));
+                if has_to_end {
+                    let error = WriteError::new(ErrorKind::Protocol, Outcome::Unknown, &reason)
+                        .with_stream(&self.stream);
+                    let endpoint = self.leave(segment);
+                    self.fail_segment(segment, &error, endpoint);
+                }
+                self.effects.push_back(Effect::Close(id));
+                self.handle_lost(id, LookupError { kind: ErrorKind::Protocol, cause }, now);
+            }
+        }
+    }
+
+    /// After a store turned a segment away: at once the first time, then with growing patience.
+    pub(super) fn move_on(
+        &mut self,
+        segment: SegmentId,
+        endpoint: Option<Endpoint>,
+        reason: Misbehaviour,
+        now: Now,
+    ) {
+        if let Some(endpoint) = endpoint.filter(|_| !self.bugs.has(SeededBug::KeepsStaleEndpoint)) {
+            self.effects.push_back(Effect::Forget(segment, endpoint));
+        }
+        let Some(writer) = self.writers.get_mut(&segment) else { return };
+        writer.failed(reason.into());
+        let attempts = writer.attempts;
+        if writer.appends.is_empty() {
+            writer.state = State::Idle;
+        } else if attempts == 1 {
+            self.locate(segment);
+        } else {
+            self.locate_later(segment, now);
+        }
+    }
+
+    /// A segment takes no more.
+    pub(super) fn sealed(&mut self, segment: SegmentId) {
+        match self.target {
+            Target::Stream => self.find_successors(segment),
+            Target::Transaction(_) => {
+                self.end_because(
+                    ErrorKind::TransactionNotOpen,
+                    "the transaction is not open any more",
+                    None,
+                );
+            }
+            Target::Bytes => {
+                self.end_because(ErrorKind::Sealed, "the byte stream is sealed, or deleted", None)
+            }
+        }
+    }
+}
