@@ -344,14 +344,17 @@ impl Ports {
         health: 6061,
     };
 
-    /// Six ports that are not in use.
+    /// Six free ports below those that Linux gives to outgoing connections, so that they are still
+    /// free when the server binds them.
     fn free() -> Result<Self> {
-        // All are held until the last is found, so that no two are the same.
-        let held =
-            (0..6).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<Result<Vec<_>, _>>()?;
-        let mut ports =
-            held.iter().map(|listener| listener.local_addr().map(|address| address.port()));
-        let mut next = || ports.next().context("no port is left")?.context("a port has no number");
+        const FIRST: u16 = 21_000;
+        const CANDIDATES: u16 = 10_000;
+        // Runs at the same time begin at different candidates.
+        let start = (std::process::id() % u32::from(CANDIDATES)) as u16;
+        let mut free = (0..CANDIDATES)
+            .map(|next| FIRST + (start + next) % CANDIDATES)
+            .filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+        let mut next = || free.next().context("no port is free");
         Ok(Self {
             controller: next()?,
             rest: next()?,

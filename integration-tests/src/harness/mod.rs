@@ -4,6 +4,7 @@
 //! embedded server: the same tests, so that each server is held to what the other does.
 
 pub mod lines;
+pub mod port;
 pub mod tool;
 
 use std::{
@@ -24,6 +25,9 @@ use pravega_sdk_server::EmbeddedServer;
 use pravega_sdk_types::{
     Epoch, KeyRange, ScalingPolicy, Scope, ScopedStream, SegmentId, StreamConfiguration,
 };
+
+/// A deadline that is far beyond what any step takes on a busy machine.
+pub const FAR: Duration = Duration::from_secs(120);
 
 /// The URL of the server that the tests run against.
 pub fn url() -> String {
@@ -157,14 +161,13 @@ pub async fn read_between(
 
 /// Waits until a condition holds.
 ///
-/// Panics after two minutes, which is far more than any condition takes on a busy machine.
+/// # Panics
+///
+/// If the condition does not hold after [`FAR`].
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
+    let deadline = tokio::time::Instant::now() + FAR;
     while !holds().await {
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "after two minutes it still does not hold that {what}"
-        );
+        assert!(tokio::time::Instant::now() < deadline, "{what}: does not hold after {FAR:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

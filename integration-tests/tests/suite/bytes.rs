@@ -4,7 +4,7 @@ use std::{io::SeekFrom, time::Duration};
 
 use bytes::Bytes;
 use pravega_sdk_event_stream::{ByteReaderConfig, ReadError, WriteError};
-use pravega_sdk_integration_tests::harness::{factory, new_stream};
+use pravega_sdk_integration_tests::harness::{FAR, factory, new_stream};
 use pravega_sdk_types::{ErrorKind, Offset, Outcome};
 use tokio::{
     io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _},
@@ -51,7 +51,7 @@ async fn what_is_written_and_flushed_is_read_and_offsets_say_where() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!late.is_finished());
     writer.write_all(b"!").await.unwrap();
-    assert_eq!(timeout(Duration::from_secs(10), late).await.unwrap().unwrap(), b'!');
+    assert_eq!(timeout(FAR, late).await.unwrap().unwrap(), b'!');
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,10 +128,7 @@ async fn a_sealed_stream_is_read_to_its_end_and_takes_no_more() {
     writer.write_all(b"all there is").await.unwrap();
     writer.seal().await.unwrap();
     writer.seal().await.expect("sealing what is sealed");
-    assert_eq!(
-        timeout(Duration::from_secs(10), waiting).await.unwrap().unwrap().unwrap(),
-        b"all there is"
-    );
+    assert_eq!(timeout(FAR, waiting).await.unwrap().unwrap().unwrap(), b"all there is");
     let mut late = factory.byte_reader(&stream).await.unwrap();
     late.seek(SeekFrom::End(0)).await.unwrap();
     assert_eq!(late.read(&mut [0; 10]).await.unwrap(), 0);

@@ -1,6 +1,13 @@
 //! The event writer against a real server.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -9,7 +16,7 @@ use pravega_sdk_event_stream::{
     EventWriter, LargeEvents, ReadEvent, TimeNotes, WriterConfig,
     codec::{Raw, Utf8},
 };
-use pravega_sdk_integration_tests::harness::{self, factory, new_stream, read_all, scale};
+use pravega_sdk_integration_tests::harness::{self, FAR, factory, new_stream, read_all, scale};
 use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, RoutingKey, ScopedStream, SegmentId};
 
 fn texts(found: &[ReadEvent<Bytes>]) -> Vec<String> {
@@ -49,7 +56,7 @@ async fn ten_plain_events_are_stored_where_their_acks_say() {
     let offsets: Vec<_> = pointers.iter().map(|pointer| pointer.offset()).collect();
     assert_eq!(offsets, found.iter().map(|read| read.offset()).collect::<Vec<_>>());
     assert_eq!((offsets[1].0, pointers[0].length()), (15, 15), "type, length and seven bytes");
-    let report = writer.close(Duration::from_secs(10)).await;
+    let report = writer.close(FAR).await;
     assert_eq!((report.acknowledged, report.failed), (10, 0));
 }
 
@@ -76,7 +83,7 @@ async fn write_across(
     for ack in acks {
         results.push(ack.await.map(drop).map_err(|error| error.kind()));
     }
-    writer.close(Duration::from_secs(30)).await;
+    writer.close(FAR).await;
     results
 }
 
@@ -183,9 +190,11 @@ async fn scaling_up_and_down_under_load_loses_doubles_and_swaps_nothing() {
     let config = WriterConfig::default().with_max_block_bytes(2048);
     let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
     let (stop, stopped) = tokio::sync::watch::channel(false);
+    let written: Arc<[AtomicU32; 4]> = Arc::default();
     let writers: Vec<_> = (0..4)
         .map(|at| {
             let (writer, stopped) = (writer.clone(), stopped.clone());
+            let written = Arc::clone(&written);
             tokio::spawn(async move {
                 let mut number = 0_u32;
                 let mut acks = Vec::new();
@@ -193,6 +202,7 @@ async fn scaling_up_and_down_under_load_loses_doubles_and_swaps_nothing() {
                     let key = format!("key-{at}");
                     acks.push(writer.enqueue(&key, format!("{key}:{number}")).await.unwrap());
                     number += 1;
+                    written[at].store(number, Ordering::Relaxed);
                     if number.is_multiple_of(50) {
                         tokio::time::sleep(Duration::from_millis(1)).await;
                     }
@@ -207,12 +217,20 @@ async fn scaling_up_and_down_under_load_loses_doubles_and_swaps_nothing() {
     let controller = factory.controller();
     let quarters = [range(0.0, 0.25), range(0.25, 0.5), range(0.5, 0.75), range(0.75, 1.0)];
     let halves = [range(0.0, 0.5), range(0.5, 1.0)];
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let all_wrote = async |count: u32| {
+        harness::eventually("every key has its events", async || {
+            written.iter().all(|written| written.load(Ordering::Relaxed) > count)
+        })
+        .await;
+    };
+    all_wrote(250).await;
     scale(controller, &stream, &[id(0, 0), id(0, 1)], &quarters).await;
     scale(controller, &stream, &[id(1, 2), id(1, 3), id(1, 4), id(1, 5)], &halves).await;
     scale(controller, &stream, &[id(2, 6)], &quarters[..2]).await;
     scale(controller, &stream, &[id(2, 7), id(3, 9)], &[range(0.25, 1.0)]).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Each key goes on after the last scale.
+    let most = written.iter().map(|written| written.load(Ordering::Relaxed)).max();
+    all_wrote(most.unwrap() + 250).await;
     stop.send(true).unwrap();
     let mut counts = Vec::new();
     for task in writers {
@@ -317,7 +335,7 @@ async fn time_is_noted_by_hand_and_by_itself_and_never_backwards() {
     writer.note_time(2000).await.unwrap();
     let error = writer.note_time(1500).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConditionFailed, "{error}");
-    writer.close(Duration::from_secs(10)).await;
+    writer.close(FAR).await;
     drop(writer);
     // The writer has taken its leave, so there is nobody left to remove.
     harness::eventually("the writer is removed", async || {
@@ -333,10 +351,11 @@ async fn time_is_noted_by_hand_and_by_itself_and_never_backwards() {
         .with_writer_name("automatic".parse().unwrap());
     let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
     writer.write("a", "a").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(5500)).await;
-    assert!(
+    // The controller knows a writer once it has noted a time.
+    harness::eventually("the writer is known by its time", async || {
         factory.controller().remove_writer(&stream, &"automatic".parse().unwrap()).await.unwrap()
-    );
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pravega_sdk_event_stream::index::Fields;
-use pravega_sdk_integration_tests::harness::{factory, new_stream, read_all};
+use pravega_sdk_integration_tests::harness::{FAR, factory, new_stream, read_all};
 use pravega_sdk_types::{ErrorKind, Offset};
 use tokio::time::timeout;
 
@@ -44,7 +44,7 @@ async fn records_are_appended_read_at_the_tail_and_found_by_their_fields() {
     }
     writer.flush().await.unwrap();
     for number in 1..=10 {
-        let record = timeout(Duration::from_secs(20), tail.next()).await.unwrap().unwrap().unwrap();
+        let record = timeout(FAR, tail.next()).await.unwrap().unwrap().unwrap();
         assert_eq!(record.data(), format!("frame {number}").as_bytes());
         assert_eq!((record.value("time"), record.value("nothing")), (Some(number * 10), None));
     }

@@ -3,17 +3,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{TransactionConfig, WriterConfig, codec::Utf8};
-use pravega_sdk_integration_tests::harness::{self, read_all, tool::binary};
+use pravega_sdk_integration_tests::harness::{self, port, read_all, tool::binary};
 use pravega_sdk_types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration};
 use tokio::sync::watch;
 
@@ -62,11 +64,12 @@ impl Drop for Server {
     }
 }
 
-/// Writes events with rising numbers until it is told to stop; gives how many were acknowledged.
+/// Writes events with rising numbers until `stop` is set and returns how many were acknowledged.
 async fn write(
     factory: Arc<ClientFactory>,
     stream: ScopedStream,
     key: String,
+    acknowledged: Arc<AtomicU32>,
     stop: watch::Receiver<bool>,
 ) -> u32 {
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();
@@ -80,12 +83,13 @@ async fn write(
         for ack in acks {
             ack.await.unwrap();
         }
+        acknowledged.store(number, Ordering::Relaxed);
     }
     number
 }
 
-/// Commits transactions of three events until it is told to stop; gives those that are committed,
-/// and those that are not.
+/// Commits transactions of three events until `stop` is set, and one at least; returns the numbers
+/// of those that are committed, and of the others.
 async fn transact(
     factory: Arc<ClientFactory>,
     stream: ScopedStream,
@@ -95,7 +99,7 @@ async fn transact(
     let writer = factory.transactional_writer(&stream, Utf8, config).await.unwrap();
     let (mut committed, mut not) = (BTreeSet::new(), BTreeSet::new());
     let mut number = 0;
-    while !*stop.borrow() {
+    while !*stop.borrow() || committed.is_empty() {
         number += 1;
         let Ok(mut transaction) = writer.begin().await else { continue };
         let id = transaction.id();
@@ -109,7 +113,7 @@ async fn transact(
         if written {
             transaction.commit().await.ok();
         }
-        // Whatever the answers said, the controller knows what became of it.
+        // The controller knows the outcome, whatever the replies said.
         loop {
             match writer.status(id).await {
                 Ok(TransactionState::Committed) => {
@@ -132,24 +136,40 @@ async fn transact(
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_durable_server_acknowledged_survives_a_hundred_kills() {
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
+    let port = port::lasting();
     let mut server = Server::start(port, folder.path());
     let (factory, stream) = connect(port, "kills").await;
 
     let (stop, stopped) = watch::channel(false);
-    let writers: Vec<_> = (0..4)
-        .map(|at| {
+    let acknowledged: [Arc<AtomicU32>; 4] = Default::default();
+    let writers: Vec<_> = acknowledged
+        .iter()
+        .enumerate()
+        .map(|(at, acknowledged)| {
             tokio::spawn(write(
                 Arc::clone(&factory),
                 stream.clone(),
                 format!("key-{at}"),
+                Arc::clone(acknowledged),
                 stopped.clone(),
             ))
         })
         .collect();
+    let counts = || acknowledged.each_ref().map(|count| count.load(Ordering::Relaxed));
+    // Waits until each writer has got acknowledgements since `before`.
+    let all_go_on = async |before: [u32; 4]| {
+        harness::eventually("every writer goes on", async || {
+            counts().iter().zip(before).all(|(now, before)| *now > before)
+        })
+        .await;
+    };
     let transacting = tokio::spawn(transact(Arc::clone(&factory), stream.clone(), stopped.clone()));
     for round in 0..kills() {
-        // In the middle of whatever is going on, not in step with it.
+        // Every other server dies after some time, which may be before it answers anything; between
+        // them the writers get on, however slow the machine is.
+        if round % 2 == 1 {
+            all_go_on(counts()).await;
+        }
         tokio::time::sleep(Duration::from_millis(100 + u64::from(round * 37 % 150))).await;
         server.kill();
         server = Server::start(port, folder.path());
@@ -157,7 +177,7 @@ async fn what_a_durable_server_acknowledged_survives_a_hundred_kills() {
             harness::scale_all(factory.controller(), &stream, 4 + round / 10 % 3).await;
         }
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    all_go_on(counts()).await;
     stop.send(true).unwrap();
     let mut counts = BTreeMap::new();
     for (at, writer) in writers.into_iter().enumerate() {
@@ -193,10 +213,10 @@ async fn what_a_durable_server_acknowledged_survives_a_hundred_kills() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_takes_no_more_ends_writing_and_reading_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
+    let port = port::lasting();
     let server = Server::start_with_little_room(port, folder.path());
     let (factory, stream) = connect(port, "full").await;
-    let config = WriterConfig::default().with_delivery_timeout(Duration::from_secs(5));
+    let config = WriterConfig::default().with_delivery_timeout(Duration::from_secs(20));
     let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
     let mut written = 0;
     let error = loop {
@@ -226,10 +246,6 @@ async fn a_disk_that_takes_no_more_ends_writing_and_reading_goes_on() {
     let _server = Server::start(port, folder.path());
     assert!(read(&factory).await.starts_with(&expected));
     factory.event_writer(&stream, Utf8).await.unwrap().write("key", "1000000:more").await.unwrap();
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A client that bears with a server that comes and goes, and a stream of four segments.

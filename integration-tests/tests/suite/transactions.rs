@@ -7,12 +7,10 @@ use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{TransactionConfig, TransactionalWriter, codec::Utf8};
 use pravega_sdk_integration_tests::harness::{
-    self, eventually, factory, new_stream, read_all, scale, scale_all,
+    self, FAR, eventually, factory, new_stream, read_all, scale, scale_all,
 };
 use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, ScopedStream, SegmentId, TransactionId};
 use uuid::Uuid;
-
-const SOON: Duration = Duration::from_secs(60);
 
 async fn writer(
     factory: &ClientFactory,
@@ -42,7 +40,7 @@ async fn a_transaction_is_committed_also_when_it_is_empty_and_is_aborted_when_it
     let empty = writer.begin().await.unwrap();
     assert_eq!(empty.status().await.unwrap(), TransactionState::Open);
     let committed = empty.commit().await.unwrap();
-    committed.wait_until_visible(SOON).await.unwrap();
+    committed.wait_until_visible(FAR).await.unwrap();
     assert_eq!(writer.status(committed.id()).await.unwrap(), TransactionState::Committed);
 
     let mut aborted = writer.begin().await.unwrap();
@@ -79,7 +77,7 @@ async fn a_hundred_events_are_invisible_before_the_commit_and_all_there_after_it
     }
     transaction.flush().await.unwrap();
     assert!(texts(&factory, &stream).await.is_empty());
-    transaction.commit().await.unwrap().wait_until_visible(SOON).await.unwrap();
+    transaction.commit().await.unwrap().wait_until_visible(FAR).await.unwrap();
     let mut keys: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     for text in texts(&factory, &stream).await {
         let (key, number) = text.split_once(':').unwrap();
@@ -104,7 +102,7 @@ async fn events_without_a_key_stay_together_and_in_order() {
     for number in 0..50 {
         transaction.write(None, number.to_string()).await.unwrap();
     }
-    transaction.commit().await.unwrap().wait_until_visible(SOON).await.unwrap();
+    transaction.commit().await.unwrap().wait_until_visible(FAR).await.unwrap();
     assert_eq!(
         texts(&factory, &stream).await,
         (0..50).map(|number| number.to_string()).collect::<Vec<_>>()
@@ -165,7 +163,7 @@ async fn a_transaction_is_taken_over_by_its_id_also_after_a_scale() {
     for number in 0..20 {
         resumed.write(&format!("k{number}"), format!("there {number}")).await.unwrap();
     }
-    resumed.commit().await.unwrap().wait_until_visible(SOON).await.unwrap();
+    resumed.commit().await.unwrap().wait_until_visible(FAR).await.unwrap();
     let texts = texts(&factory, &stream).await;
     assert_eq!(texts.len(), 40);
     for number in 0..20 {
@@ -191,7 +189,7 @@ async fn a_transaction_that_ended_says_how_to_whoever_uses_it() {
     one.flush().await.unwrap();
     let mut other = writer.resume(one.id()).await.unwrap();
     let committed = writer.resume(one.id()).await.unwrap().commit().await.unwrap();
-    committed.wait_until_visible(SOON).await.unwrap();
+    committed.wait_until_visible(FAR).await.unwrap();
     // Committing once more changes nothing, aborting is refused, writing fails.
     let refused = writer.resume(one.id()).await.unwrap_err();
     assert_eq!(refused.state(), Some(TransactionState::Committed));
@@ -257,7 +255,7 @@ async fn transactions_of_several_writers_commit_in_order_across_scales() {
                 }
                 // The next one begins when this one is in its place: the order of the stream is
                 // that of commits.
-                transaction.commit().await.unwrap().wait_until_visible(SOON * 2).await.unwrap();
+                transaction.commit().await.unwrap().wait_until_visible(FAR).await.unwrap();
             }
         }));
     }

@@ -13,7 +13,7 @@ use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::{
     EventWriter, LargeEvents, SegmentContext, WriterConfig, codec::Raw,
 };
-use pravega_sdk_integration_tests::harness::{self, factory, new_stream};
+use pravega_sdk_integration_tests::harness::{self, factory, new_stream, port::Refusing};
 use pravega_sdk_segment_client::{
     ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport,
 };
@@ -139,9 +139,10 @@ async fn resets_at_any_byte_of_either_direction_lose_and_double_nothing() {
 async fn a_port_that_refuses_fails_a_write_by_its_deadline_after_several_attempts() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let closed = Refusing::bind();
     let config = quick().with_delivery_timeout(Duration::from_secs(2));
-    let writer = EventWriter::open(parts(&factory, closed), &stream, Raw, config).await.unwrap();
+    let writer =
+        EventWriter::open(parts(&factory, closed.address()), &stream, Raw, config).await.unwrap();
     let error = writer.write("k", "event").await.unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),
