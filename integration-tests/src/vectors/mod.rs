@@ -1,5 +1,6 @@
 //! Golden bytes of the Java implementation, line by line.
 
+mod line;
 mod semantics;
 mod wire;
 
@@ -13,23 +14,19 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value as Json;
 
-/// What a run over a folder found.
+use self::{line::Verdict, semantics::Context};
+
+/// The result of a run over a folder.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Lines that hold.
     pub passed: usize,
-    /// Lines that do not, each with its place and the reason.
+    /// Lines that do not hold, each with its place and the reason.
     pub failures: Vec<String>,
-    /// Kinds that nothing here checks yet, and how many lines there are of each.
+    /// Kinds without a check, and the number of lines of each.
     pub uncovered: BTreeMap<String, usize>,
     /// Lines that hold, by file.
     pub files: BTreeMap<String, usize>,
-}
-
-/// What became of one line.
-pub(crate) enum Verdict {
-    Passed,
-    Uncovered(String),
 }
 
 /// Checks every line of every `*.jsonl` in `folder`.
@@ -57,7 +54,7 @@ pub fn check_folder(folder: &Path) -> Result<Report> {
         let before = report.passed;
         let text = fs::read_to_string(&file)?;
         // Layouts are given once and named by other lines.
-        let mut context = semantics::Context::default();
+        let mut context = Context::default();
         for line in text.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok()) {
             semantics::prepare(&line, &mut context)?;
         }
@@ -76,7 +73,7 @@ pub fn check_folder(folder: &Path) -> Result<Report> {
     Ok(report)
 }
 
-fn check_line(file: &str, line: &str, context: &semantics::Context) -> Result<Verdict> {
+fn check_line(file: &str, line: &str, context: &Context) -> Result<Verdict> {
     let json: Json = serde_json::from_str(line).context("not JSON")?;
     match file {
         "wire-commands.jsonl" => wire::command(&json),
@@ -87,35 +84,4 @@ fn check_line(file: &str, line: &str, context: &semantics::Context) -> Result<Ve
         other => bail!("nothing is known about lines of {other}"),
     }?;
     Ok(Verdict::Passed)
-}
-
-pub(crate) fn text<'a>(json: &'a Json, name: &str) -> Result<&'a str> {
-    json.get(name).and_then(Json::as_str).with_context(|| format!("{name} is not a text"))
-}
-
-pub(crate) fn hex(json: &Json, name: &str) -> Result<Vec<u8>> {
-    pravega_sdk_wire_protocol::value::from_hex(text(json, name)?)
-        .with_context(|| format!("{name} is not hexadecimal"))
-}
-
-pub(crate) fn list<'a>(json: &'a Json, name: &str) -> Result<&'a [Json]> {
-    Ok(json.get(name).and_then(Json::as_array).with_context(|| format!("{name} is not a list"))?)
-}
-
-pub(crate) fn number(json: &Json, name: &str) -> Result<i64> {
-    let value = json.get(name).with_context(|| format!("{name} is missing"))?;
-    let parsed = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
-    parsed.with_context(|| format!("{name} is not a number"))
-}
-
-/// Both must be the same; the error shows them.
-pub(crate) fn same<T: PartialEq + std::fmt::Debug>(
-    what: &str,
-    found: T,
-    expected: T,
-) -> Result<()> {
-    if found != expected {
-        bail!("{what} is {found:?}, not {expected:?}");
-    }
-    Ok(())
 }

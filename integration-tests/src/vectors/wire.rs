@@ -12,7 +12,7 @@ use pravega_sdk_wire_protocol::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::{hex, list, number, same, text};
+use super::line::{hex, list, number, same, text};
 
 /// `hex` decodes to `fields`, and `fields` encode to `hex`.
 pub(crate) fn command(line: &Json) -> Result<()> {

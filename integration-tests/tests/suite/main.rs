@@ -10,7 +10,6 @@ mod cli;
 mod client;
 mod controller;
 mod embedded;
-mod embedded_misuse;
 mod event_writer;
 mod files;
 mod fuzz_seeds;

@@ -10,7 +10,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::codec::Utf8;
-use pravega_sdk_integration_tests::harness::{self, tool::binary};
+use pravega_sdk_integration_tests::harness::{self, FAR, tool::binary};
 use pravega_sdk_proto::{
     ScopeInfo, controller_service_client::ControllerServiceClient, create_scope_status,
 };
@@ -24,8 +24,6 @@ use tokio::{
 };
 use tonic::{Code, Request, transport::Channel};
 use uuid::Uuid;
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Client(TcpStream, BytesMut);
 
@@ -46,10 +44,7 @@ impl Client {
             if let Some(command) = Decoder::default().decode(&mut self.1).unwrap() {
                 return Some(command);
             }
-            match timeout(PATIENCE, self.0.read_buf(&mut self.1))
-                .await
-                .expect("no answer and no end")
-            {
+            match timeout(FAR, self.0.read_buf(&mut self.1)).await.expect("no answer and no end") {
                 Ok(0) | Err(_) => return None,
                 Ok(_) => {}
             }
@@ -259,10 +254,7 @@ async fn random_bytes_end_their_connection_and_nothing_else() {
         client.write_all(&bytes).await.ok();
         client.shutdown().await.ok();
         let mut rest = Vec::new();
-        timeout(PATIENCE, client.read_to_end(&mut rest))
-            .await
-            .expect("the connection stays open")
-            .ok();
+        timeout(FAR, client.read_to_end(&mut rest)).await.expect("the connection stays open").ok();
     }
     check_well(&server).await;
     harness::eventually("all connections are gone but those of the last check", async || {

@@ -1,0 +1,87 @@
+//! Faults on demand.
+
+use std::time::Duration;
+
+use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
+use pravega_sdk_controller_client::Credentials;
+use pravega_sdk_event_stream::codec::Utf8;
+use pravega_sdk_server::{EmbeddedServer, Presence, Refusal};
+use pravega_sdk_types::{ErrorKind, Scope};
+
+use super::support::{connect, numbers, start, stream, write};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_fault_loses_or_doubles_an_event() {
+    let (server, factory) = start(EmbeddedServer::builder().with_segment_stores(3)).await;
+    let stream = stream(&factory, 4).await;
+    let writing = {
+        let (factory, stream) = (connect(&server).await, stream.clone());
+        tokio::spawn(async move {
+            for round in 0..40 {
+                write(&factory, &stream, round * 100..(round + 1) * 100).await;
+            }
+        })
+    };
+    let faults = server.faults();
+    for round in 0_u32..30 {
+        match round % 5 {
+            0 => faults.drop_connections(),
+            1 => faults.drop_connection_after_answers(round % 7),
+            2 => {
+                for segment in 0..4 {
+                    faults.move_container(
+                        &format!("{stream}/{segment}.#epoch.0"),
+                        (round as usize + segment) % 3,
+                    );
+                }
+            }
+            3 => {
+                faults.refuse_connections(Refusal::All);
+                faults.drop_connections();
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                faults.refuse_connections(Refusal::None);
+            }
+            _ => {
+                faults.controller(Presence::Away);
+                faults.drop_connections();
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                faults.controller(Presence::There);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    writing.await.unwrap();
+    assert_eq!(numbers(&factory, &stream).await, (0..4000).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn answers_are_held_back_for_as_long_as_is_asked_for() {
+    let (server, factory) = start(EmbeddedServer::builder()).await;
+    let stream = stream(&factory, 1).await;
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    writer.write("key", "at once").await.unwrap();
+    server.faults().delay_answers(Duration::from_millis(200));
+    let begun = std::time::Instant::now();
+    writer.write("key", "late").await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(200));
+    server.faults().delay_answers(Duration::ZERO);
+}
+
+#[tokio::test]
+async fn only_accounts_come_in_and_tokens_are_renewed_when_they_expire() {
+    let builder = EmbeddedServer::builder().with_account("ann", "pass:word");
+    let server = builder.start().await.unwrap();
+    let stranger = ClientFactory::connect(&server.url()).await.unwrap();
+    let scope = Scope::new("scope").unwrap();
+    let refused = stranger.controller().create_scope(&scope).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
+
+    let credentials = Credentials::basic("ann", "pass:word").unwrap();
+    let config = ClientConfig::from_url(&server.url()).unwrap().with_credentials(credentials);
+    let factory = ClientFactory::with_config(config).await.unwrap();
+    let stream = stream(&factory, 1).await;
+    write(&factory, &stream, 0..10).await;
+    server.faults().expire_tokens();
+    write(&factory, &stream, 10..20).await;
+    assert_eq!(numbers(&factory, &stream).await, (0..20).collect::<Vec<_>>());
+}

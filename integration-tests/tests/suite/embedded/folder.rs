@@ -1,0 +1,98 @@
+//! The folder of a durable server.
+
+use std::{os::unix::fs::PermissionsExt as _, path::Path};
+
+use pravega_sdk_event_stream::{TransactionConfig, codec::Utf8};
+use pravega_sdk_integration_tests::harness::{eventually, scale};
+use pravega_sdk_server::{EmbeddedServer, OpenProblem, StartError};
+use pravega_sdk_types::{KeyRange, SegmentId};
+
+use super::support::{numbers, start, stream, write};
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn a_folder_is_private_holds_everything_and_belongs_to_one_server() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("a").join("data");
+    let (server, factory) = start(EmbeddedServer::builder().with_directory(&folder)).await;
+    let stream = stream(&factory, 2).await;
+    write(&factory, &stream, 0..100).await;
+    scale(
+        factory.controller(),
+        &stream,
+        &[SegmentId::from(0)],
+        &[KeyRange::new(0.0, 0.5).unwrap()],
+    )
+    .await;
+    write(&factory, &stream, 100..150).await;
+    let transactional =
+        factory.transactional_writer(&stream, Utf8, TransactionConfig::default()).await.unwrap();
+    let mut transaction = transactional.begin().await.unwrap();
+    transaction.write("key", "150").await.unwrap();
+    let open = transaction.leave_open().await.unwrap();
+    assert_eq!(mode(&folder), 0o700);
+    for file in std::fs::read_dir(&folder).unwrap() {
+        let file = file.unwrap().path();
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+    match EmbeddedServer::builder().with_directory(&folder).start().await.unwrap_err() {
+        StartError::Data(error) => match error.problem() {
+            OpenProblem::InUse { pid } => assert_eq!(*pid, std::process::id().to_string()),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+    server.shutdown().await;
+
+    let (server, factory) = start(EmbeddedServer::builder().with_directory(&folder)).await;
+    assert_eq!(numbers(&factory, &stream).await, (0..150).collect::<Vec<_>>());
+    let transactional =
+        factory.transactional_writer(&stream, Utf8, TransactionConfig::default()).await.unwrap();
+    transactional.resume(open).await.unwrap().commit().await.unwrap();
+    eventually("the transaction is there", async || numbers(&factory, &stream).await.len() == 151)
+        .await;
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_damaged_folder_is_refused_with_its_file_and_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, factory) = start(EmbeddedServer::builder().with_directory(folder.path())).await;
+    let stream = stream(&factory, 1).await;
+    write(&factory, &stream, 0..1000).await;
+    server.shutdown().await;
+    let journal = folder.path().join("journal-00000001");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&journal, &bytes).unwrap();
+    let error = EmbeddedServer::builder()
+        .with_directory(folder.path())
+        .start()
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("journal-00000001 is damaged at byte"), "{error}");
+    assert_eq!(std::fs::read(&journal).unwrap(), bytes, "nothing was changed");
+    bytes[middle] ^= 1;
+    std::fs::write(&journal, &bytes).unwrap();
+    let (_server, factory) = start(EmbeddedServer::builder().with_directory(folder.path())).await;
+    assert_eq!(numbers(&factory, &stream).await.len(), 1000);
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+    for path in [&file, &link, &file.join("below")] {
+        let error = EmbeddedServer::builder().with_directory(path).start().await.unwrap_err();
+        assert!(matches!(error, StartError::Data(_)), "{error:?}");
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    }
+}

@@ -1,0 +1,10 @@
+//! What only the embedded server offers: a clock that tests move, limits, faults, a folder, REST.
+
+mod clock;
+mod faults;
+mod folder;
+mod lifecycle;
+mod limits;
+mod misuse;
+mod rest;
+mod support;

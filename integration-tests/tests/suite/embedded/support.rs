@@ -1,0 +1,75 @@
+//! A server with a client, and numbered events.
+
+use std::time::Duration;
+
+use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
+use pravega_sdk_event_stream::codec::Utf8;
+use pravega_sdk_integration_tests::harness::read_all;
+use pravega_sdk_server::{EmbeddedServer, ServerBuilder};
+use pravega_sdk_types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration};
+
+pub(super) async fn start(builder: ServerBuilder) -> (EmbeddedServer, ClientFactory) {
+    let server = builder.start().await.unwrap();
+    let factory = connect(&server).await;
+    (server, factory)
+}
+
+pub(super) async fn connect(server: &EmbeddedServer) -> ClientFactory {
+    let config = ClientConfig::from_url(&server.url()).unwrap();
+    ClientFactory::with_config(config.with_default_retry(
+        100,
+        Duration::from_millis(10),
+        Duration::from_millis(100),
+    ))
+    .await
+    .unwrap()
+}
+
+pub(super) fn standing() -> ServerBuilder {
+    EmbeddedServer::builder().with_standing_clock()
+}
+
+pub(super) async fn stream_with(
+    factory: &ClientFactory,
+    configuration: &StreamConfiguration,
+) -> ScopedStream {
+    let stream = ScopedStream::new(Scope::new("scope").unwrap(), "stream".parse().unwrap());
+    factory.controller().create_scope(stream.scope()).await.unwrap();
+    factory.controller().create_stream(&stream, configuration).await.unwrap();
+    stream
+}
+
+pub(super) async fn stream(factory: &ClientFactory, segments: u32) -> ScopedStream {
+    stream_with(
+        factory,
+        &StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(segments)),
+    )
+    .await
+}
+
+pub(super) async fn write(
+    factory: &ClientFactory,
+    stream: &ScopedStream,
+    numbers: std::ops::Range<u32>,
+) {
+    let writer = factory.event_writer(stream, Utf8).await.unwrap();
+    let mut acks = Vec::new();
+    for number in numbers {
+        acks.push(
+            writer.enqueue(&format!("key-{}", number % 7), number.to_string()).await.unwrap(),
+        );
+    }
+    for ack in acks {
+        ack.await.unwrap();
+    }
+}
+
+pub(super) async fn numbers(factory: &ClientFactory, stream: &ScopedStream) -> Vec<u32> {
+    let events = read_all(factory, stream).await;
+    let mut numbers: Vec<u32> = events
+        .iter()
+        .map(|event| std::str::from_utf8(event.event()).unwrap().parse().unwrap())
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}

@@ -1,0 +1,7 @@
+//! The stream reader and batch reads against a real server.
+
+mod batch;
+mod losses;
+mod order;
+mod places;
+mod support;
