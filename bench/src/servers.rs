@@ -147,7 +147,7 @@ pub(crate) fn size() -> Result<()> {
     }
     ready.sort();
     println!(
-        "ready after {:?} (median of 10), {:?} at the most",
+        "ready after {:?} (median of 10), {:?} at most",
         ready.get(5).copied().unwrap_or_default(),
         ready.last()
     );

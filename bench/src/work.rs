@@ -1,5 +1,5 @@
-//! What a client is told to do, and how it keeps in step with whoever watches it. The counterpart
-//! in Rust uses the same.
+//! The work of a client, and the lines by which it keeps in step with the program that measures it.
+//! The Rust peer uses the same file.
 
 use std::{
     io::BufRead as _,
@@ -23,7 +23,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Reads the arguments; none if they are not what is needed.
+    /// Reads the arguments; `None` if they are not complete or not valid.
     pub(crate) fn parse(arguments: &[String]) -> Option<Self> {
         let [uri, scope, stream, mode, size, seconds, max_bytes, keys, rate] = arguments else {
             return None;
@@ -91,7 +91,7 @@ impl Work {
     }
 }
 
-/// Waits until whoever watches says so.
+/// Waits for the measuring program to write a line.
 pub(crate) fn wait_for_a_line() {
     std::io::stdin().lock().read_line(&mut String::new()).ok();
 }

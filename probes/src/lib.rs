@@ -1,7 +1,7 @@
 //! Probes of the connection pool, for `bpftrace`, `perf` and DTrace.
 //!
 //! With the feature `usdt` each function here is a probe of the provider `pravega_pool`, a single
-//! no-op instruction until somebody attaches to it; without the feature it is an empty function.
+//! no-op instruction until a tracer attaches to it; without the feature it is an empty function.
 //! The macro that makes probes expands to inline assembly, so this is the one crate of the
 //! workspace in which `unsafe` is not forbidden.
 
@@ -32,15 +32,15 @@ macro_rules! probes {
 probes! {
     /// A claim got a connection after `waited_us` microseconds.
     claim_granted(backend: &str, slot: u64, waited_us: u64);
-    /// A connection to a backend came about.
+    /// A connection to a backend was established.
     slot_connected(backend: &str, slot: u64);
-    /// A connection to a backend did not come about.
+    /// A connection to a backend failed.
     slot_failed(backend: &str, slot: u64);
-    /// A connection was given up.
+    /// A connection was closed.
     slot_retired(backend: &str, slot: u64);
 }
 
-/// A claim got none in `waited_us` microseconds.
+/// A claim failed after `waited_us` microseconds without a connection.
 #[inline]
 #[cfg_attr(not(feature = "usdt"), allow(unused_variables))]
 pub fn claim_refused(waited_us: u64) {
@@ -48,11 +48,11 @@ pub fn claim_refused(waited_us: u64) {
     pool::claim_refused!(|| waited_us);
 }
 
-/// Makes the probes known to the system. Without the feature there is nothing to do.
+/// Registers the probes with the system; does nothing without the feature.
 ///
 /// # Errors
 ///
-/// The system's own, as text.
+/// The error of the system, as text.
 pub fn register() -> Result<(), String> {
     #[cfg(feature = "usdt")]
     usdt::register_probes().map_err(|error| error.to_string())?;

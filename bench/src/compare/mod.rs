@@ -72,7 +72,7 @@ const THROUGHPUT: &[&str] =
     &["events_per_s", "p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
 const READ: &[&str] = &["events_per_s", "cpu_us_per_event", "peak_rss_mb"];
 const LATENCY: &[&str] = &["p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
-/// A server in memory keeps what it is given, so no run gives it more than this.
+/// The most that a run writes, because a server in memory keeps all of it.
 const MAX_BYTES: u64 = 100 << 20;
 
 fn case(
@@ -216,7 +216,7 @@ async fn new_stream(controller: &str, segments: u32) -> Result<ScopedStream> {
     Ok(stream)
 }
 
-/// Puts into a stream what is to be read from it.
+/// Writes the events that a case reads.
 async fn fill(controller: &str, stream: &ScopedStream, case: &Case) -> Result<()> {
     let factory = ClientFactory::connect(controller).await?;
     let count = MAX_BYTES / case.size as u64;

@@ -18,7 +18,7 @@ use super::line::{hex, list, number, same, text};
 pub(crate) fn command(line: &Json) -> Result<()> {
     let frame = hex(line, "hex")?;
     let fields = fields(line)?;
-    // An event is no command: it stands in segments, and is taken by its own reader.
+    // An event is not a command: it is in segments and has a reader of its own.
     if text(line, "name")? == "Event" {
         return segment_event(&frame, fields);
     }

@@ -13,7 +13,7 @@ fn stores() -> Option<Vec<Endpoint>> {
 }
 
 #[tokio::test]
-async fn the_store_that_does_not_own_a_segment_says_so_and_the_other_answers() {
+async fn a_store_that_does_not_own_a_segment_answers_wrong_host_and_the_owner_answers() {
     let stores = stores().expect("run this test with `cargo xtask interop cluster`");
     let factory = factory().await;
     let client = RawClient::new(StoreConfig::default());

@@ -87,14 +87,14 @@ async fn wrong_and_missing_credentials_are_refused_once_and_not_shown() {
 }
 
 #[tokio::test]
-async fn a_user_without_the_right_is_told_so() {
+async fn a_user_without_the_right_is_refused_with_permission_denied() {
     let scope = Scope::new(unique("forbidden")).unwrap();
     let error = user("reader").await.controller().create_scope(&scope).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::PermissionDenied, 1), "{error}");
 }
 
 #[tokio::test]
-async fn a_segment_store_refuses_tokens_that_are_none() {
+async fn a_segment_store_refuses_invalid_tokens() {
     let factory = admin().await;
     let stream = new_stream(&factory).await;
     let segment = ScopedSegment::new(&stream, SegmentId::from(0));

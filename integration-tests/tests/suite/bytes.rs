@@ -84,7 +84,7 @@ async fn a_reader_seeks_from_the_start_from_where_it_is_and_from_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn truncated_bytes_are_gone_and_whoever_wants_them_is_told_where_the_stream_begins() {
+async fn a_read_of_truncated_bytes_fails_with_the_offset_where_the_stream_begins() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let mut writer = factory.byte_writer(&stream).await.unwrap();
@@ -145,7 +145,7 @@ async fn a_sealed_stream_is_read_to_its_end_and_takes_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_pieces_come_out_as_they_went_in_and_nothing_more() {
+async fn ten_thousand_pieces_are_read_as_they_were_written_and_nothing_more() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let mut writer = factory.byte_writer(&stream).await.unwrap();
@@ -168,7 +168,7 @@ async fn ten_thousand_pieces_come_out_as_they_went_in_and_nothing_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_writers_the_one_that_is_late_is_told_and_can_go_on_behind_the_other() {
+async fn of_two_writers_the_late_one_fails_and_can_go_on_after_the_other() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let mut first = factory.byte_writer(&stream).await.unwrap();
@@ -176,7 +176,7 @@ async fn of_two_writers_the_one_that_is_late_is_told_and_can_go_on_behind_the_ot
     first.write_all(b"first ").await.unwrap();
     first.flush().await.unwrap();
     second.write_all(b"late  ").await.ok();
-    // As long as what the other wrote: a second append could slip in behind the refused first.
+    // As long as what the other wrote: a second append could be stored after the refused first.
     second.write_all(b"again ").await.ok();
     let told = tokio::io::AsyncWriteExt::flush(&mut second).await.unwrap_err();
     let told = write_error(&told);

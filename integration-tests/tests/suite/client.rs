@@ -35,7 +35,7 @@ async fn a_segment_is_located_and_asked_over_one_shared_connection() {
     let error = factory.raw_client().request(&endpoint, info(&missing)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(factory.close().await.is_empty());
-    // A closed factory connects anew where somebody goes on with it.
+    // A closed factory connects again when it is used.
     let segment = ScopedSegment::new(&stream, SegmentId::from(0));
     factory.raw_client().request(&endpoint, info(&segment)).await.unwrap();
 }

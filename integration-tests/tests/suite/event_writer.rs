@@ -23,7 +23,7 @@ fn texts(found: &[ReadEvent<Bytes>]) -> Vec<String> {
     found.iter().map(|read| String::from_utf8(read.event().to_vec()).unwrap()).collect()
 }
 
-/// The numbers behind each key, in the order of the stream.
+/// The numbers of each key, in the order of the stream.
 fn by_key(found: &[ReadEvent<Bytes>]) -> BTreeMap<String, Vec<u32>> {
     let mut keys: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     for text in texts(found) {
@@ -117,7 +117,7 @@ async fn a_scale_up_in_the_middle_keeps_every_event_in_order() {
 #[tokio::test]
 async fn a_scale_down_in_the_middle_keeps_every_event_in_order() {
     let factory = factory().await;
-    // A stream cannot have fewer segments than it was made with.
+    // A stream cannot have fewer segments than it was created with.
     let stream = new_stream(factory.controller(), 1).await;
     scale(factory.controller(), &stream, &[id(0, 0)], &[range(0.0, 0.5), range(0.5, 1.0)]).await;
     let results =
@@ -164,7 +164,7 @@ async fn a_stream_sealed_in_the_middle_fails_what_comes_later_by_kind() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_not_there_or_goes_away_is_said_so() {
+async fn a_missing_or_deleted_stream_fails_with_not_found() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();
@@ -337,7 +337,7 @@ async fn time_is_noted_by_hand_and_by_itself_and_never_backwards() {
     assert_eq!(error.kind(), ErrorKind::ConditionFailed, "{error}");
     writer.close(FAR).await;
     drop(writer);
-    // The writer has taken its leave, so there is nobody left to remove.
+    // The closed writer removes itself, so that no writer is left to remove.
     harness::eventually("the writer is removed", async || {
         // While the writer itself says so, the server may call that a failure.
         matches!(

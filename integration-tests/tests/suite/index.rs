@@ -75,7 +75,7 @@ async fn records_are_appended_read_at_the_tail_and_found_by_their_fields() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fields_grow_are_extended_behind_the_others_and_keep_their_order() {
+async fn fields_grow_are_added_after_the_others_and_keep_their_order() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let mut writer = factory.index_writer(&stream, None).await.unwrap();
@@ -129,7 +129,7 @@ async fn fields_grow_are_extended_behind_the_others_and_keep_their_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_append_on_a_condition_needs_the_last_record_to_be_as_it_says() {
+async fn a_conditional_append_needs_the_expected_last_record() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let mut writer = factory.index_writer(&stream, None).await.unwrap();
@@ -140,7 +140,7 @@ async fn an_append_on_a_condition_needs_the_last_record_to_be_as_it_says() {
     let refused = writer.append_if(&frame(1), &frame(3), b"x").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConditionFailed);
     writer.flush().await.unwrap();
-    // Another writer that does not know of the last record cannot slip one in behind it.
+    // Another writer that does not know the last record cannot append one after it.
     let mut late = factory.index_writer(&stream, None).await.unwrap();
     writer.append(&frame(3), b"three").await.unwrap();
     writer.flush().await.unwrap();

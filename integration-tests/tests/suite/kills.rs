@@ -211,7 +211,7 @@ async fn what_a_durable_server_acknowledged_survives_a_hundred_kills() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_takes_no_more_ends_writing_and_reading_goes_on() {
+async fn a_full_disk_ends_writing_and_reading_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let port = port::lasting();
     let server = Server::start_with_little_room(port, folder.path());
@@ -233,7 +233,7 @@ async fn a_disk_that_takes_no_more_ends_writing_and_reading_goes_on() {
         };
         events.iter().map(|event| number(event.event())).collect::<Vec<_>>()
     };
-    // What was acknowledged, and perhaps what nobody was told of.
+    // All acknowledged events, and perhaps one whose acknowledgement was lost.
     let expected: Vec<u32> = (0..written).collect();
     assert!(read(&factory).await.starts_with(&expected), "reading does not go on");
     let refused = factory.controller().seal_stream(&stream).await.unwrap_err();

@@ -44,7 +44,7 @@ async fn a_transaction_is_committed_also_when_it_is_empty_and_is_aborted_when_it
     assert_eq!(writer.status(committed.id()).await.unwrap(), TransactionState::Committed);
 
     let mut aborted = writer.begin().await.unwrap();
-    aborted.write("k", "nobody sees this").await.unwrap();
+    aborted.write("k", "never visible").await.unwrap();
     let id = aborted.id();
     aborted.abort().await.unwrap();
     eventually("it is aborted", async || {
@@ -135,7 +135,7 @@ async fn many_transactions_are_open_beyond_their_lease_and_all_commit() {
         transaction.commit().await.unwrap();
     }
     eventually("all are visible", async || texts(&factory, &stream).await.len() == 2 * count).await;
-    // Each is whole: nothing of another stands between its two events.
+    // Each is whole: no event of another transaction is between its two events.
     let texts = texts(&factory, &stream).await;
     for pair in texts.chunks(2) {
         let number = &pair[0][..3];
@@ -180,7 +180,7 @@ async fn a_transaction_is_taken_over_by_its_id_also_after_a_scale() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_that_ended_says_how_to_whoever_uses_it() {
+async fn a_call_on_an_ended_transaction_fails_with_how_it_ended() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let writer = writer(&factory, &stream, Duration::from_secs(30)).await;
@@ -190,7 +190,7 @@ async fn a_transaction_that_ended_says_how_to_whoever_uses_it() {
     let mut other = writer.resume(one.id()).await.unwrap();
     let committed = writer.resume(one.id()).await.unwrap().commit().await.unwrap();
     committed.wait_until_visible(FAR).await.unwrap();
-    // Committing once more changes nothing, aborting is refused, writing fails.
+    // A second commit changes nothing, an abort is refused, a write fails.
     let refused = writer.resume(one.id()).await.unwrap_err();
     assert_eq!(refused.state(), Some(TransactionState::Committed));
     one.write("k", "too late").await.ok();
@@ -222,7 +222,7 @@ async fn a_lease_that_runs_out_aborts_and_one_that_servers_do_not_take_is_refuse
     let mut transaction = short.begin().await.unwrap();
     transaction.write("k", "forgotten").await.unwrap();
     let id = transaction.leave_open().await.unwrap();
-    eventually("nobody speaks up for it", async || {
+    eventually("its lease has expired", async || {
         short.status(id).await.unwrap() == TransactionState::Aborted
     })
     .await;

@@ -58,7 +58,7 @@ fn events_are_read_from_one_place_to_another_in_the_form_that_was_asked_for() {
     let records = json(&["read", &stream]);
     assert_eq!(records[1]["offset"], 15);
     assert_eq!(records[1]["event"], "bob:two");
-    // From an event, and from the cut behind it.
+    // From an event, and from the cut after it.
     let pointer = good(&["read", &stream, "--format", "{pointer}", "-n", "2"]);
     let pointer = pointer.lines().nth(1).unwrap();
     assert_eq!(good(&["read", &stream, "--from", pointer]), "bob:two\nann:three\n");
@@ -75,7 +75,7 @@ fn events_are_read_from_one_place_to_another_in_the_form_that_was_asked_for() {
 }
 
 #[test]
-fn a_follower_is_shown_what_comes_until_the_stream_is_sealed() {
+fn a_follower_prints_new_events_until_the_stream_is_sealed() {
     let stream = stream("2");
     write(&stream, "one\n");
     let follower = command(&["read", &stream, "--follow"]).stdout(Stdio::piped()).spawn().unwrap();

@@ -12,7 +12,7 @@ use pravega_sdk_types::{
 use uuid::Uuid;
 
 #[tokio::test]
-async fn reader_groups_are_registered_updated_listed_and_removed() {
+async fn reader_groups_are_created_updated_listed_and_deleted() {
     let controller = controller().await;
     let stream = new_stream(&controller, 1).await;
     let group = ScopedReaderGroup::new(stream.scope().clone(), "billing".parse().unwrap());
@@ -44,7 +44,7 @@ async fn reader_groups_are_registered_updated_listed_and_removed() {
 }
 
 #[tokio::test]
-async fn subscribers_say_up_to_where_a_stream_is_not_needed() {
+async fn subscribers_report_the_cut_before_which_they_need_nothing() {
     let controller = controller().await;
     let stream = new_stream(&controller, 1).await;
     let group = ScopedReaderGroup::new(stream.scope().clone(), "keeper".parse().unwrap());

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::support::{stream_in, tags};
 
 #[tokio::test]
-async fn scopes_are_made_once_found_listed_and_removed() {
+async fn scopes_are_created_once_found_listed_and_deleted() {
     let controller = controller().await;
     let scope = Scope::new(unique("scope")).unwrap();
     assert!(!controller.scope_exists(&scope).await.unwrap());
@@ -36,7 +36,8 @@ async fn a_scope_that_is_not_empty_is_refused_and_stays_whole() {
     let stream = new_stream(&controller, 1).await;
     let refused = controller.delete_scope(stream.scope()).await.unwrap_err();
     assert_eq!((refused.kind(), refused.outcome()), (ErrorKind::NotEmpty, Outcome::NotApplied));
-    // The server damages the scope when it is asked; groups can still be made, so it was not.
+    // The Java server damages a scope that it fails to delete. A group can still be created, so the
+    // client did not send the request.
     let group = ScopedReaderGroup::new(stream.scope().clone(), "group".parse().unwrap());
     let configuration =
         ReaderGroupConfiguration::new([stream.clone()]).unwrap().with_identity(Uuid::new_v4(), -1);
@@ -49,7 +50,7 @@ async fn a_scope_that_is_not_empty_is_refused_and_stays_whole() {
 }
 
 #[tokio::test]
-async fn streams_are_made_once_described_updated_sealed_and_removed() {
+async fn streams_are_created_once_described_updated_sealed_and_deleted() {
     let controller = controller().await;
     let scope = new_scope(&controller).await;
     let stream = stream_in(&scope, "orders");
@@ -116,7 +117,7 @@ async fn streams_are_listed_by_scope_and_by_tag() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named_as_missing() {
+async fn calls_on_missing_things_fail_with_not_found() {
     let controller = controller().await;
     let scope = new_scope(&controller).await;
     let stream = stream_in(&scope, "missing");

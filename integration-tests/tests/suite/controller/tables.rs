@@ -8,7 +8,7 @@ use pravega_sdk_integration_tests::harness::{controller, new_scope};
 use pravega_sdk_types::{ErrorKind, ScopedKeyValueTable, ScopedSegment};
 
 #[tokio::test]
-async fn key_value_tables_are_made_described_listed_and_removed() {
+async fn key_value_tables_are_created_described_listed_and_deleted() {
     let controller = controller().await;
     let scope = new_scope(&controller).await;
     let table = ScopedKeyValueTable::new(scope.clone(), "prices".parse().unwrap());

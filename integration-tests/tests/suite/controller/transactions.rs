@@ -56,8 +56,7 @@ async fn transactions_begin_live_and_end() {
         ErrorKind::NotFound
     );
 
-    // The server keeps them all under one roof and may answer none where other streams ended some
-    // too.
+    // The Java server has one list for all streams, and may return no transaction of this stream.
     for ended in controller.completed_transactions(&stream).await.unwrap() {
         let expected = if ended.id == committed.id {
             TransactionOutcome::Committed

@@ -37,7 +37,7 @@ async fn a_transaction_ends_with_its_lease_and_a_ping_keeps_it() {
 }
 
 #[tokio::test]
-async fn retention_by_size_keeps_at_least_what_it_says() {
+async fn retention_by_size_keeps_at_least_the_minimum() {
     let (server, factory) = start(standing()).await;
     let policy = RetentionPolicy::BySize { min_bytes: 5_000, max_bytes: None };
     let configuration = StreamConfiguration::default().with_retention(policy).unwrap();
@@ -133,7 +133,7 @@ async fn a_watermark_is_written_once_every_writer_has_gone_on() {
     assert_eq!(marks().await, [(100, 150, vec![(SegmentId::from(0), Offset(50))])]);
     note(1, 200, 60).await;
     server.advance_clock(Duration::from_secs(11));
-    // The first writer is behind, and the stream waits for nobody.
+    // The first writer is late; the stream does not wait for it.
     assert_eq!(marks().await.last().unwrap().0, 200);
     factory.controller().remove_writer(&stream, &writers[1]).await.unwrap();
 }

@@ -55,7 +55,7 @@ async fn no_fault_loses_or_doubles_an_event() {
 }
 
 #[tokio::test]
-async fn answers_are_held_back_for_as_long_as_is_asked_for() {
+async fn answers_are_delayed_by_the_time_that_was_set() {
     let (server, factory) = start(EmbeddedServer::builder()).await;
     let stream = stream(&factory, 1).await;
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();

@@ -84,7 +84,7 @@ async fn a_damaged_folder_is_refused_with_its_file_and_place() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_one_is_refused() {
+async fn a_path_that_is_not_a_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, b"").unwrap();

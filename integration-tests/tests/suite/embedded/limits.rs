@@ -10,7 +10,7 @@ use pravega_sdk_types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration}
 use super::support::{start, stream, write};
 
 #[tokio::test]
-async fn what_finds_no_room_is_refused_and_goes_on_once_there_is_some() {
+async fn appends_beyond_the_memory_limit_are_refused_until_there_is_room() {
     let (server, factory) = start(EmbeddedServer::builder().with_memory_limit(4 << 20)).await;
     let stream = stream(&factory, 1).await;
     let config = WriterConfig::default().with_delivery_timeout(Duration::from_secs(10));
@@ -46,7 +46,7 @@ async fn what_finds_no_room_is_refused_and_goes_on_once_there_is_some() {
 }
 
 #[tokio::test]
-async fn a_server_without_room_for_segments_says_so() {
+async fn segments_beyond_the_memory_limit_are_refused() {
     let (_server, factory) = start(EmbeddedServer::builder().with_memory_limit(10_000)).await;
     let configuration = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(100));
     let stream = ScopedStream::new(Scope::new("scope").unwrap(), "stream".parse().unwrap());

@@ -96,7 +96,7 @@ async fn check_well(server: &EmbeddedServer) {
 }
 
 #[tokio::test]
-async fn whoever_breaks_the_rules_of_appending_is_cut_off_alone() {
+async fn a_client_that_breaks_the_rules_of_appending_is_cut_off_alone() {
     let server = EmbeddedServer::builder().start().await.unwrap();
     let port = server.store_ports()[0];
     let writer = Uuid::from_u128(1);

@@ -21,7 +21,7 @@ async fn shown(server: &EmbeddedServer, path: &str) -> (u16, serde_json::Value) 
 }
 
 #[tokio::test]
-async fn the_rest_interface_shows_what_there_is() {
+async fn the_rest_interface_shows_scopes_streams_and_scaling_events() {
     let (server, factory) = start(EmbeddedServer::builder().with_rest_port(0)).await;
     let policy = RetentionPolicy::BySize { min_bytes: 5 << 20, max_bytes: None };
     let stream =

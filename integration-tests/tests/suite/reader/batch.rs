@@ -8,7 +8,7 @@ use pravega_sdk_types::{BoundedCut, ErrorKind, KeyRange, SegmentId, SegmentRange
 use super::support::{by_key, expected, write};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ranges_between_cuts_are_read_side_by_side_by_whoever_is_handed_them() {
+async fn ranges_between_cuts_are_read_independently_of_each_other() {
     let factory = factory().await;
     let controller = factory.controller();
     let stream = new_stream(controller, 2).await;
@@ -56,7 +56,7 @@ async fn ranges_between_cuts_are_read_side_by_side_by_whoever_is_handed_them() {
     assert_eq!(read(at(&second), StreamCut::Unbounded).await, (500..600).collect::<Vec<_>>());
     assert_eq!(read(at(&second), at(&second)).await, Vec::<u32>::new());
     assert!(batch.ranges(&at(&second), &at(&first)).await.is_err(), "from is behind to");
-    // What is gone is told, with where the stream begins by now.
+    // The error of truncated bytes has the offset at which the stream begins now.
     controller.truncate_stream(&second).await.unwrap();
     let gone = batch.ranges(&at(&first), &StreamCut::Unbounded).await;
     let gone = match gone {

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::support::{by_key, expected, next, reader, write};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_truncated_is_told_once_and_the_rest_is_read() {
+async fn a_truncation_is_reported_once_and_the_rest_is_read() {
     let factory = factory().await;
     let controller = factory.controller();
     let stream = new_stream(controller, 1).await;
@@ -26,8 +26,8 @@ async fn what_was_truncated_is_told_once_and_the_rest_is_read() {
     for number in 50..100 {
         assert_eq!(next(&mut from_start).await, format!("key-{}:{number}", number % 7));
     }
-    assert_eq!(read_all(&factory, &stream).await.len(), 50, "at the head nobody misses anything");
-    // Truncated behind a scale: the whole segment is gone.
+    assert_eq!(read_all(&factory, &stream).await.len(), 50, "a reader at the head gets no error");
+    // Truncated after a scale: the whole segment is gone.
     scale(controller, &stream, &[SegmentId::from(0)], &KeyRange::equal(2)).await;
     write(&factory, &stream, 100..120).await;
     let head = factory.batch_client(&stream).tail_cut().await.unwrap();
@@ -68,7 +68,7 @@ async fn a_stream_that_is_deleted_or_made_again_under_a_reader_is_an_error() {
             // an old position.
             let mut old = reader(&factory, &stream, ReadFrom::Cut(cut)).await;
             let told = timeout(FAR, old.next()).await.unwrap().unwrap().unwrap_err();
-            // The server gives the new stream's segments numbers of their own, so the old ones are
+            // The segments of the new stream have numbers of their own, so the old ones are
             // gone.
             assert_eq!(told.kind(), ErrorKind::NotFound, "{told}");
             assert!(old.next().await.is_none());

@@ -15,14 +15,14 @@ use tokio::time::timeout;
 use super::support::{by_key, expected, next, reader, write};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_at_the_tail_is_given_what_comes_and_one_at_the_head_all_there_is() {
+async fn a_reader_at_the_tail_returns_new_events_and_one_at_the_head_all_events() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 4).await;
     write(&factory, &stream, 0..10).await;
     let mut tail = reader(&factory, &stream, ReadFrom::Tail).await;
     assert!(
         timeout(Duration::from_millis(300), tail.next()).await.is_err(),
-        "nothing was written yet"
+        "no event was written yet"
     );
     write(&factory, &stream, 10..20).await;
     let mut found = Vec::new();

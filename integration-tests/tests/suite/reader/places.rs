@@ -48,7 +48,7 @@ async fn a_cut_taken_anywhere_divides_the_stream_into_what_was_read_and_the_rest
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn places_that_are_none_of_the_stream_are_refused_with_what_is_wrong() {
+async fn places_outside_the_stream_are_refused_with_the_reason() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 2).await;
     let other = new_stream(factory.controller(), 1).await;
@@ -83,7 +83,7 @@ async fn places_that_are_none_of_the_stream_are_refused_with_what_is_wrong() {
     );
     let missing: ScopedStream = format!("{}/missing", stream.scope()).parse().unwrap();
     assert_eq!(factory.stream_reader(&missing, Raw).await.unwrap_err().kind(), ErrorKind::NotFound);
-    // A cut behind the tail would wait for ever for what nobody knows.
+    // A reader would wait forever for an end that is after the tail.
     let config =
         ReaderConfig::default().with_start(ReadFrom::Cut(cut(&stream, &[(0, 1 << 40), (1, 0)])));
     let mut behind = factory.stream_reader_with(&stream, Raw, config).await.unwrap();

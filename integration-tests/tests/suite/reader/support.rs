@@ -46,7 +46,7 @@ pub(super) async fn write(
     writer.flush().await.unwrap();
 }
 
-/// The numbers behind each key, in the order in which they came.
+/// The numbers of each key, in the order in which they were read.
 pub(super) fn by_key<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, Vec<u32>> {
     let mut keys: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     for text in texts {

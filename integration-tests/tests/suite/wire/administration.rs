@@ -64,10 +64,10 @@ pub(super) async fn administration() {
 /// Of a standalone server.
 const CONTAINERS: i32 = 4;
 
-/// A server that has just made a thousand segments has all of them to write.
+/// A server that has just created a thousand segments writes all of them.
 const FLUSH_LIMIT: Duration = Duration::from_secs(120);
 
-/// A command that only the admin port serves, or none at all, closes the connection.
+/// A command that only the admin port serves, or that no server takes, closes the connection.
 pub(super) async fn violations() {
     for command in [
         WireCommand::from(FlushToStorage {

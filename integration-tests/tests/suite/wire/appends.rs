@@ -82,7 +82,7 @@ pub(super) async fn appends(store: &Store) {
     assert!(matches!(nowhere, WireCommand::NoSuchSegment(NoSuchSegment { offset: -1, .. })));
 }
 
-/// Two connections with one writer id: the one that was overtaken is told, and closed.
+/// Two connections with one writer id: the older one gets an error and is closed.
 pub(super) async fn event_numbers(store: &Store) {
     let segment = store.new_segment().await;
     let other = Store::to(store.connection.endpoint()).await;

@@ -58,7 +58,7 @@ impl Store {
         reply
     }
 
-    /// Sends a request that must be refused, and gives the reply.
+    /// Sends a request that must be refused, and returns the reply.
     pub(super) async fn refused<Q: Request>(&self, request: Q) -> WireCommand {
         see(Q::NAME);
         let error = match self.connection.request(request).await {

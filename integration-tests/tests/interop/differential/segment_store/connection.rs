@@ -21,7 +21,7 @@ pub(super) enum Did {
     Nothing,
 }
 
-/// A connection that is made anew when the server closes it.
+/// A connection that is made again after the server closes it.
 pub(super) struct Store {
     address: String,
     socket: TcpStream,
