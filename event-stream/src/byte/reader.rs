@@ -26,7 +26,7 @@ use pravega_sdk_types::{ErrorKind, Offset, ScopedSegment, ScopedStream};
 use pravega_sdk_wire_protocol::commands::StreamSegmentInfo;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncSeek, ReadBuf};
 
-use super::{info, segment_of};
+use super::segment::{info, segment_of};
 use crate::reader::ReaderConfig;
 
 /// Reads the bytes of a byte stream.

@@ -24,7 +24,7 @@ use pravega_sdk_wire_protocol::{
 };
 use tokio::io::AsyncWrite;
 
-use super::{info, segment_of, to_write};
+use super::segment::{info, segment_of, to_write};
 use crate::writer::WriterConfig;
 
 /// Writes bytes behind the end of a byte stream.

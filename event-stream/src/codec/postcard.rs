@@ -5,7 +5,7 @@ use std::{borrow::Borrow, marker::PhantomData};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Codec, CodecError, Encode};
+use super::traits::{Codec, CodecError, Encode};
 
 /// Events in the Postcard format, by serde: compact, and without names of fields.
 ///

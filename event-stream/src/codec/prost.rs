@@ -5,7 +5,7 @@ use std::{borrow::Borrow, marker::PhantomData};
 use bytes::Bytes;
 use prost::Message;
 
-use super::{Codec, CodecError, Encode};
+use super::traits::{Codec, CodecError, Encode};
 
 /// Events that are protocol buffers, by prost.
 ///

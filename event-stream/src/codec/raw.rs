@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Codec, CodecError, Encode};
+use super::traits::{Codec, CodecError, Encode};
 
 /// Events that are bytes already.
 ///

@@ -8,9 +8,8 @@ use pravega_sdk_types::{ErrorKind, Offset, ScopedSegment, ScopedStream};
 use tokio::io::AsyncReadExt as _;
 
 use super::{
-    DEFAULT_RECORD_SIZE,
     record::{IndexRecord, decode},
-    record_size,
+    record_size::{DEFAULT_RECORD_SIZE, record_size},
 };
 use crate::byte::{ByteReader, ByteReaderConfig, info, segment_of};
 

@@ -7,9 +7,9 @@ use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream};
 use pravega_sdk_wire_protocol::commands::UpdateSegmentAttribute;
 
 use super::{
-    DEFAULT_RECORD_SIZE, IndexReader, NOT_SET, RECORD_SIZE_ATTRIBUTE, RECORD_SIZES,
+    reader::IndexReader,
     record::{Fields, MAX_FIELDS, encode, hash_all, hashed},
-    record_size,
+    record_size::{DEFAULT_RECORD_SIZE, NOT_SET, RECORD_SIZE_ATTRIBUTE, RECORD_SIZES, record_size},
 };
 use crate::byte::{ByteWriter, to_write};
 

@@ -11,7 +11,7 @@ use pravega_sdk_segment_client::{
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, TransactionId};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::Shared;
+use super::shared::Shared;
 use crate::error::TransactionError;
 
 /// What is asked of the controller.
@@ -82,7 +82,7 @@ impl Shared {
         })
     }
 
-    /// Chance, which is repeatable where the writer's is.
+    /// Random bits, which are repeatable if those of the writer are.
     fn random_bits(&self, id: TransactionId) -> Random {
         let seed = self.config.writer.append.seed.map(|seed| seed ^ id.0.as_u64_pair().1);
         random_bits(rng(seed))

@@ -14,11 +14,11 @@ mod commit;
 mod config;
 mod machine;
 mod pings;
+mod shared;
 
 use std::{
     fmt,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use pravega_sdk_controller_client::{
@@ -30,13 +30,14 @@ use pravega_sdk_segment_client::{
     runtime::{rng, runtime},
     seeded_bugs::SeededBug,
 };
-use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, SegmentMap, TransactionId, WriterName};
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, SegmentMap, TransactionId};
 use tokio::sync::oneshot;
 
 pub use self::{commit::Commit, config::TransactionConfig};
 use self::{
     commit::Decision,
     pings::{Command, Commands, Pings},
+    shared::Shared,
 };
 use crate::{
     codec::{Encode, Raw},
@@ -67,16 +68,6 @@ use crate::{
 pub struct TransactionalWriter<C = Raw> {
     shared: Arc<Shared>,
     codec: Arc<C>,
-}
-
-/// What a writer and its transactions share.
-#[derive(Debug)]
-struct Shared {
-    context: SegmentContext,
-    stream: ScopedStream,
-    config: TransactionConfig,
-    writer_name: WriterName,
-    pings: Commands,
 }
 
 /// A transaction that can be written to.
@@ -449,29 +440,6 @@ impl<C> Transaction<C> {
         }
     }
 }
-
-impl Shared {
-    async fn status(&self, id: TransactionId) -> Result<TransactionState, TransactionError> {
-        let state = self.context.controller().transaction_state(&self.stream, id).await;
-        state.map_err(|error| {
-            TransactionError::from_controller(error, "its state cannot be told", &self.stream)
-        })
-    }
-
-    /// An event could not be written; if that is because the transaction ended, says how.
-    async fn explain(&self, id: TransactionId, error: TransactionError) -> TransactionError {
-        if error.kind() != ErrorKind::TransactionNotOpen {
-            return error;
-        }
-        let state = tokio::time::timeout(EXPLAIN_LIMIT, self.status(id)).await;
-        let state =
-            state.ok().and_then(Result::ok).filter(|state| *state != TransactionState::Open);
-        TransactionError::not_open(state, &self.stream)
-    }
-}
-
-/// An error is not held up for longer than this by asking what stands behind it.
-const EXPLAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// A transaction on its way to whoever began it. If nobody takes it, it is aborted.
 struct Unclaimed {

@@ -3,24 +3,30 @@
 use std::fmt;
 
 use pravega_sdk_segment_client::{
-    append::{Ack, Capacity},
+    append::{Ack, Capacity, Handle},
     error::WriteError,
 };
 
-use super::EventWriter;
+use super::encoder::Encoder;
 use crate::{codec::Encode, routing::Routing};
 
 /// Room for an event, which can be enqueued without waiting. Dropped, the room is given back.
 #[must_use = "room that is kept for nothing keeps others waiting"]
 pub struct Permit<'w, C> {
-    writer: &'w EventWriter<C>,
+    handle: &'w Handle,
+    encoder: &'w Encoder<C>,
     capacity: Capacity<'w>,
     bytes: usize,
 }
 
 impl<'w, C> Permit<'w, C> {
-    pub(super) fn new(writer: &'w EventWriter<C>, capacity: Capacity<'w>, bytes: usize) -> Self {
-        Self { writer, capacity, bytes }
+    pub(super) fn new(
+        handle: &'w Handle,
+        encoder: &'w Encoder<C>,
+        capacity: Capacity<'w>,
+        bytes: usize,
+    ) -> Self {
+        Self { handle, encoder, capacity, bytes }
     }
 
     /// Takes an event to be written. Room that it does not need is given back.
@@ -37,16 +43,16 @@ impl<'w, C> Permit<'w, C> {
     where
         C: Encode<E>,
     {
-        let write = self.writer.prepare(key.into(), event)?;
+        let write = self.encoder.prepare(key.into(), event)?;
         let len = write.payload.framed_len();
         let Some(capacity) = self.capacity.split(len) else {
             let detail = format_args!(
                 "the event needs {len} bytes with its header, {} were reserved",
                 self.bytes
             );
-            return Err(self.writer.refuse(detail));
+            return Err(self.encoder.refuse(detail));
         };
-        self.writer.send(capacity, write)
+        self.handle.send(capacity, write.key, write.payload)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use futures_util::{FutureExt as _, Sink, future::BoxFuture};
 use pravega_sdk_segment_client::error::WriteError;
 
-use super::EventWriter;
+use super::event_writer::EventWriter;
 use crate::{codec::Encode, routing::ToRouting};
 
 /// Writes pairs of a routing key and an event.
@@ -72,7 +72,7 @@ where
 
     fn start_send(mut self: Pin<&mut Self>, (key, event): (K, E)) -> Result<(), WriteError> {
         let write = self.writer.prepare(key.to_routing(), event)?;
-        if let Ok(Some(capacity)) = self.writer.handle.try_reserve(write.payload.framed_len()) {
+        if let Ok(Some(capacity)) = self.writer.try_reserve(&write) {
             // What becomes of the event, the flush tells.
             return self.writer.send(capacity, write).map(drop);
         }

@@ -2,17 +2,19 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::BytesMut;
 use pravega_sdk_connection_pool::{BoxError, Connector, Dial};
 use pravega_sdk_types::{Endpoint, ErrorKind};
-use pravega_sdk_wire_protocol::{Decoder, SendBuffer, VersionRange, WireCommand};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 
-use super::{ByteStream, ConnectionError, StoreConfig, StoreConnection, StoreStream, Transport};
+use super::{
+    config::StoreConfig,
+    error::ConnectionError,
+    handshake::handshake,
+    store_connection::StoreConnection,
+    stream::StoreStream,
+    transport::{ByteStream, Transport},
+};
 
 /// Makes connections to segment stores, for a [`Pool`](pravega_sdk_connection_pool::Pool) or for
 /// [`SharedConnections`](pravega_sdk_connection_pool::SharedConnections).
@@ -153,54 +155,5 @@ impl Connector for StoreDialer {
 
     async fn on_recycle(&self, connection: &mut StoreConnection) -> Result<(), BoxError> {
         self.is_valid(connection).await
-    }
-}
-
-/// Sends our greeting and waits for theirs. What follows it stays in `received`.
-pub(super) async fn handshake(
-    io: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    received: &mut BytesMut,
-    endpoint: &Endpoint,
-    limit: Duration,
-) -> Result<VersionRange, ConnectionError> {
-    let fail = |kind, detail: &dyn std::fmt::Display| ConnectionError::new(kind, endpoint, detail);
-    let exchange = async {
-        let lost = |error: std::io::Error| fail(ErrorKind::ConnectionLost, &error);
-        let mut hello = SendBuffer::new();
-        // Eight bytes always fit a frame.
-        hello.push(&VersionRange::SUPPORTED.hello()).ok();
-        while hello.has_remaining() {
-            io.write_buf(&mut hello).await.map_err(lost)?;
-        }
-        io.flush().await.map_err(lost)?;
-        let decoder = Decoder::default();
-        loop {
-            match decoder.decode(received) {
-                Ok(Some(WireCommand::Hello(theirs))) => {
-                    VersionRange::SUPPORTED
-                        .check(&theirs)
-                        .map_err(|error| fail(ErrorKind::IncompatibleServer, &error))?;
-                    return Ok(VersionRange { low: theirs.low_version, high: theirs.high_version });
-                }
-                Ok(Some(other)) => {
-                    let detail = format!("the first command was {}, not Hello", other.name());
-                    return Err(fail(ErrorKind::Protocol, &detail));
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    let detail =
-                        format!("what answers is not a segment store, or speaks TLS: {error}");
-                    return Err(fail(ErrorKind::Protocol, &detail));
-                }
-            }
-            received.reserve(decoder.room_needed(received));
-            if io.read_buf(received).await.map_err(lost)? == 0 {
-                return Err(fail(ErrorKind::ConnectionLost, &"closed during the handshake"));
-            }
-        }
-    };
-    match timeout(limit, exchange).await {
-        Ok(versions) => versions,
-        Err(_) => Err(fail(ErrorKind::Timeout, &format_args!("no greeting within {limit:?}"))),
     }
 }

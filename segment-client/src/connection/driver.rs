@@ -23,7 +23,7 @@ use super::{
 };
 
 /// What a handle asks of the task.
-pub(super) enum Order {
+pub(super) enum Command {
     Request {
         id: i64,
         command: WireCommand,
@@ -53,9 +53,9 @@ pub(super) struct Counters {
     pub(super) outstanding: AtomicU64,
 }
 
-/// How many orders are taken from the queue at once.
+/// How many commands are taken from the queue at once.
 const BATCH: usize = 256;
-/// With more than this many bytes to send, no further orders are taken: the queue and its limits
+/// With more than this many bytes to send, no further commands are taken: the queue and its limits
 /// hold them.
 const SEND_HIGH_WATER: usize = 1 << 20;
 
@@ -63,7 +63,7 @@ pub(super) struct Driver<R, W> {
     reader: R,
     writer: W,
     endpoint: Endpoint,
-    orders: mpsc::UnboundedReceiver<Order>,
+    commands: mpsc::UnboundedReceiver<Command>,
     waiters: Waiters<Waiter>,
     received: BytesMut,
     to_send: SendBuffer,
@@ -77,14 +77,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
         (reader, writer): (R, W),
         received: BytesMut,
         endpoint: Endpoint,
-        orders: mpsc::UnboundedReceiver<Order>,
+        commands: mpsc::UnboundedReceiver<Command>,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
             reader,
             writer,
             endpoint,
-            orders,
+            commands,
             waiters: Waiters::default(),
             received,
             to_send: SendBuffer::new(),
@@ -100,12 +100,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
         tracing::debug!(endpoint = %self.endpoint, %cause, waiters = self.waiters.len(), "connection ended");
         // From here on new requests are refused with the same cause.
         ended(cause.clone());
-        self.orders.close();
+        self.commands.close();
         for waiter in self.waiters.drain() {
             waiter.reply.send(Err(RequestError::lost(waiter.name, cause.clone()))).ok();
         }
-        while let Ok(order) = self.orders.try_recv() {
-            if let Order::Request { waiter, .. } = order {
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Request { waiter, .. } = command {
                 waiter
                     .reply
                     .send(Err(RequestError::not_connected(waiter.name, cause.clone())))
@@ -135,12 +135,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
             // their turn soon.
             tokio::select! {
                 biased;
-                taken = self.orders.recv_many(&mut batch, BATCH), if self.to_send.remaining() < SEND_HIGH_WATER => {
+                taken = self.commands.recv_many(&mut batch, BATCH), if self.to_send.remaining() < SEND_HIGH_WATER => {
                     if taken == 0 {
                         return ConnectionError::new(ErrorKind::Closed, &self.endpoint, "nobody uses it any more");
                     }
-                    for order in batch.drain(..) {
-                        self.take_order(order);
+                    for command in batch.drain(..) {
+                        self.take_order(command);
                     }
                 }
                 written = self.writer.write_buf(&mut self.to_send), if self.to_send.has_remaining() => match written {
@@ -167,10 +167,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
         }
     }
 
-    fn take_order(&mut self, order: Order) {
-        match order {
-            Order::Request { waiter, .. } if waiter.reply.is_closed() => {}
-            Order::Request { id, command, waiter } => {
+    fn take_order(&mut self, command: Command) {
+        match command {
+            Command::Request { waiter, .. } if waiter.reply.is_closed() => {}
+            Command::Request { id, command, waiter } => {
                 let name = waiter.name;
                 if let Some(waiter) = self.waiters.insert(id, &command, waiter) {
                     // Ids are handed out by the handle; this one came around after 2^28 requests
@@ -186,12 +186,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
                 }
                 self.counters.sent.fetch_add(1, Ordering::Relaxed);
             }
-            Order::Send(command) => {
+            Command::Send(command) => {
                 if command.encode(&mut self.to_send).is_ok() {
                     self.counters.sent.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            Order::Forget(id) => drop(self.waiters.remove(id)),
+            Command::Forget(id) => drop(self.waiters.remove(id)),
         }
     }
 

@@ -9,9 +9,11 @@
 //!     └── oneshot replies ────────────┘   waiters by request id, keep-alive
 //! ```
 
+mod config;
 mod dial;
 mod driver;
 mod error;
+mod handshake;
 mod machine;
 mod raw_client;
 mod store_connection;
@@ -19,8 +21,7 @@ mod stream;
 mod tls;
 mod transport;
 
-use std::time::Duration;
-
+pub use config::StoreConfig;
 pub use dial::StoreDialer;
 pub use error::{ConnectionError, RequestError};
 pub use raw_client::RawClient;
@@ -28,74 +29,3 @@ pub use store_connection::{ConnectionCounters, StoreConnection};
 pub use stream::StoreStream;
 pub use tls::{StoreTls, StoreTlsError};
 pub use transport::{ByteStream, Opening, Transport};
-
-/// Everything that can be set about connections to segment stores.
-#[derive(Debug, Clone)]
-pub struct StoreConfig {
-    pub(crate) tls: Option<StoreTls>,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) handshake_timeout: Duration,
-    pub(crate) request_timeout: Duration,
-    pub(crate) max_in_flight: usize,
-    pub(crate) max_in_flight_bytes: usize,
-}
-
-impl Default for StoreConfig {
-    fn default() -> Self {
-        Self {
-            tls: None,
-            connect_timeout: Duration::from_secs(5),
-            handshake_timeout: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(30),
-            max_in_flight: 4096,
-            max_in_flight_bytes: 32 * 1024 * 1024,
-        }
-    }
-}
-
-impl StoreConfig {
-    /// Sets whether TLS is spoken, and how. Default: not.
-    #[must_use]
-    pub fn with_tls(mut self, tls: Option<StoreTls>) -> Self {
-        self.tls = tls;
-        self
-    }
-
-    /// Sets how long it may take to connect, TLS included. Default: 5 s.
-    #[must_use]
-    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// Sets how long the exchange of versions may take. Default: 5 s.
-    #[must_use]
-    pub fn with_handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.handshake_timeout = timeout;
-        self
-    }
-
-    /// Sets how long a request may take, from when it is made to its reply. Default: 30 s.
-    #[must_use]
-    pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout;
-        self
-    }
-
-    /// Sets how many requests may be under way on one connection; more wait. Default: 4096, at
-    /// least 1.
-    #[must_use]
-    pub fn with_max_in_flight(mut self, requests: usize) -> Self {
-        self.max_in_flight = requests.clamp(1, 1 << 20);
-        self
-    }
-
-    /// Sets how many bytes of requests may be under way on one connection; more wait. Default: 32
-    /// MiB, at least 16 MiB, which is the largest request.
-    #[must_use]
-    pub fn with_max_in_flight_bytes(mut self, bytes: usize) -> Self {
-        self.max_in_flight_bytes =
-            bytes.clamp(pravega_sdk_wire_protocol::MAX_FRAME_LEN, u32::MAX as usize / 2);
-        self
-    }
-}

@@ -11,7 +11,12 @@ use pravega_sdk_connection_pool::{CloseFailure, SharedConnections, SharedError, 
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use pravega_sdk_wire_protocol::{Command as _, Request, WireCommand, commands::ReadSegment};
 
-use super::{ConnectionError, RequestError, StoreConfig, StoreConnection, StoreDialer};
+use super::{
+    config::StoreConfig,
+    dial::StoreDialer,
+    error::{ConnectionError, RequestError},
+    store_connection::StoreConnection,
+};
 
 /// Sends requests to segment stores and hands back their replies.
 ///
@@ -22,7 +27,7 @@ use super::{ConnectionError, RequestError, StoreConfig, StoreConnection, StoreDi
 /// # Examples
 ///
 /// ```no_run
-/// use pravega_sdk_connection_pool::{RawClient, StoreConfig};
+/// use pravega_sdk_segment_client::{RawClient, StoreConfig};
 /// use pravega_sdk_wire_protocol::commands::GetStreamSegmentInfo;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

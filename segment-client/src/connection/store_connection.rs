@@ -22,15 +22,15 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    StoreConfig,
-    dial::handshake,
-    driver::{Counters, Driver, Order, Waiter},
+    config::StoreConfig,
+    driver::{Command, Counters, Driver, Waiter},
     error::{ConnectionError, RequestError},
+    handshake::handshake,
 };
 
 /// A connection to a segment store on which many requests are under way at once.
 ///
-/// Each request gets an id of its own, and its reply finds it by that id, in whatever order replies
+/// Each request gets an id of its own, and its reply finds it by that id, in whatever command replies
 /// come. A reply that nobody waits for is counted and ignored. When the connection ends, everybody
 /// who waits is told the same cause, and so is everybody who comes later.
 ///
@@ -38,9 +38,9 @@ use super::{
 pub struct StoreConnection {
     endpoint: Endpoint,
     peer: VersionRange,
-    // Bounded by the semaphores: an order is made only with room for its request, or to give such
+    // Bounded by the semaphores: an command is made only with room for its request, or to give such
     // room back.
-    orders: mpsc::UnboundedSender<Order>,
+    commands: mpsc::UnboundedSender<Command>,
     sequence: AtomicU32,
     room: Arc<Semaphore>,
     room_bytes: Arc<Semaphore>,
@@ -112,7 +112,7 @@ impl StoreConnection {
             config.handshake_timeout,
         )
         .await?;
-        let (orders, queue) = mpsc::unbounded_channel();
+        let (commands, queue) = mpsc::unbounded_channel();
         let counters = Arc::new(Counters::default());
         let ended = Arc::new(OnceLock::new());
         let driver = Driver::new(halves, received, endpoint.clone(), queue, Arc::clone(&counters));
@@ -121,7 +121,7 @@ impl StoreConnection {
         Ok(Self {
             endpoint: endpoint.clone(),
             peer,
-            orders,
+            commands,
             sequence: AtomicU32::new(0),
             room: Arc::new(Semaphore::new(config.max_in_flight)),
             room_bytes: Arc::new(Semaphore::new(config.max_in_flight_bytes)),
@@ -228,7 +228,7 @@ impl StoreConnection {
     /// [`ConnectionError`] if the connection has ended. Success says nothing about whether it
     /// arrived.
     pub fn send(&self, command: WireCommand) -> Result<(), ConnectionError> {
-        self.orders.send(Order::Send(command)).map_err(|_| self.cause())
+        self.commands.send(Command::Send(command)).map_err(|_| self.cause())
     }
 
     /// The segment store.
@@ -314,12 +314,12 @@ impl StoreConnection {
         let not_connected = |_| RequestError::not_connected(name, self.cause());
         let (reply, answer) = oneshot::channel();
         let waiter = Waiter { name, reply, _room: room };
-        self.orders
-            .send(Order::Request { id, command, waiter })
+        self.commands
+            .send(Command::Request { id, command, waiter })
             .map_err(|_| ())
             .map_err(not_connected)?;
         *was_sent = true;
-        let leaving = Leaving { id, orders: Some(&self.orders) };
+        let leaving = Leaving { id, commands: Some(&self.commands) };
         let answer = answer.await;
         leaving.answered();
         match answer {
@@ -353,19 +353,19 @@ impl fmt::Debug for StoreConnection {
 /// Tells the task when the future of a request is dropped.
 struct Leaving<'a> {
     id: i64,
-    orders: Option<&'a mpsc::UnboundedSender<Order>>,
+    commands: Option<&'a mpsc::UnboundedSender<Command>>,
 }
 
 impl Leaving<'_> {
     fn answered(mut self) {
-        self.orders = None;
+        self.commands = None;
     }
 }
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        if let Some(orders) = self.orders {
-            orders.send(Order::Forget(self.id)).ok();
+        if let Some(commands) = self.commands {
+            commands.send(Command::Forget(self.id)).ok();
         }
     }
 }

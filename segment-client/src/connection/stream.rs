@@ -19,9 +19,9 @@ use tokio::{
 use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 use super::{
-    ByteStream,
     error::ConnectionError,
     machine::keep_alive::{Action, KeepAliveTimer},
+    transport::ByteStream,
 };
 
 /// A handshaken connection to a segment store without a task of its own: its owner polls it.

@@ -15,7 +15,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::ConnectionError;
+use super::error::ConnectionError;
 
 /// How TLS is spoken: versions 1.2 and 1.3, the host name checked, no client certificate.
 #[derive(Clone)]

@@ -1,0 +1,59 @@
+//! The traits of a codec, and its error.
+
+use std::{error::Error, fmt};
+
+use bytes::Bytes;
+
+/// Reads events from bytes. What it takes to write them is [`Encode`].
+pub trait Codec: Send + Sync + 'static {
+    /// What readers are given.
+    type Event;
+
+    /// Reads an event.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`] if the bytes are not an event of this codec.
+    fn decode(&self, bytes: Bytes) -> Result<Self::Event, CodecError>;
+}
+
+/// Turns an `E` into bytes: a codec usually takes several types, such as a value and a reference to
+/// one.
+#[diagnostic::on_unimplemented(
+    message = "the codec `{Self}` cannot encode `{E}`",
+    note = "`Raw` takes what turns into `Bytes`, `Utf8` what turns into a `String`, `Json<T>` and `Postcard<T>` a `T` or a `&T`"
+)]
+pub trait Encode<E>: Codec {
+    /// Turns an event into bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`] if the event has no form in this codec.
+    fn encode(&self, event: E) -> Result<Bytes, CodecError>;
+}
+
+/// Tells why an event could not be turned into bytes, or bytes into an event.
+#[derive(Debug)]
+pub struct CodecError {
+    codec: &'static str,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl CodecError {
+    /// An error of the codec of that name.
+    pub fn new(codec: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { codec, source: source.into() }
+    }
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the event is not {}", self.codec)
+    }
+}
+
+impl Error for CodecError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}

@@ -1,0 +1,364 @@
+//! The event writer: its handle.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use pravega_sdk_segment_client::{
+    append::{Ack, Appended, Capacity, CloseReport, Handle, Payload, Target},
+    context::SegmentContext,
+    error::WriteError,
+    runtime::runtime,
+};
+use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream, SegmentMap};
+use pravega_sdk_wire_protocol::event;
+
+use super::{
+    config::WriterConfig,
+    encoder::{Encoder, Write},
+    permit::Permit,
+};
+use crate::{
+    codec::{Encode, Raw},
+    routing::Routing,
+};
+
+/// Writes events to a stream.
+///
+/// An event whose write returned is durable, and is in the stream once. Events of one routing key
+/// stay in the order in which they were written, across reconnects and scaling. What is written is
+/// sent at once; under load several events go together.
+///
+/// Clones are cheap and write through the same task and connections; the order of events is kept
+/// between writes of which one began after the other returned, or was enqueued. With the last clone
+/// the writer ends; what was enqueued is still sent, which [`Self::close`] waits for.
+pub struct EventWriter<C = Raw> {
+    handle: Handle,
+    encoder: Arc<Encoder<C>>,
+}
+
+/// Tells why an event was not enqueued at once.
+#[derive(Debug, thiserror::Error)]
+pub enum TryEnqueueError {
+    /// Too much waits for its acknowledgement. Nothing was taken; the event is handed back as it
+    /// was encoded.
+    #[error("too many events wait for their acknowledgement")]
+    Full(Bytes),
+    /// The event cannot be written.
+    #[error(transparent)]
+    Refused(#[from] WriteError),
+}
+
+impl<C> EventWriter<C> {
+    /// Makes a writer for `stream`, with a task on the caller's runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
+    /// [`Sealed`](ErrorKind::Sealed) if it takes no events, [`NoRuntime`](ErrorKind::NoRuntime)
+    /// outside a tokio runtime, and otherwise that of the controller.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn open(
+        context: SegmentContext,
+        stream: &ScopedStream,
+        codec: C,
+        config: WriterConfig,
+    ) -> Result<Self, WriteError> {
+        runtime()?;
+        let segments = context.controller().current_segments(stream).await.map_err(|error| {
+            let failure = WriteError::new(
+                error.kind(),
+                Outcome::NotApplied,
+                "the stream's segments cannot be found",
+            );
+            failure.with_stream(stream).with_source(Some(Arc::new(error)))
+        })?;
+        if segments.is_empty() {
+            return Err(WriteError::new(
+                ErrorKind::Sealed,
+                Outcome::NotApplied,
+                "the stream is sealed",
+            )
+            .with_stream(stream));
+        }
+        let map = SegmentMap::new(segments.iter().map(|segment| (segment.id, segment.range)));
+        Self::with_segments(context, stream, Target::Stream, map, Arc::new(codec), &config)
+    }
+
+    /// Makes a writer for segments that are known.
+    pub(crate) fn with_segments(
+        context: SegmentContext,
+        stream: &ScopedStream,
+        target: Target,
+        map: SegmentMap,
+        codec: Arc<C>,
+        config: &WriterConfig,
+    ) -> Result<Self, WriteError> {
+        let handle = Handle::open(context, stream, target, map, &config.append)?;
+        Ok(Self { handle, encoder: Arc::new(Encoder::new(stream, codec, config)) })
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &ScopedStream {
+        self.handle.stream()
+    }
+
+    /// Writes an event, and waits until it is durable.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`], whose outcome says whether the event was stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before there is room for the event, nothing is written; dropped later, the event is
+    /// written all the same.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(writer: pravega_sdk_event_stream::EventWriter) -> Result<(), Box<dyn std::error::Error>> {
+    /// let appended = writer.write("sensor-1", "21.5").await?;
+    /// println!("{:?}", appended.pointer());
+    /// writer.write(None, "to any segment").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn write<'k, E>(
+        &self,
+        key: impl Into<Routing<'k>>,
+        event: E,
+    ) -> Result<Appended, WriteError>
+    where
+        C: Encode<E>,
+    {
+        let write = self.prepare(key.into(), event)?;
+        self.send_with_capacity(write).await?.await
+    }
+
+    /// Takes an event to be written, as soon as there is room for it. The ack ends when it is
+    /// durable.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if the event cannot be taken at all.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before there is room for the event, nothing is written.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(writer: pravega_sdk_event_stream::EventWriter) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut acks = Vec::new();
+    /// for number in 0..1000 {
+    ///     acks.push(writer.enqueue("counter", number.to_string()).await?);
+    /// }
+    /// for ack in acks {
+    ///     ack.await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn enqueue<'k, E>(
+        &self,
+        key: impl Into<Routing<'k>>,
+        event: E,
+    ) -> Result<Ack, WriteError>
+    where
+        C: Encode<E>,
+    {
+        let write = self.prepare(key.into(), event)?;
+        self.send_with_capacity(write).await
+    }
+
+    /// Takes an event to be written, if there is room for it now.
+    ///
+    /// # Errors
+    ///
+    /// [`TryEnqueueError::Full`] if there is no room, with the encoded event;
+    /// [`TryEnqueueError::Refused`] if the event cannot be taken at all.
+    pub fn try_enqueue<'k, E>(
+        &self,
+        key: impl Into<Routing<'k>>,
+        event: E,
+    ) -> Result<Ack, TryEnqueueError>
+    where
+        C: Encode<E>,
+    {
+        let write = self.prepare(key.into(), event)?;
+        match self.try_reserve(&write)? {
+            Some(capacity) => Ok(self.send(capacity, write)?),
+            None => Err(TryEnqueueError::Full(match write.payload {
+                Payload::Event(event) => event,
+                other => other.events().concat().into(),
+            })),
+        }
+    }
+
+    /// Waits for room for `bytes` bytes of an event, so that it can be taken at once when it comes.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if the writer is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in the queue for room.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(writer: pravega_sdk_event_stream::EventWriter) -> Result<(), Box<dyn std::error::Error>> {
+    /// let permit = writer.reserve(100).await?;
+    /// let event = "made only when it can be sent";
+    /// let ack = permit.enqueue(None, event)?;
+    /// ack.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn reserve(&self, bytes: usize) -> Result<Permit<'_, C>, WriteError> {
+        let bytes = bytes.saturating_add(event::EVENT_HEADER_LEN);
+        let capacity = self.handle.reserve(bytes).await?;
+        Ok(Permit::new(&self.handle, &self.encoder, capacity, bytes))
+    }
+
+    /// Writes several events as one: they are stored together, behind each other, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::enqueue`]; a batch of nothing is refused, and so is one of more than
+    /// 2,147,483,647 events. What does not fit one append (nearly 16 MiB) counts as a large event.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::enqueue`].
+    pub async fn enqueue_batch<'k, E>(
+        &self,
+        key: impl Into<Routing<'k>>,
+        events: impl IntoIterator<Item = E>,
+    ) -> Result<Ack, WriteError>
+    where
+        C: Encode<E>,
+    {
+        let write = {
+            let key = key.into().position()?;
+            let events: Result<Vec<Bytes>, WriteError> =
+                events.into_iter().map(|event| self.encoder.encode(event)).collect();
+            Write { key, payload: self.encoder.batch(events?)? }
+        };
+        self.send_with_capacity(write).await
+    }
+
+    /// Writes an event only if the segment that owns the key ends at `tail_offset`, as the offset
+    /// of an earlier write and its length say. Other writers may be faster: then the kind of the
+    /// error is [`ConditionFailed`](ErrorKind::ConditionFailed), and nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`], whose outcome says whether the event was stored. Large events cannot be
+    /// conditional.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::write`].
+    pub async fn write_at<'k, E>(
+        &self,
+        key: impl Into<Routing<'k>>,
+        tail_offset: Offset,
+        event: E,
+    ) -> Result<Appended, WriteError>
+    where
+        C: Encode<E>,
+    {
+        let key = key.into().position()?;
+        let payload = match self.encoder.single(self.encoder.encode(event)?)? {
+            Payload::Event(event) => Payload::Conditional { event, tail_offset },
+            _ => return Err(self.encoder.refuse("a large event cannot be written on a condition")),
+        };
+        self.send_with_capacity(Write { key, payload }).await?.await
+    }
+
+    /// How many writes failed.
+    pub(crate) fn failed(&self) -> u64 {
+        self.handle.failed()
+    }
+
+    /// Waits until everything that was written so far is done.
+    ///
+    /// # Errors
+    ///
+    /// The first failure among the writes it waited for; those that were reported by an earlier
+    /// flush are not again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing for the events; a failure among them may be told to
+    /// nobody but their acks.
+    pub async fn flush(&self) -> Result<(), WriteError> {
+        self.handle.flush().await
+    }
+
+    /// Notes that everything acknowledged so far was written by `time_ms`, in milliseconds of a
+    /// clock of the application's; readers find it as watermarks.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`], of kind [`ConditionFailed`](ErrorKind::ConditionFailed) if the time is
+    /// before one noted earlier.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the time may be noted all the same.
+    pub async fn note_time(&self, time_ms: i64) -> Result<(), WriteError> {
+        self.handle.note_time(time_ms).await
+    }
+
+    /// Ends the writer, with all its clones: nothing new is taken, and what is under way has until
+    /// `deadline` from now. What is not acknowledged by then fails. Closing once more tells the
+    /// same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the writer closed; what is under way goes on, without a deadline
+    /// but its own.
+    pub async fn close(&self, deadline: Duration) -> CloseReport {
+        self.handle.close(deadline).await
+    }
+
+    pub(super) fn prepare<E>(&self, key: Routing<'_>, event: E) -> Result<Write, WriteError>
+    where
+        C: Encode<E>,
+    {
+        self.encoder.prepare(key, event)
+    }
+
+    pub(super) fn try_reserve(&self, write: &Write) -> Result<Option<Capacity<'_>>, WriteError> {
+        self.handle.try_reserve(write.payload.framed_len())
+    }
+
+    pub(super) async fn send_with_capacity(&self, write: Write) -> Result<Ack, WriteError> {
+        let capacity = self.handle.reserve(write.payload.framed_len()).await?;
+        self.send(capacity, write)
+    }
+
+    pub(super) fn send(&self, capacity: Capacity<'_>, write: Write) -> Result<Ack, WriteError> {
+        self.handle.send(capacity, write.key, write.payload)
+    }
+}
+
+impl<C> Clone for EventWriter<C> {
+    fn clone(&self) -> Self {
+        Self { handle: self.handle.clone(), encoder: Arc::clone(&self.encoder) }
+    }
+}
+
+impl<C> fmt::Debug for EventWriter<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventWriter").field("stream", self.stream()).finish_non_exhaustive()
+    }
+}
