@@ -1,4 +1,4 @@
-//! Who may come in: accounts at the controller, tokens at the store.
+//! Access: accounts at the controller, tokens at the store.
 //!
 //! A token has the three parts of a JWT, so that clients find its expiry; it is signed with a
 //! secret that only this process knows, and nothing but this process checks it.
@@ -35,13 +35,16 @@ impl std::fmt::Debug for Account {
 /// Why a token is no good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenRefusal {
+    /// Its time is over.
     Expired,
-    /// It was called back before its time.
+    /// It was revoked before its time.
     Revoked,
+    /// It was not issued here, or is for another stream.
     Refused,
 }
 
 impl TokenRefusal {
+    /// The code that the protocol has for it.
     pub fn code(self) -> TokenFailure {
         match self {
             Self::Expired | Self::Revoked => TokenFailure::Expired,
@@ -51,6 +54,7 @@ impl TokenRefusal {
 }
 
 impl Account {
+    /// An account with a user name and a password.
     pub fn new(user: &str, password: &str) -> Self {
         let plain = format!("{user}:{password}");
         Self {
@@ -60,21 +64,22 @@ impl Account {
 }
 
 impl Access {
+    /// Accounts, with the secret that signs tokens and the time that they last.
     pub fn new(accounts: Vec<Account>, secret: [u8; 32], lifetime: Millis) -> Self {
         Self { accounts, secret, lifetime, generation: 0 }
     }
 
-    /// Says whether the header of a call names an account.
+    /// Returns true if the header of a call names an account.
     pub fn admits(&self, header: &str) -> bool {
         self.accounts.iter().any(|account| account.header == header)
     }
 
-    /// Lets all tokens expire that were issued so far.
+    /// Revokes all tokens issued so far.
     pub fn expire_tokens(&mut self) {
         self.generation += 1;
     }
 
-    /// A token for the segments of a stream, or of a table.
+    /// Issues a token for the segments of a stream, or of a table.
     pub fn issue(&self, scope: &str, stream: &str, now: Millis) -> String {
         let claims = Claims {
             expires: (now.0 + self.lifetime.0) / 1000,

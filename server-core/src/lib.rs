@@ -17,8 +17,6 @@
 //! Deliberately absent: clocks, randomness, sockets and threads. Time and random bits are
 //! arguments.
 
-#![allow(missing_docs, missing_debug_implementations)]
-
 pub mod access;
 pub mod catalog;
 pub mod ids;

@@ -37,7 +37,8 @@ pub struct Machine {
     pub store: Store,
     /// What the controller knows.
     pub catalog: Catalog,
-    memory_limit: MemoryLimit,
+    /// The most memory that segments may use.
+    pub memory_limit: MemoryLimit,
     pace: Pace,
     last: LastRuns,
 }

@@ -29,6 +29,7 @@ impl Placement {
         self.stores.get(index).copied().unwrap_or(StoreIndex(0))
     }
 
+    /// Returns true if a segment is on a store.
     pub fn owns(&self, store: StoreIndex, segment: &str) -> bool {
         // One store has them all, and the hash of every name need not be found.
         self.stores.iter().all(|other| *other == store) || self.store_of(segment) == store

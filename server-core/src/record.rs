@@ -1,4 +1,4 @@
-//! What changes: the records from which everything can be made again.
+//! Records: the changes from which the whole server can be restored.
 //!
 //! Nothing changes a segment or the catalog but a record that is applied. Where the server keeps
 //! its data, the records go to the journal in the order in which they were applied, and no answer
@@ -24,31 +24,112 @@ pub type Attributes = Vec<(Uuid, i64)>;
 /// One change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Record {
-    /// A segment was made: of a table if there is a key length, of a stream if not.
-    Created { segment: ByteString, key_len: Option<u32>, attributes: Attributes, at: Millis },
-    /// Bytes stand at the end of a segment.
-    Appended { segment: ByteString, data: Bytes, attributes: Attributes, at: Millis },
-    /// A segment stands at the end of another and is gone.
-    Merged { target: ByteString, source: ByteString, attributes: Attributes, at: Millis },
+    /// A segment was created: of a table if there is a key length, of a stream if not.
+    Created {
+        /// The segment.
+        segment: ByteString,
+        /// The length of every key of a table, 0 if it varies; `None` for a stream.
+        key_len: Option<u32>,
+        /// The attributes that are set.
+        attributes: Attributes,
+        /// The time of the change.
+        at: Millis,
+    },
+    /// Bytes were appended to a segment.
+    Appended {
+        /// The segment.
+        segment: ByteString,
+        /// The bytes.
+        data: Bytes,
+        /// The attributes that are set.
+        attributes: Attributes,
+        /// The time of the change.
+        at: Millis,
+    },
+    /// A segment was appended to another and removed.
+    Merged {
+        /// The segment that grows.
+        target: ByteString,
+        /// The segment that is removed.
+        source: ByteString,
+        /// The attributes that are set.
+        attributes: Attributes,
+        /// The time of the change.
+        at: Millis,
+    },
     /// Attributes of a segment were set.
-    Attributed { segment: ByteString, attributes: Attributes },
-    /// A segment is read-only.
-    Sealed { segment: ByteString, at: Millis },
-    /// A segment starts at an offset.
-    Truncated { segment: ByteString, offset: u64, at: Millis },
-    /// A segment is gone.
-    Deleted { segment: ByteString },
+    Attributed {
+        /// The segment.
+        segment: ByteString,
+        /// The attributes that are set.
+        attributes: Attributes,
+    },
+    /// A segment was sealed.
+    Sealed {
+        /// The segment.
+        segment: ByteString,
+        /// The time of the change.
+        at: Millis,
+    },
+    /// The bytes of a segment before an offset were dropped.
+    Truncated {
+        /// The segment.
+        segment: ByteString,
+        /// The first offset that stays.
+        offset: u64,
+        /// The time of the change.
+        at: Millis,
+    },
+    /// A segment was deleted.
+    Deleted {
+        /// The segment.
+        segment: ByteString,
+    },
     /// Entries were put in a table segment.
-    Put { segment: ByteString, entries: Vec<(Bytes, Bytes)>, at: Millis },
+    Put {
+        /// The segment.
+        segment: ByteString,
+        /// Keys and values.
+        entries: Vec<(Bytes, Bytes)>,
+        /// The time of the change.
+        at: Millis,
+    },
     /// Keys were removed from a table segment.
-    Removed { segment: ByteString, keys: Vec<Bytes>, at: Millis },
+    Removed {
+        /// The segment.
+        segment: ByteString,
+        /// The keys.
+        keys: Vec<Bytes>,
+        /// The time of the change.
+        at: Millis,
+    },
     /// An entry of the catalog was set or removed.
-    CatalogEntry { key: String, value: Option<Bytes> },
-    /// A segment begins at an offset with nothing in it, or a table has a length: first of what a
-    /// snapshot has of it.
-    Restored { segment: ByteString, start: u64, length: u64 },
-    /// An entry of a table as a snapshot has it.
-    RestoredEntry { segment: ByteString, key: Bytes, value: Bytes, version: i64 },
+    CatalogEntry {
+        /// The key of the entry.
+        key: String,
+        /// The encoded entry; `None` if it was removed.
+        value: Option<Bytes>,
+    },
+    /// The start of a segment without bytes, or the length of a table: first in a snapshot.
+    Restored {
+        /// The segment.
+        segment: ByteString,
+        /// The first offset of the segment.
+        start: u64,
+        /// The length of a table.
+        length: u64,
+    },
+    /// An entry of a table in a snapshot.
+    RestoredEntry {
+        /// The segment.
+        segment: ByteString,
+        /// The key.
+        key: Bytes,
+        /// The value.
+        value: Bytes,
+        /// The version of the entry.
+        version: i64,
+    },
 }
 
 /// What becomes of the records of a server.

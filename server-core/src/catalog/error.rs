@@ -5,10 +5,15 @@ use crate::store::Refusal;
 /// A call failed, with a reason that gRPC has a code for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallError {
+    /// The stream, scope, table or epoch does not exist.
     NotFound(String),
+    /// The call cannot be done.
     Internal(String),
+    /// An argument is out of range.
     Unknown(String),
+    /// The memory limit is reached.
     ResourceExhausted(String),
+    /// Nothing can be changed any more.
     Unavailable(String),
 }
 
@@ -30,6 +35,7 @@ impl From<Refusal> for CallError {
     }
 }
 
+/// The result of a call of the controller.
 pub type CallResult<T> = Result<T, CallError>;
 
 pub(super) fn no_stream(scope: &str, stream: &str) -> CallError {

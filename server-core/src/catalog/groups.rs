@@ -19,6 +19,7 @@ use super::{
 use crate::store::Step;
 
 impl Catalog {
+    /// Creates a reader group with a stream for its state, or returns the one that exists.
     pub fn create_group(
         &mut self,
         config: ReaderGroupConfiguration,
@@ -58,6 +59,7 @@ impl Catalog {
         Ok(CreateReaderGroupResponse { status: Status::Success.into(), config: Some(config) })
     }
 
+    /// The configuration of a reader group.
     pub fn group_config(&self, info: &ReaderGroupInfo) -> ReaderGroupConfigResponse {
         use reader_group_config_response::Status;
         let found = self.group(&info.scope, &info.reader_group);
@@ -66,6 +68,7 @@ impl Catalog {
         ReaderGroupConfigResponse { config: Some(config), status: status.into() }
     }
 
+    /// Replaces the configuration of a reader group, if its generation is the present one.
     pub fn update_group(
         &mut self,
         config: ReaderGroupConfiguration,
@@ -97,6 +100,7 @@ impl Catalog {
         answer(Status::Success, generation)
     }
 
+    /// Deletes a reader group with its state.
     pub fn delete_group(
         &mut self,
         info: &ReaderGroupInfo,
@@ -161,6 +165,7 @@ impl Catalog {
         }
     }
 
+    /// The reader groups that keep a stream from being truncated.
     pub fn subscribers(&self, info: &StreamInfo) -> SubscribersResponse {
         use subscribers_response::Status;
         let Some(found) = self.stream(&info.scope, &info.stream) else {
@@ -175,6 +180,7 @@ impl Catalog {
         }
     }
 
+    /// Records the cut up to which a subscriber no longer needs the stream.
     pub fn update_subscriber(
         &mut self,
         request: SubscriberStreamCut,

@@ -19,6 +19,7 @@ impl Catalog {
         self.stream(scope, stream).ok_or_else(|| no_stream(scope, stream))
     }
 
+    /// The configuration of a stream.
     pub fn stream_configuration(&self, info: &StreamInfo) -> CallResult<StreamConfig> {
         Ok(self.found(&info.scope, &info.stream)?.config.clone())
     }
@@ -33,6 +34,7 @@ impl Catalog {
         }
     }
 
+    /// The open segments of a stream, in the order of their key ranges.
     pub fn current_segments(
         &self,
         info: &StreamInfo,
@@ -45,6 +47,7 @@ impl Catalog {
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(info, step) })
     }
 
+    /// The segments of an epoch.
     pub fn epoch_segments(
         &self,
         info: &StreamInfo,
@@ -64,6 +67,7 @@ impl Catalog {
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(info, step) })
     }
 
+    /// The segments and offsets at which a stream begins.
     pub fn head_segments(&self, info: &StreamInfo, step: &Step<'_>) -> CallResult<SegmentsAtTime> {
         let found = self.found(&info.scope, &info.stream)?;
         let location = |(segment_id, offset): (i64, i64)| SegmentLocation {
@@ -74,6 +78,7 @@ impl Catalog {
         Ok(SegmentsAtTime { segments, delegation_token: self.token(info, step) })
     }
 
+    /// The segments that follow a segment, each with all that it follows; empty for an open one.
     pub fn successors(
         &self,
         info: &StreamInfo,
@@ -89,6 +94,7 @@ impl Catalog {
         Ok(SuccessorResponse { segments, delegation_token: self.token(info, step) })
     }
 
+    /// The segments from one cut to another. An empty cut is the head or the tail of the stream.
     pub fn segments_between(
         &self,
         info: &StreamInfo,
@@ -111,11 +117,13 @@ impl Catalog {
         Ok(StreamCutRangeResponse { segments, delegation_token: self.token(info, step) })
     }
 
+    /// Returns true if a segment can be appended to.
     pub fn is_segment_open(&self, info: &StreamInfo, id: i64) -> CallResult<bool> {
         let found = self.found(&info.scope, &info.stream)?;
         Ok(!found.sealed && found.active().iter().any(|part| part.id == id))
     }
 
+    /// Returns true if a cut covers every key exactly once.
     pub fn is_cut_complete(&self, info: &StreamInfo, cut: &Cut) -> CallResult<bool> {
         Ok(self.found(&info.scope, &info.stream)?.is_complete(cut))
     }

@@ -1,9 +1,11 @@
 //! The rates of segments, and whether they are hot or cold.
 
-/// How often things are done that the clock asks for, in milliseconds; tests make it faster.
+/// How often periodic work is done, in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
+    /// How often watermarks are written.
     pub watermarks: i64,
+    /// How often retention is applied.
     pub retention: i64,
     /// How often rates are measured.
     pub rates: i64,

@@ -13,8 +13,8 @@ use crate::store::Step;
 const MAX_RETENTION_POINTS: usize = 1000;
 
 impl Catalog {
-    /// Notes where each stream with a policy ends, and drops what its policy does not keep.
-    pub fn retain(&mut self, step: &mut Step<'_>) {
+    /// Records the tail of each stream with a policy, and drops what the policy does not keep.
+    pub(crate) fn retain(&mut self, step: &mut Step<'_>) {
         let with_policy = |(scope, found): (&String, &Scope)| {
             let streams = found
                 .streams

@@ -24,6 +24,7 @@ use super::{
 use crate::store::{SegmentPolicy, Step};
 
 impl Catalog {
+    /// Replaces open segments by others that cover the same keys.
     pub fn scale(
         &mut self,
         request: &ScaleRequest,
@@ -115,6 +116,7 @@ impl Catalog {
         Ok(())
     }
 
+    /// Returns success once the stream has a newer epoch.
     pub fn check_scale(&self, info: &StreamInfo, epoch: i32) -> ScaleStatus {
         match self.stream(&info.scope, &info.stream).map(Stream::active_epoch) {
             Some(active) if epoch < active => ScaleStatus::Success,
@@ -221,7 +223,7 @@ fn runs(mut ranges: Vec<KeyRange>) -> Option<Vec<(f64, f64)>> {
     for range in ranges {
         match runs.last_mut() {
             Some(run) if run.last().is_some_and(|last| last.high() >= range.low()) => {
-                run.push(range)
+                run.push(range);
             }
             _ => runs.push(vec![range]),
         }

@@ -19,6 +19,7 @@ use crate::store::Step;
 const PAGE: usize = 1000;
 
 impl Catalog {
+    /// Creates a scope.
     pub fn create_scope(
         &mut self,
         scope: &str,
@@ -40,6 +41,7 @@ impl Catalog {
         Ok(Status::Success)
     }
 
+    /// Deletes an empty scope.
     pub fn delete_scope(
         &mut self,
         scope: &str,
@@ -58,6 +60,7 @@ impl Catalog {
         Ok(Status::Success)
     }
 
+    /// Deletes a scope with everything in it.
     pub fn delete_scope_recursive(
         &mut self,
         scope: &str,
@@ -85,19 +88,23 @@ impl Catalog {
         Ok(Status::Success)
     }
 
+    /// Tells if a scope exists.
     pub fn scope_exists(&self, scope: &str) -> ExistsResponse {
         ExistsResponse { exists: self.scopes.contains_key(scope) }
     }
 
+    /// Tells if a stream exists.
     pub fn stream_exists(&self, scope: &str, stream: &str) -> ExistsResponse {
         ExistsResponse { exists: self.stream(scope, stream).is_some() }
     }
 
+    /// A page of all scopes, after the name in `token`.
     pub fn list_scopes(&self, token: &str) -> ScopesResponse {
         let (scopes, continuation_token) = page(&self.scopes, token, |_| true);
         ScopesResponse { scopes, continuation_token }
     }
 
+    /// A page of the streams of a scope, if asked for only those with a tag.
     pub fn list_streams(
         &self,
         scope: &str,
@@ -127,6 +134,7 @@ impl Catalog {
         Ok(StreamsInScopeResponse { streams, continuation_token, status: Status::Success.into() })
     }
 
+    /// A page of the key-value tables of a scope.
     pub fn list_tables(&self, scope: &str, token: &str) -> KvTablesInScopeResponse {
         use kv_tables_in_scope_response::Status;
         let Some(found) = self.scopes.get(scope) else {

@@ -20,6 +20,7 @@ const MAX_TAGS: usize = 128;
 const MAX_TAG_LEN: usize = 256;
 
 impl Catalog {
+    /// Creates a stream, with a stream for its watermarks unless it is one of Pravega's own.
     pub fn create_stream(
         &mut self,
         config: StreamConfig,
@@ -100,6 +101,8 @@ impl Catalog {
         Ok(())
     }
 
+    /// Replaces the configuration of a stream. A fixed number of segments other than the present one
+    /// scales the stream.
     pub fn update_stream(
         &mut self,
         config: StreamConfig,
@@ -140,6 +143,7 @@ impl Catalog {
         }
     }
 
+    /// Drops what is before a cut, which must cover the key space and be within the stream.
     pub fn truncate_stream(
         &mut self,
         info: &StreamInfo,
@@ -195,6 +199,7 @@ impl Catalog {
         self.save_stream(step.journal, scope, stream);
     }
 
+    /// Seals a stream and aborts its open transactions.
     pub fn seal_stream(
         &mut self,
         info: &StreamInfo,
@@ -221,6 +226,7 @@ impl Catalog {
         Ok(Status::Success)
     }
 
+    /// Deletes a sealed stream with its watermarks.
     pub fn delete_stream(
         &mut self,
         info: &StreamInfo,

@@ -20,6 +20,7 @@ const MAX_PARTITIONS: i32 = 10_000;
 const MAX_KEY_LEN: i32 = 256;
 
 impl Catalog {
+    /// Creates a key-value table with its partitions.
     pub fn create_table(
         &mut self,
         config: KeyValueTableConfig,
@@ -59,6 +60,7 @@ impl Catalog {
         Ok(Status::Success)
     }
 
+    /// The partitions of a key-value table.
     pub fn table_segments(
         &self,
         info: &KeyValueTableInfo,
@@ -82,6 +84,7 @@ impl Catalog {
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(&info, step) })
     }
 
+    /// The configuration of a key-value table.
     pub fn table_config(&self, info: &KeyValueTableInfo) -> KeyValueTableConfigResponse {
         use key_value_table_config_response::Status;
         let found = self.table(&info.scope, &info.kvt_name);
@@ -92,6 +95,7 @@ impl Catalog {
         }
     }
 
+    /// Deletes a key-value table with its entries.
     pub fn delete_table(
         &mut self,
         info: &KeyValueTableInfo,

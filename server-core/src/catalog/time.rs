@@ -19,6 +19,7 @@ const REVISION_MARK: Uuid = Uuid::from_u128(0x7df9_a874_246c_c9d6_9397_cdd1_9ead
 const MAX_MARKS: u64 = 256 * 1024;
 
 impl Catalog {
+    /// Records the time of a writer and its position, which must not go back.
     pub fn note_time(
         &mut self,
         info: &StreamInfo,
@@ -68,6 +69,7 @@ impl Catalog {
         }
     }
 
+    /// Forgets the time of a writer.
     pub fn remove_writer(
         &mut self,
         info: &StreamInfo,
@@ -85,8 +87,8 @@ impl Catalog {
         Status::Success
     }
 
-    /// Writes the watermark of each stream whose writers have all gone on.
-    pub fn emit_watermarks(&mut self, step: &mut Step<'_>) {
+    /// Writes the watermark of each stream whose writers have all advanced.
+    pub(crate) fn emit_watermarks(&mut self, step: &mut Step<'_>) {
         let (mut due, mut left) = (Vec::new(), Vec::new());
         for (scope, found) in &mut self.scopes {
             for (stream, found) in &mut found.streams {

@@ -36,6 +36,8 @@ const REMEMBERED: i64 = 24 * 3600 * 1000;
 const LISTED: usize = 500;
 
 impl Catalog {
+    /// Begins a transaction, with a segment for each open segment of the stream. The lease is in
+    /// milliseconds.
     pub fn create_transaction(
         &mut self,
         info: &StreamInfo,
@@ -83,6 +85,7 @@ impl Catalog {
         Ok(CreateTxnResponse { txn_id: Some(message_of(id)), active_segments, delegation_token })
     }
 
+    /// Renews the lease of an open transaction, in milliseconds.
     pub fn ping_transaction(
         &mut self,
         info: &StreamInfo,
@@ -115,6 +118,7 @@ impl Catalog {
         self.stream_mut(&info.scope, &info.stream)?.transactions.get_mut(&id)
     }
 
+    /// The state of a transaction.
     pub fn transaction_state(&self, info: &StreamInfo, id: Uuid) -> CallResult<State> {
         let found = self.stream(&info.scope, &info.stream);
         let found = found.ok_or_else(|| no_stream(&info.scope, &info.stream))?;
@@ -126,6 +130,8 @@ impl Catalog {
         })
     }
 
+    /// Merges a transaction into its stream. Where `writer` is not empty and `time` is not negative,
+    /// it notes the time of the writer.
     pub fn commit_transaction(
         &mut self,
         info: &StreamInfo,
@@ -236,6 +242,7 @@ impl Catalog {
         self.save_transaction(step.journal, scope, stream, id);
     }
 
+    /// Aborts a transaction and deletes its segments.
     pub fn abort_transaction(
         &mut self,
         info: &StreamInfo,
@@ -275,6 +282,7 @@ impl Catalog {
         }
     }
 
+    /// The transactions that completed last, newest first.
     pub fn completed_transactions(
         &self,
         info: &StreamInfo,
@@ -301,8 +309,8 @@ impl Catalog {
         })
     }
 
-    /// Aborts what nobody pinged, and forgets what was completed long ago.
-    pub fn expire_transactions(&mut self, step: &mut Step<'_>) {
+    /// Aborts transactions whose leases ran out, and forgets those completed long ago.
+    pub(crate) fn expire_transactions(&mut self, step: &mut Step<'_>) {
         let (mut late, mut old) = (Vec::new(), Vec::new());
         for (scope, found) in &self.scopes {
             for (stream, found) in &found.streams {

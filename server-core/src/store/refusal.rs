@@ -26,13 +26,17 @@ const NO_OFFSET: i64 = -1;
 /// Why a request was refused. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
+    /// The segment does not exist.
     NoSuchSegment,
     /// The source of a merge is missing, or its target, which the Java store tells alike.
     NoSuchSource,
+    /// The segment exists.
     AlreadyExists,
+    /// The segment is sealed.
     Sealed,
     /// An offset is not there, or a table does not end where it should.
     Truncated {
+        /// The first offset of the segment, or the length of the table.
         start: u64,
     },
     /// The segment does not end where a conditional append wants, or an attribute has another
@@ -40,10 +44,13 @@ pub enum Refusal {
     Condition,
     /// Another connection used the writer's id.
     EventNumber,
+    /// The table has entries.
     NotEmpty,
+    /// The table refuses.
     Table(TableRefusal),
     /// There is no room left.
     Full {
+        /// The memory limit, in bytes.
         limit: u64,
     },
     /// Nothing can be changed any more.
@@ -53,7 +60,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What a person is told, in either protocol.
+    /// The message for people, in either protocol.
     pub fn message(&self) -> String {
         match self {
             Self::Full { limit } => format!(

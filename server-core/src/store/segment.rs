@@ -60,10 +60,12 @@ pub(crate) enum Content {
     Table(Table, u64),
 }
 
-/// What was appended since somebody last looked.
+/// The amounts appended since the last measurement.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Traffic {
+    /// The number of events.
     pub events: u64,
+    /// The number of bytes.
     pub bytes: u64,
 }
 

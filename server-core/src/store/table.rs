@@ -75,15 +75,18 @@ pub struct Delta {
 }
 
 impl Table {
+    /// An empty table; the length of its keys is 0 if it varies.
     pub fn new(key_len: usize) -> Self {
         Self { key_len, entries: BTreeMap::new(), by_version: BTreeMap::new(), held: 0 }
     }
 
+    /// The length of every key, 0 if it varies.
     pub fn key_len(&self) -> usize {
         self.key_len
     }
 
-    pub fn len(&self) -> usize {
+    /// The number of entries.
+    pub fn entry_count(&self) -> usize {
         self.entries.len()
     }
 
@@ -362,7 +365,7 @@ mod tests {
             assert_eq!(table.check_update(&[entry("a", "x", 0)]), Ok(()));
             assert_eq!(table.check_remove(&[key("b", ABSENT), key("b", ANY), key("a", 0)]), Ok(()));
             table.remove(&[key("a", 0)]);
-            assert_eq!((table.len(), table.held()), (0, 0));
+            assert_eq!((table.entry_count(), table.held()), (0, 0));
         }
     }
 

@@ -41,7 +41,7 @@ impl Request for GetTableSegmentInfo {
             segment_name: segment_name.clone(),
             start_offset: 0,
             length: len as i64,
-            entry_count: table.len() as i64,
+            entry_count: table.entry_count() as i64,
             key_length: table.key_len() as i32,
         });
         Outcome::of(segment_name, info)

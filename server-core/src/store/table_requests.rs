@@ -46,7 +46,7 @@ impl Step<'_> {
         let (table, _) = self.store.table(segment)?;
         match must_be_empty {
             true if table.key_len() > 0 => Err(Refusal::Table(TableRefusal::Unsupported)),
-            true if table.len() > 0 => Err(Refusal::NotEmpty),
+            true if table.entry_count() > 0 => Err(Refusal::NotEmpty),
             _ => self.delete(segment),
         }
     }

@@ -9,7 +9,7 @@ use pravega_sdk_types::{EventNumber, WriterId};
 use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
 use uuid::Uuid;
 
-use super::machine;
+use super::{everything, machine};
 use crate::{
     catalog::{Catalog, id_of},
     ids::Moment,
@@ -240,14 +240,6 @@ impl History {
             self.machine.call(at).1.remove(&segment, &[key], None).ok();
         }
     }
-}
-
-/// Everything that a machine holds, in an order of its own.
-fn everything(machine: &Machine) -> Vec<String> {
-    let mut all = Vec::new();
-    machine.snapshot(|record| all.push(format!("{record:?}")));
-    all.sort();
-    all
 }
 
 /// Shows only what differs.

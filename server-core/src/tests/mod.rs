@@ -1,12 +1,18 @@
 //! Tests of the machine as a whole.
 
+mod catalog;
 mod histories;
+mod store;
+mod table;
+
+use uuid::Uuid;
 
 use crate::{
     catalog::Pace,
+    ids::Moment,
     machine::{Config, Machine},
     placement::Placement,
-    record::Durability,
+    record::{Durability, Millis},
     store::MemoryLimit,
 };
 
@@ -19,4 +25,17 @@ fn machine() -> Machine {
         access: None,
         pace: Pace::default(),
     })
+}
+
+/// A moment at a time, whose random bits follow from it.
+fn at(now: i64) -> Moment {
+    Moment { now: Millis(now), random: Uuid::from_u128(u128::from(now.unsigned_abs())) }
+}
+
+/// Everything that a machine holds, as sorted text.
+fn everything(machine: &Machine) -> Vec<String> {
+    let mut all = Vec::new();
+    machine.snapshot(|record| all.push(format!("{record:?}")));
+    all.sort();
+    all
 }

@@ -1,0 +1,258 @@
+//! Who may send a command for a segment: the store that owns it, and the token.
+
+use pravega_sdk_wire_protocol::{IterationArgs, WireCommand, commands::*};
+
+use super::{OTHER, SEGMENT, WRITER, brief, machine_in};
+use crate::{
+    access::{Access, Account},
+    ids::{ConnectionId, StoreIndex},
+    machine::Machine,
+    placement::Placement,
+    record::Millis,
+    store::{Closed, Session},
+    tests::at,
+};
+
+/// Every command for a segment, with a token.
+fn every_command(token: &str) -> Vec<WireCommand> {
+    let (request_id, segment) = (9, bytestring::ByteString::from(SEGMENT));
+    let (segment_name, delegation_token) = (segment.clone(), bytestring::ByteString::from(token));
+    let token = || delegation_token.clone();
+    let args = IterationArgs::default;
+    let (scale_type, target_rate, rollover_size_bytes) = (0, 0, 0);
+    vec![
+        SetupAppend {
+            request_id,
+            writer_id: WRITER,
+            segment: segment.clone(),
+            delegation_token: token(),
+        }
+        .into(),
+        ReadSegment {
+            request_id,
+            segment: segment.clone(),
+            offset: 9,
+            suggested_length: 8,
+            delegation_token: token(),
+        }
+        .into(),
+        CreateSegment {
+            request_id,
+            segment: segment.clone(),
+            target_rate,
+            scale_type,
+            delegation_token: token(),
+            rollover_size_bytes,
+        }
+        .into(),
+        CreateTransientSegment {
+            request_id,
+            writer_id: WRITER,
+            parent_segment: segment.clone(),
+            delegation_token: token(),
+        }
+        .into(),
+        GetStreamSegmentInfo {
+            request_id,
+            segment_name: segment_name.clone(),
+            delegation_token: token(),
+        }
+        .into(),
+        SealSegment { request_id, segment: segment.clone(), delegation_token: token() }.into(),
+        TruncateSegment {
+            request_id,
+            segment: segment.clone(),
+            truncation_offset: 0,
+            delegation_token: token(),
+        }
+        .into(),
+        DeleteSegment { request_id, segment: segment.clone(), delegation_token: token() }.into(),
+        UpdateSegmentPolicy {
+            request_id,
+            segment: segment.clone(),
+            target_rate,
+            scale_type,
+            delegation_token: token(),
+        }
+        .into(),
+        MergeSegments {
+            request_id,
+            target: OTHER.into(),
+            source: segment.clone(),
+            delegation_token: token(),
+            attribute_updates: vec![],
+        }
+        .into(),
+        MergeSegmentsBatch {
+            request_id,
+            target_segment_id: segment.clone(),
+            source_segment_ids: vec![],
+            delegation_token: token(),
+        }
+        .into(),
+        GetSegmentAttribute {
+            request_id,
+            segment_name: segment_name.clone(),
+            attribute_id: WRITER,
+            delegation_token: token(),
+        }
+        .into(),
+        UpdateSegmentAttribute {
+            request_id,
+            segment_name: segment_name.clone(),
+            attribute_id: WRITER,
+            new_value: 1,
+            expected_value: 2,
+            delegation_token: token(),
+        }
+        .into(),
+        CreateTableSegment {
+            request_id,
+            segment: segment.clone(),
+            delegation_token: token(),
+            sorted_deprecated: false,
+            key_length: 0,
+            rollover_size_bytes,
+        }
+        .into(),
+        DeleteTableSegment {
+            request_id,
+            segment: segment.clone(),
+            must_be_empty: true,
+            delegation_token: token(),
+        }
+        .into(),
+        GetTableSegmentInfo { request_id, segment_name, delegation_token: token() }.into(),
+        UpdateTableEntries {
+            request_id,
+            segment: segment.clone(),
+            delegation_token: token(),
+            table_entries: vec![],
+            table_segment_offset: -1,
+        }
+        .into(),
+        RemoveTableKeys {
+            request_id,
+            segment: segment.clone(),
+            delegation_token: token(),
+            keys: vec![],
+            table_segment_offset: -1,
+        }
+        .into(),
+        ReadTable { request_id, segment: segment.clone(), delegation_token: token(), keys: vec![] }
+            .into(),
+        ReadTableKeys {
+            request_id,
+            segment: segment.clone(),
+            delegation_token: token(),
+            suggested_key_count: 1,
+            args: args(),
+        }
+        .into(),
+        ReadTableEntries {
+            request_id,
+            segment: segment.clone(),
+            delegation_token: token(),
+            suggested_entry_count: 1,
+            args: args(),
+        }
+        .into(),
+        ReadTableEntriesDelta {
+            request_id,
+            segment,
+            delegation_token: token(),
+            from_position: 0,
+            suggested_entry_count: 1,
+        }
+        .into(),
+    ]
+}
+
+/// The only reply to a command, or why the connection is closed.
+fn reply_to(machine: &mut Machine, command: WireCommand) -> String {
+    let mut replies = Vec::new();
+    let mut session = Session::new(ConnectionId(1), StoreIndex(0));
+    match session.handle(command, &mut machine.context(at(50_000), &mut replies)) {
+        Ok(()) => replies.iter().map(|reply| brief(&reply.command)).collect(),
+        Err(Closed(reason)) => format!("closed: {reason}"),
+    }
+}
+
+/// A machine whose segments are open only to those with an account.
+fn guarded() -> Machine {
+    let mut machine = machine_in("bytes");
+    let accounts = vec![Account::new("ann", "secret")];
+    machine.access = Some(Access::new(accounts, [3; 32], Millis(10_000)));
+    machine.journal.take();
+    machine
+}
+
+fn issue(machine: &Machine, stream: &str, now: i64) -> String {
+    machine.access.as_ref().unwrap().issue("s", stream, Millis(now))
+}
+
+#[test]
+fn no_command_for_a_segment_of_another_store_is_handled() {
+    for command in every_command("") {
+        let mut machine = machine_in("bytes");
+        machine.placement = Placement::over(4);
+        machine.placement.place(SEGMENT, StoreIndex(1));
+        machine.journal.take();
+        let reply = reply_to(&mut machine, command.clone());
+        assert_eq!(reply, "WrongHost { segment: SEGMENT, correct_host: \"\" }", "{command:?}");
+        assert!(machine.journal.take().is_none(), "{command:?} changed something");
+    }
+}
+
+#[test]
+fn no_command_for_a_segment_is_handled_with_a_token_for_another_stream() {
+    let mut machine = guarded();
+    for token in [String::new(), "a.b.c".to_owned(), issue(&machine, "other", 50_000)] {
+        for command in every_command(&token) {
+            let reply = reply_to(&mut machine, command.clone());
+            assert!(reply.contains("error_code: CheckFailed"), "{command:?}: {reply}");
+            assert!(machine.journal.take().is_none(), "{command:?} changed something");
+        }
+    }
+}
+
+#[test]
+fn an_expired_token_closes_the_connection_of_a_set_up_and_is_told_otherwise() {
+    let mut machine = guarded();
+    let token = issue(&machine, "t", 0);
+    for command in every_command(&token) {
+        let reply = reply_to(&mut machine, command.clone());
+        if matches!(command, WireCommand::SetupAppend(_)) {
+            assert_eq!(reply, "closed: the token of a set-up has expired");
+        } else {
+            assert!(reply.contains("error_code: Expired"), "{command:?}: {reply}");
+        }
+        assert!(machine.journal.take().is_none(), "{command:?} changed something");
+    }
+}
+
+#[test]
+fn a_revoked_token_is_told_as_expired() {
+    let mut machine = guarded();
+    let token = issue(&machine, "t", 50_000);
+    machine.access.as_mut().unwrap().expire_tokens();
+    for command in every_command(&token) {
+        let reply = reply_to(&mut machine, command.clone());
+        assert!(reply.contains("error_code: Expired"), "{command:?}: {reply}");
+    }
+}
+
+#[test]
+fn every_command_for_a_segment_is_handled_with_its_token() {
+    for command in every_command(&issue(&guarded(), "t", 50_000)) {
+        let reply = reply_to(&mut guarded(), command.clone());
+        assert!(!reply.contains("AuthTokenCheckFailed"), "{command:?}: {reply}");
+    }
+}
+
+#[test]
+fn a_refused_read_carries_its_offset_in_place_of_its_id() {
+    let command = every_command("").swap_remove(1);
+    let reply = reply_to(&mut guarded(), command);
+    assert_eq!(reply, "AuthTokenCheckFailed { error_code: CheckFailed }", "offset 9 is the id");
+}
