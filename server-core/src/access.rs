@@ -150,9 +150,9 @@ impl Claims {
     fn encode(&self, now: Millis) -> String {
         let Self { expires, generation, resource } = self;
         let issued = now.0 / 1000;
-        let mut body = format!(
-            r#"{{"aud":"segmentstore","exp":{expires},"generation":{generation},"iat":{issued},"resource":""#
-        );
+        let mut body =
+            format!(r#"{{"aud":"segmentstore","exp":{expires},"generation":{generation}"#);
+        body.push_str(&format!(r#","iat":{issued},"resource":""#));
         for character in resource.chars() {
             match character {
                 '"' | '\\' | ..' ' => body.push_str(&format!("\\u{:04x}", u32::from(character))),
@@ -231,7 +231,10 @@ mod tests {
         let body = BASE64.decode(token.split('.').nth(1).unwrap()).unwrap();
         assert_eq!(
             String::from_utf8(body).unwrap(),
-            r#"{"aud":"segmentstore","exp":15,"generation":0,"iat":5,"resource":"a/b","sub":"segmentstoreresource"}"#
+            concat!(
+                r#"{"aud":"segmentstore","exp":15,"generation":0,"iat":5,"#,
+                r#""resource":"a/b","sub":"segmentstoreresource"}"#
+            )
         );
     }
 

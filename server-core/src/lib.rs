@@ -2,13 +2,16 @@
 //! records of what changed come out.
 //!
 //! ```text
-//!               connection drivers                     controller's service
-//!                      │ WireCommand                          │ messages of the controller
-//!                      v                                      v
-//!   ┌──────────── Session (one per connection) ───┐   ┌──── catalog: scopes, streams, groups ────┐
-//!   └──────────────────────┬──────────────────────┘   └──────────────────┬───────────────────────┘
-//!                          v                                             v
-//!                      Store: segments ──────────── Record ──────────> Journal ──> the driver's disk
+//!          connection drivers                  the controller's service
+//!                  │ WireCommand                         │ messages of the controller
+//!                  v                                     v
+//!      Session (one per connection)            Catalog: scopes, streams, groups
+//!                  └──────────────────┬──────────────────┘
+//!                                     v
+//!                  Step: the Store's segments, the Journal, the moment
+//!                                     │ Record
+//!                                     v
+//!                              the driver's disk
 //! ```
 //!
 //! Every request is handled in one step: its changes to the catalog and to segments enter the

@@ -120,7 +120,7 @@ impl Machine {
         }
         let pace = self.pace;
         let due = |last: &mut Millis, every: i64| {
-            let due = at.now.0 - last.0 >= every;
+            let due = at.now.since(*last) >= every;
             if due {
                 *last = at.now;
             }
@@ -136,7 +136,7 @@ impl Machine {
         }
         if retention {
             catalog.retain(&mut step);
-            step.sweep_transient(Millis(at.now.0 - TRANSIENT_IDLE));
+            step.sweep_transient(at.now.after(-TRANSIENT_IDLE));
         }
         if rates {
             catalog.scale_by_rate(pace.rate_window, &mut step);

@@ -118,8 +118,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Gives the server a clock that stands until [`EmbeddedServer::advance_clock`](crate::EmbeddedServer::advance_clock) moves it:
-    /// leases, watermarks, retention, scaling by rate and the expiry of tokens go by it.
+    /// Gives the server a clock that only [`EmbeddedServer::advance_clock`] moves: leases,
+    /// watermarks, retention, scaling by rate and the expiry of tokens depend on it.
+    ///
+    /// [`EmbeddedServer::advance_clock`]: crate::EmbeddedServer::advance_clock
     #[must_use]
     pub fn with_standing_clock(mut self) -> Self {
         self.clock = ClockKind::Standing;

@@ -4,17 +4,17 @@
 //! Rust run on it as they are. Everything is in memory, or in a folder that survives the process.
 //!
 //! ```text
-//! connection   a client's socket: frames in, frames out      service, rest    the controller's gRPC calls, and HTTP
-//!        └──────────────┬───────────────────────────────────────┘
-//!                      hub          the machine behind a lock; answers wait until the journal is that far
+//! connection   a client's socket        service, rest   gRPC calls of the controller, HTTP
+//!        └──────────────┬─────────────────────┘
+//!                     state     the machine behind a lock, and how much of the journal is durable
 //!                       │
-//!                    machine        what is decided: pure, without clock, chance or socket
+//!                  server-core  decides: without clock, randomness or socket
 //!                       │
-//!                    journal        records on disk, if they are kept
+//!                    journal    records on disk, if they are kept
 //! ```
 //!
-//! What is deliberately absent: any crate of the client. Both sides meet at the protocol only, so
-//! that each tests the other as a stranger would.
+//! Deliberately absent: any crate of the client. Both sides meet at the protocol only, so each
+//! tests the other as a stranger would.
 
 mod builder;
 mod clock;

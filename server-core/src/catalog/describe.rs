@@ -12,6 +12,7 @@ use super::{
     state::Catalog,
     stream::{Epoch, SegmentRecord, Stream},
 };
+use crate::record::Millis;
 
 /// Which streams of a scope are listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,9 +207,9 @@ impl Catalog {
         within: std::ops::RangeInclusive<i64>,
     ) -> Option<Vec<ScalingEvent>> {
         let found = self.stream(scope, stream)?;
-        let within = found.epochs.iter().filter(|epoch| within.contains(&epoch.at));
+        let within = found.epochs.iter().filter(|epoch| within.contains(&epoch.at.0));
         let event = |epoch: &Epoch| ScalingEvent {
-            timestamp: epoch.at,
+            timestamp: epoch.at.0,
             segment_list: epoch
                 .segments
                 .iter()
@@ -238,12 +239,12 @@ impl Catalog {
     }
 }
 
-fn describe_segment(segment: SegmentRecord, stream: &Stream, since: i64) -> SegmentDescription {
+fn describe_segment(segment: SegmentRecord, stream: &Stream, since: Millis) -> SegmentDescription {
     let created = usize::try_from(segment.epoch_created()).ok();
     let created = created.and_then(|created| stream.epochs.get(created));
     SegmentDescription {
         number: segment.id,
-        start_time: created.map_or(since, |created| created.at),
+        start_time: created.map_or(since, |created| created.at).0,
         key_start: segment.low,
         key_end: segment.high,
     }

@@ -4,11 +4,11 @@
 //! with a [`Step`](crate::store::Step) lent to it: the segments, the journal, and the moment.
 //!
 //! ```text
-//! scopes  streams  queries  scaling  transactions  groups  tables  time  retention  describe
-//!    └───────┴────────┴────────┴───────────┼────────────┴───────┴──────┴───────┴─────────┘
-//!                           persistence    segments           entries of the journal; segments in the store
-//!                                  │
-//!                   state  stream  cuts  transaction  rates  names
+//! scopes streams queries scaling transactions groups tables time retention describe    calls
+//!    └──────┴───────┴───────┴─────────┬──────────┴──────┴─────┴──────┴────────┘
+//!                        persistence  │  segments         the journal's entries, the store
+//!                                     │
+//!            state  stream  cuts  transaction  rates  names      one stream, one transaction
 //! ```
 
 mod cuts;

@@ -1,5 +1,7 @@
 //! The rates of segments, and whether they are hot or cold.
 
+use crate::record::Millis;
+
 /// How often periodic work is done, in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -24,8 +26,8 @@ impl Default for Pace {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rates {
     averages: [f64; 4],
-    since: i64,
-    measured: i64,
+    since: Millis,
+    measured: Millis,
 }
 
 /// How many windows each average runs over.
@@ -41,13 +43,13 @@ pub(super) enum Heat {
 }
 
 impl Rates {
-    pub(super) fn new(now: i64) -> Self {
+    pub(super) fn new(now: Millis) -> Self {
         Self { averages: [0.0; 4], since: now, measured: now }
     }
 
     /// Takes in what came since the last time.
-    pub(super) fn measure(&mut self, amount: f64, now: i64, window: i64) {
-        let elapsed = (now - self.measured).max(1) as f64;
+    pub(super) fn measure(&mut self, amount: f64, now: Millis, window: i64) {
+        let elapsed = now.since(self.measured).max(1) as f64;
         let rate = amount * 1000.0 / elapsed;
         for (average, windows) in self.averages.iter_mut().zip(WINDOWS) {
             let weight = 1.0 - (-elapsed / (windows * window as f64)).exp();
@@ -56,9 +58,9 @@ impl Rates {
         self.measured = now;
     }
 
-    pub(super) fn heat(&self, target: f64, now: i64, window: i64) -> Heat {
+    pub(super) fn heat(&self, target: f64, now: Millis, window: i64) -> Heat {
         let [two, five, ten, twenty] = self.averages;
-        let age = (now - self.since) as f64 / window as f64;
+        let age = now.since(self.since) as f64 / window as f64;
         let hot = |rate: f64| Heat::Hot((rate / target).clamp(2.0, 1000.0) as u32);
         if two > 5.0 * target && age >= WINDOWS[0] {
             hot(two)
@@ -82,11 +84,11 @@ mod tests {
     fn a_segment_is_hot_by_how_much_and_how_long_and_cold_after_long() {
         let window = 120_000;
         let heat = |rate: f64, minutes: i64| {
-            let mut rates = Rates::new(0);
+            let mut rates = Rates::new(Millis(0));
             for step in 1..=minutes * 12 {
-                rates.measure(rate * 5.0, step * 5_000, window);
+                rates.measure(rate * 5.0, Millis(step * 5_000), window);
             }
-            rates.heat(100.0, minutes * 60_000, window)
+            rates.heat(100.0, Millis(minutes * 60_000), window)
         };
         assert_eq!(heat(1_000.0, 1), Heat::Warm, "too young");
         assert!(matches!(heat(1_000.0, 3), Heat::Hot(_)));

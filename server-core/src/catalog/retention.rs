@@ -7,7 +7,7 @@ use super::{
     state::{Catalog, Scope},
     stream::{Cut, RetentionPoint, Stream},
 };
-use crate::store::Step;
+use crate::{record::Millis, store::Step};
 
 /// How many places are remembered; the older half thins out then.
 const MAX_RETENTION_POINTS: usize = 1000;
@@ -37,25 +37,25 @@ impl Catalog {
         let bytes = self.bytes_written(scope, stream, step)?;
         let found = self.stream_mut(scope, stream)?;
         let policy = policy_of(found)?;
-        found.recorded.push(RetentionPoint { at: step.at.now.0, bytes, cut: ends });
-        let places = found.recorded.clone();
-        if found.recorded.len() > MAX_RETENTION_POINTS {
+        found.retention_points.push(RetentionPoint { at: step.at.now, bytes, cut: ends });
+        let places = found.retention_points.clone();
+        if found.retention_points.len() > MAX_RETENTION_POINTS {
             let mut index = 0;
-            found.recorded.retain(|_| {
+            found.retention_points.retain(|_| {
                 index += 1;
                 index > MAX_RETENTION_POINTS / 2 || index % 2 == 0
             });
         }
-        let cut = chosen(found, policy, &places, step.at.now.0, bytes)?;
+        let cut = chosen(found, policy, &places, step.at.now, bytes)?;
         let moves = cut != found.head() && found.is_at_or_after(&cut, &found.head());
         if moves {
             let kept = found
-                .recorded
+                .retention_points
                 .iter()
                 .filter(|place| found.is_at_or_after(&place.cut, &cut))
                 .cloned()
                 .collect();
-            found.recorded = kept;
+            found.retention_points = kept;
         }
         moves.then_some(cut)
     }
@@ -81,7 +81,9 @@ impl Catalog {
         Some(
             found
                 .all_segments()
-                .map(|part| found.gone.get(&part.id).copied().unwrap_or_else(|| len(part.id)))
+                .map(|part| {
+                    found.deleted_lengths.get(&part.id).copied().unwrap_or_else(|| len(part.id))
+                })
                 .sum(),
         )
     }
@@ -100,11 +102,11 @@ fn chosen(
     stream: &Stream,
     policy: RetentionPolicy,
     places: &[RetentionPoint],
-    now: i64,
+    now: Millis,
     bytes: i64,
 ) -> Option<Cut> {
     let keeps = |place: &&RetentionPoint, amount: i64| match policy.retention_type() {
-        RetentionPolicyType::Time => now.saturating_sub(place.at) >= amount,
+        RetentionPolicyType::Time => now.since(place.at) >= amount,
         _ => bytes.saturating_sub(place.bytes) >= amount,
     };
     // The newest place behind which the least is left that must be kept.

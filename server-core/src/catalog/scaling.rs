@@ -94,7 +94,7 @@ impl Catalog {
         found.next_number = number.saturating_add(i32::try_from(made.len()).unwrap_or(i32::MAX));
         let stay = found.active().iter().filter(|part| !sealed.contains(part)).copied();
         let segments = stay.chain(made.iter().copied()).collect();
-        found.add_epoch(epoch, segments, step.at.now.0);
+        found.add_epoch(epoch, segments, step.at.now);
         for part in sealed {
             step.seal(&names::segment(scope, stream, part.id)).ok();
         }
@@ -129,7 +129,7 @@ impl Catalog {
     pub(crate) fn scale_by_rate(&mut self, window: i64, step: &mut Step<'_>) {
         let (mut hot, mut cold): (Vec<(ByteString, u32)>, Vec<ByteString>) =
             (Vec::new(), Vec::new());
-        let (now, traffic) = (step.at.now.0, step.store.take_traffic());
+        let (now, traffic) = (step.at.now, step.store.take_traffic());
         let scaling: HashSet<&ByteString> = traffic.iter().map(|(name, _)| name).collect();
         self.rates.retain(|segment, _| scaling.contains(segment));
         for (segment, traffic) in traffic {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{message, names, transaction::Transaction};
+use crate::record::Millis;
 
 /// Offsets of segments, by segment id.
 pub(super) type Cut = BTreeMap<i64, i64>;
@@ -28,12 +29,12 @@ pub(super) struct Stream {
     /// Where the stream begins; empty for its first epoch.
     pub(super) head: Cut,
     /// How long the segments were that are gone.
-    pub(super) gone: BTreeMap<i64, i64>,
+    pub(super) deleted_lengths: BTreeMap<i64, i64>,
     pub(super) writers: BTreeMap<String, WriterMark>,
     pub(super) watermark: Option<WatermarkBounds>,
     pub(super) subscribers: BTreeMap<String, Subscriber>,
     /// Places that retention may truncate at.
-    pub(super) recorded: Vec<RetentionPoint>,
+    pub(super) retention_points: Vec<RetentionPoint>,
     /// Kept by themselves.
     #[serde(skip)]
     pub(super) transactions: BTreeMap<Uuid, Transaction>,
@@ -46,7 +47,7 @@ pub(super) struct Epoch {
     pub(super) reference: i32,
     /// In the order of their ranges.
     pub(super) segments: Vec<SegmentRecord>,
-    pub(super) at: i64,
+    pub(super) at: Millis,
 }
 
 /// A segment and its part of the key space.
@@ -63,7 +64,7 @@ pub(super) struct WriterMark {
     pub(super) time: i64,
     pub(super) position: Cut,
     /// When it was said.
-    pub(super) at: i64,
+    pub(super) at: Millis,
 }
 
 /// The last watermark of a stream.
@@ -85,7 +86,7 @@ pub(super) struct Subscriber {
 /// Where the stream ended at a time, and how many bytes were in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct RetentionPoint {
-    pub(super) at: i64,
+    pub(super) at: Millis,
     pub(super) bytes: i64,
     pub(super) cut: Cut,
 }
@@ -117,7 +118,7 @@ impl Stream {
         config: StreamConfig,
         segments: Vec<SegmentRecord>,
         next_number: i32,
-        created: i64,
+        created: Millis,
     ) -> Self {
         Self {
             config,
@@ -125,11 +126,11 @@ impl Stream {
             epochs: vec![Epoch { reference: 0, segments, at: created }],
             next_number,
             head: Cut::new(),
-            gone: BTreeMap::new(),
+            deleted_lengths: BTreeMap::new(),
             writers: BTreeMap::new(),
             watermark: None,
             subscribers: BTreeMap::new(),
-            recorded: Vec::new(),
+            retention_points: Vec::new(),
             transactions: BTreeMap::new(),
         }
     }
@@ -212,7 +213,12 @@ impl Stream {
     }
 
     /// Adds an epoch.
-    pub(super) fn add_epoch(&mut self, reference: i32, mut segments: Vec<SegmentRecord>, at: i64) {
+    pub(super) fn add_epoch(
+        &mut self,
+        reference: i32,
+        mut segments: Vec<SegmentRecord>,
+        at: Millis,
+    ) {
         segments.sort_by(|a, b| a.low.total_cmp(&b.low));
         self.epochs.push(Epoch { reference, segments, at });
     }

@@ -96,13 +96,13 @@ impl Catalog {
         let next_number = first.saturating_add(i32::try_from(count).unwrap_or(i32::MAX));
         found
             .streams
-            .insert(stream.to_owned(), Stream::new(config, parts, next_number, step.at.now.0));
+            .insert(stream.to_owned(), Stream::new(config, parts, next_number, step.at.now));
         self.save_stream(step.journal, scope, stream);
         Ok(())
     }
 
-    /// Replaces the configuration of a stream. A fixed number of segments other than the present one
-    /// scales the stream.
+    /// Replaces the configuration of a stream, and scales it if its fixed number of segments
+    /// changes.
     pub fn update_stream(
         &mut self,
         config: StreamConfig,
@@ -184,7 +184,7 @@ impl Catalog {
         for part in found.before(&cut) {
             let segment = names::segment(scope, stream, part.id);
             if let Ok(info) = step.store.info(&segment) {
-                found.gone.insert(part.id, info.len as i64);
+                found.deleted_lengths.insert(part.id, info.len as i64);
                 step.delete(&segment).ok();
             }
         }

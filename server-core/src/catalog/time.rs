@@ -11,7 +11,7 @@ use super::{
     state::Catalog,
     stream::{Cut, Stream, WatermarkBounds, WriterMark},
 };
-use crate::store::Step;
+use crate::{record::Millis, store::Step};
 
 /// The attribute that revisioned streams keep their mark in.
 const REVISION_MARK: Uuid = Uuid::from_u128(0x7df9_a874_246c_c9d6_9397_cdd1_9ead_68c5);
@@ -47,7 +47,7 @@ impl Catalog {
             &info.scope,
             &info.stream,
             writer,
-            WriterMark { time, position, at: step.at.now.0 },
+            WriterMark { time, position, at: step.at.now },
             step,
         );
         Status::Success
@@ -94,7 +94,7 @@ impl Catalog {
             for (stream, found) in &mut found.streams {
                 let writers = found.writers.len();
                 if writers > 0
-                    && let Some((bounds, positions)) = next_watermark(found, step.at.now.0)
+                    && let Some((bounds, positions)) = next_watermark(found, step.at.now)
                 {
                     due.push((scope.clone(), stream.clone(), bounds, positions));
                 }
@@ -153,12 +153,12 @@ impl Catalog {
 }
 
 /// The watermark that is due, and the positions behind which nothing of that time comes any more.
-fn next_watermark(stream: &mut Stream, now: i64) -> Option<(WatermarkBounds, Cut)> {
+fn next_watermark(stream: &mut Stream, now: Millis) -> Option<(WatermarkBounds, Cut)> {
     let last = stream.watermark.map_or(i64::MIN, |watermark| watermark.lower);
-    let patience = stream.config.timestamp_aggregation_timeout;
+    let timeout = stream.config.timestamp_aggregation_timeout;
     // A writer that stays behind counts no longer, once that has lasted for as long as the stream
     // waits.
-    stream.writers.retain(|_, mark| mark.time > last || now - mark.at < patience);
+    stream.writers.retain(|_, mark| mark.time > last || now.since(mark.at) < timeout);
     let lower = stream.writers.values().map(|mark| mark.time).min()?;
     let upper = stream.writers.values().map(|mark| mark.time).max()?;
     if lower <= last {

@@ -8,7 +8,10 @@ use pravega_sdk_types::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::store::{Step, transaction_segment};
+use crate::{
+    record::Millis,
+    store::{Step, transaction_segment},
+};
 
 /// A transaction, and how far it is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,10 +20,10 @@ pub(super) struct Transaction {
     /// The numbers of the segments that it writes to.
     pub(super) numbers: Vec<i32>,
     /// When it is aborted unless somebody pings, and when it is in any case.
-    pub(super) expires: i64,
-    pub(super) ends: i64,
+    pub(super) expires: Millis,
+    pub(super) ends: Millis,
     /// When it was completed.
-    pub(super) completed: i64,
+    pub(super) completed: Millis,
 }
 
 /// What has become of a transaction.

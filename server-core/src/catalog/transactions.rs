@@ -21,7 +21,7 @@ use super::{
     transaction::{Transaction, TransactionState, message_of, new_id, segment_of},
 };
 use crate::{
-    record::Attributes,
+    record::{Attributes, Millis},
     store::{Refusal, Step},
 };
 
@@ -65,9 +65,9 @@ impl Catalog {
         let transaction = Transaction {
             state: TransactionState::Open,
             numbers: parts.iter().map(|part| part.number()).collect(),
-            expires: step.at.now.0 + lease,
-            ends: step.at.now.0 + MAX_LIFE.min(lease * 1000),
-            completed: 0,
+            expires: step.at.now.after(lease),
+            ends: step.at.now.after(MAX_LIFE.min(lease * 1000)),
+            completed: Millis::default(),
         };
         if let Some(found) = self.stream_mut(scope, stream) {
             found.transactions.insert(id, transaction);
@@ -103,11 +103,11 @@ impl Catalog {
             TransactionState::Open if !(MIN_LEASE..=MAX_LEASE).contains(&lease) => {
                 Status::LeaseTooLarge
             }
-            TransactionState::Open if step.at.now.0 + lease > found.ends => {
+            TransactionState::Open if step.at.now.after(lease) > found.ends => {
                 Status::MaxExecutionTimeExceeded
             }
             TransactionState::Open => {
-                found.expires = step.at.now.0 + lease;
+                found.expires = step.at.now.after(lease);
                 self.save_transaction(step.journal, &info.scope, &info.stream, id);
                 Status::Ok
             }
@@ -130,8 +130,8 @@ impl Catalog {
         })
     }
 
-    /// Merges a transaction into its stream. Where `writer` is not empty and `time` is not negative,
-    /// it notes the time of the writer.
+    /// Merges a transaction into its stream. Unless `writer` is empty or `time` negative, the time
+    /// of the writer is recorded.
     pub fn commit_transaction(
         &mut self,
         info: &StreamInfo,
@@ -149,13 +149,7 @@ impl Catalog {
         let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
         let position = self.merge_transaction(scope, stream, id, step)?;
         if !writer.is_empty() && time >= 0 {
-            self.note(
-                scope,
-                stream,
-                writer,
-                WriterMark { time, position, at: step.at.now.0 },
-                step,
-            );
+            self.note(scope, stream, writer, WriterMark { time, position, at: step.at.now }, step);
         }
         self.complete(scope, stream, id, TransactionState::Committed, step);
         Ok(Status::Success)
@@ -196,8 +190,8 @@ impl Catalog {
         }
         create_segments(scope, stream, &config, &ours, step)?;
         if let Some(found) = self.stream_mut(scope, stream) {
-            found.add_epoch(epoch, theirs, step.at.now.0);
-            found.add_epoch(reference, ours, step.at.now.0);
+            found.add_epoch(epoch, theirs, step.at.now);
+            found.add_epoch(reference, ours, step.at.now);
         }
         self.save_stream(step.journal, scope, stream);
         Ok(position)
@@ -237,7 +231,7 @@ impl Catalog {
             StreamInfo { scope: scope.to_owned(), stream: stream.to_owned(), access_operation: 0 };
         if let Some(found) = self.transaction_mut(&info, id) {
             found.state = state;
-            found.completed = step.at.now.0;
+            found.completed = step.at.now;
         }
         self.save_transaction(step.journal, scope, stream, id);
     }
@@ -316,9 +310,9 @@ impl Catalog {
             for (stream, found) in &found.streams {
                 for (id, transaction) in &found.transactions {
                     let open = transaction.state == TransactionState::Open;
-                    if open && transaction.expires.min(transaction.ends) <= step.at.now.0 {
+                    if open && transaction.expires.min(transaction.ends) <= step.at.now {
                         late.push((scope.clone(), stream.clone(), *id));
-                    } else if !open && transaction.completed + REMEMBERED <= step.at.now.0 {
+                    } else if !open && transaction.completed.after(REMEMBERED) <= step.at.now {
                         old.push((scope.clone(), stream.clone(), *id));
                     }
                 }

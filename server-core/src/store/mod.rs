@@ -6,13 +6,15 @@
 //! [`Store::take_woken`] for the driver.
 //!
 //! ```text
-//! session   one connection: commands in, replies out       commands   one impl per request
-//!    └──────────────┬───────────────────────────────────────────┘
-//!               requests, table_requests      check, then commit one record
-//!                   │
-//!          apply    wake                      what a record does; waiting reads
-//!                   │
-//!          state    segment  bytes  table     all segments, one segment
+//! session                           one connection: commands in, replies out
+//!    │
+//! commands  table_commands          one impl for each request, and the table of all
+//!    │
+//! requests  table_requests          check, then commit one record
+//!    │
+//! apply  wake                       what a record does, and which waiting reads it answers
+//!    │
+//! state  segment  bytes  table      all segments, one segment
 //! ```
 
 mod apply;

@@ -64,7 +64,8 @@ impl Refusal {
     pub fn message(&self) -> String {
         match self {
             Self::Full { limit } => format!(
-                "the server holds as much as it may, {limit} bytes: truncate or delete streams, or raise its limit"
+                "the server holds as much as it may, {limit} bytes: truncate or delete streams, \
+                 or raise its limit"
             ),
             Self::Ended(why) => {
                 format!("nothing can be written until the server is started again: {why}")

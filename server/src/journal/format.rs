@@ -1,11 +1,12 @@
 //! The journal's files, byte by byte.
 //!
 //! ```text
-//! journal-N      head │ frame │ frame │ …                 N rises with each file, the highest one counts
-//! head, 24       "PRVGJRNL" │ version u32 │ salt u64 │ crc u32 of what stands before it
-//! frame, 28 + n  "PRVF" │ kind u32 │ length u32 │ sequence u64 │ crc u32 of the payload │ crc u32 of what stands before
-//!                it and of the salt │ payload
-//! mark           two slots of 32 bytes, 512 apart: journal's number u64 │ its length u64 │ sequence u64 │ crc u32 │ 0 u32
+//! journal-N      head │ frame │ frame │ …      N rises with each file, the highest one counts
+//! head, 24       "PRVGJRNL" │ version u32 │ salt u64 │ crc u32 of what is before it
+//! frame, 28 + n  "PRVF" │ kind u32 │ length u32 │ sequence u64 │ crc u32 of the payload │
+//!                crc u32 of what is before it and of the salt │ payload
+//! mark           two slots of 32 bytes, 512 apart: journal's number u64 │ its length u64 │
+//!                sequence u64 │ crc u32 │ 0 u32
 //! ```
 //!
 //! Numbers are big-endian. One frame is one write: it is there as a whole, or torn at the end of

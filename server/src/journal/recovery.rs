@@ -13,11 +13,13 @@ use pravega_sdk_server_core::{
 };
 
 use super::{
-    Disk, MARK, OpenProblem, ReadDisk, UNFINISHED, file_name, file_number,
+    disk::{Disk, ReadDisk},
+    files::{MARK, UNFINISHED, file_name, file_number},
     format::{
         BadHead, FRAME_HEAD_LEN, HEAD_LEN, Kind, Mark, VERSION, holds_a_frame, read_frame_head,
         read_head,
     },
+    problem::OpenProblem,
 };
 
 /// A journal that was read back, and where it goes on.

@@ -10,8 +10,11 @@ use pravega_sdk_server_core::record::{Record, Sequence};
 use tokio::sync::watch;
 
 use super::{
-    Disk, Durable, MARK, Recovered, UNFINISHED, file_name,
+    disk::Disk,
+    durable::Durable,
+    files::{MARK, UNFINISHED, file_name},
     format::{Kind, Mark, SLOT_STRIDE, head, put_frame},
+    recovery::Recovered,
 };
 /// One write takes no more than about so much, in bytes.
 const WRITE_BYTES: usize = 8 << 20;

@@ -13,154 +13,178 @@ use crate::{
     tests::at,
 };
 
-/// Every command for a segment, with a token.
+/// Every command for a segment, with a token; a read is the second.
 fn every_command(token: &str) -> Vec<WireCommand> {
-    let (request_id, segment) = (9, bytestring::ByteString::from(SEGMENT));
-    let (segment_name, delegation_token) = (segment.clone(), bytestring::ByteString::from(token));
-    let token = || delegation_token.clone();
-    let args = IterationArgs::default;
-    let (scale_type, target_rate, rollover_size_bytes) = (0, 0, 0);
+    [segment_commands(token), property_commands(token), table_commands(token)].concat()
+}
+
+/// Set-ups, reads, and commands about whole segments.
+fn segment_commands(token: &str) -> Vec<WireCommand> {
     vec![
         SetupAppend {
-            request_id,
+            request_id: 9,
             writer_id: WRITER,
-            segment: segment.clone(),
-            delegation_token: token(),
+            segment: SEGMENT.into(),
+            delegation_token: token.into(),
         }
         .into(),
         ReadSegment {
-            request_id,
-            segment: segment.clone(),
+            request_id: 9,
+            segment: SEGMENT.into(),
             offset: 9,
             suggested_length: 8,
-            delegation_token: token(),
+            delegation_token: token.into(),
         }
         .into(),
         CreateSegment {
-            request_id,
-            segment: segment.clone(),
-            target_rate,
-            scale_type,
-            delegation_token: token(),
-            rollover_size_bytes,
+            request_id: 9,
+            segment: SEGMENT.into(),
+            target_rate: 0,
+            scale_type: 0,
+            delegation_token: token.into(),
+            rollover_size_bytes: 0,
         }
         .into(),
         CreateTransientSegment {
-            request_id,
+            request_id: 9,
             writer_id: WRITER,
-            parent_segment: segment.clone(),
-            delegation_token: token(),
+            parent_segment: SEGMENT.into(),
+            delegation_token: token.into(),
         }
         .into(),
         GetStreamSegmentInfo {
-            request_id,
-            segment_name: segment_name.clone(),
-            delegation_token: token(),
+            request_id: 9,
+            segment_name: SEGMENT.into(),
+            delegation_token: token.into(),
         }
         .into(),
-        SealSegment { request_id, segment: segment.clone(), delegation_token: token() }.into(),
+        SealSegment { request_id: 9, segment: SEGMENT.into(), delegation_token: token.into() }
+            .into(),
         TruncateSegment {
-            request_id,
-            segment: segment.clone(),
+            request_id: 9,
+            segment: SEGMENT.into(),
             truncation_offset: 0,
-            delegation_token: token(),
+            delegation_token: token.into(),
         }
         .into(),
-        DeleteSegment { request_id, segment: segment.clone(), delegation_token: token() }.into(),
+        DeleteSegment { request_id: 9, segment: SEGMENT.into(), delegation_token: token.into() }
+            .into(),
+    ]
+}
+
+/// Merges, policies and attributes.
+fn property_commands(token: &str) -> Vec<WireCommand> {
+    vec![
         UpdateSegmentPolicy {
-            request_id,
-            segment: segment.clone(),
-            target_rate,
-            scale_type,
-            delegation_token: token(),
+            request_id: 9,
+            segment: SEGMENT.into(),
+            target_rate: 0,
+            scale_type: 0,
+            delegation_token: token.into(),
         }
         .into(),
         MergeSegments {
-            request_id,
+            request_id: 9,
             target: OTHER.into(),
-            source: segment.clone(),
-            delegation_token: token(),
+            source: SEGMENT.into(),
+            delegation_token: token.into(),
             attribute_updates: vec![],
         }
         .into(),
         MergeSegmentsBatch {
-            request_id,
-            target_segment_id: segment.clone(),
+            request_id: 9,
+            target_segment_id: SEGMENT.into(),
             source_segment_ids: vec![],
-            delegation_token: token(),
+            delegation_token: token.into(),
         }
         .into(),
         GetSegmentAttribute {
-            request_id,
-            segment_name: segment_name.clone(),
+            request_id: 9,
+            segment_name: SEGMENT.into(),
             attribute_id: WRITER,
-            delegation_token: token(),
+            delegation_token: token.into(),
         }
         .into(),
         UpdateSegmentAttribute {
-            request_id,
-            segment_name: segment_name.clone(),
+            request_id: 9,
+            segment_name: SEGMENT.into(),
             attribute_id: WRITER,
             new_value: 1,
             expected_value: 2,
-            delegation_token: token(),
+            delegation_token: token.into(),
         }
         .into(),
+    ]
+}
+
+/// Commands about table segments.
+fn table_commands(token: &str) -> Vec<WireCommand> {
+    vec![
         CreateTableSegment {
-            request_id,
-            segment: segment.clone(),
-            delegation_token: token(),
+            request_id: 9,
+            segment: SEGMENT.into(),
+            delegation_token: token.into(),
             sorted_deprecated: false,
             key_length: 0,
-            rollover_size_bytes,
+            rollover_size_bytes: 0,
         }
         .into(),
         DeleteTableSegment {
-            request_id,
-            segment: segment.clone(),
+            request_id: 9,
+            segment: SEGMENT.into(),
             must_be_empty: true,
-            delegation_token: token(),
+            delegation_token: token.into(),
         }
         .into(),
-        GetTableSegmentInfo { request_id, segment_name, delegation_token: token() }.into(),
+        GetTableSegmentInfo {
+            request_id: 9,
+            segment_name: SEGMENT.into(),
+            delegation_token: token.into(),
+        }
+        .into(),
         UpdateTableEntries {
-            request_id,
-            segment: segment.clone(),
-            delegation_token: token(),
+            request_id: 9,
+            segment: SEGMENT.into(),
+            delegation_token: token.into(),
             table_entries: vec![],
             table_segment_offset: -1,
         }
         .into(),
         RemoveTableKeys {
-            request_id,
-            segment: segment.clone(),
-            delegation_token: token(),
+            request_id: 9,
+            segment: SEGMENT.into(),
+            delegation_token: token.into(),
             keys: vec![],
             table_segment_offset: -1,
         }
         .into(),
-        ReadTable { request_id, segment: segment.clone(), delegation_token: token(), keys: vec![] }
-            .into(),
+        ReadTable {
+            request_id: 9,
+            segment: SEGMENT.into(),
+            delegation_token: token.into(),
+            keys: vec![],
+        }
+        .into(),
         ReadTableKeys {
-            request_id,
-            segment: segment.clone(),
-            delegation_token: token(),
+            request_id: 9,
+            segment: SEGMENT.into(),
+            delegation_token: token.into(),
             suggested_key_count: 1,
-            args: args(),
+            args: IterationArgs::default(),
         }
         .into(),
         ReadTableEntries {
-            request_id,
-            segment: segment.clone(),
-            delegation_token: token(),
+            request_id: 9,
+            segment: SEGMENT.into(),
+            delegation_token: token.into(),
             suggested_entry_count: 1,
-            args: args(),
+            args: IterationArgs::default(),
         }
         .into(),
         ReadTableEntriesDelta {
-            request_id,
-            segment,
-            delegation_token: token(),
+            request_id: 9,
+            segment: SEGMENT.into(),
+            delegation_token: token.into(),
             from_position: 0,
             suggested_entry_count: 1,
         }

@@ -11,7 +11,9 @@ use std::{
 };
 
 use super::{
-    Disk, OpenProblem, ReadDisk, recover,
+    disk::{Disk, ReadDisk},
+    problem::OpenProblem,
+    recovery::recover,
     writer::{Batch, JournalFile},
 };
 use pravega_sdk_server_core::record::{Millis, Record, Sequence};

@@ -1,0 +1,16 @@
+//! The names of a journal's files.
+
+/// The name of a journal's file.
+pub(super) fn file_name(number: u64) -> String {
+    format!("journal-{number:08}")
+}
+
+/// The number in the name of a journal's file.
+pub(super) fn file_number(name: &str) -> Option<u64> {
+    name.strip_prefix("journal-").filter(|digits| digits.len() >= 8)?.parse().ok()
+}
+
+/// The file that says how far the journal was synced.
+pub(super) const MARK: &str = "mark";
+/// A journal's file that is not whole yet.
+pub(super) const UNFINISHED: &str = "journal.new";
