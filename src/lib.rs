@@ -55,8 +55,8 @@ pub use pravega_sdk_client_factory::event_stream::{
     WriteError, WriterConfig, codec, index,
 };
 pub use pravega_sdk_client_factory::{
-    ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, connection_pool,
-    controller_client, event_stream, segment_client, types, wire_protocol,
+    ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, TlsMode,
+    connection_pool, controller_client, event_stream, segment_client, types, wire_protocol,
 };
 pub use types::{Classified, ErrorKind, Outcome};
 

@@ -2,15 +2,11 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use percent_encoding::percent_decode_str;
 use pravega_sdk_controller_client::{ControllerConfig, ControllerUri, Credentials, TlsTrust};
 use pravega_sdk_segment_client::{StoreConfig, StoreTls};
 use pravega_sdk_types::RetryPolicy;
 
-use crate::{
-    FactoryError, Setting, Source,
-    settings::{KNOBS, Sourced},
-};
+use crate::{FactoryError, Source, TlsMode, setting::Sourced};
 
 /// Everything that can be set about a client: by a setter, in the query of the URL, or in the
 /// environment, in that order of precedence.
@@ -46,8 +42,8 @@ use crate::{
 pub struct ClientConfig {
     pub(crate) uri: Sourced<ControllerUri>,
     pub(crate) credentials: Sourced<Credentials>,
-    pub(crate) tls_to_controller: Sourced<Option<bool>>,
-    pub(crate) tls_to_segment_store: Sourced<Option<bool>>,
+    pub(crate) tls_to_controller: Sourced<TlsMode>,
+    pub(crate) tls_to_segment_store: Sourced<TlsMode>,
     pub(crate) trust_store: Sourced<Option<PathBuf>>,
     pub(crate) checks_host_name: bool,
     pub(crate) connect_timeout: Sourced<Duration>,
@@ -62,65 +58,16 @@ pub struct ClientConfig {
     pub(crate) max_in_flight_bytes: Sourced<usize>,
 }
 
-/// Where a client connects if nobody says anything, as Java's does.
-const DEFAULT_URL: &str = "tcp://localhost:9090";
 /// As Java's client: each wait between attempts is ten times the one before.
 const RETRY_MULTIPLIER: u32 = 10;
 
 impl ClientConfig {
-    /// Takes the URL and its query, and for what it does not say the environment, and then the
-    /// defaults.
-    ///
-    /// # Errors
-    ///
-    /// [`FactoryError`] names the setting that is wrong.
-    pub fn from_url(url: &str) -> Result<Self, FactoryError> {
-        Self::read(Some(url), &|name| std::env::var(name).ok())
-    }
-
-    /// Takes the environment, and for what it does not say the defaults.
-    ///
-    /// # Errors
-    ///
-    /// [`FactoryError`] names the setting that is wrong.
-    pub fn from_env() -> Result<Self, FactoryError> {
-        Self::read(None, &|name| std::env::var(name).ok())
-    }
-
-    /// Reads the environment through `variable`, so that tests need not change that of the process.
-    pub(crate) fn read(
-        url: Option<&str>,
-        variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, FactoryError> {
-        let from_env = variable("PRAVEGA_CONTROLLER_URI");
-        let (url, source) = match (url, &from_env) {
-            (Some(url), _) => (url, Source::Url),
-            (None, Some(url)) => (url.as_str(), Source::Environment),
-            (None, None) => (DEFAULT_URL, Source::Default),
-        };
-        let (address, query) = url.split_once('?').unwrap_or((url, ""));
-        let uri = address.parse().map_err(|error| {
-            FactoryError::config("url", "it is not the address of a cluster").with_source(error)
-        })?;
-        let mut config = Self::defaults(Sourced { value: uri, source });
-        for knob in KNOBS {
-            if let Some(text) = variable(knob.variable) {
-                knob.apply(&mut config, &text, Source::Environment)?;
-            }
-        }
-        if let Some(credentials) = credentials_from(variable)? {
-            config.credentials.set(credentials, Source::Environment);
-        }
-        config.apply_query(query)?;
-        Ok(config)
-    }
-
-    fn defaults(uri: Sourced<ControllerUri>) -> Self {
+    pub(crate) fn defaults(uri: Sourced<ControllerUri>) -> Self {
         Self {
             uri,
             credentials: Sourced::default(Credentials::anonymous()),
-            tls_to_controller: Sourced::default(None),
-            tls_to_segment_store: Sourced::default(None),
+            tls_to_controller: Sourced::default(TlsMode::Auto),
+            tls_to_segment_store: Sourced::default(TlsMode::Auto),
             trust_store: Sourced::default(None),
             checks_host_name: true,
             connect_timeout: Sourced::default(Duration::from_secs(5)),
@@ -136,21 +83,6 @@ impl ClientConfig {
         }
     }
 
-    fn apply_query(&mut self, query: &str) -> Result<(), FactoryError> {
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let Some(knob) = KNOBS.iter().find(|knob| knob.name == name) else {
-                let known: Vec<&str> = KNOBS.iter().map(|knob| knob.name).collect();
-                return Err(FactoryError::unknown_setting(name, &known.join(", ")));
-            };
-            let value = percent_decode_str(value).decode_utf8();
-            let value =
-                value.map_err(|_| FactoryError::config(knob.name, "its value is not UTF-8"))?;
-            knob.apply(self, &value, Source::Url)?;
-        }
-        Ok(())
-    }
-
     /// Sets who we say we are to controllers.
     #[must_use]
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
@@ -158,11 +90,17 @@ impl ClientConfig {
         self
     }
 
-    /// Sets whether TLS is spoken to controllers and to segment stores, whatever the scheme says.
+    /// Sets whether TLS is spoken to controllers. Default: [`TlsMode::Auto`].
     #[must_use]
-    pub fn with_tls(mut self, to_controller: Option<bool>, to_segment_store: Option<bool>) -> Self {
-        self.tls_to_controller.set(to_controller, Source::Setter);
-        self.tls_to_segment_store.set(to_segment_store, Source::Setter);
+    pub fn with_tls_to_controller(mut self, mode: TlsMode) -> Self {
+        self.tls_to_controller.set(mode, Source::Setter);
+        self
+    }
+
+    /// Sets whether TLS is spoken to segment stores. Default: [`TlsMode::Auto`].
+    #[must_use]
+    pub fn with_tls_to_segment_store(mut self, mode: TlsMode) -> Self {
+        self.tls_to_segment_store.set(mode, Source::Setter);
         self
     }
 
@@ -261,31 +199,8 @@ impl ClientConfig {
         &self.credentials.value
     }
 
-    /// Every setting, its value, and where that came from. Secrets are not shown.
-    #[must_use]
-    pub fn settings(&self) -> Vec<Setting> {
-        let mut settings = vec![
-            Setting {
-                name: "url",
-                variable: "PRAVEGA_CONTROLLER_URI",
-                value: self.uri.value.to_string(),
-                source: self.uri.source,
-                meaning: "where the controllers are",
-            },
-            Setting {
-                name: "credentials",
-                variable: "PRAVEGA_AUTH_METHOD",
-                value: self.credentials.value.method().to_owned(),
-                source: self.credentials.source,
-                meaning: "who we say we are: the method only",
-            },
-        ];
-        settings.extend(KNOBS.iter().map(|knob| knob.setting(self)));
-        settings
-    }
-
     pub(crate) fn controller_config(&self) -> Result<ControllerConfig, FactoryError> {
-        let is_tls = self.tls_to_controller.value.unwrap_or(self.uri.value.scheme().is_tls());
+        let is_tls = self.tls_to_controller.value.is_on(self.uri.value.scheme());
         let trust = match &self.trust_store.value {
             Some(path) => TlsTrust::File(path.clone()),
             None => TlsTrust::Platform,
@@ -307,7 +222,7 @@ impl ClientConfig {
     }
 
     pub(crate) fn store_config(&self) -> Result<StoreConfig, FactoryError> {
-        let is_tls = self.tls_to_segment_store.value.unwrap_or(self.uri.value.scheme().is_tls());
+        let is_tls = self.tls_to_segment_store.value.is_on(self.uri.value.scheme());
         let tls = if is_tls { Some(self.store_tls()?) } else { None };
         Ok(StoreConfig::default()
             .with_tls(tls)
@@ -336,110 +251,5 @@ impl ClientConfig {
                 StoreTls::dangerously_without_host_name_check(&shown, &pem).map_err(refused)
             }
         }
-    }
-}
-
-/// The credentials that the environment gives: ours, or those of Java's client.
-fn credentials_from(
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Option<Credentials>, FactoryError> {
-    let pairs = [
-        ("PRAVEGA_AUTH_METHOD", "PRAVEGA_AUTH_TOKEN"),
-        ("pravega_client_auth_method", "pravega_client_auth_token"),
-        ("PRAVEGA_USER", "PRAVEGA_PASSWORD"),
-    ];
-    for (first, second) in pairs {
-        let credentials = match (variable(first), variable(second)) {
-            (None, None) => continue,
-            (Some(_), None) => {
-                return Err(FactoryError::config(
-                    "credentials",
-                    format!("{first} is set, {second} is not"),
-                ));
-            }
-            (None, Some(_)) => {
-                return Err(FactoryError::config(
-                    "credentials",
-                    format!("{second} is set, {first} is not"),
-                ));
-            }
-            (Some(user), Some(password)) if first == "PRAVEGA_USER" => {
-                Credentials::basic(&user, &password)
-            }
-            (Some(method), Some(token)) => Credentials::custom(method, token),
-        };
-        return credentials.map(Some).map_err(|error| {
-            FactoryError::config("credentials", "they cannot be sent").with_source(error)
-        });
-    }
-    Ok(None)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(url: Option<&str>, variables: &[(&str, &str)]) -> Result<ClientConfig, FactoryError> {
-        ClientConfig::read(url, &|name| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-        })
-    }
-
-    fn shown(config: &ClientConfig, name: &str) -> (String, Source) {
-        let setting = config.settings().into_iter().find(|setting| setting.name == name).unwrap();
-        (setting.value, setting.source)
-    }
-
-    #[test]
-    fn a_setter_beats_the_url_which_beats_the_environment_which_beats_the_default() {
-        let variables =
-            [("PRAVEGA_CONNECT_TIMEOUT", "7s"), ("PRAVEGA_CONTROLLER_URI", "tcp://env:1")];
-        let config = read(None, &[]).unwrap();
-        assert_eq!(shown(&config, "connect_timeout"), ("5s".to_owned(), Source::Default));
-        assert_eq!(shown(&config, "url"), ("tcp://localhost:9090".to_owned(), Source::Default));
-        let config = read(None, &variables).unwrap();
-        assert_eq!(shown(&config, "connect_timeout"), ("7s".to_owned(), Source::Environment));
-        assert_eq!(shown(&config, "url"), ("tcp://env:1".to_owned(), Source::Environment));
-        let config = read(Some("tcp://url:1?connect_timeout=8s"), &variables).unwrap();
-        assert_eq!(shown(&config, "connect_timeout"), ("8s".to_owned(), Source::Url));
-        assert_eq!(shown(&config, "url"), ("tcp://url:1".to_owned(), Source::Url));
-        let config = config.with_default_retry(3, Duration::ZERO, Duration::ZERO);
-        assert_eq!(shown(&config, "retry_attempts"), ("3".to_owned(), Source::Default));
-        let config = config.with_retry(4, Duration::ZERO, Duration::ZERO).with_default_retry(
-            5,
-            Duration::ZERO,
-            Duration::ZERO,
-        );
-        assert_eq!(shown(&config, "retry_attempts"), ("4".to_owned(), Source::Setter));
-        let config = config.with_connect_timeout(Duration::from_secs(9));
-        assert_eq!(shown(&config, "connect_timeout"), ("9s".to_owned(), Source::Setter));
-    }
-
-    #[test]
-    fn errors_name_the_setting_and_what_is_wrong_with_it() {
-        let error = |url: &str| read(Some(url), &[]).unwrap_err();
-        assert_eq!(error("tcp://h:1?connect_timeout=soon").setting(), Some("connect_timeout"));
-        assert_eq!(error("tcp://h:1?max_in_flight=0").setting(), Some("max_in_flight"));
-        assert_eq!(error("tcp://h:1?tls_to_controller=maybe").setting(), Some("tls_to_controller"));
-        assert!(error("tcp://h:1?speed=9").to_string().contains("there is no setting \"speed\""));
-        assert_eq!(error("http://h:1").setting(), Some("url"));
-    }
-
-    #[test]
-    fn credentials_come_from_the_environment_and_half_of_them_is_named() {
-        let config = read(None, &[("PRAVEGA_USER", "u"), ("PRAVEGA_PASSWORD", "hunter2")]).unwrap();
-        assert_eq!(shown(&config, "credentials"), ("Basic".to_owned(), Source::Environment));
-        assert!(!format!("{config:?}{:?}", config.settings()).contains("hunter2"));
-        let java = [("pravega_client_auth_method", "Bearer"), ("pravega_client_auth_token", "t")];
-        assert_eq!(shown(&read(None, &java).unwrap(), "credentials").0, "Bearer");
-        let half = read(None, &[("PRAVEGA_USER", "u")]).unwrap_err();
-        assert!(half.to_string().contains("PRAVEGA_PASSWORD is not"), "{half}");
-    }
-
-    #[test]
-    fn a_trust_store_that_is_none_is_refused_before_anything_connects() {
-        let config = read(Some("tls://h:1?trust_store=%2Fno%2Fsuch%2Ffile"), &[]).unwrap();
-        assert_eq!(shown(&config, "trust_store").0, "/no/such/file");
-        assert_eq!(config.store_config().unwrap_err().setting(), Some("trust_store"));
     }
 }

@@ -24,13 +24,17 @@ mod backends;
 mod config;
 mod error;
 mod factory;
+mod read;
+mod setting;
 mod settings;
+mod tls_mode;
 
 pub use backends::SegmentBackends;
 pub use config::ClientConfig;
 pub use error::FactoryError;
 pub use factory::ClientFactory;
-pub use settings::{Setting, Source};
+pub use setting::{Setting, Source};
+pub use tls_mode::TlsMode;
 
 // The paved path: what a user of the factory needs to name.
 pub use pravega_sdk_connection_pool as connection_pool;

@@ -50,6 +50,7 @@ mod segment;
 mod segment_map;
 pub mod segment_name;
 mod segment_range;
+mod segment_suffix;
 pub mod serial;
 mod stream_cut;
 mod watermark;

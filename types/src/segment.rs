@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use crate::{
     Epoch, NameError, NameKind, NameProblem, Scope, ScopedStream, SegmentNumber, Stream,
-    scoped::TABLE_SUFFIX, segment_name,
+    scoped::TABLE_SUFFIX, segment_suffix,
 };
 
 /// Identifies a segment within its stream: the epoch that made it in the high 32 bits, its number
@@ -118,7 +118,7 @@ impl FromStr for Segment {
 
     /// Reads `stream/number[.#epoch.epoch]`; the suffix of a transaction is left out.
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let text = segment_name::parent(text).unwrap_or(text);
+        let text = segment_suffix::parent(text).unwrap_or(text);
         let (stream, id) = text
             .split_once('/')
             .ok_or_else(|| NameError::new(NameKind::Stream, text, NameProblem::NotScoped))?;

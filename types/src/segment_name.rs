@@ -6,15 +6,13 @@
 //! scope/stream/3.#epoch.2#transient.<32 hex digits>.<32 hex digits>   a large event on its way into it
 //! ```
 
-use uuid::Uuid;
+pub use crate::segment_suffix::parent;
+use crate::{
+    ContainerId, ScopedSegment, TransactionId, routing,
+    segment_suffix::{TRANSACTION_INFIX, strip_transaction, strip_transient},
+};
 
-use crate::{ContainerId, ScopedSegment, TransactionId, routing};
-
-const TRANSACTION_INFIX: &str = "#transaction.";
-const TRANSIENT_INFIX: &str = "#transient.";
 const EPOCH_INFIX: &str = ".#epoch.";
-/// Hexadecimal digits of a UUID.
-const ID_DIGITS: usize = 32;
 
 /// The name of the segment that holds what `transaction` wrote to `parent`.
 #[must_use]
@@ -34,13 +32,6 @@ pub fn is_transient(name: &str) -> bool {
     strip_transient(name).is_some()
 }
 
-/// The name of the segment into which a transaction's or a transient segment merges; none for any
-/// other.
-#[must_use]
-pub fn parent(name: &str) -> Option<&str> {
-    strip_transaction(name).or_else(|| strip_transient(name))
-}
-
 /// The name that decides about the segment's container: without transaction, transient and epoch
 /// parts.
 #[must_use]
@@ -57,21 +48,6 @@ pub fn primary(name: &str) -> &str {
 pub fn container(name: &str, containers: u32) -> ContainerId {
     let (hash, _) = routing::hash_text(routing::CONTAINER_SEED, primary(name));
     ContainerId(consistent_bucket(hash, containers) as i32)
-}
-
-fn strip_transaction(name: &str) -> Option<&str> {
-    let (parent, id) = name.rsplit_once(TRANSACTION_INFIX)?;
-    is_id(id).then_some(parent)
-}
-
-fn strip_transient(name: &str) -> Option<&str> {
-    let (parent, ids) = name.rsplit_once(TRANSIENT_INFIX)?;
-    let (writer, random) = ids.split_once('.')?;
-    (is_id(writer) && is_id(random)).then_some(parent)
-}
-
-fn is_id(text: &str) -> bool {
-    text.len() == ID_DIGITS && Uuid::try_parse(text).is_ok()
 }
 
 /// Jump consistent hashing: each step of a linear congruential generator jumps to the next bucket

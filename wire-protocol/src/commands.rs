@@ -33,7 +33,7 @@ use crate::{
     event::Event,
     field::{FieldReader, Layout},
     table::{
-        Command, CommandKind, Request, commands, decode_field, default_of, kind_of, layout,
+        Command, CommandKind, Correlated, commands, decode_field, default_of, kind_of, layout,
         request_id_of, request_of, sealed,
     },
     value::{Fields, Value, ValueError, protocol_name},

@@ -40,12 +40,15 @@ mod decoder;
 mod error;
 pub mod event;
 mod field;
+mod frame;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod handshake;
 #[cfg(feature = "json")]
 pub mod json;
+mod limits;
 mod records;
+mod request;
 mod request_id;
 mod send_buffer;
 mod table;
@@ -57,25 +60,11 @@ pub use commands::WireCommand;
 pub use decoder::{Decoder, FrameHeader};
 pub use error::{DecodeError, DecodeProblem, EncodeError};
 pub use handshake::{IncompatibleVersion, VersionRange};
+pub use limits::{FRAME_HEADER_LEN, MAX_FRAME_LEN, MAX_PAYLOAD_LEN, MAX_STRING_LEN};
 pub use records::{
     AttributeUpdate, IterationArgs, MergedSegment, StorageChunk, TableEntry, TableKey, TableValue,
 };
+pub use request::Request;
 pub use request_id::{FlowId, FlowIds, RequestId, RequestIds};
 pub use send_buffer::SendBuffer;
-pub use table::{Command, CommandKind, Request};
-
-/// The longest payload of a frame that a receiver accepts, in bytes.
-///
-/// Java's client counts the payload only; its server counts the header as well. See
-/// [`MAX_FRAME_LEN`].
-pub const MAX_PAYLOAD_LEN: usize = 0x00FF_FFFF;
-
-/// The longest frame, header included, that a sender may send so that both sides of Java's
-/// implementation take it.
-pub const MAX_FRAME_LEN: usize = 0x00FF_FFFF;
-
-/// The length of a frame's header: its type and the length of its payload.
-pub const FRAME_HEADER_LEN: usize = 8;
-
-/// The longest string, in bytes of modified UTF-8.
-pub const MAX_STRING_LEN: usize = 0xFFFF;
+pub use table::{Command, CommandKind, Correlated};

@@ -4,8 +4,6 @@ use std::{collections::VecDeque, io::IoSlice};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::{Command, EncodeError, FRAME_HEADER_LEN, MAX_FRAME_LEN};
-
 /// Collects frames to send, as a row of byte slices for vectored writes.
 ///
 /// Small fields are gathered in blocks; a payload of [`SendBuffer::SHARE_MIN_LEN`] bytes or more is
@@ -34,23 +32,9 @@ impl SendBuffer {
         Self::default()
     }
 
-    /// Appends a command as a frame.
-    ///
-    /// # Errors
-    ///
-    /// [`EncodeError`] if the command cannot be put into a frame; then nothing was written.
-    pub fn push<C: Command>(&mut self, command: &C) -> Result<(), EncodeError> {
-        let payload_len = command.payload_len()?;
-        let len = FRAME_HEADER_LEN.saturating_add(payload_len);
-        if len > MAX_FRAME_LEN {
-            return Err(EncodeError::FrameTooLong { command: C::NAME, len });
-        }
-        let expected = self.len + len;
-        self.put_i32(C::CODE);
-        self.put_len(payload_len);
-        command.put_payload(self);
-        debug_assert_eq!(self.len, expected, "{} announced another length than it wrote", C::NAME);
-        Ok(())
+    /// How many bytes the buffer holds.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     /// All that is in the buffer, copied into one piece.
@@ -148,7 +132,10 @@ impl Buf for SendBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::{AppendBlockEnd, KeepAlive};
+    use crate::{
+        EncodeError, MAX_FRAME_LEN,
+        commands::{AppendBlockEnd, KeepAlive},
+    };
 
     fn append(data: Bytes) -> AppendBlockEnd {
         AppendBlockEnd {

@@ -2,12 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::{DecodeError, EncodeError, SendBuffer, WireCommand, value::Value};
+use crate::{DecodeError, EncodeError, SendBuffer, value::Value};
 
 /// A command of the protocol.
-pub trait Command:
-    Clone + std::fmt::Debug + PartialEq + Into<WireCommand> + sealed::Sealed
-{
+pub trait Command: Clone + std::fmt::Debug + PartialEq + sealed::Sealed {
     /// The type in the frame's header.
     const CODE: i32;
     /// The name of the command in the protocol.
@@ -37,10 +35,10 @@ pub trait Command:
     fn fields(&self) -> Vec<(String, Value)>;
 }
 
-/// A command that asks for a reply.
-pub trait Request: Command {
+/// A command with an id by which its reply is matched.
+pub trait Correlated: Command {
     /// The reply that means success.
-    type Reply: Command + TryFrom<WireCommand, Error = WireCommand>;
+    type Reply: Command;
 
     /// The id by which the reply is matched.
     fn request_id(&self) -> i64;
@@ -148,7 +146,7 @@ macro_rules! kind_of {
 macro_rules! request_of {
     ($name:ident) => {};
     ($name:ident $reply:ident) => {
-        impl Request for $name {
+        impl Correlated for $name {
             type Reply = $reply;
 
             fn request_id(&self) -> i64 {

@@ -12,7 +12,8 @@ use std::{
 use bytes::BytesMut;
 use pravega_sdk_types::Endpoint;
 use pravega_sdk_wire_protocol::{
-    Command as _, FlowId, Request, RequestId, VersionRange, WireCommand, commands::ReadSegment,
+    Command as _, Correlated as _, FlowId, Request, RequestId, VersionRange, WireCommand,
+    commands::ReadSegment,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},

@@ -1,0 +1,203 @@
+//! Reading a configuration from a URL and the environment, and showing it.
+
+use percent_encoding::percent_decode_str;
+use pravega_sdk_controller_client::Credentials;
+
+use crate::{ClientConfig, FactoryError, Setting, Source, setting::Sourced, settings::KNOBS};
+
+/// The default of Java's client.
+const DEFAULT_URL: &str = "tcp://localhost:9090";
+
+impl ClientConfig {
+    /// Takes the URL and its query, and for what it does not say the environment, and then the
+    /// defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`FactoryError`] names the setting that is wrong.
+    pub fn from_url(url: &str) -> Result<Self, FactoryError> {
+        Self::read(Some(url), &|name| std::env::var(name).ok())
+    }
+
+    /// Takes the environment, and for what it does not say the defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`FactoryError`] names the setting that is wrong.
+    pub fn from_env() -> Result<Self, FactoryError> {
+        Self::read(None, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads the environment through `variable`, so that tests need not change that of the process.
+    pub(crate) fn read(
+        url: Option<&str>,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, FactoryError> {
+        let from_env = variable("PRAVEGA_CONTROLLER_URI");
+        let (url, source) = match (url, &from_env) {
+            (Some(url), _) => (url, Source::Url),
+            (None, Some(url)) => (url.as_str(), Source::Environment),
+            (None, None) => (DEFAULT_URL, Source::Default),
+        };
+        let (address, query) = url.split_once('?').unwrap_or((url, ""));
+        let uri = address.parse().map_err(|error| {
+            FactoryError::config("url", "it is not the address of a cluster").with_source(error)
+        })?;
+        let mut config = Self::defaults(Sourced { value: uri, source });
+        for knob in KNOBS {
+            if let Some(text) = variable(knob.variable) {
+                knob.apply(&mut config, &text, Source::Environment)?;
+            }
+        }
+        if let Some(credentials) = credentials_from(variable)? {
+            config.credentials.set(credentials, Source::Environment);
+        }
+        config.apply_query(query)?;
+        Ok(config)
+    }
+
+    /// Every setting, its value, and where that came from. Secrets are not shown.
+    #[must_use]
+    pub fn settings(&self) -> Vec<Setting> {
+        let mut settings = vec![
+            Setting {
+                name: "url",
+                variable: "PRAVEGA_CONTROLLER_URI",
+                value: self.uri.value.to_string(),
+                source: self.uri.source,
+                meaning: "where the controllers are",
+            },
+            Setting {
+                name: "credentials",
+                variable: "PRAVEGA_AUTH_METHOD",
+                value: self.credentials.value.method().to_owned(),
+                source: self.credentials.source,
+                meaning: "who we say we are: the method only",
+            },
+        ];
+        settings.extend(KNOBS.iter().map(|knob| knob.setting(self)));
+        settings
+    }
+
+    fn apply_query(&mut self, query: &str) -> Result<(), FactoryError> {
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let Some(knob) = KNOBS.iter().find(|knob| knob.name == name) else {
+                let known: Vec<&str> = KNOBS.iter().map(|knob| knob.name).collect();
+                return Err(FactoryError::unknown_setting(name, &known.join(", ")));
+            };
+            let value = percent_decode_str(value).decode_utf8();
+            let value =
+                value.map_err(|_| FactoryError::config(knob.name, "its value is not UTF-8"))?;
+            knob.apply(self, &value, Source::Url)?;
+        }
+        Ok(())
+    }
+}
+
+/// The credentials that the environment gives: ours, or those of Java's client.
+fn credentials_from(
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<Credentials>, FactoryError> {
+    let pairs = [
+        ("PRAVEGA_AUTH_METHOD", "PRAVEGA_AUTH_TOKEN"),
+        ("pravega_client_auth_method", "pravega_client_auth_token"),
+        ("PRAVEGA_USER", "PRAVEGA_PASSWORD"),
+    ];
+    for (first, second) in pairs {
+        let credentials = match (variable(first), variable(second)) {
+            (None, None) => continue,
+            (Some(_), None) => {
+                return Err(FactoryError::config(
+                    "credentials",
+                    format!("{first} is set, {second} is not"),
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(FactoryError::config(
+                    "credentials",
+                    format!("{second} is set, {first} is not"),
+                ));
+            }
+            (Some(user), Some(password)) if first == "PRAVEGA_USER" => {
+                Credentials::basic(&user, &password)
+            }
+            (Some(method), Some(token)) => Credentials::custom(method, token),
+        };
+        return credentials.map(Some).map_err(|error| {
+            FactoryError::config("credentials", "they cannot be sent").with_source(error)
+        });
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn read(url: Option<&str>, variables: &[(&str, &str)]) -> Result<ClientConfig, FactoryError> {
+        ClientConfig::read(url, &|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn shown(config: &ClientConfig, name: &str) -> (String, Source) {
+        let setting = config.settings().into_iter().find(|setting| setting.name == name).unwrap();
+        (setting.value, setting.source)
+    }
+
+    #[test]
+    fn a_setter_beats_the_url_which_beats_the_environment_which_beats_the_default() {
+        let variables =
+            [("PRAVEGA_CONNECT_TIMEOUT", "7s"), ("PRAVEGA_CONTROLLER_URI", "tcp://env:1")];
+        let config = read(None, &[]).unwrap();
+        assert_eq!(shown(&config, "connect_timeout"), ("5s".to_owned(), Source::Default));
+        assert_eq!(shown(&config, "url"), ("tcp://localhost:9090".to_owned(), Source::Default));
+        let config = read(None, &variables).unwrap();
+        assert_eq!(shown(&config, "connect_timeout"), ("7s".to_owned(), Source::Environment));
+        assert_eq!(shown(&config, "url"), ("tcp://env:1".to_owned(), Source::Environment));
+        let config = read(Some("tcp://url:1?connect_timeout=8s"), &variables).unwrap();
+        assert_eq!(shown(&config, "connect_timeout"), ("8s".to_owned(), Source::Url));
+        assert_eq!(shown(&config, "url"), ("tcp://url:1".to_owned(), Source::Url));
+        let config = config.with_default_retry(3, Duration::ZERO, Duration::ZERO);
+        assert_eq!(shown(&config, "retry_attempts"), ("3".to_owned(), Source::Default));
+        let config = config.with_retry(4, Duration::ZERO, Duration::ZERO).with_default_retry(
+            5,
+            Duration::ZERO,
+            Duration::ZERO,
+        );
+        assert_eq!(shown(&config, "retry_attempts"), ("4".to_owned(), Source::Setter));
+        let config = config.with_connect_timeout(Duration::from_secs(9));
+        assert_eq!(shown(&config, "connect_timeout"), ("9s".to_owned(), Source::Setter));
+    }
+
+    #[test]
+    fn errors_name_the_setting_and_what_is_wrong_with_it() {
+        let error = |url: &str| read(Some(url), &[]).unwrap_err();
+        assert_eq!(error("tcp://h:1?connect_timeout=soon").setting(), Some("connect_timeout"));
+        assert_eq!(error("tcp://h:1?max_in_flight=0").setting(), Some("max_in_flight"));
+        assert_eq!(error("tcp://h:1?tls_to_controller=maybe").setting(), Some("tls_to_controller"));
+        assert!(error("tcp://h:1?speed=9").to_string().contains("there is no setting \"speed\""));
+        assert_eq!(error("http://h:1").setting(), Some("url"));
+    }
+
+    #[test]
+    fn credentials_come_from_the_environment_and_half_of_them_is_named() {
+        let config = read(None, &[("PRAVEGA_USER", "u"), ("PRAVEGA_PASSWORD", "hunter2")]).unwrap();
+        assert_eq!(shown(&config, "credentials"), ("Basic".to_owned(), Source::Environment));
+        assert!(!format!("{config:?}{:?}", config.settings()).contains("hunter2"));
+        let java = [("pravega_client_auth_method", "Bearer"), ("pravega_client_auth_token", "t")];
+        assert_eq!(shown(&read(None, &java).unwrap(), "credentials").0, "Bearer");
+        let half = read(None, &[("PRAVEGA_USER", "u")]).unwrap_err();
+        assert!(half.to_string().contains("PRAVEGA_PASSWORD is not"), "{half}");
+    }
+
+    #[test]
+    fn a_trust_store_that_is_none_is_refused_before_anything_connects() {
+        let config = read(Some("tls://h:1?trust_store=%2Fno%2Fsuch%2Ffile"), &[]).unwrap();
+        assert_eq!(shown(&config, "trust_store").0, "/no/such/file");
+        assert_eq!(config.store_config().unwrap_err().setting(), Some("trust_store"));
+    }
+}
