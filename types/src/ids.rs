@@ -41,8 +41,7 @@ number_type! {
 }
 
 number_type! {
-    /// A byte position in a segment. Negative values have the meaning that the place of use gives
-    /// them.
+    /// A byte position in a segment, counted from the segment's first byte.
     Offset(i64)
 }
 

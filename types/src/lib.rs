@@ -9,10 +9,10 @@
 //! | names | [`Scope`], [`Stream`], [`ScopedStream`], [`ReaderGroup`], [`KeyValueTable`], [`ReaderId`], [`WriterName`] |
 //! | segments | [`SegmentId`], [`Segment`], [`ScopedSegment`], [`KeyRange`], [`SegmentMap`], [`segment_name`] |
 //! | routing | [`RoutingKey`], [`routing`] |
-//! | progress | [`StreamCut`], [`Position`], [`EventPointer`], [`WriterId`], [`EventNumber`], [`TransactionId`] |
+//! | progress | [`StreamCut`], [`Position`], [`EventPointer`], [`StreamPosition`], [`Timestamp`], [`WriterId`], [`EventNumber`], [`TransactionId`] |
 //! | configuration | [`ScalingPolicy`], [`RetentionPolicy`], [`StreamConfiguration`], [`Tag`] |
 //! | errors | [`Failure`], [`error_type!`], [`ErrorKind`], [`Outcome`], [`Classified`] |
-//! | retries | [`RetryPolicy`], [`RetryBudget`] |
+//! | retries | [`Backoff`], [`RetryPolicy`], [`RetryBudget`] |
 //!
 //! # Examples
 //!
@@ -27,6 +27,7 @@
 //! # Ok::<(), pravega_sdk_types::NameError>(())
 //! ```
 
+mod backoff;
 mod endpoint;
 mod error;
 mod error_type;
@@ -51,10 +52,15 @@ mod segment_map;
 pub mod segment_name;
 mod segment_range;
 mod segment_suffix;
+#[cfg(feature = "serde")]
+mod serde_text;
 pub mod serial;
 mod stream_cut;
+mod stream_position;
+mod timestamp;
 mod watermark;
 
+pub use backoff::Backoff;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Classified, ErrorKind, Outcome};
 pub use escape::Printable;
@@ -79,4 +85,6 @@ pub use segment::{ScopedSegment, Segment, SegmentId};
 pub use segment_map::{SegmentMap, SegmentMapError, Successor};
 pub use segment_range::{SegmentRange, SegmentRangeError};
 pub use stream_cut::{BoundedCut, StreamCut, StreamCutError};
+pub use stream_position::{StreamPosition, StreamPositionError};
+pub use timestamp::{Timestamp, TimestampError};
 pub use watermark::Watermark;

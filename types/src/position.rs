@@ -1,5 +1,9 @@
 //! How far a reader has come.
 
+use std::str::FromStr;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+
 use crate::{
     KeyRange, Offset, ScopedSegment,
     serial::{COMPACT_LONG_MAX, SerialError, SerialReader, SerialWriter},
@@ -74,6 +78,15 @@ impl Position {
         Ok(writer.finish())
     }
 
+    /// The position as text: Base64 of its binary form.
+    ///
+    /// # Errors
+    ///
+    /// [`SerialError`] if a number is beyond what the layout holds.
+    pub fn to_text(&self) -> Result<String, SerialError> {
+        Ok(BASE64.encode(self.to_bytes()?))
+    }
+
     /// Reads what [`Self::to_bytes`] or Java's client stored.
     ///
     /// # Errors
@@ -106,6 +119,16 @@ impl Position {
     }
 }
 
+impl FromStr for Position {
+    type Err = SerialError;
+
+    /// Reads what [`Self::to_text`] wrote.
+    fn from_str(text: &str) -> Result<Self, SerialError> {
+        let bytes = BASE64.decode(text).map_err(|_| SerialError::Invalid { what: "Base64" })?;
+        Self::from_bytes(&bytes)
+    }
+}
+
 fn read_segment(reader: &mut SerialReader<'_>) -> Result<ScopedSegment, SerialError> {
     reader.utf()?.parse().map_err(|_| SerialError::Invalid { what: "segment name" })
 }
@@ -121,6 +144,15 @@ mod tests {
         let read = Position::from_bytes(&position.to_bytes().unwrap()).unwrap();
         assert_eq!(read, position);
         assert_eq!(read.range(&segment), None);
+    }
+
+    #[test]
+    fn a_position_is_read_from_its_text() {
+        let segment: ScopedSegment = "a/b/0.#epoch.0".parse().unwrap();
+        let position =
+            Position::new([(segment.clone(), Offset(7))], [(segment, Some(KeyRange::FULL))]);
+        assert_eq!(position.to_text().unwrap().parse(), Ok(position));
+        assert!("not Base64".parse::<Position>().is_err());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
+use crate::Backoff;
+
 /// A schedule of retries: exponential, capped, limited in number, with or without jitter.
 ///
 /// # Examples
@@ -18,9 +20,7 @@ use std::{num::NonZeroU32, time::Duration};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryPolicy {
-    initial: Duration,
-    multiplier: u32,
-    max_delay: Duration,
+    backoff: Backoff,
     attempts: NonZeroU32,
     jitter: Jitter,
 }
@@ -59,9 +59,8 @@ impl Default for RetryPolicy {
     /// most 20 s; spread with full jitter, which Java does not do.
     fn default() -> Self {
         Self {
-            initial: Duration::from_millis(1),
-            multiplier: 10,
-            max_delay: Duration::from_secs(20),
+            backoff: Backoff::new(Duration::from_millis(1), Duration::from_secs(20))
+                .with_multiplier(10),
             attempts: NonZeroU32::MIN.saturating_add(9),
             jitter: Jitter::Full,
         }
@@ -88,7 +87,8 @@ impl RetryPolicy {
         if initial > max_delay {
             return Err(RetryPolicyError::InitialAboveMax { initial, max: max_delay });
         }
-        Ok(Self { initial, multiplier, max_delay, attempts, jitter: Jitter::Full })
+        let backoff = Backoff::new(initial, max_delay).with_multiplier(multiplier);
+        Ok(Self { backoff, attempts, jitter: Jitter::Full })
     }
 
     /// A schedule without any retry.
@@ -114,7 +114,7 @@ impl RetryPolicy {
     ///
     /// `random` gives numbers in `0.0..1.0`, and is asked once for each wait if there is jitter.
     pub fn delays<R: FnMut() -> f64>(&self, random: R) -> RetryDelays<R> {
-        RetryDelays { policy: *self, next: self.initial, left: self.attempts.get() - 1, random }
+        RetryDelays { policy: *self, failures: 0, random }
     }
 }
 
@@ -122,8 +122,7 @@ impl RetryPolicy {
 #[derive(Debug, Clone)]
 pub struct RetryDelays<R> {
     policy: RetryPolicy,
-    next: Duration,
-    left: u32,
+    failures: u32,
     random: R,
 }
 
@@ -131,17 +130,19 @@ impl<R: FnMut() -> f64> Iterator for RetryDelays<R> {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        self.left = self.left.checked_sub(1)?;
-        let full = self.next;
-        self.next = full.saturating_mul(self.policy.multiplier).min(self.policy.max_delay);
+        if self.failures + 1 >= self.policy.attempts() {
+            return None;
+        }
+        self.failures += 1;
         Some(match self.policy.jitter {
-            Jitter::None => full,
-            Jitter::Full => full.mul_f64((self.random)().clamp(0.0, 1.0)),
+            Jitter::None => self.policy.backoff.full_delay(self.failures),
+            Jitter::Full => self.policy.backoff.delay(self.failures, (self.random)()),
         })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left as usize, Some(self.left as usize))
+        let left = (self.policy.attempts() - 1 - self.failures) as usize;
+        (left, Some(left))
     }
 }
 
@@ -154,10 +155,7 @@ mod tests {
         let plain: Vec<_> =
             RetryPolicy::default().with_jitter(Jitter::None).delays(|| 0.5).collect();
         for share in [0.0, 0.3, 1.0, f64::NAN, 7.0] {
-            for (spread, full) in RetryPolicy::default()
-                .delays(|| if share.is_nan() { 0.0 } else { share })
-                .zip(&plain)
-            {
+            for (spread, full) in RetryPolicy::default().delays(|| share).zip(&plain) {
                 assert!(spread <= *full, "{spread:?} is more than {full:?}");
             }
         }
