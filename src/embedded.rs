@@ -3,7 +3,7 @@
 use std::{fmt, io};
 
 use pravega_sdk_client_factory::{
-    ClientFactory, FactoryError,
+    ClientConfig, ClientFactory, FactoryError,
     types::{
         Classified, ErrorKind, NameError, Outcome, ScalingPolicy, ScopedStream, StreamConfiguration,
     },
@@ -88,7 +88,8 @@ impl Embedded {
     /// If the future is dropped early, no server is left running.
     pub async fn with(builder: ServerBuilder) -> Result<Self, EmbeddedError> {
         let server = builder.start().await.map_err(EmbeddedError::Start)?;
-        let client = ClientFactory::connect(&server.url()).await.map_err(EmbeddedError::Client)?;
+        let config = ClientConfig::from_url(&server.url()).map_err(EmbeddedError::Client)?;
+        let client = ClientFactory::new(config).map_err(EmbeddedError::Client)?;
         Ok(Self { client, server })
     }
 

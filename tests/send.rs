@@ -6,8 +6,8 @@
 //! `Send` if the caller's closure returns one that is.
 
 use pravega_sdk::{
-    Ack, Appended, BatchClient, ByteReader, ByteWriter, ClientConfig, ClientFactory, Commit,
-    EventSink, EventWriter, Permit, StreamReader, Transaction, TransactionalWriter, WriteError,
+    Ack, Appended, BatchClient, ByteReader, ByteWriter, ClientFactory, Commit, EventSink,
+    EventWriter, Permit, StreamReader, Transaction, TransactionalWriter, WriteError,
     codec::Utf8,
     connection_pool::{BoxError, Claim, Connector, Pool},
     controller_client::{Controller, Credentials, EndpointCache, TokenCache, listing::Listing},
@@ -29,7 +29,6 @@ fn any<T>() -> T {
 
 fn factory(client: &ClientFactory, stream: &ScopedStream) {
     send(ClientFactory::connect(""));
-    send(ClientFactory::with_config(any::<ClientConfig>()));
     send(client.event_writer(stream, Utf8));
     send(client.event_writer_with(stream, Utf8, any()));
     send(client.stream_reader(stream, Utf8));

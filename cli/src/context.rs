@@ -35,6 +35,6 @@ impl Context {
             Duration::from_millis(1),
             Duration::from_secs(1),
         );
-        Ok(ClientFactory::with_config(config).await?)
+        Ok(ClientFactory::new(config)?)
     }
 }

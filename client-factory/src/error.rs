@@ -30,6 +30,19 @@ impl FactoryError {
         Failure::new(ErrorKind::Config, Outcome::NotApplied, detail).into()
     }
 
+    /// A first call that failed.
+    pub(crate) fn unreachable(uri: &str, error: ControllerError) -> Self {
+        let detail = match error.kind() {
+            ErrorKind::Unauthenticated => "the controller refuses the credentials",
+            _ => "no controller answers",
+        };
+        Failure::caused_by(error, detail)
+            .with_outcome(Outcome::NotApplied)
+            .with_operation("connecting to")
+            .with_target(&uri)
+            .into()
+    }
+
     #[must_use]
     pub(crate) fn with_source(
         self,

@@ -1,6 +1,6 @@
 //! The one place where the parts meet.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use pravega_sdk_connection_pool::CloseFailure;
 use pravega_sdk_controller_client::{Controller, ControllerClient, EndpointCache, TokenCache};
@@ -16,11 +16,14 @@ use pravega_sdk_types::ScopedStream;
 
 use crate::{ClientConfig, FactoryError};
 
-/// Makes clients for a cluster, and owns what they share.
+/// How long the first call may take with all its attempts.
+const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Creates clients for a cluster, and owns what they share.
 ///
-/// Clones are cheap and share everything. Nothing is connected until it is first needed, so a
-/// factory can be made before the servers are up. It runs on the caller's tokio runtime and has
-/// none of its own.
+/// Clones are cheap and share everything. [`connect`](Self::connect) makes a first call;
+/// [`new`](Self::new) makes none, and each connection is made when it is first needed. A factory
+/// runs on the caller's tokio runtime and has none of its own.
 #[derive(Debug, Clone)]
 pub struct ClientFactory {
     parts: Arc<Parts>,
@@ -37,22 +40,24 @@ struct Parts {
 }
 
 impl ClientFactory {
-    /// Makes a factory for the cluster at `url`, with the settings of its query and of the
-    /// environment; see [`ClientConfig`] for what they are.
+    /// Creates a factory for the cluster at `url` and makes a first call of its controller, so that
+    /// a cluster that cannot be reached is an error here. The settings are those of the query and
+    /// of the environment; see [`ClientConfig`].
     ///
     /// # Errors
     ///
-    /// [`FactoryError`] names the setting that is wrong; its kind is
+    /// [`FactoryError`] names the setting that is wrong. If no controller answers within 10 s, or
+    /// the credentials are refused, the source of the error is that of the call. The kind is
     /// [`NoRuntime`](pravega_sdk_types::ErrorKind::NoRuntime) outside a tokio runtime.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future closes what it opened.
     pub async fn connect(url: &str) -> Result<Self, FactoryError> {
-        Self::with_config(ClientConfig::from_url(url)?).await
+        Self::connect_with(ClientConfig::from_url(url)?).await
     }
 
-    /// Makes a factory by `config`.
+    /// As [`Self::connect`], with a configuration.
     ///
     /// # Errors
     ///
@@ -60,10 +65,31 @@ impl ClientFactory {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
-    pub async fn with_config(config: ClientConfig) -> Result<Self, FactoryError> {
-        let controller: Arc<dyn Controller> =
-            Arc::new(ControllerClient::connect(config.controller_config()?)?);
+    /// As [`Self::connect`].
+    pub async fn connect_with(config: ClientConfig) -> Result<Self, FactoryError> {
+        let controller = controller_of(&config)?;
+        let uri = config.uri().to_string();
+        let reached = controller.check_reachable(FIRST_CALL_TIMEOUT).await;
+        reached.map_err(|error| FactoryError::unreachable(&uri, error))?;
+        Self::with_controller(config, controller)
+    }
+
+    /// Creates a factory without any call: the servers need not be up yet.
+    ///
+    /// # Errors
+    ///
+    /// [`FactoryError`] names the setting that is wrong; its kind is
+    /// [`NoRuntime`](pravega_sdk_types::ErrorKind::NoRuntime) outside a tokio runtime.
+    pub fn new(config: ClientConfig) -> Result<Self, FactoryError> {
+        let controller = controller_of(&config)?;
+        Self::with_controller(config, controller)
+    }
+
+    fn with_controller(
+        config: ClientConfig,
+        controller: ControllerClient,
+    ) -> Result<Self, FactoryError> {
+        let controller: Arc<dyn Controller> = Arc::new(controller);
         let store_config = config.store_config()?;
         let parts = Parts {
             endpoints: Arc::new(EndpointCache::new(Arc::clone(&controller))),
@@ -303,6 +329,10 @@ impl ClientFactory {
     }
 }
 
+fn controller_of(config: &ClientConfig) -> Result<ControllerClient, FactoryError> {
+    Ok(ControllerClient::new(config.controller_config()?)?)
+}
+
 #[cfg(test)]
 mod tests {
     use pravega_sdk_types::{ErrorKind, Scope};
@@ -310,9 +340,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_factory_is_made_before_the_servers_are_up_and_says_who_cannot_be_reached() {
+    async fn a_factory_is_created_before_the_servers_are_up_and_names_who_cannot_be_reached() {
         let url = "tcp://127.0.0.1:1?retry_attempts=2&connect_timeout=1s";
-        let factory = ClientFactory::connect(url).await.unwrap();
+        let factory = ClientFactory::new(ClientConfig::from_url(url).unwrap()).unwrap();
         let error = factory.controller().scope_exists(&Scope::new("s").unwrap()).await.unwrap_err();
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unreachable, 2));
         assert!(
@@ -322,11 +352,23 @@ mod tests {
         assert!(factory.close().await.is_empty());
     }
 
+    #[tokio::test]
+    async fn connecting_to_a_cluster_that_is_not_up_fails_and_names_it() {
+        let url = "tcp://127.0.0.1:1?retry_attempts=2&connect_timeout=1s";
+        let error = ClientFactory::connect(url).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        assert_eq!(error.to_string(), "connecting to tcp://127.0.0.1:1: no controller answers");
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("at 127.0.0.1:1 (2 attempts)"), "{source}");
+    }
+
     #[test]
     fn outside_a_runtime_there_is_an_error_and_no_panic() {
-        let mut making = Box::pin(ClientFactory::connect("tcp://localhost:9090"));
+        let config = ClientConfig::from_url("tcp://localhost:9090").unwrap();
+        assert_eq!(ClientFactory::new(config).unwrap_err().kind(), ErrorKind::NoRuntime);
+        let mut connecting = Box::pin(ClientFactory::connect("tcp://localhost:9090"));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        match making.as_mut().poll(&mut context) {
+        match connecting.as_mut().poll(&mut context) {
             std::task::Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::NoRuntime),
             other => panic!("{other:?}"),
         }

@@ -20,6 +20,7 @@ pub struct ControllerConfig {
 }
 
 /// Which certificates a server may show.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum TlsTrust {
     /// Those that the machine trusts.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use pravega_sdk_types::{
     BoundedCut, Endpoint, Epoch, KeyRange, Offset, ReaderGroupConfiguration, Scope,
     ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId,
-    StreamConfiguration, Successor, Tag, TransactionId, WriterName,
+    StreamConfiguration, Successor, Tag, Timestamp, TransactionId, WriterName,
 };
 
 use crate::{
@@ -33,12 +33,12 @@ use crate::{
 /// [`update_reader_group`](Self::update_reader_group), whose documentation says what a repeat does.
 #[async_trait]
 pub trait Controller: Send + Sync + std::fmt::Debug {
-    // ------------------------------------------------------------------------------------------------------- cluster
+    // cluster
 
     /// Lists the controllers of the cluster. A standalone server cannot answer that.
     async fn controllers(&self) -> Result<Vec<Endpoint>, ControllerError>;
 
-    // -------------------------------------------------------------------------------------------------------- scopes
+    // scopes
 
     /// Makes a scope.
     async fn create_scope(&self, scope: &Scope) -> Result<Creation, ControllerError>;
@@ -61,7 +61,7 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
     /// One page of the scopes; see [`listing`](crate::listing) for all of them.
     async fn scopes_page(&self, token: &PageToken) -> Result<Page<Scope>, ControllerError>;
 
-    // ------------------------------------------------------------------------------------------------------- streams
+    // streams
 
     /// Makes a stream. If there is one, its configuration stays as it is.
     async fn create_stream(
@@ -114,7 +114,7 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         token: &PageToken,
     ) -> Result<Page<ScopedStream>, ControllerError>;
 
-    // ------------------------------------------------------------------------------------------------------ segments
+    // segments
 
     /// The active segments by the part of the key space they own. A sealed stream has none.
     async fn current_segments(
@@ -177,7 +177,7 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         epoch: Epoch,
     ) -> Result<ScaleState, ControllerError>;
 
-    // -------------------------------------------------------------------------------------------------- transactions
+    // transactions
 
     /// Begins a transaction, which the controller aborts if it is not pinged for as long as `lease`
     /// says. Servers take 10 s to 600 s by default.
@@ -197,14 +197,13 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         lease: Duration,
     ) -> Result<PingStatus, ControllerError>;
 
-    /// Asks for a transaction to be committed, with the time that its writer notes, in milliseconds
-    /// of a clock of the writer's. Success means accepted: what was written shows up a little
-    /// later.
+    /// Asks for a transaction to be committed, with the time that its writer notes, by a clock of
+    /// the writer's. Success means accepted: what was written becomes visible a little later.
     async fn commit_transaction(
         &self,
         stream: &ScopedStream,
         id: TransactionId,
-        note: Option<(&WriterName, i64)>,
+        note: Option<(&WriterName, Timestamp)>,
     ) -> Result<(), ControllerError>;
 
     /// Asks for a transaction to be aborted. Success means accepted.
@@ -228,15 +227,14 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         stream: &ScopedStream,
     ) -> Result<Vec<CompletedTransaction>, ControllerError>;
 
-    // -------------------------------------------------------------------------------------------------- time
+    // time
 
-    /// Notes that a writer has written all up to `position` by `time`, in milliseconds of a clock
-    /// of the writer's.
+    /// Notes that a writer has written all up to `position` by `time`, of a clock of the writer's.
     async fn note_time(
         &self,
         writer: &WriterName,
         position: &BoundedCut,
-        time: i64,
+        time: Timestamp,
     ) -> Result<(), ControllerError>;
 
     /// Forgets a writer, so that watermarks do not wait for it; false if it was not known.
@@ -246,7 +244,7 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         writer: &WriterName,
     ) -> Result<bool, ControllerError>;
 
-    // ------------------------------------------------------------------------------------------------ authorization
+    // authorization
 
     /// A credential for the segments of a stream; empty where authorization is off. For a table
     /// give the stream of the same name.
@@ -256,7 +254,7 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         access: AccessOperation,
     ) -> Result<DelegationToken, ControllerError>;
 
-    // ---------------------------------------------------------------------------------------------- key-value tables
+    // key-value tables
 
     /// Makes a key-value table.
     async fn create_key_value_table(
@@ -290,7 +288,7 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         token: &PageToken,
     ) -> Result<Page<ScopedKeyValueTable>, ControllerError>;
 
-    // ------------------------------------------------------------------------------------------------- reader groups
+    // reader groups
 
     /// Makes a reader group, and answers with the configuration that it has: if the group was there
     /// before, that may be another one than was given. The configuration's id must not be nil.

@@ -17,7 +17,7 @@
 //! use pravega_sdk_types::{Scope, ScopedStream, StreamConfiguration};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let controller = ControllerClient::connect(ControllerConfig::new("tcp://localhost:9090".parse()?))?;
+//! let controller = ControllerClient::new(ControllerConfig::new("tcp://localhost:9090".parse()?))?;
 //! controller.create_scope(&Scope::new("shop")?).await?;
 //! let orders: ScopedStream = "shop/orders".parse()?;
 //! controller.create_stream(&orders, &StreamConfiguration::default()).await?;

@@ -23,12 +23,21 @@ pub enum Deletion {
 }
 
 /// A segment and the part of the key space that it owns.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SegmentWithRange {
     /// The segment.
     pub id: SegmentId,
     /// What it owns.
     pub range: KeyRange,
+}
+
+impl SegmentWithRange {
+    /// Creates a segment that owns `range`.
+    #[must_use]
+    pub fn new(id: SegmentId, range: KeyRange) -> Self {
+        Self { id, range }
+    }
 }
 
 /// What became of the wish to scale a stream.
@@ -69,12 +78,21 @@ pub enum AccessOperation {
 }
 
 /// A transaction that was begun.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreatedTransaction {
     /// Its id.
     pub id: TransactionId,
     /// The segments that it writes to.
     pub segments: Vec<SegmentWithRange>,
+}
+
+impl CreatedTransaction {
+    /// Creates the answer to a call that began transaction `id`.
+    #[must_use]
+    pub fn new(id: TransactionId, segments: Vec<SegmentWithRange>) -> Self {
+        Self { id, segments }
+    }
 }
 
 /// Where a transaction stands.
@@ -119,6 +137,7 @@ pub enum TransactionOutcome {
 }
 
 /// A transaction that ended not long ago.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CompletedTransaction {
     /// Its id.
@@ -127,13 +146,30 @@ pub struct CompletedTransaction {
     pub outcome: TransactionOutcome,
 }
 
+impl CompletedTransaction {
+    /// Creates an entry of the list of transactions that ended.
+    #[must_use]
+    pub fn new(id: TransactionId, outcome: TransactionOutcome) -> Self {
+        Self { id, outcome }
+    }
+}
+
 /// A part of a stream between two cuts; at least one of them is not unbounded.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CutRange {
     /// Where it starts; unbounded is the head.
     pub from: StreamCut,
     /// Where it ends; unbounded is the tail.
     pub to: StreamCut,
+}
+
+impl CutRange {
+    /// Creates the part of a stream from one cut to another.
+    #[must_use]
+    pub fn new(from: impl Into<StreamCut>, to: impl Into<StreamCut>) -> Self {
+        Self { from: from.into(), to: to.into() }
+    }
 }
 
 /// Everything that can be set about a key-value table.

@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub struct DelegationToken(SecretString);
 
 /// What a token says about its own life, in seconds since 1970 by the controller's clock.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenClaims {
     /// When it was issued, if it says so.

@@ -157,7 +157,7 @@ fn config(url: &str) -> ControllerConfig {
 }
 
 fn client(url: &str) -> ControllerClient {
-    ControllerClient::connect(config(url)).unwrap()
+    ControllerClient::new(config(url)).unwrap()
 }
 
 fn scope() -> Scope {
@@ -225,7 +225,7 @@ async fn a_call_made_before_the_server_is_up_waits_for_it() {
         RetryPolicy::new(Duration::from_millis(20), 2, Duration::from_millis(200), 60).unwrap();
     let config = config(&format!("tcp://{address}")).with_retry(retry);
     let (created, (_, script)) = tokio::join!(
-        async { ControllerClient::connect(config).unwrap().create_scope(&scope()).await },
+        async { ControllerClient::new(config).unwrap().create_scope(&scope()).await },
         async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             serve_on(socket.listen(128).unwrap(), Script::default())
@@ -241,8 +241,7 @@ async fn a_controller_that_never_answers_ends_the_call_at_its_deadline() {
         .with_attempt_timeout(Duration::from_secs(1))
         .with_call_timeout(Duration::from_millis(3500));
     let started = Instant::now();
-    let error =
-        ControllerClient::connect(config).unwrap().create_scope(&scope()).await.unwrap_err();
+    let error = ControllerClient::new(config).unwrap().create_scope(&scope()).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     assert!(script.calls() >= 2, "an attempt has a deadline of its own");
@@ -270,8 +269,7 @@ async fn an_outage_is_not_multiplied_by_retries() {
 async fn a_deadline_of_zero_fails_without_a_request() {
     let (address, script) = serve(Script::default()).await;
     let config = config(&format!("tcp://{address}")).with_call_timeout(Duration::ZERO);
-    let error =
-        ControllerClient::connect(config).unwrap().create_scope(&scope()).await.unwrap_err();
+    let error = ControllerClient::new(config).unwrap().create_scope(&scope()).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome(), script.calls()),
         (ErrorKind::Timeout, Outcome::NotApplied, 0)
@@ -306,7 +304,7 @@ async fn credentials_go_with_every_call() {
     let (address, script) = serve(Script::default()).await;
     let config = config(&format!("tcp://{address}"))
         .with_credentials(Credentials::basic("admin", "1111_aaaa").unwrap());
-    ControllerClient::connect(config).unwrap().create_scope(&scope()).await.unwrap();
+    ControllerClient::new(config).unwrap().create_scope(&scope()).await.unwrap();
     assert_eq!(script.authorization.lock().unwrap().as_deref(), Some("Basic YWRtaW46MTExMV9hYWFh"));
 }
 

@@ -123,7 +123,7 @@ impl BatchClient {
         // A sealed stream has no tail; its segments have ends.
         let has_end = to.positions().len() > 0;
         let end = if has_end { to.clone().into() } else { StreamCut::Unbounded };
-        let range = CutRange { from: from.clone().into(), to: end };
+        let range = CutRange::new(from.clone(), end);
         let between = self.context.controller().segments_between(&self.stream, &range).await;
         let between = between.map_err(|error| {
             ReadError::from_controller(

@@ -14,7 +14,7 @@ use pravega_sdk_controller_client::{
 use pravega_sdk_types::{
     BoundedCut, Endpoint, Epoch, ErrorKind, KeyRange, Offset, Outcome, ReaderGroupConfiguration,
     Scope, ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId,
-    StreamConfiguration, Successor, Tag, TransactionId, WriterName,
+    StreamConfiguration, Successor, Tag, Timestamp, TransactionId, WriterName,
 };
 use tokio::time::sleep;
 
@@ -149,13 +149,13 @@ impl Controller for SimController {
         &self,
         writer: &WriterName,
         position: &BoundedCut,
-        time: i64,
+        time: Timestamp,
     ) -> Result<(), ControllerError> {
         self.answer().await?;
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).push((
             writer.clone(),
             position.clone(),
-            time,
+            time.as_millis(),
         ));
         Ok(())
     }
@@ -213,7 +213,7 @@ impl Controller for SimController {
         &self,
         _: &ScopedStream,
         id: TransactionId,
-        _: Option<(&WriterName, i64)>,
+        _: Option<(&WriterName, Timestamp)>,
     ) -> Result<(), ControllerError> {
         self.answer().await?;
         let (world, delay) = (self.world.clone(), self.random_delay());

@@ -54,7 +54,7 @@ impl World {
             last_ping: Instant::now(),
         };
         state.transactions.insert(id, record);
-        CreatedTransaction { id, segments }
+        CreatedTransaction::new(id, segments)
     }
 
     /// The segments that a transaction writes to.

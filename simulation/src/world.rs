@@ -518,11 +518,7 @@ impl World {
     pub fn active_segments(&self, stream: &ScopedStream) -> Vec<SegmentWithRange> {
         let state = self.lock();
         let active = state.streams.get(stream).map(|known| known.active.iter());
-        active
-            .into_iter()
-            .flatten()
-            .map(|(id, range)| SegmentWithRange { id: *id, range: *range })
-            .collect()
+        active.into_iter().flatten().map(|(id, range)| SegmentWithRange::new(*id, *range)).collect()
     }
 
     /// The direct successors of a segment.

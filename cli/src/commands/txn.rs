@@ -7,7 +7,7 @@ use pravega_sdk::{
     ClientFactory, LargeEvents, TransactionConfig, WriterConfig,
     codec::Raw,
     controller_client::{Controller, PingStatus, TransactionOutcome, TransactionState},
-    types::{ErrorKind, ScopedStream, TransactionId, WriterName},
+    types::{ErrorKind, ScopedStream, Timestamp, TransactionId, WriterName},
     wire_protocol::event::MAX_EVENT_LEN,
 };
 
@@ -119,7 +119,13 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             output.one(Record::new().with("transaction", id.to_string()).with("state", state))
         }
         Command::Commit { stream, id, wait, writer, time } => {
-            controller.commit_transaction(&stream, id, writer.as_ref().zip(time)).await?;
+            controller
+                .commit_transaction(
+                    &stream,
+                    id,
+                    writer.as_ref().zip(time.map(Timestamp::from_millis)),
+                )
+                .await?;
             output.status(format_args!("commit of {id} accepted"));
             match wait {
                 None => Ok(()),

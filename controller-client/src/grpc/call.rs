@@ -58,10 +58,7 @@ impl Calls {
         Ok(Self { config, nodes, retries: Mutex::default(), started: Instant::now() })
     }
 
-    /// Makes a call with all its attempts, within its deadline.
-    ///
-    /// A controller that cannot be reached is passed over at once while there are others that were
-    /// not tried in this round; only then does the call wait as its retry policy says.
+    /// Makes a call with all its attempts, within the deadline of the configuration.
     pub(super) async fn call<M, A, F>(
         &self,
         operation: Operation,
@@ -73,7 +70,26 @@ impl Calls {
         M: Clone + Send,
         F: Fn(Client, Request<M>) -> Sent<A> + Send + Sync,
     {
-        let deadline = Instant::now() + self.config.call_timeout;
+        self.call_within(self.config.call_timeout, operation, target, message, send).await
+    }
+
+    /// Makes a call with all its attempts, within `limit`.
+    ///
+    /// A controller that cannot be reached is passed over at once while there are others that were
+    /// not tried in this round; only then does the call wait as its retry policy says.
+    pub(super) async fn call_within<M, A, F>(
+        &self,
+        limit: Duration,
+        operation: Operation,
+        target: &(dyn fmt::Display + Sync),
+        message: M,
+        send: F,
+    ) -> Result<Answer<A>, ControllerError>
+    where
+        M: Clone + Send,
+        F: Fn(Client, Request<M>) -> Sent<A> + Send + Sync,
+    {
+        let deadline = Instant::now() + limit;
         self.with_budget(RetryBudget::deposit);
         let mut delays = self.config.retry.delays(fastrand::f64);
         let mut attempts = 0;

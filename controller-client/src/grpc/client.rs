@@ -22,13 +22,13 @@ pub struct ControllerClient {
 }
 
 impl ControllerClient {
-    /// Makes a client; the first call connects.
+    /// Creates a client; the first call connects.
     ///
     /// # Errors
     ///
     /// Kind [`Config`](ErrorKind::Config) if the trust store cannot be used,
     /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime.
-    pub fn connect(config: ControllerConfig) -> Result<Self, ControllerError> {
+    pub fn new(config: ControllerConfig) -> Result<Self, ControllerError> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(ControllerError::new(
                 ErrorKind::NoRuntime,

@@ -8,7 +8,7 @@ use pravega_sdk_segment_client::{
     runtime::{random_bits, rng},
     seeded_bugs::SeededBug,
 };
-use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, TransactionId};
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, Timestamp, TransactionId};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::shared::Shared;
@@ -91,7 +91,8 @@ impl Shared {
     async fn ask(&self, id: TransactionId, decision: Decision) -> Result<(), ControllerError> {
         match decision {
             Decision::Commit { time_ms } => {
-                let note = time_ms.map(|time_ms| (&self.writer_name, time_ms));
+                let note =
+                    time_ms.map(|time_ms| (&self.writer_name, Timestamp::from_millis(time_ms)));
                 self.context.controller().commit_transaction(&self.stream, id, note).await
             }
             Decision::Abort => self.context.controller().abort_transaction(&self.stream, id).await,

@@ -67,7 +67,7 @@ fn embedded_url() -> String {
 
 /// A client of the server under test.
 pub async fn factory() -> ClientFactory {
-    ClientFactory::with_config(ClientConfig::from_url(&url()).unwrap()).await.unwrap()
+    ClientFactory::new(ClientConfig::from_url(&url()).unwrap()).unwrap()
 }
 
 /// A controller client of the server under test.

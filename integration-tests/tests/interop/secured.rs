@@ -31,7 +31,7 @@ async fn admin() -> ClientFactory {
 
 async fn user(name: &str) -> ClientFactory {
     let credentials = Credentials::basic(name, &variable("PRAVEGA_TEST_PASSWORD")).unwrap();
-    ClientFactory::with_config(config().with_credentials(credentials)).await.unwrap()
+    ClientFactory::new(config().with_credentials(credentials)).unwrap()
 }
 
 async fn new_stream(factory: &ClientFactory) -> ScopedStream {
@@ -75,8 +75,7 @@ async fn wrong_and_missing_credentials_are_refused_once_and_not_shown() {
     let scope = Scope::new("any").unwrap();
     let wrong = Credentials::basic("admin", "hunter2").unwrap();
     for credentials in [wrong, Credentials::anonymous()] {
-        let factory =
-            ClientFactory::with_config(config().with_credentials(credentials)).await.unwrap();
+        let factory = ClientFactory::new(config().with_credentials(credentials)).unwrap();
         let error = factory.controller().scope_exists(&scope).await.unwrap_err();
         assert_eq!(
             (error.kind(), error.outcome(), error.attempts()),
@@ -148,7 +147,7 @@ async fn a_server_that_is_not_trusted_is_refused_as_such() {
 async fn plain_to_tls_fails_with_a_hint() {
     let plain = url().replace("tls://", "tcp://");
     let config = ClientConfig::from_url(&format!("{plain}?retry_attempts=1")).unwrap();
-    let factory = ClientFactory::with_config(config).await.unwrap();
+    let factory = ClientFactory::new(config).unwrap();
     let error = factory.controller().scope_exists(&Scope::new("any").unwrap()).await.unwrap_err();
     assert!(error.is_retryable(), "{error:?}");
 }

@@ -253,7 +253,7 @@ async fn connect(port: u16, scope: &str) -> (Arc<ClientFactory>, ScopedStream) {
     let config = ClientConfig::from_url(&format!("tcp://127.0.0.1:{port}"))
         .unwrap()
         .with_default_retry(200, Duration::from_millis(10), Duration::from_millis(100));
-    let factory = Arc::new(ClientFactory::with_config(config).await.unwrap());
+    let factory = Arc::new(ClientFactory::new(config).unwrap());
     let stream = ScopedStream::new(Scope::new(scope).unwrap(), "stream".parse().unwrap());
     factory.controller().create_scope(stream.scope()).await.unwrap();
     let configuration = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(4));

@@ -19,7 +19,9 @@ use futures_util::{
     stream::{AbortHandle, Abortable, FuturesUnordered},
 };
 use pravega_sdk_controller_client::{AccessOperation, ControllerError, DelegationToken};
-use pravega_sdk_types::{BoundedCut, Offset, ScopedSegment, SegmentId, Successor, WriterName};
+use pravega_sdk_types::{
+    BoundedCut, Offset, ScopedSegment, SegmentId, Successor, Timestamp, WriterName,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, Sleep, sleep_until},
@@ -411,16 +413,17 @@ impl Driver {
                 .map_err(|error| refused(error.to_string()))
             {
                 Err(error) => Err(error),
-                Ok(position) => {
-                    controller.note_time(&name, &position, time_ms).await.map_err(|error| {
+                Ok(position) => controller
+                    .note_time(&name, &position, Timestamp::from_millis(time_ms))
+                    .await
+                    .map_err(|error| {
                         let failure = WriteError::new(
                             error.kind(),
                             error.outcome(),
                             "the time could not be noted",
                         );
                         failure.with_stream(&stream).with_source(Some(Arc::new(error)))
-                    })
-                }
+                    }),
             };
             match reply {
                 Some(reply) => drop(reply.send(noted)),

@@ -73,7 +73,7 @@ async fn check(arguments: &Arguments, config: ClientConfig, checks: &mut Checks)
             return;
         }
     }
-    let client = match ClientFactory::with_config(config).await {
+    let client = match ClientFactory::new(config) {
         Ok(client) => client,
         Err(error) => {
             let fix = "correct that setting; `pravega doctor --settings` shows its source";

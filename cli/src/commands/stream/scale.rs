@@ -143,7 +143,7 @@ mod tests {
     fn plan_of(arguments: &[&str]) -> Result<(Vec<SegmentId>, Vec<KeyRange>)> {
         let active: Vec<SegmentWithRange> = (0..)
             .zip(KeyRange::equal(4))
-            .map(|(id, range)| SegmentWithRange { id: SegmentId::from(id), range })
+            .map(|(id, range)| SegmentWithRange::new(SegmentId::from(id), range))
             .collect();
         let target = Tool::try_parse_from([&["tool"], arguments].concat()).unwrap().target;
         plan(&target, &active)

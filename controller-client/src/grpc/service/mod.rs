@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use pravega_sdk_types::{
     BoundedCut, Endpoint, Epoch, KeyRange, Offset, ReaderGroupConfiguration, Scope,
     ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId,
-    StreamConfiguration, Successor, Tag, TransactionId, WriterName,
+    StreamConfiguration, Successor, Tag, Timestamp, TransactionId, WriterName,
 };
 
 use self::answer::Result;
@@ -173,7 +173,7 @@ impl Controller for ControllerClient {
         &self,
         stream: &ScopedStream,
         id: TransactionId,
-        note: Option<(&WriterName, i64)>,
+        note: Option<(&WriterName, Timestamp)>,
     ) -> Result<()> {
         transactions::commit_transaction(self, stream, id, note).await
     }
@@ -197,7 +197,12 @@ impl Controller for ControllerClient {
         transactions::completed_transactions(self, stream).await
     }
 
-    async fn note_time(&self, writer: &WriterName, position: &BoundedCut, time: i64) -> Result<()> {
+    async fn note_time(
+        &self,
+        writer: &WriterName,
+        position: &BoundedCut,
+        time: Timestamp,
+    ) -> Result<()> {
         transactions::note_time(self, writer, position, time).await
     }
 

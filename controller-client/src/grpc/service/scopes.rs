@@ -1,5 +1,7 @@
 //! Calls about the cluster and its scopes.
 
+use std::time::Duration;
+
 use pravega_sdk_proto as proto;
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, Scope};
 
@@ -9,7 +11,11 @@ use super::{
 };
 use crate::{
     ControllerError, Creation, Deletion, Page, PageToken,
-    grpc::{client::ControllerClient, convert},
+    grpc::{
+        call::{Operation, Repeat},
+        client::ControllerClient,
+        convert,
+    },
 };
 
 pub(super) async fn controllers(client: &ControllerClient) -> Result<Vec<Endpoint>> {
@@ -73,6 +79,38 @@ pub(super) async fn scope_exists(client: &ControllerClient, scope: &Scope) -> Re
     Ok(call!(client, "checkScopeExists", Harmless, scope, check_scope_exists, message)?
         .message
         .exists)
+}
+
+/// The scope that every cluster has, for its own streams.
+const SYSTEM_SCOPE: &str = "_system";
+
+impl ControllerClient {
+    /// Makes one harmless call, to find out whether a controller answers and takes the credentials.
+    /// A user who may not look at the scope that is asked about is answered as well.
+    ///
+    /// # Errors
+    ///
+    /// That of the call if no controller answers within `limit`, with all attempts, or if the
+    /// credentials are refused.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the call up; it changes nothing.
+    pub async fn check_reachable(&self, limit: Duration) -> Result<()> {
+        let operation = Operation { name: "checkScopeExists", repeat: Repeat::Harmless };
+        let message = proto::ScopeInfo { scope: SYSTEM_SCOPE.to_owned() };
+        let answer = self.calls.call_within(
+            limit,
+            operation,
+            &SYSTEM_SCOPE,
+            message,
+            |mut client, request| Box::pin(async move { client.check_scope_exists(request).await }),
+        );
+        match answer.await {
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
 }
 
 pub(super) async fn scopes_page(

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use pravega_sdk_proto as proto;
-use pravega_sdk_types::{BoundedCut, ErrorKind, ScopedStream, TransactionId, WriterName};
+use pravega_sdk_types::{
+    BoundedCut, ErrorKind, ScopedStream, Timestamp, TransactionId, WriterName,
+};
 
 use super::answer::{Result, call, failed, judge, no_stream, read, refused};
 use crate::{
@@ -86,13 +88,13 @@ pub(super) async fn commit_transaction(
     client: &ControllerClient,
     stream: &ScopedStream,
     id: TransactionId,
-    note: Option<(&WriterName, i64)>,
+    note: Option<(&WriterName, Timestamp)>,
 ) -> Result<()> {
     let message = proto::TxnRequest {
         stream_info: Some(convert::stream_info(stream)),
         txn_id: Some(convert::transaction_id(id)),
         writer_id: note.map(|(writer, _)| writer.to_string()).unwrap_or_default(),
-        timestamp: note.map_or(NO_TIME, |(_, time)| time),
+        timestamp: note.map_or(NO_TIME, |(_, time)| time.as_millis()),
     };
     let answer = call!(client, "commitTransaction", Harmless, id, commit_transaction, message)?;
     transaction_status("commitTransaction", id, &answer)
@@ -172,13 +174,13 @@ pub(super) async fn note_time(
     client: &ControllerClient,
     writer: &WriterName,
     position: &BoundedCut,
-    time: i64,
+    time: Timestamp,
 ) -> Result<()> {
     use proto::timestamp_response::Status;
     let message = proto::TimestampFromWriter {
         writer: writer.to_string(),
         position: Some(convert::stream_cut(position)),
-        timestamp: time,
+        timestamp: time.as_millis(),
     };
     let stream = position.stream();
     let answer = call!(

@@ -30,7 +30,7 @@ async fn discovery_finds_the_controller_or_falls_back_to_the_address() {
     }
     let discovering = url().replace("tcp://", "pravega://");
     let discovering =
-        ControllerClient::connect(ControllerConfig::new(discovering.parse().unwrap())).unwrap();
+        ControllerClient::new(ControllerConfig::new(discovering.parse().unwrap())).unwrap();
     discovering.scope_exists(&Scope::new("any").unwrap()).await.unwrap();
 }
 
@@ -38,8 +38,7 @@ async fn discovery_finds_the_controller_or_falls_back_to_the_address() {
 async fn a_controller_that_is_down_is_passed_over() {
     let dead = Refusing::bind();
     let list = url().replace("tcp://", &format!("tcp://{},", dead.address()));
-    let controller =
-        ControllerClient::connect(ControllerConfig::new(list.parse().unwrap())).unwrap();
+    let controller = ControllerClient::new(ControllerConfig::new(list.parse().unwrap())).unwrap();
     for _ in 0..10 {
         controller.scope_exists(&Scope::new("any").unwrap()).await.unwrap();
     }

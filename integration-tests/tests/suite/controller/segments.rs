@@ -83,13 +83,13 @@ async fn cuts_are_judged_and_truncation_moves_the_head() {
     let both: Vec<SegmentId> = segments.iter().map(|segment| segment.id).collect();
     scale(&controller, &stream, &both, &[KeyRange::FULL]).await;
     let merged = controller.current_segments(&stream).await.unwrap()[0].id;
-    let range = CutRange { from: start.into(), to: StreamCut::Unbounded };
+    let range = CutRange::new(start, StreamCut::Unbounded);
     let mut between = controller.segments_between(&stream, &range).await.unwrap();
     between.sort();
     let expected: Vec<_> =
         [both[0], both[1], merged].map(|id| ScopedSegment::new(&stream, id)).into_iter().collect();
     assert_eq!(between, expected);
-    let unbounded = CutRange { from: StreamCut::Unbounded, to: StreamCut::Unbounded };
+    let unbounded = CutRange::new(StreamCut::Unbounded, StreamCut::Unbounded);
     let refused = controller.segments_between(&stream, &unbounded).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
 

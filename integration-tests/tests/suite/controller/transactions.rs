@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use pravega_sdk_controller_client::{Controller, PingStatus, TransactionOutcome, TransactionState};
 use pravega_sdk_integration_tests::harness::{controller, eventually, new_stream};
 use pravega_sdk_types::{
-    BoundedCut, ErrorKind, Offset, ScopedStream, SegmentId, TransactionId, WriterName,
+    BoundedCut, ErrorKind, Offset, ScopedStream, SegmentId, Timestamp, TransactionId, WriterName,
 };
 
 async fn state(
@@ -86,11 +86,17 @@ async fn times_are_noted_and_writers_forgotten() {
     let writer = WriterName::new("writer-1").unwrap();
     let position =
         |offset| BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(offset))]).unwrap();
-    controller.note_time(&writer, &position(10), 1000).await.unwrap();
-    controller.note_time(&writer, &position(20), 2000).await.unwrap();
-    let earlier = controller.note_time(&writer, &position(30), 500).await.unwrap_err();
+    controller.note_time(&writer, &position(10), Timestamp::from_millis(1000)).await.unwrap();
+    controller.note_time(&writer, &position(20), Timestamp::from_millis(2000)).await.unwrap();
+    let earlier = controller
+        .note_time(&writer, &position(30), Timestamp::from_millis(500))
+        .await
+        .unwrap_err();
     assert_eq!(earlier.kind(), ErrorKind::ConditionFailed);
-    let behind = controller.note_time(&writer, &position(5), 3000).await.unwrap_err();
+    let behind = controller
+        .note_time(&writer, &position(5), Timestamp::from_millis(3000))
+        .await
+        .unwrap_err();
     assert_eq!(behind.kind(), ErrorKind::ConditionFailed);
     assert!(controller.remove_writer(&stream, &writer).await.unwrap());
     let unknown = WriterName::new("nobody").unwrap();

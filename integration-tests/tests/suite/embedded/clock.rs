@@ -6,8 +6,8 @@ use pravega_sdk_controller_client::{Subscriber, TransactionState};
 use pravega_sdk_integration_tests::harness::{read_all, scale};
 use pravega_sdk_types::{
     BoundedCut, GroupRetention, KeyRange, Offset, ReaderGroupConfiguration, RetentionPolicy,
-    ScalingPolicy, ScopedReaderGroup, ScopedStream, SegmentId, StreamConfiguration, Watermark,
-    WriterName,
+    ScalingPolicy, ScopedReaderGroup, ScopedStream, SegmentId, StreamConfiguration, Timestamp,
+    Watermark, WriterName,
 };
 use uuid::Uuid;
 
@@ -115,7 +115,11 @@ async fn a_watermark_is_written_once_every_writer_has_gone_on() {
     let note = async |writer: usize, time: i64, offset: i64| {
         let position =
             BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(offset))]).unwrap();
-        factory.controller().note_time(&writers[writer], &position, time).await.unwrap();
+        factory
+            .controller()
+            .note_time(&writers[writer], &position, Timestamp::from_millis(time))
+            .await
+            .unwrap();
     };
     let marks = async || {
         let marks = ScopedStream::internal("scope/_MARKstream").unwrap();

@@ -71,14 +71,14 @@ async fn answers_are_delayed_by_the_time_that_was_set() {
 async fn only_accounts_come_in_and_tokens_are_renewed_when_they_expire() {
     let builder = EmbeddedServer::builder().with_account("ann", "pass:word");
     let server = builder.start().await.unwrap();
-    let stranger = ClientFactory::connect(&server.url()).await.unwrap();
+    let stranger = ClientFactory::new(ClientConfig::from_url(&server.url()).unwrap()).unwrap();
     let scope = Scope::new("scope").unwrap();
     let refused = stranger.controller().create_scope(&scope).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unauthenticated);
 
     let credentials = Credentials::basic("ann", "pass:word").unwrap();
     let config = ClientConfig::from_url(&server.url()).unwrap().with_credentials(credentials);
-    let factory = ClientFactory::with_config(config).await.unwrap();
+    let factory = ClientFactory::new(config).unwrap();
     let stream = stream(&factory, 1).await;
     write(&factory, &stream, 0..10).await;
     server.faults().expire_tokens();

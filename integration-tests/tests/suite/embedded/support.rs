@@ -16,12 +16,11 @@ pub(super) async fn start(builder: ServerBuilder) -> (EmbeddedServer, ClientFact
 
 pub(super) async fn connect(server: &EmbeddedServer) -> ClientFactory {
     let config = ClientConfig::from_url(&server.url()).unwrap();
-    ClientFactory::with_config(config.with_default_retry(
+    ClientFactory::new(config.with_default_retry(
         100,
         Duration::from_millis(10),
         Duration::from_millis(100),
     ))
-    .await
     .unwrap()
 }
 
