@@ -50,8 +50,8 @@ impl Backoff {
     /// Returns the wait after `failures` failures in a row, spread by `random` in `0.0..1.0`.
     #[must_use]
     pub fn delay(&self, failures: u32, random: f64) -> Duration {
-        // NaN becomes 0, as no number is larger than it.
-        self.full_delay(failures).mul_f64(random.max(0.0).min(1.0))
+        let share = if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) };
+        self.full_delay(failures).mul_f64(share)
     }
 }
 

@@ -133,7 +133,7 @@ impl Calls {
             let wait = delays.next().filter(|wait| Instant::now() + *wait < deadline);
             match wait {
                 Some(wait) if last.is_some() && self.with_budget(RetryBudget::withdraw) => {
-                    sleep(wait).await
+                    sleep(wait).await;
                 }
                 _ => return Err(finish(last, operation, target, attempts, outcome)),
             }
