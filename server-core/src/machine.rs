@@ -2,7 +2,7 @@
 
 use crate::{
     access::Access,
-    catalog::{Catalog, Pace, RestoreError},
+    catalog::{Catalog, Intervals, RestoreError},
     ids::Moment,
     placement::Placement,
     record::{Durability, Journal, Millis, Record, Sequence},
@@ -21,7 +21,7 @@ pub struct Config {
     /// Accounts and tokens; `None` if everyone may use the server.
     pub access: Option<Access>,
     /// How often the work of [`Machine::tick`] is due.
-    pub pace: Pace,
+    pub intervals: Intervals,
 }
 
 /// Controller and segment stores.
@@ -39,7 +39,7 @@ pub struct Machine {
     pub catalog: Catalog,
     /// The most memory that segments may use.
     pub memory_limit: MemoryLimit,
-    pace: Pace,
+    intervals: Intervals,
     last: LastRuns,
 }
 
@@ -57,7 +57,7 @@ const TRANSIENT_IDLE: i64 = 15 * 60 * 1000;
 impl Machine {
     /// An empty server.
     pub fn new(config: Config) -> Self {
-        let Config { memory_limit, durability, placement, access, pace } = config;
+        let Config { memory_limit, durability, placement, access, intervals } = config;
         Self {
             journal: Journal::new(durability),
             access,
@@ -65,7 +65,7 @@ impl Machine {
             store: Store::default(),
             catalog: Catalog::default(),
             memory_limit,
-            pace,
+            intervals,
             last: LastRuns::default(),
         }
     }
@@ -118,7 +118,7 @@ impl Machine {
             // Nothing can be changed any more.
             return;
         }
-        let pace = self.pace;
+        let intervals = self.intervals;
         let due = |last: &mut Millis, every: i64| {
             let due = at.now.since(*last) >= every;
             if due {
@@ -126,9 +126,9 @@ impl Machine {
             }
             due
         };
-        let watermarks = due(&mut self.last.watermarks, pace.watermarks);
-        let retention = due(&mut self.last.retention, pace.retention);
-        let rates = due(&mut self.last.rates, pace.rates);
+        let watermarks = due(&mut self.last.watermarks, intervals.watermarks);
+        let retention = due(&mut self.last.retention, intervals.retention);
+        let rates = due(&mut self.last.rates, intervals.rates);
         let (catalog, mut step) = self.call(at);
         catalog.expire_transactions(&mut step);
         if watermarks {
@@ -139,7 +139,7 @@ impl Machine {
             step.sweep_transient(at.now.after(-TRANSIENT_IDLE));
         }
         if rates {
-            catalog.scale_by_rate(pace.rate_window, &mut step);
+            catalog.scale_by_rate(intervals.rate_window, &mut step);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use pravega_sdk_server_core::{
     access::{Access, Account},
-    catalog::Pace,
+    catalog::Intervals,
     machine::{Config, Machine},
     placement::{CONTAINERS, Placement},
     record::{Durability, Millis},
@@ -33,7 +33,7 @@ pub struct ServerBuilder {
     accounts: Vec<Account>,
     token_lifetime: Duration,
     clock: ClockKind,
-    pace: Pace,
+    intervals: Intervals,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Default for ServerBuilder {
             accounts: Vec::new(),
             token_lifetime: Duration::from_secs(600),
             clock: ClockKind::Wall,
-            pace: Pace::default(),
+            intervals: Intervals::default(),
         }
     }
 }
@@ -131,14 +131,14 @@ impl ServerBuilder {
     /// How often watermarks are written, 10 seconds by default.
     #[must_use]
     pub fn with_watermark_interval(mut self, interval: Duration) -> Self {
-        self.pace.watermarks = millis(interval);
+        self.intervals.watermarks = millis(interval);
         self
     }
 
     /// How often retention is looked at, 30 minutes by default.
     #[must_use]
     pub fn with_retention_interval(mut self, interval: Duration) -> Self {
-        self.pace.retention = millis(interval);
+        self.intervals.retention = millis(interval);
         self
     }
 
@@ -146,8 +146,8 @@ impl ServerBuilder {
     /// default. Merges take ten times as long.
     #[must_use]
     pub fn with_rate_window(mut self, window: Duration) -> Self {
-        self.pace.rate_window = millis(window);
-        self.pace.rates = (self.pace.rate_window / 24).max(1);
+        self.intervals.rate_window = millis(window);
+        self.intervals.rates = (self.intervals.rate_window / 24).max(1);
         self
     }
 
@@ -164,7 +164,7 @@ impl ServerBuilder {
             durability,
             placement: Placement::over(self.stores),
             access,
-            pace: self.pace,
+            intervals: self.intervals,
         })
     }
 

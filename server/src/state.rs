@@ -142,7 +142,7 @@ impl ServerState {
         let machine = lock(&self.machine);
         let mut records = Vec::new();
         machine.snapshot(|record| records.push(record));
-        queue.begin_anew(machine.journal.latest(), records);
+        queue.rewrite(machine.journal.latest(), records);
     }
 
     /// Lets the journal end once everything is written.

@@ -39,7 +39,7 @@ pub use self::{
     },
     error::{CallError, CallResult},
     persistence::RestoreError,
-    rates::Pace,
+    rates::Intervals,
     state::Catalog,
     transaction::id_of,
 };

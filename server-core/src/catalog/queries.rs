@@ -43,7 +43,7 @@ impl Catalog {
         let found = self.found(&info.scope, &info.stream)?;
         let active = if found.sealed { &[] } else { found.active() };
         let segment_ranges =
-            active.iter().map(|part| part.message(&info.scope, &info.stream)).collect();
+            active.iter().map(|record| record.message(&info.scope, &info.stream)).collect();
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(info, step) })
     }
 
@@ -63,7 +63,7 @@ impl Catalog {
         };
         let epoch = found.epoch(epoch).ok_or_else(missing)?;
         let segment_ranges =
-            epoch.segments.iter().map(|part| part.message(&info.scope, &info.stream)).collect();
+            epoch.segments.iter().map(|record| record.message(&info.scope, &info.stream)).collect();
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(info, step) })
     }
 
@@ -86,8 +86,8 @@ impl Catalog {
         step: &Step<'_>,
     ) -> CallResult<SuccessorResponse> {
         let found = self.found(&info.scope, &info.stream)?;
-        let entry = |(part, value): (SegmentRecord, Vec<i64>)| SegmentEntry {
-            segment: Some(part.message(&info.scope, &info.stream)),
+        let entry = |(record, value): (SegmentRecord, Vec<i64>)| SegmentEntry {
+            segment: Some(record.message(&info.scope, &info.stream)),
             value,
         };
         let segments = found.successors(id).into_iter().map(entry).collect();
@@ -111,8 +111,10 @@ impl Catalog {
                 "the cut that is read from lies behind the one that is read to".to_owned(),
             ));
         }
-        let id =
-            |part: SegmentRecord| SegmentId { stream_info: Some(plain(info)), segment_id: part.id };
+        let id = |record: SegmentRecord| SegmentId {
+            stream_info: Some(plain(info)),
+            segment_id: record.id,
+        };
         let segments = found.between(from, to).into_iter().map(id).collect();
         Ok(StreamCutRangeResponse { segments, delegation_token: self.token(info, step) })
     }
@@ -120,7 +122,7 @@ impl Catalog {
     /// Returns true if a segment can be appended to.
     pub fn is_segment_open(&self, info: &StreamInfo, id: i64) -> CallResult<bool> {
         let found = self.found(&info.scope, &info.stream)?;
-        Ok(!found.sealed && found.active().iter().any(|part| part.id == id))
+        Ok(!found.sealed && found.active().iter().any(|record| record.id == id))
     }
 
     /// Returns true if a cut covers every key exactly once.

@@ -4,7 +4,7 @@ use crate::record::Millis;
 
 /// How often periodic work is done, in milliseconds.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct Intervals {
     /// How often watermarks are written.
     pub watermarks: i64,
     /// How often retention is applied.
@@ -15,7 +15,7 @@ pub struct Pace {
     pub rate_window: i64,
 }
 
-impl Default for Pace {
+impl Default for Intervals {
     fn default() -> Self {
         Self { watermarks: 10_000, retention: 30 * 60_000, rates: 5_000, rate_window: 120_000 }
     }

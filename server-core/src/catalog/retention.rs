@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{record::Millis, store::Step};
 
-/// How many places are remembered; the older half thins out then.
+/// The most points that are kept. Beyond it, every second of the older half is dropped.
 const MAX_RETENTION_POINTS: usize = 1000;
 
 impl Catalog {
@@ -69,7 +69,7 @@ impl Catalog {
                 .ok()
                 .map(|info| (id, info.len as i64))
         };
-        found.active().iter().map(|part| end(part.id)).collect()
+        found.active().iter().map(|record| end(record.id)).collect()
     }
 
     /// How many bytes were ever written to a stream.
@@ -81,8 +81,8 @@ impl Catalog {
         Some(
             found
                 .all_segments()
-                .map(|part| {
-                    found.deleted_lengths.get(&part.id).copied().unwrap_or_else(|| len(part.id))
+                .map(|record| {
+                    found.deleted_lengths.get(&record.id).copied().unwrap_or_else(|| len(record.id))
                 })
                 .sum(),
         )
@@ -96,8 +96,8 @@ fn policy_of(stream: &Stream) -> Option<RetentionPolicy> {
         .filter(|policy| policy.retention_type() != RetentionPolicyType::Unknown)
 }
 
-/// The place to truncate at: as far as the groups are, but no less than the limit above asks for
-/// and no more than the limit below allows.
+/// The cut to truncate at: as far as the groups have read, but at least as far as the upper limit
+/// demands and at most as far as the lower one allows.
 fn chosen(
     stream: &Stream,
     policy: RetentionPolicy,
@@ -109,7 +109,7 @@ fn chosen(
         RetentionPolicyType::Time => now.since(place.at) >= amount,
         _ => bytes.saturating_sub(place.bytes) >= amount,
     };
-    // The newest place behind which the least is left that must be kept.
+    // The newest point after which as much is left as must be kept.
     let least = places.iter().rev().find(|place| keeps(place, policy.retention_param));
     let needed = stream
         .subscribers
@@ -124,8 +124,8 @@ fn chosen(
         return least.map(|place| place.cut.clone());
     };
     let least = least?;
-    // More is there than may be: then the oldest place behind which no more is left, whatever the
-    // groups need.
+    // Above the upper limit, the oldest point after which no more is left than allowed, whatever
+    // the groups need.
     let bounded = policy.retention_max > 0 && policy.retention_max < i64::MAX;
     let too_much =
         |place: &&RetentionPoint| bounded && keeps(place, policy.retention_max.saturating_add(1));

@@ -52,7 +52,7 @@ impl Catalog {
         let active: Vec<SegmentRecord> = found.active().to_vec();
         let sealed: Vec<SegmentRecord> = active
             .iter()
-            .filter(|part| request.sealed_segments.contains(&part.id))
+            .filter(|record| request.sealed_segments.contains(&record.id))
             .copied()
             .collect();
         if sealed.len() != request.sealed_segments.len() {
@@ -66,11 +66,11 @@ impl Catalog {
         }
         step.reserve(ranges.len())?;
         let made = self.replace(scope, stream, &sealed, &ranges, step)?;
-        let segments = made.into_iter().map(|part| part.message(scope, stream)).collect();
+        let segments = made.into_iter().map(|record| record.message(scope, stream)).collect();
         Ok(answer(ScaleStreamStatus::Started, segments, epoch))
     }
 
-    /// Seals segments and puts others in their place; gives the new ones.
+    /// Replaces segments by others and seals them; returns the new ones.
     fn replace(
         &mut self,
         scope: &str,
@@ -84,25 +84,25 @@ impl Catalog {
         };
         let epoch = found.active_epoch() + 1;
         let number = found.next_number;
-        let part = |(number, range): (i32, &KeyRange)| SegmentRecord {
+        let record = |(number, range): (i32, &KeyRange)| SegmentRecord {
             id: names::segment_id(epoch, number),
             low: range.low(),
             high: range.high(),
         };
-        let made: Vec<SegmentRecord> = (number..).zip(ranges).map(part).collect();
+        let made: Vec<SegmentRecord> = (number..).zip(ranges).map(record).collect();
         create_segments(scope, stream, &found.config, &made, step)?;
         found.next_number = number.saturating_add(i32::try_from(made.len()).unwrap_or(i32::MAX));
-        let stay = found.active().iter().filter(|part| !sealed.contains(part)).copied();
+        let stay = found.active().iter().filter(|record| !sealed.contains(record)).copied();
         let segments = stay.chain(made.iter().copied()).collect();
         found.add_epoch(epoch, segments, step.at.now);
-        for part in sealed {
-            step.seal(&names::segment(scope, stream, part.id)).ok();
+        for record in sealed {
+            step.seal(&names::segment(scope, stream, record.id)).ok();
         }
         self.save_stream(step.journal, scope, stream);
         Ok(made)
     }
 
-    /// Puts a number of equal segments in the place of all.
+    /// Replaces all open segments by a number of equal ones.
     pub(super) fn rescale(
         &mut self,
         scope: &str,
@@ -125,7 +125,7 @@ impl Catalog {
         }
     }
 
-    /// Measures what streams that scale by rate take, and splits and merges.
+    /// Measures the rates of streams that scale by rate, and splits and merges segments.
     pub(crate) fn scale_by_rate(&mut self, window: i64, step: &mut Step<'_>) {
         let (mut hot, mut cold): (Vec<(ByteString, u32)>, Vec<ByteString>) =
             (Vec::new(), Vec::new());
@@ -164,25 +164,27 @@ impl Catalog {
         let (scope, stream) = (segment.scope().to_string(), segment.stream().to_string());
         let Some(found) = self.stream(&scope, &stream) else { return };
         let id = i64::from(segment.id());
-        let Some(part) = found.active().iter().find(|part| part.id == id).copied() else { return };
+        let Some(record) = found.active().iter().find(|record| record.id == id).copied() else {
+            return;
+        };
         let factor =
             found.config.scaling_policy.unwrap_or_default().scale_factor.max(2).unsigned_abs();
-        let Ok(range) = KeyRange::new(part.low, part.high) else { return };
+        let Ok(range) = KeyRange::new(record.low, record.high) else { return };
         // Without room there is no split; the next measurement tries again.
         if step.reserve(factor as usize).is_ok() {
-            self.replace(&scope, &stream, &[part], &range.split(times.clamp(2, factor)), step).ok();
+            self.replace(&scope, &stream, &[record], &range.split(times.clamp(2, factor)), step)
+                .ok();
         }
     }
 
-    /// Merges neighbours that are both cold, as far as the stream keeps the segments that it must
-    /// have.
+    /// Merges neighbours that are both cold, down to the fewest segments of the stream.
     fn merge_cold(&mut self, cold: &[ByteString], step: &mut Step<'_>) {
         for segment in cold {
             let Ok(segment) = segment.parse::<ScopedSegment>() else { continue };
             let (scope, stream) = (segment.scope().to_string(), segment.stream().to_string());
             let Some(found) = self.stream(&scope, &stream) else { continue };
             let id = i64::from(segment.id());
-            let Some(at_index) = found.active().iter().position(|part| part.id == id) else {
+            let Some(at_index) = found.active().iter().position(|record| record.id == id) else {
                 continue;
             };
             let (Some(one), Some(next)) =
@@ -204,11 +206,11 @@ impl Catalog {
     }
 }
 
-/// Says whether ranges take the place of segments exactly: each run of neighbours is covered by a
-/// run of ranges.
+/// Returns true if ranges cover exactly the keys of segments: each run of neighbours is covered by
+/// a run of ranges.
 fn covers_the_same(sealed: &[SegmentRecord], ranges: &[KeyRange]) -> bool {
     let old: Option<Vec<KeyRange>> =
-        sealed.iter().map(|part| KeyRange::new(part.low, part.high).ok()).collect();
+        sealed.iter().map(|record| KeyRange::new(record.low, record.high).ok()).collect();
     let Some(old) = old else { return false };
     if old.is_empty() || ranges.is_empty() {
         return false;
@@ -216,7 +218,7 @@ fn covers_the_same(sealed: &[SegmentRecord], ranges: &[KeyRange]) -> bool {
     runs(old).is_some_and(|old| Some(old) == runs(ranges.to_vec()))
 }
 
-/// The outer bounds of each run of ranges that meet; none if some overlap.
+/// The outer bounds of each run of ranges that meet; `None` if some overlap.
 fn runs(mut ranges: Vec<KeyRange>) -> Option<Vec<(f64, f64)>> {
     ranges.sort_by(|a, b| a.low().total_cmp(&b.low()));
     let mut runs: Vec<Vec<KeyRange>> = Vec::new();
@@ -237,9 +239,9 @@ mod tests {
 
     #[test]
     fn a_scale_covers_each_run_of_neighbours_and_nothing_else() {
-        let part = |id, low, high| SegmentRecord { id, low, high };
+        let record = |id, low, high| SegmentRecord { id, low, high };
         let range = |low, high| KeyRange::new(low, high).unwrap();
-        let sealed = [part(0, 0.0, 0.25), part(2, 0.5, 0.75)];
+        let sealed = [record(0, 0.0, 0.25), record(2, 0.5, 0.75)];
         assert!(covers_the_same(&sealed, &[range(0.0, 0.1), range(0.1, 0.25), range(0.5, 0.75)]));
         assert!(!covers_the_same(&sealed, &[range(0.0, 0.75)]));
         assert!(!covers_the_same(&sealed, &[range(0.0, 0.25)]));

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::store::Step;
 
-/// How many names a page of a listing has at the most.
+/// The most names of one page.
 const PAGE: usize = 1000;
 
 impl Catalog {
@@ -149,17 +149,16 @@ impl Catalog {
     }
 }
 
-/// The names behind a token, which is the last name of the page before; a page without names is the
-/// end, and has the same token again.
+/// The names after a token, which is the last name of the page before. A page without names is the
+/// end, and has the same token.
 fn page<T>(
     all: &BTreeMap<String, T>,
     token: &str,
     wanted: impl Fn(&String) -> bool,
 ) -> (Vec<String>, Option<ContinuationToken>) {
-    let behind =
-        all.range::<str, _>((std::ops::Bound::Excluded(token), std::ops::Bound::Unbounded));
+    let after = all.range::<str, _>((std::ops::Bound::Excluded(token), std::ops::Bound::Unbounded));
     let names: Vec<String> =
-        behind.map(|(name, _)| name).filter(|name| wanted(name)).take(PAGE).cloned().collect();
+        after.map(|(name, _)| name).filter(|name| wanted(name)).take(PAGE).cloned().collect();
     let token = names.last().map_or(token, String::as_str).to_owned();
     (names, Some(ContinuationToken { token }))
 }

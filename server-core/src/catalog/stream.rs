@@ -28,14 +28,14 @@ pub(super) struct Stream {
     pub(super) next_number: i32,
     /// Where the stream begins; empty for its first epoch.
     pub(super) head: Cut,
-    /// How long the segments were that are gone.
+    /// The lengths of deleted segments.
     pub(super) deleted_lengths: BTreeMap<i64, i64>,
     pub(super) writers: BTreeMap<String, WriterMark>,
     pub(super) watermark: Option<WatermarkBounds>,
     pub(super) subscribers: BTreeMap<String, Subscriber>,
-    /// Places that retention may truncate at.
+    /// Cuts that retention may truncate at.
     pub(super) retention_points: Vec<RetentionPoint>,
-    /// Kept by themselves.
+    /// Entries of their own in the journal.
     #[serde(skip)]
     pub(super) transactions: BTreeMap<Uuid, Transaction>,
 }
@@ -43,7 +43,7 @@ pub(super) struct Stream {
 /// The segments of a stream from one scale to the next.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Epoch {
-    /// The epoch whose segments have the same numbers; another one only behind a rolling commit.
+    /// The epoch whose segments have the same numbers. It differs only after a rolling commit.
     pub(super) reference: i32,
     /// In the order of their ranges.
     pub(super) segments: Vec<SegmentRecord>,
@@ -58,12 +58,12 @@ pub(super) struct SegmentRecord {
     pub(super) high: f64,
 }
 
-/// What a writer last said of its time.
+/// The last time that a writer noted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct WriterMark {
     pub(super) time: i64,
     pub(super) position: Cut,
-    /// When it was said.
+    /// When it was noted.
     pub(super) at: Millis,
 }
 
@@ -79,11 +79,11 @@ pub(super) struct WatermarkBounds {
 pub(super) struct Subscriber {
     pub(super) generation: i64,
     pub(super) group_id: String,
-    /// What it needs no more ends here; empty for nothing yet.
+    /// What is before it is no longer needed; empty at first.
     pub(super) cut: Cut,
 }
 
-/// Where the stream ended at a time, and how many bytes were in it.
+/// The tail of a stream at a time, and its length in bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct RetentionPoint {
     pub(super) at: Millis,
@@ -161,7 +161,7 @@ impl Stream {
     /// The part of the key space that a segment has or had.
     pub(super) fn segment(&self, id: i64) -> Option<SegmentRecord> {
         let epoch = self.epoch(i32::try_from(id >> 32).ok()?)?;
-        epoch.segments.iter().find(|part| part.id == id).copied()
+        epoch.segments.iter().find(|record| record.id == id).copied()
     }
 
     /// Every segment that there ever was, in the order in which they were made.
@@ -170,7 +170,7 @@ impl Stream {
             let made: Vec<SegmentRecord> = epoch
                 .segments
                 .iter()
-                .filter(|part| part.epoch_created() == number as i64)
+                .filter(|record| record.epoch_created() == number as i64)
                 .copied()
                 .collect();
             made
@@ -181,22 +181,27 @@ impl Stream {
     /// The segments that follow a segment, with what each of them follows; none if it is open or
     /// not known.
     pub(super) fn successors(&self, id: i64) -> Vec<(SegmentRecord, Vec<i64>)> {
-        let Some(part) = self.segment(id) else {
+        let Some(record) = self.segment(id) else {
             return Vec::new();
         };
-        let holds = |epoch: &&Epoch| epoch.segments.contains(&part);
-        let first = usize::try_from(part.epoch_created()).unwrap_or(0);
+        let holds = |epoch: &&Epoch| epoch.segments.contains(&record);
+        let first = usize::try_from(record.epoch_created()).unwrap_or(0);
         let last = first + self.epochs.iter().skip(first).take_while(holds).count();
         let (Some(before), Some(next)) =
             (self.epochs.get(last.wrapping_sub(1)), self.epochs.get(last))
         else {
             return Vec::new();
         };
-        let heirs = next.segments.iter().filter(|heir| heir.overlaps(part));
-        let followed = |heir: &SegmentRecord| {
-            before.segments.iter().filter(|old| old.overlaps(*heir)).map(|old| old.id).collect()
+        let successors = next.segments.iter().filter(|successor| successor.overlaps(record));
+        let followed = |successor: &SegmentRecord| {
+            before
+                .segments
+                .iter()
+                .filter(|old| old.overlaps(*successor))
+                .map(|old| old.id)
+                .collect()
         };
-        heirs.map(|heir| (*heir, followed(heir))).collect()
+        successors.map(|successor| (*successor, followed(successor))).collect()
     }
 
     /// Where the stream begins.
@@ -208,7 +213,7 @@ impl Stream {
             .first()
             .into_iter()
             .flat_map(|epoch| &epoch.segments)
-            .map(|part| (part.id, 0))
+            .map(|record| (record.id, 0))
             .collect()
     }
 
@@ -228,7 +233,10 @@ impl Stream {
         let segments = self.epoch(epoch).map_or(&[][..], |epoch| &epoch.segments);
         segments
             .iter()
-            .map(|part| SegmentRecord { id: names::segment_id(under, part.number()), ..*part })
+            .map(|record| SegmentRecord {
+                id: names::segment_id(under, record.number()),
+                ..*record
+            })
             .collect()
     }
 }

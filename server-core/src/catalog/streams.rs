@@ -1,4 +1,4 @@
-//! Streams: made, looked at, configured, truncated, sealed and deleted.
+//! Streams: created, updated, truncated, sealed and deleted.
 
 use pravega_sdk_proto::{
     ScalingPolicy, StreamConfig, StreamInfo, create_stream_status, delete_stream_status,
@@ -86,17 +86,18 @@ impl Catalog {
         // A stream that is made again numbers its segments on: what is known of the old ones never
         // fits the new.
         let first = found.record.next_numbers.get(stream).copied().unwrap_or(0);
-        let part = |(number, range): (i32, KeyRange)| SegmentRecord {
+        let record = |(number, range): (i32, KeyRange)| SegmentRecord {
             id: names::segment_id(0, number),
             low: range.low(),
             high: range.high(),
         };
-        let parts: Vec<SegmentRecord> = (first..).zip(KeyRange::equal(count)).map(part).collect();
-        create_segments(scope, stream, &config, &parts, step)?;
+        let records: Vec<SegmentRecord> =
+            (first..).zip(KeyRange::equal(count)).map(record).collect();
+        create_segments(scope, stream, &config, &records, step)?;
         let next_number = first.saturating_add(i32::try_from(count).unwrap_or(i32::MAX));
         found
             .streams
-            .insert(stream.to_owned(), Stream::new(config, parts, next_number, step.at.now));
+            .insert(stream.to_owned(), Stream::new(config, records, next_number, step.at.now));
         self.save_stream(step.journal, scope, stream);
         Ok(())
     }
@@ -137,9 +138,9 @@ impl Catalog {
     fn set_policies(&mut self, scope: &str, stream: &str, step: &mut Step<'_>) {
         let Some(found) = self.stream(scope, stream) else { return };
         let policy = policy(&found.config);
-        for part in found.active() {
+        for record in found.active() {
             // A segment that is missing was lost with its store, which the next read tells.
-            step.set_policy(&names::segment(scope, stream, part.id), policy).ok();
+            step.set_policy(&names::segment(scope, stream, record.id), policy).ok();
         }
     }
 
@@ -169,7 +170,7 @@ impl Catalog {
         Ok(Status::Success)
     }
 
-    /// Says whether no offset of a cut lies behind the end of its segment.
+    /// Returns true if no offset of a cut is after the end of its segment.
     fn is_within(&self, scope: &str, stream: &str, cut: &Cut, step: &Step<'_>) -> bool {
         cut.iter().all(|(id, offset)| {
             step.store
@@ -181,10 +182,10 @@ impl Catalog {
     /// Drops what lies before a cut that is whole.
     pub(super) fn truncate_to(&mut self, scope: &str, stream: &str, cut: Cut, step: &mut Step<'_>) {
         let Some(found) = self.stream_mut(scope, stream) else { return };
-        for part in found.before(&cut) {
-            let segment = names::segment(scope, stream, part.id);
+        for record in found.before(&cut) {
+            let segment = names::segment(scope, stream, record.id);
             if let Ok(info) = step.store.info(&segment) {
-                found.deleted_lengths.insert(part.id, info.len as i64);
+                found.deleted_lengths.insert(record.id, info.len as i64);
                 step.delete(&segment).ok();
             }
         }
@@ -219,8 +220,8 @@ impl Catalog {
             return Ok(Status::StreamNotFound);
         };
         found.sealed = true;
-        for part in found.active() {
-            step.seal(&names::segment(scope, stream, part.id)).ok();
+        for record in found.active() {
+            step.seal(&names::segment(scope, stream, record.id)).ok();
         }
         self.save_stream(step.journal, scope, stream);
         Ok(Status::Success)
@@ -250,8 +251,8 @@ impl Catalog {
         let Some(found) = self.scopes.get_mut(scope) else { return };
         let Some(dropped) = found.streams.remove(stream) else { return };
         found.record.next_numbers.insert(stream.to_owned(), dropped.next_number);
-        for part in dropped.all_segments() {
-            step.delete(&names::segment(scope, stream, part.id)).ok();
+        for record in dropped.all_segments() {
+            step.delete(&names::segment(scope, stream, record.id)).ok();
         }
         for (id, transaction) in &dropped.transactions {
             transaction.drop_segments(step, scope, stream, *id);

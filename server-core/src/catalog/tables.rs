@@ -46,8 +46,8 @@ impl Catalog {
             return Ok(Status::TableExists);
         }
         step.reserve(config.partition_count.unsigned_abs() as usize)?;
-        for part in partitions(&config) {
-            let segment = names::segment(&scope, &names::table_stream(&table), part.id);
+        for record in partitions(&config) {
+            let segment = names::segment(&scope, &names::table_stream(&table), record.id);
             match step.create_table(&segment, key_len, config.rollover_size_bytes) {
                 Ok(()) | Err(Refusal::AlreadyExists) => {}
                 Err(refusal) => return Err(refusal.into()),
@@ -74,7 +74,7 @@ impl Catalog {
         };
         let table = self.table(&info.scope, &info.kvt_name).ok_or_else(missing)?;
         let segment_ranges = partitions(&table.config)
-            .map(|part| part.message(&info.scope, &info.kvt_name))
+            .map(|record| record.message(&info.scope, &info.kvt_name))
             .collect();
         let info = StreamInfo {
             scope: info.scope.clone(),
@@ -116,8 +116,8 @@ impl Catalog {
         else {
             return;
         };
-        for part in partitions(&dropped.config) {
-            step.delete(&names::segment(scope, &names::table_stream(table), part.id)).ok();
+        for record in partitions(&dropped.config) {
+            step.delete(&names::segment(scope, &names::table_stream(table), record.id)).ok();
         }
         self.save_table(step.journal, scope, table);
     }

@@ -1,4 +1,4 @@
-//! Time: what writers say of theirs, and the watermarks that follow from it.
+//! Event time: the times that writers note, and the watermarks that follow from them.
 
 use bytes::Bytes;
 use pravega_sdk_proto::{StreamInfo, remove_writer_response, timestamp_response};
@@ -15,7 +15,7 @@ use crate::{record::Millis, store::Step};
 
 /// The attribute that revisioned streams keep their mark in.
 const REVISION_MARK: Uuid = Uuid::from_u128(0x7df9_a874_246c_c9d6_9397_cdd1_9ead_68c5);
-/// How long the stream of watermarks may grow before its older half is cut off, in bytes.
+/// The length beyond which the stream of watermarks is truncated, in bytes.
 const MAX_MARKS: u64 = 256 * 1024;
 
 impl Catalog {
@@ -53,7 +53,7 @@ impl Catalog {
         Status::Success
     }
 
-    /// Notes what a writer says, unless it said something later.
+    /// Records the time of a writer, unless it noted a later one.
     pub(super) fn note(
         &mut self,
         scope: &str,
@@ -121,24 +121,24 @@ impl Catalog {
     ) {
         let Some(found) = self.stream_mut(scope, stream) else { return };
         let ranged = positions.iter().filter_map(|(id, offset)| {
-            let part = found.segment(*id)?;
-            Some((SegmentId::from(*id), part.low, part.high, Offset(*offset)))
+            let record = found.segment(*id)?;
+            Some((SegmentId::from(*id), record.low, record.high, Offset(*offset)))
         });
         let ranged: Vec<_> = ranged.collect();
         let Ok(mark) = Watermark::encode(bounds.lower, bounds.upper, &ranged) else { return };
         found.watermark = Some(bounds);
         let marks = names::mark_stream(stream);
-        let Some(part) =
+        let Some(record) =
             self.stream(scope, &marks).and_then(|found| found.active().first().copied())
         else {
             return;
         };
-        let segment = names::segment(scope, &marks, part.id);
+        let segment = names::segment(scope, &marks, record.id);
         let mut framed = bytes::BytesMut::new();
         if event::put(&mut framed, &Bytes::from(mark)).is_err() {
             return;
         }
-        // Readers that come late begin at the mark: there is always one more whole entry behind it.
+        // Late readers begin at the mark, so one whole entry always follows it.
         let Ok(before) = step.store.info(&segment) else { return };
         let attributes = vec![(REVISION_MARK, before.len as i64)];
         let older = step.store.attribute(&segment, REVISION_MARK).ok().flatten();
@@ -152,12 +152,11 @@ impl Catalog {
     }
 }
 
-/// The watermark that is due, and the positions behind which nothing of that time comes any more.
+/// The watermark that is due, and the positions after which no event of an earlier time follows.
 fn next_watermark(stream: &mut Stream, now: Millis) -> Option<(WatermarkBounds, Cut)> {
     let last = stream.watermark.map_or(i64::MIN, |watermark| watermark.lower);
     let timeout = stream.config.timestamp_aggregation_timeout;
-    // A writer that stays behind counts no longer, once that has lasted for as long as the stream
-    // waits.
+    // A writer that has lagged for as long as the timeout no longer counts.
     stream.writers.retain(|_, mark| mark.time > last || now.since(mark.at) < timeout);
     let lower = stream.writers.values().map(|mark| mark.time).min()?;
     let upper = stream.writers.values().map(|mark| mark.time).max()?;
@@ -168,8 +167,8 @@ fn next_watermark(stream: &mut Stream, now: Millis) -> Option<(WatermarkBounds, 
     (!positions.is_empty()).then_some((WatermarkBounds { lower, upper }, positions))
 }
 
-/// The furthest place that any writer noted, for each key: the segments of the newest epoch that
-/// one of them knew.
+/// The furthest offset that any writer noted, for each segment of the newest epoch that one of them
+/// knew.
 fn furthest(stream: &Stream) -> Cut {
     let noted = || stream.writers.values().flat_map(|mark| &mark.position);
     let newest = noted().map(|(id, _)| id >> 32).max().and_then(|epoch| i32::try_from(epoch).ok());
@@ -179,5 +178,5 @@ fn furthest(stream: &Stream) -> Cut {
     let offset = |id: i64| {
         noted().filter(|(noted, _)| **noted == id).map(|(_, offset)| (*offset).max(0)).max()
     };
-    epoch.segments.iter().map(|part| (part.id, offset(part.id).unwrap_or(0))).collect()
+    epoch.segments.iter().map(|record| (record.id, offset(record.id).unwrap_or(0))).collect()
 }

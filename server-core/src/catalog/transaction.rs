@@ -13,20 +13,20 @@ use crate::{
     store::{Step, transaction_segment},
 };
 
-/// A transaction, and how far it is.
+/// A transaction.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Transaction {
     pub(super) state: TransactionState,
     /// The numbers of the segments that it writes to.
     pub(super) numbers: Vec<i32>,
-    /// When it is aborted unless somebody pings, and when it is in any case.
+    /// When it is aborted unless it is pinged, and when it is in any case.
     pub(super) expires: Millis,
     pub(super) ends: Millis,
     /// When it was completed.
     pub(super) completed: Millis,
 }
 
-/// What has become of a transaction.
+/// The state of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum TransactionState {
     Open,

@@ -1,5 +1,4 @@
-//! Transactions: begun, pinged, committed, aborted, and what becomes of those nobody asks for any
-//! more.
+//! Transactions: begun, pinged, committed, aborted, and expired.
 //!
 //! A commit across a scale adds two epochs: one with the segments as the transaction knew them,
 //! into which it is merged, and one with the segments as they are now. Writers and readers pass
@@ -54,17 +53,17 @@ impl Catalog {
         if found.sealed {
             return Err(CallError::Internal(format!("stream {scope}/{stream} is sealed")));
         }
-        let (epoch, parts) = (found.reference(), found.active().to_vec());
-        step.reserve(parts.len())?;
+        let (epoch, records) = (found.reference(), found.active().to_vec());
+        step.reserve(records.len())?;
         let id = new_id(epoch, step.at.random);
-        for part in &parts {
-            if let Some(segment) = segment_of(scope, stream, id, part.number()) {
+        for record in &records {
+            if let Some(segment) = segment_of(scope, stream, id, record.number()) {
                 step.create(&segment, Attributes::new())?;
             }
         }
         let transaction = Transaction {
             state: TransactionState::Open,
-            numbers: parts.iter().map(|part| part.number()).collect(),
+            numbers: records.iter().map(|record| record.number()).collect(),
             expires: step.at.now.after(lease),
             ends: step.at.now.after(MAX_LIFE.min(lease * 1000)),
             completed: Millis::default(),
@@ -75,12 +74,12 @@ impl Catalog {
         self.save_transaction(step.journal, scope, stream, id);
         // Each segment is named with the transaction's epoch, as its own part of the transaction
         // is.
-        let as_named = |part: &SegmentRecord| SegmentRecord {
-            id: names::segment_id(epoch, part.number()),
-            ..*part
+        let as_named = |record: &SegmentRecord| SegmentRecord {
+            id: names::segment_id(epoch, record.number()),
+            ..*record
         };
         let active_segments =
-            parts.iter().map(|part| as_named(part).message(scope, stream)).collect();
+            records.iter().map(|record| as_named(record).message(scope, stream)).collect();
         let delegation_token = self.token(info, step);
         Ok(CreateTxnResponse { txn_id: Some(message_of(id)), active_segments, delegation_token })
     }
@@ -169,8 +168,8 @@ impl Catalog {
         };
         let epoch = TransactionId(id).epoch().0;
         if epoch == found.reference() {
-            let parts = found.active().to_vec();
-            return self.merge_into(scope, stream, id, &parts, step);
+            let records = found.active().to_vec();
+            return self.merge_into(scope, stream, id, &records, step);
         }
         // The stream was scaled since: the segments that the transaction knew come back for its
         // sake.
@@ -181,12 +180,12 @@ impl Catalog {
         let (config, reference) = (found.config.clone(), found.reference());
         step.reserve(theirs.len() + ours.len())?;
         create_segments(scope, stream, &config, &theirs, step)?;
-        for part in &old {
-            step.seal(&names::segment(scope, stream, part.id)).ok();
+        for record in &old {
+            step.seal(&names::segment(scope, stream, record.id)).ok();
         }
         let position = self.merge_into(scope, stream, id, &theirs, step)?;
-        for part in &theirs {
-            step.seal(&names::segment(scope, stream, part.id)).ok();
+        for record in &theirs {
+            step.seal(&names::segment(scope, stream, record.id)).ok();
         }
         create_segments(scope, stream, &config, &ours, step)?;
         if let Some(found) = self.stream_mut(scope, stream) {
@@ -202,19 +201,19 @@ impl Catalog {
         scope: &str,
         stream: &str,
         id: Uuid,
-        parts: &[SegmentRecord],
+        records: &[SegmentRecord],
         step: &mut Step<'_>,
     ) -> CallResult<Cut> {
         let mut position = Cut::new();
-        for part in parts {
-            let Some(source) = segment_of(scope, stream, id, part.number()) else { continue };
-            let target = names::segment(scope, stream, part.id);
+        for record in records {
+            let Some(source) = segment_of(scope, stream, id, record.number()) else { continue };
+            let target = names::segment(scope, stream, record.id);
             let end = match step.merge(&target, &source, &[]) {
-                // Somebody deleted it past the controller: there is nothing of it to merge.
+                // A client deleted it without the controller, so nothing is left to merge.
                 Err(Refusal::NoSuchSource) => step.store.info(&target)?.len,
                 merged => merged?,
             };
-            position.insert(part.id, end as i64);
+            position.insert(record.id, end as i64);
         }
         Ok(position)
     }

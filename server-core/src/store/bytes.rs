@@ -29,7 +29,7 @@ impl SegmentBytes {
         self.start
     }
 
-    /// The offset behind the last byte.
+    /// The offset after the last byte.
     pub(crate) fn len(&self) -> u64 {
         (self.first + self.full.len() as u64) * PIECE_LEN as u64 + self.tail.len() as u64
     }
@@ -84,7 +84,7 @@ impl SegmentBytes {
         })
     }
 
-    /// Drops what stands before an offset that lies between the start and the end.
+    /// Drops the bytes before an offset between the start and the end.
     pub(crate) fn truncate(&mut self, offset: u64) {
         self.start = offset.clamp(self.start, self.len());
         while !self.full.is_empty() && self.start >= (self.first + 1) * PIECE_LEN as u64 {

@@ -48,7 +48,7 @@ pub enum Refusal {
     NotEmpty,
     /// The table refuses.
     Table(TableRefusal),
-    /// There is no room left.
+    /// The memory limit is reached.
     Full {
         /// The memory limit, in bytes.
         limit: u64,

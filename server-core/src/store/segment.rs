@@ -115,7 +115,7 @@ impl Segment {
         }
     }
 
-    /// The offset behind the last byte.
+    /// The offset after the last byte.
     pub(crate) fn len(&self) -> u64 {
         match &self.content {
             Content::Stream(bytes) => bytes.len(),

@@ -99,7 +99,7 @@ impl Table {
         self.key_len == 0
     }
 
-    /// Where a key stands in the order of iterations: by its hash, or by itself.
+    /// The position of a key in the order of iterations: by its hash, or by itself.
     fn order(&self, key: &[u8]) -> Bytes {
         if !self.is_hash() {
             return Bytes::copy_from_slice(key);

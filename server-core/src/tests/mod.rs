@@ -8,7 +8,7 @@ mod table;
 use uuid::Uuid;
 
 use crate::{
-    catalog::Pace,
+    catalog::Intervals,
     ids::Moment,
     machine::{Config, Machine},
     placement::Placement,
@@ -23,7 +23,7 @@ fn machine() -> Machine {
         durability: Durability::Kept,
         placement: Placement::over(1),
         access: None,
-        pace: Pace::default(),
+        intervals: Intervals::default(),
     })
 }
 

@@ -63,14 +63,14 @@ impl JournalQueue {
         self.shared.filled.notify_one();
     }
 
-    /// Says whether it is time to begin a new file, with [`Self::begin_anew`].
+    /// Says whether it is time to begin a new file, with [`Self::rewrite`].
     pub(crate) fn wants_snapshot(&self) -> bool {
         self.state().wants_snapshot
     }
 
     /// Begins a new file with all that is there; nothing may have been changed since the last
     /// batch.
-    pub(crate) fn begin_anew(&self, sequence: Sequence, records: Vec<Record>) {
+    pub(crate) fn rewrite(&self, sequence: Sequence, records: Vec<Record>) {
         let mut state = self.state();
         state.wants_snapshot = false;
         state.batches.clear();
@@ -102,7 +102,7 @@ pub(crate) fn start(
 ) -> io::Result<(watch::Receiver<Durable>, Writer)> {
     let mut journal = JournalFile::open(disk, recovered, salt);
     if let Some(snapshot) = snapshot {
-        journal.begin_anew(journal.sequence, &snapshot)?;
+        journal.rewrite(journal.sequence, &snapshot)?;
     }
     let (durable, receiver) = watch::channel(Durable::To(journal.sequence));
     let writer = std::thread::Builder::new()
@@ -118,7 +118,7 @@ fn write_all(mut journal: JournalFile, queue: &JournalQueue, durable: &watch::Se
             (None, true) => Ok(()),
             (None, false) => journal.write(&batches),
             (Some(Batch { sequence, records }), _) => {
-                journal.begin_anew(*sequence, records).and_then(|()| journal.write(&batches))
+                journal.rewrite(*sequence, records).and_then(|()| journal.write(&batches))
             }
         };
         match done {
@@ -234,7 +234,7 @@ impl JournalFile {
 
     /// Begins a new file with all that is there, and takes it in place of the old one once it is
     /// whole.
-    pub(super) fn begin_anew(&mut self, sequence: Sequence, records: &[Record]) -> io::Result<()> {
+    pub(super) fn rewrite(&mut self, sequence: Sequence, records: &[Record]) -> io::Result<()> {
         let salt = self.salt.rotate_left(7) ^ self.len ^ 0x9E37_79B9_7F4A_7C15;
         self.disk.create(UNFINISHED)?;
         let mut bytes = head(salt);

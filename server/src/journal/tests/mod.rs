@@ -289,7 +289,7 @@ fn open(disk: &SimulatedDisk) -> Result<(JournalFile, Vec<Record>), OpenProblem>
     let is_new = recovered.is_none();
     let mut journal = JournalFile::open(Box::new(disk.clone()), recovered, 0x1234_5678);
     if is_new {
-        let begun = journal.begin_anew(Sequence(0), &[]);
+        let begun = journal.rewrite(Sequence(0), &[]);
         begun.map_err(|error| OpenProblem::Io { what: "begun".to_owned(), error })?;
     }
     Ok((journal, records))
@@ -321,7 +321,7 @@ fn run(disk: &SimulatedDisk, script: &Script) -> Told {
         let next = told.acknowledged + 1;
         let batches: Vec<_> = (next..).zip(step).map(|(number, len)| batch(number, *len)).collect();
         let done = if batches.is_empty() {
-            journal.begin_anew(Sequence(told.acknowledged), &all)
+            journal.rewrite(Sequence(told.acknowledged), &all)
         } else {
             all.extend(batches.iter().flat_map(|batch| batch.records.clone()));
             journal.write(&batches)
