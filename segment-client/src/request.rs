@@ -78,7 +78,7 @@ impl SegmentContext {
                 Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
                     match error.kind() {
                         ErrorKind::TokenExpired => {
-                            self.tokens().expired(&stream, AccessOperation::Read, &token)
+                            self.tokens().expired(&stream, AccessOperation::Read, &token);
                         }
                         _ => self.endpoints().wrong_host(segment, &endpoint),
                     }

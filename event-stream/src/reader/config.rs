@@ -5,7 +5,7 @@ use std::time::Duration;
 use pravega_sdk_segment_client::{machine::Backoff, read::machine, seeded_bugs::Bugs};
 use pravega_sdk_types::{BoundedCut, EventPointer};
 
-use crate::reader::machine::{Follow, OnCorrupt, Settings};
+use crate::reader::machine::{CorruptEvents, Follow, Settings};
 
 /// Where a reader begins.
 #[non_exhaustive]
@@ -39,18 +39,6 @@ pub enum ReadUntil {
     Tail,
     /// A stream cut.
     Cut(BoundedCut),
-}
-
-/// What happens where no event stands: bytes that no writer of events put there, or that were
-/// damaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CorruptEvents {
-    /// The reader ends with the error.
-    #[default]
-    Stop,
-    /// The error is told, and the segment goes on behind all that is in it by then: there is no way
-    /// to find the next event.
-    Skip,
 }
 
 /// Everything that can be set about a reader of events.
@@ -194,10 +182,7 @@ impl ReaderConfig {
     pub(crate) fn settings(&self, follow: Follow) -> Settings {
         Settings {
             max_event_bytes: self.max_event_bytes,
-            corrupt_events: match self.corrupt_events {
-                CorruptEvents::Stop => OnCorrupt::Stop,
-                CorruptEvents::Skip => OnCorrupt::Skip,
-            },
+            corrupt_events: self.corrupt_events,
             follow,
             backoff: self.backoff,
             bugs: self.bugs,

@@ -30,8 +30,9 @@ use pravega_sdk_types::{
 };
 
 pub use self::{
-    config::{CorruptEvents, ReadFrom, ReadUntil, ReaderConfig},
+    config::{ReadFrom, ReadUntil, ReaderConfig},
     event::ReadEvent,
+    machine::CorruptEvents,
 };
 use self::{
     machine::{Effect, Follow, Found, StreamMachine},

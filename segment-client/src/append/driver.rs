@@ -226,7 +226,7 @@ impl Driver {
                 None => {}
                 Some(Done::Noted) => self.noting = self.noting.saturating_sub(1),
                 Some(Done::Located(segment, found)) => {
-                    self.machine.handle_located(segment, found, now)
+                    self.machine.handle_located(segment, found, now);
                 }
                 Some(Done::Successors(segment, found)) => {
                     self.machine.handle_successors(segment, found.map_err(Into::into), now);

@@ -210,7 +210,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
             match self.waiters.handle(command) {
                 Incoming::Reply(waiter, reply) => drop(waiter.reply.send(Ok(reply))),
                 Incoming::Ignored => {
-                    self.counters.ignored.store(self.waiters.unknown(), Ordering::Relaxed)
+                    self.counters.ignored.store(self.waiters.unknown(), Ordering::Relaxed);
                 }
                 Incoming::Violation => {
                     let detail = format!("the segment store sent {name}, which only clients send");

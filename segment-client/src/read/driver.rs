@@ -95,7 +95,7 @@ impl<T: Send + 'static> ReadDriver<T> {
                     });
                 }
                 Effect::Forget(segment, endpoint) => {
-                    self.context.endpoints().wrong_host(&segment, &endpoint)
+                    self.context.endpoints().wrong_host(&segment, &endpoint);
                 }
                 Effect::TokenExpired(segment, token) => {
                     let token = DelegationToken::new(token.0.to_string());

@@ -1,21 +1,21 @@
 //! Scripts for the stream machine: which segments are read, in which order, and what the cut says
 //! meanwhile.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::BytesMut;
 use pravega_sdk_segment_client::{
-    machine::{Location, Token},
-    read::machine::{Effect as ReadEffect, Settings as ReadSettings},
+    machine::{Backoff, Location, Token},
+    read::machine::{Effect as ReadEffect, ReadMachine, Settings as ReadSettings, StartOffset},
     seeded_bugs::Bugs,
 };
-use pravega_sdk_types::KeyRange;
+use pravega_sdk_types::{KeyRange, ScopedSegment, SegmentId, Successor};
 use pravega_sdk_wire_protocol::{
     commands::{ReadSegment, SegmentRead},
     event,
 };
 
-use super::*;
+use super::state::*;
 
 /// A machine, and the segments of a stream as whole byte strings; every segment in here is sealed.
 struct Rig {
@@ -67,7 +67,7 @@ impl Rig {
         };
         let settings = Settings {
             max_event_bytes: 100,
-            corrupt_events: OnCorrupt::Stop,
+            corrupt_events: CorruptEvents::Stop,
             follow: Follow::Successors,
             backoff,
             bugs: Bugs::default(),
@@ -118,7 +118,7 @@ impl Rig {
                         self.machine.handle_successors(id, Ok(found), now);
                     }
                     Effect::FindSegments(id) => {
-                        self.machine.handle_segments(id, Ok(Vec::new()), now)
+                        self.machine.handle_segments(id, Ok(Vec::new()), now);
                     }
                 }
             }
@@ -218,7 +218,7 @@ fn a_segment_that_is_sealed_before_it_has_successors_is_asked_about_again() {
         while let Some(effect) = rig.machine.poll_effect() {
             match effect {
                 Effect::FindSuccessors(of) => {
-                    rig.machine.handle_successors(of, Ok(Vec::new()), Duration::ZERO)
+                    rig.machine.handle_successors(of, Ok(Vec::new()), Duration::ZERO);
                 }
                 Effect::FindSegments(of) => {
                     rig.machine.handle_segments(of, Ok(vec![id(0, 0), id(0, 1)]), Duration::ZERO);

@@ -97,7 +97,7 @@ impl<T, W> WriterMachine<T, W> {
         let Some(writer) = self.writers.get_mut(&segment) else { return };
         match found {
             Ok(segments) if segments.is_empty() => {
-                self.end_because(ErrorKind::Sealed, "the stream is sealed", None)
+                self.end_because(ErrorKind::Sealed, "the stream is sealed", None);
             }
             Ok(segments) => {
                 // In the middle of a scale segments are sealed before they have successors.

@@ -123,7 +123,7 @@ impl<T, W> WriterMachine<T, W> {
                 );
             }
             Target::Bytes => {
-                self.end_because(ErrorKind::Sealed, "the byte stream is sealed, or deleted", None)
+                self.end_because(ErrorKind::Sealed, "the byte stream is sealed, or deleted", None);
             }
         }
     }

@@ -37,7 +37,7 @@ impl<T, W> WriterMachine<T, W> {
             match connection.state {
                 ConnectionState::Waiting(until) if until > now => self.arm(until),
                 ConnectionState::Waiting(_) if connection.segments.is_empty() => {
-                    drop(self.connections.remove(&id))
+                    drop(self.connections.remove(&id));
                 }
                 ConnectionState::Waiting(_) => self.connect(id),
                 ConnectionState::Connecting | ConnectionState::Open => {}
@@ -50,7 +50,7 @@ impl<T, W> WriterMachine<T, W> {
         let Some(writer) = self.writers.get_mut(&segment) else { return };
         match writer.state {
             State::Waiting(until) if until <= now && writer.appends.is_empty() => {
-                writer.state = State::Idle
+                writer.state = State::Idle;
             }
             State::Waiting(until) if until <= now => self.locate(segment),
             State::SealedWaiting(until) if until <= now => {

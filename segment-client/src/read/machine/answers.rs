@@ -169,7 +169,7 @@ impl ReadMachine {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         match refusal {
             WireCommand::SegmentIsSealed(sealed) => {
-                reader.set_end(sealed.offset.max(reader.known_len))
+                reader.set_end(sealed.offset.max(reader.known_len));
             }
             WireCommand::SegmentIsTruncated(truncated) => {
                 reader.head = reader.head.max(truncated.start_offset);
@@ -222,7 +222,7 @@ impl ReadMachine {
                 self.failed(id, LookupError { kind: ErrorKind::ServerFailure, cause }, now);
             }
             other => {
-                self.protocol_error(id, &format!("it answered {} to a read", other.name()), now)
+                self.protocol_error(id, &format!("it answered {} to a read", other.name()), now);
             }
         }
     }

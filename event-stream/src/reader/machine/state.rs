@@ -1,0 +1,358 @@
+//! The stream machine: its data, what a reader asks of it, and its results.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    fmt,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use pravega_sdk_segment_client::{
+    error::ReadError,
+    machine::{Backoff, Now, Random},
+    read::machine::{ReadMachine, ReaderId, StartOffset},
+    seeded_bugs::{Bugs, SeededBug},
+};
+use pravega_sdk_types::{Offset, ScopedSegment, ScopedStream, SegmentId};
+
+use super::parser::{Parser, Step};
+
+/// What a reader does with bytes that are not a valid event: bytes that no writer of events put
+/// there, or that were damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CorruptEvents {
+    /// The reader ends with the error.
+    #[default]
+    Stop,
+    /// The error is returned, and the segment goes on after all that is in it by then: there is no
+    /// way to find the next event.
+    Skip,
+}
+
+/// What a stream machine is given besides what its read machine is.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) max_event_bytes: usize,
+    pub(crate) corrupt_events: CorruptEvents,
+    pub(crate) follow: Follow,
+    pub(crate) backoff: Backoff,
+    pub(crate) bugs: Bugs,
+}
+
+/// What happens at the end of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Follow {
+    Successors,
+    /// Only the segments given are read.
+    Nothing,
+}
+
+/// What is to be done outside, besides reading.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Find the successors of a segment: answered by [`StreamMachine::handle_successors`].
+    FindSuccessors(SegmentId),
+    /// It has none; find out why: answered by [`StreamMachine::handle_segments`].
+    FindSegments(SegmentId),
+}
+
+/// An event, and where it stands.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) segment: Arc<ScopedSegment>,
+    pub(crate) offset: i64,
+    pub(crate) event: Bytes,
+}
+
+/// A segment that is being read.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) segment: Arc<ScopedSegment>,
+    pub(super) reader: ReaderId,
+    pub(super) parser: Parser,
+    pub(super) predecessors: Vec<SegmentId>,
+    /// It began where the segment ends; the parser learns where that is with the first answer.
+    pub(super) is_placed: bool,
+}
+
+/// A segment that was read to its end, and whose successors are not all being read.
+#[derive(Debug)]
+pub(super) struct Passed {
+    pub(super) segment: Arc<ScopedSegment>,
+    pub(super) end: i64,
+    pub(super) predecessors: Vec<SegmentId>,
+    pub(super) successors: Successors,
+    pub(super) attempts: u32,
+    /// It was truncated away; whoever reads is told once its successors are known.
+    pub(super) is_missing: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Successors {
+    Asking,
+    Waiting(Now),
+    /// Those that are not being read yet.
+    Ahead(BTreeSet<SegmentId>),
+}
+
+/// Where reading stopped for good.
+#[derive(Debug)]
+pub(super) enum State {
+    Reading,
+    Failed(Option<ReadError>),
+}
+
+pub(crate) struct StreamMachine {
+    pub(super) stream: ScopedStream,
+    pub(super) settings: Settings,
+    pub(crate) reads: ReadMachine,
+    pub(super) active: BTreeMap<SegmentId, Active>,
+    pub(super) readers: HashMap<ReaderId, SegmentId>,
+    pub(super) passed: BTreeMap<SegmentId, Passed>,
+    /// Segments that wait for their predecessors, and for which.
+    pub(super) ahead: BTreeMap<SegmentId, Ahead>,
+    /// Where the caller wants it to end.
+    pub(super) ends: Option<BTreeMap<SegmentId, i64>>,
+    pub(super) finished: BTreeMap<SegmentId, i64>,
+    /// The segment whose bytes are being taken apart.
+    pub(super) current: Option<SegmentId>,
+    pub(super) errors: VecDeque<ReadError>,
+    pub(super) effects: VecDeque<Effect>,
+    pub(super) state: State,
+    pub(super) random: Random,
+    pub(super) timer: Option<Now>,
+}
+
+#[derive(Debug)]
+pub(super) struct Ahead {
+    pub(super) waits_for: BTreeSet<SegmentId>,
+    pub(super) predecessors: Vec<SegmentId>,
+}
+
+impl StreamMachine {
+    pub(crate) fn new(
+        stream: ScopedStream,
+        settings: Settings,
+        reads: ReadMachine,
+        starts: impl IntoIterator<Item = (SegmentId, StartOffset)>,
+        ends: Option<BTreeMap<SegmentId, i64>>,
+        random: Random,
+    ) -> Self {
+        let mut machine = Self {
+            stream,
+            settings,
+            reads,
+            active: BTreeMap::new(),
+            readers: HashMap::new(),
+            passed: BTreeMap::new(),
+            ahead: BTreeMap::new(),
+            ends,
+            finished: BTreeMap::new(),
+            current: None,
+            errors: VecDeque::new(),
+            effects: VecDeque::new(),
+            state: State::Reading,
+            random,
+            timer: None,
+        };
+        for (id, from) in starts {
+            machine.open(id, from, Vec::new());
+        }
+        machine
+    }
+
+    /// Where reading is, as the offset of the next event of each segment. It starts anew from
+    /// there.
+    pub(crate) fn cut(&self) -> BTreeMap<SegmentId, Offset> {
+        let passed = self.passed.iter().map(|(id, passed)| (*id, Offset(passed.end)));
+        let finished = self.finished.iter().map(|(id, end)| (*id, Offset(*end)));
+        let is_ahead = self.settings.bugs.has(SeededBug::CutsAhead);
+        let active = self.active.iter().map(|(id, active)| {
+            let ahead = if is_ahead { active.parser.held() as i64 } else { 0 };
+            (*id, Offset(active.parser.offset() + ahead))
+        });
+        passed.chain(finished).chain(active).collect()
+    }
+
+    /// The segments that are being read, and the offset of the next event of each; none for those
+    /// that were read to their ends and are not followed by all their successors yet.
+    pub(crate) fn owned(&self) -> Vec<(Arc<ScopedSegment>, Option<i64>)> {
+        let active = self
+            .active
+            .values()
+            .map(|active| (Arc::clone(&active.segment), Some(active.parser.offset())));
+        let passed = self.passed.values().map(|passed| (Arc::clone(&passed.segment), None));
+        passed.chain(active).collect()
+    }
+
+    /// Says whether nothing will ever come any more.
+    pub(crate) fn is_done(&self) -> bool {
+        let is_over = match &self.state {
+            State::Failed(error) => error.is_none(),
+            State::Reading => {
+                self.active.is_empty() && self.passed.is_empty() && self.ahead.is_empty()
+            }
+        };
+        is_over && self.errors.is_empty()
+    }
+
+    /// The next event, or what stands in the way of it; none if it has to be waited for.
+    pub(crate) fn poll(&mut self) -> Option<Result<Found, ReadError>> {
+        loop {
+            if let Some(error) = self.errors.pop_front() {
+                return Some(Err(error));
+            }
+            match &mut self.state {
+                State::Failed(error) => return error.take().map(Err),
+                State::Reading => {}
+            }
+            if let Some(found) = self.next_of_current() {
+                return Some(Ok(found));
+            }
+            if !self.errors.is_empty() {
+                continue;
+            }
+            let (reader, delivery) = self.reads.poll_delivery()?;
+            self.take(reader, delivery);
+        }
+    }
+
+    /// The next event that is there already; none where an error comes first.
+    pub(crate) fn poll_event(&mut self) -> Option<Found> {
+        if !self.errors.is_empty() || matches!(self.state, State::Failed(_)) {
+            return None;
+        }
+        match self.poll()? {
+            Ok(found) => Some(found),
+            Err(error) => {
+                self.put_back(error);
+                None
+            }
+        }
+    }
+
+    /// The next thing to be told is this error.
+    pub(crate) fn put_back(&mut self, error: ReadError) {
+        self.errors.push_front(error);
+    }
+
+    /// The next event of the segment whose bytes are being taken apart.
+    fn next_of_current(&mut self) -> Option<Found> {
+        let id = self.current?;
+        let Some(active) = self.active.get_mut(&id) else {
+            self.current = None;
+            return None;
+        };
+        match active.parser.next(self.settings.max_event_bytes) {
+            Step::Event { offset, event, released } => {
+                self.reads.release(released);
+                Some(Found { segment: Arc::clone(&active.segment), offset, event })
+            }
+            Step::More { released, expected } => {
+                self.reads.release(released);
+                if let Some(expected) = expected {
+                    self.reads.expect(active.reader, expected);
+                }
+                self.current = None;
+                None
+            }
+            Step::Corrupt { offset, found } => {
+                self.current = None;
+                self.corrupt(id, offset, &found.to_string());
+                None
+            }
+        }
+    }
+
+    /// What is to be done next outside, besides reading.
+    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Now> {
+        match (self.timer, self.reads.timeout()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
+        self.reads.handle_timeout(now);
+        if self.timer.is_none_or(|timer| timer > now) {
+            return;
+        }
+        self.timer = None;
+        for (id, passed) in &mut self.passed {
+            match passed.successors {
+                Successors::Waiting(until) if until <= now => {
+                    passed.successors = Successors::Asking;
+                    self.effects.push_back(Effect::FindSuccessors(*id));
+                }
+                Successors::Waiting(until) => {
+                    self.timer = Some(self.timer.map_or(until, |timer| timer.min(until)));
+                }
+                Successors::Asking | Successors::Ahead(_) => {}
+            }
+        }
+    }
+
+    pub(super) fn open(&mut self, id: SegmentId, from: StartOffset, predecessors: Vec<SegmentId>) {
+        let limit = match self.ends.as_ref().and_then(|ends| ends.get(&id)) {
+            Some(end) if *end >= 0 => Some(*end),
+            _ => None,
+        };
+        let segment = Arc::new(ScopedSegment::new(&self.stream, id));
+        let reader = self.reads.open(Arc::clone(&segment), from, limit);
+        let (offset, is_placed) = match from {
+            StartOffset::Known(offset) => (offset, true),
+            StartOffset::Claimed(offset) => (offset, false),
+            StartOffset::Tail => (0, false),
+        };
+        self.readers.insert(reader, id);
+        self.active.insert(
+            id,
+            Active { segment, reader, parser: Parser::new(offset), predecessors, is_placed },
+        );
+    }
+
+    pub(super) fn forget(&mut self, id: SegmentId) -> Option<Active> {
+        let mut active = self.active.remove(&id)?;
+        self.readers.remove(&active.reader);
+        self.reads.close(active.reader);
+        let offset = active.parser.offset();
+        self.reads.release(active.parser.restart(offset));
+        if self.current == Some(id) {
+            self.current = None;
+        }
+        Some(active)
+    }
+
+    pub(super) fn fail(&mut self, error: ReadError) {
+        let readers: Vec<ReaderId> = self.readers.drain().map(|(reader, _)| reader).collect();
+        for reader in readers {
+            self.reads.close(reader);
+        }
+        self.current = None;
+        self.timer = None;
+        self.state = State::Failed(Some(error));
+    }
+}
+
+impl Active {
+    /// The first answer tells where a segment's tail was.
+    pub(super) fn place(&mut self, offset: i64) {
+        if !std::mem::replace(&mut self.is_placed, true) {
+            self.parser.restart(offset);
+        }
+    }
+}
+
+impl fmt::Debug for StreamMachine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamMachine")
+            .field("stream", &self.stream)
+            .field("active", &self.active.len())
+            .field("ahead", &self.ahead.len())
+            .finish_non_exhaustive()
+    }
+}
