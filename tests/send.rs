@@ -9,10 +9,10 @@ use pravega_sdk::{
     Ack, Appended, BatchClient, ByteReader, ByteWriter, ClientFactory, Commit, EventSink,
     EventWriter, Permit, StreamReader, Transaction, TransactionalWriter, WriteError,
     codec::Utf8,
-    connection_pool::{BoxError, Claim, Connector, Pool},
+    connection_pool::{BoxError, Claim, Connector, NotShared, Pool, SharedClaim},
     controller_client::{Controller, Credentials, EndpointCache, TokenCache, listing::Listing},
     index::{IndexReader, IndexRecords, IndexWriter},
-    segment_client::{RawClient, StoreConnection, StoreDialer, StoreStream},
+    segment_client::{RawClient, StoreConnection, StoreDialer, StorePool, StoreStream},
     types::{Endpoint, ScopedStream, StreamCut},
     wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment},
 };
@@ -129,7 +129,12 @@ fn controller(credentials: &Credentials, endpoints: &EndpointCache, tokens: &Tok
     send(tokens.token(any(), any()));
 }
 
-fn store_connections(dialer: &StoreDialer, client: &RawClient, connection: &StoreConnection) {
+fn store_connections(
+    dialer: &StoreDialer,
+    pool: &StorePool,
+    client: &RawClient,
+    connection: &StoreConnection,
+) {
     send(dialer.connect(any()));
     send(dialer.connect_stream(any()));
     send(client.request(any(), any::<GetStreamSegmentInfo>()));
@@ -143,6 +148,10 @@ fn store_connections(dialer: &StoreDialer, client: &RawClient, connection: &Stor
     send(connection.exchange(any()));
     send(connection.read(any::<ReadSegment>(), any()));
     send_type::<StoreStream>();
+    send(pool.connection(any()));
+    send(pool.stream(any()));
+    send(pool.snapshot());
+    send(pool.drain());
 }
 
 fn pool<C: Connector>(pool: &Pool<C>)
@@ -150,10 +159,15 @@ where
     C::Connection: Send,
 {
     send(pool.claim());
+    send(pool.claim_at(any()));
+    send(pool.claim_shared());
+    send(pool.claim_shared_at(any()));
+    send(pool.drain());
     send(pool.set_policy(any()));
     send(pool.snapshot());
     send(pool.close(any()));
     send_type::<Claim<C::Connection>>();
+    send_type::<SharedClaim<C::Shared>>();
 }
 
 /// A connector for the list only.
@@ -161,9 +175,14 @@ struct Unused;
 
 impl Connector for Unused {
     type Connection = ();
+    type Shared = NotShared;
 
     async fn connect(&self, _: &Endpoint) -> Result<(), BoxError> {
         any()
+    }
+
+    fn share(&self, connection: ()) -> Result<NotShared, BoxError> {
+        NotShared::refuse(connection)
     }
 }
 

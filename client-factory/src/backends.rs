@@ -6,28 +6,37 @@ use pravega_sdk_connection_pool::{BackendSource, BoxError, resolver::Resolved};
 use pravega_sdk_controller_client::EndpointCache;
 use pravega_sdk_types::ScopedSegment;
 
-/// Lets a connection pool follow a segment from store to store: its backend is whichever store
-/// serves the segment now.
+/// Names segment stores to a connection pool, as the controller places segments on them.
 #[derive(Debug, Clone)]
 pub struct SegmentBackends {
     endpoints: Arc<EndpointCache>,
-    segment: ScopedSegment,
+    /// `None` is every segment that the client uses.
+    segment: Option<ScopedSegment>,
 }
 
 /// A segment rarely moves; when it does, the store says so, and the cache is told.
 const TIME_TO_LIVE: Duration = Duration::from_secs(20);
 
 impl SegmentBackends {
-    /// Follows `segment`.
+    /// Follows `segment` from store to store: the only backend is the store that serves it now.
     #[must_use]
     pub fn new(endpoints: Arc<EndpointCache>, segment: ScopedSegment) -> Self {
-        Self { endpoints, segment }
+        Self { endpoints, segment: Some(segment) }
+    }
+
+    /// Names the stores of all segments that `endpoints` remembers: those that its client uses.
+    #[must_use]
+    pub fn of_all(endpoints: Arc<EndpointCache>) -> Self {
+        Self { endpoints, segment: None }
     }
 }
 
 impl BackendSource for SegmentBackends {
     async fn backends(&self) -> Result<Resolved, BoxError> {
-        let endpoint = self.endpoints.endpoint(&self.segment).await?;
-        Ok(Resolved { backends: vec![endpoint], time_to_live: TIME_TO_LIVE })
+        let backends = match &self.segment {
+            Some(segment) => vec![self.endpoints.endpoint(segment).await?],
+            None => self.endpoints.known().into_iter().collect(),
+        };
+        Ok(Resolved { backends, time_to_live: TIME_TO_LIVE })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pravega_sdk_connection_pool::ClaimError;
 use pravega_sdk_controller_client::ControllerError;
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Printable, Wording, error_type};
 
@@ -61,5 +62,13 @@ impl FactoryError {
 impl From<ControllerError> for FactoryError {
     fn from(error: ControllerError) -> Self {
         Failure::caused_by(error, "no client can be made").with_outcome(Outcome::NotApplied).into()
+    }
+}
+
+impl From<ClaimError> for FactoryError {
+    fn from(error: ClaimError) -> Self {
+        Failure::caused_by(error, "no connection pool can be made")
+            .with_outcome(Outcome::NotApplied)
+            .into()
     }
 }

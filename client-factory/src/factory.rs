@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pravega_sdk_connection_pool::CloseFailure;
+use pravega_sdk_connection_pool::{CloseFailure, PolledResolver};
 use pravega_sdk_controller_client::{Controller, ControllerClient, EndpointCache, TokenCache};
 use pravega_sdk_event_stream::{
     BatchClient, ByteReader, ByteReaderConfig, ByteWriter, EventWriter, ReadError, ReaderConfig,
@@ -11,10 +11,10 @@ use pravega_sdk_event_stream::{
     codec::Codec,
     index::{IndexReader, IndexWriter},
 };
-use pravega_sdk_segment_client::{RawClient, StoreDialer};
+use pravega_sdk_segment_client::{RawClient, StoreDialer, StorePool};
 use pravega_sdk_types::ScopedStream;
 
-use crate::{ClientConfig, FactoryError};
+use crate::{backends::SegmentBackends, config::ClientConfig, error::FactoryError};
 
 /// How long the first call may take with all its attempts.
 const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ struct Parts {
     endpoints: Arc<EndpointCache>,
     tokens: Arc<TokenCache>,
     raw_client: RawClient,
-    dialer: StoreDialer,
+    pool: StorePool,
 }
 
 impl ClientFactory {
@@ -90,13 +90,15 @@ impl ClientFactory {
         controller: ControllerClient,
     ) -> Result<Self, FactoryError> {
         let controller: Arc<dyn Controller> = Arc::new(controller);
-        let store_config = config.store_config()?;
+        let endpoints = Arc::new(EndpointCache::new(Arc::clone(&controller)));
+        let resolver = PolledResolver::new(SegmentBackends::of_all(Arc::clone(&endpoints)))?;
+        let pool = StorePool::with_resolver(StoreDialer::new(config.store_config()?), resolver);
         let parts = Parts {
-            endpoints: Arc::new(EndpointCache::new(Arc::clone(&controller))),
+            endpoints,
             tokens: Arc::new(TokenCache::new(Arc::clone(&controller))),
             controller,
-            raw_client: RawClient::new(store_config.clone()),
-            dialer: StoreDialer::new(store_config),
+            raw_client: RawClient::with_pool(pool.clone()),
+            pool,
             config,
         };
         Ok(Self { parts: Arc::new(parts) })
@@ -124,6 +126,12 @@ impl ClientFactory {
     #[must_use]
     pub fn tokens(&self) -> &Arc<TokenCache> {
         &self.parts.tokens
+    }
+
+    /// The pool of all connections to segment stores. Its snapshot shows each of them.
+    #[must_use]
+    pub fn pool(&self) -> &StorePool {
+        &self.parts.pool
     }
 
     /// Requests to segment stores, over shared connections.
@@ -314,16 +322,16 @@ impl ClientFactory {
             Arc::clone(&self.parts.endpoints),
             Arc::clone(&self.parts.tokens),
             self.parts.raw_client.clone(),
-            self.parts.dialer.clone(),
+            self.parts.pool.clone(),
         )
     }
 
-    /// Closes the connections to segment stores, and reports those that could not be closed
-    /// properly. Whoever still holds a part of the factory can go on with it; it connects anew.
+    /// Closes the shared connections to segment stores, and reports those that were not closed in
+    /// order. Every part of the factory can still be used; it connects again.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the rest of the connections to be closed by being dropped.
+    /// Dropping the future leaves the connections closing.
     pub async fn close(&self) -> Vec<CloseFailure> {
         self.parts.raw_client.close().await
     }

@@ -26,7 +26,7 @@ use hickory_proto::{
     serialize::binary::{BinDecodable as _, BinEncodable as _},
 };
 use pravega_sdk_connection_pool::{
-    BoxError, Connector, Policy, PolledResolver, Pool, PoolSnapshot, SlotState,
+    BoxError, Connector, NotShared, Policy, PolledResolver, Pool, PoolSnapshot, SlotState,
     resolver::DnsResolver,
 };
 use pravega_sdk_types::Endpoint;
@@ -67,7 +67,7 @@ async fn main() -> Result<(), BoxError> {
         .with_spares(2)
         .with_backoff(Duration::from_millis(50), Duration::from_secs(1))?
         .with_health_check(Duration::from_secs(1), Duration::from_millis(500))?;
-    let pool = Pool::new(resolver, Echo, policy)?;
+    let pool = Pool::new(resolver, Echo, policy);
     let load = Load::default();
     let users: Vec<JoinHandle<()>> =
         (0..USERS).map(|_| tokio::spawn(load.clone().run(pool.clone()))).collect();
@@ -196,9 +196,14 @@ struct Echo;
 
 impl Connector for Echo {
     type Connection = TcpStream;
+    type Shared = NotShared;
 
     async fn connect(&self, backend: &Endpoint) -> Result<TcpStream, BoxError> {
         Ok(TcpStream::connect((backend.host(), backend.port())).await?)
+    }
+
+    fn share(&self, connection: TcpStream) -> Result<NotShared, BoxError> {
+        NotShared::refuse(connection)
     }
 
     async fn is_valid(&self, connection: &mut TcpStream) -> Result<(), BoxError> {
@@ -258,18 +263,19 @@ fn show(second: u64, load: &Load, snapshot: &PoolSnapshot) {
             .iter()
             .map(|slot| match slot.state {
                 SlotState::Connecting => 'c',
-                SlotState::Connected => '.',
+                SlotState::Idle => '.',
                 SlotState::Checking => '?',
                 SlotState::Claimed => '#',
                 SlotState::Recycling => 'r',
+                _ => 's',
             })
             .collect();
-        let note = match (set.is_draining, set.backoff_left) {
-            (true, _) => "  draining".to_owned(),
-            (false, Some(left)) => {
+        let note = match (set.is_listed, set.backoff_left) {
+            (false, _) => "  draining".to_owned(),
+            (true, Some(left)) => {
                 format!("  {} failures, {:.1} s to wait", set.failures, left.as_secs_f64())
             }
-            (false, None) => String::new(),
+            (true, None) => String::new(),
         };
         println!("       {:<22} [{slots}]{note}", set.backend.to_string());
     }

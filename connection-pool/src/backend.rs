@@ -1,8 +1,19 @@
-//! The servers of a service.
+//! The servers of a service, and the trait that names them.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use pravega_sdk_types::Endpoint;
+use tokio::sync::watch;
+
+/// Names the backends of a service, and every change of them.
+///
+/// The pool follows: it connects to a backend that joins, and closes the connections to one that
+/// leaves as they become unused.
+pub trait Resolver: Send + Sync + 'static {
+    /// The list of backends, and every change of it. A resolver that cannot tell at the moment keeps
+    /// its last list.
+    fn backends(&self) -> watch::Receiver<Backends>;
+}
 
 /// The backends of a service at some moment. Clones are cheap.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,13 +28,13 @@ impl Backends {
         self.0.iter()
     }
 
-    /// Says whether `backend` is one of them.
+    /// Returns true if `backend` is one of them.
     #[must_use]
     pub fn contains(&self, backend: &Endpoint) -> bool {
         self.0.contains(backend)
     }
 
-    /// Says whether there are none.
+    /// Returns true if there is no backend.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -9,21 +9,26 @@ use tokio::sync::mpsc;
 
 use crate::machine::{Returned, SlotId};
 
-/// A connection and how it came back, on its way to the pool's task.
+/// A connection on its way back to the pool's task.
 pub(crate) struct Return<C> {
     pub(crate) slot: SlotId,
-    /// None if it was spoiled, and is dropped where its user left it.
+    /// `None` if it was spoiled, and is dropped where its user left it.
     pub(crate) connection: Option<C>,
-    pub(crate) how: Returned,
 }
 
-/// Owns a connection until it is dropped, which gives it back to the pool.
+impl<C> Return<C> {
+    pub(crate) fn how(&self) -> Returned {
+        if self.connection.is_some() { Returned::Usable } else { Returned::Spoiled }
+    }
+}
+
+/// Owns a connection until it is dropped, which gives the connection back to the pool.
 ///
-/// A connection in the middle of a request must not go to somebody else, who would read the first
-/// one's answer. So a request is made through [`Claim::run`], which remembers that it was begun: a
-/// claim that is dropped before it ended, because its future was, gives the connection up.
-/// [`Claim::retire`] does so by hand. Whoever reaches for the connection directly answers for its
-/// state.
+/// A connection in the middle of a request must not go to another user, who would read the reply to
+/// the first one's request. So a request is made through [`Claim::run`], which remembers that it
+/// was begun: a claim that is dropped before the request ended gives the connection up.
+/// [`Claim::retire`] does so by hand, [`Claim::begin`] for a user whose requests overlap. A user
+/// that reaches for the connection directly answers for its state.
 ///
 /// Dropping never blocks and needs no runtime.
 ///
@@ -40,7 +45,7 @@ pub(crate) struct Return<C> {
 #[must_use = "dropping a claim gives the connection back"]
 pub struct Claim<C> {
     slot: SlotId,
-    /// Always there until the guard is taken apart.
+    /// Taken only when the guard itself is taken apart.
     connection: Option<C>,
     is_in_request: bool,
     returns: mpsc::UnboundedSender<Return<C>>,
@@ -58,8 +63,8 @@ impl<C> Claim<C> {
     /// Makes a request on the connection. If the returned future is dropped before it is done, or
     /// the request panics, the connection is given up instead of going to the next user.
     ///
-    /// A request that ends with an error leaves the connection in use: if the error says that the
-    /// connection is of no use any more, call [`Self::retire`].
+    /// A request that ends with an error leaves the connection in use: if the error means that the
+    /// connection is broken, call [`Self::retire`].
     ///
     /// # Cancel safety
     ///
@@ -72,7 +77,14 @@ impl<C> Claim<C> {
         result
     }
 
-    /// Gives the connection up: nobody gets it again.
+    /// Takes the connection for requests that overlap: from now on it is always in the middle of
+    /// one, so it is given up when the claim is dropped.
+    pub fn begin(mut self) -> Self {
+        self.is_in_request = true;
+        self
+    }
+
+    /// Gives the connection up: no other user gets it.
     pub fn retire(mut self) {
         self.is_in_request = true;
     }
@@ -89,11 +101,8 @@ impl<C> Claim<C> {
 
     fn take_return(&mut self) -> Option<Return<C>> {
         let connection = self.connection.take()?;
-        Some(if self.is_in_request {
-            Return { slot: self.slot, connection: None, how: Returned::Spoiled }
-        } else {
-            Return { slot: self.slot, connection: Some(connection), how: Returned::Usable }
-        })
+        let connection = (!self.is_in_request).then_some(connection);
+        Some(Return { slot: self.slot, connection })
     }
 }
 

@@ -1,34 +1,45 @@
-//! Why a pool could not hand out a connection.
+//! Why a claim got no connection.
 
-use std::time::Duration;
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use pravega_sdk_types::{Classified, ErrorKind, Outcome};
+use pravega_sdk_types::{Classified, Endpoint, ErrorKind, Outcome, Printable};
 
 /// An error of a user's connector or resolver.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Tells why a claim got no connection. Nothing was sent anywhere.
+/// A claim got no connection. Nothing was sent on any connection.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
     /// No connection became free in time.
     #[error(
-        "no connection within {waited:?}: {backends} backends, {connected} connections of which {claimed} are claimed{}",
+        "no connection{} within {waited:?}: {backends} backends, {connected} connections of which {claimed} are claimed{}",
+        backend.as_ref().map(|backend| format!(" to {backend}")).unwrap_or_default(),
         last_failure.as_ref().map(|reason| format!("; the last attempt to connect failed: {reason}")).unwrap_or_default()
     )]
     Timeout {
+        /// The backend that the claim was for; `None` if any would do.
+        backend: Option<Endpoint>,
         /// How long the claim waited.
         waited: Duration,
-        /// How many backends the resolver knew.
+        /// How many backends the resolver names.
         backends: usize,
-        /// How many connections there were.
+        /// How many connections the pool has.
         connected: usize,
-        /// How many of those were claimed.
+        /// How many of those are claimed.
         claimed: usize,
-        /// Why the last attempt to connect failed, if one did since the last success.
+        /// Why the last attempt to connect failed, if one failed since the last success.
         last_failure: Option<String>,
     },
-    /// Too many claims are waiting already.
+    /// The claim was for one backend, and the dial that it waited for failed.
+    #[error("no connection to {backend}")]
+    Connect {
+        /// The backend.
+        backend: Endpoint,
+        /// Why.
+        source: ConnectFailure,
+    },
+    /// Too many claims are waiting.
     #[error("{waiting} claims are waiting already")]
     TooManyWaiting {
         /// How many.
@@ -37,24 +48,114 @@ pub enum ClaimError {
     /// The pool is closed.
     #[error("the pool is closed")]
     Closed,
-    /// There is no tokio runtime here.
+    /// The call was made outside a tokio runtime.
     #[error(
-        "a pool must be made inside a tokio runtime: call it from async code, or enter a runtime first"
+        "a pool works inside a tokio runtime only: call it from async code, or enter a runtime first"
     )]
     NoRuntime,
+    /// The runtime of the pool's task was shut down. The next claim starts a task on its caller's
+    /// runtime.
+    #[error("the runtime of the pool was shut down")]
+    RuntimeEnded,
 }
 
 impl Classified for ClaimError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Timeout { .. } => ErrorKind::Timeout,
+            Self::Connect { source, .. } => source.kind(),
             Self::TooManyWaiting { .. } => ErrorKind::LimitReached,
             Self::Closed => ErrorKind::Closed,
             Self::NoRuntime => ErrorKind::NoRuntime,
+            Self::RuntimeEnded => ErrorKind::ConnectionLost,
         }
     }
 
     fn outcome(&self) -> Outcome {
         Outcome::NotApplied
+    }
+}
+
+/// A dial failed. Clones are cheap: every claim that waited for the dial gets the same failure.
+#[derive(Clone)]
+pub struct ConnectFailure {
+    kind: ErrorKind,
+    source: Arc<dyn Error + Send + Sync>,
+}
+
+impl ConnectFailure {
+    /// The connector failed.
+    pub(crate) fn refused(source: BoxError) -> Self {
+        Self { kind: ErrorKind::Unreachable, source: source.into() }
+    }
+
+    /// The connector took too long.
+    pub(crate) fn timeout(limit: Duration) -> Self {
+        let source = BoxError::from(format!("not connected within {limit:?}"));
+        Self { kind: ErrorKind::Timeout, source: source.into() }
+    }
+
+    /// The error of the connector.
+    #[must_use]
+    pub fn inner(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.source
+    }
+}
+
+impl PartialEq for ConnectFailure {
+    /// Two failures are equal if they are of the same dial.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source)
+    }
+}
+
+impl Eq for ConnectFailure {}
+
+impl fmt::Debug for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnectFailure({:?}, {:?})", self.kind, self.source)
+    }
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Printable::new(&self.source.to_string()))
+    }
+}
+
+impl Error for ConnectFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.source()
+    }
+}
+
+impl Classified for ConnectFailure {
+    fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome::NotApplied
+    }
+}
+
+/// A connection could not be closed in order. It is gone all the same.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+#[error("the connection to {backend} was not closed in order")]
+pub struct CloseFailure {
+    /// What it led to.
+    pub backend: Endpoint,
+    /// Why.
+    pub source: BoxError,
+}
+
+impl Classified for CloseFailure {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::ConnectionLost
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome::Applied
     }
 }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-/// The rules of a pool. It can be changed while the pool runs.
+use pravega_sdk_types::{Classified, ErrorKind, Outcome};
+
+/// The limits and intervals of a pool. They can be changed while the pool runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     pub(crate) max_slots: usize,
     pub(crate) max_slots_per_backend: usize,
+    pub(crate) max_users: usize,
     pub(crate) spares: usize,
     pub(crate) max_waiting: usize,
     pub(crate) claim_timeout: Duration,
@@ -17,7 +20,7 @@ pub struct Policy {
     pub(crate) health_check_timeout: Duration,
 }
 
-/// Tells why a pool cannot work so.
+/// A policy that no pool can follow.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
@@ -34,11 +37,22 @@ pub enum PolicyError {
     },
 }
 
+impl Classified for PolicyError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Config
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome::NotApplied
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
             max_slots: 64,
             max_slots_per_backend: 16,
+            max_users: 100,
             spares: 2,
             max_waiting: 10_000,
             claim_timeout: Duration::from_secs(30),
@@ -52,7 +66,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Sets how many connections there are at most, over all backends. Default: 64.
+    /// Sets the maximum number of connections, over all backends. Default: 64.
     ///
     /// # Errors
     ///
@@ -62,7 +76,7 @@ impl Policy {
         Ok(self)
     }
 
-    /// Sets how many connections there are at most to one backend. Default: 16.
+    /// Sets the maximum number of connections to one backend. Default: 16.
     ///
     /// # Errors
     ///
@@ -72,8 +86,18 @@ impl Policy {
         Ok(self)
     }
 
-    /// Sets how many connections that nobody uses are held ready. Default: 2. With 0 each claim
-    /// waits for a connection to come about unless another comes back.
+    /// Sets how many claims share one connection at most. Default: 100. Exclusive claims never share.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError::Zero`].
+    pub fn with_max_users(mut self, count: usize) -> Result<Self, PolicyError> {
+        self.max_users = at_least_one("the number of users of a connection", count)?;
+        Ok(self)
+    }
+
+    /// Sets how many unused connections are held ready. Default: 2. With 0 a connection closes when
+    /// its last user leaves, and the next claim waits for a dial.
     #[must_use]
     pub fn with_spares(mut self, count: usize) -> Self {
         self.spares = count;
@@ -90,23 +114,24 @@ impl Policy {
         Ok(self)
     }
 
-    /// Sets how long a claim waits. Default: 30 s. With zero a claim succeeds only where a
-    /// connection is free.
+    /// Sets how long a claim waits, dials included. Default: 30 s. With zero a claim succeeds only if
+    /// a connection is free.
     #[must_use]
     pub fn with_claim_timeout(mut self, timeout: Duration) -> Self {
         self.claim_timeout = timeout;
         self
     }
 
-    /// Sets how long a connection may take to come about. Default: 5 s.
+    /// Sets how long a dial may take, and a close. Default: 5 s.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets how long a backend that cannot be connected to is left alone: evenly between nothing
-    /// and a time that starts at `min` and doubles up to `max`. Default: 50 ms and 10 s.
+    /// Sets the back-off after a failed dial: spread evenly between zero and a time that starts at
+    /// `min` and doubles with each failure up to `max`. Default: 50 ms and 10 s. With zero for both,
+    /// the next claim dials at once.
     ///
     /// # Errors
     ///
@@ -119,8 +144,7 @@ impl Policy {
         Ok(self)
     }
 
-    /// Sets how often a connection that nobody uses is checked, and how long that may take.
-    /// Default: 30 s and 3 s.
+    /// Sets how often a connection is checked, and how long a check may take. Default: 30 s and 3 s.
     ///
     /// # Errors
     ///

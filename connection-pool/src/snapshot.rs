@@ -5,76 +5,92 @@ use std::time::Duration;
 use pravega_sdk_types::Endpoint;
 
 /// The state of every slot of a pool at one moment.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolSnapshot {
-    /// The slot sets, by backend; those being drained too.
+    /// The slot sets, by backend.
     pub sets: Vec<SlotSetSnapshot>,
     /// How many claims wait for a connection.
     pub waiting: usize,
-    /// What has happened since the pool was made.
+    /// What has happened since the pool was started.
     pub counters: PoolCounters,
 }
 
 /// The slots of one backend.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotSetSnapshot {
     /// The backend.
     pub backend: Endpoint,
-    /// The resolver does not name the backend any more; its connections go as they come back.
-    pub is_draining: bool,
-    /// How often in a row it could not be connected to.
+    /// The resolver names the backend. Connections to one that it does not name serve claims for
+    /// that backend alone, and close when they are unused.
+    pub is_listed: bool,
+    /// How many dials in a row failed.
     pub failures: u32,
-    /// For how much longer it is left alone, if it is.
+    /// The rest of the back-off, if there is one.
     pub backoff_left: Option<Duration>,
     /// The slots.
     pub slots: Vec<SlotSnapshot>,
 }
 
 /// One slot.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotSnapshot {
     /// Its number; unique in the pool.
     pub id: u64,
-    /// What it is doing.
+    /// Its state.
     pub state: SlotState,
-    /// For how long it has been doing that.
+    /// For how long it has been in this state.
     pub since: Duration,
 }
 
-/// What a slot is doing.
+/// The state of a slot. Every state but `Claimed` also ends when its backend leaves the service.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SlotState {
-    /// A connection is being made. (On success) becomes `Connected`, (on failure) is gone.
+    /// A dial is under way. (On success) becomes `Idle`, (on failure) ends.
     Connecting,
-    /// Nobody uses it. (On a claim) becomes `Claimed`, (when due) `Checking`.
-    Connected,
-    /// Its health is being checked. (On success) becomes `Connected`, (on failure) is gone.
+    /// Ready for a claim. (On an exclusive claim) becomes `Claimed`, (on a shared one) `Shared`,
+    /// (when due) `Checking`.
+    Idle,
+    /// A health check is under way. (On success) becomes `Idle`, (on failure) ends.
     Checking,
-    /// A guard owns it. (When dropped) becomes `Recycling`, or is gone.
+    /// An exclusive claim owns the connection. (When dropped) becomes `Recycling`, or ends.
     Claimed,
-    /// It is made ready for the next user. (On success) becomes `Connected`, (on failure) is gone.
+    /// Shared claims use the connection. It stays shared after the last one left, and ends when it
+    /// is retired or found dead.
+    Shared {
+        /// How many claims use it.
+        users: usize,
+    },
+    /// The connection is made ready for its next user. (On success) becomes `Idle`, (on failure)
+    /// ends.
     Recycling,
 }
 
-/// What has happened in a pool since it was made.
+/// What has happened in a pool since it was started.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PoolCounters {
-    /// Connections that came about.
+    /// Connections established.
     pub connected: u64,
-    /// Connections that did not.
+    /// Dials that failed.
     pub connect_failures: u64,
     /// Claims that got a connection.
     pub granted: u64,
-    /// Claims that waited too long.
+    /// Claims that timed out.
     pub timed_out: u64,
+    /// Claims for one backend that shared the failure of a dial.
+    pub failed: u64,
     /// Claims that were refused because too many were waiting.
     pub refused: u64,
-    /// Claims that were given up by whoever made them.
+    /// Claims that were dropped while they waited.
     pub abandoned: u64,
-    /// Health checks that found a connection good.
+    /// Health checks that passed.
     pub healthy: u64,
-    /// Health checks that did not.
+    /// Health checks that failed.
     pub unhealthy: u64,
-    /// Connections that were given up, for whatever reason.
+    /// Slots that ended, for any reason.
     pub retired: u64,
 }

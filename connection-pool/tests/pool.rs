@@ -11,7 +11,7 @@ use std::{
 };
 
 use pravega_sdk_connection_pool::{
-    BoxError, ClaimError, Connector, FixedResolver, Policy, Pool, SlotState,
+    BoxError, ClaimError, Connector, FixedResolver, NotShared, Policy, Pool, SlotState,
 };
 use pravega_sdk_types::Endpoint;
 use tokio::{
@@ -48,9 +48,14 @@ struct Tcp {
 
 impl Connector for Tcp {
     type Connection = TcpStream;
+    type Shared = NotShared;
 
     async fn connect(&self, backend: &Endpoint) -> Result<TcpStream, BoxError> {
         Ok(TcpStream::connect((backend.host(), backend.port())).await?)
+    }
+
+    fn share(&self, connection: TcpStream) -> Result<NotShared, BoxError> {
+        NotShared::refuse(connection)
     }
 
     async fn is_valid(&self, connection: &mut TcpStream) -> Result<(), BoxError> {
@@ -89,7 +94,7 @@ fn policy() -> Policy {
 async fn claims_are_spread_over_the_backends_and_connections_are_used_again() {
     let (one, _a) = backend().await;
     let (two, _b) = backend().await;
-    let pool = Pool::new(FixedResolver::new([one, two]), Tcp::default(), policy()).unwrap();
+    let pool = Pool::new(FixedResolver::new([one, two]), Tcp::default(), policy());
     let mut held = Vec::new();
     let mut ports = HashSet::new();
     for _ in 0..4 {
@@ -110,8 +115,7 @@ async fn claims_are_spread_over_the_backends_and_connections_are_used_again() {
 #[tokio::test]
 async fn a_claim_dropped_in_the_middle_of_a_request_retires_its_connection() {
     let (one, _a) = backend().await;
-    let pool =
-        Pool::new(FixedResolver::new([one]), Tcp::default(), policy().with_spares(0)).unwrap();
+    let pool = Pool::new(FixedResolver::new([one]), Tcp::default(), policy().with_spares(0));
     let mut claim = pool.claim().await.unwrap();
     let first = claim.slot();
     let given_up = timeout(
@@ -135,7 +139,7 @@ async fn backends_that_die_are_passed_over_and_serve_again_when_they_return() {
     let resolver = Arc::new(FixedResolver::new([one.clone(), two.clone()]));
     let policy =
         policy().with_health_check(Duration::from_millis(50), Duration::from_secs(30)).unwrap();
-    let pool = Pool::new(Arc::clone(&resolver), Tcp::default(), policy).unwrap();
+    let pool = Pool::new(Arc::clone(&resolver), Tcp::default(), policy);
     pool.claim().await.unwrap().run(ask).await.unwrap();
     task.abort();
     eventually("the dead backend has no connection left", async || {
@@ -162,14 +166,14 @@ async fn free_connections_are_checked_and_snapshots_show_every_slot() {
     let checks = Arc::clone(&tcp.checks);
     let policy =
         policy().with_health_check(Duration::from_millis(20), Duration::from_secs(30)).unwrap();
-    let pool = Pool::new(FixedResolver::new([one.clone()]), tcp, policy).unwrap();
+    let pool = Pool::new(FixedResolver::new([one.clone()]), tcp, policy);
     let claim = pool.claim().await.unwrap();
     eventually("health was checked", async || pool.snapshot().await.unwrap().counters.healthy > 2)
         .await;
     assert!(checks.load(Ordering::SeqCst) > 2);
     let snapshot = pool.snapshot().await.unwrap();
     let set = &snapshot.sets[0];
-    assert_eq!((&set.backend, set.is_draining, set.failures), (&one, false, 0));
+    assert_eq!((&set.backend, set.is_listed, set.failures), (&one, true, 0));
     assert_eq!(set.slots.iter().filter(|slot| slot.state == SlotState::Claimed).count(), 1);
     drop(claim);
 }
@@ -178,8 +182,7 @@ async fn free_connections_are_checked_and_snapshots_show_every_slot() {
 async fn a_pool_without_backends_says_so_by_the_deadline() {
     let none = FixedResolver::new([]);
     let pool =
-        Pool::new(none, Tcp::default(), policy().with_claim_timeout(Duration::from_millis(50)))
-            .unwrap();
+        Pool::new(none, Tcp::default(), policy().with_claim_timeout(Duration::from_millis(50)));
     match pool.claim().await {
         Err(ClaimError::Timeout { backends: 0, connected: 0, .. }) => {}
         other => panic!("{other:?}"),
@@ -189,7 +192,7 @@ async fn a_pool_without_backends_says_so_by_the_deadline() {
 #[tokio::test]
 async fn closing_waits_for_claims_up_to_its_deadline() {
     let (one, _a) = backend().await;
-    let pool = Pool::new(FixedResolver::new([one]), Tcp::default(), policy()).unwrap();
+    let pool = Pool::new(FixedResolver::new([one]), Tcp::default(), policy());
     let claim = pool.claim().await.unwrap();
     assert_eq!(pool.close(Duration::from_millis(30)).await.still_claimed, 1);
     assert_eq!(pool.claim().await.unwrap_err(), ClaimError::Closed);
@@ -202,15 +205,13 @@ fn dropping_in_any_order_and_without_a_runtime_does_no_harm() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (pool, claim) = runtime.block_on(async {
         let (one, _a) = backend().await;
-        let pool = Pool::new(FixedResolver::new([one]), Tcp::default(), policy()).unwrap();
+        let pool = Pool::new(FixedResolver::new([one]), Tcp::default(), policy());
         let claim = pool.claim().await.unwrap();
         (pool, claim)
     });
     drop(runtime);
     drop(pool);
     drop(claim);
-    let outside = Pool::new(FixedResolver::new([]), Tcp::default(), policy());
-    assert_eq!(outside.unwrap_err(), ClaimError::NoRuntime);
 }
 
 /// Drops the claim after every number of polls: the pool must go on, and lose no connection.
@@ -218,7 +219,7 @@ fn dropping_in_any_order_and_without_a_runtime_does_no_harm() {
 async fn a_claim_dropped_at_any_poll_costs_nothing() {
     let (one, _a) = backend().await;
     let policy = policy().with_max_slots(1).unwrap();
-    let pool = Pool::new(FixedResolver::new([one]), Tcp::default(), policy).unwrap();
+    let pool = Pool::new(FixedResolver::new([one]), Tcp::default(), policy);
     for polls in 0..8 {
         {
             let mut claim = Box::pin(pool.claim());
@@ -243,18 +244,23 @@ struct Counted(Arc<()>);
 
 impl Connector for Counted {
     type Connection = Arc<()>;
+    type Shared = Arc<()>;
 
     async fn connect(&self, _: &Endpoint) -> Result<Arc<()>, BoxError> {
         Ok(Arc::clone(&self.0))
     }
+
+    fn share(&self, connection: Arc<()>) -> Result<Arc<()>, BoxError> {
+        Ok(connection)
+    }
 }
 
-/// A connection may come about in the very moment in which its backend leaves.
+/// A dial may succeed at the moment in which its backend leaves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_comes_too_late_is_dropped() {
     let live = Arc::new(());
     let resolver = Arc::new(FixedResolver::new([]));
-    let pool = Pool::new(Arc::clone(&resolver), Counted(Arc::clone(&live)), policy()).unwrap();
+    let pool = Pool::new(Arc::clone(&resolver), Counted(Arc::clone(&live)), policy());
     for round in 0..5000 {
         resolver.set(["here:1".parse().unwrap()]);
         for _ in 0..round % 9 {
@@ -275,17 +281,22 @@ struct Clumsy(AtomicUsize);
 
 impl Connector for Clumsy {
     type Connection = TcpStream;
+    type Shared = NotShared;
 
     async fn connect(&self, backend: &Endpoint) -> Result<TcpStream, BoxError> {
         assert!(self.0.fetch_add(1, Ordering::SeqCst) % 2 == 1, "on purpose");
         Ok(TcpStream::connect((backend.host(), backend.port())).await?)
+    }
+
+    fn share(&self, connection: TcpStream) -> Result<NotShared, BoxError> {
+        NotShared::refuse(connection)
     }
 }
 
 #[tokio::test]
 async fn a_connector_that_panics_costs_a_slot_and_not_the_pool() {
     let (one, _a) = backend().await;
-    let pool = Pool::new(FixedResolver::new([one]), Clumsy(AtomicUsize::new(0)), policy()).unwrap();
+    let pool = Pool::new(FixedResolver::new([one]), Clumsy(AtomicUsize::new(0)), policy());
     for _ in 0..5 {
         let mut claim = pool.claim().await.unwrap();
         claim.run(ask).await.unwrap();
@@ -300,7 +311,7 @@ async fn many_users_on_few_connections_lose_nothing() {
     let (one, _a) = backend().await;
     let (two, _b) = backend().await;
     let policy = policy().with_max_slots(4).unwrap();
-    let pool = Pool::new(FixedResolver::new([one, two]), Tcp::default(), policy).unwrap();
+    let pool = Pool::new(FixedResolver::new([one, two]), Tcp::default(), policy);
     let users: Vec<_> = (0..100)
         .map(|user| {
             let pool = pool.clone();

@@ -1,6 +1,6 @@
 //! Which segment store serves which segment, remembered.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use pravega_sdk_types::{Endpoint, ScopedSegment};
@@ -46,6 +46,12 @@ impl EndpointCache {
     /// goes on with it.
     pub async fn endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError> {
         self.cache.get(segment).await
+    }
+
+    /// The segment stores that serve the segments remembered.
+    #[must_use]
+    pub fn known(&self) -> BTreeSet<Endpoint> {
+        self.cache.values().into_iter().collect()
     }
 
     /// Notes that `endpoint` does not serve `segment`: the next call asks the controller, unless

@@ -118,6 +118,12 @@ where
         }
     }
 
+    /// The values that are kept, of any age.
+    pub(crate) fn values(&self) -> Vec<V> {
+        let entries = self.shared.lock();
+        entries.values().filter_map(|entry| entry.value.as_ref()).map(|(v, _)| v.clone()).collect()
+    }
+
     /// How many values are kept.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
@@ -288,7 +294,9 @@ mod tests {
         assert_eq!(cache.get(&1).await.unwrap(), 1);
         cache.invalidate(&1, &7);
         assert_eq!(cache.get(&1).await.unwrap(), 1);
+        assert_eq!(cache.values(), [1]);
         cache.invalidate(&1, &1);
+        assert!(cache.values().is_empty());
         assert_eq!(cache.get(&1).await.unwrap(), 2);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pravega_sdk_controller_client::{Controller, EndpointCache, TokenCache};
 
-use crate::connection::{RawClient, StoreDialer};
+use crate::connection::{RawClient, StorePool};
 
 /// The shared handles that readers, writers and transactions need. Clones share everything.
 #[derive(Debug, Clone)]
@@ -14,22 +14,22 @@ pub struct SegmentContext {
     endpoints: Arc<EndpointCache>,
     tokens: Arc<TokenCache>,
     raw_client: RawClient,
-    dialer: StoreDialer,
+    pool: StorePool,
 }
 
 impl SegmentContext {
     /// Puts the handles together.
     ///
-    /// Readers share the connections of `raw_client`, writers make their own with `dialer`.
+    /// Readers share the connections of `raw_client`; writers claim their own from `pool`.
     #[must_use]
     pub fn new(
         controller: Arc<dyn Controller>,
         endpoints: Arc<EndpointCache>,
         tokens: Arc<TokenCache>,
         raw_client: RawClient,
-        dialer: StoreDialer,
+        pool: StorePool,
     ) -> Self {
-        Self { controller, endpoints, tokens, raw_client, dialer }
+        Self { controller, endpoints, tokens, raw_client, pool }
     }
 
     /// Sets another client for requests.
@@ -39,10 +39,10 @@ impl SegmentContext {
         self
     }
 
-    /// Sets another dialer for writers.
+    /// Sets another pool for writers.
     #[must_use]
-    pub fn with_dialer(mut self, dialer: StoreDialer) -> Self {
-        self.dialer = dialer;
+    pub fn with_pool(mut self, pool: StorePool) -> Self {
+        self.pool = pool;
         self
     }
 
@@ -70,9 +70,9 @@ impl SegmentContext {
         &self.raw_client
     }
 
-    /// The dialer of connections that a writer has to itself.
+    /// The pool of connections to segment stores.
     #[must_use]
-    pub fn dialer(&self) -> &StoreDialer {
-        &self.dialer
+    pub fn pool(&self) -> &StorePool {
+        &self.pool
     }
 }

@@ -23,8 +23,8 @@
 //! change with them. [`StoreConnection`] is a handshaken connection to a segment store on which
 //! many requests are in flight at once, [`StoreStream`] one that hands out the bare exchange of
 //! commands, and [`RawClient`] finds or makes the connection for an endpoint and matches each reply
-//! to its request. [`StoreDialer`] makes them all, over TCP, TLS ([`StoreTls`]) or any other
-//! [`Transport`].
+//! to its request. All of them come from one [`StorePool`], for which a [`StoreDialer`] connects
+//! over TCP, TLS ([`StoreTls`]) or any other [`Transport`].
 //!
 //! Deliberately absent: codecs, routing keys and the meaning of streams.
 
@@ -39,6 +39,7 @@ pub mod runtime;
 pub mod seeded_bugs;
 
 pub use connection::{
-    ByteStream, ConnectionCounters, ConnectionError, Opening, RawClient, RequestError, StoreConfig,
-    StoreConnection, StoreDialer, StoreStream, StoreTls, StoreTlsError, Transport,
+    ByteStream, ConnectionCounters, ConnectionError, Opening, RawClient, RequestError,
+    SharedConnection, StoreConfig, StoreConnection, StoreDialer, StorePool, StoreStream, StoreTls,
+    StoreTlsError, StreamClaim, Transport,
 };

@@ -16,7 +16,7 @@ use pravega_sdk_event_stream::{
     Ack, EventWriter, LargeEvents, ReaderConfig, SeededBug, SegmentContext, WriteError,
     WriterConfig, codec::Raw,
 };
-use pravega_sdk_segment_client::{RawClient, StoreConfig, StoreDialer};
+use pravega_sdk_segment_client::{RawClient, StoreConfig, StoreDialer, StorePool};
 use pravega_sdk_types::{KeyRange, ScopedSegment, ScopedStream, SegmentId};
 use tokio::{
     sync::watch,
@@ -70,8 +70,8 @@ pub fn stream_parts(controller: Arc<dyn Controller>, network: SimNetwork) -> Seg
     let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(network));
     let endpoints = Arc::new(EndpointCache::new(Arc::clone(&controller)));
     let tokens = Arc::new(TokenCache::new(Arc::clone(&controller)));
-    let raw_client = RawClient::with_dialer(dialer.clone());
-    SegmentContext::new(controller, endpoints, tokens, raw_client, dialer)
+    let pool = StorePool::new(dialer);
+    SegmentContext::new(controller, endpoints, tokens, RawClient::with_pool(pool.clone()), pool)
 }
 
 /// Which kinds of faults a seed has, and how many.

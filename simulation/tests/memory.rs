@@ -10,7 +10,7 @@ use pravega_sdk_event_stream::{
     EventWriter, ReaderConfig, StreamReader, TryEnqueueError, WriterConfig, codec::Raw,
 };
 use pravega_sdk_segment_client::{
-    ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport,
+    ByteStream, Opening, RawClient, StoreConfig, StoreDialer, StorePool, Transport,
 };
 use pravega_sdk_simulation::{World, store};
 use pravega_sdk_types::Endpoint;
@@ -83,7 +83,7 @@ fn allocations_per_event(event: impl Fn() -> Bytes) -> f64 {
     let address = store_in_a_thread(cluster.world.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(OneSocket(address)));
-    let parts = cluster.parts().with_dialer(dialer);
+    let parts = cluster.parts().with_pool(StorePool::new(dialer));
     let writer = runtime.block_on(async {
         let writer =
             EventWriter::open(parts, &cluster.stream, Raw, WriterConfig::default()).await.unwrap();

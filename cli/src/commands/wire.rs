@@ -11,7 +11,7 @@ use clap::Subcommand;
 use pravega_sdk::{
     ClientFactory,
     controller_client::AccessOperation,
-    segment_client::StoreConnection,
+    segment_client::SharedConnection,
     types::{Endpoint, ErrorKind, ScopedSegment},
     wire_protocol::{CommandKind, WireCommand},
 };
@@ -99,7 +99,7 @@ async fn script(
             std::io::stdin().lock().lines().collect::<std::io::Result<_>>().map_err(unreadable)?
         }
     };
-    let mut connection: Option<Arc<StoreConnection>> = None;
+    let mut connection: Option<Arc<SharedConnection>> = None;
     for (number, line) in lines.iter().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let wrong =
             |what: &str| Failure::usage(format_args!("line {} of the script {what}", number + 1));
@@ -152,7 +152,7 @@ async fn connect(
     to: Option<Endpoint>,
     name: &str,
     fields: &Map<String, Value>,
-) -> Result<Arc<StoreConnection>> {
+) -> Result<Arc<SharedConnection>> {
     if WireCommand::field_names(name).is_none() {
         let hint = "`pravega wire list` lists all commands";
         return Err(Failure::usage(format_args!("unknown command \"{name}\"")).with_hint(hint));
@@ -172,7 +172,7 @@ async fn connect(
 
 async fn send(
     client: &ClientFactory,
-    connection: &StoreConnection,
+    connection: &SharedConnection,
     name: &str,
     mut fields: Map<String, Value>,
     output: &mut Output,
@@ -227,7 +227,7 @@ async fn send(
 /// Waits for the echo of a keep-alive. An incomplete append has no reply unless it ends the
 /// connection.
 async fn echo(
-    connection: &StoreConnection,
+    connection: &SharedConnection,
     before: u64,
     command: &WireCommand,
 ) -> Result<Option<WireCommand>> {

@@ -8,10 +8,10 @@ use hickory_resolver::{
     net::runtime::TokioRuntimeProvider,
     proto::rr::{RData, RecordType},
 };
-use pravega_sdk_types::Endpoint;
+use pravega_sdk_types::{Classified, Endpoint, ErrorKind, Outcome};
 
-use super::{BackendSource, Resolved};
-use crate::BoxError;
+use super::polled::{BackendSource, Resolved};
+use crate::error::BoxError;
 
 /// Backends from the records of a name server, each good for as long as its records say.
 ///
@@ -31,10 +31,20 @@ enum Question {
     Service,
 }
 
-/// Tells why names cannot be resolved.
+/// The name resolver cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("the name resolver cannot be set up: {0}")]
 pub struct DnsError(String);
+
+impl Classified for DnsError {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Config
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome::NotApplied
+    }
+}
 
 impl DnsResolver {
     /// The addresses of `name` (A and AAAA records), each with `port`; asked of the machine's name
@@ -69,7 +79,7 @@ impl DnsResolver {
         let config = ResolverConfig::from_parts(None, vec![], vec![server]);
         let mut builder =
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        // What was found is kept by whoever asks, for as long as the records say.
+        // The caller keeps the answer for as long as the records live.
         builder.options_mut().cache_size = 0;
         builder.options_mut().timeout = Duration::from_secs(2);
         self.resolver = builder.build().map_err(|error| DnsError(error.to_string()))?;

@@ -3,8 +3,7 @@
 use pravega_sdk_types::Endpoint;
 use tokio::sync::watch;
 
-use super::Resolver;
-use crate::Backends;
+use crate::backend::{Backends, Resolver};
 
 /// A list of backends. It can be replaced by hand.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Backends that somebody else knows, asked again and again.
+//! Backends from a source that is polled.
 
 use std::{future::Future, time::Duration};
 
@@ -6,10 +6,12 @@ use pravega_sdk_types::Endpoint;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Resolver;
-use crate::{Backends, BoxError, ClaimError};
+use crate::{
+    backend::{Backends, Resolver},
+    error::{BoxError, ClaimError},
+};
 
-/// Somebody who knows the backends: a name server, or the controller of a cluster.
+/// A source of backends: a name server, or the controller of a cluster.
 pub trait BackendSource: Send + Sync + 'static {
     /// Asks for the backends.
     ///

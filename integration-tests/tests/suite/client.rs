@@ -69,11 +69,9 @@ async fn a_pool_follows_a_segment_through_the_controller() {
     let resolver = PolledResolver::new(source).unwrap();
     let backends = resolver.backends();
     eventually("the backend is known", async || !backends.borrow().is_empty()).await;
-    let pool =
-        Pool::new(resolver, StoreDialer::new(StoreConfig::default()), Policy::default()).unwrap();
-    let mut claim = pool.claim().await.unwrap();
-    let answer =
-        claim.run(async |connection| connection.request(info(&segment)).await).await.unwrap();
+    let pool = Pool::new(resolver, StoreDialer::new(StoreConfig::default()), Policy::default());
+    let claim = pool.claim_shared().await.unwrap();
+    let answer = claim.request(info(&segment)).await.unwrap();
     assert_eq!(answer.write_offset, 0);
     drop(claim);
     assert_eq!(pool.close(Duration::from_secs(5)).await.still_claimed, 0);

@@ -15,7 +15,7 @@ use pravega_sdk_event_stream::{
 };
 use pravega_sdk_integration_tests::harness::{self, factory, new_stream, port::Refusing};
 use pravega_sdk_segment_client::{
-    ByteStream, Opening, RawClient, StoreConfig, StoreDialer, Transport,
+    ByteStream, Opening, RawClient, StoreConfig, StoreDialer, StorePool, Transport,
 };
 use pravega_sdk_simulation::{
     link::{Cut, Faults},
@@ -41,12 +41,13 @@ impl Transport for Through {
 
 fn parts(factory: &ClientFactory, address: SocketAddr) -> SegmentContext {
     let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(Through(address)));
+    let pool = StorePool::new(dialer);
     SegmentContext::new(
         Arc::clone(factory.controller()),
         Arc::clone(factory.endpoints()),
         Arc::clone(factory.tokens()),
-        RawClient::with_dialer(dialer.clone()),
-        dialer,
+        RawClient::with_pool(pool.clone()),
+        pool,
     )
 }
 

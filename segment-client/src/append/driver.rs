@@ -38,7 +38,7 @@ use super::{
     },
 };
 use crate::{
-    connection::{ConnectionError, StoreStream},
+    connection::{ConnectionError, StreamClaim},
     context::SegmentContext,
     error::WriteError,
     machine::{Location, LookupError, Now},
@@ -67,7 +67,7 @@ pub(super) type FlushWaiter = oneshot::Sender<Option<WriteError>>;
 /// The result of an effect.
 enum Done {
     Located(SegmentId, Result<Location, LookupError>),
-    Connected(ConnectionId, Result<StoreStream, ConnectionError>),
+    Connected(ConnectionId, Result<StreamClaim, ConnectionError>),
     Successors(SegmentId, Result<Vec<Successor>, ControllerError>),
     Segments(SegmentId, Result<Vec<SegmentId>, ControllerError>),
     /// A time was noted, or not.
@@ -88,7 +88,7 @@ pub(super) struct Driver {
     context: SegmentContext,
     commands: mpsc::UnboundedReceiver<Command>,
     batch: Vec<Command>,
-    streams: BTreeMap<ConnectionId, StoreStream>,
+    streams: BTreeMap<ConnectionId, StreamClaim>,
     connecting: BTreeMap<ConnectionId, AbortHandle>,
     work: FuturesUnordered<BoxFuture<'static, Option<Done>>>,
     timer: Pin<Box<Sleep>>,
@@ -365,9 +365,8 @@ impl Driver {
             }
             Effect::Connect(id, endpoint) => {
                 self.streams.remove(&id);
-                let dialer = self.context.dialer().clone();
-                let connecting =
-                    async move { Done::Connected(id, dialer.connect_stream(&endpoint).await) };
+                let pool = self.context.pool().clone();
+                let connecting = async move { Done::Connected(id, pool.stream(&endpoint).await) };
                 let (abort, registration) = AbortHandle::new_pair();
                 self.connecting.insert(id, abort);
                 self.work.push(Abortable::new(connecting, registration).map(Result::ok).boxed());

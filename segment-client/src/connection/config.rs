@@ -7,12 +7,12 @@ use super::tls::StoreTls;
 /// Everything that can be set about connections to segment stores.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
-    pub(crate) tls: Option<StoreTls>,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) handshake_timeout: Duration,
-    pub(crate) request_timeout: Duration,
-    pub(crate) max_in_flight: usize,
-    pub(crate) max_in_flight_bytes: usize,
+    pub(super) tls: Option<StoreTls>,
+    pub(super) connect_timeout: Duration,
+    pub(super) handshake_timeout: Duration,
+    pub(super) request_timeout: Duration,
+    pub(super) max_in_flight: usize,
+    pub(super) max_in_flight_bytes: usize,
 }
 
 impl Default for StoreConfig {

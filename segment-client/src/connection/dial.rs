@@ -3,21 +3,16 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use pravega_sdk_connection_pool::{BoxError, Connector, Dial};
+use pravega_sdk_connection_pool::{BoxError, Connector};
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use tokio::{net::TcpStream, time::timeout};
 
 use super::{
-    config::StoreConfig,
-    error::ConnectionError,
-    handshake::handshake,
-    store_connection::StoreConnection,
-    stream::StoreStream,
-    transport::{ByteStream, Transport},
+    config::StoreConfig, error::ConnectionError, handshake::handshake, io::StoreIo,
+    store_connection::StoreConnection, stream::StoreStream, transport::Transport,
 };
 
-/// Makes connections to segment stores, for a [`Pool`](pravega_sdk_connection_pool::Pool) or for
-/// [`SharedConnections`](pravega_sdk_connection_pool::SharedConnections).
+/// Makes connections to segment stores: the connector of a [`StorePool`](crate::StorePool).
 #[derive(Debug, Clone, Default)]
 pub struct StoreDialer {
     config: Arc<StoreConfig>,
@@ -48,16 +43,10 @@ impl StoreDialer {
     ///
     /// Dropping the future closes what was opened.
     pub async fn connect(&self, endpoint: &Endpoint) -> Result<StoreConnection, ConnectionError> {
-        let config = &*self.config;
-        if self.transport.is_some() || config.tls.is_some() {
-            return StoreConnection::open(self.open(endpoint).await?, endpoint, config).await;
-        }
-        // A socket that nothing wraps splits without a lock.
-        let socket = self.in_time(endpoint, connect_tcp(endpoint)).await?;
-        StoreConnection::open_halves(socket.into_split(), endpoint, config).await
+        Ok(StoreConnection::start(self.connect_stream(endpoint).await?, &self.config))
     }
 
-    /// As [`Self::connect`], for those who drive the connection themselves.
+    /// As [`Self::connect`], for a caller that drives the connection itself.
     ///
     /// # Errors
     ///
@@ -72,28 +61,32 @@ impl StoreDialer {
     ) -> Result<StoreStream, ConnectionError> {
         let mut io = self.open(endpoint).await?;
         let mut received = BytesMut::new();
-        handshake(&mut io, &mut received, endpoint, self.config.handshake_timeout).await?;
-        Ok(StoreStream::new(io, received, endpoint.clone()))
+        let limit = self.config.handshake_timeout;
+        let peer = handshake(&mut io, &mut received, endpoint, limit).await?;
+        Ok(StoreStream::new(io, received, endpoint.clone(), peer))
     }
 
-    /// Its own limits say which step took too long; this one is there for the sum of them.
+    pub(super) fn config(&self) -> &StoreConfig {
+        &self.config
+    }
+
+    /// The limit of a whole dial. It is above the sum of the limits of its steps, which name the
+    /// step that took too long.
     pub(super) fn longest_dial(&self) -> Duration {
         self.config.connect_timeout + self.config.handshake_timeout + Duration::from_secs(1)
     }
 
-    /// Opens the bytes' way, TLS included, without a greeting.
-    async fn open(&self, endpoint: &Endpoint) -> Result<Box<dyn ByteStream>, ConnectionError> {
+    /// Opens the stream of bytes, TLS included, without a greeting.
+    async fn open(&self, endpoint: &Endpoint) -> Result<StoreIo, ConnectionError> {
         let opening = async {
             if let Some(transport) = &self.transport {
-                return transport
-                    .open(endpoint)
-                    .await
-                    .map_err(|error| unreachable(endpoint, &error));
+                let opened = transport.open(endpoint).await;
+                return opened.map(StoreIo::Other).map_err(|error| unreachable(endpoint, &error));
             }
             let socket = connect_tcp(endpoint).await?;
-            Ok::<Box<dyn ByteStream>, ConnectionError>(match &self.config.tls {
-                None => Box::new(socket),
-                Some(tls) => Box::new(tls.secure(socket, endpoint).await?),
+            Ok::<StoreIo, ConnectionError>(match &self.config.tls {
+                None => StoreIo::Tcp(socket),
+                Some(tls) => StoreIo::Other(Box::new(tls.secure(socket, endpoint).await?)),
             })
         };
         self.in_time(endpoint, opening).await
@@ -126,34 +119,19 @@ fn unreachable(endpoint: &Endpoint, error: &std::io::Error) -> ConnectionError {
     ConnectionError::new(ErrorKind::Unreachable, endpoint, error)
 }
 
-impl Dial for StoreDialer {
-    type Remote = Endpoint;
-    type Connection = StoreConnection;
+impl Connector for StoreDialer {
+    type Connection = StoreStream;
+    type Shared = StoreConnection;
 
-    async fn dial(&self, remote: &Endpoint) -> Result<StoreConnection, BoxError> {
-        Ok(self.connect(remote).await?)
+    async fn connect(&self, backend: &Endpoint) -> Result<StoreStream, BoxError> {
+        Ok(self.connect_stream(backend).await?)
+    }
+
+    fn share(&self, stream: StoreStream) -> Result<StoreConnection, BoxError> {
+        Ok(StoreConnection::start(stream, &self.config))
     }
 
     fn is_alive(&self, connection: &StoreConnection) -> bool {
-        connection.end().is_none()
-    }
-}
-
-impl Connector for StoreDialer {
-    type Connection = StoreConnection;
-
-    async fn connect(&self, backend: &Endpoint) -> Result<StoreConnection, BoxError> {
-        Ok(Self::connect(self, backend).await?)
-    }
-
-    async fn is_valid(&self, connection: &mut StoreConnection) -> Result<(), BoxError> {
-        match connection.end() {
-            None => Ok(()),
-            Some(cause) => Err(cause.into()),
-        }
-    }
-
-    async fn on_recycle(&self, connection: &mut StoreConnection) -> Result<(), BoxError> {
-        self.is_valid(connection).await
+        connection.is_alive()
     }
 }

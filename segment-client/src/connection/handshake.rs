@@ -1,4 +1,4 @@
-//! The exchange of versions with which a connection begins.
+//! The exchange of versions that opens every connection.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::{
 
 use super::error::ConnectionError;
 
-/// Sends our greeting and waits for theirs. What follows it stays in `received`.
+/// Sends the client's greeting and waits for the store's. What follows it stays in `received`.
 pub(super) async fn handshake(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
     received: &mut BytesMut,

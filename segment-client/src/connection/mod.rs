@@ -1,12 +1,12 @@
 //! Connections to segment stores.
 //!
 //! ```text
-//! RawClient ──▶ SharedConnections ──▶ StoreDialer      who talks to whom, one connection an endpoint
-//!     │                                   │ connect, TLS, hello
-//!     ▼                                   ▼
-//! StoreConnection ── commands ──▶ driver task ◀──▶ socket
-//!     ▲                               │
-//!     └── oneshot replies ────────────┘   waiters by request id, keep-alive
+//! RawClient ── shared claims ──┐                      ┌── connect, TLS, hello
+//!                              ├──▶ StorePool ──▶ StoreDialer ──▶ StoreStream
+//! writers ── exclusive claims ─┘    the pool of all connections       │ shared
+//!                                                                     ▼
+//!                             commands ──▶ driver task ◀──▶ socket  StoreConnection
+//!                  oneshot replies ◀── waiters by request id, keep-alive
 //! ```
 
 mod config;
@@ -14,9 +14,11 @@ mod dial;
 mod driver;
 mod error;
 mod handshake;
+mod io;
 mod machine;
 mod raw_client;
 mod store_connection;
+mod store_pool;
 mod stream;
 mod tls;
 mod transport;
@@ -26,6 +28,7 @@ pub use dial::StoreDialer;
 pub use error::{ConnectionError, RequestError};
 pub use raw_client::RawClient;
 pub use store_connection::{ConnectionCounters, StoreConnection};
+pub use store_pool::{SharedConnection, StorePool, StreamClaim};
 pub use stream::StoreStream;
 pub use tls::{StoreTls, StoreTlsError};
 pub use transport::{ByteStream, Opening, Transport};

@@ -3,26 +3,31 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use pravega_sdk_connection_pool::{CloseFailure, SharedConnections, SharedError, SharedHandle};
+use pravega_sdk_connection_pool::CloseFailure;
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use pravega_sdk_wire_protocol::{Command as _, Request, WireCommand, commands::ReadSegment};
+
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
 
 use super::{
     config::StoreConfig,
     dial::StoreDialer,
     error::{ConnectionError, RequestError},
-    store_connection::StoreConnection,
+    store_pool::{SharedConnection, StorePool},
 };
 
 /// Sends requests to segment stores and hands back their replies.
 ///
 /// All requests to one endpoint share a connection, which is made when it is first needed and again
-/// after it ended. Clones are cheap and share the connections. The client repeats nothing: whether
-/// a request may be repeated is for those to decide who know what it means.
+/// after it ended. Clones are cheap and share the connections. The client repeats nothing: only its
+/// caller knows what a request means, and so whether it may be repeated.
 ///
 /// # Examples
 ///
@@ -44,9 +49,13 @@ use super::{
 /// ```
 #[derive(Clone)]
 pub struct RawClient {
-    connections: SharedConnections<StoreDialer>,
-    /// Our own share in each, so that a connection outlives the request that needed it.
-    handles: Arc<Mutex<HashMap<Endpoint, Arc<SharedHandle<StoreDialer>>>>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pool: StorePool,
+    /// The client's share in each connection, so that it outlives the request that needed it.
+    claims: Mutex<HashMap<Endpoint, Arc<SharedConnection>>>,
 }
 
 /// Endpoints whose connections are kept; a cluster has fewer segment stores.
@@ -62,16 +71,22 @@ impl RawClient {
     /// As [`Self::new`], with connections of `dialer`.
     #[must_use]
     pub fn with_dialer(dialer: StoreDialer) -> Self {
-        let limit = dialer.longest_dial();
-        Self { connections: SharedConnections::new(dialer, limit), handles: Arc::default() }
+        Self::with_pool(StorePool::new(dialer))
+    }
+
+    /// As [`Self::new`], with connections of `pool`.
+    #[must_use]
+    pub fn with_pool(pool: StorePool) -> Self {
+        Self { shared: Arc::new(Shared { pool, claims: Mutex::default() }) }
     }
 
     /// Sends `request` to the store at `endpoint` and waits for the reply that means success. The
-    /// request's id is set here.
+    /// request's id is set here. The deadline covers the wait for a connection.
     ///
     /// # Errors
     ///
-    /// [`RequestError`]: no connection, the store's refusal with its reply, the end of the connection, or the deadline.
+    /// [`RequestError`]: no connection, the store's refusal with its reply, the end of the
+    /// connection, or the deadline.
     ///
     /// # Cancel safety
     ///
@@ -82,14 +97,16 @@ impl RawClient {
         endpoint: &Endpoint,
         request: Q,
     ) -> Result<Q::Reply, RequestError> {
-        let connection = self.connection(endpoint).await;
-        let connection = connection
-            .map_err(|error| RequestError::not_connected(Q::NAME, error).at(endpoint, None))?;
-        connection.request(request).await
+        if let Some(connection) = self.live(endpoint) {
+            return connection.request(request).await;
+        }
+        let limit = self.shared.pool.request_timeout();
+        let (connection, left) = self.connect(Q::NAME, endpoint, limit).await?;
+        connection.request_within(request, left).await
     }
 
-    /// Sends any command to the store at `endpoint` and waits for whatever reply has the same
-    /// request id.
+    /// Sends any command to the store at `endpoint` and waits for the reply with the same request
+    /// id, whatever it is.
     ///
     /// # Errors
     ///
@@ -103,19 +120,17 @@ impl RawClient {
         endpoint: &Endpoint,
         command: WireCommand,
     ) -> Result<WireCommand, RequestError> {
-        let connection = self.connection(endpoint).await;
-        let connection = connection.map_err(|error| {
-            RequestError::not_connected(command.name(), error).at(endpoint, None)
-        })?;
-        connection.exchange(command).await
+        let limit = self.shared.pool.request_timeout();
+        let (connection, left) = self.connect(command.name(), endpoint, limit).await?;
+        connection.exchange_within(command, left).await
     }
 
-    /// Reads from a segment of the store at `endpoint`; see [`StoreConnection::read`].
+    /// Reads from a segment of the store at `endpoint`; see
+    /// [`StoreConnection::read`](crate::StoreConnection::read).
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if there is no connection, it ends, or nothing comes for as long as
-    /// `patience` says.
+    /// [`RequestError`] if there is no connection, it ends, or no reply comes within `patience`.
     ///
     /// # Cancel safety
     ///
@@ -126,78 +141,117 @@ impl RawClient {
         read: ReadSegment,
         patience: Duration,
     ) -> Result<WireCommand, RequestError> {
-        let connection = self.connection(endpoint).await;
-        let connection = connection.map_err(|error| {
-            RequestError::not_connected(ReadSegment::NAME, error).at(endpoint, None)
-        })?;
-        connection.read(read, patience).await
+        let (connection, left) = self.connect(ReadSegment::NAME, endpoint, patience).await?;
+        connection.read(read, left).await
     }
 
     /// The connection to the store at `endpoint`, made if there is none that lives.
     ///
     /// # Errors
     ///
-    /// [`ConnectionError`] if it does not come about.
+    /// [`ConnectionError`] if it cannot be made.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up a connection that it began to make; whoever waits makes one
-    /// then.
+    /// Dropping the future leaves the dial to the others that wait for it.
     pub async fn connection(
         &self,
         endpoint: &Endpoint,
-    ) -> Result<Arc<StoreConnection>, ConnectionError> {
-        let handle = self.handle(endpoint);
-        handle.connection().await.map_err(|error| match error {
-            SharedError::Timeout { limit, .. } => ConnectionError::new(
-                ErrorKind::Timeout,
-                endpoint,
-                format_args!("not connected within {limit:?}"),
-            ),
-            SharedError::Dial { source, .. } => match source.downcast::<ConnectionError>() {
-                Ok(error) => *error,
-                Err(other) => ConnectionError::new(ErrorKind::Unreachable, endpoint, other),
-            },
-            other => ConnectionError::new(ErrorKind::Unreachable, endpoint, other),
-        })
+    ) -> Result<Arc<SharedConnection>, ConnectionError> {
+        if let Some(connection) = self.live(endpoint) {
+            return Ok(connection);
+        }
+        Ok(self.keep(endpoint, self.shared.pool.connection(endpoint).await?))
+    }
+
+    /// The pool of the connections.
+    #[must_use]
+    pub fn pool(&self) -> &StorePool {
+        &self.shared.pool
     }
 
     /// The endpoints that connections are kept to.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        self.connections.users().into_iter().map(|(endpoint, _)| endpoint).collect()
+        self.claims().keys().cloned().collect()
     }
 
-    /// Closes every connection. Requests that are under way end with the connection's end; later
-    /// ones connect anew.
+    /// Closes the shared connections of the pool, and reports those that were not closed in order.
+    /// Requests in flight keep their connection until they end; later ones connect again.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the rest of the connections to be closed by being dropped.
+    /// Dropping the future leaves the connections closing.
     pub async fn close(&self) -> Vec<CloseFailure> {
-        let failures = self.connections.close_all().await;
-        self.handles.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        failures
+        self.claims().clear();
+        self.shared.pool.drain().await
     }
 
-    fn handle(&self, endpoint: &Endpoint) -> Arc<SharedHandle<StoreDialer>> {
-        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = handles.get(endpoint) {
-            return Arc::clone(handle);
+    /// The connection to use, and what is left of `limit` after it was connected.
+    async fn connect(
+        &self,
+        request: &'static str,
+        endpoint: &Endpoint,
+        limit: Duration,
+    ) -> Result<(Arc<SharedConnection>, Duration), RequestError> {
+        if let Some(connection) = self.live(endpoint) {
+            return Ok((connection, limit));
         }
-        if handles.len() >= MAX_ENDPOINTS {
-            // Requests under way keep their connection; the next one to such an endpoint connects
-            // anew.
-            handles.clear();
+        let not_connected = |error| RequestError::not_connected(request, error).at(endpoint, None);
+        // A deadline outside a runtime would panic.
+        if let Err(error) = Handle::try_current() {
+            let error = ConnectionError::new(ErrorKind::NoRuntime, endpoint, error);
+            return Err(not_connected(error));
         }
-        let handle = Arc::new(self.connections.open(endpoint));
-        handles.insert(endpoint.clone(), Arc::clone(&handle));
-        handle
+        let started = Instant::now();
+        let connected = match timeout(limit, self.connection(endpoint)).await {
+            Ok(connected) => connected,
+            Err(_) => {
+                let detail = format_args!("not connected within {limit:?}");
+                Err(ConnectionError::new(ErrorKind::Timeout, endpoint, detail))
+            }
+        };
+        let connection = connected.map_err(not_connected)?;
+        Ok((connection, limit.saturating_sub(started.elapsed())))
+    }
+
+    /// The client's connection to `endpoint`, unless it has ended or was retired.
+    fn live(&self, endpoint: &Endpoint) -> Option<Arc<SharedConnection>> {
+        let mut claims = self.claims();
+        let connection = claims.get(endpoint)?;
+        if connection.is_alive() && !connection.is_retired() {
+            return Some(Arc::clone(connection));
+        }
+        // For every other user of the pool too.
+        connection.retire();
+        claims.remove(endpoint);
+        None
+    }
+
+    /// Keeps a share in a new connection, unless the client has one that lives.
+    fn keep(&self, endpoint: &Endpoint, connection: SharedConnection) -> Arc<SharedConnection> {
+        if let Some(known) = self.live(endpoint) {
+            return known;
+        }
+        let connection = Arc::new(connection);
+        let mut claims = self.claims();
+        if claims.len() >= MAX_ENDPOINTS {
+            // Requests in flight keep their connection; the next one to such an endpoint connects
+            // again.
+            claims.clear();
+        }
+        claims.insert(endpoint.clone(), Arc::clone(&connection));
+        connection
+    }
+
+    /// The lock is held for a few instructions, none of which panics.
+    fn claims(&self) -> MutexGuard<'_, HashMap<Endpoint, Arc<SharedConnection>>> {
+        self.shared.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for RawClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RawClient").field("connections", &self.connections).finish_non_exhaustive()
+        f.debug_struct("RawClient").field("endpoints", &self.endpoints()).finish_non_exhaustive()
     }
 }

@@ -27,6 +27,8 @@ use super::{
     driver::{Command, Counters, Driver, Waiter},
     error::{ConnectionError, RequestError},
     handshake::handshake,
+    io::StoreIo,
+    stream::{Greeted, StoreStream},
 };
 
 /// A connection to a segment store on which many requests are under way at once.
@@ -84,43 +86,42 @@ impl StoreConnection {
     ///
     /// Dropping the future drops `io`.
     pub async fn open<S>(
-        io: S,
+        mut io: S,
         endpoint: &Endpoint,
         config: &StoreConfig,
     ) -> Result<Self, ConnectionError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        Self::open_halves(tokio::io::split(io), endpoint, config).await
+        let mut received = BytesMut::new();
+        let peer = handshake(&mut io, &mut received, endpoint, config.handshake_timeout).await?;
+        let greeted = Greeted { received, endpoint: endpoint.clone(), peer };
+        Ok(Self::start_halves(tokio::io::split(io), greeted, config))
     }
 
-    /// As [`Self::open`], for a socket that splits without a lock.
-    pub(super) async fn open_halves<R, W>(
-        mut halves: (R, W),
-        endpoint: &Endpoint,
-        config: &StoreConfig,
-    ) -> Result<Self, ConnectionError>
+    /// Takes a handshaken connection into use, with a task on the caller's runtime.
+    pub(super) fn start(stream: StoreStream, config: &StoreConfig) -> Self {
+        let (io, greeted) = stream.into_parts();
+        match io {
+            StoreIo::Tcp(socket) => Self::start_halves(socket.into_split(), greeted, config),
+            StoreIo::Other(other) => Self::start_halves(tokio::io::split(other), greeted, config),
+        }
+    }
+
+    fn start_halves<R, W>(halves: (R, W), greeted: Greeted, config: &StoreConfig) -> Self
     where
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        let mut received = BytesMut::new();
-        let (reader, writer) = &mut halves;
-        let peer = handshake(
-            &mut tokio::io::join(reader, writer),
-            &mut received,
-            endpoint,
-            config.handshake_timeout,
-        )
-        .await?;
+        let Greeted { received, endpoint, peer } = greeted;
         let (commands, queue) = mpsc::unbounded_channel();
         let counters = Arc::new(Counters::default());
         let ended = Arc::new(OnceLock::new());
         let driver = Driver::new(halves, received, endpoint.clone(), queue, Arc::clone(&counters));
         let told = Arc::clone(&ended);
         let task = tokio::spawn(driver.run(move |cause| drop(told.set(cause))));
-        Ok(Self {
-            endpoint: endpoint.clone(),
+        Self {
+            endpoint,
             peer,
             commands,
             sequence: AtomicU32::new(0),
@@ -130,7 +131,7 @@ impl StoreConnection {
             counters,
             ended,
             _task: AbortOnDropHandle::new(task),
-        })
+        }
     }
 
     /// Sends `request` and waits for the reply that means success.
@@ -185,11 +186,28 @@ impl StoreConnection {
     ///
     /// As [`Self::request`].
     pub async fn exchange(&self, command: WireCommand) -> Result<WireCommand, RequestError> {
+        self.exchange_within(command, self.request_timeout).await
+    }
+
+    /// As [`Self::exchange`], with a deadline of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::exchange`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::request`].
+    pub async fn exchange_within(
+        &self,
+        command: WireCommand,
+        limit: Duration,
+    ) -> Result<WireCommand, RequestError> {
         let Some(id) = command.request_id() else {
             return Err(RequestError::no_request_id(command.name()).at(&self.endpoint, None));
         };
         let size = command.payload_len().unwrap_or(0);
-        self.ask(command.name(), id, size, command, self.request_timeout).await
+        self.ask(command.name(), id, size, command, limit).await
     }
 
     /// Reads from a segment, and waits for whatever the store answers; its request id is set here.
@@ -244,7 +262,13 @@ impl StoreConnection {
         self.peer
     }
 
-    /// Why the connection ended; none while it lives.
+    /// Returns true until the connection ends, with a cause or with the runtime of its task.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.ended.get().is_none() && !self.commands.is_closed()
+    }
+
+    /// Why the connection ended; `None` while it lives.
     #[must_use]
     pub fn end(&self) -> Option<ConnectionError> {
         self.ended.get().cloned()

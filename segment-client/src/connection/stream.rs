@@ -10,7 +10,7 @@ use std::{
 use bytes::{Buf as _, BytesMut};
 use pravega_sdk_types::{Endpoint, ErrorKind};
 use pravega_sdk_wire_protocol::{
-    CommandKind, Decoder, SendBuffer, WireCommand, commands::KeepAlive,
+    CommandKind, Decoder, SendBuffer, VersionRange, WireCommand, commands::KeepAlive,
 };
 use tokio::{
     io::AsyncWrite as _,
@@ -20,8 +20,8 @@ use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 use super::{
     error::ConnectionError,
+    io::StoreIo,
     machine::keep_alive::{Action, KeepAliveTimer},
-    transport::ByteStream,
 };
 
 /// A handshaken connection to a segment store without a task of its own: its owner polls it.
@@ -30,8 +30,9 @@ use super::{
 /// out every command as it comes, which is what pipelined appends need. It keeps itself alive: a
 /// silent store is asked, and given up in time.
 pub struct StoreStream {
-    io: Box<dyn ByteStream>,
+    io: StoreIo,
     endpoint: Endpoint,
+    peer: VersionRange,
     received: BytesMut,
     to_send: SendBuffer,
     has_to_flush: bool,
@@ -40,12 +41,27 @@ pub struct StoreStream {
     timer: Pin<Box<Sleep>>,
 }
 
+/// What is known of a connection after the handshake.
+pub(super) struct Greeted {
+    /// Bytes that came after the greeting.
+    pub(super) received: BytesMut,
+    pub(super) endpoint: Endpoint,
+    /// The versions that the store announced.
+    pub(super) peer: VersionRange,
+}
+
 impl StoreStream {
-    pub(super) fn new(io: Box<dyn ByteStream>, received: BytesMut, endpoint: Endpoint) -> Self {
+    pub(super) fn new(
+        io: StoreIo,
+        received: BytesMut,
+        endpoint: Endpoint,
+        peer: VersionRange,
+    ) -> Self {
         let started = Instant::now();
         Self {
             io,
             endpoint,
+            peer,
             received,
             to_send: SendBuffer::new(),
             has_to_flush: false,
@@ -53,6 +69,12 @@ impl StoreStream {
             started,
             timer: Box::pin(sleep_until(started)),
         }
+    }
+
+    /// Takes an unused connection apart.
+    pub(super) fn into_parts(self) -> (StoreIo, Greeted) {
+        let greeted = Greeted { received: self.received, endpoint: self.endpoint, peer: self.peer };
+        (self.io, greeted)
     }
 
     /// The segment store.

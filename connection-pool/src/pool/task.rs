@@ -1,0 +1,424 @@
+//! The task of a pool: carries out what the machine decides.
+//!
+//! Every dial, check, recycling and close runs in a task of its own beside it, so no user's future
+//! holds up another's. Connections without a user are here, and a reference to each shared one.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use pravega_sdk_probes as probes;
+use pravega_sdk_types::Endpoint;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::{AbortHandle, JoinError, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+use super::work::{self, Done, Job, Work};
+use crate::{
+    backend::Backends,
+    claim::{Claim, Return},
+    connector::Connector,
+    error::{ClaimError, CloseFailure, ConnectFailure},
+    machine::{ClaimId, Demand, Effect, Mode, PoolMachine, SlotId},
+    policy::Policy,
+    shared_claim::{Notice, SharedCell, SharedClaim},
+    snapshot::PoolSnapshot,
+};
+
+/// Where the result of a claim goes.
+pub(super) enum Reply<C: Connector> {
+    Exclusive(oneshot::Sender<Result<Claim<C::Connection>, ClaimError>>),
+    Shared(oneshot::Sender<Result<SharedClaim<C::Shared>, ClaimError>>),
+}
+
+impl<C: Connector> Reply<C> {
+    pub(super) fn mode(&self) -> Mode {
+        match self {
+            Self::Exclusive(_) => Mode::Exclusive,
+            Self::Shared(_) => Mode::Shared,
+        }
+    }
+
+    fn refuse(self, error: ClaimError) {
+        match self {
+            Self::Exclusive(reply) => drop(reply.send(Err(error))),
+            Self::Shared(reply) => drop(reply.send(Err(error))),
+        }
+    }
+}
+
+/// What handles ask of the task.
+pub(super) enum Command<C: Connector> {
+    Claim(ClaimId, Demand, Reply<C>),
+    SetPolicy(Policy),
+    Snapshot(oneshot::Sender<PoolSnapshot>),
+    /// Retires shared connections and closes unused ones.
+    Drain(oneshot::Sender<Vec<CloseFailure>>),
+    /// Refuses claims, and waits for the last connection to come back.
+    Close(oneshot::Sender<Vec<CloseFailure>>),
+}
+
+/// What is kept of a slot's connection while the pool has it.
+enum Held<C: Connector> {
+    Idle(C::Connection),
+    Shared(Arc<SharedCell<C::Shared>>),
+}
+
+/// The queues that a task reads.
+pub(super) struct Queues<C: Connector> {
+    pub(super) commands: mpsc::Receiver<Command<C>>,
+    pub(super) abandoned: mpsc::UnboundedReceiver<ClaimId>,
+}
+
+/// How many failures of closes are kept for the next report.
+const MAX_FAILURES: usize = 1000;
+
+pub(super) struct Task<C: Connector> {
+    machine: PoolMachine,
+    started: Instant,
+    connector: Arc<C>,
+    backends: watch::Receiver<Backends>,
+    held: BTreeMap<SlotId, Held<C>>,
+    claims: BTreeMap<ClaimId, Reply<C>>,
+    work: JoinSet<Done<C::Connection>>,
+    in_flight: BTreeMap<SlotId, AbortHandle>,
+    closing: JoinSet<Option<CloseFailure>>,
+    failures: Vec<CloseFailure>,
+    drains: Vec<oneshot::Sender<Vec<CloseFailure>>>,
+    closes: Vec<oneshot::Sender<Vec<CloseFailure>>>,
+    returns: mpsc::UnboundedSender<Return<C::Connection>>,
+    notices: mpsc::UnboundedSender<Notice<C::Shared>>,
+}
+
+/// Runs the task of a pool until the last handle is dropped.
+pub(super) async fn run<C: Connector>(
+    policy: Policy,
+    connector: Arc<C>,
+    backends: watch::Receiver<Backends>,
+    queues: Queues<C>,
+) {
+    // Bounded by the number of connections in use: `Drop` cannot wait for room.
+    let (returns, return_queue) = mpsc::unbounded_channel();
+    let (notices, notice_queue) = mpsc::unbounded_channel();
+    let task = Task {
+        machine: PoolMachine::new(policy),
+        started: Instant::now(),
+        connector,
+        backends,
+        held: BTreeMap::new(),
+        claims: BTreeMap::new(),
+        work: JoinSet::new(),
+        in_flight: BTreeMap::new(),
+        closing: JoinSet::new(),
+        failures: Vec::new(),
+        drains: Vec::new(),
+        closes: Vec::new(),
+        returns,
+        notices,
+    };
+    task.run(queues, return_queue, notice_queue).await;
+}
+
+impl<C: Connector> Task<C> {
+    async fn run(
+        mut self,
+        mut queues: Queues<C>,
+        mut returns: mpsc::UnboundedReceiver<Return<C::Connection>>,
+        mut notices: mpsc::UnboundedReceiver<Notice<C::Shared>>,
+    ) {
+        let mut has_resolver = true;
+        self.update_backends();
+        loop {
+            self.carry_out();
+            let wake = self.machine.poll_timeout().map(|at| self.started + at);
+            // In order, so that a run on one thread is the same every time. What gives connections
+            // back comes before what asks for them.
+            tokio::select! {
+                biased;
+                () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {
+                    self.machine.handle_timeout(self.now());
+                }
+                Some(returned) = returns.recv() => self.take_back(returned),
+                Some(notice) = notices.recv() => self.notice(notice),
+                Some(claim) = queues.abandoned.recv() => {
+                    self.claims.remove(&claim);
+                    self.machine.abandon(self.now(), claim);
+                }
+                Some(done) = self.work.join_next_with_id() => match done {
+                    Ok((_, done)) => self.done(done),
+                    Err(error) => self.lost(&error),
+                },
+                Some(closed) = self.closing.join_next() => self.closed(closed),
+                changed = self.backends.changed(), if has_resolver => match changed {
+                    Ok(()) => self.update_backends(),
+                    Err(_) => has_resolver = false,
+                },
+                command = queues.commands.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn update_backends(&mut self) {
+        let backends = self.backends.borrow_and_update().clone();
+        self.machine.handle_backends(self.now(), &backends);
+    }
+
+    fn command(&mut self, command: Command<C>) {
+        let now = self.now();
+        match command {
+            Command::Claim(claim, demand, reply) => {
+                if demand.mode == Mode::Shared {
+                    self.retire_dead(&demand);
+                }
+                self.claims.insert(claim, reply);
+                self.machine.claim(now, claim, demand);
+            }
+            Command::SetPolicy(policy) => self.machine.set_policy(now, policy),
+            Command::Snapshot(reply) => drop(reply.send(self.machine.snapshot(now))),
+            Command::Drain(reply) => {
+                self.machine.drain(now);
+                self.drains.push(reply);
+            }
+            Command::Close(reply) => {
+                self.machine.close(now);
+                self.closes.push(reply);
+            }
+        }
+    }
+
+    /// Retires the shared connections that have ended, before one of them is granted.
+    fn retire_dead(&mut self, demand: &Demand) {
+        for slot in self.machine.shared(demand.backend.as_ref()) {
+            if !self.is_alive(slot) {
+                self.machine.handle_checked(self.now(), slot, false);
+            }
+        }
+    }
+
+    fn is_alive(&self, slot: SlotId) -> bool {
+        match self.held.get(&slot) {
+            Some(Held::Shared(cell)) => {
+                !cell.is_retired() && self.connector.is_alive(cell.connection())
+            }
+            Some(Held::Idle(_)) | None => true,
+        }
+    }
+
+    fn take_back(&mut self, returned: Return<C::Connection>) {
+        let how = returned.how();
+        if let Some(connection) = returned.connection {
+            self.held.insert(returned.slot, Held::Idle(connection));
+        }
+        self.machine.handle_returned(self.now(), returned.slot, how);
+    }
+
+    fn notice(&mut self, notice: Notice<C::Shared>) {
+        match notice {
+            Notice::Left(slot, cell) => {
+                self.machine.handle_left(self.now(), slot);
+                // The slot may be gone, and this the last user of its connection.
+                self.release_shared(cell);
+            }
+            Notice::Retired(slot) => self.machine.handle_retired(self.now(), slot),
+        }
+    }
+
+    fn done(&mut self, done: Done<C::Connection>) {
+        // The slot may have been given up at the moment in which the work ended.
+        if self.in_flight.remove(&done.slot).is_none() {
+            if let Ok(connection) = done.result {
+                self.close(done.backend, connection);
+            }
+            return;
+        }
+        let (now, slot) = (self.now(), done.slot);
+        let is_good = done.result.is_ok();
+        let failure = match done.result {
+            Ok(connection) => {
+                self.held.insert(slot, Held::Idle(connection));
+                None
+            }
+            Err(failure) => {
+                tracing::debug!(backend = %done.backend, slot = slot.0, work = ?done.work, reason = %failure, "work for a connection failed");
+                Some(failure)
+            }
+        };
+        match (done.work, failure) {
+            (Work::Connect, None) => self.machine.handle_connected(now, slot),
+            (Work::Connect, Some(failure)) => {
+                self.machine.handle_connect_failed(now, slot, failure, fastrand::f64());
+            }
+            (Work::Check, _) => self.machine.handle_checked(now, slot, is_good),
+            (Work::Recycle, _) => self.machine.handle_recycled(now, slot, is_good),
+        }
+    }
+
+    /// A piece of work ended without a result: it was aborted, and its slot is gone, or the
+    /// connector panicked.
+    fn lost(&mut self, error: &JoinError) {
+        let slot =
+            self.in_flight.iter().find(|(_, task)| task.id() == error.id()).map(|(slot, _)| *slot);
+        if let Some(slot) = slot {
+            self.in_flight.remove(&slot);
+            let failure = ConnectFailure::refused("the connector panicked".into());
+            self.machine.handle_connect_failed(self.now(), slot, failure, fastrand::f64());
+        }
+    }
+
+    fn closed(&mut self, closed: Result<Option<CloseFailure>, JoinError>) {
+        // A close that panicked is over too.
+        if let Ok(Some(failure)) = closed {
+            tracing::warn!(backend = %failure.backend, reason = %failure.source, "a connection was not closed in order");
+            if self.failures.len() < MAX_FAILURES {
+                self.failures.push(failure);
+            }
+        }
+    }
+
+    fn carry_out(&mut self) {
+        loop {
+            let effects = self.machine.poll_effects();
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                self.effect(effect);
+            }
+        }
+        if !self.closing.is_empty() {
+            return;
+        }
+        let is_closed = self.machine.claimed() == 0;
+        let closes = if is_closed { std::mem::take(&mut self.closes) } else { Vec::new() };
+        for reply in std::mem::take(&mut self.drains).into_iter().chain(closes) {
+            reply.send(std::mem::take(&mut self.failures)).ok();
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Connect { slot, backend } => self.start(slot, backend, Job::Connect),
+            Effect::Check { slot, backend } => match self.held.remove(&slot) {
+                Some(Held::Idle(connection)) => self.start(slot, backend, Job::Check(connection)),
+                Some(shared) => {
+                    self.held.insert(slot, shared);
+                    let is_alive = self.is_alive(slot);
+                    self.machine.handle_checked(self.now(), slot, is_alive);
+                }
+                None => {}
+            },
+            Effect::Recycle { slot, backend } => {
+                if let Some(Held::Idle(connection)) = self.held.remove(&slot) {
+                    self.start(slot, backend, Job::Recycle(connection));
+                }
+            }
+            Effect::Grant { claim, mode, slot, waited, backend } => {
+                probes::claim_granted(backend.host(), slot.0, waited.as_micros() as u64);
+                match mode {
+                    Mode::Exclusive => self.grant(claim, slot),
+                    Mode::Shared => self.grant_share(claim, slot, backend),
+                }
+            }
+            Effect::Refuse { claim, error } => {
+                if let ClaimError::Timeout { waited, .. } = &error {
+                    probes::claim_refused(waited.as_micros() as u64);
+                }
+                if let Some(reply) = self.claims.remove(&claim) {
+                    reply.refuse(error);
+                }
+            }
+            Effect::Close { slot, backend } => {
+                probes::slot_retired(backend.host(), slot.0);
+                if let Some(task) = self.in_flight.remove(&slot) {
+                    task.abort();
+                }
+                self.release(slot, backend);
+            }
+        }
+    }
+
+    /// Runs a piece of work for a slot in a task of its own.
+    fn start(&mut self, slot: SlotId, backend: Endpoint, job: Job<C::Connection>) {
+        let (connector, policy) = (Arc::clone(&self.connector), *self.machine.policy());
+        let task = self.work.spawn(work::run(connector, policy, slot, backend, job));
+        self.in_flight.insert(slot, task);
+    }
+
+    fn grant(&mut self, claim: ClaimId, slot: SlotId) {
+        let Some(Held::Idle(connection)) = self.held.remove(&slot) else { return };
+        let guard = Claim::new(slot, connection, self.returns.clone());
+        let unclaimed = match self.claims.remove(&claim) {
+            Some(Reply::Exclusive(reply)) => reply.send(Ok(guard)).err(),
+            _ => Some(Ok(guard)),
+        };
+        // The claim was dropped in the meantime: the connection comes back as it was.
+        if let Some(Ok(guard)) = unclaimed
+            && let Some(returned) = guard.into_return()
+        {
+            self.take_back(returned);
+        }
+    }
+
+    /// Grants a share in a connection, which the first user turns into a shared one.
+    fn grant_share(&mut self, claim: ClaimId, slot: SlotId, backend: Endpoint) {
+        let cell = match self.held.remove(&slot) {
+            Some(Held::Shared(cell)) => Ok(cell),
+            Some(Held::Idle(connection)) => {
+                let shared = self.connector.share(connection);
+                shared.map(|shared| Arc::new(SharedCell::new(slot, backend.clone(), shared)))
+            }
+            None => return,
+        };
+        match cell {
+            Ok(cell) => {
+                self.held.insert(slot, Held::Shared(Arc::clone(&cell)));
+                let guard = SharedClaim::new(cell, self.notices.clone());
+                if let Some(Reply::Shared(reply)) = self.claims.remove(&claim) {
+                    // A guard that does not arrive leaves by being dropped.
+                    reply.send(Ok(guard)).ok();
+                }
+            }
+            Err(error) => {
+                self.machine.handle_retired(self.now(), slot);
+                if let Some(reply) = self.claims.remove(&claim) {
+                    let source = ConnectFailure::refused(error);
+                    reply.refuse(ClaimError::Connect { backend, source });
+                }
+            }
+        }
+    }
+
+    /// Lets go of the connection of a slot that ended.
+    fn release(&mut self, slot: SlotId, backend: Endpoint) {
+        match self.held.remove(&slot) {
+            Some(Held::Idle(connection)) => self.close(backend, connection),
+            Some(Held::Shared(cell)) => {
+                cell.retire();
+                self.release_shared(cell);
+            }
+            None => {}
+        }
+    }
+
+    fn close(&mut self, backend: Endpoint, connection: C::Connection) {
+        let (connector, limit) =
+            (Arc::clone(&self.connector), self.machine.policy().connect_timeout);
+        self.closing.spawn(work::close(connector, backend, connection, limit));
+    }
+
+    /// Closes a shared connection if this was the last reference to it.
+    fn release_shared(&mut self, cell: Arc<SharedCell<C::Shared>>) {
+        let Some(cell) = Arc::into_inner(cell) else { return };
+        let (connector, limit) =
+            (Arc::clone(&self.connector), self.machine.policy().connect_timeout);
+        let (backend, connection) = cell.into_parts();
+        self.closing.spawn(work::close_shared(connector, backend, connection, limit));
+    }
+}

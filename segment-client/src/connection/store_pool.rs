@@ -1,0 +1,146 @@
+//! The pool of a client's connections to segment stores.
+
+use std::{fmt, time::Duration};
+
+use pravega_sdk_connection_pool::{
+    Claim, ClaimError, CloseFailure, FixedResolver, Policy, Pool, PoolSnapshot, Resolver,
+    SharedClaim,
+};
+use pravega_sdk_types::{Classified as _, Endpoint};
+
+use super::{
+    dial::StoreDialer, error::ConnectionError, store_connection::StoreConnection,
+    stream::StoreStream,
+};
+
+/// A connection that its user drives alone, such as a writer does. It closes when it is dropped.
+pub type StreamClaim = Claim<StoreStream>;
+
+/// A share in the connection to a segment store that requests use at the same time.
+pub type SharedConnection = SharedClaim<StoreConnection>;
+
+/// All connections of a client to segment stores, in one pool.
+///
+/// Requests share a connection for each store, writers have one of their own. Nothing is connected
+/// before it is claimed, a connection closes when its last user leaves, and a dial that fails fails
+/// every claim that waits for it. Clones share the pool.
+#[derive(Clone)]
+pub struct StorePool {
+    pool: Pool<StoreDialer>,
+    request_timeout: Duration,
+}
+
+/// More connections than a process can have sockets: how many there are is for readers and writers
+/// to bound.
+const MAX_SLOTS: usize = 1 << 20;
+/// More requests than can wait for a connection to one store.
+const MAX_CLAIMS: usize = 1 << 24;
+
+impl StorePool {
+    /// Makes a pool of connections of `dialer`, to the stores that its users name.
+    #[must_use]
+    pub fn new(dialer: StoreDialer) -> Self {
+        Self::with_resolver(dialer, FixedResolver::new([]))
+    }
+
+    /// As [`Self::new`], with a resolver that names the stores of the cluster.
+    #[must_use]
+    pub fn with_resolver(dialer: StoreDialer, resolver: impl Resolver) -> Self {
+        let request_timeout = dialer.config().request_timeout;
+        let policy = policy(dialer.longest_dial());
+        Self { pool: Pool::new(resolver, dialer, policy), request_timeout }
+    }
+
+    /// Waits for a share in the connection to the store at `endpoint`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`] if the connection cannot be made.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the dial to the others that wait for it.
+    pub async fn connection(
+        &self,
+        endpoint: &Endpoint,
+    ) -> Result<SharedConnection, ConnectionError> {
+        let claimed = self.pool.claim_shared_at(endpoint).await;
+        claimed.map_err(|error| not_connected(endpoint, &error))
+    }
+
+    /// Waits for a connection to the store at `endpoint` that no other user shares.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connection`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the dial to the others that wait for one.
+    pub async fn stream(&self, endpoint: &Endpoint) -> Result<StreamClaim, ConnectionError> {
+        let claimed = self.pool.claim_at(endpoint).await;
+        // What a store knows of the writers on a connection is not for the next user.
+        claimed.map(Claim::begin).map_err(|error| not_connected(endpoint, &error))
+    }
+
+    /// Looks inside: every connection with its users, and the counters.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimError`] if the pool is closed, or there is no runtime to ask it on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn snapshot(&self) -> Result<PoolSnapshot, ClaimError> {
+        self.pool.snapshot().await
+    }
+
+    /// Retires the shared connections for all their users, and returns the connections that were not
+    /// closed in order. The pool goes on: the next claim dials.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the connections closing.
+    pub async fn drain(&self) -> Vec<CloseFailure> {
+        self.pool.drain().await
+    }
+
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.request_timeout
+    }
+}
+
+impl fmt::Debug for StorePool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StorePool").field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
+
+/// Bounds by what users bound themselves; a failed dial is repeated by those who know whether it is
+/// worth it, so there is no back-off here.
+fn policy(longest_dial: Duration) -> Policy {
+    let limits = Policy::default()
+        .with_spares(0)
+        .with_connect_timeout(longest_dial)
+        // A claim may wait for the end of another dial before its own.
+        .with_claim_timeout(longest_dial.saturating_mul(2));
+    let limited = limits
+        .with_max_slots(MAX_SLOTS)
+        .and_then(|policy| policy.with_max_slots_per_backend(MAX_SLOTS))
+        .and_then(|policy| policy.with_max_users(MAX_CLAIMS))
+        .and_then(|policy| policy.with_max_waiting(MAX_CLAIMS))
+        .and_then(|policy| policy.with_backoff(Duration::ZERO, Duration::ZERO));
+    limited.unwrap_or(limits)
+}
+
+/// The dialer's own error, if the claim failed with a dial.
+fn not_connected(endpoint: &Endpoint, error: &ClaimError) -> ConnectionError {
+    if let ClaimError::Connect { source, .. } = error {
+        let inner = source.inner().downcast_ref::<ConnectionError>();
+        return inner
+            .cloned()
+            .unwrap_or_else(|| ConnectionError::new(source.kind(), endpoint, source));
+    }
+    ConnectionError::new(error.kind(), endpoint, error)
+}
