@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use pravega_sdk::types::{KeyRange, Offset, Scope, ScopedStream, SegmentId};
+use pravega_sdk::types::{KeyRange, Scope, ScopedStream, SegmentId, SegmentOffset};
 
 /// A scope, including internal ones, for commands that may inspect them.
 pub(crate) fn any_scope(text: &str) -> Result<Scope, String> {
@@ -35,11 +35,11 @@ pub(crate) fn key_range(text: &str) -> Result<KeyRange, String> {
 }
 
 /// `SEGMENT=OFFSET`.
-pub(crate) fn segment_offset(text: &str) -> Result<(SegmentId, Offset), String> {
+pub(crate) fn segment_offset(text: &str) -> Result<(SegmentId, SegmentOffset), String> {
     let (segment, offset) =
         text.split_once('=').ok_or_else(|| format!("\"{text}\" is not SEGMENT=OFFSET"))?;
     let offset = offset.parse().map_err(|_| format!("\"{offset}\" is not an offset"))?;
-    Ok((segment_id(segment)?, Offset(offset)))
+    Ok((segment_id(segment)?, SegmentOffset::from_wire(offset)))
 }
 
 /// The rate at which a stream scales.
@@ -103,6 +103,8 @@ pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
 mod tests {
     use std::time::Duration;
 
+    use pravega_sdk::types::Offset;
+
     use super::*;
 
     #[test]
@@ -154,8 +156,8 @@ mod tests {
 
     #[test]
     fn a_segment_offset_is_a_segment_and_an_offset() {
-        assert_eq!(segment_offset("3=8"), Ok((SegmentId::from(3), Offset(8))));
-        assert_eq!(segment_offset("3=-1"), Ok((SegmentId::from(3), Offset(-1))));
+        assert_eq!(segment_offset("3=8"), Ok((SegmentId::from(3), SegmentOffset::At(Offset(8)))));
+        assert_eq!(segment_offset("3=-1"), Ok((SegmentId::from(3), SegmentOffset::End)));
         for text in ["3", "=", "3=", "=8", "3=x", "-1=8"] {
             assert!(segment_offset(text).is_err(), "{text}");
         }

@@ -95,7 +95,8 @@ impl CreatedTransaction {
     }
 }
 
-/// Where a transaction stands.
+/// The state of a transaction.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TransactionState {
     /// It can be written to, committed and aborted.
@@ -110,7 +111,8 @@ pub enum TransactionState {
     Aborted,
 }
 
-/// What a ping of a transaction was answered with.
+/// The result of a ping of a transaction.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PingStatus {
     /// The transaction is open, and its lease starts anew.
@@ -172,7 +174,8 @@ impl CutRange {
     }
 }
 
-/// Everything that can be set about a key-value table.
+/// The configuration of a key-value table.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyValueTableConfiguration {
     /// Number of partitions; at least 1. Some counts (49, 98, 103, …) make tables that Java's
@@ -180,13 +183,41 @@ pub struct KeyValueTableConfiguration {
     pub partition_count: u32,
     /// Length of every primary key in bytes; at least 1.
     pub primary_key_length: u32,
-    /// Length of every secondary key in bytes; 0 for none.
+    /// Length of every secondary key in bytes; 0 if there are no secondary keys.
     pub secondary_key_length: u32,
     /// The size of a piece in long-term storage, in bytes; 0 is the server's own choice.
     pub rollover_size_bytes: u64,
 }
 
-/// A reader group that has a say in what its streams keep.
+impl KeyValueTableConfiguration {
+    /// Creates the configuration of a table without secondary keys.
+    #[must_use]
+    pub fn new(partition_count: u32, primary_key_length: u32) -> Self {
+        Self {
+            partition_count,
+            primary_key_length,
+            secondary_key_length: 0,
+            rollover_size_bytes: 0,
+        }
+    }
+
+    /// Sets the length of every secondary key, in bytes. Default: 0, no secondary keys.
+    #[must_use]
+    pub fn with_secondary_key_length(mut self, bytes: u32) -> Self {
+        self.secondary_key_length = bytes;
+        self
+    }
+
+    /// Sets the size of a chunk in long-term storage, in bytes. Default: 0, the server's choice.
+    #[must_use]
+    pub fn with_rollover_size_bytes(mut self, bytes: u64) -> Self {
+        self.rollover_size_bytes = bytes;
+        self
+    }
+}
+
+/// A reader group whose progress holds back the truncation of its streams.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscriber {
     /// The group.
@@ -195,6 +226,14 @@ pub struct Subscriber {
     pub id: uuid::Uuid,
     /// Its generation.
     pub generation: i64,
+}
+
+impl Subscriber {
+    /// Creates a subscriber from a group's name, id and generation.
+    #[must_use]
+    pub fn new(group: ScopedReaderGroup, id: uuid::Uuid, generation: i64) -> Self {
+        Self { group, id, generation }
+    }
 }
 
 /// One page of a listing.

@@ -10,7 +10,7 @@ use pravega_sdk_segment_client::{
 };
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
-    SegmentRange, StreamCut, Successor,
+    SegmentOffset, SegmentRange, StreamCut, Successor,
 };
 use pravega_sdk_wire_protocol::{
     WireCommand,
@@ -143,13 +143,13 @@ impl BatchClient {
             let length = info.map(|info| Offset(info.write_offset));
             let start = match from.offset(id) {
                 // It was read as a whole.
-                Some(Offset(..0)) => continue,
-                Some(offset) => Some(offset),
+                Some(SegmentOffset::End) => continue,
+                Some(SegmentOffset::At(offset)) => Some(offset),
                 None => info.map(|info| Offset(info.start_offset)),
             };
             let end = match to.offset(id) {
-                None | Some(Offset(..0)) => length,
-                end => end,
+                None | Some(SegmentOffset::End) => length,
+                Some(SegmentOffset::At(end)) => Some(end),
             };
             let (Some(start), Some(end)) = (start, end) else { continue };
             let segment = ScopedSegment::new(&self.stream, id);
@@ -202,7 +202,7 @@ impl BatchClient {
                 .with_stream(&self.stream));
         }
         let mut positions: BTreeMap<SegmentId, i64> =
-            cut.positions().map(|(id, offset)| (id, offset.0)).collect();
+            cut.positions().map(|(id, offset)| (id, offset.to_wire())).collect();
         let mut tails = self.tails(positions.keys().copied()).await?;
         for (id, offset) in &mut positions {
             let Some(info) = tails.get(id) else { continue };
@@ -484,8 +484,8 @@ impl BatchClient {
     }
 }
 
-fn needs_info(from: Option<Offset>, to: Option<Offset>) -> bool {
-    from.is_none() || to.is_none_or(|to| to.0 < 0)
+fn needs_info(from: Option<SegmentOffset>, to: Option<SegmentOffset>) -> bool {
+    from.is_none() || to.is_none_or(|to| to == SegmentOffset::End)
 }
 
 /// A segment that a cut names, and that is not there any more, was truncated away.

@@ -32,7 +32,7 @@ impl TransactionError {
             Some(TransactionState::Aborting | TransactionState::Aborted) => {
                 "the transaction is aborted"
             }
-            Some(TransactionState::Open) | None => "the transaction is not open any more",
+            Some(_) | None => "the transaction is not open any more",
         };
         let error = Self::new(ErrorKind::TransactionNotOpen, Outcome::NotApplied, detail);
         Self { state, ..error.with_stream(stream) }

@@ -14,7 +14,9 @@ use bytes::Bytes;
 use pravega_sdk_event_stream::{
     ReadError, ReadFrom, ReaderConfig, SegmentContext, StreamReader, codec::Raw,
 };
-use pravega_sdk_types::{BoundedCut, ErrorKind, Offset, ScopedSegment, ScopedStream, SegmentId};
+use pravega_sdk_types::{
+    BoundedCut, ErrorKind, ScopedSegment, ScopedStream, SegmentId, SegmentOffset,
+};
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -126,9 +128,10 @@ fn violation(error: &ReadError) -> Violation {
 
 /// Positions only move forward (R13).
 fn went_back(before: &BoundedCut, now: &BoundedCut) -> Option<Violation> {
-    let offset = |cut: &BoundedCut, id| cut.offset(id).unwrap_or(Offset(-1));
-    let (id, _) =
-        before.positions().find(|(id, old)| now.offset(*id).is_some_and(|new| new < *old))?;
+    let offset = |cut: &BoundedCut, id| cut.offset(id).map_or(-1, SegmentOffset::to_wire);
+    let (id, _) = before
+        .positions()
+        .find(|(id, old)| now.offset(*id).is_some_and(|new| new.to_wire() < old.to_wire()))?;
     let detail =
         format!("segment {id} went from {} back to {}", offset(before, id), offset(now, id));
     Some(Violation { check: "C7", detail })

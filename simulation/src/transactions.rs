@@ -92,7 +92,7 @@ impl World {
                 PingStatus::Open
             }
             TransactionState::Committing | TransactionState::Committed => PingStatus::Committed,
-            TransactionState::Aborting | TransactionState::Aborted => PingStatus::Aborted,
+            _ => PingStatus::Aborted,
         })
     }
 

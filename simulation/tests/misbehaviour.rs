@@ -462,7 +462,8 @@ fn time_is_noted_with_what_was_acknowledged() {
         let noted = cluster.controller.noted();
         let (name, position, time) = &noted[0];
         assert_eq!((name.to_string(), *time, noted.len()), ("me".to_owned(), 77, 1));
-        let mut offsets: Vec<i64> = position.positions().map(|(_, offset)| offset.0).collect();
+        let mut offsets: Vec<i64> =
+            position.positions().map(|(_, offset)| offset.to_wire()).collect();
         offsets.sort_unstable();
         assert_eq!(offsets, [-1, appended.stored_len() as i64]);
     });

@@ -351,7 +351,7 @@ fn truncation_under_a_reader_is_told_once_and_positions_only_move_forward() {
         assert_eq!(errors, 1);
         let (start, end) =
             (before.offset(0.into()).unwrap(), reader.stream_cut().offset(0.into()).unwrap());
-        assert_eq!((start, end), (Offset(16), Offset(16 * 40)));
+        assert_eq!((start, end), (Offset(16).into(), Offset(16 * 40).into()));
     });
 }
 

@@ -50,6 +50,7 @@ mod scoped;
 mod segment;
 mod segment_map;
 pub mod segment_name;
+mod segment_offset;
 mod segment_range;
 mod segment_suffix;
 #[cfg(feature = "serde")]
@@ -83,8 +84,9 @@ pub use routing::RoutingKey;
 pub use scoped::{ScopedKeyValueTable, ScopedReaderGroup, ScopedStream};
 pub use segment::{ScopedSegment, Segment, SegmentId};
 pub use segment_map::{SegmentMap, SegmentMapError, Successor};
+pub use segment_offset::SegmentOffset;
 pub use segment_range::{SegmentRange, SegmentRangeError};
 pub use stream_cut::{BoundedCut, StreamCut, StreamCutError};
 pub use stream_position::{StreamPosition, StreamPositionError};
 pub use timestamp::{Timestamp, TimestampError};
-pub use watermark::Watermark;
+pub use watermark::{Watermark, WatermarkSegment};

@@ -5,6 +5,7 @@ use std::{fmt, num::NonZeroU32, time::Duration};
 use crate::Printable;
 
 /// Decides how many segments a stream has.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScalingPolicy {
     /// The stream has this many segments until somebody scales it.

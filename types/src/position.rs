@@ -5,18 +5,18 @@ use std::str::FromStr;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 
 use crate::{
-    KeyRange, Offset, ScopedSegment,
+    KeyRange, Offset, ScopedSegment, SegmentOffset,
     serial::{COMPACT_LONG_MAX, SerialError, SerialReader, SerialWriter},
 };
 
 /// How far a reader has come in each segment that it owns; enough to go on from there after a
 /// crash.
 ///
-/// A segment that was read to its sealed end has the offset [`Position::COMPLETED`]. The binary
-/// form is Java's.
+/// A segment that was read to its sealed end is at [`SegmentOffset::End`]. The binary form is
+/// Java's.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Position {
-    owned: Vec<(ScopedSegment, Offset)>,
+    owned: Vec<(ScopedSegment, SegmentOffset)>,
     /// What the segments own of the key space, for those of which it is known.
     ranges: Vec<(ScopedSegment, Option<KeyRange>)>,
 }
@@ -26,26 +26,25 @@ const VERSIONS: &[u8] = &[0];
 const UNKNOWN_BOUND: f64 = -1.0;
 
 impl Position {
-    /// The offset of a segment that was read to its end.
-    pub const COMPLETED: Offset = Offset(-1);
-
     /// Makes a position of the owned segments, in the order in which they shall be stored.
     #[must_use]
-    pub fn new(
-        owned: impl IntoIterator<Item = (ScopedSegment, Offset)>,
+    pub fn new<O: Into<SegmentOffset>>(
+        owned: impl IntoIterator<Item = (ScopedSegment, O)>,
         ranges: impl IntoIterator<Item = (ScopedSegment, Option<KeyRange>)>,
     ) -> Self {
-        Self { owned: owned.into_iter().collect(), ranges: ranges.into_iter().collect() }
+        let owned = owned.into_iter().map(|(segment, offset)| (segment, offset.into()));
+        Self { owned: owned.collect(), ranges: ranges.into_iter().collect() }
     }
 
     /// The owned segments and the offset in each.
-    pub fn owned(&self) -> impl ExactSizeIterator<Item = (&ScopedSegment, Offset)> + '_ {
+    pub fn owned(&self) -> impl ExactSizeIterator<Item = (&ScopedSegment, SegmentOffset)> + '_ {
         self.owned.iter().map(|(segment, offset)| (segment, *offset))
     }
 
     /// The segments that were read to their end.
     pub fn completed(&self) -> impl Iterator<Item = &ScopedSegment> + '_ {
-        self.owned().filter(|(_, offset)| offset.0 < 0).map(|(segment, _)| segment)
+        let completed = |offset: &SegmentOffset| *offset == SegmentOffset::End;
+        self.owned().filter(move |(_, offset)| completed(offset)).map(|(segment, _)| segment)
     }
 
     /// What `segment` owns of the key space, if that is known.
@@ -64,7 +63,7 @@ impl Position {
         offsets.count(self.owned.len())?;
         for (segment, offset) in &self.owned {
             offsets.utf(&segment.to_string())?;
-            offsets.compact_long(if offset.0 < 0 { COMPACT_LONG_MAX } else { offset.0 })?;
+            offsets.compact_long(offset.offset().map_or(COMPACT_LONG_MAX, |offset| offset.0))?;
         }
         let mut ranges = SerialWriter::new();
         ranges.count(self.ranges.len())?;
@@ -97,8 +96,8 @@ impl Position {
         let owned = revisions.require(0)?.collection(|r| {
             let segment = read_segment(r)?;
             let offset = match r.compact_long()? {
-                COMPACT_LONG_MAX.. => Self::COMPLETED,
-                offset => Offset(offset),
+                COMPACT_LONG_MAX.. => SegmentOffset::End,
+                offset => SegmentOffset::At(Offset(offset)),
             };
             Ok((segment, offset))
         })?;
@@ -158,8 +157,10 @@ mod tests {
     #[test]
     fn every_cut_of_the_bytes_is_refused() {
         let segment: ScopedSegment = "a/b/0.#epoch.0".parse().unwrap();
-        let position =
-            Position::new([(segment.clone(), Offset(-1))], [(segment, Some(KeyRange::FULL))]);
+        let position = Position::new(
+            [(segment.clone(), SegmentOffset::End)],
+            [(segment, Some(KeyRange::FULL))],
+        );
         let bytes = position.to_bytes().unwrap();
         for len in 0..bytes.len() {
             assert!(

@@ -214,11 +214,9 @@ impl GroupStream {
         let (Some(from), Some(to)) = (self.from.bounded(), self.to.bounded()) else {
             return Ok(());
         };
-        // An offset of -1 is the end of its segment.
-        let place = |offset: i64| if offset < 0 { i64::MAX } else { offset };
-        let crossed = from.positions().any(|(segment, start)| {
-            to.offset(segment).is_some_and(|end| place(start.0) > place(end.0))
-        });
+        let crossed = from
+            .positions()
+            .any(|(segment, start)| to.offset(segment).is_some_and(|end| start > end));
         let ids = |cut: &crate::BoundedCut| {
             let ids = cut.positions().map(|(id, _)| id);
             (ids.clone().min(), ids.max())
@@ -234,11 +232,12 @@ impl GroupStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BoundedCut, Offset, SegmentId};
+    use crate::{BoundedCut, SegmentId, SegmentOffset};
 
     fn cut(stream: &str, positions: &[(i64, i64)]) -> StreamCut {
-        let positions =
-            positions.iter().map(|(id, offset)| (SegmentId::from(*id), Offset(*offset)));
+        let positions = positions
+            .iter()
+            .map(|(id, offset)| (SegmentId::from(*id), SegmentOffset::from_wire(*offset)));
         BoundedCut::new(stream.parse().unwrap(), positions).unwrap().into()
     }
 

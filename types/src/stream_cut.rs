@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
 
 use crate::{
-    Epoch, NameError, Offset, ScopedStream, SegmentId, SegmentNumber,
+    Epoch, NameError, ScopedStream, SegmentId, SegmentNumber, SegmentOffset,
     serial::{SerialError, SerialReader, SerialWriter},
 };
 
@@ -45,7 +45,7 @@ pub struct BoundedCut {
     stream: ScopedStream,
     /// In the order in which they were given, so that a cut is stored again as it was read; each
     /// segment once.
-    positions: Vec<(SegmentId, Offset)>,
+    positions: Vec<(SegmentId, SegmentOffset)>,
 }
 
 /// The text of a cut that says nothing.
@@ -102,8 +102,8 @@ pub enum StreamCutError {
         /// Place of the element, from 0.
         index: usize,
     },
-    /// An offset is below −1, which stands for the whole of a sealed segment.
-    #[error("the offset {offset} of segment {segment} is below -1")]
+    /// An offset is negative. In the text and binary forms −1 means the end of a segment.
+    #[error("the offset {offset} of segment {segment} is negative")]
     Offset {
         /// The segment.
         segment: SegmentId,
@@ -193,21 +193,22 @@ impl fmt::Display for StreamCut {
 }
 
 impl BoundedCut {
-    /// Makes a cut through `stream`.
-    ///
-    /// An offset of −1 stands for the whole of a sealed segment.
+    /// Creates a cut through `stream`.
     ///
     /// # Errors
     ///
-    /// [`StreamCutError::Duplicate`] if a segment stands there twice, [`StreamCutError::Offset`] if
-    /// an offset is below −1.
-    pub fn new(
+    /// [`StreamCutError::Duplicate`] if a segment is named twice, [`StreamCutError::Offset`] if an
+    /// offset is negative.
+    pub fn new<O: Into<SegmentOffset>>(
         stream: ScopedStream,
-        positions: impl IntoIterator<Item = (SegmentId, Offset)>,
+        positions: impl IntoIterator<Item = (SegmentId, O)>,
     ) -> Result<Self, StreamCutError> {
-        let positions: Vec<_> = positions.into_iter().collect();
-        if let Some((segment, offset)) = positions.iter().find(|(_, offset)| offset.0 < -1) {
-            return Err(StreamCutError::Offset { segment: *segment, offset: offset.0 });
+        let positions = positions.into_iter().map(|(id, offset)| (id, offset.into()));
+        let positions: Vec<(SegmentId, SegmentOffset)> = positions.collect();
+        for (segment, offset) in &positions {
+            if let Some(offset) = offset.offset().filter(|offset| offset.0 < 0) {
+                return Err(StreamCutError::Offset { segment: *segment, offset: offset.0 });
+            }
         }
         let mut ids: Vec<_> = positions.iter().map(|(id, _)| *id).collect();
         ids.sort_unstable();
@@ -230,17 +231,19 @@ impl BoundedCut {
     }
 
     /// The segments and the offset in each, in the order in which they were given.
-    pub fn positions(&self) -> impl ExactSizeIterator<Item = (SegmentId, Offset)> + Clone + '_ {
+    pub fn positions(
+        &self,
+    ) -> impl ExactSizeIterator<Item = (SegmentId, SegmentOffset)> + Clone + '_ {
         self.positions.iter().copied()
     }
 
     /// The offset in `segment`, if the cut runs through it.
     #[must_use]
-    pub fn offset(&self, segment: SegmentId) -> Option<Offset> {
+    pub fn offset(&self, segment: SegmentId) -> Option<SegmentOffset> {
         self.positions.iter().find(|(id, _)| *id == segment).map(|(_, offset)| *offset)
     }
 
-    fn sorted(&self) -> Vec<(SegmentId, Offset)> {
+    fn sorted(&self) -> Vec<(SegmentId, SegmentOffset)> {
         let mut sorted = self.positions.clone();
         sorted.sort_unstable();
         sorted
@@ -252,7 +255,7 @@ impl BoundedCut {
         body.count(self.positions.len())?;
         for (segment, offset) in &self.positions {
             body.compact_long(i64::from(*segment))?;
-            body.compact_signed_long(offset.0)?;
+            body.compact_signed_long(offset.to_wire())?;
         }
         let mut writer = SerialWriter::new();
         writer.versioned(1, &[body])?;
@@ -267,7 +270,7 @@ impl BoundedCut {
         let positions = body.collection(|r| {
             let segment = SegmentId::from(r.compact_long()?);
             let offset = if signed { r.compact_signed_long()? } else { r.compact_long()? };
-            Ok((segment, Offset(offset)))
+            Ok((segment, SegmentOffset::from_wire(offset)))
         })?;
         Self::new(stream, positions)
     }
@@ -278,7 +281,7 @@ impl BoundedCut {
 
     /// `0:scope/stream:numbers:epochs:offsets`, each list with commas.
     fn inner_text(&self) -> String {
-        let list = |item: &dyn Fn(&(SegmentId, Offset)) -> String| {
+        let list = |item: &dyn Fn(&(SegmentId, SegmentOffset)) -> String| {
             self.positions.iter().map(item).collect::<Vec<_>>().join(",")
         };
         format!(
@@ -313,7 +316,7 @@ impl BoundedCut {
         }
         let ids =
             numbers.iter().zip(&epochs).map(|(n, e)| SegmentId::new(Epoch(*e), SegmentNumber(*n)));
-        Self::new(stream, ids.zip(offsets.into_iter().map(Offset)))
+        Self::new(stream, ids.zip(offsets.into_iter().map(SegmentOffset::from_wire)))
     }
 }
 
@@ -449,7 +452,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_cut_comes_back_from_both_forms(positions in prop::collection::btree_map(0..i64::MAX >> 2, -1..1_i64 << 60, 0..20)) {
-            let positions = positions.into_iter().map(|(id, offset)| (SegmentId::from(id), Offset(offset)));
+            let positions = positions.into_iter().map(|(id, offset)| (SegmentId::from(id), SegmentOffset::from_wire(offset)));
             let cut = StreamCut::from(BoundedCut::new("a/b".parse().unwrap(), positions).unwrap());
             prop_assert_eq!(&StreamCut::from_bytes(&cut.to_bytes().unwrap()).unwrap(), &cut);
             prop_assert_eq!(cut.to_text().parse::<StreamCut>().unwrap(), cut);

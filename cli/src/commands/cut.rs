@@ -1,7 +1,9 @@
 //! `pravega cut`
 
 use clap::Subcommand;
-use pravega_sdk::types::{BoundedCut, Offset, ScopedStream, SegmentId, SegmentRange, StreamCut};
+use pravega_sdk::types::{
+    BoundedCut, ScopedStream, SegmentId, SegmentOffset, SegmentRange, StreamCut,
+};
 
 use crate::{
     context::Context,
@@ -68,11 +70,11 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
         }
         Command::Show { what, at: None } => match what.parse() {
             Ok(StreamCut::At(cut)) => {
-                let record = |(id, offset): (SegmentId, Offset)| {
+                let record = |(id, offset): (SegmentId, SegmentOffset)| {
                     Record::new()
                         .with("stream", cut.stream().to_string())
                         .with("segment", id.to_string())
-                        .with("offset", offset.0)
+                        .with("offset", offset.to_wire())
                 };
                 output.list(cut.positions().map(record).collect())
             }

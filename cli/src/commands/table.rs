@@ -65,12 +65,9 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             secondary_key_length,
             rollover_size,
         } => {
-            let configuration = KeyValueTableConfiguration {
-                partition_count: partitions,
-                primary_key_length,
-                secondary_key_length,
-                rollover_size_bytes: rollover_size,
-            };
+            let configuration = KeyValueTableConfiguration::new(partitions, primary_key_length)
+                .with_secondary_key_length(secondary_key_length)
+                .with_rollover_size_bytes(rollover_size);
             created(
                 "table",
                 &table,

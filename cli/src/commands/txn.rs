@@ -108,6 +108,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
                 }
                 PingStatus::MaxExecutionTimeExceeded => "max-execution-time-exceeded",
                 PingStatus::Disconnected => "disconnected",
+                _ => "unknown",
             };
             output.one(Record::new().with("transaction", id.to_string()).with("state", status))
         }
@@ -160,6 +161,7 @@ fn name(state: TransactionState) -> &'static str {
         TransactionState::Committed => "committed",
         TransactionState::Aborting => "aborting",
         TransactionState::Aborted => "aborted",
+        _ => "unknown",
     }
 }
 

@@ -9,7 +9,8 @@ use pravega_sdk_proto as proto;
 use pravega_sdk_types::{
     BoundedCut, Endpoint, GroupRetention, GroupStream, KeyRange, Offset, ReaderGroupConfiguration,
     RetentionPolicy, ScalingPolicy, Scope, ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment,
-    ScopedStream, SegmentId, Stream, StreamConfiguration, StreamCut, Successor, Tag, TransactionId,
+    ScopedStream, SegmentId, SegmentOffset, Stream, StreamConfiguration, StreamCut, Successor, Tag,
+    TransactionId,
 };
 use proto::{
     retention_policy::RetentionPolicyType, scaling_policy::ScalingPolicyType,
@@ -60,14 +61,16 @@ pub(super) fn segment_id(segment: &ScopedSegment) -> proto::SegmentId {
 pub(super) fn cut_map(cut: &StreamCut) -> BTreeMap<i64, i64> {
     match cut {
         StreamCut::Unbounded => BTreeMap::new(),
-        StreamCut::At(cut) => cut.positions().map(|(id, offset)| (id.into(), offset.0)).collect(),
+        StreamCut::At(cut) => {
+            cut.positions().map(|(id, offset)| (id.into(), offset.to_wire())).collect()
+        }
     }
 }
 
 pub(super) fn stream_cut(cut: &BoundedCut) -> proto::StreamCut {
     proto::StreamCut {
         stream_info: Some(stream_info(cut.stream())),
-        cut: cut.positions().map(|(id, offset)| (id.into(), offset.0)).collect(),
+        cut: cut.positions().map(|(id, offset)| (id.into(), offset.to_wire())).collect(),
     }
 }
 
@@ -122,6 +125,9 @@ pub(super) fn scaling_policy(policy: ScalingPolicy) -> Result<proto::ScalingPoli
             scale_factor,
             min_segments,
         ),
+        other => Err(ControllerError::invalid(format!(
+            "the scaling policy {other} is not known to the controller's messages"
+        ))),
     }
 }
 
@@ -458,7 +464,10 @@ fn group_cut(cut: &proto::StreamCut) -> Result<(ScopedStream, StreamCut)> {
     if cut.cut.is_empty() {
         return Ok((stream, StreamCut::Unbounded));
     }
-    let positions = cut.cut.iter().map(|(id, offset)| (SegmentId::from(*id), Offset(*offset)));
+    let positions = cut
+        .cut
+        .iter()
+        .map(|(id, offset)| (SegmentId::from(*id), SegmentOffset::from_wire(*offset)));
     let cut = BoundedCut::new(stream.clone(), positions).map_err(|error| bad("a cut", &error))?;
     Ok((stream, cut.into()))
 }

@@ -26,7 +26,7 @@ use pravega_sdk_segment_client::{
     runtime::{random_bits, rng, runtime},
 };
 use pravega_sdk_types::{
-    BoundedCut, ErrorKind, Offset, Position, ScopedStream, SegmentId, Successor,
+    BoundedCut, ErrorKind, Offset, Position, ScopedStream, SegmentId, SegmentOffset, Successor,
 };
 
 pub use self::{
@@ -180,7 +180,9 @@ impl<C: Codec> StreamReader<C> {
     pub fn stream_cut(&self) -> BoundedCut {
         // The offsets are those of segments, each named once, so the cut can be; and an empty one
         // always can.
-        let cut = BoundedCut::new(self.stream.clone(), self.machine.cut());
+        let positions = self.machine.cut().into_iter();
+        let positions = positions.map(|(id, offset)| (id, SegmentOffset::from_wire(offset.0)));
+        let cut = BoundedCut::new(self.stream.clone(), positions);
         cut.unwrap_or_else(|_| BoundedCut::empty(self.stream.clone()))
     }
 
@@ -190,7 +192,7 @@ impl<C: Codec> StreamReader<C> {
         let owned = self.machine.owned().into_iter();
         let owned: Vec<_> = owned
             .map(|(segment, offset)| {
-                ((*segment).clone(), offset.map_or(Position::COMPLETED, Offset))
+                ((*segment).clone(), offset.map_or(SegmentOffset::End, SegmentOffset::from_wire))
             })
             .collect();
         let ranges: Vec<_> = owned.iter().map(|(segment, _)| (segment.clone(), None)).collect();

@@ -9,7 +9,7 @@ use pravega_sdk_segment_client::{
 };
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
-    SegmentNumber, Watermark,
+    SegmentNumber, SegmentOffset, Watermark,
 };
 use pravega_sdk_wire_protocol::{WireCommand, commands::StreamSegmentInfo, event};
 
@@ -36,7 +36,10 @@ pub(super) async fn starts_of(
                 )
                 .with_stream(stream));
             }
-            Ok(cut.positions().map(|(id, offset)| (id, StartOffset::Claimed(offset.0))).collect())
+            Ok(cut
+                .positions()
+                .map(|(id, offset)| (id, StartOffset::Claimed(offset.to_wire())))
+                .collect())
         }
         ReadFrom::Event(pointer) => starts_at_event(context, stream, pointer).await,
         ReadFrom::Time(time_ms) => starts_at_time(context, stream, *time_ms).await,
@@ -92,11 +95,11 @@ pub(crate) fn check_stream(cut: &BoundedCut, stream: &ScopedStream) -> Result<()
 }
 
 fn known(cut: &BoundedCut) -> Vec<(SegmentId, StartOffset)> {
-    cut.positions().map(|(id, offset)| (id, StartOffset::Known(offset.0.max(0)))).collect()
+    cut.positions().map(|(id, offset)| (id, StartOffset::Known(offset.to_wire().max(0)))).collect()
 }
 
 fn offsets(cut: &BoundedCut) -> BTreeMap<SegmentId, i64> {
-    cut.positions().map(|(id, offset)| (id, offset.0)).collect()
+    cut.positions().map(|(id, offset)| (id, offset.to_wire())).collect()
 }
 
 /// The head of a stream.
@@ -128,6 +131,8 @@ pub(crate) fn make_cut(
     stream: &ScopedStream,
     positions: impl IntoIterator<Item = (SegmentId, Offset)>,
 ) -> Result<BoundedCut, ReadError> {
+    let positions =
+        positions.into_iter().map(|(id, offset)| (id, SegmentOffset::from_wire(offset.0)));
     BoundedCut::new(stream.clone(), positions).map_err(|error| {
         ReadError::new(ErrorKind::Protocol, format_args!("the controller's answer: {error}"))
             .with_stream(stream)
@@ -195,23 +200,25 @@ async fn starts_at_time(
     time_ms: i64,
 ) -> Result<Vec<(SegmentId, StartOffset)>, ReadError> {
     let head = head_cut(context, stream).await?;
-    let mark =
-        watermarks(context, stream).await?.into_iter().rfind(|mark| mark.upper_time() <= time_ms);
+    let mark = watermarks(context, stream)
+        .await?
+        .into_iter()
+        .rfind(|mark| mark.upper_time().as_millis() <= time_ms);
     if let Some(mark) = mark {
         // What was truncated since is left out without a word: nobody asked for it.
         let marked: BTreeMap<SegmentId, i64> =
-            mark.positions().map(|(id, offset)| (id, offset.0)).collect();
+            mark.positions().map(|(id, offset)| (id, offset.to_wire())).collect();
         let lowest = head.positions().map(|(id, _)| id).min();
         if marked.keys().min() >= lowest.as_ref() {
             let starts = marked.iter().map(|(id, offset)| {
-                let head = head.offset(*id).map_or(0, |head| head.0);
+                let head = head.offset(*id).map_or(0, SegmentOffset::to_wire);
                 (*id, StartOffset::Claimed(if *offset < 0 { -1 } else { (*offset).max(head) }))
             });
             return Ok(starts.collect());
         }
     }
     let mut ahead: BTreeMap<SegmentId, i64> =
-        head.positions().map(|(id, offset)| (id, offset.0)).collect();
+        head.positions().map(|(id, offset)| (id, offset.to_wire())).collect();
     let (mut starts, mut passed) = (Vec::new(), BTreeSet::new());
     while let Some((id, offset)) = ahead.pop_first() {
         let segment = ScopedSegment::new(stream, id);

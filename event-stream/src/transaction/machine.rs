@@ -87,7 +87,7 @@ impl PingMachine {
             Err(ErrorKind::NotFound) => Ended::Unknown,
             // The lease that runs is as long as the server allows; the next ping may find another
             // server.
-            Ok(PingStatus::LeaseTooLarge | PingStatus::Disconnected) | Err(_) => {
+            Ok(_) | Err(_) => {
                 ping.failures = ping.failures.saturating_add(1);
                 ping.due = Some(now + (self.interval / RETRY_PART).max(MIN_RETRY));
                 return None;

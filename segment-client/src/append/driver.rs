@@ -20,7 +20,7 @@ use futures_util::{
 };
 use pravega_sdk_controller_client::{AccessOperation, ControllerError, DelegationToken};
 use pravega_sdk_types::{
-    BoundedCut, Offset, ScopedSegment, SegmentId, Successor, Timestamp, WriterName,
+    BoundedCut, Offset, ScopedSegment, SegmentId, SegmentOffset, Successor, Timestamp, WriterName,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -77,8 +77,6 @@ enum Done {
 /// Commands taken in one go. Behind them whatever can be sent is sent, so it bounds how long bytes
 /// wait for a turn.
 const BATCH: usize = 1024;
-/// What the controller takes for a segment of unknown length.
-const UNKNOWN_TAIL: Offset = Offset(-1);
 /// As Java's client.
 const NOTE_TIME_EVERY: Duration = Duration::from_secs(5);
 
@@ -402,8 +400,9 @@ impl Driver {
         let stream = self.shared.stream.clone();
         let (controller, name) = (Arc::clone(self.context.controller()), self.writer_name.clone());
         let tails = self.machine.tail_offsets().into_iter();
-        let tails: Vec<(SegmentId, Offset)> =
-            tails.map(|(segment, tail)| (segment, tail.unwrap_or(UNKNOWN_TAIL))).collect();
+        // For the controller a segment of unknown length counts as read to its end.
+        let offset = |tail: Option<Offset>| tail.map_or(SegmentOffset::End, SegmentOffset::At);
+        let tails: Vec<_> = tails.map(|(segment, tail)| (segment, offset(tail))).collect();
         self.has_noted = true;
         self.noting += 1;
         let noting = async move {

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use pravega_sdk_proto::{StreamInfo, remove_writer_response, timestamp_response};
-use pravega_sdk_types::{Offset, SegmentId, Watermark};
+use pravega_sdk_types::{
+    KeyRange, SegmentId, SegmentOffset, Timestamp, Watermark, WatermarkSegment,
+};
 use pravega_sdk_wire_protocol::event;
 use uuid::Uuid;
 
@@ -122,10 +124,14 @@ impl Catalog {
         let Some(found) = self.stream_mut(scope, stream) else { return };
         let ranged = positions.iter().filter_map(|(id, offset)| {
             let record = found.segment(*id)?;
-            Some((SegmentId::from(*id), record.low, record.high, Offset(*offset)))
+            let range = KeyRange::new(record.low, record.high).ok()?;
+            let offset = SegmentOffset::from_wire(*offset);
+            Some(WatermarkSegment::new(SegmentId::from(*id), range, offset))
         });
         let ranged: Vec<_> = ranged.collect();
-        let Ok(mark) = Watermark::encode(bounds.lower, bounds.upper, &ranged) else { return };
+        let lower = Timestamp::from_millis(bounds.lower);
+        let upper = Timestamp::from_millis(bounds.upper);
+        let Ok(mark) = Watermark::encode(lower, upper, &ranged) else { return };
         found.watermark = Some(bounds);
         let marks = names::mark_stream(stream);
         let Some(record) =

@@ -1,13 +1,15 @@
 //! The stream cut that `pravega stream truncate` takes, as text or as offsets.
 
-use pravega_sdk::types::{BoundedCut, ErrorKind, Offset, ScopedStream, SegmentId, StreamCut};
+use pravega_sdk::types::{
+    BoundedCut, ErrorKind, ScopedStream, SegmentId, SegmentOffset, StreamCut,
+};
 
 use crate::failure::{Failure, Result};
 
 pub(super) fn of(
     stream: &ScopedStream,
     text: Option<&str>,
-    at: &[(SegmentId, Offset)],
+    at: &[(SegmentId, SegmentOffset)],
 ) -> Result<BoundedCut> {
     let refuse =
         |error: &dyn std::fmt::Display| Failure::of_kind(ErrorKind::InvalidStreamCut, error);

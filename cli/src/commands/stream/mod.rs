@@ -10,7 +10,7 @@ use std::sync::Arc;
 use clap::Subcommand;
 use pravega_sdk::{
     controller_client::listing,
-    types::{Offset, Scope, ScopedStream, SegmentId, StreamConfiguration, Tag},
+    types::{Scope, ScopedStream, SegmentId, SegmentOffset, StreamConfiguration, Tag},
 };
 
 use self::{scale::ScaleTarget, settings::Settings};
@@ -82,7 +82,7 @@ pub(crate) enum Command {
         cut: Option<String>,
         /// The cut as SEGMENT=OFFSET; repeat for each segment of the cut
         #[arg(long, value_parser = parse::segment_offset, conflicts_with = "cut")]
-        at: Vec<(SegmentId, Offset)>,
+        at: Vec<(SegmentId, SegmentOffset)>,
     },
     /// Make a stream read-only
     Seal {

@@ -117,12 +117,11 @@ pub(super) fn reader_group(line: &Json) -> Result<()> {
 
 pub(super) fn table_config(line: &Json) -> Result<()> {
     let table = format!("{}/{}", text(line, "scope")?, text(line, "kvt")?).parse()?;
-    let configuration = KeyValueTableConfiguration {
-        partition_count: u32::try_from(number(line, "partitionCount")?)?,
-        primary_key_length: u32::try_from(number(line, "primaryKeyLength")?)?,
-        secondary_key_length: u32::try_from(number(line, "secondaryKeyLength")?)?,
-        rollover_size_bytes: u64::try_from(number(line, "rolloverSizeBytes")?)?,
-    };
+    let length = |name| anyhow::Ok(u32::try_from(number(line, name)?)?);
+    let configuration =
+        KeyValueTableConfiguration::new(length("partitionCount")?, length("primaryKeyLength")?)
+            .with_secondary_key_length(length("secondaryKeyLength")?)
+            .with_rollover_size_bytes(u64::try_from(number(line, "rolloverSizeBytes")?)?);
     let bytes = encoding::key_value_table(&table, &configuration)?;
     same("the message", to_hex(&bytes), text(line, "hex")?.to_owned())
 }

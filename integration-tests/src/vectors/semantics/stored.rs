@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use pravega_sdk_types::{
     BoundedCut, EventPointer, KeyRange, Offset, Position, ScopedSegment, ScopedStream, SegmentId,
-    StreamCut, Watermark,
+    SegmentOffset, StreamCut, Watermark,
 };
 use pravega_sdk_wire_protocol::{event, value::to_hex};
 use serde_json::Value as Json;
@@ -32,7 +32,7 @@ pub(super) fn cut_of(line: &Json) -> Result<BoundedCut> {
 pub(super) fn bounded(stream: &str, positions: &[Json]) -> Result<BoundedCut> {
     let position = |pair: &Json| {
         let part = |at: usize| pair[at].as_i64().context("a position is not a pair of numbers");
-        Ok((SegmentId::from(part(0)?), Offset(part(1)?)))
+        Ok((SegmentId::from(part(0)?), SegmentOffset::from_wire(part(1)?)))
     };
     let positions = positions.iter().map(position).collect::<Result<Vec<_>>>()?;
     Ok(BoundedCut::new(ScopedStream::internal(stream)?, positions)?)
@@ -80,7 +80,9 @@ pub(super) fn position(line: &Json) -> Result<()> {
             .context("name")
     };
     let owned = list(line, "owned")?.iter();
-    let owned = owned.map(|pair| Ok((name(pair)?, Offset(pair[1].as_i64().context("offset")?))));
+    let owned = owned.map(|pair| {
+        Ok((name(pair)?, SegmentOffset::from_wire(pair[1].as_i64().context("offset")?)))
+    });
     let range = |pair: &Json| match &pair[1] {
         Json::Null => Ok::<_, anyhow::Error>(None),
         bounds => Ok(Some(KeyRange::new(
@@ -101,12 +103,13 @@ pub(super) fn position(line: &Json) -> Result<()> {
 
 pub(super) fn watermark(line: &Json) -> Result<()> {
     let mark = Watermark::from_bytes(&hex(line, "hex")?)?;
-    same("the lower time", mark.lower_time(), number(line, "lowerTimeBound")?)?;
-    same("the upper time", mark.upper_time(), number(line, "upperTimeBound")?)?;
+    same("the lower time", mark.lower_time().as_millis(), number(line, "lowerTimeBound")?)?;
+    same("the upper time", mark.upper_time().as_millis(), number(line, "upperTimeBound")?)?;
     let expected: Result<Vec<_>> = list(line, "cut")?
         .iter()
         .map(|place| {
-            Ok((SegmentId::from(number(place, "segmentId")?), Offset(number(place, "offset")?)))
+            let offset = SegmentOffset::from_wire(number(place, "offset")?);
+            Ok((SegmentId::from(number(place, "segmentId")?), offset))
         })
         .collect();
     same("the place", mark.positions().collect::<Vec<_>>(), expected?)

@@ -56,9 +56,9 @@ async fn subscribers_report_the_cut_before_which_they_need_nothing() {
     let registered = controller.create_reader_group(&group, &configuration).await.unwrap();
     assert_eq!(controller.subscribers(&stream).await.unwrap(), [group.to_string()]);
     let cut = BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(0))]).unwrap();
-    let subscriber = Subscriber { group: group.clone(), id, generation: registered.generation() };
+    let subscriber = Subscriber::new(group.clone(), id, registered.generation());
     controller.update_subscriber_cut(&subscriber, &cut).await.unwrap();
-    let outdated = Subscriber { generation: 7, ..subscriber.clone() };
+    let outdated = Subscriber::new(group.clone(), id, 7);
     let error = controller.update_subscriber_cut(&outdated, &cut).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConditionFailed, "{error}");
     let bad = BoundedCut::new(stream.clone(), [(SegmentId::from(9), Offset(0))]).unwrap();

@@ -94,7 +94,7 @@ async fn retention_waits_for_the_groups_that_subscribe() {
     // 100 events of 1 or 2 digits.
     let released =
         BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(10 * 9 + 90 * 10))]).unwrap();
-    let subscriber = Subscriber { group: group.clone(), id, generation: 0 };
+    let subscriber = Subscriber::new(group.clone(), id, 0);
     factory.controller().update_subscriber_cut(&subscriber, &released).await.unwrap();
     server.advance_clock(Duration::from_secs(31 * 60));
     assert_eq!(numbers(&factory, &stream).await, (100..200).collect::<Vec<_>>());
@@ -126,7 +126,8 @@ async fn a_watermark_is_written_once_every_writer_has_gone_on() {
         let events = read_all(&factory, &marks).await;
         let mark = |bytes: &[u8]| {
             let mark = Watermark::from_bytes(bytes).unwrap();
-            (mark.lower_time(), mark.upper_time(), mark.positions().collect::<Vec<_>>())
+            let times = (mark.lower_time().as_millis(), mark.upper_time().as_millis());
+            (times.0, times.1, mark.positions().collect::<Vec<_>>())
         };
         events.iter().map(|event| mark(event.event())).collect::<Vec<_>>()
     };
@@ -134,7 +135,7 @@ async fn a_watermark_is_written_once_every_writer_has_gone_on() {
     note(0, 100, 20).await;
     note(1, 150, 50).await;
     server.advance_clock(Duration::from_secs(11));
-    assert_eq!(marks().await, [(100, 150, vec![(SegmentId::from(0), Offset(50))])]);
+    assert_eq!(marks().await, [(100, 150, vec![(SegmentId::from(0), Offset(50).into())])]);
     note(1, 200, 60).await;
     server.advance_clock(Duration::from_secs(11));
     // The first writer is late; the stream does not wait for it.
