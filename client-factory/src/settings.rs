@@ -1,6 +1,6 @@
 //! The table of settings: the name of each in a URL and in the environment, and its text form.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{num::ParseIntError, path::PathBuf, str::FromStr, time::Duration};
 
 use crate::{ClientConfig, FactoryError, Setting, Source, TlsMode};
 
@@ -28,16 +28,28 @@ impl Knob {
     }
 }
 
-/// How a setting is written and read as text.
-trait Written: Sized {
-    fn read(text: &str) -> Result<Self, String>;
+/// A text that is not a value of a setting.
+#[derive(Debug, thiserror::Error)]
+enum ValueError {
+    #[error("{0}; write a number and a unit, such as 500ms or 30s")]
+    Duration(humantime::DurationError),
+    #[error("\"{0}\" is not auto, on or off")]
+    TlsMode(String),
+    #[error("0 is too small")]
+    Zero,
+    #[error("\"{0}\" is not a number: {1}")]
+    Number(String, ParseIntError),
+}
+
+/// A value of a setting with its text form.
+trait TextForm: Sized {
+    fn read(text: &str) -> Result<Self, ValueError>;
     fn write(&self) -> String;
 }
 
-impl Written for Duration {
-    fn read(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text)
-            .map_err(|error| format!("{error}; write a number and a unit, such as 500ms or 30s"))
+impl TextForm for Duration {
+    fn read(text: &str) -> Result<Self, ValueError> {
+        humantime::parse_duration(text).map_err(ValueError::Duration)
     }
 
     fn write(&self) -> String {
@@ -45,13 +57,13 @@ impl Written for Duration {
     }
 }
 
-impl Written for TlsMode {
-    fn read(text: &str) -> Result<Self, String> {
+impl TextForm for TlsMode {
+    fn read(text: &str) -> Result<Self, ValueError> {
         match text {
             "auto" => Ok(Self::Auto),
             "true" | "on" => Ok(Self::On),
             "false" | "off" => Ok(Self::Off),
-            _ => Err(format!("\"{text}\" is none of auto, on, off")),
+            _ => Err(ValueError::TlsMode(text.to_owned())),
         }
     }
 
@@ -65,8 +77,8 @@ impl Written for TlsMode {
     }
 }
 
-impl Written for Option<PathBuf> {
-    fn read(text: &str) -> Result<Self, String> {
+impl TextForm for Option<PathBuf> {
+    fn read(text: &str) -> Result<Self, ValueError> {
         Ok(Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty()))
     }
 
@@ -75,14 +87,14 @@ impl Written for Option<PathBuf> {
     }
 }
 
-macro_rules! written_number {
+macro_rules! number_form {
     ($($type:ty),*) => {
-        $(impl Written for $type {
-            fn read(text: &str) -> Result<Self, String> {
+        $(impl TextForm for $type {
+            fn read(text: &str) -> Result<Self, ValueError> {
                 match Self::from_str(text) {
-                    Ok(0) => Err("0 is too little".to_owned()),
+                    Ok(0) => Err(ValueError::Zero),
                     Ok(number) => Ok(number),
-                    Err(error) => Err(format!("\"{text}\" is no number: {error}")),
+                    Err(error) => Err(ValueError::Number(text.to_owned(), error)),
                 }
             }
 
@@ -93,7 +105,7 @@ macro_rules! written_number {
     };
 }
 
-written_number!(u32, usize);
+number_form!(u32, usize);
 
 macro_rules! knobs {
     ($($name:ident, $variable:literal, $meaning:literal;)*) => {
@@ -103,7 +115,8 @@ macro_rules! knobs {
             variable: $variable,
             meaning: $meaning,
             apply: |config, name, text, source| {
-                let value = Written::read(text).map_err(|reason| FactoryError::config(name, reason))?;
+                let value =
+                    TextForm::read(text).map_err(|error| FactoryError::config(name, error))?;
                 config.$name.set(value, source);
                 Ok(())
             },
