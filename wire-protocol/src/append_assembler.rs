@@ -1,4 +1,4 @@
-//! Appends put together again from the frames that carry them: the server's side of writing.
+//! Assembles appends from the frames that carry them: the server's side of writing.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::{
     event,
 };
 
-/// One append, whatever shape it had on the wire.
+/// One append, in the same form for every encoding on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Append {
     /// The segment that the writer set up.
@@ -21,9 +21,9 @@ pub struct Append {
     pub writer_id: Uuid,
     /// The number of the last event.
     pub event_number: i64,
-    /// How many events it holds.
+    /// Number of events in it.
     pub event_count: i32,
-    /// What is to be stored.
+    /// The bytes to store.
     pub data: Bytes,
     /// Where the segment must end, if the append is conditional.
     pub expected_offset: Option<i64>,
@@ -31,31 +31,30 @@ pub struct Append {
     pub request_id: i64,
 }
 
-/// Tells how a client broke the rules of appending. The Java server closes the connection without a
-/// word.
+/// A client broke the rules of appending. The Java server closes the connection without a reply.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AppendViolation {
-    /// An append of a writer that set nothing up.
+    /// An append of a writer without a set-up.
     #[error("writer {0} has not set up an append")]
     NotSetUp(Uuid),
     /// A frame of the append family came between a block and its end.
     #[error("{found} came before the end of a block of writer {writer_id}")]
     BlockOpen {
-        /// Whose block is open.
+        /// The writer whose block is open.
         writer_id: Uuid,
-        /// What came.
+        /// The frame that came.
         found: &'static str,
     },
     /// A block was ended by another writer.
     #[error("a block of writer {block} was ended by writer {end}")]
     OtherWriter {
-        /// Whose block it was.
+        /// The writer that opened the block.
         block: Uuid,
-        /// Who ended it.
+        /// The writer that ended it.
         end: Uuid,
     },
-    /// The end of a block claims more of it than there is, or a negative part.
+    /// The end of a block claims more bytes than the block has, or fewer than zero.
     #[error("{claimed} bytes of a block of {len} are claimed")]
     BlockSize {
         /// The bytes claimed.
@@ -63,7 +62,7 @@ pub enum AppendViolation {
         /// The bytes of the block.
         len: usize,
     },
-    /// Behind the whole events of a block stands neither a partial event nor padding that fills it.
+    /// The whole events of a block are followed by neither a partial event nor padding.
     #[error("a block ends with something that is neither a partial event nor padding")]
     BlockTail,
     /// Padding, and data in the end of the block as well.
@@ -77,18 +76,18 @@ pub enum AppendViolation {
     EventNumber {
         /// The number found.
         found: i64,
-        /// The last one; `i64::MIN` is none.
+        /// The last one; `i64::MIN` means that there was none.
         last: i64,
     },
-    /// A frame that may not stand by itself.
-    #[error("{0} must not stand outside a block")]
+    /// A frame that is valid only inside a block.
+    #[error("{0} is not allowed outside a block")]
     Stray(&'static str),
 }
 
 /// Follows the append frames of one connection.
 ///
-/// Feed it every frame; it hands back the appends. The memory it takes is bounded by the frame
-/// limit (one open block) and by the number of writers set up, which the caller limits.
+/// It takes every frame and returns the appends. Its memory is bounded by the frame limit (one open
+/// block) and by the number of set-ups, which the caller limits.
 #[derive(Debug, Default)]
 pub struct AppendAssembler {
     writers: HashMap<Uuid, Writer>,
@@ -102,38 +101,38 @@ struct Writer {
 }
 
 impl AppendAssembler {
-    /// Starts with no writer known.
+    /// Creates an assembler without set-ups.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many writers have set up appends.
+    /// Returns the number of writers that have set up appends.
     #[must_use]
     pub fn writers(&self) -> usize {
         self.writers.len()
     }
 
-    /// Notes that the store remembers `last_event_number` of a writer, as its set-up found out.
+    /// Registers the set-up of a writer whose last stored event number is `last_event_number`.
     pub fn resume(&mut self, writer_id: Uuid, last_event_number: i64) {
         if let Some(writer) = self.writers.get_mut(&writer_id) {
             writer.last_event_number = last_event_number;
         }
     }
 
-    /// Forgets a writer's set-up, as the server does after an append failed.
+    /// Removes a writer's set-up, as the server does after a failed append.
     pub fn forget(&mut self, writer_id: Uuid) {
         self.writers.remove(&writer_id);
     }
 
-    /// Takes the next frame; hands back an append if the frame completes one.
+    /// Handles the next frame, and returns an append if the frame completes one.
     ///
-    /// Commands that have nothing to do with appending are left alone: they may stand between a
-    /// block and its end.
+    /// Commands that do not belong to appending are ignored: they may come between a block and its
+    /// end.
     ///
     /// # Errors
     ///
-    /// [`AppendViolation`] if the client broke the rules; the connection is to be closed.
+    /// [`AppendViolation`] if the client broke the rules; the connection must be closed.
     pub fn handle(&mut self, command: WireCommand) -> Result<Option<Append>, AppendViolation> {
         match command {
             WireCommand::AppendBlockEnd(end) => self.end_block(end).map(Some),
@@ -206,7 +205,7 @@ impl AppendAssembler {
 
     fn conditional_event(&mut self, append: ConditionalAppend) -> Result<Append, AppendViolation> {
         let mut framed = BytesMut::new();
-        // The frame limit keeps the length far below what a header can say.
+        // The frame limit keeps the length far below the maximum of a header.
         event::put(&mut framed, &append.event.data).map_err(|_| AppendViolation::BlockTail)?;
         let expected = Some(append.expected_offset);
         self.append(
@@ -264,8 +263,7 @@ impl AppendAssembler {
     }
 }
 
-/// Puts the parts of a block together: whole events, then either the two halves of a split event or
-/// padding.
+/// Joins the parts of a block: whole events, then the two halves of a split event, or padding.
 fn join_block(mut block: Bytes, whole: i32, end: Bytes) -> Result<Bytes, AppendViolation> {
     let len = block.len();
     let whole = usize::try_from(whole)
@@ -273,7 +271,7 @@ fn join_block(mut block: Bytes, whole: i32, end: Bytes) -> Result<Bytes, AppendV
         .filter(|whole| *whole <= len)
         .ok_or(AppendViolation::BlockSize { claimed: whole, len })?;
     if whole == len {
-        // The Java server drops what a full block's end carries.
+        // The Java server drops the data in the end of a full block.
         return Ok(block);
     }
     let mut tail = block.split_off(whole);
@@ -343,13 +341,13 @@ mod tests {
     }
 
     #[test]
-    fn an_end_by_itself_is_a_whole_append_whatever_its_size_field_says() {
+    fn an_end_without_a_block_is_a_whole_append_for_every_size_field() {
         let append = set_up().handle(end(12345, b"abc", 1)).unwrap().unwrap();
         assert_eq!(append.data, "abc");
     }
 
     #[test]
-    fn a_full_block_drops_what_its_end_carries() {
+    fn the_data_in_the_end_of_a_full_block_is_dropped() {
         let mut assembler = set_up();
         assembler.handle(block(b"xyz".to_vec())).unwrap();
         assert_eq!(assembler.handle(end(3, b"lost", 1)).unwrap().unwrap().data, "xyz");

@@ -1,4 +1,4 @@
-//! Appends of several events, put into a frame without an intermediate block.
+//! Encodes appends of several events into a frame, without an intermediate block.
 
 use bytes::{BufMut as _, Bytes};
 use uuid::Uuid;
@@ -9,27 +9,27 @@ use crate::{
     event,
 };
 
-/// What an append says besides its events.
+/// The fields of an append besides its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventsAppend {
-    /// Whose event numbers count.
+    /// The writer whose event numbers count.
     pub writer_id: Uuid,
     /// The number of the last event.
     pub last_event_number: i64,
-    /// Repeated by the reply.
+    /// The reply repeats it.
     pub request_id: i64,
 }
 
-/// What an append of bytes says besides them.
+/// The fields of an append of bytes besides the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BytesAppend {
-    /// Whose event numbers count.
+    /// The writer whose event numbers count.
     pub writer_id: Uuid,
     /// The number of this append.
     pub event_number: i64,
-    /// Where the segment must end.
+    /// The offset at which the segment must end.
     pub expected_offset: i64,
-    /// Repeated by the reply.
+    /// The reply repeats it.
     pub request_id: i64,
 }
 
@@ -37,20 +37,20 @@ pub struct BytesAppend {
 /// count, number, id.
 const FIXED_LEN: usize = FRAME_HEADER_LEN + 16 + 4 + 4 + 4 + 8 + 8;
 
-/// The most bytes of events, headers included, that one append takes: a frame less its fixed
+/// The maximum number of bytes of events in an append, headers included: a frame less its fixed
 /// fields.
 pub const MAX_APPEND_LEN: usize = MAX_FRAME_LEN - FIXED_LEN;
 
 impl SendBuffer {
-    /// Appends an [`AppendBlockEnd`] frame that is a whole append of `events`, each behind its
+    /// Appends an [`AppendBlockEnd`] frame that is a whole append of `events`, each after its
     /// header.
     ///
-    /// The frame is the same as that of an [`AppendBlockEnd`] with all events in its data; only
-    /// nothing is gathered first: a small event is copied once, a large one is not copied at all.
+    /// The frame equals that of an [`AppendBlockEnd`] with all events in its data, but the events
+    /// are not collected first: a small event is copied once, a large one is not copied.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] if there are more bytes than a frame takes; then nothing was written.
+    /// [`EncodeError`] if there are more bytes than a frame holds; nothing is written then.
     pub fn push_events<'a>(
         &mut self,
         append: &EventsAppend,
@@ -90,21 +90,21 @@ impl SendBuffer {
         Ok(())
     }
 
-    /// Appends a [`ConditionalBlockEnd`] frame whose data are `pieces`, one behind the other,
+    /// Appends a [`ConditionalBlockEnd`] frame whose data are `pieces`, one after the other,
     /// without headers.
     ///
-    /// The frame is the same as that of a [`ConditionalBlockEnd`] with all of them in its data;
-    /// only nothing is gathered first.
+    /// The frame equals that of a [`ConditionalBlockEnd`] with all of them in its data, but they
+    /// are not collected first.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] if there are more bytes than a frame takes; then nothing was written.
+    /// [`EncodeError`] if there are more bytes than a frame holds; nothing is written then.
     pub fn push_bytes_append<'a>(
         &mut self,
         append: &BytesAppend,
         pieces: impl Iterator<Item = &'a Bytes> + Clone,
     ) -> Result<(), EncodeError> {
-        // Writer, number, offset, length of the data, and the id behind it.
+        // Writer, number, offset, length of the data, and the id after it.
         const FIELDS_LEN: usize = 16 + 8 + 8 + 4 + 8;
         let data_len = pieces.clone().map(Bytes::len).fold(0, usize::saturating_add);
         if data_len > MAX_FRAME_LEN - FRAME_HEADER_LEN - FIELDS_LEN {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_frame_takes_writes_nothing() {
+    fn more_bytes_than_a_frame_holds_are_refused_and_nothing_is_written() {
         let mut out = SendBuffer::new();
         let event = Bytes::from(vec![0; MAX_APPEND_LEN - event::EVENT_HEADER_LEN]);
         out.push_events(&APPEND, [&event].into_iter()).unwrap();

@@ -1,4 +1,4 @@
-//! Numbers in replies that stand for a reason.
+//! Numbers in replies that mean a reason.
 
 use crate::{
     DecodeProblem, EncodeError, SendBuffer,
@@ -7,7 +7,11 @@ use crate::{
 };
 
 macro_rules! code_type {
-    ($(#[$doc:meta])* $name:ident, unknown is $unknown:ident { $($(#[$variant_doc:meta])* $variant:ident = $code:literal,)* }) => {
+    (
+        $(#[$doc:meta])* $name:ident, unknown is $unknown:ident {
+            $($(#[$variant_doc:meta])* $variant:ident = $code:literal,)*
+        }
+    ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $name {
@@ -15,7 +19,7 @@ macro_rules! code_type {
         }
 
         impl $name {
-            /// The number on the wire.
+            /// Returns the number on the wire.
             #[must_use]
             pub fn code(self) -> i32 {
                 match self {
@@ -23,7 +27,7 @@ macro_rules! code_type {
                 }
             }
 
-            /// Reads a number as the Java client does.
+            /// Decodes a number as the Java client does.
             #[must_use]
             pub fn from_code(code: i32) -> Self {
                 match code {
@@ -60,23 +64,23 @@ macro_rules! code_type {
 }
 
 code_type! {
-    /// Why a delegation token was refused; a number that nobody knows is read as a failed check.
+    /// Why a delegation token was refused; an unknown number is read as a failed check.
     TokenFailure, unknown is CheckFailed {
-        /// The peer did not say.
+        /// The peer gave no reason.
         Unspecified = -1,
-        /// The token is not good for this segment, or not good at all.
+        /// The token is invalid, or not valid for this segment.
         CheckFailed = 0,
-        /// The token was good and has expired: fetch another one.
+        /// The token has expired: fetch another one.
         Expired = 1,
     }
 }
 
 code_type! {
-    /// Why a request failed; a number that nobody knows is read as unspecified.
+    /// Why a request failed; an unknown number is read as unspecified.
     FailureCode, unknown is Unspecified {
-        /// The peer did not say.
+        /// The peer gave no reason.
         Unspecified = -1,
-        /// An argument of the request cannot be.
+        /// An argument of the request is invalid.
         IllegalArgument = 0,
     }
 }

@@ -1,26 +1,26 @@
 //! The protocol's table: every command with its type, its fields in wire order, and their defaults.
 //!
-//! A row reads: type, name, who sends it, for a request the reply that means success, then the
-//! fields. A layout in brackets says how a field is written where that is not the usual way of its
-//! type: `Rest` is all that is left of the frame, `Lenient` takes a negative length for none,
-//! `Zeros` is that many zero bytes. A value behind `=` is what the field has where an older peer's
-//! frame ends before it; fields can be missing from the end only. Numbers and layouts are those of
-//! Pravega 0.13.0 and held by golden frames of its Java implementation.
+//! A row has the type, the name, the sender, for a request the reply that means success, then the
+//! fields. A layout in brackets replaces the default encoding of the field's type: `Rest` is the
+//! rest of the frame, `Lenient` reads a negative length as empty, `Zeros` is that many zero bytes.
+//! The value after `=` is the default of a field before which an older peer's frame ends; only
+//! fields at the end can be missing. Numbers and layouts are those of Pravega 0.13.0; golden frames
+//! of its Java implementation check them.
 //!
 //! Types 6, 13–19, 22–27, 41–49, 54, 62–67, 72, 73 and 92–99 are not assigned.
 //!
 //! # Fields
 //!
-//! What stands in many rows, once for all:
+//! Fields of many rows:
 //!
 //! | field | meaning |
 //! |---|---|
-//! | `request_id` | repeated by the reply; the server does not look into it |
+//! | `request_id` | the reply repeats it unchanged |
 //! | `segment`, `segment_name`, `target`, `source` | a segment's name, `scope/stream/number.#epoch.epoch` for one of a stream |
-//! | `delegation_token` | what the controller issued for the segment; empty where authorization is off |
+//! | `delegation_token` | issued by the controller for the segment; empty without authorization |
 //! | `writer_id` | the writer whose event numbers the store remembers |
-//! | `offset` and all that end in it | bytes from the start of the segment |
-//! | `server_stack_trace` | for people; empty by default, several KB where the server sends it. Do not parse it |
+//! | `offset` and names that end in it | bytes from the start of the segment |
+//! | `server_stack_trace` | for people, never to be parsed; empty by default, otherwise several KB |
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -43,10 +43,10 @@ use crate::{
 const NONE: ByteString = ByteString::from_static("");
 
 commands! {
-    // ---------------------------------------------------------------------------------------------------- connection
+    // --------------------------------------------------------------------------------- connection
 
-    /// Announces the versions a side speaks; the client sends it first, and the server answers each
-    /// with its own.
+    /// Announces the versions of a side; the client sends it first, and the server answers with its
+    /// own.
     -127 Hello both {
         /// The newest version.
         high_version: i32,
@@ -54,10 +54,10 @@ commands! {
         low_version: i32,
     }
 
-    /// Asks whether the peer is there; the server sends it back. It also ends an open append block.
+    /// Checks that the peer is alive; the server sends it back. It also ends an open append block.
     100 KeepAlive both {}
 
-    // ----------------------------------------------------------------------------------------------------- appending
+    // --------------------------------------------------------------------------------- appending
 
     /// Opens a segment for the appends of a writer on this connection.
     1 SetupAppend request -> AppendSetup {
@@ -67,31 +67,30 @@ commands! {
         delegation_token: ByteString,
     }
 
-    /// Tells what the store has of a writer; also an acknowledgement of everything up to that.
+    /// The last stored event number of a writer; also acknowledges all appends up to it.
     2 AppendSetup reply {
         request_id: i64,
         segment: ByteString,
         writer_id: Uuid,
-        /// The last event number stored; `i64::MIN` is none.
+        /// The last event number stored; `i64::MIN` means none is stored.
         last_event_number: i64,
     }
 
     /// The first part of an append; an [`AppendBlockEnd`] of the same writer must follow.
     3 AppendBlock request {
         writer_id: Uuid,
-        /// Events, and behind them a nested [`PartialEvent`] or [`Padding`] where the block was
-        /// left open.
+        /// Events, then a nested [`PartialEvent`] or [`Padding`] if the block is not full.
         data: Bytes [Rest],
     }
 
-    /// Ends an append, or is a whole one by itself.
+    /// Ends an append, or is a whole append without a block.
     4 AppendBlockEnd request {
         writer_id: Uuid,
-        /// How many bytes of the block are to be appended; of no meaning without a block.
+        /// Number of bytes of the block to append; has no meaning without a block.
         size_of_whole_events: i32,
-        /// What is appended behind the block. Dropped by the server if the block was full.
+        /// Data to append after the block. The server drops it if the block was full.
         data: Bytes [Lenient],
-        /// How many events the append holds; more than 0.
+        /// Number of events in the append; more than 0.
         num_events: i32,
         /// The number of the last of them; must rise for each writer.
         last_event_number: i64,
@@ -103,9 +102,9 @@ commands! {
         data: Bytes [Rest],
     }
 
-    /// Room of a block that was not used.
+    /// The unused part of a block.
     -1 Padding inside {
-        /// How many zero bytes.
+        /// Number of zero bytes.
         length: i32 [Zeros],
     }
 
@@ -113,7 +112,7 @@ commands! {
     5 ConditionalAppend request -> DataAppended {
         writer_id: Uuid,
         event_number: i64,
-        /// Where the segment must end.
+        /// The offset at which the segment must end.
         expected_offset: i64,
         event: Event,
         request_id: i64 = -1,
@@ -123,7 +122,7 @@ commands! {
     89 ConditionalBlockEnd request -> DataAppended {
         writer_id: Uuid,
         event_number: i64,
-        /// Where the segment must end.
+        /// The offset at which the segment must end.
         expected_offset: i64,
         data: Bytes [Lenient],
         request_id: i64,
@@ -137,12 +136,12 @@ commands! {
         /// The one acknowledged before; `i64::MIN` for a new writer.
         previous_event_number: i64 = -1,
         request_id: i64 = -1,
-        /// The length of the segment behind the append.
+        /// The length of the segment after the append.
         current_segment_write_offset: i64 = -1,
     }
 
-    /// The segment did not end where a conditional append wanted. Nothing was written, and the
-    /// set-up stays.
+    /// The segment did not end at the offset that a conditional append expects. Nothing was
+    /// written, and the set-up stays.
     8 ConditionalCheckFailed reply {
         writer_id: Uuid,
         event_number: i64,
@@ -154,50 +153,50 @@ commands! {
         writer_id: Uuid,
         request_id: i64,
         server_stack_trace: ByteString = NONE,
-        /// The number that was tried.
+        /// The event number of the append.
         event_number: i64 = -1,
     }
 
-    // ------------------------------------------------------------------------------------------------------- reading
+    // ----------------------------------------------------------------------------------- reading
 
-    /// Reads from an offset; waits there if that is the tail.
+    /// Reads from an offset; waits for data if that is the tail.
     9 ReadSegment request -> SegmentRead {
         segment: ByteString,
         offset: i64,
-        /// At most this many bytes; the server takes it for at least 8 and at most 2 MiB.
+        /// Maximum number of bytes; the server uses at least 8 and at most 2 MiB.
         suggested_length: i32,
         delegation_token: ByteString,
         request_id: i64 = -1,
     }
 
-    /// What was read, which may be less than was asked for.
+    /// The data read, which may be less than requested.
     10 SegmentRead reply {
         segment: ByteString,
-        /// The offset that was asked for.
+        /// The requested offset.
         offset: i64,
-        /// The read ran into the end as it is now; a hint only.
+        /// The read reached the current tail; a hint only.
         at_tail: bool,
-        /// The segment is sealed, and this reaches its end.
+        /// The segment is sealed, and the data reaches its end.
         end_of_segment: bool,
         data: Bytes,
         request_id: i64 = -1,
     }
 
-    // -------------------------------------------------------------------------------------------- segment management
+    // ------------------------------------------------------------------------ segment management
 
-    /// Makes a segment.
+    /// Creates a segment.
     20 CreateSegment request -> SegmentCreated {
         request_id: i64,
         segment: ByteString,
         target_rate: i32,
-        /// 0 none, 1 KiB a second, 2 events a second.
+        /// 0 fixed, 1 KiB per second, 2 events per second.
         scale_type: i8,
         delegation_token: ByteString,
-        /// The size of a piece in long-term storage, in bytes; 0 is the server's own choice.
+        /// The size of a chunk in long-term storage, in bytes; 0 means the server's choice.
         rollover_size_bytes: i64 = 0,
     }
 
-    /// Makes a segment that carries a large event; the server chooses its name.
+    /// Creates a segment that carries a large event; the server chooses its name.
     40 CreateTransientSegment request -> SegmentCreated {
         request_id: i64,
         writer_id: Uuid,
@@ -206,7 +205,7 @@ commands! {
         delegation_token: ByteString,
     }
 
-    /// The segment was made.
+    /// The segment was created.
     21 SegmentCreated reply {
         request_id: i64,
         segment: ByteString,
@@ -223,7 +222,7 @@ commands! {
     12 StreamSegmentInfo reply {
         request_id: i64,
         segment_name: ByteString,
-        /// Always true: a missing segment is answered with [`NoSuchSegment`].
+        /// Always true: for a missing segment the server sends [`NoSuchSegment`].
         exists: bool,
         is_sealed: bool,
         is_deleted: bool,
@@ -248,7 +247,7 @@ commands! {
         segment: ByteString,
     }
 
-    /// Drops what stands before an offset.
+    /// Drops the data before an offset.
     38 TruncateSegment request -> SegmentTruncated {
         request_id: i64,
         segment: ByteString,
@@ -256,7 +255,7 @@ commands! {
         delegation_token: ByteString,
     }
 
-    /// The segment starts at the offset now.
+    /// The segment now starts at the offset.
     39 SegmentTruncated reply {
         request_id: i64,
         segment: ByteString,
@@ -269,7 +268,7 @@ commands! {
         delegation_token: ByteString,
     }
 
-    /// The segment is gone.
+    /// The segment was removed.
     31 SegmentDeleted reply {
         request_id: i64,
         segment: ByteString,
@@ -280,7 +279,7 @@ commands! {
         request_id: i64,
         segment: ByteString,
         target_rate: i32,
-        /// 0 none, 1 KiB a second, 2 events a second.
+        /// 0 fixed, 1 KiB per second, 2 events per second.
         scale_type: i8,
         delegation_token: ByteString,
     }
@@ -297,11 +296,11 @@ commands! {
         target: ByteString,
         source: ByteString,
         delegation_token: ByteString,
-        /// Applied with the merge, or neither is.
+        /// Applied with the merge, or not at all.
         attribute_updates: Vec<AttributeUpdate> = Vec::new(),
     }
 
-    /// The segments are one.
+    /// The segments were merged.
     59 SegmentsMerged reply {
         request_id: i64,
         target: ByteString,
@@ -317,14 +316,14 @@ commands! {
         delegation_token: ByteString,
     }
 
-    /// For each source, in order, the length of the target behind it.
+    /// For each source, in order, the length of the target after its merge.
     91 SegmentsBatchMerged reply {
         request_id: i64,
         target: ByteString,
         merged: Vec<MergedSegment>,
     }
 
-    // ---------------------------------------------------------------------------------------------------- attributes
+    // -------------------------------------------------------------------------------- attributes
 
     /// Asks for the value of an attribute.
     34 GetSegmentAttribute request -> SegmentAttribute {
@@ -337,40 +336,40 @@ commands! {
     /// The value of an attribute.
     35 SegmentAttribute reply {
         request_id: i64,
-        /// `i64::MIN` is absent.
+        /// `i64::MIN` means absent.
         value: i64,
     }
 
-    /// Sets an attribute if it has the value expected.
+    /// Sets an attribute if it has the expected value.
     36 UpdateSegmentAttribute request -> SegmentAttributeUpdated {
         request_id: i64,
         segment_name: ByteString,
         attribute_id: Uuid,
         /// `i64::MIN` removes it.
         new_value: i64,
-        /// `i64::MIN` is absent.
+        /// `i64::MIN` means absent.
         expected_value: i64,
         delegation_token: ByteString,
     }
 
-    /// Whether the attribute had the value expected, and was set.
+    /// The result: true if the attribute had the expected value and was set.
     37 SegmentAttributeUpdated reply {
         request_id: i64,
         success: bool,
     }
 
-    // -------------------------------------------------------------------------------------------------------- tables
+    // ------------------------------------------------------------------------------------ tables
 
-    /// Makes a table segment.
+    /// Creates a table segment.
     70 CreateTableSegment request -> SegmentCreated {
         request_id: i64,
         segment: ByteString,
         delegation_token: ByteString,
-        /// Not looked at any more.
+        /// No longer used.
         sorted_deprecated: bool = false,
-        /// The length of every key, 1 to 256 bytes; 0 makes a hash table with keys of any length.
+        /// The length of every key, 1 to 256 bytes; 0 for a hash table with keys of any length.
         key_length: i32 = 0,
-        /// The size of a piece in long-term storage, in bytes; 0 is the server's own choice.
+        /// The size of a chunk in long-term storage, in bytes; 0 means the server's choice.
         rollover_size_bytes: i64 = 0,
     }
 
@@ -378,7 +377,7 @@ commands! {
     71 DeleteTableSegment request -> SegmentDeleted {
         request_id: i64,
         segment: ByteString,
-        /// Only if it holds nothing; hash tables only.
+        /// Only if the table is empty; for hash tables only.
         must_be_empty: bool,
         delegation_token: ByteString,
     }
@@ -396,19 +395,19 @@ commands! {
         segment_name: ByteString,
         start_offset: i64,
         length: i64,
-        /// Lags behind for tables with fixed key length.
+        /// Delayed for tables with fixed key length.
         entry_count: i64,
         /// 0 for a hash table.
         key_length: i32,
     }
 
-    /// Puts entries, all or none.
+    /// Puts all entries, or no entry.
     74 UpdateTableEntries request -> TableEntriesUpdated {
         request_id: i64,
         segment: ByteString,
         delegation_token: ByteString,
         table_entries: Vec<TableEntry>,
-        /// Where the table segment must end; −1 for anywhere.
+        /// The offset at which the table segment must end; −1 for any.
         table_segment_offset: i64 = -1 => if_any_byte,
     }
 
@@ -418,17 +417,17 @@ commands! {
         updated_versions: Vec<i64>,
     }
 
-    /// Removes keys, all or none.
+    /// Removes all keys, or no key.
     76 RemoveTableKeys request -> TableKeysRemoved {
         request_id: i64,
         segment: ByteString,
         delegation_token: ByteString,
         keys: Vec<TableKey>,
-        /// Where the table segment must end; −1 for anywhere.
+        /// The offset at which the table segment must end; −1 for any.
         table_segment_offset: i64 = -1 => if_any_byte,
     }
 
-    /// The keys are gone.
+    /// The keys were removed.
     77 TableKeysRemoved reply {
         request_id: i64,
         segment: ByteString,
@@ -442,8 +441,7 @@ commands! {
         keys: Vec<TableKey>,
     }
 
-    /// One entry for each key that was asked for, in order; those that do not exist have version
-    /// −1.
+    /// One entry for each requested key, in order; keys that do not exist have version −1.
     79 TableRead reply {
         request_id: i64,
         segment: ByteString,
@@ -465,7 +463,7 @@ commands! {
         request_id: i64,
         segment: ByteString,
         keys: Vec<TableKey>,
-        /// Where the next page starts. An empty one would start over.
+        /// The start of the next page. An empty one would start again.
         continuation_token: Bytes,
     }
 
@@ -484,11 +482,11 @@ commands! {
         request_id: i64,
         segment: ByteString,
         entries: Vec<TableEntry>,
-        /// Where the next page starts. An empty one would start over.
+        /// The start of the next page. An empty one would start again.
         continuation_token: Bytes,
     }
 
-    /// Asks for what was put since a position of a hash table.
+    /// Asks for the entries put since a position of a hash table.
     88 ReadTableEntriesDelta request -> TableEntriesDeltaRead {
         request_id: i64,
         segment: ByteString,
@@ -497,22 +495,22 @@ commands! {
         suggested_entry_count: i32,
     }
 
-    /// What was put since a position. Removals are not told.
+    /// The entries put since a position. Removals are not included.
     87 TableEntriesDeltaRead reply {
         request_id: i64,
         segment: ByteString,
         entries: Vec<TableEntry>,
-        /// The position is gone: forget all that was known.
+        /// The position was truncated: drop all entries known so far.
         should_clear: bool,
-        /// There is no more for now.
+        /// No more entries for now.
         reached_end: bool,
-        /// Where to go on.
+        /// The next position.
         last_position: i64,
     }
 
-    // ------------------------------------------------------------------------------------------------------ failures
+    // ---------------------------------------------------------------------------------- failures
 
-    /// The segment lives on another store: ask the controller.
+    /// Another store has the segment: ask the controller.
     50 WrongHost failure {
         request_id: i64,
         segment: ByteString,
@@ -521,7 +519,7 @@ commands! {
         server_stack_trace: ByteString = NONE,
     }
 
-    /// The segment is sealed. To a seal request that means success.
+    /// The segment is sealed. For a seal request this means success.
     51 SegmentIsSealed failure {
         request_id: i64,
         segment: ByteString,
@@ -530,14 +528,14 @@ commands! {
         offset: i64 = -1,
     }
 
-    /// The segment exists. To a create request that means success.
+    /// The segment exists. For a create request this means success.
     52 SegmentAlreadyExists failure {
         request_id: i64,
         segment: ByteString,
         server_stack_trace: ByteString = NONE,
     }
 
-    /// The segment does not exist. To a delete request that means success.
+    /// The segment does not exist. For a delete request this means success.
     53 NoSuchSegment failure {
         request_id: i64,
         segment: ByteString,
@@ -553,11 +551,11 @@ commands! {
         /// The first offset that can be read.
         start_offset: i64,
         server_stack_trace: ByteString = NONE,
-        /// The offset that was asked for.
+        /// The requested offset.
         offset: i64 = -1,
     }
 
-    /// The server, or this kind of segment, cannot do it.
+    /// The server, or this kind of segment, does not support the request.
     57 OperationUnsupported failure {
         request_id: i64,
         operation_name: ByteString,
@@ -566,13 +564,13 @@ commands! {
 
     /// The delegation token was refused.
     60 AuthTokenCheckFailed failure {
-        /// For a read this is its offset, by a fault of the server.
+        /// For a read its offset, which is a bug of the server.
         request_id: i64,
         server_stack_trace: ByteString = NONE,
         error_code: TokenFailure = TokenFailure::Unspecified,
     }
 
-    /// The request cannot be, or failed.
+    /// The request is invalid, or failed.
     61 ErrorMessage failure {
         request_id: i64,
         segment: ByteString,
@@ -580,30 +578,30 @@ commands! {
         error_code: FailureCode,
     }
 
-    /// The table holds something and shall not be removed then.
+    /// The table is not empty, and the request removes empty tables only.
     80 TableSegmentNotEmpty failure {
         request_id: i64,
         segment: ByteString,
         server_stack_trace: ByteString,
     }
 
-    /// A key that a version was given for does not exist; hash tables only.
+    /// A key with an expected version does not exist; for hash tables only.
     81 TableKeyDoesNotExist failure {
         request_id: i64,
         segment: ByteString,
         server_stack_trace: ByteString,
     }
 
-    /// A key does not have the version given.
+    /// A key does not have the expected version.
     82 TableKeyBadVersion failure {
         request_id: i64,
         segment: ByteString,
         server_stack_trace: ByteString,
     }
 
-    // ------------------------------------------------------------------------------------------------ administration
+    // ---------------------------------------------------------------------------- administration
 
-    /// Moves what a container holds to long-term storage; on the admin port only.
+    /// Moves the data of a container to long-term storage; on the admin port only.
     -3 FlushToStorage request -> StorageFlushed {
         container_id: i32,
         delegation_token: ByteString,
@@ -615,14 +613,14 @@ commands! {
         request_id: i64,
     }
 
-    /// Asks for the pieces of a segment in long-term storage; on the admin port only.
+    /// Asks for the chunks of a segment in long-term storage; on the admin port only.
     -5 ListStorageChunks request -> StorageChunksListed {
         segment: ByteString,
         delegation_token: ByteString,
         request_id: i64,
     }
 
-    /// The pieces of a segment in long-term storage.
+    /// The chunks of a segment in long-term storage.
     -6 StorageChunksListed reply {
         request_id: i64,
         chunks: Vec<StorageChunk>,

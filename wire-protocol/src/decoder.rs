@@ -1,22 +1,22 @@
-//! Frames off a receive buffer.
+//! Decodes frames from a receive buffer.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{DecodeError, DecodeProblem, FRAME_HEADER_LEN, MAX_PAYLOAD_LEN, WireCommand};
 
-/// Takes commands off a receive buffer, one frame at a time.
+/// Decodes commands from a receive buffer, one frame at a time.
 ///
 /// Payloads are slices of the buffer that was filled from the socket; nothing is copied. A frame
-/// that has not arrived whole is not an error, it is `None`. An error is final: there is no way to
-/// find the next frame behind a bad one.
+/// that has not arrived completely is `None`, not an error. An error is final: the next frame after
+/// a bad one cannot be found.
 ///
-/// The decoder keeps no state of its own, so a copy of it is as good as the original.
+/// The decoder has no state between calls, so copies of it are equivalent.
 #[derive(Debug, Clone, Copy)]
 pub struct Decoder {
     max_payload_len: usize,
 }
 
-/// What a frame's header says.
+/// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHeader {
     /// The type of the command.
@@ -32,17 +32,17 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// How much room a receive buffer gets at the least, in bytes.
+    /// The minimum capacity of a receive buffer, in bytes.
     const MIN_RESERVE: usize = 8 * 1024;
 
-    /// Refuses frames with more than `max_payload_len` bytes of payload.
+    /// Creates a decoder that refuses frames with more than `max_payload_len` bytes of payload.
     #[must_use]
     pub fn with_max_payload_len(max_payload_len: usize) -> Self {
         Self { max_payload_len }
     }
 
-    /// Reads the header at the front of `received`, without taking it; none if it has not arrived
-    /// whole.
+    /// Returns the header at the front of `received` without removing it; `None` if it has not
+    /// arrived completely.
     ///
     /// # Errors
     ///
@@ -66,12 +66,12 @@ impl Decoder {
         }
     }
 
-    /// Takes the next command off `received`; none if it has not arrived whole.
+    /// Decodes and removes the next command of `received`; `None` if it has not arrived completely.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] if what arrived is not a frame of the protocol. The connection is of no use
-    /// any more then.
+    /// [`DecodeError`] if the bytes are not a frame of the protocol. The connection must be closed
+    /// then.
     pub fn decode(&self, received: &mut BytesMut) -> Result<Option<WireCommand>, DecodeError> {
         let Some(header) = self.peek(received)? else {
             return Ok(None);
@@ -85,11 +85,11 @@ impl Decoder {
         WireCommand::decode_payload(header.code, payload).map(Some)
     }
 
-    /// Reads exactly one frame that fills `frame`.
+    /// Decodes the one frame that fills `frame`.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`] if it is not a frame, is not whole, or something follows it.
+    /// [`DecodeError`] if it is not a frame, is not complete, or is followed by other bytes.
     pub fn decode_frame(&self, mut frame: Bytes) -> Result<WireCommand, DecodeError> {
         let end = |code, missing| {
             DecodeError::new(None, code, DecodeProblem::EndOfFrame { field: "the frame", missing })
@@ -113,11 +113,11 @@ impl Decoder {
         }
     }
 
-    /// How many bytes of room to make in `received` before the next read.
+    /// Returns how many bytes to reserve in `received` before the next read.
     ///
-    /// The room grows with what has arrived, never with what a header claims: a peer that announces
-    /// 16 MiB and sends nothing costs 8 KiB. Once half a frame is there, the room for its other
-    /// half is made in one step.
+    /// The capacity grows with the bytes that have arrived, never with the length in a header: a
+    /// peer that announces 16 MiB and sends nothing costs 8 KiB. After half a frame has arrived,
+    /// the capacity for its other half is reserved in one step.
     #[must_use]
     pub fn room_needed(&self, received: &[u8]) -> usize {
         let missing = match self.peek(received) {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_room_made_follows_what_arrived_and_not_the_header() {
+    fn the_capacity_follows_the_bytes_that_arrived_and_not_the_header() {
         let claim = [0, 0, 0, 10, 0, 0xFF, 0xFF, 0xFF];
         assert_eq!(Decoder::default().room_needed(&claim), Decoder::MIN_RESERVE);
         let half = frame(&segment_read(1 << 20));

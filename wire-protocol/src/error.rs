@@ -1,11 +1,11 @@
-//! What can be wrong with bytes that came in, and with values that shall go out.
+//! Errors from decoding frames and from encoding commands.
 
 use pravega_sdk_types::{Printable, modified_utf8::InvalidModifiedUtf8};
 
-/// Tells why a frame was refused.
+/// An error from decoding a frame.
 ///
-/// There is no way to go on behind a bad frame: the connection has to be closed, as the Java server
-/// does.
+/// The next frame after a bad one cannot be found: the connection must be closed, as the Java
+/// server does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}cannot be decoded: {problem}", Frame { command: *command, code: *code })]
 pub struct DecodeError {
@@ -28,20 +28,20 @@ impl std::fmt::Display for Frame {
     }
 }
 
-/// What is wrong with a frame.
+/// The reason why a frame is refused.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeProblem {
-    /// The type is not one of the protocol, or not one that may stand by itself.
+    /// The type is not one of the protocol, or is valid only inside another frame.
     #[error("the type is not known")]
     UnknownType,
     /// The length is negative.
     #[error("its length is {0}")]
     NegativeLength(i32),
-    /// The length is above the limit. Nothing was reserved for it.
+    /// The length is above the limit. No memory was reserved for it.
     #[error("its length is {len}, at most {max_len} are allowed")]
     TooLong {
-        /// The length that the header claims.
+        /// The length in the header.
         len: usize,
         /// The limit.
         max_len: usize,
@@ -49,19 +49,19 @@ pub enum DecodeProblem {
     /// The payload ends inside a field.
     #[error("it ends inside {field}, {missing} bytes short")]
     EndOfFrame {
-        /// What was being read.
+        /// The field that was being read.
         field: &'static str,
-        /// How many bytes are missing.
+        /// Number of missing bytes.
         missing: usize,
     },
-    /// The length or the count of a field is negative, or larger than what is left of the frame.
+    /// The length or the count of a field is negative, or larger than the rest of the frame.
     #[error("the length of {field} is {len}, {remaining} bytes are left")]
     FieldLength {
-        /// What was being read.
+        /// The field that was being read.
         field: &'static str,
-        /// The length that was claimed.
+        /// The length found.
         len: i64,
-        /// What is left of the frame.
+        /// Number of bytes left in the frame.
         remaining: usize,
     },
     /// A string is not modified UTF-8.
@@ -72,7 +72,7 @@ pub enum DecodeProblem {
     NestedType {
         /// The type found.
         found: i32,
-        /// The type that belongs there.
+        /// The type expected.
         expected: i32,
     },
 }
@@ -82,49 +82,55 @@ impl DecodeError {
         Self { command, code, problem }
     }
 
-    /// The name of the command, if its type is known.
+    /// Returns the name of the command, if its type is known.
     #[must_use]
     pub fn command(&self) -> Option<&'static str> {
         self.command
     }
 
-    /// The type that the frame's header claims.
+    /// Returns the type in the frame's header.
     #[must_use]
     pub fn code(&self) -> i32 {
         self.code
     }
 
-    /// What is wrong.
+    /// Returns the reason.
     #[must_use]
     pub fn problem(&self) -> &DecodeProblem {
         &self.problem
     }
 }
 
-/// Tells why a value cannot be sent. Nothing of it was written.
+/// An error from encoding a command. Nothing of it was written.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
-    /// A string takes more bytes than its length field can say.
-    #[error("\"{start}\" takes {len} bytes, a string of the protocol has at most {max}", max = crate::MAX_STRING_LEN)]
+    /// A string has more bytes than its length field can hold.
+    #[error(
+        "\"{start}\" takes {len} bytes, a string of the protocol has at most {max}",
+        max = crate::MAX_STRING_LEN
+    )]
     StringTooLong {
-        /// How the string starts.
+        /// The first characters of the string.
         start: String,
         /// Its length in modified UTF-8.
         len: usize,
     },
-    /// The frame would be longer than a server takes.
-    #[error("a {command} frame would have {len} bytes, at most {max} are allowed", max = crate::MAX_FRAME_LEN)]
+    /// The frame would be longer than a server accepts.
+    #[error(
+        "a {command} frame would have {len} bytes, at most {max} are allowed",
+        max = crate::MAX_FRAME_LEN
+    )]
     FrameTooLong {
         /// The command.
         command: &'static str,
         /// The length of its frame, with the header.
         len: usize,
     },
-    /// A length or count is beyond what its field can say.
-    #[error("{0} does not fit a length of the protocol")]
+    /// A length or count is beyond the maximum of its field.
+    #[error("{0} does not fit the length field")]
     LengthTooLarge(usize),
-    /// A number that stands for a length is negative.
+    /// A length is negative.
     #[error("{field} must not be negative, it is {value}")]
     Negative {
         /// The field.

@@ -1,11 +1,11 @@
-//! How events stand in a segment.
+//! The layout of events in a segment.
 //!
 //! ```text
 //! type i32 = 0 | length i32 | payload
 //! ```
 //!
-//! Segments are plain bytes to the store: it never looks for events. Writers put this header in
-//! front of each, readers take it off again. A batch is several events in one append.
+//! Segments are plain bytes to the store, which knows nothing of events. Writers put this header
+//! before each event, readers remove it. A batch is several events in one append.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -15,38 +15,38 @@ use crate::{
     value::{Value, ValueError},
 };
 
-/// The type that an event's header shows.
+/// The type in an event's header.
 pub const EVENT_CODE: i32 = 0;
 
 /// The length of an event's header.
 pub const EVENT_HEADER_LEN: usize = 8;
 
-/// The longest payload of an event that is written in one piece: 8 MiB. Larger ones go through a
+/// The longest payload of an event that is written directly: 8 MiB. Larger events go through a
 /// transient segment.
 pub const MAX_EVENT_LEN: usize = 8 * 1024 * 1024;
 
-/// An event with its header, as it stands in a segment and in a conditional append.
+/// An event with its header, as it is in a segment and in a conditional append.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Event {
     /// The payload, without the header.
     pub data: Bytes,
 }
 
-/// Tells that what stands where an event's header belongs is none.
+/// Bytes that are not an event's header, where one should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no event header: type {code}, length {len}")]
 pub struct CorruptEvent {
-    /// The type found; that of an event is 0.
+    /// The type found; an event has type 0.
     pub code: i32,
     /// The length found; negative, or above the limit that the reader set.
     pub len: i32,
 }
 
-/// The header of an event with `len` bytes of payload.
+/// Returns the header of an event with `len` bytes of payload.
 ///
 /// # Errors
 ///
-/// [`EncodeError::LengthTooLarge`] if no header can say that length.
+/// [`EncodeError::LengthTooLarge`] if the length does not fit a header.
 pub fn header(len: usize) -> Result<[u8; EVENT_HEADER_LEN], EncodeError> {
     let len = i32::try_from(len).map_err(|_| EncodeError::LengthTooLarge(len))?;
     Ok((u64::from(len as u32)).to_be_bytes())
@@ -56,7 +56,7 @@ pub fn header(len: usize) -> Result<[u8; EVENT_HEADER_LEN], EncodeError> {
 ///
 /// # Errors
 ///
-/// [`EncodeError::LengthTooLarge`] if no header can say its length; then nothing was written.
+/// [`EncodeError::LengthTooLarge`] if its length does not fit a header; nothing is written then.
 pub fn put(block: &mut BytesMut, payload: &[u8]) -> Result<(), EncodeError> {
     let header = header(payload.len())?;
     block.reserve(EVENT_HEADER_LEN + payload.len());
@@ -65,12 +65,12 @@ pub fn put(block: &mut BytesMut, payload: &[u8]) -> Result<(), EncodeError> {
     Ok(())
 }
 
-/// Reads an event's header: the length of its payload.
+/// Decodes an event's header, and returns the length of its payload; `None` if there are fewer
+/// than 8 bytes.
 ///
 /// # Errors
 ///
-/// [`CorruptEvent`] if the first 8 bytes are no header, or one that claims more than `max_len`.
-/// With fewer than 8 bytes there is none.
+/// [`CorruptEvent`] if the first 8 bytes are not a header, or the length is above `max_len`.
 pub fn parse_header(mut header: &[u8], max_len: usize) -> Result<usize, CorruptEvent> {
     let (Ok(code), Ok(len)) = (header.try_get_i32(), header.try_get_i32()) else {
         return Err(CorruptEvent { code: -1, len: -1 });
@@ -81,14 +81,14 @@ pub fn parse_header(mut header: &[u8], max_len: usize) -> Result<usize, CorruptE
     }
 }
 
-/// Takes the next event off segment data; none if it has not arrived whole.
+/// Removes the next event from segment data; `None` if it has not arrived completely.
 ///
 /// The payload is a slice of the buffer.
 ///
 /// # Errors
 ///
-/// [`CorruptEvent`] if there is no header, or one that claims more than `max_len`. The buffer stays
-/// as it was.
+/// [`CorruptEvent`] if there is no header, or the length is above `max_len`. The buffer stays
+/// unchanged.
 pub fn take(data: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, CorruptEvent> {
     let Some((header, _)) = data.split_at_checked(EVENT_HEADER_LEN) else {
         return Ok(None);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_told_and_left_in_place() {
+    fn bytes_that_are_not_a_header_are_refused_and_stay() {
         for (bytes, code, len) in [
             ([0, 0, 0, 1, 0, 0, 0, 0], 1, 0),
             ([0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF], 0, -1),

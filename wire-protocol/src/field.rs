@@ -1,4 +1,4 @@
-//! How each kind of field is written and read.
+//! Encoding and decoding of each kind of field.
 
 use bytes::{Buf, Bytes};
 use bytestring::ByteString;
@@ -10,9 +10,9 @@ use crate::{
     value::{Value, ValueError},
 };
 
-/// A type that stands in a frame.
+/// A type that can be a field of a frame.
 pub(crate) trait Field: Sized {
-    /// The fewest bytes it takes. An optional field is read only if at least these are left.
+    /// The minimum encoded length. An optional field is read only if that many bytes are left.
     const MIN_LEN: usize;
 
     fn decode(reader: &mut FieldReader) -> Result<Self, DecodeProblem>;
@@ -23,7 +23,7 @@ pub(crate) trait Field: Sized {
     fn from_value(value: Value) -> Result<Self, ValueError>;
 }
 
-/// A way to write and read a field that differs from the usual one of its type.
+/// An encoding of a field that differs from the default of its type.
 pub(crate) trait Layout<T> {
     const MIN_LEN: usize;
     fn decode(reader: &mut FieldReader) -> Result<T, DecodeProblem>;
@@ -33,7 +33,7 @@ pub(crate) trait Layout<T> {
     fn from_value(value: Value) -> Result<T, ValueError>;
 }
 
-/// The usual way.
+/// The default encoding.
 pub(crate) struct Plain;
 
 impl<T: Field> Layout<T> for Plain {
@@ -60,7 +60,7 @@ impl<T: Field> Layout<T> for Plain {
     }
 }
 
-/// Takes fields off the payload of one frame, and never reads past it.
+/// Reads fields from the payload of one frame, and never reads past its end.
 #[derive(Debug)]
 pub(crate) struct FieldReader {
     rest: Bytes,
@@ -96,7 +96,7 @@ impl FieldReader {
         Ok(self.rest.get_i32())
     }
 
-    /// Reads a length, which must not be negative nor more than what is left.
+    /// Reads a length, which must be neither negative nor longer than the rest.
     pub(crate) fn length(&mut self, field: &'static str) -> Result<usize, DecodeProblem> {
         let len = self.i32(field)?;
         let remaining = self.rest.len();
@@ -191,14 +191,14 @@ impl Field for Uuid {
 }
 
 impl Field for ByteString {
-    // Any byte behind the other fields must be a string then, as for the Java decoder.
+    // Any byte after the other fields must be a string then, as for the Java decoder.
     const MIN_LEN: usize = 1;
 
     fn decode(reader: &mut FieldReader) -> Result<Self, DecodeProblem> {
         reader.need("the length of a string", 2)?;
         let len = usize::from(reader.rest.get_u16());
         let bytes = reader.take("a string", len)?;
-        // Where modified UTF-8 and UTF-8 agree, the string is a slice of the receive buffer.
+        // If modified UTF-8 and UTF-8 agree, the string is a slice of the receive buffer.
         if bytes.iter().all(|byte| *byte < 0xF0)
             && let Ok(text) = Self::try_from(bytes.clone())
         {
@@ -262,7 +262,7 @@ fn blob_len(len: usize) -> Result<usize, EncodeError> {
     }
 }
 
-/// Bytes whose negative length reads as empty, as the append commands have them.
+/// Bytes for which a negative length means empty, as in the append commands.
 pub(crate) struct Lenient;
 
 impl Layout<Bytes> for Lenient {
@@ -295,7 +295,7 @@ impl Layout<Bytes> for Lenient {
     }
 }
 
-/// All that is left of the frame, without a length of its own.
+/// The rest of the frame, without a length field.
 pub(crate) struct Rest;
 
 impl Layout<Bytes> for Rest {
@@ -322,7 +322,7 @@ impl Layout<Bytes> for Rest {
     }
 }
 
-/// As many zero bytes as the number says, to the end of the frame.
+/// Zero bytes to the end of the frame; the value is their number.
 pub(crate) struct Zeros;
 
 impl Layout<i32> for Zeros {
@@ -356,14 +356,14 @@ impl Layout<i32> for Zeros {
 }
 
 impl<T: Field> Field for Vec<T> {
-    // An optional list is read if anything is left.
+    // An optional list is read if bytes are left.
     const MIN_LEN: usize = 1;
 
     fn decode(reader: &mut FieldReader) -> Result<Self, DecodeProblem> {
         let count = reader.i32("the count of a list")?;
         let remaining = reader.remaining();
-        // Every element takes some bytes: a count that cannot be met is refused before anything is
-        // set aside for it.
+        // Every element takes at least a byte: a count that cannot be right is refused before
+        // memory is reserved for it.
         let possible = remaining / T::MIN_LEN.max(1);
         let count = match usize::try_from(count) {
             Ok(count) if count <= possible => count,

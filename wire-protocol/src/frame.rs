@@ -1,4 +1,4 @@
-//! A command, put into a frame.
+//! Encodes a command as a frame.
 
 use crate::{Command, EncodeError, FRAME_HEADER_LEN, MAX_FRAME_LEN, SendBuffer};
 
@@ -7,7 +7,7 @@ impl SendBuffer {
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] if the command cannot be put into a frame; then nothing was written.
+    /// [`EncodeError`] if the command cannot be encoded; nothing is written then.
     pub fn push<C: Command>(&mut self, command: &C) -> Result<(), EncodeError> {
         let payload_len = command.payload_len()?;
         let len = FRAME_HEADER_LEN.saturating_add(payload_len);

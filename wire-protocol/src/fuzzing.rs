@@ -1,12 +1,11 @@
-//! What the fuzz targets run, and the seeded tests as well: any bytes in, no panic, and what
-//! decodes must encode again.
+//! Functions of the fuzz targets and of the seeded tests: no input panics, and everything that
+//! decodes can be encoded again.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::{AppendAssembler, Decoder, SendBuffer, WireCommand, event};
 
-/// Decodes `data` as a row of frames, and checks that each encodes to something that decodes to the
-/// same.
+/// Decodes `data` as frames, and checks that each is the same after a round trip.
 pub fn frames(data: &[u8]) {
     let mut received = BytesMut::from(data);
     while let Ok(Some(command)) = Decoder::default().decode(&mut received) {
@@ -14,7 +13,7 @@ pub fn frames(data: &[u8]) {
     }
 }
 
-/// Feeds `data` as frames of one connection to the assembler of appends.
+/// Passes `data` to the assembler of appends, as the frames of one connection.
 pub fn appends(data: &[u8]) {
     let mut assembler = AppendAssembler::new();
     let mut received = BytesMut::from(data);
@@ -25,7 +24,7 @@ pub fn appends(data: &[u8]) {
     }
 }
 
-/// Takes events off `data` as segment data.
+/// Decodes `data` as the events of a segment.
 pub fn events(data: &[u8]) {
     let mut segment = BytesMut::from(data);
     while let Ok(Some(payload)) = event::take(&mut segment, event::MAX_EVENT_LEN) {
@@ -33,8 +32,7 @@ pub fn events(data: &[u8]) {
     }
 }
 
-/// The bytes of a valid frame with a few of them changed: reaches further into the decoders than
-/// noise does.
+/// Returns a valid frame with a few bytes changed: it reaches further into the decoders than noise.
 #[must_use]
 pub fn damaged_frame(random: &mut dyn FnMut() -> u64, corpus: &[Bytes]) -> Vec<u8> {
     let pick =
@@ -58,7 +56,7 @@ pub fn damaged_frame(random: &mut dyn FnMut() -> u64, corpus: &[Bytes]) -> Vec<u
 
 fn round_trip(command: &WireCommand) {
     let mut out = SendBuffer::new();
-    // What was decoded may be too large to be sent on: two bytes of a string can become three.
+    // A decoded command may be too large to encode: two bytes of a string can become three.
     if command.encode(&mut out).is_err() {
         return;
     }
@@ -66,7 +64,7 @@ fn round_trip(command: &WireCommand) {
     assert_eq!(again, Ok(as_written(command.clone())), "a command changed on its way out and in");
 }
 
-/// What an older peer may send and nobody writes any more.
+/// Forms that older peers may send and that are no longer written.
 fn as_written(mut command: WireCommand) -> WireCommand {
     match &mut command {
         WireCommand::ReadTableKeys(read) => read.args.prefix_filter = Bytes::new(),

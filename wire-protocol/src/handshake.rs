@@ -13,20 +13,20 @@ pub struct VersionRange {
     pub high: i32,
 }
 
-/// Tells that two sides have no version in common.
+/// The two sides have no version in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IncompatibleVersion {
-    /// What this side speaks.
+    /// The versions of this side.
     pub ours: VersionRange,
-    /// What the peer announced.
+    /// The versions that the peer announced.
     pub theirs: VersionRange,
 }
 
 impl VersionRange {
-    /// What this crate speaks: the versions of Pravega 0.13.0.
+    /// The versions of this crate: those of Pravega 0.13.0.
     pub const SUPPORTED: Self = Self { low: 5, high: 16 };
 
-    /// The greeting that announces these versions.
+    /// Returns the greeting that announces these versions.
     #[must_use]
     pub fn hello(self) -> Hello {
         Hello { high_version: self.high, low_version: self.low }
@@ -36,8 +36,8 @@ impl VersionRange {
     ///
     /// # Errors
     ///
-    /// [`IncompatibleVersion`] if there is no version in common. The connection is to be closed
-    /// then, without a retry.
+    /// [`IncompatibleVersion`] if there is no version in common. The connection must be closed
+    /// then, and a retry does not help.
     pub fn check(self, hello: &Hello) -> Result<(), IncompatibleVersion> {
         let theirs = Self { low: hello.low_version, high: hello.high_version };
         if theirs.low > self.high || theirs.high < self.low {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_judged_as_by_the_java_server() {
+    fn versions_are_accepted_and_refused_as_by_the_java_server() {
         let judged = |high, low| {
             VersionRange::SUPPORTED.check(&Hello { high_version: high, low_version: low }).is_ok()
         };

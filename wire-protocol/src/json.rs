@@ -1,6 +1,6 @@
-//! Commands from and to JSON, by the names of the protocol.
+//! Conversion of commands from and to JSON, with the names of the protocol.
 //!
-//! Numbers of 64 bits are strings, so that no parser rounds them (plain numbers are taken too);
+//! Numbers of 64 bits are strings, so that no parser rounds them (numbers are accepted too);
 //! bytes are hexadecimal text; a UUID is its canonical text.
 
 use serde_json::{Map, Value as Json};
@@ -10,13 +10,13 @@ use crate::{
     value::{Value, ValueError, to_hex},
 };
 
-/// The fields of a command as a JSON object, in wire order where the map keeps order.
+/// Returns the fields of a command as a JSON object, in wire order if the map keeps an order.
 #[must_use]
 pub fn fields_to_json(fields: Vec<(String, Value)>) -> Json {
     Json::Object(fields.into_iter().map(|(name, value)| (name, to_json(value))).collect())
 }
 
-/// Puts the command called `name` together from a JSON object of its fields.
+/// Builds the command called `name` from a JSON object of its fields.
 ///
 /// # Errors
 ///
@@ -42,7 +42,7 @@ fn to_json(value: Value) -> Json {
     }
 }
 
-/// JSON does not say which type a text or a number is meant for; the field that takes it does.
+/// JSON does not tell the types of texts and numbers apart; the field decides.
 fn from_json(json: &Json) -> Result<Value, ValueError> {
     let refuse =
         || ValueError::Type { expected: "a value of the protocol", found: json.to_string() };
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named() {
+    fn a_value_that_does_not_fit_is_named() {
         assert_eq!(command("Nothing", "{}"), Err(ValueError::UnknownCommand("Nothing".to_owned())));
         assert_eq!(
             command("KeepAlive", r#"{"speed": 1}"#),

@@ -1,21 +1,20 @@
-//! The protocol that Pravega's segment stores speak, as code that touches no socket, no clock and
-//! no runtime.
+//! The protocol of Pravega's segment stores, without sockets, clocks and runtimes.
 //!
 //! ```text
-//! frame    type i32 | length i32 | payload            big-endian throughout, length counts the payload
+//! frame    type i32 | length i32 | payload     big-endian throughout, length counts the payload
 //! string   length u16 | modified UTF-8
 //! bytes    length i32 | bytes
 //! list     count i32 | elements
 //! ```
 //!
 //! [`commands`] is the protocol's table: every command with its code, its fields in wire order and
-//! the defaults of those that older peers leave out. [`Decoder`] takes frames off a receive buffer
-//! and hands payloads out as slices of it; [`SendBuffer`] collects frames to send and keeps large
-//! payloads as they are, for vectored writes.
+//! the defaults of those that older peers leave out. [`Decoder`] decodes frames from a receive
+//! buffer and returns payloads as slices of it; [`SendBuffer`] collects frames to send and keeps
+//! large payloads as they are, for vectored writes.
 //!
-//! What is deliberately absent: sockets and retries (the connection pool has them), and any memory
-//! reserved on the word of a peer. A length is checked against its limit and against the bytes that
-//! are there before anything is set aside.
+//! Deliberately absent: sockets and retries (the connection pool has them), and memory reserved for
+//! a length that a peer claims. A length is checked against its limit and against the bytes
+//! received before memory is reserved.
 //!
 //! # Examples
 //!

@@ -6,8 +6,7 @@
 /// [`MAX_FRAME_LEN`].
 pub const MAX_PAYLOAD_LEN: usize = 0x00FF_FFFF;
 
-/// The longest frame, header included, that a sender may send so that both sides of Java's
-/// implementation take it.
+/// The longest frame, header included, that both sides of Java's implementation accept.
 pub const MAX_FRAME_LEN: usize = 0x00FF_FFFF;
 
 /// The length of a frame's header: its type and the length of its payload.

@@ -10,7 +10,7 @@ use crate::{
     value::{Value, ValueError},
 };
 
-/// A record whose fields simply follow each other.
+/// A record whose fields follow each other without a length.
 macro_rules! record {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
@@ -35,14 +35,20 @@ macro_rules! record {
             }
 
             fn to_value(&self) -> Value {
-                Value::Record(vec![$((crate::value::protocol_name(stringify!($field)), self.$field.to_value()),)*])
+                Value::Record(vec![$((
+                    crate::value::protocol_name(stringify!($field)),
+                    self.$field.to_value(),
+                ),)*])
             }
 
             fn from_value(value: Value) -> Result<Self, ValueError> {
                 let mut fields = value.record()?;
                 let record = Self {
                     $($field: fields.take(
-                        &crate::value::protocol_name(stringify!($field)), <$type as Field>::from_value, None)?,)*
+                        &crate::value::protocol_name(stringify!($field)),
+                        <$type as Field>::from_value,
+                        None,
+                    )?,)*
                 };
                 fields.finish()?;
                 Ok(record)
@@ -52,31 +58,31 @@ macro_rules! record {
 }
 
 record! {
-    /// A change of a segment attribute that goes along with a merge.
+    /// A change of a segment attribute that is part of a merge.
     AttributeUpdate {
         /// The attribute.
         attribute_id: Uuid,
-        /// 0 none, 1 replace, 2 replace if greater, 3 accumulate, 4 replace if equal.
+        /// 0 no change, 1 replace, 2 replace if greater, 3 accumulate, 4 replace if equal.
         attribute_update_type: i8,
         /// The value to set.
         new_value: i64,
-        /// The value that must be there for type 4; `i64::MIN` is absent.
+        /// The expected value for type 4; `i64::MIN` means absent.
         old_value: i64,
     }
 }
 
 record! {
-    /// A piece of a segment in long-term storage.
+    /// A chunk of a segment in long-term storage.
     StorageChunk {
-        /// Its length as the store's metadata has it, in bytes.
+        /// Its length in the store's metadata, in bytes.
         length_in_metadata: i64,
         /// Its length in storage, in bytes.
         length_in_storage: i64,
-        /// Where in the segment it starts.
+        /// Its start offset in the segment.
         start_offset: i64,
         /// Its name.
         chunk_name: ByteString,
-        /// Whether storage has it.
+        /// True if it exists in storage.
         exists_in_storage: bool,
     }
 }
@@ -84,9 +90,9 @@ record! {
 record! {
     /// A segment that was merged into another.
     MergedSegment {
-        /// The segment that is gone by now.
+        /// The segment that was merged and removed.
         source: ByteString,
-        /// The length of the target behind it, in bytes.
+        /// The length of the target after the merge, in bytes.
         new_target_write_offset: i64,
     }
 }
@@ -111,20 +117,19 @@ record! {
 /// [`TableKey::NO_VERSION`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TableKey {
-    /// The key itself; 1 to 8192 bytes. Never send an empty one: it corrupts the table on a 0.13.0
-    /// server.
+    /// The key; 1 to 8192 bytes. Never send an empty one: it corrupts the table on a 0.13.0 server.
     pub data: Bytes,
-    /// The version that must be there, or that was found.
+    /// The version expected in a request, or found in a reply.
     pub key_version: i64,
 }
 
 impl TableKey {
     /// Unconditional in a request.
     pub const NO_VERSION: i64 = i64::MIN;
-    /// In a request: the key must not exist. In a reply: it does not.
+    /// In a request: the key must not exist. In a reply: it does not exist.
     pub const NOT_EXISTS: i64 = -1;
 
-    /// What `total` counts besides the data: the inner length and the version.
+    /// The part of `total` besides the data: the inner length and the version.
     const OVERHEAD: usize = 4 + 8;
 }
 
@@ -132,9 +137,9 @@ impl Field for TableKey {
     const MIN_LEN: usize = 8;
 
     fn decode(reader: &mut FieldReader) -> Result<Self, DecodeProblem> {
-        // As for the Java decoder, the total only has to lie within the frame; the inner length
-        // decides. The total of an empty key counts the version that is left out, so at the end of
-        // a frame it says too much.
+        // As for the Java decoder, the total only has to be within the frame; the inner length
+        // decides. The total of an empty key counts the missing version, so at the end of a frame
+        // it is too large.
         let total = reader.i32("the length of a table key")?;
         let remaining = reader.remaining();
         let len = reader.length("the data of a table key")?;
@@ -188,7 +193,7 @@ impl Field for TableKey {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TableValue {
-    /// The value itself; it may be empty, which is not the same as absent.
+    /// The value; an empty one is not the same as an absent one.
     pub data: Bytes,
 }
 
@@ -222,20 +227,19 @@ impl Field for TableValue {
     }
 }
 
-/// Where an iteration over a table segment goes on, and what it covers.
+/// The state of an iteration over a table segment, and its range of keys.
 ///
 /// Each part reads as empty if fewer than 4 bytes are left of the frame, so older peers may leave
 /// out the last ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct IterationArgs {
-    /// What the previous page answered; empty at the start. Only hash tables take one.
+    /// The continuation of the previous page; empty at the start. Only for hash tables.
     pub continuation_token: Bytes,
-    /// What older peers filtered by, until 0.10. Servers do not look at it, and it is always
-    /// written empty.
+    /// A filter of peers up to 0.10. Servers ignore it, and it is always written empty.
     pub prefix_filter: Bytes,
-    /// The first key, inclusive; empty is the lowest. Only tables with fixed key length take one.
+    /// The first key, inclusive; empty means the lowest. Only for tables with fixed key length.
     pub from_key: Bytes,
-    /// The last key, inclusive; empty is the highest. Only tables with fixed key length take one.
+    /// The last key, inclusive; empty means the highest. Only for tables with fixed key length.
     pub to_key: Bytes,
 }
 
@@ -296,8 +300,7 @@ mod tests {
     use super::*;
     use crate::{Decoder, WireCommand, commands::TableKeysRead};
 
-    /// Its total counts a version that is not there, which at the end of a frame is more than is
-    /// left.
+    /// Its total counts a version that is missing, so it is beyond the end of the frame.
     #[test]
     fn an_empty_key_at_the_end_of_a_frame_comes_back() {
         let read = WireCommand::from(TableKeysRead {

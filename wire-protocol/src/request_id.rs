@@ -2,24 +2,24 @@
 
 use std::fmt;
 
-/// Names one conversation on a shared connection; from 1 up, 0 stands for a connection that is not
+/// Names one conversation on a shared connection. Counted from 1; 0 means a connection that is not
 /// shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowId(pub i32);
 
 /// Matches a reply to its request: the flow in the high 32 bits, a running number in the low ones.
 ///
-/// The server never looks into it. Java's client finds the conversation by the high half.
+/// The server returns it unchanged. Java's client finds the conversation by the high half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub i64);
 
-/// Hands out flow ids: 1 up to `i32::MAX`, then from 1 again.
+/// Generates flow ids: 1 up to `i32::MAX`, then from 1 again.
 #[derive(Debug, Clone)]
 pub struct FlowIds {
     next: i32,
 }
 
-/// Hands out the request ids of one flow.
+/// Generates the request ids of one flow.
 #[derive(Debug, Clone)]
 pub struct RequestIds {
     flow: FlowId,
@@ -30,20 +30,20 @@ impl RequestId {
     /// The running number has 28 bits in Java's client.
     const SEQUENCE_MASK: u32 = 0x0FFF_FFFF;
 
-    /// Puts an id together; of `sequence` the low 28 bits count.
+    /// Creates an id; the low 28 bits of `sequence` count.
     #[must_use]
     pub fn new(flow: FlowId, sequence: u32) -> Self {
         Self((i64::from(flow.0) << 32) | i64::from(sequence & Self::SEQUENCE_MASK))
     }
 
-    /// The flow.
+    /// Returns the flow.
     #[must_use]
     pub fn flow(self) -> FlowId {
         FlowId((self.0 >> 32) as i32)
     }
 
-    /// Says whether it was handed out before `other`, both within the same flow and not more than
-    /// half of all numbers apart: running numbers start over after 2^28.
+    /// Returns true if the id was generated before `other`. Both are of the same flow and at most
+    /// half of all numbers apart: running numbers start again after 2^28.
     #[must_use]
     pub fn is_before(self, other: Self) -> bool {
         let distance = (other.0 as u32).wrapping_sub(self.0 as u32) & Self::SEQUENCE_MASK;
@@ -64,7 +64,7 @@ impl Default for FlowIds {
 }
 
 impl FlowIds {
-    /// The next flow id.
+    /// Returns the next flow id.
     pub fn next_flow(&mut self) -> FlowId {
         let flow = FlowId(self.next);
         self.next = self.next.checked_add(1).unwrap_or(1);
@@ -73,13 +73,13 @@ impl FlowIds {
 }
 
 impl RequestIds {
-    /// Starts with the first id of `flow`.
+    /// Creates a generator that starts with the first id of `flow`.
     #[must_use]
     pub fn new(flow: FlowId) -> Self {
         Self { flow, next: 0 }
     }
 
-    /// The next id. After 2^28 of them they start again.
+    /// Returns the next id. After 2^28 ids they start again.
     pub fn next_id(&mut self) -> RequestId {
         let id = RequestId::new(self.flow, self.next);
         self.next = self.next.wrapping_add(1);

@@ -1,43 +1,43 @@
-//! Frames on their way out.
+//! A buffer of frames to send.
 
 use std::{collections::VecDeque, io::IoSlice};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// Collects frames to send, as a row of byte slices for vectored writes.
+/// Collects frames to send, as a list of byte slices for vectored writes.
 ///
-/// Small fields are gathered in blocks; a payload of [`SendBuffer::SHARE_MIN_LEN`] bytes or more is
-/// kept as the caller's own [`Bytes`] between two blocks, so it is never copied. The buffer is a
-/// [`Buf`]: hand it to a vectored write, then `advance` by what was written.
+/// Small fields are collected in blocks; a payload of [`SendBuffer::SHARE_MIN_LEN`] bytes or more
+/// stays the caller's own [`Bytes`] between two blocks, so it is never copied. The buffer is a
+/// [`Buf`]: pass it to a vectored write, then `advance` by the number of bytes written.
 #[derive(Debug, Default)]
 pub struct SendBuffer {
     /// Ready to be sent, in order.
     ready: VecDeque<Bytes>,
-    /// Still growing; comes after all that is ready.
+    /// Still growing; follows the ready ones.
     tail: BytesMut,
     len: usize,
 }
 
 impl SendBuffer {
-    /// A payload from this length on is not copied: below it, copying is cheaper than another slice
-    /// in the write.
+    /// Payloads of at least this length are not copied: below it, copying is cheaper than another
+    /// slice in the write.
     pub const SHARE_MIN_LEN: usize = 4096;
 
-    /// How much the growing block takes from the allocator at a time.
+    /// Number of bytes that the growing block allocates at a time.
     const BLOCK_LEN: usize = 16 * 1024;
 
-    /// Starts empty, without any memory.
+    /// Creates an empty buffer, which allocates nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many bytes the buffer holds.
+    /// Returns the number of bytes in the buffer.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// All that is in the buffer, copied into one piece.
+    /// Returns a copy of the whole content.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.len);
@@ -48,7 +48,7 @@ impl SendBuffer {
         all
     }
 
-    /// How many separate slices the buffer holds.
+    /// Returns the number of separate slices in the buffer.
     #[must_use]
     pub fn slices(&self) -> usize {
         self.ready.len() + usize::from(!self.tail.is_empty())
@@ -66,7 +66,7 @@ impl SendBuffer {
         self.put_slice(&value.to_be_bytes());
     }
 
-    /// A length that was checked against the frame limit, far below `i32::MAX`.
+    /// Converts a length that was checked against the frame limit, far below `i32::MAX`.
     pub(crate) fn put_len(&mut self, len: usize) {
         self.put_i32(i32::try_from(len).unwrap_or(i32::MAX));
     }
@@ -123,7 +123,7 @@ impl Buf for SendBuffer {
         }
         self.tail.advance(left);
         if self.tail.is_empty() {
-            // Lets the block be used again from its start.
+            // Makes the start of the block reusable.
             self.tail.clear();
         }
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn advancing_byte_by_byte_hands_out_every_byte_once() {
+    fn advancing_byte_by_byte_returns_every_byte_once() {
         let mut buffer = SendBuffer::new();
         buffer.push(&KeepAlive {}).unwrap();
         buffer.push(&append(Bytes::from(vec![7; 5000]))).unwrap();
@@ -186,7 +186,7 @@ mod tests {
         let refused = buffer.push(&append(Bytes::from(vec![0; MAX_FRAME_LEN]))).unwrap_err();
         assert!(matches!(refused, EncodeError::FrameTooLong { command: "AppendBlockEnd", .. }));
         assert_eq!(buffer.remaining(), 0);
-        // 44 bytes of other fields and the header: the largest append that every server takes.
+        // 44 bytes of other fields and the header: the largest append that every server accepts.
         buffer.push(&append(Bytes::from(vec![0; MAX_FRAME_LEN - 52]))).unwrap();
         assert_eq!(buffer.remaining(), MAX_FRAME_LEN);
     }

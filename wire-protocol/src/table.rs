@@ -13,17 +13,17 @@ pub trait Command: Clone + std::fmt::Debug + PartialEq + sealed::Sealed {
     /// Who sends it.
     const KIND: CommandKind;
 
-    /// The length of the payload in bytes, and a check of everything that can be wrong with it.
+    /// Checks the fields, and returns the length of the payload in bytes.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] if a field cannot be put into a frame.
+    /// [`EncodeError`] if a field cannot be encoded.
     fn payload_len(&self) -> Result<usize, EncodeError>;
 
-    /// Writes the payload; only after [`Self::payload_len`] found nothing wrong.
+    /// Writes the payload; only after [`Self::payload_len`] succeeded.
     fn put_payload(&self, out: &mut SendBuffer);
 
-    /// Reads the payload of a frame. Bytes behind the last known field are left out, as newer peers
+    /// Decodes the payload of a frame. Bytes after the last known field are ignored, as newer peers
     /// may send more.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ pub trait Command: Clone + std::fmt::Debug + PartialEq + sealed::Sealed {
     /// [`DecodeError`] if the payload is not that of the command.
     fn decode_payload(payload: Bytes) -> Result<Self, DecodeError>;
 
-    /// The fields by their names in the protocol, in wire order.
+    /// Returns the fields by their names in the protocol, in wire order.
     fn fields(&self) -> Vec<(String, Value)>;
 }
 
@@ -40,20 +40,20 @@ pub trait Correlated: Command {
     /// The reply that means success.
     type Reply: Command;
 
-    /// The id by which the reply is matched.
+    /// Returns the id by which the reply is matched.
     fn request_id(&self) -> i64;
 
     /// Sets the id by which the reply is matched.
     fn set_request_id(&mut self, id: i64);
 
-    /// The length in bytes of what the request carries besides its header and small fields; for
+    /// Returns the length of the request's data in bytes, without header and small fields; for
     /// limits.
     fn size_hint(&self) -> usize {
         self.payload_len().unwrap_or(0)
     }
 }
 
-/// Who sends a command, and what it means there.
+/// The sender of a command, and its role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CommandKind {
     /// Both sides send it.
@@ -62,9 +62,9 @@ pub enum CommandKind {
     Request,
     /// The server sends it.
     Reply,
-    /// The server sends it in place of the reply that was asked for.
+    /// The server sends it instead of the reply that means success.
     Failure,
-    /// It stands inside an append block.
+    /// It is part of an append block.
     Inside,
 }
 
@@ -72,7 +72,7 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 }
 
-/// The id that a command carries, if it carries one.
+/// Returns the id of a command, if it has one.
 macro_rules! request_id_of {
     ($command:expr;) => {
         None
@@ -94,7 +94,7 @@ macro_rules! layout {
     };
 }
 
-/// Reads a field, or takes its default where the frame ends before it.
+/// Reads a field, or uses its default if the frame ends before it.
 macro_rules! decode_field {
     ($reader:expr, $type:ty, [$($layout:ident)?]) => {
         <layout!($($layout)?) as Layout<$type>>::decode($reader)?
@@ -164,7 +164,10 @@ macro_rules! commands {
     ($(
         $(#[$doc:meta])*
         $code:literal $name:ident $kind:ident $(-> $reply:ident)? {
-            $($(#[$field_doc:meta])* $field:ident: $type:ty $([$layout:ident])? $(= $default:expr $(=> $rule:ident)?)?,)*
+            $(
+                $(#[$field_doc:meta])*
+                $field:ident: $type:ty $([$layout:ident])? $(= $default:expr $(=> $rule:ident)?)?,
+            )*
         }
     )*) => {
         $(
@@ -173,7 +176,11 @@ macro_rules! commands {
             pub struct $name {
                 $(
                     $(#[$field_doc])*
-                    #[doc = concat!("\n`", stringify!($type), "`; see the [table of fields](crate::commands#fields).")]
+                    #[doc = concat!(
+                        "\n`",
+                        stringify!($type),
+                        "`; see the [table of fields](crate::commands#fields)."
+                    )]
                     pub $field: $type,
                 )*
             }
@@ -196,7 +203,9 @@ macro_rules! commands {
                 fn decode_payload(payload: Bytes) -> Result<Self, DecodeError> {
                     fn decode(_reader: &mut FieldReader) -> Result<$name, DecodeProblem> {
                         Ok($name {
-                            $($field: decode_field!(_reader, $type, [$($layout)?] $(, $default $(, $rule)?)?),)*
+                            $($field: decode_field!(
+                                _reader, $type, [$($layout)?] $(, $default $(, $rule)?)?
+                            ),)*
                         })
                     }
                     decode(&mut FieldReader::new(payload))
@@ -231,7 +240,7 @@ macro_rules! commands {
             request_of!($name $($reply)?);
         )*
 
-        /// Any command that may stand in a frame of its own.
+        /// Any command that can be a frame.
         #[non_exhaustive]
         #[derive(Debug, Clone, PartialEq)]
         pub enum WireCommand {
@@ -245,13 +254,13 @@ macro_rules! commands {
             /// The names of all commands, in the order of the table.
             pub const NAMES: &[&str] = &[$(stringify!($name),)*];
 
-            /// Says whether a frame may have this type.
+            /// Returns true if a frame may have this type.
             #[must_use]
             pub fn is_known(code: i32) -> bool {
                 matches!(code, $($code)|*)
             }
 
-            /// Reads the payload of a frame of type `code`.
+            /// Decodes the payload of a frame of type `code`.
             ///
             /// # Errors
             ///
@@ -267,25 +276,25 @@ macro_rules! commands {
             ///
             /// # Errors
             ///
-            /// [`EncodeError`] if the command cannot be put into a frame; then nothing was written.
+            /// [`EncodeError`] if the command cannot be encoded; nothing is written then.
             pub fn encode(&self, out: &mut SendBuffer) -> Result<(), EncodeError> {
                 match self {
                     $(Self::$name(command) => out.push(command),)*
                 }
             }
 
-            /// The length of the payload in bytes.
+            /// Returns the length of the payload in bytes.
             ///
             /// # Errors
             ///
-            /// [`EncodeError`] if a field cannot be put into a frame.
+            /// [`EncodeError`] if a field cannot be encoded.
             pub fn payload_len(&self) -> Result<usize, EncodeError> {
                 match self {
                     $(Self::$name(command) => command.payload_len(),)*
                 }
             }
 
-            /// The type in the frame's header.
+            /// Returns the type in the frame's header.
             #[must_use]
             pub fn code(&self) -> i32 {
                 match self {
@@ -293,7 +302,7 @@ macro_rules! commands {
                 }
             }
 
-            /// The name of the command in the protocol.
+            /// Returns the name of the command in the protocol.
             #[must_use]
             pub fn name(&self) -> &'static str {
                 match self {
@@ -301,7 +310,7 @@ macro_rules! commands {
                 }
             }
 
-            /// Who sends the command, and what it means there.
+            /// Returns the sender of the command, and its role.
             #[must_use]
             pub fn kind(&self) -> CommandKind {
                 match self {
@@ -309,7 +318,8 @@ macro_rules! commands {
                 }
             }
 
-            /// The id by which requests and replies are matched, if the command carries one.
+            /// Returns the id by which requests and replies are matched, if the command carries
+            /// one.
             #[must_use]
             pub fn request_id(&self) -> Option<i64> {
                 match self {
@@ -317,7 +327,7 @@ macro_rules! commands {
                 }
             }
 
-            /// The fields by their names in the protocol, in wire order.
+            /// Returns the fields by their names in the protocol, in wire order.
             #[must_use]
             pub fn fields(&self) -> Vec<(String, Value)> {
                 match self {
@@ -325,25 +335,31 @@ macro_rules! commands {
                 }
             }
 
-            /// The names of the fields of the command called `name`, in wire order, and whether
-            /// each may be left out.
+            /// Returns the names of the fields of the command called `name`, in wire order, and
+            /// whether each may be left out.
             #[must_use]
             pub fn field_names(name: &str) -> Option<Vec<(String, bool)>> {
                 match name {
                     $(stringify!($name) => Some(vec![$((
                         protocol_name(stringify!($field)),
-                        { let default: Option<$type> = default_of!($($default)?); default.is_some() },
+                        {
+                            let default: Option<$type> = default_of!($($default)?);
+                            default.is_some()
+                        },
                     ),)*]),)*
                     _ => None,
                 }
             }
 
-            /// Puts the command called `name` together; fields with a default may be left out.
+            /// Builds the command called `name`; fields with a default may be left out.
             ///
             /// # Errors
             ///
             /// [`ValueError`] names the field and what is wrong with it.
-            pub fn from_fields(name: &str, fields: Vec<(String, Value)>) -> Result<Self, ValueError> {
+            pub fn from_fields(
+                name: &str,
+                fields: Vec<(String, Value)>,
+            ) -> Result<Self, ValueError> {
                 let mut _fields = Fields::new(fields);
                 let command = match name {
                     $(stringify!($name) => Self::$name($name {

@@ -1,5 +1,5 @@
-//! Commands as data: names and values instead of Rust fields, for tools that print or build any
-//! command.
+//! Commands as data: names and values instead of Rust fields, for tools that print or build
+//! commands.
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -26,7 +26,7 @@ pub enum Value {
     Record(Vec<(String, Value)>),
 }
 
-/// Tells why values do not make a command.
+/// An error from building a command from values.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
@@ -42,9 +42,9 @@ pub enum ValueError {
     /// A value is not of its field's type.
     #[error("{found} is not {expected}")]
     Type {
-        /// What is needed.
+        /// The type expected.
         expected: &'static str,
-        /// What was given.
+        /// The value given.
         found: String,
     },
     /// The value of a field cannot be used.
@@ -52,7 +52,7 @@ pub enum ValueError {
     Field {
         /// The field.
         field: String,
-        /// Why.
+        /// The reason.
         source: Box<ValueError>,
     },
 }
@@ -63,7 +63,7 @@ impl Value {
         Err(ValueError::Type { expected, found })
     }
 
-    /// Numbers may be given as text too, which is how 64 bits survive JSON.
+    /// Numbers may also be texts, which keeps 64 bits intact in JSON.
     pub(crate) fn integer<T: TryFrom<i64>>(self, expected: &'static str) -> Result<T, ValueError> {
         let wide = match &self {
             Self::Int(value) => Some(i64::from(*value)),
@@ -99,7 +99,7 @@ impl Value {
         }
     }
 
-    /// Bytes may be given as hexadecimal text too.
+    /// Bytes may also be hexadecimal texts.
     pub(crate) fn bytes(self) -> Result<Bytes, ValueError> {
         match &self {
             Self::Bytes(bytes) => Ok(bytes.clone()),
@@ -144,7 +144,7 @@ impl From<i64> for Value {
     }
 }
 
-/// Named values from which fields are taken one by one.
+/// Named values that fields are read from one by one.
 #[derive(Debug)]
 pub(crate) struct Fields(Vec<(String, Value)>);
 
@@ -153,7 +153,7 @@ impl Fields {
         Self(fields)
     }
 
-    /// Takes the field `name` through `convert`; `default` steps in where it is missing.
+    /// Removes the field `name` and converts it; without it the result is `default`.
     pub(crate) fn take<T>(
         &mut self,
         name: &str,
@@ -169,7 +169,7 @@ impl Fields {
         }
     }
 
-    /// All fields must have been taken.
+    /// Fails if a field is left.
     pub(crate) fn finish(self) -> Result<(), ValueError> {
         match self.0.into_iter().next() {
             Some((field, _)) => Err(ValueError::UnknownField(field)),
@@ -178,7 +178,7 @@ impl Fields {
     }
 }
 
-/// The protocol's name for a Rust field: `request_id` is `requestId`.
+/// Returns the protocol's name of a Rust field: `request_id` is `requestId`.
 pub(crate) fn protocol_name(field: &str) -> String {
     let mut name = String::with_capacity(field.len());
     let mut words = field.split('_');
@@ -191,14 +191,14 @@ pub(crate) fn protocol_name(field: &str) -> String {
     name
 }
 
-/// Bytes as lower-case hexadecimal text.
+/// Returns bytes as lower-case hexadecimal text.
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('?');
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)]).collect()
 }
 
-/// Bytes from hexadecimal text of either case; none if it is not such.
+/// Returns the bytes of a hexadecimal text of either case; `None` if it is not one.
 #[must_use]
 pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());

@@ -37,6 +37,7 @@ const CLEAN: &[&str] = &[
     "controller-client/src/grpc/service/answer.rs",
     "types/src/error_type.rs",
     "types/src/failure.rs",
+    "wire-protocol/",
     "xtask/",
 ];
 
