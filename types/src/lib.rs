@@ -54,6 +54,8 @@ mod segment_offset;
 mod segment_range;
 mod segment_suffix;
 #[cfg(feature = "serde")]
+mod serde_number;
+#[cfg(feature = "serde")]
 mod serde_text;
 pub mod serial;
 mod stream_cut;

@@ -1,19 +1,19 @@
 //! Cuts of a stream: which cover the key space, their order, and the segments between two.
 
-use super::stream::{Cut, SegmentRecord, Stream};
+use pravega_sdk_types::Epoch;
 
-/// An offset that can be compared: −1, which a client sends for the end, is the largest.
-fn reached(offset: i64) -> i64 {
-    if offset < 0 { i64::MAX } else { offset }
-}
+use super::{
+    cut::{Cut, CutOffset},
+    stream::{SegmentRecord, Stream},
+};
 
 impl Stream {
     /// The segments of a cut with their offsets, in the order of their ranges; `None` if one of
     /// them is unknown.
-    fn records(&self, cut: &Cut) -> Option<Vec<(SegmentRecord, i64)>> {
-        let mut records: Vec<(SegmentRecord, i64)> = cut
+    fn records(&self, cut: &Cut) -> Option<Vec<(SegmentRecord, CutOffset)>> {
+        let mut records: Vec<(SegmentRecord, CutOffset)> = cut
             .iter()
-            .map(|(id, offset)| Some((self.segment(*id)?, *offset)))
+            .map(|(id, offset)| Some((self.segment(id)?, offset)))
             .collect::<Option<_>>()?;
         records.sort_by(|(a, _), (b, _)| a.low.total_cmp(&b.low));
         Some(records)
@@ -45,7 +45,7 @@ impl Stream {
             theirs.iter().filter(|(other, _)| other.overlaps(*record)).all(
                 |(other, other_offset)| {
                     if record.id == other.id {
-                        reached(*offset) >= reached(*other_offset)
+                        offset >= other_offset
                     } else {
                         record.epoch_created() > other.epoch_created()
                     }
@@ -73,7 +73,7 @@ impl Stream {
     pub(super) fn between(&self, from: &Cut, to: &Cut) -> Vec<SegmentRecord> {
         let from = if from.is_empty() { self.head() } else { from.clone() };
         let to: Cut = if to.is_empty() {
-            self.active().iter().map(|record| (record.id, 0)).collect()
+            self.active().iter().map(|record| (record.id, CutOffset::START)).collect()
         } else {
             to.clone()
         };
@@ -81,9 +81,9 @@ impl Stream {
             return Vec::new();
         };
         // A cut that does not cover a key sets no bound there.
-        let within = |cut: &[(SegmentRecord, i64)],
+        let within = |cut: &[(SegmentRecord, CutOffset)],
                       record: &SegmentRecord,
-                      is_beyond: fn(i64, i64) -> bool| {
+                      is_beyond: fn(Epoch, Epoch) -> bool| {
             let mut met = cut.iter().filter(|(at, _)| at.overlaps(*record)).peekable();
             met.peek().is_none()
                 || met.any(|(at, _)| {
@@ -102,7 +102,7 @@ impl Stream {
         let (Some(ones), Some(others)) = (self.records(one), self.records(other)) else {
             return one.clone();
         };
-        let mut earlier = Cut::new();
+        let mut earlier = Cut::default();
         for (record, offset) in ones.iter().chain(&others) {
             let met = ones.iter().chain(&others).filter(|(at, _)| at.overlaps(*record));
             // A segment stays only if none that shares keys with it was created earlier.
@@ -111,9 +111,7 @@ impl Stream {
                 .all(|(at, _)| at.id == record.id || at.epoch_created() >= record.epoch_created())
             {
                 let least = earlier.entry(record.id).or_insert(*offset);
-                if reached(*offset) < reached(*least) {
-                    *least = *offset;
-                }
+                *least = (*least).min(*offset);
             }
         }
         earlier

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{
     names,
     state::Catalog,
-    stream::{Epoch, SegmentRecord, Stream},
+    stream::{EpochRecord, SegmentRecord, Stream},
 };
 use crate::record::Millis;
 
@@ -208,7 +208,7 @@ impl Catalog {
     ) -> Option<Vec<ScalingEvent>> {
         let found = self.stream(scope, stream)?;
         let within = found.epochs.iter().filter(|epoch| within.contains(&epoch.at.0));
-        let event = |epoch: &Epoch| ScalingEvent {
+        let event = |epoch: &EpochRecord| ScalingEvent {
             timestamp: epoch.at.0,
             segment_list: epoch
                 .segments
@@ -240,10 +240,10 @@ impl Catalog {
 }
 
 fn describe_segment(segment: SegmentRecord, stream: &Stream, since: Millis) -> SegmentDescription {
-    let created = usize::try_from(segment.epoch_created()).ok();
+    let created = usize::try_from(segment.epoch_created().0).ok();
     let created = created.and_then(|created| stream.epochs.get(created));
     SegmentDescription {
-        number: segment.id,
+        number: segment.id.into(),
         start_time: created.map_or(since, |created| created.at).0,
         key_start: segment.low,
         key_end: segment.high,

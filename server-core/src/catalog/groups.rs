@@ -11,6 +11,7 @@ use pravega_sdk_proto::{
 use uuid::Uuid;
 
 use super::{
+    cut::Cut,
     error::{CallError, CallResult},
     names,
     state::{Catalog, Group},
@@ -202,15 +203,16 @@ impl Catalog {
         if known.generation != request.generation {
             return Ok(Status::GenerationMismatch);
         }
-        let behind = known.cut.is_empty() || found.is_at_or_after(&cut.cut, &known.cut);
-        if !found.is_complete(&cut.cut) || !behind {
+        let cut = Cut::from(cut.cut);
+        let is_later = known.cut.is_empty() || found.is_at_or_after(&cut, &known.cut);
+        if !found.is_complete(&cut) || !is_later {
             return Ok(Status::StreamCutNotValid);
         }
         let known = self
             .stream_mut(&info.scope, &info.stream)
             .and_then(|found| found.subscribers.get_mut(&request.subscriber));
         if let Some(known) = known {
-            known.cut = cut.cut;
+            known.cut = cut;
         }
         self.save_stream(step.journal, &info.scope, &info.stream);
         Ok(Status::Success)

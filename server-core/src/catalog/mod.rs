@@ -9,8 +9,10 @@
 //!                        persistence  │  segments         the journal's entries, the store
 //!                                     │
 //!            state  stream  cuts  transaction  rates  names      one stream, one transaction
+//!                               cut                             offsets by segment
 //! ```
 
+mod cut;
 mod cuts;
 mod describe;
 mod error;

@@ -1,6 +1,6 @@
 //! What names the controller takes.
 
-use pravega_sdk_types::{KeyValueTable, ReaderGroup, Scope, Stream};
+use pravega_sdk_types::{KeyValueTable, ReaderGroup, Scope, SegmentId, Stream};
 
 /// The scope of the controller's own streams.
 pub(super) fn is_scope(name: &str) -> bool {
@@ -40,12 +40,6 @@ pub(super) fn table_stream(table: &str) -> String {
 }
 
 /// The name of a segment.
-pub(super) fn segment(scope: &str, stream: &str, id: i64) -> bytestring::ByteString {
-    let (epoch, number) = (id >> 32, id as i32);
-    format!("{scope}/{stream}/{number}.#epoch.{epoch}").into()
-}
-
-/// The id of a segment.
-pub(super) fn segment_id(epoch: i32, number: i32) -> i64 {
-    (i64::from(epoch) << 32) | i64::from(number as u32)
+pub(super) fn segment(scope: &str, stream: &str, id: SegmentId) -> bytestring::ByteString {
+    format!("{scope}/{stream}/{id}").into()
 }

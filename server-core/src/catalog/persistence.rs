@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use pravega_sdk_types::TransactionId;
 use serde::{Serialize, de::DeserializeOwned};
-use uuid::Uuid;
 
 use super::{
     state::{Catalog, Scope},
@@ -58,7 +58,7 @@ impl Catalog {
         journal: &mut Journal,
         scope: &str,
         stream: &str,
-        id: Uuid,
+        id: TransactionId,
     ) {
         let found = self.stream(scope, stream).and_then(|stream| stream.transactions.get(&id));
         save(journal, format!("transaction/{scope}/{stream}/{id}"), found);
@@ -139,7 +139,7 @@ fn restore_transaction(
     id: &str,
     value: Option<&[u8]>,
 ) -> Result<(), RestoreError> {
-    let id = Uuid::try_parse(id).map_err(|_| RestoreError::UnknownKey(key.to_owned()))?;
+    let id: TransactionId = id.parse().map_err(|_| RestoreError::UnknownKey(key.to_owned()))?;
     let transaction: Option<Transaction> = read(key, value)?;
     let Some(stream) = scope.streams.get_mut(stream) else {
         return missing_parent(key, "stream", value);

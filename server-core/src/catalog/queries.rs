@@ -1,16 +1,18 @@
 //! Questions about streams: their configuration, segments, epochs, cuts and tokens.
 
 use pravega_sdk_proto::{
-    SegmentId, SegmentRanges, SegmentsAtTime, StreamConfig, StreamCutRangeResponse, StreamInfo,
-    SuccessorResponse, segments_at_time::SegmentLocation, stream_info::AccessOperation,
-    successor_response::SegmentEntry,
+    SegmentId as SegmentIdMessage, SegmentRanges, SegmentsAtTime, StreamConfig,
+    StreamCutRangeResponse, StreamInfo, SuccessorResponse, segments_at_time::SegmentLocation,
+    stream_info::AccessOperation, successor_response::SegmentEntry,
 };
+use pravega_sdk_types::{Epoch, SegmentId};
 
 use super::{
+    cut::{Cut, CutOffset, OffsetsById},
     error::{CallError, CallResult, no_stream},
     names,
     state::Catalog,
-    stream::{Cut, SegmentRecord, Stream},
+    stream::{SegmentRecord, Stream},
 };
 use crate::{ids::StoreIndex, store::Step};
 
@@ -61,7 +63,7 @@ impl Catalog {
                 info.scope, info.stream
             ))
         };
-        let epoch = found.epoch(epoch).ok_or_else(missing)?;
+        let epoch = found.epoch(Epoch(epoch)).ok_or_else(missing)?;
         let segment_ranges =
             epoch.segments.iter().map(|record| record.message(&info.scope, &info.stream)).collect();
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(info, step) })
@@ -70,11 +72,11 @@ impl Catalog {
     /// The segments and offsets at which a stream begins.
     pub fn head_segments(&self, info: &StreamInfo, step: &Step<'_>) -> CallResult<SegmentsAtTime> {
         let found = self.found(&info.scope, &info.stream)?;
-        let location = |(segment_id, offset): (i64, i64)| SegmentLocation {
-            segment_id: Some(SegmentId { stream_info: Some(plain(info)), segment_id }),
-            offset,
+        let location = |(id, offset): (SegmentId, CutOffset)| SegmentLocation {
+            segment_id: Some(id_message(info, id)),
+            offset: offset.to_message(),
         };
-        let segments = found.head().into_iter().map(location).collect();
+        let segments = found.head().iter().map(location).collect();
         Ok(SegmentsAtTime { segments, delegation_token: self.token(info, step) })
     }
 
@@ -86,11 +88,11 @@ impl Catalog {
         step: &Step<'_>,
     ) -> CallResult<SuccessorResponse> {
         let found = self.found(&info.scope, &info.stream)?;
-        let entry = |(record, value): (SegmentRecord, Vec<i64>)| SegmentEntry {
+        let entry = |(record, follows): (SegmentRecord, Vec<SegmentId>)| SegmentEntry {
             segment: Some(record.message(&info.scope, &info.stream)),
-            value,
+            value: follows.into_iter().map(i64::from).collect(),
         };
-        let segments = found.successors(id).into_iter().map(entry).collect();
+        let segments = found.successors(id.into()).into_iter().map(entry).collect();
         Ok(SuccessorResponse { segments, delegation_token: self.token(info, step) })
     }
 
@@ -98,45 +100,48 @@ impl Catalog {
     pub fn segments_between(
         &self,
         info: &StreamInfo,
-        from: &Cut,
-        to: &Cut,
+        from: &OffsetsById,
+        to: &OffsetsById,
         step: &Step<'_>,
     ) -> CallResult<StreamCutRangeResponse> {
         if from.is_empty() && to.is_empty() {
             return Err(CallError::unspecified());
         }
+        let (from, to) = (Cut::from(from), Cut::from(to));
         let found = self.found(&info.scope, &info.stream)?;
-        if !from.is_empty() && !to.is_empty() && !found.is_at_or_after(to, from) {
+        if !from.is_empty() && !to.is_empty() && !found.is_at_or_after(&to, &from) {
             return Err(CallError::Internal(
                 "the cut that is read from lies behind the one that is read to".to_owned(),
             ));
         }
-        let id = |record: SegmentRecord| SegmentId {
-            stream_info: Some(plain(info)),
-            segment_id: record.id,
-        };
-        let segments = found.between(from, to).into_iter().map(id).collect();
+        let id = |record: SegmentRecord| id_message(info, record.id);
+        let segments = found.between(&from, &to).into_iter().map(id).collect();
         Ok(StreamCutRangeResponse { segments, delegation_token: self.token(info, step) })
     }
 
     /// Returns true if a segment can be appended to.
     pub fn is_segment_open(&self, info: &StreamInfo, id: i64) -> CallResult<bool> {
-        let found = self.found(&info.scope, &info.stream)?;
+        let (found, id) = (self.found(&info.scope, &info.stream)?, SegmentId::from(id));
         Ok(!found.sealed && found.active().iter().any(|record| record.id == id))
     }
 
     /// Returns true if a cut covers every key exactly once.
-    pub fn is_cut_complete(&self, info: &StreamInfo, cut: &Cut) -> CallResult<bool> {
-        Ok(self.found(&info.scope, &info.stream)?.is_complete(cut))
+    pub fn is_cut_complete(&self, info: &StreamInfo, cut: &OffsetsById) -> CallResult<bool> {
+        Ok(self.found(&info.scope, &info.stream)?.is_complete(&cut.into()))
     }
 
     /// Which of the stores a segment is on; computed from its name, whether it exists or not.
     pub fn store_of(info: &StreamInfo, id: i64, step: &Step<'_>) -> StoreIndex {
-        step.placement.store_of(&names::segment(&info.scope, &info.stream, id))
+        step.placement.store_of(&names::segment(&info.scope, &info.stream, id.into()))
     }
 }
 
-/// A stream's name without what else a request says.
+/// The id of a segment of the stream that a request names.
+fn id_message(info: &StreamInfo, id: SegmentId) -> SegmentIdMessage {
+    SegmentIdMessage { stream_info: Some(plain(info)), segment_id: id.into() }
+}
+
+/// The name of a stream, without the other fields of a request.
 fn plain(info: &StreamInfo) -> StreamInfo {
     StreamInfo { access_operation: 0, ..info.clone() }
 }

@@ -1,11 +1,13 @@
 //! Retention: what is dropped by time, by size, and by what reader groups still need.
 
 use pravega_sdk_proto::{RetentionPolicy, retention_policy::RetentionPolicyType};
+use pravega_sdk_types::{Offset, SegmentId};
 
 use super::{
+    cut::{Cut, CutOffset},
     names,
     state::{Catalog, Scope},
-    stream::{Cut, RetentionPoint, Stream},
+    stream::{RetentionPoint, SegmentRecord, Stream},
 };
 use crate::{record::Millis, store::Step};
 
@@ -63,29 +65,24 @@ impl Catalog {
     /// Where the active segments of a stream end.
     fn ends(&self, scope: &str, stream: &str, step: &Step<'_>) -> Option<Cut> {
         let found = self.stream(scope, stream)?;
-        let end = |id: i64| {
-            step.store
-                .info(&names::segment(scope, stream, id))
-                .ok()
-                .map(|info| (id, info.len as i64))
+        let end = |id: SegmentId| {
+            let info = step.store.info(&names::segment(scope, stream, id)).ok()?;
+            Some((id, CutOffset::At(Offset(info.len as i64))))
         };
         found.active().iter().map(|record| end(record.id)).collect()
     }
 
-    /// How many bytes were ever written to a stream.
+    /// The number of bytes ever written to a stream.
     fn bytes_written(&self, scope: &str, stream: &str, step: &Step<'_>) -> Option<i64> {
         let found = self.stream(scope, stream)?;
-        let len = |id: i64| {
-            step.store.info(&names::segment(scope, stream, id)).map_or(0, |info| info.len as i64)
+        let len = |record: SegmentRecord| match found.deleted_ends.get(&record.id) {
+            Some(Offset(end)) => *end,
+            None => step
+                .store
+                .info(&names::segment(scope, stream, record.id))
+                .map_or(0, |info| info.len as i64),
         };
-        Some(
-            found
-                .all_segments()
-                .map(|record| {
-                    found.deleted_lengths.get(&record.id).copied().unwrap_or_else(|| len(record.id))
-                })
-                .sum(),
-        )
+        Some(found.all_segments().map(len).sum())
     }
 }
 

@@ -11,7 +11,7 @@ use pravega_sdk_proto::{
     ScaleRequest, ScaleResponse, StreamInfo, scale_response::ScaleStreamStatus,
     scale_status_response::ScaleStatus,
 };
-use pravega_sdk_types::{KeyRange, ScopedSegment, check_cover};
+use pravega_sdk_types::{Epoch, KeyRange, ScopedSegment, SegmentId, SegmentNumber, check_cover};
 
 use super::{
     error::CallResult,
@@ -52,7 +52,7 @@ impl Catalog {
         let active: Vec<SegmentRecord> = found.active().to_vec();
         let sealed: Vec<SegmentRecord> = active
             .iter()
-            .filter(|record| request.sealed_segments.contains(&record.id))
+            .filter(|record| request.sealed_segments.contains(&record.id.into()))
             .copied()
             .collect();
         if sealed.len() != request.sealed_segments.len() {
@@ -67,7 +67,7 @@ impl Catalog {
         step.reserve(ranges.len())?;
         let made = self.replace(scope, stream, &sealed, &ranges, step)?;
         let segments = made.into_iter().map(|record| record.message(scope, stream)).collect();
-        Ok(answer(ScaleStreamStatus::Started, segments, epoch))
+        Ok(answer(ScaleStreamStatus::Started, segments, epoch.0))
     }
 
     /// Replaces segments by others and seals them; returns the new ones.
@@ -82,16 +82,17 @@ impl Catalog {
         let Some(found) = self.stream_mut(scope, stream) else {
             return Ok(Vec::new());
         };
-        let epoch = found.active_epoch() + 1;
-        let number = found.next_number;
+        let epoch = Epoch(found.active_epoch().0 + 1);
+        let first = found.next_number.0;
         let record = |(number, range): (i32, &KeyRange)| SegmentRecord {
-            id: names::segment_id(epoch, number),
+            id: SegmentId::new(epoch, SegmentNumber(number)),
             low: range.low(),
             high: range.high(),
         };
-        let made: Vec<SegmentRecord> = (number..).zip(ranges).map(record).collect();
+        let made: Vec<SegmentRecord> = (first..).zip(ranges).map(record).collect();
         create_segments(scope, stream, &found.config, &made, step)?;
-        found.next_number = number.saturating_add(i32::try_from(made.len()).unwrap_or(i32::MAX));
+        let count = i32::try_from(made.len()).unwrap_or(i32::MAX);
+        found.next_number = SegmentNumber(first.saturating_add(count));
         let stay = found.active().iter().filter(|record| !sealed.contains(record)).copied();
         let segments = stay.chain(made.iter().copied()).collect();
         found.add_epoch(epoch, segments, step.at.now);
@@ -118,6 +119,7 @@ impl Catalog {
 
     /// Returns success once the stream has a newer epoch.
     pub fn check_scale(&self, info: &StreamInfo, epoch: i32) -> ScaleStatus {
+        let epoch = Epoch(epoch);
         match self.stream(&info.scope, &info.stream).map(Stream::active_epoch) {
             Some(active) if epoch < active => ScaleStatus::Success,
             Some(active) if epoch == active => ScaleStatus::InProgress,
@@ -133,8 +135,9 @@ impl Catalog {
         let scaling: HashSet<&ByteString> = traffic.iter().map(|(name, _)| name).collect();
         self.rates.retain(|segment, _| scaling.contains(segment));
         for (segment, traffic) in traffic {
-            let Some(policy) = self.policy_of(&segment) else { continue };
+            let policy = self.policy_of(&segment);
             let rates = self.rates.entry(segment.clone()).or_insert(Rates::new(now));
+            let Some(policy) = policy else { continue };
             let amount = if policy.scale_type == 1 {
                 traffic.bytes as f64 / 1024.0
             } else {
@@ -163,7 +166,7 @@ impl Catalog {
         let Ok(segment) = segment.parse::<ScopedSegment>() else { return };
         let (scope, stream) = (segment.scope().to_string(), segment.stream().to_string());
         let Some(found) = self.stream(&scope, &stream) else { return };
-        let id = i64::from(segment.id());
+        let id = segment.id();
         let Some(record) = found.active().iter().find(|record| record.id == id).copied() else {
             return;
         };
@@ -183,7 +186,7 @@ impl Catalog {
             let Ok(segment) = segment.parse::<ScopedSegment>() else { continue };
             let (scope, stream) = (segment.scope().to_string(), segment.stream().to_string());
             let Some(found) = self.stream(&scope, &stream) else { continue };
-            let id = i64::from(segment.id());
+            let id = segment.id();
             let Some(at_index) = found.active().iter().position(|record| record.id == id) else {
                 continue;
             };
@@ -239,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_scale_covers_each_run_of_neighbours_and_nothing_else() {
-        let record = |id, low, high| SegmentRecord { id, low, high };
+        let record = |id: i64, low, high| SegmentRecord { id: id.into(), low, high };
         let range = |low, high| KeyRange::new(low, high).unwrap();
         let sealed = [record(0, 0.0, 0.25), record(2, 0.5, 0.75)];
         assert!(covers_the_same(&sealed, &[range(0.0, 0.1), range(0.1, 0.25), range(0.5, 0.75)]));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytestring::ByteString;
 use pravega_sdk_proto::{KeyValueTableConfig, ReaderGroupConfiguration};
+use pravega_sdk_types::SegmentNumber;
 use serde::{Deserialize, Serialize};
 
 use super::{message, rates::Rates, stream::Stream};
@@ -30,7 +31,7 @@ pub(super) struct Scope {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct ScopeRecord {
     /// For each deleted stream the number of its next segment, for a stream of the same name.
-    pub(super) next_numbers: BTreeMap<String, i32>,
+    pub(super) next_numbers: BTreeMap<String, SegmentNumber>,
 }
 
 /// A key-value table.

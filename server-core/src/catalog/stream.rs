@@ -7,15 +7,16 @@
 
 use std::collections::BTreeMap;
 
-use pravega_sdk_proto::{SegmentId, SegmentRange, StreamConfig, StreamInfo};
+use pravega_sdk_proto::{SegmentId as SegmentIdMessage, SegmentRange, StreamConfig, StreamInfo};
+use pravega_sdk_types::{Epoch, Offset, SegmentId, SegmentNumber, TransactionId};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::{message, names, transaction::Transaction};
+use super::{
+    cut::{Cut, CutOffset, WriterPosition},
+    message,
+    transaction::Transaction,
+};
 use crate::record::Millis;
-
-/// Offsets of segments, by segment id.
-pub(super) type Cut = BTreeMap<i64, i64>;
 
 /// What the controller knows of a stream.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,12 +25,13 @@ pub(super) struct Stream {
     pub(super) config: StreamConfig,
     pub(super) sealed: bool,
     /// By their number.
-    pub(super) epochs: Vec<Epoch>,
-    pub(super) next_number: i32,
+    pub(super) epochs: Vec<EpochRecord>,
+    /// The number of the next segment.
+    pub(super) next_number: SegmentNumber,
     /// Where the stream begins; empty for its first epoch.
     pub(super) head: Cut,
-    /// The lengths of deleted segments.
-    pub(super) deleted_lengths: BTreeMap<i64, i64>,
+    /// The ends of deleted segments.
+    pub(super) deleted_ends: BTreeMap<SegmentId, Offset>,
     pub(super) writers: BTreeMap<String, WriterMark>,
     pub(super) watermark: Option<WatermarkBounds>,
     pub(super) subscribers: BTreeMap<String, Subscriber>,
@@ -37,14 +39,14 @@ pub(super) struct Stream {
     pub(super) retention_points: Vec<RetentionPoint>,
     /// Entries of their own in the journal.
     #[serde(skip)]
-    pub(super) transactions: BTreeMap<Uuid, Transaction>,
+    pub(super) transactions: BTreeMap<TransactionId, Transaction>,
 }
 
 /// The segments of a stream from one scale to the next.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Epoch {
+pub(super) struct EpochRecord {
     /// The epoch whose segments have the same numbers. It differs only after a rolling commit.
-    pub(super) reference: i32,
+    pub(super) reference: Epoch,
     /// In the order of their ranges.
     pub(super) segments: Vec<SegmentRecord>,
     pub(super) at: Millis,
@@ -53,16 +55,20 @@ pub(super) struct Epoch {
 /// A segment and its part of the key space.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct SegmentRecord {
-    pub(super) id: i64,
+    pub(super) id: SegmentId,
     pub(super) low: f64,
     pub(super) high: f64,
 }
 
+/// A time that a writer noted, by a clock of the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct WriterTime(pub(super) i64);
+
 /// The last time that a writer noted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct WriterMark {
-    pub(super) time: i64,
-    pub(super) position: Cut,
+    pub(super) time: WriterTime,
+    pub(super) position: WriterPosition,
     /// When it was noted.
     pub(super) at: Millis,
 }
@@ -70,8 +76,8 @@ pub(super) struct WriterMark {
 /// The last watermark of a stream.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct WatermarkBounds {
-    pub(super) lower: i64,
-    pub(super) upper: i64,
+    pub(super) lower: WriterTime,
+    pub(super) upper: WriterTime,
 }
 
 /// A reader group that keeps a stream from being truncated.
@@ -92,13 +98,13 @@ pub(super) struct RetentionPoint {
 }
 
 impl SegmentRecord {
-    pub(super) fn number(self) -> i32 {
-        self.id as i32
+    pub(super) fn number(self) -> SegmentNumber {
+        self.id.number()
     }
 
-    /// The epoch in which the segment was made.
-    pub(super) fn epoch_created(self) -> i64 {
-        self.id >> 32
+    /// The epoch in which the segment was created.
+    pub(super) fn epoch_created(self) -> Epoch {
+        self.id.epoch()
     }
 
     pub(super) fn overlaps(self, other: Self) -> bool {
@@ -108,7 +114,8 @@ impl SegmentRecord {
     pub(super) fn message(self, scope: &str, stream: &str) -> SegmentRange {
         let stream_info =
             StreamInfo { scope: scope.to_owned(), stream: stream.to_owned(), access_operation: 0 };
-        let segment_id = SegmentId { stream_info: Some(stream_info), segment_id: self.id };
+        let (stream_info, segment_id) = (Some(stream_info), self.id.into());
+        let segment_id = SegmentIdMessage { stream_info, segment_id };
         SegmentRange { segment_id: Some(segment_id), min_key: self.low, max_key: self.high }
     }
 }
@@ -117,16 +124,16 @@ impl Stream {
     pub(super) fn new(
         config: StreamConfig,
         segments: Vec<SegmentRecord>,
-        next_number: i32,
+        next_number: SegmentNumber,
         created: Millis,
     ) -> Self {
         Self {
             config,
             sealed: false,
-            epochs: vec![Epoch { reference: 0, segments, at: created }],
+            epochs: vec![EpochRecord { reference: Epoch(0), segments, at: created }],
             next_number,
-            head: Cut::new(),
-            deleted_lengths: BTreeMap::new(),
+            head: Cut::default(),
+            deleted_ends: BTreeMap::new(),
             writers: BTreeMap::new(),
             watermark: None,
             subscribers: BTreeMap::new(),
@@ -140,12 +147,12 @@ impl Stream {
     }
 
     /// The number of the newest epoch.
-    pub(super) fn active_epoch(&self) -> i32 {
-        i32::try_from(self.epochs.len()).unwrap_or(i32::MAX) - 1
+    pub(super) fn active_epoch(&self) -> Epoch {
+        Epoch(i32::try_from(self.epochs.len()).unwrap_or(i32::MAX) - 1)
     }
 
-    pub(super) fn epoch(&self, number: i32) -> Option<&Epoch> {
-        usize::try_from(number).ok().and_then(|index| self.epochs.get(index))
+    pub(super) fn epoch(&self, number: Epoch) -> Option<&EpochRecord> {
+        usize::try_from(number.0).ok().and_then(|index| self.epochs.get(index))
     }
 
     /// The segments that are written to, unless the stream is sealed.
@@ -154,38 +161,38 @@ impl Stream {
     }
 
     /// The epoch whose segments have the numbers of the active ones.
-    pub(super) fn reference(&self) -> i32 {
-        self.epochs.last().map_or(0, |epoch| epoch.reference)
+    pub(super) fn reference(&self) -> Epoch {
+        self.epochs.last().map_or(Epoch(0), |epoch| epoch.reference)
     }
 
     /// The part of the key space that a segment has or had.
-    pub(super) fn segment(&self, id: i64) -> Option<SegmentRecord> {
-        let epoch = self.epoch(i32::try_from(id >> 32).ok()?)?;
+    pub(super) fn segment(&self, id: SegmentId) -> Option<SegmentRecord> {
+        let epoch = self.epoch(id.epoch())?;
         epoch.segments.iter().find(|record| record.id == id).copied()
     }
 
-    /// Every segment that there ever was, in the order in which they were made.
+    /// Every segment that the stream ever had, in the order in which they were created.
     pub(super) fn all_segments(&self) -> impl Iterator<Item = SegmentRecord> + '_ {
-        let made = |(number, epoch): (usize, &Epoch)| {
-            let made: Vec<SegmentRecord> = epoch
+        let created = |(number, epoch): (i32, &EpochRecord)| {
+            let created: Vec<SegmentRecord> = epoch
                 .segments
                 .iter()
-                .filter(|record| record.epoch_created() == number as i64)
+                .filter(|record| record.epoch_created() == Epoch(number))
                 .copied()
                 .collect();
-            made
+            created
         };
-        self.epochs.iter().enumerate().flat_map(made)
+        (0..).zip(&self.epochs).flat_map(created)
     }
 
-    /// The segments that follow a segment, with what each of them follows; none if it is open or
-    /// not known.
-    pub(super) fn successors(&self, id: i64) -> Vec<(SegmentRecord, Vec<i64>)> {
+    /// The segments that follow a segment, each with all its predecessors; empty if the segment is
+    /// open or unknown.
+    pub(super) fn successors(&self, id: SegmentId) -> Vec<(SegmentRecord, Vec<SegmentId>)> {
         let Some(record) = self.segment(id) else {
             return Vec::new();
         };
-        let holds = |epoch: &&Epoch| epoch.segments.contains(&record);
-        let first = usize::try_from(record.epoch_created()).unwrap_or(0);
+        let holds = |epoch: &&EpochRecord| epoch.segments.contains(&record);
+        let first = usize::try_from(record.epoch_created().0).unwrap_or(0);
         let last = first + self.epochs.iter().skip(first).take_while(holds).count();
         let (Some(before), Some(next)) =
             (self.epochs.get(last.wrapping_sub(1)), self.epochs.get(last))
@@ -213,30 +220,27 @@ impl Stream {
             .first()
             .into_iter()
             .flat_map(|epoch| &epoch.segments)
-            .map(|record| (record.id, 0))
+            .map(|record| (record.id, CutOffset::START))
             .collect()
     }
 
     /// Adds an epoch.
     pub(super) fn add_epoch(
         &mut self,
-        reference: i32,
+        reference: Epoch,
         mut segments: Vec<SegmentRecord>,
         at: Millis,
     ) {
         segments.sort_by(|a, b| a.low.total_cmp(&b.low));
-        self.epochs.push(Epoch { reference, segments, at });
+        self.epochs.push(EpochRecord { reference, segments, at });
     }
 
     /// The segments of an epoch with the same numbers and ranges, as they would be in another.
-    pub(super) fn duplicates(&self, epoch: i32, under: i32) -> Vec<SegmentRecord> {
+    pub(super) fn duplicates(&self, epoch: Epoch, under: Epoch) -> Vec<SegmentRecord> {
         let segments = self.epoch(epoch).map_or(&[][..], |epoch| &epoch.segments);
         segments
             .iter()
-            .map(|record| SegmentRecord {
-                id: names::segment_id(under, record.number()),
-                ..*record
-            })
+            .map(|record| SegmentRecord { id: SegmentId::new(under, record.number()), ..*record })
             .collect()
     }
 }

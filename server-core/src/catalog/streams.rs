@@ -4,14 +4,15 @@ use pravega_sdk_proto::{
     ScalingPolicy, StreamConfig, StreamInfo, create_stream_status, delete_stream_status,
     update_stream_status,
 };
-use pravega_sdk_types::KeyRange;
+use pravega_sdk_types::{Epoch, KeyRange, Offset, SegmentId, SegmentNumber};
 
 use super::{
+    cut::{Cut, CutOffset, OffsetsById},
     error::{CallError, CallResult},
     names,
     segments::{create_segments, is_fixed, min_segments, policy},
     state::Catalog,
-    stream::{Cut, SegmentRecord, Stream},
+    stream::{SegmentRecord, Stream},
 };
 use crate::store::Step;
 
@@ -85,9 +86,9 @@ impl Catalog {
         };
         // A stream that is made again numbers its segments on: what is known of the old ones never
         // fits the new.
-        let first = found.record.next_numbers.get(stream).copied().unwrap_or(0);
+        let first = found.record.next_numbers.get(stream).map_or(0, |number| number.0);
         let record = |(number, range): (i32, KeyRange)| SegmentRecord {
-            id: names::segment_id(0, number),
+            id: SegmentId::new(Epoch(0), SegmentNumber(number)),
             low: range.low(),
             high: range.high(),
         };
@@ -95,6 +96,7 @@ impl Catalog {
             (first..).zip(KeyRange::equal(count)).map(record).collect();
         create_segments(scope, stream, &config, &records, step)?;
         let next_number = first.saturating_add(i32::try_from(count).unwrap_or(i32::MAX));
+        let next_number = SegmentNumber(next_number);
         found
             .streams
             .insert(stream.to_owned(), Stream::new(config, records, next_number, step.at.now));
@@ -148,11 +150,12 @@ impl Catalog {
     pub fn truncate_stream(
         &mut self,
         info: &StreamInfo,
-        cut: Cut,
+        cut: OffsetsById,
         step: &mut Step<'_>,
     ) -> CallResult<update_stream_status::Status> {
         use update_stream_status::Status;
         let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
+        let cut = Cut::from(cut);
         step.reserve(0)?;
         let Some(found) = self.stream(scope, stream) else {
             return Ok(Status::StreamNotFound);
@@ -173,9 +176,11 @@ impl Catalog {
     /// Returns true if no offset of a cut is after the end of its segment.
     fn is_within(&self, scope: &str, stream: &str, cut: &Cut, step: &Step<'_>) -> bool {
         cut.iter().all(|(id, offset)| {
-            step.store
-                .info(&names::segment(scope, stream, *id))
-                .is_ok_and(|info| *offset <= info.len as i64)
+            let info = step.store.info(&names::segment(scope, stream, id));
+            info.is_ok_and(|info| match offset {
+                CutOffset::At(Offset(offset)) => offset <= info.len as i64,
+                CutOffset::End => true,
+            })
         })
     }
 
@@ -185,14 +190,16 @@ impl Catalog {
         for record in found.before(&cut) {
             let segment = names::segment(scope, stream, record.id);
             if let Ok(info) = step.store.info(&segment) {
-                found.deleted_lengths.insert(record.id, info.len as i64);
+                found.deleted_ends.insert(record.id, Offset(info.len as i64));
                 step.delete(&segment).ok();
             }
         }
-        for (id, offset) in &cut {
-            let segment = names::segment(scope, stream, *id);
-            let end = step.store.info(&segment).map_or(0, |info| info.len as i64);
-            let offset = if *offset < 0 { end } else { *offset };
+        for (id, offset) in cut.iter() {
+            let segment = names::segment(scope, stream, id);
+            let offset = match offset {
+                CutOffset::At(Offset(offset)) => offset,
+                CutOffset::End => step.store.info(&segment).map_or(0, |info| info.len as i64),
+            };
             // What was truncated further already stays as it is.
             step.truncate(&segment, offset).ok();
         }

@@ -4,7 +4,7 @@ use pravega_sdk_proto::{
     KeyValueTableConfig, KeyValueTableConfigResponse, KeyValueTableInfo, SegmentRanges, StreamInfo,
     create_key_value_table_status, delete_kv_table_status, key_value_table_config_response,
 };
-use pravega_sdk_types::KeyRange;
+use pravega_sdk_types::{Epoch, KeyRange, SegmentId, SegmentNumber};
 
 use super::{
     error::{CallError, CallResult},
@@ -126,5 +126,10 @@ impl Catalog {
 /// The partitions of a table; they never change.
 fn partitions(config: &KeyValueTableConfig) -> impl Iterator<Item = SegmentRecord> {
     let ranges = KeyRange::equal(config.partition_count.unsigned_abs());
-    (0..).zip(ranges).map(|(id, range)| SegmentRecord { id, low: range.low(), high: range.high() })
+    let record = |(number, range): (i32, KeyRange)| SegmentRecord {
+        id: SegmentId::new(Epoch(0), SegmentNumber(number)),
+        low: range.low(),
+        high: range.high(),
+    };
+    (0..).zip(ranges).map(record)
 }

@@ -3,15 +3,16 @@
 use bytes::Bytes;
 use pravega_sdk_proto::{StreamInfo, remove_writer_response, timestamp_response};
 use pravega_sdk_types::{
-    KeyRange, SegmentId, SegmentOffset, Timestamp, Watermark, WatermarkSegment,
+    KeyRange, Offset, SegmentId, SegmentOffset, Timestamp, Watermark, WatermarkSegment,
 };
 use pravega_sdk_wire_protocol::event;
 use uuid::Uuid;
 
 use super::{
+    cut::{OffsetsById, WriterPosition, writer_position},
     names,
     state::Catalog,
-    stream::{Cut, Stream, WatermarkBounds, WriterMark},
+    stream::{Stream, WatermarkBounds, WriterMark, WriterTime},
 };
 use crate::{record::Millis, store::Step};
 
@@ -26,7 +27,7 @@ impl Catalog {
         &mut self,
         info: &StreamInfo,
         writer: &str,
-        position: Cut,
+        position: OffsetsById,
         time: i64,
         step: &mut Step<'_>,
     ) -> timestamp_response::Status {
@@ -34,14 +35,15 @@ impl Catalog {
         let Some(found) = self.stream(&info.scope, &info.stream) else {
             return Status::InternalError;
         };
+        let (time, position) = (WriterTime(time), writer_position(position));
         if let Some(known) = found.writers.get(writer) {
             if time < known.time {
                 return Status::InvalidTime;
             }
-            let behind = |(id, offset): (&i64, &i64)| {
+            let went_back = |(id, offset): (&SegmentId, &Offset)| {
                 known.position.get(id).is_some_and(|known| offset < known)
             };
-            if position.iter().any(behind) {
+            if position.iter().any(went_back) {
                 return Status::InvalidPosition;
             }
         }
@@ -118,19 +120,18 @@ impl Catalog {
         scope: &str,
         stream: &str,
         bounds: WatermarkBounds,
-        positions: Cut,
+        positions: WriterPosition,
         step: &mut Step<'_>,
     ) {
         let Some(found) = self.stream_mut(scope, stream) else { return };
         let ranged = positions.iter().filter_map(|(id, offset)| {
             let record = found.segment(*id)?;
             let range = KeyRange::new(record.low, record.high).ok()?;
-            let offset = SegmentOffset::from_wire(*offset);
-            Some(WatermarkSegment::new(SegmentId::from(*id), range, offset))
+            Some(WatermarkSegment::new(*id, range, SegmentOffset::from_wire(offset.0)))
         });
         let ranged: Vec<_> = ranged.collect();
-        let lower = Timestamp::from_millis(bounds.lower);
-        let upper = Timestamp::from_millis(bounds.upper);
+        let lower = Timestamp::from_millis(bounds.lower.0);
+        let upper = Timestamp::from_millis(bounds.upper.0);
         let Ok(mark) = Watermark::encode(lower, upper, &ranged) else { return };
         found.watermark = Some(bounds);
         let marks = names::mark_stream(stream);
@@ -159,8 +160,8 @@ impl Catalog {
 }
 
 /// The watermark that is due, and the positions after which no event of an earlier time follows.
-fn next_watermark(stream: &mut Stream, now: Millis) -> Option<(WatermarkBounds, Cut)> {
-    let last = stream.watermark.map_or(i64::MIN, |watermark| watermark.lower);
+fn next_watermark(stream: &mut Stream, now: Millis) -> Option<(WatermarkBounds, WriterPosition)> {
+    let last = stream.watermark.map_or(WriterTime(i64::MIN), |watermark| watermark.lower);
     let timeout = stream.config.timestamp_aggregation_timeout;
     // A writer that has lagged for as long as the timeout no longer counts.
     stream.writers.retain(|_, mark| mark.time > last || now.since(mark.at) < timeout);
@@ -175,14 +176,14 @@ fn next_watermark(stream: &mut Stream, now: Millis) -> Option<(WatermarkBounds, 
 
 /// The furthest offset that any writer noted, for each segment of the newest epoch that one of them
 /// knew.
-fn furthest(stream: &Stream) -> Cut {
+fn furthest(stream: &Stream) -> WriterPosition {
     let noted = || stream.writers.values().flat_map(|mark| &mark.position);
-    let newest = noted().map(|(id, _)| id >> 32).max().and_then(|epoch| i32::try_from(epoch).ok());
+    let newest = noted().map(|(id, _)| id.epoch()).max();
     let Some(epoch) = newest.and_then(|newest| stream.epoch(newest)) else {
-        return Cut::new();
+        return WriterPosition::new();
     };
-    let offset = |id: i64| {
-        noted().filter(|(noted, _)| **noted == id).map(|(_, offset)| (*offset).max(0)).max()
-    };
-    epoch.segments.iter().map(|record| (record.id, offset(record.id).unwrap_or(0))).collect()
+    let furthest =
+        |id: SegmentId| noted().filter(|(noted, _)| **noted == id).map(|(_, offset)| *offset).max();
+    let at_least_0 = |offset: Option<Offset>| offset.unwrap_or_default().max(Offset(0));
+    epoch.segments.iter().map(|record| (record.id, at_least_0(furthest(record.id)))).collect()
 }

@@ -2,7 +2,7 @@
 
 use pravega_sdk_proto::TxnId;
 use pravega_sdk_types::{
-    Scope, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Stream as StreamName,
+    Epoch, Scope, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Stream as StreamName,
     TransactionId,
 };
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use crate::{
 pub(super) struct Transaction {
     pub(super) state: TransactionState,
     /// The numbers of the segments that it writes to.
-    pub(super) numbers: Vec<i32>,
+    pub(super) numbers: Vec<SegmentNumber>,
     /// When it is aborted unless it is pinged, and when it is in any case.
     pub(super) expires: Millis,
     pub(super) ends: Millis,
@@ -36,7 +36,13 @@ pub(super) enum TransactionState {
 
 impl Transaction {
     /// Deletes the segments of a transaction.
-    pub(super) fn drop_segments(&self, step: &mut Step<'_>, scope: &str, stream: &str, id: Uuid) {
+    pub(super) fn drop_segments(
+        &self,
+        step: &mut Step<'_>,
+        scope: &str,
+        stream: &str,
+        id: TransactionId,
+    ) {
         for number in &self.numbers {
             if let Some(segment) = segment_of(scope, stream, id, *number) {
                 step.delete(&segment).ok();
@@ -49,26 +55,26 @@ impl Transaction {
 pub(super) fn segment_of(
     scope: &str,
     stream: &str,
-    id: Uuid,
-    number: i32,
+    id: TransactionId,
+    number: SegmentNumber,
 ) -> Option<bytestring::ByteString> {
     let stream =
         ScopedStream::new(Scope::internal(scope).ok()?, StreamName::internal(stream).ok()?);
-    let epoch = TransactionId(id).epoch();
-    let parent = ScopedSegment::new(&stream, SegmentId::new(epoch, SegmentNumber(number)));
-    Some(transaction_segment(&parent, TransactionId(id)).into())
+    let parent = ScopedSegment::new(&stream, SegmentId::new(id.epoch(), number));
+    Some(transaction_segment(&parent, id).into())
 }
 
-/// The id of a transaction: the epoch whose segments it writes to, and chance.
-pub(super) fn new_id(epoch: i32, random: Uuid) -> Uuid {
+/// The id of a transaction: the epoch whose segments it writes to, and random bits.
+pub(super) fn new_id(epoch: Epoch, random: Uuid) -> TransactionId {
     let (high, low) = random.as_u64_pair();
     // Java's server counts, so neither half is ever negative there; `pravega-client` 0.3.7 loses
     // the upper half if the lower one is.
-    Uuid::from_u64_pair((u64::from(epoch.unsigned_abs()) << 32) | (high & 0xFFFF_FFFF), low >> 1)
+    let high = (u64::from(epoch.0.unsigned_abs()) << 32) | (high & 0xFFFF_FFFF);
+    TransactionId(Uuid::from_u64_pair(high, low >> 1))
 }
 
-pub(super) fn message_of(id: Uuid) -> TxnId {
-    let (high_bits, low_bits) = TransactionId(id).to_halves();
+pub(super) fn message_of(id: TransactionId) -> TxnId {
+    let (high_bits, low_bits) = id.to_halves();
     TxnId { high_bits, low_bits }
 }
 

@@ -8,15 +8,16 @@ use pravega_sdk_proto::{
     CreateTxnResponse, ListCompletedTxnResponse, StreamInfo, TxnResponse, ping_txn_status,
     txn_response, txn_state::State, txn_status,
 };
-use pravega_sdk_types::TransactionId;
+use pravega_sdk_types::{Epoch, Offset, SegmentId, TransactionId};
 use uuid::Uuid;
 
 use super::{
+    cut::WriterPosition,
     error::{CallError, CallResult, no_stream},
     names,
     segments::create_segments,
     state::Catalog,
-    stream::{Cut, SegmentRecord, WriterMark},
+    stream::{SegmentRecord, WriterMark, WriterTime},
     transaction::{Transaction, TransactionState, message_of, new_id, segment_of},
 };
 use crate::{
@@ -75,7 +76,7 @@ impl Catalog {
         // Each segment is named with the transaction's epoch, as its own part of the transaction
         // is.
         let as_named = |record: &SegmentRecord| SegmentRecord {
-            id: names::segment_id(epoch, record.number()),
+            id: SegmentId::new(epoch, record.number()),
             ..*record
         };
         let active_segments =
@@ -93,6 +94,7 @@ impl Catalog {
         step: &mut Step<'_>,
     ) -> ping_txn_status::Status {
         use ping_txn_status::Status;
+        let id = TransactionId(id);
         let Some(found) = self.transaction_mut(info, id) else {
             return Status::Unknown;
         };
@@ -113,7 +115,11 @@ impl Catalog {
         }
     }
 
-    fn transaction_mut(&mut self, info: &StreamInfo, id: Uuid) -> Option<&mut Transaction> {
+    fn transaction_mut(
+        &mut self,
+        info: &StreamInfo,
+        id: TransactionId,
+    ) -> Option<&mut Transaction> {
         self.stream_mut(&info.scope, &info.stream)?.transactions.get_mut(&id)
     }
 
@@ -121,7 +127,7 @@ impl Catalog {
     pub fn transaction_state(&self, info: &StreamInfo, id: Uuid) -> CallResult<State> {
         let found = self.stream(&info.scope, &info.stream);
         let found = found.ok_or_else(|| no_stream(&info.scope, &info.stream))?;
-        Ok(match found.transactions.get(&id).map(|transaction| transaction.state) {
+        Ok(match found.transactions.get(&TransactionId(id)).map(|transaction| transaction.state) {
             None => State::Unknown,
             Some(TransactionState::Open) => State::Open,
             Some(TransactionState::Committed) => State::Committed,
@@ -140,6 +146,7 @@ impl Catalog {
         step: &mut Step<'_>,
     ) -> CallResult<txn_status::Status> {
         use txn_status::Status;
+        let id = TransactionId(id);
         match self.transaction_mut(info, id).map(|transaction| transaction.state) {
             None | Some(TransactionState::Aborted) => return Ok(Status::Failure),
             Some(TransactionState::Committed) => return Ok(Status::Success),
@@ -148,35 +155,35 @@ impl Catalog {
         let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
         let position = self.merge_transaction(scope, stream, id, step)?;
         if !writer.is_empty() && time >= 0 {
-            self.note(scope, stream, writer, WriterMark { time, position, at: step.at.now }, step);
+            let mark = WriterMark { time: WriterTime(time), position, at: step.at.now };
+            self.note(scope, stream, writer, mark, step);
         }
         self.complete(scope, stream, id, TransactionState::Committed, step);
         Ok(Status::Success)
     }
 
-    /// Puts what a transaction holds in its stream; gives where the segments that it was merged
-    /// into end.
+    /// Merges the segments of a transaction into its stream; returns the ends of the segments that
+    /// have its events.
     fn merge_transaction(
         &mut self,
         scope: &str,
         stream: &str,
-        id: Uuid,
+        id: TransactionId,
         step: &mut Step<'_>,
-    ) -> CallResult<Cut> {
+    ) -> CallResult<WriterPosition> {
         let Some(found) = self.stream(scope, stream) else {
             return Err(no_stream(scope, stream));
         };
-        let epoch = TransactionId(id).epoch().0;
+        let epoch = id.epoch();
         if epoch == found.reference() {
             let records = found.active().to_vec();
             return self.merge_into(scope, stream, id, &records, step);
         }
-        // The stream was scaled since: the segments that the transaction knew come back for its
-        // sake.
+        // The stream was scaled since: the segments that the transaction knew are created again.
         let old = found.active().to_vec();
-        let between = found.active_epoch() + 1;
-        let (theirs, ours) =
-            (found.duplicates(epoch, between), found.duplicates(found.active_epoch(), between + 1));
+        let active = found.active_epoch();
+        let (between, next) = (Epoch(active.0 + 1), Epoch(active.0 + 2));
+        let (theirs, ours) = (found.duplicates(epoch, between), found.duplicates(active, next));
         let (config, reference) = (found.config.clone(), found.reference());
         step.reserve(theirs.len() + ours.len())?;
         create_segments(scope, stream, &config, &theirs, step)?;
@@ -200,11 +207,11 @@ impl Catalog {
         &mut self,
         scope: &str,
         stream: &str,
-        id: Uuid,
+        id: TransactionId,
         records: &[SegmentRecord],
         step: &mut Step<'_>,
-    ) -> CallResult<Cut> {
-        let mut position = Cut::new();
+    ) -> CallResult<WriterPosition> {
+        let mut position = WriterPosition::new();
         for record in records {
             let Some(source) = segment_of(scope, stream, id, record.number()) else { continue };
             let target = names::segment(scope, stream, record.id);
@@ -213,7 +220,7 @@ impl Catalog {
                 Err(Refusal::NoSuchSource) => step.store.info(&target)?.len,
                 merged => merged?,
             };
-            position.insert(record.id, end as i64);
+            position.insert(record.id, Offset(end as i64));
         }
         Ok(position)
     }
@@ -222,7 +229,7 @@ impl Catalog {
         &mut self,
         scope: &str,
         stream: &str,
-        id: Uuid,
+        id: TransactionId,
         state: TransactionState,
         step: &mut Step<'_>,
     ) {
@@ -243,6 +250,7 @@ impl Catalog {
         step: &mut Step<'_>,
     ) -> CallResult<txn_status::Status> {
         use txn_status::Status;
+        let id = TransactionId(id);
         step.reserve(0)?;
         match self.transaction_mut(info, id).map(|transaction| transaction.state) {
             None | Some(TransactionState::Committed) => Ok(Status::Failure),
@@ -254,7 +262,7 @@ impl Catalog {
         }
     }
 
-    fn abort(&mut self, scope: &str, stream: &str, id: Uuid, step: &mut Step<'_>) {
+    fn abort(&mut self, scope: &str, stream: &str, id: TransactionId, step: &mut Step<'_>) {
         let found =
             self.stream(scope, stream).and_then(|stream| stream.transactions.get(&id)).cloned();
         if let Some(transaction) = found {
@@ -266,10 +274,10 @@ impl Catalog {
     /// Aborts the open transactions of a stream.
     pub(super) fn abort_all(&mut self, scope: &str, stream: &str, step: &mut Step<'_>) {
         let Some(found) = self.stream(scope, stream) else { return };
-        let is_open = |(id, transaction): (&Uuid, &Transaction)| {
+        let is_open = |(id, transaction): (&TransactionId, &Transaction)| {
             (transaction.state == TransactionState::Open).then_some(*id)
         };
-        let open: Vec<Uuid> = found.transactions.iter().filter_map(is_open).collect();
+        let open: Vec<TransactionId> = found.transactions.iter().filter_map(is_open).collect();
         for id in open {
             self.abort(scope, stream, id, step);
         }
@@ -282,13 +290,13 @@ impl Catalog {
     ) -> CallResult<ListCompletedTxnResponse> {
         let found = self.stream(&info.scope, &info.stream);
         let found = found.ok_or_else(|| no_stream(&info.scope, &info.stream))?;
-        let mut completed: Vec<(&Uuid, &Transaction)> = found
+        let mut completed: Vec<(&TransactionId, &Transaction)> = found
             .transactions
             .iter()
             .filter(|(_, transaction)| transaction.state != TransactionState::Open)
             .collect();
         completed.sort_by_key(|(_, transaction)| std::cmp::Reverse(transaction.completed));
-        let entry = |(id, transaction): (&Uuid, &Transaction)| {
+        let entry = |(id, transaction): (&TransactionId, &Transaction)| {
             let committed = transaction.state == TransactionState::Committed;
             let status = if committed {
                 txn_response::Status::Committed
