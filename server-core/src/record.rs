@@ -26,7 +26,11 @@ impl Millis {
     }
 }
 
-/// How many batches of records were made so far.
+/// The version of a key in a table: the offset at which its entry would be in the segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct KeyVersion(pub i64);
+
+/// The number of batches of records made so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Sequence(pub u64);
 
@@ -140,7 +144,7 @@ pub enum Record {
         /// The value.
         value: Bytes,
         /// The version of the entry.
-        version: i64,
+        version: KeyVersion,
     },
 }
 

@@ -197,8 +197,10 @@ impl Catalog {
         for (id, offset) in cut.iter() {
             let segment = names::segment(scope, stream, id);
             let offset = match offset {
-                CutOffset::At(Offset(offset)) => offset,
-                CutOffset::End => step.store.info(&segment).map_or(0, |info| info.len as i64),
+                CutOffset::At(offset) => offset,
+                CutOffset::End => {
+                    Offset(step.store.info(&segment).map_or(0, |info| info.len as i64))
+                }
             };
             // What was truncated further already stays as it is.
             step.truncate(&segment, offset).ok();

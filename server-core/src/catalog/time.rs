@@ -153,7 +153,7 @@ impl Catalog {
             && before.len - before.start > MAX_MARKS
             && let Some(older) = older
         {
-            step.truncate(&segment, older).ok();
+            step.truncate(&segment, Offset(older)).ok();
         }
         self.save_stream(step.journal, scope, stream);
     }

@@ -2,6 +2,7 @@
 //! those about segments of streams.
 
 use bytestring::ByteString;
+use pravega_sdk_types::Offset;
 use pravega_sdk_wire_protocol::{CommandKind, MergedSegment, WireCommand, commands::*};
 
 use super::{
@@ -21,7 +22,7 @@ pub(super) struct Outcome {
     /// The segment that a refusal names, and whose last change the reply waits for.
     pub(super) segment: ByteString,
     /// The offset that a refusal names.
-    pub(super) offset: Option<i64>,
+    pub(super) offset: Option<Offset>,
     pub(super) result: Result<WireCommand, Refusal>,
 }
 
@@ -38,7 +39,7 @@ impl Outcome {
         Self { segment, offset: None, result: result.map(Into::into) }
     }
 
-    pub(super) fn at(self, offset: i64) -> Self {
+    pub(super) fn at(self, offset: Offset) -> Self {
         Self { offset: Some(offset), ..self }
     }
 }
@@ -160,9 +161,9 @@ impl Request for SealSegment {
 impl Request for TruncateSegment {
     fn run(self, step: &mut Step<'_>) -> Outcome {
         let Self { request_id, segment, truncation_offset, .. } = self;
-        let truncated = step.truncate(&segment, truncation_offset);
+        let truncated = step.truncate(&segment, Offset(truncation_offset));
         let reply = SegmentTruncated { request_id, segment: segment.clone() };
-        Outcome::of(segment, truncated.map(|()| reply)).at(truncation_offset)
+        Outcome::of(segment, truncated.map(|()| reply)).at(Offset(truncation_offset))
     }
 }
 

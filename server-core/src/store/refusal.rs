@@ -1,6 +1,7 @@
 //! Why the segment store refuses, and how that is told.
 
 use bytestring::ByteString;
+use pravega_sdk_types::Offset;
 use pravega_sdk_wire_protocol::{
     WireCommand,
     codes::FailureCode,
@@ -21,7 +22,7 @@ pub struct Closed(pub &'static str);
 pub(super) type Result<T> = std::result::Result<T, Refusal>;
 
 /// The offset of a reply to a request that has none.
-const NO_OFFSET: i64 = -1;
+const NO_OFFSET: Offset = Offset(-1);
 
 /// Why a request was refused. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,11 +81,11 @@ impl Refusal {
         self,
         request_id: i64,
         segment: &ByteString,
-        offset: Option<i64>,
+        offset: Option<Offset>,
         operation: &'static str,
     ) -> Option<WireCommand> {
         let (segment, server_stack_trace) = (segment.clone(), ByteString::new());
-        let offset = offset.unwrap_or(NO_OFFSET);
+        let offset = offset.unwrap_or(NO_OFFSET).0;
         Some(match self {
             Self::NoSuchSegment | Self::NoSuchSource => {
                 NoSuchSegment { request_id, segment, server_stack_trace, offset }.into()

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use pravega_sdk_types::{EventNumber, WriterId, segment_name};
+use pravega_sdk_types::{EventNumber, Offset, WriterId, segment_name};
 use pravega_sdk_wire_protocol::AttributeUpdate;
 use uuid::Uuid;
 
@@ -56,7 +56,7 @@ pub struct AppendRequest {
     /// The number of events, as the client counts them.
     pub event_count: i32,
     /// The offset at which the segment must end, if the append is conditional.
-    pub expected_offset: Option<i64>,
+    pub expected_offset: Option<Offset>,
 }
 
 /// The policy by which a segment's stream scales, as the wire has it.
@@ -163,7 +163,7 @@ impl Step<'_> {
         if found.last_event_number(writer) != previous {
             return Err(Refusal::EventNumber);
         }
-        if append.expected_offset.is_some_and(|offset| offset != found.len() as i64) {
+        if append.expected_offset.is_some_and(|offset| offset != Offset(found.len() as i64)) {
             return Err(Refusal::Condition);
         }
         let count = found.attribute(attribute::EVENT_COUNT).unwrap_or(0).max(0);
@@ -219,7 +219,7 @@ impl Step<'_> {
     /// # Errors
     ///
     /// [`Refusal::Truncated`] if the offset is before the start or after the end.
-    pub fn truncate(&mut self, segment: &ByteString, offset: i64) -> Result<()> {
+    pub fn truncate(&mut self, segment: &ByteString, offset: Offset) -> Result<()> {
         self.check_writable()?;
         let name = self.store.name_of(segment);
         let found = self.store.segment(&name)?;
@@ -227,7 +227,7 @@ impl Step<'_> {
         if found.table().is_some() {
             return Err(Refusal::Close("a table is not truncated"));
         }
-        match u64::try_from(offset) {
+        match u64::try_from(offset.0) {
             Ok(offset) if offset == start => Ok(()),
             Ok(offset) if offset > start && offset <= found.len() => {
                 self.commit(Record::Truncated { segment: name, offset, at: self.at.now });

@@ -88,7 +88,7 @@ impl Content {
         for (key, value) in entries {
             let key = TableKey { data: key.clone(), key_version: TableKey::NO_VERSION };
             let entry = [TableEntry { key, value: TableValue { data: value.clone() } }];
-            table.update(&entry, *len as i64);
+            table.update(&entry, *len);
             *len += Table::entries_len(&entry);
         }
     }

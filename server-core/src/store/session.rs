@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use bytestring::ByteString;
-use pravega_sdk_types::{EventNumber, WriterId};
+use pravega_sdk_types::{EventNumber, Offset, WriterId};
 use pravega_sdk_wire_protocol::{
     Append, AppendAssembler, VersionRange, WireCommand, codes::FailureCode, commands::*,
 };
@@ -106,7 +106,7 @@ impl Context<'_> {
 /// What a refusal names.
 struct Named<'a> {
     segment: &'a ByteString,
-    offset: Option<i64>,
+    offset: Option<Offset>,
     operation: &'static str,
 }
 
@@ -276,7 +276,7 @@ impl Session {
             previous,
             number,
             event_count: append.event_count,
-            expected_offset: append.expected_offset,
+            expected_offset: append.expected_offset.map(Offset),
         });
         match appended {
             // The number was used before: the Java store keeps it a second time without a reply.
@@ -309,7 +309,7 @@ impl Session {
             }
             Err(refusal) => {
                 self.forget(writer);
-                let offset = (refusal == Refusal::Sealed).then_some(event_number);
+                let offset = (refusal == Refusal::Sealed).then_some(Offset(event_number));
                 let named = Named { segment: &segment, offset, operation: "append" };
                 context.refuse(refusal, request_id, &named)
             }
@@ -342,7 +342,7 @@ impl Session {
                 Ok(())
             }
             Err(refusal) => {
-                let (offset, operation) = (Some(offset), "readSegment");
+                let (offset, operation) = (Some(Offset(offset)), "readSegment");
                 let named = Named { segment: &segment, offset, operation };
                 context.refuse(refusal, request_id, &named)
             }

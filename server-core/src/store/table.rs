@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use pravega_sdk_types::routing;
+use pravega_sdk_types::{Offset, routing};
 use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
+
+use crate::record::KeyVersion;
 
 /// The longest key, in bytes.
 const MAX_KEY_LEN: usize = 8192;
@@ -29,14 +31,14 @@ pub struct Table {
     /// By the order in which an iteration meets them.
     entries: BTreeMap<Bytes, Entry>,
     /// Which entry has a version, for the deltas of hash tables.
-    by_version: BTreeMap<i64, Bytes>,
+    by_version: BTreeMap<KeyVersion, Bytes>,
     held: u64,
 }
 
 #[derive(Debug, Clone)]
 struct Entry {
     value: Bytes,
-    version: i64,
+    version: KeyVersion,
 }
 
 /// Why a table refuses.
@@ -71,7 +73,7 @@ pub struct Delta {
     /// True if nothing follows.
     pub reached_end: bool,
     /// The position at which the next delta starts.
-    pub last_position: i64,
+    pub last_position: Offset,
 }
 
 impl Table {
@@ -157,7 +159,7 @@ impl Table {
         let found = self.entries.get(&self.order(&key.data)).map(|entry| entry.version);
         match (key.key_version, found) {
             (TableKey::NO_VERSION, _) | (TableKey::NOT_EXISTS, None) => Ok(()),
-            (version, Some(found)) if version == found => Ok(()),
+            (version, Some(found)) if KeyVersion(version) == found => Ok(()),
             (_, Some(_)) => Err(TableRefusal::BadVersion),
             (_, None) if self.is_hash() => Err(TableRefusal::NoSuchKey),
             (_, None) => Err(TableRefusal::BadVersion),
@@ -177,19 +179,20 @@ impl Table {
         keys.iter().map(|key| (ENTRY_HEADER_LEN + key.data.len()) as u64).sum()
     }
 
-    /// Puts entries that stand at `offset` of the segment; gives their versions.
-    pub fn update(&mut self, entries: &[TableEntry], mut offset: i64) -> Vec<i64> {
+    /// Puts entries at the end of a segment that ends at `len`; returns their versions.
+    pub fn update(&mut self, entries: &[TableEntry], mut len: u64) -> Vec<KeyVersion> {
         let mut versions = Vec::with_capacity(entries.len());
         for entry in entries {
-            self.put(&entry.key.data, &entry.value.data, offset);
-            versions.push(offset);
-            offset += (ENTRY_HEADER_LEN + entry.key.data.len() + entry.value.data.len()) as i64;
+            let version = KeyVersion(len as i64);
+            self.put(&entry.key.data, &entry.value.data, version);
+            versions.push(version);
+            len += Self::entries_len(std::slice::from_ref(entry));
         }
         versions
     }
 
     /// Puts one entry with a version.
-    pub fn put(&mut self, key: &[u8], value: &Bytes, version: i64) {
+    pub fn put(&mut self, key: &[u8], value: &Bytes, version: KeyVersion) {
         let order = self.order(key);
         // The bytes of a frame are not kept alive for a short value.
         let value = Bytes::copy_from_slice(value);
@@ -270,33 +273,34 @@ impl Table {
     }
 
     /// Entries put from a position on: the entries, whether that is all, and where to go on.
-    pub fn delta(&self, from: i64, count: i32, len: i64) -> Result<Delta, TableRefusal> {
+    pub fn delta(&self, from: Offset, count: i32, len: u64) -> Result<Delta, TableRefusal> {
         if !self.is_hash() {
             return Err(TableRefusal::Unsupported);
         }
-        if from < 0 || from > len {
+        let end = Offset(len as i64);
+        if from < Offset(0) || from > end {
             return Err(TableRefusal::Invalid("the position lies outside the table segment"));
         }
         let count = usize::try_from(count).unwrap_or(0);
         let (mut entries, mut bytes, mut last) = (Vec::new(), 0, from);
-        let mut newer = self.by_version.range(from..);
+        let mut newer = self.by_version.range(KeyVersion(from.0)..);
         while entries.len() < count
             && bytes < MAX_PAGE_BYTES
             && let Some((version, order)) = newer.next()
         {
             let Some(entry) = self.entries.get(order) else { continue };
             let key = self.key_of(order);
-            last = version + (ENTRY_HEADER_LEN + key.len() + entry.value.len()) as i64;
+            last = Offset(version.0 + (ENTRY_HEADER_LEN + key.len() + entry.value.len()) as i64);
             bytes += key.len() + entry.value.len();
             entries.push(entry_of(key, entry));
         }
         let reached_end = newer.next().is_none();
-        let last_position = if reached_end { len } else { last };
+        let last_position = if reached_end { end } else { last };
         Ok(Delta { entries, reached_end, last_position })
     }
 
     /// Every entry as key, value and version, for snapshots.
-    pub fn all(&self) -> impl Iterator<Item = (Bytes, Bytes, i64)> + '_ {
+    pub fn all(&self) -> impl Iterator<Item = (Bytes, Bytes, KeyVersion)> + '_ {
         self.entries
             .iter()
             .map(|(order, entry)| (self.key_of(order), entry.value.clone(), entry.version))
@@ -305,7 +309,7 @@ impl Table {
 
 fn entry_of(key: Bytes, entry: &Entry) -> TableEntry {
     TableEntry {
-        key: TableKey { data: key, key_version: entry.version },
+        key: TableKey { data: key, key_version: entry.version.0 },
         value: TableValue { data: entry.value.clone() },
     }
 }
@@ -347,7 +351,7 @@ mod tests {
     fn versions_are_the_offsets_of_the_entries() {
         let mut table = Table::new(3);
         let entries = [entry("abc", "x", ABSENT), entry("abd", "", ABSENT)];
-        assert_eq!(table.update(&entries, 0), [0, 21]);
+        assert_eq!(table.update(&entries, 0), [KeyVersion(0), KeyVersion(21)]);
         assert_eq!(Table::entries_len(&entries), 41);
     }
 
@@ -374,7 +378,7 @@ mod tests {
         let mut table = Table::new(0);
         let names: Vec<String> = (0..100).map(|number| format!("key-{number}")).collect();
         for name in &names {
-            table.put(name.as_bytes(), &Bytes::new(), 0);
+            table.put(name.as_bytes(), &Bytes::new(), KeyVersion(0));
         }
         let (mut token, mut seen) = (Bytes::new(), Vec::new());
         loop {
@@ -421,17 +425,19 @@ mod tests {
         table.update(&first, 0);
         let second = [entry("a", "2", ANY)];
         table.update(&second, 38);
-        let Delta { entries, reached_end, last_position: last } = table.delta(0, 10, 57).unwrap();
+        let Delta { entries, reached_end, last_position: last } =
+            table.delta(Offset(0), 10, 57).unwrap();
         assert_eq!(
             entries.iter().map(|entry| entry.value.data.clone()).collect::<Vec<_>>(),
             ["1", "2"]
         );
         assert!(reached_end);
-        assert_eq!(last, 57);
-        let Delta { entries, reached_end, last_position: last } = table.delta(0, 1, 57).unwrap();
-        assert_eq!((entries.len(), reached_end, last), (1, false, 38));
+        assert_eq!(last, Offset(57));
+        let Delta { entries, reached_end, last_position: last } =
+            table.delta(Offset(0), 1, 57).unwrap();
+        assert_eq!((entries.len(), reached_end, last), (1, false, Offset(38)));
         assert_eq!(
-            table.delta(58, 1, 57),
+            table.delta(Offset(58), 1, 57),
             Err(TableRefusal::Invalid("the position lies outside the table segment"))
         );
     }

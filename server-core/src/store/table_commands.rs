@@ -1,5 +1,6 @@
 //! Requests about table segments.
 
+use pravega_sdk_types::Offset;
 use pravega_sdk_wire_protocol::{TableKey, commands::*};
 
 use super::{
@@ -7,12 +8,13 @@ use super::{
     refusal::Refusal,
     requests::Step,
 };
+use crate::record::KeyVersion;
 
 /// The offset with which a request says that any length of the table is right.
 const ANY_OFFSET: i64 = -1;
 
-fn condition(offset: i64) -> Option<i64> {
-    (offset != ANY_OFFSET).then_some(offset)
+fn condition(offset: i64) -> Option<Offset> {
+    (offset != ANY_OFFSET).then_some(Offset(offset))
 }
 
 impl Request for CreateTableSegment {
@@ -52,8 +54,11 @@ impl Request for UpdateTableEntries {
     fn run(self, step: &mut Step<'_>) -> Outcome {
         let Self { request_id, segment, table_entries, table_segment_offset: offset, .. } = self;
         let updated = step.put(&segment, &table_entries, condition(offset));
-        let reply = |updated_versions| TableEntriesUpdated { request_id, updated_versions };
-        Outcome::of(segment, updated.map(reply)).at(offset)
+        let reply = |versions: Vec<KeyVersion>| TableEntriesUpdated {
+            request_id,
+            updated_versions: versions.into_iter().map(|KeyVersion(version)| version).collect(),
+        };
+        Outcome::of(segment, updated.map(reply)).at(Offset(offset))
     }
 }
 
@@ -62,7 +67,7 @@ impl Request for RemoveTableKeys {
         let Self { request_id, segment, keys, table_segment_offset: offset, .. } = self;
         let removed = step.remove(&segment, &keys, condition(offset));
         let reply = TableKeysRemoved { request_id, segment: segment.clone() };
-        Outcome::of(segment, removed.map(|()| reply)).at(offset)
+        Outcome::of(segment, removed.map(|()| reply)).at(Offset(offset))
     }
 }
 
@@ -116,7 +121,8 @@ impl Request for ReadTableEntriesDelta {
     fn run(self, step: &mut Step<'_>) -> Outcome {
         let Self { request_id, segment, from_position, suggested_entry_count, .. } = self;
         let delta = step.store.table(&segment).and_then(|(table, len)| {
-            table.delta(from_position, suggested_entry_count, len as i64).map_err(Refusal::Table)
+            let from = Offset(from_position);
+            table.delta(from, suggested_entry_count, len).map_err(Refusal::Table)
         });
         let read = delta.map(|delta| TableEntriesDeltaRead {
             request_id,
@@ -124,7 +130,7 @@ impl Request for ReadTableEntriesDelta {
             entries: delta.entries,
             should_clear: false,
             reached_end: delta.reached_end,
-            last_position: delta.last_position,
+            last_position: delta.last_position.into(),
         });
         Outcome::of(segment, read)
     }

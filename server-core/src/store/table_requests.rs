@@ -1,6 +1,7 @@
 //! Requests that change table segments.
 
 use bytestring::ByteString;
+use pravega_sdk_types::Offset;
 use pravega_sdk_wire_protocol::{TableEntry, TableKey};
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     state::Store,
     table::{Table, TableRefusal},
 };
-use crate::record::Record;
+use crate::record::{KeyVersion, Record};
 
 /// The longest key of a table segment with keys of one length, in bytes.
 const MAX_FIXED_KEY_LEN: i32 = 256;
@@ -62,16 +63,16 @@ impl Step<'_> {
         &mut self,
         segment: &ByteString,
         entries: &[TableEntry],
-        offset: Option<i64>,
-    ) -> Result<Vec<i64>> {
+        offset: Option<Offset>,
+    ) -> Result<Vec<KeyVersion>> {
         let (table, len) = table_to_change(self.store, segment, offset)?;
         table.check_update(entries).map_err(Refusal::Table)?;
         self.check_room(Table::entries_len(entries))?;
-        let mut next = len as i64;
+        let mut next = len;
         let mut versions = Vec::with_capacity(entries.len());
         for entry in entries {
-            versions.push(next);
-            next += Table::entries_len(std::slice::from_ref(entry)) as i64;
+            versions.push(KeyVersion(next as i64));
+            next += Table::entries_len(std::slice::from_ref(entry));
         }
         let entries = entries
             .iter()
@@ -90,7 +91,7 @@ impl Step<'_> {
         &mut self,
         segment: &ByteString,
         keys: &[TableKey],
-        offset: Option<i64>,
+        offset: Option<Offset>,
     ) -> Result<()> {
         self.check_writable()?;
         let (table, _) = table_to_change(self.store, segment, offset)?;
@@ -104,14 +105,14 @@ impl Step<'_> {
 fn table_to_change<'a>(
     store: &'a Store,
     segment: &ByteString,
-    offset: Option<i64>,
+    offset: Option<Offset>,
 ) -> Result<(&'a Table, u64)> {
     let found = store.segment(segment)?;
     let (table, len) = found.table().ok_or(Refusal::Close("the segment is not a table"))?;
     if found.sealed {
         return Err(Refusal::Sealed);
     }
-    if offset.is_some_and(|offset| offset != len as i64) {
+    if offset.is_some_and(|offset| offset != Offset(len as i64)) {
         return Err(Refusal::Truncated { start: len });
     }
     Ok((table, len))

@@ -9,7 +9,7 @@ mod tables;
 mod waiting;
 
 use bytestring::ByteString;
-use pravega_sdk_types::{EventNumber, WriterId};
+use pravega_sdk_types::{EventNumber, Offset, WriterId};
 use pravega_sdk_wire_protocol::{
     TableEntry, TableKey, TableValue, WireCommand, commands::SetupAppend,
 };
@@ -78,7 +78,7 @@ pub(super) fn machine_in(state: &str) -> Machine {
         }
     }
     match state {
-        "truncated" => step.truncate(&segment, 4).unwrap(),
+        "truncated" => step.truncate(&segment, Offset(4)).unwrap(),
         "sealed" => step.seal(&segment).unwrap(),
         "deleted" => step.delete(&segment).unwrap(),
         "merged" => assert_eq!(step.merge(&other, &segment, &[]), Ok(13)),

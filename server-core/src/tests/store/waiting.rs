@@ -1,5 +1,6 @@
 //! Reads that wait at the end of a segment: what ends their waiting, and with which reply.
 
+use pravega_sdk_types::Offset;
 use pravega_sdk_wire_protocol::commands::ReadSegment;
 
 use super::{OTHER, SEGMENT, brief, machine_in};
@@ -31,7 +32,7 @@ fn happen(event: &str, step: &mut Step<'_>) {
         "merge into it" => drop(step.merge(&segment, &other, &[]).unwrap()),
         "merge of it" => drop(step.merge(&other, &segment, &[]).unwrap()),
         "seal" => step.seal(&segment).unwrap(),
-        "truncate" => step.truncate(&segment, 10).unwrap(),
+        "truncate" => step.truncate(&segment, Offset(10)).unwrap(),
         "delete" => step.delete(&segment).unwrap(),
         _ => {}
     }
