@@ -4,6 +4,8 @@
 //! the middle; a file may be missing if its folder was not synced. Every call may be the last, or
 //! may fail.
 
+mod folders;
+
 use std::{
     collections::BTreeMap,
     io,
