@@ -1,11 +1,14 @@
 //! Each call of the controller in each state of its stream.
 
+mod cuts;
 mod groups;
 mod queries;
+mod retention;
 mod scaling;
 mod scopes;
 mod streams;
 mod transactions;
+mod watermarks;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,181 @@
+//! Watermarks: the times that writers note, and what is written when a watermark is due.
+
+use pravega_sdk_proto::StreamConfig;
+use pravega_sdk_types::Watermark;
+
+use super::{config, cut, id, info, split};
+use crate::{
+    ids::ConnectionId,
+    machine::Machine,
+    store::{Read, WaitingRead},
+    tests::{
+        at, machine,
+        table::{check, take_records},
+    },
+};
+
+/// How long a writer may lag, in milliseconds.
+const TIMEOUT: i64 = 100;
+const MARKS: &str = "s/_MARKt/0.#epoch.0";
+
+/// The writers of a stream of two segments.
+const WRITERS: [&str; 10] = [
+    "none",
+    "one",
+    "two",
+    "one without a position",
+    "two in different segments",
+    "one that goes on",
+    "one that stays",
+    "one of two that stays",
+    "one of two that leaves",
+    "one after a scale",
+];
+
+fn machine_in(state: &str) -> Machine {
+    let mut machine = machine();
+    let (catalog, mut step) = machine.call(at(1));
+    catalog.create_scope("s", &mut step).unwrap();
+    let config = StreamConfig { timestamp_aggregation_timeout: TIMEOUT, ..config(2) };
+    catalog.create_stream(config, &mut step).unwrap();
+    let mut note = |writer: &str, time: i64, position: &[(i64, i64)]| {
+        catalog.note_time(&info(), writer, cut(position), time, &mut step);
+    };
+    match state {
+        "one without a position" => note("a", 10, &[]),
+        "two in different segments" => {
+            note("a", 10, &[(0, 5)]);
+            note("b", 12, &[(1, 7)]);
+        }
+        "none" => {}
+        "one" | "one that goes on" | "one that stays" | "one after a scale" => {
+            note("a", 10, &[(0, 5), (1, 6)]);
+        }
+        _ => {
+            note("a", 10, &[(0, 5), (1, 6)]);
+            note("b", 12, &[(0, 3), (1, 8)]);
+        }
+    }
+    if state.starts_with("one ") && state != "one without a position" {
+        catalog.emit_watermarks(&mut step);
+    }
+    match state {
+        "one that goes on" => {
+            catalog.note_time(&info(), "a", cut(&[(0, 9), (1, 9)]), 20, &mut step);
+        }
+        "one of two that stays" => {
+            catalog.note_time(&info(), "b", cut(&[(0, 9), (1, 9)]), 20, &mut step);
+        }
+        "one of two that leaves" => {
+            catalog.note_time(&info(), "b", cut(&[(0, 9), (1, 9)]), 20, &mut step);
+            catalog.remove_writer(&info(), "a", &mut step);
+        }
+        "one after a scale" => {
+            catalog.scale(&split(0, 0.0, 0.25, 0.5), &mut step).unwrap();
+            let position = cut(&[(1, 9), ((1 << 32) | 2, 4)]);
+            catalog.note_time(&info(), "a", position, 20, &mut step);
+        }
+        _ => {}
+    }
+    machine.journal.take();
+    machine
+}
+
+/// The watermark that is written at a time, and the records of it.
+fn watermark_at(now: i64, state: &str) -> String {
+    let mut machine = machine_in(state);
+    let offset = machine.store.info(MARKS).unwrap().len;
+    let (catalog, mut step) = machine.call(at(now));
+    catalog.emit_watermarks(&mut step);
+    let (_, records) = take_records(&mut machine);
+    let read = WaitingRead { connection: ConnectionId(0), request_id: 0, offset, max_len: 1 << 20 };
+    let Read::Data { data, .. } = machine.store.read(&MARKS.into(), read).unwrap() else {
+        return format!("no watermark{records}");
+    };
+    let mark = Watermark::from_bytes(&data[8..]).unwrap();
+    let positions =
+        mark.positions().map(|(segment, offset)| format!("{}={offset}", id(segment.into())));
+    let positions = positions.collect::<Vec<_>>().join(" ");
+    format!("{} to {}, {positions}{records}", mark.lower_time(), mark.upper_time())
+}
+
+#[test]
+fn a_watermark_is_written_once_every_writer_has_advanced() {
+    check(
+        "
+        none: no watermark
+        one: 10 to 10, 0.0=5 1.0=6 => Appended, stream
+        two: 10 to 12, 0.0=5 1.0=8 => Appended, stream
+        one without a position: no watermark
+        two in different segments: 10 to 12, 0.0=5 1.0=7 => Appended, stream
+        one that goes on: 20 to 20, 0.0=9 1.0=9 => Appended, stream
+        one that stays: no watermark
+        one of two that stays: no watermark
+        one of two that leaves: 20 to 20, 0.0=9 1.0=9 => Appended, stream
+        one after a scale: 20 to 20, 1.0=9 2.1=4 3.1=0 => Appended, stream
+    ",
+        &WRITERS,
+        |state| watermark_at(50, state),
+    );
+}
+
+#[test]
+fn a_writer_that_lags_for_the_timeout_no_longer_holds_back_watermarks() {
+    check(
+        "
+        none: no watermark
+        one: 10 to 10, 0.0=5 1.0=6 => Appended, stream
+        two: 10 to 12, 0.0=5 1.0=8 => Appended, stream
+        one without a position: no watermark
+        two in different segments: 10 to 12, 0.0=5 1.0=7 => Appended, stream
+        one that goes on: 20 to 20, 0.0=9 1.0=9 => Appended, stream
+        one that stays: no watermark => stream
+        one of two that stays: 20 to 20, 0.0=9 1.0=9 => stream, Appended, stream
+        one of two that leaves: 20 to 20, 0.0=9 1.0=9 => Appended, stream
+        one after a scale: 20 to 20, 1.0=9 2.1=4 3.1=0 => Appended, stream
+    ",
+        &WRITERS,
+        |state| watermark_at(1 + TIMEOUT, state),
+    );
+}
+
+#[test]
+fn a_time_is_taken_if_neither_it_nor_the_position_goes_back() {
+    const NOTES: [&str; 7] = [
+        "same",
+        "later",
+        "earlier",
+        "position forward",
+        "position back",
+        "other segment",
+        "end of a segment",
+    ];
+    check(
+        "
+        same: Success => stream
+        later: Success => stream
+        earlier: InvalidTime
+        position forward: Success => stream
+        position back: InvalidPosition
+        other segment: Success => stream
+        end of a segment: InvalidPosition
+    ",
+        &NOTES,
+        |note| {
+            let (time, position) = match note {
+                "later" => (11, cut(&[(0, 5), (1, 6)])),
+                "earlier" => (9, cut(&[(0, 5), (1, 6)])),
+                "position forward" => (10, cut(&[(0, 6), (1, 6)])),
+                "position back" => (11, cut(&[(0, 4), (1, 7)])),
+                "other segment" => (10, cut(&[((1 << 32) | 2, 0)])),
+                "end of a segment" => (10, cut(&[(0, -1), (1, 6)])),
+                _ => (10, cut(&[(0, 5), (1, 6)])),
+            };
+            let mut machine = machine_in("one");
+            let (catalog, mut step) = machine.call(at(9));
+            let status = catalog.note_time(&info(), "a", position, time, &mut step);
+            let (_, records) = take_records(&mut machine);
+            format!("{status:?}{records}")
+        },
+    );
+}
