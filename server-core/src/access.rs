@@ -1,7 +1,7 @@
 //! Access: accounts at the controller, tokens at the store.
 //!
-//! A token has the three parts of a JWT, so that clients find its expiry; it is signed with a
-//! secret that only this process knows, and nothing but this process checks it.
+//! A token has the three parts of a JWT, so that clients can read its expiry. It is signed with a
+//! secret that only this process knows, and only this process checks it.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use pravega_sdk_wire_protocol::codes::TokenFailure;
@@ -19,10 +19,10 @@ pub struct Access {
     generation: u64,
 }
 
-/// Who may ask the controller.
+/// A user of the controller.
 #[derive(Clone)]
 pub struct Account {
-    /// What the header of a call must hold.
+    /// The value of the `authorization` header.
     header: String,
 }
 
@@ -32,19 +32,19 @@ impl std::fmt::Debug for Account {
     }
 }
 
-/// Why a token is no good.
+/// A refusal of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenRefusal {
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// It was revoked before its time.
+    /// It was revoked before it expired.
     Revoked,
     /// It was not issued here, or is for another stream.
     Refused,
 }
 
 impl TokenRefusal {
-    /// The code that the protocol has for it.
+    /// The code of the protocol.
     pub fn code(self) -> TokenFailure {
         match self {
             Self::Expired | Self::Revoked => TokenFailure::Expired,
@@ -119,8 +119,8 @@ impl Access {
     fn claims_of(&self, token: &str) -> Option<Claims> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (_, body) = signed.split_once('.')?;
-        // The digests are compared, not the signatures: how far they agree tells nothing about the
-        // secret.
+        // The digests are compared, not the signatures, so that the time of the comparison reveals
+        // nothing about the secret.
         let given = Sha3_256::digest(BASE64.decode(signature).ok()?);
         if given != Sha3_256::digest(self.signature(signed)) {
             return None;
@@ -128,15 +128,14 @@ impl Access {
         Claims::decode(&String::from_utf8(BASE64.decode(body).ok()?).ok()?)
     }
 
-    /// SHA-3 is not open to the extension of a message, so the secret may simply stand in front of
-    /// it.
+    /// SHA-3 has no length extension, so hashing the secret before the message is enough.
     fn signature(&self, signed: &str) -> Vec<u8> {
         Sha3_256::new().chain_update(self.secret).chain_update(signed).finalize().to_vec()
     }
 }
 
-/// What a token says. The text is JSON, as clients read the expiry from it; it is only read back
-/// as it was written here, so the fields have a fixed order.
+/// The claims of a token. The text is JSON, as clients read the expiry from it. Only text that was
+/// written here is read back, so the fields have a fixed order.
 #[derive(Debug, PartialEq, Eq)]
 struct Claims {
     /// In seconds since 1970.
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_for_its_stream_until_it_expires() {
+    fn a_token_is_valid_for_its_stream_until_it_expires() {
         let mut access = access();
         let token = access.issue("a", "b", Millis(0));
         let check =
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_was_changed_or_made_elsewhere_is_refused() {
+    fn a_token_that_was_changed_or_issued_elsewhere_is_refused() {
         let access = access();
         let token = access.issue("a", "b", Millis(0));
         let elsewhere = Access::new(vec![], [8; 32], Millis(10_000)).issue("a", "b", Millis(0));

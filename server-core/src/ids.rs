@@ -12,7 +12,7 @@ pub struct ConnectionId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StoreIndex(pub usize);
 
-/// The time of a request, and random bits for the ids that it makes.
+/// The time of a request, and random bits for the ids that it creates.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     /// The current time.

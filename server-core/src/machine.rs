@@ -1,4 +1,4 @@
-//! The machine: controller and segment stores of one server, and what time brings about in both.
+//! The machine: controller and segment stores of one server, and their periodic work.
 
 use crate::{
     access::Access,
@@ -9,7 +9,7 @@ use crate::{
     store::{Context, MemoryLimit, Reply, Step, Store},
 };
 
-/// How a server is set up.
+/// The configuration of a server.
 #[derive(Debug)]
 pub struct Config {
     /// The most memory that segments may use.
@@ -18,9 +18,9 @@ pub struct Config {
     pub durability: Durability,
     /// The store that each segment is on.
     pub placement: Placement,
-    /// Accounts and tokens; `None` if everyone may use the server.
+    /// Accounts and tokens; `None` if every client may use the server.
     pub access: Option<Access>,
-    /// How often the work of [`Machine::tick`] is due.
+    /// The intervals of the work of [`Machine::tick`].
     pub intervals: Intervals,
 }
 
@@ -29,13 +29,13 @@ pub struct Config {
 pub struct Machine {
     /// The records that the driver has not taken yet.
     pub journal: Journal,
-    /// Accounts and tokens; `None` if everyone may use the server.
+    /// Accounts and tokens; `None` if every client may use the server.
     pub access: Option<Access>,
     /// The store that each segment is on.
     pub placement: Placement,
     /// The segments.
     pub store: Store,
-    /// What the controller knows.
+    /// The state of the controller.
     pub catalog: Catalog,
     /// The most memory that segments may use.
     pub memory_limit: MemoryLimit,
@@ -43,7 +43,7 @@ pub struct Machine {
     last: LastRuns,
 }
 
-/// When the periodic work was last done.
+/// The times of the last periodic work.
 #[derive(Debug, Default)]
 struct LastRuns {
     watermarks: Millis,
@@ -51,7 +51,7 @@ struct LastRuns {
     rates: Millis,
 }
 
-/// How long parts of a large event may stay without a change, in milliseconds.
+/// Transient segments without a change for this long are deleted, in milliseconds.
 const TRANSIENT_IDLE: i64 = 15 * 60 * 1000;
 
 impl Machine {
@@ -70,7 +70,7 @@ impl Machine {
         }
     }
 
-    /// Applies a record that was read back.
+    /// Applies a record of the journal that is read back.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl Machine {
         self.store.snapshot(put);
     }
 
-    /// The catalog and what its calls work with, for one call of the controller.
+    /// The catalog and a step, for one call of the controller.
     pub fn call(&mut self, at: Moment) -> (&mut Catalog, Step<'_>) {
         let step = Step {
             store: &mut self.store,
@@ -107,15 +107,15 @@ impl Machine {
         (&mut self.catalog, step)
     }
 
-    /// What a [`Session`](crate::store::Session) handles commands with.
+    /// The context in which a [`Session`](crate::store::Session) handles commands.
     pub fn context<'a>(&'a mut self, at: Moment, replies: &'a mut Vec<Reply>) -> Context<'a> {
         Context { step: self.call(at).1, replies }
     }
 
-    /// Does the work that is due: leases that ran out, watermarks, retention, scaling by rate.
+    /// Does the work that is due: expired leases, watermarks, retention, scaling by rate.
     pub fn tick(&mut self, at: Moment) {
         if self.journal.failure().is_some() {
-            // Nothing can be changed any more.
+            // No change is possible.
             return;
         }
         let intervals = self.intervals;

@@ -1,10 +1,10 @@
-//! Which of several segment stores a segment is on.
+//! The placement of segments on segment stores.
 
 use pravega_sdk_types::segment_name;
 
 use crate::ids::StoreIndex;
 
-/// How many containers segments are spread over.
+/// The number of containers.
 pub const CONTAINERS: u32 = 4;
 
 /// The store of each container.
@@ -31,7 +31,7 @@ impl Placement {
 
     /// Returns true if a segment is on a store.
     pub fn owns(&self, store: StoreIndex, segment: &str) -> bool {
-        // One store has them all, and the hash of every name need not be found.
+        // A single store has every segment, so the name need not be hashed.
         self.stores.iter().all(|other| *other == store) || self.store_of(segment) == store
     }
 

@@ -1,9 +1,9 @@
 //! Records: the changes from which the whole server can be restored.
 //!
-//! Nothing changes a segment or the catalog but a record that is applied. Where the server keeps
-//! its data, the records go to the journal in the order in which they were applied, and no answer
-//! that could tell of a change leaves before the change is durable: each answer carries the
-//! [`Sequence`] that it has to wait for.
+//! A segment or the catalog changes only by a record that is applied. A server that keeps its data
+//! writes the records to the journal in the order in which they were applied. No reply that could
+//! reveal a change leaves before the change is durable: each reply carries the [`Sequence`] that it
+//! waits for.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub struct Millis(pub i64);
 
 impl Millis {
-    /// The time that is some milliseconds later.
+    /// The time some milliseconds later.
     pub fn after(self, millis: i64) -> Self {
         Self(self.0.saturating_add(millis))
     }
@@ -34,7 +34,7 @@ pub struct KeyVersion(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Sequence(pub u64);
 
-/// Attributes and what they are set to; `i64::MIN` removes.
+/// Attributes and their new values; `i64::MIN` removes an attribute.
 pub type Attributes = Vec<(Uuid, i64)>;
 
 /// One change.
@@ -148,7 +148,7 @@ pub enum Record {
     },
 }
 
-/// What becomes of the records of a server.
+/// Whether the records of a server are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
     /// Records are handed to the driver, which keeps them.
@@ -158,7 +158,7 @@ pub enum Durability {
     InMemory,
 }
 
-/// The records that were made and not yet handed to the driver.
+/// The records that the driver has not taken yet.
 #[derive(Debug, Default)]
 pub struct Journal {
     durability: Durability,
@@ -186,7 +186,7 @@ impl Journal {
         }
     }
 
-    /// The last batch with a record: a reply that tells of any change so far waits for it.
+    /// The last batch with a record: a reply that may reveal any change so far waits for it.
     pub fn latest(&self) -> Sequence {
         if self.pending.is_empty() { self.sequence } else { self.next() }
     }
@@ -208,12 +208,12 @@ impl Journal {
         Some((self.sequence, std::mem::take(&mut self.pending)))
     }
 
-    /// Refuses every change from now on, as it could not be made durable. The first reason counts.
+    /// Refuses every change from now on, because none can be made durable. The first reason is kept.
     pub fn fail(&mut self, reason: &str) {
         self.failure.get_or_insert_with(|| reason.to_owned());
     }
 
-    /// Why no change can be made durable; `None` while the journal works.
+    /// The reason why no change can be made durable; `None` while the journal works.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }

@@ -35,8 +35,8 @@ impl Stream {
         !records.is_empty() && self.active().last().is_none_or(|last| reached >= last.high.min(1.0))
     }
 
-    /// Returns true if a cut is before another at no key. A segment created later is after one
-    /// created earlier.
+    /// Returns true if a cut is at or after another at every key. A segment created later is after
+    /// one created earlier.
     pub(super) fn is_at_or_after(&self, cut: &Cut, other: &Cut) -> bool {
         let (Some(ours), Some(theirs)) = (self.records(cut), self.records(other)) else {
             return false;

@@ -14,14 +14,14 @@ use super::{
 };
 use crate::record::Millis;
 
-/// Which streams of a scope are listed.
+/// The streams of a scope that are listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamFilter {
-    /// Those that users created.
+    /// Streams that users created.
     Own,
-    /// Those that Pravega created.
+    /// Streams that Pravega created.
     Internal,
-    /// Those with a tag.
+    /// Streams with a tag.
     Tagged(String),
 }
 
@@ -50,7 +50,7 @@ pub struct StreamDescription {
     pub stream_name: String,
     /// How the stream scales.
     pub scaling_policy: ScalingDescription,
-    /// What the stream keeps; `None` if everything.
+    /// What the stream keeps; `None` if it keeps everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_policy: Option<RetentionDescription>,
     /// The tags of the stream.

@@ -1,4 +1,4 @@
-//! Why a call of the controller fails.
+//! Errors of calls to the controller.
 
 use crate::store::Refusal;
 
@@ -7,18 +7,18 @@ use crate::store::Refusal;
 pub enum CallError {
     /// The stream, scope, table or epoch does not exist.
     NotFound(String),
-    /// The call cannot be done.
+    /// The server refuses the call.
     Internal(String),
     /// An argument is out of range.
     Unknown(String),
     /// The memory limit is reached.
     ResourceExhausted(String),
-    /// Nothing can be changed any more.
+    /// The journal has failed, so no change is possible.
     Unavailable(String),
 }
 
 impl CallError {
-    /// What the Java controller answers where it gives no reason.
+    /// The error of the Java controller without a reason.
     pub(super) fn unspecified() -> Self {
         Self::Internal("Internal exception occurred".to_owned())
     }

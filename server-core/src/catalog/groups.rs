@@ -1,5 +1,5 @@
-//! Reader groups, as far as the controller goes: their configuration, their state's stream, and
-//! what they subscribe to.
+//! The controller's part of reader groups: their configuration, the stream of their state, and
+//! their subscriptions.
 
 use pravega_sdk_proto::{
     CreateReaderGroupResponse, ReaderGroupConfigResponse, ReaderGroupConfiguration,
@@ -43,8 +43,8 @@ impl Catalog {
             let config = Some(known.config.clone());
             return Ok(CreateReaderGroupResponse { status: Status::Success.into(), config });
         }
-        // The Java server tries for ever if a stream is missing that shall be subscribed to; a
-        // failure says it at once.
+        // The Java server retries forever if a subscribed stream is missing. This one fails at
+        // once.
         let missing = |info: &StreamInfo| self.stream(&info.scope, &info.stream).is_none();
         if config.retention_type != 0 && streams(&config).iter().any(missing) {
             return refused(Status::Failure);
@@ -130,7 +130,7 @@ impl Catalog {
         self.save_group(step.journal, scope, group);
     }
 
-    /// Enters a group at the streams that it keeps from being truncated.
+    /// Subscribes a group to its streams, whose truncation then waits for it.
     fn subscribe(&mut self, config: &ReaderGroupConfiguration, step: &mut Step<'_>) {
         if config.retention_type == 0 {
             return;
@@ -146,7 +146,7 @@ impl Catalog {
         }
     }
 
-    /// Takes a group away from the streams that it no longer keeps.
+    /// Removes a group from the subscribers of streams that it no longer reads.
     fn unsubscribe(
         &mut self,
         old: &ReaderGroupConfiguration,
@@ -166,7 +166,7 @@ impl Catalog {
         }
     }
 
-    /// The reader groups that keep a stream from being truncated.
+    /// The reader groups that the truncation of a stream waits for.
     pub fn subscribers(&self, info: &StreamInfo) -> SubscribersResponse {
         use subscribers_response::Status;
         let Some(found) = self.stream(&info.scope, &info.stream) else {

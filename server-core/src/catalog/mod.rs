@@ -1,4 +1,4 @@
-//! The controller: scopes and what is in them.
+//! The controller: scopes with their streams, tables and groups.
 //!
 //! Requests and replies are the controller's own messages. Each call is a method of [`Catalog`],
 //! with a [`Step`](crate::store::Step) lent to it: the segments, the journal, and the moment.

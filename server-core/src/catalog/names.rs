@@ -1,12 +1,13 @@
-//! What names the controller takes.
+//! The rules for names, and the names of Pravega's own streams.
 
 use pravega_sdk_types::{KeyValueTable, ReaderGroup, Scope, SegmentId, Stream};
 
-/// The scope of the controller's own streams.
+/// Returns true if the controller accepts the name of a scope.
 pub(super) fn is_scope(name: &str) -> bool {
     Scope::internal(name).is_ok()
 }
 
+/// Returns true if the controller accepts the name of a stream.
 pub(super) fn is_stream(name: &str) -> bool {
     Stream::internal(name).is_ok()
 }
@@ -19,7 +20,7 @@ pub(super) fn is_group(name: &str) -> bool {
     ReaderGroup::new(name).is_ok()
 }
 
-/// Streams of Pravega's own begin with an underscore.
+/// Returns true if a stream is one of Pravega's own, which begin with an underscore.
 pub(super) fn is_internal(stream: &str) -> bool {
     stream.starts_with('_')
 }

@@ -1,4 +1,4 @@
-//! How the catalog is kept: entry by entry, under names like those of files.
+//! The entries of the catalog in the journal, each under a key like the path of a file.
 //!
 //! ```text
 //! scope/S      stream/S/N      transaction/S/N/ID      table/S/N      group/S/G
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::record::{Journal, Record};
 
-/// A record of the catalog that was read back cannot be applied.
+/// A record of the catalog in the journal cannot be applied.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -72,7 +72,7 @@ impl Catalog {
         save(journal, format!("group/{scope}/{group}"), self.group(scope, group));
     }
 
-    /// Applies an entry that was read back.
+    /// Applies an entry of the journal.
     ///
     /// # Errors
     ///
@@ -151,7 +151,7 @@ fn restore_transaction(
     Ok(())
 }
 
-/// An entry may be removed after the one that it belongs to, not set.
+/// An entry may be removed after the one that it belongs to, but not set.
 fn missing_parent(
     key: &str,
     parent: &'static str,

@@ -1,4 +1,4 @@
-//! Questions about streams: their configuration, segments, epochs, cuts and tokens.
+//! Calls that read a stream: its configuration, segments, epochs, cuts and tokens.
 
 use pravega_sdk_proto::{
     SegmentId as SegmentIdMessage, SegmentRanges, SegmentsAtTime, StreamConfig,
@@ -26,10 +26,10 @@ impl Catalog {
         Ok(self.found(&info.scope, &info.stream)?.config.clone())
     }
 
-    /// A token for the segments of a stream, empty where none is needed.
+    /// A token for the segments of a stream; empty if the server has no accounts.
     pub fn token(&self, info: &StreamInfo, step: &Step<'_>) -> String {
         match step.access {
-            // What clients of 0.13 say who want no token with the answer.
+            // Clients of 0.13 send it if they want no token in the reply.
             Some(_) if info.access_operation == i32::from(AccessOperation::None) => String::new(),
             Some(access) => access.issue(&info.scope, &info.stream, step.at.now),
             None => String::new(),
@@ -110,9 +110,7 @@ impl Catalog {
         let (from, to) = (Cut::from(from), Cut::from(to));
         let found = self.found(&info.scope, &info.stream)?;
         if !from.is_empty() && !to.is_empty() && !found.is_at_or_after(&to, &from) {
-            return Err(CallError::Internal(
-                "the cut that is read from lies behind the one that is read to".to_owned(),
-            ));
+            return Err(CallError::Internal("the start cut is after the end cut".to_owned()));
         }
         let id = |record: SegmentRecord| id_message(info, record.id);
         let segments = found.between(&from, &to).into_iter().map(id).collect();
@@ -130,7 +128,7 @@ impl Catalog {
         Ok(self.found(&info.scope, &info.stream)?.is_complete(&cut.into()))
     }
 
-    /// Which of the stores a segment is on; computed from its name, whether it exists or not.
+    /// The store that a segment is on, computed from its name; the segment need not exist.
     pub fn store_of(info: &StreamInfo, id: i64, step: &Step<'_>) -> StoreIndex {
         step.placement.store_of(&names::segment(&info.scope, &info.stream, id.into()))
     }

@@ -2,16 +2,16 @@
 
 use crate::record::Millis;
 
-/// How often periodic work is done, in milliseconds.
+/// The intervals of periodic work, in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Intervals {
-    /// How often watermarks are written.
+    /// Between watermarks.
     pub watermarks: i64,
-    /// How often retention is applied.
+    /// Between applications of retention.
     pub retention: i64,
-    /// How often rates are measured.
+    /// Between measurements of rates.
     pub rates: i64,
-    /// What Java's server calls two minutes.
+    /// The shortest window of an average; two minutes in Java's server.
     pub rate_window: i64,
 }
 
@@ -30,13 +30,13 @@ pub(super) struct Rates {
     measured: Millis,
 }
 
-/// How many windows each average runs over.
+/// The length of each average, in windows.
 const WINDOWS: [f64; 4] = [1.0, 2.5, 5.0, 10.0];
 
-/// What to do about a segment.
+/// The load of a segment, as its rates show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heat {
-    /// It takes so many times its target.
+    /// Its rate is this many times its target.
     Hot(u32),
     Warm,
     Cold,
@@ -47,7 +47,7 @@ impl Rates {
         Self { averages: [0.0; 4], since: now, measured: now }
     }
 
-    /// Takes in what came since the last time.
+    /// Adds the amount since the last measurement.
     pub(super) fn measure(&mut self, amount: f64, now: Millis, window: i64) {
         let elapsed = now.since(self.measured).max(1) as f64;
         let rate = amount * 1000.0 / elapsed;

@@ -1,4 +1,4 @@
-//! Retention: what is dropped by time, by size, and by what reader groups still need.
+//! Retention: truncation by time or by size, and by the progress of reader groups.
 
 use pravega_sdk_proto::{RetentionPolicy, retention_policy::RetentionPolicyType};
 use pravega_sdk_types::{Offset, SegmentId};
@@ -40,7 +40,7 @@ impl Catalog {
         let found = self.stream_mut(scope, stream)?;
         let policy = policy_of(found)?;
         found.retention_points.push(RetentionPoint { at: step.at.now, bytes, cut: ends });
-        let places = found.retention_points.clone();
+        let points = found.retention_points.clone();
         if found.retention_points.len() > MAX_RETENTION_POINTS {
             let mut index = 0;
             found.retention_points.retain(|_| {
@@ -48,13 +48,13 @@ impl Catalog {
                 index > MAX_RETENTION_POINTS / 2 || index % 2 == 0
             });
         }
-        let cut = chosen(found, policy, &places, step.at.now, bytes)?;
+        let cut = chosen(found, policy, &points, step.at.now, bytes)?;
         let moves = cut != found.head() && found.is_at_or_after(&cut, &found.head());
         if moves {
             let kept = found
                 .retention_points
                 .iter()
-                .filter(|place| found.is_at_or_after(&place.cut, &cut))
+                .filter(|point| found.is_at_or_after(&point.cut, &cut))
                 .cloned()
                 .collect();
             found.retention_points = kept;
@@ -62,7 +62,7 @@ impl Catalog {
         moves.then_some(cut)
     }
 
-    /// Where the active segments of a stream end.
+    /// The ends of the active segments of a stream.
     fn ends(&self, scope: &str, stream: &str, step: &Step<'_>) -> Option<Cut> {
         let found = self.stream(scope, stream)?;
         let end = |id: SegmentId| {
@@ -98,16 +98,16 @@ fn policy_of(stream: &Stream) -> Option<RetentionPolicy> {
 fn chosen(
     stream: &Stream,
     policy: RetentionPolicy,
-    places: &[RetentionPoint],
+    points: &[RetentionPoint],
     now: Millis,
     bytes: i64,
 ) -> Option<Cut> {
-    let keeps = |place: &&RetentionPoint, amount: i64| match policy.retention_type() {
-        RetentionPolicyType::Time => now.since(place.at) >= amount,
-        _ => bytes.saturating_sub(place.bytes) >= amount,
+    let keeps = |point: &&RetentionPoint, amount: i64| match policy.retention_type() {
+        RetentionPolicyType::Time => now.since(point.at) >= amount,
+        _ => bytes.saturating_sub(point.bytes) >= amount,
     };
-    // The newest point after which as much is left as must be kept.
-    let least = places.iter().rev().find(|place| keeps(place, policy.retention_param));
+    // The newest point after which the policy's lower limit is left.
+    let least = points.iter().rev().find(|point| keeps(point, policy.retention_param));
     let needed = stream
         .subscribers
         .values()
@@ -118,18 +118,18 @@ fn chosen(
         )
         .reduce(|one, other| stream.earlier(&one, &other));
     let Some(needed) = needed else {
-        return least.map(|place| place.cut.clone());
+        return least.map(|point| point.cut.clone());
     };
     let least = least?;
-    // Above the upper limit, the oldest point after which no more is left than allowed, whatever
-    // the groups need.
+    // Above the upper limit, the oldest point after which no more is left than allowed, even if
+    // groups still need what is before it.
     let bounded = policy.retention_max > 0 && policy.retention_max < i64::MAX;
     let too_much =
-        |place: &&RetentionPoint| bounded && keeps(place, policy.retention_max.saturating_add(1));
-    let most = places
+        |point: &&RetentionPoint| bounded && keeps(point, policy.retention_max.saturating_add(1));
+    let most = points
         .iter()
-        .any(|place| too_much(&place))
-        .then(|| places.iter().find(|place| !too_much(place)));
+        .any(|point| too_much(&point))
+        .then(|| points.iter().find(|point| !too_much(point)));
     let needed = match most.flatten() {
         Some(most) if !stream.is_at_or_after(&needed, &most.cut) => most.cut.clone(),
         _ => needed,

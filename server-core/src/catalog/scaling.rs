@@ -1,8 +1,8 @@
 //! Scaling: splits and merges, by hand and by rate.
 //!
-//! By rate, a segment is split that takes more than its target for some time, and two neighbours
-//! are merged that take less than half of it for long. Rates are averages over 2, 5, 10 and 20
-//! minutes, with the thresholds of Java's server.
+//! By rate, a segment is split after its rate was above the target for some time, and two
+//! neighbours are merged after both rates were below half of it for long. Rates are averages over
+//! 2, 5, 10 and 20 minutes, with the thresholds of Java's server.
 
 use std::collections::HashSet;
 
@@ -173,7 +173,7 @@ impl Catalog {
         let factor =
             found.config.scaling_policy.unwrap_or_default().scale_factor.max(2).unsigned_abs();
         let Ok(range) = KeyRange::new(record.low, record.high) else { return };
-        // Without room there is no split; the next measurement tries again.
+        // At the memory limit the split waits for the next measurement.
         if step.reserve(factor as usize).is_ok() {
             self.replace(&scope, &stream, &[record], &range.split(times.clamp(2, factor)), step)
                 .ok();

@@ -1,4 +1,4 @@
-//! Scopes, and what is listed in them.
+//! Scopes, and the lists of their streams and tables.
 
 use std::collections::BTreeMap;
 
@@ -88,12 +88,12 @@ impl Catalog {
         Ok(Status::Success)
     }
 
-    /// Tells if a scope exists.
+    /// Whether a scope exists.
     pub fn scope_exists(&self, scope: &str) -> ExistsResponse {
         ExistsResponse { exists: self.scopes.contains_key(scope) }
     }
 
-    /// Tells if a stream exists.
+    /// Whether a stream exists.
     pub fn stream_exists(&self, scope: &str, stream: &str) -> ExistsResponse {
         ExistsResponse { exists: self.stream(scope, stream).is_some() }
     }
@@ -149,8 +149,8 @@ impl Catalog {
     }
 }
 
-/// The names after a token, which is the last name of the page before. A page without names is the
-/// end, and has the same token.
+/// The names after a token, which is the last name of the previous page. A page without names ends
+/// the list and has the same token.
 fn page<T>(
     all: &BTreeMap<String, T>,
     token: &str,

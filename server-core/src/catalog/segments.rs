@@ -12,7 +12,7 @@ use crate::{
     store::{Refusal, SegmentPolicy, Step},
 };
 
-/// More segments than a stream can sensibly have; a request for more is a mistake.
+/// The most segments of a stream. A request for more is a mistake.
 const MAX_SEGMENTS: i32 = 100_000;
 
 /// Creates the segments of a stream.

@@ -1,4 +1,4 @@
-//! What the controller knows: scopes with their streams, tables and groups.
+//! The state of the controller: scopes with their streams, tables and groups.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{message, rates::Rates, stream::Stream};
 
-/// Everything that the controller knows.
+/// The state of the controller.
 #[derive(Debug, Default)]
 pub struct Catalog {
     pub(super) scopes: BTreeMap<String, Scope>,
@@ -18,7 +18,7 @@ pub struct Catalog {
     pub(super) rates: HashMap<ByteString, Rates>,
 }
 
-/// A scope and what is in it.
+/// A scope with its streams, tables and groups.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub(super) streams: BTreeMap<String, Stream>,

@@ -1,4 +1,4 @@
-//! One stream: its epochs, and which segment follows which.
+//! One stream: its epochs, and the predecessors and successors of its segments.
 //!
 //! ```text
 //! epoch 0   [ 0.0      0.5 ][ 0.5      1.0 ]
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::record::Millis;
 
-/// What the controller knows of a stream.
+/// The state of a stream.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stream {
     #[serde(with = "message")]
@@ -28,7 +28,7 @@ pub(super) struct Stream {
     pub(super) epochs: Vec<EpochRecord>,
     /// The number of the next segment.
     pub(super) next_number: SegmentNumber,
-    /// Where the stream begins; empty for its first epoch.
+    /// The cut at which the stream begins; empty until it is truncated.
     pub(super) head: Cut,
     /// The ends of deleted segments.
     pub(super) deleted_ends: BTreeMap<SegmentId, Offset>,
@@ -85,7 +85,7 @@ pub(super) struct WatermarkBounds {
 pub(super) struct Subscriber {
     pub(super) generation: i64,
     pub(super) group_id: String,
-    /// What is before it is no longer needed; empty at first.
+    /// The group no longer needs what is before this cut; empty at first.
     pub(super) cut: Cut,
 }
 
@@ -165,7 +165,7 @@ impl Stream {
         self.epochs.last().map_or(Epoch(0), |epoch| epoch.reference)
     }
 
-    /// The part of the key space that a segment has or had.
+    /// A segment that the stream has or had.
     pub(super) fn segment(&self, id: SegmentId) -> Option<SegmentRecord> {
         let epoch = self.epoch(id.epoch())?;
         epoch.segments.iter().find(|record| record.id == id).copied()
@@ -211,7 +211,7 @@ impl Stream {
         successors.map(|successor| (*successor, followed(successor))).collect()
     }
 
-    /// Where the stream begins.
+    /// The cut at which the stream begins.
     pub(super) fn head(&self) -> Cut {
         if !self.head.is_empty() {
             return self.head.clone();
@@ -235,7 +235,7 @@ impl Stream {
         self.epochs.push(EpochRecord { reference, segments, at });
     }
 
-    /// The segments of an epoch with the same numbers and ranges, as they would be in another.
+    /// Copies of the segments of an epoch, with the same numbers and ranges, for another epoch.
     pub(super) fn duplicates(&self, epoch: Epoch, under: Epoch) -> Vec<SegmentRecord> {
         let segments = self.epoch(epoch).map_or(&[][..], |epoch| &epoch.segments);
         segments

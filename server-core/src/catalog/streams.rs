@@ -16,7 +16,7 @@ use super::{
 };
 use crate::store::Step;
 
-/// Tags of a stream, and how long one may be.
+/// A stream has fewer tags than this, and each is shorter than this.
 const MAX_TAGS: usize = 128;
 const MAX_TAG_LEN: usize = 256;
 
@@ -50,7 +50,7 @@ impl Catalog {
         Ok(Status::Success)
     }
 
-    /// Makes a stream of Pravega's own, of one segment, unless it is there.
+    /// Creates a stream of Pravega's own, with one segment, unless it exists.
     pub(super) fn ensure_internal_stream(
         &mut self,
         scope: &str,
@@ -84,8 +84,8 @@ impl Catalog {
         let Some(found) = self.scopes.get_mut(scope) else {
             return Err(CallError::NotFound(format!("there is no scope {scope}")));
         };
-        // A stream that is made again numbers its segments on: what is known of the old ones never
-        // fits the new.
+        // A stream that is created again continues the numbers of its segments: a client that knows
+        // an old segment never takes a new one for it.
         let first = found.record.next_numbers.get(stream).map_or(0, |number| number.0);
         let record = |(number, range): (i32, KeyRange)| SegmentRecord {
             id: SegmentId::new(Epoch(0), SegmentNumber(number)),
@@ -136,17 +136,17 @@ impl Catalog {
         Ok(Status::Success)
     }
 
-    /// Tells the segments by what rate the stream scales now.
+    /// Sets the stream's scaling policy on its open segments.
     fn set_policies(&mut self, scope: &str, stream: &str, step: &mut Step<'_>) {
         let Some(found) = self.stream(scope, stream) else { return };
         let policy = policy(&found.config);
         for record in found.active() {
-            // A segment that is missing was lost with its store, which the next read tells.
+            // A client deleted a missing segment without the controller; the next read reports it.
             step.set_policy(&names::segment(scope, stream, record.id), policy).ok();
         }
     }
 
-    /// Drops what is before a cut, which must cover the key space and be within the stream.
+    /// Truncates a stream at a cut, which must cover the key space and be within the stream.
     pub fn truncate_stream(
         &mut self,
         info: &StreamInfo,
@@ -184,7 +184,7 @@ impl Catalog {
         })
     }
 
-    /// Drops what lies before a cut that is whole.
+    /// Truncates a stream at a complete cut.
     pub(super) fn truncate_to(&mut self, scope: &str, stream: &str, cut: Cut, step: &mut Step<'_>) {
         let Some(found) = self.stream_mut(scope, stream) else { return };
         for record in found.before(&cut) {
@@ -202,7 +202,7 @@ impl Catalog {
                     Offset(step.store.info(&segment).map_or(0, |info| info.len as i64))
                 }
             };
-            // What was truncated further already stays as it is.
+            // A segment that was truncated further stays as it is.
             step.truncate(&segment, offset).ok();
         }
         found.head = cut;
@@ -255,7 +255,7 @@ impl Catalog {
         }
     }
 
-    /// Removes a stream with all its segments, whatever its state.
+    /// Removes a stream with all its segments, in any state.
     pub(super) fn drop_stream(&mut self, scope: &str, stream: &str, step: &mut Step<'_>) {
         let Some(found) = self.scopes.get_mut(scope) else { return };
         let Some(dropped) = found.streams.remove(stream) else { return };

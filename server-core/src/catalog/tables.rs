@@ -14,7 +14,7 @@ use super::{
 };
 use crate::store::{Refusal, Step};
 
-/// More partitions than a table can sensibly have.
+/// The most partitions of a table. A request for more is a mistake.
 const MAX_PARTITIONS: i32 = 10_000;
 /// The longest key of a table segment with keys of one length, in bytes.
 const MAX_KEY_LEN: i32 = 256;
@@ -28,11 +28,11 @@ impl Catalog {
     ) -> CallResult<create_key_value_table_status::Status> {
         use create_key_value_table_status::Status;
         let key_len = config.primary_key_length.saturating_add(config.secondary_key_length);
-        let sensible = (1..=MAX_PARTITIONS).contains(&config.partition_count)
+        let is_valid = (1..=MAX_PARTITIONS).contains(&config.partition_count)
             && config.primary_key_length > 0
             && config.secondary_key_length >= 0
             && key_len <= MAX_KEY_LEN;
-        if !sensible {
+        if !is_valid {
             return Err(CallError::unspecified());
         }
         let (scope, table) = (config.scope.clone(), config.kvt_name.clone());
@@ -110,7 +110,7 @@ impl Catalog {
         Ok(Status::Success)
     }
 
-    /// Removes a table with what is in it.
+    /// Removes a table with its entries.
     pub(super) fn drop_table(&mut self, scope: &str, table: &str, step: &mut Step<'_>) {
         let Some(dropped) = self.scopes.get_mut(scope).and_then(|scope| scope.tables.remove(table))
         else {

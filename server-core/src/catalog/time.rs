@@ -1,4 +1,4 @@
-//! Event time: the times that writers note, and the watermarks that follow from them.
+//! Event time: the times that writers note, and watermarks.
 
 use bytes::Bytes;
 use pravega_sdk_proto::{StreamInfo, remove_writer_response, timestamp_response};
@@ -18,11 +18,11 @@ use crate::{record::Millis, store::Step};
 
 /// The attribute that revisioned streams keep their mark in.
 const REVISION_MARK: Uuid = Uuid::from_u128(0x7df9_a874_246c_c9d6_9397_cdd1_9ead_68c5);
-/// The length beyond which the stream of watermarks is truncated, in bytes.
+/// The stream of watermarks is truncated above this length, in bytes.
 const MAX_MARKS: u64 = 256 * 1024;
 
 impl Catalog {
-    /// Records the time of a writer and its position, which must not go back.
+    /// Records the time and the position of a writer. Neither may go back.
     pub fn note_time(
         &mut self,
         info: &StreamInfo,
@@ -145,7 +145,7 @@ impl Catalog {
         if event::put(&mut framed, &Bytes::from(mark)).is_err() {
             return;
         }
-        // Late readers begin at the mark, so one whole entry always follows it.
+        // Readers that start late begin at the mark, so one whole entry always follows it.
         let Ok(before) = step.store.info(&segment) else { return };
         let attributes = vec![(REVISION_MARK, before.len as i64)];
         let older = step.store.attribute(&segment, REVISION_MARK).ok().flatten();

@@ -19,7 +19,7 @@ pub(super) struct Transaction {
     pub(super) state: TransactionState,
     /// The numbers of the segments that it writes to.
     pub(super) numbers: Vec<SegmentNumber>,
-    /// When it is aborted unless it is pinged, and when it is in any case.
+    /// When it is aborted unless it is pinged, and when it is aborted in any case.
     pub(super) expires: Millis,
     pub(super) ends: Millis,
     /// When it was completed.
@@ -67,7 +67,7 @@ pub(super) fn segment_of(
 /// The id of a transaction: the epoch whose segments it writes to, and random bits.
 pub(super) fn new_id(epoch: Epoch, random: Uuid) -> TransactionId {
     let (high, low) = random.as_u64_pair();
-    // Java's server counts, so neither half is ever negative there; `pravega-client` 0.3.7 loses
+    // Java's server counts up, so neither half is ever negative there; `pravega-client` 0.3.7 loses
     // the upper half if the lower one is.
     let high = (u64::from(epoch.0.unsigned_abs()) << 32) | (high & 0xFFFF_FFFF);
     TransactionId(Uuid::from_u64_pair(high, low >> 1))

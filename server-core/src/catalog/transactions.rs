@@ -25,14 +25,14 @@ use crate::{
     store::{Refusal, Step},
 };
 
-/// What leases may be, in milliseconds.
+/// The shortest and the longest lease, in milliseconds.
 const MIN_LEASE: i64 = 10_000;
 const MAX_LEASE: i64 = 600_000;
-/// A transaction lives no longer, in milliseconds, and no longer than a thousand leases.
+/// The longest life of a transaction, in milliseconds; a thousand leases is the other limit.
 const MAX_LIFE: i64 = 24 * 3600 * 1000;
-/// How long it is known what became of a transaction, in milliseconds.
+/// How long the outcome of a transaction is kept, in milliseconds.
 const REMEMBERED: i64 = 24 * 3600 * 1000;
-/// How many completed transactions are listed.
+/// The most completed transactions that are listed.
 const LISTED: usize = 500;
 
 impl Catalog {

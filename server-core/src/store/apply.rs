@@ -1,4 +1,4 @@
-//! What each record does to the segments, now and when a journal is read back.
+//! The effect of each record on the segments, now and when a journal is read back.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -12,13 +12,13 @@ use super::{
 };
 use crate::record::{Attributes, Millis, Record, Sequence};
 
-/// Merges that are remembered, so that a repeated merge is recognized.
+/// The number of remembered merges, by which a repeated merge is recognized.
 const REMEMBERED_MERGES: usize = 10_000;
 /// Approximate memory that a segment uses besides its bytes, in bytes.
 pub(super) const SEGMENT_OVERHEAD: u64 = 512;
 
 impl Store {
-    /// Applies a record that was read back. Records of the catalog change nothing here.
+    /// Applies a record of the journal that is read back. Records of the catalog are ignored.
     pub fn restore(&mut self, record: &Record) {
         self.apply(record, Sequence::default());
     }

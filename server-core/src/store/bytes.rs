@@ -1,15 +1,14 @@
 //! The bytes of a segment, in pieces of equal length.
 //!
-//! What is appended is copied once, into pieces that are handed out as they are once they are full:
-//! a catch-up read shares them, and truncation drops them whole. The last piece grows with what is
-//! in it, so that an empty segment costs nothing.
+//! Appended bytes are copied once, into pieces. Catch-up reads share full pieces, and truncation
+//! drops them whole. The last piece grows with its content, so an empty segment costs nothing.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// The length of a full piece, in bytes. Long enough that a read finds much in one, short enough
-/// that a truncated segment gives back its memory soon.
+/// The length of a full piece, in bytes. Long enough for large reads, short enough that truncation
+/// frees memory soon.
 const PIECE_LEN: usize = 256 * 1024;
 
 /// The bytes of a segment from its start offset on.
@@ -18,13 +17,13 @@ pub(crate) struct SegmentBytes {
     /// Full pieces; the first begins at `first * PIECE_LEN`.
     full: VecDeque<Bytes>,
     first: u64,
-    /// What follows them.
+    /// The bytes after the full pieces.
     tail: Vec<u8>,
     start: u64,
 }
 
 impl SegmentBytes {
-    /// The first offset that is there.
+    /// The first offset that can be read.
     pub(crate) fn start(&self) -> u64 {
         self.start
     }
@@ -34,7 +33,7 @@ impl SegmentBytes {
         (self.first + self.full.len() as u64) * PIECE_LEN as u64 + self.tail.len() as u64
     }
 
-    /// How much memory the bytes take, in bytes.
+    /// Memory that the bytes use, in bytes.
     pub(crate) fn held(&self) -> u64 {
         (self.full.len() * PIECE_LEN + self.tail.capacity()) as u64
     }
@@ -57,8 +56,8 @@ impl SegmentBytes {
         }
     }
 
-    /// Up to `max_len` bytes from an offset on, as many as one piece has; none before the start or
-    /// from the end on.
+    /// Up to `max_len` bytes at an offset, as many as one piece has; empty before the start and from
+    /// the end on.
     pub(crate) fn read(&self, offset: u64, max_len: usize) -> Bytes {
         if offset < self.start || offset >= self.len() {
             return Bytes::new();
@@ -74,7 +73,7 @@ impl SegmentBytes {
         }
     }
 
-    /// All the bytes from the start on, piece by piece.
+    /// All bytes, piece by piece.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Bytes> + '_ {
         let mut at = self.start;
         std::iter::from_fn(move || {
@@ -92,12 +91,12 @@ impl SegmentBytes {
             self.first += 1;
         }
         if self.start == self.len() && self.full.is_empty() && !self.tail.is_empty() {
-            // Nothing is left to be read; the length stays known by how much the tail holds.
+            // No byte is left to read. The tail keeps its bytes, as they count for the length.
             self.tail.shrink_to_fit();
         }
     }
 
-    /// Bytes that begin at `start`, for what was read back from a disk.
+    /// No bytes yet, beginning at `start`, for a segment that is read back.
     pub(crate) fn starting_at(start: u64) -> Self {
         let first = start / PIECE_LEN as u64;
         Self {

@@ -1,5 +1,5 @@
-//! Requests that need nothing of what came before on their connection: the table of them, and
-//! those about segments of streams.
+//! Requests that do not depend on the state of their connection: the table of them, and the
+//! requests about segments of streams.
 
 use bytestring::ByteString;
 use pravega_sdk_types::Offset;
@@ -45,14 +45,14 @@ impl Outcome {
 }
 
 /// Every command that is for a segment: in which field it names the segment, and the operation
-/// that a refusal names. From this one table come the dispatch and the check of tokens, so a
+/// that a refusal names. The dispatch and the check of tokens both come from this table, so a
 /// request without a check does not compile.
 macro_rules! requests {
     (
         of_a_session { $($kept:ident.$kept_segment:ident;)* }
         alone { $($command:ident.$segment:ident => $operation:literal;)* }
     ) => {
-        /// The segment that a command is for, and its token; `None` if it is for none.
+        /// The segment that a command is for, and its token; `None` if it is for no segment.
         pub(super) fn address(command: &WireCommand) -> Option<Address<'_>> {
             Some(match command {
                 $(WireCommand::$kept(c) => {

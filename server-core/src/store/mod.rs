@@ -1,4 +1,4 @@
-//! The segment store: segments and what can be done to them.
+//! The segment store: segments, and the requests to them.
 //!
 //! Every request of [`Step`] checks first and then applies one [`Record`](crate::record::Record);
 //! reading back a journal applies the same records. Reads that wait at the end of a segment are

@@ -1,4 +1,4 @@
-//! Why the segment store refuses, and how that is told.
+//! Refusals of the segment store, and the replies to them.
 
 use bytestring::ByteString;
 use pravega_sdk_types::Offset;
@@ -29,18 +29,18 @@ const NO_OFFSET: Offset = Offset(-1);
 pub enum Refusal {
     /// The segment does not exist.
     NoSuchSegment,
-    /// The source of a merge is missing, or its target, which the Java store tells alike.
+    /// The source of a merge is missing, or its target; the reply of the Java store is the same.
     NoSuchSource,
     /// The segment exists.
     AlreadyExists,
     /// The segment is sealed.
     Sealed,
-    /// An offset is not there, or a table does not end where it should.
+    /// An offset is outside the segment, or a table does not end at the expected offset.
     Truncated {
         /// The first offset of the segment, or the length of the table.
         start: u64,
     },
-    /// The segment does not end where a conditional append wants, or an attribute has another
+    /// The segment does not end at the offset of a conditional append, or an attribute has another
     /// value.
     Condition,
     /// Another connection used the writer's id.
@@ -54,29 +54,29 @@ pub enum Refusal {
         /// The memory limit, in bytes.
         limit: u64,
     },
-    /// Nothing can be changed any more.
+    /// The journal has failed, so no change is possible.
     Ended(String),
-    /// The Java store closes the connection without a word.
+    /// The Java store closes the connection without a reply.
     Close(&'static str),
 }
 
 impl Refusal {
-    /// The message for people, in either protocol.
+    /// The message for people, the same in both protocols.
     pub fn message(&self) -> String {
         match self {
             Self::Full { limit } => format!(
-                "the server holds as much as it may, {limit} bytes: truncate or delete streams, \
-                 or raise its limit"
+                "the memory limit of {limit} bytes is reached: truncate or delete streams, or raise \
+                 the limit"
             ),
             Self::Ended(why) => {
-                format!("nothing can be written until the server is started again: {why}")
+                format!("the server must be restarted before it takes writes again: {why}")
             }
             other => format!("the segment store refused: {other:?}"),
         }
     }
 
-    /// The reply to a request with an id for a segment, and an offset where it has one; none closes
-    /// the connection.
+    /// The reply to a request for a segment, with the request's offset if it has one; `None` if the
+    /// connection closes instead.
     pub fn reply(
         self,
         request_id: i64,

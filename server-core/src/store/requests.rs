@@ -23,14 +23,14 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimit(pub u64);
 
-/// What one request works with: the segments, the journal that its records enter, and the moment.
+/// The context of one request: the segments, the journal that its records enter, and the moment.
 #[derive(Debug)]
 pub struct Step<'a> {
     /// The segments.
     pub store: &'a mut Store,
     /// The journal, which gets a record of each change.
     pub journal: &'a mut Journal,
-    /// Accounts and tokens; `None` if everyone may use the server.
+    /// Accounts and tokens; `None` if every client may use the server.
     pub access: Option<&'a Access>,
     /// The store that each segment is on.
     pub placement: &'a Placement,
@@ -79,17 +79,17 @@ impl SegmentPolicy {
 }
 
 impl Step<'_> {
-    /// Refuses if a number of segments has no room, before a request that creates them changes
-    /// anything.
+    /// Refuses if a number of segments would exceed the memory limit, before a request that creates
+    /// them changes anything.
     ///
     /// # Errors
     ///
     /// [`Refusal::Full`] or [`Refusal::Ended`].
     pub fn reserve(&self, segments: usize) -> Result<()> {
         match segments {
-            // Requests that free memory are allowed most of all where it is used up.
+            // Requests that free memory are allowed at the limit too.
             0 => self.check_writable(),
-            segments => self.check_room(segments as u64 * SEGMENT_OVERHEAD),
+            segments => self.check_capacity(segments as u64 * SEGMENT_OVERHEAD),
         }
     }
 
@@ -99,7 +99,7 @@ impl Step<'_> {
     }
 
     /// Refuses if the journal has failed, or if `more` bytes exceed the memory limit.
-    pub(super) fn check_room(&self, more: u64) -> Result<()> {
+    pub(super) fn check_capacity(&self, more: u64) -> Result<()> {
         self.check_writable()?;
         let MemoryLimit(limit) = self.memory_limit;
         if self.store.held().saturating_add(more) > limit {
@@ -136,7 +136,7 @@ impl Step<'_> {
         if self.store.segment(segment).is_ok() {
             return Err(Refusal::AlreadyExists);
         }
-        self.check_room(SEGMENT_OVERHEAD + segment.len() as u64)?;
+        self.check_capacity(SEGMENT_OVERHEAD + segment.len() as u64)?;
         let at = self.at.now;
         attributes.push((attribute::CREATED, at.0));
         self.commit(Record::Created { segment: segment.clone(), key_len, attributes, at });
@@ -167,7 +167,7 @@ impl Step<'_> {
             return Err(Refusal::Condition);
         }
         let count = found.attribute(attribute::EVENT_COUNT).unwrap_or(0).max(0);
-        self.check_room(data.len() as u64)?;
+        self.check_capacity(data.len() as u64)?;
         let count = count + i64::from(event_count);
         let attributes = vec![(writer.0, number.0), (attribute::EVENT_COUNT, count)];
         let (bytes, at) = (data.len() as u64, self.at.now);
@@ -193,7 +193,7 @@ impl Step<'_> {
         if self.store.segment(segment)?.sealed {
             return Err(Refusal::Sealed);
         }
-        self.check_room(data.len() as u64)?;
+        self.check_capacity(data.len() as u64)?;
         let at = self.at.now;
         self.commit(Record::Appended { segment: segment.clone(), data, attributes, at });
         Ok(self.store.segment(segment)?.len())

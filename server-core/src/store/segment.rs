@@ -18,15 +18,15 @@ const CORE: u64 = 0x8000_0000_0000_0000;
 pub(crate) mod attribute {
     use uuid::Uuid;
 
-    /// When the segment was made, in milliseconds since 1970.
+    /// When the segment was created, in milliseconds since 1970.
     pub(crate) const CREATED: Uuid = core(0);
-    /// How many events were appended.
+    /// The number of events appended.
     pub(crate) const EVENT_COUNT: Uuid = core(1);
     /// How the stream scales: 0 not at all, 1 by KiB a second, 2 by events a second.
     pub(crate) const SCALE_TYPE: Uuid = core(2);
-    /// From which rate on.
+    /// The target rate of the policy.
     pub(crate) const SCALE_RATE: Uuid = core(3);
-    /// The size of a piece in long-term storage, in bytes.
+    /// The size of a chunk in long-term storage, in bytes.
     pub(crate) const ROLLOVER_SIZE: Uuid = core(4);
 
     const fn core(low: u64) -> Uuid {
@@ -37,7 +37,7 @@ pub(crate) mod attribute {
 /// The value that removes an attribute, and that the protocol shows for a missing one.
 pub(crate) const ABSENT: i64 = i64::MIN;
 
-/// A segment with all that is known of it.
+/// A segment.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub content: Content,
@@ -46,17 +46,17 @@ pub(crate) struct Segment {
     pub last_modified: Millis,
     /// The last batch of records that changed it.
     pub changed: Sequence,
-    /// Reads at the end, waiting for more.
+    /// Reads that wait at the end.
     pub waiting: Vec<WaitingRead>,
     pub traffic: Traffic,
 }
 
-/// What a segment is made of.
+/// The content of a segment.
 #[derive(Debug)]
 pub(crate) enum Content {
     /// The bytes of a stream.
     Stream(SegmentBytes),
-    /// The entries of a table, and how long the segment would be.
+    /// The entries of a table, and the length that its segment would have.
     Table(Table, u64),
 }
 
@@ -82,7 +82,7 @@ impl Content {
         }
     }
 
-    /// Puts entries, each at the offset at which the table ends then.
+    /// Puts entries, each at the end of the table.
     pub(crate) fn put(&mut self, entries: &[(Bytes, Bytes)]) {
         let Self::Table(table, len) = self else { return };
         for (key, value) in entries {
@@ -123,7 +123,7 @@ impl Segment {
         }
     }
 
-    /// The first offset that is there.
+    /// The first offset that can be read.
     pub(crate) fn start(&self) -> u64 {
         match &self.content {
             Content::Stream(bytes) => bytes.start(),
@@ -131,7 +131,7 @@ impl Segment {
         }
     }
 
-    /// How much memory the segment takes, in bytes, about.
+    /// Approximate memory that the segment uses, in bytes.
     pub(crate) fn held(&self) -> u64 {
         let content = match &self.content {
             Content::Stream(bytes) => bytes.held(),

@@ -1,4 +1,4 @@
-//! One connection of a client: what came before decides what a command means.
+//! One connection of a client. Earlier commands decide what a command means.
 //!
 //! ```text
 //! any command ──> replies, in order │ a wait at the end of a segment │ the end of the connection
@@ -26,12 +26,12 @@ use crate::{
     record::Sequence,
 };
 
-/// Writers that may set up appends on one connection. Java's clients open a new connection after
-/// 2,000.
+/// The most writers that set up appends on one connection. Java's clients open a new connection
+/// after 2,000.
 const MAX_WRITERS: usize = 8192;
 /// The most bytes of one read.
 const MAX_READ_LEN: i32 = 2 << 20;
-/// The fewest bytes that a read asks for.
+/// The fewest bytes that a read allows.
 const MIN_READ_LEN: i32 = 8;
 
 /// The state of a connection.
@@ -55,10 +55,10 @@ pub struct Reply {
     pub command: WireCommand,
 }
 
-/// What a command is handled with.
+/// The context in which a command is handled.
 #[derive(Debug)]
 pub struct Context<'a> {
-    /// The segments, the journal, and who may use them.
+    /// The segments, the journal, and the accounts.
     pub step: Step<'a>,
     /// Takes the replies, in order.
     pub replies: &'a mut Vec<Reply>,
@@ -67,12 +67,12 @@ pub struct Context<'a> {
 type Handled = Result<(), Closed>;
 
 impl Context<'_> {
-    /// Adds a reply that tells of no change.
+    /// Adds a reply that reveals no change.
     fn reply_at_once(&mut self, reply: impl Into<WireCommand>) {
         self.reply(Sequence::default(), reply);
     }
 
-    /// Adds a reply that tells of the last change of a segment.
+    /// Adds a reply that reveals the last change of a segment.
     fn reply_about(&mut self, segment: &str, reply: impl Into<WireCommand>) {
         self.reply(self.step.store.changed(segment), reply);
     }
@@ -103,7 +103,7 @@ impl Context<'_> {
     }
 }
 
-/// What a refusal names.
+/// The names in the reply to a refused request.
 struct Named<'a> {
     segment: &'a ByteString,
     offset: Option<Offset>,
@@ -111,7 +111,7 @@ struct Named<'a> {
 }
 
 impl Session {
-    /// A connection to one of the stores on which nothing was sent.
+    /// A new connection to one of the stores.
     pub fn new(connection: ConnectionId, store: StoreIndex) -> Self {
         Self {
             connection,
@@ -183,7 +183,7 @@ impl Session {
         if refusal == TokenRefusal::Expired && matches!(command, WireCommand::SetupAppend(_)) {
             return Err(Closed("the token of a set-up has expired"));
         }
-        // The Java server puts the offset of a read there.
+        // For a read, the Java server puts its offset in this field.
         let request_id =
             if let WireCommand::ReadSegment(read) = command { read.offset } else { request_id };
         let (error_code, server_stack_trace) = (refusal.code(), ByteString::new());
@@ -193,10 +193,12 @@ impl Session {
 
     fn hello(theirs: &Hello, context: &mut Context<'_>) -> Handled {
         context.reply_at_once(VersionRange::SUPPORTED.hello());
-        VersionRange::SUPPORTED.check(theirs).map_err(|_| Closed("there is no version in common"))
+        VersionRange::SUPPORTED
+            .check(theirs)
+            .map_err(|_| Closed("the client and the server have no version in common"))
     }
 
-    /// Handles a request that needs nothing of what came before.
+    /// Handles a request that does not depend on the state of the connection.
     fn run(command: WireCommand, context: &mut Context<'_>) -> Handled {
         let request_id = command.request_id().unwrap_or(-1);
         let (outcome, operation) = commands::run(command, &mut context.step)?;
@@ -279,7 +281,7 @@ impl Session {
             expected_offset: append.expected_offset.map(Offset),
         });
         match appended {
-            // The number was used before: the Java store keeps it a second time without a reply.
+            // The number was used before: the Java store stores it again without a reply.
             Ok(_) if number == previous => Ok(()),
             Ok(len) => {
                 self.acknowledged.insert(writer, number);
@@ -350,10 +352,10 @@ impl Session {
     }
 }
 
-/// Whether a command may be handled.
+/// The result of authorizing a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
     Granted,
-    /// A reply has told so.
+    /// A reply was added.
     Refused,
 }

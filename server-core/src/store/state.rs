@@ -1,4 +1,4 @@
-//! The segments of the server, and what can be asked of them without a change.
+//! The segments of the server, and requests that change nothing.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -22,7 +22,7 @@ pub struct Store {
     pub(super) segments: HashMap<ByteString, Segment>,
     /// Segments that were merged into others, so that a repeated merge is recognized.
     pub(super) merged: HashSet<ByteString>,
-    /// The same in the order of their merges.
+    /// The same segments in the order of their merges.
     pub(super) merges: VecDeque<ByteString>,
     pub(super) held: u64,
     pub(super) woken: Vec<Woken>,
@@ -36,7 +36,7 @@ pub struct Info {
     pub start: u64,
     /// The offset after the last byte.
     pub len: u64,
-    /// True if nothing can be appended any more.
+    /// True if appends are refused.
     pub sealed: bool,
     /// The time of the last change.
     pub last_modified: Millis,
@@ -82,7 +82,7 @@ impl Store {
         Ok(self.segment(segment)?.attribute(id))
     }
 
-    /// The last event number of a writer, as a set-up asks for it.
+    /// The last event number of a writer, for a set-up.
     ///
     /// # Errors
     ///
@@ -138,8 +138,8 @@ impl Store {
     }
 }
 
-/// The name of a transaction's segment as the controller makes it: with the epoch of the
-/// transaction, whatever the epoch of the segment that the client knows.
+/// The name of a transaction's segment as the controller creates it: with the epoch of the
+/// transaction, even if the client knows the segment of another epoch.
 fn canonical(name: &str) -> Option<String> {
     let parent = segment_name::parent(name).filter(|_| segment_name::is_transaction(name))?;
     let id = Uuid::try_parse(name.get(name.len().checked_sub(32)?..)?).ok()?;

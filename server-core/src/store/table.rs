@@ -1,8 +1,8 @@
 //! Table segments: keys and values with versions.
 //!
-//! A version is the offset at which an entry would stand in the segment; the segment's length grows
-//! as the Java store's does, so that versions and lengths look alike. The entries themselves are
-//! kept by key only.
+//! A version is the offset at which an entry would be in the segment. The length of the segment
+//! grows as that of the Java store does, so versions and lengths are the same in both. The entries
+//! themselves are kept by key only.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use crate::record::KeyVersion;
 const MAX_KEY_LEN: usize = 8192;
 /// The longest entry with its header, in bytes.
 const MAX_ENTRY_LEN: usize = 1 << 20;
-/// What the store puts before the key of an entry, in bytes.
+/// The length of the header before the key of an entry, in bytes.
 const ENTRY_HEADER_LEN: usize = 17;
-/// A page of an iteration ends once it holds so many bytes.
+/// A page of an iteration ends at this many bytes.
 const MAX_PAGE_BYTES: usize = 2 << 20;
-/// Before the parts of a hash table's continuation token.
+/// The first bytes of a hash table's continuation token.
 const TOKEN_HEAD: [u8; 2] = [0, 0];
 
 /// The entries of a table segment.
@@ -28,9 +28,9 @@ const TOKEN_HEAD: [u8; 2] = [0, 0];
 pub struct Table {
     /// The length of every key; 0 for a hash table.
     key_len: usize,
-    /// By the order in which an iteration meets them.
+    /// In the order of iterations.
     entries: BTreeMap<Bytes, Entry>,
-    /// Which entry has a version, for the deltas of hash tables.
+    /// The order of the entry with each version, for the deltas of hash tables.
     by_version: BTreeMap<KeyVersion, Bytes>,
     held: u64,
 }
@@ -41,18 +41,18 @@ struct Entry {
     version: KeyVersion,
 }
 
-/// Why a table refuses.
+/// A refusal of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableRefusal {
     /// A key does not have the version that was given.
     BadVersion,
     /// A version was given for a key that does not exist.
     NoSuchKey,
-    /// The request cannot be.
+    /// The request is invalid.
     Invalid(&'static str),
-    /// The kind of table cannot do it.
+    /// This kind of table does not support the request.
     Unsupported,
-    /// The Java store closes the connection without a word.
+    /// The Java store closes the connection without a reply.
     Broken,
 }
 
@@ -61,7 +61,7 @@ pub enum TableRefusal {
 pub struct Page {
     /// The entries, in the order of the iteration.
     pub entries: Vec<TableEntry>,
-    /// Where the next page starts; empty if this one has no entries.
+    /// The start of the next page; empty if this one has no entries.
     pub continuation_token: Bytes,
 }
 
@@ -70,7 +70,7 @@ pub struct Page {
 pub struct Delta {
     /// The newest entry of each key.
     pub entries: Vec<TableEntry>,
-    /// True if nothing follows.
+    /// True if no entry follows.
     pub reached_end: bool,
     /// The position at which the next delta starts.
     pub last_position: Offset,
@@ -92,7 +92,7 @@ impl Table {
         self.entries.len()
     }
 
-    /// How much memory the entries take, in bytes, about.
+    /// Approximate memory that the entries use, in bytes.
     pub fn held(&self) -> u64 {
         self.held
     }
@@ -138,7 +138,7 @@ impl Table {
     }
 
     fn check_key(&self, key: &TableKey) -> Result<(), TableRefusal> {
-        // An empty key is taken by the Java store and breaks its iterators: it is refused here.
+        // The Java store accepts an empty key, which breaks its iterators. It is refused here.
         if key.data.is_empty() || key.data.len() > MAX_KEY_LEN {
             return Err(TableRefusal::Invalid(
                 "the length of the key is not within 1 to 8192 bytes",
@@ -166,7 +166,7 @@ impl Table {
         }
     }
 
-    /// How much longer the segment becomes by entries.
+    /// The length that entries add to the segment.
     pub fn entries_len(entries: &[TableEntry]) -> u64 {
         entries
             .iter()
@@ -174,7 +174,7 @@ impl Table {
             .sum()
     }
 
-    /// How much longer the segment becomes by removals.
+    /// The length that removals add to the segment.
     pub fn removals_len(keys: &[TableKey]) -> u64 {
         keys.iter().map(|key| (ENTRY_HEADER_LEN + key.data.len()) as u64).sum()
     }
@@ -194,7 +194,7 @@ impl Table {
     /// Puts one entry with a version.
     pub fn put(&mut self, key: &[u8], value: &Bytes, version: KeyVersion) {
         let order = self.order(key);
-        // The bytes of a frame are not kept alive for a short value.
+        // A copy, so that a short value does not keep the bytes of its frame alive.
         let value = Bytes::copy_from_slice(value);
         self.held += Self::footprint(&order, &value);
         self.by_version.insert(version, order.clone());
@@ -204,7 +204,7 @@ impl Table {
         }
     }
 
-    /// Removes keys, as far as they are there.
+    /// Removes keys. Missing ones are ignored.
     pub fn remove(&mut self, keys: &[TableKey]) {
         for key in keys {
             let order = self.order(&key.data);
@@ -216,11 +216,11 @@ impl Table {
     }
 
     fn footprint(order: &Bytes, value: &Bytes) -> u64 {
-        // Two nodes of trees and two handles to bytes, about.
+        // About two nodes of trees and two handles to bytes.
         (order.len() + value.len() + 192) as u64
     }
 
-    /// One entry for each key, in order; those that are not there have version −1.
+    /// One entry for each key, in order; missing ones have version −1.
     pub fn read(&self, keys: &[TableKey]) -> Vec<TableEntry> {
         let read = |key: &TableKey| match self.entries.get(&self.order(&key.data)) {
             Some(entry) => entry_of(key.data.clone(), entry),
@@ -253,7 +253,7 @@ impl Table {
             ));
         }
         let count = usize::try_from(count).unwrap_or(0);
-        let (start, behind) =
+        let (start, is_after) =
             if self.is_hash() { (read_token(token)?, true) } else { (from.clone(), false) };
         let (mut page, mut bytes, mut last) = (Vec::new(), 0, Bytes::new());
         for (order, entry) in self.entries.range(start.clone()..) {
@@ -261,7 +261,7 @@ impl Table {
             if page.len() >= count || bytes >= MAX_PAGE_BYTES || passed {
                 break;
             }
-            if behind && *order == start && !token.is_empty() {
+            if is_after && *order == start && !token.is_empty() {
                 continue;
             }
             bytes += order.len() + entry.value.len();
@@ -272,14 +272,14 @@ impl Table {
         Ok(Page { entries: page, continuation_token })
     }
 
-    /// Entries put from a position on: the entries, whether that is all, and where to go on.
+    /// At most `count` entries put at or after a position.
     pub fn delta(&self, from: Offset, count: i32, len: u64) -> Result<Delta, TableRefusal> {
         if !self.is_hash() {
             return Err(TableRefusal::Unsupported);
         }
         let end = Offset(len as i64);
         if from < Offset(0) || from > end {
-            return Err(TableRefusal::Invalid("the position lies outside the table segment"));
+            return Err(TableRefusal::Invalid("the position is outside the table segment"));
         }
         let count = usize::try_from(count).unwrap_or(0);
         let (mut entries, mut bytes, mut last) = (Vec::new(), 0, from);
@@ -438,7 +438,7 @@ mod tests {
         assert_eq!((entries.len(), reached_end, last), (1, false, Offset(38)));
         assert_eq!(
             table.delta(Offset(58), 1, 57),
-            Err(TableRefusal::Invalid("the position lies outside the table segment"))
+            Err(TableRefusal::Invalid("the position is outside the table segment"))
         );
     }
 }

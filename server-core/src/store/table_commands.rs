@@ -10,7 +10,7 @@ use super::{
 };
 use crate::record::KeyVersion;
 
-/// The offset with which a request says that any length of the table is right.
+/// The offset of a request that accepts any length of the table.
 const ANY_OFFSET: i64 = -1;
 
 fn condition(offset: i64) -> Option<Offset> {

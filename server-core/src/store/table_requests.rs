@@ -38,7 +38,7 @@ impl Step<'_> {
         self.create_as(segment, Some(key_len), attributes)
     }
 
-    /// Deletes a table segment, if asked to only if it has no entries.
+    /// Deletes a table segment; with `must_be_empty` only if it has no entries.
     ///
     /// # Errors
     ///
@@ -52,8 +52,8 @@ impl Step<'_> {
         }
     }
 
-    /// Puts entries, all or none; returns their versions. The table must end at `offset`, unless
-    /// that is `None`.
+    /// Puts all entries or refuses all; returns their versions. The table must end at `offset`,
+    /// unless that is `None`.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl Step<'_> {
     ) -> Result<Vec<KeyVersion>> {
         let (table, len) = table_to_change(self.store, segment, offset)?;
         table.check_update(entries).map_err(Refusal::Table)?;
-        self.check_room(Table::entries_len(entries))?;
+        self.check_capacity(Table::entries_len(entries))?;
         let mut next = len;
         let mut versions = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -82,7 +82,7 @@ impl Step<'_> {
         Ok(versions)
     }
 
-    /// Removes keys, all or none. The table must end at `offset`, unless that is `None`.
+    /// Removes all keys or refuses all. The table must end at `offset`, unless that is `None`.
     ///
     /// # Errors
     ///

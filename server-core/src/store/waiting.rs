@@ -6,7 +6,7 @@ use pravega_sdk_wire_protocol::WireCommand;
 
 use crate::{ids::ConnectionId, record::Sequence};
 
-/// Reads of one connection that may wait at the ends of segments. A reader of thousands of
+/// The most reads of one connection that wait at the ends of segments. A reader of thousands of
 /// segments has one at each.
 const MAX_WAITING_READS: usize = 100_000;
 
@@ -39,7 +39,7 @@ pub struct WaitingRead {
 pub(super) struct WaitingReads(HashMap<ConnectionId, usize>);
 
 impl WaitingReads {
-    /// Counts one more; false if the connection has too many already.
+    /// Counts one more; returns false if the connection has too many already.
     pub(super) fn add(&mut self, connection: ConnectionId) -> bool {
         let count = self.0.entry(connection).or_default();
         let allowed = *count < MAX_WAITING_READS;

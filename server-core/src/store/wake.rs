@@ -1,4 +1,4 @@
-//! Reads: what a segment has now, and the reads that wait at its end until it has more.
+//! Reads: of present bytes, and those that wait at the end of a segment until it has more.
 
 use std::collections::HashSet;
 
@@ -29,7 +29,7 @@ pub enum Read {
         /// True if the segment is sealed and all of its bytes were read.
         end_of_segment: bool,
     },
-    /// The segment has no more; the reply comes once it has.
+    /// The segment has no more bytes; the reply follows once it has.
     Waits,
 }
 
@@ -94,7 +94,7 @@ fn read_at(segment: &Segment, offset: u64, max_len: usize) -> Option<Bytes> {
     }
     match &segment.content {
         Content::Stream(bytes) => Some(bytes.read(offset, max_len)),
-        // The Java store would show how it stores entries, which means nothing to a client.
+        // The Java store would return its own encoding of the entries, of no use to a client.
         Content::Table(..) => Some(Bytes::new()),
     }
 }
@@ -112,13 +112,13 @@ fn segment_read(
         .into()
 }
 
-/// The reply to a read that waited at the end of a segment that is gone: no bytes.
+/// The reply to a read that waited at the end of a deleted segment: no bytes.
 pub(super) fn wake_deleted(name: &ByteString, read: WaitingRead, after: Sequence) -> Woken {
     let reply = segment_read(name, read, Bytes::new(), false);
     Woken { connection: read.connection, after, reply }
 }
 
-/// Answers the waiting reads for which a segment has bytes now, or never will have.
+/// Answers the waiting reads for which a segment has bytes, or never will have any.
 pub(super) fn wake(name: &ByteString, segment: &mut Segment, woken: &mut Vec<Woken>) {
     if segment.waiting.is_empty() {
         return;

@@ -1,4 +1,4 @@
-//! The machine as a whole: histories drawn from seeds, and what a journal makes of them.
+//! The machine as a whole: histories drawn from seeds, read back from their records.
 
 use pravega_sdk_proto::{
     CreateTxnResponse, KeyValueTableConfig, ReaderGroupConfiguration, ScaleRequest, ScalingPolicy,
@@ -38,7 +38,7 @@ fn config(stream: &str, segments: i32) -> StreamConfig {
     }
 }
 
-/// A history: a machine, its time, and every record that it made.
+/// A history: a machine, its time, and all its records.
 struct History {
     machine: Machine,
     random: fastrand::Rng,
@@ -248,11 +248,11 @@ fn check_same(found: &[String], expected: &[String], what: &str) {
         one.iter().filter(|record| !other.contains(record)).cloned().collect()
     };
     let (more, less) = (only_in(found, expected), only_in(expected, found));
-    assert!(more.is_empty() && less.is_empty(), "{what}: there is {more:#?} in place of {less:#?}");
+    assert!(more.is_empty() && less.is_empty(), "{what}: found {more:#?} instead of {less:#?}");
 }
 
 #[test]
-fn what_a_journal_gives_back_is_what_was_there() {
+fn the_records_and_a_snapshot_restore_the_machine() {
     let mut transactions = 0;
     for seed in 0..300 {
         let mut history = History::new(seed);
@@ -269,11 +269,11 @@ fn what_a_journal_gives_back_is_what_was_there() {
         check_same(&everything(&from_snapshot), &expected, &format!("the snapshot of seed {seed}"));
         transactions += expected.iter().filter(|record| record.contains("transaction/")).count();
     }
-    assert!(transactions > 300, "{transactions} transactions: the seeds hardly make any");
+    assert!(transactions > 300, "{transactions} transactions: the seeds hardly begin any");
 }
 
 #[test]
-fn memory_is_counted_as_it_comes_and_goes() {
+fn the_count_of_used_memory_returns_to_zero() {
     for seed in 0..50 {
         let mut history = History::new(seed);
         for _ in 0..150 {
@@ -288,9 +288,8 @@ fn memory_is_counted_as_it_comes_and_goes() {
     }
 }
 
-/// Split, split again, merge: the segments of a stream know what they follow and what follows them.
 #[test]
-fn a_commit_behind_a_scale_comes_back_to_the_segments_that_it_knew() {
+fn a_commit_after_a_scale_creates_the_segments_of_its_epoch_again() {
     let mut history = History::new(1);
     let at = history.at();
     history.call_at(at, |catalog, step| catalog.create_stream(config("stream", 2), step)).unwrap();
@@ -319,16 +318,16 @@ fn a_commit_behind_a_scale_comes_back_to_the_segments_that_it_knew() {
     };
     let ids: Vec<i64> = history.active("stream").into_iter().map(|(id, ..)| id).collect();
     assert_eq!(ids, numbers(3, &[2, 3, 1]));
-    let heirs = history
+    let successors = history
         .call_at(at, |catalog, step| catalog.successors(&info("stream"), (1 << 32) | 2, step))
         .unwrap();
-    assert_eq!(heirs.segments.len(), 1);
+    assert_eq!(successors.segments.len(), 1);
     assert_eq!(
-        heirs.segments[0].segment.as_ref().unwrap().segment_id.as_ref().unwrap().segment_id,
+        successors.segments[0].segment.as_ref().unwrap().segment_id.as_ref().unwrap().segment_id,
         2 << 32
     );
-    assert_eq!(heirs.segments[0].value, numbers(1, &[2, 3]));
-    // What begins now belongs to the epoch of the scale, whose segments have the same numbers.
+    assert_eq!(successors.segments[0].value, numbers(1, &[2, 3]));
+    // A new transaction belongs to the epoch of the scale, whose segments have the same numbers.
     let next = history
         .call_at(at, |catalog, step| catalog.create_transaction(&info("stream"), 30_000, step))
         .unwrap();

@@ -16,7 +16,7 @@ use crate::{
     store::MemoryLimit,
 };
 
-/// An empty machine that everyone may use.
+/// An empty machine without accounts.
 fn machine() -> Machine {
     Machine::new(Config {
         memory_limit: MemoryLimit(1 << 30),
@@ -32,7 +32,7 @@ fn at(now: i64) -> Moment {
     Moment { now: Millis(now), random: Uuid::from_u128(u128::from(now.unsigned_abs())) }
 }
 
-/// Everything that a machine holds, as sorted text.
+/// The whole state of a machine, as sorted text.
 fn everything(machine: &Machine) -> Vec<String> {
     let mut all = Vec::new();
     machine.snapshot(|record| all.push(format!("{record:?}")));

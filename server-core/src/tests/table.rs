@@ -1,19 +1,18 @@
-//! Tables of what an event does in each state, as text that a test holds.
+//! Tables of the effect of an event in each state, as text in a test.
 
 use crate::{
     machine::Machine,
     record::{Record, Sequence},
 };
 
-/// Compares a table with what happens: one line for each state, and what follows from the event in
-/// it.
+/// Compares a table with the effects of an event: one line for each state.
 pub(super) fn check(expected: &str, states: &[&str], happens: impl Fn(&str) -> String) {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut rows: Vec<String> = Vec::new();
     for line in expected.lines().map(words).filter(|line| !line.is_empty()) {
         let is_row = states.iter().any(|state| line.starts_with(&format!("{state}: ")));
         match rows.last_mut().filter(|_| !is_row) {
-            // A long row goes on in the next line.
+            // The next line of a long row.
             Some(row) => *row = format!("{row} {line}"),
             None => rows.push(line),
         }
@@ -24,7 +23,7 @@ pub(super) fn check(expected: &str, states: &[&str], happens: impl Fn(&str) -> S
     assert!(rows == found, "expected:\n{rows}\nfound:\n{found}\n<end>");
 }
 
-/// The kinds of the records that were made since the last call, and the batch that they are in.
+/// The kinds of the records since the last call, and their batch.
 pub(super) fn take_records(machine: &mut Machine) -> (Option<Sequence>, String) {
     let Some((sequence, records)) = machine.journal.take() else {
         return (None, String::new());

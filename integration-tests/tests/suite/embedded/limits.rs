@@ -34,7 +34,7 @@ async fn appends_beyond_the_memory_limit_are_refused_until_there_is_room() {
         all
     };
     assert!(
-        text_of(&error).contains("holds as much as it may, 4194304 bytes"),
+        text_of(&error).contains("the memory limit of 4194304 bytes is reached"),
         "{}",
         text_of(&error)
     );
@@ -52,6 +52,6 @@ async fn segments_beyond_the_memory_limit_are_refused() {
     let stream = ScopedStream::new(Scope::new("scope").unwrap(), "stream".parse().unwrap());
     factory.controller().create_scope(stream.scope()).await.unwrap();
     let refused = factory.controller().create_stream(&stream, &configuration).await.unwrap_err();
-    assert!(format!("{refused:?}").contains("holds as much as it may"), "{refused:?}");
+    assert!(format!("{refused:?}").contains("the memory limit of"), "{refused:?}");
     assert!(!factory.controller().stream_exists(&stream).await.unwrap());
 }

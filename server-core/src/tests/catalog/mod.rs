@@ -164,12 +164,12 @@ fn outcome<T: std::fmt::Debug>(
         Err(error) => format!("{error:?}"),
     };
     for (long, short) in [
-        ("nothing can be written until the server is started again: the disk is gone", "FAILED"),
+        ("the server must be restarted before it takes writes again: the disk is gone", "FAILED"),
         ("Internal exception occurred", "UNSPECIFIED"),
     ] {
         shown = shown.replace(long, short);
     }
-    if let Some(full) = shown.find("the server holds as much as it may") {
+    if let Some(full) = shown.find("the memory limit of") {
         shown.replace_range(full.., "FULL\")");
     }
     if shown.is_empty() {

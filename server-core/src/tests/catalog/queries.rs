@@ -3,7 +3,7 @@
 use super::{check_each_state, cut, id, info, range, ranges};
 
 #[test]
-fn the_configuration_of_a_stream_is_told() {
+fn the_configuration_of_a_stream_is_returned() {
     check_each_state(
         r#"
         no scope: NotFound("there is no stream s/t")

@@ -120,7 +120,7 @@ fn a_ping_with_too_long_a_lease_is_refused() {
 }
 
 #[test]
-fn the_state_of_a_transaction_is_told() {
+fn the_state_of_a_transaction_is_returned() {
     check_each_state(
         r#"
         no scope: NotFound("there is no stream s/t")

@@ -241,7 +241,7 @@ fn no_command_for_a_segment_is_handled_with_a_token_for_another_stream() {
 }
 
 #[test]
-fn an_expired_token_closes_the_connection_of_a_set_up_and_is_told_otherwise() {
+fn an_expired_token_closes_the_connection_of_a_set_up_and_is_reported_otherwise() {
     let mut machine = guarded();
     let token = issue(&machine, "t", 0);
     for command in every_command(&token) {
@@ -256,7 +256,7 @@ fn an_expired_token_closes_the_connection_of_a_set_up_and_is_told_otherwise() {
 }
 
 #[test]
-fn a_revoked_token_is_told_as_expired() {
+fn a_revoked_token_is_reported_as_expired() {
     let mut machine = guarded();
     let token = issue(&machine, "t", 50_000);
     machine.access.as_mut().unwrap().expire_tokens();

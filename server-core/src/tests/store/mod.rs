@@ -100,7 +100,7 @@ pub(super) fn key_of(key: &'static str, key_version: i64) -> TableKey {
     TableKey { data: key.into(), key_version }
 }
 
-/// A reply without what is the same in every one.
+/// A reply without the fields that are the same in every reply.
 pub(super) fn brief(reply: &WireCommand) -> String {
     let shown = format!("{reply:?}");
     let shown = shown.split_once('(').map_or(&*shown, |(_, inner)| inner);
@@ -116,10 +116,9 @@ pub(super) fn brief(reply: &WireCommand) -> String {
         (&format!("writer_id: {WRITER}, "), ""),
         ("-9223372036854775808", "MIN"),
         ("s/t/0.#epoch.0#transient.00000000000000000000000000000007.", "TRANSIENT."),
-        ("nothing can be written until the server is started again: the disk is gone", "FAILED"),
+        ("the server must be restarted before it takes writes again: the disk is gone", "FAILED"),
         (
-            "the server holds as much as it may, 1265 bytes: truncate or delete streams, or raise \
-             its limit",
+            "the memory limit of 1265 bytes is reached: truncate or delete streams, or raise the limit",
             "FULL",
         ),
         (" {  }", ""),
@@ -129,8 +128,8 @@ pub(super) fn brief(reply: &WireCommand) -> String {
     shown
 }
 
-/// Sends commands on a new connection; gives the replies, the replies to reads that waited, and
-/// the records that were made.
+/// Sends commands on a new connection; returns the replies, the replies to reads that waited, and
+/// the records.
 pub(super) fn send(machine: &mut Machine, commands: Vec<WireCommand>) -> String {
     let before = machine.journal.take().map_or(Sequence::default(), |(sequence, _)| sequence);
     let mut session = Session::new(ConnectionId(1), StoreIndex(0));

@@ -15,7 +15,7 @@ fn read(offset: i64) -> ReadSegment {
 }
 
 #[test]
-fn a_read_gives_what_there_is() {
+fn a_read_returns_the_bytes_at_its_offset() {
     check_each_state(
         read(4),
         r#"

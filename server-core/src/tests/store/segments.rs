@@ -77,7 +77,7 @@ fn a_transient_segment_is_created_under_a_new_name_whatever_its_parent_is() {
 }
 
 #[test]
-fn the_state_of_a_segment_is_told() {
+fn the_state_of_a_segment_is_returned() {
     let command = GetStreamSegmentInfo {
         request_id: 9,
         segment_name: SEGMENT.into(),
@@ -223,7 +223,7 @@ fn a_segment_is_deleted_in_any_state() {
 }
 
 #[test]
-fn a_policy_is_set_on_what_is_not_sealed() {
+fn a_policy_is_set_on_a_segment_that_is_not_sealed() {
     let command = UpdateSegmentPolicy {
         request_id: 9,
         segment: SEGMENT.into(),
@@ -250,7 +250,7 @@ fn a_policy_is_set_on_what_is_not_sealed() {
 }
 
 #[test]
-fn an_attribute_is_told_or_missing() {
+fn an_attribute_is_returned_or_missing() {
     let command = GetSegmentAttribute {
         request_id: 9,
         segment_name: SEGMENT.into(),

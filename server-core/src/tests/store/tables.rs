@@ -84,7 +84,7 @@ fn a_table_that_must_be_empty_is_not_deleted_with_entries() {
 }
 
 #[test]
-fn the_state_of_a_table_is_told() {
+fn the_state_of_a_table_is_returned() {
     let command = GetTableSegmentInfo {
         request_id: 9,
         segment_name: SEGMENT.into(),
@@ -292,7 +292,7 @@ fn a_key_with_another_version_is_not_removed() {
 }
 
 #[test]
-fn keys_are_read_with_their_versions_and_missing_ones_are_told() {
+fn keys_are_read_with_their_versions_and_missing_ones_are_reported() {
     let command = ReadTable {
         request_id: 9,
         segment: SEGMENT.into(),
