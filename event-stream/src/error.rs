@@ -1,29 +1,34 @@
-//! Why something about a transaction failed.
+//! The errors of transactions and of events that are not enqueued.
 
 use std::{fmt, sync::Arc};
 
 use pravega_sdk_controller_client::{ControllerError, TransactionState};
-use pravega_sdk_segment_client::{
-    error::{Failure, WriteError},
-    error_surface,
+use pravega_sdk_segment_client::{error::WriteError, segment_error};
+use pravega_sdk_types::{
+    Classified, ErrorKind, Failure, Outcome, ScopedStream, Wording, error_type,
 };
-use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream};
 
-/// Tells why something about a transaction failed.
-#[derive(Clone)]
-pub struct TransactionError {
-    failure: Arc<Failure>,
-    state: Option<TransactionState>,
+use crate::writer::TryEnqueueError;
+
+error_type! {
+    /// A failed call about a transaction.
+    pub struct TransactionError {
+        state: Option<TransactionState>,
+    }
+    wording: Wording::new("transaction")
+        .with_preposition("on")
+        .with_effects("it took effect", "it is not known whether it took effect");
+    accessors: stream, segment, endpoint, attempts, hint;
 }
 
-error_surface!(TransactionError);
+segment_error!(TransactionError);
 
 impl TransactionError {
     pub(crate) fn new(kind: ErrorKind, outcome: Outcome, detail: impl fmt::Display) -> Self {
         Failure::new(kind, outcome, detail).into()
     }
 
-    /// The transaction is in that state, so it takes nothing any more.
+    /// Creates the error of a call that needs an open transaction.
     pub(crate) fn not_open(state: Option<TransactionState>, stream: &ScopedStream) -> Self {
         let detail = match state {
             Some(TransactionState::Committing | TransactionState::Committed) => {
@@ -48,51 +53,57 @@ impl TransactionError {
             .with_source(Some(Arc::new(error)))
     }
 
-    /// The same failure, of a call of which it is known better whether it took effect.
+    /// Sets what is known of the effect of the call.
     #[must_use]
-    pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
-        Arc::make_mut(&mut self.failure).set_outcome(outcome);
-        self
+    pub(crate) fn with_outcome(self, outcome: Outcome) -> Self {
+        self.map(|failure| failure.with_outcome(outcome))
     }
 
-    /// Returns true if the same call may succeed when it is made again.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        self.kind().is_retryable()
-    }
-
-    /// Whether the call took effect.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        self.failure.outcome()
-    }
-
-    /// The state of the transaction, if that is the reason and it is known.
+    /// Returns the state of the transaction, if that is the reason and it is known.
     #[must_use]
     pub fn state(&self) -> Option<TransactionState> {
         self.state
     }
 }
 
-impl From<Failure> for TransactionError {
-    fn from(failure: Failure) -> Self {
-        Self { failure: Arc::new(failure), state: None }
-    }
-}
-
 impl From<WriteError> for TransactionError {
     fn from(error: WriteError) -> Self {
-        Self { failure: error.into_failure(), state: None }
+        error.into_failure().into()
     }
 }
 
-impl fmt::Display for TransactionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.failure.describe(f, "transaction", "on ")?;
-        match self.outcome() {
-            Outcome::Unknown => f.write_str("; it is not known whether it took effect"),
-            Outcome::Applied => f.write_str("; it took effect"),
-            Outcome::NotApplied => Ok(()),
+impl TryEnqueueError {
+    /// Returns the kind of failure: [`LimitReached`](ErrorKind::LimitReached) if the writer is full.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Full(_) => ErrorKind::LimitReached,
+            Self::Refused(error) => error.kind(),
         }
+    }
+
+    /// Returns what is known of the effect, which is that the event was not stored.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Full(_) => Outcome::NotApplied,
+            Self::Refused(error) => error.outcome(),
+        }
+    }
+
+    /// Returns true if the same event may be enqueued when it is tried again later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.kind().is_retryable()
+    }
+}
+
+impl Classified for TryEnqueueError {
+    fn kind(&self) -> ErrorKind {
+        self.kind()
+    }
+
+    fn outcome(&self) -> Outcome {
+        self.outcome()
     }
 }

@@ -1,230 +1,59 @@
-//! The core of all errors about segments, and the errors of writing and reading on it.
+//! The errors of writing and reading segments, on the core that every public error has.
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use pravega_sdk_controller_client::ControllerError;
-use pravega_sdk_types::{Endpoint, ErrorKind, Offset, Outcome, Printable, ScopedStream, SegmentId};
-
-use crate::machine::Cause;
+use pravega_sdk_types::{ErrorKind, Failure, Offset, Outcome, ScopedStream, Wording, error_type};
 
 /// The error of a call that needs timers and tasks, outside a tokio runtime.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no tokio runtime here; call it inside one")]
 pub struct NoRuntime;
 
-/// What every error about segments holds.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    kind: ErrorKind,
-    outcome: Outcome,
-    detail: String,
-    stream: Option<ScopedStream>,
-    segment: Option<SegmentId>,
-    endpoint: Option<Endpoint>,
-    attempts: u32,
-    offset: Option<Offset>,
-    source: Option<Cause>,
-}
-
-impl Failure {
-    /// Makes a failure that names no place yet.
-    pub fn new(kind: ErrorKind, outcome: Outcome, detail: impl fmt::Display) -> Self {
-        Self {
-            kind,
-            outcome,
-            detail: Printable::new(&detail.to_string()).to_string(),
-            stream: None,
-            segment: None,
-            endpoint: None,
-            attempts: 0,
-            offset: None,
-            source: None,
-        }
-    }
-
-    /// The kind of the failure.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        self.kind
-    }
-
-    /// Whether the operation took effect.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        self.outcome
-    }
-
-    /// The stream, if it is known.
-    #[must_use]
-    pub fn stream(&self) -> Option<&ScopedStream> {
-        self.stream.as_ref()
-    }
-
-    /// The segment, if one was chosen.
-    #[must_use]
-    pub fn segment(&self) -> Option<SegmentId> {
-        self.segment
-    }
-
-    /// The segment store of the last attempt, if there was one.
-    #[must_use]
-    pub fn endpoint(&self) -> Option<&Endpoint> {
-        self.endpoint.as_ref()
-    }
-
-    /// The number of attempts since the last success.
-    #[must_use]
-    pub fn attempts(&self) -> u32 {
-        self.attempts
-    }
-
-    /// The cause, if there is one.
-    #[must_use]
-    pub fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-
-    /// Sets the stream.
-    pub fn set_stream(&mut self, stream: &ScopedStream) {
-        self.stream = Some(stream.clone());
-    }
-
-    /// Sets the segment, and the store and number of the attempts on it.
-    pub fn set_segment(&mut self, segment: SegmentId, endpoint: Option<Endpoint>, attempts: u32) {
-        self.segment = Some(segment);
-        self.endpoint = endpoint;
-        self.attempts = attempts;
-    }
-
-    /// Sets the cause.
-    pub fn set_source(&mut self, source: Option<Cause>) {
-        self.source = source;
-    }
-
-    /// Sets whether the operation took effect.
-    pub fn set_outcome(&mut self, outcome: Outcome) {
-        self.outcome = outcome;
-    }
-
-    /// Writes `doing what to stream, segment at endpoint (attempts): detail`.
-    ///
-    /// # Errors
-    ///
-    /// Those of the formatter.
-    pub fn describe(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        doing: &str,
-        preposition: &str,
-    ) -> fmt::Result {
-        f.write_str(doing)?;
-        if let Some(stream) = &self.stream {
-            write!(f, " {preposition}{stream}")?;
-        }
-        if let Some(segment) = self.segment {
-            write!(f, ", segment {segment}")?;
-        }
-        if let Some(offset) = self.offset {
-            write!(f, " from {offset}")?;
-        }
-        if let Some(endpoint) = &self.endpoint {
-            write!(f, " at {endpoint}")?;
-        }
-        if self.attempts > 0 {
-            write!(f, " ({} attempts)", self.attempts)?;
-        }
-        write!(f, ": {}", self.detail)
-    }
-}
-
-/// Implements what errors about segments have in common, for a type with a field
-/// `failure: Arc<Failure>` and `From<Failure>`.
+/// Adds what the errors about segments have in common beside
+/// [`error_type!`](pravega_sdk_types::error_type): how they are created and completed.
 #[macro_export]
-macro_rules! error_surface {
+macro_rules! segment_error {
     ($name:ident) => {
         impl $name {
-            /// Makes the error of an argument that is refused before anything is sent.
+            /// Creates the error of an argument that is refused before anything is sent.
             #[must_use]
             pub fn invalid(detail: impl ::std::fmt::Display) -> Self {
-                $crate::error::Failure::new(
-                    ::pravega_sdk_types::ErrorKind::InvalidArgument,
-                    ::pravega_sdk_types::Outcome::NotApplied,
-                    detail,
-                )
-                .into()
+                ::pravega_sdk_types::Failure::invalid(detail).into()
             }
 
             /// Names the stream.
             #[must_use]
-            pub fn with_stream(mut self, stream: &::pravega_sdk_types::ScopedStream) -> Self {
-                ::std::sync::Arc::make_mut(&mut self.failure).set_stream(stream);
-                self
+            pub fn with_stream(self, stream: &::pravega_sdk_types::ScopedStream) -> Self {
+                self.map(|failure| failure.with_stream(stream))
             }
 
-            /// Names the segment, and the store and number of the attempts on it.
+            /// Names the segment, its store if one was asked, and the number of attempts.
             #[must_use]
             pub fn with_segment(
-                mut self,
+                self,
                 segment: ::pravega_sdk_types::SegmentId,
                 endpoint: ::std::option::Option<::pravega_sdk_types::Endpoint>,
                 attempts: u32,
             ) -> Self {
-                ::std::sync::Arc::make_mut(&mut self.failure)
-                    .set_segment(segment, endpoint, attempts);
-                self
+                self.map(|failure| {
+                    failure.with_segment(segment).with_endpoint(endpoint).with_attempts(attempts)
+                })
             }
 
-            /// Names the cause.
+            /// Sets the cause, or removes it with `None`.
             #[must_use]
             pub fn with_source(
-                mut self,
+                self,
                 source: ::std::option::Option<$crate::machine::Cause>,
             ) -> Self {
-                ::std::sync::Arc::make_mut(&mut self.failure).set_source(source);
-                self
-            }
-
-            /// The kind of the error.
-            #[must_use]
-            pub fn kind(&self) -> ::pravega_sdk_types::ErrorKind {
-                self.failure.kind()
-            }
-
-            /// The stream, if it is known.
-            #[must_use]
-            pub fn stream(&self) -> ::std::option::Option<&::pravega_sdk_types::ScopedStream> {
-                self.failure.stream()
-            }
-
-            /// The segment, if one was chosen.
-            #[must_use]
-            pub fn segment(&self) -> ::std::option::Option<::pravega_sdk_types::SegmentId> {
-                self.failure.segment()
-            }
-
-            /// The segment store of the last attempt, if there was one.
-            #[must_use]
-            pub fn endpoint(&self) -> ::std::option::Option<&::pravega_sdk_types::Endpoint> {
-                self.failure.endpoint()
-            }
-
-            /// The number of attempts since the segment last answered as it should.
-            #[must_use]
-            pub fn attempts(&self) -> u32 {
-                self.failure.attempts()
-            }
-        }
-
-        impl ::std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                let (kind, outcome) = (self.failure.kind(), self.failure.outcome());
-                write!(f, "{}({kind:?}, {outcome:?}, {self})", stringify!($name))
+                self.map(|failure| failure.with_shared_source(source))
             }
         }
 
         impl ::std::convert::From<$crate::error::NoRuntime> for $name {
             fn from(error: $crate::error::NoRuntime) -> Self {
-                $crate::error::Failure::new(
+                ::pravega_sdk_types::Failure::new(
                     ::pravega_sdk_types::ErrorKind::NoRuntime,
                     ::pravega_sdk_types::Outcome::NotApplied,
                     error,
@@ -232,112 +61,68 @@ macro_rules! error_surface {
                 .into()
             }
         }
-
-        impl ::std::error::Error for $name {
-            fn source(&self) -> ::std::option::Option<&(dyn ::std::error::Error + 'static)> {
-                self.failure.source()
-            }
-        }
-
-        impl ::pravega_sdk_types::Classified for $name {
-            fn kind(&self) -> ::pravega_sdk_types::ErrorKind {
-                self.failure.kind()
-            }
-
-            fn outcome(&self) -> ::pravega_sdk_types::Outcome {
-                self.failure.outcome()
-            }
-        }
     };
 }
 
-/// Tells why an event was not written, or why it is not known whether it was.
-///
-/// Clones are cheap: everybody who waited for the same thing is told the same. Payloads and routing
-/// keys never appear.
-#[derive(Clone)]
-pub struct WriteError {
-    failure: Arc<Failure>,
+error_type! {
+    /// A failed write, or one whose result is unknown.
+    ///
+    /// Clones are cheap: all that wait for the same thing get the same error. Payloads and routing
+    /// keys never appear.
+    pub struct WriteError {}
+    wording: Wording::new("writing")
+        .with_preposition("to")
+        .with_effects("the event was stored", "it is not known whether the event was stored");
+    accessors: stream, segment, endpoint, attempts, hint;
 }
 
-error_surface!(WriteError);
+segment_error!(WriteError);
 
 impl WriteError {
-    /// Makes an error that names no place yet.
+    /// Creates an error without a place.
     pub fn new(kind: ErrorKind, outcome: Outcome, detail: impl fmt::Display) -> Self {
         Failure::new(kind, outcome, detail).into()
     }
 
-    /// Makes the error of a write to a writer that is closed.
+    /// Creates the error of a write to a closed writer.
     #[must_use]
     pub fn closed(stream: &ScopedStream) -> Self {
         Self::new(ErrorKind::Closed, Outcome::NotApplied, "the writer is closed")
             .with_stream(stream)
     }
 
-    /// The same failure, of an event of which it is known better whether it was stored.
+    /// Returns the same failure for an event about whose effect more is known.
     #[must_use]
     pub fn with_outcome(&self, outcome: Outcome) -> Self {
-        let mut failure = Arc::clone(&self.failure);
-        Arc::make_mut(&mut failure).set_outcome(outcome);
-        Self { failure }
+        self.clone().map(|failure| failure.with_outcome(outcome))
     }
 
-    /// The core, for an error of another surface.
+    /// Takes out the core, for an error of another surface.
     #[must_use]
-    pub fn into_failure(self) -> Arc<Failure> {
+    pub fn into_failure(self) -> Failure {
         self.failure
     }
-
-    /// Returns true if the same write may succeed when it is made again. With an unknown outcome
-    /// that may double the event.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        self.kind().is_retryable()
-    }
-
-    /// Whether the event was stored.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        self.failure.outcome
-    }
 }
 
-impl From<Failure> for WriteError {
-    fn from(failure: Failure) -> Self {
-        Self { failure: Arc::new(failure) }
-    }
+error_type! {
+    /// A failed read.
+    ///
+    /// Reading changes nothing, so the outcome is always [`Outcome::NotApplied`]. Payloads never
+    /// appear.
+    pub struct ReadError {}
+    wording: Wording::new("reading").with_preposition("");
+    accessors: stream, segment, offset, endpoint, attempts, hint;
 }
 
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.failure.describe(f, "writing", "to ")?;
-        match self.failure.outcome {
-            Outcome::Unknown => f.write_str("; it is not known whether the event was stored"),
-            Outcome::Applied => f.write_str("; the event was stored"),
-            Outcome::NotApplied => Ok(()),
-        }
-    }
-}
-
-/// Tells why nothing can be read, or not from where it was asked for.
-///
-/// Reading changes nothing, so the outcome is always [`Outcome::NotApplied`]. Payloads never
-/// appear.
-#[derive(Clone)]
-pub struct ReadError {
-    failure: Arc<Failure>,
-}
-
-error_surface!(ReadError);
+segment_error!(ReadError);
 
 impl ReadError {
-    /// Makes an error that names no place yet.
+    /// Creates an error without a place.
     pub fn new(kind: ErrorKind, detail: impl fmt::Display) -> Self {
         Failure::new(kind, Outcome::NotApplied, detail).into()
     }
 
-    /// Makes the error of a call of the controller that failed.
+    /// Creates the error of a failed call of the controller.
     #[must_use]
     pub fn from_controller(error: ControllerError, detail: &str, stream: &ScopedStream) -> Self {
         let detail =
@@ -354,46 +139,20 @@ impl ReadError {
         }
     }
 
-    /// The same failure under another kind.
+    /// Returns the same failure under another kind.
     #[must_use]
-    pub fn with_kind(mut self, kind: ErrorKind) -> Self {
-        Arc::make_mut(&mut self.failure).kind = kind;
-        self
+    pub fn with_kind(self, kind: ErrorKind) -> Self {
+        self.map(|failure| failure.with_kind(kind))
     }
 
     /// Names the offset in the segment.
     #[must_use]
-    pub fn with_offset(mut self, offset: Offset) -> Self {
-        Arc::make_mut(&mut self.failure).offset = Some(offset);
-        self
-    }
-
-    /// Returns true if reading on may succeed later, with nothing changed.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        self.kind().is_retryable()
-    }
-
-    /// The offset in the segment, if the failure belongs to one.
-    #[must_use]
-    pub fn offset(&self) -> Option<Offset> {
-        self.failure.offset
+    pub fn with_offset(self, offset: Offset) -> Self {
+        self.map(|failure| failure.with_offset(offset))
     }
 }
 
-impl From<Failure> for ReadError {
-    fn from(failure: Failure) -> Self {
-        Self { failure: Arc::new(failure) }
-    }
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.failure.describe(f, "reading", "")
-    }
-}
-
-/// The kind that the standard library gives to such an error.
+/// Returns the kind of the standard library that is closest.
 fn io_kind(kind: ErrorKind) -> std::io::ErrorKind {
     use std::io::ErrorKind as Io;
     match kind {
@@ -423,5 +182,66 @@ impl From<WriteError> for std::io::Error {
 impl From<ReadError> for std::io::Error {
     fn from(error: ReadError) -> Self {
         Self::new(io_kind(error.kind()), error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pravega_sdk_types::{Endpoint, SegmentId};
+
+    use super::*;
+
+    fn endpoint() -> Endpoint {
+        "store:12345".parse().unwrap()
+    }
+
+    #[test]
+    fn a_write_error_names_each_fact_once() {
+        let segment = SegmentId::from(3);
+        let error = WriteError::new(ErrorKind::Timeout, Outcome::Unknown, "no acknowledgement")
+            .with_stream(&"shop/orders".parse().unwrap())
+            .with_segment(segment, Some(endpoint()), 4);
+        let place = format!("shop/orders, segment {segment} at store:12345 (4 attempts)");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "writing to {place}: no acknowledgement; it is not known whether the event was \
+                 stored"
+            )
+        );
+        let stored = error.with_outcome(Outcome::Applied).to_string();
+        assert!(stored.ends_with("no acknowledgement; the event was stored"), "{stored}");
+        let unsent = error.with_outcome(Outcome::NotApplied).to_string();
+        assert!(unsent.ends_with("no acknowledgement"), "{unsent}");
+        assert_eq!((error.outcome(), error.is_retryable()), (Outcome::Unknown, true));
+    }
+
+    #[test]
+    fn a_read_error_survives_the_way_through_the_standard_library() {
+        let stream = "shop/orders".parse().unwrap();
+        let error = ReadError::new(ErrorKind::Corrupt, "not an event")
+            .with_stream(&stream)
+            .with_offset(Offset(12));
+        let text = error.to_string();
+        assert_eq!(text, "reading shop/orders, offset 12: not an event");
+        let io = std::io::Error::from(error);
+        assert_eq!(io.kind(), std::io::ErrorKind::InvalidData);
+        let back = ReadError::from_io(io, &stream);
+        assert_eq!((back.to_string(), back.offset()), (text, Some(Offset(12))));
+        let other = ReadError::from_io(std::io::ErrorKind::BrokenPipe.into(), &stream);
+        assert_eq!((other.kind(), other.stream()), (ErrorKind::ConnectionLost, Some(&stream)));
+    }
+
+    #[test]
+    fn a_missing_stream_is_named_as_such_whatever_was_asked() {
+        let stream = "shop/orders".parse().unwrap();
+        for (kind, detail) in
+            [(ErrorKind::NotFound, "there is no such stream"), (ErrorKind::Unavailable, "no head")]
+        {
+            let cause = ControllerError::new(kind, Outcome::NotApplied, "x");
+            let error = ReadError::from_controller(cause, "no head", &stream);
+            assert_eq!(error.to_string(), format!("reading shop/orders: {detail}"));
+            assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "x");
+        }
     }
 }

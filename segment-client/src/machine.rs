@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use bytestring::ByteString;
-use pravega_sdk_types::{Classified, Endpoint, ErrorKind};
+use pravega_sdk_types::{Backoff, Classified, Endpoint, ErrorKind, routing::fraction};
 
 /// The time since the machine was made.
 pub type Now = Duration;
@@ -59,28 +59,16 @@ impl From<Misbehaviour> for Cause {
     }
 }
 
-/// How long to wait after failures.
-#[derive(Debug, Clone, Copy)]
-pub struct Backoff {
-    /// The longest first wait.
-    pub initial: Duration,
-    /// The longest wait of all.
-    pub max: Duration,
+/// The shortest first wait of a back-off: retries without a wait would spin.
+const MIN_BACKOFF: Duration = Duration::from_millis(1);
+
+/// Returns the back-off of an engine, whose first wait is at least a millisecond.
+#[must_use]
+pub fn backoff(initial: Duration, max: Duration) -> Backoff {
+    Backoff::new(initial.max(MIN_BACKOFF), max)
 }
 
-impl Backoff {
-    /// Makes one with no wait below a millisecond, and the longest no shorter than the first.
-    #[must_use]
-    pub fn new(initial: Duration, max: Duration) -> Self {
-        let initial = initial.max(Duration::from_millis(1));
-        Self { initial, max: max.max(initial) }
-    }
-
-    /// Returns the wait after that many attempts: exponential with full jitter, so that clients
-    /// which failed together do not come back together.
-    pub fn delay(&self, attempts: u32, random: &mut Random) -> Duration {
-        let doublings = attempts.saturating_sub(1).min(20);
-        let full = self.initial.saturating_mul(1 << doublings).min(self.max);
-        full.mul_f64(pravega_sdk_types::routing::fraction(random()))
-    }
+/// Returns the wait after `failures` failures in a row, spread by random bits.
+pub fn delay(backoff: &Backoff, failures: u32, random: &mut Random) -> Duration {
+    backoff.delay(failures, fraction(random()))
 }

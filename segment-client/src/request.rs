@@ -1,10 +1,10 @@
 //! One request about a segment, with re-location and retries.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pravega_sdk_controller_client::{AccessOperation, ControllerError};
-use pravega_sdk_types::{ErrorKind, ScopedSegment};
+use pravega_sdk_types::{Backoff, ErrorKind, ScopedSegment};
 use pravega_sdk_wire_protocol::{
     Request, WireCommand,
     commands::{GetStreamSegmentInfo, ReadSegment, StreamSegmentInfo},
@@ -14,7 +14,7 @@ use crate::{
     connection::RequestError,
     context::SegmentContext,
     error::ReadError,
-    machine::{Backoff, Location, LookupError, Token},
+    machine::{Location, LookupError, Token, delay},
     runtime::{random_bits, rng},
 };
 
@@ -22,10 +22,7 @@ use crate::{
 const ATTEMPTS: u32 = 10;
 /// As much as the server returns at once, at half its limit.
 const MAX_READ: i32 = 1 << 20;
-const BACKOFF: Backoff = Backoff {
-    initial: std::time::Duration::from_millis(20),
-    max: std::time::Duration::from_secs(5),
-};
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5));
 
 impl SegmentContext {
     /// Finds the store of a segment, and a token for that access to it.
@@ -82,7 +79,7 @@ impl SegmentContext {
                         }
                         _ => self.endpoints().wrong_host(segment, &endpoint),
                     }
-                    tokio::time::sleep(BACKOFF.delay(attempt, &mut random)).await;
+                    tokio::time::sleep(delay(&BACKOFF, attempt, &mut random)).await;
                     attempt += 1;
                 }
                 Err(error) => return Err(AskError::Store(error)),

@@ -145,7 +145,7 @@ async fn requests_to_a_dead_store_end_together_with_one_dial() {
     assert_eq!((started.elapsed(), dials(&stores)), (CONNECT_TIMEOUT, 1));
     let error = seal(&client, "down", "s").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
-    assert_eq!(error.to_string(), "SealSegment to down:12345: not connected");
+    assert_eq!(error.to_string(), "SealSegment at down:12345: not connected");
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(source, "connection to segment store down:12345: connection refused");
 }

@@ -29,8 +29,9 @@ impl Backoff {
     /// Creates a series that starts at `initial`, doubles, and ends at `max`, which is at least
     /// `initial`.
     #[must_use]
-    pub fn new(initial: Duration, max: Duration) -> Self {
-        Self { initial, max: max.max(initial), multiplier: 2 }
+    pub const fn new(initial: Duration, max: Duration) -> Self {
+        let max = if max.as_nanos() < initial.as_nanos() { initial } else { max };
+        Self { initial, max, multiplier: 2 }
     }
 
     /// Sets the factor by which waits grow, at least 1. Default: 2.

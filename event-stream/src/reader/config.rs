@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use pravega_sdk_segment_client::{machine::Backoff, read::machine, seeded_bugs::Bugs};
-use pravega_sdk_types::{BoundedCut, EventPointer};
+use pravega_sdk_segment_client::{machine::backoff, read::machine, seeded_bugs::Bugs};
+use pravega_sdk_types::{Backoff, BoundedCut, EventPointer};
 
 use crate::reader::machine::{CorruptEvents, Follow, Settings};
 
@@ -76,7 +76,7 @@ impl Default for ReaderConfig {
             max_event_bytes: 1 << 30,
             max_read_bytes: machine::MAX_READ,
             corrupt_events: CorruptEvents::Stop,
-            backoff: Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(10) },
+            backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(10)),
             stall_timeout: Duration::from_secs(120),
             seed: None,
             bugs: Bugs::default(),
@@ -128,7 +128,7 @@ impl ReaderConfig {
     /// second no less than the first.
     #[must_use]
     pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
-        self.backoff = Backoff::new(initial, max);
+        self.backoff = backoff(initial, max);
         self
     }
 

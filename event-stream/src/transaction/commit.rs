@@ -4,11 +4,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use pravega_sdk_controller_client::{ControllerError, TransactionState};
 use pravega_sdk_segment_client::{
-    machine::{Backoff, Random},
+    machine::{Random, delay},
     runtime::{random_bits, rng},
     seeded_bugs::SeededBug,
 };
-use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, Timestamp, TransactionId};
+use pravega_sdk_types::{Backoff, ErrorKind, Outcome, ScopedStream, Timestamp, TransactionId};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::shared::Shared;
@@ -27,8 +27,7 @@ pub struct Commit {
     id: TransactionId,
 }
 
-const BACKOFF: Backoff =
-    Backoff { initial: Duration::from_millis(20), max: Duration::from_secs(2) };
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
 
 impl Shared {
     /// Has the controller take a decision. Both may be asked for any number of times; where an
@@ -70,7 +69,7 @@ impl Shared {
                     Err(_) => {}
                 }
                 attempt += 1;
-                sleep(BACKOFF.delay(attempt, &mut random)).await;
+                sleep(delay(&BACKOFF, attempt, &mut random)).await;
             }
         };
         let decided = timeout_at(deadline, deciding).await;
@@ -154,7 +153,7 @@ impl Commit {
                     Err(error) => return Err(error),
                 }
                 attempt += 1;
-                sleep(BACKOFF.delay(attempt, &mut random)).await;
+                sleep(delay(&BACKOFF, attempt, &mut random)).await;
             }
         };
         tokio::time::timeout(deadline, waiting).await.unwrap_or_else(|_| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pravega_sdk_segment_client::seeded_bugs::{Bugs, SeededBug};
 use pravega_sdk_segment_client::{
     append::{self, TimeNotes},
-    machine::Backoff,
+    machine::backoff,
 };
 use pravega_sdk_types::WriterName;
 use pravega_sdk_wire_protocol::event::MAX_EVENT_LEN;
@@ -93,7 +93,7 @@ impl WriterConfig {
     /// second no less than the first.
     #[must_use]
     pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
-        self.append.backoff = Backoff::new(initial, max);
+        self.append.backoff = backoff(initial, max);
         self
     }
 

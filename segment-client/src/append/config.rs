@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use pravega_sdk_types::WriterName;
+use pravega_sdk_types::{Backoff, WriterName};
 use pravega_sdk_wire_protocol::event::MAX_EVENT_LEN;
 
 use super::{segment::machine::Limits, stream::machine::Settings};
-use crate::{machine::Backoff, seeded_bugs::Bugs};
+use crate::seeded_bugs::Bugs;
 
 /// The settings of a [`Handle`](super::Handle). The surfaces check the bounds.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ impl Default for Config {
             max_blocks_in_flight: 8,
             piece_bytes: MAX_EVENT_LEN,
             delivery_timeout: Duration::from_secs(120),
-            backoff: Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(10) },
+            backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(10)),
             time_notes: TimeNotes::ByHand,
             writer_name: None,
             seed: None,

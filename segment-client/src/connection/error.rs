@@ -1,205 +1,157 @@
-//! Why a connection ended, and why a request failed.
+//! The errors of connections to segment stores and of requests on them.
 
 use std::{fmt, sync::Arc};
 
-use pravega_sdk_types::{Classified, Endpoint, ErrorKind, Outcome, Printable};
+use pravega_sdk_types::{Endpoint, ErrorKind, Failure, Outcome, Printable, Wording, error_type};
 use pravega_sdk_wire_protocol::{
-    WireCommand,
+    EncodeError, WireCommand,
     codes::{FailureCode, TokenFailure},
 };
 
-/// Tells why a connection could not be made, or ended. Clones are cheap: every waiter is told the
-/// same.
-#[derive(Clone)]
-pub struct ConnectionError(Arc<Cause>);
-
-struct Cause {
-    kind: ErrorKind,
-    endpoint: Endpoint,
-    detail: String,
+error_type! {
+    /// A connection that was not made, or that ended.
+    ///
+    /// Clones are cheap: all waiters of a connection get the same error. A request in flight when
+    /// the connection ended may or may not have taken effect; making a connection has none.
+    pub struct ConnectionError {}
+    wording: Wording::new("connection to the segment store");
+    accessors: endpoint, attempts, hint;
 }
 
 impl ConnectionError {
     pub(crate) fn new(kind: ErrorKind, endpoint: &Endpoint, detail: impl fmt::Display) -> Self {
-        let detail = Printable::new(&detail.to_string()).to_string();
-        Self(Arc::new(Cause { kind, endpoint: endpoint.clone(), detail }))
-    }
-
-    /// Says what kind of thing went wrong.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        self.0.kind
-    }
-
-    /// Says whether a new connection may do better.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        self.0.kind.is_retryable()
-    }
-
-    /// The segment store.
-    #[must_use]
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.0.endpoint
-    }
-}
-
-impl fmt::Display for ConnectionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "connection to segment store {}: {}", self.0.endpoint, self.0.detail)
-    }
-}
-
-impl fmt::Debug for ConnectionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ConnectionError({:?}, {self})", self.0.kind)
-    }
-}
-
-impl std::error::Error for ConnectionError {}
-
-impl Classified for ConnectionError {
-    fn kind(&self) -> ErrorKind {
-        self.kind()
-    }
-
-    /// What was under way when the connection ended may or may not have taken effect; making one
-    /// takes none.
-    fn outcome(&self) -> Outcome {
-        match self.0.kind {
+        let outcome = match kind {
             ErrorKind::ConnectionLost | ErrorKind::Timeout | ErrorKind::Protocol => {
                 Outcome::Unknown
             }
             _ => Outcome::NotApplied,
-        }
+        };
+        Failure::new(kind, outcome, detail).with_endpoint(endpoint.clone()).into()
     }
 }
 
-/// Tells why a request to a segment store failed.
-#[derive(Debug)]
-pub struct RequestError(Box<Failure>);
-
-#[derive(Debug)]
-struct Failure {
-    request: &'static str,
-    endpoint: Option<Endpoint>,
-    request_id: Option<i64>,
-    reason: Reason,
-}
-
-#[derive(Debug)]
-enum Reason {
-    /// The store answered with something else than success.
-    Refused(WireCommand),
-    /// The connection could not be made, so nothing was sent.
-    NotConnected(ConnectionError),
-    /// The connection ended before the answer came.
-    Lost(ConnectionError),
-    /// The answer did not come in time; whether anything was sent is known.
-    Timeout { seconds: f64, was_sent: bool },
-    /// There is nothing by which a reply could be known.
-    NoRequestId,
-    /// The request cannot be put into a frame.
-    Encode(pravega_sdk_wire_protocol::EncodeError),
+error_type! {
+    /// A failed request to a segment store. Clones are cheap.
+    pub struct RequestError {
+        reply: Option<Arc<WireCommand>>,
+    }
+    wording: Wording::new("request").with_preposition("");
+    accessors: operation, endpoint, attempts, hint;
 }
 
 impl RequestError {
-    fn new(request: &'static str, reason: Reason) -> Self {
-        Self(Box::new(Failure { request, endpoint: None, request_id: None, reason }))
-    }
-
-    pub(crate) fn refused(request: &'static str, reply: WireCommand) -> Self {
-        Self::new(request, Reason::Refused(reply))
-    }
-
-    pub(crate) fn not_connected(request: &'static str, error: ConnectionError) -> Self {
-        Self::new(request, Reason::NotConnected(error))
-    }
-
-    pub(crate) fn lost(request: &'static str, error: ConnectionError) -> Self {
-        Self::new(request, Reason::Lost(error))
-    }
-
-    pub(crate) fn timeout(request: &'static str, seconds: f64, was_sent: bool) -> Self {
-        Self::new(request, Reason::Timeout { seconds, was_sent })
-    }
-
-    pub(crate) fn no_request_id(request: &'static str) -> Self {
-        Self::new(request, Reason::NoRequestId)
-    }
-
-    pub(crate) fn encode(
+    fn new(
         request: &'static str,
-        error: pravega_sdk_wire_protocol::EncodeError,
+        kind: ErrorKind,
+        outcome: Outcome,
+        detail: impl fmt::Display,
     ) -> Self {
-        Self::new(request, Reason::Encode(error))
+        Failure::new(kind, outcome, detail).with_operation(request).into()
     }
 
-    #[must_use]
-    pub(crate) fn at(mut self, endpoint: &Endpoint, request_id: Option<i64>) -> Self {
-        self.0.endpoint = Some(endpoint.clone());
-        self.0.request_id = request_id;
-        self
-    }
-
-    /// The reply that the store gave instead of the one that means success.
-    #[must_use]
-    pub fn reply(&self) -> Option<&WireCommand> {
-        match &self.0.reason {
-            Reason::Refused(reply) => Some(reply),
-            _ => None,
-        }
-    }
-
-    /// The segment store, if the request got that far.
-    #[must_use]
-    pub fn endpoint(&self) -> Option<&Endpoint> {
-        self.0.endpoint.as_ref()
-    }
-
-    /// The name of the request.
-    #[must_use]
-    pub fn request(&self) -> &'static str {
-        self.0.request
-    }
-
-    /// Says what kind of thing went wrong.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        match &self.0.reason {
-            Reason::Refused(reply) => kind_of(reply),
-            Reason::NotConnected(error) | Reason::Lost(error) => error.kind(),
-            Reason::Timeout { .. } => ErrorKind::Timeout,
-            Reason::Encode(_) | Reason::NoRequestId => ErrorKind::InvalidArgument,
-        }
-    }
-
-    /// Says whether the same request may succeed when it is made again later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        self.kind().is_retryable()
-    }
-
-    /// Says whether the request took effect.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        match &self.0.reason {
-            Reason::Refused(WireCommand::ErrorMessage(message))
+    /// The store replied with something other than success.
+    pub(crate) fn refused(request: &'static str, reply: WireCommand) -> Self {
+        let outcome = match &reply {
+            WireCommand::ErrorMessage(message)
                 if message.error_code == FailureCode::Unspecified =>
             {
                 Outcome::Unknown
             }
-            Reason::Refused(_)
-            | Reason::NotConnected(_)
-            | Reason::NoRequestId
-            | Reason::Encode(_) => Outcome::NotApplied,
-            Reason::Timeout { was_sent, .. } if !was_sent => Outcome::NotApplied,
-            Reason::Lost(_) | Reason::Timeout { .. } => Outcome::Unknown,
+            _ => Outcome::NotApplied,
+        };
+        let error = Self::new(request, kind_of(&reply), outcome, Refusal(&reply));
+        Self { reply: Some(Arc::new(reply)), ..error }
+    }
+
+    /// The connection was not made, so nothing was sent.
+    pub(crate) fn not_connected(request: &'static str, error: ConnectionError) -> Self {
+        Self::new(request, error.kind(), Outcome::NotApplied, "not connected")
+            .map(|failure| failure.with_source(error))
+    }
+
+    /// The connection ended before the reply.
+    pub(crate) fn lost(request: &'static str, error: ConnectionError) -> Self {
+        let detail = "the connection ended before the reply";
+        Self::new(request, error.kind(), Outcome::Unknown, detail)
+            .map(|failure| failure.with_source(error))
+    }
+
+    /// The reply did not arrive in time; if `was_sent` is false the request was not sent either.
+    pub(crate) fn timeout(request: &'static str, seconds: f64, was_sent: bool) -> Self {
+        if was_sent {
+            let detail = format_args!("no reply within {seconds:.1} s");
+            return Self::new(request, ErrorKind::Timeout, Outcome::Unknown, detail);
+        }
+        let detail = format_args!(
+            "not sent within {seconds:.1} s: too many bytes wait to be sent on the connection"
+        );
+        Self::new(request, ErrorKind::Timeout, Outcome::NotApplied, detail)
+    }
+
+    /// The command has no request id, so no reply can be matched to it.
+    pub(crate) fn no_request_id(request: &'static str) -> Self {
+        Self::new(
+            request,
+            ErrorKind::InvalidArgument,
+            Outcome::NotApplied,
+            "it has no request id, so no reply can be matched to it",
+        )
+    }
+
+    /// The request does not fit a frame.
+    pub(crate) fn encode(request: &'static str, error: EncodeError) -> Self {
+        let detail = "it cannot be put into a frame";
+        Self::new(request, ErrorKind::InvalidArgument, Outcome::NotApplied, detail)
+            .map(|failure| failure.with_source(error))
+    }
+
+    /// Names the segment store and the id of the request.
+    #[must_use]
+    pub(crate) fn at(self, endpoint: &Endpoint, request_id: Option<i64>) -> Self {
+        self.map(|failure| {
+            let failure = failure.with_endpoint(endpoint.clone());
+            match request_id {
+                Some(id) => failure.with_target(&format_args!("request {id}")),
+                None => failure,
+            }
+        })
+    }
+
+    /// Returns the reply of the store, if it replied with something other than success.
+    #[must_use]
+    pub fn reply(&self) -> Option<&WireCommand> {
+        self.reply.as_deref()
+    }
+
+    /// Returns the name of the request.
+    #[must_use]
+    pub fn request(&self) -> &'static str {
+        self.failure.operation().unwrap_or_default()
+    }
+}
+
+/// Shows a reply that is not success.
+struct Refusal<'a>(&'a WireCommand);
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the segment store answered {}", self.0.name())?;
+        match self.0 {
+            WireCommand::ErrorMessage(message) => {
+                write!(f, ": {}", Printable::new(&message.message))
+            }
+            WireCommand::OperationUnsupported(unsupported) => {
+                write!(f, ": {}", Printable::new(&unsupported.operation_name))
+            }
+            WireCommand::SegmentIsTruncated(truncated) => {
+                write!(f, ": the segment starts at {}", truncated.start_offset)
+            }
+            _ => Ok(()),
         }
     }
 }
 
-/// What a reply that is not success means, whatever was asked.
+/// Returns the kind of a reply that is not success, whatever the request was.
 fn kind_of(reply: &WireCommand) -> ErrorKind {
     match reply {
         WireCommand::WrongHost(_) => ErrorKind::WrongHost,
@@ -227,67 +179,88 @@ fn kind_of(reply: &WireCommand) -> ErrorKind {
     }
 }
 
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Failure { request, endpoint, request_id, reason } = &*self.0;
-        write!(f, "{request}")?;
-        if let Some(endpoint) = endpoint {
-            write!(f, " to {endpoint}")?;
-        }
-        if let Some(id) = request_id {
-            write!(f, " (request {id})")?;
-        }
-        match reason {
-            Reason::Refused(reply) => {
-                write!(f, ": the segment store answered {}", reply.name())?;
-                match reply {
-                    WireCommand::ErrorMessage(message) => {
-                        write!(f, ": {}", Printable::new(&message.message))
-                    }
-                    WireCommand::OperationUnsupported(unsupported) => {
-                        write!(f, ": {}", Printable::new(&unsupported.operation_name))
-                    }
-                    WireCommand::SegmentIsTruncated(truncated) => {
-                        write!(f, ": the segment starts at {}", truncated.start_offset)
-                    }
-                    _ => Ok(()),
-                }
-            }
-            Reason::NotConnected(_) => write!(f, ": not connected"),
-            Reason::Lost(_) => write!(f, ": the connection ended before the reply"),
-            Reason::Timeout { seconds, was_sent: true } => {
-                write!(f, ": no reply within {seconds:.1} s")
-            }
-            Reason::Timeout { seconds, was_sent: false } => {
-                write!(
-                    f,
-                    ": could not be sent within {seconds:.1} s, too much is under way on the connection"
-                )
-            }
-            Reason::NoRequestId => {
-                write!(f, ": it carries no request id, so no reply can be known as its own")
-            }
-            Reason::Encode(_) => write!(f, ": it cannot be put into a frame"),
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
 
-impl std::error::Error for RequestError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.0.reason {
-            Reason::NotConnected(error) | Reason::Lost(error) => Some(error),
-            Reason::Encode(error) => Some(error),
-            Reason::Refused(_) | Reason::NoRequestId | Reason::Timeout { .. } => None,
-        }
-    }
-}
+    use pravega_sdk_wire_protocol::commands::{ErrorMessage, NoSuchSegment, SegmentIsTruncated};
 
-impl Classified for RequestError {
-    fn kind(&self) -> ErrorKind {
-        self.kind()
+    use super::*;
+
+    fn endpoint() -> Endpoint {
+        "store:12345".parse().unwrap()
     }
 
-    fn outcome(&self) -> Outcome {
-        self.outcome()
+    fn message(error_code: FailureCode) -> WireCommand {
+        let (segment, message) = ("s".into(), "disk is full".into());
+        ErrorMessage { request_id: 7, segment, message, error_code }.into()
+    }
+
+    #[test]
+    fn a_refused_request_keeps_the_reply_and_names_the_request_once() {
+        let reply: WireCommand = NoSuchSegment {
+            request_id: 7,
+            segment: "s".into(),
+            server_stack_trace: "at Main.java".into(),
+            offset: 0,
+        }
+        .into();
+        let error = RequestError::refused("Read", reply.clone()).at(&endpoint(), Some(7));
+        let shown = error.to_string();
+        let text = "Read request 7 at store:12345: the segment store answered NoSuchSegment";
+        assert_eq!(shown, text);
+        assert_eq!((error.reply(), error.request()), (Some(&reply), "Read"));
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::NotFound, Outcome::NotApplied));
+    }
+
+    #[test]
+    fn only_a_failure_without_a_code_leaves_the_effect_of_a_refused_request_unknown() {
+        for (code, kind, outcome) in [
+            (FailureCode::Unspecified, ErrorKind::ServerFailure, Outcome::Unknown),
+            (FailureCode::IllegalArgument, ErrorKind::InvalidArgument, Outcome::NotApplied),
+        ] {
+            let error = RequestError::refused("Seal", message(code));
+            assert_eq!((error.kind(), error.outcome()), (kind, outcome));
+            assert!(error.to_string().ends_with("ErrorMessage: disk is full"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_truncated_segment_is_reported_with_its_head() {
+        let truncated = SegmentIsTruncated {
+            request_id: 1,
+            segment: "s".into(),
+            start_offset: 40,
+            server_stack_trace: "".into(),
+            offset: 0,
+        };
+        let error = RequestError::refused("Read", truncated.into());
+        assert!(error.to_string().ends_with("the segment starts at 40"), "{error}");
+    }
+
+    #[test]
+    fn a_request_that_was_not_sent_was_not_applied_and_one_without_a_reply_may_have_been() {
+        let cause = ConnectionError::new(ErrorKind::ConnectionLost, &endpoint(), "reset");
+        let cases = [
+            (RequestError::not_connected("Seal", cause.clone()), Outcome::NotApplied, true),
+            (RequestError::lost("Seal", cause), Outcome::Unknown, true),
+            (RequestError::timeout("Seal", 1.0, false), Outcome::NotApplied, true),
+            (RequestError::timeout("Seal", 1.0, true), Outcome::Unknown, true),
+            (RequestError::no_request_id("Seal"), Outcome::NotApplied, false),
+        ];
+        for (error, outcome, is_retryable) in cases {
+            let found = (error.outcome(), error.is_retryable());
+            assert_eq!(found, (outcome, is_retryable), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_cause_of_a_lost_request_is_its_source_and_not_in_its_message() {
+        let cause = ConnectionError::new(ErrorKind::ConnectionLost, &endpoint(), "reset");
+        let error = RequestError::lost("Seal", cause).at(&endpoint(), None);
+        let expected = "Seal at store:12345: the connection ended before the reply";
+        assert_eq!(error.to_string(), expected);
+        let source = error.source().unwrap().to_string();
+        assert_eq!(source, "connection to the segment store at store:12345: reset");
     }
 }

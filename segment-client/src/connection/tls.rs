@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use pravega_sdk_types::{Endpoint, ErrorKind};
+use pravega_sdk_types::{Classified, Endpoint, ErrorKind, Outcome};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
@@ -24,7 +24,7 @@ pub struct StoreTls {
     roots: usize,
 }
 
-/// Tells why TLS cannot be set up.
+/// A TLS configuration that cannot be used. Nothing was sent.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreTlsError {
@@ -53,6 +53,42 @@ pub enum StoreTlsError {
     /// The TLS library refuses the configuration.
     #[error("TLS cannot be set up: {0}")]
     Library(String),
+}
+
+impl StoreTlsError {
+    /// Returns the kind of failure: [`Config`](ErrorKind::Config) for a trust store that cannot be
+    /// used, [`Tls`](ErrorKind::Tls) for a configuration that the TLS library refuses.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unreadable { .. } | Self::NoCertificate { .. } | Self::BadCertificate { .. } => {
+                ErrorKind::Config
+            }
+            Self::Library(_) => ErrorKind::Tls,
+        }
+    }
+
+    /// Returns what is known of the effect, which is that there was none.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        Outcome::NotApplied
+    }
+
+    /// Returns true if the same configuration may work later, unchanged.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.kind().is_retryable()
+    }
+}
+
+impl Classified for StoreTlsError {
+    fn kind(&self) -> ErrorKind {
+        self.kind()
+    }
+
+    fn outcome(&self) -> Outcome {
+        self.outcome()
+    }
 }
 
 impl StoreTls {

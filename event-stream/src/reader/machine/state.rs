@@ -9,11 +9,11 @@ use std::{
 use bytes::Bytes;
 use pravega_sdk_segment_client::{
     error::ReadError,
-    machine::{Backoff, Now, Random},
+    machine::{Now, Random},
     read::machine::{ReadMachine, ReaderId, StartOffset},
     seeded_bugs::{Bugs, SeededBug},
 };
-use pravega_sdk_types::{Offset, ScopedSegment, ScopedStream, SegmentId};
+use pravega_sdk_types::{Backoff, Offset, ScopedSegment, ScopedStream, SegmentId};
 
 use super::parser::{Parser, Step};
 

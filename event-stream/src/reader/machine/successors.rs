@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pravega_sdk_segment_client::{
     error::ReadError,
-    machine::{LookupError, Now},
+    machine::{LookupError, Now, delay},
     read::machine::StartOffset,
     seeded_bugs::SeededBug,
 };
@@ -87,7 +87,7 @@ impl StreamMachine {
     pub(super) fn wait(&mut self, id: SegmentId, now: Now) {
         let Some(passed) = self.passed.get_mut(&id) else { return };
         passed.attempts = passed.attempts.saturating_add(1);
-        let until = now + self.settings.backoff.delay(passed.attempts, &mut self.random);
+        let until = now + delay(&self.settings.backoff, passed.attempts, &mut self.random);
         passed.successors = Successors::Waiting(until);
         self.timer = Some(self.timer.map_or(until, |timer| timer.min(until)));
     }

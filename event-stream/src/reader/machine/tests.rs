@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::BytesMut;
 use pravega_sdk_segment_client::{
-    machine::{Backoff, Location, Token},
+    machine::{Location, Token},
     read::machine::{Effect as ReadEffect, ReadMachine, Settings as ReadSettings, StartOffset},
     seeded_bugs::Bugs,
 };
-use pravega_sdk_types::{KeyRange, ScopedSegment, SegmentId, Successor};
+use pravega_sdk_types::{Backoff, KeyRange, ScopedSegment, SegmentId, Successor};
 use pravega_sdk_wire_protocol::{
     commands::{ReadSegment, SegmentRead},
     event,
@@ -57,7 +57,7 @@ fn stream() -> (BTreeMap<SegmentId, Vec<u8>>, BTreeMap<SegmentId, Vec<Successor>
 
 impl Rig {
     fn new(starts: &[(SegmentId, i64)], ends: Option<&[(SegmentId, i64)]>) -> Self {
-        let backoff = Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(1) };
+        let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1));
         let read_settings = ReadSettings {
             budget: 1 << 20,
             max_read: 11,

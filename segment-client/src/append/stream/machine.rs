@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use pravega_sdk_types::{Endpoint, Offset, ScopedStream, SegmentId, SegmentMap, TransactionId};
+use pravega_sdk_types::{
+    Backoff, Endpoint, Offset, ScopedStream, SegmentId, SegmentMap, TransactionId,
+};
 use pravega_sdk_wire_protocol::{FlowId, FlowIds};
 
 use super::{
@@ -20,7 +22,7 @@ use crate::{
         machine::Limits,
     },
     error::WriteError,
-    machine::{Backoff, Now, Random, Token},
+    machine::{Now, Random, Token},
     seeded_bugs::Bugs,
 };
 

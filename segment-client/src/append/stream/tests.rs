@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use pravega_sdk_types::{Endpoint, ErrorKind, KeyRange, Outcome, SegmentId, SegmentMap, Successor};
+use pravega_sdk_types::{
+    Backoff, Endpoint, ErrorKind, KeyRange, Outcome, SegmentId, SegmentMap, Successor,
+};
 use pravega_sdk_wire_protocol::{
     SendBuffer, WireCommand,
     commands::{AppendSetup, SegmentIsSealed, WrongHost},
@@ -15,7 +17,7 @@ use crate::{
         item::{Completion, Item, Key, Payload},
         machine::Limits,
     },
-    machine::{Backoff, Location, LookupError, Misbehaviour, Now, Random, Token},
+    machine::{Location, LookupError, Misbehaviour, Now, Random, Token},
     seeded_bugs::Bugs,
 };
 
@@ -23,7 +25,7 @@ const SETTINGS: Settings = Settings {
     limits: Limits { max_block_bytes: 1 << 20, max_blocks_in_flight: 4, piece_bytes: 100 },
     delivery_timeout: Duration::from_secs(120),
     request_timeout: Duration::from_secs(30),
-    backoff: Backoff { initial: Duration::from_millis(50), max: Duration::from_secs(10) },
+    backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(10)),
 };
 
 struct Rig {

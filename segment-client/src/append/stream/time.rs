@@ -12,7 +12,7 @@ use super::{
 use crate::{
     append::segment::machine::Overdue,
     error::WriteError,
-    machine::{LookupError, Misbehaviour, Now},
+    machine::{LookupError, Misbehaviour, Now, delay},
 };
 
 impl<T, W> WriterMachine<T, W> {
@@ -129,7 +129,7 @@ impl<T, W> WriterMachine<T, W> {
     }
 
     pub(super) fn backoff(&mut self, attempts: u32) -> Duration {
-        self.settings.backoff.delay(attempts, &mut self.random)
+        delay(&self.settings.backoff, attempts, &mut self.random)
     }
 
     pub(super) fn arm(&mut self, at: Now) {

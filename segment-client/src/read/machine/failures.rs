@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::ReadError,
-    machine::{LookupError, Misbehaviour, Now},
+    machine::{LookupError, Misbehaviour, Now, delay},
 };
 
 /// Failures further apart than this count as separate incidents. Longer than a back-off, a lookup
@@ -107,7 +107,8 @@ impl ReadMachine {
     pub(super) fn wait(&mut self, id: ReaderId, now: Now) {
         let attempts = self.readers.get(&id).map_or(0, |reader| reader.attempts);
         let until = now
-            + self.settings.backoff.delay(attempts, &mut self.random).max(Duration::from_millis(1));
+            + delay(&self.settings.backoff, attempts, &mut self.random)
+                .max(Duration::from_millis(1));
         if let Some(reader) = self.readers.get_mut(&id) {
             reader.state = LocateState::Waiting(until);
             reader.first_valid_read = self.next_read;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use pravega_sdk_types::{Endpoint, ScopedSegment};
+use pravega_sdk_types::{Backoff, Endpoint, ScopedSegment};
 use pravega_sdk_wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment};
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     segment_reader::{LengthProbe, LocateState, SegmentReader},
 };
 use crate::{
-    machine::{Backoff, Now, Random, Token},
+    machine::{Now, Random, Token},
     seeded_bugs::Bugs,
 };
 

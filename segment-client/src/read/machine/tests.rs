@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pravega_sdk_types::{ErrorKind, ScopedSegment};
+use pravega_sdk_types::{Backoff, ErrorKind, ScopedSegment};
 use pravega_sdk_wire_protocol::{
     WireCommand,
     commands::{
@@ -12,7 +12,7 @@ use pravega_sdk_wire_protocol::{
 
 use super::{delivery::*, state::*};
 use crate::{
-    machine::{Backoff, Location, LookupError, Misbehaviour, Now, Token},
+    machine::{Location, LookupError, Misbehaviour, Now, Token},
     seeded_bugs::Bugs,
 };
 
@@ -48,7 +48,7 @@ impl Rig {
         let settings = Settings {
             budget: BUDGET,
             max_read,
-            backoff: Backoff { initial: Duration::from_millis(100), max: Duration::from_secs(10) },
+            backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
             stall_timeout: Duration::from_secs(60),
             bugs: Bugs::default(),
         };
