@@ -138,7 +138,10 @@ async fn the_end_of_a_connection_tells_every_waiter_the_same_cause() {
         let error = waiter.await.unwrap();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::ConnectionLost, Outcome::Unknown));
         let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert_eq!(cause, "connection to the segment store at store:6000: the segment store closed it");
+        assert_eq!(
+            cause,
+            "connection to the segment store at store:6000: the segment store closed it"
+        );
     }
     let later = connection.request(seal("later")).await.unwrap_err();
     assert_eq!((later.kind(), later.outcome()), (ErrorKind::ConnectionLost, Outcome::NotApplied));

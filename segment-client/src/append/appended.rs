@@ -16,13 +16,13 @@ pub struct Appended {
 impl Appended {
     pub(crate) fn new(
         segment: &Arc<ScopedSegment>,
-        offset: Option<i64>,
+        offset: Option<Offset>,
         len: usize,
         events: usize,
     ) -> Self {
         Self {
             segment: Arc::clone(segment),
-            offset: offset.map(Offset),
+            offset,
             len: len as u64,
             events: u32::try_from(events).unwrap_or(u32::MAX),
         }

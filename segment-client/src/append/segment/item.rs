@@ -1,12 +1,10 @@
 //! An event on its way, and what became of it.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use pravega_sdk_types::Offset;
+use pravega_sdk_types::{EventNumber, Offset};
 use pravega_sdk_wire_protocol::event::EVENT_HEADER_LEN;
 
-use crate::{append::appended::Appended, error::WriteError};
+use crate::{append::appended::Appended, error::WriteError, machine::Now};
 
 /// Something that a writer was asked to write, and that is stored as a whole or not at all.
 #[derive(Debug)]
@@ -17,13 +15,13 @@ pub(crate) struct Item<T> {
     /// Its length in the segment, headers included.
     pub(crate) bytes: usize,
     /// When it came in, since the writer was made.
-    pub(crate) enqueued: Duration,
+    pub(crate) enqueued: Now,
     /// Which flush waits for it.
     pub(crate) generation: u64,
     /// The receiver of the result.
     pub(crate) ticket: T,
     /// The number of its last event; each segment gives its own.
-    pub(super) number: i64,
+    pub(super) number: EventNumber,
 }
 
 /// Which segment an event goes to.
@@ -98,12 +96,25 @@ impl Payload {
 }
 
 impl<T> Item<T> {
-    pub(crate) fn new(payload: Payload, enqueued: Duration, ticket: T) -> Self {
+    pub(crate) fn new(payload: Payload, enqueued: Now, ticket: T) -> Self {
         let bytes = payload.framed_len();
-        Self { position: 0.0, payload, bytes, enqueued, generation: 0, ticket, number: 0 }
+        Self {
+            position: 0.0,
+            payload,
+            bytes,
+            enqueued,
+            generation: 0,
+            ticket,
+            number: EventNumber(0),
+        }
     }
 
     pub(crate) fn complete(self, result: Result<Appended, WriteError>) -> Completion<T> {
         Completion { ticket: self.ticket, generation: self.generation, bytes: self.bytes, result }
     }
+}
+
+/// Returns an offset of the wire, where a negative one means that the store does not know it.
+pub(super) fn known_offset(offset: i64) -> Option<Offset> {
+    Some(Offset(offset)).filter(|offset| offset.0 >= 0)
 }

@@ -1,17 +1,20 @@
 //! The append machine: its data, what the writer asks of it.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use bytestring::ByteString;
-use pravega_sdk_types::{ErrorKind, EventNumber, Outcome, ScopedSegment};
+use pravega_sdk_types::{ErrorKind, EventNumber, Offset, Outcome, ScopedSegment, WriterId};
 use pravega_sdk_wire_protocol::{FlowId, RequestId, RequestIds};
-use uuid::Uuid;
 
 use super::{
     item::{Completion, Item, Payload},
     transfer::Transfer,
 };
-use crate::{error::WriteError, machine::Token, seeded_bugs::Bugs};
+use crate::{
+    error::WriteError,
+    machine::{Now, Token},
+    seeded_bugs::Bugs,
+};
 
 /// How much may be in flight to one segment.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +73,7 @@ pub(super) enum State {
 /// An append that is in flight.
 #[derive(Debug)]
 pub(super) struct Block {
-    pub(super) last_number: i64,
+    pub(super) last_number: EventNumber,
     pub(super) items: usize,
     pub(super) bytes: usize,
     pub(super) is_conditional: bool,
@@ -83,7 +86,7 @@ pub(super) struct Block {
 pub(crate) struct AppendMachine<T> {
     pub(super) segment: Arc<ScopedSegment>,
     pub(super) name: ByteString,
-    pub(super) writer_id: Uuid,
+    pub(super) writer_id: WriterId,
     pub(super) limits: Limits,
     pub(super) state: State,
     pub(super) token: Token,
@@ -94,16 +97,16 @@ pub(crate) struct AppendMachine<T> {
     pub(super) unsent_bytes: usize,
     pub(super) blocks: VecDeque<Block>,
     /// The number of the newest event.
-    pub(super) last_number: i64,
+    pub(super) last_number: EventNumber,
     /// The highest number that was ever sent.
-    pub(super) sent_number: i64,
+    pub(super) sent_number: EventNumber,
     /// The highest number that was acknowledged.
-    pub(super) acknowledged: i64,
+    pub(super) acknowledged: EventNumber,
     pub(super) requests: RequestIds,
     /// What was asked before the last set-up is answered to nobody.
     pub(super) set_up_request: RequestId,
     /// The highest length of the segment that the store told.
-    pub(super) tail_offset: Option<i64>,
+    pub(super) tail_offset: Option<Offset>,
     pub(super) bugs: Bugs,
 }
 
@@ -113,7 +116,7 @@ impl<T> AppendMachine<T> {
     pub(crate) fn new(
         segment: Arc<ScopedSegment>,
         name: ByteString,
-        writer_id: Uuid,
+        writer_id: WriterId,
         flow: FlowId,
         limits: Limits,
         bugs: Bugs,
@@ -129,9 +132,9 @@ impl<T> AppendMachine<T> {
             sent: 0,
             unsent_bytes: 0,
             blocks: VecDeque::new(),
-            last_number: 0,
-            sent_number: EventNumber::NONE.0,
-            acknowledged: EventNumber::NONE.0,
+            last_number: EventNumber(0),
+            sent_number: EventNumber::NONE,
+            acknowledged: EventNumber::NONE,
             requests: RequestIds::new(flow),
             set_up_request: RequestId::new(flow, 0),
             tail_offset: None,
@@ -186,7 +189,7 @@ impl<T> AppendMachine<T> {
 
     /// The length of the segment as far as it is known; an event that is acknowledged lies below
     /// it.
-    pub(crate) fn tail_offset(&self) -> Option<i64> {
+    pub(crate) fn tail_offset(&self) -> Option<Offset> {
         self.tail_offset
     }
 
@@ -196,7 +199,7 @@ impl<T> AppendMachine<T> {
 
     /// Takes an event behind all others.
     pub(crate) fn push(&mut self, mut item: Item<T>) {
-        self.last_number += item.payload.event_count();
+        self.last_number.0 += item.payload.event_count();
         item.number = self.last_number;
         self.unsent_bytes += item.bytes;
         self.items.push_back(item);
@@ -233,7 +236,7 @@ impl<T> AppendMachine<T> {
     /// Fails the events that came in before `limit`; none of them may be in flight.
     pub(crate) fn fail_older_than(
         &mut self,
-        limit: Duration,
+        limit: Now,
         error: &WriteError,
         out: &mut Vec<Completion<T>>,
     ) {
@@ -241,7 +244,7 @@ impl<T> AppendMachine<T> {
     }
 
     /// Looks for events that came in before `limit`.
-    pub(crate) fn overdue(&self, limit: Duration) -> Option<Overdue> {
+    pub(crate) fn overdue(&self, limit: Now) -> Option<Overdue> {
         let at = self.items.iter().position(|item| item.enqueued <= limit)?;
         let is_busy = matches!(self.state, State::Transferring(_));
         Some(if at < self.sent || is_busy { Overdue::InFlight } else { Overdue::Unsent })
@@ -249,7 +252,7 @@ impl<T> AppendMachine<T> {
 
     /// When the event came in that waits longest; events of a sealed segment may stand behind
     /// younger ones.
-    pub(crate) fn oldest(&self) -> Option<Duration> {
+    pub(crate) fn oldest(&self) -> Option<Now> {
         self.items.iter().map(|item| item.enqueued).min()
     }
 

@@ -1,6 +1,6 @@
 //! Replies of the store, and what each means for the events of the segment.
 
-use pravega_sdk_types::{ErrorKind, Outcome};
+use pravega_sdk_types::{ErrorKind, EventNumber, Offset, Outcome};
 use pravega_sdk_wire_protocol::{
     RequestId, WireCommand,
     codes::{FailureCode, TokenFailure},
@@ -8,11 +8,21 @@ use pravega_sdk_wire_protocol::{
 };
 
 use super::{
-    item::{Completion, Payload},
+    item::{Completion, Payload, known_offset},
     machine::{AppendMachine, Block, Reply, State},
     transfer::Step,
 };
 use crate::{append::appended::Appended, error::WriteError, seeded_bugs::SeededBug};
+
+/// Returns the offset `len` bytes before `end`.
+fn before(end: Offset, len: usize) -> Offset {
+    Offset(end.0 - len as i64)
+}
+
+/// Returns the offset `len` bytes after `start`.
+fn after(start: Offset, len: usize) -> Offset {
+    Offset(start.0 + len as i64)
+}
 
 impl<T> AppendMachine<T> {
     /// Takes an answer of the store. Events that are done are put into `out`.
@@ -23,13 +33,13 @@ impl<T> AppendMachine<T> {
             return Reply::Ok;
         }
         match command {
-            WireCommand::AppendSetup(reply) if reply.writer_id == self.writer_id => {
+            WireCommand::AppendSetup(reply) if reply.writer_id == self.writer_id.0 => {
                 self.handle_set_up(&reply, out)
             }
-            WireCommand::DataAppended(reply) if reply.writer_id == self.writer_id => {
+            WireCommand::DataAppended(reply) if reply.writer_id == self.writer_id.0 => {
                 self.handle_ack(&reply, out)
             }
-            WireCommand::ConditionalCheckFailed(reply) if reply.writer_id == self.writer_id => {
+            WireCommand::ConditionalCheckFailed(reply) if reply.writer_id == self.writer_id.0 => {
                 self.handle_condition_failed(&reply, out)
             }
             WireCommand::WrongHost(_) => Reply::WrongHost,
@@ -111,7 +121,7 @@ impl<T> AppendMachine<T> {
                 "the segment store answered a set-up that nobody asked for".to_owned(),
             );
         }
-        let stored = reply.last_event_number;
+        let stored = EventNumber(reply.last_event_number);
         if stored > self.sent_number {
             return Reply::Protocol(format!(
                 "it claims event number {stored}, {} was the last sent",
@@ -144,13 +154,13 @@ impl<T> AppendMachine<T> {
         reply: &DataAppended,
         out: &mut Vec<Completion<T>>,
     ) -> Reply {
-        let number = reply.event_number;
+        let number = EventNumber(reply.event_number);
         let Some(at) = self.blocks.iter().position(|block| block.last_number == number) else {
             return Reply::Protocol(format!(
                 "the segment store acknowledged event number {number}, which is not in flight"
             ));
         };
-        let previous = reply.previous_event_number;
+        let previous = EventNumber(reply.previous_event_number);
         if self.items.front().is_some_and(|first| previous >= first.number) {
             return Reply::Protocol(format!(
                 "the segment store acknowledged {number} after {previous}"
@@ -158,17 +168,17 @@ impl<T> AppendMachine<T> {
         }
         let at =
             if self.bugs.has(SeededBug::AcknowledgesTooMuch) { self.blocks.len() - 1 } else { at };
-        let end = Some(reply.current_segment_write_offset).filter(|offset| *offset >= 0);
+        let end = known_offset(reply.current_segment_write_offset);
         self.tail_offset = self.tail_offset.max(end);
         self.acknowledged = number;
         for (behind, block) in (0..=at).rev().zip(self.blocks.drain(..=at)) {
             // Other writers' events may stand between blocks, so only the last block's place is
             // known.
-            let mut offset = end.filter(|_| behind == 0).map(|end| end - block.bytes as i64);
+            let mut offset = end.filter(|_| behind == 0).map(|end| before(end, block.bytes));
             for item in self.items.drain(..block.items) {
                 let appended =
                     Appended::new(&self.segment, offset, item.bytes, item.payload.events().len());
-                offset = offset.map(|offset| offset + item.bytes as i64);
+                offset = offset.map(|offset| after(offset, item.bytes));
                 out.push(item.complete(Ok(appended)));
             }
             self.sent -= block.items;
@@ -185,7 +195,7 @@ impl<T> AppendMachine<T> {
             return self.handle_lost_offset(reply);
         }
         let is_known =
-            |block: &Block| block.is_conditional && block.last_number == reply.event_number;
+            |block: &Block| block.is_conditional && block.last_number.0 == reply.event_number;
         if !self.blocks.front().is_some_and(is_known) {
             return Reply::Protocol(
                 "the segment store refused a condition that nobody made".to_owned(),
@@ -206,7 +216,7 @@ impl<T> AppendMachine<T> {
     /// Somebody else appended to a byte stream: neither these bytes nor any behind them can stand
     /// where they should.
     pub(super) fn handle_lost_offset(&mut self, reply: &ConditionalCheckFailed) -> Reply {
-        if self.blocks.front().is_none_or(|block| block.last_number != reply.event_number) {
+        if self.blocks.front().is_none_or(|block| block.last_number.0 != reply.event_number) {
             return Reply::Protocol(
                 "the segment store refused a condition that nobody made".to_owned(),
             );
@@ -240,7 +250,7 @@ impl<T> AppendMachine<T> {
                     self.acknowledged = item.number;
                     let appended = Appended::new(
                         &self.segment,
-                        end.map(|end| end - item.bytes as i64),
+                        end.map(|end| before(end, item.bytes)),
                         item.bytes,
                         item.payload.events().len(),
                     );

@@ -1,5 +1,6 @@
 //! What the append machine sends: set-ups, blocks of events, pieces of bytes.
 
+use pravega_sdk_types::{EventNumber, Offset};
 use pravega_sdk_wire_protocol::{
     BytesAppend, EventsAppend, SendBuffer,
     commands::{ConditionalAppend, SetupAppend},
@@ -33,7 +34,7 @@ impl<T> AppendMachine<T> {
         self.set_up_request = self.requests.next_id();
         let set_up = SetupAppend {
             request_id: self.set_up_request.0,
-            writer_id: self.writer_id,
+            writer_id: self.writer_id.0,
             segment: self.name.clone(),
             delegation_token: self.token.0.clone(),
         };
@@ -45,7 +46,8 @@ impl<T> AppendMachine<T> {
 
     pub(super) fn send_block(&mut self, out: &mut SendBuffer) {
         let limit = self.limits.max_block_bytes;
-        let mut block = Block { last_number: 0, items: 0, bytes: 0, is_conditional: false };
+        let mut block =
+            Block { last_number: EventNumber(0), items: 0, bytes: 0, is_conditional: false };
         for item in self.items.iter().skip(self.sent) {
             let fits = block.items == 0 || block.bytes + item.bytes <= limit;
             if !fits || !matches!(item.payload, Payload::Event(_) | Payload::Batch(_)) {
@@ -56,8 +58,8 @@ impl<T> AppendMachine<T> {
             block.bytes += item.bytes;
         }
         let append = EventsAppend {
-            writer_id: self.writer_id,
-            last_event_number: block.last_number,
+            writer_id: self.writer_id.0,
+            last_event_number: block.last_number.0,
             request_id: self.requests.next_id().0,
         };
         let events = self
@@ -75,24 +77,25 @@ impl<T> AppendMachine<T> {
     /// refused, a second could succeed if what another writer appended happens to be as long.
     /// Blocks grow instead.
     pub(super) fn send_bytes(&mut self, out: &mut SendBuffer) {
-        let mut block = Block { last_number: 0, items: 0, bytes: 0, is_conditional: false };
-        let mut expected_offset = 0;
+        let mut block =
+            Block { last_number: EventNumber(0), items: 0, bytes: 0, is_conditional: false };
+        let mut expected_offset = Offset(0);
         for item in self.items.iter().skip(self.sent) {
             let Payload::Bytes { offset, .. } = &item.payload else { break };
             if block.items > 0 && block.bytes + item.bytes > self.limits.max_block_bytes {
                 break;
             }
             if block.items == 0 {
-                expected_offset = offset.0;
+                expected_offset = *offset;
             }
             block.last_number = item.number;
             block.items += 1;
             block.bytes += item.bytes;
         }
         let append = BytesAppend {
-            writer_id: self.writer_id,
-            event_number: block.last_number,
-            expected_offset,
+            writer_id: self.writer_id.0,
+            event_number: block.last_number.0,
+            expected_offset: expected_offset.0,
             request_id: self.requests.next_id().0,
         };
         let pieces = self
@@ -109,8 +112,8 @@ impl<T> AppendMachine<T> {
         let Some(item) = self.items.get(self.sent) else { return };
         let Payload::Conditional { event, tail_offset } = &item.payload else { return };
         let append = ConditionalAppend {
-            writer_id: self.writer_id,
-            event_number: item.number,
+            writer_id: self.writer_id.0,
+            event_number: item.number.0,
             expected_offset: tail_offset.0,
             event: Event { data: event.clone() },
             request_id: self.requests.next_id().0,

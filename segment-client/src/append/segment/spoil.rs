@@ -1,25 +1,27 @@
 //! What the seeded bugs do to a resend.
 
+use pravega_sdk_types::EventNumber;
+
 use super::{item::Completion, machine::AppendMachine};
 use crate::{append::appended::Appended, seeded_bugs::SeededBug};
 
 impl<T> AppendMachine<T> {
     /// Called with the number that the store has, before what it has is taken off.
-    pub(super) fn spoil_resend(&mut self, stored: i64, out: &mut Vec<Completion<T>>) {
+    pub(super) fn spoil_resend(&mut self, stored: EventNumber, out: &mut Vec<Completion<T>>) {
         let was_sent = self.items.iter().take_while(|item| item.number <= self.sent_number).count();
         let is_stored = self.items.iter().take_while(|item| item.number <= stored).count();
         if self.bugs.has(SeededBug::NeverResends) {
             self.pretend(was_sent, out);
         } else if self.bugs.has(SeededBug::ResendsWithNewNumbers) {
             for item in self.items.iter_mut().take(was_sent) {
-                self.last_number += item.payload.event_count();
+                self.last_number.0 += item.payload.event_count();
                 item.number = self.last_number;
             }
             self.items.make_contiguous().sort_by_key(|item| item.number);
         } else if self.bugs.has(SeededBug::ResendSkipsFirst) && was_sent > is_stored {
             self.pretend(is_stored + 1, out);
         } else if self.bugs.has(SeededBug::ResendsReversed) && was_sent > is_stored {
-            let numbers: Vec<i64> = self.items.iter().map(|item| item.number).collect();
+            let numbers: Vec<EventNumber> = self.items.iter().map(|item| item.number).collect();
             if let Some(again) = self.items.make_contiguous().get_mut(is_stored..was_sent) {
                 again.reverse();
             }

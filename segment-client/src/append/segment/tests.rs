@@ -1,10 +1,12 @@
-//! Scripts for the append machine.
+//! Scripts for the append machine, and its table of states and events.
+
+mod table;
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use bytestring::ByteString;
-use pravega_sdk_types::{ErrorKind, EventNumber, Offset, Outcome, ScopedSegment};
+use pravega_sdk_types::{ErrorKind, EventNumber, Offset, Outcome, ScopedSegment, WriterId};
 use pravega_sdk_wire_protocol::{
     Append, AppendAssembler, Decoder, FlowId, SendBuffer, WireCommand,
     commands::{
@@ -33,8 +35,14 @@ impl Rig {
     fn new() -> Self {
         let segment: ScopedSegment = "s/t/0.#epoch.0".parse().unwrap();
         let name = segment.to_string().into();
-        let machine =
-            AppendMachine::new(Arc::new(segment), name, WRITER, FlowId(3), LIMITS, Bugs::default());
+        let machine = AppendMachine::new(
+            Arc::new(segment),
+            name,
+            WriterId(WRITER),
+            FlowId(3),
+            LIMITS,
+            Bugs::default(),
+        );
         Self { machine, assembler: AppendAssembler::new(), done: Vec::new(), next: 0 }
     }
 
@@ -168,7 +176,7 @@ fn an_ack_tells_the_place_of_each_event_of_its_block_and_of_no_other() {
         [(3, None), (4, Some(982))],
         "other writers may stand between the two blocks"
     );
-    assert_eq!(rig.machine.tail_offset(), Some(1000));
+    assert_eq!(rig.machine.tail_offset(), Some(Offset(1000)));
 }
 
 #[test]

@@ -12,7 +12,7 @@
 use crate::machine::Token;
 use bytes::Bytes;
 use bytestring::ByteString;
-use pravega_sdk_types::EventNumber;
+use pravega_sdk_types::{EventNumber, Offset, WriterId};
 use pravega_sdk_wire_protocol::{
     AttributeUpdate, RequestIds, SendBuffer, WireCommand,
     commands::{ConditionalBlockEnd, CreateTransientSegment, MergeSegments, SetupAppend},
@@ -20,22 +20,22 @@ use pravega_sdk_wire_protocol::{
 };
 use uuid::Uuid;
 
-use super::item::Item;
+use super::item::{Item, known_offset};
 
 #[derive(Debug)]
 pub(super) struct Transfer {
     parent: ByteString,
     token: Token,
     /// The writer of the transient segment.
-    writer_id: Uuid,
+    writer_id: WriterId,
     merge: AttributeUpdate,
     pieces: Vec<Bytes>,
     transient: ByteString,
-    phase: Phase,
+    pub(super) phase: Phase,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Phase {
+pub(super) enum Phase {
     Create,
     Creating,
     SetUp,
@@ -44,7 +44,7 @@ enum Phase {
     Sending {
         sent: usize,
         acknowledged: usize,
-        offset: i64,
+        offset: Offset,
     },
     Merge,
     Merging,
@@ -55,7 +55,7 @@ enum Phase {
 pub(super) enum Step {
     Next,
     /// Done; the segment ends there now, if the store told.
-    Merged(Option<i64>),
+    Merged(Option<Offset>),
     /// From the start, after a set-up of the segment itself.
     Again,
     Broken(String),
@@ -71,9 +71,9 @@ const MAX_PIECES_IN_FLIGHT: usize = 4;
 pub(super) struct Parent {
     pub(super) name: ByteString,
     pub(super) token: Token,
-    pub(super) writer_id: Uuid,
+    pub(super) writer_id: WriterId,
     /// The number of the last acknowledged event.
-    pub(super) acknowledged: i64,
+    pub(super) acknowledged: EventNumber,
 }
 
 impl Transfer {
@@ -81,17 +81,17 @@ impl Transfer {
         // The transient segment needs a writer id of its own, which must differ between attempts of
         // the same event: the segment's name is chosen anew by the server, so one derived from the
         // number is enough.
-        let writer_id =
-            Uuid::from_u128(parent.writer_id.as_u128() ^ (item.number as u128).rotate_left(64) ^ 1);
+        let number = (item.number.0 as u128).rotate_left(64);
+        let writer_id = WriterId(Uuid::from_u128(parent.writer_id.0.as_u128() ^ number ^ 1));
         Self {
             parent: parent.name,
             token: parent.token,
             writer_id,
             merge: AttributeUpdate {
-                attribute_id: parent.writer_id,
+                attribute_id: parent.writer_id.0,
                 attribute_update_type: REPLACE_IF_EQUALS,
-                new_value: item.number,
-                old_value: parent.acknowledged,
+                new_value: item.number.0,
+                old_value: parent.acknowledged.0,
             },
             pieces: pieces(item.payload.events(), piece_bytes),
             transient: ByteString::new(),
@@ -120,7 +120,7 @@ impl Transfer {
             Phase::Create => {
                 let create = CreateTransientSegment {
                     request_id,
-                    writer_id: self.writer_id,
+                    writer_id: self.writer_id.0,
                     parent_segment: self.parent.clone(),
                     delegation_token: self.token.0.clone(),
                 };
@@ -130,7 +130,7 @@ impl Transfer {
             Phase::SetUp => {
                 let set_up = SetupAppend {
                     request_id,
-                    writer_id: self.writer_id,
+                    writer_id: self.writer_id.0,
                     segment: self.transient.clone(),
                     delegation_token: self.token.0.clone(),
                 };
@@ -140,9 +140,9 @@ impl Transfer {
             Phase::Sending { sent, acknowledged, offset } => {
                 let Some(piece) = self.pieces.get(sent) else { return };
                 let append = ConditionalBlockEnd {
-                    writer_id: self.writer_id,
+                    writer_id: self.writer_id.0,
                     event_number: sent as i64,
-                    expected_offset: offset,
+                    expected_offset: offset.0,
                     data: piece.clone(),
                     request_id,
                 };
@@ -150,7 +150,7 @@ impl Transfer {
                 self.phase = Phase::Sending {
                     sent: sent + 1,
                     acknowledged,
-                    offset: offset + piece.len() as i64,
+                    offset: Offset(offset.0 + piece.len() as i64),
                 };
             }
             Phase::Merge => {
@@ -179,7 +179,7 @@ impl Transfer {
                 if reply.last_event_number != EventNumber::NONE.0 {
                     return Step::Again;
                 }
-                self.phase = Phase::Sending { sent: 0, acknowledged: 0, offset: 0 };
+                self.phase = Phase::Sending { sent: 0, acknowledged: 0, offset: Offset(0) };
                 Step::Next
             }
             (Phase::Sending { sent, offset, .. }, WireCommand::DataAppended(reply)) => {
@@ -199,7 +199,7 @@ impl Transfer {
                 Step::Next
             }
             (Phase::Merging, WireCommand::SegmentsMerged(reply)) => {
-                Step::Merged(Some(reply.new_target_write_offset).filter(|offset| *offset >= 0))
+                Step::Merged(known_offset(reply.new_target_write_offset))
             }
             // The number was moved before: an earlier attempt went through. Or the transient
             // segment is gone.

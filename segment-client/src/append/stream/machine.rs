@@ -155,7 +155,7 @@ impl<T, W> WriterMachine<T, W> {
         let mut tails = BTreeMap::new();
         for (_, id, _) in self.map.iter() {
             let tail = self.writers.get(&id).and_then(|writer| writer.appends.tail_offset());
-            tails.insert(id, tail.map(Offset));
+            tails.insert(id, tail);
         }
         tails.into_iter().collect()
     }

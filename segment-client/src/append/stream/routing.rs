@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, ScopedSegment, SegmentId, segment_name};
+use pravega_sdk_types::{
+    Endpoint, ErrorKind, Outcome, ScopedSegment, SegmentId, WriterId, segment_name,
+};
 use uuid::Uuid;
 
 use super::{
@@ -49,7 +51,7 @@ impl<T, W> WriterMachine<T, W> {
 
     pub(super) fn add_writer(&mut self, segment: SegmentId) {
         let flow = self.flow_ids.next_flow();
-        let writer_id = Uuid::from_u64_pair((self.random)(), (self.random)());
+        let writer_id = WriterId(Uuid::from_u64_pair((self.random)(), (self.random)()));
         let scoped = ScopedSegment::new(&self.stream, segment);
         let name = match self.target {
             Target::Stream | Target::Bytes => scoped.to_string(),
