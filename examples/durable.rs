@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     pravega.shutdown().await;
 
     let pravega = Embedded::with(EmbeddedServer::builder().with_directory(&folder)).await?;
-    let mut reader = pravega.client().stream_reader(&orders, Utf8).await?;
+    let mut reader = pravega.client().event_reader(&orders, Utf8).await?;
     let event = reader.next().await.ok_or("the stream ended")??;
     println!("{}", event.event());
     assert_eq!(event.event(), "three apples");

@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     writer.close(Duration::from_secs(10)).await;
 
     let config = ReaderConfig::default().with_end(ReadUntil::Tail);
-    let mut reader = client.stream_reader_with(&orders, Utf8, config).await?;
+    let mut reader = client.event_reader_with(&orders, Utf8, config).await?;
     let mut found = Vec::new();
     while let Some(event) = reader.next().await {
         found.push(event?.event().parse::<u32>()?);

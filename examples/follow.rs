@@ -13,7 +13,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     writer.write("web", "from before").await?;
 
     let config = ReaderConfig::default().with_start(ReadFrom::Tail);
-    let mut reader = client.stream_reader_with(&log, Utf8, config).await?;
+    let mut reader = client.event_reader_with(&log, Utf8, config).await?;
     let following = tokio::spawn(async move {
         let mut lines = Vec::new();
         // The loop ends when the stream is sealed.

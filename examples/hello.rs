@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The event is durable when the call returns.
     writer.write("ann", "three apples").await?;
 
-    let mut reader = client.stream_reader(&orders, Utf8).await?;
+    let mut reader = client.event_reader(&orders, Utf8).await?;
     let event = reader.next().await.ok_or("the stream ended")??;
     println!("{}", event.event());
     assert_eq!(event.event(), "three apples");

@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let writer = client.event_writer(&orders, Json::<Order>::default()).await?;
     writer.write("ann", &order).await?;
 
-    let mut reader = client.stream_reader(&orders, Json::<Order>::default()).await?;
+    let mut reader = client.event_reader(&orders, Json::<Order>::default()).await?;
     let found = reader.next().await.ok_or("the stream ended")??.into_event();
     println!("{found:?}");
     assert_eq!(found, order);

@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     writer.flush().await?;
 
     let config = ReaderConfig::default().with_end(ReadUntil::Tail);
-    let mut reader = client.stream_reader_with(&orders, Utf8, config).await?;
+    let mut reader = client.event_reader_with(&orders, Utf8, config).await?;
     let mut latest: BTreeMap<String, u32> = BTreeMap::new();
     while let Some(event) = reader.next().await {
         let event = event?;

@@ -14,7 +14,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         writer.write(&number.to_string(), number.to_string()).await?;
     }
 
-    let mut reader = client.stream_reader(&orders, Utf8).await?;
+    let mut reader = client.event_reader(&orders, Utf8).await?;
     let mut seen = Vec::new();
     for _ in 0..4 {
         seen.push(reader.next().await.ok_or("the stream ended")??.into_event());
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let start = ReadFrom::Cut(cut);
     let config = ReaderConfig::default().with_start(start).with_end(ReadUntil::Tail);
-    let mut reader = client.stream_reader_with(&orders, Utf8, config).await?;
+    let mut reader = client.event_reader_with(&orders, Utf8, config).await?;
     while let Some(event) = reader.next().await {
         seen.push(event?.into_event());
     }

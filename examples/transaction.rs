@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     dropped.abort().await?;
 
     let config = ReaderConfig::default().with_end(ReadUntil::Tail);
-    let mut reader = client.stream_reader_with(&transfers, Utf8, config).await?;
+    let mut reader = client.event_reader_with(&transfers, Utf8, config).await?;
     let mut found = Vec::new();
     while let Some(event) = reader.next().await {
         found.push(event?.into_event());

@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     assert_eq!(client.batch_client(&log).head_cut().await?, here);
     let config = ReaderConfig::default().with_end(ReadUntil::Tail);
-    let mut reader = client.stream_reader_with(&log, Utf8, config).await?;
+    let mut reader = client.event_reader_with(&log, Utf8, config).await?;
     let mut left = Vec::new();
     while let Some(event) = reader.next().await {
         left.push(event?.into_event());

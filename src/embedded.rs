@@ -62,7 +62,7 @@ pub enum EmbeddedError {
 ///     let orders = pravega.create_stream("shop/orders", 4).await?;
 ///     let client = pravega.client();
 ///     client.event_writer(&orders, Utf8).await?.write("ann", "three apples").await?;
-///     let mut reader = client.stream_reader(&orders, Utf8).await?;
+///     let mut reader = client.event_reader(&orders, Utf8).await?;
 ///     let event = reader.next().await.transpose()?.map(|event| event.into_event());
 ///     assert_eq!(event.as_deref(), Some("three apples"));
 ///     Ok(())

@@ -22,7 +22,7 @@
 //!     writer.write("customer-7", "three apples").await?;
 //!     writer.close(Duration::from_secs(10)).await;
 //!
-//!     let mut reader = factory.stream_reader(&orders, Utf8).await?;
+//!     let mut reader = factory.event_reader(&orders, Utf8).await?;
 //!     while let Some(event) = reader.next().await {
 //!         println!("{}", event?.event());
 //!     }
@@ -37,7 +37,7 @@
 //! | task | types |
 //! |---|---|
 //! | write events | [`EventWriter`] |
-//! | read events | [`StreamReader`], [`BatchClient`] |
+//! | read events | [`EventReader`], [`BatchClient`] |
 //! | write events atomically | [`TransactionalWriter`], [`Transaction`] |
 //! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
 //! | write and search records by their fields | [`index`] |
@@ -49,8 +49,8 @@
 
 pub use pravega_sdk_client_factory::event_stream::{
     Ack, Appended, BatchClient, ByteReader, ByteReaderConfig, ByteWriter, CloseReport, Commit,
-    CorruptEvents, EventSink, EventWriter, LargeEvents, MAX_ROUTING_KEY_LEN, Permit, ReadError,
-    ReadEvent, ReadFrom, ReadUntil, ReaderConfig, Routing, StreamReader, TimeNotes, ToRouting,
+    CorruptEvents, EventReader, EventSink, EventWriter, LargeEvents, MAX_ROUTING_KEY_LEN, Permit,
+    ReadError, ReadEvent, ReadFrom, ReadUntil, ReaderConfig, Routing, TimeNotes, ToRouting,
     Transaction, TransactionConfig, TransactionError, TransactionalWriter, TryEnqueueError,
     WriteError, WriterConfig, codec, index,
 };

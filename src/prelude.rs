@@ -5,8 +5,8 @@
 //! ```
 
 pub use crate::{
-    BatchClient, ByteReader, ByteWriter, ClientConfig, ClientFactory, EventWriter, ReadEvent,
-    ReadFrom, ReadUntil, ReaderConfig, StreamReader, Transaction, TransactionConfig,
+    BatchClient, ByteReader, ByteWriter, ClientConfig, ClientFactory, EventReader, EventWriter,
+    ReadEvent, ReadFrom, ReadUntil, ReaderConfig, Transaction, TransactionConfig,
     TransactionalWriter, WriterConfig,
     types::{
         Classified, ErrorKind, Outcome, ScalingPolicy, Scope, ScopedStream, StreamConfiguration,

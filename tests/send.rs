@@ -6,8 +6,8 @@
 //! `Send` if the caller's closure returns one that is.
 
 use pravega_sdk::{
-    Ack, Appended, BatchClient, ByteReader, ByteWriter, ClientFactory, Commit, EventSink,
-    EventWriter, Permit, StreamReader, Transaction, TransactionalWriter, WriteError,
+    Ack, Appended, BatchClient, ByteReader, ByteWriter, ClientFactory, Commit, EventReader,
+    EventSink, EventWriter, Permit, Transaction, TransactionalWriter, WriteError,
     codec::Utf8,
     connection_pool::{BoxError, Claim, Connector, NotShared, Pool, SharedClaim},
     controller_client::{Controller, Credentials, EndpointCache, TokenCache, listing::Listing},
@@ -31,8 +31,8 @@ fn factory(client: &ClientFactory, stream: &ScopedStream) {
     send(ClientFactory::connect(""));
     send(client.event_writer(stream, Utf8));
     send(client.event_writer_with(stream, Utf8, any()));
-    send(client.stream_reader(stream, Utf8));
-    send(client.stream_reader_with(stream, Utf8, any()));
+    send(client.event_reader(stream, Utf8));
+    send(client.event_reader_with(stream, Utf8, any()));
     send(client.transactional_writer(stream, Utf8, any()));
     send(client.byte_writer(stream));
     send(client.byte_reader(stream));
@@ -58,8 +58,8 @@ fn event_writer(writer: &EventWriter<Utf8>, permit: Permit<'_, Utf8>, ack: Ack) 
     send_type::<Result<Appended, WriteError>>();
 }
 
-fn stream_reader(mut reader: StreamReader<Utf8>) {
-    send(StreamReader::open(any(), any(), Utf8, any()));
+fn event_reader(mut reader: EventReader<Utf8>) {
+    send(EventReader::open(any(), any(), Utf8, any()));
     send(reader.next());
     send(reader.next_batch(any()));
     send(reader);
@@ -199,7 +199,7 @@ fn embedded(pravega: pravega_sdk::embedded::Embedded) {
 
 #[test]
 fn every_future_of_the_public_api_is_send() {
-    let _ = (factory, event_writer, stream_reader, batch, transactions, bytes, index);
+    let _ = (factory, event_writer, event_reader, batch, transactions, bytes, index);
     let _ = (controller, store_connections, pool::<Unused>);
     #[cfg(feature = "embedded")]
     let _ = embedded;

@@ -80,7 +80,7 @@ async fn read(
 ) -> Result<(Histogram, f64)> {
     let started = Instant::now();
     let mut histogram = Histogram::default();
-    let mut reader = factory.stream_reader(stream, Raw).await?;
+    let mut reader = factory.event_reader(stream, Raw).await?;
     let mut sum = 0;
     for _ in 0..work.count() {
         sum += reader.next().await.context("the stream ended early")??.event().len();
@@ -99,7 +99,7 @@ async fn tail(
 ) -> Result<(Histogram, f64)> {
     let writer = factory.event_writer(stream, Raw).await?;
     let config = ReaderConfig::default().with_start(ReadFrom::Tail);
-    let mut reader = factory.stream_reader_with(stream, Raw, config).await?;
+    let mut reader = factory.event_reader_with(stream, Raw, config).await?;
     let base = Instant::now();
     let total = (work.seconds * work.rate as f64) as u64;
     let ages = work.clone();

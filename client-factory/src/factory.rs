@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use pravega_sdk_connection_pool::{CloseFailure, PolledResolver};
 use pravega_sdk_controller_client::{Controller, ControllerClient, EndpointCache, TokenCache};
 use pravega_sdk_event_stream::{
-    BatchClient, ByteReader, ByteReaderConfig, ByteWriter, EventWriter, ReadError, ReaderConfig,
-    SegmentContext, StreamReader, TransactionConfig, TransactionError, TransactionalWriter,
+    BatchClient, ByteReader, ByteReaderConfig, ByteWriter, EventReader, EventWriter, ReadError,
+    ReaderConfig, SegmentContext, TransactionConfig, TransactionError, TransactionalWriter,
     WriteError, WriterConfig,
     codec::Codec,
     index::{IndexReader, IndexWriter},
@@ -175,7 +175,7 @@ impl ClientFactory {
         EventWriter::open(self.stream_parts(), stream, codec, config).await
     }
 
-    /// A reader of the events of `stream`, from its head on; see [`StreamReader::open`].
+    /// A reader of the events of `stream`, from its head on; see [`EventReader::open`].
     ///
     /// # Errors
     ///
@@ -184,31 +184,31 @@ impl ClientFactory {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn stream_reader<C: Codec>(
+    pub async fn event_reader<C: Codec>(
         &self,
         stream: &ScopedStream,
         codec: C,
-    ) -> Result<StreamReader<C>, ReadError> {
-        self.stream_reader_with(stream, codec, ReaderConfig::default()).await
+    ) -> Result<EventReader<C>, ReadError> {
+        self.event_reader_with(stream, codec, ReaderConfig::default()).await
     }
 
-    /// As [`Self::stream_reader`], with settings of its own: where to begin, where to end, how much
+    /// As [`Self::event_reader`], with settings of its own: where to begin, where to end, how much
     /// to read ahead.
     ///
     /// # Errors
     ///
-    /// As [`Self::stream_reader`], and for a place that is none of the stream's.
+    /// As [`Self::event_reader`], and for a place that is none of the stream's.
     ///
     /// # Cancel safety
     ///
-    /// As [`Self::stream_reader`].
-    pub async fn stream_reader_with<C: Codec>(
+    /// As [`Self::event_reader`].
+    pub async fn event_reader_with<C: Codec>(
         &self,
         stream: &ScopedStream,
         codec: C,
         config: ReaderConfig,
-    ) -> Result<StreamReader<C>, ReadError> {
-        StreamReader::open(self.stream_parts(), stream, codec, config).await
+    ) -> Result<EventReader<C>, ReadError> {
+        EventReader::open(self.stream_parts(), stream, codec, config).await
     }
 
     /// A writer of transactions on `stream`; see [`TransactionalWriter::open`].

@@ -21,7 +21,7 @@ use pravega_sdk_wire_protocol::{
 use crate::{
     codec::Codec,
     reader::{
-        ReaderConfig, StreamReader, check_stream, head_cut, machine::Follow, make_cut,
+        EventReader, ReaderConfig, check_stream, head_cut, machine::Follow, make_cut,
         segment_tails, tail_cut,
     },
 };
@@ -262,7 +262,7 @@ impl BatchClient {
         &self,
         range: &SegmentRange,
         codec: C,
-    ) -> Result<StreamReader<C>, ReadError> {
+    ) -> Result<EventReader<C>, ReadError> {
         self.read_with(range, codec, &ReaderConfig::default())
     }
 
@@ -276,14 +276,14 @@ impl BatchClient {
         range: &SegmentRange,
         codec: C,
         config: &ReaderConfig,
-    ) -> Result<StreamReader<C>, ReadError> {
+    ) -> Result<EventReader<C>, ReadError> {
         runtime()?;
         self.check_segment(range.segment())?;
         let id = range.segment().id();
         let starts = vec![(id, StartOffset::Claimed(range.start().0))];
         let ends = Some(BTreeMap::from([(id, range.end().0)]));
         let context = self.context.clone();
-        Ok(StreamReader::with_segments(
+        Ok(EventReader::with_segments(
             context,
             &self.stream,
             codec,

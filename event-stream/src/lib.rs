@@ -3,7 +3,7 @@
 //! | what | with |
 //! |---|---|
 //! | write events | [`EventWriter`] |
-//! | read events | [`StreamReader`]; parts of a stream side by side: [`BatchClient`] |
+//! | read events | [`EventReader`]; parts of a stream side by side: [`BatchClient`] |
 //! | write events together or not at all | [`TransactionalWriter`] |
 //! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
 //! | records that are found by their fields | [`index`] |
@@ -13,7 +13,7 @@
 //!      ▲                               │
 //!     Ack ◀── tickets ── WriterMachine ┴ AppendMachine         which segment, which connection; what is sent, what is stored
 //!
-//! StreamReader ──▶ StreamMachine ──▶ ReadMachine               events, and which segment follows which; which bytes, and when
+//! EventReader ──▶ StreamMachine ──▶ ReadMachine               events, and which segment follows which; which bytes, and when
 //!      └── polls ──▶ ReadDriver ◀──▶ RawClient                 no task of its own
 //! ```
 //!
@@ -63,7 +63,7 @@ pub use pravega_sdk_segment_client::{
     context::SegmentContext,
     error::{ReadError, WriteError},
 };
-pub use reader::{CorruptEvents, ReadEvent, ReadFrom, ReadUntil, ReaderConfig, StreamReader};
+pub use reader::{CorruptEvents, EventReader, ReadEvent, ReadFrom, ReadUntil, ReaderConfig};
 pub use routing::{MAX_ROUTING_KEY_LEN, Routing, ToRouting};
 pub use transaction::{Commit, Transaction, TransactionConfig, TransactionalWriter};
 pub use writer::{EventSink, EventWriter, LargeEvents, Permit, TryEnqueueError, WriterConfig};

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use pravega_sdk_event_stream::{
-    ReadError, ReadFrom, ReaderConfig, SegmentContext, StreamReader, codec::Raw,
+    EventReader, ReadError, ReadFrom, ReaderConfig, SegmentContext, codec::Raw,
 };
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, ScopedSegment, ScopedStream, SegmentId, SegmentOffset,
@@ -65,7 +65,7 @@ impl ReaderLoad {
             let start = cut.clone().map_or(ReadFrom::Head, ReadFrom::Cut);
             let config = self.config.clone().with_start(start).with_seed(self.random.u64(..));
             let mut reader =
-                match StreamReader::open(self.parts.clone(), &self.stream, Raw, config).await {
+                match EventReader::open(self.parts.clone(), &self.stream, Raw, config).await {
                     Ok(reader) => reader,
                     Err(error) if error.is_retryable() => {
                         sleep(Duration::from_millis(100)).await;

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use common::Cluster;
 use pravega_sdk_event_stream::{
-    EventWriter, ReaderConfig, StreamReader, TryEnqueueError, WriterConfig, codec::Raw,
+    EventReader, EventWriter, ReaderConfig, TryEnqueueError, WriterConfig, codec::Raw,
 };
 use pravega_sdk_segment_client::{
     ByteStream, Opening, RawClient, StoreConfig, StoreDialer, StorePool, Transport,
@@ -123,7 +123,7 @@ fn reading_an_event_takes_no_allocation_but_that_of_the_buffer_it_came_in() {
     let parts = cluster.parts().with_raw_client(RawClient::with_dialer(dialer));
     let mut reader = runtime.block_on(async {
         let mut reader =
-            StreamReader::open(parts, &cluster.stream, Raw, ReaderConfig::default()).await.unwrap();
+            EventReader::open(parts, &cluster.stream, Raw, ReaderConfig::default()).await.unwrap();
         reader.next().await.unwrap().unwrap();
         reader
     });
@@ -157,7 +157,7 @@ fn one_reader_reads_five_thousand_segments_over_one_connection_in_little_memory(
                 cluster.world.append_raw(&cluster.segment(id), &event);
             }
             let mut reader =
-                StreamReader::open(cluster.parts(), &cluster.stream, Raw, ReaderConfig::default())
+                EventReader::open(cluster.parts(), &cluster.stream, Raw, ReaderConfig::default())
                     .await
                     .unwrap();
             for _ in 0..SEGMENTS {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use common::{Cluster, block_on};
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{
-    ByteReader, ByteReaderConfig, CorruptEvents, ReadFrom, ReaderConfig, StreamReader, codec::Raw,
+    ByteReader, ByteReaderConfig, CorruptEvents, EventReader, ReadFrom, ReaderConfig, codec::Raw,
 };
 use pravega_sdk_simulation::world::Misbehaviour;
 use pravega_sdk_types::{BoundedCut, ErrorKind, KeyRange, Offset, Outcome, SegmentId, StreamCut};
@@ -317,7 +317,7 @@ fn a_place_that_leaves_out_a_segment_is_told_where_it_matters() {
         assert_eq!((error.kind(), goes_on), (ErrorKind::InvalidStreamCut, false));
         assert!(error.to_string().contains("leaves out segments: 1.#epoch.0"), "{error}");
         let empty = ReadFrom::Cut(BoundedCut::empty(cluster.stream.clone()));
-        let refused = StreamReader::open(
+        let refused = EventReader::open(
             cluster.parts(),
             &cluster.stream,
             Raw,
@@ -362,7 +362,7 @@ fn a_reader_that_stands_still_holds_up_nobody_who_shares_its_connection() {
         cluster.fill((0..20_000).map(|number| format!("event {number} {}", "x".repeat(100))));
         let parts = cluster.parts();
         let open = || {
-            StreamReader::open(
+            EventReader::open(
                 parts.clone(),
                 &cluster.stream,
                 Raw,
@@ -436,7 +436,7 @@ fn outside_a_runtime_there_is_an_error_and_no_panic() {
     let parts = block_on(async { cluster.parts() });
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let mut opening =
-        Box::pin(StreamReader::open(parts.clone(), &cluster.stream, Raw, ReaderConfig::default()));
+        Box::pin(EventReader::open(parts.clone(), &cluster.stream, Raw, ReaderConfig::default()));
     match opening.as_mut().poll(&mut context) {
         std::task::Poll::Ready(Err(error)) => assert_eq!(error.kind(), ErrorKind::NoRuntime),
         other => panic!("{other:?}"),

@@ -201,7 +201,7 @@ fn digests<'a>(lines: impl IntoIterator<Item = &'a Bytes>) -> Digests {
 
 async fn read(pravega: &Embedded, stream: &ScopedStream) -> Result<Digests> {
     let config = ReaderConfig::default().with_end(ReadUntil::Tail);
-    let mut reader = pravega.client().stream_reader_with(stream, Raw, config).await?;
+    let mut reader = pravega.client().event_reader_with(stream, Raw, config).await?;
     let mut digests = Digests::new();
     while let Some(events) = reader.next_batch(1000).await {
         for event in events? {

@@ -16,7 +16,7 @@ pub enum ReadFrom {
     Head,
     /// Behind everything that is in the stream when the reader is made.
     Tail,
-    /// A stream cut, such as [`StreamReader::stream_cut`](crate::StreamReader::stream_cut) gives.
+    /// A stream cut, such as [`EventReader::stream_cut`](crate::EventReader::stream_cut) gives.
     Cut(BoundedCut),
     /// An event: its segment from there on, and all other segments of the epoch in which its
     /// segment was made from their heads.

@@ -151,7 +151,7 @@ pub async fn read_between(
     end: ReadUntil,
 ) -> Vec<ReadEvent<Bytes>> {
     let config = ReaderConfig::default().with_start(start).with_end(end);
-    let mut reader = factory.stream_reader_with(stream, Raw, config).await.unwrap();
+    let mut reader = factory.event_reader_with(stream, Raw, config).await.unwrap();
     let mut all = Vec::new();
     while let Some(event) = reader.next().await {
         all.push(event.unwrap());

@@ -140,7 +140,7 @@ async fn events_and_cuts_are_exchanged_in_both_directions_across_a_scale() {
     );
     // A cut in the middle of what we read, taken on by Java.
     let config = pravega_sdk_event_stream::ReaderConfig::default();
-    let mut reader = factory.stream_reader_with(&stream, Utf8, config).await.unwrap();
+    let mut reader = factory.event_reader_with(&stream, Utf8, config).await.unwrap();
     let mut before = Vec::new();
     for _ in 0..half + 100 {
         before.push(reader.next().await.unwrap().unwrap().into_event());

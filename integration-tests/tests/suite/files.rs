@@ -29,7 +29,7 @@ async fn read(
     end: ReadUntil,
 ) -> Vec<String> {
     let config = ReaderConfig::default().with_start(ReadFrom::Head).with_end(end);
-    let mut reader = factory.stream_reader_with(stream, Utf8, config).await.unwrap();
+    let mut reader = factory.event_reader_with(stream, Utf8, config).await.unwrap();
     let mut texts = Vec::new();
     while let Some(batch) = reader.next_batch(1000).await {
         texts.extend(batch.unwrap().into_iter().map(|event| event.into_event()));

@@ -238,7 +238,8 @@ async fn a_full_disk_ends_writing_and_reading_goes_on() {
     assert!(read(&factory).await.starts_with(&expected), "reading does not go on");
     let refused = factory.controller().seal_stream(&stream).await.unwrap_err();
     assert!(
-        format!("{refused:?}").contains("the server must be restarted before it takes writes again"),
+        format!("{refused:?}")
+            .contains("the server must be restarted before it takes writes again"),
         "{refused:?}"
     );
 

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::BytesMut;
 use pravega_sdk_controller_client::Controller;
 use pravega_sdk_event_stream::{
-    EventWriter, ReaderConfig, SegmentContext, StreamReader, TransactionConfig,
-    TransactionalWriter, WriteError, WriterConfig,
+    EventReader, EventWriter, ReaderConfig, SegmentContext, TransactionConfig, TransactionalWriter,
+    WriteError, WriterConfig,
     codec::{Raw, Utf8},
 };
 use pravega_sdk_simulation::{SimController, SimNetwork, World, scenario::stream_parts};
@@ -64,10 +64,10 @@ impl Cluster {
         ScopedSegment::new(&self.stream, SegmentId::from(id))
     }
 
-    pub(crate) async fn reader(&self, config: ReaderConfig) -> StreamReader<Utf8> {
+    pub(crate) async fn reader(&self, config: ReaderConfig) -> EventReader<Utf8> {
         let config =
             config.with_seed(7).with_backoff(Duration::from_millis(20), Duration::from_secs(1));
-        StreamReader::open(self.parts(), &self.stream, Utf8, config).await.unwrap()
+        EventReader::open(self.parts(), &self.stream, Utf8, config).await.unwrap()
     }
 
     pub(crate) async fn transactions(&self) -> TransactionalWriter<Utf8> {

@@ -85,7 +85,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     let client = context.client().await?;
     let output = &mut context.output;
     let config = ReaderConfig::default().with_start(start(&arguments)?).with_end(end(&arguments)?);
-    let mut reader = client.stream_reader_with(&arguments.stream, Raw, config).await?;
+    let mut reader = client.event_reader_with(&arguments.stream, Raw, config).await?;
     let mut left = arguments.count.unwrap_or(u64::MAX);
     let mut text = Vec::new();
     let outcome = loop {

@@ -91,7 +91,7 @@ async fn check_well(server: &EmbeddedServer) {
     factory.controller().create_scope(stream.scope()).await.unwrap();
     factory.controller().create_stream(&stream, &StreamConfiguration::default()).await.unwrap();
     factory.event_writer(&stream, Utf8).await.unwrap().write("key", "event").await.unwrap();
-    let mut reader = factory.stream_reader(&stream, Utf8).await.unwrap();
+    let mut reader = factory.event_reader(&stream, Utf8).await.unwrap();
     assert_eq!(reader.next().await.unwrap().unwrap().event(), "event");
 }
 

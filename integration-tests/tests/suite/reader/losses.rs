@@ -76,7 +76,7 @@ async fn a_stream_that_is_deleted_or_made_again_under_a_reader_is_an_error() {
             let outcome = timeout(FAR, reading.next()).await.unwrap();
             // It may have seen the seal before the deletion.
             assert!(outcome.is_none_or(|told| told.unwrap_err().kind() == ErrorKind::NotFound));
-            let gone = factory.stream_reader(&stream, Raw).await.unwrap_err();
+            let gone = factory.event_reader(&stream, Raw).await.unwrap_err();
             assert_eq!(gone.kind(), ErrorKind::NotFound);
         }
     }

@@ -58,7 +58,7 @@ async fn events_of_any_size_come_out_as_they_went_in() {
     writer.flush().await.unwrap();
     // Less room than the largest event needs.
     let config = ReaderConfig::default().with_max_buffered_bytes(1 << 20).with_end(ReadUntil::Tail);
-    let mut reader = factory.stream_reader_with(&stream, Raw, config).await.unwrap();
+    let mut reader = factory.event_reader_with(&stream, Raw, config).await.unwrap();
     let mut offset = 0;
     for (number, len) in sizes.iter().enumerate() {
         let read = reader.next().await.unwrap().unwrap();

@@ -59,7 +59,7 @@ async fn places_outside_the_stream_are_refused_with_the_reason() {
     };
     let open = async |start, end| {
         let config = ReaderConfig::default().with_start(start).with_end(end);
-        factory.stream_reader_with(&stream, Raw, config).await.unwrap_err()
+        factory.event_reader_with(&stream, Raw, config).await.unwrap_err()
     };
     let refused = open(ReadFrom::Cut(cut(&other, &[(0, 0)])), ReadUntil::Sealed).await;
     assert_eq!(refused.kind(), ErrorKind::InvalidStreamCut);
@@ -82,11 +82,11 @@ async fn places_outside_the_stream_are_refused_with_the_reason() {
         ErrorKind::InvalidStreamCut
     );
     let missing: ScopedStream = format!("{}/missing", stream.scope()).parse().unwrap();
-    assert_eq!(factory.stream_reader(&missing, Raw).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(factory.event_reader(&missing, Raw).await.unwrap_err().kind(), ErrorKind::NotFound);
     // A reader would wait forever for an end that is after the tail.
     let config =
         ReaderConfig::default().with_start(ReadFrom::Cut(cut(&stream, &[(0, 1 << 40), (1, 0)])));
-    let mut behind = factory.stream_reader_with(&stream, Raw, config).await.unwrap();
+    let mut behind = factory.event_reader_with(&stream, Raw, config).await.unwrap();
     let refused = loop {
         if let Err(error) = timeout(FAR, behind.next()).await.unwrap().unwrap() {
             break error;

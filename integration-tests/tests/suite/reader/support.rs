@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use pravega_sdk_client_factory::ClientFactory;
-use pravega_sdk_event_stream::{ReadEvent, ReadFrom, ReaderConfig, StreamReader, codec::Utf8};
+use pravega_sdk_event_stream::{EventReader, ReadEvent, ReadFrom, ReaderConfig, codec::Utf8};
 use pravega_sdk_integration_tests::harness::FAR;
 use pravega_sdk_types::ScopedStream;
 use tokio::time::timeout;
@@ -13,14 +13,14 @@ pub(super) async fn reader(
     factory: &ClientFactory,
     stream: &ScopedStream,
     start: ReadFrom,
-) -> StreamReader<Utf8> {
+) -> EventReader<Utf8> {
     factory
-        .stream_reader_with(stream, Utf8, ReaderConfig::default().with_start(start))
+        .event_reader_with(stream, Utf8, ReaderConfig::default().with_start(start))
         .await
         .unwrap()
 }
 
-pub(super) async fn next(reader: &mut StreamReader<Utf8>) -> String {
+pub(super) async fn next(reader: &mut EventReader<Utf8>) -> String {
     timeout(FAR, reader.next())
         .await
         .expect("an event in time")

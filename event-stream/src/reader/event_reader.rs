@@ -1,0 +1,314 @@
+//! A reader of all events of a stream, without a group.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_util::Stream;
+use pravega_sdk_segment_client::{
+    context::SegmentContext,
+    error::ReadError,
+    machine::LookupError,
+    read::{
+        driver::ReadDriver,
+        machine::{ReadMachine, StartOffset},
+    },
+    runtime::{random_bits, rng, runtime},
+};
+use pravega_sdk_types::{
+    BoundedCut, ErrorKind, Offset, Position, ScopedStream, SegmentId, SegmentOffset, Successor,
+};
+
+use super::{
+    config::ReaderConfig,
+    event::ReadEvent,
+    machine::{Effect, Follow, Found, StreamMachine},
+    place::{ends_of, starts_of},
+};
+use crate::codec::{Codec, Raw};
+
+/// Reads all events of a stream, by itself.
+///
+/// Events of one routing key come in the order in which they were written, across scaling; those of
+/// different keys in no particular order. It is a [`Stream`] of events and errors, and has no task:
+/// whoever polls it does the work. Between polls what was asked of segment stores still arrives, as
+/// far as there is room for it.
+///
+/// After an error the reader goes on where it can: an event that the codec refuses is passed over,
+/// a truncated part is left out, a segment store that cannot be reached is tried on. Where it
+/// cannot, the stream ends after the error.
+///
+/// The events that [`Raw`] hands out are slices of what was received, up to 1 MiB together, which
+/// stays in memory until the last of them is dropped.
+///
+/// # Examples
+///
+/// ```no_run
+/// use pravega_sdk_event_stream::{ReaderConfig, SegmentContext, EventReader, codec::Utf8};
+///
+/// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
+/// let orders = "shop/orders".parse()?;
+/// let mut reader = EventReader::open(context, &orders, Utf8, ReaderConfig::default()).await?;
+/// while let Some(event) = reader.next().await {
+///     let event = event?;
+///     println!("{} at {}: {}", event.segment(), event.offset(), event.event());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct EventReader<C = Raw> {
+    machine: StreamMachine,
+    driver: ReadDriver<Done>,
+    stream: ScopedStream,
+    codec: C,
+}
+
+/// Events that were there together, or why there are none.
+type Batch<E> = Result<Vec<ReadEvent<E>>, ReadError>;
+
+/// What the controller told.
+enum Done {
+    Successors(SegmentId, Result<Vec<Successor>, LookupError>),
+    Segments(SegmentId, Result<Vec<SegmentId>, LookupError>),
+}
+
+impl<C: Codec> EventReader<C> {
+    /// Makes a reader of `stream`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
+    /// [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) for a cut or an event of another one,
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a start behind the end,
+    /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the
+    /// server that could not help.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn open(
+        context: SegmentContext,
+        stream: &ScopedStream,
+        codec: C,
+        config: ReaderConfig,
+    ) -> Result<Self, ReadError> {
+        runtime()?;
+        let starts = starts_of(&context, stream, &config.start).await?;
+        let ends = ends_of(&context, stream, &config.end, &starts).await?;
+        Ok(Self::with_segments(context, stream, codec, &config, starts, ends, Follow::Successors))
+    }
+
+    pub(crate) fn with_segments(
+        context: SegmentContext,
+        stream: &ScopedStream,
+        codec: C,
+        config: &ReaderConfig,
+        starts: Vec<(SegmentId, StartOffset)>,
+        ends: Option<BTreeMap<SegmentId, i64>>,
+        follow: Follow,
+    ) -> Self {
+        let mut rng = rng(config.seed);
+        let reads = ReadMachine::new(config.read_settings(), random_bits(rng.fork()));
+        let machine = StreamMachine::new(
+            stream.clone(),
+            config.settings(follow),
+            reads,
+            starts,
+            ends,
+            random_bits(rng.fork()),
+        );
+        Self { machine, driver: ReadDriver::new(context), stream: stream.clone(), codec }
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &ScopedStream {
+        &self.stream
+    }
+
+    /// The next event; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]: [`Truncated`](ErrorKind::Truncated) where events are gone and reading goes on behind them,
+    /// [`Corrupt`](ErrorKind::Corrupt) for what is no event, or none of the codec's,
+    /// [`Unavailable`](ErrorKind::Unavailable) while nothing can be read, and what ends the reader:
+    /// the stream was deleted, reading is not allowed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no event: the next call hands it out.
+    pub async fn next(&mut self) -> Option<Result<ReadEvent<C::Event>, ReadError>> {
+        poll_fn(|cx| self.poll_next_event(cx)).await
+    }
+
+    /// Waits for an event, and hands it out with those that are there behind it, `max` at the most;
+    /// none at the end. An error comes behind the events that are before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::next`].
+    pub async fn next_batch(
+        &mut self,
+        max: usize,
+    ) -> Option<Result<Vec<ReadEvent<C::Event>>, ReadError>> {
+        poll_fn(|cx| self.poll_next_batch(max, cx)).await
+    }
+
+    /// The place in the stream behind the last event that was handed out. A reader that begins
+    /// there goes on without a gap and without a repeat.
+    #[must_use]
+    pub fn stream_cut(&self) -> BoundedCut {
+        // The offsets are those of segments, each named once, so the cut can be; and an empty one
+        // always can.
+        let positions = self.machine.cut().into_iter();
+        let positions = positions.map(|(id, offset)| (id, SegmentOffset::from_wire(offset.0)));
+        let cut = BoundedCut::new(self.stream.clone(), positions);
+        cut.unwrap_or_else(|_| BoundedCut::empty(self.stream.clone()))
+    }
+
+    /// How far the reader has come in each segment that it reads, as Java's readers store it.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        let owned = self.machine.owned().into_iter();
+        let owned: Vec<_> = owned
+            .map(|(segment, offset)| {
+                ((*segment).clone(), offset.map_or(SegmentOffset::End, SegmentOffset::from_wire))
+            })
+            .collect();
+        let ranges: Vec<_> = owned.iter().map(|(segment, _)| (segment.clone(), None)).collect();
+        Position::new(owned, ranges)
+    }
+
+    fn poll_next_batch(
+        &mut self,
+        max: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Batch<C::Event>>> {
+        let first = match std::task::ready!(self.poll_next_event(cx)) {
+            None => return Poll::Ready(None),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            Some(Ok(first)) => first,
+        };
+        let mut batch = vec![first];
+        while batch.len() < max
+            && let Some(found) = self.machine.poll_event()
+        {
+            match self.decode(found) {
+                Ok(event) => batch.push(event),
+                Err(error) => {
+                    self.machine.put_back(error);
+                    break;
+                }
+            }
+        }
+        self.carry_out();
+        Poll::Ready(Some(Ok(batch)))
+    }
+
+    fn poll_next_event(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<ReadEvent<C::Event>, ReadError>>> {
+        loop {
+            if let Some(found) = self.machine.poll() {
+                let event = found.and_then(|found| self.decode(found));
+                if self.carry_out() {
+                    // Lets what is to be sent be sent, before the event is looked at.
+                    self.poll_work(cx);
+                }
+                return Poll::Ready(Some(event));
+            }
+            if self.machine.is_done() {
+                return Poll::Ready(None);
+            }
+            let mut is_busy = self.carry_out();
+            is_busy |= self.poll_work(cx);
+            while let Poll::Ready(now) = self.driver.poll_timer(self.machine.timeout(), cx) {
+                self.machine.handle_timeout(now);
+                is_busy = true;
+            }
+            if !is_busy {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn decode(&self, found: Found) -> Result<ReadEvent<C::Event>, ReadError> {
+        let Found { segment, offset, event } = found;
+        let len = event.len();
+        match self.codec.decode(event) {
+            Ok(event) => Ok(ReadEvent::new(event, segment, offset, len)),
+            Err(error) => {
+                let failure = ReadError::new(ErrorKind::Corrupt, "the event cannot be decoded")
+                    .with_offset(Offset(offset));
+                Err(failure
+                    .with_stream(&self.stream)
+                    .with_segment(segment.id(), None, 0)
+                    .with_source(Some(Arc::new(error))))
+            }
+        }
+    }
+
+    /// Carries out what the machines want; answers whether there was anything.
+    fn carry_out(&mut self) -> bool {
+        let mut is_busy = self.driver.carry_out(&mut self.machine.reads);
+        while let Some(effect) = self.machine.poll_effect() {
+            is_busy = true;
+            let (controller, stream) =
+                (Arc::clone(self.driver.context().controller()), self.stream.clone());
+            match effect {
+                Effect::FindSuccessors(id) => self.driver.spawn(async move {
+                    let segment = pravega_sdk_types::ScopedSegment::new(&stream, id);
+                    Done::Successors(
+                        id,
+                        controller.successors(&segment).await.map_err(LookupError::from),
+                    )
+                }),
+                Effect::FindSegments(id) => self.driver.spawn(async move {
+                    let found = controller.current_segments(&stream).await;
+                    let ids = found.map(|found| found.iter().map(|segment| segment.id).collect());
+                    Done::Segments(id, ids.map_err(LookupError::from))
+                }),
+            }
+        }
+        is_busy
+    }
+
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut is_busy = false;
+        while let Poll::Ready(done) = self.driver.poll_work(&mut self.machine.reads, cx) {
+            is_busy = true;
+            let now = self.driver.now();
+            match done {
+                None => {}
+                Some(Done::Successors(id, found)) => self.machine.handle_successors(id, found, now),
+                Some(Done::Segments(id, found)) => self.machine.handle_segments(id, found, now),
+            }
+        }
+        is_busy
+    }
+}
+
+impl<C: Codec + Unpin> Stream for EventReader<C> {
+    type Item = Result<ReadEvent<C::Event>, ReadError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_next_event(cx)
+    }
+}
+
+impl<C> fmt::Debug for EventReader<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventReader").field("machine", &self.machine).finish_non_exhaustive()
+    }
+}
