@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     writer.flush().await?;
 
-    let batch = client.batch_client(&sales);
+    let batch = client.batch_client(&sales).await?;
     let ranges = batch.ranges(&StreamCut::Unbounded, &StreamCut::Unbounded).await?;
     let mut tasks = Vec::new();
     for range in ranges {

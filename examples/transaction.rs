@@ -4,15 +4,14 @@
 
 use std::time::Duration;
 
-use pravega_sdk::{ReadUntil, ReaderConfig, TransactionConfig, codec::Utf8};
+use pravega_sdk::{ReadUntil, ReaderConfig, codec::Utf8};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pravega = pravega_sdk::embedded().await?;
     let transfers = pravega.create_stream("bank/transfers", 2).await?;
     let client = pravega.client();
-    let writer =
-        client.transactional_writer(&transfers, Utf8, TransactionConfig::default()).await?;
+    let writer = client.transactional_writer(&transfers, Utf8).await?;
 
     let mut kept = writer.begin().await?;
     kept.write("ann", "ann -5").await?;

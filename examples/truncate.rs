@@ -11,12 +11,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = pravega.client();
     let writer = client.event_writer(&log, Utf8).await?;
     writer.write("web", "old").await?;
-    let here = client.batch_client(&log).tail_cut().await?;
+    let here = client.batch_client(&log).await?.tail_cut().await?;
     writer.write("web", "new").await?;
 
     client.controller().truncate_stream(&here).await?;
 
-    assert_eq!(client.batch_client(&log).head_cut().await?, here);
+    assert_eq!(client.batch_client(&log).await?.head_cut().await?, here);
     let config = ReaderConfig::default().with_end(ReadUntil::Tail);
     let mut reader = client.event_reader_with(&log, Utf8, config).await?;
     let mut left = Vec::new();

@@ -48,11 +48,11 @@
 //! stores in [`segment_client`], and the commands they carry in [`wire_protocol`].
 
 pub use pravega_sdk_client_factory::event_stream::{
-    Ack, Appended, BatchClient, ByteReader, ByteReaderConfig, ByteWriter, CloseReport, Commit,
-    CorruptEvents, EventReader, EventSink, EventWriter, LargeEvents, MAX_ROUTING_KEY_LEN, Permit,
-    ReadError, ReadEvent, ReadFrom, ReadUntil, ReaderConfig, Routing, TimeNotes, ToRouting,
-    Transaction, TransactionConfig, TransactionError, TransactionalWriter, TryEnqueueError,
-    WriteError, WriterConfig, codec, index,
+    Ack, Appended, BatchClient, BatchConfig, ByteReader, ByteReaderConfig, ByteWriter,
+    ByteWriterConfig, CloseReport, Commit, CorruptEvents, EventReader, EventSink, EventWriter,
+    LargeEvents, MAX_ROUTING_KEY_LEN, Permit, ReadError, ReadEvent, ReadFrom, ReadUntil,
+    ReaderConfig, Routing, TimeNotes, ToRouting, Transaction, TransactionConfig, TransactionError,
+    TransactionalWriter, TryEnqueueError, WriteError, WriterConfig, codec, index,
 };
 pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, TlsMode,

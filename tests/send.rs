@@ -33,12 +33,18 @@ fn factory(client: &ClientFactory, stream: &ScopedStream) {
     send(client.event_writer_with(stream, Utf8, any()));
     send(client.event_reader(stream, Utf8));
     send(client.event_reader_with(stream, Utf8, any()));
-    send(client.transactional_writer(stream, Utf8, any()));
+    send(client.transactional_writer(stream, Utf8));
+    send(client.transactional_writer_with(stream, Utf8, any()));
     send(client.byte_writer(stream));
+    send(client.byte_writer_with(stream, any()));
     send(client.byte_reader(stream));
     send(client.byte_reader_with(stream, any()));
-    send(client.index_writer(stream, any()));
+    send(client.index_writer(stream));
+    send(client.index_writer_with(stream, any()));
     send(client.index_reader(stream));
+    send(client.index_reader_with(stream, any()));
+    send(client.batch_client(stream));
+    send(client.batch_client_with(stream, any()));
     send(client.close());
 }
 
@@ -66,6 +72,7 @@ fn event_reader(mut reader: EventReader<Utf8>) {
 }
 
 fn batch(client: &BatchClient, cut: &StreamCut) {
+    send(BatchClient::open(any(), any(), any()));
     send(client.head_cut());
     send(client.tail_cut());
     send(client.ranges(cut, cut));
@@ -113,7 +120,7 @@ fn index(mut writer: IndexWriter, reader: &IndexReader, mut records: IndexRecord
     send(writer.append(&fields, b""));
     send(writer.append_if(&fields, &fields, b""));
     send(writer.flush());
-    send(IndexReader::open(any(), any()));
+    send(IndexReader::open(any(), any(), any()));
     send(reader.search("time", any()));
     send(reader.first());
     send(reader.last());

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use pravega_sdk_connection_pool::{CloseFailure, PolledResolver};
 use pravega_sdk_controller_client::{Controller, ControllerClient, EndpointCache, TokenCache};
 use pravega_sdk_event_stream::{
-    BatchClient, ByteReader, ByteReaderConfig, ByteWriter, EventReader, EventWriter, ReadError,
-    ReaderConfig, SegmentContext, TransactionConfig, TransactionError, TransactionalWriter,
-    WriteError, WriterConfig,
+    BatchClient, BatchConfig, ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig,
+    EventReader, EventWriter, ReadError, ReaderConfig, SegmentContext, TransactionConfig,
+    TransactionError, TransactionalWriter, WriteError, WriterConfig,
     codec::Codec,
-    index::{IndexReader, IndexWriter},
+    index::{IndexReader, IndexReaderConfig, IndexWriter, IndexWriterConfig},
 };
 use pravega_sdk_segment_client::{RawClient, StoreDialer, StorePool};
 use pravega_sdk_types::ScopedStream;
@@ -140,15 +140,15 @@ impl ClientFactory {
         &self.parts.raw_client
     }
 
-    /// A writer of events to `stream`; see [`EventWriter::open`].
+    /// Opens a writer of events to `stream`; see [`EventWriter::open`].
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if there is no such stream, it is sealed, or the controller cannot be asked.
+    /// [`WriteError`] if the stream does not exist or is sealed, or the controller does not answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect on the stream.
     pub async fn event_writer<C>(
         &self,
         stream: &ScopedStream,
@@ -157,7 +157,7 @@ impl ClientFactory {
         self.event_writer_with(stream, codec, WriterConfig::default()).await
     }
 
-    /// As [`Self::event_writer`], with settings of its own.
+    /// As [`Self::event_writer`], with settings.
     ///
     /// # Errors
     ///
@@ -175,15 +175,15 @@ impl ClientFactory {
         EventWriter::open(self.stream_parts(), stream, codec, config).await
     }
 
-    /// A reader of the events of `stream`, from its head on; see [`EventReader::open`].
+    /// Opens a reader of the events of `stream`, from its head on; see [`EventReader::open`].
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if there is no such stream, or the controller cannot be asked.
+    /// [`ReadError`] if the stream does not exist, or the controller does not answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect on the stream.
     pub async fn event_reader<C: Codec>(
         &self,
         stream: &ScopedStream,
@@ -192,12 +192,12 @@ impl ClientFactory {
         self.event_reader_with(stream, codec, ReaderConfig::default()).await
     }
 
-    /// As [`Self::event_reader`], with settings of its own: where to begin, where to end, how much
-    /// to read ahead.
+    /// As [`Self::event_reader`], with settings: where to begin, where to end, how much to read
+    /// ahead.
     ///
     /// # Errors
     ///
-    /// As [`Self::event_reader`], and for a place that is none of the stream's.
+    /// As [`Self::event_reader`], and for a position that is not in the stream.
     ///
     /// # Cancel safety
     ///
@@ -211,17 +211,34 @@ impl ClientFactory {
         EventReader::open(self.stream_parts(), stream, codec, config).await
     }
 
-    /// A writer of transactions on `stream`; see [`TransactionalWriter::open`].
+    /// Opens a writer of transactions on `stream`; see [`TransactionalWriter::open`].
     ///
     /// # Errors
     ///
-    /// [`TransactionError`] if there is no such stream, it is sealed, or the controller cannot be
-    /// asked.
+    /// [`TransactionError`] if the stream does not exist or is sealed, or the controller does not
+    /// answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect on the stream.
     pub async fn transactional_writer<C>(
+        &self,
+        stream: &ScopedStream,
+        codec: C,
+    ) -> Result<TransactionalWriter<C>, TransactionError> {
+        self.transactional_writer_with(stream, codec, TransactionConfig::default()).await
+    }
+
+    /// As [`Self::transactional_writer`], with settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::transactional_writer`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::transactional_writer`].
+    pub async fn transactional_writer_with<C>(
         &self,
         stream: &ScopedStream,
         codec: C,
@@ -230,36 +247,54 @@ impl ClientFactory {
         TransactionalWriter::open(self.stream_parts(), stream, codec, config).await
     }
 
-    /// A writer of bytes behind the end of `stream`, which has one segment; see
+    /// Opens a writer of bytes at the end of `stream`, which must have one segment; see
     /// [`ByteWriter::open`].
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if there is no such stream, it has several segments or is sealed, or a server
-    /// cannot be asked.
+    /// [`WriteError`] if the stream does not exist, has several segments or is sealed, or a server
+    /// does not answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect on the stream.
     pub async fn byte_writer(&self, stream: &ScopedStream) -> Result<ByteWriter, WriteError> {
-        ByteWriter::open(self.stream_parts(), stream, ByteWriter::default_config()).await
+        self.byte_writer_with(stream, ByteWriterConfig::default()).await
     }
 
-    /// A reader of the bytes of `stream`, which has one segment; see [`ByteReader::open`].
+    /// As [`Self::byte_writer`], with settings.
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if there is no such stream or it has several segments, or a server cannot be
-    /// asked.
+    /// As [`Self::byte_writer`].
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// As [`Self::byte_writer`].
+    pub async fn byte_writer_with(
+        &self,
+        stream: &ScopedStream,
+        config: ByteWriterConfig,
+    ) -> Result<ByteWriter, WriteError> {
+        ByteWriter::open(self.stream_parts(), stream, config).await
+    }
+
+    /// Opens a reader of the bytes of `stream`, which must have one segment; see
+    /// [`ByteReader::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if the stream does not exist or has several segments, or a server does not
+    /// answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on the stream.
     pub async fn byte_reader(&self, stream: &ScopedStream) -> Result<ByteReader, ReadError> {
         self.byte_reader_with(stream, ByteReaderConfig::default()).await
     }
 
-    /// As [`Self::byte_reader`], with settings of its own: where to begin, how much to read ahead.
+    /// As [`Self::byte_reader`], with settings: where to begin, how much to read ahead.
     ///
     /// # Errors
     ///
@@ -276,45 +311,102 @@ impl ClientFactory {
         ByteReader::open(self.stream_parts(), stream, config).await
     }
 
-    /// Parts of `stream`, to be read side by side; see [`BatchClient`].
-    #[must_use]
-    pub fn batch_client(&self, stream: &ScopedStream) -> BatchClient {
-        BatchClient::new(self.stream_parts(), stream)
-    }
-
-    /// A writer of records behind the last of the index stream `stream`; see [`IndexWriter::open`].
+    /// Opens a writer of records at the end of the index stream `stream`; see
+    /// [`IndexWriter::open`].
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if there is no such stream, it has several segments or is sealed, its records
-    /// have another size, or a server cannot be asked.
+    /// [`WriteError`] if the stream does not exist, has several segments or is sealed, or a server
+    /// does not answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
-    pub async fn index_writer(
+    /// Dropping the future has no effect on the stream.
+    pub async fn index_writer(&self, stream: &ScopedStream) -> Result<IndexWriter, WriteError> {
+        self.index_writer_with(stream, IndexWriterConfig::default()).await
+    }
+
+    /// As [`Self::index_writer`], with settings, such as the size of the records.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::index_writer`], and if the records of the stream have another size.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::index_writer`].
+    pub async fn index_writer_with(
         &self,
         stream: &ScopedStream,
-        record_size: Option<u32>,
+        config: IndexWriterConfig,
     ) -> Result<IndexWriter, WriteError> {
-        IndexWriter::open(self.stream_parts(), stream, record_size).await
+        IndexWriter::open(self.stream_parts(), stream, config).await
     }
 
-    /// A reader of the records of the index stream `stream`; see [`IndexReader::open`].
+    /// Opens a reader of the records of the index stream `stream`; see [`IndexReader::open`].
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if there is no such stream or it has several segments, or a server cannot be
-    /// asked.
+    /// [`ReadError`] if the stream does not exist or has several segments, or a server does not
+    /// answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect on the stream.
     pub async fn index_reader(&self, stream: &ScopedStream) -> Result<IndexReader, ReadError> {
-        IndexReader::open(self.stream_parts(), stream).await
+        self.index_reader_with(stream, IndexReaderConfig::default()).await
     }
 
-    /// What readers, writers and transactions are made of, for those who make them by themselves.
+    /// As [`Self::index_reader`], with settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::index_reader`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::index_reader`].
+    pub async fn index_reader_with(
+        &self,
+        stream: &ScopedStream,
+        config: IndexReaderConfig,
+    ) -> Result<IndexReader, ReadError> {
+        IndexReader::open(self.stream_parts(), stream, config).await
+    }
+
+    /// Opens a client for parts of `stream`, which can be read in parallel; see
+    /// [`BatchClient::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if the stream does not exist, or the controller does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on the stream.
+    pub async fn batch_client(&self, stream: &ScopedStream) -> Result<BatchClient, ReadError> {
+        self.batch_client_with(stream, BatchConfig::default()).await
+    }
+
+    /// As [`Self::batch_client`], with settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::batch_client`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::batch_client`].
+    pub async fn batch_client_with(
+        &self,
+        stream: &ScopedStream,
+        config: BatchConfig,
+    ) -> Result<BatchClient, ReadError> {
+        BatchClient::open(self.stream_parts(), stream, config).await
+    }
+
+    /// The parts that readers, writers and transactions are made of, for callers that open them
+    /// with constructors such as [`EventWriter::open`].
     #[must_use]
     pub fn stream_parts(&self) -> SegmentContext {
         SegmentContext::new(

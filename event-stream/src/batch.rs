@@ -32,11 +32,12 @@ use crate::{
 /// # Examples
 ///
 /// ```no_run
-/// use pravega_sdk_event_stream::{BatchClient, SegmentContext, codec::Utf8};
+/// use pravega_sdk_event_stream::{BatchClient, BatchConfig, SegmentContext, codec::Utf8};
 /// use pravega_sdk_types::StreamCut;
 ///
 /// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
-/// let batch = BatchClient::new(context, &"shop/orders".parse()?);
+/// let orders = "shop/orders".parse()?;
+/// let batch = BatchClient::open(context, &orders, BatchConfig::default()).await?;
 /// // Each range can be handed, as text, to another process.
 /// for range in batch.ranges(&StreamCut::Unbounded, &StreamCut::Unbounded).await? {
 ///     let mut events = batch.read(&range, Utf8)?;
@@ -51,13 +52,54 @@ use crate::{
 pub struct BatchClient {
     context: SegmentContext,
     stream: ScopedStream,
+    config: BatchConfig,
+}
+
+/// Settings of a batch client.
+///
+/// # Examples
+///
+/// ```
+/// use pravega_sdk_event_stream::{BatchConfig, ReaderConfig};
+///
+/// let reader = ReaderConfig::default().with_max_buffered_bytes(4 * 1024 * 1024);
+/// let config = BatchConfig::default().with_reader(reader);
+/// # let _ = config;
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct BatchConfig {
+    reader: ReaderConfig,
+}
+
+impl BatchConfig {
+    /// Sets the settings of the readers that [`BatchClient::read`] opens. Their start and end are
+    /// not used: a range has its own.
+    #[must_use]
+    pub fn with_reader(mut self, reader: ReaderConfig) -> Self {
+        self.reader = reader;
+        self
+    }
 }
 
 impl BatchClient {
-    /// Makes a client for parts of `stream`. Nothing is asked yet.
-    #[must_use]
-    pub fn new(context: SegmentContext, stream: &ScopedStream) -> Self {
-        Self { context, stream: stream.clone() }
+    /// Opens a client for parts of `stream`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`], of kind [`NotFound`](ErrorKind::NotFound) if there is no such stream, and
+    /// otherwise that of the controller.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn open(
+        context: SegmentContext,
+        stream: &ScopedStream,
+        config: BatchConfig,
+    ) -> Result<Self, ReadError> {
+        // The same call and error as for the head: it fails if the stream does not exist.
+        head_cut(&context, stream).await?;
+        Ok(Self { context, stream: stream.clone(), config })
     }
 
     /// The stream.
@@ -263,7 +305,7 @@ impl BatchClient {
         range: &SegmentRange,
         codec: C,
     ) -> Result<EventReader<C>, ReadError> {
-        self.read_with(range, codec, &ReaderConfig::default())
+        self.read_with(range, codec, self.config.reader.clone())
     }
 
     /// As [`Self::read`], with settings of its own; start and end are those of the range.
@@ -275,7 +317,7 @@ impl BatchClient {
         &self,
         range: &SegmentRange,
         codec: C,
-        config: &ReaderConfig,
+        config: ReaderConfig,
     ) -> Result<EventReader<C>, ReadError> {
         runtime()?;
         self.check_segment(range.segment())?;
@@ -287,7 +329,7 @@ impl BatchClient {
             context,
             &self.stream,
             codec,
-            config,
+            &config,
             starts,
             ends,
             Follow::Nothing,

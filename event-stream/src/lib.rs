@@ -52,8 +52,8 @@ mod routing;
 mod transaction;
 mod writer;
 
-pub use batch::BatchClient;
-pub use byte::{ByteReader, ByteReaderConfig, ByteWriter};
+pub use batch::{BatchClient, BatchConfig};
+pub use byte::{ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig};
 pub use error::TransactionError;
 #[cfg(feature = "seeded-bugs")]
 #[doc(hidden)]

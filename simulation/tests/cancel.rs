@@ -14,7 +14,8 @@ use common::{Cluster, block_on};
 use futures_util::{FutureExt as _, SinkExt as _, future::BoxFuture};
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{
-    ByteReader, ByteWriter, EventWriter, ReadEvent, ReaderConfig, Transaction, WriterConfig,
+    ByteReader, ByteWriter, ByteWriterConfig, EventWriter, ReadEvent, ReaderConfig, Transaction,
+    WriterConfig,
     codec::{Raw, Utf8},
 };
 use pravega_sdk_simulation::{SimNetwork, World, link::Faults};
@@ -207,7 +208,7 @@ fn bytes_that_are_read_and_written_in_calls_dropped_anywhere_stay_as_they_are() 
         block_on(async {
             let cluster = slow_cluster();
             let config =
-                ByteWriter::default_config().with_seed(7).with_max_in_flight_bytes(16 * 1024);
+                ByteWriterConfig::default().with_seed(7).with_max_in_flight_bytes(16 * 1024);
             let mut writer =
                 ByteWriter::open(cluster.parts(), &cluster.stream, config).await.unwrap();
             let mut written = Vec::new();

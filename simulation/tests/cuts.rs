@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{
-    ByteReader, ByteReaderConfig, ByteWriter, LargeEvents, ReaderConfig, WriterConfig,
+    ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig, LargeEvents, ReaderConfig,
+    WriterConfig,
 };
 use pravega_sdk_simulation::{
     SimNetwork, World,
@@ -126,7 +127,7 @@ async fn bytes(cluster: &Cluster) -> Vec<String> {
         ByteReader::open(cluster.parts(), &cluster.stream, ByteReaderConfig::default())
             .await
             .unwrap();
-    let config = ByteWriter::default_config().with_seed(7);
+    let config = ByteWriterConfig::default().with_seed(7);
     let mut writer = ByteWriter::open(cluster.parts(), &cluster.stream, config).await.unwrap();
     let mut event = bytes::BytesMut::new();
     event::put(&mut event, b"sixteen pieces of bytes that make an event").unwrap();

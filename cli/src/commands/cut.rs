@@ -61,7 +61,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
     match command {
         Command::Show { what, at: Some(at) } => {
             let stream: ScopedStream = what.parse().map_err(Failure::usage)?;
-            let batch = client.batch_client(&stream);
+            let batch = client.batch_client(&stream).await?;
             let cut = match at {
                 At::Head => batch.head_cut().await?,
                 At::Tail => batch.tail_cut().await?,
@@ -90,18 +90,20 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
                     "UNBOUNDED is not a position; see `pravega cut show SCOPE/STREAM --at head`",
                 ));
             };
-            let next = client.batch_client(cut.stream()).next_cut(&cut, bytes).await?;
+            let next = client.batch_client(cut.stream()).await?.next_cut(&cut, bytes).await?;
             print(&next, output)
         }
         Command::Distance { from, to } => {
-            let distance = client.batch_client(stream_of(&from, &to)?).distance(&from, &to).await?;
+            let distance =
+                client.batch_client(stream_of(&from, &to)?).await?.distance(&from, &to).await?;
             match output.format() {
                 Format::Text => output.raw(format!("{distance}\n").as_bytes()),
                 Format::Json | Format::Table => output.one(Record::new().with("bytes", distance)),
             }
         }
         Command::Ranges { from, to } => {
-            let ranges = client.batch_client(stream_of(&from, &to)?).ranges(&from, &to).await?;
+            let ranges =
+                client.batch_client(stream_of(&from, &to)?).await?.ranges(&from, &to).await?;
             let record = |range: &SegmentRange| {
                 Record::new().with("range", range.to_string()).with("bytes", range.len())
             };

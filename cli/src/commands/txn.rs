@@ -182,7 +182,7 @@ async fn write(
     let config = TransactionConfig::default().with_lease(lease);
     let config = config.with_writer(WriterConfig::default().with_large_events(large));
     let mut transaction =
-        client.transactional_writer(stream, Raw, config).await?.resume(id).await?;
+        client.transactional_writer_with(stream, Raw, config).await?.resume(id).await?;
     let (mut count, mut bytes) = (0_u64, 0_u64);
     let mut invalid = None;
     while let Some(batch) = events.recv().await {

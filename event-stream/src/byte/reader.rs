@@ -8,7 +8,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::{Buf as _, Bytes};
@@ -26,8 +25,10 @@ use pravega_sdk_types::{ErrorKind, Offset, ScopedSegment, ScopedStream};
 use pravega_sdk_wire_protocol::commands::StreamSegmentInfo;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncSeek, ReadBuf};
 
-use super::segment::{info, segment_of};
-use crate::reader::ReaderConfig;
+use super::{
+    config::ByteReaderConfig,
+    segment::{info, segment_of},
+};
 
 /// Reads the bytes of a byte stream.
 ///
@@ -66,72 +67,6 @@ pub struct ByteReader {
     is_at_end: bool,
     failed: Option<ReadError>,
     seek: Option<BoxFuture<'static, Result<i64, ReadError>>>,
-}
-
-/// Everything that can be set about a reader of bytes.
-#[derive(Debug, Clone)]
-pub struct ByteReaderConfig {
-    reader: ReaderConfig,
-    start: Option<Offset>,
-}
-
-impl Default for ByteReaderConfig {
-    fn default() -> Self {
-        Self {
-            reader: ReaderConfig::default().with_max_buffered_bytes(8 * 1024 * 1024),
-            start: None,
-        }
-    }
-}
-
-impl ByteReaderConfig {
-    /// Sets the offset of the first byte to read. Default: that of the first byte that was not
-    /// truncated away.
-    #[must_use]
-    pub fn with_start(mut self, offset: Offset) -> Self {
-        self.start = Some(offset);
-        self
-    }
-
-    /// Sets how many bytes may be on their way or wait to be read. Default: 8 MiB, at least 256
-    /// KiB, at most 1 GiB.
-    #[must_use]
-    pub fn with_max_buffered_bytes(mut self, bytes: usize) -> Self {
-        self.reader = self.reader.with_max_buffered_bytes(bytes);
-        self
-    }
-
-    /// Sets the longest first wait after a failure, and the longest of all; see
-    /// [`ReaderConfig::with_backoff`].
-    #[must_use]
-    pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
-        self.reader = self.reader.with_backoff(initial, max);
-        self
-    }
-
-    /// Sets after how long a read fails where nothing can be read; see
-    /// [`ReaderConfig::with_stall_timeout`].
-    #[must_use]
-    pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
-        self.reader = self.reader.with_stall_timeout(timeout);
-        self
-    }
-
-    /// Makes the reader's random choices repeatable.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn with_seed(mut self, seed: u64) -> Self {
-        self.reader = self.reader.with_seed(seed);
-        self
-    }
-
-    /// Makes reads short, so that tests need not write much.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn with_max_read_bytes(mut self, bytes: usize) -> Self {
-        self.reader = self.reader.with_max_read_bytes(bytes);
-        self
-    }
 }
 
 impl ByteReader {

@@ -24,8 +24,10 @@ use pravega_sdk_wire_protocol::{
 };
 use tokio::io::AsyncWrite;
 
-use super::segment::{info, segment_of, to_write};
-use crate::writer::WriterConfig;
+use super::{
+    config::ByteWriterConfig,
+    segment::{info, segment_of, to_write},
+};
 
 /// Writes bytes behind the end of a byte stream.
 ///
@@ -41,12 +43,12 @@ use crate::writer::WriterConfig;
 /// # Examples
 ///
 /// ```no_run
-/// use pravega_sdk_event_stream::{ByteWriter, SegmentContext, WriterConfig};
+/// use pravega_sdk_event_stream::{ByteWriter, ByteWriterConfig, SegmentContext};
 /// use tokio::io::AsyncWriteExt as _;
 ///
 /// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
 /// let film = "films/holiday".parse()?;
-/// let mut writer = ByteWriter::open(context, &film, ByteWriter::default_config()).await?;
+/// let mut writer = ByteWriter::open(context, &film, ByteWriterConfig::default()).await?;
 /// writer.write_all(b"some bytes").await?;
 /// writer.flush().await?;
 /// println!("the stream has {} bytes by now", writer.offset());
@@ -56,7 +58,7 @@ use crate::writer::WriterConfig;
 pub struct ByteWriter {
     context: SegmentContext,
     segment: ScopedSegment,
-    config: WriterConfig,
+    config: ByteWriterConfig,
     handle: Handle,
     /// Where the next byte stands.
     offset: i64,
@@ -80,19 +82,9 @@ enum State {
 const DETAIL: &str = "the byte stream cannot be looked at";
 /// More is not taken in one write.
 const MAX_PIECE: usize = 256 * 1024;
-/// One append is under way at a time, so it may be large.
-const MAX_BLOCK: usize = 4 * 1024 * 1024;
 
 impl ByteWriter {
-    /// The settings that suit bytes: as those of event writers, with appends of up to 4 MiB, as one
-    /// is under way at a time.
-    #[must_use]
-    pub fn default_config() -> WriterConfig {
-        WriterConfig::default().with_max_block_bytes(MAX_BLOCK)
-    }
-
-    /// Makes a writer behind the end of `stream`, with a task on the caller's runtime. Of the
-    /// settings of an event writer those about large events and about times mean nothing here.
+    /// Opens a writer at the end of `stream`, with a task on the caller's runtime.
     ///
     /// # Errors
     ///
@@ -107,7 +99,7 @@ impl ByteWriter {
     pub async fn open(
         context: SegmentContext,
         stream: &ScopedStream,
-        config: WriterConfig,
+        config: ByteWriterConfig,
     ) -> Result<Self, WriteError> {
         runtime()?;
         let (segment, info) =
@@ -388,7 +380,7 @@ fn open_handle(
     context: &SegmentContext,
     segment: &ScopedSegment,
     info: &StreamSegmentInfo,
-    config: &WriterConfig,
+    config: &ByteWriterConfig,
 ) -> Result<Handle, WriteError> {
     let stream = segment.scoped_stream();
     if info.is_sealed {

@@ -8,10 +8,11 @@ use pravega_sdk_types::{ErrorKind, Offset, ScopedSegment, ScopedStream};
 use tokio::io::AsyncReadExt as _;
 
 use super::{
+    config::IndexReaderConfig,
     record::{IndexRecord, decode},
     record_size::{DEFAULT_RECORD_SIZE, record_size},
 };
-use crate::byte::{ByteReader, ByteReaderConfig, info, segment_of};
+use crate::byte::{ByteReader, info, segment_of};
 
 /// Finds and reads records of an index stream.
 #[derive(Clone)]
@@ -19,6 +20,7 @@ pub struct IndexReader {
     context: SegmentContext,
     segment: ScopedSegment,
     record_size: u32,
+    config: IndexReaderConfig,
 }
 
 /// Records in order, from one offset on.
@@ -30,7 +32,7 @@ pub struct IndexRecords {
 }
 
 impl IndexReader {
-    /// Makes a reader of `stream`.
+    /// Opens a reader of `stream`.
     ///
     /// # Errors
     ///
@@ -39,10 +41,14 @@ impl IndexReader {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn open(context: SegmentContext, stream: &ScopedStream) -> Result<Self, ReadError> {
+    pub async fn open(
+        context: SegmentContext,
+        stream: &ScopedStream,
+        config: IndexReaderConfig,
+    ) -> Result<Self, ReadError> {
         let (segment, _) = segment_of(&context, stream).await?;
         let record_size = record_size(&context, &segment).await?.unwrap_or(DEFAULT_RECORD_SIZE);
-        Ok(Self { context, segment, record_size })
+        Ok(Self { context, segment, record_size, config })
     }
 
     /// The stream.
@@ -153,7 +159,7 @@ impl IndexReader {
                 return Err(self.fail(ErrorKind::InvalidArgument, detail));
             }
         }
-        let config = ByteReaderConfig::default().with_start(start);
+        let config = self.config.bytes.clone().with_start(start);
         let bytes = ByteReader::open(self.context.clone(), &self.stream(), config).await?;
         let record_size = usize::try_from(self.record_size).unwrap_or(usize::MAX);
         Ok(IndexRecords { bytes, record: BytesMut::new(), record_size, end: end.map(|end| end.0) })

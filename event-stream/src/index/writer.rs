@@ -7,6 +7,7 @@ use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream};
 use pravega_sdk_wire_protocol::commands::UpdateSegmentAttribute;
 
 use super::{
+    config::{IndexReaderConfig, IndexWriterConfig},
     reader::IndexReader,
     record::{Fields, MAX_FIELDS, encode, hash_all, hashed},
     record_size::{DEFAULT_RECORD_SIZE, NOT_SET, RECORD_SIZE_ATTRIBUTE, RECORD_SIZES, record_size},
@@ -26,9 +27,8 @@ pub struct IndexWriter {
 }
 
 impl IndexWriter {
-    /// Makes a writer behind the last record of `stream`, with a task on the caller's runtime. The
-    /// size of the records is set by the first writer of a stream, 4096 bytes if it gives none, and
-    /// stays as it is for ever.
+    /// Opens a writer after the last record of `stream`, with a task on the caller's runtime. The
+    /// first writer of a stream decides the size of its records, which never changes.
     ///
     /// # Errors
     ///
@@ -41,13 +41,14 @@ impl IndexWriter {
     pub async fn open(
         context: SegmentContext,
         stream: &ScopedStream,
-        wanted_size: Option<u32>,
+        config: IndexWriterConfig,
     ) -> Result<Self, WriteError> {
+        let IndexWriterConfig { record_size: wanted_size, bytes: byte_config } = config;
         if let Some(size) = wanted_size.filter(|size| !RECORD_SIZES.contains(size)) {
             let detail = format_args!("records of {size} bytes; {RECORD_SIZES:?} are allowed");
             return Err(WriteError::invalid(detail).with_stream(stream));
         }
-        let bytes = ByteWriter::open(context.clone(), stream, ByteWriter::default_config()).await?;
+        let bytes = ByteWriter::open(context.clone(), stream, byte_config).await?;
         let segment = bytes.segment();
         let unknown = |error| to_write(error, "the index stream cannot be looked at", stream);
         let mut size = record_size(&context, segment).await.map_err(unknown)?;
@@ -77,7 +78,9 @@ impl IndexWriter {
                 format_args!("records of {wanted} bytes; those of the stream have {record_size}");
             return Err(WriteError::invalid(detail).with_stream(stream));
         }
-        let reader = IndexReader::open(context, stream).await.map_err(unknown)?;
+        let reader = IndexReader::open(context, stream, IndexReaderConfig::default())
+            .await
+            .map_err(unknown)?;
         let last = reader.last_before(bytes.offset()).await.map_err(unknown)?;
         Ok(Self { bytes, record_size, last: last.map(|record| record.fields) })
     }

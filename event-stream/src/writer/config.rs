@@ -53,13 +53,23 @@ impl Default for WriterConfig {
 }
 
 impl WriterConfig {
+    /// A bound of bytes in flight, within what is allowed.
+    pub(crate) fn in_flight_bytes(bytes: usize) -> usize {
+        bytes.clamp(16 * 1024, 1 << 30)
+    }
+
+    /// A delivery timeout, within what is allowed.
+    pub(crate) fn delivery_timeout(timeout: Duration) -> Duration {
+        timeout.clamp(Duration::from_millis(1), Duration::from_secs(24 * 60 * 60))
+    }
+
     /// Sets how many bytes of events may wait for their acknowledgement; writing waits for room
     /// when they are used up. Each event counts with its header, and for at least 512 bytes, so it
     /// bounds the number of events too: 65,536 of them by default. Default: 32 MiB, at least 16
     /// KiB, at most 1 GiB. An event that is larger than all of it takes all of it.
     #[must_use]
     pub fn with_max_in_flight_bytes(mut self, bytes: usize) -> Self {
-        self.append.max_in_flight_bytes = bytes.clamp(16 * 1024, 1 << 30);
+        self.append.max_in_flight_bytes = Self::in_flight_bytes(bytes);
         self
     }
 
@@ -83,8 +93,7 @@ impl WriterConfig {
     /// before it fails. Default: 120 s, at least 1 ms, at most a day.
     #[must_use]
     pub fn with_delivery_timeout(mut self, timeout: Duration) -> Self {
-        self.append.delivery_timeout =
-            timeout.clamp(Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
+        self.append.delivery_timeout = Self::delivery_timeout(timeout);
         self
     }
 

@@ -103,7 +103,7 @@ async fn events_and_cuts_are_exchanged_in_both_directions_across_a_scale() {
     // Java's own word for where the stream ends, and ours, are the same place.
     let cuts = java(&stream, &["cuts"]).await;
     let (head, tail) = cuts.trim().split_once('\n').unwrap();
-    let batch = factory.batch_client(&stream);
+    let batch = factory.batch_client(&stream).await.unwrap();
     assert_eq!(batch.head_cut().await.unwrap(), cut(head));
     let middle = batch.tail_cut().await.unwrap();
     assert_eq!(middle, cut(tail));
@@ -169,7 +169,7 @@ async fn transactions_are_exchanged_and_taken_over_in_both_directions() {
 
     let stream = new_stream(factory.controller(), 2).await;
     let config = TransactionConfig::default().with_lease(Duration::from_secs(30));
-    let writer = factory.transactional_writer(&stream, Utf8, config).await.unwrap();
+    let writer = factory.transactional_writer_with(&stream, Utf8, config).await.unwrap();
     for (number, chunk) in lines.chunks(200).enumerate() {
         let mut transaction = writer.begin().await.unwrap();
         for line in chunk {
@@ -187,7 +187,7 @@ async fn transactions_are_exchanged_and_taken_over_in_both_directions() {
     // Begun here, ended there; and the other way round.
     let stream = new_stream(factory.controller(), 2).await;
     let config = TransactionConfig::default().with_lease(Duration::from_secs(30));
-    let writer = factory.transactional_writer(&stream, Utf8, config).await.unwrap();
+    let writer = factory.transactional_writer_with(&stream, Utf8, config).await.unwrap();
     let (first, second) = lines[..200].split_at(100);
     let mut begun = writer.begin().await.unwrap();
     for line in first {

@@ -181,7 +181,7 @@ async fn transactions_bytes_and_reading_at_the_tail_work_over_tls_with_tokens() 
     let config = ReaderConfig::default().with_start(ReadFrom::Tail);
     let mut reader = factory.event_reader_with(&stream, Utf8, config).await.unwrap();
     let config = TransactionConfig::default().with_lease(Duration::from_secs(30));
-    let writer = factory.transactional_writer(&stream, Utf8, config).await.unwrap();
+    let writer = factory.transactional_writer_with(&stream, Utf8, config).await.unwrap();
     let mut transaction = writer.begin().await.unwrap();
     transaction.write("k", "event").await.unwrap();
     transaction.commit().await.unwrap();

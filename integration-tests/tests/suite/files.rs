@@ -104,7 +104,7 @@ async fn of_transactions_only_those_that_were_committed_come_out_each_as_a_whole
     let stream = new_stream(factory.controller(), 4).await;
     let config = TransactionConfig::default().with_lease(Duration::from_secs(60));
     let writer: TransactionalWriter<Utf8> =
-        factory.transactional_writer(&stream, Utf8, config).await.unwrap();
+        factory.transactional_writer_with(&stream, Utf8, config).await.unwrap();
     let lines = real_lines(megabytes() << 20);
     let started = Instant::now();
     let mut expected = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pravega_sdk_event_stream::index::Fields;
+use pravega_sdk_event_stream::index::{Fields, IndexWriterConfig};
 use pravega_sdk_integration_tests::harness::{FAR, factory, new_stream, read_all};
 use pravega_sdk_types::{ErrorKind, Offset};
 use tokio::time::timeout;
@@ -34,7 +34,7 @@ async fn records_are_appended_read_at_the_tail_and_found_by_their_fields() {
         "it is empty"
     );
     assert_eq!((reader.first().await.unwrap(), reader.last().await.unwrap()), (None, None));
-    let mut writer = factory.index_writer(&stream, None).await.unwrap();
+    let mut writer = factory.index_writer(&stream).await.unwrap();
     assert_eq!((writer.record_size(), reader.record_size()), (4096, 4096));
     let mut tail = reader.read(Offset(0), None).await.unwrap();
     for number in 1..=10 {
@@ -78,7 +78,7 @@ async fn records_are_appended_read_at_the_tail_and_found_by_their_fields() {
 async fn fields_grow_are_added_after_the_others_and_keep_their_order() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
-    let mut writer = factory.index_writer(&stream, None).await.unwrap();
+    let mut writer = factory.index_writer(&stream).await.unwrap();
     writer.append(&frame(5), b"five").await.unwrap();
     let refuse = async |writer: &mut pravega_sdk_event_stream::index::IndexWriter,
                         fields: Vec<(&'static str, u64)>| {
@@ -106,7 +106,7 @@ async fn fields_grow_are_added_after_the_others_and_keep_their_order() {
     writer.flush().await.unwrap();
     drop(writer);
     // A writer that comes later goes on from the last record.
-    let mut again = factory.index_writer(&stream, None).await.unwrap();
+    let mut again = factory.index_writer(&stream).await.unwrap();
     let text = refuse(&mut again, vec![("time", 59), ("number", 7), ("camera", 1)]).await;
     assert!(text.contains("goes down from 60 to 59"), "{text}");
     again.append(&[("time", 70), ("number", 7), ("camera", 2)], b"eight").await.unwrap();
@@ -132,7 +132,7 @@ async fn fields_grow_are_added_after_the_others_and_keep_their_order() {
 async fn a_conditional_append_needs_the_expected_last_record() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
-    let mut writer = factory.index_writer(&stream, None).await.unwrap();
+    let mut writer = factory.index_writer(&stream).await.unwrap();
     let refused = writer.append_if(&frame(1), &frame(2), b"x").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConditionFailed, "there is no record");
     writer.append(&frame(1), b"one").await.unwrap();
@@ -141,7 +141,7 @@ async fn a_conditional_append_needs_the_expected_last_record() {
     assert_eq!(refused.kind(), ErrorKind::ConditionFailed);
     writer.flush().await.unwrap();
     // Another writer that does not know the last record cannot append one after it.
-    let mut late = factory.index_writer(&stream, None).await.unwrap();
+    let mut late = factory.index_writer(&stream).await.unwrap();
     writer.append(&frame(3), b"three").await.unwrap();
     writer.flush().await.unwrap();
     late.append_if(&frame(2), &frame(4), b"x").await.ok();
@@ -154,7 +154,10 @@ async fn a_conditional_append_needs_the_expected_last_record() {
 async fn the_size_of_records_is_kept_with_the_stream() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
-    let mut writer = factory.index_writer(&stream, Some(3072)).await.unwrap();
+    let mut writer = factory
+        .index_writer_with(&stream, IndexWriterConfig::default().with_record_size(3072))
+        .await
+        .unwrap();
     writer.append(&frame(1), &[7; 2900]).await.unwrap();
     let refused = writer.append(&frame(2), &[7; 3000]).await.unwrap_err();
     assert!(refused.to_string().contains("a record of 3072 has room for"), "{refused}");
@@ -163,15 +166,22 @@ async fn the_size_of_records_is_kept_with_the_stream() {
     let reader = factory.index_reader(&stream).await.unwrap();
     assert_eq!(reader.record_size(), 3072);
     assert_eq!(reader.search("number", 2).await.unwrap(), Offset(3072));
-    assert_eq!(factory.index_writer(&stream, None).await.unwrap().record_size(), 3072);
-    let refused = factory.index_writer(&stream, Some(4096)).await.unwrap_err();
+    assert_eq!(factory.index_writer(&stream).await.unwrap().record_size(), 3072);
+    let refused = factory
+        .index_writer_with(&stream, IndexWriterConfig::default().with_record_size(4096))
+        .await
+        .unwrap_err();
     assert!(
         refused.to_string().contains("records of 4096 bytes; those of the stream have 3072"),
         "{refused}"
     );
     for size in [0, 63, u32::MAX] {
         assert_eq!(
-            factory.index_writer(&stream, Some(size)).await.unwrap_err().kind(),
+            factory
+                .index_writer_with(&stream, IndexWriterConfig::default().with_record_size(size))
+                .await
+                .unwrap_err()
+                .kind(),
             ErrorKind::InvalidArgument
         );
     }

@@ -96,7 +96,7 @@ async fn transact(
     stop: watch::Receiver<bool>,
 ) -> (BTreeSet<u32>, BTreeSet<u32>) {
     let config = TransactionConfig::default();
-    let writer = factory.transactional_writer(&stream, Utf8, config).await.unwrap();
+    let writer = factory.transactional_writer_with(&stream, Utf8, config).await.unwrap();
     let (mut committed, mut not) = (BTreeSet::new(), BTreeSet::new());
     let mut number = 0;
     while !*stop.borrow() || committed.is_empty() {

@@ -18,7 +18,7 @@ async fn writer(
     lease: Duration,
 ) -> TransactionalWriter<Utf8> {
     factory
-        .transactional_writer(stream, Utf8, TransactionConfig::default().with_lease(lease))
+        .transactional_writer_with(stream, Utf8, TransactionConfig::default().with_lease(lease))
         .await
         .unwrap()
 }
@@ -116,7 +116,11 @@ async fn many_transactions_are_open_beyond_their_lease_and_all_commit() {
     let lease = Duration::from_secs(10);
     let mut open = Vec::new();
     let writers = try_join_all((0..99).map(|_| {
-        factory.transactional_writer(&stream, Utf8, TransactionConfig::default().with_lease(lease))
+        factory.transactional_writer_with(
+            &stream,
+            Utf8,
+            TransactionConfig::default().with_lease(lease),
+        )
     }));
     for writer in writers.await.unwrap() {
         open.push(writer.begin().await.unwrap());

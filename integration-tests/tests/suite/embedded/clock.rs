@@ -48,7 +48,7 @@ async fn retention_by_size_keeps_at_least_the_minimum() {
     }
     let left = numbers(&factory, &stream).await;
     assert_eq!(*left.last().unwrap(), 1999);
-    let batch = factory.batch_client(&stream);
+    let batch = factory.batch_client(&stream).await.unwrap();
     let (head, tail) = (batch.head_cut().await.unwrap(), batch.tail_cut().await.unwrap());
     let bytes = batch.distance(&head.into(), &tail.into()).await.unwrap();
     // A round is about 2,200 bytes.

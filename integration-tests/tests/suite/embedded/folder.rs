@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
-use pravega_sdk_event_stream::{TransactionConfig, codec::Utf8};
+use pravega_sdk_event_stream::codec::Utf8;
 use pravega_sdk_integration_tests::harness::{eventually, scale};
 use pravega_sdk_server::{EmbeddedServer, OpenProblem, StartError};
 use pravega_sdk_types::{KeyRange, SegmentId};
@@ -28,8 +28,7 @@ async fn a_folder_is_private_holds_everything_and_belongs_to_one_server() {
     )
     .await;
     write(&factory, &stream, 100..150).await;
-    let transactional =
-        factory.transactional_writer(&stream, Utf8, TransactionConfig::default()).await.unwrap();
+    let transactional = factory.transactional_writer(&stream, Utf8).await.unwrap();
     let mut transaction = transactional.begin().await.unwrap();
     transaction.write("key", "150").await.unwrap();
     let open = transaction.leave_open().await.unwrap();
@@ -49,8 +48,7 @@ async fn a_folder_is_private_holds_everything_and_belongs_to_one_server() {
 
     let (server, factory) = start(EmbeddedServer::builder().with_directory(&folder)).await;
     assert_eq!(numbers(&factory, &stream).await, (0..150).collect::<Vec<_>>());
-    let transactional =
-        factory.transactional_writer(&stream, Utf8, TransactionConfig::default()).await.unwrap();
+    let transactional = factory.transactional_writer(&stream, Utf8).await.unwrap();
     transactional.resume(open).await.unwrap().commit().await.unwrap();
     eventually("the transaction is there", async || numbers(&factory, &stream).await.len() == 151)
         .await;

@@ -40,7 +40,7 @@ async fn appends_beyond_the_memory_limit_are_refused_until_there_is_room() {
     );
     assert_eq!(read_all(&factory, &stream).await.len(), written, "reading goes on");
     assert!(server.bytes_held() <= 4 << 20);
-    let tail = factory.batch_client(&stream).tail_cut().await.unwrap();
+    let tail = factory.batch_client(&stream).await.unwrap().tail_cut().await.unwrap();
     factory.controller().truncate_stream(&tail).await.unwrap();
     write(&factory, &stream, 0..10).await;
 }

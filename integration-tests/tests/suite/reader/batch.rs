@@ -12,7 +12,7 @@ async fn ranges_between_cuts_are_read_independently_of_each_other() {
     let factory = factory().await;
     let controller = factory.controller();
     let stream = new_stream(controller, 2).await;
-    let batch = factory.batch_client(&stream);
+    let batch = factory.batch_client(&stream).await.unwrap();
     write(&factory, &stream, 0..300).await;
     let first = batch.tail_cut().await.unwrap();
     scale(controller, &stream, &[0, 1].map(SegmentId::from), &KeyRange::equal(3)).await;
@@ -83,7 +83,7 @@ async fn a_stream_is_walked_in_steps_of_about_so_many_bytes_through_scales() {
     let factory = factory().await;
     let controller = factory.controller();
     let stream = new_stream(controller, 1).await;
-    let batch = factory.batch_client(&stream);
+    let batch = factory.batch_client(&stream).await.unwrap();
     let id = |epoch: i64, number: i64| SegmentId::from((epoch << 32) | number);
     write(&factory, &stream, 0..200).await;
     scale(controller, &stream, &[id(0, 0)], &KeyRange::equal(2)).await;
@@ -125,7 +125,7 @@ async fn a_stream_is_walked_in_steps_of_about_so_many_bytes_through_scales() {
         }
     }
     let other = new_stream(controller, 1).await;
-    let foreign = factory.batch_client(&other).head_cut().await.unwrap();
+    let foreign = factory.batch_client(&other).await.unwrap().head_cut().await.unwrap();
     assert_eq!(batch.next_cut(&foreign, 10).await.unwrap_err().kind(), ErrorKind::InvalidStreamCut);
     let head = batch.head_cut().await.unwrap();
     assert_eq!(batch.next_cut(&head, 0).await.unwrap_err().kind(), ErrorKind::InvalidArgument);

@@ -30,7 +30,7 @@ async fn a_truncation_is_reported_once_and_the_rest_is_read() {
     // Truncated after a scale: the whole segment is gone.
     scale(controller, &stream, &[SegmentId::from(0)], &KeyRange::equal(2)).await;
     write(&factory, &stream, 100..120).await;
-    let head = factory.batch_client(&stream).tail_cut().await.unwrap();
+    let head = factory.batch_client(&stream).await.unwrap().tail_cut().await.unwrap();
     let behind =
         BoundedCut::new(stream.clone(), head.positions().map(|(id, _)| (id, Offset(0)))).unwrap();
     controller.truncate_stream(&behind).await.unwrap();

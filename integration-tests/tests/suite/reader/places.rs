@@ -110,7 +110,7 @@ async fn reading_from_an_event_begins_with_it() {
     )
     .await;
     assert_eq!(texts(&rest), texts(&all[12..]));
-    let batch = factory.batch_client(&stream);
+    let batch = factory.batch_client(&stream).await.unwrap();
     for event in &all {
         let fetched = batch.fetch(&event.pointer().unwrap(), &Raw).await.unwrap();
         assert_eq!(fetched, event.event());
