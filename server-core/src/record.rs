@@ -208,7 +208,7 @@ impl Journal {
         Some((self.sequence, std::mem::take(&mut self.pending)))
     }
 
-    /// Refuses every change from now on, because none can be made durable. The first reason is kept.
+    /// Refuses every change from now on, because none can be made durable. Keeps the first reason.
     pub fn fail(&mut self, reason: &str) {
         self.failure.get_or_insert_with(|| reason.to_owned());
     }

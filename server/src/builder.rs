@@ -17,7 +17,7 @@ use pravega_sdk_server_core::{
 
 use crate::clock::Clock;
 
-/// How much the segments of a server hold unless it is told otherwise, in bytes: 1 GiB.
+/// The default memory limit, in bytes: 1 GiB.
 const DEFAULT_MEMORY_LIMIT: u64 = 1 << 30;
 
 /// Configures an embedded server; from
@@ -60,66 +60,66 @@ impl Default for ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// The port of the controller; 0, the default, takes any that is free. The stores' ports are
-    /// always free ones.
+    /// Sets the port of the controller; 0, the default, means a free port. The stores always listen
+    /// on free ports.
     #[must_use]
     pub fn with_port(mut self, port: u16) -> Self {
         self.controller_port = port;
         self
     }
 
-    /// Serves the reading half of the controller's REST interface on a port; 0 takes any that is
-    /// free. It is not served unless this is called.
+    /// Serves the reading half of the controller's REST interface on a port; 0 means a free port.
+    /// It is off by default.
     #[must_use]
     pub fn with_rest_port(mut self, port: u16) -> Self {
         self.rest_port = Some(port);
         self
     }
 
-    /// Keeps everything in a folder, which is made if need be; without one, everything is gone with
-    /// the server.
+    /// Keeps all data in a folder, which is created if it does not exist. Without a folder, the
+    /// data is lost when the server ends.
     ///
-    /// What was acknowledged survives a crash of the process and of the system. All of it is in
-    /// memory as well.
+    /// Acknowledged changes survive a crash of the process and of the system. All data is in memory
+    /// as well.
     #[must_use]
     pub fn with_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
     }
 
-    /// How much the segments may hold, in bytes; 1 GiB by default. Beyond it, what makes them grow
-    /// is refused; reading, truncating and deleting go on.
+    /// Sets the most memory that segments may use, in bytes; 1 GiB by default. Above it, requests
+    /// that need more are refused; reads, truncations and deletions still work.
     #[must_use]
     pub fn with_memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = bytes;
         self
     }
 
-    /// How many segment stores there are, 1 by default and at the most 4; each has a port and a
-    /// share of the segments.
+    /// Sets the number of segment stores, 1 by default and at most 4. Each has a port and a share
+    /// of the segments.
     #[must_use]
     pub fn with_segment_stores(mut self, stores: usize) -> Self {
         self.stores = stores.clamp(1, CONTAINERS as usize);
         self
     }
 
-    /// Lets in only those who have an account; the stores ask for delegation tokens then. May be
-    /// called several times.
+    /// Adds an account. With accounts, the controller needs credentials and the stores need
+    /// delegation tokens.
     #[must_use]
     pub fn with_account(mut self, user: &str, password: &str) -> Self {
         self.accounts.push(Account::new(user, password));
         self
     }
 
-    /// How long delegation tokens are good, 10 minutes by default.
+    /// Sets the lifetime of delegation tokens, 10 minutes by default.
     #[must_use]
     pub fn with_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.token_lifetime = lifetime;
         self
     }
 
-    /// Gives the server a clock that only [`EmbeddedServer::advance_clock`] moves: leases,
-    /// watermarks, retention, scaling by rate and the expiry of tokens depend on it.
+    /// Uses a clock that only [`EmbeddedServer::advance_clock`] advances. Leases, watermarks,
+    /// retention, scaling by rate and the expiry of tokens depend on it.
     ///
     /// [`EmbeddedServer::advance_clock`]: crate::EmbeddedServer::advance_clock
     #[must_use]
@@ -128,22 +128,22 @@ impl ServerBuilder {
         self
     }
 
-    /// How often watermarks are written, 10 seconds by default.
+    /// Sets the interval between watermarks, 10 seconds by default.
     #[must_use]
     pub fn with_watermark_interval(mut self, interval: Duration) -> Self {
         self.intervals.watermarks = millis(interval);
         self
     }
 
-    /// How often retention is looked at, 30 minutes by default.
+    /// Sets the interval between applications of retention, 30 minutes by default.
     #[must_use]
     pub fn with_retention_interval(mut self, interval: Duration) -> Self {
         self.intervals.retention = millis(interval);
         self
     }
 
-    /// Over how long rates are measured at the least before a stream scales by them, 2 minutes by
-    /// default. Merges take ten times as long.
+    /// Sets the shortest time for which rates are measured before a stream scales by them, 2
+    /// minutes by default. Merges need ten times as long.
     #[must_use]
     pub fn with_rate_window(mut self, window: Duration) -> Self {
         self.intervals.rate_window = millis(window);

@@ -1,4 +1,4 @@
-//! The wall clock of a server: the system's, or one that a test moves.
+//! The wall clock of a server: the system's, or one that a test advances.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -7,17 +7,17 @@ use std::{
 
 use pravega_sdk_server_core::record::Millis;
 
-/// Tells the server the time.
+/// The clock of a server.
 #[derive(Debug)]
 pub(crate) enum Clock {
     /// The system's clock.
     Wall,
-    /// A clock that only [`advance`](Self::advance) moves, in milliseconds since 1970.
+    /// A clock that only [`advance`](Self::advance) advances, in milliseconds since 1970.
     Standing(AtomicI64),
 }
 
 impl Clock {
-    /// A clock that shows the present time until it is moved.
+    /// A clock that shows the present time until it is advanced.
     pub(crate) fn standing() -> Self {
         Self::Standing(AtomicI64::new(wall_time().0))
     }
@@ -29,7 +29,7 @@ impl Clock {
         }
     }
 
-    /// Moves a standing clock on. The system's clock stays as it is.
+    /// Advances a standing clock. The system's clock stays as it is.
     pub(crate) fn advance(&self, by: Duration) {
         if let Self::Standing(now) = self {
             let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);

@@ -1,4 +1,4 @@
-//! One connection to a segment store: bytes to commands, answers to bytes.
+//! One connection to a segment store: bytes to commands, replies to bytes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,20 +19,20 @@ use crate::{
     state::ServerState,
 };
 
-/// A client that has sent half a frame and then nothing for so long is gone.
-const FRAME_PATIENCE: Duration = Duration::from_secs(30);
-/// A client that takes nothing of what is sent to it for so long is gone.
-const SEND_PATIENCE: Duration = Duration::from_secs(60);
-/// Commands that are carried out in one go, before others have their turn.
+/// A connection ends if the rest of a frame does not arrive for this long.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection ends if the client does not take replies for this long.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+/// The most commands that are handled under one lock, before other connections have their turn.
 const BATCH: usize = 64;
-/// How much is sent in one go, in bytes.
+/// The approximate length of one write, in bytes.
 const SEND_BYTES: usize = 1 << 20;
-/// A receive buffer that grew beyond this is given back once the client has been silent for a
-/// while, in bytes.
+/// A receive buffer above this length, in bytes, is freed after the client was silent for
+/// [`IDLE`].
 const RECEIVE_BYTES: usize = 64 << 10;
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Serves a client until it leaves, breaks the rules, or the server ends it.
+/// Serves a client until it leaves, violates the protocol, or the server ends the connection.
 pub(crate) async fn serve(state: Arc<ServerState>, socket: TcpStream, store: StoreIndex) {
     socket.set_nodelay(true).ok();
     let (reading, writing) = socket.into_split();
@@ -43,7 +43,7 @@ pub(crate) async fn serve(state: Arc<ServerState>, socket: TcpStream, store: Sto
         let receiving = async {
             let ended = receive(&state, &mut session, reading, &outbox).await;
             tracing::debug!(connection = id.0, reason = ended, "a client's connection ends");
-            // What was answered before still goes out.
+            // Earlier replies still leave.
             outbox.close();
         };
         let sending = send(&state, &outbox, writing);
@@ -57,14 +57,14 @@ pub(crate) async fn serve(state: Arc<ServerState>, socket: TcpStream, store: Sto
     state.run(|machine, _| session.end(&mut machine.store));
 }
 
-/// Takes commands and has them carried out; gives why that ended.
+/// Receives and handles commands; returns why that ended.
 async fn receive(
     state: &ServerState,
     session: &mut Session,
     mut reading: impl AsyncRead + Unpin,
     outbox: &Outbox,
 ) -> &'static str {
-    // The whole frame counts here, as for the Java server: its header and its payload.
+    // As in the Java server, the limit is that of the whole frame: its header and its payload.
     let decoder =
         Decoder::with_max_payload_len(MAX_FRAME_LEN - pravega_sdk_wire_protocol::FRAME_HEADER_LEN);
     let mut received = BytesMut::new();
@@ -75,37 +75,39 @@ async fn receive(
             if !outbox.ready().await {
                 return "the connection was closed";
             }
-            if let Err(Closed(reason)) = carry_out(state, session, &mut commands, outbox) {
+            if let Err(Closed(reason)) = handle_all(state, session, &mut commands, outbox) {
                 return reason;
             }
             match decoded {
                 Decoded::All => break,
                 Decoded::More => {}
-                Decoded::Bad => return "what came is not a frame of the protocol",
+                Decoded::Bad => return "the received bytes are not a frame of the protocol",
             }
         }
         received.reserve(decoder.room_needed(&received));
         let (half_a_frame, large) = (!received.is_empty(), received.capacity() > RECEIVE_BYTES);
         let reads = reading.read_buf(&mut received);
         let read = match (half_a_frame, large) {
-            (true, _) => timeout(FRAME_PATIENCE, reads).await,
+            (true, _) => timeout(FRAME_TIMEOUT, reads).await,
             (false, true) => timeout(IDLE, reads).await,
             (false, false) => Ok(reads.await),
         };
         match read {
             Ok(Ok(0) | Err(_)) => return "the client left",
             Ok(Ok(_)) => {}
-            Err(_) if half_a_frame => return "half a frame came and nothing more",
+            Err(_) if half_a_frame => return "the rest of a frame did not arrive",
             Err(_) => received = BytesMut::new(),
         }
     }
 }
 
-/// How far the frames of a buffer were taken off it.
+/// The frames left in the receive buffer.
 enum Decoded {
+    /// No whole frame is left.
     All,
-    /// There may be more.
+    /// Whole frames may be left.
     More,
+    /// The next bytes are not a frame.
     Bad,
 }
 
@@ -120,7 +122,7 @@ fn fill(decoder: &Decoder, received: &mut BytesMut, commands: &mut Vec<WireComma
     Decoded::More
 }
 
-fn carry_out(
+fn handle_all(
     state: &ServerState,
     session: &mut Session,
     commands: &mut Vec<WireCommand>,
@@ -138,7 +140,7 @@ fn carry_out(
     done
 }
 
-/// Sends answers as they become durable.
+/// Sends replies as soon as their batches are durable.
 async fn send(state: &ServerState, outbox: &Outbox, mut writing: impl AsyncWrite + Unpin) {
     loop {
         match outbox.next(SEND_BYTES).await {
@@ -156,7 +158,7 @@ async fn send(state: &ServerState, outbox: &Outbox, mut writing: impl AsyncWrite
     }
 }
 
-/// Sends answers that wait for the same; says whether the connection goes on.
+/// Sends replies that wait for the same batch; returns true if the connection goes on.
 async fn send_all(
     state: &ServerState,
     replies: Vec<Reply>,
@@ -170,7 +172,7 @@ async fn send_all(
         return true;
     };
     if state.wait_durable(after).await.is_err() {
-        // What the answers tell of may be lost: nobody is told.
+        // The changes that the replies reveal may be lost, so the replies are dropped.
         return false;
     }
     let mut frames = SendBuffer::new();
@@ -181,6 +183,6 @@ async fn send_all(
             break;
         }
     }
-    let sent = timeout(SEND_PATIENCE, writing.write_all_buf(&mut frames)).await;
+    let sent = timeout(SEND_TIMEOUT, writing.write_all_buf(&mut frames)).await;
     goes_on && matches!(sent, Ok(Ok(())))
 }

@@ -1,4 +1,4 @@
-//! A server that runs: what can be asked of it, its tasks, and its end.
+//! A running server: its handle, its tasks, and its shutdown.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,16 +17,16 @@ use crate::{
     state::ServerState,
 };
 
-/// How often the server looks what time asks for.
+/// The interval between checks for periodic work.
 const TICK: Duration = Duration::from_millis(500);
-/// How long a server that is shut down waits for its clients to leave.
+/// How long a shutdown waits for connections to end.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A Pravega in this process: a controller and its segment stores, on ports of this machine.
 ///
 /// It speaks Pravega's own protocols over real sockets, so any client of Pravega can use it. It
 /// lives as long as this value: dropping it closes its ports and ends its connections without
-/// waiting; [`shutdown`](Self::shutdown) lets clients finish what is under way.
+/// waiting; [`shutdown`](Self::shutdown) finishes the requests in progress.
 ///
 /// # Examples
 ///
@@ -44,9 +44,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct EmbeddedServer {
     pub(crate) state: Arc<ServerState>,
     pub(crate) addresses: Addresses,
-    /// Nothing new is taken on.
+    /// No more connections are accepted.
     pub(crate) stop: CancellationToken,
-    /// What is under way is broken off.
+    /// Connections end at once.
     pub(crate) cut: CancellationToken,
     pub(crate) tasks: TaskTracker,
     /// Ends after the journal is closed.
@@ -54,14 +54,13 @@ pub struct EmbeddedServer {
 }
 
 impl EmbeddedServer {
-    /// Says how a server is to be. As it stands: any free ports of 127.0.0.1, everything in memory,
-    /// no accounts.
+    /// Configures a server. Defaults: free ports of 127.0.0.1, data in memory, no accounts.
     #[must_use]
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
     }
 
-    /// What clients connect to, such as `tcp://127.0.0.1:9090`.
+    /// The URL that clients connect to, such as `tcp://127.0.0.1:9090`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("tcp://{}:{}", self.addresses.host, self.addresses.controller)
@@ -91,34 +90,33 @@ impl EmbeddedServer {
         Faults::new(Arc::clone(&self.state))
     }
 
-    /// How much memory the segments take, in bytes, about.
+    /// Approximate memory that the segments use, in bytes.
     #[must_use]
     pub fn bytes_held(&self) -> u64 {
         self.state.run(|machine, _| machine.store.held()).0
     }
 
-    /// How many segments there are, those of transactions and of Pravega's own streams included.
+    /// The number of segments, including those of transactions and of Pravega's own streams.
     #[must_use]
     pub fn segment_count(&self) -> usize {
         self.state.run(|machine, _| machine.store.segment_count()).0
     }
 
-    /// How many connections the segment stores have.
+    /// The number of connections to the segment stores.
     #[must_use]
     pub fn connection_count(&self) -> usize {
         self.state.connection_count()
     }
 
-    /// Moves a standing clock on, and does at once what that brings: leases run out, watermarks are
-    /// written, retention truncates. Without [`ServerBuilder::with_standing_clock`] it only does
-    /// what is due.
+    /// Advances a standing clock and does the periodic work that is due then: leases expire,
+    /// watermarks are written, retention truncates. Without
+    /// [`ServerBuilder::with_standing_clock`] the clock stays as it is.
     pub fn advance_clock(&self, by: Duration) {
         self.state.clock.advance(by);
         self.state.run(|machine, at| machine.tick(at));
     }
 
-    /// Takes no more connections and waits, for five seconds at the most, until what is under way
-    /// is done.
+    /// Accepts no more connections and waits at most five seconds for the requests in progress.
     ///
     /// # Cancel safety
     ///
@@ -131,12 +129,12 @@ impl EmbeddedServer {
         self.cut.cancel();
         self.state.close_journal();
         if let Some(writer) = self.writer.take() {
-            // The folder is free for the next one then.
+            // The folder is free for the next server after that.
             tokio::task::spawn_blocking(move || writer.join().ok()).await.ok();
         }
     }
 
-    /// Once the journal can be written no more, goes on with what is in it, to be read only.
+    /// After a failure of the journal, serves the data in it for reading only.
     pub(crate) fn watch_journal(&self, builder: ServerBuilder, directory: PathBuf) {
         let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
         self.tasks.spawn(async move {
@@ -157,7 +155,9 @@ impl EmbeddedServer {
                     machine.journal.fail(&why);
                     state.replace(machine);
                 }
-                Ok(Err(problem)) => tracing::error!(%problem, "what was kept cannot be read back"),
+                Ok(Err(problem)) => {
+                    tracing::error!(%problem, "the journal failed and cannot be read back");
+                }
                 Err(_) => {}
             }
         });
@@ -209,7 +209,7 @@ impl EmbeddedServer {
                         });
                     }
                     Ok(_) => {}
-                    // Out of file descriptors, most likely: somebody has to leave first.
+                    // Most likely out of file descriptors, until another connection ends.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
             }

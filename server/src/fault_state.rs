@@ -1,4 +1,4 @@
-//! The faults that a server shows at the moment.
+//! The faults that are active at the moment.
 
 use std::{
     sync::{
@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-/// The faults that a server shows at the moment.
+/// The faults that are active at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct FaultState {
     /// Replies that may still be sent before a connection is cut; `None` without a limit.

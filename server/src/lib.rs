@@ -1,20 +1,20 @@
 //! An embedded Pravega: a controller and segment stores in this process.
 //!
-//! It speaks Pravega's own protocols over real sockets, well enough that the clients for Java and
-//! Rust run on it as they are. Everything is in memory, or in a folder that survives the process.
+//! It speaks Pravega's own protocols over real sockets, so the clients for Java and Rust work
+//! unchanged. The data is in memory, or in a folder that survives the process.
 //!
 //! ```text
 //! connection   a client's socket        service, rest   gRPC calls of the controller, HTTP
 //!        └──────────────┬─────────────────────┘
 //!                     state     the machine behind a lock, and how much of the journal is durable
 //!                       │
-//!                  server-core  decides: without clock, randomness or socket
+//!                  server-core  decides, without clock, randomness or socket
 //!                       │
 //!                    journal    records on disk, if they are kept
 //! ```
 //!
-//! Deliberately absent: any crate of the client. Both sides meet at the protocol only, so each
-//! tests the other as a stranger would.
+//! Deliberately absent: any crate of the client. Both sides share only the protocol, so each tests
+//! the other independently.
 
 mod builder;
 mod clock;

@@ -1,4 +1,4 @@
-//! The answers of a connection on their way out.
+//! The replies of a connection on their way out.
 
 use std::{
     collections::VecDeque,
@@ -9,20 +9,20 @@ use pravega_sdk_server_core::{record::Sequence, store::Reply};
 use pravega_sdk_wire_protocol::WireCommand;
 use tokio::sync::Notify;
 
-/// While so many bytes of answers wait, no more requests of the connection are carried out.
+/// From this many bytes of waiting replies on, no more requests of the connection are handled.
 pub(crate) const FULL_BYTES: usize = 8 << 20;
-/// And from so many answers on.
+/// The same for the number of replies.
 const FULL_COUNT: usize = 10_000;
-/// A client that lets so many bytes of what it waited for lie is cut off.
+/// A connection with more bytes of waiting replies than this is cut.
 const CUT_BYTES: usize = 64 << 20;
 
-/// Answers in the order in which they go out.
+/// Replies in the order in which they leave.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
-    /// Something was added, or the connection is to end.
+    /// A reply was added, or the connection ends.
     filled: Notify,
-    /// Something was taken.
+    /// Replies were taken.
     drained: Notify,
 }
 
@@ -30,19 +30,20 @@ pub(crate) struct Outbox {
 struct State {
     replies: VecDeque<Reply>,
     bytes: usize,
-    /// Nothing is added any more; what is there goes out.
+    /// No more replies are added; those in the queue still leave.
     closed: bool,
-    /// What is there does not go out either.
+    /// The replies in the queue do not leave either.
     cut: bool,
 }
 
-/// What is to be sent next.
+/// The next step of the sender.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Answers that wait for nothing more than the first of them does.
+    /// Replies that all wait for the batch of the first one, or an earlier one.
     Replies(Vec<Reply>),
-    /// Everything has gone out, and there will be no more.
+    /// All replies have left, and no more will be added.
     Closed,
+    /// The connection ends at once.
     Cut,
 }
 
@@ -72,7 +73,7 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    /// Lets what is there go out, and nothing more.
+    /// Ends the connection after the replies in the queue.
     pub(crate) fn close(&self) {
         self.state().closed = true;
         self.filled.notify_one();
@@ -88,8 +89,8 @@ impl Outbox {
         self.drained.notify_one();
     }
 
-    /// Takes what can go out together: up to `max_bytes`, and nothing that waits for more than the
-    /// first.
+    /// Waits for replies that can leave together: about `max_bytes`, and none that waits for a
+    /// later batch than the first.
     pub(crate) async fn next(&self, max_bytes: usize) -> Next {
         loop {
             {
@@ -111,7 +112,7 @@ impl Outbox {
         }
     }
 
-    /// Waits until more requests may be carried out; says whether the connection goes on.
+    /// Waits until more requests may be handled; returns false if the connection ends.
     pub(crate) async fn ready(&self) -> bool {
         loop {
             {
@@ -142,7 +143,7 @@ fn take(state: &mut State, max_bytes: usize) -> Vec<Reply> {
     taken
 }
 
-/// About how long an answer is on the wire, in bytes.
+/// The approximate length of a reply on the wire, in bytes.
 fn weight(reply: &WireCommand) -> usize {
     match reply {
         WireCommand::SegmentRead(read) => 128 + read.data.len(),

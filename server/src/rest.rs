@@ -1,4 +1,4 @@
-//! The reading half of the controller's REST service: what there is, for dashboards and curl.
+//! The reading half of the controller's REST service, for dashboards and curl.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -44,7 +44,8 @@ fn json_of(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }
 
-/// Shows something to those who may come in, as soon as what it tells of is durable.
+/// Sends a description to a client that has an account, once the changes that it reveals are
+/// durable.
 async fn show<T: Serialize>(
     state: &ServerState,
     headers: &HeaderMap,

@@ -1,4 +1,4 @@
-//! The controller's gRPC service: each call handed to the machine.
+//! The controller's gRPC service, which passes each call to the catalog.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 
 use crate::state::ServerState;
 
-/// Where the segment stores listen.
+/// The addresses of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
     pub(crate) host: String,
@@ -22,16 +22,16 @@ pub(crate) struct Addresses {
     pub(crate) rest: Option<u16>,
 }
 
-/// The service, as tonic drives it.
+/// The service.
 #[derive(Debug)]
 pub(crate) struct Service {
     state: Arc<ServerState>,
     addresses: Addresses,
 }
 
-/// The status that a failed call is answered with.
-fn status_of(fault: CallError) -> Status {
-    match fault {
+/// The status of a failed call.
+fn status_of(error: CallError) -> Status {
+    match error {
         CallError::NotFound(message) => Status::not_found(message),
         CallError::Internal(message) => Status::internal(message),
         CallError::Unknown(message) => Status::unknown(message),
@@ -45,7 +45,7 @@ impl Service {
         Self { state, addresses }
     }
 
-    /// Has a call carried out, and answers once what it tells of is durable.
+    /// Makes a call, and responds once the changes that it reveals are durable.
     async fn call<Q, A>(
         &self,
         request: Request<Q>,
@@ -80,7 +80,7 @@ impl Service {
     }
 }
 
-/// The calls: what each takes and gives, and what it asks of the catalog.
+/// The calls: the request and the response of each, and the method of the catalog.
 macro_rules! calls {
     ($($name:ident($request:ty) -> $response:ty =
         |$service:pat_param, $catalog:pat_param, $asked:pat_param, $step:pat_param| $body:expr;)*
@@ -98,7 +98,7 @@ macro_rules! calls {
     };
 }
 
-/// A call answered with nothing but a status.
+/// A response that has only a status.
 macro_rules! status {
     ($response:ident, $status:expr) => {
         Ok($response { status: $status?.into() })

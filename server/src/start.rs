@@ -1,4 +1,4 @@
-//! Starting a server: its ports, its machine with what its folder holds, and its tasks.
+//! The start of a server: its ports, its machine with the data of its folder, and its tasks.
 
 use std::{
     io,
@@ -23,16 +23,16 @@ use crate::{
     state::ServerState,
 };
 
-/// Why a server could not be started.
+/// An error from starting a server.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A port could not be had.
+    /// A port cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The folder of data cannot be used.
@@ -45,11 +45,11 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartError`] if a port cannot be had, or the folder of data cannot be used.
+    /// [`StartError`] if a port cannot be listened on, or the folder of data cannot be used.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before it is done leaves nothing behind.
+    /// Dropping the future closes the ports that it has opened.
     pub async fn start(self) -> Result<EmbeddedServer, StartError> {
         let controller = listen(self.address, self.controller_port).await?;
         let mut stores = Vec::new();
@@ -83,7 +83,7 @@ impl ServerBuilder {
             Some(directory) => self.open(directory).await?,
         };
         let state = Arc::new(ServerState::new(opened.machine, clock, opened.durable, opened.queue));
-        // What is done at intervals counts from here.
+        // The intervals of periodic work count from here.
         state.run(|machine, at| machine.tick(at));
         let server = EmbeddedServer {
             state,
@@ -108,7 +108,7 @@ impl ServerBuilder {
     }
 }
 
-/// A machine with what is in its folder, and the thread that adds to it.
+/// A machine with the data of its folder, and the thread that writes to the folder.
 struct Opened {
     machine: Machine,
     durable: watch::Receiver<Durable>,
@@ -117,14 +117,14 @@ struct Opened {
 }
 
 impl ServerBuilder {
-    /// Reads back what is in a folder, away from the runtime's threads.
+    /// Reads back the data of a folder, outside the runtime's threads.
     async fn open(&self, directory: PathBuf) -> Result<Opened, OpenError> {
         let (machine, folder) = (self.machine(Durability::Kept), directory.clone());
         let opened = tokio::task::spawn_blocking(move || open(machine, &folder)).await;
         let opened = opened.unwrap_or_else(|_| {
             Err(OpenProblem::Io {
                 what: "reading it back".to_owned(),
-                error: io::Error::other("it was broken off"),
+                error: io::Error::other("the task panicked"),
             })
         });
         opened.map_err(|problem| OpenError { folder: directory, problem })
@@ -145,20 +145,18 @@ fn open(mut machine: Machine, directory: &Path) -> Result<Opened, OpenProblem> {
     let queue = JournalQueue::default();
     let started =
         journal::start(Box::new(folder), recovered, fastrand::u64(..), snapshot, queue.clone());
-    let (durable, writer) = started.map_err(|error| OpenProblem::Io {
-        what: "its journal cannot be begun".to_owned(),
-        error,
-    })?;
+    let (durable, writer) = started
+        .map_err(|error| OpenProblem::Io { what: "cannot create its journal".to_owned(), error })?;
     Ok(Opened { machine, durable, queue: Some(queue), writer: Some(writer) })
 }
 
-/// Says whether a journal is to be begun anew when it is opened: there is none, or half of it is of
-/// no use any more.
+/// Returns true if a new journal should be written at the start: the folder has none, or half of it
+/// is obsolete.
 fn is_wasteful(recovered: Option<&Recovered>, machine: &Machine) -> bool {
     recovered.is_none_or(|recovered| recovered.len > WASTE_BYTES + 2 * machine.store.held())
 }
 
-/// So much of no use is never worth the work, in bytes.
+/// Obsolete data of this length is never worth a rewrite, in bytes.
 const WASTE_BYTES: u64 = 16 << 20;
 
 async fn listen(address: IpAddr, port: u16) -> Result<TcpListener, StartError> {

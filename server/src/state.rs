@@ -61,7 +61,7 @@ impl ServerState {
     }
 
     /// Runs work on the machine and hands its records and the replies of waiting reads to the
-    /// drivers; returns the batch that an answer to the work waits for.
+    /// drivers; returns the batch that a reply to the work waits for.
     pub(crate) fn run<T>(&self, work: impl FnOnce(&mut Machine, Moment) -> T) -> (T, Sequence) {
         let at = self.moment();
         let mut machine = lock(&self.machine);
@@ -70,7 +70,7 @@ impl ServerState {
         if let Some((sequence, records)) = machine.journal.take()
             && let Some(queue) = &self.queue
         {
-            // Under the lock, so that the batches stand in the order in which they were made.
+            // Under the lock, so that the queue has the batches in the order of their numbers.
             queue.push(sequence, records);
         }
         let after = machine.journal.latest();
@@ -121,20 +121,19 @@ impl ServerState {
                 return why.clone();
             }
             if durable.changed().await.is_err() {
-                // It was ended in order.
+                // The journal was closed after a shutdown.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Puts another machine in the place of the one that there is, and ends every connection, which
-    /// knew that one.
+    /// Replaces the machine, and ends every connection, whose state belongs to the old one.
     pub(crate) fn replace(&self, machine: Machine) {
         *lock(&self.machine) = machine;
         self.cut_all();
     }
 
-    /// Begins a new file of the journal if the old one has grown too long.
+    /// Begins a new file of the journal if the old one is too long.
     pub(crate) fn tidy_journal(&self) {
         let Some(queue) = self.queue.as_ref().filter(|queue| queue.wants_snapshot()) else {
             return;
@@ -145,14 +144,14 @@ impl ServerState {
         queue.rewrite(machine.journal.latest(), records);
     }
 
-    /// Lets the journal end once everything is written.
+    /// Closes the journal, which ends after all writes.
     pub(crate) fn close_journal(&self) {
         if let Some(queue) = &self.queue {
             queue.close();
         }
     }
 
-    /// Enters a connection, whose answers go to an outbox.
+    /// Registers a connection, whose replies go to an outbox.
     pub(crate) fn connect(&self, outbox: &Arc<Outbox>) -> ConnectionId {
         let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         lock(&self.connections).insert(id, Arc::clone(outbox));
@@ -163,19 +162,19 @@ impl ServerState {
         lock(&self.connections).remove(&id);
     }
 
-    /// How many clients are connected to the stores.
+    /// The number of connections to the stores.
     pub(crate) fn connection_count(&self) -> usize {
         lock(&self.connections).len()
     }
 
-    /// Lets the answers of every connection go out, and ends it.
+    /// Ends every connection after its replies have left.
     pub(crate) fn close_all(&self) {
         for outbox in lock(&self.connections).values() {
             outbox.close();
         }
     }
 
-    /// Cuts every connection to the stores.
+    /// Ends every connection to the stores at once.
     pub(crate) fn cut_all(&self) {
         for outbox in lock(&self.connections).values() {
             outbox.cut();
@@ -183,8 +182,7 @@ impl ServerState {
     }
 }
 
-/// Nothing that is done under these locks leaves them half done, so one that panicked does no harm
-/// to the others.
+/// No change under these locks is half done after a panic, so a poisoned lock is used on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -39,5 +39,5 @@ impl From<Refusal> for CallError {
 pub type CallResult<T> = Result<T, CallError>;
 
 pub(super) fn no_stream(scope: &str, stream: &str) -> CallError {
-    CallError::NotFound(format!("there is no stream {scope}/{stream}"))
+    CallError::NotFound(format!("stream {scope}/{stream} is not found"))
 }

@@ -59,7 +59,7 @@ impl Catalog {
         let found = self.found(&info.scope, &info.stream)?;
         let missing = || {
             CallError::NotFound(format!(
-                "there is no epoch {epoch} of {}/{}",
+                "epoch {epoch} of {}/{} is not found",
                 info.scope, info.stream
             ))
         };

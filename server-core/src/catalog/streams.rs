@@ -82,7 +82,7 @@ impl Catalog {
     ) -> CallResult<()> {
         let count = min_segments(&config)?;
         let Some(found) = self.scopes.get_mut(scope) else {
-            return Err(CallError::NotFound(format!("there is no scope {scope}")));
+            return Err(CallError::NotFound(format!("scope {scope} is not found")));
         };
         // A stream that is created again continues the numbers of its segments: a client that knows
         // an old segment never takes a new one for it.

@@ -68,7 +68,7 @@ impl Catalog {
     ) -> CallResult<SegmentRanges> {
         let missing = || {
             CallError::NotFound(format!(
-                "there is no key-value table {}/{}",
+                "key-value table {}/{} is not found",
                 info.scope, info.kvt_name
             ))
         };

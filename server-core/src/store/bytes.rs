@@ -56,8 +56,8 @@ impl SegmentBytes {
         }
     }
 
-    /// Up to `max_len` bytes at an offset, as many as one piece has; empty before the start and from
-    /// the end on.
+    /// Up to `max_len` bytes at an offset, as many as one piece has; empty before the start and
+    /// from the end on.
     pub(crate) fn read(&self, offset: u64, max_len: usize) -> Bytes {
         if offset < self.start || offset >= self.len() {
             return Bytes::new();

@@ -65,8 +65,8 @@ impl Refusal {
     pub fn message(&self) -> String {
         match self {
             Self::Full { limit } => format!(
-                "the memory limit of {limit} bytes is reached: truncate or delete streams, or raise \
-                 the limit"
+                "the memory limit of {limit} bytes is reached: truncate or delete streams, or \
+                 raise the limit"
             ),
             Self::Ended(why) => {
                 format!("the server must be restarted before it takes writes again: {why}")

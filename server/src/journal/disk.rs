@@ -1,4 +1,4 @@
-//! What the journal asks of a disk, and the folder of a real one.
+//! The disk calls of the journal, and a real folder.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A folder with files, as far as it is read.
+/// A folder that can be read.
 pub(crate) trait ReadDisk {
     /// The names of all files.
     fn list(&mut self) -> io::Result<Vec<String>>;
@@ -18,23 +18,23 @@ pub(crate) trait ReadDisk {
 
 /// A folder with files.
 ///
-/// What was written is durable once the file was synced, and a file is there for good once the
-/// folder was. A call that failed may have been done in part.
+/// Written bytes are durable once the file is synced, and a file is once the folder is synced. A
+/// call that fails may have had a part of its effect.
 pub(crate) trait Disk: ReadDisk + Send {
-    /// Makes an empty file, in place of one that there may be.
+    /// Creates an empty file; replaces an existing one.
     fn create(&mut self, name: &str) -> io::Result<()>;
-    /// Writes behind the end of a file.
+    /// Writes at the end of a file.
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
-    /// Writes at a place of a file.
+    /// Writes at an offset of a file.
     fn write_at(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Cuts a file off.
+    /// Shortens a file.
     fn truncate(&mut self, name: &str, len: u64) -> io::Result<()>;
-    /// Makes what was written to a file durable.
+    /// Makes the content of a file durable.
     fn sync(&mut self, name: &str) -> io::Result<()>;
-    /// Gives a file another name, in place of a file that there may be.
+    /// Renames a file; replaces an existing one.
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
     fn remove(&mut self, name: &str) -> io::Result<()>;
-    /// Makes durable which files there are.
+    /// Makes the names of the files durable.
     fn sync_folder(&mut self) -> io::Result<()>;
 }
 
@@ -47,10 +47,10 @@ pub(crate) struct Folder {
     _lock: File,
 }
 
-/// Why a folder cannot be used.
+/// An error from opening a folder.
 #[derive(Debug)]
 pub(crate) enum FolderError {
-    /// Another process has it.
+    /// Another process uses it.
     InUse {
         pid: String,
     },
@@ -63,26 +63,26 @@ pub(crate) enum FolderError {
 const LOCK: &str = "lock";
 
 impl Folder {
-    /// Takes a folder for this process, and makes it if need be: 0700, its files 0600, whatever the
-    /// umask.
+    /// Locks a folder for this process, and creates it if it does not exist. Modes are 0700, and
+    /// 0600 for files, under any umask.
     pub(crate) fn open(path: &Path) -> Result<Self, FolderError> {
         let io = |what| move |error| FolderError::Io { what, error };
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(io("it cannot be made"))?;
-        if fs::symlink_metadata(path).map_err(io("it cannot be looked at"))?.is_symlink() {
-            let error = io::Error::other("it is a link");
-            return Err(FolderError::Io { what: "it cannot be used", error });
+            .map_err(io("cannot create it"))?;
+        if fs::symlink_metadata(path).map_err(io("cannot read its type"))?.is_symlink() {
+            let error = io::Error::other("it is a symbolic link");
+            return Err(FolderError::Io { what: "cannot use it", error });
         }
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-            .map_err(io("its mode cannot be set"))?;
+            .map_err(io("cannot set its mode"))?;
         let mut lock = options()
             .create(true)
             .truncate(false)
             .open(path.join(LOCK))
-            .map_err(io("its lock cannot be made"))?;
+            .map_err(io("cannot create its lock"))?;
         if let Err(error) = lock.try_lock() {
             return Err(match error {
                 fs::TryLockError::WouldBlock => {
@@ -90,11 +90,11 @@ impl Folder {
                     FolderError::InUse { pid: pid.trim().to_owned() }
                 }
                 fs::TryLockError::Error(error) => {
-                    FolderError::Io { what: "its lock cannot be taken", error }
+                    FolderError::Io { what: "cannot take its lock", error }
                 }
             });
         }
-        // Only a help for people: the lock is what counts.
+        // The number is for people only; the lock decides.
         lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).ok();
         Ok(Self { path: path.to_owned(), files: HashMap::new(), _lock: lock })
     }

@@ -22,7 +22,7 @@ pub(crate) enum NotDurable {
     /// Writing failed before the batch.
     #[error("{0}")]
     Failed(String),
-    /// The server ends.
-    #[error("the server ends")]
+    /// The server shuts down.
+    #[error("the server shuts down")]
     Ended,
 }

@@ -10,7 +10,7 @@ pub(super) fn file_number(name: &str) -> Option<u64> {
     name.strip_prefix("journal-").filter(|digits| digits.len() >= 8)?.parse().ok()
 }
 
-/// The file that says how far the journal was synced.
+/// The file with the synced length of the journal.
 pub(super) const MARK: &str = "mark";
-/// A journal's file that is not whole yet.
+/// A journal's file that is not complete yet.
 pub(super) const UNFINISHED: &str = "journal.new";

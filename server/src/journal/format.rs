@@ -1,18 +1,18 @@
 //! The journal's files, byte by byte.
 //!
 //! ```text
-//! journal-N      head │ frame │ frame │ …      N rises with each file, the highest one counts
-//! head, 24       "PRVGJRNL" │ version u32 │ salt u64 │ crc u32 of what is before it
+//! journal-N      head │ frame │ frame │ …      N rises with each file, the highest one is valid
+//! head, 24       "PRVGJRNL" │ version u32 │ salt u64 │ crc u32 of the bytes before it
 //! frame, 28 + n  "PRVF" │ kind u32 │ length u32 │ sequence u64 │ crc u32 of the payload │
-//!                crc u32 of what is before it and of the salt │ payload
+//!                crc u32 of the head before it and of the salt │ payload
 //! mark           two slots of 32 bytes, 512 apart: journal's number u64 │ its length u64 │
 //!                sequence u64 │ crc u32 │ 0 u32
 //! ```
 //!
-//! Numbers are big-endian. One frame is one write: it is there as a whole, or torn at the end of
-//! the last file. The salt keeps a frame of another file that was stored as data from being taken
-//! for one of this file. The mark says how long the journal was when it was last synced, so that a
-//! file that was cut shorter is found out.
+//! Numbers are big-endian. One frame is one write: it is whole, or torn at the end of the last
+//! file. The salt distinguishes the frames of a file from those of another file that were stored as
+//! data. The mark has the length of the journal at its last sync, so that a shortened file is
+//! detected.
 
 use pravega_sdk_server_core::record::Sequence;
 
@@ -20,26 +20,26 @@ pub(super) const VERSION: u32 = 1;
 pub(super) const HEAD_LEN: usize = 24;
 pub(super) const FRAME_HEAD_LEN: usize = 28;
 pub(super) const SLOT_LEN: usize = 32;
-/// Far enough apart that one torn write does not reach both.
+/// So far apart that one torn write cannot damage both.
 pub(super) const SLOT_STRIDE: usize = 512;
 
 const MAGIC: &[u8; 8] = b"PRVGJRNL";
 const FRAME_MAGIC: &[u8; 4] = b"PRVF";
 
-/// What a frame is for.
+/// The kind of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Batches of records.
     Batches = 0,
-    /// A part of what was there when the file was made.
+    /// A part of the state of the server when the file was created.
     Snapshot = 1,
-    /// The last part of it.
+    /// The last part of that state.
     SnapshotEnd = 2,
-    /// The server was shut down in order.
+    /// The server was shut down, not killed.
     Clean = 3,
 }
 
-/// A frame's head.
+/// The head of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FrameHead {
     pub(super) kind: Kind,
@@ -48,7 +48,7 @@ pub(super) struct FrameHead {
     crc: u32,
 }
 
-/// How far a journal was synced.
+/// The synced part of a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Mark {
     pub(super) number: u64,
@@ -56,7 +56,7 @@ pub(super) struct Mark {
     pub(super) sequence: u64,
 }
 
-/// Why the head of a file is not one.
+/// An error from reading the head of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BadHead {
     Damaged,
@@ -77,7 +77,7 @@ pub(super) fn head(salt: u64) -> Vec<u8> {
     head
 }
 
-/// Reads a head and gives the salt.
+/// Reads a head and returns the salt.
 pub(super) fn read_head(bytes: &[u8]) -> Result<u64, BadHead> {
     let whole = bytes.get(..HEAD_LEN).ok_or(BadHead::Damaged)?;
     let (body, crc) = whole.split_at(HEAD_LEN - 4);
@@ -98,7 +98,7 @@ fn head_crc(head: &[u8], salt: u64) -> u32 {
     crc.finalize()
 }
 
-/// Puts a frame behind what is in `out`.
+/// Appends a frame to `out`.
 pub(super) fn put_frame(
     out: &mut Vec<u8>,
     salt: u64,
@@ -120,7 +120,7 @@ pub(super) fn put_frame(
     out.extend_from_slice(payload);
 }
 
-/// Reads a frame's head at the front of `bytes`, if there is one of this file.
+/// Reads the head of a frame at the start of `bytes`; `None` if it is not one of this file.
 pub(super) fn read_frame_head(bytes: &[u8], salt: u64) -> Option<FrameHead> {
     let head = bytes.get(..FRAME_HEAD_LEN)?;
     let (body, crc) = head.split_at(FRAME_HEAD_LEN - 4);
@@ -139,14 +139,14 @@ pub(super) fn read_frame_head(bytes: &[u8], salt: u64) -> Option<FrameHead> {
 }
 
 impl FrameHead {
-    /// What stands behind the head, if it is there and not damaged.
+    /// The payload after the head; `None` if it is incomplete or damaged.
     pub(super) fn payload<'a>(&self, frame: &'a [u8]) -> Option<&'a [u8]> {
         let payload = frame.get(FRAME_HEAD_LEN..FRAME_HEAD_LEN.checked_add(self.len)?)?;
         (crc32fast::hash(payload) == self.crc).then_some(payload)
     }
 }
 
-/// Says whether any frame of the file begins in `bytes`.
+/// Returns true if a frame of the file begins in `bytes`.
 pub(super) fn holds_a_frame(bytes: &[u8], salt: u64) -> bool {
     let starts =
         bytes.windows(FRAME_MAGIC.len()).enumerate().filter(|(_, window)| window == FRAME_MAGIC);
@@ -162,7 +162,7 @@ impl Mark {
         [body.as_slice(), &crc.to_be_bytes(), &[0; 4]].concat()
     }
 
-    /// The newest mark of the two slots that is whole.
+    /// The newest undamaged mark of the two slots.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let slot = |at: usize| {
             let slot = bytes.get(at..at + SLOT_LEN)?;
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_comes_back_and_no_flipped_bit_goes_unseen() {
+    fn a_frame_is_read_back_and_every_flipped_bit_is_detected() {
         let mut bytes = Vec::new();
         put_frame(&mut bytes, 7, Kind::Batches, Sequence(3), b"payload");
         let head = read_frame_head(&bytes, 7).unwrap();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn heads_and_marks_come_back_and_no_flipped_bit_goes_unseen() {
+    fn heads_and_marks_are_read_back_and_every_flipped_bit_is_detected() {
         let bytes = head(5);
         assert_eq!((read_head(&bytes), bytes.len()), (Ok(5), HEAD_LEN));
         let mark = Mark { number: 1, len: 2, sequence: 3 };

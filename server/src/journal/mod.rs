@@ -1,12 +1,12 @@
-//! The journal: records on disk, so that what was acknowledged survives the process.
+//! The journal: records on disk, so that acknowledged changes survive the process.
 //!
 //! ```text
-//! machine ──batches──> queue ──all that waits──> one frame, one write, one sync ──> Durable::To
+//! machine ──batches──> queue ──all batches──> one frame, one write, one sync ──> Durable::To
 //! ```
 //!
-//! While one sync runs, what comes meanwhile gathers for the next: many clients share each. A write
-//! or a sync that fails is the end of writing: nobody knows what the disk has then, so nothing more
-//! is acknowledged until the journal is opened anew.
+//! While one sync runs, batches gather for the next, so many clients share each sync. After a
+//! failed write or sync the content of the disk is unknown, so no more changes are acknowledged
+//! until the journal is opened again.
 //!
 //! The catalog and the segments share one journal, because one request changes both: a scale or a
 //! commit is in it as a whole or not at all.

@@ -1,10 +1,10 @@
-//! Why a folder of data cannot be opened.
+//! Errors from opening a folder of data.
 
 use std::{fmt, io, path::PathBuf};
 
 use super::disk::FolderError;
 
-/// Why a folder with a server's data cannot be opened.
+/// An error from opening a folder with a server's data.
 #[derive(Debug, thiserror::Error)]
 #[error("the data in {} cannot be used: {problem}", folder.display())]
 pub struct OpenError {
@@ -12,22 +12,22 @@ pub struct OpenError {
     pub(crate) problem: OpenProblem,
 }
 
-/// What is wrong with a folder of data.
+/// The problem with a folder of data.
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum OpenProblem {
     /// Another process uses it.
     InUse {
-        /// The process, as it wrote it down.
+        /// The id of the process, as it is in the lock.
         pid: String,
     },
     /// A file is damaged. Nothing was changed.
     Corrupt {
         /// The file.
         file: String,
-        /// Where in the file, in bytes.
+        /// The offset of the damage, in bytes.
         offset: u64,
-        /// What is wrong there.
+        /// The damage.
         what: String,
     },
     /// A file was written by a newer version.
@@ -36,14 +36,14 @@ pub enum OpenProblem {
         file: String,
         /// Its version.
         found: u32,
-        /// The newest version that is known here.
+        /// The newest supported version.
         max: u32,
     },
-    /// The system refused.
+    /// A call of the system failed.
     Io {
-        /// What was being done.
+        /// The failed action.
         what: String,
-        /// The reason.
+        /// The cause.
         error: io::Error,
     },
 }
@@ -56,7 +56,7 @@ impl fmt::Display for OpenProblem {
                 write!(f, "{file} is damaged at byte {offset}: {what}")
             }
             Self::Version { file, found, max } => {
-                write!(f, "{file} is of version {found}, the newest that is known here is {max}")
+                write!(f, "{file} has version {found}, the newest supported version is {max}")
             }
             Self::Io { what, error } => write!(f, "{what}: {error}"),
         }
@@ -64,7 +64,7 @@ impl fmt::Display for OpenProblem {
 }
 
 impl OpenError {
-    /// What is wrong.
+    /// The problem.
     #[must_use]
     pub fn problem(&self) -> &OpenProblem {
         &self.problem

@@ -1,9 +1,8 @@
-//! What is read back when a server starts.
+//! Reading the journal back when a server starts.
 //!
-//! Every frame of the newest file is checked. Only the last one may be damaged, if nothing stands
-//! behind it and it was never synced as far as the mark knows: it was torn by a crash, nobody was
-//! told of it, and it is cut off. Anything else that is damaged is refused with its place, and
-//! nothing is changed.
+//! Every frame of the newest file is checked. Only the last one may be damaged, if no frame follows
+//! and the mark does not count it as synced: a crash tore it, it was never acknowledged, and it is
+//! cut off. Any other damage is refused with its offset, and nothing is changed.
 
 use std::{error::Error as _, io};
 
@@ -22,17 +21,17 @@ use super::{
     problem::OpenProblem,
 };
 
-/// A journal that was read back, and where it goes on.
+/// A journal that was read back, and the position of the next write.
 #[derive(Debug)]
 pub(crate) struct Recovered {
     pub(crate) number: u64,
     pub(crate) salt: u64,
-    /// How long the file is, without what was torn off.
+    /// The length of the file without its torn end.
     pub(crate) len: u64,
     pub(crate) sequence: Sequence,
-    /// How much was torn off, in bytes.
+    /// The length of the torn end, in bytes.
     pub(crate) torn: u64,
-    /// Older files, from which the newest was made, and one that was never finished.
+    /// Older files, which the newest replaces, and one that was never finished.
     pub(crate) obsolete: Vec<String>,
 }
 
@@ -47,8 +46,8 @@ fn corrupt(file: &str, offset: u64, what: impl Into<String>) -> OpenProblem {
     OpenProblem::Corrupt { file: file.to_owned(), offset, what: what.into() }
 }
 
-/// Reads a journal back, hands every record on, in order, and makes the folder ready to be written
-/// to; `None` if there is no journal yet.
+/// Reads a journal back, applies every record in order, and prepares the folder for writing; `None`
+/// if the folder has no journal yet.
 pub(crate) fn recover(
     disk: &mut dyn Disk,
     apply: impl FnMut(&Record) -> std::result::Result<(), RestoreError>,
@@ -61,36 +60,33 @@ pub(crate) fn recover(
         tracing::warn!(
             file,
             bytes = read.torn,
-            "the last write was torn, and is cut off; nobody was told of it"
+            "the last write was torn and is cut off; it was never acknowledged"
         );
         disk.truncate(&file, read.len)
-            .map_err(io_problem(format!("the torn end of {file} cannot be cut off")))?;
-        disk.sync(&file).map_err(io_problem(format!("{file} cannot be synced")))?;
+            .map_err(io_problem(format!("cannot cut off the torn end of {file}")))?;
+        disk.sync(&file).map_err(io_problem(format!("cannot sync {file}")))?;
     }
     for name in &read.obsolete {
         disk.remove(name)
-            .map_err(io_problem(format!("{name} is of no use any more and cannot be removed")))?;
+            .map_err(io_problem(format!("cannot remove {name}, which is obsolete")))?;
     }
     Ok(Some(read))
 }
 
-/// Reads a journal back and hands every record on, in order, without a change to the folder;
-/// `None` if there is no journal yet.
+/// Reads a journal back and applies every record in order, without a change to the folder; `None`
+/// if the folder has no journal yet.
 pub(crate) fn read_back(
     disk: &mut dyn ReadDisk,
     mut apply: impl FnMut(&Record) -> std::result::Result<(), RestoreError>,
 ) -> Result<Option<Recovered>> {
-    let names = disk.list().map_err(io_problem("its files cannot be listed"))?;
+    let names = disk.list().map_err(io_problem("cannot list its files"))?;
     let (mut newest, mut has_mark) = (None, false);
     for name in &names {
         match file_number(name) {
             Some(number) => newest = newest.max(Some(number)),
             None if name == MARK => has_mark = true,
             None if name == UNFINISHED => {}
-            None => tracing::warn!(
-                file = name,
-                "a file in the folder of data is not known, and left alone"
-            ),
+            None => tracing::warn!(file = name, "unknown file in the folder of data; ignored"),
         }
     }
     let mark = if has_mark { read_mark(disk)? } else { None };
@@ -99,7 +95,7 @@ pub(crate) fn read_back(
             Some(mark) if mark.number > 0 => {
                 Err(corrupt(&file_name(mark.number), 0, "it is missing"))
             }
-            // The very first journal was not there yet.
+            // The first journal was not complete yet.
             _ => Ok(None),
         };
     };
@@ -108,10 +104,10 @@ pub(crate) fn read_back(
         return Err(corrupt(&file_name(mark.number), 0, "it is missing"));
     }
     if !has_mark || mark.is_none() {
-        return Err(corrupt(MARK, 0, "nothing in it says how far the journal was synced"));
+        return Err(corrupt(MARK, 0, "it does not have the synced length of the journal"));
     }
     let synced = mark.filter(|mark| mark.number == number).map_or(0, |mark| mark.len);
-    let bytes = disk.read(&file).map_err(io_problem(format!("{file} cannot be read")))?;
+    let bytes = disk.read(&file).map_err(io_problem(format!("cannot read {file}")))?;
     let mut read = read_file(&file, number, &bytes, synced, &mut apply)?;
     let is_obsolete =
         |name: &String| *name == UNFINISHED || file_number(name).is_some_and(|old| old < number);
@@ -120,7 +116,7 @@ pub(crate) fn read_back(
 }
 
 fn read_mark(disk: &mut dyn ReadDisk) -> Result<Option<Mark>> {
-    let bytes = disk.read(MARK).map_err(io_problem("the mark cannot be read"))?;
+    let bytes = disk.read(MARK).map_err(io_problem("cannot read the mark"))?;
     Ok(Mark::read(&bytes))
 }
 
@@ -145,22 +141,18 @@ fn read_file(
                 return Err(corrupt(
                     file,
                     at as u64,
-                    "what was synced there is not what was written",
+                    "the synced bytes are not those that were written",
                 ));
             }
             if holds_a_frame(rest.get(1..).unwrap_or_default(), salt) {
                 return Err(corrupt(
                     file,
                     at as u64,
-                    "it is not what was written, and more stands behind it",
+                    "the bytes are not those that were written, and more frames follow",
                 ));
             }
             if !snapshot_ended {
-                return Err(corrupt(
-                    file,
-                    at as u64,
-                    "it ends before all of its beginning was there",
-                ));
+                return Err(corrupt(file, at as u64, "it ends before the end of its snapshot"));
             }
             let torn = rest.len() as u64;
             return Ok(Recovered {
@@ -173,10 +165,11 @@ fn read_file(
             });
         };
         if head.sequence < sequence {
-            return Err(corrupt(file, at as u64, "it is older than what stands before it"));
+            return Err(corrupt(file, at as u64, "the frame is older than the one before it"));
         }
-        let records = records(payload)
-            .map_err(|error| corrupt(file, at as u64, format!("a record is not one: {error}")))?;
+        let records = records(payload).map_err(|error| {
+            corrupt(file, at as u64, format!("cannot decode a record: {error}"))
+        })?;
         for record in records {
             apply(&record).map_err(|error| corrupt(file, at as u64, reason(&error)))?;
         }
@@ -188,11 +181,11 @@ fn read_file(
         return Err(corrupt(
             file,
             at as u64,
-            format!("it ends there, and was {synced} bytes long when it was synced"),
+            format!("it ends there, but {synced} bytes were synced"),
         ));
     }
     if !snapshot_ended {
-        return Err(corrupt(file, at as u64, "it ends before all of its beginning was there"));
+        return Err(corrupt(file, at as u64, "it ends before the end of its snapshot"));
     }
     Ok(Recovered { number, salt, len: at as u64, sequence, torn: 0, obsolete: Vec::new() })
 }
@@ -209,9 +202,9 @@ fn records(payload: &[u8]) -> postcard::Result<Vec<Record>> {
     let mut rest = payload;
     let mut records = Vec::new();
     while !rest.is_empty() {
-        let (record, behind) = postcard::take_from_bytes(rest)?;
+        let (record, after) = postcard::take_from_bytes(rest)?;
         records.push(record);
-        rest = behind;
+        rest = after;
     }
     Ok(records)
 }

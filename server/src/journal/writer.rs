@@ -16,10 +16,10 @@ use super::{
     format::{Kind, Mark, SLOT_STRIDE, head, put_frame},
     recovery::Recovered,
 };
-/// One write takes no more than about so much, in bytes.
+
+/// The approximate length of one write at most, in bytes.
 const WRITE_BYTES: usize = 8 << 20;
-/// A journal that grew by so much, and to several times what it began with, is written anew, in
-/// bytes.
+/// A journal that grew by this many bytes, and to a multiple of its first length, is rewritten.
 const REWRITE_BYTES: u64 = 256 << 20;
 const REWRITE_TIMES: u64 = 3;
 
@@ -45,9 +45,9 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     batches: Vec<Batch>,
-    /// Everything that is there, to begin a new file with; what is in `batches` comes behind it.
+    /// The whole server, to begin a new file with; `batches` follow it.
     snapshot: Option<Batch>,
-    /// The file has grown enough that a new one should be begun.
+    /// True if the file is so long that a new one should be begun.
     wants_snapshot: bool,
     closed: bool,
 }
@@ -63,13 +63,12 @@ impl JournalQueue {
         self.shared.filled.notify_one();
     }
 
-    /// Says whether it is time to begin a new file, with [`Self::rewrite`].
+    /// Returns true if a new file should be begun, with [`Self::rewrite`].
     pub(crate) fn wants_snapshot(&self) -> bool {
         self.state().wants_snapshot
     }
 
-    /// Begins a new file with all that is there; nothing may have been changed since the last
-    /// batch.
+    /// Begins a new file with the records of the whole server as of the last batch.
     pub(crate) fn rewrite(&self, sequence: Sequence, records: Vec<Record>) {
         let mut state = self.state();
         state.wants_snapshot = false;
@@ -79,7 +78,7 @@ impl JournalQueue {
         self.shared.filled.notify_one();
     }
 
-    /// Lets the writer end once it has written what is there.
+    /// Ends the writer after the batches in the queue.
     pub(crate) fn close(&self) {
         self.state().closed = true;
         self.shared.filled.notify_one();
@@ -89,10 +88,9 @@ impl JournalQueue {
 /// The writer's thread; it ends after [`JournalQueue::close`].
 pub(crate) type Writer = JoinHandle<()>;
 
-/// Starts the thread that writes a journal, behind what was read back of it.
+/// Starts the thread that writes a journal, after the part that was read back.
 ///
-/// A journal that is new, or that holds much that is of no use any more, is begun anew with
-/// `snapshot`.
+/// With a `snapshot`, which a new or a mostly obsolete journal needs, a new file is begun.
 pub(crate) fn start(
     disk: Box<dyn Disk>,
     recovered: Option<Recovered>,
@@ -124,8 +122,8 @@ fn write_all(mut journal: JournalFile, queue: &JournalQueue, durable: &watch::Se
         match done {
             Ok(()) => drop(durable.send_replace(Durable::To(journal.sequence))),
             Err(error) => {
-                tracing::error!(%error, "the journal cannot be written, and takes nothing more");
-                let why = format!("the journal could not be written: {error}");
+                tracing::error!(%error, "cannot write the journal; it takes no more changes");
+                let why = format!("cannot write the journal: {error}");
                 durable.send_replace(Durable::Failed { to: journal.sequence, why });
                 return;
             }
@@ -134,22 +132,22 @@ fn write_all(mut journal: JournalFile, queue: &JournalQueue, durable: &watch::Se
             queue.state().wants_snapshot = true;
         }
         if closed && batches.is_empty() {
-            // Whoever opens it next knows that nothing was torn.
+            // The next start knows that no write was torn.
             if let Err(error) = journal.end() {
-                tracing::warn!(%error, "the journal was not ended in order");
+                tracing::warn!(%error, "cannot mark the end of the journal");
             }
             return;
         }
     }
 }
 
-/// What the thread does next.
+/// The next work of the thread.
 struct Work {
     /// The whole server, to begin a new file with.
     snapshot: Option<Batch>,
     /// Batches after it.
     batches: Vec<Batch>,
-    /// True if nothing follows.
+    /// True if no more work follows.
     closed: bool,
 }
 
@@ -166,13 +164,13 @@ fn next(queue: &JournalQueue) -> Work {
     }
 }
 
-/// The file that is written to.
+/// The file that the thread writes to.
 pub(super) struct JournalFile {
     disk: Box<dyn Disk>,
     number: u64,
     salt: u64,
     len: u64,
-    /// How long the file was when it was begun.
+    /// The length of the file when it was begun.
     began: u64,
     pub(super) sequence: Sequence,
     slot: usize,
@@ -200,12 +198,12 @@ impl JournalFile {
         while !rest.is_empty() {
             let mut payload = Vec::new();
             let mut sequence = self.sequence;
-            while let Some((first, behind)) = rest.split_first()
+            while let Some((first, others)) = rest.split_first()
                 && payload.len() < WRITE_BYTES
             {
                 encode(&first.records, &mut payload)?;
                 sequence = first.sequence;
-                rest = behind;
+                rest = others;
             }
             self.commit(Kind::Batches, sequence, &payload)?;
         }
@@ -223,8 +221,8 @@ impl JournalFile {
         self.mark(false)
     }
 
-    /// Notes how far the file is synced. It is not synced itself but where a new file begins: it
-    /// may be behind after the system fails, never before.
+    /// Records the synced length of the file. The mark itself is synced only where a new file
+    /// begins: after a failure of the system it may be too small, never too large.
     fn mark(&mut self, synced: bool) -> io::Result<()> {
         let mark = Mark { number: self.number, len: self.len, sequence: self.sequence.0 };
         self.disk.write_at(MARK, (self.slot * SLOT_STRIDE) as u64, &mark.slot())?;
@@ -232,8 +230,7 @@ impl JournalFile {
         if synced { self.disk.sync(MARK) } else { Ok(()) }
     }
 
-    /// Begins a new file with all that is there, and takes it in place of the old one once it is
-    /// whole.
+    /// Begins a new file with the whole server, which replaces the old one once it is complete.
     pub(super) fn rewrite(&mut self, sequence: Sequence, records: &[Record]) -> io::Result<()> {
         let salt = self.salt.rotate_left(7) ^ self.len ^ 0x9E37_79B9_7F4A_7C15;
         self.disk.create(UNFINISHED)?;
@@ -255,7 +252,7 @@ impl JournalFile {
         self.disk.sync(UNFINISHED)?;
         let (old, is_first) = (file_name(self.number), self.number == 0);
         if is_first {
-            // There is a mark before there is a journal: one without the other is damage.
+            // The mark is created before the first journal: a journal without a mark is damage.
             self.disk.create(MARK)?;
             self.disk.write_at(MARK, 0, &Mark { number: 0, len: 0, sequence: 0 }.slot())?;
             self.disk.sync(MARK)?;
@@ -273,7 +270,7 @@ impl JournalFile {
         Ok(())
     }
 
-    /// Notes that the server was shut down in order.
+    /// Records that the server was shut down.
     pub(super) fn end(&mut self) -> io::Result<()> {
         self.commit(Kind::Clean, self.sequence, &[])?;
         self.mark(true)

@@ -35,6 +35,8 @@ const CLEAN: &[&str] = &[
     "controller-client/src/error.rs",
     "controller-client/src/grpc/authorize.rs",
     "controller-client/src/grpc/service/answer.rs",
+    "server-core/",
+    "server/",
     "types/src/error_type.rs",
     "types/src/failure.rs",
     "wire-protocol/",

@@ -52,6 +52,6 @@ async fn segments_beyond_the_memory_limit_are_refused() {
     let stream = ScopedStream::new(Scope::new("scope").unwrap(), "stream".parse().unwrap());
     factory.controller().create_scope(stream.scope()).await.unwrap();
     let refused = factory.controller().create_stream(&stream, &configuration).await.unwrap_err();
-    assert!(format!("{refused:?}").contains("the memory limit of"), "{refused:?}");
+    assert!(format!("{refused:?}").contains("the memory limit of 10000 bytes"), "{refused:?}");
     assert!(!factory.controller().stream_exists(&stream).await.unwrap());
 }

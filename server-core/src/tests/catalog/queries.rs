@@ -6,8 +6,8 @@ use super::{check_each_state, cut, id, info, range, ranges};
 fn the_configuration_of_a_stream_is_returned() {
     check_each_state(
         r#"
-        no scope: NotFound("there is no stream s/t")
-        absent: NotFound("there is no stream s/t")
+        no scope: NotFound("stream s/t is not found")
+        absent: NotFound("stream s/t is not found")
         open: 2
         scaled: 2
         begun: 2
@@ -16,7 +16,7 @@ fn the_configuration_of_a_stream_is_returned() {
         rolled: 2
         truncated: 2
         sealed: 2
-        deleted: NotFound("there is no stream s/t")
+        deleted: NotFound("stream s/t is not found")
         recreated: 1
         full: 2
         failed: 2
@@ -32,8 +32,8 @@ fn the_configuration_of_a_stream_is_returned() {
 fn the_open_segments_are_those_of_the_newest_epoch() {
     check_each_state(
         r#"
-        no scope: NotFound("there is no stream s/t")
-        absent: NotFound("there is no stream s/t")
+        no scope: NotFound("stream s/t is not found")
+        absent: NotFound("stream s/t is not found")
         open: 0.0 0-0.5 | 1.0 0.5-1
         scaled: 2.1 0-0.25 | 3.1 0.25-0.5 | 1.0 0.5-1
         begun: 0.0 0-0.5 | 1.0 0.5-1
@@ -42,7 +42,7 @@ fn the_open_segments_are_those_of_the_newest_epoch() {
         rolled: 2.3 0-0.25 | 3.3 0.25-0.5 | 1.3 0.5-1
         truncated: 0.0 0-0.5 | 1.0 0.5-1
         sealed: -
-        deleted: NotFound("there is no stream s/t")
+        deleted: NotFound("stream s/t is not found")
         recreated: 2.0 0-1
         full: 0.0 0-0.5 | 1.0 0.5-1
         failed: 0.0 0-0.5 | 1.0 0.5-1
@@ -55,8 +55,8 @@ fn the_open_segments_are_those_of_the_newest_epoch() {
 fn the_segments_of_an_epoch_stay_known() {
     check_each_state(
         r#"
-        no scope: NotFound("there is no stream s/t")
-        absent: NotFound("there is no stream s/t")
+        no scope: NotFound("stream s/t is not found")
+        absent: NotFound("stream s/t is not found")
         open: 0.0 0-0.5 | 1.0 0.5-1
         scaled: 0.0 0-0.5 | 1.0 0.5-1
         begun: 0.0 0-0.5 | 1.0 0.5-1
@@ -65,7 +65,7 @@ fn the_segments_of_an_epoch_stay_known() {
         rolled: 0.0 0-0.5 | 1.0 0.5-1
         truncated: 0.0 0-0.5 | 1.0 0.5-1
         sealed: 0.0 0-0.5 | 1.0 0.5-1
-        deleted: NotFound("there is no stream s/t")
+        deleted: NotFound("stream s/t is not found")
         recreated: 2.0 0-1
         full: 0.0 0-0.5 | 1.0 0.5-1
         failed: 0.0 0-0.5 | 1.0 0.5-1
@@ -74,20 +74,20 @@ fn the_segments_of_an_epoch_stay_known() {
     );
     check_each_state(
         r#"
-        no scope: NotFound("there is no stream s/t")
-        absent: NotFound("there is no stream s/t")
-        open: NotFound("there is no epoch 1 of s/t")
+        no scope: NotFound("stream s/t is not found")
+        absent: NotFound("stream s/t is not found")
+        open: NotFound("epoch 1 of s/t is not found")
         scaled: 2.1 0-0.25 | 3.1 0.25-0.5 | 1.0 0.5-1
-        begun: NotFound("there is no epoch 1 of s/t")
-        committed: NotFound("there is no epoch 1 of s/t")
-        aborted: NotFound("there is no epoch 1 of s/t")
+        begun: NotFound("epoch 1 of s/t is not found")
+        committed: NotFound("epoch 1 of s/t is not found")
+        aborted: NotFound("epoch 1 of s/t is not found")
         rolled: 2.1 0-0.25 | 3.1 0.25-0.5 | 1.0 0.5-1
-        truncated: NotFound("there is no epoch 1 of s/t")
-        sealed: NotFound("there is no epoch 1 of s/t")
-        deleted: NotFound("there is no stream s/t")
-        recreated: NotFound("there is no epoch 1 of s/t")
-        full: NotFound("there is no epoch 1 of s/t")
-        failed: NotFound("there is no epoch 1 of s/t")
+        truncated: NotFound("epoch 1 of s/t is not found")
+        sealed: NotFound("epoch 1 of s/t is not found")
+        deleted: NotFound("stream s/t is not found")
+        recreated: NotFound("epoch 1 of s/t is not found")
+        full: NotFound("epoch 1 of s/t is not found")
+        failed: NotFound("epoch 1 of s/t is not found")
     "#,
         |catalog, step| Ok(ranges(&catalog.epoch_segments(&info(), 1, step)?.segment_ranges)),
     );
@@ -97,8 +97,8 @@ fn the_segments_of_an_epoch_stay_known() {
 fn the_head_of_a_stream_is_its_first_epoch_or_where_it_was_truncated() {
     check_each_state(
         r#"
-        no scope: NotFound("there is no stream s/t")
-        absent: NotFound("there is no stream s/t")
+        no scope: NotFound("stream s/t is not found")
+        absent: NotFound("stream s/t is not found")
         open: 0.0@0 1.0@0
         scaled: 0.0@0 1.0@0
         begun: 0.0@0 1.0@0
@@ -107,7 +107,7 @@ fn the_head_of_a_stream_is_its_first_epoch_or_where_it_was_truncated() {
         rolled: 0.0@0 1.0@0
         truncated: 0.0@4 1.0@0
         sealed: 0.0@0 1.0@0
-        deleted: NotFound("there is no stream s/t")
+        deleted: NotFound("stream s/t is not found")
         recreated: 2.0@0
         full: 0.0@0 1.0@0
         failed: 0.0@0 1.0@0
@@ -127,8 +127,8 @@ fn the_head_of_a_stream_is_its_first_epoch_or_where_it_was_truncated() {
 fn a_sealed_segment_has_successors_and_each_names_what_it_follows() {
     check_each_state(
         r#"
-        no scope: NotFound("there is no stream s/t")
-        absent: NotFound("there is no stream s/t")
+        no scope: NotFound("stream s/t is not found")
+        absent: NotFound("stream s/t is not found")
         open: -
         scaled: 2.1 0-0.25 after 0.0 | 3.1 0.25-0.5 after 0.0
         begun: -
@@ -137,7 +137,7 @@ fn a_sealed_segment_has_successors_and_each_names_what_it_follows() {
         rolled: 2.1 0-0.25 after 0.0 | 3.1 0.25-0.5 after 0.0
         truncated: -
         sealed: -
-        deleted: NotFound("there is no stream s/t")
+        deleted: NotFound("stream s/t is not found")
         recreated: -
         full: -
         failed: -
@@ -157,8 +157,8 @@ fn a_sealed_segment_has_successors_and_each_names_what_it_follows() {
 fn the_segments_between_the_head_and_the_tail_are_all_that_were_not_truncated() {
     check_each_state(
         r#"
-        no scope: NotFound("there is no stream s/t")
-        absent: NotFound("there is no stream s/t")
+        no scope: NotFound("stream s/t is not found")
+        absent: NotFound("stream s/t is not found")
         open: 0.0 1.0
         scaled: 0.0 1.0 2.1 3.1
         begun: 0.0 1.0
@@ -167,7 +167,7 @@ fn the_segments_between_the_head_and_the_tail_are_all_that_were_not_truncated() 
         rolled: 0.0 1.0 2.1 3.1 0.2 1.2 2.3 3.3 1.3
         truncated: 0.0 1.0
         sealed: 0.0 1.0
-        deleted: NotFound("there is no stream s/t")
+        deleted: NotFound("stream s/t is not found")
         recreated: -
         full: 0.0 1.0
         failed: 0.0 1.0
@@ -212,8 +212,8 @@ fn two_empty_cuts_have_nothing_between_them() {
 fn a_segment_is_open_until_it_or_its_stream_is_sealed() {
     check_each_state(
         r#"
-        no scope: NotFound("there is no stream s/t")
-        absent: NotFound("there is no stream s/t")
+        no scope: NotFound("stream s/t is not found")
+        absent: NotFound("stream s/t is not found")
         open: true
         scaled: false
         begun: true
@@ -222,7 +222,7 @@ fn a_segment_is_open_until_it_or_its_stream_is_sealed() {
         rolled: false
         truncated: true
         sealed: false
-        deleted: NotFound("there is no stream s/t")
+        deleted: NotFound("stream s/t is not found")
         recreated: false
         full: true
         failed: true
@@ -235,8 +235,8 @@ fn a_segment_is_open_until_it_or_its_stream_is_sealed() {
 fn a_cut_is_complete_if_it_covers_every_key_once() {
     check_each_state(
         r#"
-        no scope: NotFound("there is no stream s/t")
-        absent: NotFound("there is no stream s/t")
+        no scope: NotFound("stream s/t is not found")
+        absent: NotFound("stream s/t is not found")
         open: [true, false, false]
         scaled: [true, false, false]
         begun: [true, false, false]
@@ -245,7 +245,7 @@ fn a_cut_is_complete_if_it_covers_every_key_once() {
         rolled: [true, false, false]
         truncated: [true, false, false]
         sealed: [true, false, false]
-        deleted: NotFound("there is no stream s/t")
+        deleted: NotFound("stream s/t is not found")
         recreated: [false, false, false]
         full: [true, false, false]
         failed: [true, false, false]

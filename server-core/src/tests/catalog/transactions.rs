@@ -7,8 +7,8 @@ use crate::catalog::id_of;
 fn a_transaction_begins_on_the_open_segments() {
     check_each_state(
         r#"
-        no scope: NotFound("there is no stream s/t")
-        absent: NotFound("there is no stream s/t")
+        no scope: NotFound("stream s/t is not found")
+        absent: NotFound("stream s/t is not found")
         open: (0, 0.0 0-0.5 | 1.0 0.5-1) => Created, Created, transaction
         scaled: (1, 2.1 0-0.25 | 3.1 0.25-0.5 | 1.1 0.5-1) => Created, Created, Created,
             transaction
@@ -19,7 +19,7 @@ fn a_transaction_begins_on_the_open_segments() {
             transaction
         truncated: (0, 0.0 0-0.5 | 1.0 0.5-1) => Created, Created, transaction
         sealed: Internal("stream s/t is sealed")
-        deleted: NotFound("there is no stream s/t")
+        deleted: NotFound("stream s/t is not found")
         recreated: (0, 2.0 0-1) => Created, transaction
         full: ResourceExhausted("FULL")
         failed: Unavailable("FAILED")
@@ -123,8 +123,8 @@ fn a_ping_with_too_long_a_lease_is_refused() {
 fn the_state_of_a_transaction_is_returned() {
     check_each_state(
         r#"
-        no scope: NotFound("there is no stream s/t")
-        absent: NotFound("there is no stream s/t")
+        no scope: NotFound("stream s/t is not found")
+        absent: NotFound("stream s/t is not found")
         open: Unknown
         scaled: Unknown
         begun: Open
@@ -133,7 +133,7 @@ fn the_state_of_a_transaction_is_returned() {
         rolled: Committed
         truncated: Unknown
         sealed: Unknown
-        deleted: NotFound("there is no stream s/t")
+        deleted: NotFound("stream s/t is not found")
         recreated: Unknown
         full: Unknown
         failed: Unknown
@@ -195,8 +195,8 @@ fn an_open_transaction_is_aborted() {
 fn completed_transactions_are_listed() {
     check_each_state(
         r#"
-        no scope: NotFound("there is no stream s/t")
-        absent: NotFound("there is no stream s/t")
+        no scope: NotFound("stream s/t is not found")
+        absent: NotFound("stream s/t is not found")
         open: []
         scaled: []
         begun: []
@@ -205,7 +205,7 @@ fn completed_transactions_are_listed() {
         rolled: [Committed]
         truncated: []
         sealed: []
-        deleted: NotFound("there is no stream s/t")
+        deleted: NotFound("stream s/t is not found")
         recreated: []
         full: []
         failed: []

@@ -118,7 +118,8 @@ pub(super) fn brief(reply: &WireCommand) -> String {
         ("s/t/0.#epoch.0#transient.00000000000000000000000000000007.", "TRANSIENT."),
         ("the server must be restarted before it takes writes again: the disk is gone", "FAILED"),
         (
-            "the memory limit of 1265 bytes is reached: truncate or delete streams, or raise the limit",
+            "the memory limit of 1265 bytes is reached: truncate or delete streams, or raise the \
+             limit",
             "FULL",
         ),
         (" {  }", ""),

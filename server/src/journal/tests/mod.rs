@@ -1,7 +1,7 @@
-//! The journal on a disk that fails and forgets, as disks do.
+//! The journal on a simulated disk that fails and loses writes.
 //!
-//! What was written and not synced may be gone after a crash: all of it, any part of it, or torn in
-//! the middle; a file may be missing if its folder was not synced. Every call may be the last, or
+//! Bytes that were not synced may be lost in a crash: all of them, any part, or from the middle of
+//! a write on; a file may be missing if its folder was not synced. Every call may be the last, or
 //! may fail.
 
 mod folders;
@@ -20,7 +20,7 @@ use super::{
 };
 use pravega_sdk_server_core::record::{Millis, Record, Sequence};
 
-/// A disk whose memory a test can look into.
+/// A disk whose content a test can read.
 #[derive(Debug, Clone, Default)]
 struct SimulatedDisk {
     state: Arc<Mutex<DiskState>>,
@@ -29,20 +29,20 @@ struct SimulatedDisk {
 #[derive(Debug, Clone, Default)]
 struct DiskState {
     files: BTreeMap<String, FileState>,
-    /// The files that the folder has for good, by name, and which file each is.
+    /// The files whose names are durable.
     durable: BTreeMap<String, FileState>,
     calls: usize,
-    /// The call that fails, and how.
+    /// The call that fails, and the kind of its failure.
     fails_at: Option<(usize, Failure)>,
-    /// After a failed call, or a crash, nothing works.
+    /// True after a crash: every call fails.
     down: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Failure {
-    /// The power goes before the call.
+    /// The power fails before the call.
     Crash,
-    /// The call fails, half done, and those behind it work again.
+    /// The call fails with half of its effect; later calls work again.
     Error,
 }
 
@@ -53,12 +53,12 @@ struct FileState {
     synced: Vec<u8>,
 }
 
-/// What is left of what was not synced.
+/// The loss of bytes that were not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Loss {
     Everything,
     Nothing,
-    /// Only the first half.
+    /// The second half.
     TornInTheMiddle,
     /// Every second sector of 512 bytes.
     EverySecondSector,
@@ -93,12 +93,12 @@ impl SimulatedDisk {
         }
     }
 
-    /// The disk as it is when the power comes back.
+    /// The disk after a crash.
     fn after(&self, loss: Loss) -> Self {
         let state = self.state.lock().unwrap();
         let mut files = BTreeMap::new();
         for (name, durable) in &state.durable {
-            // The folder's entry counts; what is in the file is what became of the file it names.
+            // The durable name decides; the content is that of the file with its id.
             let file = state.files.values().find(|file| file.id == durable.id).unwrap_or(durable);
             let left = match loss {
                 Loss::Everything => file.synced.clone(),
@@ -126,7 +126,7 @@ impl SimulatedDisk {
                 FileState { id: durable.id, now: left.clone(), synced: left },
             );
         }
-        // Files that were never entered for good may have been all the same.
+        // Names that were not synced may survive too.
         if loss == Loss::Nothing {
             for (name, file) in &state.files {
                 files
@@ -266,8 +266,8 @@ impl Disk for SimulatedDisk {
     }
 }
 
-/// What one run of a script was told: the last batch that was acknowledged.
-struct Told {
+/// The result of a run of a script: the last batch that was acknowledged.
+struct Outcome {
     acknowledged: u64,
     failed: bool,
 }
@@ -281,7 +281,7 @@ fn batch(number: u64, len: usize) -> Batch {
     Batch { sequence: Sequence(number), records: vec![record, entry] }
 }
 
-/// Opens what is there, or begins it; nothing if the disk failed.
+/// Opens the journal, or creates it.
 fn open(disk: &SimulatedDisk) -> Result<(JournalFile, Vec<Record>), OpenProblem> {
     let mut records = Vec::new();
     let recovered = recover(&mut disk.clone(), |record| {
@@ -297,8 +297,8 @@ fn open(disk: &SimulatedDisk) -> Result<(JournalFile, Vec<Record>), OpenProblem>
     Ok((journal, records))
 }
 
-/// How long the batches are that are written together, step by step; a step without any begins a
-/// new file.
+/// The lengths of the batches that each step writes together. A step without batches begins a new
+/// file.
 type Script = Vec<Vec<usize>>;
 
 /// Scripts drawn from seeds, with short batches and long ones, single ones and many.
@@ -316,25 +316,25 @@ fn scripts() -> impl Iterator<Item = Script> {
 }
 
 /// Runs a script until it ends or the disk fails; an empty step begins a new file.
-fn run(disk: &SimulatedDisk, script: &Script) -> Told {
-    let mut told = Told { acknowledged: 0, failed: true };
-    let Ok((mut journal, mut all)) = open(disk) else { return told };
+fn run(disk: &SimulatedDisk, script: &Script) -> Outcome {
+    let mut outcome = Outcome { acknowledged: 0, failed: true };
+    let Ok((mut journal, mut all)) = open(disk) else { return outcome };
     for step in script {
-        let next = told.acknowledged + 1;
+        let next = outcome.acknowledged + 1;
         let batches: Vec<_> = (next..).zip(step).map(|(number, len)| batch(number, *len)).collect();
         let done = if batches.is_empty() {
-            journal.rewrite(Sequence(told.acknowledged), &all)
+            journal.rewrite(Sequence(outcome.acknowledged), &all)
         } else {
             all.extend(batches.iter().flat_map(|batch| batch.records.clone()));
             journal.write(&batches)
         };
         if done.is_err() {
-            return told;
+            return outcome;
         }
-        told.acknowledged += batches.len() as u64;
+        outcome.acknowledged += batches.len() as u64;
     }
-    told.failed = journal.end().is_err();
-    told
+    outcome.failed = journal.end().is_err();
+    outcome
 }
 
 /// Everything that was written, in order.
@@ -343,10 +343,10 @@ fn expected(script: &Script) -> Vec<Record> {
     (1..).zip(lens).flat_map(|(number, len)| batch(number, *len).records).collect()
 }
 
-/// E1: a crash at any call of the disk, with any part of what was not synced lost, loses nothing
-/// that was acknowledged.
+/// A crash at any call of the disk, with the loss of any part of the bytes that were not synced,
+/// loses no acknowledged batch.
 #[test]
-fn a_crash_at_any_call_loses_nothing_that_was_acknowledged() {
+fn a_crash_at_any_call_loses_no_acknowledged_batch() {
     let mut recoveries = 0;
     for script in &scripts().collect::<Vec<_>>() {
         let whole = SimulatedDisk::default();
@@ -354,13 +354,13 @@ fn a_crash_at_any_call_loses_nothing_that_was_acknowledged() {
         let expected = expected(script);
         for call in 1..=whole.calls() {
             let disk = SimulatedDisk::default().failing_at(call, Failure::Crash);
-            let told = run(&disk, script);
+            let outcome = run(&disk, script);
             for loss in LOSSES {
                 recoveries += 1;
                 let after = disk.after(loss);
                 let (_, records) = open(&after)
                     .unwrap_or_else(|problem| panic!("call {call}, {loss:?}: {problem}"));
-                let acknowledged = told.acknowledged as usize * 2;
+                let acknowledged = outcome.acknowledged as usize * 2;
                 assert!(
                     records.len() >= acknowledged,
                     "call {call}, {loss:?}: {} of {acknowledged}",
@@ -368,9 +368,9 @@ fn a_crash_at_any_call_loses_nothing_that_was_acknowledged() {
                 );
                 assert!(
                     expected.starts_with(&records),
-                    "call {call}, {loss:?}: not what was written"
+                    "call {call}, {loss:?}: other records than were written"
                 );
-                // And once more, behind what was cut off.
+                // And once more, after the torn end was cut off.
                 let (_, again) = open(&after).unwrap();
                 assert_eq!(again, records);
             }
@@ -379,8 +379,8 @@ fn a_crash_at_any_call_loses_nothing_that_was_acknowledged() {
     assert!(recoveries >= 8_000, "{recoveries} recoveries");
 }
 
-/// E3: a call that fails is the end of writing; what was acknowledged is there, nothing else was
-/// said to be.
+/// A call that fails ends the writing. Acknowledged batches can be read, and no other batch was
+/// acknowledged.
 #[test]
 fn a_call_that_fails_ends_the_writing_and_no_acknowledgement_is_invented() {
     for script in &scripts().collect::<Vec<_>>() {
@@ -388,19 +388,22 @@ fn a_call_that_fails_ends_the_writing_and_no_acknowledgement_is_invented() {
         run(&whole, script);
         for call in 1..=whole.calls() {
             let disk = SimulatedDisk::default().failing_at(call, Failure::Error);
-            let told = run(&disk, script);
-            assert!(told.failed, "call {call} failed, and nobody was told");
+            let outcome = run(&disk, script);
+            assert!(outcome.failed, "call {call} failed unnoticed");
             for loss in LOSSES {
                 let Ok((_, records)) = open(&disk.after(loss)) else {
-                    panic!("call {call}, {loss:?}: what was acknowledged cannot be read");
+                    panic!("call {call}, {loss:?}: the acknowledged batches cannot be read");
                 };
-                assert!(records.len() >= told.acknowledged as usize * 2, "call {call}, {loss:?}");
+                assert!(
+                    records.len() >= outcome.acknowledged as usize * 2,
+                    "call {call}, {loss:?}"
+                );
             }
         }
     }
 }
 
-/// Four kilobytes of a journal that was ended by a crash, not in order.
+/// Four kilobytes of a journal that a crash ended.
 fn small_store() -> (BTreeMap<String, Vec<u8>>, Vec<Record>) {
     let disk = SimulatedDisk::default();
     let (mut journal, _) = open(&disk).unwrap();
@@ -412,7 +415,7 @@ fn small_store() -> (BTreeMap<String, Vec<u8>>, Vec<Record>) {
     (disk.contents(), all)
 }
 
-/// What is read back is what was written but for the last batch, or the damage is named.
+/// Either all batches but the last are read back as they were written, or the damage is named.
 fn check_damaged(contents: &BTreeMap<String, Vec<u8>>, file: &str, all: &[Record], what: &str) {
     match open(&SimulatedDisk::with_contents(contents)) {
         Ok((_, records)) => {
@@ -430,7 +433,7 @@ fn check_damaged(contents: &BTreeMap<String, Vec<u8>>, file: &str, all: &[Record
     }
 }
 
-/// E2: every bit of a small store flipped.
+/// Every bit of a small journal is flipped.
 #[test]
 fn any_flipped_bit_is_named_or_does_no_harm() {
     let (contents, all) = small_store();
@@ -446,7 +449,7 @@ fn any_flipped_bit_is_named_or_does_no_harm() {
     assert!(flips >= 32_768, "{flips} bits");
 }
 
-/// E2: every file of a small store cut off at every byte, and missing altogether.
+/// Every file of a small journal is cut off at every byte, and missing.
 #[test]
 fn any_file_that_is_cut_off_or_missing_is_named_or_does_no_harm() {
     let (contents, all) = small_store();
@@ -463,11 +466,11 @@ fn any_file_that_is_cut_off_or_missing_is_named_or_does_no_harm() {
 }
 
 #[test]
-fn files_that_are_not_known_are_left_alone() {
+fn unknown_files_are_ignored() {
     let (mut contents, all) = small_store();
-    contents.insert("notes.txt".to_owned(), b"of somebody".to_vec());
+    contents.insert("notes.txt".to_owned(), b"of a user".to_vec());
     let disk = SimulatedDisk::with_contents(&contents);
     let (_, records) = open(&disk).unwrap();
     assert_eq!(records, all);
-    assert_eq!(disk.contents()["notes.txt"], b"of somebody");
+    assert_eq!(disk.contents()["notes.txt"], b"of a user");
 }
