@@ -244,3 +244,29 @@ impl Stream {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+        postcard::to_allocvec(value).unwrap()
+    }
+
+    #[test]
+    fn the_fields_of_each_part_of_a_stream_are_kept_in_their_order() {
+        let offsets: BTreeMap<i64, i64> = [(4, 5)].into();
+        let cut = || Cut::from(&offsets);
+        let point = RetentionPoint { at: Millis(1), bytes: 2, cut: cut() };
+        assert_eq!(encode(&point), encode(&(1_i64, 2_i64, &offsets)));
+        let position = WriterPosition::from([(SegmentId::from(4), Offset(5))]);
+        let mark = WriterMark { time: WriterTime(1), position, at: Millis(2) };
+        assert_eq!(encode(&mark), encode(&(1_i64, &offsets, 2_i64)));
+        let bounds = WatermarkBounds { lower: WriterTime(1), upper: WriterTime(2) };
+        assert_eq!(encode(&bounds), encode(&(1_i64, 2_i64)));
+        let subscriber = Subscriber { generation: 1, group_id: "g".to_owned(), cut: cut() };
+        assert_eq!(encode(&subscriber), encode(&(1_i64, "g", &offsets)));
+        let epoch = EpochRecord { reference: Epoch(1), segments: Vec::new(), at: Millis(2) };
+        assert_eq!(encode(&epoch), encode(&(1_i32, Vec::<u8>::new(), 2_i64)));
+    }
+}
