@@ -1,10 +1,10 @@
-//! Waits between attempts, decided without a clock and without a source of randomness.
+//! Waits between attempts, computed without a clock and without a source of randomness.
 
 use std::time::Duration;
 
 /// A series of waits that grow exponentially to a limit, each spread with full jitter.
 ///
-/// Full jitter means that a wait is chosen evenly between nothing and its full length, so that
+/// Full jitter means that a wait is chosen evenly between zero and its full length, so that
 /// clients that failed together do not return together.
 ///
 /// # Examples
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_spread_between_nothing_and_its_full_length() {
+    fn a_wait_is_spread_between_zero_and_its_full_length() {
         let backoff = Backoff::new(4 * SECOND, 60 * SECOND);
         let spread = [0.0, 0.25, 1.0, 7.0, -1.0, f64::NAN].map(|random| backoff.delay(1, random));
         assert_eq!(spread, [0, 1, 4, 4, 0, 0].map(Duration::from_secs));

@@ -1,4 +1,4 @@
-//! Where a server listens.
+//! Addresses of servers.
 
 use std::{fmt, net::Ipv6Addr, str::FromStr, sync::Arc};
 
@@ -22,7 +22,7 @@ pub struct Endpoint {
     port: u16,
 }
 
-/// Tells why a text is not an endpoint.
+/// A text that is not an endpoint.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
@@ -43,27 +43,27 @@ pub enum EndpointError {
     /// A bracket is not closed, or what it holds is not an IPv6 address.
     #[error("\"{0}\" has brackets that do not hold an IPv6 address")]
     Brackets(String),
-    /// The host holds a character that no host has.
+    /// The host has a character that is not allowed.
     #[error("host \"{host}\" has '{character}' at index {index}")]
     HostCharacter {
         /// The host.
         host: String,
         /// The character.
         character: char,
-        /// Its place, counted in characters from 0.
+        /// Its position, counted in characters from 0.
         index: usize,
     },
-    /// Credentials do not belong into an address. They are not repeated here.
-    #[error("an address must not hold a user name or password; give credentials apart")]
+    /// The address has credentials, which this error does not repeat.
+    #[error("an address must not hold a user name or password; give credentials separately")]
     UserInfo,
 }
 
 impl Endpoint {
-    /// Puts an endpoint together.
+    /// Creates an endpoint.
     ///
     /// # Errors
     ///
-    /// [`EndpointError`] names the part that is wrong; port 0 is.
+    /// [`EndpointError`] names the part that is wrong; port 0 is refused.
     pub fn new(host: &str, port: u16) -> Result<Self, EndpointError> {
         check_host(host)?;
         if port == 0 {
@@ -72,20 +72,20 @@ impl Endpoint {
         Ok(Self { host: Arc::from(host), port })
     }
 
-    /// The host: a name or an address, without brackets.
+    /// Returns the host: a name or an address, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port.
+    /// Returns the port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Says whether the host is an address that stands for every interface, which is where a server
-    /// listens but not where it can be reached from elsewhere.
+    /// Returns true if the host is the address of every interface, at which a server listens but
+    /// other machines do not reach it.
     #[must_use]
     pub fn is_unspecified(&self) -> bool {
         self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_unspecified())

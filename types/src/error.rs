@@ -1,14 +1,14 @@
-//! The error vocabulary every crate of the SDK speaks.
+//! The error vocabulary of all crates of the SDK.
 //!
-//! Each error type of the SDK answers three questions by method, so that nobody has to match text:
-//! what happened ([`ErrorKind`]), is the same call worth repeating (`is_retryable`), and did it
-//! take effect ([`Outcome`]).
+//! Each error type of the SDK answers three questions by method, so that no caller has to match
+//! text: what happened ([`ErrorKind`]), whether a repeat may succeed (`is_retryable`), and whether
+//! the call took effect ([`Outcome`]).
 
 use std::fmt;
 
-/// Says what kind of thing went wrong.
+/// The kind of a failure.
 ///
-/// Kinds are stable: a new release may add some and never changes the meaning of one.
+/// Kinds are stable: a new release may add kinds and never changes the meaning of one.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -18,19 +18,19 @@ pub enum ErrorKind {
     InvalidName,
     /// A stream cut could not be read, or does not belong to the stream.
     InvalidStreamCut,
-    /// The configuration cannot work.
+    /// The configuration is invalid.
     Config,
     /// The call was made outside a tokio runtime.
     NoRuntime,
-    /// The handle was closed, or its owner is gone.
+    /// The handle was closed, or its owner was dropped.
     Closed,
     /// The deadline passed.
     Timeout,
-    /// No connection could be made.
+    /// No connection could be established.
     Unreachable,
-    /// The connection ended before the answer came.
+    /// The connection ended before the reply.
     ConnectionLost,
-    /// The peer sent something the protocol does not allow.
+    /// The peer broke the protocol.
     Protocol,
     /// The peer speaks no version of the protocol that this SDK speaks.
     IncompatibleServer,
@@ -38,44 +38,44 @@ pub enum ErrorKind {
     Tls,
     /// Credentials are missing or were refused.
     Unauthenticated,
-    /// The credentials are good and do not allow this.
+    /// The credentials are valid and do not allow this.
     PermissionDenied,
     /// A delegation token has expired.
     TokenExpired,
-    /// The thing named does not exist.
+    /// The named item does not exist.
     NotFound,
-    /// The thing exists already.
+    /// The item exists already.
     AlreadyExists,
-    /// The scope or table still holds something.
+    /// The scope or table is not empty.
     NotEmpty,
     /// The stream must be sealed first.
     NotSealed,
     /// The stream or segment is sealed.
     Sealed,
-    /// The segment lives on another segment store by now.
+    /// Another segment store has the segment now.
     WrongHost,
-    /// The data asked for was truncated away.
+    /// The requested data was truncated.
     Truncated,
-    /// What stands in a segment is not what a writer of events puts there.
+    /// The data of a segment is not in the form that writers of events use.
     Corrupt,
     /// The transaction was committed or aborted before, perhaps by its lease.
     TransactionNotOpen,
-    /// A condition sent along (an offset, a version, a value) did not hold.
+    /// A condition of the request (an offset, a version, a value) did not hold.
     ConditionFailed,
-    /// The peer cannot do this.
+    /// The peer does not support this.
     Unsupported,
-    /// A limit of the client was reached; waiting helps.
+    /// A limit of the client was reached; a later attempt may succeed.
     LimitReached,
-    /// The peer is there and cannot serve now.
+    /// The peer answers and cannot serve the request now.
     Unavailable,
-    /// The server failed and does not say why.
+    /// The server failed and gave no reason.
     ServerFailure,
 }
 
 impl ErrorKind {
-    /// Says whether the same call may succeed when it is made again later, unchanged.
+    /// Returns true if the same call may succeed when it is repeated later, unchanged.
     ///
-    /// This speaks of success only. Whether a repeat can do harm is what [`Outcome`] tells.
+    /// This is about success only; [`Outcome`] tells whether a repeat may apply the call twice.
     #[must_use]
     pub fn is_retryable(self) -> bool {
         match self {
@@ -111,7 +111,7 @@ impl ErrorKind {
         }
     }
 
-    /// Names the kind the way logs and the command line print it.
+    /// Returns the name of the kind, as logs and the command line show it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -154,18 +154,17 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// Says whether a call that failed took effect.
+/// The effect of a failed call.
 ///
-/// Three answers, not two: a request whose reply was lost may or may not have been carried out, and
-/// a caller who takes that for a plain failure doubles or loses work.
+/// A request whose reply was lost may or may not have been carried out. A caller that treats it as
+/// a plain failure repeats or loses work, so this is a case of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// The server did not carry the request out, and will not.
     NotApplied,
     /// The server carried the request out, although the call failed.
     Applied,
-    /// Nobody can tell from here; ask the server before repeating anything that is not safe to
-    /// repeat.
+    /// The effect is unknown; ask the server before repeating a call that is not safe to repeat.
     Unknown,
 }
 
@@ -179,18 +178,18 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// An error that answers the three questions of this module.
+/// An error that has a kind and an outcome.
 ///
-/// Generic code (a retry loop, a log line, the command line's exit code) takes this instead of a
+/// Generic code (a retry loop, a log line, the command line's exit code) uses this instead of a
 /// list of error types.
 pub trait Classified: std::error::Error {
-    /// Says what kind of thing went wrong.
+    /// Returns the kind of failure.
     fn kind(&self) -> ErrorKind;
 
-    /// Says whether the call took effect.
+    /// Returns what is known of the effect of the call.
     fn outcome(&self) -> Outcome;
 
-    /// Says whether the same call may succeed when it is made again later.
+    /// Returns true if the same call may succeed when it is repeated later.
     fn is_retryable(&self) -> bool {
         self.kind().is_retryable()
     }

@@ -1,4 +1,4 @@
-//! The macro that makes a public error type of a [`Failure`](crate::Failure).
+//! The macro that defines a public error type on top of a [`Failure`](crate::Failure).
 
 /// Defines a public error type on top of a [`Failure`](crate::Failure).
 ///
@@ -14,7 +14,7 @@
 /// use pravega_sdk_types::{ErrorKind, Failure, Outcome, Wording, error_type};
 ///
 /// error_type! {
-///     /// Why a parcel was not sent.
+///     /// An error from sending a parcel.
 ///     pub struct ParcelError {
 ///         weight: Option<u32>,
 ///     }

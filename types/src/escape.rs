@@ -1,8 +1,8 @@
-//! Text from outside, made fit for a log line.
+//! Escaping of text from outside, for logs and errors.
 
 use std::fmt;
 
-/// Shows text that came from a peer or a user: control characters escaped, cut at a limit.
+/// Shows text from a peer or a user: control characters escaped, cut at a limit.
 ///
 /// A server's message may hold terminal escapes, line breaks, or a megabyte of stack trace. Errors
 /// and logs of the SDK show such text only through this type.
@@ -21,16 +21,16 @@ pub struct Printable<'a> {
 }
 
 impl<'a> Printable<'a> {
-    /// What is shown at most, unless another limit is given: 1 KiB, escapes included.
+    /// The default limit, in bytes: 1 KiB, escapes included.
     pub const DEFAULT_MAX_BYTES: usize = 1024;
 
-    /// Shows `text`, cut after [`Self::DEFAULT_MAX_BYTES`].
+    /// Wraps `text`, cut after [`Self::DEFAULT_MAX_BYTES`].
     #[must_use]
     pub fn new(text: &'a str) -> Self {
         Self::with_limit(text, Self::DEFAULT_MAX_BYTES)
     }
 
-    /// Shows `text`, cut before it would take more than `max_bytes` bytes on the page.
+    /// Wraps `text`, cut before its shown form exceeds `max_bytes` bytes.
     #[must_use]
     pub fn with_limit(text: &'a str, max_bytes: usize) -> Self {
         Self { text, max_bytes }
@@ -63,10 +63,16 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// Characters that move the cursor, hide text or turn its direction.
+/// Returns true for characters that move the cursor, hide text or change its direction.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+        )
 }
 
 #[cfg(test)]

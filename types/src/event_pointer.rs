@@ -25,7 +25,7 @@ pub struct EventPointer {
     length: i32,
 }
 
-/// Tells why something is not an event pointer.
+/// Text, bytes or numbers that are not an event pointer.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventPointerError {
@@ -33,31 +33,31 @@ pub enum EventPointerError {
     #[error("an event pointer has the form segment:offset-length")]
     Form,
     /// The offset is negative, or the length is less than that of an event header (8).
-    #[error("an event pointer to offset {offset} with length {length} cannot be")]
+    #[error("an event pointer cannot have offset {offset} and length {length}")]
     Numbers {
         /// The offset.
         offset: i64,
         /// The length.
         length: i32,
     },
-    /// The segment's name is not one.
-    #[error("the event pointer names no segment")]
+    /// The segment's name is invalid.
+    #[error("the event pointer has an invalid segment name")]
     Name(#[from] NameError),
-    /// The binary form cannot be read.
+    /// The binary form is invalid.
     #[error("the event pointer cannot be read")]
     Serial(#[from] SerialError),
 }
 
-/// An event has a header of 8 bytes, so no pointer is shorter.
+/// The length of an event's header, and so the minimum length of an event.
 const MIN_LENGTH: i32 = 8;
 const VERSIONS: &[u8] = &[0];
 
 impl EventPointer {
-    /// Points at the event of `length` bytes, header included, at `offset`.
+    /// Creates a pointer to the event of `length` bytes, header included, at `offset`.
     ///
     /// # Errors
     ///
-    /// [`EventPointerError::Numbers`] if no event can be there.
+    /// [`EventPointerError::Numbers`] if no event can have that offset and length.
     pub fn new(
         segment: ScopedSegment,
         offset: Offset,
@@ -69,29 +69,29 @@ impl EventPointer {
         Ok(Self { segment, offset, length })
     }
 
-    /// The segment.
+    /// Returns the segment.
     #[must_use]
     pub fn segment(&self) -> &ScopedSegment {
         &self.segment
     }
 
-    /// Where the event's header starts.
+    /// Returns the offset of the event's header.
     #[must_use]
     pub fn offset(&self) -> Offset {
         self.offset
     }
 
-    /// The length of the event with its header, in bytes.
+    /// Returns the length of the event with its header, in bytes.
     #[must_use]
     pub fn length(&self) -> i32 {
         self.length
     }
 
-    /// The pointer as Java's client stores it.
+    /// Returns the pointer in the form of Java's client.
     ///
     /// # Errors
     ///
-    /// [`EventPointerError::Serial`] if a number is beyond what the layout holds.
+    /// [`EventPointerError::Serial`] if a number does not fit the layout.
     pub fn to_bytes(&self) -> Result<Vec<u8>, EventPointerError> {
         let mut body = SerialWriter::new();
         body.utf(&self.segment.to_string())?;
@@ -102,11 +102,11 @@ impl EventPointer {
         Ok(writer.finish())
     }
 
-    /// Reads what [`Self::to_bytes`] or Java's client stored.
+    /// Decodes the form of [`Self::to_bytes`] and of Java's client.
     ///
     /// # Errors
     ///
-    /// [`EventPointerError`] says what is wrong.
+    /// [`EventPointerError`] if the bytes are not an event pointer.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, EventPointerError> {
         let mut body = SerialReader::new(bytes).versioned(VERSIONS)?.require(0)?;
         let segment = body.utf()?.parse()?;

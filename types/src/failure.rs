@@ -29,7 +29,8 @@ const MAX_TARGET_BYTES: usize = 300;
 ///     .with_target(&"shop")
 ///     .with_endpoint("localhost:9090".parse::<Endpoint>()?)
 ///     .with_attempts(3);
-/// assert_eq!(failure.to_string(), "createScope of shop at localhost:9090 (3 attempts): no answer");
+/// let shown = failure.to_string();
+/// assert_eq!(shown, "createScope of shop at localhost:9090 (3 attempts): no answer");
 /// # Ok::<(), pravega_sdk_types::EndpointError>(())
 /// ```
 #[derive(Clone)]

@@ -1,5 +1,5 @@
-//! What the fuzz targets run, and the seeded tests as well: any bytes in, no panic, and what can be
-//! read can be written.
+//! Functions of the fuzz targets and of the seeded tests: no input panics, and everything that is
+//! decoded can be encoded again.
 
 use crate::{
     EventPointer, Position, ScopedSegment, ScopedStream, Stream, StreamCut, modified_utf8,

@@ -1,4 +1,4 @@
-//! Numbers and ids that must not be mixed up.
+//! Newtypes for numbers and ids.
 
 use std::{fmt, str::FromStr};
 
@@ -52,12 +52,12 @@ number_type! {
 }
 
 number_type! {
-    /// The rising number by which a segment store recognises an append that it has already stored.
+    /// The rising number by which a segment store recognizes an append that it has already stored.
     EventNumber(i64)
 }
 
 impl EventNumber {
-    /// What a segment store answers for a writer that it does not know (`i64::MIN`).
+    /// The number that a segment store sends for an unknown writer (`i64::MIN`).
     pub const NONE: Self = Self(i64::MIN);
 }
 
@@ -82,7 +82,7 @@ impl From<Uuid> for WriterId {
 pub struct TransactionId(pub Uuid);
 
 impl TransactionId {
-    /// The epoch in which the transaction began, which is needed to find its segments again.
+    /// Returns the epoch in which the transaction began, which is needed to find its segments.
     ///
     /// The controller keeps it in the upper 32 bits of the id.
     #[must_use]
@@ -91,14 +91,14 @@ impl TransactionId {
         Epoch((high >> 32) as u32 as i32)
     }
 
-    /// The two signed halves, as the controller sends them.
+    /// Returns the two signed halves, as the controller sends them.
     #[must_use]
     pub fn to_halves(self) -> (i64, i64) {
         let (high, low) = self.0.as_u64_pair();
         (high as i64, low as i64)
     }
 
-    /// Puts an id together from the two signed halves that the controller sends.
+    /// Creates an id from the two signed halves that the controller sends.
     #[must_use]
     pub fn from_halves(high: i64, low: i64) -> Self {
         Self(Uuid::from_u64_pair(high as u64, low as u64))

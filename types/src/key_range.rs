@@ -9,12 +9,12 @@ pub struct KeyRange {
     high: f64,
 }
 
-/// Tells why two numbers, or a set of ranges, are refused.
+/// Bounds, or a set of ranges, that are refused.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum KeyRangeError {
-    /// A bound is not a number, or lies outside the key space.
-    #[error("key range {low}..{high} is refused: both bounds must lie in 0.0..=1.0")]
+    /// A bound is not a number, or is outside the key space.
+    #[error("key range {low}..{high} is refused: both bounds must be in 0.0..=1.0")]
     OutsideKeySpace {
         /// Lower bound.
         low: f64,
@@ -29,10 +29,10 @@ pub enum KeyRangeError {
         /// Upper bound.
         high: f64,
     },
-    /// Nothing was given where ranges are needed.
+    /// The set of ranges is empty.
     #[error("no key ranges are given")]
     None,
-    /// Two neighbouring ranges do not meet.
+    /// Two neighboring ranges leave a gap.
     #[error("key ranges {first} and {second} leave a gap between them")]
     Gap {
         /// The range below.
@@ -40,7 +40,7 @@ pub enum KeyRangeError {
         /// The range above.
         second: KeyRange,
     },
-    /// Two neighbouring ranges share keys.
+    /// Two neighboring ranges overlap.
     #[error("key ranges {first} and {second} overlap")]
     Overlap {
         /// The range below.
@@ -54,7 +54,7 @@ impl KeyRange {
     /// The whole key space.
     pub const FULL: Self = Self { low: 0.0, high: 1.0 };
 
-    /// Makes a range of two bounds.
+    /// Creates a range from two bounds.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl KeyRange {
         Ok(Self { low, high })
     }
 
-    /// Cuts the key space into `count` equal ranges, with the rounding of the controller.
+    /// Splits the key space into `count` equal ranges, with the rounding of the controller.
     ///
     /// For some counts (49, 98, 103, …) the last bound ends just below 1.0; see
     /// [`SegmentMap::segment_for`](crate::SegmentMap::segment_for) for what that means.
@@ -81,19 +81,19 @@ impl KeyRange {
             .collect()
     }
 
-    /// The lower bound.
+    /// Returns the lower bound.
     #[must_use]
     pub fn low(&self) -> f64 {
         self.low
     }
 
-    /// The upper bound.
+    /// Returns the upper bound.
     #[must_use]
     pub fn high(&self) -> f64 {
         self.high
     }
 
-    /// Cuts the range into `parts` equal ones; the outer bounds stay exactly as they are.
+    /// Splits the range into `parts` equal ones; the outer bounds stay exactly the same.
     #[must_use]
     pub fn split(&self, parts: u32) -> Vec<Self> {
         let width = (self.high - self.low) / f64::from(parts.max(1));
@@ -105,7 +105,7 @@ impl KeyRange {
         (0..parts).map(|i| Self { low: bound(i), high: bound(i + 1) }).collect()
     }
 
-    /// Says whether the two ranges share keys.
+    /// Returns true if the two ranges share keys.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self.low < other.high && other.low < self.high
@@ -118,12 +118,12 @@ impl fmt::Display for KeyRange {
     }
 }
 
-/// Checks that `ranges`, in any order, leave no gap and share nothing between the lowest and the
-/// highest bound, and gives the whole that they cover.
+/// Checks that `ranges`, in any order, have no gap and no overlap between the lowest and the
+/// highest bound, and returns the range that they cover.
 ///
 /// # Errors
 ///
-/// [`KeyRangeError`] names the first pair of neighbours that does not meet.
+/// [`KeyRangeError`] names the first pair of neighbors that leaves a gap or overlaps.
 pub fn check_cover(ranges: &[KeyRange]) -> Result<KeyRange, KeyRangeError> {
     let mut sorted = ranges.to_vec();
     sorted.sort_by(|a, b| a.low.total_cmp(&b.low));

@@ -2,7 +2,7 @@
 //!
 //! A value of a type in this crate is valid: names are checked where they enter, and never again.
 //! The crate holds no wire commands, no async code, no clock and no source of randomness; where a
-//! decision needs time or chance, the caller passes it in.
+//! decision needs time or randomness, the caller passes it in.
 //!
 //! | area | types |
 //! |---|---|

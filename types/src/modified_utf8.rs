@@ -6,29 +6,29 @@
 //!
 //! Java strings may hold a surrogate without its partner, which no Rust string can. Such text is
 //! refused with
-//! [`Problem::LoneSurrogate`]: names and tokens never hold one, and putting another character in its place would let two
-//! different names look the same.
+//! [`Problem::LoneSurrogate`]: names and tokens never contain one, and a replacement character
+//! would make two different names equal.
 
 use std::borrow::Cow;
 
-/// Tells where and why bytes are not modified UTF-8.
+/// Bytes that are not modified UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{problem} at byte {at}")]
 pub struct InvalidModifiedUtf8 {
     /// The byte at which the bad sequence starts.
     pub at: usize,
-    /// What is wrong there.
+    /// The reason.
     pub problem: Problem,
 }
 
-/// What is wrong with a sequence.
+/// The reason why a sequence is invalid.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// A byte that cannot start a sequence.
     #[error("invalid lead byte")]
     LeadByte,
-    /// A byte that cannot go on with a sequence, or the end inside one.
+    /// A byte that cannot continue a sequence, or the end inside one.
     #[error("sequence cut short")]
     Truncated,
     /// A surrogate without its partner.
@@ -36,7 +36,7 @@ pub enum Problem {
     LoneSurrogate,
 }
 
-/// The length of `text` in modified UTF-8, in bytes.
+/// Returns the length of `text` in modified UTF-8, in bytes.
 #[must_use]
 pub fn encoded_len(text: &str) -> usize {
     text.len() + text.bytes().map(extra_bytes).sum::<usize>()
@@ -52,7 +52,7 @@ fn extra_bytes(byte: u8) -> usize {
     }
 }
 
-/// Writes `text` in modified UTF-8, piece by piece, to `put`.
+/// Passes `text` in modified UTF-8 to `put`, in several slices.
 pub fn encode(text: &str, mut put: impl FnMut(&[u8])) {
     if text.bytes().all(|byte| extra_bytes(byte) == 0) {
         return put(text.as_bytes());
@@ -74,7 +74,7 @@ fn three_bytes(unit: u16) -> [u8; 3] {
     [0xE0 | (unit >> 12) as u8, 0x80 | ((unit >> 6) & 0x3F) as u8, 0x80 | (unit & 0x3F) as u8]
 }
 
-/// Reads modified UTF-8. Borrows where the bytes are plain UTF-8 as well, which nearly all are.
+/// Decodes modified UTF-8. Borrows if the bytes are plain UTF-8 too, as nearly all are.
 ///
 /// # Errors
 ///
@@ -105,7 +105,7 @@ fn decode_slowly(bytes: &[u8]) -> Result<String, InvalidModifiedUtf8> {
     Ok(text)
 }
 
-/// Takes UTF-16 code units off a byte slice.
+/// Reads UTF-16 code units from a byte slice.
 struct Units<'a> {
     bytes: &'a [u8],
     at: usize,

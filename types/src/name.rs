@@ -1,14 +1,15 @@
 //! Names of scopes, streams, tables, reader groups, readers and writers.
 //!
 //! A name is checked once, when it is parsed. Two rules exist side by side, as in Pravega itself:
-//! what users may name, and what the controller accepts, which adds one leading `_` for internal
-//! names (`_system`, `_RGgroup`). `new` and `parse` take the first, `internal` takes both.
+//! names that users may choose, and names that the controller accepts, which may have one leading
+//! `_` for internal names (`_system`, `_RGgroup`). `new` and `parse` use the first rule, `internal`
+//! the second.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 use crate::Printable;
 
-/// What a name is for; decides which rule it must keep.
+/// The kind of item that a name is for; it decides the rule of the name.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NameKind {
@@ -27,13 +28,12 @@ pub enum NameKind {
 }
 
 impl NameKind {
-    /// The longest name a user may give, in bytes (which are characters, as all allowed ones are
-    /// ASCII).
+    /// Returns the maximum length of a name of a user, in bytes (the allowed characters are ASCII).
     #[must_use]
     pub fn max_len(self) -> usize {
         match self {
             Self::Scope => INTERNAL_MAX_LEN,
-            // Leaves room for the prefixes of internal names, of which `_MARK` is the longest.
+            // Leaves bytes for the prefixes of internal names, of which `_MARK` is the longest.
             _ => USER_MAX_LEN,
         }
     }
@@ -61,7 +61,7 @@ const USER_MAX_LEN: usize = 250;
 /// The longest name of a scope, and of anything internal, that the controller accepts.
 const INTERNAL_MAX_LEN: usize = 255;
 
-/// Tells why a text is not a name.
+/// A text that is not a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameError {
     kind: NameKind,
@@ -73,7 +73,7 @@ pub struct NameError {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameProblem {
-    /// There is no character at all.
+    /// The name is empty.
     Empty,
     /// The name is longer than the limit; both in bytes.
     TooLong {
@@ -82,14 +82,14 @@ pub enum NameProblem {
         /// The longest allowed.
         max_len: usize,
     },
-    /// A character is not allowed at its place.
+    /// A character is not allowed at its position.
     Character {
         /// The character.
         character: char,
-        /// Its place, counted in characters from 0.
+        /// Its position, counted in characters from 0.
         index: usize,
     },
-    /// The leading `_` is not followed by anything.
+    /// No character follows the leading `_`.
     NothingAfterUnderscore,
     /// A scoped name is not made of a scope, one `/` and a name.
     NotScoped,
@@ -100,13 +100,13 @@ impl NameError {
         Self { kind, text: Printable::with_limit(text, 300).to_string(), problem }
     }
 
-    /// What the name was meant for.
+    /// Returns the kind of item that the name is for.
     #[must_use]
     pub fn name_kind(&self) -> NameKind {
         self.kind
     }
 
-    /// The rule that is broken.
+    /// Returns the rule that the name breaks.
     #[must_use]
     pub fn problem(&self) -> NameProblem {
         self.problem
@@ -125,7 +125,7 @@ impl fmt::Display for NameError {
                 let shown = Printable::new(character.encode_utf8(&mut [0; 4])).to_string();
                 write!(f, "{kind} name \"{text}\" has '{shown}' at index {index}")?;
                 if *character == '_' && *index == 0 {
-                    write!(f, ", which is kept for internal names")?;
+                    write!(f, ", which is reserved for internal names")?;
                 }
             }
             NameProblem::NothingAfterUnderscore => {
@@ -141,7 +141,7 @@ impl fmt::Display for NameError {
 
 impl std::error::Error for NameError {}
 
-/// Which of the two rules a name is held to.
+/// The rule that a name is checked against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
     User,
@@ -151,8 +151,7 @@ enum Rule {
 fn check(kind: NameKind, rule: Rule, text: &str) -> Result<(), NameError> {
     let refuse = |problem| Err(NameError::new(kind, text, problem));
     let internal = rule == Rule::Internal && kind.has_internal_form();
-    // The watermarks of an internal stream: `_MARK_RGgroup`. The controller lists such streams
-    // itself.
+    // The watermarks of an internal stream: `_MARK_RGgroup`. The controller lists such streams.
     if internal
         && kind == NameKind::Stream
         && text.len() <= INTERNAL_MAX_LEN
@@ -195,14 +194,14 @@ macro_rules! name_type {
             ///
             /// # Errors
             ///
-            /// [`NameError`] names the character, its place and the rule.
+            /// [`NameError`] names the character, its position and the rule.
             pub fn new(name: impl AsRef<str>) -> Result<Self, NameError> {
                 let name = name.as_ref();
                 check($kind, Rule::User, name)?;
                 Ok(Self(Arc::from(name)))
             }
 
-            /// The name as text.
+            /// Returns the name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -253,18 +252,22 @@ macro_rules! name_type {
 macro_rules! internal_form {
     ($name:ident, $kind:expr, $example:literal) => {
         impl $name {
-            #[doc = concat!("Checks `name` against the controller's own rule, which adds internal names such as `", $example, "`.")]
+            #[doc = concat!(
+                "Checks `name` against the controller's rule, which allows internal names like `",
+                $example,
+                "`."
+            )]
             ///
             /// # Errors
             ///
-            /// [`NameError`] names the character, its place and the rule.
+            /// [`NameError`] names the character, its position and the rule.
             pub fn internal(name: impl AsRef<str>) -> Result<Self, NameError> {
                 let name = name.as_ref();
                 check($kind, Rule::Internal, name)?;
                 Ok(Self(Arc::from(name)))
             }
 
-            /// Says whether the name is one that users cannot give.
+            /// Returns true if the name is internal: users cannot choose it.
             #[must_use]
             pub fn is_internal(&self) -> bool {
                 self.0.starts_with('_')
@@ -283,7 +286,8 @@ name_type! {
     ///
     /// assert!(Scope::new("shop").is_ok());
     /// let refused = Scope::new("my shop").unwrap_err();
-    /// assert_eq!(refused.to_string(), r#"scope name "my shop" has ' ' at index 2; allowed are A-Z a-z 0-9 . -"#);
+    /// let reason = r#"scope name "my shop" has ' ' at index 2; allowed are A-Z a-z 0-9 . -"#;
+    /// assert_eq!(refused.to_string(), reason);
     /// ```
     Scope, NameKind::Scope
 }
@@ -313,8 +317,8 @@ name_type! {
 name_type! {
     /// Names a writer for watermarks and transactions: 1 to 250 of `A-Z a-z 0-9 . -`.
     ///
-    /// This is not the [`WriterId`](crate::WriterId) by which a segment store recognises what was
-    /// written twice.
+    /// This is not the [`WriterId`](crate::WriterId) by which a segment store recognizes events
+    /// that were sent twice.
     WriterName, NameKind::Writer
 }
 

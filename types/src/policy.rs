@@ -1,4 +1,4 @@
-//! How a stream scales, what it keeps, and how it is tagged.
+//! Policies of streams: scaling, retention and tags.
 
 use std::{fmt, num::NonZeroU32, time::Duration};
 
@@ -8,41 +8,41 @@ use crate::Printable;
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScalingPolicy {
-    /// The stream has this many segments until somebody scales it.
+    /// The stream has this many segments until it is scaled manually.
     Fixed {
         /// Number of segments.
         segments: NonZeroU32,
     },
-    /// The controller splits a segment that takes more than a rate of bytes, and merges those that
-    /// take much less.
+    /// The controller splits a segment that receives more than a rate of bytes, and merges segments
+    /// that receive much less.
     ByDataRate {
-        /// Target for each segment, in KiB a second.
+        /// Target rate of each segment, in KiB per second.
         kib_per_second: NonZeroU32,
-        /// Into how many a hot segment is split at once.
+        /// Number of segments that a hot segment is split into.
         scale_factor: NonZeroU32,
-        /// The stream never has fewer segments.
+        /// Minimum number of segments.
         min_segments: NonZeroU32,
     },
-    /// The controller splits a segment that takes more than a rate of events, and merges those that
-    /// take much less.
+    /// The controller splits a segment that receives more than a rate of events, and merges
+    /// segments that receive much less.
     ByEventRate {
-        /// Target for each segment, in events a second.
+        /// Target rate of each segment, in events per second.
         events_per_second: NonZeroU32,
-        /// Into how many a hot segment is split at once.
+        /// Number of segments that a hot segment is split into.
         scale_factor: NonZeroU32,
-        /// The stream never has fewer segments.
+        /// Minimum number of segments.
         min_segments: NonZeroU32,
     },
 }
 
 impl ScalingPolicy {
-    /// A stream of `segments` segments, at least one.
+    /// Creates a policy of `segments` segments, at least one.
     #[must_use]
     pub fn fixed(segments: u32) -> Self {
         Self::Fixed { segments: NonZeroU32::new(segments).unwrap_or(NonZeroU32::MIN) }
     }
 
-    /// The fewest segments the stream has.
+    /// Returns the minimum number of segments.
     #[must_use]
     pub fn min_segments(&self) -> NonZeroU32 {
         match *self {
@@ -55,7 +55,7 @@ impl ScalingPolicy {
 }
 
 impl Default for ScalingPolicy {
-    /// One segment, for as long as nobody scales by hand.
+    /// One segment, until the stream is scaled manually.
     fn default() -> Self {
         Self::fixed(1)
     }
@@ -68,13 +68,15 @@ impl fmt::Display for ScalingPolicy {
             Self::ByDataRate { kib_per_second, scale_factor, min_segments } => {
                 write!(
                     f,
-                    "by-data-rate({kib_per_second} KiB/s, split by {scale_factor}, at least {min_segments})"
+                    "by-data-rate({kib_per_second} KiB/s, split by {scale_factor}, \
+                     at least {min_segments})"
                 )
             }
             Self::ByEventRate { events_per_second, scale_factor, min_segments } => {
                 write!(
                     f,
-                    "by-event-rate({events_per_second} events/s, split by {scale_factor}, at least {min_segments})"
+                    "by-event-rate({events_per_second} events/s, split by {scale_factor}, \
+                     at least {min_segments})"
                 )
             }
         }
@@ -84,20 +86,20 @@ impl fmt::Display for ScalingPolicy {
 /// Decides what the controller truncates from the front of a stream, about every 30 minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetentionPolicy {
-    /// Keeps what is younger than `min`, and truncates what is older than `max` even where a
-    /// subscriber lags behind.
+    /// Keeps data younger than `min`, and truncates data older than `max` even if a subscriber has
+    /// not read it.
     ByTime {
-        /// What is younger is kept.
+        /// Younger data is kept.
         min: Duration,
-        /// What is older goes, if there is a limit.
+        /// Older data is truncated; `None` means no limit.
         max: Option<Duration>,
     },
-    /// Keeps at least `min_bytes`, and no more than `max_bytes` even where a subscriber lags
-    /// behind.
+    /// Keeps at least `min_bytes`, and at most `max_bytes` even if a subscriber has not read
+    /// them.
     BySize {
-        /// This many bytes are kept.
+        /// Number of bytes kept.
         min_bytes: u64,
-        /// What is more goes, if there is a limit.
+        /// Maximum number of bytes; `None` means no limit.
         max_bytes: Option<u64>,
     },
 }
@@ -115,15 +117,15 @@ impl fmt::Display for RetentionPolicy {
     }
 }
 
-/// A word by which streams can be listed: 1 to 255 characters.
+/// A label by which streams can be listed: 1 to 255 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(String);
 
-/// Tells why a tag or a stream's configuration is refused.
+/// A tag or a stream's configuration that is refused.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// A tag is empty: the controller fails where it is asked for such.
+    /// A tag is empty. The controller fails to list streams by it.
     #[error("a tag must not be empty")]
     EmptyTag,
     /// A tag is too long.
@@ -135,24 +137,27 @@ pub enum PolicyError {
         len: usize,
     },
     /// A stream has too many tags.
-    #[error("{count} tags are given, at most {max} are allowed", max = StreamConfiguration::MAX_TAGS)]
+    #[error(
+        "{count} tags are given, at most {max} are allowed",
+        max = StreamConfiguration::MAX_TAGS
+    )]
     TooManyTags {
-        /// How many.
+        /// Number of tags.
         count: usize,
     },
     /// The lower limit of a retention policy is above its upper one.
-    #[error("the retention policy {0} keeps at least more than it keeps at most")]
+    #[error("the retention policy {0} has a lower limit above its upper limit")]
     RetentionLimits(RetentionPolicy),
-    /// A number is beyond what the controller's messages hold.
+    /// A number does not fit the controller's messages.
     #[error("{what} is too large")]
     TooLarge {
-        /// Which number.
+        /// The number's name.
         what: &'static str,
     },
 }
 
 impl Tag {
-    /// The longest tag: the server takes fewer than 256 characters.
+    /// Maximum length of a tag: the server accepts fewer than 256 characters.
     pub const MAX_CHARS: usize = 255;
 
     /// Checks a tag.
@@ -171,7 +176,7 @@ impl Tag {
         }
     }
 
-    /// The tag as text.
+    /// Returns the tag as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -192,7 +197,7 @@ impl std::str::FromStr for Tag {
     }
 }
 
-/// Everything that can be set about a stream.
+/// The configuration of a stream.
 ///
 /// # Examples
 ///
@@ -215,17 +220,17 @@ pub struct StreamConfiguration {
 }
 
 impl StreamConfiguration {
-    /// The most tags a stream may have: the server takes fewer than 128.
+    /// Maximum number of tags: the server accepts fewer than 128.
     pub const MAX_TAGS: usize = 127;
 
-    /// Sets how the stream scales. Default: one fixed segment.
+    /// Sets the scaling policy. Default: one fixed segment.
     #[must_use]
     pub fn with_scaling(mut self, scaling: ScalingPolicy) -> Self {
         self.scaling = scaling;
         self
     }
 
-    /// Sets what the stream keeps. Default: everything.
+    /// Sets the retention policy. Default: `None`, which keeps everything.
     ///
     /// # Errors
     ///
@@ -249,7 +254,7 @@ impl StreamConfiguration {
         }
     }
 
-    /// Sets the tags, in place of those there were. Default: none. At most [`Self::MAX_TAGS`].
+    /// Sets the tags, and replaces the present ones. Default: no tags. At most [`Self::MAX_TAGS`].
     ///
     /// # Errors
     ///
@@ -264,48 +269,48 @@ impl StreamConfiguration {
         }
     }
 
-    /// Sets after how long a writer that notes no time stops counting for watermarks. Default:
-    /// zero, which is at the first round in which it is behind.
+    /// Sets the time after which a writer that notes no time no longer counts for watermarks.
+    /// Default: zero, the first round in which it is late.
     #[must_use]
     pub fn with_timestamp_aggregation_timeout(mut self, timeout: Duration) -> Self {
         self.timestamp_aggregation_timeout = timeout;
         self
     }
 
-    /// Sets how large a piece of a segment in long-term storage may grow, in bytes. Default: 0, the
-    /// server's own choice.
+    /// Sets the maximum size of a chunk of a segment in long-term storage, in bytes. Default: 0,
+    /// the server's choice.
     #[must_use]
     pub fn with_rollover_size_bytes(mut self, bytes: u64) -> Self {
         self.rollover_size_bytes = bytes;
         self
     }
 
-    /// How the stream scales.
+    /// Returns the scaling policy.
     #[must_use]
     pub fn scaling(&self) -> ScalingPolicy {
         self.scaling
     }
 
-    /// What the stream keeps.
+    /// Returns the retention policy; `None` means that everything is kept.
     #[must_use]
     pub fn retention(&self) -> Option<RetentionPolicy> {
         self.retention
     }
 
-    /// The tags, sorted.
+    /// Returns the tags, sorted.
     #[must_use]
     pub fn tags(&self) -> &[Tag] {
         &self.tags
     }
 
-    /// After how long a writer that notes no time stops counting for watermarks.
+    /// Returns the time after which a writer that notes no time no longer counts for watermarks.
     #[must_use]
     pub fn timestamp_aggregation_timeout(&self) -> Duration {
         self.timestamp_aggregation_timeout
     }
 
-    /// How large a piece of a segment in long-term storage may grow, in bytes; 0 is the server's
-    /// own choice.
+    /// Returns the maximum size of a chunk of a segment in long-term storage, in bytes; 0 means the
+    /// server's choice.
     #[must_use]
     pub fn rollover_size_bytes(&self) -> u64 {
         self.rollover_size_bytes
@@ -317,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_are_held_at_their_limits() {
+    fn tags_beyond_their_limits_are_refused() {
         assert!(Tag::new("x".repeat(255)).is_ok());
         assert!(matches!(Tag::new("x".repeat(256)), Err(PolicyError::LongTag { len: 256, .. })));
         assert_eq!(Tag::new(""), Err(PolicyError::EmptyTag));

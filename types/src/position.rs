@@ -1,4 +1,4 @@
-//! How far a reader has come.
+//! Positions of readers.
 
 use std::str::FromStr;
 
@@ -9,24 +9,23 @@ use crate::{
     serial::{COMPACT_LONG_MAX, SerialError, SerialReader, SerialWriter},
 };
 
-/// How far a reader has come in each segment that it owns; enough to go on from there after a
-/// crash.
+/// The progress of a reader in each segment that it owns; enough to continue after a crash.
 ///
 /// A segment that was read to its sealed end is at [`SegmentOffset::End`]. The binary form is
 /// Java's.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Position {
     owned: Vec<(ScopedSegment, SegmentOffset)>,
-    /// What the segments own of the key space, for those of which it is known.
+    /// The key ranges of the segments, if known.
     ranges: Vec<(ScopedSegment, Option<KeyRange>)>,
 }
 
 const VERSIONS: &[u8] = &[0];
-/// Either bound negative stands for a range that is not known.
+/// A negative bound means that the range is not known.
 const UNKNOWN_BOUND: f64 = -1.0;
 
 impl Position {
-    /// Makes a position of the owned segments, in the order in which they shall be stored.
+    /// Creates a position from the owned segments, which are stored in the order given.
     #[must_use]
     pub fn new<O: Into<SegmentOffset>>(
         owned: impl IntoIterator<Item = (ScopedSegment, O)>,
@@ -36,28 +35,28 @@ impl Position {
         Self { owned: owned.collect(), ranges: ranges.into_iter().collect() }
     }
 
-    /// The owned segments and the offset in each.
+    /// Returns the owned segments and the offset in each.
     pub fn owned(&self) -> impl ExactSizeIterator<Item = (&ScopedSegment, SegmentOffset)> + '_ {
         self.owned.iter().map(|(segment, offset)| (segment, *offset))
     }
 
-    /// The segments that were read to their end.
+    /// Returns the segments that were read to their end.
     pub fn completed(&self) -> impl Iterator<Item = &ScopedSegment> + '_ {
         let completed = |offset: &SegmentOffset| *offset == SegmentOffset::End;
         self.owned().filter(move |(_, offset)| completed(offset)).map(|(segment, _)| segment)
     }
 
-    /// What `segment` owns of the key space, if that is known.
+    /// Returns the key range of `segment`, if known.
     #[must_use]
     pub fn range(&self, segment: &ScopedSegment) -> Option<KeyRange> {
         self.ranges.iter().find(|(known, _)| known == segment).and_then(|(_, range)| *range)
     }
 
-    /// The position as Java's client stores it.
+    /// Returns the position in the form of Java's client.
     ///
     /// # Errors
     ///
-    /// [`SerialError`] if a number is beyond what the layout holds.
+    /// [`SerialError`] if a number does not fit the layout.
     pub fn to_bytes(&self) -> Result<Vec<u8>, SerialError> {
         let mut offsets = SerialWriter::new();
         offsets.count(self.owned.len())?;
@@ -77,20 +76,20 @@ impl Position {
         Ok(writer.finish())
     }
 
-    /// The position as text: Base64 of its binary form.
+    /// Returns the position as text: Base64 of its binary form.
     ///
     /// # Errors
     ///
-    /// [`SerialError`] if a number is beyond what the layout holds.
+    /// [`SerialError`] if a number does not fit the layout.
     pub fn to_text(&self) -> Result<String, SerialError> {
         Ok(BASE64.encode(self.to_bytes()?))
     }
 
-    /// Reads what [`Self::to_bytes`] or Java's client stored.
+    /// Decodes the form of [`Self::to_bytes`] and of Java's client.
     ///
     /// # Errors
     ///
-    /// [`SerialError`] says what is wrong.
+    /// [`SerialError`] if the bytes are not a position.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SerialError> {
         let revisions = SerialReader::new(bytes).versioned(VERSIONS)?;
         let owned = revisions.require(0)?.collection(|r| {
@@ -121,7 +120,7 @@ impl Position {
 impl FromStr for Position {
     type Err = SerialError;
 
-    /// Reads what [`Self::to_text`] wrote.
+    /// Parses the text of [`Self::to_text`].
     fn from_str(text: &str) -> Result<Self, SerialError> {
         let bytes = BASE64.decode(text).map_err(|_| SerialError::Invalid { what: "Base64" })?;
         Self::from_bytes(&bytes)
@@ -165,7 +164,7 @@ mod tests {
         for len in 0..bytes.len() {
             assert!(
                 Position::from_bytes(&bytes[..len]).is_err(),
-                "{len} bytes were read as a position"
+                "{len} bytes were decoded as a position"
             );
         }
     }

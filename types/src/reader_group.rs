@@ -1,4 +1,4 @@
-//! How a reader group reads.
+//! Configuration of reader groups.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{ScopedStream, StreamCut};
 
-/// Everything that can be set about a reader group.
+/// The configuration of a reader group.
 ///
 /// # Examples
 ///
@@ -28,30 +28,30 @@ pub struct ReaderGroupConfiguration {
     id: Uuid,
 }
 
-/// A stream that a group reads, and from where to where.
+/// A stream that a group reads, with the start and the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupStream {
     /// The stream.
     pub stream: ScopedStream,
-    /// Where reading starts; unbounded is the head.
+    /// The start; unbounded means the head.
     pub from: StreamCut,
-    /// Where reading ends; unbounded is never.
+    /// The end; unbounded means that reading never ends.
     pub to: StreamCut,
 }
 
-/// Whether what the group has read may be truncated from its streams.
+/// How the progress of a group limits the truncation of its streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GroupRetention {
-    /// The group has no say in it.
+    /// The group does not limit truncation.
     #[default]
     None,
-    /// Up to the cut that the user gives.
+    /// Data before a cut that the user sets may be truncated.
     ManualReleaseAtUserStreamCut,
-    /// Up to the group's last checkpoint.
+    /// Data before the group's last checkpoint may be truncated.
     AutomaticReleaseAtLastCheckpoint,
 }
 
-/// Tells why a group cannot be configured so.
+/// A configuration of a reader group that is refused.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReaderGroupConfigurationError {
@@ -75,7 +75,7 @@ pub enum ReaderGroupConfigurationError {
 }
 
 impl ReaderGroupConfiguration {
-    /// Reads whole streams, from head to tail and on.
+    /// Creates the configuration of a group that reads whole streams, without an end.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl ReaderGroupConfiguration {
         Self::bounded(streams.into_iter().map(whole))
     }
 
-    /// Reads parts of streams.
+    /// Creates the configuration of a group that reads parts of streams.
     ///
     /// # Errors
     ///
@@ -120,37 +120,37 @@ impl ReaderGroupConfiguration {
     /// The generation of a group that the controller does not know yet.
     pub const NO_GENERATION: i64 = -1;
 
-    /// Sets how often readers look for news of the group. Default: 3 s.
+    /// Sets how often readers fetch updates of the group. Default: 3 s.
     #[must_use]
     pub fn with_refresh_interval(mut self, interval: Duration) -> Self {
         self.refresh_interval = interval;
         self
     }
 
-    /// Sets how often a checkpoint is made by itself; none is never. Default: 30 s.
+    /// Sets how often a checkpoint is created automatically; `None` means never. Default: 30 s.
     ///
-    /// Without checkpoints a group stops where its streams scale.
+    /// Without checkpoints a group stops reading when its streams scale.
     #[must_use]
     pub fn with_automatic_checkpoint_interval(mut self, interval: Option<Duration>) -> Self {
         self.automatic_checkpoint_interval = interval;
         self
     }
 
-    /// Sets how many checkpoints may be under way at once. Default: 3.
+    /// Sets the maximum number of checkpoints in progress. Default: 3.
     #[must_use]
     pub fn with_max_outstanding_checkpoints(mut self, count: NonZeroU32) -> Self {
         self.max_outstanding_checkpoints = count;
         self
     }
 
-    /// Sets whether what was read may be truncated. Default: the group has no say in it.
+    /// Sets how the group limits truncation. Default: it does not.
     #[must_use]
     pub fn with_retention(mut self, retention: GroupRetention) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Sets the id and the generation by which the controller knows the group.
+    /// Sets the id and the generation of the group on the controller.
     #[must_use]
     pub fn with_identity(mut self, id: Uuid, generation: i64) -> Self {
         self.id = id;
@@ -158,43 +158,43 @@ impl ReaderGroupConfiguration {
         self
     }
 
-    /// The streams and the parts of them.
+    /// Returns the streams with their starts and ends.
     #[must_use]
     pub fn streams(&self) -> &[GroupStream] {
         &self.streams
     }
 
-    /// How often readers look for news of the group.
+    /// Returns how often readers fetch updates of the group.
     #[must_use]
     pub fn refresh_interval(&self) -> Duration {
         self.refresh_interval
     }
 
-    /// How often a checkpoint is made by itself; none is never.
+    /// Returns how often a checkpoint is created automatically; `None` means never.
     #[must_use]
     pub fn automatic_checkpoint_interval(&self) -> Option<Duration> {
         self.automatic_checkpoint_interval
     }
 
-    /// How many checkpoints may be under way at once.
+    /// Returns the maximum number of checkpoints in progress.
     #[must_use]
     pub fn max_outstanding_checkpoints(&self) -> NonZeroU32 {
         self.max_outstanding_checkpoints
     }
 
-    /// Whether what was read may be truncated.
+    /// Returns how the group limits truncation.
     #[must_use]
     pub fn retention(&self) -> GroupRetention {
         self.retention
     }
 
-    /// The generation: every change of the configuration makes a new one.
+    /// Returns the generation: every change of the configuration creates a new one.
     #[must_use]
     pub fn generation(&self) -> i64 {
         self.generation
     }
 
-    /// The id of the group.
+    /// Returns the id of the group.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.id

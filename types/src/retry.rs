@@ -1,4 +1,4 @@
-//! When to try again: a schedule of waits, decided without a clock and without a source of
+//! Retry policies: a schedule of waits, computed without a clock and without a source of
 //! randomness.
 
 use std::{num::NonZeroU32, time::Duration};
@@ -15,7 +15,7 @@ use crate::Backoff;
 ///
 /// let policy = RetryPolicy::default().with_jitter(Jitter::None);
 /// let waits: Vec<Duration> = policy.delays(|| 0.0).collect();
-/// assert_eq!(waits.len(), 9, "the first of ten attempts waits for nothing");
+/// assert_eq!(waits.len(), 9, "the first of ten attempts does not wait");
 /// assert_eq!(waits[0], Duration::from_millis(1));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,20 +25,20 @@ pub struct RetryPolicy {
     jitter: Jitter,
 }
 
-/// How a wait is spread, so that clients who failed together do not come back together.
+/// How waits are spread, so that clients that failed together do not retry together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Jitter {
-    /// The wait is the schedule's own.
+    /// The full wait of the schedule.
     None,
-    /// The wait is chosen evenly between nothing and the schedule's own.
+    /// A wait chosen evenly between zero and the full wait of the schedule.
     Full,
 }
 
-/// Tells why a schedule cannot be.
+/// An invalid retry policy.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RetryPolicyError {
-    /// The number of attempts is 0: the first one counts too.
+    /// The number of attempts is 0. The first attempt counts too.
     #[error("a retry policy needs at least 1 attempt")]
     NoAttempts,
     /// The multiplier is 0.
@@ -55,8 +55,8 @@ pub enum RetryPolicyError {
 }
 
 impl Default for RetryPolicy {
-    /// The schedule of Pravega's Java client for controller calls: 10 attempts, 1 ms, times 10, at
-    /// most 20 s; spread with full jitter, which Java does not do.
+    /// Returns the schedule of Pravega's Java client for controller calls: 10 attempts, 1 ms, times
+    /// 10, at most 20 s; spread with full jitter, which Java does not do.
     fn default() -> Self {
         Self {
             backoff: Backoff::new(Duration::from_millis(1), Duration::from_secs(20))
@@ -68,12 +68,12 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Makes a schedule: the first wait, by how much each grows, the longest, and how many attempts
-    /// in all.
+    /// Creates a schedule from the first wait, the factor of each further one, the longest wait,
+    /// and the total number of attempts.
     ///
     /// # Errors
     ///
-    /// [`RetryPolicyError`] names what cannot be.
+    /// [`RetryPolicyError`] names the value that is refused.
     pub fn new(
         initial: Duration,
         multiplier: u32,
@@ -91,7 +91,7 @@ impl RetryPolicy {
         Ok(Self { backoff, attempts, jitter: Jitter::Full })
     }
 
-    /// A schedule without any retry.
+    /// Creates a schedule without retries.
     #[must_use]
     pub fn no_retries() -> Self {
         Self { attempts: NonZeroU32::MIN, ..Self::default() }
@@ -104,15 +104,15 @@ impl RetryPolicy {
         self
     }
 
-    /// How many attempts are made in all, the first included.
+    /// Returns the total number of attempts, the first included.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.attempts.get()
     }
 
-    /// The waits between the attempts, one fewer than there are attempts.
+    /// Returns the waits between the attempts, one fewer than the attempts.
     ///
-    /// `random` gives numbers in `0.0..1.0`, and is asked once for each wait if there is jitter.
+    /// `random` returns numbers in `0.0..1.0`, and is called once for each wait with jitter.
     pub fn delays<R: FnMut() -> f64>(&self, random: R) -> RetryDelays<R> {
         RetryDelays { policy: *self, failures: 0, random }
     }

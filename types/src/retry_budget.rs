@@ -1,11 +1,12 @@
-//! How much may be tried again in all, so that an outage does not multiply the load.
+//! A budget of retries, so that an outage does not multiply the load.
 
 use std::time::Duration;
 
-/// A budget that all calls of a client share: each call pays in a little, each retry takes one out.
+/// A budget that all calls of a client share: each call deposits a fraction, each retry withdraws
+/// one.
 ///
 /// While calls succeed the budget is full. In an outage retries are limited to a steady floor and a
-/// share of the calls, whatever the schedule of each call says. Time is an argument, counted from
+/// share of the calls, independent of the schedule of each call. Time is an argument, counted from
 /// any fixed moment.
 ///
 /// # Examples
@@ -24,28 +25,28 @@ pub struct RetryBudget {
     refilled_at: Duration,
 }
 
-/// The floor: this many retries a second are always possible.
+/// The floor: this many retries per second are always possible.
 const PER_SECOND: f64 = 10.0;
-/// And this share of the calls on top.
+/// The additional share of the calls.
 const PER_CALL: f64 = 0.2;
-/// What is saved up at most: ten seconds of the floor.
+/// The maximum balance: ten seconds of the floor.
 const CAPACITY: f64 = 100.0;
 
 impl Default for RetryBudget {
-    /// Starts full.
+    /// Creates a full budget.
     fn default() -> Self {
         Self { tokens: CAPACITY, refilled_at: Duration::ZERO }
     }
 }
 
 impl RetryBudget {
-    /// A call is made for the first time.
+    /// Registers the first attempt of a call.
     pub fn deposit(&mut self, now: Duration) {
         self.refill(now);
         self.tokens = (self.tokens + PER_CALL).min(CAPACITY);
     }
 
-    /// A call wants to be tried again; false if there have been too many of those.
+    /// Withdraws a retry; returns false if there were too many retries.
     #[must_use]
     pub fn withdraw(&mut self, now: Duration) -> bool {
         self.refill(now);
@@ -57,7 +58,7 @@ impl RetryBudget {
     }
 
     fn refill(&mut self, now: Duration) {
-        // A clock that steps back adds nothing, and takes nothing away.
+        // A clock that steps back does not change the balance.
         let passed = now.saturating_sub(self.refilled_at);
         self.refilled_at = self.refilled_at.max(now);
         self.tokens = (self.tokens + passed.as_secs_f64() * PER_SECOND).min(CAPACITY);
@@ -68,7 +69,8 @@ impl RetryBudget {
 mod tests {
     use super::*;
 
-    /// How many retries of `calls` a second, each wanting nine, go through in a minute of outage.
+    /// Returns how many retries of `calls` per second, with nine retries each, are allowed in a
+    /// minute of outage.
     fn retries_in_a_minute(calls: u32) -> u32 {
         let mut budget = RetryBudget::default();
         let mut granted = 0;

@@ -1,8 +1,8 @@
-//! Where an event goes: the hash that places a routing key in the key space.
+//! The hash that maps a routing key to the key space, and so an event to a segment.
 //!
 //! Pravega hashes keys with MurmurHash3 (x64, 128 bits) over their UTF-16 code units and takes the
-//! first 52 bits of the result as a fraction. Every client must agree on each bit of it, or the
-//! order per key is lost between them; the golden values of the Java client hold this module to it.
+//! first 52 bits of the result as a fraction. All clients must compute the same bits, or the
+//! order per key is lost between them; golden values of the Java client check this module.
 
 use std::fmt;
 
@@ -29,19 +29,20 @@ pub const CONTAINER_SEED: i32 = java_string_hash("SegmentToContainerMapper");
 pub struct RoutingKey(String);
 
 impl RoutingKey {
-    /// Makes a key of any text, the empty one too.
+    /// Creates a key from any text, which may be empty.
     #[must_use]
     pub fn new(key: impl Into<String>) -> Self {
         Self(key.into())
     }
 
-    /// The key as text.
+    /// Returns the key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The place of the key in the key space `[0.0, 1.0)`, the same for every client of Pravega.
+    /// Returns the position of the key in the key space `[0.0, 1.0)`, the same for every client of
+    /// Pravega.
     #[must_use]
     pub fn position(&self) -> f64 {
         fraction(hash_text(EVENT_SEED, &self.0).0)
@@ -61,33 +62,33 @@ impl From<String> for RoutingKey {
 }
 
 impl fmt::Debug for RoutingKey {
-    /// Shows the length only: a key may be personal data.
+    /// Shows the length only, because a key may be personal data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RoutingKey({} bytes)", self.0.len())
     }
 }
 
-/// The place of a primary key of a key-value table in the key space.
+/// Returns the position of a primary key of a key-value table in the key space.
 #[must_use]
 pub fn table_key_position(primary_key: &[u8]) -> f64 {
     fraction(murmur3_x64_128(TABLE_SEED, primary_key.iter().copied()).0)
 }
 
-/// The value by which a reader of a group ranks the segments that it may give away: the highest
-/// goes first.
+/// Returns the value by which a reader of a group ranks the segments that it may release: the
+/// highest first.
 #[must_use]
 pub fn release_rank(reader: &str, segment: &str) -> f64 {
     fraction(hash_text(java_string_hash_of(reader), segment).0)
 }
 
-/// The id of the segment attribute called `name`.
+/// Returns the id of the segment attribute called `name`.
 #[must_use]
 pub fn attribute_id(name: &str) -> uuid::Uuid {
     let (h1, h2) = hash_text(ATTRIBUTE_SEED, name);
     uuid::Uuid::from_u64_pair(h1.swap_bytes(), h2.swap_bytes())
 }
 
-/// Turns the first 52 bits of a hash into a fraction in `[0.0, 1.0)`.
+/// Converts the first 52 bits of a hash into a fraction in `[0.0, 1.0)`.
 #[must_use]
 pub fn fraction(hash: u64) -> f64 {
     // The bits of 1.0 with the hash as mantissa give a number in [1.0, 2.0).
@@ -100,7 +101,7 @@ pub fn hash_text(seed: i32, text: &str) -> (u64, u64) {
     murmur3_x64_128(seed, text.encode_utf16().flat_map(u16::to_le_bytes))
 }
 
-/// Java's `String.hashCode` of an ASCII text, for constants.
+/// Computes Java's `String.hashCode` of an ASCII text, for constants.
 const fn java_string_hash(ascii: &str) -> i32 {
     let mut rest = ascii.as_bytes();
     let mut hash = 0_i32;
@@ -111,7 +112,7 @@ const fn java_string_hash(ascii: &str) -> i32 {
     hash
 }
 
-/// Java's `String.hashCode`: over UTF-16 code units, wrapping.
+/// Computes Java's `String.hashCode`: over UTF-16 code units, wrapping.
 #[must_use]
 pub fn java_string_hash_of(text: &str) -> i32 {
     text.encode_utf16()
@@ -128,7 +129,7 @@ fn murmur3_x64_128(seed: i32, bytes: impl Iterator<Item = u8>) -> (u64, u64) {
 
     let mut h1 = i64::from(seed) as u64;
     let mut h2 = h1;
-    // The two lanes of the block under way, filled from the low byte up.
+    // The two lanes of the current block, filled from the low byte up.
     let (mut k1, mut k2) = (0_u64, 0_u64);
     let mut len = 0_u64;
     for byte in bytes {

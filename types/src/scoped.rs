@@ -25,19 +25,19 @@ macro_rules! scoped_type {
         }
 
         impl $scoped {
-            /// Puts a name into its scope.
+            /// Combines a scope and a name.
             #[must_use]
             pub fn new(scope: Scope, $field: $name) -> Self {
                 Self { scope, $field }
             }
 
-            /// The scope.
+            /// Returns the scope.
             #[must_use]
             pub fn scope(&self) -> &Scope {
                 &self.scope
             }
 
-            /// The name inside the scope.
+            /// Returns the name inside the scope.
             #[must_use]
             pub fn $field(&self) -> &$name {
                 &self.$field
@@ -102,18 +102,18 @@ scoped_type! {
 }
 
 impl ScopedStream {
-    /// Reads `scope/stream` under the controller's own rule, which adds internal names such as
+    /// Reads `scope/stream` under the controller's rule, which allows internal names such as
     /// `shop/_RGbilling`.
     ///
     /// # Errors
     ///
-    /// [`NameError`] names the character, its place and the rule.
+    /// [`NameError`] names the character, its position and the rule.
     pub fn internal(text: &str) -> Result<Self, NameError> {
         let (scope, stream) = split(NameKind::Stream, text)?;
         Ok(Self::new(Scope::internal(scope)?, Stream::internal(stream)?))
     }
 
-    /// The internal stream that carries the watermarks of this one: `scope/_MARKstream`.
+    /// Returns the internal stream of the watermarks of this stream: `scope/_MARKstream`.
     #[must_use]
     pub fn watermark_stream(&self) -> Self {
         Self::new(self.scope.clone(), Stream::trusted(format!("_MARK{}", self.stream)))
@@ -121,20 +121,20 @@ impl ScopedStream {
 }
 
 impl ScopedReaderGroup {
-    /// The internal stream that carries the state of the group: `scope/_RGgroup`.
+    /// Returns the internal stream of the state of the group: `scope/_RGgroup`.
     #[must_use]
     pub fn state_stream(&self) -> ScopedStream {
         ScopedStream::new(self.scope.clone(), Stream::trusted(format!("_RG{}", self.group)))
     }
 }
 
-/// What the controller puts behind the name of a table to name its segments.
+/// The suffix that the controller adds to the name of a table to name its segments.
 pub(crate) const TABLE_SUFFIX: &str = "_kvtable";
 
 impl ScopedKeyValueTable {
-    /// The name under which the segments of the table are kept: `scope/table_kvtable`.
+    /// Returns the stream name of the table's segments: `scope/table_kvtable`.
     ///
-    /// The controller wants this name where it is asked for the segment store of a table's segment.
+    /// The controller expects this name in requests for the segment store of a table's segment.
     #[must_use]
     pub fn segment_stream(&self) -> ScopedStream {
         ScopedStream::new(

@@ -7,8 +7,8 @@ use crate::{
     scoped::TABLE_SUFFIX, segment_suffix,
 };
 
-/// Identifies a segment within its stream: the epoch that made it in the high 32 bits, its number
-/// in the low 32.
+/// Identifies a segment within its stream: the epoch that created it in the high 32 bits, its
+/// number in the low 32.
 ///
 /// # Examples
 ///
@@ -23,19 +23,19 @@ use crate::{
 pub struct SegmentId(i64);
 
 impl SegmentId {
-    /// Puts an id together.
+    /// Creates an id from an epoch and a number.
     #[must_use]
     pub fn new(epoch: Epoch, number: SegmentNumber) -> Self {
         Self((i64::from(epoch.0) << 32) | i64::from(number.0 as u32))
     }
 
-    /// The epoch in which the segment was made.
+    /// Returns the epoch in which the segment was created.
     #[must_use]
     pub fn epoch(self) -> Epoch {
         Epoch((self.0 >> 32) as i32)
     }
 
-    /// The number of the segment.
+    /// Returns the number of the segment.
     #[must_use]
     pub fn number(self) -> SegmentNumber {
         SegmentNumber(self.0 as i32)
@@ -63,7 +63,7 @@ impl fmt::Display for SegmentId {
 impl FromStr for SegmentId {
     type Err = NameError;
 
-    /// Reads `number.#epoch.epoch`; without the epoch part the epoch is 0.
+    /// Parses `number.#epoch.epoch`; without the epoch part the epoch is 0.
     fn from_str(text: &str) -> Result<Self, NameError> {
         let refused = || NameError::new(NameKind::Stream, text, NameProblem::NotScoped);
         let (number, epoch) = text.split_once(EPOCH_INFIX).unwrap_or((text, "0"));
@@ -75,7 +75,7 @@ impl FromStr for SegmentId {
 
 const EPOCH_INFIX: &str = ".#epoch.";
 
-/// Digits only: the standard parser also takes a leading `+`.
+/// Parses digits only: the standard parser also accepts a leading `+`.
 fn parse_decimal(text: &str) -> Option<i32> {
     if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
 }
@@ -88,19 +88,19 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Names segment `id` of `stream`.
+    /// Creates the name of segment `id` of `stream`.
     #[must_use]
     pub fn new(stream: Stream, id: SegmentId) -> Self {
         Self { stream, id }
     }
 
-    /// The stream.
+    /// Returns the stream.
     #[must_use]
     pub fn stream(&self) -> &Stream {
         &self.stream
     }
 
-    /// The id.
+    /// Returns the id.
     #[must_use]
     pub fn id(&self) -> SegmentId {
         self.id
@@ -116,7 +116,7 @@ impl fmt::Display for Segment {
 impl FromStr for Segment {
     type Err = NameError;
 
-    /// Reads `stream/number[.#epoch.epoch]`; the suffix of a transaction is left out.
+    /// Reads `stream/number[.#epoch.epoch]`; the suffix of a transaction is ignored.
     fn from_str(text: &str) -> Result<Self, NameError> {
         let text = segment_suffix::parent(text).unwrap_or(text);
         let (stream, id) = text
@@ -126,15 +126,15 @@ impl FromStr for Segment {
     }
 }
 
-/// The name of the stream in a segment's name, which may be that of a table.
+/// Parses the stream in a segment's name, which may be that of a table.
 fn stream_of_segment(text: &str) -> Result<Stream, NameError> {
     let plain = text.strip_suffix(TABLE_SUFFIX).unwrap_or(text);
     Stream::internal(plain)?;
     Ok(Stream::trusted(text))
 }
 
-/// A segment with the scope of its stream; the text form is the name that segment stores know it
-/// by, `scope/stream/number.#epoch.epoch`.
+/// A segment with the scope of its stream; the text form is its name on segment stores,
+/// `scope/stream/number.#epoch.epoch`.
 ///
 /// # Examples
 ///
@@ -153,31 +153,31 @@ pub struct ScopedSegment {
 }
 
 impl ScopedSegment {
-    /// Names segment `id` of `stream`.
+    /// Creates the name of segment `id` of `stream`.
     #[must_use]
     pub fn new(stream: &ScopedStream, id: SegmentId) -> Self {
         Self { scope: stream.scope().clone(), segment: Segment::new(stream.stream().clone(), id) }
     }
 
-    /// The scope.
+    /// Returns the scope.
     #[must_use]
     pub fn scope(&self) -> &Scope {
         &self.scope
     }
 
-    /// The stream inside the scope.
+    /// Returns the stream inside the scope.
     #[must_use]
     pub fn stream(&self) -> &Stream {
         self.segment.stream()
     }
 
-    /// The stream with its scope.
+    /// Returns the stream with its scope.
     #[must_use]
     pub fn scoped_stream(&self) -> ScopedStream {
         ScopedStream::new(self.scope.clone(), self.segment.stream.clone())
     }
 
-    /// The id.
+    /// Returns the id.
     #[must_use]
     pub fn id(&self) -> SegmentId {
         self.segment.id()
@@ -193,7 +193,7 @@ impl fmt::Display for ScopedSegment {
 impl FromStr for ScopedSegment {
     type Err = NameError;
 
-    /// Reads `scope/stream/number[.#epoch.epoch]`; the suffix of a transaction is left out.
+    /// Reads `scope/stream/number[.#epoch.epoch]`; the suffix of a transaction is ignored.
     fn from_str(text: &str) -> Result<Self, NameError> {
         let (scope, segment) = text
             .split_once('/')
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_no_segment_are_refused() {
+    fn names_that_are_not_a_segment_are_refused() {
         for text in [
             "",
             "s",

@@ -1,4 +1,4 @@
-//! Which segment owns which part of the key space, as a writer sees it.
+//! The segments of a stream and their parts of the key space, as a writer sees them.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::{KeyRange, SegmentId};
 /// key exactly on a bound belongs to the segment below it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SegmentMap {
-    /// Sorted by `upper`, each of which is there once.
+    /// Sorted by `upper`, without duplicates.
     entries: Vec<Entry>,
 }
 
@@ -21,28 +21,28 @@ struct Entry {
     range: KeyRange,
 }
 
-/// A segment that takes over after another was sealed.
+/// A segment that takes over the range of sealed segments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Successor {
-    /// The segment that takes over.
+    /// The new segment.
     pub id: SegmentId,
-    /// What it owns.
+    /// Its key range.
     pub range: KeyRange,
-    /// All segments that it takes over from.
+    /// All sealed segments whose ranges it takes over.
     pub predecessors: Vec<SegmentId>,
 }
 
-/// Tells why a set of successors cannot take the place of a sealed segment.
+/// Successors that cannot replace a sealed segment.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SegmentMapError {
     /// The sealed segment is not in the map.
     UnknownSegment(SegmentId),
-    /// The successors leave a part of the sealed segment's range without an owner.
+    /// The successors do not cover the range of the sealed segment.
     NotCovered {
         /// The sealed segment.
         sealed: SegmentId,
-        /// What it owned.
+        /// Its key range.
         range: KeyRange,
     },
 }
@@ -61,7 +61,7 @@ impl fmt::Display for SegmentMapError {
 impl std::error::Error for SegmentMapError {}
 
 impl SegmentMap {
-    /// Makes a map of segments and what they own, in any order.
+    /// Creates a map from segments and their key ranges, in any order.
     #[must_use]
     pub fn new(segments: impl IntoIterator<Item = (SegmentId, KeyRange)>) -> Self {
         let entries = segments
@@ -71,14 +71,14 @@ impl SegmentMap {
         Self::from_entries(entries)
     }
 
-    /// The segments of a new stream of `count` segments: numbers from 0, epoch 0, equal ranges.
+    /// Creates the map of a new stream of `count` segments: numbers from 0, epoch 0, equal ranges.
     #[must_use]
     pub fn equal_ranges(count: u32) -> Self {
         Self::new((0_i64..).map(SegmentId::from).zip(KeyRange::equal(count)))
     }
 
-    /// Makes a map in which a segment answers for an upper bound of its own, as after one half of a
-    /// merge.
+    /// Creates a map in which each segment has a separate upper bound for look-ups, as after one
+    /// half of a merge.
     #[must_use]
     pub fn with_upper_bounds(
         segments: impl IntoIterator<Item = (f64, SegmentId, KeyRange)>,
@@ -93,44 +93,43 @@ impl SegmentMap {
         Self { entries }
     }
 
-    /// The segment that owns `position`; none only if the map is empty.
+    /// Returns the segment that owns `position`; `None` only if the map is empty.
     ///
-    /// For some counts of equal ranges the last bound comes out just below 1.0 on the controller. A
-    /// position above it goes to the last segment, where the Java client gives up.
+    /// For some counts of equal ranges the controller computes a last bound just below 1.0. A
+    /// position above it goes to the last segment; the Java client fails there.
     #[must_use]
     pub fn segment_for(&self, position: f64) -> Option<SegmentId> {
         let at = self.entries.partition_point(|entry| entry.upper < position);
         self.entries.get(at).or(self.entries.last()).map(|entry| entry.id)
     }
 
-    /// The entries from the lowest up: upper bound for look-ups, segment, and what the segment owns
-    /// in full.
+    /// Returns the entries in ascending order: upper bound for look-ups, segment, and the full key
+    /// range of the segment.
     pub fn iter(&self) -> impl Iterator<Item = (f64, SegmentId, KeyRange)> + '_ {
         self.entries.iter().map(|entry| (entry.upper, entry.id, entry.range))
     }
 
-    /// How many segments the map holds.
+    /// Returns the number of segments.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Says whether the map holds no segment, which is how a sealed stream looks.
+    /// Returns true if the map has no segment, as for a sealed stream.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Puts the successors of `sealed` in its place.
+    /// Replaces `sealed` by its successors.
     ///
-    /// A successor that takes over from several segments (a merge) answers only for the range of
-    /// `sealed` until the other predecessors are found sealed too: their events must reach the old
-    /// segments first.
+    /// A successor of several segments (a merge) owns only the range of `sealed` until the other
+    /// predecessors are known to be sealed too: their events must reach the old segments first.
     ///
     /// # Errors
     ///
     /// [`SegmentMapError`] if `sealed` is not in the map, or its range would not be covered; the
-    /// map stays as it was.
+    /// map stays unchanged.
     pub fn replace_sealed(
         &mut self,
         sealed: SegmentId,
@@ -159,7 +158,7 @@ impl SegmentMap {
             }
             below = entry.upper;
         }
-        // Two neighbours that lead to the same segment are one: the upper stays.
+        // Two neighbors with the same segment become one: the upper bound stays.
         let mut merged: Vec<Entry> = Vec::with_capacity(entries.len());
         for entry in entries {
             match merged.last_mut() {
@@ -172,8 +171,7 @@ impl SegmentMap {
     }
 }
 
-/// Together the heirs must reach from one end of the sealed segment's range to the other, without a
-/// gap.
+/// Checks that the heirs cover the sealed segment's range from end to end, without a gap.
 fn check_heirs(old: &Entry, heirs: &[&Successor]) -> Result<(), SegmentMapError> {
     let not_covered = SegmentMapError::NotCovered { sealed: old.id, range: old.range };
     let (Some(lowest), Some(highest)) = (heirs.first(), heirs.last()) else {

@@ -1,9 +1,9 @@
-//! The names that a segment store gives to segments derived from others.
+//! Names of segments that are derived from other segments.
 //!
 //! ```text
 //! scope/stream/3.#epoch.2                                             a segment of a stream
-//! scope/stream/3.#epoch.2#transaction.<32 hex digits>                 the part of a transaction in it
-//! scope/stream/3.#epoch.2#transient.<32 hex digits>.<32 hex digits>   a large event on its way into it
+//! scope/stream/3.#epoch.2#transaction.<32 hex digits>                 a transaction's part of it
+//! scope/stream/3.#epoch.2#transient.<32 hex digits>.<32 hex digits>   a large event for it
 //! ```
 
 pub use crate::segment_suffix::parent;
@@ -14,25 +14,25 @@ use crate::{
 
 const EPOCH_INFIX: &str = ".#epoch.";
 
-/// The name of the segment that holds what `transaction` wrote to `parent`.
+/// Returns the name of the segment of `transaction` for `parent`.
 #[must_use]
 pub fn transaction(parent: &ScopedSegment, transaction: TransactionId) -> String {
     format!("{parent}{TRANSACTION_INFIX}{}", transaction.0.simple())
 }
 
-/// Says whether `name` is that of a transaction's segment.
+/// Returns true if `name` is that of a transaction's segment.
 #[must_use]
 pub fn is_transaction(name: &str) -> bool {
     strip_transaction(name).is_some()
 }
 
-/// Says whether `name` is that of a transient segment, made to carry a large event.
+/// Returns true if `name` is that of a transient segment, which carries a large event.
 #[must_use]
 pub fn is_transient(name: &str) -> bool {
     strip_transient(name).is_some()
 }
 
-/// The name that decides about the segment's container: without transaction, transient and epoch
+/// Returns the name that decides the segment's container: without transaction, transient and epoch
 /// parts.
 #[must_use]
 pub fn primary(name: &str) -> &str {
@@ -40,18 +40,18 @@ pub fn primary(name: &str) -> &str {
     name.rfind(EPOCH_INFIX).and_then(|at| name.get(..at)).unwrap_or(name)
 }
 
-/// The container, of `containers`, in which a cluster keeps the segment `name`.
+/// Returns the container, of `containers`, of the segment `name` in a cluster.
 ///
-/// The id is found by consistent hashing over the primary name, so a transaction lives where its
-/// parent does.
+/// The container follows from consistent hashing of the primary name, so a transaction is in the
+/// container of its parent.
 #[must_use]
 pub fn container(name: &str, containers: u32) -> ContainerId {
     let (hash, _) = routing::hash_text(routing::CONTAINER_SEED, primary(name));
     ContainerId(consistent_bucket(hash, containers) as i32)
 }
 
-/// Jump consistent hashing: each step of a linear congruential generator jumps to the next bucket
-/// that would take the key over, until that bucket lies beyond the last.
+/// Computes a jump consistent hash: each step of a linear congruential generator jumps to the next
+/// bucket that would take over the key, until that bucket is beyond the last.
 fn consistent_bucket(hash: u64, buckets: u32) -> u32 {
     const MULTIPLIER: u64 = 2_862_933_555_777_941_757;
     let buckets = i64::from(buckets);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn consistent_hashing_ends_for_every_key() {
+    fn consistent_hashing_terminates_for_every_key() {
         for key in
             (0..10_000_u64).map(|k| k.wrapping_mul(0x9E37_79B9_7F4A_7C15)).chain([0, u64::MAX])
         {

@@ -1,13 +1,13 @@
-//! A part of a segment.
+//! Ranges of a segment.
 
 use std::{fmt, str::FromStr};
 
 use crate::{NameError, Offset, ScopedSegment};
 
-/// The bytes of a segment from one offset up to another; whole events, where a stream of events was
-/// cut.
+/// The bytes of a segment from one offset up to another; whole events if both offsets are those of
+/// stream cuts.
 ///
-/// The text form, `segment:start..end`, can be handed to other programs.
+/// The text form, `segment:start..end`, can be passed to other programs.
 ///
 /// # Examples
 ///
@@ -26,32 +26,32 @@ pub struct SegmentRange {
     end: Offset,
 }
 
-/// Tells why something is not a part of a segment.
+/// A text or offsets that are not a range of a segment.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SegmentRangeError {
     /// The text is not `segment:start..end`.
     #[error("a segment range has the form segment:start..end")]
     Form,
-    /// The start is negative, or behind the end.
-    #[error("a segment range from {start} to {end} cannot be")]
+    /// The start is negative, or after the end.
+    #[error("a segment range cannot start at {start} and end at {end}")]
     Offsets {
         /// The start.
         start: i64,
         /// The end.
         end: i64,
     },
-    /// The segment's name is not one.
-    #[error("the segment range names no segment")]
+    /// The segment's name is invalid.
+    #[error("the segment range has an invalid segment name")]
     Name(#[from] NameError),
 }
 
 impl SegmentRange {
-    /// The bytes of `segment` from `start` up to `end`, which does not belong to it.
+    /// Creates the range of `segment` from `start` up to `end`, exclusive.
     ///
     /// # Errors
     ///
-    /// [`SegmentRangeError::Offsets`] if the start is negative or behind the end.
+    /// [`SegmentRangeError::Offsets`] if the start is negative or after the end.
     pub fn new(
         segment: ScopedSegment,
         start: Offset,
@@ -63,31 +63,31 @@ impl SegmentRange {
         Ok(Self { segment, start, end })
     }
 
-    /// The segment.
+    /// Returns the segment.
     #[must_use]
     pub fn segment(&self) -> &ScopedSegment {
         &self.segment
     }
 
-    /// The first offset.
+    /// Returns the first offset.
     #[must_use]
     pub fn start(&self) -> Offset {
         self.start
     }
 
-    /// The offset behind the last.
+    /// Returns the offset after the last byte.
     #[must_use]
     pub fn end(&self) -> Offset {
         self.end
     }
 
-    /// How many bytes there are.
+    /// Returns the number of bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.end.0.abs_diff(self.start.0)
     }
 
-    /// Says whether there are none.
+    /// Returns true if the range has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.start == self.end

@@ -1,4 +1,4 @@
-//! The endings of the names of segments that are derived from others.
+//! Suffixes in the names of segments that are derived from other segments.
 
 use uuid::Uuid;
 

@@ -1,4 +1,4 @@
-//! Serialization of places in a stream, as their texts.
+//! Serialization of positions in a stream, as text.
 
 use std::{fmt, marker::PhantomData, str::FromStr};
 
@@ -9,7 +9,7 @@ use serde::{
 
 use crate::{EventPointer, Position, StreamCut, StreamPosition, Timestamp, serial::SerialError};
 
-/// Reads a text of any kind of string.
+/// Deserializes a text from any kind of string.
 struct TextVisitor<T>(PhantomData<T>);
 
 impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for TextVisitor<T> {

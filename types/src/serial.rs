@@ -1,20 +1,19 @@
-//! The layout in which Pravega's clients store values of their own: versioned objects and compact
-//! numbers.
+//! The layout in which Pravega's clients store values: versioned objects and compact numbers.
 //!
 //! ```text
-//! versioned object   00 | version u8 | revision count u8 | per revision: number u8, length i32, body
+//! versioned object   00 | version u8 | revision count u8 | revisions: number u8, length i32, body
 //! compact int        0xxxxxxx | 10xxxxxx +1 byte | 11xxxxxx +3 bytes
 //! compact long       00xxxxxx | 01xxxxxx +1 byte | 10xxxxxx +3 bytes | 11xxxxxx +7 bytes
-//! compact signed     sign bit, then the width bits of a compact long; a negative v is kept as -v-1
+//! compact signed     sign bit, then the width bits of a compact long; a negative v is -v-1
 //! ```
 //!
 //! A reader skips revisions that it does not know, by their length, and tolerates that later ones
-//! are missing; an unknown version is an error. Nothing is reserved on the word of a count: the
-//! bytes must be there.
+//! are missing; an unknown version is an error. No memory is reserved for a count alone: the bytes
+//! must be there.
 
 use crate::modified_utf8;
 
-/// Tells why stored bytes cannot be read.
+/// An error from encoding or decoding stored bytes.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SerialError {
@@ -23,7 +22,7 @@ pub enum SerialError {
     EndOfInput {
         /// The value that was being read.
         what: &'static str,
-        /// How many bytes are missing.
+        /// Number of missing bytes.
         missing: usize,
     },
     /// A length or count is negative.
@@ -34,7 +33,7 @@ pub enum SerialError {
         /// The length found.
         len: i64,
     },
-    /// The object is of a version that nobody here knows.
+    /// The version of the object is not known.
     #[error("version {found} is not known, {known:?} are")]
     UnknownVersion {
         /// The version found.
@@ -45,13 +44,13 @@ pub enum SerialError {
     /// The first byte is not that of a versioned object.
     #[error("format {0} is not known, only 0 is")]
     UnknownFormat(u8),
-    /// A revision that must be there is missing.
+    /// A required revision is missing.
     #[error("revision {0} is missing")]
     MissingRevision(u8),
     /// A string is not modified UTF-8.
     #[error("a string is not modified UTF-8")]
     Text(#[from] modified_utf8::InvalidModifiedUtf8),
-    /// A value lies outside what its encoding can hold.
+    /// A value does not fit its encoding.
     #[error("{value} does not fit a {what}")]
     OutOfRange {
         /// The encoding.
@@ -59,7 +58,7 @@ pub enum SerialError {
         /// The value.
         value: i64,
     },
-    /// A value was read and means nothing.
+    /// A value was decoded and is not valid.
     #[error("{what} is not valid")]
     Invalid {
         /// The value.
@@ -69,35 +68,35 @@ pub enum SerialError {
 
 /// The largest compact int.
 pub const COMPACT_INT_MAX: i32 = (1 << 30) - 2;
-/// The largest compact long. Positions store it for "the segment is done".
+/// The largest compact long. Positions store it for a segment that was read to its end.
 pub const COMPACT_LONG_MAX: i64 = (1 << 62) - 2;
 /// The largest compact signed long; the smallest is one less than its negative.
 pub const COMPACT_SIGNED_LONG_MAX: i64 = (1 << 61) - 1;
 
-/// Reads values off a byte slice.
+/// Decodes values from a byte slice.
 #[derive(Debug, Clone)]
 pub struct SerialReader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> SerialReader<'a> {
-    /// Starts at the first of `bytes`.
+    /// Creates a reader that starts at the first of `bytes`.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    /// How many bytes are left.
+    /// Returns the number of bytes left.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
 
-    /// Takes `len` bytes.
+    /// Reads `len` bytes.
     ///
     /// # Errors
     ///
-    /// [`SerialError::EndOfInput`] if fewer are left; the same holds for every method below.
+    /// [`SerialError::EndOfInput`] if fewer bytes are left.
     pub fn bytes(&mut self, what: &'static str, len: usize) -> Result<&'a [u8], SerialError> {
         match self.rest.split_at_checked(len) {
             Some((taken, rest)) => {
@@ -113,7 +112,7 @@ impl<'a> SerialReader<'a> {
         taken.try_into().map_err(|_| SerialError::Invalid { what })
     }
 
-    /// Takes one byte.
+    /// Reads one byte.
     ///
     /// # Errors
     ///
@@ -122,7 +121,7 @@ impl<'a> SerialReader<'a> {
         Ok(u8::from_be_bytes(self.array("byte")?))
     }
 
-    /// Takes a 32 bit number.
+    /// Reads a 32 bit number.
     ///
     /// # Errors
     ///
@@ -131,7 +130,7 @@ impl<'a> SerialReader<'a> {
         Ok(i32::from_be_bytes(self.array("int")?))
     }
 
-    /// Takes a 64 bit number.
+    /// Reads a 64 bit number.
     ///
     /// # Errors
     ///
@@ -140,7 +139,7 @@ impl<'a> SerialReader<'a> {
         Ok(i64::from_be_bytes(self.array("long")?))
     }
 
-    /// Takes a floating-point number.
+    /// Reads a floating-point number.
     ///
     /// # Errors
     ///
@@ -149,7 +148,7 @@ impl<'a> SerialReader<'a> {
         Ok(f64::from_be_bytes(self.array("double")?))
     }
 
-    /// Takes a UUID.
+    /// Reads a UUID.
     ///
     /// # Errors
     ///
@@ -158,7 +157,7 @@ impl<'a> SerialReader<'a> {
         Ok(uuid::Uuid::from_bytes(self.array("uuid")?))
     }
 
-    /// Takes a string.
+    /// Reads a string.
     ///
     /// # Errors
     ///
@@ -168,7 +167,7 @@ impl<'a> SerialReader<'a> {
         Ok(modified_utf8::decode(self.bytes("string", usize::from(len))?)?)
     }
 
-    /// Takes a compact int.
+    /// Reads a compact int.
     ///
     /// # Errors
     ///
@@ -183,7 +182,7 @@ impl<'a> SerialReader<'a> {
         Ok(self.tail("compact int", u64::from(first & 0x3F), tail)? as i32)
     }
 
-    /// Takes a compact long.
+    /// Reads a compact long.
     ///
     /// # Errors
     ///
@@ -193,7 +192,7 @@ impl<'a> SerialReader<'a> {
         Ok(self.tail("compact long", u64::from(first & 0x3F), tail_len(first >> 6))? as i64)
     }
 
-    /// Takes a compact signed long.
+    /// Reads a compact signed long.
     ///
     /// # Errors
     ///
@@ -209,11 +208,11 @@ impl<'a> SerialReader<'a> {
         Ok(self.bytes(what, len)?.iter().fold(high, |value, byte| (value << 8) | u64::from(*byte)))
     }
 
-    /// Takes a collection: a compact count, then each element by `element`.
+    /// Reads a collection: a compact count, then each element with `element`.
     ///
     /// # Errors
     ///
-    /// What `element` answers; the count alone reserves nothing.
+    /// Errors of `element`; the count alone reserves no memory.
     pub fn collection<T>(
         &mut self,
         mut element: impl FnMut(&mut Self) -> Result<T, SerialError>,
@@ -226,7 +225,7 @@ impl<'a> SerialReader<'a> {
         Ok(elements)
     }
 
-    /// Takes a versioned object and hands out its revisions by number.
+    /// Reads a versioned object, and returns its revisions by number.
     ///
     /// # Errors
     ///
@@ -255,7 +254,7 @@ impl<'a> SerialReader<'a> {
     }
 }
 
-/// How many bytes follow the first, by the two width bits.
+/// Returns how many bytes follow the first, from the two width bits.
 fn tail_len(bits: u8) -> usize {
     match bits {
         0 => 0,
@@ -273,19 +272,19 @@ pub struct Revisions<'a> {
 }
 
 impl<'a> Revisions<'a> {
-    /// The version of the object.
+    /// Returns the version of the object.
     #[must_use]
     pub fn version(&self) -> u8 {
         self.version
     }
 
-    /// The body of revision `number`, if the writer knew of it.
+    /// Returns the body of revision `number`, if the object has it.
     #[must_use]
     pub fn get(&self, number: u8) -> Option<SerialReader<'a>> {
         self.bodies.iter().find(|(n, _)| *n == number).map(|(_, body)| SerialReader::new(body))
     }
 
-    /// The body of revision `number`, which must be there.
+    /// Returns the body of revision `number`, which is required.
     ///
     /// # Errors
     ///
@@ -302,13 +301,13 @@ pub struct SerialWriter {
 }
 
 impl SerialWriter {
-    /// Starts with nothing written.
+    /// Creates an empty writer.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Gives what was written.
+    /// Returns the bytes written.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
         self.out
@@ -463,7 +462,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn compact_numbers_come_back(int in 0..=COMPACT_INT_MAX, long in 0..=COMPACT_LONG_MAX, signed in -COMPACT_SIGNED_LONG_MAX - 1..=COMPACT_SIGNED_LONG_MAX) {
+        fn compact_numbers_come_back(
+            int in 0..=COMPACT_INT_MAX,
+            long in 0..=COMPACT_LONG_MAX,
+            signed in -COMPACT_SIGNED_LONG_MAX - 1..=COMPACT_SIGNED_LONG_MAX,
+        ) {
             let mut writer = SerialWriter::new();
             writer.compact_int(int).unwrap();
             writer.compact_long(long).unwrap();
@@ -506,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_without_bytes_behind_it_reserves_nothing() {
+    fn a_count_without_bytes_after_it_reserves_nothing() {
         let bytes = [0xFF, 0xFF, 0xFF, 0xFE];
         let read = SerialReader::new(&bytes).collection(|r| r.u8());
         assert!(matches!(read, Err(SerialError::EndOfInput { .. })));

@@ -1,4 +1,4 @@
-//! Stream cuts: a place in a stream, as one offset for each segment it runs through.
+//! Stream cuts: positions in a stream, as one offset for each segment.
 
 use std::{
     fmt,
@@ -14,9 +14,9 @@ use crate::{
     serial::{SerialError, SerialReader, SerialWriter},
 };
 
-/// A place in a stream, or none in particular.
+/// A position in a stream, or an unbounded one.
 ///
-/// The binary and the text form are Java's, so cuts can be handed to and taken from Java programs.
+/// The binary and the text form are Java's, so cuts can be exchanged with Java programs.
 /// The text is Base64 of gzip; two programs may compress the same cut differently, so compare cuts,
 /// never their texts.
 ///
@@ -25,7 +25,8 @@ use crate::{
 /// ```
 /// use pravega_sdk_types::{BoundedCut, Offset, SegmentId, StreamCut};
 ///
-/// let cut = StreamCut::from(BoundedCut::new("shop/orders".parse()?, [(SegmentId::from(0), Offset(42))])?);
+/// let positions = [(SegmentId::from(0), Offset(42))];
+/// let cut = StreamCut::from(BoundedCut::new("shop/orders".parse()?, positions)?);
 /// let text = cut.to_text();
 /// assert_eq!(text.parse::<StreamCut>()?, cut);
 /// assert_eq!(cut.to_string(), "shop/orders:0=42");
@@ -33,53 +34,51 @@ use crate::{
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamCut {
-    /// The head of the stream where a range begins, the tail where it ends.
+    /// The head of the stream as the start of a range, the tail as its end.
     Unbounded,
-    /// One offset for each segment that the cut runs through.
+    /// One offset for each segment of the cut.
     At(BoundedCut),
 }
 
-/// A place in a stream: one offset for each segment that it runs through.
+/// A position in a stream: one offset for each segment of the cut.
 #[derive(Debug, Clone)]
 pub struct BoundedCut {
     stream: ScopedStream,
-    /// In the order in which they were given, so that a cut is stored again as it was read; each
-    /// segment once.
+    /// In the order given, so that a cut that was read is stored the same; each segment once.
     positions: Vec<(SegmentId, SegmentOffset)>,
 }
 
-/// The text of a cut that says nothing.
+/// The text of an unbounded cut.
 const UNBOUNDED: &str = "UNBOUNDED";
-/// A cut of a thousand segments takes 30 KB before compression; nobody has one of 1 MiB.
+/// A cut of a thousand segments takes 30 KB before compression, so 1 MiB is far above real cuts.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 const TEXT_VERSION: &str = "0";
-/// Version 1 holds signed offsets; version 0, which is only read, does not.
+/// Version 1 has signed offsets; version 0, which is only read, has unsigned ones.
 const VERSIONS: &[u8] = &[0, 1];
 
-/// Tells why a stream cut is refused.
+/// A stream cut that is refused.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StreamCutError {
     /// The text is not Base64.
     #[error("the stream cut is not Base64")]
     Base64(#[from] base64::DecodeError),
-    /// What the Base64 holds is not one gzip member.
+    /// The decoded Base64 is not one gzip member.
     #[error("the stream cut is not gzip: {0}")]
     Gzip(String),
-    /// Decompressed, the text is longer than any cut.
+    /// The decompressed text is longer than the limit.
     #[error("the stream cut is longer than {MAX_TEXT_BYTES} bytes when decompressed")]
     TooLong,
-    /// Something follows the compressed text.
+    /// Bytes follow the compressed text.
     #[error("{0} bytes follow the compressed stream cut")]
     TrailingBytes(usize),
-    /// The decompressed text does not have five parts, or its first is not a version that can be
-    /// read.
+    /// The decompressed text does not have five parts.
     #[error("the stream cut has {found} parts separated by ':', 5 are needed")]
     Parts {
-        /// How many parts there are.
+        /// Number of parts found.
         found: usize,
     },
-    /// The text is of a version that nobody here knows.
+    /// The version of the text is not known.
     #[error("the stream cut is of text version {0:?}, only \"0\" is known")]
     TextVersion(String),
     /// The three lists of the text have different lengths.
@@ -97,9 +96,9 @@ pub enum StreamCutError {
     /// An element of a list is not a number of its kind.
     #[error("element {index} of the {list} of the stream cut is not a number of its kind")]
     Element {
-        /// Which list.
+        /// The list.
         list: &'static str,
-        /// Place of the element, from 0.
+        /// Index of the element, from 0.
         index: usize,
     },
     /// An offset is negative. In the text and binary forms −1 means the end of a segment.
@@ -110,23 +109,23 @@ pub enum StreamCutError {
         /// Its offset.
         offset: i64,
     },
-    /// A segment stands in the cut twice.
-    #[error("segment {0} stands in the stream cut twice")]
+    /// A segment is in the cut twice.
+    #[error("segment {0} is in the stream cut twice")]
     Duplicate(SegmentId),
-    /// The stream's name is not one.
-    #[error("the stream cut names no stream")]
+    /// The stream's name is invalid.
+    #[error("the stream cut has an invalid stream name")]
     Name(#[from] NameError),
-    /// The binary form cannot be read.
-    #[error("the stream cut cannot be read")]
+    /// The binary form is invalid.
+    #[error("the stream cut cannot be decoded")]
     Serial(#[from] SerialError),
 }
 
 impl StreamCut {
-    /// The cut as Java's client stores it; an unbounded one is no bytes at all.
+    /// Returns the cut in the form of Java's client; an unbounded cut has no bytes.
     ///
     /// # Errors
     ///
-    /// [`StreamCutError::Serial`] if an offset is beyond what the layout holds (2^61).
+    /// [`StreamCutError::Serial`] if an offset does not fit the layout (2^61).
     pub fn to_bytes(&self) -> Result<Vec<u8>, StreamCutError> {
         match self {
             Self::Unbounded => Ok(Vec::new()),
@@ -134,11 +133,11 @@ impl StreamCut {
         }
     }
 
-    /// Reads what [`Self::to_bytes`] or Java's client stored.
+    /// Decodes the form of [`Self::to_bytes`] and of Java's client.
     ///
     /// # Errors
     ///
-    /// [`StreamCutError`] says at which step the bytes are not a cut.
+    /// [`StreamCutError`] if the bytes are not a cut.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StreamCutError> {
         if bytes.is_empty() {
             return Ok(Self::Unbounded);
@@ -146,7 +145,7 @@ impl StreamCut {
         BoundedCut::read(&mut SerialReader::new(bytes)).map(Self::At)
     }
 
-    /// The cut as text, for command lines and configuration files.
+    /// Returns the cut as text, for command lines and configuration files.
     #[must_use]
     pub fn to_text(&self) -> String {
         match self {
@@ -155,7 +154,7 @@ impl StreamCut {
         }
     }
 
-    /// The cut's place, unless it is unbounded.
+    /// Returns the cut's place, unless it is unbounded.
     #[must_use]
     pub fn bounded(&self) -> Option<&BoundedCut> {
         match self {
@@ -183,7 +182,7 @@ impl FromStr for StreamCut {
 }
 
 impl fmt::Display for StreamCut {
-    /// Shows the cut to people; [`StreamCut::to_text`] is what programs read.
+    /// Shows the cut for people; programs read [`StreamCut::to_text`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unbounded => f.write_str(UNBOUNDED),
@@ -218,26 +217,26 @@ impl BoundedCut {
         Ok(Self { stream, positions })
     }
 
-    /// A cut that runs through no segment: the tail of a sealed stream.
+    /// Creates a cut without segments: the tail of a sealed stream.
     #[must_use]
     pub fn empty(stream: ScopedStream) -> Self {
         Self { stream, positions: Vec::new() }
     }
 
-    /// The stream.
+    /// Returns the stream.
     #[must_use]
     pub fn stream(&self) -> &ScopedStream {
         &self.stream
     }
 
-    /// The segments and the offset in each, in the order in which they were given.
+    /// Returns the segments and the offset in each, in the order given.
     pub fn positions(
         &self,
     ) -> impl ExactSizeIterator<Item = (SegmentId, SegmentOffset)> + Clone + '_ {
         self.positions.iter().copied()
     }
 
-    /// The offset in `segment`, if the cut runs through it.
+    /// Returns the offset in `segment`, if it is a segment of the cut.
     #[must_use]
     pub fn offset(&self, segment: SegmentId) -> Option<SegmentOffset> {
         self.positions.iter().find(|(id, _)| *id == segment).map(|(_, offset)| *offset)
@@ -353,12 +352,11 @@ fn parse_list<T: FromStr>(list: &'static str, text: &str) -> Result<Vec<T>, Stre
 
 fn compress(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    // Writing to a vector cannot fail; were it to, the empty result would be refused by whoever
-    // reads it.
+    // Writing to a vector does not fail. If it did, a reader would refuse the empty result.
     encoder.write_all(text).and_then(|()| encoder.finish()).unwrap_or_default()
 }
 
-/// Decompresses one gzip member and nothing behind it, and never more than [`MAX_TEXT_BYTES`].
+/// Decompresses exactly one gzip member, and at most [`MAX_TEXT_BYTES`].
 fn decompress(bytes: &[u8]) -> Result<String, StreamCutError> {
     let gzip = |error: std::io::Error| StreamCutError::Gzip(error.to_string());
     let mut decoder = GzDecoder::new(bytes);
@@ -451,8 +449,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cut_comes_back_from_both_forms(positions in prop::collection::btree_map(0..i64::MAX >> 2, -1..1_i64 << 60, 0..20)) {
-            let positions = positions.into_iter().map(|(id, offset)| (SegmentId::from(id), SegmentOffset::from_wire(offset)));
+        fn a_cut_comes_back_from_both_forms(
+            positions in prop::collection::btree_map(0..i64::MAX >> 2, -1..1_i64 << 60, 0..20),
+        ) {
+            let positions = positions
+                .into_iter()
+                .map(|(id, offset)| (SegmentId::from(id), SegmentOffset::from_wire(offset)));
             let cut = StreamCut::from(BoundedCut::new("a/b".parse().unwrap(), positions).unwrap());
             prop_assert_eq!(&StreamCut::from_bytes(&cut.to_bytes().unwrap()).unwrap(), &cut);
             prop_assert_eq!(cut.to_text().parse::<StreamCut>().unwrap(), cut);

@@ -46,8 +46,8 @@ pub enum StreamPositionError {
     /// The text has none of the forms.
     #[error("a position has the form head, tail, cut:TEXT, event:TEXT or time:TEXT")]
     Form,
-    /// The cut has no bounds, so it is no single place.
-    #[error("an unbounded stream cut is no position; use head or tail")]
+    /// The cut is unbounded, so it is not a single position.
+    #[error("an unbounded stream cut is not a position; use head or tail")]
     Unbounded,
     /// The cut cannot be read.
     #[error("the position holds no stream cut")]

@@ -1,4 +1,4 @@
-//! A point in time, as Pravega counts it.
+//! Points in time, as Pravega counts them.
 
 use std::{
     fmt,
@@ -123,8 +123,8 @@ const DAYS_PER_ERA: i64 = 146_097;
 const DAYS_TO_1970: i64 = 719_468;
 
 impl Date {
-    /// The date of a day counted from 1970-01-01. Years begin in March here, so that a leap day is
-    /// the last of its year.
+    /// Returns the date of a day counted from 1970-01-01. Years begin in March here, so that a leap
+    /// day is the last of its year.
     fn of_day(day: i64) -> Self {
         let day = day + DAYS_TO_1970;
         let (era, day_of_era) = (day.div_euclid(DAYS_PER_ERA), day.rem_euclid(DAYS_PER_ERA));

@@ -1,4 +1,4 @@
-//! What decoding and encoding take from the allocator.
+//! Allocations of decoding and encoding.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use bytes::{Bytes, BytesMut};
@@ -14,8 +14,8 @@ fn frame(command: &WireCommand) -> Vec<u8> {
     out.to_vec()
 }
 
-/// The allocations of decoding `count` copies of `command` that stand one behind the other in a
-/// receive buffer.
+/// Returns the allocations per frame of decoding `count` copies of `command` from one receive
+/// buffer.
 fn allocations_per_frame(command: &WireCommand, count: u64) -> f64 {
     let one = frame(command);
     let mut received = BytesMut::new();
@@ -70,7 +70,7 @@ fn decoding_makes_at_most_one_allocation_a_frame() {
     ];
     for command in &commands {
         let each = allocations_per_frame(command, 50);
-        // One more in all: the buffer's own counter, when the first slice of it is handed out.
+        // One more in total: the buffer's reference count, when the first slice is created.
         assert!(each <= 1.0 + 1.0 / 50.0, "{} made {each} allocations a frame", command.name());
     }
 }

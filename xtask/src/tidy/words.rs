@@ -37,8 +37,7 @@ const CLEAN: &[&str] = &[
     "controller-client/src/grpc/service/answer.rs",
     "server-core/",
     "server/",
-    "types/src/error_type.rs",
-    "types/src/failure.rs",
+    "types/",
     "wire-protocol/",
     "xtask/",
 ];
