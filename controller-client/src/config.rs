@@ -1,4 +1,4 @@
-//! Everything that can be set about the client of the controller.
+//! Configuration of the controller client.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,7 +6,7 @@ use pravega_sdk_types::RetryPolicy;
 
 use crate::{ControllerUri, Credentials};
 
-/// Everything that can be set about [`ControllerClient`](crate::ControllerClient).
+/// The configuration of a [`ControllerClient`](crate::ControllerClient).
 #[derive(Debug, Clone)]
 pub struct ControllerConfig {
     pub(crate) uri: ControllerUri,
@@ -19,20 +19,20 @@ pub struct ControllerConfig {
     pub(crate) keep_alive_interval: Duration,
 }
 
-/// Which certificates a server may show.
+/// The certificates that are trusted.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum TlsTrust {
-    /// Those that the machine trusts.
+    /// The certificates that the system trusts.
     #[default]
     Platform,
-    /// Those signed by a certificate of this PEM file, or that certificate itself.
+    /// The certificates of this PEM file, and those signed by one of them.
     File(PathBuf),
 }
 
 impl ControllerConfig {
-    /// Takes all defaults. TLS is on if the scheme says so, with the certificates that the machine
-    /// trusts.
+    /// Creates a configuration with all defaults. The scheme decides whether TLS is used, with the
+    /// certificates that the system trusts.
     #[must_use]
     pub fn new(uri: ControllerUri) -> Self {
         Self {
@@ -47,42 +47,43 @@ impl ControllerConfig {
         }
     }
 
-    /// Sets who we say we are. Default: nobody.
+    /// Sets the credentials. Default: no credentials.
     #[must_use]
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = credentials;
         self
     }
 
-    /// Sets whether TLS is spoken, and which certificates are good. Default: as the scheme says.
+    /// Sets whether TLS is used, and which certificates are trusted. Default: the scheme decides.
     #[must_use]
     pub fn with_tls(mut self, tls: Option<TlsTrust>) -> Self {
         self.tls = tls;
         self
     }
 
-    /// Sets when a call is repeated. Default: 10 attempts, 1 ms × 10 up to 20 s, full jitter.
+    /// Sets when and how often a call is retried. Default: 10 attempts, 1 ms × 10 up to 20 s, full
+    /// jitter.
     #[must_use]
     pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
         self
     }
 
-    /// Sets how long a connection may take to come about. Default: 5 s.
+    /// Sets the timeout for establishing a connection. Default: 5 s.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets how long one attempt of a call may take. Default: 30 s.
+    /// Sets the timeout of one attempt of a call. Default: 30 s.
     #[must_use]
     pub fn with_attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self
     }
 
-    /// Sets how long a call may take with all its attempts. Default: 60 s. Zero fails at once,
+    /// Sets the timeout of a call with all its attempts. Default: 60 s. With zero every call fails
     /// without a request.
     #[must_use]
     pub fn with_call_timeout(mut self, timeout: Duration) -> Self {
@@ -98,7 +99,7 @@ impl ControllerConfig {
         self
     }
 
-    /// Where the controllers are.
+    /// Returns the address of the controllers.
     #[must_use]
     pub fn uri(&self) -> &ControllerUri {
         &self.uri

@@ -1,4 +1,4 @@
-//! Every call of the controller, as a trait.
+//! The calls of the controller, as a trait.
 
 use std::time::Duration;
 
@@ -15,55 +15,56 @@ use crate::{
     ScaleState, SegmentWithRange, Subscriber, TransactionState,
 };
 
-/// Every call of Pravega's controller.
+/// The calls of Pravega's controller.
 ///
-/// Each call ends by a deadline of its implementation.
+/// The implementation sets a deadline for each call.
 ///
 /// # Errors
 ///
-/// Every call answers with a [`ControllerError`], whose kind says what happened and whose outcome
-/// says whether it took effect. What is named and does not exist is
+/// Every call fails with a [`ControllerError`], which has the kind of failure and the outcome of
+/// the call. For a name that does not exist the kind is
 /// [`ErrorKind::NotFound`](pravega_sdk_types::ErrorKind::NotFound).
 ///
 /// # Cancel safety
 ///
-/// Dropping a call's future gives the call up on this side; the controller may carry it out all the
-/// same. Every call can be repeated without harm but [`scale`](Self::scale),
+/// Dropping a call's future abandons the call on this side; the controller may still carry it out.
+/// Every call is safe to repeat except [`scale`](Self::scale),
 /// [`create_transaction`](Self::create_transaction) and
-/// [`update_reader_group`](Self::update_reader_group), whose documentation says what a repeat does.
+/// [`update_reader_group`](Self::update_reader_group), whose documentation describes a repeat.
 #[async_trait]
 pub trait Controller: Send + Sync + std::fmt::Debug {
     // cluster
 
-    /// Lists the controllers of the cluster. A standalone server cannot answer that.
+    /// Lists the controllers of the cluster. A standalone server does not support this call.
     async fn controllers(&self) -> Result<Vec<Endpoint>, ControllerError>;
 
     // scopes
 
-    /// Makes a scope.
+    /// Creates a scope.
     async fn create_scope(&self, scope: &Scope) -> Result<Creation, ControllerError>;
 
     /// Removes an empty scope.
     ///
-    /// A 0.13.0 server damages a scope that is not empty when it is asked this: reader groups and
-    /// tables cannot be made in it afterwards. This call therefore looks first, and refuses with
-    /// [`ErrorKind::NotEmpty`](pravega_sdk_types::ErrorKind::NotEmpty) without asking if it finds a
-    /// stream or a table.
+    /// On a 0.13.0 server this request damages a scope that is not empty: reader groups and tables
+    /// cannot be created in it afterwards. Therefore this call lists the scope first, and fails
+    /// with
+    /// [`ErrorKind::NotEmpty`](pravega_sdk_types::ErrorKind::NotEmpty) without the request if it
+    /// finds a stream or a table.
     async fn delete_scope(&self, scope: &Scope) -> Result<Deletion, ControllerError>;
 
-    /// Removes a scope with all that is in it. The server answers the same for a scope that does
-    /// not exist.
+    /// Removes a scope with all its streams, tables and groups. The result is the same for a scope
+    /// that does not exist.
     async fn delete_scope_recursive(&self, scope: &Scope) -> Result<Deletion, ControllerError>;
 
-    /// Says whether a scope exists.
+    /// Returns true if a scope exists.
     async fn scope_exists(&self, scope: &Scope) -> Result<bool, ControllerError>;
 
-    /// One page of the scopes; see [`listing`](crate::listing) for all of them.
+    /// Returns a page of the scopes; see [`listing`](crate::listing) for all of them.
     async fn scopes_page(&self, token: &PageToken) -> Result<Page<Scope>, ControllerError>;
 
     // streams
 
-    /// Makes a stream. If there is one, its configuration stays as it is.
+    /// Creates a stream. If it exists, its configuration stays unchanged.
     async fn create_stream(
         &self,
         stream: &ScopedStream,
@@ -72,15 +73,15 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
 
     /// Replaces a stream's configuration.
     ///
-    /// A fixed policy with another number of segments than there are scales the stream to that
-    /// many. The server answers an update that comes while another is under way with a failure.
+    /// A fixed policy with another number of segments scales the stream to that number. The server
+    /// refuses an update during another update.
     async fn update_stream(
         &self,
         stream: &ScopedStream,
         configuration: &StreamConfiguration,
     ) -> Result<(), ControllerError>;
 
-    /// Drops all that stands before a cut.
+    /// Truncates a stream: drops all data before a cut.
     async fn truncate_stream(&self, cut: &BoundedCut) -> Result<(), ControllerError>;
 
     /// Makes a stream read-only. Sealing a sealed stream succeeds.
@@ -89,24 +90,24 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
     /// Removes a sealed stream.
     async fn delete_stream(&self, stream: &ScopedStream) -> Result<Deletion, ControllerError>;
 
-    /// Says whether a stream exists.
+    /// Returns true if a stream exists.
     async fn stream_exists(&self, stream: &ScopedStream) -> Result<bool, ControllerError>;
 
-    /// What is set about a stream.
+    /// Returns the configuration of a stream.
     async fn stream_configuration(
         &self,
         stream: &ScopedStream,
     ) -> Result<StreamConfiguration, ControllerError>;
 
-    /// One page of the streams of a scope, internal ones too; see [`listing`](crate::listing) for
-    /// all of them.
+    /// Returns a page of the streams of a scope, including internal ones; see
+    /// [`listing`](crate::listing) for all of them.
     async fn streams_page(
         &self,
         scope: &Scope,
         token: &PageToken,
     ) -> Result<Page<ScopedStream>, ControllerError>;
 
-    /// One page of the streams of a scope that carry a tag.
+    /// Returns a page of the streams of a scope that have a tag.
     async fn streams_by_tag_page(
         &self,
         scope: &Scope,
@@ -116,53 +117,57 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
 
     // segments
 
-    /// The active segments by the part of the key space they own. A sealed stream has none.
+    /// Returns the active segments with their key ranges; no segments for a sealed stream.
     async fn current_segments(
         &self,
         stream: &ScopedStream,
     ) -> Result<Vec<SegmentWithRange>, ControllerError>;
 
-    /// The segments of an epoch.
+    /// Returns the segments of an epoch.
     async fn epoch_segments(
         &self,
         stream: &ScopedStream,
         epoch: Epoch,
     ) -> Result<Vec<SegmentWithRange>, ControllerError>;
 
-    /// The segments at the head of a stream, and the first offset of each that was not truncated
-    /// away.
+    /// Returns the segments at the head of a stream, and the first offset of each that is not
+    /// truncated.
     async fn head_segments(
         &self,
         stream: &ScopedStream,
     ) -> Result<Vec<(SegmentId, Offset)>, ControllerError>;
 
-    /// The direct successors of a sealed segment, each with all its predecessors. An open segment,
-    /// an unknown one and those of a sealed stream have none.
+    /// Returns the direct successors of a sealed segment, each with all its predecessors. The
+    /// result is empty for an open or unknown segment, and for the last segments of a sealed
+    /// stream.
     async fn successors(&self, segment: &ScopedSegment) -> Result<Vec<Successor>, ControllerError>;
 
-    /// All segments between two cuts, of which one at the most may be unbounded.
+    /// Returns all segments between two cuts, of which at most one may be unbounded.
     async fn segments_between(
         &self,
         stream: &ScopedStream,
         range: &CutRange,
     ) -> Result<Vec<ScopedSegment>, ControllerError>;
 
-    /// The segment store that serves a segment. It is computed from the name, so it says nothing
-    /// about whether the segment exists. For a table's segment see
-    /// [`ScopedKeyValueTable::segment_stream`](pravega_sdk_types::ScopedKeyValueTable::segment_stream).
+    /// Returns the segment store that serves a segment. It follows from the name, also if the
+    /// segment does not exist. For a table's segment see [`ScopedKeyValueTable::segment_stream`].
+    ///
+    /// [`ScopedKeyValueTable::segment_stream`]:
+    /// pravega_sdk_types::ScopedKeyValueTable::segment_stream
     async fn segment_endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError>;
 
-    /// Says whether a segment is among the active ones of its stream.
+    /// Returns true if a segment is an active segment of its stream.
     async fn is_segment_open(&self, segment: &ScopedSegment) -> Result<bool, ControllerError>;
 
-    /// Says whether a cut covers the key space.
+    /// Returns true if a cut covers the key space.
     async fn is_stream_cut_valid(&self, cut: &BoundedCut) -> Result<bool, ControllerError>;
 
-    /// Starts to replace `sealed` segments by new ones that own `ranges`, which must cover the same
-    /// keys. Give the ranges in ascending order: the new segments are numbered in the order given.
+    /// Starts to replace the segments in `sealed` by new ones with `ranges`, which must cover the
+    /// same keys. Pass the ranges in ascending order: the new segments are numbered in the order
+    /// given.
     ///
-    /// Not to be repeated blindly: a second request fails its precondition. After an unknown
-    /// outcome ask for the epoch.
+    /// Do not repeat it blindly: a second request fails its precondition. After an unknown outcome,
+    /// ask for the epoch.
     async fn scale(
         &self,
         stream: &ScopedStream,
@@ -170,7 +175,7 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         ranges: &[KeyRange],
     ) -> Result<ScaleStart, ControllerError>;
 
-    /// How far the scale is that [`ScaleStart::Started`] gave `epoch` for.
+    /// Returns the progress of the scale whose [`ScaleStart::Started`] has `epoch`.
     async fn scale_state(
         &self,
         stream: &ScopedStream,
@@ -179,17 +184,17 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
 
     // transactions
 
-    /// Begins a transaction, which the controller aborts if it is not pinged for as long as `lease`
-    /// says. Servers take 10 s to 600 s by default.
+    /// Begins a transaction, which the controller aborts after `lease` without a ping. Servers
+    /// accept leases of 10 s to 600 s by default.
     ///
-    /// A repeat begins another one; the first ends with its lease.
+    /// A repeat begins another transaction; the first ends with its lease.
     async fn create_transaction(
         &self,
         stream: &ScopedStream,
         lease: Duration,
     ) -> Result<CreatedTransaction, ControllerError>;
 
-    /// Starts the lease of a transaction anew.
+    /// Renews the lease of a transaction.
     async fn ping_transaction(
         &self,
         stream: &ScopedStream,
@@ -197,8 +202,8 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         lease: Duration,
     ) -> Result<PingStatus, ControllerError>;
 
-    /// Asks for a transaction to be committed, with the time that its writer notes, by a clock of
-    /// the writer's. Success means accepted: what was written becomes visible a little later.
+    /// Requests the commit of a transaction, with the time that its writer notes, by the writer's
+    /// clock. Success means accepted: the events become visible later.
     async fn commit_transaction(
         &self,
         stream: &ScopedStream,
@@ -206,22 +211,22 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         note: Option<(&WriterName, Timestamp)>,
     ) -> Result<(), ControllerError>;
 
-    /// Asks for a transaction to be aborted. Success means accepted.
+    /// Requests the abort of a transaction. Success means accepted.
     async fn abort_transaction(
         &self,
         stream: &ScopedStream,
         id: TransactionId,
     ) -> Result<(), ControllerError>;
 
-    /// Where a transaction stands.
+    /// Returns the state of a transaction.
     async fn transaction_state(
         &self,
         stream: &ScopedStream,
         id: TransactionId,
     ) -> Result<TransactionState, ControllerError>;
 
-    /// Transactions that ended not long ago; at most 500, of the last 24 hours by default. A 0.13.0
-    /// server answers none where transactions of several streams ended.
+    /// Returns transactions that ended recently: at most 500, of the last 24 hours by default. A
+    /// 0.13.0 server returns an empty list if transactions of several streams ended.
     async fn completed_transactions(
         &self,
         stream: &ScopedStream,
@@ -229,7 +234,7 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
 
     // time
 
-    /// Notes that a writer has written all up to `position` by `time`, of a clock of the writer's.
+    /// Notes that a writer wrote everything up to `position` by `time`, by the writer's clock.
     async fn note_time(
         &self,
         writer: &WriterName,
@@ -237,7 +242,7 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         time: Timestamp,
     ) -> Result<(), ControllerError>;
 
-    /// Forgets a writer, so that watermarks do not wait for it; false if it was not known.
+    /// Removes a writer, so that watermarks do not wait for it; returns false if it is not known.
     async fn remove_writer(
         &self,
         stream: &ScopedStream,
@@ -246,8 +251,8 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
 
     // authorization
 
-    /// A credential for the segments of a stream; empty where authorization is off. For a table
-    /// give the stream of the same name.
+    /// Returns a credential for the segments of a stream; it is empty without authorization. For a
+    /// table pass the stream of the same name.
     async fn delegation_token(
         &self,
         stream: &ScopedStream,
@@ -256,32 +261,32 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
 
     // key-value tables
 
-    /// Makes a key-value table.
+    /// Creates a key-value table.
     async fn create_key_value_table(
         &self,
         table: &ScopedKeyValueTable,
         configuration: &KeyValueTableConfiguration,
     ) -> Result<Creation, ControllerError>;
 
-    /// Removes a key-value table with all that is in it.
+    /// Removes a key-value table with all its entries.
     async fn delete_key_value_table(
         &self,
         table: &ScopedKeyValueTable,
     ) -> Result<Deletion, ControllerError>;
 
-    /// What is set about a key-value table.
+    /// Returns the configuration of a key-value table.
     async fn key_value_table_configuration(
         &self,
         table: &ScopedKeyValueTable,
     ) -> Result<KeyValueTableConfiguration, ControllerError>;
 
-    /// The segments of a key-value table by the part of the key space they own.
+    /// Returns the segments of a key-value table with their key ranges.
     async fn key_value_table_segments(
         &self,
         table: &ScopedKeyValueTable,
     ) -> Result<Vec<SegmentWithRange>, ControllerError>;
 
-    /// One page of the key-value tables of a scope.
+    /// Returns a page of the key-value tables of a scope.
     async fn key_value_tables_page(
         &self,
         scope: &Scope,
@@ -290,46 +295,46 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
 
     // reader groups
 
-    /// Makes a reader group, and answers with the configuration that it has: if the group was there
-    /// before, that may be another one than was given. The configuration's id must not be nil.
+    /// Creates a reader group, and returns its configuration: if the group existed, that may differ
+    /// from the one given. The configuration's id must not be nil.
     ///
-    /// A group that has a say in what its streams keep needs those streams to exist: a 0.13.0
-    /// server never answers otherwise.
+    /// The streams of a group that limits truncation must exist: otherwise a 0.13.0 server never
+    /// replies.
     async fn create_reader_group(
         &self,
         group: &ScopedReaderGroup,
         configuration: &ReaderGroupConfiguration,
     ) -> Result<ReaderGroupConfiguration, ControllerError>;
 
-    /// What is set about a reader group.
+    /// Returns the configuration of a reader group.
     async fn reader_group_configuration(
         &self,
         group: &ScopedReaderGroup,
     ) -> Result<ReaderGroupConfiguration, ControllerError>;
 
-    /// Replaces a group's configuration, and answers with its new generation. The id and the
-    /// generation must be those that the controller has, otherwise the kind is
+    /// Replaces a group's configuration, and returns its new generation. The id and the
+    /// generation must be those on the controller, otherwise the kind is
     /// [`ErrorKind::ConditionFailed`](pravega_sdk_types::ErrorKind::ConditionFailed).
     ///
-    /// A repeat fails that condition, as the first attempt moved the generation on.
+    /// A repeat fails that condition, because the first attempt changed the generation.
     async fn update_reader_group(
         &self,
         group: &ScopedReaderGroup,
         configuration: &ReaderGroupConfiguration,
     ) -> Result<i64, ControllerError>;
 
-    /// Removes a reader group of that id.
+    /// Removes the reader group with that id.
     async fn delete_reader_group(
         &self,
         group: &ScopedReaderGroup,
         id: uuid::Uuid,
     ) -> Result<Deletion, ControllerError>;
 
-    /// The reader groups that have a say in what a stream keeps, by their names as the controller
-    /// has them.
+    /// Returns the reader groups that limit the truncation of a stream, by their names on the
+    /// controller.
     async fn subscribers(&self, stream: &ScopedStream) -> Result<Vec<String>, ControllerError>;
 
-    /// Tells up to where a subscriber does not need a stream any more.
+    /// Sets the cut up to which a subscriber no longer needs a stream.
     async fn update_subscriber_cut(
         &self,
         subscriber: &Subscriber,

@@ -7,8 +7,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Wording, error_type};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Credentials for the controller: nothing, a user and password, a token, or whatever a provider
-/// comes up with.
+/// Credentials for the controller: no credentials, a user and password, a token, or those of a
+/// provider.
 ///
 /// They are sent with every call as `authorization: METHOD TOKEN`. `Debug` shows the method only.
 ///
@@ -40,14 +40,14 @@ pub struct Authorization {
 }
 
 error_type! {
-    /// Credentials that cannot be used, or that a provider could not give. Secrets never appear.
+    /// An error from credentials that are invalid, or from their provider. Secrets never appear.
     pub struct CredentialError {}
     wording: Wording::new("");
     accessors: ;
 }
 
 impl CredentialError {
-    /// The failure of a [`CredentialProvider`], for any reason.
+    /// Creates the failure of a [`CredentialProvider`].
     pub fn provider(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let detail = "the credential provider failed";
         Failure::new(ErrorKind::Unauthenticated, Outcome::NotApplied, detail)
@@ -60,18 +60,18 @@ impl CredentialError {
     }
 
     fn character(part: &str) -> Self {
-        Failure::invalid(format_args!("the {part} holds a character that no header may hold"))
+        Failure::invalid(format_args!("the {part} has a character that is not allowed in a header"))
             .into()
     }
 }
 
 /// A source of credentials that may change, such as tokens that are renewed.
 ///
-/// It is asked before every call of the controller, so it should keep what it has until that runs
-/// out.
+/// It is called before every call of the controller, so it should cache credentials until they
+/// expire.
 #[async_trait]
 pub trait CredentialProvider: Send + Sync + fmt::Debug {
-    /// The credentials to send now.
+    /// Returns the credentials to send now.
     ///
     /// # Errors
     ///
@@ -81,36 +81,39 @@ pub trait CredentialProvider: Send + Sync + fmt::Debug {
 }
 
 impl Credentials {
-    /// No credentials.
+    /// Creates credentials that send nothing.
     #[must_use]
     pub fn anonymous() -> Self {
         Self::default()
     }
 
-    /// A user and a password, sent as `Basic`. Both may be any text, the empty one too.
+    /// Creates credentials from a user and a password, sent as `Basic`. Both may be any text, which
+    /// may be empty.
     ///
     /// # Errors
     ///
-    /// None at present; the signature leaves room for rules of a server.
+    /// No errors at present; the signature allows for rules of a server.
     pub fn basic(user: &str, password: &str) -> Result<Self, CredentialError> {
         let token = BASE64.encode(format!("{user}:{password}"));
         Authorization::new("Basic", token).map(|fixed| Self(Kind::Fixed(fixed)))
     }
 
-    /// A token, sent as `Bearer`.
+    /// Creates credentials from a token, sent as `Bearer`.
     ///
     /// # Errors
     ///
-    /// [`CredentialError`] if the token is empty, or holds what no header may.
+    /// [`CredentialError`] if the token is empty, or has a character that is not allowed in a
+    /// header.
     pub fn bearer(token: impl Into<String>) -> Result<Self, CredentialError> {
         Authorization::new("Bearer", token).map(|fixed| Self(Kind::Fixed(fixed)))
     }
 
-    /// A method that a plug-in of the server knows, and its token.
+    /// Creates credentials from a method of a plug-in of the server, and its token.
     ///
     /// # Errors
     ///
-    /// [`CredentialError`] if one of them is empty, or holds what no header may.
+    /// [`CredentialError`] if one of them is empty, or has a character that is not allowed in a
+    /// header.
     pub fn custom(
         method: impl Into<String>,
         token: impl Into<String>,
@@ -118,19 +121,19 @@ impl Credentials {
         Authorization::new(method, token).map(|fixed| Self(Kind::Fixed(fixed)))
     }
 
-    /// Credentials from a source that may change them.
+    /// Creates credentials from a source that may change them.
     #[must_use]
     pub fn provider(provider: Arc<dyn CredentialProvider>) -> Self {
         Self(Kind::Provider(provider))
     }
 
-    /// Says whether calls are sent without credentials.
+    /// Returns true if calls are sent without credentials.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
         matches!(self.0, Kind::Anonymous)
     }
 
-    /// The method, for people to see.
+    /// Returns the method, for display.
     #[must_use]
     pub fn method(&self) -> &str {
         match &self.0 {
@@ -140,7 +143,7 @@ impl Credentials {
         }
     }
 
-    /// The header to send now, if any.
+    /// Returns the header to send now; `None` means no header.
     ///
     /// # Errors
     ///
@@ -148,7 +151,7 @@ impl Credentials {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops the provider's; nothing else is under way.
+    /// Dropping the future drops the provider's future; nothing else is in progress.
     pub async fn authorization(&self) -> Result<Option<Authorization>, CredentialError> {
         match &self.0 {
             Kind::Anonymous => Ok(None),
@@ -169,11 +172,11 @@ impl fmt::Debug for Credentials {
 }
 
 impl Authorization {
-    /// Puts a header together.
+    /// Creates a header.
     ///
     /// # Errors
     ///
-    /// [`CredentialError`] if a part is empty, or holds what no header may.
+    /// [`CredentialError`] if a part is empty, or has a character that is not allowed in a header.
     pub fn new(
         method: impl Into<String>,
         token: impl Into<String>,
@@ -183,7 +186,7 @@ impl Authorization {
             if text.is_empty() {
                 return Err(CredentialError::empty(part));
             }
-            // The server splits at the first white space, so neither part may hold any.
+            // The server splits at the first white space, so neither part may contain any.
             if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(CredentialError::character(part));
             }
@@ -191,7 +194,7 @@ impl Authorization {
         Ok(Self { method, token: token.into() })
     }
 
-    /// The header's value: the method, one space, the token. It is secret.
+    /// Returns the header's value: the method, one space, the token. It is secret.
     #[must_use]
     pub fn header_value(&self) -> SecretString {
         format!("{} {}", self.method, self.token.expose_secret()).into()

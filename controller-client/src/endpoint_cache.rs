@@ -1,4 +1,4 @@
-//! Which segment store serves which segment, remembered.
+//! A cache of the segment stores that serve segments.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -10,10 +10,11 @@ use crate::{
     single_flight::{Freshness, SingleFlightCache},
 };
 
-/// Remembers which segment store serves which segment.
+/// Caches which segment store serves which segment.
 ///
-/// An answer is good for 20 s; for 5 minutes it is used while a new one is fetched behind. Callers
-/// who wait for the same segment share one call. The limits are those of Java's client.
+/// An entry is valid for 20 s; up to 5 minutes it is used while a new one is fetched in the
+/// background. Callers that wait for the same segment share one call. The limits are those of
+/// Java's client.
 #[derive(Debug)]
 pub struct EndpointCache {
     cache: SingleFlightCache<ScopedSegment, Endpoint>,
@@ -24,7 +25,7 @@ const FRESH_FOR: Duration = Duration::from_secs(20);
 const USABLE_FOR: Duration = Duration::from_secs(5 * 60);
 
 impl EndpointCache {
-    /// Asks `controller` for what it does not know.
+    /// Creates a cache that asks `controller` for missing entries.
     #[must_use]
     pub fn new(controller: Arc<dyn Controller>) -> Self {
         let fetch = move |segment: ScopedSegment| {
@@ -34,28 +35,28 @@ impl EndpointCache {
         Self { cache: SingleFlightCache::new(CAPACITY, judge, fetch) }
     }
 
-    /// The segment store that serves `segment`.
+    /// Returns the segment store that serves `segment`.
     ///
     /// # Errors
     ///
-    /// That of [`Controller::segment_endpoint`]; every caller who waited gets it.
+    /// The error of [`Controller::segment_endpoint`]; all callers that wait for the call get it.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the call to those who wait too; if nobody does, the next caller
-    /// goes on with it.
+    /// Dropping the future leaves the call to the other waiters; without waiters the next caller
+    /// continues it.
     pub async fn endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError> {
         self.cache.get(segment).await
     }
 
-    /// The segment stores that serve the segments remembered.
+    /// Returns the segment stores of all cached segments.
     #[must_use]
     pub fn known(&self) -> BTreeSet<Endpoint> {
         self.cache.values().into_iter().collect()
     }
 
-    /// Notes that `endpoint` does not serve `segment`: the next call asks the controller, unless
-    /// somebody did already.
+    /// Removes `endpoint` as the store of `segment`: the next call asks the controller, unless the
+    /// entry was replaced already.
     pub fn wrong_host(&self, segment: &ScopedSegment, endpoint: &Endpoint) {
         self.cache.invalidate(segment, endpoint);
     }
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_judged_as_by_the_java_client() {
+    fn entries_age_as_in_the_java_client() {
         let endpoint: Endpoint = "store:1".parse().unwrap();
         let judged = |seconds| judge(&endpoint, Duration::from_secs(seconds));
         assert_eq!((judged(0), judged(19)), (Freshness::Fresh, Freshness::Fresh));

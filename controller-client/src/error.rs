@@ -27,7 +27,7 @@ impl ControllerError {
         Failure::invalid(detail).into()
     }
 
-    /// An answer that the protocol does not allow. The call itself may have been applied.
+    /// An answer that breaks the protocol. The call itself may have been applied.
     pub(crate) fn protocol(detail: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Protocol, Outcome::Unknown, detail)
     }

@@ -1,14 +1,15 @@
-//! Client of Pravega's controller, the part of a cluster that knows which streams, segments and
-//! transactions there are.
+//! Client of Pravega's controller, the part of a cluster that manages streams, segments and
+//! transactions.
 //!
-//! [`Controller`] is every call the controller has, as a trait, so that what is built on it can be
-//! tested without one. [`ControllerClient`] is the real thing: gRPC to one of several controllers,
-//! each call with a deadline, retried where the reference client retries and where a repeat does no
-//! harm. [`EndpointCache`] and [`TokenCache`] keep what a data path asks for again and again, and
-//! [`listing`] turns paged answers into streams.
+//! [`Controller`] is a trait with every call of the controller, so that its users can be tested
+//! without a server. [`ControllerClient`] implements it with gRPC to one of several controllers;
+//! each call has a deadline, and is retried if the reference client retries it and a repeat is
+//! safe.
+//! [`EndpointCache`] and [`TokenCache`] cache what data paths need often, and [`listing`] turns
+//! paged answers into streams.
 //!
-//! What is deliberately absent: anything about segment stores but their address, and any type of
-//! the gRPC library in a public signature.
+//! Deliberately absent: knowledge of segment stores except their addresses, and types of the gRPC
+//! library in public signatures.
 //!
 //! # Examples
 //!

@@ -1,8 +1,9 @@
 //! Paged listings as streams.
 //!
-//! A listing asks for the next page when the last one is used up, and ends at a page without items,
-//! as the controller does. An error is an item too, and the last one; nothing is left out silently.
-//! No order is promised, and what is made or removed meanwhile may or may not show up.
+//! A listing asks for the next page after the last item of a page, and ends at a page without
+//! items, as the controller does. An error is the last item; nothing is left out silently. The
+//! order is not defined, and items that are created or removed during the listing may or may not
+//! appear.
 
 use std::{
     collections::VecDeque,
@@ -28,8 +29,8 @@ type FetchPage<T> =
 ///
 /// # Cancel safety
 ///
-/// Dropping a future that waits for the next item loses nothing: the page that is on its way stays
-/// with the listing.
+/// Dropping a future that waits for the next item loses nothing: the page in flight stays with the
+/// listing.
 #[must_use = "a listing does nothing until it is polled"]
 pub struct Listing<T> {
     fetch: FetchPage<T>,
@@ -39,7 +40,7 @@ pub struct Listing<T> {
 }
 
 enum State<T> {
-    /// The next page is not asked for yet.
+    /// The next page is not yet requested.
     Next(PageToken),
     Fetching(BoxFuture<'static, Result<Page<T>, ControllerError>>),
     Ended,
@@ -61,7 +62,7 @@ impl<T> Listing<T> {
         }
     }
 
-    /// Leaves out all that `keep` says no to; errors stay.
+    /// Keeps only items for which `keep` returns true; errors stay.
     pub fn only(mut self, keep: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
         self.keep = Some(Box::new(keep));
         self
@@ -107,7 +108,7 @@ impl<T> fmt::Debug for Listing<T> {
     }
 }
 
-/// All scopes.
+/// Lists all scopes.
 pub fn scopes(controller: Arc<dyn Controller>) -> Listing<Scope> {
     Listing::new(move |token| {
         let controller = Arc::clone(&controller);
@@ -115,7 +116,7 @@ pub fn scopes(controller: Arc<dyn Controller>) -> Listing<Scope> {
     })
 }
 
-/// All streams of a scope, internal ones too.
+/// Lists all streams of a scope, including internal ones.
 pub fn streams(controller: Arc<dyn Controller>, scope: Scope) -> Listing<ScopedStream> {
     Listing::new(move |token| {
         let (controller, scope) = (Arc::clone(&controller), scope.clone());
@@ -123,7 +124,7 @@ pub fn streams(controller: Arc<dyn Controller>, scope: Scope) -> Listing<ScopedS
     })
 }
 
-/// All streams of a scope that carry a tag.
+/// Lists all streams of a scope that have a tag.
 pub fn streams_by_tag(
     controller: Arc<dyn Controller>,
     scope: Scope,
@@ -135,7 +136,7 @@ pub fn streams_by_tag(
     })
 }
 
-/// All key-value tables of a scope.
+/// Lists all key-value tables of a scope.
 pub fn key_value_tables(
     controller: Arc<dyn Controller>,
     scope: Scope,
@@ -146,16 +147,15 @@ pub fn key_value_tables(
     })
 }
 
-/// All reader groups of a scope.
+/// Lists all reader groups of a scope.
 ///
-/// The controller has no such call: the groups are known by their internal streams, of which there
-/// is one for each.
+/// The controller has no such call: the groups are found by their internal streams, one for each.
 pub fn reader_groups(controller: Arc<dyn Controller>, scope: Scope) -> Listing<ScopedReaderGroup> {
     Listing::new(move |token| {
         let (controller, scope) = (Arc::clone(&controller), scope.clone());
         async move {
             let mut token = token;
-            // A page of plain streams only must not look like the end of the groups.
+            // A page without streams of groups is not the end of the listing.
             loop {
                 let page = controller.streams_page(&scope, &token).await?;
                 let at_end = page.items.is_empty();

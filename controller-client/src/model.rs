@@ -1,24 +1,24 @@
-//! What the controller is asked for and what it answers, in the SDK's own types.
+//! Arguments and results of the controller's calls.
 
 use std::time::Duration;
 
 use pravega_sdk_types::{Epoch, KeyRange, ScopedReaderGroup, SegmentId, StreamCut, TransactionId};
 
-/// What a create call did.
+/// The result of a create call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Creation {
-    /// It was made now.
+    /// The item was created.
     Created,
-    /// It was there before. After a retry this may be our own first attempt.
+    /// The item existed. After a retry, the first attempt may have created it.
     AlreadyExisted,
 }
 
-/// What a delete call did.
+/// The result of a delete call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Deletion {
-    /// It was removed now.
+    /// The item was removed.
     Deleted,
-    /// It was not there. After a retry this may be the work of our own first attempt.
+    /// The item did not exist. After a retry, the first attempt may have removed it.
     NotFound,
 }
 
@@ -28,7 +28,7 @@ pub enum Deletion {
 pub struct SegmentWithRange {
     /// The segment.
     pub id: SegmentId,
-    /// What it owns.
+    /// Its key range.
     pub range: KeyRange,
 }
 
@@ -40,55 +40,55 @@ impl SegmentWithRange {
     }
 }
 
-/// What became of the wish to scale a stream.
+/// The result of a request to scale a stream.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ScaleStart {
-    /// The scale is under way.
+    /// The scale is in progress.
     Started {
-        /// The epoch from which the stream is scaled, which is the one to ask
-        /// [`Controller::scale_state`](crate::Controller::scale_state) about. The new segments
-        /// belong to the next.
+        /// The epoch before the scale, for
+        /// [`Controller::scale_state`](crate::Controller::scale_state). The new segments belong to
+        /// the next epoch.
         epoch: Epoch,
-        /// The segments that take over.
+        /// The new segments.
         segments: Vec<SegmentWithRange>,
     },
-    /// The segments to seal are not active any more, or too few would be left. The same request
-    /// sent twice ends here.
+    /// The segments to seal are no longer active, or too few segments would be left. This is also
+    /// the result of a repeated request.
     PreconditionFailed,
 }
 
-/// How far a scale is.
+/// The progress of a scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ScaleState {
-    /// It is under way.
+    /// The scale is in progress.
     InProgress,
-    /// It is done.
+    /// The scale is done.
     Done,
 }
 
-/// What a delegation token shall allow.
+/// The operations that a delegation token allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AccessOperation {
     /// Reading.
     Read,
-    /// Writing; the token allows reading too.
+    /// Writing; the token also allows reading.
     Write,
     /// Reading and writing.
     ReadWrite,
 }
 
-/// A transaction that was begun.
+/// A new transaction.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq)]
 pub struct CreatedTransaction {
     /// Its id.
     pub id: TransactionId,
-    /// The segments that it writes to.
+    /// The segments to write to.
     pub segments: Vec<SegmentWithRange>,
 }
 
 impl CreatedTransaction {
-    /// Creates the answer to a call that began transaction `id`.
+    /// Creates the result of a call that began transaction `id`.
     #[must_use]
     pub fn new(id: TransactionId, segments: Vec<SegmentWithRange>) -> Self {
         Self { id, segments }
@@ -99,15 +99,15 @@ impl CreatedTransaction {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TransactionState {
-    /// It can be written to, committed and aborted.
+    /// The transaction can be written to, committed and aborted.
     Open,
-    /// A commit was accepted and is being carried out.
+    /// A commit was accepted and is in progress.
     Committing,
-    /// What it wrote is in the stream.
+    /// Its events are in the stream.
     Committed,
-    /// An abort was accepted, or the lease ran out.
+    /// An abort was accepted, or the lease expired.
     Aborting,
-    /// What it wrote is gone.
+    /// Its events were removed.
     Aborted,
 }
 
@@ -115,30 +115,30 @@ pub enum TransactionState {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PingStatus {
-    /// The transaction is open, and its lease starts anew.
+    /// The transaction is open, and its lease was renewed.
     Open,
-    /// It is committed, or about to be.
+    /// The transaction is committed or committing.
     Committed,
-    /// It is aborted, or about to be.
+    /// The transaction is aborted or aborting.
     Aborted,
-    /// The lease asked for is longer than the server allows; the old one runs on.
+    /// The requested lease is longer than the server allows; the old one continues.
     LeaseTooLarge,
-    /// The transaction has lived as long as the server allows.
+    /// The transaction reached the maximum age that the server allows.
     MaxExecutionTimeExceeded,
-    /// The controller is not connected to its store just now.
+    /// The controller is not connected to its store.
     Disconnected,
 }
 
 /// How a transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TransactionOutcome {
-    /// What it wrote is in the stream.
+    /// Its events are in the stream.
     Committed,
-    /// What it wrote is gone.
+    /// Its events were removed.
     Aborted,
 }
 
-/// A transaction that ended not long ago.
+/// A transaction that ended recently.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CompletedTransaction {
@@ -156,13 +156,13 @@ impl CompletedTransaction {
     }
 }
 
-/// A part of a stream between two cuts; at least one of them is not unbounded.
+/// A part of a stream between two cuts; at most one of them is unbounded.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CutRange {
-    /// Where it starts; unbounded is the head.
+    /// The start; unbounded means the head.
     pub from: StreamCut,
-    /// Where it ends; unbounded is the tail.
+    /// The end; unbounded means the tail.
     pub to: StreamCut,
 }
 
@@ -178,14 +178,14 @@ impl CutRange {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyValueTableConfiguration {
-    /// Number of partitions; at least 1. Some counts (49, 98, 103, …) make tables that Java's
-    /// client refuses.
+    /// Number of partitions; at least 1. Java's client refuses tables with some counts (49, 98,
+    /// 103, …).
     pub partition_count: u32,
     /// Length of every primary key in bytes; at least 1.
     pub primary_key_length: u32,
     /// Length of every secondary key in bytes; 0 if there are no secondary keys.
     pub secondary_key_length: u32,
-    /// The size of a piece in long-term storage, in bytes; 0 is the server's own choice.
+    /// The size of a chunk in long-term storage, in bytes; 0 means the server's choice.
     pub rollover_size_bytes: u64,
 }
 
@@ -239,18 +239,18 @@ impl Subscriber {
 /// One page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What is on the page, in no particular order. A page without items is the end.
+    /// The items of the page, in no particular order. A page without items is the end.
     pub items: Vec<T>,
-    /// Where the next page starts. Not empty even at the end.
+    /// The start of the next page. Not empty even at the end.
     pub next: PageToken,
 }
 
-/// Where a page of a listing starts; the server alone knows how to read it.
+/// The start of a page of a listing, in a form of the server's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct PageToken(pub String);
 
 impl PageToken {
-    /// The first page.
+    /// Returns the token of the first page.
     #[must_use]
     pub fn start() -> Self {
         Self::default()

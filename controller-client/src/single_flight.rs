@@ -1,4 +1,4 @@
-//! A bounded cache that fetches each value once, however many wait for it.
+//! A bounded cache in which all waiters for a value share one fetch.
 
 use std::{
     collections::HashMap,
@@ -16,12 +16,12 @@ use tokio::time::Instant;
 
 use crate::ControllerError;
 
-/// How a cached value of some age is to be used.
+/// How a cached value of a given age is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
     /// The value is used as it is.
     Fresh,
-    /// The value is used, and another is fetched in the background.
+    /// The value is used, and a new one is fetched in the background.
     Ageing,
     /// The value is not used.
     Expired,
@@ -35,8 +35,8 @@ type Judge<V> = fn(&V, Duration) -> Freshness;
 /// The pause after a failed refresh in the background.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
-/// A cache whose values age. Waiters for the same key share one fetch; a waiter that goes away
-/// leaves it to the others.
+/// A cache whose values age. Waiters for the same key share one fetch; if a waiter is dropped, the
+/// others continue it.
 pub(crate) struct SingleFlightCache<K, V> {
     shared: Arc<CacheState<K, V>>,
     fetch: Fetch<K, V>,
@@ -51,7 +51,7 @@ struct CacheState<K, V> {
 struct Entry<V> {
     value: Option<(V, Instant)>,
     in_flight: Option<(u64, SharedFetch<V>)>,
-    /// Counts the fetches, so that one that was overtaken stores nothing.
+    /// Counts the fetches, so that an overtaken one stores nothing.
     fetches: u64,
     quiet_until: Option<Instant>,
 }
@@ -75,7 +75,7 @@ where
         Self { shared: Arc::new(state), fetch: Arc::new(fetch), judge }
     }
 
-    /// The value of `key`: from the cache where it is good, else fetched.
+    /// Returns the value of `key`, from the cache if it is fresh, otherwise fetched.
     pub(crate) async fn get(&self, key: &K) -> Result<V, ControllerError> {
         let in_flight = {
             let mut entries = self.shared.lock();
@@ -91,7 +91,7 @@ where
                     let quiet = entry.quiet_until.is_some_and(|until| now < until);
                     if entry.in_flight.is_none() && !quiet {
                         let in_flight = self.start_fetch(key, entry);
-                        // The caller's own runtime; it ends with that, or with the call's deadline.
+                        // In the caller's runtime; it ends with that, or at the call's deadline.
                         tokio::spawn(in_flight);
                     }
                     return Ok(value);
@@ -106,25 +106,25 @@ where
         in_flight.await
     }
 
-    /// Forgets the value of `key` if it is still `bad`, so that the next call fetches.
+    /// Removes the value of `key` if it is still `bad`, so that the next call fetches.
     pub(crate) fn invalidate(&self, key: &K, bad: &V) {
         let mut entries = self.shared.lock();
         if let Some(entry) = entries.get_mut(key)
             && entry.value.as_ref().is_some_and(|(value, _)| value == bad)
         {
             entry.value = None;
-            // A fetch that began before this may bring the same again.
+            // A fetch that began before this may return the same value.
             entry.in_flight = None;
         }
     }
 
-    /// The values that are kept, of any age.
+    /// Returns the cached values, of any age.
     pub(crate) fn values(&self) -> Vec<V> {
         let entries = self.shared.lock();
         entries.values().filter_map(|entry| entry.value.as_ref()).map(|(v, _)| v.clone()).collect()
     }
 
-    /// How many values are kept.
+    /// Returns the number of cached values.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.shared.lock().len()
@@ -148,7 +148,7 @@ where
 
 impl<K: Eq + Hash + Clone, V: Clone> CacheState<K, V> {
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Entry<V>>> {
-        // Nothing panics while the lock is held; were it to, the map is whole all the same.
+        // Nothing panics while the lock is held. If it did, the map would still be consistent.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -175,7 +175,7 @@ impl<K: Eq + Hash + Clone, V: Clone> CacheState<K, V> {
         }
     }
 
-    /// Makes room by dropping what was fetched longest ago; what is on its way stays.
+    /// Removes the oldest values beyond the capacity; fetches in flight stay.
     fn evict(&self) {
         let mut entries = self.lock();
         while entries.len() > self.capacity {
@@ -213,8 +213,8 @@ mod tests {
         }
     }
 
-    /// Counts its fetches, each of which takes a second and gives the count; every fetch from
-    /// `fail_from` on fails.
+    /// Counts its fetches, each of which takes a second and returns the count; fetches from
+    /// `fail_from` on fail.
     fn counting(fail_from: u32) -> (SingleFlightCache<u32, u32>, Arc<AtomicU32>) {
         let count = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&count);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_waiters_share_one_fetch_and_one_that_leaves_does_not_end_it() {
+    async fn many_waiters_share_one_fetch_and_a_dropped_waiter_does_not_end_it() {
         let (cache, count) = counting(u32::MAX);
         let cache = Arc::new(cache);
         let first = tokio::time::timeout(Duration::from_millis(500), cache.get(&1)).await;
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failed_fetch_tells_every_waiter_and_is_not_kept() {
+    async fn a_failed_fetch_fails_every_waiter_and_is_not_cached() {
         let (cache, count) = counting(1);
         let (a, b) = tokio::join!(cache.get(&1), cache.get(&1));
         assert_eq!(a.unwrap_err().kind(), ErrorKind::Unavailable);

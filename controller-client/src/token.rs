@@ -1,4 +1,4 @@
-//! Delegation tokens: what the controller issues so that a segment store lets us in.
+//! Delegation tokens: credentials for segment stores, issued by the controller.
 
 use std::{fmt, time::Duration};
 
@@ -9,42 +9,42 @@ use base64::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// A credential for a segment store. Empty where authorization is off.
+/// A credential for a segment store. Empty without authorization.
 #[derive(Clone)]
 pub struct DelegationToken(SecretString);
 
-/// What a token says about its own life, in seconds since 1970 by the controller's clock.
+/// The times in a token, in seconds since 1970 by the controller's clock.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenClaims {
-    /// When it was issued, if it says so.
+    /// When it was issued, if the token has that time.
     pub issued_at: Option<u64>,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: u64,
 }
 
 impl DelegationToken {
-    /// Takes a token as the controller sent it.
+    /// Wraps a token as the controller sent it.
     #[must_use]
     pub fn new(token: impl Into<String>) -> Self {
         Self(token.into().into())
     }
 
-    /// The token, to be put into a request. It is secret.
+    /// Returns the token, for requests. It is secret.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// Says whether there is no token, which is how it is where authorization is off.
+    /// Returns true if there is no token, as without authorization.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.expose().is_empty()
     }
 
-    /// What the token says about its own life; none for a token that never ends, or is not a JWT.
+    /// Returns the times in the token; `None` if it never expires, or is not a JWT.
     ///
-    /// The signature is not looked at: that is the segment store's business.
+    /// The signature is not checked; the segment store does that.
     #[must_use]
     pub fn claims(&self) -> Option<TokenClaims> {
         let mut parts = self.expose().split('.');
@@ -61,11 +61,11 @@ impl DelegationToken {
 }
 
 impl TokenClaims {
-    /// How long the token is good for from when it was received, without trusting that both clocks
-    /// agree.
+    /// Returns how long the token is valid after its receipt, without the assumption that both
+    /// clocks agree.
     ///
-    /// The difference of the token's own two times is right whatever our clock says; only a token
-    /// that does not tell when it was issued is held against `now`, in seconds since 1970.
+    /// The difference of the token's two times does not depend on the local clock; only a token
+    /// without the time of its issue is compared with `now`, in seconds since 1970.
     #[must_use]
     pub fn lifetime(&self, now: u64) -> Duration {
         let start = self.issued_at.unwrap_or(now);
@@ -83,8 +83,8 @@ impl fmt::Debug for DelegationToken {
     }
 }
 
-/// Java decodes the plain alphabet; tokens of others come in the one for URLs. Padding may be there
-/// or not.
+/// Java decodes the plain alphabet; tokens of other issuers use the one for URLs. Padding is
+/// optional.
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let lenient = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_a_token_with_an_end_never_ends() {
+    fn a_token_without_an_expiry_never_expires() {
         for text in ["", "abc", "a.b", "a.b.c", "a.eyJleHAiOiAidGV4dCJ9.c", "a.e30.c", "a.b.c.d"] {
             assert_eq!(DelegationToken::new(text).claims(), None, "{text:?}");
         }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lifetime_does_not_depend_on_our_clock_where_the_token_tells_both_times() {
+    fn a_lifetime_does_not_depend_on_the_clock_if_the_token_has_both_times() {
         let claims = TokenClaims { issued_at: Some(1000), expires_at: 1600 };
         assert_eq!(claims.lifetime(0), Duration::from_secs(600));
         assert_eq!(claims.lifetime(u64::MAX), Duration::from_secs(600));

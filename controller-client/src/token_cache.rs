@@ -1,4 +1,4 @@
-//! Delegation tokens, remembered and renewed in time.
+//! A cache of delegation tokens that renews them in time.
 
 use std::{
     sync::Arc,
@@ -13,12 +13,12 @@ use crate::{
     single_flight::{Freshness, SingleFlightCache},
 };
 
-/// Remembers delegation tokens, and renews each before it ends.
+/// Caches delegation tokens, and renews each before it expires.
 ///
-/// A token is renewed behind the scenes when a fifth of its life is left, or 30 s if that is less;
-/// callers who need a new one at once share one call. A token without an end, and the empty one of
-/// a server without authorization, are kept for good. The token's own times decide, not our clock,
-/// so a clock that is an hour off does no harm.
+/// A token is renewed in the background when a fifth of its lifetime is left, or 30 s if that is
+/// less; callers that need a new one at once share one call. A token without an expiry, and the
+/// empty token of a server without authorization, are kept forever. The token's times decide, not
+/// the local clock, so a clock that is an hour off does not matter.
 #[derive(Debug)]
 pub struct TokenCache {
     cache: SingleFlightCache<(ScopedStream, AccessOperation), CachedToken>,
@@ -27,7 +27,7 @@ pub struct TokenCache {
 #[derive(Debug, Clone)]
 struct CachedToken {
     token: DelegationToken,
-    /// From when it was received; none never ends.
+    /// Counted from receipt; `None` means that it never expires.
     lifetime: Option<Duration>,
 }
 
@@ -37,15 +37,15 @@ impl PartialEq for CachedToken {
     }
 }
 
-/// Streams in use at once; more of them only means more calls.
+/// Number of streams in use at once; more streams only cause more calls.
 const CAPACITY: usize = 10_000;
 const MAX_MARGIN: Duration = Duration::from_secs(30);
-/// With this share of the margin left, a caller waits for the new token: the old one might end on
-/// its way.
+/// With this share of the margin left, a caller waits for the new token: the old one might expire
+/// in flight.
 const LAST_SHARE: u32 = 6;
 
 impl TokenCache {
-    /// Asks `controller` for what it does not have.
+    /// Creates a cache that asks `controller` for missing tokens.
     #[must_use]
     pub fn new(controller: Arc<dyn Controller>) -> Self {
         let fetch = move |(stream, access): (ScopedStream, AccessOperation)| {
@@ -60,16 +60,16 @@ impl TokenCache {
         Self { cache: SingleFlightCache::new(CAPACITY, judge, fetch) }
     }
 
-    /// A token for the segments of `stream` that is good for some time yet.
+    /// Returns a token for the segments of `stream` that does not expire soon.
     ///
     /// # Errors
     ///
-    /// That of [`Controller::delegation_token`]; every caller who waited gets it.
+    /// The error of [`Controller::delegation_token`]; all callers that wait for the call get it.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the call to those who wait too; if nobody does, the next caller
-    /// goes on with it.
+    /// Dropping the future leaves the call to the other waiters; without waiters the next caller
+    /// continues it.
     pub async fn token(
         &self,
         stream: &ScopedStream,
@@ -78,8 +78,8 @@ impl TokenCache {
         Ok(self.cache.get(&(stream.clone(), access)).await?.token)
     }
 
-    /// Notes that a segment store called `token` expired: the next call asks the controller, unless
-    /// somebody did already.
+    /// Removes `token`, which a segment store refused as expired: the next call asks the
+    /// controller, unless the token was replaced already.
     pub fn expired(&self, stream: &ScopedStream, access: AccessOperation, token: &DelegationToken) {
         let bad = CachedToken { token: token.clone(), lifetime: None };
         self.cache.invalidate(&(stream.clone(), access), &bad);
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_renewed_before_it_ends_and_an_endless_one_never() {
+    fn a_token_is_renewed_before_it_expires_and_one_without_expiry_never() {
         let token = |lifetime| CachedToken { token: DelegationToken::new("t"), lifetime };
         let long = token(Some(Duration::from_secs(600)));
         let judged = |token: &CachedToken, seconds| judge(token, Duration::from_secs(seconds));

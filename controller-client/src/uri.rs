@@ -1,4 +1,4 @@
-//! Where the controllers are.
+//! Addresses of clusters.
 
 use std::{fmt, str::FromStr};
 
@@ -22,53 +22,53 @@ pub struct ControllerUri {
     endpoints: Vec<Endpoint>,
 }
 
-/// How the controllers are spoken to, and whether the list of them is complete.
+/// The transport to the controllers, and whether the list of them is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// Plain; the listed controllers are all there are.
+    /// Plain text; the list of controllers is complete.
     Tcp,
-    /// With TLS; the listed controllers are all there are. Also written `ssl` or `tcps`.
+    /// With TLS; the list of controllers is complete. Also written `ssl` or `tcps`.
     Tls,
-    /// Plain; the listed controllers are asked for all others.
+    /// Plain text; the listed controllers return all others.
     Pravega,
-    /// With TLS; the listed controllers are asked for all others.
+    /// With TLS; the listed controllers return all others.
     Pravegas,
 }
 
-/// Tells why a text is not the address of a cluster.
+/// A text that is not the address of a cluster.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ControllerUriError {
-    /// The scheme is none of those known. They are lower-case.
+    /// The scheme is not known. Schemes are lower-case.
     #[error("scheme \"{0}\" is not known; use tcp, tls, ssl, tcps, pravega or pravegas")]
     Scheme(String),
-    /// There is no controller in it.
+    /// The address has no controller.
     #[error("the controller address names no host")]
     NoEndpoint,
     /// One controller of the list is not an endpoint.
     #[error("entry {index} of the controller address is not host:port: {source}")]
     Endpoint {
-        /// Which one, from 1.
+        /// Position of the entry, from 1.
         index: usize,
-        /// What is wrong with it.
+        /// The reason.
         source: EndpointError,
     },
-    /// Something follows the list of controllers.
+    /// Text follows the list of controllers.
     #[error("\"{0}\" must not follow the controllers of the address")]
     Trailing(String),
 }
 
-/// More controllers than anybody has; a bound, as the list comes from outside.
+/// The maximum number of controllers, far above real clusters, as the list comes from outside.
 const MAX_ENDPOINTS: usize = 1000;
 
 impl Scheme {
-    /// Says whether connections are made with TLS.
+    /// Returns true if connections use TLS.
     #[must_use]
     pub fn is_tls(self) -> bool {
         matches!(self, Self::Tls | Self::Pravegas)
     }
 
-    /// Says whether the listed controllers are asked for all others.
+    /// Returns true if the listed controllers return all others.
     #[must_use]
     pub fn is_discovery(self) -> bool {
         matches!(self, Self::Pravega | Self::Pravegas)
@@ -95,11 +95,11 @@ impl Scheme {
 }
 
 impl ControllerUri {
-    /// Puts an address together.
+    /// Creates an address.
     ///
     /// # Errors
     ///
-    /// [`ControllerUriError::NoEndpoint`] if there is no controller in it.
+    /// [`ControllerUriError::NoEndpoint`] if there is no controller.
     pub fn new(
         scheme: Scheme,
         endpoints: impl IntoIterator<Item = Endpoint>,
@@ -111,13 +111,13 @@ impl ControllerUri {
         Ok(Self { scheme, endpoints })
     }
 
-    /// The scheme.
+    /// Returns the scheme.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The controllers; at least one.
+    /// Returns the controllers; at least one.
     #[must_use]
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
@@ -127,7 +127,7 @@ impl ControllerUri {
 impl FromStr for ControllerUri {
     type Err = ControllerUriError;
 
-    /// Reads `scheme://host:port,host:port`; without a scheme it is `tcp`.
+    /// Parses `scheme://host:port,host:port`; the default scheme is `tcp`.
     fn from_str(text: &str) -> Result<Self, ControllerUriError> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
         let shown = |text: &str| Printable::with_limit(text, 60).to_string();
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_without_a_scheme_is_tcp_also_where_it_is_a_number() {
+    fn an_address_without_a_scheme_is_tcp_for_names_and_numbers() {
         for text in ["127.0.0.1:9090", "localhost:9090", "tcp://localhost:9090/"] {
             let uri: ControllerUri = text.parse().unwrap();
             assert_eq!(uri.scheme(), Scheme::Tcp);

@@ -1,4 +1,4 @@
-//! Credentials, put into a request.
+//! Adds credentials to requests.
 
 use pravega_sdk_types::{ErrorKind, Failure, Outcome};
 use secrecy::ExposeSecret as _;
@@ -6,7 +6,7 @@ use tonic::{Request, metadata::MetadataValue};
 
 use crate::{ControllerError, Credentials};
 
-/// Makes a request of `message` with the present credentials.
+/// Creates a request of `message` with the present credentials.
 pub(super) async fn authorized<M>(
     credentials: &Credentials,
     message: M,

@@ -22,29 +22,29 @@ use crate::{ControllerConfig, ControllerError};
 pub(super) type Client = ControllerServiceClient<Channel>;
 type Sent<A> = BoxFuture<'static, Result<Response<A>, Status>>;
 
-/// A call, by its name in the service, and what a repeat of it does.
+/// A call: its name in the service, and the effect of a repeat.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Operation {
     pub(super) name: &'static str,
     pub(super) repeat: Repeat,
 }
 
-/// What happens if a request reaches the controller twice.
+/// The effect of a request that reaches the controller twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
-    /// Nothing that the first had not done.
+    /// The second has no effect.
     Harmless,
-    /// Something is done twice, or the second fails because of the first.
+    /// The second has an effect too, or fails because of the first.
     Harmful,
 }
 
-/// What the controller answered, and which one it was.
+/// The answer, and the controller that sent it.
 pub(super) struct Answer<A> {
     pub(super) message: A,
     pub(super) endpoint: Endpoint,
 }
 
-/// What the clones of a client share: the controllers, and the budget of retries.
+/// The state that clones of a client share: the controllers, and the budget of retries.
 pub(super) struct Calls {
     pub(super) config: ControllerConfig,
     pub(super) nodes: Nodes,
@@ -75,8 +75,8 @@ impl Calls {
 
     /// Makes a call with all its attempts, within `limit`.
     ///
-    /// A controller that cannot be reached is passed over at once while there are others that were
-    /// not tried in this round; only then does the call wait as its retry policy says.
+    /// If a controller cannot be reached, the next one is tried at once; after all were tried in
+    /// this round, the call waits by its retry policy.
     pub(super) async fn call_within<M, A, F>(
         &self,
         limit: Duration,
@@ -93,7 +93,7 @@ impl Calls {
         self.with_budget(RetryBudget::deposit);
         let mut delays = self.config.retry.delays(fastrand::f64);
         let mut attempts = 0;
-        // Once one attempt may have taken effect, no later one can say that nothing did.
+        // After an attempt that may have taken effect, the outcome stays unknown.
         let mut outcome = Outcome::NotApplied;
         loop {
             let mut last: Option<(Endpoint, FailedAttempt)> = None;
@@ -141,7 +141,7 @@ impl Calls {
     }
 
     fn with_budget<T>(&self, act: impl FnOnce(&mut RetryBudget, Duration) -> T) -> T {
-        // Nothing panics while the lock is held; were it to, the budget is whole all the same.
+        // Nothing panics while the lock is held. If it did, the budget would still be consistent.
         act(
             &mut self.retries.lock().unwrap_or_else(PoisonError::into_inner),
             self.started.elapsed(),

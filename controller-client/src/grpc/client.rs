@@ -9,13 +9,12 @@ use crate::{ControllerConfig, ControllerError};
 
 /// The controller of a cluster, over gRPC.
 ///
-/// Clones are cheap and share their channels. Channels come about when they are first used and
-/// again after they broke; the client has no task of its own but those that gRPC spawns on the
-/// caller's runtime.
+/// Clones are cheap and share their channels. Channels connect at their first use, and again after
+/// they broke; the client has no tasks except those that gRPC spawns on the caller's runtime.
 ///
 /// # Cancel safety
 ///
-/// As [`Controller`](crate::Controller) says.
+/// As for [`Controller`](crate::Controller).
 #[derive(Clone)]
 pub struct ControllerClient {
     pub(super) calls: Arc<Calls>,
@@ -40,7 +39,7 @@ impl ControllerClient {
         Ok(Self { calls: Arc::new(Calls::new(config)?) })
     }
 
-    /// The controllers that calls go to: those of the address, or those discovered.
+    /// Returns the controllers in use: those of the address, or those discovered.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Endpoint> {
         self.calls.nodes.endpoints()

@@ -1,7 +1,7 @@
-//! Messages from and to the SDK's types.
+//! Conversion of messages from and to the SDK's types.
 //!
-//! What comes from the controller is input like any other: a name that is none, a range that cannot
-//! be, or a status that nobody knows is a protocol error that shows it.
+//! Messages of the controller are untrusted input: an invalid name, an invalid range, or an unknown
+//! status is a protocol error that shows it.
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
@@ -21,11 +21,11 @@ use crate::{AccessOperation, ControllerError, KeyValueTableConfiguration, Segmen
 
 type Result<T> = std::result::Result<T, ControllerError>;
 
-/// How far two neighbouring bounds may lie apart: the controller computes them with floating-point
+/// Maximum difference of two neighboring bounds: the controller computes them with floating-point
 /// numbers.
 const BOUND_TOLERANCE: f64 = 1e-9;
 
-// ------------------------------------------------------------------------------------------------------------ to the wire
+// ---------------------------------------------------------------------------------- to the wire
 
 pub(super) fn scope_info(scope: &Scope) -> proto::ScopeInfo {
     proto::ScopeInfo { scope: scope.to_string() }
@@ -131,7 +131,7 @@ pub(super) fn scaling_policy(policy: ScalingPolicy) -> Result<proto::ScalingPoli
     }
 }
 
-/// A limit that is not set is the largest number, as in the reference client.
+/// No limit is encoded as the largest number, as in the reference client.
 pub(super) fn retention_policy(policy: RetentionPolicy) -> Result<proto::RetentionPolicy> {
     let (kind, min, max) = match policy {
         RetentionPolicy::ByTime { min, max } => (
@@ -236,25 +236,23 @@ pub(super) fn group_config(
 
 const NO_CHECKPOINTS: i64 = -1;
 
-// ---------------------------------------------------------------------------------------------------------- from the wire
+// -------------------------------------------------------------------------------- from the wire
 
 fn missing(what: &str) -> ControllerError {
-    ControllerError::protocol(format_args!("the answer of the controller lacks {what}"))
+    ControllerError::protocol(format_args!("the controller's answer lacks {what}"))
 }
 
 fn bad(what: &str, error: &dyn std::fmt::Display) -> ControllerError {
-    ControllerError::protocol(format_args!(
-        "the controller answered with {what} that cannot be: {error}"
-    ))
+    ControllerError::protocol(format_args!("the controller sent {what} that is not valid: {error}"))
 }
 
 pub(super) fn unknown_status(number: i32) -> ControllerError {
     ControllerError::protocol(format_args!(
-        "the controller answered with status {number}, which is not known"
+        "the controller sent status {number}, which is not known"
     ))
 }
 
-/// An address that stands for every interface of the server is where `asked` was reached.
+/// Converts an address; that of every interface of the server becomes the host of `asked`.
 pub(super) fn endpoint(uri: &proto::NodeUri, asked: &Endpoint) -> Result<Endpoint> {
     let port = u16::try_from(uri.port).map_err(|_| bad("a port", &uri.port))?;
     let endpoint = Endpoint::new(&uri.endpoint, port).map_err(|error| bad("an address", &error))?;
@@ -269,7 +267,8 @@ pub(super) fn scope(name: &str) -> Result<Scope> {
 }
 
 pub(super) fn scoped_stream(info: &proto::StreamInfo) -> Result<ScopedStream> {
-    // The segments of tables are listed under names that no stream has; `ScopedSegment` knows them.
+    // The segments of tables are listed under names that are not valid for streams; `ScopedSegment`
+    // knows them.
     let stream = Stream::internal(&info.stream).map_err(|error| bad("a stream", &error))?;
     Ok(ScopedStream::new(scope(&info.scope)?, stream))
 }
@@ -299,7 +298,7 @@ pub(super) fn segments_with_ranges(
     Ok(segments)
 }
 
-/// Segments that together own the whole key space; none at all for a sealed stream.
+/// Converts segments, which must cover the whole key space; a sealed stream has none.
 pub(super) fn covering_segments(ranges: &[proto::SegmentRange]) -> Result<Vec<SegmentWithRange>> {
     let segments = segments_with_ranges(ranges)?;
     let mut reached = 0.0;
@@ -382,7 +381,7 @@ fn scaling_from(policy: &proto::ScalingPolicy) -> Result<ScalingPolicy> {
 
 fn retention_from(policy: &proto::RetentionPolicy) -> Result<Option<RetentionPolicy>> {
     let number = |value: i64| u64::try_from(value).map_err(|_| bad("a retention limit", &value));
-    // The largest number stands for no limit; servers before it was sent leave it at 0.
+    // The largest number means no limit; old servers leave it at 0.
     let max = match policy.retention_max {
         0 | i64::MAX => None,
         max => Some(number(max)?),
@@ -505,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_every_interface_is_where_the_controller_was_reached() {
+    fn an_address_of_every_interface_becomes_the_host_of_the_controller() {
         let asked: Endpoint = "controller:9090".parse().unwrap();
         let uri = |endpoint: &str, port| proto::NodeUri { endpoint: endpoint.to_owned(), port };
         assert_eq!(endpoint(&uri("0.0.0.0", 6000), &asked).unwrap().to_string(), "controller:6000");

@@ -1,4 +1,4 @@
-//! The messages as bytes, so that tools can hold them against those of other implementations.
+//! Encoded messages, so that tools can compare them with those of other implementations.
 
 use pravega_sdk_types::{
     ReaderGroupConfiguration, RetentionPolicy, ScalingPolicy, ScopedKeyValueTable,
@@ -9,16 +9,16 @@ use prost::Message as _;
 use super::convert;
 use crate::{ControllerError, KeyValueTableConfiguration};
 
-/// A scaling policy as protobuf.
+/// Encodes a scaling policy as protobuf.
 ///
 /// # Errors
 ///
-/// [`ControllerError`] if a number does not fit; the same holds for the functions below.
+/// [`ControllerError`] if a number does not fit.
 pub fn scaling_policy(policy: ScalingPolicy) -> Result<Vec<u8>, ControllerError> {
     Ok(convert::scaling_policy(policy)?.encode_to_vec())
 }
 
-/// A retention policy as protobuf.
+/// Encodes a retention policy as protobuf.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ pub fn retention_policy(policy: RetentionPolicy) -> Result<Vec<u8>, ControllerEr
     Ok(convert::retention_policy(policy)?.encode_to_vec())
 }
 
-/// The configuration of a stream as protobuf.
+/// Encodes the configuration of a stream as protobuf.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub fn stream_config(
     Ok(convert::stream_config(stream, configuration)?.encode_to_vec())
 }
 
-/// The configuration of a reader group as protobuf.
+/// Encodes the configuration of a reader group as protobuf.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ pub fn reader_group(
     Ok(convert::group_config(group, configuration)?.encode_to_vec())
 }
 
-/// Reads what [`reader_group`] or another implementation wrote.
+/// Decodes the form of [`reader_group`] and of other implementations.
 ///
 /// # Errors
 ///
@@ -62,7 +62,7 @@ pub fn read_reader_group(bytes: &[u8]) -> Result<ReaderGroupConfiguration, Contr
     convert::group_configuration(&message)
 }
 
-/// The configuration of a key-value table as protobuf.
+/// Encodes the configuration of a key-value table as protobuf.
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ pub fn key_value_table(
     Ok(convert::table_config(table, configuration)?.encode_to_vec())
 }
 
-/// The id of a transaction as protobuf.
+/// Encodes the id of a transaction as protobuf.
 #[must_use]
 pub fn transaction_id(id: TransactionId) -> Vec<u8> {
     convert::transaction_id(id).encode_to_vec()

@@ -5,8 +5,8 @@
 //!   client       the handle and its clones
 //!     call       attempts: deadline, retry within the client's budget, fail-over
 //!       nodes    the controllers known, and a channel to each
-//!         authorize  credentials, put into a request
-//!       status   what a gRPC status means, and whether another attempt is worth it
+//!         authorize  credentials of a request
+//!       status   the meaning of a gRPC status, and whether to try again
 //!   convert      messages from and to the SDK's types
 //! ```
 

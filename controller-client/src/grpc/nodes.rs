@@ -1,9 +1,8 @@
-//! Which controllers there are, and a channel to each.
+//! The controllers of a cluster, and a channel to each.
 //!
-//! With `tcp` and `tls` the controllers of the address are all there are. With `pravega` and
-//! `pravegas` they are asked for the others, every 2 minutes, and 10 s after that failed; what
-//! answered last stays in use, and where nobody can answer (a standalone server cannot) the
-//! controllers of the address do.
+//! With `tcp` and `tls` the address lists all controllers. With `pravega` and `pravegas` the client
+//! asks them for the others, every 2 minutes, and 10 s after a failure. The last list stays in use;
+//! without any list (a standalone server has none) the client uses the controllers of the address.
 
 use std::{
     path::Path,
@@ -24,7 +23,7 @@ use crate::{ControllerConfig, ControllerError, Credentials, TlsTrust};
 
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(120);
 const DISCOVERY_PAUSE: Duration = Duration::from_secs(10);
-/// An answer with more than this is cut: it comes from outside.
+/// Maximum number of controllers of an answer, which comes from outside; the rest is cut.
 const MAX_DISCOVERED: usize = 1000;
 
 pub(super) struct Nodes {
@@ -34,7 +33,7 @@ pub(super) struct Nodes {
 
 struct Shared {
     known: Mutex<Known>,
-    /// Where the next call starts: round robin over the list.
+    /// Index of the node of the next call: round robin over the list.
     next: AtomicUsize,
     dialer: Dialer,
     bootstrap: Vec<Endpoint>,
@@ -54,7 +53,7 @@ pub(super) struct Node {
     pub(super) channel: Channel,
 }
 
-/// Makes channels.
+/// Creates channels.
 struct Dialer {
     tls: Option<ClientTlsConfig>,
     connect_timeout: Duration,
@@ -82,7 +81,7 @@ impl Nodes {
         self.shared.lock().nodes.iter().map(|node| node.endpoint.clone()).collect()
     }
 
-    /// The controllers in the order in which a call shall try them.
+    /// Returns the controllers in the order in which a call tries them.
     pub(super) async fn in_order(&self) -> Vec<Node> {
         if self.is_discovery {
             self.discover().await;
@@ -103,8 +102,8 @@ impl Nodes {
         }
     }
 
-    /// Asks for the list of controllers where that is due. The first call waits for the answer;
-    /// later ones go on with what is known while it is fetched.
+    /// Fetches the list of controllers if that is due. The first call waits for the answer; later
+    /// ones use the known list meanwhile.
     async fn discover(&self) {
         let now = Instant::now();
         let first = {
@@ -117,8 +116,7 @@ impl Nodes {
             known.next_discovery.is_none()
         };
         let shared = Arc::clone(&self.shared);
-        // In a task of its own, so that a caller who gives up does not leave the discovery half
-        // done.
+        // In a separate task, so that a dropped caller does not interrupt the discovery.
         let discovery = tokio::spawn(async move { shared.refresh().await });
         if first {
             discovery.await.ok();
@@ -128,7 +126,7 @@ impl Nodes {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Known> {
-        // Nothing panics while the lock is held; were it to, the list is whole all the same.
+        // Nothing panics while the lock is held. If it did, the list would still be consistent.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -144,7 +142,7 @@ impl Shared {
         known.is_discovering = false;
     }
 
-    /// Channels for a list of controllers; those that are open already stay.
+    /// Creates channels for a list of controllers; open ones stay.
     fn nodes_for(&self, endpoints: &[Endpoint]) -> Option<Arc<[Node]>> {
         let old = Arc::clone(&self.lock().nodes);
         let node = |endpoint: &Endpoint| match old.iter().find(|node| node.endpoint == *endpoint) {
@@ -155,7 +153,7 @@ impl Shared {
         nodes.ok().filter(|nodes| !nodes.is_empty()).map(Arc::from)
     }
 
-    /// Asks the controllers that are known, then those of the address; the first list wins.
+    /// Asks the known controllers, then those of the address; the first list wins.
     async fn ask_all(&self) -> Option<Vec<Endpoint>> {
         let known = Arc::clone(&self.lock().nodes);
         let unknown = self
@@ -168,7 +166,8 @@ impl Shared {
             match self.ask(node).await {
                 Ok(found) => return Some(found),
                 Err(error) => {
-                    tracing::debug!(controller = %node.endpoint, %error, "controllers could not be discovered");
+                    let controller = &node.endpoint;
+                    tracing::debug!(%controller, %error, "cannot discover controllers");
                 }
             }
         }
@@ -217,10 +216,10 @@ impl Dialer {
         })
     }
 
-    /// A channel that connects when it is first used.
+    /// Creates a channel that connects at its first use.
     fn node(&self, endpoint: &Endpoint) -> Result<Node, ControllerError> {
         let refused = |source: tonic::transport::Error| {
-            let detail = format_args!("no channel can be made to {endpoint}");
+            let detail = format_args!("cannot create a channel to {endpoint}");
             ControllerError::from(
                 Failure::new(ErrorKind::Config, Outcome::NotApplied, detail).with_source(source),
             )
@@ -228,7 +227,7 @@ impl Dialer {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let mut channel = Channel::from_shared(format!("{scheme}://{endpoint}"))
             .map_err(|error| {
-                ControllerError::invalid(format!("{endpoint} is no address: {error}"))
+                ControllerError::invalid(format!("{endpoint} is not an address: {error}"))
             })?
             .connect_timeout(self.connect_timeout)
             .tcp_nodelay(true)
@@ -242,7 +241,7 @@ impl Dialer {
     }
 }
 
-/// Reads a trust store, and finds out now rather than at the first handshake that it is none.
+/// Reads a trust store, so that a bad one fails now and not at the first handshake.
 fn read_certificate(path: &Path) -> Result<Certificate, ControllerError> {
     let refused = |reason: String| {
         ControllerError::new(
@@ -256,7 +255,7 @@ fn read_certificate(path: &Path) -> Result<Certificate, ControllerError> {
     }
     let pem = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
     if !pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----") {
-        return Err(refused("it holds no PEM certificate".to_owned()));
+        return Err(refused("it has no PEM certificate".to_owned()));
     }
     Ok(Certificate::from_pem(pem))
 }

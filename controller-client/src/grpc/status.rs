@@ -1,24 +1,24 @@
-//! What a gRPC status means.
+//! Meaning of gRPC statuses.
 
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Printable};
 use tonic::{Code, Status};
 
 use crate::ControllerError;
 
-/// A failed attempt, judged.
+/// A failed attempt, and whether to try again.
 #[derive(Debug)]
 pub(super) struct FailedAttempt {
     pub(super) error: ControllerError,
-    /// Whether the reference client would try again.
+    /// True if the reference client would try again.
     pub(super) is_retryable: bool,
-    /// Whether the request never left this side, so that a repeat cannot double anything.
+    /// True if the request was never sent, so that a repeat has no double effect.
     pub(super) was_not_sent: bool,
-    /// Whether another controller may do better at once.
+    /// True if another controller may succeed at once.
     pub(super) is_controllers_fault: bool,
 }
 
 impl FailedAttempt {
-    /// Judges a status by its code alone, as the server's texts are for people.
+    /// Classifies a status by its code only, as the server's texts are for people.
     pub(super) fn from_status(status: Status) -> Self {
         let code = status.code();
         let was_not_sent = is_connect_error(&status);
@@ -38,7 +38,7 @@ impl FailedAttempt {
         }
     }
 
-    /// An attempt that took too long.
+    /// Creates the failure of an attempt that timed out.
     pub(super) fn timed_out(seconds: f64) -> Self {
         Self {
             error: ControllerError::new(
@@ -53,7 +53,7 @@ impl FailedAttempt {
     }
 }
 
-/// What the status was caused by, as text: the types behind it are the gRPC library's own.
+/// Returns the causes of a status as text, because their types belong to the gRPC library.
 #[derive(Debug)]
 struct StatusCause(String);
 
@@ -62,7 +62,7 @@ impl StatusCause {
         let mut text = String::new();
         let mut next: Option<&dyn std::error::Error> = std::error::Error::source(&status);
         while let Some(cause) = next {
-            // Wrappers repeat the text of what they wrap.
+            // Wrappers repeat the text of their source.
             let said = cause.to_string();
             if !text.ends_with(&said) {
                 if !text.is_empty() {
@@ -95,7 +95,7 @@ fn is_connect_error(status: &Status) -> bool {
     causes(status).any(|cause| cause.is::<tonic::ConnectError>())
 }
 
-/// A handshake that fails will fail again; a refused connection may not.
+/// Returns true for a failed handshake, which fails again; a refused connection may not.
 fn connect_kind(status: &Status) -> ErrorKind {
     let is_tls = causes(status).any(|cause| {
         let text = cause.to_string().to_ascii_lowercase();
@@ -147,7 +147,7 @@ fn outcome_of(code: Code) -> Outcome {
     }
 }
 
-/// The codes after which the reference client tries again, whatever the call.
+/// Returns true for codes after which the reference client retries every call.
 fn is_retried(code: Code) -> bool {
     match code {
         Code::Aborted
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_servers_text_is_escaped_and_cut() {
+    fn the_text_of_a_server_is_escaped_and_cut() {
         let failed = FailedAttempt::from_status(Status::unknown(format!(
             "a\u{1b}[31m{}",
             "x".repeat(1 << 20)

@@ -1,4 +1,4 @@
-//! The steps that all calls have in common: send the message, judge the status, name the call.
+//! The steps of every call: send the message, convert the status, name the call in errors.
 
 use pravega_sdk_proto as proto;
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
@@ -23,15 +23,20 @@ macro_rules! call {
     }};
 }
 
-/// What the answer's status means: a value, or the kind of the error.
+/// Converts the answer's status to a value, or to the kind of the error.
 macro_rules! judge {
-    ($name:literal, $target:expr, $answer:expr, $status:ty, $number:expr, { $($arm:pat => $meaning:expr,)* }) => {{
+    (
+        $name:literal, $target:expr, $answer:expr, $status:ty, $number:expr,
+        { $($arm:pat => $meaning:expr,)* }
+    ) => {{
         let endpoint = &$answer.endpoint;
         let judged: $crate::grpc::service::answer::Result<_> = match <$status>::try_from($number) {
             $(Ok($arm) => $meaning,)*
             Err(_) => Err($crate::grpc::convert::unknown_status($number)),
         };
-        judged.map_err(|error| error.with_operation($name, &$target).with_attempts(Some(endpoint.clone()), 1))
+        judged.map_err(|error| {
+            error.with_operation($name, &$target).with_attempts(Some(endpoint.clone()), 1)
+        })
     }};
 }
 
@@ -42,7 +47,7 @@ pub(super) fn refused<T>(kind: ErrorKind, detail: &str) -> Result<T> {
     Err(ControllerError::new(kind, Outcome::NotApplied, detail))
 }
 
-/// The server says that it failed, and nothing else.
+/// Creates the error for a server that failed and gave no reason.
 pub(super) fn failed<T>() -> Result<T> {
     let detail = "the controller answered that it failed, without a reason";
     Err(ControllerError::new(ErrorKind::ServerFailure, Outcome::Unknown, detail))
@@ -64,7 +69,7 @@ pub(super) fn next_token(token: Option<proto::ContinuationToken>) -> PageToken {
     PageToken(token.map(|token| token.token).unwrap_or_default())
 }
 
-/// Puts the call's name to an error that came from reading its answer.
+/// Adds the call's name to an error from reading its answer.
 pub(super) fn read<T>(
     name: &'static str,
     target: &dyn std::fmt::Display,

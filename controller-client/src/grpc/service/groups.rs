@@ -22,8 +22,8 @@ pub(super) async fn create_reader_group(
         return Err(ControllerError::invalid("a reader group needs an id that is not nil")
             .with_operation(name, group));
     }
-    // The server keeps the generation that it is given for its subscribers, but answers with 0:
-    // only 0 makes both agree.
+    // The server stores the generation of the request for its subscribers, but returns 0: only with
+    // 0 both agree.
     let first = configuration.clone().with_identity(configuration.id(), 0);
     let message = convert::group_config(group, &first)?;
     let answer = call!(client, "createReaderGroup", Harmless, group, create_reader_group, message)?;
@@ -33,7 +33,9 @@ pub(super) async fn create_reader_group(
             None => Err(ControllerError::protocol("the answer lacks a configuration")),
         },
         Status::ScopeNotFound => no_scope(),
-        Status::InvalidRgName => refused(ErrorKind::InvalidName, "the controller does not take this name"),
+        Status::InvalidRgName => {
+            refused(ErrorKind::InvalidName, "the controller refuses this name")
+        },
         Status::Failure => failed(),
     })
 }
@@ -72,7 +74,10 @@ pub(super) async fn update_reader_group(
         Status::Success => Ok(answer.message.generation),
         Status::RgNotFound => no_group(),
         Status::InvalidConfig => {
-            refused(ErrorKind::ConditionFailed, "the group has another id or generation by now; read it again")
+            refused(
+                ErrorKind::ConditionFailed,
+                "the group has another id or generation now; read it again",
+            )
         },
         Status::Failure => failed(),
     })
@@ -143,9 +148,15 @@ pub(super) async fn update_subscriber_cut(
     judge!("updateSubscriberStreamCut", group, answer, Status, answer.message.status, {
         Status::Success => Ok(()),
         Status::StreamNotFound => no_stream(),
-        Status::SubscriberNotFound => refused(ErrorKind::NotFound, "the stream has no such subscriber"),
-        Status::StreamCutNotValid => refused(ErrorKind::InvalidStreamCut, "the controller does not take this cut"),
-        Status::GenerationMismatch => refused(ErrorKind::ConditionFailed, "the group has another generation by now"),
+        Status::SubscriberNotFound => {
+            refused(ErrorKind::NotFound, "the stream has no such subscriber")
+        },
+        Status::StreamCutNotValid => {
+            refused(ErrorKind::InvalidStreamCut, "the controller refuses this cut")
+        },
+        Status::GenerationMismatch => {
+            refused(ErrorKind::ConditionFailed, "the group has another generation now")
+        },
         Status::Failure => failed(),
     })
 }

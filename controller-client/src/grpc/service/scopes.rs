@@ -40,7 +40,9 @@ pub(super) async fn create_scope(client: &ControllerClient, scope: &Scope) -> Re
     judge!("createScope", scope, answer, Status, answer.message.status, {
         Status::Success => Ok(Creation::Created),
         Status::ScopeExists => Ok(Creation::AlreadyExisted),
-        Status::InvalidScopeName => refused(ErrorKind::InvalidName, "the controller does not take this name"),
+        Status::InvalidScopeName => {
+            refused(ErrorKind::InvalidName, "the controller refuses this name")
+        },
         Status::Failure => failed(),
     })
 }
@@ -81,21 +83,21 @@ pub(super) async fn scope_exists(client: &ControllerClient, scope: &Scope) -> Re
         .exists)
 }
 
-/// The scope that every cluster has, for its own streams.
+/// The scope of internal streams, which every cluster has.
 const SYSTEM_SCOPE: &str = "_system";
 
 impl ControllerClient {
-    /// Makes one harmless call, to find out whether a controller answers and takes the credentials.
-    /// A user who may not look at the scope that is asked about is answered as well.
+    /// Makes one call without effect, to check that a controller answers and accepts the
+    /// credentials. It also succeeds for a user without permission for the scope of the call.
     ///
     /// # Errors
     ///
-    /// That of the call if no controller answers within `limit`, with all attempts, or if the
+    /// The error of the call if no controller answers within `limit`, with all attempts, or if the
     /// credentials are refused.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the call up; it changes nothing.
+    /// Dropping the future abandons the call, which changes nothing.
     pub async fn check_reachable(&self, limit: Duration) -> Result<()> {
         let operation = Operation { name: "checkScopeExists", repeat: Repeat::Harmless };
         let message = proto::ScopeInfo { scope: SYSTEM_SCOPE.to_owned() };
@@ -124,13 +126,12 @@ pub(super) async fn scopes_page(
     Ok(Page { items, next: next_token(answer.message.continuation_token) })
 }
 
-/// A server that is asked to delete a scope which is not empty refuses, and has damaged it by
-/// then.
+/// A server refuses to delete a scope that is not empty, but has damaged it by then.
 async fn refuse_if_not_empty(client: &ControllerClient, scope: &Scope) -> Result<()> {
     let start = PageToken::start();
     let found = match streams::streams_page(client, scope, &start).await {
         Ok(page) => page.items.first().map(|stream| format!("stream {}", stream.stream())),
-        // Nothing is there to damage; the call itself says so again.
+        // A missing scope cannot be damaged; the call itself reports it.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };

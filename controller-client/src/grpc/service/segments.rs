@@ -1,4 +1,4 @@
-//! Calls about the segments of streams: which there are, where they are, and with which token.
+//! Calls about the segments of streams: their lists, their segment stores, and tokens for them.
 
 use pravega_sdk_proto as proto;
 use pravega_sdk_types::{
@@ -16,8 +16,8 @@ pub(super) async fn current_segments(
     client: &ControllerClient,
     stream: &ScopedStream,
 ) -> Result<Vec<SegmentWithRange>> {
-    // Without an access operation the controller wants more rights and issues a token that
-    // nobody asked for.
+    // Without an access operation the controller requires more rights and issues a token for
+    // more operations.
     let message = convert::stream_info_for(stream, proto::stream_info::AccessOperation::None);
     let answer =
         call!(client, "getCurrentSegments", Harmless, stream, get_current_segments, message)?;
@@ -43,7 +43,7 @@ pub(super) async fn head_segments(
     client: &ControllerClient,
     stream: &ScopedStream,
 ) -> Result<Vec<(SegmentId, Offset)>> {
-    // The server does not look at the timestamp: it always answers with the head.
+    // The server ignores the timestamp: it always returns the head.
     let message =
         proto::GetSegmentsRequest { stream_info: Some(convert::stream_info(stream)), timestamp: 0 };
     let answer = call!(client, "getSegments", Harmless, stream, get_segments, message)?;

@@ -1,4 +1,4 @@
-//! Calls about streams: their life, their configuration, their scale.
+//! Calls about streams: their life cycle, configuration and scaling.
 
 use pravega_sdk_proto as proto;
 use pravega_sdk_types::{
@@ -26,7 +26,9 @@ pub(super) async fn create_stream(
         Status::Success => Ok(Creation::Created),
         Status::StreamExists => Ok(Creation::AlreadyExisted),
         Status::ScopeNotFound => no_scope(),
-        Status::InvalidStreamName => refused(ErrorKind::InvalidName, "the controller does not take this name"),
+        Status::InvalidStreamName => {
+            refused(ErrorKind::InvalidName, "the controller refuses this name")
+        },
         Status::Failure => failed(),
     })
 }
@@ -75,7 +77,9 @@ pub(super) async fn delete_stream(
     judge!("deleteStream", stream, answer, Status, answer.message.status, {
         Status::Success => Ok(Deletion::Deleted),
         Status::StreamNotFound => Ok(Deletion::NotFound),
-        Status::StreamNotSealed => refused(ErrorKind::NotSealed, "the stream must be sealed before it is deleted"),
+        Status::StreamNotSealed => {
+            refused(ErrorKind::NotSealed, "the stream must be sealed before it is deleted")
+        },
         Status::Failure => failed(),
     })
 }
@@ -178,7 +182,8 @@ pub(super) async fn scale(
         Status::PreconditionFailed => Ok(ScaleStart::PreconditionFailed),
         Status::Failure => refused(
             ErrorKind::InvalidArgument,
-            "the controller refused: the ranges do not match the segments to seal, or the stream is sealed",
+            "the controller refused: the ranges do not match the segments to seal, \
+             or the stream is sealed",
         ),
     })
 }
@@ -198,7 +203,10 @@ pub(super) async fn scale_state(
         Status::InProgress => Ok(ScaleState::InProgress),
         Status::Success => Ok(ScaleState::Done),
         Status::InvalidInput => {
-            refused(ErrorKind::InvalidArgument, "the stream does not exist, or has not reached this epoch")
+            refused(
+                ErrorKind::InvalidArgument,
+                "the stream does not exist, or has not reached this epoch",
+            )
         },
         Status::InternalError => failed(),
     })
@@ -209,8 +217,8 @@ fn milliseconds_since_1970() -> i64 {
     elapsed.map_or(0, |elapsed| i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Each run of neighbouring ranges must be without gaps inside; runs may lie apart, as a scale can
-/// seal any segments.
+/// Checks that each run of neighboring ranges has no gaps; runs may be apart, as a scale can seal
+/// any segments.
 fn check_pieces(ranges: &[KeyRange]) -> Result<()> {
     match check_cover(ranges) {
         Ok(_) | Err(KeyRangeError::Gap { .. }) => Ok(()),
@@ -248,7 +256,7 @@ fn read_page(
 ) -> Result<Page<ScopedStream>> {
     use proto::streams_in_scope_response::Status;
     let judged = match Status::try_from(answer.message.status) {
-        // Servers before the status was there send other numbers with a good page.
+        // Servers without this status send other numbers with a valid page.
         Ok(Status::Success) | Err(_) => Ok(()),
         Ok(Status::ScopeNotFound) => no_scope(),
         Ok(Status::Failure) => failed(),

@@ -25,7 +25,9 @@ pub(super) async fn create_key_value_table(
         Status::Success => Ok(Creation::Created),
         Status::TableExists => Ok(Creation::AlreadyExisted),
         Status::ScopeNotFound => no_scope(),
-        Status::InvalidTableName => refused(ErrorKind::InvalidName, "the controller does not take this name"),
+        Status::InvalidTableName => {
+            refused(ErrorKind::InvalidName, "the controller refuses this name")
+        },
         Status::Failure => failed(),
     })
 }

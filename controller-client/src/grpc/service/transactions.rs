@@ -32,7 +32,7 @@ pub(super) async fn create_transaction(
     };
     let answer = call!(client, "createTransaction", Harmful, stream, create_transaction, message);
     let answer = answer.map_err(|error| match error.kind() {
-        // A lease that the server does not take looks like any other failure of it.
+        // A lease that the server refuses looks like any other failure.
         ErrorKind::ServerFailure if !DEFAULT_LEASE_RANGE.contains(&lease) => {
             let range = lease_range();
             error.map(|failure| {
@@ -79,7 +79,7 @@ pub(super) async fn ping_transaction(
         Status::MaxExecutionTimeExceeded => Ok(PingStatus::MaxExecutionTimeExceeded),
         Status::Disconnected => Ok(PingStatus::Disconnected),
         Status::Unknown => refused(ErrorKind::NotFound, "there is no such transaction"),
-        // Retired with its own limit; servers of old may still say it.
+        // No longer used; old servers may still send it.
         _ => Ok(PingStatus::MaxExecutionTimeExceeded),
     })
 }
@@ -193,7 +193,9 @@ pub(super) async fn note_time(
     )?;
     judge!("noteTimestampFromWriter", stream, answer, Status, answer.message.result, {
         Status::Success => Ok(()),
-        Status::InvalidTime => refused(ErrorKind::ConditionFailed, "the writer noted a later time before"),
+        Status::InvalidTime => {
+            refused(ErrorKind::ConditionFailed, "the writer noted a later time before")
+        },
         Status::InvalidPosition => {
             refused(ErrorKind::ConditionFailed, "the writer noted a later position before")
         },
@@ -220,7 +222,7 @@ pub(super) async fn remove_writer(
     })
 }
 
-/// No time is noted with a commit.
+/// The number that means that no time is noted with a commit.
 const NO_TIME: i64 = i64::MIN;
 
 fn lease_range() -> String {
@@ -247,7 +249,8 @@ fn transaction_status(
         Ok(Status::TransactionNotFound) => {
             refused(ErrorKind::NotFound, "there is no such transaction")
         }
-        // A 0.13.0 server says nothing better of one that ended the other way, or never was.
+        // A 0.13.0 server sends the same for a transaction that ended the other way or never
+        // existed.
         Ok(Status::Failure) => {
             refused(ErrorKind::ConditionFailed, "the transaction is not open; ask for its state")
         }
