@@ -1,4 +1,4 @@
-//! The controller as a source of backends.
+//! The controller as a resolver of a connection pool.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,21 +10,22 @@ use pravega_sdk_types::ScopedSegment;
 #[derive(Debug, Clone)]
 pub struct SegmentBackends {
     endpoints: Arc<EndpointCache>,
-    /// `None` is every segment that the client uses.
+    /// `None` means every segment that the client uses.
     segment: Option<ScopedSegment>,
 }
 
-/// A segment rarely moves; when it does, the store says so, and the cache is told.
+/// Segments rarely move. When one moves, the old store reports it, and the cache entry is removed.
 const TIME_TO_LIVE: Duration = Duration::from_secs(20);
 
 impl SegmentBackends {
-    /// Follows `segment` from store to store: the only backend is the store that serves it now.
+    /// Creates a resolver that follows `segment`: the only backend is the store that serves it now.
     #[must_use]
     pub fn new(endpoints: Arc<EndpointCache>, segment: ScopedSegment) -> Self {
         Self { endpoints, segment: Some(segment) }
     }
 
-    /// Names the stores of all segments that `endpoints` remembers: those that its client uses.
+    /// Creates a resolver of the stores of all segments that `endpoints` caches: those that its
+    /// client uses.
     #[must_use]
     pub fn of_all(endpoints: Arc<EndpointCache>) -> Self {
         Self { endpoints, segment: None }

@@ -1,4 +1,4 @@
-//! Everything that can be set about a client.
+//! Configuration of clients.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -8,16 +8,16 @@ use pravega_sdk_types::RetryPolicy;
 
 use crate::{FactoryError, Source, TlsMode, setting::Sourced};
 
-/// Everything that can be set about a client: by a setter, in the query of the URL, or in the
-/// environment, in that order of precedence.
+/// The configuration of a client: set by a setter, in the query of the URL, or in the environment,
+/// in that order of precedence.
 ///
 /// | query of the URL | environment | default |
 /// |---|---|---|
 /// | the URL itself | `PRAVEGA_CONTROLLER_URI` | `tcp://localhost:9090` |
-/// | – | `PRAVEGA_AUTH_METHOD` and `PRAVEGA_AUTH_TOKEN`, or those that Java's client reads, `pravega_client_auth_method` and `pravega_client_auth_token` | none |
-/// | – | `PRAVEGA_USER` and `PRAVEGA_PASSWORD` | none |
-/// | `tls_to_controller`, `tls_to_segment_store` | `PRAVEGA_TLS_TO_CONTROLLER`, `PRAVEGA_TLS_TO_SEGMENT_STORE` | `auto`: as the scheme says |
-/// | `trust_store` | `PRAVEGA_TRUST_STORE` | what the machine trusts |
+/// | – | `PRAVEGA_AUTH_METHOD` and `PRAVEGA_AUTH_TOKEN`, or those that Java's client reads, `pravega_client_auth_method` and `pravega_client_auth_token` | no credentials |
+/// | – | `PRAVEGA_USER` and `PRAVEGA_PASSWORD` | no credentials |
+/// | `tls_to_controller`, `tls_to_segment_store` | `PRAVEGA_TLS_TO_CONTROLLER`, `PRAVEGA_TLS_TO_SEGMENT_STORE` | `auto`: the scheme decides |
+/// | `trust_store` | `PRAVEGA_TRUST_STORE` | the system's certificates |
 /// | `connect_timeout`, `handshake_timeout` | `PRAVEGA_CONNECT_TIMEOUT`, `PRAVEGA_HANDSHAKE_TIMEOUT` | 5 s each |
 /// | `request_timeout` | `PRAVEGA_REQUEST_TIMEOUT` | 30 s |
 /// | `call_timeout`, `attempt_timeout` | `PRAVEGA_CALL_TIMEOUT`, `PRAVEGA_ATTEMPT_TIMEOUT` | 60 s, 30 s |
@@ -32,9 +32,10 @@ use crate::{FactoryError, Source, TlsMode, setting::Sourced};
 /// use std::time::Duration;
 /// use pravega_sdk_client_factory::ClientConfig;
 ///
-/// let config = ClientConfig::from_url("tcp://localhost:9090?request_timeout=10s&max_in_flight=100")?
-///     .with_connect_timeout(Duration::from_secs(2));
-/// let shown = config.settings().into_iter().find(|setting| setting.name == "request_timeout").unwrap();
+/// let url = "tcp://localhost:9090?request_timeout=10s&max_in_flight=100";
+/// let config = ClientConfig::from_url(url)?.with_connect_timeout(Duration::from_secs(2));
+/// let mut settings = config.settings().into_iter();
+/// let shown = settings.find(|setting| setting.name == "request_timeout").unwrap();
 /// assert_eq!((shown.value.as_str(), shown.source.to_string().as_str()), ("10s", "url"));
 /// # Ok::<(), pravega_sdk_client_factory::FactoryError>(())
 /// ```
@@ -58,7 +59,7 @@ pub struct ClientConfig {
     pub(crate) max_in_flight_bytes: Sourced<usize>,
 }
 
-/// As Java's client: each wait between attempts is ten times the one before.
+/// As in Java's client: each wait between attempts is ten times the previous one.
 const RETRY_MULTIPLIER: u32 = 10;
 
 impl ClientConfig {
@@ -83,81 +84,81 @@ impl ClientConfig {
         }
     }
 
-    /// Sets who we say we are to controllers.
+    /// Sets the credentials for the controllers.
     #[must_use]
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         self.credentials.set(credentials, Source::Setter);
         self
     }
 
-    /// Sets whether TLS is spoken to controllers. Default: [`TlsMode::Auto`].
+    /// Sets whether connections to controllers use TLS. Default: [`TlsMode::Auto`].
     #[must_use]
     pub fn with_tls_to_controller(mut self, mode: TlsMode) -> Self {
         self.tls_to_controller.set(mode, Source::Setter);
         self
     }
 
-    /// Sets whether TLS is spoken to segment stores. Default: [`TlsMode::Auto`].
+    /// Sets whether connections to segment stores use TLS. Default: [`TlsMode::Auto`].
     #[must_use]
     pub fn with_tls_to_segment_store(mut self, mode: TlsMode) -> Self {
         self.tls_to_segment_store.set(mode, Source::Setter);
         self
     }
 
-    /// Sets the PEM file of the certificates that are trusted: those that sign others, or the
-    /// servers' own.
+    /// Sets the PEM file of the trusted certificates: certificates of authorities, or those of the
+    /// servers.
     #[must_use]
     pub fn with_trust_store(mut self, path: impl Into<PathBuf>) -> Self {
         self.trust_store.set(Some(path.into()), Source::Setter);
         self
     }
 
-    /// Takes a segment store's certificate whatever host it is for. Whoever holds a trusted
-    /// certificate can stand in for every segment store then. Needs a trust store; controllers are
-    /// always checked.
+    /// Accepts a segment store's certificate for any host name. The owner of any trusted
+    /// certificate can then impersonate every segment store. Needs a trust store; the host names of
+    /// controllers are always checked.
     #[must_use]
     pub fn dangerously_without_host_name_check(mut self) -> Self {
         self.checks_host_name = false;
         self
     }
 
-    /// Sets how long a connection may take to come about. Default: 5 s.
+    /// Sets the timeout for establishing a connection. Default: 5 s.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout.set(timeout, Source::Setter);
         self
     }
 
-    /// Sets how long the exchange of versions with a segment store may take. Default: 5 s.
+    /// Sets the timeout of the handshake with a segment store. Default: 5 s.
     #[must_use]
     pub fn with_handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout.set(timeout, Source::Setter);
         self
     }
 
-    /// Sets how long a request to a segment store may take. Default: 30 s.
+    /// Sets the timeout of a request to a segment store. Default: 30 s.
     #[must_use]
     pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout.set(timeout, Source::Setter);
         self
     }
 
-    /// Sets how long a controller call may take with all its attempts. Default: 60 s.
+    /// Sets the timeout of a controller call with all its attempts. Default: 60 s.
     #[must_use]
     pub fn with_call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout.set(timeout, Source::Setter);
         self
     }
 
-    /// Sets how long one attempt of a controller call may take. Default: 30 s.
+    /// Sets the timeout of one attempt of a controller call. Default: 30 s.
     #[must_use]
     pub fn with_attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout.set(timeout, Source::Setter);
         self
     }
 
-    /// Sets how often a controller call is tried, and how long at most it waits in between:
-    /// `initial` first, then ten times as long each time, up to `max`. Default: 10 attempts, 1 ms,
+    /// Sets the number of attempts of a controller call, and the maximum waits between them:
+    /// `initial` first, then ten times the previous wait, up to `max`. Default: 10 attempts, 1 ms,
     /// 20 s.
     #[must_use]
     pub fn with_retry(mut self, attempts: u32, initial: Duration, max: Duration) -> Self {
@@ -167,9 +168,8 @@ impl ClientConfig {
         self
     }
 
-    /// Sets the retries as [`Self::with_retry`] does, where neither a setter nor the URL nor the
-    /// environment says anything: for programs whose users wait less patiently than others, or
-    /// more.
+    /// Sets the retries as [`Self::with_retry`] does, unless a setter, the URL or the environment
+    /// sets them: for programs with other defaults.
     #[must_use]
     pub fn with_default_retry(mut self, attempts: u32, initial: Duration, max: Duration) -> Self {
         self.retry_attempts.set(attempts, Source::Default);
@@ -178,7 +178,7 @@ impl ClientConfig {
         self
     }
 
-    /// Sets how many requests, and how many bytes of them, may be under way on one connection.
+    /// Sets the maximum number of requests, and of their bytes, in flight on one connection.
     /// Default: 4096 and 32 MiB.
     #[must_use]
     pub fn with_max_in_flight(mut self, requests: usize, bytes: usize) -> Self {
@@ -187,13 +187,13 @@ impl ClientConfig {
         self
     }
 
-    /// Where the controllers are.
+    /// Returns the address of the controllers.
     #[must_use]
     pub fn uri(&self) -> &ControllerUri {
         &self.uri.value
     }
 
-    /// Who we say we are.
+    /// Returns the credentials.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials.value
@@ -238,10 +238,9 @@ impl ClientConfig {
             |error| FactoryError::config("trust_store", "it cannot be used").with_source(error);
         match &self.trust_store.value {
             None if self.checks_host_name => StoreTls::platform().map_err(refused),
-            None => Err(FactoryError::config(
-                "trust_store",
-                "without a host name check one must be given",
-            )),
+            None => {
+                Err(FactoryError::config("trust_store", "it is required without a host name check"))
+            }
             Some(path) if self.checks_host_name => StoreTls::from_file(path).map_err(refused),
             Some(path) => {
                 let shown = path.display().to_string();

@@ -61,7 +61,7 @@ impl FactoryError {
 
 impl From<ControllerError> for FactoryError {
     fn from(error: ControllerError) -> Self {
-        Failure::caused_by(error, "no client can be made").with_outcome(Outcome::NotApplied).into()
+        Failure::caused_by(error, "cannot create a client").with_outcome(Outcome::NotApplied).into()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one place where the parts meet.
+//! The factory, the only place where all parts of the SDK meet.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +16,10 @@ use pravega_sdk_types::ScopedStream;
 
 use crate::{backends::SegmentBackends, config::ClientConfig, error::FactoryError};
 
-/// How long the first call may take with all its attempts.
+/// Timeout of the first call with all its attempts.
 const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Creates clients for a cluster, and owns what they share.
+/// Creates readers and writers for a cluster, and owns the state that they share.
 ///
 /// Clones are cheap and share everything. [`connect`](Self::connect) makes a first call;
 /// [`new`](Self::new) makes none, and each connection is made when it is first needed. A factory
@@ -57,7 +57,7 @@ impl ClientFactory {
         Self::connect_with(ClientConfig::from_url(url)?).await
     }
 
-    /// As [`Self::connect`], with a configuration.
+    /// Creates a factory as [`Self::connect`] does, from a configuration.
     ///
     /// # Errors
     ///
@@ -104,25 +104,25 @@ impl ClientFactory {
         Ok(Self { parts: Arc::new(parts) })
     }
 
-    /// The settings.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &ClientConfig {
         &self.parts.config
     }
 
-    /// Every call of the controller.
+    /// Returns the client of the controller.
     #[must_use]
     pub fn controller(&self) -> &Arc<dyn Controller> {
         &self.parts.controller
     }
 
-    /// Which segment store serves which segment, remembered.
+    /// Returns the cache of the segment stores that serve segments.
     #[must_use]
     pub fn endpoints(&self) -> &Arc<EndpointCache> {
         &self.parts.endpoints
     }
 
-    /// Delegation tokens, remembered and renewed in time.
+    /// Returns the cache of delegation tokens.
     #[must_use]
     pub fn tokens(&self) -> &Arc<TokenCache> {
         &self.parts.tokens
@@ -298,7 +298,7 @@ impl ClientFactory {
     ///
     /// # Errors
     ///
-    /// As [`Self::byte_reader`], and for a start that is not in the stream.
+    /// As [`Self::byte_reader`], and if the start is not in the stream.
     ///
     /// # Cancel safety
     ///
@@ -440,7 +440,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_factory_is_created_before_the_servers_are_up_and_names_who_cannot_be_reached() {
+    async fn a_factory_is_created_before_the_servers_are_up_and_names_the_unreachable_one() {
         let url = "tcp://127.0.0.1:1?retry_attempts=2&connect_timeout=1s";
         let factory = ClientFactory::new(ClientConfig::from_url(url).unwrap()).unwrap();
         let error = factory.controller().scope_exists(&Scope::new("s").unwrap()).await.unwrap_err();

@@ -1,8 +1,8 @@
-//! Configuration, and the factory that puts the parts of the SDK together.
+//! Configuration, and the factory that composes the parts of the SDK.
 //!
-//! [`ClientFactory`] is the only place where parts meet: it makes the client of the controller, the
-//! connections to segment stores and the caches between them, and owns their lifetimes. The parts
-//! get what they need, never the factory.
+//! [`ClientFactory`] is the only place where parts meet: it creates the client of the controller,
+//! the connections to segment stores and the caches between them, and owns their lifetimes. Each
+//! part receives the handles that it needs, never the factory.
 //!
 //! # Examples
 //!
@@ -36,7 +36,7 @@ pub use factory::ClientFactory;
 pub use setting::{Setting, Source};
 pub use tls_mode::TlsMode;
 
-// The paved path: what a user of the factory needs to name.
+// The crates whose types users of the factory need.
 pub use pravega_sdk_connection_pool as connection_pool;
 pub use pravega_sdk_controller_client as controller_client;
 pub use pravega_sdk_event_stream as event_stream;

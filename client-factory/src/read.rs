@@ -9,8 +9,8 @@ use crate::{ClientConfig, FactoryError, Setting, Source, setting::Sourced, setti
 const DEFAULT_URL: &str = "tcp://localhost:9090";
 
 impl ClientConfig {
-    /// Takes the URL and its query, and for what it does not say the environment, and then the
-    /// defaults.
+    /// Creates a configuration from the URL and its query; settings that are not in it come from
+    /// the environment, then from the defaults.
     ///
     /// # Errors
     ///
@@ -19,7 +19,7 @@ impl ClientConfig {
         Self::read(Some(url), &|name| std::env::var(name).ok())
     }
 
-    /// Takes the environment, and for what it does not say the defaults.
+    /// Creates a configuration from the environment; missing settings have their defaults.
     ///
     /// # Errors
     ///
@@ -28,7 +28,7 @@ impl ClientConfig {
         Self::read(None, &|name| std::env::var(name).ok())
     }
 
-    /// Reads the environment through `variable`, so that tests need not change that of the process.
+    /// Reads the environment through `variable`, so that tests do not change that of the process.
     pub(crate) fn read(
         url: Option<&str>,
         variable: &dyn Fn(&str) -> Option<String>,
@@ -56,7 +56,7 @@ impl ClientConfig {
         Ok(config)
     }
 
-    /// Every setting, its value, and where that came from. Secrets are not shown.
+    /// Returns every setting, its value, and the source of the value. Secrets are not shown.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
         let mut settings = vec![
@@ -65,14 +65,14 @@ impl ClientConfig {
                 variable: "PRAVEGA_CONTROLLER_URI",
                 value: self.uri.value.to_string(),
                 source: self.uri.source,
-                meaning: "where the controllers are",
+                meaning: "address of the controllers",
             },
             Setting {
                 name: "credentials",
                 variable: "PRAVEGA_AUTH_METHOD",
                 value: self.credentials.value.method().to_owned(),
                 source: self.credentials.source,
-                meaning: "who we say we are: the method only",
+                meaning: "credentials for the controllers, shown as the method only",
             },
         ];
         settings.extend(KNOBS.iter().map(|knob| knob.setting(self)));
@@ -95,7 +95,7 @@ impl ClientConfig {
     }
 }
 
-/// The credentials that the environment gives: ours, or those of Java's client.
+/// Reads the credentials in the environment: those of the SDK, or those of Java's client.
 fn credentials_from(
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Option<Credentials>, FactoryError> {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_come_from_the_environment_and_half_of_them_is_named() {
+    fn credentials_come_from_the_environment_and_a_missing_half_is_named() {
         let config = read(None, &[("PRAVEGA_USER", "u"), ("PRAVEGA_PASSWORD", "hunter2")]).unwrap();
         assert_eq!(shown(&config, "credentials"), ("Basic".to_owned(), Source::Environment));
         assert!(!format!("{config:?}{:?}", config.settings()).contains("hunter2"));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trust_store_that_is_none_is_refused_before_anything_connects() {
+    fn a_missing_trust_store_is_refused_before_the_first_connection() {
         let config = read(Some("tls://h:1?trust_store=%2Fno%2Fsuch%2Ffile"), &[]).unwrap();
         assert_eq!(shown(&config, "trust_store").0, "/no/such/file");
         assert_eq!(config.store_config().unwrap_err().setting(), Some("trust_store"));

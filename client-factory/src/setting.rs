@@ -1,12 +1,12 @@
-//! A setting: its value, and the source of that.
+//! Settings: their values, and the sources of the values.
 
 use std::fmt;
 
-/// Where the value of a setting came from. A later one in this list overrides an earlier one.
+/// The source of a setting's value. A later one in this list overrides an earlier one.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
-    /// Nobody said anything.
+    /// The default of the SDK.
     Default,
     /// A variable of the environment.
     Environment,
@@ -27,7 +27,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// A setting as it stands, for people to see. Secrets are not shown.
+/// A setting with its present value, for display. Secrets are not shown.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
@@ -35,15 +35,15 @@ pub struct Setting {
     pub name: &'static str,
     /// Its variable in the environment.
     pub variable: &'static str,
-    /// Its value, as it would be written.
+    /// Its value, in its text form.
     pub value: String,
-    /// Where that came from.
+    /// The source of the value.
     pub source: Source,
-    /// What it is.
+    /// The meaning of the setting.
     pub meaning: &'static str,
 }
 
-/// A value and where it came from.
+/// A value and its source.
 #[derive(Debug, Clone)]
 pub(crate) struct Sourced<T> {
     pub(crate) value: T,
@@ -55,7 +55,7 @@ impl<T> Sourced<T> {
         Self { value, source: Source::Default }
     }
 
-    /// Takes the value unless one that counts more is there.
+    /// Sets the value, unless the present one has precedence.
     pub(crate) fn set(&mut self, value: T, source: Source) {
         if source >= self.source {
             *self = Self { value, source };

@@ -83,7 +83,7 @@ impl TextForm for Option<PathBuf> {
     }
 
     fn write(&self) -> String {
-        self.as_ref().map_or("of the machine".to_owned(), |path| path.display().to_string())
+        self.as_ref().map_or("of the system".to_owned(), |path| path.display().to_string())
     }
 }
 
@@ -109,7 +109,7 @@ number_form!(u32, usize);
 
 macro_rules! knobs {
     ($($name:ident, $variable:literal, $meaning:literal;)*) => {
-        /// Every setting that can be written as text, but the URL itself and the credentials.
+        /// Every setting with a text form, except the URL and the credentials.
         pub(crate) const KNOBS: &[Knob] = &[$(Knob {
             name: stringify!($name),
             variable: $variable,
@@ -126,17 +126,22 @@ macro_rules! knobs {
 }
 
 knobs! {
-    tls_to_controller, "PRAVEGA_TLS_TO_CONTROLLER", "TLS to controllers: auto follows the scheme";
-    tls_to_segment_store, "PRAVEGA_TLS_TO_SEGMENT_STORE", "TLS to segment stores: auto follows the scheme";
-    trust_store, "PRAVEGA_TRUST_STORE", "PEM file of the certificates that are trusted";
-    connect_timeout, "PRAVEGA_CONNECT_TIMEOUT", "how long a connection may take to come about";
-    handshake_timeout, "PRAVEGA_HANDSHAKE_TIMEOUT", "how long the exchange of versions with a segment store may take";
-    request_timeout, "PRAVEGA_REQUEST_TIMEOUT", "how long a request to a segment store may take";
-    call_timeout, "PRAVEGA_CALL_TIMEOUT", "how long a controller call may take with all its attempts";
-    attempt_timeout, "PRAVEGA_ATTEMPT_TIMEOUT", "how long one attempt of a controller call may take";
-    retry_attempts, "PRAVEGA_RETRY_ATTEMPTS", "how often a controller call is tried, the first time included";
-    retry_initial_delay, "PRAVEGA_RETRY_INITIAL_DELAY", "the longest wait before the second attempt; each later one is ten times that";
-    retry_max_delay, "PRAVEGA_RETRY_MAX_DELAY", "the longest wait between two attempts";
-    max_in_flight, "PRAVEGA_MAX_IN_FLIGHT", "how many requests may be under way on a connection";
-    max_in_flight_bytes, "PRAVEGA_MAX_IN_FLIGHT_BYTES", "how many bytes of requests may be under way on a connection";
+    tls_to_controller, "PRAVEGA_TLS_TO_CONTROLLER",
+        "TLS to controllers: auto follows the scheme";
+    tls_to_segment_store, "PRAVEGA_TLS_TO_SEGMENT_STORE",
+        "TLS to segment stores: auto follows the scheme";
+    trust_store, "PRAVEGA_TRUST_STORE", "PEM file of the trusted certificates";
+    connect_timeout, "PRAVEGA_CONNECT_TIMEOUT", "timeout for establishing a connection";
+    handshake_timeout, "PRAVEGA_HANDSHAKE_TIMEOUT", "timeout of the handshake with a segment store";
+    request_timeout, "PRAVEGA_REQUEST_TIMEOUT", "timeout of a request to a segment store";
+    call_timeout, "PRAVEGA_CALL_TIMEOUT", "timeout of a controller call with all its attempts";
+    attempt_timeout, "PRAVEGA_ATTEMPT_TIMEOUT", "timeout of one attempt of a controller call";
+    retry_attempts, "PRAVEGA_RETRY_ATTEMPTS",
+        "number of attempts of a controller call, the first included";
+    retry_initial_delay, "PRAVEGA_RETRY_INITIAL_DELAY",
+        "maximum wait before the second attempt; each later one is ten times that";
+    retry_max_delay, "PRAVEGA_RETRY_MAX_DELAY", "maximum wait between two attempts";
+    max_in_flight, "PRAVEGA_MAX_IN_FLIGHT", "maximum number of requests in flight on a connection";
+    max_in_flight_bytes, "PRAVEGA_MAX_IN_FLIGHT_BYTES",
+        "maximum number of bytes of requests in flight on a connection";
 }

@@ -2,20 +2,20 @@
 
 use pravega_sdk_controller_client::Scheme;
 
-/// Whether TLS is spoken to a kind of server.
+/// Use of TLS for a kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum TlsMode {
-    /// TLS is spoken if the scheme of the URL has it: `tls` or `pravegas`.
+    /// TLS if the scheme of the URL has it: `tls` or `pravegas`.
     #[default]
     Auto,
-    /// TLS is spoken, whatever the scheme.
+    /// TLS, independent of the scheme.
     On,
-    /// TLS is not spoken, whatever the scheme.
+    /// No TLS, independent of the scheme.
     Off,
 }
 
 impl TlsMode {
-    /// Returns true if TLS is spoken under a URL with this scheme.
+    /// Returns true if connections use TLS under a URL with this scheme.
     #[must_use]
     pub fn is_on(self, scheme: Scheme) -> bool {
         match self {
