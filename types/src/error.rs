@@ -75,7 +75,7 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// Returns true if the same call may succeed when it is repeated later, unchanged.
     ///
-    /// This is about success only; [`Outcome`] tells whether a repeat may apply the call twice.
+    /// This is about success only; see [`Outcome`] for whether a repeat may apply the call twice.
     #[must_use]
     pub fn is_retryable(self) -> bool {
         match self {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 const PROTO: &str = "proto/Controller.proto";
 const GENERATED: &str = "proto/src/generated.rs";
 
-/// Generates the code and writes it, or with `check` compares it with what is committed.
+/// Generates the code and writes it, or with `check` compares it with the committed code.
 pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
     let proto = root.join(PROTO);
     let folder = proto.parent().context("the proto file has no folder")?;
@@ -16,20 +16,19 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
     let out = root.join("target/codegen");
     fs::create_dir_all(&out)?;
     tonic_prost_build::configure()
-        // The crates that use the code bring their own channels.
+        // The crates that use the code have their own channels.
         .build_transport(false)
         .build_client(true)
-        // A test's server answers the calls that the test is about, and says of the others that it
-        // has none.
+        // The server of a test implements the calls of the test; the others are unimplemented.
         .generate_default_stubs(true)
         .build_server(true)
-        // Only servers want that half; the feature decides.
+        // Only servers need that half; the feature decides.
         .server_mod_attribute(".", "#[cfg(feature = \"server\")]")
-        // Java writes maps in the order of their keys, and the golden bytes hold us to it.
+        // Java writes maps in the order of their keys, and the golden bytes require it.
         .btree_map(".")
         .out_dir(&out)
         .compile_fds(descriptors)
-        .context("no code could be generated")?;
+        .context("cannot generate code")?;
     let fresh = fs::read_to_string(out.join("io.pravega.controller.stream.api.grpc.v1.rs"))?;
     let committed = root.join(GENERATED);
     if check {

@@ -1,10 +1,10 @@
-//! Other programs, run to their end.
+//! Runs other programs to their end.
 
 use std::{env, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
-/// The cargo that runs us, in the workspace.
+/// Returns a command of the cargo that runs this program, in the workspace.
 pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
@@ -16,7 +16,7 @@ pub(crate) fn cargo(root: &Path) -> Command {
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     println!("$ {shown}");
-    let status = command.status().with_context(|| format!("{shown} could not be started"))?;
+    let status = command.status().with_context(|| format!("cannot start {shown}"))?;
     if !status.success() {
         bail!("{shown} ended with {status}");
     }

@@ -20,17 +20,19 @@ use anyhow::{Context as _, Result, bail};
 use crate::command::{cargo, run};
 
 const HELP: &str = "\
-cargo xtask ci        check, test and, where Java and Maven are there, interop
+cargo xtask ci        check, test and, if Java and Maven are installed, interop
 cargo xtask check     formatting, clippy, docs, generated code, dependencies, tidy
 cargo xtask test      everything that needs only Rust
 cargo xtask interop   everything against real Pravega servers (needs Java 11 or newer, and Maven);
-                      with `cluster` what needs several segment stores, which takes 2 GB of memory and a minute
+                      with `cluster` the tests that need several segment stores; they take 2 GB of
+                      memory and a minute
 cargo xtask proto     generates the Rust code of Controller.proto; with --check compares it
-cargo xtask tidy      the rules that are tests: import directions, heads of modules
-cargo xtask fuzz [S]  every fuzz target for S seconds, 20 by default (needs a nightly compiler and cargo-fuzz)
+cargo xtask tidy      rules of the source: imports, words, sizes
+cargo xtask fuzz [S]  every fuzz target for S seconds, 20 by default (needs a nightly compiler)
 cargo xtask pravega start | stop | cluster
                       a real Pravega on this machine: one process in memory on port 9090 (with
-                      PRAVEGA_BENCH=1 it takes 18 GB, as benchmarks need), or a durable cluster on port 19090";
+                      PRAVEGA_BENCH=1 it takes 18 GB, for benchmarks), or a durable cluster on
+                      port 19090";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -76,10 +78,10 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
 
 fn root() -> Result<PathBuf> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().map(Path::to_path_buf).context("xtask stands outside the workspace")
+    manifest.parent().map(Path::to_path_buf).context("xtask is not in the workspace")
 }
 
-/// The test command of the README.
+/// Runs the test command of the README.
 fn ci(root: &Path) -> Result<()> {
     step("check", || check(root))?;
     step("test", || test(root))?;
@@ -126,7 +128,7 @@ fn check(root: &Path) -> Result<()> {
 
 fn test(root: &Path) -> Result<()> {
     run(cargo(root).args(["test", "--workspace"]))?;
-    // What has a feature of its own and is not pulled in by the others.
+    // Tests behind a feature that no other package enables.
     run(cargo(root).args([
         "test",
         "-p",
@@ -137,7 +139,7 @@ fn test(root: &Path) -> Result<()> {
         "pool",
     ]))?;
     examples(root)?;
-    // It checks every echo itself, while servers die and come back behind their name.
+    // It checks every echo, while servers die and return under the same name.
     let example = [
         "run",
         "-p",
@@ -162,7 +164,7 @@ fn test(root: &Path) -> Result<()> {
     ]))
 }
 
-/// Every example checks what it shows, on an embedded server.
+/// Runs every example on an embedded server; each checks its results.
 fn examples(root: &Path) -> Result<()> {
     let features = ["--features", "embedded,json"];
     run(cargo(root).args(["build", "--examples"]).args(features))?;

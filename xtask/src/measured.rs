@@ -1,6 +1,6 @@
-//! What the benchmarks are built of: the SDK as it ships.
+//! The build of the benchmarks: the SDK as it ships.
 //!
-//! Cargo unites the features that the packages of one build ask for, so that a single dependency of
+//! Cargo unites the features that the packages of one build enable, so that a single dependency of
 //! the benchmarks on test code would put that code into the build that is measured.
 
 use std::path::Path;

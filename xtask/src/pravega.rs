@@ -1,8 +1,8 @@
 //! Real Pravega 0.13.0 servers on this machine, for the tests that need one.
 //!
-//! The jars come from Maven Central once and stay below `target/pravega/lib`. A standalone keeps
-//! everything in memory: killed, it comes back empty. The cluster is durable: ZooKeeper, bookies, a
-//! controller and two segment stores.
+//! The jars come from Maven Central once and stay below `target/pravega/lib`. A standalone server
+//! keeps everything in memory: after a restart it is empty. The cluster is durable: ZooKeeper,
+//! bookies, a controller and two segment stores.
 
 use std::{
     env, fs,
@@ -17,14 +17,14 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::command::{cargo, run};
 
-/// A standalone answers about 8 s after its start on two idle cores.
+/// A standalone server answers about 8 s after its start on two idle cores.
 const START_LIMIT: Duration = Duration::from_secs(180);
 const STOP_LIMIT: Duration = Duration::from_secs(5);
-/// Of the secured server and of nothing else.
+/// For the secured server only.
 const PASSWORD: &str = "1111_aaaa";
 
-/// How much memory a standalone server gets. It keeps what it is given in memory, and holds writers
-/// up for seconds once its cache is full: far more than tests need is needed by benchmarks.
+/// The memory of a standalone server. It keeps all data in memory, and delays writers for seconds
+/// when its cache is full, so benchmarks need far more than tests.
 enum Memory {
     ForTests,
     ForBenchmarks,
@@ -50,7 +50,8 @@ impl Memory {
     }
 }
 
-const LOG_CONFIG: &str = "<configuration><appender name=\"C\" class=\"ch.qos.logback.core.ConsoleAppender\"><encoder>\
+const LOG_CONFIG: &str = "<configuration>\
+<appender name=\"C\" class=\"ch.qos.logback.core.ConsoleAppender\"><encoder>\
 <pattern>%d %-5level [%t] %logger{20}: %msg%n</pattern></encoder></appender>\
 <root level=\"WARN\"><appender-ref ref=\"C\"/></root></configuration>\n";
 
@@ -80,9 +81,9 @@ enum Output {
 
 /// The modules that run against each standalone server, one after the other.
 ///
-/// The wire module comes first: it makes the server write to storage all that other modules create.
-/// Modules that write much come last on a server: after tens of megabytes, scales, commits and the
-/// creation of groups take up to half a minute for some time.
+/// The wire module comes first: it makes the server write everything that other modules create to
+/// storage. Modules that write much come last on a server: after tens of megabytes, scales, commits
+/// and the creation of groups take up to half a minute for some time.
 const SERVERS: [(&str, &[Module]); 3] = [
     (
         "plain",
@@ -117,7 +118,7 @@ const SERVERS: [(&str, &[Module]); 3] = [
     ),
 ];
 
-/// The programs that are needed and not there.
+/// Returns the required programs that are not installed.
 pub(crate) fn missing_tools() -> Vec<&'static str> {
     let runs = |program: &str| {
         let probe = Command::new(program)
@@ -137,7 +138,7 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
     let build =
         ["test", "-p", "pravega-sdk-integration-tests", "--features", "interop", "--no-run"];
     run(cargo(root).args(build))?;
-    // The tests of the tool run it as it was built.
+    // The tests of the tool run the binary.
     run(cargo(root).args(["build", "-p", "pravega-sdk-cli"]))?;
     run(cargo(root).args([
         "build",
@@ -167,7 +168,7 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
     tested
 }
 
-/// Runs the tests that need several segment stores, against a durable cluster on ports of its own.
+/// Runs the tests that need several segment stores, against a durable cluster on separate ports.
 pub(crate) fn interop_cluster(root: &Path) -> Result<()> {
     let lib = jars(root)?;
     let folder = root.join("target/pravega/cluster");
@@ -204,8 +205,8 @@ fn test(
             .args(["--test", module.binary, "--", &filter]);
         command
     };
-    // A filter that matches nothing passes, so that a renamed module would go unnoticed.
-    let listed = command().arg("--list").output().context("cargo cannot be started")?;
+    // A filter that matches no test passes, so a renamed module would go unnoticed.
+    let listed = command().arg("--list").output().context("cannot start cargo")?;
     if !String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.ends_with(": test")) {
         bail!("{} has no tests in a module {}", module.binary, module.name);
     }
@@ -244,12 +245,13 @@ pub(crate) fn start_cluster(root: &Path) -> Result<()> {
     let cluster = Cluster { lib, folder };
     cluster.start()?;
     println!(
-        "ready: tcp://localhost:{CLUSTER_CONTROLLER} (durable; stop it with `cargo xtask pravega stop`)"
+        "ready: tcp://localhost:{CLUSTER_CONTROLLER} \
+         (durable; stop it with `cargo xtask pravega stop`)"
     );
     Ok(())
 }
 
-/// Ends every process that the two commands above left running.
+/// Ends every process that the two commands above started.
 pub(crate) fn stop(root: &Path) -> Result<()> {
     let mut running = Vec::new();
     for name in ["standalone", "cluster"] {
@@ -264,7 +266,7 @@ pub(crate) fn stop(root: &Path) -> Result<()> {
             run(Command::new("kill").arg(pid))?;
         }
     }
-    // A store whose ZooKeeper went first waits for it for minutes.
+    // A store that loses its ZooKeeper waits for it for minutes.
     let deadline = Instant::now() + STOP_LIMIT;
     while running.iter().any(|(pid, path)| is_ours(pid, path)) && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(200));
@@ -278,7 +280,7 @@ pub(crate) fn stop(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns true if the process is one of ours: its id may belong to another process by now.
+/// Returns true if this program started the process: the id may belong to another process now.
 fn is_ours(pid: &str, pid_file: &Path) -> bool {
     let folder =
         pid_file.parent().and_then(Path::parent).map(|folder| folder.display().to_string());
@@ -289,7 +291,7 @@ fn is_ours(pid: &str, pid_file: &Path) -> bool {
 fn refuse_second(folder: &Path) -> Result<()> {
     let running = fs::read_dir(folder.join("pids")).is_ok_and(|mut pids| pids.next().is_some());
     if running {
-        bail!("it runs already; end it with `cargo xtask pravega stop`");
+        bail!("it is already running; end it with `cargo xtask pravega stop`");
     }
     fs::remove_dir_all(folder).ok();
     Ok(())
@@ -304,7 +306,7 @@ fn jars(root: &Path) -> Result<PathBuf> {
     let marker = lib.join("pravega-standalone-0.13.0.jar");
     if !marker.exists() {
         let pom = root.join("integration-tests/java/pom.xml");
-        // Into a folder of its own first, so that a copy cut short is not taken for a whole one.
+        // To a separate folder first, so that an incomplete copy is not used.
         let partial = root.join("target/pravega/lib.partial");
         fs::remove_dir_all(&partial).ok();
         let mut last = Ok(());
@@ -344,12 +346,12 @@ impl Ports {
         health: 6061,
     };
 
-    /// Six free ports below those that Linux gives to outgoing connections, so that they are still
+    /// Returns six free ports below those of outgoing connections on Linux, so that they are still
     /// free when the server binds them.
     fn free() -> Result<Self> {
         const FIRST: u16 = 21_000;
         const CANDIDATES: u16 = 10_000;
-        // Runs at the same time begin at different candidates.
+        // Concurrent runs begin at different candidates.
         let start = (std::process::id() % u32::from(CANDIDATES)) as u16;
         let mut free = (0..CANDIDATES)
             .map(|next| FIRST + (start + next) % CANDIDATES)
@@ -405,7 +407,7 @@ impl Security {
     }
 }
 
-/// A server in one process, which ends with this value unless it is told to stay.
+/// A server in one process, which ends when this value is dropped unless it is detached.
 struct Standalone {
     process: Option<Child>,
     folder: PathBuf,
@@ -450,7 +452,7 @@ impl Standalone {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .context("java could not be started")?;
+            .context("cannot start java")?;
         let secrets = match security {
             Security::None => None,
             Security::TlsAndAccounts(folder) => Some(folder.clone()),
@@ -479,12 +481,12 @@ impl Standalone {
                 thread::sleep(Duration::from_millis(200));
             }
         }
-        // The port opens a little before the service is ready.
+        // The port opens before the service is ready.
         thread::sleep(Duration::from_secs(3));
         Ok(())
     }
 
-    /// What the tests need to know.
+    /// Returns the environment of the tests.
     fn variables(&self) -> Vec<(&'static str, String)> {
         let scheme = if self.secrets.is_some() { "tls" } else { "tcp" };
         let mut variables = vec![
@@ -532,7 +534,7 @@ const CLUSTER_STORES: [u16; 2] = [16000, 16001];
 const CLUSTER_CONTAINERS: u16 = 4;
 const LEDGERS: &str = "/pravega/bookkeeper/ledgers";
 
-/// A durable server of several processes, on ports of its own.
+/// A durable server of several processes, on separate ports.
 struct Cluster {
     lib: PathBuf,
     folder: PathBuf,
@@ -633,7 +635,7 @@ impl Cluster {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .with_context(|| format!("{name} could not be started"))?;
+            .with_context(|| format!("cannot start {name}"))?;
         fs::write(self.folder.join("pids").join(name), process.id().to_string())?;
         Ok(())
     }
@@ -643,7 +645,7 @@ fn wait_for_port(port: u16) -> Result<()> {
     let deadline = Instant::now() + START_LIMIT;
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         if Instant::now() > deadline {
-            bail!("nothing listens on port {port} after {} s", START_LIMIT.as_secs());
+            bail!("no server listens on port {port} after {} s", START_LIMIT.as_secs());
         }
         thread::sleep(Duration::from_millis(200));
     }

@@ -59,7 +59,7 @@ fn install(root: &Path, name: &str, version: &str) -> Result<PathBuf> {
             .arg(&folder)
             .arg("--target-dir")
             .arg(&build))?;
-        // The build's own files take more room than the workspace.
+        // The files of the build are larger than the workspace.
         std::fs::remove_dir_all(build).ok();
     }
     Ok(binary)

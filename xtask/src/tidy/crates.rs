@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
-/// Which of our crates each crate may use. A crate that is not listed here is refused.
+/// The crates of the workspace that each crate may use. A crate without a row is refused.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("proto", &[]),
@@ -92,7 +92,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// What the pure crates must not have, nor take from anyone.
+/// Dependencies that the pure crates must not have.
 const RUNTIMES: &[&str] =
     &["tokio", "tokio-util", "futures-util", "async-std", "smol", "rand", "fastrand"];
 const PURE: &[&str] = &["types", "wire-protocol", "server-core"];
@@ -105,7 +105,7 @@ pub(super) fn check(root: &Path, broken: &mut Vec<String>) -> Result<()> {
     check_all_crates_are_listed(root, broken)
 }
 
-/// The folders of all crates.
+/// Returns the folders of all crates.
 pub(super) fn folders() -> impl Iterator<Item = &'static str> {
     MAY_USE.iter().map(|(folder, _)| *folder)
 }
@@ -118,7 +118,7 @@ fn check_imports(
 ) -> Result<()> {
     let manifest = root.join(folder).join("Cargo.toml");
     let text = fs::read_to_string(&manifest)
-        .with_context(|| format!("{} cannot be read", manifest.display()))?;
+        .with_context(|| format!("cannot read {}", manifest.display()))?;
     for dependency in normal_dependencies(&text) {
         if let Some(ours) = our_folder(&dependency) {
             if !allowed.contains(&ours) {
@@ -133,7 +133,7 @@ fn check_imports(
     Ok(())
 }
 
-/// The folder of one of our packages.
+/// Returns the folder of a package of the workspace.
 fn our_folder(package: &str) -> Option<&str> {
     match package {
         "pravega-sdk" => Some("."),
@@ -141,7 +141,7 @@ fn our_folder(package: &str) -> Option<&str> {
     }
 }
 
-/// The keys of the `[dependencies]` tables of a manifest. Tests may use what they like.
+/// Returns the keys of the `[dependencies]` tables of a manifest. Tests may use any crate.
 fn normal_dependencies(manifest: &str) -> Vec<String> {
     let mut inside = false;
     let mut found = Vec::new();
@@ -178,8 +178,9 @@ mod tests {
 
     #[test]
     fn dependencies_are_read_from_every_form_and_development_ones_are_not() {
-        let manifest = "[package]\nname = \"x\"\n[dependencies]\na = \"1\"\nb.workspace = true\n# c = \"1\"\n\
-                        [dev-dependencies]\nd = \"1\"\n[target.'cfg(unix)'.dependencies]\ne = { version = \"1\" }\n";
+        let manifest = "[package]\nname = \"x\"\n[dependencies]\na = \"1\"\n\
+                        b.workspace = true\n# c = \"1\"\n[dev-dependencies]\nd = \"1\"\n\
+                        [target.'cfg(unix)'.dependencies]\ne = { version = \"1\" }\n";
         assert_eq!(normal_dependencies(manifest), ["a", "b", "e"]);
     }
 

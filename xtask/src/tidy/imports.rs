@@ -1,10 +1,10 @@
-//! Which file of a crate imports which, by names followed to the file that defines them.
+//! The imports between the files of a crate, with names resolved to the file that defines them.
 //!
 //! An import is a `use` or a path in code (`crate::x::Y::new()`, also inside macros) of a name that
 //! another file defines. A name that comes through re-exports counts for the file that defines it,
-//! not for those in between. Three things are no imports: a `mod` declaration and a `pub use`, which
-//! only give a name its place, and a module's name alone, as the paths that go through it count.
-//! Calls of methods have no path, and are not seen.
+//! not for those in between. Not counted are a `mod` declaration and a `pub use`, which only place
+//! a name, and a module's name alone, because the paths through it count. Calls of methods have no
+//! path and are not seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use super::{
 /// The files that each file imports.
 pub(super) type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// The imports between the files of a crate, of its library and its programs alike.
+/// Finds the imports between the files of a crate, both of its library and of its programs.
 pub(super) fn of_crate(folder: &str, files: &[SourceFile]) -> Imports {
     let source = if folder == "." { "src".to_owned() } else { format!("{folder}/src") };
     let mut imports = Imports::new();
@@ -52,7 +52,7 @@ fn of_target(root: &str, files: &[SourceFile], imports: &mut Imports) {
     }
 }
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {
     /// An item that this file defines.
@@ -60,7 +60,7 @@ enum Target {
     Module(ModulePath),
 }
 
-/// The last part of a path that ends in `::*`.
+/// The last segment of a path that ends in `::*`.
 const GLOB: &str = "*";
 
 struct Resolver<'a> {
@@ -84,7 +84,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// A glob of a module takes all that it defines itself or re-exports.
+    /// Resolves a glob: all names that a module defines or re-exports.
     fn glob_files(&self, from: &ModulePath, path: &[String], found: &mut BTreeSet<String>) {
         for target in self.resolve(from, path, &mut Visited::new()) {
             match target {
@@ -137,7 +137,7 @@ impl Resolver<'_> {
                     let below = self.resolve(&at, rest, visited);
                     let goes_on = rest.first().is_some_and(|name| name == "super");
                     if below.is_empty() && !goes_on && (is_relative || !at.is_empty()) {
-                        // A name that a macro made, as no other is unknown in a module.
+                        // The name of a macro's item, as no other name is unknown in a module.
                         let file = self.modules.get(&at).map(|module| module.file.clone());
                         targets.extend(file.map(Target::Item));
                     }
@@ -148,7 +148,7 @@ impl Resolver<'_> {
         targets
     }
 
-    /// What `name` is in the module `at`: of its own, or through its `use`s.
+    /// Resolves `name` in the module `at`: defined there, or through its `use`s.
     fn lookup(&self, at: &ModulePath, name: &str, visited: &mut Visited) -> BTreeSet<Target> {
         let Some(module) = self.modules.get(at) else {
             return BTreeSet::new();
@@ -182,7 +182,7 @@ impl Resolver<'_> {
     }
 }
 
-/// The paths in a piece of code, its nested `use`s and macros included.
+/// Finds the paths in code, nested `use`s and macros included.
 fn paths_of(tokens: TokenStream) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     collect_paths(&tokens.into_iter().collect::<Vec<_>>(), &[], &mut paths);
@@ -223,8 +223,11 @@ fn collect_paths(tokens: &[TokenTree], prefix: &[String], paths: &mut Vec<Vec<St
             }
             _ => {}
         }
-        // A field or method has no path of its own; the end of a range does.
-        let is_dot = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Punct(dot)) if dot.as_char() == '.');
+        // A field or method has no path; the end of a range has one.
+        let is_dot = |token: Option<&TokenTree>| match token {
+            Some(TokenTree::Punct(punct)) => punct.as_char() == '.',
+            _ => false,
+        };
         is_member =
             is_dot(tokens.get(at.wrapping_sub(1))) && !is_dot(tokens.get(at.wrapping_sub(2)));
     }
@@ -263,7 +266,7 @@ mod tests {
             ("x/src/b/inner.rs", "use crate::{A, b::{self, Other}}; pub struct Deep(A, Other);"),
         ]);
         let expected = ["a.rs -> b/inner.rs", "b/inner.rs -> a.rs"];
-        assert_eq!(found, expected, "and a re-export alone is no import");
+        assert_eq!(found, expected, "and a re-export alone is not an import");
     }
 
     #[test]
@@ -291,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_import_what_they_like() {
+    fn imports_of_tests_are_not_counted() {
         let found = imports(&[
             ("x/src/lib.rs", "mod a; mod b; #[cfg(test)] mod tests;"),
             ("x/src/a.rs", "pub struct A; #[cfg(test)] mod tests { use crate::b::B; }"),

@@ -5,11 +5,11 @@
 //! | `crates` | a crate depends only on crates below it; pure crates have no runtime |
 //! | `circles` | no files of a crate import each other in a circle, re-exports followed |
 //! | `machines` | a machine imports no driver and no surface, reads no clock, does no I/O |
-//! | `words` | comments, docs and texts are in plain English |
+//! | `words` | comments, docs and texts use plain English |
 //! | `size` | lines, functions and files stay short; panics stay rare; files say what they are |
 //!
 //! Below them, `source` reads files, `modules` finds the modules of a crate, `imports` resolves
-//! names to files, and `text` tells comments and literals from code.
+//! names to files, and `text` separates comments and literals from code.
 
 mod circles;
 mod crates;
@@ -29,7 +29,7 @@ use anyhow::{Result, bail};
 
 use self::source::SourceFile;
 
-/// Checks every rule, and names every place that breaks one.
+/// Checks every rule, and reports every place that breaks one.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let mut broken = Vec::new();
     crates::check(root, &mut broken)?;

@@ -1,4 +1,4 @@
-//! The modules of a crate: which file each is in, and which names it has.
+//! The modules of a crate, each with its file and its names.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use super::source::{SourceFile, is_test_only};
 /// The path of a module from the root of its crate; the root's is empty.
 pub(super) type ModulePath = Vec<String>;
 
-/// What a name in a module refers to.
+/// The target of a name in a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Name {
     /// An item that the module itself defines.
@@ -18,7 +18,7 @@ pub(super) enum Name {
     Module,
     /// A `use` of a path, to be resolved from this module.
     Use(Vec<String>),
-    /// A `pub use` of a path: it passes a name on, and is no import of its own.
+    /// A `pub use` of a path: it re-exports a name, and is not an import.
     ReExport(Vec<String>),
 }
 
@@ -27,13 +27,13 @@ pub(super) enum Name {
 pub(super) struct Module {
     /// The file that holds it.
     pub(super) file: String,
-    /// A name may be a type, a value and a macro at once.
+    /// A name may be a type, a value and a macro at the same time.
     pub(super) names: HashMap<String, Vec<Name>>,
     /// The paths of `use path::*`.
     pub(super) globs: Vec<Vec<String>>,
     /// The paths of `pub use path::*`.
     pub(super) re_exported_globs: Vec<Vec<String>>,
-    /// The code of its items but its modules.
+    /// The code of its items, without its modules.
     pub(super) code: Vec<syn::Item>,
 }
 
@@ -59,7 +59,7 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    /// Takes in the module `path`, whose own modules have their files in `folder`.
+    /// Adds the module `path`, whose modules have their files in `folder`.
     fn module(&mut self, path: ModulePath, file: &str, folder: &str, items: &[syn::Item]) {
         let mut module = Module { file: file.to_owned(), ..Module::default() };
         for item in items.iter().filter(|item| !is_test_only(attributes(item))) {
@@ -156,7 +156,7 @@ fn attributes(item: &syn::Item) -> &[syn::Attribute] {
     }
 }
 
-/// The names that an item defines. Those of a macro's use are found by their keywords.
+/// Returns the names that an item defines. Those of a macro call are found by their keywords.
 fn defined(item: &syn::Item) -> Vec<String> {
     let name = match item {
         syn::Item::Const(item) => &item.ident,

@@ -1,4 +1,4 @@
-//! A made-up tree of files for tests, removed afterwards.
+//! A temporary tree of files for tests.
 
 use std::{
     fs,
@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-/// A folder with files of its own.
+/// A temporary folder with files.
 pub(super) struct Scratch(PathBuf);
 
 static NEXT: AtomicU32 = AtomicU32::new(0);

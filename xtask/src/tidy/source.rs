@@ -1,4 +1,4 @@
-//! The source files of a crate, read and parsed once.
+//! The source files of a crate, parsed once.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// Written by a generator, so no rule of style applies.
+/// The generated file, to which no rule of style applies.
 const GENERATED: &[&str] = &["proto/src/generated.rs"];
 
 /// A source file.
@@ -48,7 +48,8 @@ impl SourceFile {
         self.path.starts_with(&prefix) && !self.is_test()
     }
 
-    fn is_test(&self) -> bool {
+    /// Returns true if the file holds only tests.
+    pub(super) fn is_test(&self) -> bool {
         let name = self.path.rsplit('/').next().unwrap_or_default();
         name == "tests.rs" || self.path.contains("/tests/")
     }

@@ -1,4 +1,4 @@
-//! Tells the text of a source file, its comments and string literals, from its code.
+//! Separates the text of a source file, its comments and string literals, from its code.
 
 /// A piece of text within a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,8 +155,10 @@ mod tests {
 
     #[test]
     fn comments_and_literals_are_text_and_the_rest_is_code() {
-        let source = "let a = \"one \\\" two\"; // three\n/// four\nlet b = r#\"fi\"ve\"#; let c = '\"';\n\
-                      let d: &'static str = br\"six\"; /* seven\neight /* nine */ */ let e = for_r(\"ten\");\n";
+        let source = "let a = \"one \\\" two\"; // three\n/// four\n\
+                      let b = r#\"fi\"ve\"#; let c = '\"';\n\
+                      let d: &'static str = br\"six\"; /* seven\neight /* nine */ */ \
+                      let e = for_r(\"ten\");\n";
         let expected = [
             "1:one \\\" two",
             "1: three",
