@@ -1,4 +1,6 @@
-//! Scripts for the writer machine.
+//! Scripts for the writer machine, and its table of states and events.
+
+mod table;
 
 use std::time::Duration;
 
