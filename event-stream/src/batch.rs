@@ -322,7 +322,7 @@ impl BatchClient {
         runtime()?;
         self.check_segment(range.segment())?;
         let id = range.segment().id();
-        let starts = vec![(id, StartOffset::Claimed(range.start().0))];
+        let starts = vec![(id, StartOffset::Claimed(range.start()))];
         let ends = Some(BTreeMap::from([(id, range.end().0)]));
         let context = self.context.clone();
         Ok(EventReader::with_segments(

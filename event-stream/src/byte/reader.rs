@@ -97,7 +97,7 @@ impl ByteReader {
         let mut machine =
             ReadMachine::new(config.reader.read_settings(), random_bits(rng(config.reader.seed)));
         let segment = Arc::new(segment);
-        let reader = machine.open(Arc::clone(&segment), StartOffset::Known(offset), None);
+        let reader = machine.open(Arc::clone(&segment), StartOffset::Known(Offset(offset)), None);
         Ok(Self {
             machine,
             driver: ReadDriver::new(context),
@@ -225,16 +225,16 @@ impl ByteReader {
         };
         match delivery {
             Delivery::Data { offset, data } => {
-                self.offset = offset;
+                self.offset = offset.0;
                 self.ready_len = data.len();
                 self.ready = data;
             }
             Delivery::End { .. } => self.is_at_end = true,
             Delivery::Truncated { asked, head } => {
-                self.offset = head;
+                self.offset = head.0;
                 let detail =
                     format!("the stream was truncated up to {head}; reading goes on from there");
-                return Err(fail(ErrorKind::Truncated, &detail, asked));
+                return Err(fail(ErrorKind::Truncated, &detail, asked.0));
             }
             Delivery::Missing => {
                 self.failed =
@@ -265,7 +265,7 @@ impl ByteReader {
         self.machine.release(std::mem::take(&mut self.ready_len));
         self.machine.close(self.reader);
         self.reader =
-            self.machine.open(Arc::clone(&self.segment), StartOffset::Known(offset), None);
+            self.machine.open(Arc::clone(&self.segment), StartOffset::Known(Offset(offset)), None);
         self.offset = offset;
         (self.is_at_end, self.failed) = (false, None);
     }

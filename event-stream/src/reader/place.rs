@@ -36,10 +36,7 @@ pub(super) async fn starts_of(
                 )
                 .with_stream(stream));
             }
-            Ok(cut
-                .positions()
-                .map(|(id, offset)| (id, StartOffset::Claimed(offset.to_wire())))
-                .collect())
+            Ok(cut.positions().map(|(id, offset)| (id, StartOffset::claimed(offset))).collect())
         }
         ReadFrom::Event(pointer) => starts_at_event(context, stream, pointer).await,
         ReadFrom::Time(time_ms) => starts_at_time(context, stream, *time_ms).await,
@@ -65,7 +62,10 @@ pub(super) async fn ends_of(
     check_stream(cut, stream)?;
     let ends = offsets(cut);
     for (id, from) in starts {
-        let (StartOffset::Known(start) | StartOffset::Claimed(start)) = *from else { continue };
+        let start = match *from {
+            StartOffset::Known(start) | StartOffset::Claimed(start) => start.0,
+            StartOffset::Tail => -1,
+        };
         if let Some(&end) = ends.get(id)
             && (end >= 0 && (start < 0 || start > end))
         {
@@ -95,7 +95,8 @@ pub(crate) fn check_stream(cut: &BoundedCut, stream: &ScopedStream) -> Result<()
 }
 
 fn known(cut: &BoundedCut) -> Vec<(SegmentId, StartOffset)> {
-    cut.positions().map(|(id, offset)| (id, StartOffset::Known(offset.to_wire().max(0)))).collect()
+    let start = |offset: SegmentOffset| StartOffset::Known(Offset(offset.to_wire().max(0)));
+    cut.positions().map(|(id, offset)| (id, start(offset))).collect()
 }
 
 fn offsets(cut: &BoundedCut) -> BTreeMap<SegmentId, i64> {
@@ -177,14 +178,14 @@ async fn starts_at_event(
         let error = ReadError::new(ErrorKind::NotFound, "there is no such segment");
         return Err(error.with_stream(stream).with_segment(segment.id(), None, 0));
     }
-    let mut starts = vec![(segment.id(), StartOffset::Claimed(pointer.offset().0))];
+    let mut starts = vec![(segment.id(), StartOffset::Claimed(pointer.offset()))];
     for other in all.iter().map(|other| other.id).filter(|id| *id != segment.id()) {
         let name = ScopedSegment::new(stream, other);
         match context.inspect(&name).await {
-            Ok(info) => starts.push((other, StartOffset::Known(info.start_offset))),
+            Ok(info) => starts.push((other, StartOffset::Known(Offset(info.start_offset)))),
             // Truncated away: its successors follow.
             Err(error) if matches!(error.reply(), Some(WireCommand::NoSuchSegment(_))) => {
-                starts.push((other, StartOffset::Known(0)));
+                starts.push((other, StartOffset::Known(Offset(0))));
             }
             Err(error) => return Err(error.into_read(&name, "the segment's head cannot be found")),
         }
@@ -212,7 +213,11 @@ async fn starts_at_time(
         if marked.keys().min() >= lowest.as_ref() {
             let starts = marked.iter().map(|(id, offset)| {
                 let head = head.offset(*id).map_or(0, SegmentOffset::to_wire);
-                (*id, StartOffset::Claimed(if *offset < 0 { -1 } else { (*offset).max(head) }))
+                let start = match *offset {
+                    ..0 => StartOffset::Tail,
+                    offset => StartOffset::Claimed(Offset(offset.max(head))),
+                };
+                (*id, start)
             });
             return Ok(starts.collect());
         }
@@ -227,7 +232,7 @@ async fn starts_at_time(
             .await
             .map_err(|error| error.into_read(&segment, "its age cannot be found"))?;
         if !info.is_sealed || info.last_modified >= time_ms {
-            starts.push((id, StartOffset::Known(offset)));
+            starts.push((id, StartOffset::Known(Offset(offset))));
             continue;
         }
         let successors = context.controller().successors(&segment).await;
@@ -243,7 +248,7 @@ async fn starts_at_time(
         if !successors.iter().all(|successor| ahead.contains_key(&successor.id)) {
             // One of them waits for another segment that is to be read, so this one stays in the
             // cut, at its end.
-            starts.push((id, StartOffset::Claimed(-1)));
+            starts.push((id, StartOffset::Tail));
         }
     }
     Ok(starts)

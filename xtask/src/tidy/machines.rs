@@ -107,11 +107,6 @@ fn is_machine(path: &str) -> bool {
         || PURE.iter().any(|folder| is_within(path, folder))
 }
 
-/// Tests of a machine draw histories from seeds.
-fn is_test(path: &str) -> bool {
-    path.split('/').any(|part| part == "tests")
-}
-
 fn is_above(path: &str) -> bool {
     path.split('/').any(|part| part == "driver" || part == "driver.rs")
         || ABOVE.iter().any(|folder| is_within(path, folder))

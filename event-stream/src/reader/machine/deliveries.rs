@@ -22,25 +22,25 @@ impl StreamMachine {
         let Some(active) = self.active.get_mut(&id) else { return };
         match delivery {
             Delivery::Data { offset, data } => {
-                active.place(offset);
+                active.place(offset.0);
                 active.parser.push(data);
                 self.current = Some(id);
             }
             Delivery::Truncated { asked, head } => {
                 active.is_placed = true;
-                self.reads.release(active.parser.restart(head));
+                self.reads.release(active.parser.restart(head.0));
                 let detail = format_args!(
                     "the segment was truncated up to {head}; reading goes on from there"
                 );
-                let error = ReadError::new(ErrorKind::Truncated, detail).with_offset(Offset(asked));
+                let error = ReadError::new(ErrorKind::Truncated, detail).with_offset(asked);
                 self.errors.push_back(error.with_stream(&self.stream).with_segment(id, None, 0));
             }
             Delivery::End { offset } => {
-                active.place(offset);
+                active.place(offset.0);
                 self.end(id);
             }
             Delivery::Missing => self.pass(id, true),
-            Delivery::Short { length } => self.short(id, length),
+            Delivery::Short { length } => self.short(id, length.0),
             Delivery::Stalled(error) => self.errors.push_back(error),
             Delivery::Failed(error) => self.fail(error),
         }

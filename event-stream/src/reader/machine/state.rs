@@ -251,7 +251,7 @@ impl StreamMachine {
             Step::More { released, expected } => {
                 self.reads.release(released);
                 if let Some(expected) = expected {
-                    self.reads.expect(active.reader, expected);
+                    self.reads.expect(active.reader, Offset(expected));
                 }
                 self.current = None;
                 None
@@ -302,11 +302,12 @@ impl StreamMachine {
             _ => None,
         };
         let segment = Arc::new(ScopedSegment::new(&self.stream, id));
-        let reader = self.reads.open(Arc::clone(&segment), from, limit);
+        let reader = self.reads.open(Arc::clone(&segment), from, limit.map(Offset));
         let (offset, is_placed) = match from {
-            StartOffset::Known(offset) => (offset, true),
-            StartOffset::Claimed(offset) => (offset, false),
-            StartOffset::Tail => (0, false),
+            StartOffset::Known(offset) => (offset.0, true),
+            StartOffset::Claimed(offset) => (offset.0, false),
+            // As a stream cut has the end of a segment.
+            StartOffset::Tail => (-1, false),
         };
         self.readers.insert(reader, id);
         self.active.insert(

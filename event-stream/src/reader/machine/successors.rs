@@ -137,7 +137,7 @@ impl StreamMachine {
                     waiting.remove(&id);
                 }
             }
-            self.open(id, StartOffset::Known(0), ahead.predecessors);
+            self.open(id, StartOffset::Known(Offset(0)), ahead.predecessors);
         }
         // A segment stays in the cut as long as one of its predecessors does: whoever starts from
         // there meets it again.

@@ -9,7 +9,7 @@ use pravega_sdk_segment_client::{
     read::machine::{Effect as ReadEffect, ReadMachine, Settings as ReadSettings, StartOffset},
     seeded_bugs::Bugs,
 };
-use pravega_sdk_types::{Backoff, KeyRange, ScopedSegment, SegmentId, Successor};
+use pravega_sdk_types::{Backoff, KeyRange, Offset, ScopedSegment, SegmentId, Successor};
 use pravega_sdk_wire_protocol::{
     commands::{ReadSegment, SegmentRead},
     event,
@@ -72,7 +72,7 @@ impl Rig {
             backoff,
             bugs: Bugs::default(),
         };
-        let starts = starts.iter().map(|(id, offset)| (*id, StartOffset::Known(*offset)));
+        let starts = starts.iter().map(|(id, offset)| (*id, StartOffset::Known(Offset(*offset))));
         let ends = ends.map(|ends| ends.iter().copied().collect());
         let reads = ReadMachine::new(read_settings, Box::new(|| 0));
         let machine = StreamMachine::new(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pravega_sdk_types::ErrorKind;
+use pravega_sdk_types::{ErrorKind, Offset};
 use pravega_sdk_wire_protocol::{
     WireCommand,
     codes::{FailureCode, TokenFailure},
@@ -13,6 +13,7 @@ use super::{
     delivery::{ReadKind, StartOffset},
     segment_reader::{LengthProbe, LocateState, Terminal},
     state::{Effect, ReadMachine, ReaderId},
+    stretch::after,
     window::Window,
 };
 use crate::{
@@ -57,7 +58,7 @@ impl ReadMachine {
         }
         let is_old = read < reader.first_valid_read;
         match answer {
-            Ok(WireCommand::SegmentRead(reply)) if reply.offset == asked.offset => {
+            Ok(WireCommand::SegmentRead(reply)) if reply.offset == asked.offset.0 => {
                 self.take_data(id, read, reply, now);
             }
             other => {
@@ -105,7 +106,7 @@ impl ReadMachine {
     pub(super) fn take_data(&mut self, id: ReaderId, read: u64, reply: SegmentRead, now: Now) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         let is_empty = reply.data.is_empty();
-        let end = reply.offset + reply.data.len() as i64;
+        let end = after(Offset(reply.offset), reply.data.len() as u64);
         let useful = reader.window.arrive(read, reply.data);
         self.held += useful;
         if reply.end_of_segment {
@@ -132,15 +133,14 @@ impl ReadMachine {
         }
     }
 
-    pub(super) fn take_info(&mut self, id: ReaderId, floor: i64, info: &StreamSegmentInfo) {
+    pub(super) fn take_info(&mut self, id: ReaderId, floor: Offset, info: &StreamSegmentInfo) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
-        let length = info.write_offset;
+        let length = Offset(info.write_offset);
         match reader.start.take() {
             None => {}
             Some(StartOffset::Known(offset)) => reader.window = Window::new(offset),
             Some(StartOffset::Tail) => reader.window = Window::new(length),
             Some(StartOffset::Claimed(offset)) => {
-                let offset = if offset < 0 { length } else { offset };
                 reader.window = Window::new(offset);
                 if offset > length {
                     reader.terminal = Some(Terminal::Short(length));
@@ -153,7 +153,7 @@ impl ReadMachine {
             return;
         }
         reader.known_len = reader.known_len.max(length);
-        reader.head = reader.head.max(info.start_offset);
+        reader.head = reader.head.max(Offset(info.start_offset));
         if info.is_sealed {
             let is_early =
                 self.settings.bugs.has(SeededBug::EndsEarly) && reader.window.next() < length;
@@ -169,11 +169,12 @@ impl ReadMachine {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         match refusal {
             WireCommand::SegmentIsSealed(sealed) => {
-                reader.set_end(sealed.offset.max(reader.known_len));
+                reader.set_end(Offset(sealed.offset).max(reader.known_len));
             }
             WireCommand::SegmentIsTruncated(truncated) => {
-                reader.head = reader.head.max(truncated.start_offset);
-                reader.known_len = reader.known_len.max(truncated.start_offset);
+                let head = Offset(truncated.start_offset);
+                reader.head = reader.head.max(head);
+                reader.known_len = reader.known_len.max(head);
                 // It must begin behind what was asked for; otherwise this would go on for ever.
                 if truncated.start_offset <= truncated.offset {
                     self.protocol_error(id, "it calls an offset truncated that is not", now);

@@ -1,6 +1,7 @@
 //! Where reading a segment starts, and what it yields.
 
 use bytes::Bytes;
+use pravega_sdk_types::{Offset, SegmentOffset};
 
 use crate::error::ReadError;
 
@@ -8,11 +9,22 @@ use crate::error::ReadError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartOffset {
     /// The segment is known to reach so far.
-    Known(i64),
-    /// The segment has to be asked whether it reaches so far; negative is its end.
-    Claimed(i64),
-    /// Where the segment ends by now.
+    Known(Offset),
+    /// The segment has to be asked whether it reaches so far.
+    Claimed(Offset),
+    /// The end that the segment has when it is asked.
     Tail,
+}
+
+impl StartOffset {
+    /// Returns the start at an offset of a stream cut, which a caller named.
+    #[must_use]
+    pub fn claimed(offset: SegmentOffset) -> Self {
+        match offset {
+            SegmentOffset::At(offset) => Self::Claimed(offset),
+            SegmentOffset::End => Self::Tail,
+        }
+    }
 }
 
 /// Whether the bytes of a read exist, which decides how long its answer may take.
@@ -31,21 +43,21 @@ pub enum Delivery {
     /// [`ReadMachine::release`](super::ReadMachine::release).
     Data {
         /// The offset of the first byte.
-        offset: i64,
+        offset: Offset,
         /// The bytes.
         data: Bytes,
     },
     /// The bytes from `asked` up to `head` were truncated away; what follows comes from `head` on.
     Truncated {
         /// The offset that was asked for.
-        asked: i64,
+        asked: Offset,
         /// The first offset that is left.
-        head: i64,
+        head: Offset,
     },
     /// The end: of a sealed segment, or where the caller wanted it.
     End {
         /// The offset of the end.
-        offset: i64,
+        offset: Offset,
     },
     /// The segment is not there any more.
     Missing,
@@ -53,7 +65,7 @@ pub enum Delivery {
     /// not read any further.
     Short {
         /// The length of the segment.
-        length: i64,
+        length: Offset,
     },
     /// For as long as the settings allow nothing could be read. It is tried on.
     Stalled(ReadError),

@@ -20,6 +20,7 @@ mod failures;
 mod schedule;
 mod segment_reader;
 mod state;
+mod stretch;
 #[cfg(test)]
 mod tests;
 mod window;

@@ -6,6 +6,7 @@ use super::{
     delivery::ReadKind,
     segment_reader::{InFlight, LengthProbe, LocateState},
     state::{Effect, ReadMachine, ReaderId},
+    stretch::{Stretch, after},
 };
 use crate::seeded_bugs::SeededBug;
 
@@ -25,13 +26,13 @@ impl ReadMachine {
             left -= 1;
             let Some(reader) = self.readers.get_mut(&id) else { continue };
             reader.is_queued = false;
-            if let Some((offset, len)) = reader.wants(read_len) {
-                if self.asked + self.held + len > self.settings.budget / 2 {
+            if let Some(stretch) = reader.wants(read_len) {
+                if self.asked + self.held + stretch.read_len(read_len) > self.settings.budget / 2 {
                     reader.is_queued = true;
                     self.wants_read.push_front(id);
                     break;
                 }
-                self.ask(id, offset, len, ReadKind::Known);
+                self.ask(id, stretch, ReadKind::Known);
                 self.update_queues(id);
             }
         }
@@ -48,8 +49,8 @@ impl ReadMachine {
                 self.wants_read.retain(|wants_read| *wants_read != id);
                 let Some(reader) = self.readers.get_mut(&id) else { return };
                 reader.is_queued = false;
-                if let Some((offset, len)) = reader.wants(read_len) {
-                    self.ask(id, offset, len, ReadKind::Known);
+                if let Some(stretch) = reader.wants(read_len) {
+                    self.ask(id, stretch, ReadKind::Known);
                 }
                 self.update_queues(id);
             }
@@ -75,10 +76,10 @@ impl ReadMachine {
         let (read_len, tail_len) = (self.read_len(), self.tail_read_len());
         let Some(reader) = self.readers.get_mut(&id) else { return };
         if self.settings.bugs.has(SeededBug::SkipsGaps)
-            && let Some((gap, len)) = reader.window.first_open()
-            && gap == reader.window.next()
+            && let Some(gap) = reader.window.first_open()
+            && gap.offset == reader.window.next()
         {
-            reader.window.skip_to(gap + len);
+            reader.window.skip_to(after(gap.offset, gap.len));
         }
         if !reader.is_ready && reader.can_deliver() {
             reader.is_ready = true;
@@ -90,24 +91,25 @@ impl ReadMachine {
         if reader.wants(read_len).is_some() {
             reader.is_queued = true;
             self.wants_read.push_back(id);
-        } else if let Some((offset, len)) = reader.wants_at_tail(tail_len) {
-            self.ask(id, offset, len, ReadKind::Tail);
+        } else if let Some(stretch) = reader.wants_at_tail(tail_len) {
+            self.ask(id, stretch, ReadKind::Tail);
         }
     }
 
-    pub(super) fn ask(&mut self, id: ReaderId, offset: i64, len: usize, kind: ReadKind) {
+    pub(super) fn ask(&mut self, id: ReaderId, stretch: Stretch, kind: ReadKind) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         let LocateState::At(location) = &reader.state else { return };
         let read = self.next_read;
         self.next_read += 1;
-        reader.window.ask(offset, len as i64, read);
+        let (offset, len) = (stretch.offset, stretch.read_len(usize::MAX));
+        reader.window.ask(stretch, read);
         reader.reads.insert(read, InFlight { offset, len, kind });
         if kind == ReadKind::Known {
             self.asked += len;
         }
         let request = ReadSegment {
             segment: reader.name.clone(),
-            offset,
+            offset: offset.0,
             suggested_length: i32::try_from(len).unwrap_or(i32::MAX),
             delegation_token: location.token.0.clone(),
             request_id: 0,

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytestring::ByteString;
-use pravega_sdk_types::ScopedSegment;
+use pravega_sdk_types::{Offset, ScopedSegment};
 
 use super::{
     delivery::{Delivery, ReadKind, StartOffset},
+    stretch::{Stretch, between},
     window::Window,
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// Bytes of one segment that are under way or wait. More does not make reading faster.
-const MAX_AHEAD: i64 = 4 << 20;
+const MAX_AHEAD: u64 = 4 << 20;
 
 #[derive(Debug)]
 pub(super) enum LocateState {
@@ -33,15 +34,15 @@ pub(super) struct SegmentReader {
     /// Reads that are under way, those too whose stretch is not wanted any more.
     pub(super) reads: BTreeMap<u64, InFlight>,
     /// The segment has at least this many bytes.
-    pub(super) known_len: i64,
+    pub(super) known_len: Offset,
     /// Where the caller wants it to end.
-    pub(super) limit: Option<i64>,
+    pub(super) limit: Option<Offset>,
     /// Where it ends, as it is sealed.
-    pub(super) end: Option<i64>,
+    pub(super) end: Option<Offset>,
     /// Where it begins.
-    pub(super) head: i64,
+    pub(super) head: Offset,
     /// The minimum length the caller expects.
-    pub(super) expected: i64,
+    pub(super) expected: Offset,
     pub(super) start: Option<StartOffset>,
     pub(super) probe: LengthProbe,
     /// What it ends with, after all that has arrived.
@@ -67,14 +68,14 @@ pub(super) enum LengthProbe {
     /// Nothing is read before.
     Needed,
     InFlight {
-        floor: i64,
+        floor: Offset,
         is_needed: bool,
     },
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InFlight {
-    pub(super) offset: i64,
+    pub(super) offset: Offset,
     pub(super) len: usize,
     pub(super) kind: ReadKind,
 }
@@ -82,17 +83,21 @@ pub(super) struct InFlight {
 #[derive(Debug, Clone)]
 pub(super) enum Terminal {
     Missing,
-    Short(i64),
+    Short(Offset),
     Failed(ReadError),
     /// Delivered; nothing follows.
     Delivered,
 }
 
 impl SegmentReader {
-    pub(super) fn new(segment: Arc<ScopedSegment>, from: StartOffset, limit: Option<i64>) -> Self {
+    pub(super) fn new(
+        segment: Arc<ScopedSegment>,
+        from: StartOffset,
+        limit: Option<Offset>,
+    ) -> Self {
         let offset = match from {
             StartOffset::Known(offset) => offset,
-            StartOffset::Claimed(_) | StartOffset::Tail => 0,
+            StartOffset::Claimed(_) | StartOffset::Tail => Offset(0),
         };
         let is_known = matches!(from, StartOffset::Known(_));
         Self {
@@ -104,8 +109,8 @@ impl SegmentReader {
             known_len: offset,
             limit,
             end: None,
-            head: 0,
-            expected: 0,
+            head: Offset(0),
+            expected: Offset(0),
             start: Some(from).filter(|_| !is_known),
             probe: if is_known { LengthProbe::Idle } else { LengthProbe::Needed },
             terminal: None,
@@ -133,14 +138,15 @@ impl SegmentReader {
         )
     }
 
-    pub(super) fn set_end(&mut self, end: i64) {
+    pub(super) fn set_end(&mut self, end: Offset) {
         self.end = Some(end);
         self.known_len = self.known_len.max(end);
         self.window.cut_at(end);
     }
 
-    fn stop(&self) -> i64 {
-        self.limit.unwrap_or(i64::MAX).min(self.end.unwrap_or(i64::MAX))
+    /// The offset at which reading ends, as far as it is known.
+    fn stop(&self) -> Offset {
+        self.limit.unwrap_or(Offset(i64::MAX)).min(self.end.unwrap_or(Offset(i64::MAX)))
     }
 
     fn may_read(&self) -> bool {
@@ -155,32 +161,33 @@ impl SegmentReader {
     }
 
     /// The next read of bytes that are known to be there.
-    pub(super) fn wants(&self, max_len: usize) -> Option<(i64, usize)> {
+    pub(super) fn wants(&self, max_len: usize) -> Option<Stretch> {
         if !self.may_read() {
             return None;
         }
-        if let Some((offset, len)) = self.window.first_open()
-            && offset < self.known_len
+        if let Some(open) = self.window.first_open()
+            && open.offset < self.known_len
         {
-            return Some((offset, usize::try_from(len).unwrap_or(max_len).min(max_len)));
+            return Some(Stretch { len: open.read_len(max_len) as u64, ..open });
         }
         let frontier = self.window.frontier();
-        let there = self.known_len.min(self.stop()) - frontier;
-        if there <= 0 || self.window.len() >= MAX_AHEAD {
+        let known =
+            Stretch { offset: frontier, len: between(frontier, self.known_len.min(self.stop())) };
+        if known.len == 0 || self.window.len() >= MAX_AHEAD {
             return None;
         }
-        Some((frontier, usize::try_from(there).unwrap_or(max_len).min(max_len)))
+        Some(Stretch { len: known.read_len(max_len) as u64, ..known })
     }
 
     /// The next read at the tail, which is the only one under way there.
-    pub(super) fn wants_at_tail(&self, max_len: usize) -> Option<(i64, usize)> {
+    pub(super) fn wants_at_tail(&self, max_len: usize) -> Option<Stretch> {
         let frontier = self.window.frontier();
         let is_over = frontier < self.known_len || frontier >= self.stop();
         if is_over || !self.may_read() || self.window.is_asked() || self.window.len() >= MAX_AHEAD {
             return None;
         }
-        let room = usize::try_from(self.stop().saturating_sub(frontier)).unwrap_or(max_len);
-        Some((frontier, room.min(max_len)))
+        let rest = Stretch { offset: frontier, len: between(frontier, self.stop()) };
+        Some(Stretch { len: rest.read_len(max_len) as u64, ..rest })
     }
 
     pub(super) fn can_deliver(&self) -> bool {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use pravega_sdk_types::{Backoff, Endpoint, ScopedSegment};
+use pravega_sdk_types::{Backoff, Endpoint, Offset, ScopedSegment};
 use pravega_sdk_wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment};
 
 use super::{
@@ -123,7 +123,7 @@ impl ReadMachine {
         &mut self,
         segment: Arc<ScopedSegment>,
         from: StartOffset,
-        limit: Option<i64>,
+        limit: Option<Offset>,
     ) -> ReaderId {
         let id = ReaderId(self.next_reader);
         self.next_reader += 1;
@@ -156,7 +156,7 @@ impl ReadMachine {
 
     /// The caller has seen that the segment must reach up to `offset`. If it does not, it is
     /// [`Delivery::Short`].
-    pub fn expect(&mut self, id: ReaderId, offset: i64) {
+    pub fn expect(&mut self, id: ReaderId, offset: Offset) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         reader.expected = offset;
         if offset > reader.known_len && reader.probe == LengthProbe::Idle {

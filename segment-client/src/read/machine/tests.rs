@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pravega_sdk_types::{Backoff, ErrorKind, ScopedSegment};
+use pravega_sdk_types::{Backoff, ErrorKind, Offset, ScopedSegment};
 use pravega_sdk_wire_protocol::{
     WireCommand,
     commands::{
@@ -58,7 +58,7 @@ impl Rig {
 
     /// A segment that is open and located.
     fn open(&mut self, number: u32, from: StartOffset, limit: Option<i64>) -> ReaderId {
-        let reader = self.machine.open(segment(number), from, limit);
+        let reader = self.machine.open(segment(number), from, limit.map(Offset));
         assert_eq!(self.asked(), [Asked::Other(Effect::Locate(reader, segment(number)))]);
         self.machine.handle_located(reader, Ok(location(1)), self.now);
         reader
@@ -123,7 +123,7 @@ impl Rig {
 #[test]
 fn at_the_tail_one_read_waits_and_the_next_follows_what_came() {
     let mut rig = Rig::new(MAX_READ);
-    let reader = rig.open(0, StartOffset::Known(100), None);
+    let reader = rig.open(0, StartOffset::Known(Offset(100)), None);
     let (read, offset, len, kind) = rig.read();
     assert_eq!((offset, len, kind), (100, 256 << 10, ReadKind::Tail));
     rig.data(reader, read, 100, 10, true);
@@ -131,7 +131,7 @@ fn at_the_tail_one_read_waits_and_the_next_follows_what_came() {
     let (_, offset, _, kind) = rig.read();
     assert_eq!((offset, kind), (110, ReadKind::Tail));
     assert!(
-        matches!(rig.delivered(), Some(Delivery::Data { offset: 100, data }) if data.len() == 10)
+        matches!(rig.delivered(), Some(Delivery::Data { offset: Offset(100), data }) if data.len() == 10)
     );
     assert!(rig.delivered().is_none());
 }
@@ -141,7 +141,7 @@ fn behind_the_tail_several_reads_are_under_way_within_the_budget_over_all_segmen
     let mut rig = Rig::new(64 << 10);
     let mut readers = Vec::new();
     for number in 0..2 {
-        let reader = rig.open(number, StartOffset::Known(0), None);
+        let reader = rig.open(number, StartOffset::Known(Offset(0)), None);
         let (read, ..) = rig.read();
         rig.data(reader, read, 0, 64 << 10, false);
         readers.push(reader);
@@ -172,7 +172,7 @@ fn behind_the_tail_several_reads_are_under_way_within_the_budget_over_all_segmen
 #[test]
 fn where_nothing_would_move_one_segment_goes_beyond_the_budget() {
     let mut rig = Rig::new(64 << 10);
-    let reader = rig.open(0, StartOffset::Known(0), None);
+    let reader = rig.open(0, StartOffset::Known(Offset(0)), None);
     let (mut read, mut offset, ..) = rig.read();
     rig.data(reader, read, 0, 64 << 10, false);
     rig.info(reader, 0, 100 << 20, false);
@@ -196,7 +196,7 @@ fn where_nothing_would_move_one_segment_goes_beyond_the_budget() {
 #[test]
 fn a_lost_connection_is_tried_again_and_the_controller_asked_from_the_second_time_on() {
     let mut rig = Rig::new(MAX_READ);
-    let reader = rig.open(0, StartOffset::Known(0), None);
+    let reader = rig.open(0, StartOffset::Known(Offset(0)), None);
     let mut wait = Duration::from_millis(100);
     for attempt in 1..6 {
         let read = match rig.asked()[..] {
@@ -233,7 +233,7 @@ fn every_end_of_a_segment_is_told_once_behind_what_came_before_it() {
     };
     for (refusal, name) in [(sealed, "End"), (missing, "Missing")] {
         let mut rig = Rig::new(MAX_READ);
-        let reader = rig.open(0, StartOffset::Known(0), None);
+        let reader = rig.open(0, StartOffset::Known(Offset(0)), None);
         let (read, ..) = rig.read();
         rig.data(reader, read, 0, 10, true);
         let (read, ..) = rig.read();
@@ -248,7 +248,7 @@ fn every_end_of_a_segment_is_told_once_behind_what_came_before_it() {
 #[test]
 fn truncation_moves_a_reader_on_and_is_told_with_both_offsets() {
     let mut rig = Rig::new(MAX_READ);
-    let reader = rig.open(0, StartOffset::Known(0), None);
+    let reader = rig.open(0, StartOffset::Known(Offset(0)), None);
     let (read, ..) = rig.read();
     let truncated = SegmentIsTruncated {
         request_id: 1,
@@ -258,14 +258,17 @@ fn truncation_moves_a_reader_on_and_is_told_with_both_offsets() {
         offset: 0,
     };
     rig.machine.handle_read(reader, read, Ok(truncated.into()), rig.now);
-    assert!(matches!(rig.delivered(), Some(Delivery::Truncated { asked: 0, head: 500 })));
+    assert!(matches!(
+        rig.delivered(),
+        Some(Delivery::Truncated { asked: Offset(0), head: Offset(500) })
+    ));
     assert_eq!(rig.read().1, 500);
 }
 
 #[test]
 fn a_limit_ends_a_segment_exactly_there() {
     let mut rig = Rig::new(MAX_READ);
-    let reader = rig.open(0, StartOffset::Known(0), Some(20));
+    let reader = rig.open(0, StartOffset::Known(Offset(0)), Some(20));
     let (read, _, len, _) = rig.read();
     assert_eq!(len, 20);
     // A store answers with 8 bytes at the least, which may be more than was asked for.
@@ -275,7 +278,7 @@ fn a_limit_ends_a_segment_exactly_there() {
     rig.data(reader, read, 16, 8, true);
     let lens: Vec<usize> = (0..2).map(|_| rig.delivered().unwrap().len()).collect();
     assert_eq!(lens, [16, 4]);
-    assert!(matches!(rig.delivered(), Some(Delivery::End { offset: 20 })));
+    assert!(matches!(rig.delivered(), Some(Delivery::End { offset: Offset(20) })));
 }
 
 #[test]
@@ -284,12 +287,14 @@ fn a_claim_is_checked_before_anything_is_read() {
         [(50, 100, Some(50)), (-1, 100, Some(100)), (100, 100, Some(100)), (101, 100, None)]
     {
         let mut rig = Rig::new(MAX_READ);
-        let reader = rig.open(0, StartOffset::Claimed(claim), None);
+        let reader = rig.open(0, StartOffset::claimed(Offset(claim)), None);
         assert_eq!(rig.asked(), [Asked::Inspect(reader)]);
         rig.info(reader, 0, length, false);
         match expected {
             Some(offset) => assert_eq!(rig.read().1, offset),
-            None => assert!(matches!(rig.delivered(), Some(Delivery::Short { length: 100 }))),
+            None => {
+                assert!(matches!(rig.delivered(), Some(Delivery::Short { length: Offset(100) })))
+            }
         }
     }
 }
@@ -297,7 +302,7 @@ fn a_claim_is_checked_before_anything_is_read() {
 #[test]
 fn what_comes_for_a_segment_that_is_not_read_any_more_is_nobodys() {
     let mut rig = Rig::new(MAX_READ);
-    let reader = rig.open(0, StartOffset::Known(0), None);
+    let reader = rig.open(0, StartOffset::Known(Offset(0)), None);
     let (read, ..) = rig.read();
     rig.machine.close(reader);
     assert_eq!(rig.asked(), [Asked::Other(Effect::Abandon(reader))]);

@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use pravega_sdk_types::Offset;
+
+use super::stretch::{Stretch, after, between};
 
 /// A stretch of a segment from the next byte to hand out up to the last one asked for, in pieces
 /// without gaps between them.
@@ -15,13 +18,13 @@ use bytes::Bytes;
 /// A store may answer with less than was asked for; what is missing is open, and asked for again.
 #[derive(Debug)]
 pub(super) struct Window {
-    next: i64,
+    next: Offset,
     pieces: VecDeque<Piece>,
 }
 
 #[derive(Debug, PartialEq)]
 struct Piece {
-    len: i64,
+    len: u64,
     state: State,
 }
 
@@ -34,33 +37,33 @@ enum State {
 }
 
 impl Window {
-    pub(super) fn new(next: i64) -> Self {
+    pub(super) fn new(next: Offset) -> Self {
         Self { next, pieces: VecDeque::new() }
     }
 
     /// The offset of the next byte to hand out.
-    pub(super) fn next(&self) -> i64 {
+    pub(super) fn next(&self) -> Offset {
         self.next
     }
 
     /// The first offset that was not asked for.
-    pub(super) fn frontier(&self) -> i64 {
-        self.next + self.pieces.iter().map(|piece| piece.len).sum::<i64>()
+    pub(super) fn frontier(&self) -> Offset {
+        after(self.next, self.len())
     }
 
-    /// How many bytes wait to be handed out or have been asked for.
-    pub(super) fn len(&self) -> i64 {
-        self.frontier() - self.next
+    /// The number of bytes that wait to be delivered or have been asked for.
+    pub(super) fn len(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.len).sum()
     }
 
     /// The first stretch that has to be asked for again.
-    pub(super) fn first_open(&self) -> Option<(i64, i64)> {
+    pub(super) fn first_open(&self) -> Option<Stretch> {
         let mut offset = self.next;
         for piece in &self.pieces {
             if piece.state == State::Open {
-                return Some((offset, piece.len));
+                return Some(Stretch { offset, len: piece.len });
             }
-            offset += piece.len;
+            offset = after(offset, piece.len);
         }
         None
     }
@@ -70,13 +73,13 @@ impl Window {
         self.pieces.iter().any(|piece| matches!(piece.state, State::Asked(_)))
     }
 
-    /// A read of `len` bytes at `offset`, which is open or the frontier, is on its way.
-    pub(super) fn ask(&mut self, offset: i64, len: i64, read: u64) {
+    /// Notes a read of a stretch that is open, or begins at the frontier.
+    pub(super) fn ask(&mut self, Stretch { offset, len }: Stretch, read: u64) {
         let mut at = self.next;
         for index in 0..self.pieces.len() {
             let Some(piece) = self.pieces.get_mut(index) else { return };
             if at == offset && piece.state == State::Open {
-                let rest = piece.len - len;
+                let rest = piece.len.saturating_sub(len);
                 piece.len = len.min(piece.len);
                 piece.state = State::Asked(read);
                 if rest > 0 {
@@ -84,7 +87,7 @@ impl Window {
                 }
                 return;
             }
-            at += piece.len;
+            at = after(at, piece.len);
         }
         self.pieces.push_back(Piece { len, state: State::Asked(read) });
     }
@@ -96,17 +99,18 @@ impl Window {
         let Some(piece) = self.pieces.get_mut(index) else { return 0 };
         // A store answers with 8 bytes where fewer were asked for.
         data.truncate(usize::try_from(piece.len).unwrap_or(usize::MAX));
-        let (arrived, missing) = (data.len() as i64, piece.len - data.len() as i64);
+        let arrived = data.len();
+        let missing = piece.len.saturating_sub(arrived as u64);
         if arrived == 0 {
             piece.state = State::Open;
         } else {
-            *piece = Piece { len: arrived, state: State::Arrived(data) };
+            *piece = Piece { len: arrived as u64, state: State::Arrived(data) };
             if missing > 0 && !is_last {
                 self.pieces.insert(index + 1, Piece { len: missing, state: State::Open });
             }
         }
         self.trim();
-        arrived as usize
+        arrived
     }
 
     /// A read brought nothing; answers with the stretch that it was for.
@@ -118,18 +122,18 @@ impl Window {
     }
 
     /// Nothing stands at `end` and behind it.
-    pub(super) fn cut_at(&mut self, end: i64) {
+    pub(super) fn cut_at(&mut self, end: Offset) {
         let mut offset = self.next;
         let mut kept = VecDeque::new();
         for piece in self.pieces.drain(..) {
-            if offset + piece.len > end && !matches!(piece.state, State::Arrived(_)) {
-                let len = (end - offset).max(0);
+            if after(offset, piece.len) > end && !matches!(piece.state, State::Arrived(_)) {
+                let len = between(offset, end);
                 if len > 0 {
                     kept.push_back(Piece { len, state: State::Open });
                 }
                 break;
             }
-            offset += piece.len;
+            offset = after(offset, piece.len);
             kept.push_back(piece);
         }
         self.pieces = kept;
@@ -142,7 +146,7 @@ impl Window {
             return None;
         }
         let piece = self.pieces.pop_front()?;
-        self.next += piece.len;
+        self.next = after(self.next, piece.len);
         match piece.state {
             State::Arrived(data) => Some(data),
             State::Asked(_) | State::Open => None,
@@ -155,20 +159,21 @@ impl Window {
 
     /// Goes on at `offset`, which is behind what there is at the front. Pieces that lie behind it
     /// are kept.
-    pub(super) fn skip_to(&mut self, offset: i64) {
+    pub(super) fn skip_to(&mut self, offset: Offset) {
         while self.next < offset
             && let Some(piece) = self.pieces.pop_front()
         {
-            let end = self.next + piece.len;
+            let end = after(self.next, piece.len);
             if end > offset {
                 let state = match piece.state {
                     State::Arrived(mut data) => {
-                        let skipped = usize::try_from(offset - self.next).unwrap_or(usize::MAX);
+                        let skipped =
+                            usize::try_from(between(self.next, offset)).unwrap_or(usize::MAX);
                         State::Arrived(data.split_off(skipped.min(data.len())))
                     }
                     State::Asked(_) | State::Open => State::Open,
                 };
-                self.pieces.push_front(Piece { len: end - offset, state });
+                self.pieces.push_front(Piece { len: between(offset, end), state });
                 self.next = offset;
                 return;
             }
@@ -205,36 +210,48 @@ impl Window {
 mod tests {
     use super::*;
 
+    fn window(next: i64, asked: &[(i64, u64)]) -> Window {
+        let mut window = Window::new(Offset(next));
+        for (read, (offset, len)) in (1..).zip(asked) {
+            window.ask(stretch(*offset, *len), read);
+        }
+        window
+    }
+
+    fn stretch(offset: i64, len: u64) -> Stretch {
+        Stretch { offset: Offset(offset), len }
+    }
+
     fn data(text: &'static str) -> Bytes {
         Bytes::from_static(text.as_bytes())
     }
 
     #[test]
     fn answers_are_handed_out_in_the_order_of_the_segment() {
-        let mut window = Window::new(10);
-        window.ask(10, 4, 1);
-        window.ask(14, 4, 2);
+        let mut window = window(10, &[(10, 4), (14, 4)]);
         assert_eq!(window.arrive(2, data("efgh")), 4);
         assert_eq!(window.take(), None);
         assert_eq!(window.arrive(1, data("abcd")), 4);
         assert_eq!(window.take().unwrap(), "abcd");
         assert_eq!(window.take().unwrap(), "efgh");
-        assert_eq!((window.next(), window.frontier()), (18, 18));
+        assert_eq!((window.next(), window.frontier()), (Offset(18), Offset(18)));
     }
 
     #[test]
     fn what_is_missing_of_a_short_answer_is_asked_for_again() {
-        let mut window = Window::new(0);
-        window.ask(0, 4, 1);
-        window.ask(4, 4, 2);
+        let mut window = window(0, &[(0, 4), (4, 4)]);
         window.arrive(1, data("ab"));
-        assert_eq!(window.first_open(), Some((2, 2)));
-        window.ask(2, 1, 3);
-        assert_eq!(window.first_open(), Some((3, 1)));
+        assert_eq!(window.first_open(), Some(stretch(2, 2)));
+        window.ask(stretch(2, 1), 3);
+        assert_eq!(window.first_open(), Some(stretch(3, 1)));
         window.arrive(3, data("c"));
         window.arrive(2, data("ef"));
-        assert_eq!(window.frontier(), 6, "a short answer at the far end moves the frontier back");
-        window.ask(3, 1, 4);
+        assert_eq!(
+            window.frontier(),
+            Offset(6),
+            "a short answer at the far end moves the frontier back"
+        );
+        window.ask(stretch(3, 1), 4);
         window.arrive(4, data("d"));
         let all: Vec<Bytes> = std::iter::from_fn(|| window.take()).collect();
         assert_eq!(all.concat(), b"abcdef");
@@ -242,44 +259,37 @@ mod tests {
 
     #[test]
     fn a_store_that_sends_more_than_was_asked_for_is_cut_short() {
-        let mut window = Window::new(0);
-        window.ask(0, 3, 1);
+        let mut window = window(0, &[(0, 3)]);
         assert_eq!(window.arrive(1, data("abcdefgh")), 3);
         assert_eq!(window.take().unwrap(), "abc");
     }
 
     #[test]
     fn a_failed_read_at_the_far_end_is_forgotten_and_one_before_it_is_open() {
-        let mut window = Window::new(0);
-        window.ask(0, 4, 1);
-        window.ask(4, 4, 2);
+        let mut window = window(0, &[(0, 4), (4, 4)]);
         window.fail(1);
-        assert_eq!(window.first_open(), Some((0, 4)));
+        assert_eq!(window.first_open(), Some(stretch(0, 4)));
         window.fail(2);
-        assert_eq!((window.first_open(), window.frontier()), (None, 0));
+        assert_eq!((window.first_open(), window.frontier()), (None, Offset(0)));
     }
 
     #[test]
     fn skipping_keeps_what_lies_behind() {
-        let mut window = Window::new(0);
-        window.ask(0, 4, 1);
-        window.ask(4, 4, 2);
+        let mut window = window(0, &[(0, 4), (4, 4)]);
         window.arrive(2, data("efgh"));
-        window.skip_to(5);
+        window.skip_to(Offset(5));
         assert_eq!(window.take().unwrap(), "fgh");
-        window.skip_to(100);
-        assert_eq!((window.next(), window.frontier()), (100, 100));
+        window.skip_to(Offset(100));
+        assert_eq!((window.next(), window.frontier()), (Offset(100), Offset(100)));
         assert_eq!(window.arrive(1, data("late")), 0, "an answer that nobody waits for is no use");
     }
 
     #[test]
     fn a_cut_forgets_what_was_asked_behind_it() {
-        let mut window = Window::new(0);
-        window.ask(0, 4, 1);
-        window.ask(4, 4, 2);
+        let mut window = window(0, &[(0, 4), (4, 4)]);
         window.arrive(1, data("abcd"));
-        window.cut_at(6);
-        assert_eq!(window.frontier(), 4);
+        window.cut_at(Offset(6));
+        assert_eq!(window.frontier(), Offset(4));
         assert!(!window.is_asked());
     }
 }
