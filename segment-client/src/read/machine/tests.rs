@@ -1,4 +1,6 @@
-//! Scripts for the read machine.
+//! Scripts for the read machine, and its table of states and events.
+
+mod table;
 
 use std::{sync::Arc, time::Duration};
 
