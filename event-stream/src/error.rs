@@ -73,7 +73,8 @@ impl From<WriteError> for TransactionError {
 }
 
 impl TryEnqueueError {
-    /// Returns the kind of failure: [`LimitReached`](ErrorKind::LimitReached) if the writer is full.
+    /// Returns the kind of failure: [`LimitReached`](ErrorKind::LimitReached) if the writer is
+    /// full.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {

@@ -1,4 +1,4 @@
-//! The engine room below event streams and tables: where a segment is and with which token, one
+//! The engines below event streams and tables: where a segment is and with which token, one
 //! request with retries, and the engines that append to segments and read them.
 //!
 //! ```text
@@ -21,7 +21,7 @@
 //!
 //! Programs use the surfaces above this crate; the items here are public for those surfaces, and
 //! change with them. [`StoreConnection`] is a handshaken connection to a segment store on which
-//! many requests are in flight at once, [`StoreStream`] one that hands out the bare exchange of
+//! many requests are in flight at once, [`StoreStream`] one for the bare exchange of
 //! commands, and [`RawClient`] finds or makes the connection for an endpoint and matches each reply
 //! to its request. All of them come from one [`StorePool`], for which a [`StoreDialer`] connects
 //! over TCP, TLS ([`StoreTls`]) or any other [`Transport`].

@@ -20,7 +20,7 @@ use crate::{
 
 /// The number of attempts of a request.
 const ATTEMPTS: u32 = 10;
-/// As much as the server returns at once, at half its limit.
+/// The longest read: half of what the server returns at once.
 const MAX_READ: i32 = 1 << 20;
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5));
 
@@ -33,7 +33,7 @@ impl SegmentContext {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn locate(
         &self,
         segment: &ScopedSegment,
@@ -53,7 +53,7 @@ impl SegmentContext {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the request may take effect all the same.
+    /// The request may take effect after the future is dropped.
     pub async fn ask<Q: Request>(
         &self,
         segment: &ScopedSegment,
@@ -87,7 +87,7 @@ impl SegmentContext {
         }
     }
 
-    /// Asks for the length of a segment, its head, and whether it is sealed.
+    /// Asks for the length of a segment, its head, and if it is sealed.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl SegmentContext {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn inspect(&self, segment: &ScopedSegment) -> Result<StreamSegmentInfo, AskError> {
         let asked = self.ask(segment, |token| GetStreamSegmentInfo {
             request_id: 0,
@@ -105,8 +105,8 @@ impl SegmentContext {
         asked.await
     }
 
-    /// Reads some of the bytes of a segment between two offsets, of which the second must not be
-    /// after its end.
+    /// Reads some of the bytes of a segment between two offsets. The second must not be after the
+    /// end of the segment.
     ///
     /// # Errors
     ///
@@ -114,7 +114,7 @@ impl SegmentContext {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn read_some(
         &self,
         segment: &ScopedSegment,
@@ -138,19 +138,19 @@ impl SegmentContext {
     }
 }
 
-/// Tells why a request about a segment failed.
+/// A failed request about a segment.
 #[derive(Debug)]
 pub enum AskError {
     /// The segment's store, or a token for it, was not found.
     Controller(ControllerError),
     /// The store refused the request, or did not answer.
     Store(RequestError),
-    /// The store answered with bytes of another offset, or with none.
+    /// The store answered with bytes of another offset, or without bytes.
     WrongBytes,
 }
 
 impl AskError {
-    /// The reply by which the store refused.
+    /// Returns the reply of the store, if it refused the request.
     #[must_use]
     pub fn reply(&self) -> Option<&WireCommand> {
         match self {
@@ -168,7 +168,8 @@ impl AskError {
                 .with_segment(segment.id(), None, 0),
             Self::WrongBytes => {
                 let detail = format_args!(
-                    "{detail}: the segment store answered with bytes of another place, or none"
+                    "{detail}: the segment store answered with bytes of another offset, or with no \
+                     bytes"
                 );
                 ReadError::new(ErrorKind::Protocol, detail).with_stream(&stream).with_segment(
                     segment.id(),

@@ -7,13 +7,13 @@
 pub enum SeededBug {
     /// An acknowledgement of one block counts for all that are in flight.
     AcknowledgesTooMuch,
-    /// What was in flight when a connection ended counts as stored.
+    /// Events in flight when a connection ended count as stored.
     NeverResends,
-    /// What was in flight is sent again under new numbers.
+    /// Events in flight are sent again under new numbers.
     ResendsWithNewNumbers,
     /// The first event in flight is left out when the rest is sent again.
     ResendSkipsFirst,
-    /// What was in flight is sent again in reverse order.
+    /// Events in flight are sent again in reverse order.
     ResendsReversed,
     /// Events of a sealed segment count as stored.
     DropsSealed,
@@ -23,15 +23,15 @@ pub enum SeededBug {
     KeepsStaleEndpoint,
     /// A segment is read when one of its predecessors is done.
     BeginsSuccessorsEarly,
-    /// What is missing of a short answer is left out.
+    /// Bytes missing from a short answer are left out.
     SkipsGaps,
-    /// A stream cut is behind what has arrived, not behind what was handed out.
+    /// A stream cut is after the bytes that arrived, not after those that were delivered.
     CutsAhead,
     /// A sealed segment counts as done with the first answer.
     EndsEarly,
     /// A transaction is committed before its events are durable.
     CommitsBeforeFlush,
-    /// Nobody tells the controller that a transaction is still wanted.
+    /// The transaction is never pinged.
     NeverPings,
     /// A commit whose answer was lost counts as done.
     BelievesCommits,
@@ -69,11 +69,11 @@ impl Bugs {
 
 #[cfg(feature = "seeded-bugs")]
 impl SeededBug {
-    /// Those of transactions.
+    /// The bugs of transactions.
     pub const TRANSACTIONS: [Self; 3] =
         [Self::CommitsBeforeFlush, Self::NeverPings, Self::BelievesCommits];
 
-    /// Those of writers and readers.
+    /// The bugs of writers and readers.
     pub const ALL: [Self; 12] = [
         Self::AcknowledgesTooMuch,
         Self::NeverResends,

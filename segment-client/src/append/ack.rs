@@ -18,23 +18,23 @@ use pravega_sdk_types::{ErrorKind, Outcome};
 use super::appended::Appended;
 use crate::error::WriteError;
 
-/// Ends when the event is durable, or is known not to become so.
+/// Ends when the event is durable, or has failed.
 ///
-/// It can be awaited, polled, or dropped: the event is on its way in any case. An ack that is kept
-/// for long keeps those of the 31 events around it in memory, about 2 KiB.
-#[must_use = "without waiting for it nobody knows whether the event was stored; `flush` tells for all at once"]
+/// It can be awaited, polled, or dropped: the event is written in any case. An ack keeps the
+/// results of 31 other events in memory, about 2 KiB.
+#[must_use = "only the ack reports if the event was stored; `flush` reports it for all events"]
 pub struct Ack {
     block: Arc<AckBlock>,
     at: usize,
 }
 
-/// The other end of an [`Ack`]. Dropped without an answer, it tells that nobody will.
+/// The other end of an [`Ack`]. Dropped before it is completed, it completes the ack with an error.
 pub(crate) struct Ticket {
     block: Arc<AckBlock>,
     at: usize,
 }
 
-/// Hands out pairs of tickets and acks, out of blocks.
+/// Creates pairs of tickets and acks, out of blocks.
 #[derive(Debug)]
 pub(crate) struct Acks {
     current: ArcSwap<AckBlock>,
@@ -67,7 +67,7 @@ impl Acks {
                 let block = Arc::clone(&block);
                 return (Ticket { block: Arc::clone(&block), at }, Ack { block, at });
             }
-            // Of several who find it used up, one puts a new block in its place.
+            // Of several threads that find it used up, one replaces it.
             self.current.compare_and_swap(&*block, Arc::new(AckBlock::default()));
         }
     }
@@ -75,10 +75,10 @@ impl Acks {
 
 impl Ticket {
     pub(crate) fn complete(self, result: Result<Appended, WriteError>) {
-        self.tell(result);
+        self.set(result);
     }
 
-    fn tell(&self, result: Result<Appended, WriteError>) {
+    fn set(&self, result: Result<Appended, WriteError>) {
         if let Some(slot) = self.block.slots.get(self.at)
             && slot.result.set(result).is_ok()
         {
@@ -86,22 +86,22 @@ impl Ticket {
         }
     }
 
-    fn is_told(&self) -> bool {
+    fn is_set(&self) -> bool {
         self.block.slots.get(self.at).is_none_or(|slot| slot.result.get().is_some())
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if !self.is_told() {
+        if !self.is_set() {
             let detail = "the writer's task ended before the event was acknowledged";
-            self.tell(Err(WriteError::new(ErrorKind::Closed, Outcome::Unknown, detail)));
+            self.set(Err(WriteError::new(ErrorKind::Closed, Outcome::Unknown, detail)));
         }
     }
 }
 
 impl Ack {
-    /// What became of the event, if that is known by now.
+    /// Returns the result of the event, if it is known.
     #[must_use]
     pub fn result(&self) -> Option<Result<Appended, WriteError>> {
         self.block.slots.get(self.at)?.result.get().cloned()
@@ -116,7 +116,7 @@ impl Future for Ack {
     }
 }
 
-/// An ack can be awaited through a reference, by one at a time, and looked at by others.
+/// An ack can be awaited through a reference, by one task at a time, and read by others.
 impl Future for &Ack {
     type Output = Result<Appended, WriteError>;
 
@@ -127,7 +127,7 @@ impl Future for &Ack {
         if let Some(slot) = self.block.slots.get(self.at) {
             slot.waker.register(cx.waker());
         }
-        // It may have been told between the look and the registration.
+        // The result may have arrived between the check and the registration.
         self.result().map_or(Poll::Pending, Poll::Ready)
     }
 }
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_ack_is_told_by_its_own_ticket() {
+    async fn every_ack_is_completed_by_its_own_ticket() {
         let acks = Acks::new();
         let pairs: Vec<_> = (0..100).map(|_| acks.next_pair()).collect();
         let (tickets, acks): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
@@ -186,7 +186,7 @@ mod tests {
                 .collect();
             for thread in threads {
                 for (ticket, ack) in thread.join().unwrap() {
-                    assert!(ack.result().is_none(), "told before by another ticket");
+                    assert!(ack.result().is_none(), "completed by another ticket");
                     ticket.complete(Err(WriteError::invalid("")));
                 }
             }
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_that_is_dropped_says_so() {
+    fn a_dropped_ticket_completes_its_ack_with_an_error() {
         let (ticket, ack) = Acks::new().next_pair();
         drop(ticket);
         let error = ack.result().unwrap().unwrap_err();

@@ -1,4 +1,4 @@
-//! Where an event was stored.
+//! The place where an event was stored.
 
 use std::sync::Arc;
 
@@ -34,10 +34,10 @@ impl Appended {
         &self.segment
     }
 
-    /// Where in the segment the first event's header starts.
+    /// Returns the offset of the first event's header in the segment.
     ///
-    /// None if the store did not tell: where an acknowledgement was lost with its connection, or
-    /// one stood for several appends, the event is known to be stored, but not where.
+    /// `None` means that the event is stored at an unknown offset: its acknowledgement was lost
+    /// with its connection, or one acknowledgement was for several appends.
     #[must_use]
     pub fn offset(&self) -> Option<Offset> {
         self.offset
@@ -49,8 +49,8 @@ impl Appended {
         self.len
     }
 
-    /// The address of the event; none for a batch of several, where [`Self::offset`] is none, or
-    /// beyond what an address can say (2 GiB).
+    /// Returns the address of the event. `None` means a batch of several events, an unknown
+    /// [offset](Self::offset), or an event too long for an address (2 GiB).
     #[must_use]
     pub fn pointer(&self) -> Option<EventPointer> {
         let len = i32::try_from(self.len).ok().filter(|_| self.events == 1)?;

@@ -1,5 +1,5 @@
-//! The bytes that may wait for their acknowledgement, and what else the handles of a writer and its
-//! task share.
+//! The capacity for bytes that wait for their acknowledgement, and other state that the handles of
+//! a writer share with its task.
 
 use std::{
     fmt,
@@ -54,12 +54,12 @@ impl Shared {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// The capacity that so many bytes take. What is larger than all of it takes all of it.
+    /// Returns the capacity that so many bytes take, which is at most all of it.
     pub(super) fn cost_of(&self, bytes: usize) -> usize {
         self.permits_for(bytes) as usize
     }
 
-    /// Gives capacity back.
+    /// Releases capacity.
     pub(super) fn release(&self, cost: usize) {
         self.permits.add_permits(cost);
     }
@@ -92,7 +92,7 @@ impl Shared {
         }
     }
 
-    /// Takes up capacity that was [detached](Capacity::detach) before.
+    /// Takes over capacity that was [detached](Capacity::detach) before.
     pub(super) fn attach(&self, bytes: usize) -> Capacity<'_> {
         Capacity { shared: self, cost: self.cost_of(bytes) }
     }
@@ -108,8 +108,8 @@ impl Shared {
     }
 }
 
-/// Capacity for bytes that wait for their acknowledgement. Dropped, it is given back.
-#[must_use = "capacity that is kept for nothing keeps others waiting"]
+/// Capacity for bytes that wait for their acknowledgement. Dropping it releases it.
+#[must_use = "unused capacity keeps others waiting"]
 pub struct Capacity<'h> {
     shared: &'h Shared,
     cost: usize,
@@ -123,8 +123,8 @@ impl<'h> Capacity<'h> {
         Some(Capacity { shared: self.shared, cost })
     }
 
-    /// Leaves the capacity taken, for [`Handle::attach`](super::Handle::attach) later, or for the
-    /// task to give back.
+    /// Keeps the capacity taken, for [`Handle::attach`](super::Handle::attach) later, or for the
+    /// task to release.
     pub fn detach(mut self) {
         self.cost = 0;
     }

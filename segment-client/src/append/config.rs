@@ -13,7 +13,7 @@ use crate::seeded_bugs::Bugs;
 pub struct Config {
     /// Bytes that may wait for their acknowledgement.
     pub max_in_flight_bytes: usize,
-    /// An append takes events up to this many bytes; a single larger one goes by itself.
+    /// An append takes events up to this many bytes; a single larger one is an append of its own.
     pub max_block_bytes: usize,
     /// Appends that may wait for their acknowledgement in each segment.
     pub max_blocks_in_flight: usize,
@@ -23,11 +23,11 @@ pub struct Config {
     pub delivery_timeout: Duration,
     /// The wait after failures.
     pub backoff: Backoff,
-    /// When times are noted.
+    /// When the writer notes times.
     pub time_notes: TimeNotes,
     /// The name by which times are noted; `None` means a random one.
     pub writer_name: Option<WriterName>,
-    /// The seed of the random numbers; `None` means another one each time.
+    /// The seed of the random numbers; `None` means a random one.
     pub seed: Option<u64>,
     /// The seeded bug, if one is switched on.
     pub bugs: Bugs,

@@ -1,8 +1,8 @@
 //! The task of a writer: carries out what the machine decides, and decides nothing.
 //!
-//! One task drives all segments and their connections. Commands come in on one channel; each turn
-//! takes what is there, hands the connections' bytes to the machine, and puts what the machine
-//! wants to send into them.
+//! One task drives all segments and their connections. Commands arrive on one channel; each turn
+//! takes the commands that wait, passes replies to the machine, and lets the machine fill the send
+//! buffers of the connections.
 
 use std::{
     collections::BTreeMap,
@@ -56,9 +56,9 @@ pub(super) enum Command {
         time_ms: i64,
         reply: oneshot::Sender<Result<(), WriteError>>,
     },
-    /// Nothing is written any more; what is under way still is.
+    /// No more writes; those in flight go on.
     Close,
-    /// What is under way is given up.
+    /// Writes in flight fail with this error.
     Abandon(WriteError),
 }
 
@@ -70,14 +70,14 @@ enum Done {
     Connected(ConnectionId, Result<StreamClaim, ConnectionError>),
     Successors(SegmentId, Result<Vec<Successor>, ControllerError>),
     Segments(SegmentId, Result<Vec<SegmentId>, ControllerError>),
-    /// A time was noted, or not.
+    /// A note of the time ended.
     Noted,
 }
 
-/// Commands taken in one go. Behind them whatever can be sent is sent, so it bounds how long bytes
-/// wait for a turn.
+/// The most commands taken in one turn. Bytes are sent after them, so this bounds how long they
+/// wait.
 const BATCH: usize = 1024;
-/// As Java's client.
+/// As in Java's client.
 const NOTE_TIME_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct Driver {
@@ -94,7 +94,7 @@ pub(super) struct Driver {
     writer_name: WriterName,
     next_note: Option<Pin<Box<Sleep>>>,
     has_noted: bool,
-    /// Notes of the time that are under way.
+    /// Notes of the time in flight.
     noting: usize,
     is_closed: bool,
 }
@@ -131,20 +131,18 @@ impl Driver {
         }
     }
 
-    /// Runs until nobody can write any more and everything that was written is done.
+    /// Runs until the handles are gone or closed, and all events are done.
     pub(super) async fn run(mut self) {
         poll_fn(|cx| self.poll(cx)).await;
         if self.has_noted {
-            // Watermarks need not wait for this writer any more. If that cannot be told, they stop
-            // waiting by themselves.
+            // Watermarks no longer wait for this writer. If this fails, their own timeout ends the
+            // wait.
             let removed = self
                 .context
                 .controller()
                 .remove_writer(&self.shared.stream, &self.writer_name)
                 .await;
-            removed
-                .map_err(|error| tracing::debug!(%error, "the writer could not be removed"))
-                .ok();
+            removed.map_err(|error| tracing::debug!(%error, "the writer was not removed")).ok();
         }
     }
 
@@ -191,12 +189,16 @@ impl Driver {
         is_busy
     }
 
-    /// All handles were dropped, without a close.
+    /// Warns if all handles were dropped without a close.
     fn warn_of_outstanding(&self) {
         let outstanding = self.machine.outstanding();
         if outstanding > 0 && !self.is_closed {
             let stream = &self.shared.stream;
-            tracing::warn!(%stream, outstanding, "writer dropped before its events were acknowledged; they are still sent");
+            tracing::warn!(
+                %stream,
+                outstanding,
+                "writer dropped before its events were acknowledged; they are still sent"
+            );
         }
     }
 
@@ -259,7 +261,7 @@ impl Driver {
                         is_busy = true;
                         self.machine.handle_command(*id, command, now);
                         if !self.machine.is_open(*id) {
-                            // The machine gave it up; what follows is not wanted.
+                            // The machine dropped the connection, so later replies do not matter.
                             break;
                         }
                     }
@@ -315,7 +317,7 @@ impl Driver {
         for (id, stream) in &mut self.streams {
             self.machine.transmit(*id, stream.to_send(), now);
             match stream.poll_send(cx) {
-                // With room again there may be more to send.
+                // The buffer has space again, so there may be more to send.
                 Poll::Ready(Ok(())) => is_busy |= self.machine.has_to_send(*id),
                 Poll::Ready(Err(error)) => {
                     is_busy = true;
@@ -328,7 +330,7 @@ impl Driver {
         is_busy
     }
 
-    /// Completes the acks of events that are done, and gives their capacity back.
+    /// Completes the acks of events that are done, and releases their capacity.
     fn finish(&mut self) {
         if self.machine.has_completions() {
             let mut released = 0;
@@ -418,15 +420,19 @@ impl Driver {
                         let failure = WriteError::new(
                             error.kind(),
                             error.outcome(),
-                            "the time could not be noted",
+                            "the time was not noted",
                         );
                         failure.with_stream(&stream).with_source(Some(Arc::new(error)))
                     }),
             };
             match reply {
                 Some(reply) => drop(reply.send(noted)),
-                // The next note makes up for it.
-                None => drop(noted.map_err(|error| tracing::debug!(%error, "no note of the time"))),
+                // The next note covers this one.
+                None => {
+                    if let Err(error) = noted {
+                        tracing::debug!(%error, "the time was not noted");
+                    }
+                }
             }
             Some(Done::Noted)
         };
@@ -443,14 +449,17 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Reached with work left only where the runtime goes down: whoever waits is told by the
-    /// tickets.
+    /// Work is left only if the runtime shuts down: then the tickets complete the acks.
     fn drop(&mut self) {
         self.shared.close();
         let outstanding = self.machine.outstanding();
         if outstanding > 0 {
             let stream = &self.shared.stream;
-            tracing::warn!(%stream, outstanding, "the runtime ended before the writer's events were acknowledged");
+            tracing::warn!(
+                %stream,
+                outstanding,
+                "the runtime ended before the writer's events were acknowledged"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The handle of a writer's task: what every surface that appends stands on.
+//! The handle of a writer's task, which every surface that appends uses.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -23,8 +23,8 @@ use crate::{
 /// Appends to segments, through a task of its own.
 ///
 /// Clones are cheap and append through the same task and connections. The order of appends is kept
-/// between two of which one was sent after the other. With the last clone the task ends, after what
-/// was sent is done.
+/// between two of which one was sent after the other. With the last clone the task ends, after all
+/// appends are done.
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
@@ -36,9 +36,9 @@ pub struct Handle {
 /// The results of all appends of a writer.
 #[derive(Debug, Clone)]
 pub struct CloseReport {
-    /// Writes that were acknowledged since the writer was made; an atomic batch counts once.
+    /// Writes acknowledged since the writer was created; an atomic batch counts once.
     pub acknowledged: u64,
-    /// Writes that failed, those included that were given up now.
+    /// Writes that failed, including those that the close ended.
     pub failed: u64,
     /// The first failure among those that were in flight when the writer was closed.
     pub first_failure: Option<WriteError>,
@@ -104,7 +104,7 @@ impl Handle {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue for capacity.
+    /// Dropping the future loses the place in the queue for capacity.
     pub async fn reserve(&self, bytes: usize) -> Result<Capacity<'_>, WriteError> {
         self.shared.reserve(bytes).await
     }
@@ -118,7 +118,7 @@ impl Handle {
         self.shared.try_reserve(bytes)
     }
 
-    /// Takes up the capacity for so many bytes, which was [detached](Capacity::detach) before.
+    /// Takes over capacity for so many bytes that was [detached](Capacity::detach) before.
     pub fn attach(&self, bytes: usize) -> Capacity<'_> {
         self.shared.attach(bytes)
     }
@@ -137,17 +137,17 @@ impl Handle {
         let (ticket, ack) = self.shared.acks.next_pair();
         let sent = self.commands.send(Command::Write { key, payload, ticket });
         sent.map_err(|_| self.shared.ended())?;
-        // The task gives it back.
+        // The task releases it.
         capacity.detach();
         Ok(ack)
     }
 
-    /// Waits until everything that was sent so far is done.
+    /// Waits until all appends sent so far are done.
     ///
     /// # Errors
     ///
-    /// The first failure among the appends it waited for; those reported by an earlier flush are not
-    /// reported again.
+    /// The first failure among the appends it waited for; those reported by an earlier flush are
+    /// not reported again.
     ///
     /// # Cancel safety
     ///
@@ -163,7 +163,7 @@ impl Handle {
         }
     }
 
-    /// Notes that everything acknowledged so far was written by `time_ms`.
+    /// Notes that all events acknowledged so far were written by `time_ms`.
     ///
     /// # Errors
     ///
@@ -172,7 +172,7 @@ impl Handle {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the time may be noted all the same.
+    /// The time may be noted after the future is dropped.
     pub async fn note_time(&self, time_ms: i64) -> Result<(), WriteError> {
         let (reply, noted) = oneshot::channel();
         self.commands
@@ -181,12 +181,14 @@ impl Handle {
         noted.await.unwrap_or_else(|_| Err(self.shared.ended().with_outcome(Outcome::Unknown)))
     }
 
-    /// Ends the writer, with all its clones: nothing new is taken, and what is in flight has until
-    /// `deadline` from now. What is not acknowledged by then fails. Closing again returns the same.
+    /// Ends the writer, with all its clones: new appends are refused, and those in flight have
+    /// until
+    /// `deadline` from now. Appends that are not acknowledged by then fail. Closing again returns
+    /// the same.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the writer closed; what is in flight goes on, under its delivery
+    /// Dropping the future leaves the writer closed; appends in flight go on, under their delivery
     /// timeout alone.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
         self.shared.close();
@@ -204,7 +206,7 @@ impl Handle {
                     let error = WriteError::new(ErrorKind::Timeout, Outcome::Unknown, detail)
                         .with_stream(self.stream());
                     self.commands.send(Command::Abandon(error)).ok();
-                    // Everything is given up at once; only a task that has ended does not answer.
+                    // All appends fail at once; only a task that has ended does not answer.
                     waiter.await.ok().flatten()
                 }
             };

@@ -2,9 +2,9 @@
 //! moves and scaling.
 //!
 //! ```text
-//! Handle ──▶ Command (mpsc) ──▶ driver ◀──▶ StoreStream      one task for all segments and connections
+//! Handle ──▶ Command (mpsc) ──▶ driver ◀──▶ StoreStream      one task for all connections
 //!   ▲                             │
-//!  Ack ◀── tickets ── stream machine ── segment machines     which segment and connection; what is sent and stored
+//!  Ack ◀── tickets ── stream machine ── segment machines     what is sent where, and stored
 //! ```
 
 mod ack;

@@ -28,9 +28,9 @@ enum Done<T> {
     Located(ReaderId, Result<Location, LookupError>),
     Read(ReaderId, u64, Result<WireCommand, LookupError>),
     Inspected(ReaderId, Result<WireCommand, LookupError>),
-    /// Something that the owner asked for.
+    /// The result of a future of the owner.
     Other(T),
-    /// It is not wanted any more.
+    /// The segment is no longer read.
     Abandoned,
 }
 
@@ -39,17 +39,17 @@ enum Done<T> {
 pub struct ReadDriver<T> {
     context: SegmentContext,
     work: FuturesUnordered<BoxFuture<'static, Done<T>>>,
-    /// Cancelled when a segment is not read any more.
+    /// Cancelled when a segment is no longer read.
     readers: HashMap<ReaderId, CancellationToken>,
     timer: Pin<Box<Sleep>>,
     started: Instant,
 }
 
-/// How long an answer may take that the store has the bytes for.
+/// The longest wait for the answer to a read of known bytes.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// A tail read is repeated after this long. The real server answers one by itself after about two
-/// minutes, when it forgets a segment that nobody uses.
-const TAIL_PATIENCE: Duration = Duration::from_secs(180);
+/// minutes, when it forgets an unused segment.
+const TAIL_TIMEOUT: Duration = Duration::from_secs(180);
 
 impl<T: Send + 'static> ReadDriver<T> {
     /// Makes a driver with nothing to do. Call it inside a tokio runtime.
@@ -107,15 +107,15 @@ impl<T: Send + 'static> ReadDriver<T> {
                 }
                 Effect::Read { reader, read, endpoint, request, kind } => {
                     let client = self.context.raw_client().clone();
-                    let kind = match kind {
+                    let limit = match kind {
                         ReadKind::Known => READ_TIMEOUT,
-                        ReadKind::Tail => TAIL_PATIENCE,
+                        ReadKind::Tail => TAIL_TIMEOUT,
                     };
                     self.push(reader, async move {
                         Done::Read(
                             reader,
                             read,
-                            client.read(&endpoint, request, kind).await.map_err(LookupError::from),
+                            client.read(&endpoint, request, limit).await.map_err(LookupError::from),
                         )
                     });
                 }
@@ -137,8 +137,8 @@ impl<T: Send + 'static> ReadDriver<T> {
         is_busy
     }
 
-    /// Hands the results of effects to the machine. Ready with the result of the owner's own future,
-    /// or with `None` if there were others.
+    /// Hands the results of effects to the machine. Ready with the result of the owner's own
+    /// future, or with `None` if there were others.
     pub fn poll_work(
         &mut self,
         machine: &mut ReadMachine,
@@ -159,7 +159,7 @@ impl<T: Send + 'static> ReadDriver<T> {
         if is_busy { Poll::Ready(None) } else { Poll::Pending }
     }
 
-    /// Ready at `until`.
+    /// Returns ready at `until`.
     pub fn poll_timer(&mut self, until: Option<Now>, cx: &mut Context<'_>) -> Poll<Now> {
         let Some(until) = until else { return Poll::Pending };
         let at = self.started + until;
@@ -184,7 +184,7 @@ impl<T> fmt::Debug for ReadDriver<T> {
     }
 }
 
-/// A refusal is an answer too.
+/// Turns a refusal into an answer.
 fn refusal(error: RequestError) -> Result<WireCommand, LookupError> {
     match error.reply() {
         Some(reply) => Ok(reply.clone()),

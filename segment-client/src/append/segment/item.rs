@@ -1,4 +1,4 @@
-//! An event on its way, and what became of it.
+//! An event to be stored, and its result.
 
 use bytes::Bytes;
 use pravega_sdk_types::{EventNumber, Offset};
@@ -6,34 +6,34 @@ use pravega_sdk_wire_protocol::event::EVENT_HEADER_LEN;
 
 use crate::{append::appended::Appended, error::WriteError, machine::Now};
 
-/// Something that a writer was asked to write, and that is stored as a whole or not at all.
+/// An append that is stored as a whole or not at all.
 #[derive(Debug)]
 pub(crate) struct Item<T> {
-    /// Its position in the key space, which decides again after a scale.
+    /// Its position in the key space, which chooses the segment, also after a scale.
     pub(crate) position: f64,
     pub(crate) payload: Payload,
     /// Its length in the segment, headers included.
     pub(crate) bytes: usize,
-    /// When it came in, since the writer was made.
+    /// When it was enqueued.
     pub(crate) enqueued: Now,
-    /// Which flush waits for it.
+    /// The generation of flushes that it belongs to.
     pub(crate) generation: u64,
     /// The receiver of the result.
     pub(crate) ticket: T,
-    /// The number of its last event; each segment gives its own.
+    /// The number of its last event, given by its segment.
     pub(super) number: EventNumber,
 }
 
-/// Which segment an event goes to.
+/// The choice of the segment of an event.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Key {
-    /// The one that owns this position of the key space, from 0 up to 1.
+    /// The segment that owns this position of the key space, from 0 up to 1.
     Hashed(f64),
     /// Any; the writer picks a random position.
     Any,
 }
 
-/// What is appended as a whole or not at all.
+/// Bytes that are appended as a whole or not at all.
 #[derive(Debug)]
 pub enum Payload {
     /// One event.
@@ -54,7 +54,7 @@ pub enum Payload {
         /// The offset of the first of them.
         offset: Offset,
     },
-    /// Events that are more than one append takes: they go through a transient segment.
+    /// Events too large for one append: they go through a transient segment.
     Large(Vec<Bytes>),
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Completion<T> {
 }
 
 impl Payload {
-    /// The events, or the bytes as one piece.
+    /// Returns the events, or the bytes as one piece.
     #[must_use]
     pub fn events(&self) -> &[Bytes] {
         match self {
@@ -82,7 +82,7 @@ impl Payload {
         self.events().len() as i64
     }
 
-    /// The length in the segment, headers included.
+    /// Returns the length in the segment, headers included.
     #[must_use]
     pub fn framed_len(&self) -> usize {
         if let Self::Bytes { data, .. } = self {

@@ -1,4 +1,4 @@
-//! The append machine: its data, what the writer asks of it.
+//! The append machine: its data, and the calls of the writer machine.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -16,10 +16,10 @@ use crate::{
     seeded_bugs::Bugs,
 };
 
-/// How much may be in flight to one segment.
+/// Limits of what may be in flight to one segment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// A block takes events up to this many bytes; a single larger one goes by itself.
+    /// A block takes events up to this many bytes; a single larger one is a block of its own.
     pub(crate) max_block_bytes: usize,
     pub(crate) max_blocks_in_flight: usize,
     /// Large events travel in pieces of this length.
@@ -30,24 +30,24 @@ pub(crate) struct Limits {
 const MAX_SMALL_BLOCKS_IN_FLIGHT: usize = 2;
 pub(super) const LARGE_BLOCK_BYTES: usize = 64 * 1024;
 
-/// What a reply of the store means for the segment as a whole.
+/// The meaning of a reply of the store for the whole segment.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reply {
-    /// It goes on.
+    /// Appends go on.
     Ok,
-    /// It goes on, and an event is done.
+    /// Appends go on, and an event is done.
     Progress,
-    /// The segment takes no more; its successors do.
+    /// The segment is sealed; its successors take over.
     Sealed,
-    /// The segment is not there any more.
+    /// The segment no longer exists.
     Missing,
     /// Another store has the segment.
     WrongHost,
-    /// The token ended.
+    /// The token expired.
     TokenExpired,
-    /// The store will never take this.
+    /// The store refuses the events for good.
     Refused(ErrorKind, String),
-    /// The store broke the protocol, or failed; the connection is of no use.
+    /// The store broke the protocol, or failed; the connection must be dropped.
     Protocol(String),
 }
 
@@ -66,11 +66,11 @@ pub(super) enum State {
     /// `SetupAppend` sent, waiting for `AppendSetup`.
     SettingUp,
     Open,
-    /// A large event is on its way; all before it are acknowledged.
+    /// A large event is in transfer; all before it are acknowledged.
     Transferring(Box<Transfer>),
 }
 
-/// An append that is in flight.
+/// An append in flight.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) last_number: EventNumber,
@@ -79,9 +79,9 @@ pub(super) struct Block {
     pub(super) is_conditional: bool,
 }
 
-/// The writer of one segment. Call [`Self::push`] for each event, [`Self::attach`] when a
-/// connection is there, [`Self::transmit`] as long as [`Self::wants_to_send`], and [`Self::handle`]
-/// for each answer.
+/// The writer of one segment. Call [`Self::push`] for each event, [`Self::attach`] when there is a
+/// connection, [`Self::transmit`] while [`Self::wants_to_send`], and [`Self::handle`] for each
+/// reply.
 #[derive(Debug)]
 pub(crate) struct AppendMachine<T> {
     pub(super) segment: Arc<ScopedSegment>,
@@ -103,16 +103,16 @@ pub(crate) struct AppendMachine<T> {
     /// The highest number that was acknowledged.
     pub(super) acknowledged: EventNumber,
     pub(super) requests: RequestIds,
-    /// What was asked before the last set-up is answered to nobody.
+    /// The last set-up. Replies to requests before it are ignored.
     pub(super) set_up_request: RequestId,
-    /// The highest length of the segment that the store told.
+    /// The highest known length of the segment.
     pub(super) tail_offset: Option<Offset>,
     pub(super) bugs: Bugs,
 }
 
 impl<T> AppendMachine<T> {
-    /// The name is that by which the store knows the segment: its own, or that of a transaction on
-    /// it.
+    /// Creates a machine. The name is the store's name of the segment: its own, or that of a
+    /// transaction on it.
     pub(crate) fn new(
         segment: Arc<ScopedSegment>,
         name: ByteString,
@@ -175,8 +175,9 @@ impl<T> AppendMachine<T> {
         }
     }
 
-    /// The first blocks go at once, further ones only if they are worth it: many small appends cost
-    /// the store, and both ends of the connection, more than they gain.
+    /// Returns true if one more block may be sent. The first blocks go at once, further ones only
+    /// if they are large: many small appends cost the store and both ends of the connection more
+    /// than they gain.
     fn has_room_for_block(&self) -> bool {
         let limit = if self.unsent_bytes >= LARGE_BLOCK_BYTES {
             usize::MAX
@@ -187,8 +188,7 @@ impl<T> AppendMachine<T> {
             && self.blocks.front().is_none_or(|first| !first.is_conditional)
     }
 
-    /// The length of the segment as far as it is known; an event that is acknowledged lies below
-    /// it.
+    /// Returns the highest known length of the segment, which is after every acknowledged event.
     pub(crate) fn tail_offset(&self) -> Option<Offset> {
         self.tail_offset
     }
@@ -197,7 +197,7 @@ impl<T> AppendMachine<T> {
         &self.token
     }
 
-    /// Takes an event behind all others.
+    /// Adds an event after all others.
     pub(crate) fn push(&mut self, mut item: Item<T>) {
         self.last_number.0 += item.payload.event_count();
         item.number = self.last_number;
@@ -205,22 +205,21 @@ impl<T> AppendMachine<T> {
         self.items.push_back(item);
     }
 
-    /// A connection is there: the next thing to send is a set-up.
+    /// Uses a new connection, on which a set-up is sent first.
     pub(crate) fn attach(&mut self, token: Token) {
         self.detach();
         self.token = token;
         self.state = State::ToSetUp;
     }
 
-    /// The connection is gone, or must not be used for this segment any more. What was sent may or
-    /// may not be stored.
+    /// Stops using the connection. Events in flight may or may not be stored.
     pub(crate) fn detach(&mut self) {
         self.state = State::Detached;
         self.unsent_bytes += self.blocks.drain(..).map(|block| block.bytes).sum::<usize>();
         self.sent = 0;
     }
 
-    /// Takes all events away, in order, for the segment's successors.
+    /// Takes all events, in order, for the segment's successors.
     pub(crate) fn take_items(&mut self) -> VecDeque<Item<T>> {
         self.detach();
         self.unsent_bytes = 0;
@@ -233,7 +232,7 @@ impl<T> AppendMachine<T> {
         self.fail_where(|_| true, error, out);
     }
 
-    /// Fails the events that came in before `limit`; none of them may be in flight.
+    /// Fails the events enqueued before `limit`, none of which may be in flight.
     pub(crate) fn fail_older_than(
         &mut self,
         limit: Now,
@@ -243,15 +242,15 @@ impl<T> AppendMachine<T> {
         self.fail_where(|item| item.enqueued <= limit, error, out);
     }
 
-    /// Looks for events that came in before `limit`.
+    /// Looks for events enqueued before `limit`.
     pub(crate) fn overdue(&self, limit: Now) -> Option<Overdue> {
         let at = self.items.iter().position(|item| item.enqueued <= limit)?;
         let is_busy = matches!(self.state, State::Transferring(_));
         Some(if at < self.sent || is_busy { Overdue::InFlight } else { Overdue::Unsent })
     }
 
-    /// When the event came in that waits longest; events of a sealed segment may stand behind
-    /// younger ones.
+    /// Returns when the oldest event was enqueued. Events of a sealed segment may be after younger
+    /// ones.
     pub(crate) fn oldest(&self) -> Option<Now> {
         self.items.iter().map(|item| item.enqueued).min()
     }

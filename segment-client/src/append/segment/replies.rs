@@ -1,4 +1,4 @@
-//! Replies of the store, and what each means for the events of the segment.
+//! Replies of the store, and the meaning of each for the events of the segment.
 
 use pravega_sdk_types::{ErrorKind, EventNumber, Offset, Outcome};
 use pravega_sdk_wire_protocol::{
@@ -25,7 +25,7 @@ fn after(start: Offset, len: usize) -> Offset {
 }
 
 impl<T> AppendMachine<T> {
-    /// Takes an answer of the store. Events that are done are put into `out`.
+    /// Handles a reply of the store. Puts events that are done into `out`.
     pub(crate) fn handle(&mut self, command: WireCommand, out: &mut Vec<Completion<T>>) -> Reply {
         let is_stale =
             command.request_id().is_some_and(|id| RequestId(id).is_before(self.set_up_request));
@@ -67,7 +67,7 @@ impl<T> AppendMachine<T> {
                     format!("the segment store says: {}", reply.message),
                 )
             }
-            // It may be able to later, as one that has no room left.
+            // The store may be able to later, as one that has no space left.
             WireCommand::ErrorMessage(reply) => {
                 Reply::Protocol(format!("the segment store says: {}", reply.message))
             }
@@ -87,15 +87,14 @@ impl<T> AppendMachine<T> {
         }
     }
 
-    /// A failed append is answered after all before it, so what is not acknowledged by then is not
-    /// stored.
+    /// Notes that events in flight are not stored: a failed append is answered after all before it.
     pub(super) fn rest_is_not_stored(&mut self) {
         if matches!(self.state, State::Open) {
             self.sent_number = self.acknowledged;
         }
     }
 
-    /// A server that knows no transient segments takes all other events.
+    /// Fails a large event at a server without transient segments, which takes all others.
     pub(super) fn refuse_large(&mut self, detail: &str, out: &mut Vec<Completion<T>>) -> Reply {
         self.state = State::Open;
         if let Some(item) = self.items.pop_front() {
@@ -118,7 +117,7 @@ impl<T> AppendMachine<T> {
     ) -> Reply {
         if !matches!(self.state, State::SettingUp) {
             return Reply::Protocol(
-                "the segment store answered a set-up that nobody asked for".to_owned(),
+                "the segment store answered a set-up that was not sent".to_owned(),
             );
         }
         let stored = EventNumber(reply.last_event_number);
@@ -141,7 +140,7 @@ impl<T> AppendMachine<T> {
         let stored_items = self.items.iter().take_while(|item| item.number <= stored).count();
         for item in self.items.drain(..stored_items) {
             self.unsent_bytes -= item.bytes;
-            // Where in the segment they stand is not told.
+            // The set-up does not tell their offsets.
             let appended =
                 Appended::new(&self.segment, None, item.bytes, item.payload.events().len());
             out.push(item.complete(Ok(appended)));
@@ -171,10 +170,10 @@ impl<T> AppendMachine<T> {
         let end = known_offset(reply.current_segment_write_offset);
         self.tail_offset = self.tail_offset.max(end);
         self.acknowledged = number;
-        for (behind, block) in (0..=at).rev().zip(self.blocks.drain(..=at)) {
-            // Other writers' events may stand between blocks, so only the last block's place is
+        for (later, block) in (0..=at).rev().zip(self.blocks.drain(..=at)) {
+            // Other writers' events may be between blocks, so only the offset of the last block is
             // known.
-            let mut offset = end.filter(|_| behind == 0).map(|end| before(end, block.bytes));
+            let mut offset = end.filter(|_| later == 0).map(|end| before(end, block.bytes));
             for item in self.items.drain(..block.items) {
                 let appended =
                     Appended::new(&self.segment, offset, item.bytes, item.payload.events().len());
@@ -198,7 +197,7 @@ impl<T> AppendMachine<T> {
             |block: &Block| block.is_conditional && block.last_number.0 == reply.event_number;
         if !self.blocks.front().is_some_and(is_known) {
             return Reply::Protocol(
-                "the segment store refused a condition that nobody made".to_owned(),
+                "the segment store refused a condition that is not in flight".to_owned(),
             );
         }
         self.blocks.pop_front();
@@ -213,20 +212,21 @@ impl<T> AppendMachine<T> {
         Reply::Progress
     }
 
-    /// Somebody else appended to a byte stream: neither these bytes nor any behind them can stand
-    /// where they should.
+    /// Another writer appended to a byte stream: neither these bytes nor any after them can be
+    /// stored at their offset.
     pub(super) fn handle_lost_offset(&mut self, reply: &ConditionalCheckFailed) -> Reply {
         if self.blocks.front().is_none_or(|block| block.last_number.0 != reply.event_number) {
             return Reply::Protocol(
-                "the segment store refused a condition that nobody made".to_owned(),
+                "the segment store refused a condition that is not in flight".to_owned(),
             );
         }
         self.sent_number = self.acknowledged;
-        let detail = "another writer appended to the byte stream, so these bytes cannot stand at their offset";
+        let detail =
+            "another writer appended to the byte stream, so the offset of these bytes is taken";
         Reply::Refused(ErrorKind::ConditionFailed, detail.to_owned())
     }
 
-    /// What is left belongs to the transfer of a large event, or to nobody.
+    /// Handles the replies that only the transfer of a large event expects.
     pub(super) fn handle_in_transfer(
         &mut self,
         command: WireCommand,
@@ -241,8 +241,8 @@ impl<T> AppendMachine<T> {
         match transfer.handle(command) {
             Step::Next => Reply::Ok,
             Step::Merged(end) => {
-                // The merge changed the number that the store keeps of this writer: it has to be
-                // read anew.
+                // The merge changed the event number that the store has of this writer, so it must
+                // be read again.
                 self.state = State::ToSetUp;
                 self.tail_offset = self.tail_offset.max(end);
                 if let Some(item) = self.items.pop_front() {
@@ -259,7 +259,7 @@ impl<T> AppendMachine<T> {
                 Reply::Progress
             }
             Step::Again => {
-                // Whether an earlier attempt went through, the set-up tells.
+                // The set-up shows if an earlier attempt was stored.
                 self.state = State::ToSetUp;
                 Reply::Ok
             }

@@ -1,4 +1,4 @@
-//! What the append machine sends: set-ups, blocks of events, pieces of bytes.
+//! The commands that the append machine sends: set-ups, blocks of events, bytes.
 
 use pravega_sdk_types::{EventNumber, Offset};
 use pravega_sdk_wire_protocol::{
@@ -14,7 +14,7 @@ use super::{
 };
 
 impl<T> AppendMachine<T> {
-    /// Puts the next thing to send into `out`: one command, or one block.
+    /// Puts the next command, or the next block, into `out`.
     pub(crate) fn transmit(&mut self, out: &mut SendBuffer) {
         match &mut self.state {
             State::Detached | State::SettingUp => {}
@@ -38,8 +38,7 @@ impl<T> AppendMachine<T> {
             segment: self.name.clone(),
             delegation_token: self.token.0.clone(),
         };
-        // A segment's name and a token fit a frame; were it otherwise, the answer would not come,
-        // and that has a limit.
+        // A segment's name and a token fit a frame; if they did not, the set-up would time out.
         out.push(&set_up).ok();
         self.state = State::SettingUp;
     }
@@ -68,14 +67,14 @@ impl<T> AppendMachine<T> {
             .skip(self.sent)
             .take(block.items)
             .flat_map(|item| item.payload.events());
-        // What goes into a block was checked against the limit of a frame when it came in.
+        // Events were checked against the limit of a frame when they were enqueued.
         out.push_events(&append, events).ok();
         self.sent_block(block);
     }
 
-    /// As many bytes as fit a block, at their offset. One append is in flight: where a first is
-    /// refused, a second could succeed if what another writer appended happens to be as long.
-    /// Blocks grow instead.
+    /// Sends as many bytes as fit a block, at their offset. Only one append is in flight: if the
+    /// first of two is refused, the second could succeed when the bytes of another writer are as
+    /// long as the first. Blocks grow instead.
     pub(super) fn send_bytes(&mut self, out: &mut SendBuffer) {
         let mut block =
             Block { last_number: EventNumber(0), items: 0, bytes: 0, is_conditional: false };

@@ -1,4 +1,4 @@
-//! What the seeded bugs do to a resend.
+//! The effect of seeded bugs on a resend.
 
 use pravega_sdk_types::EventNumber;
 
@@ -6,7 +6,7 @@ use super::{item::Completion, machine::AppendMachine};
 use crate::{append::appended::Appended, seeded_bugs::SeededBug};
 
 impl<T> AppendMachine<T> {
-    /// Called with the number that the store has, before what it has is taken off.
+    /// Called with the number that the store has, before the events that it has are completed.
     pub(super) fn spoil_resend(&mut self, stored: EventNumber, out: &mut Vec<Completion<T>>) {
         let was_sent = self.items.iter().take_while(|item| item.number <= self.sent_number).count();
         let is_stored = self.items.iter().take_while(|item| item.number <= stored).count();

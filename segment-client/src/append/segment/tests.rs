@@ -23,7 +23,7 @@ const LIMITS: Limits =
     Limits { max_block_bytes: 1 << 20, max_blocks_in_flight: 4, piece_bytes: 100 };
 const WRITER: Uuid = Uuid::from_u128(7);
 
-/// A machine, what it sent, and the store's view of that.
+/// A machine, and what a store makes of its commands.
 struct Rig {
     machine: AppendMachine<u32>,
     assembler: AppendAssembler,
@@ -122,17 +122,17 @@ impl Rig {
         })
     }
 
-    /// What became of each event that is done: its ticket, and its place.
+    /// The ticket and the offset of each event that is done.
     fn done(&mut self) -> Vec<(u32, Option<i64>)> {
-        let place = |done: Completion<u32>| {
+        let offset = |done: Completion<u32>| {
             (done.ticket, done.result.unwrap().offset().map(|offset| offset.0))
         };
-        self.done.drain(..).map(place).collect()
+        self.done.drain(..).map(offset).collect()
     }
 }
 
 #[test]
-fn two_small_blocks_go_at_once_and_what_comes_meanwhile_goes_together() {
+fn two_small_blocks_go_at_once_and_later_events_go_together() {
     let mut rig = Rig::open();
     rig.event(10);
     assert_eq!(rig.appends().len(), 1);
@@ -140,7 +140,7 @@ fn two_small_blocks_go_at_once_and_what_comes_meanwhile_goes_together() {
     let second = rig.appends();
     assert_eq!((second.len(), second[0].event_number), (1, 2));
     (0..5).for_each(|_| rig.event(10));
-    assert!(rig.appends().is_empty(), "two are in flight, and what waits is small");
+    assert!(rig.appends().is_empty(), "two are in flight, and the waiting events are small");
     let first = Append { event_number: 1, ..second[0].clone() };
     assert_eq!(rig.ack(&first, i64::MIN, 18), Reply::Progress);
     let third = rig.appends();
@@ -155,7 +155,7 @@ fn large_blocks_fill_the_window_and_no_more() {
 }
 
 #[test]
-fn an_ack_tells_the_place_of_each_event_of_its_block_and_of_no_other() {
+fn an_ack_gives_the_offset_of_each_event_of_its_block_and_of_no_other() {
     let mut rig = Rig::open();
     rig.event(10);
     let first = rig.appends();
@@ -174,13 +174,13 @@ fn an_ack_tells_the_place_of_each_event_of_its_block_and_of_no_other() {
     assert_eq!(
         rig.done(),
         [(3, None), (4, Some(982))],
-        "other writers may stand between the two blocks"
+        "events of other writers may be between the two blocks"
     );
     assert_eq!(rig.machine.tail_offset(), Some(Offset(1000)));
 }
 
 #[test]
-fn after_a_reconnect_what_is_stored_is_done_and_the_rest_is_sent_again_under_its_numbers() {
+fn after_a_reconnect_stored_events_are_done_and_the_rest_is_sent_again_under_its_numbers() {
     let mut rig = Rig::open();
     rig.event(1);
     rig.appends();
@@ -215,7 +215,7 @@ fn a_condition_goes_alone_and_a_failed_one_changes_nothing_else() {
     assert_eq!(rig.reply(failed.clone()), Reply::Progress);
     assert_eq!(rig.done.remove(1).result.unwrap_err().kind(), ErrorKind::ConditionFailed);
     assert_eq!(rig.appends()[0].event_number, 3);
-    assert!(matches!(rig.reply(failed), Reply::Protocol(_)), "nobody made that condition");
+    assert!(matches!(rig.reply(failed), Reply::Protocol(_)), "no such condition is in flight");
 }
 
 #[test]
@@ -267,12 +267,12 @@ fn a_large_event_goes_alone_through_a_segment_of_its_own_and_moves_the_number_wi
     assert_eq!(rig.done(), [(0, Some(42))]);
     assert!(
         matches!(rig.send()[..], [WireCommand::SetupAppend(_)]),
-        "the number has to be read anew"
+        "the number has to be read again"
     );
 }
 
 #[test]
-fn verdicts_on_the_segment_are_told_and_events_stay() {
+fn refusals_of_the_segment_are_reported_and_events_stay() {
     let mut rig = Rig::open();
     rig.event(1);
     let append = rig.appends().remove(0);
@@ -313,7 +313,7 @@ fn verdicts_on_the_segment_are_told_and_events_stay() {
     for (command, reply) in replies {
         assert_eq!(rig.reply(command), reply);
     }
-    // What came before a new set-up was sent is of no interest behind it.
+    // Replies to requests before the last set-up are ignored.
     rig.set_up(EventNumber::NONE.0);
     assert_eq!(rig.ack(&append, i64::MIN, 9), Reply::Ok);
     assert_eq!(rig.machine.take_items().len(), 1);
@@ -321,7 +321,7 @@ fn verdicts_on_the_segment_are_told_and_events_stay() {
 }
 
 #[test]
-fn acknowledgements_and_set_ups_that_cannot_be_are_refused() {
+fn impossible_acknowledgements_and_set_ups_are_protocol_errors() {
     let broken = |reply: Reply| assert!(matches!(reply, Reply::Protocol(_)), "{reply:?}");
     let mut rig = Rig::open();
     rig.event(1);
@@ -342,7 +342,7 @@ fn acknowledgements_and_set_ups_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn events_that_fail_say_whether_they_were_sent() {
+fn failed_events_have_an_unknown_outcome_if_they_were_sent() {
     let mut rig = Rig::open();
     rig.event(1);
     rig.appends();
@@ -355,7 +355,7 @@ fn events_that_fail_say_whether_they_were_sent() {
     let outcomes: Vec<_> =
         rig.done.drain(..).map(|done| done.result.unwrap_err().outcome()).collect();
     assert_eq!(outcomes, [Outcome::Unknown, Outcome::Unknown, Outcome::NotApplied]);
-    // What was given up does not come back, and a store that has it is believed.
+    // Failed events are not sent again, and a store that has them is right.
     assert_eq!(rig.set_up(2), Reply::Ok);
     assert!(rig.appends().is_empty());
 }

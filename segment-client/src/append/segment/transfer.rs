@@ -1,5 +1,5 @@
-//! A large event on its way: through a transient segment, which is merged into the event's own as a
-//! whole.
+//! The transfer of a large event: through a transient segment, which is merged into the event's own
+//! as a whole.
 //!
 //! ```text
 //!   Create ─▶ SetUp ─▶ Send (pieces, each at its offset) ─▶ Merge ─▶ done
@@ -50,13 +50,13 @@ pub(super) enum Phase {
     Merging,
 }
 
-/// What an answer means for the transfer.
+/// The meaning of a reply for the transfer.
 #[derive(Debug)]
 pub(super) enum Step {
     Next,
-    /// Done; the segment ends there now, if the store told.
+    /// Merged; the segment ends there now, if the store knows.
     Merged(Option<Offset>),
-    /// From the start, after a set-up of the segment itself.
+    /// The transfer starts again, after a set-up of the segment itself.
     Again,
     Broken(String),
 }
@@ -79,8 +79,8 @@ pub(super) struct Parent {
 impl Transfer {
     pub(super) fn new<T>(parent: Parent, item: &Item<T>, piece_bytes: usize) -> Self {
         // The transient segment needs a writer id of its own, which must differ between attempts of
-        // the same event: the segment's name is chosen anew by the server, so one derived from the
-        // number is enough.
+        // the same event: the server chooses another name for the segment each time, so one derived
+        // from the number is enough.
         let number = (item.number.0 as u128).rotate_left(64);
         let writer_id = WriterId(Uuid::from_u128(parent.writer_id.0.as_u128() ^ number ^ 1));
         Self {
@@ -201,7 +201,7 @@ impl Transfer {
             (Phase::Merging, WireCommand::SegmentsMerged(reply)) => {
                 Step::Merged(known_offset(reply.new_target_write_offset))
             }
-            // The number was moved before: an earlier attempt went through. Or the transient
+            // The number was moved before: an earlier attempt was stored. Or the transient
             // segment is gone.
             (Phase::Merging, WireCommand::SegmentAttributeUpdated(_))
             | (
@@ -224,7 +224,7 @@ impl Transfer {
 fn pieces(events: &[Bytes], limit: usize) -> Vec<Bytes> {
     let mut pieces = Vec::new();
     for event in events {
-        // A length beyond what a header can say was refused when the event came in.
+        // A length that a header cannot hold was refused when the event was enqueued.
         let header = event::header(event.len()).unwrap_or_default();
         pieces.push(Bytes::copy_from_slice(&header));
         let mut rest = event.clone();

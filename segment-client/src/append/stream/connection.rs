@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::machine::Now;
 use pravega_sdk_types::{Endpoint, SegmentId};
 
-/// Names a connection of a writer, through all its attempts.
+/// Identifies a connection of a writer, through all its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ConnectionId(pub(crate) u64);
 
@@ -13,7 +13,7 @@ pub(crate) struct ConnectionId(pub(crate) u64);
 pub(super) enum ConnectionState {
     Connecting,
     Open,
-    /// It is tried again at that time, if a segment wants it.
+    /// Tried again at that time, if a segment needs it.
     Waiting(Now),
 }
 
@@ -25,9 +25,9 @@ pub(super) struct Connection {
     pub(super) segments: BTreeSet<SegmentId>,
     /// The segments with something to send, in turn.
     pub(super) ready: VecDeque<SegmentId>,
-    /// How many segments wait for a reply of the store.
+    /// The number of segments that wait for a reply of the store.
     pub(super) waiting: usize,
-    /// How often it failed since a store last answered on it.
+    /// Failures since the last reply on it.
     pub(super) attempts: u32,
 }
 

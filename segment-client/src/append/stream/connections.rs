@@ -1,4 +1,4 @@
-//! The connections of a writer: made, lost, filled with what is to be sent.
+//! The connections of a writer: established, lost, and filled with commands.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -16,8 +16,8 @@ use crate::{
     machine::{LookupError, Now},
 };
 
-/// More is put into a connection's buffer only below this length; whatever waits grows into larger
-/// blocks.
+/// Commands are put into a connection's buffer only below this length; waiting events grow into
+/// larger blocks.
 const SEND_HIGH_WATER: usize = 1 << 20;
 
 impl<T, W> WriterMachine<T, W> {
@@ -37,21 +37,27 @@ impl<T, W> WriterMachine<T, W> {
     pub(crate) fn handle_lost(&mut self, id: ConnectionId, error: LookupError, now: Now) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let was_open = connection.state == ConnectionState::Open;
-        // Without a set-up since it was made, it counts as one that never came about.
+        // A connection without a reply counts as one that was not established.
         connection.attempts = connection.attempts.saturating_add(1);
         connection.ready.clear();
         connection.waiting = 0;
         let (attempts, endpoint) = (connection.attempts, connection.endpoint.clone());
         let segments = std::mem::take(&mut connection.segments);
-        // A connection that nobody waits for is forgotten, with its attempts; those who wait
-        // remember theirs.
+        // An unused connection is forgotten, with its attempts; segments that wait for it keep
+        // theirs.
         let failures = segments
             .iter()
             .filter_map(|segment| self.writers.get(segment))
             .map(|writer| writer.attempts + 1)
             .max();
         let until = now + self.backoff(attempts.max(failures.unwrap_or(0)));
-        tracing::debug!(stream = %self.stream, %endpoint, error = %error.cause, ?until, "connection of the writer ended");
+        tracing::debug!(
+            stream = %self.stream,
+            %endpoint,
+            error = %error.cause,
+            ?until,
+            "connection of the writer ended"
+        );
         let mut kept = BTreeSet::new();
         for segment in segments {
             let Some(writer) = self.writers.get_mut(&segment) else { continue };
@@ -62,7 +68,7 @@ impl<T, W> WriterMachine<T, W> {
             } else {
                 writer.failed(Arc::clone(&error.cause));
                 if was_open && attempts == 1 {
-                    // It served until now: once more to the same address, before the controller is
+                    // The store served until now: it is tried once more before the controller is
                     // asked.
                     kept.insert(segment);
                     continue;
@@ -81,7 +87,8 @@ impl<T, W> WriterMachine<T, W> {
         self.arm(until);
     }
 
-    /// Fails the segments that wait for a store that cannot be used (wrong protocol or certificate).
+    /// Fails the segments that wait for a store that cannot be used (wrong protocol or
+    /// certificate).
     pub(super) fn give_up_on(&mut self, endpoint: &Endpoint, error: &LookupError) {
         if error.kind == ErrorKind::Protocol {
             return;
@@ -100,7 +107,7 @@ impl<T, W> WriterMachine<T, W> {
         }
     }
 
-    /// Puts what a connection has to send into `out`, segment after segment, up to the high-water
+    /// Puts the commands for a connection into `out`, segment after segment, up to the high-water
     /// mark.
     pub(crate) fn transmit(&mut self, id: ConnectionId, out: &mut SendBuffer, now: Now) {
         let Some(connection) = self
@@ -165,7 +172,7 @@ impl<T, W> WriterMachine<T, W> {
         }
     }
 
-    /// The connection to an endpoint; a new one if there is none.
+    /// Returns the connection to an endpoint, or a new one.
     pub(super) fn connection_to(&mut self, endpoint: Endpoint, now: Now) -> ConnectionId {
         if let Some((id, connection)) =
             self.connections.iter().find(|(_, connection)| connection.endpoint == endpoint)

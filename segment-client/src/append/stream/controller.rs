@@ -1,4 +1,4 @@
-//! Answers of the controller: where a segment is, and which segments follow a sealed one.
+//! Answers of the controller: locations of segments, and successors of sealed ones.
 
 use pravega_sdk_types::{ErrorKind, Outcome, SegmentId, Successor};
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl<T, W> WriterMachine<T, W> {
-    /// The controller told where a segment is, or did not.
+    /// Handles the location of a segment, or the failure to find it.
     pub(crate) fn handle_located(
         &mut self,
         segment: SegmentId,
@@ -53,7 +53,7 @@ impl<T, W> WriterMachine<T, W> {
         }
     }
 
-    /// The controller told who takes over from a sealed segment, or did not.
+    /// Handles the successors of a sealed segment, or the failure to find them.
     pub(crate) fn handle_successors(
         &mut self,
         segment: SegmentId,
@@ -70,7 +70,7 @@ impl<T, W> WriterMachine<T, W> {
                 Ok(()) => return self.move_to_successors(segment),
                 Err(error) => LookupError {
                     kind: ErrorKind::Unavailable,
-                    cause: Misbehaviour(format!("the controller's answer cannot be: {error}"))
+                    cause: Misbehaviour(format!("the controller's answer is invalid: {error}"))
                         .into(),
                 },
             },
@@ -87,7 +87,7 @@ impl<T, W> WriterMachine<T, W> {
         );
     }
 
-    /// The controller told which segments there are, as a sealed one has no successors.
+    /// Handles the current segments of the stream, asked for as a sealed one has no successors.
     pub(crate) fn handle_segments(
         &mut self,
         segment: SegmentId,
@@ -106,7 +106,7 @@ impl<T, W> WriterMachine<T, W> {
                 if writer.protocol_errors >= MAX_PROTOCOL_ERRORS {
                     return self.end_because(
                         ErrorKind::NotFound,
-                        "the stream was deleted and made again",
+                        "the stream was deleted and created again",
                         None,
                     );
                 }
@@ -138,14 +138,19 @@ impl<T, W> WriterMachine<T, W> {
         }
     }
 
-    /// Hands the events of a sealed segment to its successors, in order.
+    /// Moves the events of a sealed segment to its successors, in order.
     pub(super) fn move_to_successors(&mut self, segment: SegmentId) {
         let Some(mut writer) = self.writers.remove(&segment) else { return };
         self.flows.retain(|_, of| *of != segment);
         #[cfg(feature = "seeded-bugs")]
         writer.appends.spoil_move(&mut self.completions);
         let items = writer.appends.take_items();
-        tracing::debug!(stream = %self.stream, %segment, events = items.len(), "successors take over");
+        tracing::debug!(
+            stream = %self.stream,
+            %segment,
+            events = items.len(),
+            "successors take over"
+        );
         for item in items {
             self.route(item);
         }

@@ -1,4 +1,4 @@
-//! Who waits for which events to be done.
+//! Flushes: waiters for the events before them.
 
 use crate::error::WriteError;
 use std::collections::VecDeque;
@@ -35,7 +35,7 @@ impl<W> Default for Flushes<W> {
 }
 
 impl<W> Flushes<W> {
-    /// An event came in; it belongs to the generation that is answered.
+    /// Counts an event that was accepted. Returns its generation.
     pub(crate) fn begin(&mut self) -> u64 {
         if let Some(open) = self.generations.back_mut() {
             open.outstanding += 1;
@@ -43,7 +43,7 @@ impl<W> Flushes<W> {
         (self.first + self.generations.len() as u64).saturating_sub(1)
     }
 
-    /// An event of `generation` is done.
+    /// Counts an event of `generation` that is done.
     pub(crate) fn end(&mut self, generation: u64, error: Option<&WriteError>) {
         let at = generation.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
         let Some(entry) = at.and_then(|at| self.generations.get_mut(at)) else { return };
@@ -53,7 +53,7 @@ impl<W> Flushes<W> {
         }
     }
 
-    /// Somebody waits for all events that came in so far.
+    /// Registers a waiter for all events accepted so far.
     pub(crate) fn wait(&mut self, waiter: W) {
         if let Some(open) = self.generations.back_mut() {
             open.waiter = Some(waiter);
@@ -61,7 +61,7 @@ impl<W> Flushes<W> {
         }
     }
 
-    /// The next waiter whose events are all done, with the first failure among them.
+    /// Returns the next waiter whose events are all done, with the first failure among them.
     pub(crate) fn poll_done(&mut self) -> Option<(W, Option<WriteError>)> {
         let first = self.generations.front_mut()?;
         if first.outstanding > 0 {
@@ -74,7 +74,7 @@ impl<W> Flushes<W> {
         Some((waiter, failed))
     }
 
-    /// How many events are not done.
+    /// Returns the number of events that are not done.
     pub(crate) fn outstanding(&self) -> usize {
         self.generations.iter().map(|generation| generation.outstanding).sum()
     }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flush_waits_for_what_came_before_it_and_for_nothing_else() {
+    fn a_flush_waits_for_the_events_before_it_and_for_no_others() {
         let mut flushes = Flushes::default();
         let (first, second) = (flushes.begin(), flushes.begin());
         flushes.wait("a");

@@ -1,4 +1,4 @@
-//! The writer machine: its data, what a writer asks of it, and its results.
+//! The writer machine: its data, the calls of a writer, and its results.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -26,12 +26,12 @@ use crate::{
     seeded_bugs::Bugs,
 };
 
-/// The segments that a handle appends to, which decides what follows a sealed one.
+/// The segments that a handle appends to, which decides the successors of a sealed one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// The segments of a stream, and their successors.
     Stream,
-    /// The segments of a transaction, which have none.
+    /// The segments of a transaction, which have no successors.
     Transaction(TransactionId),
     /// The one segment of a byte stream.
     Bytes,
@@ -53,22 +53,23 @@ pub(crate) struct Settings {
 pub(crate) enum Effect {
     /// Find the store of a segment, and a token: answered by [`WriterMachine::handle_located`].
     Locate(SegmentId),
-    /// The endpoint does not serve the segment: what is remembered of that is wrong.
+    /// The endpoint does not serve the segment: forget that it does.
     Forget(SegmentId, Endpoint),
-    /// The token ended: what is remembered of it is wrong.
+    /// The token expired: forget it.
     TokenExpired(Token),
     /// Connect: answered by [`WriterMachine::handle_connected`] or [`WriterMachine::handle_lost`].
     Connect(ConnectionId, Endpoint),
-    /// The connection is to be closed; nothing of it is wanted any more.
+    /// Close the connection.
     Close(ConnectionId),
     /// Find the successors of a sealed segment: answered by [`WriterMachine::handle_successors`].
     FindSuccessors(SegmentId),
-    /// It has none; find out why: answered by [`WriterMachine::handle_segments`].
+    /// Find out why a sealed segment has no successors: answered by
+    /// [`WriterMachine::handle_segments`].
     FindSegments(SegmentId),
 }
 
 /// After this many invalid replies in a row the events fail: a bad request, or a bad server, would
-/// repeat for ever.
+/// repeat them forever.
 pub(super) const MAX_PROTOCOL_ERRORS: u32 = 5;
 
 /// Writes to many segments; see the module.
@@ -88,7 +89,7 @@ pub(crate) struct WriterMachine<T, W> {
     pub(super) flushes: Flushes<W>,
     pub(super) random: Random,
     pub(super) timer: Option<Now>,
-    /// Why nothing can be written any more.
+    /// Why the writer has ended.
     pub(super) ended: Option<WriteError>,
     pub(super) bugs: Bugs,
 }
@@ -137,7 +138,7 @@ impl<T, W> WriterMachine<T, W> {
         self.flushes.wait(waiter);
     }
 
-    /// Ends the writer: every event fails, those that come later too.
+    /// Ends the writer: every event fails, also later ones.
     pub(crate) fn end(&mut self, error: WriteError) {
         for writer in self.writers.values_mut() {
             writer.appends.fail_all(&error, &mut self.completions);
@@ -150,7 +151,7 @@ impl<T, W> WriterMachine<T, W> {
         self.ended.get_or_insert(error);
     }
 
-    /// The known length of each segment that takes events now.
+    /// Returns the known length of each current segment.
     pub(crate) fn tail_offsets(&self) -> Vec<(SegmentId, Option<Offset>)> {
         let mut tails = BTreeMap::new();
         for (_, id, _) in self.map.iter() {
@@ -160,7 +161,7 @@ impl<T, W> WriterMachine<T, W> {
         tails.into_iter().collect()
     }
 
-    /// The number of events that are not done.
+    /// Returns the number of events that are not done.
     pub(crate) fn outstanding(&self) -> usize {
         self.flushes.outstanding()
     }
@@ -184,7 +185,7 @@ impl<T, W> WriterMachine<T, W> {
         })
     }
 
-    /// The next effect to carry out.
+    /// Returns the next effect to carry out.
     pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
@@ -201,7 +202,8 @@ impl<T, W> WriterMachine<T, W> {
         !self.completions.is_empty()
     }
 
-    /// The next waiter for a flush whose events are all done. Ask after [`Self::take_completions`].
+    /// Returns the next waiter of a flush whose events are all done. Call it after
+    /// [`Self::take_completions`].
     pub(crate) fn poll_flushed(&mut self) -> Option<(W, Option<WriteError>)> {
         self.flushes.poll_done()
     }

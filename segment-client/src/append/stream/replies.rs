@@ -1,4 +1,4 @@
-//! Replies of segment stores, and what each means for its segment and its connection.
+//! Replies of segment stores, and the meaning of each for its segment and its connection.
 
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, SegmentId};
 use pravega_sdk_wire_protocol::{RequestId, WireCommand};
@@ -20,7 +20,11 @@ impl<T, W> WriterMachine<T, W> {
     pub(crate) fn handle_command(&mut self, id: ConnectionId, command: WireCommand, now: Now) {
         let flow = command.request_id().map(|request| RequestId(request).flow());
         let Some(&segment) = flow.and_then(|flow| self.flows.get(&flow)) else {
-            tracing::debug!(stream = %self.stream, command = command.name(), "reply does not match any segment; ignored");
+            tracing::debug!(
+                stream = %self.stream,
+                command = command.name(),
+                "reply does not match any segment; ignored"
+            );
             return;
         };
         let Some(writer) = self.writers.get_mut(&segment) else { return };
@@ -38,7 +42,12 @@ impl<T, W> WriterMachine<T, W> {
                 self.answered(segment, id);
             }
             Reply::Sealed | Reply::Missing => {
-                tracing::debug!(stream = %self.stream, %segment, reply = name, "segment takes no more");
+                tracing::debug!(
+                    stream = %self.stream,
+                    %segment,
+                    reply = name,
+                    "segment takes no more events"
+                );
                 self.leave(segment);
                 self.sealed(segment);
             }
@@ -47,7 +56,7 @@ impl<T, W> WriterMachine<T, W> {
                 self.move_on(
                     segment,
                     endpoint,
-                    Misbehaviour("another segment store has the segment".to_owned()),
+                    Misbehaviour("another segment store serves the segment".to_owned()),
                     now,
                 );
             }
@@ -68,7 +77,7 @@ impl<T, W> WriterMachine<T, W> {
                 let endpoint = self.leave(segment);
                 self.fail_segment(segment, &error, endpoint);
                 if self.target == Target::Bytes {
-                    // What comes later would stand behind a gap.
+                    // Later bytes would follow a gap.
                     self.end(error);
                 }
             }
@@ -88,7 +97,8 @@ impl<T, W> WriterMachine<T, W> {
         }
     }
 
-    /// After a store turned a segment away: at once the first time, then with growing patience.
+    /// Locates a segment again that its store does not serve: at once the first time, then after a
+    /// back-off.
     pub(super) fn move_on(
         &mut self,
         segment: SegmentId,
@@ -111,14 +121,14 @@ impl<T, W> WriterMachine<T, W> {
         }
     }
 
-    /// A segment takes no more.
+    /// Handles a sealed segment.
     pub(super) fn sealed(&mut self, segment: SegmentId) {
         match self.target {
             Target::Stream => self.find_successors(segment),
             Target::Transaction(_) => {
                 self.end_because(
                     ErrorKind::TransactionNotOpen,
-                    "the transaction is not open any more",
+                    "the transaction is no longer open",
                     None,
                 );
             }

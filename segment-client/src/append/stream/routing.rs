@@ -43,7 +43,7 @@ impl<T, W> WriterMachine<T, W> {
         match writer.state {
             State::At(_) => self.queue(segment),
             State::Idle => self.locate(segment),
-            // Its time has passed while there was nothing to ask for.
+            // The back-off may have ended while there was no event.
             State::SealedWaiting(until) => self.arm(until),
             State::Locating | State::Waiting(_) | State::Sealed => {}
         }

@@ -16,17 +16,17 @@ use crate::{
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum State {
-    /// There is nothing to send, and no connection.
+    /// Nothing to send, and no connection.
     Idle,
-    /// The controller is asked.
+    /// The controller is asked for the store.
     Locating,
-    /// It is asked again at that time.
+    /// The controller is asked for the store again at that time.
     Waiting(Now),
-    /// A connection, which may be under way.
+    /// A connection, which may not be open yet.
     At(ConnectionId),
-    /// The segment takes no more; the controller is asked for its successors.
+    /// The segment is sealed; the controller is asked for its successors.
     Sealed,
-    /// It is asked again at that time.
+    /// The controller is asked for the successors again at that time.
     SealedWaiting(Now),
 }
 
@@ -38,9 +38,9 @@ pub(super) struct SegmentWriter<T> {
     pub(super) is_queued: bool,
     /// Counted in the connection's outstanding replies.
     pub(super) is_waiting: bool,
-    /// How often something failed since the store last took an event; the back-off grows with it.
+    /// Failures since the store last took an event; the back-off grows with them.
     pub(super) attempts: u32,
-    /// How many of these were violations of the protocol.
+    /// The number of protocol errors among them.
     pub(super) protocol_errors: u32,
     pub(super) last_error: Option<Cause>,
     /// When the last set-up was sent.

@@ -50,7 +50,7 @@ fn endpoint(port: u16) -> Endpoint {
 impl Rig {
     fn new(segments: u32) -> Self {
         let stream = "s/t".parse().unwrap();
-        // The longest back-off that jitter allows, so that times can be told.
+        // The longest back-off that jitter allows, so that waits are known.
         let random: Random = Box::new(|| u64::MAX);
         let map = SegmentMap::equal_ranges(segments);
         Self {
@@ -93,7 +93,7 @@ impl Rig {
         connection
     }
 
-    /// Answers the set-ups that are sent on a connection; says how many bytes follow.
+    /// Answers the set-ups that are sent on a connection. Returns the number of bytes after them.
     fn set_up(&mut self, connection: ConnectionId) -> usize {
         use bytes::BytesMut;
         use pravega_sdk_wire_protocol::Decoder;
@@ -115,7 +115,7 @@ impl Rig {
         bytes::Buf::remaining(&out)
     }
 
-    /// Lets the time come for which the machine asked.
+    /// Advances the time to the timeout of the machine. Returns the wait.
     fn wait(&mut self) -> Duration {
         let before = self.now;
         self.now = self.machine.timeout().unwrap();
@@ -134,7 +134,7 @@ impl Rig {
 
 const REQUEST: i64 = 1 << 32;
 
-/// An answer to the request of that number; the first set-up has number 0, so it is not stale.
+/// A reply to the request of that number; the first set-up has number 0, so it is not stale.
 fn wrong_host(number: i64) -> WireCommand {
     let request_id = REQUEST + number;
     WrongHost {
@@ -168,8 +168,7 @@ fn a_segment_is_located_once_and_its_events_wait_for_that() {
 }
 
 #[test]
-fn a_store_that_does_not_have_the_segment_is_forgotten_and_the_controller_asked_at_once_the_first_time()
- {
+fn a_store_without_the_segment_is_forgotten_and_the_controller_is_asked_at_once_the_first_time() {
     let mut rig = Rig::new(1);
     rig.write(0.5, 0);
     let connection = rig.open(segment(0, 0), 1);
@@ -178,7 +177,7 @@ fn a_store_that_does_not_have_the_segment_is_forgotten_and_the_controller_asked_
         rig.effects(),
         [Effect::Forget(segment(0, 0), endpoint(1)), Effect::Locate(segment(0, 0))]
     );
-    assert_eq!(rig.locate(segment(0, 0), 1), [], "the connection is still there");
+    assert_eq!(rig.locate(segment(0, 0), 1), [], "the connection is still open");
     rig.set_up(connection);
     rig.machine.handle_command(connection, wrong_host(3), rig.now);
     assert_eq!(rig.effects(), [Effect::Forget(segment(0, 0), endpoint(1))]);
@@ -191,7 +190,7 @@ fn a_connection_that_ends_is_made_again_once_and_then_the_controller_is_asked() 
     let mut rig = Rig::new(1);
     rig.write(0.5, 0);
     let connection = rig.open(segment(0, 0), 1);
-    // An acknowledged event would start the count anew; without one, the second failure asks.
+    // An acknowledged event would reset the count; without one, the second failure asks.
     rig.machine.handle_lost(connection, lookup(ErrorKind::ConnectionLost), rig.now);
     assert_eq!(rig.effects(), [], "nothing happens at once");
     rig.wait();
@@ -203,7 +202,7 @@ fn a_connection_that_ends_is_made_again_once_and_then_the_controller_is_asked() 
 }
 
 #[test]
-fn waits_grow_up_to_their_limit_while_nothing_helps() {
+fn waits_grow_up_to_their_limit_while_attempts_fail() {
     let mut rig = Rig::new(1);
     rig.write(0.5, 0);
     assert_eq!(rig.effects().len(), 1);
@@ -267,7 +266,7 @@ fn a_sealed_segment_without_successors_is_the_end_only_if_the_stream_has_no_segm
 }
 
 #[test]
-fn what_cannot_be_helped_fails_at_once_and_the_writer_goes_on() {
+fn a_refusal_fails_events_at_once_and_the_writer_goes_on() {
     for kind in [ErrorKind::PermissionDenied, ErrorKind::Unauthenticated] {
         let mut rig = Rig::new(1);
         rig.write(0.5, 0);
@@ -299,7 +298,7 @@ fn an_event_that_waits_for_too_long_fails_and_a_set_up_without_an_answer_ends_it
 }
 
 #[test]
-fn replies_for_nobody_and_from_old_connections_change_nothing() {
+fn replies_without_a_request_and_from_old_connections_change_nothing() {
     let mut rig = Rig::new(1);
     rig.write(0.5, 0);
     let connection = rig.open(segment(0, 0), 1);

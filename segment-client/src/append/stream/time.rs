@@ -16,12 +16,12 @@ use crate::{
 };
 
 impl<T, W> WriterMachine<T, W> {
-    /// The time at which to call [`Self::handle_timeout`], unless something changes it before.
+    /// Returns the time at which to call [`Self::handle_timeout`], unless it changes before.
     pub(crate) fn timeout(&self) -> Option<Now> {
         self.timer
     }
 
-    /// Does what is due, and finds out when the next thing is.
+    /// Does what is due, and sets the next timeout.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         if self.timer.is_none_or(|timer| timer > now) {
             return;
@@ -73,7 +73,7 @@ impl<T, W> WriterMachine<T, W> {
     }
 
     /// Fails events that have waited for too long. If one is in flight, its connection is dropped
-    /// first; only then do we know whether it was stored.
+    /// first; only then a set-up can show if it was stored.
     pub(super) fn check_delivery(&mut self, segment: SegmentId, now: Now) {
         let Some(writer) = self.writers.get_mut(&segment) else { return };
         let Some(oldest) = writer.appends.oldest() else { return };
@@ -104,7 +104,7 @@ impl<T, W> WriterMachine<T, W> {
         self.arm((oldest + self.settings.delivery_timeout).max(now + Duration::from_millis(1)));
     }
 
-    /// Looks the segment up again after a back-off.
+    /// Locates the segment again after a back-off.
     pub(super) fn locate_later(&mut self, segment: SegmentId, now: Now) {
         self.retry_later(segment, now, Retry::Locate);
     }
@@ -137,7 +137,7 @@ impl<T, W> WriterMachine<T, W> {
     }
 }
 
-/// What is tried again after a back-off.
+/// The call of the controller to repeat after a back-off.
 #[derive(Debug, Clone, Copy)]
 enum Retry {
     Locate,

@@ -23,7 +23,7 @@ use crate::{
 };
 
 impl ReadMachine {
-    /// The controller told where a segment is, or did not.
+    /// Handles the location of a segment, or the failure to find it.
     pub fn handle_located(&mut self, id: ReaderId, found: Result<Location, LookupError>, now: Now) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         if !matches!(reader.state, LocateState::Locating) {
@@ -43,7 +43,7 @@ impl ReadMachine {
         }
     }
 
-    /// A read was answered, or was not.
+    /// Handles the answer to a read, or its failure.
     pub fn handle_read(
         &mut self,
         id: ReaderId,
@@ -64,8 +64,8 @@ impl ReadMachine {
             other => {
                 reader.window.fail(read);
                 match other {
-                    // At a tail that is quiet for long, it is asked again: nobody knows whether the
-                    // store still remembers.
+                    // A tail without new bytes for long is probed: the store may have forgotten the
+                    // read.
                     Err(error)
                         if asked.kind == ReadKind::Tail && error.kind == ErrorKind::Timeout =>
                     {
@@ -80,7 +80,7 @@ impl ReadMachine {
         self.update_queues(id);
     }
 
-    /// A segment told how long it is, or did not.
+    /// Handles the length of a segment, or the failure to find it.
     pub fn handle_inspected(
         &mut self,
         id: ReaderId,
@@ -121,12 +121,12 @@ impl ReadMachine {
                 && !reply.end_of_segment
                 && reader.window.frontier() >= reader.known_len;
             if is_behind && reader.probe == LengthProbe::Idle {
-                // There is more; how much, the segment can tell.
+                // There is more, so the length is asked for.
                 reader.probe = LengthProbe::Wanted;
                 self.inspect(id);
             }
         } else if is_empty {
-            // A segment that nobody wrote to for a while, or one that was deleted.
+            // A segment without appends for a while, or a deleted one.
             reader.probe = LengthProbe::Needed;
             reader.attempts = reader.attempts.saturating_add(1);
             self.wait(id, now);
@@ -164,7 +164,7 @@ impl ReadMachine {
         }
     }
 
-    /// A store did not do what it was asked.
+    /// Handles a reply that is not success.
     pub(super) fn refused(&mut self, id: ReaderId, refusal: &WireCommand, is_old: bool, now: Now) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         match refusal {
@@ -175,9 +175,13 @@ impl ReadMachine {
                 let head = Offset(truncated.start_offset);
                 reader.head = reader.head.max(head);
                 reader.known_len = reader.known_len.max(head);
-                // It must begin behind what was asked for; otherwise this would go on for ever.
+                // The head must be after the offset of the read, or reading would never advance.
                 if truncated.start_offset <= truncated.offset {
-                    self.protocol_error(id, "it calls an offset truncated that is not", now);
+                    self.protocol_error(
+                        id,
+                        "it reports a truncation before the offset of the read",
+                        now,
+                    );
                 }
             }
             WireCommand::NoSuchSegment(_) => reader.terminal = Some(Terminal::Missing),

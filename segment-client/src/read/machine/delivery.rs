@@ -1,4 +1,4 @@
-//! Where reading a segment starts, and what it yields.
+//! The start of reading a segment, and its results.
 
 use bytes::Bytes;
 use pravega_sdk_types::{Offset, SegmentOffset};
@@ -8,11 +8,11 @@ use crate::error::ReadError;
 /// Where in a segment to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartOffset {
-    /// The segment is known to reach so far.
+    /// An offset that the segment is known to reach.
     Known(Offset),
-    /// The segment has to be asked whether it reaches so far.
+    /// An offset that the segment may not reach: its length is asked for first.
     Claimed(Offset),
-    /// The end that the segment has when it is asked.
+    /// The end of the segment: its length is asked for first.
     Tail,
 }
 
@@ -27,7 +27,7 @@ impl StartOffset {
     }
 }
 
-/// Whether the bytes of a read exist, which decides how long its answer may take.
+/// What is known about the bytes of a read, which decides how long its answer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadKind {
     /// Below the known length of the segment.
@@ -47,34 +47,33 @@ pub enum Delivery {
         /// The bytes.
         data: Bytes,
     },
-    /// The bytes from `asked` up to `head` were truncated away; what follows comes from `head` on.
+    /// The bytes from `asked` up to `head` were truncated; the next bytes are those from `head` on.
     Truncated {
         /// The offset that was asked for.
         asked: Offset,
-        /// The first offset that is left.
+        /// The first offset that was not truncated.
         head: Offset,
     },
-    /// The end: of a sealed segment, or where the caller wanted it.
+    /// The end of a sealed segment, or the end set by the caller.
     End {
         /// The offset of the end.
         offset: Offset,
     },
-    /// The segment is not there any more.
+    /// The segment no longer exists.
     Missing,
-    /// The segment has `length` bytes, and does not reach where it was, or was said to be. It is
-    /// not read any further.
+    /// The segment has `length` bytes, fewer than were known or claimed. It is read no further.
     Short {
         /// The length of the segment.
         length: Offset,
     },
-    /// For as long as the settings allow nothing could be read. It is tried on.
+    /// Nothing was read for the stall timeout. Attempts go on.
     Stalled(ReadError),
-    /// It cannot be read.
+    /// The segment cannot be read.
     Failed(ReadError),
 }
 
 impl Delivery {
-    /// The number of bytes delivered.
+    /// Returns the number of bytes delivered.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Data { data, .. } => data.len(),

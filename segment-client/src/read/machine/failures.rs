@@ -16,7 +16,7 @@ use crate::{
 /// Failures further apart than this count as separate incidents. Longer than a back-off, a lookup
 /// and a request together.
 const SAME_INCIDENT: Duration = Duration::from_secs(90);
-/// After this many invalid answers in a row a segment is given up.
+/// A segment fails after this many invalid answers in a row.
 const MAX_PROTOCOL_ERRORS: u32 = 5;
 
 impl ReadMachine {
@@ -29,7 +29,7 @@ impl ReadMachine {
         }
     }
 
-    /// A request did not come through.
+    /// Handles the failure of a request.
     pub(super) fn lost(&mut self, id: ReaderId, error: LookupError, now: Now) {
         if error.kind == ErrorKind::Protocol {
             return self.protocol_error(id, &error.cause.to_string(), now);
@@ -39,7 +39,7 @@ impl ReadMachine {
             return self.give_up(id, failure.with_source(Some(error.cause)));
         }
         let Some(reader) = self.readers.get_mut(&id) else { return };
-        // It served until now: once more to the same address, before the controller is asked.
+        // The store served until now: it is tried once more before the controller is asked.
         if reader.attempts > 0
             && let LocateState::At(location) = &reader.state
         {
@@ -62,7 +62,7 @@ impl ReadMachine {
         self.failed(id, LookupError { kind: ErrorKind::Protocol, cause }, now);
     }
 
-    /// A store turned the segment away: the next is tried at once the first time.
+    /// Locates a segment again that the store does not serve: at once the first time.
     pub(super) fn move_on(&mut self, id: ReaderId, error: LookupError, now: Now) {
         let is_first = self.readers.get(&id).is_some_and(|reader| reader.attempts == 0);
         self.failed(id, error, now);
@@ -74,14 +74,13 @@ impl ReadMachine {
     pub(super) fn failed(&mut self, id: ReaderId, error: LookupError, now: Now) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         let cause = Arc::clone(&error.cause);
-        // A tail may have been quiet since the last failure: then this one has nothing to do with
-        // it.
+        // A failure long after the last one is another incident.
         if now.saturating_sub(std::mem::replace(&mut reader.last_failure, now)) > SAME_INCIDENT {
             (reader.attempts, reader.failing_since) = (0, None);
         }
         reader.attempts = reader.attempts.saturating_add(1);
         if reader.probe == LengthProbe::Idle || reader.probe == LengthProbe::Wanted {
-            // The stream may have been made again meanwhile.
+            // The stream may have been deleted and created again.
             reader.probe = LengthProbe::Needed;
         }
         let since = *reader.failing_since.get_or_insert(now);
@@ -92,7 +91,12 @@ impl ReadMachine {
             let failure = reader.about_it(ReadError::new(ErrorKind::Unavailable, detail));
             reader.stalled = Some(failure.with_source(Some(error.cause)));
         }
-        tracing::debug!(segment = %reader.segment, attempts = reader.attempts, %cause, "reading failed");
+        tracing::debug!(
+            segment = %reader.segment,
+            attempts = reader.attempts,
+            %cause,
+            "reading failed"
+        );
         self.wait(id, now);
         self.update_queues(id);
     }

@@ -1,18 +1,18 @@
-//! Decides what is read of many segments, and when, so that their bytes come in order and never
-//! more of them than there is room for.
+//! Decides which bytes of many segments are read, and when, so that they arrive in order and within
+//! one budget.
 //!
 //! ```text
 //!   open ──▶ Locating ──▶ At(location) ──▶ reads ──▶ data, in order ──▶ end of the segment
 //!                ▲            │
-//!                └── Waiting ◀┘ a store failed, or turned the segment away
+//!                └── Waiting ◀┘ a store failed, or does not serve the segment
 //! ```
 //!
-//! Two kinds of reads differ. Below the length that a segment is known to have, several are under
-//! way at once, and one budget bounds them all together with what has arrived. At the tail, where a
-//! store answers only when something is appended, each segment has one, of a length that is small
-//! enough for all of them to come back at once.
+//! There are two kinds of reads. Below the known length of a segment, several are in flight at
+//! once, and one budget bounds them together with the bytes that arrived. At the tail, where a
+//! store answers only after an append, each segment has one, short enough for all of them to be
+//! answered at once.
 //!
-//! What is deliberately absent: what the bytes mean, and what comes after a segment.
+//! Deliberately absent: the meaning of the bytes, and the successors of a segment.
 
 mod answers;
 mod delivery;

@@ -1,4 +1,4 @@
-//! Which segment the read machine reads next, and how much of it.
+//! The choice of the next segment to read, and of the length of reads.
 
 use pravega_sdk_wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment};
 
@@ -10,14 +10,14 @@ use super::{
 };
 use crate::seeded_bugs::SeededBug;
 
-/// The longest read at a tail. Bytes at the tail are younger than the read before them.
+/// The longest read at a tail, where only the bytes since the last read are missing.
 const MAX_TAIL_READ: usize = 256 << 10;
 /// The shortest read, however many segments share the budget.
 const MIN_READ: usize = 64 << 10;
 const MIN_TAIL_READ: usize = 2 << 10;
 
 impl ReadMachine {
-    /// Asks for as much as there is room for, segment after segment.
+    /// Asks for as much as the budget allows, segment after segment.
     pub(super) fn schedule_reads(&mut self) {
         let (mut left, read_len) = (self.wants_read.len(), self.read_len());
         while left > 0
@@ -36,8 +36,8 @@ impl ReadMachine {
                 self.update_queues(id);
             }
         }
-        // With nothing under way and nothing to hand out, somebody has begun an event that is
-        // larger than all the room.
+        // Nothing in flight and nothing to deliver: an event larger than the whole budget is being
+        // assembled; one segment may exceed it.
         if self.asked == 0 && self.ready.is_empty() {
             let read_len = self.read_len();
             let over_budget = self
@@ -63,15 +63,15 @@ impl ReadMachine {
             .min(self.settings.max_read)
     }
 
-    /// All tails may come back at once, with as much as was asked for.
+    /// All tail reads may be answered at once, at full length.
     pub(super) fn tail_read_len(&self) -> usize {
         (self.settings.budget / 2 / self.readers.len().max(1))
             .clamp(MIN_TAIL_READ, MAX_TAIL_READ)
             .min(self.settings.max_read)
     }
 
-    /// Puts a segment into the rows that it belongs to, and asks at its tail if nothing else is to
-    /// be done.
+    /// Puts a segment into the queues that it belongs to, and reads at its tail if there is nothing
+    /// else to read.
     pub(super) fn update_queues(&mut self, id: ReaderId) {
         let (read_len, tail_len) = (self.read_len(), self.tail_read_len());
         let Some(reader) = self.readers.get_mut(&id) else { return };

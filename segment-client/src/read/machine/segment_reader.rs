@@ -1,4 +1,4 @@
-//! One segment that is being read: what was asked of it, what has come, and what it ends with.
+//! One segment being read: its reads, its bytes and its end.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
     machine::{Location, Now},
 };
 
-/// Bytes of one segment that are under way or wait. More does not make reading faster.
+/// The most bytes of one segment in flight or waiting. More does not make reading faster.
 const MAX_AHEAD: u64 = 4 << 20;
 
 #[derive(Debug)]
@@ -31,23 +31,23 @@ pub(super) struct SegmentReader {
     pub(super) name: ByteString,
     pub(super) window: Window,
     pub(super) state: LocateState,
-    /// Reads that are under way, those too whose stretch is not wanted any more.
+    /// Reads in flight, including those whose stretch was dropped.
     pub(super) reads: BTreeMap<u64, InFlight>,
     /// The segment has at least this many bytes.
     pub(super) known_len: Offset,
-    /// Where the caller wants it to end.
+    /// The end set by the caller.
     pub(super) limit: Option<Offset>,
-    /// Where it ends, as it is sealed.
+    /// The end of the sealed segment.
     pub(super) end: Option<Offset>,
-    /// Where it begins.
+    /// The first offset that was not truncated.
     pub(super) head: Offset,
     /// The minimum length the caller expects.
     pub(super) expected: Offset,
     pub(super) start: Option<StartOffset>,
     pub(super) probe: LengthProbe,
-    /// What it ends with, after all that has arrived.
+    /// The last delivery, after all bytes that arrived.
     pub(super) terminal: Option<Terminal>,
-    /// The failure that was last reported.
+    /// A stall that was not yet delivered.
     pub(super) stalled: Option<ReadError>,
     pub(super) attempts: u32,
     pub(super) protocol_errors: u32,
@@ -59,13 +59,13 @@ pub(super) struct SegmentReader {
     pub(super) is_queued: bool,
 }
 
-/// Whether a segment has to be asked for its length.
+/// The state of asking for the length of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LengthProbe {
     Idle,
-    /// Reading goes on meanwhile.
+    /// Needed soon; reading goes on.
     Wanted,
-    /// Nothing is read before.
+    /// Needed before anything is read.
     Needed,
     InFlight {
         floor: Offset,
@@ -125,7 +125,7 @@ impl SegmentReader {
         }
     }
 
-    /// An error as one of this segment.
+    /// Names this segment in an error.
     pub(super) fn about_it(&self, error: ReadError) -> ReadError {
         let endpoint = match &self.state {
             LocateState::At(location) => Some(location.endpoint.clone()),
@@ -160,7 +160,7 @@ impl SegmentReader {
             && self.head <= self.window.next()
     }
 
-    /// The next read of bytes that are known to be there.
+    /// Returns the next read of known bytes.
     pub(super) fn wants(&self, max_len: usize) -> Option<Stretch> {
         if !self.may_read() {
             return None;
@@ -179,7 +179,7 @@ impl SegmentReader {
         Some(Stretch { len: known.read_len(max_len) as u64, ..known })
     }
 
-    /// The next read at the tail, which is the only one under way there.
+    /// Returns the next read at the tail, if none is in flight there.
     pub(super) fn wants_at_tail(&self, max_len: usize) -> Option<Stretch> {
         let frontier = self.window.frontier();
         let is_over = frontier < self.known_len || frontier >= self.stop();

@@ -22,7 +22,7 @@ use crate::{
 /// The settings of a read machine.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How many bytes may be under way or wait, over all segments.
+    /// The most bytes in flight or waiting for delivery, over all segments.
     pub budget: usize,
     /// The longest read.
     pub max_read: usize,
@@ -37,7 +37,7 @@ pub struct Settings {
 /// The longest read: as long as Java's buffer, and half of what the server returns at once.
 pub const MAX_READ: usize = 1 << 20;
 
-/// Names a segment that is being read. A segment that is opened again gets a new one.
+/// Identifies a segment being read. A segment that is opened again gets a new id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReaderId(u64);
 
@@ -46,9 +46,9 @@ pub struct ReaderId(u64);
 pub enum Effect {
     /// Find the store of a segment, and a token: answered by [`ReadMachine::handle_located`].
     Locate(ReaderId, Arc<ScopedSegment>),
-    /// The endpoint does not serve the segment: what is remembered of that is wrong.
+    /// The endpoint does not serve the segment: forget that it does.
     Forget(Arc<ScopedSegment>, Endpoint),
-    /// The token ended: what is remembered of it is wrong.
+    /// The token expired: forget it.
     TokenExpired(Arc<ScopedSegment>, Token),
     /// Read: answered by [`ReadMachine::handle_read`].
     Read {
@@ -60,7 +60,7 @@ pub enum Effect {
         endpoint: Endpoint,
         /// The request.
         request: ReadSegment,
-        /// Whether the bytes are known to exist.
+        /// What is known about the bytes.
         kind: ReadKind,
     },
     /// Ask how long a segment is: answered by [`ReadMachine::handle_inspected`].
@@ -72,12 +72,12 @@ pub enum Effect {
         /// The request.
         request: GetStreamSegmentInfo,
     },
-    /// Nothing of it is wanted any more.
+    /// The segment is no longer read: cancel its requests.
     Abandon(ReaderId),
 }
 
-/// Reads many segments. Call [`Self::open`] for each, [`Self::poll_delivery`] for what comes of
-/// them, and carry out what [`Self::poll_effect`] says.
+/// Reads many segments. Call [`Self::open`] for each, take their bytes from
+/// [`Self::poll_delivery`], and carry out the effects of [`Self::poll_effect`].
 pub struct ReadMachine {
     pub(super) settings: Settings,
     pub(super) readers: BTreeMap<ReaderId, SegmentReader>,
@@ -90,7 +90,7 @@ pub struct ReadMachine {
     pub(super) wants_read: VecDeque<ReaderId>,
     /// The reader that may exceed the budget, as otherwise nothing would move.
     pub(super) over_budget: Option<ReaderId>,
-    /// Bytes of reads below the known length that are under way.
+    /// Bytes of reads in flight below the known length.
     pub(super) asked: usize,
     /// Bytes that have arrived and were not released.
     pub(super) held: usize,
@@ -99,7 +99,7 @@ pub struct ReadMachine {
 }
 
 impl ReadMachine {
-    /// Makes a machine that reads nothing yet.
+    /// Creates a machine without segments.
     #[must_use]
     pub fn new(settings: Settings, random: Random) -> Self {
         Self {
@@ -134,7 +134,7 @@ impl ReadMachine {
         id
     }
 
-    /// Stops reading a segment; what was not handed out of it is forgotten.
+    /// Stops reading a segment and drops its undelivered bytes.
     pub fn close(&mut self, id: ReaderId) {
         let Some(reader) = self.readers.remove(&id) else { return };
         self.held -= reader.window.arrived();
@@ -149,7 +149,7 @@ impl ReadMachine {
         self.effects.push_back(Effect::Abandon(id));
     }
 
-    /// Bytes that were handed out are done with.
+    /// Releases delivered bytes.
     pub fn release(&mut self, bytes: usize) {
         self.held = self.held.saturating_sub(bytes);
     }
@@ -165,13 +165,13 @@ impl ReadMachine {
         }
     }
 
-    /// The time at which to call [`Self::handle_timeout`], unless something changes it before.
+    /// Returns the time at which to call [`Self::handle_timeout`], unless it changes before.
     #[must_use]
     pub fn timeout(&self) -> Option<Now> {
         self.timer
     }
 
-    /// Does what is due, and finds out when the next thing is.
+    /// Does what is due, and sets the next timeout.
     pub fn handle_timeout(&mut self, now: Now) {
         if self.timer.is_none_or(|timer| timer > now) {
             return;
@@ -188,7 +188,7 @@ impl ReadMachine {
         }
     }
 
-    /// What is to be done next outside.
+    /// Returns the next effect to carry out.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         if self.effects.is_empty() {
             self.schedule_reads();
@@ -196,14 +196,14 @@ impl ReadMachine {
         self.effects.pop_front()
     }
 
-    /// What has come of a segment; none if nothing can be handed out now.
+    /// Returns the next delivery. `None` means that nothing can be delivered now.
     pub fn poll_delivery(&mut self) -> Option<(ReaderId, Delivery)> {
         while let Some(id) = self.ready.pop_front() {
             let Some(reader) = self.readers.get_mut(&id) else { continue };
             reader.is_ready = false;
             let arrived = reader.window.arrived();
             let delivery = reader.deliver();
-            // What was skipped is nobody's any more; what is handed out is, until it is released.
+            // Skipped bytes are free at once, delivered bytes when they are released.
             let (left, taken) =
                 (reader.window.arrived(), delivery.as_ref().map_or(0, Delivery::len));
             self.held -= arrived - left - taken;

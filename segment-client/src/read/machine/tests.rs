@@ -54,7 +54,7 @@ impl Rig {
             stall_timeout: Duration::from_secs(60),
             bugs: Bugs::default(),
         };
-        // The longest back-off that jitter allows, so that times can be told.
+        // The longest back-off that jitter allows, so that waits are known.
         Self { machine: ReadMachine::new(settings, Box::new(|| u64::MAX)), now: Duration::ZERO }
     }
 
@@ -82,7 +82,7 @@ impl Rig {
             .collect()
     }
 
-    /// The only read that is asked for.
+    /// Returns the only read that is asked for.
     fn read(&mut self) -> (u64, i64, i32, ReadKind) {
         match self.asked()[..] {
             [Asked::Read { read, offset, len, kind, .. }] => (read, offset, len, kind),
@@ -123,23 +123,22 @@ impl Rig {
 }
 
 #[test]
-fn at_the_tail_one_read_waits_and_the_next_follows_what_came() {
+fn at_the_tail_one_read_waits_and_the_next_follows_its_bytes() {
     let mut rig = Rig::new(MAX_READ);
     let reader = rig.open(0, StartOffset::Known(Offset(100)), None);
     let (read, offset, len, kind) = rig.read();
     assert_eq!((offset, len, kind), (100, 256 << 10, ReadKind::Tail));
     rig.data(reader, read, 100, 10, true);
-    // It is asked on before anybody takes what came.
+    // The next read follows before the bytes are taken.
     let (_, offset, _, kind) = rig.read();
     assert_eq!((offset, kind), (110, ReadKind::Tail));
-    assert!(
-        matches!(rig.delivered(), Some(Delivery::Data { offset: Offset(100), data }) if data.len() == 10)
-    );
+    let Some(Delivery::Data { offset, data }) = rig.delivered() else { panic!("no data") };
+    assert_eq!((offset, data.len()), (Offset(100), 10));
     assert!(rig.delivered().is_none());
 }
 
 #[test]
-fn behind_the_tail_several_reads_are_under_way_within_the_budget_over_all_segments() {
+fn before_the_tail_several_reads_are_in_flight_within_the_budget_over_all_segments() {
     let mut rig = Rig::new(64 << 10);
     let mut readers = Vec::new();
     for number in 0..2 {
@@ -147,7 +146,7 @@ fn behind_the_tail_several_reads_are_under_way_within_the_budget_over_all_segmen
         let (read, ..) = rig.read();
         rig.data(reader, read, 0, 64 << 10, false);
         readers.push(reader);
-        // There is more, and the segment can tell how much.
+        // There is more, so the length is asked for.
         let asked = rig.asked();
         assert!(asked.contains(&Asked::Inspect(reader)), "{asked:?}");
     }
@@ -163,7 +162,7 @@ fn behind_the_tail_several_reads_are_under_way_within_the_budget_over_all_segmen
     };
     assert!(of(readers[0]) >= 2 && of(readers[1]) >= 2, "both have their share: {asked:?}");
     assert!(rig.machine.asked + rig.machine.held <= BUDGET / 2);
-    // Nothing more until something is done with.
+    // Nothing more before bytes are released.
     assert_eq!(rig.asked(), []);
     let Some(Delivery::Data { data, .. }) = rig.delivered() else { panic!("nothing came") };
     assert_eq!(rig.asked(), []);
@@ -172,13 +171,13 @@ fn behind_the_tail_several_reads_are_under_way_within_the_budget_over_all_segmen
 }
 
 #[test]
-fn where_nothing_would_move_one_segment_goes_beyond_the_budget() {
+fn one_segment_exceeds_the_budget_if_nothing_would_move_otherwise() {
     let mut rig = Rig::new(64 << 10);
     let reader = rig.open(0, StartOffset::Known(Offset(0)), None);
     let (mut read, mut offset, ..) = rig.read();
     rig.data(reader, read, 0, 64 << 10, false);
     rig.info(reader, 0, 100 << 20, false);
-    // An event of many megabytes: whoever takes the bytes keeps all of them.
+    // An event of many megabytes: the caller keeps all bytes that it takes.
     let mut kept = 0;
     while kept < 3 * BUDGET {
         for asked in rig.asked() {
@@ -203,7 +202,7 @@ fn a_lost_connection_is_tried_again_and_the_controller_asked_from_the_second_tim
     for attempt in 1..6 {
         let read = match rig.asked()[..] {
             [Asked::Read { read, .. }] => read,
-            // After a failure the segment is looked at first.
+            // After a failure the length is asked for first.
             [Asked::Inspect(_)] => {
                 rig.info(reader, 0, 0, false);
                 rig.read().0
@@ -223,7 +222,7 @@ fn a_lost_connection_is_tried_again_and_the_controller_asked_from_the_second_tim
 }
 
 #[test]
-fn every_end_of_a_segment_is_told_once_behind_what_came_before_it() {
+fn every_end_of_a_segment_is_delivered_once_after_the_bytes_before_it() {
     type Refusal = fn(i64) -> WireCommand;
     let sealed: Refusal = |offset| {
         let (segment, server_stack_trace) = ("s".into(), "".into());
@@ -248,7 +247,7 @@ fn every_end_of_a_segment_is_told_once_behind_what_came_before_it() {
 }
 
 #[test]
-fn truncation_moves_a_reader_on_and_is_told_with_both_offsets() {
+fn truncation_moves_a_reader_on_and_is_delivered_with_both_offsets() {
     let mut rig = Rig::new(MAX_READ);
     let reader = rig.open(0, StartOffset::Known(Offset(0)), None);
     let (read, ..) = rig.read();
@@ -273,7 +272,7 @@ fn a_limit_ends_a_segment_exactly_there() {
     let reader = rig.open(0, StartOffset::Known(Offset(0)), Some(20));
     let (read, _, len, _) = rig.read();
     assert_eq!(len, 20);
-    // A store answers with 8 bytes at the least, which may be more than was asked for.
+    // A store answers with at least 8 bytes, which may be more than was asked for.
     rig.data(reader, read, 0, 16, true);
     let (read, offset, len, _) = rig.read();
     assert_eq!((offset, len), (16, 4));
@@ -302,7 +301,7 @@ fn a_claim_is_checked_before_anything_is_read() {
 }
 
 #[test]
-fn what_comes_for_a_segment_that_is_not_read_any_more_is_nobodys() {
+fn bytes_of_a_closed_segment_are_dropped() {
     let mut rig = Rig::new(MAX_READ);
     let reader = rig.open(0, StartOffset::Known(Offset(0)), None);
     let (read, ..) = rig.read();

@@ -1,4 +1,4 @@
-//! The part of a segment that is being read: what was asked for, and what has arrived.
+//! The part of a segment being read: reads in flight, and bytes that arrived.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use pravega_sdk_types::Offset;
 
 use super::stretch::{Stretch, after, between};
 
-/// A stretch of a segment from the next byte to hand out up to the last one asked for, in pieces
+/// The range of a segment from the next byte to deliver up to the last one asked for, in pieces
 /// without gaps between them.
 ///
 /// ```text
@@ -15,7 +15,7 @@ use super::stretch::{Stretch, after, between};
 ///    │ Arrived │ Asked(7) │ Open │ Asked(8) │   │ … not asked for
 /// ```
 ///
-/// A store may answer with less than was asked for; what is missing is open, and asked for again.
+/// A store may answer with fewer bytes than asked for; the missing ones are open and read again.
 #[derive(Debug)]
 pub(super) struct Window {
     next: Offset,
@@ -30,7 +30,7 @@ struct Piece {
 
 #[derive(Debug, PartialEq)]
 enum State {
-    /// Asked for by the read of that number.
+    /// A read with that number is in flight.
     Asked(u64),
     Open,
     Arrived(Bytes),
@@ -41,22 +41,22 @@ impl Window {
         Self { next, pieces: VecDeque::new() }
     }
 
-    /// The offset of the next byte to hand out.
+    /// Returns the offset of the next byte to deliver.
     pub(super) fn next(&self) -> Offset {
         self.next
     }
 
-    /// The first offset that was not asked for.
+    /// Returns the first offset that was not asked for.
     pub(super) fn frontier(&self) -> Offset {
         after(self.next, self.len())
     }
 
-    /// The number of bytes that wait to be delivered or have been asked for.
+    /// Returns the number of bytes that wait to be delivered or have been asked for.
     pub(super) fn len(&self) -> u64 {
         self.pieces.iter().map(|piece| piece.len).sum()
     }
 
-    /// The first stretch that has to be asked for again.
+    /// Returns the first stretch that must be read again.
     pub(super) fn first_open(&self) -> Option<Stretch> {
         let mut offset = self.next;
         for piece in &self.pieces {
@@ -68,7 +68,7 @@ impl Window {
         None
     }
 
-    /// Says whether any read is under way.
+    /// Returns true if a read is in flight.
     pub(super) fn is_asked(&self) -> bool {
         self.pieces.iter().any(|piece| matches!(piece.state, State::Asked(_)))
     }
@@ -92,7 +92,7 @@ impl Window {
         self.pieces.push_back(Piece { len, state: State::Asked(read) });
     }
 
-    /// Takes what a read brought; answers with how many bytes of it are of use.
+    /// Takes the bytes of a read, and returns how many of them belong to the window.
     pub(super) fn arrive(&mut self, read: u64, mut data: Bytes) -> usize {
         let Some(index) = self.position(read) else { return 0 };
         let is_last = index + 1 == self.pieces.len();
@@ -113,7 +113,7 @@ impl Window {
         arrived
     }
 
-    /// A read brought nothing; answers with the stretch that it was for.
+    /// Opens the stretch of a read that failed.
     pub(super) fn fail(&mut self, read: u64) {
         if let Some(piece) = self.position(read).and_then(|index| self.pieces.get_mut(index)) {
             piece.state = State::Open;
@@ -121,7 +121,7 @@ impl Window {
         self.trim();
     }
 
-    /// Nothing stands at `end` and behind it.
+    /// Drops everything from `end` on: the segment ends there.
     pub(super) fn cut_at(&mut self, end: Offset) {
         let mut offset = self.next;
         let mut kept = VecDeque::new();
@@ -140,7 +140,7 @@ impl Window {
         self.trim();
     }
 
-    /// The next bytes to hand out, if they have arrived.
+    /// Takes the next bytes to deliver, if they have arrived.
     pub(super) fn take(&mut self) -> Option<Bytes> {
         if !self.has_data() {
             return None;
@@ -157,8 +157,7 @@ impl Window {
         self.pieces.front().is_some_and(|piece| matches!(piece.state, State::Arrived(_)))
     }
 
-    /// Goes on at `offset`, which is behind what there is at the front. Pieces that lie behind it
-    /// are kept.
+    /// Goes on at `offset`, which is after the next byte. Pieces after it are kept.
     pub(super) fn skip_to(&mut self, offset: Offset) {
         while self.next < offset
             && let Some(piece) = self.pieces.pop_front()
@@ -183,7 +182,7 @@ impl Window {
         self.trim();
     }
 
-    /// How many bytes have arrived.
+    /// Returns the number of bytes that have arrived.
     pub(super) fn arrived(&self) -> usize {
         self.pieces
             .iter()
@@ -198,7 +197,7 @@ impl Window {
         self.pieces.iter().position(|piece| piece.state == State::Asked(read))
     }
 
-    /// What is open at the far end need not be remembered: the frontier moves back.
+    /// Drops what is open at the far end, which moves the frontier back.
     fn trim(&mut self) {
         while self.pieces.back().is_some_and(|piece| piece.state == State::Open) {
             self.pieces.pop_back();
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_handed_out_in_the_order_of_the_segment() {
+    fn answers_are_delivered_in_the_order_of_the_segment() {
         let mut window = window(10, &[(10, 4), (14, 4)]);
         assert_eq!(window.arrive(2, data("efgh")), 4);
         assert_eq!(window.take(), None);
@@ -238,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_of_a_short_answer_is_asked_for_again() {
+    fn the_bytes_missing_from_a_short_answer_are_read_again() {
         let mut window = window(0, &[(0, 4), (4, 4)]);
         window.arrive(1, data("ab"));
         assert_eq!(window.first_open(), Some(stretch(2, 2)));
@@ -274,18 +273,18 @@ mod tests {
     }
 
     #[test]
-    fn skipping_keeps_what_lies_behind() {
+    fn skipping_keeps_the_bytes_after_it() {
         let mut window = window(0, &[(0, 4), (4, 4)]);
         window.arrive(2, data("efgh"));
         window.skip_to(Offset(5));
         assert_eq!(window.take().unwrap(), "fgh");
         window.skip_to(Offset(100));
         assert_eq!((window.next(), window.frontier()), (Offset(100), Offset(100)));
-        assert_eq!(window.arrive(1, data("late")), 0, "an answer that nobody waits for is no use");
+        assert_eq!(window.arrive(1, data("late")), 0, "an answer for skipped bytes is dropped");
     }
 
     #[test]
-    fn a_cut_forgets_what_was_asked_behind_it() {
+    fn a_cut_drops_the_reads_after_it() {
         let mut window = window(0, &[(0, 4), (4, 4)]);
         window.arrive(1, data("abcd"));
         window.cut_at(Offset(6));

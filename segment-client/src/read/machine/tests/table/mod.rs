@@ -29,9 +29,9 @@ enum Stage {
     Known,
     /// 10 bytes have arrived and a read at the tail is in flight.
     Arrived,
-    /// The end of the sealed segment is to be delivered.
+    /// The end of the sealed segment is ready for delivery.
     Ending,
-    /// Another end of the segment is to be delivered.
+    /// A failure is ready for delivery.
     Failing,
     /// The end was delivered.
     Done,
