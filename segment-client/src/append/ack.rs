@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use futures_util::task::AtomicWaker;
 use pravega_sdk_types::{ErrorKind, Outcome};
 
-use super::appended::Appended;
+use super::segment::appended::Appended;
 use crate::error::WriteError;
 
 /// Ends when the event is durable, or has failed.

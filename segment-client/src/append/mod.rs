@@ -8,7 +8,6 @@
 //! ```
 
 mod ack;
-mod appended;
 mod capacity;
 mod config;
 mod driver;
@@ -19,11 +18,13 @@ mod stream;
 
 pub use self::{
     ack::Ack,
-    appended::Appended,
     capacity::Capacity,
     config::{Config, TimeNotes},
     handle::{CloseReport, Handle},
     name::writer_name,
-    segment::item::{Key, Payload},
+    segment::{
+        appended::Appended,
+        item::{Key, Payload},
+    },
     stream::machine::Target,
 };

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use pravega_sdk_types::{EventNumber, Offset};
 use pravega_sdk_wire_protocol::event::EVENT_HEADER_LEN;
 
-use crate::{append::appended::Appended, error::WriteError, machine::Now};
+use super::appended::Appended;
+use crate::{error::WriteError, machine::Now};
 
 /// An append that is stored as a whole or not at all.
 #[derive(Debug)]

@@ -18,6 +18,7 @@
 //! Deliberately absent: connections, endpoints and lifetimes of tokens (the writer machine has
 //! them), and time.
 
+pub(crate) mod appended;
 pub(crate) mod item;
 pub(crate) mod machine;
 mod replies;

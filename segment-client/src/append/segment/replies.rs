@@ -8,11 +8,12 @@ use pravega_sdk_wire_protocol::{
 };
 
 use super::{
+    appended::Appended,
     item::{Completion, Payload, known_offset},
     machine::{AppendMachine, Block, Reply, State},
     transfer::Step,
 };
-use crate::{append::appended::Appended, error::WriteError, seeded_bugs::SeededBug};
+use crate::{error::WriteError, seeded_bugs::SeededBug};
 
 /// Returns the offset `len` bytes before `end`.
 fn before(end: Offset, len: usize) -> Offset {

@@ -2,8 +2,8 @@
 
 use pravega_sdk_types::EventNumber;
 
-use super::{item::Completion, machine::AppendMachine};
-use crate::{append::appended::Appended, seeded_bugs::SeededBug};
+use super::{appended::Appended, item::Completion, machine::AppendMachine};
+use crate::seeded_bugs::SeededBug;
 
 impl<T> AppendMachine<T> {
     /// Called with the number that the store has, before the events that it has are completed.
