@@ -294,7 +294,7 @@ fn a_claim_is_checked_before_anything_is_read() {
         match expected {
             Some(offset) => assert_eq!(rig.read().1, offset),
             None => {
-                assert!(matches!(rig.delivered(), Some(Delivery::Short { length: Offset(100) })))
+                assert!(matches!(rig.delivered(), Some(Delivery::Short { length: Offset(100) })));
             }
         }
     }
