@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         writer.write("key", number.to_string()).await?;
     }
-    writer.close(Duration::from_secs(10)).await;
+    writer.close(Duration::from_secs(10)).await.into_result()?;
 
     let config = ReaderConfig::default().with_end(ReadUntil::Tail);
     let mut reader = client.event_reader_with(&orders, Utf8, config).await?;

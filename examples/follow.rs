@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use pravega_sdk::{ReadFrom, ReaderConfig, codec::Utf8};
+use pravega_sdk::{ReaderConfig, StreamPosition, codec::Utf8};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -12,7 +12,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let writer = client.event_writer(&log, Utf8).await?;
     writer.write("web", "from before").await?;
 
-    let config = ReaderConfig::default().with_start(ReadFrom::Tail);
+    let config = ReaderConfig::default().with_start(StreamPosition::Tail);
     let mut reader = client.event_reader_with(&log, Utf8, config).await?;
     let following = tokio::spawn(async move {
         let mut lines = Vec::new();

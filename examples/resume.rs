@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use pravega_sdk::{ReadFrom, ReadUntil, ReaderConfig, codec::Utf8, types::StreamCut};
+use pravega_sdk::{ReadUntil, ReaderConfig, StreamPosition, codec::Utf8};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,14 +19,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..4 {
         seen.push(reader.next().await.ok_or("the stream ended")??.into_event());
     }
-    // The text form of the Java client, which can resume from it too.
-    let position = StreamCut::from(reader.stream_cut()).to_text();
+    let position = reader.position().to_string();
     drop(reader);
 
-    let StreamCut::At(cut) = position.parse()? else {
-        return Err("the cut has no position".into());
-    };
-    let start = ReadFrom::Cut(cut);
+    let start: StreamPosition = position.parse()?;
     let config = ReaderConfig::default().with_start(start).with_end(ReadUntil::Tail);
     let mut reader = client.event_reader_with(&orders, Utf8, config).await?;
     while let Some(event) = reader.next().await {

@@ -123,12 +123,8 @@ impl Embedded {
         let stream: ScopedStream = name.parse().map_err(EmbeddedError::Name)?;
         let configuration =
             StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(segments));
-        let controller = self.client.controller();
-        controller.create_scope(stream.scope()).await.map_err(EmbeddedError::Controller)?;
-        controller
-            .create_stream(&stream, &configuration)
-            .await
-            .map_err(EmbeddedError::Controller)?;
+        let created = self.client.create_stream_if_absent(&stream, &configuration).await;
+        created.map_err(EmbeddedError::Controller)?;
         Ok(stream)
     }
 

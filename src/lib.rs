@@ -6,21 +6,19 @@
 //! use pravega_sdk::{
 //!     ClientFactory,
 //!     codec::Utf8,
-//!     types::{Scope, ScopedStream, StreamConfiguration},
+//!     types::{ScopedStream, StreamConfiguration},
 //! };
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let factory = ClientFactory::connect("tcp://localhost:9090").await?;
-//!     let controller = factory.controller();
-//!     controller.create_scope(&Scope::new("shop")?).await?;
 //!     let orders: ScopedStream = "shop/orders".parse()?;
-//!     controller.create_stream(&orders, &StreamConfiguration::default()).await?;
+//!     factory.create_stream_if_absent(&orders, &StreamConfiguration::default()).await?;
 //!
 //!     let writer = factory.event_writer(&orders, Utf8).await?;
 //!     // Durable when it returns, and in order with all other events of the customer.
 //!     writer.write("customer-7", "three apples").await?;
-//!     writer.close(Duration::from_secs(10)).await;
+//!     writer.close(Duration::from_secs(10)).await.into_result()?;
 //!
 //!     let mut reader = factory.event_reader(&orders, Utf8).await?;
 //!     while let Some(event) = reader.next().await {
@@ -50,15 +48,15 @@
 pub use pravega_sdk_client_factory::event_stream::{
     Ack, Appended, BatchClient, BatchConfig, ByteReader, ByteReaderConfig, ByteWriter,
     ByteWriterConfig, CloseReport, Commit, CorruptEvents, EventReader, EventSink, EventWriter,
-    LargeEvents, MAX_ROUTING_KEY_LEN, Permit, ReadError, ReadEvent, ReadFrom, ReadUntil,
-    ReaderConfig, Routing, TimeNotes, ToRouting, Transaction, TransactionConfig, TransactionError,
+    LargeEvents, MAX_ROUTING_KEY_LEN, Permit, ReadError, ReadEvent, ReadUntil, ReaderConfig,
+    Routing, TimeNotes, ToRouting, Transaction, TransactionConfig, TransactionError,
     TransactionalWriter, TryEnqueueError, WriteError, WriterConfig, codec, index,
 };
 pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, TlsMode,
     connection_pool, controller_client, event_stream, segment_client, types, wire_protocol,
 };
-pub use types::{Classified, ErrorKind, Outcome};
+pub use types::{Classified, ErrorKind, Outcome, StreamPosition, Timestamp};
 
 #[cfg(feature = "embedded")]
 pub mod embedded;

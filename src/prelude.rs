@@ -6,10 +6,10 @@
 
 pub use crate::{
     BatchClient, ByteReader, ByteWriter, ClientConfig, ClientFactory, EventReader, EventWriter,
-    ReadEvent, ReadFrom, ReadUntil, ReaderConfig, Transaction, TransactionConfig,
-    TransactionalWriter, WriterConfig,
+    ReadEvent, ReadUntil, ReaderConfig, Transaction, TransactionConfig, TransactionalWriter,
+    WriterConfig,
     types::{
         Classified, ErrorKind, Outcome, ScalingPolicy, Scope, ScopedStream, StreamConfiguration,
-        StreamCut,
+        StreamCut, StreamPosition,
     },
 };

@@ -29,6 +29,7 @@ fn any<T>() -> T {
 
 fn factory(client: &ClientFactory, stream: &ScopedStream) {
     send(ClientFactory::connect(""));
+    send(client.create_stream_if_absent(stream, any()));
     send(client.event_writer(stream, Utf8));
     send(client.event_writer_with(stream, Utf8, any()));
     send(client.event_reader(stream, Utf8));
@@ -98,18 +99,21 @@ fn transactions(writer: &TransactionalWriter<Utf8>, commit: &Commit) {
     send(commit.wait_until_visible(any()));
 }
 
-// To be added when `ByteWriter` and `ByteReader` are `Sync`: `truncate`, `seek_to_tail`,
-// `head_offset`, `tail_offset` of both, and `IndexWriter::truncate`. Their futures borrow a value
-// that holds a boxed future without `Sync`, so they are not `Send`.
 fn bytes(mut writer: ByteWriter, mut reader: ByteReader) {
     send(ByteWriter::open(any(), any(), any()));
     send(writer.write_bytes(any()));
     send(writer.flush());
     send(writer.seal());
+    send(writer.seek_to_tail());
+    send(writer.truncate(any()));
+    send(writer.head_offset());
+    send(writer.tail_offset());
     send(writer.write_all(b""));
     send(writer.shutdown());
     send(ByteReader::open(any(), any(), any()));
     send(reader.next_bytes());
+    send(reader.head_offset());
+    send(reader.tail_offset());
     send(reader.read(any()));
     send(reader.seek(any()));
 }
@@ -118,6 +122,7 @@ fn index(mut writer: IndexWriter, reader: &IndexReader, mut records: IndexRecord
     let fields = [("time", 1)];
     send(IndexWriter::open(any(), any(), any()));
     send(writer.append(&fields, b""));
+    send(writer.truncate(any()));
     send(writer.append_if(&fields, &fields, b""));
     send(writer.flush());
     send(IndexReader::open(any(), any(), any()));

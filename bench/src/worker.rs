@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use pravega_sdk::{
-    Ack, ByteWriter, ClientFactory, EventWriter, ReadFrom, ReaderConfig, codec::Raw,
+    Ack, ByteWriter, ClientFactory, EventWriter, ReaderConfig, StreamPosition, codec::Raw,
     types::ScopedStream,
 };
 use tokio::{
@@ -98,7 +98,7 @@ async fn tail(
     work: &Work,
 ) -> Result<(Histogram, f64)> {
     let writer = factory.event_writer(stream, Raw).await?;
-    let config = ReaderConfig::default().with_start(ReadFrom::Tail);
+    let config = ReaderConfig::default().with_start(StreamPosition::Tail);
     let mut reader = factory.event_reader_with(stream, Raw, config).await?;
     let base = Instant::now();
     let total = (work.seconds * work.rate as f64) as u64;

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use pravega_sdk_connection_pool::{CloseFailure, PolledResolver};
-use pravega_sdk_controller_client::{Controller, ControllerClient, EndpointCache, TokenCache};
+use pravega_sdk_controller_client::{
+    Controller, ControllerClient, ControllerError, Creation, EndpointCache, TokenCache,
+};
 use pravega_sdk_event_stream::{
     BatchClient, BatchConfig, ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig,
     EventReader, EventWriter, ReadError, ReaderConfig, SegmentContext, TransactionConfig,
@@ -12,7 +14,7 @@ use pravega_sdk_event_stream::{
     index::{IndexReader, IndexReaderConfig, IndexWriter, IndexWriterConfig},
 };
 use pravega_sdk_segment_client::{RawClient, StoreDialer, StorePool};
-use pravega_sdk_types::ScopedStream;
+use pravega_sdk_types::{ScopedStream, StreamConfiguration};
 
 use crate::{backends::SegmentBackends, config::ClientConfig, error::FactoryError};
 
@@ -403,6 +405,25 @@ impl ClientFactory {
         config: BatchConfig,
     ) -> Result<BatchClient, ReadError> {
         BatchClient::open(self.stream_parts(), stream, config).await
+    }
+
+    /// Creates `stream`, and its scope, unless they exist. An existing stream keeps its
+    /// configuration; the result says whether this call created the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`ControllerError`] if the controller refuses one of the calls or does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the scope and the stream may or may not exist.
+    pub async fn create_stream_if_absent(
+        &self,
+        stream: &ScopedStream,
+        configuration: &StreamConfiguration,
+    ) -> Result<Creation, ControllerError> {
+        self.controller().create_scope(stream.scope()).await?;
+        self.controller().create_stream(stream, configuration).await
     }
 
     /// The parts that readers, writers and transactions are made of, for callers that open them

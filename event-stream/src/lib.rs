@@ -63,7 +63,8 @@ pub use pravega_sdk_segment_client::{
     context::SegmentContext,
     error::{ReadError, WriteError},
 };
-pub use reader::{CorruptEvents, EventReader, ReadEvent, ReadFrom, ReadUntil, ReaderConfig};
+pub use pravega_sdk_types::StreamPosition;
+pub use reader::{CorruptEvents, EventReader, ReadEvent, ReadUntil, ReaderConfig};
 pub use routing::{MAX_ROUTING_KEY_LEN, Routing, ToRouting};
 pub use transaction::{Commit, Transaction, TransactionConfig, TransactionalWriter};
 pub use writer::{EventSink, EventWriter, LargeEvents, Permit, TryEnqueueError, WriterConfig};

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use pravega_sdk_event_stream::{
-    EventReader, ReadError, ReadFrom, ReaderConfig, SegmentContext, codec::Raw,
+    EventReader, ReadError, ReaderConfig, SegmentContext, StreamPosition, codec::Raw,
 };
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, ScopedSegment, ScopedStream, SegmentId, SegmentOffset,
@@ -62,7 +62,7 @@ impl ReaderLoad {
         let mut cut: Option<BoundedCut> = None;
         loop {
             reading.lives += 1;
-            let start = cut.clone().map_or(ReadFrom::Head, ReadFrom::Cut);
+            let start = cut.clone().map_or(StreamPosition::Head, StreamPosition::Cut);
             let config = self.config.clone().with_start(start).with_seed(self.random.u64(..));
             let mut reader =
                 match EventReader::open(self.parts.clone(), &self.stream, Raw, config).await {

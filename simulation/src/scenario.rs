@@ -232,7 +232,8 @@ impl Scenario {
                     for ack in acks {
                         ack.await.expect("waiting does not panic");
                     }
-                    writer.close(Duration::from_secs(1)).await;
+                    // The acks are checked.
+                    drop(writer.close(Duration::from_secs(1)).await);
                 }
             };
             // Handing in may itself take as long as all the pauses in it.

@@ -69,7 +69,11 @@ fn calls() -> Vec<(&'static str, Call)> {
             })
         }),
         ("flush", |writer| Box::pin(async move { drop(writer.flush().await) })),
-        ("note_time", |writer| Box::pin(async move { drop(writer.note_time(1).await) })),
+        ("note_time", |writer| {
+            Box::pin(async move {
+                drop(writer.note_time(pravega_sdk_types::Timestamp::from_millis(1)).await)
+            })
+        }),
         ("sink", |writer| {
             Box::pin(async move { drop(writer.sink().send(("k", "dropped")).await) })
         }),

@@ -36,7 +36,7 @@ fn a_store_that_never_acknowledges_is_offered_two_million_events_in_little_memor
                         taken += 1;
                     }
                     Err(TryEnqueueError::Full(event)) => assert_eq!(event.len(), 1),
-                    Err(TryEnqueueError::Refused(error)) => panic!("{error}"),
+                    Err(error) => panic!("{error}"),
                 }
                 if number % 1000 == 0 {
                     tokio::task::yield_now().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{TryEnqueueError, WriterConfig};
 use pravega_sdk_simulation::world::Misbehaviour;
-use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, SegmentId};
+use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, SegmentId, Timestamp};
 use pravega_sdk_wire_protocol::{
     WireCommand,
     codes::{FailureCode, TokenFailure},
@@ -420,7 +420,7 @@ fn a_full_writer_waits_or_says_so_and_drops_nothing() {
             match writer.try_enqueue("k", format!("{}", acks.len())) {
                 Ok(ack) => acks.push(ack),
                 Err(TryEnqueueError::Full(event)) => break event,
-                Err(TryEnqueueError::Refused(error)) => panic!("{error}"),
+                Err(error) => panic!("{error}"),
             }
         };
         assert_eq!(acks.len(), 32, "each event counts for 512 bytes at the least");
@@ -458,7 +458,7 @@ fn time_is_noted_with_what_was_acknowledged() {
         let config = WriterConfig::default().with_writer_name("me".parse().unwrap());
         let writer = cluster.writer_with(config).await.unwrap();
         let appended = writer.write("k", "event").await.unwrap();
-        writer.note_time(77).await.unwrap();
+        writer.note_time(Timestamp::from_millis(77)).await.unwrap();
         let noted = cluster.controller.noted();
         let (name, position, time) = &noted[0];
         assert_eq!((name.to_string(), *time, noted.len()), ("me".to_owned(), 77, 1));

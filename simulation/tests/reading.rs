@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use common::{Cluster, block_on};
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{
-    ByteReader, ByteReaderConfig, CorruptEvents, EventReader, ReadFrom, ReaderConfig, codec::Raw,
+    ByteReader, ByteReaderConfig, CorruptEvents, EventReader, ReaderConfig, StreamPosition,
+    codec::Raw,
 };
 use pravega_sdk_simulation::world::Misbehaviour;
 use pravega_sdk_types::{BoundedCut, ErrorKind, KeyRange, Offset, Outcome, SegmentId, StreamCut};
@@ -313,10 +314,11 @@ fn a_place_that_leaves_out_a_segment_is_told_where_it_matters() {
         let half =
             BoundedCut::new(cluster.stream.clone(), [(SegmentId::from(0), Offset(0))]).unwrap();
         let (error, goes_on) =
-            first_error(&cluster, ReaderConfig::default().with_start(ReadFrom::Cut(half))).await;
+            first_error(&cluster, ReaderConfig::default().with_start(StreamPosition::Cut(half)))
+                .await;
         assert_eq!((error.kind(), goes_on), (ErrorKind::InvalidStreamCut, false));
         assert!(error.to_string().contains("leaves out segments: 1.#epoch.0"), "{error}");
-        let empty = ReadFrom::Cut(BoundedCut::empty(cluster.stream.clone()));
+        let empty = StreamPosition::Cut(BoundedCut::empty(cluster.stream.clone()));
         let refused = EventReader::open(
             cluster.parts(),
             &cluster.stream,

@@ -64,7 +64,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     }
     writer.flush().await?;
     let wrote = writing.elapsed();
-    writer.close(Duration::from_secs(10)).await;
+    writer.close(Duration::from_secs(10)).await.into_result()?;
 
     let reading = Instant::now();
     let found = read(&pravega, &stream).await?;

@@ -67,7 +67,7 @@ impl ByteWriterConfig {
     }
 
     /// Makes the writer's random numbers repeatable.
-    #[doc(hidden)]
+    #[cfg(feature = "testing")]
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.append.seed = Some(seed);
@@ -133,7 +133,7 @@ impl ByteReaderConfig {
     }
 
     /// Makes the reader's random numbers repeatable.
-    #[doc(hidden)]
+    #[cfg(feature = "testing")]
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.reader = self.reader.with_seed(seed);
@@ -141,7 +141,7 @@ impl ByteReaderConfig {
     }
 
     /// Makes reads short, so that tests need not write much.
-    #[doc(hidden)]
+    #[cfg(feature = "testing")]
     #[must_use]
     pub fn with_max_read_bytes(mut self, bytes: usize) -> Self {
         self.reader = self.reader.with_max_read_bytes(bytes);

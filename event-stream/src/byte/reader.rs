@@ -159,8 +159,9 @@ impl ByteReader {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn head_offset(&self) -> Result<Offset, ReadError> {
-        Ok(Offset(info(self.driver.context(), &self.segment).await?.start_offset))
+    pub fn head_offset(&self) -> impl Future<Output = Result<Offset, ReadError>> + Send + use<> {
+        let info = self.info();
+        async move { Ok(Offset(info.await?.start_offset)) }
     }
 
     /// The offset behind the last durable byte.
@@ -172,8 +173,15 @@ impl ByteReader {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn tail_offset(&self) -> Result<Offset, ReadError> {
-        Ok(Offset(info(self.driver.context(), &self.segment).await?.write_offset))
+    pub fn tail_offset(&self) -> impl Future<Output = Result<Offset, ReadError>> + Send + use<> {
+        let info = self.info();
+        async move { Ok(Offset(info.await?.write_offset)) }
+    }
+
+    /// The future borrows nothing, so that it is `Send` although the reader is not `Sync`.
+    fn info(&self) -> impl Future<Output = Result<StreamSegmentInfo, ReadError>> + Send + use<> {
+        let (context, segment) = (self.driver.context().clone(), Arc::clone(&self.segment));
+        async move { info(&context, &segment).await }
     }
 
     /// Ready when there are bytes, or none will come any more.

@@ -7,7 +7,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, future::BoxFuture};
 use pravega_sdk_segment_client::{
     append::{Capacity, Handle, Key, Payload, Target},
     context::SegmentContext,
@@ -23,6 +22,7 @@ use pravega_sdk_wire_protocol::{
     commands::{SealSegment, StreamSegmentInfo, TruncateSegment},
 };
 use tokio::io::AsyncWrite;
+use tokio_util::sync::ReusableBoxFuture;
 
 use super::{
     config::ByteWriterConfig,
@@ -69,10 +69,10 @@ pub struct ByteWriter {
 enum State {
     Idle,
     /// Capacity for that many bytes.
-    Reserving(usize, BoxFuture<'static, Result<(), WriteError>>),
+    Reserving(usize, ReusableBoxFuture<'static, Result<(), WriteError>>),
     /// Capacity for that many bytes is taken.
     Reserved(usize),
-    Flush(BoxFuture<'static, Result<(), WriteError>>),
+    Flush(ReusableBoxFuture<'static, Result<(), WriteError>>),
     /// Nothing can be written any more; a flush has the same answer.
     Failed(WriteError),
     Closed,
@@ -299,11 +299,11 @@ impl ByteWriter {
                     }
                     let handle = self.handle.clone();
                     let reserving = async move { handle.reserve(len).await.map(Capacity::detach) };
-                    self.state = State::Reserving(len, reserving.boxed());
+                    self.state = State::Reserving(len, ReusableBoxFuture::new(reserving));
                 }
                 State::Reserving(reserved, waiting) => {
                     let reserved = *reserved;
-                    let came = ready!(waiting.as_mut().poll(cx));
+                    let came = ready!(waiting.poll(cx));
                     self.state = State::Reserved(reserved);
                     if came.is_err() {
                         self.state = State::Idle;
@@ -343,7 +343,8 @@ impl ByteWriter {
             match &mut self.state {
                 State::Idle => {
                     let handle = self.handle.clone();
-                    self.state = State::Flush(async move { handle.flush().await }.boxed());
+                    let flushing = async move { handle.flush().await };
+                    self.state = State::Flush(ReusableBoxFuture::new(flushing));
                 }
                 // Room that is waited for while a flush is wanted comes from a write that was given
                 // up.
@@ -353,7 +354,7 @@ impl ByteWriter {
                     self.state = State::Idle;
                 }
                 State::Flush(flushing) => {
-                    let flushed = ready!(flushing.as_mut().poll(cx));
+                    let flushed = ready!(flushing.poll(cx));
                     let failed = self.handle.failed() > 0;
                     let outcome = match flushed {
                         Ok(()) if failed => {

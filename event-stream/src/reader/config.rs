@@ -3,30 +3,9 @@
 use std::time::Duration;
 
 use pravega_sdk_segment_client::{machine::backoff, read::machine, seeded_bugs::Bugs};
-use pravega_sdk_types::{Backoff, BoundedCut, EventPointer};
+use pravega_sdk_types::{Backoff, BoundedCut, StreamPosition};
 
 use crate::reader::machine::{CorruptEvents, Follow, Settings};
-
-/// Where a reader begins.
-#[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Default)]
-pub enum ReadFrom {
-    /// The first event that was not truncated away.
-    #[default]
-    Head,
-    /// Behind everything that is in the stream when the reader is made.
-    Tail,
-    /// A stream cut, such as [`EventReader::stream_cut`](crate::EventReader::stream_cut) gives.
-    Cut(BoundedCut),
-    /// An event: its segment from there on, and all other segments of the epoch in which its
-    /// segment was made from their heads.
-    Event(EventPointer),
-    /// A time, in milliseconds of the clock by which the writers note time: nothing that was
-    /// written after it is left out. The stream's watermarks tell where that is. Where there are
-    /// none, segments are left out that were last written to before, by the servers' clock in
-    /// milliseconds since 1970; then the reader begins earlier than it would have to.
-    Time(i64),
-}
 
 /// Where a reader ends.
 #[non_exhaustive]
@@ -46,16 +25,16 @@ pub enum ReadUntil {
 /// # Examples
 ///
 /// ```
-/// use pravega_sdk_event_stream::{ReadFrom, ReadUntil, ReaderConfig};
+/// use pravega_sdk_event_stream::{StreamPosition, ReadUntil, ReaderConfig};
 ///
 /// let config = ReaderConfig::default()
-///     .with_start(ReadFrom::Tail)
+///     .with_start(StreamPosition::Tail)
 ///     .with_max_buffered_bytes(4 * 1024 * 1024);
 /// # let _ = (config, ReadUntil::Tail);
 /// ```
 #[derive(Debug, Clone)]
 pub struct ReaderConfig {
-    pub(crate) start: ReadFrom,
+    pub(crate) start: StreamPosition,
     pub(crate) end: ReadUntil,
     pub(crate) max_buffered_bytes: usize,
     pub(crate) max_event_bytes: usize,
@@ -70,7 +49,7 @@ pub struct ReaderConfig {
 impl Default for ReaderConfig {
     fn default() -> Self {
         Self {
-            start: ReadFrom::Head,
+            start: StreamPosition::Head,
             end: ReadUntil::Sealed,
             max_buffered_bytes: 16 * 1024 * 1024,
             max_event_bytes: 1 << 30,
@@ -86,9 +65,21 @@ impl Default for ReaderConfig {
 
 impl ReaderConfig {
     /// Sets where the reader begins. Default: at the head of the stream.
+    ///
+    /// | position | the reader begins |
+    /// |---|---|
+    /// | head | at the first event that is not truncated |
+    /// | tail | after everything that is in the stream when the reader is opened |
+    /// | stream cut | at the cut, such as [`EventReader::stream_cut`](crate::EventReader::stream_cut) returns |
+    /// | event | at the event, and at the heads of all other segments of the epoch in which the event's segment was created |
+    /// | time | before everything that was written after that time |
+    ///
+    /// A time is looked up in the watermarks of the stream. Without watermarks, the reader leaves
+    /// out segments whose last write was before the time by the clock of the servers, and so begins
+    /// earlier than necessary.
     #[must_use]
-    pub fn with_start(mut self, start: ReadFrom) -> Self {
-        self.start = start;
+    pub fn with_start(mut self, start: impl Into<StreamPosition>) -> Self {
+        self.start = start.into();
         self
     }
 
@@ -142,7 +133,7 @@ impl ReaderConfig {
     }
 
     /// Makes reads short, so that tests need not write much.
-    #[doc(hidden)]
+    #[cfg(feature = "testing")]
     #[must_use]
     pub fn with_max_read_bytes(mut self, bytes: usize) -> Self {
         self.max_read_bytes = bytes.clamp(8, machine::MAX_READ);
@@ -150,7 +141,7 @@ impl ReaderConfig {
     }
 
     /// Makes the reader's random choices repeatable.
-    #[doc(hidden)]
+    #[cfg(feature = "testing")]
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);

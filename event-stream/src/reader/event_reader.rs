@@ -21,7 +21,8 @@ use pravega_sdk_segment_client::{
     runtime::{random_bits, rng, runtime},
 };
 use pravega_sdk_types::{
-    BoundedCut, ErrorKind, Offset, Position, ScopedStream, SegmentId, SegmentOffset, Successor,
+    BoundedCut, ErrorKind, Offset, Position, ScopedStream, SegmentId, SegmentOffset,
+    StreamPosition, Successor,
 };
 
 use super::{
@@ -176,9 +177,30 @@ impl<C: Codec> EventReader<C> {
         cut.unwrap_or_else(|_| BoundedCut::empty(self.stream.clone()))
     }
 
-    /// How far the reader has come in each segment that it reads, as Java's readers store it.
+    /// The position after the last event that was returned: that of [`Self::stream_cut`], with a
+    /// text form.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use pravega_sdk_event_stream::{EventReader, ReaderConfig, StreamPosition};
+    ///
+    /// # fn example(reader: EventReader) -> Result<(), Box<dyn std::error::Error>> {
+    /// let text = reader.position().to_string();
+    /// // Later, perhaps in another process:
+    /// let config = ReaderConfig::default().with_start(text.parse::<StreamPosition>()?);
+    /// # let _ = config;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
-    pub fn position(&self) -> Position {
+    pub fn position(&self) -> StreamPosition {
+        self.stream_cut().into()
+    }
+
+    /// The offset in each segment that the reader reads, in the form that Java's readers store.
+    #[must_use]
+    pub fn java_position(&self) -> Position {
         let owned = self.machine.owned().into_iter();
         let owned: Vec<_> = owned
             .map(|(segment, offset)| {

@@ -8,7 +8,7 @@ mod place;
 
 pub(crate) use self::place::{check_stream, head_cut, make_cut, segment_tails, tail_cut};
 pub use self::{
-    config::{ReadFrom, ReadUntil, ReaderConfig},
+    config::{ReadUntil, ReaderConfig},
     event::ReadEvent,
     event_reader::EventReader,
     machine::CorruptEvents,

@@ -9,11 +9,11 @@ use pravega_sdk_segment_client::{
 };
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
-    SegmentNumber, SegmentOffset, Watermark,
+    SegmentNumber, SegmentOffset, StreamPosition, Timestamp, Watermark,
 };
 use pravega_sdk_wire_protocol::{WireCommand, commands::StreamSegmentInfo, event};
 
-use super::{ReadFrom, ReadUntil};
+use super::ReadUntil;
 
 /// How many segments are asked at once.
 const AT_ONCE: usize = 256;
@@ -22,12 +22,12 @@ const AT_ONCE: usize = 256;
 pub(super) async fn starts_of(
     context: &SegmentContext,
     stream: &ScopedStream,
-    start: &ReadFrom,
+    start: &StreamPosition,
 ) -> Result<Vec<(SegmentId, StartOffset)>, ReadError> {
     match start {
-        ReadFrom::Head => Ok(known(&head_cut(context, stream).await?)),
-        ReadFrom::Tail => Ok(known(&tail_cut(context, stream).await?)),
-        ReadFrom::Cut(cut) => {
+        StreamPosition::Head => Ok(known(&head_cut(context, stream).await?)),
+        StreamPosition::Tail => Ok(known(&tail_cut(context, stream).await?)),
+        StreamPosition::Cut(cut) => {
             check_stream(cut, stream)?;
             if cut.positions().len() == 0 {
                 return Err(ReadError::new(
@@ -38,8 +38,12 @@ pub(super) async fn starts_of(
             }
             Ok(cut.positions().map(|(id, offset)| (id, StartOffset::claimed(offset))).collect())
         }
-        ReadFrom::Event(pointer) => starts_at_event(context, stream, pointer).await,
-        ReadFrom::Time(time_ms) => starts_at_time(context, stream, *time_ms).await,
+        StreamPosition::Event(pointer) => starts_at_event(context, stream, pointer).await,
+        StreamPosition::Time(time) => starts_at_time(context, stream, *time).await,
+        other => {
+            let detail = format_args!("readers cannot start at {other}");
+            Err(ReadError::invalid(detail).with_stream(stream))
+        }
     }
 }
 
@@ -198,13 +202,11 @@ async fn starts_at_event(
 async fn starts_at_time(
     context: &SegmentContext,
     stream: &ScopedStream,
-    time_ms: i64,
+    time: Timestamp,
 ) -> Result<Vec<(SegmentId, StartOffset)>, ReadError> {
     let head = head_cut(context, stream).await?;
-    let mark = watermarks(context, stream)
-        .await?
-        .into_iter()
-        .rfind(|mark| mark.upper_time().as_millis() <= time_ms);
+    let mark =
+        watermarks(context, stream).await?.into_iter().rfind(|mark| mark.upper_time() <= time);
     if let Some(mark) = mark {
         // What was truncated since is left out without a word: nobody asked for it.
         let marked: BTreeMap<SegmentId, i64> =
@@ -231,7 +233,7 @@ async fn starts_at_time(
             .inspect(&segment)
             .await
             .map_err(|error| error.into_read(&segment, "its age cannot be found"))?;
-        if !info.is_sealed || info.last_modified >= time_ms {
+        if !info.is_sealed || info.last_modified >= time.as_millis() {
             starts.push((id, StartOffset::Known(Offset(offset))));
             continue;
         }

@@ -17,7 +17,7 @@ use crate::error::TransactionError;
 /// What is asked of the controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
-    Commit { time_ms: Option<i64> },
+    Commit { time: Option<Timestamp> },
     Abort,
 }
 
@@ -89,9 +89,8 @@ impl Shared {
 
     async fn ask(&self, id: TransactionId, decision: Decision) -> Result<(), ControllerError> {
         match decision {
-            Decision::Commit { time_ms } => {
-                let note =
-                    time_ms.map(|time_ms| (&self.writer_name, Timestamp::from_millis(time_ms)));
+            Decision::Commit { time } => {
+                let note = time.map(|time| (&self.writer_name, time));
                 self.context.controller().commit_transaction(&self.stream, id, note).await
             }
             Decision::Abort => self.context.controller().abort_transaction(&self.stream, id).await,

@@ -85,8 +85,8 @@ impl PingMachine {
             Ok(PingStatus::Aborted) => Ended::Known(TransactionState::Aborted),
             Ok(PingStatus::MaxExecutionTimeExceeded) => Ended::TooOld,
             Err(ErrorKind::NotFound) => Ended::Unknown,
-            // The lease that runs is as long as the server allows; the next ping may find another
-            // server.
+            // A lease that is too large, or a controller without its store: the current lease goes
+            // on, and the next ping may reach another server.
             Ok(_) | Err(_) => {
                 ping.failures = ping.failures.saturating_add(1);
                 ping.due = Some(now + (self.interval / RETRY_PART).max(MIN_RETRY));

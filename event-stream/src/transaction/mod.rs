@@ -30,7 +30,7 @@ use pravega_sdk_segment_client::{
     runtime::{rng, runtime},
     seeded_bugs::SeededBug,
 };
-use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, SegmentMap, TransactionId};
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, SegmentMap, Timestamp, TransactionId};
 use tokio::sync::oneshot;
 
 pub use self::{commit::Commit, config::TransactionConfig};
@@ -374,8 +374,8 @@ impl<C> Transaction<C> {
         self.commit_with(None).await
     }
 
-    /// As [`Self::commit`], and notes that everything in it was written by `time_ms`, in
-    /// milliseconds of a clock of the application's; readers find it as watermarks.
+    /// As [`Self::commit`], and notes that everything in it was written by `time`, by a clock of
+    /// the application; readers find it as watermarks.
     ///
     /// # Errors
     ///
@@ -384,18 +384,18 @@ impl<C> Transaction<C> {
     /// # Cancel safety
     ///
     /// As [`Self::commit`].
-    pub async fn commit_at(self, time_ms: i64) -> Result<Commit, TransactionError> {
-        self.commit_with(Some(time_ms)).await
+    pub async fn commit_at(self, time: Timestamp) -> Result<Commit, TransactionError> {
+        self.commit_with(Some(time)).await
     }
 
-    async fn commit_with(mut self, time_ms: Option<i64>) -> Result<Commit, TransactionError> {
+    async fn commit_with(mut self, time: Option<Timestamp>) -> Result<Commit, TransactionError> {
         if !self.shared.config.writer.append.bugs.has(SeededBug::CommitsBeforeFlush) {
             // Whatever became of an event, the commit was not asked for.
             self.flush().await.map_err(|error| error.with_outcome(Outcome::NotApplied))?;
         }
         // From here on the controller decides, also if nobody waits for it.
         self.is_ours = false;
-        self.shared.decide(self.id, Decision::Commit { time_ms }).await?;
+        self.shared.decide(self.id, Decision::Commit { time }).await?;
         Ok(Commit::new(Arc::clone(&self.shared), self.id))
     }
 

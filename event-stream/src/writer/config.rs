@@ -33,6 +33,7 @@ pub struct WriterConfig {
 }
 
 /// What happens to events of more than 8 MiB.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LargeEvents {
     /// They are refused, as by Java's client unless it is told otherwise.
@@ -129,7 +130,7 @@ impl WriterConfig {
 
     /// Takes events of more than `bytes` for large ones, which is 8 MiB by default, so that tests
     /// need not write that much.
-    #[doc(hidden)]
+    #[cfg(feature = "testing")]
     #[must_use]
     pub fn with_max_event_bytes(mut self, bytes: usize) -> Self {
         self.max_event_bytes = bytes.clamp(1, MAX_EVENT_LEN);
@@ -138,7 +139,7 @@ impl WriterConfig {
     }
 
     /// Makes the writer's random choices repeatable.
-    #[doc(hidden)]
+    #[cfg(feature = "testing")]
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.append.seed = Some(seed);

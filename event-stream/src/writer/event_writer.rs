@@ -9,7 +9,7 @@ use pravega_sdk_segment_client::{
     error::WriteError,
     runtime::runtime,
 };
-use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream, SegmentMap};
+use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream, SegmentMap, Timestamp};
 use pravega_sdk_wire_protocol::event;
 
 use super::{
@@ -37,6 +37,7 @@ pub struct EventWriter<C = Raw> {
 }
 
 /// Tells why an event was not enqueued at once.
+#[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum TryEnqueueError {
     /// Too much waits for its acknowledgement. Nothing was taken; the event is handed back as it
@@ -303,8 +304,8 @@ impl<C> EventWriter<C> {
         self.handle.flush().await
     }
 
-    /// Notes that everything acknowledged so far was written by `time_ms`, in milliseconds of a
-    /// clock of the application's; readers find it as watermarks.
+    /// Notes that everything acknowledged so far was written by `time`, by a clock of the
+    /// application; readers find it as watermarks.
     ///
     /// # Errors
     ///
@@ -314,8 +315,8 @@ impl<C> EventWriter<C> {
     /// # Cancel safety
     ///
     /// Dropped, the time may be noted all the same.
-    pub async fn note_time(&self, time_ms: i64) -> Result<(), WriteError> {
-        self.handle.note_time(time_ms).await
+    pub async fn note_time(&self, time: Timestamp) -> Result<(), WriteError> {
+        self.handle.note_time(time.as_millis()).await
     }
 
     /// Ends the writer, with all its clones: nothing new is taken, and what is under way has until

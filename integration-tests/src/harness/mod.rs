@@ -18,7 +18,7 @@ use std::{
 use bytes::Bytes;
 use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory,
-    event_stream::{ReadEvent, ReadFrom, ReadUntil, ReaderConfig, codec::Raw},
+    event_stream::{ReadEvent, ReadUntil, ReaderConfig, StreamPosition, codec::Raw},
 };
 use pravega_sdk_controller_client::{Controller, ScaleStart, ScaleState};
 use pravega_sdk_server::EmbeddedServer;
@@ -140,14 +140,14 @@ pub async fn scale_all(controller: &Arc<dyn Controller>, stream: &ScopedStream, 
 
 /// Reads all events that a stream holds at the time of the call.
 pub async fn read_all(factory: &ClientFactory, stream: &ScopedStream) -> Vec<ReadEvent<Bytes>> {
-    read_between(factory, stream, ReadFrom::Head, ReadUntil::Tail).await
+    read_between(factory, stream, StreamPosition::Head, ReadUntil::Tail).await
 }
 
 /// Reads the events between two places of a stream.
 pub async fn read_between(
     factory: &ClientFactory,
     stream: &ScopedStream,
-    start: ReadFrom,
+    start: StreamPosition,
     end: ReadUntil,
 ) -> Vec<ReadEvent<Bytes>> {
     let config = ReaderConfig::default().with_start(start).with_end(end);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use pravega_sdk_client_factory::ClientFactory;
-use pravega_sdk_event_stream::{ReadFrom, ReadUntil, TransactionConfig, codec::Utf8};
+use pravega_sdk_event_stream::{ReadUntil, StreamPosition, TransactionConfig, codec::Utf8};
 use pravega_sdk_integration_tests::harness::{
     self, factory,
     lines::{Line, as_file, by_key, real_lines},
@@ -65,7 +65,7 @@ impl File {
 async fn texts(
     factory: &ClientFactory,
     stream: &ScopedStream,
-    from: ReadFrom,
+    from: StreamPosition,
     to: ReadUntil,
 ) -> Vec<String> {
     let events = read_between(factory, stream, from, to).await;
@@ -97,7 +97,7 @@ async fn events_and_cuts_are_exchanged_in_both_directions_across_a_scale() {
     let half = lines.len() / 2;
     let written = File::of(&as_file(&lines[..half]));
     java(&stream, &["write", written.text()]).await;
-    let found = texts(&factory, &stream, ReadFrom::Head, ReadUntil::Tail).await;
+    let found = texts(&factory, &stream, StreamPosition::Head, ReadUntil::Tail).await;
     assert!(by_key(found.iter().map(String::as_str)) == keyed(&lines[..half]), "what Java wrote");
 
     // Java's own word for where the stream ends, and ours, are the same place.
@@ -128,12 +128,13 @@ async fn events_and_cuts_are_exchanged_in_both_directions_across_a_scale() {
     between.sort_unstable();
     expected.sort_unstable();
     assert!(between == expected, "what Java reads in batches");
-    let ours = texts(&factory, &stream, ReadFrom::Cut(cut(tail)), ReadUntil::Tail).await;
+    let ours = texts(&factory, &stream, StreamPosition::Cut(cut(tail)), ReadUntil::Tail).await;
     assert!(
         by_key(ours.iter().map(String::as_str)) == keyed(&lines[half..]),
         "what we read from Java's cut"
     );
-    let ours = texts(&factory, &stream, ReadFrom::Cut(cut(head)), ReadUntil::Cut(cut(tail))).await;
+    let ours =
+        texts(&factory, &stream, StreamPosition::Cut(cut(head)), ReadUntil::Cut(cut(tail))).await;
     assert!(
         by_key(ours.iter().map(String::as_str)) == keyed(&lines[..half]),
         "what we read between Java's cuts"
@@ -161,7 +162,7 @@ async fn transactions_are_exchanged_and_taken_over_in_both_directions() {
     let committed = |number: &usize| number / 200 % 3 != 2;
     let kept: Vec<&Line> =
         lines.iter().enumerate().filter(|(at, _)| committed(at)).map(|(_, line)| line).collect();
-    let found = texts(&factory, &stream, ReadFrom::Head, ReadUntil::Tail).await;
+    let found = texts(&factory, &stream, StreamPosition::Head, ReadUntil::Tail).await;
     assert!(
         by_key(found.iter().map(String::as_str)) == keyed(kept.iter().copied()),
         "what Java committed"
@@ -196,7 +197,7 @@ async fn transactions_are_exchanged_and_taken_over_in_both_directions() {
     let id = begun.leave_open().await.unwrap();
     java(&stream, &["resume", &id.to_string(), File::of(&as_file(second)).text()]).await;
     harness::eventually("Java's commit shows", async || {
-        texts(&factory, &stream, ReadFrom::Head, ReadUntil::Tail).await.len() == 200
+        texts(&factory, &stream, StreamPosition::Head, ReadUntil::Tail).await.len() == 200
     })
     .await;
     let id = java(&stream, &["leave-open", File::of(&as_file(first)).text()]).await;
@@ -205,7 +206,7 @@ async fn transactions_are_exchanged_and_taken_over_in_both_directions() {
         resumed.write(&line.key, line.text.as_str()).await.unwrap();
     }
     resumed.commit().await.unwrap().wait_until_visible(harness::FAR).await.unwrap();
-    let found = texts(&factory, &stream, ReadFrom::Head, ReadUntil::Tail).await;
+    let found = texts(&factory, &stream, StreamPosition::Head, ReadUntil::Tail).await;
     let twice = lines[..200].iter().chain(&lines[..200]);
     assert!(by_key(found.iter().map(String::as_str)) == keyed(twice));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::{AccessOperation, Creation, Credentials};
-use pravega_sdk_event_stream::{ReadFrom, ReaderConfig, TransactionConfig, codec::Utf8};
+use pravega_sdk_event_stream::{ReaderConfig, StreamPosition, TransactionConfig, codec::Utf8};
 use pravega_sdk_integration_tests::harness::{self, factory, unique, url};
 use pravega_sdk_types::{
     ErrorKind, Outcome, Scope, ScopedSegment, ScopedStream, SegmentId, StreamConfiguration,
@@ -178,7 +178,7 @@ async fn a_writer_writes_over_tls_with_a_token_and_without_rights_it_is_refused(
 async fn transactions_bytes_and_reading_at_the_tail_work_over_tls_with_tokens() {
     let factory = admin().await;
     let stream = new_stream(&factory).await;
-    let config = ReaderConfig::default().with_start(ReadFrom::Tail);
+    let config = ReaderConfig::default().with_start(StreamPosition::Tail);
     let mut reader = factory.event_reader_with(&stream, Utf8, config).await.unwrap();
     let config = TransactionConfig::default().with_lease(Duration::from_secs(30));
     let writer = factory.transactional_writer_with(&stream, Utf8, config).await.unwrap();

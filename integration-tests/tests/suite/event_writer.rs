@@ -17,7 +17,9 @@ use pravega_sdk_event_stream::{
     codec::{Raw, Utf8},
 };
 use pravega_sdk_integration_tests::harness::{self, FAR, factory, new_stream, read_all, scale};
-use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, RoutingKey, ScopedStream, SegmentId};
+use pravega_sdk_types::{
+    ErrorKind, KeyRange, Outcome, RoutingKey, ScopedStream, SegmentId, Timestamp,
+};
 
 fn texts(found: &[ReadEvent<Bytes>]) -> Vec<String> {
     found.iter().map(|read| String::from_utf8(read.event().to_vec()).unwrap()).collect()
@@ -83,7 +85,7 @@ async fn write_across(
     for ack in acks {
         results.push(ack.await.map(drop).map_err(|error| error.kind()));
     }
-    writer.close(FAR).await;
+    writer.close(FAR).await.into_result().unwrap();
     results
 }
 
@@ -330,12 +332,12 @@ async fn time_is_noted_by_hand_and_by_itself_and_never_backwards() {
     let config = WriterConfig::default().with_writer_name("notes".parse().unwrap());
     let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
     writer.write("a", "a").await.unwrap();
-    writer.note_time(1000).await.unwrap();
+    writer.note_time(Timestamp::from_millis(1000)).await.unwrap();
     writer.write("b", "b").await.unwrap();
-    writer.note_time(2000).await.unwrap();
-    let error = writer.note_time(1500).await.unwrap_err();
+    writer.note_time(Timestamp::from_millis(2000)).await.unwrap();
+    let error = writer.note_time(Timestamp::from_millis(1500)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConditionFailed, "{error}");
-    writer.close(FAR).await;
+    writer.close(FAR).await.into_result().unwrap();
     drop(writer);
     // The closed writer removes itself, so that no writer is left to remove.
     harness::eventually("the writer is removed", async || {

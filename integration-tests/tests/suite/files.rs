@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::{
-    EventWriter, ReadFrom, ReadUntil, ReaderConfig, TransactionConfig, TransactionalWriter,
+    EventWriter, ReadUntil, ReaderConfig, StreamPosition, TransactionConfig, TransactionalWriter,
     codec::Utf8,
 };
 use pravega_sdk_integration_tests::harness::{
@@ -28,7 +28,7 @@ async fn read(
     count: usize,
     end: ReadUntil,
 ) -> Vec<String> {
-    let config = ReaderConfig::default().with_start(ReadFrom::Head).with_end(end);
+    let config = ReaderConfig::default().with_start(StreamPosition::Head).with_end(end);
     let mut reader = factory.event_reader_with(stream, Utf8, config).await.unwrap();
     let mut texts = Vec::new();
     while let Some(batch) = reader.next_batch(1000).await {

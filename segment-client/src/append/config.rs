@@ -34,6 +34,7 @@ pub struct Config {
 }
 
 /// When a writer notes the time for watermarks.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeNotes {
     /// When `note_time` is called.

@@ -34,6 +34,8 @@ pub struct Handle {
 }
 
 /// The results of all appends of a writer.
+#[must_use = "only the report says that events were lost; see `CloseReport::into_result`"]
+#[non_exhaustive]
 #[derive(Debug, Clone)]
 pub struct CloseReport {
     /// Writes acknowledged since the writer was created; an atomic batch counts once.
@@ -42,6 +44,29 @@ pub struct CloseReport {
     pub failed: u64,
     /// The first failure among those that were in flight when the writer was closed.
     pub first_failure: Option<WriteError>,
+    stream: ScopedStream,
+}
+
+impl CloseReport {
+    /// Returns an error if any write failed.
+    ///
+    /// # Errors
+    ///
+    /// The first failure among the writes that were in flight when the writer was closed. If only
+    /// earlier writes failed, whose acks have their errors, an error of kind
+    /// [`Closed`](ErrorKind::Closed) with their number and an unknown outcome.
+    pub fn into_result(self) -> Result<(), WriteError> {
+        match self {
+            Self { first_failure: Some(failure), .. } => Err(failure),
+            Self { failed: 0, .. } => Ok(()),
+            Self { failed, stream, .. } => {
+                let detail =
+                    format_args!("writes that failed before the writer was closed: {failed}");
+                let error = WriteError::new(ErrorKind::Closed, Outcome::Unknown, detail);
+                Err(error.with_stream(&stream))
+            }
+        }
+    }
 }
 
 impl Handle {
@@ -212,12 +237,41 @@ impl Handle {
             };
         }
         let (acknowledged, failed) = (self.shared.acknowledged(), self.shared.failed());
-        CloseReport { acknowledged, failed, first_failure }
+        CloseReport { acknowledged, failed, first_failure, stream: self.stream().clone() }
     }
 }
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").field("stream", self.stream()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(failed: u64, first_failure: Option<WriteError>) -> CloseReport {
+        let stream = "scope/stream".parse().unwrap();
+        CloseReport { acknowledged: 3, failed, first_failure, stream }
+    }
+
+    #[test]
+    fn a_report_without_failures_is_no_error() {
+        assert!(report(0, None).into_result().is_ok());
+    }
+
+    #[test]
+    fn a_report_with_a_failure_is_that_failure() {
+        let failure = WriteError::invalid("too large");
+        let error = report(2, Some(failure)).into_result().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    }
+
+    #[test]
+    fn a_report_of_earlier_failures_only_is_an_error_with_their_number() {
+        let error = report(2, None).into_result().unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::Unknown));
+        assert!(error.to_string().contains(": 2"), "{error}");
     }
 }

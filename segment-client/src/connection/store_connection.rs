@@ -54,6 +54,7 @@ pub struct StoreConnection {
 }
 
 /// What has happened on a connection.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConnectionCounters {
     /// Commands sent, without keep-alives.

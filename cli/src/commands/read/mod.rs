@@ -11,7 +11,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use pravega_sdk::{
-    ReadEvent, ReadFrom, ReadUntil, ReaderConfig,
+    ReadEvent, ReadUntil, ReaderConfig, StreamPosition, Timestamp,
     codec::Raw,
     types::{ScopedStream, StreamCut},
 };
@@ -84,7 +84,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
     let client = context.client().await?;
     let output = &mut context.output;
-    let config = ReaderConfig::default().with_start(start(&arguments)?).with_end(end(&arguments)?);
+    let config = ReaderConfig::default().with_start(start(&arguments)).with_end(end(&arguments)?);
     let mut reader = client.event_reader_with(&arguments.stream, Raw, config).await?;
     let mut left = arguments.count.unwrap_or(u64::MAX);
     let mut text = Vec::new();
@@ -118,19 +118,15 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
 
 const BATCH: usize = 4096;
 
-fn start(arguments: &Arguments) -> Result<ReadFrom> {
+fn start(arguments: &Arguments) -> StreamPosition {
     if let Some(ago) = arguments.ago {
-        let since_1970 =
-            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let then = since_1970.saturating_sub(ago);
-        return Ok(ReadFrom::Time(i64::try_from(then.as_millis()).unwrap_or(i64::MAX)));
+        let then = SystemTime::now().checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH);
+        return Timestamp::from(then.max(SystemTime::UNIX_EPOCH)).into();
     }
-    Ok(match &arguments.from {
-        Position::Head | Position::Cut(StreamCut::Unbounded) => ReadFrom::Head,
-        Position::Tail => ReadFrom::Tail,
-        Position::Cut(StreamCut::At(cut)) => ReadFrom::Cut(cut.clone()),
-        Position::Event(pointer) => ReadFrom::Event(pointer.clone()),
-    })
+    match &arguments.from {
+        Position::Unbounded => StreamPosition::Head,
+        Position::At(position) => position.clone(),
+    }
 }
 
 fn end(arguments: &Arguments) -> Result<ReadUntil> {
@@ -138,11 +134,9 @@ fn end(arguments: &Arguments) -> Result<ReadUntil> {
         return Ok(ReadUntil::Sealed);
     }
     match &arguments.until {
-        Position::Tail | Position::Cut(StreamCut::Unbounded) => Ok(ReadUntil::Tail),
-        Position::Cut(StreamCut::At(cut)) => Ok(ReadUntil::Cut(cut.clone())),
-        Position::Head | Position::Event(_) => {
-            Err(Failure::usage("--until takes tail or the text of a stream cut"))
-        }
+        Position::At(StreamPosition::Tail) | Position::Unbounded => Ok(ReadUntil::Tail),
+        Position::At(StreamPosition::Cut(cut)) => Ok(ReadUntil::Cut(cut.clone())),
+        Position::At(_) => Err(Failure::usage("--until takes tail or the text of a stream cut")),
     }
 }
 

@@ -19,6 +19,7 @@ use super::parser::{Parser, Step};
 
 /// What a reader does with bytes that are not a valid event: bytes that no writer of events put
 /// there, or that were damaged.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CorruptEvents {
     /// The reader ends with the error.

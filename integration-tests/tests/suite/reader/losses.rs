@@ -1,6 +1,6 @@
 //! Events and streams that are removed under a reader.
 
-use pravega_sdk_event_stream::{ReadFrom, codec::Raw};
+use pravega_sdk_event_stream::{StreamPosition, codec::Raw};
 use pravega_sdk_integration_tests::harness::{FAR, factory, new_stream, read_all, scale};
 use pravega_sdk_types::{BoundedCut, ErrorKind, KeyRange, Offset, SegmentId, StreamConfiguration};
 use tokio::time::timeout;
@@ -17,7 +17,7 @@ async fn a_truncation_is_reported_once_and_the_rest_is_read() {
     let start = BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(0))]).unwrap();
     let half = BoundedCut::new(stream.clone(), [(SegmentId::from(0), all[50].offset())]).unwrap();
     controller.truncate_stream(&half).await.unwrap();
-    let mut from_start = reader(&factory, &stream, ReadFrom::Cut(start.clone())).await;
+    let mut from_start = reader(&factory, &stream, StreamPosition::Cut(start.clone())).await;
     let told = timeout(FAR, from_start.next()).await.unwrap().unwrap().unwrap_err();
     assert_eq!(
         (told.kind(), told.offset(), told.is_retryable()),
@@ -34,7 +34,7 @@ async fn a_truncation_is_reported_once_and_the_rest_is_read() {
     let behind =
         BoundedCut::new(stream.clone(), head.positions().map(|(id, _)| (id, Offset(0)))).unwrap();
     controller.truncate_stream(&behind).await.unwrap();
-    let mut from_start = reader(&factory, &stream, ReadFrom::Cut(start)).await;
+    let mut from_start = reader(&factory, &stream, StreamPosition::Cut(start)).await;
     let told = timeout(FAR, from_start.next()).await.unwrap().unwrap().unwrap_err();
     assert_eq!(
         (told.kind(), told.segment()),
@@ -55,7 +55,7 @@ async fn a_stream_that_is_deleted_or_made_again_under_a_reader_is_an_error() {
     for is_made_again in [false, true] {
         let stream = new_stream(controller, 1).await;
         write(&factory, &stream, 0..20).await;
-        let mut reading = reader(&factory, &stream, ReadFrom::Head).await;
+        let mut reading = reader(&factory, &stream, StreamPosition::Head).await;
         for _ in 0..20 {
             next(&mut reading).await;
         }
@@ -66,7 +66,7 @@ async fn a_stream_that_is_deleted_or_made_again_under_a_reader_is_an_error() {
             controller.create_stream(&stream, &StreamConfiguration::default()).await.unwrap();
             // Not the reader that was there, which saw the old stream sealed: one that comes with
             // an old position.
-            let mut old = reader(&factory, &stream, ReadFrom::Cut(cut)).await;
+            let mut old = reader(&factory, &stream, StreamPosition::Cut(cut)).await;
             let told = timeout(FAR, old.next()).await.unwrap().unwrap().unwrap_err();
             // The segments of the new stream have numbers of their own, so the old ones are
             // gone.

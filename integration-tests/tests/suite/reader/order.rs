@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::{
-    LargeEvents, ReadEvent, ReadFrom, ReadUntil, ReaderConfig, WriterConfig,
+    LargeEvents, ReadEvent, ReadUntil, ReaderConfig, StreamPosition, WriterConfig,
     codec::{Raw, Utf8},
 };
 use pravega_sdk_integration_tests::harness::{FAR, factory, new_stream, scale};
@@ -19,7 +19,7 @@ async fn a_reader_at_the_tail_returns_new_events_and_one_at_the_head_all_events(
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 4).await;
     write(&factory, &stream, 0..10).await;
-    let mut tail = reader(&factory, &stream, ReadFrom::Tail).await;
+    let mut tail = reader(&factory, &stream, StreamPosition::Tail).await;
     assert!(
         timeout(Duration::from_millis(300), tail.next()).await.is_err(),
         "no event was written yet"
@@ -30,7 +30,7 @@ async fn a_reader_at_the_tail_returns_new_events_and_one_at_the_head_all_events(
         found.push(next(&mut tail).await);
     }
     assert_eq!(by_key(found.iter().map(String::as_str)), expected(10..20));
-    let mut head = reader(&factory, &stream, ReadFrom::Head).await;
+    let mut head = reader(&factory, &stream, StreamPosition::Head).await;
     let mut found = Vec::new();
     while found.len() < 20 {
         let batch = timeout(FAR, head.next_batch(7)).await.unwrap().unwrap().unwrap();
@@ -75,7 +75,7 @@ async fn a_reader_follows_scales_up_and_down_in_order_per_key() {
     let controller = factory.controller();
     let stream = new_stream(controller, 2).await;
     let reading = {
-        let mut reader = reader(&factory, &stream, ReadFrom::Head).await;
+        let mut reader = reader(&factory, &stream, StreamPosition::Head).await;
         tokio::spawn(async move {
             let mut found = Vec::new();
             while found.len() < 900 {
@@ -95,14 +95,14 @@ async fn a_reader_follows_scales_up_and_down_in_order_per_key() {
     assert_eq!(by_key(found.iter().map(String::as_str)), expected(0..900));
     // One that comes later sees the same; and all of it ends once the stream is sealed.
     controller.seal_stream(&stream).await.unwrap();
-    let mut late = reader(&factory, &stream, ReadFrom::Head).await;
+    let mut late = reader(&factory, &stream, StreamPosition::Head).await;
     let mut found = Vec::new();
     while let Some(event) = timeout(FAR, late.next()).await.unwrap() {
         found.push(event.unwrap().into_event());
     }
     assert_eq!(by_key(found.iter().map(String::as_str)), expected(0..900));
     assert!(late.next().await.is_none());
-    let mut none = reader(&factory, &stream, ReadFrom::Tail).await;
+    let mut none = reader(&factory, &stream, StreamPosition::Tail).await;
     assert!(none.next().await.is_none(), "a sealed stream has no tail");
 }
 
@@ -110,7 +110,7 @@ async fn a_reader_follows_scales_up_and_down_in_order_per_key() {
 async fn one_reader_reads_many_segments_over_one_connection() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 200).await;
-    let mut tail = reader(&factory, &stream, ReadFrom::Tail).await;
+    let mut tail = reader(&factory, &stream, StreamPosition::Tail).await;
     write_spread(&factory, &stream).await;
     let mut numbers = Vec::new();
     for _ in 0..2000 {

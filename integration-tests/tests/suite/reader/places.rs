@@ -1,7 +1,7 @@
 //! Places at which a reader starts and ends: cuts, events, times.
 
 use pravega_sdk_event_stream::{
-    ReadFrom, ReadUntil, ReaderConfig,
+    ReadUntil, ReaderConfig, StreamPosition,
     codec::{Raw, Utf8},
 };
 use pravega_sdk_integration_tests::harness::{
@@ -9,6 +9,7 @@ use pravega_sdk_integration_tests::harness::{
 };
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, EventPointer, KeyRange, Offset, ScopedStream, SegmentId, StreamCut,
+    Timestamp,
 };
 use tokio::time::timeout;
 
@@ -26,7 +27,7 @@ async fn a_cut_taken_anywhere_divides_the_stream_into_what_was_read_and_the_rest
     scale(controller, &stream, &[id(1, 3), id(0, 1)], &[KeyRange::new(0.25, 1.0).unwrap()]).await;
     write(&factory, &stream, 200..300).await;
     for taken in [0, 1, 50, 99, 100, 150, 199, 201, 299, 300] {
-        let mut first = reader(&factory, &stream, ReadFrom::Head).await;
+        let mut first = reader(&factory, &stream, StreamPosition::Head).await;
         let mut before = Vec::new();
         for _ in 0..taken {
             before.push(next(&mut first).await);
@@ -35,10 +36,12 @@ async fn a_cut_taken_anywhere_divides_the_stream_into_what_was_read_and_the_rest
         let text = StreamCut::from(first.stream_cut()).to_text();
         let StreamCut::At(cut) = text.parse().unwrap() else { panic!("a bounded cut") };
         let rest =
-            read_between(&factory, &stream, ReadFrom::Cut(cut.clone()), ReadUntil::Tail).await;
+            read_between(&factory, &stream, StreamPosition::Cut(cut.clone()), ReadUntil::Tail)
+                .await;
         let whole = before.iter().map(String::as_str).chain(texts(&rest));
         assert_eq!(by_key(whole), expected(0..300), "after {taken}");
-        let again = read_between(&factory, &stream, ReadFrom::Head, ReadUntil::Cut(cut)).await;
+        let again =
+            read_between(&factory, &stream, StreamPosition::Head, ReadUntil::Cut(cut)).await;
         assert_eq!(
             by_key(texts(&again)),
             by_key(before.iter().map(String::as_str)),
@@ -61,15 +64,15 @@ async fn places_outside_the_stream_are_refused_with_the_reason() {
         let config = ReaderConfig::default().with_start(start).with_end(end);
         factory.event_reader_with(&stream, Raw, config).await.unwrap_err()
     };
-    let refused = open(ReadFrom::Cut(cut(&other, &[(0, 0)])), ReadUntil::Sealed).await;
+    let refused = open(StreamPosition::Cut(cut(&other, &[(0, 0)])), ReadUntil::Sealed).await;
     assert_eq!(refused.kind(), ErrorKind::InvalidStreamCut);
     assert!(
         refused.to_string().contains(&format!("the stream cut is one of {other}")),
         "{refused}"
     );
-    let refused = open(ReadFrom::Head, ReadUntil::Cut(cut(&other, &[(0, 0)]))).await;
+    let refused = open(StreamPosition::Head, ReadUntil::Cut(cut(&other, &[(0, 0)]))).await;
     assert_eq!(refused.kind(), ErrorKind::InvalidStreamCut);
-    let start = ReadFrom::Cut(cut(&stream, &[(0, 40), (1, 0)]));
+    let start = StreamPosition::Cut(cut(&stream, &[(0, 40), (1, 0)]));
     let refused = open(start, ReadUntil::Cut(cut(&stream, &[(0, 20), (1, 20)]))).await;
     assert_eq!(
         (refused.kind(), refused.segment()),
@@ -78,14 +81,14 @@ async fn places_outside_the_stream_are_refused_with_the_reason() {
     assert!(refused.to_string().contains("the start, 40, is behind the end, 20"), "{refused}");
     let pointer: EventPointer = format!("{other}/0.#epoch.0:0-16").parse().unwrap();
     assert_eq!(
-        open(ReadFrom::Event(pointer), ReadUntil::Sealed).await.kind(),
+        open(StreamPosition::Event(pointer), ReadUntil::Sealed).await.kind(),
         ErrorKind::InvalidStreamCut
     );
     let missing: ScopedStream = format!("{}/missing", stream.scope()).parse().unwrap();
     assert_eq!(factory.event_reader(&missing, Raw).await.unwrap_err().kind(), ErrorKind::NotFound);
     // A reader would wait forever for an end that is after the tail.
-    let config =
-        ReaderConfig::default().with_start(ReadFrom::Cut(cut(&stream, &[(0, 1 << 40), (1, 0)])));
+    let config = ReaderConfig::default()
+        .with_start(StreamPosition::Cut(cut(&stream, &[(0, 1 << 40), (1, 0)])));
     let mut behind = factory.event_reader_with(&stream, Raw, config).await.unwrap();
     let refused = loop {
         if let Err(error) = timeout(FAR, behind.next()).await.unwrap().unwrap() {
@@ -105,7 +108,7 @@ async fn reading_from_an_event_begins_with_it() {
     let rest = read_between(
         &factory,
         &stream,
-        ReadFrom::Event(all[12].pointer().unwrap()),
+        StreamPosition::Event(all[12].pointer().unwrap()),
         ReadUntil::Tail,
     )
     .await;
@@ -139,7 +142,7 @@ async fn reading_from_a_time_leaves_out_what_watermarks_say_is_older() {
             writer.write("k", format!("{time}:{number}")).await.unwrap();
             written.push((time, number));
         }
-        writer.note_time(time * 1000).await.unwrap();
+        writer.note_time(Timestamp::from_millis(time * 1000)).await.unwrap();
         // The controller makes a mark every ten seconds.
         eventually("there is a mark", async || {
             read_all(&factory, &marks).await.len() >= time as usize
@@ -147,7 +150,13 @@ async fn reading_from_a_time_leaves_out_what_watermarks_say_is_older() {
         .await;
     }
     let since = async |time| {
-        let found = read_between(&factory, &stream, ReadFrom::Time(time), ReadUntil::Tail).await;
+        let found = read_between(
+            &factory,
+            &stream,
+            StreamPosition::Time(Timestamp::from_millis(time)),
+            ReadUntil::Tail,
+        )
+        .await;
         texts(&found).into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     let from = |time: i64| -> Vec<String> {
@@ -166,11 +175,17 @@ async fn reading_from_a_time_leaves_out_what_watermarks_say_is_older() {
     write(&factory, &unmarked, 0..10).await;
     scale(controller, &unmarked, &[SegmentId::from(0)], &KeyRange::equal(2)).await;
     write(&factory, &unmarked, 10..20).await;
-    let later = ReadFrom::Time(i64::MAX);
+    let later = StreamPosition::Time(Timestamp::from_millis(i64::MAX));
     assert_eq!(
         by_key(texts(&read_between(&factory, &unmarked, later, ReadUntil::Tail).await)),
         expected(10..20)
     );
-    let all = read_between(&factory, &unmarked, ReadFrom::Time(0), ReadUntil::Tail).await;
+    let all = read_between(
+        &factory,
+        &unmarked,
+        StreamPosition::Time(Timestamp::from_millis(0)),
+        ReadUntil::Tail,
+    )
+    .await;
     assert_eq!(by_key(texts(&all)), expected(0..20));
 }

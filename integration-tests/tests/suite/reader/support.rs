@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use pravega_sdk_client_factory::ClientFactory;
-use pravega_sdk_event_stream::{EventReader, ReadEvent, ReadFrom, ReaderConfig, codec::Utf8};
+use pravega_sdk_event_stream::{EventReader, ReadEvent, ReaderConfig, StreamPosition, codec::Utf8};
 use pravega_sdk_integration_tests::harness::FAR;
 use pravega_sdk_types::ScopedStream;
 use tokio::time::timeout;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 pub(super) async fn reader(
     factory: &ClientFactory,
     stream: &ScopedStream,
-    start: ReadFrom,
+    start: StreamPosition,
 ) -> EventReader<Utf8> {
     factory
         .event_reader_with(stream, Utf8, ReaderConfig::default().with_start(start))

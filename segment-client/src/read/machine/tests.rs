@@ -4,7 +4,7 @@ mod table;
 
 use std::{sync::Arc, time::Duration};
 
-use pravega_sdk_types::{Backoff, ErrorKind, Offset, ScopedSegment};
+use pravega_sdk_types::{Backoff, ErrorKind, Offset, ScopedSegment, SegmentOffset};
 use pravega_sdk_wire_protocol::{
     WireCommand,
     commands::{
@@ -288,7 +288,7 @@ fn a_claim_is_checked_before_anything_is_read() {
         [(50, 100, Some(50)), (-1, 100, Some(100)), (100, 100, Some(100)), (101, 100, None)]
     {
         let mut rig = Rig::new(MAX_READ);
-        let reader = rig.open(0, StartOffset::claimed(Offset(claim)), None);
+        let reader = rig.open(0, StartOffset::claimed(SegmentOffset::from_wire(claim)), None);
         assert_eq!(rig.asked(), [Asked::Inspect(reader)]);
         rig.info(reader, 0, length, false);
         match expected {
