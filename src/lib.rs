@@ -34,7 +34,7 @@
 //!
 //! | task | types |
 //! |---|---|
-//! | write events | [`EventWriter`] |
+//! | write events | [`EventWriter`], [`KeyedEventWriter`] |
 //! | read events | [`EventReader`], [`BatchClient`] |
 //! | write events atomically | [`TransactionalWriter`], [`Transaction`] |
 //! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
@@ -48,8 +48,8 @@
 pub use pravega_sdk_client_factory::event_stream::{
     Ack, Appended, BatchClient, BatchConfig, ByteReader, ByteReaderConfig, ByteWriter,
     ByteWriterConfig, CloseReport, Commit, CorruptEvents, EventReader, EventSink, EventWriter,
-    LargeEvents, MAX_ROUTING_KEY_LEN, Permit, ReadError, ReadEvent, ReadUntil, ReaderConfig,
-    Routing, TimeNotes, ToRouting, Transaction, TransactionConfig, TransactionError,
+    KeyedEventWriter, LargeEvents, MAX_ROUTING_KEY_LEN, Permit, ReadError, ReadEvent, ReadUntil,
+    ReaderConfig, Routing, TimeNotes, ToRouting, Transaction, TransactionConfig, TransactionError,
     TransactionalWriter, TryEnqueueError, WriteError, WriterConfig, codec, index,
 };
 pub use pravega_sdk_client_factory::{

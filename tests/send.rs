@@ -7,7 +7,7 @@
 
 use pravega_sdk::{
     Ack, Appended, BatchClient, ByteReader, ByteWriter, ClientFactory, Commit, EventReader,
-    EventSink, EventWriter, Permit, Transaction, TransactionalWriter, WriteError,
+    EventSink, EventWriter, KeyedEventWriter, Permit, Transaction, TransactionalWriter, WriteError,
     codec::Utf8,
     connection_pool::{BoxError, Claim, Connector, NotShared, Pool, SharedClaim},
     controller_client::{Controller, Credentials, EndpointCache, TokenCache, listing::Listing},
@@ -63,6 +63,13 @@ fn event_writer(writer: &EventWriter<Utf8>, permit: Permit<'_, Utf8>, ack: Ack) 
     send(ack);
     send_type::<EventSink<Utf8>>();
     send_type::<Result<Appended, WriteError>>();
+}
+
+fn keyed_event_writer(writer: &KeyedEventWriter<Utf8, str>) {
+    send(writer.write("event"));
+    send(writer.enqueue("event"));
+    send(writer.flush());
+    send(writer.close(any()));
 }
 
 fn event_reader(mut reader: EventReader<Utf8>) {
@@ -211,7 +218,16 @@ fn embedded(pravega: pravega_sdk::embedded::Embedded) {
 
 #[test]
 fn every_future_of_the_public_api_is_send() {
-    let _ = (factory, event_writer, event_reader, batch, transactions, bytes, index);
+    let _ = (
+        factory,
+        event_writer,
+        keyed_event_writer,
+        event_reader,
+        batch,
+        transactions,
+        bytes,
+        index,
+    );
     let _ = (controller, store_connections, pool::<Unused>);
     #[cfg(feature = "embedded")]
     let _ = embedded;

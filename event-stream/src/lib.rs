@@ -2,7 +2,7 @@
 //!
 //! | what | with |
 //! |---|---|
-//! | write events | [`EventWriter`] |
+//! | write events | [`EventWriter`]; with the key in the event: [`KeyedEventWriter`] |
 //! | read events | [`EventReader`]; parts of a stream side by side: [`BatchClient`] |
 //! | write events together or not at all | [`TransactionalWriter`] |
 //! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
@@ -67,4 +67,6 @@ pub use pravega_sdk_types::StreamPosition;
 pub use reader::{CorruptEvents, EventReader, ReadEvent, ReadUntil, ReaderConfig};
 pub use routing::{MAX_ROUTING_KEY_LEN, Routing, ToRouting};
 pub use transaction::{Commit, Transaction, TransactionConfig, TransactionalWriter};
-pub use writer::{EventSink, EventWriter, LargeEvents, Permit, TryEnqueueError, WriterConfig};
+pub use writer::{
+    EventSink, EventWriter, KeyedEventWriter, LargeEvents, Permit, TryEnqueueError, WriterConfig,
+};
