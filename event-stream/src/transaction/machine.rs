@@ -184,20 +184,159 @@ mod tests {
         assert_eq!(pings.failures(id(1)), 0);
     }
 
+    /// The state of the pings of one transaction.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum State {
+        /// It is not known.
+        Absent,
+        /// Its next ping is due later.
+        Scheduled,
+        /// A ping was sent and is not answered.
+        InFlight,
+        /// A ping failed and is repeated earlier than the next one would be due.
+        Retrying,
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Event {
+        Add,
+        Remove,
+        /// The time of the next ping comes.
+        Due,
+        Answer(Result<PingStatus, ErrorKind>),
+    }
+
+    /// What comes out of an event.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Output {
+        Nothing,
+        Ping,
+        Ended(Ended),
+    }
+
+    const COMMITTED: Ended = Ended::Known(TransactionState::Committed);
+    const ABORTED: Ended = Ended::Known(TransactionState::Aborted);
+
+    /// A row: state, event, what comes out, the state after it. Every other pair that can happen
+    /// yields nothing and changes nothing.
+    const TABLE: &[(State, Event, Output, State)] = &[
+        (State::Absent, Event::Add, Output::Nothing, State::Scheduled),
+        (State::Scheduled, Event::Remove, Output::Nothing, State::Absent),
+        (State::Scheduled, Event::Due, Output::Ping, State::InFlight),
+        (State::InFlight, Event::Remove, Output::Nothing, State::Absent),
+        (State::InFlight, answer(PingStatus::Open), Output::Nothing, State::Scheduled),
+        (State::InFlight, answer(PingStatus::Committed), Output::Ended(COMMITTED), State::Absent),
+        (State::InFlight, answer(PingStatus::Aborted), Output::Ended(ABORTED), State::Absent),
+        (
+            State::InFlight,
+            answer(PingStatus::MaxExecutionTimeExceeded),
+            Output::Ended(Ended::TooOld),
+            State::Absent,
+        ),
+        (State::InFlight, answer(PingStatus::LeaseTooLarge), Output::Nothing, State::Retrying),
+        (State::InFlight, answer(PingStatus::Disconnected), Output::Nothing, State::Retrying),
+        (
+            State::InFlight,
+            Event::Answer(Err(ErrorKind::NotFound)),
+            Output::Ended(Ended::Unknown),
+            State::Absent,
+        ),
+        (
+            State::InFlight,
+            Event::Answer(Err(ErrorKind::Unavailable)),
+            Output::Nothing,
+            State::Retrying,
+        ),
+        (
+            State::InFlight,
+            Event::Answer(Err(ErrorKind::PermissionDenied)),
+            Output::Nothing,
+            State::Retrying,
+        ),
+        (State::Retrying, Event::Remove, Output::Nothing, State::Absent),
+        (State::Retrying, Event::Due, Output::Ping, State::InFlight),
+    ];
+
+    const STATES: [State; 4] = [State::Absent, State::Scheduled, State::InFlight, State::Retrying];
+
+    const fn answer(status: PingStatus) -> Event {
+        Event::Answer(Ok(status))
+    }
+
+    /// A transaction is added once, and an answer belongs to a ping, whose transaction may have
+    /// been removed meanwhile.
+    fn can_happen(state: State, event: Event) -> bool {
+        match event {
+            Event::Add => state == State::Absent,
+            Event::Answer(_) => matches!(state, State::InFlight | State::Absent),
+            Event::Remove | Event::Due => true,
+        }
+    }
+
+    fn in_state(state: State) -> PingMachine {
+        let mut pings = PingMachine::new(LEASE);
+        let way: &[Event] = match state {
+            State::Absent => &[],
+            State::Scheduled => &[Event::Add],
+            State::InFlight => &[Event::Add, Event::Due],
+            State::Retrying => {
+                &[Event::Add, Event::Due, Event::Answer(Err(ErrorKind::Unavailable))]
+            }
+        };
+        for event in way {
+            apply(&mut pings, *event);
+        }
+        assert_eq!(state_of(&pings), state);
+        pings
+    }
+
+    fn state_of(pings: &PingMachine) -> State {
+        match pings.open.get(&id(1)) {
+            None => State::Absent,
+            Some(Ping { due: None, .. }) => State::InFlight,
+            Some(Ping { failures: 0, .. }) => State::Scheduled,
+            Some(_) => State::Retrying,
+        }
+    }
+
+    fn apply(pings: &mut PingMachine, event: Event) -> Output {
+        match event {
+            Event::Add => pings.add(id(1), ms(0)),
+            Event::Remove => pings.remove(id(1)),
+            Event::Due => {
+                let due = pings.timeout().unwrap_or(ms(20));
+                return pings.take_due(due).map_or(Output::Nothing, |_| Output::Ping);
+            }
+            Event::Answer(answer) => {
+                let ended = pings.handle(id(1), answer, ms(30));
+                return ended.map_or(Output::Nothing, Output::Ended);
+            }
+        }
+        Output::Nothing
+    }
+
+    fn check(state: State, event: Event, expected: Output, next: State) {
+        let mut pings = in_state(state);
+        assert_eq!(apply(&mut pings, event), expected, "{state:?}, {event:?}");
+        assert_eq!(state_of(&pings), next, "{state:?}, {event:?}");
+        assert_eq!(pings.is_empty(), next == State::Absent, "{state:?}, {event:?}");
+        let has_timer = matches!(next, State::Scheduled | State::Retrying);
+        assert_eq!(pings.timeout().is_some(), has_timer, "{state:?}, {event:?}");
+    }
+
     #[test]
-    fn pings_end_with_the_transaction() {
-        for (answer, ended) in [
-            (Ok(PingStatus::Committed), Ended::Known(TransactionState::Committed)),
-            (Ok(PingStatus::Aborted), Ended::Known(TransactionState::Aborted)),
-            (Ok(PingStatus::MaxExecutionTimeExceeded), Ended::TooOld),
-            (Err(ErrorKind::NotFound), Ended::Unknown),
-        ] {
-            let mut pings = PingMachine::new(LEASE);
-            pings.add(id(1), ms(0));
-            pings.take_due(ms(10));
-            assert_eq!(pings.handle(id(1), answer, ms(20)), Some(ended));
-            assert!(pings.is_empty());
-            assert_eq!(pings.timeout(), None);
+    fn each_event_in_each_state_of_a_transaction_does_what_the_table_says() {
+        for (state, event, expected, next) in TABLE {
+            assert!(can_happen(*state, *event), "{state:?}, {event:?}");
+            check(*state, *event, *expected, *next);
+        }
+        let events = TABLE.iter().map(|(_, event, ..)| *event);
+        for event in events {
+            for state in STATES.into_iter().filter(|state| can_happen(*state, event)) {
+                if !TABLE.iter().any(|(s, e, ..)| (*s, *e) == (state, event)) {
+                    check(state, event, Output::Nothing, state);
+                }
+            }
         }
     }
 }

@@ -14,6 +14,8 @@ mod parser;
 mod state;
 mod successors;
 #[cfg(test)]
+mod table;
+#[cfg(test)]
 mod tests;
 
 pub use self::state::CorruptEvents;

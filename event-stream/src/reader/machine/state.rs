@@ -210,7 +210,7 @@ impl StreamMachine {
             if let Some(found) = self.next_of_current() {
                 return Some(Ok(found));
             }
-            if !self.errors.is_empty() {
+            if !self.errors.is_empty() || matches!(self.state, State::Failed(_)) {
                 continue;
             }
             let (reader, delivery) = self.reads.poll_delivery()?;
