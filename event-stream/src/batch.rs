@@ -1,4 +1,4 @@
-//! Reading parts of a stream side by side, without following it.
+//! Reads parts of a stream in parallel, without following it.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -112,11 +112,11 @@ impl BatchClient {
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if there is no such stream, or the controller cannot be asked.
+    /// [`ReadError`] if there is no such stream, or the controller does not answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn head_cut(&self) -> Result<BoundedCut, ReadError> {
         head_cut(&self.context, &self.stream).await
     }
@@ -125,28 +125,28 @@ impl BatchClient {
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if there is no such stream, or a server cannot be asked.
+    /// [`ReadError`] if there is no such stream, or a server does not answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn tail_cut(&self) -> Result<BoundedCut, ReadError> {
         tail_cut(&self.context, &self.stream).await
     }
 
-    /// What lies between two cuts, segment by segment, predecessors first. Unbounded is the head in
-    /// the place of `from`, and the tail in that of `to`. Parts without a byte are left out.
+    /// The ranges between two cuts, segment by segment, predecessors first. Unbounded is the head
+    /// in the place of `from`, and the tail in that of `to`. Parts without a byte are left out.
     ///
     /// # Errors
     ///
-    /// [`ReadError`]: [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) for a cut of another stream,
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a `from` behind `to`,
+    /// [`ReadError`]: [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) for a cut of another
+    /// stream, [`InvalidArgument`](ErrorKind::InvalidArgument) for a `from` after `to`,
     /// [`Truncated`](ErrorKind::Truncated) if something of it is gone, and otherwise that of the
-    /// server that could not help.
+    /// server that failed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn ranges(
         &self,
         from: &StreamCut,
@@ -214,7 +214,7 @@ impl BatchClient {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn distance(&self, from: &StreamCut, to: &StreamCut) -> Result<u64, ReadError> {
         Ok(self.ranges(from, to).await?.iter().map(SegmentRange::len).sum())
     }
@@ -228,15 +228,15 @@ impl BatchClient {
     ///
     /// # Errors
     ///
-    /// [`ReadError`]: [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) for a cut of another stream or one behind its tail,
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for no bytes,
-    /// [`Truncated`](ErrorKind::Truncated) if the stream begins behind the cut,
+    /// [`ReadError`]: [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) for a cut of another stream
+    /// or one after its tail, [`InvalidArgument`](ErrorKind::InvalidArgument) for no bytes,
+    /// [`Truncated`](ErrorKind::Truncated) if the stream begins after the cut,
     /// [`Corrupt`](ErrorKind::Corrupt) for what is no event, and otherwise that of the server that
     /// could not help.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn next_cut(&self, cut: &BoundedCut, bytes: u64) -> Result<BoundedCut, ReadError> {
         check_stream(cut, &self.stream)?;
         if bytes == 0 {
@@ -267,8 +267,7 @@ impl BatchClient {
                 .with_stream(&self.stream)
                 .with_segment(*id, None, 0));
         }
-        // Nothing is left in front of a scale: the segments behind it take over, and may be gone
-        // through.
+        // Nothing is left before a scale: the segments after it take over, and may be read.
         if self.pass_ended(&mut positions, &tails).await? {
             let new: Vec<SegmentId> =
                 positions.keys().copied().filter(|id| !tails.contains_key(id)).collect();
@@ -293,13 +292,13 @@ impl BatchClient {
         make_cut(&self.stream, positions.into_iter().map(|(id, offset)| (id, Offset(offset))))
     }
 
-    /// Reads what lies in a range, and nothing that follows.
+    /// Reads the events of a range, and nothing after it.
     ///
     /// # Errors
     ///
     /// [`ReadError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for a range of
     /// another stream, and [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime. What was
-    /// truncated or deleted since is told by the reader.
+    /// truncated or deleted since is an error of the reader.
     pub fn read<C: Codec>(
         &self,
         range: &SegmentRange,
@@ -340,14 +339,14 @@ impl BatchClient {
     ///
     /// # Errors
     ///
-    /// [`ReadError`]: [`InvalidArgument`](ErrorKind::InvalidArgument) for an event of another stream, or one behind the end
-    /// of its segment, [`Truncated`](ErrorKind::Truncated) if it is gone,
-    /// [`Corrupt`](ErrorKind::Corrupt) if no event of that length stands there or the codec refuses
-    /// it, and otherwise that of the server that could not help.
+    /// [`ReadError`]: [`InvalidArgument`](ErrorKind::InvalidArgument) for an event of another
+    /// stream, or one after the end of its segment, [`Truncated`](ErrorKind::Truncated) if it is
+    /// gone, [`Corrupt`](ErrorKind::Corrupt) if there is no event of that length or the codec
+    /// refuses it, and otherwise that of the server that failed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn fetch<C: Codec>(
         &self,
         pointer: &EventPointer,
@@ -361,13 +360,13 @@ impl BatchClient {
                 .with_stream(&self.stream)
                 .with_segment(segment.id(), None, 0)
         };
-        // A read behind the end would wait for somebody to write there.
+        // A read after the end would wait until something is written there.
         let info = self.info(segment).await?;
         let end = pointer.offset().0.saturating_add(i64::from(pointer.length()));
         if end > info.write_offset {
             return Err(fail(
                 ErrorKind::InvalidArgument,
-                "the event's address lies behind the end of its segment",
+                "the event's address is after the end of its segment",
             ));
         }
         let mut bytes = BytesMut::new();
@@ -381,7 +380,7 @@ impl BatchClient {
             usize::try_from(pointer.length()).unwrap_or(0).saturating_sub(EVENT_HEADER_LEN);
         match event::parse_header(&bytes, payload_len) {
             Ok(len) if len == payload_len => {}
-            _ => return Err(fail(ErrorKind::Corrupt, "no event of that length stands there")),
+            _ => return Err(fail(ErrorKind::Corrupt, "there is no event of that length")),
         }
         bytes.advance(EVENT_HEADER_LEN);
         codec.decode(bytes.freeze()).map_err(|error| {
@@ -389,8 +388,6 @@ impl BatchClient {
                 .with_source(Some(Arc::new(error)))
         })
     }
-
-    // ------------------------------------------------------------------------------------------------------- helpers
 
     async fn tails(
         &self,
@@ -458,8 +455,8 @@ impl BatchClient {
         for id in &free {
             positions.entry(*id).or_insert(0);
         }
-        // A segment is left when all that follows it stands there; others wait at their ends for
-        // their neighbours.
+        // A segment leaves the cut when all its successors are in it; others wait at their ends
+        // for their neighbours.
         for (id, successors) in all {
             if !successors.is_empty()
                 && successors.iter().all(|next| positions.contains_key(&next.id))
@@ -470,7 +467,7 @@ impl BatchClient {
         Ok(!free.is_empty())
     }
 
-    /// The first end of an event at `target` or behind it.
+    /// The first end of an event at or after `target`.
     async fn boundary(
         &self,
         id: SegmentId,
@@ -489,7 +486,7 @@ impl BatchClient {
             let len = event::parse_header(&data, limit).map_err(|found| {
                 let error = ReadError::new(
                     ErrorKind::Corrupt,
-                    format_args!("no event stands there ({found})"),
+                    format_args!("the bytes are not an event ({found})"),
                 );
                 error
                     .with_offset(Offset(offset))
@@ -530,7 +527,7 @@ fn needs_info(from: Option<SegmentOffset>, to: Option<SegmentOffset>) -> bool {
     from.is_none() || to.is_none_or(|to| to == SegmentOffset::End)
 }
 
-/// A segment that a cut names, and that is not there any more, was truncated away.
+/// A segment that a cut names and that does not exist anymore was truncated.
 fn truncated_if_missing(error: ReadError) -> ReadError {
     match error.kind() {
         ErrorKind::NotFound => error.with_kind(ErrorKind::Truncated),

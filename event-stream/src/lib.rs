@@ -3,26 +3,26 @@
 //! | what | with |
 //! |---|---|
 //! | write events | [`EventWriter`]; with the key in the event: [`KeyedEventWriter`] |
-//! | read events | [`EventReader`]; parts of a stream side by side: [`BatchClient`] |
+//! | read events | [`EventReader`]; parts of a stream in parallel: [`BatchClient`] |
 //! | write events together or not at all | [`TransactionalWriter`] |
 //! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
-//! | records that are found by their fields | [`index`] |
+//! | find records by their fields | [`index`] |
 //!
 //! ```text
-//! EventWriter ──▶ Command (mpsc) ──▶ driver ◀──▶ StoreStream   one task for all segments and connections
+//! EventWriter ──▶ Command (mpsc) ──▶ driver ◀──▶ StoreStream   one task per writer
 //!      ▲                               │
-//!     Ack ◀── tickets ── WriterMachine ┴ AppendMachine         which segment, which connection; what is sent, what is stored
+//!     Ack ◀── tickets ── WriterMachine ┴ AppendMachine          connections; what is sent
 //!
-//! EventReader ──▶ StreamMachine ──▶ ReadMachine               events, and which segment follows which; which bytes, and when
-//!      └── polls ──▶ ReadDriver ◀──▶ RawClient                 no task of its own
+//! EventReader ──▶ StreamMachine ──▶ ReadMachine                events; which bytes, and when
+//!      └── polls ──▶ ReadDriver ◀──▶ RawClient                  no task of its own
 //! ```
 //!
-//! An event whose write returned is stored once, behind every earlier event of its routing key,
-//! whatever connections, segment stores, controllers and scaling do meanwhile; a reader hands out
+//! An event whose write returned is stored once, after every earlier event of its routing key,
+//! whatever connections, segment stores, controllers and scaling do meanwhile; a reader returns
 //! each once, in that order. The machines decide, without a runtime, a clock or randomness; the
 //! drivers carry out.
 //!
-//! What an event is in bytes, a [`codec`] says.
+//! A [`codec`] turns events into bytes and back.
 //!
 //! # Examples
 //!

@@ -1,4 +1,4 @@
-//! Reading a byte stream.
+//! The byte reader.
 
 use std::{
     convert::Infallible,
@@ -33,10 +33,10 @@ use super::{
 /// Reads the bytes of a byte stream.
 ///
 /// It is an [`AsyncRead`], an [`AsyncBufRead`] and an [`AsyncSeek`]. The next reads are always
-/// under way, as far as there is room for what they bring. At the end of the stream it waits for
+/// in flight, as far as the budget allows. At the end of the stream it waits for
 /// more; once the stream is sealed, it ends.
 ///
-/// Where bytes were truncated away before they were read, one read fails with the kind
+/// Where bytes were truncated before they were read, one read fails with the kind
 /// [`Truncated`](ErrorKind::Truncated), and the next goes on with the first byte that is left.
 ///
 /// # Examples
@@ -70,19 +70,19 @@ pub struct ByteReader {
 }
 
 impl ByteReader {
-    /// Makes a reader of `stream`.
+    /// Opens a reader of `stream`.
     ///
     /// # Errors
     ///
     /// [`ReadError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) if it has more than one segment or the start
-    /// is behind its end, [`Truncated`](ErrorKind::Truncated) for a start before its head,
+    /// is after its end, [`Truncated`](ErrorKind::Truncated) for a start before its head,
     /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the
-    /// server that could not help.
+    /// server that failed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn open(
         context: SegmentContext,
         stream: &ScopedStream,
@@ -130,7 +130,8 @@ impl ByteReader {
         self.ready.len()
     }
 
-    /// The next bytes, as they arrived, without copying them; none at the end of a sealed stream.
+    /// The next bytes, as they arrived, without copying them; `None` at the end of a sealed
+    /// stream.
     ///
     /// # Errors
     ///
@@ -150,29 +151,29 @@ impl ByteReader {
         Ok(Some(bytes))
     }
 
-    /// The offset of the first byte that was not truncated away.
+    /// The offset of the first byte that is not truncated.
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if the segment store cannot be asked.
+    /// [`ReadError`] if the segment store does not answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub fn head_offset(&self) -> impl Future<Output = Result<Offset, ReadError>> + Send + use<> {
         let info = self.info();
         async move { Ok(Offset(info.await?.start_offset)) }
     }
 
-    /// The offset behind the last durable byte.
+    /// The offset after the last durable byte.
     ///
     /// # Errors
     ///
-    /// [`ReadError`] if the segment store cannot be asked.
+    /// [`ReadError`] if the segment store does not answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub fn tail_offset(&self) -> impl Future<Output = Result<Offset, ReadError>> + Send + use<> {
         let info = self.info();
         async move { Ok(Offset(info.await?.write_offset)) }
@@ -184,11 +185,10 @@ impl ByteReader {
         async move { info(&context, &segment).await }
     }
 
-    /// Ready when there are bytes, or none will come any more.
+    /// Ready when there are bytes, or at the end.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
         loop {
-            // What is to be sent is sent also where bytes are there: the next read is always under
-            // way.
+            // Requests are sent even if bytes are ready: the next read is always in flight.
             let mut is_busy = self.driver.carry_out(&mut self.machine);
             if !self.ready.is_empty() || self.is_at_end {
                 if is_busy {
@@ -250,7 +250,7 @@ impl ByteReader {
             }
             Delivery::Short { length } => {
                 let detail =
-                    format!("the stream has only {length} bytes: it was deleted and made again");
+                    format!("the stream has only {length} bytes: it was deleted and created again");
                 self.failed = Some(fail(ErrorKind::NotFound, &detail, self.offset));
             }
             Delivery::Stalled(error) => return Err(error),
@@ -354,7 +354,7 @@ impl AsyncRead for ByteReader {
 }
 
 impl AsyncSeek for ByteReader {
-    /// An offset before the head or behind the end is refused, by [`AsyncSeek::poll_complete`]; the
+    /// An offset before the head or after the end is refused, by [`AsyncSeek::poll_complete`]; the
     /// reader stays where it is then.
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
         let reader = self.get_mut();

@@ -35,7 +35,7 @@ pub(crate) async fn info(
     info.map_err(|error| error.into_read(segment, "the segment's length cannot be found"))
 }
 
-/// A failure to look, as one of whoever writes.
+/// Turns an error of an inspection into one of a writer.
 pub(crate) fn to_write(error: ReadError, detail: &str, stream: &ScopedStream) -> WriteError {
     WriteError::new(error.kind(), Outcome::NotApplied, detail)
         .with_stream(stream)

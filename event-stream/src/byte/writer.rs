@@ -1,4 +1,4 @@
-//! Writing a byte stream.
+//! The byte writer.
 
 use std::{
     fmt, io,
@@ -29,16 +29,16 @@ use super::{
     segment::{info, segment_of, to_write},
 };
 
-/// Writes bytes behind the end of a byte stream.
+/// Writes bytes at the end of a byte stream.
 ///
-/// Bytes stand where this writer says, in one piece: each append is on the condition that nobody
-/// else appended meanwhile. If somebody did, writing fails with the kind
+/// All bytes are in one piece, at the offsets that this writer returns: each append is on the
+/// condition that no other writer appended meanwhile. If one did, writing fails with the kind
 /// [`ConditionFailed`](ErrorKind::ConditionFailed), nothing of what was not acknowledged is in the
-/// stream, and [`Self::seek_to_tail`] starts anew behind the other's bytes.
+/// stream, and [`Self::seek_to_tail`] starts again after the other writer's bytes.
 ///
 /// It is an [`AsyncWrite`]: writing takes bytes as soon as there is room for them and sends them at
 /// once, many writes together under load; [`flush`](Self::flush) waits until they are durable.
-/// Dropped, what was taken is still sent, and nobody is told whether that went well.
+/// A dropped writer still sends the bytes it has taken, and reports no failure.
 ///
 /// # Examples
 ///
@@ -60,7 +60,7 @@ pub struct ByteWriter {
     segment: ScopedSegment,
     config: ByteWriterConfig,
     handle: Handle,
-    /// Where the next byte stands.
+    /// The offset of the next byte.
     offset: i64,
     state: State,
 }
@@ -73,13 +73,13 @@ enum State {
     /// Capacity for that many bytes is taken.
     Reserved(usize),
     Flush(ReusableBoxFuture<'static, Result<(), WriteError>>),
-    /// Nothing can be written any more; a flush has the same answer.
+    /// Nothing more can be written; a flush returns the same error.
     Failed(WriteError),
     Closed,
 }
 
 /// What is said where the stream could not be asked; the cause says more.
-const DETAIL: &str = "the byte stream cannot be looked at";
+const DETAIL: &str = "the byte stream cannot be inspected";
 /// More is not taken in one write.
 const MAX_PIECE: usize = 256 * 1024;
 
@@ -91,11 +91,11 @@ impl ByteWriter {
     /// [`WriteError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) if it has more than one segment,
     /// [`Sealed`](ErrorKind::Sealed) if it takes no more, [`NoRuntime`](ErrorKind::NoRuntime)
-    /// outside a tokio runtime, and otherwise that of the server that could not help.
+    /// outside a tokio runtime, and otherwise that of the server that failed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn open(
         context: SegmentContext,
         stream: &ScopedStream,
@@ -119,14 +119,13 @@ impl ByteWriter {
         &self.segment
     }
 
-    /// Where the next byte will stand: behind everything that was taken, whether it is durable yet
-    /// or not.
+    /// The offset of the next byte: after everything that was taken, durable or not.
     #[must_use]
     pub fn offset(&self) -> Offset {
         Offset(self.offset)
     }
 
-    /// Writes all of `data`, as soon as there is room for it, without copying it.
+    /// Writes all of `data`, as soon as there is capacity for it, without copying it.
     ///
     /// # Errors
     ///
@@ -134,7 +133,8 @@ impl ByteWriter {
     ///
     /// # Cancel safety
     ///
-    /// Dropped early, only the beginning of `data` is written; [`Self::offset`] tells how much.
+    /// If the future is dropped, only the beginning of `data` is written; [`Self::offset`] shows
+    /// how much.
     pub async fn write_bytes(&mut self, mut data: Bytes) -> Result<(), WriteError> {
         while !data.is_empty() {
             let len = std::future::poll_fn(|cx| self.poll_capacity(data.len(), cx)).await?;
@@ -157,8 +157,8 @@ impl ByteWriter {
         std::future::poll_fn(|cx| self.poll_durable(cx)).await
     }
 
-    /// Starts anew behind the end of the stream, after another writer was faster. What was not
-    /// acknowledged before is given up: flush first to know.
+    /// Starts again at the end of the stream, after another writer was faster. Bytes that were not
+    /// acknowledged are given up: flush first to know which.
     ///
     /// # Errors
     ///
@@ -166,9 +166,9 @@ impl ByteWriter {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the writer is as before.
+    /// If the future is dropped, the writer is as before.
     pub async fn seek_to_tail(&mut self) -> Result<Offset, WriteError> {
-        // What is under way ends first, lest it is taken for somebody else's.
+        // Appends in flight end first, or they would be taken for those of another writer.
         self.handle.flush().await.ok();
         let info = self.info().await?;
         self.handle = open_handle(&self.context, &self.segment, &info, &self.config)?;
@@ -187,7 +187,7 @@ impl ByteWriter {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the segment may be sealed all the same.
+    /// If the future is dropped, the segment may still be sealed.
     pub async fn seal(&mut self) -> Result<(), WriteError> {
         self.flush().await?;
         let sealing = self.context.ask(&self.segment, |token| SealSegment {
@@ -204,16 +204,16 @@ impl ByteWriter {
         Ok(())
     }
 
-    /// Drops all bytes before `offset`. Readers that have not read them by then are told.
+    /// Drops all bytes before `offset`. Readers that have not read them get an error.
     ///
     /// # Errors
     ///
-    /// [`WriteError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for an offset behind
+    /// [`WriteError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for an offset after
     /// the end. Dropping what was dropped before succeeds.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the bytes may be dropped all the same.
+    /// If the future is dropped, the bytes may still be dropped.
     pub async fn truncate(&self, offset: Offset) -> Result<(), WriteError> {
         let truncating = self.context.ask(&self.segment, |token| TruncateSegment {
             request_id: 0,
@@ -224,7 +224,7 @@ impl ByteWriter {
         match truncating.await {
             Ok(_) => Ok(()),
             Err(error) if matches!(error.reply(), Some(WireCommand::SegmentIsTruncated(_))) => {
-                // The same answer for what is before the head and for what is behind the end.
+                // The same reply for offsets before the head and after the end.
                 let end = self.info().await?.write_offset;
                 if offset.0 <= end {
                     return Ok(());
@@ -237,28 +237,28 @@ impl ByteWriter {
         }
     }
 
-    /// The offset of the first byte that was not truncated away.
+    /// The offset of the first byte that is not truncated.
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if the segment store cannot be asked.
+    /// [`WriteError`] if the segment store does not answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn head_offset(&self) -> Result<Offset, WriteError> {
         Ok(Offset(self.info().await?.start_offset))
     }
 
-    /// The offset behind the last durable byte, whoever wrote it.
+    /// The offset after the last durable byte of all writers.
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if the segment store cannot be asked.
+    /// [`WriteError`] if the segment store does not answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn tail_offset(&self) -> Result<Offset, WriteError> {
         Ok(Offset(self.info().await?.write_offset))
     }
@@ -278,7 +278,7 @@ impl ByteWriter {
         )
     }
 
-    /// Ready with how many bytes of `len` there is room for.
+    /// Ready with the number of bytes of `len` that there is capacity for.
     fn poll_capacity(
         &mut self,
         len: usize,
@@ -289,7 +289,7 @@ impl ByteWriter {
             match &mut self.state {
                 State::Idle => {
                     if self.handle.failed() > 0 {
-                        // A flush tells what went wrong.
+                        // A flush returns the error.
                         ready!(self.poll_durable(cx))?;
                         continue;
                     }
@@ -315,7 +315,7 @@ impl ByteWriter {
                     let reserved = *reserved;
                     self.state = State::Idle;
                     if reserved > len {
-                        // Less is to be written than when the room was asked for.
+                        // Less is written than was reserved.
                         drop(self.handle.attach(reserved));
                         continue;
                     }
@@ -328,11 +328,11 @@ impl ByteWriter {
         }
     }
 
-    /// Hands over a piece that there is room for.
+    /// Sends a piece that capacity was reserved for.
     fn send(&mut self, piece: Bytes) -> Result<(), WriteError> {
         let len = piece.len();
         let payload = Payload::Bytes { data: piece, offset: Offset(self.offset) };
-        // A flush reports what became of it.
+        // A flush reports the result.
         drop(self.handle.send(self.handle.attach(len), Key::Hashed(0.0), payload)?);
         self.offset += len as i64;
         Ok(())
@@ -346,8 +346,7 @@ impl ByteWriter {
                     let flushing = async move { handle.flush().await };
                     self.state = State::Flush(ReusableBoxFuture::new(flushing));
                 }
-                // Room that is waited for while a flush is wanted comes from a write that was given
-                // up.
+                // Capacity that is reserved during a flush belongs to a write that was dropped.
                 State::Reserving(..) => self.state = State::Idle,
                 State::Reserved(reserved) => {
                     drop(self.handle.attach(*reserved));

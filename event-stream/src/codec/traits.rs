@@ -21,7 +21,8 @@ pub trait Codec: Send + Sync + 'static {
 /// one.
 #[diagnostic::on_unimplemented(
     message = "the codec `{Self}` cannot encode `{E}`",
-    note = "`Raw` takes what turns into `Bytes`, `Utf8` what turns into a `String`, `Json<T>` and `Postcard<T>` a `T` or a `&T`"
+    note = "`Raw` takes what turns into `Bytes`, `Utf8` what turns into a `String`",
+    note = "`Json<T>` and `Postcard<T>` take a `T` or a `&T`"
 )]
 pub trait Encode<E>: Codec {
     /// Turns an event into bytes.
@@ -32,7 +33,7 @@ pub trait Encode<E>: Codec {
     fn encode(&self, event: E) -> Result<Bytes, CodecError>;
 }
 
-/// Tells why an event could not be turned into bytes, or bytes into an event.
+/// The reason why an event could not be turned into bytes, or bytes into an event.
 #[derive(Debug)]
 pub struct CodecError {
     codec: &'static str,

@@ -40,7 +40,7 @@ impl IndexReader {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn open(
         context: SegmentContext,
         stream: &ScopedStream,
@@ -69,13 +69,13 @@ impl IndexReader {
     ///
     /// # Errors
     ///
-    /// [`ReadError`], of kind [`NotFound`](ErrorKind::NotFound) if there is none,
+    /// [`ReadError`], of kind [`NotFound`](ErrorKind::NotFound) if there is no such record,
     /// [`Corrupt`](ErrorKind::Corrupt) for what is no record, and otherwise that of the server that
     /// could not help.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn search(&self, field: &str, value: u64) -> Result<Offset, ReadError> {
         let info = info(&self.context, &self.segment).await?;
         let size = i64::from(self.record_size);
@@ -98,7 +98,7 @@ impl IndexReader {
         Ok(Offset(head + low * size))
     }
 
-    /// The first record that was not truncated away; none if there is none.
+    /// The first record that is not truncated; `None` if there is no record.
     ///
     /// # Errors
     ///
@@ -106,14 +106,14 @@ impl IndexReader {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn first(&self) -> Result<Option<IndexRecord>, ReadError> {
         let info = info(&self.context, &self.segment).await?;
         let is_there = info.write_offset - info.start_offset >= i64::from(self.record_size);
         if is_there { self.record_at(info.start_offset).await.map(Some) } else { Ok(None) }
     }
 
-    /// The last record; none if there is none.
+    /// The last record; `None` if there is no record.
     ///
     /// # Errors
     ///
@@ -121,30 +121,30 @@ impl IndexReader {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn last(&self) -> Result<Option<IndexRecord>, ReadError> {
         let info = info(&self.context, &self.segment).await?;
         self.last_before(Offset(info.write_offset)).await
     }
 
-    /// The record that ends at `end`; none if it was truncated away, or there is none.
+    /// The record that ends at `end`; `None` if it was truncated or does not exist.
     pub(super) async fn last_before(&self, end: Offset) -> Result<Option<IndexRecord>, ReadError> {
         let info = info(&self.context, &self.segment).await?;
         let offset = end.0 - i64::from(self.record_size);
         if offset < info.start_offset { Ok(None) } else { self.record_at(offset).await.map(Some) }
     }
 
-    /// Reads records from `start` on, up to `end`; for ever, if there is no end.
+    /// Reads records from `start` on, up to `end`; without an end if that is `None`.
     ///
     /// # Errors
     ///
     /// [`ReadError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for offsets at which
-    /// no record begins or that lie behind the end, and [`Truncated`](ErrorKind::Truncated) for a
+    /// no record begins or that are after the end, and [`Truncated`](ErrorKind::Truncated) for a
     /// start that is gone.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn read(
         &self,
         start: Offset,
@@ -176,7 +176,7 @@ impl IndexReader {
             );
         }
         decode(record.freeze()).map_err(|error| {
-            let failure = self.fail(ErrorKind::Corrupt, format_args!("no record stands there"));
+            let failure = self.fail(ErrorKind::Corrupt, format_args!("the bytes are not a record"));
             failure.with_offset(Offset(offset)).with_source(Some(Arc::new(error)))
         })
     }
@@ -197,12 +197,12 @@ impl IndexRecords {
         Offset(self.bytes.offset().0 - self.record.len() as i64)
     }
 
-    /// The next record; none at the end.
+    /// The next record; `None` at the end.
     ///
     /// # Errors
     ///
     /// [`ReadError`], of kind [`Truncated`](ErrorKind::Truncated) if records are gone; the next
-    /// call goes on behind them.
+    /// call goes on after them.
     ///
     /// # Cancel safety
     ///
@@ -223,7 +223,7 @@ impl IndexRecords {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    // A beginning whose rest was truncated away is of no use.
+                    // A beginning without its rest is dropped.
                     self.record.clear();
                     return Err(ReadError::from_io(error, &self.bytes.stream()));
                 }
@@ -231,7 +231,7 @@ impl IndexRecords {
         }
         let offset = self.offset();
         decode(self.record.split().freeze()).map(Some).map_err(|error| {
-            let failure = ReadError::new(ErrorKind::Corrupt, "no record stands there")
+            let failure = ReadError::new(ErrorKind::Corrupt, "the bytes are not a record")
                 .with_stream(&self.bytes.stream());
             failure.with_offset(offset).with_source(Some(Arc::new(error)))
         })

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! All numbers have the high byte first. A name is the first 128 bits of its SHAKE128. This is the
-//! layout of `pravega-client`, the existing client for Rust; a record is an event too, for whoever
-//! reads the stream as events.
+//! layout of `pravega-client`, the existing client for Rust; a record is an event too, for programs
+//! that read the stream as events.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use pravega_sdk_segment_client::error::WriteError;
@@ -20,7 +20,7 @@ use sha3::{
 /// The names and values of a record's fields, in order.
 ///
 /// Values never go down from one record to the next, which is what makes a stream searchable by
-/// each of them. New fields may be added behind the others later on.
+/// each of them. New fields may be added after the others later on.
 ///
 /// # Examples
 ///
@@ -74,7 +74,7 @@ impl IndexRecord {
         &self.data
     }
 
-    /// The value of a field; none if the record has none of that name.
+    /// The value of a field; `None` if the record has no field of that name.
     #[must_use]
     pub fn value(&self, field: &str) -> Option<u64> {
         let name = hashed(field);

@@ -13,10 +13,10 @@ pub(super) const RECORD_SIZE_ATTRIBUTE: Uuid =
     Uuid::from_u128(0xffff_ffe8_b789_1801_0000_0000_0000_0011);
 /// What an attribute has that was never set.
 pub(super) const NOT_SET: i64 = i64::MIN;
-/// The least that has room for anything, and the largest event.
+/// The smallest size that holds any data, and the size of the largest event.
 pub(super) const RECORD_SIZES: std::ops::RangeInclusive<u32> = 64..=8 * 1024 * 1024;
 
-/// The size of a stream's records; none if none was ever set.
+/// The size of a stream's records; `None` if it was never set.
 pub(super) async fn record_size(
     context: &SegmentContext,
     segment: &ScopedSegment,
@@ -37,7 +37,7 @@ pub(super) async fn record_size(
         Ok(size) if RECORD_SIZES.contains(&size) => Ok(Some(size)),
         _ => {
             let detail =
-                format_args!("the stream's records are said to have {} bytes", reply.value);
+                format_args!("invalid size of the stream's records: {} bytes", reply.value);
             let error =
                 ReadError::new(ErrorKind::Corrupt, detail).with_stream(&segment.scoped_stream());
             Err(error.with_segment(segment.id(), None, 0))

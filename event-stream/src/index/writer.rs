@@ -16,9 +16,9 @@ use crate::byte::{ByteWriter, to_write};
 
 /// Appends records to an index stream.
 ///
-/// As with bytes, an append goes through only if nobody else wrote meanwhile; then writing fails
-/// with the kind [`ConditionFailed`](ErrorKind::ConditionFailed), and a new writer goes on behind
-/// the other's records.
+/// As with bytes, an append goes through only if no other writer wrote meanwhile; otherwise writing
+/// fails with the kind [`ConditionFailed`](ErrorKind::ConditionFailed), and a new writer goes on
+/// after the other's records.
 pub struct IndexWriter {
     bytes: ByteWriter,
     record_size: u32,
@@ -37,7 +37,7 @@ impl IndexWriter {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind but, perhaps, the size of the records.
+    /// Dropping the future has no effect except, perhaps, on the size of the records.
     pub async fn open(
         context: SegmentContext,
         stream: &ScopedStream,
@@ -50,7 +50,7 @@ impl IndexWriter {
         }
         let bytes = ByteWriter::open(context.clone(), stream, byte_config).await?;
         let segment = bytes.segment();
-        let unknown = |error| to_write(error, "the index stream cannot be looked at", stream);
+        let unknown = |error| to_write(error, "the index stream cannot be inspected", stream);
         let mut size = record_size(&context, segment).await.map_err(unknown)?;
         if size.is_none() {
             let wanted = wanted_size.unwrap_or(DEFAULT_RECORD_SIZE);
@@ -65,7 +65,7 @@ impl IndexWriter {
             let set = setting
                 .await
                 .map_err(|error| unknown(error.into_read(segment, "the size cannot be set")))?;
-            // Somebody else may have been first.
+            // Another writer may have been first.
             size = if set.success {
                 Some(wanted)
             } else {
@@ -97,24 +97,24 @@ impl IndexWriter {
         self.record_size
     }
 
-    /// Where the next record will stand.
+    /// The offset of the next record.
     #[must_use]
     pub fn offset(&self) -> Offset {
         self.bytes.offset()
     }
 
-    /// Appends a record, as soon as there is room for it; answers with where it stands.
-    /// [`Self::flush`] tells whether it is durable.
+    /// Appends a record, as soon as there is capacity for it; returns its offset.
+    /// [`Self::flush`] reports whether it is durable.
     ///
     /// # Errors
     ///
     /// [`WriteError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) if the data does not
-    /// fit, a value goes down, or a field of the record before is missing or stands elsewhere.
+    /// fit, a value goes down, or a field of the record before is missing or at another place.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future may leave the beginning of a record behind, if it has more than 256 KiB;
-    /// then nothing can be appended any more. Smaller records are appended or not.
+    /// then nothing more can be appended. Smaller records are appended or not.
     pub async fn append(
         &mut self,
         fields: &impl Fields,
@@ -184,7 +184,7 @@ impl IndexWriter {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the records may be dropped all the same.
+    /// If the future is dropped, the records may still be dropped.
     pub async fn truncate(&self, offset: Offset) -> Result<(), WriteError> {
         if offset.0 % i64::from(self.record_size) != 0 {
             let detail = format_args!(
@@ -214,7 +214,7 @@ impl IndexWriter {
         for ((name, value), (before, least)) in fields.iter().zip(last) {
             if hashed(name) != *before {
                 return refuse(format_args!(
-                    "field {name:?} stands where the record before has another one"
+                    "field {name:?} is where the record before has another field"
                 ));
             }
             if value < least {

@@ -1,4 +1,4 @@
-//! Everything that can be set about a reader.
+//! Settings of an event reader.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub enum ReadUntil {
     Cut(BoundedCut),
 }
 
-/// Everything that can be set about a reader of events.
+/// Settings of an event reader.
 ///
 /// # Examples
 ///
@@ -70,8 +70,8 @@ impl ReaderConfig {
     /// |---|---|
     /// | head | at the first event that is not truncated |
     /// | tail | after everything that is in the stream when the reader is opened |
-    /// | stream cut | at the cut, such as [`EventReader::stream_cut`](crate::EventReader::stream_cut) returns |
-    /// | event | at the event, and at the heads of all other segments of the epoch in which the event's segment was created |
+    /// | stream cut | at the cut |
+    /// | event | at the event, and at the heads of all other segments of its segment's epoch |
     /// | time | before everything that was written after that time |
     ///
     /// A time is looked up in the watermarks of the stream. Without watermarks, the reader leaves
@@ -140,7 +140,7 @@ impl ReaderConfig {
         self
     }
 
-    /// Makes the reader's random choices repeatable.
+    /// Makes the reader's random numbers repeatable.
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {

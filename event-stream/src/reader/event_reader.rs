@@ -37,14 +37,14 @@ use crate::codec::{Codec, Raw};
 ///
 /// Events of one routing key come in the order in which they were written, across scaling; those of
 /// different keys in no particular order. It is a [`Stream`] of events and errors, and has no task:
-/// whoever polls it does the work. Between polls what was asked of segment stores still arrives, as
-/// far as there is room for it.
+/// the caller that polls it does the work. Between polls, replies of segment stores still arrive,
+/// as far as the budget allows.
 ///
 /// After an error the reader goes on where it can: an event that the codec refuses is passed over,
-/// a truncated part is left out, a segment store that cannot be reached is tried on. Where it
+/// a truncated part is left out, a segment store that cannot be reached is tried again. Where it
 /// cannot, the stream ends after the error.
 ///
-/// The events that [`Raw`] hands out are slices of what was received, up to 1 MiB together, which
+/// The events that [`Raw`] returns are slices of what was received, up to 1 MiB together, which
 /// stays in memory until the last of them is dropped.
 ///
 /// # Examples
@@ -69,29 +69,29 @@ pub struct EventReader<C = Raw> {
     codec: C,
 }
 
-/// Events that were there together, or why there are none.
+/// Events that had arrived together, or an error.
 type Batch<E> = Result<Vec<ReadEvent<E>>, ReadError>;
 
-/// What the controller told.
+/// An answer of the controller.
 enum Done {
     Successors(SegmentId, Result<Vec<Successor>, LookupError>),
     Segments(SegmentId, Result<Vec<SegmentId>, LookupError>),
 }
 
 impl<C: Codec> EventReader<C> {
-    /// Makes a reader of `stream`.
+    /// Opens a reader of `stream`.
     ///
     /// # Errors
     ///
     /// [`ReadError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
     /// [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) for a cut or an event of another one,
-    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a start behind the end,
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a start after the end,
     /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the
-    /// server that could not help.
+    /// server that failed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn open(
         context: SegmentContext,
         stream: &ScopedStream,
@@ -132,24 +132,24 @@ impl<C: Codec> EventReader<C> {
         &self.stream
     }
 
-    /// The next event; none at the end.
+    /// The next event; `None` at the end.
     ///
     /// # Errors
     ///
-    /// [`ReadError`]: [`Truncated`](ErrorKind::Truncated) where events are gone and reading goes on behind them,
-    /// [`Corrupt`](ErrorKind::Corrupt) for what is no event, or none of the codec's,
+    /// [`ReadError`]: [`Truncated`](ErrorKind::Truncated) where events are gone and reading goes on
+    /// after them, [`Corrupt`](ErrorKind::Corrupt) for what is no event, or none of the codec's,
     /// [`Unavailable`](ErrorKind::Unavailable) while nothing can be read, and what ends the reader:
     /// the stream was deleted, reading is not allowed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses no event: the next call hands it out.
+    /// Dropping the future loses no event: the next call returns it.
     pub async fn next(&mut self) -> Option<Result<ReadEvent<C::Event>, ReadError>> {
         poll_fn(|cx| self.poll_next_event(cx)).await
     }
 
-    /// Waits for an event, and hands it out with those that are there behind it, `max` at the most;
-    /// none at the end. An error comes behind the events that are before it.
+    /// Waits for an event, and returns it with those after it that have arrived, at most `max`;
+    /// `None` at the end. An error comes after the events that are before it.
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ impl<C: Codec> EventReader<C> {
         poll_fn(|cx| self.poll_next_batch(max, cx)).await
     }
 
-    /// The place in the stream behind the last event that was handed out. A reader that begins
+    /// The position after the last event that was returned, as a stream cut. A reader that begins
     /// there goes on without a gap and without a repeat.
     #[must_use]
     pub fn stream_cut(&self) -> BoundedCut {
@@ -245,7 +245,7 @@ impl<C: Codec> EventReader<C> {
             if let Some(found) = self.machine.poll() {
                 let event = found.and_then(|found| self.decode(found));
                 if self.carry_out() {
-                    // Lets what is to be sent be sent, before the event is looked at.
+                    // Requests are sent before the caller uses the event.
                     self.poll_work(cx);
                 }
                 return Poll::Ready(Some(event));
@@ -281,7 +281,7 @@ impl<C: Codec> EventReader<C> {
         }
     }
 
-    /// Carries out what the machines want; answers whether there was anything.
+    /// Carries out the effects of the machines; returns true if there were any.
     fn carry_out(&mut self) -> bool {
         let mut is_busy = self.driver.carry_out(&mut self.machine.reads);
         while let Some(effect) = self.machine.poll_effect() {

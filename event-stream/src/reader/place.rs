@@ -1,4 +1,4 @@
-//! Places in a stream: where it begins and ends by now, where an event is, or a time.
+//! Positions in a stream: its head and tail, an event, or a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,7 @@ pub(super) async fn starts_of(
     }
 }
 
-/// Where each segment ends in which reading ends; none if it goes on for ever.
+/// The end of each segment in which reading ends; `None` if there is no end.
 pub(super) async fn ends_of(
     context: &SegmentContext,
     stream: &ScopedStream,
@@ -187,7 +187,7 @@ async fn starts_at_event(
         let name = ScopedSegment::new(stream, other);
         match context.inspect(&name).await {
             Ok(info) => starts.push((other, StartOffset::Known(Offset(info.start_offset)))),
-            // Truncated away: its successors follow.
+            // Truncated: its successors follow.
             Err(error) if matches!(error.reply(), Some(WireCommand::NoSuchSegment(_))) => {
                 starts.push((other, StartOffset::Known(Offset(0))));
             }
@@ -197,7 +197,7 @@ async fn starts_at_event(
     Ok(starts)
 }
 
-/// The newest watermark that is not after the time tells; otherwise segments that ended before it
+/// The newest watermark that is not after the time decides; otherwise segments that ended before it
 /// are left out.
 async fn starts_at_time(
     context: &SegmentContext,
@@ -208,7 +208,7 @@ async fn starts_at_time(
     let mark =
         watermarks(context, stream).await?.into_iter().rfind(|mark| mark.upper_time() <= time);
     if let Some(mark) = mark {
-        // What was truncated since is left out without a word: nobody asked for it.
+        // Truncated parts are left out without an error: the caller did not name them.
         let marked: BTreeMap<SegmentId, i64> =
             mark.positions().map(|(id, offset)| (id, offset.to_wire())).collect();
         let lowest = head.positions().map(|(id, _)| id).min();
@@ -248,7 +248,7 @@ async fn starts_at_time(
             }
         }
         if !successors.iter().all(|successor| ahead.contains_key(&successor.id)) {
-            // One of them waits for another segment that is to be read, so this one stays in the
+            // One of them waits for another segment that must be read, so this one stays in the
             // cut, at its end.
             starts.push((id, StartOffset::Tail));
         }
@@ -267,7 +267,7 @@ async fn watermarks(
         |error: AskError| error.into_read(&segment, "the stream's watermarks cannot be read");
     let info = match context.inspect(&segment).await {
         Ok(info) => info,
-        // Streams of older servers have none.
+        // Streams of older servers have no watermarks.
         Err(error) if matches!(error.reply(), Some(WireCommand::NoSuchSegment(_))) => {
             return Ok(Vec::new());
         }
@@ -282,7 +282,8 @@ async fn watermarks(
         bytes.extend_from_slice(&data);
     }
     let corrupt = |error: &dyn std::fmt::Display| {
-        let detail = format_args!("what stands among the stream's watermarks is none: {error}");
+        let detail =
+            format_args!("an entry of the stream's watermarks is not a watermark: {error}");
         ReadError::new(ErrorKind::Corrupt, detail).with_stream(stream)
     };
     let mut marks = Vec::new();

@@ -1,4 +1,4 @@
-//! Having the controller decide about a transaction, also where its answers are lost.
+//! Decisions of the controller about a transaction, even if its answers are lost.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -56,7 +56,7 @@ impl Shared {
                     Ok(TransactionState::Open) if is_definite => return Err(failure),
                     Ok(TransactionState::Open) => {}
                     Ok(state) => return decision.judge(state, &self.stream),
-                    // It ended so long ago that nobody remembers; an abort has what it wanted.
+                    // It ended so long ago that the controller has forgotten it: it is aborted.
                     Err(error)
                         if error.kind() == ErrorKind::NotFound && decision == Decision::Abort =>
                     {
@@ -135,7 +135,7 @@ impl Commit {
     /// # Errors
     ///
     /// [`TransactionError`], of kind [`Timeout`](ErrorKind::Timeout) if that takes longer than
-    /// `deadline` from now. The transaction is committed all the same.
+    /// `deadline` from now. The transaction is still committed.
     ///
     /// # Cancel safety
     ///

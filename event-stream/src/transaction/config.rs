@@ -1,4 +1,4 @@
-//! Everything that can be set about transactions.
+//! Settings of transactions.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use pravega_sdk_types::WriterName;
 
 use crate::writer::WriterConfig;
 
-/// Everything that can be set about a writer of transactions.
+/// Settings of a writer of transactions.
 ///
 /// # Examples
 ///
@@ -37,8 +37,8 @@ impl Default for TransactionConfig {
 }
 
 impl TransactionConfig {
-    /// Sets for how long a transaction outlives its writer: the controller aborts it if nobody
-    /// speaks up for it for that long. Default: 90 s. Servers take 10 s to 600 s, unless they are
+    /// Sets how long a transaction outlives its writer: the controller aborts it if it is not
+    /// pinged for that long. Default: 90 s. Servers take 10 s to 600 s, unless they are
     /// set up otherwise; a lease that they do not take is refused when a transaction is begun.
     #[must_use]
     pub fn with_lease(mut self, lease: Duration) -> Self {
@@ -46,8 +46,8 @@ impl TransactionConfig {
         self
     }
 
-    /// Sets for how long a commit or an abort is tried, where it is not known whether the
-    /// controller took it. Default: 120 s, at least 1 ms.
+    /// Sets how long a commit or an abort is tried while it is not known whether the controller
+    /// took it. Default: 120 s, at least 1 ms.
     #[must_use]
     pub fn with_decision_timeout(mut self, timeout: Duration) -> Self {
         self.decision_timeout = timeout.max(Duration::from_millis(1));
@@ -61,7 +61,7 @@ impl TransactionConfig {
         self
     }
 
-    /// Sets how events are written, such as how many bytes of each transaction may be on their way,
+    /// Sets how events are written, such as how many bytes of each transaction may be in flight,
     /// and for how long one may wait for its acknowledgement.
     #[must_use]
     pub fn with_writer(mut self, writer: WriterConfig) -> Self {

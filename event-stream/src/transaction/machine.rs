@@ -19,9 +19,9 @@ pub(super) struct PingMachine {
 
 #[derive(Debug)]
 struct Ping {
-    /// When the next one is due; none while one is under way.
+    /// When the next one is due; `None` while one is in flight.
     due: Option<Now>,
-    /// When the one under way was sent.
+    /// When the one in flight was sent.
     sent: Now,
     failures: u32,
 }
@@ -43,7 +43,7 @@ impl PingMachine {
         self.open.insert(id, Ping { due: Some(now + FIRST), sent: now, failures: 0 });
     }
 
-    /// A transaction needs no pings any more.
+    /// A transaction needs no more pings.
     pub(super) fn remove(&mut self, id: TransactionId) {
         self.open.remove(&id);
     }
@@ -52,12 +52,12 @@ impl PingMachine {
         self.open.is_empty()
     }
 
-    /// When [`Self::take_due`] has something to tell; none if every ping is under way.
+    /// When [`Self::take_due`] returns a transaction; `None` if every ping is in flight.
     pub(super) fn timeout(&self) -> Option<Now> {
         self.open.values().filter_map(|ping| ping.due).min()
     }
 
-    /// A transaction that is to be pinged now: answered by [`Self::handle`].
+    /// A transaction that must be pinged now: answered by [`Self::handle`].
     pub(super) fn take_due(&mut self, now: Now) -> Option<TransactionId> {
         let (id, ping) =
             self.open.iter_mut().find(|(_, ping)| ping.due.is_some_and(|due| due <= now))?;
@@ -66,7 +66,7 @@ impl PingMachine {
         Some(*id)
     }
 
-    /// A ping was answered, or failed; tells how the transaction ended, if it did.
+    /// A ping was answered, or failed; returns how the transaction ended, if it did.
     pub(super) fn handle(
         &mut self,
         id: TransactionId,

@@ -1,14 +1,14 @@
 //! Transactions: events that become part of a stream together, or not at all.
 //!
 //! ```text
-//!   begin ──▶ Open ── commit ──▶ Committing ──▶ Committed    readers see all of it
+//!   begin ──▶ Open ── commit ──▶ Committing ──▶ Committed   readers see all
 //!               │
-//!               └─ abort, drop, or a lease that ran out ──▶ Aborting ──▶ Aborted    nobody sees any of it
+//!               └─ abort, drop, or a lease that ran out ──▶ Aborting ──▶ Aborted   readers see none
 //! ```
 //!
 //! Each transaction has segments of its own, one for each segment of the stream, and writes to them
 //! as an event writer does. The controller merges them when it commits. One task for all
-//! transactions of a writer tells the controller that they are still wanted.
+//! transactions of a writer keeps them alive at the controller.
 
 mod commit;
 mod config;
@@ -53,11 +53,14 @@ use crate::{
 /// # Examples
 ///
 /// ```no_run
-/// use pravega_sdk_event_stream::{TransactionConfig, TransactionalWriter, SegmentContext, codec::Utf8};
+/// use pravega_sdk_event_stream::{
+///     SegmentContext, TransactionConfig, TransactionalWriter, codec::Utf8,
+/// };
 ///
 /// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
 /// let orders = "shop/orders".parse()?;
-/// let writer = TransactionalWriter::open(context, &orders, Utf8, TransactionConfig::default()).await?;
+/// let config = TransactionConfig::default();
+/// let writer = TransactionalWriter::open(context, &orders, Utf8, config).await?;
 /// let mut transaction = writer.begin().await?;
 /// transaction.write("customer-7", "three apples").await?;
 /// transaction.write("customer-7", "and two pears").await?;
@@ -72,8 +75,8 @@ pub struct TransactionalWriter<C = Raw> {
 
 /// A transaction that can be written to.
 ///
-/// Nobody sees what is written before it is committed. Dropped, it is aborted; [`Self::leave_open`]
-/// keeps it for somebody else.
+/// No reader sees its events before it is committed. A transaction that is dropped is aborted;
+/// [`Self::leave_open`] keeps it for another writer.
 pub struct Transaction<C = Raw> {
     writer: EventWriter<C>,
     shared: Arc<Shared>,
@@ -87,17 +90,17 @@ pub struct Transaction<C = Raw> {
 }
 
 impl<C> TransactionalWriter<C> {
-    /// Makes a writer of transactions on `stream`, with a task on the caller's runtime.
+    /// Opens a writer of transactions on `stream`, with a task on the caller's runtime.
     ///
     /// # Errors
     ///
-    /// [`TransactionError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
-    /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the
-    /// controller.
+    /// [`TransactionError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such
+    /// stream, [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of
+    /// the controller.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn open(
         context: SegmentContext,
         stream: &ScopedStream,
@@ -140,20 +143,20 @@ impl<C> TransactionalWriter<C> {
     ///
     /// # Errors
     ///
-    /// [`TransactionError`]: [`InvalidArgument`](ErrorKind::InvalidArgument) for a lease that servers do not take,
-    /// [`NotFound`](ErrorKind::NotFound) if the stream is gone, and otherwise that of the
-    /// controller. With an unknown outcome a transaction may have begun; nobody keeps it alive, so
-    /// it ends with its lease.
+    /// [`TransactionError`]: [`InvalidArgument`](ErrorKind::InvalidArgument) for a lease that
+    /// servers do not take, [`NotFound`](ErrorKind::NotFound) if the stream is gone, and otherwise
+    /// that of the controller. With an unknown outcome a transaction may have begun; it is not kept
+    /// alive, so it ends with its lease.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, a transaction that begins all the same is aborted.
+    /// If the future is dropped, a transaction that still begins is aborted.
     pub async fn begin(&self) -> Result<Transaction<C>, TransactionError> {
         let Shared { context, stream, config, pings, .. } = &*self.shared;
         let (controller, lease) = (Arc::clone(context.controller()), config.lease);
         let (tell, begun) = oneshot::channel();
         let (at, pings) = (stream.clone(), pings.clone());
-        // In a task, so that one whose caller went away is aborted at once.
+        // Spawned, so that a transaction is aborted at once if the caller drops this future.
         let beginning = async move {
             let created = controller.create_transaction(&at, lease).await;
             tell.send(created.map(|created| Unclaimed { created, pings: Some(pings) })).ok();
@@ -164,14 +167,14 @@ impl<C> TransactionalWriter<C> {
                 .with_stream(stream)
         })?;
         let mut begun = begun.map_err(|error| {
-            TransactionError::from_controller(error, "it could not be begun", stream)
+            TransactionError::from_controller(error, "the transaction could not be begun", stream)
         })?;
         let transaction = self.attach(begun.created.id, &begun.created.segments)?;
         begun.pings = None;
         Ok(transaction)
     }
 
-    /// Takes over a transaction that somebody else began, or that was left open by this program: it
+    /// Takes over a transaction that another writer began, or that this program left open: it
     /// is kept alive from here on, and can be written to. What was written to it before and not
     /// flushed may be missing, and two that write to it at once are not ordered.
     ///
@@ -183,7 +186,7 @@ impl<C> TransactionalWriter<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn resume(&self, id: TransactionId) -> Result<Transaction<C>, TransactionError> {
         match self.status(id).await? {
             TransactionState::Open => {}
@@ -201,7 +204,7 @@ impl<C> TransactionalWriter<C> {
         self.attach(id, &segments)
     }
 
-    /// Where a transaction stands.
+    /// The state of a transaction.
     ///
     /// # Errors
     ///
@@ -210,7 +213,7 @@ impl<C> TransactionalWriter<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn status(&self, id: TransactionId) -> Result<TransactionState, TransactionError> {
         self.shared.status(id).await
     }
@@ -220,16 +223,20 @@ impl<C> TransactionalWriter<C> {
     ///
     /// # Errors
     ///
-    /// [`TransactionError`] if the controller cannot be asked.
+    /// [`TransactionError`] if the controller does not answer.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn completed(&self) -> Result<Vec<CompletedTransaction>, TransactionError> {
         let completed =
             self.shared.context.controller().completed_transactions(self.stream()).await;
         completed.map_err(|error| {
-            TransactionError::from_controller(error, "they cannot be listed", self.stream())
+            TransactionError::from_controller(
+                error,
+                "the transactions that ended cannot be listed",
+                self.stream(),
+            )
         })
     }
 
@@ -278,8 +285,8 @@ impl<C> Transaction<C> {
         &self.shared.stream
     }
 
-    /// Writes an event, as soon as there is room for it. [`Self::flush`] and [`Self::commit`] tell
-    /// whether it is durable. Events without a routing key go to one segment, in order.
+    /// Writes an event, as soon as there is capacity for it. [`Self::flush`] and [`Self::commit`]
+    /// report whether it is durable. Events without a routing key go to one segment, in order.
     ///
     /// # Errors
     ///
@@ -288,7 +295,7 @@ impl<C> Transaction<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before there is room for the event, nothing is written.
+    /// Dropped before there is capacity for the event, nothing is written.
     pub async fn write<'k, E>(
         &mut self,
         key: impl Into<Routing<'k>>,
@@ -304,7 +311,7 @@ impl<C> Transaction<C> {
             key => self.writer.enqueue(key, event).await,
         };
         match enqueued {
-            // Whatever becomes of it is told by the flush.
+            // The flush reports the result.
             Ok(ack) => {
                 drop(ack);
                 Ok(())
@@ -317,7 +324,8 @@ impl<C> Transaction<C> {
     ///
     /// # Errors
     ///
-    /// [`TransactionError`]: the first failure among the events; then the transaction can only be aborted.
+    /// [`TransactionError`]: the first failure among the events; then the transaction can only be
+    /// aborted.
     ///
     /// # Cancel safety
     ///
@@ -325,7 +333,7 @@ impl<C> Transaction<C> {
     pub async fn flush(&mut self) -> Result<(), TransactionError> {
         let failure = match self.writer.flush().await {
             Err(error) => error.into(),
-            // A failure that was told to a flush nobody waited for counts all the same.
+            // A failure that went to the waiter of a dropped flush counts, too.
             Ok(()) if self.writer.failed() > 0 => {
                 let detail = "an event of the transaction could not be written";
                 TransactionError::new(ErrorKind::Closed, Outcome::NotApplied, detail)
@@ -341,7 +349,7 @@ impl<C> Transaction<C> {
         Err(failure)
     }
 
-    /// Where the transaction stands.
+    /// The state of the transaction.
     ///
     /// # Errors
     ///
@@ -349,7 +357,7 @@ impl<C> Transaction<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn status(&self) -> Result<TransactionState, TransactionError> {
         self.shared.status(self.id).await
     }
@@ -390,10 +398,10 @@ impl<C> Transaction<C> {
 
     async fn commit_with(mut self, time: Option<Timestamp>) -> Result<Commit, TransactionError> {
         if !self.shared.config.writer.append.bugs.has(SeededBug::CommitsBeforeFlush) {
-            // Whatever became of an event, the commit was not asked for.
+            // Even if the outcome of an event is unknown, the commit was not requested.
             self.flush().await.map_err(|error| error.with_outcome(Outcome::NotApplied))?;
         }
-        // From here on the controller decides, also if nobody waits for it.
+        // From here on the controller decides, even if this future is dropped.
         self.is_ours = false;
         self.shared.decide(self.id, Decision::Commit { time }).await?;
         Ok(Commit::new(Arc::clone(&self.shared), self.id))
@@ -409,14 +417,14 @@ impl<C> Transaction<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future aborts the transaction all the same, or lets its lease end it.
+    /// If the future is dropped, the transaction is still aborted, at the latest by its lease.
     pub async fn abort(mut self) -> Result<(), TransactionError> {
         self.is_ours = false;
         self.shared.decide(self.id, Decision::Abort).await
     }
 
-    /// Keeps the transaction for somebody else to take over by its id: waits until everything is
-    /// durable, and stops keeping it alive. Whoever takes over has as long as the lease.
+    /// Keeps the transaction for another writer to take over by its id: waits until everything is
+    /// durable, and stops keeping it alive. The other writer must take over within the lease.
     ///
     /// # Errors
     ///
@@ -441,7 +449,7 @@ impl<C> Transaction<C> {
     }
 }
 
-/// A transaction on its way to whoever began it. If nobody takes it, it is aborted.
+/// A transaction that has begun and was not returned yet. It is aborted if the caller is gone.
 struct Unclaimed {
     created: CreatedTransaction,
     pings: Option<Commands>,

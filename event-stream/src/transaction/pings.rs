@@ -23,9 +23,9 @@ use super::machine::{Ended, PingMachine, interval};
 pub(super) enum Command {
     /// Keep it alive, and say so if it ended.
     Watch(TransactionId, Arc<OnceLock<Option<TransactionState>>>),
-    /// It is decided, or somebody else's by now.
+    /// It is decided, or was left to another writer.
     Forget(TransactionId),
-    /// Nobody wants it any more.
+    /// It was dropped.
     Abort(TransactionId),
 }
 
@@ -75,7 +75,7 @@ impl Pings {
         sender
     }
 
-    /// Runs until nobody holds a transaction any more, and what was dropped is aborted.
+    /// Runs until all handles are dropped and all dropped transactions are aborted.
     async fn run(mut self) {
         std::future::poll_fn(|cx| self.poll(cx)).await;
     }

@@ -26,7 +26,11 @@ impl Shared {
     ) -> Result<TransactionState, TransactionError> {
         let state = self.context.controller().transaction_state(&self.stream, id).await;
         state.map_err(|error| {
-            TransactionError::from_controller(error, "its state cannot be told", &self.stream)
+            TransactionError::from_controller(
+                error,
+                "the state of the transaction cannot be read",
+                &self.stream,
+            )
         })
     }
 
@@ -46,5 +50,5 @@ impl Shared {
     }
 }
 
-/// An error is not held up for longer than this by asking what stands behind it.
+/// How long an error may be delayed to find its cause.
 const EXPLAIN_LIMIT: Duration = Duration::from_secs(5);

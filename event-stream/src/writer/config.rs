@@ -1,4 +1,4 @@
-//! Everything that can be set about an event writer.
+//! Settings of an event writer.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use pravega_sdk_segment_client::{
 use pravega_sdk_types::WriterName;
 use pravega_sdk_wire_protocol::event::MAX_EVENT_LEN;
 
-/// Everything that can be set about an event writer.
+/// Settings of an event writer.
 ///
 /// # Examples
 ///
@@ -36,7 +36,7 @@ pub struct WriterConfig {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LargeEvents {
-    /// They are refused, as by Java's client unless it is told otherwise.
+    /// They are refused, as Java's client does by default.
     Refuse,
     /// They are written through a transient segment up to this many bytes, in order with the
     /// others. Readers need that much memory for each.
@@ -64,8 +64,8 @@ impl WriterConfig {
         timeout.clamp(Duration::from_millis(1), Duration::from_secs(24 * 60 * 60))
     }
 
-    /// Sets how many bytes of events may wait for their acknowledgement; writing waits for room
-    /// when they are used up. Each event counts with its header, and for at least 512 bytes, so it
+    /// Sets how many bytes of events may wait for their acknowledgement; writing waits when
+    /// they are used up. Each event counts with its header, and for at least 512 bytes, so it
     /// bounds the number of events too: 65,536 of them by default. Default: 32 MiB, at least 16
     /// KiB, at most 1 GiB. An event that is larger than all of it takes all of it.
     #[must_use]
@@ -138,7 +138,7 @@ impl WriterConfig {
         self
     }
 
-    /// Makes the writer's random choices repeatable.
+    /// Makes the writer's random numbers repeatable.
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {

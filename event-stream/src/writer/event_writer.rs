@@ -36,12 +36,12 @@ pub struct EventWriter<C = Raw> {
     encoder: Arc<Encoder<C>>,
 }
 
-/// Tells why an event was not enqueued at once.
+/// The reason why an event was not enqueued at once.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum TryEnqueueError {
-    /// Too much waits for its acknowledgement. Nothing was taken; the event is handed back as it
-    /// was encoded.
+    /// Too many bytes wait for their acknowledgement. Nothing was taken; this is the encoded
+    /// event.
     #[error("too many events wait for their acknowledgement")]
     Full(Bytes),
     /// The event cannot be written.
@@ -50,7 +50,7 @@ pub enum TryEnqueueError {
 }
 
 impl<C> EventWriter<C> {
-    /// Makes a writer for `stream`, with a task on the caller's runtime.
+    /// Opens a writer for `stream`, with a task on the caller's runtime.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl<C> EventWriter<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future has no effect.
     pub async fn open(
         context: SegmentContext,
         stream: &ScopedStream,
@@ -88,7 +88,7 @@ impl<C> EventWriter<C> {
         Self::with_segments(context, stream, Target::Stream, map, Arc::new(codec), &config)
     }
 
-    /// Makes a writer for segments that are known.
+    /// Opens a writer for segments that are known.
     pub(crate) fn with_segments(
         context: SegmentContext,
         stream: &ScopedStream,
@@ -111,17 +111,18 @@ impl<C> EventWriter<C> {
     ///
     /// # Errors
     ///
-    /// [`WriteError`], whose outcome says whether the event was stored.
+    /// [`WriteError`], whose outcome is that of the event.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before there is room for the event, nothing is written; dropped later, the event is
-    /// written all the same.
+    /// If the future is dropped before there is capacity for the event, nothing is written; if it
+    /// is dropped later, the event is still written.
     ///
     /// # Examples
     ///
     /// ```no_run
-    /// # async fn example(writer: pravega_sdk_event_stream::EventWriter) -> Result<(), Box<dyn std::error::Error>> {
+    /// # use pravega_sdk_event_stream::EventWriter;
+    /// # async fn example(writer: EventWriter) -> Result<(), Box<dyn std::error::Error>> {
     /// let appended = writer.write("sensor-1", "21.5").await?;
     /// println!("{:?}", appended.pointer());
     /// writer.write(None, "to any segment").await?;
@@ -140,7 +141,7 @@ impl<C> EventWriter<C> {
         self.send_with_capacity(write).await?.await
     }
 
-    /// Takes an event to be written, as soon as there is room for it. The ack ends when it is
+    /// Takes an event to be written, as soon as there is capacity for it. The ack ends when it is
     /// durable.
     ///
     /// # Errors
@@ -149,12 +150,13 @@ impl<C> EventWriter<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before there is room for the event, nothing is written.
+    /// If the future is dropped before there is capacity for the event, nothing is written.
     ///
     /// # Examples
     ///
     /// ```no_run
-    /// # async fn example(writer: pravega_sdk_event_stream::EventWriter) -> Result<(), Box<dyn std::error::Error>> {
+    /// # use pravega_sdk_event_stream::EventWriter;
+    /// # async fn example(writer: EventWriter) -> Result<(), Box<dyn std::error::Error>> {
     /// let mut acks = Vec::new();
     /// for number in 0..1000 {
     ///     acks.push(writer.enqueue("counter", number.to_string()).await?);
@@ -177,11 +179,11 @@ impl<C> EventWriter<C> {
         self.send_with_capacity(write).await
     }
 
-    /// Takes an event to be written, if there is room for it now.
+    /// Takes an event to be written, if there is capacity for it now.
     ///
     /// # Errors
     ///
-    /// [`TryEnqueueError::Full`] if there is no room, with the encoded event;
+    /// [`TryEnqueueError::Full`] if there is no capacity, with the encoded event;
     /// [`TryEnqueueError::Refused`] if the event cannot be taken at all.
     pub fn try_enqueue<'k, E>(
         &self,
@@ -201,7 +203,7 @@ impl<C> EventWriter<C> {
         }
     }
 
-    /// Waits for room for `bytes` bytes of an event, so that it can be taken at once when it comes.
+    /// Waits for capacity for `bytes` bytes of an event, so that the event can be taken at once.
     ///
     /// # Errors
     ///
@@ -209,12 +211,13 @@ impl<C> EventWriter<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue for room.
+    /// Dropping the future gives up the place in the queue for capacity.
     ///
     /// # Examples
     ///
     /// ```no_run
-    /// # async fn example(writer: pravega_sdk_event_stream::EventWriter) -> Result<(), Box<dyn std::error::Error>> {
+    /// # use pravega_sdk_event_stream::EventWriter;
+    /// # async fn example(writer: EventWriter) -> Result<(), Box<dyn std::error::Error>> {
     /// let permit = writer.reserve(100).await?;
     /// let event = "made only when it can be sent";
     /// let ack = permit.enqueue(None, event)?;
@@ -228,7 +231,7 @@ impl<C> EventWriter<C> {
         Ok(Permit::new(&self.handle, &self.encoder, capacity, bytes))
     }
 
-    /// Writes several events as one: they are stored together, behind each other, or not at all.
+    /// Writes several events as one: they are stored together, one after the other, or not at all.
     ///
     /// # Errors
     ///
@@ -261,7 +264,7 @@ impl<C> EventWriter<C> {
     ///
     /// # Errors
     ///
-    /// [`WriteError`], whose outcome says whether the event was stored. Large events cannot be
+    /// [`WriteError`], whose outcome is that of the event. Large events cannot be
     /// conditional.
     ///
     /// # Cancel safety
@@ -298,8 +301,8 @@ impl<C> EventWriter<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing for the events; a failure among them may be told to
-    /// nobody but their acks.
+    /// Dropping the future changes nothing for the events; after that only the acks report a
+    /// failure among them.
     pub async fn flush(&self) -> Result<(), WriteError> {
         self.handle.flush().await
     }
@@ -314,19 +317,19 @@ impl<C> EventWriter<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the time may be noted all the same.
+    /// If the future is dropped, the time may still be noted.
     pub async fn note_time(&self, time: Timestamp) -> Result<(), WriteError> {
         self.handle.note_time(time.as_millis()).await
     }
 
-    /// Ends the writer, with all its clones: nothing new is taken, and what is under way has until
-    /// `deadline` from now. What is not acknowledged by then fails. Closing once more tells the
-    /// same.
+    /// Ends the writer, with all its clones: nothing new is taken, and events in flight have until
+    /// `deadline` from now. Events that are not acknowledged by then fail. Closing again returns
+    /// the same.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the writer closed; what is under way goes on, without a deadline
-    /// but its own.
+    /// Dropping the future leaves the writer closed; events in flight go on, under their delivery
+    /// timeout alone.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
         self.handle.close(deadline).await
     }

@@ -101,7 +101,7 @@ impl<C, E: ?Sized> KeyedEventWriter<C, E> {
     ///
     /// # Errors
     ///
-    /// [`WriteError`], whose outcome says whether the event was stored.
+    /// [`WriteError`], whose outcome is that of the event.
     ///
     /// # Cancel safety
     ///

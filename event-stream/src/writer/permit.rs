@@ -1,4 +1,4 @@
-//! Room for an event that is yet to come.
+//! Capacity for an event that does not exist yet.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use pravega_sdk_segment_client::{
 use super::encoder::Encoder;
 use crate::{codec::Encode, routing::Routing};
 
-/// Room for an event, which can be enqueued without waiting. Dropped, the room is given back.
-#[must_use = "room that is kept for nothing keeps others waiting"]
+/// Capacity for an event, which can be enqueued without waiting. Dropping it releases the capacity.
+#[must_use = "a permit that is not used makes others wait"]
 pub struct Permit<'w, C> {
     handle: &'w Handle,
     encoder: &'w Encoder<C>,
@@ -29,12 +29,12 @@ impl<'w, C> Permit<'w, C> {
         Self { handle, encoder, capacity, bytes }
     }
 
-    /// Takes an event to be written. Room that it does not need is given back.
+    /// Takes an event to be written. Capacity that it does not need is released.
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if the event needs more room than was reserved, or cannot be taken at all;
-    /// the room is given back.
+    /// [`WriteError`] if the event needs more capacity than was reserved, or cannot be taken at
+    /// all; the capacity is released.
     pub fn enqueue<'k, E>(
         mut self,
         key: impl Into<Routing<'k>>,

@@ -1,4 +1,4 @@
-//! A writer as a [`Sink`], for those who have a stream of events to write.
+//! A writer as a [`Sink`], for programs that have a stream of events to write.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use crate::{codec::Encode, routing::ToRouting};
 
 /// Writes pairs of a routing key and an event.
 ///
-/// Each item is taken as soon as there is room for it; flushing waits until all are durable and
+/// Each item is taken as soon as there is capacity for it; flushing waits until all are durable and
 /// reports the first failure. Closing flushes, and leaves the writer it was made of as it is.
 ///
 /// # Examples
@@ -22,7 +22,8 @@ use crate::{codec::Encode, routing::ToRouting};
 /// ```no_run
 /// use futures_util::{StreamExt, stream};
 ///
-/// # async fn example(writer: pravega_sdk_event_stream::EventWriter) -> Result<(), Box<dyn std::error::Error>> {
+/// # use pravega_sdk_event_stream::EventWriter;
+/// # async fn example(writer: EventWriter) -> Result<(), Box<dyn std::error::Error>> {
 /// let events = stream::iter([("a", "first"), ("a", "second")].map(Ok));
 /// events.forward(writer.sink()).await?;
 /// # Ok(())
@@ -73,7 +74,7 @@ where
     fn start_send(mut self: Pin<&mut Self>, (key, event): (K, E)) -> Result<(), WriteError> {
         let write = self.writer.prepare(key.to_routing(), event)?;
         if let Ok(Some(capacity)) = self.writer.try_reserve(&write) {
-            // What becomes of the event, the flush tells.
+            // The flush reports the result of the event.
             return self.writer.send(capacity, write).map(drop);
         }
         let writer = self.writer.clone();

@@ -42,6 +42,7 @@ const BANNED: &[(&str, &str)] = &[
 const CLEAN: &[&str] = &[
     "client-factory/",
     "controller-client/",
+    "event-stream/",
     "segment-client/src/append/",
     "segment-client/src/connection/error.rs",
     "segment-client/src/context.rs",

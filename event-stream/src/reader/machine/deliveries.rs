@@ -46,7 +46,7 @@ impl StreamMachine {
         }
     }
 
-    /// A segment was read up to where it ends, or up to where it was to be read.
+    /// A segment was read to its end, or to the end that the caller wants.
     pub(super) fn end(&mut self, id: SegmentId) {
         let Some(active) = self.active.get(&id) else { return };
         if active.parser.held() > 0 {
@@ -68,7 +68,8 @@ impl StreamMachine {
     pub(super) fn pass(&mut self, id: SegmentId, is_missing: bool) {
         let Some(active) = self.forget(id) else { return };
         if self.settings.follow == Follow::Nothing {
-            let detail = "the segment is not there any more: it was truncated away, or its stream was deleted";
+            let detail =
+                "the segment does not exist anymore: it was truncated, or its stream was deleted";
             let error = ReadError::new(ErrorKind::Truncated, detail)
                 .with_offset(Offset(active.parser.offset()));
             return self.fail(error.with_stream(&self.stream).with_segment(id, None, 0));
@@ -95,7 +96,7 @@ impl StreamMachine {
         }
         let (kind, detail) = if active.is_placed {
             let detail = format!(
-                "the segment has only {length} bytes: its stream was deleted and made again"
+                "the segment has only {length} bytes: its stream was deleted and created again"
             );
             (ErrorKind::NotFound, detail)
         } else {
@@ -109,7 +110,7 @@ impl StreamMachine {
         );
     }
 
-    /// What stands there is no event.
+    /// The bytes at `offset` are not a valid event.
     pub(super) fn corrupt(&mut self, id: SegmentId, offset: i64, what: &str) {
         let skips = self.settings.corrupt_events == CorruptEvents::Skip;
         let next = if skips {
@@ -119,7 +120,7 @@ impl StreamMachine {
         };
         let error = ReadError::new(
             ErrorKind::Corrupt,
-            format_args!("no event stands there ({what}); {next}"),
+            format_args!("the bytes are not an event ({what}); {next}"),
         );
         let error =
             error.with_offset(Offset(offset)).with_stream(&self.stream).with_segment(id, None, 0);

@@ -26,7 +26,7 @@ pub(super) enum Step {
     },
     /// The next piece is needed. If an event has begun, the segment must reach up to `expected`.
     More { released: usize, expected: Option<i64> },
-    /// What stands there is no event.
+    /// The bytes are not a valid event.
     Corrupt { offset: i64, found: CorruptEvent },
 }
 
@@ -47,8 +47,8 @@ impl Parser {
         self.begun.len() + self.piece.len()
     }
 
-    /// Forgets what is there, and goes on at `offset`; answers with the bytes that need not be kept
-    /// room for any more.
+    /// Forgets its bytes, and goes on at `offset`; returns the number of bytes that need not be
+    /// kept room for any more.
     pub(super) fn restart(&mut self, offset: i64) -> usize {
         let released = self.held() + self.taken;
         *self = Self::new(offset);

@@ -25,12 +25,12 @@ pub enum CorruptEvents {
     /// The reader ends with the error.
     #[default]
     Stop,
-    /// The error is returned, and the segment goes on after all that is in it by then: there is no
-    /// way to find the next event.
+    /// The error is returned, and reading goes on after the present end of the segment: there is
+    /// no way to find the next event.
     Skip,
 }
 
-/// What a stream machine is given besides what its read machine is.
+/// Settings of a stream machine, without those of its read machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) max_event_bytes: usize,
@@ -48,16 +48,16 @@ pub(crate) enum Follow {
     Nothing,
 }
 
-/// What is to be done outside, besides reading.
+/// What the driver must do, besides reading.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Find the successors of a segment: answered by [`StreamMachine::handle_successors`].
     FindSuccessors(SegmentId),
-    /// It has none; find out why: answered by [`StreamMachine::handle_segments`].
+    /// It has no successors; find out why: answered by [`StreamMachine::handle_segments`].
     FindSegments(SegmentId),
 }
 
-/// An event, and where it stands.
+/// An event, and where it is.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) segment: Arc<ScopedSegment>,
@@ -84,7 +84,7 @@ pub(super) struct Passed {
     pub(super) predecessors: Vec<SegmentId>,
     pub(super) successors: Successors,
     pub(super) attempts: u32,
-    /// It was truncated away; whoever reads is told once its successors are known.
+    /// It was truncated; an error says so once its successors are known.
     pub(super) is_missing: bool,
 }
 
@@ -96,7 +96,7 @@ pub(super) enum Successors {
     Ahead(BTreeSet<SegmentId>),
 }
 
-/// Where reading stopped for good.
+/// Whether reading has failed.
 #[derive(Debug)]
 pub(super) enum State {
     Reading,
@@ -162,8 +162,8 @@ impl StreamMachine {
         machine
     }
 
-    /// Where reading is, as the offset of the next event of each segment. It starts anew from
-    /// there.
+    /// The position of reading, as the offset of the next event of each segment. Reading can
+    /// start again from there.
     pub(crate) fn cut(&self) -> BTreeMap<SegmentId, Offset> {
         let passed = self.passed.iter().map(|(id, passed)| (*id, Offset(passed.end)));
         let finished = self.finished.iter().map(|(id, end)| (*id, Offset(*end)));
@@ -175,8 +175,8 @@ impl StreamMachine {
         passed.chain(finished).chain(active).collect()
     }
 
-    /// The segments that are being read, and the offset of the next event of each; none for those
-    /// that were read to their ends and are not followed by all their successors yet.
+    /// The segments that are being read, and the offset of the next event of each; `None` for
+    /// those that were read to their ends and are not followed by all their successors yet.
     pub(crate) fn owned(&self) -> Vec<(Arc<ScopedSegment>, Option<i64>)> {
         let active = self
             .active
@@ -186,7 +186,7 @@ impl StreamMachine {
         passed.chain(active).collect()
     }
 
-    /// Says whether nothing will ever come any more.
+    /// Returns true if no event and no error will come.
     pub(crate) fn is_done(&self) -> bool {
         let is_over = match &self.state {
             State::Failed(error) => error.is_none(),
@@ -197,7 +197,7 @@ impl StreamMachine {
         is_over && self.errors.is_empty()
     }
 
-    /// The next event, or what stands in the way of it; none if it has to be waited for.
+    /// The next event or error; `None` if there is none yet.
     pub(crate) fn poll(&mut self) -> Option<Result<Found, ReadError>> {
         loop {
             if let Some(error) = self.errors.pop_front() {
@@ -218,7 +218,7 @@ impl StreamMachine {
         }
     }
 
-    /// The next event that is there already; none where an error comes first.
+    /// The next event that has arrived; `None` if an error comes first.
     pub(crate) fn poll_event(&mut self) -> Option<Found> {
         if !self.errors.is_empty() || matches!(self.state, State::Failed(_)) {
             return None;
@@ -232,7 +232,7 @@ impl StreamMachine {
         }
     }
 
-    /// The next thing to be told is this error.
+    /// Returns this error before anything else.
     pub(crate) fn put_back(&mut self, error: ReadError) {
         self.errors.push_front(error);
     }
@@ -265,7 +265,7 @@ impl StreamMachine {
         }
     }
 
-    /// What is to be done next outside, besides reading.
+    /// What the driver must do next, besides reading.
     pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
@@ -341,7 +341,7 @@ impl StreamMachine {
 }
 
 impl Active {
-    /// The first answer tells where a segment's tail was.
+    /// The first reply shows where the tail of the segment was.
     pub(super) fn place(&mut self, offset: i64) {
         if !std::mem::replace(&mut self.is_placed, true) {
             self.parser.restart(offset);

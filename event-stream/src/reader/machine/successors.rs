@@ -13,7 +13,7 @@ use pravega_sdk_types::{ErrorKind, Offset, SegmentId, Successor};
 use super::state::{Ahead, Effect, StreamMachine, Successors};
 
 impl StreamMachine {
-    /// The controller told who follows a segment, or did not.
+    /// The controller named the successors of a segment, or failed.
     pub(crate) fn handle_successors(
         &mut self,
         id: SegmentId,
@@ -27,8 +27,7 @@ impl StreamMachine {
             }
             Ok(successors) => {
                 if std::mem::take(&mut passed.is_missing) {
-                    let detail =
-                        "the segment was truncated away; reading goes on with its successors";
+                    let detail = "the segment was truncated; reading goes on with its successors";
                     let error = ReadError::new(ErrorKind::Truncated, detail)
                         .with_offset(Offset(passed.end));
                     self.errors
@@ -40,7 +39,7 @@ impl StreamMachine {
         }
     }
 
-    /// The controller told which segments there are, as one has no successors.
+    /// The controller named the present segments, as one has no successors.
     pub(crate) fn handle_segments(
         &mut self,
         id: SegmentId,
@@ -57,7 +56,7 @@ impl StreamMachine {
                 self.unblock();
             }
             Ok(segments) if passed.is_missing && !segments.contains(&id) => {
-                let detail = "the segment is not there any more: its stream was deleted, and perhaps made again";
+                let detail = "the segment does not exist anymore: its stream was deleted";
                 let error =
                     ReadError::new(ErrorKind::NotFound, detail).with_offset(Offset(passed.end));
                 self.fail(error.with_stream(&self.stream).with_segment(id, None, 0));
@@ -122,7 +121,7 @@ impl StreamMachine {
             || self.finished.contains_key(&id)
     }
 
-    /// Begins what waits for nothing any more, and forgets what all have passed.
+    /// Begins segments that wait for nothing, and forgets those whose successors have all begun.
     pub(super) fn unblock(&mut self) {
         let free: Vec<SegmentId> = self
             .ahead
@@ -139,8 +138,8 @@ impl StreamMachine {
             }
             self.open(id, StartOffset::Known(Offset(0)), ahead.predecessors);
         }
-        // A segment stays in the cut as long as one of its predecessors does: whoever starts from
-        // there meets it again.
+        // A segment stays in the cut as long as one of its predecessors does: a reader that starts
+        // from there reaches it again.
         loop {
             let done = self.passed.iter().find(|(_, passed)| {
                 let is_followed =
@@ -154,7 +153,7 @@ impl StreamMachine {
         self.check_for_gaps();
     }
 
-    /// What waits for a segment that is nowhere waits for ever: where reading began, a part of the
+    /// What waits for a segment that is nowhere waits forever: where reading began, a part of the
     /// key space was missing.
     pub(super) fn check_for_gaps(&mut self) {
         let is_stuck = self.active.is_empty()
@@ -164,7 +163,7 @@ impl StreamMachine {
             return;
         }
         if self.ends.is_some() {
-            // It lies behind the end, as its other predecessors do.
+            // It is after the end, as its other predecessors are.
             self.ahead.clear();
             for (id, passed) in std::mem::take(&mut self.passed) {
                 self.finished.insert(id, passed.end);
@@ -177,7 +176,7 @@ impl StreamMachine {
             .flat_map(|ahead| ahead.waits_for.iter().map(ToString::to_string))
             .collect();
         let detail = format_args!(
-            "reading began at a place that leaves out segments: {}",
+            "reading began at a position that leaves out segments: {}",
             missing.join(", ")
         );
         self.fail(ReadError::new(ErrorKind::InvalidStreamCut, detail).with_stream(&self.stream));

@@ -214,7 +214,7 @@ fn a_segment_that_is_sealed_before_it_has_successors_is_asked_about_again() {
     for _ in 0..3 {
         rig.serve();
         while rig.machine.poll().is_some() {}
-        // The controller still knows both as active: a scale is under way.
+        // The controller still knows both as active: a scale is in progress.
         while let Some(effect) = rig.machine.poll_effect() {
             match effect {
                 Effect::FindSuccessors(of) => {
@@ -229,5 +229,5 @@ fn a_segment_that_is_sealed_before_it_has_successors_is_asked_about_again() {
     assert!(!rig.machine.is_done());
     rig.successors = successors;
     rig.machine.handle_timeout(Duration::from_secs(1));
-    assert_eq!(rig.rest().len(), 4, "what stands behind the merge");
+    assert_eq!(rig.rest().len(), 4, "what follows the merge");
 }
