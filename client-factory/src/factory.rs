@@ -25,7 +25,7 @@ const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// Clones are cheap and share everything. [`connect`](Self::connect) makes a first call;
 /// [`new`](Self::new) makes none, and each connection is made when it is first needed. A factory
-/// runs on the caller's tokio runtime and has none of its own.
+/// runs on the caller's tokio runtime.
 #[derive(Debug, Clone)]
 pub struct ClientFactory {
     parts: Arc<Parts>,

@@ -31,7 +31,7 @@ use tokio::{
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Code, Request, Response, Status};
 
-/// Fails calls as its script says, then does what it is asked.
+/// Fails calls by its script, then serves them.
 #[derive(Default)]
 struct Script {
     failures: Mutex<VecDeque<Code>>,
@@ -107,8 +107,8 @@ impl ControllerService for Server {
         }
     }
 
-    /// Three pages; the token of the last one is repeated with an empty page, as the real server
-    /// does.
+    /// Returns three pages; the token of the last one is repeated with an empty page, as on the
+    /// real server.
     async fn list_scopes(
         &self,
         request: Request<ScopesRequest>,
@@ -130,7 +130,7 @@ async fn serve(script: Script) -> (SocketAddr, Arc<Script>) {
     serve_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
 }
 
-/// A socket that is bound and does not listen: its port refuses connections, and no other test gets
+/// A socket that is bound and does not listen: its port refuses connections, and no other test uses
 /// it.
 fn refusing() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
@@ -165,7 +165,7 @@ fn scope() -> Scope {
 }
 
 #[tokio::test]
-async fn failures_that_may_pass_are_tried_again_and_others_are_not() {
+async fn transient_failures_are_retried_and_others_are_not() {
     let (address, script) = serve(Script::failing(&[Code::Unavailable, Code::Internal])).await;
     let created = client(&format!("tcp://{address}")).create_scope(&scope()).await.unwrap();
     assert_eq!((created, script.calls()), (Creation::Created, 3));
@@ -183,7 +183,7 @@ async fn failures_that_may_pass_are_tried_again_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn the_last_failure_is_told_when_the_attempts_are_used_up() {
+async fn the_last_failure_is_the_error_after_all_attempts() {
     let (address, script) = serve(Script::failing(&[Code::Unknown; 9])).await;
     let error = client(&format!("tcp://{address}")).create_scope(&scope()).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts(), script.calls()), (ErrorKind::ServerFailure, 4, 4));
@@ -196,7 +196,7 @@ async fn the_last_failure_is_told_when_the_attempts_are_used_up() {
 }
 
 #[tokio::test]
-async fn what_must_not_be_done_twice_is_sent_once() {
+async fn a_call_that_is_not_safe_to_repeat_is_sent_once() {
     let (address, script) = serve(Script::failing(&[Code::Unknown; 9])).await;
     let stream = "shop/orders".parse().unwrap();
     let error = client(&format!("tcp://{address}"))
@@ -207,7 +207,7 @@ async fn what_must_not_be_done_twice_is_sent_once() {
 }
 
 #[tokio::test]
-async fn what_must_not_be_done_twice_is_tried_again_where_it_was_never_sent() {
+async fn a_call_that_is_not_safe_to_repeat_is_retried_if_it_was_never_sent() {
     let (_socket, dead) = refusing();
     let (address, script) = serve(Script::default()).await;
     let stream = "shop/orders".parse().unwrap();
@@ -244,7 +244,7 @@ async fn a_controller_that_never_answers_ends_the_call_at_its_deadline() {
     let error = ControllerClient::new(config).unwrap().create_scope(&scope()).await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
-    assert!(script.calls() >= 2, "an attempt has a deadline of its own");
+    assert!(script.calls() >= 2, "each attempt has a deadline");
 }
 
 #[tokio::test]
@@ -255,8 +255,8 @@ async fn an_outage_is_not_multiplied_by_retries() {
     for _ in 0..300 {
         assert!(client.scope_exists(&scope()).await.is_err());
     }
-    // Without a budget it would be 300 calls with 4 attempts each. It holds 100 to begin with, 10 a
-    // second, and a fifth of the calls.
+    // Without a budget there would be 300 calls with 4 attempts each. The budget has 100 at the
+    // start, 10 per second, and a fifth of the calls.
     let allowed = 300.0 + 100.0 + 10.0 * started.elapsed().as_secs_f64() + 0.2 * 300.0;
     assert!(
         f64::from(script.calls()) <= allowed + 1.0,
@@ -277,7 +277,7 @@ async fn a_deadline_of_zero_fails_without_a_request() {
 }
 
 #[tokio::test]
-async fn a_status_that_nobody_knows_is_a_protocol_error_that_shows_it() {
+async fn an_unknown_status_is_a_protocol_error_that_shows_it() {
     let (address, script) = serve(Script { status: 42, ..Script::default() }).await;
     let error = client(&format!("tcp://{address}")).create_scope(&scope()).await.unwrap_err();
     assert_eq!((error.kind(), script.calls()), (ErrorKind::Protocol, 1));
@@ -285,7 +285,7 @@ async fn a_status_that_nobody_knows_is_a_protocol_error_that_shows_it() {
 }
 
 #[tokio::test]
-async fn garbage_from_the_other_end_is_an_error_in_time() {
+async fn garbage_from_the_peer_is_an_error_before_the_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -300,7 +300,7 @@ async fn garbage_from_the_other_end_is_an_error_in_time() {
 }
 
 #[tokio::test]
-async fn credentials_go_with_every_call() {
+async fn credentials_are_sent_with_every_call() {
     let (address, script) = serve(Script::default()).await;
     let config = config(&format!("tcp://{address}"))
         .with_credentials(Credentials::basic("admin", "1111_aaaa").unwrap());
@@ -309,7 +309,7 @@ async fn credentials_go_with_every_call() {
 }
 
 #[tokio::test]
-async fn discovered_controllers_take_over_from_those_of_the_address() {
+async fn discovered_controllers_replace_those_of_the_address() {
     let (other, other_script) = serve(Script::default()).await;
     let (first, first_script) = serve(Script::default()).await;
     let uri = NodeUri { endpoint: other.ip().to_string(), port: i32::from(other.port()) };
@@ -323,7 +323,7 @@ async fn discovered_controllers_take_over_from_those_of_the_address() {
 }
 
 #[tokio::test]
-async fn calls_go_round_the_controllers() {
+async fn calls_are_spread_over_the_controllers() {
     let (one, one_script) = serve(Script::default()).await;
     let (two, two_script) = serve(Script::default()).await;
     let client = client(&format!("tcp://{one},{two}"));
@@ -349,9 +349,9 @@ async fn a_listing_goes_through_all_pages_and_an_error_is_its_last_item() {
     assert!(failing.next().await.is_none());
 }
 
-/// Drops the call after every number of polls up to its end: the next one must be good.
+/// Drops the call after every number of polls up to its end: the next one must succeed.
 #[tokio::test]
-async fn a_call_dropped_at_any_poll_harms_no_other() {
+async fn a_call_dropped_at_any_poll_does_not_affect_the_next() {
     let (address, _script) = serve(Script::default()).await;
     let client = client(&format!("tcp://{address}"));
     for polls in 0..8 {

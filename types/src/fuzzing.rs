@@ -49,7 +49,7 @@ pub fn names(data: &[u8]) {
         assert_eq!(stream.to_string(), text, "a stream's name changed");
     }
     if let Err(error) = Stream::new(text) {
-        assert!(error.to_string().len() < 1024, "a refusal is longer than anybody reads");
+        assert!(error.to_string().len() < 1024, "the error is longer than 1 KiB");
     }
     if let Ok(segment) = text.parse::<ScopedSegment>() {
         assert_eq!(segment.to_string().parse(), Ok(segment), "a segment's name changed");

@@ -190,7 +190,7 @@ macro_rules! name_type {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks `name` against the rule for names that users give.
+            /// Checks `name` against the rule for names that users may choose.
             ///
             /// # Errors
             ///
