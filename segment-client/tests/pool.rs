@@ -162,6 +162,16 @@ async fn the_deadline_of_a_request_covers_the_wait_for_its_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn limits_may_be_as_long_as_a_duration_can_be() {
+    let config = StoreConfig::default()
+        .with_connect_timeout(Duration::MAX)
+        .with_request_timeout(Duration::MAX);
+    let client =
+        RawClient::with_dialer(StoreDialer::with_transport(config, Arc::new(Stores::default())));
+    seal(&client, "a", "s").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_is_not_polled_holds_up_no_other() {
     let (stores, client) = client();
     let mut stalled = Box::pin(seal(&client, "a", "stalled"));

@@ -196,12 +196,17 @@ impl PoolMachine {
             if let Some(backend) = &demand.backend {
                 self.sets.visit(backend);
             }
-            self.claims.push(claim, demand, now, now + self.policy.claim_timeout);
+            self.claims.push(claim, demand, now, now.saturating_add(self.policy.claim_timeout));
             self.adjust(now);
             if self.policy.claim_timeout.is_zero() {
                 self.handle_timeout(now);
             }
         }
+    }
+
+    /// A claim was dropped before it reached the pool.
+    pub(crate) fn note_abandoned(&mut self) {
+        self.counters.abandoned += 1;
     }
 
     /// A claim was dropped while it waited.

@@ -138,7 +138,9 @@ impl SlotSet {
         let doubled = policy.backoff_min.saturating_mul(1 << self.failures.min(20));
         let full = doubled.min(policy.backoff_max);
         self.failures = self.failures.saturating_add(1);
-        self.retry_at = Some(now + full.mul_f64(chance.clamp(0.0, 1.0)));
+        let spread = full.as_secs_f64() * chance.clamp(0.0, 1.0);
+        let backoff = Duration::try_from_secs_f64(spread).unwrap_or(full);
+        self.retry_at = Some(now.saturating_add(backoff));
     }
 
     /// Returns true if the backend may be dialled: not during its back-off, and after a failure one
@@ -210,8 +212,9 @@ impl SlotSet {
 
     /// The slots whose health check is due.
     pub(super) fn due(&self, now: Now, interval: Duration) -> impl Iterator<Item = SlotId> {
-        let is_due =
-            move |slot: &Slot| slot.checked_at().is_some_and(|checked| checked + interval <= now);
+        let is_due = move |slot: &Slot| {
+            slot.checked_at().is_some_and(|checked| checked.saturating_add(interval) <= now)
+        };
         self.slots.iter().filter(move |(_, slot)| is_due(slot)).map(|(id, _)| *id)
     }
 
@@ -220,7 +223,8 @@ impl SlotSet {
         if self.tally.unused() + self.tally.shared == 0 {
             return None;
         }
-        self.slots.values().filter_map(Slot::checked_at).min().map(|checked| checked + interval)
+        let checked = self.slots.values().filter_map(Slot::checked_at).min();
+        checked.map(|checked| checked.saturating_add(interval))
     }
 
     pub(super) fn snapshot(&self, backend: &Endpoint, now: Now) -> SlotSetSnapshot {

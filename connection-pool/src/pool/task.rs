@@ -39,6 +39,14 @@ impl<C: Connector> Reply<C> {
         }
     }
 
+    /// Returns true if the claim was dropped, so that no answer reaches it.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Exclusive(reply) => reply.is_closed(),
+            Self::Shared(reply) => reply.is_closed(),
+        }
+    }
+
     fn refuse(self, error: ClaimError) {
         match self {
             Self::Exclusive(reply) => drop(reply.send(Err(error))),
@@ -62,6 +70,8 @@ pub(super) enum Command<C: Connector> {
 enum Held<C: Connector> {
     Idle(C::Connection),
     Shared(Arc<SharedCell<C::Shared>>),
+    /// The connection could not be shared: every claim that was granted it gets this failure.
+    Unshared(ConnectFailure),
 }
 
 /// The queues that a task reads.
@@ -81,7 +91,7 @@ pub(super) struct Task<C: Connector> {
     held: BTreeMap<SlotId, Held<C>>,
     claims: BTreeMap<ClaimId, Reply<C>>,
     work: JoinSet<Done<C::Connection>>,
-    in_flight: BTreeMap<SlotId, AbortHandle>,
+    in_flight: BTreeMap<SlotId, (Work, AbortHandle)>,
     closing: JoinSet<Option<CloseFailure>>,
     failures: Vec<CloseFailure>,
     drains: Vec<oneshot::Sender<Vec<CloseFailure>>>,
@@ -130,7 +140,8 @@ impl<C: Connector> Task<C> {
         self.update_backends();
         loop {
             self.carry_out();
-            let wake = self.machine.poll_timeout().map(|at| self.started + at);
+            // A time that no clock reaches is no time.
+            let wake = self.machine.poll_timeout().and_then(|at| self.started.checked_add(at));
             // In order, so that a run on one thread is the same every time. What gives connections
             // back comes before what asks for them.
             tokio::select! {
@@ -166,6 +177,7 @@ impl<C: Connector> Task<C> {
     }
 
     fn update_backends(&mut self) {
+        self.retire_dead(None);
         let backends = self.backends.borrow_and_update().clone();
         self.machine.handle_backends(self.now(), &backends);
     }
@@ -173,14 +185,11 @@ impl<C: Connector> Task<C> {
     fn command(&mut self, command: Command<C>) {
         let now = self.now();
         match command {
-            Command::Claim(claim, demand, reply) => {
-                if demand.mode == Mode::Shared {
-                    self.retire_dead(&demand);
-                }
-                self.claims.insert(claim, reply);
-                self.machine.claim(now, claim, demand);
+            Command::Claim(claim, demand, reply) => self.claim(claim, demand, reply),
+            Command::SetPolicy(policy) => {
+                self.retire_dead(None);
+                self.machine.set_policy(now, policy);
             }
-            Command::SetPolicy(policy) => self.machine.set_policy(now, policy),
             Command::Snapshot(reply) => drop(reply.send(self.machine.snapshot(now))),
             Command::Drain(reply) => {
                 self.machine.drain(now);
@@ -193,12 +202,29 @@ impl<C: Connector> Task<C> {
         }
     }
 
-    /// Retires the shared connections that have ended, before one of them is granted.
-    fn retire_dead(&mut self, demand: &Demand) {
-        for slot in self.machine.shared(demand.backend.as_ref()) {
-            if !self.is_alive(slot) {
-                self.machine.handle_checked(self.now(), slot, false);
-            }
+    fn claim(&mut self, claim: ClaimId, demand: Demand, reply: Reply<C>) {
+        // Word of a claim that was dropped before it arrived here came before the claim itself.
+        if reply.is_abandoned() {
+            return self.machine.note_abandoned();
+        }
+        if demand.mode == Mode::Shared {
+            self.retire_dead(demand.backend.as_ref());
+        }
+        self.claims.insert(claim, reply);
+        self.machine.claim(self.now(), claim, demand);
+    }
+
+    /// Retires the shared connections that have ended, to `backend` or to all backends, before one
+    /// of them is granted.
+    fn retire_dead(&mut self, backend: Option<&Endpoint>) {
+        for slot in self.machine.shared(backend) {
+            self.retire_if_dead(slot);
+        }
+    }
+
+    fn retire_if_dead(&mut self, slot: SlotId) {
+        if !self.is_alive(slot) {
+            self.machine.handle_checked(self.now(), slot, false);
         }
     }
 
@@ -207,7 +233,7 @@ impl<C: Connector> Task<C> {
             Some(Held::Shared(cell)) => {
                 !cell.is_retired() && self.connector.is_alive(cell.connection())
             }
-            Some(Held::Idle(_)) | None => true,
+            Some(Held::Idle(_) | Held::Unshared(_)) | None => true,
         }
     }
 
@@ -222,6 +248,8 @@ impl<C: Connector> Task<C> {
     fn notice(&mut self, notice: Notice<C::Shared>) {
         match notice {
             Notice::Left(slot, cell) => {
+                // The room that the user leaves may go to a claim that waits.
+                self.retire_if_dead(slot);
                 self.machine.handle_left(self.now(), slot);
                 // The slot may be gone, and this the last user of its connection.
                 self.release_shared(cell);
@@ -238,8 +266,7 @@ impl<C: Connector> Task<C> {
             }
             return;
         }
-        let (now, slot) = (self.now(), done.slot);
-        let is_good = done.result.is_ok();
+        let slot = done.slot;
         let failure = match done.result {
             Ok(connection) => {
                 self.held.insert(slot, Held::Idle(connection));
@@ -250,25 +277,30 @@ impl<C: Connector> Task<C> {
                 Some(failure)
             }
         };
-        match (done.work, failure) {
+        self.ended(slot, done.work, failure);
+    }
+
+    /// A piece of work ended without a result: it was aborted, and its slot is gone, or the
+    /// connector panicked.
+    fn lost(&mut self, error: &JoinError) {
+        let mut in_flight = self.in_flight.iter();
+        let lost = in_flight.find(|(_, (_, task))| task.id() == error.id());
+        let Some((slot, work)) = lost.map(|(slot, (work, _))| (*slot, *work)) else { return };
+        self.in_flight.remove(&slot);
+        self.ended(slot, work, Some(ConnectFailure::refused("the connector panicked".into())));
+    }
+
+    /// A piece of work ended, with its failure if it failed.
+    fn ended(&mut self, slot: SlotId, work: Work, failure: Option<ConnectFailure>) {
+        let now = self.now();
+        let is_good = failure.is_none();
+        match (work, failure) {
             (Work::Connect, None) => self.machine.handle_connected(now, slot),
             (Work::Connect, Some(failure)) => {
                 self.machine.handle_connect_failed(now, slot, failure, fastrand::f64());
             }
             (Work::Check, _) => self.machine.handle_checked(now, slot, is_good),
             (Work::Recycle, _) => self.machine.handle_recycled(now, slot, is_good),
-        }
-    }
-
-    /// A piece of work ended without a result: it was aborted, and its slot is gone, or the
-    /// connector panicked.
-    fn lost(&mut self, error: &JoinError) {
-        let slot =
-            self.in_flight.iter().find(|(_, task)| task.id() == error.id()).map(|(slot, _)| *slot);
-        if let Some(slot) = slot {
-            self.in_flight.remove(&slot);
-            let failure = ConnectFailure::refused("the connector panicked".into());
-            self.machine.handle_connect_failed(self.now(), slot, failure, fastrand::f64());
         }
     }
 
@@ -336,7 +368,7 @@ impl<C: Connector> Task<C> {
             }
             Effect::Close { slot, backend } => {
                 probes::slot_retired(backend.host(), slot.0);
-                if let Some(task) = self.in_flight.remove(&slot) {
+                if let Some((_, task)) = self.in_flight.remove(&slot) {
                     task.abort();
                 }
                 self.release(slot, backend);
@@ -347,8 +379,9 @@ impl<C: Connector> Task<C> {
     /// Runs a piece of work for a slot in a task of its own.
     fn start(&mut self, slot: SlotId, backend: Endpoint, job: Job<C::Connection>) {
         let (connector, policy) = (Arc::clone(&self.connector), *self.machine.policy());
+        let work = job.work();
         let task = self.work.spawn(work::run(connector, policy, slot, backend, job));
-        self.in_flight.insert(slot, task);
+        self.in_flight.insert(slot, (work, task));
     }
 
     fn grant(&mut self, claim: ClaimId, slot: SlotId) {
@@ -371,9 +404,10 @@ impl<C: Connector> Task<C> {
         let cell = match self.held.remove(&slot) {
             Some(Held::Shared(cell)) => Ok(cell),
             Some(Held::Idle(connection)) => {
-                let shared = self.connector.share(connection);
+                let shared = self.connector.share(connection).map_err(ConnectFailure::refused);
                 shared.map(|shared| Arc::new(SharedCell::new(slot, backend.clone(), shared)))
             }
+            Some(Held::Unshared(failure)) => Err(failure),
             None => return,
         };
         match cell {
@@ -385,10 +419,11 @@ impl<C: Connector> Task<C> {
                     reply.send(Ok(guard)).ok();
                 }
             }
-            Err(error) => {
+            Err(source) => {
+                // Others may have been granted the same connection.
+                self.held.insert(slot, Held::Unshared(source.clone()));
                 self.machine.handle_retired(self.now(), slot);
                 if let Some(reply) = self.claims.remove(&claim) {
-                    let source = ConnectFailure::refused(error);
                     reply.refuse(ClaimError::Connect { backend, source });
                 }
             }
@@ -403,7 +438,7 @@ impl<C: Connector> Task<C> {
                 cell.retire();
                 self.release_shared(cell);
             }
-            None => {}
+            Some(Held::Unshared(_)) | None => {}
         }
     }
 

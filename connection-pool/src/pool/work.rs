@@ -28,6 +28,16 @@ pub(super) enum Work {
     Recycle,
 }
 
+impl<T> Job<T> {
+    pub(super) fn work(&self) -> Work {
+        match self {
+            Self::Connect => Work::Connect,
+            Self::Check(_) => Work::Check,
+            Self::Recycle(_) => Work::Recycle,
+        }
+    }
+}
+
 /// The end of a piece of work. A connection that failed is dropped.
 pub(super) struct Done<T> {
     pub(super) slot: SlotId,

@@ -73,7 +73,8 @@ impl StoreDialer {
     /// The limit of a whole dial. It is above the sum of the limits of its steps, which name the
     /// step that took too long.
     pub(super) fn longest_dial(&self) -> Duration {
-        self.config.connect_timeout + self.config.handshake_timeout + Duration::from_secs(1)
+        let steps = self.config.connect_timeout.saturating_add(self.config.handshake_timeout);
+        steps.saturating_add(Duration::from_secs(1))
     }
 
     /// Opens the stream of bytes, TLS included, without a greeting.

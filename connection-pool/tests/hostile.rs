@@ -1,0 +1,196 @@
+//! The pool among connectors that fail and users that leave, in memory and with virtual time.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use pravega_sdk_connection_pool::{BoxError, ClaimError, Connector, FixedResolver, Policy, Pool};
+use pravega_sdk_types::Endpoint;
+use tokio::time::{sleep, timeout};
+
+/// How the connector behaves, and what it counted.
+#[derive(Debug, Default)]
+struct Behaviour {
+    refuses_to_share: AtomicBool,
+    panics_in_checks: AtomicBool,
+    fails_to_close: AtomicBool,
+    /// How long a close takes, in milliseconds.
+    close_ms: AtomicUsize,
+    dials: AtomicUsize,
+    /// Connections that are open, those that are closing included.
+    open: Arc<AtomicUsize>,
+}
+
+/// Connects to every backend but `down`, which refuses, and `silent`, which never answers.
+#[derive(Debug, Clone, Default)]
+struct Memory(Arc<Behaviour>);
+
+#[derive(Debug)]
+struct Connection {
+    is_dead: AtomicBool,
+    open: Arc<AtomicUsize>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Connector for Memory {
+    type Connection = Connection;
+    type Shared = Connection;
+
+    async fn connect(&self, backend: &Endpoint) -> Result<Connection, BoxError> {
+        self.0.dials.fetch_add(1, Ordering::SeqCst);
+        match backend.host() {
+            "down" => return Err("refused".into()),
+            "silent" => std::future::pending().await,
+            _ => sleep(Duration::from_millis(1)).await,
+        }
+        self.0.open.fetch_add(1, Ordering::SeqCst);
+        Ok(Connection { is_dead: AtomicBool::new(false), open: Arc::clone(&self.0.open) })
+    }
+
+    fn share(&self, connection: Connection) -> Result<Connection, BoxError> {
+        if self.0.refuses_to_share.load(Ordering::SeqCst) {
+            return Err("not shared".into());
+        }
+        Ok(connection)
+    }
+
+    async fn is_valid(&self, _: &mut Connection) -> Result<(), BoxError> {
+        assert!(!self.0.panics_in_checks.load(Ordering::SeqCst), "on purpose");
+        Ok(())
+    }
+
+    fn is_alive(&self, connection: &Connection) -> bool {
+        !connection.is_dead.load(Ordering::SeqCst)
+    }
+
+    async fn close(&self, connection: Connection) -> Result<(), BoxError> {
+        self.close_shared(connection).await
+    }
+
+    async fn close_shared(&self, connection: Connection) -> Result<(), BoxError> {
+        sleep(Duration::from_millis(self.0.close_ms.load(Ordering::SeqCst) as u64)).await;
+        drop(connection);
+        if self.0.fails_to_close.load(Ordering::SeqCst) { Err("stuck".into()) } else { Ok(()) }
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn policy() -> Policy {
+    let policy = Policy::default().with_spares(0).with_claim_timeout(Duration::from_secs(10));
+    policy.with_backoff(Duration::ZERO, Duration::ZERO).unwrap()
+}
+
+fn pool(policy: Policy) -> (Memory, Pool<Memory>) {
+    let memory = Memory::default();
+    let pool = Pool::new(FixedResolver::new([]), memory.clone(), policy);
+    (memory, pool)
+}
+
+fn backend(host: &str) -> Endpoint {
+    Endpoint::new(host, 1).unwrap()
+}
+
+async fn is_ready_at_once(future: impl Future) -> bool {
+    let mut future = Box::pin(future);
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_claim_of_a_connection_that_cannot_be_shared_is_answered() {
+    let (memory, pool) = pool(policy());
+    memory.0.refuses_to_share.store(true, Ordering::SeqCst);
+    let at = backend("a");
+    let claims = async {
+        tokio::join!(
+            pool.claim_shared_at(&at),
+            pool.claim_shared_at(&at),
+            pool.claim_shared_at(&at)
+        )
+    };
+    let (one, two, three) = timeout(MINUTE, claims).await.unwrap();
+    for error in [one.unwrap_err(), two.unwrap_err(), three.unwrap_err()] {
+        assert!(
+            matches!(error, ClaimError::Connect { ref source, .. } if source.to_string() == "not shared"),
+            "{error:?}"
+        );
+    }
+    memory.0.refuses_to_share.store(false, Ordering::SeqCst);
+    assert!(pool.claim_shared_at(&at).await.is_ok());
+}
+
+/// The task of the pool runs only when this one waits, so it sees claims that are gone already.
+#[tokio::test(start_paused = true)]
+async fn claims_that_are_dropped_at_once_take_no_place_and_no_dial() {
+    let (memory, pool) = pool(policy().with_max_waiting(1).unwrap());
+    for _ in 0..3 {
+        assert!(!is_ready_at_once(pool.claim_shared_at(&backend("silent"))).await);
+    }
+    let snapshot = pool.snapshot().await.unwrap();
+    assert_eq!((snapshot.waiting, snapshot.counters.abandoned), (0, 3));
+    assert_eq!(memory.0.dials.load(Ordering::SeqCst), 0);
+    assert!(pool.claim_at(&backend("a")).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_waits_for_room_never_gets_a_dead_connection() {
+    let one = policy().with_max_users(1).and_then(|policy| policy.with_max_slots(1)).unwrap();
+    let (memory, pool) = pool(one);
+    let at = backend("a");
+    let first = pool.claim_shared_at(&at).await.unwrap();
+    let second = async {
+        let second = pool.claim_shared_at(&at).await.unwrap();
+        assert!(!second.is_dead.load(Ordering::SeqCst), "the dead connection was granted");
+    };
+    let dying = async {
+        // The second claim waits by now.
+        sleep(Duration::from_secs(1)).await;
+        first.is_dead.store(true, Ordering::SeqCst);
+        drop(first);
+    };
+    tokio::join!(second, dying);
+    assert_eq!(memory.0.dials.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_panics_is_a_failed_check_and_no_failed_dial() {
+    let checked = policy().with_health_check(Duration::from_secs(1), MINUTE).unwrap();
+    let memory = Memory::default();
+    let spare = checked.with_spares(1);
+    let pool = Pool::new(FixedResolver::new([backend("a")]), memory.clone(), spare);
+    sleep(Duration::from_millis(500)).await;
+    memory.0.panics_in_checks.store(true, Ordering::SeqCst);
+    sleep(Duration::from_secs(1)).await;
+    let snapshot = pool.snapshot().await.unwrap();
+    assert_eq!((snapshot.counters.unhealthy, snapshot.counters.connect_failures), (1, 0));
+    assert_eq!(snapshot.sets[0].failures, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_may_be_as_long_as_a_duration_can_be() {
+    let endless = Policy::default()
+        .with_claim_timeout(Duration::MAX)
+        .with_connect_timeout(Duration::MAX)
+        .with_backoff(Duration::MAX, Duration::MAX)
+        .and_then(|policy| policy.with_health_check(Duration::MAX, Duration::MAX))
+        .unwrap();
+    let (_, pool) = pool(endless);
+    let claim = pool.claim_at(&backend("a")).await.unwrap();
+    assert!(pool.claim_shared_at(&backend("a")).await.is_ok());
+    let error = pool.claim_at(&backend("down")).await.unwrap_err();
+    assert!(matches!(error, ClaimError::Connect { .. }), "{error:?}");
+    drop(claim);
+    assert_eq!(pool.snapshot().await.unwrap().counters.granted, 2);
+}
