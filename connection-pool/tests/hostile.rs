@@ -194,3 +194,80 @@ async fn limits_may_be_as_long_as_a_duration_can_be() {
     drop(claim);
     assert_eq!(pool.snapshot().await.unwrap().counters.granted, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_reported_though_an_earlier_report_was_given_up() {
+    let (memory, pool) = pool(policy());
+    memory.0.fails_to_close.store(true, Ordering::SeqCst);
+    let claim = pool.claim_at(&backend("a")).await.unwrap();
+    assert_eq!(pool.close(Duration::from_secs(1)).await.still_claimed, 1);
+    drop(claim);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(pool.close(Duration::from_secs(1)).await.failures.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_while_other_connections_keep_closing() {
+    let (memory, pool) = pool(policy());
+    memory.0.close_ms.store(100, Ordering::SeqCst);
+    let closing = async {
+        loop {
+            drop(pool.claim_at(&backend("a")).await.unwrap());
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let draining = async {
+        sleep(Duration::from_secs(1)).await;
+        assert!(memory.0.open.load(Ordering::SeqCst) > 2, "connections overlap as they close");
+        timeout(MINUTE, pool.drain()).await.unwrap();
+    };
+    tokio::select! {
+        () = closing => {}
+        () = draining => {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_hang_as_they_close_are_bounded() {
+    let (memory, pool) = pool(policy().with_max_slots(2).unwrap());
+    memory.0.close_ms.store(3_000, Ordering::SeqCst);
+    for _ in 0..20 {
+        drop(pool.claim_at(&backend("a")).await.unwrap());
+        let open = memory.0.open.load(Ordering::SeqCst);
+        assert!(open <= 4, "{open} connections are open");
+    }
+    let failures = pool.drain().await;
+    assert!(!failures.is_empty(), "those that were not closed in order are reported");
+    assert_eq!(memory.0.open.load(Ordering::SeqCst), 0);
+}
+
+/// A deadline needs a timer, which belongs to a runtime.
+#[test]
+fn a_pool_may_be_closed_from_a_thread_without_a_runtime() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (_, pool) = pool(policy());
+    let claim = runtime.block_on(pool.claim_at(&backend("a"))).unwrap();
+    let report = block_on(pool.close(Duration::from_millis(10)));
+    assert_eq!(report.still_claimed, 1);
+    drop(claim);
+    assert_eq!(block_on(pool.close(MINUTE)).still_claimed, 0);
+}
+
+/// Waits for a future on a thread that no runtime knows.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = Box::pin(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The handle to a pool.
 
+mod closing;
 mod task;
 mod work;
 
@@ -65,6 +66,7 @@ struct State<C: Connector> {
 struct Running<C: Connector> {
     commands: mpsc::Sender<Command<C>>,
     abandoned: mpsc::UnboundedSender<ClaimId>,
+    runtime: Handle,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -208,17 +210,23 @@ impl<C: Connector> Pool<C> {
     ///
     /// Dropping the future leaves the pool closing.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
-        let commands = {
+        let running = {
             let mut state = self.shared.lock();
             state.is_closed = true;
-            state.running.as_ref().map(|running| running.commands.clone())
+            let running = state.running.as_ref();
+            running.map(|running| (running.commands.clone(), running.runtime.clone()))
         };
-        let Some(commands) = commands else { return CloseReport::default() };
+        let Some((commands, runtime)) = running else { return CloseReport::default() };
         let (reply, closed) = oneshot::channel();
         if commands.send(Command::Close(reply)).await.is_err() {
             return CloseReport::default();
         }
-        if let Ok(closed) = timeout(deadline, closed).await {
+        let waiting = {
+            // The timer is the task's: the caller may have no runtime.
+            let _context = runtime.enter();
+            timeout(deadline, closed)
+        };
+        if let Ok(closed) = waiting.await {
             return CloseReport { still_claimed: 0, failures: closed.unwrap_or_default() };
         }
         let slots = |snapshot: PoolSnapshot| snapshot.sets.iter().map(|set| set.slots.len()).sum();
@@ -285,7 +293,7 @@ impl<C: Connector> Shared<C> {
         let queues = Queues { commands: command_queue, abandoned: abandoned_queue };
         let connector = Arc::clone(&self.connector);
         let task = runtime.spawn(task::run(policy, connector, self.resolver.backends(), queues));
-        Ok(Running { commands, abandoned, _task: AbortOnDropHandle::new(task) })
+        Ok(Running { commands, abandoned, runtime, _task: AbortOnDropHandle::new(task) })
     }
 }
 

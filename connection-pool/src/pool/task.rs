@@ -13,12 +13,15 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::work::{self, Done, Job, Work};
+use super::{
+    closing::{Closing, Report},
+    work::{self, Done, Job, Work},
+};
 use crate::{
     backend::Backends,
     claim::{Claim, Return},
     connector::Connector,
-    error::{ClaimError, CloseFailure, ConnectFailure},
+    error::{ClaimError, ConnectFailure},
     machine::{ClaimId, Demand, Effect, Mode, PoolMachine, SlotId},
     policy::Policy,
     shared_claim::{Notice, SharedCell, SharedClaim},
@@ -61,9 +64,9 @@ pub(super) enum Command<C: Connector> {
     SetPolicy(Policy),
     Snapshot(oneshot::Sender<PoolSnapshot>),
     /// Retires shared connections and closes unused ones.
-    Drain(oneshot::Sender<Vec<CloseFailure>>),
+    Drain(Report),
     /// Refuses claims, and waits for the last connection to come back.
-    Close(oneshot::Sender<Vec<CloseFailure>>),
+    Close(Report),
 }
 
 /// What is kept of a slot's connection while the pool has it.
@@ -80,9 +83,6 @@ pub(super) struct Queues<C: Connector> {
     pub(super) abandoned: mpsc::UnboundedReceiver<ClaimId>,
 }
 
-/// How many failures of closes are kept for the next report.
-const MAX_FAILURES: usize = 1000;
-
 pub(super) struct Task<C: Connector> {
     machine: PoolMachine,
     started: Instant,
@@ -92,10 +92,9 @@ pub(super) struct Task<C: Connector> {
     claims: BTreeMap<ClaimId, Reply<C>>,
     work: JoinSet<Done<C::Connection>>,
     in_flight: BTreeMap<SlotId, (Work, AbortHandle)>,
-    closing: JoinSet<Option<CloseFailure>>,
-    failures: Vec<CloseFailure>,
-    drains: Vec<oneshot::Sender<Vec<CloseFailure>>>,
-    closes: Vec<oneshot::Sender<Vec<CloseFailure>>>,
+    closing: Closing,
+    /// Reports that wait for the last connection to come back.
+    closes: Vec<Report>,
     returns: mpsc::UnboundedSender<Return<C::Connection>>,
     notices: mpsc::UnboundedSender<Notice<C::Shared>>,
 }
@@ -119,9 +118,7 @@ pub(super) async fn run<C: Connector>(
         claims: BTreeMap::new(),
         work: JoinSet::new(),
         in_flight: BTreeMap::new(),
-        closing: JoinSet::new(),
-        failures: Vec::new(),
-        drains: Vec::new(),
+        closing: Closing::default(),
         closes: Vec::new(),
         returns,
         notices,
@@ -159,7 +156,7 @@ impl<C: Connector> Task<C> {
                     Ok((_, done)) => self.done(done),
                     Err(error) => self.lost(&error),
                 },
-                Some(closed) = self.closing.join_next() => self.closed(closed),
+                Some(closed) = self.closing.next() => self.closing.ended(closed),
                 changed = self.backends.changed(), if has_resolver => match changed {
                     Ok(()) => self.update_backends(),
                     Err(_) => has_resolver = false,
@@ -193,10 +190,12 @@ impl<C: Connector> Task<C> {
             Command::Snapshot(reply) => drop(reply.send(self.machine.snapshot(now))),
             Command::Drain(reply) => {
                 self.machine.drain(now);
-                self.drains.push(reply);
+                self.carry_out();
+                self.closing.report_later(reply);
             }
             Command::Close(reply) => {
                 self.machine.close(now);
+                self.closes.retain(|report| !report.is_closed());
                 self.closes.push(reply);
             }
         }
@@ -304,16 +303,6 @@ impl<C: Connector> Task<C> {
         }
     }
 
-    fn closed(&mut self, closed: Result<Option<CloseFailure>, JoinError>) {
-        // A close that panicked is over too.
-        if let Ok(Some(failure)) = closed {
-            tracing::warn!(backend = %failure.backend, reason = %failure.source, "a connection was not closed in order");
-            if self.failures.len() < MAX_FAILURES {
-                self.failures.push(failure);
-            }
-        }
-    }
-
     fn carry_out(&mut self) {
         loop {
             let effects = self.machine.poll_effects();
@@ -324,13 +313,8 @@ impl<C: Connector> Task<C> {
                 self.effect(effect);
             }
         }
-        if !self.closing.is_empty() {
-            return;
-        }
-        let is_closed = self.machine.claimed() == 0;
-        let closes = if is_closed { std::mem::take(&mut self.closes) } else { Vec::new() };
-        for reply in std::mem::take(&mut self.drains).into_iter().chain(closes) {
-            reply.send(std::mem::take(&mut self.failures)).ok();
+        if self.closing.is_empty() && self.machine.claimed() == 0 {
+            std::mem::take(&mut self.closes).into_iter().for_each(|to| self.closing.report(to));
         }
     }
 
@@ -443,17 +427,33 @@ impl<C: Connector> Task<C> {
     }
 
     fn close(&mut self, backend: Endpoint, connection: C::Connection) {
-        let (connector, limit) =
-            (Arc::clone(&self.connector), self.machine.policy().connect_timeout);
-        self.closing.spawn(work::close(connector, backend, connection, limit));
+        if self.has_room_to_close(&backend) {
+            let (connector, limit) = self.closer();
+            self.closing.start(work::close(connector, backend, connection, limit));
+        }
+    }
+
+    /// Returns true if another close may begin. A closing connection has no slot any longer, so
+    /// closes have a limit of their own.
+    fn has_room_to_close(&mut self, backend: &Endpoint) -> bool {
+        let has_room = self.closing.len() < self.machine.policy().max_slots;
+        if !has_room {
+            self.closing.note_dropped(backend.clone());
+        }
+        has_room
+    }
+
+    fn closer(&self) -> (Arc<C>, Duration) {
+        (Arc::clone(&self.connector), self.machine.policy().connect_timeout)
     }
 
     /// Closes a shared connection if this was the last reference to it.
     fn release_shared(&mut self, cell: Arc<SharedCell<C::Shared>>) {
         let Some(cell) = Arc::into_inner(cell) else { return };
-        let (connector, limit) =
-            (Arc::clone(&self.connector), self.machine.policy().connect_timeout);
         let (backend, connection) = cell.into_parts();
-        self.closing.spawn(work::close_shared(connector, backend, connection, limit));
+        if self.has_room_to_close(&backend) {
+            let (connector, limit) = self.closer();
+            self.closing.start(work::close_shared(connector, backend, connection, limit));
+        }
     }
 }
