@@ -45,7 +45,7 @@ pub struct SlotSnapshot {
     pub since: Duration,
 }
 
-/// The state of a slot. Every state but `Claimed` also ends when its backend leaves the service.
+/// The state of a slot. A slot without a user also ends when its backend leaves the service.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SlotState {
@@ -58,10 +58,15 @@ pub enum SlotState {
     Checking,
     /// An exclusive claim owns the connection. (When dropped) becomes `Recycling`, or ends.
     Claimed,
-    /// Shared claims use the connection. It stays shared after the last one left, and ends when it
-    /// is retired or found dead.
+    /// Shared claims use the connection. It stays shared after the last one left. (When retired)
+    /// becomes `Retired`, or ends if it has no user; (when found dead) ends.
     Shared {
         /// How many claims use it.
+        users: usize,
+    },
+    /// The connection is retired: no further claim gets it. (When its last user leaves) ends.
+    Retired {
+        /// How many claims still use it.
         users: usize,
     },
     /// The connection is made ready for its next user. (On success) becomes `Idle`, (on failure)

@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use pravega_sdk_connection_pool::{BoxError, ClaimError, Connector, FixedResolver, Policy, Pool};
+use pravega_sdk_connection_pool::{
+    BoxError, ClaimError, Connector, FixedResolver, Policy, Pool, SlotState,
+};
 use pravega_sdk_types::Endpoint;
 use tokio::time::{sleep, timeout};
 
@@ -270,4 +272,22 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
             Poll::Pending => std::thread::park(),
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retired_connection_counts_until_its_last_user_leaves() {
+    let (memory, pool) = pool(policy().with_max_slots(1).unwrap());
+    let at = backend("a");
+    let (one, two) = (pool.claim_shared_at(&at).await.unwrap(), pool.claim_shared_at(&at).await);
+    one.retire();
+    let error = pool.claim_shared_at(&at).await.unwrap_err();
+    assert!(matches!(error, ClaimError::Timeout { connected: 1, claimed: 1, .. }), "{error:?}");
+    let state = pool.snapshot().await.unwrap().sets[0].slots[0].state;
+    assert_eq!(state, SlotState::Retired { users: 2 });
+    assert_eq!(pool.close(Duration::from_secs(1)).await.still_claimed, 1);
+    drop(one);
+    assert_eq!(pool.close(Duration::from_secs(1)).await.still_claimed, 1);
+    drop(two);
+    assert_eq!(pool.close(Duration::from_secs(1)).await.still_claimed, 0);
+    assert_eq!(memory.0.open.load(Ordering::SeqCst), 0);
 }

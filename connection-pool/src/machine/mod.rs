@@ -154,7 +154,14 @@ impl PoolMachine {
         self.adjust(now);
     }
 
-    /// A shared connection is retired for all its users: the next claim gets another.
+    /// A connection that was granted cannot be shared. Its users are refused by the driver.
+    pub(crate) fn handle_unshared(&mut self, now: Now, slot: SlotId) {
+        self.handle(now, slot, SlotEvent::Failed);
+        self.adjust(now);
+    }
+
+    /// A shared connection is retired for all its users: the next claim gets another. The slot
+    /// lasts until the last of them leaves.
     pub(crate) fn handle_retired(&mut self, now: Now, slot: SlotId) {
         if matches!(self.state(slot), Some(SlotState::Shared { .. })) {
             self.handle(now, slot, SlotEvent::Retired);
@@ -301,9 +308,17 @@ impl PoolMachine {
     /// Carries out an event of a slot. Returns false if the slot is gone, so that what was under way
     /// for it came too late.
     fn handle(&mut self, now: Now, slot: SlotId, event: SlotEvent) -> bool {
-        let (change, ended) = self.sets.handle(now, slot, event, &self.policy);
-        if let Some(backend) = ended {
+        let was_retired = matches!(self.state(slot), Some(SlotState::Retired { .. }));
+        let home = self.sets.home(slot).cloned();
+        let change = self.sets.handle(now, slot, event, &self.policy);
+        if change == Change::Ended {
             self.counters.retired += 1;
+        }
+        // A retired connection was let go of when it was retired.
+        if matches!(change, Change::Ended | Change::Retired)
+            && !was_retired
+            && let Some(backend) = home
+        {
             self.effects.push(Effect::Close { slot, backend });
         }
         change == Change::Kept

@@ -77,7 +77,12 @@ impl Model {
             }
             11 => {
                 if let Some(slot) = self.users.get(pick % self.users.len().max(1)) {
-                    pool.handle_retired(now, *slot);
+                    if pick.is_multiple_of(3) {
+                        // Found dead.
+                        pool.handle_checked(now, *slot, false);
+                    } else {
+                        pool.handle_retired(now, *slot);
+                    }
                 }
             }
             _ => pool.handle_timeout(now),
@@ -155,7 +160,7 @@ proptest! {
             let slots = || snapshot.sets.iter().flat_map(|set| &set.slots);
             prop_assert_eq!(slots().filter(is_claimed).count(), model.held.len());
             for slot in slots() {
-                if let SlotState::Shared { users } = slot.state {
+                if let SlotState::Shared { users } | SlotState::Retired { users } = slot.state {
                     let known = model.users.iter().filter(|user| user.0 == slot.id).count();
                     prop_assert_eq!(users, known, "users of slot {}", slot.id);
                 }

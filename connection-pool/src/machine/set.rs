@@ -36,6 +36,8 @@ pub(super) struct Tally {
     pub(super) shared: usize,
     /// Shared before, and without a user now.
     pub(super) unshared: usize,
+    /// Retired, with users.
+    pub(super) retired: usize,
 }
 
 impl Tally {
@@ -48,6 +50,7 @@ impl Tally {
             SlotState::Recycling => &mut self.recycling,
             SlotState::Shared { users: 0 } => &mut self.unshared,
             SlotState::Shared { .. } => &mut self.shared,
+            SlotState::Retired { .. } => &mut self.retired,
         }
     }
 
@@ -60,11 +63,12 @@ impl Tally {
         self.recycling += other.recycling;
         self.shared += other.shared;
         self.unshared += other.unshared;
+        self.retired += other.retired;
     }
 
     /// Connections in the hands of users.
     pub(super) fn used(&self) -> usize {
-        self.claimed + self.shared
+        self.claimed + self.shared + self.retired
     }
 
     /// Connections that wait for a user.
@@ -121,7 +125,7 @@ impl SlotSet {
         *self.tally.of(before) -= 1;
         match change {
             Change::Ended => drop(self.slots.remove(&id)),
-            Change::Kept | Change::Ignored => *self.tally.of(after) += 1,
+            Change::Kept | Change::Retired | Change::Ignored => *self.tally.of(after) += 1,
         }
         change
     }
@@ -197,7 +201,7 @@ impl SlotSet {
     pub(super) fn without_user(&self) -> impl Iterator<Item = (SlotId, SlotState)> {
         let all = self.slots.iter().map(|(id, slot)| (*id, slot.state()));
         all.filter(|(_, state)| match state {
-            SlotState::Claimed => false,
+            SlotState::Claimed | SlotState::Retired { .. } => false,
             SlotState::Shared { users } => *users == 0,
             _ => true,
         })
@@ -290,6 +294,9 @@ mod tests {
             (E::Joined, Tally { shared: 1, ..Tally::default() }),
             (E::Left, Tally { shared: 1, ..Tally::default() }),
             (E::Left, Tally { unshared: 1, ..Tally::default() }),
+            (E::Joined, Tally { shared: 1, ..Tally::default() }),
+            (E::Retired, Tally { retired: 1, ..Tally::default() }),
+            (E::Left, Tally::default()),
             (E::Retired, Tally::default()),
             (E::Retired, Tally::default()),
         ];

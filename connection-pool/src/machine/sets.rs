@@ -121,18 +121,20 @@ impl SlotSets {
         slot
     }
 
-    /// Carries out an event of a slot; returns its backend if the slot ended.
+    /// Carries out an event of a slot.
     pub(super) fn handle(
         &mut self,
         now: Now,
         slot: SlotId,
         event: SlotEvent,
         policy: &Policy,
-    ) -> (Change, Option<Endpoint>) {
-        let Some(set) = self.set_of_mut(slot) else { return (Change::Ignored, None) };
+    ) -> Change {
+        let Some(set) = self.set_of_mut(slot) else { return Change::Ignored };
         let change = set.handle(now, slot, event, policy.max_users);
-        let ended = if change == Change::Ended { self.homes.remove(&slot) } else { None };
-        (change, ended)
+        if change == Change::Ended {
+            self.homes.remove(&slot);
+        }
+        change
     }
 
     /// Forgets the back-offs that have passed, and the backends that neither the resolver nor a
@@ -149,11 +151,10 @@ impl SlotSets {
 
     /// A connection that serves `demand`: for any backend, of the one with the fewest in use.
     pub(super) fn find(&self, demand: &Demand, max_users: usize) -> Option<SlotId> {
-        let serves = |(backend, set): &(&Endpoint, &SlotSet)| match &demand.backend {
-            Some(wanted) => wanted == *backend,
-            None => set.is_listed,
-        };
-        let sets = self.sets.iter().filter(serves).map(|(_, set)| set);
+        // A claim for one backend looks at no other: many may wait for as many backends.
+        let named = demand.backend.as_ref().map(|backend| self.sets.get(backend));
+        let listed = named.is_none().then(|| self.sets.values().filter(|set| set.is_listed));
+        let sets = named.flatten().into_iter().chain(listed.into_iter().flatten());
         let idle = |set: &SlotSet| Some((set.tally().used(), set.last_used_idle()?));
         let first_idle = || sets.clone().filter_map(idle).min_by_key(|(used, _)| *used);
         match demand.mode {

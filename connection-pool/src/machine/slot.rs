@@ -13,7 +13,8 @@
 //!
 //! Every state ends when its work fails or the slot is retired. A claimed connection is in its
 //! user's hands, so it ends when it comes back spoiled. A shared connection stays shared after its
-//! last user left: it serves shared claims only.
+//! last user left: it serves shared claims only. One that is retired while it has users is
+//! `Retired` until the last of them leaves; one that is found dead ends at once.
 
 use super::effect::Now;
 use crate::snapshot::{SlotSnapshot, SlotState};
@@ -46,6 +47,8 @@ pub(super) enum SlotEvent {
 pub(super) enum Change {
     /// The slot goes on, in the state that the event leads to.
     Kept,
+    /// The connection is in the hands of its users alone; the slot ends when the last one leaves.
+    Retired,
     /// The slot ends.
     Ended,
     /// The event does not fit the state; nothing changes.
@@ -101,6 +104,13 @@ impl Slot {
             (S::Claimed, E::Returned) => S::Recycling,
             (S::Shared { users }, E::Joined) if users < max_users => S::Shared { users: users + 1 },
             (S::Shared { users }, E::Left) if users > 0 => S::Shared { users: users - 1 },
+            (S::Shared { users }, E::Retired) if users > 0 => {
+                self.state = S::Retired { users };
+                self.since = now;
+                return Change::Retired;
+            }
+            (S::Retired { users }, E::Left) if users > 1 => S::Retired { users: users - 1 },
+            (S::Retired { .. }, E::Left) => return Change::Ended,
             (S::Shared { .. }, E::Succeeded | E::CheckDue) => {
                 self.checked_at = now;
                 return Change::Kept;
@@ -145,8 +155,10 @@ mod tests {
         claimed    -         -      -       -       -       recycling end     -        -
         recycling  idle      end    -       -       -       -         -       -        end
         shared0    shared0   end    -       shared1 -       -         -       shared0  end
-        shared1    shared1   end    -       shared2 shared0 -         -       shared1  end
-        shared2    shared2   end    -       -       shared1 -         -       shared2  end
+        shared1    shared1   end    -       shared2 shared0 -         -       shared1  retired1
+        shared2    shared2   end    -       -       shared1 -         -       shared2  retired2
+        retired1   -         -      -       -       end     -         -       -        -
+        retired2   -         -      -       -       retired1 -        -       -        -
     ";
 
     fn state(name: &str) -> SlotState {
@@ -156,9 +168,15 @@ mod tests {
             "checking" => SlotState::Checking,
             "claimed" => SlotState::Claimed,
             "recycling" => SlotState::Recycling,
-            shared => SlotState::Shared {
-                users: shared.strip_prefix("shared").and_then(|users| users.parse().ok()).unwrap(),
-            },
+            other => {
+                let (name, users) = other.split_at(other.len() - 1);
+                let users = users.parse().unwrap();
+                if name == "shared" {
+                    SlotState::Shared { users }
+                } else {
+                    SlotState::Retired { users }
+                }
+            }
         }
     }
 
@@ -176,10 +194,11 @@ mod tests {
                 let (kept, after) = match *expected {
                     "-" => (Change::Ignored, before),
                     "end" => (Change::Ended, before),
+                    after if event == Retired => (Change::Retired, state(after)),
                     after => (Change::Kept, state(after)),
                 };
                 assert_eq!((change, slot.state), (kept, after), "{event:?} in {before:?}");
-                let moved = kept == Change::Kept && before != after;
+                let moved = before != after;
                 assert_eq!(slot.since.is_zero(), !moved, "{event:?} in {before:?}");
             }
         }

@@ -222,17 +222,12 @@ impl<C: Connector> Task<C> {
     }
 
     fn retire_if_dead(&mut self, slot: SlotId) {
-        if !self.is_alive(slot) {
+        let Some(Held::Shared(cell)) = self.held.get(&slot) else { return };
+        if cell.is_retired() {
+            // The notice is on its way; it comes to the same.
+            self.machine.handle_retired(self.now(), slot);
+        } else if !self.connector.is_alive(cell.connection()) {
             self.machine.handle_checked(self.now(), slot, false);
-        }
-    }
-
-    fn is_alive(&self, slot: SlotId) -> bool {
-        match self.held.get(&slot) {
-            Some(Held::Shared(cell)) => {
-                !cell.is_retired() && self.connector.is_alive(cell.connection())
-            }
-            Some(Held::Idle(_) | Held::Unshared(_)) | None => true,
         }
     }
 
@@ -323,12 +318,12 @@ impl<C: Connector> Task<C> {
             Effect::Connect { slot, backend } => self.start(slot, backend, Job::Connect),
             Effect::Check { slot, backend } => match self.held.remove(&slot) {
                 Some(Held::Idle(connection)) => self.start(slot, backend, Job::Check(connection)),
-                Some(shared) => {
-                    self.held.insert(slot, shared);
-                    let is_alive = self.is_alive(slot);
+                Some(Held::Shared(cell)) => {
+                    let is_alive = self.connector.is_alive(cell.connection());
+                    self.held.insert(slot, Held::Shared(cell));
                     self.machine.handle_checked(self.now(), slot, is_alive);
                 }
-                None => {}
+                Some(Held::Unshared(_)) | None => {}
             },
             Effect::Recycle { slot, backend } => {
                 if let Some(Held::Idle(connection)) = self.held.remove(&slot) {
@@ -406,7 +401,7 @@ impl<C: Connector> Task<C> {
             Err(source) => {
                 // Others may have been granted the same connection.
                 self.held.insert(slot, Held::Unshared(source.clone()));
-                self.machine.handle_retired(self.now(), slot);
+                self.machine.handle_unshared(self.now(), slot);
                 if let Some(reply) = self.claims.remove(&claim) {
                     reply.refuse(ClaimError::Connect { backend, source });
                 }
