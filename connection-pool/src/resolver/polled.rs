@@ -3,7 +3,10 @@
 use std::{future::Future, time::Duration};
 
 use pravega_sdk_types::Endpoint;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
@@ -13,11 +16,11 @@ use crate::{
 
 /// A source of backends: a name server, or the controller of a cluster.
 pub trait BackendSource: Send + Sync + 'static {
-    /// Asks for the backends.
+    /// Returns the backends. The future is dropped if it takes longer than 30 s.
     ///
     /// # Errors
     ///
-    /// Any; what was said last stays in use, and the source is asked again after a pause.
+    /// Any; the last answer stays in use, and the source is asked again after a pause.
     fn backends(&self) -> impl Future<Output = Result<Resolved, BoxError>> + Send;
 }
 
@@ -44,8 +47,10 @@ pub struct PolledResolver {
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// However long it lives, the source is asked this often.
 const MAX_INTERVAL: Duration = Duration::from_secs(300);
-/// After an error.
+/// The pause after an error, or an empty answer.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// A source that takes longer counts as one that fails, and is asked again.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl PolledResolver {
     /// Starts to ask, in a task on the caller's runtime that ends with this value.
@@ -69,7 +74,9 @@ impl Resolver for PolledResolver {
 
 async fn poll(source: impl BackendSource, sender: watch::Sender<Backends>) {
     loop {
-        let pause = match source.backends().await {
+        let answer = timeout(ANSWER_TIMEOUT, source.backends()).await;
+        let answer = answer.unwrap_or_else(|_| Err("no answer in time".into()));
+        let pause = match answer {
             Ok(resolved) if !resolved.backends.is_empty() => {
                 let found: Backends = resolved.backends.into_iter().collect();
                 sender.send_if_modified(|known| {
@@ -98,13 +105,17 @@ mod tests {
 
     use super::*;
 
-    /// Answers from a script, then with its last line for good; counts how often it was asked.
+    /// A line of a script that is never answered.
+    const SILENCE: &str = "silence:1";
+
+    /// Answers from a script, then with its last line forever; counts how often it was asked.
     struct Script(Vec<Option<Vec<&'static str>>>, Arc<AtomicUsize>);
 
     impl BackendSource for Script {
         async fn backends(&self) -> Result<Resolved, BoxError> {
             let at = self.1.fetch_add(1, Ordering::SeqCst).min(self.0.len() - 1);
             match &self.0[at] {
+                Some(names) if names[..] == [SILENCE] => std::future::pending().await,
                 Some(names) => Ok(Resolved {
                     backends: names.iter().map(|name| name.parse().unwrap()).collect(),
                     time_to_live: Duration::from_secs(5),
@@ -115,15 +126,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answers_are_asked_again_when_they_run_out_and_errors_take_nothing_away() {
+    async fn the_source_is_asked_again_when_its_answer_runs_out_fails_or_does_not_come() {
         let asked = Arc::new(AtomicUsize::new(0));
-        let script = vec![Some(vec!["a:1"]), None, Some(vec![]), Some(vec!["b:1"])];
+        let script =
+            vec![Some(vec!["a:1"]), None, Some(vec![]), Some(vec![SILENCE]), Some(vec!["b:1"])];
         let resolver = PolledResolver::new(Script(script, Arc::clone(&asked))).unwrap();
         let mut backends = resolver.backends();
         backends.changed().await.unwrap();
         assert!(backends.borrow_and_update().contains(&"a:1".parse().unwrap()));
-        backends.changed().await.unwrap();
+        // Neither the error, nor the empty answer, nor the silence takes a backend away.
+        let changed = timeout(Duration::from_secs(300), backends.changed());
+        changed.await.unwrap().unwrap();
         assert!(backends.borrow_and_update().contains(&"b:1".parse().unwrap()));
-        assert_eq!(asked.load(Ordering::SeqCst), 4);
+        assert_eq!(asked.load(Ordering::SeqCst), 5);
     }
 }
