@@ -291,3 +291,18 @@ async fn a_retired_connection_counts_until_its_last_user_leaves() {
     assert_eq!(pool.close(Duration::from_secs(1)).await.still_claimed, 0);
     assert_eq!(memory.0.open.load(Ordering::SeqCst), 0);
 }
+
+/// Owners may stop to poll any number of claims, as a reader does with one for each segment.
+#[tokio::test(start_paused = true)]
+async fn claims_that_are_not_polled_hold_up_no_other_however_many() {
+    let (_, pool) = pool(policy().with_max_users(10_000).unwrap());
+    let at = backend("a");
+    let mut stalled: Vec<_> = (0..2000).map(|_| Box::pin(pool.claim_shared_at(&at))).collect();
+    for claim in &mut stalled {
+        let is_ready = poll_fn(|cx| Poll::Ready(claim.as_mut().poll(cx).is_ready())).await;
+        assert!(!is_ready, "nothing is connected yet");
+    }
+    let other = timeout(MINUTE, pool.claim_shared_at(&at)).await;
+    assert!(other.unwrap().is_ok());
+    assert!(timeout(MINUTE, pool.snapshot()).await.unwrap().is_ok());
+}

@@ -64,7 +64,7 @@ struct State<C: Connector> {
 
 /// The queues of the task, and the task itself.
 struct Running<C: Connector> {
-    commands: mpsc::Sender<Command<C>>,
+    commands: mpsc::UnboundedSender<Command<C>>,
     abandoned: mpsc::UnboundedSender<ClaimId>,
     runtime: Handle,
     _task: AbortOnDropHandle<()>,
@@ -80,9 +80,6 @@ pub struct CloseReport {
     /// Connections that were not closed in order, since the last report.
     pub failures: Vec<CloseFailure>,
 }
-
-/// Commands wait here for the task, never for a connection, so a few are enough.
-const COMMAND_QUEUE: usize = 256;
 
 impl<C: Connector> Pool<C> {
     /// Makes a pool over the backends that `resolver` names. Inside a tokio runtime it starts to
@@ -169,7 +166,7 @@ impl<C: Connector> Pool<C> {
     /// Dropping the future leaves the policy as it was, or changed.
     pub async fn set_policy(&self, policy: Policy) -> Result<(), ClaimError> {
         self.shared.lock().policy = policy;
-        self.send(Command::SetPolicy(policy)).await
+        self.send(Command::SetPolicy(policy))
     }
 
     /// Looks inside: every set, every slot, and the counters.
@@ -183,7 +180,7 @@ impl<C: Connector> Pool<C> {
     /// Dropping the future changes nothing.
     pub async fn snapshot(&self) -> Result<PoolSnapshot, ClaimError> {
         let (reply, snapshot) = oneshot::channel();
-        self.send(Command::Snapshot(reply)).await?;
+        self.send(Command::Snapshot(reply))?;
         snapshot.await.map_err(|_| self.ended())
     }
 
@@ -195,7 +192,7 @@ impl<C: Connector> Pool<C> {
     /// Dropping the future leaves the connections closing.
     pub async fn drain(&self) -> Vec<CloseFailure> {
         let (reply, drained) = oneshot::channel();
-        match self.send(Command::Drain(reply)).await {
+        match self.send(Command::Drain(reply)) {
             Ok(()) => drained.await.unwrap_or_default(),
             Err(_) => Vec::new(),
         }
@@ -218,7 +215,7 @@ impl<C: Connector> Pool<C> {
         };
         let Some((commands, runtime)) = running else { return CloseReport::default() };
         let (reply, closed) = oneshot::channel();
-        if commands.send(Command::Close(reply)).await.is_err() {
+        if commands.send(Command::Close(reply)).is_err() {
             return CloseReport::default();
         }
         let waiting = {
@@ -245,23 +242,23 @@ impl<C: Connector> Pool<C> {
         let reply = reply(sender);
         let demand = Demand { mode: reply.mode(), backend: backend.cloned() };
         let waiting = Abandon { id, abandoned: Some(abandoned) };
-        let sent = commands.send(Command::Claim(id, demand, reply)).await;
-        sent.map_err(|_| self.ended())?;
+        commands.send(Command::Claim(id, demand, reply)).map_err(|_| self.ended())?;
         let claim = granted.await.map_err(|_| self.ended())?;
         waiting.answered();
         claim
     }
 
-    async fn send(&self, command: Command<C>) -> Result<(), ClaimError> {
+    fn send(&self, command: Command<C>) -> Result<(), ClaimError> {
         let (commands, _) = self.start()?;
-        commands.send(command).await.map_err(|_| self.ended())
+        commands.send(command).map_err(|_| self.ended())
     }
 
     /// The queues of the task, which is started if it does not run.
     #[allow(clippy::type_complexity)]
     fn start(
         &self,
-    ) -> Result<(mpsc::Sender<Command<C>>, mpsc::UnboundedSender<ClaimId>), ClaimError> {
+    ) -> Result<(mpsc::UnboundedSender<Command<C>>, mpsc::UnboundedSender<ClaimId>), ClaimError>
+    {
         let mut state = self.shared.lock();
         let running = match state.running.take().filter(|running| !running.commands.is_closed()) {
             Some(running) => running,
@@ -287,8 +284,10 @@ impl<C: Connector> Shared<C> {
 
     fn run(&self, policy: Policy) -> Result<Running<C>, ClaimError> {
         let runtime = Handle::try_current().map_err(|_| ClaimError::NoRuntime)?;
-        let (commands, command_queue) = mpsc::channel(COMMAND_QUEUE);
-        // Bounded by the number of waiting claims: `Drop` cannot wait for room.
+        // Bounded by the futures of users, each of which sends one command. A queue with a limit
+        // would have futures wait for capacity, and one that is not polled would keep its share.
+        let (commands, command_queue) = mpsc::unbounded_channel();
+        // Bounded by the number of waiting claims: `Drop` cannot wait for capacity.
         let (abandoned, abandoned_queue) = mpsc::unbounded_channel();
         let queues = Queues { commands: command_queue, abandoned: abandoned_queue };
         let connector = Arc::clone(&self.connector);

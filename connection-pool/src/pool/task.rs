@@ -79,7 +79,7 @@ enum Held<C: Connector> {
 
 /// The queues that a task reads.
 pub(super) struct Queues<C: Connector> {
-    pub(super) commands: mpsc::Receiver<Command<C>>,
+    pub(super) commands: mpsc::UnboundedReceiver<Command<C>>,
     pub(super) abandoned: mpsc::UnboundedReceiver<ClaimId>,
 }
 
