@@ -37,7 +37,7 @@ use tokio::{
     time::{interval, sleep},
 };
 
-/// The name of the service. Nobody outside this program knows it.
+/// The name of the service. No other program knows it.
 const SERVICE: &str = "_echo._tcp.example.test.";
 const HOST: &str = "localhost.example.test.";
 /// Records live this long, so a server that comes back is used again soon.

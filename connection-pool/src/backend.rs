@@ -1,4 +1,4 @@
-//! The servers of a service, and the trait that names them.
+//! The backends of a service, and the trait that names them.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -10,8 +10,8 @@ use tokio::sync::watch;
 /// The pool follows: it connects to a backend that joins, and closes the connections to one that
 /// leaves as they become unused.
 pub trait Resolver: Send + Sync + 'static {
-    /// The list of backends, and every change of it. A resolver that cannot tell at the moment keeps
-    /// its last list.
+    /// The list of backends, and every change of it. A resolver that cannot refresh its list keeps
+    /// the last one.
     fn backends(&self) -> watch::Receiver<Backends>;
 }
 
@@ -20,7 +20,7 @@ pub trait Resolver: Send + Sync + 'static {
 pub struct Backends(Arc<BTreeSet<Endpoint>>);
 
 impl Backends {
-    /// More backends than any service has; what comes from a name server is cut here.
+    /// Maximum number of backends. A longer list, as a name server may send, is cut.
     pub const MAX: usize = 10_000;
 
     /// The backends in ascending order.
@@ -28,13 +28,13 @@ impl Backends {
         self.0.iter()
     }
 
-    /// Returns true if `backend` is one of them.
+    /// Returns true if `backend` is in the list.
     #[must_use]
     pub fn contains(&self, backend: &Endpoint) -> bool {
         self.0.contains(backend)
     }
 
-    /// Returns true if there is no backend.
+    /// Returns true if the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,4 +1,4 @@
-//! A connection in the hands of one user.
+//! The claim of one user on a connection.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use crate::machine::{Returned, SlotId};
 /// A connection on its way back to the pool's task.
 pub(crate) struct Return<C> {
     pub(crate) slot: SlotId,
-    /// `None` if it was spoiled, and is dropped where its user left it.
+    /// `None` if the connection was spoiled; its user has dropped it.
     pub(crate) connection: Option<C>,
 }
 
@@ -25,10 +25,10 @@ impl<C> Return<C> {
 /// Owns a connection until it is dropped, which gives the connection back to the pool.
 ///
 /// A connection in the middle of a request must not go to another user, who would read the reply to
-/// the first one's request. So a request is made through [`Claim::run`], which remembers that it
-/// was begun: a claim that is dropped before the request ended gives the connection up.
-/// [`Claim::retire`] does so by hand, [`Claim::begin`] for a user whose requests overlap. A user
-/// that reaches for the connection directly answers for its state.
+/// the first one's request. So a request is made through [`Claim::run`], which marks the connection
+/// as busy: a claim that is dropped before the request ends discards the connection.
+/// [`Claim::retire`] discards it by hand, [`Claim::begin`] is for a user whose requests overlap. A
+/// user that uses the connection directly is responsible for its state.
 ///
 /// Dropping never blocks and needs no runtime.
 ///
@@ -39,13 +39,13 @@ impl<C> Return<C> {
 /// # struct Connection;
 /// # impl Connection { async fn ask(&mut self, _: &str) -> std::io::Result<String> { Ok(String::new()) } }
 /// async fn ask(mut claim: Claim<Connection>) -> std::io::Result<String> {
-///     claim.run(async |connection| connection.ask("who is there?").await).await
+///     claim.run(async |connection| connection.ask("what time is it?").await).await
 /// }
 /// ```
 #[must_use = "dropping a claim gives the connection back"]
 pub struct Claim<C> {
     slot: SlotId,
-    /// Taken only when the guard itself is taken apart.
+    /// `None` only while the guard is dropped or converted.
     connection: Option<C>,
     is_in_request: bool,
     returns: mpsc::UnboundedSender<Return<C>>,
@@ -61,7 +61,7 @@ impl<C> Claim<C> {
     }
 
     /// Makes a request on the connection. If the returned future is dropped before it is done, or
-    /// the request panics, the connection is given up instead of going to the next user.
+    /// the request panics, the connection is discarded instead of going to the next user.
     ///
     /// A request that ends with an error leaves the connection in use: if the error means that the
     /// connection is broken, call [`Self::retire`].
@@ -77,19 +77,19 @@ impl<C> Claim<C> {
         result
     }
 
-    /// Takes the connection for requests that overlap: from now on it is always in the middle of
-    /// one, so it is given up when the claim is dropped.
+    /// Marks the connection as busy until the end, for requests that overlap: it is discarded when
+    /// the claim is dropped.
     pub fn begin(mut self) -> Self {
         self.is_in_request = true;
         self
     }
 
-    /// Gives the connection up: no other user gets it.
+    /// Discards the connection: no other user gets it.
     pub fn retire(mut self) {
         self.is_in_request = true;
     }
 
-    /// The number of the slot, as a [snapshot](crate::PoolSnapshot) shows it.
+    /// Number of the slot, as in a [snapshot](crate::PoolSnapshot) shows it.
     #[must_use]
     pub fn slot(&self) -> u64 {
         self.slot.0
@@ -111,7 +111,7 @@ impl<C> Deref for Claim<C> {
 
     #[allow(clippy::expect_used)]
     fn deref(&self) -> &C {
-        // Only `drop` and `into_return`, which take the guard itself, take the connection out.
+        // Only `drop` and `into_return` take the connection out, and the guard ends with them.
         self.connection.as_ref().expect("a live claim owns its connection")
     }
 }

@@ -1,4 +1,4 @@
-//! How a connection is made, checked, shared and closed.
+//! The trait that connects, checks, shares and closes.
 
 use std::future::Future;
 
@@ -6,11 +6,11 @@ use pravega_sdk_types::Endpoint;
 
 use crate::error::BoxError;
 
-/// Makes connections to backends and knows their health.
+/// Makes connections to backends and checks their health.
 ///
 /// The pool puts a deadline on each future of a connector and drops it when the deadline passes, so
-/// every one of them must be safe to drop. While a future runs, the connection belongs to it: no
-/// lock is held. The other methods run in the pool's task and must return at once.
+/// each of them must be safe to drop. While a future runs, the connection belongs to it: no lock is
+/// held. The other methods run in the pool's task: they must return at once and must not panic.
 pub trait Connector: Send + Sync + 'static {
     /// A connection for one user at a time.
     type Connection: Send + 'static;
@@ -22,8 +22,8 @@ pub trait Connector: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any. The pool tries again after a back-off, and meanwhile serves from other backends; claims
-    /// for this backend alone fail with this error.
+    /// Any. The pool dials again after a back-off, and meanwhile grants connections to other
+    /// backends; claims for this backend alone fail with this error.
     fn connect(
         &self,
         backend: &Endpoint,
@@ -33,7 +33,7 @@ pub trait Connector: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any; the connection is closed, and the claim fails with this error.
+    /// Any; the connection is dropped, and every claim that was granted it fails with this error.
     fn share(&self, connection: Self::Connection) -> Result<Self::Shared, BoxError>;
 
     /// Checks an unused connection. By default it is healthy.
@@ -69,8 +69,9 @@ pub trait Connector: Send + Sync + 'static {
         async { Ok(()) }
     }
 
-    /// Closes a connection that the pool lets go of. By default it is dropped. A connection that its
-    /// user gives up in the middle of a request is dropped in any case.
+    /// Closes a connection that the pool no longer needs. By default it is dropped. A connection
+    /// that its user discards is dropped in any case, and so is one too many: as many connections
+    /// may be closing as there may be slots.
     ///
     /// # Errors
     ///
@@ -102,7 +103,7 @@ pub trait Connector: Send + Sync + 'static {
 pub enum NotShared {}
 
 impl NotShared {
-    /// What [`Connector::share`] answers: connections cannot be shared.
+    /// Drops `connection` and returns the error of [`Connector::share`].
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Why a claim got no connection.
+//! Errors of claims, dials and closes.
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
@@ -18,17 +18,17 @@ pub enum ClaimError {
         last_failure.as_ref().map(|reason| format!("; the last attempt to connect failed: {reason}")).unwrap_or_default()
     )]
     Timeout {
-        /// The backend that the claim was for; `None` if any would do.
+        /// The backend that the claim was for; `None` if it was for any backend.
         backend: Option<Endpoint>,
-        /// How long the claim waited.
+        /// Time that the claim waited.
         waited: Duration,
-        /// How many backends the resolver names.
+        /// Number of backends that the resolver names.
         backends: usize,
-        /// How many connections the pool has.
+        /// Number of connections of the pool.
         connected: usize,
-        /// How many of those are claimed.
+        /// Number of those that are in use.
         claimed: usize,
-        /// Why the last attempt to connect failed, if one failed since the last success.
+        /// Cause of the last failed dial; `None` if no dial failed since the last success.
         last_failure: Option<String>,
     },
     /// The claim was for one backend, and the dial that it waited for failed.
@@ -36,13 +36,13 @@ pub enum ClaimError {
     Connect {
         /// The backend.
         backend: Endpoint,
-        /// Why.
+        /// The failure of the dial.
         source: ConnectFailure,
     },
     /// Too many claims are waiting.
     #[error("{waiting} claims are waiting already")]
     TooManyWaiting {
-        /// How many.
+        /// Number of claims that wait.
         waiting: usize,
     },
     /// The pool is closed.
@@ -139,14 +139,14 @@ impl Classified for ConnectFailure {
     }
 }
 
-/// A connection could not be closed in order. It is gone all the same.
+/// A connection could not be closed in order. It is closed nevertheless.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 #[error("the connection to {backend} was not closed in order")]
 pub struct CloseFailure {
-    /// What it led to.
+    /// The backend of the connection.
     pub backend: Endpoint,
-    /// Why.
+    /// The error of the connector, or the pool's reason.
     pub source: BoxError,
 }
 

@@ -1,22 +1,22 @@
 //! A connection pool with claims by guard.
 //!
-//! The crate knows nothing of what it connects to; `README.md` beside it shows how it is used:
+//! The crate is independent of the service it connects to. `README.md` beside it has an example.
 //!
 //! | word | meaning |
 //! |---|---|
-//! | service | what a pool connects to |
-//! | backend | one server of it |
-//! | [`Resolver`] | which backends there are: a fixed list, DNS, or the answers of a [`BackendSource`] |
-//! | [`Connector`] | how a connection is made, checked, shared and closed |
-//! | slot | room for one connection: connecting, idle, claimed by one user or shared by several |
+//! | service | a set of interchangeable servers, which a pool connects to |
+//! | backend | one server of a service |
+//! | [`Resolver`] | names the backends: a fixed list, DNS, or the answers of a [`BackendSource`] |
+//! | [`Connector`] | connects, checks, shares and closes |
+//! | slot | one connection or the dial for it: connecting, idle, claimed, shared, retired |
 //! | slot set | the slots of one backend |
-//! | [`Policy`] | how many slots, how long to wait, how often to check |
+//! | [`Policy`] | limits, deadlines and intervals |
 //! | [`Claim`] | a guard that owns a connection and gives it back when it is dropped |
 //! | [`SharedClaim`] | a share in a connection that others use at the same time |
 //!
-//! A [`Pool`] hands out both kinds of claims, from any backend or from a given one. A machine
-//! without a clock or a runtime decides what it does next, so every decision can be tested; a task
-//! carries the decisions out.
+//! A [`Pool`] grants both kinds of claims, from any backend or from a given one. A state machine
+//! without a clock or a runtime makes every decision, so each can be tested; a task carries the
+//! decisions out.
 
 mod backend;
 mod claim;
@@ -39,7 +39,7 @@ pub use resolver::{BackendSource, FixedResolver, PolledResolver};
 pub use shared_claim::SharedClaim;
 pub use snapshot::{PoolCounters, PoolSnapshot, SlotSetSnapshot, SlotSnapshot, SlotState};
 
-/// Compiles what the readme shows.
+/// Compiles the example of the readme.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -1,4 +1,4 @@
-//! How many connections, how long to wait, how often to check.
+//! Limits, deadlines and intervals of a pool.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct Policy {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// A number that must not be 0.
+    /// A value that must be at least 1 is 0.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
     /// The shortest back-off is longer than the longest.
@@ -86,7 +86,8 @@ impl Policy {
         Ok(self)
     }
 
-    /// Sets how many claims share one connection at most. Default: 100. Exclusive claims never share.
+    /// Sets the maximum number of claims that share one connection. Default: 100.
+    /// Exclusive claims never share.
     ///
     /// # Errors
     ///
@@ -96,15 +97,15 @@ impl Policy {
         Ok(self)
     }
 
-    /// Sets how many unused connections are held ready. Default: 2. With 0 a connection closes when
-    /// its last user leaves, and the next claim waits for a dial.
+    /// Sets the number of unused connections that are kept ready. Default: 2. With 0 a
+    /// connection closes when its last user leaves, and the next claim waits for a dial.
     #[must_use]
     pub fn with_spares(mut self, count: usize) -> Self {
         self.spares = count;
         self
     }
 
-    /// Sets how many claims may wait at once; one more is refused. Default: 10,000.
+    /// Sets the maximum number of claims that wait; one more is refused. Default: 10,000.
     ///
     /// # Errors
     ///
@@ -114,15 +115,15 @@ impl Policy {
         Ok(self)
     }
 
-    /// Sets how long a claim waits, dials included. Default: 30 s. With zero a claim succeeds only if
-    /// a connection is free.
+    /// Sets the time that a claim waits, dials included. Default: 30 s. With zero a claim
+    /// succeeds only if a connection is free.
     #[must_use]
     pub fn with_claim_timeout(mut self, timeout: Duration) -> Self {
         self.claim_timeout = timeout;
         self
     }
 
-    /// Sets how long a dial may take, and a close. Default: 5 s.
+    /// Sets the time that a dial may take, and a close. Default: 5 s.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -130,8 +131,8 @@ impl Policy {
     }
 
     /// Sets the back-off after a failed dial: spread evenly between zero and a time that starts at
-    /// `min` and doubles with each failure up to `max`. Default: 50 ms and 10 s. With zero for both,
-    /// the next claim dials at once.
+    /// `min` and doubles with each failure up to `max`. Default: 50 ms and 10 s. With zero for
+    /// both, the next claim dials at once.
     ///
     /// # Errors
     ///
@@ -144,7 +145,8 @@ impl Policy {
         Ok(self)
     }
 
-    /// Sets how often a connection is checked, and how long a check may take. Default: 30 s and 3 s.
+    /// Sets the interval between checks of a connection, and the time that a check may take.
+    /// Default: 30 s and 3 s.
     ///
     /// # Errors
     ///

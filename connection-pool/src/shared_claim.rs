@@ -1,4 +1,4 @@
-//! A connection in the hands of many users.
+//! A claim on a connection that many users share.
 
 use std::{
     fmt,
@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 
 use crate::machine::SlotId;
 
-/// A shared connection. The pool's task holds one reference while the slot lives, each user another.
+/// A shared connection. The pool's task holds one reference until the connection is retired, each
+/// user another.
 pub(crate) struct SharedCell<S> {
     slot: SlotId,
     backend: Endpoint,
@@ -45,9 +46,9 @@ impl<S> SharedCell<S> {
     }
 }
 
-/// What a user of a shared connection tells the pool's task.
+/// A notice from a user of a shared connection to the pool's task.
 pub(crate) enum Notice<S> {
-    /// The user left. Its reference comes along, so that the task has the last one and closes.
+    /// The user left. It hands over its reference, so that the task closes with the last one.
     Left(SlotId, Arc<SharedCell<S>>),
     /// The connection is retired for all its users.
     Retired(SlotId),
@@ -62,7 +63,7 @@ pub(crate) enum Notice<S> {
 /// Dropping never blocks and needs no runtime.
 #[must_use = "dropping a claim leaves the connection"]
 pub struct SharedClaim<S> {
-    /// Taken only when the guard is dropped.
+    /// `None` only while the guard is dropped.
     cell: Option<Arc<SharedCell<S>>>,
     notices: mpsc::UnboundedSender<Notice<S>>,
 }
@@ -72,8 +73,9 @@ impl<S> SharedClaim<S> {
         Self { cell: Some(cell), notices }
     }
 
-    /// Retires the connection for every user: the next claim gets another one. Those who use it may
-    /// go on, and leave when they are done. Retiring twice is the same as retiring once.
+    /// Retires the connection for every user: the next claim gets another one. Its users may
+    /// continue, and the connection closes after the last of them leaves. Retiring twice is the
+    /// same as retiring once.
     pub fn retire(&self) {
         let cell = self.cell();
         if cell.retire() {
@@ -93,7 +95,7 @@ impl<S> SharedClaim<S> {
         &self.cell().backend
     }
 
-    /// The number of the slot, as a [snapshot](crate::PoolSnapshot) shows it.
+    /// Number of the slot, as in a [snapshot](crate::PoolSnapshot) shows it.
     #[must_use]
     pub fn slot(&self) -> u64 {
         self.cell().slot.0

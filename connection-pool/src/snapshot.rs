@@ -1,4 +1,4 @@
-//! A look inside a pool.
+//! The state of a pool at one moment.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use pravega_sdk_types::Endpoint;
 pub struct PoolSnapshot {
     /// The slot sets, by backend.
     pub sets: Vec<SlotSetSnapshot>,
-    /// How many claims wait for a connection.
+    /// Number of claims that wait for a connection.
     pub waiting: usize,
-    /// What has happened since the pool was started.
+    /// Events since the pool's task was started.
     pub counters: PoolCounters,
 }
 
@@ -22,12 +22,12 @@ pub struct PoolSnapshot {
 pub struct SlotSetSnapshot {
     /// The backend.
     pub backend: Endpoint,
-    /// The resolver names the backend. Connections to one that it does not name serve claims for
-    /// that backend alone, and close when they are unused.
+    /// True if the resolver names the backend. Connections to other backends serve claims for that
+    /// backend alone, and close when they are unused.
     pub is_listed: bool,
-    /// How many dials in a row failed.
+    /// Number of dials that failed since the last success.
     pub failures: u32,
-    /// The rest of the back-off, if there is one.
+    /// Rest of the back-off; `None` if the backend may be dialled.
     pub backoff_left: Option<Duration>,
     /// The slots.
     pub slots: Vec<SlotSnapshot>,
@@ -37,11 +37,11 @@ pub struct SlotSetSnapshot {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotSnapshot {
-    /// Its number; unique in the pool.
+    /// Number of the slot, unique while the pool's task runs.
     pub id: u64,
-    /// Its state.
+    /// State of the slot.
     pub state: SlotState,
-    /// For how long it has been in this state.
+    /// Time since the slot entered this state.
     pub since: Duration,
 }
 
@@ -61,12 +61,12 @@ pub enum SlotState {
     /// Shared claims use the connection. It stays shared after the last one left. (When retired)
     /// becomes `Retired`, or ends if it has no user; (when found dead) ends.
     Shared {
-        /// How many claims use it.
+        /// Number of claims that use the connection.
         users: usize,
     },
     /// The connection is retired: no further claim gets it. (When its last user leaves) ends.
     Retired {
-        /// How many claims still use it.
+        /// Number of claims that still use the connection.
         users: usize,
     },
     /// The connection is made ready for its next user. (On success) becomes `Idle`, (on failure)
@@ -74,7 +74,7 @@ pub enum SlotState {
     Recycling,
 }
 
-/// What has happened in a pool since it was started.
+/// Counters of a pool, since its task was started.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PoolCounters {

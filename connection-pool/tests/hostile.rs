@@ -124,10 +124,8 @@ async fn every_claim_of_a_connection_that_cannot_be_shared_is_answered() {
     };
     let (one, two, three) = timeout(MINUTE, claims).await.unwrap();
     for error in [one.unwrap_err(), two.unwrap_err(), three.unwrap_err()] {
-        assert!(
-            matches!(error, ClaimError::Connect { ref source, .. } if source.to_string() == "not shared"),
-            "{error:?}"
-        );
+        let ClaimError::Connect { source, .. } = error else { panic!("{error:?}") };
+        assert_eq!(source.to_string(), "not shared");
     }
     memory.0.refuses_to_share.store(false, Ordering::SeqCst);
     assert!(pool.claim_shared_at(&at).await.is_ok());

@@ -24,7 +24,7 @@ pub(super) struct Claims {
 }
 
 /// The claims that the same backends serve. Exclusive and shared ones do not wait for each other:
-/// a connection in use may have room for a shared claim only.
+/// a connection in use may take another shared claim only.
 #[derive(Debug, Default)]
 pub(super) struct Queues {
     exclusive: BTreeSet<ClaimId>,

@@ -1,4 +1,4 @@
-//! What the machine asks its driver to do, and the numbers that both speak of.
+//! The commands of the machine to its driver, and the ids that both use.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(crate) enum Mode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Demand {
     pub(crate) mode: Mode,
-    /// The only backend that will do; `None` is any backend that the resolver names.
+    /// The backend; `None` means any backend that the resolver names.
     pub(crate) backend: Option<Endpoint>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Demand {
 pub(crate) enum Returned {
     /// Between two requests, so another user can go on with it.
     Usable,
-    /// In the middle of a request, or given up by its user.
+    /// In the middle of a request, or discarded by its user.
     Spoiled,
 }
 

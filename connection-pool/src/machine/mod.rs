@@ -1,4 +1,4 @@
-//! What a pool does next: events in, effects out, with time and chance as arguments.
+//! The decisions of a pool: events in, effects out, with time and chance as arguments.
 //!
 //! ```text
 //! claim, backends, ends of work ──▶ PoolMachine ──▶ effects: connect, check, recycle, grant, close
@@ -9,7 +9,7 @@
 //! ```
 //!
 //! After every event the machine brings the slots to where policy and claims want them: it grants,
-//! connects, then closes what is too much. The driver carries the effects out in order, and reports
+//! connects, then closes the surplus. The driver carries the effects out in order, and reports
 //! the end of each piece of work with one event.
 
 mod claims;
@@ -64,7 +64,7 @@ impl PoolMachine {
         }
     }
 
-    // ---------------------------------------------------------------------------------------- events
+    // -------------------------------------------------------------------------------------- events
 
     /// The resolver names other backends. Unused connections to those that left close; used ones
     /// close when they come back.
@@ -188,7 +188,7 @@ impl PoolMachine {
         self.adjust(now);
     }
 
-    // -------------------------------------------------------------------------------------- commands
+    // ------------------------------------------------------------------------------------ commands
 
     /// A claim was made.
     pub(crate) fn claim(&mut self, now: Now, claim: ClaimId, demand: Demand) {
@@ -260,7 +260,7 @@ impl PoolMachine {
         self.sets.forget(now, &self.claims);
     }
 
-    // ------------------------------------------------------------------------------------ what's next
+    // --------------------------------------------------------------------------------- what's next
 
     /// The next effects, in order.
     pub(crate) fn poll_effects(&mut self) -> Vec<Effect> {
@@ -274,9 +274,9 @@ impl PoolMachine {
         [claims, sets.filter(|_| !self.is_closing)].into_iter().flatten().min()
     }
 
-    // --------------------------------------------------------------------------------------- getters
+    // ------------------------------------------------------------------------------------- getters
 
-    /// How many connections users hold.
+    /// Number of connections in use.
     pub(crate) fn claimed(&self) -> usize {
         self.sets.tally().used()
     }
@@ -299,14 +299,14 @@ impl PoolMachine {
         }
     }
 
-    // ----------------------------------------------------------------------------------- transitions
+    // --------------------------------------------------------------------------------- transitions
 
     fn state(&self, slot: SlotId) -> Option<SlotState> {
         self.sets.set_of(slot)?.state(slot)
     }
 
-    /// Carries out an event of a slot. Returns false if the slot is gone, so that what was under way
-    /// for it came too late.
+    /// Carries out an event of a slot. Returns false if the slot has ended, so that its work
+    /// came too late.
     fn handle(&mut self, now: Now, slot: SlotId, event: SlotEvent) -> bool {
         let was_retired = matches!(self.state(slot), Some(SlotState::Retired { .. }));
         let home = self.sets.home(slot).cloned();
@@ -314,7 +314,7 @@ impl PoolMachine {
         if change == Change::Ended {
             self.counters.retired += 1;
         }
-        // A retired connection was let go of when it was retired.
+        // A retired connection was released when it was retired.
         if matches!(change, Change::Ended | Change::Retired)
             && !was_retired
             && let Some(backend) = home
@@ -324,7 +324,7 @@ impl PoolMachine {
         change == Change::Kept
     }
 
-    /// Returns true if a connection that came back should stay.
+    /// Returns true if a returned connection should be kept.
     fn is_wanted(&self, now: Now, slot: SlotId) -> bool {
         let Some(backend) = self.sets.home(slot) else { return false };
         let is_listed = self.sets.at(backend).is_some_and(|set| set.is_listed);

@@ -66,7 +66,7 @@ impl Tally {
         self.retired += other.retired;
     }
 
-    /// Connections in the hands of users.
+    /// Connections in use.
     pub(super) fn used(&self) -> usize {
         self.claimed + self.shared + self.retired
     }
@@ -174,7 +174,7 @@ impl SlotSet {
         idle.max_by_key(|(_, slot)| slot.since()).map(|(id, _)| *id)
     }
 
-    /// The shared connection with the fewest users, if one has room for another.
+    /// The shared connection with the fewest users, if one may have another.
     pub(super) fn least_shared(&self, max_users: usize) -> Option<(usize, SlotId)> {
         if self.tally.shared + self.tally.unshared == 0 {
             return None;

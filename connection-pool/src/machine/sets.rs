@@ -1,5 +1,5 @@
 //! All slots of a pool, by backend, and the choice among them: which connection serves a claim,
-//! where to connect next, what to let go of.
+//! which backend to dial next, which slot to close.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -34,7 +34,7 @@ pub(super) enum Step {
 }
 
 impl SlotSets {
-    // --------------------------------------------------------------------------------------- reading
+    // ------------------------------------------------------------------------------------- reading
 
     pub(super) fn tally(&self) -> Tally {
         let mut all = Tally::default();
@@ -88,9 +88,9 @@ impl SlotSets {
         self.sets.iter().map(|(backend, set)| set.snapshot(backend, now)).collect()
     }
 
-    // -------------------------------------------------------------------------------------- changing
+    // ------------------------------------------------------------------------------------ changing
 
-    /// Takes over the resolver's list; returns the backends that left it.
+    /// Adopts the resolver's list; returns the backends that left it.
     pub(super) fn list(&mut self, backends: &Backends) -> Vec<Endpoint> {
         for backend in backends.iter() {
             self.sets.entry(backend.clone()).or_default().is_listed = true;
@@ -105,7 +105,7 @@ impl SlotSets {
         left
     }
 
-    /// Takes note of a backend that a claim names.
+    /// Adds the backend that a claim names.
     pub(super) fn visit(&mut self, backend: &Endpoint) {
         if !self.sets.contains_key(backend) {
             self.sets.insert(backend.clone(), SlotSet::default());
@@ -137,8 +137,8 @@ impl SlotSets {
         change
     }
 
-    /// Forgets the back-offs that have passed, and the backends that neither the resolver nor a
-    /// claim names and that nothing is left of.
+    /// Removes the back-offs that have passed, and the backends that have no slot and that neither
+    /// the resolver nor a claim names.
     pub(super) fn forget(&mut self, now: Now, claims: &Claims) {
         self.sets.retain(|backend, set| {
             set.end_backoff(now);
@@ -147,7 +147,7 @@ impl SlotSets {
         });
     }
 
-    // -------------------------------------------------------------------------------------- choosing
+    // ------------------------------------------------------------------------------------ choosing
 
     /// A connection that serves `demand`: for any backend, of the one with the fewest in use.
     pub(super) fn find(&self, demand: &Demand, max_users: usize) -> Option<SlotId> {
@@ -237,9 +237,9 @@ impl SlotSets {
         unused.min().map(|(_, slot)| slot)
     }
 
-    /// A slot to let go of: one of a backend that the resolver does not name, or one more than the
-    /// policy asks for. There is room for twice the spares, so that a pool does not close and
-    /// connect again with every wave of its load.
+    /// A slot to close: one of a backend that the resolver does not name, or one more than the
+    /// policy needs. Twice the spares are tolerated, so that a pool does not close and connect
+    /// again with every wave of its load.
     pub(super) fn surplus(&self, policy: &Policy, claims: &Claims) -> Option<SlotId> {
         let unlisted = self.sets.iter().filter(|(_, set)| !set.is_listed);
         let unneeded = unlisted.filter(|(backend, _)| claims.needed_at(backend, 1) == 0);
@@ -254,9 +254,8 @@ impl SlotSets {
         Some(sets.max_by_key(|set| set.len())?.oldest_unused()?.1)
     }
 
-    /// Returns true if a connection that came back is better closed, so that a backend with fewer
-    /// gets one in its place: otherwise one that joins a pool whose slots are all in use would never
-    /// serve.
+    /// Returns true if a returned connection should be closed, so that a backend with fewer gets
+    /// one in its place: otherwise a backend that joins a full pool would never serve.
     pub(super) fn should_move(&self, now: Now, slot: SlotId, policy: &Policy) -> bool {
         let Some(home) = self.set_of(slot) else { return false };
         let healthy = self.sets.values().filter(|set| {

@@ -1,4 +1,4 @@
-//! One slot: room for one connection, from the dial to its end.
+//! One slot: one connection, from the dial to its end.
 //!
 //! ```text
 //!              succeeded           claimed            returned
@@ -11,10 +11,10 @@
 //!                              └─────────────────────────────────────┘
 //! ```
 //!
-//! Every state ends when its work fails or the slot is retired. A claimed connection is in its
-//! user's hands, so it ends when it comes back spoiled. A shared connection stays shared after its
-//! last user left: it serves shared claims only. One that is retired while it has users is
-//! `Retired` until the last of them leaves; one that is found dead ends at once.
+//! Every state ends when its work fails or the slot is retired. A claimed connection belongs to its
+//! user, so it ends when it comes back spoiled. A shared connection stays shared after its last
+//! user left: it serves shared claims only. One that is retired while it has users is `Retired`
+//! until the last of them leaves; one that is found dead ends at once.
 
 use super::effect::Now;
 use crate::snapshot::{SlotSnapshot, SlotState};
@@ -32,9 +32,9 @@ pub(super) enum SlotEvent {
     Joined,
     /// A user of the shared connection leaves.
     Left,
-    /// The exclusive user gives the connection back in order.
+    /// The exclusive user returns the connection in order.
     Returned,
-    /// The exclusive user gives the connection up.
+    /// The exclusive user discards the connection.
     Spoiled,
     /// The next health check is due.
     CheckDue,
@@ -47,7 +47,7 @@ pub(super) enum SlotEvent {
 pub(super) enum Change {
     /// The slot goes on, in the state that the event leads to.
     Kept,
-    /// The connection is in the hands of its users alone; the slot ends when the last one leaves.
+    /// The connection belongs to its users alone; the slot ends when the last one leaves.
     Retired,
     /// The slot ends.
     Ended,

@@ -100,7 +100,8 @@ impl Closing {
     }
 
     fn fail(&mut self, failure: CloseFailure) {
-        tracing::warn!(backend = %failure.backend, reason = %failure.source, "a connection was not closed in order");
+        let CloseFailure { backend, source } = &failure;
+        tracing::warn!(%backend, reason = %source, "a connection was not closed in order");
         if self.failures.len() < MAX_FAILURES {
             self.failures.push(failure);
         }

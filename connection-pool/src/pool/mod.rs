@@ -39,11 +39,13 @@ use crate::{
 /// which the pool is made, or else on that of the first call, and ends when the last handle is
 /// dropped, with every connection that has no user. Connections in use live as long as their
 /// guards. If the runtime is shut down first, the next call starts another task on its own runtime.
+/// The pool works only while its runtime runs: a runtime that is kept but not driven, such as a
+/// current-thread runtime outside `block_on`, leaves every claim waiting.
 ///
 /// # Cancel safety
 ///
 /// Every future of this type may be dropped at any time. A claim that is dropped while it waits
-/// gives up its place; a connection that was meant for it goes to the next. Dials belong to the
+/// loses its place; a connection that was granted to it goes to the next. Dials belong to the
 /// pool: dropping a future, or not polling it, holds up no other user.
 pub struct Pool<C: Connector> {
     shared: Arc<Shared<C>>,
@@ -82,7 +84,7 @@ pub struct CloseReport {
 }
 
 impl<C: Connector> Pool<C> {
-    /// Makes a pool over the backends that `resolver` names. Inside a tokio runtime it starts to
+    /// Creates a pool over the backends that `resolver` names. Inside a tokio runtime it starts to
     /// connect, outside of one with the first call.
     #[must_use]
     pub fn new(resolver: impl Resolver, connector: C, policy: Policy) -> Self {
@@ -107,7 +109,7 @@ impl<C: Connector> Pool<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue.
+    /// Dropping the future leaves the queue.
     pub async fn claim(&self) -> Result<Claim<C::Connection>, ClaimError> {
         self.make_claim(None, Reply::Exclusive).await
     }
@@ -169,7 +171,7 @@ impl<C: Connector> Pool<C> {
         self.send(Command::SetPolicy(policy))
     }
 
-    /// Looks inside: every set, every slot, and the counters.
+    /// Returns the state of every set and slot, and the counters.
     ///
     /// # Errors
     ///
@@ -270,7 +272,7 @@ impl<C: Connector> Pool<C> {
         Ok(queues)
     }
 
-    /// Why the task answers no longer.
+    /// The error for a task that no longer answers.
     fn ended(&self) -> ClaimError {
         if self.shared.lock().is_closed { ClaimError::Closed } else { ClaimError::RuntimeEnded }
     }

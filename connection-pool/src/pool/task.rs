@@ -58,7 +58,7 @@ impl<C: Connector> Reply<C> {
     }
 }
 
-/// What handles ask of the task.
+/// A command of a handle.
 pub(super) enum Command<C: Connector> {
     Claim(ClaimId, Demand, Reply<C>),
     SetPolicy(Policy),
@@ -69,7 +69,7 @@ pub(super) enum Command<C: Connector> {
     Close(Report),
 }
 
-/// What is kept of a slot's connection while the pool has it.
+/// The pool's part in the connection of a slot.
 enum Held<C: Connector> {
     Idle(C::Connection),
     Shared(Arc<SharedCell<C::Shared>>),
@@ -106,7 +106,7 @@ pub(super) async fn run<C: Connector>(
     backends: watch::Receiver<Backends>,
     queues: Queues<C>,
 ) {
-    // Bounded by the number of connections in use: `Drop` cannot wait for room.
+    // Bounded by the number of connections in use: `Drop` cannot wait for capacity.
     let (returns, return_queue) = mpsc::unbounded_channel();
     let (notices, notice_queue) = mpsc::unbounded_channel();
     let task = Task {
@@ -137,10 +137,10 @@ impl<C: Connector> Task<C> {
         self.update_backends();
         loop {
             self.carry_out();
-            // A time that no clock reaches is no time.
+            // A time beyond the end of the clock never comes.
             let wake = self.machine.poll_timeout().and_then(|at| self.started.checked_add(at));
-            // In order, so that a run on one thread is the same every time. What gives connections
-            // back comes before what asks for them.
+            // In order, so that a run on one thread is the same every time. Returns come before
+            // claims.
             tokio::select! {
                 biased;
                 () = sleep_until(wake.unwrap_or(self.started)), if wake.is_some() => {
@@ -202,7 +202,7 @@ impl<C: Connector> Task<C> {
     }
 
     fn claim(&mut self, claim: ClaimId, demand: Demand, reply: Reply<C>) {
-        // Word of a claim that was dropped before it arrived here came before the claim itself.
+        // The notice of a claim that is dropped at once arrives before the claim itself.
         if reply.is_abandoned() {
             return self.machine.note_abandoned();
         }
@@ -224,7 +224,7 @@ impl<C: Connector> Task<C> {
     fn retire_if_dead(&mut self, slot: SlotId) {
         let Some(Held::Shared(cell)) = self.held.get(&slot) else { return };
         if cell.is_retired() {
-            // The notice is on its way; it comes to the same.
+            // The notice of the user has not arrived yet.
             self.machine.handle_retired(self.now(), slot);
         } else if !self.connector.is_alive(cell.connection()) {
             self.machine.handle_checked(self.now(), slot, false);
@@ -242,7 +242,7 @@ impl<C: Connector> Task<C> {
     fn notice(&mut self, notice: Notice<C::Shared>) {
         match notice {
             Notice::Left(slot, cell) => {
-                // The room that the user leaves may go to a claim that waits.
+                // The user's place may go to a claim that waits.
                 self.retire_if_dead(slot);
                 self.machine.handle_left(self.now(), slot);
                 // The slot may be gone, and this the last user of its connection.
@@ -253,7 +253,7 @@ impl<C: Connector> Task<C> {
     }
 
     fn done(&mut self, done: Done<C::Connection>) {
-        // The slot may have been given up at the moment in which the work ended.
+        // The slot may have ended at the same moment as the work.
         if self.in_flight.remove(&done.slot).is_none() {
             if let Ok(connection) = done.result {
                 self.close(done.backend, connection);
@@ -267,15 +267,16 @@ impl<C: Connector> Task<C> {
                 None
             }
             Err(failure) => {
-                tracing::debug!(backend = %done.backend, slot = slot.0, work = ?done.work, reason = %failure, "work for a connection failed");
+                let (backend, work) = (&done.backend, done.work);
+                tracing::debug!(%backend, slot = slot.0, ?work, reason = %failure, "work failed");
                 Some(failure)
             }
         };
         self.ended(slot, done.work, failure);
     }
 
-    /// A piece of work ended without a result: it was aborted, and its slot is gone, or the
-    /// connector panicked.
+    /// A piece of work ended without a result: it was aborted with its slot, or the connector
+    /// panicked.
     fn lost(&mut self, error: &JoinError) {
         let mut in_flight = self.in_flight.iter();
         let lost = in_flight.find(|(_, (_, task))| task.id() == error.id());
@@ -370,7 +371,7 @@ impl<C: Connector> Task<C> {
             Some(Reply::Exclusive(reply)) => reply.send(Ok(guard)).err(),
             _ => Some(Ok(guard)),
         };
-        // The claim was dropped in the meantime: the connection comes back as it was.
+        // The claim was dropped meanwhile: the connection comes back unused.
         if let Some(Ok(guard)) = unclaimed
             && let Some(returned) = guard.into_return()
         {
@@ -409,7 +410,7 @@ impl<C: Connector> Task<C> {
         }
     }
 
-    /// Lets go of the connection of a slot that ended.
+    /// Releases the connection of a slot that ended or was retired.
     fn release(&mut self, slot: SlotId, backend: Endpoint) {
         match self.held.remove(&slot) {
             Some(Held::Idle(connection)) => self.close(backend, connection),

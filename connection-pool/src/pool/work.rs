@@ -1,4 +1,5 @@
-//! What is done for one connection, each piece in a task of its own with a deadline.
+//! Work on one connection: dial, check, recycling, close. Each runs in a task of its own with a
+//! deadline.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use crate::{
     policy::Policy,
 };
 
-/// A piece of work, with the connection that it is done to.
+/// A piece of work, with the connection that it needs.
 pub(super) enum Job<T> {
     Connect,
     Check(T),
@@ -38,7 +39,7 @@ impl<T> Job<T> {
     }
 }
 
-/// The end of a piece of work. A connection that failed is dropped.
+/// The result of a piece of work. A connection that failed is dropped.
 pub(super) struct Done<T> {
     pub(super) slot: SlotId,
     pub(super) backend: Endpoint,

@@ -1,4 +1,4 @@
-//! Backends by name.
+//! Backends from DNS.
 
 use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
@@ -13,7 +13,7 @@ use pravega_sdk_types::{Classified, Endpoint, ErrorKind, Outcome};
 use super::polled::{BackendSource, Resolved};
 use crate::error::BoxError;
 
-/// Backends from the records of a name server, each good for as long as its records say.
+/// Backends from the records of a name server, each valid for the records' time to live.
 ///
 /// Use it with [`PolledResolver`](super::PolledResolver).
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl DnsResolver {
         Ok(Self { resolver: system()?, name: name.into(), question: Question::Service })
     }
 
-    /// Asks the name server at `server` instead.
+    /// Sends queries to the name server at `server` instead.
     ///
     /// # Errors
     ///

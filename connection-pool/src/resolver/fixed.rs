@@ -1,24 +1,24 @@
-//! Backends that never change by themselves.
+//! A list of backends that changes only by a call.
 
 use pravega_sdk_types::Endpoint;
 use tokio::sync::watch;
 
 use crate::backend::{Backends, Resolver};
 
-/// A list of backends. It can be replaced by hand.
+/// A fixed list of backends, which a call may replace.
 #[derive(Debug)]
 pub struct FixedResolver {
     backends: watch::Sender<Backends>,
 }
 
 impl FixedResolver {
-    /// Names these backends.
+    /// Creates a resolver that names `backends`.
     #[must_use]
     pub fn new(backends: impl IntoIterator<Item = Endpoint>) -> Self {
         Self { backends: watch::Sender::new(backends.into_iter().collect()) }
     }
 
-    /// Names others from now on.
+    /// Replaces the list.
     pub fn set(&self, backends: impl IntoIterator<Item = Endpoint>) {
         self.backends.send_replace(backends.into_iter().collect());
     }

@@ -1,4 +1,4 @@
-//! The resolvers: where the list of a service's backends comes from.
+//! Resolvers: sources of the list of a service's backends.
 
 #[cfg(feature = "dns")]
 mod dns;

@@ -24,28 +24,27 @@ pub trait BackendSource: Send + Sync + 'static {
     fn backends(&self) -> impl Future<Output = Result<Resolved, BoxError>> + Send;
 }
 
-/// What a source answered.
+/// The answer of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
     /// The backends.
     pub backends: Vec<Endpoint>,
-    /// For how long the answer is good.
+    /// Time for which the answer is valid.
     pub time_to_live: Duration,
 }
 
-/// Asks a [`BackendSource`] whenever its last answer has run out.
+/// Polls a [`BackendSource`] whenever its last answer expires.
 ///
-/// An answer that is empty, or an error, does not take backends away that work: it may be the
-/// source that is in trouble.
+/// An empty answer or an error removes no backend: the source itself may be failing.
 #[derive(Debug)]
 pub struct PolledResolver {
     backends: watch::Receiver<Backends>,
     _task: AbortOnDropHandle<()>,
 }
 
-/// However short an answer lives, the source is not asked more often.
+/// Shortest pause between two polls, however soon an answer expires.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
-/// However long it lives, the source is asked this often.
+/// Longest pause between two polls, however late an answer expires.
 const MAX_INTERVAL: Duration = Duration::from_secs(300);
 /// The pause after an error, or an empty answer.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);
@@ -53,7 +52,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl PolledResolver {
-    /// Starts to ask, in a task on the caller's runtime that ends with this value.
+    /// Starts to poll `source`, in a task on the caller's runtime that ends with this value. If the
+    /// runtime is shut down, the list stays as it is.
     ///
     /// # Errors
     ///

@@ -41,6 +41,7 @@ const BANNED: &[(&str, &str)] = &[
 /// Files and folders to which the rule applies.
 const CLEAN: &[&str] = &[
     "client-factory/",
+    "connection-pool/",
     "controller-client/",
     "event-stream/",
     "segment-client/src/append/",
