@@ -1,4 +1,5 @@
-//! The simulated controller: what writers ask of it, with outages and answers that come late.
+//! The simulated controller: the calls that clients make in a simulation, with outages, and with
+//! answers that are late or lost.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,6 +12,11 @@ use pravega_sdk_controller_client::{
     Creation, CutRange, DelegationToken, Deletion, KeyValueTableConfiguration, Page, PageToken,
     PingStatus, ScaleStart, ScaleState, SegmentWithRange, Subscriber, TransactionState,
 };
+use pravega_sdk_proto::{ping_txn_status, remove_writer_response, timestamp_response};
+use pravega_sdk_server_core::{
+    catalog::{CallResult, Catalog},
+    store::Step,
+};
 use pravega_sdk_types::{
     BoundedCut, Endpoint, Epoch, ErrorKind, KeyRange, Offset, Outcome, ReaderGroupConfiguration,
     Scope, ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId,
@@ -18,10 +24,15 @@ use pravega_sdk_types::{
 };
 use tokio::time::sleep;
 
-use crate::World;
+use crate::{
+    World,
+    answer::{decided, failed, refused, unavailable, unsupported},
+    messages,
+    transactions::Note,
+};
 
-/// Answers from a [`World`], each call after a random wait. While the world says that the
-/// controller is away, every call fails after one.
+/// The controller of a [`World`]. Each call takes a random time; while the controller is away,
+/// each fails after it.
 #[derive(Debug)]
 pub struct SimController {
     world: World,
@@ -38,36 +49,45 @@ impl SimController {
         Self { world: world.clone(), random, max_latency, noted: Arc::default() }
     }
 
-    /// The times that were noted.
+    /// The times that writers noted.
     #[must_use]
     pub fn noted(&self) -> Vec<(WriterName, BoundedCut, i64)> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn answer(&self) -> Result<(), ControllerError> {
+    /// Takes the time of a call.
+    async fn arrive(&self) -> Result<(), ControllerError> {
         let share = self.random.lock().unwrap_or_else(PoisonError::into_inner).f64();
         sleep(self.max_latency.mul_f64(share)).await;
-        if self.world.lock().is_controller_away {
-            return Err(ControllerError::new(
-                ErrorKind::Unavailable,
-                Outcome::Unknown,
-                "the controller is away",
-            ));
+        if self.world.lock().controller.is_away {
+            return Err(unavailable("the controller is away"));
         }
         Ok(())
     }
 
-    /// A request was carried out; now and then nobody is told.
+    /// Makes a call of the catalog.
+    async fn call<T>(
+        &self,
+        call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> CallResult<T> + Send,
+    ) -> Result<T, ControllerError> {
+        self.arrive().await?;
+        self.world.lock().cluster.call(call).map_err(failed)
+    }
+
+    /// Loses the answer to a request that took effect, now and then.
     fn lose_answer(&self) -> Result<(), ControllerError> {
-        if self.chance(self.world.lock().lost_answers) {
+        let lost_answers = self.world.lock().controller.lost_answers;
+        if self.chance(lost_answers) {
             self.world.count("answer of the controller lost");
-            return Err(lost());
+            return Err(unavailable("the answer was lost"));
         }
         Ok(())
     }
 
+    /// Returns true now and then: a request reaches the controller late.
     fn is_late(&self) -> bool {
-        self.chance(self.world.lock().lost_answers / 2)
+        let lost_answers = self.world.lock().controller.lost_answers;
+        self.chance(lost_answers / 2)
     }
 
     fn chance(&self, percent: u32) -> bool {
@@ -78,42 +98,6 @@ impl SimController {
         let millis = self.random.lock().unwrap_or_else(PoisonError::into_inner).u64(1..300);
         Duration::from_millis(millis)
     }
-
-    async fn answer_about(&self, stream: &ScopedStream) -> Result<(), ControllerError> {
-        self.answer().await?;
-        if !self.world.is_stream_there(stream) {
-            return Err(ControllerError::new(
-                ErrorKind::NotFound,
-                Outcome::NotApplied,
-                "there is no such stream",
-            ));
-        }
-        Ok(())
-    }
-}
-
-fn lost() -> ControllerError {
-    ControllerError::new(ErrorKind::Unavailable, Outcome::Unknown, "the answer was lost")
-}
-
-fn no_transaction() -> ControllerError {
-    ControllerError::new(ErrorKind::NotFound, Outcome::NotApplied, "there is no such transaction")
-}
-
-fn not_open() -> ControllerError {
-    ControllerError::new(
-        ErrorKind::ConditionFailed,
-        Outcome::NotApplied,
-        "the transaction is not open",
-    )
-}
-
-fn unsupported() -> ControllerError {
-    ControllerError::new(
-        ErrorKind::Unsupported,
-        Outcome::NotApplied,
-        "the simulated controller cannot do this",
-    )
 }
 
 #[async_trait]
@@ -122,17 +106,19 @@ impl Controller for SimController {
         &self,
         stream: &ScopedStream,
     ) -> Result<Vec<SegmentWithRange>, ControllerError> {
-        self.answer_about(stream).await?;
-        Ok(self.world.active_segments(stream))
+        let info = messages::stream_info(stream);
+        let found = self.call(|catalog, step| catalog.current_segments(&info, step)).await?;
+        Ok(messages::segments(&found.segment_ranges))
     }
 
     async fn successors(&self, segment: &ScopedSegment) -> Result<Vec<Successor>, ControllerError> {
-        self.answer_about(&segment.scoped_stream()).await?;
-        Ok(self.world.successors(segment))
+        let (info, id) = (messages::stream_info(&segment.scoped_stream()), segment.id());
+        let found = self.call(|catalog, step| catalog.successors(&info, id.into(), step)).await?;
+        Ok(messages::successors(&found))
     }
 
     async fn segment_endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError> {
-        self.answer().await?;
+        self.arrive().await?;
         Ok(World::endpoint(self.world.owner(&segment.to_string())))
     }
 
@@ -141,8 +127,9 @@ impl Controller for SimController {
         stream: &ScopedStream,
         _: AccessOperation,
     ) -> Result<DelegationToken, ControllerError> {
-        self.answer_about(stream).await?;
-        Ok(DelegationToken::new(""))
+        let info = messages::stream_info(stream);
+        let token = self.call(|catalog, step| Ok(catalog.token(&info, step))).await?;
+        Ok(DelegationToken::new(token))
     }
 
     async fn note_time(
@@ -151,7 +138,23 @@ impl Controller for SimController {
         position: &BoundedCut,
         time: Timestamp,
     ) -> Result<(), ControllerError> {
-        self.answer().await?;
+        use timestamp_response::Status;
+        let (info, name) = (messages::stream_info(position.stream()), writer.to_string());
+        let cut = position.positions().map(|(id, offset)| (id.into(), offset.to_wire())).collect();
+        let note = |catalog: &mut Catalog, step: &mut Step<'_>| {
+            Ok(catalog.note_time(&info, &name, cut, time.as_millis(), step))
+        };
+        match self.call(note).await? {
+            Status::Success => {}
+            Status::InvalidTime | Status::InvalidPosition => {
+                return Err(refused(ErrorKind::ConditionFailed, "the writer noted a later one"));
+            }
+            Status::InternalError => {
+                let detail = "the time was not noted";
+                let (kind, outcome) = (ErrorKind::ServerFailure, Outcome::Unknown);
+                return Err(ControllerError::new(kind, outcome, detail));
+            }
+        }
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).push((
             writer.clone(),
             position.clone(),
@@ -162,19 +165,27 @@ impl Controller for SimController {
 
     async fn remove_writer(
         &self,
-        _: &ScopedStream,
-        _: &WriterName,
+        stream: &ScopedStream,
+        writer: &WriterName,
     ) -> Result<bool, ControllerError> {
-        self.answer().await?;
-        Ok(true)
+        use remove_writer_response::Status;
+        let (info, name) = (messages::stream_info(stream), writer.to_string());
+        match self.call(|catalog, step| Ok(catalog.remove_writer(&info, &name, step))).await? {
+            Status::Success => Ok(true),
+            Status::UnknownWriter => Ok(false),
+            Status::StreamDoesNotExist | Status::InternalError => {
+                Err(refused(ErrorKind::NotFound, "the stream is not found"))
+            }
+        }
     }
 
     async fn head_segments(
         &self,
         stream: &ScopedStream,
     ) -> Result<Vec<(SegmentId, Offset)>, ControllerError> {
-        self.answer_about(stream).await?;
-        Ok(self.world.head(stream).into_iter().map(|(id, offset)| (id, Offset(offset))).collect())
+        let info = messages::stream_info(stream);
+        let head = self.call(|catalog, step| catalog.head_segments(&info, step)).await?;
+        Ok(messages::head(&head))
     }
 
     async fn epoch_segments(
@@ -182,8 +193,9 @@ impl Controller for SimController {
         stream: &ScopedStream,
         epoch: Epoch,
     ) -> Result<Vec<SegmentWithRange>, ControllerError> {
-        self.answer_about(stream).await?;
-        Ok(self.world.transaction_segments(stream, epoch))
+        let info = messages::stream_info(stream);
+        let found = self.call(|catalog, step| catalog.epoch_segments(&info, epoch.0, step)).await?;
+        Ok(messages::segments(&found.segment_ranges))
     }
 
     async fn create_transaction(
@@ -191,8 +203,11 @@ impl Controller for SimController {
         stream: &ScopedStream,
         lease: Duration,
     ) -> Result<CreatedTransaction, ControllerError> {
-        self.answer_about(stream).await?;
-        let created = self.world.begin_transaction(stream, lease);
+        self.arrive().await?;
+        let created = self
+            .world
+            .with_transactions(|transactions, cluster| transactions.begin(cluster, stream, lease))
+            .map_err(failed)?;
         self.lose_answer()?;
         Ok(created)
     }
@@ -203,42 +218,51 @@ impl Controller for SimController {
         id: TransactionId,
         lease: Duration,
     ) -> Result<PingStatus, ControllerError> {
-        self.answer().await?;
-        let status = self.world.ping_transaction(id, lease);
+        use ping_txn_status::Status;
+        self.arrive().await?;
+        let status = self
+            .world
+            .with_transactions(|transactions, cluster| transactions.ping(cluster, id, lease));
         self.lose_answer()?;
-        status.ok_or_else(no_transaction)
+        match status {
+            Status::Ok => Ok(PingStatus::Open),
+            Status::Committed => Ok(PingStatus::Committed),
+            Status::Aborted => Ok(PingStatus::Aborted),
+            Status::LeaseTooLarge => Ok(PingStatus::LeaseTooLarge),
+            Status::MaxExecutionTimeExceeded => Ok(PingStatus::MaxExecutionTimeExceeded),
+            _ => Err(refused(ErrorKind::NotFound, "the transaction is not found")),
+        }
     }
 
     async fn commit_transaction(
         &self,
         _: &ScopedStream,
         id: TransactionId,
-        _: Option<(&WriterName, Timestamp)>,
+        note: Option<(&WriterName, Timestamp)>,
     ) -> Result<(), ControllerError> {
-        self.answer().await?;
+        self.arrive().await?;
+        let note =
+            note.map(|(writer, time)| Note { writer: writer.to_string(), time: time.as_millis() });
+        let note = note.unwrap_or_default();
         let (world, delay) = (self.world.clone(), self.random_delay());
         if self.is_late() {
-            // The request lies somewhere, and is carried out when nobody expects it any more.
+            // The request takes effect after the client has given it up.
             self.world.count("commit carried out late");
             tokio::spawn(async move {
                 sleep(delay * 5).await;
-                if world.accept_commit(id) == Some(TransactionState::Committing) {
-                    world.finish_commit(id);
-                }
+                world.commit_late(id, note);
             });
-            return Err(lost());
+            return Err(unavailable("the answer was lost"));
         }
-        let state = self.world.accept_commit(id);
+        let status = self.world.with_transactions(|transactions, cluster| {
+            transactions.accept_commit(cluster, id, note)
+        });
         tokio::spawn(async move {
             sleep(delay).await;
             world.finish_commit(id);
         });
         self.lose_answer()?;
-        match state {
-            None => Err(no_transaction()),
-            Some(TransactionState::Committing | TransactionState::Committed) => Ok(()),
-            Some(_) => Err(not_open()),
-        }
+        decided(status)
     }
 
     async fn abort_transaction(
@@ -246,14 +270,13 @@ impl Controller for SimController {
         _: &ScopedStream,
         id: TransactionId,
     ) -> Result<(), ControllerError> {
-        self.answer().await?;
-        let state = self.world.abort_transaction(id);
+        self.arrive().await?;
+        let status = self
+            .world
+            .with_transactions(|transactions, cluster| transactions.abort(cluster, id))
+            .map_err(failed)?;
         self.lose_answer()?;
-        match state {
-            None => Err(no_transaction()),
-            Some(TransactionState::Aborting | TransactionState::Aborted) => Ok(()),
-            Some(_) => Err(not_open()),
-        }
+        decided(status)
     }
 
     async fn transaction_state(
@@ -261,11 +284,13 @@ impl Controller for SimController {
         _: &ScopedStream,
         id: TransactionId,
     ) -> Result<TransactionState, ControllerError> {
-        self.answer().await?;
-        self.world.transaction_state(id).ok_or_else(no_transaction)
+        self.arrive().await?;
+        self.world
+            .with_transactions(|transactions, cluster| transactions.state(cluster, id))
+            .ok_or_else(|| refused(ErrorKind::NotFound, "the transaction is not found"))
     }
 
-    // Nothing that is simulated calls what follows.
+    // No client makes the calls from here on in a simulation.
 
     async fn controllers(&self) -> Result<Vec<Endpoint>, ControllerError> {
         Err(unsupported())

@@ -1,14 +1,14 @@
-//! What clients saw, and whether the streams at the end agree with it.
+//! The history of what clients did and saw, and the checks that the final streams agree with it.
 //!
 //! | check | holds |
 //! |---|---|
-//! | C1 | nothing is lost: what was acknowledged is there, with its bytes |
-//! | C2 | nothing is invented: what is there was written, and did not definitely fail |
-//! | C3 | nothing is doubled: each event stands in one place |
-//! | C4 | order: for each writer and key by number, from the first one on, without a gap before an acknowledged one |
-//! | C5 | what is not known to be stored is there once or not at all, and never behind a later one |
-//! | C14 | everything ends within its bound |
-//! | C15 | limits on resources were kept at every step |
+//! | C1 | nothing is lost: an acknowledged event is in the stream, with its bytes |
+//! | C2 | nothing is invented: an event in the stream was written, and did not definitely fail |
+//! | C3 | nothing is doubled: each event has one position |
+//! | C4 | order: by number for each writer and key, without a gap before an acknowledged event |
+//! | C5 | an event in doubt is in the stream at most once, and not after a later one |
+//! | C14 | every write ends within its bound |
+//! | C15 | the limits on resources hold at every step |
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,9 +16,9 @@ use std::{
     time::Duration,
 };
 
-use pravega_sdk_types::{Outcome, SegmentId};
+use pravega_sdk_types::{Offset, Outcome, SegmentId};
 
-/// What identifies an event: who wrote it, with which key, and its number among those.
+/// Identifies an event by its writer, its routing key, and its number among the events of both.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId {
     /// The writer.
@@ -29,12 +29,12 @@ pub struct EventId {
     pub number: u64,
 }
 
-/// How a write ended.
+/// The end of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
-    /// It was acknowledged, at that place if it was told.
-    Acknowledged(Option<(SegmentId, i64)>),
-    /// It failed, with that outcome.
+    /// It was acknowledged, with its position if the client was told.
+    Acknowledged(Option<(SegmentId, Offset)>),
+    /// It failed, with an outcome.
     Failed(Outcome),
 }
 
@@ -45,15 +45,15 @@ struct Write {
     ended: Option<(Duration, Ended)>,
 }
 
-/// An event found at the end, in the order of the stream for each key.
+/// An event of the final stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Which event.
+    /// The event.
     pub id: EventId,
     /// The hash of its bytes.
     pub hash: u64,
-    /// Where it stands.
-    pub place: (SegmentId, i64),
+    /// Its segment, and its offset there.
+    pub position: (SegmentId, Offset),
 }
 
 /// Everything that clients did and saw.
@@ -64,12 +64,12 @@ pub struct History {
     resources: Vec<(&'static str, u64, u64)>,
 }
 
-/// What a check found.
+/// A finding of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The check, as the table calls it.
+    /// The check, as the table names it.
     pub check: &'static str,
-    /// What is wrong.
+    /// The details.
     pub detail: String,
 }
 
@@ -86,29 +86,29 @@ impl fmt::Display for EventId {
 }
 
 impl History {
-    /// A write begins.
+    /// Notes the beginning of a write.
     pub fn begin(&mut self, id: EventId, hash: u64, now: Duration) {
         self.writes.insert(id, Write { hash, begun: now, ended: None });
     }
 
-    /// A write ended.
+    /// Notes the end of a write.
     pub fn end(&mut self, id: &EventId, ended: Ended, now: Duration) {
         if let Some(write) = self.writes.get_mut(id) {
             write.ended = Some((now, ended));
         }
     }
 
-    /// An event is in the stream at the end; call it in the order of the stream.
+    /// Notes an event of the final stream. The order of the calls is that of the stream.
     pub fn found(&mut self, found: Found) {
         self.found.push(found);
     }
 
-    /// Something that has a limit was looked at.
+    /// Notes the present use of a resource, and its limit.
     pub fn resource(&mut self, what: &'static str, used: u64, limit: u64) {
         self.resources.push((what, used, limit));
     }
 
-    /// How many writes were acknowledged.
+    /// The number of acknowledged writes.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         let is_acknowledged =
@@ -116,7 +116,7 @@ impl History {
         self.writes.values().filter(is_acknowledged).count()
     }
 
-    /// A number that differs between histories that differ, times and places included.
+    /// A number that differs between histories that differ, in times and positions too.
     #[must_use]
     pub fn digest(&self) -> u64 {
         use std::hash::{Hash as _, Hasher as _};
@@ -125,7 +125,7 @@ impl History {
         hasher.finish()
     }
 
-    /// Makes every check; `bound` is how long a write may take.
+    /// Makes every check; a write may take as long as `bound`.
     #[must_use]
     pub fn check(&self, bound: Duration) -> Vec<Violation> {
         let mut violations = Vec::new();
@@ -150,11 +150,16 @@ impl History {
                 (Some((_, Ended::Acknowledged(_))), []) => {
                     say("C1", format!("{id} was acknowledged and is lost"))
                 }
-                (Some((_, Ended::Acknowledged(Some(place)))), [found]) if found.place != *place => {
-                    say("C1", format!("{id} stands at {:?}, {place:?} was told", found.place));
+                (Some((_, Ended::Acknowledged(Some(position)))), [found])
+                    if found.position != *position =>
+                {
+                    say(
+                        "C1",
+                        format!("{id} is at {:?}, {position:?} was acknowledged", found.position),
+                    );
                 }
                 (Some((_, Ended::Failed(Outcome::NotApplied))), [_, ..]) => {
-                    say("C2", format!("{id} failed for certain and is there"));
+                    say("C2", format!("{id} failed for certain and is in the stream"));
                 }
                 _ => {}
             }
@@ -164,7 +169,7 @@ impl History {
                 } else {
                     "C5"
                 };
-                say(check, format!("{id} is there {} times", copies.len()));
+                say(check, format!("{id} is in the stream {} times", copies.len()));
             }
             if copies.iter().any(|found| found.hash != write.hash) {
                 say("C1", format!("{id} has other bytes than were written"));
@@ -172,13 +177,13 @@ impl History {
         }
         for found in &self.found {
             if !self.writes.contains_key(&found.id) {
-                say("C2", format!("{} is there and was never written", found.id));
+                say("C2", format!("{} is in the stream and was never written", found.id));
             }
         }
         self.check_order(&mut say);
         for (what, used, limit) in &self.resources {
             if used > limit {
-                say("C15", format!("{what}: {used} are used, {limit} is the limit"));
+                say("C15", format!("{what}: {used} are in use, the limit is {limit}"));
             }
         }
         violations
@@ -197,13 +202,13 @@ impl History {
             if let Some(before) = last.insert((id.writer, &id.key), id)
                 && before.number > id.number
             {
-                // Whichever of the two is not known to be stored is the one that came too late.
+                // If this one is not known to be stored, it was stored too late.
                 let check = if is_acknowledged(id) { "C4" } else { "C5" };
-                say(check, format!("{id} stands behind event {}", before.number));
+                say(check, format!("{id} is after event {}", before.number));
             }
         }
-        // A gap: something before an acknowledged event neither failed nor is there.
-        let there: BTreeSet<&EventId> = self.found.iter().map(|found| &found.id).collect();
+        // A gap: an event before an acknowledged one neither failed nor is in the stream.
+        let present: BTreeSet<&EventId> = self.found.iter().map(|found| &found.id).collect();
         let mut numbers: BTreeMap<(u32, &str), Vec<&EventId>> = BTreeMap::new();
         for id in self.writes.keys() {
             numbers.entry((id.writer, &id.key)).or_default().push(id);
@@ -213,16 +218,11 @@ impl History {
             let mut expected = 0;
             for id in ids.iter().take_while(|id| id.number <= newest.number) {
                 if id.number != expected {
-                    say(
-                        "C4",
-                        format!(
-                            "{id} is the next one behind number {expected}, which nobody wrote"
-                        ),
-                    );
+                    say("C4", format!("{id} was begun, number {expected} before it was not"));
                 }
                 expected = id.number + 1;
                 let is_pending = self.writes.get(*id).is_some_and(|write| write.ended.is_none());
-                if is_pending && !there.contains(*id) {
+                if is_pending && !present.contains(*id) {
                     say(
                         "C4",
                         format!("{id} is missing before {}, which was acknowledged", newest.number),
@@ -245,19 +245,19 @@ mod tests {
     }
 
     fn found(number: u64, offset: i64) -> Found {
-        Found { id: id(number), hash: number, place: (SegmentId::from(0), offset) }
+        Found { id: id(number), hash: number, position: (SegmentId::from(0), Offset(offset)) }
     }
 
-    fn place(offset: i64) -> Ended {
-        Ended::Acknowledged(Some((SegmentId::from(0), offset)))
+    fn acknowledged(offset: i64) -> Ended {
+        Ended::Acknowledged(Some((SegmentId::from(0), Offset(offset))))
     }
 
-    /// Five events: acknowledged, acknowledged without a place, unknown and there, unknown and not
-    /// there, failed.
+    /// Five events: acknowledged, acknowledged without a position, unknown and stored, unknown and
+    /// not stored, failed.
     fn correct() -> History {
         let mut history = History::default();
         let ends = [
-            place(0),
+            acknowledged(0),
             Ended::Acknowledged(None),
             Ended::Failed(Outcome::Unknown),
             Ended::Failed(Outcome::Unknown),
@@ -288,9 +288,9 @@ mod tests {
         check(|history| drop(history.found.remove(1)), &["C1"]);
         // 2: its bytes changed.
         check(|history| history.found[0].hash = 99, &["C1"]);
-        // 3: it stands elsewhere than was told.
-        check(|history| history.found[0].place.1 = 7, &["C1"]);
-        // 4: an event that nobody wrote.
+        // 3: its position is not the one that the client was told.
+        check(|history| history.found[0].position.1 = Offset(7), &["C1"]);
+        // 4: an event that was not written.
         check(|history| history.found.push(found(9, 90)), &["C2"]);
         // 5: an event that failed for certain.
         check(|history| history.found.push(found(4, 90)), &["C2"]);
@@ -312,7 +312,7 @@ mod tests {
             },
             &["C4"],
         );
-        // 9: an event that is not known to be stored is there twice, or behind a later one.
+        // 9: an event that is not known to be stored is there twice, or after a later one.
         check(|history| history.found.push(found(2, 30)), &["C5"]);
         check(
             |history| {
@@ -322,7 +322,7 @@ mod tests {
             },
             &["C5"],
         );
-        // 10: one never ended, or too late.
+        // 10: a write never ended, or too late.
         check(|history| history.writes.get_mut(&id(3)).unwrap().ended = None, &["C14"]);
         check(
             |history| history.end(&id(3), Ended::Failed(Outcome::Unknown), SECOND * 12),
@@ -334,15 +334,15 @@ mod tests {
 
     #[test]
     fn odd_and_correct_histories_are_accepted() {
-        // Failures before an acknowledged one leave no gap; keys and writers do not mix; nothing at
-        // all is fine.
+        // Failures before an acknowledged event leave no gap; keys and writers do not mix; an empty
+        // history is right.
         let mut history = correct();
         history.begin(id(5), 5, SECOND);
-        history.end(&id(5), place(100), SECOND * 2);
+        history.end(&id(5), acknowledged(100), SECOND * 2);
         history.found(found(5, 100));
         let other = EventId { writer: 2, ..id(0) };
         history.begin(other.clone(), 0, SECOND);
-        history.end(&other, place(200), SECOND * 2);
+        history.end(&other, acknowledged(200), SECOND * 2);
         history.found(Found { id: other, ..found(0, 200) });
         assert_eq!(history.check(BOUND), []);
         assert_eq!(History::default().check(BOUND), []);
@@ -352,7 +352,7 @@ mod tests {
     fn digests_tell_histories_apart() {
         let mut other = correct();
         assert_eq!(correct().digest(), other.digest());
-        other.found[0].place.1 = 7;
+        other.found[0].position.1 = Offset(7);
         assert_ne!(correct().digest(), other.digest());
     }
 }

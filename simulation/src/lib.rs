@@ -1,34 +1,56 @@
 //! A simulated Pravega, for tests of the SDK under faults.
 //!
 //! The SDK's own code runs unchanged: its controller calls go to a [`SimController`], its
-//! connections over a [`SimNetwork`] to scripted segment stores, and time is tokio's paused clock.
-//! One seed is one run: workload, faults and their order follow from it, so a failure is repeated
-//! by its seed.
+//! connections over a [`SimNetwork`] to simulated segment stores, and time is tokio's paused clock.
+//! One seed is one run: workload, faults and their order follow from it, so the seed of a failure
+//! repeats it.
 //!
-//! | module | holds |
-//! |---|---|
-//! | [`link`] | bytes between two ends: cut, delayed, half-closed or silent at any byte, in either direction |
-//! | [`proxy`] | the same faults for real sockets |
-//! | [`world`] | what the stores hold and the controller knows: segments, epochs, who serves what |
-//! | [`store`] | a segment store: appending and reading, as the real server behaves |
-//! | [`controller`] | the controller's calls, with outages |
-//! | [`history`] | what clients saw, and the checks that it and the final streams agree |
-//! | [`reading`] | readers in a scenario, and whether they were handed what is in the stream |
-//! | [`scenario`] | a seed made a workload with faults |
-//! | [`transaction_scenario`] | the same for transactions, whose records stand in `transactions` |
+//! Streams, segments and transactions are those of `server-core`, the machine that the embedded
+//! server runs. This crate adds what a real cluster has beyond it: a scale that is half done, a
+//! commit that is carried out late, lost answers, outages, and stores that misbehave.
+//!
+//! ```text
+//!   scenario   transaction_scenario      a seed as a workload with faults
+//!      │ workload, reading │ transaction_load, plan
+//!      v                   v
+//!   client ── network ── link            connections of the SDK, and their faults
+//!      │         │
+//!   controller  store                    drivers of the cluster
+//!      └────┬────┘
+//!         world                          streams, stores and faults, as tests set them
+//!           │
+//!   transactions  content                late commits; the final streams
+//!           │
+//!        cluster ── faults  messages     server-core's machine, its clock and connections
+//!
+//!   history   reading                    checks: what clients saw against the final streams
+//! ```
 
+mod answer;
+pub mod client;
+mod cluster;
+mod content;
 pub mod controller;
+mod faults;
 pub mod history;
 pub mod link;
+mod messages;
 pub mod network;
+mod plan;
 pub mod proxy;
 pub mod reading;
+mod report;
 pub mod scenario;
 pub mod store;
+mod transaction_load;
 pub mod transaction_scenario;
 mod transactions;
+mod workload;
 pub mod world;
 
+pub use content::Stored;
 pub use controller::SimController;
+pub use faults::Misbehaviour;
 pub use network::SimNetwork;
+pub use report::Report;
 pub use world::World;

@@ -1,8 +1,7 @@
 //! Bytes between two ends in memory, with faults at any byte.
 //!
-//! Each direction is separate: cutting both at once would hide every case in which the store did
-//! what was asked and only the answer was lost. What was written keeps its way through the link
-//! even when its writer is gone by then, as on a real network.
+//! The directions fail separately, so that a store can carry out a request whose reply is lost.
+//! Bytes that were written arrive even if their writer is dropped before, as on a real network.
 
 use std::{
     collections::VecDeque,
@@ -19,31 +18,31 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// How a direction ends.
+/// The way in which a direction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// The reader sees the end; the writer finds out when it writes on.
+    /// The reader sees the end; the next write fails.
     Fin,
-    /// Both ends of both directions fail at once; what is under way is lost.
+    /// Both ends of both directions fail at once; bytes in flight are lost.
     Reset,
-    /// Nothing arrives any more, and nobody is told.
+    /// No more bytes arrive, and neither end fails.
     Silence,
 }
 
-/// What happens to one direction of a link.
+/// The faults of one direction of a link.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    /// After how many bytes it is cut, and how.
+    /// The number of bytes after which it is cut, and how.
     pub cut: Option<(u64, Cut)>,
-    /// At most this many bytes arrive at once; none is no limit.
+    /// The most bytes that arrive at once; `None` sets no limit.
     pub fragment: Option<usize>,
-    /// How long bytes are under way: each write something between these two.
+    /// The shortest and the longest delay of a write.
     pub delay: (Duration, Duration),
-    /// For the delays.
+    /// The seed of the delays.
     pub seed: u64,
 }
 
-/// A link's two ends.
+/// Creates a link; returns the client's end and the store's.
 #[must_use]
 pub fn pair(client_to_store: Faults, store_to_client: Faults) -> (End, End) {
     let up = Arc::new(Direction::new(client_to_store));
@@ -53,7 +52,7 @@ pub fn pair(client_to_store: Faults, store_to_client: Faults) -> (End, End) {
     (client, store)
 }
 
-/// One end of a link. Dropping it closes what it sends, and makes what it is sent fail.
+/// One end of a link. Dropping it closes the direction from it, and fails writes to it.
 #[derive(Debug)]
 pub struct End {
     incoming: Arc<Direction>,
@@ -70,21 +69,21 @@ struct Direction {
 struct State {
     faults: Faults,
     random: fastrand::Rng,
-    under_way: VecDeque<(Instant, Vec<u8>)>,
-    bytes_under_way: usize,
-    /// Bytes taken from the writer so far.
+    in_flight: VecDeque<(Instant, Vec<u8>)>,
+    bytes_in_flight: usize,
+    /// The number of bytes written so far.
     written: u64,
     last_arrival: Option<Instant>,
-    /// The writer is gone, or was cut off with a FIN.
+    /// True if the writer was dropped, or cut off by a FIN.
     is_finished: bool,
     is_reset: bool,
     is_silent: bool,
-    reader_is_gone: bool,
+    reader_is_dropped: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
-/// As the buffers of a socket.
+/// The capacity of a direction, as of a socket's buffers.
 const CAPACITY: usize = 256 * 1024;
 
 impl Direction {
@@ -94,14 +93,14 @@ impl Direction {
             state: Mutex::new(State {
                 faults,
                 random,
-                under_way: VecDeque::new(),
-                bytes_under_way: 0,
+                in_flight: VecDeque::new(),
+                bytes_in_flight: 0,
                 written: 0,
                 last_arrival: None,
                 is_finished: false,
                 is_reset: false,
                 is_silent: false,
-                reader_is_gone: false,
+                reader_is_dropped: false,
                 reader: None,
                 writer: None,
             }),
@@ -115,7 +114,7 @@ impl Direction {
     fn reset(&self) {
         let mut state = self.lock();
         state.is_reset = true;
-        state.under_way.clear();
+        state.in_flight.clear();
         state.wake();
     }
 }
@@ -127,8 +126,7 @@ impl State {
         }
     }
 
-    /// Takes bytes of the writer, up to where the direction is cut; says how it was cut if it was
-    /// now.
+    /// Takes written bytes, up to the cut of the direction; returns the cut if it is reached.
     fn take(&mut self, bytes: &[u8]) -> Option<Cut> {
         let left =
             self.faults.cut.map_or(u64::MAX, |(after, _)| after.saturating_sub(self.written));
@@ -141,8 +139,8 @@ impl State {
             let arrival =
                 self.last_arrival.unwrap_or_else(Instant::now).max(Instant::now() + delay);
             self.last_arrival = Some(arrival);
-            self.under_way.push_back((arrival, bytes[..passes].to_vec()));
-            self.bytes_under_way += passes;
+            self.in_flight.push_back((arrival, bytes[..passes].to_vec()));
+            self.bytes_in_flight += passes;
         }
         let cut =
             self.faults.cut.filter(|(after, _)| self.written >= *after).map(|(_, cut)| cut)?;
@@ -163,34 +161,35 @@ impl End {
         self.outgoing.reset();
     }
 
-    /// Something that can fail the link later. Ask the client's end.
+    /// A switch that can reset the link later. Only the client's end returns one that tells the
+    /// two directions apart.
     #[must_use]
     pub fn switch(&self) -> Switch {
         Switch { directions: [Arc::clone(&self.incoming), Arc::clone(&self.outgoing)] }
     }
 }
 
-/// Fails a link from outside.
+/// Resets or repairs a link from outside.
 #[derive(Debug, Clone)]
 pub struct Switch {
     directions: [Arc<Direction>; 2],
 }
 
 impl Switch {
-    /// Fails both directions at once; what is under way is lost.
+    /// Fails both directions at once; bytes in flight are lost.
     pub fn reset(&self) {
         self.directions.iter().for_each(|direction| direction.reset());
     }
 
-    /// How many bytes were written into the link: by the client, and by the store.
+    /// The numbers of bytes written into the link by the client, and by the store.
     #[must_use]
     pub fn written(&self) -> (u64, u64) {
         let [from_store, from_client] = &self.directions;
         (from_client.lock().written, from_store.lock().written)
     }
 
-    /// From now on nothing is cut or late. A link that fell silent fails, as when a route comes
-    /// back and whoever is left finds the connection gone.
+    /// Ends all cuts and delays. A silent link is reset, as when a route comes back and the other
+    /// end no longer knows the connection.
     pub fn heal(&self) {
         for direction in &self.directions {
             direction.lock().faults = Faults::default();
@@ -213,18 +212,18 @@ impl AsyncRead for End {
                 if state.is_reset {
                     return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
                 }
-                match state.under_way.front() {
+                match state.in_flight.front() {
                     Some((arrival, _)) if *arrival <= Instant::now() => {
                         let limit =
                             out.remaining().min(state.faults.fragment.unwrap_or(usize::MAX));
-                        let Some((_, chunk)) = state.under_way.front_mut() else { continue };
+                        let Some((_, chunk)) = state.in_flight.front_mut() else { continue };
                         let taken = limit.min(chunk.len());
                         out.put_slice(&chunk[..taken]);
                         chunk.drain(..taken);
                         if chunk.is_empty() {
-                            state.under_way.pop_front();
+                            state.in_flight.pop_front();
                         }
-                        state.bytes_under_way -= taken;
+                        state.bytes_in_flight -= taken;
                         if let Some(writer) = state.writer.take() {
                             writer.wake();
                         }
@@ -256,13 +255,13 @@ impl AsyncWrite for End {
     ) -> Poll<io::Result<usize>> {
         let cut = {
             let mut state = self.outgoing.lock();
-            if state.is_reset || (state.reader_is_gone && !state.is_silent) {
+            if state.is_reset || (state.reader_is_dropped && !state.is_silent) {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
             if state.is_finished {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
-            if state.bytes_under_way >= CAPACITY {
+            if state.bytes_in_flight >= CAPACITY {
                 state.writer = Some(cx.waker().clone());
                 return Poll::Pending;
             }
@@ -298,7 +297,7 @@ impl Drop for End {
             state.wake();
         }
         let mut state = self.incoming.lock();
-        state.reader_is_gone = true;
+        state.reader_is_dropped = true;
         state.wake();
     }
 }
@@ -314,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_direction_is_cut_at_its_byte_and_the_other_goes_on() {
+    async fn a_direction_is_cut_at_its_byte_and_the_other_continues() {
         let (mut client, mut store) = pair(cut_after(3, Cut::Fin), Faults::default());
         client.write_all(b"abcdef").await.unwrap();
         let mut all = Vec::new();
@@ -328,7 +327,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reset_fails_both_ends_and_a_silence_nobody() {
+    async fn a_reset_fails_both_ends_and_a_silence_neither() {
         let (mut client, mut store) = pair(cut_after(3, Cut::Reset), Faults::default());
         client.write_all(b"abcdef").await.unwrap();
         assert_eq!(store.read_u8().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
@@ -340,11 +339,11 @@ mod tests {
         store.read_exact(&mut arrived).await.unwrap();
         drop(client);
         let silence = tokio::time::timeout(Duration::from_secs(3600), store.read_u8()).await;
-        assert!(silence.is_err(), "nothing arrives, not even the end");
+        assert!(silence.is_err(), "no bytes arrive, not even the end");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn bytes_arrive_late_in_order_and_in_pieces_even_when_their_writer_is_gone() {
+    async fn bytes_arrive_late_in_order_and_in_pieces_even_if_their_writer_is_dropped() {
         let delay = (Duration::from_millis(10), Duration::from_millis(500));
         let faults = Faults { delay, fragment: Some(2), seed: 3, ..Faults::default() };
         let (mut client, mut store) = pair(faults, Faults::default());

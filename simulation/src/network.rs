@@ -15,10 +15,10 @@ use crate::{
     store,
 };
 
-/// Gives the faults of the next link: one for what the client sends, one for what the store sends.
+/// Returns the faults of the next link: of the direction to the store, and of the one from it.
 pub type Plan = Box<dyn FnMut() -> (Faults, Faults) + Send>;
 
-/// Opens links to simulated stores, each with the faults that the plan says.
+/// Opens links to simulated stores, each with the faults of a plan.
 #[derive(Clone)]
 pub struct SimNetwork {
     world: World,
@@ -45,40 +45,40 @@ impl SimNetwork {
         Self::new(world, Box::new(Default::default))
     }
 
-    /// Fails every link to a store.
+    /// Resets every link to a store.
     pub fn reset(&self, store: usize) {
         let switches = self.switches.lock().unwrap_or_else(PoisonError::into_inner);
         switches.iter().filter(|(to, _)| *to == store).for_each(|(_, switch)| switch.reset());
     }
 
-    /// From now on links are without faults, and those that fell silent fail.
+    /// Ends all faults: new links have none, and silent links are reset.
     pub fn heal(&self) {
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(Default::default);
         let switches = self.switches.lock().unwrap_or_else(PoisonError::into_inner);
         switches.iter().for_each(|(_, switch)| switch.heal());
     }
 
-    /// How many links were opened.
+    /// The number of links opened so far.
     #[must_use]
     pub fn links(&self) -> usize {
         self.switches.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// How many bytes the client and the store wrote into the first link.
+    /// The numbers of bytes that the client and the store wrote into the first link.
     #[must_use]
     pub fn written_to_first(&self) -> (u64, u64) {
         let switches = self.switches.lock().unwrap_or_else(PoisonError::into_inner);
         switches.first().map_or((0, 0), |(_, switch)| switch.written())
     }
 
-    /// When connections were tried, those that were refused too.
+    /// The times of all attempts to connect, refused ones included.
     #[must_use]
     pub fn attempts(&self) -> Vec<Instant> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> io::Result<Box<dyn ByteStream>> {
-        // A turn of the scheduler, as a real connect never comes about at once.
+        // A turn of the scheduler, as a real connection is never established at once.
         tokio::task::yield_now().await;
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
         let Some(store) = self.world.store_at(endpoint) else {

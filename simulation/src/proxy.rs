@@ -13,10 +13,10 @@ use crate::{
     network::Plan,
 };
 
-/// Forwards connections of a port of its own to a server, each over a link with the faults that the
-/// plan says.
+/// Forwards connections of a port of its own to a server, each over a link with the faults of a
+/// plan.
 ///
-/// It stands on 127.0.0.1 and ends when it is dropped, with all its connections.
+/// It listens on 127.0.0.1. Dropping it ends all its connections.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -24,11 +24,15 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Forwards to `target`.
+    /// Starts to forward connections to `target`.
     ///
     /// # Errors
     ///
     /// Those of binding a port.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future starts nothing.
     pub async fn start(target: SocketAddr, mut plan: Plan) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -48,28 +52,25 @@ impl Proxy {
         Ok(Self { address, _tasks: tasks })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-/// Carries bytes between a socket and an end of a link, until either fails. A failure of the link
+/// Forwards bytes between a socket and an end of a link until either fails. A failure of the link
 /// resets the socket.
 async fn forward(socket: TcpStream, end: End) {
     socket.set_nodelay(true).ok();
     let (from_socket, to_socket) = socket.into_split();
     let (from_link, to_link) = tokio::io::split(end);
-    // One direction may end and the other go on; a failure ends both.
-    tokio::try_join!(carry(from_socket, to_link), carry(from_link, to_socket)).ok();
+    // The end of one direction leaves the other open; a failure ends both.
+    tokio::try_join!(copy(from_socket, to_link), copy(from_link, to_socket)).ok();
 }
 
-/// Each piece at once: what is under way is not held back for more.
-async fn carry(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-) -> io::Result<()> {
+/// Forwards each piece as soon as it arrives.
+async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match from.read(&mut buffer).await? {

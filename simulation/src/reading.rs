@@ -1,9 +1,9 @@
-//! Readers in a scenario: what each was handed, over all its lives, and whether that agrees with
-//! the stream.
+//! Readers in a scenario: the events that each returned over all its lives, and the check that they
+//! agree with the stream.
 //!
-//! A reader is dropped now and then, and another begins at its stream cut. Together they must have
-//! been handed every event once, those of a segment in order, and none of a segment before the last
-//! of its predecessors.
+//! A reader is dropped now and then, and another begins at its stream cut. Together they must
+//! return every event once, those of a segment in order, and no event of a segment before the last
+//! one of its predecessors.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,44 +15,44 @@ use pravega_sdk_event_stream::{
     EventReader, ReadError, ReaderConfig, SegmentContext, StreamPosition, codec::Raw,
 };
 use pravega_sdk_types::{
-    BoundedCut, ErrorKind, ScopedSegment, ScopedStream, SegmentId, SegmentOffset,
+    BoundedCut, ErrorKind, Offset, ScopedSegment, ScopedStream, SegmentId, SegmentOffset,
 };
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
 
-use crate::{World, history::Violation, world::Stored};
+use crate::{World, content::Stored, history::Violation};
 
-/// An event that a reader was handed.
+/// An event that a reader returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivered {
-    /// Where it stands, as the reader says.
+    /// Its segment, as the reader says.
     pub segment: SegmentId,
-    /// Where in the segment its header starts, as the reader says.
-    pub offset: i64,
+    /// The offset of its header in the segment, as the reader says.
+    pub offset: Offset,
     /// The event.
     pub event: Bytes,
 }
 
-/// Everything that a reader was handed, and what went wrong.
+/// Everything that a reader returned, and what was wrong.
 #[derive(Debug, Default)]
 pub struct Reading {
-    /// In the order in which it came.
+    /// The events in the order in which they were returned.
     pub delivered: Vec<Delivered>,
-    /// What must not happen.
+    /// What was wrong.
     pub violations: Vec<Violation>,
-    /// How often another reader took over.
+    /// The number of readers, one after the other.
     pub lives: u64,
 }
 
 /// Reads a stream in several lives.
 pub(crate) struct ReaderLoad {
-    pub(crate) parts: SegmentContext,
+    pub(crate) context: SegmentContext,
     pub(crate) stream: ScopedStream,
     pub(crate) config: ReaderConfig,
     pub(crate) random: fastrand::Rng,
-    /// How many events there are, once that is known.
+    /// The number of events in the stream, once it is known.
     pub(crate) total: watch::Receiver<Option<usize>>,
 }
 
@@ -65,7 +65,7 @@ impl ReaderLoad {
             let start = cut.clone().map_or(StreamPosition::Head, StreamPosition::Cut);
             let config = self.config.clone().with_start(start).with_seed(self.random.u64(..));
             let mut reader =
-                match EventReader::open(self.parts.clone(), &self.stream, Raw, config).await {
+                match EventReader::open(self.context.clone(), &self.stream, Raw, config).await {
                     Ok(reader) => reader,
                     Err(error) if error.is_retryable() => {
                         sleep(Duration::from_millis(100)).await;
@@ -80,7 +80,7 @@ impl ReaderLoad {
             while left > 0 {
                 left -= 1;
                 let (random, batch) = (&mut self.random, left.is_multiple_of(3));
-                // Dropping the future at any time must lose nothing.
+                // Dropping the future at any time loses nothing.
                 let patience = Duration::from_millis(random.u64(1..3000));
                 let next = async {
                     if batch {
@@ -95,7 +95,7 @@ impl ReaderLoad {
                         for event in events {
                             reading.delivered.push(Delivered {
                                 segment: event.segment().id(),
-                                offset: event.offset().0,
+                                offset: event.offset(),
                                 event: event.into_event(),
                             });
                         }
@@ -126,7 +126,7 @@ fn violation(error: &ReadError) -> Violation {
     Violation { check: "R1", detail: format!("a reader failed: {error:?}") }
 }
 
-/// Positions only move forward (R13).
+/// The positions of a reader only move forward.
 fn went_back(before: &BoundedCut, now: &BoundedCut) -> Option<Violation> {
     let offset = |cut: &BoundedCut, id| cut.offset(id).map_or(-1, SegmentOffset::to_wire);
     let (id, _) = before
@@ -137,7 +137,7 @@ fn went_back(before: &BoundedCut, now: &BoundedCut) -> Option<Violation> {
     Some(Violation { check: "C7", detail })
 }
 
-/// Compares what a reader was handed with what is in the stream.
+/// Compares the events that a reader returned with those in the stream.
 #[must_use]
 pub fn check(
     world: &World,
@@ -147,28 +147,30 @@ pub fn check(
 ) -> Vec<Violation> {
     let mut violations = reading.violations.clone();
     let mut wrong = |check, detail: String| violations.push(Violation { check, detail });
-    let mut expected: BTreeMap<(SegmentId, i64), &[u8]> =
+    let mut expected: BTreeMap<(SegmentId, Offset), &[u8]> =
         stored.iter().map(|stored| ((stored.segment, stored.offset), &stored.event[..])).collect();
-    let mut last: BTreeMap<SegmentId, (i64, usize)> = BTreeMap::new();
+    let mut last: BTreeMap<SegmentId, (Offset, usize)> = BTreeMap::new();
     let mut first: BTreeMap<SegmentId, usize> = BTreeMap::new();
     for (at, event) in reading.delivered.iter().enumerate() {
-        let place = (event.segment, event.offset);
-        match expected.remove(&place) {
+        let position = (event.segment, event.offset);
+        match expected.remove(&position) {
             Some(bytes) if bytes == &event.event[..] => {}
-            Some(_) => wrong("C2", format!("{place:?} was handed out with other bytes")),
-            None => wrong("C3", format!("{place:?} was handed out twice, or is nowhere")),
+            Some(_) => wrong("C2", format!("{position:?} was returned with other bytes")),
+            None => {
+                wrong("C3", format!("{position:?} was returned twice, or is not in the stream"))
+            }
         }
         first.entry(event.segment).or_insert(at);
         if let Some((before, _)) = last.insert(event.segment, (event.offset, at))
             && before >= event.offset
         {
-            wrong("C7", format!("{place:?} was handed out after {before}"));
+            wrong("C7", format!("{position:?} was returned after {before}"));
         }
     }
-    if let Some((place, _)) = expected.first_key_value() {
+    if let Some((position, _)) = expected.first_key_value() {
         wrong(
             "C1",
-            format!("{} events were not handed out, {place:?} is the first", expected.len()),
+            format!("{} events were not returned, {position:?} is the first", expected.len()),
         );
     }
     let segments: BTreeSet<SegmentId> = last.keys().copied().collect();
@@ -179,7 +181,7 @@ pub fn check(
                 wrong(
                     "C7",
                     format!(
-                        "segment {} was read before its predecessor {id} was done",
+                        "segment {} was read before the end of its predecessor {id}",
                         successor.id
                     ),
                 );

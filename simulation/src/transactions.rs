@@ -1,236 +1,252 @@
-//! The transactions of a simulated cluster: leases, commits that take a while, and rolling ones
-//! after a scale.
+//! What the transactions of a real cluster have beyond the catalog's: a commit is accepted first
+//! and carried out later, and one that is accepted while the stream scales waits for the scale.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use pravega_sdk_controller_client::{
-    CreatedTransaction, PingStatus, SegmentWithRange, TransactionState,
+use pravega_sdk_controller_client::{CreatedTransaction, TransactionState};
+use pravega_sdk_proto::{
+    StreamInfo, ping_txn_status::Status as PingStatus, txn_state::State, txn_status::Status,
 };
-use pravega_sdk_types::{
-    Epoch, KeyRange, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Successor,
-    TransactionId, segment_name,
+use pravega_sdk_server_core::{
+    catalog::{CallResult, id_of},
+    store::transaction_segment,
 };
+use pravega_sdk_types::{ScopedSegment, ScopedStream, TransactionId};
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use crate::{
-    World,
-    world::{SegmentState, State},
-};
+use crate::{cluster::Cluster, messages};
 
-/// What the controller knows of a transaction.
-#[derive(Debug, Clone)]
-pub(crate) struct TransactionRecord {
-    stream: ScopedStream,
-    segments: Vec<SegmentWithRange>,
-    state: TransactionState,
-    lease: Duration,
-    last_ping: Instant,
+/// The longest lease that the catalog takes, in milliseconds.
+const MAX_LEASE: i64 = 600_000;
+
+/// The transactions of a cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Transactions {
+    known: BTreeMap<TransactionId, Known>,
+    longest_ping_gap: Duration,
 }
 
-impl World {
-    /// Begins a transaction on the segments that are active.
-    pub(crate) fn begin_transaction(
-        &self,
+/// A transaction that a client began.
+#[derive(Debug)]
+struct Known {
+    stream: ScopedStream,
+    info: StreamInfo,
+    segments: Vec<ScopedSegment>,
+    last_ping: Instant,
+    /// The commit that was accepted and is not yet carried out.
+    accepted: Option<Accepted>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Accepted {
+    note: Note,
+    /// True if the commit waits for the end of a scale.
+    is_postponed: bool,
+}
+
+/// The time that a writer notes with a commit.
+#[derive(Debug, Clone)]
+pub(crate) struct Note {
+    pub(crate) writer: String,
+    pub(crate) time: i64,
+}
+
+impl Default for Note {
+    /// No note, as clients send it.
+    fn default() -> Self {
+        Self { writer: String::new(), time: i64::MIN }
+    }
+}
+
+impl Transactions {
+    /// Begins a transaction on the active segments of a stream.
+    pub(crate) fn begin(
+        &mut self,
+        cluster: &mut Cluster,
         stream: &ScopedStream,
         lease: Duration,
-    ) -> CreatedTransaction {
-        let segments = self.active_segments(stream);
-        let mut state = self.lock();
-        let epoch = state.epoch_of(stream);
-        state.next_transaction += 1;
-        let id = TransactionId(Uuid::from_u128(
-            (epoch as u128) << 96 | u128::from(state.next_transaction),
-        ));
-        for segment in &segments {
-            let name = segment_name::transaction(&ScopedSegment::new(stream, segment.id), id);
-            state.segments.insert(name, SegmentState::default());
-        }
-        let record = TransactionRecord {
+    ) -> CallResult<CreatedTransaction> {
+        let info = messages::stream_info(stream);
+        let lease = millis(lease);
+        let created =
+            cluster.call(|catalog, step| catalog.create_transaction(&info, lease, step))?;
+        let id = TransactionId(id_of(created.txn_id));
+        let segments = messages::segments(&created.active_segments);
+        let known = Known {
             stream: stream.clone(),
-            segments: segments.clone(),
-            state: TransactionState::Open,
-            lease,
+            info,
+            segments: segments
+                .iter()
+                .map(|segment| ScopedSegment::new(stream, segment.id))
+                .collect(),
             last_ping: Instant::now(),
+            accepted: None,
         };
-        state.transactions.insert(id, record);
-        CreatedTransaction::new(id, segments)
+        self.known.insert(id, known);
+        Ok(CreatedTransaction::new(id, segments))
     }
 
-    /// The segments that a transaction writes to.
-    pub(crate) fn transaction_segments(
-        &self,
-        stream: &ScopedStream,
-        epoch: Epoch,
-    ) -> Vec<SegmentWithRange> {
-        let state = self.lock();
-        let of_epoch = |(id, record): &(&TransactionId, &TransactionRecord)| {
-            record.stream == *stream && id.epoch() == epoch
-        };
-        state
-            .transactions
-            .iter()
-            .find(of_epoch)
-            .map(|(_, record)| record.segments.clone())
-            .unwrap_or_default()
-    }
-
-    pub(crate) fn ping_transaction(
-        &self,
+    /// Extends the lease of a transaction.
+    pub(crate) fn ping(
+        &mut self,
+        cluster: &mut Cluster,
         id: TransactionId,
         lease: Duration,
-    ) -> Option<PingStatus> {
-        self.expire_transactions();
-        let mut state = self.lock();
-        let record = state.transactions.get_mut(&id)?;
-        Some(match record.state {
-            TransactionState::Open => {
-                let gap = record.last_ping.elapsed();
-                record.last_ping = Instant::now();
-                record.lease = lease;
-                state.longest_ping_gap = state.longest_ping_gap.max(gap);
-                PingStatus::Open
-            }
-            TransactionState::Committing | TransactionState::Committed => PingStatus::Committed,
-            _ => PingStatus::Aborted,
-        })
+    ) -> PingStatus {
+        self.expire(cluster);
+        let Some(known) = self.known.get_mut(&id) else { return PingStatus::Unknown };
+        if known.accepted.is_some() {
+            return PingStatus::Committed;
+        }
+        let (info, lease) = (&known.info, millis(lease));
+        let status =
+            cluster.call(|catalog, step| catalog.ping_transaction(info, id.0, lease, step));
+        if status == PingStatus::Ok {
+            self.longest_ping_gap = self.longest_ping_gap.max(known.last_ping.elapsed());
+            known.last_ping = Instant::now();
+        }
+        status
     }
 
     /// The longest time between two pings of a transaction that stayed open.
-    #[must_use]
-    pub fn longest_ping_gap(&self) -> Duration {
-        self.lock().longest_ping_gap
+    pub(crate) fn longest_ping_gap(&self) -> Duration {
+        self.longest_ping_gap
     }
 
-    pub(crate) fn transaction_state(&self, id: TransactionId) -> Option<TransactionState> {
-        self.expire_transactions();
-        self.lock().transactions.get(&id).map(|record| record.state)
+    /// The state of a transaction; `None` if it does not exist.
+    pub(crate) fn state(
+        &mut self,
+        cluster: &mut Cluster,
+        id: TransactionId,
+    ) -> Option<TransactionState> {
+        self.expire(cluster);
+        self.known.get(&id).and_then(|known| known.state(cluster, id))
     }
 
-    /// Where every transaction ended.
-    #[must_use]
-    pub fn transaction_states(&self) -> BTreeMap<TransactionId, TransactionState> {
-        self.expire_transactions();
-        self.lock().transactions.iter().map(|(id, record)| (*id, record.state)).collect()
+    /// The states of all transactions.
+    pub(crate) fn states(
+        &mut self,
+        cluster: &mut Cluster,
+    ) -> BTreeMap<TransactionId, TransactionState> {
+        self.expire(cluster);
+        let states = self.known.iter().map(|(id, known)| (*id, known.state(cluster, *id)));
+        states.filter_map(|(id, state)| Some((id, state?))).collect()
     }
 
-    /// Accepts a commit, or says what stands against it. [`Self::finish_commit`] carries it out.
-    pub(crate) fn accept_commit(&self, id: TransactionId) -> Option<TransactionState> {
-        self.expire_transactions();
-        let mut state = self.lock();
-        let record = state.transactions.get_mut(&id)?;
-        if record.state == TransactionState::Open {
-            record.state = TransactionState::Committing;
-            // From here on nothing is written to it any more.
-            let names: Vec<String> = record.segment_names(id).collect();
-            for name in names {
-                if let Some(segment) = state.segments.get_mut(&name) {
-                    segment.is_sealed = true;
-                }
-            }
-            return Some(TransactionState::Committing);
-        }
-        Some(record.state)
-    }
-
-    pub(crate) fn abort_transaction(&self, id: TransactionId) -> Option<TransactionState> {
-        self.expire_transactions();
-        let mut state = self.lock();
-        let record = state.transactions.get_mut(&id)?;
-        if record.state == TransactionState::Open {
-            record.state = TransactionState::Aborted;
-            let names: Vec<String> = record.segment_names(id).collect();
-            names.into_iter().for_each(|name| drop(state.segments.remove(&name)));
-        }
-        state.transactions.get(&id).map(|record| record.state)
-    }
-
-    /// Merges what an accepted transaction wrote: into its segments if they take events, otherwise
-    /// into segments of two new epochs, as the real controller does.
-    pub(crate) fn finish_commit(&self, id: TransactionId) {
-        let record = {
-            let mut state = self.lock();
-            let Some(record) = state.transactions.get_mut(&id) else { return };
-            if record.state != TransactionState::Committing {
-                return;
-            }
-            record.state = TransactionState::Committed;
-            record.clone()
+    /// Accepts a commit, which [`finish_commit`](Self::finish_commit) carries out. From then on
+    /// nothing is written to the transaction, and its lease no longer runs out.
+    pub(crate) fn accept_commit(
+        &mut self,
+        cluster: &mut Cluster,
+        id: TransactionId,
+        note: Note,
+    ) -> Status {
+        use TransactionState::{Committed, Committing, Open};
+        let state = self.state(cluster, id);
+        let (Some(state), Some(known)) = (state, self.known.get_mut(&id)) else {
+            return Status::Failure;
         };
-        let active: BTreeMap<SegmentId, KeyRange> = self
-            .active_segments(&record.stream)
-            .iter()
-            .map(|segment| (segment.id, segment.range))
-            .collect();
-        let is_current = record.segments.iter().all(|segment| active.contains_key(&segment.id));
-        let mut state = self.lock();
-        let take = |state: &mut State, segment: &SegmentWithRange| {
-            let name =
-                segment_name::transaction(&ScopedSegment::new(&record.stream, segment.id), id);
-            state.segments.remove(&name).unwrap_or_default().data
-        };
-        if is_current {
-            for segment in &record.segments {
-                let data = take(&mut state, segment);
-                let name = ScopedSegment::new(&record.stream, segment.id).to_string();
-                if let Some(parent) = state.segments.get_mut(&name) {
-                    parent.data.extend_from_slice(&data);
-                }
-                state.wake(&name);
+        match state {
+            Committing | Committed => Status::Success,
+            Open => {
+                known.accepted = Some(Accepted { note, is_postponed: false });
+                let (info, segments) = (&known.info, &known.segments);
+                cluster.call(|catalog, step| {
+                    catalog.ping_transaction(info, id.0, MAX_LEASE, step);
+                    for segment in segments {
+                        // A segment that a client sealed or deleted stays as it is.
+                        step.seal(&transaction_segment(segment, id).into()).ok();
+                    }
+                });
+                Status::Success
             }
-            return;
+            _ => Status::Failure,
         }
-        *state.counter("rolling commit") += 1;
-        let merged: Vec<(SegmentNumber, KeyRange, Vec<u8>)> = record
-            .segments
-            .iter()
-            .map(|segment| (segment.id.number(), segment.range, take(&mut state, segment)))
-            .collect();
-        state.roll(&record.stream, &active, merged);
     }
 
-    /// Aborts what nobody spoke up for.
-    fn expire_transactions(&self) {
-        let mut state = self.lock();
-        let expired: Vec<TransactionId> = state
-            .transactions
+    /// Lets an accepted commit wait for the end of a scale.
+    pub(crate) fn postpone_commit(&mut self, id: TransactionId) {
+        if let Some(accepted) = self.known.get_mut(&id).and_then(|known| known.accepted.as_mut()) {
+            accepted.is_postponed = true;
+        }
+    }
+
+    /// Carries out the commits that waited for the end of a scale.
+    pub(crate) fn finish_postponed(&mut self, cluster: &mut Cluster) {
+        self.finish_where(cluster, |accepted| accepted.is_postponed);
+    }
+
+    /// Carries out all accepted commits.
+    pub(crate) fn finish_all(&mut self, cluster: &mut Cluster) {
+        self.finish_where(cluster, |_| true);
+    }
+
+    fn finish_where(&mut self, cluster: &mut Cluster, which: impl Fn(&Accepted) -> bool) {
+        let due: Vec<TransactionId> = self
+            .known
             .iter()
-            .filter(|(_, record)| {
-                record.state == TransactionState::Open && record.last_ping.elapsed() > record.lease
-            })
+            .filter(|(_, known)| known.accepted.as_ref().is_some_and(&which))
             .map(|(id, _)| *id)
             .collect();
-        for id in expired {
-            *state.counter("lease ran out") += 1;
-            let Some(record) = state.transactions.get_mut(&id) else { continue };
-            record.state = TransactionState::Aborted;
-            let names: Vec<String> = record.segment_names(id).collect();
-            names.into_iter().for_each(|name| drop(state.segments.remove(&name)));
+        due.into_iter().for_each(|id| self.finish_commit(cluster, id));
+    }
+
+    /// Carries out a commit that was accepted; does nothing for another one.
+    pub(crate) fn finish_commit(&mut self, cluster: &mut Cluster, id: TransactionId) {
+        let Some(known) = self.known.get_mut(&id) else { return };
+        let Some(Accepted { note, .. }) = known.accepted.take() else { return };
+        let (info, stream) = (&known.info, &known.stream);
+        let before = cluster.active_segments(stream);
+        let committed = cluster.call(|catalog, step| {
+            catalog.commit_transaction(info, id.0, &note.writer, note.time, step)
+        });
+        assert_eq!(committed, Ok(Status::Success), "an accepted commit is carried out");
+        if cluster.active_segments(stream) != before {
+            cluster.count("rolling commit");
+        }
+    }
+
+    /// Aborts a transaction.
+    pub(crate) fn abort(&mut self, cluster: &mut Cluster, id: TransactionId) -> CallResult<Status> {
+        self.expire(cluster);
+        let Some(known) = self.known.get(&id) else { return Ok(Status::Failure) };
+        if known.accepted.is_some() {
+            return Ok(Status::Failure);
+        }
+        cluster.call(|catalog, step| catalog.abort_transaction(&known.info, id.0, step))
+    }
+
+    /// Aborts the transactions whose leases ran out.
+    fn expire(&self, cluster: &mut Cluster) {
+        let open = |cluster: &mut Cluster| {
+            let states = self.known.iter().map(|(id, known)| known.state(cluster, *id));
+            states.filter(|state| *state == Some(TransactionState::Open)).count()
+        };
+        let before = open(cluster);
+        cluster.tick();
+        for _ in open(cluster)..before {
+            cluster.count("lease ran out");
         }
     }
 }
 
-impl TransactionRecord {
-    fn segment_names(&self, id: TransactionId) -> impl Iterator<Item = String> {
-        let stream = self.stream.clone();
-        let ids: Vec<SegmentId> = self.segments.iter().map(|segment| segment.id).collect();
-        ids.into_iter().map(move |segment| {
-            segment_name::transaction(&ScopedSegment::new(&stream, segment), id)
-        })
+impl Known {
+    fn state(&self, cluster: &mut Cluster, id: TransactionId) -> Option<TransactionState> {
+        if self.accepted.is_some() {
+            return Some(TransactionState::Committing);
+        }
+        let state = cluster.call(|catalog, _| catalog.transaction_state(&self.info, id.0));
+        match state.ok()? {
+            State::Unknown => None,
+            State::Open => Some(TransactionState::Open),
+            State::Committing => Some(TransactionState::Committing),
+            State::Committed => Some(TransactionState::Committed),
+            State::Aborting => Some(TransactionState::Aborting),
+            State::Aborted => Some(TransactionState::Aborted),
+        }
     }
 }
 
-/// The successors of segments among others: those that own some of the same keys.
-pub(crate) fn link(
-    before: &BTreeMap<SegmentId, KeyRange>,
-    after: &BTreeMap<SegmentId, KeyRange>,
-) -> Vec<Successor> {
-    after
-        .iter()
-        .map(|(id, range)| {
-            let predecessors =
-                before.iter().filter(|(_, old)| old.overlaps(range)).map(|(id, _)| *id).collect();
-            Successor { id: *id, range: *range, predecessors }
-        })
-        .collect()
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

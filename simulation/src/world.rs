@@ -1,360 +1,151 @@
-//! What the simulated stores hold, and what the controller knows.
+//! A simulated cluster as tests set it up and inspect it: streams, stores, faults and content.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use pravega_sdk_controller_client::SegmentWithRange;
+use pravega_sdk_controller_client::{SegmentWithRange, TransactionState};
+use pravega_sdk_proto::{
+    create_scope_status, create_stream_status, delete_stream_status,
+    scale_response::ScaleStreamStatus, update_stream_status,
+};
+use pravega_sdk_server_core::ids::StoreIndex;
 use pravega_sdk_types::{
-    Endpoint, Epoch, KeyRange, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Successor,
-    TransactionId,
+    Endpoint, KeyRange, Offset, ScopedSegment, ScopedStream, SegmentId, Successor, TransactionId,
 };
-use pravega_sdk_wire_protocol::{
-    WireCommand,
-    commands::{NoSuchSegment, ReadSegment, SegmentIsSealed, SegmentIsTruncated, SegmentRead},
-    event::{self, EVENT_HEADER_LEN},
+
+use crate::{
+    cluster::Cluster,
+    content::{self, Stored},
+    faults::{ControllerFaults, Misbehaviour},
+    messages,
+    transactions::{Note, Transactions},
 };
-use tokio::{sync::mpsc, time::Instant};
-use uuid::Uuid;
 
-use crate::transactions::{TransactionRecord, link};
-
-/// The state of a simulated cluster. Clones are the same cluster.
-#[derive(Clone, Default)]
+/// A simulated cluster. Clones are the same cluster.
+#[derive(Clone)]
 pub struct World {
     state: Arc<Mutex<State>>,
 }
 
-/// Changes what a store answers.
-pub type Misbehaviour = Box<dyn FnMut(WireCommand) -> Vec<WireCommand> + Send>;
-
-/// What can be set and seen inside a [`World`].
-#[derive(Default)]
+/// The cluster with what a real one has beyond the server's machine.
 pub(crate) struct State {
-    pub(crate) segments: BTreeMap<String, SegmentState>,
-    streams: BTreeMap<ScopedStream, StreamState>,
+    pub(crate) cluster: Cluster,
+    pub(crate) transactions: Transactions,
+    pub(crate) controller: ControllerFaults,
+    /// For each store, true if it is up.
     stores: Vec<bool>,
-    /// Segments that are not where their number says.
-    moved: BTreeMap<String, usize>,
-    /// What happened, and how often.
-    counters: BTreeMap<&'static str, u64>,
-    pub(crate) transient: u64,
-    /// A scale that is under way: the stream, its sealed segments, and what the new ones will own.
-    scale: Option<(ScopedStream, Vec<SegmentId>, Vec<KeyRange>)>,
-    /// How long a store takes for an append.
-    pub(crate) ack_delay: Duration,
-    /// The controller does not answer.
-    pub(crate) is_controller_away: bool,
-    pub(crate) is_store_deaf: bool,
-    pub(crate) keeps_nothing: bool,
-    pub(crate) misbehaviour: Option<Misbehaviour>,
-    pub(crate) transactions: BTreeMap<TransactionId, TransactionRecord>,
-    pub(crate) next_transaction: u64,
-    /// Of a hundred requests to the controller, how many are carried out without an answer.
-    pub(crate) lost_answers: u32,
-    pub(crate) longest_ping_gap: Duration,
-    /// Reads that wait for something to be appended.
-    pub(crate) parked: Vec<Parked>,
-    /// A store gives at most so many bytes at once, as where its cache ends.
-    pub(crate) max_reply: Option<usize>,
+    /// The scale under way.
+    scale: Option<Scale>,
 }
 
-/// A read that waits at the tail of a segment.
-pub(crate) struct Parked {
-    pub(crate) read: ReadSegment,
-    /// Weak, so that a read does not keep a connection from ending.
-    pub(crate) replies: mpsc::WeakUnboundedSender<(Instant, WireCommand)>,
+/// A scale that is half done: its segments are sealed, their successors are not yet known.
+struct Scale {
+    stream: ScopedStream,
+    sealed: Vec<SegmentId>,
+    ranges: Vec<KeyRange>,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct SegmentState {
-    pub(crate) data: Vec<u8>,
-    /// As many bytes were appended and not kept.
-    pub(crate) forgotten: i64,
-    pub(crate) attributes: BTreeMap<Uuid, i64>,
-    pub(crate) is_sealed: bool,
-    /// What lies before was truncated away. The data is kept, so that tests see it.
-    pub(crate) start: i64,
-}
-
-impl State {
-    pub(crate) fn counter(&mut self, what: &'static str) -> &mut u64 {
-        self.counters.entry(what).or_default()
-    }
-
-    pub(crate) fn epoch_of(&self, stream: &ScopedStream) -> i32 {
-        self.streams.get(stream).map_or(0, |known| known.epoch)
-    }
-
-    /// Seals all active segments, and puts behind them first segments that hold what is given, then
-    /// as many as there were, for the same keys.
-    pub(crate) fn roll(
-        &mut self,
-        stream: &ScopedStream,
-        active: &BTreeMap<SegmentId, KeyRange>,
-        merged: Vec<(SegmentNumber, KeyRange, Vec<u8>)>,
-    ) {
-        let Some(known) = self.streams.get_mut(stream) else { return };
-        let (between, last) = (Epoch(known.epoch + 1), Epoch(known.epoch + 2));
-        known.epoch += 2;
-        let middle: BTreeMap<SegmentId, KeyRange> = merged
-            .iter()
-            .map(|(number, range, _)| (SegmentId::new(between, *number), *range))
-            .collect();
-        let after: BTreeMap<SegmentId, KeyRange> =
-            active.iter().map(|(id, range)| (SegmentId::new(last, id.number()), *range)).collect();
-        for (from, to) in [(active, &middle), (&middle, &after)] {
-            let successors = link(from, to);
-            for id in from.keys() {
-                let of_it = successors
-                    .iter()
-                    .filter(|next| next.predecessors.contains(id))
-                    .cloned()
-                    .collect();
-                known.successors.insert(*id, of_it);
-            }
-        }
-        known.active.clone_from(&after);
-        for (number, _, data) in merged {
-            let name = ScopedSegment::new(stream, SegmentId::new(between, number)).to_string();
-            self.segments
-                .insert(name, SegmentState { data, is_sealed: true, ..SegmentState::default() });
-        }
-        for id in after.keys() {
-            self.segments
-                .insert(ScopedSegment::new(stream, *id).to_string(), SegmentState::default());
-        }
-        for id in active.keys() {
-            let name = ScopedSegment::new(stream, *id).to_string();
-            if let Some(segment) = self.segments.get_mut(&name) {
-                segment.is_sealed = true;
-            }
-            self.wake(&name);
-        }
-    }
-
-    /// Answers a read, or lets it wait.
-    pub(crate) fn read(
-        &mut self,
-        read: ReadSegment,
-        replies: &mpsc::UnboundedSender<(Instant, WireCommand)>,
-    ) {
-        match self.answer(&read, false) {
-            Some(reply) => self.send(replies, reply),
-            None => self.parked.push(Parked { read, replies: replies.downgrade() }),
-        }
-    }
-
-    /// Something happened to a segment: reads that waited for it are answered.
-    pub(crate) fn wake(&mut self, segment: &str) {
-        for parked in std::mem::take(&mut self.parked) {
-            let Some(replies) = parked.replies.upgrade() else { continue };
-            let answer = Some(&parked.read).filter(|read| &*read.segment == segment);
-            match answer.and_then(|read| self.answer(read, true)) {
-                Some(reply) => self.send(&replies, reply),
-                None => self.parked.push(parked),
-            }
-        }
-    }
-
-    fn send(
-        &mut self,
-        replies: &mpsc::UnboundedSender<(Instant, WireCommand)>,
-        reply: WireCommand,
-    ) {
-        let replies_to_send = match &mut self.misbehaviour {
-            Some(misbehaviour) => misbehaviour(reply),
-            None => vec![reply],
-        };
-        for reply in replies_to_send {
-            *self.counters.entry(reply.name()).or_default() += 1;
-            replies.send((Instant::now(), reply)).ok();
-        }
-    }
-
-    fn answer(&self, read: &ReadSegment, has_waited: bool) -> Option<WireCommand> {
-        let ReadSegment { segment, offset, suggested_length, request_id, .. } = read;
-        let (offset, request_id) = (*offset, *request_id);
-        let found = |data: &[u8], at_tail, end_of_segment| {
-            let data = data.to_vec().into();
-            Some(
-                SegmentRead {
-                    segment: segment.clone(),
-                    offset,
-                    at_tail,
-                    end_of_segment,
-                    data,
-                    request_id,
-                }
-                .into(),
-            )
-        };
-        let Some(known) = self.segments.get(&**segment) else {
-            // A read that waits is told nothing; one that comes is told that there is none.
-            if has_waited {
-                return found(&[], true, false);
-            }
-            let server_stack_trace = "".into();
-            return Some(
-                NoSuchSegment { request_id, segment: segment.clone(), server_stack_trace, offset }
-                    .into(),
-            );
-        };
-        if offset < known.start {
-            let server_stack_trace = "".into();
-            let start_offset = known.start;
-            return Some(
-                SegmentIsTruncated {
-                    request_id,
-                    segment: segment.clone(),
-                    start_offset,
-                    server_stack_trace,
-                    offset,
-                }
-                .into(),
-            );
-        }
-        let from = usize::try_from(offset).ok()?;
-        if from < known.data.len() {
-            let asked = usize::try_from(*suggested_length).unwrap_or(0).max(8);
-            let end = known.data.len().min(from + asked.min(self.max_reply.unwrap_or(usize::MAX)));
-            let is_end = end == known.data.len();
-            return found(
-                &known.data[from..end],
-                is_end && !known.is_sealed,
-                is_end && known.is_sealed,
-            );
-        }
-        if !known.is_sealed {
-            return None;
-        }
-        if has_waited {
-            let server_stack_trace = "".into();
-            return Some(
-                SegmentIsSealed {
-                    request_id,
-                    segment: segment.clone(),
-                    server_stack_trace,
-                    offset,
-                }
-                .into(),
-            );
-        }
-        found(&[], false, true)
-    }
-}
-
-impl SegmentState {
-    pub(crate) fn len(&self) -> i64 {
-        self.forgotten + self.data.len() as i64
-    }
-}
-
-#[derive(Debug, Default)]
-struct StreamState {
-    epoch: i32,
-    next_number: i32,
-    active: BTreeMap<SegmentId, KeyRange>,
-    successors: BTreeMap<SegmentId, Vec<Successor>>,
-    is_gone: bool,
-    /// The first segments that were not truncated away, and where each begins.
-    head: BTreeMap<SegmentId, i64>,
-}
-
-/// An event as it stands in a stream at the end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
-    /// Where it stands.
-    pub segment: SegmentId,
-    /// Where in the segment its header starts.
-    pub offset: i64,
-    /// The event.
-    pub event: Vec<u8>,
-}
-
-/// Simulated stores listen on ports from here on.
+/// The simulated stores listen on the ports from this one on.
 const FIRST_PORT: u16 = 12_000;
 
 impl World {
-    /// A cluster of that many segment stores.
+    /// A cluster with a number of segment stores.
     #[must_use]
     pub fn new(stores: usize) -> Self {
-        let world = Self::default();
-        world.lock().stores = vec![true; stores];
-        world
+        Self::with_seed(stores, 0)
+    }
+
+    /// A cluster whose ids follow from a seed.
+    #[must_use]
+    pub fn with_seed(stores: usize, seed: u64) -> Self {
+        let state = State {
+            cluster: Cluster::new(stores, seed),
+            transactions: Transactions::default(),
+            controller: ControllerFaults::default(),
+            stores: vec![true; stores],
+            scale: None,
+        };
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that something happened.
+    /// Counts an occurrence.
     pub fn count(&self, what: &'static str) {
-        *self.lock().counters.entry(what).or_default() += 1;
+        self.lock().cluster.count(what);
     }
 
-    /// What happened, and how often.
+    /// The number of occurrences of each kind.
     #[must_use]
     pub fn counters(&self) -> BTreeMap<&'static str, u64> {
-        self.lock().counters.clone()
+        self.lock().cluster.counters().clone()
     }
 
-    /// How long stores take for an append.
+    /// Sets the time that stores take to acknowledge an append.
     pub fn set_ack_delay(&self, delay: Duration) {
-        self.lock().ack_delay = delay;
+        self.lock().cluster.faults.ack_delay = delay;
     }
 
-    /// Lets stores take appends and never acknowledge them.
+    /// Makes the stores keep appends without acknowledging them.
     pub fn set_deaf(&self) {
-        self.lock().is_store_deaf = true;
+        self.lock().cluster.faults.is_deaf = true;
     }
 
-    /// Lets stores forget the bytes that they acknowledge, and keep their delays to the
-    /// microsecond: for benchmarks in real time.
-    pub fn keep_nothing(&self) {
-        self.lock().keeps_nothing = true;
-    }
-
-    /// Lets stores answer with what `misbehaviour` makes of each reply.
+    /// Makes the stores send what `misbehaviour` returns for each reply.
     pub fn set_misbehaviour(&self, misbehaviour: Misbehaviour) {
-        self.lock().misbehaviour = Some(misbehaviour);
+        self.lock().cluster.faults.misbehaviour = Some(misbehaviour);
     }
 
-    /// Lets so many of a hundred requests about transactions be carried out, now or later, without
-    /// an answer.
+    /// Limits the bytes that a store returns for one read.
+    pub fn set_max_reply(&self, bytes: Option<usize>) {
+        self.lock().cluster.faults.max_reply = bytes;
+    }
+
+    /// Makes that many of a hundred requests about transactions take effect, at once or late,
+    /// without an answer.
     pub fn set_lost_answers(&self, percent: u32) {
-        self.lock().lost_answers = percent;
+        self.lock().controller.lost_answers = percent;
     }
 
-    /// Lets the controller be away, or come back.
+    /// Makes every call of the controller fail, or ends that.
     pub fn set_controller_away(&self, is_away: bool) {
-        self.lock().is_controller_away = is_away;
+        self.lock().controller.is_away = is_away;
         if is_away {
             self.count("controller away");
         }
     }
 
-    // ------------------------------------------------------------------------------------------------------- streams
+    // Streams.
 
-    /// Makes a stream of that many segments.
+    /// Creates a stream with a number of segments.
+    ///
+    /// # Panics
+    ///
+    /// If the stream exists.
     pub fn create_stream(&self, stream: &ScopedStream, segments: u32) {
-        let mut state = self.lock();
-        let mut made = StreamState { next_number: segments as i32, ..StreamState::default() };
-        for (number, range) in KeyRange::equal(segments).into_iter().enumerate() {
-            let id = SegmentId::from(number as i64);
-            made.active.insert(id, range);
-            made.head.insert(id, 0);
-            state
-                .segments
-                .insert(ScopedSegment::new(stream, id).to_string(), SegmentState::default());
-        }
-        state.streams.insert(stream.clone(), made);
+        let scope = stream.scope().to_string();
+        let segments = i32::try_from(segments).expect("a number of segments");
+        let with = |segments| messages::configuration(stream, segments);
+        self.lock().cluster.call(|catalog, step| {
+            let created = catalog.create_scope(&scope, step);
+            let scopes =
+                [create_scope_status::Status::Success, create_scope_status::Status::ScopeExists];
+            assert!(scopes.contains(&created.expect("a scope")));
+            let created = catalog.create_stream(with(segments), step);
+            assert_eq!(created, Ok(create_stream_status::Status::Success));
+            // Merges may leave one segment.
+            let updated = catalog.update_stream(with(1), step);
+            assert_eq!(updated, Ok(update_stream_status::Status::Success));
+        });
     }
 
-    /// Begins a scale: segments are sealed in their stores, and have no successors until
-    /// [`Self::finish_scale`].
+    /// Begins a scale: its segments are sealed, and have no successors until
+    /// [`finish_scale`](Self::finish_scale). Finishes the scale before it.
     pub fn begin_scale(
         &self,
         stream: &ScopedStream,
@@ -362,221 +153,183 @@ impl World {
         ranges: Vec<KeyRange>,
     ) {
         self.finish_scale();
-        self.seal_segments(stream, &sealed);
-        self.lock().scale = Some((stream.clone(), sealed, ranges));
+        let mut state = self.lock();
+        state.cluster.call(|_, step| {
+            for id in &sealed {
+                let segment = ScopedSegment::new(stream, *id).to_string();
+                step.seal(&segment.into()).expect("the segment takes events");
+            }
+        });
+        state.scale = Some(Scale { stream: stream.clone(), sealed, ranges });
     }
 
-    /// Finishes the scale that is under way, if one is.
+    /// Finishes the scale under way, and the commits that waited for it.
+    ///
+    /// # Panics
+    ///
+    /// If the ranges do not take the place of the sealed segments.
     pub fn finish_scale(&self) {
-        let scale = self.lock().scale.take();
-        if let Some((stream, sealed, ranges)) = scale {
-            self.replace_segments(&stream, &sealed, &ranges);
-        }
-    }
-
-    fn seal_segments(&self, stream: &ScopedStream, sealed: &[SegmentId]) {
         let mut state = self.lock();
-        for id in sealed {
-            let name = ScopedSegment::new(stream, *id).to_string();
-            if let Some(segment) = state.segments.get_mut(&name) {
-                segment.is_sealed = true;
-            }
-            state.wake(&name);
-        }
+        let State { cluster, transactions, scale, .. } = &mut *state;
+        let Some(Scale { stream, sealed, ranges }) = scale.take() else { return };
+        let request = messages::scale_request(&stream, &sealed, &ranges);
+        let scaled = cluster.call(|catalog, step| catalog.scale(&request, step));
+        let status = scaled.map(|response| response.status());
+        assert_eq!(status, Ok(ScaleStreamStatus::Started), "{request:?}");
+        cluster.count("scale");
+        transactions.finish_postponed(cluster);
     }
 
-    /// Puts new segments in the place of sealed ones, as the last step of a scale does.
-    fn replace_segments(&self, stream: &ScopedStream, sealed: &[SegmentId], ranges: &[KeyRange]) {
-        self.count("scale");
-        let mut state = self.lock();
-        let Some(known) = state.streams.get_mut(stream) else { return };
-        known.epoch += 1;
-        let old: Vec<(SegmentId, KeyRange)> = sealed
-            .iter()
-            .filter_map(|id| known.active.remove(id).map(|range| (*id, range)))
-            .collect();
-        let mut names = Vec::new();
-        let mut successors = Vec::new();
-        for range in ranges {
-            let id = SegmentId::new(Epoch(known.epoch), SegmentNumber(known.next_number));
-            known.next_number += 1;
-            known.active.insert(id, *range);
-            let predecessors =
-                old.iter().filter(|(_, old)| old.overlaps(range)).map(|(id, _)| *id).collect();
-            successors.push(Successor { id, range: *range, predecessors });
-            names.push(ScopedSegment::new(stream, id).to_string());
-        }
-        for (id, _) in &old {
-            let of_it = successors
-                .iter()
-                .filter(|successor| successor.predecessors.contains(id))
-                .cloned()
-                .collect();
-            known.successors.insert(*id, of_it);
-        }
-        for name in names {
-            state.segments.insert(name, SegmentState::default());
-        }
-    }
-
-    /// Seals a stream for good.
+    /// Seals a stream, after the commits that were accepted.
+    ///
+    /// # Panics
+    ///
+    /// If the stream does not exist.
     pub fn seal_stream(&self, stream: &ScopedStream) {
-        let sealed: Vec<SegmentId> =
-            self.active_segments(stream).iter().map(|segment| segment.id).collect();
-        self.seal_segments(stream, &sealed);
-        if let Some(known) = self.lock().streams.get_mut(stream) {
-            known.active.clear();
-        }
+        self.finish_scale();
+        let info = messages::stream_info(stream);
+        let mut state = self.lock();
+        let State { cluster, transactions, .. } = &mut *state;
+        transactions.finish_all(cluster);
+        let sealed = cluster.call(|catalog, step| catalog.seal_stream(&info, step));
+        assert_eq!(sealed, Ok(update_stream_status::Status::Success));
     }
 
-    /// Removes a stream with all its segments.
+    /// Seals and deletes a stream.
+    ///
+    /// # Panics
+    ///
+    /// If the stream does not exist.
     pub fn delete_stream(&self, stream: &ScopedStream) {
+        self.seal_stream(stream);
+        let info = messages::stream_info(stream);
+        let deleted = self.lock().cluster.call(|catalog, step| catalog.delete_stream(&info, step));
+        assert_eq!(deleted, Ok(delete_stream_status::Status::Success));
+    }
+
+    /// Truncates a stream at a cut.
+    ///
+    /// # Panics
+    ///
+    /// If the controller refuses the cut.
+    pub fn truncate(&self, stream: &ScopedStream, cut: &BTreeMap<SegmentId, Offset>) {
+        let info = messages::stream_info(stream);
+        let cut = cut.iter().map(|(id, offset)| (i64::from(*id), offset.0)).collect();
         let mut state = self.lock();
-        let prefix = format!("{stream}/");
-        let names: Vec<String> =
-            state.segments.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
-        for name in names {
-            state.segments.remove(&name);
-            state.wake(&name);
-        }
-        if let Some(known) = state.streams.get_mut(stream) {
-            known.is_gone = true;
-            known.active.clear();
-        }
+        let truncated =
+            state.cluster.call(|catalog, step| catalog.truncate_stream(&info, cut, step));
+        assert_eq!(truncated, Ok(update_stream_status::Status::Success));
+        state.cluster.count("truncation");
     }
 
-    /// Drops all that stands before a cut.
-    pub fn truncate(&self, stream: &ScopedStream, cut: &BTreeMap<SegmentId, i64>) {
-        self.count("truncation");
-        let mut state = self.lock();
-        let Some(known) = state.streams.get_mut(stream) else { return };
-        known.head = cut.clone();
-        let mut kept: BTreeSet<SegmentId> = cut.keys().copied().collect();
-        let mut rest: Vec<SegmentId> = kept.iter().copied().collect();
-        while let Some(id) = rest.pop() {
-            for successor in known.successors.get(&id).into_iter().flatten() {
-                if kept.insert(successor.id) {
-                    rest.push(successor.id);
-                }
-            }
-        }
-        let prefix = format!("{stream}/");
-        let names: Vec<String> =
-            state.segments.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
-        for name in names {
-            let id = name.parse::<ScopedSegment>().expect("a segment's name").id();
-            if !kept.contains(&id) {
-                state.segments.remove(&name);
-                state.wake(&name);
-            } else if let (Some(segment), Some(offset)) =
-                (state.segments.get_mut(&name), cut.get(&id))
-            {
-                segment.start = segment.start.max(*offset);
-            }
-        }
-    }
-
-    /// Lets stores give at most so many bytes at once.
-    pub fn set_max_reply(&self, bytes: Option<usize>) {
-        self.lock().max_reply = bytes;
-    }
-
-    pub(crate) fn head(&self, stream: &ScopedStream) -> BTreeMap<SegmentId, i64> {
-        self.lock().streams.get(stream).map(|known| known.head.clone()).unwrap_or_default()
-    }
-
-    /// Puts bytes behind a segment, as a writer does that has its own idea of events.
-    pub fn append_raw(&self, segment: &ScopedSegment, bytes: &[u8]) {
-        let mut state = self.lock();
-        let name = segment.to_string();
-        if let Some(known) = state.segments.get_mut(&name) {
-            known.data.extend_from_slice(bytes);
-        }
-        state.wake(&name);
-    }
-
-    /// How long a segment is.
-    #[must_use]
-    pub fn segment_len(&self, segment: &ScopedSegment) -> Option<i64> {
-        self.lock().segments.get(&segment.to_string()).map(SegmentState::len)
-    }
-
-    /// Removes a sealed segment, as truncation does.
+    /// Deletes a segment, as a truncation after it does.
+    ///
+    /// # Panics
+    ///
+    /// If the segment does not exist.
     pub fn truncate_away(&self, stream: &ScopedStream, segment: SegmentId) {
-        let name = ScopedSegment::new(stream, segment).to_string();
-        let mut state = self.lock();
-        state.segments.remove(&name);
-        state.wake(&name);
+        let name = ScopedSegment::new(stream, segment).to_string().into();
+        let deleted = self.lock().cluster.call(|_, step| step.delete(&name));
+        assert_eq!(deleted, Ok(()));
     }
 
-    pub(crate) fn is_stream_there(&self, stream: &ScopedStream) -> bool {
-        self.lock().streams.get(stream).is_some_and(|known| !known.is_gone)
+    /// Appends bytes to a segment, as a writer does that does not write events.
+    ///
+    /// # Panics
+    ///
+    /// If the segment takes no appends.
+    pub fn append_raw(&self, segment: &ScopedSegment, bytes: &[u8]) {
+        let (name, bytes) = (segment.to_string().into(), bytes.to_vec().into());
+        let attributes = Vec::new();
+        let append = |cluster: &mut Cluster| {
+            cluster.call(|_, step| step.append_internal(&name, bytes, attributes))
+        };
+        append(&mut self.lock().cluster).expect("the segment takes appends");
     }
 
-    /// The segments that take events.
+    /// The segments that take events, in the order of their ranges.
     #[must_use]
     pub fn active_segments(&self, stream: &ScopedStream) -> Vec<SegmentWithRange> {
-        let state = self.lock();
-        let active = state.streams.get(stream).map(|known| known.active.iter());
-        active.into_iter().flatten().map(|(id, range)| SegmentWithRange::new(*id, *range)).collect()
+        self.lock().cluster.active_segments(stream)
     }
 
     /// The direct successors of a segment.
     #[must_use]
     pub fn successors(&self, segment: &ScopedSegment) -> Vec<Successor> {
-        let state = self.lock();
-        let known = state.streams.get(&segment.scoped_stream());
-        known.and_then(|known| known.successors.get(&segment.id())).cloned().unwrap_or_default()
+        self.lock().cluster.successors(segment)
     }
 
     /// All events of a stream: segment after segment, predecessors first.
     ///
     /// # Panics
     ///
-    /// If a segment holds something else than whole events.
+    /// If a segment has bytes that are not whole events.
     #[must_use]
     pub fn content(&self, stream: &ScopedStream) -> Vec<Stored> {
-        let state = self.lock();
-        let prefix = format!("{stream}/");
-        let mut segments: Vec<(SegmentId, &SegmentState)> = state
-            .segments
-            .iter()
-            .filter(|(name, _)| name.starts_with(&prefix) && !name.contains("#trans"))
-            .map(|(name, segment)| {
-                (name.parse::<ScopedSegment>().expect("a segment's name").id(), segment)
-            })
-            .collect();
-        segments.sort_by_key(|(id, _)| *id);
-        let mut all = Vec::new();
-        for (id, segment) in segments {
-            let mut rest = bytes::BytesMut::from(&segment.data[..]);
-            while !rest.is_empty() {
-                let offset = (segment.data.len() - rest.len()) as i64;
-                let event = event::take(&mut rest, usize::MAX - EVENT_HEADER_LEN)
-                    .expect("an event's header");
-                let event = event.expect("a torn event stands at the end of a segment");
-                all.push(Stored { segment: id, offset, event: event.to_vec() });
-            }
-        }
-        all
+        content::content(&mut self.lock().cluster, stream)
     }
 
-    // -------------------------------------------------------------------------------------------------------- stores
+    // Transactions.
+
+    /// The longest time between two pings of a transaction that stayed open.
+    #[must_use]
+    pub fn longest_ping_gap(&self) -> Duration {
+        self.lock().transactions.longest_ping_gap()
+    }
+
+    /// The state of every transaction.
+    #[must_use]
+    pub fn transaction_states(&self) -> BTreeMap<TransactionId, TransactionState> {
+        self.with_transactions(Transactions::states)
+    }
+
+    pub(crate) fn with_transactions<T>(
+        &self,
+        call: impl FnOnce(&mut Transactions, &mut Cluster) -> T,
+    ) -> T {
+        let State { cluster, transactions, .. } = &mut *self.lock();
+        call(transactions, cluster)
+    }
+
+    /// Accepts a commit that the controller received late, and carries it out.
+    pub(crate) fn commit_late(&self, id: TransactionId, note: Note) {
+        self.with_transactions(|transactions, cluster| {
+            transactions.accept_commit(cluster, id, note);
+        });
+        self.finish_commit(id);
+    }
+
+    /// Carries out a commit that was accepted, or lets it wait for the end of the scale under way.
+    pub(crate) fn finish_commit(&self, id: TransactionId) {
+        let State { cluster, transactions, scale, .. } = &mut *self.lock();
+        if scale.is_some() {
+            transactions.postpone_commit(id);
+        } else {
+            transactions.finish_commit(cluster, id);
+        }
+    }
+
+    // Stores.
 
     /// The endpoint of a store.
+    ///
+    /// # Panics
+    ///
+    /// If there is no port for the store.
     #[must_use]
     pub fn endpoint(store: usize) -> Endpoint {
         format!("store-{store}:{}", FIRST_PORT + store as u16).parse().expect("an endpoint")
     }
 
-    /// The store that listens there, if it is up.
+    /// The store that listens at an endpoint; `None` if it is down.
     #[must_use]
     pub fn store_at(&self, endpoint: &Endpoint) -> Option<usize> {
         let store = usize::from(endpoint.port().checked_sub(FIRST_PORT)?);
         self.lock().stores.get(store).filter(|is_up| **is_up).map(|_| store)
     }
 
-    /// Lets a store be down, or come back. Its links are for the network to cut.
+    /// Takes a store down, or brings it up again. Its links stay as they are; the network resets
+    /// them.
     pub fn set_store_up(&self, store: usize, is_up: bool) {
         if let Some(known) = self.lock().stores.get_mut(store) {
             *known = is_up;
@@ -586,21 +339,17 @@ impl World {
         }
     }
 
-    /// Lets another store serve a segment.
+    /// Moves a segment to another store, with all segments of its container.
     pub fn move_segment(&self, segment: &ScopedSegment, store: usize) {
-        self.lock().moved.insert(segment.to_string(), store);
-        self.count("segment moved");
+        let mut state = self.lock();
+        state.cluster.place(&segment.to_string(), StoreIndex(store));
+        state.cluster.count("segment moved");
     }
 
-    /// The store that serves a segment.
+    /// The store of a segment.
     #[must_use]
     pub fn owner(&self, segment: &str) -> usize {
-        let state = self.lock();
-        let parent = pravega_sdk_types::segment_name::parent(segment).unwrap_or(segment);
-        let stores = state.stores.len().max(1);
-        let number =
-            parent.parse::<ScopedSegment>().map_or(0, |segment| segment.id().number().0 as usize);
-        state.moved.get(parent).copied().unwrap_or(number % stores)
+        self.lock().cluster.store_of(segment).0
     }
 }
 

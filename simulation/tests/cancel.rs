@@ -1,5 +1,5 @@
-//! Every public call, dropped after each of its polls: nothing that was acknowledged is lost,
-//! nothing is doubled, and the writer goes on.
+//! Every public call, dropped after each of its polls: no acknowledged event is lost, none is
+//! doubled, and the writer continues.
 
 mod common;
 
@@ -19,9 +19,11 @@ use pravega_sdk_event_stream::{
     codec::{Raw, Utf8},
 };
 use pravega_sdk_simulation::{SimNetwork, World, link::Faults};
+use pravega_sdk_types::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// Polls a future that many times, with time in between for everybody else. Says whether it ended.
+/// Polls a future a number of times, with time for other tasks in between. Returns true if it
+/// ended.
 async fn poll_times<F: Future>(mut future: Pin<&mut F>, times: usize) -> bool {
     for _ in 0..times {
         if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
@@ -32,8 +34,7 @@ async fn poll_times<F: Future>(mut future: Pin<&mut F>, times: usize) -> bool {
     false
 }
 
-/// A cluster whose every answer takes a while, and little room, so that there is something to wait
-/// for everywhere.
+/// A cluster whose every answer takes time, so that every call has to wait.
 fn slow_cluster() -> Cluster {
     let world = World::new(1);
     world.set_ack_delay(Duration::from_millis(10));
@@ -45,7 +46,7 @@ fn slow_cluster() -> Cluster {
     Cluster::with_network(world, network, 1)
 }
 
-/// What is dropped: it may write the event "dropped", once.
+/// A call that is dropped. It may write the event "dropped" once.
 type Call = fn(EventWriter<Raw>) -> BoxFuture<'static, ()>;
 
 fn calls() -> Vec<(&'static str, Call)> {
@@ -70,9 +71,8 @@ fn calls() -> Vec<(&'static str, Call)> {
         }),
         ("flush", |writer| Box::pin(async move { drop(writer.flush().await) })),
         ("note_time", |writer| {
-            Box::pin(async move {
-                drop(writer.note_time(pravega_sdk_types::Timestamp::from_millis(1)).await)
-            })
+            let time = Timestamp::from_millis(1);
+            Box::pin(async move { drop(writer.note_time(time).await) })
         }),
         ("sink", |writer| {
             Box::pin(async move { drop(writer.sink().send(("k", "dropped")).await) })
@@ -90,7 +90,7 @@ fn a_call_that_is_dropped_anywhere_loses_and_doubles_nothing() {
                 let cluster = slow_cluster();
                 let config = WriterConfig::default().with_max_in_flight_bytes(16 * 1024);
                 let writer = cluster.writer_with(config).await.unwrap();
-                // The room is used up, so that the call has to wait for some.
+                // The capacity is used up, so that the call has to wait for some.
                 let mut before = Vec::new();
                 while let Ok(ack) = writer.try_enqueue("k", format!("before {}", before.len())) {
                     before.push(ack);
@@ -129,7 +129,7 @@ fn a_call_that_is_dropped_anywhere_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn an_open_that_is_dropped_anywhere_leaves_nothing_behind() {
+fn an_open_that_is_dropped_anywhere_leaves_no_task_and_no_connection() {
     for polls in 0.. {
         let ended = block_on(async {
             let cluster = slow_cluster();
@@ -173,7 +173,7 @@ fn a_close_that_is_dropped_anywhere_still_closes_and_delivers() {
     }
 }
 
-/// A reader whose calls are dropped after that many polls, again and again, is handed everything
+/// A reader whose calls are dropped again and again, after a number of polls, returns everything
 /// once.
 #[test]
 fn a_read_that_is_dropped_anywhere_loses_and_doubles_nothing() {
@@ -195,7 +195,7 @@ fn a_read_that_is_dropped_anywhere_loses_and_doubles_nothing() {
                         break;
                     }
                     if polls == 0 {
-                        // Never polled, it never gets on; others do.
+                        // Without a poll there is no progress.
                         return;
                     }
                 }
@@ -214,7 +214,7 @@ fn bytes_that_are_read_and_written_in_calls_dropped_anywhere_stay_as_they_are() 
             let config =
                 ByteWriterConfig::default().with_seed(7).with_max_in_flight_bytes(16 * 1024);
             let mut writer =
-                ByteWriter::open(cluster.parts(), &cluster.stream, config).await.unwrap();
+                ByteWriter::open(cluster.context(), &cluster.stream, config).await.unwrap();
             let mut written = Vec::new();
             for number in 0..40_u8 {
                 let piece = vec![number; 1000];
@@ -238,9 +238,10 @@ fn bytes_that_are_read_and_written_in_calls_dropped_anywhere_stay_as_they_are() 
             }
             writer.flush().await.unwrap();
             assert_eq!(writer.offset().0, written.len() as i64);
-            let mut reader = ByteReader::open(cluster.parts(), &cluster.stream, Default::default())
-                .await
-                .unwrap();
+            let mut reader =
+                ByteReader::open(cluster.context(), &cluster.stream, Default::default())
+                    .await
+                    .unwrap();
             let mut read = Vec::new();
             while read.len() < written.len() {
                 let mut piece = [0; 700];
@@ -262,8 +263,8 @@ fn bytes_that_are_read_and_written_in_calls_dropped_anywhere_stay_as_they_are() 
     }
 }
 
-/// What a transaction's call may be dropped in: afterwards the transaction is in the stream as a
-/// whole or not at all.
+/// After a call of a transaction is dropped, the transaction is in the stream as a whole or not at
+/// all.
 #[test]
 fn a_transaction_whose_calls_are_dropped_anywhere_is_whole_or_absent() {
     type Step = fn(Transaction<Utf8>) -> BoxFuture<'static, ()>;
@@ -291,7 +292,7 @@ fn a_transaction_whose_calls_are_dropped_anywhere_is_whole_or_absent() {
                     let mut dropped = pin!(step(transaction));
                     poll_times(dropped.as_mut(), polls).await
                 };
-                // Whatever nobody decided runs out.
+                // A transaction that was not decided runs out.
                 tokio::time::sleep(Duration::from_secs(40)).await;
                 let state = writer.status(id).await.unwrap();
                 let found = cluster.texts();

@@ -1,5 +1,5 @@
-//! A session cut at every byte, in each direction, in every way: what was written is there once, in
-//! order.
+//! A session cut at every byte, in each direction, in every way: its events are in the stream once,
+//! in order.
 
 mod common;
 
@@ -77,7 +77,7 @@ async fn mixed(cluster: &Cluster) -> Vec<String> {
     .to_vec()
 }
 
-/// What stands in the stream is read, across a scale; the first connection is the reader's.
+/// The content of the stream is read, across a scale; the first connection is the reader's.
 async fn reading(cluster: &Cluster) -> Vec<String> {
     cluster.fill((0..12).map(|number| format!("event {number}")));
     cluster.world.set_max_reply(Some(50));
@@ -110,7 +110,7 @@ async fn transaction(cluster: &Cluster) -> Vec<String> {
     }
     first.flush().await.unwrap();
     let mut aborted = writer.begin().await.unwrap();
-    aborted.write("k", "nobody sees this").await.unwrap();
+    aborted.write("k", "never committed").await.unwrap();
     cluster.world.begin_scale(&cluster.stream, vec![0.into()], KeyRange::equal(1));
     cluster.world.finish_scale();
     first.write("k", "last").await.unwrap();
@@ -121,14 +121,14 @@ async fn transaction(cluster: &Cluster) -> Vec<String> {
     expected
 }
 
-/// Bytes that are read while they are written, as one event, so that the stream can be looked at.
+/// Bytes that are read while they are written; they make one event, so that `texts` can show it.
 async fn bytes(cluster: &Cluster) -> Vec<String> {
     let mut reader =
-        ByteReader::open(cluster.parts(), &cluster.stream, ByteReaderConfig::default())
+        ByteReader::open(cluster.context(), &cluster.stream, ByteReaderConfig::default())
             .await
             .unwrap();
     let config = ByteWriterConfig::default().with_seed(7);
-    let mut writer = ByteWriter::open(cluster.parts(), &cluster.stream, config).await.unwrap();
+    let mut writer = ByteWriter::open(cluster.context(), &cluster.stream, config).await.unwrap();
     let mut event = bytes::BytesMut::new();
     event::put(&mut event, b"sixteen pieces of bytes that make an event").unwrap();
     for piece in event.chunks(3) {

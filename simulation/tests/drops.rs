@@ -1,5 +1,5 @@
 //! Handles dropped in every order, inside and outside the runtime, after it, and while panicking:
-//! nothing blocks, nothing panics, and whoever waits is told.
+//! no drop blocks or panics, and those who wait get an error.
 
 mod common;
 
@@ -18,7 +18,7 @@ enum Handle {
     Runtime(Runtime),
 }
 
-/// All orders of what is left behind `done`.
+/// All orders of the elements.
 fn orders(rest: Vec<usize>) -> Vec<Vec<usize>> {
     if rest.is_empty() {
         return vec![vec![]];
@@ -47,10 +47,10 @@ enum Where {
 fn check(order: &[usize], place: Where) {
     let runtime = runtime();
     let cluster = Cluster::new(1);
-    // The store never acknowledges, so the ack waits for as long as its owner likes.
+    // The store never acknowledges, so the ack stays pending.
     cluster.world.set_deaf();
     let (parts, writer, ack, observer) = runtime.block_on(async {
-        let parts = cluster.parts();
+        let parts = cluster.context();
         let writer = EventWriter::open(parts.clone(), &cluster.stream, Raw, Default::default())
             .await
             .unwrap();
@@ -87,7 +87,7 @@ fn check(order: &[usize], place: Where) {
     }
     drop(spare);
     drop(handles);
-    let error = observer.result().expect("the runtime is gone, so the ack is told").unwrap_err();
+    let error = observer.result().expect("the ack fails with its runtime").unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),
         (ErrorKind::Closed, Outcome::Unknown),
@@ -125,7 +125,7 @@ fn what_was_enqueued_is_still_sent_when_the_last_handle_goes() {
             drop(writer.enqueue("k", format!("{number}")).await.unwrap());
         }
         drop(writer);
-        assert!(cluster.texts().is_empty(), "nothing was sent yet");
+        assert!(cluster.texts().is_empty(), "no event was sent yet");
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(cluster.texts().len(), 100);
         assert_eq!(

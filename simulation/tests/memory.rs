@@ -1,4 +1,4 @@
-//! What writing and reading cost in memory.
+//! The memory that writing and reading cost.
 
 mod common;
 
@@ -45,12 +45,12 @@ fn a_store_that_never_acknowledges_is_offered_two_million_events_in_little_memor
             tokio::time::sleep(Duration::from_secs(10)).await;
         });
     });
-    println!("{taken} events taken, {} bytes at the most", used.bytes_max);
-    assert_eq!(taken, 65_536, "32 MiB of room, 512 bytes for each");
+    println!("{taken} events taken, {} bytes at most", used.bytes_max);
+    assert_eq!(taken, 65_536, "a capacity of 32 MiB, 512 bytes for each");
     assert!(used.bytes_max <= 64 << 20, "{} bytes", used.bytes_max);
 }
 
-/// Every connection leads to one socket, behind which a store stands in another thread.
+/// Every connection leads to one socket, that of a store in another thread.
 #[derive(Debug)]
 struct OneSocket(SocketAddr);
 
@@ -76,14 +76,14 @@ fn store_in_a_thread(world: World) -> SocketAddr {
     address
 }
 
-/// How many allocations a writer makes for an event, that of the event itself not counted.
+/// The number of allocations that a writer makes for an event, that of the event not counted.
 fn allocations_per_event(event: impl Fn() -> Bytes) -> f64 {
     const EVENTS: u64 = 100_000;
     let cluster = Cluster::new(1);
     let address = store_in_a_thread(cluster.world.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(OneSocket(address)));
-    let parts = cluster.parts().with_pool(StorePool::new(dialer));
+    let parts = cluster.context().with_pool(StorePool::new(dialer));
     let writer = runtime.block_on(async {
         let writer =
             EventWriter::open(parts, &cluster.stream, Raw, WriterConfig::default()).await.unwrap();
@@ -120,7 +120,7 @@ fn reading_an_event_takes_no_allocation_but_that_of_the_buffer_it_came_in() {
     let address = store_in_a_thread(cluster.world.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(OneSocket(address)));
-    let parts = cluster.parts().with_raw_client(RawClient::with_dialer(dialer));
+    let parts = cluster.context().with_raw_client(RawClient::with_dialer(dialer));
     let mut reader = runtime.block_on(async {
         let mut reader =
             EventReader::open(parts, &cluster.stream, Raw, ReaderConfig::default()).await.unwrap();
@@ -135,7 +135,7 @@ fn reading_an_event_takes_no_allocation_but_that_of_the_buffer_it_came_in() {
         });
     });
     let each = used.count_total as f64 / EVENTS as f64;
-    println!("{each:.4} allocations an event, {} bytes at the most", used.bytes_max);
+    println!("{each:.4} allocations an event, {} bytes at most", used.bytes_max);
     assert!(each <= 0.02, "{each} allocations an event");
 }
 
@@ -157,13 +157,13 @@ fn one_reader_reads_five_thousand_segments_over_one_connection_in_little_memory(
                 cluster.world.append_raw(&cluster.segment(id), &event);
             }
             let mut reader =
-                EventReader::open(cluster.parts(), &cluster.stream, Raw, ReaderConfig::default())
+                EventReader::open(cluster.context(), &cluster.stream, Raw, ReaderConfig::default())
                     .await
                     .unwrap();
             for _ in 0..SEGMENTS {
                 assert_eq!(reader.next().await.unwrap().unwrap().event().len(), 4000);
             }
-            // At the tail of all of them, then all come at once.
+            // At the tails of all segments, then an event for each at once.
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert!(tokio::time::timeout(Duration::from_secs(1), reader.next()).await.is_err());
             for id in 0..SEGMENTS {
@@ -175,7 +175,7 @@ fn one_reader_reads_five_thousand_segments_over_one_connection_in_little_memory(
             links = cluster.network.links();
         });
     });
-    println!("{} bytes at the most, 40 MB of which are the segments' own", used.bytes_max);
+    println!("{} bytes at most, 40 MB of which are the segments' own", used.bytes_max);
     assert_eq!(links, 1);
     assert!(used.bytes_max <= 256 << 20, "{} bytes", used.bytes_max);
 }

@@ -1,4 +1,4 @@
-//! Stores, controllers and callers that do what they must not.
+//! Stores, controllers and callers that break the rules.
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{TryEnqueueError, WriterConfig};
-use pravega_sdk_simulation::world::Misbehaviour;
+use pravega_sdk_simulation::Misbehaviour;
 use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, SegmentId, Timestamp};
 use pravega_sdk_wire_protocol::{
     WireCommand,
@@ -17,7 +17,7 @@ use pravega_sdk_wire_protocol::{
     },
 };
 
-/// Changes an acknowledgement and leaves everything else as it is.
+/// Changes acknowledgements, and no other reply.
 fn acks(
     change: impl Fn(DataAppended) -> Vec<WireCommand> + Send + 'static,
 ) -> impl FnMut(WireCommand) -> Vec<WireCommand> {
@@ -78,8 +78,7 @@ fn a_store_that_lies_for_ever_is_never_believed() {
             cluster.world.set_misbehaviour(lie);
             let writer = cluster.writer().await;
             match writer.write("k", "event").await {
-                // A store that lies about appends and tells the truth at set-ups is found to have
-                // the event.
+                // A store that lies about appends but not at set-ups turns out to have the event.
                 Ok(_) => assert_eq!(cluster.texts(), ["event"], "{what}"),
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::Protocol, "{what}: {error}");
@@ -116,7 +115,7 @@ fn a_store_that_lies_once_costs_a_connection_and_nothing_else() {
 }
 
 #[test]
-fn a_reply_for_nobody_is_ignored_and_costs_nothing() {
+fn a_reply_that_no_request_waits_for_is_ignored_and_costs_nothing() {
     block_on(async {
         let cluster = Cluster::new(1);
         cluster.world.set_misbehaviour(Box::new(acks(|ack| {
@@ -169,7 +168,7 @@ fn refusals_have_their_kinds_and_the_writer_can_be_used_on() {
 }
 
 #[test]
-fn an_expired_token_is_renewed_without_anybody_noticing() {
+fn an_expired_token_is_renewed_without_an_error() {
     block_on(async {
         let cluster = Cluster::new(1);
         let mut left = 3;
@@ -238,8 +237,7 @@ fn a_dead_store_fails_each_event_by_its_deadline_and_says_whether_it_was_sent() 
         );
         assert_eq!(started.elapsed().as_secs(), 25);
         assert!(error.attempts() > 3 && std::error::Error::source(&error).is_some(), "{error}");
-        // The writer lives: with the store back it goes on, and what was given up does not come
-        // back.
+        // The writer continues once the store is back, and does not resend the failed event.
         cluster.world.set_store_up(0, true);
         let given_up = writer.write("k", "later");
         assert!(
@@ -256,7 +254,7 @@ fn a_silent_store_is_left_after_35_seconds() {
         let cluster = Cluster::new(1);
         let writer = cluster.writer().await;
         writer.write("k", "first").await.unwrap();
-        // The store takes and answers nothing, not even keep-alives.
+        // The store stores appends and answers nothing, not even keep-alives.
         cluster.world.set_misbehaviour(Box::new(|reply| match reply {
             WireCommand::KeepAlive(_) | WireCommand::DataAppended(_) => vec![],
             other => vec![other],
@@ -264,7 +262,7 @@ fn a_silent_store_is_left_after_35_seconds() {
         let started = tokio::time::Instant::now();
         writer.write("k", "second").await.unwrap();
         assert!((30..=36).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
-        assert_eq!(cluster.texts(), ["first", "second"], "the set-up told that it was stored");
+        assert_eq!(cluster.texts(), ["first", "second"], "the set-up shows that it was stored");
         assert_eq!(cluster.network.links(), 2);
     });
 }
@@ -274,7 +272,7 @@ fn other_segments_do_not_wait_for_the_one_in_trouble() {
     block_on(async {
         let cluster = Cluster::new(2);
         let writer = cluster.writer().await;
-        // "a" lives in segment 0, "b" in segment 1; segment 0 is sealed, and has no successors for
+        // One key is of segment 0, one of segment 1; segment 0 is sealed, and has no successors for
         // a minute.
         let keys = ["key-0", "key-1", "key-2", "key-3"];
         let of = |segment: i64| {
@@ -330,7 +328,7 @@ fn a_stream_that_ends_fails_what_is_under_way_and_what_comes_later_by_kind() {
                 assert!(!error.is_retryable());
             }
             assert_eq!(writer.flush().await.map_err(|error| error.kind()), Err(kind));
-            assert_eq!(writer.flush().await.map_err(|error| error.kind()), Ok(()), "told once");
+            assert_eq!(writer.flush().await.map_err(|error| error.kind()), Ok(()), "reported once");
             let error = cluster.writer_with(WriterConfig::default()).await.unwrap_err();
             assert_eq!(error.kind(), kind);
         });
@@ -361,7 +359,7 @@ fn misuse_is_refused_before_anything_is_sent() {
             "were reserved",
         );
         assert_eq!(cluster.network.links(), 0);
-        // Exactly the limit, nothing at all, and an empty key are fine.
+        // An event of exactly the limit, an empty event and an empty key are valid.
         writer.write("k", vec![b'x'; 8 << 20]).await.unwrap();
         writer.write("", "").await.unwrap();
         assert_eq!(cluster.texts().iter().map(String::len).collect::<Vec<_>>(), [8 << 20, 0]);
@@ -423,7 +421,7 @@ fn a_full_writer_waits_or_says_so_and_drops_nothing() {
                 Err(error) => panic!("{error}"),
             }
         };
-        assert_eq!(acks.len(), 32, "each event counts for 512 bytes at the least");
+        assert_eq!(acks.len(), 32, "each event counts for at least 512 bytes");
         assert_eq!(full, "32");
         assert!(tokio::time::timeout(Duration::from_millis(50), writer.reserve(1)).await.is_err());
         acks.push(writer.enqueue("k", full).await.unwrap());
@@ -431,7 +429,7 @@ fn a_full_writer_waits_or_says_so_and_drops_nothing() {
             ack.await.unwrap();
         }
         assert_eq!(cluster.texts(), (0..33).map(|number| number.to_string()).collect::<Vec<_>>());
-        // Room that was reserved and not used is there again.
+        // Capacity that was reserved and not used is released.
         drop(writer.reserve(16 * 1024).await.unwrap());
         drop(writer.reserve(16 * 1024).await.unwrap());
     });

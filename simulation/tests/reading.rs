@@ -1,5 +1,5 @@
-//! Readers with stores that do what they must not, with what is no event, and beside readers that
-//! stand still.
+//! Readers of stores that break the rules, of bytes that are not events, and beside readers that
+//! make no progress.
 
 mod common;
 
@@ -11,7 +11,7 @@ use pravega_sdk_event_stream::{
     ByteReader, ByteReaderConfig, CorruptEvents, EventReader, ReaderConfig, StreamPosition,
     codec::Raw,
 };
-use pravega_sdk_simulation::world::Misbehaviour;
+use pravega_sdk_simulation::Misbehaviour;
 use pravega_sdk_types::{BoundedCut, ErrorKind, KeyRange, Offset, Outcome, SegmentId, StreamCut};
 use pravega_sdk_wire_protocol::{
     WireCommand,
@@ -23,7 +23,7 @@ use pravega_sdk_wire_protocol::{
 };
 use tokio::time::timeout;
 
-/// Changes the answers to reads, and leaves everything else as it is.
+/// Changes the replies to reads, and no other reply.
 fn reads(mut change: impl FnMut(SegmentRead) -> WireCommand + Send + 'static) -> Misbehaviour {
     Box::new(move |reply| match reply {
         WireCommand::SegmentRead(read) => vec![change(read)],
@@ -31,7 +31,7 @@ fn reads(mut change: impl FnMut(SegmentRead) -> WireCommand + Send + 'static) ->
     })
 }
 
-/// Changes the answer to every second read.
+/// Changes the reply to every second read.
 fn every_second(
     mut change: impl FnMut(SegmentRead) -> WireCommand + Send + 'static,
 ) -> Misbehaviour {
@@ -123,7 +123,7 @@ fn what_a_store_gets_wrong_now_and_then_changes_nothing() {
     }
 }
 
-/// The first error that a reader meets, and whether anything follows it.
+/// The first error of a reader, and true if the reader continues after it.
 async fn first_error(
     cluster: &Cluster,
     config: ReaderConfig,
@@ -152,7 +152,7 @@ fn what_a_store_gets_wrong_every_time_is_told_and_ends_the_reader() {
         ),
         (
             ErrorKind::PermissionDenied,
-            // As the real server, with the offset in place of the id.
+            // The real server sends the offset in place of the id, too.
             reads(|read| {
                 let (request_id, server_stack_trace) = (read.offset, "".into());
                 AuthTokenCheckFailed {
@@ -226,7 +226,7 @@ fn a_segment_that_cannot_be_read_is_reported_and_tried_on() {
     });
 }
 
-/// Things that are no event, each behind a good one.
+/// Bytes that are not an event; each follows a valid one.
 fn damages() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("another type", vec![0, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3]),
@@ -298,7 +298,7 @@ fn an_event_that_the_codec_refuses_is_passed_over_with_an_error() {
         cluster.fill([&b"text"[..], &[0xFF, 0xFE], b"more"]);
         let mut reader = cluster.reader(ReaderConfig::default()).await;
         let batch = reader.next_batch(10).await.unwrap().unwrap();
-        assert_eq!(batch.len(), 1, "an error comes behind what is before it");
+        assert_eq!(batch.len(), 1, "an error comes after the events before it");
         let error = reader.next_batch(10).await.unwrap().unwrap_err();
         assert_eq!((error.kind(), error.offset()), (ErrorKind::Corrupt, Some(Offset(12))));
         assert_eq!(reader.next().await.unwrap().unwrap().event(), "more");
@@ -320,7 +320,7 @@ fn a_place_that_leaves_out_a_segment_is_told_where_it_matters() {
         assert!(error.to_string().contains("leaves out segments: 1.#epoch.0"), "{error}");
         let empty = StreamPosition::Cut(BoundedCut::empty(cluster.stream.clone()));
         let refused = EventReader::open(
-            cluster.parts(),
+            cluster.context(),
             &cluster.stream,
             Raw,
             ReaderConfig::default().with_start(empty),
@@ -338,7 +338,7 @@ fn truncation_under_a_reader_is_told_once_and_positions_only_move_forward() {
         let mut reader = cluster.reader(ReaderConfig::default().with_max_read_bytes(40)).await;
         assert_eq!(reader.next().await.unwrap().unwrap().event(), "event 00");
         let before = reader.stream_cut();
-        cluster.world.truncate(&cluster.stream, &[(SegmentId::from(0), 16 * 30)].into());
+        cluster.world.truncate(&cluster.stream, &[(SegmentId::from(0), Offset(16 * 30))].into());
         let (mut errors, mut last) = (0, 0);
         while last < 39 {
             match reader.next().await.unwrap() {
@@ -358,11 +358,11 @@ fn truncation_under_a_reader_is_told_once_and_positions_only_move_forward() {
 }
 
 #[test]
-fn a_reader_that_stands_still_holds_up_nobody_who_shares_its_connection() {
+fn a_reader_without_progress_does_not_delay_others_on_its_connection() {
     block_on(async {
         let cluster = Cluster::new(1);
         cluster.fill((0..20_000).map(|number| format!("event {number} {}", "x".repeat(100))));
-        let parts = cluster.parts();
+        let parts = cluster.context();
         let open = || {
             EventReader::open(
                 parts.clone(),
@@ -378,7 +378,7 @@ fn a_reader_that_stands_still_holds_up_nobody_who_shares_its_connection() {
             alone.next().await.unwrap().unwrap();
         }
         let (quick, took) = (started.elapsed(), real.elapsed());
-        // It asked for as much as it has room for, and takes none of it.
+        // It requested as much as its budget allows, and takes none of it.
         let mut still = open().await.unwrap();
         still.next().await.unwrap().unwrap();
         let mut other = open().await.unwrap();
@@ -393,7 +393,7 @@ fn a_reader_that_stands_still_holds_up_nobody_who_shares_its_connection() {
         );
         println!("alone {took:?}, beside the other {:?}", real.elapsed());
         assert_eq!(cluster.network.links(), 1);
-        // It goes on where it stood.
+        // It continues at its position.
         for _ in 1..20_000 {
             still.next().await.unwrap().unwrap();
         }
@@ -417,7 +417,7 @@ fn handles_can_be_dropped_outside_the_runtime_and_after_it() {
             let mut transaction = writer.begin().await.unwrap();
             transaction.write("k", "event").await.unwrap();
             let bytes =
-                ByteReader::open(cluster.parts(), &cluster.stream, ByteReaderConfig::default())
+                ByteReader::open(cluster.context(), &cluster.stream, ByteReaderConfig::default())
                     .await
                     .unwrap();
             (reader, transaction, writer, bytes)
@@ -435,7 +435,7 @@ fn handles_can_be_dropped_outside_the_runtime_and_after_it() {
 #[test]
 fn outside_a_runtime_there_is_an_error_and_no_panic() {
     let cluster = block_on(async { Cluster::new(1) });
-    let parts = block_on(async { cluster.parts() });
+    let parts = block_on(async { cluster.context() });
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let mut opening =
         Box::pin(EventReader::open(parts.clone(), &cluster.stream, Raw, ReaderConfig::default()));
@@ -464,7 +464,7 @@ fn a_commit_whose_events_could_not_be_written_did_not_take_effect() {
         let mut transaction = writer.begin().await.unwrap();
         let id = transaction.id();
         transaction.write("k", "event").await.unwrap();
-        // The store takes the event and never says so: whether it is stored, nobody knows.
+        // The store stores the event and never acknowledges it, so its outcome is unknown.
         cluster.world.set_deaf();
         let error = transaction.commit().await.unwrap_err();
         assert_eq!(

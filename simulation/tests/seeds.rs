@@ -1,4 +1,4 @@
-//! Writers under random faults: nothing lost, doubled or out of order, and everything ends.
+//! Writers under random faults: no event is lost, doubled or out of order, and every write ends.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,8 @@ fn every_event_is_stored_once_in_order_and_every_write_ends() {
         let report = scenario::run(seed, None);
         assert!(
             report.violations.is_empty(),
-            "SEED={seed}, again with `cargo run -p pravega-sdk-simulation --bin simulate -- {seed}`: {:#?}",
+            "SEED={seed}, to be repeated by \
+             `cargo run -p pravega-sdk-simulation --bin simulate -- {seed}`: {:#?}",
             report.violations
         );
         for (what, times) in report.counters {

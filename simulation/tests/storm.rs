@@ -1,5 +1,4 @@
-//! An outage that many clients share: they try again in moderation, and do not come back all at
-//! once.
+//! An outage that many clients share: they retry in moderation, and do not all reconnect at once.
 
 mod common;
 
@@ -19,8 +18,9 @@ fn two_hundred_clients_live_through_a_minute_without_stores_in_moderation() {
             let mut writers = Vec::new();
             for client in 0..CLIENTS {
                 let config = WriterConfig::default().with_seed(seed * CLIENTS + client);
-                let writer =
-                    EventWriter::open(cluster.parts(), &cluster.stream, Raw, config).await.unwrap();
+                let writer = EventWriter::open(cluster.context(), &cluster.stream, Raw, config)
+                    .await
+                    .unwrap();
                 writer.write("k", "before").await.unwrap();
                 writers.push(writer);
             }

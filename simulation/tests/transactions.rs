@@ -1,4 +1,4 @@
-//! Transactions under random faults: all of one or nothing, and everybody is told the same.
+//! Transactions under random faults: each is whole or absent, and all clients are told the same.
 
 use std::collections::BTreeMap;
 

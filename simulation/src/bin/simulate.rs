@@ -1,5 +1,5 @@
-//! Runs seeds: `simulate [transactions] [FIRST [COUNT [BUG]]]`. A seed that fails is run again by
-//! its number; with `RUST_LOG=debug` it tells what the SDK decided.
+//! Runs seeds: `simulate [transactions] [FIRST [COUNT [BUG]]]`. The number of a seed that failed
+//! repeats its run; with `RUST_LOG=debug` the SDK logs its decisions.
 
 use std::{collections::BTreeMap, process::ExitCode, time::Instant};
 
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let bug = arguments.get(2).map(|name| {
         let mut all = SeededBug::ALL.into_iter().chain(SeededBug::TRANSACTIONS);
         all.find(|bug| format!("{bug:?}") == *name)
-            .unwrap_or_else(|| panic!("there is no bug {name:?}"))
+            .unwrap_or_else(|| panic!("unknown bug {name:?}"))
     });
     let started = Instant::now();
     let mut counters: BTreeMap<&str, u64> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What the tests share: a cluster with a client.
+//! A cluster with a client, which the tests share.
 #![allow(dead_code)]
 
 use std::{sync::Arc, time::Duration};
@@ -10,7 +10,7 @@ use pravega_sdk_event_stream::{
     WriteError, WriterConfig,
     codec::{Raw, Utf8},
 };
-use pravega_sdk_simulation::{SimController, SimNetwork, World, scenario::stream_parts};
+use pravega_sdk_simulation::{SimController, SimNetwork, World, client::segment_context};
 use pravega_sdk_types::{ScopedSegment, ScopedStream, SegmentId};
 use pravega_sdk_wire_protocol::event;
 
@@ -35,8 +35,8 @@ impl Cluster {
         Self { world, network, controller, stream }
     }
 
-    pub(crate) fn parts(&self) -> SegmentContext {
-        stream_parts(Arc::clone(&self.controller) as Arc<dyn Controller>, self.network.clone())
+    pub(crate) fn context(&self) -> SegmentContext {
+        segment_context(Arc::clone(&self.controller) as Arc<dyn Controller>, self.network.clone())
     }
 
     pub(crate) async fn writer(&self) -> EventWriter<Raw> {
@@ -47,10 +47,10 @@ impl Cluster {
         &self,
         config: WriterConfig,
     ) -> Result<EventWriter<Raw>, WriteError> {
-        EventWriter::open(self.parts(), &self.stream, Raw, config.with_seed(7)).await
+        EventWriter::open(self.context(), &self.stream, Raw, config.with_seed(7)).await
     }
 
-    /// Puts events into the first segment, as a writer did before.
+    /// Appends events to the first segment.
     pub(crate) fn fill<T: AsRef<[u8]>>(&self, events: impl IntoIterator<Item = T>) {
         let segment = self.segment(0);
         for event in events {
@@ -67,13 +67,13 @@ impl Cluster {
     pub(crate) async fn reader(&self, config: ReaderConfig) -> EventReader<Utf8> {
         let config =
             config.with_seed(7).with_backoff(Duration::from_millis(20), Duration::from_secs(1));
-        EventReader::open(self.parts(), &self.stream, Utf8, config).await.unwrap()
+        EventReader::open(self.context(), &self.stream, Utf8, config).await.unwrap()
     }
 
     pub(crate) async fn transactions(&self) -> TransactionalWriter<Utf8> {
         let config = TransactionConfig::default().with_lease(Duration::from_secs(10));
         let config = config.with_writer(WriterConfig::default().with_seed(7));
-        TransactionalWriter::open(self.parts(), &self.stream, Utf8, config).await.unwrap()
+        TransactionalWriter::open(self.context(), &self.stream, Utf8, config).await.unwrap()
     }
 
     /// The stream's events as text.
@@ -83,7 +83,7 @@ impl Cluster {
     }
 }
 
-/// A runtime whose time runs only when everybody waits.
+/// Runs a future on a runtime whose time advances only while all tasks wait.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -29,10 +29,6 @@ const UNTIL_SPLIT: &[&str] = &[
     "event-stream/src/transaction/mod.rs",
     "event-stream/src/transaction/pings.rs",
     "event-stream/src/writer/sink.rs",
-    "simulation/src/scenario.rs",
-    "simulation/src/transaction_scenario.rs",
-    "simulation/src/world.rs",
-    "simulation/tests/seeds.rs",
 ];
 
 /// Checks all files of the crate in `folder`.

@@ -56,6 +56,7 @@ const CLEAN: &[&str] = &[
     "segment-client/src/seeded_bugs.rs",
     "server-core/",
     "server/",
+    "simulation/",
     "types/",
     "wire-protocol/",
     "xtask/",

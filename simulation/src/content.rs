@@ -1,0 +1,43 @@
+//! The content of a stream at the end of a run, read event by event from the bytes of its segments.
+//!
+//! The checks compare what clients saw with this content only, so it is read independently of how
+//! the events were written.
+
+use bytes::BytesMut;
+use pravega_sdk_types::{Offset, ScopedSegment, ScopedStream, SegmentId};
+use pravega_sdk_wire_protocol::event::{self, EVENT_HEADER_LEN};
+
+use crate::cluster::Cluster;
+
+/// An event of a stream's content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The segment of the event.
+    pub segment: SegmentId,
+    /// The offset of the event's header in the segment.
+    pub offset: Offset,
+    /// The event.
+    pub event: Vec<u8>,
+}
+
+/// All events of a stream: segment after segment, predecessors first.
+///
+/// # Panics
+///
+/// If a segment has bytes that are not whole events.
+pub(crate) fn content(cluster: &mut Cluster, stream: &ScopedStream) -> Vec<Stored> {
+    let mut all = Vec::new();
+    for id in cluster.all_segments(stream) {
+        let segment = ScopedSegment::new(stream, id);
+        let Some(info) = cluster.info(&segment) else { continue };
+        let mut rest = BytesMut::from(&cluster.bytes(&segment)[..]);
+        while !rest.is_empty() {
+            let offset = Offset(info.len as i64 - rest.len() as i64);
+            let event =
+                event::take(&mut rest, usize::MAX - EVENT_HEADER_LEN).expect("an event's header");
+            let event = event.expect("the last event of a segment is whole");
+            all.push(Stored { segment: id, offset, event: event.to_vec() });
+        }
+    }
+    all
+}

@@ -1,0 +1,79 @@
+//! The controller's messages as the SDK's types, and back.
+//!
+//! The messages come from the catalog in the same process, so an invalid one is a panic.
+
+use pravega_sdk_controller_client::SegmentWithRange;
+use pravega_sdk_proto as proto;
+use pravega_sdk_types::{KeyRange, Offset, ScopedStream, SegmentId, Successor};
+
+pub(crate) fn stream_info(stream: &ScopedStream) -> proto::StreamInfo {
+    proto::StreamInfo {
+        scope: stream.scope().to_string(),
+        stream: stream.stream().to_string(),
+        access_operation: 0,
+    }
+}
+
+/// Segments with their ranges, in the order of the ranges.
+pub(crate) fn segments(ranges: &[proto::SegmentRange]) -> Vec<SegmentWithRange> {
+    let mut segments: Vec<SegmentWithRange> = ranges.iter().map(segment).collect();
+    segments.sort_by(|a, b| a.range.low().total_cmp(&b.range.low()));
+    segments
+}
+
+fn segment(range: &proto::SegmentRange) -> SegmentWithRange {
+    let id = range.segment_id.as_ref().expect("a segment id");
+    let range = KeyRange::new(range.min_key, range.max_key).expect("a key range");
+    SegmentWithRange::new(SegmentId::from(id.segment_id), range)
+}
+
+pub(crate) fn successors(response: &proto::SuccessorResponse) -> Vec<Successor> {
+    let successor = |entry: &proto::successor_response::SegmentEntry| {
+        let SegmentWithRange { id, range, .. } =
+            segment(entry.segment.as_ref().expect("a segment"));
+        let predecessors = entry.value.iter().map(|id| SegmentId::from(*id)).collect();
+        Successor { id, range, predecessors }
+    };
+    response.segments.iter().map(successor).collect()
+}
+
+pub(crate) fn head(head: &proto::SegmentsAtTime) -> Vec<(SegmentId, Offset)> {
+    let position = |location: &proto::segments_at_time::SegmentLocation| {
+        let id = location.segment_id.as_ref().expect("a segment id").segment_id;
+        (SegmentId::from(id), Offset(location.offset))
+    };
+    head.segments.iter().map(position).collect()
+}
+
+pub(crate) fn scale_request(
+    stream: &ScopedStream,
+    sealed: &[SegmentId],
+    ranges: &[KeyRange],
+) -> proto::ScaleRequest {
+    let entry = |range: &KeyRange| proto::scale_request::KeyRangeEntry {
+        start: range.low(),
+        end: range.high(),
+    };
+    proto::ScaleRequest {
+        stream_info: Some(stream_info(stream)),
+        sealed_segments: sealed.iter().map(|id| i64::from(*id)).collect(),
+        new_key_ranges: ranges.iter().map(entry).collect(),
+        scale_timestamp: 0,
+    }
+}
+
+/// A configuration with a number of segments, which scale on request only: no rate is measured in
+/// a simulation.
+pub(crate) fn configuration(stream: &ScopedStream, segments: i32) -> proto::StreamConfig {
+    let policy = proto::ScalingPolicy {
+        scale_type: proto::scaling_policy::ScalingPolicyType::ByRateInEventsPerSec.into(),
+        target_rate: i32::MAX,
+        scale_factor: 2,
+        min_num_segments: segments,
+    };
+    proto::StreamConfig {
+        stream_info: Some(stream_info(stream)),
+        scaling_policy: Some(policy),
+        ..proto::StreamConfig::default()
+    }
+}
