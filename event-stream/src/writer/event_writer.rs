@@ -319,7 +319,7 @@ impl<C> EventWriter<C> {
     ///
     /// If the future is dropped, the time may still be noted.
     pub async fn note_time(&self, time: Timestamp) -> Result<(), WriteError> {
-        self.handle.note_time(time.as_millis()).await
+        self.handle.note_time(time).await
     }
 
     /// Ends the writer, with all its clones: nothing new is taken, and events in flight have until

@@ -53,7 +53,7 @@ pub(super) enum Command {
     },
     Flush(FlushWaiter),
     NoteTime {
-        time_ms: i64,
+        time: Timestamp,
         reply: oneshot::Sender<Result<(), WriteError>>,
     },
     /// No more writes; those in flight go on.
@@ -208,7 +208,7 @@ impl Driver {
                 self.machine.write(key, Item::new(payload, now, ticket));
             }
             Command::Flush(waiter) => self.machine.flush(waiter),
-            Command::NoteTime { time_ms, reply } => self.note_time(time_ms, Some(reply)),
+            Command::NoteTime { time, reply } => self.note_time(time, Some(reply)),
             Command::Close => self.is_closed = true,
             Command::Abandon(error) => {
                 self.is_closed = true;
@@ -303,7 +303,8 @@ impl Driver {
             next.as_mut().reset(Instant::now() + NOTE_TIME_EVERY);
             let since_1970 =
                 SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            self.note_time(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX), None);
+            let millis = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
+            self.note_time(Timestamp::from_millis(millis), None);
             is_busy = true;
         }
         is_busy
@@ -398,7 +399,11 @@ impl Driver {
         }
     }
 
-    fn note_time(&mut self, time_ms: i64, reply: Option<oneshot::Sender<Result<(), WriteError>>>) {
+    fn note_time(
+        &mut self,
+        time: Timestamp,
+        reply: Option<oneshot::Sender<Result<(), WriteError>>>,
+    ) {
         let stream = self.shared.stream.clone();
         let (controller, name) = (Arc::clone(self.context.controller()), self.writer_name.clone());
         let tails = self.machine.tail_offsets().into_iter();
@@ -413,17 +418,16 @@ impl Driver {
                 .map_err(|error| refused(error.to_string()))
             {
                 Err(error) => Err(error),
-                Ok(position) => controller
-                    .note_time(&name, &position, Timestamp::from_millis(time_ms))
-                    .await
-                    .map_err(|error| {
+                Ok(position) => {
+                    controller.note_time(&name, &position, time).await.map_err(|error| {
                         let failure = WriteError::new(
                             error.kind(),
                             error.outcome(),
                             "the time was not noted",
                         );
                         failure.with_stream(&stream).with_source(Some(Arc::new(error)))
-                    }),
+                    })
+                }
             };
             match reply {
                 Some(reply) => drop(reply.send(noted)),

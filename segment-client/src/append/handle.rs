@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, SegmentMap};
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, SegmentMap, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -198,18 +198,15 @@ impl Handle {
     /// # Cancel safety
     ///
     /// The time may be noted after the future is dropped.
-    pub async fn note_time(&self, time_ms: i64) -> Result<(), WriteError> {
+    pub async fn note_time(&self, time: Timestamp) -> Result<(), WriteError> {
         let (reply, noted) = oneshot::channel();
-        self.commands
-            .send(Command::NoteTime { time_ms, reply })
-            .map_err(|_| self.shared.ended())?;
+        self.commands.send(Command::NoteTime { time, reply }).map_err(|_| self.shared.ended())?;
         noted.await.unwrap_or_else(|_| Err(self.shared.ended().with_outcome(Outcome::Unknown)))
     }
 
     /// Ends the writer, with all its clones: new appends are refused, and those in flight have
-    /// until
-    /// `deadline` from now. Appends that are not acknowledged by then fail. Closing again returns
-    /// the same.
+    /// until `deadline` from now. Appends that are not acknowledged by then fail. Closing again
+    /// returns the same.
     ///
     /// # Cancel safety
     ///
