@@ -91,9 +91,15 @@ impl Claims {
         self.at.get(backend).map_or(0, |queues| queues.needed(max_users))
     }
 
-    /// The backends that claims wait for by name, with the number of connections they need.
-    pub(super) fn demands(&self, max_users: usize) -> impl Iterator<Item = (&Endpoint, usize)> {
-        self.at.iter().map(move |(backend, queues)| (backend, queues.needed(max_users)))
+    /// The backends that claims wait for by name, with the oldest of these claims and the number of
+    /// connections that they need.
+    pub(super) fn demands(
+        &self,
+        max_users: usize,
+    ) -> impl Iterator<Item = (ClaimId, &Endpoint, usize)> {
+        self.at.iter().filter_map(move |(backend, queues)| {
+            Some((queues.oldest()?, backend, queues.needed(max_users)))
+        })
     }
 
     /// The claims for `backend` alone that `dials` connections under way do not cover, counted from
@@ -130,6 +136,10 @@ impl Queues {
             Mode::Exclusive => &mut self.exclusive,
             Mode::Shared => &mut self.shared,
         }
+    }
+
+    fn oldest(&self) -> Option<ClaimId> {
+        [self.exclusive.first(), self.shared.first()].into_iter().flatten().min().copied()
     }
 
     fn is_empty(&self) -> bool {

@@ -360,14 +360,19 @@ impl PoolMachine {
             return self.sets.forget(now, &self.claims);
         }
         while let Some((claim, slot)) = self.next_grant() {
-            self.grant(now, claim, slot);
+            let is_idle = self.state(slot) == Some(SlotState::Idle);
+            match self.passed_over(now, claim).filter(|_| is_idle) {
+                // The older claim needs the place of this connection for one of its own.
+                Some(backend) => {
+                    self.handle(now, slot, SlotEvent::Retired);
+                    self.connect(now, backend);
+                }
+                None => self.grant(now, claim, slot),
+            }
         }
         while let Some(step) = self.sets.next_step(now, &self.policy, &self.claims) {
             match step {
-                Step::Connect(backend) => {
-                    let slot = self.sets.connect(now, &backend);
-                    self.effects.push(Effect::Connect { slot, backend });
-                }
+                Step::Connect(backend) => self.connect(now, backend),
                 Step::Retire(slot) => drop(self.handle(now, slot, SlotEvent::Retired)),
             }
         }
@@ -375,6 +380,24 @@ impl PoolMachine {
             self.handle(now, slot, SlotEvent::Retired);
         }
         self.sets.forget(now, &self.claims);
+    }
+
+    fn connect(&mut self, now: Now, backend: Endpoint) {
+        let slot = self.sets.connect(now, &backend);
+        self.effects.push(Effect::Connect { slot, backend });
+    }
+
+    /// The backend of the oldest claim before `claim` that needs a dial and finds the pool full. It
+    /// would wait as long as younger claims take every connection that is returned.
+    fn passed_over(&self, now: Now, claim: ClaimId) -> Option<Endpoint> {
+        if self.sets.tally().total() < self.policy.max_slots {
+            return None;
+        }
+        let older = self.claims.demands(self.policy.max_users).filter(|demand| demand.0 < claim);
+        let short = older.filter(|(_, backend, needed)| {
+            self.sets.needs_dial(now, &self.policy, backend, *needed)
+        });
+        short.min_by_key(|(id, ..)| *id).map(|(_, backend, _)| backend.clone())
     }
 
     /// The oldest claim that a connection serves.

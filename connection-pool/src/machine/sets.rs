@@ -171,10 +171,28 @@ impl SlotSets {
     pub(super) fn next_step(&self, now: Now, policy: &Policy, claims: &Claims) -> Option<Step> {
         let total = self.tally().total();
         let named = claims.demands(policy.max_users);
-        named
-            .filter_map(|(backend, needed)| self.step_at(now, policy, total, backend, needed))
-            .next()
+        let steps = named.filter_map(|(oldest, backend, needed)| {
+            Some((oldest, self.step_at(now, policy, total, backend, needed)?))
+        });
+        steps
+            .min_by_key(|(oldest, _)| *oldest)
+            .map(|(_, step)| step)
             .or_else(|| self.step_anywhere(now, policy, total, claims))
+    }
+
+    /// Returns true if a dial to `backend` is needed and possible, the number of all slots aside.
+    pub(super) fn needs_dial(
+        &self,
+        now: Now,
+        policy: &Policy,
+        backend: &Endpoint,
+        needed: usize,
+    ) -> bool {
+        self.sets.get(backend).is_some_and(|set| {
+            set.tally().coming() < needed
+                && set.is_open(now)
+                && set.len() < policy.max_slots_per_backend
+        })
     }
 
     /// The step for claims that name their backend.

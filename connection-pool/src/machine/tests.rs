@@ -454,6 +454,29 @@ fn a_claim_for_one_backend_takes_the_place_of_an_unused_connection_to_another() 
 }
 
 #[test]
+fn younger_claims_do_not_pass_over_a_claim_for_one_backend_in_a_full_pool() {
+    check(
+        policy().with_max_slots(1).unwrap(),
+        &[A],
+        "claim x     -> connect 0 a:1
+         connected 0 -> grant 0 0
+         claim x@c:1 ->
+         claim x     ->
+         claim x@a:1 ->
+         return 0    -> recycle 0
+         recycled 0  -> close 0, connect 1 c:1
+         connected 1 -> grant 1 1
+         return 1    -> close 1, connect 2 a:1
+         connected 2 -> grant 2 2
+         claim x@c:1 ->
+         claim x@b:1 ->
+         spoil 2     -> close 2, connect 3 a:1
+         connected 3 -> grant 3 3
+         spoil 3     -> close 3, connect 4 c:1",
+    );
+}
+
+#[test]
 fn a_backend_that_joins_a_full_pool_gets_its_share() {
     let mut script = Script::new(policy().with_max_slots(4).unwrap(), &[A]);
     for slot in 0..4 {
