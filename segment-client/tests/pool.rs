@@ -61,6 +61,7 @@ async fn serve(mut socket: DuplexStream) {
             let mut out = SendBuffer::new();
             let reply: WireCommand = match command {
                 WireCommand::Hello(_) => Hello { high_version: 16, low_version: 5 }.into(),
+                WireCommand::KeepAlive(echo) => echo.into(),
                 WireCommand::SealSegment(seal) if seal.segment == "die" => return,
                 WireCommand::SealSegment(seal) => {
                     SegmentSealed { request_id: seal.request_id, segment: seal.segment }.into()
@@ -192,6 +193,19 @@ async fn a_connection_that_ended_is_dialled_again_once() {
     one.unwrap();
     two.unwrap();
     assert_eq!((dials(&stores), client.endpoints()), (2, vec![store("a")]));
+}
+
+/// As where each restart of a store gives it another address.
+#[tokio::test(start_paused = true)]
+async fn stores_that_are_gone_cost_no_living_one_its_connection() {
+    let (stores, client) = client();
+    seal(&client, "a", "s").await.unwrap();
+    for number in 0..1500 {
+        assert!(seal(&client, &format!("gone-{number}"), "die").await.is_err());
+    }
+    seal(&client, "a", "s").await.unwrap();
+    assert_eq!(dials(&stores), 1501);
+    assert!(client.endpoints().len() <= 1024);
 }
 
 #[tokio::test(start_paused = true)]

@@ -219,7 +219,7 @@ impl RawClient {
     fn live(&self, endpoint: &Endpoint) -> Option<Arc<SharedConnection>> {
         let mut claims = self.claims();
         let connection = claims.get(endpoint)?;
-        if connection.is_alive() && !connection.is_retired() {
+        if is_usable(connection) {
             return Some(Arc::clone(connection));
         }
         // For every other user of the pool too.
@@ -236,6 +236,9 @@ impl RawClient {
         let connection = Arc::new(connection);
         let mut claims = self.claims();
         if claims.len() >= MAX_ENDPOINTS {
+            claims.retain(|_, connection| is_usable(connection));
+        }
+        if claims.len() >= MAX_ENDPOINTS {
             // Requests in flight keep their connection; the next one to such an endpoint connects
             // again.
             claims.clear();
@@ -248,6 +251,10 @@ impl RawClient {
     fn claims(&self) -> MutexGuard<'_, HashMap<Endpoint, Arc<SharedConnection>>> {
         self.shared.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_usable(connection: &SharedConnection) -> bool {
+    connection.is_alive() && !connection.is_retired()
 }
 
 impl fmt::Debug for RawClient {
