@@ -44,6 +44,33 @@ fn id(epoch: i64, number: i64) -> SegmentId {
 }
 
 #[tokio::test]
+async fn a_key_function_sends_each_event_to_the_segment_of_its_key() {
+    let factory = factory().await;
+    let stream = new_stream(factory.controller(), 4).await;
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    let borrowed = writer.clone().with_key(|text: &str| text.split_once(':').unwrap().0);
+    let computed = writer.clone().with_optional_key(|text: &str| {
+        text.split_once(':').map(|(key, _)| key.to_uppercase().into())
+    });
+    for number in 0..20 {
+        let (key, text) = (format!("key-{number}"), format!("key-{number}:event"));
+        let segment_of =
+            async |key: &str| writer.write(key, text.as_str()).await.unwrap().segment().id();
+        let expected = segment_of(&key).await;
+        assert_eq!(borrowed.write(&text).await.unwrap().segment().id(), expected);
+        let appended = borrowed.enqueue(&text).await.unwrap().await.unwrap();
+        assert_eq!(appended.segment().id(), expected);
+        let expected = segment_of(&key.to_uppercase()).await;
+        let appended = computed.try_enqueue(&text).unwrap().await.unwrap();
+        assert_eq!(appended.segment().id(), expected);
+    }
+    computed.write("no key").await.unwrap();
+    let report = computed.close(FAR).await;
+    assert_eq!(report.acknowledged, 101);
+    assert!(report.into_result().is_ok());
+}
+
+#[tokio::test]
 async fn ten_plain_events_are_stored_where_their_acks_say() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
@@ -85,7 +112,10 @@ async fn write_across(
     for ack in acks {
         results.push(ack.await.map(drop).map_err(|error| error.kind()));
     }
-    writer.close(FAR).await.into_result().unwrap();
+    let failed = results.iter().filter(|result| result.is_err()).count() as u64;
+    let report = writer.close(FAR).await;
+    assert_eq!(report.failed, failed);
+    assert_eq!(report.into_result().is_err(), failed > 0);
     results
 }
 

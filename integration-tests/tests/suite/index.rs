@@ -96,7 +96,7 @@ async fn fields_grow_are_added_after_the_others_and_keep_their_order() {
     assert!(text.contains("field \"time\" goes down from 50 to 49"), "{text}");
     let text = refuse(&mut writer, vec![("number", 6), ("time", 60)]).await;
     assert!(
-        text.contains("field \"number\" stands where the record before has another one"),
+        text.contains("field \"number\" is where the record before has another field"),
         "{text}"
     );
     refuse(&mut writer, vec![("time", 60)]).await;
