@@ -208,7 +208,7 @@ impl Rig {
             State::Waiting => &[Event::End, Event::SegmentsWithIt],
             State::Ahead => &[Event::End, Event::Successors],
             State::Failed => &[Event::Refused],
-            State::Finished | State::Followed => unreachable!("no test begins there"),
+            State::Finished | State::Followed => panic!("no test begins there"),
         };
         for event in way {
             rig.apply(*event, Duration::ZERO);
