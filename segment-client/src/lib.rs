@@ -4,9 +4,9 @@
 //! ```text
 //! append::Handle ──▶ driver ──▶ StoreStream       read::ReadDriver ──▶ RawClient
 //!                      │                               │
-//!                stream machine                   read machine
+//!                append/stream                    read/machine
 //!                      │
-//!                segment machines
+//!                append/segment
 //! ```
 //!
 //! | module | holds |

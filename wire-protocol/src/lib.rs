@@ -12,9 +12,9 @@
 //! buffer and returns payloads as slices of it; [`SendBuffer`] collects frames to send and keeps
 //! large payloads as they are, for vectored writes.
 //!
-//! Deliberately absent: sockets and retries (the connection pool has them), and memory reserved for
-//! a length that a peer claims. A length is checked against its limit and against the bytes
-//! received before memory is reserved.
+//! Deliberately absent: sockets and retries (`segment-client` has them), and memory reserved for a
+//! length that a peer claims. A length is checked against its limit and against the bytes received
+//! before memory is reserved.
 //!
 //! # Examples
 //!
