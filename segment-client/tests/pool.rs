@@ -1,4 +1,4 @@
-//! One pool under requests and writers, over connections in memory and with virtual time.
+//! The pool below requests and writers, over connections in memory and with virtual time.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
@@ -26,7 +26,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// Connecting takes this long.
+/// Duration of a dial.
 const CONNECT: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -148,7 +148,7 @@ async fn requests_to_a_dead_store_end_together_with_one_dial() {
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert_eq!(error.to_string(), "SealSegment at down:12345: not connected");
     let source = std::error::Error::source(&error).unwrap().to_string();
-    assert_eq!(source, "connection to segment store down:12345: connection refused");
+    assert_eq!(source, "connection to the segment store at down:12345: connection refused");
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,7 +173,7 @@ async fn limits_may_be_as_long_as_a_duration_can_be() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_not_polled_holds_up_no_other() {
+async fn a_request_that_is_not_polled_does_not_delay_others() {
     let (stores, client) = client();
     let mut stalled = Box::pin(seal(&client, "a", "stalled"));
     let is_ready = std::future::poll_fn(|cx| Poll::Ready(stalled.as_mut().poll(cx).is_ready()));
@@ -223,7 +223,7 @@ async fn a_store_that_leaves_the_resolvers_list_serves_requests_by_name() {
 }
 
 #[test]
-fn a_client_made_outside_a_runtime_works_and_goes_on_after_its_runtime_ended() {
+fn a_client_created_outside_a_runtime_works_and_survives_the_end_of_its_runtime() {
     let (stores, client) = client();
     for round in 1..3 {
         let runtime = tokio::runtime::Runtime::new().unwrap();

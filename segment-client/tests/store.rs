@@ -122,7 +122,7 @@ async fn a_waiter_that_leaves_is_cleaned_up_and_its_late_reply_is_ignored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_connection_tells_every_waiter_the_same_cause() {
+async fn all_waiters_of_a_connection_that_ends_get_the_same_cause() {
     let (connection, mut store) = connected().await;
     let waiters: Vec<_> = (0..10)
         .map(|_| {
@@ -148,7 +148,7 @@ async fn the_end_of_a_connection_tells_every_waiter_the_same_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_keeps_the_connection_and_says_what_it_means() {
+async fn a_refusal_keeps_the_connection_and_its_error_explains_the_reply() {
     let (connection, mut store) = connected().await;
     let (answer, ()) = tokio::join!(connection.request(seal("gone")), async {
         let request = store.next_seal().await;
@@ -206,7 +206,7 @@ async fn a_wrong_reply_for_the_right_id_is_a_protocol_error_of_that_request_alon
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_handshake_refuses_what_is_no_segment_store() {
+async fn the_handshake_refuses_a_server_that_is_not_a_segment_store() {
     let handshake = async |bytes: &'static [u8]| {
         let (io, mut store) = pair();
         let config = StoreConfig::default();
@@ -237,10 +237,10 @@ async fn the_handshake_refuses_what_is_no_segment_store() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_store_is_found_in_35_seconds_with_a_request_and_in_45_without() {
+async fn a_silent_store_is_lost_after_35_seconds_with_a_request_and_after_45_without() {
     let (connection, mut store) = connected().await;
     let started = Instant::now();
-    // A deadline of its own, so that it is the keep-alive that ends it.
+    // A longer deadline, so that the keep-alive ends the request.
     let answer = connection.request_within(seal("s"), Duration::from_secs(600));
     let error = answer.await.unwrap_err();
     assert_eq!(
@@ -275,7 +275,7 @@ async fn a_store_that_answers_keep_alives_keeps_an_idle_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_wait_for_room_and_say_so_when_there_is_none_in_time() {
+async fn requests_wait_for_permits_and_fail_when_they_get_none_in_time() {
     let (io, mut store) = pair();
     let config =
         StoreConfig::default().with_max_in_flight(2).with_request_timeout(Duration::from_secs(3));
@@ -290,7 +290,7 @@ async fn requests_wait_for_room_and_say_so_when_there_is_none_in_time() {
     assert_eq!(b.unwrap_err().outcome(), Outcome::Unknown);
     let waited = c.unwrap_err();
     assert_eq!((waited.kind(), waited.outcome()), (ErrorKind::Timeout, Outcome::NotApplied));
-    // The room of those that timed out is free again.
+    // Requests that timed out have returned their permits.
     let (answer, ()) = tokio::join!(connection.request(seal("d")), async {
         store.next_seal().await;
         store.next_seal().await;
@@ -301,7 +301,7 @@ async fn requests_wait_for_room_and_say_so_when_there_is_none_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_fits_no_frame_is_refused_and_harms_nobody() {
+async fn a_request_that_fits_no_frame_is_refused_and_the_connection_stays_usable() {
     let (connection, mut store) = connected().await;
     let refused = connection.request(seal(&"x".repeat(70_000))).await.unwrap_err();
     assert_eq!(
@@ -320,10 +320,10 @@ async fn a_request_that_fits_no_frame_is_refused_and_harms_nobody() {
     assert!(answer.is_ok());
 }
 
-/// Drops the request after every possible number of polls: the connection must stay good for the
+/// Drops the request after every possible number of polls: the connection must stay usable for the
 /// next one.
 #[tokio::test(start_paused = true)]
-async fn a_request_dropped_at_any_poll_leaves_the_connection_good() {
+async fn a_request_dropped_at_any_poll_leaves_the_connection_usable() {
     for polls in 0..6 {
         let (connection, mut store) = connected().await;
         let echo = tokio::spawn(async move {
@@ -359,8 +359,7 @@ async fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> bool {
     .await
 }
 
-/// A header that claims 16 MiB costs what a small receive buffer costs, however many connections do
-/// it.
+/// A header that claims 16 MiB costs only a small receive buffer, on any number of connections.
 #[test]
 fn a_thousand_lying_lengths_reserve_next_to_nothing() {
     const CONNECTIONS: u64 = 1000;
@@ -386,5 +385,5 @@ fn a_thousand_lying_lengths_reserve_next_to_nothing() {
             assert!(open.iter().all(|(connection, _)| connection.end().is_none()));
         });
     });
-    assert!(info.bytes_max < CONNECTIONS * 32 * 1024, "{} bytes at the most", info.bytes_max);
+    assert!(info.bytes_max < CONNECTIONS * 32 * 1024, "{} bytes at most", info.bytes_max);
 }

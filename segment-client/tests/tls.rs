@@ -1,4 +1,4 @@
-//! TLS to a segment store: what is trusted, what is refused, and what each refusal says.
+//! TLS to a segment store: which certificates are trusted or refused, and the error texts.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::Arc;
@@ -73,7 +73,7 @@ async fn greet(mut io: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin
         match Decoder::default().decode(&mut received) {
             Ok(None) => {}
             Ok(Some(_)) => break,
-            // As the Java server: closed without a word.
+            // As the Java server: closes without a reply.
             Err(_) => return,
         }
         if io.read_buf(&mut received).await.unwrap_or(0) == 0 {
@@ -99,7 +99,7 @@ async fn refused(server: ServerConfig, trusted: &Authority) -> String {
 }
 
 #[tokio::test]
-async fn a_certificate_of_a_trusted_authority_is_taken() {
+async fn a_certificate_of_a_trusted_authority_is_accepted() {
     let authority = Authority::new();
     let endpoint = store(Some(authority.server("localhost", |_| {}))).await;
     connect(&endpoint, Some(StoreTls::from_pem("test", authority.pem().as_bytes()).unwrap()))
@@ -108,7 +108,7 @@ async fn a_certificate_of_a_trusted_authority_is_taken() {
 }
 
 #[tokio::test]
-async fn bad_certificates_are_refused_and_the_reason_is_told() {
+async fn bad_certificates_are_refused_with_the_reason() {
     let (authority, other) = (Authority::new(), Authority::new());
     let reason = refused(authority.server("elsewhere", |_| {}), &authority).await;
     assert!(reason.contains("localhost") && reason.contains("elsewhere"), "{reason}");
@@ -131,7 +131,7 @@ async fn bad_certificates_are_refused_and_the_reason_is_told() {
 }
 
 #[tokio::test]
-async fn a_plain_store_behind_tls_and_a_tls_store_behind_plain_are_told_apart() {
+async fn tls_to_a_plain_store_and_plain_to_a_tls_store_are_different_errors() {
     let authority = Authority::new();
     let tls = StoreTls::from_pem("test", authority.pem().as_bytes()).unwrap();
     let error = connect(&store(None).await, Some(tls)).await.unwrap_err();
@@ -143,7 +143,7 @@ async fn a_plain_store_behind_tls_and_a_tls_store_behind_plain_are_told_apart() 
 }
 
 #[tokio::test]
-async fn the_host_name_check_goes_only_through_the_function_that_says_so() {
+async fn only_the_function_for_it_turns_the_host_name_check_off() {
     let authority = Authority::new();
     let endpoint = store(Some(authority.server("elsewhere", |_| {}))).await;
     let tls =
@@ -156,7 +156,7 @@ async fn the_host_name_check_goes_only_through_the_function_that_says_so() {
 }
 
 #[test]
-fn trust_stores_that_are_none_are_refused_with_the_reason() {
+fn unusable_trust_stores_are_refused_with_the_reason() {
     let folder = std::env::temp_dir();
     assert!(matches!(StoreTls::from_file(&folder), Err(StoreTlsError::Unreadable { .. })));
     assert!(matches!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::tls::StoreTls;
 
-/// Everything that can be set about connections to segment stores.
+/// Settings of connections to segment stores.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
     pub(super) tls: Option<StoreTls>,
@@ -29,44 +29,44 @@ impl Default for StoreConfig {
 }
 
 impl StoreConfig {
-    /// Sets whether TLS is spoken, and how. Default: not.
+    /// Sets the TLS configuration. Default: no TLS.
     #[must_use]
     pub fn with_tls(mut self, tls: Option<StoreTls>) -> Self {
         self.tls = tls;
         self
     }
 
-    /// Sets how long it may take to connect, TLS included. Default: 5 s.
+    /// Sets the maximum time to connect, TLS included. Default: 5 s.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets how long the exchange of versions may take. Default: 5 s.
+    /// Sets the maximum time of the exchange of versions. Default: 5 s.
     #[must_use]
     pub fn with_handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
     }
 
-    /// Sets how long a request may take, from when it is made to its reply. Default: 30 s.
+    /// Sets the maximum time from a request to its reply. Default: 30 s.
     #[must_use]
     pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
     }
 
-    /// Sets how many requests may be under way on one connection; more wait. Default: 4096, at
-    /// least 1.
+    /// Sets the maximum number of requests in flight on one connection; more wait. Default: 4096,
+    /// at least 1.
     #[must_use]
     pub fn with_max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests.clamp(1, 1 << 20);
         self
     }
 
-    /// Sets how many bytes of requests may be under way on one connection; more wait. Default: 32
-    /// MiB, at least 16 MiB, which is the largest request.
+    /// Sets the maximum number of bytes of requests in flight on one connection; more wait.
+    /// Default: 32 MiB, at least 16 MiB, which is the largest request.
     #[must_use]
     pub fn with_max_in_flight_bytes(mut self, bytes: usize) -> Self {
         self.max_in_flight_bytes =

@@ -1,4 +1,4 @@
-//! From an endpoint to a connection: connect, TLS, hello.
+//! The dialer of segment stores: connect, TLS, hello.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -12,22 +12,22 @@ use super::{
     store_connection::StoreConnection, stream::StoreStream, transport::Transport,
 };
 
-/// Makes connections to segment stores: the connector of a [`StorePool`](crate::StorePool).
+/// Dials segment stores: the connector of a [`StorePool`](crate::StorePool).
 #[derive(Debug, Clone, Default)]
 pub struct StoreDialer {
     config: Arc<StoreConfig>,
-    /// None is TCP.
+    /// `None` means TCP.
     transport: Option<Arc<dyn Transport>>,
 }
 
 impl StoreDialer {
-    /// Makes connections by `config`.
+    /// Creates a dialer with the settings `config`.
     #[must_use]
     pub fn new(config: StoreConfig) -> Self {
         Self { config: Arc::new(config), transport: None }
     }
 
-    /// Makes connections over `transport` in place of TCP and TLS.
+    /// Uses `transport` instead of TCP and TLS.
     #[must_use]
     pub fn with_transport(config: StoreConfig, transport: Arc<dyn Transport>) -> Self {
         Self { config: Arc::new(config), transport: Some(transport) }
@@ -70,14 +70,14 @@ impl StoreDialer {
         &self.config
     }
 
-    /// The limit of a whole dial. It is above the sum of the limits of its steps, which name the
-    /// step that took too long.
+    /// Returns the limit of a whole dial. It is above the sum of the limits of its steps, so that a
+    /// slow step reports itself.
     pub(super) fn longest_dial(&self) -> Duration {
         let steps = self.config.connect_timeout.saturating_add(self.config.handshake_timeout);
         steps.saturating_add(Duration::from_secs(1))
     }
 
-    /// Opens the stream of bytes, TLS included, without a greeting.
+    /// Opens the byte stream, TLS included, without a greeting.
     async fn open(&self, endpoint: &Endpoint) -> Result<StoreIo, ConnectionError> {
         let opening = async {
             if let Some(transport) = &self.transport {

@@ -1,4 +1,4 @@
-//! The task of one connection: bytes in and out, nothing decided here that a machine can decide.
+//! The task of one connection: it moves bytes and leaves decisions to the machines.
 
 use std::sync::{
     Arc,
@@ -22,7 +22,7 @@ use super::{
     },
 };
 
-/// What a handle asks of the task.
+/// Commands from the handle to the task.
 pub(super) enum Command {
     Request {
         id: i64,
@@ -31,19 +31,19 @@ pub(super) enum Command {
     },
     /// Sent without a reply of its own.
     Send(WireCommand),
-    /// Whoever waited for the reply went away.
+    /// The waiter for the reply was dropped.
     Forget(i64),
 }
 
-/// Where a reply goes. The room that the request took is free again when this is dropped.
+/// Receiver of a reply. Dropping it returns the permits of the request.
 pub(super) struct Waiter {
     pub(super) name: &'static str,
     pub(super) reply: oneshot::Sender<Result<WireCommand, RequestError>>,
-    /// None for those whose own limits bound them.
-    pub(super) _room: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+    /// `None` for reads, which their caller limits.
+    pub(super) _permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
 }
 
-/// Counted by the task, read by anybody.
+/// Counters that the task writes and handles read.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) sent: AtomicU64,
@@ -53,7 +53,7 @@ pub(super) struct Counters {
     pub(super) outstanding: AtomicU64,
 }
 
-/// How many commands are taken from the queue at once.
+/// Maximum number of commands taken from the queue at once.
 const BATCH: usize = 256;
 /// With more than this many bytes to send, no further commands are taken: the queue and its limits
 /// hold them.
@@ -94,11 +94,16 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
         }
     }
 
-    /// Runs until the connection ends, and tells every waiter why; none is left without an answer.
+    /// Runs until the connection ends, then fails all waiters with the cause.
     pub(super) async fn run(mut self, ended: impl FnOnce(ConnectionError)) {
         let cause = self.drive().await;
-        tracing::debug!(endpoint = %self.endpoint, %cause, waiters = self.waiters.len(), "connection ended");
-        // From here on new requests are refused with the same cause.
+        tracing::debug!(
+            endpoint = %self.endpoint,
+            %cause,
+            waiters = self.waiters.len(),
+            "connection ended"
+        );
+        // From now on new requests fail with the same cause.
         ended(cause.clone());
         self.commands.close();
         for waiter in self.waiters.drain() {
@@ -116,7 +121,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
 
     async fn drive(&mut self) -> ConnectionError {
         let mut batch = Vec::new();
-        // What came together with the greeting.
+        // Frames that arrived together with the greeting.
         if let Err(cause) = self.take_frames() {
             return cause;
         }
@@ -131,20 +136,22 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
                 Action::GiveUp(silence) => return self.silent(silence),
             };
             self.received.reserve(Decoder::default().room_needed(&self.received));
-            // What goes out comes first: it is bounded by what may be under way, so answers have
-            // their turn soon.
+            let may_take_commands = self.to_send.remaining() < SEND_HIGH_WATER;
+            let may_write = self.to_send.has_remaining();
+            // Sending comes first. The limits of requests in flight bound it, so replies are read
+            // soon after.
             tokio::select! {
                 biased;
-                taken = self.commands.recv_many(&mut batch, BATCH), if self.to_send.remaining() < SEND_HIGH_WATER => {
+                taken = self.commands.recv_many(&mut batch, BATCH), if may_take_commands => {
                     if taken == 0 {
-                        return ConnectionError::new(ErrorKind::Closed, &self.endpoint, "nobody uses it any more");
+                        return self.ended(ErrorKind::Closed, "it is no longer used");
                     }
                     for command in batch.drain(..) {
-                        self.take_order(command);
+                        self.handle_command(command);
                     }
                 }
-                written = self.writer.write_buf(&mut self.to_send), if self.to_send.has_remaining() => match written {
-                    Ok(0) => return self.lost("it takes no more bytes"),
+                written = self.writer.write_buf(&mut self.to_send), if may_write => match written {
+                    Ok(0) => return self.lost("it accepts no more bytes"),
                     Ok(_) => {}
                     Err(error) => return self.lost(&error),
                 },
@@ -167,14 +174,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
         }
     }
 
-    fn take_order(&mut self, command: Command) {
+    fn handle_command(&mut self, command: Command) {
         match command {
             Command::Request { waiter, .. } if waiter.reply.is_closed() => {}
             Command::Request { id, command, waiter } => {
                 let name = waiter.name;
                 if let Some(waiter) = self.waiters.insert(id, &command, waiter) {
-                    // Ids are handed out by the handle; this one came around after 2^28 requests
-                    // with the first under way.
+                    // The handle assigns ids; this one wrapped around after 2^28 requests while the
+                    // first is still in flight.
                     waiter.reply.send(Err(RequestError::timeout(name, 0.0, false))).ok();
                     return;
                 }
@@ -201,9 +208,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
             let command = match decoder.decode(&mut self.received) {
                 Ok(Some(command)) => command,
                 Ok(None) => return Ok(()),
-                Err(error) => {
-                    return Err(ConnectionError::new(ErrorKind::Protocol, &self.endpoint, error));
-                }
+                Err(error) => return Err(self.ended(ErrorKind::Protocol, error)),
             };
             self.counters.received.fetch_add(1, Ordering::Relaxed);
             let name = command.name();
@@ -214,7 +219,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
                 }
                 Incoming::Violation => {
                     let detail = format!("the segment store sent {name}, which only clients send");
-                    return Err(ConnectionError::new(ErrorKind::Protocol, &self.endpoint, detail));
+                    return Err(self.ended(ErrorKind::Protocol, detail));
                 }
             }
         }
@@ -228,10 +233,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
 
     fn silent(&self, silence: Duration) -> ConnectionError {
         let detail = format!("the segment store was silent for {:.0} s", silence.as_secs_f64());
-        ConnectionError::new(ErrorKind::ConnectionLost, &self.endpoint, detail)
+        self.ended(ErrorKind::ConnectionLost, detail)
+    }
+
+    fn ended(&self, kind: ErrorKind, reason: impl std::fmt::Display) -> ConnectionError {
+        ConnectionError::new(kind, &self.endpoint, reason)
     }
 
     fn lost(&self, reason: impl std::fmt::Display) -> ConnectionError {
-        ConnectionError::new(ErrorKind::ConnectionLost, &self.endpoint, reason)
+        self.ended(ErrorKind::ConnectionLost, reason)
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::error::ConnectionError;
 
-/// Sends the client's greeting and waits for the store's. What follows it stays in `received`.
+/// Sends the client's greeting and waits for the store's. Bytes after it stay in `received`.
 pub(super) async fn handshake(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
     received: &mut BytesMut,
@@ -45,7 +45,7 @@ pub(super) async fn handshake(
                 Ok(None) => {}
                 Err(error) => {
                     let detail =
-                        format!("what answers is not a segment store, or speaks TLS: {error}");
+                        format!("the server is not a segment store, or it speaks TLS: {error}");
                     return Err(fail(ErrorKind::Protocol, &detail));
                 }
             }

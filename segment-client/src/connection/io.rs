@@ -1,4 +1,4 @@
-//! The bytes of one connection: a TCP socket as it is, or any other stream behind a pointer.
+//! The byte stream of one connection: a TCP socket, or any other stream in a box.
 
 use std::{
     io::{self, IoSlice},
@@ -13,13 +13,13 @@ use tokio::{
 
 use super::transport::ByteStream;
 
-/// A socket that nothing wraps is kept apart: it splits without a lock.
+/// A bare socket has a variant of its own, because it splits without a lock.
 pub(super) enum StoreIo {
     Tcp(TcpStream),
     Other(Box<dyn ByteStream>),
 }
 
-/// Calls a method of the stream inside.
+/// Calls a method of the inner stream.
 macro_rules! inner {
     ($self:ident, $io:ident => $call:expr) => {
         match $self.get_mut() {

@@ -23,11 +23,11 @@ use super::{
     store_pool::{SharedConnection, StorePool},
 };
 
-/// Sends requests to segment stores and hands back their replies.
+/// Sends requests to segment stores and returns their replies.
 ///
-/// All requests to one endpoint share a connection, which is made when it is first needed and again
-/// after it ended. Clones are cheap and share the connections. The client repeats nothing: only its
-/// caller knows what a request means, and so whether it may be repeated.
+/// All requests to one endpoint share a connection. The first request opens it, and so does the
+/// first request after it ended. Clones are cheap and share the connections. The client never
+/// retries: only the caller knows whether a request may be repeated.
 ///
 /// # Examples
 ///
@@ -54,44 +54,44 @@ pub struct RawClient {
 
 struct Shared {
     pool: StorePool,
-    /// The client's share in each connection, so that it outlives the request that needed it.
+    /// The client's share in each connection, which keeps it open between requests.
     claims: Mutex<HashMap<Endpoint, Arc<SharedConnection>>>,
 }
 
-/// Endpoints whose connections are kept; a cluster has fewer segment stores.
+/// Maximum number of connections kept open; a cluster has fewer segment stores.
 const MAX_ENDPOINTS: usize = 1024;
 
 impl RawClient {
-    /// Makes a client; the first request to an endpoint connects.
+    /// Creates a client; the first request to an endpoint connects.
     #[must_use]
     pub fn new(config: StoreConfig) -> Self {
         Self::with_dialer(StoreDialer::new(config))
     }
 
-    /// As [`Self::new`], with connections of `dialer`.
+    /// As [`Self::new`], with connections from `dialer`.
     #[must_use]
     pub fn with_dialer(dialer: StoreDialer) -> Self {
         Self::with_pool(StorePool::new(dialer))
     }
 
-    /// As [`Self::new`], with connections of `pool`.
+    /// As [`Self::new`], with connections from `pool`.
     #[must_use]
     pub fn with_pool(pool: StorePool) -> Self {
         Self { shared: Arc::new(Shared { pool, claims: Mutex::default() }) }
     }
 
-    /// Sends `request` to the store at `endpoint` and waits for the reply that means success. The
-    /// request's id is set here. The deadline covers the wait for a connection.
+    /// Sends `request` to the store at `endpoint` and waits for the reply that means success. This
+    /// sets the id of the request. The deadline covers the wait for a connection.
     ///
     /// # Errors
     ///
-    /// [`RequestError`]: no connection, the store's refusal with its reply, the end of the
+    /// [`RequestError`]: no connection, a refusal by the store with its reply, the end of the
     /// connection, or the deadline.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes the waiter away; the request may be carried out all the same.
-    /// Others on the connection notice nothing.
+    /// Dropping the future removes the waiter; the store may still execute the request. Other
+    /// requests on the connection are not affected.
     pub async fn request<Q: Request>(
         &self,
         endpoint: &Endpoint,
@@ -105,8 +105,8 @@ impl RawClient {
         connection.request_within(request, left).await
     }
 
-    /// Sends any command to the store at `endpoint` and waits for the reply with the same request
-    /// id, whatever it is.
+    /// Sends any command to the store at `endpoint` and waits for any reply with the same request
+    /// id.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl RawClient {
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if there is no connection, it ends, or no reply comes within `patience`.
+    /// [`RequestError`] if there is no connection, it ends, or no reply arrives within `limit`.
     ///
     /// # Cancel safety
     ///
@@ -139,21 +139,21 @@ impl RawClient {
         &self,
         endpoint: &Endpoint,
         read: ReadSegment,
-        patience: Duration,
+        limit: Duration,
     ) -> Result<WireCommand, RequestError> {
-        let (connection, left) = self.connect(ReadSegment::NAME, endpoint, patience).await?;
+        let (connection, left) = self.connect(ReadSegment::NAME, endpoint, limit).await?;
         connection.read(read, left).await
     }
 
-    /// The connection to the store at `endpoint`, made if there is none that lives.
+    /// Returns the connection to the store at `endpoint`, and connects if none is open.
     ///
     /// # Errors
     ///
-    /// [`ConnectionError`] if it cannot be made.
+    /// [`ConnectionError`] if connecting fails.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the dial to the others that wait for it.
+    /// Dropping the future does not stop a dial that other callers wait for.
     pub async fn connection(
         &self,
         endpoint: &Endpoint,
@@ -164,30 +164,30 @@ impl RawClient {
         Ok(self.keep(endpoint, self.shared.pool.connection(endpoint).await?))
     }
 
-    /// The pool of the connections.
+    /// Returns the pool of the connections.
     #[must_use]
     pub fn pool(&self) -> &StorePool {
         &self.shared.pool
     }
 
-    /// The endpoints that connections are kept to.
+    /// Returns the endpoints of the connections that the client keeps open.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Endpoint> {
         self.claims().keys().cloned().collect()
     }
 
-    /// Closes the shared connections of the pool, and reports those that were not closed in order.
-    /// Requests in flight keep their connection until they end; later ones connect again.
+    /// Closes the shared connections of the pool, and returns those that failed to close cleanly.
+    /// Requests in flight keep their connection until they end; later requests connect again.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the connections closing.
+    /// If the future is dropped, the connections still close.
     pub async fn close(&self) -> Vec<CloseFailure> {
         self.claims().clear();
         self.shared.pool.drain().await
     }
 
-    /// The connection to use, and what is left of `limit` after it was connected.
+    /// Returns the connection to use, and the part of `limit` that is left after connecting.
     async fn connect(
         &self,
         request: &'static str,
@@ -215,20 +215,20 @@ impl RawClient {
         Ok((connection, limit.saturating_sub(started.elapsed())))
     }
 
-    /// The client's connection to `endpoint`, unless it has ended or was retired.
+    /// Returns the client's connection to `endpoint`, unless it has ended or was retired.
     fn live(&self, endpoint: &Endpoint) -> Option<Arc<SharedConnection>> {
         let mut claims = self.claims();
         let connection = claims.get(endpoint)?;
         if is_usable(connection) {
             return Some(Arc::clone(connection));
         }
-        // For every other user of the pool too.
+        // Retires it for all other users of the pool too.
         connection.retire();
         claims.remove(endpoint);
         None
     }
 
-    /// Keeps a share in a new connection, unless the client has one that lives.
+    /// Keeps a share in a new connection, unless the client has an open one.
     fn keep(&self, endpoint: &Endpoint, connection: SharedConnection) -> Arc<SharedConnection> {
         if let Some(known) = self.live(endpoint) {
             return known;

@@ -1,4 +1,4 @@
-//! A handshaken connection to a segment store, shared by many requests.
+//! A connection to a segment store after the handshake, shared by many requests.
 
 use std::{
     fmt,
@@ -31,29 +31,28 @@ use super::{
     stream::{Greeted, StoreStream},
 };
 
-/// A connection to a segment store on which many requests are under way at once.
+/// A connection to a segment store that multiplexes many requests.
 ///
-/// Each request gets an id of its own, and its reply finds it by that id, in whatever command replies
-/// come. A reply that nobody waits for is counted and ignored. When the connection ends, everybody
-/// who waits is told the same cause, and so is everybody who comes later.
+/// Each request gets an id of its own, which matches its reply to it; replies may arrive in any
+/// order. A reply without a waiter is counted and ignored. When the connection ends, all waiting
+/// requests and all later ones fail with the same cause.
 ///
-/// The connection lives until the last reference to it is dropped, or it ends by itself.
+/// The connection closes when the last reference to it is dropped, unless it ends before.
 pub struct StoreConnection {
     endpoint: Endpoint,
     peer: VersionRange,
-    // Bounded by the semaphores: an command is made only with room for its request, or to give such
-    // room back.
+    // Bounded by the semaphores: a command either holds the permits of its request or returns them.
     commands: mpsc::UnboundedSender<Command>,
     sequence: AtomicU32,
-    room: Arc<Semaphore>,
-    room_bytes: Arc<Semaphore>,
+    request_permits: Arc<Semaphore>,
+    byte_permits: Arc<Semaphore>,
     request_timeout: Duration,
     counters: Arc<Counters>,
     ended: Arc<OnceLock<ConnectionError>>,
     _task: AbortOnDropHandle<()>,
 }
 
-/// What has happened on a connection.
+/// Counters of a connection.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConnectionCounters {
@@ -61,8 +60,7 @@ pub struct ConnectionCounters {
     pub sent: u64,
     /// Commands received.
     pub received: u64,
-    /// Commands received that nobody waited for: replies that came too late, and greetings that
-    /// were repeated.
+    /// Commands received without a waiter: replies that came too late, and repeated greetings.
     pub ignored: u64,
     /// Keep-alives sent because the store was silent.
     pub probes: u64,
@@ -70,18 +68,16 @@ pub struct ConnectionCounters {
     pub outstanding: u64,
 }
 
-/// Requests of a connection belong to one flow: nothing but the requests' own numbers tells them
-/// apart.
+/// All requests of a connection belong to one flow; their own numbers distinguish them.
 const FLOW: FlowId = FlowId(1);
 
 impl StoreConnection {
-    /// Exchanges versions over `io` and takes the connection into use, with a task on the caller's
-    /// runtime.
+    /// Exchanges versions over `io` and starts the task of the connection on the caller's runtime.
     ///
     /// # Errors
     ///
-    /// [`ConnectionError`] if the store does not answer in time, answers with something else, or
-    /// speaks no version that this side speaks.
+    /// [`ConnectionError`] if the store does not answer in time, answers with anything but a
+    /// greeting, or supports no version that the client supports.
     ///
     /// # Cancel safety
     ///
@@ -100,7 +96,7 @@ impl StoreConnection {
         Ok(Self::start_halves(tokio::io::split(io), greeted, config))
     }
 
-    /// Takes a handshaken connection into use, with a task on the caller's runtime.
+    /// Starts the task of a connection on the caller's runtime, after the handshake.
     pub(super) fn start(stream: StoreStream, config: &StoreConfig) -> Self {
         let (io, greeted) = stream.into_parts();
         match io {
@@ -119,15 +115,15 @@ impl StoreConnection {
         let counters = Arc::new(Counters::default());
         let ended = Arc::new(OnceLock::new());
         let driver = Driver::new(halves, received, endpoint.clone(), queue, Arc::clone(&counters));
-        let told = Arc::clone(&ended);
-        let task = tokio::spawn(driver.run(move |cause| drop(told.set(cause))));
+        let cause_of_end = Arc::clone(&ended);
+        let task = tokio::spawn(driver.run(move |cause| drop(cause_of_end.set(cause))));
         Self {
             endpoint,
             peer,
             commands,
             sequence: AtomicU32::new(0),
-            room: Arc::new(Semaphore::new(config.max_in_flight)),
-            room_bytes: Arc::new(Semaphore::new(config.max_in_flight_bytes)),
+            request_permits: Arc::new(Semaphore::new(config.max_in_flight)),
+            byte_permits: Arc::new(Semaphore::new(config.max_in_flight_bytes)),
             request_timeout: config.request_timeout,
             counters,
             ended,
@@ -137,23 +133,24 @@ impl StoreConnection {
 
     /// Sends `request` and waits for the reply that means success.
     ///
-    /// Its request id is set here. With too much under way on the connection, it waits for room
-    /// first.
+    /// This sets the request id. If too many requests or bytes are in flight on the connection, the
+    /// request waits until others end.
     ///
     /// # Errors
     ///
-    /// [`RequestError`]: the store's refusal with its reply, the end of the connection, or the deadline.
+    /// [`RequestError`]: a refusal by the store with its reply, the end of the connection, or the
+    /// deadline.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes the waiter away; the request may be carried out all the same. The
-    /// connection stays good.
+    /// Dropping the future removes the waiter; the store may still execute the request. The
+    /// connection stays usable.
     pub async fn request<Q: Request>(&self, request: Q) -> Result<Q::Reply, RequestError> {
         self.request_within(request, self.request_timeout).await
     }
 
-    /// As [`Self::request`], with a deadline of its own: a read at the tail may wait as long as it
-    /// likes.
+    /// As [`Self::request`], with a deadline of its own: a read at the tail may wait for a long
+    /// time.
     ///
     /// # Errors
     ///
@@ -176,11 +173,11 @@ impl StoreConnection {
     }
 
     /// Sends any command that carries a request id, which must be unique on the connection, and
-    /// waits for whatever reply has the same.
+    /// waits for any reply with the same id.
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if the connection ends or the deadline passes. A refusal of the store is a
+    /// [`RequestError`] if the connection ends or the deadline passes. A refusal by the store is a
     /// reply here.
     ///
     /// # Cancel safety
@@ -211,16 +208,16 @@ impl StoreConnection {
         self.ask(command.name(), id, size, command, limit).await
     }
 
-    /// Reads from a segment, and waits for whatever the store answers; its request id is set here.
+    /// Reads from a segment and waits for any reply of the store. This sets the request id.
     ///
-    /// At the tail of a segment the answer comes with the next append, however long that takes. So
-    /// reads are not counted among the requests that may be under way; whoever reads bounds them,
-    /// by what it can take in.
+    /// At the tail of a segment the reply arrives with the next append, however long that takes. So
+    /// reads do not count towards the limits of requests in flight: the caller limits them, by the
+    /// memory that it has for replies.
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if the connection ends, or nothing comes for as long as `patience` says. A
-    /// refusal of the store is a reply here.
+    /// [`RequestError`] if the connection ends, or no reply arrives within `limit`. A refusal by
+    /// the store is a reply here.
     ///
     /// # Cancel safety
     ///
@@ -228,15 +225,15 @@ impl StoreConnection {
     pub async fn read(
         &self,
         mut read: ReadSegment,
-        patience: Duration,
+        limit: Duration,
     ) -> Result<WireCommand, RequestError> {
         let id = self.next_id();
         read.set_request_id(id);
         let mut was_sent = false;
         let asking = self.wait_for(ReadSegment::NAME, id, read.into(), None, &mut was_sent);
-        let answer = match timeout(patience, asking).await {
+        let answer = match timeout(limit, asking).await {
             Ok(answer) => answer,
-            Err(_) => Err(RequestError::timeout(ReadSegment::NAME, patience.as_secs_f64(), true)),
+            Err(_) => Err(RequestError::timeout(ReadSegment::NAME, limit.as_secs_f64(), true)),
         };
         answer.map_err(|error| error.at(&self.endpoint, Some(id)))
     }
@@ -245,19 +242,19 @@ impl StoreConnection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError`] if the connection has ended. Success says nothing about whether it
-    /// arrived.
+    /// [`ConnectionError`] if the connection has ended. Success does not mean that the store
+    /// received the command.
     pub fn send(&self, command: WireCommand) -> Result<(), ConnectionError> {
         self.commands.send(Command::Send(command)).map_err(|_| self.cause())
     }
 
-    /// The segment store.
+    /// Returns the endpoint of the segment store.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// The versions of the protocol that the store announced.
+    /// Returns the versions of the protocol that the store announced.
     #[must_use]
     pub fn peer_versions(&self) -> VersionRange {
         self.peer
@@ -269,13 +266,13 @@ impl StoreConnection {
         self.ended.get().is_none() && !self.commands.is_closed()
     }
 
-    /// Why the connection ended; `None` while it lives.
+    /// Returns why the connection ended, or `None` while it is open.
     #[must_use]
     pub fn end(&self) -> Option<ConnectionError> {
         self.ended.get().cloned()
     }
 
-    /// What has happened on the connection.
+    /// Returns the counters of the connection.
     #[must_use]
     pub fn counters(&self) -> ConnectionCounters {
         let Counters { sent, received, ignored, probes, outstanding } = &*self.counters;
@@ -288,7 +285,7 @@ impl StoreConnection {
         }
     }
 
-    /// The next id for a command that goes through [`Self::exchange`].
+    /// Returns the next id for a command that goes through [`Self::exchange`].
     #[must_use]
     pub fn next_id(&self) -> i64 {
         RequestId::new(FLOW, self.sequence.fetch_add(1, Ordering::Relaxed)).0
@@ -320,13 +317,13 @@ impl StoreConnection {
         command: WireCommand,
         was_sent: &mut bool,
     ) -> Result<WireCommand, RequestError> {
-        let room = Arc::clone(&self.room).acquire_owned().await;
+        let request_permit = Arc::clone(&self.request_permits).acquire_owned().await;
         let size = u32::try_from(size.max(1)).unwrap_or(u32::MAX);
-        let room_bytes = Arc::clone(&self.room_bytes).acquire_many_owned(size).await;
-        let (Ok(room), Ok(room_bytes)) = (room, room_bytes) else {
+        let byte_permits = Arc::clone(&self.byte_permits).acquire_many_owned(size).await;
+        let (Ok(request_permit), Ok(byte_permits)) = (request_permit, byte_permits) else {
             return Err(RequestError::not_connected(name, self.cause()));
         };
-        self.wait_for(name, id, command, Some((room, room_bytes)), was_sent).await
+        self.wait_for(name, id, command, Some((request_permit, byte_permits)), was_sent).await
     }
 
     async fn wait_for(
@@ -334,12 +331,12 @@ impl StoreConnection {
         name: &'static str,
         id: i64,
         command: WireCommand,
-        room: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+        permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
         was_sent: &mut bool,
     ) -> Result<WireCommand, RequestError> {
         let not_connected = |_| RequestError::not_connected(name, self.cause());
         let (reply, answer) = oneshot::channel();
-        let waiter = Waiter { name, reply, _room: room };
+        let waiter = Waiter { name, reply, _permits: permits };
         self.commands
             .send(Command::Request { id, command, waiter })
             .map_err(|_| ())
@@ -350,7 +347,7 @@ impl StoreConnection {
         leaving.answered();
         match answer {
             Ok(answer) => answer,
-            // The task went away without a word, as it does when its runtime is shut down.
+            // The task ended without a reply, as it does when its runtime is shut down.
             Err(_) => Err(RequestError::lost(name, self.cause())),
         }
     }

@@ -13,37 +13,36 @@ use super::{
     stream::StoreStream,
 };
 
-/// A connection that its user drives alone, such as a writer does. It closes when it is dropped.
+/// A connection of one user that drives it, such as a writer. Dropping it closes the connection.
 pub type StreamClaim = Claim<StoreStream>;
 
 /// A share in the connection to a segment store that requests use at the same time.
 pub type SharedConnection = SharedClaim<StoreConnection>;
 
-/// All connections of a client to segment stores, in one pool.
+/// The pool of all connections of a client to segment stores.
 ///
-/// Requests share a connection for each store, writers have one of their own. Nothing is connected
-/// before it is claimed, a connection closes when its last user leaves, and a dial that fails fails
-/// every claim that waits for it. Clones share the pool.
+/// Requests to a store share a connection; each writer has one of its own. The pool dials for a
+/// claim, never ahead of it. A connection closes when its last user leaves. A dial that fails fails
+/// all claims that wait for it. Clones share the pool.
 #[derive(Clone)]
 pub struct StorePool {
     pool: Pool<StoreDialer>,
     request_timeout: Duration,
 }
 
-/// More connections than a process can have sockets: how many there are is for readers and writers
-/// to bound.
+/// More connections than a process can have sockets: readers and writers limit their number.
 const MAX_SLOTS: usize = 1 << 20;
 /// More requests than can wait for a connection to one store.
 const MAX_CLAIMS: usize = 1 << 24;
 
 impl StorePool {
-    /// Makes a pool of connections of `dialer`, to the stores that its users name.
+    /// Creates a pool of connections from `dialer`, to the stores that its users name.
     #[must_use]
     pub fn new(dialer: StoreDialer) -> Self {
         Self::with_resolver(dialer, FixedResolver::new([]))
     }
 
-    /// As [`Self::new`], with a resolver that names the stores of the cluster.
+    /// As [`Self::new`], with a resolver that lists the stores of the cluster.
     #[must_use]
     pub fn with_resolver(dialer: StoreDialer, resolver: impl Resolver) -> Self {
         let request_timeout = dialer.config().request_timeout;
@@ -55,11 +54,11 @@ impl StorePool {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError`] if the connection cannot be made.
+    /// [`ConnectionError`] if connecting fails.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the dial to the others that wait for it.
+    /// Dropping the future does not stop a dial that other claims wait for.
     pub async fn connection(
         &self,
         endpoint: &Endpoint,
@@ -76,14 +75,14 @@ impl StorePool {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the dial to the others that wait for one.
+    /// Dropping the future does not stop a dial that other claims wait for.
     pub async fn stream(&self, endpoint: &Endpoint) -> Result<StreamClaim, ConnectionError> {
         let claimed = self.pool.claim_at(endpoint).await;
-        // What a store knows of the writers on a connection is not for the next user.
+        // The store keeps state of the writers on a connection, so the next user must not get it.
         claimed.map(Claim::begin).map_err(|error| not_connected(endpoint, &error))
     }
 
-    /// Looks inside: every connection with its users, and the counters.
+    /// Returns every connection with its users, and the counters of the pool.
     ///
     /// # Errors
     ///
@@ -96,12 +95,12 @@ impl StorePool {
         self.pool.snapshot().await
     }
 
-    /// Retires the shared connections for all their users, and returns the connections that were not
-    /// closed in order. The pool goes on: the next claim dials.
+    /// Retires the shared connections for all their users, and returns those that failed to close
+    /// cleanly. The pool stays usable: the next claim dials.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the connections closing.
+    /// If the future is dropped, the connections still close.
     pub async fn drain(&self) -> Vec<CloseFailure> {
         self.pool.drain().await
     }
@@ -117,8 +116,8 @@ impl fmt::Debug for StorePool {
     }
 }
 
-/// Bounds by what users bound themselves; a failed dial is repeated by those who know whether it is
-/// worth it, so there is no back-off here.
+/// Returns a policy without limits and back-off of its own: users limit their connections, and they
+/// decide whether a failed dial is repeated.
 fn policy(longest_dial: Duration) -> Policy {
     let limits = Policy::default()
         .with_spares(0)
@@ -134,7 +133,7 @@ fn policy(longest_dial: Duration) -> Policy {
     limited.unwrap_or(limits)
 }
 
-/// The dialer's own error, if the claim failed with a dial.
+/// Returns the dialer's own error if the claim failed because a dial failed.
 fn not_connected(endpoint: &Endpoint, error: &ClaimError) -> ConnectionError {
     if let ClaimError::Connect { source, .. } = error {
         let inner = source.inner().downcast_ref::<ConnectionError>();

@@ -1,4 +1,4 @@
-//! A handshaken connection for those who drive it themselves.
+//! A connection after the handshake that its owner drives.
 
 use std::{
     fmt,
@@ -24,11 +24,11 @@ use super::{
     machine::keep_alive::{Action, KeepAliveTimer},
 };
 
-/// A handshaken connection to a segment store without a task of its own: its owner polls it.
+/// A connection to a segment store, after the handshake, without a task: its owner polls it.
 ///
-/// Where [`StoreConnection`](crate::StoreConnection) matches a reply to each request, this hands
-/// out every command as it comes, which is what pipelined appends need. It keeps itself alive: a
-/// silent store is asked, and given up in time.
+/// [`StoreConnection`](crate::StoreConnection) matches replies to requests; this returns each
+/// command as it arrives, as pipelined appends need it. It sends keep-alives to a silent store, and
+/// ends if the store does not answer.
 pub struct StoreStream {
     io: StoreIo,
     endpoint: Endpoint,
@@ -41,7 +41,7 @@ pub struct StoreStream {
     timer: Pin<Box<Sleep>>,
 }
 
-/// What is known of a connection after the handshake.
+/// Result of a handshake.
 pub(super) struct Greeted {
     /// Bytes that came after the greeting.
     pub(super) received: BytesMut,
@@ -71,7 +71,7 @@ impl StoreStream {
         }
     }
 
-    /// Takes an unused connection apart.
+    /// Splits an unused connection into its parts.
     pub(super) fn into_parts(self) -> (StoreIo, Greeted) {
         let greeted = Greeted { received: self.received, endpoint: self.endpoint, peer: self.peer };
         (self.io, greeted)
@@ -83,12 +83,12 @@ impl StoreStream {
         &self.endpoint
     }
 
-    /// What is to be sent: put frames into it, then [`Self::poll_send`].
+    /// Returns the send buffer: push frames, then call [`Self::poll_send`].
     pub fn to_send(&mut self) -> &mut SendBuffer {
         &mut self.to_send
     }
 
-    /// Sends what is to be sent; ready when nothing is left.
+    /// Sends the content of the send buffer; ready when it is empty.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl StoreStream {
     pub fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         while self.to_send.has_remaining() {
             match ready!(poll_write_buf(Pin::new(&mut self.io), cx, &mut self.to_send)) {
-                Ok(0) => return Poll::Ready(Err(self.lost(&"it takes no more bytes"))),
+                Ok(0) => return Poll::Ready(Err(self.lost(&"it accepts no more bytes"))),
                 Ok(_) => self.has_to_flush = true,
                 Err(error) => return Poll::Ready(Err(self.lost(&error))),
             }
@@ -109,12 +109,12 @@ impl StoreStream {
         Poll::Ready(Ok(()))
     }
 
-    /// The next command that the store sent. `is_outstanding` says whether one is due, which
-    /// shortens the patience with a silent store.
+    /// Returns the next command of the store. If `is_outstanding`, a reply is due, and a silent
+    /// store counts as lost earlier.
     ///
     /// # Errors
     ///
-    /// [`ConnectionError`] says why the connection ended, or what came that is no command of a
+    /// [`ConnectionError`] if the connection ends, or the peer sends anything but a command of a
     /// segment store.
     pub fn poll_command(
         &mut self,
@@ -126,7 +126,7 @@ impl StoreStream {
             match decoder.decode(&mut self.received) {
                 Ok(Some(command)) => match command.kind() {
                     CommandKind::Reply | CommandKind::Failure => return Poll::Ready(Ok(command)),
-                    // Our keep-alive, sent back; or a greeting once more, which means nothing.
+                    // Our keep-alive, sent back, or a repeated greeting.
                     CommandKind::Both => continue,
                     CommandKind::Request | CommandKind::Inside => {
                         let detail = format_args!(
@@ -161,7 +161,7 @@ impl StoreStream {
         }
     }
 
-    /// Ready when the store was silent for too long.
+    /// Completes when the store has been silent for too long.
     fn poll_silence(
         &mut self,
         cx: &mut Context<'_>,

@@ -17,7 +17,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::error::ConnectionError;
 
-/// How TLS is spoken: versions 1.2 and 1.3, the host name checked, no client certificate.
+/// TLS configuration: versions 1.2 and 1.3, the host name checked, no client certificate.
 #[derive(Clone)]
 pub struct StoreTls {
     config: Arc<ClientConfig>,
@@ -33,31 +33,31 @@ pub enum StoreTlsError {
     Unreadable {
         /// The file.
         path: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The trust store holds no certificate.
     #[error("trust store {path} holds no PEM certificate")]
     NoCertificate {
-        /// The file, or what else was given.
+        /// The file, or the name that the caller gave to the PEM text.
         path: String,
     },
     /// A certificate of the trust store cannot be used.
     #[error("a certificate of trust store {path} cannot be used: {reason}")]
     BadCertificate {
-        /// The file, or what else was given.
+        /// The file, or the name that the caller gave to the PEM text.
         path: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The TLS library refuses the configuration.
+    /// The TLS library rejects the configuration.
     #[error("TLS cannot be set up: {0}")]
     Library(String),
 }
 
 impl StoreTlsError {
     /// Returns the kind of failure: [`Config`](ErrorKind::Config) for a trust store that cannot be
-    /// used, [`Tls`](ErrorKind::Tls) for a configuration that the TLS library refuses.
+    /// used, [`Tls`](ErrorKind::Tls) for a configuration that the TLS library rejects.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -68,13 +68,13 @@ impl StoreTlsError {
         }
     }
 
-    /// Returns what is known of the effect, which is that there was none.
+    /// Returns the outcome: the request was not applied.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         Outcome::NotApplied
     }
 
-    /// Returns true if the same configuration may work later, unchanged.
+    /// Returns true if the same configuration may work later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.kind().is_retryable()
@@ -92,11 +92,11 @@ impl Classified for StoreTlsError {
 }
 
 impl StoreTls {
-    /// Trusts what the machine trusts.
+    /// Trusts the certificates that the operating system trusts.
     ///
     /// # Errors
     ///
-    /// [`StoreTlsError`] if the machine trusts nobody.
+    /// [`StoreTlsError`] if the operating system trusts no certificate.
     pub fn platform() -> Result<Self, StoreTlsError> {
         let loaded = rustls_native_certs::load_native_certs();
         Self::trusting("of the machine", loaded.certs)
@@ -106,7 +106,7 @@ impl StoreTls {
     ///
     /// # Errors
     ///
-    /// [`StoreTlsError`] says what is wrong with the file.
+    /// [`StoreTlsError`] if the file cannot be read or holds no usable certificate.
     pub fn from_file(path: &Path) -> Result<Self, StoreTlsError> {
         let shown = path.display().to_string();
         let unreadable = |reason: String| StoreTlsError::Unreadable { path: shown.clone(), reason };
@@ -117,11 +117,11 @@ impl StoreTls {
         Self::from_pem(&shown, &pem)
     }
 
-    /// Trusts the certificates of `pem`; `name` is how errors call it.
+    /// Trusts the certificates of `pem`, which errors call `name`.
     ///
     /// # Errors
     ///
-    /// [`StoreTlsError`] says what is wrong with it.
+    /// [`StoreTlsError`] if it holds no usable certificate.
     pub fn from_pem(name: &str, pem: &[u8]) -> Result<Self, StoreTlsError> {
         let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
         let certificates = certificates.map_err(|error| StoreTlsError::BadCertificate {
@@ -143,7 +143,7 @@ impl StoreTls {
                     let reason = error.to_string();
                     return Err(StoreTlsError::BadCertificate { path: name.to_owned(), reason });
                 }
-                // One odd certificate among hundreds of a machine does not matter.
+                // One unusable certificate among the hundreds of a system does not matter.
                 _ => {}
             }
         }
@@ -160,13 +160,13 @@ impl StoreTls {
         Ok(Self { config: Arc::new(config), roots: count })
     }
 
-    /// Takes any certificate that is signed by one of the PEM text, whatever host it is for.
-    /// Whoever holds one of those can stand in for every segment store: for tests, and for
-    /// certificates that cannot be mended.
+    /// Accepts any certificate that is signed by one of the PEM text, for any host name. The holder
+    /// of such a certificate can impersonate every segment store: use this for tests, and for
+    /// certificates that cannot be replaced.
     ///
     /// # Errors
     ///
-    /// [`StoreTlsError`] says what is wrong with the PEM text.
+    /// [`StoreTlsError`] if the PEM text holds no usable certificate.
     pub fn dangerously_without_host_name_check(
         name: &str,
         pem: &[u8],
@@ -207,7 +207,7 @@ impl StoreTls {
                     refused("TLS failed: the segment store does not speak TLS".to_owned())
                 }
                 Some(library) => refused(format!("TLS failed: {library}")),
-                // A store that restarts looks the same, so this is worth another try.
+                // A store that restarts fails the same way, so a retry may succeed.
                 None => {
                     let detail = format!(
                         "it ended during the TLS handshake, the store may not speak TLS: {error}"

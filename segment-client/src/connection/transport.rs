@@ -1,27 +1,27 @@
-//! Where a connection's bytes travel: TCP with or without TLS, or whatever a test puts in its
-//! place.
+//! The transport below a connection, in place of TCP and TLS.
 
 use std::{fmt, future::Future, io, pin::Pin};
 
 use pravega_sdk_types::Endpoint;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A stream of bytes in both directions.
+/// A byte stream in both directions.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for S {}
 
-/// A stream of bytes that is being opened.
+/// The future of a byte stream that is being opened.
 pub type Opening<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream>>> + Send + 'a>>;
 
-/// Opens streams of bytes to endpoints, in place of TCP: a tunnel, or a simulated network.
+/// Opens byte streams to endpoints, in place of TCP: a tunnel, or a simulated network.
 ///
-/// TLS is not spoken over it; a transport that wants it brings it along.
+/// The client does not speak TLS over it; a transport that needs TLS speaks it itself.
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
-    /// Opens a stream to `endpoint`. The caller puts a deadline on it and may drop it at any time.
+    /// Opens a stream to `endpoint`. The caller sets a deadline and may drop the future at any
+    /// time.
     ///
     /// # Errors
     ///
-    /// Any; the segment store counts as unreachable.
+    /// Any error means that the segment store is unreachable.
     fn open<'a>(&'a self, endpoint: &'a Endpoint) -> Opening<'a>;
 }

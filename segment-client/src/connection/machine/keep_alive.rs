@@ -1,26 +1,25 @@
-//! When a silent peer is asked whether it is there, and when it is given up.
+//! When a silent peer is probed, and when it counts as lost.
 //!
-//! A peer that says nothing for 20 s is asked. It is given up 35 s after its last byte if a reply
-//! is outstanding, and 45 s after it if none is, so a probe always has 15 s to be answered before
-//! anything is lost.
+//! A peer that is silent for 20 s is probed. It counts as lost 35 s after its last byte if a reply
+//! is outstanding, and 45 s after it otherwise, so the peer always has 15 s to answer a probe.
 
 use std::time::Duration;
 
-/// Time since the connection was made.
+/// Time since the connection was established.
 pub(crate) type Now = Duration;
 
 const PROBE_AFTER: Duration = Duration::from_secs(20);
 const DEAD_AFTER_OUTSTANDING: Duration = Duration::from_secs(35);
 const DEAD_AFTER_IDLE: Duration = Duration::from_secs(45);
 
-/// What is to be done now.
+/// The next action of the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Nothing until then.
+    /// Wait until that time.
     Wait(Now),
-    /// A keep-alive is to be sent.
+    /// Send a keep-alive.
     Probe,
-    /// The peer is to be given up; it was silent for this long.
+    /// End the connection; the peer was silent for this long.
     GiveUp(Duration),
 }
 
@@ -31,13 +30,13 @@ pub(crate) struct KeepAliveTimer {
 }
 
 impl KeepAliveTimer {
-    /// Something came from the peer.
+    /// Records that bytes arrived from the peer.
     pub(crate) fn handle_bytes(&mut self, now: Now) {
         self.last_heard = now;
         self.has_probed = false;
     }
 
-    /// What is to be done now. After a probe, ask again.
+    /// Returns the next action. After [`Action::Probe`], poll again.
     pub(crate) fn poll(&mut self, now: Now, is_outstanding: bool) -> Action {
         let limit = if is_outstanding { DEAD_AFTER_OUTSTANDING } else { DEAD_AFTER_IDLE };
         let silence = now.saturating_sub(self.last_heard);

@@ -1,4 +1,4 @@
-//! What a connection decides, without a socket, a clock or a runtime.
+//! The decisions of a connection, without a socket, a clock or a runtime.
 
 pub(super) mod keep_alive;
 pub(super) mod waiters;

@@ -1,4 +1,4 @@
-//! Who waits for which reply. Pure: the connection's task feeds it.
+//! Requests that wait for their replies, by request id.
 
 use std::collections::HashMap;
 
@@ -14,21 +14,21 @@ pub(crate) struct Waiters<W> {
 #[derive(Debug)]
 struct Waiter<W> {
     waiter: W,
-    /// A store that refuses the token of a read answers with the read's offset in place of its id.
+    /// A store that refuses the token of a read replies with the read's offset in place of its id.
     read_offset: Option<i64>,
 }
 
-/// What a command from the peer is.
+/// Classification of a command from the peer.
 #[derive(Debug, PartialEq)]
-// Nearly all are replies, and each is taken apart at once: a box would only cost an allocation a
-// reply.
+// Nearly all are replies, and the caller takes them apart at once: a box would cost an allocation
+// per reply.
 #[allow(clippy::large_enum_variant)]
 pub(crate) enum Incoming<W> {
-    /// The reply that somebody waits for.
+    /// The reply to a waiting request.
     Reply(W, WireCommand),
-    /// Nothing that anybody waits for, and no harm: counted and forgotten.
+    /// A harmless command without a waiter: counted and dropped.
     Ignored,
-    /// Something that a segment store never sends.
+    /// A command that a segment store never sends.
     Violation,
 }
 
@@ -39,7 +39,7 @@ impl<W> Default for Waiters<W> {
 }
 
 impl<W> Waiters<W> {
-    /// Somebody waits for the reply to `request`. Gives the waiter back if its id is taken.
+    /// Registers a waiter for the reply to `request`. Returns the waiter if its id is in use.
     pub(crate) fn insert(&mut self, id: i64, request: &WireCommand, waiter: W) -> Option<W> {
         let read_offset = match request {
             WireCommand::ReadSegment(read) => Some(read.offset),
@@ -54,37 +54,37 @@ impl<W> Waiters<W> {
         }
     }
 
-    /// Nobody waits for `id` any more; its reply will be ignored.
+    /// Removes the waiter of `id`; a later reply to it is ignored.
     pub(crate) fn remove(&mut self, id: i64) -> Option<W> {
         self.by_id.remove(&id).map(|waiter| waiter.waiter)
     }
 
-    /// Says whether anybody waits.
+    /// Returns true if no request waits for a reply.
     pub(crate) fn is_empty(&self) -> bool {
         self.by_id.is_empty()
     }
 
-    /// How many wait.
+    /// Returns the number of waiters.
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    /// Commands that nobody waited for.
+    /// Returns the number of commands that arrived without a waiter.
     pub(crate) fn unknown(&self) -> u64 {
         self.unknown
     }
 
-    /// Everybody who waits, in the order of their ids, so that the same run is the same again.
+    /// Removes all waiters, in the order of their ids, so that a run can be reproduced.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = W> + '_ {
         let mut all: Vec<_> = self.by_id.drain().collect();
         all.sort_unstable_by_key(|(id, _)| *id);
         all.into_iter().map(|(_, waiter)| waiter.waiter)
     }
 
-    /// Finds out what came from the peer.
+    /// Classifies a command from the peer, and removes its waiter.
     pub(crate) fn handle(&mut self, command: WireCommand) -> Incoming<W> {
         match command.kind() {
-            // The greeting may be repeated at any time, and a keep-alive answers one.
+            // The peer may repeat its greeting at any time, and a keep-alive answers one.
             CommandKind::Both => {
                 if matches!(command, WireCommand::Hello(_)) {
                     self.unknown += 1;
@@ -112,8 +112,8 @@ impl<W> Waiters<W> {
         }
         let mut reads = self.by_id.iter().filter(|(_, waiter)| waiter.read_offset == Some(offset));
         let (id, _) = reads.next()?;
-        // Two reads of one offset cannot be told apart: either may take the refusal, as it meets
-        // both.
+        // Two reads of one offset cannot be distinguished: either may get the refusal, which is
+        // true of both.
         let id = *id;
         self.remove(id)
     }
