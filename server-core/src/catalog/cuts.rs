@@ -1,17 +1,17 @@
 //! Cuts of a stream: which cover the key space, their order, and the segments between two.
 
-use pravega_sdk_types::Epoch;
+use pravega_sdk_types::{Epoch, SegmentOffset};
 
 use super::{
-    cut::{Cut, CutOffset},
+    cut::{Cut, START},
     stream::{SegmentRecord, Stream},
 };
 
 impl Stream {
     /// The segments of a cut with their offsets, in the order of their ranges; `None` if one of
     /// them is unknown.
-    fn records(&self, cut: &Cut) -> Option<Vec<(SegmentRecord, CutOffset)>> {
-        let mut records: Vec<(SegmentRecord, CutOffset)> = cut
+    fn records(&self, cut: &Cut) -> Option<Vec<(SegmentRecord, SegmentOffset)>> {
+        let mut records: Vec<(SegmentRecord, SegmentOffset)> = cut
             .iter()
             .map(|(id, offset)| Some((self.segment(id)?, offset)))
             .collect::<Option<_>>()?;
@@ -73,7 +73,7 @@ impl Stream {
     pub(super) fn between(&self, from: &Cut, to: &Cut) -> Vec<SegmentRecord> {
         let from = if from.is_empty() { self.head() } else { from.clone() };
         let to: Cut = if to.is_empty() {
-            self.active().iter().map(|record| (record.id, CutOffset::START)).collect()
+            self.active().iter().map(|record| (record.id, START)).collect()
         } else {
             to.clone()
         };
@@ -81,7 +81,7 @@ impl Stream {
             return Vec::new();
         };
         // A cut that does not cover a key sets no bound there.
-        let within = |cut: &[(SegmentRecord, CutOffset)],
+        let within = |cut: &[(SegmentRecord, SegmentOffset)],
                       record: &SegmentRecord,
                       is_beyond: fn(Epoch, Epoch) -> bool| {
             let mut met = cut.iter().filter(|(at, _)| at.overlaps(*record)).peekable();

@@ -5,10 +5,10 @@ use pravega_sdk_proto::{
     StreamCutRangeResponse, StreamInfo, SuccessorResponse, segments_at_time::SegmentLocation,
     stream_info::AccessOperation, successor_response::SegmentEntry,
 };
-use pravega_sdk_types::{Epoch, SegmentId};
+use pravega_sdk_types::{Epoch, SegmentId, SegmentOffset};
 
 use super::{
-    cut::{Cut, CutOffset, OffsetsById},
+    cut::{Cut, OffsetsById},
     error::{CallError, CallResult, no_stream},
     names,
     state::Catalog,
@@ -72,9 +72,9 @@ impl Catalog {
     /// The segments and offsets at which a stream begins.
     pub fn head_segments(&self, info: &StreamInfo, step: &Step<'_>) -> CallResult<SegmentsAtTime> {
         let found = self.found(&info.scope, &info.stream)?;
-        let location = |(id, offset): (SegmentId, CutOffset)| SegmentLocation {
+        let location = |(id, offset): (SegmentId, SegmentOffset)| SegmentLocation {
             segment_id: Some(id_message(info, id)),
-            offset: offset.to_message(),
+            offset: offset.to_wire(),
         };
         let segments = found.head().iter().map(location).collect();
         Ok(SegmentsAtTime { segments, delegation_token: self.token(info, step) })

@@ -1,10 +1,10 @@
 //! Retention: truncation by time or by size, and by the progress of reader groups.
 
 use pravega_sdk_proto::{RetentionPolicy, retention_policy::RetentionPolicyType};
-use pravega_sdk_types::{Offset, SegmentId};
+use pravega_sdk_types::{Offset, SegmentId, SegmentOffset};
 
 use super::{
-    cut::{Cut, CutOffset},
+    cut::Cut,
     names,
     state::{Catalog, Scope},
     stream::{RetentionPoint, SegmentRecord, Stream},
@@ -67,7 +67,7 @@ impl Catalog {
         let found = self.stream(scope, stream)?;
         let end = |id: SegmentId| {
             let info = step.store.info(&names::segment(scope, stream, id)).ok()?;
-            Some((id, CutOffset::At(Offset(info.len as i64))))
+            Some((id, SegmentOffset::At(Offset(info.len as i64))))
         };
         found.active().iter().map(|record| end(record.id)).collect()
     }

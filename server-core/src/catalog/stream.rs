@@ -12,7 +12,7 @@ use pravega_sdk_types::{Epoch, Offset, SegmentId, SegmentNumber, TransactionId};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    cut::{Cut, CutOffset, WriterPosition},
+    cut::{Cut, START, WriterPosition},
     message,
     transaction::Transaction,
 };
@@ -220,7 +220,7 @@ impl Stream {
             .first()
             .into_iter()
             .flat_map(|epoch| &epoch.segments)
-            .map(|record| (record.id, CutOffset::START))
+            .map(|record| (record.id, START))
             .collect()
     }
 

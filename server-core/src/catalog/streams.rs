@@ -4,10 +4,10 @@ use pravega_sdk_proto::{
     ScalingPolicy, StreamConfig, StreamInfo, create_stream_status, delete_stream_status,
     update_stream_status,
 };
-use pravega_sdk_types::{Epoch, KeyRange, Offset, SegmentId, SegmentNumber};
+use pravega_sdk_types::{Epoch, KeyRange, Offset, SegmentId, SegmentNumber, SegmentOffset};
 
 use super::{
-    cut::{Cut, CutOffset, OffsetsById},
+    cut::{Cut, OffsetsById},
     error::{CallError, CallResult},
     names,
     segments::{create_segments, is_fixed, min_segments, policy},
@@ -178,8 +178,8 @@ impl Catalog {
         cut.iter().all(|(id, offset)| {
             let info = step.store.info(&names::segment(scope, stream, id));
             info.is_ok_and(|info| match offset {
-                CutOffset::At(Offset(offset)) => offset <= info.len as i64,
-                CutOffset::End => true,
+                SegmentOffset::At(Offset(offset)) => offset <= info.len as i64,
+                SegmentOffset::End => true,
             })
         })
     }
@@ -197,8 +197,8 @@ impl Catalog {
         for (id, offset) in cut.iter() {
             let segment = names::segment(scope, stream, id);
             let offset = match offset {
-                CutOffset::At(offset) => offset,
-                CutOffset::End => {
+                SegmentOffset::At(offset) => offset,
+                SegmentOffset::End => {
                     Offset(step.store.info(&segment).map_or(0, |info| info.len as i64))
                 }
             };
