@@ -96,7 +96,8 @@ fn watermark_at(now: i64, state: &str) -> String {
     let positions =
         mark.positions().map(|(segment, offset)| format!("{}={offset}", id(segment.into())));
     let positions = positions.collect::<Vec<_>>().join(" ");
-    format!("{} to {}, {positions}{records}", mark.lower_time(), mark.upper_time())
+    let (lower, upper) = (mark.lower_time().as_millis(), mark.upper_time().as_millis());
+    format!("{lower} to {upper}, {positions}{records}")
 }
 
 #[test]
