@@ -174,7 +174,7 @@ impl ClientFactory {
         codec: C,
         config: WriterConfig,
     ) -> Result<EventWriter<C>, WriteError> {
-        EventWriter::open(self.stream_parts(), stream, codec, config).await
+        EventWriter::open(self.segment_context(), stream, codec, config).await
     }
 
     /// Opens a reader of the events of `stream`, from its head on; see [`EventReader::open`].
@@ -210,7 +210,7 @@ impl ClientFactory {
         codec: C,
         config: ReaderConfig,
     ) -> Result<EventReader<C>, ReadError> {
-        EventReader::open(self.stream_parts(), stream, codec, config).await
+        EventReader::open(self.segment_context(), stream, codec, config).await
     }
 
     /// Opens a writer of transactions on `stream`; see [`TransactionalWriter::open`].
@@ -246,7 +246,7 @@ impl ClientFactory {
         codec: C,
         config: TransactionConfig,
     ) -> Result<TransactionalWriter<C>, TransactionError> {
-        TransactionalWriter::open(self.stream_parts(), stream, codec, config).await
+        TransactionalWriter::open(self.segment_context(), stream, codec, config).await
     }
 
     /// Opens a writer of bytes at the end of `stream`, which must have one segment; see
@@ -278,7 +278,7 @@ impl ClientFactory {
         stream: &ScopedStream,
         config: ByteWriterConfig,
     ) -> Result<ByteWriter, WriteError> {
-        ByteWriter::open(self.stream_parts(), stream, config).await
+        ByteWriter::open(self.segment_context(), stream, config).await
     }
 
     /// Opens a reader of the bytes of `stream`, which must have one segment; see
@@ -310,7 +310,7 @@ impl ClientFactory {
         stream: &ScopedStream,
         config: ByteReaderConfig,
     ) -> Result<ByteReader, ReadError> {
-        ByteReader::open(self.stream_parts(), stream, config).await
+        ByteReader::open(self.segment_context(), stream, config).await
     }
 
     /// Opens a writer of records at the end of the index stream `stream`; see
@@ -342,7 +342,7 @@ impl ClientFactory {
         stream: &ScopedStream,
         config: IndexWriterConfig,
     ) -> Result<IndexWriter, WriteError> {
-        IndexWriter::open(self.stream_parts(), stream, config).await
+        IndexWriter::open(self.segment_context(), stream, config).await
     }
 
     /// Opens a reader of the records of the index stream `stream`; see [`IndexReader::open`].
@@ -373,7 +373,7 @@ impl ClientFactory {
         stream: &ScopedStream,
         config: IndexReaderConfig,
     ) -> Result<IndexReader, ReadError> {
-        IndexReader::open(self.stream_parts(), stream, config).await
+        IndexReader::open(self.segment_context(), stream, config).await
     }
 
     /// Opens a client for parts of `stream`, which can be read in parallel; see
@@ -404,11 +404,11 @@ impl ClientFactory {
         stream: &ScopedStream,
         config: BatchConfig,
     ) -> Result<BatchClient, ReadError> {
-        BatchClient::open(self.stream_parts(), stream, config).await
+        BatchClient::open(self.segment_context(), stream, config).await
     }
 
     /// Creates `stream`, and its scope, unless they exist. An existing stream keeps its
-    /// configuration; the result says whether this call created the stream.
+    /// configuration; the result is true if this call created the stream.
     ///
     /// # Errors
     ///
@@ -426,10 +426,10 @@ impl ClientFactory {
         self.controller().create_stream(stream, configuration).await
     }
 
-    /// The parts that readers, writers and transactions are made of, for callers that open them
+    /// The shared parts of readers, writers and transactions, for callers that open them
     /// with constructors such as [`EventWriter::open`].
     #[must_use]
-    pub fn stream_parts(&self) -> SegmentContext {
+    pub fn segment_context(&self) -> SegmentContext {
         SegmentContext::new(
             Arc::clone(&self.parts.controller),
             Arc::clone(&self.parts.endpoints),
