@@ -1,11 +1,11 @@
-//! Latencies in buckets that grow: 32 to each power of two, so every value is known to 3 %. The
-//! counterparts use the same.
+//! A histogram of latencies with 32 buckets per power of two, so values are accurate to 3 %. The
+//! counterparts use the same one.
 
 use std::time::Duration;
 
 const SUB: u64 = 32;
 
-/// Counts durations.
+/// A histogram of durations.
 #[derive(Debug, Clone)]
 pub(crate) struct Histogram {
     buckets: Vec<u64>,
@@ -28,7 +28,7 @@ impl Histogram {
         }
     }
 
-    /// Adds what another one counted.
+    /// Adds the counts of another histogram.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
             *mine += theirs;
@@ -36,7 +36,7 @@ impl Histogram {
         self.count += other.count;
     }
 
-    /// The duration in microseconds below which that share of all lies.
+    /// Returns a percentile in microseconds; `share` is between 0 and 1.
     #[must_use]
     pub(crate) fn percentile_us(&self, share: f64) -> f64 {
         let wanted = (self.count as f64 * share).ceil().max(1.0) as u64;
@@ -50,13 +50,14 @@ impl Histogram {
         0.0
     }
 
-    /// A line of JSON with what was counted in `seconds`.
+    /// Returns the figures of a run of `seconds` as a line of JSON.
     #[must_use]
     pub(crate) fn report(&self, seconds: f64) -> String {
         let (p50, p99) = (self.percentile_us(0.5), self.percentile_us(0.99));
         let events = self.count;
         format!(
-            "{{\"events\": {events}, \"seconds\": {seconds:.6}, \"p50_us\": {p50:.2}, \"p99_us\": {p99:.2}}}"
+            "{{\"events\": {events}, \"seconds\": {seconds:.6}, \
+             \"p50_us\": {p50:.2}, \"p99_us\": {p99:.2}}}"
         )
     }
 }
@@ -69,7 +70,7 @@ fn bucket_of(value: u64) -> usize {
     ((shift + 1) * SUB + ((value >> shift) - SUB)) as usize
 }
 
-/// The middle of a bucket.
+/// Returns the middle of a bucket.
 fn value_of(bucket: u64) -> f64 {
     if bucket < SUB {
         return bucket as f64;
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_found_again_to_within_three_percent() {
+    fn percentiles_are_accurate_to_three_percent() {
         let mut histogram = Histogram::default();
         for micros in 1..=1000 {
             histogram.record(Duration::from_micros(micros));

@@ -1,9 +1,8 @@
 //! Requests and replies over the loopback through `RawClient`: one connection, up to 1,000 requests
-//! under way.
+//! in flight.
 //!
-//! Client and server have one thread each, so two cores in all. The server does nothing but decode
-//! the request and encode its reply, so the figure is that of the client's path and of the
-//! kernel's.
+//! Client and server have one thread each, so they use two cores. The server only decodes the
+//! request and encodes its reply, so the figures measure the client and the kernel.
 
 use std::{
     net::SocketAddr,
@@ -53,7 +52,7 @@ pub(crate) fn run(seconds: u64) -> Result<()> {
 async fn measure(server: SocketAddr, in_flight: usize, duration: Duration) -> Result<f64> {
     let endpoint = Endpoint::new(&server.ip().to_string(), server.port())?;
     let client = RawClient::new(StoreConfig::default());
-    // Connected before the clock starts.
+    // Connects before the measurement starts.
     let connection = client.connection(&endpoint).await?;
     let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let start = Instant::now();
@@ -81,7 +80,7 @@ async fn measure(server: SocketAddr, in_flight: usize, duration: Duration) -> Re
     while let Some(user) = users.join_next().await {
         user??;
     }
-    // What was counted must have come over this one connection.
+    // All counted replies must have arrived on this connection.
     let received = connection.counters().received;
     anyhow::ensure!(received >= count, "{count} replies were counted, {received} were received");
     anyhow::ensure!(
@@ -91,7 +90,7 @@ async fn measure(server: SocketAddr, in_flight: usize, duration: Duration) -> Re
     Ok(count as f64 / elapsed.as_secs_f64())
 }
 
-/// A string of the wire that takes no allocation.
+/// Returns a string of the wire without an allocation.
 fn bytestring<T: From<&'static str>>(text: &'static str) -> T {
     text.into()
 }

@@ -1,4 +1,4 @@
-//! The same client on several servers in turn: what the server makes of it.
+//! Compares servers: the same client runs on each of them in turn.
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +17,10 @@ use pravega_sdk::{
 
 use crate::compare::{self, Case, Client, Figures};
 
-/// What was asked for on the command line.
+/// Options of the command line.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// Names and URLs of servers that run already.
+    /// Names and URLs of servers that are already running.
     running: Vec<(String, String)>,
     embedded: bool,
     durable: bool,
@@ -76,7 +76,7 @@ impl Embedded {
         Ok(Self { process, url })
     }
 
-    /// How much memory it has, in KiB.
+    /// Returns the resident memory of the server, in KiB.
     fn resident(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
@@ -91,7 +91,7 @@ impl Drop for Embedded {
     }
 }
 
-/// Throughput and latency of this SDK on each server.
+/// Measures throughput and latency of this SDK on each server.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut servers = options.running.clone();
@@ -136,7 +136,7 @@ fn show(case: &Case, servers: &[(String, String)], all: &BTreeMap<&str, Vec<Figu
     }
 }
 
-/// How soon the embedded server is ready, how much it takes when idle, and with many streams.
+/// Measures the start of the embedded server, and its memory when idle and with many streams.
 pub(crate) fn size() -> Result<()> {
     let mut ready = Vec::new();
     for _ in 0..10 {

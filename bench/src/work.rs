@@ -1,4 +1,4 @@
-//! The work of a client, and the lines by which it keeps in step with the program that measures it.
+//! The work of a client, and the lines that synchronize it with the program that measures it.
 //! The Rust peer uses the same file.
 
 use std::{
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE, as they stand on the command line.
+/// URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE, as on the command line.
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
     pub(crate) uri: String,
@@ -16,14 +16,14 @@ pub(crate) struct Work {
     pub(crate) size: usize,
     pub(crate) seconds: f64,
     pub(crate) max_bytes: u64,
-    /// How many routing keys there are; with 0 events have none.
+    /// Number of routing keys; with 0, events have none.
     pub(crate) keys: usize,
-    /// Events a second, where the mode is rate.
+    /// Events per second, for the modes rate and tail.
     pub(crate) rate: u64,
 }
 
 impl Work {
-    /// Reads the arguments; `None` if they are not complete or not valid.
+    /// Parses the arguments; `None` if they are incomplete or invalid.
     pub(crate) fn parse(arguments: &[String]) -> Option<Self> {
         let [uri, scope, stream, mode, size, seconds, max_bytes, keys, rate] = arguments else {
             return None;
@@ -40,7 +40,7 @@ impl Work {
         })
     }
 
-    /// The same for long enough that everything is warm.
+    /// Returns the work of the warm-up.
     pub(crate) fn warm_up(&self) -> Self {
         Self {
             seconds: (self.seconds / 2.0).max(1.0),
@@ -49,12 +49,12 @@ impl Work {
         }
     }
 
-    /// How many events there are to read, or pieces of bytes to write.
+    /// Returns the number of events to read, or of pieces of bytes to write.
     pub(crate) fn count(&self) -> u64 {
         self.max_bytes / self.size as u64
     }
 
-    /// An event that says when it was written, in nanoseconds since `base`.
+    /// Returns an event that contains the time, in nanoseconds since `base`.
     pub(crate) fn stamped(&self, base: Instant) -> Vec<u8> {
         let mut event = vec![0; self.size];
         let nanos = base.elapsed().as_nanos() as u64;
@@ -64,7 +64,7 @@ impl Work {
         event
     }
 
-    /// How long ago an event was written.
+    /// Returns the time since an event was written.
     pub(crate) fn age(&self, event: &[u8], base: Instant) -> Duration {
         let stamp = event.first_chunk().map_or(0, |stamp| u64::from_be_bytes(*stamp));
         base.elapsed().saturating_sub(Duration::from_nanos(stamp))
@@ -79,8 +79,8 @@ impl Work {
             || written * self.size as u64 >= self.max_bytes
     }
 
-    /// Waits until the next event is due, where there is a rate. Timers count in milliseconds, so
-    /// several events may be due at once; nothing turns in circles meanwhile.
+    /// Waits until the next event is due, for the modes rate and tail. Timers have a resolution of
+    /// a millisecond, so several events may be due at once.
     pub(crate) async fn wait_for_turn(&self, started: Instant, written: u64) {
         if self.mode == "rate" || self.mode == "tail" {
             let due = started + Duration::from_nanos(written * 1_000_000_000 / self.rate);

@@ -1,5 +1,5 @@
-//! The same work as the counterparts in `peers`, with this SDK. It warms up, says ready, waits for
-//! a line, works, prints its figures, and waits for another line before it ends.
+//! The same work as the counterparts in `peers`, with this SDK. It warms up, prints "ready", waits
+//! for a line, works, prints its figures, and waits for another line before it exits.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let work = Work::parse(&arguments)
         .context("worker: URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    // As an application runs: in a task, beside the writer's own.
+    // As in an application: in a task, beside the writer's own.
     let result = runtime.block_on(async { tokio::spawn(do_all(work)).await? });
     runtime.shutdown_background();
     result
@@ -72,7 +72,7 @@ fn go() {
     wait_for_a_line();
 }
 
-/// Reads all there is, from the head.
+/// Reads all events of the stream, from the head.
 async fn read(
     factory: &ClientFactory,
     stream: &ScopedStream,
@@ -90,8 +90,8 @@ async fn read(
     Ok((histogram, started.elapsed().as_secs_f64()))
 }
 
-/// Writes at a rate, and reads what was written at the tail; the latency is that from one to the
-/// other.
+/// Writes at a rate and reads at the tail; the latency is the time from the write of an event to
+/// its read.
 async fn tail(
     factory: &ClientFactory,
     stream: &ScopedStream,
@@ -149,8 +149,8 @@ async fn read_bytes(
     Ok((histogram, started.elapsed().as_secs_f64()))
 }
 
-/// Writes for some time; answers with the latencies, and the seconds from the first write to the
-/// last acknowledgement.
+/// Writes for the time of the work. Returns the latencies, and the seconds from the first write to
+/// the last acknowledgement.
 async fn write(writer: &EventWriter<Raw>, work: &Work) -> Result<(Histogram, f64)> {
     let (acks, mut waiting) = mpsc::channel::<(Instant, Ack)>(100_000);
     let reading = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! A client in a process of its own, watched from outside.
+//! A client in a process of its own, measured from outside.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ pub(crate) struct Client {
     arguments: Vec<String>,
 }
 
-/// What a client is to do.
+/// Work for a client.
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) mode: &'static str,
@@ -29,7 +29,7 @@ pub(super) struct Work {
     pub(super) rate: u64,
 }
 
-/// What it did.
+/// Results of a client.
 #[derive(Debug, Clone)]
 pub(crate) struct Figures {
     pub(super) events_per_s: f64,
@@ -58,7 +58,7 @@ impl Client {
         Ok(Self { name: "pravega-sdk", program, arguments: vec!["worker".to_owned()] })
     }
 
-    /// This SDK and its two counterparts, built if they are not.
+    /// This SDK and its two counterparts, which are built first.
     pub(super) fn all() -> Result<Vec<Self>> {
         let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
         let own = Self::own()?;
@@ -149,7 +149,7 @@ fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Ends with the value, if it has not ended before.
+/// A process that is killed when the value is dropped.
 struct Process(Child);
 
 impl Process {
@@ -157,11 +157,11 @@ impl Process {
         self.0.stdin.as_mut().context("no stdin")?.write_all(b"\n").context("it does not listen")
     }
 
-    /// Time on the processor, in the program and in the kernel for it.
+    /// Returns the CPU time of the process, in user mode and in the kernel.
     fn cpu_seconds(&self) -> Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        // Behind the name, which may hold anything, in parentheses: utime and stime are the 12th
-        // and 13th field.
+        // utime and stime are the 12th and 13th field after the name, which is in parentheses and
+        // may contain any character.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
         let ticks = |at: usize| {
             fields.get(at).and_then(|text| text.parse::<f64>().ok()).context("no times")

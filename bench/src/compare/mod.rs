@@ -1,5 +1,5 @@
-//! This SDK beside the existing clients: each does the same work in a process of its own, in turn,
-//! on the same server.
+//! Compares this SDK with the existing clients: each does the same work on the same server, in
+//! turn, in a process of its own.
 
 mod client;
 mod report;
@@ -20,7 +20,7 @@ pub(crate) use self::{
 };
 use crate::scripted::Scripted;
 
-/// What was asked for on the command line.
+/// Options of the command line.
 #[derive(Debug)]
 pub(crate) struct Options {
     controller: String,
@@ -55,7 +55,7 @@ impl Options {
     }
 }
 
-/// One thing to measure.
+/// A measurement.
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     pub(crate) name: String,
@@ -64,7 +64,7 @@ pub(crate) struct Case {
     segments: u32,
     keys: usize,
     rate: u64,
-    /// Which of its figures say something.
+    /// The figures that are meaningful for it.
     pub(crate) metrics: &'static [&'static str],
 }
 
@@ -72,7 +72,7 @@ const THROUGHPUT: &[&str] =
     &["events_per_s", "p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
 const READ: &[&str] = &["events_per_s", "cpu_us_per_event", "peak_rss_mb"];
 const LATENCY: &[&str] = &["p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
-/// The most that a run writes, because a server in memory keeps all of it.
+/// Maximum number of bytes that a run writes, because a server in memory keeps all of it.
 const MAX_BYTES: u64 = 100 << 20;
 
 fn case(
@@ -86,7 +86,7 @@ fn case(
     Case { name: name.to_owned(), mode, size, segments, keys, rate: 10_000, metrics }
 }
 
-/// The cases against a real server.
+/// Runs the cases against a real server.
 pub(crate) fn against_a_server(options: &Options) -> Result<()> {
     let cases = [
         case("write-100B-1seg", "throughput", 100, 1, THROUGHPUT),
@@ -98,7 +98,7 @@ pub(crate) fn against_a_server(options: &Options) -> Result<()> {
         case("read-1KB-4seg", "read", 1024, 4, READ),
         case("read-10KB-1seg", "read", 10 * 1024, 1, READ),
         case("end-to-end-100B-10k-per-s", "tail", 100, 1, LATENCY),
-        // One writer in turn over 16 segments that are otherwise idle.
+        // One writer writes to 16 otherwise idle segments in turn.
         Case {
             keys: 256,
             rate: 200,
@@ -129,7 +129,7 @@ pub(crate) fn cases_of_servers() -> Vec<Case> {
     ]
 }
 
-/// What a client makes of a case on a server, with a stream of its own.
+/// Runs a client on a server, with a stream of its own, and returns its results.
 pub(crate) fn measure(
     client: &Client,
     controller: &str,
@@ -144,7 +144,7 @@ pub(crate) fn measure(
     figures
 }
 
-/// The sweep over how long a store takes to acknowledge, against a scripted store.
+/// Runs the cases against a scripted store, with several delays of its acknowledgements.
 pub(crate) fn ack_delay(options: &Options) -> Result<()> {
     let clients: Vec<Client> =
         Client::all()?.into_iter().filter(|client| client.name != "java").collect();
@@ -188,7 +188,7 @@ fn work(case: &Case, seconds: f64) -> Work {
     }
 }
 
-/// Every client in turn, round after round, so that whatever else the machine does falls on all of
+/// Runs the clients in turn, round after round, so that other load on the machine affects all of
 /// them.
 fn rounds(
     options: &Options,

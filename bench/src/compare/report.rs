@@ -60,7 +60,7 @@ impl Report {
     }
 }
 
-/// Above 1 is better than the better of the others: more events, or less of everything else.
+/// Returns the ratio to the better counterpart. Above 1, this SDK is better.
 fn ratio(metric: &str, medians: &BTreeMap<&str, f64>) -> Option<f64> {
     let own = *medians.get(OWN)?;
     let peers = medians.iter().filter(|(name, _)| **name != OWN).map(|(_, median)| *median);

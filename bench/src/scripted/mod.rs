@@ -20,12 +20,12 @@ use tonic::{Request, Response, Status};
 
 use self::store::{Acknowledgements, Store};
 
-/// A running cluster, which ends when the value is dropped.
+/// A running cluster, which is stopped when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Scripted {
     controller: SocketAddr,
     stream: ScopedStream,
-    // One thread: the client measured has the other processor for itself.
+    // One thread: the measured client has the other core for itself.
     runtime: Option<Runtime>,
 }
 

@@ -1,7 +1,7 @@
-//! A segment store that takes appends, counts their bytes and forgets them.
+//! A segment store that accepts appends, counts their bytes and discards them.
 //!
-//! Its delays are exact to the microsecond: the last three milliseconds before a reply are spent
-//! asking for the time, because timers of the runtime count in milliseconds.
+//! Its delays are exact to the microsecond: it polls the clock during the last three milliseconds
+//! before a reply, because timers of the runtime have a resolution of a millisecond.
 
 use std::{
     collections::BTreeMap,
@@ -20,9 +20,9 @@ use tokio::{
     sync::mpsc,
 };
 
-/// How long before its time a reply is waited for by asking again and again.
+/// Time before a reply during which the store polls the clock.
 const SPIN: Duration = Duration::from_millis(3);
-/// The number that the protocol gives a writer without an event.
+/// The last event number of a writer that has written no event.
 const NO_EVENT: i64 = i64::MIN;
 
 /// When appends are acknowledged.
@@ -46,7 +46,7 @@ struct Segment {
     last: BTreeMap<u128, i64>,
 }
 
-/// A reply and when it is sent.
+/// A reply and the time at which it is sent.
 type Due = (Instant, WireCommand);
 
 impl Store {
