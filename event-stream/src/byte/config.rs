@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use pravega_sdk_segment_client::append;
 #[cfg(feature = "seeded-bugs")]
 use pravega_sdk_segment_client::seeded_bugs::{Bugs, SeededBug};
-use pravega_sdk_types::{Backoff, Offset};
+use pravega_sdk_segment_client::{append, machine::backoff};
+use pravega_sdk_types::Offset;
 use pravega_sdk_wire_protocol::event::MAX_EVENT_LEN;
 
 use crate::{reader::ReaderConfig, writer::WriterConfig};
@@ -62,7 +62,7 @@ impl ByteWriterConfig {
     /// Sets the wait after failures; see [`WriterConfig::with_backoff`].
     #[must_use]
     pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
-        self.append.backoff = Backoff::new(initial, max);
+        self.append.backoff = backoff(initial, max);
         self
     }
 
@@ -146,5 +146,20 @@ impl ByteReaderConfig {
     pub fn with_max_read_bytes(mut self, bytes: usize) -> Self {
         self.reader = self.reader.with_max_read_bytes(bytes);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_writer_never_reconnects_without_a_wait() {
+        for max in [Duration::ZERO, Duration::from_secs(1)] {
+            let bytes = ByteWriterConfig::default().with_backoff(Duration::ZERO, max);
+            let events = WriterConfig::default().with_backoff(Duration::ZERO, max);
+            assert!(bytes.append.backoff.full_delay(1) >= Duration::from_millis(1));
+            assert_eq!(bytes.append.backoff, events.append.backoff);
+        }
     }
 }
