@@ -25,6 +25,8 @@ pub struct Backoff {
     multiplier: u32,
 }
 
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
+
 impl Backoff {
     /// Creates a series that starts at `initial`, doubles, and ends at `max`, which is at least
     /// `initial`.
@@ -44,15 +46,22 @@ impl Backoff {
     /// Returns the full wait after `failures` failures in a row, of which the first is 1.
     #[must_use]
     pub fn full_delay(&self, failures: u32) -> Duration {
-        let factor = self.multiplier.saturating_pow(failures.saturating_sub(1));
-        self.initial.saturating_mul(factor).min(self.max)
+        let factor = u128::from(self.multiplier).saturating_pow(failures.saturating_sub(1));
+        let grown = self.initial.as_nanos().saturating_mul(factor);
+        match u64::try_from(grown / NANOS_PER_SECOND) {
+            Ok(seconds) if grown < self.max.as_nanos() => {
+                Duration::new(seconds, (grown % NANOS_PER_SECOND) as u32)
+            }
+            _ => self.max,
+        }
     }
 
     /// Returns the wait after `failures` failures in a row, spread by `random` in `0.0..1.0`.
     #[must_use]
     pub fn delay(&self, failures: u32, random: f64) -> Duration {
         let share = if random.is_nan() { 0.0 } else { random.clamp(0.0, 1.0) };
-        self.full_delay(failures).mul_f64(share)
+        let full = self.full_delay(failures);
+        Duration::try_from_secs_f64(full.as_secs_f64() * share).unwrap_or(full)
     }
 }
 
@@ -67,7 +76,19 @@ mod tests {
         let backoff = Backoff::new(SECOND, 60 * SECOND).with_multiplier(10);
         let full = [0, 1, 2, 3, 100, u32::MAX].map(|failures| backoff.full_delay(failures));
         assert_eq!(full, [1, 1, 10, 60, 60, 60].map(Duration::from_secs));
-        assert_eq!(Backoff::new(SECOND, Duration::MAX).full_delay(u32::MAX), SECOND * u32::MAX);
+        let endless = Backoff::new(SECOND, Duration::MAX);
+        assert_eq!(endless.full_delay(u32::MAX), Duration::MAX);
+        assert_eq!(endless.delay(u32::MAX, 1.0), Duration::MAX);
+    }
+
+    #[test]
+    fn the_shortest_first_wait_grows_to_the_limit_too() {
+        for multiplier in [2, 10, u32::MAX] {
+            let shortest = Duration::from_nanos(1);
+            let backoff = Backoff::new(shortest, 20 * SECOND).with_multiplier(multiplier);
+            assert_eq!(backoff.full_delay(100), 20 * SECOND, "{multiplier}");
+        }
+        assert_eq!(Backoff::new(Duration::ZERO, SECOND).full_delay(100), Duration::ZERO);
     }
 
     #[test]
