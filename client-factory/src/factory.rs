@@ -71,9 +71,11 @@ impl ClientFactory {
     pub async fn connect_with(config: ClientConfig) -> Result<Self, FactoryError> {
         let controller = controller_of(&config)?;
         let uri = config.uri().to_string();
+        // A setting that is wrong fails before the call, which may take long.
+        let factory = Self::with_controller(config, controller.clone())?;
         let reached = controller.check_reachable(FIRST_CALL_TIMEOUT).await;
         reached.map_err(|error| FactoryError::unreachable(&uri, error))?;
-        Self::with_controller(config, controller)
+        Ok(factory)
     }
 
     /// Creates a factory without any call: the servers need not be up yet.
@@ -481,6 +483,14 @@ mod tests {
         assert_eq!(error.to_string(), "connecting to tcp://127.0.0.1:1: no controller answers");
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains("at 127.0.0.1:1 (2 attempts)"), "{source}");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_setting_of_segment_stores_is_reported_before_anything_is_called() {
+        let url = "tcp://127.0.0.1:1?retry_attempts=2&connect_timeout=1s\
+                   &tls_to_segment_store=on&trust_store=/no/such/file";
+        let error = ClientFactory::connect(url).await.unwrap_err();
+        assert_eq!((error.kind(), error.setting()), (ErrorKind::Config, Some("trust_store")));
     }
 
     #[test]
