@@ -504,4 +504,38 @@ mod tests {
             other => panic!("{other:?}"),
         }
     }
+
+    /// Polls once, outside a runtime, and returns the kind of the error.
+    fn kind_of<T>(
+        opening: impl Future<Output = Result<T, impl pravega_sdk_types::Classified>>,
+    ) -> Option<ErrorKind> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match std::pin::pin!(opening).poll(&mut context) {
+            std::task::Poll::Ready(Err(error)) => Some(error.kind()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn every_opener_outside_a_runtime_returns_an_error_and_does_not_panic() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let config = ClientConfig::from_url("tcp://127.0.0.1:1").unwrap();
+        let factory = {
+            let _inside = runtime.enter();
+            ClientFactory::new(config).unwrap()
+        };
+        let stream = "shop/orders".parse().unwrap();
+        let raw = pravega_sdk_event_stream::codec::Raw;
+        let kinds = [
+            kind_of(factory.event_writer(&stream, raw)),
+            kind_of(factory.event_reader(&stream, raw)),
+            kind_of(factory.transactional_writer(&stream, raw)),
+            kind_of(factory.byte_writer(&stream)),
+            kind_of(factory.byte_reader(&stream)),
+            kind_of(factory.index_writer(&stream)),
+            kind_of(factory.index_reader(&stream)),
+            kind_of(factory.batch_client(&stream)),
+        ];
+        assert_eq!(kinds, [Some(ErrorKind::NoRuntime); 8]);
+    }
 }

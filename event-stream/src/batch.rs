@@ -86,8 +86,9 @@ impl BatchClient {
     ///
     /// # Errors
     ///
-    /// [`ReadError`], of kind [`NotFound`](ErrorKind::NotFound) if there is no such stream, and
-    /// otherwise that of the controller.
+    /// [`ReadError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
+    /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the
+    /// controller.
     ///
     /// # Cancel safety
     ///
@@ -97,6 +98,7 @@ impl BatchClient {
         stream: &ScopedStream,
         config: BatchConfig,
     ) -> Result<Self, ReadError> {
+        runtime()?;
         // The same call and error as for the head: it fails if the stream does not exist.
         head_cut(&context, stream).await?;
         Ok(Self { context, stream: stream.clone(), config })

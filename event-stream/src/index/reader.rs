@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use bytes::BytesMut;
-use pravega_sdk_segment_client::{context::SegmentContext, error::ReadError};
+use pravega_sdk_segment_client::{context::SegmentContext, error::ReadError, runtime::runtime};
 use pravega_sdk_types::{ErrorKind, Offset, ScopedSegment, ScopedStream};
 use tokio::io::AsyncReadExt as _;
 
@@ -46,6 +46,7 @@ impl IndexReader {
         stream: &ScopedStream,
         config: IndexReaderConfig,
     ) -> Result<Self, ReadError> {
+        runtime()?;
         let (segment, _) = segment_of(&context, stream).await?;
         let record_size = record_size(&context, &segment).await?.unwrap_or(DEFAULT_RECORD_SIZE);
         Ok(Self { context, segment, record_size, config })
