@@ -143,3 +143,85 @@ impl fmt::Debug for Capacity<'_> {
         f.debug_struct("Capacity").field("cost", &self.cost).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPACITY: u32 = 4096;
+
+    fn shared() -> Shared {
+        Shared::new("shop/orders".parse().unwrap(), CAPACITY)
+    }
+
+    fn left(shared: &Shared) -> usize {
+        shared.permits.available_permits()
+    }
+
+    #[test]
+    fn a_write_costs_at_least_the_minimum_and_at_most_everything() {
+        let shared = shared();
+        let costs = [0, 1, 512, 513, 4096, 4097, usize::MAX].map(|bytes| shared.cost_of(bytes));
+        assert_eq!(costs, [512, 512, 512, 513, 4096, 4096, 4096]);
+    }
+
+    #[test]
+    fn a_dropped_capacity_is_free_again_and_a_detached_one_when_its_write_completes() {
+        let shared = shared();
+        let dropped = shared.try_reserve(1000).unwrap().unwrap();
+        let detached = shared.try_reserve(2000).unwrap().unwrap();
+        assert_eq!(left(&shared), 1096);
+        assert!(shared.try_reserve(1097).unwrap().is_none());
+        drop(dropped);
+        detached.detach();
+        assert_eq!(left(&shared), 2096);
+        shared.release(shared.cost_of(2000));
+        assert_eq!(left(&shared), 4096);
+    }
+
+    #[test]
+    fn detached_capacity_is_attached_again_and_released_once() {
+        let shared = shared();
+        shared.try_reserve(700).unwrap().unwrap().detach();
+        let attached = shared.attach(700);
+        assert_eq!(left(&shared), 3396);
+        drop(attached);
+        assert_eq!(left(&shared), 4096);
+    }
+
+    #[test]
+    fn parts_of_a_capacity_add_up_and_more_than_all_of_it_is_refused() {
+        let shared = shared();
+        let mut whole = shared.try_reserve(2000).unwrap().unwrap();
+        assert!(whole.split(2001).is_none());
+        let part = whole.split(1500).unwrap();
+        assert!(whole.split(1).is_none(), "500 are left, and the least is 512");
+        assert_eq!(left(&shared), 2096);
+        drop(whole);
+        assert_eq!(left(&shared), 2596);
+        part.detach();
+        assert_eq!(left(&shared), 2596);
+        shared.release(shared.cost_of(1500));
+        assert_eq!(left(&shared), 4096);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_reservation_keeps_nothing_and_closing_fails_the_others() {
+        let shared = shared();
+        let all = shared.reserve(usize::MAX).await.unwrap();
+        let mut waiting = Box::pin(shared.reserve(1));
+        let mut dropped = Box::pin(shared.reserve(4096));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        assert!(dropped.as_mut().poll(&mut context).is_pending());
+        drop(all);
+        drop(dropped);
+        assert_eq!(left(&shared), 3584, "the one that still waits was granted its part");
+        drop(waiting);
+        assert_eq!(left(&shared), 4096);
+        shared.close();
+        for error in [shared.reserve(1).await.unwrap_err(), shared.try_reserve(1).unwrap_err()] {
+            assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::NotApplied));
+        }
+    }
+}
