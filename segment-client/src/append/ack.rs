@@ -154,6 +154,11 @@ impl fmt::Debug for AckBlock {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_result_of_an_event_fits_a_cache_line() {
+        assert!(size_of::<Slot>() <= 64, "{} bytes", size_of::<Slot>());
+    }
+
     #[tokio::test]
     async fn every_ack_is_completed_by_its_own_ticket() {
         let acks = Acks::new();

@@ -1,6 +1,6 @@
 //! The place where an event was stored.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use pravega_sdk_types::{EventPointer, Offset, ScopedSegment};
 
@@ -8,7 +8,9 @@ use pravega_sdk_types::{EventPointer, Offset, ScopedSegment};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
     segment: Arc<ScopedSegment>,
-    offset: Option<Offset>,
+    /// The offset after its last byte, if it is known: no write is empty, so it is not 0, and takes
+    /// no more memory than a number.
+    end: Option<NonZeroU64>,
     len: u64,
     events: u32,
 }
@@ -20,10 +22,13 @@ impl Appended {
         len: usize,
         events: usize,
     ) -> Self {
+        let len = len as u64;
+        // A store that claims an end within the write does not know where the write is.
+        let start = offset.and_then(|offset| u64::try_from(offset.0).ok());
         Self {
             segment: Arc::clone(segment),
-            offset,
-            len: len as u64,
+            end: start.and_then(|start| NonZeroU64::new(start.saturating_add(len))),
+            len,
             events: u32::try_from(events).unwrap_or(u32::MAX),
         }
     }
@@ -40,7 +45,8 @@ impl Appended {
     /// with its connection, or one acknowledgement was for several appends.
     #[must_use]
     pub fn offset(&self) -> Option<Offset> {
-        self.offset
+        let start = self.end?.get().checked_sub(self.len)?;
+        i64::try_from(start).ok().map(Offset)
     }
 
     /// The length in the segment in bytes, with the header of each event.
@@ -55,5 +61,34 @@ impl Appended {
     pub fn pointer(&self) -> Option<EventPointer> {
         let len = i32::try_from(self.len).ok().filter(|_| self.events == 1)?;
         EventPointer::new(ScopedSegment::clone(&self.segment), self.offset()?, len).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn appended(offset: Option<i64>, len: usize) -> Appended {
+        let segment = Arc::new("shop/orders/0.#epoch.0".parse().unwrap());
+        Appended::new(&segment, offset.map(Offset), len, 1)
+    }
+
+    #[test]
+    fn an_offset_is_returned_as_it_was_given_and_a_negative_one_is_unknown() {
+        for offset in [0, 1, 7, 1 << 40, i64::MAX - 8, i64::MAX] {
+            let appended = appended(Some(offset), 8);
+            assert_eq!((appended.offset(), appended.stored_len()), (Some(Offset(offset)), 8));
+        }
+        for offset in [None, Some(-1), Some(i64::MIN)] {
+            let appended = appended(offset, 8);
+            assert_eq!((appended.offset(), appended.pointer()), (None, None));
+        }
+    }
+
+    #[test]
+    fn a_pointer_is_made_of_offset_and_length() {
+        let pointer = appended(Some(0), 8).pointer().unwrap();
+        assert_eq!((pointer.offset(), pointer.length()), (Offset(0), 8));
+        assert_eq!(appended(Some(0), 1 << 31).pointer(), None);
     }
 }

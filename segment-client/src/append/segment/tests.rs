@@ -180,6 +180,15 @@ fn an_ack_gives_the_offset_of_each_event_of_its_block_and_of_no_other() {
 }
 
 #[test]
+fn an_end_of_the_segment_that_is_within_the_block_leaves_the_offset_unknown() {
+    let mut rig = Rig::open();
+    rig.event(10);
+    let append = rig.appends().remove(0);
+    assert_eq!(rig.ack(&append, i64::MIN, 17), Reply::Progress);
+    assert_eq!(rig.done(), [(0, None)]);
+}
+
+#[test]
 fn after_a_reconnect_stored_events_are_done_and_the_rest_is_sent_again_under_its_numbers() {
     let mut rig = Rig::open();
     rig.event(1);
