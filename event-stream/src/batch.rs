@@ -198,7 +198,7 @@ impl BatchClient {
             let (Some(start), Some(end)) = (start, end) else { continue };
             let segment = ScopedSegment::new(&self.stream, id);
             let range = SegmentRange::new(segment, start, end).map_err(|_| {
-                let detail = format_args!("the start, {start}, is behind the end, {end}");
+                let detail = format_args!("the start, {start}, is after the end, {end}");
                 ReadError::invalid(detail).with_stream(&self.stream).with_segment(id, None, 0)
             })?;
             if !range.is_empty() {

@@ -311,7 +311,7 @@ fn checked(
     if offset > tail {
         return refuse(
             ErrorKind::InvalidArgument,
-            format_args!("{offset} is behind the end, which is {tail}"),
+            format_args!("{offset} is after the end, which is {tail}"),
         );
     }
     if offset < head {

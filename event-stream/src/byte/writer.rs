@@ -230,7 +230,7 @@ impl ByteWriter {
                     return Ok(());
                 }
                 let detail =
-                    format_args!("{offset} is behind the end of the stream, which is {end}");
+                    format_args!("{offset} is after the end of the stream, which is {end}");
                 Err(WriteError::invalid(detail).with_stream(self.stream()))
             }
             Err(error) => Err(self.failure(error, "the segment could not be truncated")),

@@ -73,7 +73,7 @@ pub(super) async fn ends_of(
         if let Some(&end) = ends.get(id)
             && (end >= 0 && (start < 0 || start > end))
         {
-            let detail = format_args!("the start, {start}, is behind the end, {end}");
+            let detail = format_args!("the start, {start}, is after the end, {end}");
             return Err(ReadError::invalid(detail).with_stream(stream).with_segment(*id, None, 0));
         }
     }

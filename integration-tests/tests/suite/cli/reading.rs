@@ -102,8 +102,8 @@ fn bytes_are_put_got_tailed_and_truncated() {
     assert!(part.stdout == bytes[10..1034]);
     let mut tailing =
         command(&["bytes", "tail", &stream, "--back", "3"]).stdout(Stdio::piped()).spawn().unwrap();
-    // It counts back from where the end is when it asks: what follows may only be put once it has
-    // begun.
+    // The tool counts back from the tail at its start, so bytes may be appended only after it has
+    // printed some.
     let mut tailed = vec![0; 3];
     tailing.stdout.as_mut().unwrap().read_exact(&mut tailed).unwrap();
     let more = with_input(&["bytes", "put", &stream, "--seal"], b"more");
@@ -125,11 +125,11 @@ fn truncated_bytes_are_gone() {
     let error = fails(4, &["bytes", "get", &stream, "--offset", "2"]);
     assert!(error.contains("2 was truncated away, the first byte is at 4"), "{error}");
     let error = fails(2, &["bytes", "get", &stream, "--offset", "9"]);
-    assert!(error.contains("9 is behind the end, which is 8"), "{error}");
+    assert!(error.contains("9 is after the end, which is 8"), "{error}");
 }
 
 #[test]
-fn cuts_are_shown_moved_on_and_measured() {
+fn cuts_are_shown_advanced_and_measured() {
     let stream = stream("1");
     write(&stream, "one\ntwo\nthree\n");
     let head = good(&["cut", "show", &stream, "--at", "head"]);

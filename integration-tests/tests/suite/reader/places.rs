@@ -1,4 +1,4 @@
-//! Places at which a reader starts and ends: cuts, events, times.
+//! Positions at which a reader starts and ends: cuts, events, times.
 
 use pravega_sdk_event_stream::{
     ReadUntil, ReaderConfig, StreamPosition,
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::support::{by_key, expected, next, reader, texts, write};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_taken_anywhere_divides_the_stream_into_what_was_read_and_the_rest() {
+async fn a_cut_of_a_reader_divides_the_stream_into_the_events_read_and_the_rest() {
     let factory = factory().await;
     let controller = factory.controller();
     let stream = new_stream(controller, 2).await;
@@ -78,7 +78,7 @@ async fn places_outside_the_stream_are_refused_with_the_reason() {
         (refused.kind(), refused.segment()),
         (ErrorKind::InvalidArgument, Some(SegmentId::from(0)))
     );
-    assert!(refused.to_string().contains("the start, 40, is behind the end, 20"), "{refused}");
+    assert!(refused.to_string().contains("the start, 40, is after the end, 20"), "{refused}");
     let pointer: EventPointer = format!("{other}/0.#epoch.0:0-16").parse().unwrap();
     assert_eq!(
         open(StreamPosition::Event(pointer), ReadUntil::Sealed).await.kind(),
@@ -130,7 +130,7 @@ async fn reading_from_an_event_begins_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reading_from_a_time_leaves_out_what_watermarks_say_is_older() {
+async fn reading_from_a_time_omits_events_before_its_watermark() {
     let factory = factory().await;
     let controller = factory.controller();
     let stream = new_stream(controller, 1).await;
@@ -143,7 +143,7 @@ async fn reading_from_a_time_leaves_out_what_watermarks_say_is_older() {
             written.push((time, number));
         }
         writer.note_time(Timestamp::from_millis(time * 1000)).await.unwrap();
-        // The controller makes a mark every ten seconds.
+        // The controller writes a watermark every ten seconds.
         eventually("there is a mark", async || {
             read_all(&factory, &marks).await.len() >= time as usize
         })
@@ -169,8 +169,8 @@ async fn reading_from_a_time_leaves_out_what_watermarks_say_is_older() {
     assert_eq!(since(2500).await, from(2));
     assert_eq!(since(2000).await, from(2));
     assert_eq!(since(1999).await, from(1));
-    assert_eq!(since(0).await, from(0), "before all marks nothing is left out");
-    // Without marks the age of segments tells, by the servers' clock.
+    assert_eq!(since(0).await, from(0), "before all watermarks no event is omitted");
+    // Without watermarks the age of segments decides, by the servers' clock.
     let unmarked = new_stream(controller, 1).await;
     write(&factory, &unmarked, 0..10).await;
     scale(controller, &unmarked, &[SegmentId::from(0)], &KeyRange::equal(2)).await;
