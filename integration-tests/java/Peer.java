@@ -38,7 +38,7 @@ public class Peer {
     private final ClientConfig config;
     private final String scope;
     private final String stream;
-    /** A file: what the client logs goes to stdout. */
+    /** A file, because the client logs to stdout. */
     private final PrintStream out;
 
     Peer(String uri, String scope, String stream) throws Exception {
@@ -86,13 +86,13 @@ public class Peer {
         }
     }
 
-    /** Prints events from a cut on, through a reader group. */
+    /** Prints the events after a cut, through a reader group. */
     private void read(String from, int count) {
         String group = "java-" + UUID.randomUUID();
         try (ReaderGroupManager groups = ReaderGroupManager.withScope(scope, config); EventStreamClientFactory factory = factory()) {
             groups.createReaderGroup(group, ReaderGroupConfig.builder()
                     .stream(Stream.of(scope, stream), StreamCut.from(from))
-                    // Java's readers take over the successors of a segment at a checkpoint.
+                    // Java's readers acquire the successors of a segment at a checkpoint.
                     .automaticCheckpointIntervalMillis(500).groupRefreshTimeMillis(500).build());
             try (EventStreamReader<String> reader = factory.createReader(
                     "reader", group, new UTF8StringSerializer(), ReaderConfig.builder().build())) {
@@ -135,7 +135,7 @@ public class Peer {
         return factory.createTransactionalEventWriter("java", stream, new UTF8StringSerializer(), settings);
     }
 
-    /** Transactions of so many events, of which every third is aborted. */
+    /** Writes transactions of a given number of events; every third one is aborted. */
     private void transactions(Path file, int size) throws Exception {
         List<String[]> lines = lines(file);
         try (EventStreamClientFactory factory = factory(); TransactionalEventStreamWriter<String> writer = transactional(factory)) {

@@ -145,7 +145,7 @@ public class Scenarios {
         }
     }
 
-    /** Reads until so many events came, and puts them by their keys. */
+    /** Reads a given number of events and groups them by key. */
     private void read(EventStreamReader<String> reader, int count, Map<String, List<Integer>> keys) {
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
         for (int seen = 0; seen < count;) {
@@ -201,7 +201,7 @@ public class Scenarios {
             checkOrder(keys, 0, 300);
             check(!group.generateStreamCuts(executor).isCancelled(), "cuts are made");
 
-            // A second reader shares what is left to come.
+            // A second reader shares the remaining events.
             EventStreamReader<String> second =
                     factory.createReader("second", "group", text, ReaderConfig.builder().build());
             long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
@@ -213,7 +213,7 @@ public class Scenarios {
             reader.close();
             second.close();
 
-            // Back to the checkpoint, everything behind it comes again.
+            // After a reset to the checkpoint, all events after it are read again.
             group.resetReaderGroup(ReaderGroupConfig.builder().startFromCheckpoint(checkpoint.get()).build());
             EventStreamReader<String> again =
                     factory.createReader("again", "group", text, ReaderConfig.builder().build());
@@ -237,7 +237,7 @@ public class Scenarios {
                 dropped.writeEvent("key" + number % 5, "dropped:" + number);
             }
             dropped.abort();
-            // Behind a scale the commit has to roll.
+            // After a scale the commit has to roll.
             scale("transactions", List.of(0L, 1L), Map.of(0.0, 1.0 / 3, 1.0 / 3, 2.0 / 3, 2.0 / 3, 1.0));
             kept.commit();
             long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
@@ -272,7 +272,7 @@ public class Scenarios {
                 ByteStreamWriter writer = factory.createByteStreamWriter("bytes")) {
             writer.write(data);
             writer.flush();
-            check(writer.fetchTailOffset() == data.length, "the tail is behind what was written");
+            check(writer.fetchTailOffset() == data.length, "the tail is not after the written bytes");
             writer.truncateDataBefore(100);
             writer.closeAndSeal();
             try (ByteStreamReader reader = factory.createByteStreamReader("bytes")) {

@@ -73,7 +73,7 @@ public class Worker {
         return key == null ? writer.writeEvent(event) : writer.writeEvent(key, event);
     }
 
-    /** Writes for some time; answers with the seconds from the first write to the last acknowledgement. */
+    /** Writes for the time of the work; returns the seconds from the first write to the last acknowledgement. */
     static double work(EventStreamWriter<byte[]> writer, String mode, int size, double seconds, long maxBytes, int keys, long rate) {
         long start = System.nanoTime();
         long deadline = start + (long) (seconds * 1e9);
@@ -86,7 +86,7 @@ public class Worker {
             String key = names[(int) (written % names.length)];
             if (mode.equals("rate")) {
                 long due = start + written * 1_000_000_000L / rate;
-                // As the other counterparts: in steps of a millisecond, without turning in circles.
+                // As the other counterparts: in steps of a millisecond, without a busy loop.
                 while (System.nanoTime() < due) {
                     LockSupport.parkNanos(1_000_000);
                 }
@@ -143,7 +143,7 @@ public class Worker {
         System.in.read();
     }
 
-    /** Reads what is there, or what is being written, or bytes. */
+    /** Reads existing events, events at the tail, or bytes. */
     record Reading(EventStreamClientFactory factory, ClientConfig config, String scope, String stream, String mode,
                    int size, long maxBytes, int keys, long rate) {
         void run(double seconds) throws Exception {

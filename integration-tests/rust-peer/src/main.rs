@@ -1,5 +1,5 @@
-//! What `pravega-client` 0.3.7 does with a server, each part of it once: HOST:PORT. Whatever does
-//! not hold ends it.
+//! Uses each feature of `pravega-client` 0.3.7 once on the server HOST:PORT. A failed check ends
+//! the process.
 
 use std::{collections::BTreeMap, io::SeekFrom, time::Instant};
 

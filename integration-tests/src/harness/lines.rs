@@ -1,4 +1,4 @@
-//! Real text to send through streams: lines whose text tells which key they had.
+//! Real text to send through streams, in lines that contain their routing key.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -14,7 +14,7 @@ pub struct Line {
     pub text: String,
 }
 
-/// At least `bytes` bytes of lines from this repository's sources and vectors, repeated as needed.
+/// Returns at least `bytes` bytes of lines from this repository's sources and vectors, repeated.
 pub fn real_lines(bytes: usize) -> Vec<Line> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut text = String::new();
@@ -47,7 +47,7 @@ pub fn as_file(lines: &[Line]) -> Vec<u8> {
     lines.iter().flat_map(|line| format!("{}\t{}\n", line.key, line.text).into_bytes()).collect()
 }
 
-/// Groups lines by key, in the order in which they come.
+/// Groups lines by key, in their order.
 pub fn by_key<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeMap<usize, Vec<&'a str>> {
     let mut keys: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
     for text in texts {
@@ -57,7 +57,7 @@ pub fn by_key<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeMap<usize, V
     keys
 }
 
-/// The size of the large transfers, in megabytes; `PRAVEGA_TEST_FILE_MB` changes it.
+/// Returns the size of the large transfers, in megabytes; `PRAVEGA_TEST_FILE_MB` changes it.
 pub fn megabytes() -> usize {
     std::env::var("PRAVEGA_TEST_FILE_MB").map_or(20, |text| text.parse().unwrap())
 }

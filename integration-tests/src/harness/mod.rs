@@ -1,7 +1,7 @@
-//! The harness of the tests of the whole system: a server, clients, streams, waiting.
+//! The harness of the system tests: a server, clients, streams, waiting.
 //!
 //! The tests run against the server that `PRAVEGA_TEST_CONTROLLER` names, or else against one
-//! embedded server: the same tests, so that each server is held to what the other does.
+//! embedded server. Both pass the same tests, so they behave in the same way.
 
 pub mod lines;
 pub mod port;
@@ -26,10 +26,10 @@ use pravega_sdk_types::{
     Epoch, KeyRange, ScalingPolicy, Scope, ScopedStream, SegmentId, StreamConfiguration,
 };
 
-/// A deadline that is far beyond what any step takes on a busy machine.
+/// A deadline far beyond the time of any step on a busy machine.
 pub const FAR: Duration = Duration::from_secs(120);
 
-/// The URL of the server that the tests run against.
+/// Returns the URL of the server under test.
 pub fn url() -> String {
     std::env::var("PRAVEGA_TEST_CONTROLLER").unwrap_or_else(|_| embedded_url())
 }
@@ -65,17 +65,17 @@ fn embedded_url() -> String {
     URL.get_or_init(start).clone()
 }
 
-/// A client of the server under test.
+/// Creates a client of the server under test.
 pub async fn factory() -> ClientFactory {
     ClientFactory::new(ClientConfig::from_url(&url()).unwrap()).unwrap()
 }
 
-/// A controller client of the server under test.
+/// Creates a controller client of the server under test.
 pub async fn controller() -> Arc<dyn Controller> {
     Arc::clone(factory().await.controller())
 }
 
-/// A name that no other test and no earlier run uses.
+/// Returns a name that no other test and no earlier run uses.
 pub fn unique(prefix: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
@@ -116,7 +116,7 @@ pub async fn scale(
     epoch
 }
 
-/// Replaces all active segments of a stream by `segments` equal ones.
+/// Replaces all active segments of a stream with `segments` equal ones.
 ///
 /// Repeats the request while the controller refuses it, as it does during a commit.
 pub async fn scale_all(controller: &Arc<dyn Controller>, stream: &ScopedStream, segments: u32) {
@@ -143,7 +143,7 @@ pub async fn read_all(factory: &ClientFactory, stream: &ScopedStream) -> Vec<Rea
     read_between(factory, stream, StreamPosition::Head, ReadUntil::Tail).await
 }
 
-/// Reads the events between two places of a stream.
+/// Reads the events between two positions in a stream.
 pub async fn read_between(
     factory: &ClientFactory,
     stream: &ScopedStream,

@@ -1,4 +1,4 @@
-//! Ports that no other process takes between two uses of a test.
+//! Ports that no other process takes while a test runs.
 //!
 //! A port that was bound to 0 and released again may be given to the next connection of any
 //! process. Both kinds here are safe from that.
@@ -14,7 +14,7 @@ use tokio::net::TcpSocket;
 const FIRST: u16 = 20_000;
 const CANDIDATES: u16 = 10_000;
 
-/// A port for a server that starts more than once: free now, and never given to an outgoing
+/// Returns a port for a server that starts more than once: free now, and never given to an outgoing
 /// connection.
 pub fn lasting() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -29,7 +29,7 @@ pub fn lasting() -> u16 {
         .expect("no port is free")
 }
 
-/// A port that refuses connections for as long as this value lives.
+/// A port that refuses connections while this value exists.
 pub struct Refusing(TcpSocket);
 
 impl Refusing {
@@ -40,7 +40,7 @@ impl Refusing {
         Self(socket)
     }
 
-    /// The address that refuses.
+    /// Returns the address that refuses connections.
     pub fn address(&self) -> SocketAddr {
         self.0.local_addr().unwrap()
     }

@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use super::url;
 
-/// Runs the tool that was built with the tests.
+/// Runs the tool that was built with the tests, and returns its output.
 pub fn pravega(arguments: &[&str]) -> Output {
     command(arguments)
         .output()
         .expect("the tool was not built: run these tests with `cargo xtask interop`")
 }
 
-/// The path of the tool, beside the test binary.
+/// Returns the path of the tool, beside the test binary.
 pub fn binary() -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
@@ -26,19 +26,19 @@ pub fn binary() -> PathBuf {
     path.join("pravega")
 }
 
-/// The command line of the tool against the server under test.
+/// Returns a command that runs the tool against the server under test.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(["--controller", &url()]).args(arguments);
     command
 }
 
-/// The standard output as text.
+/// Returns the standard output as text.
 pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The standard error as text.
+/// Returns the standard error as text.
 pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }

@@ -19,13 +19,13 @@ use self::{line::Verdict, semantics::Context};
 /// The result of a run over a folder.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Lines that hold.
+    /// Number of lines that pass.
     pub passed: usize,
-    /// Lines that do not hold, each with its place and the reason.
+    /// Lines that fail, each with its place and the reason.
     pub failures: Vec<String>,
     /// Kinds without a check, and the number of lines of each.
     pub uncovered: BTreeMap<String, usize>,
-    /// Lines that hold, by file.
+    /// Number of lines that pass, by file.
     pub files: BTreeMap<String, usize>,
 }
 
@@ -33,7 +33,7 @@ pub struct Report {
 ///
 /// # Errors
 ///
-/// If the folder cannot be read, or holds no such file.
+/// If the folder cannot be read, or contains no such file.
 pub fn check_folder(folder: &Path) -> Result<Report> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
@@ -53,7 +53,7 @@ pub fn check_folder(folder: &Path) -> Result<Report> {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let before = report.passed;
         let text = fs::read_to_string(&file)?;
-        // Layouts are given once and named by other lines.
+        // A line defines a layout, and other lines name it.
         let mut context = Context::default();
         for line in text.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok()) {
             semantics::prepare(&line, &mut context)?;

@@ -1,5 +1,4 @@
-//! Frames: both directions, what older peers leave out, what must not be taken, and appends in all
-//! their shapes.
+//! Frames: both directions, fields that older peers omit, invalid frames, and all forms of appends.
 
 use anyhow::{Context as _, Result, bail};
 use bytes::{Bytes, BytesMut};
@@ -29,7 +28,7 @@ pub(crate) fn command(line: &Json) -> Result<()> {
     same("the frame encoded again", to_hex(&encode(&decoded)?), to_hex(&frame))
 }
 
-/// `hex` decodes to `fields`. What is written today is mostly longer, or shorter.
+/// `hex` decodes to `fields`. The present encoding may be longer or shorter.
 pub(crate) fn compatible(line: &Json) -> Result<()> {
     check_fields(line, &decode(&hex(line, "hex")?)?)
 }
@@ -42,7 +41,7 @@ pub(crate) fn rejected(line: &Json) -> Result<()> {
     }
 }
 
-/// A server makes `decoded` of `hex`, and of what this SDK sends for the same steps.
+/// A server decodes `hex` to `decoded`, and the bytes that this SDK sends for the same steps too.
 pub(crate) fn append_sequence(line: &Json) -> Result<()> {
     let bytes = hex(line, "hex")?;
     let frames = frames(&bytes)?;
@@ -59,7 +58,7 @@ pub(crate) fn append_sequence(line: &Json) -> Result<()> {
     let expected = list(line, "decoded")?.iter().map(append).collect::<Result<Vec<_>>>()?;
     same("the appends", assemble(frames)?, expected.clone())?;
 
-    // Each append as one whole block and, as the shortest form, as an end alone: the data per
+    // Each append as one whole block and, in the shortest form, as an end alone: the data of each
     // writer is the same.
     for shape in [Shape::WholeBlock, Shape::EndAlone] {
         let mut sent = SendBuffer::new();
@@ -114,7 +113,7 @@ impl Shape {
     }
 }
 
-/// What each writer wrote, in order: segment, data, last number and number of events.
+/// The appends of each writer, in order: segment, data, last number and number of events.
 fn by_writer(appends: &[Append]) -> Vec<(String, String, Vec<u8>, i64, i32)> {
     let mut writers: Vec<(String, String, Vec<u8>, i64, i32)> = Vec::new();
     for append in appends {

@@ -1,4 +1,4 @@
-//! What only a cluster of several segment stores shows; `cargo xtask interop cluster` starts one.
+//! Tests that need several segment stores; `cargo xtask interop cluster` starts a cluster.
 
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_integration_tests::harness::{controller, factory, new_stream, url};
@@ -6,7 +6,7 @@ use pravega_sdk_segment_client::{RawClient, StoreConfig};
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::{WireCommand, commands::GetStreamSegmentInfo};
 
-/// The two segment stores of the cluster; without them there is nothing to show.
+/// Returns the two segment stores of the cluster.
 fn stores() -> Option<Vec<Endpoint>> {
     let stores = std::env::var("PRAVEGA_TEST_STORES").ok()?;
     Some(stores.split(',').map(|store| store.parse().unwrap()).collect())
@@ -40,7 +40,7 @@ async fn a_store_that_does_not_own_a_segment_answers_wrong_host_and_the_owner_an
                 }
             }
         }
-        // Told of it, the cache asks the controller again instead of staying with the wrong one.
+        // After the report, the cache asks the controller again instead of keeping the wrong store.
         let wrong = stores.iter().find(|store| store.port() != owner.port()).unwrap();
         factory.endpoints().wrong_host(&segment, wrong);
         factory.endpoints().wrong_host(&segment, &owner);

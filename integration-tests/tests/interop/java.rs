@@ -1,5 +1,5 @@
-//! Streams shared with the Java client, on a real server: what one writes the other reads, and
-//! places travel as text.
+//! Streams shared with the Java client, on a real server: each client reads the data of the other,
+//! and positions are exchanged as text.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-/// What the Java program prints.
+/// Runs the Java program and returns its output.
 async fn java(stream: &ScopedStream, arguments: &[&str]) -> String {
     let jars =
         std::env::var("PRAVEGA_TEST_JARS").expect("run these tests with `cargo xtask interop`");
@@ -31,7 +31,7 @@ async fn java(stream: &ScopedStream, arguments: &[&str]) -> String {
     command.env("PEER_OUTPUT", &printed.path).current_dir(printed.path.parent().unwrap());
     command.arg("-cp").arg(format!("{jars}/*")).arg(peer);
     command.args([&url(), stream.scope().as_str(), stream.stream().as_str()]).args(arguments);
-    // It ends with the test, also where that has waited for long enough.
+    // The process is killed with the test, also after a timeout.
     let mut command = tokio::process::Command::from(command);
     let output = timeout(LIMIT, command.kill_on_drop(true).output()).await;
     let output = output
@@ -89,7 +89,7 @@ fn keyed<'a>(
 async fn events_and_cuts_are_exchanged_in_both_directions_across_a_scale() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 2).await;
-    // Words beyond ASCII in keys and events: hashing and encoding must agree.
+    // Keys and events with characters beyond ASCII: hashing and encoding must agree.
     let mut lines = real_lines(300_000);
     for (number, line) in lines.iter_mut().enumerate() {
         line.text.push_str(["", " Größe", " 🦀", " 事件"][number % 4]);
@@ -98,9 +98,12 @@ async fn events_and_cuts_are_exchanged_in_both_directions_across_a_scale() {
     let written = File::of(&as_file(&lines[..half]));
     java(&stream, &["write", written.text()]).await;
     let found = texts(&factory, &stream, StreamPosition::Head, ReadUntil::Tail).await;
-    assert!(by_key(found.iter().map(String::as_str)) == keyed(&lines[..half]), "what Java wrote");
+    assert!(
+        by_key(found.iter().map(String::as_str)) == keyed(&lines[..half]),
+        "the data of Java differs"
+    );
 
-    // Java's own word for where the stream ends, and ours, are the same place.
+    // Both clients report the same tail.
     let cuts = java(&stream, &["cuts"]).await;
     let (head, tail) = cuts.trim().split_once('\n').unwrap();
     let batch = factory.batch_client(&stream).await.unwrap();
@@ -116,18 +119,21 @@ async fn events_and_cuts_are_exchanged_in_both_directions_across_a_scale() {
     writer.flush().await.unwrap();
     let count = lines.len().to_string();
     let all = java(&stream, &["read", "UNBOUNDED", &count]).await;
-    assert!(by_key(all.lines()) == keyed(&lines), "what Java reads of both");
+    assert!(by_key(all.lines()) == keyed(&lines), "the data that Java reads of both differs");
     let from = StreamCut::from(middle.clone()).to_text();
     let rest = java(&stream, &["read", &from, &(lines.len() - half).to_string()]).await;
-    assert!(by_key(rest.lines()) == keyed(&lines[half..]), "what Java reads from our cut");
-    // In batches, between cuts of either side.
+    assert!(
+        by_key(rest.lines()) == keyed(&lines[half..]),
+        "the data that Java reads from our cut differs"
+    );
+    // In batches, between cuts of both clients.
     let end = StreamCut::from(batch.tail_cut().await.unwrap()).to_text();
     let between = java(&stream, &["batch", &from, &end]).await;
     let mut between: Vec<&str> = between.lines().collect();
     let mut expected: Vec<&str> = lines[half..].iter().map(|line| line.text.as_str()).collect();
     between.sort_unstable();
     expected.sort_unstable();
-    assert!(between == expected, "what Java reads in batches");
+    assert!(between == expected, "the data that Java reads in batches differs");
     let ours = texts(&factory, &stream, StreamPosition::Cut(cut(tail)), ReadUntil::Tail).await;
     assert!(
         by_key(ours.iter().map(String::as_str)) == keyed(&lines[half..]),
@@ -139,7 +145,7 @@ async fn events_and_cuts_are_exchanged_in_both_directions_across_a_scale() {
         by_key(ours.iter().map(String::as_str)) == keyed(&lines[..half]),
         "what we read between Java's cuts"
     );
-    // A cut in the middle of what we read, taken on by Java.
+    // Java continues from a cut in the middle of our data.
     let config = pravega_sdk_event_stream::ReaderConfig::default();
     let mut reader = factory.event_reader_with(&stream, Utf8, config).await.unwrap();
     let mut before = Vec::new();
@@ -149,11 +155,11 @@ async fn events_and_cuts_are_exchanged_in_both_directions_across_a_scale() {
     let here = StreamCut::from(reader.stream_cut()).to_text();
     let rest = java(&stream, &["read", &here, &(lines.len() - before.len()).to_string()]).await;
     let whole = before.iter().map(String::as_str).chain(rest.lines());
-    assert!(by_key(whole) == keyed(&lines), "what we and Java read one after the other");
+    assert!(by_key(whole) == keyed(&lines), "our data and the rest that Java reads differ");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn transactions_are_exchanged_and_taken_over_in_both_directions() {
+async fn transactions_are_exchanged_and_resumed_in_both_directions() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 2).await;
     let lines = real_lines(100_000);
@@ -183,9 +189,9 @@ async fn transactions_are_exchanged_and_taken_over_in_both_directions() {
         }
     }
     let found = java(&stream, &["read", "UNBOUNDED", &kept.len().to_string()]).await;
-    assert!(by_key(found.lines()) == keyed(kept.iter().copied()), "what we committed");
+    assert!(by_key(found.lines()) == keyed(kept.iter().copied()), "the committed data differs");
 
-    // Begun here, ended there; and the other way round.
+    // Begun by this client and committed by Java, and the reverse.
     let stream = new_stream(factory.controller(), 2).await;
     let config = TransactionConfig::default().with_lease(Duration::from_secs(30));
     let writer = factory.transactional_writer_with(&stream, Utf8, config).await.unwrap();
@@ -221,7 +227,7 @@ async fn bytes_are_exchanged_in_both_directions() {
     java(&stream, &["write-bytes", file.text()]).await;
     let mut found = vec![0; bytes.len()];
     factory.byte_reader(&stream).await.unwrap().read_exact(&mut found).await.unwrap();
-    assert!(found == bytes, "what Java wrote");
+    assert!(found == bytes, "the data of Java differs");
     let mut writer = factory.byte_writer(&stream).await.unwrap();
     assert_eq!(writer.offset().0, bytes.len() as i64);
     writer.write_all(&bytes).await.unwrap();
@@ -230,6 +236,6 @@ async fn bytes_are_exchanged_in_both_directions() {
     java(&stream, &["read-bytes", &(2 * bytes.len()).to_string(), copy.text()]).await;
     assert!(
         std::fs::read(&copy.path).unwrap() == [bytes.clone(), bytes].concat(),
-        "what Java reads of both"
+        "the data that Java reads of both differs"
     );
 }

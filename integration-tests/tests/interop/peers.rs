@@ -1,5 +1,5 @@
-//! The other clients, as they are: Java's 0.13.0 and `pravega-client` 0.3.7 do on a server whatever
-//! they can do.
+//! The other clients, unchanged: Java's 0.13.0 and `pravega-client` 0.3.7 use all their features on
+//! a server.
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// Runs a program that checks by itself; it ends with the test, also where that has waited for long
-/// enough.
+/// Runs a program that checks its own results. The process is killed with the test, also after a
+/// timeout.
 async fn run(command: Command) {
     let shown = format!("{command:?}");
     let mut command = tokio::process::Command::from(command);
@@ -24,7 +24,7 @@ async fn run(command: Command) {
 }
 
 #[tokio::test]
-async fn java_does_all_that_it_can_do() {
+async fn every_feature_of_the_java_client_works() {
     let jars =
         std::env::var("PRAVEGA_TEST_JARS").expect("run these tests with `cargo xtask interop`");
     let folder = tempfile::tempdir().unwrap();
@@ -36,11 +36,11 @@ async fn java_does_all_that_it_can_do() {
 }
 
 #[tokio::test]
-async fn pravega_client_does_all_that_it_can_do() {
+async fn every_feature_of_pravega_client_works() {
     let program = std::env::var("PRAVEGA_TEST_RUST_PEER")
         .expect("run these tests with `cargo xtask interop`");
     let mut command = Command::new(program);
-    // A controller is all that it takes, and an address.
+    // It needs only the address of a controller.
     command.arg(url().replace("tcp://", "").replace("localhost", "127.0.0.1"));
     run(command).await;
 }

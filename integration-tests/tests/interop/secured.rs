@@ -50,7 +50,7 @@ fn info(segment: &ScopedSegment, token: &str) -> GetStreamSegmentInfo {
 }
 
 #[tokio::test]
-async fn the_right_password_gets_in_and_a_token_opens_the_segment_store() {
+async fn the_right_password_is_accepted_and_a_token_opens_the_segment_store() {
     let factory = admin().await;
     let stream = new_stream(&factory).await;
     let segment = ScopedSegment::new(&stream, SegmentId::from(0));
@@ -111,7 +111,7 @@ async fn a_segment_store_refuses_invalid_tokens() {
             }
             other => panic!("{other:?}"),
         }
-        // Refused, a read carries its offset in place of its id, and still finds its waiter.
+        // The refusal of a read carries its offset in place of its id, and still finds its waiter.
         let read = ReadSegment {
             segment: segment.to_string().into(),
             offset: 123_456,
@@ -131,7 +131,7 @@ async fn a_segment_store_refuses_invalid_tokens() {
 
 #[tokio::test]
 async fn a_server_that_is_not_trusted_is_refused_as_such() {
-    // The machine does not know the certificate, which the server signed itself.
+    // The operating system does not trust the self-signed certificate of the server.
     let factory = factory().await;
     let error = factory.controller().scope_exists(&Scope::new("any").unwrap()).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Tls, 1), "{error:?}");
@@ -162,7 +162,7 @@ async fn a_writer_writes_over_tls_with_a_token_and_without_rights_it_is_refused(
     let found = harness::read_all(&factory, &stream).await;
     assert_eq!((Some(found[0].offset()), &found[0].event()[..]), (first.offset(), &b"first"[..]));
     assert_eq!((found.len(), found[1].event().len()), (2, 1 << 20));
-    // Whether the segments are told already decides; writing is refused in any case.
+    // The controller may refuse to list the segments; if not, the segment store refuses the write.
     let refused = match user("reader").await.event_writer(&stream, Utf8).await {
         Err(error) => error,
         Ok(writer) => writer.write("k", "not allowed").await.unwrap_err(),

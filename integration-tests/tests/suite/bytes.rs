@@ -20,7 +20,7 @@ fn read_error(error: &std::io::Error) -> &ReadError {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_written_and_flushed_is_read_and_offsets_say_where() {
+async fn written_and_flushed_bytes_are_read_at_their_offsets() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let mut writer = factory.byte_writer(&stream).await.unwrap();
@@ -42,7 +42,7 @@ async fn what_is_written_and_flushed_is_read_and_offsets_say_where() {
         (writer.head_offset().await.unwrap(), writer.tail_offset().await.unwrap()),
         (Offset(0), Offset(8))
     );
-    // At the tail a read waits, and wakes at once.
+    // A read at the tail waits, and returns as soon as bytes are appended.
     let late = tokio::spawn(async move {
         let mut byte = [0; 1];
         reader.read_exact(&mut byte).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_read_of_truncated_bytes_fails_with_the_offset_where_the_stream_begins
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sealed_stream_is_read_to_its_end_and_takes_no_more() {
+async fn a_sealed_stream_is_read_to_its_end_and_accepts_no_more() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let mut writer = factory.byte_writer(&stream).await.unwrap();
@@ -127,7 +127,7 @@ async fn a_sealed_stream_is_read_to_its_end_and_takes_no_more() {
     let mut other = factory.byte_writer(&stream).await.unwrap();
     writer.write_all(b"all there is").await.unwrap();
     writer.seal().await.unwrap();
-    writer.seal().await.expect("sealing what is sealed");
+    writer.seal().await.expect("sealing a sealed stream");
     assert_eq!(timeout(FAR, waiting).await.unwrap().unwrap().unwrap(), b"all there is");
     let mut late = factory.byte_reader(&stream).await.unwrap();
     late.seek(SeekFrom::End(0)).await.unwrap();
@@ -176,7 +176,7 @@ async fn of_two_writers_the_late_one_fails_and_can_go_on_after_the_other() {
     first.write_all(b"first ").await.unwrap();
     first.flush().await.unwrap();
     second.write_all(b"late  ").await.ok();
-    // As long as what the other wrote: a second append could be stored after the refused first.
+    // As long as the other writer's data: a second append could be stored after the refused first.
     second.write_all(b"again ").await.ok();
     let told = tokio::io::AsyncWriteExt::flush(&mut second).await.unwrap_err();
     let told = write_error(&told);

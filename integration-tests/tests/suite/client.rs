@@ -1,4 +1,4 @@
-//! The parts together, as the factory composes them, against a real server.
+//! The parts as the factory composes them, against a real server.
 
 use std::{sync::Arc, time::Duration};
 

@@ -181,7 +181,7 @@ async fn two_keys_of_two_segments_stay_apart_and_in_order() {
 }
 
 #[tokio::test]
-async fn a_stream_sealed_in_the_middle_fails_what_comes_later_by_kind() {
+async fn a_stream_sealed_in_the_middle_fails_later_events_by_kind() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 2).await;
     let results = write_across(&factory, &stream, &["a", "b", "c"], async || {
@@ -216,7 +216,7 @@ async fn a_missing_or_deleted_stream_fails_with_not_found() {
 }
 
 #[tokio::test]
-async fn scaling_up_and_down_under_load_loses_doubles_and_swaps_nothing() {
+async fn scaling_up_and_down_under_load_loses_duplicates_and_reorders_nothing() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 2).await;
     let config = WriterConfig::default().with_max_block_bytes(2048);
@@ -260,7 +260,7 @@ async fn scaling_up_and_down_under_load_loses_doubles_and_swaps_nothing() {
     scale(controller, &stream, &[id(1, 2), id(1, 3), id(1, 4), id(1, 5)], &halves).await;
     scale(controller, &stream, &[id(2, 6)], &quarters[..2]).await;
     scale(controller, &stream, &[id(2, 7), id(3, 9)], &[range(0.25, 1.0)]).await;
-    // Each key goes on after the last scale.
+    // Each key continues after the last scale.
     let most = written.iter().map(|written| written.load(Ordering::Relaxed)).max();
     all_wrote(most.unwrap() + 250).await;
     stop.send(true).unwrap();
@@ -286,7 +286,7 @@ async fn batches_are_whole_and_large_events_stay_in_order() {
     let mut acks = vec![writer.enqueue("k", "first").await.unwrap()];
     acks.push(writer.enqueue_batch("k", ["b1", "b2", "b3"]).await.unwrap());
     acks.push(writer.enqueue("k", large.clone()).await.unwrap());
-    acks.push(writer.enqueue("k", "behind").await.unwrap());
+    acks.push(writer.enqueue("k", "after").await.unwrap());
     acks.push(writer.enqueue("k", large.slice(..9 << 20)).await.unwrap());
     acks.push(writer.enqueue("k", exact.clone()).await.unwrap());
     acks.push(writer.enqueue("k", Bytes::new()).await.unwrap());
@@ -301,7 +301,7 @@ async fn batches_are_whole_and_large_events_stay_in_order() {
     }
     let found = read_all(&factory, &stream).await;
     let expected: Vec<Bytes> = [
-        vec!["first".into(), "b1".into(), "b2".into(), "b3".into(), large.clone(), "behind".into()],
+        vec!["first".into(), "b1".into(), "b2".into(), "b3".into(), large.clone(), "after".into()],
         vec![
             large.slice(..9 << 20),
             exact.clone(),
@@ -356,7 +356,7 @@ async fn a_condition_on_the_tail_holds_or_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn time_is_noted_by_hand_and_by_itself_and_never_backwards() {
+async fn time_is_noted_by_hand_and_automatically_and_never_backwards() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 2).await;
     let config = WriterConfig::default().with_writer_name("notes".parse().unwrap());
@@ -371,7 +371,7 @@ async fn time_is_noted_by_hand_and_by_itself_and_never_backwards() {
     drop(writer);
     // The closed writer removes itself, so that no writer is left to remove.
     harness::eventually("the writer is removed", async || {
-        // While the writer itself says so, the server may call that a failure.
+        // While the writer removes itself, the server may report a failure.
         matches!(
             factory.controller().remove_writer(&stream, &"notes".parse().unwrap()).await,
             Ok(false)

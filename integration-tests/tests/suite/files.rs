@@ -1,4 +1,4 @@
-//! A real file through every kind of stream of a real server: what comes out is what went in.
+//! A real file through every kind of stream of a real server: the data read is the data written.
 
 use std::time::{Duration, Instant};
 
@@ -46,13 +46,13 @@ fn report(what: &str, bytes: usize, started: Instant) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_events_comes_out_in_order_per_key_while_segments_split_and_merge() {
+async fn a_file_of_events_is_read_in_order_per_key_while_segments_split_and_merge() {
     let factory = factory().await;
     let controller = factory.controller();
     let stream = new_stream(controller, 4).await;
     let lines = real_lines(megabytes() << 20);
     let started = Instant::now();
-    // One reads all along, one comes when all is over.
+    // One reader reads all the time, one starts after the last write.
     let along = {
         let (factory, stream, count) = (factory.clone(), stream.clone(), lines.len());
         tokio::spawn(async move { read(&factory, &stream, count, ReadUntil::Sealed).await })
@@ -77,7 +77,7 @@ async fn a_file_of_events_comes_out_in_order_per_key_while_segments_split_and_me
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_bytes_comes_out_byte_for_byte() {
+async fn a_file_of_bytes_is_read_byte_for_byte() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let file = as_file(&real_lines(megabytes() << 20));
@@ -94,12 +94,12 @@ async fn a_file_of_bytes_comes_out_byte_for_byte() {
     let mut writer = factory.byte_writer(&stream).await.unwrap();
     writer.write_all(&file).await.unwrap();
     writer.seal().await.unwrap();
-    assert!(reading.await.unwrap() == file, "what was read differs");
+    assert!(reading.await.unwrap() == file, "the data read differs");
     report("bytes", file.len(), started);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_transactions_only_those_that_were_committed_come_out_each_as_a_whole() {
+async fn only_committed_transactions_are_read_each_as_a_whole() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 4).await;
     let config = TransactionConfig::default().with_lease(Duration::from_secs(60));
@@ -122,10 +122,10 @@ async fn of_transactions_only_those_that_were_committed_come_out_each_as_a_whole
         }
     }
     let accepted = started.elapsed();
-    // Commits of a stream are carried out in the order in which they were accepted.
+    // The controller executes the commits of a stream in the order in which it accepted them.
     last.unwrap().wait_until_visible(Duration::from_secs(300)).await.unwrap();
     let found = read(&factory, &stream, usize::MAX, ReadUntil::Tail).await;
-    assert!(by_key(found.iter().map(String::as_str)) == by_key(expected), "what was read differs");
+    assert!(by_key(found.iter().map(String::as_str)) == by_key(expected), "the data read differs");
     println!("all decided after {:.2} s", accepted.as_secs_f64());
     report("transactions", as_file(&lines).len(), started);
 }

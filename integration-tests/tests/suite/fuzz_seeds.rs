@@ -17,12 +17,12 @@ fn corpus() -> Vec<Bytes> {
         let line: Json = serde_json::from_str(line).unwrap();
         Bytes::from(from_hex(line["hex"].as_str().unwrap()).unwrap())
     });
-    // The largest ones only make the run longer.
+    // The largest frames only make the run longer.
     frames.filter(|frame| frame.len() < 4096).collect()
 }
 
 #[test]
-fn damaged_frames_never_panic_and_what_decodes_encodes_to_the_same() {
+fn damaged_frames_never_panic_and_decoded_frames_encode_to_the_same_bytes() {
     let corpus = corpus();
     for seed in 0..SEEDS {
         let mut random = fastrand::Rng::with_seed(seed);

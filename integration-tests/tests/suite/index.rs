@@ -59,7 +59,7 @@ async fn records_are_appended_read_at_the_tail_and_found_by_their_fields() {
         let refused = reader.read(Offset(start), end.map(Offset)).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidArgument);
     }
-    // Exactly, between two, the first, the last, and beyond.
+    // An exact match, between two records, the first, the last, and after the last.
     for (value, index) in [(50, 4), (51, 5), (0, 0), (10, 0), (100, 9)] {
         assert_eq!(reader.search("time", value).await.unwrap(), Offset(4096 * index), "{value}");
     }
@@ -105,7 +105,7 @@ async fn fields_grow_are_added_after_the_others_and_keep_their_order() {
     writer.append(&[("time", 60), ("number", 7), ("camera", 1)], b"seven").await.unwrap();
     writer.flush().await.unwrap();
     drop(writer);
-    // A writer that comes later goes on from the last record.
+    // A later writer continues from the last record.
     let mut again = factory.index_writer(&stream).await.unwrap();
     let text = refuse(&mut again, vec![("time", 59), ("number", 7), ("camera", 1)]).await;
     assert!(text.contains("goes down from 60 to 59"), "{text}");

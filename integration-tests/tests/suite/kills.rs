@@ -1,5 +1,5 @@
-//! A durable server is killed again and again while it is written to; what it acknowledged has to
-//! be there, once and in order.
+//! A durable server is killed repeatedly under load; all acknowledged data must be stored, once and
+//! in order.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,12 +19,12 @@ use pravega_sdk_integration_tests::harness::{self, port, read_all, tool::binary}
 use pravega_sdk_types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration};
 use tokio::sync::watch;
 
-/// How often the server dies; `PRAVEGA_TEST_KILLS` asks for more.
+/// Returns the number of kills; `PRAVEGA_TEST_KILLS` sets it.
 fn kills() -> u32 {
     std::env::var("PRAVEGA_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(100)
 }
 
-/// A server in a process of its own, which dies with this value.
+/// A server in a process of its own, which is killed when this value is dropped.
 struct Server(Child);
 
 impl Server {
@@ -40,9 +40,9 @@ impl Server {
         )
     }
 
-    /// One whose files may not grow beyond 400 KiB, as on a disk that is full.
-    fn start_with_little_room(port: u16, folder: &Path) -> Self {
-        // A write beyond the limit is an error to a process that ignores the signal.
+    /// Starts a server whose files cannot grow beyond 400 KiB, as on a full disk.
+    fn start_on_a_full_disk(port: u16, folder: &Path) -> Self {
+        // A write beyond the limit fails in a process that ignores the signal.
         let script = "trap '' XFSZ; ulimit -f 800; exec \"$@\"";
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh"]).arg(binary());
@@ -50,7 +50,7 @@ impl Server {
         Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
-    /// With SIGKILL.
+    /// Kills the server with SIGKILL.
     fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -88,8 +88,8 @@ async fn write(
     number
 }
 
-/// Commits transactions of three events until `stop` is set, and one at least; returns the numbers
-/// of those that are committed, and of the others.
+/// Commits transactions of three events until `stop` is set, and at least one; returns the numbers
+/// of the committed ones, and of the others.
 async fn transact(
     factory: Arc<ClientFactory>,
     stream: ScopedStream,
@@ -113,7 +113,7 @@ async fn transact(
         if written {
             transaction.commit().await.ok();
         }
-        // The controller knows the outcome, whatever the replies said.
+        // The controller knows the outcome, also if a reply was lost.
         loop {
             match writer.status(id).await {
                 Ok(TransactionState::Committed) => {
@@ -134,7 +134,7 @@ async fn transact(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_durable_server_acknowledged_survives_a_hundred_kills() {
+async fn acknowledged_data_of_a_durable_server_survives_a_hundred_kills() {
     let folder = tempfile::tempdir().unwrap();
     let port = port::lasting();
     let mut server = Server::start(port, folder.path());
@@ -157,18 +157,18 @@ async fn what_a_durable_server_acknowledged_survives_a_hundred_kills() {
         .collect();
     let counts = || acknowledged.each_ref().map(|count| count.load(Ordering::Relaxed));
     // Waits until each writer has got acknowledgements since `before`.
-    let all_go_on = async |before: [u32; 4]| {
-        harness::eventually("every writer goes on", async || {
+    let all_progress = async |before: [u32; 4]| {
+        harness::eventually("every writer makes progress", async || {
             counts().iter().zip(before).all(|(now, before)| *now > before)
         })
         .await;
     };
     let transacting = tokio::spawn(transact(Arc::clone(&factory), stream.clone(), stopped.clone()));
     for round in 0..kills() {
-        // Every other server dies after some time, which may be before it answers anything; between
-        // them the writers get on, however slow the machine is.
+        // Every other server is killed after a fixed time, maybe before its first answer; the ones
+        // between are killed after the writers have made progress, on a machine of any speed.
         if round % 2 == 1 {
-            all_go_on(counts()).await;
+            all_progress(counts()).await;
         }
         tokio::time::sleep(Duration::from_millis(100 + u64::from(round * 37 % 150))).await;
         server.kill();
@@ -177,7 +177,7 @@ async fn what_a_durable_server_acknowledged_survives_a_hundred_kills() {
             harness::scale_all(factory.controller(), &stream, 4 + round / 10 % 3).await;
         }
     }
-    all_go_on(counts()).await;
+    all_progress(counts()).await;
     stop.send(true).unwrap();
     let mut counts = BTreeMap::new();
     for (at, writer) in writers.into_iter().enumerate() {
@@ -211,10 +211,10 @@ async fn what_a_durable_server_acknowledged_survives_a_hundred_kills() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_ends_writing_and_reading_goes_on() {
+async fn on_a_full_disk_writes_fail_and_reads_continue() {
     let folder = tempfile::tempdir().unwrap();
     let port = port::lasting();
-    let server = Server::start_with_little_room(port, folder.path());
+    let server = Server::start_on_a_full_disk(port, folder.path());
     let (factory, stream) = connect(port, "full").await;
     let config = WriterConfig::default().with_delivery_timeout(Duration::from_secs(20));
     let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
@@ -235,7 +235,7 @@ async fn a_full_disk_ends_writing_and_reading_goes_on() {
     };
     // All acknowledged events, and perhaps one whose acknowledgement was lost.
     let expected: Vec<u32> = (0..written).collect();
-    assert!(read(&factory).await.starts_with(&expected), "reading does not go on");
+    assert!(read(&factory).await.starts_with(&expected), "reads do not continue");
     let refused = factory.controller().seal_stream(&stream).await.unwrap_err();
     assert!(
         format!("{refused:?}")
@@ -249,7 +249,7 @@ async fn a_full_disk_ends_writing_and_reading_goes_on() {
     factory.event_writer(&stream, Utf8).await.unwrap().write("key", "1000000:more").await.unwrap();
 }
 
-/// A client that bears with a server that comes and goes, and a stream of four segments.
+/// Creates a client that tolerates restarts of the server, and a stream of four segments.
 async fn connect(port: u16, scope: &str) -> (Arc<ClientFactory>, ScopedStream) {
     let config = ClientConfig::from_url(&format!("tcp://127.0.0.1:{port}"))
         .unwrap()

@@ -32,8 +32,7 @@ async fn texts(factory: &ClientFactory, stream: &ScopedStream) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_is_committed_also_when_it_is_empty_and_is_aborted_when_it_is_told_to_or_dropped()
- {
+async fn a_transaction_commits_even_if_it_is_empty_and_aborts_on_request_or_when_it_is_dropped() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 2).await;
     let writer = writer(&factory, &stream, Duration::from_secs(30)).await;
@@ -64,7 +63,7 @@ async fn a_transaction_is_committed_also_when_it_is_empty_and_is_aborted_when_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_events_are_invisible_before_the_commit_and_all_there_after_it() {
+async fn a_hundred_events_are_invisible_before_the_commit_and_all_visible_after_it() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 2).await;
     let writer = writer(&factory, &stream, Duration::from_secs(30)).await;
@@ -139,7 +138,7 @@ async fn many_transactions_are_open_beyond_their_lease_and_all_commit() {
         transaction.commit().await.unwrap();
     }
     eventually("all are visible", async || texts(&factory, &stream).await.len() == 2 * count).await;
-    // Each is whole: no event of another transaction is between its two events.
+    // Each transaction is whole: no event of another one is between its two events.
     let texts = texts(&factory, &stream).await;
     for pair in texts.chunks(2) {
         let number = &pair[0][..3];
@@ -148,7 +147,7 @@ async fn many_transactions_are_open_beyond_their_lease_and_all_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transaction_is_taken_over_by_its_id_also_after_a_scale() {
+async fn a_transaction_is_resumed_by_its_id_also_after_a_scale() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     scale(factory.controller(), &stream, &[SegmentId::from(0)], &KeyRange::equal(2)).await;
@@ -218,7 +217,7 @@ async fn a_call_on_an_ended_transaction_fails_with_how_it_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lease_that_runs_out_aborts_and_one_that_servers_do_not_take_is_refused() {
+async fn an_expired_lease_aborts_and_a_lease_that_servers_do_not_accept_is_refused() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let lease = Duration::from_secs(10);
@@ -257,8 +256,8 @@ async fn transactions_of_several_writers_commit_in_order_across_scales() {
                     transaction.write(&key, format!("{key}:{round}:{event}")).await.unwrap();
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                // The next one begins when this one is in its place: the order of the stream is
-                // that of commits.
+                // The next one begins after this one is merged: the order of the stream is the
+                // order of commits.
                 transaction.commit().await.unwrap().wait_until_visible(FAR).await.unwrap();
             }
         }));

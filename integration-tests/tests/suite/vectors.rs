@@ -1,4 +1,4 @@
-//! Every golden line holds.
+//! Every golden line passes.
 
 use std::path::Path;
 

@@ -75,11 +75,11 @@ fn quick() -> WriterConfig {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_closes_after_each_reply_gets_everything_once_in_order() {
+async fn a_server_that_closes_after_each_reply_stores_every_event_once_in_order() {
     let connections = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&connections);
-    // Greeting, set-up and about one acknowledgement, then the connection ends; each time a few
-    // bytes later.
+    // The connection ends after the greeting, the set-up and about one acknowledgement, each time a
+    // few bytes later.
     let plan: Plan = Box::new(move || {
         let at = 150 + count.fetch_add(1, Ordering::Relaxed) % 90;
         (Faults::default(), Faults { cut: Some((at, Cut::Fin)), ..Faults::default() })
@@ -98,11 +98,11 @@ async fn a_server_that_closes_after_each_reply_gets_everything_once_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn resets_at_any_byte_of_either_direction_lose_and_double_nothing() {
+async fn resets_at_any_byte_of_either_direction_lose_and_duplicate_nothing() {
     let mut random = fastrand::Rng::with_seed(7);
     let mut left = 60;
     let plan: Plan = Box::new(move || {
-        // Answers are small, so the same number of bytes is far later in that direction.
+        // Replies are small, so the same number of bytes is reached far later in that direction.
         let is_answer = random.bool();
         let at = random.u64(0..if is_answer { 1_500 } else { 40_000 });
         let cut = Faults { cut: Some((at, Cut::Reset)), ..Faults::default() };
@@ -123,8 +123,7 @@ async fn resets_at_any_byte_of_either_direction_lose_and_double_nothing() {
     let mut expected = Vec::new();
     let mut acks = Vec::new();
     for number in 0..3000_u32 {
-        // Now and then one that goes through a transient segment, but not before the faults are
-        // nearly over.
+        // Some events go through a transient segment, but only when the faults are nearly over.
         let filler = if number % 1000 == 999 { 120_000 } else { (number % 700) as usize };
         let event = [format!("{number}:").into_bytes(), vec![b'x'; filler]].concat();
         acks.push(writer.enqueue("k", event.clone()).await.unwrap());

@@ -1,5 +1,5 @@
-//! The counterpart that uses `pravega-client` 0.3.7. It warms up, says ready, waits for a line,
-//! works, prints its figures, and waits for another line before it ends.
+//! The counterpart that uses `pravega-client` 0.3.7. It warms up, prints "ready", waits for a line,
+//! works, prints its figures, and waits for another line before it exits.
 
 #[path = "../../../src/histogram.rs"]
 mod histogram;
@@ -91,7 +91,7 @@ async fn group(factory: &ClientFactory, stream: &ScopedStream, suffix: &str, fro
     factory.create_reader_group_with_config(name, config.build(), stream.scope.clone()).await
 }
 
-/// Hands events to `take` until it has had `count` of them.
+/// Passes `count` events to `take`.
 async fn events(group: &ReaderGroup, count: u64, mut take: impl FnMut(&[u8])) {
     let mut reader = group.create_reader("reader".to_owned()).await;
     let mut left = count;

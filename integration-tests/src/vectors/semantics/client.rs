@@ -17,8 +17,8 @@ pub(super) fn credentials(line: &Json, credentials: Credentials) -> Result<()> {
     same("the header", header.expose_secret(), text(line, "header")?)
 }
 
-/// Java refuses an address that starts with a number and has no scheme; it is taken here, as
-/// nothing else can be meant.
+/// Java refuses an address that starts with a number and has no scheme; this SDK accepts it,
+/// because it is unambiguous.
 pub(super) fn controller_uri(line: &Json) -> Result<()> {
     let found = text(line, "text")?.parse::<ControllerUri>();
     let expected = &line["result"];

@@ -106,7 +106,7 @@ pub(super) fn reader_group(line: &Json) -> Result<()> {
         encoding::read_reader_group(&hex(line, "hex")?)?,
         configuration.clone(),
     )?;
-    // An end that is not given is written as unbounded, which is what Java's own groups send.
+    // A missing end is written as unbounded, as Java's own groups send it.
     let all_ends_given = list(&line["config"], "ending")?.len() == configuration.streams().len();
     if all_ends_given {
         let bytes = encoding::reader_group(&group, &configuration)?;

@@ -27,7 +27,7 @@ use self::names::{
 use self::stored::{cut_of, event_frames, event_pointer, position, stream_cut, watermark};
 use super::line::{Verdict, hex, list, number, same, text};
 
-/// Records the layout that a line defines, because other lines of the file name it.
+/// Records the layout that a line defines for other lines of the file.
 pub(crate) fn prepare(line: &Json, context: &mut Context) -> Result<()> {
     if line["kind"] == "segment_layouts" {
         for (name, entries) in line.as_object().context("not an object")? {

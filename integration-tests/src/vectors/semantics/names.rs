@@ -1,4 +1,4 @@
-//! Names of segments and of everything else.
+//! Names of segments, streams, tables and scopes.
 
 use anyhow::Result;
 use pravega_sdk_types::{

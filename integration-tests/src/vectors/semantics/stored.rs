@@ -44,7 +44,7 @@ pub(super) fn stream_cut(line: &Json) -> Result<()> {
     same("the cut of the bytes", StreamCut::from_bytes(&hex(line, "hex")?)?, cut.clone())?;
     same("the cut of Java's text", text(line, "text")?.parse::<StreamCut>()?, cut.clone())?;
     same("the cut of our text", cut.to_text().parse::<StreamCut>()?, cut.clone())?;
-    // Compressed texts differ between implementations; what they hold must not.
+    // Compressed texts differ between implementations; their contents must not.
     same("what our text holds", gunzip(&cut.to_text())?, text(line, "inner")?.to_owned())?;
     match line["toString"].as_str() {
         Some(shown) => same("the display form", cut.to_string(), shown.to_owned()),

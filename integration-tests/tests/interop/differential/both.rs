@@ -1,4 +1,4 @@
-//! A Java server and an embedded one, to be asked the same.
+//! A Java server and an embedded one, which get the same requests.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use pravega_sdk_proto::{
 use pravega_sdk_server::EmbeddedServer;
 use tonic::transport::Channel;
 
-/// A difference that is meant: the step, the field, and why.
+/// An intended difference: the step, the field, and the reason.
 pub(crate) type Known = (&'static str, &'static str, &'static str);
 
-/// Where the servers differed: the step and the field.
+/// The step and the field in which the servers differed.
 pub(crate) type Differences = BTreeSet<(String, String)>;
 
-/// A server, by the client that `tonic` makes.
+/// A server, called with the client that `tonic` generates.
 pub(crate) struct Server {
     pub(crate) controller: ControllerServiceClient<Channel>,
     _embedded: Option<EmbeddedServer>,
@@ -30,7 +30,7 @@ impl Server {
         Self { controller: ControllerServiceClient::new(channel), _embedded: embedded }
     }
 
-    /// Where the segment stores are.
+    /// Returns the addresses of the segment stores.
     pub(crate) async fn store(&self) -> String {
         let info =
             StreamInfo { scope: "scope".into(), stream: "stream".into(), access_operation: 0 };
@@ -48,7 +48,7 @@ pub(crate) async fn both() -> (Server, Server) {
     (Server::at(&url, None).await, Server::at(&embedded_url, Some(embedded)).await)
 }
 
-/// Every difference is known, and every one that is known for a step shows.
+/// Requires that every difference is known, and that every known difference of a step occurs.
 pub(crate) fn check(differences: &Differences, known: &[Known]) {
     let is_known = |(name, field): &&(String, String)| {
         known.iter().any(|(at, known, _)| (*at == "*" || at == name) && known == field)
@@ -59,5 +59,5 @@ pub(crate) fn check(differences: &Differences, known: &[Known]) {
         *at != "*" && !differences.contains(&((*at).to_owned(), (*field).to_owned()))
     };
     let stale: Vec<_> = known.iter().filter(stale).collect();
-    assert!(stale.is_empty(), "these differences do not show any more: {stale:#?}");
+    assert!(stale.is_empty(), "these differences no longer occur: {stale:#?}");
 }

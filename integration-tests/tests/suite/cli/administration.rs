@@ -6,7 +6,7 @@ use pravega_sdk_integration_tests::harness::{
 };
 
 #[test]
-fn a_stream_lives_its_life_at_the_terminal() {
+fn a_stream_is_created_changed_and_deleted_at_the_terminal() {
     let scope = unique("cli");
     let stream = format!("{scope}/orders");
     good(&["scope", "create", &scope]);
@@ -54,7 +54,7 @@ fn a_stream_lives_its_life_at_the_terminal() {
 }
 
 #[test]
-fn groups_tables_and_transactions_can_be_looked_at() {
+fn groups_tables_and_transactions_are_listed_and_described() {
     let scope = unique("cli");
     let stream = format!("{scope}/orders");
     good(&["scope", "create", &scope]);
@@ -82,7 +82,7 @@ fn groups_tables_and_transactions_can_be_looked_at() {
 }
 
 #[test]
-fn doctor_finds_nothing_wrong_and_says_what_it_looked_at() {
+fn doctor_finds_nothing_wrong_and_lists_its_checks() {
     let checks = json(&["doctor", "--probe"]);
     let names: Vec<&str> = checks.iter().filter_map(|check| check["check"].as_str()).collect();
     for expected in [
@@ -110,10 +110,9 @@ fn single_commands_go_to_the_store_and_their_replies_are_printed() {
     let endpoint =
         json(&["segment", "locate", &segment])[0]["endpoint"].as_str().unwrap().to_owned();
     assert_eq!(json(&["wire", "send", "KeepAlive", "--to", &endpoint])[0]["reply"], "KeepAlive");
-    assert_eq!(
-        json(&["wire", "send", "Hello", "highVersion=16", "lowVersion=5", "--to", &endpoint])[0]["reply"],
-        "Hello"
-    );
+    let greeted =
+        json(&["wire", "send", "Hello", "highVersion=16", "lowVersion=5", "--to", &endpoint]);
+    assert_eq!(greeted[0]["reply"], "Hello");
     let refused = &json(&[
         "wire",
         "send",
@@ -130,9 +129,11 @@ fn single_commands_go_to_the_store_and_their_replies_are_printed() {
     std::fs::write(
         &script,
         format!(
-            "{{\"name\": \"SetupAppend\", \"fields\": {{\"writerId\": \"{writer}\", \"segment\": \"{segment}\"}}}}\n\
-             {{\"name\": \"AppendBlockEnd\", \"fields\": {{\"writerId\": \"{writer}\", \"sizeOfWholeEvents\": 0, \
-             \"data\": \"000000000000000161\", \"numEvents\": 1, \"lastEventNumber\": \"1\"}}}}\n"
+            "{{\"name\": \"SetupAppend\", \"fields\": {{\"writerId\": \"{writer}\", \
+             \"segment\": \"{segment}\"}}}}\n\
+             {{\"name\": \"AppendBlockEnd\", \"fields\": {{\"writerId\": \"{writer}\", \
+             \"sizeOfWholeEvents\": 0, \"data\": \"000000000000000161\", \"numEvents\": 1, \
+             \"lastEventNumber\": \"1\"}}}}\n"
         ),
     )
     .unwrap();

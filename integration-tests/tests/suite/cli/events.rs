@@ -8,7 +8,7 @@ use pravega_sdk_integration_tests::harness::{
 use serde_json::Value;
 
 #[test]
-fn a_real_file_goes_in_and_comes_back_in_order_per_key_byte_for_byte() {
+fn a_real_file_is_written_and_read_back_in_order_per_key_byte_for_byte() {
     let scope = unique("file");
     let stream = format!("{scope}/lines");
     good(&["scope", "create", &scope]);
@@ -37,7 +37,10 @@ fn a_real_file_goes_in_and_comes_back_in_order_per_key_byte_for_byte() {
     let read = pravega(&["read", &stream]);
     assert!(read.status.success(), "{}", stderr(&read));
     let expected = by_key(lines.iter().map(|line| line.text.as_str()));
-    assert!(by_key(stdout(&read).lines()) == expected, "what came back differs from what went in");
+    assert!(
+        by_key(stdout(&read).lines()) == expected,
+        "the events read differ from the events written"
+    );
 }
 
 #[test]
@@ -79,7 +82,7 @@ fn binary_events_go_through_a_pipe_and_mistakes_in_the_input_are_named() {
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }
-    assert_eq!(json(&["read", &stream]).len(), 6, "what stood before a mistake was written");
+    assert_eq!(json(&["read", &stream]).len(), 6, "the events before a mistake were written");
     assert!(fails(3, &["write", &format!("{scope}/none")]).contains("segments cannot be found"));
     assert!(fails(2, &["write", &stream, "--file", "/"]).contains("is a folder"));
 }

@@ -1,4 +1,4 @@
-//! Which controllers there are, and tokens without authorization.
+//! Discovery of controllers, and tokens without authorization.
 
 use pravega_sdk_controller_client::{
     AccessOperation, Controller, ControllerClient, ControllerConfig,

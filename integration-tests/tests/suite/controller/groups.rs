@@ -23,7 +23,7 @@ async fn reader_groups_are_created_updated_listed_and_deleted() {
     let configuration = configuration.with_identity(id, ReaderGroupConfiguration::NO_GENERATION);
     let registered = controller.create_reader_group(&group, &configuration).await.unwrap();
     assert_eq!((registered.id(), registered.generation()), (id, 0));
-    // Made again, the one that is there is answered with.
+    // A second creation returns the existing group.
     let other = configuration.clone().with_identity(Uuid::new_v4(), -1);
     assert_eq!(controller.create_reader_group(&group, &other).await.unwrap().id(), id);
     assert_eq!(controller.reader_group_configuration(&group).await.unwrap(), registered);

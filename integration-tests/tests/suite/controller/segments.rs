@@ -107,7 +107,7 @@ async fn every_segment_has_a_store_that_can_be_connected_to() {
     tokio::net::TcpStream::connect((endpoint.host(), endpoint.port())).await.unwrap();
 }
 
-/// Older clients call the successors by a misspelt name; a server has both.
+/// Older clients call the successors by a misspelt name; a server has both names.
 #[tokio::test]
 async fn the_misspelt_name_of_the_successors_answers_the_same() {
     use pravega_sdk_proto::{

@@ -93,12 +93,12 @@ async fn times_are_noted_and_writers_forgotten() {
         .await
         .unwrap_err();
     assert_eq!(earlier.kind(), ErrorKind::ConditionFailed);
-    let behind = controller
+    let backwards = controller
         .note_time(&writer, &position(5), Timestamp::from_millis(3000))
         .await
         .unwrap_err();
-    assert_eq!(behind.kind(), ErrorKind::ConditionFailed);
+    assert_eq!(backwards.kind(), ErrorKind::ConditionFailed);
     assert!(controller.remove_writer(&stream, &writer).await.unwrap());
-    let unknown = WriterName::new("nobody").unwrap();
+    let unknown = WriterName::new("unknown").unwrap();
     assert!(!controller.remove_writer(&stream, &unknown).await.unwrap());
 }

@@ -56,7 +56,7 @@ async fn retention_by_size_keeps_at_least_the_minimum() {
 }
 
 #[tokio::test]
-async fn retention_by_time_drops_what_is_older_across_a_scale() {
+async fn retention_by_time_drops_older_events_across_a_scale() {
     let (server, factory) = start(standing()).await;
     let policy = RetentionPolicy::ByTime { min: Duration::from_secs(3600), max: None };
     let configuration = StreamConfiguration::default().with_retention(policy).unwrap();
@@ -98,7 +98,7 @@ async fn retention_waits_for_the_groups_that_subscribe() {
     factory.controller().update_subscriber_cut(&subscriber, &released).await.unwrap();
     server.advance_clock(Duration::from_secs(31 * 60));
     assert_eq!(numbers(&factory, &stream).await, (100..200).collect::<Vec<_>>());
-    // Beyond the most that is kept, the group is waited for no longer.
+    // Above the maximum size, retention no longer waits for the group.
     write(&factory, &stream, 200..1000).await;
     server.advance_clock(Duration::from_secs(31 * 60));
     write(&factory, &stream, 1000..1100).await;
@@ -108,7 +108,7 @@ async fn retention_waits_for_the_groups_that_subscribe() {
 }
 
 #[tokio::test]
-async fn a_watermark_is_written_once_every_writer_has_gone_on() {
+async fn a_watermark_is_written_once_every_writer_has_advanced() {
     let (server, factory) = start(standing()).await;
     let stream = stream(&factory, 1).await;
     let writers = [1, 2].map(|number| WriterName::new(format!("writer-{number}")).unwrap());
@@ -160,7 +160,7 @@ async fn a_stream_scales_with_the_rate_of_its_events() {
     }
     let grown = segments().await;
     assert!(grown > 1, "it has one segment with 16 times its rate");
-    // Nothing comes for an hour and a half.
+    // No event arrives for an hour and a half.
     for _ in 0..90 {
         server.advance_clock(Duration::from_secs(60));
     }

@@ -9,7 +9,7 @@ use pravega_sdk_server::EmbeddedServer;
 use super::support::{start, stream};
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named() {
+async fn the_error_names_a_port_that_is_in_use() {
     let server = EmbeddedServer::builder().start().await.unwrap();
     let error = EmbeddedServer::builder().with_port(server.port()).start().await.unwrap_err();
     assert!(
@@ -19,7 +19,7 @@ async fn a_port_that_is_taken_is_named() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_shut_down_answers_what_it_has_taken() {
+async fn a_server_that_shuts_down_answers_the_requests_it_has_received() {
     let (server, factory) = start(EmbeddedServer::builder()).await;
     let stream = stream(&factory, 1).await;
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();

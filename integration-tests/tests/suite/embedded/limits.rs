@@ -10,7 +10,7 @@ use pravega_sdk_types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration}
 use super::support::{start, stream, write};
 
 #[tokio::test]
-async fn appends_beyond_the_memory_limit_are_refused_until_there_is_room() {
+async fn appends_beyond_the_memory_limit_are_refused_until_memory_is_free() {
     let (server, factory) = start(EmbeddedServer::builder().with_memory_limit(4 << 20)).await;
     let stream = stream(&factory, 1).await;
     let config = WriterConfig::default().with_delivery_timeout(Duration::from_secs(10));
@@ -23,7 +23,7 @@ async fn appends_beyond_the_memory_limit_are_refused_until_there_is_room() {
             Err(error) => break error,
         }
     };
-    assert!((30..42).contains(&written), "{written} times 100 KB found room in 4 MiB");
+    assert!((30..42).contains(&written), "{written} times 100 KB fit into 4 MiB");
     let text_of = |error: &dyn std::error::Error| {
         let mut all = error.to_string();
         let mut source = error.source();

@@ -1,5 +1,5 @@
-//! Clients that break the rules of an embedded server, on purpose or not: they are cut off, and
-//! harm no other.
+//! Clients that break the rules of an embedded server: the server disconnects them, and other
+//! clients are not affected.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -38,7 +38,7 @@ impl Client {
         self.0.write_all(&out.to_vec()).await.ok();
     }
 
-    /// The next reply; nothing if the connection was closed.
+    /// Returns the next reply; `None` if the connection was closed.
     async fn next(&mut self) -> Option<WireCommand> {
         loop {
             if let Some(command) = Decoder::default().decode(&mut self.1).unwrap() {
@@ -83,7 +83,7 @@ fn append(writer_id: Uuid, number: i64) -> AppendBlockEnd {
     }
 }
 
-/// The server is as good as before: an event is written and read.
+/// Checks that the server still works: an event is written and read.
 async fn check_well(server: &EmbeddedServer) {
     let factory = ClientFactory::connect(&server.url()).await.unwrap();
     let stream =
@@ -96,7 +96,7 @@ async fn check_well(server: &EmbeddedServer) {
 }
 
 #[tokio::test]
-async fn a_client_that_breaks_the_rules_of_appending_is_cut_off_alone() {
+async fn a_client_that_breaks_the_rules_of_appending_is_disconnected_alone() {
     let server = EmbeddedServer::builder().start().await.unwrap();
     let port = server.store_ports()[0];
     let writer = Uuid::from_u128(1);
@@ -222,7 +222,7 @@ async fn calls_that_are_too_long_are_refused_and_others_go_on() {
     request.metadata_mut().insert("x-long", "y".repeat(64 << 10).parse().unwrap());
     assert!(client.create_scope(request).await.is_err());
     check_well(&server).await;
-    // Calls that are broken off as soon as they are begun.
+    // Calls that are cancelled as soon as they are begun.
     for _ in 0..2000 {
         let mut client = client.clone();
         let call = tokio::spawn(async move {
@@ -243,7 +243,7 @@ async fn random_bytes_end_their_connection_and_nothing_else() {
         let mut client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let mut bytes: Vec<u8> = (0..random.usize(1..400)).map(|_| random.u8(..)).collect();
         if round % 2 == 0 {
-            // A type that there is, and a length that fits: the fields are what is random.
+            // An existing type and a valid length: only the fields are random.
             let code = random
                 .choice([-127, 1, 3, 4, 5, 9, 20, 38, 58, 70, 74, 76, 78, 85, 88, 89, 90])
                 .unwrap();
@@ -263,7 +263,7 @@ async fn random_bytes_end_their_connection_and_nothing_else() {
     .await;
 }
 
-/// The tool's server in a process of its own, so that its memory can be seen.
+/// The tool's server in a process of its own, so that its memory can be measured.
 struct Process {
     child: Child,
     url: String,
@@ -292,7 +292,7 @@ impl Drop for Process {
     }
 }
 
-/// Each says that 16 MiB come, and sends nothing, or half a header.
+/// Each connection announces 16 MiB and sends nothing, or sends half a header.
 #[tokio::test]
 async fn a_thousand_claims_of_sixteen_megabytes_cost_little_and_end() {
     let process = Process::start();

@@ -1,4 +1,4 @@
-//! What only the embedded server offers: a clock that tests move, limits, faults, a folder, REST.
+//! Features of the embedded server: a clock that tests move, limits, faults, a folder, REST.
 
 mod clock;
 mod faults;

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::support::{start, stream_with};
 
-/// What a path shows, and the status.
+/// Returns the body and the status of a path.
 async fn shown(server: &EmbeddedServer, path: &str) -> (u16, serde_json::Value) {
     let mut socket =
         tokio::net::TcpStream::connect(("127.0.0.1", server.rest_port().unwrap())).await.unwrap();

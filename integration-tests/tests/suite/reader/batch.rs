@@ -20,7 +20,7 @@ async fn ranges_between_cuts_are_read_independently_of_each_other() {
     let second = batch.tail_cut().await.unwrap();
     write(&factory, &stream, 500..600).await;
     let read = async |from: StreamCut, to: StreamCut| {
-        // Over text, as to another process.
+        // As text, as it is sent to another process.
         let ranges: Vec<String> =
             batch.ranges(&from, &to).await.unwrap().iter().map(ToString::to_string).collect();
         let reading = ranges.iter().map(|range| {
@@ -55,7 +55,7 @@ async fn ranges_between_cuts_are_read_independently_of_each_other() {
     assert_eq!(read(at(&first), at(&second)).await, (300..500).collect::<Vec<_>>());
     assert_eq!(read(at(&second), StreamCut::Unbounded).await, (500..600).collect::<Vec<_>>());
     assert_eq!(read(at(&second), at(&second)).await, Vec::<u32>::new());
-    assert!(batch.ranges(&at(&second), &at(&first)).await.is_err(), "from is behind to");
+    assert!(batch.ranges(&at(&second), &at(&first)).await.is_err(), "from is after to");
     // The error of truncated bytes has the offset at which the stream begins now.
     controller.truncate_stream(&second).await.unwrap();
     let gone = batch.ranges(&at(&first), &StreamCut::Unbounded).await;
@@ -79,7 +79,7 @@ async fn ranges_between_cuts_are_read_independently_of_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_is_walked_in_steps_of_about_so_many_bytes_through_scales() {
+async fn a_stream_is_divided_into_steps_of_about_equal_size_across_scales() {
     let factory = factory().await;
     let controller = factory.controller();
     let stream = new_stream(controller, 1).await;
@@ -102,7 +102,7 @@ async fn a_stream_is_walked_in_steps_of_about_so_many_bytes_through_scales() {
             assert!(controller.is_stream_cut_valid(&further).await.unwrap(), "{further}");
             let (from, to) = (StreamCut::from(cut), StreamCut::from(further.clone()));
             let distance = batch.distance(&from, &to).await.unwrap();
-            // Each segment may go beyond its share by an event.
+            // Each segment may exceed its share by an event.
             assert!(distance <= step.saturating_add(2 * 20), "{distance} for {step}");
             sum += distance;
             for range in batch.ranges(&from, &to).await.unwrap() {

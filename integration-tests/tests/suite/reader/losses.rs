@@ -49,7 +49,7 @@ async fn a_truncation_is_reported_once_and_the_rest_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_deleted_or_made_again_under_a_reader_is_an_error() {
+async fn a_stream_that_is_deleted_or_recreated_under_a_reader_is_an_error() {
     let factory = factory().await;
     let controller = factory.controller();
     for is_made_again in [false, true] {
@@ -64,8 +64,8 @@ async fn a_stream_that_is_deleted_or_made_again_under_a_reader_is_an_error() {
         controller.delete_stream(&stream).await.unwrap();
         if is_made_again {
             controller.create_stream(&stream, &StreamConfiguration::default()).await.unwrap();
-            // Not the reader that was there, which saw the old stream sealed: one that comes with
-            // an old position.
+            // Not the old reader, which saw the old stream sealed, but a new one with an old
+            // position.
             let mut old = reader(&factory, &stream, StreamPosition::Cut(cut)).await;
             let told = timeout(FAR, old.next()).await.unwrap().unwrap().unwrap_err();
             // The segments of the new stream have numbers of their own, so the old ones are

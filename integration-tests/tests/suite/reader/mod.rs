@@ -1,4 +1,4 @@
-//! The stream reader and batch reads against a real server.
+//! The event reader and batch reads against a real server.
 
 mod batch;
 mod losses;

@@ -1,4 +1,4 @@
-//! What a reader returns, and in which order.
+//! The events that a reader returns, and their order.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn a_reader_at_the_tail_returns_new_events_and_one_at_the_head_all_events(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_of_any_size_come_out_as_they_went_in() {
+async fn events_of_any_size_are_read_as_they_were_written() {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let config = WriterConfig::default().with_large_events(LargeEvents::UpTo(64 << 20));
@@ -56,7 +56,7 @@ async fn events_of_any_size_come_out_as_they_went_in() {
         drop(writer.enqueue("k", event(number, *len)).await.unwrap());
     }
     writer.flush().await.unwrap();
-    // Less room than the largest event needs.
+    // A smaller budget than the largest event needs.
     let config = ReaderConfig::default().with_max_buffered_bytes(1 << 20).with_end(ReadUntil::Tail);
     let mut reader = factory.event_reader_with(&stream, Raw, config).await.unwrap();
     let mut offset = 0;
@@ -93,7 +93,7 @@ async fn a_reader_follows_scales_up_and_down_in_order_per_key() {
     write(&factory, &stream, 600..900).await;
     let found = reading.await.unwrap();
     assert_eq!(by_key(found.iter().map(String::as_str)), expected(0..900));
-    // One that comes later sees the same; and all of it ends once the stream is sealed.
+    // A later reader returns the same events, and both end once the stream is sealed.
     controller.seal_stream(&stream).await.unwrap();
     let mut late = reader(&factory, &stream, StreamPosition::Head).await;
     let mut found = Vec::new();

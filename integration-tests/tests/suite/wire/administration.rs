@@ -52,7 +52,7 @@ pub(super) async fn administration() {
     })
     .await;
     let listed = listed.into_inner().unwrap().unwrap();
-    // How far the server has come with writing them is its own business.
+    // The server may have written any part of them.
     for chunk in &listed.chunks {
         assert!(
             !chunk.chunk_name.is_empty() && (0..=10).contains(&chunk.length_in_metadata),
@@ -61,13 +61,13 @@ pub(super) async fn administration() {
     }
 }
 
-/// Of a standalone server.
+/// Number of containers of a standalone server.
 const CONTAINERS: i32 = 4;
 
 /// A server that has just created a thousand segments writes all of them.
 const FLUSH_LIMIT: Duration = Duration::from_secs(120);
 
-/// A command that only the admin port serves, or that no server takes, closes the connection.
+/// A command that only the admin port serves, or that no server accepts, closes the connection.
 pub(super) async fn violations() {
     for command in [
         WireCommand::from(FlushToStorage {

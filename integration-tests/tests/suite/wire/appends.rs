@@ -60,7 +60,7 @@ pub(super) async fn appends(store: &Store) {
     };
     assert_eq!(store.ask(block).await.current_segment_write_offset, 30);
 
-    // What was stored is found again by the writer's id.
+    // The server finds the last event number by the writer's id.
     let again = store.ask(setup(&segment, writer_id)).await;
     assert_eq!(again.last_event_number, 6);
     let attribute = GetSegmentAttribute {
@@ -74,7 +74,7 @@ pub(super) async fn appends(store: &Store) {
     store.ask(seal(&segment)).await;
     match store.append(writer_id, 7, b"late").await {
         WireCommand::SegmentIsSealed(sealed) => {
-            assert_eq!(sealed.offset, 7, "the event number stands there")
+            assert_eq!(sealed.offset, 7, "it is the event number")
         }
         other => panic!("{other:?}"),
     }
@@ -94,7 +94,7 @@ pub(super) async fn event_numbers(store: &Store) {
         WireCommand::InvalidEventNumber(invalid) => assert_eq!(invalid.event_number, 6),
         other => panic!("{other:?}"),
     }
-    // A number that goes back closes the connection without a word.
+    // A number that is less than the last one closes the connection without a reply.
     let backwards =
         other.connection.exchange(append(77, writer_id, 2, b"d").into()).await.unwrap_err();
     assert_eq!(backwards.kind(), ErrorKind::ConnectionLost);

@@ -1,8 +1,8 @@
-//! Wire compatibility: every request of the protocol is sent to a segment store, and every reply is
-//! provoked and decoded.
+//! Wire compatibility: the test sends every request of the protocol to a segment store, and
+//! provokes and decodes every reply.
 //!
-//! One test runs all scenarios and compares what was seen with the protocol's table. Replies that a
-//! standalone server never sends are listed with the reason.
+//! One test runs all scenarios and compares the commands seen with the protocol's table. Replies
+//! that a standalone server never sends are listed with the reason.
 
 mod administration;
 mod appends;
@@ -22,13 +22,13 @@ use self::segments::{attributes, merges, segments, tail_reads, transient_segment
 use self::store::{SEEN, Store};
 use self::tables::{fixed_key_tables, hash_tables};
 
-/// What this server cannot be brought to say, and where it is provoked instead.
+/// Replies that this server cannot be made to send, and the suite that provokes them.
 const NOT_HERE: &[(&str, &str)] = &[
     ("WrongHost", "needs two segment stores: the cluster suite provokes it"),
     ("AuthTokenCheckFailed", "needs authorization: the secured suite provokes it"),
 ];
 
-/// What the embedded server does not say either.
+/// Replies that the embedded server does not send either.
 const NOT_EMBEDDED: &[(&str, &str)] = &[
     ("FlushToStorage", "it has no port for administration"),
     ("StorageFlushed", "it has no port for administration"),
@@ -66,6 +66,6 @@ async fn every_request_is_sent_and_every_reply_is_seen() {
         exceptions().all(|(name, _)| !seen.contains(name)),
         "the list of exceptions is out of date"
     );
-    assert_eq!(expected.len(), 67, "and Event, which stands inside others, makes 68");
+    assert_eq!(expected.len(), 67, "and Event, which is inside other commands, makes 68");
     assert!(store.connection.end().is_none());
 }

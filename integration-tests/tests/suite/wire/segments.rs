@@ -1,4 +1,4 @@
-//! Scenarios about segments: their life, merges, reads at the tail, attributes.
+//! Scenarios about segments: creation to deletion, merges, reads at the tail, attributes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A connection to a segment store that records which commands go over it.
+//! A connection to a segment store that records its commands.
 
 use std::{
     collections::BTreeSet,
@@ -14,14 +14,14 @@ use uuid::Uuid;
 
 use super::requests::{append, create, create_table, read, setup};
 
-/// What was sent and what came back, over all scenarios.
+/// The commands sent and received, over all scenarios.
 pub(super) static SEEN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
 pub(super) fn see(name: &'static str) {
     SEEN.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
 }
 
-/// A connection that keeps a list of what goes over it.
+/// A connection that records the names of its commands.
 pub(super) struct Store {
     pub(super) connection: StoreConnection,
 }
@@ -104,7 +104,7 @@ impl Store {
         writer_id
     }
 
-    /// A reply may hold less than was asked for: as much as is at hand in one piece.
+    /// Reads `len` bytes, with more requests if a reply holds less than requested.
     pub(super) async fn read_all(&self, segment: &str, len: usize) -> Vec<u8> {
         let mut data = Vec::new();
         while data.len() < len {

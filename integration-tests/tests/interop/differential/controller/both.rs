@@ -1,4 +1,4 @@
-//! Two controllers, and what they answer differently.
+//! Two controllers, and their known differences.
 
 use std::fmt::Debug;
 
@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use crate::differential::both::{Differences, Known, Server, both, check};
 
-/// Differences that are meant: the call, the field, and why.
+/// Intended differences: the call, the field, and the reason.
 const KNOWN: &[Known] = &[];
 
 /// The controllers, and the scope that all calls use.
@@ -24,7 +24,7 @@ impl Both {
         Self { real, embedded, scope: unique("differential"), differences: Differences::new() }
     }
 
-    /// Records a difference if the answers are not the same; errors are compared by their code.
+    /// Records a difference between two answers; errors are compared by their code.
     pub(super) fn compare<T: Debug>(
         &mut self,
         name: &str,
@@ -41,13 +41,13 @@ impl Both {
         }
     }
 
-    /// Fails if a difference is not known, or a known one does not show.
+    /// Fails if a difference is not known, or a known one does not occur.
     pub(super) fn check(&self) {
         check(&self.differences, KNOWN);
     }
 }
 
-/// Makes a call of both controllers, compares the answers and returns the one of the Java server.
+/// Calls both controllers, compares the answers and returns the one of the Java server.
 macro_rules! call {
     ($both:ident, $name:literal, $method:ident, $request:expr) => {{
         let request = $request;

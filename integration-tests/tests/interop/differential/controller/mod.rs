@@ -1,4 +1,4 @@
-//! The same calls to a controller of Java and to an embedded one: every answer is compared.
+//! The same calls to a Java controller and to an embedded one: every answer is compared.
 
 mod both;
 mod groups;

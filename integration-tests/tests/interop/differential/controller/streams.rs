@@ -74,7 +74,7 @@ pub(super) async fn streams(both: &mut Both) {
     call!(both, "no tag", list_streams_in_scope_for_tag, tagged(""));
 }
 
-/// How streams end.
+/// Sealed and deleted streams.
 pub(super) async fn ends(both: &mut Both) {
     let scope = both.scope.clone();
     let s = scope.as_str();

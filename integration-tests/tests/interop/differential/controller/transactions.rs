@@ -28,7 +28,7 @@ pub(super) async fn transactions(both: &mut Both) {
     assert_eq!(one.active_segments, other.active_segments);
     let epoch = |id: &Option<TxnId>| id.unwrap().high_bits >> 32;
     assert_eq!(epoch(&one.txn_id), epoch(&other.txn_id));
-    // Each server has ids of its own: the same call with the id of each.
+    // Each server has ids of its own: the same call uses the id of each.
     macro_rules! of_each {
         ($name:literal, $method:ident, |$id:ident| $request:expr) => {{
             let ask = |$id| $request;

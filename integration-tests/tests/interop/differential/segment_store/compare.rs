@@ -1,21 +1,25 @@
 //! Differences between two replies.
 //!
-//! A difference that is meant is in [`KNOWN`] with its reason. A known difference that does not show
+//! An intended difference is in [`KNOWN`] with its reason. A known difference that does not occur
 //! is as wrong as an unknown one that does.
 
 use super::connection::Did;
 use crate::differential::both::{Differences, Known};
 
-/// Differences that are meant: the step, the field, and why.
+/// Intended differences: the step, the field, and the reason.
 pub(super) const KNOWN: &[Known] = &[
     ("*", "lastModified", "a time"),
-    ("*", "serverStackTrace", "a standalone server sends its stack, which tells a client nothing"),
+    (
+        "*",
+        "serverStackTrace",
+        "a standalone server sends its stack trace, which clients do not use",
+    ),
     ("*", "continuationToken", "opaque, each server has its own"),
-    ("*", "message", "a text for people"),
+    ("*", "message", "a text for humans"),
     ("hash tables: a delta", "entries", "the order within a page is the server's own"),
 ];
 
-/// Compares two replies and notes where they differ.
+/// Compares two replies and records their differences.
 pub(super) fn compare(
     script: &str,
     step: &str,
@@ -31,7 +35,7 @@ pub(super) fn compare(
     }
 }
 
-/// Returns true if two replies differ in nothing or in known fields only.
+/// Returns true if two replies are equal, except in known fields.
 pub(super) fn are_alike(script: &str, step: &str, real: &Did, embedded: &Did) -> bool {
     differing(script, step, real, embedded).iter().all(|(name, field, _)| is_known(name, field))
 }
@@ -40,7 +44,7 @@ fn is_known(name: &str, field: &str) -> bool {
     KNOWN.iter().any(|(at, known, _)| (*at == "*" || *at == name) && *known == field)
 }
 
-/// The step, the field and the values, for each field in which two replies differ.
+/// Returns the step, the field and the values, for each field in which two replies differ.
 fn differing(
     script: &str,
     step: &str,

@@ -1,4 +1,4 @@
-//! A connection that records what the server does, and is made again after the server closes it.
+//! A connection that records the replies, and reconnects after the server closes it.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use tokio::{
     time::timeout,
 };
 
-/// What a server did about a request.
+/// Reaction of a server to a request.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "there are never more than a few")]
 pub(super) enum Did {
     Replied(WireCommand),
     Closed,
-    /// It said nothing, as it does about a read at the end of a segment.
+    /// It sent no reply, as to a read at the end of a segment.
     Nothing,
 }
 
-/// A connection that is made again after the server closes it.
+/// A connection that reconnects after the server closes it.
 pub(super) struct Store {
     address: String,
     socket: TcpStream,

@@ -1,5 +1,5 @@
-//! The same requests to a segment store of Java and to an embedded one: every reply is compared,
-//! field by field.
+//! The same requests to a Java segment store and to an embedded one: every reply is compared, field
+//! by field.
 
 mod compare;
 mod connection;
@@ -18,7 +18,7 @@ use self::scripts::{appends, attributes, merges, reads, tables, violations};
 use self::step::{Expects, Names, Step};
 use crate::differential::both::{Differences, both, check};
 
-/// How long a server is watched that should say nothing.
+/// Time to wait for replies from a server that should send none.
 const QUIET: Duration = Duration::from_millis(700);
 
 async fn run(store: &mut Store, step: &Step) -> Did {
@@ -58,7 +58,7 @@ async fn both_servers_answer_every_wire_request_alike() {
     for (script, steps) in scripts {
         let mut at = 0;
         while let Some(step) = steps.get(at) {
-            // Answers that follow together may come in any order.
+            // Answers that arrive together may have any order.
             let extra = steps[at + 1..].iter().take_while(|step| step.commands.is_empty()).count();
             let (mut theirs, mut ours) =
                 (vec![run(&mut there, step).await], vec![run(&mut here, step).await]);

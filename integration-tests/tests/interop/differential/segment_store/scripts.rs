@@ -57,7 +57,7 @@ pub(super) fn appends(names: &Names) -> Vec<Step> {
         step("set up at a sealed segment", setup(&segment, 1)),
         step("append to it", append(1, 30, b"x")),
         parked("a pause", Padding { length: 0 }),
-        // The Java server forgets the set-up a little later than it answers.
+        // The Java server removes the set-up shortly after it replies.
         in_the_end("append once more", append(1, 31, b"x")),
         step("set up before the deletion", setup(&segment, 1)),
         step("delete", delete(&segment)),
@@ -88,7 +88,7 @@ pub(super) fn reads(names: &Names) -> Vec<Step> {
         step("truncate", truncate(&segment, 4)),
         step("truncate there again", truncate(&segment, 4)),
         step("truncate before", truncate(&segment, 2)),
-        step("truncate behind the end", truncate(&segment, 20)),
+        step("truncate after the end", truncate(&segment, 20)),
         step("read what is gone", read(&segment, 0, 100)),
         step("read the rest", read(&segment, 4, 100)),
         step("info", info(&segment)),
@@ -99,7 +99,7 @@ pub(super) fn reads(names: &Names) -> Vec<Step> {
         later("both answers"),
         step("read at the sealed end", read(&segment, 10, 100)),
         step("read to the sealed end", read(&segment, 4, 100)),
-        step("read behind the sealed end", read(&segment, 11, 100)),
+        step("read after the sealed end", read(&segment, 11, 100)),
         parked("read at the end of the other", read(&other, 0, 100)),
         step("delete the other", delete(&other)),
         later("both answers of the other"),
@@ -191,7 +191,7 @@ pub(super) fn tables(names: &Names, key_length: i32) -> Vec<Step> {
         step("remove what must be absent and is not", remove(&table, &[(b"aa", ABSENT)])),
         step("remove with another version", remove(&table, &[(b"aa", 1)])),
         step("remove", remove(&table, &[(b"bb", ANY)])),
-        step("look up what was removed", lookup(&table, &[(b"bb", ANY)])),
+        step("look up a removed key", lookup(&table, &[(b"bb", ANY)])),
         step("zero entries", entries(&table, 0, b"", b"")),
         step("what is missing", put(&names.segment("missing"), &[(b"aa", b"1", ANY)], -1)),
         step("a version below all", put(&table, &[(b"aa", b"2", -7)], -1)),
@@ -211,7 +211,7 @@ pub(super) fn tables(names: &Names, key_length: i32) -> Vec<Step> {
             },
         ));
         all.push(step(
-            "a delta from behind the end",
+            "a delta from after the end",
             ReadTableEntriesDelta {
                 request_id: 19,
                 segment: table.clone(),

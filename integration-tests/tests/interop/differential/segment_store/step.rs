@@ -1,4 +1,4 @@
-//! A step of a script: requests, and what a server should do about them.
+//! A step of a script: requests, and the expected reaction of the server.
 
 use pravega_sdk_wire_protocol::WireCommand;
 
@@ -9,14 +9,14 @@ pub(super) struct Step {
     pub(super) expects: Expects,
 }
 
-/// What a server should do about a step.
+/// Expected reaction of a server to a step.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expects {
     Reply,
-    /// No reply, as about a read at the end of a segment.
+    /// No reply, as to a read at the end of a segment.
     Silence,
-    /// A reply that the Java server gives only after some time: the step is repeated there until
-    /// the replies are alike.
+    /// A reply that the Java server sends only after some time: the step is repeated there until
+    /// the replies are equal.
     ReplyInTheEnd,
 }
 
@@ -28,17 +28,17 @@ pub(super) fn steps(name: &'static str, commands: Vec<WireCommand>) -> Step {
     Step { name, commands, expects: Expects::Reply }
 }
 
-/// A read that has to wait at the end.
+/// Creates a step with a read that waits at the end of its segment.
 pub(super) fn parked(name: &'static str, command: impl Into<WireCommand>) -> Step {
     Step { name, commands: vec![command.into()], expects: Expects::Silence }
 }
 
-/// A request whose reply depends on work that the Java server does in the background.
+/// Creates a step whose reply depends on background work of the Java server.
 pub(super) fn in_the_end(name: &'static str, command: impl Into<WireCommand>) -> Step {
     Step { name, commands: vec![command.into()], expects: Expects::ReplyInTheEnd }
 }
 
-/// Looks for one more reply.
+/// Creates a step that waits for one more reply.
 pub(super) fn later(name: &'static str) -> Step {
     Step { name, commands: vec![], expects: Expects::Reply }
 }
