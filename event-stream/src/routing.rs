@@ -6,7 +6,7 @@ use pravega_sdk_types::{RoutingKey, routing};
 /// Decides which segment an event goes to: events of the same key stay in order, those without one
 /// go anywhere.
 ///
-/// Strings and keys turn into it, and `None` stands for no key.
+/// Strings and keys convert into it, and `None` means no key.
 ///
 /// # Examples
 ///

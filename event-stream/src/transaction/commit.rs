@@ -30,8 +30,8 @@ pub struct Commit {
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
 
 impl Shared {
-    /// Has the controller take a decision. Both may be asked for any number of times; where an
-    /// answer is lost, the state of the transaction tells whether the request arrived.
+    /// Commits or aborts a transaction. Either request may be repeated; if a reply is lost, the
+    /// state of the transaction shows if the request arrived.
     pub(super) async fn decide(
         &self,
         id: TransactionId,
