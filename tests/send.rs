@@ -22,7 +22,7 @@ fn send<T: Send>(_: T) {}
 
 fn send_type<T: Send>() {}
 
-/// Stands for an argument of any type.
+/// Returns an argument of any type; it is never called.
 fn any<T>() -> T {
     std::process::abort()
 }

@@ -11,7 +11,7 @@ use std::{
 #[test]
 fn outputs_match_the_golden_files() {
     trycmd::TestCases::new()
-        .env("PRAVEGA_USER", "somebody")
+        .env("PRAVEGA_USER", "alice")
         .env("PRAVEGA_PASSWORD", "secret")
         .case("tests/cmd/*.trycmd");
 }

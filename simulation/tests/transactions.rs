@@ -1,4 +1,4 @@
-//! Transactions under random faults: each is whole or absent, and all clients are told the same.
+//! Transactions under random faults: each is whole or absent, and all clients get the same result.
 
 use std::collections::BTreeMap;
 
