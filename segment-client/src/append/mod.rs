@@ -4,7 +4,7 @@
 //! ```text
 //! Handle ──▶ Command (mpsc) ──▶ driver ◀──▶ StoreStream      one task for all connections
 //!   ▲                             │
-//!  Ack ◀── tickets ── stream machine ── segment machines     what is sent where, and stored
+//!  Ack ◀── tickets ── writer machine ── segment machines     what is sent where, and stored
 //! ```
 
 mod ack;
