@@ -37,7 +37,9 @@ impl<C> Return<C> {
 /// ```
 /// # use pravega_sdk_connection_pool::{Claim, Connector};
 /// # struct Connection;
-/// # impl Connection { async fn ask(&mut self, _: &str) -> std::io::Result<String> { Ok(String::new()) } }
+/// # impl Connection {
+/// #     async fn ask(&mut self, _: &str) -> std::io::Result<String> { Ok(String::new()) }
+/// # }
 /// async fn ask(mut claim: Claim<Connection>) -> std::io::Result<String> {
 ///     claim.run(async |connection| connection.ask("what time is it?").await).await
 /// }

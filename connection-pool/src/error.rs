@@ -13,9 +13,13 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 pub enum ClaimError {
     /// No connection became free in time.
     #[error(
-        "no connection{} within {waited:?}: {backends} backends, {connected} connections of which {claimed} are claimed{}",
+        "no connection{} within {waited:?}: {backends} backends, \
+         {connected} connections of which {claimed} are claimed{}",
         backend.as_ref().map(|backend| format!(" to {backend}")).unwrap_or_default(),
-        last_failure.as_ref().map(|reason| format!("; the last attempt to connect failed: {reason}")).unwrap_or_default()
+        last_failure
+            .as_ref()
+            .map(|reason| format!("; the last attempt to connect failed: {reason}"))
+            .unwrap_or_default()
     )]
     Timeout {
         /// The backend that the claim was for; `None` if it was for any backend.
@@ -50,7 +54,8 @@ pub enum ClaimError {
     Closed,
     /// The call was made outside a tokio runtime.
     #[error(
-        "a pool works inside a tokio runtime only: call it from async code, or enter a runtime first"
+        "a pool works inside a tokio runtime only: \
+         call it from async code, or enter a runtime first"
     )]
     NoRuntime,
     /// The runtime of the pool's task was shut down. The next claim starts a task on its caller's
