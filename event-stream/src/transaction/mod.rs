@@ -1,9 +1,9 @@
 //! Transactions: events that become part of a stream together, or not at all.
 //!
 //! ```text
-//!   begin ──▶ Open ── commit ──▶ Committing ──▶ Committed   readers see all
+//!   begin ──▶ Open ── commit ──▶ Committing ──▶ Committed   readers see all events
 //!               │
-//!               └─ abort, drop, or a lease that ran out ──▶ Aborting ──▶ Aborted   readers see none
+//!               └─ abort, drop, expired lease ──▶ Aborting ──▶ Aborted   readers see no event
 //! ```
 //!
 //! Each transaction has segments of its own, one for each segment of the stream, and writes to them

@@ -159,15 +159,16 @@ impl Pings {
     }
 
     fn finish(&mut self, done: Done) {
+        let stream = &self.stream;
         match done {
             Done::Pinged(id, answer) => {
                 let ended = self.machine.handle(id, answer, self.started.elapsed());
                 let failures = self.machine.failures(id);
                 if failures > 0 {
-                    tracing::warn!(stream = %self.stream, transaction = %id, failures, ?answer, "a ping failed");
+                    tracing::warn!(%stream, transaction = %id, failures, ?answer, "a ping failed");
                 }
                 let Some(ended) = ended else { return };
-                tracing::debug!(stream = %self.stream, transaction = %id, ?ended, "the transaction ended");
+                tracing::debug!(%stream, transaction = %id, ?ended, "the transaction ended");
                 let state = match ended {
                     Ended::Known(state) => Some(state),
                     Ended::TooOld => Some(TransactionState::Aborting),
@@ -178,8 +179,12 @@ impl Pings {
                 }
             }
             Done::Aborted(id, Err(error)) => {
-                let stream = &self.stream;
-                tracing::warn!(%stream, transaction = %id, %error, "not aborted; its lease will end it");
+                tracing::warn!(
+                    %stream,
+                    transaction = %id,
+                    %error,
+                    "not aborted; its lease will end it"
+                );
             }
             Done::Aborted(_, Ok(())) => {}
         }
