@@ -1,4 +1,4 @@
-//! Append frames of one connection, put together again.
+//! Reassembly of the append frames of one connection.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| pravega_sdk_wire_protocol::fuzzing::appends(data));
