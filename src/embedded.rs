@@ -1,12 +1,10 @@
 //! An embedded server with a client connected to it.
 
-use std::{fmt, io};
+use std::fmt;
 
 use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError,
-    types::{
-        Classified, ErrorKind, NameError, Outcome, ScalingPolicy, ScopedStream, StreamConfiguration,
-    },
+    types::{NameError, ScalingPolicy, ScopedStream, StreamConfiguration, classify},
 };
 pub use pravega_sdk_server::{
     EmbeddedServer, Faults, OpenError, OpenProblem, Presence, Refusal, ServerBuilder, StartError,
@@ -23,7 +21,9 @@ pub struct Embedded {
     server: EmbeddedServer,
 }
 
-/// Errors from starting or using an embedded server.
+/// An error from starting or using an embedded server.
+///
+/// The variants are public, so that a caller can match on the step that failed.
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum EmbeddedError {
@@ -140,66 +140,21 @@ impl Embedded {
     }
 }
 
-impl EmbeddedError {
-    /// The kind of failure.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Start(error) => start_kind(error),
-            Self::Client(error) => error.kind(),
-            Self::Name(_) => ErrorKind::InvalidName,
-            Self::Controller(error) => error.kind(),
-        }
-    }
-
-    /// Whether the call took effect.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        match self {
-            Self::Start(_) | Self::Name(_) => Outcome::NotApplied,
-            Self::Client(error) => error.outcome(),
-            Self::Controller(error) => error.outcome(),
-        }
-    }
-
-    /// Returns true if the same call may succeed later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Start(_) | Self::Name(_) => self.kind().is_retryable(),
-            Self::Client(error) => error.is_retryable(),
-            Self::Controller(error) => error.is_retryable(),
-        }
-    }
-}
-
-fn start_kind(error: &StartError) -> ErrorKind {
-    match error {
-        StartError::Listen { source, .. } => io_kind(source),
-        StartError::Data(error) => match error.problem() {
-            // The other process may end.
-            OpenProblem::InUse { .. } => ErrorKind::Unavailable,
-            OpenProblem::Corrupt { .. } => ErrorKind::Corrupt,
-            OpenProblem::Version { .. } => ErrorKind::Unsupported,
-            OpenProblem::Io { error, .. } => io_kind(error),
-            _ => ErrorKind::Config,
-        },
-        _ => ErrorKind::Config,
-    }
-}
-
-/// A used port and a full disk may be free later; an address or a path that cannot be used is a
-/// matter of configuration.
-fn io_kind(error: &io::Error) -> ErrorKind {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => ErrorKind::Unavailable,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            ErrorKind::PermissionDenied
-        }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::LimitReached,
-        _ => ErrorKind::Config,
-    }
-}
+classify!(
+    EmbeddedError,
+    |error| match error {
+        EmbeddedError::Start(error) => error.kind(),
+        EmbeddedError::Client(error) => error.kind(),
+        EmbeddedError::Name(error) => error.kind(),
+        EmbeddedError::Controller(error) => error.kind(),
+    },
+    |error| match error {
+        EmbeddedError::Start(error) => error.outcome(),
+        EmbeddedError::Client(error) => error.outcome(),
+        EmbeddedError::Name(error) => error.outcome(),
+        EmbeddedError::Controller(error) => error.outcome(),
+    },
+);
 
 impl fmt::Display for EmbeddedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -220,19 +175,5 @@ impl std::error::Error for EmbeddedError {
             Self::Name(error) => error,
             Self::Controller(error) => error,
         })
-    }
-}
-
-impl Classified for EmbeddedError {
-    fn kind(&self) -> ErrorKind {
-        self.kind()
-    }
-
-    fn outcome(&self) -> Outcome {
-        self.outcome()
-    }
-
-    fn is_retryable(&self) -> bool {
-        self.is_retryable()
     }
 }

@@ -2,12 +2,14 @@
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use pravega_sdk_types::{Classified, Endpoint, ErrorKind, Outcome, Printable};
+use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, Printable, classify};
 
 /// An error of a user's connector or resolver.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A claim got no connection. Nothing was sent on any connection.
+///
+/// The variants are public, so that a caller can match on the reason and its numbers.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
@@ -64,22 +66,14 @@ pub enum ClaimError {
     RuntimeEnded,
 }
 
-impl Classified for ClaimError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Timeout { .. } => ErrorKind::Timeout,
-            Self::Connect { source, .. } => source.kind(),
-            Self::TooManyWaiting { .. } => ErrorKind::LimitReached,
-            Self::Closed => ErrorKind::Closed,
-            Self::NoRuntime => ErrorKind::NoRuntime,
-            Self::RuntimeEnded => ErrorKind::ConnectionLost,
-        }
-    }
-
-    fn outcome(&self) -> Outcome {
-        Outcome::NotApplied
-    }
-}
+classify!(ClaimError, |error| match error {
+    ClaimError::Timeout { .. } => ErrorKind::Timeout,
+    ClaimError::Connect { source, .. } => source.kind(),
+    ClaimError::TooManyWaiting { .. } => ErrorKind::LimitReached,
+    ClaimError::Closed => ErrorKind::Closed,
+    ClaimError::NoRuntime => ErrorKind::NoRuntime,
+    ClaimError::RuntimeEnded => ErrorKind::ConnectionLost,
+});
 
 /// A dial failed. Clones are cheap: every claim that waited for the dial gets the same failure.
 #[derive(Clone)]
@@ -134,15 +128,7 @@ impl Error for ConnectFailure {
     }
 }
 
-impl Classified for ConnectFailure {
-    fn kind(&self) -> ErrorKind {
-        self.kind
-    }
-
-    fn outcome(&self) -> Outcome {
-        Outcome::NotApplied
-    }
-}
+classify!(ConnectFailure, |failure| failure.kind);
 
 /// A connection could not be closed in order. It is closed nevertheless.
 #[non_exhaustive]
@@ -155,12 +141,4 @@ pub struct CloseFailure {
     pub source: BoxError,
 }
 
-impl Classified for CloseFailure {
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::ConnectionLost
-    }
-
-    fn outcome(&self) -> Outcome {
-        Outcome::Applied
-    }
-}
+classify!(CloseFailure, |_| ErrorKind::ConnectionLost, |_| Outcome::Applied);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pravega_sdk_types::{Classified, ErrorKind, Outcome};
+use pravega_sdk_types::{ErrorKind, classify};
 
 /// The limits and intervals of a pool. They can be changed while the pool runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,15 +37,7 @@ pub enum PolicyError {
     },
 }
 
-impl Classified for PolicyError {
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::Config
-    }
-
-    fn outcome(&self) -> Outcome {
-        Outcome::NotApplied
-    }
-}
+classify!(PolicyError, |_| ErrorKind::Config);
 
 impl Default for Policy {
     fn default() -> Self {

@@ -13,7 +13,7 @@ use std::{
 use pravega_sdk_connection_pool::{
     BoxError, ClaimError, Connector, FixedResolver, NotShared, Policy, Pool, SharedClaim,
 };
-use pravega_sdk_types::{Classified as _, Endpoint, ErrorKind, Outcome};
+use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Dials take this long.

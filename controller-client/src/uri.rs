@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use pravega_sdk_types::{Endpoint, EndpointError, Printable};
+use pravega_sdk_types::{Endpoint, EndpointError, ErrorKind, Printable, classify};
 
 /// The address of a cluster: a scheme and one or more controllers, `scheme://host:port,host:port`.
 ///
@@ -57,6 +57,8 @@ pub enum ControllerUriError {
     #[error("\"{0}\" must not follow the controllers of the address")]
     Trailing(String),
 }
+
+classify!(ControllerUriError, |_| ErrorKind::InvalidArgument);
 
 /// The maximum number of controllers, far above real clusters, as the list comes from outside.
 const MAX_ENDPOINTS: usize = 1000;

@@ -4,9 +4,7 @@ use std::{fmt, sync::Arc};
 
 use pravega_sdk_controller_client::{ControllerError, TransactionState};
 use pravega_sdk_segment_client::{error::WriteError, segment_error};
-use pravega_sdk_types::{
-    Classified, ErrorKind, Failure, Outcome, ScopedStream, Wording, error_type,
-};
+use pravega_sdk_types::{ErrorKind, Failure, Outcome, ScopedStream, Wording, classify, error_type};
 
 use crate::writer::TryEnqueueError;
 
@@ -72,39 +70,14 @@ impl From<WriteError> for TransactionError {
     }
 }
 
-impl TryEnqueueError {
-    /// Returns the kind of failure: [`LimitReached`](ErrorKind::LimitReached) if the writer is
-    /// full.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Full(_) => ErrorKind::LimitReached,
-            Self::Refused(error) => error.kind(),
-        }
-    }
-
-    /// Returns what is known of the effect, which is that the event was not stored.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        match self {
-            Self::Full(_) => Outcome::NotApplied,
-            Self::Refused(error) => error.outcome(),
-        }
-    }
-
-    /// Returns true if the same event may be enqueued when it is tried again later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        self.kind().is_retryable()
-    }
-}
-
-impl Classified for TryEnqueueError {
-    fn kind(&self) -> ErrorKind {
-        self.kind()
-    }
-
-    fn outcome(&self) -> Outcome {
-        self.outcome()
-    }
-}
+classify!(
+    TryEnqueueError,
+    |error| match error {
+        TryEnqueueError::Full(_) => ErrorKind::LimitReached,
+        TryEnqueueError::Refused(error) => error.kind(),
+    },
+    |error| match error {
+        TryEnqueueError::Full(_) => Outcome::NotApplied,
+        TryEnqueueError::Refused(error) => error.outcome(),
+    },
+);

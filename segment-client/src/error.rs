@@ -3,12 +3,16 @@
 use std::{fmt, sync::Arc};
 
 use pravega_sdk_controller_client::ControllerError;
-use pravega_sdk_types::{ErrorKind, Failure, Offset, Outcome, ScopedStream, Wording, error_type};
+use pravega_sdk_types::{
+    ErrorKind, Failure, Offset, Outcome, ScopedStream, Wording, classify, error_type,
+};
 
 /// The error of a call that needs timers and tasks, outside a tokio runtime.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no tokio runtime here; call it inside one")]
 pub struct NoRuntime;
+
+classify!(NoRuntime, |_| ErrorKind::NoRuntime);
 
 /// Adds what the errors about segments have in common beside
 /// [`error_type!`](pravega_sdk_types::error_type): how they are created and completed.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pravega_sdk_controller_client::{AccessOperation, ControllerError};
-use pravega_sdk_types::{Backoff, ErrorKind, ScopedSegment};
+use pravega_sdk_types::{Backoff, ErrorKind, Outcome, ScopedSegment, classify};
 use pravega_sdk_wire_protocol::{
     Request, WireCommand,
     commands::{GetStreamSegmentInfo, ReadSegment, StreamSegmentInfo},
@@ -139,15 +139,35 @@ impl SegmentContext {
 }
 
 /// A failed request about a segment.
-#[derive(Debug)]
+///
+/// The variants are public, so that a surface can build its own error from the parts.
+#[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// The segment's store, or a token for it, was not found.
+    #[error(transparent)]
     Controller(ControllerError),
     /// The store refused the request, or did not answer.
+    #[error(transparent)]
     Store(RequestError),
     /// The store answered with bytes of another offset, or without bytes.
+    #[error("the segment store answered with bytes of another offset, or with no bytes")]
     WrongBytes,
 }
+
+classify!(
+    AskError,
+    |error| match error {
+        AskError::Controller(error) => error.kind(),
+        AskError::Store(error) => error.kind(),
+        AskError::WrongBytes => ErrorKind::Protocol,
+    },
+    |error| match error {
+        AskError::Controller(error) => error.outcome(),
+        AskError::Store(error) => error.outcome(),
+        // Only reads return bytes, and a read has no effect.
+        AskError::WrongBytes => Outcome::NotApplied,
+    },
+);
 
 impl AskError {
     /// Returns the reply of the store, if it refused the request.

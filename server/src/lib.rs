@@ -22,6 +22,7 @@ mod connection;
 mod embedded;
 mod fault_state;
 mod faults;
+mod io_kind;
 mod journal;
 mod outbox;
 mod rest;

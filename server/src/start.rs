@@ -12,18 +12,22 @@ use pravega_sdk_server_core::{
     machine::Machine,
     record::{Durability, Sequence},
 };
+use pravega_sdk_types::classify;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     builder::ServerBuilder,
     embedded::EmbeddedServer,
+    io_kind::io_kind,
     journal::{self, Durable, Folder, JournalQueue, OpenError, OpenProblem, Recovered, Writer},
     service::Addresses,
     state::ServerState,
 };
 
 /// An error from starting a server.
+///
+/// The variants are public, so that a caller can match on the reason.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -39,6 +43,11 @@ pub enum StartError {
     #[error(transparent)]
     Data(#[from] OpenError),
 }
+
+classify!(StartError, |error| match error {
+    StartError::Listen { source, .. } => io_kind(source),
+    StartError::Data(error) => error.kind(),
+});
 
 impl ServerBuilder {
     /// Starts the server on the runtime of the caller.

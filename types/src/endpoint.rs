@@ -2,7 +2,7 @@
 
 use std::{fmt, net::Ipv6Addr, str::FromStr, sync::Arc};
 
-use crate::Printable;
+use crate::{ErrorKind, Printable, classify};
 
 /// A host and a port; the text form is `host:port`, with brackets around an IPv6 address.
 ///
@@ -57,6 +57,8 @@ pub enum EndpointError {
     #[error("an address must not hold a user name or password; give credentials separately")]
     UserInfo,
 }
+
+classify!(EndpointError, |_| ErrorKind::InvalidArgument);
 
 impl Endpoint {
     /// Creates an endpoint.

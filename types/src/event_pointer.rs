@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    NameError, Offset, ScopedSegment,
+    ErrorKind, NameError, Offset, ScopedSegment, classify,
     serial::{SerialError, SerialReader, SerialWriter},
 };
 
@@ -47,6 +47,12 @@ pub enum EventPointerError {
     #[error("the event pointer cannot be read")]
     Serial(#[from] SerialError),
 }
+
+classify!(EventPointerError, |error| match error {
+    EventPointerError::Form | EventPointerError::Numbers { .. } => ErrorKind::InvalidArgument,
+    EventPointerError::Name(error) => error.kind(),
+    EventPointerError::Serial(error) => error.kind(),
+});
 
 /// The length of an event's header, and so the minimum length of an event.
 const MIN_LENGTH: i32 = 8;

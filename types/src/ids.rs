@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
 
+use crate::{ErrorKind, classify};
+
 macro_rules! number_type {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
@@ -81,6 +83,13 @@ impl From<Uuid> for WriterId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TransactionId(pub Uuid);
 
+/// A text that is not a [`TransactionId`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct TransactionIdError(#[from] uuid::Error);
+
+classify!(TransactionIdError, |_| ErrorKind::InvalidArgument);
+
 impl TransactionId {
     /// Returns the epoch in which the transaction began, which is needed to find its segments.
     ///
@@ -112,10 +121,10 @@ impl fmt::Display for TransactionId {
 }
 
 impl FromStr for TransactionId {
-    type Err = uuid::Error;
+    type Err = TransactionIdError;
 
-    fn from_str(text: &str) -> Result<Self, uuid::Error> {
-        text.parse().map(Self)
+    fn from_str(text: &str) -> Result<Self, TransactionIdError> {
+        Ok(Self(text.parse()?))
     }
 }
 

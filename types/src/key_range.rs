@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::{ErrorKind, classify};
+
 /// The part of the key space that a segment owns: from `low` up to `high`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KeyRange {
@@ -49,6 +51,8 @@ pub enum KeyRangeError {
         second: KeyRange,
     },
 }
+
+classify!(KeyRangeError, |_| ErrorKind::InvalidArgument);
 
 impl KeyRange {
     /// The whole key space.

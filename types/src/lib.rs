@@ -11,7 +11,7 @@
 //! | routing | [`RoutingKey`], [`routing`] |
 //! | progress | [`StreamCut`], [`Position`], [`EventPointer`], [`StreamPosition`], [`Timestamp`], [`WriterId`], [`EventNumber`], [`TransactionId`] |
 //! | configuration | [`ScalingPolicy`], [`RetentionPolicy`], [`StreamConfiguration`], [`Tag`] |
-//! | errors | [`Failure`], [`error_type!`], [`ErrorKind`], [`Outcome`], [`Classified`] |
+//! | errors | [`Failure`], [`error_type!`], [`classify!`], [`ErrorKind`], [`Outcome`], [`Classified`] |
 //! | retries | [`Backoff`], [`RetryPolicy`], [`RetryBudget`] |
 //!
 //! # Examples
@@ -28,6 +28,7 @@
 //! ```
 
 mod backoff;
+mod classify;
 mod endpoint;
 mod error;
 mod error_type;
@@ -69,7 +70,10 @@ pub use error::{Classified, ErrorKind, Outcome};
 pub use escape::Printable;
 pub use event_pointer::{EventPointer, EventPointerError};
 pub use failure::{Cause, Failure, Wording};
-pub use ids::{ContainerId, Epoch, EventNumber, Offset, SegmentNumber, TransactionId, WriterId};
+pub use ids::{
+    ContainerId, Epoch, EventNumber, Offset, SegmentNumber, TransactionId, TransactionIdError,
+    WriterId,
+};
 pub use key_range::{KeyRange, KeyRangeError, check_cover};
 pub use name::{
     KeyValueTable, NameError, NameKind, NameProblem, ReaderGroup, ReaderId, Scope, Stream,

@@ -11,6 +11,8 @@
 
 use std::borrow::Cow;
 
+use crate::{ErrorKind, classify};
+
 /// Bytes that are not modified UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{problem} at byte {at}")]
@@ -20,6 +22,8 @@ pub struct InvalidModifiedUtf8 {
     /// The reason.
     pub problem: Problem,
 }
+
+classify!(InvalidModifiedUtf8, |_| ErrorKind::InvalidArgument);
 
 /// The reason why a sequence is invalid.
 #[non_exhaustive]

@@ -7,7 +7,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use crate::Printable;
+use crate::{ErrorKind, Printable, classify};
 
 /// The kind of item that a name is for; it decides the rule of the name.
 #[non_exhaustive]
@@ -68,6 +68,8 @@ pub struct NameError {
     text: String,
     problem: NameProblem,
 }
+
+classify!(NameError, |_| ErrorKind::InvalidName);
 
 /// The rule that a refused name breaks.
 #[non_exhaustive]

@@ -2,7 +2,7 @@
 
 use std::{fmt, num::NonZeroU32, time::Duration};
 
-use crate::Printable;
+use crate::{ErrorKind, Printable, classify};
 
 /// Decides how many segments a stream has.
 #[non_exhaustive]
@@ -155,6 +155,8 @@ pub enum PolicyError {
         what: &'static str,
     },
 }
+
+classify!(PolicyError, |_| ErrorKind::InvalidArgument);
 
 impl Tag {
     /// Maximum length of a tag: the server accepts fewer than 256 characters.

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use uuid::Uuid;
 
-use crate::{ScopedStream, StreamCut};
+use crate::{ErrorKind, ScopedStream, StreamCut, classify};
 
 /// The configuration of a reader group.
 ///
@@ -73,6 +73,8 @@ pub enum ReaderGroupConfigurationError {
     #[error("the cuts of stream {0} end before they start")]
     EndBeforeStart(ScopedStream),
 }
+
+classify!(ReaderGroupConfigurationError, |_| ErrorKind::InvalidArgument);
 
 impl ReaderGroupConfiguration {
     /// Creates the configuration of a group that reads whole streams, without an end.

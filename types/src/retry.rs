@@ -3,7 +3,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use crate::Backoff;
+use crate::{Backoff, ErrorKind, classify};
 
 /// A schedule of retries: exponential, capped, limited in number, with or without jitter.
 ///
@@ -53,6 +53,8 @@ pub enum RetryPolicyError {
         max: Duration,
     },
 }
+
+classify!(RetryPolicyError, |_| ErrorKind::Config);
 
 impl Default for RetryPolicy {
     /// Returns the schedule of Pravega's Java client for controller calls: 10 attempts, 1 ms, times

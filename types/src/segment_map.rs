@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{KeyRange, SegmentId};
+use crate::{ErrorKind, KeyRange, SegmentId, classify};
 
 /// The active segments of a stream by the part of the key space they own.
 ///
@@ -46,6 +46,8 @@ pub enum SegmentMapError {
         range: KeyRange,
     },
 }
+
+classify!(SegmentMapError, |_| ErrorKind::InvalidArgument);
 
 impl fmt::Display for SegmentMapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

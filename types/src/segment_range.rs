@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{NameError, Offset, ScopedSegment};
+use crate::{ErrorKind, NameError, Offset, ScopedSegment, classify};
 
 /// The bytes of a segment from one offset up to another; whole events if both offsets are those of
 /// stream cuts.
@@ -45,6 +45,11 @@ pub enum SegmentRangeError {
     #[error("the segment range has an invalid segment name")]
     Name(#[from] NameError),
 }
+
+classify!(SegmentRangeError, |error| match error {
+    SegmentRangeError::Form | SegmentRangeError::Offsets { .. } => ErrorKind::InvalidArgument,
+    SegmentRangeError::Name(error) => error.kind(),
+});
 
 impl SegmentRange {
     /// Creates the range of `segment` from `start` up to `end`, exclusive.

@@ -11,7 +11,7 @@
 //! are missing; an unknown version is an error. No memory is reserved for a count alone: the bytes
 //! must be there.
 
-use crate::modified_utf8;
+use crate::{ErrorKind, classify, modified_utf8};
 
 /// An error from encoding or decoding stored bytes.
 #[non_exhaustive]
@@ -65,6 +65,8 @@ pub enum SerialError {
         what: &'static str,
     },
 }
+
+classify!(SerialError, |_| ErrorKind::InvalidArgument);
 
 /// The largest compact int.
 pub const COMPACT_INT_MAX: i32 = (1 << 30) - 2;

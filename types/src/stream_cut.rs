@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
 
 use crate::{
-    Epoch, NameError, ScopedStream, SegmentId, SegmentNumber, SegmentOffset,
+    Epoch, ErrorKind, NameError, ScopedStream, SegmentId, SegmentNumber, SegmentOffset, classify,
     serial::{SerialError, SerialReader, SerialWriter},
 };
 
@@ -119,6 +119,8 @@ pub enum StreamCutError {
     #[error("the stream cut cannot be decoded")]
     Serial(#[from] SerialError),
 }
+
+classify!(StreamCutError, |_| ErrorKind::InvalidStreamCut);
 
 impl StreamCut {
     /// Returns the cut in the form of Java's client; an unbounded cut has no bytes.

@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
-    BoundedCut, EventPointer, EventPointerError, StreamCut, StreamCutError, Timestamp,
-    TimestampError,
+    BoundedCut, ErrorKind, EventPointer, EventPointerError, StreamCut, StreamCutError, Timestamp,
+    TimestampError, classify,
 };
 
 /// A place in a stream.
@@ -59,6 +59,14 @@ pub enum StreamPositionError {
     #[error("the position holds no time")]
     Time(#[from] TimestampError),
 }
+
+classify!(StreamPositionError, |error| match error {
+    StreamPositionError::Form => ErrorKind::InvalidArgument,
+    StreamPositionError::Unbounded => ErrorKind::InvalidStreamCut,
+    StreamPositionError::Cut(error) => error.kind(),
+    StreamPositionError::Event(error) => error.kind(),
+    StreamPositionError::Time(error) => error.kind(),
+});
 
 impl From<BoundedCut> for StreamPosition {
     fn from(cut: BoundedCut) -> Self {

@@ -6,6 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::{ErrorKind, classify};
+
 /// A point in time, in milliseconds since 1970-01-01T00:00:00Z.
 ///
 /// The text form is RFC 3339 in UTC with milliseconds.
@@ -27,6 +29,8 @@ pub struct Timestamp(i64);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a time has the form 2020-09-13T12:26:40.123Z, in UTC")]
 pub struct TimestampError;
+
+classify!(TimestampError, |_| ErrorKind::InvalidArgument);
 
 const MILLIS_PER_SECOND: i64 = 1000;
 const SECONDS_PER_DAY: i64 = 86_400;

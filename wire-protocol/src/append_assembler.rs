@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::{Buf, Bytes, BytesMut};
 use bytestring::ByteString;
+use pravega_sdk_types::{ErrorKind, classify};
 use uuid::Uuid;
 
 use crate::{
@@ -83,6 +84,8 @@ pub enum AppendViolation {
     #[error("{0} is not allowed outside a block")]
     Stray(&'static str),
 }
+
+classify!(AppendViolation, |_| ErrorKind::Protocol);
 
 /// Follows the append frames of one connection.
 ///

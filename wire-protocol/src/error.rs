@@ -1,6 +1,8 @@
 //! Errors from decoding frames and from encoding commands.
 
-use pravega_sdk_types::{Printable, modified_utf8::InvalidModifiedUtf8};
+use pravega_sdk_types::{
+    ErrorKind, Outcome, Printable, classify, modified_utf8::InvalidModifiedUtf8,
+};
 
 /// An error from decoding a frame.
 ///
@@ -13,6 +15,9 @@ pub struct DecodeError {
     code: i32,
     problem: DecodeProblem,
 }
+
+// The frame may be the reply to a request, whose effect is not known then.
+classify!(DecodeError, |_| ErrorKind::Protocol, |_| Outcome::Unknown);
 
 struct Frame {
     command: Option<&'static str>,
@@ -139,6 +144,8 @@ pub enum EncodeError {
         value: i64,
     },
 }
+
+classify!(EncodeError, |_| ErrorKind::InvalidArgument);
 
 impl EncodeError {
     pub(crate) fn string_too_long(text: &str, len: usize) -> Self {

@@ -8,6 +8,7 @@
 //! before each event, readers remove it. A batch is several events in one append.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use pravega_sdk_types::{ErrorKind, classify};
 
 use crate::{
     DecodeProblem, EncodeError, SendBuffer,
@@ -41,6 +42,8 @@ pub struct CorruptEvent {
     /// The length found; negative, or above the limit that the reader set.
     pub len: i32,
 }
+
+classify!(CorruptEvent, |_| ErrorKind::Corrupt);
 
 /// Returns the header of an event with `len` bytes of payload.
 ///

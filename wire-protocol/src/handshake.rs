@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use pravega_sdk_types::{ErrorKind, classify};
+
 use crate::commands::Hello;
 
 /// The versions of the protocol that a side speaks, both ends included.
@@ -64,6 +66,8 @@ impl fmt::Display for IncompatibleVersion {
 }
 
 impl std::error::Error for IncompatibleVersion {}
+
+classify!(IncompatibleVersion, |_| ErrorKind::IncompatibleServer);
 
 #[cfg(test)]
 mod tests {

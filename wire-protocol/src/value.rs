@@ -2,6 +2,7 @@
 //! commands.
 
 use bytes::Bytes;
+use pravega_sdk_types::{ErrorKind, classify};
 use uuid::Uuid;
 
 /// The value of a field.
@@ -56,6 +57,8 @@ pub enum ValueError {
         source: Box<ValueError>,
     },
 }
+
+classify!(ValueError, |_| ErrorKind::InvalidArgument);
 
 impl Value {
     fn refuse<T>(&self, expected: &'static str) -> Result<T, ValueError> {

@@ -8,7 +8,7 @@ use hickory_resolver::{
     net::runtime::TokioRuntimeProvider,
     proto::rr::{RData, RecordType},
 };
-use pravega_sdk_types::{Classified, Endpoint, ErrorKind, Outcome};
+use pravega_sdk_types::{Endpoint, ErrorKind, classify};
 
 use super::polled::{BackendSource, Resolved};
 use crate::error::BoxError;
@@ -36,15 +36,7 @@ enum Question {
 #[error("the name resolver cannot be set up: {0}")]
 pub struct DnsError(String);
 
-impl Classified for DnsError {
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::Config
-    }
-
-    fn outcome(&self) -> Outcome {
-        Outcome::NotApplied
-    }
-}
+classify!(DnsError, |_| ErrorKind::Config);
 
 impl DnsResolver {
     /// The addresses of `name` (A and AAAA records), each with `port`; asked of the machine's name
@@ -120,5 +112,18 @@ impl BackendSource for DnsResolver {
             }
         };
         Ok(Resolved { backends, time_to_live: Duration::from_secs(u64::from(seconds)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pravega_sdk_types::{Classified, Outcome};
+
+    use super::*;
+
+    #[test]
+    fn a_resolver_that_cannot_be_set_up_is_a_matter_of_configuration() {
+        let error: Box<dyn Classified + Send + Sync> = Box::new(DnsError("no servers".to_owned()));
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Config, Outcome::NotApplied));
     }
 }

@@ -3,6 +3,7 @@
 use std::{error::Error, fmt};
 
 use bytes::Bytes;
+use pravega_sdk_types::{ErrorKind, classify};
 
 /// Reads events from bytes. What it takes to write them is [`Encode`].
 pub trait Codec: Send + Sync + 'static {
@@ -34,11 +35,17 @@ pub trait Encode<E>: Codec {
 }
 
 /// The reason why an event could not be turned into bytes, or bytes into an event.
+///
+/// Its kind is [`InvalidArgument`](ErrorKind::InvalidArgument): the codec refuses what it is given.
+/// A reader, whose bytes come from a segment, reports it as the cause of an error of the kind
+/// [`Corrupt`](ErrorKind::Corrupt).
 #[derive(Debug)]
 pub struct CodecError {
     codec: &'static str,
     source: Box<dyn Error + Send + Sync>,
 }
+
+classify!(CodecError, |_| ErrorKind::InvalidArgument);
 
 impl CodecError {
     /// An error of the codec of that name.

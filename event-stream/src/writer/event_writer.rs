@@ -37,6 +37,9 @@ pub struct EventWriter<C = Raw> {
 }
 
 /// The reason why an event was not enqueued at once.
+///
+/// The variants are public, so that a caller gets the encoded event back and can enqueue it later.
+/// A writer that is full has the kind [`LimitReached`](ErrorKind::LimitReached).
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum TryEnqueueError {

@@ -6,7 +6,7 @@ use pravega_sdk_connection_pool::{
     Claim, ClaimError, CloseFailure, FixedResolver, Policy, Pool, PoolSnapshot, Resolver,
     SharedClaim,
 };
-use pravega_sdk_types::{Classified as _, Endpoint};
+use pravega_sdk_types::Endpoint;
 
 use super::{
     dial::StoreDialer, error::ConnectionError, store_connection::StoreConnection,

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use pravega_sdk_types::{Classified, Endpoint, ErrorKind, Outcome};
+use pravega_sdk_types::{Endpoint, ErrorKind, classify};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
@@ -25,6 +25,9 @@ pub struct StoreTls {
 }
 
 /// A TLS configuration that cannot be used. Nothing was sent.
+///
+/// Its kind is [`Config`](ErrorKind::Config) for a trust store that cannot be used, and
+/// [`Tls`](ErrorKind::Tls) for a configuration that the TLS library refuses.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreTlsError {
@@ -55,41 +58,12 @@ pub enum StoreTlsError {
     Library(String),
 }
 
-impl StoreTlsError {
-    /// Returns the kind of failure: [`Config`](ErrorKind::Config) for a trust store that cannot be
-    /// used, [`Tls`](ErrorKind::Tls) for a configuration that the TLS library rejects.
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Unreadable { .. } | Self::NoCertificate { .. } | Self::BadCertificate { .. } => {
-                ErrorKind::Config
-            }
-            Self::Library(_) => ErrorKind::Tls,
-        }
-    }
-
-    /// Returns the outcome: the request was not applied.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
-        Outcome::NotApplied
-    }
-
-    /// Returns true if the same configuration may work later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        self.kind().is_retryable()
-    }
-}
-
-impl Classified for StoreTlsError {
-    fn kind(&self) -> ErrorKind {
-        self.kind()
-    }
-
-    fn outcome(&self) -> Outcome {
-        self.outcome()
-    }
-}
+classify!(StoreTlsError, |error| match error {
+    StoreTlsError::Unreadable { .. }
+    | StoreTlsError::NoCertificate { .. }
+    | StoreTlsError::BadCertificate { .. } => ErrorKind::Config,
+    StoreTlsError::Library(_) => ErrorKind::Tls,
+});
 
 impl StoreTls {
     /// Trusts the certificates that the operating system trusts.

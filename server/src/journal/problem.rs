@@ -2,15 +2,28 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use pravega_sdk_types::{ErrorKind, classify};
+
 use super::disk::FolderError;
+use crate::io_kind::io_kind;
 
 /// An error from opening a folder with a server's data.
+///
+/// A caller can match on the [`problem`](Self::problem).
 #[derive(Debug, thiserror::Error)]
 #[error("the data in {} cannot be used: {problem}", folder.display())]
 pub struct OpenError {
     pub(crate) folder: PathBuf,
     pub(crate) problem: OpenProblem,
 }
+
+classify!(OpenError, |error| match &error.problem {
+    // The other process may end.
+    OpenProblem::InUse { .. } => ErrorKind::Unavailable,
+    OpenProblem::Corrupt { .. } => ErrorKind::Corrupt,
+    OpenProblem::Version { .. } => ErrorKind::Unsupported,
+    OpenProblem::Io { error, .. } => io_kind(error),
+});
 
 /// The problem with a folder of data.
 #[non_exhaustive]
