@@ -5,6 +5,7 @@
 //! | `crates` | a crate depends only on crates below it; pure crates have no runtime |
 //! | `circles` | no files of a crate import each other in a circle, re-exports followed |
 //! | `machines` | a machine imports no driver and no surface, reads no clock, does no I/O |
+//! | `errors` | a public error type is in the list of `tests/errors.rs` |
 //! | `words` | comments, docs and texts use plain English |
 //! | `size` | lines, functions and files stay short; panics stay rare; files say what they are |
 //!
@@ -13,6 +14,7 @@
 
 mod circles;
 mod crates;
+mod errors;
 mod imports;
 mod machines;
 mod modules;
@@ -33,10 +35,12 @@ use self::source::SourceFile;
 pub(crate) fn run(root: &Path) -> Result<()> {
     let mut broken = Vec::new();
     crates::check(root, &mut broken)?;
+    let mut listed = errors::Listed::read(root)?;
     for folder in crates::folders() {
         let files = SourceFile::read_crate(root, folder)?;
         size::check(folder, &files, &mut broken);
         words::check(&files, &mut broken);
+        errors::check(folder, &files, &mut listed, &mut broken);
         machines::check_words(&files, &mut broken);
         let edges = imports::of_crate(folder, &files);
         circles::check(folder, &edges, &mut broken);
