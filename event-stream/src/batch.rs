@@ -233,8 +233,8 @@ impl BatchClient {
     /// [`ReadError`]: [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) for a cut of another stream
     /// or one after its tail, [`InvalidArgument`](ErrorKind::InvalidArgument) for no bytes,
     /// [`Truncated`](ErrorKind::Truncated) if the stream begins after the cut,
-    /// [`Corrupt`](ErrorKind::Corrupt) for what is no event, and otherwise that of the server that
-    /// could not help.
+    /// [`Corrupt`](ErrorKind::Corrupt) for bytes that are not a valid event, and otherwise the kind
+    /// of the server's failure.
     ///
     /// # Cancel safety
     ///
@@ -299,8 +299,8 @@ impl BatchClient {
     /// # Errors
     ///
     /// [`ReadError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for a range of
-    /// another stream, and [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime. What was
-    /// truncated or deleted since is an error of the reader.
+    /// another stream, and [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime. If data was
+    /// truncated or deleted since, the reader returns the error.
     pub fn read<C: Codec>(
         &self,
         range: &SegmentRange,

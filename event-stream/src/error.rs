@@ -51,7 +51,7 @@ impl TransactionError {
             .with_source(Some(Arc::new(error)))
     }
 
-    /// Sets what is known of the effect of the call.
+    /// Sets the outcome of the call.
     #[must_use]
     pub(crate) fn with_outcome(self, outcome: Outcome) -> Self {
         self.map(|failure| failure.with_outcome(outcome))

@@ -17,10 +17,10 @@
 //!      └── polls ──▶ ReadDriver ◀──▶ RawClient                  no task of its own
 //! ```
 //!
-//! An event whose write returned is stored once, after every earlier event of its routing key,
-//! whatever connections, segment stores, controllers and scaling do meanwhile; a reader returns
-//! each once, in that order. The machines decide, without a runtime, a clock or randomness; the
-//! drivers carry out.
+//! When a write returns, its event is stored once, after every earlier event of its routing key,
+//! also if connections, segment stores or controllers fail, or the stream scales; a reader returns
+//! each event once, in that order. The machines decide, without a runtime, a clock or randomness;
+//! the drivers execute.
 //!
 //! A [`codec`] turns events into bytes and back.
 //!

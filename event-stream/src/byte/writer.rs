@@ -31,14 +31,14 @@ use super::{
 
 /// Writes bytes at the end of a byte stream.
 ///
-/// All bytes are in one piece, at the offsets that this writer returns: each append is on the
-/// condition that no other writer appended meanwhile. If one did, writing fails with the kind
-/// [`ConditionFailed`](ErrorKind::ConditionFailed), nothing of what was not acknowledged is in the
+/// All bytes are contiguous, at the offsets that this writer returns: each append succeeds only if
+/// no other writer appended meanwhile. If one did, writing fails with the kind
+/// [`ConditionFailed`](ErrorKind::ConditionFailed), no byte without an acknowledgement is in the
 /// stream, and [`Self::seek_to_tail`] starts again after the other writer's bytes.
 ///
-/// It is an [`AsyncWrite`]: writing takes bytes as soon as there is room for them and sends them at
-/// once, many writes together under load; [`flush`](Self::flush) waits until they are durable.
-/// A dropped writer still sends the bytes it has taken, and reports no failure.
+/// It is an [`AsyncWrite`]: it accepts bytes as soon as there is capacity for them and sends them
+/// at once, many writes together under load; [`flush`](Self::flush) waits until they are durable.
+/// A dropped writer still sends the bytes that it accepted, and reports no failure.
 ///
 /// # Examples
 ///
@@ -65,7 +65,7 @@ pub struct ByteWriter {
     state: State,
 }
 
-/// What is being waited for.
+/// The pending operation.
 enum State {
     Idle,
     /// Capacity for that many bytes.
@@ -78,9 +78,9 @@ enum State {
     Closed,
 }
 
-/// What is said where the stream could not be asked; the cause says more.
+/// Message of the error if the stream cannot be inspected; the source holds the cause.
 const DETAIL: &str = "the byte stream cannot be inspected";
-/// More is not taken in one write.
+/// Maximum number of bytes that one write accepts.
 const MAX_PIECE: usize = 256 * 1024;
 
 impl ByteWriter {
@@ -177,9 +177,9 @@ impl ByteWriter {
         Ok(Offset(self.offset))
     }
 
-    /// Waits until everything is durable, and makes the stream's segment read-only: readers find
-    /// its end. Sealing what is sealed succeeds. The stream itself stays open for the controller,
-    /// as with Java's client.
+    /// Waits until all bytes are durable, and makes the stream's segment read-only: readers find
+    /// its end. Sealing a sealed segment succeeds. For the controller the stream stays open, as
+    /// with Java's client.
     ///
     /// # Errors
     ///
@@ -209,7 +209,7 @@ impl ByteWriter {
     /// # Errors
     ///
     /// [`WriteError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for an offset after
-    /// the end. Dropping what was dropped before succeeds.
+    /// the end. Truncating at an earlier offset than before succeeds.
     ///
     /// # Cancel safety
     ///

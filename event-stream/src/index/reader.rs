@@ -71,8 +71,8 @@ impl IndexReader {
     /// # Errors
     ///
     /// [`ReadError`], of kind [`NotFound`](ErrorKind::NotFound) if there is no such record,
-    /// [`Corrupt`](ErrorKind::Corrupt) for what is no record, and otherwise that of the server that
-    /// could not help.
+    /// [`Corrupt`](ErrorKind::Corrupt) for bytes that are not a valid record, and otherwise the
+    /// kind of the server's failure.
     ///
     /// # Cancel safety
     ///

@@ -105,7 +105,7 @@ pub(super) fn encode(
     if EVENT_HEADER_LEN + len > size {
         let room = size.saturating_sub(EVENT_HEADER_LEN + FIXED_LEN + fields.len() * FIELD_LEN);
         let detail = format_args!(
-            "the data has {} bytes, a record of {size} has room for {room}",
+            "the data has {} bytes, a record of {size} holds at most {room}",
             data.len()
         );
         return Err(WriteError::invalid(detail));
@@ -215,7 +215,7 @@ mod tests {
         encode(&fields, &vec![0; room], 200).unwrap();
         let refused = encode(&fields, &vec![0; room + 1], 200).unwrap_err();
         assert!(
-            refused.to_string().contains(&format!("a record of 200 has room for {room}")),
+            refused.to_string().contains(&format!("a record of 200 holds at most {room}")),
             "{refused}"
         );
         encode(&fields, b"", 10).unwrap_err();

@@ -113,8 +113,8 @@ impl IndexWriter {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future may leave the beginning of a record behind, if it has more than 256 KiB;
-    /// then nothing more can be appended. Smaller records are appended or not.
+    /// Dropping the future may leave the beginning of a record in the stream, if it has more than
+    /// 256 KiB; then no further record can be appended. Smaller records are appended or not.
     pub async fn append(
         &mut self,
         fields: &impl Fields,

@@ -99,15 +99,15 @@ impl ReaderConfig {
         self
     }
 
-    /// Sets the length from which on an event is taken for damage. Default: 1 GiB, at most what a
-    /// header can say, 2 GiB.
+    /// Sets the maximum length of an event; longer events are reported as corrupt. Default: 1 GiB,
+    /// at most 2 GiB, the limit of the header.
     #[must_use]
     pub fn with_max_event_bytes(mut self, bytes: usize) -> Self {
         self.max_event_bytes = bytes.min(i32::MAX as usize);
         self
     }
 
-    /// Sets what happens where no event stands. Default: the reader ends.
+    /// Sets what to do with bytes that are not a valid event. Default: the reader ends.
     #[must_use]
     pub fn with_corrupt_events(mut self, corrupt_events: CorruptEvents) -> Self {
         self.corrupt_events = corrupt_events;

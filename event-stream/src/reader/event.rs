@@ -1,11 +1,11 @@
-//! An event as a reader hands it out.
+//! An event as a reader returns it.
 
 use std::sync::Arc;
 
 use pravega_sdk_types::{EventPointer, Offset, ScopedSegment};
 use pravega_sdk_wire_protocol::event::EVENT_HEADER_LEN;
 
-/// An event, and where it stands.
+/// An event and its place in the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadEvent<E> {
     event: E,
@@ -19,38 +19,38 @@ impl<E> ReadEvent<E> {
         Self { event, segment, offset: Offset(offset), len }
     }
 
-    /// The event.
+    /// Returns the event.
     #[must_use]
     pub fn event(&self) -> &E {
         &self.event
     }
 
-    /// The event, without where it stands.
+    /// Returns the event without its place.
     #[must_use]
     pub fn into_event(self) -> E {
         self.event
     }
 
-    /// The segment that it stands in.
+    /// Returns the segment of the event.
     #[must_use]
     pub fn segment(&self) -> &ScopedSegment {
         &self.segment
     }
 
-    /// Where in the segment its header starts.
+    /// Returns the offset of the event's header in the segment.
     #[must_use]
     pub fn offset(&self) -> Offset {
         self.offset
     }
 
-    /// Where the next event of the segment starts.
+    /// Returns the offset of the next event in the segment.
     #[must_use]
     pub fn end_offset(&self) -> Offset {
         Offset(self.offset.0 + (self.len + EVENT_HEADER_LEN) as i64)
     }
 
-    /// Its address, from which it can be fetched again; none for an event of almost 2 GiB, whose
-    /// length has no room in one.
+    /// Returns the address of the event, by which it can be fetched again; `None` for an event of
+    /// almost 2 GiB, whose length does not fit into a pointer.
     #[must_use]
     pub fn pointer(&self) -> Option<EventPointer> {
         let len = i32::try_from(self.len + EVENT_HEADER_LEN).ok()?;

@@ -44,8 +44,8 @@ use crate::codec::{Codec, Raw};
 /// a truncated part is left out, a segment store that cannot be reached is tried again. Where it
 /// cannot, the stream ends after the error.
 ///
-/// The events that [`Raw`] returns are slices of what was received, up to 1 MiB together, which
-/// stays in memory until the last of them is dropped.
+/// The events that [`Raw`] returns are slices of received buffers of up to 1 MiB. A buffer stays in
+/// memory until its last event is dropped.
 ///
 /// # Examples
 ///
@@ -136,10 +136,11 @@ impl<C: Codec> EventReader<C> {
     ///
     /// # Errors
     ///
-    /// [`ReadError`]: [`Truncated`](ErrorKind::Truncated) where events are gone and reading goes on
-    /// after them, [`Corrupt`](ErrorKind::Corrupt) for what is no event, or none of the codec's,
-    /// [`Unavailable`](ErrorKind::Unavailable) while nothing can be read, and what ends the reader:
-    /// the stream was deleted, reading is not allowed.
+    /// [`ReadError`]: [`Truncated`](ErrorKind::Truncated) if events were truncated, after which
+    /// reading continues, [`Corrupt`](ErrorKind::Corrupt) for bytes that are not a valid event or
+    /// that the codec refuses, [`Unavailable`](ErrorKind::Unavailable) while no segment store can
+    /// be read from, and errors that end the reader: the stream was deleted, or reading is not
+    /// allowed.
     ///
     /// # Cancel safety
     ///
@@ -149,7 +150,7 @@ impl<C: Codec> EventReader<C> {
     }
 
     /// Waits for an event, and returns it with those after it that have arrived, at most `max`;
-    /// `None` at the end. An error comes after the events that are before it.
+    /// `None` at the end. An error is returned after the events before it.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::shared::Shared;
 use crate::error::TransactionError;
 
-/// What is asked of the controller.
+/// A request to end a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
     Commit { time: Option<Timestamp> },

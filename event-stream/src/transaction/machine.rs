@@ -1,8 +1,8 @@
 //! When each open transaction is pinged.
 //!
-//! A transaction is aborted by the controller when it is not pinged for as long as its lease. It is
-//! pinged about every third of that at the latest, by Java's formula; a ping that fails is repeated
-//! soon, and harms no other transaction.
+//! The controller aborts a transaction that is not pinged during its lease. The interval of pings
+//! is at most about a third of the lease, by Java's formula. A failed ping is repeated soon, and
+//! does not affect other transactions.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,7 +10,7 @@ use pravega_sdk_controller_client::{PingStatus, TransactionState};
 use pravega_sdk_segment_client::machine::Now;
 use pravega_sdk_types::{ErrorKind, TransactionId};
 
-/// What is known about the pings of a writer's transactions.
+/// State of the pings of a writer's transactions.
 #[derive(Debug)]
 pub(super) struct PingMachine {
     interval: Duration,

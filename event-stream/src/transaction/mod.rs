@@ -174,14 +174,14 @@ impl<C> TransactionalWriter<C> {
         Ok(transaction)
     }
 
-    /// Takes over a transaction that another writer began, or that this program left open: it
-    /// is kept alive from here on, and can be written to. What was written to it before and not
-    /// flushed may be missing, and two that write to it at once are not ordered.
+    /// Resumes a transaction that another writer began, or that this program left open: from now
+    /// on this writer pings it, and can write to it. Earlier events that were not flushed may be
+    /// missing, and events of two concurrent writers have no order.
     ///
     /// # Errors
     ///
     /// [`TransactionError`], of kind [`TransactionNotOpen`](ErrorKind::TransactionNotOpen) if it is
-    /// committed or aborted, which [`TransactionError::state`] tells, and
+    /// committed or aborted, which [`TransactionError::state`] returns, and
     /// [`NotFound`](ErrorKind::NotFound) if there is none of that id, or it ended too long ago.
     ///
     /// # Cancel safety

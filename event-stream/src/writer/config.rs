@@ -54,12 +54,12 @@ impl Default for WriterConfig {
 }
 
 impl WriterConfig {
-    /// A bound of bytes in flight, within what is allowed.
+    /// Returns the limit of bytes in flight, within the allowed range.
     pub(crate) fn in_flight_bytes(bytes: usize) -> usize {
         bytes.clamp(16 * 1024, 1 << 30)
     }
 
-    /// A delivery timeout, within what is allowed.
+    /// Returns the delivery timeout, within the allowed range.
     pub(crate) fn delivery_timeout(timeout: Duration) -> Duration {
         timeout.clamp(Duration::from_millis(1), Duration::from_secs(24 * 60 * 60))
     }
@@ -74,16 +74,16 @@ impl WriterConfig {
         self
     }
 
-    /// Sets up to how many bytes events are put into one append. Default: 1 MiB, at least 1 byte,
-    /// at most 8 MiB. A single larger event goes by itself.
+    /// Sets the maximum number of bytes of events in one append. Default: 1 MiB, at least 1 byte,
+    /// at most 8 MiB. A larger event has an append of its own.
     #[must_use]
     pub fn with_max_block_bytes(mut self, bytes: usize) -> Self {
         self.append.max_block_bytes = bytes.clamp(1, MAX_EVENT_LEN);
         self
     }
 
-    /// Sets how many appends may wait for their acknowledgement in each segment; events that come
-    /// meanwhile make the next one larger. Default: 8, at least 1, at most 1024.
+    /// Sets how many appends may wait for their acknowledgement in each segment; events that are
+    /// written meanwhile make the next append larger. Default: 8, at least 1, at most 1024.
     #[must_use]
     pub fn with_max_blocks_in_flight(mut self, blocks: usize) -> Self {
         self.append.max_blocks_in_flight = blocks.clamp(1, 1024);

@@ -1,4 +1,4 @@
-//! From an event to what is sent for it: the codec, the routing, the limits.
+//! Encoding of events: the codec, the routing, the limits.
 
 use std::{fmt, sync::Arc};
 

@@ -24,13 +24,13 @@ use crate::{
 
 /// Writes events to a stream.
 ///
-/// An event whose write returned is durable, and is in the stream once. Events of one routing key
-/// stay in the order in which they were written, across reconnects and scaling. What is written is
-/// sent at once; under load several events go together.
+/// When a write returns, its event is durable, and is in the stream once. Events of one routing key
+/// stay in the order in which they were written, across reconnects and scaling. The writer sends
+/// events at once; under load it sends several together.
 ///
-/// Clones are cheap and write through the same task and connections; the order of events is kept
-/// between writes of which one began after the other returned, or was enqueued. With the last clone
-/// the writer ends; what was enqueued is still sent, which [`Self::close`] waits for.
+/// Clones are cheap and write through the same task and connections; two writes are in order if one
+/// began after the other returned, or after it was enqueued. The writer ends with its last clone;
+/// enqueued events are still sent, which [`Self::close`] waits for.
 pub struct EventWriter<C = Raw> {
     handle: Handle,
     encoder: Arc<Encoder<C>>,
@@ -214,7 +214,7 @@ impl<C> EventWriter<C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up the place in the queue for capacity.
+    /// Dropping the future loses the place in the queue for capacity.
     ///
     /// # Examples
     ///

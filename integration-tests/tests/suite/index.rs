@@ -160,7 +160,7 @@ async fn the_size_of_records_is_kept_with_the_stream() {
         .unwrap();
     writer.append(&frame(1), &[7; 2900]).await.unwrap();
     let refused = writer.append(&frame(2), &[7; 3000]).await.unwrap_err();
-    assert!(refused.to_string().contains("a record of 3072 has room for"), "{refused}");
+    assert!(refused.to_string().contains("a record of 3072 holds at most"), "{refused}");
     writer.append(&frame(2), b"two").await.unwrap();
     writer.flush().await.unwrap();
     let reader = factory.index_reader(&stream).await.unwrap();

@@ -2,12 +2,11 @@
 //! begins.
 //!
 //! A segment is read when all its predecessors have been read to their ends, so events of one
-//! routing key come in order across scaling. [`ReadMachine`] below brings the bytes; this one makes
-//! events of them and follows the segments.
+//! routing key are in order across scaling. [`ReadMachine`] below returns the bytes; this machine
+//! parses events and follows the segments.
 //!
-//! *Invariant:* [`StreamMachine::cut`] is always a place from which another reader goes on without
-//! a gap or a repeat: each segment stands in it from when it may be read until all that follows it
-//! stands there in its place.
+//! *Invariant:* another reader can always continue from [`StreamMachine::cut`] without a gap or a
+//! repeat: the cut contains each segment from when it may be read until its successors replace it.
 
 mod deliveries;
 mod parser;

@@ -1,18 +1,18 @@
-//! Takes events off the bytes of one segment.
+//! Parses the events of one segment.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use pravega_sdk_wire_protocol::event::{self, CorruptEvent, EVENT_HEADER_LEN};
 
 /// Events of one segment, in order. An event that lies within a piece of bytes is a slice of it;
-/// one that spans several is put together, which is the only copy.
+/// one that spans several is assembled, which is the only copy.
 #[derive(Debug)]
 pub(super) struct Parser {
     /// Where the next event begins.
     offset: i64,
-    /// The beginning of the next event, if it lies in pieces that came before.
+    /// The beginning of the next event, from earlier pieces.
     begun: BytesMut,
     piece: Bytes,
-    /// Bytes of the piece that were taken and not told yet.
+    /// Bytes of the piece that were consumed and not yet released.
     taken: usize,
 }
 
@@ -21,10 +21,10 @@ pub(super) enum Step {
     Event {
         offset: i64,
         event: Bytes,
-        /// Bytes that need not be kept room for any more.
+        /// Number of bytes that no longer count towards the budget.
         released: usize,
     },
-    /// The next piece is needed. If an event has begun, the segment must reach up to `expected`.
+    /// The next piece is needed. If an event has begun, the segment must extend to `expected`.
     More { released: usize, expected: Option<i64> },
     /// The bytes are not a valid event.
     Corrupt { offset: i64, found: CorruptEvent },
@@ -42,20 +42,20 @@ impl Parser {
         self.offset
     }
 
-    /// How many bytes of the next event are there.
+    /// Returns the number of bytes of the next event that have arrived.
     pub(super) fn held(&self) -> usize {
         self.begun.len() + self.piece.len()
     }
 
-    /// Forgets its bytes, and goes on at `offset`; returns the number of bytes that need not be
-    /// kept room for any more.
+    /// Drops its bytes, and continues at `offset`; returns the number of bytes that no longer count
+    /// towards the budget.
     pub(super) fn restart(&mut self, offset: i64) -> usize {
         let released = self.held() + self.taken;
         *self = Self::new(offset);
         released
     }
 
-    /// Takes the bytes that follow. The piece before must have been used up.
+    /// Adds the following bytes. The previous piece must have been consumed.
     pub(super) fn push(&mut self, piece: Bytes) {
         self.piece = piece;
     }
@@ -79,7 +79,7 @@ impl Parser {
         self.piece.advance(EVENT_HEADER_LEN);
         let event = self.piece.split_to(len);
         self.taken += EVENT_HEADER_LEN + len;
-        // The room is given back with the last byte of the piece, as its memory is.
+        // Bytes are released with the last byte of the piece, as its memory is.
         let released = if self.piece.is_empty() { std::mem::take(&mut self.taken) } else { 0 };
         self.found(event, released)
     }
@@ -122,7 +122,7 @@ impl Parser {
         self.found(event, EVENT_HEADER_LEN + len)
     }
 
-    /// Moves bytes of the piece behind the beginning of the event, until that has `len` bytes.
+    /// Appends bytes of the piece to the beginning of the event, until it has `len` bytes.
     fn complete(&mut self, len: usize) {
         let missing = len.saturating_sub(self.begun.len()).min(self.piece.len());
         // Grows with what has arrived, never with what a header claims.
