@@ -188,7 +188,7 @@ impl Handle {
         }
     }
 
-    /// Notes that all events acknowledged so far were written by `time_ms`.
+    /// Notes that all events acknowledged so far were written by `time`.
     ///
     /// # Errors
     ///
