@@ -14,9 +14,10 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 usage: raw-client [SECONDS]
        compare --controller URI [--json] [--rounds N] [--seconds S] [--only PART_OF_A_CASE]
-       servers [NAME=URL]... [--embedded] [--durable] [--rounds N] [--seconds S]
+               [--mib N] [--beside PROGRAM]
+       servers [NAME=URL]... [--embedded] [--durable] [--rounds N] [--seconds S] [--mib N]
        server-size
-       ack-delay [--json] [--rounds N] [--seconds S] [--only PART_OF_A_CASE]";
+       ack-delay [--json] [--rounds N] [--seconds S] [--only PART_OF_A_CASE] [--beside PROGRAM]";
 
 fn main() -> Result<()> {
     // Silent unless RUST_LOG says otherwise.

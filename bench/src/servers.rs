@@ -15,7 +15,7 @@ use pravega_sdk::{
     types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration},
 };
 
-use crate::compare::{self, Case, Client, Figures};
+use crate::compare::{self, Case, Client, Figures, Run};
 
 /// Options of the command line.
 #[derive(Debug)]
@@ -25,13 +25,18 @@ pub(crate) struct Options {
     embedded: bool,
     durable: bool,
     rounds: usize,
-    seconds: f64,
+    run: Run,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: &[&str]) -> Result<Self> {
-        let mut options =
-            Self { running: Vec::new(), embedded: false, durable: false, rounds: 3, seconds: 2.0 };
+        let mut options = Self {
+            running: Vec::new(),
+            embedded: false,
+            durable: false,
+            rounds: 3,
+            run: Run::of_seconds(2.0),
+        };
         let mut rest = arguments.iter();
         while let Some(name) = rest.next() {
             let mut value = || rest.next().with_context(|| format!("{name} needs a value"));
@@ -39,7 +44,8 @@ impl Options {
                 "--embedded" => options.embedded = true,
                 "--durable" => options.durable = true,
                 "--rounds" => options.rounds = value()?.parse()?,
-                "--seconds" => options.seconds = value()?.parse()?,
+                "--seconds" => options.run.seconds = value()?.parse()?,
+                "--mib" => options.run.max_bytes = value()?.parse::<u64>()? << 20,
                 other => {
                     let (name, url) = other
                         .split_once('=')
@@ -112,9 +118,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!();
     for case in compare::cases_of_servers() {
         let mut all: BTreeMap<&str, Vec<Figures>> = BTreeMap::new();
-        for _ in 0..options.rounds {
-            for (name, url) in &servers {
-                let figures = compare::measure(&client, url, &case, options.seconds);
+        for round in 0..options.rounds {
+            for (name, url) in compare::in_turn(&servers, round) {
+                let figures = compare::measure(&client, url, &case, options.run);
                 all.entry(name)
                     .or_default()
                     .push(figures.with_context(|| format!("{name} failed"))?);

@@ -58,6 +58,16 @@ impl Client {
         Ok(Self { name: "pravega-sdk", program, arguments: vec!["worker".to_owned()] })
     }
 
+    /// This SDK and another build of this program, such as that of the commit before.
+    pub(super) fn beside(program: &Path) -> Result<Vec<Self>> {
+        let other = Self {
+            name: "other-build",
+            program: program.to_owned(),
+            arguments: vec!["worker".to_owned()],
+        };
+        Ok(vec![Self::own()?, other])
+    }
+
     /// This SDK and its two counterparts, which are built first.
     pub(super) fn all() -> Result<Vec<Self>> {
         let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");

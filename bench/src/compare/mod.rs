@@ -4,7 +4,7 @@
 mod client;
 mod report;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use pravega_sdk::{
@@ -26,8 +26,10 @@ pub(crate) struct Options {
     controller: String,
     json: bool,
     rounds: usize,
-    seconds: f64,
+    run: Run,
     only: String,
+    /// Another build of this program, to compare with in place of the counterparts.
+    beside: Option<PathBuf>,
 }
 
 impl Options {
@@ -36,8 +38,9 @@ impl Options {
             controller: "tcp://127.0.0.1:9090".to_owned(),
             json: false,
             rounds: 3,
-            seconds: 4.0,
+            run: Run::of_seconds(4.0),
             only: String::new(),
+            beside: None,
         };
         let mut rest = arguments.iter();
         while let Some(name) = rest.next() {
@@ -46,12 +49,35 @@ impl Options {
                 "--json" => options.json = true,
                 "--controller" => options.controller = (*value()?).to_owned(),
                 "--rounds" => options.rounds = value()?.parse()?,
-                "--seconds" => options.seconds = value()?.parse()?,
+                "--seconds" => options.run.seconds = value()?.parse()?,
                 "--only" => options.only = (*value()?).to_owned(),
+                "--mib" => options.run.max_bytes = value()?.parse::<u64>()? << 20,
+                "--beside" => options.beside = Some(value()?.into()),
                 other => bail!("there is no option {other}"),
             }
         }
         Ok(options)
+    }
+
+    /// The clients to run.
+    fn clients(&self) -> Result<Vec<Client>> {
+        self.beside.as_deref().map_or_else(Client::all, Client::beside)
+    }
+}
+
+/// The length of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) seconds: f64,
+    /// Maximum number of bytes that a run writes, because a server in memory keeps all of it. The
+    /// time on the processor is counted in steps of 10 ms, so short runs tell little of it.
+    pub(crate) max_bytes: u64,
+}
+
+impl Run {
+    /// Returns a run of at most 100 MiB.
+    pub(crate) fn of_seconds(seconds: f64) -> Self {
+        Self { seconds, max_bytes: 100 << 20 }
     }
 }
 
@@ -72,8 +98,6 @@ const THROUGHPUT: &[&str] =
     &["events_per_s", "p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
 const READ: &[&str] = &["events_per_s", "cpu_us_per_event", "peak_rss_mb"];
 const LATENCY: &[&str] = &["p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
-/// Maximum number of bytes that a run writes, because a server in memory keeps all of it.
-const MAX_BYTES: u64 = 100 << 20;
 
 fn case(
     name: &str,
@@ -107,10 +131,10 @@ pub(crate) fn against_a_server(options: &Options) -> Result<()> {
         case("bytes-write-64KB", "bytes-write", 64 * 1024, 1, READ),
         case("bytes-read-64KB", "bytes-read", 64 * 1024, 1, READ),
     ];
-    let clients = Client::all()?;
-    let mut report = Report::new(options.json);
+    let clients = options.clients()?;
+    let mut report = Report::new(options.json, &clients);
     for case in cases.iter().filter(|case| case.name.contains(&options.only)) {
-        let measure = |client: &Client| measure(client, &options.controller, case, options.seconds);
+        let measure = |client: &Client| measure(client, &options.controller, case, options.run);
         report.case(&case.name, case.metrics, &rounds(options, &clients, measure)?);
     }
     Ok(())
@@ -130,16 +154,11 @@ pub(crate) fn cases_of_servers() -> Vec<Case> {
 }
 
 /// Runs a client on a server, with a stream of its own, and returns its results.
-pub(crate) fn measure(
-    client: &Client,
-    controller: &str,
-    case: &Case,
-    seconds: f64,
-) -> Result<Figures> {
+pub(crate) fn measure(client: &Client, controller: &str, case: &Case, run: Run) -> Result<Figures> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let stream = runtime.block_on(new_stream(controller, case.segments))?;
-    runtime.block_on(fill(controller, &stream, case))?;
-    let figures = client.run(controller, &stream, &work(case, seconds));
+    runtime.block_on(fill(controller, &stream, case, run.max_bytes))?;
+    let figures = client.run(controller, &stream, &work(case, run));
     runtime.block_on(remove_stream(controller, &stream))?;
     figures
 }
@@ -147,8 +166,8 @@ pub(crate) fn measure(
 /// Runs the cases against a scripted store, with several delays of its acknowledgements.
 pub(crate) fn ack_delay(options: &Options) -> Result<()> {
     let clients: Vec<Client> =
-        Client::all()?.into_iter().filter(|client| client.name != "java").collect();
-    let mut report = Report::new(options.json);
+        options.clients()?.into_iter().filter(|client| client.name != "java").collect();
+    let mut report = Report::new(options.json, &clients);
     for (text, micros) in [("0.1ms", 100), ("1ms", 1000), ("5ms", 5000), ("20ms", 20_000)] {
         let delay = Duration::from_micros(micros);
         for (suffix, mode, metrics) in [
@@ -161,7 +180,7 @@ pub(crate) fn ack_delay(options: &Options) -> Result<()> {
             }
             let measure = |client: &Client| {
                 let scripted = Scripted::start(Some(delay))?;
-                client.run(&scripted.uri(), &scripted.stream(), &work(&case, options.seconds))
+                client.run(&scripted.uri(), &scripted.stream(), &work(&case, options.run))
             };
             report.case(&case.name, case.metrics, &rounds(options, &clients, measure)?);
         }
@@ -170,22 +189,29 @@ pub(crate) fn ack_delay(options: &Options) -> Result<()> {
     if case.name.contains(&options.only) {
         let measure = |client: &Client| {
             let scripted = Scripted::start(None)?;
-            client.run(&scripted.uri(), &scripted.stream(), &work(&case, options.seconds))
+            client.run(&scripted.uri(), &scripted.stream(), &work(&case, options.run))
         };
         report.case(&case.name, case.metrics, &rounds(options, &clients, measure)?);
     }
     Ok(())
 }
 
-fn work(case: &Case, seconds: f64) -> Work {
+fn work(case: &Case, run: Run) -> Work {
     Work {
         mode: case.mode,
         size: case.size,
-        seconds,
-        max_bytes: MAX_BYTES,
+        seconds: run.seconds,
+        max_bytes: run.max_bytes,
         keys: case.keys,
         rate: case.rate,
     }
+}
+
+/// Returns what is measured in a round, in an order that changes from round to round: the server is
+/// slower for the first after a pause.
+pub(crate) fn in_turn<T>(all: &[T], round: usize) -> impl Iterator<Item = &T> {
+    let forward = round.is_multiple_of(2);
+    (0..all.len()).filter_map(move |at| all.get(if forward { at } else { all.len() - 1 - at }))
 }
 
 /// Runs the clients in turn, round after round, so that other load on the machine affects all of
@@ -196,8 +222,8 @@ fn rounds(
     measure: impl Fn(&Client) -> Result<Figures>,
 ) -> Result<BTreeMap<&'static str, Vec<Figures>>> {
     let mut all: BTreeMap<&'static str, Vec<Figures>> = BTreeMap::new();
-    for _ in 0..options.rounds {
-        for client in clients {
+    for round in 0..options.rounds {
+        for client in in_turn(clients, round) {
             let figures = measure(client).with_context(|| format!("{} failed", client.name))?;
             all.entry(client.name).or_default().push(figures);
         }
@@ -217,9 +243,9 @@ async fn new_stream(controller: &str, segments: u32) -> Result<ScopedStream> {
 }
 
 /// Writes the events that a case reads.
-async fn fill(controller: &str, stream: &ScopedStream, case: &Case) -> Result<()> {
+async fn fill(controller: &str, stream: &ScopedStream, case: &Case, max_bytes: u64) -> Result<()> {
     let factory = ClientFactory::connect(controller).await?;
-    let count = MAX_BYTES / case.size as u64;
+    let count = max_bytes / case.size as u64;
     match case.mode {
         "read" => {
             let writer = factory.event_writer(stream, Raw).await?;

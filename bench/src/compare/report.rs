@@ -2,24 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use super::client::Figures;
+use super::client::{Client, Figures};
 
 const OWN: &str = "pravega-sdk";
 
 #[derive(Debug)]
 pub(super) struct Report {
     json: bool,
+    /// The names of the clients, in the order of the columns.
+    clients: Vec<&'static str>,
 }
 
 impl Report {
-    pub(super) fn new(json: bool) -> Self {
+    pub(super) fn new(json: bool, clients: &[Client]) -> Self {
+        let clients: Vec<&str> = clients.iter().map(|client| client.name).collect();
         if !json {
-            println!(
-                "{:34} {:17} {:>14} {:>14} {:>14} {:>9}",
-                "case", "metric", OWN, "pravega-client", "java", "ratio"
-            );
+            let names = clients.iter().map(|name| (*name).to_owned());
+            println!("{:34} {:17} {} {:>9}", "case", "metric", columns(names), "ratio");
         }
-        Self { json }
+        Self { json, clients }
     }
 
     pub(super) fn case(
@@ -49,15 +50,16 @@ impl Report {
                     medians.get(name).map_or("-".to_owned(), |median| format!("{median:.2}"))
                 };
                 let ratio = ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
-                println!(
-                    "{case:34} {metric:17} {:>14} {:>14} {:>14} {ratio:>9}",
-                    shown(OWN),
-                    shown("pravega-client"),
-                    shown("java")
-                );
+                let shown = columns(self.clients.iter().map(|name| shown(name)));
+                println!("{case:34} {metric:17} {shown} {ratio:>9}");
             }
         }
     }
+}
+
+/// Cells of a row, aligned.
+fn columns(cells: impl Iterator<Item = String>) -> String {
+    cells.map(|cell| format!("{cell:>14}")).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the ratio to the better counterpart. Above 1, this SDK is better.
