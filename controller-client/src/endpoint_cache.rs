@@ -43,8 +43,7 @@ impl EndpointCache {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the call to the other waiters; without waiters the next caller
-    /// continues it.
+    /// Dropping the future does not stop the call, whose result the next caller uses.
     pub async fn endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError> {
         self.cache.get(segment).await
     }
@@ -59,6 +58,12 @@ impl EndpointCache {
     /// entry was replaced already.
     pub fn wrong_host(&self, segment: &ScopedSegment, endpoint: &Endpoint) {
         self.cache.invalidate(segment, endpoint);
+    }
+
+    /// Removes `endpoint` as the store of every segment, as no connection to it could be made: the
+    /// next call for each of them asks the controller.
+    pub fn unreachable(&self, endpoint: &Endpoint) {
+        self.cache.invalidate_everywhere(endpoint);
     }
 }
 

@@ -1,4 +1,7 @@
 //! A bounded cache in which all waiters for a value share one fetch.
+//!
+//! A fetch is a task of its own. A waiter that is dropped or not polled holds up no other, and the
+//! value is as old as its arrival, however late a caller takes it.
 
 use std::{
     collections::HashMap,
@@ -12,7 +15,8 @@ use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use tokio::time::Instant;
+use pravega_sdk_types::{ErrorKind, Outcome};
+use tokio::{runtime::Handle, sync::oneshot, time::Instant};
 
 use crate::ControllerError;
 
@@ -28,15 +32,18 @@ pub(crate) enum Freshness {
 }
 
 type Fetched<V> = Result<V, ControllerError>;
-type SharedFetch<V> = Shared<BoxFuture<'static, Fetched<V>>>;
-type Fetch<K, V> = Arc<dyn Fn(K) -> BoxFuture<'static, Result<V, ControllerError>> + Send + Sync>;
+/// The end of a fetch. It is canceled if the runtime of the fetch ends first.
+type Flight<V> = Shared<oneshot::Receiver<Fetched<V>>>;
+type Fetch<K, V> = Arc<dyn Fn(K) -> BoxFuture<'static, Fetched<V>> + Send + Sync>;
 type Judge<V> = fn(&V, Duration) -> Freshness;
+
+/// The time since any fixed moment, by a clock that goes on while the machine is suspended.
+pub(crate) type WallClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// The pause after a failed refresh in the background.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
-/// A cache whose values age. Waiters for the same key share one fetch; if a waiter is dropped, the
-/// others continue it.
+/// A cache whose values age. Waiters for the same key share one fetch, which goes on without them.
 pub(crate) struct SingleFlightCache<K, V> {
     shared: Arc<CacheState<K, V>>,
     fetch: Fetch<K, V>,
@@ -46,20 +53,46 @@ pub(crate) struct SingleFlightCache<K, V> {
 struct CacheState<K, V> {
     entries: Mutex<HashMap<K, Entry<V>>>,
     capacity: usize,
+    /// `None` means that values age by the steady clock alone.
+    wall: Option<WallClock>,
 }
 
 struct Entry<V> {
-    value: Option<(V, Instant)>,
-    in_flight: Option<(u64, SharedFetch<V>)>,
+    value: Option<(V, Moment)>,
+    in_flight: Option<(u64, Flight<V>)>,
     /// Counts the fetches, so that an overtaken one stores nothing.
     fetches: u64,
     quiet_until: Option<Instant>,
+    /// The last value that was removed on suspicion.
+    suspected: Option<V>,
 }
 
 impl<V> Default for Entry<V> {
     fn default() -> Self {
-        Self { value: None, in_flight: None, fetches: 0, quiet_until: None }
+        Self { value: None, in_flight: None, fetches: 0, quiet_until: None, suspected: None }
     }
+}
+
+/// A moment by both clocks. The steady one may stand still while the machine is suspended; the
+/// other one may be set back.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    steady: Instant,
+    wall: Duration,
+}
+
+impl Moment {
+    /// Returns the time since `earlier`, by the clock that shows more.
+    fn since(self, earlier: Self) -> Duration {
+        let by_wall = self.wall.saturating_sub(earlier.wall);
+        self.steady.saturating_duration_since(earlier.steady).max(by_wall)
+    }
+}
+
+/// What a caller gets at once.
+enum Found<V> {
+    Value(V),
+    Flight(u64, Flight<V>),
 }
 
 impl<K, V> SingleFlightCache<K, V>
@@ -69,52 +102,65 @@ where
 {
     pub(crate) fn new<F>(capacity: usize, judge: Judge<V>, fetch: F) -> Self
     where
-        F: Fn(K) -> BoxFuture<'static, Result<V, ControllerError>> + Send + Sync + 'static,
+        F: Fn(K) -> BoxFuture<'static, Fetched<V>> + Send + Sync + 'static,
     {
-        let state = CacheState { entries: Mutex::default(), capacity: capacity.max(1) };
+        Self::with_clock(capacity, judge, None, fetch)
+    }
+
+    /// As [`Self::new`], with values that also age by `wall`.
+    pub(crate) fn with_clock<F>(
+        capacity: usize,
+        judge: Judge<V>,
+        wall: Option<WallClock>,
+        fetch: F,
+    ) -> Self
+    where
+        F: Fn(K) -> BoxFuture<'static, Fetched<V>> + Send + Sync + 'static,
+    {
+        let state = CacheState { entries: Mutex::default(), capacity: capacity.max(1), wall };
         Self { shared: Arc::new(state), fetch: Arc::new(fetch), judge }
     }
 
     /// Returns the value of `key`, from the cache if it is fresh, otherwise fetched.
     pub(crate) async fn get(&self, key: &K) -> Result<V, ControllerError> {
-        let in_flight = {
-            let mut entries = self.shared.lock();
-            let now = Instant::now();
-            let entry = entries.entry(key.clone()).or_default();
-            let judged = entry
-                .value
-                .as_ref()
-                .map(|(value, at)| (value.clone(), (self.judge)(value, now - *at)));
-            match judged {
-                Some((value, Freshness::Fresh)) => return Ok(value),
-                Some((value, Freshness::Ageing)) => {
-                    let quiet = entry.quiet_until.is_some_and(|until| now < until);
-                    if entry.in_flight.is_none() && !quiet {
-                        let in_flight = self.start_fetch(key, entry);
-                        // In the caller's runtime; it ends with that, or at the call's deadline.
-                        tokio::spawn(in_flight);
-                    }
-                    return Ok(value);
-                }
-                Some((_, Freshness::Expired)) | None => match &entry.in_flight {
-                    Some((_, in_flight)) => in_flight.clone(),
-                    None => self.start_fetch(key, entry),
-                },
+        // A fetch that ends with its runtime is begun once more, on the caller's.
+        for _ in 0..2 {
+            let (number, flight) = match self.find(key)? {
+                Found::Value(value) => return Ok(value),
+                Found::Flight(number, flight) => (number, flight),
+            };
+            self.shared.evict();
+            match flight.await {
+                Ok(fetched) => return fetched,
+                Err(_) => self.shared.lose(key, number),
             }
-        };
-        self.shared.evict();
-        in_flight.await
+        }
+        Err(no_runtime("the runtime of the call was shut down"))
     }
 
     /// Removes the value of `key` if it is still `bad`, so that the next call fetches.
     pub(crate) fn invalidate(&self, key: &K, bad: &V) {
+        if let Some(entry) = self.shared.lock().get_mut(key) {
+            entry.remove(bad);
+        }
+    }
+
+    /// As [`Self::invalidate`], once for each value: one that was fetched again is kept. Returns
+    /// true if the value was removed.
+    pub(crate) fn suspect(&self, key: &K, bad: &V) -> bool {
         let mut entries = self.shared.lock();
-        if let Some(entry) = entries.get_mut(key)
-            && entry.value.as_ref().is_some_and(|(value, _)| value == bad)
-        {
-            entry.value = None;
-            // A fetch that began before this may return the same value.
-            entry.in_flight = None;
+        let Some(entry) = entries.get_mut(key) else { return false };
+        let is_new = entry.suspected.as_ref() != Some(bad) && entry.remove(bad);
+        if is_new {
+            entry.suspected = Some(bad.clone());
+        }
+        is_new
+    }
+
+    /// Removes `bad` as the value of every key.
+    pub(crate) fn invalidate_everywhere(&self, bad: &V) {
+        for entry in self.shared.lock().values_mut() {
+            entry.remove(bad);
         }
     }
 
@@ -130,19 +176,71 @@ where
         self.shared.lock().len()
     }
 
-    fn start_fetch(&self, key: &K, entry: &mut Entry<V>) -> SharedFetch<V> {
+    fn find(&self, key: &K) -> Result<Found<V>, ControllerError> {
+        let mut entries = self.shared.lock();
+        let now = self.shared.now();
+        let entry = entries.entry(key.clone()).or_default();
+        let judged = entry
+            .value
+            .as_ref()
+            .map(|(value, at)| (value.clone(), (self.judge)(value, now.since(*at))));
+        match judged {
+            Some((value, Freshness::Fresh)) => Ok(Found::Value(value)),
+            Some((value, Freshness::Ageing)) => {
+                let is_quiet = entry.quiet_until.is_some_and(|until| now.steady < until);
+                if entry.in_flight.is_none() && !is_quiet {
+                    // Without a runtime the value is used until it expires.
+                    self.start_fetch(key, entry).ok();
+                }
+                Ok(Found::Value(value))
+            }
+            Some((_, Freshness::Expired)) | None => {
+                let (number, flight) = match &entry.in_flight {
+                    Some(in_flight) => in_flight.clone(),
+                    None => self.start_fetch(key, entry)?,
+                };
+                Ok(Found::Flight(number, flight))
+            }
+        }
+    }
+
+    /// Starts a fetch on the caller's runtime.
+    fn start_fetch(
+        &self,
+        key: &K,
+        entry: &mut Entry<V>,
+    ) -> Result<(u64, Flight<V>), ControllerError> {
+        let runtime = Handle::try_current().map_err(no_runtime)?;
         entry.fetches += 1;
         let (number, state, key) = (entry.fetches, Arc::clone(&self.shared), key.clone());
-        let fetched = (self.fetch)(key.clone());
-        let in_flight = async move {
-            let fetched = fetched.await;
+        let fetching = (self.fetch)(key.clone());
+        let (sender, flight) = oneshot::channel();
+        // It ends at the deadline of the controller's call.
+        runtime.spawn(async move {
+            let fetched = fetching.await;
             state.finish_fetch(&key, number, &fetched);
-            fetched
+            sender.send(fetched).ok();
+        });
+        let flight = flight.shared();
+        entry.in_flight = Some((number, flight.clone()));
+        Ok((number, flight))
+    }
+}
+
+fn no_runtime(reason: impl fmt::Display) -> ControllerError {
+    ControllerError::new(ErrorKind::NoRuntime, Outcome::NotApplied, reason)
+}
+
+impl<V: PartialEq> Entry<V> {
+    /// Removes the value if it is `bad`. Returns true if it was.
+    fn remove(&mut self, bad: &V) -> bool {
+        let is_bad = self.value.as_ref().is_some_and(|(value, _)| value == bad);
+        if is_bad {
+            self.value = None;
+            // A fetch that began before this may return the same value.
+            self.in_flight = None;
         }
-        .boxed()
-        .shared();
-        entry.in_flight = Some((number, in_flight.clone()));
-        in_flight
+        is_bad
     }
 }
 
@@ -152,26 +250,36 @@ impl<K: Eq + Hash + Clone, V: Clone> CacheState<K, V> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn now(&self) -> Moment {
+        let wall = self.wall.as_ref().map_or(Duration::ZERO, |wall| wall());
+        Moment { steady: Instant::now(), wall }
+    }
+
     fn finish_fetch(&self, key: &K, number: u64, fetched: &Fetched<V>) {
+        let now = self.now();
         let mut entries = self.lock();
-        let Some(entry) = entries.get_mut(key) else {
+        let Some(entry) = entries.get_mut(key).filter(|entry| entry.is_current(number)) else {
             return;
         };
-        if entry.in_flight.as_ref().is_none_or(|(current, _)| *current != number) {
-            return;
-        }
         entry.in_flight = None;
         match fetched {
             Ok(value) => {
-                entry.value = Some((value.clone(), Instant::now()));
+                entry.value = Some((value.clone(), now));
                 entry.quiet_until = None;
             }
             Err(_) if entry.value.is_some() => {
-                entry.quiet_until = Some(Instant::now() + REFRESH_PAUSE);
+                entry.quiet_until = Some(now.steady + REFRESH_PAUSE);
             }
-            Err(_) => {
-                entries.remove(key);
-            }
+            Err(_) if entry.suspected.is_some() => {}
+            Err(_) => drop(entries.remove(key)),
+        }
+    }
+
+    /// Forgets a fetch that ended without a result.
+    fn lose(&self, key: &K, number: u64) {
+        let mut entries = self.lock();
+        if let Some(entry) = entries.get_mut(key).filter(|entry| entry.is_current(number)) {
+            entry.in_flight = None;
         }
     }
 
@@ -180,12 +288,20 @@ impl<K: Eq + Hash + Clone, V: Clone> CacheState<K, V> {
         let mut entries = self.lock();
         while entries.len() > self.capacity {
             let oldest = entries.iter().filter(|(_, entry)| entry.in_flight.is_none());
-            let oldest = oldest.min_by_key(|(_, entry)| entry.value.as_ref().map(|(_, at)| *at));
+            let oldest =
+                oldest.min_by_key(|(_, entry)| entry.value.as_ref().map(|(_, at)| at.steady));
             let Some(key) = oldest.map(|(key, _)| key.clone()) else {
                 return;
             };
             entries.remove(&key);
         }
+    }
+}
+
+impl<V> Entry<V> {
+    /// Returns true if the fetch of that number is in flight.
+    fn is_current(&self, number: u64) -> bool {
+        self.in_flight.as_ref().is_some_and(|(current, _)| *current == number)
     }
 }
 
@@ -200,8 +316,6 @@ impl<K, V> fmt::Debug for SingleFlightCache<K, V> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
-
-    use pravega_sdk_types::{ErrorKind, Outcome};
 
     use super::*;
 
@@ -307,5 +421,77 @@ mod tests {
             cache.get(&key).await.unwrap();
         }
         assert!(cache.len() <= 4, "{} entries", cache.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_is_as_old_as_its_arrival_if_its_waiter_left_or_is_not_polled() {
+        let (cache, count) = counting(u32::MAX);
+        let mut stalled = Box::pin(cache.get(&1));
+        assert!(stalled.as_mut().now_or_never().is_none());
+        let left = tokio::time::timeout(Duration::from_millis(1), cache.get(&2)).await;
+        assert!(left.is_err());
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        // Both arrived 29 s ago, which is too old for a caller that asks now.
+        assert_eq!((cache.get(&1).await.unwrap(), cache.get(&2).await.unwrap()), (3, 4));
+        assert_eq!(stalled.await.unwrap(), 1);
+        assert_eq!(count.load(Ordering::SeqCst), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_ages_while_the_machine_is_suspended_and_not_when_the_clock_is_set_back() {
+        let wall = Arc::new(AtomicU32::new(1000));
+        let clock = Arc::clone(&wall);
+        let clock: WallClock =
+            Arc::new(move || Duration::from_secs(clock.load(Ordering::SeqCst).into()));
+        let count = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&count);
+        let cache = SingleFlightCache::with_clock(3, judge, Some(clock), move |_: u32| {
+            let number = counted.fetch_add(1, Ordering::SeqCst) + 1;
+            async move { Ok(number) }.boxed()
+        });
+        assert_eq!(cache.get(&1).await.unwrap(), 1);
+        // The steady clock stands still in a suspend of a minute.
+        wall.store(1060, Ordering::SeqCst);
+        assert_eq!(cache.get(&1).await.unwrap(), 2);
+        wall.store(0, Ordering::SeqCst);
+        assert_eq!(cache.get(&1).await.unwrap(), 2);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(cache.get(&1).await.unwrap(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_is_suspected_once_and_removed_everywhere_at_once() {
+        let cache = SingleFlightCache::new(3, judge, |_: u32| async { Ok(7) }.boxed());
+        assert!(!cache.suspect(&1, &7), "it is not known");
+        cache.get(&1).await.unwrap();
+        assert!(!cache.suspect(&1, &8), "another value is known");
+        assert!(cache.suspect(&1, &7));
+        assert!(cache.values().is_empty());
+        cache.get(&1).await.unwrap();
+        assert!(!cache.suspect(&1, &7), "the controller confirmed it");
+        cache.get(&2).await.unwrap();
+        cache.invalidate_everywhere(&8);
+        assert_eq!(cache.values(), [7, 7]);
+        cache.invalidate_everywhere(&7);
+        assert!(cache.values().is_empty());
+    }
+
+    #[test]
+    fn a_fetch_whose_runtime_ends_is_begun_again_on_the_next() {
+        let (cache, count) = counting(u32::MAX);
+        let runtime = || {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_time().start_paused(true).build().unwrap()
+        };
+        let first = runtime();
+        let mut waiting = Box::pin(cache.get(&1));
+        first.block_on(async { assert!(waiting.as_mut().now_or_never().is_none()) });
+        drop(first);
+        let second = runtime();
+        assert_eq!(second.block_on(waiting).unwrap(), 2);
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+        drop(second);
+        let outside = cache.get(&2).now_or_never().unwrap();
+        assert_eq!(outside.unwrap_err().kind(), ErrorKind::NoRuntime);
     }
 }

@@ -10,7 +10,7 @@ use pravega_sdk_types::ScopedStream;
 
 use crate::{
     AccessOperation, Controller, ControllerError, DelegationToken,
-    single_flight::{Freshness, SingleFlightCache},
+    single_flight::{Freshness, SingleFlightCache, WallClock},
 };
 
 /// Caches delegation tokens, and renews each before it expires.
@@ -18,7 +18,8 @@ use crate::{
 /// A token is renewed in the background when a fifth of its lifetime is left, or 30 s if that is
 /// less; callers that need a new one at once share one call. A token without an expiry, and the
 /// empty token of a server without authorization, are kept forever. The token's times decide, not
-/// the local clock, so a clock that is an hour off does not matter.
+/// the local clock, so a clock that is an hour off does not matter. A token also ages while the
+/// machine is suspended.
 #[derive(Debug)]
 pub struct TokenCache {
     cache: SingleFlightCache<(ScopedStream, AccessOperation), CachedToken>,
@@ -48,16 +49,30 @@ impl TokenCache {
     /// Creates a cache that asks `controller` for missing tokens.
     #[must_use]
     pub fn new(controller: Arc<dyn Controller>) -> Self {
+        Self::with_clock(controller, SystemTime::now)
+    }
+
+    /// As [`Self::new`], with `clock` in place of the machine's. Tokens age by it and by the clock
+    /// of the runtime, whichever shows more: the latter may stand still while the machine is
+    /// suspended, the former may be set back.
+    #[must_use]
+    pub fn with_clock(
+        controller: Arc<dyn Controller>,
+        clock: impl Fn() -> SystemTime + Send + Sync + 'static,
+    ) -> Self {
+        let since_1970 = move || clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let clock: WallClock = Arc::new(since_1970);
+        let wall = Arc::clone(&clock);
         let fetch = move |(stream, access): (ScopedStream, AccessOperation)| {
-            let controller = Arc::clone(&controller);
+            let (controller, clock) = (Arc::clone(&controller), Arc::clone(&clock));
             async move {
                 let token = controller.delegation_token(&stream, access).await?;
-                let lifetime = token.claims().map(|claims| claims.lifetime(seconds_since_1970()));
+                let lifetime = token.claims().map(|claims| claims.lifetime(clock().as_secs()));
                 Ok(CachedToken { token, lifetime })
             }
             .boxed()
         };
-        Self { cache: SingleFlightCache::new(CAPACITY, judge, fetch) }
+        Self { cache: SingleFlightCache::with_clock(CAPACITY, judge, Some(wall), fetch) }
     }
 
     /// Returns a token for the segments of `stream` that does not expire soon.
@@ -68,8 +83,7 @@ impl TokenCache {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the call to the other waiters; without waiters the next caller
-    /// continues it.
+    /// Dropping the future does not stop the call, whose result the next caller uses.
     pub async fn token(
         &self,
         stream: &ScopedStream,
@@ -83,6 +97,22 @@ impl TokenCache {
     pub fn expired(&self, stream: &ScopedStream, access: AccessOperation, token: &DelegationToken) {
         let bad = CachedToken { token: token.clone(), lifetime: None };
         self.cache.invalidate(&(stream.clone(), access), &bad);
+    }
+
+    /// Removes `token`, which may have expired: a segment store closed the connection instead of
+    /// accepting it. The next call asks the controller. Returns true if the token was removed.
+    ///
+    /// Each token is removed once: if the controller returns the same one again, it is valid, and
+    /// the connections end for another reason. The empty token of a server without authorization
+    /// never expires.
+    pub fn suspect(
+        &self,
+        stream: &ScopedStream,
+        access: AccessOperation,
+        token: &DelegationToken,
+    ) -> bool {
+        let suspect = CachedToken { token: token.clone(), lifetime: None };
+        !token.is_empty() && self.cache.suspect(&(stream.clone(), access), &suspect)
     }
 }
 
@@ -99,10 +129,6 @@ fn judge(cached: &CachedToken, age: Duration) -> Freshness {
     } else {
         Freshness::Expired
     }
-}
-
-fn seconds_since_1970() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 #[cfg(test)]
