@@ -39,7 +39,7 @@ pub enum Scheme {
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ControllerUriError {
-    /// The scheme is not known. Schemes are lower-case.
+    /// The scheme is not known.
     #[error("scheme \"{0}\" is not known; use tcp, tls, ssl, tcps, pravega or pravegas")]
     Scheme(String),
     /// The address has no controller.
@@ -77,7 +77,8 @@ impl Scheme {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        Some(match text {
+        // Schemes have no case, RFC 3986 §3.1.
+        Some(match text.to_ascii_lowercase().as_str() {
             "tcp" => Self::Tcp,
             "tls" | "ssl" | "tcps" => Self::Tls,
             "pravega" => Self::Pravega,
@@ -168,7 +169,9 @@ mod tests {
 
     #[test]
     fn an_address_without_a_scheme_is_tcp_for_names_and_numbers() {
-        for text in ["127.0.0.1:9090", "localhost:9090", "tcp://localhost:9090/"] {
+        let texts =
+            ["127.0.0.1:9090", "localhost:9090", "tcp://localhost:9090/", "TCP://localhost:9090"];
+        for text in texts {
             let uri: ControllerUri = text.parse().unwrap();
             assert_eq!(uri.scheme(), Scheme::Tcp);
         }
@@ -178,7 +181,6 @@ mod tests {
     fn errors_name_the_entry_and_never_a_password() {
         let parse = |text: &str| text.parse::<ControllerUri>().unwrap_err();
         assert_eq!(parse("http://h:1"), ControllerUriError::Scheme("http".to_owned()));
-        assert_eq!(parse("TCP://h:1"), ControllerUriError::Scheme("TCP".to_owned()));
         assert_eq!(parse("tcp://"), ControllerUriError::NoEndpoint);
         assert!(matches!(parse("tcp://a:1,b,c:3"), ControllerUriError::Endpoint { index: 2, .. }));
         assert!(matches!(parse("tcp://a:1,"), ControllerUriError::Endpoint { index: 2, .. }));

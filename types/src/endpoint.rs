@@ -4,7 +4,8 @@ use std::{fmt, net::Ipv6Addr, str::FromStr, sync::Arc};
 
 use crate::{ErrorKind, Printable, classify};
 
-/// A host and a port; the text form is `host:port`, with brackets around an IPv6 address.
+/// A host and a port; the text form is `host:port`, with brackets around an IPv6 address, which may
+/// have a zone, as in `[fe80::1%eth0]:9090`.
 ///
 /// # Examples
 ///
@@ -80,6 +81,13 @@ impl Endpoint {
         &self.host
     }
 
+    /// Returns the host without the zone of an IPv6 address, as certificates and URIs name it. The
+    /// zone is a network interface of this machine.
+    #[must_use]
+    pub fn host_without_zone(&self) -> &str {
+        self.host.split_once('%').map_or(&*self.host, |(address, _)| address)
+    }
+
     /// Returns the port.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -90,7 +98,8 @@ impl Endpoint {
     /// other machines do not reach it.
     #[must_use]
     pub fn is_unspecified(&self) -> bool {
-        self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_unspecified())
+        let address = self.host_without_zone().parse::<std::net::IpAddr>();
+        address.is_ok_and(|address| address.is_unspecified())
     }
 }
 
@@ -98,11 +107,23 @@ fn shown(text: &str) -> String {
     Printable::with_limit(text, 200).to_string()
 }
 
+/// Returns true for an IPv6 address, with or without a zone.
+fn is_ipv6(host: &str) -> bool {
+    let (address, zone) = match host.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (host, None),
+    };
+    // The characters of a zone in a URI, RFC 6874.
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b'~');
+    let is_zone = |zone: &str| !zone.is_empty() && zone.bytes().all(allowed);
+    address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(is_zone)
+}
+
 fn check_host(host: &str) -> Result<(), EndpointError> {
     if host.is_empty() {
         return Err(EndpointError::NoHost(String::new()));
     }
-    if host.parse::<Ipv6Addr>().is_ok() {
+    if is_ipv6(host) {
         return Ok(());
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
@@ -125,7 +146,7 @@ impl FromStr for Endpoint {
             Some(rest) => {
                 let (host, tail) =
                     rest.split_once(']').ok_or_else(|| EndpointError::Brackets(shown(text)))?;
-                if host.parse::<Ipv6Addr>().is_err() {
+                if !is_ipv6(host) {
                     return Err(EndpointError::Brackets(shown(text)));
                 }
                 (host, tail.strip_prefix(':').ok_or_else(|| EndpointError::NoPort(shown(text)))?)
@@ -184,6 +205,20 @@ mod tests {
         ));
         assert_eq!(parse("user:secret@host:1"), EndpointError::UserInfo);
         assert!(!parse("user:secret@host:1").to_string().contains("secret"));
+    }
+
+    #[test]
+    fn an_ipv6_address_may_have_a_zone() {
+        let endpoint: Endpoint = "[fe80::1%eth0.5]:9090".parse().unwrap();
+        assert_eq!((endpoint.host(), endpoint.host_without_zone()), ("fe80::1%eth0.5", "fe80::1"));
+        assert_eq!(endpoint.to_string(), "[fe80::1%eth0.5]:9090");
+        assert_eq!(Endpoint::new("::1%lo", 1).unwrap().to_string(), "[::1%lo]:1");
+        let plain: Endpoint = "localhost:1".parse().unwrap();
+        assert_eq!(plain.host_without_zone(), "localhost");
+        for text in ["[::1%]:1", "[%lo]:1", "[host%lo]:1", "[::1%a b]:1", "[::1%a%b]:1"] {
+            assert!(matches!(text.parse::<Endpoint>(), Err(EndpointError::Brackets(_))), "{text}");
+        }
+        assert!("host%lo:1".parse::<Endpoint>().is_err());
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl StoreTls {
         endpoint: &Endpoint,
     ) -> Result<TlsStream<TcpStream>, ConnectionError> {
         let refused = |detail: String| ConnectionError::new(ErrorKind::Tls, endpoint, detail);
-        let name = ServerName::try_from(endpoint.host().to_owned());
+        let name = ServerName::try_from(endpoint.host_without_zone().to_owned());
         let name =
             name.map_err(|_| refused("no certificate can be for such a host name".to_owned()))?;
         let connected = TlsConnector::from(Arc::clone(&self.config)).connect(name, socket).await;
