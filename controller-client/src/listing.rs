@@ -1,9 +1,9 @@
 //! Paged listings as streams.
 //!
 //! A listing asks for the next page after the last item of a page, and ends at a page without
-//! items, as the controller does. An error is the last item; nothing is left out silently. The
-//! order is not defined, and items that are created or removed during the listing may or may not
-//! appear.
+//! items that leads nowhere, as the controller does. A page whose items the caller may not see is
+//! empty too, and leads on. An error is the last item; nothing is left out silently. The order is
+//! not defined, and items that are created or removed during the listing may or may not appear.
 
 use std::{
     collections::VecDeque,
@@ -42,7 +42,8 @@ pub struct Listing<T> {
 enum State<T> {
     /// The next page is not yet requested.
     Next(PageToken),
-    Fetching(BoxFuture<'static, Result<Page<T>, ControllerError>>),
+    /// The page after the token is on its way.
+    Fetching(PageToken, BoxFuture<'static, Result<Page<T>, ControllerError>>),
     Ended,
 }
 
@@ -84,10 +85,11 @@ impl<T: Unpin> Stream for Listing<T> {
                 State::Ended => return Poll::Ready(None),
                 State::Next(token) => {
                     let token = std::mem::take(token);
-                    self.state = State::Fetching((self.fetch)(token));
+                    let page = (self.fetch)(token.clone());
+                    self.state = State::Fetching(token, page);
                 }
-                State::Fetching(page) => match ready!(page.poll_unpin(context)) {
-                    Ok(page) if page.items.is_empty() => self.state = State::Ended,
+                State::Fetching(token, page) => match ready!(page.poll_unpin(context)) {
+                    Ok(page) if page.is_last(token) => self.state = State::Ended,
                     Ok(page) => {
                         self.items = page.items.into();
                         self.state = State::Next(page.next);
@@ -154,17 +156,10 @@ pub fn reader_groups(controller: Arc<dyn Controller>, scope: Scope) -> Listing<S
     Listing::new(move |token| {
         let (controller, scope) = (Arc::clone(&controller), scope.clone());
         async move {
-            let mut token = token;
-            // A page without streams of groups is not the end of the listing.
-            loop {
-                let page = controller.streams_page(&scope, &token).await?;
-                let at_end = page.items.is_empty();
-                let items: Vec<_> = page.items.iter().filter_map(group_of).collect();
-                if at_end || !items.is_empty() {
-                    return Ok(Page { items, next: page.next });
-                }
-                token = page.next;
-            }
+            let page = controller.streams_page(&scope, &token).await?;
+            // A page without streams of groups leads on, as any page without visible items.
+            let items = page.items.iter().filter_map(group_of).collect();
+            Ok(Page { items, next: page.next })
         }
         .boxed()
     })
@@ -208,6 +203,25 @@ mod tests {
         for end in [0, 1, 2, 5] {
             let all: Vec<u32> = numbers(end, u32::MAX).map(Result::unwrap).collect().await;
             assert_eq!(all, (0..end).collect::<Vec<_>>());
+        }
+    }
+
+    /// As with authorization, where the controller leaves out what the caller may not see.
+    #[tokio::test]
+    async fn a_page_without_visible_items_does_not_end_a_listing() {
+        for hidden in [0..2, 2..6, 8..10, 0..10] {
+            let is_hidden = hidden.clone();
+            let visible = Listing::new(move |token| {
+                let hidden = is_hidden.clone();
+                let start: u32 = token.0.parse().unwrap_or(0);
+                let items = (start..10).take(2);
+                let next = PageToken((start + items.len() as u32).to_string());
+                let items = items.filter(|number| !hidden.contains(number)).collect();
+                async move { Ok(Page { items, next }) }.boxed()
+            });
+            let all: Vec<u32> = visible.map(Result::unwrap).collect().await;
+            let expected: Vec<u32> = (0..10).filter(|number| !hidden.contains(number)).collect();
+            assert_eq!(all, expected, "without {hidden:?}");
         }
     }
 

@@ -239,10 +239,20 @@ impl Subscriber {
 /// One page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The items of the page, in no particular order. A page without items is the end.
+    /// The items of the page, in no particular order. Items that the caller may not see are left
+    /// out.
     pub items: Vec<T>,
     /// The start of the next page. Not empty even at the end.
     pub next: PageToken,
+}
+
+impl<T> Page<T> {
+    /// Returns true if this page, requested with the token `requested`, ends the listing: it has no
+    /// items and leads nowhere.
+    #[must_use]
+    pub fn is_last(&self, requested: &PageToken) -> bool {
+        self.items.is_empty() && (self.next == *requested || self.next == PageToken::start())
+    }
 }
 
 /// The start of a page of a listing, in a form of the server's.

@@ -15,7 +15,8 @@ use std::{
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use pravega_sdk_controller_client::{
-    Controller, ControllerClient, ControllerConfig, Creation, Credentials, listing,
+    Authorization, Controller, ControllerClient, ControllerConfig, Creation, CredentialError,
+    CredentialProvider, Credentials, listing,
 };
 use pravega_sdk_proto::{
     ContinuationToken, CreateScopeStatus, ExistsResponse, NodeUri, ScaleRequest, ScaleResponse,
@@ -306,6 +307,92 @@ async fn credentials_are_sent_with_every_call() {
         .with_credentials(Credentials::basic("admin", "1111_aaaa").unwrap());
     ControllerClient::new(config).unwrap().create_scope(&scope()).await.unwrap();
     assert_eq!(script.authorization.lock().unwrap().as_deref(), Some("Basic YWRtaW46MTExMV9hYWFh"));
+}
+
+/// A provider whose token server does not answer. It serves one call at a time, as a provider with
+/// a cache does.
+#[derive(Debug, Default)]
+struct Stuck {
+    lock: tokio::sync::Mutex<()>,
+    calls: AtomicU32,
+    /// The first call is answered after this long; later ones at once.
+    first_takes: Option<Duration>,
+}
+
+#[async_trait]
+impl CredentialProvider for Stuck {
+    async fn authorization(&self) -> Result<Authorization, CredentialError> {
+        let _one_at_a_time = self.lock.lock().await;
+        if self.calls.fetch_add(1, Ordering::SeqCst) == 0 {
+            match self.first_takes {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+        }
+        Authorization::new("Bearer", "token")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_provider_that_hangs_ends_the_call_at_its_deadline() {
+    let (address, script) = serve(Script::default()).await;
+    for scheme in ["tcp", "pravega"] {
+        let config = config(&format!("{scheme}://{address}"))
+            .with_credentials(Credentials::provider(Arc::new(Stuck::default())))
+            .with_connect_timeout(Duration::from_secs(5))
+            .with_call_timeout(Duration::from_secs(2));
+        let started = Instant::now();
+        let client = ControllerClient::new(config).unwrap();
+        let error = client.create_scope(&scope()).await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied));
+        let ended = started.elapsed();
+        assert!(ended <= Duration::from_secs(3), "{scheme}: {ended:?}");
+    }
+    assert_eq!(script.calls(), 0, "nothing was sent");
+}
+
+/// The lock of the provider belongs to a task, not to a call that its owner no longer polls.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_not_polled_keeps_the_credentials_from_no_other() {
+    let (address, script) = serve(Script::default()).await;
+    let first_takes = Some(Duration::from_millis(100));
+    let provider = Stuck { first_takes, ..Stuck::default() };
+    let config = config(&format!("tcp://{address}"))
+        .with_credentials(Credentials::provider(Arc::new(provider)));
+    let client = ControllerClient::new(config).unwrap();
+    let scope = scope();
+    let mut stalled = Box::pin(client.create_scope(&scope));
+    assert!(futures_util::FutureExt::now_or_never(stalled.as_mut()).is_none());
+    assert!(client.scope_exists(&scope).await.unwrap());
+    assert_eq!(stalled.await.unwrap(), Creation::Created);
+    assert_eq!(script.calls(), 2);
+}
+
+/// The controllers of the address accept connections and say nothing.
+#[tokio::test(start_paused = true)]
+async fn a_discovery_that_is_not_answered_is_covered_by_the_deadline_of_the_call() {
+    let one = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let two = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addresses = (one.local_addr().unwrap(), two.local_addr().unwrap());
+    let config = config(&format!("pravega://{},{}", addresses.0, addresses.1))
+        .with_connect_timeout(Duration::from_secs(5))
+        .with_call_timeout(Duration::from_secs(2));
+    let started = Instant::now();
+    let client = ControllerClient::new(config).unwrap();
+    let error = client.create_scope(&scope()).await.unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied));
+    let ended = started.elapsed();
+    assert!(ended <= Duration::from_secs(3), "{ended:?}");
+}
+
+#[tokio::test]
+async fn limits_may_be_as_long_as_a_duration_can_be() {
+    let (address, _script) = serve(Script::default()).await;
+    let config = config(&format!("tcp://{address}"))
+        .with_connect_timeout(Duration::MAX)
+        .with_attempt_timeout(Duration::MAX)
+        .with_call_timeout(Duration::MAX);
+    ControllerClient::new(config).unwrap().create_scope(&scope()).await.unwrap();
 }
 
 #[tokio::test]

@@ -6,21 +6,15 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
-use pravega_sdk_proto::controller_service_client::ControllerServiceClient;
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, RetryBudget};
-use tokio::time::{Instant, sleep, timeout};
-use tonic::{Request, Response, Status, transport::Channel};
+use tokio::time::{Instant, sleep};
 
 use super::{
-    authorize::authorized,
-    nodes::{Node, Nodes},
+    attempt::{SendWith, attempt},
+    nodes::Nodes,
     status::FailedAttempt,
 };
 use crate::{ControllerConfig, ControllerError};
-
-pub(super) type Client = ControllerServiceClient<Channel>;
-type Sent<A> = BoxFuture<'static, Result<Response<A>, Status>>;
 
 /// A call: its name in the service, and the effect of a repeat.
 #[derive(Debug, Clone, Copy)]
@@ -59,16 +53,16 @@ impl Calls {
     }
 
     /// Makes a call with all its attempts, within the deadline of the configuration.
-    pub(super) async fn call<M, A, F>(
+    pub(super) async fn call<M, A>(
         &self,
         operation: Operation,
         target: &(dyn fmt::Display + Sync),
         message: M,
-        send: F,
+        send: SendWith<M, A>,
     ) -> Result<Answer<A>, ControllerError>
     where
-        M: Clone + Send,
-        F: Fn(Client, Request<M>) -> Sent<A> + Send + Sync,
+        M: Clone + Send + 'static,
+        A: Send + 'static,
     {
         self.call_within(self.config.call_timeout, operation, target, message, send).await
     }
@@ -77,19 +71,20 @@ impl Calls {
     ///
     /// If a controller cannot be reached, the next one is tried at once; after all were tried in
     /// this round, the call waits by its retry policy.
-    pub(super) async fn call_within<M, A, F>(
+    pub(super) async fn call_within<M, A>(
         &self,
         limit: Duration,
         operation: Operation,
         target: &(dyn fmt::Display + Sync),
         message: M,
-        send: F,
+        send: SendWith<M, A>,
     ) -> Result<Answer<A>, ControllerError>
     where
-        M: Clone + Send,
-        F: Fn(Client, Request<M>) -> Sent<A> + Send + Sync,
+        M: Clone + Send + 'static,
+        A: Send + 'static,
     {
-        let deadline = Instant::now() + limit;
+        let started = Instant::now();
+        let left = || limit.saturating_sub(started.elapsed());
         self.with_budget(RetryBudget::deposit);
         let mut delays = self.config.retry.delays(fastrand::f64);
         let mut attempts = 0;
@@ -97,13 +92,16 @@ impl Calls {
         let mut outcome = Outcome::NotApplied;
         loop {
             let mut last: Option<(Endpoint, FailedAttempt)> = None;
-            for node in self.nodes.in_order().await {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
+            self.nodes.discover(left()).await;
+            for node in self.nodes.in_order() {
+                if left().is_zero() {
                     break;
                 }
                 attempts += 1;
-                let failure = match self.attempt(&node, message.clone(), &send, left).await {
+                let limit = left().min(self.config.attempt_timeout);
+                let credentials = &self.config.credentials;
+                let attempt = attempt(credentials, &node.channel, message.clone(), send, limit);
+                let failure = match attempt.await {
                     Ok(message) => {
                         return Ok(Answer { message, endpoint: node.endpoint });
                     }
@@ -130,7 +128,7 @@ impl Calls {
                     break;
                 }
             }
-            let wait = delays.next().filter(|wait| Instant::now() + *wait < deadline);
+            let wait = delays.next().filter(|wait| *wait < left());
             match wait {
                 Some(wait) if last.is_some() && self.with_budget(RetryBudget::withdraw) => {
                     sleep(wait).await;
@@ -146,29 +144,6 @@ impl Calls {
             &mut self.retries.lock().unwrap_or_else(PoisonError::into_inner),
             self.started.elapsed(),
         )
-    }
-
-    async fn attempt<M, A>(
-        &self,
-        node: &Node,
-        message: M,
-        send: &(impl Fn(Client, Request<M>) -> Sent<A> + Send + Sync),
-        left: Duration,
-    ) -> Result<A, FailedAttempt> {
-        let limit = left.min(self.config.attempt_timeout);
-        let request =
-            authorized(&self.config.credentials, message).await.map_err(|error| FailedAttempt {
-                error,
-                is_retryable: false,
-                was_not_sent: true,
-                is_controllers_fault: false,
-            })?;
-        let client = ControllerServiceClient::new(node.channel.clone());
-        match timeout(limit, send(client, request)).await {
-            Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(FailedAttempt::from_status(status)),
-            Err(_) => Err(FailedAttempt::timed_out(limit.as_secs_f64())),
-        }
     }
 }
 

@@ -13,12 +13,15 @@ use std::{
     time::Duration,
 };
 
-use pravega_sdk_proto::{ServerRequest, controller_service_client::ControllerServiceClient};
+use pravega_sdk_proto::ServerRequest;
 use pravega_sdk_types::{Endpoint, ErrorKind, Failure, Outcome};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
-use super::{authorize::authorized, status::FailedAttempt};
+use super::{attempt::attempt, connector::Connector};
 use crate::{ControllerConfig, ControllerError, Credentials, TlsTrust};
 
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(120);
@@ -82,10 +85,7 @@ impl Nodes {
     }
 
     /// Returns the controllers in the order in which a call tries them.
-    pub(super) async fn in_order(&self) -> Vec<Node> {
-        if self.is_discovery {
-            self.discover().await;
-        }
+    pub(super) fn in_order(&self) -> Vec<Node> {
         let nodes = Arc::clone(&self.shared.lock().nodes);
         let start = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let mut order: Vec<Node> = nodes.to_vec();
@@ -102,25 +102,39 @@ impl Nodes {
         }
     }
 
-    /// Fetches the list of controllers if that is due. The first call waits for the answer; later
-    /// ones use the known list meanwhile.
-    async fn discover(&self) {
+    /// Fetches the list of controllers if that is due. The first call waits for the answer, up to
+    /// `limit`; later ones use the known list meanwhile.
+    pub(super) async fn discover(&self, limit: Duration) {
+        // The attempt that follows reports that there is no runtime.
+        let Ok(runtime) = Handle::try_current() else { return };
         let now = Instant::now();
-        let first = {
+        let is_first = {
             let mut known = self.shared.lock();
-            let due = known.next_discovery.is_none_or(|due| due <= now);
-            if !due || known.is_discovering {
+            let is_due = known.next_discovery.is_none_or(|due| due <= now);
+            if !self.is_discovery || !is_due || known.is_discovering {
                 return;
             }
             known.is_discovering = true;
             known.next_discovery.is_none()
         };
-        let shared = Arc::clone(&self.shared);
+        let discovering = Discovering(Arc::clone(&self.shared));
         // In a separate task, so that a dropped caller does not interrupt the discovery.
-        let discovery = tokio::spawn(async move { shared.refresh().await });
-        if first {
-            discovery.await.ok();
+        let discovery = runtime.spawn(async move {
+            let discovering = discovering;
+            discovering.0.refresh().await;
+        });
+        if is_first {
+            timeout(limit, discovery).await.ok();
         }
+    }
+}
+
+/// Marks a discovery in progress until it ends, with its runtime if need be.
+struct Discovering(Arc<Shared>);
+
+impl Drop for Discovering {
+    fn drop(&mut self) {
+        self.0.lock().is_discovering = false;
     }
 }
 
@@ -139,7 +153,6 @@ impl Shared {
             known.nodes = nodes;
         }
         known.next_discovery = Some(Instant::now() + pause);
-        known.is_discovering = false;
     }
 
     /// Creates channels for a list of controllers; open ones stay.
@@ -175,18 +188,17 @@ impl Shared {
     }
 
     async fn ask(&self, node: &Node) -> Result<Vec<Endpoint>, ControllerError> {
-        let request = authorized(&self.credentials, ServerRequest {}).await?;
-        let mut client = ControllerServiceClient::new(node.channel.clone());
-        let answer =
-            timeout(self.dialer.connect_timeout, client.get_controller_server_list(request)).await;
-        let list = match answer {
-            Err(_) => {
-                let limit = self.dialer.connect_timeout;
-                return Err(FailedAttempt::timed_out(limit.as_secs_f64()).error);
-            }
-            Ok(Err(status)) => return Err(FailedAttempt::from_status(status).error),
-            Ok(Ok(response)) => response.into_inner().node_uri,
-        };
+        let limit = self.dialer.connect_timeout;
+        let answer = attempt(
+            &self.credentials,
+            &node.channel,
+            ServerRequest {},
+            |mut client, request| {
+                Box::pin(async move { client.get_controller_server_list(request).await })
+            },
+            limit,
+        );
+        let list = answer.await.map_err(|failure| failure.error)?.node_uri;
         let endpoints: Vec<Endpoint> = list
             .into_iter()
             .take(MAX_DISCOVERED)
@@ -225,19 +237,24 @@ impl Dialer {
             )
         };
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let mut channel = Channel::from_shared(format!("{scheme}://{endpoint}"))
-            .map_err(|error| {
-                ControllerError::invalid(format!("{endpoint} is not an address: {error}"))
-            })?
-            .connect_timeout(self.connect_timeout)
-            .tcp_nodelay(true)
+        let invalid = |error: &dyn std::fmt::Display| {
+            ControllerError::invalid(format!("{endpoint} is not an address: {error}"))
+        };
+        // A URI has no zone; the connector has the whole endpoint.
+        let authority = Endpoint::new(endpoint.host_without_zone(), endpoint.port());
+        let authority = authority.map_err(|error| invalid(&error))?;
+        let mut channel = Channel::from_shared(format!("{scheme}://{authority}"))
+            .map_err(|error| invalid(&error))?
             .http2_keep_alive_interval(self.keep_alive_interval)
             .keep_alive_while_idle(true);
         if let Some(tls) = &self.tls {
-            channel =
-                channel.tls_config(tls.clone().domain_name(endpoint.host())).map_err(refused)?;
+            let tls =
+                tls.clone().domain_name(endpoint.host_without_zone()).timeout(self.connect_timeout);
+            channel = channel.tls_config(tls).map_err(refused)?;
         }
-        Ok(Node { endpoint: endpoint.clone(), channel: channel.connect_lazy() })
+        let connector = Connector::new(endpoint.clone(), self.connect_timeout);
+        let channel = channel.connect_with_connector_lazy(connector);
+        Ok(Node { endpoint: endpoint.clone(), channel })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Meaning of gRPC statuses.
 
+use std::time::Duration;
+
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Printable};
 use tonic::{Code, Status};
 
@@ -39,16 +41,43 @@ impl FailedAttempt {
     }
 
     /// Creates the failure of an attempt that timed out.
-    pub(super) fn timed_out(seconds: f64) -> Self {
+    pub(super) fn timed_out(limit: Duration) -> Self {
+        let detail = format_args!("no answer within {:.1} s", limit.as_secs_f64());
         Self {
-            error: ControllerError::new(
-                ErrorKind::Timeout,
-                Outcome::Unknown,
-                format!("no answer within {seconds:.1} s"),
-            ),
+            error: ControllerError::new(ErrorKind::Timeout, Outcome::Unknown, detail),
             is_retryable: true,
             was_not_sent: false,
             is_controllers_fault: true,
+        }
+    }
+
+    /// Creates the failure of an attempt whose credentials did not arrive in time. Another
+    /// controller would not get them sooner.
+    pub(super) fn without_credentials(limit: Duration) -> Self {
+        let seconds = limit.as_secs_f64();
+        let detail = format_args!("the credential provider returned nothing within {seconds:.1} s");
+        Self {
+            error: ControllerError::new(ErrorKind::Timeout, Outcome::NotApplied, detail),
+            is_retryable: true,
+            was_not_sent: true,
+            is_controllers_fault: false,
+        }
+    }
+
+    /// Creates the failure of an attempt that ended before anything was sent, and that a repeat
+    /// does not help.
+    pub(super) fn not_sent(error: ControllerError) -> Self {
+        Self { error, is_retryable: false, was_not_sent: true, is_controllers_fault: false }
+    }
+
+    /// Creates the failure of an attempt whose task ended without a result.
+    pub(super) fn lost() -> Self {
+        let detail = "the call was ended by a shutdown of its runtime, or a panic in its task";
+        Self {
+            error: ControllerError::new(ErrorKind::Closed, Outcome::Unknown, detail),
+            is_retryable: false,
+            was_not_sent: false,
+            is_controllers_fault: false,
         }
     }
 }

@@ -1,21 +1,20 @@
 //! Calls about the cluster and its scopes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use futures_util::StreamExt as _;
 use pravega_sdk_proto as proto;
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, Scope};
 
-use super::{
-    answer::{Result, call, failed, judge, next_token, read, refused, token},
-    streams, tables,
-};
+use super::answer::{Result, call, failed, judge, next_token, read, refused, token};
 use crate::{
-    ControllerError, Creation, Deletion, Page, PageToken,
+    Controller, ControllerError, Creation, Deletion, Page, PageToken,
     grpc::{
         call::{Operation, Repeat},
         client::ControllerClient,
         convert,
     },
+    listing,
 };
 
 pub(super) async fn controllers(client: &ControllerClient) -> Result<Vec<Endpoint>> {
@@ -128,18 +127,17 @@ pub(super) async fn scopes_page(
 
 /// A server refuses to delete a scope that is not empty, but has damaged it by then.
 async fn refuse_if_not_empty(client: &ControllerClient, scope: &Scope) -> Result<()> {
-    let start = PageToken::start();
-    let found = match streams::streams_page(client, scope, &start).await {
-        Ok(page) => page.items.first().map(|stream| format!("stream {}", stream.stream())),
+    // A page may be empty because the caller may not see its items.
+    let controller: Arc<dyn Controller> = Arc::new(client.clone());
+    let stream = listing::streams(Arc::clone(&controller), scope.clone()).next().await;
+    let found = match stream {
+        Some(Ok(stream)) => Some(format!("stream {}", stream.stream())),
         // A missing scope cannot be damaged; the call itself reports it.
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let found = match found {
-        Some(found) => Some(found),
+        Some(Err(error)) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Some(Err(error)) => return Err(error),
         None => {
-            let page = tables::key_value_tables_page(client, scope, &start).await?;
-            page.items.first().map(|table| format!("table {}", table.table()))
+            let table = listing::key_value_tables(controller, scope.clone()).next().await;
+            table.transpose()?.map(|table| format!("table {}", table.table()))
         }
     };
     match found {
