@@ -29,6 +29,8 @@ pub enum SeededBug {
     CutsAhead,
     /// A sealed segment counts as done with the first answer.
     EndsEarly,
+    /// The length of a segment is compared with what was learned after it was asked for.
+    JudgesOldLengths,
     /// A transaction is committed before its events are durable.
     CommitsBeforeFlush,
     /// The transaction is never pinged.
@@ -72,6 +74,9 @@ impl SeededBug {
     /// The bugs of transactions.
     pub const TRANSACTIONS: [Self; 3] =
         [Self::CommitsBeforeFlush, Self::NeverPings, Self::BelievesCommits];
+
+    /// The bugs of readers that need more than the faults of a scenario so far.
+    pub const READING: [Self; 1] = [Self::JudgesOldLengths];
 
     /// The bugs of writers and readers.
     pub const ALL: [Self; 12] = [

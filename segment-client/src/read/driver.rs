@@ -27,7 +27,7 @@ use crate::{
 enum Done<T> {
     Located(ReaderId, Result<Location, LookupError>),
     Read(ReaderId, u64, Result<WireCommand, LookupError>),
-    Inspected(ReaderId, Result<WireCommand, LookupError>),
+    Inspected(ReaderId, u64, Result<WireCommand, LookupError>),
     /// The result of a future of the owner.
     Other(T),
     /// The segment is no longer read.
@@ -119,12 +119,12 @@ impl<T: Send + 'static> ReadDriver<T> {
                         )
                     });
                 }
-                Effect::Inspect { reader, endpoint, request } => {
+                Effect::Inspect { reader, question, endpoint, request } => {
                     let client = self.context.raw_client().clone();
                     self.push(reader, async move {
                         let answer =
                             client.request(&endpoint, request).await.map(WireCommand::from);
-                        Done::Inspected(reader, answer.or_else(refusal))
+                        Done::Inspected(reader, question, answer.or_else(refusal))
                     });
                 }
                 Effect::Abandon(reader) => {
@@ -151,7 +151,9 @@ impl<T: Send + 'static> ReadDriver<T> {
             match done {
                 Done::Located(reader, found) => machine.handle_located(reader, found, now),
                 Done::Read(reader, read, answer) => machine.handle_read(reader, read, answer, now),
-                Done::Inspected(reader, answer) => machine.handle_inspected(reader, answer, now),
+                Done::Inspected(reader, question, answer) => {
+                    machine.handle_inspected(reader, question, answer, now);
+                }
                 Done::Other(other) => return Poll::Ready(Some(other)),
                 Done::Abandoned => {}
             }

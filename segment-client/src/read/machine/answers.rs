@@ -11,7 +11,7 @@ use pravega_sdk_wire_protocol::{
 
 use super::{
     delivery::{ReadKind, StartOffset},
-    segment_reader::{LengthProbe, LocateState, Terminal},
+    segment_reader::{LengthProbe, LocateState, Question, Terminal},
     state::{Effect, ReadMachine, ReaderId},
     stretch::after,
     window::Window,
@@ -84,16 +84,21 @@ impl ReadMachine {
     pub fn handle_inspected(
         &mut self,
         id: ReaderId,
+        number: u64,
         answer: Result<WireCommand, LookupError>,
         now: Now,
     ) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
-        let LengthProbe::InFlight { floor, is_needed } = reader.probe else { return };
+        let LengthProbe::InFlight(question) = reader.probe else { return };
+        // The answer to a question that was given up since says nothing about a later one.
+        if question.number != number && !self.settings.bugs.has(SeededBug::JudgesOldLengths) {
+            return;
+        }
         reader.probe = LengthProbe::Idle;
         match answer {
-            Ok(WireCommand::StreamSegmentInfo(info)) => self.take_info(id, floor, &info),
+            Ok(WireCommand::StreamSegmentInfo(info)) => self.take_info(id, question, &info),
             other => {
-                reader.probe = if is_needed { LengthProbe::Needed } else { LengthProbe::Wanted };
+                reader.probe = question.again();
                 match other {
                     Ok(refusal) => self.refused(id, &refusal, false, now),
                     Err(error) => self.lost(id, error, now),
@@ -133,7 +138,9 @@ impl ReadMachine {
         }
     }
 
-    pub(super) fn take_info(&mut self, id: ReaderId, floor: Offset, info: &StreamSegmentInfo) {
+    /// Replies to different requests come in any order, so the length is compared with what was
+    /// known when it was asked for.
+    fn take_info(&mut self, id: ReaderId, asked: Question, info: &StreamSegmentInfo) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         let length = Offset(info.write_offset);
         match reader.start.take() {
@@ -148,7 +155,7 @@ impl ReadMachine {
                 }
             }
         }
-        if length < floor {
+        if length < asked.known_len {
             reader.terminal = Some(Terminal::Short(length));
             return;
         }
@@ -159,8 +166,16 @@ impl ReadMachine {
                 self.settings.bugs.has(SeededBug::EndsEarly) && reader.window.next() < length;
             reader.set_end(if is_early { reader.window.next() } else { length });
         }
-        if reader.expected > length && reader.expected > reader.known_len {
-            reader.terminal = Some(Terminal::Short(length));
+        let expected = if self.settings.bugs.has(SeededBug::JudgesOldLengths) {
+            reader.expected
+        } else {
+            asked.expected
+        };
+        if expected > reader.known_len {
+            reader.terminal = Some(Terminal::Short(reader.known_len));
+        } else if reader.expected > reader.known_len {
+            reader.probe = LengthProbe::Wanted;
+            self.inspect(id);
         }
     }
 

@@ -115,9 +115,9 @@ impl ReadMachine {
                 .max(Duration::from_millis(1));
         if let Some(reader) = self.readers.get_mut(&id) {
             reader.state = LocateState::Waiting(until);
-            reader.first_valid_read = self.next_read;
-            if let LengthProbe::InFlight { is_needed, .. } = reader.probe {
-                reader.probe = if is_needed { LengthProbe::Needed } else { LengthProbe::Wanted };
+            reader.first_valid_read = self.next_request;
+            if let LengthProbe::InFlight(question) = reader.probe {
+                reader.probe = question.again();
             }
         }
         self.arm(until);

@@ -4,7 +4,7 @@ use pravega_sdk_wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment};
 
 use super::{
     delivery::ReadKind,
-    segment_reader::{InFlight, LengthProbe, LocateState},
+    segment_reader::{InFlight, LengthProbe, LocateState, Question},
     state::{Effect, ReadMachine, ReaderId},
     stretch::{Stretch, after},
 };
@@ -99,8 +99,8 @@ impl ReadMachine {
     pub(super) fn ask(&mut self, id: ReaderId, stretch: Stretch, kind: ReadKind) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         let LocateState::At(location) = &reader.state else { return };
-        let read = self.next_read;
-        self.next_read += 1;
+        let read = self.next_request;
+        self.next_request += 1;
         let (offset, len) = (stretch.offset, stretch.read_len(usize::MAX));
         reader.window.ask(stretch, read);
         reader.reads.insert(read, InFlight { offset, len, kind });
@@ -128,10 +128,14 @@ impl ReadMachine {
         let is_needed = match reader.probe {
             LengthProbe::Wanted => false,
             LengthProbe::Needed => true,
-            LengthProbe::Idle | LengthProbe::InFlight { .. } => return,
+            LengthProbe::Idle | LengthProbe::InFlight(_) => return,
         };
         let LocateState::At(location) = &reader.state else { return };
-        reader.probe = LengthProbe::InFlight { floor: reader.known_len, is_needed };
+        let number = self.next_request;
+        self.next_request += 1;
+        let (known_len, expected) = (reader.known_len, reader.expected);
+        let question = Question { number, known_len, expected, is_needed };
+        reader.probe = LengthProbe::InFlight(question);
         let request = GetStreamSegmentInfo {
             request_id: 0,
             segment_name: reader.name.clone(),
@@ -139,6 +143,7 @@ impl ReadMachine {
         };
         self.effects.push_back(Effect::Inspect {
             reader: id,
+            question: number,
             endpoint: location.endpoint.clone(),
             request,
         });

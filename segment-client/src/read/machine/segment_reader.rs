@@ -67,10 +67,28 @@ pub(super) enum LengthProbe {
     Wanted,
     /// Needed before anything is read.
     Needed,
-    InFlight {
-        floor: Offset,
-        is_needed: bool,
-    },
+    InFlight(Question),
+}
+
+/// A question for the length that is in flight, with what was known when it was sent: its answer
+/// may be older than anything that arrives before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Question {
+    /// The number of the request.
+    pub(super) number: u64,
+    /// The segment had at least this many bytes.
+    pub(super) known_len: Offset,
+    /// The minimum length that the caller expected.
+    pub(super) expected: Offset,
+    /// Nothing is read before the answer.
+    pub(super) is_needed: bool,
+}
+
+impl Question {
+    /// The state in which the question is asked again.
+    pub(super) fn again(self) -> LengthProbe {
+        if self.is_needed { LengthProbe::Needed } else { LengthProbe::Wanted }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -152,7 +170,7 @@ impl SegmentReader {
     fn may_read(&self) -> bool {
         let is_blocked = matches!(
             self.probe,
-            LengthProbe::Needed | LengthProbe::InFlight { is_needed: true, .. }
+            LengthProbe::Needed | LengthProbe::InFlight(Question { is_needed: true, .. })
         );
         matches!(self.state, LocateState::At(_))
             && !is_blocked

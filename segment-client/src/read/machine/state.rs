@@ -67,6 +67,8 @@ pub enum Effect {
     Inspect {
         /// The reader of the segment.
         reader: ReaderId,
+        /// The number of the question.
+        question: u64,
         /// The store to ask.
         endpoint: Endpoint,
         /// The request.
@@ -82,7 +84,8 @@ pub struct ReadMachine {
     pub(super) settings: Settings,
     pub(super) readers: BTreeMap<ReaderId, SegmentReader>,
     next_reader: u64,
-    pub(super) next_read: u64,
+    /// The number of the next read or question for a length.
+    pub(super) next_request: u64,
     pub(super) effects: VecDeque<Effect>,
     /// The readers with something to deliver, in turn.
     pub(super) ready: VecDeque<ReaderId>,
@@ -106,7 +109,7 @@ impl ReadMachine {
             settings,
             readers: BTreeMap::new(),
             next_reader: 0,
-            next_read: 0,
+            next_request: 0,
             effects: VecDeque::new(),
             ready: VecDeque::new(),
             wants_read: VecDeque::new(),

@@ -2,7 +2,7 @@
 
 mod table;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pravega_sdk_types::{Backoff, ErrorKind, Offset, ScopedSegment, SegmentOffset};
 use pravega_sdk_wire_protocol::{
@@ -23,6 +23,8 @@ const BUDGET: usize = 1 << 20;
 struct Rig {
     machine: ReadMachine,
     now: Now,
+    /// The last question for the length of each segment.
+    questions: BTreeMap<ReaderId, u64>,
 }
 
 fn location(port: u16) -> Location {
@@ -55,7 +57,8 @@ impl Rig {
             bugs: Bugs::default(),
         };
         // The longest back-off that jitter allows, so that waits are known.
-        Self { machine: ReadMachine::new(settings, Box::new(|| u64::MAX)), now: Duration::ZERO }
+        let machine = ReadMachine::new(settings, Box::new(|| u64::MAX));
+        Self { machine, now: Duration::ZERO, questions: BTreeMap::new() }
     }
 
     /// A segment that is open and located.
@@ -76,7 +79,10 @@ impl Rig {
                     len: request.suggested_length,
                     kind,
                 },
-                Effect::Inspect { reader, .. } => Asked::Inspect(reader),
+                Effect::Inspect { reader, question, .. } => {
+                    self.questions.insert(reader, question);
+                    Asked::Inspect(reader)
+                }
                 other => Asked::Other(other),
             })
             .collect()
@@ -114,7 +120,12 @@ impl Rig {
             write_offset,
             start_offset,
         };
-        self.machine.handle_inspected(reader, Ok(info.into()), self.now);
+        let question = self.question(reader);
+        self.machine.handle_inspected(reader, question, Ok(info.into()), self.now);
+    }
+
+    fn question(&self, reader: ReaderId) -> u64 {
+        self.questions.get(&reader).copied().unwrap_or_default()
     }
 
     fn delivered(&mut self) -> Option<Delivery> {
@@ -298,6 +309,54 @@ fn a_claim_is_checked_before_anything_is_read() {
             }
         }
     }
+}
+
+#[test]
+fn a_length_is_compared_with_what_was_known_when_it_was_asked_for() {
+    let mut rig = Rig::new(MAX_READ);
+    let reader = rig.open(0, StartOffset::Known(Offset(0)), None);
+    let (read, ..) = rig.read();
+    // The beginning of an event of 300 bytes.
+    rig.data(reader, read, 0, 100, true);
+    let (read, ..) = rig.read();
+    rig.machine.expect(reader, Offset(300));
+    assert_eq!(rig.asked(), [Asked::Inspect(reader)]);
+    // Before the answer, the rest of the event and the beginning of the next arrive.
+    rig.data(reader, read, 100, 250, true);
+    rig.machine.expect(reader, Offset(600));
+    rig.info(reader, 0, 300, false);
+    let lens: Vec<usize> = std::iter::from_fn(|| rig.delivered()).map(|it| it.len()).collect();
+    assert_eq!(lens, [100, 250], "an older length is no reason to end");
+    // The length is asked for again, and this answer is judged by what is expected by now.
+    assert!(rig.asked().contains(&Asked::Inspect(reader)));
+    rig.info(reader, 0, 350, false);
+    assert!(matches!(rig.delivered(), Some(Delivery::Short { length: Offset(350) })));
+}
+
+#[test]
+fn the_answer_to_a_question_that_was_given_up_is_ignored() {
+    let mut rig = Rig::new(MAX_READ);
+    let reader = rig.open(0, StartOffset::Known(Offset(0)), None);
+    let (read, ..) = rig.read();
+    rig.data(reader, read, 0, 100, true);
+    let (read, ..) = rig.read();
+    rig.machine.expect(reader, Offset(300));
+    assert_eq!(rig.asked(), [Asked::Inspect(reader)]);
+    let first = rig.question(reader);
+    // The connection of the read is lost, but not the question, which is only slow.
+    rig.machine.handle_read(reader, read, Err(lost()), rig.now);
+    rig.now = rig.machine.timeout().unwrap();
+    rig.machine.handle_timeout(rig.now);
+    rig.machine.handle_located(reader, Ok(location(2)), rig.now);
+    assert!(rig.asked().contains(&Asked::Inspect(reader)));
+    let second = rig.questions.insert(reader, first).unwrap();
+    // An answer of before the rest of the event was appended.
+    rig.info(reader, 0, 100, false);
+    assert!(matches!(rig.delivered(), Some(Delivery::Data { .. })));
+    assert!(rig.delivered().is_none());
+    rig.questions.insert(reader, second);
+    rig.info(reader, 0, 300, false);
+    assert!(rig.delivered().is_none());
 }
 
 #[test]

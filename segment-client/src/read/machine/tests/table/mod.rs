@@ -11,7 +11,7 @@ use pravega_sdk_wire_protocol::{
 
 use self::{Event::*, Stage::*};
 use super::{
-    super::segment_reader::{LengthProbe, LocateState, Terminal},
+    super::segment_reader::{LengthProbe, LocateState, Question, Terminal},
     *,
 };
 
@@ -201,7 +201,9 @@ impl Table {
             LocateState::Locating => Locating,
             LocateState::Waiting(_) => LocatingLater,
             LocateState::At(_) => match reader.probe {
-                LengthProbe::Needed | LengthProbe::InFlight { is_needed: true, .. } => Probing,
+                LengthProbe::Needed | LengthProbe::InFlight(Question { is_needed: true, .. }) => {
+                    Probing
+                }
                 _ if self.rig.machine.asked > 0 => Known,
                 _ => AtTail,
             },
@@ -234,7 +236,8 @@ impl Table {
         if event == TimerDue {
             self.rig.now = self.rig.machine.timeout().unwrap_or(self.rig.now);
         }
-        let (machine, now) = (&mut self.rig.machine, self.rig.now);
+        let (question, now) = (self.rig.question(reader), self.rig.now);
+        let machine = &mut self.rig.machine;
         match event {
             Take => return machine.poll_delivery().map_or(String::new(), |(_, it)| shown(&it)),
             Close => machine.close(reader),
@@ -259,8 +262,10 @@ impl Table {
             Length => self.rig.info(reader, 0, 150, false),
             LengthSealed => self.rig.info(reader, 0, 150, true),
             LengthShort => self.rig.info(reader, 0, 50, false),
-            LengthLost => machine.handle_inspected(reader, Err(lost()), now),
-            LengthMissing => machine.handle_inspected(reader, Ok(reply(SegmentMissing, 0)), now),
+            LengthLost => machine.handle_inspected(reader, question, Err(lost()), now),
+            LengthMissing => {
+                machine.handle_inspected(reader, question, Ok(reply(SegmentMissing, 0)), now);
+            }
             _ => machine.handle_read(reader, read, Ok(reply(event, offset)), now),
         }
         String::new()
