@@ -146,7 +146,10 @@ impl ReadMachine {
         match reader.start.take() {
             None => {}
             Some(StartOffset::Known(offset)) => reader.window = Window::new(offset),
-            Some(StartOffset::Tail) => reader.window = Window::new(length),
+            Some(StartOffset::Tail) => {
+                let end = reader.limit.map_or(length, |limit| limit.min(length));
+                reader.window = Window::new(end);
+            }
             Some(StartOffset::Claimed(offset)) => {
                 reader.window = Window::new(offset);
                 if offset > length {

@@ -294,6 +294,21 @@ fn a_limit_ends_a_segment_exactly_there() {
 }
 
 #[test]
+fn a_start_at_the_tail_is_not_after_the_limit() {
+    for (length, end) in [(100, 50), (50, 50), (30, 30)] {
+        let mut rig = Rig::new(MAX_READ);
+        let reader = rig.open(0, StartOffset::Tail, Some(50));
+        rig.asked();
+        rig.info(reader, 0, length, true);
+        let delivered = rig.delivered();
+        assert!(
+            matches!(delivered, Some(Delivery::End { offset }) if offset == Offset(end)),
+            "{length} bytes: {delivered:?}"
+        );
+    }
+}
+
+#[test]
 fn a_claim_is_checked_before_anything_is_read() {
     for (claim, length, expected) in
         [(50, 100, Some(50)), (-1, 100, Some(100)), (100, 100, Some(100)), (101, 100, None)]
