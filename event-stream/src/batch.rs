@@ -1,12 +1,15 @@
 //! Reads parts of a stream in parallel, without following it.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use pravega_sdk_controller_client::CutRange;
 use pravega_sdk_segment_client::{
-    context::SegmentContext, error::ReadError, read::machine::StartOffset, request::AskError,
-    runtime::runtime,
+    context::SegmentContext, error::ReadError, read::machine::StartOffset, runtime::runtime,
 };
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
@@ -21,8 +24,8 @@ use pravega_sdk_wire_protocol::{
 use crate::{
     codec::Codec,
     reader::{
-        EventReader, ReaderConfig, check_stream, head_cut, machine::Follow, make_cut,
-        segment_tails, tail_cut,
+        Bounds, CheckedCut, Cuts, EventReader, ReaderConfig, StartedBy, explain_missing, head_cut,
+        make_cut, segment_tails, tail_cut,
     },
 };
 
@@ -142,9 +145,10 @@ impl BatchClient {
     /// # Errors
     ///
     /// [`ReadError`]: [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) for a cut of another
-    /// stream, [`InvalidArgument`](ErrorKind::InvalidArgument) for a `from` after `to`,
-    /// [`Truncated`](ErrorKind::Truncated) if something of it is gone, and otherwise that of the
-    /// server that failed.
+    /// stream, or of an earlier one of the same name, and for one that leaves out a part of the key
+    /// space or is after the tail, [`InvalidArgument`](ErrorKind::InvalidArgument) for a `from`
+    /// after `to`, [`Truncated`](ErrorKind::Truncated) if something of it is gone, and otherwise
+    /// that of the server that failed.
     ///
     /// # Cancel safety
     ///
@@ -154,20 +158,58 @@ impl BatchClient {
         from: &StreamCut,
         to: &StreamCut,
     ) -> Result<Vec<SegmentRange>, ReadError> {
-        let from = match from {
-            StreamCut::Unbounded => self.head_cut().await?,
-            StreamCut::At(cut) => cut.clone(),
+        let mut cuts = Cuts::new(&self.context, &self.stream);
+        let (from, started_by) = match from {
+            StreamCut::Unbounded => {
+                let head = self.head_cut().await?;
+                (cuts.trust(head.positions()).await?, StartedBy::Head)
+            }
+            StreamCut::At(cut) => (cuts.check(cut).await?, StartedBy::Caller),
         };
         let to = match to {
-            StreamCut::Unbounded => self.tail_cut().await?,
-            StreamCut::At(cut) => cut.clone(),
+            StreamCut::Unbounded => {
+                let tail = self.tail_cut().await?;
+                cuts.trust(tail.positions()).await?
+            }
+            StreamCut::At(cut) => {
+                let to = cuts.check(cut).await?;
+                cuts.check_order(&from, &to, started_by).await?;
+                to
+            }
         };
-        check_stream(&from, &self.stream)?;
-        check_stream(&to, &self.stream)?;
+        if from.is_empty() {
+            // The tail of a sealed stream.
+            return Ok(Vec::new());
+        }
+        let mut wanted = self.between(&from, &to).await?;
+        let is_empty = |id: &SegmentId| match (from.position(*id), to.position(*id)) {
+            // It was read as a whole.
+            (Some(SegmentOffset::End), _) => true,
+            (from, to) => from.is_some() && from == to,
+        };
+        wanted.retain(|id| !is_empty(id));
+        let mut ranges = Vec::new();
+        for (id, info) in self.tails(wanted).await? {
+            let range = self.range_of(id, from.position(id), to.position(id), &info)?;
+            ranges.extend(Some(range).filter(|range| !range.is_empty()));
+        }
+        Ok(ranges)
+    }
+
+    /// The segments between two cuts, those of the cuts included.
+    async fn between(
+        &self,
+        from: &CheckedCut,
+        to: &CheckedCut,
+    ) -> Result<BTreeSet<SegmentId>, ReadError> {
+        let cut = |cut: &CheckedCut| {
+            BoundedCut::new(self.stream.clone(), cut.first()).map_err(|error| {
+                ReadError::new(ErrorKind::InvalidStreamCut, error).with_stream(&self.stream)
+            })
+        };
         // A sealed stream has no tail; its segments have ends.
-        let has_end = to.positions().len() > 0;
-        let end = if has_end { to.clone().into() } else { StreamCut::Unbounded };
-        let range = CutRange::new(from.clone(), end);
+        let end = if to.is_empty() { StreamCut::Unbounded } else { cut(to)?.into() };
+        let range = CutRange::new(cut(from)?, end);
         let between = self.context.controller().segments_between(&self.stream, &range).await;
         let between = between.map_err(|error| {
             ReadError::from_controller(
@@ -176,36 +218,37 @@ impl BatchClient {
                 &self.stream,
             )
         })?;
-        let mut ids: Vec<SegmentId> = between.iter().map(ScopedSegment::id).collect();
-        ids.sort_unstable();
-        let known: Vec<SegmentId> =
-            ids.iter().copied().filter(|id| needs_info(from.offset(*id), to.offset(*id))).collect();
-        let infos: BTreeMap<SegmentId, StreamSegmentInfo> = self.tails(known).await?;
-        let mut ranges = Vec::new();
-        for id in ids {
-            let info = infos.get(&id);
-            let length = info.map(|info| Offset(info.write_offset));
-            let start = match from.offset(id) {
-                // It was read as a whole.
-                Some(SegmentOffset::End) => continue,
-                Some(SegmentOffset::At(offset)) => Some(offset),
-                None => info.map(|info| Offset(info.start_offset)),
-            };
-            let end = match to.offset(id) {
-                None | Some(SegmentOffset::End) => length,
-                Some(SegmentOffset::At(end)) => Some(end),
-            };
-            let (Some(start), Some(end)) = (start, end) else { continue };
-            let segment = ScopedSegment::new(&self.stream, id);
-            let range = SegmentRange::new(segment, start, end).map_err(|_| {
-                let detail = format_args!("the start, {start}, is after the end, {end}");
-                ReadError::invalid(detail).with_stream(&self.stream).with_segment(id, None, 0)
-            })?;
-            if !range.is_empty() {
-                ranges.push(range);
-            }
+        let named = to.positions().keys().copied();
+        Ok(between.iter().map(ScopedSegment::id).chain(named).collect())
+    }
+
+    /// The part of a segment between two cuts, which may name it or not.
+    fn range_of(
+        &self,
+        id: SegmentId,
+        from: Option<SegmentOffset>,
+        to: Option<SegmentOffset>,
+        info: &StreamSegmentInfo,
+    ) -> Result<SegmentRange, ReadError> {
+        let (head, length) = (Offset(info.start_offset), Offset(info.write_offset));
+        let start = from.and_then(SegmentOffset::offset).unwrap_or(Offset(0));
+        let end = to.and_then(SegmentOffset::offset).unwrap_or(length);
+        let refuse = |kind, offset, detail: fmt::Arguments<'_>| {
+            let error = ReadError::new(kind, detail).with_offset(offset);
+            Err(error.with_stream(&self.stream).with_segment(id, None, 0))
+        };
+        if let Some(beyond) = [start, end].into_iter().find(|offset| *offset > length) {
+            let detail = format_args!("the segment has only {length} bytes");
+            return refuse(ErrorKind::InvalidStreamCut, beyond, detail);
         }
-        Ok(ranges)
+        if start < head && start < end {
+            let detail = format_args!("the segment was truncated up to {head}");
+            return refuse(ErrorKind::Truncated, start, detail);
+        }
+        SegmentRange::new(ScopedSegment::new(&self.stream, id), start, end).map_err(|_| {
+            let detail = format_args!("the start, {start}, is after the end, {end}");
+            ReadError::invalid(detail).with_stream(&self.stream).with_segment(id, None, 0)
+        })
     }
 
     /// How many bytes lie between two cuts, headers of events included.
@@ -240,11 +283,11 @@ impl BatchClient {
     ///
     /// Dropping the future has no effect.
     pub async fn next_cut(&self, cut: &BoundedCut, bytes: u64) -> Result<BoundedCut, ReadError> {
-        check_stream(cut, &self.stream)?;
         if bytes == 0 {
             return Err(ReadError::invalid("the next cut must be at least a byte further on")
                 .with_stream(&self.stream));
         }
+        Cuts::new(&self.context, &self.stream).check(cut).await?;
         let mut positions: BTreeMap<SegmentId, i64> =
             cut.positions().map(|(id, offset)| (id, offset.to_wire())).collect();
         let mut tails = self.tails(positions.keys().copied()).await?;
@@ -324,17 +367,9 @@ impl BatchClient {
         self.check_segment(range.segment())?;
         let id = range.segment().id();
         let starts = vec![(id, StartOffset::Claimed(range.start()))];
-        let ends = Some(BTreeMap::from([(id, range.end().0)]));
-        let context = self.context.clone();
-        Ok(EventReader::with_segments(
-            context,
-            &self.stream,
-            codec,
-            &config,
-            starts,
-            ends,
-            Follow::Nothing,
-        ))
+        let ends = Some([(id, range.end().into())].into());
+        let (context, bounds) = (self.context.clone(), Bounds { starts, ends });
+        Ok(EventReader::with_bounds(context, &self.stream, codec, &config, bounds))
     }
 
     /// Reads one event by its address.
@@ -343,8 +378,9 @@ impl BatchClient {
     ///
     /// [`ReadError`]: [`InvalidArgument`](ErrorKind::InvalidArgument) for an event of another
     /// stream, or one after the end of its segment, [`Truncated`](ErrorKind::Truncated) if it is
-    /// gone, [`Corrupt`](ErrorKind::Corrupt) if there is no event of that length or the codec
-    /// refuses it, and otherwise that of the server that failed.
+    /// gone, [`NotFound`](ErrorKind::NotFound) if its stream is,
+    /// [`Corrupt`](ErrorKind::Corrupt) if there is no event of that length or the codec refuses it,
+    /// and otherwise that of the server that failed.
     ///
     /// # Cancel safety
     ///
@@ -395,14 +431,28 @@ impl BatchClient {
         &self,
         segments: impl IntoIterator<Item = SegmentId>,
     ) -> Result<BTreeMap<SegmentId, StreamSegmentInfo>, ReadError> {
-        let tails = segment_tails(&self.context, &self.stream, segments).await;
-        Ok(tails.map_err(truncated_if_missing)?.into_iter().collect())
+        match segment_tails(&self.context, &self.stream, segments).await {
+            Ok(tails) => Ok(tails.into_iter().collect()),
+            Err(error) => Err(self.explain(error).await),
+        }
     }
 
     async fn info(&self, segment: &ScopedSegment) -> Result<StreamSegmentInfo, ReadError> {
-        let unknown =
-            |error: AskError| error.into_read(segment, "the segment's length cannot be found");
-        self.context.inspect(segment).await.map_err(|error| truncated_if_missing(unknown(error)))
+        match self.context.inspect(segment).await {
+            Ok(info) => Ok(info),
+            Err(error) => {
+                let error = error.into_read(segment, "the segment's length cannot be found");
+                Err(self.explain(error).await)
+            }
+        }
+    }
+
+    /// A segment that does not exist anymore was truncated away, or deleted with its stream.
+    async fn explain(&self, error: ReadError) -> ReadError {
+        match error.kind() {
+            ErrorKind::NotFound => explain_missing(&self.context, error).await,
+            _ => error,
+        }
     }
 
     fn check_segment(&self, segment: &ScopedSegment) -> Result<(), ReadError> {
@@ -510,30 +560,17 @@ impl BatchClient {
         offset: i64,
         end: i64,
     ) -> Result<Bytes, ReadError> {
-        self.context.read_some(segment, offset, end).await.map_err(|error| {
-            if let Some(WireCommand::SegmentIsTruncated(truncated)) = error.reply() {
-                let detail =
-                    format_args!("the segment was truncated up to {}", truncated.start_offset);
-                let error =
-                    ReadError::new(ErrorKind::Truncated, detail).with_offset(Offset(offset));
-                return error.with_stream(&self.stream).with_segment(segment.id(), None, 0);
-            }
-            truncated_if_missing(
-                error.into_read(segment, "the segment cannot be read").with_offset(Offset(offset)),
-            )
-        })
-    }
-}
-
-fn needs_info(from: Option<SegmentOffset>, to: Option<SegmentOffset>) -> bool {
-    from.is_none() || to.is_none_or(|to| to == SegmentOffset::End)
-}
-
-/// A segment that a cut names and that does not exist anymore was truncated.
-fn truncated_if_missing(error: ReadError) -> ReadError {
-    match error.kind() {
-        ErrorKind::NotFound => error.with_kind(ErrorKind::Truncated),
-        _ => error,
+        let error = match self.context.read_some(segment, offset, end).await {
+            Ok(data) => return Ok(data),
+            Err(error) => error,
+        };
+        if let Some(WireCommand::SegmentIsTruncated(truncated)) = error.reply() {
+            let detail = format_args!("the segment was truncated up to {}", truncated.start_offset);
+            let error = ReadError::new(ErrorKind::Truncated, detail).with_offset(Offset(offset));
+            return Err(error.with_stream(&self.stream).with_segment(segment.id(), None, 0));
+        }
+        let error = error.into_read(segment, "the segment cannot be read");
+        Err(self.explain(error.with_offset(Offset(offset))).await)
     }
 }
 

@@ -31,6 +31,15 @@ pub enum SeededBug {
     EndsEarly,
     /// The length of a segment is compared with what was learned after it was asked for.
     JudgesOldLengths,
+    /// A segment in which reading ends, and that was truncated away, is followed by its successors.
+    ReadsPastTruncatedEnds,
+    /// A segment without successors is the last one if its stream was sealed after they were asked
+    /// for.
+    BelievesEarlierSuccessors,
+    /// A search for successors that finds nothing is never reported.
+    SilentSearches,
+    /// The cuts between which is read are not checked.
+    TrustsCuts,
     /// A transaction is committed before its events are durable.
     CommitsBeforeFlush,
     /// The transaction is never pinged.
@@ -76,7 +85,13 @@ impl SeededBug {
         [Self::CommitsBeforeFlush, Self::NeverPings, Self::BelievesCommits];
 
     /// The bugs of readers that need more than the faults of a scenario so far.
-    pub const READING: [Self; 1] = [Self::JudgesOldLengths];
+    pub const READING: [Self; 5] = [
+        Self::JudgesOldLengths,
+        Self::ReadsPastTruncatedEnds,
+        Self::BelievesEarlierSuccessors,
+        Self::SilentSearches,
+        Self::TrustsCuts,
+    ];
 
     /// The bugs of writers and readers.
     pub const ALL: [Self; 12] = [

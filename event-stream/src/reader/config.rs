@@ -5,7 +5,7 @@ use std::time::Duration;
 use pravega_sdk_segment_client::{machine::backoff, read::machine, seeded_bugs::Bugs};
 use pravega_sdk_types::{Backoff, BoundedCut, StreamPosition};
 
-use crate::reader::machine::{CorruptEvents, Follow, Settings};
+use crate::reader::machine::{CorruptEvents, Settings};
 
 /// Where a reader ends.
 #[non_exhaustive]
@@ -170,12 +170,12 @@ impl ReaderConfig {
         }
     }
 
-    pub(crate) fn settings(&self, follow: Follow) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         Settings {
             max_event_bytes: self.max_event_bytes,
             corrupt_events: self.corrupt_events,
-            follow,
             backoff: self.backoff,
+            stall_timeout: self.stall_timeout,
             bugs: self.bugs,
         }
     }

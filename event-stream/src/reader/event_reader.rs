@@ -1,7 +1,6 @@
 //! A reader of all events of a stream, without a group.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     future::poll_fn,
     pin::Pin,
@@ -14,22 +13,18 @@ use pravega_sdk_segment_client::{
     context::SegmentContext,
     error::ReadError,
     machine::LookupError,
-    read::{
-        driver::ReadDriver,
-        machine::{ReadMachine, StartOffset},
-    },
+    read::{driver::ReadDriver, machine::ReadMachine},
     runtime::{random_bits, rng, runtime},
 };
 use pravega_sdk_types::{
-    BoundedCut, ErrorKind, Offset, Position, ScopedStream, SegmentId, SegmentOffset,
-    StreamPosition, Successor,
+    BoundedCut, ErrorKind, Offset, Position, ScopedStream, SegmentId, StreamPosition, Successor,
 };
 
 use super::{
     config::ReaderConfig,
     event::ReadEvent,
-    machine::{Effect, Follow, Found, StreamMachine},
-    place::{ends_of, starts_of},
+    machine::{Effect, Found, StreamMachine},
+    place::{Bounds, bounds_of},
 };
 use crate::codec::{Codec, Raw};
 
@@ -84,8 +79,10 @@ impl<C: Codec> EventReader<C> {
     /// # Errors
     ///
     /// [`ReadError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such stream,
-    /// [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) for a cut or an event of another one,
+    /// [`InvalidStreamCut`](ErrorKind::InvalidStreamCut) for a cut or an event of another one, or
+    /// of an earlier one of the same name, and for a cut that leaves out a part of the key space,
     /// [`InvalidArgument`](ErrorKind::InvalidArgument) for a start after the end,
+    /// [`Truncated`](ErrorKind::Truncated) for an end before the head of the stream,
     /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the
     /// server that failed.
     ///
@@ -99,28 +96,25 @@ impl<C: Codec> EventReader<C> {
         config: ReaderConfig,
     ) -> Result<Self, ReadError> {
         runtime()?;
-        let starts = starts_of(&context, stream, &config.start).await?;
-        let ends = ends_of(&context, stream, &config.end, &starts).await?;
-        Ok(Self::with_segments(context, stream, codec, &config, starts, ends, Follow::Successors))
+        let bounds = bounds_of(&context, stream, &config).await?;
+        Ok(Self::with_bounds(context, stream, codec, &config, bounds))
     }
 
-    pub(crate) fn with_segments(
+    pub(crate) fn with_bounds(
         context: SegmentContext,
         stream: &ScopedStream,
         codec: C,
         config: &ReaderConfig,
-        starts: Vec<(SegmentId, StartOffset)>,
-        ends: Option<BTreeMap<SegmentId, i64>>,
-        follow: Follow,
+        bounds: Bounds,
     ) -> Self {
         let mut rng = rng(config.seed);
         let reads = ReadMachine::new(config.read_settings(), random_bits(rng.fork()));
         let machine = StreamMachine::new(
             stream.clone(),
-            config.settings(follow),
+            config.settings(),
             reads,
-            starts,
-            ends,
+            bounds.starts,
+            bounds.ends,
             random_bits(rng.fork()),
         );
         Self { machine, driver: ReadDriver::new(context), stream: stream.clone(), codec }
@@ -138,9 +132,9 @@ impl<C: Codec> EventReader<C> {
     ///
     /// [`ReadError`]: [`Truncated`](ErrorKind::Truncated) if events were truncated, after which
     /// reading continues, [`Corrupt`](ErrorKind::Corrupt) for bytes that are not a valid event or
-    /// that the codec refuses, [`Unavailable`](ErrorKind::Unavailable) while no segment store can
-    /// be read from, and errors that end the reader: the stream was deleted, or reading is not
-    /// allowed.
+    /// that the codec refuses, [`Unavailable`](ErrorKind::Unavailable) while a segment cannot be
+    /// read, or the successors of one cannot be found, and errors that end the reader: the stream
+    /// was deleted, or reading is not allowed.
     ///
     /// # Cancel safety
     ///
@@ -172,9 +166,7 @@ impl<C: Codec> EventReader<C> {
     pub fn stream_cut(&self) -> BoundedCut {
         // The offsets are those of segments, each named once, so the cut can be; and an empty one
         // always can.
-        let positions = self.machine.cut().into_iter();
-        let positions = positions.map(|(id, offset)| (id, SegmentOffset::from_wire(offset.0)));
-        let cut = BoundedCut::new(self.stream.clone(), positions);
+        let cut = BoundedCut::new(self.stream.clone(), self.machine.cut());
         cut.unwrap_or_else(|_| BoundedCut::empty(self.stream.clone()))
     }
 
@@ -203,11 +195,8 @@ impl<C: Codec> EventReader<C> {
     #[must_use]
     pub fn java_position(&self) -> Position {
         let owned = self.machine.owned().into_iter();
-        let owned: Vec<_> = owned
-            .map(|(segment, offset)| {
-                ((*segment).clone(), offset.map_or(SegmentOffset::End, SegmentOffset::from_wire))
-            })
-            .collect();
+        let owned: Vec<_> =
+            owned.map(|(segment, position)| ((*segment).clone(), position)).collect();
         let ranges: Vec<_> = owned.iter().map(|(segment, _)| (segment.clone(), None)).collect();
         Position::new(owned, ranges)
     }
@@ -285,7 +274,7 @@ impl<C: Codec> EventReader<C> {
     /// Carries out the effects of the machines; returns true if there were any.
     fn carry_out(&mut self) -> bool {
         let mut is_busy = self.driver.carry_out(&mut self.machine.reads);
-        while let Some(effect) = self.machine.poll_effect() {
+        while let Some(effect) = self.machine.poll_effect(self.driver.now()) {
             is_busy = true;
             let (controller, stream) =
                 (Arc::clone(self.driver.context().controller()), self.stream.clone());

@@ -1,15 +1,20 @@
 //! Reading events: the reader, its settings, and positions in a stream.
 
 mod config;
+mod coverage;
+mod cuts;
 mod event;
 mod event_reader;
 pub(crate) mod machine;
 mod place;
 
-pub(crate) use self::place::{check_stream, head_cut, make_cut, segment_tails, tail_cut};
 pub use self::{
     config::{ReadUntil, ReaderConfig},
     event::ReadEvent,
     event_reader::EventReader,
     machine::CorruptEvents,
+};
+pub(crate) use self::{
+    cuts::{CheckedCut, Cuts, StartedBy},
+    place::{Bounds, explain_missing, head_cut, make_cut, segment_tails, tail_cut},
 };

@@ -6,20 +6,98 @@ use bytes::BytesMut;
 use futures_util::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use pravega_sdk_segment_client::{
     context::SegmentContext, error::ReadError, read::machine::StartOffset, request::AskError,
+    seeded_bugs::SeededBug,
 };
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
     SegmentNumber, SegmentOffset, StreamPosition, Timestamp, Watermark,
 };
-use pravega_sdk_wire_protocol::{WireCommand, commands::StreamSegmentInfo, event};
+use pravega_sdk_wire_protocol::{commands::StreamSegmentInfo, event};
 
-use super::ReadUntil;
+use super::{
+    config::{ReadUntil, ReaderConfig},
+    cuts::{Cuts, StartedBy, is_missing},
+    machine::Ends,
+};
 
 /// How many segments are asked at once.
 const AT_ONCE: usize = 256;
+/// How often the tail is looked for, if segments are replaced meanwhile.
+const TAIL_ATTEMPTS: u32 = 3;
 
-/// Where each segment begins in which reading begins.
-pub(super) async fn starts_of(
+/// Where reading begins and ends.
+pub(crate) struct Bounds {
+    pub(crate) starts: Vec<(SegmentId, StartOffset)>,
+    /// `None` means the end of the sealed stream.
+    pub(crate) ends: Option<Ends>,
+}
+
+/// Finds where a reader begins and ends, and refuses cuts that it cannot read between.
+pub(super) async fn bounds_of(
+    context: &SegmentContext,
+    stream: &ScopedStream,
+    config: &ReaderConfig,
+) -> Result<Bounds, ReadError> {
+    let mut cuts = Cuts::new(context, stream);
+    if config.bugs.has(SeededBug::TrustsCuts) {
+        return trusted_bounds(context, stream, config).await;
+    }
+    let start = match &config.start {
+        StreamPosition::Cut(cut) => Some(cuts.check(cut).await?),
+        _ => None,
+    };
+    let starts = match &start {
+        Some(start) => {
+            start.positions().iter().map(|(id, at)| (*id, StartOffset::claimed(*at))).collect()
+        }
+        None => starts_of(context, stream, &config.start).await?,
+    };
+    let end = match &config.end {
+        ReadUntil::Sealed => return Ok(Bounds { starts, ends: None }),
+        ReadUntil::Tail => {
+            let tail: Ends = tail_cut(context, stream).await?.positions().collect();
+            // A sealed stream has no tail; it ends by itself.
+            return Ok(Bounds { starts, ends: Some(tail).filter(|ends| !ends.is_empty()) });
+        }
+        ReadUntil::Cut(cut) => cuts.check(cut).await?,
+    };
+    if end.is_empty() {
+        return Ok(Bounds { starts, ends: None });
+    }
+    let start = match start {
+        Some(start) => start,
+        None => cuts.trust(starts.iter().map(|(id, from)| (*id, position_of(*from)))).await?,
+    };
+    let started_by = match config.start {
+        StreamPosition::Head => StartedBy::Head,
+        _ => StartedBy::Caller,
+    };
+    cuts.check_order(&start, &end, started_by).await?;
+    Ok(Bounds { starts, ends: Some(end.last().collect()) })
+}
+
+/// As [`bounds_of`], without a check.
+async fn trusted_bounds(
+    context: &SegmentContext,
+    stream: &ScopedStream,
+    config: &ReaderConfig,
+) -> Result<Bounds, ReadError> {
+    let starts = match &config.start {
+        StreamPosition::Cut(cut) => {
+            cut.positions().map(|(id, at)| (id, StartOffset::claimed(at))).collect()
+        }
+        start => starts_of(context, stream, start).await?,
+    };
+    let ends = match &config.end {
+        ReadUntil::Sealed => None,
+        ReadUntil::Tail => Some(tail_cut(context, stream).await?.positions().collect()),
+        ReadUntil::Cut(cut) => Some(cut.positions().collect()),
+    };
+    Ok(Bounds { starts, ends })
+}
+
+/// Where each segment begins in which reading begins, unless a cut says it.
+async fn starts_of(
     context: &SegmentContext,
     stream: &ScopedStream,
     start: &StreamPosition,
@@ -27,17 +105,6 @@ pub(super) async fn starts_of(
     match start {
         StreamPosition::Head => Ok(known(&head_cut(context, stream).await?)),
         StreamPosition::Tail => Ok(known(&tail_cut(context, stream).await?)),
-        StreamPosition::Cut(cut) => {
-            check_stream(cut, stream)?;
-            if cut.positions().len() == 0 {
-                return Err(ReadError::new(
-                    ErrorKind::InvalidStreamCut,
-                    "the stream cut holds no segment",
-                )
-                .with_stream(stream));
-            }
-            Ok(cut.positions().map(|(id, offset)| (id, StartOffset::claimed(offset))).collect())
-        }
         StreamPosition::Event(pointer) => starts_at_event(context, stream, pointer).await,
         StreamPosition::Time(time) => starts_at_time(context, stream, *time).await,
         other => {
@@ -47,64 +114,37 @@ pub(super) async fn starts_of(
     }
 }
 
-/// The end of each segment in which reading ends; `None` if there is no end.
-pub(super) async fn ends_of(
-    context: &SegmentContext,
-    stream: &ScopedStream,
-    end: &ReadUntil,
-    starts: &[(SegmentId, StartOffset)],
-) -> Result<Option<BTreeMap<SegmentId, i64>>, ReadError> {
-    let cut = match end {
-        ReadUntil::Sealed => return Ok(None),
-        ReadUntil::Tail => {
-            let tail = tail_cut(context, stream).await?;
-            // A sealed stream has no tail; it ends by itself.
-            return Ok(Some(offsets(&tail)).filter(|ends| !ends.is_empty()));
-        }
-        ReadUntil::Cut(cut) => cut,
-    };
-    check_stream(cut, stream)?;
-    let ends = offsets(cut);
-    for (id, from) in starts {
-        let start = match *from {
-            StartOffset::Known(start) | StartOffset::Claimed(start) => start.0,
-            StartOffset::Tail => -1,
-        };
-        if let Some(&end) = ends.get(id)
-            && (end >= 0 && (start < 0 || start > end))
-        {
-            let detail = format_args!("the start, {start}, is after the end, {end}");
-            return Err(ReadError::invalid(detail).with_stream(stream).with_segment(*id, None, 0));
-        }
-    }
-    // Every segment of the end is one of the start, or comes after one of them.
-    let (lowest_start, lowest_end) =
-        (starts.iter().map(|(id, _)| *id).min(), ends.keys().copied().min());
-    if let (Some(start), Some(end)) = (lowest_start, lowest_end)
-        && end < start
-    {
-        let detail = format_args!("the end is before the start, which begins with segment {start}");
-        return Err(ReadError::invalid(detail).with_stream(stream).with_segment(end, None, 0));
-    }
-    Ok(Some(ends))
-}
-
-/// Refuses a cut of another stream.
-pub(crate) fn check_stream(cut: &BoundedCut, stream: &ScopedStream) -> Result<(), ReadError> {
-    if cut.stream() == stream {
-        return Ok(());
-    }
-    let detail = format_args!("the stream cut is one of {}", cut.stream());
-    Err(ReadError::new(ErrorKind::InvalidStreamCut, detail).with_stream(stream))
-}
-
+/// The start at a position of a cut that the client itself has found.
 fn known(cut: &BoundedCut) -> Vec<(SegmentId, StartOffset)> {
-    let start = |offset: SegmentOffset| StartOffset::Known(Offset(offset.to_wire().max(0)));
-    cut.positions().map(|(id, offset)| (id, start(offset))).collect()
+    let start = |position| match position {
+        SegmentOffset::At(offset) => StartOffset::Known(offset),
+        SegmentOffset::End => StartOffset::Tail,
+    };
+    cut.positions().map(|(id, position)| (id, start(position))).collect()
 }
 
-fn offsets(cut: &BoundedCut) -> BTreeMap<SegmentId, i64> {
-    cut.positions().map(|(id, offset)| (id, offset.to_wire())).collect()
+fn position_of(start: StartOffset) -> SegmentOffset {
+    match start {
+        StartOffset::Known(offset) | StartOffset::Claimed(offset) => offset.into(),
+        StartOffset::Tail => SegmentOffset::End,
+    }
+}
+
+/// Explains why a segment does not exist: one that has successors was truncated away, another one
+/// was deleted with its stream.
+pub(crate) async fn explain_missing(context: &SegmentContext, error: ReadError) -> ReadError {
+    let (Some(stream), Some(id)) = (error.stream().cloned(), error.segment()) else {
+        return error;
+    };
+    match context.controller().successors(&ScopedSegment::new(&stream, id)).await {
+        Ok(successors) if successors.is_empty() => error,
+        Ok(_) => error.with_kind(ErrorKind::Truncated),
+        Err(unknown) if unknown.kind() == ErrorKind::NotFound => error,
+        Err(unknown) => {
+            let detail = "a segment is missing, and the reason cannot be found";
+            ReadError::from_controller(unknown, detail, &stream).with_segment(id, None, 0)
+        }
+    }
 }
 
 /// The head of a stream.
@@ -124,12 +164,25 @@ pub(crate) async fn tail_cut(
     context: &SegmentContext,
     stream: &ScopedStream,
 ) -> Result<BoundedCut, ReadError> {
-    let active = context.controller().current_segments(stream).await;
-    let active = active.map_err(|error| {
-        ReadError::from_controller(error, "the stream's segments cannot be found", stream)
-    })?;
-    let tails = segment_tails(context, stream, active.iter().map(|segment| segment.id)).await?;
-    make_cut(stream, tails.into_iter().map(|(id, info)| (id, Offset(info.write_offset))))
+    let mut attempt = 1;
+    loop {
+        let active = context.controller().current_segments(stream).await;
+        let active = active.map_err(|error| {
+            ReadError::from_controller(error, "the stream's segments cannot be found", stream)
+        })?;
+        let ids = active.iter().map(|segment| segment.id);
+        match segment_tails(context, stream, ids).await {
+            Ok(tails) => {
+                let tails = tails.into_iter().map(|(id, info)| (id, Offset(info.write_offset)));
+                return make_cut(stream, tails);
+            }
+            // A scale and a truncation came between the two answers.
+            Err(error) if error.kind() == ErrorKind::NotFound && attempt < TAIL_ATTEMPTS => {
+                attempt += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 pub(crate) fn make_cut(
@@ -188,7 +241,7 @@ async fn starts_at_event(
         match context.inspect(&name).await {
             Ok(info) => starts.push((other, StartOffset::Known(Offset(info.start_offset)))),
             // Truncated: its successors follow.
-            Err(error) if matches!(error.reply(), Some(WireCommand::NoSuchSegment(_))) => {
+            Err(error) if is_missing(&error) => {
                 starts.push((other, StartOffset::Known(Offset(0))));
             }
             Err(error) => return Err(error.into_read(&name, "the segment's head cannot be found")),
@@ -209,32 +262,28 @@ async fn starts_at_time(
         watermarks(context, stream).await?.into_iter().rfind(|mark| mark.upper_time() <= time);
     if let Some(mark) = mark {
         // Truncated parts are left out without an error: the caller did not name them.
-        let marked: BTreeMap<SegmentId, i64> =
-            mark.positions().map(|(id, offset)| (id, offset.to_wire())).collect();
+        let marked: BTreeMap<SegmentId, SegmentOffset> = mark.positions().collect();
         let lowest = head.positions().map(|(id, _)| id).min();
         if marked.keys().min() >= lowest.as_ref() {
             let starts = marked.iter().map(|(id, offset)| {
-                let head = head.offset(*id).map_or(0, SegmentOffset::to_wire);
-                let start = match *offset {
-                    ..0 => StartOffset::Tail,
-                    offset => StartOffset::Claimed(Offset(offset.max(head))),
-                };
-                (*id, start)
+                let offset = head.offset(*id).map_or(*offset, |head| head.max(*offset));
+                (*id, StartOffset::claimed(offset))
             });
             return Ok(starts.collect());
         }
     }
-    let mut ahead: BTreeMap<SegmentId, i64> =
-        head.positions().map(|(id, offset)| (id, offset.to_wire())).collect();
+    let mut ahead: BTreeMap<SegmentId, StartOffset> = known(&head).into_iter().collect();
     let (mut starts, mut passed) = (Vec::new(), BTreeSet::new());
     while let Some((id, offset)) = ahead.pop_first() {
         let segment = ScopedSegment::new(stream, id);
-        let info = context
-            .inspect(&segment)
-            .await
-            .map_err(|error| error.into_read(&segment, "its age cannot be found"))?;
-        if !info.is_sealed || info.last_modified >= time.as_millis() {
-            starts.push((id, StartOffset::Known(Offset(offset))));
+        let info = match context.inspect(&segment).await {
+            Ok(info) => Some(info),
+            // It was truncated away since.
+            Err(error) if is_missing(&error) => None,
+            Err(error) => return Err(error.into_read(&segment, "its age cannot be found")),
+        };
+        if info.is_some_and(|it| !it.is_sealed || it.last_modified >= time.as_millis()) {
+            starts.push((id, offset));
             continue;
         }
         let successors = context.controller().successors(&segment).await;
@@ -244,7 +293,7 @@ async fn starts_at_time(
         passed.insert(id);
         for successor in &successors {
             if successor.predecessors.iter().all(|before| passed.contains(before)) {
-                ahead.entry(successor.id).or_insert(0);
+                ahead.entry(successor.id).or_insert(StartOffset::Known(Offset(0)));
             }
         }
         if !successors.iter().all(|successor| ahead.contains_key(&successor.id)) {
@@ -268,9 +317,7 @@ async fn watermarks(
     let info = match context.inspect(&segment).await {
         Ok(info) => info,
         // Streams of older servers have no watermarks.
-        Err(error) if matches!(error.reply(), Some(WireCommand::NoSuchSegment(_))) => {
-            return Ok(Vec::new());
-        }
+        Err(error) if is_missing(&error) => return Ok(Vec::new()),
         Err(error) => return Err(unreadable(error)),
     };
     let mut bytes = BytesMut::new();

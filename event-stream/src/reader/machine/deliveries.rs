@@ -1,14 +1,17 @@
 //! Deliveries of the read machine, and what each means for the stream.
 
+use std::fmt;
+
 use pravega_sdk_segment_client::{
     error::ReadError,
     read::machine::{Delivery, ReaderId, StartOffset},
+    seeded_bugs::SeededBug,
 };
-use pravega_sdk_types::{ErrorKind, Offset, SegmentId};
+use pravega_sdk_types::{ErrorKind, Offset, SegmentId, SegmentOffset};
 
 use super::{
     parser::Parser,
-    state::{CorruptEvents, Effect, Follow, Passed, StreamMachine, Successors},
+    state::{CorruptEvents, Effect, Passed, Search, StreamMachine, Successors},
 };
 
 impl StreamMachine {
@@ -22,25 +25,25 @@ impl StreamMachine {
         let Some(active) = self.active.get_mut(&id) else { return };
         match delivery {
             Delivery::Data { offset, data } => {
-                active.place(offset.0);
+                active.place(offset);
                 active.parser.push(data);
                 self.current = Some(id);
             }
             Delivery::Truncated { asked, head } => {
-                active.is_placed = true;
+                active.unplaced = None;
                 self.reads.release(active.parser.restart(head.0));
                 let detail = format_args!(
                     "the segment was truncated up to {head}; reading goes on from there"
                 );
-                let error = ReadError::new(ErrorKind::Truncated, detail).with_offset(asked);
-                self.errors.push_back(error.with_stream(&self.stream).with_segment(id, None, 0));
+                let error = self.error_at(ErrorKind::Truncated, detail, id, asked.into());
+                self.errors.push_back(error);
             }
             Delivery::End { offset } => {
-                active.place(offset.0);
+                active.place(offset);
                 self.end(id);
             }
             Delivery::Missing => self.pass(id, true),
-            Delivery::Short { length } => self.short(id, length.0),
+            Delivery::Short { length } => self.short(id, length),
             Delivery::Stalled(error) => self.errors.push_back(error),
             Delivery::Failed(error) => self.fail(error),
         }
@@ -53,48 +56,67 @@ impl StreamMachine {
             let offset = active.parser.offset();
             return self.corrupt(id, offset, "the event is cut off by the end");
         }
-        let is_wanted_end = self.ends.as_ref().is_some_and(|ends| ends.contains_key(&id));
-        if is_wanted_end || self.settings.follow == Follow::Nothing {
-            let offset = active.parser.offset();
+        if self.is_last(id) {
+            let position = active.position();
             self.forget(id);
-            self.finished.insert(id, offset);
-            self.unblock();
+            self.finish(id, position);
         } else {
             self.pass(id, false);
         }
     }
 
+    /// Returns true if reading ends with that segment, so that its successors are not read.
+    pub(super) fn is_last(&self, id: SegmentId) -> bool {
+        self.ends.as_ref().is_some_and(|ends| ends.contains_key(&id))
+    }
+
+    /// Nothing of a segment is left to read, and nothing that follows it is wanted.
+    pub(super) fn finish(&mut self, id: SegmentId, position: SegmentOffset) {
+        self.passed.remove(&id);
+        self.finished.insert(id, position);
+        self.unblock();
+    }
+
     /// A segment was read to its end, or is gone: its successors are next.
     pub(super) fn pass(&mut self, id: SegmentId, is_missing: bool) {
         let Some(active) = self.forget(id) else { return };
-        if self.settings.follow == Follow::Nothing {
-            let detail =
-                "the segment does not exist anymore: it was truncated, or its stream was deleted";
-            let error = ReadError::new(ErrorKind::Truncated, detail)
-                .with_offset(Offset(active.parser.offset()));
-            return self.fail(error.with_stream(&self.stream).with_segment(id, None, 0));
-        }
         let passed = Passed {
+            end: active.position(),
             segment: active.segment,
-            end: active.parser.offset(),
             predecessors: active.predecessors,
             successors: Successors::Asking,
-            attempts: 0,
+            search: Search::default(),
             is_missing,
         };
         self.passed.insert(id, passed);
         self.effects.push_back(Effect::FindSuccessors(id));
     }
 
+    /// A segment that does not exist was truncated away, as it has successors.
+    pub(super) fn was_truncated(&mut self, id: SegmentId, position: SegmentOffset) {
+        let is_last = self.is_last(id);
+        let detail = if is_last {
+            "the segment was truncated; reading ends with it"
+        } else {
+            "the segment was truncated; reading goes on with its successors"
+        };
+        let error = self.error_at(ErrorKind::Truncated, detail, id, position);
+        self.errors.push_back(error);
+        if is_last && !self.settings.bugs.has(SeededBug::ReadsPastTruncatedEnds) {
+            // The next reader begins after the end, as if its events had been read.
+            let end = self.ends.as_ref().and_then(|ends| ends.get(&id)).copied();
+            self.finish(id, end.map_or(position, |end| end.max(position)));
+        }
+    }
+
     /// A segment does not reach as far as was known, or as was claimed.
-    pub(super) fn short(&mut self, id: SegmentId, length: i64) {
+    pub(super) fn short(&mut self, id: SegmentId, length: Offset) {
         let Some(active) = self.active.get(&id) else { return };
-        let offset = active.parser.offset();
-        let held = active.parser.held();
-        if held > 0 && offset + held as i64 <= length {
+        let (offset, held) = (active.parser.offset(), active.parser.held());
+        if held > 0 && offset + held as i64 <= length.0 {
             return self.corrupt(id, offset, "the event is longer than the segment");
         }
-        let (kind, detail) = if active.is_placed {
+        let (kind, detail) = if active.unplaced.is_none() {
             let detail = format!(
                 "the segment has only {length} bytes: its stream was deleted and created again"
             );
@@ -102,12 +124,8 @@ impl StreamMachine {
         } else {
             (ErrorKind::InvalidStreamCut, format!("the segment has only {length} bytes"))
         };
-        self.fail(
-            ReadError::new(kind, detail)
-                .with_offset(Offset(offset))
-                .with_stream(&self.stream)
-                .with_segment(id, None, 0),
-        );
+        let error = self.error_at(kind, detail, id, active.position());
+        self.fail(error);
     }
 
     /// The bytes at `offset` are not a valid event.
@@ -118,12 +136,9 @@ impl StreamMachine {
         } else {
             "reading stops here"
         };
-        let error = ReadError::new(
-            ErrorKind::Corrupt,
-            format_args!("the bytes are not an event ({what}); {next}"),
-        );
-        let error =
-            error.with_offset(Offset(offset)).with_stream(&self.stream).with_segment(id, None, 0);
+        let detail = format_args!("the bytes are not an event ({what}); {next}");
+        let position = SegmentOffset::At(Offset(offset));
+        let error = self.error_at(ErrorKind::Corrupt, detail, id, position);
         if !skips {
             return self.fail(error);
         }
@@ -132,8 +147,25 @@ impl StreamMachine {
             // Appends are whole events, so the next one begins where the segment ends now.
             self.open(id, StartOffset::Tail, active.predecessors);
             if let Some(again) = self.active.get_mut(&id) {
+                again.unplaced = Some(position);
                 again.parser = Parser::new(offset);
             }
+        }
+    }
+
+    /// Creates an error about a position in a segment.
+    pub(super) fn error_at(
+        &self,
+        kind: ErrorKind,
+        detail: impl fmt::Display,
+        id: SegmentId,
+        position: SegmentOffset,
+    ) -> ReadError {
+        let error = ReadError::new(kind, detail).with_stream(&self.stream);
+        let error = error.with_segment(id, None, 0);
+        match position {
+            SegmentOffset::At(offset) => error.with_offset(offset),
+            SegmentOffset::End => error,
         }
     }
 }

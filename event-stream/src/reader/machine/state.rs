@@ -4,16 +4,17 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use pravega_sdk_segment_client::{
     error::ReadError,
-    machine::{Now, Random},
+    machine::{Cause, Now, Random},
     read::machine::{ReadMachine, ReaderId, StartOffset},
     seeded_bugs::{Bugs, SeededBug},
 };
-use pravega_sdk_types::{Backoff, Offset, ScopedSegment, ScopedStream, SegmentId};
+use pravega_sdk_types::{Backoff, Offset, ScopedSegment, ScopedStream, SegmentId, SegmentOffset};
 
 use super::parser::{Parser, Step};
 
@@ -35,18 +36,14 @@ pub enum CorruptEvents {
 pub(crate) struct Settings {
     pub(crate) max_event_bytes: usize,
     pub(crate) corrupt_events: CorruptEvents,
-    pub(crate) follow: Follow,
     pub(crate) backoff: Backoff,
+    /// Successors that could not be found for this long are reported; attempts go on.
+    pub(crate) stall_timeout: Duration,
     pub(crate) bugs: Bugs,
 }
 
-/// What happens at the end of a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Follow {
-    Successors,
-    /// Only the segments given are read.
-    Nothing,
-}
+/// Where reading ends: an offset in each of the last segments.
+pub(crate) type Ends = BTreeMap<SegmentId, SegmentOffset>;
 
 /// What the driver must do, besides reading.
 #[derive(Debug, PartialEq)]
@@ -72,18 +69,18 @@ pub(super) struct Active {
     pub(super) reader: ReaderId,
     pub(super) parser: Parser,
     pub(super) predecessors: Vec<SegmentId>,
-    /// It began where the segment ends; the parser learns where that is with the first answer.
-    pub(super) is_placed: bool,
+    /// Where reading began, until the first answer shows where in the segment that is.
+    pub(super) unplaced: Option<SegmentOffset>,
 }
 
 /// A segment that was read to its end, and whose successors are not all being read.
 #[derive(Debug)]
 pub(super) struct Passed {
     pub(super) segment: Arc<ScopedSegment>,
-    pub(super) end: i64,
+    pub(super) end: SegmentOffset,
     pub(super) predecessors: Vec<SegmentId>,
     pub(super) successors: Successors,
-    pub(super) attempts: u32,
+    pub(super) search: Search,
     /// It was truncated; an error says so once its successors are known.
     pub(super) is_missing: bool,
 }
@@ -91,9 +88,22 @@ pub(super) struct Passed {
 #[derive(Debug)]
 pub(super) enum Successors {
     Asking,
+    /// It had none, and after that the stream was sealed or deleted. They are asked for once more,
+    /// as a scale may have ended between the two answers.
+    Confirming,
     Waiting(Now),
     /// Those that are not being read yet.
     Ahead(BTreeSet<SegmentId>),
+}
+
+/// The search for the successors of a segment.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    pub(super) attempts: u32,
+    /// When it began, or when it was last reported as stalled.
+    pub(super) since: Option<Now>,
+    /// Why the last attempt failed.
+    pub(super) cause: Option<Cause>,
 }
 
 /// Whether reading has failed.
@@ -113,8 +123,8 @@ pub(crate) struct StreamMachine {
     /// Segments that wait for their predecessors, and for which.
     pub(super) ahead: BTreeMap<SegmentId, Ahead>,
     /// Where the caller wants it to end.
-    pub(super) ends: Option<BTreeMap<SegmentId, i64>>,
-    pub(super) finished: BTreeMap<SegmentId, i64>,
+    pub(super) ends: Option<Ends>,
+    pub(super) finished: Ends,
     /// The segment whose bytes are being taken apart.
     pub(super) current: Option<SegmentId>,
     pub(super) errors: VecDeque<ReadError>,
@@ -136,7 +146,7 @@ impl StreamMachine {
         settings: Settings,
         reads: ReadMachine,
         starts: impl IntoIterator<Item = (SegmentId, StartOffset)>,
-        ends: Option<BTreeMap<SegmentId, i64>>,
+        ends: Option<Ends>,
         random: Random,
     ) -> Self {
         let mut machine = Self {
@@ -164,25 +174,26 @@ impl StreamMachine {
 
     /// The position of reading, as the offset of the next event of each segment. Reading can
     /// start again from there.
-    pub(crate) fn cut(&self) -> BTreeMap<SegmentId, Offset> {
-        let passed = self.passed.iter().map(|(id, passed)| (*id, Offset(passed.end)));
-        let finished = self.finished.iter().map(|(id, end)| (*id, Offset(*end)));
+    pub(crate) fn cut(&self) -> BTreeMap<SegmentId, SegmentOffset> {
+        let passed = self.passed.iter().map(|(id, passed)| (*id, passed.end));
+        let finished = self.finished.iter().map(|(id, end)| (*id, *end));
         let is_ahead = self.settings.bugs.has(SeededBug::CutsAhead);
-        let active = self.active.iter().map(|(id, active)| {
-            let ahead = if is_ahead { active.parser.held() as i64 } else { 0 };
-            (*id, Offset(active.parser.offset() + ahead))
+        let active = self.active.iter().map(|(id, active)| match active.position() {
+            SegmentOffset::At(Offset(offset)) if is_ahead => {
+                (*id, Offset(offset + active.parser.held() as i64).into())
+            }
+            position => (*id, position),
         });
         passed.chain(finished).chain(active).collect()
     }
 
-    /// The segments that are being read, and the offset of the next event of each; `None` for
+    /// The segments that are being read, and the offset of the next event of each; the end for
     /// those that were read to their ends and are not followed by all their successors yet.
-    pub(crate) fn owned(&self) -> Vec<(Arc<ScopedSegment>, Option<i64>)> {
-        let active = self
-            .active
-            .values()
-            .map(|active| (Arc::clone(&active.segment), Some(active.parser.offset())));
-        let passed = self.passed.values().map(|passed| (Arc::clone(&passed.segment), None));
+    pub(crate) fn owned(&self) -> Vec<(Arc<ScopedSegment>, SegmentOffset)> {
+        let active =
+            self.active.values().map(|active| (Arc::clone(&active.segment), active.position()));
+        let passed =
+            self.passed.values().map(|passed| (Arc::clone(&passed.segment), SegmentOffset::End));
         passed.chain(active).collect()
     }
 
@@ -266,8 +277,11 @@ impl StreamMachine {
     }
 
     /// What the driver must do next, besides reading.
-    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+    pub(crate) fn poll_effect(&mut self, now: Now) -> Option<Effect> {
+        let effect = self.effects.pop_front()?;
+        let (Effect::FindSuccessors(id) | Effect::FindSegments(id)) = effect;
+        self.search_began(id, now);
+        Some(effect)
     }
 
     pub(crate) fn timeout(&self) -> Option<Now> {
@@ -289,32 +303,26 @@ impl StreamMachine {
                     passed.successors = Successors::Asking;
                     self.effects.push_back(Effect::FindSuccessors(*id));
                 }
-                Successors::Waiting(until) => {
-                    self.timer = Some(self.timer.map_or(until, |timer| timer.min(until)));
-                }
-                Successors::Asking | Successors::Ahead(_) => {}
+                Successors::Waiting(until) => arm(&mut self.timer, until),
+                Successors::Asking | Successors::Confirming | Successors::Ahead(_) => {}
             }
         }
+        self.report_stalls(now);
     }
 
     pub(super) fn open(&mut self, id: SegmentId, from: StartOffset, predecessors: Vec<SegmentId>) {
-        let limit = match self.ends.as_ref().and_then(|ends| ends.get(&id)) {
-            Some(end) if *end >= 0 => Some(*end),
-            _ => None,
-        };
+        let end = self.ends.as_ref().and_then(|ends| ends.get(&id));
+        let limit = end.and_then(|end| end.offset());
         let segment = Arc::new(ScopedSegment::new(&self.stream, id));
-        let reader = self.reads.open(Arc::clone(&segment), from, limit.map(Offset));
-        let (offset, is_placed) = match from {
-            StartOffset::Known(offset) => (offset.0, true),
-            StartOffset::Claimed(offset) => (offset.0, false),
-            // As a stream cut has the end of a segment.
-            StartOffset::Tail => (-1, false),
+        let reader = self.reads.open(Arc::clone(&segment), from, limit);
+        let (offset, unplaced) = match from {
+            StartOffset::Known(offset) => (offset, None),
+            StartOffset::Claimed(offset) => (offset, Some(offset.into())),
+            StartOffset::Tail => (Offset(0), Some(SegmentOffset::End)),
         };
+        let parser = Parser::new(offset.0);
         self.readers.insert(reader, id);
-        self.active.insert(
-            id,
-            Active { segment, reader, parser: Parser::new(offset), predecessors, is_placed },
-        );
+        self.active.insert(id, Active { segment, reader, parser, predecessors, unplaced });
     }
 
     pub(super) fn forget(&mut self, id: SegmentId) -> Option<Active> {
@@ -341,12 +349,22 @@ impl StreamMachine {
 }
 
 impl Active {
-    /// The first reply shows where the tail of the segment was.
-    pub(super) fn place(&mut self, offset: i64) {
-        if !std::mem::replace(&mut self.is_placed, true) {
-            self.parser.restart(offset);
+    /// The first reply shows where in the segment reading began.
+    pub(super) fn place(&mut self, offset: Offset) {
+        if self.unplaced.take().is_some() {
+            self.parser.restart(offset.0);
         }
     }
+
+    /// The offset of the next event.
+    pub(super) fn position(&self) -> SegmentOffset {
+        self.unplaced.unwrap_or(SegmentOffset::At(Offset(self.parser.offset())))
+    }
+}
+
+/// Sets a timer, unless it is due earlier.
+pub(super) fn arm(timer: &mut Option<Now>, at: Now) {
+    *timer = Some(timer.map_or(at, |timer| timer.min(at)));
 }
 
 impl fmt::Debug for StreamMachine {

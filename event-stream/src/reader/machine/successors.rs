@@ -10,7 +10,7 @@ use pravega_sdk_segment_client::{
 };
 use pravega_sdk_types::{ErrorKind, Offset, SegmentId, Successor};
 
-use super::state::{Ahead, Effect, StreamMachine, Successors};
+use super::state::{Ahead, Effect, Search, StreamMachine, Successors, arm};
 
 impl StreamMachine {
     /// The controller named the successors of a segment, or failed.
@@ -21,20 +21,25 @@ impl StreamMachine {
         now: Now,
     ) {
         let Some(passed) = self.passed.get_mut(&id) else { return };
+        let (end, is_missing) = (passed.end, passed.is_missing);
+        let is_confirmed = matches!(passed.successors, Successors::Confirming);
         match found {
-            Ok(successors) if successors.is_empty() => {
-                self.effects.push_back(Effect::FindSegments(id));
-            }
-            Ok(successors) => {
-                if std::mem::take(&mut passed.is_missing) {
-                    let detail = "the segment was truncated; reading goes on with its successors";
-                    let error = ReadError::new(ErrorKind::Truncated, detail)
-                        .with_offset(Offset(passed.end));
-                    self.errors
-                        .push_back(error.with_stream(&self.stream).with_segment(id, None, 0));
+            Ok(successors) if !successors.is_empty() => {
+                passed.search = Search::default();
+                passed.is_missing = false;
+                if is_missing {
+                    self.was_truncated(id, end);
                 }
                 self.follow(id, successors);
             }
+            Ok(_) if !is_confirmed => self.effects.push_back(Effect::FindSegments(id)),
+            Ok(_) if is_missing => {
+                let detail = "the segment does not exist anymore: its stream was deleted";
+                let error = self.error_at(ErrorKind::NotFound, detail, id, end);
+                self.fail(error);
+            }
+            // The stream is sealed: this was its last segment here.
+            Ok(_) => self.finish(id, end),
             Err(error) => self.ask_again(id, error, now),
         }
     }
@@ -46,29 +51,31 @@ impl StreamMachine {
         found: Result<Vec<SegmentId>, LookupError>,
         now: Now,
     ) {
-        let Some(passed) = self.passed.get(&id) else { return };
+        let Some(passed) = self.passed.get_mut(&id) else { return };
         match found {
-            // The stream is sealed: this was its last segment here.
-            Ok(segments) if segments.is_empty() && !passed.is_missing => {
-                let end = passed.end;
-                self.passed.remove(&id);
-                self.finished.insert(id, end);
-                self.unblock();
+            Ok(segments) => {
+                let is_over =
+                    if passed.is_missing { !segments.contains(&id) } else { segments.is_empty() };
+                if is_over && self.settings.bugs.has(SeededBug::BelievesEarlierSuccessors) {
+                    passed.successors = Successors::Confirming;
+                    self.handle_successors(id, Ok(Vec::new()), now);
+                } else if is_over {
+                    passed.successors = Successors::Confirming;
+                    self.effects.push_back(Effect::FindSuccessors(id));
+                } else {
+                    // In the middle of a scale segments are sealed before they have successors.
+                    passed.search.cause = None;
+                    self.wait(id, now);
+                }
             }
-            Ok(segments) if passed.is_missing && !segments.contains(&id) => {
-                let detail = "the segment does not exist anymore: its stream was deleted";
-                let error =
-                    ReadError::new(ErrorKind::NotFound, detail).with_offset(Offset(passed.end));
-                self.fail(error.with_stream(&self.stream).with_segment(id, None, 0));
-            }
-            // In the middle of a scale segments are sealed before they have successors.
-            Ok(_) => self.wait(id, now),
             Err(error) => self.ask_again(id, error, now),
         }
     }
 
     pub(super) fn ask_again(&mut self, id: SegmentId, error: LookupError, now: Now) {
+        let Some(passed) = self.passed.get_mut(&id) else { return };
         if error.kind.is_retryable() {
+            passed.search.cause = Some(error.cause);
             return self.wait(id, now);
         }
         let failure = match error.kind {
@@ -85,14 +92,52 @@ impl StreamMachine {
 
     pub(super) fn wait(&mut self, id: SegmentId, now: Now) {
         let Some(passed) = self.passed.get_mut(&id) else { return };
-        passed.attempts = passed.attempts.saturating_add(1);
-        let until = now + delay(&self.settings.backoff, passed.attempts, &mut self.random);
+        passed.search.attempts = passed.search.attempts.saturating_add(1);
+        let attempts = passed.search.attempts;
+        let until = now + delay(&self.settings.backoff, attempts, &mut self.random);
         passed.successors = Successors::Waiting(until);
-        self.timer = Some(self.timer.map_or(until, |timer| timer.min(until)));
+        arm(&mut self.timer, until);
+        self.report_stalls(now);
+    }
+
+    /// The driver has begun to ask about a segment.
+    pub(super) fn search_began(&mut self, id: SegmentId, now: Now) {
+        let Some(passed) = self.passed.get_mut(&id) else { return };
+        let since = *passed.search.since.get_or_insert(now);
+        arm(&mut self.timer, since + self.settings.stall_timeout);
+    }
+
+    /// Reports the searches that have found nothing for the stall timeout, also those in which a
+    /// question has had no answer yet.
+    pub(super) fn report_stalls(&mut self, now: Now) {
+        if self.settings.bugs.has(SeededBug::SilentSearches) {
+            return;
+        }
+        let limit = self.settings.stall_timeout;
+        for (id, passed) in &mut self.passed {
+            let Some(since) = passed.search.since else { continue };
+            if now < since + limit {
+                arm(&mut self.timer, since + limit);
+                continue;
+            }
+            passed.search.since = Some(now);
+            arm(&mut self.timer, now + limit);
+            let detail = format_args!(
+                "the successors of the segment, which was read to its end, could not be found for \
+                 {limit:?}"
+            );
+            let error = ReadError::new(ErrorKind::Unavailable, detail)
+                .with_stream(&self.stream)
+                .with_segment(*id, None, passed.search.attempts);
+            self.errors.push_back(error.with_source(passed.search.cause.clone()));
+        }
     }
 
     /// Lets the successors of a segment wait for their other predecessors, or begin.
     pub(super) fn follow(&mut self, id: SegmentId, successors: Vec<Successor>) {
+        if !self.passed.contains_key(&id) {
+            return;
+        }
         let mut ahead = BTreeSet::new();
         for successor in successors {
             let next = successor.id;
@@ -153,8 +198,8 @@ impl StreamMachine {
         self.check_for_gaps();
     }
 
-    /// What waits for a segment that is nowhere waits forever: where reading began, a part of the
-    /// key space was missing.
+    /// What waits for a segment that is nowhere waits forever: where reading began, or where it
+    /// ends, a part of the key space is missing.
     pub(super) fn check_for_gaps(&mut self) {
         let is_stuck = self.active.is_empty()
             && !self.ahead.is_empty()
@@ -162,23 +207,35 @@ impl StreamMachine {
         if !is_stuck {
             return;
         }
-        if self.ends.is_some() {
-            // It is after the end, as its other predecessors are.
+        let unreached: Vec<SegmentId> = match &self.ends {
+            Some(ends) => {
+                let is_reached = |id: &&SegmentId| self.finished.contains_key(id);
+                ends.keys().filter(|id| !is_reached(id)).copied().collect()
+            }
+            None => self.ahead.keys().copied().collect(),
+        };
+        let trusts = self.settings.bugs.has(SeededBug::TrustsCuts) && self.ends.is_some();
+        if unreached.is_empty() || trusts {
+            // Whatever waits is after the end, as its other predecessors are.
             self.ahead.clear();
             for (id, passed) in std::mem::take(&mut self.passed) {
                 self.finished.insert(id, passed.end);
             }
             return;
         }
-        let missing: Vec<String> = self
-            .ahead
-            .values()
-            .flat_map(|ahead| ahead.waits_for.iter().map(ToString::to_string))
-            .collect();
-        let detail = format_args!(
-            "reading began at a position that leaves out segments: {}",
-            missing.join(", ")
-        );
+        let waits_for = self.ahead.values().flat_map(|ahead| &ahead.waits_for);
+        let missing: BTreeSet<SegmentId> =
+            waits_for.filter(|id| !self.finished.contains_key(id)).copied().collect();
+        let list = |ids: &mut dyn Iterator<Item = &SegmentId>| {
+            ids.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        let detail = if missing.is_empty() {
+            let unreached = list(&mut unreached.iter());
+            format!("reading ends before segments that its end names: {unreached}")
+        } else {
+            let missing = list(&mut missing.iter());
+            format!("reading began at a position that leaves out segments: {missing}")
+        };
         self.fail(ReadError::new(ErrorKind::InvalidStreamCut, detail).with_stream(&self.stream));
     }
 }

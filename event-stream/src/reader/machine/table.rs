@@ -12,10 +12,12 @@ use pravega_sdk_segment_client::{
     read::machine::{Delivery, ReadMachine, ReaderId, Settings as ReadSettings, StartOffset},
     seeded_bugs::Bugs,
 };
-use pravega_sdk_types::{Backoff, ErrorKind, KeyRange, Offset, SegmentId, Successor};
+use pravega_sdk_types::{
+    Backoff, ErrorKind, KeyRange, Offset, SegmentId, SegmentOffset, Successor,
+};
 use pravega_sdk_wire_protocol::event;
 
-use super::state::{CorruptEvents, Follow, Settings, State as Outcome, StreamMachine, Successors};
+use super::state::{CorruptEvents, Settings, State as Outcome, StreamMachine, Successors};
 
 /// The state of segment 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,11 @@ enum State {
     Asking,
     /// It is gone, and the controller has to name its successors.
     AskingMissing,
+    /// The controller named no successors, and after that the stream was sealed: it is asked for
+    /// them once more.
+    Confirming,
+    /// The same for a segment that is gone.
+    ConfirmingMissing,
     /// The controller named no successors yet; the question is repeated.
     Waiting,
     /// Its successors are known and wait for segment 1.
@@ -39,10 +46,12 @@ enum State {
 }
 
 /// The states that a test can begin in.
-const STATES: [State; 6] = [
+const STATES: [State; 8] = [
     State::Reading,
     State::Asking,
     State::AskingMissing,
+    State::Confirming,
+    State::ConfirmingMissing,
     State::Waiting,
     State::Ahead,
     State::Failed,
@@ -72,11 +81,13 @@ enum Event {
     SegmentsWithoutIt,
     /// A second passes.
     Timeout,
+    /// The stall timeout passes.
+    LongTimeout,
     /// Segment 1 is read to its end, and the controller names segment 2 as its successor.
     NeighbourEnds,
 }
 
-const EVENTS: [Event; 18] = [
+const EVENTS: [Event; 19] = [
     Event::Whole,
     Event::Half,
     Event::Corrupt,
@@ -94,6 +105,7 @@ const EVENTS: [Event; 18] = [
     Event::SegmentsWithIt,
     Event::SegmentsWithoutIt,
     Event::Timeout,
+    Event::LongTimeout,
     Event::NeighbourEnds,
 ];
 
@@ -115,19 +127,59 @@ const TABLE: &[Row] = &[
     (State::Asking, Event::NoSuccessors, &["find segments after 0"], State::Asking),
     (State::Asking, Event::SuccessorsUnavailable, &["wait"], State::Waiting),
     (State::Asking, Event::SuccessorsNotFound, &["error NotFound", "done"], State::Failed),
-    (State::Asking, Event::NoSegments, &[], State::Finished),
+    (State::Asking, Event::NoSegments, &["find successors of 0"], State::Confirming),
     (State::Asking, Event::SegmentsWithIt, &["wait"], State::Waiting),
     (State::Asking, Event::SegmentsWithoutIt, &["wait"], State::Waiting),
+    (State::Asking, Event::LongTimeout, &["error Unavailable"], State::Asking),
     (State::Asking, Event::NeighbourEnds, &["find successors of 1"], State::Asking),
     (State::AskingMissing, Event::Successors, &["error Truncated"], State::Ahead),
     (State::AskingMissing, Event::NoSuccessors, &["find segments after 0"], State::AskingMissing),
     (State::AskingMissing, Event::SuccessorsUnavailable, &["wait"], State::Waiting),
     (State::AskingMissing, Event::SuccessorsNotFound, &["error NotFound", "done"], State::Failed),
-    (State::AskingMissing, Event::NoSegments, &["error NotFound", "done"], State::Failed),
+    (State::AskingMissing, Event::NoSegments, &["find successors of 0"], State::ConfirmingMissing),
     (State::AskingMissing, Event::SegmentsWithIt, &["wait"], State::Waiting),
-    (State::AskingMissing, Event::SegmentsWithoutIt, &["error NotFound", "done"], State::Failed),
+    (
+        State::AskingMissing,
+        Event::SegmentsWithoutIt,
+        &["find successors of 0"],
+        State::ConfirmingMissing,
+    ),
+    (State::AskingMissing, Event::LongTimeout, &["error Unavailable"], State::AskingMissing),
     (State::AskingMissing, Event::NeighbourEnds, &["find successors of 1"], State::AskingMissing),
+    (State::Confirming, Event::Successors, &[], State::Ahead),
+    (State::Confirming, Event::NoSuccessors, &[], State::Finished),
+    (State::Confirming, Event::SuccessorsUnavailable, &["wait"], State::Waiting),
+    (State::Confirming, Event::SuccessorsNotFound, &["error NotFound", "done"], State::Failed),
+    (State::Confirming, Event::LongTimeout, &["error Unavailable"], State::Confirming),
+    (State::Confirming, Event::NeighbourEnds, &["find successors of 1"], State::Confirming),
+    (State::ConfirmingMissing, Event::Successors, &["error Truncated"], State::Ahead),
+    (State::ConfirmingMissing, Event::NoSuccessors, &["error NotFound", "done"], State::Failed),
+    (State::ConfirmingMissing, Event::SuccessorsUnavailable, &["wait"], State::Waiting),
+    (
+        State::ConfirmingMissing,
+        Event::SuccessorsNotFound,
+        &["error NotFound", "done"],
+        State::Failed,
+    ),
+    (
+        State::ConfirmingMissing,
+        Event::LongTimeout,
+        &["error Unavailable"],
+        State::ConfirmingMissing,
+    ),
+    (
+        State::ConfirmingMissing,
+        Event::NeighbourEnds,
+        &["find successors of 1"],
+        State::ConfirmingMissing,
+    ),
     (State::Waiting, Event::Timeout, &["find successors of 0"], State::Asking),
+    (
+        State::Waiting,
+        Event::LongTimeout,
+        &["error Unavailable", "find successors of 0"],
+        State::Asking,
+    ),
     (State::Waiting, Event::NeighbourEnds, &["find successors of 1"], State::Waiting),
     (
         State::Ahead,
@@ -138,11 +190,13 @@ const TABLE: &[Row] = &[
 ];
 
 const LATER: Duration = Duration::from_secs(1);
+const STALL: Duration = Duration::from_secs(60);
 
 struct Rig {
     machine: StreamMachine,
     /// The readers of segments 0 and 1.
     readers: [ReaderId; 2],
+    now: Duration,
 }
 
 fn id(number: i64) -> SegmentId {
@@ -175,14 +229,14 @@ impl Rig {
             budget: 1 << 20,
             max_read: 1 << 10,
             backoff,
-            stall_timeout: Duration::from_secs(60),
+            stall_timeout: STALL,
             bugs: Bugs::default(),
         };
         let settings = Settings {
             max_event_bytes: 100,
             corrupt_events: CorruptEvents::Stop,
-            follow: Follow::Successors,
             backoff,
+            stall_timeout: STALL,
             bugs: Bugs::default(),
         };
         let starts = [0, 1].map(|number| (id(number), StartOffset::Known(Offset(0))));
@@ -195,7 +249,7 @@ impl Rig {
             Box::new(|| 0),
         );
         let readers = [0, 1].map(|number| machine.active[&id(number)].reader);
-        Self { machine, readers }
+        Self { machine, readers, now: Duration::ZERO }
     }
 
     /// A machine in that state, whose output so far was taken.
@@ -205,6 +259,8 @@ impl Rig {
             State::Reading => &[],
             State::Asking => &[Event::End],
             State::AskingMissing => &[Event::Missing],
+            State::Confirming => &[Event::End, Event::NoSegments],
+            State::ConfirmingMissing => &[Event::Missing, Event::NoSegments],
             State::Waiting => &[Event::End, Event::SegmentsWithIt],
             State::Ahead => &[Event::End, Event::Successors],
             State::Failed => &[Event::Refused],
@@ -249,7 +305,7 @@ impl Rig {
             Event::SegmentsWithoutIt => {
                 return machine.handle_segments(id(0), Ok(vec![id(1)]), now);
             }
-            Event::Timeout => return machine.handle_timeout(now),
+            Event::Timeout | Event::LongTimeout => return machine.handle_timeout(now),
             Event::NeighbourEnds => {
                 machine.take(self.readers[1], Delivery::End { offset: Offset(0) });
                 return machine.handle_successors(id(1), Ok(merged()), now);
@@ -267,7 +323,7 @@ impl Rig {
                 Err(error) => format!("error {:?}", error.kind()),
             });
         }
-        while let Some(effect) = self.machine.poll_effect() {
+        while let Some(effect) = self.machine.poll_effect(self.now) {
             output.push(match effect {
                 super::state::Effect::FindSuccessors(id) => {
                     format!("find successors of {}", number(id))
@@ -280,7 +336,7 @@ impl Rig {
         output
     }
 
-    fn cut(&self) -> BTreeMap<SegmentId, Offset> {
+    fn cut(&self) -> BTreeMap<SegmentId, SegmentOffset> {
         self.machine.cut()
     }
 
@@ -298,6 +354,8 @@ impl Rig {
         match passed.successors {
             Successors::Asking if passed.is_missing => State::AskingMissing,
             Successors::Asking => State::Asking,
+            Successors::Confirming if passed.is_missing => State::ConfirmingMissing,
+            Successors::Confirming => State::Confirming,
             Successors::Waiting(_) => State::Waiting,
             Successors::Ahead(_) => State::Ahead,
         }
@@ -316,16 +374,25 @@ fn can_happen(state: State, event: Event) -> bool {
             | Event::SegmentsWithIt
             | Event::SegmentsWithoutIt
     );
-    !(is_answer && matches!(state, State::Waiting | State::Ahead))
+    let is_about_segments =
+        matches!(event, Event::NoSegments | Event::SegmentsWithIt | Event::SegmentsWithoutIt);
+    match state {
+        State::Waiting | State::Ahead => !is_answer,
+        State::Confirming | State::ConfirmingMissing => !is_about_segments,
+        _ => true,
+    }
 }
 
 /// What `event` yields in `state`, and the state after it.
 fn run(state: State, event: Event) -> (Vec<String>, State) {
     let mut rig = Rig::in_state(state);
-    let (cut, timer, was_done) = (rig.cut(), rig.machine.timer, rig.machine.is_done());
-    rig.apply(event, LATER);
+    let (cut, was_done) = (rig.cut(), rig.machine.is_done());
+    rig.now = if event == Event::LongTimeout { STALL } else { LATER };
+    rig.apply(event, rig.now);
     let mut output = rig.output();
-    if rig.machine.timer != timer && rig.machine.timer.is_some() {
+    if rig.state() == State::Waiting && state != State::Waiting {
+        let timer = rig.machine.timer.expect("a timer");
+        assert!(timer >= rig.now && timer <= rig.now + LATER, "it is asked again soon");
         output.push("wait".to_owned());
     }
     if rig.machine.active.contains_key(&id(2)) {
@@ -334,7 +401,7 @@ fn run(state: State, event: Event) -> (Vec<String>, State) {
     if rig.cut() != cut {
         let places = rig.cut();
         let places: Vec<String> =
-            places.iter().map(|(id, offset)| format!("{}@{}", number(*id), offset.0)).collect();
+            places.iter().map(|(id, offset)| format!("{}@{offset}", number(*id))).collect();
         output.push(format!("cut {}", places.join(" ")));
     }
     if rig.machine.is_done() && !was_done {

@@ -1,27 +1,39 @@
 //! Scripts for the stream machine: which segments are read, in which order, and what the cut says
 //! meanwhile.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bytes::BytesMut;
+use bytestring::ByteString;
 use pravega_sdk_segment_client::{
     machine::{Location, Token},
     read::machine::{Effect as ReadEffect, ReadMachine, Settings as ReadSettings, StartOffset},
     seeded_bugs::Bugs,
 };
-use pravega_sdk_types::{Backoff, KeyRange, Offset, ScopedSegment, SegmentId, Successor};
+use pravega_sdk_types::{
+    Backoff, KeyRange, Offset, ScopedSegment, SegmentId, SegmentOffset, Successor,
+};
 use pravega_sdk_wire_protocol::{
-    commands::{ReadSegment, SegmentRead},
+    WireCommand,
+    commands::{NoSuchSegment, ReadSegment, SegmentRead, StreamSegmentInfo},
     event,
 };
 
-use super::state::*;
+use super::{
+    super::coverage::{Coverage, Place},
+    state::*,
+};
 
 /// A machine, and the segments of a stream as whole byte strings; every segment in here is sealed.
 struct Rig {
     machine: StreamMachine,
     segments: BTreeMap<SegmentId, Vec<u8>>,
     successors: BTreeMap<SegmentId, Vec<Successor>>,
+    /// Segments that the store no longer has.
+    missing: BTreeSet<SegmentId>,
     /// Segments in the order in which they were first read.
     begun: Vec<SegmentId>,
 }
@@ -55,8 +67,21 @@ fn stream() -> (BTreeMap<SegmentId, Vec<u8>>, BTreeMap<SegmentId, Vec<Successor>
     (segments.into(), [(a, next.clone()), (b, next), (merged, of_merged)].into())
 }
 
+fn missing(segment: &ByteString, offset: i64) -> WireCommand {
+    let (segment, server_stack_trace) = (segment.clone(), "".into());
+    NoSuchSegment { request_id: 0, segment, server_stack_trace, offset }.into()
+}
+
 impl Rig {
     fn new(starts: &[(SegmentId, i64)], ends: Option<&[(SegmentId, i64)]>) -> Self {
+        Self::with_corrupt_events(starts, ends, CorruptEvents::Stop)
+    }
+
+    fn with_corrupt_events(
+        starts: &[(SegmentId, i64)],
+        ends: Option<&[(SegmentId, i64)]>,
+        corrupt_events: CorruptEvents,
+    ) -> Self {
         let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1));
         let read_settings = ReadSettings {
             budget: 1 << 20,
@@ -67,13 +92,15 @@ impl Rig {
         };
         let settings = Settings {
             max_event_bytes: 100,
-            corrupt_events: CorruptEvents::Stop,
-            follow: Follow::Successors,
+            corrupt_events,
             backoff,
+            stall_timeout: Duration::from_secs(60),
             bugs: Bugs::default(),
         };
         let starts = starts.iter().map(|(id, offset)| (*id, StartOffset::Known(Offset(*offset))));
-        let ends = ends.map(|ends| ends.iter().copied().collect());
+        let ends = ends.map(|ends| {
+            ends.iter().map(|(id, end)| (*id, SegmentOffset::from_wire(*end))).collect()
+        });
         let reads = ReadMachine::new(read_settings, Box::new(|| 0));
         let machine = StreamMachine::new(
             "s/t".parse().unwrap(),
@@ -84,7 +111,7 @@ impl Rig {
             Box::new(|| 0),
         );
         let (segments, successors) = stream();
-        Self { machine, segments, successors, begun: Vec::new() }
+        Self { machine, segments, successors, missing: BTreeSet::new(), begun: Vec::new() }
     }
 
     /// Does everything that is asked for, as a store and a controller would.
@@ -104,13 +131,17 @@ impl Rig {
                     }
                     ReadEffect::Read { reader, read, request, .. } => {
                         let reply = self.read(&request);
-                        self.machine.reads.handle_read(reader, read, Ok(reply.into()), now);
+                        self.machine.reads.handle_read(reader, read, Ok(reply), now);
                     }
-                    ReadEffect::Inspect { .. } | ReadEffect::Abandon(_) => {}
+                    ReadEffect::Inspect { reader, question, request, .. } => {
+                        let reply = self.info(&request.segment_name);
+                        self.machine.reads.handle_inspected(reader, question, Ok(reply), now);
+                    }
+                    ReadEffect::Abandon(_) => {}
                     other => panic!("{other:?}"),
                 }
             }
-            while let Some(effect) = self.machine.poll_effect() {
+            while let Some(effect) = self.machine.poll_effect(now) {
                 is_busy = true;
                 match effect {
                     Effect::FindSuccessors(id) => {
@@ -128,8 +159,11 @@ impl Rig {
         }
     }
 
-    fn read(&mut self, request: &ReadSegment) -> SegmentRead {
+    fn read(&mut self, request: &ReadSegment) -> WireCommand {
         let segment: ScopedSegment = request.segment.parse().unwrap();
+        if self.missing.contains(&segment.id()) {
+            return missing(&request.segment, request.offset);
+        }
         if !self.begun.contains(&segment.id()) {
             self.begun.push(segment.id());
         }
@@ -144,13 +178,35 @@ impl Rig {
             data: bytes[from..end].to_vec().into(),
             request_id: 0,
         }
+        .into()
     }
 
+    fn info(&self, name: &ByteString) -> WireCommand {
+        let segment: ScopedSegment = name.parse().unwrap();
+        if self.missing.contains(&segment.id()) {
+            return missing(name, 0);
+        }
+        StreamSegmentInfo {
+            request_id: 0,
+            segment_name: name.clone(),
+            exists: true,
+            is_sealed: true,
+            is_deleted: false,
+            last_modified: 0,
+            write_offset: self.segments[&segment.id()].len() as i64,
+            start_offset: 0,
+        }
+        .into()
+    }
+
+    /// The next event, or the kind of an error.
     fn next(&mut self) -> Option<String> {
         loop {
             self.serve();
-            if let Some(found) = self.machine.poll() {
-                return Some(String::from_utf8(found.unwrap().event.to_vec()).unwrap());
+            match self.machine.poll() {
+                Some(Ok(found)) => return Some(String::from_utf8(found.event.to_vec()).unwrap()),
+                Some(Err(error)) => return Some(format!("{:?}", error.kind())),
+                None => {}
             }
             if self.machine.is_done() {
                 return None;
@@ -187,7 +243,7 @@ fn a_cut_after_any_event_divides_the_stream_without_a_gap_or_a_repeat() {
         // Also what is known of the end of a segment must not disturb the cut.
         rig.serve();
         let cut: Vec<(SegmentId, i64)> =
-            rig.machine.cut().into_iter().map(|(id, offset)| (id, offset.0)).collect();
+            rig.machine.cut().into_iter().map(|(id, offset)| (id, offset.to_wire())).collect();
         let mut ahead = Rig::new(&cut, None);
         all.extend(ahead.rest());
         all.sort();
@@ -215,7 +271,7 @@ fn a_segment_that_is_sealed_before_it_has_successors_is_asked_about_again() {
         rig.serve();
         while rig.machine.poll().is_some() {}
         // The controller still knows both as active: a scale is in progress.
-        while let Some(effect) = rig.machine.poll_effect() {
+        while let Some(effect) = rig.machine.poll_effect(Duration::ZERO) {
             match effect {
                 Effect::FindSuccessors(of) => {
                     rig.machine.handle_successors(of, Ok(Vec::new()), Duration::ZERO);
@@ -230,4 +286,110 @@ fn a_segment_that_is_sealed_before_it_has_successors_is_asked_about_again() {
     rig.successors = successors;
     rig.machine.handle_timeout(Duration::from_secs(1));
     assert_eq!(rig.rest().len(), 4, "what follows the merge");
+}
+
+#[test]
+fn a_truncated_segment_in_which_reading_ends_is_not_followed() {
+    let (a, b, merged) = (id(0, 0), id(0, 1), id(1, 2));
+    let starts = [(a, 0), (b, 0)];
+    let ends = [(a, 10), (b, 10)];
+    let mut rig = Rig::new(&starts, Some(&ends));
+    rig.missing = [a].into();
+    assert_eq!(rig.rest(), ["b1", "Truncated"]);
+    let cut = rig.machine.cut();
+    assert_eq!(cut, ends.map(|(id, end)| (id, Offset(end).into())).into(), "the end is reached");
+    // Segments before the end are followed, up to the end.
+    let mut rig = Rig::new(&starts, Some(&[(merged, 10)]));
+    rig.missing = [a, b, merged].into();
+    assert_eq!(rig.rest(), ["Truncated"; 3]);
+    let mut rig = Rig::new(&starts, Some(&[(merged, 10)]));
+    rig.missing = [a, b].into();
+    assert_eq!(rig.rest(), ["Truncated", "Truncated", "m1"]);
+    // The end of a segment may be meant.
+    let mut rig = Rig::new(&starts, Some(&[(merged, -1)]));
+    rig.missing = [merged].into();
+    assert_eq!(rig.rest().last().unwrap(), "Truncated");
+    assert_eq!(rig.machine.cut(), [(merged, SegmentOffset::End)].into());
+}
+
+#[test]
+fn a_missing_segment_without_successors_was_deleted_with_its_stream() {
+    let a = id(0, 0);
+    let mut rig = Rig::new(&[(a, 0)], Some(&[(a, 10)]));
+    rig.missing = [a].into();
+    rig.successors.clear();
+    assert_eq!(rig.rest(), ["NotFound"]);
+}
+
+#[test]
+fn an_end_that_cannot_be_reached_is_an_error() {
+    let (a, b, left, right) = (id(0, 0), id(0, 1), id(2, 3), id(2, 4));
+    // The end leaves out that both are read before what follows the merged segment.
+    let mut rig = Rig::new(&[(a, 0), (b, 0)], Some(&[(a, 10), (right, 10)]));
+    let all = rig.rest();
+    assert_eq!(all.last().unwrap(), "InvalidStreamCut", "{all:?}");
+    // The start leaves out a segment.
+    let mut rig = Rig::new(&[(a, 0)], Some(&[(left, 10), (right, 10)]));
+    assert_eq!(rig.rest(), ["a1", "a2", "InvalidStreamCut"]);
+}
+
+#[test]
+fn skipped_damage_does_not_go_past_the_end() {
+    let a = id(0, 0);
+    let mut rig = Rig::with_corrupt_events(&[(a, 0)], Some(&[(a, 30)]), CorruptEvents::Skip);
+    let mut bytes = events(&["a1"]);
+    bytes.extend([0xFF; 20]);
+    bytes.extend(events(&["after the end"]));
+    rig.segments.insert(a, bytes);
+    assert_eq!(rig.rest(), ["a1", "Corrupt"]);
+    assert_eq!(rig.machine.cut(), [(a, Offset(30).into())].into());
+}
+
+/// 0 and 1 are replaced by 2, which has a part of 0, and 3, which has the rest.
+#[test]
+fn a_cut_beside_a_segment_that_waits_divides_the_stream_too() {
+    let (a, b, left, right) = (id(0, 0), id(0, 1), id(1, 2), id(1, 3));
+    let ranges = [(a, 0.0, 0.6), (b, 0.6, 1.0), (left, 0.0, 0.3), (right, 0.3, 1.0)];
+    let rig = |starts: &[(SegmentId, i64)], ends: Option<&[(SegmentId, i64)]>| {
+        let mut rig = Rig::new(starts, ends);
+        rig.segments = [
+            (a, events(&["a1"])),
+            (b, events(&["b1", "b2", "b3", "b4", "b5"])),
+            (left, events(&["l1", "l2"])),
+            (right, events(&["r1"])),
+        ]
+        .into();
+        let next = [successor(left, &[a]), successor(right, &[a, b])];
+        rig.successors = [(a, next.to_vec()), (b, vec![next[1].clone()])].into();
+        rig
+    };
+    let starts = [(a, 0), (b, 0)];
+    let whole = ["a1", "b1", "b2", "b3", "b4", "b5", "l1", "l2", "r1"];
+    let mut is_beside = false;
+    for taken in 0..=whole.len() {
+        let mut first = rig(&starts, None);
+        let mut all: Vec<String> = (0..taken).map(|_| first.next().unwrap()).collect();
+        let cut: Vec<(SegmentId, i64)> =
+            first.machine.cut().into_iter().map(|(id, offset)| (id, offset.to_wire())).collect();
+        let places: Vec<Place> = cut
+            .iter()
+            .map(|(id, offset)| {
+                let (_, low, high) = ranges.iter().find(|(of, ..)| of == id).unwrap();
+                let range = KeyRange::new(*low, *high).unwrap();
+                Place { id: *id, range, offset: SegmentOffset::from_wire(*offset) }
+            })
+            .collect();
+        let coverage = Coverage::new(&places).unwrap();
+        is_beside |= !coverage.passed().is_empty();
+        let mut ends = cut.clone();
+        ends.retain(|(id, _)| !coverage.passed().contains(id));
+        let mut before = rig(&starts, Some(&ends)).rest();
+        before.sort();
+        all.sort();
+        assert_eq!(before, all, "up to {cut:?}");
+        all.extend(rig(&cut, None).rest());
+        all.sort();
+        assert_eq!(all, whole, "from {cut:?}");
+    }
+    assert!(is_beside, "a segment and one of its successors were in a cut");
 }
