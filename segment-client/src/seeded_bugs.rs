@@ -21,6 +21,16 @@ pub enum SeededBug {
     MovesOutOfOrder,
     /// A store that does not have the segment is asked again and again.
     KeepsStaleEndpoint,
+    /// A sealed segment proves that what was sent on an earlier connection is not stored.
+    BelievesSeals,
+    /// Events that may be stored in a segment that no longer exists move to its successors.
+    MovesEventsInDoubt,
+    /// An event on a condition moves to another segment than the condition is about.
+    RoutesConditions,
+    /// The connection of a store is closed because one of its segments takes no appends.
+    ClosesForOneSegment,
+    /// A token is used again after the store closed the connection instead of answering a set-up.
+    TrustsTokens,
     /// A segment is read when one of its predecessors is done.
     BeginsSuccessorsEarly,
     /// Bytes missing from a short answer are left out.

@@ -14,12 +14,12 @@ use common::{Cluster, block_on};
 use futures_util::{FutureExt as _, SinkExt as _, future::BoxFuture};
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{
-    ByteReader, ByteWriter, ByteWriterConfig, EventWriter, ReadEvent, ReaderConfig, Transaction,
-    WriterConfig,
+    ByteReader, ByteWriter, ByteWriterConfig, EventWriter, ReadEvent, ReaderConfig, SegmentTail,
+    Transaction, WriterConfig,
     codec::{Raw, Utf8},
 };
 use pravega_sdk_simulation::{SimNetwork, World, link::Faults};
-use pravega_sdk_types::Timestamp;
+use pravega_sdk_types::{ScopedSegment, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Polls a future a number of times, with time for other tasks in between. Returns true if it
@@ -62,7 +62,11 @@ fn calls() -> Vec<(&'static str, Call)> {
             )
         }),
         ("write_at", |writer| {
-            Box::pin(async move { drop(writer.write_at("k", 0.into(), "dropped").await) })
+            Box::pin(async move {
+                let segment = ScopedSegment::new(writer.stream(), 0.into());
+                let tail = SegmentTail::new(segment, 0.into());
+                drop(writer.write_at("k", &tail, "dropped").await)
+            })
         }),
         ("reserve", |writer| {
             Box::pin(async move {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{
     ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig, LargeEvents, ReaderConfig,
-    WriterConfig,
+    SegmentTail, WriterConfig,
 };
 use pravega_sdk_simulation::{
     SimNetwork, World,
@@ -53,7 +53,8 @@ async fn mixed(cluster: &Cluster) -> Vec<String> {
         ack.await.unwrap();
     }
     let tail = first.stored_len() as i64 + 3 * 10 + (8 + large.len() as i64) + 14;
-    writer.write_at("k", tail.into(), "conditional").await.unwrap();
+    let tail = SegmentTail::new(cluster.segment(0), tail.into());
+    writer.write_at("k", &tail, "conditional").await.unwrap();
     let sealed = cluster.world.active_segments(&cluster.stream)[0];
     let ack = writer.enqueue("k", "before the scale").await.unwrap();
     cluster.world.begin_scale(&cluster.stream, vec![sealed.id], KeyRange::equal(2));

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use pravega_sdk_segment_client::{
-    append::{Capacity, Handle, Key, Payload, Target},
+    append::{Capacity, Handle, Pinned, Target, Write},
     context::SegmentContext,
     error::WriteError,
     request::AskError,
@@ -303,12 +303,18 @@ impl ByteWriter {
                 }
                 State::Reserving(reserved, waiting) => {
                     let reserved = *reserved;
-                    let came = ready!(waiting.poll(cx));
-                    self.state = State::Reserved(reserved);
-                    if came.is_err() {
-                        self.state = State::Idle;
-                        ready!(self.poll_durable(cx))?;
-                        return Poll::Ready(Err(WriteError::closed(self.handle.stream())));
+                    match ready!(waiting.poll(cx)) {
+                        Ok(()) => self.state = State::Reserved(reserved),
+                        // Nothing was taken; a later write may find capacity.
+                        Err(error) if error.kind() == ErrorKind::Timeout => {
+                            self.state = State::Idle;
+                            return Poll::Ready(Err(error));
+                        }
+                        Err(error) => {
+                            self.state = State::Idle;
+                            ready!(self.poll_durable(cx))?;
+                            return Poll::Ready(Err(error));
+                        }
                     }
                 }
                 State::Reserved(reserved) => {
@@ -331,9 +337,14 @@ impl ByteWriter {
     /// Sends a piece that capacity was reserved for.
     fn send(&mut self, piece: Bytes) -> Result<(), WriteError> {
         let len = piece.len();
-        let payload = Payload::Bytes { data: piece, offset: Offset(self.offset) };
+        let write = Write::Pinned {
+            position: None,
+            segment: self.segment.id(),
+            offset: Offset(self.offset),
+            payload: Pinned::Bytes(piece),
+        };
         // A flush reports the result.
-        drop(self.handle.send(self.handle.attach(len), Key::Hashed(0.0), payload)?);
+        drop(self.handle.send(self.handle.attach(len), write)?);
         self.offset += len as i64;
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use pravega_sdk_segment_client::{
-    append::{Key, Payload},
+    append::{Key, Payload, Pinned, SegmentTail, Write},
     error::WriteError,
 };
 use pravega_sdk_types::ScopedStream;
@@ -19,12 +19,6 @@ pub(super) struct Encoder<C> {
     codec: Arc<C>,
     large_events: LargeEvents,
     max_event_bytes: usize,
-}
-
-/// A write that was checked.
-pub(super) struct Write {
-    pub(super) key: Key,
-    pub(super) payload: Payload,
 }
 
 impl<C> Encoder<C> {
@@ -42,7 +36,32 @@ impl<C> Encoder<C> {
         C: Encode<E>,
     {
         let key = key.position().map_err(|error| error.with_stream(&self.stream))?;
-        Ok(Write { key, payload: self.single(self.encode(event)?)? })
+        Ok(Write::Routed { key, payload: self.single(self.encode(event)?)? })
+    }
+
+    /// Prepares an event that is written only if a segment ends at `tail`.
+    pub(super) fn prepare_at<E>(
+        &self,
+        key: Routing<'_>,
+        tail: &SegmentTail,
+        event: E,
+    ) -> Result<Write, WriteError>
+    where
+        C: Encode<E>,
+    {
+        if tail.segment().scoped_stream() != self.stream {
+            let detail = format_args!("the condition is about {}", tail.segment());
+            return Err(self.refuse(detail));
+        }
+        let position = match key.position().map_err(|error| error.with_stream(&self.stream))? {
+            Key::Hashed(position) => Some(position),
+            Key::Any => None,
+        };
+        let Payload::Event(event) = self.single(self.encode(event)?)? else {
+            return Err(self.refuse("a large event cannot be written on a condition"));
+        };
+        let (segment, offset) = (tail.segment().id(), tail.offset());
+        Ok(Write::Pinned { position, segment, offset, payload: Pinned::Event(event) })
     }
 
     pub(super) fn encode<E>(&self, event: E) -> Result<Bytes, WriteError>

@@ -4,19 +4,15 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pravega_sdk_segment_client::{
-    append::{Ack, Appended, Capacity, CloseReport, Handle, Payload, Target},
+    append::{Ack, Appended, Capacity, CloseReport, Handle, SegmentTail, Target, Write},
     context::SegmentContext,
     error::WriteError,
     runtime::runtime,
 };
-use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream, SegmentMap, Timestamp};
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, SegmentMap, Timestamp};
 use pravega_sdk_wire_protocol::event;
 
-use super::{
-    config::WriterConfig,
-    encoder::{Encoder, Write},
-    permit::Permit,
-};
+use super::{config::WriterConfig, encoder::Encoder, permit::Permit};
 use crate::{
     codec::{Encode, Raw},
     routing::Routing,
@@ -149,7 +145,8 @@ impl<C> EventWriter<C> {
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if the event cannot be taken at all.
+    /// [`WriteError`] if the event cannot be taken at all, or of kind
+    /// [`Timeout`](ErrorKind::Timeout) if there is no capacity within the delivery timeout.
     ///
     /// # Cancel safety
     ///
@@ -199,10 +196,7 @@ impl<C> EventWriter<C> {
         let write = self.prepare(key.into(), event)?;
         match self.try_reserve(&write)? {
             Some(capacity) => Ok(self.send(capacity, write)?),
-            None => Err(TryEnqueueError::Full(match write.payload {
-                Payload::Event(event) => event,
-                other => other.events().concat().into(),
-            })),
+            None => Err(TryEnqueueError::Full(write.into_data())),
         }
     }
 
@@ -210,7 +204,8 @@ impl<C> EventWriter<C> {
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if the writer is closed.
+    /// [`WriteError`] if the writer is closed, or of kind [`Timeout`](ErrorKind::Timeout) if there
+    /// is no capacity within the delivery timeout.
     ///
     /// # Cancel safety
     ///
@@ -256,38 +251,48 @@ impl<C> EventWriter<C> {
             let key = key.into().position()?;
             let events: Result<Vec<Bytes>, WriteError> =
                 events.into_iter().map(|event| self.encoder.encode(event)).collect();
-            Write { key, payload: self.encoder.batch(events?)? }
+            Write::Routed { key, payload: self.encoder.batch(events?)? }
         };
         self.send_with_capacity(write).await
     }
 
-    /// Writes an event only if the segment that owns the key ends at `tail_offset`, as the offset
-    /// of an earlier write and its length say. Other writers may be faster: then the kind of the
-    /// error is [`ConditionFailed`](ErrorKind::ConditionFailed), and nothing was written.
+    /// Writes an event only if the segment of `tail` ends there and owns the key. Other writers may
+    /// be faster, or the segment may be sealed by a scale: then the kind of the error is
+    /// [`ConditionFailed`](ErrorKind::ConditionFailed), and nothing was written. The event never
+    /// goes to another segment; a write without a condition shows which one owns the key now.
     ///
     /// # Errors
     ///
-    /// [`WriteError`], whose outcome is that of the event. Large events cannot be
-    /// conditional.
+    /// [`WriteError`], whose outcome is that of the event. Large events cannot be conditional.
     ///
     /// # Cancel safety
     ///
     /// As [`Self::write`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use pravega_sdk_event_stream::EventWriter;
+    /// # async fn example(writer: EventWriter) -> Result<(), Box<dyn std::error::Error>> {
+    /// let balance = writer.write("account-7", "balance 100").await?;
+    /// if let Some(tail) = balance.tail() {
+    ///     // Fails if any event of the segment came between.
+    ///     writer.write_at("account-7", &tail, "balance 80").await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_at<'k, E>(
         &self,
         key: impl Into<Routing<'k>>,
-        tail_offset: Offset,
+        tail: &SegmentTail,
         event: E,
     ) -> Result<Appended, WriteError>
     where
         C: Encode<E>,
     {
-        let key = key.into().position()?;
-        let payload = match self.encoder.single(self.encoder.encode(event)?)? {
-            Payload::Event(event) => Payload::Conditional { event, tail_offset },
-            _ => return Err(self.encoder.refuse("a large event cannot be written on a condition")),
-        };
-        self.send_with_capacity(Write { key, payload }).await?.await
+        let write = self.encoder.prepare_at(key.into(), tail, event)?;
+        self.send_with_capacity(write).await?.await
     }
 
     /// How many writes failed.
@@ -345,16 +350,16 @@ impl<C> EventWriter<C> {
     }
 
     pub(super) fn try_reserve(&self, write: &Write) -> Result<Option<Capacity<'_>>, WriteError> {
-        self.handle.try_reserve(write.payload.framed_len())
+        self.handle.try_reserve(write.framed_len())
     }
 
     pub(super) async fn send_with_capacity(&self, write: Write) -> Result<Ack, WriteError> {
-        let capacity = self.handle.reserve(write.payload.framed_len()).await?;
+        let capacity = self.handle.reserve(write.framed_len()).await?;
         self.send(capacity, write)
     }
 
     pub(super) fn send(&self, capacity: Capacity<'_>, write: Write) -> Result<Ack, WriteError> {
-        self.handle.send(capacity, write.key, write.payload)
+        self.handle.send(capacity, write)
     }
 }
 

@@ -44,7 +44,7 @@ impl<'w, C> Permit<'w, C> {
         C: Encode<E>,
     {
         let write = self.encoder.prepare(key.into(), event)?;
-        let len = write.payload.framed_len();
+        let len = write.framed_len();
         let Some(capacity) = self.capacity.split(len) else {
             let detail = format_args!(
                 "the event needs {len} bytes with its header, {} were reserved",
@@ -52,7 +52,7 @@ impl<'w, C> Permit<'w, C> {
             );
             return Err(self.encoder.refuse(detail));
         };
-        self.handle.send(capacity, write.key, write.payload)
+        self.handle.send(capacity, write)
     }
 }
 

@@ -13,12 +13,12 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::{
-    EventWriter, LargeEvents, ReadEvent, TimeNotes, WriterConfig,
+    EventWriter, LargeEvents, ReadEvent, SegmentTail, TimeNotes, WriterConfig,
     codec::{Raw, Utf8},
 };
 use pravega_sdk_integration_tests::harness::{self, FAR, factory, new_stream, read_all, scale};
 use pravega_sdk_types::{
-    ErrorKind, KeyRange, Outcome, RoutingKey, ScopedStream, SegmentId, Timestamp,
+    ErrorKind, KeyRange, Outcome, RoutingKey, ScopedSegment, ScopedStream, SegmentId, Timestamp,
 };
 
 fn texts(found: &[ReadEvent<Bytes>]) -> Vec<String> {
@@ -342,14 +342,16 @@ async fn a_condition_on_the_tail_holds_or_nothing_is_written() {
     let stream = new_stream(factory.controller(), 1).await;
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();
     let other = factory.event_writer(&stream, Utf8).await.unwrap();
-    let first = writer.write_at("k", 0.into(), "first").await.unwrap();
+    let segment = ScopedSegment::new(&stream, 0.into());
+    let head = SegmentTail::new(segment, 0.into());
+    let first = writer.write_at("k", &head, "first").await.unwrap();
     assert_eq!(first.offset(), Some(0.into()));
-    let tail = first.stored_len() as i64;
-    let error = other.write_at("k", 0.into(), "late").await.unwrap_err();
+    let tail = first.tail().unwrap();
+    let error = other.write_at("k", &head, "late").await.unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::ConditionFailed, Outcome::NotApplied));
-    other.write_at("k", tail.into(), "second").await.unwrap();
+    other.write_at("k", &tail, "second").await.unwrap();
     let (refused, plain) =
-        tokio::join!(writer.write_at("k", tail.into(), "late"), writer.write("k", "third"));
+        tokio::join!(writer.write_at("k", &tail, "late"), writer.write("k", "third"));
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConditionFailed);
     plain.unwrap();
     assert_eq!(texts(&read_all(&factory, &stream).await), ["first", "second", "third"]);

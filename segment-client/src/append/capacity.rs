@@ -4,10 +4,14 @@
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream};
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::{
+    sync::{Semaphore, TryAcquireError},
+    time::Instant,
+};
 
 use super::ack::Acks;
 use crate::error::WriteError;
@@ -22,17 +26,20 @@ pub(super) struct Shared {
     permits: Semaphore,
     /// All of the permits.
     capacity: u32,
+    /// How long a write may wait for capacity.
+    pub(super) delivery_timeout: Duration,
     pub(super) acks: Acks,
     acknowledged: AtomicU64,
     failed: AtomicU64,
 }
 
 impl Shared {
-    pub(super) fn new(stream: ScopedStream, capacity: u32) -> Self {
+    pub(super) fn new(stream: ScopedStream, capacity: u32, delivery_timeout: Duration) -> Self {
         Self {
             stream,
             permits: Semaphore::new(capacity as usize),
             capacity,
+            delivery_timeout,
             acks: Acks::new(),
             acknowledged: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -69,15 +76,29 @@ impl Shared {
         self.permits.close();
     }
 
-    pub(super) async fn reserve(&self, bytes: usize) -> Result<Capacity<'_>, WriteError> {
+    /// Waits for capacity, in the order of the calls, and without a limit.
+    pub(super) async fn reserve(
+        &self,
+        bytes: usize,
+        waiting_since: Instant,
+    ) -> Result<Capacity<'_>, WriteError> {
         let cost = self.permits_for(bytes);
         match self.permits.acquire_many(cost).await {
             Ok(permit) => {
                 permit.forget();
-                Ok(Capacity { shared: self, cost: cost as usize })
+                Ok(self.taken(cost as usize, Some(waiting_since)))
             }
             Err(_) => Err(WriteError::closed(&self.stream)),
         }
+    }
+
+    /// The error of a write for which there was no capacity in time.
+    pub(super) fn is_full(&self) -> WriteError {
+        let detail = format_args!(
+            "no capacity within {:?}: too many bytes wait for their acknowledgement",
+            self.delivery_timeout
+        );
+        WriteError::new(ErrorKind::Timeout, Outcome::NotApplied, detail).with_stream(&self.stream)
     }
 
     pub(super) fn try_reserve(&self, bytes: usize) -> Result<Option<Capacity<'_>>, WriteError> {
@@ -85,7 +106,7 @@ impl Shared {
         match self.permits.try_acquire_many(cost) {
             Ok(permit) => {
                 permit.forget();
-                Ok(Some(Capacity { shared: self, cost: cost as usize }))
+                Ok(Some(self.taken(cost as usize, None)))
             }
             Err(TryAcquireError::NoPermits) => Ok(None),
             Err(TryAcquireError::Closed) => Err(WriteError::closed(&self.stream)),
@@ -94,7 +115,11 @@ impl Shared {
 
     /// Takes over capacity that was [detached](Capacity::detach) before.
     pub(super) fn attach(&self, bytes: usize) -> Capacity<'_> {
-        Capacity { shared: self, cost: self.cost_of(bytes) }
+        self.taken(self.cost_of(bytes), None)
+    }
+
+    fn taken(&self, cost: usize, waiting_since: Option<Instant>) -> Capacity<'_> {
+        Capacity { shared: self, cost, waiting_since }
     }
 
     /// The error of a call after the end of the task.
@@ -113,14 +138,21 @@ impl Shared {
 pub struct Capacity<'h> {
     shared: &'h Shared,
     cost: usize,
+    /// When its caller began to wait for it; `None` if there was enough at once.
+    waiting_since: Option<Instant>,
 }
 
 impl<'h> Capacity<'h> {
-    /// Splits off the capacity for so many bytes. Returns `None` if there is less.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        self.waiting_since
+    }
+
+    /// Splits off the capacity for so many bytes, whose write begins now. Returns `None` if there
+    /// is less.
     pub fn split(&mut self, bytes: usize) -> Option<Capacity<'h>> {
         let cost = self.shared.cost_of(bytes);
         self.cost = self.cost.checked_sub(cost)?;
-        Some(Capacity { shared: self.shared, cost })
+        Some(self.shared.taken(cost, None))
     }
 
     /// Keeps the capacity taken, for [`Handle::attach`](super::Handle::attach) later, or for the
@@ -151,7 +183,7 @@ mod tests {
     const CAPACITY: u32 = 4096;
 
     fn shared() -> Shared {
-        Shared::new("shop/orders".parse().unwrap(), CAPACITY)
+        Shared::new("shop/orders".parse().unwrap(), CAPACITY, Duration::from_secs(9))
     }
 
     fn left(shared: &Shared) -> usize {
@@ -208,9 +240,9 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_reservation_keeps_nothing_and_closing_fails_the_others() {
         let shared = shared();
-        let all = shared.reserve(usize::MAX).await.unwrap();
-        let mut waiting = Box::pin(shared.reserve(1));
-        let mut dropped = Box::pin(shared.reserve(4096));
+        let all = shared.reserve(usize::MAX, Instant::now()).await.unwrap();
+        let mut waiting = Box::pin(shared.reserve(1, Instant::now()));
+        let mut dropped = Box::pin(shared.reserve(4096, Instant::now()));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(waiting.as_mut().poll(&mut context).is_pending());
         assert!(dropped.as_mut().poll(&mut context).is_pending());
@@ -220,7 +252,10 @@ mod tests {
         drop(waiting);
         assert_eq!(left(&shared), 4096);
         shared.close();
-        for error in [shared.reserve(1).await.unwrap_err(), shared.try_reserve(1).unwrap_err()] {
+        for error in [
+            shared.reserve(1, Instant::now()).await.unwrap_err(),
+            shared.try_reserve(1).unwrap_err(),
+        ] {
             assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::NotApplied));
         }
     }

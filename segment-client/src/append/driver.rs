@@ -5,7 +5,7 @@
 //! buffers of the connections.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     future::{Future as _, poll_fn},
     pin::Pin,
     sync::Arc,
@@ -31,9 +31,10 @@ use super::{
     ack::Ticket,
     capacity::Shared,
     config::TimeNotes,
-    segment::item::{Item, Key, Payload},
+    segment::item::Write,
     stream::{
         connection::ConnectionId,
+        flush::Waiter,
         machine::{Effect, WriterMachine},
     },
 };
@@ -47,9 +48,15 @@ use crate::{
 /// A command of a handle to the task.
 pub(super) enum Command {
     Write {
-        key: Key,
-        payload: Payload,
+        write: Write,
+        /// When its caller began to wait for capacity; `None` if there was enough at once.
+        waiting_since: Option<Instant>,
         ticket: Ticket,
+    },
+    /// Tells a write that waits for capacity when its delivery timeout has passed.
+    Expire {
+        since: Instant,
+        expire: oneshot::Sender<()>,
     },
     Flush(FlushWaiter),
     NoteTime {
@@ -63,6 +70,12 @@ pub(super) enum Command {
 }
 
 pub(super) type FlushWaiter = oneshot::Sender<Option<WriteError>>;
+
+impl Waiter for FlushWaiter {
+    fn is_given_up(&self) -> bool {
+        self.is_closed()
+    }
+}
 
 /// The result of an effect.
 enum Done {
@@ -90,6 +103,9 @@ pub(super) struct Driver {
     connecting: BTreeMap<ConnectionId, AbortHandle>,
     work: FuturesUnordered<BoxFuture<'static, Option<Done>>>,
     timer: Pin<Box<Sleep>>,
+    /// The writes that wait for capacity, in the order of their deadlines.
+    waiting: VecDeque<(Instant, oneshot::Sender<()>)>,
+    waiting_timer: Pin<Box<Sleep>>,
     started: Instant,
     writer_name: WriterName,
     next_note: Option<Pin<Box<Sleep>>>,
@@ -119,6 +135,8 @@ impl Driver {
             connecting: BTreeMap::new(),
             work: FuturesUnordered::new(),
             timer: Box::pin(sleep_until(started)),
+            waiting: VecDeque::new(),
+            waiting_timer: Box::pin(sleep_until(started)),
             started,
             writer_name,
             next_note: match time_notes {
@@ -204,8 +222,12 @@ impl Driver {
 
     fn take(&mut self, command: Command, now: Now) {
         match command {
-            Command::Write { key, payload, ticket } => {
-                self.machine.write(key, Item::new(payload, now, ticket));
+            Command::Write { write, waiting_since, ticket } => {
+                let since = |since: Instant| since.saturating_duration_since(self.started);
+                self.machine.write(write, waiting_since.map_or(now, since), ticket);
+            }
+            Command::Expire { since, expire } => {
+                self.waiting.push_back((since + self.shared.delivery_timeout, expire));
             }
             Command::Flush(waiter) => self.machine.flush(waiter),
             Command::NoteTime { time, reply } => self.note_time(time, Some(reply)),
@@ -297,6 +319,7 @@ impl Driver {
             is_busy = true;
             self.machine.handle_timeout(self.started.elapsed());
         }
+        self.poll_waiting(cx);
         if let Some(next) = &mut self.next_note
             && next.as_mut().poll(cx).is_ready()
         {
@@ -308,6 +331,24 @@ impl Driver {
             is_busy = true;
         }
         is_busy
+    }
+
+    /// Ends the writes that have waited for capacity for too long.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) {
+        while let Some((until, expire)) = self.waiting.front() {
+            // Capacity is given in order, so those at the front have theirs first.
+            if !expire.is_closed() {
+                if self.waiting_timer.deadline() != *until {
+                    self.waiting_timer.as_mut().reset(*until);
+                }
+                if self.waiting_timer.as_mut().poll(cx).is_pending() {
+                    return;
+                }
+            }
+            if let Some((_, expire)) = self.waiting.pop_front() {
+                expire.send(()).ok();
+            }
+        }
     }
 
     /// Lets the machine fill each connection's buffer, and sends what it takes.

@@ -1,9 +1,13 @@
 //! The handle of a writer's task, which every surface that appends uses.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::future::{Either, select};
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, SegmentMap, Timestamp};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use super::{
     ack::Ack,
@@ -11,7 +15,7 @@ use super::{
     config::Config,
     driver::{Command, Driver},
     name::writer_name,
-    segment::item::{Key, Payload},
+    segment::item::Write,
     stream::machine::{Target, WriterMachine},
 };
 use crate::{
@@ -95,7 +99,7 @@ impl Handle {
             config.bugs,
         );
         let capacity = u32::try_from(config.max_in_flight_bytes).unwrap_or(u32::MAX);
-        let shared = Arc::new(Shared::new(stream.clone(), capacity));
+        let shared = Arc::new(Shared::new(stream.clone(), capacity, config.delivery_timeout));
         let (commands, queue) = mpsc::unbounded_channel();
         let driver = Driver::new(
             machine,
@@ -121,17 +125,33 @@ impl Handle {
         self.shared.failed()
     }
 
-    /// Waits for capacity for so many bytes.
+    /// Waits for capacity for so many bytes, at most for the delivery timeout. What is sent with it
+    /// has the rest of the timeout.
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if the writer is closed.
+    /// [`WriteError`] if the writer is closed, and of kind [`Timeout`](ErrorKind::Timeout) if there
+    /// is no capacity in time.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future loses the place in the queue for capacity.
     pub async fn reserve(&self, bytes: usize) -> Result<Capacity<'_>, WriteError> {
-        self.shared.reserve(bytes).await
+        if let Some(capacity) = self.shared.try_reserve(bytes)? {
+            return Ok(capacity);
+        }
+        // The task watches the clock: a caller may be outside any runtime.
+        let since = Instant::now();
+        let (expire, expired) = oneshot::channel();
+        self.commands
+            .send(Command::Expire { since, expire })
+            .map_err(|_| WriteError::closed(self.stream()))?;
+        let reserving = pin!(self.shared.reserve(bytes, since));
+        match select(reserving, expired).await {
+            Either::Left((reserved, _)) => reserved,
+            Either::Right((Ok(()), _)) => Err(self.shared.is_full()),
+            Either::Right((Err(_), _)) => Err(WriteError::closed(self.stream())),
+        }
     }
 
     /// Takes capacity for so many bytes. Returns `None` if there is not enough now.
@@ -153,14 +173,10 @@ impl Handle {
     /// # Errors
     ///
     /// [`WriteError`] if the task has ended.
-    pub fn send(
-        &self,
-        capacity: Capacity<'_>,
-        key: Key,
-        payload: Payload,
-    ) -> Result<Ack, WriteError> {
+    pub fn send(&self, capacity: Capacity<'_>, write: Write) -> Result<Ack, WriteError> {
         let (ticket, ack) = self.shared.acks.next_pair();
-        let sent = self.commands.send(Command::Write { key, payload, ticket });
+        let waiting_since = capacity.waiting_since();
+        let sent = self.commands.send(Command::Write { write, waiting_since, ticket });
         sent.map_err(|_| self.shared.ended())?;
         // The task releases it.
         capacity.detach();

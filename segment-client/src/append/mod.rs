@@ -24,7 +24,8 @@ pub use self::{
     name::writer_name,
     segment::{
         appended::Appended,
-        item::{Key, Payload},
+        item::{Key, Payload, Pinned, Write},
+        tail::SegmentTail,
     },
     stream::machine::Target,
 };

@@ -4,6 +4,8 @@ use std::{num::NonZeroU64, sync::Arc};
 
 use pravega_sdk_types::{EventPointer, Offset, ScopedSegment};
 
+use super::tail::SegmentTail;
+
 /// Where an event, or an atomic batch, was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
@@ -55,6 +57,14 @@ impl Appended {
         self.len
     }
 
+    /// Returns the end of the segment after this write, for one that must follow it directly.
+    /// `None` means an unknown [offset](Self::offset).
+    #[must_use]
+    pub fn tail(&self) -> Option<SegmentTail> {
+        let end = i64::try_from(self.end?.get()).ok()?;
+        Some(SegmentTail::new(ScopedSegment::clone(&self.segment), Offset(end)))
+    }
+
     /// Returns the address of the event. `None` means a batch of several events, an unknown
     /// [offset](Self::offset), or an event too long for an address (2 GiB).
     #[must_use]
@@ -83,6 +93,15 @@ mod tests {
             let appended = appended(offset, 8);
             assert_eq!((appended.offset(), appended.pointer()), (None, None));
         }
+    }
+
+    #[test]
+    fn the_tail_is_after_the_write_and_unknown_with_its_offset() {
+        let first = appended(Some(7), 8);
+        let tail = first.tail().unwrap();
+        assert_eq!((tail.segment(), tail.offset()), (first.segment(), Offset(15)));
+        assert_eq!(first.pointer().map(SegmentTail::from), Some(tail));
+        assert_eq!(appended(None, 8).tail(), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use pravega_sdk_types::{ErrorKind, EventNumber, Offset, Outcome, ScopedSegment, 
 use pravega_sdk_wire_protocol::{FlowId, RequestId, RequestIds};
 
 use super::{
-    item::{Completion, Item, Payload},
+    item::{Completion, Content, Item, Payload},
     transfer::Transfer,
 };
 use crate::{
@@ -37,9 +37,9 @@ pub(crate) enum Reply {
     Ok,
     /// Appends go on, and an event is done.
     Progress,
-    /// The segment is sealed; its successors take over.
+    /// The segment is sealed; its successors take over. What is left is not stored in it.
     Sealed,
-    /// The segment no longer exists.
+    /// The segment no longer exists. What may have been stored in it is in doubt for good.
     Missing,
     /// Another store has the segment.
     WrongHost,
@@ -47,22 +47,19 @@ pub(crate) enum Reply {
     TokenExpired,
     /// The store refuses the events for good.
     Refused(ErrorKind, String),
-    /// The store broke the protocol, or failed; the connection must be dropped.
+    /// The store cannot go on now; the segment is set up again, after a pause if that helps not.
+    Again(String),
+    /// The store broke the protocol, or failed.
     Protocol(String),
-}
-
-/// The state of the first event that has waited for too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Overdue {
-    Unsent,
-    InFlight,
 }
 
 #[derive(Debug)]
 pub(super) enum State {
     Detached,
-    /// `SetupAppend` not yet sent.
+    /// `SetupAppend` not yet sent, nor the question before it.
     ToSetUp,
+    /// `GetStreamSegmentInfo` sent, waiting for `StreamSegmentInfo`.
+    CheckingSeal,
     /// `SetupAppend` sent, waiting for `AppendSetup`.
     SettingUp,
     Open,
@@ -70,13 +67,39 @@ pub(super) enum State {
     Transferring(Box<Transfer>),
 }
 
+/// What is known about the end of the segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seal {
+    Unknown,
+    /// The store refused an append. It may do so before the seal, and appends before that, are
+    /// durable.
+    Reported,
+    /// The seal is durable: the answer to a set-up that is sent now is final.
+    Durable,
+}
+
+/// What a block consists of, and on which condition it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum BlockKind {
+    #[default]
+    Events,
+    /// One event, if the segment ends at its offset.
+    Conditional,
+    /// Bytes, if the segment ends at the offset of the first.
+    Bytes,
+}
+
 /// An append in flight.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Block {
     pub(super) last_number: EventNumber,
+    /// The events in it that are not done.
     pub(super) items: usize,
+    /// Their bytes.
     pub(super) bytes: usize,
-    pub(super) is_conditional: bool,
+    pub(super) kind: BlockKind,
+    /// True if some of its events failed while they were in flight.
+    pub(super) has_holes: bool,
 }
 
 /// The writer of one segment. Call [`Self::push`] for each event, [`Self::attach`] when there is a
@@ -100,10 +123,17 @@ pub(crate) struct AppendMachine<T> {
     pub(super) last_number: EventNumber,
     /// The highest number that was ever sent.
     pub(super) sent_number: EventNumber,
+    /// The highest number that was sent before the last set-up. Until it is acknowledged, events up
+    /// to it may be applied at any time before the seal.
+    pub(super) earlier_number: EventNumber,
+    /// The highest number that may be stored. What has a higher one was never sent, or the store
+    /// refused it.
+    pub(super) in_doubt: EventNumber,
     /// The highest number that was acknowledged.
     pub(super) acknowledged: EventNumber,
+    pub(super) seal: Seal,
     pub(super) requests: RequestIds,
-    /// The last set-up. Replies to requests before it are ignored.
+    /// The last set-up, or the question before it. Replies to requests before it are ignored.
     pub(super) set_up_request: RequestId,
     /// The highest known length of the segment.
     pub(super) tail_offset: Option<Offset>,
@@ -134,7 +164,10 @@ impl<T> AppendMachine<T> {
             blocks: VecDeque::new(),
             last_number: EventNumber(0),
             sent_number: EventNumber::NONE,
+            earlier_number: EventNumber::NONE,
+            in_doubt: EventNumber::NONE,
             acknowledged: EventNumber::NONE,
+            seal: Seal::Unknown,
             requests: RequestIds::new(flow),
             set_up_request: RequestId::new(flow, 0),
             tail_offset: None,
@@ -150,27 +183,37 @@ impl<T> AppendMachine<T> {
     pub(crate) fn is_waiting(&self) -> bool {
         match &self.state {
             State::Detached | State::ToSetUp => false,
-            State::SettingUp => true,
+            State::CheckingSeal | State::SettingUp => true,
             State::Open => !self.blocks.is_empty(),
             State::Transferring(transfer) => transfer.is_waiting(),
         }
     }
 
+    /// Returns true if the store owes the answer to a set-up, or to the question before it.
     pub(crate) fn is_setting_up(&self) -> bool {
-        matches!(self.state, State::SettingUp)
+        matches!(self.state, State::CheckingSeal | State::SettingUp)
+    }
+
+    /// Returns true if the store owes the answer to a command that has the token.
+    pub(crate) fn is_presenting_token(&self) -> bool {
+        match &self.state {
+            State::CheckingSeal | State::SettingUp => true,
+            State::Transferring(transfer) => transfer.is_setting_up(),
+            State::Detached | State::ToSetUp | State::Open => false,
+        }
     }
 
     pub(crate) fn wants_to_send(&self) -> bool {
         match &self.state {
-            State::Detached | State::SettingUp => false,
+            State::Detached | State::CheckingSeal | State::SettingUp => false,
             State::ToSetUp => true,
             State::Transferring(transfer) => transfer.wants_to_send(),
-            State::Open => match self.items.get(self.sent).map(|item| &item.payload) {
+            State::Open => match self.items.get(self.sent).map(|item| &item.content) {
                 None => false,
-                Some(Payload::Large(_) | Payload::Conditional { .. } | Payload::Bytes { .. }) => {
-                    self.blocks.is_empty()
-                }
-                Some(Payload::Event(_) | Payload::Batch(_)) => self.has_room_for_block(),
+                Some(
+                    Content::Pinned { .. } | Content::Routed { payload: Payload::Large(_), .. },
+                ) => self.blocks.is_empty(),
+                Some(Content::Routed { .. }) => self.has_room_for_block(),
             },
         }
     }
@@ -185,7 +228,7 @@ impl<T> AppendMachine<T> {
             MAX_SMALL_BLOCKS_IN_FLIGHT
         };
         self.blocks.len() < limit.min(self.limits.max_blocks_in_flight)
-            && self.blocks.front().is_none_or(|first| !first.is_conditional)
+            && self.blocks.front().is_none_or(|first| first.kind == BlockKind::Events)
     }
 
     /// Returns the highest known length of the segment, which is after every acknowledged event.
@@ -199,7 +242,7 @@ impl<T> AppendMachine<T> {
 
     /// Adds an event after all others.
     pub(crate) fn push(&mut self, mut item: Item<T>) {
-        self.last_number.0 += item.payload.event_count();
+        self.last_number.0 += item.content.event_count();
         item.number = self.last_number;
         self.unsent_bytes += item.bytes;
         self.items.push_back(item);
@@ -207,46 +250,89 @@ impl<T> AppendMachine<T> {
 
     /// Uses a new connection, on which a set-up is sent first.
     pub(crate) fn attach(&mut self, token: Token) {
-        self.detach();
+        self.interrupt(State::ToSetUp);
         self.token = token;
-        self.state = State::ToSetUp;
     }
 
     /// Stops using the connection. Events in flight may or may not be stored.
     pub(crate) fn detach(&mut self) {
-        self.state = State::Detached;
-        self.unsent_bytes += self.blocks.drain(..).map(|block| block.bytes).sum::<usize>();
-        self.sent = 0;
+        self.interrupt(State::Detached);
     }
 
-    /// Takes all events, in order, for the segment's successors.
+    /// Ends what is under way. Whatever was sent may still be applied, later too.
+    pub(super) fn interrupt(&mut self, next: State) {
+        self.state = next;
+        self.unsent_bytes += self.blocks.drain(..).map(|block| block.bytes).sum::<usize>();
+        self.sent = 0;
+        self.earlier_number = self.sent_number;
+    }
+
+    /// Returns true if the store may have the event, or get it.
+    pub(super) fn is_in_doubt(&self, item: &Item<T>) -> bool {
+        item.number <= self.in_doubt
+    }
+
+    /// Returns true if events are left that were sent before the last set-up and may be stored.
+    pub(super) fn has_earlier(&self) -> bool {
+        let earlier = self.earlier_number.min(self.in_doubt);
+        self.items.front().is_some_and(|first| first.number <= earlier)
+    }
+
+    /// Notes that nothing is stored of what was sent after the last set-up and is not acknowledged:
+    /// a failed append is answered after all before it, and ends all after it.
+    pub(super) fn refused_since_set_up(&mut self) {
+        self.in_doubt = self.in_doubt.min(self.earlier_number.max(self.acknowledged));
+    }
+
+    /// Takes all events, in order, for the segment's successors. Call [`Self::fail_in_doubt`]
+    /// before.
     pub(crate) fn take_items(&mut self) -> VecDeque<Item<T>> {
         self.detach();
         self.unsent_bytes = 0;
         std::mem::take(&mut self.items)
     }
 
-    /// Fails every event. Those that were sent may be stored.
+    /// Fails every event. Those that may be stored fail with an unknown outcome.
     pub(crate) fn fail_all(&mut self, error: &WriteError, out: &mut Vec<Completion<T>>) {
         self.detach();
         self.fail_where(|_| true, error, out);
     }
 
-    /// Fails the events enqueued before `limit`, none of which may be in flight.
+    /// Fails the events that may be stored: those that move to another segment must not be.
+    pub(crate) fn fail_in_doubt(&mut self, error: &WriteError, out: &mut Vec<Completion<T>>) {
+        self.detach();
+        let in_doubt = self.in_doubt;
+        if self.items.front().is_none_or(|first| first.number > in_doubt) {
+            return;
+        }
+        self.fail_where(|item| item.number <= in_doubt, error, out);
+    }
+
+    /// Fails what is for an offset of the segment, and not stored in it.
+    pub(crate) fn fail_pinned(&mut self, error: &WriteError, out: &mut Vec<Completion<T>>) {
+        self.detach();
+        let in_doubt = self.in_doubt;
+        let fails = |item: &Item<T>| {
+            item.number > in_doubt && matches!(item.content, Content::Pinned { .. })
+        };
+        self.fail_where(fails, error, out);
+    }
+
+    /// Fails the events enqueued before `limit`. Those in flight stay part of their blocks, which
+    /// the store acknowledges as before.
     pub(crate) fn fail_older_than(
         &mut self,
         limit: Now,
         error: &WriteError,
         out: &mut Vec<Completion<T>>,
     ) {
-        self.fail_where(|item| item.enqueued <= limit, error, out);
-    }
-
-    /// Looks for events enqueued before `limit`.
-    pub(crate) fn overdue(&self, limit: Now) -> Option<Overdue> {
-        let at = self.items.iter().position(|item| item.enqueued <= limit)?;
-        let is_busy = matches!(self.state, State::Transferring(_));
-        Some(if at < self.sent || is_busy { Overdue::InFlight } else { Overdue::Unsent })
+        let is_old = |item: &Item<T>| item.enqueued <= limit;
+        let is_in_transfer = matches!(self.state, State::Transferring(_));
+        if is_in_transfer && self.items.front().is_some_and(is_old) {
+            // The set-up shows if it is merged by now.
+            self.interrupt(State::ToSetUp);
+        }
+        self.fail_where(is_old, error, out);
     }
 
     /// Returns when the oldest event was enqueued. Events of a sealed segment may be after younger
@@ -264,15 +350,29 @@ impl<T> AppendMachine<T> {
         // Two errors for all, however many events there are.
         let [unknown, not_applied] =
             [Outcome::Unknown, Outcome::NotApplied].map(|outcome| error.with_outcome(outcome));
+        let in_doubt = self.in_doubt;
         let mut kept = VecDeque::with_capacity(self.items.len());
-        for item in self.items.drain(..) {
+        let mut take = |item: Item<T>| {
             if !fails(&item) {
                 kept.push_back(item);
-                continue;
+                return None;
             }
-            self.unsent_bytes -= item.bytes;
-            let error = if item.number <= self.sent_number { &unknown } else { &not_applied };
+            let bytes = item.bytes;
+            let error = if item.number <= in_doubt { &unknown } else { &not_applied };
             out.push(item.complete(Err(error.clone())));
+            Some(bytes)
+        };
+        for block in &mut self.blocks {
+            for item in self.items.drain(..block.items) {
+                let Some(bytes) = take(item) else { continue };
+                block.items -= 1;
+                block.bytes -= bytes;
+                block.has_holes = true;
+                self.sent -= 1;
+            }
+        }
+        for item in self.items.drain(..) {
+            self.unsent_bytes -= take(item).unwrap_or(0);
         }
         self.items = kept;
     }

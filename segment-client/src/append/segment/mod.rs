@@ -15,6 +15,19 @@
 //! while one more is allowed, waiting events are sent at once, so an idle segment delays nothing,
 //! and blocks grow while all are in flight.
 //!
+//! The answer to a set-up is not the last word about what was sent before it: an append of an
+//! earlier connection may be applied later. The number guards against that while the segment takes
+//! appends. Once it is sealed, only a set-up after the seal tells what is stored, and so which
+//! events may move to the successors:
+//!
+//! ```text
+//!   Open ── SegmentIsSealed, nothing sent before the last set-up ─────────────▶ the rest moves
+//!     └──── SegmentIsSealed ─▶ CheckingSeal ── sealed ─▶ SettingUp ─ AppendSetup ──┘
+//! ```
+//!
+//! Of a segment that no longer exists it cannot be known: what may be stored there fails with an
+//! unknown outcome, the rest moves.
+//!
 //! Deliberately absent: connections, endpoints and lifetimes of tokens (the writer machine has
 //! them), and time.
 
@@ -25,6 +38,7 @@ mod replies;
 mod send;
 #[cfg(feature = "seeded-bugs")]
 mod spoil;
+pub(crate) mod tail;
 #[cfg(test)]
 mod tests;
 mod transfer;

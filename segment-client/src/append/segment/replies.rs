@@ -1,16 +1,17 @@
 //! Replies of the store, and the meaning of each for the events of the segment.
 
+use bytestring::ByteString;
 use pravega_sdk_types::{ErrorKind, EventNumber, Offset, Outcome};
 use pravega_sdk_wire_protocol::{
     RequestId, WireCommand,
     codes::{FailureCode, TokenFailure},
-    commands::{AppendSetup, ConditionalCheckFailed, DataAppended},
+    commands::{AppendSetup, ConditionalCheckFailed, DataAppended, StreamSegmentInfo},
 };
 
 use super::{
     appended::Appended,
-    item::{Completion, Payload, known_offset},
-    machine::{AppendMachine, Block, Reply, State},
+    item::{Completion, Content, Item, known_offset},
+    machine::{AppendMachine, BlockKind, Reply, Seal, State},
     transfer::Step,
 };
 use crate::{error::WriteError, seeded_bugs::SeededBug};
@@ -72,13 +73,15 @@ impl<T> AppendMachine<T> {
             WireCommand::ErrorMessage(reply) => {
                 Reply::Protocol(format!("the segment store says: {}", reply.message))
             }
-            WireCommand::SegmentIsSealed(_) => {
-                self.rest_is_not_stored();
-                Reply::Sealed
+            WireCommand::SegmentIsSealed(reply) if !self.is_about_transient(&reply.segment) => {
+                self.handle_sealed()
             }
             WireCommand::NoSuchSegment(reply) if reply.segment == self.name => {
-                self.rest_is_not_stored();
+                self.refused_since_set_up();
                 Reply::Missing
+            }
+            WireCommand::StreamSegmentInfo(reply) if reply.segment_name == self.name => {
+                self.handle_info(&reply)
             }
             WireCommand::InvalidEventNumber(reply) => Reply::Protocol(format!(
                 "the segment store calls event number {} invalid",
@@ -88,27 +91,63 @@ impl<T> AppendMachine<T> {
         }
     }
 
-    /// Notes that events in flight are not stored: a failed append is answered after all before it.
-    pub(super) fn rest_is_not_stored(&mut self) {
-        if matches!(self.state, State::Open) {
-            self.sent_number = self.acknowledged;
+    fn is_about_transient(&self, segment: &ByteString) -> bool {
+        matches!(&self.state, State::Transferring(transfer) if transfer.owns(segment))
+    }
+
+    /// Handles the refusal of a sealed segment. What was sent before the last set-up may be stored
+    /// nevertheless: it may have come between the set-up and the seal.
+    fn handle_sealed(&mut self) -> Reply {
+        if self.bugs.has(SeededBug::BelievesSeals) {
+            self.in_doubt = self.acknowledged;
+            return Reply::Sealed;
         }
+        let is_set_up = !matches!(self.state, State::CheckingSeal | State::SettingUp);
+        self.refused_since_set_up();
+        if !self.has_earlier() {
+            return Reply::Sealed;
+        }
+        if !is_set_up {
+            // No segment store refuses a set-up for that, which alone would tell what is stored.
+            return Reply::Missing;
+        }
+        self.seal = Seal::Reported;
+        self.interrupt(State::ToSetUp);
+        Reply::Ok
+    }
+
+    fn handle_info(&mut self, reply: &StreamSegmentInfo) -> Reply {
+        if !matches!(self.state, State::CheckingSeal) {
+            return Reply::Protocol(
+                "the segment store answered a question that was not asked".to_owned(),
+            );
+        }
+        self.state = State::ToSetUp;
+        if !reply.is_sealed {
+            return Reply::Again("the seal of the segment is not durable yet".to_owned());
+        }
+        self.seal = Seal::Durable;
+        Reply::Ok
     }
 
     /// Fails a large event at a server without transient segments, which takes all others.
     pub(super) fn refuse_large(&mut self, detail: &str, out: &mut Vec<Completion<T>>) -> Reply {
         self.state = State::Open;
+        self.refused_since_set_up();
         if let Some(item) = self.items.pop_front() {
             self.unsent_bytes -= item.bytes;
-            let error = WriteError::new(ErrorKind::Unsupported, Outcome::NotApplied, detail);
-            let error = error.with_stream(&self.segment.scoped_stream()).with_segment(
-                self.segment.id(),
-                None,
-                0,
-            );
+            let error = self.failure(ErrorKind::Unsupported, &item, detail);
             out.push(item.complete(Err(error)));
         }
         Reply::Progress
+    }
+
+    /// Returns the error of an event that is not tried again.
+    fn failure(&self, kind: ErrorKind, item: &Item<T>, detail: &str) -> WriteError {
+        let outcome = if self.is_in_doubt(item) { Outcome::Unknown } else { Outcome::NotApplied };
+        WriteError::new(kind, outcome, detail)
+            .with_stream(&self.segment.scoped_stream())
+            .with_segment(self.segment.id(), None, 0)
     }
 
     pub(super) fn handle_set_up(
@@ -134,6 +173,7 @@ impl<T> AppendMachine<T> {
                 "it has event number {stored} only, {acknowledged} was acknowledged"
             ));
         }
+        let has_advanced = stored > self.acknowledged;
         self.acknowledged = stored;
         self.state = State::Open;
         #[cfg(feature = "seeded-bugs")]
@@ -143,10 +183,17 @@ impl<T> AppendMachine<T> {
             self.unsent_bytes -= item.bytes;
             // The set-up does not tell their offsets.
             let appended =
-                Appended::new(&self.segment, None, item.bytes, item.payload.events().len());
+                Appended::new(&self.segment, None, item.bytes, item.content.events().len());
             out.push(item.complete(Ok(appended)));
         }
-        if stored_items > 0 { Reply::Progress } else { Reply::Ok }
+        if self.seal == Seal::Durable {
+            // Nothing can be applied any more.
+            self.interrupt(State::Detached);
+            self.in_doubt = stored;
+            return Reply::Sealed;
+        }
+        // An event that failed before may have been stored now.
+        if has_advanced { Reply::Progress } else { Reply::Ok }
     }
 
     pub(super) fn handle_ack(
@@ -174,10 +221,11 @@ impl<T> AppendMachine<T> {
         for (later, block) in (0..=at).rev().zip(self.blocks.drain(..=at)) {
             // Other writers' events may be between blocks, so only the offset of the last block is
             // known.
-            let mut offset = end.filter(|_| later == 0).map(|end| before(end, block.bytes));
+            let is_known = later == 0 && !block.has_holes;
+            let mut offset = end.filter(|_| is_known).map(|end| before(end, block.bytes));
             for item in self.items.drain(..block.items) {
                 let appended =
-                    Appended::new(&self.segment, offset, item.bytes, item.payload.events().len());
+                    Appended::new(&self.segment, offset, item.bytes, item.content.events().len());
                 offset = offset.map(|offset| after(offset, item.bytes));
                 out.push(item.complete(Ok(appended)));
             }
@@ -191,37 +239,45 @@ impl<T> AppendMachine<T> {
         reply: &ConditionalCheckFailed,
         out: &mut Vec<Completion<T>>,
     ) -> Reply {
-        if matches!(self.items.front().map(|item| &item.payload), Some(Payload::Bytes { .. })) {
-            return self.handle_lost_offset(reply);
-        }
-        let is_known =
-            |block: &Block| block.is_conditional && block.last_number.0 == reply.event_number;
-        if !self.blocks.front().is_some_and(is_known) {
-            return Reply::Protocol(
+        let kind = self
+            .blocks
+            .front()
+            .and_then(|first| (first.last_number.0 == reply.event_number).then_some(first.kind));
+        match kind {
+            Some(BlockKind::Bytes) => self.handle_lost_offset(),
+            Some(BlockKind::Conditional) => {
+                self.fail_condition(out);
+                Reply::Progress
+            }
+            Some(BlockKind::Events) | None => Reply::Protocol(
                 "the segment store refused a condition that is not in flight".to_owned(),
-            );
+            ),
         }
-        self.blocks.pop_front();
-        self.sent = 0;
-        if let Some(item) = self.items.pop_front() {
+    }
+
+    /// Fails the conditional event in flight, which is alone.
+    fn fail_condition(&mut self, out: &mut Vec<Completion<T>>) {
+        let Some(block) = self.blocks.pop_front() else { return };
+        self.sent -= block.items;
+        let items: Vec<Item<T>> = self.items.drain(..block.items).collect();
+        for item in items {
+            let Content::Pinned { offset, .. } = item.content else { continue };
+            // A segment that was as long as the offset is longer now, which refuses an earlier
+            // attempt too. Otherwise that may still find the segment as long as it wants.
+            if item.number > self.earlier_number || self.tail_offset >= Some(offset) {
+                self.in_doubt = self.acknowledged;
+            }
             let detail = "the segment does not end at the offset given";
-            let error = WriteError::new(ErrorKind::ConditionFailed, Outcome::NotApplied, detail)
-                .with_stream(&self.segment.scoped_stream())
-                .with_segment(self.segment.id(), None, 0);
+            let error = self.failure(ErrorKind::ConditionFailed, &item, detail);
             out.push(item.complete(Err(error)));
         }
-        Reply::Progress
     }
 
     /// Another writer appended to a byte stream: neither these bytes nor any after them can be
-    /// stored at their offset.
-    pub(super) fn handle_lost_offset(&mut self, reply: &ConditionalCheckFailed) -> Reply {
-        if self.blocks.front().is_none_or(|block| block.last_number.0 != reply.event_number) {
-            return Reply::Protocol(
-                "the segment store refused a condition that is not in flight".to_owned(),
-            );
-        }
-        self.sent_number = self.acknowledged;
+    /// stored at their offset. The stream was as long as the offset when they were first sent, so
+    /// an earlier attempt is refused too.
+    fn handle_lost_offset(&mut self) -> Reply {
+        self.in_doubt = self.acknowledged;
         let detail =
             "another writer appended to the byte stream, so the offset of these bytes is taken";
         Reply::Refused(ErrorKind::ConditionFailed, detail.to_owned())
@@ -244,7 +300,7 @@ impl<T> AppendMachine<T> {
             Step::Merged(end) => {
                 // The merge changed the event number that the store has of this writer, so it must
                 // be read again.
-                self.state = State::ToSetUp;
+                self.interrupt(State::ToSetUp);
                 self.tail_offset = self.tail_offset.max(end);
                 if let Some(item) = self.items.pop_front() {
                     self.unsent_bytes -= item.bytes;
@@ -253,16 +309,16 @@ impl<T> AppendMachine<T> {
                         &self.segment,
                         end.map(|end| before(end, item.bytes)),
                         item.bytes,
-                        item.payload.events().len(),
+                        item.content.events().len(),
                     );
                     out.push(item.complete(Ok(appended)));
                 }
                 Reply::Progress
             }
-            Step::Again => {
+            Step::Again(reason) => {
                 // The set-up shows if an earlier attempt was stored.
-                self.state = State::ToSetUp;
-                Reply::Ok
+                self.interrupt(State::ToSetUp);
+                Reply::Again(reason.to_owned())
             }
             Step::Broken(reason) => Reply::Protocol(reason),
         }

@@ -14,7 +14,7 @@ impl<T> AppendMachine<T> {
             self.pretend(was_sent, out);
         } else if self.bugs.has(SeededBug::ResendsWithNewNumbers) {
             for item in self.items.iter_mut().take(was_sent) {
-                self.last_number.0 += item.payload.event_count();
+                self.last_number.0 += item.content.event_count();
                 item.number = self.last_number;
             }
             self.items.make_contiguous().sort_by_key(|item| item.number);
@@ -35,7 +35,7 @@ impl<T> AppendMachine<T> {
         for item in self.items.drain(..items) {
             self.unsent_bytes -= item.bytes;
             let appended =
-                Appended::new(&self.segment, None, item.bytes, item.payload.events().len());
+                Appended::new(&self.segment, None, item.bytes, item.content.events().len());
             out.push(item.complete(Ok(appended)));
         }
     }

@@ -57,7 +57,7 @@ pub(super) enum Step {
     /// Merged; the segment ends there now, if the store knows.
     Merged(Option<Offset>),
     /// The transfer starts again, after a set-up of the segment itself.
-    Again,
+    Again(&'static str),
     Broken(String),
 }
 
@@ -93,7 +93,7 @@ impl Transfer {
                 new_value: item.number.0,
                 old_value: parent.acknowledged.0,
             },
-            pieces: pieces(item.payload.events(), piece_bytes),
+            pieces: pieces(item.content.events(), piece_bytes),
             transient: ByteString::new(),
             phase: Phase::Create,
         }
@@ -113,7 +113,14 @@ impl Transfer {
         !matches!(self.phase, Phase::Create | Phase::SetUp | Phase::Merge)
     }
 
-    pub(super) fn transmit(&mut self, requests: &mut RequestIds, out: &mut SendBuffer) {
+    /// Returns true if the answer to the set-up of the transient segment is due.
+    pub(super) fn is_setting_up(&self) -> bool {
+        self.phase == Phase::SettingUp
+    }
+
+    /// Puts the next command into `out`. Returns true for the merge, which may store the event.
+    #[must_use]
+    pub(super) fn transmit(&mut self, requests: &mut RequestIds, out: &mut SendBuffer) -> bool {
         let request_id = requests.next_id().0;
         // Names, tokens and pieces fit a frame.
         match self.phase {
@@ -138,7 +145,7 @@ impl Transfer {
                 self.phase = Phase::SettingUp;
             }
             Phase::Sending { sent, acknowledged, offset } => {
-                let Some(piece) = self.pieces.get(sent) else { return };
+                let Some(piece) = self.pieces.get(sent) else { return false };
                 let append = ConditionalBlockEnd {
                     writer_id: self.writer_id.0,
                     event_number: sent as i64,
@@ -166,6 +173,7 @@ impl Transfer {
             }
             Phase::Creating | Phase::SettingUp | Phase::Merging => {}
         }
+        self.phase == Phase::Merging
     }
 
     pub(super) fn handle(&mut self, command: WireCommand) -> Step {
@@ -175,47 +183,70 @@ impl Transfer {
                 self.phase = Phase::SetUp;
                 Step::Next
             }
-            (Phase::SettingUp, WireCommand::AppendSetup(reply)) => {
+            (Phase::Creating, WireCommand::SegmentAlreadyExists(_)) => {
+                Step::Again("the name of the transient segment is taken")
+            }
+            (Phase::SettingUp, WireCommand::AppendSetup(reply))
+                if reply.writer_id == self.writer_id.0 =>
+            {
                 if reply.last_event_number != EventNumber::NONE.0 {
-                    return Step::Again;
+                    return Step::Again("the transient segment has data of another writer");
                 }
                 self.phase = Phase::Sending { sent: 0, acknowledged: 0, offset: Offset(0) };
                 Step::Next
             }
-            (Phase::Sending { sent, offset, .. }, WireCommand::DataAppended(reply)) => {
-                let acknowledged = usize::try_from(reply.event_number)
-                    .map_or(usize::MAX, |number| number.saturating_add(1));
-                if acknowledged > sent {
-                    return Step::Broken(format!(
-                        "the segment store acknowledged piece {}, which was not sent",
-                        reply.event_number
-                    ));
-                }
-                self.phase = if acknowledged == self.pieces.len() {
-                    Phase::Merge
-                } else {
-                    Phase::Sending { sent, acknowledged, offset }
-                };
-                Step::Next
+            (Phase::Sending { sent, offset, .. }, WireCommand::DataAppended(reply))
+                if reply.writer_id == self.writer_id.0 =>
+            {
+                self.handle_pieces(reply.event_number, sent, offset)
+            }
+            (Phase::Sending { .. }, WireCommand::ConditionalCheckFailed(reply))
+                if reply.writer_id == self.writer_id.0 =>
+            {
+                Step::Again("a piece of the event is not at its offset")
             }
             (Phase::Merging, WireCommand::SegmentsMerged(reply)) => {
                 Step::Merged(known_offset(reply.new_target_write_offset))
             }
-            // The number was moved before: an earlier attempt was stored. Or the transient
-            // segment is gone.
-            (Phase::Merging, WireCommand::SegmentAttributeUpdated(_))
-            | (
-                _,
-                WireCommand::NoSuchSegment(_)
-                | WireCommand::SegmentAlreadyExists(_)
-                | WireCommand::ConditionalCheckFailed(_)
-                | WireCommand::SegmentIsTruncated(_),
-            ) => Step::Again,
+            // An earlier attempt was stored.
+            (Phase::Merging, WireCommand::SegmentAttributeUpdated(_)) => {
+                Step::Again("the number of the writer was moved before")
+            }
+            // The store names the segment that it was about to append or to merge.
+            (
+                Phase::SettingUp | Phase::Sending { .. } | Phase::Merging,
+                WireCommand::NoSuchSegment(_) | WireCommand::SegmentIsTruncated(_),
+            ) => Step::Again("the transient segment is gone"),
+            (Phase::SettingUp | Phase::Sending { .. }, WireCommand::SegmentIsSealed(_)) => {
+                Step::Again("the transient segment is sealed")
+            }
             (_, other) => Step::Broken(format!(
                 "the segment store answered {} to a large event",
                 other.name()
             )),
         }
+    }
+
+    fn handle_pieces(&mut self, number: i64, sent: usize, offset: Offset) -> Step {
+        let acknowledged =
+            usize::try_from(number).map_or(usize::MAX, |number| number.saturating_add(1));
+        if acknowledged > sent {
+            let detail =
+                format!("the segment store acknowledged piece {number}, which was not sent");
+            return Step::Broken(detail);
+        }
+        self.phase = if acknowledged == self.pieces.len() {
+            Phase::Merge
+        } else {
+            Phase::Sending { sent, acknowledged, offset }
+        };
+        Step::Next
+    }
+
+    /// Returns true if the reply is about the transient segment. To a merge the store may name
+    /// either, as it blames the source for a target that is sealed.
+    pub(super) fn owns(&self, segment: &ByteString) -> bool {
+        *segment == self.transient && self.phase != Phase::Merging
     }
 }
 

@@ -17,9 +17,18 @@ pub(super) enum ConnectionState {
     Waiting(Now),
 }
 
+/// The segments that share a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Group {
+    Healthy,
+    /// Segments that the store does not serve as it should, so that they do not hold up others.
+    Troubled,
+}
+
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) endpoint: Endpoint,
+    pub(super) group: Group,
     pub(super) state: ConnectionState,
     /// The segments that use it.
     pub(super) segments: BTreeSet<SegmentId>,
@@ -32,9 +41,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
+    pub(super) fn new(endpoint: Endpoint, group: Group) -> Self {
         Self {
             endpoint,
+            group,
             state: ConnectionState::Connecting,
             segments: BTreeSet::new(),
             ready: VecDeque::new(),

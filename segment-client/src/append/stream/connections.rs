@@ -7,13 +7,14 @@ use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, SegmentId};
 use pravega_sdk_wire_protocol::SendBuffer;
 
 use super::{
-    connection::{Connection, ConnectionId, ConnectionState},
+    connection::{Connection, ConnectionId, ConnectionState, Group},
     machine::{Effect, WriterMachine},
     segment_writer::State,
 };
 use crate::{
     error::WriteError,
-    machine::{LookupError, Now},
+    machine::{LookupError, Now, Token},
+    seeded_bugs::SeededBug,
 };
 
 /// Commands are put into a connection's buffer only below this length; waiting events grow into
@@ -27,6 +28,15 @@ impl<T, W> WriterMachine<T, W> {
             self.effects.push_back(Effect::Close(id));
             return;
         };
+        match connection.state {
+            ConnectionState::Connecting => {}
+            ConnectionState::Open => return,
+            // Nothing waits for it before the back-off ends.
+            ConnectionState::Waiting(_) => {
+                self.effects.push_back(Effect::Close(id));
+                return;
+            }
+        }
         connection.state = ConnectionState::Open;
         for segment in connection.segments.clone() {
             self.queue(segment);
@@ -44,12 +54,12 @@ impl<T, W> WriterMachine<T, W> {
         let (attempts, endpoint) = (connection.attempts, connection.endpoint.clone());
         let segments = std::mem::take(&mut connection.segments);
         // An unused connection is forgotten, with its attempts; segments that wait for it keep
-        // theirs.
+        // theirs. The one that fared best counts: the connection served it.
         let failures = segments
             .iter()
             .filter_map(|segment| self.writers.get(segment))
             .map(|writer| writer.attempts + 1)
-            .max();
+            .min();
         let until = now + self.backoff(attempts.max(failures.unwrap_or(0)));
         tracing::debug!(
             stream = %self.stream,
@@ -60,6 +70,7 @@ impl<T, W> WriterMachine<T, W> {
         );
         let mut kept = BTreeSet::new();
         for segment in segments {
+            let is_suspect = self.suspect_token(segment);
             let Some(writer) = self.writers.get_mut(&segment) else { continue };
             writer.appends.detach();
             (writer.is_queued, writer.is_waiting) = (false, false);
@@ -67,7 +78,7 @@ impl<T, W> WriterMachine<T, W> {
                 writer.state = State::Idle;
             } else {
                 writer.failed(Arc::clone(&error.cause));
-                if was_open && attempts == 1 {
+                if was_open && attempts == 1 && !is_suspect {
                     // The store served until now: it is tried once more before the controller is
                     // asked.
                     kept.insert(segment);
@@ -85,6 +96,23 @@ impl<T, W> WriterMachine<T, W> {
             self.give_up_on(&endpoint, &error);
         }
         self.arm(until);
+    }
+
+    /// Forgets the token of a segment whose set-up was answered by the end of its connection, once
+    /// for each token: a store closes the connection if the token of a set-up has expired. Returns
+    /// true if the token was forgotten.
+    fn suspect_token(&mut self, segment: SegmentId) -> bool {
+        let Some(writer) = self.writers.get(&segment) else { return false };
+        let token = writer.appends.token();
+        let is_suspect = writer.appends.is_presenting_token()
+            && *token != Token::default()
+            && self.suspected.as_ref() != Some(token)
+            && !self.bugs.has(SeededBug::TrustsTokens);
+        if is_suspect {
+            self.suspected = Some(token.clone());
+            self.effects.push_back(Effect::TokenExpired(token.clone()));
+        }
+        is_suspect
     }
 
     /// Fails the segments that wait for a store that cannot be used (wrong protocol or
@@ -117,7 +145,7 @@ impl<T, W> WriterMachine<T, W> {
         else {
             return;
         };
-        let mut set_up_by = None;
+        let mut silent_from = None;
         while out.remaining() < SEND_HIGH_WATER
             && let Some(segment) = connection.ready.pop_front()
         {
@@ -125,11 +153,11 @@ impl<T, W> WriterMachine<T, W> {
             writer.appends.transmit(out);
             if writer.appends.is_waiting() && !writer.is_waiting {
                 writer.is_waiting = true;
+                writer.silent_since = now;
                 connection.waiting += 1;
-            }
-            if writer.appends.is_setting_up() {
-                writer.set_up_at = now;
-                set_up_by = Some(now + self.settings.request_timeout);
+                let patience = self.settings.patience(writer.appends.is_setting_up());
+                let until = now + patience;
+                silent_from = Some(silent_from.map_or(until, |from: Now| from.min(until)));
             }
             if writer.appends.wants_to_send() {
                 connection.ready.push_back(segment);
@@ -137,13 +165,21 @@ impl<T, W> WriterMachine<T, W> {
                 writer.is_queued = false;
             }
         }
-        if let Some(at) = set_up_by {
+        if let Some(at) = silent_from {
             self.arm(at);
         }
     }
 
+    /// Notes a reply to a segment.
+    pub(super) fn answered(&mut self, segment: SegmentId, id: ConnectionId, now: Now) {
+        if let Some(writer) = self.writers.get_mut(&segment) {
+            writer.silent_since = now;
+        }
+        self.refresh(segment, id);
+    }
+
     /// Updates the outstanding replies of a connection, and queues the segment.
-    pub(super) fn answered(&mut self, segment: SegmentId, id: ConnectionId) {
+    pub(super) fn refresh(&mut self, segment: SegmentId, id: ConnectionId) {
         if let (Some(writer), Some(connection)) =
             (self.writers.get_mut(&segment), self.connections.get_mut(&id))
             && writer.is_waiting
@@ -172,10 +208,17 @@ impl<T, W> WriterMachine<T, W> {
         }
     }
 
-    /// Returns the connection to an endpoint, or a new one.
-    pub(super) fn connection_to(&mut self, endpoint: Endpoint, now: Now) -> ConnectionId {
+    /// Returns the connection of a group to an endpoint, or a new one.
+    pub(super) fn connection_to(
+        &mut self,
+        endpoint: Endpoint,
+        group: Group,
+        now: Now,
+    ) -> ConnectionId {
+        let is_it =
+            |connection: &Connection| connection.endpoint == endpoint && connection.group == group;
         if let Some((id, connection)) =
-            self.connections.iter().find(|(_, connection)| connection.endpoint == endpoint)
+            self.connections.iter().find(|(_, connection)| is_it(connection))
         {
             let id = *id;
             match connection.state {
@@ -187,7 +230,7 @@ impl<T, W> WriterMachine<T, W> {
         }
         let id = ConnectionId(self.next_connection);
         self.next_connection += 1;
-        self.connections.insert(id, Connection::new(endpoint));
+        self.connections.insert(id, Connection::new(endpoint, group));
         self.connect(id);
         id
     }
@@ -204,7 +247,8 @@ impl<T, W> WriterMachine<T, W> {
         }
     }
 
-    /// Takes a segment off its connection, which stays. Returns the connection's endpoint.
+    /// Takes a segment off its connection. That stays, unless it was the last one in trouble there.
+    /// Returns the connection's endpoint.
     pub(super) fn leave(&mut self, segment: SegmentId) -> Option<Endpoint> {
         let writer = self.writers.get_mut(&segment)?;
         writer.appends.detach();
@@ -214,6 +258,48 @@ impl<T, W> WriterMachine<T, W> {
         connection.waiting -= usize::from(std::mem::take(&mut writer.is_waiting));
         connection.segments.remove(&segment);
         connection.ready.retain(|ready| *ready != segment);
-        Some(connection.endpoint.clone())
+        let endpoint = connection.endpoint.clone();
+        if connection.group == Group::Troubled && connection.segments.is_empty() {
+            self.connections.remove(&id);
+            self.effects.push_back(Effect::Close(id));
+        }
+        Some(endpoint)
+    }
+
+    /// Returns a segment whose trouble is over to the connection of the others, once it has no
+    /// events: the next one finds it there.
+    pub(super) fn recover(&mut self, segment: SegmentId, id: ConnectionId) {
+        let is_over = self.writers.get(&segment).is_some_and(|writer| writer.appends.is_empty());
+        let is_apart =
+            self.connections.get(&id).is_some_and(|connection| connection.group == Group::Troubled);
+        if is_over && is_apart {
+            self.leave(segment);
+        }
+    }
+
+    /// Gives a segment up that its store does not serve as it should, and sets it up again on a
+    /// connection apart: others on this one go on.
+    pub(super) fn set_apart(
+        &mut self,
+        segment: SegmentId,
+        id: ConnectionId,
+        error: LookupError,
+        now: Now,
+    ) {
+        if self.bugs.has(SeededBug::ClosesForOneSegment) {
+            self.effects.push_back(Effect::Close(id));
+            return self.handle_lost(id, error, now);
+        }
+        tracing::debug!(
+            stream = %self.stream,
+            %segment,
+            error = %error.cause,
+            "segment is set up again on a connection apart"
+        );
+        let endpoint = self.leave(segment);
+        if let Some(writer) = self.writers.get_mut(&segment) {
+            writer.group = Group::Troubled;
+        }
+        self.move_on(segment, endpoint, error.cause, now);
     }
 }

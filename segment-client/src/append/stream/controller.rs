@@ -7,8 +7,10 @@ use super::{
     segment_writer::State,
 };
 use crate::{
+    append::segment::item::Item,
     error::WriteError,
     machine::{Location, LookupError, Misbehaviour, Now},
+    seeded_bugs::SeededBug,
 };
 
 impl<T, W> WriterMachine<T, W> {
@@ -26,7 +28,8 @@ impl<T, W> WriterMachine<T, W> {
         match found {
             Ok(location) => {
                 writer.appends.attach(location.token);
-                let id = self.connection_to(location.endpoint, now);
+                let group = writer.group;
+                let id = self.connection_to(location.endpoint, group, now);
                 if let Some(writer) = self.writers.get_mut(&segment) {
                     writer.state = State::At(id);
                     writer.is_queued = false;
@@ -61,8 +64,12 @@ impl<T, W> WriterMachine<T, W> {
         now: Now,
     ) {
         let Some(writer) = self.writers.get_mut(&segment) else { return };
+        if writer.state != State::Sealed {
+            return;
+        }
         let error = match found {
             Ok(successors) if successors.is_empty() => {
+                writer.state = State::WithoutSuccessors;
                 self.effects.push_back(Effect::FindSegments(segment));
                 return;
             }
@@ -95,6 +102,9 @@ impl<T, W> WriterMachine<T, W> {
         now: Now,
     ) {
         let Some(writer) = self.writers.get_mut(&segment) else { return };
+        if writer.state != State::WithoutSuccessors {
+            return;
+        }
         match found {
             Ok(segments) if segments.is_empty() => {
                 self.end_because(ErrorKind::Sealed, "the stream is sealed", None);
@@ -139,11 +149,22 @@ impl<T, W> WriterMachine<T, W> {
     }
 
     /// Moves the events of a sealed segment to its successors, in order.
+    ///
+    /// What may be stored in the segment does not move: it no longer exists, or a set-up would have
+    /// told, and readers may have seen those events before they were truncated away. Later events
+    /// of their keys go on, as after any failure: nothing can be stored before them any more.
     pub(super) fn move_to_successors(&mut self, segment: SegmentId) {
         let Some(mut writer) = self.writers.remove(&segment) else { return };
         self.flows.retain(|_, of| *of != segment);
         #[cfg(feature = "seeded-bugs")]
         writer.appends.spoil_move(&mut self.completions);
+        if !self.bugs.has(SeededBug::MovesEventsInDoubt) {
+            let detail = "the segment was truncated away before the event was acknowledged";
+            let error = WriteError::new(ErrorKind::Truncated, Outcome::Unknown, detail)
+                .with_stream(&self.stream)
+                .with_segment(segment, None, writer.attempts);
+            writer.appends.fail_in_doubt(&error, &mut self.completions);
+        }
         let items = writer.appends.take_items();
         tracing::debug!(
             stream = %self.stream,
@@ -152,7 +173,20 @@ impl<T, W> WriterMachine<T, W> {
             "successors take over"
         );
         for item in items {
-            self.route(item);
+            match item.into_routed() {
+                Ok(item) => self.route(item),
+                Err(item) => self.stay_behind(segment, item),
+            }
         }
+    }
+
+    /// Fails an item for an offset of a sealed segment.
+    fn stay_behind(&mut self, segment: SegmentId, item: Item<T>) {
+        let other = self.map.iter().next().map(|(_, id, _)| id);
+        if let Some(other) = other.filter(|_| self.bugs.has(SeededBug::RoutesConditions)) {
+            return self.push(other, item);
+        }
+        let error = self.condition_failed(segment);
+        self.completions.push(item.complete(Err(error)));
     }
 }

@@ -13,12 +13,12 @@ use pravega_sdk_wire_protocol::{FlowId, FlowIds};
 
 use super::{
     connection::{Connection, ConnectionId, ConnectionState},
-    flush::Flushes,
+    flush::{Flushes, Waiter},
     segment_writer::SegmentWriter,
 };
 use crate::{
     append::segment::{
-        item::{Completion, Item, Key},
+        item::{Completion, Content, Item, Key, Routed, Write},
         machine::Limits,
     },
     error::WriteError,
@@ -45,7 +45,16 @@ pub(crate) struct Settings {
     pub(crate) delivery_timeout: Duration,
     /// How long a set-up may wait for its answer.
     pub(crate) request_timeout: Duration,
+    /// How long a segment may have appends in flight without any answer.
+    pub(crate) silence_timeout: Duration,
     pub(crate) backoff: Backoff,
+}
+
+impl Settings {
+    /// Returns how long a segment may wait for the next reply of its store.
+    pub(super) fn patience(&self, is_setting_up: bool) -> Duration {
+        if is_setting_up { self.request_timeout } else { self.silence_timeout }
+    }
 }
 
 /// Work for the driver.
@@ -55,7 +64,7 @@ pub(crate) enum Effect {
     Locate(SegmentId),
     /// The endpoint does not serve the segment: forget that it does.
     Forget(SegmentId, Endpoint),
-    /// The token expired: forget it.
+    /// The token expired, or may have: forget it.
     TokenExpired(Token),
     /// Connect: answered by [`WriterMachine::handle_connected`] or [`WriterMachine::handle_lost`].
     Connect(ConnectionId, Endpoint),
@@ -89,6 +98,8 @@ pub(crate) struct WriterMachine<T, W> {
     pub(super) flushes: Flushes<W>,
     pub(super) random: Random,
     pub(super) timer: Option<Now>,
+    /// The token that was forgotten last because a connection ended during a set-up.
+    pub(super) suspected: Option<Token>,
     /// Why the writer has ended.
     pub(super) ended: Option<WriteError>,
     pub(super) bugs: Bugs,
@@ -118,23 +129,37 @@ impl<T, W> WriterMachine<T, W> {
             flushes: Flushes::default(),
             random,
             timer: None,
+            suspected: None,
             ended: None,
             bugs,
         }
     }
 
-    /// Takes an event. One without a routing key goes to a random position.
-    pub(crate) fn write(&mut self, key: Key, mut item: Item<T>) {
-        item.generation = self.flushes.begin();
-        item.position = match key {
-            Key::Hashed(position) => position,
-            Key::Any => self.fraction(),
-        };
-        self.route(item);
+    /// Takes an append that its caller waits for since `enqueued`. One without a routing key goes
+    /// to a random position.
+    pub(crate) fn write(&mut self, write: Write, enqueued: Now, ticket: T) {
+        let generation = self.flushes.begin();
+        match write {
+            Write::Routed { key, payload } => {
+                let position = match key {
+                    Key::Hashed(position) => position,
+                    Key::Any => self.fraction(),
+                };
+                self.route(Routed::new(position, payload, enqueued, generation, ticket));
+            }
+            Write::Pinned { position, segment, offset, payload } => {
+                let content = Content::Pinned { offset, payload };
+                let item = Item::new(content, enqueued, generation, ticket);
+                self.write_at(segment, position, item);
+            }
+        }
     }
 
     /// Registers a waiter for all events accepted so far.
-    pub(crate) fn flush(&mut self, waiter: W) {
+    pub(crate) fn flush(&mut self, waiter: W)
+    where
+        W: Waiter,
+    {
         self.flushes.wait(waiter);
     }
 

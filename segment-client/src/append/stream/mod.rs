@@ -15,7 +15,7 @@
 pub(crate) mod connection;
 mod connections;
 mod controller;
-mod flush;
+pub(crate) mod flush;
 pub(crate) mod machine;
 mod replies;
 mod routing;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl<T, W> WriterMachine<T, W> {
-    /// Handles a reply. An invalid reply drops the connection.
+    /// Handles a reply. An invalid one concerns its segment, and no other on the connection.
     pub(crate) fn handle_command(&mut self, id: ConnectionId, command: WireCommand, now: Now) {
         let flow = command.request_id().map(|request| RequestId(request).flow());
         let Some(&segment) = flow.and_then(|flow| self.flows.get(&flow)) else {
@@ -33,13 +33,14 @@ impl<T, W> WriterMachine<T, W> {
         }
         let name = command.name();
         match writer.appends.handle(command, &mut self.completions) {
-            Reply::Ok => self.answered(segment, id),
+            Reply::Ok => self.answered(segment, id, now),
             Reply::Progress => {
                 writer.made_progress();
                 if let Some(connection) = self.connections.get_mut(&id) {
                     connection.attempts = 0;
                 }
-                self.answered(segment, id);
+                self.answered(segment, id, now);
+                self.recover(segment, id);
             }
             Reply::Sealed | Reply::Missing => {
                 tracing::debug!(
@@ -51,12 +52,16 @@ impl<T, W> WriterMachine<T, W> {
                 self.leave(segment);
                 self.sealed(segment);
             }
+            Reply::Again(reason) => {
+                self.leave(segment);
+                self.move_on(segment, None, Misbehaviour(reason).into(), now);
+            }
             Reply::WrongHost => {
                 let endpoint = self.leave(segment);
                 self.move_on(
                     segment,
                     endpoint,
-                    Misbehaviour("another segment store serves the segment".to_owned()),
+                    Misbehaviour("another segment store serves the segment".to_owned()).into(),
                     now,
                 );
             }
@@ -67,7 +72,7 @@ impl<T, W> WriterMachine<T, W> {
                 self.move_on(
                     segment,
                     None,
-                    Misbehaviour("the delegation token expired".to_owned()),
+                    Misbehaviour("the delegation token expired".to_owned()).into(),
                     now,
                 );
             }
@@ -82,19 +87,25 @@ impl<T, W> WriterMachine<T, W> {
                 }
             }
             Reply::Protocol(reason) => {
-                writer.protocol_errors += 1;
-                let has_to_end = writer.protocol_errors >= MAX_PROTOCOL_ERRORS;
-                let cause = Cause::from(Misbehaviour(reason.clone()));
-                if has_to_end {
-                    let error = WriteError::new(ErrorKind::Protocol, Outcome::Unknown, &reason)
-                        .with_stream(&self.stream);
-                    let endpoint = self.leave(segment);
-                    self.fail_segment(segment, &error, endpoint);
-                }
-                self.effects.push_back(Effect::Close(id));
-                self.handle_lost(id, LookupError { kind: ErrorKind::Protocol, cause }, now);
+                self.handle_violation(segment, id, &reason, now);
             }
         }
+    }
+
+    /// Handles an answer that breaks the protocol. The next event after the failure is tried as
+    /// often again.
+    fn handle_violation(&mut self, segment: SegmentId, id: ConnectionId, reason: &str, now: Now) {
+        let Some(writer) = self.writers.get_mut(&segment) else { return };
+        writer.protocol_errors += 1;
+        if writer.protocol_errors >= MAX_PROTOCOL_ERRORS {
+            writer.protocol_errors = 0;
+            let error = WriteError::new(ErrorKind::Protocol, Outcome::Unknown, reason)
+                .with_stream(&self.stream);
+            let endpoint = self.connections.get(&id).map(|at| at.endpoint.clone());
+            self.fail_segment(segment, &error, endpoint);
+        }
+        let cause = Misbehaviour(reason.to_owned()).into();
+        self.set_apart(segment, id, LookupError { kind: ErrorKind::Protocol, cause }, now);
     }
 
     /// Locates a segment again that its store does not serve: at once the first time, then after a
@@ -103,14 +114,14 @@ impl<T, W> WriterMachine<T, W> {
         &mut self,
         segment: SegmentId,
         endpoint: Option<Endpoint>,
-        reason: Misbehaviour,
+        reason: Cause,
         now: Now,
     ) {
         if let Some(endpoint) = endpoint.filter(|_| !self.bugs.has(SeededBug::KeepsStaleEndpoint)) {
             self.effects.push_back(Effect::Forget(segment, endpoint));
         }
         let Some(writer) = self.writers.get_mut(&segment) else { return };
-        writer.failed(reason.into());
+        writer.failed(reason);
         let attempts = writer.attempts;
         if writer.appends.is_empty() {
             writer.state = State::Idle;
@@ -121,10 +132,18 @@ impl<T, W> WriterMachine<T, W> {
         }
     }
 
-    /// Handles a sealed segment.
+    /// Handles a segment that takes no more events.
     pub(super) fn sealed(&mut self, segment: SegmentId) {
         match self.target {
-            Target::Stream => self.find_successors(segment),
+            Target::Stream => {
+                let error = self.condition_failed(segment);
+                if let Some(writer) = self.writers.get_mut(&segment)
+                    && !self.bugs.has(SeededBug::RoutesConditions)
+                {
+                    writer.appends.fail_pinned(&error, &mut self.completions);
+                }
+                self.find_successors(segment);
+            }
             Target::Transaction(_) => {
                 self.end_because(
                     ErrorKind::TransactionNotOpen,

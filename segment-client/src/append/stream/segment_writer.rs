@@ -1,6 +1,6 @@
 //! One segment of a writer: its events, and the connection that they are sent on.
 
-use super::connection::ConnectionId;
+use super::connection::{ConnectionId, Group};
 use crate::{
     append::segment::machine::AppendMachine,
     machine::{Cause, Now},
@@ -10,9 +10,10 @@ use crate::{
 ///
 /// ```text
 ///   Idle ──▶ Locating ──▶ At(connection) ──▶ Sealed ──▶ (gone, its events are with the successors)
-///               ▲ │          │           ▲ │
-///               │ ▼          ▼           │ ▼
-///              Waiting ◀─────┘         SealedWaiting
+///               ▲ │          │               ▲ │ │
+///               │ ▼          ▼               │ │ └▶ WithoutSuccessors ─┐
+///              Waiting ◀─────┘               │ ▼                       ▼
+///                                           SealedWaiting ◀────────────┘
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum State {
@@ -26,6 +27,8 @@ pub(super) enum State {
     At(ConnectionId),
     /// The segment is sealed; the controller is asked for its successors.
     Sealed,
+    /// It has none; the controller is asked for the segments of the stream.
+    WithoutSuccessors,
     /// The controller is asked for the successors again at that time.
     SealedWaiting(Now),
 }
@@ -43,8 +46,10 @@ pub(super) struct SegmentWriter<T> {
     /// The number of protocol errors among them.
     pub(super) protocol_errors: u32,
     pub(super) last_error: Option<Cause>,
-    /// When the last set-up was sent.
-    pub(super) set_up_at: Now,
+    /// The connection that it uses next.
+    pub(super) group: Group,
+    /// The last reply of the store, or the first command after all were answered.
+    pub(super) silent_since: Now,
 }
 
 impl<T> SegmentWriter<T> {
@@ -57,7 +62,8 @@ impl<T> SegmentWriter<T> {
             attempts: 0,
             protocol_errors: 0,
             last_error: None,
-            set_up_at: Now::ZERO,
+            group: Group::Healthy,
+            silent_since: Now::ZERO,
         }
     }
 
@@ -66,7 +72,13 @@ impl<T> SegmentWriter<T> {
         self.last_error = Some(error);
     }
 
+    /// Returns true if the segment takes no more events.
+    pub(super) fn is_sealed(&self) -> bool {
+        matches!(self.state, State::Sealed | State::WithoutSuccessors | State::SealedWaiting(_))
+    }
+
     pub(super) fn made_progress(&mut self) {
+        self.group = Group::Healthy;
         self.attempts = 0;
         self.protocol_errors = 0;
         self.last_error = None;

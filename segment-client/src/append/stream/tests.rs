@@ -16,7 +16,7 @@ use pravega_sdk_wire_protocol::{
 use super::{connection::*, machine::*};
 use crate::{
     append::segment::{
-        item::{Completion, Item, Key, Payload},
+        item::{Completion, Key, Payload, Write},
         machine::Limits,
     },
     machine::{Location, LookupError, Misbehaviour, Now, Random, Token},
@@ -27,6 +27,7 @@ const SETTINGS: Settings = Settings {
     limits: Limits { max_block_bytes: 1 << 20, max_blocks_in_flight: 4, piece_bytes: 100 },
     delivery_timeout: Duration::from_secs(120),
     request_timeout: Duration::from_secs(30),
+    silence_timeout: Duration::from_secs(60),
     backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(10)),
 };
 
@@ -68,7 +69,8 @@ impl Rig {
 
     fn write(&mut self, position: f64, ticket: u32) {
         let payload = Payload::Event(Bytes::from(ticket.to_string()));
-        self.machine.write(Key::Hashed(position), Item::new(payload, self.now, ticket));
+        let write = Write::Routed { key: Key::Hashed(position), payload };
+        self.machine.write(write, self.now, ticket);
     }
 
     fn effects(&mut self) -> Vec<Effect> {
@@ -259,6 +261,7 @@ fn a_sealed_segment_without_successors_is_the_end_only_if_the_stream_has_no_segm
     rig.machine.handle_segments(segment(0, 0), Ok(vec![segment(0, 0)]), rig.now);
     rig.wait();
     assert_eq!(rig.effects(), [Effect::FindSuccessors(segment(0, 0))], "a scale is in the middle");
+    rig.machine.handle_successors(segment(0, 0), Ok(vec![]), rig.now);
     rig.machine.handle_segments(segment(0, 0), Ok(vec![]), rig.now);
     assert_eq!(rig.failures(), [(0, ErrorKind::Sealed, Outcome::NotApplied)]);
     rig.write(0.5, 1);
@@ -279,7 +282,7 @@ fn a_refusal_fails_events_at_once_and_the_writer_goes_on() {
 }
 
 #[test]
-fn an_event_that_waits_for_too_long_fails_and_a_set_up_without_an_answer_ends_its_connection() {
+fn an_event_that_waits_for_too_long_fails_and_a_set_up_without_an_answer_is_sent_elsewhere() {
     let mut rig = Rig::new(1);
     rig.write(0.5, 0);
     rig.effects();
@@ -287,7 +290,11 @@ fn an_event_that_waits_for_too_long_fails_and_a_set_up_without_an_answer_ends_it
     rig.machine.handle_connected(connection);
     rig.machine.transmit(connection, &mut SendBuffer::new(), rig.now);
     assert_eq!(rig.wait(), Duration::from_secs(30));
-    assert_eq!(rig.effects()[0], Effect::Close(connection));
+    assert_eq!(
+        rig.effects(),
+        [Effect::Forget(segment(0, 0), endpoint(1)), Effect::Locate(segment(0, 0))]
+    );
+    rig.machine.handle_located(segment(0, 0), Err(lookup(ErrorKind::Unavailable)), rig.now);
     while rig.now < Duration::from_secs(120) {
         rig.wait();
         if rig.effects().contains(&Effect::Locate(segment(0, 0))) {

@@ -6,11 +6,10 @@ use pravega_sdk_types::{ErrorKind, Outcome, SegmentId};
 
 use super::{
     connection::{ConnectionId, ConnectionState},
-    machine::{Effect, WriterMachine},
+    machine::WriterMachine,
     segment_writer::State,
 };
 use crate::{
-    append::segment::machine::Overdue,
     error::WriteError,
     machine::{LookupError, Misbehaviour, Now, delay},
 };
@@ -59,43 +58,44 @@ impl<T, W> WriterMachine<T, W> {
                 }
             }
             State::Waiting(until) | State::SealedWaiting(until) => self.arm(until),
-            State::At(id) if writer.appends.is_setting_up() => {
-                let until = writer.set_up_at + self.settings.request_timeout;
+            State::At(id) if writer.is_waiting => {
+                let is_setting_up = writer.appends.is_setting_up();
+                let until = writer.silent_since + self.settings.patience(is_setting_up);
                 if until > now {
                     return self.arm(until);
                 }
-                self.effects.push_back(Effect::Close(id));
-                let cause = Misbehaviour("a set-up was not answered in time".to_owned()).into();
-                self.handle_lost(id, LookupError { kind: ErrorKind::Timeout, cause }, now);
+                let what = if is_setting_up { "a set-up" } else { "an append" };
+                let cause = Misbehaviour(format!("{what} was not answered in time")).into();
+                self.set_apart(segment, id, LookupError { kind: ErrorKind::Timeout, cause }, now);
             }
-            State::At(_) | State::Idle | State::Locating | State::Sealed => {}
+            State::At(_)
+            | State::Idle
+            | State::Locating
+            | State::Sealed
+            | State::WithoutSuccessors => {}
         }
     }
 
-    /// Fails events that have waited for too long. If one is in flight, its connection is dropped
-    /// first; only then a set-up can show if it was stored.
+    /// Fails events that have waited for too long. That says nothing about the connection, so the
+    /// segment and all others go on.
     pub(super) fn check_delivery(&mut self, segment: SegmentId, now: Now) {
         let Some(writer) = self.writers.get_mut(&segment) else { return };
         let Some(oldest) = writer.appends.oldest() else { return };
         let limit = now.checked_sub(self.settings.delivery_timeout);
-        if let Some(limit) = limit {
-            let overdue = writer.appends.overdue(limit);
-            if let (Some(Overdue::InFlight), State::At(id)) = (overdue, writer.state) {
-                self.effects.push_back(Effect::Close(id));
-                let cause = Misbehaviour("an event was not acknowledged in time".to_owned()).into();
-                self.handle_lost(id, LookupError { kind: ErrorKind::Timeout, cause }, now);
-            }
-            if overdue.is_some()
-                && let Some(writer) = self.writers.get_mut(&segment)
-            {
-                let detail =
-                    format_args!("not acknowledged within {:?}", self.settings.delivery_timeout);
-                let error = WriteError::new(ErrorKind::Timeout, Outcome::Unknown, detail)
-                    .with_stream(&self.stream);
-                let error = error
-                    .with_segment(segment, None, writer.attempts)
-                    .with_source(writer.last_error.clone());
-                writer.appends.fail_older_than(limit, &error, &mut self.completions);
+        if let Some(limit) = limit.filter(|limit| oldest <= *limit) {
+            let timeout = self.settings.delivery_timeout;
+            let error = WriteError::new(
+                ErrorKind::Timeout,
+                Outcome::Unknown,
+                format_args!("not acknowledged within {timeout:?}"),
+            );
+            let error = error
+                .with_stream(&self.stream)
+                .with_segment(segment, None, writer.attempts)
+                .with_source(writer.last_error.clone());
+            writer.appends.fail_older_than(limit, &error, &mut self.completions);
+            if let State::At(id) = writer.state {
+                self.refresh(segment, id);
             }
         }
         let oldest =

@@ -38,6 +38,10 @@ fn a_detached_segment_ignores_every_reply() {
         on(NumberMoved),
         on(Truncated),
         on(Stale),
+        on(InfoSealed),
+        on(InfoOpen),
+        on(NameTaken),
+        on(TransientSealed),
     ];
     check(Detached, rows);
 }
@@ -78,6 +82,10 @@ fn only_the_set_up_is_sent_and_every_reply_before_it_is_stale() {
         on(NumberMoved).sends("SetupAppend"),
         on(Truncated).sends("SetupAppend"),
         on(Stale).sends("SetupAppend"),
+        on(InfoSealed).sends("SetupAppend"),
+        on(InfoOpen).sends("SetupAppend"),
+        on(NameTaken).sends("SetupAppend"),
+        on(TransientSealed).sends("SetupAppend"),
     ];
     check(ToSetUp, rows);
 }
@@ -118,6 +126,10 @@ fn a_set_up_decides_what_is_sent_and_nothing_is_sent_before_it() {
         on(NumberMoved).replies("Protocol"),
         on(Truncated).replies("Protocol"),
         on(Stale),
+        on(InfoSealed).replies("Protocol"),
+        on(InfoOpen).replies("Protocol"),
+        on(NameTaken).replies("Protocol"),
+        on(TransientSealed).replies("Sealed"),
     ];
     check(SettingUp, rows);
 }
@@ -145,7 +157,7 @@ fn a_set_up_after_a_lost_connection_tells_whether_the_event_was_stored() {
         on(Unsupported).replies("Refused Unsupported"),
         on(IllegalArgument).replies("Refused InvalidArgument"),
         on(Failure).replies("Protocol"),
-        on(Sealed).replies("Sealed"),
+        on(Sealed).replies("Missing"),
         on(Missing).replies("Missing"),
         on(InvalidNumber).replies("Protocol"),
         on(Created).replies("Protocol"),
@@ -158,6 +170,10 @@ fn a_set_up_after_a_lost_connection_tells_whether_the_event_was_stored() {
         on(NumberMoved).replies("Protocol"),
         on(Truncated).replies("Protocol"),
         on(Stale),
+        on(InfoSealed).replies("Protocol"),
+        on(InfoOpen).replies("Protocol"),
+        on(NameTaken).replies("Protocol"),
+        on(TransientSealed).replies("Missing"),
     ];
     check(SettingUpAgain, rows);
 }
@@ -198,6 +214,10 @@ fn an_idle_segment_sends_at_once_and_expects_no_reply() {
         on(NumberMoved).replies("Protocol"),
         on(Truncated).replies("Protocol"),
         on(Stale),
+        on(InfoSealed).replies("Protocol"),
+        on(InfoOpen).replies("Protocol"),
+        on(NameTaken).replies("Protocol"),
+        on(TransientSealed).replies("Sealed"),
     ];
     check(Idle, rows);
 }
@@ -238,6 +258,10 @@ fn an_event_in_flight_is_done_with_its_own_acknowledgement_alone() {
         on(NumberMoved).replies("Protocol"),
         on(Truncated).replies("Protocol"),
         on(Stale),
+        on(InfoSealed).replies("Protocol"),
+        on(InfoOpen).replies("Protocol"),
+        on(NameTaken).replies("Protocol"),
+        on(TransientSealed).replies("Sealed"),
     ];
     check(InFlight, rows);
 }
@@ -282,6 +306,10 @@ fn nothing_is_sent_beside_a_condition_which_fails_alone() {
         on(NumberMoved).replies("Protocol"),
         on(Truncated).replies("Protocol"),
         on(Stale),
+        on(InfoSealed).replies("Protocol"),
+        on(InfoOpen).replies("Protocol"),
+        on(NameTaken).replies("Protocol"),
+        on(TransientSealed).replies("Sealed"),
     ];
     check(ConditionInFlight, rows);
 }
@@ -322,6 +350,142 @@ fn bytes_wait_for_those_before_them_and_end_with_a_failed_condition() {
         on(NumberMoved).replies("Protocol"),
         on(Truncated).replies("Protocol"),
         on(Stale),
+        on(InfoSealed).replies("Protocol"),
+        on(InfoOpen).replies("Protocol"),
+        on(NameTaken).replies("Protocol"),
+        on(TransientSealed).replies("Sealed"),
     ];
     check(BytesInFlight, rows);
+}
+
+#[test]
+fn a_sealed_segment_may_have_what_was_sent_on_an_earlier_connection() {
+    let rows = [
+        on(Push).sends("AppendBlockEnd"),
+        on(Attach).to(ToSetUp).sends("SetupAppend"),
+        on(Detach).to(Detached),
+        on(TakeItems).to(Detached),
+        on(FailAll).to(Detached).done("0 Timeout Unknown"),
+        on(SetUpNone).replies("Protocol"),
+        on(SetUpOne).replies("Protocol"),
+        on(SetUpUnsent).replies("Protocol"),
+        on(SetUpOfOtherWriter).replies("Protocol"),
+        on(AckOne).replies("Progress").to(Idle).done("0 at 82"),
+        on(AckUnsent).replies("Protocol"),
+        on(AckOfOtherWriter).replies("Protocol"),
+        on(ConditionFailed).replies("Protocol"),
+        on(ConditionFailedUnsent).replies("Protocol"),
+        on(WrongStore).replies("WrongHost"),
+        on(TokenExpired).replies("TokenExpired"),
+        on(TokenRefused).replies("Refused PermissionDenied"),
+        on(Unsupported).replies("Refused Unsupported"),
+        on(IllegalArgument).replies("Refused InvalidArgument"),
+        on(Failure).replies("Protocol"),
+        on(Sealed).to(ToSetUp).sends("GetStreamSegmentInfo"),
+        on(Missing).replies("Missing"),
+        on(InvalidNumber).replies("Protocol"),
+        on(Created).replies("Protocol"),
+        on(TransientSetUp).replies("Protocol"),
+        on(TransientSetUpUsed).replies("Protocol"),
+        on(AckPieces).replies("Protocol"),
+        on(AckUnsentPiece).replies("Protocol"),
+        on(TransientMissing).replies("Protocol"),
+        on(Merged).replies("Protocol"),
+        on(NumberMoved).replies("Protocol"),
+        on(Truncated).replies("Protocol"),
+        on(Stale),
+        on(InfoSealed).replies("Protocol"),
+        on(InfoOpen).replies("Protocol"),
+        on(NameTaken).replies("Protocol"),
+        on(TransientSealed).to(ToSetUp).sends("GetStreamSegmentInfo"),
+    ];
+    check(InFlightAgain, rows);
+}
+
+#[test]
+fn a_set_up_waits_until_the_seal_is_durable() {
+    let rows = [
+        on(Push),
+        on(Attach).to(ToSetUp).sends("GetStreamSegmentInfo"),
+        on(Detach).to(Detached),
+        on(TakeItems).to(Detached),
+        on(FailAll).to(Detached).done("0 Timeout Unknown"),
+        on(SetUpNone).replies("Protocol"),
+        on(SetUpOne).replies("Protocol"),
+        on(SetUpUnsent).replies("Protocol"),
+        on(SetUpOfOtherWriter).replies("Protocol"),
+        on(AckOne).replies("Protocol"),
+        on(AckUnsent).replies("Protocol"),
+        on(AckOfOtherWriter).replies("Protocol"),
+        on(ConditionFailed).replies("Protocol"),
+        on(ConditionFailedUnsent).replies("Protocol"),
+        on(WrongStore).replies("WrongHost"),
+        on(TokenExpired).replies("TokenExpired"),
+        on(TokenRefused).replies("Refused PermissionDenied"),
+        on(Unsupported).replies("Refused Unsupported"),
+        on(IllegalArgument).replies("Refused InvalidArgument"),
+        on(Failure).replies("Protocol"),
+        on(Sealed).replies("Missing"),
+        on(Missing).replies("Missing"),
+        on(InvalidNumber).replies("Protocol"),
+        on(Created).replies("Protocol"),
+        on(TransientSetUp).replies("Protocol"),
+        on(TransientSetUpUsed).replies("Protocol"),
+        on(AckPieces).replies("Protocol"),
+        on(AckUnsentPiece).replies("Protocol"),
+        on(TransientMissing).replies("Protocol"),
+        on(Merged).replies("Protocol"),
+        on(NumberMoved).replies("Protocol"),
+        on(Truncated).replies("Protocol"),
+        on(Stale),
+        on(InfoSealed).to(ToSetUp).sends("SetupAppend"),
+        on(InfoOpen).replies("Again").to(ToSetUp).sends("GetStreamSegmentInfo"),
+        on(NameTaken).replies("Protocol"),
+        on(TransientSealed).replies("Missing"),
+    ];
+    check(CheckingSeal, rows);
+}
+
+#[test]
+fn a_set_up_after_the_seal_has_the_last_word() {
+    let rows = [
+        on(Push),
+        on(Attach).to(ToSetUp).sends("SetupAppend"),
+        on(Detach).to(Detached),
+        on(TakeItems).to(Detached),
+        on(FailAll).to(Detached).done("0 Timeout Unknown"),
+        on(SetUpNone).replies("Sealed").to(Detached),
+        on(SetUpOne).replies("Sealed").to(Detached).done("0 stored"),
+        on(SetUpUnsent).replies("Protocol"),
+        on(SetUpOfOtherWriter).replies("Protocol"),
+        on(AckOne).replies("Protocol"),
+        on(AckUnsent).replies("Protocol"),
+        on(AckOfOtherWriter).replies("Protocol"),
+        on(ConditionFailed).replies("Protocol"),
+        on(ConditionFailedUnsent).replies("Protocol"),
+        on(WrongStore).replies("WrongHost"),
+        on(TokenExpired).replies("TokenExpired"),
+        on(TokenRefused).replies("Refused PermissionDenied"),
+        on(Unsupported).replies("Refused Unsupported"),
+        on(IllegalArgument).replies("Refused InvalidArgument"),
+        on(Failure).replies("Protocol"),
+        on(Sealed).replies("Missing"),
+        on(Missing).replies("Missing"),
+        on(InvalidNumber).replies("Protocol"),
+        on(Created).replies("Protocol"),
+        on(TransientSetUp).replies("Protocol"),
+        on(TransientSetUpUsed).replies("Protocol"),
+        on(AckPieces).replies("Protocol"),
+        on(AckUnsentPiece).replies("Protocol"),
+        on(TransientMissing).replies("Protocol"),
+        on(Merged).replies("Protocol"),
+        on(NumberMoved).replies("Protocol"),
+        on(Truncated).replies("Protocol"),
+        on(Stale),
+        on(InfoSealed).replies("Protocol"),
+        on(InfoOpen).replies("Protocol"),
+        on(NameTaken).replies("Protocol"),
+        on(TransientSealed).replies("Missing"),
+    ];
+    check(SettingUpLast, rows);
 }

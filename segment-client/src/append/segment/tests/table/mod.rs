@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use self::{Event::*, Stage::*};
 use super::super::{
-    item::{Completion, Item, Payload},
-    machine::{AppendMachine, Limits, Reply, State},
+    item::{Completion, Content, Item, Payload, Pinned},
+    machine::{AppendMachine, BlockKind, Limits, Reply, Seal, State},
     transfer::Phase,
 };
 use crate::{error::WriteError, machine::Token, seeded_bugs::Bugs};
@@ -40,6 +40,12 @@ enum Stage {
     Idle,
     /// Event 0 is in flight.
     InFlight,
+    /// Event 0 is in flight, and was when the connection before ended.
+    InFlightAgain,
+    /// As before, and the store said that the segment is sealed.
+    CheckingSeal,
+    /// The seal is durable, and the last set-up was sent.
+    SettingUpLast,
     /// Event 0 is in flight under a condition; event 1 waits.
     ConditionInFlight,
     /// Bytes 0 are in flight; bytes 1 wait.
@@ -91,9 +97,15 @@ enum Event {
     NumberMoved,
     Truncated,
     Stale,
+    /// The look at the segment finds it sealed, or not.
+    InfoSealed,
+    InfoOpen,
+    /// The name of the transient segment exists.
+    NameTaken,
+    TransientSealed,
 }
 
-const EVENTS: [Event; 33] = [
+const EVENTS: [Event; 37] = [
     Push,
     Attach,
     Detach,
@@ -127,6 +139,10 @@ const EVENTS: [Event; 33] = [
     NumberMoved,
     Truncated,
     Stale,
+    InfoSealed,
+    InfoOpen,
+    NameTaken,
+    TransientSealed,
 ];
 
 /// The result of an event in a state.
@@ -200,15 +216,14 @@ impl Rig {
         match stage {
             Idle => {}
             ConditionInFlight => {
-                let event = Bytes::from_static(b"c");
-                self.push(Payload::Conditional { event, tail_offset: Offset(9) });
+                self.pinned(9, Pinned::Event(Bytes::from_static(b"c")));
                 self.event();
             }
             BytesInFlight => {
-                let data = Bytes::from_static(b"0123456789");
-                self.push(Payload::Bytes { data, offset: Offset(0) });
+                self.pinned(0, Pinned::Bytes(Bytes::from_static(b"0123456789")));
             }
-            Detached | ToSetUp | SettingUp | SettingUpAgain | InFlight => self.event(),
+            Detached | ToSetUp | SettingUp | SettingUpAgain | InFlight | InFlightAgain
+            | CheckingSeal | SettingUpLast => self.event(),
             _ => {
                 self.push(Payload::Large(vec![Bytes::from(vec![1; 250])]));
                 self.event();
@@ -218,7 +233,8 @@ impl Rig {
             Detached => return,
             ToSetUp => return self.machine.attach(Token::default()),
             SettingUp => &[],
-            SettingUpAgain | Idle | InFlight | ConditionInFlight | BytesInFlight => &[SetUpNone],
+            SettingUpAgain | InFlightAgain | CheckingSeal | SettingUpLast => &[SetUpNone],
+            Idle | InFlight | ConditionInFlight | BytesInFlight => &[SetUpNone],
             ToCreate | Creating => &[SetUpNone],
             ToSetUpTransient | SettingUpTransient => &[SetUpNone, Created],
             Sending => &[SetUpNone, Created, TransientSetUp],
@@ -244,25 +260,41 @@ impl Rig {
                 self.machine.attach(Token::default());
                 self.send();
             }
+            InFlightAgain | CheckingSeal | SettingUpLast => {
+                self.machine.attach(Token::default());
+                self.send();
+                let way: &[Event] = match stage {
+                    InFlightAgain => &[SetUpNone],
+                    CheckingSeal => &[SetUpNone, Sealed],
+                    _ => &[SetUpNone, Sealed, InfoSealed],
+                };
+                for event in way {
+                    self.handle(*event);
+                    self.send();
+                }
+            }
             BytesInFlight => {
-                let data = Bytes::from_static(b"0123456789");
-                self.push(Payload::Bytes { data, offset: Offset(10) });
+                self.pinned(10, Pinned::Bytes(Bytes::from_static(b"0123456789")));
             }
             _ => {}
         }
     }
 
     fn stage(&self) -> Stage {
-        let first = self.machine.items.front().map(|item| &item.payload);
         match (&self.machine.state, self.machine.blocks.front()) {
             (State::Detached, _) => Detached,
             (State::ToSetUp, _) => ToSetUp,
+            (State::CheckingSeal, _) => CheckingSeal,
+            (State::SettingUp, _) if self.machine.seal == Seal::Durable => SettingUpLast,
             (State::SettingUp, _) if self.machine.sent_number == EventNumber(1) => SettingUpAgain,
             (State::SettingUp, _) => SettingUp,
             (State::Open, None) => Idle,
-            (State::Open, Some(block)) if block.is_conditional => ConditionInFlight,
-            (State::Open, Some(_)) if matches!(first, Some(Payload::Bytes { .. })) => BytesInFlight,
-            (State::Open, Some(_)) => InFlight,
+            (State::Open, Some(block)) => match block.kind {
+                BlockKind::Conditional => ConditionInFlight,
+                BlockKind::Bytes => BytesInFlight,
+                BlockKind::Events if self.machine.has_earlier() => InFlightAgain,
+                BlockKind::Events => InFlight,
+            },
             (State::Transferring(transfer), _) => match transfer.phase {
                 Phase::Create => ToCreate,
                 Phase::Creating => Creating,
@@ -276,7 +308,15 @@ impl Rig {
     }
 
     fn push(&mut self, payload: Payload) {
-        self.machine.push(Item::new(payload, Duration::ZERO, self.next));
+        self.push_content(Content::Routed { position: 0.0, payload });
+    }
+
+    fn pinned(&mut self, offset: i64, payload: Pinned) {
+        self.push_content(Content::Pinned { offset: Offset(offset), payload });
+    }
+
+    fn push_content(&mut self, content: Content) {
+        self.machine.push(Item::new(content, Duration::ZERO, 0, self.next));
         self.next += 1;
     }
 
@@ -341,6 +381,25 @@ impl Rig {
         ConditionalCheckFailed { writer_id, event_number, request_id }.into()
     }
 
+    fn info(&self, is_sealed: bool) -> WireCommand {
+        StreamSegmentInfo {
+            request_id: self.request_id,
+            segment_name: NAME.into(),
+            exists: true,
+            is_sealed,
+            is_deleted: false,
+            last_modified: 0,
+            write_offset: 100,
+            start_offset: 0,
+        }
+        .into()
+    }
+
+    fn sealed(&self, request_id: i64, segment: &str) -> WireCommand {
+        let (segment, server_stack_trace) = (segment.into(), "".into());
+        SegmentIsSealed { request_id, segment, server_stack_trace, offset: 1 }.into()
+    }
+
     fn token(&self, error_code: TokenFailure) -> WireCommand {
         let (request_id, server_stack_trace) = (self.request_id, "".into());
         AuthTokenCheckFailed { request_id, server_stack_trace, error_code }.into()
@@ -386,11 +445,12 @@ impl Rig {
             }
             IllegalArgument => self.failure(FailureCode::IllegalArgument),
             Failure => self.failure(FailureCode::Unspecified),
-            Sealed => SegmentIsSealed { request_id, segment, server_stack_trace, offset: 1 }.into(),
-            Stale => {
-                let request_id = self.stale_request;
-                SegmentIsSealed { request_id, segment, server_stack_trace, offset: 1 }.into()
-            }
+            Sealed => self.sealed(request_id, NAME),
+            TransientSealed => self.sealed(request_id, "transient"),
+            Stale => self.sealed(self.stale_request, NAME),
+            InfoSealed => self.info(true),
+            InfoOpen => self.info(false),
+            NameTaken => SegmentAlreadyExists { request_id, segment, server_stack_trace }.into(),
             Missing => self.missing(NAME),
             TransientMissing => self.missing("transient"),
             InvalidNumber => {
@@ -431,6 +491,7 @@ fn shown(reply: Option<Reply>) -> String {
     match reply {
         None | Some(Reply::Ok) => String::new(),
         Some(Reply::Protocol(_)) => "Protocol".to_owned(),
+        Some(Reply::Again(_)) => "Again".to_owned(),
         Some(Reply::Refused(kind, _)) => format!("Refused {kind:?}"),
         Some(other) => format!("{other:?}"),
     }

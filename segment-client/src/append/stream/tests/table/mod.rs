@@ -37,6 +37,8 @@ enum Stage {
     Sealed,
     /// The successors are asked for later.
     SealedLater,
+    /// The segments of the stream are asked for, as the segment has no successors.
+    WithoutSuccessors,
     /// Event 0 belongs to successor 1.
     Moved,
     /// The writer has ended.
@@ -175,6 +177,7 @@ impl Table {
             Served => &[Write, Located, Connected, SetUp, Acknowledged],
             Sealed => &[Write, Located, Connected, SegmentSealed],
             SealedLater => &[Write, Located, Connected, SegmentSealed, SuccessorsFailed],
+            WithoutSuccessors => &[Write, Located, Connected, SegmentSealed, NoSuccessors],
             Moved => &[Write, Located, Connected, SegmentSealed, Successors],
             Ended => &[Write, End],
         };
@@ -202,6 +205,7 @@ impl Table {
             State::Waiting(_) => LocatingLater,
             State::Sealed => Sealed,
             State::SealedWaiting(_) => SealedLater,
+            State::WithoutSuccessors => WithoutSuccessors,
             State::At(id) => match machine.connections[&id].state {
                 ConnectionState::Connecting => Connecting,
                 ConnectionState::Waiting(_) => ConnectingLater,
