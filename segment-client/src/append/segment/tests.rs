@@ -1,5 +1,6 @@
 //! Scripts for the append machine, and its table of states and events.
 
+mod in_doubt;
 mod table;
 
 use std::{sync::Arc, time::Duration};

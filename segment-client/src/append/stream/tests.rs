@@ -1,5 +1,6 @@
 //! Scripts for the writer machine, and its table of states and events.
 
+mod apart;
 mod table;
 
 use std::time::Duration;
