@@ -45,8 +45,8 @@ pub enum TimeNotes {
 
 /// A set-up that is not answered for this long is repeated on another connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// The same for appends: a store gives an operation up after this long. Shorter delivery timeouts
-/// shorten it, as what is in flight has failed by then.
+/// The same for appends: a store gives an operation up after this long. It is half of the delivery
+/// timeout if that is less, so that a set-up can tell in time what is stored.
 const MAX_SILENCE: Duration = Duration::from_secs(60);
 /// Slow stores are not set up all the time, however short the delivery timeout is.
 const MIN_SILENCE: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ impl Config {
             },
             delivery_timeout: self.delivery_timeout,
             request_timeout: REQUEST_TIMEOUT,
-            silence_timeout: self.delivery_timeout.clamp(MIN_SILENCE, MAX_SILENCE),
+            silence_timeout: (self.delivery_timeout / 2).clamp(MIN_SILENCE, MAX_SILENCE),
             backoff: self.backoff,
         }
     }

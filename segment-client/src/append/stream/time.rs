@@ -12,6 +12,7 @@ use super::{
 use crate::{
     error::WriteError,
     machine::{LookupError, Misbehaviour, Now, delay},
+    seeded_bugs::SeededBug,
 };
 
 impl<T, W> WriterMachine<T, W> {
@@ -83,6 +84,8 @@ impl<T, W> WriterMachine<T, W> {
         let Some(oldest) = writer.appends.oldest() else { return };
         let limit = now.checked_sub(self.settings.delivery_timeout);
         if let Some(limit) = limit.filter(|limit| oldest <= *limit) {
+            self.spoil_connection(segment, now);
+            let Some(writer) = self.writers.get_mut(&segment) else { return };
             let timeout = self.settings.delivery_timeout;
             let error = WriteError::new(
                 ErrorKind::Timeout,
@@ -102,6 +105,18 @@ impl<T, W> WriterMachine<T, W> {
             self.writers.get(&segment).and_then(|writer| writer.appends.oldest()).unwrap_or(oldest);
         // At least 1 ms ahead, or the timer would spin.
         self.arm((oldest + self.settings.delivery_timeout).max(now + Duration::from_millis(1)));
+    }
+
+    /// Closes the connection of a segment with an overdue event, if that bug is switched on.
+    fn spoil_connection(&mut self, segment: SegmentId, now: Now) {
+        let Some(writer) = self.writers.get(&segment) else { return };
+        if let State::At(id) = writer.state
+            && writer.is_waiting
+            && self.bugs.has(SeededBug::ClosesForOneSegment)
+        {
+            let cause = Misbehaviour("an event was not acknowledged in time".to_owned()).into();
+            self.set_apart(segment, id, LookupError { kind: ErrorKind::Timeout, cause }, now);
+        }
     }
 
     /// Locates the segment again after a back-off.
