@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::record::Millis;
 
 /// Identifies a connection for as long as the server runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
 /// One of the segment stores of the server, counted from 0.

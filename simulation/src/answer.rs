@@ -1,10 +1,16 @@
 //! The errors of the simulated controller's calls, as the client makes them of the codes and
 //! statuses that the real controller returns.
 
-use pravega_sdk_controller_client::ControllerError;
-use pravega_sdk_proto::txn_status::Status;
+use pravega_sdk_controller_client::{ControllerError, Creation, Deletion, ScaleStart, ScaleState};
+use pravega_sdk_proto::{
+    ScaleResponse, create_scope_status, create_stream_status, delete_scope_status,
+    delete_stream_status, scale_response::ScaleStreamStatus, scale_status_response::ScaleStatus,
+    txn_status::Status, update_stream_status,
+};
 use pravega_sdk_server_core::catalog::CallError;
-use pravega_sdk_types::{ErrorKind, Outcome};
+use pravega_sdk_types::{Epoch, ErrorKind, Outcome};
+
+use crate::messages;
 
 pub(crate) fn failed(error: CallError) -> ControllerError {
     let (kind, outcome, detail) = match error {
@@ -24,6 +30,27 @@ pub(crate) fn unavailable(detail: &str) -> ControllerError {
     ControllerError::new(ErrorKind::Unavailable, Outcome::Unknown, detail)
 }
 
+pub(crate) fn timed_out() -> ControllerError {
+    ControllerError::new(ErrorKind::Timeout, Outcome::Unknown, "the controller did not answer")
+}
+
+fn failure() -> ControllerError {
+    let (kind, outcome) = (ErrorKind::ServerFailure, Outcome::Unknown);
+    ControllerError::new(kind, outcome, "the controller failed without a reason")
+}
+
+fn no_scope() -> ControllerError {
+    refused(ErrorKind::NotFound, "the scope is not found")
+}
+
+fn no_stream() -> ControllerError {
+    refused(ErrorKind::NotFound, "the stream is not found")
+}
+
+fn bad_name() -> ControllerError {
+    refused(ErrorKind::InvalidName, "the controller refuses this name")
+}
+
 pub(crate) fn refused(kind: ErrorKind, detail: &str) -> ControllerError {
     ControllerError::new(kind, Outcome::NotApplied, detail)
 }
@@ -40,5 +67,98 @@ pub(crate) fn decided(status: Status) -> Result<(), ControllerError> {
         Status::StreamNotFound | Status::TransactionNotFound => {
             Err(refused(ErrorKind::NotFound, "the transaction is not found"))
         }
+    }
+}
+
+pub(crate) fn scope_created(
+    status: create_scope_status::Status,
+) -> Result<Creation, ControllerError> {
+    use create_scope_status::Status;
+    match status {
+        Status::Success => Ok(Creation::Created),
+        Status::ScopeExists => Ok(Creation::AlreadyExisted),
+        Status::InvalidScopeName => Err(bad_name()),
+        Status::Failure => Err(failure()),
+    }
+}
+
+pub(crate) fn scope_deleted(
+    status: delete_scope_status::Status,
+) -> Result<Deletion, ControllerError> {
+    use delete_scope_status::Status;
+    match status {
+        Status::Success => Ok(Deletion::Deleted),
+        Status::ScopeNotFound => Ok(Deletion::NotFound),
+        Status::ScopeNotEmpty => Err(refused(ErrorKind::NotEmpty, "the scope is not empty")),
+        Status::Failure => Err(failure()),
+    }
+}
+
+pub(crate) fn stream_created(
+    status: create_stream_status::Status,
+) -> Result<Creation, ControllerError> {
+    use create_stream_status::Status;
+    match status {
+        Status::Success => Ok(Creation::Created),
+        Status::StreamExists => Ok(Creation::AlreadyExisted),
+        Status::ScopeNotFound => Err(no_scope()),
+        Status::InvalidStreamName => Err(bad_name()),
+        Status::Failure => Err(failure()),
+    }
+}
+
+/// The answer to an update or a seal.
+pub(crate) fn updated(status: update_stream_status::Status) -> Result<(), ControllerError> {
+    use update_stream_status::Status;
+    match status {
+        Status::Success => Ok(()),
+        Status::StreamNotFound => Err(no_stream()),
+        Status::ScopeNotFound => Err(no_scope()),
+        Status::StreamSealed => Err(refused(ErrorKind::Sealed, "the stream is sealed")),
+        Status::Failure => Err(failure()),
+    }
+}
+
+pub(crate) fn truncated(status: update_stream_status::Status) -> Result<(), ControllerError> {
+    if status == update_stream_status::Status::Failure {
+        let detail = "the cut does not cover the stream, or is before its head";
+        return Err(refused(ErrorKind::InvalidStreamCut, detail));
+    }
+    updated(status)
+}
+
+pub(crate) fn stream_deleted(
+    status: delete_stream_status::Status,
+) -> Result<Deletion, ControllerError> {
+    use delete_stream_status::Status;
+    match status {
+        Status::Success => Ok(Deletion::Deleted),
+        Status::StreamNotFound => Ok(Deletion::NotFound),
+        Status::StreamNotSealed => Err(refused(ErrorKind::NotSealed, "the stream is not sealed")),
+        Status::Failure => Err(failure()),
+    }
+}
+
+pub(crate) fn scale_started(response: &ScaleResponse) -> Result<ScaleStart, ControllerError> {
+    match response.status() {
+        ScaleStreamStatus::Started => Ok(ScaleStart::Started {
+            epoch: Epoch(response.epoch),
+            segments: messages::segments(&response.segments),
+        }),
+        ScaleStreamStatus::PreconditionFailed => Ok(ScaleStart::PreconditionFailed),
+        ScaleStreamStatus::Failure => {
+            Err(refused(ErrorKind::InvalidArgument, "the ranges do not fit the segments"))
+        }
+    }
+}
+
+pub(crate) fn scale_state(status: ScaleStatus) -> Result<ScaleState, ControllerError> {
+    match status {
+        ScaleStatus::InProgress => Ok(ScaleState::InProgress),
+        ScaleStatus::Success => Ok(ScaleState::Done),
+        ScaleStatus::InvalidInput => {
+            Err(refused(ErrorKind::InvalidArgument, "the stream has not reached this epoch"))
+        }
+        ScaleStatus::InternalError => Err(failure()),
     }
 }

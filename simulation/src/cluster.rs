@@ -2,12 +2,15 @@
 //! random ids, and the connections to its stores.
 //!
 //! ```text
-//! connection ──> handle ──> Session ┐
-//!                                   ├──> Machine ──> replies ──> faults ──> connections
-//! controller ──> call ────> Catalog ┘
+//! connection ──> gates ──> Session ┐
+//!                                  ├──> Machine ──> replies ──> faults, gates ──> connections
+//! controller ──> call ───> Catalog ┘
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use bytestring::ByteString;
 use pravega_sdk_controller_client::SegmentWithRange;
@@ -16,15 +19,16 @@ use pravega_sdk_server_core::{
     ids::{ConnectionId, Moment, StoreIndex},
     machine::{Config, Machine},
     placement::Placement,
-    record::{Durability, Millis},
-    store::{Info, MemoryLimit, Read, Session, Step, WaitingRead},
+    record::{Durability, Millis, Record},
+    store::{Info, MemoryLimit, Read, Step, WaitingRead},
 };
-use pravega_sdk_types::{EventNumber, ScopedSegment, ScopedStream, SegmentId, Successor};
-use pravega_sdk_wire_protocol::WireCommand;
-use tokio::{sync::mpsc, time::Instant};
+use pravega_sdk_types::{ScopedSegment, ScopedStream, SegmentId, Successor};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{faults::StoreFaults, messages};
+use crate::{
+    archive::Archive, connection::Connection, faults::StoreFaults, gates::Gates, messages,
+};
 
 /// The time at which every simulation begins.
 const EPOCH: Millis = Millis(1_700_000_000_000);
@@ -36,30 +40,34 @@ const INSPECTOR: ConnectionId = ConnectionId(u64::MAX);
 
 /// The machine of the server with the stores' faults.
 pub(crate) struct Cluster {
-    machine: Machine,
+    pub(crate) machine: Machine,
     begun: Instant,
-    random: fastrand::Rng,
-    connections: HashMap<ConnectionId, mpsc::WeakUnboundedSender<Due>>,
-    next_connection: u64,
+    pub(crate) random: fastrand::Rng,
+    pub(crate) connections: BTreeMap<ConnectionId, Connection>,
+    pub(crate) next_connection: u64,
     counters: BTreeMap<&'static str, u64>,
     pub(crate) faults: StoreFaults,
+    pub(crate) gates: Gates,
+    pub(crate) archive: Archive,
+    clock: Clock,
 }
 
-/// A reply, and the time at which it leaves.
-pub(crate) struct Due {
-    pub(crate) at: Instant,
-    pub(crate) reply: WireCommand,
+/// The clocks of a cluster, relative to that of its clients.
+#[derive(Default)]
+struct Clock {
+    /// The time by which all clocks are ahead.
+    ahead: Duration,
+    /// The time by which the clock of a store is ahead of the others.
+    of_store: HashMap<StoreIndex, Duration>,
 }
-
-/// A connection has ended: the server closed it, or its client takes no replies.
-pub(crate) struct Ended;
 
 impl Cluster {
     /// A cluster without streams; its ids follow from the seed.
     pub(crate) fn new(stores: usize, seed: u64) -> Self {
         let config = Config {
             memory_limit: MemoryLimit(u64::MAX),
-            durability: Durability::InMemory,
+            // The records are the archive.
+            durability: Durability::Kept,
             placement: Placement::over(stores),
             access: None,
             intervals: NOTHING_BUT_LEASES,
@@ -68,10 +76,13 @@ impl Cluster {
             machine: Machine::new(config),
             begun: Instant::now(),
             random: fastrand::Rng::with_seed(seed),
-            connections: HashMap::new(),
+            connections: BTreeMap::new(),
             next_connection: 0,
             counters: BTreeMap::new(),
             faults: StoreFaults::default(),
+            gates: Gates::default(),
+            archive: Archive::default(),
+            clock: Clock::default(),
         }
     }
 
@@ -85,18 +96,49 @@ impl Cluster {
         &self.counters
     }
 
-    fn moment(&mut self) -> Moment {
-        let elapsed = Instant::now().saturating_duration_since(self.begun);
-        let now = Millis(EPOCH.0 + i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX));
-        Moment { now, random: Uuid::from_u128(self.random.u128(..)) }
+    // The clocks.
+
+    /// The time of the controller.
+    pub(crate) fn now(&self) -> Millis {
+        let elapsed = Instant::now().saturating_duration_since(self.begun) + self.clock.ahead;
+        Millis(EPOCH.0 + i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
     }
+
+    /// The time of a store.
+    pub(crate) fn now_at(&self, store: StoreIndex) -> Millis {
+        let ahead = self.clock.of_store.get(&store).copied().unwrap_or_default();
+        self.now().after(i64::try_from(ahead.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// A moment of a store.
+    pub(crate) fn moment_at(&mut self, store: StoreIndex) -> Moment {
+        Moment { now: self.now_at(store), random: Uuid::from_u128(self.random.u128(..)) }
+    }
+
+    fn moment(&mut self) -> Moment {
+        Moment { now: self.now(), random: Uuid::from_u128(self.random.u128(..)) }
+    }
+
+    /// Moves all clocks forward, except those of the clients.
+    pub(crate) fn advance_clock(&mut self, by: Duration) {
+        self.clock.ahead += by;
+        self.close_expired();
+    }
+
+    /// Sets the time by which the clock of a store is ahead of the others.
+    pub(crate) fn set_clock_ahead(&mut self, store: StoreIndex, ahead: Duration) {
+        self.clock.of_store.insert(store, ahead);
+        self.close_expired();
+    }
+
+    // Steps of the machine.
 
     /// Makes a call of the controller.
     pub(crate) fn call<T>(&mut self, call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T) -> T {
         let at = self.moment();
         let (catalog, mut step) = self.machine.call(at);
         let result = call(catalog, &mut step);
-        self.wake();
+        self.settle();
         result
     }
 
@@ -104,86 +146,29 @@ impl Cluster {
     pub(crate) fn tick(&mut self) {
         let at = self.moment();
         self.machine.tick(at);
-        self.wake();
+        self.settle();
     }
 
-    // Connections to the stores.
-
-    /// Opens a connection to a store.
-    pub(crate) fn connect(&mut self, store: StoreIndex, replies: &Replies) -> Session {
-        let id = ConnectionId(self.next_connection);
-        self.next_connection += 1;
-        self.connections.insert(id, replies.0.downgrade());
-        Session::new(id, store)
-    }
-
-    /// Closes a connection; its reads no longer wait.
-    pub(crate) fn disconnect(&mut self, session: &mut Session) {
-        session.end(&mut self.machine.store);
-        self.connections.retain(|_, replies| replies.strong_count() > 0);
-    }
-
-    /// Handles a command of a connection.
-    pub(crate) fn handle(
-        &mut self,
-        mut command: WireCommand,
-        session: &mut Session,
-        replies: &Replies,
-    ) -> Result<(), Ended> {
-        if let (WireCommand::ReadSegment(read), Some(most)) = (&mut command, self.faults.max_reply)
-        {
-            let most = i32::try_from(most).unwrap_or(i32::MAX);
-            read.suggested_length = read.suggested_length.min(most);
-        }
-        let is_append = is_append(&command);
-        let mut made = Vec::new();
-        let at = self.moment();
-        let handled = session.handle(command, &mut self.machine.context(at, &mut made));
-        if is_append && handled.is_err() && made.is_empty() {
-            self.count("append violation");
-        }
-        let mut sent = Ok(());
-        for reply in made {
-            sent = sent.and(self.reply(reply.command, &replies.0));
+    /// Archives what a step changed, and sends the replies to the reads that waited for it.
+    pub(crate) fn settle(&mut self) {
+        for record in self.machine.journal.take().into_iter().flat_map(|(_, records)| records) {
+            self.archive.apply(record);
         }
         self.wake();
-        sent.and(handled.map_err(|_| Ended))
-    }
-
-    /// Sends the replies to the reads that waited.
-    fn wake(&mut self) {
-        for woken in self.machine.store.take_woken() {
-            let replies = self.connections.get(&woken.connection);
-            if let Some(replies) = replies.and_then(mpsc::WeakUnboundedSender::upgrade) {
-                // A connection that has ended takes no replies.
-                self.reply(woken.reply, &replies).ok();
-            }
-        }
-    }
-
-    /// Sends what the faults of the stores make of a reply.
-    fn reply(
-        &mut self,
-        reply: WireCommand,
-        replies: &mpsc::UnboundedSender<Due>,
-    ) -> Result<(), Ended> {
-        if let WireCommand::AppendSetup(set_up) = &reply
-            && set_up.last_event_number != EventNumber::NONE.0
-        {
-            self.count("set-up of a known writer");
-        }
-        for reply in self.faults.change(reply) {
-            self.count(reply.name());
-            let mut at = Instant::now();
-            if matches!(reply, WireCommand::DataAppended(_)) {
-                at += self.faults.ack_delay;
-            }
-            replies.send(Due { at, reply }).map_err(|_| Ended)?;
-        }
-        Ok(())
     }
 
     // The placement of segments on stores.
+
+    /// The catalog and the placement as they are now.
+    pub(crate) fn known_now(&self) -> (Catalog, Placement) {
+        let mut catalog = Catalog::default();
+        self.machine.catalog.snapshot(|record| {
+            if let Record::CatalogEntry { key, value } = record {
+                catalog.restore(&key, value.as_deref()).expect("an entry of the catalog");
+            }
+        });
+        (catalog, self.machine.placement.clone())
+    }
 
     /// The store of a segment.
     pub(crate) fn store_of(&self, segment: &str) -> StoreIndex {
@@ -249,19 +234,4 @@ impl Cluster {
         ids.dedup();
         ids
     }
-}
-
-/// Sends the replies of one connection.
-pub(crate) struct Replies(pub(crate) mpsc::UnboundedSender<Due>);
-
-fn is_append(command: &WireCommand) -> bool {
-    matches!(
-        command,
-        WireCommand::AppendBlock(_)
-            | WireCommand::AppendBlockEnd(_)
-            | WireCommand::ConditionalAppend(_)
-            | WireCommand::ConditionalBlockEnd(_)
-            | WireCommand::Padding(_)
-            | WireCommand::PartialEvent(_)
-    )
 }

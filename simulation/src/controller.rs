@@ -1,5 +1,5 @@
 //! The simulated controller: the calls that clients make in a simulation, with outages, and with
-//! answers that are late or lost.
+//! answers that are late, lost, or older than the latest change.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -22,31 +22,43 @@ use pravega_sdk_types::{
     Scope, ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId,
     StreamConfiguration, Successor, Tag, Timestamp, TransactionId, WriterName,
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     World,
-    answer::{decided, failed, refused, unavailable, unsupported},
+    answer::{self, decided, failed, refused, timed_out, unavailable, unsupported},
     messages,
     transactions::Note,
 };
 
 /// The controller of a [`World`]. Each call takes a random time; while the controller is away,
-/// each fails after it.
+/// each fails after it. A call that is not answered ends after its deadline.
 #[derive(Debug)]
 pub struct SimController {
     world: World,
     random: Mutex<fastrand::Rng>,
     max_latency: Duration,
+    call_timeout: Duration,
     noted: Arc<Mutex<Vec<(WriterName, BoundedCut, i64)>>>,
 }
+
+/// The time after which a call ends that is not answered.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl SimController {
     /// A controller of `world`.
     #[must_use]
     pub fn new(world: &World, seed: u64, max_latency: Duration) -> Self {
         let random = Mutex::new(fastrand::Rng::with_seed(seed));
-        Self { world: world.clone(), random, max_latency, noted: Arc::default() }
+        let (world, call_timeout) = (world.clone(), CALL_TIMEOUT);
+        Self { world, random, max_latency, call_timeout, noted: Arc::default() }
+    }
+
+    /// Sets the deadline of each call. Default: 30 s.
+    #[must_use]
+    pub fn with_call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
     }
 
     /// The times that writers noted.
@@ -56,22 +68,49 @@ impl SimController {
     }
 
     /// Takes the time of a call.
-    async fn arrive(&self) -> Result<(), ControllerError> {
+    async fn arrive(&self, call: &'static str) -> Result<(), ControllerError> {
         let share = self.random.lock().unwrap_or_else(PoisonError::into_inner).f64();
         sleep(self.max_latency.mul_f64(share)).await;
+        let answered = async {
+            loop {
+                let changed = self.world.changed();
+                if !self.world.is_unanswered(call) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        if timeout(self.call_timeout, answered).await.is_err() {
+            return Err(timed_out());
+        }
         if self.world.lock().controller.is_away {
             return Err(unavailable("the controller is away"));
         }
         Ok(())
     }
 
-    /// Makes a call of the catalog.
-    async fn call<T>(
+    /// Makes a call of the catalog that changes nothing; now and then, an instance answers that
+    /// does not know the latest changes.
+    async fn ask<T>(
         &self,
+        name: &'static str,
         call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> CallResult<T> + Send,
     ) -> Result<T, ControllerError> {
-        self.arrive().await?;
-        self.world.lock().cluster.call(call).map_err(failed)
+        self.arrive(name).await?;
+        let is_stale = self.is_stale();
+        self.world.ask(is_stale, call).map_err(failed)
+    }
+
+    /// Makes a call of the catalog that changes something; its answer is lost now and then.
+    async fn change<T>(
+        &self,
+        name: &'static str,
+        call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> CallResult<T> + Send,
+    ) -> Result<T, ControllerError> {
+        self.arrive(name).await?;
+        let changed = self.world.lock().cluster.call(call).map_err(failed);
+        self.lose_answer()?;
+        changed
     }
 
     /// Loses the answer to a request that took effect, now and then.
@@ -88,6 +127,12 @@ impl SimController {
     fn is_late(&self) -> bool {
         let lost_answers = self.world.lock().controller.lost_answers;
         self.chance(lost_answers / 2)
+    }
+
+    /// Returns true now and then, while an instance does not know the latest changes.
+    fn is_stale(&self) -> bool {
+        let percent = self.world.lock().controller.stale.as_ref().map(|stale| stale.percent);
+        percent.is_some_and(|percent| self.chance(percent))
     }
 
     fn chance(&self, percent: u32) -> bool {
@@ -107,19 +152,24 @@ impl Controller for SimController {
         stream: &ScopedStream,
     ) -> Result<Vec<SegmentWithRange>, ControllerError> {
         let info = messages::stream_info(stream);
-        let found = self.call(|catalog, step| catalog.current_segments(&info, step)).await?;
+        let found = self
+            .ask("current_segments", |catalog, step| catalog.current_segments(&info, step))
+            .await?;
         Ok(messages::segments(&found.segment_ranges))
     }
 
     async fn successors(&self, segment: &ScopedSegment) -> Result<Vec<Successor>, ControllerError> {
         let (info, id) = (messages::stream_info(&segment.scoped_stream()), segment.id());
-        let found = self.call(|catalog, step| catalog.successors(&info, id.into(), step)).await?;
+        let found = self
+            .ask("successors", |catalog, step| catalog.successors(&info, id.into(), step))
+            .await?;
         Ok(messages::successors(&found))
     }
 
     async fn segment_endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError> {
-        self.arrive().await?;
-        Ok(World::endpoint(self.world.owner(&segment.to_string())))
+        self.arrive("segment_endpoint").await?;
+        let is_stale = self.is_stale();
+        Ok(World::endpoint(self.world.known_owner(&segment.to_string(), is_stale)))
     }
 
     async fn delegation_token(
@@ -128,7 +178,8 @@ impl Controller for SimController {
         _: AccessOperation,
     ) -> Result<DelegationToken, ControllerError> {
         let info = messages::stream_info(stream);
-        let token = self.call(|catalog, step| Ok(catalog.token(&info, step))).await?;
+        let token =
+            self.ask("delegation_token", |catalog, step| Ok(catalog.token(&info, step))).await?;
         Ok(DelegationToken::new(token))
     }
 
@@ -144,7 +195,7 @@ impl Controller for SimController {
         let note = |catalog: &mut Catalog, step: &mut Step<'_>| {
             Ok(catalog.note_time(&info, &name, cut, time.as_millis(), step))
         };
-        match self.call(note).await? {
+        match self.change("note_time", note).await? {
             Status::Success => {}
             Status::InvalidTime | Status::InvalidPosition => {
                 return Err(refused(ErrorKind::ConditionFailed, "the writer noted a later one"));
@@ -170,7 +221,9 @@ impl Controller for SimController {
     ) -> Result<bool, ControllerError> {
         use remove_writer_response::Status;
         let (info, name) = (messages::stream_info(stream), writer.to_string());
-        match self.call(|catalog, step| Ok(catalog.remove_writer(&info, &name, step))).await? {
+        let removed = self
+            .change("remove_writer", |catalog, step| Ok(catalog.remove_writer(&info, &name, step)));
+        match removed.await? {
             Status::Success => Ok(true),
             Status::UnknownWriter => Ok(false),
             Status::StreamDoesNotExist | Status::InternalError => {
@@ -184,7 +237,8 @@ impl Controller for SimController {
         stream: &ScopedStream,
     ) -> Result<Vec<(SegmentId, Offset)>, ControllerError> {
         let info = messages::stream_info(stream);
-        let head = self.call(|catalog, step| catalog.head_segments(&info, step)).await?;
+        let head =
+            self.ask("head_segments", |catalog, step| catalog.head_segments(&info, step)).await?;
         Ok(messages::head(&head))
     }
 
@@ -194,7 +248,9 @@ impl Controller for SimController {
         epoch: Epoch,
     ) -> Result<Vec<SegmentWithRange>, ControllerError> {
         let info = messages::stream_info(stream);
-        let found = self.call(|catalog, step| catalog.epoch_segments(&info, epoch.0, step)).await?;
+        let found = self
+            .ask("epoch_segments", |catalog, step| catalog.epoch_segments(&info, epoch.0, step))
+            .await?;
         Ok(messages::segments(&found.segment_ranges))
     }
 
@@ -203,7 +259,7 @@ impl Controller for SimController {
         stream: &ScopedStream,
         lease: Duration,
     ) -> Result<CreatedTransaction, ControllerError> {
-        self.arrive().await?;
+        self.arrive("create_transaction").await?;
         let created = self
             .world
             .with_transactions(|transactions, cluster| transactions.begin(cluster, stream, lease))
@@ -219,7 +275,7 @@ impl Controller for SimController {
         lease: Duration,
     ) -> Result<PingStatus, ControllerError> {
         use ping_txn_status::Status;
-        self.arrive().await?;
+        self.arrive("ping_transaction").await?;
         let status = self
             .world
             .with_transactions(|transactions, cluster| transactions.ping(cluster, id, lease));
@@ -240,7 +296,7 @@ impl Controller for SimController {
         id: TransactionId,
         note: Option<(&WriterName, Timestamp)>,
     ) -> Result<(), ControllerError> {
-        self.arrive().await?;
+        self.arrive("commit_transaction").await?;
         let note =
             note.map(|(writer, time)| Note { writer: writer.to_string(), time: time.as_millis() });
         let note = note.unwrap_or_default();
@@ -270,7 +326,7 @@ impl Controller for SimController {
         _: &ScopedStream,
         id: TransactionId,
     ) -> Result<(), ControllerError> {
-        self.arrive().await?;
+        self.arrive("abort_transaction").await?;
         let status = self
             .world
             .with_transactions(|transactions, cluster| transactions.abort(cluster, id))
@@ -284,7 +340,7 @@ impl Controller for SimController {
         _: &ScopedStream,
         id: TransactionId,
     ) -> Result<TransactionState, ControllerError> {
-        self.arrive().await?;
+        self.arrive("transaction_state").await?;
         self.world
             .with_transactions(|transactions, cluster| transactions.state(cluster, id))
             .ok_or_else(|| refused(ErrorKind::NotFound, "the transaction is not found"))
@@ -296,20 +352,30 @@ impl Controller for SimController {
         Err(unsupported())
     }
 
-    async fn create_scope(&self, _: &Scope) -> Result<Creation, ControllerError> {
-        Err(unsupported())
+    async fn create_scope(&self, scope: &Scope) -> Result<Creation, ControllerError> {
+        let name = scope.to_string();
+        let status = self.change("create_scope", |catalog, step| catalog.create_scope(&name, step));
+        answer::scope_created(status.await?)
     }
 
-    async fn delete_scope(&self, _: &Scope) -> Result<Deletion, ControllerError> {
-        Err(unsupported())
+    async fn delete_scope(&self, scope: &Scope) -> Result<Deletion, ControllerError> {
+        let name = scope.to_string();
+        let status = self.change("delete_scope", |catalog, step| catalog.delete_scope(&name, step));
+        answer::scope_deleted(status.await?)
     }
 
-    async fn delete_scope_recursive(&self, _: &Scope) -> Result<Deletion, ControllerError> {
-        Err(unsupported())
+    async fn delete_scope_recursive(&self, scope: &Scope) -> Result<Deletion, ControllerError> {
+        let name = scope.to_string();
+        let status = self.change("delete_scope_recursive", |catalog, step| {
+            catalog.delete_scope_recursive(&name, step)
+        });
+        answer::scope_deleted(status.await?)
     }
 
-    async fn scope_exists(&self, _: &Scope) -> Result<bool, ControllerError> {
-        Err(unsupported())
+    async fn scope_exists(&self, scope: &Scope) -> Result<bool, ControllerError> {
+        let name = scope.to_string();
+        let found = self.ask("scope_exists", |catalog, _| Ok(catalog.scope_exists(&name)));
+        Ok(found.await?.exists)
     }
 
     async fn scopes_page(&self, _: &PageToken) -> Result<Page<Scope>, ControllerError> {
@@ -318,41 +384,61 @@ impl Controller for SimController {
 
     async fn create_stream(
         &self,
-        _: &ScopedStream,
-        _: &StreamConfiguration,
+        stream: &ScopedStream,
+        configuration: &StreamConfiguration,
     ) -> Result<Creation, ControllerError> {
-        Err(unsupported())
+        let config = messages::stream_config(stream, configuration)?;
+        let status =
+            self.change("create_stream", |catalog, step| catalog.create_stream(config, step));
+        answer::stream_created(status.await?)
     }
 
     async fn update_stream(
         &self,
-        _: &ScopedStream,
-        _: &StreamConfiguration,
+        stream: &ScopedStream,
+        configuration: &StreamConfiguration,
     ) -> Result<(), ControllerError> {
-        Err(unsupported())
+        let config = messages::stream_config(stream, configuration)?;
+        let status =
+            self.change("update_stream", |catalog, step| catalog.update_stream(config, step));
+        answer::updated(status.await?)
     }
 
-    async fn truncate_stream(&self, _: &BoundedCut) -> Result<(), ControllerError> {
-        Err(unsupported())
+    async fn truncate_stream(&self, cut: &BoundedCut) -> Result<(), ControllerError> {
+        let (info, cut) = (messages::stream_info(cut.stream()), messages::cut(cut));
+        let status = self
+            .change("truncate_stream", |catalog, step| catalog.truncate_stream(&info, cut, step));
+        answer::truncated(status.await?)
     }
 
-    async fn seal_stream(&self, _: &ScopedStream) -> Result<(), ControllerError> {
-        Err(unsupported())
+    async fn seal_stream(&self, stream: &ScopedStream) -> Result<(), ControllerError> {
+        let info = messages::stream_info(stream);
+        let status = self.change("seal_stream", |catalog, step| catalog.seal_stream(&info, step));
+        answer::updated(status.await?)
     }
 
-    async fn delete_stream(&self, _: &ScopedStream) -> Result<Deletion, ControllerError> {
-        Err(unsupported())
+    async fn delete_stream(&self, stream: &ScopedStream) -> Result<Deletion, ControllerError> {
+        let info = messages::stream_info(stream);
+        let status =
+            self.change("delete_stream", |catalog, step| catalog.delete_stream(&info, step));
+        answer::stream_deleted(status.await?)
     }
 
-    async fn stream_exists(&self, _: &ScopedStream) -> Result<bool, ControllerError> {
-        Err(unsupported())
+    async fn stream_exists(&self, stream: &ScopedStream) -> Result<bool, ControllerError> {
+        let (scope, name) = (stream.scope().to_string(), stream.stream().to_string());
+        let found =
+            self.ask("stream_exists", |catalog, _| Ok(catalog.stream_exists(&scope, &name)));
+        Ok(found.await?.exists)
     }
 
     async fn stream_configuration(
         &self,
-        _: &ScopedStream,
+        stream: &ScopedStream,
     ) -> Result<StreamConfiguration, ControllerError> {
-        Err(unsupported())
+        let info = messages::stream_info(stream);
+        let found =
+            self.ask("stream_configuration", |catalog, _| catalog.stream_configuration(&info));
+        Ok(messages::stream_configuration(&found.await?))
     }
 
     async fn streams_page(
@@ -374,31 +460,47 @@ impl Controller for SimController {
 
     async fn segments_between(
         &self,
-        _: &ScopedStream,
-        _: &CutRange,
+        stream: &ScopedStream,
+        range: &CutRange,
     ) -> Result<Vec<ScopedSegment>, ControllerError> {
-        Err(unsupported())
+        let info = messages::stream_info(stream);
+        let (from, to) = (messages::cut_or_none(&range.from), messages::cut_or_none(&range.to));
+        let found = self.ask("segments_between", |catalog, step| {
+            catalog.segments_between(&info, &from, &to, step)
+        });
+        let ids = found.await?.segments.into_iter().map(|id| id.segment_id.into());
+        Ok(ids.map(|id| ScopedSegment::new(stream, id)).collect())
     }
 
-    async fn is_segment_open(&self, _: &ScopedSegment) -> Result<bool, ControllerError> {
-        Err(unsupported())
+    async fn is_segment_open(&self, segment: &ScopedSegment) -> Result<bool, ControllerError> {
+        let (info, id) = (messages::stream_info(&segment.scoped_stream()), segment.id().into());
+        self.ask("is_segment_open", |catalog, _| catalog.is_segment_open(&info, id)).await
     }
 
-    async fn is_stream_cut_valid(&self, _: &BoundedCut) -> Result<bool, ControllerError> {
-        Err(unsupported())
+    async fn is_stream_cut_valid(&self, cut: &BoundedCut) -> Result<bool, ControllerError> {
+        let (info, cut) = (messages::stream_info(cut.stream()), messages::cut(cut));
+        self.ask("is_stream_cut_valid", |catalog, _| catalog.is_cut_complete(&info, &cut)).await
     }
 
     async fn scale(
         &self,
-        _: &ScopedStream,
-        _: &[SegmentId],
-        _: &[KeyRange],
+        stream: &ScopedStream,
+        sealed: &[SegmentId],
+        ranges: &[KeyRange],
     ) -> Result<ScaleStart, ControllerError> {
-        Err(unsupported())
+        let request = messages::scale_request(stream, sealed, ranges);
+        let started = self.change("scale", |catalog, step| catalog.scale(&request, step));
+        answer::scale_started(&started.await?)
     }
 
-    async fn scale_state(&self, _: &ScopedStream, _: Epoch) -> Result<ScaleState, ControllerError> {
-        Err(unsupported())
+    async fn scale_state(
+        &self,
+        stream: &ScopedStream,
+        epoch: Epoch,
+    ) -> Result<ScaleState, ControllerError> {
+        let info = messages::stream_info(stream);
+        let status = self.ask("scale_state", |catalog, _| Ok(catalog.check_scale(&info, epoch.0)));
+        answer::scale_state(status.await?)
     }
 
     async fn completed_transactions(

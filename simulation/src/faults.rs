@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pravega_sdk_server_core::{catalog::Catalog, placement::Placement};
 use pravega_sdk_wire_protocol::WireCommand;
 
 /// Makes other replies of a store's reply: none, one or several.
@@ -12,6 +13,8 @@ pub type Misbehaviour = Box<dyn FnMut(WireCommand) -> Vec<WireCommand> + Send>;
 pub(crate) struct StoreFaults {
     /// The time that a store takes to acknowledge an append.
     pub(crate) ack_delay: Duration,
+    /// The longest time by which a reply is late; replies overtake each other.
+    pub(crate) reply_delay: Duration,
     /// Appends are stored and not acknowledged.
     pub(crate) is_deaf: bool,
     /// The most bytes of the reply to a read, as at the end of a store's cache.
@@ -32,12 +35,38 @@ impl StoreFaults {
     }
 }
 
+/// How a store takes new connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connects {
+    /// At once.
+    Accepted,
+    /// They are refused: the process has ended.
+    Refused,
+    /// They are neither accepted nor refused until that changes: the machine has died, or its
+    /// packets are dropped.
+    Unanswered,
+}
+
+/// Returns true for the names of some calls.
+pub(crate) type NamesCall = Box<dyn Fn(&str) -> bool + Send>;
+
 /// Faults of the controller.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct ControllerFaults {
     /// Every call fails.
     pub(crate) is_away: bool,
-    /// Of a hundred requests about transactions, the number that are carried out, at once or late,
+    /// Of a hundred calls that change something, the number that are carried out, at once or late,
     /// without an answer.
     pub(crate) lost_answers: u32,
+    /// The calls that are not answered before their deadlines.
+    pub(crate) unanswered: Option<NamesCall>,
+    pub(crate) stale: Option<Stale>,
+}
+
+/// An instance of the controller that does not know the latest changes.
+pub(crate) struct Stale {
+    pub(crate) catalog: Catalog,
+    pub(crate) placement: Placement,
+    /// Of a hundred queries, the number that it answers.
+    pub(crate) percent: u32,
 }

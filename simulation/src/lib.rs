@@ -16,32 +16,48 @@
 //!   client ── network ── link            connections of the SDK, and their faults
 //!      │         │
 //!   controller  store                    drivers of the cluster
+//!      │         │
+//!      │    holds, stalls, interruptions    what is held back, lost, late or stuck
 //!      └────┬────┘
-//!         world                          streams, stores and faults, as tests set them
+//!   world, outages, tokens               streams, stores and faults, as tests set them
 //!           │
 //!   transactions  content                late commits; the final streams
 //!           │
-//!        cluster ── faults  messages     server-core's machine, its clock and connections
+//!        serving                         commands in, replies out
+//!           │
+//!        cluster ── faults  messages     server-core's machine and its clocks
+//!           │
+//!   connection ── gates  outbox          one connection: what waits, and the order of replies
 //!
 //!   history   reading                    checks: what clients saw against the final streams
 //! ```
 
 mod answer;
+mod archive;
 pub mod client;
 mod cluster;
+mod connection;
 mod content;
 pub mod controller;
 mod faults;
+pub mod gates;
 pub mod history;
+pub mod holds;
+mod interruptions;
 pub mod link;
 mod messages;
 pub mod network;
+mod outages;
+mod outbox;
 mod plan;
 pub mod proxy;
 pub mod reading;
 mod report;
 pub mod scenario;
+mod serving;
+pub mod stalls;
 pub mod store;
+mod tokens;
 mod transaction_load;
 pub mod transaction_scenario;
 mod transactions;
@@ -50,7 +66,10 @@ pub mod world;
 
 pub use content::Stored;
 pub use controller::SimController;
-pub use faults::Misbehaviour;
+pub use faults::{Connects, Misbehaviour};
+pub use gates::{Arrival, Departure};
+pub use holds::Hold;
 pub use network::SimNetwork;
 pub use report::Report;
-pub use world::World;
+pub use stalls::{Requests, Stall, Stuck};
+pub use world::{Between, Interruption, Interruptions, World};

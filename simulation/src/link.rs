@@ -181,6 +181,17 @@ impl Switch {
         self.directions.iter().for_each(|direction| direction.reset());
     }
 
+    /// Lets both directions fall silent; bytes in flight are lost.
+    pub fn silence(&self) {
+        for direction in &self.directions {
+            let mut state = direction.lock();
+            state.is_silent = true;
+            state.in_flight.clear();
+            state.bytes_in_flight = 0;
+            state.wake();
+        }
+    }
+
     /// The numbers of bytes written into the link by the client, and by the store.
     #[must_use]
     pub fn written(&self) -> (u64, u64) {

@@ -2,9 +2,15 @@
 //!
 //! The messages come from the catalog in the same process, so an invalid one is a panic.
 
-use pravega_sdk_controller_client::SegmentWithRange;
+use std::collections::BTreeMap;
+
+use pravega_sdk_controller_client::{ControllerError, DelegationToken, SegmentWithRange};
 use pravega_sdk_proto as proto;
-use pravega_sdk_types::{KeyRange, Offset, ScopedStream, SegmentId, Successor};
+use pravega_sdk_server_core::record::Millis;
+use pravega_sdk_types::{
+    BoundedCut, ErrorKind, KeyRange, Offset, Outcome, ScalingPolicy, ScopedStream, SegmentId,
+    StreamConfiguration, StreamCut, Successor,
+};
 
 pub(crate) fn stream_info(stream: &ScopedStream) -> proto::StreamInfo {
     proto::StreamInfo {
@@ -45,6 +51,47 @@ pub(crate) fn head(head: &proto::SegmentsAtTime) -> Vec<(SegmentId, Offset)> {
     head.segments.iter().map(position).collect()
 }
 
+/// The offsets of a cut.
+pub(crate) fn cut(cut: &BoundedCut) -> BTreeMap<i64, i64> {
+    cut.positions().map(|(id, offset)| (id.into(), offset.to_wire())).collect()
+}
+
+/// The offsets of a cut; none for the head or the tail.
+pub(crate) fn cut_or_none(cut: &StreamCut) -> BTreeMap<i64, i64> {
+    cut.bounded().map(self::cut).unwrap_or_default()
+}
+
+/// The message of a configuration. The simulation knows fixed numbers of segments only.
+pub(crate) fn stream_config(
+    stream: &ScopedStream,
+    configuration: &StreamConfiguration,
+) -> Result<proto::StreamConfig, ControllerError> {
+    let is_known = matches!(configuration.scaling(), ScalingPolicy::Fixed { .. })
+        && configuration.retention().is_none();
+    if !is_known {
+        let detail = "the simulation has no scaling by rate and no retention";
+        return Err(ControllerError::new(ErrorKind::Unsupported, Outcome::NotApplied, detail));
+    }
+    let segments = configuration.scaling().min_segments().get();
+    let policy = proto::ScalingPolicy {
+        scale_type: proto::scaling_policy::ScalingPolicyType::FixedNumSegments.into(),
+        min_num_segments: i32::try_from(segments).expect("a number of segments"),
+        ..proto::ScalingPolicy::default()
+    };
+    Ok(proto::StreamConfig {
+        stream_info: Some(stream_info(stream)),
+        scaling_policy: Some(policy),
+        ..proto::StreamConfig::default()
+    })
+}
+
+/// A configuration of its message. A stream of [`configuration`] has its fewest segments.
+pub(crate) fn stream_configuration(config: &proto::StreamConfig) -> StreamConfiguration {
+    let segments = config.scaling_policy.as_ref().map_or(1, |policy| policy.min_num_segments);
+    let segments = u32::try_from(segments).expect("a number of segments");
+    StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(segments))
+}
+
 pub(crate) fn scale_request(
     stream: &ScopedStream,
     sealed: &[SegmentId],
@@ -76,4 +123,10 @@ pub(crate) fn configuration(stream: &ScopedStream, segments: i32) -> proto::Stre
         scaling_policy: Some(policy),
         ..proto::StreamConfig::default()
     }
+}
+
+/// The time at which a token expires; `None` if it never does, or is not one.
+pub(crate) fn token_expiry(token: &str) -> Option<Millis> {
+    let expires_at = DelegationToken::new(token).claims()?.expires_at;
+    Some(Millis(i64::try_from(expires_at).ok()?.saturating_mul(1000)))
 }

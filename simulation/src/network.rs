@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     World,
+    faults::Connects,
     link::{self, Faults, Switch},
     store,
 };
@@ -51,6 +52,22 @@ impl SimNetwork {
         switches.iter().filter(|(to, _)| *to == store).for_each(|(_, switch)| switch.reset());
     }
 
+    /// Lets the machine of a store die without a word: its links fall silent, and connects to it
+    /// are not answered.
+    pub fn kill_machine(&self, store: usize) {
+        self.world.set_connects(store, Connects::Unanswered);
+        let switches = self.switches.lock().unwrap_or_else(PoisonError::into_inner);
+        switches.iter().filter(|(to, _)| *to == store).for_each(|(_, switch)| switch.silence());
+        self.world.count("machine killed");
+    }
+
+    /// Starts the machine of a store again: it accepts connections, and resets the links that it no
+    /// longer knows.
+    pub fn start_machine(&self, store: usize) {
+        self.reset(store);
+        self.world.set_connects(store, Connects::Accepted);
+    }
+
     /// Ends all faults: new links have none, and silent links are reset.
     pub fn heal(&self) {
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(Default::default);
@@ -81,15 +98,33 @@ impl SimNetwork {
         // A turn of the scheduler, as a real connection is never established at once.
         tokio::task::yield_now().await;
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
-        let Some(store) = self.world.store_at(endpoint) else {
-            self.world.count("connect refused");
-            return Err(io::ErrorKind::ConnectionRefused.into());
-        };
+        let store = self.accept(endpoint).await?;
         let (up, down) = self.plan.lock().unwrap_or_else(PoisonError::into_inner)();
         let (client, server) = link::pair(up, down);
         self.switches.lock().unwrap_or_else(PoisonError::into_inner).push((store, client.switch()));
         tokio::spawn(store::serve(self.world.clone(), store, server));
         Ok(Box::new(client))
+    }
+
+    /// Waits until a store accepts or refuses a connection.
+    async fn accept(&self, endpoint: &Endpoint) -> io::Result<usize> {
+        let mut is_counted = false;
+        loop {
+            let changed = self.world.changed();
+            match self.world.store_at(endpoint) {
+                Some((store, Connects::Accepted)) => return Ok(store),
+                Some((_, Connects::Unanswered)) => {
+                    if !std::mem::replace(&mut is_counted, true) {
+                        self.world.count("connect unanswered");
+                    }
+                    changed.await;
+                }
+                Some((_, Connects::Refused)) | None => {
+                    self.world.count("connect refused");
+                    return Err(io::ErrorKind::ConnectionRefused.into());
+                }
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use pravega_sdk_controller_client::{SegmentWithRange, TransactionState};
 use pravega_sdk_proto::{
     create_scope_status, create_stream_status, delete_stream_status,
@@ -15,11 +16,12 @@ use pravega_sdk_server_core::ids::StoreIndex;
 use pravega_sdk_types::{
     Endpoint, KeyRange, Offset, ScopedSegment, ScopedStream, SegmentId, Successor, TransactionId,
 };
+use tokio::sync::Notify;
 
 use crate::{
     cluster::Cluster,
     content::{self, Stored},
-    faults::{ControllerFaults, Misbehaviour},
+    faults::{Connects, ControllerFaults, Misbehaviour},
     messages,
     transactions::{Note, Transactions},
 };
@@ -28,6 +30,8 @@ use crate::{
 #[derive(Clone)]
 pub struct World {
     state: Arc<Mutex<State>>,
+    /// Wakes what waits for the end of a fault.
+    changed: Arc<Notify>,
 }
 
 /// The cluster with what a real one has beyond the server's machine.
@@ -35,8 +39,9 @@ pub(crate) struct State {
     pub(crate) cluster: Cluster,
     pub(crate) transactions: Transactions,
     pub(crate) controller: ControllerFaults,
-    /// For each store, true if it is up.
-    stores: Vec<bool>,
+    pub(crate) interruptions: Option<Interruptions>,
+    /// How each store takes new connections.
+    stores: Vec<Connects>,
     /// The scale under way.
     scale: Option<Scale>,
 }
@@ -47,6 +52,32 @@ struct Scale {
     sealed: Vec<SegmentId>,
     ranges: Vec<KeyRange>,
 }
+
+/// Connections that end at the worst moments for the writer of an append.
+#[derive(Clone)]
+pub struct Interruptions {
+    /// Of a hundred connections, the number that are interrupted, once each.
+    pub percent: u32,
+    /// The longest time that an interruption waits for the next connection of the writer.
+    pub longest: Duration,
+    /// What happens at the moment: a seal, a merge, a truncation.
+    pub between: Option<Between>,
+}
+
+/// A moment at which a connection is interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interruption {
+    /// An append or a merge of the connection took effect after the next set-up of its writer was
+    /// answered. The one that was sent again is still on its way.
+    LateAppend,
+    /// An append or a merge of the connection took effect and its acknowledgement is lost. The next
+    /// set-up of its writer is still on its way.
+    LostAck,
+}
+
+/// What happens to a segment of a stream between two steps of an append.
+pub type Between =
+    Arc<dyn Fn(World, ScopedSegment, Interruption) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// The simulated stores listen on the ports from this one on.
 const FIRST_PORT: u16 = 12_000;
@@ -65,10 +96,11 @@ impl World {
             cluster: Cluster::new(stores, seed),
             transactions: Transactions::default(),
             controller: ControllerFaults::default(),
-            stores: vec![true; stores],
+            interruptions: None,
+            stores: vec![Connects::Accepted; stores],
             scale: None,
         };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), changed: Arc::default() }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -96,6 +128,12 @@ impl World {
         self.lock().cluster.faults.is_deaf = true;
     }
 
+    /// Makes every reply up to that much late, so that replies overtake each other as the protocol
+    /// allows: all but those to the appends of one writer.
+    pub fn set_reply_delay(&self, longest: Duration) {
+        self.lock().cluster.faults.reply_delay = longest;
+    }
+
     /// Makes the stores send what `misbehaviour` returns for each reply.
     pub fn set_misbehaviour(&self, misbehaviour: Misbehaviour) {
         self.lock().cluster.faults.misbehaviour = Some(misbehaviour);
@@ -104,20 +142,6 @@ impl World {
     /// Limits the bytes that a store returns for one read.
     pub fn set_max_reply(&self, bytes: Option<usize>) {
         self.lock().cluster.faults.max_reply = bytes;
-    }
-
-    /// Makes that many of a hundred requests about transactions take effect, at once or late,
-    /// without an answer.
-    pub fn set_lost_answers(&self, percent: u32) {
-        self.lock().controller.lost_answers = percent;
-    }
-
-    /// Makes every call of the controller fail, or ends that.
-    pub fn set_controller_away(&self, is_away: bool) {
-        self.lock().controller.is_away = is_away;
-        if is_away {
-            self.count("controller away");
-        }
     }
 
     // Streams.
@@ -207,7 +231,18 @@ impl World {
         assert_eq!(deleted, Ok(delete_stream_status::Status::Success));
     }
 
-    /// Truncates a stream at a cut.
+    /// Seals and deletes a stream, and creates one with the same name.
+    ///
+    /// # Panics
+    ///
+    /// If the stream does not exist.
+    pub fn recreate_stream(&self, stream: &ScopedStream, segments: u32) {
+        self.delete_stream(stream);
+        self.create_stream(stream, segments);
+        self.count("stream created again");
+    }
+
+    /// Truncates a stream at a cut: bytes before it are dropped, segments before it deleted.
     ///
     /// # Panics
     ///
@@ -220,6 +255,27 @@ impl World {
             state.cluster.call(|catalog, step| catalog.truncate_stream(&info, cut, step));
         assert_eq!(truncated, Ok(update_stream_status::Status::Success));
         state.cluster.count("truncation");
+    }
+
+    /// Truncates a stream at the ends of its segments that take events.
+    ///
+    /// # Panics
+    ///
+    /// If the stream does not exist.
+    pub fn truncate_at_tail(&self, stream: &ScopedStream) {
+        self.truncate(stream, &self.tail(stream));
+    }
+
+    /// The ends of the segments that take events.
+    #[must_use]
+    pub fn tail(&self, stream: &ScopedStream) -> BTreeMap<SegmentId, Offset> {
+        let state = &mut *self.lock();
+        let active = state.cluster.active_segments(stream);
+        let end = |id| state.cluster.info(&ScopedSegment::new(stream, id)).map(|info| info.len);
+        active
+            .into_iter()
+            .map(|segment| (segment.id, Offset(end(segment.id).unwrap_or_default() as i64)))
+            .collect()
     }
 
     /// Deletes a segment, as a truncation after it does.
@@ -267,6 +323,16 @@ impl World {
     #[must_use]
     pub fn content(&self, stream: &ScopedStream) -> Vec<Stored> {
         content::content(&mut self.lock().cluster, stream)
+    }
+
+    /// All events that a stream has ever had, those of truncated and deleted segments included.
+    ///
+    /// # Panics
+    ///
+    /// If a segment had bytes that are not whole events.
+    #[must_use]
+    pub fn all_content(&self, stream: &ScopedStream) -> Vec<Stored> {
+        content::archived(&self.lock().cluster.archive, stream)
     }
 
     // Transactions.
@@ -321,22 +387,44 @@ impl World {
         format!("store-{store}:{}", FIRST_PORT + store as u16).parse().expect("an endpoint")
     }
 
-    /// The store that listens at an endpoint; `None` if it is down.
+    /// The store of an endpoint, and how it takes new connections; `None` if there is none.
     #[must_use]
-    pub fn store_at(&self, endpoint: &Endpoint) -> Option<usize> {
+    pub fn store_at(&self, endpoint: &Endpoint) -> Option<(usize, Connects)> {
         let store = usize::from(endpoint.port().checked_sub(FIRST_PORT)?);
-        self.lock().stores.get(store).filter(|is_up| **is_up).map(|_| store)
+        self.lock().stores.get(store).map(|connects| (store, *connects))
+    }
+
+    /// Sets how a store takes new connections. Its links stay as they are.
+    pub fn set_connects(&self, store: usize, connects: Connects) {
+        if let Some(known) = self.lock().stores.get_mut(store) {
+            *known = connects;
+        }
+        self.notify_changed();
     }
 
     /// Takes a store down, or brings it up again. Its links stay as they are; the network resets
     /// them.
     pub fn set_store_up(&self, store: usize, is_up: bool) {
-        if let Some(known) = self.lock().stores.get_mut(store) {
-            *known = is_up;
-        }
+        self.set_connects(store, if is_up { Connects::Accepted } else { Connects::Refused });
         if !is_up {
             self.count("store down");
         }
+    }
+
+    /// Wakes what waits for the end of a fault.
+    pub(crate) fn notify_changed(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until a fault has ended, or another has begun. Counts from the call, not from the
+    /// first poll.
+    pub(crate) fn changed(&self) -> impl Future<Output = ()> {
+        self.changed.notified()
+    }
+
+    /// Interrupts some of the connections that are opened from now on.
+    pub fn set_interruptions(&self, interruptions: Option<Interruptions>) {
+        self.lock().interruptions = interruptions;
     }
 
     /// Moves a segment to another store, with all segments of its container.

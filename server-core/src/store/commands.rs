@@ -44,6 +44,12 @@ impl Outcome {
     }
 }
 
+/// The segment that a command names, of which its token must be; `None` for an append, which names
+/// its writer, and for a command that is for no segment.
+pub fn segment_of(command: &WireCommand) -> Option<&ByteString> {
+    address(command).map(|address| address.segment)
+}
+
 /// Every command that is for a segment: in which field it names the segment, and the operation
 /// that a refusal names. The dispatch and the check of tokens both come from this table, so a
 /// request without a check does not compile.

@@ -32,6 +32,7 @@ mod waiting;
 mod wake;
 
 pub use self::{
+    commands::segment_of,
     refusal::{Closed, Refusal},
     requests::{AppendRequest, MemoryLimit, SegmentPolicy, Step},
     segment::Traffic,

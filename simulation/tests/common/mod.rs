@@ -10,9 +10,15 @@ use pravega_sdk_event_stream::{
     WriteError, WriterConfig,
     codec::{Raw, Utf8},
 };
+use pravega_sdk_segment_client::{ByteStream, Transport as _};
 use pravega_sdk_simulation::{SimController, SimNetwork, World, client::segment_context};
-use pravega_sdk_types::{ScopedSegment, ScopedStream, SegmentId};
-use pravega_sdk_wire_protocol::event;
+use pravega_sdk_types::{ScopedSegment, ScopedStream, SegmentId, WriterId};
+use pravega_sdk_wire_protocol::{
+    Decoder, SendBuffer, WireCommand,
+    commands::{AppendBlockEnd, GetStreamSegmentInfo, ReadSegment, SetupAppend},
+    event,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 pub(crate) struct Cluster {
     pub(crate) world: World,
@@ -91,4 +97,93 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         .build()
         .unwrap()
         .block_on(future)
+}
+
+/// A connection to a store that speaks the protocol by hand.
+pub(crate) struct Wire {
+    io: Box<dyn ByteStream>,
+    received: BytesMut,
+}
+
+/// Longer than any reply takes.
+const NEVER: Duration = Duration::from_secs(3600);
+
+impl Wire {
+    pub(crate) async fn open(cluster: &Cluster, store: usize) -> Self {
+        let io = cluster.network.open(&World::endpoint(store)).await.unwrap();
+        Self { io, received: BytesMut::new() }
+    }
+
+    pub(crate) async fn send(&mut self, command: impl Into<WireCommand>) {
+        let mut out = SendBuffer::new();
+        command.into().encode(&mut out).unwrap();
+        self.io.write_all(&out.to_vec()).await.unwrap();
+    }
+
+    /// The next reply; `None` if the store closed the connection.
+    pub(crate) async fn next(&mut self) -> Option<WireCommand> {
+        loop {
+            if let Some(reply) = Decoder::default().decode(&mut self.received).unwrap() {
+                return Some(reply);
+            }
+            if self.io.read_buf(&mut self.received).await.ok()? == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// Checks that there is no reply for an hour.
+    pub(crate) async fn silent(&mut self) {
+        let reply = tokio::time::timeout(NEVER, self.next()).await;
+        assert!(reply.is_err(), "{reply:?}");
+    }
+
+    pub(crate) async fn set_up(&mut self, segment: &ScopedSegment, writer: WriterId) -> i64 {
+        self.send(set_up(segment, writer, "")).await;
+        match self.next().await {
+            Some(WireCommand::AppendSetup(reply)) => reply.last_event_number,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub(crate) fn set_up(segment: &ScopedSegment, writer: WriterId, token: &str) -> SetupAppend {
+    SetupAppend {
+        request_id: 1,
+        writer_id: writer.0,
+        segment: segment.to_string().into(),
+        delegation_token: token.into(),
+    }
+}
+
+/// An append of one event.
+pub(crate) fn append(writer: WriterId, number: i64, text: &str) -> AppendBlockEnd {
+    let mut data = BytesMut::new();
+    event::put(&mut data, text.as_bytes()).unwrap();
+    AppendBlockEnd {
+        writer_id: writer.0,
+        size_of_whole_events: i32::try_from(data.len()).unwrap(),
+        data: data.freeze(),
+        num_events: 1,
+        last_event_number: number,
+        request_id: number,
+    }
+}
+
+pub(crate) fn read(segment: &ScopedSegment, offset: i64, token: &str) -> ReadSegment {
+    ReadSegment {
+        segment: segment.to_string().into(),
+        offset,
+        suggested_length: 1000,
+        delegation_token: token.into(),
+        request_id: 99,
+    }
+}
+
+pub(crate) fn info(segment: &ScopedSegment, request_id: i64) -> GetStreamSegmentInfo {
+    GetStreamSegmentInfo {
+        request_id,
+        segment_name: segment.to_string().into(),
+        delegation_token: "".into(),
+    }
 }
