@@ -50,8 +50,8 @@ pub use grpc::ControllerClient;
 pub use grpc::encoding;
 pub use model::{
     AccessOperation, CompletedTransaction, CreatedTransaction, Creation, CutRange, Deletion,
-    KeyValueTableConfiguration, Page, PageToken, PingStatus, ScaleStart, ScaleState,
-    SegmentWithRange, Subscriber, TransactionOutcome, TransactionState,
+    KeyValueTableConfiguration, Page, PageToken, PingStatus, SHORTEST_LEASE, ScaleStart,
+    ScaleState, SegmentWithRange, Subscriber, TransactionOutcome, TransactionState,
 };
 pub use token::{DelegationToken, TokenClaims};
 pub use token_cache::TokenCache;

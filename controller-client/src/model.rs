@@ -267,6 +267,9 @@ impl PageToken {
     }
 }
 
+/// The shortest lease of a transaction, which every server accepts.
+pub const SHORTEST_LEASE: Duration = Duration::from_secs(10);
+
 /// The lease that servers accept by default.
 pub(crate) const DEFAULT_LEASE_RANGE: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(10)..=Duration::from_secs(600);
+    SHORTEST_LEASE..=Duration::from_secs(600);

@@ -50,12 +50,16 @@ pub enum SeededBug {
     SilentSearches,
     /// The cuts between which is read are not checked.
     TrustsCuts,
+    /// A reader uses the timers of a runtime that has ended.
+    OutlivesRuntime,
     /// A transaction is committed before its events are durable.
     CommitsBeforeFlush,
     /// The transaction is never pinged.
     NeverPings,
     /// A commit whose answer was lost counts as done.
     BelievesCommits,
+    /// The failure of the controller is passed on where a sealed stream explains it.
+    PassesFailuresOn,
 }
 
 /// The bug that is switched on, if any.

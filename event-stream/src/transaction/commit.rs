@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use pravega_sdk_controller_client::{ControllerError, TransactionState};
 use pravega_sdk_segment_client::{
     machine::{Random, delay},
-    runtime::{random_bits, rng},
+    runtime::{random_bits, rng, runtime},
     seeded_bugs::SeededBug,
 };
 use pravega_sdk_types::{Backoff, ErrorKind, Outcome, ScopedStream, Timestamp, TransactionId};
@@ -141,6 +141,7 @@ impl Commit {
     ///
     /// Dropping the future changes nothing for the transaction.
     pub async fn wait_until_visible(&self, deadline: Duration) -> Result<(), TransactionError> {
+        runtime().map_err(|error| TransactionError::from(error).with_outcome(Outcome::Applied))?;
         let mut random = self.shared.random_bits(self.id);
         let waiting = async {
             let mut attempt = 0;

@@ -10,6 +10,7 @@
 //! as an event writer does. The controller merges them when it commits. One task for all
 //! transactions of a writer keeps them alive at the controller.
 
+mod begin;
 mod commit;
 mod config;
 mod machine;
@@ -143,32 +144,32 @@ impl<C> TransactionalWriter<C> {
     ///
     /// # Errors
     ///
-    /// [`TransactionError`]: [`InvalidArgument`](ErrorKind::InvalidArgument) for a lease that
-    /// servers do not take, [`NotFound`](ErrorKind::NotFound) if the stream is gone, and otherwise
-    /// that of the controller. With an unknown outcome a transaction may have begun; it is not kept
-    /// alive, so it ends with its lease.
+    /// [`TransactionError`]: [`InvalidArgument`](ErrorKind::InvalidArgument) for a lease that the
+    /// server does not take, [`Sealed`](ErrorKind::Sealed) if the stream is sealed,
+    /// [`NotFound`](ErrorKind::NotFound) if it is gone, [`Closed`](ErrorKind::Closed) if the
+    /// runtime on which the writer was opened has ended, and otherwise that of the controller. With
+    /// an unknown outcome a transaction may have begun; it is not kept alive, so it ends with its
+    /// lease.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, a transaction that still begins is aborted.
     pub async fn begin(&self) -> Result<Transaction<C>, TransactionError> {
-        let Shared { context, stream, config, pings, .. } = &*self.shared;
-        let (controller, lease) = (Arc::clone(context.controller()), config.lease);
+        self.check_runtime()?;
         let (tell, begun) = oneshot::channel();
-        let (at, pings) = (stream.clone(), pings.clone());
+        let shared = Arc::clone(&self.shared);
         // Spawned, so that a transaction is aborted at once if the caller drops this future.
         let beginning = async move {
-            let created = controller.create_transaction(&at, lease).await;
+            let created = shared.create().await;
+            let pings = shared.pings.clone();
             tell.send(created.map(|created| Unclaimed { created, pings: Some(pings) })).ok();
         };
         runtime()?.spawn(beginning);
         let begun = begun.await.map_err(|_| {
             TransactionError::new(ErrorKind::Closed, Outcome::Unknown, "the runtime is going down")
-                .with_stream(stream)
-        })?;
-        let mut begun = begun.map_err(|error| {
-            TransactionError::from_controller(error, "the transaction could not be begun", stream)
-        })?;
+                .with_stream(self.stream())
+        });
+        let mut begun = begun??;
         let transaction = self.attach(begun.created.id, &begun.created.segments)?;
         begun.pings = None;
         Ok(transaction)
@@ -181,13 +182,15 @@ impl<C> TransactionalWriter<C> {
     /// # Errors
     ///
     /// [`TransactionError`], of kind [`TransactionNotOpen`](ErrorKind::TransactionNotOpen) if it is
-    /// committed or aborted, which [`TransactionError::state`] returns, and
-    /// [`NotFound`](ErrorKind::NotFound) if there is none of that id, or it ended too long ago.
+    /// committed or aborted, which [`TransactionError::state`] returns,
+    /// [`NotFound`](ErrorKind::NotFound) if there is none of that id, or it ended too long ago, and
+    /// [`Closed`](ErrorKind::Closed) if the runtime on which the writer was opened has ended.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future has no effect.
     pub async fn resume(&self, id: TransactionId) -> Result<Transaction<C>, TransactionError> {
+        self.check_runtime()?;
         match self.status(id).await? {
             TransactionState::Open => {}
             other => return Err(TransactionError::not_open(Some(other), self.stream())),
@@ -240,6 +243,19 @@ impl<C> TransactionalWriter<C> {
         })
     }
 
+    /// The task that keeps transactions alive ends with its runtime.
+    fn check_runtime(&self) -> Result<(), TransactionError> {
+        if self.shared.pings.is_closed() {
+            return Err(self.ended(Outcome::NotApplied));
+        }
+        Ok(())
+    }
+
+    fn ended(&self, outcome: Outcome) -> TransactionError {
+        let detail = "the runtime on which the writer was opened has ended";
+        TransactionError::new(ErrorKind::Closed, outcome, detail).with_stream(self.stream())
+    }
+
     fn attach(
         &self,
         id: TransactionId,
@@ -259,7 +275,8 @@ impl<C> TransactionalWriter<C> {
         )?;
         let ended = Arc::new(OnceLock::new());
         if !config.writer.append.bugs.has(SeededBug::NeverPings) {
-            pings.send(Command::Watch(id, Arc::clone(&ended))).ok();
+            let watch = Command::Watch(id, Arc::clone(&ended));
+            pings.send(watch).map_err(|_| self.ended(Outcome::Unknown))?;
         }
         Ok(Transaction {
             writer,
@@ -397,6 +414,7 @@ impl<C> Transaction<C> {
     }
 
     async fn commit_with(mut self, time: Option<Timestamp>) -> Result<Commit, TransactionError> {
+        runtime()?;
         if !self.shared.config.writer.append.bugs.has(SeededBug::CommitsBeforeFlush) {
             // Even if the outcome of an event is unknown, the commit was not requested.
             self.flush().await.map_err(|error| error.with_outcome(Outcome::NotApplied))?;
@@ -419,6 +437,7 @@ impl<C> Transaction<C> {
     ///
     /// If the future is dropped, the transaction is still aborted, at the latest by its lease.
     pub async fn abort(mut self) -> Result<(), TransactionError> {
+        runtime()?;
         self.is_ours = false;
         self.shared.decide(self.id, Decision::Abort).await
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pravega_sdk_controller_client::TransactionState;
-use pravega_sdk_segment_client::context::SegmentContext;
+use pravega_sdk_segment_client::{context::SegmentContext, runtime::runtime};
 use pravega_sdk_types::{ErrorKind, ScopedStream, TransactionId, WriterName};
 
 use super::{config::TransactionConfig, pings::Commands};
@@ -40,7 +40,7 @@ impl Shared {
         id: TransactionId,
         error: TransactionError,
     ) -> TransactionError {
-        if error.kind() != ErrorKind::TransactionNotOpen {
+        if error.kind() != ErrorKind::TransactionNotOpen || runtime().is_err() {
             return error;
         }
         let state = tokio::time::timeout(EXPLAIN_LIMIT, self.status(id)).await;
@@ -51,4 +51,4 @@ impl Shared {
 }
 
 /// How long an error may be delayed to find its cause.
-const EXPLAIN_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const EXPLAIN_LIMIT: Duration = Duration::from_secs(5);
