@@ -33,6 +33,7 @@ mod credentials;
 mod endpoint_cache;
 mod error;
 mod grpc;
+mod home;
 pub mod listing;
 mod model;
 mod single_flight;
@@ -48,6 +49,7 @@ pub use error::ControllerError;
 pub use grpc::ControllerClient;
 #[doc(hidden)]
 pub use grpc::encoding;
+pub use home::HomeRuntime;
 pub use model::{
     AccessOperation, CompletedTransaction, CreatedTransaction, Creation, CutRange, Deletion,
     KeyValueTableConfiguration, Page, PageToken, PingStatus, SHORTEST_LEASE, ScaleStart,

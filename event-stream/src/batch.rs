@@ -369,7 +369,7 @@ impl BatchClient {
         let starts = vec![(id, StartOffset::Claimed(range.start()))];
         let ends = Some([(id, range.end().into())].into());
         let (context, bounds) = (self.context.clone(), Bounds { starts, ends });
-        Ok(EventReader::with_bounds(context, &self.stream, codec, &config, bounds))
+        EventReader::with_bounds(context, &self.stream, codec, &config, bounds)
     }
 
     /// Reads one event by its address.

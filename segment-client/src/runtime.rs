@@ -1,5 +1,6 @@
 //! The runtime handle and the random numbers of drivers.
 
+pub use pravega_sdk_controller_client::HomeRuntime;
 use tokio::runtime::Handle;
 
 use crate::{error::NoRuntime, machine::Random};
@@ -11,6 +12,15 @@ use crate::{error::NoRuntime, machine::Random};
 /// [`NoRuntime`] outside a tokio runtime.
 pub fn runtime() -> Result<Handle, NoRuntime> {
     Handle::try_current().map_err(|_| NoRuntime)
+}
+
+/// Returns the runtime that the caller runs on, for a handle whose timers and tasks stay there.
+///
+/// # Errors
+///
+/// [`NoRuntime`] outside a tokio runtime.
+pub fn home() -> Result<HomeRuntime, NoRuntime> {
+    HomeRuntime::current().ok_or(NoRuntime)
 }
 
 /// Makes a generator of random numbers, which repeats itself if it has a seed.

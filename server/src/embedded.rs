@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use pravega_sdk_proto::controller_service_server::ControllerServiceServer;
 use pravega_sdk_server_core::{ids::StoreIndex, record::Durability};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -125,10 +125,14 @@ impl EmbeddedServer {
         self.stop.cancel();
         self.state.close_all();
         self.tasks.close();
-        tokio::time::timeout(DRAIN, self.tasks.wait()).await.ok();
+        // Outside a runtime nothing can be waited for, and the server ends at once.
+        let has_runtime = Handle::try_current().is_ok();
+        if has_runtime {
+            tokio::time::timeout(DRAIN, self.tasks.wait()).await.ok();
+        }
         self.cut.cancel();
         self.state.close_journal();
-        if let Some(writer) = self.writer.take() {
+        if has_runtime && let Some(writer) = self.writer.take() {
             // The folder is free for the next server after that.
             tokio::task::spawn_blocking(move || writer.join().ok()).await.ok();
         }

@@ -12,8 +12,8 @@ use pravega_sdk_server_core::{
     machine::Machine,
     record::{Durability, Sequence},
 };
-use pravega_sdk_types::classify;
-use tokio::{net::TcpListener, sync::watch};
+use pravega_sdk_types::{ErrorKind, classify};
+use tokio::{net::TcpListener, runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -42,11 +42,15 @@ pub enum StartError {
     /// The folder of data cannot be used.
     #[error(transparent)]
     Data(#[from] OpenError),
+    /// There is no tokio runtime to start it on.
+    #[error("there is no tokio runtime here; call it inside one")]
+    NoRuntime,
 }
 
 classify!(StartError, |error| match error {
     StartError::Listen { source, .. } => io_kind(source),
     StartError::Data(error) => error.kind(),
+    StartError::NoRuntime => ErrorKind::NoRuntime,
 });
 
 impl ServerBuilder {
@@ -54,12 +58,16 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartError`] if a port cannot be listened on, or the folder of data cannot be used.
+    /// [`StartError`] if a port cannot be listened on, or the folder of data cannot be used, and
+    /// outside a tokio runtime.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future closes the ports that it has opened.
     pub async fn start(self) -> Result<EmbeddedServer, StartError> {
+        if Handle::try_current().is_err() {
+            return Err(StartError::NoRuntime);
+        }
         let controller = listen(self.address, self.controller_port).await?;
         let mut stores = Vec::new();
         for _ in 0..self.stores {

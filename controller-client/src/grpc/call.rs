@@ -7,14 +7,17 @@ use std::{
 };
 
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, RetryBudget};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
 
 use super::{
     attempt::{SendWith, attempt},
     nodes::Nodes,
     status::FailedAttempt,
 };
-use crate::{ControllerConfig, ControllerError};
+use crate::{ControllerConfig, ControllerError, HomeRuntime};
 
 /// A call: its name in the service, and the effect of a repeat.
 #[derive(Debug, Clone, Copy)]
@@ -44,12 +47,17 @@ pub(super) struct Calls {
     pub(super) nodes: Nodes,
     retries: Mutex<RetryBudget>,
     started: Instant,
+    /// The channels have their tasks there.
+    home: HomeRuntime,
 }
 
 impl Calls {
-    pub(super) fn new(config: ControllerConfig) -> Result<Self, ControllerError> {
+    pub(super) fn new(
+        config: ControllerConfig,
+        home: HomeRuntime,
+    ) -> Result<Self, ControllerError> {
         let nodes = Nodes::new(&config)?;
-        Ok(Self { config, nodes, retries: Mutex::default(), started: Instant::now() })
+        Ok(Self { config, nodes, retries: Mutex::default(), started: Instant::now(), home })
     }
 
     /// Makes a call with all its attempts, within the deadline of the configuration.
@@ -83,6 +91,7 @@ impl Calls {
         M: Clone + Send + 'static,
         A: Send + 'static,
     {
+        self.check_runtime().map_err(|error| error.with_operation(operation.name, target))?;
         let started = Instant::now();
         let left = || limit.saturating_sub(started.elapsed());
         self.with_budget(RetryBudget::deposit);
@@ -114,6 +123,10 @@ impl Calls {
                 if failure.error.outcome() != Outcome::NotApplied {
                     outcome = Outcome::Unknown;
                 }
+                if self.home.has_ended() {
+                    let last = Some((node.endpoint, ended_meanwhile(failure)));
+                    return Err(finish(last, operation, target, attempts, outcome));
+                }
                 let may_repeat = operation.repeat == Repeat::Harmless || failure.was_not_sent;
                 let is_over = !failure.is_retryable || !may_repeat;
                 let try_next = failure.is_controllers_fault && !is_over;
@@ -138,6 +151,20 @@ impl Calls {
         }
     }
 
+    /// Fails if the timers or the channels of a call would not work: outside a runtime, and after
+    /// the end of the runtime on which the client was created.
+    fn check_runtime(&self) -> Result<(), ControllerError> {
+        let refuse = |kind, detail| Err(ControllerError::new(kind, Outcome::NotApplied, detail));
+        if self.home.has_ended() {
+            return refuse(ErrorKind::Closed, RUNTIME_ENDED);
+        }
+        if Handle::try_current().is_err() {
+            let detail = "there is no tokio runtime here; call it inside one";
+            return refuse(ErrorKind::NoRuntime, detail);
+        }
+        Ok(())
+    }
+
     fn with_budget<T>(&self, act: impl FnOnce(&mut RetryBudget, Duration) -> T) -> T {
         // Nothing panics while the lock is held. If it did, the budget would still be consistent.
         act(
@@ -145,6 +172,14 @@ impl Calls {
             self.started.elapsed(),
         )
     }
+}
+
+const RUNTIME_ENDED: &str = "the runtime on which the client was created has ended";
+
+/// The failure of an attempt during which the client's runtime ended: no repeat can succeed.
+fn ended_meanwhile(failure: FailedAttempt) -> FailedAttempt {
+    let error = ControllerError::new(ErrorKind::Closed, failure.error.outcome(), RUNTIME_ENDED);
+    FailedAttempt { error, is_retryable: false, ..failure }
 }
 
 fn finish(

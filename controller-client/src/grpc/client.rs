@@ -5,12 +5,14 @@ use std::{fmt, sync::Arc};
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
 
 use super::call::Calls;
-use crate::{ControllerConfig, ControllerError};
+use crate::{ControllerConfig, ControllerError, HomeRuntime};
 
 /// The controller of a cluster, over gRPC.
 ///
 /// Clones are cheap and share their channels. Channels connect at their first use, and again after
-/// they broke; the client has no tasks except those that gRPC spawns on the caller's runtime.
+/// they broke; the client has no tasks except those that gRPC spawns on the runtime of
+/// [`new`](Self::new). After the end of that runtime every call fails at once, with the kind
+/// [`Closed`](ErrorKind::Closed).
 ///
 /// # Cancel safety
 ///
@@ -28,15 +30,15 @@ impl ControllerClient {
     /// Kind [`Config`](ErrorKind::Config) if the trust store cannot be used,
     /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime.
     pub fn new(config: ControllerConfig) -> Result<Self, ControllerError> {
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(ControllerError::new(
+        let home = HomeRuntime::current().ok_or_else(|| {
+            ControllerError::new(
                 ErrorKind::NoRuntime,
                 Outcome::NotApplied,
                 "a controller client must be made inside a tokio runtime: call it from async code, \
                  or enter a runtime first",
-            ));
-        }
-        Ok(Self { calls: Arc::new(Calls::new(config)?) })
+            )
+        })?;
+        Ok(Self { calls: Arc::new(Calls::new(config, home)?) })
     }
 
     /// Returns the controllers in use: those of the address, or those discovered.

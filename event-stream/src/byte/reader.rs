@@ -38,6 +38,8 @@ use super::{
 ///
 /// Where bytes were truncated before they were read, one read fails with the kind
 /// [`Truncated`](ErrorKind::Truncated), and the next goes on with the first byte that is left.
+/// After the end of the runtime on which it was opened, every read fails with the kind
+/// [`Closed`](ErrorKind::Closed).
 ///
 /// # Examples
 ///
@@ -97,10 +99,11 @@ impl ByteReader {
         let mut machine =
             ReadMachine::new(config.reader.read_settings(), random_bits(rng(config.reader.seed)));
         let segment = Arc::new(segment);
+        let driver = ReadDriver::new(context, config.reader.bugs)?;
         let reader = machine.open(Arc::clone(&segment), StartOffset::Known(Offset(offset)), None);
         Ok(Self {
             machine,
-            driver: ReadDriver::new(context),
+            driver,
             segment,
             reader,
             ready: Bytes::new(),
@@ -201,6 +204,10 @@ impl ByteReader {
             }
             if let Some((_, delivery)) = self.machine.poll_delivery() {
                 self.take(delivery)?;
+                continue;
+            }
+            if let Some(ended) = self.driver.ended() {
+                self.failed = Some(ended.with_stream(&self.stream()));
                 continue;
             }
             is_busy |= self.poll_work(cx);
@@ -376,7 +383,8 @@ impl AsyncSeek for ByteReader {
     fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let reader = self.get_mut();
         if let Some(seeking) = &mut reader.seek {
-            let sought = ready!(seeking.as_mut().poll(cx));
+            let sought = ready!(reader.driver.poll_at_home(seeking, cx))
+                .unwrap_or_else(|ended| Err(ended.with_stream(&reader.segment.scoped_stream())));
             reader.seek = None;
             reader.go_to(sought?);
         }

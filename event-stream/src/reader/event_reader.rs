@@ -33,7 +33,8 @@ use crate::codec::{Codec, Raw};
 /// Events of one routing key come in the order in which they were written, across scaling; those of
 /// different keys in no particular order. It is a [`Stream`] of events and errors, and has no task:
 /// the caller that polls it does the work. Between polls, replies of segment stores still arrive,
-/// as far as the budget allows.
+/// as far as the budget allows. It can be polled anywhere, also outside a runtime; with the runtime
+/// on which it was opened it ends, with an error of kind [`Closed`](ErrorKind::Closed).
 ///
 /// After an error the reader goes on where it can: an event that the codec refuses is passed over,
 /// a truncated part is left out, a segment store that cannot be reached is tried again. Where it
@@ -97,7 +98,7 @@ impl<C: Codec> EventReader<C> {
     ) -> Result<Self, ReadError> {
         runtime()?;
         let bounds = bounds_of(&context, stream, &config).await?;
-        Ok(Self::with_bounds(context, stream, codec, &config, bounds))
+        Self::with_bounds(context, stream, codec, &config, bounds)
     }
 
     pub(crate) fn with_bounds(
@@ -106,7 +107,8 @@ impl<C: Codec> EventReader<C> {
         codec: C,
         config: &ReaderConfig,
         bounds: Bounds,
-    ) -> Self {
+    ) -> Result<Self, ReadError> {
+        let driver = ReadDriver::new(context, config.bugs)?;
         let mut rng = rng(config.seed);
         let reads = ReadMachine::new(config.read_settings(), random_bits(rng.fork()));
         let machine = StreamMachine::new(
@@ -117,7 +119,7 @@ impl<C: Codec> EventReader<C> {
             bounds.ends,
             random_bits(rng.fork()),
         );
-        Self { machine, driver: ReadDriver::new(context), stream: stream.clone(), codec }
+        Ok(Self { machine, driver, stream: stream.clone(), codec })
     }
 
     /// The stream.
@@ -134,7 +136,8 @@ impl<C: Codec> EventReader<C> {
     /// reading continues, [`Corrupt`](ErrorKind::Corrupt) for bytes that are not a valid event or
     /// that the codec refuses, [`Unavailable`](ErrorKind::Unavailable) while a segment cannot be
     /// read, or the successors of one cannot be found, and errors that end the reader: the stream
-    /// was deleted, or reading is not allowed.
+    /// was deleted, reading is not allowed, or the runtime on which the reader was opened has ended,
+    /// which is [`Closed`](ErrorKind::Closed).
     ///
     /// # Cancel safety
     ///
@@ -242,6 +245,10 @@ impl<C: Codec> EventReader<C> {
             }
             if self.machine.is_done() {
                 return Poll::Ready(None);
+            }
+            if let Some(ended) = self.driver.ended() {
+                self.machine.fail(ended.with_stream(&self.stream));
+                continue;
             }
             let mut is_busy = self.carry_out();
             is_busy |= self.poll_work(cx);

@@ -5,6 +5,7 @@ use std::{fmt, pin::pin, sync::Arc, time::Duration};
 use futures_util::future::{Either, select};
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream, SegmentMap, Timestamp};
 use tokio::{
+    runtime::Handle as Runtime,
     sync::{mpsc, oneshot},
     time::Instant,
 };
@@ -35,6 +36,8 @@ pub struct Handle {
     // Bounded by the capacity: an append is sent only with capacity for it, everything else is one
     // command per call.
     commands: mpsc::UnboundedSender<Command>,
+    /// The runtime of the task.
+    runtime: Runtime,
 }
 
 /// The results of all appends of a writer.
@@ -110,7 +113,7 @@ impl Handle {
             config.time_notes,
         );
         runtime.spawn(driver.run());
-        Ok(Self { shared, commands })
+        Ok(Self { shared, commands, runtime })
     }
 
     /// The stream.
@@ -236,7 +239,12 @@ impl Handle {
             && self.commands.send(Command::Close).is_ok();
         let mut first_failure = None;
         if is_running {
-            first_failure = match tokio::time::timeout(deadline, &mut waiter).await {
+            let waiting = {
+                // The timer is the task's: the caller may have no runtime.
+                let _context = self.runtime.enter();
+                tokio::time::timeout(deadline, &mut waiter)
+            };
+            first_failure = match waiting.await {
                 Ok(failure) => failure.ok().flatten(),
                 Err(_) => {
                     // A string: format arguments held across the await are not `Send`.

@@ -11,6 +11,7 @@ use super::{
     config::StoreConfig, error::ConnectionError, handshake::handshake, io::StoreIo,
     store_connection::StoreConnection, stream::StoreStream, transport::Transport,
 };
+use crate::runtime::runtime;
 
 /// Dials segment stores: the connector of a [`StorePool`](crate::StorePool).
 #[derive(Debug, Clone, Default)]
@@ -99,6 +100,7 @@ impl StoreDialer {
         connecting: impl Future<Output = Result<T, ConnectionError>>,
     ) -> Result<T, ConnectionError> {
         let limit = self.config.connect_timeout;
+        runtime().map_err(|error| ConnectionError::new(error.kind(), endpoint, error))?;
         match timeout(limit, connecting).await {
             Ok(connected) => connected,
             Err(_) => {

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::error::ConnectionError;
+use crate::runtime::runtime;
 
 /// Sends the client's greeting and waits for the store's. Bytes after it stay in `received`.
 pub(super) async fn handshake(
@@ -55,6 +56,9 @@ pub(super) async fn handshake(
             }
         }
     };
+    if let Err(error) = runtime() {
+        return Err(fail(ErrorKind::NoRuntime, &error));
+    }
     match timeout(limit, exchange).await {
         Ok(versions) => versions,
         Err(_) => Err(fail(ErrorKind::Timeout, &format_args!("no greeting within {limit:?}"))),

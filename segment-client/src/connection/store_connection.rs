@@ -17,6 +17,7 @@ use pravega_sdk_wire_protocol::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::timeout,
 };
@@ -231,9 +232,9 @@ impl StoreConnection {
         read.set_request_id(id);
         let mut was_sent = false;
         let asking = self.wait_for(ReadSegment::NAME, id, read.into(), None, &mut was_sent);
-        let answer = match timeout(limit, asking).await {
-            Ok(answer) => answer,
-            Err(_) => Err(RequestError::timeout(ReadSegment::NAME, limit.as_secs_f64(), true)),
+        let answer = match within(limit, asking).await {
+            Some(answer) => answer,
+            None => Err(RequestError::timeout(ReadSegment::NAME, limit.as_secs_f64(), true)),
         };
         answer.map_err(|error| error.at(&self.endpoint, Some(id)))
     }
@@ -301,10 +302,10 @@ impl StoreConnection {
     ) -> Result<WireCommand, RequestError> {
         let mut was_sent = false;
         let answer =
-            timeout(limit, self.ask_without_limit(name, id, size, command, &mut was_sent)).await;
+            within(limit, self.ask_without_limit(name, id, size, command, &mut was_sent)).await;
         let answer = match answer {
-            Ok(answer) => answer,
-            Err(_) => Err(RequestError::timeout(name, limit.as_secs_f64(), was_sent)),
+            Some(answer) => answer,
+            None => Err(RequestError::timeout(name, limit.as_secs_f64(), was_sent)),
         };
         answer.map_err(|error| error.at(&self.endpoint, Some(id)))
     }
@@ -371,6 +372,14 @@ impl fmt::Debug for StoreConnection {
             .field("ended", &self.ended.get())
             .finish_non_exhaustive()
     }
+}
+
+/// Waits up to `limit`, or without a limit outside a runtime, where there are no timers.
+async fn within<F: Future>(limit: Duration, answer: F) -> Option<F::Output> {
+    if Handle::try_current().is_err() {
+        return Some(answer.await);
+    }
+    timeout(limit, answer).await.ok()
 }
 
 /// Tells the task when the future of a request is dropped.

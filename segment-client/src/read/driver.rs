@@ -1,5 +1,5 @@
-//! Carries out what the read machine decides: a set of futures that the reader polls. There is no
-//! task.
+//! Carries out what the read machine decides: a set of futures that the reader polls. No task does
+//! work; the futures' timers belong to the runtime on which the driver was made.
 
 use std::{
     collections::HashMap,
@@ -12,6 +12,7 @@ use std::{
 
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use pravega_sdk_controller_client::{AccessOperation, DelegationToken};
+use pravega_sdk_types::ErrorKind;
 use pravega_sdk_wire_protocol::WireCommand;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,10 @@ use super::machine::{Effect, ReadKind, ReadMachine, ReaderId};
 use crate::{
     connection::RequestError,
     context::SegmentContext,
+    error::{NoRuntime, ReadError},
     machine::{Location, LookupError, Now},
+    runtime::{HomeRuntime, home},
+    seeded_bugs::{Bugs, SeededBug},
 };
 
 /// The result of an effect.
@@ -43,6 +47,9 @@ pub struct ReadDriver<T> {
     readers: HashMap<ReaderId, CancellationToken>,
     timer: Pin<Box<Sleep>>,
     started: Instant,
+    /// All timers and tasks of the work belong to it, on any thread.
+    home: HomeRuntime,
+    bugs: Bugs,
 }
 
 /// The longest wait for the answer to a read of known bytes.
@@ -52,17 +59,36 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const TAIL_TIMEOUT: Duration = Duration::from_secs(180);
 
 impl<T: Send + 'static> ReadDriver<T> {
-    /// Makes a driver with nothing to do. Call it inside a tokio runtime.
-    #[must_use]
-    pub fn new(context: SegmentContext) -> Self {
+    /// Makes a driver with nothing to do. It works until the end of the runtime on which it is
+    /// made, from any thread.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRuntime`] outside a tokio runtime.
+    pub fn new(context: SegmentContext, bugs: Bugs) -> Result<Self, NoRuntime> {
+        let home = home()?;
         let started = Instant::now();
-        Self {
+        Ok(Self {
             context,
             work: FuturesUnordered::new(),
             readers: HashMap::new(),
             timer: Box::pin(sleep_until(started)),
             started,
-        }
+            home,
+            bugs,
+        })
+    }
+
+    /// Returns the error of every later read if the driver's runtime has ended. Check it before
+    /// [`Self::poll_work`] and [`Self::poll_timer`], which do nothing then.
+    #[must_use]
+    pub fn ended(&self) -> Option<ReadError> {
+        let detail = "the runtime on which the reader was opened has ended";
+        self.has_ended().then(|| ReadError::new(ErrorKind::Closed, detail))
+    }
+
+    fn has_ended(&self) -> bool {
+        self.home.has_ended() && !self.bugs.has(SeededBug::OutlivesRuntime)
     }
 
     /// The shared handles.
@@ -144,10 +170,17 @@ impl<T: Send + 'static> ReadDriver<T> {
         machine: &mut ReadMachine,
         cx: &mut Context<'_>,
     ) -> Poll<Option<T>> {
+        if self.has_ended() {
+            // The owner has not noticed yet.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let _inside = self.home.enter();
+        let started = self.started;
         let mut is_busy = false;
         while let Poll::Ready(Some(done)) = self.work.poll_next_unpin(cx) {
             is_busy = true;
-            let now = self.now();
+            let now = started.elapsed();
             match done {
                 Done::Located(reader, found) => machine.handle_located(reader, found, now),
                 Done::Read(reader, read, answer) => machine.handle_read(reader, read, answer, now),
@@ -164,11 +197,32 @@ impl<T: Send + 'static> ReadDriver<T> {
     /// Returns ready at `until`.
     pub fn poll_timer(&mut self, until: Option<Now>, cx: &mut Context<'_>) -> Poll<Now> {
         let Some(until) = until else { return Poll::Pending };
+        if self.has_ended() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let at = self.started + until;
         if self.timer.deadline() != at {
             self.timer.as_mut().reset(at);
         }
         self.timer.as_mut().poll(cx).map(|()| self.now())
+    }
+
+    /// Polls another future of the owner on the driver's runtime, where its timers stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::ended`].
+    pub fn poll_at_home<F: Future + Unpin>(
+        &self,
+        work: &mut F,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<F::Output, ReadError>> {
+        if let Some(ended) = self.ended() {
+            return Poll::Ready(Err(ended));
+        }
+        let _inside = self.home.enter();
+        Pin::new(work).poll(cx).map(Ok)
     }
 
     fn push(&mut self, reader: ReaderId, work: impl Future<Output = Done<T>> + Send + 'static) {

@@ -337,7 +337,8 @@ impl StreamMachine {
         Some(active)
     }
 
-    pub(super) fn fail(&mut self, error: ReadError) {
+    /// Ends reading with this error.
+    pub(crate) fn fail(&mut self, error: ReadError) {
         let readers: Vec<ReaderId> = self.readers.drain().map(|(reader, _)| reader).collect();
         for reader in readers {
             self.reads.close(reader);

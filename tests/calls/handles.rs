@@ -1,0 +1,394 @@
+//! One handle of each kind, and every public call of each.
+
+use std::{
+    collections::BTreeMap,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::atomic::{AtomicU32, Ordering},
+    task::Poll,
+    time::Duration,
+};
+
+use pravega_sdk::{
+    Ack, BatchClient, ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig, ClientConfig,
+    ClientFactory, Commit, EventReader, EventWriter, KeyedEventWriter, ReaderConfig, Timestamp,
+    Transaction, TransactionConfig, TransactionalWriter, WriterConfig,
+    codec::Utf8,
+    connection_pool::{BoxError, Connector, FixedResolver, Policy, Pool},
+    controller_client::{AccessOperation, Credentials},
+    embedded::{Embedded, EmbeddedServer},
+    index::{IndexReader, IndexReaderConfig, IndexRecords, IndexWriter, IndexWriterConfig},
+    segment_client::{SharedConnection, StoreConfig, StoreConnection, StoreDialer},
+    types::{
+        BoundedCut, Endpoint, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
+        StreamConfiguration, StreamCut, TransactionId,
+    },
+    wire_protocol::{
+        WireCommand,
+        commands::{GetStreamSegmentInfo, ReadSegment},
+    },
+};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+
+use super::seen::{Io, Seen, Told};
+
+/// One handle of each kind, of one client.
+pub(crate) struct Handles {
+    streams: Streams,
+    url: String,
+    client: ClientFactory,
+    endpoint: Endpoint,
+    writer: EventWriter<Utf8>,
+    ack: Ack,
+    keyed: KeyedEventWriter<Utf8, str>,
+    reader: EventReader<Utf8>,
+    batch: BatchClient,
+    cut: BoundedCut,
+    event: EventPointer,
+    transactions: TransactionalWriter<Utf8>,
+    id: TransactionId,
+    /// For the calls that take a transaction, and for those that end one.
+    open: Vec<Transaction<Utf8>>,
+    commit: Commit,
+    bytes: (ByteWriter, ByteReader),
+    index: (IndexWriter, IndexReader, IndexRecords),
+    connection: SharedConnection,
+    pool: Pool<Nowhere>,
+    pravega: Embedded,
+    server: EmbeddedServer,
+}
+
+/// The streams that the handles are of.
+struct Streams {
+    events: ScopedStream,
+    bytes: ScopedStream,
+    index: ScopedStream,
+}
+
+/// Makes connections to nowhere.
+struct Nowhere;
+
+impl Connector for Nowhere {
+    type Connection = ();
+    type Shared = ();
+
+    async fn connect(&self, _: &Endpoint) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    fn share(&self, (): ()) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+/// How each call ended.
+#[derive(Default)]
+pub(crate) struct Log(pub(crate) BTreeMap<&'static str, Seen>);
+
+impl Log {
+    /// Makes a call, and notes how it ends.
+    async fn see<T: Told>(&mut self, call: &'static str, future: impl Future<Output = T>) {
+        let mut future = pin!(future);
+        let polled = poll_fn(|cx| {
+            let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+            match polled {
+                Ok(polled) => polled.map(Ok),
+                Err(_) => Poll::Ready(Err(())),
+            }
+        });
+        let seen = polled.await.map_or(Seen::Panics, Told::seen);
+        assert!(self.0.insert(call, seen).is_none(), "{call} is called twice");
+    }
+}
+
+const SOON: Duration = Duration::from_secs(10);
+
+impl Handles {
+    /// Opens one handle of each kind on the caller's runtime.
+    pub(crate) async fn open(url: &str) -> Self {
+        let client = ClientFactory::new(ClientConfig::from_url(url).unwrap()).unwrap();
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let scope = format!("calls-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let stream = async |name: &str| {
+            let stream = format!("{scope}/{name}").parse().unwrap();
+            let configuration = StreamConfiguration::default();
+            client.create_stream_if_absent(&stream, &configuration).await.unwrap();
+            stream
+        };
+        let events = stream("events").await;
+        let streams =
+            Streams { events, bytes: stream("bytes").await, index: stream("index").await };
+        let events = &streams.events;
+        let writer = client.event_writer(events, Utf8).await.unwrap();
+        let event = writer.write("key", "event").await.unwrap().pointer().unwrap();
+        let ack = writer.enqueue("key", "event").await.unwrap();
+        let reader = client.event_reader(events, Utf8).await.unwrap();
+        let batch = client.batch_client(events).await.unwrap();
+        let transactions = client.transactional_writer(events, Utf8).await.unwrap();
+        let mut open = Vec::new();
+        for _ in 0..6 {
+            open.push(transactions.begin().await.unwrap());
+        }
+        let id = open[5].id();
+        let commit = transactions.begin().await.unwrap().commit().await.unwrap();
+        let mut bytes = client.byte_writer(&streams.bytes).await.unwrap();
+        bytes.write_bytes(b"some bytes".as_slice().into()).await.unwrap();
+        bytes.flush().await.unwrap();
+        let mut index = client.index_writer(&streams.index).await.unwrap();
+        index.append(&[("time", 1)], b"record").await.unwrap();
+        index.flush().await.unwrap();
+        let index_reader = client.index_reader(&streams.index).await.unwrap();
+        let records = index_reader.read(Offset(0), None).await.unwrap();
+        let segment = ScopedSegment::new(events, SegmentId::from(0));
+        let endpoint = client.endpoints().endpoint(&segment).await.unwrap();
+        let pool = Pool::new(FixedResolver::new([endpoint.clone()]), Nowhere, Policy::default());
+        Self {
+            url: url.to_owned(),
+            keyed: writer.clone().with_key(|event: &str| event),
+            writer,
+            ack,
+            reader,
+            cut: batch.tail_cut().await.unwrap(),
+            batch,
+            event,
+            transactions,
+            id,
+            open,
+            commit,
+            bytes: (bytes, client.byte_reader(&streams.bytes).await.unwrap()),
+            index: (index, index_reader, records),
+            connection: client.pool().connection(&endpoint).await.unwrap(),
+            endpoint,
+            pool,
+            pravega: pravega_sdk::embedded().await.unwrap(),
+            server: EmbeddedServer::builder().start().await.unwrap(),
+            client,
+            streams,
+        }
+    }
+
+    /// Makes every public call.
+    pub(crate) async fn call_all(mut self) -> Log {
+        let mut log = Log::default();
+        Box::pin(self.open_all(&mut log)).await;
+        Box::pin(self.write_all(&mut log)).await;
+        Box::pin(self.read_all(&mut log)).await;
+        Box::pin(self.use_bytes(&mut log)).await;
+        Box::pin(self.use_transactions(&mut log)).await;
+        Box::pin(self.use_connections(&mut log)).await;
+        Box::pin(self.use_servers(&mut log)).await;
+        log
+    }
+
+    async fn open_all(&self, log: &mut Log) {
+        let (client, context) = (&self.client, || self.client.segment_context());
+        let Streams { events, bytes, index } = &self.streams;
+        let configuration = StreamConfiguration::default();
+        log.see("factory: ClientFactory::connect", ClientFactory::connect(&self.url)).await;
+        let created = client.create_stream_if_absent(events, &configuration);
+        log.see("factory: client.create_stream_if_absent", created).await;
+        log.see("factory: client.event_writer", client.event_writer(events, Utf8)).await;
+        let opened = client.event_writer_with(events, Utf8, WriterConfig::default());
+        log.see("factory: client.event_writer_with", opened).await;
+        let opened = EventWriter::open(context(), events, Utf8, WriterConfig::default());
+        log.see("event_writer: EventWriter::open", opened).await;
+        log.see("factory: client.event_reader", client.event_reader(events, Utf8)).await;
+        let opened = client.event_reader_with(events, Utf8, ReaderConfig::default());
+        log.see("factory: client.event_reader_with", opened).await;
+        let opened = EventReader::open(context(), events, Utf8, ReaderConfig::default());
+        log.see("event_reader: EventReader::open", opened).await;
+        let opened = client.transactional_writer(events, Utf8);
+        log.see("factory: client.transactional_writer", opened).await;
+        let config = TransactionConfig::default();
+        let opened = client.transactional_writer_with(events, Utf8, config.clone());
+        log.see("factory: client.transactional_writer_with", opened).await;
+        let opened = TransactionalWriter::open(context(), events, Utf8, config);
+        log.see("transactions: TransactionalWriter::open", opened).await;
+        log.see("factory: client.byte_writer", client.byte_writer(bytes)).await;
+        let opened = client.byte_writer_with(bytes, ByteWriterConfig::default());
+        log.see("factory: client.byte_writer_with", opened).await;
+        let opened = ByteWriter::open(context(), bytes, ByteWriterConfig::default());
+        log.see("bytes: ByteWriter::open", opened).await;
+        log.see("factory: client.byte_reader", client.byte_reader(bytes)).await;
+        let opened = client.byte_reader_with(bytes, ByteReaderConfig::default());
+        log.see("factory: client.byte_reader_with", opened).await;
+        let opened = ByteReader::open(context(), bytes, ByteReaderConfig::default());
+        log.see("bytes: ByteReader::open", opened).await;
+        log.see("factory: client.index_writer", client.index_writer(index)).await;
+        let opened = client.index_writer_with(index, IndexWriterConfig::default());
+        log.see("factory: client.index_writer_with", opened).await;
+        let opened = IndexWriter::open(context(), index, IndexWriterConfig::default());
+        log.see("index: IndexWriter::open", opened).await;
+        log.see("factory: client.index_reader", client.index_reader(index)).await;
+        let opened = client.index_reader_with(index, IndexReaderConfig::default());
+        log.see("factory: client.index_reader_with", opened).await;
+        let opened = IndexReader::open(context(), index, IndexReaderConfig::default());
+        log.see("index: IndexReader::open", opened).await;
+        log.see("factory: client.batch_client", client.batch_client(events)).await;
+        let opened = client.batch_client_with(events, Default::default());
+        log.see("factory: client.batch_client_with", opened).await;
+        let opened = BatchClient::open(context(), events, Default::default());
+        log.see("batch: BatchClient::open", opened).await;
+    }
+
+    async fn write_all(&self, log: &mut Log) {
+        let (writer, keyed) = (&self.writer, &self.keyed);
+        log.see("event_writer: ack", &self.ack).await;
+        log.see("event_writer: writer.write", writer.write("key", "event")).await;
+        // The events before this one have another length.
+        log.see("event_writer: writer.write_at", writer.write_at("key", Offset(1), "event")).await;
+        log.see("event_writer: writer.enqueue", writer.enqueue("key", "event")).await;
+        log.see("event_writer: writer.enqueue_batch", writer.enqueue_batch("key", ["event"])).await;
+        log.see("event_writer: writer.reserve", writer.reserve(10)).await;
+        let enqueuing = async {
+            let permit = writer.reserve(10).await?;
+            permit.enqueue("key", "event")
+        };
+        log.see("event_writer: permit", enqueuing).await;
+        log.see("event_writer: writer.flush", writer.flush()).await;
+        log.see("event_writer: writer.note_time", writer.note_time(Timestamp::from_millis(1)))
+            .await;
+        log.see("keyed_event_writer: writer.write", keyed.write("event")).await;
+        log.see("keyed_event_writer: writer.enqueue", keyed.enqueue("event")).await;
+        log.see("keyed_event_writer: writer.flush", keyed.flush()).await;
+        log.see("keyed_event_writer: writer.close", keyed.close(SOON)).await;
+        log.see("event_writer: writer.close", writer.close(SOON)).await;
+    }
+
+    async fn read_all(&mut self, log: &mut Log) {
+        let (reader, batch) = (&mut self.reader, &self.batch);
+        log.see("event_reader: reader.next", reader.next()).await;
+        log.see("event_reader: reader.next_batch", reader.next_batch(10)).await;
+        let (head, tail) = (StreamCut::Unbounded, StreamCut::from(self.cut.clone()));
+        log.see("batch: client.head_cut", batch.head_cut()).await;
+        log.see("batch: client.tail_cut", batch.tail_cut()).await;
+        log.see("batch: client.ranges", batch.ranges(&head, &tail)).await;
+        log.see("batch: client.distance", batch.distance(&head, &tail)).await;
+        log.see("batch: client.next_cut", batch.next_cut(&self.cut, 10)).await;
+        log.see("batch: client.fetch", batch.fetch(&self.event, &Utf8)).await;
+    }
+
+    async fn use_bytes(&mut self, log: &mut Log) {
+        let (writer, reader) = &mut self.bytes;
+        log.see("bytes: writer.head_offset", writer.head_offset()).await;
+        log.see("bytes: writer.tail_offset", writer.tail_offset()).await;
+        log.see("bytes: writer.truncate", writer.truncate(Offset(0))).await;
+        log.see("bytes: writer.write_bytes", writer.write_bytes(b"x".as_slice().into())).await;
+        log.see("bytes: writer.write_all", async { Io(writer.write_all(b"y").await) }).await;
+        log.see("bytes: writer.flush", writer.flush()).await;
+        log.see("bytes: writer.seek_to_tail", writer.seek_to_tail()).await;
+        log.see("bytes: writer.shutdown", async { Io(writer.shutdown().await) }).await;
+        log.see("bytes: writer.seal", writer.seal()).await;
+        let mut buffer = [0; 1];
+        log.see("bytes: reader.read", async { Io(reader.read(&mut buffer).await) }).await;
+        log.see("bytes: reader.next_bytes", reader.next_bytes()).await;
+        log.see("bytes: reader.head_offset", reader.head_offset()).await;
+        log.see("bytes: reader.tail_offset", reader.tail_offset()).await;
+        let seeking = reader.seek(std::io::SeekFrom::Start(0));
+        log.see("bytes: reader.seek", async { Io(seeking.await) }).await;
+        let (writer, reader, records) = &mut self.index;
+        let appended = writer.append_if(&[("time", 1)], &[("time", 2)], b"");
+        log.see("index: writer.append_if", appended).await;
+        log.see("index: writer.append", writer.append(&[("time", 3)], b"")).await;
+        log.see("index: writer.flush", writer.flush()).await;
+        log.see("index: writer.truncate", writer.truncate(Offset(0))).await;
+        log.see("index: reader.search", reader.search("time", 1)).await;
+        log.see("index: reader.first", reader.first()).await;
+        log.see("index: reader.last", reader.last()).await;
+        log.see("index: reader.read", reader.read(Offset(0), None)).await;
+        log.see("index: records.next", async { records.next().await.map(drop) }).await;
+    }
+
+    async fn use_transactions(&mut self, log: &mut Log) {
+        let writer = &self.transactions;
+        log.see("transactions: writer.begin", writer.begin()).await;
+        log.see("transactions: writer.resume", writer.resume(self.id)).await;
+        log.see("transactions: writer.status", writer.status(self.id)).await;
+        log.see("transactions: writer.completed", writer.completed()).await;
+        let visible = self.commit.wait_until_visible(SOON);
+        log.see("transactions: commit.wait_until_visible", visible).await;
+        let mut transactions = std::mem::take(&mut self.open).into_iter();
+        let mut next = || transactions.next().unwrap();
+        let mut transaction = next();
+        log.see("transactions: transaction.write", transaction.write("key", "event")).await;
+        log.see("transactions: transaction.flush", transaction.flush()).await;
+        log.see("transactions: transaction.status", transaction.status()).await;
+        log.see("transactions: transaction.commit", next().commit()).await;
+        let time = Timestamp::from_millis(2);
+        log.see("transactions: transaction.commit_at", next().commit_at(time)).await;
+        log.see("transactions: transaction.abort", next().abort()).await;
+        log.see("transactions: transaction.leave_open", next().leave_open()).await;
+    }
+
+    async fn use_connections(&self, log: &mut Log) {
+        let (client, endpoint) = (&self.client, &self.endpoint);
+        let segment = ScopedSegment::new(&self.streams.events, SegmentId::from(0));
+        log.see("controller: credentials.authorization", Credentials::default().authorization())
+            .await;
+        log.see("controller: endpoints.endpoint", client.endpoints().endpoint(&segment)).await;
+        let token = client.tokens().token(&self.streams.events, AccessOperation::Read);
+        log.see("controller: tokens.token", token).await;
+        let info = || GetStreamSegmentInfo {
+            request_id: 0,
+            segment_name: segment.to_string().into(),
+            delegation_token: "".into(),
+        };
+        let read = || ReadSegment {
+            segment: segment.to_string().into(),
+            offset: 0,
+            suggested_length: 10,
+            delegation_token: "".into(),
+            request_id: 0,
+        };
+        let connection: &StoreConnection = &self.connection;
+        let asking = connection.request(info());
+        log.see("store_connections: connection.request", asking).await;
+        let asking = connection.request_within(info(), SOON);
+        log.see("store_connections: connection.request_within", asking).await;
+        let exchanging = connection.exchange(WireCommand::from(info()));
+        log.see("store_connections: connection.exchange", exchanging).await;
+        log.see("store_connections: connection.read", connection.read(read(), SOON)).await;
+        let raw = client.raw_client();
+        // With a connection, and without.
+        log.see("store_connections: client.request", raw.request(endpoint, info())).await;
+        log.see("store_connections: client.connection", raw.connection(endpoint)).await;
+        let exchanging = raw.exchange(endpoint, WireCommand::from(info()));
+        log.see("store_connections: client.exchange", exchanging).await;
+        log.see("store_connections: client.read", raw.read(endpoint, read(), SOON)).await;
+        log.see("store_connections: client.close", raw.close()).await;
+        let pool = client.pool();
+        log.see("store_connections: pool.connection", pool.connection(endpoint)).await;
+        log.see("store_connections: pool.stream", pool.stream(endpoint)).await;
+        log.see("store_connections: pool.snapshot", pool.snapshot()).await;
+        log.see("store_connections: pool.drain", pool.drain()).await;
+        let dialer = StoreDialer::new(StoreConfig::default());
+        log.see("store_connections: dialer.connect", dialer.connect(endpoint)).await;
+        log.see("store_connections: dialer.connect_stream", dialer.connect_stream(endpoint)).await;
+        // No peer answers its greeting.
+        let near = tokio::io::duplex(100).0;
+        let config = StoreConfig::default();
+        let opening = StoreConnection::open(near, endpoint, &config);
+        log.see("store_connections: StoreConnection::open", opening).await;
+        log.see("factory: client.close", client.close()).await;
+        let pool = &self.pool;
+        log.see("pool: pool.claim", pool.claim()).await;
+        log.see("pool: pool.claim_at", pool.claim_at(endpoint)).await;
+        log.see("pool: pool.claim_shared", pool.claim_shared()).await;
+        log.see("pool: pool.claim_shared_at", pool.claim_shared_at(endpoint)).await;
+        log.see("pool: pool.set_policy", pool.set_policy(Policy::default())).await;
+        log.see("pool: pool.snapshot", pool.snapshot()).await;
+        log.see("pool: pool.drain", pool.drain()).await;
+        log.see("pool: pool.close", pool.close(SOON)).await;
+    }
+
+    async fn use_servers(self, log: &mut Log) {
+        let pravega = self.pravega;
+        log.see("embedded: pravega.create_stream", pravega.create_stream("a/b", 1)).await;
+        log.see("embedded: pravega.shutdown", pravega.shutdown()).await;
+        log.see("embedded: server.shutdown", self.server.shutdown()).await;
+        log.see("embedded: pravega_sdk::embedded", pravega_sdk::embedded()).await;
+        log.see("embedded: Embedded::with", Embedded::with(EmbeddedServer::builder())).await;
+        log.see("embedded: builder.start", EmbeddedServer::builder().start()).await;
+    }
+}
