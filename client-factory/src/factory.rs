@@ -439,6 +439,17 @@ impl ClientFactory {
             self.parts.raw_client.clone(),
             self.parts.pool.clone(),
         )
+        .with_again(self.again())
+    }
+
+    /// Returns a function that creates the parts again, on the runtime of its caller, without
+    /// retries of calls.
+    fn again(&self) -> impl Fn() -> Option<SegmentContext> + Send + Sync + use<> {
+        let parts = Arc::clone(&self.parts);
+        move || {
+            let config = parts.config.clone().with_retry(1, Duration::ZERO, Duration::ZERO);
+            Self::new(config).ok().map(|client| client.segment_context())
+        }
     }
 
     /// Closes the shared connections to segment stores, and reports those that were not closed in

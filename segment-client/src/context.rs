@@ -1,7 +1,7 @@
 //! Shared handles that every engine needs: where segments are, with which tokens, over which
 //! connections.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use pravega_sdk_controller_client::{Controller, EndpointCache, TokenCache};
 
@@ -15,6 +15,17 @@ pub struct SegmentContext {
     tokens: Arc<TokenCache>,
     raw_client: RawClient,
     pool: StorePool,
+    again: Option<Again>,
+}
+
+/// Creates the handles again, on the runtime of the caller; `None` if that fails.
+#[derive(Clone)]
+struct Again(Arc<dyn Fn() -> Option<SegmentContext> + Send + Sync>);
+
+impl fmt::Debug for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Again").finish_non_exhaustive()
+    }
 }
 
 impl SegmentContext {
@@ -29,7 +40,15 @@ impl SegmentContext {
         raw_client: RawClient,
         pool: StorePool,
     ) -> Self {
-        Self { controller, endpoints, tokens, raw_client, pool }
+        Self { controller, endpoints, tokens, raw_client, pool, again: None }
+    }
+
+    /// Sets how the same handles are created on another runtime: a writer whose runtime ends stores
+    /// its last events with them. Without this it cannot.
+    #[must_use]
+    pub fn with_again(mut self, again: impl Fn() -> Option<Self> + Send + Sync + 'static) -> Self {
+        self.again = Some(Again(Arc::new(again)));
+        self
     }
 
     /// Sets another client for requests.
@@ -44,6 +63,13 @@ impl SegmentContext {
     pub fn with_pool(mut self, pool: StorePool) -> Self {
         self.pool = pool;
         self
+    }
+
+    /// Returns a function that creates the same handles on the runtime of its caller, if one is
+    /// known.
+    pub(crate) fn again(&self) -> Option<Box<dyn FnOnce() -> Option<Self> + Send>> {
+        let Again(again) = self.again.clone()?;
+        Some(Box::new(move || again()))
     }
 
     /// The controller.

@@ -9,6 +9,7 @@ use common::Cluster;
 use pravega_sdk_event_stream::{Ack, EventWriter, SegmentContext, codec::Raw};
 use pravega_sdk_types::{ErrorKind, Outcome};
 use tokio::runtime::Runtime;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 enum Handle {
     Parts(SegmentContext),
@@ -88,11 +89,8 @@ fn check(order: &[usize], place: Where) {
     drop(spare);
     drop(handles);
     let error = observer.result().expect("the ack fails with its runtime").unwrap_err();
-    assert_eq!(
-        (error.kind(), error.outcome()),
-        (ErrorKind::Closed, Outcome::Unknown),
-        "{order:?} {place:?}"
-    );
+    assert_eq!(error.kind(), ErrorKind::Closed, "{order:?} {place:?}");
+    assert_ne!(error.outcome(), Outcome::Applied, "{order:?} {place:?}");
 }
 
 fn drop_one(handle: Handle) {
@@ -106,6 +104,8 @@ fn drop_one(handle: Handle) {
 
 #[test]
 fn every_order_of_dropping_is_free() {
+    // Otherwise each writer reports its events on standard error.
+    tracing_subscriber::registry().try_init().ok();
     let all = orders((0..5).collect());
     assert_eq!(all.len(), 120);
     for order in &all {

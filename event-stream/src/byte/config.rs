@@ -59,6 +59,14 @@ impl ByteWriterConfig {
         self
     }
 
+    /// Sets how long the end of the runtime may wait for bytes in hand; see
+    /// [`WriterConfig::with_end_timeout`].
+    #[must_use]
+    pub fn with_end_timeout(mut self, timeout: Duration) -> Self {
+        self.append.end_timeout = timeout.min(WriterConfig::delivery_timeout(Duration::MAX));
+        self
+    }
+
     /// Sets the wait after failures; see [`WriterConfig::with_backoff`].
     #[must_use]
     pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {

@@ -38,7 +38,8 @@ use super::{
 ///
 /// It is an [`AsyncWrite`]: it accepts bytes as soon as there is capacity for them and sends them
 /// at once, many writes together under load; [`flush`](Self::flush) waits until they are durable.
-/// A dropped writer still sends the bytes that it accepted, and reports no failure.
+/// A dropped writer still sends the bytes that it accepted, and reports no failure. Flush before
+/// the end of the program, as for an [`EventWriter`](crate::EventWriter).
 ///
 /// # Examples
 ///

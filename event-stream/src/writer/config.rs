@@ -98,6 +98,15 @@ impl WriterConfig {
         self
     }
 
+    /// Sets how long the end of the runtime may wait for events in hand, as it does where `main`
+    /// returns before they are acknowledged; see [`EventWriter`](crate::EventWriter). Default: 10
+    /// s; zero waits for nothing. At most a day.
+    #[must_use]
+    pub fn with_end_timeout(mut self, timeout: Duration) -> Self {
+        self.append.end_timeout = timeout.min(Self::delivery_timeout(Duration::MAX));
+        self
+    }
+
     /// Sets the longest first wait after a failure, and the longest of all: each is twice the one
     /// before, of which a random part is waited. Defaults: 50 ms and 10 s; at least 1 ms, and the
     /// second no less than the first.

@@ -27,6 +27,18 @@ use crate::{
 /// Clones are cheap and write through the same task and connections; two writes are in order if one
 /// began after the other returned, or after it was enqueued. The writer ends with its last clone;
 /// enqueued events are still sent, which [`Self::close`] waits for.
+///
+/// # The end of the program
+///
+/// An event that is enqueued is not yet stored. Call [`Self::flush`] or [`Self::close`] before the
+/// end of the runtime, which is where `main` returns: they report what was not stored.
+///
+/// A runtime that ends with events in hand waits for them, up to
+/// [`with_end_timeout`](WriterConfig::with_end_timeout), if the writer was opened by a
+/// [factory](crate::SegmentContext::with_again). A process that is killed or calls
+/// [`std::process::exit`], and a runtime that is ended with `shutdown_background` or
+/// `shutdown_timeout`, wait for nothing. Events that are not stored are reported by a warning of
+/// `tracing`, or on standard error if the program has no subscriber, and by their acks.
 pub struct EventWriter<C = Raw> {
     handle: Handle,
     encoder: Arc<Encoder<C>>,
@@ -141,7 +153,8 @@ impl<C> EventWriter<C> {
     }
 
     /// Takes an event to be written, as soon as there is capacity for it. The ack ends when it is
-    /// durable.
+    /// durable. Before the program ends, wait for the acks, or call [`Self::flush`] or
+    /// [`Self::close`]; see [`EventWriter`].
     ///
     /// # Errors
     ///

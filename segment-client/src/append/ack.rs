@@ -22,7 +22,8 @@ use crate::error::WriteError;
 ///
 /// It can be awaited, polled, or dropped: the event is written in any case. An ack keeps the
 /// results of 31 other events in memory, about 2 KiB.
-#[must_use = "only the ack reports if the event was stored; `flush` reports it for all events"]
+#[must_use = "only the ack reports if the event was stored; `flush` or `close`, before `main` \
+              returns, reports it for all events"]
 pub struct Ack {
     block: Arc<AckBlock>,
     at: usize,

@@ -21,6 +21,8 @@ pub struct Config {
     pub piece_bytes: usize,
     /// How long an event may wait for its acknowledgement.
     pub delivery_timeout: Duration,
+    /// How long the end of the runtime may wait for events in hand.
+    pub end_timeout: Duration,
     /// The wait after failures.
     pub backoff: Backoff,
     /// When the writer notes times.
@@ -59,6 +61,7 @@ impl Default for Config {
             max_blocks_in_flight: 8,
             piece_bytes: MAX_EVENT_LEN,
             delivery_timeout: Duration::from_secs(120),
+            end_timeout: Duration::from_secs(10),
             backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(10)),
             time_notes: TimeNotes::ByHand,
             writer_name: None,

@@ -20,7 +20,8 @@ use futures_util::{
 };
 use pravega_sdk_controller_client::{AccessOperation, ControllerError, DelegationToken};
 use pravega_sdk_types::{
-    BoundedCut, Offset, ScopedSegment, SegmentId, SegmentOffset, Successor, Timestamp, WriterName,
+    BoundedCut, ErrorKind, Offset, Outcome, ScopedSegment, SegmentId, SegmentOffset, Successor,
+    Timestamp, WriterName,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -113,6 +114,16 @@ pub(super) struct Driver {
     /// Notes of the time in flight.
     noting: usize,
     is_closed: bool,
+    patience: Patience,
+}
+
+/// What becomes of events whose servers cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// They wait for their delivery timeout.
+    Waits,
+    /// They fail: the program is about to end.
+    GivesUp,
 }
 
 impl Driver {
@@ -146,11 +157,61 @@ impl Driver {
             has_noted: false,
             noting: 0,
             is_closed: false,
+            patience: Patience::Waits,
         }
     }
 
+    pub(super) fn context(&self) -> &SegmentContext {
+        &self.context
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Returns the number of writes that are not done.
+    pub(super) fn outstanding(&self) -> usize {
+        self.machine.outstanding()
+    }
+
+    /// Returns true if events are left that are worth an effort: those of a transaction are not,
+    /// as no later call can commit it.
+    pub(super) fn has_work(&self) -> bool {
+        self.outstanding() > 0 && !self.machine.is_transaction()
+    }
+
+    /// Refuses every later command, and takes those that wait.
+    pub(super) fn stop(&mut self) {
+        self.shared.close();
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            let now = self.now();
+            self.take(command, now);
+        }
+        self.is_closed = true;
+    }
+
+    /// Goes on with the events that are left, on the caller's runtime, after the end of its own.
+    pub(super) fn resume(&mut self, context: SegmentContext) {
+        self.context = context;
+        self.streams.clear();
+        self.connecting.clear();
+        self.work = FuturesUnordered::new();
+        self.timer = Box::pin(sleep_until(self.started));
+        self.next_note = None;
+        (self.has_noted, self.noting) = (false, 0);
+        self.patience = Patience::GivesUp;
+        self.machine.resume();
+    }
+
+    /// Fails all events that are left.
+    pub(super) fn abandon(&mut self, error: WriteError) {
+        self.machine.end(error);
+        self.finish();
+    }
+
     /// Runs until the handles are gone or closed, and all events are done.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         poll_fn(|cx| self.poll(cx)).await;
         if self.has_noted {
             // Watermarks no longer wait for this writer. If this fails, their own timeout ends the
@@ -244,6 +305,10 @@ impl Driver {
         while let Poll::Ready(Some(done)) = self.work.poll_next_unpin(cx) {
             is_busy = true;
             let now = self.now();
+            if let Some(error) = done.as_ref().and_then(|done| self.gives_up(done)) {
+                self.machine.end(error);
+                continue;
+            }
             match done {
                 None => {}
                 Some(Done::Noted) => self.noting = self.noting.saturating_sub(1),
@@ -269,6 +334,20 @@ impl Driver {
             }
         }
         is_busy
+    }
+
+    /// Returns the error of all events if a server cannot be reached and is not waited for.
+    fn gives_up(&self, done: &Done) -> Option<WriteError> {
+        let kind = match done {
+            Done::Located(_, Err(error)) => error.kind,
+            Done::Connected(_, Err(error)) => error.kind(),
+            Done::Successors(_, Err(error)) | Done::Segments(_, Err(error)) => error.kind(),
+            _ => return None,
+        };
+        let gives_up = self.patience == Patience::GivesUp
+            && matches!(kind, ErrorKind::Unreachable | ErrorKind::Timeout);
+        let error = WriteError::new(kind, Outcome::Unknown, "a server cannot be reached");
+        gives_up.then(|| error.with_stream(&self.shared.stream))
     }
 
     fn poll_streams(&mut self, cx: &mut Context<'_>) -> bool {
@@ -490,21 +569,5 @@ impl Driver {
 
     fn now(&self) -> Now {
         self.started.elapsed()
-    }
-}
-
-impl Drop for Driver {
-    /// Work is left only if the runtime shuts down: then the tickets complete the acks.
-    fn drop(&mut self) {
-        self.shared.close();
-        let outstanding = self.machine.outstanding();
-        if outstanding > 0 {
-            let stream = &self.shared.stream;
-            tracing::warn!(
-                %stream,
-                outstanding,
-                "the runtime ended before the writer's events were acknowledged"
-            );
-        }
     }
 }

@@ -16,6 +16,7 @@ use super::{
     config::Config,
     driver::{Command, Driver},
     name::writer_name,
+    outlive::Task,
     segment::item::Write,
     stream::machine::{Target, WriterMachine},
 };
@@ -112,7 +113,8 @@ impl Handle {
             writer_name,
             config.time_notes,
         );
-        runtime.spawn(driver.run());
+        let task = Task::new(driver, runtime.clone(), config.end_timeout);
+        runtime.spawn(task.run());
         Ok(Self { shared, commands, runtime })
     }
 

@@ -13,6 +13,7 @@ mod config;
 mod driver;
 mod handle;
 mod name;
+mod outlive;
 mod segment;
 mod stream;
 

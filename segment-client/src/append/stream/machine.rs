@@ -191,6 +191,11 @@ impl<T, W> WriterMachine<T, W> {
         self.flushes.outstanding()
     }
 
+    /// Returns true if the events are those of a transaction.
+    pub(crate) fn is_transaction(&self) -> bool {
+        matches!(self.target, Target::Transaction(_))
+    }
+
     /// Returns true if a store owes a reply on `connection`.
     pub(crate) fn is_waiting(&self, connection: ConnectionId) -> bool {
         self.connections.get(&connection).is_some_and(|connection| connection.waiting > 0)

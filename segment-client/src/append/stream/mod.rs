@@ -18,6 +18,7 @@ mod controller;
 pub(crate) mod flush;
 pub(crate) mod machine;
 mod replies;
+mod resume;
 mod routing;
 mod segment_writer;
 #[cfg(test)]

@@ -1,0 +1,186 @@
+//! The end of a writer's runtime while the writer has events in hand.
+//!
+//! A runtime that ends drops its tasks, that of the writer too, and a program whose `main` returns
+//! ends its runtime. So the events in hand are taken over by a thread with a runtime and
+//! connections of its own, and the end of the first runtime waits for that thread, up to a
+//! deadline. Events that are not stored by then are reported.
+
+use std::{
+    future::poll_fn,
+    io::Write as _,
+    pin::pin,
+    sync::Arc,
+    thread::{self, ThreadId},
+    time::Duration,
+};
+
+use pravega_sdk_types::{ErrorKind, Outcome};
+use tokio::runtime::{Builder, Handle, RuntimeFlavor};
+
+use super::{capacity::Shared, driver::Driver};
+use crate::{context::SegmentContext, error::WriteError};
+
+/// The driver of a writer as its task owns it: it is dropped with work left only if the runtime of
+/// the task ends.
+pub(super) struct Task {
+    driver: Option<Driver>,
+    /// True while the driver is polled, and after it has panicked.
+    is_torn: bool,
+    runtime: Handle,
+    limit: Duration,
+}
+
+impl Task {
+    /// Owns `driver`, for a task of `runtime`, whose end may be delayed for up to `limit`.
+    pub(super) fn new(driver: Driver, runtime: Handle, limit: Duration) -> Self {
+        Self { driver: Some(driver), is_torn: false, runtime, limit }
+    }
+
+    /// Runs until the handles are gone or closed, and all events are done.
+    pub(super) async fn run(mut self) {
+        let Self { driver: Some(driver), is_torn, .. } = &mut self else { return };
+        let mut running = pin!(driver.run());
+        poll_fn(|cx| {
+            *is_torn = true;
+            let polled = running.as_mut().poll(cx);
+            *is_torn = false;
+            polled
+        })
+        .await;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let Some(mut driver) = self.driver.take() else { return };
+        driver.stop();
+        if !driver.has_work() {
+            return;
+        }
+        let rest = Rest::new(driver);
+        let again = rest.driver.context().again();
+        let is_wanted = !self.limit.is_zero() && !self.is_torn;
+        let Some(again) = again.filter(|_| is_wanted) else { return };
+        let is_worker = self.runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
+        let errand = Errand {
+            rest: Some((rest, again, self.limit)),
+            refused_on: (!is_worker).then(|| thread::current().id()),
+        };
+        drop(self.runtime.spawn_blocking(move || errand.run()));
+    }
+}
+
+/// The work that is left, as a blocking task, for which a runtime that is dropped waits.
+///
+/// A current-thread runtime drops its tasks on the thread that ends it, and takes one more blocking
+/// task meanwhile, unless it is ended by `shutdown_background` or `shutdown_timeout`: then it
+/// refuses the task, which is dropped at once, on the same thread. That thread must not wait; it
+/// may be one of another runtime. A multi-thread runtime drops its tasks on its workers, and mostly
+/// refuses blocking tasks by then. Its workers may wait: it waits for them as for blocking tasks,
+/// and no other code will run on them. A blocking task that was taken may also be dropped by the
+/// thread that was about to run it.
+struct Errand {
+    rest: Option<(Rest, Again, Duration)>,
+    refused_on: Option<ThreadId>,
+}
+
+impl Errand {
+    fn run(mut self) {
+        if let Some((rest, again, limit)) = self.rest.take() {
+            rest.finish(again, limit);
+        }
+    }
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        let Some((rest, again, limit)) = self.rest.take() else { return };
+        if self.refused_on == Some(thread::current().id()) {
+            return;
+        }
+        // A worker is inside its runtime, where no other runtime can be driven.
+        let finishing = thread::Builder::new().name("pravega-writer".to_owned());
+        if let Ok(finishing) = finishing.spawn(move || rest.finish(again, limit)) {
+            finishing.join().ok();
+        }
+    }
+}
+
+/// Creates the shared handles again, on the runtime of the caller.
+type Again = Box<dyn FnOnce() -> Option<SegmentContext> + Send>;
+
+/// What is left to do when a runtime has ended. Dropping it fails the events that are not done.
+struct Rest {
+    driver: Driver,
+    // Dropped after the driver.
+    report: Report,
+}
+
+impl Rest {
+    fn new(driver: Driver) -> Self {
+        let report = Report::new(Arc::clone(driver.shared()), driver.outstanding());
+        Self { driver, report }
+    }
+
+    /// Stores the events on a runtime of this thread, and fails those that are not stored in time.
+    fn finish(mut self, again: Again, limit: Duration) {
+        let Ok(runtime) = Builder::new_current_thread().enable_all().build() else { return };
+        let finishing = async {
+            let Some(context) = again() else { return };
+            self.driver.resume(context);
+            tokio::time::timeout(limit, self.driver.run()).await.ok();
+        };
+        runtime.block_on(finishing);
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        let detail = "the runtime of the writer ended before the event was acknowledged";
+        let error = WriteError::new(ErrorKind::Closed, Outcome::Unknown, detail);
+        self.driver.abandon(error.with_stream(&self.report.shared.stream));
+    }
+}
+
+/// Reports the events that were not acknowledged, when it is dropped.
+struct Report {
+    shared: Arc<Shared>,
+    /// The number of writes in hand, and of those acknowledged before.
+    outstanding: u64,
+    acknowledged: u64,
+}
+
+impl Report {
+    fn new(shared: Arc<Shared>, outstanding: usize) -> Self {
+        let acknowledged = shared.acknowledged();
+        Self { shared, outstanding: outstanding as u64, acknowledged }
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let stored = self.shared.acknowledged().saturating_sub(self.acknowledged);
+        let lost = self.outstanding.saturating_sub(stored);
+        let stream = &self.shared.stream;
+        if lost == 0 {
+            tracing::debug!(%stream, stored, "events were stored after the end of the runtime");
+            return;
+        }
+        tracing::warn!(
+            %stream,
+            lost,
+            "the runtime ended before the writer's events were acknowledged"
+        );
+        if !tracing::dispatcher::has_been_set() {
+            // A program without a subscriber would lose them in silence. If standard error is
+            // closed, there is no other place.
+            let mut stderr = std::io::stderr().lock();
+            writeln!(
+                stderr,
+                "pravega-sdk: {lost} writes to {stream} were not acknowledged before the runtime \
+                 of their writer ended; wait for them with `flush` or `close`"
+            )
+            .ok();
+        }
+    }
+}
