@@ -9,7 +9,7 @@ use pravega_sdk::{
     Classified, ClientFactory, ErrorKind, FactoryError, Outcome, ReadError, TransactionError,
     TryEnqueueError, WriteError,
     codec::CodecError,
-    connection_pool::{self, ClaimError, CloseFailure, ConnectFailure},
+    connection_pool::{self, ClaimError, CloseError, CloseFailure, ConnectFailure},
     controller_client::{ControllerError, ControllerUri, ControllerUriError, CredentialError},
     segment_client::{
         ConnectionError, RequestError, StoreTlsError, error::NoRuntime, request::AskError,
@@ -58,6 +58,7 @@ fn every_public_error_has_a_kind_and_an_outcome() {
     shape::<ValueError>();
     // connection-pool
     shape::<ClaimError>();
+    shape::<CloseError>();
     shape::<CloseFailure>();
     shape::<ConnectFailure>();
     shape::<connection_pool::PolicyError>();

@@ -64,10 +64,16 @@ pub enum ClaimError {
     /// runtime.
     #[error("the runtime of the pool was shut down")]
     RuntimeEnded,
+    /// The pool's task does not answer: its runtime is kept and not driven.
+    #[error("the pool does not answer within {waited:?}: its runtime is not driven")]
+    NotDriven {
+        /// Time that the claim waited.
+        waited: Duration,
+    },
 }
 
 classify!(ClaimError, |error| match error {
-    ClaimError::Timeout { .. } => ErrorKind::Timeout,
+    ClaimError::Timeout { .. } | ClaimError::NotDriven { .. } => ErrorKind::Timeout,
     ClaimError::Connect { source, .. } => source.kind(),
     ClaimError::TooManyWaiting { .. } => ErrorKind::LimitReached,
     ClaimError::Closed => ErrorKind::Closed,
@@ -142,3 +148,24 @@ pub struct CloseFailure {
 }
 
 classify!(CloseFailure, |_| ErrorKind::ConnectionLost, |_| Outcome::Applied);
+
+/// A pool was closed with connections that were still in use, or that were not closed in order.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the pool was closed with {still_claimed} connections in use and {} that were not closed in \
+     order",
+    failures.len()
+)]
+pub struct CloseError {
+    /// Connections that were still in use at the deadline. They close with their guards.
+    pub still_claimed: usize,
+    /// Connections that were not closed in order.
+    pub failures: Vec<CloseFailure>,
+}
+
+classify!(
+    CloseError,
+    |error| if error.still_claimed > 0 { ErrorKind::Timeout } else { ErrorKind::ConnectionLost },
+    |_| Outcome::Applied
+);

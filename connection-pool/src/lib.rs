@@ -32,7 +32,7 @@ mod snapshot;
 pub use backend::{Backends, Resolver};
 pub use claim::Claim;
 pub use connector::{Connector, NotShared};
-pub use error::{BoxError, ClaimError, CloseFailure, ConnectFailure};
+pub use error::{BoxError, ClaimError, CloseError, CloseFailure, ConnectFailure};
 pub use policy::{Policy, PolicyError};
 pub use pool::{CloseReport, Pool};
 pub use resolver::{BackendSource, FixedResolver, PolledResolver};

@@ -14,7 +14,7 @@ use std::{
 use pravega_sdk_connection_pool::{
     BoxError, ClaimError, Connector, FixedResolver, Policy, Pool, SlotState,
 };
-use pravega_sdk_types::Endpoint;
+use pravega_sdk_types::{Endpoint, ErrorKind};
 use tokio::time::{sleep, timeout};
 
 /// How the connector behaves, and what it counted.
@@ -303,4 +303,44 @@ async fn claims_that_are_not_polled_hold_up_no_other_however_many() {
     let other = timeout(MINUTE, pool.claim_shared_at(&at)).await;
     assert!(other.unwrap().is_ok());
     assert!(timeout(MINUTE, pool.snapshot()).await.unwrap().is_ok());
+}
+
+/// As a program that makes its client on a runtime which it only enters.
+#[test]
+fn calls_of_a_pool_whose_runtime_is_not_driven_end_at_a_deadline() {
+    let runtime = |is_paused| {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(is_paused).build().unwrap()
+    };
+    let (idle, driven) = (runtime(false), runtime(true));
+    let policy = Policy::default().with_claim_timeout(Duration::from_secs(2));
+    let pool = {
+        let _context = idle.enter();
+        Pool::new(FixedResolver::new(["a:1".parse().unwrap()]), Memory::default(), policy)
+    };
+    driven.block_on(async {
+        let started = tokio::time::Instant::now();
+        let error = pool.claim().await.unwrap_err();
+        assert!(matches!(error, ClaimError::NotDriven { .. }), "{error:?}");
+        assert_eq!(started.elapsed(), Duration::from_secs(7));
+        assert!(pool.snapshot().await.is_err());
+        assert!(pool.drain().await.is_empty());
+        assert_eq!(pool.close(Duration::from_secs(1)).await.still_claimed, 0);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_report_of_a_close_is_an_error_if_a_connection_is_in_use_or_did_not_close() {
+    let memory = Memory::default();
+    let backend: Endpoint = "a:1".parse().unwrap();
+    let pool = Pool::new(FixedResolver::new([]), memory.clone(), Policy::default().with_spares(0));
+    let claim = pool.claim_at(&backend).await.unwrap();
+    memory.0.fails_to_close.store(true, Ordering::SeqCst);
+    let in_use = pool.close(Duration::from_secs(1)).await.into_result().unwrap_err();
+    assert_eq!((in_use.still_claimed, in_use.kind()), (1, ErrorKind::Timeout));
+    drop(claim);
+    let not_closed = pool.close(Duration::from_secs(1)).await.into_result().unwrap_err();
+    assert_eq!((not_closed.still_claimed, not_closed.failures.len()), (0, 1));
+    assert_eq!(not_closed.kind(), ErrorKind::ConnectionLost);
+    pool.close(Duration::from_secs(1)).await.into_result().unwrap();
 }

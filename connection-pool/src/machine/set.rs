@@ -1,6 +1,9 @@
 //! The slots of one backend, with its back-off.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use pravega_sdk_types::Endpoint;
 
@@ -16,6 +19,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct SlotSet {
     slots: BTreeMap<SlotId, Slot>,
+    /// When each connection that has checks was last known to be healthy, the longest ago first.
+    checked: BTreeSet<(Now, SlotId)>,
     tally: Tally,
     /// The resolver names the backend. One that it does not name serves claims for that backend
     /// alone.
@@ -109,8 +114,8 @@ impl SlotSet {
         self.tally.connecting += 1;
     }
 
-    /// Carries out an event of a slot. All changes of slots come through here, so the tally cannot
-    /// drift from them.
+    /// Carries out an event of a slot. All changes of slots come through here, so neither the tally
+    /// nor the order of checks can drift from them.
     pub(super) fn handle(
         &mut self,
         now: Now,
@@ -119,13 +124,20 @@ impl SlotSet {
         max_users: usize,
     ) -> Change {
         let Some(slot) = self.slots.get_mut(&id) else { return Change::Ignored };
-        let before = slot.state();
+        let (before, checked_before) = (slot.state(), slot.checked_at());
         let change = slot.handle(now, event, max_users);
-        let after = slot.state();
+        let (after, mut checked) = (slot.state(), slot.checked_at());
         *self.tally.of(before) -= 1;
         match change {
-            Change::Ended => drop(self.slots.remove(&id)),
+            Change::Ended => {
+                self.slots.remove(&id);
+                checked = None;
+            }
             Change::Kept | Change::Retired | Change::Ignored => *self.tally.of(after) += 1,
+        }
+        if checked != checked_before {
+            checked_before.map(|at| self.checked.remove(&(at, id)));
+            self.checked.extend(checked.map(|at| (at, id)));
         }
         change
     }
@@ -216,19 +228,13 @@ impl SlotSet {
 
     /// The slots whose health check is due.
     pub(super) fn due(&self, now: Now, interval: Duration) -> impl Iterator<Item = SlotId> {
-        let is_due = move |slot: &Slot| {
-            slot.checked_at().is_some_and(|checked| checked.saturating_add(interval) <= now)
-        };
-        self.slots.iter().filter(move |(_, slot)| is_due(slot)).map(|(id, _)| *id)
+        let due = self.checked.iter().take_while(move |(at, _)| at.saturating_add(interval) <= now);
+        due.map(|(_, id)| *id)
     }
 
     /// When the first health check is due.
     pub(super) fn next_check(&self, interval: Duration) -> Option<Now> {
-        if self.tally.unused() + self.tally.shared == 0 {
-            return None;
-        }
-        let checked = self.slots.values().filter_map(Slot::checked_at).min();
-        checked.map(|checked| checked.saturating_add(interval))
+        self.checked.first().map(|(at, _)| at.saturating_add(interval))
     }
 
     pub(super) fn snapshot(&self, backend: &Endpoint, now: Now) -> SlotSetSnapshot {
@@ -304,5 +310,40 @@ mod tests {
             set.handle(now, id, event, 2);
             expect(&set, expected);
         }
+    }
+
+    /// Every event is asked for the next check, so the answer must not depend on the other slots.
+    #[test]
+    fn the_next_check_is_that_of_the_connection_checked_longest_ago() {
+        use SlotEvent as E;
+        let seconds = Duration::from_secs;
+        let (mut set, interval) = (SlotSet::default(), seconds(30));
+        for id in 0..3 {
+            set.connect(seconds(id), SlotId(id));
+        }
+        assert_eq!(set.next_check(interval), None, "nothing is connected");
+        // Event, slot, second; the time of the next check, the slots that are due at 50 s.
+        type Step = (E, u64, u64, Option<u64>, &'static [u64]);
+        let steps: [Step; 10] = [
+            (E::Succeeded, 0, 10, Some(40), &[0]),
+            (E::Succeeded, 1, 11, Some(40), &[0, 1]),
+            (E::Succeeded, 2, 12, Some(40), &[0, 1, 2]),
+            (E::Claimed, 0, 13, Some(41), &[1, 2]),
+            (E::Joined, 1, 14, Some(41), &[1, 2]),
+            (E::CheckDue, 1, 41, Some(42), &[2]),
+            (E::CheckDue, 2, 42, Some(71), &[]),
+            (E::Failed, 2, 43, Some(71), &[]),
+            (E::Returned, 0, 44, Some(71), &[]),
+            (E::Succeeded, 0, 45, Some(40), &[0]),
+        ];
+        for (event, id, now, next, due) in steps {
+            set.handle(seconds(now), SlotId(id), event, 2);
+            let found: Vec<u64> = set.due(seconds(50), interval).map(|slot| slot.0).collect();
+            let checks = (set.next_check(interval), &found[..]);
+            assert_eq!(checks, (next.map(seconds), due), "{event:?} of {id}");
+        }
+        set.handle(seconds(46), SlotId(0), E::Retired, 2);
+        set.handle(seconds(46), SlotId(1), E::Retired, 2);
+        assert_eq!(set.next_check(interval), None);
     }
 }

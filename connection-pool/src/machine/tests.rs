@@ -548,3 +548,27 @@ fn closing_refuses_waiting_claims_and_every_later_one() {
     );
     assert_eq!((pool.claimed(), pool.poll_timeout()), (0, None));
 }
+
+#[test]
+fn a_closed_pool_follows_its_resolver_no_longer_and_waits_for_its_users_only() {
+    let policy = policy().with_spares(1).with_max_slots(3).unwrap();
+    let pool = check(
+        policy,
+        &[A],
+        "list a:1 b:1 -> connect 0 a:1
+         connected 0  ->
+         claim x@b:1  -> connect 1 b:1
+         claim s@a:1  -> share 1 0, connect 2 a:1
+         failed 2     -> close 2, connect 3 b:1
+         connected 1  -> grant 0 1
+         close        -> close 3
+         list a:1 c:1 ->
+         at 20000     ->
+         list b:1     ->
+         return 1     -> close 1
+         list a:1     ->
+         leave 0      -> close 0",
+    );
+    assert_eq!((pool.claimed(), pool.poll_timeout()), (0, None));
+    assert!(pool.snapshot(seconds(60)).sets.iter().all(|set| set.slots.is_empty()));
+}

@@ -26,7 +26,7 @@ use crate::{
     backend::Resolver,
     claim::Claim,
     connector::Connector,
-    error::{ClaimError, CloseFailure},
+    error::{ClaimError, CloseError, CloseFailure},
     machine::{ClaimId, Demand},
     policy::Policy,
     shared_claim::SharedClaim,
@@ -39,8 +39,8 @@ use crate::{
 /// which the pool is made, or else on that of the first call, and ends when the last handle is
 /// dropped, with every connection that has no user. Connections in use live as long as their
 /// guards. If the runtime is shut down first, the next call starts another task on its own runtime.
-/// The pool works only while its runtime runs: a runtime that is kept but not driven, such as a
-/// current-thread runtime outside `block_on`, leaves every claim waiting.
+/// The pool works only while its runtime runs. On one that is kept but not driven, such as a
+/// current-thread runtime outside `block_on`, a claim ends with an error after its deadline.
 ///
 /// # Cancel safety
 ///
@@ -82,6 +82,24 @@ pub struct CloseReport {
     /// Connections that were not closed in order, since the last report.
     pub failures: Vec<CloseFailure>,
 }
+
+impl CloseReport {
+    /// Returns an error unless every connection was closed in order.
+    ///
+    /// # Errors
+    ///
+    /// [`CloseError`] with the numbers of the report.
+    pub fn into_result(self) -> Result<(), CloseError> {
+        let Self { still_claimed, failures } = self;
+        if still_claimed == 0 && failures.is_empty() {
+            return Ok(());
+        }
+        Err(CloseError { still_claimed, failures })
+    }
+}
+
+/// A task that is driven answers within this time after the end of what it waits for.
+const GRACE: Duration = Duration::from_secs(5);
 
 impl<C: Connector> Pool<C> {
     /// Creates a pool over the backends that `resolver` names. Inside a tokio runtime it starts to
@@ -183,7 +201,7 @@ impl<C: Connector> Pool<C> {
     pub async fn snapshot(&self) -> Result<PoolSnapshot, ClaimError> {
         let (reply, snapshot) = oneshot::channel();
         self.send(Command::Snapshot(reply))?;
-        snapshot.await.map_err(|_| self.ended())
+        self.answer(Duration::ZERO, snapshot).await
     }
 
     /// Retires every shared connection, closes every unused one, and returns the failures of closes
@@ -195,7 +213,10 @@ impl<C: Connector> Pool<C> {
     pub async fn drain(&self) -> Vec<CloseFailure> {
         let (reply, drained) = oneshot::channel();
         match self.send(Command::Drain(reply)) {
-            Ok(()) => drained.await.unwrap_or_default(),
+            Ok(()) => {
+                let longest_close = self.shared.lock().policy.connect_timeout;
+                self.answer(longest_close, drained).await.unwrap_or_default()
+            }
             Err(_) => Vec::new(),
         }
     }
@@ -221,8 +242,8 @@ impl<C: Connector> Pool<C> {
             return CloseReport::default();
         }
         let waiting = {
-            // The timer is the task's: the caller may have no runtime.
-            let _context = runtime.enter();
+            // A caller without a runtime uses the timer of the task's.
+            let _context = Handle::try_current().is_err().then(|| runtime.enter());
             timeout(deadline, closed)
         };
         if let Ok(closed) = waiting.await {
@@ -244,10 +265,26 @@ impl<C: Connector> Pool<C> {
         let reply = reply(sender);
         let demand = Demand { mode: reply.mode(), backend: backend.cloned() };
         let waiting = Abandon { id, abandoned: Some(abandoned) };
+        let patience = self.shared.lock().policy.claim_timeout;
         commands.send(Command::Claim(id, demand, reply)).map_err(|_| self.ended())?;
-        let claim = granted.await.map_err(|_| self.ended())?;
+        let claim = self.answer(patience, granted).await?;
         waiting.answered();
         claim
+    }
+
+    /// Waits for an answer of the task, which has `limit` for its part. Outside a runtime there is
+    /// no timer.
+    async fn answer<T>(
+        &self,
+        limit: Duration,
+        answer: oneshot::Receiver<T>,
+    ) -> Result<T, ClaimError> {
+        let waited = limit.saturating_add(GRACE);
+        let answered = match Handle::try_current() {
+            Ok(_) => timeout(waited, answer).await.map_err(|_| ClaimError::NotDriven { waited })?,
+            Err(_) => answer.await,
+        };
+        answered.map_err(|_| self.ended())
     }
 
     fn send(&self, command: Command<C>) -> Result<(), ClaimError> {
