@@ -52,6 +52,8 @@ pub enum SeededBug {
     TrustsCuts,
     /// A reader uses the timers of a runtime that has ended.
     OutlivesRuntime,
+    /// A refused token of one read is taken for that of another at the same offset.
+    RefusesOneRead,
     /// A transaction is committed before its events are durable.
     CommitsBeforeFlush,
     /// The transaction is never pinged.

@@ -237,3 +237,19 @@ fn a_client_created_outside_a_runtime_works_and_survives_the_end_of_its_runtime(
         other => panic!("{other:?}"),
     }
 }
+
+/// As a program with an executor of its own, beside the runtime of the client.
+#[test]
+fn a_request_on_a_live_connection_works_outside_a_runtime() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
+    let (_, client) = client();
+    runtime.block_on(async { seal(&client, "a", "s").await.unwrap() });
+    let mut outside = Box::pin(seal(&client, "a", "t"));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        match outside.as_mut().poll(&mut context) {
+            Poll::Ready(sealed) => break sealed.unwrap(),
+            Poll::Pending => std::thread::yield_now(),
+        }
+    }
+}

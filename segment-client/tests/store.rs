@@ -6,7 +6,9 @@ use std::{sync::Arc, time::Duration};
 use bytes::BytesMut;
 use pravega_sdk_segment_client::{ConnectionError, StoreConfig, StoreConnection};
 use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
-use pravega_sdk_wire_protocol::{Decoder, SendBuffer, WireCommand, commands::*};
+use pravega_sdk_wire_protocol::{
+    Decoder, SendBuffer, WireCommand, codes::TokenFailure, commands::*,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
     time::{Instant, sleep, timeout},
@@ -298,6 +300,91 @@ async fn requests_wait_for_permits_and_fail_when_they_get_none_in_time() {
         store.send(sealed(&request)).await;
     });
     assert_eq!(answer.unwrap().segment, "d");
+}
+
+/// The owner of a request works on something else and does not poll it: others go on.
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_not_polled_hold_up_no_other() {
+    let (io, mut store) = pair();
+    let config =
+        StoreConfig::default().with_max_in_flight(2).with_request_timeout(Duration::from_secs(3));
+    let (connection, ()) = tokio::join!(open(io, config), store.greet());
+    let connection = connection.unwrap();
+    let names = ["answered", "silent", "waits", "late"];
+    let mut stalled = names.map(|name| Box::pin(connection.request(seal(name))));
+    for request in &mut stalled {
+        assert!(!futures_poll(request.as_mut()).await);
+    }
+    let first = store.next_seal().await;
+    store.send(sealed(&first)).await;
+    assert_eq!(store.next_seal().await.segment, "silent");
+    // The place of the answered one is free, whether its owner takes the answer or not.
+    assert_eq!(store.next_seal().await.segment, "waits");
+    // The last one is never sent, and the others do not keep their places beyond their deadlines.
+    sleep(Duration::from_secs(4)).await;
+    let (answer, ()) = tokio::join!(connection.request(seal("polled")), async {
+        let request = store.next_seal().await;
+        assert_eq!(request.segment, "polled");
+        store.send(sealed(&request)).await;
+    });
+    assert_eq!(answer.unwrap().segment, "polled");
+    let [answered, silent, waits, late] = stalled;
+    assert_eq!(answered.await.unwrap().segment, "answered");
+    for (request, outcome) in
+        [(silent, Outcome::Unknown), (waits, Outcome::Unknown), (late, Outcome::NotApplied)]
+    {
+        let error = request.await.unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, outcome));
+    }
+}
+
+/// All readers of a client share a connection, and most wait at the same few offsets.
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_reaches_all_reads_that_it_may_be_about() {
+    let (connection, mut store) = connected().await;
+    let read = |segment: &str, offset, token: &str| ReadSegment {
+        segment: segment.into(),
+        offset,
+        suggested_length: 8,
+        delegation_token: token.into(),
+        request_id: 0,
+    };
+    let far = Duration::from_secs(180);
+    let (first, second, third, ()) = tokio::join!(
+        connection.read(read("expired", 40, "old"), far),
+        connection.read(read("other", 40, "new"), far),
+        connection.read(read("elsewhere", 41, "new"), far),
+        async {
+            let mut asked = Vec::new();
+            for _ in 0..3 {
+                match store.next().await {
+                    Some(WireCommand::ReadSegment(read)) => asked.push(read),
+                    other => panic!("expected a read, got {other:?}"),
+                }
+            }
+            assert!(asked.iter().all(|read| read.request_id < 0), "no id is an offset");
+            let server_stack_trace = "".into();
+            let error_code = TokenFailure::CheckFailed;
+            store
+                .send(AuthTokenCheckFailed { request_id: 40, server_stack_trace, error_code })
+                .await;
+            let ReadSegment { segment, offset, request_id, .. } = asked.pop().unwrap();
+            let (at_tail, end_of_segment, data) = (true, false, "data".into());
+            store
+                .send(SegmentRead { segment, offset, at_tail, end_of_segment, data, request_id })
+                .await;
+        }
+    );
+    for answer in [first, second] {
+        // Only one of the two was refused: each asks again with a new token.
+        match answer.unwrap() {
+            WireCommand::AuthTokenCheckFailed(refused) => {
+                assert_eq!(refused.error_code, TokenFailure::Expired);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(matches!(third, Ok(WireCommand::SegmentRead(_))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use super::tls::StoreTls;
+use crate::seeded_bugs::Bugs;
+#[cfg(feature = "seeded-bugs")]
+use crate::seeded_bugs::SeededBug;
 
 /// Settings of connections to segment stores.
 #[derive(Debug, Clone)]
@@ -13,6 +16,7 @@ pub struct StoreConfig {
     pub(super) request_timeout: Duration,
     pub(super) max_in_flight: usize,
     pub(super) max_in_flight_bytes: usize,
+    pub(super) bugs: Bugs,
 }
 
 impl Default for StoreConfig {
@@ -24,6 +28,7 @@ impl Default for StoreConfig {
             request_timeout: Duration::from_secs(30),
             max_in_flight: 4096,
             max_in_flight_bytes: 32 * 1024 * 1024,
+            bugs: Bugs::default(),
         }
     }
 }
@@ -50,7 +55,8 @@ impl StoreConfig {
         self
     }
 
-    /// Sets the maximum time from a request to its reply. Default: 30 s.
+    /// Sets the maximum time from a request to its reply. Default: 30 s. A request about a segment
+    /// that is repeated, with the look-ups of the segment's store, ends after twice this time.
     #[must_use]
     pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
@@ -71,6 +77,15 @@ impl StoreConfig {
     pub fn with_max_in_flight_bytes(mut self, bytes: usize) -> Self {
         self.max_in_flight_bytes =
             bytes.clamp(pravega_sdk_wire_protocol::MAX_FRAME_LEN, u32::MAX as usize / 2);
+        self
+    }
+
+    /// Switches a deliberate bug on.
+    #[cfg(feature = "seeded-bugs")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_seeded_bug(mut self, bug: SeededBug) -> Self {
+        self.bugs = Bugs::new(bug);
         self
     }
 }

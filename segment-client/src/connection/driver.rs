@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 use bytes::{Buf as _, BytesMut};
@@ -10,7 +10,7 @@ use pravega_sdk_types::{Endpoint, ErrorKind};
 use pravega_sdk_wire_protocol::{Decoder, SendBuffer, WireCommand, commands::KeepAlive};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::{Duration, Instant, sleep_until},
 };
 
@@ -18,29 +18,57 @@ use super::{
     error::{ConnectionError, RequestError},
     machine::{
         keep_alive::{Action, KeepAliveTimer},
-        waiters::{Incoming, Waiters},
+        requests::{Incoming, Request, Requests, Unanswered},
     },
 };
 
 /// Commands from the handle to the task.
 pub(super) enum Command {
-    Request {
-        id: i64,
-        command: WireCommand,
-        waiter: Waiter,
-    },
+    Request(Request<Waiter>),
     /// Sent without a reply of its own.
     Send(WireCommand),
     /// The waiter for the reply was dropped.
     Forget(i64),
 }
 
-/// Receiver of a reply. Dropping it returns the permits of the request.
+/// Receiver of a reply.
 pub(super) struct Waiter {
     pub(super) name: &'static str,
+    pub(super) limit: Duration,
     pub(super) reply: oneshot::Sender<Result<WireCommand, RequestError>>,
-    /// `None` for reads, which their caller limits.
-    pub(super) _permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+    pub(super) fate: Arc<Fate>,
+}
+
+impl Waiter {
+    fn answer(self, answer: Result<WireCommand, RequestError>) {
+        self.reply.send(answer).ok();
+    }
+}
+
+/// Decides once if a request is sent or abandoned. The task sends it, its caller abandons it, and
+/// neither does what the other has decided against.
+#[derive(Debug, Default)]
+pub(super) struct Fate(AtomicU8);
+
+const UNDECIDED: u8 = 0;
+const SENT: u8 = 1;
+const ABANDONED: u8 = 2;
+
+impl Fate {
+    /// Returns true if the request may be sent, and has not been abandoned.
+    pub(super) fn send(&self) -> bool {
+        self.decide(SENT)
+    }
+
+    /// Returns true if the request is not sent, and never will be.
+    pub(super) fn abandon(&self) -> bool {
+        self.decide(ABANDONED)
+    }
+
+    fn decide(&self, fate: u8) -> bool {
+        let decided = self.0.compare_exchange(UNDECIDED, fate, Ordering::AcqRel, Ordering::Acquire);
+        decided.is_ok() || decided == Err(fate)
+    }
 }
 
 /// Counters that the task writes and handles read.
@@ -55,8 +83,7 @@ pub(super) struct Counters {
 
 /// Maximum number of commands taken from the queue at once.
 const BATCH: usize = 256;
-/// With more than this many bytes to send, no further commands are taken: the queue and its limits
-/// hold them.
+/// With more than this many bytes to send, no further requests are sent: their queue holds them.
 const SEND_HIGH_WATER: usize = 1 << 20;
 
 pub(super) struct Driver<R, W> {
@@ -64,7 +91,7 @@ pub(super) struct Driver<R, W> {
     writer: W,
     endpoint: Endpoint,
     commands: mpsc::UnboundedReceiver<Command>,
-    waiters: Waiters<Waiter>,
+    requests: Requests<Waiter>,
     received: BytesMut,
     to_send: SendBuffer,
     keep_alive: KeepAliveTimer,
@@ -78,6 +105,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
         received: BytesMut,
         endpoint: Endpoint,
         commands: mpsc::UnboundedReceiver<Command>,
+        requests: Requests<Waiter>,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
@@ -85,7 +113,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
             writer,
             endpoint,
             commands,
-            waiters: Waiters::default(),
+            requests,
             received,
             to_send: SendBuffer::new(),
             keep_alive: KeepAliveTimer::default(),
@@ -94,55 +122,57 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
         }
     }
 
+    /// The moment from which the machines count.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// Runs until the connection ends, then fails all waiters with the cause.
     pub(super) async fn run(mut self, ended: impl FnOnce(ConnectionError)) {
         let cause = self.drive().await;
         tracing::debug!(
             endpoint = %self.endpoint,
             %cause,
-            waiters = self.waiters.len(),
+            waiters = self.requests.outstanding(),
             "connection ended"
         );
         // From now on new requests fail with the same cause.
         ended(cause.clone());
         self.commands.close();
-        for waiter in self.waiters.drain() {
-            waiter.reply.send(Err(RequestError::lost(waiter.name, cause.clone()))).ok();
-        }
         while let Ok(command) = self.commands.try_recv() {
-            if let Command::Request { waiter, .. } = command {
-                waiter
-                    .reply
-                    .send(Err(RequestError::not_connected(waiter.name, cause.clone())))
-                    .ok();
-            }
+            self.handle_command(command);
+        }
+        for Unanswered { waiter, was_sent } in self.requests.drain() {
+            let fail = if was_sent { RequestError::lost } else { RequestError::not_connected };
+            let error = fail(waiter.name, cause.clone());
+            waiter.answer(Err(error));
         }
     }
 
     async fn drive(&mut self) -> ConnectionError {
         let mut batch = Vec::new();
-        // Frames that arrived together with the greeting.
-        if let Err(cause) = self.take_frames() {
-            return cause;
-        }
         loop {
-            let wake = match self.keep_alive.poll(self.started.elapsed(), !self.waiters.is_empty())
-            {
-                Action::Wait(until) => self.started + until,
+            self.end_late_requests();
+            self.send_requests();
+            let is_outstanding = self.requests.outstanding() > 0;
+            let now = self.started.elapsed();
+            let keep_alive = match self.keep_alive.poll(now, is_outstanding) {
+                Action::Wait(until) => until,
                 Action::Probe => {
                     self.probe();
                     continue;
                 }
                 Action::GiveUp(silence) => return self.silent(silence),
             };
+            let wake = self.requests.poll_timeout().map_or(keep_alive, |at| at.min(keep_alive));
+            let wake = self.started + wake;
             self.received.reserve(Decoder::default().room_needed(&self.received));
-            let may_take_commands = self.to_send.remaining() < SEND_HIGH_WATER;
             let may_write = self.to_send.has_remaining();
             // Sending comes first. The limits of requests in flight bound it, so replies are read
             // soon after.
             tokio::select! {
                 biased;
-                taken = self.commands.recv_many(&mut batch, BATCH), if may_take_commands => {
+                taken = self.commands.recv_many(&mut batch, BATCH) => {
                     if taken == 0 {
                         return self.ended(ErrorKind::Closed, "it is no longer used");
                     }
@@ -170,35 +200,55 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
                 }
                 () = sleep_until(wake) => {}
             }
-            self.counters.outstanding.store(self.waiters.len() as u64, Ordering::Relaxed);
+            let outstanding = self.requests.outstanding() as u64;
+            self.counters.outstanding.store(outstanding, Ordering::Relaxed);
         }
     }
 
     fn handle_command(&mut self, command: Command) {
         match command {
-            Command::Request { waiter, .. } if waiter.reply.is_closed() => {}
-            Command::Request { id, command, waiter } => {
-                let name = waiter.name;
-                if let Some(waiter) = self.waiters.insert(id, &command, waiter) {
+            Command::Request(request) => {
+                let name = request.waiter.name;
+                if let Some(waiter) = self.requests.push(request) {
                     // The handle assigns ids; this one wrapped around after 2^28 requests while the
-                    // first is still in flight.
-                    waiter.reply.send(Err(RequestError::timeout(name, 0.0, false))).ok();
-                    return;
+                    // first is still in flight, or it is one of the caller's.
+                    waiter.answer(Err(RequestError::id_in_use(name)));
                 }
-                if let Err(error) = command.encode(&mut self.to_send) {
-                    if let Some(waiter) = self.waiters.remove(id) {
-                        waiter.reply.send(Err(RequestError::encode(name, error))).ok();
-                    }
-                    return;
-                }
-                self.counters.sent.fetch_add(1, Ordering::Relaxed);
             }
             Command::Send(command) => {
                 if command.encode(&mut self.to_send).is_ok() {
                     self.counters.sent.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            Command::Forget(id) => drop(self.waiters.remove(id)),
+            Command::Forget(id) => drop(self.requests.remove(id)),
+        }
+    }
+
+    /// Sends what the limits admit.
+    fn send_requests(&mut self) {
+        while self.to_send.remaining() < SEND_HIGH_WATER
+            && let Some((id, command)) = self.requests.poll_send()
+        {
+            if !self.requests.waiter(id).is_some_and(|waiter| waiter.fate.send()) {
+                self.requests.remove(id);
+            } else if let Err(error) = command.encode(&mut self.to_send) {
+                if let Some(waiter) = self.requests.remove(id) {
+                    let error = RequestError::encode(waiter.name, error);
+                    waiter.answer(Err(error));
+                }
+            } else {
+                self.counters.sent.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Ends the requests whose deadline is over. Their callers may not be polled, and must not keep
+    /// their share of the limits.
+    fn end_late_requests(&mut self) {
+        for Unanswered { waiter, was_sent } in self.requests.handle_timeout(self.started.elapsed())
+        {
+            let error = RequestError::timeout(waiter.name, waiter.limit, was_sent);
+            waiter.answer(Err(error));
         }
     }
 
@@ -212,10 +262,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
             };
             self.counters.received.fetch_add(1, Ordering::Relaxed);
             let name = command.name();
-            match self.waiters.handle(command) {
-                Incoming::Reply(waiter, reply) => drop(waiter.reply.send(Ok(reply))),
+            match self.requests.handle(command) {
+                Incoming::Reply(waiter, reply) => waiter.answer(Ok(reply)),
+                Incoming::Shared(waiters, reply) => {
+                    waiters.into_iter().for_each(|waiter| waiter.answer(Ok(reply.clone())));
+                }
                 Incoming::Ignored => {
-                    self.counters.ignored.store(self.waiters.unknown(), Ordering::Relaxed);
+                    self.counters.ignored.store(self.requests.unknown(), Ordering::Relaxed);
                 }
                 Incoming::Violation => {
                     let detail = format!("the segment store sent {name}, which only clients send");

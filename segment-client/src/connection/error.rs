@@ -1,6 +1,6 @@
 //! The errors of connections to segment stores and of requests on them.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use pravega_sdk_types::{Endpoint, ErrorKind, Failure, Outcome, Printable, Wording, error_type};
 use pravega_sdk_wire_protocol::{
@@ -77,15 +77,23 @@ impl RequestError {
     }
 
     /// The reply did not arrive in time; if `was_sent` is false the request was not sent either.
-    pub(crate) fn timeout(request: &'static str, seconds: f64, was_sent: bool) -> Self {
+    pub(crate) fn timeout(request: &'static str, limit: Duration, was_sent: bool) -> Self {
+        let seconds = limit.as_secs_f64();
         if was_sent {
             let detail = format_args!("no reply within {seconds:.1} s");
             return Self::new(request, ErrorKind::Timeout, Outcome::Unknown, detail);
         }
         let detail = format_args!(
-            "not sent within {seconds:.1} s: too many bytes wait to be sent on the connection"
+            "not sent within {seconds:.1} s: too many requests or bytes are in flight on the \
+             connection"
         );
         Self::new(request, ErrorKind::Timeout, Outcome::NotApplied, detail)
+    }
+
+    /// Another request with the same id waits for its reply.
+    pub(crate) fn id_in_use(request: &'static str) -> Self {
+        let detail = "another request of the connection has its id";
+        Self::new(request, ErrorKind::InvalidArgument, Outcome::NotApplied, detail)
     }
 
     /// The command has no request id, so no reply can be matched to it.
@@ -240,12 +248,13 @@ mod tests {
 
     #[test]
     fn a_request_that_was_not_sent_was_not_applied_and_one_without_a_reply_may_have_been() {
+        const SECOND: Duration = Duration::from_secs(1);
         let cause = ConnectionError::new(ErrorKind::ConnectionLost, &endpoint(), "reset");
         let cases = [
             (RequestError::not_connected("Seal", cause.clone()), Outcome::NotApplied, true),
             (RequestError::lost("Seal", cause), Outcome::Unknown, true),
-            (RequestError::timeout("Seal", 1.0, false), Outcome::NotApplied, true),
-            (RequestError::timeout("Seal", 1.0, true), Outcome::Unknown, true),
+            (RequestError::timeout("Seal", SECOND, false), Outcome::NotApplied, true),
+            (RequestError::timeout("Seal", SECOND, true), Outcome::Unknown, true),
             (RequestError::no_request_id("Seal"), Outcome::NotApplied, false),
         ];
         for (error, outcome, is_retryable) in cases {

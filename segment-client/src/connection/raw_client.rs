@@ -97,12 +97,23 @@ impl RawClient {
         endpoint: &Endpoint,
         request: Q,
     ) -> Result<Q::Reply, RequestError> {
-        if let Some(connection) = self.live(endpoint) {
-            return connection.request(request).await;
-        }
-        let limit = self.shared.pool.request_timeout();
+        self.request_within(endpoint, request, self.request_timeout()).await
+    }
+
+    /// As [`Self::request`], with a deadline of its own.
+    pub(crate) async fn request_within<Q: Request>(
+        &self,
+        endpoint: &Endpoint,
+        request: Q,
+        limit: Duration,
+    ) -> Result<Q::Reply, RequestError> {
         let (connection, left) = self.connect(Q::NAME, endpoint, limit).await?;
         connection.request_within(request, left).await
+    }
+
+    /// The limit of a request, from its configuration.
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.shared.pool.request_timeout()
     }
 
     /// Sends any command to the store at `endpoint` and waits for any reply with the same request
@@ -120,7 +131,7 @@ impl RawClient {
         endpoint: &Endpoint,
         command: WireCommand,
     ) -> Result<WireCommand, RequestError> {
-        let limit = self.shared.pool.request_timeout();
+        let limit = self.request_timeout();
         let (connection, left) = self.connect(command.name(), endpoint, limit).await?;
         connection.exchange_within(command, left).await
     }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    future::Future,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -18,17 +19,18 @@ use pravega_sdk_wire_protocol::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
-    time::timeout,
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     config::StoreConfig,
-    driver::{Command, Counters, Driver, Waiter},
+    driver::{Command, Counters, Driver, Fate, Waiter},
     error::{ConnectionError, RequestError},
     handshake::handshake,
     io::StoreIo,
+    machine::requests::{Limits, Request as Asked, Requests},
     stream::{Greeted, StoreStream},
 };
 
@@ -42,11 +44,12 @@ use super::{
 pub struct StoreConnection {
     endpoint: Endpoint,
     peer: VersionRange,
-    // Bounded by the semaphores: a command either holds the permits of its request or returns them.
+    // Bounded by the futures of callers, each of which sends one request and one notice that it has
+    // left. A queue with a limit would have futures wait for capacity, and one that is not polled
+    // would keep its share. The task takes commands whether it can send or not.
     commands: mpsc::UnboundedSender<Command>,
+    started: Instant,
     sequence: AtomicU32,
-    request_permits: Arc<Semaphore>,
-    byte_permits: Arc<Semaphore>,
     request_timeout: Duration,
     counters: Arc<Counters>,
     ended: Arc<OnceLock<ConnectionError>>,
@@ -70,7 +73,10 @@ pub struct ConnectionCounters {
 }
 
 /// All requests of a connection belong to one flow; their own numbers distinguish them.
-const FLOW: FlowId = FlowId(1);
+///
+/// It makes every id negative. A store that refuses the token of a read replies with an offset in
+/// place of the id, and no offset is negative.
+const FLOW: FlowId = FlowId(-1);
 
 impl StoreConnection {
     /// Exchanges versions over `io` and starts the task of the connection on the caller's runtime.
@@ -115,16 +121,19 @@ impl StoreConnection {
         let (commands, queue) = mpsc::unbounded_channel();
         let counters = Arc::new(Counters::default());
         let ended = Arc::new(OnceLock::new());
-        let driver = Driver::new(halves, received, endpoint.clone(), queue, Arc::clone(&counters));
+        let limits = Limits { requests: config.max_in_flight, bytes: config.max_in_flight_bytes };
+        let requests = Requests::new(limits, config.bugs);
+        let driver =
+            Driver::new(halves, received, endpoint.clone(), queue, requests, Arc::clone(&counters));
+        let started = driver.started();
         let cause_of_end = Arc::clone(&ended);
         let task = tokio::spawn(driver.run(move |cause| drop(cause_of_end.set(cause))));
         Self {
             endpoint,
             peer,
             commands,
+            started,
             sequence: AtomicU32::new(0),
-            request_permits: Arc::new(Semaphore::new(config.max_in_flight)),
-            byte_permits: Arc::new(Semaphore::new(config.max_in_flight_bytes)),
             request_timeout: config.request_timeout,
             counters,
             ended,
@@ -135,7 +144,8 @@ impl StoreConnection {
     /// Sends `request` and waits for the reply that means success.
     ///
     /// This sets the request id. If too many requests or bytes are in flight on the connection, the
-    /// request waits until others end.
+    /// request waits until others end. Once it is polled it goes on by itself: one that is not
+    /// polled any more holds up no other.
     ///
     /// # Errors
     ///
@@ -168,7 +178,7 @@ impl StoreConnection {
         let id = self.next_id();
         request.set_request_id(id);
         let size = request.size_hint();
-        let reply = self.ask(Q::NAME, id, size, request.into(), limit).await?;
+        let reply = self.ask(Q::NAME, id, Some(size), request.into(), limit).await?;
         Q::Reply::try_from(reply)
             .map_err(|other| RequestError::refused(Q::NAME, other).at(&self.endpoint, Some(id)))
     }
@@ -206,7 +216,7 @@ impl StoreConnection {
             return Err(RequestError::no_request_id(command.name()).at(&self.endpoint, None));
         };
         let size = command.payload_len().unwrap_or(0);
-        self.ask(command.name(), id, size, command, limit).await
+        self.ask(command.name(), id, Some(size), command, limit).await
     }
 
     /// Reads from a segment and waits for any reply of the store. This sets the request id.
@@ -230,13 +240,7 @@ impl StoreConnection {
     ) -> Result<WireCommand, RequestError> {
         let id = self.next_id();
         read.set_request_id(id);
-        let mut was_sent = false;
-        let asking = self.wait_for(ReadSegment::NAME, id, read.into(), None, &mut was_sent);
-        let answer = match within(limit, asking).await {
-            Some(answer) => answer,
-            None => Err(RequestError::timeout(ReadSegment::NAME, limit.as_secs_f64(), true)),
-        };
-        answer.map_err(|error| error.at(&self.endpoint, Some(id)))
+        self.ask(ReadSegment::NAME, id, None, read.into(), limit).await
     }
 
     /// Sends a command that has no reply of its own, such as the first part of an append.
@@ -292,65 +296,44 @@ impl StoreConnection {
         RequestId::new(FLOW, self.sequence.fetch_add(1, Ordering::Relaxed)).0
     }
 
+    /// Sends a command and waits for its reply. `size` counts towards the limits of requests in
+    /// flight; `None` means that the command does not.
     async fn ask(
         &self,
         name: &'static str,
         id: i64,
-        size: usize,
+        size: Option<usize>,
         command: WireCommand,
         limit: Duration,
     ) -> Result<WireCommand, RequestError> {
-        let mut was_sent = false;
-        let answer =
-            within(limit, self.ask_without_limit(name, id, size, command, &mut was_sent)).await;
-        let answer = match answer {
-            Some(answer) => answer,
-            None => Err(RequestError::timeout(name, limit.as_secs_f64(), was_sent)),
+        let (reply, answer) = oneshot::channel();
+        let fate = Arc::new(Fate::default());
+        let request = Asked {
+            id,
+            command,
+            waiter: Waiter { name, limit, reply, fate: Arc::clone(&fate) },
+            cost: size.map(|size| size.max(1)),
+            // A time beyond the end of the clock never comes.
+            deadline: self.started.elapsed().checked_add(limit),
+        };
+        let answer = if self.commands.send(Command::Request(request)).is_err() {
+            Err(RequestError::not_connected(name, self.cause()))
+        } else {
+            let leaving = Leaving { id, fate: &fate, commands: Some(&self.commands) };
+            match within(limit, answer).await {
+                Some(Ok(answer)) => {
+                    leaving.answered();
+                    answer
+                }
+                // The task ended without a reply, as it does when its runtime is shut down.
+                Some(Err(_)) if fate.abandon() => {
+                    Err(RequestError::not_connected(name, self.cause()))
+                }
+                Some(Err(_)) => Err(RequestError::lost(name, self.cause())),
+                None => Err(RequestError::timeout(name, limit, !fate.abandon())),
+            }
         };
         answer.map_err(|error| error.at(&self.endpoint, Some(id)))
-    }
-
-    async fn ask_without_limit(
-        &self,
-        name: &'static str,
-        id: i64,
-        size: usize,
-        command: WireCommand,
-        was_sent: &mut bool,
-    ) -> Result<WireCommand, RequestError> {
-        let request_permit = Arc::clone(&self.request_permits).acquire_owned().await;
-        let size = u32::try_from(size.max(1)).unwrap_or(u32::MAX);
-        let byte_permits = Arc::clone(&self.byte_permits).acquire_many_owned(size).await;
-        let (Ok(request_permit), Ok(byte_permits)) = (request_permit, byte_permits) else {
-            return Err(RequestError::not_connected(name, self.cause()));
-        };
-        self.wait_for(name, id, command, Some((request_permit, byte_permits)), was_sent).await
-    }
-
-    async fn wait_for(
-        &self,
-        name: &'static str,
-        id: i64,
-        command: WireCommand,
-        permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
-        was_sent: &mut bool,
-    ) -> Result<WireCommand, RequestError> {
-        let not_connected = |_| RequestError::not_connected(name, self.cause());
-        let (reply, answer) = oneshot::channel();
-        let waiter = Waiter { name, reply, _permits: permits };
-        self.commands
-            .send(Command::Request { id, command, waiter })
-            .map_err(|_| ())
-            .map_err(not_connected)?;
-        *was_sent = true;
-        let leaving = Leaving { id, commands: Some(&self.commands) };
-        let answer = answer.await;
-        leaving.answered();
-        match answer {
-            Ok(answer) => answer,
-            // The task ended without a reply, as it does when its runtime is shut down.
-            Err(_) => Err(RequestError::lost(name, self.cause())),
-        }
     }
 
     fn cause(&self) -> ConnectionError {
@@ -374,7 +357,8 @@ impl fmt::Debug for StoreConnection {
     }
 }
 
-/// Waits up to `limit`, or without a limit outside a runtime, where there are no timers.
+/// Waits up to `limit`, or without a limit outside a runtime. The task of the connection has the
+/// same deadline; the caller's own is for a task whose runtime is not driven.
 async fn within<F: Future>(limit: Duration, answer: F) -> Option<F::Output> {
     if Handle::try_current().is_err() {
         return Some(answer.await);
@@ -382,9 +366,10 @@ async fn within<F: Future>(limit: Duration, answer: F) -> Option<F::Output> {
     timeout(limit, answer).await.ok()
 }
 
-/// Tells the task when the future of a request is dropped.
+/// Abandons a request and tells the task when its future is dropped.
 struct Leaving<'a> {
     id: i64,
+    fate: &'a Fate,
     commands: Option<&'a mpsc::UnboundedSender<Command>>,
 }
 
@@ -397,6 +382,7 @@ impl Leaving<'_> {
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         if let Some(commands) = self.commands {
+            self.fate.abandon();
             commands.send(Command::Forget(self.id)).ok();
         }
     }
