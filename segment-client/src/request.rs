@@ -3,15 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use pravega_sdk_controller_client::{AccessOperation, ControllerError};
-use pravega_sdk_types::{Backoff, ErrorKind, Outcome, ScopedSegment, classify};
+use pravega_sdk_controller_client::{AccessOperation, ControllerError, DelegationToken};
+use pravega_sdk_types::{Backoff, Endpoint, ErrorKind, Outcome, ScopedSegment, classify};
 use pravega_sdk_wire_protocol::{
     Request, WireCommand,
     commands::{GetStreamSegmentInfo, ReadSegment, StreamSegmentInfo},
 };
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    connection::RequestError,
+    connection::{ConnectionError, RequestError, StreamClaim},
     context::SegmentContext,
     error::ReadError,
     machine::{Location, LookupError, Token, delay},
@@ -47,9 +48,13 @@ impl SegmentContext {
     /// Sends a request to the store of a segment, and again if another store has it or the token
     /// expired. The request must be harmless when it is repeated.
     ///
+    /// The deadline is twice the configured limit of a request, so that one which is not answered
+    /// leaves time for another. It covers all attempts, with the look-ups before them.
+    ///
     /// # Errors
     ///
-    /// [`AskError`] once the attempts are used up, or for a failure that retries do not help.
+    /// [`AskError`] once the attempts or the time are used up, or for a failure that retries do not
+    /// help. Its outcome covers all attempts.
     ///
     /// # Cancel safety
     ///
@@ -59,31 +64,96 @@ impl SegmentContext {
         segment: &ScopedSegment,
         request: impl Fn(&str) -> Q,
     ) -> Result<Q::Reply, AskError> {
-        let stream = segment.scoped_stream();
+        let request_timeout = self.raw_client().request_timeout();
+        let limit = request_timeout.saturating_mul(2);
+        let started = Instant::now();
+        let left = || limit.saturating_sub(started.elapsed());
         let mut random = random_bits(rng(None));
+        // The last failure that may have taken effect.
+        let mut unknown: Option<RequestError> = None;
         let mut attempt = 1;
         loop {
-            let endpoint =
-                self.endpoints().endpoint(segment).await.map_err(AskError::Controller)?;
-            let token = self
-                .tokens()
-                .token(&stream, AccessOperation::Read)
-                .await
-                .map_err(AskError::Controller)?;
-            match self.raw_client().request(&endpoint, request(token.expose())).await {
-                Ok(reply) => return Ok(reply),
-                Err(error) if error.is_retryable() && attempt < ATTEMPTS => {
-                    match error.kind() {
-                        ErrorKind::TokenExpired => {
-                            self.tokens().expired(&stream, AccessOperation::Read, &token);
-                        }
-                        _ => self.endpoints().wrong_host(segment, &endpoint),
-                    }
-                    tokio::time::sleep(delay(&BACKOFF, attempt, &mut random)).await;
-                    attempt += 1;
+            let (endpoint, token) = match timeout(left(), self.find_store(segment)).await {
+                Ok(Ok(found)) => found,
+                Ok(Err(error)) => {
+                    return Err(unknown.map_or(AskError::Controller(error), AskError::Store));
                 }
-                Err(error) => return Err(AskError::Store(error)),
+                Err(_) => {
+                    let error =
+                        unknown.unwrap_or_else(|| RequestError::not_located(Q::NAME, limit));
+                    return Err(AskError::Store(error));
+                }
+            };
+            let (request, limit) = (request(token.expose()), request_timeout.min(left()));
+            let error = match self.raw_client().request_within(&endpoint, request, limit).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            let pause = delay(&BACKOFF, attempt, &mut random);
+            if !error.is_retryable() || attempt >= ATTEMPTS || pause >= left() {
+                let error = if unknown.is_some() { error.after_unknown() } else { error };
+                return Err(AskError::Store(error));
             }
+            if error.kind() == ErrorKind::TokenExpired {
+                let stream = segment.scoped_stream();
+                self.tokens().expired(&stream, AccessOperation::Read, &token);
+            } else {
+                self.note_failure(&endpoint, &error);
+                self.endpoints().wrong_host(segment, &endpoint);
+            }
+            if error.outcome() != Outcome::NotApplied {
+                unknown = Some(error);
+            }
+            sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn find_store(
+        &self,
+        segment: &ScopedSegment,
+    ) -> Result<(Endpoint, DelegationToken), ControllerError> {
+        let endpoint = self.endpoints().endpoint(segment).await?;
+        let stream = segment.scoped_stream();
+        Ok((endpoint, self.tokens().token(&stream, AccessOperation::Read).await?))
+    }
+
+    /// Sends a request to the store at `endpoint`, once.
+    pub(crate) async fn request<Q: Request>(
+        &self,
+        endpoint: &Endpoint,
+        request: Q,
+    ) -> Result<Q::Reply, RequestError> {
+        let answer = self.raw_client().request(endpoint, request).await;
+        answer.inspect_err(|error| self.note_failure(endpoint, error))
+    }
+
+    /// Reads from the store at `endpoint`, once.
+    pub(crate) async fn read(
+        &self,
+        endpoint: &Endpoint,
+        read: ReadSegment,
+        limit: Duration,
+    ) -> Result<WireCommand, RequestError> {
+        let answer = self.raw_client().read(endpoint, read, limit).await;
+        answer.inspect_err(|error| self.note_failure(endpoint, error))
+    }
+
+    /// Waits for a connection to the store at `endpoint` that no other user shares.
+    pub(crate) async fn stream(&self, endpoint: &Endpoint) -> Result<StreamClaim, ConnectionError> {
+        let claimed = self.pool().stream(endpoint).await;
+        claimed.inspect_err(|error| {
+            if error.is_unreachable() {
+                self.endpoints().unreachable(endpoint);
+            }
+        })
+    }
+
+    /// One store that cannot be reached is away for all segments that are believed to be there:
+    /// without this, each of them would find out by itself.
+    fn note_failure(&self, endpoint: &Endpoint, error: &RequestError) {
+        if error.is_unreachable() {
+            self.endpoints().unreachable(endpoint);
         }
     }
 
@@ -162,7 +232,8 @@ classify!(
         AskError::WrongBytes => ErrorKind::Protocol,
     },
     |error| match error {
-        AskError::Controller(error) => error.outcome(),
+        // A look-up changes nothing, and after an attempt that may have, its error is returned.
+        AskError::Controller(_) => Outcome::NotApplied,
         AskError::Store(error) => error.outcome(),
         // Only reads return bytes, and a read has no effect.
         AskError::WrongBytes => Outcome::NotApplied,

@@ -486,8 +486,9 @@ impl Driver {
             }
             Effect::Connect(id, endpoint) => {
                 self.streams.remove(&id);
-                let pool = self.context.pool().clone();
-                let connecting = async move { Done::Connected(id, pool.stream(&endpoint).await) };
+                let context = self.context.clone();
+                let connecting =
+                    async move { Done::Connected(id, context.stream(&endpoint).await) };
                 let (abort, registration) = AbortHandle::new_pair();
                 self.connecting.insert(id, abort);
                 self.work.push(Abortable::new(connecting, registration).map(Result::ok).boxed());

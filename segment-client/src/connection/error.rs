@@ -28,6 +28,11 @@ impl ConnectionError {
         };
         Failure::new(kind, outcome, detail).with_endpoint(endpoint.clone()).into()
     }
+
+    /// Returns true if no connection to the store could be made.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Unreachable | ErrorKind::Timeout)
+    }
 }
 
 error_type! {
@@ -67,6 +72,14 @@ impl RequestError {
     pub(crate) fn not_connected(request: &'static str, error: ConnectionError) -> Self {
         Self::new(request, error.kind(), Outcome::NotApplied, "not connected")
             .map(|failure| failure.with_source(error))
+    }
+
+    /// The store of the segment was not found in time, so nothing was sent.
+    pub(crate) fn not_located(request: &'static str, limit: Duration) -> Self {
+        let seconds = limit.as_secs_f64();
+        let detail =
+            format_args!("the segment's store and a token for it were not found in {seconds:.1} s");
+        Self::new(request, ErrorKind::Timeout, Outcome::NotApplied, detail)
     }
 
     /// The connection ended before the reply.
@@ -129,6 +142,18 @@ impl RequestError {
     #[must_use]
     pub fn reply(&self) -> Option<&WireCommand> {
         self.reply.as_deref()
+    }
+
+    /// Returns true if no connection to the store could be made.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        let source = std::error::Error::source(self);
+        source.and_then(|source| source.downcast_ref()).is_some_and(ConnectionError::is_unreachable)
+    }
+
+    /// An earlier attempt may have taken effect.
+    #[must_use]
+    pub(crate) fn after_unknown(self) -> Self {
+        self.map(|failure| failure.with_outcome(Outcome::Unknown))
     }
 
     /// Returns the name of the request.

@@ -132,7 +132,7 @@ impl<T: Send + 'static> ReadDriver<T> {
                     );
                 }
                 Effect::Read { reader, read, endpoint, request, kind } => {
-                    let client = self.context.raw_client().clone();
+                    let context = self.context.clone();
                     let limit = match kind {
                         ReadKind::Known => READ_TIMEOUT,
                         ReadKind::Tail => TAIL_TIMEOUT,
@@ -141,15 +141,18 @@ impl<T: Send + 'static> ReadDriver<T> {
                         Done::Read(
                             reader,
                             read,
-                            client.read(&endpoint, request, limit).await.map_err(LookupError::from),
+                            context
+                                .read(&endpoint, request, limit)
+                                .await
+                                .map_err(LookupError::from),
                         )
                     });
                 }
                 Effect::Inspect { reader, question, endpoint, request } => {
-                    let client = self.context.raw_client().clone();
+                    let context = self.context.clone();
                     self.push(reader, async move {
                         let answer =
-                            client.request(&endpoint, request).await.map(WireCommand::from);
+                            context.request(&endpoint, request).await.map(WireCommand::from);
                         Done::Inspected(reader, question, answer.or_else(refusal))
                     });
                 }
