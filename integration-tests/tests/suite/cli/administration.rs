@@ -1,7 +1,7 @@
 //! The tool at a terminal, against a real server.
 
 use pravega_sdk_integration_tests::harness::{
-    tool::{fails, good, json, pravega, stdout},
+    tool::{fails, good, json, pravega, stderr, stdout},
     unique,
 };
 
@@ -54,6 +54,25 @@ fn a_stream_is_created_changed_and_deleted_at_the_terminal() {
 }
 
 #[test]
+fn a_scope_with_content_is_deleted_only_after_a_yes() {
+    let scope = &unique("cli");
+    let stream = format!("{scope}/orders");
+    good(&["scope", "create", scope]);
+    good(&["stream", "create", &stream]);
+    let error = fails(2, &["scope", "delete", scope, "--recursive"]);
+    assert!(error.contains("holds 1 stream: --recursive needs --yes"), "{error}");
+    assert_eq!(json(&["stream", "list", scope]).len(), 1);
+    let output = pravega(&["scope", "delete", scope, "--recursive", "--yes"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        stderr(&output),
+        format!("deleted stream {stream}\ndeleted scope {scope}\n"),
+        "what was deleted is named"
+    );
+    fails(3, &["scope", "delete", scope, "--recursive", "--yes"]);
+}
+
+#[test]
 fn groups_tables_and_transactions_are_listed_and_described() {
     let scope = unique("cli");
     let stream = format!("{scope}/orders");
@@ -78,7 +97,7 @@ fn groups_tables_and_transactions_are_listed_and_described() {
     good(&["txn", "abort", &stream, &id]);
     fails(3, &["txn", "status", &stream, "00000000-0000-0001-0000-000000000002"]);
     good(&["txn", "list", &stream]);
-    good(&["scope", "delete", &scope, "--recursive"]);
+    good(&["scope", "delete", &scope, "--recursive", "--yes"]);
 }
 
 #[test]
@@ -140,5 +159,5 @@ fn single_commands_go_to_the_store_and_their_replies_are_printed() {
     let replies = json(&["wire", "script", script.to_str().unwrap()]);
     std::fs::remove_file(script).unwrap();
     assert_eq!(replies[1]["currentSegmentWriteOffset"], "9");
-    good(&["scope", "delete", &scope, "--recursive"]);
+    good(&["scope", "delete", &scope, "--recursive", "--yes"]);
 }
