@@ -4,30 +4,56 @@ use std::{fmt, io::Write as _, process::ExitCode};
 
 use pravega_sdk::types::{Classified, ErrorKind};
 
+use crate::signal::Signal;
+
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
-/// An error text with its causes, and the kind that decides the exit code.
+/// An error text with its causes, and what decides the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    kind: Option<ErrorKind>,
+    cause: Cause,
     text: String,
     hint: Option<String>,
 }
 
+/// Why a command ended before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Other,
+    Kind(ErrorKind),
+    /// The arguments are right, the data that the command reads is not.
+    InvalidInput,
+    Stopped(Signal),
+}
+
 impl Failure {
+    fn new(cause: Cause, text: impl fmt::Display) -> Self {
+        Self { cause, text: text.to_string(), hint: None }
+    }
+
     /// A failure without a kind.
     pub(crate) fn other(text: impl fmt::Display) -> Self {
-        Self { kind: None, text: text.to_string(), hint: None }
+        Self::new(Cause::Other, text)
     }
 
     /// An invalid argument that clap does not detect.
     pub(crate) fn usage(text: impl fmt::Display) -> Self {
-        Self { kind: Some(ErrorKind::InvalidArgument), text: text.to_string(), hint: None }
+        Self::of_kind(ErrorKind::InvalidArgument, text)
+    }
+
+    /// Invalid data in a file or on stdin.
+    pub(crate) fn invalid_input(text: impl fmt::Display) -> Self {
+        Self::new(Cause::InvalidInput, text)
+    }
+
+    /// The end of a command that a signal stopped; the text says how far it came.
+    pub(crate) fn stopped(signal: Signal, text: impl fmt::Display) -> Self {
+        Self::new(Cause::Stopped(signal), format_args!("stopped by {}: {text}", signal.name()))
     }
 
     /// A failure of a kind.
     pub(crate) fn of_kind(kind: ErrorKind, text: impl fmt::Display) -> Self {
-        Self { kind: Some(kind), text: text.to_string(), hint: None }
+        Self::new(Cause::Kind(kind), text)
     }
 
     /// Replaces the hint that the kind has.
@@ -39,7 +65,9 @@ impl Failure {
     /// Writes the error to stderr and returns its exit code.
     pub(crate) fn report(&self) -> ExitCode {
         let mut stderr = std::io::stderr().lock();
-        writeln!(stderr, "error: {}", self.text).ok();
+        // The caller wanted it to stop, so that is no error.
+        let label = if matches!(self.cause, Cause::Stopped(_)) { "" } else { "error: " };
+        writeln!(stderr, "{label}{}", self.text).ok();
         if let Some(hint) = self.hint() {
             writeln!(stderr, "  help: {hint}").ok();
         }
@@ -47,11 +75,19 @@ impl Failure {
     }
 
     fn hint(&self) -> Option<&str> {
-        self.hint.as_deref().or_else(|| self.kind.and_then(hint))
+        self.hint.as_deref().or_else(|| match self.cause {
+            Cause::Kind(kind) => hint(kind),
+            Cause::Other | Cause::InvalidInput | Cause::Stopped(_) => None,
+        })
     }
 
     fn exit_code(&self) -> u8 {
-        self.kind.map_or(1, code)
+        match self.cause {
+            Cause::Other => 1,
+            Cause::Kind(kind) => code(kind),
+            Cause::InvalidInput => 7,
+            Cause::Stopped(signal) => signal.exit_code(),
+        }
     }
 }
 
@@ -106,7 +142,7 @@ impl fmt::Display for Failure {
 
 impl<E: Classified> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { kind: Some(error.kind()), text: with_causes(&error), hint: None }
+        Self::of_kind(error.kind(), with_causes(&error))
     }
 }
 
@@ -192,6 +228,9 @@ mod tests {
         }
         assert_eq!(Failure::other("text").exit_code(), 1);
         assert_eq!(Failure::usage("text").exit_code(), 2);
+        assert_eq!(Failure::invalid_input("text").exit_code(), 7);
+        assert_eq!(Failure::stopped(Signal::Interrupt, "text").exit_code(), 130);
+        assert_eq!(Failure::stopped(Signal::Terminate, "text").exit_code(), 143);
     }
 
     #[test]

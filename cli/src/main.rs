@@ -12,10 +12,12 @@ mod context;
 mod failure;
 mod output;
 mod parse;
+mod signal;
+mod stop;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
     commands::{
@@ -36,6 +38,8 @@ Exit codes:
   4  a condition does not hold: already exists, sealed, not empty, …
   5  the cluster is unreachable or did not answer in time
   6  not authenticated, or permission denied
+  7  invalid input: a line or an event of a file or of stdin cannot be written
+  130, 143  stopped by SIGINT or SIGTERM
 
 Settings come from the query of the URL, then from the environment; \
 `pravega doctor --settings` lists them.";
@@ -114,8 +118,24 @@ enum Command {
     Completions(completions::Arguments),
 }
 
+/// The command line. A negative number is a value, which the option refuses in its own words, and
+/// no unknown option.
+fn command() -> clap::Command {
+    fn numbers_are_values(command: clap::Command) -> clap::Command {
+        command
+            .mut_args(|arg| {
+                let takes_values = arg.get_action().takes_values();
+                if takes_values { arg.allow_negative_numbers(true) } else { arg }
+            })
+            .mut_subcommands(numbers_are_values)
+    }
+    numbers_are_values(Arguments::command())
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut matches = command().get_matches();
+    let arguments =
+        Arguments::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
     start_log(arguments.verbose);
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -150,9 +170,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Dev(arguments) => dev::run(arguments, context).await,
         Command::Doctor(arguments) => doctor::run(arguments, context).await,
         Command::Wire(command) => wire::run(command, context).await,
-        Command::Completions(arguments) => {
-            completions::run(&arguments, Arguments::command(), context)
-        }
+        Command::Completions(arguments) => completions::run(&arguments, command(), context),
     }
 }
 
@@ -167,4 +185,31 @@ fn start_log(verbose: u8) {
     };
     let filter = tracing_subscriber::EnvFilter::new(level);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_negative_number_is_refused_as_a_value_and_not_as_an_option() {
+        for arguments in [
+            &["stream", "create", "s/t", "--segments", "-1"][..],
+            &["stream", "scale", "s/t", "--to", "-1"],
+            &["read", "s/t", "--count", "-1"],
+            &["write", "s/t", "--max-event-bytes", "-1"],
+            &["bytes", "get", "s/t", "--offset", "-1"],
+            &["bytes", "truncate", "s/t", "-1"],
+            &["dev", "--port", "-1"],
+        ] {
+            let arguments = [&["pravega"], arguments].concat();
+            let error = command().try_get_matches_from(&arguments).unwrap_err();
+            assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
 }

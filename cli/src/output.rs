@@ -47,6 +47,11 @@ pub(crate) struct Output {
     format: Format,
 }
 
+/// Writes a line to stderr that is not data.
+pub(crate) fn status(text: impl std::fmt::Display) {
+    writeln!(std::io::stderr().lock(), "{text}").ok();
+}
+
 impl Output {
     pub(crate) fn new(format: Format) -> Self {
         Self { format }
@@ -59,7 +64,7 @@ impl Output {
 
     /// Writes a line to stderr that is not data.
     pub(crate) fn status(&self, text: impl std::fmt::Display) {
-        writeln!(std::io::stderr().lock(), "{text}").ok();
+        status(text);
     }
 
     /// Writes a list. As text, fields are separated by tabs, so that other programs can split them.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use pravega_sdk::types::{KeyRange, Scope, ScopedStream, SegmentId, SegmentOffset};
+use pravega_sdk::types::{KeyRange, Offset, Scope, ScopedStream, SegmentId, SegmentOffset};
 
 /// A scope, including internal ones, for commands that may inspect them.
 pub(crate) fn any_scope(text: &str) -> Result<Scope, String> {
@@ -12,6 +12,11 @@ pub(crate) fn any_scope(text: &str) -> Result<Scope, String> {
 /// A stream, including internal ones.
 pub(crate) fn any_stream(text: &str) -> Result<ScopedStream, String> {
     ScopedStream::internal(text).map_err(|error| error.to_string())
+}
+
+/// A number above 0.
+pub(crate) fn count(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("\"{text}\" is not a number above 0"))
 }
 
 /// A segment's id: a number, or `number.#epoch.epoch`.
@@ -54,13 +59,10 @@ pub(crate) struct ScaleRate {
 
 /// `RATE[:FACTOR[:MIN]]`, with a factor of 2 and a minimum of 1 by default.
 pub(crate) fn rate(text: &str) -> Result<ScaleRate, String> {
-    let number = |text: &str| {
-        text.parse::<NonZeroU32>().map_err(|_| format!("\"{text}\" is not a number above 0"))
-    };
     let mut parts = text.split(':');
-    let target = number(parts.next().unwrap_or_default())?;
-    let split_factor = parts.next().map_or(Ok(NonZeroU32::MIN.saturating_add(1)), number)?;
-    let min_segments = parts.next().map_or(Ok(NonZeroU32::MIN), number)?;
+    let target = count(parts.next().unwrap_or_default())?;
+    let split_factor = parts.next().map_or(Ok(NonZeroU32::MIN.saturating_add(1)), count)?;
+    let min_segments = parts.next().map_or(Ok(NonZeroU32::MIN), count)?;
     match parts.next() {
         None => Ok(ScaleRate { target, split_factor, min_segments }),
         Some(_) => Err(format!("\"{text}\" is not RATE[:FACTOR[:MIN]]")),
@@ -93,6 +95,17 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(refuse)
 }
 
+/// A number of bytes in memory.
+pub(crate) fn length(text: &str) -> Result<usize, String> {
+    usize::try_from(bytes(text)?).map_err(|_| format!("{text} is more than memory holds"))
+}
+
+/// An offset in a segment, as a number of bytes.
+pub(crate) fn offset(text: &str) -> Result<Offset, String> {
+    let too_far = |_| format!("\"{text}\" is after the last possible offset, {}", i64::MAX);
+    i64::try_from(bytes(text)?).map(Offset).map_err(too_far)
+}
+
 /// A duration with its unit.
 pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
     humantime::parse_duration(text)
@@ -102,8 +115,6 @@ pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use pravega_sdk::types::Offset;
 
     use super::*;
 
@@ -124,6 +135,13 @@ mod tests {
         for text in ["", "K", "-1", "1.5M", "12 bananas", "1X", "99999999999T"] {
             assert!(bytes(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_offset_fits_in_63_bits() {
+        assert_eq!(offset("1K"), Ok(Offset(1024)));
+        assert_eq!(offset("9223372036854775807"), Ok(Offset(i64::MAX)));
+        assert!(offset("18446744073709551615").unwrap_err().contains("the last possible offset"));
     }
 
     #[test]

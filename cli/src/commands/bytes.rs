@@ -1,21 +1,32 @@
 //! `pravega bytes`
 
-use std::{io::Write as _, path::PathBuf, time::Instant};
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use bytes::BytesMut;
 use clap::Subcommand;
+use futures_util::FutureExt as _;
+use indicatif::ProgressBar;
 use pravega_sdk::{
-    ByteReaderConfig, ClientFactory,
+    ByteReaderConfig, ByteWriter, ClientFactory, WriteError,
     types::{Offset, ScopedStream},
 };
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-use super::progress;
+use super::{
+    input::{Place, Places},
+    progress,
+};
 use crate::{
     context::Context,
     failure::{Failure, Result},
-    output::{Format, Output, Record},
+    output::{Format, Output, Record, status},
     parse,
+    signal::Signal,
+    stop::Stop,
 };
 
 #[derive(Debug, Subcommand)]
@@ -36,8 +47,8 @@ pub(crate) enum Command {
         /// SCOPE/STREAM, with one segment
         stream: ScopedStream,
         /// First offset [default: the head]
-        #[arg(long, value_parser = parse::bytes)]
-        offset: Option<u64>,
+        #[arg(long, value_parser = parse::offset)]
+        offset: Option<Offset>,
         /// Maximum number of bytes, with K, M, G or T for powers of 1024
         #[arg(long, value_parser = parse::bytes)]
         length: Option<u64>,
@@ -55,8 +66,8 @@ pub(crate) enum Command {
         /// SCOPE/STREAM, with one segment
         stream: ScopedStream,
         /// First offset to keep
-        #[arg(value_parser = parse::bytes)]
-        offset: u64,
+        #[arg(value_parser = parse::offset)]
+        offset: Offset,
     },
     /// Show the head and tail offsets of a byte stream
     Show {
@@ -67,6 +78,9 @@ pub(crate) enum Command {
 
 /// Bytes read from the input at once.
 const CHUNK_BYTES: usize = 1 << 20;
+const STOPPING: &str = "stopping: bytes in flight end first; press Ctrl-C again to quit now";
+/// Input that takes longer pauses.
+const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
     let client = context.client().await?;
@@ -76,7 +90,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Get { stream, offset, length } => {
             let mut config = ByteReaderConfig::default();
             if let Some(offset) = offset {
-                config = config.with_start(Offset(i64::try_from(offset).unwrap_or(i64::MAX)));
+                config = config.with_start(offset);
             }
             let mut reader = client.byte_reader_with(&stream, config).await?;
             let end = reader.tail_offset().await?;
@@ -94,7 +108,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
         }
         Command::Truncate { stream, offset } => {
             let writer = client.byte_writer(&stream).await?;
-            writer.truncate(Offset(i64::try_from(offset).unwrap_or(i64::MAX))).await?;
+            writer.truncate(offset).await?;
             output.status(format_args!("{stream} now starts at {}", writer.head_offset().await?));
             Ok(())
         }
@@ -118,43 +132,109 @@ async fn put(
     client: &ClientFactory,
     output: &mut Output,
 ) -> Result<()> {
-    let unreadable =
-        |error: std::io::Error| Failure::usage(format!("cannot read the input: {error}"));
-    let (mut input, len): (Box<dyn tokio::io::AsyncRead + Unpin>, _) = match file {
-        None => (Box::new(tokio::io::stdin()), None),
-        Some(path) => {
-            let named = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
-            let file = tokio::fs::File::open(&path).await.map_err(named)?;
-            let metadata = file.metadata().await.map_err(named)?;
-            if metadata.is_dir() {
-                return Err(Failure::usage(format!("{} is a folder", path.display())));
-            }
-            (Box::new(file), Some(metadata.len()).filter(|_| metadata.is_file()))
-        }
-    };
+    let (mut input, len) = open(file.as_deref()).await?;
     let mut writer = client.byte_writer(stream).await?;
     let (began, started, progress) = (writer.offset(), Instant::now(), progress::bar(len));
-    loop {
-        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
-        if input.read_buf(&mut chunk).await.map_err(unreadable)? == 0 {
-            break;
+    let bar = progress.clone();
+    let stop = Stop::listen(move || bar.suspend(|| status(STOPPING)))?;
+    let appending = async {
+        let stopped = append(&mut writer, &mut *input, &stop, &progress).await?;
+        if seal && stopped.is_none() {
+            writer.seal().await?;
         }
-        progress.inc(chunk.len() as u64);
-        writer.write_bytes(chunk.freeze()).await?;
-    }
-    writer.flush().await?;
-    if seal {
-        writer.seal().await?;
-    }
+        Ok::<_, Failure>((stopped, writer.offset().0 - began.0))
+    };
+    let appended = tokio::select! {
+        biased;
+        appended = appending => appended,
+        signal = stop.again() => {
+            let unknown = format!("it is not known how much was appended at offset {began}");
+            let hint = format!("what is in the stream: pravega bytes show {stream}");
+            Err(Failure::stopped(signal, unknown).with_hint(hint))
+        }
+    };
     progress.finish_and_clear();
-    let (bytes, seconds) = (writer.offset().0 - began.0, started.elapsed().as_secs_f64());
+    let ((stopped, bytes), seconds) = (appended?, started.elapsed().as_secs_f64());
     if output.format() == Format::Text {
         let size = indicatif::HumanBytes(bytes.unsigned_abs());
         output.status(format_args!("appended {size} at offset {began} in {seconds:.1} s"));
-        return Ok(());
+    } else {
+        let seconds = (seconds * 1000.0).round() / 1000.0;
+        output.one(
+            Record::new().with("offset", began.0).with("bytes", bytes).with("seconds", seconds),
+        )?;
     }
-    let seconds = (seconds * 1000.0).round() / 1000.0;
-    output.one(Record::new().with("offset", began.0).with("bytes", bytes).with("seconds", seconds))
+    match stopped {
+        None => Ok(()),
+        Some(signal) => {
+            let done = Place { number: 0, end: bytes.unsigned_abs() };
+            let hint = format!("the rest: {}", Places::of_bytes(file).rest(done));
+            Err(Failure::stopped(signal, format_args!("{bytes} bytes are appended"))
+                .with_hint(hint))
+        }
+    }
+}
+
+type Source = Box<dyn AsyncRead + Unpin + Send>;
+
+/// Opens the input, whose length is known if it is a file.
+async fn open(file: Option<&Path>) -> Result<(Source, Option<u64>)> {
+    let Some(path) = file else { return Ok((Box::new(tokio::io::stdin()), None)) };
+    let unreadable =
+        |error: io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+    let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
+    let metadata = file.metadata().await.map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(Failure::usage(format!("{} is a folder", path.display())));
+    }
+    Ok((Box::new(file), Some(metadata.len()).filter(|_| metadata.is_file())))
+}
+
+/// Appends the input up to its end, to a signal, or to the first failure, which is found while the
+/// input is waited for, too. All bytes are durable then.
+async fn append(
+    writer: &mut ByteWriter,
+    input: &mut (impl AsyncRead + Unpin + ?Sized),
+    stop: &Stop,
+    progress: &ProgressBar,
+) -> Result<Option<Signal>> {
+    let unreadable = |error: io::Error| Failure::other(format!("cannot read the input: {error}"));
+    let mut is_flushed = true;
+    loop {
+        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        tokio::select! {
+            biased;
+            signal = stop.requested() => {
+                // Bytes that were read are written.
+                if let Some(Ok(_)) = input.read_buf(&mut chunk).now_or_never() {
+                    writer.write_bytes(chunk.freeze()).await?;
+                }
+                writer.flush().await?;
+                return Ok(Some(signal));
+            }
+            read = input.read_buf(&mut chunk) => {
+                if read.map_err(unreadable)? == 0 {
+                    writer.flush().await?;
+                    return Ok(None);
+                }
+            }
+            flushed = flush_later(writer), if !is_flushed => {
+                flushed?;
+                is_flushed = true;
+                continue;
+            }
+        }
+        progress.inc(chunk.len() as u64);
+        writer.write_bytes(chunk.freeze()).await?;
+        is_flushed = false;
+    }
+}
+
+/// Waits until all bytes are durable, or one could not be written. The next write waits for the
+/// flush, so it begins only if the input pauses.
+async fn flush_later(writer: &mut ByteWriter) -> std::result::Result<(), WriteError> {
+    tokio::time::sleep(PAUSE).await;
+    writer.flush().await
 }
 
 async fn copy(
@@ -169,9 +249,9 @@ async fn copy(
         left -= bytes.len() as u64;
         output.raw(&bytes)?;
         if reader.available() == 0 {
-            std::io::stdout().flush().ok();
+            io::stdout().flush().ok();
         }
     }
-    std::io::stdout().flush().ok();
+    io::stdout().flush().ok();
     Ok(())
 }

@@ -5,13 +5,14 @@ use std::{
     path::PathBuf,
 };
 
-use pravega_sdk::embedded::EmbeddedServer;
-use tokio::signal::unix::{SignalKind, signal};
+use pravega_sdk::embedded::{EmbeddedServer, OpenProblem, StartError};
 
 use crate::{
     context::Context,
     failure::{Failure, Result, with_causes},
+    output::status,
     parse,
+    stop::Stop,
 };
 
 /// The port on which clients expect a controller by default.
@@ -58,7 +59,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     if let Some(folder) = arguments.dir {
         builder = builder.with_directory(folder);
     }
-    let server = builder.start().await.map_err(|error| Failure::other(with_causes(&error)))?;
+    let server = builder.start().await.map_err(unusable)?;
+    let stop = Stop::listen(|| status("shutting down; press Ctrl-C again to quit now"))?;
     let url = server.url();
     // Clients need the URL only if the port is not the default one.
     let option =
@@ -76,20 +78,24 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
         .as_bytes(),
     )?;
     io::stdout().flush().ok();
-    stop_requested().await?;
-    output.status("shutting down; press Ctrl-C again to quit now");
+    stop.requested().await;
     tokio::select! {
-        () = server.shutdown() => Ok(()),
-        stopped = stop_requested() => stopped,
+        () = server.shutdown() => {}
+        _ = stop.again() => {}
     }
+    Ok(())
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn stop_requested() -> Result<()> {
-    let no_signals = |error: io::Error| Failure::other(format!("cannot wait for signals: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    tokio::select! {
-        stopped = tokio::signal::ctrl_c() => stopped.map_err(no_signals),
-        _ = terminate.recv() => Ok(()),
+/// The failure of a server that does not start.
+fn unusable(error: StartError) -> Failure {
+    let failure = Failure::other(with_causes(&error));
+    match &error {
+        StartError::Data(data) if matches!(data.problem(), OpenProblem::Corrupt { .. }) => failure
+            .with_hint(
+                "no file was changed. All streams are in one journal, which cannot be used without \
+                 the damaged part: restore the folder from a copy, or start with another --dir and \
+                 write the events again",
+            ),
+        _ => failure,
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod cut;
 pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod doctor;
+mod feed;
 pub(crate) mod group;
 mod input;
 mod progress;

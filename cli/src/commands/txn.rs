@@ -4,14 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Subcommand;
 use pravega_sdk::{
-    ClientFactory, LargeEvents, TransactionConfig, WriterConfig,
+    ClientFactory, TransactionConfig, TransactionError, WriterConfig,
     codec::Raw,
     controller_client::{Controller, PingStatus, TransactionOutcome, TransactionState},
     types::{ErrorKind, ScopedStream, Timestamp, TransactionId, WriterName},
-    wire_protocol::event::MAX_EVENT_LEN,
 };
 
-use super::input::{InputArguments, KeyedEvent};
+use super::{
+    feed::feed,
+    input::{End, InputArguments},
+};
 use crate::{
     context::Context,
     failure::{Failure, Result},
@@ -173,38 +175,50 @@ async fn write(
     client: &ClientFactory,
     output: &mut Output,
 ) -> Result<()> {
-    let large = match input.max_event_bytes() {
-        ..=MAX_EVENT_LEN => LargeEvents::Refuse,
-        more => LargeEvents::UpTo(more),
-    };
+    let config = WriterConfig::default().with_large_events(input.large_events());
     // A file that cannot be read fails before the first call to the cluster.
-    let mut events = input.start()?.events;
-    let config = TransactionConfig::default().with_lease(lease);
-    let config = config.with_writer(WriterConfig::default().with_large_events(large));
-    let mut transaction =
-        client.transactional_writer_with(stream, Raw, config).await?.resume(id).await?;
-    let (mut count, mut bytes) = (0_u64, 0_u64);
-    let mut invalid = None;
-    while let Some(batch) = events.recv().await {
-        match batch {
-            Ok(batch) => {
-                for KeyedEvent { key, payload } in batch {
-                    count += 1;
-                    bytes += payload.len() as u64;
-                    transaction.write(key.as_deref(), payload).await?;
-                }
-            }
-            Err(failure) => invalid = Some(failure),
-        }
-    }
-    // After invalid input, the events before it are written and the transaction stays open, so that
-    // the input can be corrected.
-    transaction.leave_open().await?;
+    let opened = input.open()?;
+    let config = TransactionConfig::default().with_lease(lease).with_writer(config);
+    let writer = client.transactional_writer_with(stream, Raw, config).await?;
+    let mut transaction = writer.resume(id).await?;
+    let (mut input, stop) = opened.start()?;
+    let writing = async {
+        let fed = feed(&mut transaction, &mut input).await?;
+        // However the input ended, the events before are written and the transaction stays open, so
+        // that another run goes on.
+        transaction.leave_open().await?;
+        Ok::<_, TransactionError>(fed)
+    };
+    let fed = tokio::select! {
+        biased;
+        fed = writing => Ok(fed),
+        signal = stop.again() => Err(signal),
+    };
+    input.progress().finish_and_clear();
+    let fed = fed.map_err(|signal| {
+        Failure::stopped(signal, "it is not known which events are in the transaction")
+    })??;
+    let skipped = match input.skipped() {
+        0 => String::new(),
+        skipped => format!("; skipped {skipped} invalid lines"),
+    };
     output.status(format_args!(
-        "wrote {count} events, {}, to the transaction",
-        indicatif::HumanBytes(bytes)
+        "wrote {} events, {}, to the transaction{skipped}",
+        fed.events,
+        indicatif::HumanBytes(fed.bytes)
     ));
-    invalid.map_or(Ok(()), Err)
+    let places = input.places();
+    let done = places.up_to(fed.done, "in the transaction, which stays open");
+    let rest = format!("the rest: {}", places.rest(fed.done));
+    match fed.end {
+        End::Whole => Ok(()),
+        End::Stopped(signal) => Err(Failure::stopped(signal, done).with_hint(rest)),
+        End::Bad(bad) => {
+            let hint = format!("{done}; correct {}, then {rest}", places.name(bad.at));
+            Err(bad.into_failure().with_hint(hint))
+        }
+        End::Unreadable(failure) => Err(failure.with_hint(format!("{done}; {rest}"))),
+    }
 }
 
 async fn wait_until_committed(

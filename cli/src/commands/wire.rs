@@ -1,7 +1,6 @@
 //! `pravega wire`: single commands of the segment-store protocol.
 
 use std::{
-    io::BufRead as _,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -19,6 +18,7 @@ use pravega_sdk_wire_protocol::json::{command_from_json, fields_to_json};
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
+use super::input::{End, InputArguments, Next};
 use crate::{
     context::Context,
     failure::{Failure, Result},
@@ -89,38 +89,54 @@ async fn script(
     to: Option<Endpoint>,
     output: &mut Output,
 ) -> Result<()> {
-    let unreadable =
-        |error: std::io::Error| Failure::other(format_args!("cannot read the script: {error}"));
-    let lines: Vec<String> = match &file {
-        Some(path) => {
-            std::fs::read_to_string(path).map_err(unreadable)?.lines().map(str::to_owned).collect()
-        }
-        None => {
-            std::io::stdin().lock().lines().collect::<std::io::Result<_>>().map_err(unreadable)?
-        }
-    };
+    let mut input = InputArguments::plain_lines(file).open()?.start_without_stop();
     let mut connection: Option<Arc<SharedConnection>> = None;
-    for (number, line) in lines.iter().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let wrong =
-            |what: &str| Failure::usage(format_args!("line {} of the script {what}", number + 1));
-        let mut json: Map<String, Value> =
-            serde_json::from_str(line).map_err(|_| wrong("is not a JSON object"))?;
-        let Some(Value::String(name)) = json.remove("name") else {
-            return Err(wrong("has no name"));
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = input.next() => next,
+            failure = ended(connection.as_deref()) => return Err(failure),
         };
-        let fields = match json.remove("fields") {
-            None => Map::new(),
-            Some(Value::Object(fields)) => fields,
-            Some(_) => return Err(wrong("has fields that are not an object")),
+        let lines = match next {
+            Next::Events(lines) => lines,
+            Next::End(End::Whole | End::Stopped(_)) => return Ok(()),
+            Next::End(End::Bad(bad)) => return Err(bad.into_failure()),
+            Next::End(End::Unreadable(failure)) => return Err(failure),
         };
-        let open = match connection.take() {
-            Some(open) => open,
-            None => connect(client, to.clone(), &name, &fields).await?,
-        };
-        send(client, &open, &name, fields, output).await?;
-        connection = Some(open);
+        for line in lines.iter().filter(|line| !line.payload.trim_ascii().is_empty()) {
+            let (name, fields) = read_line(&line.payload).map_err(|what| {
+                Failure::invalid_input(format_args!("line {} of the script {what}", line.at.number))
+            })?;
+            let open = match connection.take() {
+                Some(open) => open,
+                None => connect(client, to.clone(), &name, &fields).await?,
+            };
+            send(client, &open, &name, fields, output).await?;
+            connection = Some(open);
+        }
     }
-    Ok(())
+}
+
+/// Splits a line of a script into the name of the command and its fields.
+fn read_line(line: &[u8]) -> std::result::Result<(String, Map<String, Value>), &'static str> {
+    let mut json: Map<String, Value> =
+        serde_json::from_slice(line).map_err(|_| "is not a JSON object")?;
+    let Some(Value::String(name)) = json.remove("name") else { return Err("has no name") };
+    match json.remove("fields") {
+        None => Ok((name, Map::new())),
+        Some(Value::Object(fields)) => Ok((name, fields)),
+        Some(_) => Err("has fields that are not an object"),
+    }
+}
+
+/// Waits until the connection has ended.
+async fn ended(connection: Option<&SharedConnection>) -> Failure {
+    loop {
+        if let Some(end) = connection.and_then(|connection| connection.end()) {
+            return end.into();
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Splits `FIELD=VALUE`. `true`, `false`, arrays and objects are parsed as JSON; anything else is

@@ -76,10 +76,10 @@ fn binary_events_go_through_a_pipe_and_mistakes_in_the_input_are_named() {
             "event 1: the input ends in the middle of the event",
         ),
         (b"\xff\xff\xff\xff", vec!["--length-prefixed"], "event 1 is longer than 8388608 bytes"),
-        (b"toolong\n", vec!["--max-event-bytes", "3"], "event 1 is longer than 3 bytes"),
+        (b"toolong\n", vec!["--max-event-bytes", "3"], "line 1 is longer than 3 bytes"),
     ] {
         let output = run(input, &[&["write", &stream][..], &arguments].concat());
-        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
         assert!(stderr(&output).contains(part), "{}", stderr(&output));
     }
     assert_eq!(json(&["read", &stream]).len(), 6, "the events before a mistake were written");

@@ -2,4 +2,6 @@
 
 mod administration;
 mod events;
+mod input;
+mod pipes;
 mod reading;

@@ -126,6 +126,11 @@ fn truncated_bytes_are_gone() {
     assert!(error.contains("2 was truncated away, the first byte is at 4"), "{error}");
     let error = fails(2, &["bytes", "get", &stream, "--offset", "9"]);
     assert!(error.contains("9 is after the end, which is 8"), "{error}");
+    let error = fails(2, &["bytes", "get", &stream, "--offset", "18446744073709551615"]);
+    assert!(
+        error.contains("\"18446744073709551615\" is after the last possible offset"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,0 +1,306 @@
+//! Events from a file or stdin: one per line, or length-prefixed.
+//!
+//! A thread reads, because reading a terminal or a pipe may block forever. It hands over every
+//! whole event before it waits for more input, and says so, so that a command that is stopped knows
+//! when it has all events that were read.
+
+mod event;
+mod framer;
+mod key;
+mod place;
+mod reader;
+mod sniff;
+#[cfg(test)]
+mod tests;
+
+use std::{fs::File, path::PathBuf};
+
+use indicatif::ProgressBar;
+use pravega_sdk::{LargeEvents, wire_protocol::event::MAX_EVENT_LEN};
+use tokio::sync::mpsc;
+
+use self::{
+    event::BadRecord,
+    framer::{Framing, LineEnds},
+    key::KeySource,
+    place::Unit,
+    reader::{Message, Rules, Source, read},
+};
+pub(crate) use self::{event::InputEvent, framer::Place, place::Places};
+use super::progress;
+use crate::{
+    failure::{Failure, Result},
+    output::status,
+    parse,
+    signal::Signal,
+    stop::Stop,
+};
+
+/// The source of the events, and the part of each that is its routing key.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InputArguments {
+    /// File to read events from [default: stdin]
+    #[arg(long, short, value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// Split each line at the first such character: the routing key is before it, the event after
+    /// it. The key is not part of the event, and cannot be read back, unless --keep-key is given
+    #[arg(
+        long,
+        value_name = "CHARACTER",
+        conflicts_with_all = ["json", "key_field", "length_prefixed"]
+    )]
+    key_separator: Option<char>,
+
+    /// With --key-separator: the event is the whole line, its routing key included
+    // A requirement that another option rules out is not checked, so those are named, too.
+    #[arg(
+        long,
+        requires = "key_separator",
+        conflicts_with_all = ["json", "key_field", "length_prefixed"]
+    )]
+    keep_key: bool,
+
+    /// Field of each JSON line that is its routing key; implies --json
+    #[arg(long, value_name = "FIELD", conflicts_with = "length_prefixed")]
+    key_field: Option<String>,
+
+    /// Require every line to be JSON
+    #[arg(long, conflicts_with = "length_prefixed")]
+    json: bool,
+
+    /// Read length-prefixed events (u32, big-endian) instead of lines
+    #[arg(long)]
+    length_prefixed: bool,
+
+    /// Keep a carriage return at the end of a line and a byte-order mark before the first one;
+    /// without this option a line ends with \n or \r\n
+    #[arg(long, conflicts_with = "length_prefixed")]
+    raw_lines: bool,
+
+    /// Maximum length of an event, with K, M or G for powers of 1024; events over 8M are sent
+    /// through a temporary segment
+    #[arg(long, value_name = "BYTES", value_parser = parse::length, default_value = "8M")]
+    max_event_bytes: usize,
+
+    /// Check the whole file first: if a line is invalid, nothing is written
+    #[arg(long, requires = "file", conflicts_with = "skip_bad")]
+    check: bool,
+
+    /// Skip invalid lines, and report each on stderr
+    #[arg(long, conflicts_with = "length_prefixed")]
+    skip_bad: bool,
+}
+
+/// Input that can be read, and is not yet.
+pub(crate) struct Opened {
+    source: Source,
+    rules: Rules,
+    places: Places,
+    len: Option<u64>,
+}
+
+/// The events of the input.
+#[derive(Debug)]
+pub(crate) struct Input {
+    messages: mpsc::Receiver<Message>,
+    /// The signals that end the input before its end.
+    stop: Stop,
+    progress: ProgressBar,
+    /// True if all whole events that were read are handed out.
+    is_idle: bool,
+    stopped: Option<Signal>,
+    skipped: u64,
+    places: Places,
+}
+
+/// The next part of the input.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Events(Vec<InputEvent>),
+    End(End),
+}
+
+/// Why the input ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// There is no more.
+    Whole,
+    /// A signal arrived. All whole events that were read before were handed out.
+    Stopped(Signal),
+    /// The next event is invalid.
+    Bad(BadRecord),
+    /// Reading failed.
+    Unreadable(Failure),
+}
+
+/// How many skipped lines are reported one by one.
+const REPORTED: u64 = 20;
+
+impl InputArguments {
+    /// Lines without keys, of any length.
+    pub(crate) fn plain_lines(file: Option<PathBuf>) -> Self {
+        Self {
+            file,
+            key_separator: None,
+            keep_key: false,
+            key_field: None,
+            json: false,
+            length_prefixed: false,
+            raw_lines: false,
+            max_event_bytes: usize::MAX,
+            check: false,
+            skip_bad: false,
+        }
+    }
+
+    /// What a writer of these events does with large ones.
+    pub(crate) fn large_events(&self) -> LargeEvents {
+        match self.max_event_bytes {
+            ..=MAX_EVENT_LEN => LargeEvents::Refuse,
+            more => LargeEvents::UpTo(more),
+        }
+    }
+
+    /// Opens the input, and checks it if the arguments ask for that.
+    pub(crate) fn open(self) -> Result<Opened> {
+        let rules = self.rules();
+        let places = Places::new(Unit::of(rules.framing), self.file.clone());
+        if self.check {
+            check(open(self.file.as_ref())?.0, &rules)?;
+        }
+        let (source, len) = open(self.file.as_ref())?;
+        Ok(Opened { source, rules, places, len })
+    }
+
+    fn rules(&self) -> Rules {
+        let framing = match (self.length_prefixed, self.raw_lines) {
+            (true, _) => Framing::LengthPrefixed,
+            (false, true) => Framing::Lines(LineEnds::Raw),
+            (false, false) => Framing::Lines(LineEnds::Text),
+        };
+        let key = match (self.key_separator, &self.key_field) {
+            (Some(separator), _) => KeySource::Before { separator, keep: self.keep_key },
+            (None, Some(field)) => KeySource::Field(field.clone()),
+            (None, None) if self.json => KeySource::Json,
+            (None, None) => KeySource::None,
+        };
+        Rules { framing, key, max_event_bytes: self.max_event_bytes, skip_bad: self.skip_bad }
+    }
+}
+
+fn open(file: Option<&PathBuf>) -> Result<(Source, Option<u64>)> {
+    let Some(path) = file else { return Ok((Box::new(std::io::stdin()), None)) };
+    let unreadable = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(Failure::usage(format!("{} is a folder", path.display())));
+    }
+    let len = Some(metadata.len()).filter(|_| metadata.is_file());
+    Ok((Box::new(file), len))
+}
+
+/// Reads the input to its end, and fails at the first event that is invalid.
+fn check(source: Source, rules: &Rules) -> Result<()> {
+    let mut failure = None;
+    read(source, rules, |message| {
+        match message {
+            Message::Bad(bad) => failure = Some(bad.into_failure()),
+            Message::Unreadable(error) => failure = Some(error),
+            Message::Events(_) | Message::Waiting | Message::Skipped(_) | Message::Note(_) => {}
+        }
+        true
+    });
+    let hint = "nothing was written; correct it, or skip such lines with --skip-bad";
+    failure.map_or(Ok(()), |failure| Err(failure.with_hint(hint)))
+}
+
+impl Opened {
+    /// Takes over the signals, and starts a thread that reads the events, up to the first invalid
+    /// one or until a signal arrives.
+    pub(crate) fn start(self) -> Result<(Input, Stop)> {
+        let progress = progress::bar(self.len);
+        let bar = progress.clone();
+        let stop = Stop::listen(move || bar.suspend(|| status(STOPPING)))?;
+        Ok((self.read(stop.clone(), progress), stop))
+    }
+
+    /// Starts a thread that reads the events. A signal ends the process.
+    pub(crate) fn start_without_stop(self) -> Input {
+        self.read(Stop::never(), ProgressBar::hidden())
+    }
+
+    fn read(self, stop: Stop, progress: ProgressBar) -> Input {
+        let Self { source, rules, places, .. } = self;
+        let (sender, messages) = mpsc::channel(8);
+        // The thread may block on a terminal or a pipe forever, so it is never joined.
+        std::thread::spawn(move || {
+            read(source, &rules, |message| sender.blocking_send(message).is_ok());
+        });
+        Input { messages, stop, progress, is_idle: false, stopped: None, skipped: 0, places }
+    }
+}
+
+const STOPPING: &str = "stopping: events in flight end first; press Ctrl-C again to quit now";
+
+impl Input {
+    /// Waits for the next events, or for the end of the input.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no event: the next call returns it.
+    pub(crate) async fn next(&mut self) -> Next {
+        loop {
+            if let Some(signal) = self.stopped.filter(|_| self.is_idle) {
+                return Next::End(End::Stopped(signal));
+            }
+            let message = tokio::select! {
+                biased;
+                signal = self.stop.requested(), if self.stopped.is_none() => {
+                    self.stopped = Some(signal);
+                    continue;
+                }
+                message = self.messages.recv() => message,
+            };
+            self.is_idle = matches!(message, Some(Message::Waiting));
+            match message {
+                None => return Next::End(End::Whole),
+                Some(Message::Waiting) => {}
+                Some(Message::Events(events)) => return Next::Events(events),
+                Some(Message::Bad(bad)) => return Next::End(End::Bad(bad)),
+                Some(Message::Unreadable(failure)) => return Next::End(End::Unreadable(failure)),
+                Some(Message::Note(text)) => self.note(text),
+                Some(Message::Skipped(bad)) => self.skip(&bad),
+            }
+        }
+    }
+
+    /// The progress bar, under which notes are printed.
+    pub(crate) fn progress(&self) -> &ProgressBar {
+        &self.progress
+    }
+
+    /// The number of invalid lines that were skipped.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// How places in the input are called.
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    fn skip(&mut self, bad: &BadRecord) {
+        self.skipped += 1;
+        match self.skipped {
+            ..=REPORTED => self.note(format_args!("skipped {}", bad.text)),
+            skipped if skipped == REPORTED + 1 => self.note("further skipped lines are counted"),
+            _ => {}
+        }
+    }
+
+    fn note(&self, text: impl std::fmt::Display) {
+        self.progress.suspend(|| status(text));
+    }
+}
