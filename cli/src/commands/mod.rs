@@ -9,6 +9,7 @@ pub(crate) mod doctor;
 mod feed;
 pub(crate) mod group;
 mod input;
+mod position;
 mod progress;
 pub(crate) mod read;
 mod report;

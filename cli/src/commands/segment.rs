@@ -2,9 +2,10 @@
 
 use clap::Subcommand;
 use pravega_sdk::{
+    ClientFactory,
     controller_client::AccessOperation,
     types::{ScopedSegment, ScopedStream},
-    wire_protocol::commands::GetStreamSegmentInfo,
+    wire_protocol::commands::{GetStreamSegmentInfo, StreamSegmentInfo},
 };
 
 use crate::{context::Context, failure::Result, output::Record, parse};
@@ -51,14 +52,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
         }
         Command::Describe { segment } => {
             let endpoint = client.endpoints().endpoint(&segment).await?;
-            let token =
-                client.tokens().token(&segment.scoped_stream(), AccessOperation::Read).await?;
-            let request = GetStreamSegmentInfo {
-                request_id: 0,
-                segment_name: segment.to_string().into(),
-                delegation_token: token.expose().into(),
-            };
-            let info = client.raw_client().request(&endpoint, request).await?;
+            let info = info(&segment, &client).await?;
             output.one(
                 Record::new()
                     .with("segment", segment.to_string())
@@ -92,4 +86,19 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             output.list(successors.iter().map(record).collect())
         }
     }
+}
+
+/// Asks the segment store of a segment for its state.
+pub(super) async fn info(
+    segment: &ScopedSegment,
+    client: &ClientFactory,
+) -> Result<StreamSegmentInfo> {
+    let endpoint = client.endpoints().endpoint(segment).await?;
+    let token = client.tokens().token(&segment.scoped_stream(), AccessOperation::Read).await?;
+    let request = GetStreamSegmentInfo {
+        request_id: 0,
+        segment_name: segment.to_string().into(),
+        delegation_token: token.expose().into(),
+    };
+    Ok(client.raw_client().request(&endpoint, request).await?)
 }

@@ -1,6 +1,6 @@
 //! `pravega read`
 
-mod position;
+mod start;
 mod template;
 
 use std::{
@@ -16,12 +16,14 @@ use pravega_sdk::{
     types::{ScopedStream, StreamCut},
 };
 
-use self::{position::Position, template::Template};
+use self::template::Template;
+use super::position::Position;
 use crate::{
     context::Context,
     failure::{Failure, Result},
     output::{Format, Record},
     parse::duration,
+    stop::Stop,
 };
 
 pub(crate) const AFTER_HELP: &str = "\
@@ -37,7 +39,8 @@ pub(crate) struct Arguments {
     /// SCOPE/STREAM
     stream: ScopedStream,
 
-    /// Start position: head, tail, the text of a stream cut, or an event as SEGMENT:OFFSET-LENGTH
+    /// Start position: head, tail, the text of a stream cut, an event as SEGMENT:OFFSET-LENGTH
+    /// ({pointer} in --format, "pointer" in JSON), or time:2020-09-13T12:26:40Z
     #[arg(long, value_name = "POSITION", default_value = "head")]
     from: Position,
 
@@ -84,20 +87,37 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
     let client = context.client().await?;
     let output = &mut context.output;
-    let config = ReaderConfig::default().with_start(start(&arguments)).with_end(end(&arguments)?);
+    if output.format() != Format::Text && (arguments.format.is_some() || arguments.length_prefixed)
+    {
+        return Err(Failure::usage("--format and --length-prefixed are for --output text"));
+    }
+    let start = start(&arguments)?;
+    let config = ReaderConfig::default().with_start(start.clone()).with_end(end(&arguments)?);
     let mut reader = client.event_reader_with(&arguments.stream, Raw, config).await?;
+    if let StreamPosition::Time(time) = start {
+        let cut = reader.stream_cut();
+        start::warn_without_watermark(&arguments.stream, time, &cut, &client, output).await?;
+    }
     let mut left = arguments.count.unwrap_or(u64::MAX);
     let mut text = Vec::new();
+    // Without a cut to print there is nothing to do before the end.
+    let stop = if arguments.show_cut { stop_before_cut()? } else { Stop::never() };
     let outcome = loop {
         if left == 0 {
             break Ok(());
         }
-        let events =
-            match reader.next_batch(usize::try_from(left).unwrap_or(BATCH).min(BATCH)).await {
-                None => break Ok(()),
-                Some(Err(error)) => break Err(error.into()),
-                Some(Ok(events)) => events,
-            };
+        let next = tokio::select! {
+            biased;
+            signal = stop.requested() => {
+                break Err(Failure::stopped(signal, "the cut is after the last event printed"));
+            }
+            next = reader.next_batch(usize::try_from(left).unwrap_or(BATCH).min(BATCH)) => next,
+        };
+        let events = match next {
+            None => break Ok(()),
+            Some(Err(error)) => break Err(error.into()),
+            Some(Ok(events)) => events,
+        };
         left -= events.len() as u64;
         for event in &events {
             put(event, &arguments, output.format(), &mut text);
@@ -118,15 +138,23 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
 
 const BATCH: usize = 4096;
 
-fn start(arguments: &Arguments) -> StreamPosition {
+/// Takes over the signals, so that the cut is printed. The second one ends the process even if the
+/// reader of stdout takes no more.
+fn stop_before_cut() -> Result<Stop> {
+    let stop = Stop::listen(|| {})?;
+    let again = stop.clone();
+    tokio::spawn(async move {
+        std::process::exit(again.again().await.exit_code().into());
+    });
+    Ok(stop)
+}
+
+fn start(arguments: &Arguments) -> Result<StreamPosition> {
     if let Some(ago) = arguments.ago {
         let then = SystemTime::now().checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH);
-        return Timestamp::from(then.max(SystemTime::UNIX_EPOCH)).into();
+        return Ok(Timestamp::from(then.max(SystemTime::UNIX_EPOCH)).into());
     }
-    match &arguments.from {
-        Position::Unbounded => StreamPosition::Head,
-        Position::At(position) => position.clone(),
-    }
+    Ok(arguments.from.in_stream(&arguments.stream, StreamPosition::Head)?)
 }
 
 fn end(arguments: &Arguments) -> Result<ReadUntil> {
@@ -136,7 +164,9 @@ fn end(arguments: &Arguments) -> Result<ReadUntil> {
     match &arguments.until {
         Position::At(StreamPosition::Tail) | Position::Unbounded => Ok(ReadUntil::Tail),
         Position::At(StreamPosition::Cut(cut)) => Ok(ReadUntil::Cut(cut.clone())),
-        Position::At(_) => Err(Failure::usage("--until takes tail or the text of a stream cut")),
+        Position::At(_) | Position::Event { .. } => {
+            Err(Failure::usage("--until takes tail or the text of a stream cut"))
+        }
     }
 }
 
@@ -165,6 +195,7 @@ fn put(event: &ReadEvent<Bytes>, arguments: &Arguments, format: Format, text: &m
 fn record(event: &ReadEvent<Bytes>, is_base64: bool) -> Record {
     let segment = event.segment().id().to_string();
     let record = Record::new().with("segment", segment).with("offset", event.offset().0);
+    let record = record.with("pointer", event.pointer().map(|pointer| pointer.to_string()));
     match std::str::from_utf8(event.event()) {
         Ok(text) if !is_base64 => record.with("event", text),
         _ => record.with("event_base64", BASE64_STANDARD.encode(event.event())),

@@ -1,16 +1,16 @@
 //! `pravega stream`
 
-mod cut;
 pub(crate) mod scale;
 mod settings;
 mod show;
+mod truncate;
 
 use std::sync::Arc;
 
 use clap::Subcommand;
 use pravega_sdk::{
     controller_client::listing,
-    types::{Scope, ScopedStream, SegmentId, SegmentOffset, StreamConfiguration, Tag},
+    types::{Scope, ScopedStream, StreamConfiguration, Tag},
 };
 
 use self::{scale::ScaleTarget, settings::Settings};
@@ -72,17 +72,17 @@ pub(crate) enum Command {
         #[arg(long)]
         epoch: Option<i32>,
     },
-    /// Drop all events before a stream cut
+    /// Drop all events before a position
     Truncate {
         /// SCOPE/STREAM
         #[arg(value_parser = parse::any_stream)]
         stream: ScopedStream,
-        /// The cut, in its text form
-        #[arg(long, required_unless_present = "at")]
-        cut: Option<String>,
-        /// The cut as SEGMENT=OFFSET; repeat for each segment of the cut
-        #[arg(long, value_parser = parse::segment_offset, conflicts_with = "cut")]
-        at: Vec<(SegmentId, SegmentOffset)>,
+        #[command(flatten)]
+        target: truncate::Target,
+        /// Truncate at the offsets of --at even if no event begins there; then no reader can start
+        /// at the head
+        #[arg(long, requires = "at", conflicts_with_all = ["before", "keep", "cut"])]
+        force: bool,
     },
     /// Make a stream read-only
     Seal {
@@ -156,10 +156,8 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::ScalingState { stream, epoch } => {
             show::scaling_state(&stream, epoch, controller, output).await
         }
-        Command::Truncate { stream, cut, at } => {
-            controller.truncate_stream(&cut::of(&stream, cut.as_deref(), &at)?).await?;
-            output.status(format_args!("truncated stream {stream}"));
-            Ok(())
+        Command::Truncate { stream, target, force } => {
+            truncate::run(&stream, &target, force, &client, output).await
         }
         Command::Seal { stream } => {
             controller.seal_stream(&stream).await?;

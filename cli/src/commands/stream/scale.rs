@@ -20,17 +20,17 @@ use crate::{
 #[group(required = true, multiple = false)]
 pub(crate) struct ScaleTarget {
     /// Scale to this number of segments of equal ranges
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = parse::count)]
     to: Option<NonZeroU32>,
     /// Split one segment in two
     #[arg(long, value_name = "SEGMENT", value_parser = parse::segment_id)]
     split: Option<SegmentId>,
-    /// Merge adjacent segments into one
+    /// Merge adjacent segments into one: two or more, after spaces or commas
     #[arg(
         long,
         value_name = "SEGMENT",
         value_parser = parse::segment_id,
-        num_args = 2..,
+        num_args = 1..,
         value_delimiter = ','
     )]
     merge: Vec<SegmentId>,
@@ -78,6 +78,9 @@ fn plan(
     }
     if let Some(id) = &target.split {
         return Ok((vec![*id], find(id)?.range.split(2)));
+    }
+    if target.merge.len() == 1 {
+        return Err(Failure::usage("merging takes two segments or more"));
     }
     if !target.merge.is_empty() {
         let ranges =
@@ -171,6 +174,8 @@ mod tests {
     #[test]
     fn a_merge_replaces_adjacent_segments_by_one() {
         check(&["--merge", "1", "2"], &[1, 2], &[(0.25, 0.75)]);
+        check(&["--merge", "1,2,3"], &[1, 2, 3], &[(0.25, 1.0)]);
+        assert!(plan_of(&["--merge", "1"]).is_err(), "one segment is not merged");
         assert!(plan_of(&["--merge", "0", "2"]).is_err(), "segments 0 and 2 are not adjacent");
     }
 

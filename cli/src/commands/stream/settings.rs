@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
     /// A fixed number of segments
-    #[arg(long, value_name = "COUNT", group = "scaling")]
+    #[arg(long, value_name = "COUNT", group = "scaling", value_parser = parse::count)]
     segments: Option<NonZeroU32>,
     /// Scale by events per second and segment: RATE[:FACTOR[:MIN]], with FACTOR segments per split
     /// (default 2) and at least MIN segments (default 1)

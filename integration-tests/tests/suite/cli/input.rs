@@ -3,6 +3,7 @@
 use std::{fs, process::Output};
 
 use pravega_sdk_integration_tests::harness::{
+    eventually,
     tool::{good, pravega, stderr},
     unique,
 };
@@ -117,4 +118,20 @@ fn a_transaction_is_seen_as_a_whole_or_not_at_all() {
     assert_eq!(good(&["read", &stream]), "one\ntwo\n");
     good(&["stream", "seal", &stream]);
     assert!(!write(&stream, b"three\n", &["--transaction"]).status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_by_age_needs_watermarks_which_writing_makes() {
+    let stream = new_stream();
+    check(&write(&stream, b"old\n", &[]), 0, &[]);
+    let read = pravega(&["read", &stream, "--ago", "1h"]);
+    check(&read, 0, &["no watermark from before", "at the head: all events are read"]);
+    check(&write(&stream, b"older\n", &["--note-time"]), 0, &[]);
+    // The controller makes a watermark every ten seconds.
+    eventually("a watermark shows that all events are older", async || {
+        let read = pravega(&["read", &stream, "--ago", "0s"]);
+        check(&read, 0, &[]);
+        !stderr(&read).contains("no watermark") && read.stdout.is_empty()
+    })
+    .await;
 }

@@ -5,3 +5,4 @@ mod events;
 mod input;
 mod pipes;
 mod reading;
+mod truncation;

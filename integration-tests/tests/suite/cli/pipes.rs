@@ -7,7 +7,7 @@ use std::{
 
 use pravega_sdk_integration_tests::harness::{
     FAR, eventually,
-    tool::{command, good, json, stderr, stdout},
+    tool::{command, fails, good, json, stderr, stdout},
     unique,
 };
 
@@ -249,4 +249,21 @@ async fn a_signal_leaves_the_bytes_that_were_read() {
     );
     // It is not sealed.
     good(&["bytes", "put", &stream]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_is_stopped_prints_its_cut() {
+    let stream = new_stream();
+    let mut writing = Running::start(&["write", &stream]);
+    writing.send(b"one\n");
+    let mut following = Running::start(&["read", &stream, "--follow", "--show-cut"]);
+    assert_eq!(following.receive(4).await, b"one\n");
+    following.signal("-INT");
+    let output = following.end().await;
+    check_end(&output, 130, &["stopped by SIGINT"]);
+    let cut = stderr(&output).lines().next().unwrap().to_owned();
+    writing.send(b"two\n");
+    wait_for_events(&stream, "one\ntwo\n").await;
+    assert_eq!(good(&["read", &stream, "--from", &cut]), "two\n");
+    fails(2, &["-o", "json", "read", &stream, "--length-prefixed"]);
 }
