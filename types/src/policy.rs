@@ -84,6 +84,7 @@ impl fmt::Display for ScalingPolicy {
 }
 
 /// Decides what the controller truncates from the front of a stream, about every 30 minutes.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetentionPolicy {
     /// Keeps data younger than `min`, and truncates data older than `max` even if a subscriber has

@@ -7,7 +7,9 @@ use serde::{
     de::{Error, Visitor},
 };
 
-use crate::{EventPointer, Position, StreamCut, StreamPosition, Timestamp, serial::SerialError};
+use crate::{
+    BoundedCut, EventPointer, Position, StreamCut, StreamPosition, Timestamp, serial::SerialError,
+};
 
 /// Deserializes a text from any kind of string.
 struct TextVisitor<T>(PhantomData<T>);
@@ -45,6 +47,7 @@ macro_rules! as_text {
 }
 
 as_text! {
+    BoundedCut, |cut| Ok(cut.to_text());
     EventPointer, |pointer| Ok(pointer.to_string());
     Position, |position| position.to_text();
     StreamCut, |cut| Ok(cut.to_text());
@@ -60,7 +63,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{BoundedCut, Offset, SegmentId};
+    use crate::{Offset, SegmentId};
 
     fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
         let deserializer: StrDeserializer<'a, Error> = text.into_deserializer();
@@ -71,8 +74,10 @@ mod tests {
     fn places_are_read_from_their_texts() {
         let stream = "shop/orders".parse().unwrap();
         let cut = BoundedCut::new(stream, [(SegmentId::from(7), Offset(42))]).unwrap();
+        assert_eq!(read(&cut.to_text()), Ok(cut.clone()));
         let cut = StreamCut::from(cut);
         assert_eq!(read(&cut.to_text()), Ok(cut));
+        assert!(read::<BoundedCut>("UNBOUNDED").is_err());
         let position = Position::new([("a/b/0.#epoch.0".parse().unwrap(), Offset(3))], []);
         assert_eq!(read(&position.to_text().unwrap()), Ok(position));
         assert_eq!(read("tail"), Ok(StreamPosition::Tail));

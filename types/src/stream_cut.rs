@@ -112,6 +112,9 @@ pub enum StreamCutError {
     /// A segment is in the cut twice.
     #[error("segment {0} is in the stream cut twice")]
     Duplicate(SegmentId),
+    /// The text is that of an unbounded cut, which is not a position.
+    #[error("an unbounded stream cut is not a position")]
+    Unbounded,
     /// The stream's name is invalid.
     #[error("the stream cut has an invalid stream name")]
     Name(#[from] NameError),
@@ -276,7 +279,9 @@ impl BoundedCut {
         Self::new(stream, positions)
     }
 
-    fn to_text(&self) -> String {
+    /// Returns the cut as text: that of [`StreamCut::to_text`].
+    #[must_use]
+    pub fn to_text(&self) -> String {
         BASE64.encode(compress(self.inner_text().as_bytes()))
     }
 
@@ -318,6 +323,17 @@ impl BoundedCut {
         let ids =
             numbers.iter().zip(&epochs).map(|(n, e)| SegmentId::new(Epoch(*e), SegmentNumber(*n)));
         Self::new(stream, ids.zip(offsets.into_iter().map(SegmentOffset::from_wire)))
+    }
+}
+
+impl FromStr for BoundedCut {
+    type Err = StreamCutError;
+
+    fn from_str(text: &str) -> Result<Self, StreamCutError> {
+        match text.parse()? {
+            StreamCut::At(cut) => Ok(cut),
+            StreamCut::Unbounded => Err(StreamCutError::Unbounded),
+        }
     }
 }
 
@@ -415,6 +431,14 @@ mod tests {
         );
         assert_eq!(refused("0:a/b:0,0:0,0:1,2"), StreamCutError::Duplicate(0.into()));
         assert!(matches!(refused("0:a:0:0:0"), StreamCutError::Name(_)));
+    }
+
+    #[test]
+    fn a_bounded_cut_has_the_same_text_and_an_unbounded_one_is_not_read_as_one() {
+        let cut = BoundedCut::empty("a/b".parse().unwrap());
+        assert_eq!(cut.to_text().parse(), Ok(cut.clone()));
+        assert_eq!(cut.to_text().parse(), Ok(StreamCut::from(cut)));
+        assert_eq!(UNBOUNDED.parse::<BoundedCut>(), Err(StreamCutError::Unbounded));
     }
 
     #[test]

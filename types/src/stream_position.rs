@@ -91,7 +91,7 @@ impl fmt::Display for StreamPosition {
         match self {
             Self::Head => f.write_str("head"),
             Self::Tail => f.write_str("tail"),
-            Self::Cut(cut) => write!(f, "cut:{}", StreamCut::from(cut.clone()).to_text()),
+            Self::Cut(cut) => write!(f, "cut:{}", cut.to_text()),
             Self::Event(pointer) => write!(f, "event:{pointer}"),
             Self::Time(time) => write!(f, "time:{time}"),
         }
@@ -119,19 +119,24 @@ impl FromStr for StreamPosition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Offset, SegmentId};
+    use crate::{Offset, SegmentId, SegmentOffset};
 
     #[test]
     fn every_position_is_read_as_it_was_written() {
         let stream = "shop/orders".parse().unwrap();
         let cut = BoundedCut::new(stream, [(SegmentId::from(7), Offset(42))]).unwrap();
         let pointer: EventPointer = "shop/orders/0.#epoch.0:64-128".parse().unwrap();
+        let ended = [(SegmentId::from(0), SegmentOffset::End)];
         for position in [
             StreamPosition::Head,
             StreamPosition::Tail,
+            BoundedCut::empty(cut.stream().clone()).into(),
+            BoundedCut::new(cut.stream().clone(), ended).unwrap().into(),
             cut.into(),
             pointer.into(),
             Timestamp::from_millis(-1).into(),
+            Timestamp::from_millis(i64::MIN).into(),
+            Timestamp::from_millis(i64::MAX).into(),
         ] {
             assert_eq!(position.to_string().parse(), Ok(position));
         }

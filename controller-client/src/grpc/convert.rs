@@ -144,6 +144,11 @@ pub(super) fn retention_policy(policy: RetentionPolicy) -> Result<proto::Retenti
             long("retention size", min_bytes)?,
             max_bytes.map(|max| long("retention size", max)).transpose()?,
         ),
+        other => {
+            return Err(ControllerError::invalid(format!(
+                "the retention policy {other} is not known to the controller's messages"
+            )));
+        }
     };
     Ok(proto::RetentionPolicy {
         retention_type: kind.into(),
