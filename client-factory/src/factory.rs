@@ -410,7 +410,7 @@ impl ClientFactory {
     }
 
     /// Creates `stream`, and its scope, unless they exist. An existing stream keeps its
-    /// configuration; the result is true if this call created the stream.
+    /// configuration; the result is that of the stream.
     ///
     /// # Errors
     ///

@@ -3,7 +3,10 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,6 +32,9 @@ pub(super) struct Shared {
     /// How long a write may wait for capacity.
     pub(super) delivery_timeout: Duration,
     pub(super) acks: Acks,
+    /// The failure that the first report of a close had.
+    close_failure: OnceLock<WriteError>,
+    sent: AtomicU64,
     acknowledged: AtomicU64,
     failed: AtomicU64,
 }
@@ -41,9 +47,16 @@ impl Shared {
             capacity,
             delivery_timeout,
             acks: Acks::new(),
+            close_failure: OnceLock::new(),
+            sent: AtomicU64::new(0),
             acknowledged: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         }
+    }
+
+    /// Counts a write that the task has taken.
+    pub(super) fn count_sent(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn count(&self, is_acknowledged: bool) {
@@ -59,6 +72,20 @@ impl Shared {
     /// The number of writes that failed.
     pub(super) fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// The number of writes that have no result. After the end of the task they have none ever.
+    pub(super) fn unanswered(&self) -> u64 {
+        let answered = self.acknowledged() + self.failed();
+        self.sent.load(Ordering::Relaxed).saturating_sub(answered)
+    }
+
+    /// Returns the failure of the first report of a close that has one, so that all have the same.
+    pub(super) fn close_failure(&self, failure: Option<WriteError>) -> Option<WriteError> {
+        match failure {
+            Some(failure) => Some(self.close_failure.get_or_init(|| failure).clone()),
+            None => self.close_failure.get().cloned(),
+        }
     }
 
     /// Returns the capacity that so many bytes take, which is at most all of it.

@@ -48,7 +48,8 @@ pub struct Handle {
 pub struct CloseReport {
     /// Writes acknowledged since the writer was created; an atomic batch counts once.
     pub acknowledged: u64,
-    /// Writes that failed, including those that the close ended.
+    /// Writes that failed, including those that the close ended, and those that had no result when
+    /// the runtime of the writer ended.
     pub failed: u64,
     /// The first failure among those that were in flight when the writer was closed.
     pub first_failure: Option<WriteError>,
@@ -183,6 +184,7 @@ impl Handle {
         let waiting_since = capacity.waiting_since();
         let sent = self.commands.send(Command::Write { write, waiting_since, ticket });
         sent.map_err(|_| self.shared.ended())?;
+        self.shared.count_sent();
         // The task releases it.
         capacity.detach();
         Ok(ack)
@@ -239,15 +241,16 @@ impl Handle {
         // The close comes after the flush, as the task may end once it has it.
         let is_running = self.commands.send(Command::Flush(told)).is_ok()
             && self.commands.send(Command::Close).is_ok();
-        let mut first_failure = None;
+        // `None` means that the task has ended.
+        let mut flushed = None;
         if is_running {
             let waiting = {
                 // The timer is the task's: the caller may have no runtime.
                 let _context = self.runtime.enter();
                 tokio::time::timeout(deadline, &mut waiter)
             };
-            first_failure = match waiting.await {
-                Ok(failure) => failure.ok().flatten(),
+            flushed = match waiting.await {
+                Ok(flushed) => flushed.ok(),
                 Err(_) => {
                     // A string: format arguments held across the await are not `Send`.
                     let detail = format!("the writer was not done within {deadline:?} of closing");
@@ -255,12 +258,27 @@ impl Handle {
                         .with_stream(self.stream());
                     self.commands.send(Command::Abandon(error)).ok();
                     // All appends fail at once; only a task that has ended does not answer.
-                    waiter.await.ok().flatten()
+                    waiter.await.ok()
                 }
             };
         }
-        let (acknowledged, failed) = (self.shared.acknowledged(), self.shared.failed());
-        CloseReport { acknowledged, failed, first_failure, stream: self.stream().clone() }
+        let lost = if flushed.is_some() { 0 } else { self.shared.unanswered() };
+        let first_failure = flushed.flatten().or_else(|| self.lost(lost));
+        CloseReport {
+            acknowledged: self.shared.acknowledged(),
+            failed: self.shared.failed() + lost,
+            first_failure: self.shared.close_failure(first_failure),
+            stream: self.stream().clone(),
+        }
+    }
+
+    /// The failure of appends that had no result when the task ended; `None` if there are none.
+    fn lost(&self, appends: u64) -> Option<WriteError> {
+        let detail = format_args!(
+            "the runtime ended before the writer's events were acknowledged: {appends} of them"
+        );
+        let error = WriteError::new(ErrorKind::Closed, Outcome::Unknown, detail);
+        (appends > 0).then(|| error.with_stream(self.stream()))
     }
 }
 

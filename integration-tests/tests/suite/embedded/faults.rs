@@ -5,8 +5,9 @@ use std::time::Duration;
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::Credentials;
 use pravega_sdk_event_stream::codec::Utf8;
+use pravega_sdk_integration_tests::harness::FAR;
 use pravega_sdk_server::{EmbeddedServer, Presence, Refusal};
-use pravega_sdk_types::{ErrorKind, Scope};
+use pravega_sdk_types::{ErrorKind, Outcome, Scope};
 
 use super::support::{connect, numbers, start, stream, write};
 
@@ -84,4 +85,51 @@ async fn only_accounts_come_in_and_tokens_are_renewed_when_they_expire() {
     server.faults().expire_tokens();
     write(&factory, &stream, 10..20).await;
     assert_eq!(numbers(&factory, &stream).await, (0..20).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_whose_runtime_ended_with_events_in_flight_reports_their_loss_when_it_is_closed() {
+    let (server, factory) = start(EmbeddedServer::builder()).await;
+    let stream = stream(&factory, 1).await;
+    let faults = server.faults();
+    let url = server.url();
+    let of_another_runtime = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let factory = ClientFactory::connect(&url).await.unwrap();
+            let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+            writer.write("key", "acknowledged").await.unwrap();
+            faults.delay_answers(FAR);
+            let ack = writer.enqueue("key", "in flight").await.unwrap();
+            (writer, ack)
+        })
+    });
+    let (writer, ack) = of_another_runtime.join().unwrap();
+    for _ in 0..2 {
+        let report = writer.close(FAR).await;
+        assert_eq!((report.acknowledged, report.failed), (1, 1));
+        let error = report.into_result().unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::Unknown));
+    }
+    assert_eq!(ack.await.unwrap_err().outcome(), Outcome::Unknown);
+    server.faults().delay_answers(Duration::ZERO);
+}
+
+#[tokio::test]
+async fn closing_again_reports_the_failure_that_the_first_close_reported() {
+    let (server, factory) = start(EmbeddedServer::builder()).await;
+    let stream = stream(&factory, 1).await;
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    writer.write("key", "acknowledged").await.unwrap();
+    server.faults().delay_answers(FAR);
+    let ack = writer.enqueue("key", "in flight").await.unwrap();
+    let mut failures = Vec::new();
+    for _ in 0..2 {
+        let report = writer.close(Duration::from_millis(50)).await;
+        assert_eq!((report.acknowledged, report.failed), (1, 1));
+        failures.push(report.into_result().unwrap_err());
+    }
+    assert_eq!(failures[0].to_string(), failures[1].to_string());
+    assert_eq!(ack.await.unwrap_err().kind(), failures[1].kind());
+    server.faults().delay_answers(Duration::ZERO);
 }
