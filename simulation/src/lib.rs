@@ -11,17 +11,19 @@
 //!
 //! ```text
 //!   scenario   transaction_scenario      a seed as a workload with faults
-//!      │ workload, reading │ transaction_load, plan
-//!      v                   v
+//!   byte_scenario
+//!      │ theme, disturbance, plan        which faults, and when
+//!      │ workload, conditional, reading, transaction_load, byte_load: what clients do
+//!      v
 //!   client ── network ── link            connections of the SDK, and their faults
-//!      │         │
+//!      │         │ sent                  what clients wrote into them
 //!   controller  store                    drivers of the cluster
 //!      │         │
 //!      │    holds, stalls, interruptions    what is held back, lost, late or stuck
 //!      └────┬────┘
 //!   world, outages, tokens               streams, stores and faults, as tests set them
 //!           │
-//!   transactions  content                late commits; the final streams
+//!   transactions  content, kept, views   late commits; what streams hold, and what they held
 //!           │
 //!        serving                         commands in, replies out
 //!           │
@@ -29,21 +31,30 @@
 //!           │
 //!   connection ── gates  outbox          one connection: what waits, and the order of replies
 //!
-//!   history   reading                    checks: what clients saw against the final streams
+//!   history ── checks   reading          what clients saw against what streams hold and held
 //! ```
 
 mod answer;
 mod archive;
+mod bounded;
+mod byte_load;
+pub mod byte_scenario;
+pub mod checks;
 pub mod client;
 mod cluster;
+mod conditional;
 mod connection;
 mod content;
 pub mod controller;
+mod cut_order;
+mod disturbance;
 mod faults;
 pub mod gates;
 pub mod history;
 pub mod holds;
+mod inspecting;
 mod interruptions;
+mod kept;
 pub mod link;
 mod messages;
 pub mod network;
@@ -54,13 +65,16 @@ pub mod proxy;
 pub mod reading;
 mod report;
 pub mod scenario;
+mod sent;
 mod serving;
 pub mod stalls;
 pub mod store;
+pub mod theme;
 mod tokens;
 mod transaction_load;
 pub mod transaction_scenario;
 mod transactions;
+mod views;
 mod workload;
 pub mod world;
 
@@ -69,6 +83,7 @@ pub use controller::SimController;
 pub use faults::{Connects, Misbehaviour};
 pub use gates::{Arrival, Departure};
 pub use holds::Hold;
+pub use kept::Kept;
 pub use network::SimNetwork;
 pub use report::Report;
 pub use stalls::{Requests, Stall, Stuck};

@@ -13,6 +13,7 @@ use crate::{
     World,
     faults::Connects,
     link::{self, Faults, Switch},
+    sent::Sent,
     store,
 };
 
@@ -26,6 +27,7 @@ pub struct SimNetwork {
     plan: Arc<Mutex<Plan>>,
     switches: Arc<Mutex<Vec<(usize, Switch)>>>,
     attempts: Arc<Mutex<Vec<Instant>>>,
+    sent: Sent,
 }
 
 impl SimNetwork {
@@ -37,6 +39,7 @@ impl SimNetwork {
             plan: Arc::new(Mutex::new(plan)),
             switches: Arc::default(),
             attempts: Arc::default(),
+            sent: Sent::default(),
         }
     }
 
@@ -94,6 +97,11 @@ impl SimNetwork {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What clients wrote into the links.
+    pub(crate) fn sent(&self) -> &Sent {
+        &self.sent
+    }
+
     async fn connect(&self, endpoint: &Endpoint) -> io::Result<Box<dyn ByteStream>> {
         // A turn of the scheduler, as a real connection is never established at once.
         tokio::task::yield_now().await;
@@ -103,7 +111,7 @@ impl SimNetwork {
         let (client, server) = link::pair(up, down);
         self.switches.lock().unwrap_or_else(PoisonError::into_inner).push((store, client.switch()));
         tokio::spawn(store::serve(self.world.clone(), store, server));
-        Ok(Box::new(client))
+        Ok(Box::new(self.sent.record(client)))
     }
 
     /// Waits until a store accepts or refuses a connection.

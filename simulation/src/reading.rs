@@ -1,12 +1,11 @@
-//! Readers in a scenario: the events that each returned over all its lives, and the check that they
-//! agree with the stream.
+//! Readers in a scenario: the events that each returned over all its lives.
 //!
-//! A reader is dropped now and then, and another begins at its stream cut. Together they must
-//! return every event once, those of a segment in order, and no event of a segment before the last
-//! one of its predecessors.
+//! A reader is dropped now and then, and another begins at its stream cut. Some readers are left
+//! alone at any time, in the middle of whatever they wait for; they hold up no other client.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,7 +21,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{World, content::Stored, history::Violation};
+use crate::{
+    World,
+    history::{Position, Violation},
+    kept::Kept,
+};
 
 /// An event that a reader returned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +47,26 @@ pub struct Reading {
     pub violations: Vec<Violation>,
     /// The number of readers, one after the other.
     pub lives: u64,
+    /// The number of times that the reader was told of a truncation.
+    pub truncations: u64,
+    /// The number of times that the reader was told that nothing can be read.
+    pub stalls: u64,
+    /// The number of times that the reader was left alone.
+    pub pauses: u64,
+    /// True if the stream ended.
+    pub has_ended: bool,
+}
+
+/// The events that a stream holds in the end, all of which a reader must return.
+pub(crate) type Rest = Arc<BTreeSet<Position>>;
+
+/// What readers of a scenario wait for.
+#[derive(Debug, Clone)]
+pub(crate) struct Signals {
+    /// What the stream holds in the end, once it is known.
+    pub(crate) rest: watch::Receiver<Option<Rest>>,
+    /// True when the readers that are left alone may go on.
+    pub(crate) released: watch::Receiver<bool>,
 }
 
 /// Reads a stream in several lives.
@@ -52,14 +75,28 @@ pub(crate) struct ReaderLoad {
     pub(crate) stream: ScopedStream,
     pub(crate) config: ReaderConfig,
     pub(crate) random: fastrand::Rng,
-    /// The number of events in the stream, once it is known.
-    pub(crate) total: watch::Receiver<Option<usize>>,
+    pub(crate) signals: Signals,
+    /// True if it is left alone at a random time, until all others are done.
+    pub(crate) is_idle: bool,
+    /// True if the stream is sealed in the end, so that the reader ends by itself.
+    pub(crate) ends: bool,
+}
+
+/// What follows a step of a reader.
+enum Next {
+    /// Its next step.
+    GoOn,
+    /// It has everything, or cannot go on.
+    Done,
 }
 
 impl ReaderLoad {
     pub(crate) async fn run(mut self) -> Reading {
         let mut reading = Reading::default();
+        let mut places = BTreeSet::new();
         let mut cut: Option<BoundedCut> = None;
+        // An idle reader stops after that many steps.
+        let mut steps_left = self.is_idle.then(|| self.random.u32(1..60));
         loop {
             reading.lives += 1;
             let start = cut.clone().map_or(StreamPosition::Head, StreamPosition::Cut);
@@ -79,46 +116,74 @@ impl ReaderLoad {
             let mut left = self.random.usize(1..200);
             while left > 0 {
                 left -= 1;
-                let (random, batch) = (&mut self.random, left.is_multiple_of(3));
-                // Dropping the future at any time loses nothing.
-                let patience = Duration::from_millis(random.u64(1..3000));
-                let next = async {
-                    if batch {
-                        reader.next_batch(random.usize(1..20)).await
-                    } else {
-                        reader.next().await.map(|next| next.map(|event| vec![event]))
-                    }
-                };
-                match timeout(patience, next).await {
-                    Ok(None) => return reading,
-                    Ok(Some(Ok(events))) => {
-                        for event in events {
-                            reading.delivered.push(Delivered {
-                                segment: event.segment().id(),
-                                offset: event.offset(),
-                                event: event.into_event(),
-                            });
-                        }
-                        let now = reader.stream_cut();
-                        reading
-                            .violations
-                            .extend(cut.as_ref().and_then(|before| went_back(before, &now)));
-                        cut = Some(now);
-                    }
-                    Ok(Some(Err(error))) if error.kind() == ErrorKind::Unavailable => {}
-                    Ok(Some(Err(error))) => {
-                        reading.violations.push(violation(&error));
-                        return reading;
-                    }
-                    Err(_) => {
-                        let total = *self.total.borrow();
-                        if total.is_some_and(|total| reading.delivered.len() >= total) {
-                            return reading;
-                        }
-                    }
+                if steps_left == Some(0) {
+                    reading.pauses += 1;
+                    // The reader stays as it is, with all that it waits for.
+                    self.signals.released.wait_for(|is_released| *is_released).await.ok();
+                }
+                steps_left = steps_left.and_then(|left| left.checked_sub(1));
+                let next = self.step(&mut reader, &mut reading, &mut places, left).await;
+                let now = reader.stream_cut();
+                reading.violations.extend(cut.as_ref().and_then(|cut| went_back(cut, &now)));
+                cut = Some(now);
+                if let Next::Done = next {
+                    return reading;
                 }
             }
         }
+    }
+
+    /// Reads for a random time.
+    async fn step(
+        &mut self,
+        reader: &mut EventReader<Raw>,
+        reading: &mut Reading,
+        places: &mut BTreeSet<Position>,
+        left: usize,
+    ) -> Next {
+        // Dropping the future at any time loses nothing.
+        let patience = Duration::from_millis(self.random.u64(1..3000));
+        let most = self.random.usize(1..20);
+        let next = async {
+            if left.is_multiple_of(3) {
+                reader.next_batch(most).await
+            } else {
+                reader.next().await.map(|next| next.map(|event| vec![event]))
+            }
+        };
+        match timeout(patience, next).await {
+            Ok(None) => {
+                reading.has_ended = true;
+                return Next::Done;
+            }
+            Ok(Some(Ok(events))) => {
+                for event in events {
+                    places.insert((event.segment().id(), event.offset()));
+                    reading.delivered.push(Delivered {
+                        segment: event.segment().id(),
+                        offset: event.offset(),
+                        event: event.into_event(),
+                    });
+                }
+            }
+            Ok(Some(Err(error))) => match error.kind() {
+                ErrorKind::Unavailable => reading.stalls += 1,
+                ErrorKind::Truncated => reading.truncations += 1,
+                _ => {
+                    reading.violations.push(violation(&error));
+                    return Next::Done;
+                }
+            },
+            // A reader of a stream that is sealed in the end waits for its end.
+            Err(_) if !self.ends => {
+                let rest = self.signals.rest.borrow();
+                if rest.as_ref().is_some_and(|rest| rest.is_subset(places)) {
+                    return Next::Done;
+                }
+            }
+            Err(_) => {}
+        }
+        Next::GoOn
     }
 }
 
@@ -137,28 +202,42 @@ fn went_back(before: &BoundedCut, now: &BoundedCut) -> Option<Violation> {
     Some(Violation { check: "C7", detail })
 }
 
-/// Compares the events that a reader returned with those in the stream.
+/// Compares the events that a reader returned with those that the stream holds and held.
+///
+/// | check | holds |
+/// |---|---|
+/// | C1 | every event that the stream holds in the end was returned |
+/// | C2 | with its bytes |
+/// | C3 | once, and each of its kind once: no two places have the same event |
+/// | C7 | the events of a segment in order, and none before the end of a predecessor |
+/// | R2 | an event that was passed over was truncated, and the reader was told |
 #[must_use]
 pub fn check(
     world: &World,
     stream: &ScopedStream,
-    stored: &[Stored],
+    kept: &[Kept],
     reading: &Reading,
 ) -> Vec<Violation> {
     let mut violations = reading.violations.clone();
     let mut wrong = |check, detail: String| violations.push(Violation { check, detail });
-    let mut expected: BTreeMap<(SegmentId, Offset), &[u8]> =
-        stored.iter().map(|stored| ((stored.segment, stored.offset), &stored.event[..])).collect();
+    let mut expected: BTreeMap<Position, &Kept> =
+        kept.iter().map(|kept| (kept.position(), kept)).collect();
     let mut last: BTreeMap<SegmentId, (Offset, usize)> = BTreeMap::new();
     let mut first: BTreeMap<SegmentId, usize> = BTreeMap::new();
+    let mut seen: BTreeMap<&[u8], Position> = BTreeMap::new();
     for (at, event) in reading.delivered.iter().enumerate() {
         let position = (event.segment, event.offset);
         match expected.remove(&position) {
-            Some(bytes) if bytes == &event.event[..] => {}
+            Some(kept) if kept.stored.event == event.event => {}
             Some(_) => wrong("C2", format!("{position:?} was returned with other bytes")),
             None => {
-                wrong("C3", format!("{position:?} was returned twice, or is not in the stream"))
+                wrong("C3", format!("{position:?} was returned twice, or was not in the stream"));
             }
+        }
+        if let Some(before) = seen.insert(&event.event, position)
+            && before != position
+        {
+            wrong("C3", format!("the event at {position:?} was returned at {before:?} before"));
         }
         first.entry(event.segment).or_insert(at);
         if let Some((before, _)) = last.insert(event.segment, (event.offset, at))
@@ -167,26 +246,111 @@ pub fn check(
             wrong("C7", format!("{position:?} was returned after {before}"));
         }
     }
-    if let Some((position, _)) = expected.first_key_value() {
-        wrong(
-            "C1",
-            format!("{} events were not returned, {position:?} is the first", expected.len()),
-        );
+    let missing: Vec<&Position> =
+        expected.iter().filter(|(_, kept)| !kept.is_gone).map(|(position, _)| position).collect();
+    if let Some(position) = missing.first() {
+        let number = missing.len();
+        wrong("C1", format!("{number} events were not returned, {position:?} is the first"));
     }
-    let segments: BTreeSet<SegmentId> = last.keys().copied().collect();
-    for id in &segments {
+    // The reader had begun its segment, and was not told that it was truncated.
+    let mut begun: BTreeMap<SegmentId, Offset> = BTreeMap::new();
+    for event in &reading.delivered {
+        begun.entry(event.segment).or_insert(event.offset);
+    }
+    let is_passed =
+        |(segment, offset): &&Position| begun.get(segment).is_some_and(|begun| begun < offset);
+    if let Some(position) = expected.keys().find(is_passed)
+        && reading.truncations == 0
+        && missing.is_empty()
+    {
+        wrong("R2", format!("{position:?} was passed over without a word"));
+    }
+    for (id, (_, ended)) in &last {
         for successor in world.successors(&ScopedSegment::new(stream, *id)) {
-            let (begun, ended) = (first.get(&successor.id), last.get(id).map(|(_, at)| at));
-            if begun.is_some_and(|begun| ended.is_some_and(|ended| begun < ended)) {
-                wrong(
-                    "C7",
-                    format!(
-                        "segment {} was read before the end of its predecessor {id}",
-                        successor.id
-                    ),
-                );
+            if first.get(&successor.id).is_some_and(|begun| begun < ended) {
+                let detail = "was read before the end of its predecessor";
+                wrong("C7", format!("segment {} {detail} {id}", successor.id));
             }
         }
     }
     violations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::Stored;
+
+    /// A stream of one segment with events of 10 bytes, of which the first two are gone.
+    fn kept() -> Vec<Kept> {
+        let kept = |number: i64| Kept {
+            stored: Stored {
+                segment: SegmentId::from(0),
+                offset: Offset(number * 18),
+                event: format!("event {number:04}").into_bytes(),
+            },
+            is_gone: number < 2,
+        };
+        (0..4).map(kept).collect()
+    }
+
+    /// A reader that returned all of it.
+    fn correct() -> Reading {
+        let delivered = kept().into_iter().map(|Kept { stored, .. }| Delivered {
+            segment: stored.segment,
+            offset: stored.offset,
+            event: stored.event.into(),
+        });
+        Reading { delivered: delivered.collect(), ..Reading::default() }
+    }
+
+    #[track_caller]
+    fn rejects(spoil: impl FnOnce(&mut Reading), expected: &[&str]) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let violations = runtime.block_on(async {
+            let world = World::new(1);
+            let stream: ScopedStream = "sim/stream".parse().unwrap();
+            world.create_stream(&stream, 1);
+            let mut reading = correct();
+            spoil(&mut reading);
+            check(&world, &stream, &kept(), &reading)
+        });
+        let checks: BTreeSet<&str> = violations.iter().map(|violation| violation.check).collect();
+        assert_eq!(checks, expected.iter().copied().collect(), "{violations:?}");
+    }
+
+    #[test]
+    fn a_reader_that_returned_everything_is_accepted() {
+        rejects(|_| (), &[]);
+        // The first event was truncated before it began; of the second it was told.
+        rejects(|reading| drop(reading.delivered.remove(0)), &[]);
+        rejects(
+            |reading| {
+                reading.delivered.remove(1);
+                reading.truncations = 1;
+            },
+            &[],
+        );
+    }
+
+    #[test]
+    fn an_event_that_is_missing_changed_doubled_or_out_of_order_is_rejected() {
+        rejects(|reading| drop(reading.delivered.remove(2)), &["C1"]);
+        rejects(|reading| reading.delivered[1].event = "other".into(), &["C2"]);
+        rejects(|reading| reading.delivered.push(reading.delivered[3].clone()), &["C3", "C7"]);
+        rejects(|reading| reading.delivered.swap(1, 2), &["C7"]);
+    }
+
+    #[test]
+    fn an_event_that_was_returned_at_two_places_is_rejected() {
+        rejects(
+            |reading| reading.delivered[3].event = reading.delivered[1].event.clone(),
+            &["C2", "C3"],
+        );
+    }
+
+    #[test]
+    fn a_truncation_that_was_not_told_is_rejected() {
+        rejects(|reading| drop(reading.delivered.remove(1)), &["R2"]);
+    }
 }

@@ -1,20 +1,20 @@
-//! A seed as a workload with faults: writers, readers, keys, cuts, delays, scales, moves, restarts
-//! and outages are all drawn from it.
+//! A seed as a workload with faults: writers, readers, keys, and the kinds of faults are all drawn
+//! from it.
 //!
 //! The faults come first. Then everything is repaired, and the writes and reads that are still in
 //! progress must end soon.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{Hash as _, Hasher as _},
     sync::Arc,
     time::Duration,
 };
 
 use pravega_sdk_event_stream::{
-    EventWriter, LargeEvents, ReaderConfig, SeededBug, WriterConfig, codec::Raw,
+    EventWriter, LargeEvents, ReaderConfig, SeededBug, SegmentContext, WriterConfig, codec::Raw,
 };
-use pravega_sdk_types::{ScopedSegment, ScopedStream};
+use pravega_sdk_types::{BoundedCut, Outcome, ScopedStream};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -23,13 +23,18 @@ use tokio::{
 
 use crate::{
     SimController, SimNetwork, World,
+    bounded::{Bounded, BoundedReads},
+    checks,
     client::segment_context,
-    content::Stored,
-    history::Violation,
-    plan::{LinkTheme, scale},
-    reading::{self, ReaderLoad, Reading},
+    conditional::ConditionalLoad,
+    disturbance::Disturbance,
+    history::{EventId, History, Violation},
+    inspecting::{Inspection, InspectorLoad},
+    kept::{Archive, Kept},
+    reading::{self, ReaderLoad, Reading, Signals},
     report::Report,
-    workload::{Accepted, MAX_IN_FLIGHT_BYTES, SharedHistory, Workload, found},
+    theme::{Kind, Mode, Theme},
+    workload::{Accepted, SharedHistory, Workload, found, id_of},
 };
 
 /// The time that writes in progress may take after the repair. The longest back-off is 2 s here.
@@ -37,8 +42,12 @@ const HEAL_BOUND: Duration = Duration::from_secs(12);
 /// The time that reading the content may take after that, over slow links and with replies of 40
 /// bytes.
 const READ_BOUND: Duration = Duration::from_secs(600);
-/// The time that a write may take.
-const WRITE_BOUND: Duration = Duration::from_secs(125);
+/// The time that a write may take beyond its deadline.
+const SLACK: Duration = Duration::from_secs(5);
+/// The deadline of a write, if it is not short.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// The number of the writer of conditional events.
+const CONDITIONAL: u32 = 9;
 
 /// Runs a seed.
 ///
@@ -47,53 +56,19 @@ const WRITE_BOUND: Duration = Duration::from_secs(125);
 /// If the runtime cannot be built, or the SDK panics.
 #[must_use]
 pub fn run(seed: u64, bug: Option<SeededBug>) -> Report {
+    run_in(Mode::Usual, seed, bug)
+}
+
+/// Runs a seed with the kinds of faults of a mode.
+///
+/// # Panics
+///
+/// As [`run`].
+#[must_use]
+pub fn run_in(mode: Mode, seed: u64, bug: Option<SeededBug>) -> Report {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(Scenario::new(seed, bug).run())
-}
-
-/// The workload and the kinds of faults of a seed.
-#[derive(Debug)]
-struct Theme {
-    links: LinkTheme,
-    scales: bool,
-    moves: bool,
-    restarts: bool,
-    outages: bool,
-    large: bool,
-    stores: usize,
-    segments: u32,
-    writers: u32,
-    keys: usize,
-    events: u64,
-    max_pause: Duration,
-    readers: u32,
-}
-
-impl Theme {
-    fn draw(random: &mut fastrand::Rng) -> Self {
-        let mut chance = |percent: u32| random.u32(0..100) < percent;
-        let (cuts, fragments, scales, moves) = (chance(60), chance(20), chance(40), chance(25));
-        let (restarts, outages, large, slow) = (chance(25), chance(20), chance(30), chance(15));
-        let cuts = if cuts { random.u32(20..90) } else { 0 };
-        let max_delay =
-            Duration::from_millis(if slow { random.u64(100..1500) } else { random.u64(0..30) });
-        Self {
-            links: LinkTheme { cuts, max_delay, fragments },
-            scales,
-            moves,
-            restarts,
-            outages,
-            large,
-            stores: random.usize(1..4),
-            segments: random.u32(1..5),
-            writers: random.u32(1..3),
-            keys: random.usize(1..6),
-            events: random.u64(30..150),
-            max_pause: Duration::from_millis(random.u64(0..120)),
-            readers: random.u32(0..3),
-        }
-    }
+    runtime.expect("a runtime").block_on(async { Scenario::new(mode, seed, bug).run().await })
 }
 
 struct Scenario {
@@ -105,13 +80,35 @@ struct Scenario {
     stream: ScopedStream,
     config: WriterConfig,
     reader_config: ReaderConfig,
+    max_in_flight_bytes: usize,
+    max_filler: usize,
     history: SharedHistory,
+    archive: Archive,
+    /// The parts that writers and readers have in common; empty if each has its own.
+    contexts: Vec<SegmentContext>,
+    started: Instant,
+}
+
+/// The tasks that write.
+struct Writers {
+    workloads: Vec<JoinHandle<Accepted>>,
+    conditional: Option<JoinHandle<()>>,
+}
+
+/// What clients saw, and what the stream holds and held.
+struct Seen {
+    kept: Vec<Kept>,
+    readings: Vec<Reading>,
+    inspection: Inspection,
+    bounded: Bounded,
 }
 
 impl Scenario {
-    fn new(seed: u64, bug: Option<SeededBug>) -> Self {
+    fn new(mode: Mode, seed: u64, bug: Option<SeededBug>) -> Self {
+        // Back-offs of the connection pool draw from here.
+        fastrand::seed(seed);
         let mut random = fastrand::Rng::with_seed(seed);
-        let theme = Theme::draw(&mut random);
+        let theme = Theme::draw(&mut random, mode);
         let world = World::with_seed(theme.stores, seed);
         world.set_ack_delay(Duration::from_micros(random.u64(0..20_000)));
         let stream: ScopedStream = "sim/stream".parse().expect("a name");
@@ -119,110 +116,225 @@ impl Scenario {
         let network = SimNetwork::new(&world, theme.links.plan(random.fork(), world.clone()));
         let controller =
             Arc::new(SimController::new(&world, random.u64(..), Duration::from_millis(20)));
+        let is_long = theme.has(Kind::LongEvents);
+        let max_in_flight_bytes = if is_long { 256 * 1024 } else { 16 * 1024 };
+        let max_filler = match (is_long, theme.has(Kind::LargeEvents)) {
+            (true, _) => 12_000,
+            (false, true) => 2500,
+            (false, false) => 0,
+        };
         let mut config = WriterConfig::default()
-            .with_max_in_flight_bytes(MAX_IN_FLIGHT_BYTES)
+            .with_max_in_flight_bytes(max_in_flight_bytes)
             .with_max_block_bytes([64, 700, 1 << 20][random.usize(0..3)])
             .with_max_blocks_in_flight(random.usize(1..9))
+            .with_delivery_timeout(theme.deadline.unwrap_or(DEADLINE))
             .with_backoff(Duration::from_millis(20), Duration::from_secs(2));
-        if theme.large {
-            config = config.with_max_event_bytes(400).with_large_events(LargeEvents::UpTo(8000));
+        if theme.has(Kind::LargeEvents) {
+            let large_events = LargeEvents::UpTo(40_000);
+            config = config.with_max_event_bytes(400).with_large_events(large_events);
         }
         // Short replies and short reads leave time for faults between them.
         world.set_max_reply([None, Some(random.usize(40..800))][random.usize(0..2)]);
         let max_read = [40, 150, 1000, 1 << 20][random.usize(0..4)];
         let mut reader_config = ReaderConfig::default()
-            .with_max_read_bytes(max_read)
+            .with_max_read_bytes(if is_long { max_read.max(1000) } else { max_read })
             .with_backoff(Duration::from_millis(20), Duration::from_secs(2));
         if let Some(bug) = bug {
             config = config.with_seeded_bug(bug);
             reader_config = reader_config.with_seeded_bug(bug);
         }
-        let history = SharedHistory::default();
-        Self { random, theme, world, network, controller, stream, config, reader_config, history }
+        let context = || segment_context(Arc::clone(&controller) as _, network.clone());
+        let contexts = (0..theme.clients).map(|_| context()).collect();
+        Self {
+            random,
+            theme,
+            world,
+            network,
+            controller,
+            stream,
+            config,
+            reader_config,
+            max_in_flight_bytes,
+            max_filler,
+            history: SharedHistory::default(),
+            archive: Archive::default(),
+            contexts,
+            started: Instant::now(),
+        }
     }
 
     async fn run(mut self) -> Report {
         let writers = self.start_writers().await;
-        let (total, known) = watch::channel(None);
-        let readers = self.start_readers(&known);
+        let (rest, known) = watch::channel(None);
+        let (release, released) = watch::channel(false);
+        let (readers, idle) = self.start_readers(&Signals { rest: known, released });
+        let (done, is_done) = watch::channel(false);
+        let inspector = self.start_inspector(is_done);
         if self.write(writers).await.is_err() {
             self.world.count("not done after the heal");
         }
-        let stored = self.world.content(&self.stream);
-        total.send(Some(stored.len())).ok();
+        // What was given up may still be on its way.
+        sleep(self.theme.links.max_delay * 2 + Duration::from_secs(1)).await;
+        if self.theme.has(Kind::SealedEnd) {
+            self.world.seal_stream(&self.stream);
+            self.world.count("stream sealed");
+        }
+        let kept = self.archive.everything(&self.world, &self.stream);
+        let present = kept.iter().filter(|kept| !kept.is_gone);
+        let places: BTreeSet<_> = present.map(Kept::position).collect();
+        rest.send(Some(Arc::new(places))).ok();
         let mut readings = Vec::new();
         for reader in readers {
             // A reader waits for up to 3 s before it checks whether it has everything.
-            match timeout(HEAL_BOUND + READ_BOUND, reader).await {
-                Ok(reading) => readings.push(reading.expect("a reader does not panic")),
-                Err(_) => self.world.count("reader not done after the heal"),
-            }
+            self.wait_for(reader, &mut readings).await;
         }
-        self.report(&stored, &readings)
+        done.send(true).ok();
+        let inspection = inspector.await.expect("an inspector does not panic");
+        let bounded = self.read_between(&inspection.cuts, &kept).await;
+        release.send(true).ok();
+        for reader in idle {
+            self.wait_for(reader, &mut readings).await;
+        }
+        self.report(&Seen { kept, readings, inspection, bounded })
     }
 
-    async fn start_writers(&mut self) -> Vec<JoinHandle<Accepted>> {
-        let started = Instant::now();
-        let mut writers = Vec::new();
+    fn start_inspector(&mut self, done: watch::Receiver<bool>) -> JoinHandle<Inspection> {
+        if !self.theme.has(Kind::Inspectors) {
+            return tokio::spawn(std::future::ready(Inspection::default()));
+        }
+        let load = InspectorLoad {
+            context: self.context(self.theme.readers),
+            stream: self.stream.clone(),
+            random: self.random.fork(),
+            history: self.history.clone(),
+            done,
+        };
+        tokio::spawn(load.run())
+    }
+
+    async fn read_between(&mut self, cuts: &[BoundedCut], kept: &[Kept]) -> Bounded {
+        if !self.theme.has(Kind::BoundedReads) {
+            return Bounded::default();
+        }
+        let reads = BoundedReads {
+            context: self.context(self.theme.readers),
+            stream: self.stream.clone(),
+            config: self.reader_config.clone(),
+            random: self.random.fork(),
+            kept,
+            ranges: self.world.ranges(&self.stream),
+        };
+        reads.run(cuts).await
+    }
+
+    async fn wait_for(&self, reader: JoinHandle<Reading>, readings: &mut Vec<Reading>) {
+        match timeout(HEAL_BOUND + READ_BOUND, reader).await {
+            Ok(reading) => readings.push(reading.expect("a reader does not panic")),
+            Err(_) => self.world.count("reader not done after the heal"),
+        }
+    }
+
+    /// The parts of the client with a number.
+    fn context(&self, number: u32) -> SegmentContext {
+        let shared = self.contexts.get(number as usize % self.contexts.len().max(1));
+        let own = || segment_context(Arc::clone(&self.controller) as _, self.network.clone());
+        shared.cloned().unwrap_or_else(own)
+    }
+
+    async fn open_writer(&mut self, number: u32) -> EventWriter<Raw> {
+        let config = self.config.clone().with_seed(self.random.u64(..));
+        EventWriter::open(self.context(number), &self.stream, Raw, config)
+            .await
+            .expect("a stream to write to")
+    }
+
+    async fn start_writers(&mut self) -> Writers {
+        let mut workloads = Vec::new();
         for number in 0..self.theme.writers {
-            let context = segment_context(Arc::clone(&self.controller) as _, self.network.clone());
-            let config = self.config.clone().with_seed(self.random.u64(..));
-            let writer = EventWriter::open(context, &self.stream, Raw, config)
-                .await
-                .expect("a stream to write to");
             let workload = Workload {
-                writer,
+                writer: self.open_writer(number).await,
                 number,
                 random: self.random.fork(),
                 keys: self.theme.keys,
                 events: self.theme.events,
                 max_pause: self.theme.max_pause,
-                large: self.theme.large,
+                is_uniform: self.theme.is_uniform,
+                max_filler: self.max_filler,
+                max_in_flight_bytes: self.max_in_flight_bytes,
                 history: self.history.clone(),
-                started,
+                started: self.started,
             };
-            writers.push(tokio::spawn(workload.run()));
+            workloads.push(tokio::spawn(workload.run()));
         }
-        writers
+        let mut conditional = None;
+        if self.theme.has(Kind::Conditions) {
+            let load = ConditionalLoad {
+                writer: self.open_writer(CONDITIONAL).await,
+                number: CONDITIONAL,
+                is_uniform: self.theme.is_uniform,
+                random: self.random.fork(),
+                keys: self.theme.keys,
+                events: self.theme.events / 2,
+                max_pause: self.theme.max_pause,
+                history: self.history.clone(),
+                started: self.started,
+            };
+            conditional = Some(tokio::spawn(load.run()));
+        }
+        Writers { workloads, conditional }
     }
 
+    /// Starts the readers, and those that are left alone.
     fn start_readers(
         &mut self,
-        total: &watch::Receiver<Option<usize>>,
-    ) -> Vec<JoinHandle<Reading>> {
-        let mut readers = Vec::new();
-        for _ in 0..self.theme.readers {
+        signals: &Signals,
+    ) -> (Vec<JoinHandle<Reading>>, Vec<JoinHandle<Reading>>) {
+        let (mut readers, mut idle) = (Vec::new(), Vec::new());
+        let idle_readers = u32::from(self.theme.has(Kind::IdleReaders));
+        for number in 0..self.theme.readers + idle_readers {
+            let is_idle = number >= self.theme.readers;
             let load = ReaderLoad {
-                context: segment_context(Arc::clone(&self.controller) as _, self.network.clone()),
+                context: self.context(number + 1),
                 stream: self.stream.clone(),
                 config: self.reader_config.clone(),
                 random: self.random.fork(),
-                total: total.clone(),
+                signals: signals.clone(),
+                is_idle,
+                ends: self.theme.has(Kind::SealedEnd),
             };
-            readers.push(tokio::spawn(load.run()));
+            let reader = tokio::spawn(load.run());
+            if is_idle { idle.push(reader) } else { readers.push(reader) }
         }
-        readers
+        (readers, idle)
     }
 
     /// Writes everything under faults, then repairs them and waits for all acknowledgements, up to
     /// a bound.
-    async fn write(
-        &self,
-        writers: Vec<JoinHandle<Accepted>>,
-    ) -> Result<(), tokio::time::error::Elapsed> {
+    async fn write(&mut self, writers: Writers) -> Result<(), tokio::time::error::Elapsed> {
         let all = async {
             let mut accepted = Vec::new();
-            for writer in writers {
+            for writer in writers.workloads {
                 accepted.push(writer.await.expect("a writer does not panic"));
+            }
+            if let Some(conditional) = writers.conditional {
+                conditional.await.expect("a writer does not panic");
             }
             accepted
         };
         // Faults go on until the writers have accepted everything, up to a limit.
         let mut all = std::pin::pin!(all);
+        let disturbance = Disturbance {
+            random: self.random.fork(),
+            world: &self.world,
+            network: &self.network,
+            stream: &self.stream,
+            archive: &self.archive,
+            theme: &self.theme,
+        };
         let early = tokio::select! {
             biased;
             accepted = &mut all => Some(accepted),
-            () = self.make_faults() => None,
+            () = disturbance.run() => None,
         };
         self.heal();
         let rest = async {
@@ -250,54 +362,32 @@ impl Scenario {
         self.network.heal();
     }
 
-    /// Makes faults at random times, for half a minute.
-    async fn make_faults(&self) {
-        let mut random = self.random.clone();
-        for _ in 0..random.u32(1..25) {
-            sleep(Duration::from_millis(random.u64(1..600))).await;
-            match random.u32(0..4) {
-                0 if self.theme.scales => scale(&self.world, &self.stream, &mut random).await,
-                1 if self.theme.moves => {
-                    for segment in self.world.active_segments(&self.stream) {
-                        if random.bool() {
-                            let name = ScopedSegment::new(&self.stream, segment.id);
-                            self.world.move_segment(&name, random.usize(0..self.theme.stores));
-                        }
-                    }
-                }
-                2 if self.theme.restarts => {
-                    let store = random.usize(0..self.theme.stores);
-                    self.world.set_store_up(store, false);
-                    self.network.reset(store);
-                    sleep(Duration::from_millis(random.u64(0..4000))).await;
-                    self.world.set_store_up(store, true);
-                }
-                3 if self.theme.outages => {
-                    self.world.set_controller_away(true);
-                    sleep(Duration::from_millis(random.u64(100..20_000))).await;
-                    self.world.set_controller_away(false);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn report(self, stored: &[Stored], readings: &[Reading]) -> Report {
+    fn report(self, seen: &Seen) -> Report {
+        let Seen { kept, readings, inspection, bounded } = seen;
         let mut history = self.history.lock();
-        for stored in stored {
-            history.found(found(stored).expect("an event of a workload"));
+        for kept in kept {
+            history.found(found(kept).expect("an event of a workload"));
         }
-        let counters = self.counters(readings);
+        for event in readings.iter().flat_map(|reading| &reading.delivered) {
+            let id = id_of(&event.event).expect("an event of a workload");
+            history.read(id, (event.segment, event.offset));
+        }
+        self.note_carried(&mut history);
+        for (segment, length) in self.world.open_segments(&self.stream) {
+            history.tail(segment, length);
+        }
+        let counters = self.counters(&history, seen);
         let mut hasher = std::hash::DefaultHasher::new();
         (history.digest(), format!("{counters:?}")).hash(&mut hasher);
-        let mut violations = history.check(WRITE_BOUND);
+        (&bounded.places, format!("{:?}", inspection.cuts)).hash(&mut hasher);
+        let mut violations =
+            checks::check(&history, self.theme.deadline.unwrap_or(DEADLINE) + SLACK);
         for reading in readings {
-            for event in &reading.delivered {
-                (event.segment, event.offset).hash(&mut hasher);
-            }
-            violations.extend(reading::check(&self.world, &self.stream, stored, reading));
+            violations.extend(reading::check(&self.world, &self.stream, kept, reading));
         }
-        if readings.len() < self.theme.readers as usize {
+        violations.extend(inspection.violations.iter().chain(&bounded.violations).cloned());
+        let readers = self.theme.readers + u32::from(self.theme.has(Kind::IdleReaders));
+        if readings.len() < readers as usize {
             let detail = "a reader was not done in time".to_owned();
             violations.push(Violation { check: "C14", detail });
         }
@@ -309,12 +399,38 @@ impl Scenario {
         }
     }
 
-    fn counters(&self, readings: &[Reading]) -> BTreeMap<&'static str, u64> {
+    /// Notes what links carried, if any event is in doubt.
+    fn note_carried(&self, history: &mut History) {
+        if history.failed(Outcome::Unknown) == 0 {
+            return;
+        }
+        let sent = self.network.sent();
+        let events = sent.events().into_iter();
+        let events = events.map(|(writer, key, number)| EventId { writer, key, number });
+        let ends = sent.ended_links().into_iter().map(|ended| ended - self.started);
+        history.carried(events.collect(), ends.collect());
+    }
+
+    fn counters(&self, history: &History, seen: &Seen) -> BTreeMap<&'static str, u64> {
         let mut counters = self.world.counters();
-        counters.insert("links", self.network.links() as u64);
-        let lives =
-            readings.iter().map(|reading| reading.lives).sum::<u64>() - readings.len() as u64;
-        counters.insert("reader began at a cut", lives);
+        counters.extend(&seen.bounded.counters);
+        let mut count = |what, times: u64| *counters.entry(what).or_default() += times;
+        count("links", self.network.links() as u64);
+        count("event fetched", seen.inspection.fetched);
+        for reading in &seen.readings {
+            count("reader began at a cut", reading.lives - 1);
+            count("reader told of a truncation", reading.truncations);
+            count("reader told of a stall", reading.stalls);
+            count("reader left alone", reading.pauses);
+            count("reader ended with its stream", u64::from(reading.has_ended));
+        }
+        count("write failed, not applied", history.failed(Outcome::NotApplied) as u64);
+        count("write failed, unknown", history.failed(Outcome::Unknown) as u64);
+        count("conditional write succeeded", history.conditional(true) as u64);
+        count("conditional write refused", history.conditional(false) as u64);
+        if self.theme.has(Kind::SharedParts) {
+            count("clients share their parts", 1);
+        }
         counters
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pravega_sdk_event_stream::SeededBug;
-use pravega_sdk_simulation::scenario;
+use pravega_sdk_simulation::{byte_scenario, scenario, theme::Mode};
 
 const SEEDS: u64 = 2000;
 
@@ -12,17 +12,21 @@ fn two_runs_of_a_seed_are_the_same() {
     for seed in 0..20 {
         let digests = [0, 1].map(|_| scenario::run(seed, None).digest);
         assert_eq!(digests[0], digests[1], "SEED={seed}");
+        let digests = [0, 1].map(|_| scenario::run_in(Mode::Everything, seed, None).digest);
+        assert_eq!(digests[0], digests[1], "SEED={seed} of everything");
+        let digests = [0, 1].map(|_| byte_scenario::run(seed, None).digest);
+        assert_eq!(digests[0], digests[1], "SEED={seed} of bytes");
     }
 }
 
-#[test]
-fn every_event_is_stored_once_in_order_and_every_write_ends() {
+/// Runs seeds that must find nothing; returns how often everything happened.
+fn run(seeds: u64, mode: Mode) -> BTreeMap<&'static str, u64> {
     let mut happened: BTreeMap<&str, u64> = BTreeMap::new();
-    for seed in 0..SEEDS {
-        let report = scenario::run(seed, None);
+    for seed in 0..seeds {
+        let report = scenario::run_in(mode, seed, None);
         assert!(
             report.violations.is_empty(),
-            "SEED={seed}, to be repeated by \
+            "SEED={seed} of {mode:?}, to be repeated by \
              `cargo run -p pravega-sdk-simulation --bin simulate -- {seed}`: {:#?}",
             report.violations
         );
@@ -30,30 +34,77 @@ fn every_event_is_stored_once_in_order_and_every_write_ends() {
             *happened.entry(what).or_default() += times;
         }
     }
-    // A fault that never happened proves nothing.
-    for what in [
-        "AppendSetup",
-        "DataAppended",
-        "SegmentIsSealed",
-        "SegmentsMerged",
-        "WrongHost",
-        "append violation",
-        "connect refused",
-        "controller away",
-        "cut: fin",
-        "cut: reset",
-        "cut: silence",
-        "scale",
-        "segment moved",
-        "set-up of a known writer",
-        "store down",
-    ] {
+    happened
+}
+
+/// A fault that never happened proves nothing.
+#[track_caller]
+fn assert_happened(happened: &BTreeMap<&str, u64>, what: &[&str]) {
+    for what in what {
         assert!(
             happened.get(what).is_some_and(|times| *times >= 10),
             "{what} hardly happened: {happened:#?}"
         );
     }
     assert_eq!(happened.get("not done after the heal"), None);
+}
+
+#[test]
+fn every_event_is_stored_once_in_order_and_every_write_ends() {
+    let happened = run(SEEDS, Mode::Usual);
+    let what = [
+        "AppendSetup",
+        "DataAppended",
+        "SegmentIsSealed",
+        "SegmentsMerged",
+        "WrongHost",
+        "append violation",
+        "clients share their parts",
+        "connect refused",
+        "controller away",
+        "cut: fin",
+        "cut: reset",
+        "cut: silence",
+        "event fetched",
+        "reader began at a cut",
+        "reader ended with its stream",
+        "reader left alone",
+        "scale",
+        "segment moved",
+        "set-up of a known writer",
+        "store down",
+        "stream sealed",
+        "write failed, not applied",
+        "write failed, unknown",
+    ];
+    assert_happened(&happened, &what);
+}
+
+#[test]
+fn with_short_deadlines_writes_fail_with_the_right_outcomes() {
+    let happened = run(500, Mode::Deadlines);
+    assert_happened(&happened, &["write failed, not applied", "write failed, unknown"]);
+}
+
+#[test]
+fn bytes_are_stored_once_where_their_writers_say() {
+    let mut happened: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in 0..300 {
+        let report = byte_scenario::run(seed, None);
+        assert!(report.violations.is_empty(), "SEED={seed} of bytes: {:#?}", report.violations);
+        for (what, times) in report.counters {
+            *happened.entry(what).or_default() += times;
+        }
+    }
+    let what = [
+        "byte reader told of a truncation",
+        "bytes durable",
+        "bytes failed, not applied",
+        "bytes failed, unknown",
+        "bytes refused on a condition",
+        "truncation",
+    ];
+    assert_happened(&happened, &what);
 }
 
 #[test]

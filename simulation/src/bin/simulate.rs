@@ -1,46 +1,106 @@
-//! Runs seeds: `simulate [transactions] [FIRST [COUNT [BUG]]]`. The number of a seed that failed
-//! repeats its run; with `RUST_LOG=debug` the SDK logs its decisions.
+//! Runs seeds: `simulate [WHAT] [FIRST [COUNT [BUG]]]`. The number of a seed that failed repeats
+//! its run; with `RUST_LOG=debug` the SDK logs its decisions.
+//!
+//! | what | seeds |
+//! |---|---|
+//! | | writers and readers, with the kinds of faults that the client survives |
+//! | `deadlines` | as these, and every event has a short deadline |
+//! | `everything` | with every kind of fault |
+//! | `with KIND` | with one kind in every seed |
+//! | `transactions` | transactions |
+//! | `bytes` | byte streams |
+//! | `bugs` | for every seeded bug the first seed that catches it |
 
 use std::{collections::BTreeMap, process::ExitCode, time::Instant};
 
 use pravega_sdk_event_stream::SeededBug;
-use pravega_sdk_simulation::{scenario, transaction_scenario};
+use pravega_sdk_simulation::{Report, byte_scenario, scenario, theme::Mode, transaction_scenario};
+
+/// The seeds that are run.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Events(Mode),
+    Transactions,
+    Bytes,
+    Bugs,
+}
+
+const USAGE: &str = "usage: simulate [WHAT] [FIRST [COUNT [BUG]]]; WHAT is deadlines, everything, \
+                     with KIND, transactions, bytes or bugs";
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .without_time()
         .init();
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let of_transactions = arguments.first().is_some_and(|first| first == "transactions");
-    if of_transactions {
-        arguments.remove(0);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match parse(&arguments) {
+        Ok((What::Bugs, first, count, _)) => hunt(first, count.unwrap_or(2000)),
+        Ok((what, first, count, bug)) => run(what, first, count.unwrap_or(1), bug),
+        Err(error) => {
+            eprintln!("{error}\n{USAGE}");
+            ExitCode::FAILURE
+        }
     }
-    let number =
-        |at: usize, default| arguments.get(at).map_or(Ok(default), |text| text.parse::<u64>());
-    let (Ok(first), Ok(count)) = (number(0, 0), number(1, 1)) else {
-        eprintln!("usage: simulate [transactions] [FIRST [COUNT [BUG]]]");
-        return ExitCode::FAILURE;
+}
+
+type Parsed = (What, u64, Option<u64>, Option<SeededBug>);
+
+fn parse(arguments: &[String]) -> Result<Parsed, String> {
+    let mut rest = arguments.iter().map(String::as_str).peekable();
+    let what = match rest.peek().copied() {
+        Some("deadlines") => What::Events(Mode::Deadlines),
+        Some("everything") => What::Events(Mode::Everything),
+        Some("transactions") => What::Transactions,
+        Some("bytes") => What::Bytes,
+        Some("bugs") => What::Bugs,
+        Some("with") => {
+            rest.next();
+            let kind = rest.peek().ok_or("a kind of fault is missing")?;
+            What::Events(Mode::With(kind.parse().map_err(|error| format!("{error}"))?))
+        }
+        _ => What::Events(Mode::Usual),
     };
-    let bug = arguments.get(2).map(|name| {
-        let mut all = SeededBug::ALL.into_iter().chain(SeededBug::TRANSACTIONS);
-        all.find(|bug| format!("{bug:?}") == *name)
-            .unwrap_or_else(|| panic!("unknown bug {name:?}"))
+    if !matches!(what, What::Events(Mode::Usual)) {
+        rest.next();
+    }
+    let number = |text: &str| text.parse::<u64>().map_err(|error| format!("{text}: {error}"));
+    let first = rest.next().map(number).transpose()?.unwrap_or(0);
+    let count = rest.next().map(number).transpose()?;
+    let bug = rest.next().map(|name| {
+        let found = all_bugs().find(|bug| format!("{bug:?}") == *name);
+        found.ok_or_else(|| format!("unknown bug {name:?}"))
     });
+    Ok((what, first, count, bug.transpose()?))
+}
+
+fn all_bugs() -> impl Iterator<Item = SeededBug> {
+    SeededBug::ALL.into_iter().chain(SeededBug::TRANSACTIONS)
+}
+
+fn run_seed(what: What, seed: u64, bug: Option<SeededBug>) -> Report {
+    match what {
+        What::Transactions => transaction_scenario::run(seed, bug),
+        What::Bytes => byte_scenario::run(seed, bug),
+        What::Events(mode) => scenario::run_in(mode, seed, bug),
+        What::Bugs => scenario::run(seed, bug),
+    }
+}
+
+fn run(what: What, first: u64, count: u64, bug: Option<SeededBug>) -> ExitCode {
     let started = Instant::now();
     let mut counters: BTreeMap<&str, u64> = BTreeMap::new();
     let mut failed = 0;
     let mut acknowledged = 0;
     for seed in first..first + count {
-        let report = if of_transactions {
-            transaction_scenario::run(seed, bug)
-        } else {
-            scenario::run(seed, bug)
-        };
+        let report = run_seed(what, seed, bug);
         for (what, times) in report.counters {
             *counters.entry(what).or_default() += times;
         }
         acknowledged += report.acknowledged;
+        if count == 1 {
+            println!("digest {:016x}", report.digest);
+        }
         if !report.violations.is_empty() {
             failed += 1;
             println!("SEED={seed}: {} violations", report.violations.len());
@@ -54,4 +114,23 @@ fn main() -> ExitCode {
     );
     println!("{counters:#?}");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints for every seeded bug the first seed that catches it.
+fn hunt(first: u64, count: u64) -> ExitCode {
+    let mut escaped = 0;
+    for bug in all_bugs() {
+        let is_of_transactions = SeededBug::TRANSACTIONS.contains(&bug);
+        let what = if is_of_transactions { What::Transactions } else { What::Bugs };
+        let caught = (first..first + count)
+            .find_map(|seed| Some(seed).zip(run_seed(what, seed, Some(bug)).violations.pop()));
+        match caught {
+            Some((seed, violation)) => println!("{bug:?}: seed {seed}: {violation}"),
+            None => {
+                escaped += 1;
+                println!("{bug:?}: not caught by {count} seeds");
+            }
+        }
+    }
+    if escaped == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,0 +1,167 @@
+//! What a seed draws: its workload, and the few kinds of faults that it makes, densely.
+
+use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
+
+use crate::plan::LinkTheme;
+
+/// The seeds that are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Every kind that the client is known to survive.
+    #[default]
+    Usual,
+    /// As usual, and every writer has a short deadline.
+    Deadlines,
+    /// Every kind there is.
+    Everything,
+    /// As usual, and every seed has one kind.
+    With(Kind),
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident $percent:literal,)*) => {
+        /// A kind of fault, or of load, that a seed has or has not.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind { $($(#[$doc])* $kind,)* }
+
+        impl Kind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$kind,)*];
+
+            /// Of a hundred seeds, the number that have the kind.
+            fn percent(self) -> u32 {
+                match self { $(Self::$kind => $percent,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Segments split and merge.
+    Scales 40,
+    /// Segments move to other stores.
+    Moves 25,
+    /// Stores restart.
+    Restarts 20,
+    /// The controller is away.
+    Outages 20,
+    /// Some events are larger than one append.
+    LargeEvents 25,
+    /// Events, and the reads of them, are longer than usual.
+    LongEvents 10,
+    /// Writers and readers have parts in common: the controller's caches, and the connections.
+    SharedParts 50,
+    /// Events may wait for a short time only.
+    Deadlines 15,
+    /// A reader is left alone until all others are done.
+    IdleReaders 15,
+    /// Some events are written on a condition.
+    Conditions 20,
+    /// The stream is truncated under its writers and readers.
+    Truncations 20,
+    /// A client asks for cuts and for single events.
+    Inspectors 25,
+    /// Events are read, and bytes counted, from one cut to another. Needs an inspector.
+    BoundedReads 20,
+    /// The stream is sealed in the end, so that its readers end by themselves.
+    SealedEnd 20,
+}
+
+/// Kinds that the client does not survive yet. They are drawn in [`Mode::Everything`] alone.
+const WAITING: &[Kind] = &[Kind::Conditions, Kind::Truncations, Kind::BoundedReads];
+
+/// The workload and the kinds of faults of a seed.
+#[derive(Debug)]
+pub(crate) struct Theme {
+    kinds: BTreeSet<Kind>,
+    pub(crate) links: LinkTheme,
+    pub(crate) stores: usize,
+    pub(crate) segments: u32,
+    pub(crate) writers: u32,
+    pub(crate) keys: usize,
+    pub(crate) events: u64,
+    pub(crate) max_pause: Duration,
+    /// True if all events have the same length.
+    pub(crate) is_uniform: bool,
+    pub(crate) readers: u32,
+    /// The time that an event may wait for its acknowledgement, if it is short.
+    pub(crate) deadline: Option<Duration>,
+    /// The number of clients that writers and readers have in common; 0 if each has its own.
+    pub(crate) clients: usize,
+}
+
+impl Theme {
+    pub(crate) fn draw(random: &mut fastrand::Rng, mode: Mode) -> Self {
+        let mut kinds = BTreeSet::new();
+        for kind in Kind::ALL {
+            let is_drawn = random.u32(0..100) < kind.percent();
+            let is_wanted = match mode {
+                Mode::Deadlines => *kind == Kind::Deadlines,
+                Mode::With(wanted) => *kind == wanted,
+                Mode::Usual | Mode::Everything => false,
+            };
+            let may_be = mode == Mode::Everything || !WAITING.contains(kind);
+            if is_wanted || (is_drawn && may_be) {
+                kinds.insert(*kind);
+            }
+        }
+        let is_uniform = random.bool() && kinds.contains(&Kind::Conditions);
+        if is_uniform {
+            kinds.insert(Kind::Scales);
+        }
+        if kinds.contains(&Kind::BoundedReads) {
+            kinds.insert(Kind::Inspectors);
+        }
+        let mut chance = |percent: u32| random.u32(0..100) < percent;
+        let (cuts, fragments, slow) = (chance(60), chance(20), chance(15));
+        let cuts = if cuts { random.u32(20..90) } else { 0 };
+        let max_delay =
+            Duration::from_millis(if slow { random.u64(100..1500) } else { random.u64(0..30) });
+        let longest = [100, 300, 1000, 5000][random.usize(0..4)];
+        let deadline = Duration::from_millis(random.u64(20..longest));
+        let clients = random.usize(1..3);
+        Self {
+            links: LinkTheme { cuts, max_delay, fragments },
+            stores: random.usize(1..4),
+            segments: random.u32(1..5),
+            writers: random.u32(1..3),
+            keys: random.usize(1..6),
+            events: random.u64(30..150),
+            max_pause: Duration::from_millis(random.u64(0..120)),
+            is_uniform,
+            readers: random.u32(0..3),
+            deadline: Some(deadline).filter(|_| kinds.contains(&Kind::Deadlines)),
+            clients: if kinds.contains(&Kind::SharedParts) { clients } else { 0 },
+            kinds,
+        }
+    }
+
+    pub(crate) fn has(&self, kind: Kind) -> bool {
+        self.kinds.contains(&kind)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// The text is no kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownKind(String);
+
+impl fmt::Display for UnknownKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no kind of fault; there are {:?}", self.0, Kind::ALL)
+    }
+}
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        let found = Self::ALL.iter().copied().find(|kind| kind.to_string() == text);
+        found.ok_or_else(|| UnknownKind(text.to_owned()))
+    }
+}
