@@ -179,6 +179,13 @@ impl History {
         ends.filter(|(_, ended)| has_failed(ended)).count()
     }
 
+    /// The number of writes whose condition did not hold.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        let ends = self.writes.values().filter_map(|write| write.ended.as_ref());
+        ends.filter(|(_, ended)| *ended == Ended::ConditionFailed).count()
+    }
+
     /// The number of conditional writes that ended in the given way.
     #[must_use]
     pub fn conditional(&self, succeeded: bool) -> usize {

@@ -11,7 +11,7 @@
 //!
 //! ```text
 //!   scenario   transaction_scenario      a seed as a workload with faults
-//!   byte_scenario
+//!   byte_scenario   index_scenario
 //!      │ theme, disturbance, plan        which faults, and when
 //!      │ workload, conditional, reading, transaction_load, byte_load: what clients do
 //!      v
@@ -52,6 +52,7 @@ mod faults;
 pub mod gates;
 pub mod history;
 pub mod holds;
+pub mod index_scenario;
 mod inspecting;
 mod interruptions;
 mod kept;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pravega_sdk_event_stream::SeededBug;
-use pravega_sdk_simulation::{byte_scenario, scenario, theme::Mode};
+use pravega_sdk_simulation::{byte_scenario, index_scenario, scenario, theme::Mode};
 
 const SEEDS: u64 = 2000;
 
@@ -16,6 +16,8 @@ fn two_runs_of_a_seed_are_the_same() {
         assert_eq!(digests[0], digests[1], "SEED={seed} of everything");
         let digests = [0, 1].map(|_| byte_scenario::run(seed, None).digest);
         assert_eq!(digests[0], digests[1], "SEED={seed} of bytes");
+        let digests = [0, 1].map(|_| index_scenario::run(seed).digest);
+        assert_eq!(digests[0], digests[1], "SEED={seed} of index");
     }
 }
 
@@ -103,6 +105,25 @@ fn bytes_are_stored_once_where_their_writers_say() {
         "bytes failed, unknown",
         "bytes refused on a condition",
         "truncation",
+    ];
+    assert_happened(&happened, &what);
+}
+
+#[test]
+fn records_are_stored_once_and_found_by_their_values() {
+    let mut happened: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in 0..100 {
+        let report = index_scenario::run(seed);
+        assert!(report.violations.is_empty(), "SEED={seed} of index: {:#?}", report.violations);
+        for (what, times) in report.counters {
+            *happened.entry(what).or_default() += times;
+        }
+    }
+    let what = [
+        "record durable",
+        "record failed, not applied",
+        "record failed, unknown",
+        "record refused on a condition",
     ];
     assert_happened(&happened, &what);
 }

@@ -9,12 +9,15 @@
 //! | `with KIND` | with one kind in every seed |
 //! | `transactions` | transactions |
 //! | `bytes` | byte streams |
+//! | `index` | index streams |
 //! | `bugs` | for every seeded bug the first seed that catches it |
 
 use std::{collections::BTreeMap, process::ExitCode, time::Instant};
 
 use pravega_sdk_event_stream::SeededBug;
-use pravega_sdk_simulation::{Report, byte_scenario, scenario, theme::Mode, transaction_scenario};
+use pravega_sdk_simulation::{
+    Report, byte_scenario, index_scenario, scenario, theme::Mode, transaction_scenario,
+};
 
 /// The seeds that are run.
 #[derive(Debug, Clone, Copy)]
@@ -22,11 +25,12 @@ enum What {
     Events(Mode),
     Transactions,
     Bytes,
+    Index,
     Bugs,
 }
 
 const USAGE: &str = "usage: simulate [WHAT] [FIRST [COUNT [BUG]]]; WHAT is deadlines, everything, \
-                     with KIND, transactions, bytes or bugs";
+                     with KIND, transactions, bytes, index or bugs";
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -53,6 +57,7 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
         Some("everything") => What::Events(Mode::Everything),
         Some("transactions") => What::Transactions,
         Some("bytes") => What::Bytes,
+        Some("index") => What::Index,
         Some("bugs") => What::Bugs,
         Some("with") => {
             rest.next();
@@ -81,6 +86,7 @@ fn all_bugs() -> impl Iterator<Item = SeededBug> {
 fn run_seed(what: What, seed: u64, bug: Option<SeededBug>) -> Report {
     match what {
         What::Transactions => transaction_scenario::run(seed, bug),
+        What::Index => index_scenario::run(seed),
         What::Bytes => byte_scenario::run(seed, bug),
         What::Events(mode) => scenario::run_in(mode, seed, bug),
         What::Bugs => scenario::run(seed, bug),
