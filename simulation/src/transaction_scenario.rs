@@ -6,6 +6,7 @@
 //! | C12 | a transaction is whole or absent, as the client was told and the controller says |
 //! | C4 | the events of a key are in order, from one transaction of a writer to the next too |
 //! | C7 | no lease of a held transaction runs out, and pings come in time, without outages |
+//! | T1 | on a sealed stream no transaction begins: the error is that it is sealed, at once |
 
 use std::{
     collections::BTreeMap,
@@ -16,9 +17,9 @@ use std::{
 
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{
-    SeededBug, TransactionConfig, TransactionalWriter, WriterConfig, codec::Utf8,
+    SeededBug, SegmentContext, TransactionConfig, TransactionalWriter, WriterConfig, codec::Utf8,
 };
-use pravega_sdk_types::ScopedStream;
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedSegment, ScopedStream};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, timeout},
@@ -31,6 +32,7 @@ use crate::{
     history::Violation,
     plan::{LinkTheme, scale},
     report::Report,
+    theme::Mode,
     transaction_load::{Done, Fate, LEASE, Load},
 };
 
@@ -46,7 +48,18 @@ struct Theme {
     events: u32,
     /// True if some transactions are held for longer than their lease.
     holds: bool,
+    /// The time that an event may wait for its acknowledgement, if it is short.
+    deadline: Option<Duration>,
+    /// True if all writers have the controller's caches and the connections in common.
+    shares: bool,
+    restarts: bool,
+    moves: bool,
+    /// True if the stream is sealed in the end.
+    seals: bool,
 }
+
+/// True when the client tells a sealed stream from a failure of the controller.
+const SEALS: bool = false;
 
 /// Runs a seed.
 ///
@@ -55,16 +68,28 @@ struct Theme {
 /// If the runtime cannot be built, or the SDK panics.
 #[must_use]
 pub fn run(seed: u64, bug: Option<SeededBug>) -> Report {
+    run_in(Mode::Usual, seed, bug)
+}
+
+/// Runs a seed with the kinds of faults of a mode.
+///
+/// # Panics
+///
+/// As [`run`].
+#[must_use]
+pub fn run_in(mode: Mode, seed: u64, bug: Option<SeededBug>) -> Report {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(scenario(seed, bug))
+    runtime.expect("a runtime").block_on(scenario(mode, seed, bug))
 }
 
 impl Theme {
-    fn draw(random: &mut fastrand::Rng) -> Self {
+    fn draw(random: &mut fastrand::Rng, mode: Mode) -> Self {
         let mut chance = |percent: u32| random.u32(0..100) < percent;
         let (cuts, fragments, scales, loses) = (chance(60), chance(20), chance(40), chance(40));
         let (outages, holds) = (chance(15), chance(25));
+        let (shares, hurries, restarts, moves) = (chance(40), chance(15), chance(20), chance(20));
+        let seals = chance(20) && (mode == Mode::Everything || SEALS);
         let cuts = if cuts { random.u32(20..80) } else { 0 };
         let max_delay = Duration::from_millis(random.u64(0..40));
         Self {
@@ -76,6 +101,11 @@ impl Theme {
             transactions: random.u32(2..6),
             events: random.u32(1..60),
             holds,
+            deadline: Some(Duration::from_millis(random.u64(20..2000))).filter(|_| hurries),
+            shares,
+            restarts,
+            moves,
+            seals,
         }
     }
 
@@ -85,20 +115,24 @@ impl Theme {
     }
 }
 
-async fn scenario(seed: u64, bug: Option<SeededBug>) -> Report {
+async fn scenario(mode: Mode, seed: u64, bug: Option<SeededBug>) -> Report {
+    fastrand::seed(seed);
     let mut random = fastrand::Rng::with_seed(seed);
-    let theme = Theme::draw(&mut random);
-    let world = World::with_seed(random.usize(1..4), seed);
+    let theme = Theme::draw(&mut random, mode);
+    let stores = random.usize(1..4);
+    let world = World::with_seed(stores, seed);
     let stream: ScopedStream = "sim/stream".parse().expect("a name");
     world.create_stream(&stream, random.u32(1..5));
     world.set_lost_answers(theme.lost_answers);
     let network = SimNetwork::new(&world, theme.links.plan(random.fork(), world.clone()));
     let controller =
         Arc::new(SimController::new(&world, random.u64(..), Duration::from_millis(20)));
+    let context = || segment_context(Arc::clone(&controller) as _, network.clone());
+    let shared = context();
     let mut tasks = Vec::new();
     for number in 0..theme.writers {
-        let context = segment_context(Arc::clone(&controller) as _, network.clone());
-        let config = config(random.u64(..), bug);
+        let context = if theme.shares { shared.clone() } else { context() };
+        let config = config(&theme, random.u64(..), bug);
         let writer = TransactionalWriter::open(context, &stream, Utf8, config)
             .await
             .expect("a stream to write to");
@@ -112,8 +146,15 @@ async fn scenario(seed: u64, bug: Option<SeededBug>) -> Report {
         };
         tasks.push(tokio::spawn(load.run()));
     }
-    let faults =
-        tokio::spawn(make_faults(world.clone(), stream.clone(), theme.clone(), random.fork()));
+    let faults = Faults {
+        world: world.clone(),
+        network: network.clone(),
+        stream: stream.clone(),
+        theme: theme.clone(),
+        stores,
+        random: random.fork(),
+    };
+    let faults = tokio::spawn(faults.make());
     let mut violations = Vec::new();
     let done = finish(tasks, theme.transactions, &mut violations).await;
     faults.await.expect("faults do not panic");
@@ -122,13 +163,38 @@ async fn scenario(seed: u64, bug: Option<SeededBug>) -> Report {
     world.finish_scale();
     // Transactions that were not decided run out, and accepted commits are carried out.
     sleep(LEASE * 3).await;
+    if theme.seals {
+        let config = config(&theme, random.u64(..), bug);
+        violations.extend(begin_on_sealed(&world, shared, &stream, config).await);
+    }
     report(&world, &stream, &theme, &done, violations)
 }
 
-fn config(seed: u64, bug: Option<SeededBug>) -> TransactionConfig {
+/// Seals the stream, and begins a transaction.
+async fn begin_on_sealed(
+    world: &World,
+    context: SegmentContext,
+    stream: &ScopedStream,
+    config: TransactionConfig,
+) -> Option<Violation> {
+    let writer = TransactionalWriter::open(context, stream, Utf8, config).await;
+    let writer = writer.expect("a stream to write to");
+    world.seal_stream(stream);
+    world.count("transaction on a sealed stream");
+    let begun = Instant::now();
+    let ended = writer.begin().await.map(drop).map_err(|error| (error.kind(), error.outcome()));
+    let took = begun.elapsed();
+    let is_right = ended == Err((ErrorKind::Sealed, Outcome::NotApplied));
+    (!is_right || took > Duration::from_secs(2)).then(|| {
+        let detail = format!("a transaction on a sealed stream: {ended:?} after {took:?}");
+        Violation { check: "T1", detail }
+    })
+}
+
+fn config(theme: &Theme, seed: u64, bug: Option<SeededBug>) -> TransactionConfig {
     let mut writer = WriterConfig::default()
         .with_backoff(Duration::from_millis(20), Duration::from_secs(2))
-        .with_delivery_timeout(Duration::from_secs(60))
+        .with_delivery_timeout(theme.deadline.unwrap_or(Duration::from_secs(60)))
         .with_seed(seed);
     if let Some(bug) = bug {
         writer = writer.with_seeded_bug(bug);
@@ -139,17 +205,42 @@ fn config(seed: u64, bug: Option<SeededBug>) -> TransactionConfig {
         .with_decision_timeout(Duration::from_secs(30))
 }
 
-/// Makes faults at random times.
-async fn make_faults(world: World, stream: ScopedStream, theme: Theme, mut random: fastrand::Rng) {
-    for _ in 0..random.u32(1..15) {
-        sleep(Duration::from_millis(random.u64(1..800))).await;
-        if theme.scales && random.bool() {
-            scale(&world, &stream, &mut random).await;
-        }
-        if theme.outages && random.u32(0..4) == 0 {
-            world.set_controller_away(true);
-            sleep(Duration::from_millis(random.u64(100..8000))).await;
-            world.set_controller_away(false);
+/// Makes the faults of a seed.
+struct Faults {
+    world: World,
+    network: SimNetwork,
+    stream: ScopedStream,
+    theme: Theme,
+    stores: usize,
+    random: fastrand::Rng,
+}
+
+impl Faults {
+    /// Makes faults at random times.
+    async fn make(mut self) {
+        for _ in 0..self.random.u32(1..15) {
+            sleep(Duration::from_millis(self.random.u64(1..800))).await;
+            if self.theme.scales && self.random.bool() {
+                scale(&self.world, &self.stream, &mut self.random).await;
+            }
+            if self.theme.outages && self.random.u32(0..4) == 0 {
+                self.world.set_controller_away(true);
+                sleep(Duration::from_millis(self.random.u64(100..8000))).await;
+                self.world.set_controller_away(false);
+            }
+            if self.theme.restarts && self.random.u32(0..4) == 0 {
+                let store = self.random.usize(0..self.stores);
+                self.world.set_store_up(store, false);
+                self.network.reset(store);
+                sleep(Duration::from_millis(self.random.u64(0..3000))).await;
+                self.world.set_store_up(store, true);
+            }
+            if self.theme.moves && self.random.u32(0..4) == 0 {
+                for segment in self.world.active_segments(&self.stream) {
+                    let name = ScopedSegment::new(&self.stream, segment.id);
+                    self.world.move_segment(&name, self.random.usize(0..self.stores));
+                }
+            }
         }
     }
 }

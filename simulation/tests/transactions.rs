@@ -36,6 +36,8 @@ fn a_transaction_is_in_the_stream_as_a_whole_or_not_at_all() {
         "lease ran out",
         "rolling commit",
         "scale",
+        "segment moved",
+        "store down",
         "transaction aborted",
         "transaction committed",
         "transaction in doubt",

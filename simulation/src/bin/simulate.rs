@@ -8,6 +8,7 @@
 //! | `everything` | with every kind of fault |
 //! | `with KIND` | with one kind in every seed |
 //! | `transactions` | transactions |
+//! | `transactions-everything` | transactions, with every kind of fault |
 //! | `bytes` | byte streams |
 //! | `index` | index streams |
 //! | `bugs` | for every seeded bug the first seed that catches it |
@@ -23,7 +24,7 @@ use pravega_sdk_simulation::{
 #[derive(Debug, Clone, Copy)]
 enum What {
     Events(Mode),
-    Transactions,
+    Transactions(Mode),
     Bytes,
     Index,
     Bugs,
@@ -55,7 +56,8 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
     let what = match rest.peek().copied() {
         Some("deadlines") => What::Events(Mode::Deadlines),
         Some("everything") => What::Events(Mode::Everything),
-        Some("transactions") => What::Transactions,
+        Some("transactions") => What::Transactions(Mode::Usual),
+        Some("transactions-everything") => What::Transactions(Mode::Everything),
         Some("bytes") => What::Bytes,
         Some("index") => What::Index,
         Some("bugs") => What::Bugs,
@@ -85,7 +87,7 @@ fn all_bugs() -> impl Iterator<Item = SeededBug> {
 
 fn run_seed(what: What, seed: u64, bug: Option<SeededBug>) -> Report {
     match what {
-        What::Transactions => transaction_scenario::run(seed, bug),
+        What::Transactions(mode) => transaction_scenario::run_in(mode, seed, bug),
         What::Index => index_scenario::run(seed),
         What::Bytes => byte_scenario::run(seed, bug),
         What::Events(mode) => scenario::run_in(mode, seed, bug),
@@ -127,7 +129,7 @@ fn hunt(first: u64, count: u64) -> ExitCode {
     let mut escaped = 0;
     for bug in all_bugs() {
         let is_of_transactions = SeededBug::TRANSACTIONS.contains(&bug);
-        let what = if is_of_transactions { What::Transactions } else { What::Bugs };
+        let what = if is_of_transactions { What::Transactions(Mode::Usual) } else { What::Bugs };
         let caught = (first..first + count)
             .find_map(|seed| Some(seed).zip(run_seed(what, seed, Some(bug)).violations.pop()));
         match caught {
