@@ -12,8 +12,8 @@ use std::{
 
 use pravega_sdk::{
     Ack, BatchClient, ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig, ClientConfig,
-    ClientFactory, Commit, EventReader, EventWriter, KeyedEventWriter, ReaderConfig, Timestamp,
-    Transaction, TransactionConfig, TransactionalWriter, WriterConfig,
+    ClientFactory, Commit, EventReader, EventWriter, KeyedEventWriter, ReaderConfig, SegmentTail,
+    Timestamp, Transaction, TransactionConfig, TransactionalWriter, WriterConfig,
     codec::Utf8,
     connection_pool::{BoxError, Connector, FixedResolver, Policy, Pool},
     controller_client::{AccessOperation, Credentials},
@@ -237,7 +237,11 @@ impl Handles {
         log.see("event_writer: ack", &self.ack).await;
         log.see("event_writer: writer.write", writer.write("key", "event")).await;
         // The events before this one have another length.
-        log.see("event_writer: writer.write_at", writer.write_at("key", Offset(1), "event")).await;
+        let tail = SegmentTail::new(
+            ScopedSegment::new(&self.streams.events, SegmentId::from(0)),
+            Offset(1),
+        );
+        log.see("event_writer: writer.write_at", writer.write_at("key", &tail, "event")).await;
         log.see("event_writer: writer.enqueue", writer.enqueue("key", "event")).await;
         log.see("event_writer: writer.enqueue_batch", writer.enqueue_batch("key", ["event"])).await;
         log.see("event_writer: writer.reserve", writer.reserve(10)).await;
