@@ -107,6 +107,8 @@ pub(crate) enum Effect {
     Hold,
     /// It is dropped.
     Lose,
+    /// It is dropped, and its connection closed.
+    Close,
 }
 
 /// The gates of a cluster. The first one that matches decides.

@@ -100,6 +100,20 @@ impl World {
         self.add_gate(Matches::Commands(Box::new(matches)), Effect::Lose)
     }
 
+    /// Closes the connections of the commands that match. The commands take no effect.
+    pub fn close_at(&self, matches: impl FnMut(&Arrival<'_>) -> bool + Send + 'static) -> Hold {
+        self.add_gate(Matches::Commands(Box::new(matches)), Effect::Close)
+    }
+
+    /// Closes the connections of the replies that match, in place of each: their requests have
+    /// taken effect.
+    pub fn close_in_place_of(
+        &self,
+        matches: impl FnMut(&Departure<'_>) -> bool + Send + 'static,
+    ) -> Hold {
+        self.add_gate(Matches::Replies(Box::new(matches)), Effect::Close)
+    }
+
     /// Holds back the replies that match; other replies overtake them, except those to later
     /// appends of the same writer.
     pub fn hold_replies(

@@ -86,6 +86,11 @@ impl Cluster {
                 self.count("command lost");
                 Ok(())
             }
+            Some((_, Effect::Close)) => {
+                self.count("command answered by closing");
+                self.close(id);
+                Err(Ended)
+            }
         }
     }
 
@@ -176,6 +181,10 @@ impl Cluster {
                     self.count("reply held");
                 }
                 Some((_, Effect::Lose)) => self.count("reply lost"),
+                Some((_, Effect::Close)) => {
+                    self.count("connection closed in place of a reply");
+                    self.close(id);
+                }
             }
         }
     }

@@ -134,6 +134,29 @@ fn a_lost_command_has_no_effect_and_a_lost_reply_is_that_of_one_that_has() {
 }
 
 #[test]
+fn a_connection_is_closed_in_place_of_a_command_or_of_its_reply() {
+    block_on(async {
+        let cluster = Cluster::new(1);
+        let segment = cluster.segment(0);
+        let set_ups = cluster
+            .world
+            .close_at(|arrival| matches!(arrival.command, WireCommand::SetupAppend(_)));
+        let mut wire = Wire::open(&cluster, 0).await;
+        wire.send(set_up(&segment, WRITER, "")).await;
+        assert_eq!(wire.next().await, None);
+        set_ups.release();
+        let acks = cluster
+            .world
+            .close_in_place_of(|departure| matches!(departure.reply, WireCommand::DataAppended(_)));
+        let mut wire = Wire::open(&cluster, 0).await;
+        wire.set_up(&segment, WRITER).await;
+        wire.send(append(WRITER, 1, "stored")).await;
+        assert_eq!((wire.next().await, acks.taken()), (None, 1));
+        assert_eq!(cluster.texts(), ["stored"]);
+    });
+}
+
+#[test]
 fn appends_of_interrupted_connections_are_stored_once() {
     block_on(async {
         let cluster = Cluster::new(1);
