@@ -113,6 +113,20 @@ impl SimController {
         changed
     }
 
+    /// Makes a call of the catalog that changes the segments of a stream, after the changes under
+    /// way.
+    async fn change_segments<T>(
+        &self,
+        name: &'static str,
+        call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> CallResult<T> + Send,
+    ) -> Result<T, ControllerError> {
+        self.arrive(name).await?;
+        self.world.finish_changes();
+        let changed = self.world.lock().cluster.call(call).map_err(failed);
+        self.lose_answer()?;
+        changed
+    }
+
     /// Loses the answer to a request that took effect, now and then.
     fn lose_answer(&self) -> Result<(), ControllerError> {
         let lost_answers = self.world.lock().controller.lost_answers;
@@ -366,7 +380,7 @@ impl Controller for SimController {
 
     async fn delete_scope_recursive(&self, scope: &Scope) -> Result<Deletion, ControllerError> {
         let name = scope.to_string();
-        let status = self.change("delete_scope_recursive", |catalog, step| {
+        let status = self.change_segments("delete_scope_recursive", |catalog, step| {
             catalog.delete_scope_recursive(&name, step)
         });
         answer::scope_deleted(status.await?)
@@ -399,8 +413,8 @@ impl Controller for SimController {
         configuration: &StreamConfiguration,
     ) -> Result<(), ControllerError> {
         let config = messages::stream_config(stream, configuration)?;
-        let status =
-            self.change("update_stream", |catalog, step| catalog.update_stream(config, step));
+        let status = self
+            .change_segments("update_stream", |catalog, step| catalog.update_stream(config, step));
         answer::updated(status.await?)
     }
 
@@ -413,14 +427,15 @@ impl Controller for SimController {
 
     async fn seal_stream(&self, stream: &ScopedStream) -> Result<(), ControllerError> {
         let info = messages::stream_info(stream);
-        let status = self.change("seal_stream", |catalog, step| catalog.seal_stream(&info, step));
+        let status =
+            self.change_segments("seal_stream", |catalog, step| catalog.seal_stream(&info, step));
         answer::updated(status.await?)
     }
 
     async fn delete_stream(&self, stream: &ScopedStream) -> Result<Deletion, ControllerError> {
         let info = messages::stream_info(stream);
-        let status =
-            self.change("delete_stream", |catalog, step| catalog.delete_stream(&info, step));
+        let status = self
+            .change_segments("delete_stream", |catalog, step| catalog.delete_stream(&info, step));
         answer::stream_deleted(status.await?)
     }
 
@@ -489,7 +504,7 @@ impl Controller for SimController {
         ranges: &[KeyRange],
     ) -> Result<ScaleStart, ControllerError> {
         let request = messages::scale_request(stream, sealed, ranges);
-        let started = self.change("scale", |catalog, step| catalog.scale(&request, step));
+        let started = self.change_segments("scale", |catalog, step| catalog.scale(&request, step));
         answer::scale_started(&started.await?)
     }
 

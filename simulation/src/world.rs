@@ -204,18 +204,21 @@ impl World {
         transactions.finish_postponed(cluster);
     }
 
+    /// Finishes the scale under way, and carries out the commits that were accepted.
+    pub(crate) fn finish_changes(&self) {
+        self.finish_scale();
+        self.with_transactions(Transactions::finish_all);
+    }
+
     /// Seals a stream, after the commits that were accepted.
     ///
     /// # Panics
     ///
     /// If the stream does not exist.
     pub fn seal_stream(&self, stream: &ScopedStream) {
-        self.finish_scale();
+        self.finish_changes();
         let info = messages::stream_info(stream);
-        let mut state = self.lock();
-        let State { cluster, transactions, .. } = &mut *state;
-        transactions.finish_all(cluster);
-        let sealed = cluster.call(|catalog, step| catalog.seal_stream(&info, step));
+        let sealed = self.lock().cluster.call(|catalog, step| catalog.seal_stream(&info, step));
         assert_eq!(sealed, Ok(update_stream_status::Status::Success));
     }
 
@@ -403,7 +406,7 @@ impl World {
     }
 
     /// Takes a store down, or brings it up again. Its links stay as they are; the network resets
-    /// them.
+    /// them. What a [`Hold`](crate::Hold) holds stays, as the data of a store does.
     pub fn set_store_up(&self, store: usize, is_up: bool) {
         self.set_connects(store, if is_up { Connects::Accepted } else { Connects::Refused });
         if !is_up {

@@ -241,6 +241,22 @@ fn a_call_that_changes_something_takes_effect_also_if_its_answer_is_lost() {
 }
 
 #[test]
+fn a_stream_is_sealed_after_the_scale_and_the_commits_under_way() {
+    block_on(async {
+        let Cluster { world, controller, stream, .. } = Cluster::new(1);
+        let id = controller.create_transaction(&stream, LEASE).await.unwrap().id;
+        world.begin_scale(&stream, vec![SegmentId::from(0)], KeyRange::equal(2));
+        controller.commit_transaction(&stream, id, None).await.unwrap();
+        controller.seal_stream(&stream).await.unwrap();
+        let state = controller.transaction_state(&stream, id).await.unwrap();
+        assert_eq!(state, TransactionState::Committed);
+        sleep(LATER).await;
+        assert_eq!(world.counters()["scale"], 1);
+        assert_eq!(controller.delete_stream(&stream).await.unwrap(), Deletion::Deleted);
+    });
+}
+
+#[test]
 fn the_controller_serves_the_life_of_a_stream() {
     block_on(async {
         let Cluster { world, controller, .. } = Cluster::new(1);
