@@ -5,7 +5,7 @@
 //! buffers of the connections.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     future::{Future as _, poll_fn},
     pin::Pin,
     sync::Arc,
@@ -32,6 +32,7 @@ use super::{
     ack::Ticket,
     capacity::Shared,
     config::TimeNotes,
+    expiry::Expiries,
     segment::item::Write,
     stream::{
         connection::ConnectionId,
@@ -54,7 +55,7 @@ pub(super) enum Command {
         waiting_since: Option<Instant>,
         ticket: Ticket,
     },
-    /// Tells a write that waits for capacity when its delivery timeout has passed.
+    /// Notifies a write that waits for capacity when its delivery timeout has passed.
     Expire {
         since: Instant,
         expire: oneshot::Sender<()>,
@@ -104,9 +105,7 @@ pub(super) struct Driver {
     connecting: BTreeMap<ConnectionId, AbortHandle>,
     work: FuturesUnordered<BoxFuture<'static, Option<Done>>>,
     timer: Pin<Box<Sleep>>,
-    /// The writes that wait for capacity, in the order of their deadlines.
-    waiting: VecDeque<(Instant, oneshot::Sender<()>)>,
-    waiting_timer: Pin<Box<Sleep>>,
+    expiries: Expiries,
     started: Instant,
     writer_name: WriterName,
     next_note: Option<Pin<Box<Sleep>>>,
@@ -146,8 +145,7 @@ impl Driver {
             connecting: BTreeMap::new(),
             work: FuturesUnordered::new(),
             timer: Box::pin(sleep_until(started)),
-            waiting: VecDeque::new(),
-            waiting_timer: Box::pin(sleep_until(started)),
+            expiries: Expiries::new(),
             started,
             writer_name,
             next_note: match time_notes {
@@ -288,7 +286,7 @@ impl Driver {
                 self.machine.write(write, waiting_since.map_or(now, since), ticket);
             }
             Command::Expire { since, expire } => {
-                self.waiting.push_back((since + self.shared.delivery_timeout, expire));
+                self.expiries.push(since + self.shared.delivery_timeout, expire);
             }
             Command::Flush(waiter) => self.machine.flush(waiter),
             Command::NoteTime { time, reply } => self.note_time(time, Some(reply)),
@@ -398,7 +396,7 @@ impl Driver {
             is_busy = true;
             self.machine.handle_timeout(self.started.elapsed());
         }
-        self.poll_waiting(cx);
+        self.expiries.poll(cx);
         if let Some(next) = &mut self.next_note
             && next.as_mut().poll(cx).is_ready()
         {
@@ -410,24 +408,6 @@ impl Driver {
             is_busy = true;
         }
         is_busy
-    }
-
-    /// Ends the writes that have waited for capacity for too long.
-    fn poll_waiting(&mut self, cx: &mut Context<'_>) {
-        while let Some((until, expire)) = self.waiting.front() {
-            // Capacity is given in order, so those at the front have theirs first.
-            if !expire.is_closed() {
-                if self.waiting_timer.deadline() != *until {
-                    self.waiting_timer.as_mut().reset(*until);
-                }
-                if self.waiting_timer.as_mut().poll(cx).is_pending() {
-                    return;
-                }
-            }
-            if let Some((_, expire)) = self.waiting.pop_front() {
-                expire.send(()).ok();
-            }
-        }
     }
 
     /// Lets the machine fill each connection's buffer, and sends what it takes.

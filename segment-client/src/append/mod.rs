@@ -11,6 +11,7 @@ mod ack;
 mod capacity;
 mod config;
 mod driver;
+mod expiry;
 mod handle;
 mod name;
 mod outlive;
