@@ -51,6 +51,11 @@ impl TransactionError {
             .with_source(Some(Arc::new(error)))
     }
 
+    /// Creates the error of a call of the controller that changes nothing.
+    pub(crate) fn from_query(error: ControllerError, detail: &str, stream: &ScopedStream) -> Self {
+        Self::from_controller(error, detail, stream).with_outcome(Outcome::NotApplied)
+    }
+
     /// Sets the outcome of the call.
     #[must_use]
     pub(crate) fn with_outcome(self, outcome: Outcome) -> Self {

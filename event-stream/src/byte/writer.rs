@@ -271,12 +271,11 @@ impl ByteWriter {
         })
     }
 
+    /// The error of a request that changes the segment.
     fn failure(&self, error: AskError, detail: &str) -> WriteError {
-        to_write(error.into_read(&self.segment, detail), DETAIL, self.stream()).with_segment(
-            self.segment.id(),
-            None,
-            0,
-        )
+        let outcome = error.outcome();
+        let failure = to_write(error.into_read(&self.segment, detail), detail, self.stream());
+        failure.with_segment(self.segment.id(), None, 0).with_outcome(outcome)
     }
 
     /// Ready with the number of bytes of `len` that there is capacity for.

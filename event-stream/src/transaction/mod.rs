@@ -111,11 +111,7 @@ impl<C> TransactionalWriter<C> {
         let runtime = runtime()?;
         let asked = context.controller().current_segments(stream).await;
         let refused = |error| {
-            TransactionError::from_controller(
-                error,
-                "the stream's segments cannot be found",
-                stream,
-            )
+            TransactionError::from_query(error, "the stream's segments cannot be found", stream)
         };
         if asked.map_err(refused)?.is_empty() {
             return Err(TransactionError::new(
@@ -198,7 +194,7 @@ impl<C> TransactionalWriter<C> {
         let segments =
             self.shared.context.controller().epoch_segments(self.stream(), id.epoch()).await;
         let segments = segments.map_err(|error| {
-            TransactionError::from_controller(
+            TransactionError::from_query(
                 error,
                 "the transaction's segments cannot be found",
                 self.stream(),
@@ -235,7 +231,7 @@ impl<C> TransactionalWriter<C> {
         let completed =
             self.shared.context.controller().completed_transactions(self.stream()).await;
         completed.map_err(|error| {
-            TransactionError::from_controller(
+            TransactionError::from_query(
                 error,
                 "the transactions that ended cannot be listed",
                 self.stream(),

@@ -26,7 +26,7 @@ impl Shared {
     ) -> Result<TransactionState, TransactionError> {
         let state = self.context.controller().transaction_state(&self.stream, id).await;
         state.map_err(|error| {
-            TransactionError::from_controller(
+            TransactionError::from_query(
                 error,
                 "the state of the transaction cannot be read",
                 &self.stream,
