@@ -153,7 +153,7 @@ fn inside() -> Log {
 fn no_public_call_is_missing() {
     let log = inside();
     let called: BTreeSet<String> = log.0.keys().map(|call| (*call).to_owned()).collect();
-    assert_eq!(called, calls::listed());
+    assert_eq!(called, calls::listed::listed());
     assert!(!log.0.values().any(|seen| [CLOSED, NO_RUNTIME, Seen::Panics].contains(seen)));
 }
 

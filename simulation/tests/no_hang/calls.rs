@@ -1,0 +1,360 @@
+//! Every public call, on a handle that is opened before the fault.
+
+use std::{pin::Pin, time::Duration};
+
+use pravega_sdk_controller_client::AccessOperation;
+use pravega_sdk_event_stream::{
+    BatchClient, BatchConfig, ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig,
+    EventReader, EventWriter, ReaderConfig, Transaction, TransactionConfig, TransactionalWriter,
+    WriterConfig,
+    codec::Utf8,
+    index::{IndexReader, IndexReaderConfig, IndexWriter, IndexWriterConfig},
+};
+use pravega_sdk_segment_client::{StoreConfig, StoreConnection, Transport as _};
+use pravega_sdk_types::{Offset, StreamCut, Timestamp};
+use pravega_sdk_wire_protocol::{
+    WireCommand,
+    commands::{GetStreamSegmentInfo, ReadSegment},
+};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+
+use crate::{
+    faults::Cluster,
+    seen::{Io, Seen, Told},
+};
+
+/// A call that is about to be made.
+pub(crate) struct Act(pub(crate) Pin<Box<dyn Future<Output = Seen> + Send>>);
+
+type Preparing = Pin<Box<dyn Future<Output = Act> + Send>>;
+
+/// A public call: its name in the list of futures, and what is prepared for it.
+pub(crate) struct Call {
+    pub(crate) name: &'static str,
+    pub(crate) prepare: fn(Cluster) -> Preparing,
+}
+
+/// Makes the list: `name: |cluster| preparation => call`.
+macro_rules! calls {
+    ($($name:literal: |$cluster:ident| { $($prepare:tt)* } => $call:expr;)*) => {
+        &[$(Call {
+            name: $name,
+            prepare: |$cluster| Box::pin(async move {
+                $($prepare)*
+                Act(Box::pin(async move { ($call).seen() }))
+            }),
+        },)*]
+    };
+}
+
+/// The longest that `close` and `wait_until_visible` may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+async fn writer(c: &Cluster) -> EventWriter<Utf8> {
+    let opened = EventWriter::open(c.context.clone(), &c.events, Utf8, WriterConfig::default());
+    let writer = opened.await.unwrap();
+    writer.write("key", "event").await.unwrap();
+    writer
+}
+
+async fn reader(c: &Cluster) -> EventReader<Utf8> {
+    let config = ReaderConfig::default();
+    EventReader::open(c.context.clone(), &c.events, Utf8, config).await.unwrap()
+}
+
+async fn batch(c: &Cluster) -> BatchClient {
+    BatchClient::open(c.context.clone(), &c.events, BatchConfig::default()).await.unwrap()
+}
+
+async fn transactions(c: &Cluster) -> TransactionalWriter<Utf8> {
+    let config = TransactionConfig::default();
+    TransactionalWriter::open(c.context.clone(), &c.events, Utf8, config).await.unwrap()
+}
+
+/// A transaction with an event that is not flushed.
+async fn transaction(c: &Cluster) -> Transaction<Utf8> {
+    let mut transaction = transactions(c).await.begin().await.unwrap();
+    transaction.write("key", "event").await.unwrap();
+    transaction
+}
+
+async fn byte_writer(c: &Cluster) -> ByteWriter {
+    let config = ByteWriterConfig::default();
+    let mut writer = ByteWriter::open(c.context.clone(), &c.bytes, config).await.unwrap();
+    writer.write_bytes(b"bytes".as_slice().into()).await.unwrap();
+    writer.flush().await.unwrap();
+    writer
+}
+
+/// A byte reader of a stream that has bytes.
+async fn byte_reader(c: &Cluster) -> ByteReader {
+    byte_writer(c).await;
+    ByteReader::open(c.context.clone(), &c.bytes, ByteReaderConfig::default()).await.unwrap()
+}
+
+async fn index_writer(c: &Cluster) -> IndexWriter {
+    let config = IndexWriterConfig::default();
+    let mut writer = IndexWriter::open(c.context.clone(), &c.index, config).await.unwrap();
+    writer.append(&[("time", 1)], b"record").await.unwrap();
+    writer.flush().await.unwrap();
+    writer
+}
+
+/// An index reader of a stream that has a record.
+async fn index_reader(c: &Cluster) -> IndexReader {
+    index_writer(c).await;
+    IndexReader::open(c.context.clone(), &c.index, IndexReaderConfig::default()).await.unwrap()
+}
+
+fn info(c: &Cluster) -> GetStreamSegmentInfo {
+    let (segment_name, delegation_token) = (c.segment().to_string().into(), "".into());
+    GetStreamSegmentInfo { request_id: 0, segment_name, delegation_token }
+}
+
+fn read(c: &Cluster) -> ReadSegment {
+    ReadSegment {
+        segment: c.segment().to_string().into(),
+        offset: 0,
+        suggested_length: 10,
+        delegation_token: "".into(),
+        request_id: 0,
+    }
+}
+
+/// Every call that needs a server.
+#[rustfmt::skip]
+pub(crate) const CALLS: &[Call] = calls! {
+    "event_writer: EventWriter::open": |c| {} => {
+        EventWriter::open(c.context.clone(), &c.events, Utf8, WriterConfig::default()).await
+    };
+    "event_writer: writer.write": |c| { let w = writer(&c).await; } => w.write("k", "e").await;
+    "event_writer: writer.write_at": |c| { let w = writer(&c).await; } => {
+        w.write_at("k", Offset(13), "e").await
+    };
+    "event_writer: writer.enqueue": |c| { let w = writer(&c).await; } => {
+        w.enqueue("k", "e").await.map(drop)
+    };
+    "event_writer: writer.enqueue_batch": |c| { let w = writer(&c).await; } => {
+        w.enqueue_batch("k", ["e"]).await.map(drop)
+    };
+    "event_writer: writer.reserve": |c| { let w = writer(&c).await; } => {
+        // All of it is taken.
+        drop(w.enqueue("k", "e".repeat(8_000_000)).await);
+        w.reserve(32 * 1024 * 1024).await.map(drop)
+    };
+    "event_writer: permit": |c| { let w = writer(&c).await; } => {
+        w.reserve(10).await.and_then(|permit| permit.enqueue("k", "e")).map(drop)
+    };
+    "event_writer: ack": |c| { let w = writer(&c).await; } => {
+        match w.enqueue("k", "e").await { Ok(ack) => ack.await, Err(error) => Err(error) }
+    };
+    "event_writer: writer.flush": |c| { let w = writer(&c).await; } => {
+        drop(w.enqueue("k", "e").await);
+        w.flush().await
+    };
+    "event_writer: writer.note_time": |c| { let w = writer(&c).await; } => {
+        w.note_time(Timestamp::from_millis(1)).await
+    };
+    "event_writer: writer.close": |c| { let w = writer(&c).await; } => {
+        drop(w.enqueue("k", "e").await);
+        w.close(LIMIT).await
+    };
+    "keyed_event_writer: writer.write": |c| {
+        let w = writer(&c).await.with_key(|event: &str| event);
+    } => w.write("e").await;
+    "keyed_event_writer: writer.enqueue": |c| {
+        let w = writer(&c).await.with_key(|event: &str| event);
+    } => w.enqueue("e").await.map(drop);
+    "keyed_event_writer: writer.flush": |c| {
+        let w = writer(&c).await.with_key(|event: &str| event);
+    } => {
+        drop(w.enqueue("e").await);
+        w.flush().await
+    };
+    "keyed_event_writer: writer.close": |c| {
+        let w = writer(&c).await.with_key(|event: &str| event);
+    } => {
+        drop(w.enqueue("e").await);
+        w.close(LIMIT).await
+    };
+    "event_reader: EventReader::open": |c| {} => {
+        EventReader::open(c.context.clone(), &c.events, Utf8, ReaderConfig::default()).await
+    };
+    "event_reader: reader.next": |c| { writer(&c).await; let mut r = reader(&c).await; } => {
+        r.next().await
+    };
+    "event_reader: reader.next_batch": |c| {
+        writer(&c).await; let mut r = reader(&c).await;
+    } => r.next_batch(10).await;
+    "batch: BatchClient::open": |c| {} => {
+        BatchClient::open(c.context.clone(), &c.events, BatchConfig::default()).await
+    };
+    "batch: client.head_cut": |c| { let b = batch(&c).await; } => b.head_cut().await;
+    "batch: client.tail_cut": |c| { let b = batch(&c).await; } => b.tail_cut().await;
+    "batch: client.ranges": |c| {
+        writer(&c).await; let b = batch(&c).await; let head = b.head_cut().await.unwrap().into();
+    } => b.ranges(&head, &StreamCut::Unbounded).await;
+    "batch: client.distance": |c| {
+        writer(&c).await; let b = batch(&c).await; let head = b.head_cut().await.unwrap().into();
+    } => b.distance(&head, &StreamCut::Unbounded).await;
+    "batch: client.next_cut": |c| {
+        writer(&c).await; let b = batch(&c).await; let head = b.head_cut().await.unwrap();
+    } => b.next_cut(&head, 10).await;
+    "batch: client.fetch": |c| {
+        let event = writer(&c).await.write("k", "e").await.unwrap().pointer().unwrap();
+        let b = batch(&c).await;
+    } => b.fetch(&event, &Utf8).await;
+    "transactions: TransactionalWriter::open": |c| {} => {
+        let config = TransactionConfig::default();
+        TransactionalWriter::open(c.context.clone(), &c.events, Utf8, config).await
+    };
+    "transactions: writer.begin": |c| { let w = transactions(&c).await; } => w.begin().await;
+    "transactions: writer.resume": |c| {
+        let w = transactions(&c).await;
+        let id = w.begin().await.unwrap().leave_open().await.unwrap();
+    } => w.resume(id).await;
+    "transactions: writer.status": |c| {
+        let w = transactions(&c).await;
+        let id = w.begin().await.unwrap().leave_open().await.unwrap();
+    } => w.status(id).await;
+    "transactions: writer.completed": |c| { let w = transactions(&c).await; } => {
+        w.completed().await
+    };
+    "transactions: transaction.write": |c| { let mut t = transaction(&c).await; } => {
+        t.write("k", "e").await
+    };
+    "transactions: transaction.flush": |c| { let mut t = transaction(&c).await; } => {
+        t.write("k", "e").await.ok();
+        t.flush().await
+    };
+    "transactions: transaction.status": |c| { let t = transaction(&c).await; } => t.status().await;
+    "transactions: transaction.commit": |c| { let mut t = transaction(&c).await; } => {
+        t.write("k", "e").await.ok();
+        t.commit().await
+    };
+    "transactions: transaction.commit_at": |c| { let mut t = transaction(&c).await; } => {
+        t.write("k", "e").await.ok();
+        t.commit_at(Timestamp::from_millis(1)).await
+    };
+    "transactions: transaction.abort": |c| { let t = transaction(&c).await; } => t.abort().await;
+    "transactions: transaction.leave_open": |c| { let mut t = transaction(&c).await; } => {
+        t.write("k", "e").await.ok();
+        t.leave_open().await
+    };
+    "transactions: commit.wait_until_visible": |c| {
+        let commit = transaction(&c).await.commit().await.unwrap();
+    } => commit.wait_until_visible(LIMIT).await;
+    "bytes: ByteWriter::open": |c| {} => {
+        ByteWriter::open(c.context.clone(), &c.bytes, ByteWriterConfig::default()).await
+    };
+    "bytes: writer.write_bytes": |c| { let mut w = byte_writer(&c).await; } => {
+        w.write_bytes(b"more".as_slice().into()).await
+    };
+    "bytes: writer.flush": |c| { let mut w = byte_writer(&c).await; } => {
+        w.write_bytes(b"more".as_slice().into()).await.ok();
+        w.flush().await
+    };
+    "bytes: writer.seal": |c| { let mut w = byte_writer(&c).await; } => w.seal().await;
+    "bytes: writer.seek_to_tail": |c| { let mut w = byte_writer(&c).await; } => {
+        w.seek_to_tail().await
+    };
+    "bytes: writer.truncate": |c| { let w = byte_writer(&c).await; } => {
+        w.truncate(Offset(1)).await
+    };
+    "bytes: writer.head_offset": |c| { let w = byte_writer(&c).await; } => w.head_offset().await;
+    "bytes: writer.tail_offset": |c| { let w = byte_writer(&c).await; } => w.tail_offset().await;
+    "bytes: writer.write_all": |c| { let mut w = byte_writer(&c).await; } => {
+        Io(w.write_all(b"more").await)
+    };
+    "bytes: writer.shutdown": |c| { let mut w = byte_writer(&c).await; } => {
+        w.write_bytes(b"more".as_slice().into()).await.ok();
+        Io(w.shutdown().await)
+    };
+    "bytes: ByteReader::open": |c| {} => {
+        ByteReader::open(c.context.clone(), &c.bytes, ByteReaderConfig::default()).await
+    };
+    "bytes: reader.next_bytes": |c| { let mut r = byte_reader(&c).await; } => {
+        r.next_bytes().await
+    };
+    "bytes: reader.head_offset": |c| { let r = byte_reader(&c).await; } => r.head_offset().await;
+    "bytes: reader.tail_offset": |c| { let r = byte_reader(&c).await; } => r.tail_offset().await;
+    "bytes: reader.read": |c| { let mut r = byte_reader(&c).await; } => {
+        Io(r.read(&mut [0; 1]).await)
+    };
+    "bytes: reader.seek": |c| { let mut r = byte_reader(&c).await; } => {
+        Io(r.seek(std::io::SeekFrom::End(0)).await)
+    };
+    "index: IndexWriter::open": |c| {} => {
+        IndexWriter::open(c.context.clone(), &c.index, IndexWriterConfig::default()).await
+    };
+    "index: writer.append": |c| { let mut w = index_writer(&c).await; } => {
+        w.append(&[("time", 2)], b"").await
+    };
+    "index: writer.append_if": |c| { let mut w = index_writer(&c).await; } => {
+        w.append_if(&[("time", 1)], &[("time", 2)], b"").await
+    };
+    "index: writer.flush": |c| { let mut w = index_writer(&c).await; } => {
+        w.append(&[("time", 2)], b"").await.ok();
+        w.flush().await
+    };
+    "index: writer.truncate": |c| { let w = index_writer(&c).await; } => {
+        w.truncate(Offset(0)).await
+    };
+    "index: IndexReader::open": |c| {} => {
+        IndexReader::open(c.context.clone(), &c.index, IndexReaderConfig::default()).await
+    };
+    "index: reader.search": |c| { let r = index_reader(&c).await; } => r.search("time", 1).await;
+    "index: reader.first": |c| { let r = index_reader(&c).await; } => r.first().await;
+    "index: reader.last": |c| { let r = index_reader(&c).await; } => r.last().await;
+    "index: reader.read": |c| { let r = index_reader(&c).await; } => r.read(Offset(0), None).await;
+    "index: records.next": |c| {
+        let mut records = index_reader(&c).await.read(Offset(0), None).await.unwrap();
+    } => records.next().await.map(drop);
+    "controller: endpoints.endpoint": |c| {} => c.context.endpoints().endpoint(&c.segment()).await;
+    "controller: tokens.token": |c| {} => {
+        c.context.tokens().token(&c.events, AccessOperation::Read).await
+    };
+    "store_connections: dialer.connect": |c| {} => {
+        Cluster::dialer(&c.network).connect(&c.endpoint()).await
+    };
+    "store_connections: dialer.connect_stream": |c| {} => {
+        Cluster::dialer(&c.network).connect_stream(&c.endpoint()).await
+    };
+    "store_connections: client.request": |c| {} => {
+        c.context.raw_client().request(&c.endpoint(), info(&c)).await
+    };
+    "store_connections: client.exchange": |c| {} => {
+        c.context.raw_client().exchange(&c.endpoint(), WireCommand::from(info(&c))).await
+    };
+    "store_connections: client.read": |c| { writer(&c).await; } => {
+        c.context.raw_client().read(&c.endpoint(), read(&c), LIMIT).await
+    };
+    "store_connections: client.connection": |c| {} => {
+        c.context.raw_client().connection(&c.endpoint()).await
+    };
+    "store_connections: client.close": |c| {
+        c.context.raw_client().connection(&c.endpoint()).await.unwrap();
+    } => c.context.raw_client().close().await;
+    "store_connections: StoreConnection::open": |c| {
+        let io = c.network.open(&c.endpoint()).await.unwrap();
+    } => StoreConnection::open(io, &c.endpoint(), &StoreConfig::default()).await;
+    "store_connections: connection.request": |c| {
+        let connection = c.context.pool().connection(&c.endpoint()).await.unwrap();
+    } => connection.request(info(&c)).await;
+    "store_connections: connection.request_within": |c| {
+        let connection = c.context.pool().connection(&c.endpoint()).await.unwrap();
+    } => connection.request_within(info(&c), LIMIT).await;
+    "store_connections: connection.exchange": |c| {
+        let connection = c.context.pool().connection(&c.endpoint()).await.unwrap();
+    } => connection.exchange(WireCommand::from(info(&c))).await;
+    "store_connections: connection.read": |c| {
+        writer(&c).await;
+        let connection = c.context.pool().connection(&c.endpoint()).await.unwrap();
+    } => connection.read(read(&c), LIMIT).await;
+    "store_connections: pool.connection": |c| {} => {
+        c.context.pool().connection(&c.endpoint()).await
+    };
+    "store_connections: pool.stream": |c| {} => c.context.pool().stream(&c.endpoint()).await;
+    "store_connections: pool.snapshot": |c| {} => c.context.pool().snapshot().await;
+    "store_connections: pool.drain": |c| {} => c.context.pool().drain().await;
+};

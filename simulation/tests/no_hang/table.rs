@@ -1,0 +1,349 @@
+//! How each call must end under each fault, and by when.
+
+use pravega_sdk_types::{
+    ErrorKind::{self, *},
+    Outcome::{self, *},
+};
+
+use crate::{faults::Fault, seen::Seen};
+
+/// A right end of a call: how, and after how many seconds at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End(pub(crate) Seen, pub(crate) u64);
+
+/// Calls that end in the same ways.
+pub(crate) struct Row {
+    pub(crate) calls: &'static [&'static str],
+    /// In the order of [`FAULTS`](crate::faults::FAULTS).
+    pub(crate) ends: [End; 8],
+}
+
+const fn works(seconds: u64) -> End {
+    End(Seen::Works, seconds)
+}
+
+const fn fails(kind: ErrorKind, outcome: Outcome, seconds: u64) -> End {
+    End(Seen::Fails(kind, outcome), seconds)
+}
+
+/// The default deadlines, in seconds.
+const CONNECT: u64 = 5;
+const REQUEST: u64 = 30;
+const DELIVERY: u64 = 120;
+const STALL: u64 = 120;
+const DECISION: u64 = 120;
+/// A request about a segment is sent again until twice its deadline.
+const ASK: u64 = 2 * REQUEST;
+/// The deadline that the calls with one are given.
+const LIMIT: u64 = 10;
+
+#[rustfmt::skip]
+pub(crate) const ROWS: &[Row] = &[
+    // The controller alone is asked.
+    Row {
+        calls: &[
+            "event_writer: EventWriter::open",
+            "event_reader: EventReader::open",
+            "batch: BatchClient::open",
+            "batch: client.head_cut",
+            "transactions: TransactionalWriter::open",
+            "transactions: writer.status",
+            "transactions: transaction.status",
+        ],
+        ends: [
+            works(0), works(0), works(0), works(0),
+            fails(Unavailable, NotApplied, 0), works(0), works(0), works(0),
+        ],
+    },
+    Row {
+        calls: &["controller: endpoints.endpoint", "controller: tokens.token"],
+        ends: [
+            works(0), works(0), works(0), works(0),
+            fails(Unavailable, Unknown, 0), works(0), works(0), works(0),
+        ],
+    },
+    // The simulated controller has no list of them.
+    Row {
+        calls: &["transactions: writer.completed"],
+        ends: [fails(Unsupported, NotApplied, 0); 8],
+    },
+    Row {
+        calls: &["transactions: writer.begin", "event_writer: writer.note_time"],
+        ends: [
+            works(0), works(0), works(0), works(0),
+            fails(Unavailable, Unknown, 0), works(0), fails(Closed, NotApplied, 0), works(0),
+        ],
+    },
+    Row {
+        calls: &["transactions: writer.resume"],
+        ends: [
+            works(0), works(0), works(0), works(0),
+            fails(Unavailable, NotApplied, 0), works(0), fails(Closed, NotApplied, 0), works(0),
+        ],
+    },
+    Row {
+        calls: &["transactions: transaction.abort"],
+        ends: [
+            works(0), works(0), works(0), works(0),
+            fails(Timeout, Unknown, DECISION), works(0), works(0), works(0),
+        ],
+    },
+    // In the simulation a commit becomes visible by a task of the same runtime.
+    Row {
+        calls: &["transactions: commit.wait_until_visible"],
+        ends: [
+            works(1), works(1), works(1), works(1), fails(Timeout, Applied, LIMIT), works(1),
+            fails(Timeout, Applied, LIMIT), works(1),
+        ],
+    },
+    // Events are stored without the controller, which is asked for the segment's store before.
+    Row {
+        calls: &[
+            "event_writer: writer.write",
+            "event_writer: writer.write_at",
+            "event_writer: ack",
+            "event_writer: writer.flush",
+            "keyed_event_writer: writer.write",
+            "keyed_event_writer: writer.flush",
+            "bytes: writer.flush",
+            "bytes: writer.shutdown",
+            "index: writer.flush",
+        ],
+        ends: [
+            fails(Timeout, NotApplied, DELIVERY), fails(Timeout, NotApplied, DELIVERY),
+            fails(Timeout, Unknown, DELIVERY), fails(Timeout, Unknown, DELIVERY),
+            works(0), fails(Timeout, NotApplied, DELIVERY), fails(Closed, NotApplied, 0), works(1),
+        ],
+    },
+    Row {
+        calls: &["event_writer: writer.close", "keyed_event_writer: writer.close"],
+        ends: [
+            fails(Timeout, NotApplied, LIMIT), fails(Timeout, NotApplied, LIMIT),
+            fails(Timeout, Unknown, LIMIT), fails(Timeout, Unknown, LIMIT),
+            works(0), fails(Timeout, NotApplied, LIMIT), works(0), works(1),
+        ],
+    },
+    // There is capacity: the event is taken.
+    Row {
+        calls: &[
+            "event_writer: writer.enqueue",
+            "event_writer: writer.enqueue_batch",
+            "event_writer: permit",
+            "keyed_event_writer: writer.enqueue",
+            "transactions: transaction.write",
+            "bytes: writer.write_bytes",
+            "bytes: writer.write_all",
+            "index: writer.append",
+            "index: writer.append_if",
+        ],
+        ends: [
+            works(0), works(0), works(0), works(0), works(0), works(0),
+            fails(Closed, NotApplied, 0), works(0),
+        ],
+    },
+    // There is none until the events before have failed.
+    Row {
+        calls: &["event_writer: writer.reserve"],
+        ends: [
+            works(DELIVERY), works(DELIVERY), works(DELIVERY), works(DELIVERY),
+            works(0), works(DELIVERY), fails(Closed, NotApplied, 0), works(1),
+        ],
+    },
+    // The transaction's segments were not used before, so their store has to be found.
+    Row {
+        calls: &[
+            "transactions: transaction.flush",
+            "transactions: transaction.commit",
+            "transactions: transaction.commit_at",
+            "transactions: transaction.leave_open",
+        ],
+        ends: [
+            fails(Timeout, NotApplied, DELIVERY), fails(Timeout, NotApplied, DELIVERY),
+            fails(Timeout, NotApplied, DELIVERY), fails(Timeout, NotApplied, DELIVERY),
+            fails(Timeout, NotApplied, DELIVERY), fails(Timeout, NotApplied, DELIVERY),
+            fails(Closed, NotApplied, 0), works(1),
+        ],
+    },
+    // A reader says that it cannot read, and goes on.
+    Row {
+        calls: &["event_reader: reader.next", "event_reader: reader.next_batch"],
+        ends: [
+            fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
+            fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
+            fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
+            fails(Closed, NotApplied, 0), works(1),
+        ],
+    },
+    Row {
+        calls: &["bytes: reader.next_bytes", "bytes: reader.read", "index: records.next"],
+        ends: [
+            fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
+            fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
+            works(0), fails(Unavailable, NotApplied, STALL),
+            fails(Closed, NotApplied, 0), works(1),
+        ],
+    },
+    // One request about a segment, or several.
+    Row {
+        calls: &[
+            "batch: client.tail_cut",
+            "batch: client.next_cut",
+            "batch: client.fetch",
+            "bytes: ByteWriter::open",
+            "bytes: ByteReader::open",
+            "bytes: writer.seek_to_tail",
+            "bytes: writer.head_offset",
+            "bytes: writer.tail_offset",
+            "bytes: reader.head_offset",
+            "bytes: reader.tail_offset",
+            "index: IndexWriter::open",
+            "index: IndexReader::open",
+            "index: reader.search",
+            "index: reader.first",
+            "index: reader.last",
+            "index: reader.read",
+        ],
+        ends: [
+            fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
+            fails(Timeout, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
+            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, ASK),
+            works(0), works(1),
+        ],
+    },
+    // The simulated controller does not know the segments between cuts.
+    Row {
+        calls: &["batch: client.ranges", "batch: client.distance"],
+        ends: [
+            fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
+            fails(Timeout, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
+            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, ASK),
+            fails(Unsupported, NotApplied, 0), fails(Unsupported, NotApplied, 1),
+        ],
+    },
+    Row {
+        calls: &["bytes: reader.seek"],
+        ends: [
+            fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
+            fails(Timeout, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
+            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, ASK),
+            fails(Closed, NotApplied, 0), works(1),
+        ],
+    },
+    // As above, and the segment changes.
+    Row {
+        calls: &["bytes: writer.truncate", "index: writer.truncate"],
+        ends: [
+            fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
+            fails(Timeout, Unknown, ASK), fails(Timeout, Unknown, ASK),
+            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, ASK),
+            works(0), works(1),
+        ],
+    },
+    Row {
+        calls: &["bytes: writer.seal"],
+        ends: [
+            fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
+            fails(Timeout, Unknown, ASK), fails(Timeout, Unknown, ASK),
+            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, ASK),
+            fails(Closed, NotApplied, 0), works(1),
+        ],
+    },
+    // Connections.
+    Row {
+        calls: &[
+            "store_connections: dialer.connect",
+            "store_connections: dialer.connect_stream",
+            "store_connections: client.connection",
+            "store_connections: pool.connection",
+            "store_connections: pool.stream",
+        ],
+        ends: [
+            fails(Unreachable, NotApplied, 0), fails(Timeout, Unknown, CONNECT),
+            fails(Timeout, Unknown, CONNECT), works(0), works(0), works(0), works(0), works(1),
+        ],
+    },
+    Row {
+        calls: &["store_connections: client.request"],
+        ends: [
+            fails(Unreachable, NotApplied, 0), fails(Timeout, NotApplied, CONNECT),
+            fails(Timeout, NotApplied, CONNECT), fails(Timeout, Unknown, REQUEST),
+            works(0), fails(TokenExpired, NotApplied, 0), works(0), works(1),
+        ],
+    },
+    // Any reply is an answer.
+    Row {
+        calls: &["store_connections: client.exchange"],
+        ends: [
+            fails(Unreachable, NotApplied, 0), fails(Timeout, NotApplied, CONNECT),
+            fails(Timeout, NotApplied, CONNECT), fails(Timeout, Unknown, REQUEST),
+            works(0), works(0), works(0), works(1),
+        ],
+    },
+    Row {
+        calls: &["store_connections: client.read"],
+        ends: [
+            fails(Unreachable, NotApplied, 0), fails(Timeout, NotApplied, CONNECT),
+            fails(Timeout, NotApplied, CONNECT), fails(Timeout, Unknown, LIMIT),
+            works(0), works(0), works(0), works(1),
+        ],
+    },
+    Row {
+        calls: &["store_connections: connection.request", "store_connections: connection.exchange"],
+        ends: [
+            fails(ConnectionLost, Unknown, 0), fails(ConnectionLost, Unknown, 0),
+            fails(Timeout, Unknown, REQUEST), fails(Timeout, Unknown, REQUEST),
+            fails(ConnectionLost, Unknown, 0), fails(ConnectionLost, Unknown, 0),
+            fails(Closed, NotApplied, 0), fails(ConnectionLost, NotApplied, 0),
+        ],
+    },
+    Row {
+        calls: &[
+            "store_connections: connection.request_within",
+            "store_connections: connection.read",
+        ],
+        ends: [
+            fails(ConnectionLost, Unknown, 0), fails(ConnectionLost, Unknown, 0),
+            fails(Timeout, Unknown, LIMIT), fails(Timeout, Unknown, LIMIT),
+            fails(ConnectionLost, Unknown, 0), fails(ConnectionLost, Unknown, 0),
+            fails(Closed, NotApplied, 0), fails(ConnectionLost, NotApplied, 0),
+        ],
+    },
+    Row {
+        calls: &["store_connections: StoreConnection::open"],
+        ends: [
+            fails(ConnectionLost, Unknown, 0), fails(ConnectionLost, Unknown, 0),
+            fails(Timeout, Unknown, CONNECT), works(0),
+            fails(ConnectionLost, Unknown, 0), fails(ConnectionLost, Unknown, 0),
+            fails(ConnectionLost, Unknown, 0), fails(ConnectionLost, Unknown, 0),
+        ],
+    },
+    Row {
+        calls: &[
+            "store_connections: client.close",
+            "store_connections: pool.snapshot",
+            "store_connections: pool.drain",
+        ],
+        ends: [works(0); 8],
+    },
+];
+
+/// Calls that are not made here, and why.
+pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
+    ("controller: credentials.authorization", "no server is asked; a provider has the deadline"),
+    ("embedded:", "the server itself"),
+    ("factory:", "each opens a handle as its `open` does; `connect` is tested beside the factory"),
+    ("pool:", "the pool asks no server; its own tests have connectors that hang"),
+];
+
+/// Cells that are not right yet: the call may end later than it must, and with another outcome.
+pub(crate) fn is_open(call: &str, fault: Fault) -> bool {
+    let reads = ["reader.next", "reader.next_batch", "reader.next_bytes", "reader.read"];
+    let is_read = reads.iter().any(|read| call.ends_with(read)) || call == "index: records.next";
+    // A stall is reported with the first failure after it, which may come late.
+    if is_read && call != "index: reader.read" {
+        return !matches!(fault, Fault::RuntimeEnded | Fault::OtherUnpolled);
+    }
+    // Each attempt of a request about a segment has a deadline of its own.
+    let asks = ["batch:", "bytes:", "index:"].iter().any(|part| call.starts_with(part));
+    asks && matches!(fault, Fault::SilentServer | Fault::StuckSegment)
+}
