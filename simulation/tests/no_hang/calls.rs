@@ -5,8 +5,8 @@ use std::{pin::Pin, time::Duration};
 use pravega_sdk_controller_client::AccessOperation;
 use pravega_sdk_event_stream::{
     BatchClient, BatchConfig, ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig,
-    EventReader, EventWriter, ReaderConfig, Transaction, TransactionConfig, TransactionalWriter,
-    WriterConfig,
+    EventReader, EventWriter, ReaderConfig, SegmentTail, Transaction, TransactionConfig,
+    TransactionalWriter, WriterConfig,
     codec::Utf8,
     index::{IndexReader, IndexReaderConfig, IndexWriter, IndexWriterConfig},
 };
@@ -129,7 +129,7 @@ pub(crate) const CALLS: &[Call] = calls! {
     };
     "event_writer: writer.write": |c| { let w = writer(&c).await; } => w.write("k", "e").await;
     "event_writer: writer.write_at": |c| { let w = writer(&c).await; } => {
-        w.write_at("k", Offset(13), "e").await
+        w.write_at("k", &SegmentTail::new(c.segment(), Offset(13)), "e").await
     };
     "event_writer: writer.enqueue": |c| { let w = writer(&c).await; } => {
         w.enqueue("k", "e").await.map(drop)
