@@ -176,7 +176,8 @@ impl Interrupted {
     }
 }
 
-/// Acts on the segment of an append, if it is one of a stream.
+/// Acts on the segment of an append; for one of a transaction or of a large event, on the segment
+/// that it will be merged into.
 async fn act(world: &World, faults: &Interruptions, append: &Append, when: Interruption) {
     if let (Some(between), Ok(segment)) = (&faults.between, append.segment.parse::<ScopedSegment>())
     {
