@@ -45,6 +45,8 @@ pub(crate) fn archived(archive: &Archive, stream: &ScopedStream) -> Vec<Stored> 
     let segments = archive.names(&prefix).filter_map(|name| name.parse::<ScopedSegment>().ok());
     let mut ids: Vec<SegmentId> = segments.map(|segment| segment.id()).collect();
     ids.sort_unstable();
+    // The transient segments of large events have the ids of the segments that they merge into.
+    ids.dedup();
     let mut all = Vec::new();
     for id in ids {
         let bytes = archive.bytes(&ScopedSegment::new(stream, id).to_string());

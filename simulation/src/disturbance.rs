@@ -7,7 +7,6 @@ use tokio::time::sleep;
 
 use crate::{
     SimNetwork, World,
-    kept::Archive,
     plan::scale,
     theme::{Kind, Theme},
 };
@@ -17,7 +16,6 @@ pub(crate) struct Disturbance<'a> {
     pub(crate) world: &'a World,
     pub(crate) network: &'a SimNetwork,
     pub(crate) stream: &'a ScopedStream,
-    pub(crate) archive: &'a Archive,
     pub(crate) theme: &'a Theme,
     pub(crate) random: fastrand::Rng,
 }
@@ -100,7 +98,6 @@ impl Disturbance<'_> {
             cut.extend(places.get(at).map(|place| (*id, *place)));
         }
         if !cut.is_empty() {
-            self.archive.keep(self.world, self.stream);
             self.world.truncate(self.stream, &cut);
         }
     }

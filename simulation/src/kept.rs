@@ -1,12 +1,9 @@
-//! Everything that a stream ever held, also what was truncated since.
+//! Everything that a stream ever held, also what was truncated or deleted since.
 //!
 //! A truncation takes evidence away: an event that was stored twice, or that failed for certain and
 //! was stored, is found only if the copies that are gone count too.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::collections::BTreeSet;
 
 use pravega_sdk_types::ScopedStream;
 
@@ -17,7 +14,7 @@ use crate::{World, content::Stored, history::Position};
 pub struct Kept {
     /// The event and its place.
     pub stored: Stored,
-    /// True if it was truncated.
+    /// True if it was truncated, or deleted with its stream.
     pub is_gone: bool,
 }
 
@@ -29,32 +26,13 @@ impl Kept {
     }
 }
 
-/// What a stream held before something was removed from it. Clones are the same.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Archive(Arc<Mutex<BTreeMap<Position, Stored>>>);
-
-impl Archive {
-    /// Keeps the present content of a stream. Call it before anything is removed.
-    pub(crate) fn keep(&self, world: &World, stream: &ScopedStream) {
-        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for stored in world.content(stream) {
-            events.insert((stored.segment, stored.offset), stored);
-        }
-    }
-
-    /// All events that a stream holds or held, predecessors first.
-    pub(crate) fn everything(&self, world: &World, stream: &ScopedStream) -> Vec<Kept> {
-        self.keep(world, stream);
-        let present: BTreeSet<Position> = world
-            .content(stream)
-            .into_iter()
-            .map(|stored| (stored.segment, stored.offset))
-            .collect();
-        let events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = |(place, stored): (&Position, &Stored)| Kept {
-            stored: stored.clone(),
-            is_gone: !present.contains(place),
-        };
-        events.iter().map(kept).collect()
-    }
+/// All events that a stream holds or held, predecessors first.
+pub(crate) fn everything(world: &World, stream: &ScopedStream) -> Vec<Kept> {
+    let position = |stored: Stored| (stored.segment, stored.offset);
+    let present: BTreeSet<Position> = world.content(stream).into_iter().map(position).collect();
+    let kept = |stored: Stored| {
+        let is_gone = !present.contains(&(stored.segment, stored.offset));
+        Kept { stored, is_gone }
+    };
+    world.all_content(stream).into_iter().map(kept).collect()
 }

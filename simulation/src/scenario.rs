@@ -30,7 +30,7 @@ use crate::{
     disturbance::Disturbance,
     history::{EventId, History, Violation},
     inspecting::{Inspection, InspectorLoad},
-    kept::{Archive, Kept},
+    kept::{Kept, everything},
     reading::{self, ReaderLoad, Reading, Signals},
     report::Report,
     theme::{Kind, Mode, Theme},
@@ -83,7 +83,6 @@ struct Scenario {
     max_in_flight_bytes: usize,
     max_filler: usize,
     history: SharedHistory,
-    archive: Archive,
     /// The parts that writers and readers have in common; empty if each has its own.
     contexts: Vec<SegmentContext>,
     started: Instant,
@@ -157,7 +156,6 @@ impl Scenario {
             max_in_flight_bytes,
             max_filler,
             history: SharedHistory::default(),
-            archive: Archive::default(),
             contexts,
             started: Instant::now(),
         }
@@ -179,7 +177,7 @@ impl Scenario {
             self.world.seal_stream(&self.stream);
             self.world.count("stream sealed");
         }
-        let kept = self.archive.everything(&self.world, &self.stream);
+        let kept = everything(&self.world, &self.stream);
         let present = kept.iter().filter(|kept| !kept.is_gone);
         let places: BTreeSet<_> = present.map(Kept::position).collect();
         rest.send(Some(Arc::new(places))).ok();
@@ -328,7 +326,6 @@ impl Scenario {
             world: &self.world,
             network: &self.network,
             stream: &self.stream,
-            archive: &self.archive,
             theme: &self.theme,
         };
         let early = tokio::select! {
