@@ -55,15 +55,30 @@ impl LinkTheme {
 /// Splits a segment, or merges two neighbours. Between the two steps of a scale, segments are
 /// sealed and have no successors.
 pub(crate) async fn scale(world: &World, stream: &ScopedStream, random: &mut fastrand::Rng) {
+    world.finish_scale();
     let active = world.active_segments(stream);
-    let at = random.usize(0..active.len());
+    if let Some(segment) = active.get(random.usize(0..active.len())) {
+        scale_segment(world, stream, segment.id, random).await;
+    }
+}
+
+/// Splits a segment that takes events, or merges it with its neighbour.
+pub(crate) async fn scale_segment(
+    world: &World,
+    stream: &ScopedStream,
+    id: SegmentId,
+    random: &mut fastrand::Rng,
+) {
+    world.finish_scale();
+    let active = world.active_segments(stream);
+    let Some(at) = active.iter().position(|segment| segment.id == id) else { return };
     let (sealed, ranges): (Vec<SegmentId>, Vec<KeyRange>) = match active.get(at + 1) {
         Some(next) if random.bool() => {
             let range =
                 KeyRange::new(active[at].range.low(), next.range.high()).expect("neighbours");
-            (vec![active[at].id, next.id], vec![range])
+            (vec![id, next.id], vec![range])
         }
-        _ => (vec![active[at].id], active[at].range.split(random.u32(1..4))),
+        _ => (vec![id], active[at].range.split(random.u32(1..4))),
     };
     world.begin_scale(stream, sealed, ranges);
     sleep(Duration::from_millis(random.u64(0..500))).await;

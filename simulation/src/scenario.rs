@@ -27,7 +27,7 @@ use crate::{
     checks,
     client::segment_context,
     conditional::ConditionalLoad,
-    disturbance::Disturbance,
+    disturbance::{self, Disturbance},
     history::{EventId, History, Violation},
     inspecting::{Inspection, InspectorLoad},
     kept::{Kept, everything},
@@ -112,6 +112,7 @@ impl Scenario {
         world.set_ack_delay(Duration::from_micros(random.u64(0..20_000)));
         let stream: ScopedStream = "sim/stream".parse().expect("a name");
         world.create_stream(&stream, theme.segments);
+        disturbance::prepare(&world, &theme, &mut random);
         let network = SimNetwork::new(&world, theme.links.plan(random.fork(), world.clone()));
         let controller =
             Arc::new(SimController::new(&world, random.u64(..), Duration::from_millis(20)));
@@ -172,7 +173,7 @@ impl Scenario {
             self.world.count("not done after the heal");
         }
         // What was given up may still be on its way.
-        sleep(self.theme.links.max_delay * 2 + Duration::from_secs(1)).await;
+        sleep(disturbance::longest_way(&self.theme)).await;
         if self.theme.has(Kind::SealedEnd) {
             self.world.seal_stream(&self.stream);
             self.world.count("stream sealed");
@@ -299,6 +300,7 @@ impl Scenario {
                 signals: signals.clone(),
                 is_idle,
                 ends: self.theme.has(Kind::SealedEnd),
+                may_die: self.theme.has(Kind::Recreations),
             };
             let reader = tokio::spawn(load.run());
             if is_idle { idle.push(reader) } else { readers.push(reader) }
@@ -349,13 +351,14 @@ impl Scenario {
         };
         // The workload itself may take as long as all of its pauses.
         let pauses = self.theme.max_pause.mul_f64(self.theme.events as f64);
-        timeout(HEAL_BOUND + pauses, rest).await
+        // After a lost reply a connection may go on, and only the deadline shows it.
+        let is_silent = self.theme.has(Kind::Stalls);
+        let bound = HEAL_BOUND + if is_silent { DEADLINE } else { Duration::ZERO };
+        timeout(bound + pauses, rest).await
     }
 
     fn heal(&self) {
-        self.world.finish_scale();
-        self.world.set_controller_away(false);
-        (0..self.theme.stores).for_each(|store| self.world.set_store_up(store, true));
+        disturbance::repair(&self.world, &self.network, &self.theme);
         self.network.heal();
     }
 
@@ -419,6 +422,7 @@ impl Scenario {
             count("reader told of a truncation", reading.truncations);
             count("reader told of a stall", reading.stalls);
             count("reader left alone", reading.pauses);
+            count("reader ended with the life of its stream", u64::from(reading.has_died));
             count("reader ended with its stream", u64::from(reading.has_ended));
         }
         count("write failed, not applied", history.failed(Outcome::NotApplied) as u64);

@@ -63,12 +63,36 @@ kinds! {
     Inspectors 25,
     /// Events are read, and bytes counted, from one cut to another. Needs an inspector.
     BoundedReads 20,
+    /// Appends take effect late, and acknowledgements are lost, while segments are sealed, merged
+    /// and truncated between two steps.
+    Interruptions 20,
+    /// Replies overtake each other.
+    ReplyOrder 20,
+    /// Tokens expire, are revoked, and are believed in for too long.
+    Tokens 15,
+    /// A segment, a container or a store takes requests and does not answer them.
+    Stalls 15,
+    /// Machines of stores die without a word, and connects to them hang.
+    DeadMachines 12,
+    /// The controller answers with what it knew before.
+    StaleAnswers 15,
+    /// Calls of the controller are not answered.
+    SilentController 12,
+    /// The stream is deleted and made again under its writers and readers.
+    Recreations 8,
     /// The stream is sealed in the end, so that its readers end by themselves.
     SealedEnd 20,
 }
 
 /// Kinds that the client does not survive yet. They are drawn in [`Mode::Everything`] alone.
-const WAITING: &[Kind] = &[Kind::Conditions, Kind::Truncations, Kind::BoundedReads];
+const WAITING: &[Kind] = &[
+    Kind::Conditions,
+    Kind::Truncations,
+    Kind::BoundedReads,
+    Kind::Interruptions,
+    Kind::ReplyOrder,
+    Kind::Tokens,
+];
 
 /// The workload and the kinds of faults of a seed.
 #[derive(Debug)]
@@ -112,6 +136,19 @@ impl Theme {
         if kinds.contains(&Kind::BoundedReads) {
             kinds.insert(Kind::Inspectors);
         }
+        if kinds.contains(&Kind::Recreations) {
+            // Only without scales are the segments of the second life those with higher ids.
+            let others = [
+                Kind::Scales,
+                Kind::Truncations,
+                Kind::Interruptions,
+                Kind::StaleAnswers,
+                Kind::BoundedReads,
+                Kind::Conditions,
+            ];
+            kinds.retain(|kind| !others.contains(kind));
+        }
+        let is_uniform = is_uniform && kinds.contains(&Kind::Conditions);
         let mut chance = |percent: u32| random.u32(0..100) < percent;
         let (cuts, fragments, slow) = (chance(60), chance(20), chance(15));
         let cuts = if cuts { random.u32(20..90) } else { 0 };
