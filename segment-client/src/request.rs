@@ -17,6 +17,7 @@ use crate::{
     error::ReadError,
     machine::{Location, LookupError, Token, delay},
     runtime::{random_bits, rng},
+    seeded_bugs::SeededBug,
 };
 
 /// The number of attempts of a request.
@@ -65,7 +66,9 @@ impl SegmentContext {
         request: impl Fn(&str) -> Q,
     ) -> Result<Q::Reply, AskError> {
         let request_timeout = self.raw_client().request_timeout();
-        let limit = request_timeout.saturating_mul(2);
+        let bugs = self.raw_client().bugs();
+        let has_deadline = !bugs.has(SeededBug::AsksWithoutDeadline);
+        let limit = if has_deadline { request_timeout.saturating_mul(2) } else { Duration::MAX };
         let started = Instant::now();
         let left = || limit.saturating_sub(started.elapsed());
         let mut random = random_bits(rng(None));
@@ -101,7 +104,7 @@ impl SegmentContext {
                 self.note_failure(&endpoint, &error);
                 self.endpoints().wrong_host(segment, &endpoint);
             }
-            if error.outcome() != Outcome::NotApplied {
+            if error.outcome() != Outcome::NotApplied && !bugs.has(SeededBug::ForgetsAttempts) {
                 unknown = Some(error);
             }
             sleep(pause).await;
@@ -142,17 +145,17 @@ impl SegmentContext {
     /// Waits for a connection to the store at `endpoint` that no other user shares.
     pub(crate) async fn stream(&self, endpoint: &Endpoint) -> Result<StreamClaim, ConnectionError> {
         let claimed = self.pool().stream(endpoint).await;
-        claimed.inspect_err(|error| {
-            if error.is_unreachable() {
-                self.endpoints().unreachable(endpoint);
-            }
-        })
+        claimed.inspect_err(|error| self.note_unreachable(endpoint, error.is_unreachable()))
     }
 
-    /// One store that cannot be reached is away for all segments that are believed to be there:
-    /// without this, each of them would find out by itself.
     fn note_failure(&self, endpoint: &Endpoint, error: &RequestError) {
-        if error.is_unreachable() {
+        self.note_unreachable(endpoint, error.is_unreachable());
+    }
+
+    /// A store that cannot be reached is away for all segments that are believed to be there:
+    /// otherwise each of them would find that out by itself.
+    fn note_unreachable(&self, endpoint: &Endpoint, is_unreachable: bool) {
+        if is_unreachable && !self.raw_client().bugs().has(SeededBug::BelievesDeadStores) {
             self.endpoints().unreachable(endpoint);
         }
     }

@@ -54,6 +54,14 @@ pub enum SeededBug {
     OutlivesRuntime,
     /// A refused token of one read is taken for that of another at the same offset.
     RefusesOneRead,
+    /// A request keeps its share of a connection until its caller takes the reply.
+    UnpolledKeepsCapacity,
+    /// Each segment of a store that cannot be connected to finds that out by itself.
+    BelievesDeadStores,
+    /// A request about a segment is made again without a deadline over all.
+    AsksWithoutDeadline,
+    /// The outcome of a request is that of its last attempt.
+    ForgetsAttempts,
     /// A transaction is committed before its events are durable.
     CommitsBeforeFlush,
     /// The transaction is never pinged.

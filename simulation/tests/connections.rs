@@ -4,69 +4,42 @@ mod common;
 
 use std::{
     collections::BTreeSet,
-    future::pending,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use common::{Cluster, block_on};
 use futures_util::FutureExt as _;
-use pravega_sdk_controller_client::{Controller, EndpointCache, TokenCache};
-use pravega_sdk_event_stream::{EventReader, ReaderConfig, SegmentContext, codec::Utf8};
+use pravega_sdk_controller_client::{AccessOperation, Controller, EndpointCache, TokenCache};
+use pravega_sdk_event_stream::{EventReader, ReadEvent, ReaderConfig, SegmentContext, codec::Utf8};
 use pravega_sdk_segment_client::{
-    Opening, RawClient, StoreConfig, StoreDialer, StorePool, Transport,
+    RawClient, StoreConfig, StoreDialer, StorePool, request::AskError, seeded_bugs::SeededBug,
 };
 use pravega_sdk_simulation::{SimNetwork, World};
-use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
+use pravega_sdk_types::{Outcome, ScopedSegment, ScopedStream, SegmentId};
 use pravega_sdk_wire_protocol::{WireCommand, commands::SealSegment, event};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = SECOND;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest virtual time of a test.
 const FAR: Duration = Duration::from_secs(600);
 
-/// A network with a store whose machine may die without a word: packets to it are dropped.
-#[derive(Debug, Clone)]
-struct Network {
-    stores: SimNetwork,
-    dead: Endpoint,
-    is_dead: Arc<AtomicBool>,
-}
-
-impl Network {
-    fn new(cluster: &Cluster) -> Self {
-        let (stores, dead) = (cluster.network.clone(), World::endpoint(0));
-        Self { stores, dead, is_dead: Arc::default() }
-    }
-
-    fn kill(&self) {
-        self.is_dead.store(true, Ordering::SeqCst);
-        self.stores.reset(0);
-    }
-}
-
-impl Transport for Network {
-    fn open<'a>(&'a self, endpoint: &'a Endpoint) -> Opening<'a> {
-        if *endpoint == self.dead && self.is_dead.load(Ordering::SeqCst) {
-            return pending().boxed();
-        }
-        self.stores.open(endpoint)
-    }
-}
-
 /// Two stores; every segment of the stream is on the first.
-fn cluster(segments: u32) -> (Cluster, Network) {
+fn cluster(segments: u32) -> Cluster {
     let world = World::new(2);
     let network = SimNetwork::perfect(&world);
     let cluster = Cluster::with_network(world, network, segments);
     move_all(&cluster, segments, 0);
-    let network = Network::new(&cluster);
-    (cluster, network)
+    cluster
 }
 
 fn move_all(cluster: &Cluster, segments: u32, store: usize) {
@@ -75,49 +48,66 @@ fn move_all(cluster: &Cluster, segments: u32, store: usize) {
     }
 }
 
-fn context(cluster: &Cluster, network: &Network) -> SegmentContext {
-    let controller = Arc::clone(&cluster.controller) as Arc<dyn Controller>;
-    let config = StoreConfig::default()
+/// The machine of the first store dies: its links break, and packets to it are dropped.
+fn kill(network: &SimNetwork) {
+    network.kill_machine(0);
+    network.reset(0);
+}
+
+fn config() -> StoreConfig {
+    StoreConfig::default()
         .with_connect_timeout(CONNECT_TIMEOUT)
-        .with_request_timeout(REQUEST_TIMEOUT);
-    let pool = StorePool::new(StoreDialer::with_transport(config, Arc::new(network.clone())));
+        .with_request_timeout(REQUEST_TIMEOUT)
+}
+
+fn buggy(bug: Option<SeededBug>) -> StoreConfig {
+    bug.into_iter().fold(config(), StoreConfig::with_seeded_bug)
+}
+
+fn context(cluster: &Cluster, config: StoreConfig) -> SegmentContext {
+    let controller = Arc::clone(&cluster.controller) as Arc<dyn Controller>;
+    let network = Arc::new(cluster.network.clone());
+    let pool = StorePool::new(StoreDialer::with_transport(config, network));
     let endpoints = Arc::new(EndpointCache::new(Arc::clone(&controller)));
     let tokens = Arc::new(TokenCache::new(Arc::clone(&controller)));
     SegmentContext::new(controller, endpoints, tokens, RawClient::with_pool(pool.clone()), pool)
 }
 
-async fn reader(cluster: &Cluster, context: &SegmentContext) -> EventReader<Utf8> {
+async fn reader(context: &SegmentContext, stream: &ScopedStream) -> EventReader<Utf8> {
     let config = ReaderConfig::default()
         .with_seed(7)
         .with_backoff(Duration::from_millis(20), Duration::from_millis(200));
-    EventReader::open(context.clone(), &cluster.stream, Utf8, config).await.unwrap()
+    EventReader::open(context.clone(), stream, Utf8, config).await.unwrap()
 }
 
-fn append(cluster: &Cluster, segment: i64, text: &str) {
+async fn next(reader: &mut EventReader<Utf8>) -> ReadEvent<String> {
+    timeout(FAR, reader.next()).await.expect("an event comes").unwrap().unwrap()
+}
+
+fn append(world: &World, segment: &ScopedSegment, text: &str) {
     let mut bytes = bytes::BytesMut::new();
     event::put(&mut bytes, text.as_bytes()).unwrap();
-    cluster.world.append_raw(&cluster.segment(segment), &bytes);
+    world.append_raw(segment, &bytes);
 }
 
 /// The number of segments does not matter: they find out together, from the same two dials.
 #[test]
 fn every_segment_of_a_dead_store_is_read_again_after_the_same_time() {
     const SEGMENTS: u32 = 24;
-    let (cluster, network) = cluster(SEGMENTS);
+    let cluster = cluster(SEGMENTS);
     block_on(async {
-        let mut reader = reader(&cluster, &context(&cluster, &network)).await;
-        append(&cluster, 0, "first");
-        assert_eq!(reader.next().await.unwrap().unwrap().into_event(), "first");
-        network.kill();
+        let mut reader = reader(&context(&cluster, config()), &cluster.stream).await;
+        append(&cluster.world, &cluster.segment(0), "first");
+        assert_eq!(next(&mut reader).await.into_event(), "first");
+        kill(&cluster.network);
         move_all(&cluster, SEGMENTS, 1);
         for id in 0..i64::from(SEGMENTS) {
-            append(&cluster, id, "after");
+            append(&cluster.world, &cluster.segment(id), "after");
         }
         let started = Instant::now();
         let mut segments = BTreeSet::new();
         while segments.len() < SEGMENTS as usize {
-            let event = timeout(FAR, reader.next()).await.unwrap().unwrap().unwrap();
-            segments.insert(event.segment().clone());
+            segments.insert(next(&mut reader).await.segment().clone());
         }
         assert!(started.elapsed() <= 4 * CONNECT_TIMEOUT, "{:?}", started.elapsed());
     });
@@ -126,30 +116,34 @@ fn every_segment_of_a_dead_store_is_read_again_after_the_same_time() {
 #[test]
 fn one_failure_to_connect_counts_for_every_segment_of_the_store() {
     const SEGMENTS: u32 = 12;
-    let (cluster, network) = cluster(SEGMENTS);
-    block_on(async {
-        let context = context(&cluster, &network);
-        for id in 0..i64::from(SEGMENTS) {
-            context.inspect(&cluster.segment(id)).await.unwrap();
-        }
-        network.kill();
-        move_all(&cluster, SEGMENTS, 1);
-        let started = Instant::now();
-        for id in 0..i64::from(SEGMENTS) {
-            context.inspect(&cluster.segment(id)).await.unwrap();
-        }
-        assert!(started.elapsed() <= 2 * CONNECT_TIMEOUT, "{:?}", started.elapsed());
-    });
+    let time_to_inspect = |bug: Option<SeededBug>| {
+        let cluster = cluster(SEGMENTS);
+        block_on(async {
+            let context = context(&cluster, buggy(bug));
+            for id in 0..i64::from(SEGMENTS) {
+                context.inspect(&cluster.segment(id)).await.unwrap();
+            }
+            kill(&cluster.network);
+            move_all(&cluster, SEGMENTS, 1);
+            let started = Instant::now();
+            for id in 0..i64::from(SEGMENTS) {
+                context.inspect(&cluster.segment(id)).await.unwrap();
+            }
+            started.elapsed()
+        })
+    };
+    assert!(time_to_inspect(None) <= 2 * CONNECT_TIMEOUT);
+    assert!(time_to_inspect(Some(SeededBug::BelievesDeadStores)) > 8 * CONNECT_TIMEOUT);
 }
 
 /// The owner of a reader works on an event for as long as it likes.
 #[test]
 fn a_reader_that_is_not_polled_holds_up_no_other_user_of_its_client() {
     for polls in 0..20 {
-        let (cluster, network) = cluster(2);
+        let cluster = cluster(2);
         block_on(async {
-            let context = context(&cluster, &network);
-            let mut reader = reader(&cluster, &context).await;
+            let context = context(&cluster, config());
+            let mut reader = reader(&context, &cluster.stream).await;
             {
                 let mut next = Box::pin(reader.next());
                 for _ in 0..polls {
@@ -160,22 +154,45 @@ fn a_reader_that_is_not_polled_holds_up_no_other_user_of_its_client() {
                 let others = context.inspect(&segment);
                 timeout(SECOND, others).await.expect("not held up").unwrap();
             }
-            append(&cluster, 0, "event");
-            let event = timeout(FAR, reader.next()).await.unwrap().unwrap().unwrap();
-            assert_eq!(event.into_event(), "event");
+            append(&cluster.world, &cluster.segment(0), "event");
+            assert_eq!(next(&mut reader).await.into_event(), "event");
         });
     }
 }
 
 #[test]
+fn requests_that_are_not_polled_hold_up_no_other() {
+    let held_up = |bug: Option<SeededBug>| {
+        let is_held_up = |polls: &u32| {
+            let cluster = cluster(1);
+            block_on(async {
+                let context = context(&cluster, buggy(bug).with_max_in_flight(1));
+                let segment = cluster.segment(0);
+                let mut stalled = Box::pin(context.inspect(&segment));
+                for _ in 0..*polls {
+                    if stalled.as_mut().now_or_never().is_some() {
+                        return false;
+                    }
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                timeout(SECOND, context.inspect(&segment)).await.is_err()
+            })
+        };
+        (0..20).filter(is_held_up).count()
+    };
+    assert_eq!(held_up(None), 0);
+    assert_ne!(held_up(Some(SeededBug::UnpolledKeepsCapacity)), 0);
+}
+
+#[test]
 fn a_request_about_a_segment_ends_by_its_deadline_with_the_outcome_of_all_attempts() {
     // What is wrong, and the outcome of a request that changes something.
-    type Trouble = fn(&Cluster, &Network);
-    let troubles: [(&str, Trouble, Outcome); 3] = [
-        ("a dead store", |_, network| network.kill(), Outcome::NotApplied),
+    type Trouble = fn(&Cluster);
+    let troubles: [(&str, Trouble, Outcome); 4] = [
+        ("a dead store", |cluster| kill(&cluster.network), Outcome::NotApplied),
         (
             "a silent store",
-            |cluster, _| {
+            |cluster| {
                 cluster.world.set_misbehaviour(Box::new(|reply| match reply {
                     WireCommand::SegmentSealed(_) | WireCommand::SegmentIsSealed(_) => Vec::new(),
                     other => vec![other],
@@ -183,55 +200,150 @@ fn a_request_about_a_segment_ends_by_its_deadline_with_the_outcome_of_all_attemp
             },
             Outcome::Unknown,
         ),
+        ("no controller", |cluster| cluster.world.set_controller_away(true), Outcome::NotApplied),
         (
-            "no controller",
-            |cluster, _| cluster.world.set_controller_away(true),
+            "a silent controller",
+            |cluster| cluster.world.leave_unanswered(|_| true),
             Outcome::NotApplied,
         ),
     ];
     for (what, trouble, outcome) in troubles {
-        let (cluster, network) = cluster(1);
-        block_on(async {
-            let context = context(&cluster, &network);
-            trouble(&cluster, &network);
-            let started = Instant::now();
-            let name = cluster.segment(0);
-            let sealed = context.ask(&name, |token| SealSegment {
-                request_id: 0,
-                segment: name.to_string().into(),
-                delegation_token: token.into(),
-            });
-            let error = timeout(FAR, sealed).await.expect(what).unwrap_err();
-            assert_eq!(error.outcome(), outcome, "{what}: {error}");
-            assert!(error.kind().is_retryable(), "{what}: {error}");
-            let ended = started.elapsed();
-            assert!(ended <= 2 * REQUEST_TIMEOUT, "{what}: {ended:?}");
-        });
+        let seal = |bug: Option<SeededBug>| {
+            let cluster = cluster(1);
+            block_on(async {
+                let context = context(&cluster, buggy(bug));
+                trouble(&cluster);
+                let started = Instant::now();
+                let error = timeout(FAR, sealed(&context, &cluster.segment(0))).await.expect(what);
+                (error.unwrap_err(), started.elapsed())
+            })
+        };
+        let (error, ended) = seal(None);
+        assert_eq!(error.outcome(), outcome, "{what}: {error}");
+        assert!(error.kind().is_retryable(), "{what}: {error}");
+        assert!(ended <= 2 * REQUEST_TIMEOUT, "{what}: {ended:?}");
+        if what != "no controller" {
+            let (_, ended) = seal(Some(SeededBug::AsksWithoutDeadline));
+            assert!(ended > 2 * REQUEST_TIMEOUT, "{what}: {ended:?}");
+        }
     }
+}
+
+async fn sealed(context: &SegmentContext, segment: &ScopedSegment) -> Result<(), AskError> {
+    let asked = context.ask(segment, |token| SealSegment {
+        request_id: 0,
+        segment: segment.to_string().into(),
+        delegation_token: token.into(),
+    });
+    asked.await.map(drop)
 }
 
 /// The first attempt takes effect and its answer is lost; the later ones reach no store.
 #[test]
 fn an_attempt_that_may_have_taken_effect_is_not_forgotten_by_later_ones() {
-    let (cluster, network) = cluster(1);
-    block_on(async {
-        let context = context(&cluster, &network);
-        let killed = network.clone();
-        cluster.world.set_misbehaviour(Box::new(move |reply| match reply {
-            WireCommand::SegmentSealed(_) => {
-                killed.kill();
-                Vec::new()
-            }
-            other => vec![other],
-        }));
-        let name = cluster.segment(0);
-        let sealed = context.ask(&name, |token| SealSegment {
-            request_id: 0,
-            segment: name.to_string().into(),
-            delegation_token: token.into(),
+    let outcome = |bug: Option<SeededBug>| {
+        let cluster = cluster(1);
+        block_on(async {
+            let context = context(&cluster, buggy(bug));
+            let (applied, is_applied) = oneshot::channel();
+            let mut applied = Some(applied);
+            cluster.world.set_misbehaviour(Box::new(move |reply| match reply {
+                WireCommand::SegmentSealed(_) => {
+                    applied.take().map(|applied| applied.send(()));
+                    Vec::new()
+                }
+                other => vec![other],
+            }));
+            let network = cluster.network.clone();
+            tokio::spawn(async move {
+                is_applied.await.unwrap();
+                kill(&network);
+            });
+            let segment = cluster.segment(0);
+            let sealing = timeout(FAR, sealed(&context, &segment));
+            sealing.await.unwrap().unwrap_err().outcome()
+        })
+    };
+    assert_eq!(outcome(None), Outcome::Unknown);
+    assert_eq!(outcome(Some(SeededBug::ForgetsAttempts)), Outcome::NotApplied);
+}
+
+/// Two readers share a connection and wait at the same offset. The token of one expires.
+#[test]
+fn a_refused_token_of_one_reader_is_not_taken_for_that_of_another() {
+    let bugs = [None, Some(SeededBug::RefusesOneRead)];
+    for bug in bugs {
+        let cluster = cluster(1);
+        let other: ScopedStream = "sim/other".parse().unwrap();
+        cluster.world.set_tokens(10 * MINUTE);
+        cluster.world.create_stream(&other, 1);
+        let segments = [cluster.segment(0), ScopedSegment::new(&other, SegmentId::from(0))];
+        cluster.world.move_segment(&segments[1], 0);
+        block_on(async {
+            let context = context(&cluster, buggy(bug));
+            let mut first = reader(&context, &cluster.stream).await;
+            // It waits at the tail with its first token.
+            assert!(timeout(SECOND, first.next()).await.is_err());
+            cluster.world.advance_clock(11 * MINUTE);
+            let mut second = reader(&context, &other).await;
+            append(&cluster.world, &segments[1], "event 1");
+            assert_eq!(next(&mut second).await.into_event(), "event 1");
+            assert!(timeout(SECOND, second.next()).await.is_err());
+            append(&cluster.world, &segments[0], "event 1");
+            assert_eq!(next(&mut first).await.into_event(), "event 1");
+            // The next read is refused, at the offset at which the other one waits.
+            assert!(timeout(SECOND, first.next()).await.is_err());
+            append(&cluster.world, &segments[0], "event 2");
+            append(&cluster.world, &segments[1], "event 2");
+            let event = timeout(10 * SECOND, first.next()).await;
+            assert_eq!(event.is_err(), bug.is_some(), "{bug:?}");
+            assert_eq!(next(&mut second).await.into_event(), "event 2");
         });
-        let error = timeout(FAR, sealed).await.unwrap().unwrap_err();
-        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
-        assert_eq!(error.kind(), ErrorKind::Timeout);
+    }
+}
+
+#[test]
+fn a_token_that_expired_in_a_suspend_is_replaced_before_it_is_used() {
+    let cluster = cluster(1);
+    cluster.world.set_tokens(10 * MINUTE);
+    block_on(async {
+        let slept = Arc::new(AtomicU64::new(0));
+        let clock = Arc::clone(&slept);
+        let since_1970 = move || Duration::from_secs(clock.load(Ordering::SeqCst));
+        let controller = Arc::clone(&cluster.controller) as Arc<dyn Controller>;
+        let tokens =
+            TokenCache::with_clock(controller, move || SystemTime::UNIX_EPOCH + since_1970());
+        let token = async || tokens.token(&cluster.stream, AccessOperation::Read).await.unwrap();
+        let first = token().await;
+        assert_eq!(token().await.expose(), first.expose());
+        cluster.world.advance_clock(11 * MINUTE);
+        slept.store(11 * 60, Ordering::SeqCst);
+        let second = token().await;
+        assert_ne!(second.expose(), first.expose());
+        assert_eq!(token().await.expose(), second.expose());
+    });
+}
+
+/// A connection ended instead of an answer to a set-up, again and again.
+#[test]
+fn a_token_that_may_have_expired_is_asked_for_once() {
+    let cluster = cluster(1);
+    block_on(async {
+        let tokens = TokenCache::new(Arc::clone(&cluster.controller) as Arc<dyn Controller>);
+        let (stream, access) = (&cluster.stream, AccessOperation::Write);
+        let empty = tokens.token(stream, access).await.unwrap();
+        assert!(!tokens.suspect(stream, access, &empty), "without accounts nothing expires");
+        tokens.expired(stream, access, &empty);
+        cluster.world.set_tokens(10 * MINUTE);
+        let token = tokens.token(stream, access).await.unwrap();
+        assert!(tokens.suspect(stream, access, &token));
+        // In the same second the controller issues the same token.
+        let same = tokens.token(stream, access).await.unwrap();
+        assert_eq!(same.expose(), token.expose());
+        assert!(!tokens.suspect(stream, access, &same));
+        cluster.world.advance_clock(MINUTE);
+        tokens.expired(stream, access, &same);
+        let other = tokens.token(stream, access).await.unwrap();
+        assert!(tokens.suspect(stream, access, &other));
     });
 }

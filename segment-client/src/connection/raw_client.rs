@@ -22,6 +22,7 @@ use super::{
     error::{ConnectionError, RequestError},
     store_pool::{SharedConnection, StorePool},
 };
+use crate::seeded_bugs::Bugs;
 
 /// Sends requests to segment stores and returns their replies.
 ///
@@ -114,6 +115,10 @@ impl RawClient {
     /// The limit of a request, from its configuration.
     pub(crate) fn request_timeout(&self) -> Duration {
         self.shared.pool.request_timeout()
+    }
+
+    pub(crate) fn bugs(&self) -> Bugs {
+        self.shared.pool.bugs()
     }
 
     /// Sends any command to the store at `endpoint` and waits for any reply with the same request

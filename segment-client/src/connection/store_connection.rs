@@ -33,6 +33,7 @@ use super::{
     machine::requests::{Limits, Request as Asked, Requests},
     stream::{Greeted, StoreStream},
 };
+use crate::seeded_bugs::{Bugs, SeededBug};
 
 /// A connection to a segment store that multiplexes many requests.
 ///
@@ -51,6 +52,7 @@ pub struct StoreConnection {
     started: Instant,
     sequence: AtomicU32,
     request_timeout: Duration,
+    bugs: Bugs,
     counters: Arc<Counters>,
     ended: Arc<OnceLock<ConnectionError>>,
     _task: AbortOnDropHandle<()>,
@@ -135,6 +137,7 @@ impl StoreConnection {
             started,
             sequence: AtomicU32::new(0),
             request_timeout: config.request_timeout,
+            bugs: config.bugs,
             counters,
             ended,
             _task: AbortOnDropHandle::new(task),
@@ -322,7 +325,9 @@ impl StoreConnection {
             let leaving = Leaving { id, fate: &fate, commands: Some(&self.commands) };
             match within(limit, answer).await {
                 Some(Ok(answer)) => {
-                    leaving.answered();
+                    if !self.bugs.has(SeededBug::UnpolledKeepsCapacity) {
+                        leaving.answered();
+                    }
                     answer
                 }
                 // The task ended without a reply, as it does when its runtime is shut down.

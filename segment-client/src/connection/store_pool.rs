@@ -12,6 +12,7 @@ use super::{
     dial::StoreDialer, error::ConnectionError, store_connection::StoreConnection,
     stream::StoreStream,
 };
+use crate::seeded_bugs::Bugs;
 
 /// A connection of one user that drives it, such as a writer. Dropping it closes the connection.
 pub type StreamClaim = Claim<StoreStream>;
@@ -28,6 +29,7 @@ pub type SharedConnection = SharedClaim<StoreConnection>;
 pub struct StorePool {
     pool: Pool<StoreDialer>,
     request_timeout: Duration,
+    bugs: Bugs,
 }
 
 /// More connections than a process can have sockets: readers and writers limit their number.
@@ -45,9 +47,9 @@ impl StorePool {
     /// As [`Self::new`], with a resolver that lists the stores of the cluster.
     #[must_use]
     pub fn with_resolver(dialer: StoreDialer, resolver: impl Resolver) -> Self {
-        let request_timeout = dialer.config().request_timeout;
+        let (request_timeout, bugs) = (dialer.config().request_timeout, dialer.config().bugs);
         let policy = policy(dialer.longest_dial());
-        Self { pool: Pool::new(resolver, dialer, policy), request_timeout }
+        Self { pool: Pool::new(resolver, dialer, policy), request_timeout, bugs }
     }
 
     /// Waits for a share in the connection to the store at `endpoint`.
@@ -107,6 +109,10 @@ impl StorePool {
 
     pub(super) fn request_timeout(&self) -> Duration {
         self.request_timeout
+    }
+
+    pub(super) fn bugs(&self) -> Bugs {
+        self.bugs
     }
 }
 

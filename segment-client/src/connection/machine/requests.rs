@@ -48,6 +48,8 @@ pub(crate) struct Requests<W> {
     /// Those of them that count towards the limits, and their bytes.
     in_flight: usize,
     bytes: usize,
+    /// Shares that a seeded bug keeps beyond the reply.
+    kept: HashMap<i64, usize>,
     unknown: u64,
 }
 
@@ -99,6 +101,7 @@ impl<W> Requests<W> {
             sent: 0,
             in_flight: 0,
             bytes: 0,
+            kept: HashMap::new(),
             unknown: 0,
         }
     }
@@ -120,6 +123,10 @@ impl<W> Requests<W> {
 
     /// The waiter of `id` left, or is done with; a later reply to it is ignored.
     pub(crate) fn remove(&mut self, id: i64) -> Option<W> {
+        if let Some(cost) = self.kept.remove(&id) {
+            self.in_flight -= 1;
+            self.bytes -= cost;
+        }
         let unanswered = self.take(id)?;
         self.reads.note_left(id);
         Some(unanswered.waiter)
@@ -139,8 +146,17 @@ impl<W> Requests<W> {
             CommandKind::Request | CommandKind::Inside => return Incoming::Violation,
         }
         let Some(id) = command.request_id() else { return self.ignored() };
-        let is_sent = self.by_id.get(&id).is_some_and(|entry| entry.turn.is_none());
-        if is_sent && let Some(unanswered) = self.take(id) {
+        let sent = self.by_id.get(&id).filter(|entry| entry.turn.is_none());
+        if let Some(cost) = sent.map(|entry| entry.cost)
+            && let Some(unanswered) = self.take(id)
+        {
+            if let Some(cost) = cost
+                && self.bugs.has(SeededBug::UnpolledKeepsCapacity)
+            {
+                self.kept.insert(id, cost);
+                self.in_flight += 1;
+                self.bytes += cost;
+            }
             self.reads.note_answered(id);
             return Incoming::Reply(unanswered.waiter, command);
         }
