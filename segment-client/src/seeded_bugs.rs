@@ -41,6 +41,8 @@ pub enum SeededBug {
     EndsEarly,
     /// The length of a segment is compared with what was learned after it was asked for.
     JudgesOldLengths,
+    /// Reads that a store does not answer keep all other segments from being read.
+    LateReadsStarve,
     /// A segment in which reading ends, and that was truncated away, is followed by its successors.
     ReadsPastTruncatedEnds,
     /// A segment without successors is the last one if its stream was sealed after they were asked
@@ -109,8 +111,9 @@ impl SeededBug {
         [Self::CommitsBeforeFlush, Self::NeverPings, Self::BelievesCommits];
 
     /// The bugs of readers that need more than the faults of a scenario so far.
-    pub const READING: [Self; 5] = [
+    pub const READING: [Self; 6] = [
         Self::JudgesOldLengths,
+        Self::LateReadsStarve,
         Self::ReadsPastTruncatedEnds,
         Self::BelievesEarlierSuccessors,
         Self::SilentSearches,

@@ -111,7 +111,8 @@ impl<T: Send + 'static> ReadDriver<T> {
     /// Carries out the machine's effects. Returns true if there were any.
     pub fn carry_out(&mut self, machine: &mut ReadMachine) -> bool {
         let mut is_busy = false;
-        while let Some(effect) = machine.poll_effect() {
+        let now = self.now();
+        while let Some(effect) = machine.poll_effect(now) {
             is_busy = true;
             match effect {
                 Effect::Locate(reader, segment) => {

@@ -119,7 +119,7 @@ impl Rig {
         let now = Duration::ZERO;
         loop {
             let mut is_busy = false;
-            while let Some(effect) = self.machine.reads.poll_effect() {
+            while let Some(effect) = self.machine.reads.poll_effect(now) {
                 is_busy = true;
                 match effect {
                     ReadEffect::Locate(reader, _) => {

@@ -53,9 +53,8 @@ impl ReadMachine {
     ) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         let Some(asked) = reader.reads.remove(&read) else { return };
-        if asked.kind == ReadKind::Known {
-            self.asked -= asked.len;
-        }
+        self.settle(asked);
+        let Some(reader) = self.readers.get_mut(&id) else { return };
         let is_old = read < reader.first_valid_read;
         match answer {
             Ok(WireCommand::SegmentRead(reply)) if reply.offset == asked.offset.0 => {

@@ -1,5 +1,7 @@
 //! The choice of the next segment to read, and of the length of reads.
 
+use std::{collections::VecDeque, time::Duration};
+
 use pravega_sdk_wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment};
 
 use super::{
@@ -8,51 +10,89 @@ use super::{
     state::{Effect, ReadMachine, ReaderId},
     stretch::{Stretch, after},
 };
-use crate::seeded_bugs::SeededBug;
+use crate::{machine::Now, seeded_bugs::SeededBug};
 
 /// The longest read at a tail, where only the bytes since the last read are missing.
 const MAX_TAIL_READ: usize = 256 << 10;
 /// The shortest read, however many segments share the budget.
 const MIN_READ: usize = 64 << 10;
 const MIN_TAIL_READ: usize = 2 << 10;
+/// A read of known bytes is late after this long, many times what a healthy store takes.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl ReadMachine {
     /// Asks for as much as the budget allows, segment after segment.
     pub(super) fn schedule_reads(&mut self) {
-        let (mut left, read_len) = (self.wants_read.len(), self.read_len());
-        while left > 0
-            && let Some(id) = self.wants_read.pop_front()
-        {
-            left -= 1;
+        let read_len = self.read_len();
+        let mut waiting = VecDeque::new();
+        for _ in 0..self.wants_read.len() {
+            let Some(id) = self.wants_read.pop_front() else { break };
             let Some(reader) = self.readers.get_mut(&id) else { continue };
             reader.is_queued = false;
-            if let Some(stretch) = reader.wants(read_len) {
-                if self.asked + self.held + stretch.read_len(read_len) > self.settings.budget / 2 {
-                    reader.is_queued = true;
-                    self.wants_read.push_front(id);
-                    break;
-                }
+            let Some(stretch) = reader.wants(read_len) else { continue };
+            let is_idle = reader.reads.is_empty();
+            if self.fits(stretch.read_len(read_len), is_idle) {
                 self.ask(id, stretch, ReadKind::Known);
                 self.update_queues(id);
+                continue;
+            }
+            waiting.push_back(id);
+            if self.late == 0 {
+                break;
             }
         }
-        // Nothing in flight and nothing to deliver: an event larger than the whole budget is being
-        // assembled; one segment may exceed it.
-        if self.asked == 0 && self.ready.is_empty() {
-            let read_len = self.read_len();
-            let over_budget = self
-                .over_budget
-                .filter(|id| self.wants_read.contains(id))
-                .or(self.wants_read.front().copied());
-            self.over_budget = over_budget;
-            if let Some(id) = over_budget {
-                self.wants_read.retain(|wants_read| *wants_read != id);
-                let Some(reader) = self.readers.get_mut(&id) else { return };
-                reader.is_queued = false;
-                if let Some(stretch) = reader.wants(read_len) {
-                    self.ask(id, stretch, ReadKind::Known);
-                }
-                self.update_queues(id);
+        if !waiting.is_empty() && self.asked > self.late {
+            self.arm(self.now + PATIENCE);
+        }
+        while let Some(id) = waiting.pop_back() {
+            if let Some(reader) = self.readers.get_mut(&id) {
+                reader.is_queued = true;
+                self.wants_read.push_front(id);
+            }
+        }
+        self.exceed_budget();
+    }
+
+    /// Nothing in flight that will be answered soon, and nothing to deliver: an event larger than
+    /// the whole budget is being assembled. One segment may exceed it.
+    fn exceed_budget(&mut self) {
+        if self.asked > self.late || !self.ready.is_empty() {
+            return;
+        }
+        let read_len = self.read_len();
+        let is_idle =
+            |id: &&ReaderId| self.readers.get(*id).is_some_and(|reader| reader.reads.is_empty());
+        let over_budget = self
+            .over_budget
+            .filter(|id| is_idle(&id) && self.wants_read.contains(id))
+            .or(self.wants_read.iter().find(is_idle).copied());
+        self.over_budget = over_budget;
+        let Some(id) = over_budget else { return };
+        self.wants_read.retain(|wants_read| *wants_read != id);
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        reader.is_queued = false;
+        if let Some(stretch) = reader.wants(read_len) {
+            self.ask(id, stretch, ReadKind::Known);
+        }
+        self.update_queues(id);
+    }
+
+    /// Returns true if the budget allows one more read. Late reads do not keep a segment from its
+    /// first read: a store that does not answer must not starve the segments of others.
+    fn fits(&self, len: usize, is_idle: bool) -> bool {
+        let asked = if is_idle { self.asked - self.late } else { self.asked };
+        asked + self.held + len <= self.settings.budget / 2
+    }
+
+    /// Finds the reads that are late. They are looked for only while the budget is used up.
+    pub(super) fn find_late_reads(&mut self, now: Now) {
+        if self.settings.bugs.has(SeededBug::LateReadsStarve) {
+            return;
+        }
+        for read in self.readers.values_mut().flat_map(|reader| reader.reads.values_mut()) {
+            if read.kind == ReadKind::Known && !read.is_late && now >= read.asked_at + PATIENCE {
+                read.is_late = true;
+                self.late += read.len;
             }
         }
     }
@@ -103,7 +143,8 @@ impl ReadMachine {
         self.next_request += 1;
         let (offset, len) = (stretch.offset, stretch.read_len(usize::MAX));
         reader.window.ask(stretch, read);
-        reader.reads.insert(read, InFlight { offset, len, kind });
+        let asked_at = self.now;
+        reader.reads.insert(read, InFlight { offset, len, kind, asked_at, is_late: false });
         if kind == ReadKind::Known {
             self.asked += len;
         }

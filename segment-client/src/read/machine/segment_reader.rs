@@ -96,6 +96,9 @@ pub(super) struct InFlight {
     pub(super) offset: Offset,
     pub(super) len: usize,
     pub(super) kind: ReadKind,
+    pub(super) asked_at: Now,
+    /// It has had no answer for long.
+    pub(super) is_late: bool,
 }
 
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use pravega_sdk_wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment};
 
 use super::{
     delivery::{Delivery, ReadKind, StartOffset},
-    segment_reader::{LengthProbe, LocateState, SegmentReader},
+    segment_reader::{InFlight, LengthProbe, LocateState, SegmentReader},
 };
 use crate::{
     machine::{Now, Random, Token},
@@ -95,8 +95,12 @@ pub struct ReadMachine {
     pub(super) over_budget: Option<ReaderId>,
     /// Bytes of reads in flight below the known length.
     pub(super) asked: usize,
+    /// Those of them that have had no answer for long.
+    pub(super) late: usize,
     /// Bytes that have arrived and were not released.
     pub(super) held: usize,
+    /// The time of the last call.
+    pub(super) now: Now,
     pub(super) random: Random,
     pub(super) timer: Option<Now>,
 }
@@ -115,6 +119,8 @@ impl ReadMachine {
             wants_read: VecDeque::new(),
             over_budget: None,
             asked: 0,
+            late: 0,
+            now: Now::ZERO,
             held: 0,
             random,
             timer: None,
@@ -141,15 +147,22 @@ impl ReadMachine {
     pub fn close(&mut self, id: ReaderId) {
         let Some(reader) = self.readers.remove(&id) else { return };
         self.held -= reader.window.arrived();
-        self.asked -= reader
-            .reads
-            .values()
-            .filter(|read| read.kind == ReadKind::Known)
-            .map(|read| read.len)
-            .sum::<usize>();
+        for read in reader.reads.values() {
+            self.settle(*read);
+        }
         self.ready.retain(|ready| *ready != id);
         self.wants_read.retain(|wants_read| *wants_read != id);
         self.effects.push_back(Effect::Abandon(id));
+    }
+
+    /// A read is no longer in flight.
+    pub(super) fn settle(&mut self, read: InFlight) {
+        if read.kind == ReadKind::Known {
+            self.asked -= read.len;
+        }
+        if read.is_late {
+            self.late -= read.len;
+        }
     }
 
     /// Releases delivered bytes.
@@ -180,6 +193,8 @@ impl ReadMachine {
             return;
         }
         self.timer = None;
+        self.now = now;
+        self.find_late_reads(now);
         let readers: Vec<ReaderId> = self.readers.keys().copied().collect();
         for id in readers {
             let Some(reader) = self.readers.get(&id) else { continue };
@@ -192,7 +207,8 @@ impl ReadMachine {
     }
 
     /// Returns the next effect to carry out.
-    pub fn poll_effect(&mut self) -> Option<Effect> {
+    pub fn poll_effect(&mut self, now: Now) -> Option<Effect> {
+        self.now = now;
         if self.effects.is_empty() {
             self.schedule_reads();
         }

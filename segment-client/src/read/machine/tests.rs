@@ -70,7 +70,7 @@ impl Rig {
     }
 
     fn asked(&mut self) -> Vec<Asked> {
-        std::iter::from_fn(|| self.machine.poll_effect())
+        std::iter::from_fn(|| self.machine.poll_effect(self.now))
             .map(|effect| match effect {
                 Effect::Read { reader, read, request, kind, .. } => Asked::Read {
                     reader,
@@ -203,6 +203,83 @@ fn one_segment_exceeds_the_budget_if_nothing_would_move_otherwise() {
         }
     }
     assert!(rig.machine.held >= 3 * BUDGET);
+}
+
+/// Four segments of 100 MiB, of which the first two do not answer reads.
+fn half_stuck() -> (Rig, Vec<ReaderId>) {
+    let mut rig = Rig::new(64 << 10);
+    let mut readers = Vec::new();
+    for number in 0..4 {
+        let reader = rig.machine.open(segment(number), StartOffset::Claimed(Offset(0)), None);
+        rig.machine.handle_located(reader, Ok(location(1)), rig.now);
+        readers.push(reader);
+    }
+    rig.asked();
+    for reader in &readers {
+        rig.info(*reader, 0, 100 << 20, false);
+    }
+    (rig, readers)
+}
+
+/// Answers the reads of the last two segments, and takes their bytes; returns how many reads.
+fn serve_healthy(rig: &mut Rig, readers: &[ReaderId]) -> usize {
+    let mut served = 0;
+    for asked in rig.asked() {
+        match asked {
+            Asked::Read { reader, read, offset, len, .. } if readers[2..].contains(&reader) => {
+                rig.data(reader, read, offset, len as usize, false);
+                served += 1;
+            }
+            _ => {}
+        }
+    }
+    while let Some(Delivery::Data { data, .. }) = rig.delivered() {
+        rig.machine.release(data.len());
+    }
+    served
+}
+
+#[test]
+fn reads_without_an_answer_do_not_keep_other_segments_from_one_read_each() {
+    let (mut rig, readers) = half_stuck();
+    // The two that are stuck take what the others release, until they have the whole budget.
+    while serve_healthy(&mut rig, &readers) > 0 {}
+    assert_eq!(rig.machine.asked, BUDGET / 2);
+    // After a second the others read on, one read each.
+    rig.now = rig.machine.timeout().expect("the budget is used up");
+    assert_eq!(rig.now, Duration::from_secs(1));
+    rig.machine.handle_timeout(rig.now);
+    assert_eq!(rig.machine.late, BUDGET / 2);
+    for _ in 0..20 {
+        assert_eq!(serve_healthy(&mut rig, &readers), 2);
+    }
+    // The bytes of late reads are taken, and everything is as it was.
+    let late: Vec<(ReaderId, u64, i64, usize)> = readers[..2]
+        .iter()
+        .flat_map(|id| rig.machine.readers[id].reads.iter().map(|(read, it)| (*id, *read, *it)))
+        .map(|(id, read, it)| (id, read, it.offset.0, it.len))
+        .collect();
+    for (id, read, offset, len) in late {
+        rig.data(id, read, offset, len, false);
+    }
+    assert_eq!(rig.machine.late, 0);
+    while let Some(Delivery::Data { data, .. }) = rig.delivered() {
+        rig.machine.release(data.len());
+    }
+    rig.asked();
+    assert!(rig.machine.asked <= BUDGET / 2);
+}
+
+#[test]
+fn late_reads_of_a_segment_that_is_closed_no_longer_count() {
+    let (mut rig, readers) = half_stuck();
+    while serve_healthy(&mut rig, &readers) > 0 {}
+    rig.now = rig.machine.timeout().unwrap();
+    rig.machine.handle_timeout(rig.now);
+    for reader in &readers {
+        rig.machine.close(*reader);
+    }
+    assert_eq!((rig.machine.asked, rig.machine.late, rig.machine.held), (0, 0, 0));
 }
 
 #[test]
