@@ -141,6 +141,26 @@ fn write_lines(lines: Vec<String>) -> Result<()> {
     written(stdout.flush())
 }
 
+/// Waits until the reader of stdout has closed its pipe. Never ready if stdout is a file, or where
+/// the system does not tell.
+pub(crate) async fn closed() {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use std::os::fd::AsFd as _;
+
+        use tokio::{io::Interest, net::unix::pipe::Sender};
+
+        // Nothing is written through this handle, so the pipe stays a blocking one.
+        let stdout = std::io::stdout().as_fd().try_clone_to_owned();
+        if let Ok(stdout) = stdout.and_then(Sender::from_owned_fd_unchecked)
+            && stdout.ready(Interest::ERROR).await.is_ok()
+        {
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
 fn written(result: std::io::Result<()>) -> Result<()> {
     match result {
         // The reader of our output has closed the pipe.

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     context::Context,
     failure::{Failure, Result},
-    output::{Format, Output, Record, status},
+    output::{Format, Output, Record, closed, status},
     parse,
     signal::Signal,
     stop::Stop,
@@ -242,9 +242,15 @@ async fn copy(
     mut left: u64,
     output: &mut Output,
 ) -> Result<()> {
-    while left > 0
-        && let Some(mut bytes) = reader.next_bytes().await?
-    {
+    let closed = closed();
+    tokio::pin!(closed);
+    while left > 0 {
+        let next = tokio::select! {
+            biased;
+            next = reader.next_bytes() => next?,
+            () = &mut closed => break,
+        };
+        let Some(mut bytes) = next else { break };
         bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         left -= bytes.len() as u64;
         output.raw(&bytes)?;

@@ -78,7 +78,10 @@ fn split_at(
 ) -> Result<(String, Vec<u8>), NoEvent> {
     let mut bytes = [0; 4];
     let bytes = separator.encode_utf8(&mut bytes).as_bytes();
-    let at = record.windows(bytes.len()).position(|window| window == bytes);
+    let at = match bytes {
+        [byte] => record.iter().position(|other| other == byte),
+        _ => record.windows(bytes.len()).position(|window| window == bytes),
+    };
     let at = at.ok_or(NoEvent::NoSeparator(separator))?;
     let key = record.get(..at).unwrap_or_default().to_vec();
     let key = String::from_utf8(key).map_err(|_| NoEvent::KeyIsNotUtf8)?;

@@ -167,7 +167,10 @@ impl InputArguments {
         let rules = self.rules();
         let places = Places::new(Unit::of(rules.framing), self.file.clone());
         if self.check {
-            check(open(self.file.as_ref())?.0, &rules)?;
+            match open(self.file.as_ref())? {
+                (source, Some(_)) => check(source, &rules)?,
+                (_, None) => return Err(Failure::usage("--check needs a file that is no pipe")),
+            }
         }
         let (source, len) = open(self.file.as_ref())?;
         Ok(Opened { source, rules, places, len })

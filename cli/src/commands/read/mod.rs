@@ -21,7 +21,7 @@ use super::position::Position;
 use crate::{
     context::Context,
     failure::{Failure, Result},
-    output::{Format, Record},
+    output::{Format, Record, closed},
     parse::duration,
     stop::Stop,
 };
@@ -102,6 +102,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     let mut text = Vec::new();
     // Without a cut to print there is nothing to do before the end.
     let stop = if arguments.show_cut { stop_before_cut()? } else { Stop::never() };
+    let closed = closed();
+    tokio::pin!(closed);
     let outcome = loop {
         if left == 0 {
             break Ok(());
@@ -112,6 +114,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
                 break Err(Failure::stopped(signal, "the cut is after the last event printed"));
             }
             next = reader.next_batch(usize::try_from(left).unwrap_or(BATCH).min(BATCH)) => next,
+            () = &mut closed => break Ok(()),
         };
         let events = match next {
             None => break Ok(()),

@@ -1,13 +1,13 @@
 //! Input that pauses, fails or is stopped: what is written of it, and what is reported.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     process::{Child, Command, Output, Stdio},
 };
 
 use pravega_sdk_integration_tests::harness::{
     FAR, eventually,
-    tool::{command, fails, good, json, stderr, stdout},
+    tool::{binary, command, fails, good, json, stderr, stdout},
     unique,
 };
 
@@ -16,7 +16,10 @@ struct Running(Option<Child>);
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
-        let mut command = command(arguments);
+        Self::spawn(command(arguments))
+    }
+
+    fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(Some(command.spawn().unwrap()))
     }
@@ -48,9 +51,22 @@ impl Running {
         bytes
     }
 
+    /// Waits for a line on stderr.
+    async fn receive_error_line(&mut self) {
+        let mut stderr = self.child().stderr.take().unwrap();
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut byte = [0];
+            while byte != *b"\n" {
+                stderr.read_exact(&mut byte).unwrap();
+            }
+            stderr
+        });
+        let stderr = tokio::time::timeout(FAR, reading).await.unwrap().unwrap();
+        self.child().stderr = Some(stderr);
+    }
+
     fn signal(&mut self, signal: &str) {
-        let pid = self.child().id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        send_signal(self.child(), signal);
     }
 
     /// Waits until the tool has ended by itself, with its input still open.
@@ -68,6 +84,42 @@ impl Drop for Running {
             child.kill().ok();
             child.wait().ok();
         }
+    }
+}
+
+fn send_signal(process: &Child, signal: &str) {
+    let pid = process.id().to_string();
+    assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+}
+
+/// A server of its own, which can be stopped.
+struct Server {
+    process: Child,
+    url: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut command = Command::new(binary());
+        command.args(["dev", "--port", "0"]).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let url = ready.split_whitespace().nth(1).unwrap().to_owned();
+        Self { process, url }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(["--controller", &self.url]).args(arguments);
+        command
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
     }
 }
 
@@ -266,4 +318,48 @@ async fn a_follower_that_is_stopped_prints_its_cut() {
     wait_for_events(&stream, "one\ntwo\n").await;
     assert_eq!(good(&["read", &stream, "--from", &cut]), "two\n");
     fails(2, &["-o", "json", "read", &stream, "--length-prefixed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_ends_when_its_output_is_no_longer_read() {
+    let stream = new_stream();
+    let mut putting = Running::start(&["bytes", "put", &stream]);
+    putting.send(b"\0\0\0\0\0\0\0\x01a");
+    for arguments in
+        [&["read", &stream, "--follow"][..], &["bytes", "tail", &stream, "--back", "1K"]]
+    {
+        let mut following = Running::start(arguments);
+        following.receive(1).await;
+        // Nothing more is written to the stream.
+        drop(following.child().stdout.take());
+        check_end(&following.end().await, 0, &[]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_write_even_if_the_server_does_not_answer() {
+    let server = Server::start();
+    for arguments in [["scope", "create", "s"], ["stream", "create", "s/t"]] {
+        assert!(server.command(&arguments).status().unwrap().success());
+    }
+    let mut writing = Running::spawn(server.command(&["write", "s/t"]));
+    writing.send(b"one\ntwo\n");
+    eventually("the events are in the stream", async || {
+        stdout(&server.command(&["read", "s/t"]).output().unwrap()) == "one\ntwo\n"
+    })
+    .await;
+    send_signal(&server.process, "-STOP");
+    writing.send_many_lines();
+    writing.signal("-INT");
+    // Two signals count as one unless the first is taken before the second is sent.
+    writing.receive_error_line().await;
+    writing.signal("-INT");
+    check_end(
+        &writing.end().await,
+        130,
+        &[
+            "stopped by SIGINT: lines 1 to ",
+            " more events may be written, too; the rest: tail -n +",
+        ],
+    );
 }
