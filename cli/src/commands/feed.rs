@@ -10,7 +10,7 @@ use super::input::{End, Input, InputEvent, Next, Place};
 pub(super) struct Fed {
     pub(super) events: u64,
     pub(super) bytes: u64,
-    /// The place of the last event.
+    /// The place of the last event, or of a skipped line after it.
     pub(super) done: Place,
     pub(super) end: End,
 }
@@ -29,7 +29,7 @@ pub(super) async fn feed(
     transaction: &mut Transaction<Raw>,
     input: &mut Input,
 ) -> Result<Fed, TransactionError> {
-    let (mut events, mut bytes, mut done) = (0, 0, Place::default());
+    let (mut events, mut bytes) = (0, 0);
     let (mut is_flushed, mut checked) = (true, Instant::now());
     loop {
         let next = tokio::select! {
@@ -43,12 +43,12 @@ pub(super) async fn feed(
         };
         let batch = match next {
             Next::Events(batch) => batch,
-            Next::End(end) => return Ok(Fed { events, bytes, done, end }),
+            Next::End(end) => return Ok(Fed { events, bytes, done: input.last(), end }),
         };
-        for InputEvent { at, key, payload } in batch {
+        for InputEvent { key, payload, .. } in batch {
             let len = payload.len() as u64;
             transaction.write(key.as_deref(), payload).await?;
-            (events, bytes, done) = (events + 1, bytes + len, at);
+            (events, bytes) = (events + 1, bytes + len);
             input.progress().inc(len);
         }
         is_flushed = false;

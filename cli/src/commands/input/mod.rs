@@ -111,6 +111,8 @@ pub(crate) struct Input {
     is_idle: bool,
     stopped: Option<Signal>,
     skipped: u64,
+    /// The place of the last event or skipped line.
+    last: Place,
     places: Places,
 }
 
@@ -241,7 +243,8 @@ impl Opened {
         std::thread::spawn(move || {
             read(source, &rules, |message| sender.blocking_send(message).is_ok());
         });
-        Input { messages, stop, progress, is_idle: false, stopped: None, skipped: 0, places }
+        let (is_idle, stopped, skipped, last) = (false, None, 0, Place::default());
+        Input { messages, stop, progress, is_idle, stopped, skipped, last, places }
     }
 }
 
@@ -270,7 +273,10 @@ impl Input {
             match message {
                 None => return Next::End(End::Whole),
                 Some(Message::Waiting) => {}
-                Some(Message::Events(events)) => return Next::Events(events),
+                Some(Message::Events(events)) => {
+                    self.last = events.last().map_or(self.last, |event| event.at);
+                    return Next::Events(events);
+                }
                 Some(Message::Bad(bad)) => return Next::End(End::Bad(bad)),
                 Some(Message::Unreadable(failure)) => return Next::End(End::Unreadable(failure)),
                 Some(Message::Note(text)) => self.note(text),
@@ -289,6 +295,17 @@ impl Input {
         self.skipped
     }
 
+    /// The place of the last event that was handed out, or of a skipped line after it.
+    pub(crate) fn last(&self) -> Place {
+        self.last
+    }
+
+    /// Returns a sentence about the part of the input up to `done`, which is written.
+    pub(crate) fn written_up_to(&self, done: Place) -> String {
+        let state = if self.skipped > 0 { "written or skipped" } else { "written" };
+        self.places.up_to(done, state)
+    }
+
     /// How places in the input are called.
     pub(crate) fn places(&self) -> &Places {
         &self.places
@@ -296,6 +313,7 @@ impl Input {
 
     fn skip(&mut self, bad: &BadRecord) {
         self.skipped += 1;
+        self.last = bad.at;
         match self.skipped {
             ..=REPORTED => self.note(format_args!("skipped {}", bad.text)),
             skipped if skipped == REPORTED + 1 => self.note("further skipped lines are counted"),

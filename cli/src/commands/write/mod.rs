@@ -15,7 +15,7 @@ use self::{
     summary::{Totals, show},
     time::Notes,
 };
-use super::input::{End, Input, InputArguments, InputEvent, Next, Places};
+use super::input::{End, Input, InputArguments, InputEvent, Next};
 use crate::{
     context::Context,
     failure::{Failure, Result},
@@ -82,7 +82,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     let totals = Totals { events, bytes, skipped: input.skipped(), took: started.elapsed() };
     let next = written.counted.done.number + 1;
     show(&totals, Some(&written.counted.latencies), next, &mut context.output)?;
-    written.outcome(input.places())
+    written.outcome(&input)
 }
 
 /// How writing ended.
@@ -107,6 +107,10 @@ async fn write(writer: &EventWriter<Raw>, input: &mut Input, stop: &Stop) -> Res
         _ = stop.again() => writer.close(Duration::ZERO).await,
     };
     let failure = counted.failure.take().or(report.first_failure);
+    if failure.is_none() && counted.quit.is_none() && matches!(end, Ok(Some(_))) {
+        // Everything that was handed out is written, and lines after it may be skipped.
+        counted.done = input.last();
+    }
     Ok(Written { counted, end, failed: report.failed, failure })
 }
 
@@ -145,8 +149,9 @@ async fn hand_in(
 impl Written {
     /// The result of the command. A failure has the place in the input at which another run goes
     /// on.
-    fn outcome(self, places: &Places) -> Result<()> {
-        let done = places.up_to(self.counted.done, "written");
+    fn outcome(self, input: &Input) -> Result<()> {
+        let places = input.places();
+        let done = input.written_up_to(self.counted.done);
         let rest = format!("the rest: {}", places.rest(self.counted.done));
         let failed = self.failed;
         if let Some(signal) = self.counted.quit {

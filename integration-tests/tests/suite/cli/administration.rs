@@ -1,7 +1,12 @@
 //! The tool at a terminal, against a real server.
 
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+};
+
 use pravega_sdk_integration_tests::harness::{
-    tool::{fails, good, json, pravega, stderr, stdout},
+    tool::{binary, fails, good, json, pravega, stderr, stdout},
     unique,
 };
 
@@ -160,4 +165,35 @@ fn single_commands_go_to_the_store_and_their_replies_are_printed() {
     std::fs::remove_file(script).unwrap();
     assert_eq!(replies[1]["currentSegmentWriteOffset"], "9");
     good(&["scope", "delete", &scope, "--recursive", "--yes"]);
+}
+
+#[test]
+fn a_server_with_a_damaged_journal_does_not_start_and_tells_what_can_be_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = || {
+        let mut command = Command::new(binary());
+        command.args(["dev", "--port", "0", "--dir", folder.path().to_str().unwrap()]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let mut server = dev();
+    let mut ready = String::new();
+    BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
+    let url = ready.split_whitespace().nth(1).unwrap();
+    let mut create = Command::new(binary());
+    let created = create.args(["--controller", url, "scope", "create", "s"]).status();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(created.unwrap().success());
+
+    let journal = folder.path().join("journal-00000001");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&journal, &bytes).unwrap();
+    let output = dev().wait_with_output().unwrap();
+    let error = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("journal-00000001 is damaged at byte"), "{error}");
+    assert!(error.contains("help: no file was changed") && error.contains("--dir"), "{error}");
+    assert_eq!(std::fs::read(&journal).unwrap(), bytes);
 }

@@ -74,6 +74,8 @@ fn invalid_lines_are_skipped_and_counted_on_demand() {
     let output = write(&stream, SECOND_IS_BAD, &[&KEYED[..], &["--skip-bad"]].concat());
     check(&output, 0, &["skipped line 2: no key separator", "skipped 1 invalid lines"]);
     assert_eq!(good(&["read", &stream]), "1\n2\n");
+    let output = write(&stream, b"bad\nbad\n", &[&KEYED[..], &["--skip-bad"]].concat());
+    check(&output, 0, &["wrote 0 events", "skipped 2 invalid lines"]);
 }
 
 #[test]
