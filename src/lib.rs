@@ -28,6 +28,10 @@
 //! }
 //! ```
 //!
+//! What a writer has accepted is sent as long as the runtime runs, and only the ack of an event, a
+//! flush or the report of [`EventWriter::close`] shows that it is durable. Call one of the last two
+//! before `main` returns.
+//!
 //! This crate re-exports the parts of the SDK and connects the client with the embedded server.
 //! [`ClientFactory`] composes the parts, [`ClientConfig`] configures them, and [`prelude`] holds
 //! the names that most programs use.
