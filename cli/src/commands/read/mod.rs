@@ -68,7 +68,14 @@ pub(crate) struct Arguments {
 
     /// {key} is the text of the event before the first such character: a stream does not store
     /// routing keys
-    #[arg(long, value_name = "CHARACTER", default_value = ":", requires = "format")]
+    // A requirement that another option rules out is not checked, so those are named, too.
+    #[arg(
+        long,
+        value_name = "CHARACTER",
+        default_value = ":",
+        requires = "format",
+        conflicts_with_all = ["length_prefixed", "base64"]
+    )]
     key_separator: char,
 
     /// Write each event with a length prefix (u32, big-endian) instead of as a line
@@ -202,5 +209,37 @@ fn record(event: &ReadEvent<Bytes>, is_base64: bool) -> Record {
     match std::str::from_utf8(event.event()) {
         Ok(text) if !is_base64 => record.with("event", text),
         _ => record.with("event_base64", BASE64_STANDARD.encode(event.event())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Tool {
+        #[command(flatten)]
+        read: Arguments,
+    }
+
+    #[test]
+    fn no_option_is_passed_over() {
+        for arguments in [
+            &["--key-separator", ";"][..],
+            &["--key-separator", ";", "--base64"],
+            &["--key-separator", ";", "--length-prefixed"],
+            &["--format", "{event}", "--base64"],
+            &["--format", "{event}", "--length-prefixed"],
+            &["--base64", "--length-prefixed"],
+            &["--from", "tail", "--ago", "1h"],
+            &["--until", "tail", "--follow"],
+        ] {
+            let arguments = [&["tool", "s/t"], arguments].concat();
+            assert!(Tool::try_parse_from(&arguments).is_err(), "{arguments:?}");
+        }
+        let arguments = ["tool", "s/t", "--format", "{key}", "--key-separator", ";"];
+        assert!(Tool::try_parse_from(arguments).is_ok_and(|tool| tool.read.key_separator == ';'));
     }
 }
