@@ -132,10 +132,16 @@ impl FromStr for EventPointer {
     fn from_str(text: &str) -> Result<Self, EventPointerError> {
         let (segment, place) = text.rsplit_once(':').ok_or(EventPointerError::Form)?;
         let (offset, length) = place.split_once('-').ok_or(EventPointerError::Form)?;
-        let offset = offset.parse().map_err(|_| EventPointerError::Form)?;
-        let length = length.parse().map_err(|_| EventPointerError::Form)?;
+        let offset = digits(offset)?.parse().map_err(|_| EventPointerError::Form)?;
+        let length = digits(length)?.parse().map_err(|_| EventPointerError::Form)?;
         Self::new(segment.parse()?, Offset(offset), length)
     }
+}
+
+/// Refuses a sign: the standard parser accepts a leading `+`.
+fn digits(text: &str) -> Result<&str, EventPointerError> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { Ok(text) } else { Err(EventPointerError::Form) }
 }
 
 #[cfg(test)]
@@ -144,7 +150,17 @@ mod tests {
 
     #[test]
     fn text_that_is_no_pointer_is_refused() {
-        for text in ["", "a/b/0", "a/b/0:1", "a/b/0:1-", "a/b/0:-1-8", "a/b/0:1-7", "x:1-8"] {
+        for text in [
+            "",
+            "a/b/0",
+            "a/b/0:1",
+            "a/b/0:1-",
+            "a/b/0:-1-8",
+            "a/b/0:1-7",
+            "a/b/0:+1-8",
+            "a/b/0:1-+8",
+            "x:1-8",
+        ] {
             assert!(text.parse::<EventPointer>().is_err(), "{text:?}");
         }
         assert!(EventPointer::from_bytes(&[0, 0, 0]).is_err());

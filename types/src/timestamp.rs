@@ -90,13 +90,14 @@ fn parse(text: &str) -> Option<Timestamp> {
     let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next()?);
     let (second, fraction) = second.split_once('.').unwrap_or((second, "0"));
     let date = Date {
-        year: sign * number(year, year.len(), i64::MAX)?,
+        year: sign * number(year, year.len().max(4), i64::MAX)?,
         month: number(month, 2, 12)?,
         day: number(day, 2, 31)?,
     };
     // A day that the month does not have comes back as another date.
     let days = date.day_number()?;
-    if Date::of_day(days) != date || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+    let is_fraction = !fraction.is_empty() && fraction.bytes().all(|digit| digit.is_ascii_digit());
+    if Date::of_day(days) != date || !is_fraction {
         return None;
     }
     let second_of_day =
@@ -199,6 +200,8 @@ mod tests {
             "1970-01-01T00:60:00Z",
             "1970-01-01T00:00:0Z",
             "1970-01-01T00:00:00.xZ",
+            "1970-01-01T00:00:00.Z",
+            "70-01-01T00:00:00Z",
             "1970-01-01T00:00:00.001xZ",
             "1970-01-01T+1:00:00Z",
             "ü970-01-01T00:00:00Z",
