@@ -95,6 +95,14 @@ impl WriteError {
             .with_stream(stream)
     }
 
+    /// Creates the error of a failed call of the controller, before anything was written.
+    #[must_use]
+    pub fn from_controller(error: ControllerError, detail: &str, stream: &ScopedStream) -> Self {
+        Self::new(error.kind(), Outcome::NotApplied, detail_of(&error, detail))
+            .with_stream(stream)
+            .with_source(Some(Arc::new(error)))
+    }
+
     /// Returns the same failure for an event about whose effect more is known.
     #[must_use]
     pub fn with_outcome(&self, outcome: Outcome) -> Self {
@@ -120,6 +128,13 @@ error_type! {
 
 segment_error!(ReadError);
 
+/// Returns what failed, as the error of a surface says it: a missing stream is named as such,
+/// whatever was asked for.
+#[must_use]
+pub fn detail_of<'d>(error: &ControllerError, detail: &'d str) -> &'d str {
+    if error.kind() == ErrorKind::NotFound { "there is no such stream" } else { detail }
+}
+
 impl ReadError {
     /// Creates an error without a place.
     pub fn new(kind: ErrorKind, detail: impl fmt::Display) -> Self {
@@ -129,9 +144,9 @@ impl ReadError {
     /// Creates the error of a failed call of the controller.
     #[must_use]
     pub fn from_controller(error: ControllerError, detail: &str, stream: &ScopedStream) -> Self {
-        let detail =
-            if error.kind() == ErrorKind::NotFound { "there is no such stream" } else { detail };
-        Self::new(error.kind(), detail).with_stream(stream).with_source(Some(Arc::new(error)))
+        Self::new(error.kind(), detail_of(&error, detail))
+            .with_stream(stream)
+            .with_source(Some(Arc::new(error)))
     }
 
     /// Takes out the error that a reader of bytes put into one of the standard library.
@@ -243,9 +258,12 @@ mod tests {
             [(ErrorKind::NotFound, "there is no such stream"), (ErrorKind::Unavailable, "no head")]
         {
             let cause = ControllerError::new(kind, Outcome::NotApplied, "x");
-            let error = ReadError::from_controller(cause, "no head", &stream);
+            let error = ReadError::from_controller(cause.clone(), "no head", &stream);
             assert_eq!(error.to_string(), format!("reading shop/orders: {detail}"));
             assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "x");
+            let error = WriteError::from_controller(cause, "no head", &stream);
+            assert_eq!(error.to_string(), format!("writing to shop/orders: {detail}"));
+            assert_eq!((error.kind(), error.outcome()), (kind, Outcome::NotApplied));
         }
     }
 }

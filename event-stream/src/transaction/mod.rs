@@ -28,6 +28,7 @@ use pravega_sdk_controller_client::{
 use pravega_sdk_segment_client::{
     append::{Target, writer_name},
     context::SegmentContext,
+    error::detail_of,
     runtime::{rng, runtime},
     seeded_bugs::SeededBug,
 };
@@ -111,7 +112,8 @@ impl<C> TransactionalWriter<C> {
         let runtime = runtime()?;
         let asked = context.controller().current_segments(stream).await;
         let refused = |error| {
-            TransactionError::from_query(error, "the stream's segments cannot be found", stream)
+            let detail = detail_of(&error, "the stream's segments cannot be found");
+            TransactionError::from_query(error, detail, stream)
         };
         if asked.map_err(refused)?.is_empty() {
             return Err(TransactionError::new(

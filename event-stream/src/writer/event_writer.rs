@@ -80,12 +80,7 @@ impl<C> EventWriter<C> {
     ) -> Result<Self, WriteError> {
         runtime()?;
         let segments = context.controller().current_segments(stream).await.map_err(|error| {
-            let failure = WriteError::new(
-                error.kind(),
-                Outcome::NotApplied,
-                "the stream's segments cannot be found",
-            );
-            failure.with_stream(stream).with_source(Some(Arc::new(error)))
+            WriteError::from_controller(error, "the stream's segments cannot be found", stream)
         })?;
         if segments.is_empty() {
             return Err(WriteError::new(
