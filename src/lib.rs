@@ -21,6 +21,7 @@
 //!     writer.close(Duration::from_secs(10)).await.into_result()?;
 //!
 //!     let mut reader = factory.event_reader(&orders, Utf8).await?;
+//!     // Until the stream is sealed.
 //!     while let Some(event) = reader.next().await {
 //!         println!("{}", event?.event());
 //!     }
