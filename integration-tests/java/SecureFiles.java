@@ -1,5 +1,7 @@
 import io.pravega.shared.security.crypto.StrongPasswordProcessor;
+import io.pravega.shared.security.token.JsonWebToken;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.Key;
@@ -7,11 +9,14 @@ import java.security.KeyStore;
 import java.security.cert.Certificate;
 import java.util.ArrayList;
 import java.util.Base64;
+import java.util.Date;
 import java.util.List;
+import java.util.Map;
 
 /**
  * Makes what a server with TLS and accounts needs, in the folder given: a key with a self-signed certificate for
- * localhost in the forms the server wants, and a file of accounts. For tests only: everything has the same password.
+ * localhost in the forms the server wants, a file of accounts, and a token that has expired. For tests only:
+ * everything has the same password.
  *
  * Usage: java -cp LIB/* SecureFiles.java FOLDER PASSWORD
  */
@@ -36,6 +41,10 @@ public class SecureFiles {
         Files.writeString(folder.resolve("store-password"), password);
         Files.writeString(folder.resolve("accounts"), account("admin", password, "prn::*,READ_UPDATE")
                 + account("reader", password, "prn::/,READ;prn::/scope:open,READ;prn::/scope:open/*,READ"));
+        // The standalone server signs with this key, whatever its configuration says.
+        byte[] signingKey = "secret".getBytes(StandardCharsets.UTF_8);
+        Files.writeString(folder.resolve("expired-token"), new JsonWebToken("segmentstoreresource", "segmentstore",
+                signingKey, new Date(System.currentTimeMillis() - 60_000), Map.of("*", "READ_UPDATE")).toCompactString());
     }
 
     private static String account(String name, String password, String rights) throws Exception {

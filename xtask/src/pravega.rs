@@ -100,6 +100,7 @@ const SERVERS: [(&str, &[Module]); 3] = [
         "writers",
         &[
             Module::suite("event_writer"),
+            Module::suite("exactly_once"),
             Module::suite("cli::events"),
             Module::suite("writer_faults"),
         ],
@@ -131,8 +132,8 @@ pub(crate) fn missing_tools() -> Vec<&'static str> {
     ["java", "mvn"].into_iter().filter(|program| !runs(program)).collect()
 }
 
-/// Runs the tests that need a real server: against a plain one, then against one with TLS and
-/// accounts.
+/// Runs the tests that need a real server: against a plain one, then against one with accounts, and
+/// one with TLS as well.
 pub(crate) fn interop(root: &Path) -> Result<()> {
     let lib = jars(root)?;
     let build =
@@ -160,12 +161,15 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
         tested?;
     }
 
-    let folder = work_folder(root, "secured");
-    let security = Security::prepare(root, &lib, &folder)?;
-    let mut secured = Standalone::start(&lib, &folder, &security)?;
-    let tested = test(root, secured.variables(), Module::interop("secured"), Output::Captured);
-    secured.stop();
-    tested
+    for (name, tls) in [("expired_tokens", Tls::Off), ("secured", Tls::On)] {
+        let folder = work_folder(root, name);
+        let security = Security::prepare(root, &lib, &folder, tls)?;
+        let mut server = Standalone::start(&lib, &folder, &security)?;
+        let tested = test(root, server.variables(), Module::interop(name), Output::Captured);
+        server.stop();
+        tested?;
+    }
+    Ok(())
 }
 
 /// Runs the tests that need several segment stores, against a durable cluster on separate ports.
@@ -368,14 +372,21 @@ impl Ports {
     }
 }
 
+/// Whether a server has TLS.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tls {
+    Off,
+    On,
+}
+
 enum Security {
     None,
-    /// Holds the folder with the key, the certificate and the accounts.
-    TlsAndAccounts(PathBuf),
+    /// Holds the folder with the key, the certificate, the accounts and an expired token.
+    Accounts(PathBuf, Tls),
 }
 
 impl Security {
-    fn prepare(root: &Path, lib: &Path, folder: &Path) -> Result<Self> {
+    fn prepare(root: &Path, lib: &Path, folder: &Path, tls: Tls) -> Result<Self> {
         let secrets = folder.join("secrets");
         fs::create_dir_all(&secrets)?;
         run(Command::new("java")
@@ -384,11 +395,11 @@ impl Security {
             .arg(root.join("integration-tests/java/SecureFiles.java"))
             .arg(&secrets)
             .arg(PASSWORD))?;
-        Ok(Self::TlsAndAccounts(secrets))
+        Ok(Self::Accounts(secrets, tls))
     }
 
     fn properties(&self) -> Vec<(&'static str, String)> {
-        let Self::TlsAndAccounts(folder) = self else {
+        let Self::Accounts(folder, tls) = self else {
             return Vec::new();
         };
         let file = |name: &str| folder.join(name).display().to_string();
@@ -397,7 +408,7 @@ impl Security {
             ("security.auth.credentials.username", "admin".to_owned()),
             ("security.auth.credentials.pwd", PASSWORD.to_owned()),
             ("security.auth.pwdAuthHandler.accountsDb.location", file("accounts")),
-            ("security.tls.enable", "true".to_owned()),
+            ("security.tls.enable", (*tls == Tls::On).to_string()),
             ("security.tls.privateKey.location", file("server.pk8")),
             ("security.tls.certificate.location", file("server.crt")),
             ("security.tls.keyStore.location", file("server.jks")),
@@ -412,7 +423,7 @@ struct Standalone {
     process: Option<Child>,
     folder: PathBuf,
     ports: Ports,
-    secrets: Option<PathBuf>,
+    secrets: Option<(PathBuf, Tls)>,
 }
 
 impl Standalone {
@@ -455,7 +466,7 @@ impl Standalone {
             .context("cannot start java")?;
         let secrets = match security {
             Security::None => None,
-            Security::TlsAndAccounts(folder) => Some(folder.clone()),
+            Security::Accounts(folder, tls) => Some((folder.clone(), *tls)),
         };
         let mut server =
             Self { process: Some(process), folder: folder.to_path_buf(), ports, secrets };
@@ -488,16 +499,15 @@ impl Standalone {
 
     /// Returns the environment of the tests.
     fn variables(&self) -> Vec<(&'static str, String)> {
-        let scheme = if self.secrets.is_some() { "tls" } else { "tcp" };
+        let scheme = if let Some((_, Tls::On)) = self.secrets { "tls" } else { "tcp" };
         let mut variables = vec![
             ("PRAVEGA_TEST_CONTROLLER", format!("{scheme}://localhost:{}", self.ports.controller)),
             ("PRAVEGA_TEST_ADMIN", format!("127.0.0.1:{}", self.ports.admin)),
         ];
-        if let Some(secrets) = &self.secrets {
-            variables.push((
-                "PRAVEGA_TEST_TRUST_STORE",
-                secrets.join("server.crt").display().to_string(),
-            ));
+        if let Some((secrets, _)) = &self.secrets {
+            let file = |name: &str| secrets.join(name).display().to_string();
+            variables.push(("PRAVEGA_TEST_TRUST_STORE", file("server.crt")));
+            variables.push(("PRAVEGA_TEST_EXPIRED_TOKEN", file("expired-token")));
             variables.push(("PRAVEGA_TEST_PASSWORD", PASSWORD.to_owned()));
         }
         variables

@@ -3,8 +3,11 @@
 //! The tests run against the server that `PRAVEGA_TEST_CONTROLLER` names, or else against one
 //! embedded server. Both pass the same tests, so they behave in the same way.
 
+pub mod frames;
 pub mod lines;
 pub mod port;
+pub mod through;
+pub mod tokens;
 pub mod tool;
 
 use std::{

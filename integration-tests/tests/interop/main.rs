@@ -5,6 +5,7 @@
 mod cluster;
 mod cluster_failover;
 mod differential;
+mod expired_tokens;
 mod java;
 mod peers;
 mod secured;

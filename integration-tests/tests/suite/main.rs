@@ -11,6 +11,7 @@ mod client;
 mod controller;
 mod embedded;
 mod event_writer;
+mod exactly_once;
 mod files;
 mod fuzz_seeds;
 mod index;

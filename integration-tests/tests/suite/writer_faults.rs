@@ -1,7 +1,6 @@
 //! The event writer against a real server, over connections that fail.
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,54 +9,23 @@ use std::{
 };
 
 use pravega_sdk_client_factory::ClientFactory;
-use pravega_sdk_event_stream::{
-    EventWriter, LargeEvents, SegmentContext, WriterConfig, codec::Raw,
-};
-use pravega_sdk_integration_tests::harness::{self, factory, new_stream, port::Refusing};
-use pravega_sdk_segment_client::{
-    ByteStream, Opening, RawClient, StoreConfig, StoreDialer, StorePool, Transport,
+use pravega_sdk_event_stream::{EventWriter, LargeEvents, WriterConfig, codec::Raw};
+use pravega_sdk_integration_tests::harness::{
+    self, factory, new_stream,
+    port::Refusing,
+    through::{store_of, through},
 };
 use pravega_sdk_simulation::{
     link::{Cut, Faults},
     network::Plan,
     proxy::Proxy,
 };
-use pravega_sdk_types::{ErrorKind, Outcome, ScopedSegment, ScopedStream, SegmentId};
-use tokio::net::TcpStream;
-
-/// Every connection goes to one address, whatever the controller says.
-#[derive(Debug)]
-struct Through(SocketAddr);
-
-impl Transport for Through {
-    fn open<'a>(&'a self, _: &'a pravega_sdk_types::Endpoint) -> Opening<'a> {
-        Box::pin(async {
-            let socket = TcpStream::connect(self.0).await?;
-            socket.set_nodelay(true)?;
-            Ok(Box::new(socket) as Box<dyn ByteStream>)
-        })
-    }
-}
-
-fn parts(factory: &ClientFactory, address: SocketAddr) -> SegmentContext {
-    let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(Through(address)));
-    let pool = StorePool::new(dialer);
-    SegmentContext::new(
-        Arc::clone(factory.controller()),
-        Arc::clone(factory.endpoints()),
-        Arc::clone(factory.tokens()),
-        RawClient::with_pool(pool.clone()),
-        pool,
-    )
-}
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream};
 
 async fn proxied(plan: Plan) -> (ClientFactory, ScopedStream, Proxy) {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
-    let segment = ScopedSegment::new(&stream, SegmentId::from(0));
-    let endpoint = factory.controller().segment_endpoint(&segment).await.unwrap();
-    let target =
-        tokio::net::lookup_host((endpoint.host(), endpoint.port())).await.unwrap().next().unwrap();
+    let target = store_of(&factory, &stream).await;
     let proxy = Proxy::start(target, plan).await.unwrap();
     (factory, stream, proxy)
 }
@@ -86,7 +54,7 @@ async fn a_server_that_closes_after_each_reply_stores_every_event_once_in_order(
     });
     let (factory, stream, proxy) = proxied(plan).await;
     let writer =
-        EventWriter::open(parts(&factory, proxy.address()), &stream, Raw, quick()).await.unwrap();
+        EventWriter::open(through(&factory, proxy.address()), &stream, Raw, quick()).await.unwrap();
     let mut expected = Vec::new();
     for number in 0..60 {
         let event = format!("event {number}").into_bytes();
@@ -119,7 +87,7 @@ async fn resets_at_any_byte_of_either_direction_lose_and_duplicate_nothing() {
         .with_max_event_bytes(100_000)
         .with_large_events(LargeEvents::UpTo(1 << 20));
     let writer =
-        EventWriter::open(parts(&factory, proxy.address()), &stream, Raw, config).await.unwrap();
+        EventWriter::open(through(&factory, proxy.address()), &stream, Raw, config).await.unwrap();
     let mut expected = Vec::new();
     let mut acks = Vec::new();
     for number in 0..3000_u32 {
@@ -142,7 +110,7 @@ async fn a_port_that_refuses_fails_a_write_by_its_deadline_after_several_attempt
     let closed = Refusing::bind();
     let config = quick().with_delivery_timeout(Duration::from_secs(2));
     let writer =
-        EventWriter::open(parts(&factory, closed.address()), &stream, Raw, config).await.unwrap();
+        EventWriter::open(through(&factory, closed.address()), &stream, Raw, config).await.unwrap();
     let error = writer.write("k", "event").await.unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),
