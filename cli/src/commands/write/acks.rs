@@ -1,26 +1,24 @@
 //! Counts the events that are durable.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
 use pravega_sdk::{Ack, WriteError};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
 
-use super::super::input::Place;
+use super::{
+    super::input::Place,
+    window::{Event, InFlight, Window},
+};
 use crate::{
     failure::{Failure, Result},
     signal::Signal,
     stop::Stop,
 };
-
-/// An event that the writer has accepted and not acknowledged yet.
-pub(super) struct InFlight {
-    pub(super) at: Place,
-    pub(super) started: Instant,
-    pub(super) bytes: u64,
-    pub(super) ack: Ack,
-}
 
 /// The acknowledged events.
 pub(super) struct Counted {
@@ -35,9 +33,12 @@ pub(super) struct Counted {
     pub(super) quit: Option<Signal>,
 }
 
-/// Waits for the acks in order, up to the first failure or a second signal.
+/// How often a failure is looked for among all events in flight.
+const SEARCH_EVERY: Duration = Duration::from_secs(1);
+
+/// Waits for the acks in order, up to the first failure of any event or a second signal.
 pub(super) async fn count(
-    mut waiting: mpsc::Receiver<InFlight>,
+    waiting: mpsc::Receiver<InFlight<Ack>>,
     progress: ProgressBar,
     stop: Stop,
 ) -> Result<Counted> {
@@ -45,38 +46,48 @@ pub(super) async fn count(
     let latencies = Histogram::new_with_bounds(1, 600_000_000, 2).map_err(Failure::other)?;
     let (done, failure, quit) = (Place::default(), None, None);
     let mut counted = Counted { events: 0, bytes: 0, done, latencies, failure, quit };
+    let mut window = Window::new(waiting);
+    let mut search = interval(SEARCH_EVERY);
+    search.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let again = stop.again();
     tokio::pin!(again);
     loop {
-        let next = async {
-            let InFlight { at, started, bytes, ack } = waiting.recv().await?;
-            Some(ack.await.map(|_| (at, started, bytes)))
-        };
-        let (at, started, bytes) = tokio::select! {
+        tokio::select! {
             biased;
-            next = next => match next {
+            next = window.next() => match next {
                 None => break,
-                Some(Ok(acknowledged)) => acknowledged,
+                Some(Ok(event)) => counted.add(event, &progress),
                 Some(Err(failure)) => {
                     counted.failure = Some(failure);
                     break;
                 }
             },
+            _ = search.tick() => {
+                counted.failure = window.failure();
+                if counted.failure.is_some() {
+                    break;
+                }
+            }
             signal = &mut again => {
                 counted.quit = Some(signal);
                 break;
             }
-        };
-        counted.events += 1;
-        counted.bytes += bytes;
-        counted.done = at;
-        counted
-            .latencies
-            .saturating_record(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
-        progress.inc(bytes);
-        if counted.events.is_multiple_of(1000) {
-            progress.set_message(format!("{} events", counted.events));
         }
     }
     Ok(counted)
+}
+
+impl Counted {
+    fn add(&mut self, event: Event, progress: &ProgressBar) {
+        let Event { at, started, bytes } = event;
+        self.events += 1;
+        self.bytes += bytes;
+        self.done = at;
+        self.latencies
+            .saturating_record(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
+        progress.inc(bytes);
+        if self.events.is_multiple_of(1000) {
+            progress.set_message(format!("{} events", self.events));
+        }
+    }
 }

@@ -4,16 +4,18 @@ mod acks;
 mod summary;
 mod time;
 mod transaction;
+mod window;
 
 use std::time::{Duration, Instant};
 
-use pravega_sdk::{EventWriter, WriteError, WriterConfig, codec::Raw, types::ScopedStream};
+use pravega_sdk::{Ack, EventWriter, WriteError, WriterConfig, codec::Raw, types::ScopedStream};
 use tokio::sync::mpsc;
 
 use self::{
-    acks::{Counted, InFlight, count},
+    acks::{Counted, count},
     summary::{Totals, show},
     time::Notes,
+    window::{Event, InFlight},
 };
 use super::input::{End, Input, InputArguments, InputEvent, Next};
 use crate::{
@@ -119,7 +121,7 @@ async fn write(writer: &EventWriter<Raw>, input: &mut Input, stop: &Stop) -> Res
 async fn hand_in(
     writer: &EventWriter<Raw>,
     input: &mut Input,
-    acks: mpsc::Sender<InFlight>,
+    acks: mpsc::Sender<InFlight<Ack>>,
 ) -> Result<Option<End>> {
     let failed = acks.closed();
     tokio::pin!(failed);
@@ -141,7 +143,7 @@ async fn hand_in(
                 ack = writer.enqueue(key.as_deref(), payload) => ack?,
                 () = &mut failed => return Ok(None),
             };
-            capacity.send(InFlight { at, started, bytes, ack });
+            capacity.send(InFlight { event: Event { at, started, bytes }, ack });
         }
     }
 }
