@@ -118,6 +118,13 @@ impl SeededBug {
         Self::BelievesEarlierSuccessors,
         Self::SilentSearches,
         Self::TrustsCuts,
+    /// The bugs of writers that need more than the faults of a scenario so far.
+    pub const APPENDING: [Self; 5] = [
+        Self::BelievesSeals,
+        Self::MovesEventsInDoubt,
+        Self::RoutesConditions,
+        Self::ClosesForOneSegment,
+        Self::TrustsTokens,
     ];
 
     /// The bugs of writers and readers.

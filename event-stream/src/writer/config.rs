@@ -90,8 +90,8 @@ impl WriterConfig {
         self
     }
 
-    /// Sets how long an event may wait for its acknowledgement, reconnects and scaling included,
-    /// before it fails. Default: 120 s, at least 1 ms, at most a day.
+    /// Sets how long an event may wait for its acknowledgement before it fails: the wait for
+    /// capacity, reconnects and scaling included. Default: 120 s, at least 1 ms, at most a day.
     #[must_use]
     pub fn with_delivery_timeout(mut self, timeout: Duration) -> Self {
         self.append.delivery_timeout = Self::delivery_timeout(timeout);

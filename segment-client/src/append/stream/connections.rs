@@ -269,7 +269,10 @@ impl<T, W> WriterMachine<T, W> {
     /// Returns a segment whose trouble is over to the connection of the others, once it has no
     /// events: the next one finds it there.
     pub(super) fn recover(&mut self, segment: SegmentId, id: ConnectionId) {
-        let is_over = self.writers.get(&segment).is_some_and(|writer| writer.appends.is_empty());
+        let is_over = self
+            .writers
+            .get(&segment)
+            .is_some_and(|writer| writer.appends.is_empty() && !writer.appends.is_waiting());
         let is_apart =
             self.connections.get(&id).is_some_and(|connection| connection.group == Group::Troubled);
         if is_over && is_apart {

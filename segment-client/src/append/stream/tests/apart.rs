@@ -3,7 +3,9 @@
 use pravega_sdk_types::{EventNumber, Offset};
 use pravega_sdk_wire_protocol::{
     Decoder,
-    commands::{AppendSetup, DataAppended, InvalidEventNumber, NoSuchSegment},
+    commands::{
+        AppendSetup, DataAppended, InvalidEventNumber, NoSuchSegment, SegmentAlreadyExists,
+    },
 };
 
 use super::*;
@@ -292,6 +294,39 @@ fn what_may_be_stored_in_a_segment_of_a_deleted_stream_is_unknown() {
     let (unknown, not_applied) = (Outcome::Unknown, Outcome::NotApplied);
     let kind = ErrorKind::NotFound;
     assert_eq!(rig.failures(), [(0, kind, unknown), (1, kind, not_applied)]);
+}
+
+#[test]
+fn a_large_event_whose_transfer_is_refused_is_sent_again_after_pauses_that_grow() {
+    let mut rig = Rig::new(1);
+    let id = segment(0, 0);
+    let payload = Payload::Large(vec![Bytes::from(vec![1; 50])]);
+    let write = Write::Routed { key: Key::Hashed(0.1), payload };
+    rig.machine.write(write, rig.now, 0);
+    rig.effects();
+    rig.locate(id, 1);
+    rig.machine.handle_connected(FIRST);
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        let set_up = rig.sent(FIRST).remove(0);
+        rig.answer_set_up(FIRST, &set_up, EventNumber::NONE);
+        let create = rig.sent(FIRST).remove(0);
+        let taken = SegmentAlreadyExists {
+            request_id: create.request_id().unwrap(),
+            segment: "transient".into(),
+            server_stack_trace: "".into(),
+        };
+        rig.machine.handle_command(FIRST, taken.into(), rig.now);
+        let begun = rig.now;
+        while !rig.machine.effects.contains(&Effect::Locate(id)) {
+            rig.wait();
+        }
+        waits.push((rig.now - begun).as_millis());
+        rig.effects();
+        assert_eq!(rig.locate(id, 1), [], "the connection is as good as before");
+    }
+    assert_eq!(waits[0], 0);
+    assert!(waits[1] > 0 && waits[5] > 1_000, "{waits:?}");
 }
 
 #[test]
