@@ -79,9 +79,8 @@ pub(super) enum Seal {
 }
 
 /// What a block consists of, and on which condition it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BlockKind {
-    #[default]
     Events,
     /// One event, if the segment ends at its offset.
     Conditional,
@@ -90,8 +89,9 @@ pub(super) enum BlockKind {
 }
 
 /// An append in flight.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Block {
+    pub(super) request: RequestId,
     pub(super) last_number: EventNumber,
     /// The events in it that are not done.
     pub(super) items: usize,
@@ -138,6 +138,13 @@ pub(crate) struct AppendMachine<T> {
     /// The highest known length of the segment.
     pub(super) tail_offset: Option<Offset>,
     pub(super) bugs: Bugs,
+}
+
+impl Block {
+    pub(super) fn new(request: RequestId, kind: BlockKind) -> Self {
+        let last_number = EventNumber(0);
+        Self { request, last_number, items: 0, bytes: 0, kind, has_holes: false }
+    }
 }
 
 impl<T> AppendMachine<T> {
@@ -278,9 +285,13 @@ impl<T> AppendMachine<T> {
         self.items.front().is_some_and(|first| first.number <= earlier)
     }
 
-    /// Notes that nothing is stored of what was sent after the last set-up and is not acknowledged:
-    /// a failed append is answered after all before it, and ends all after it.
-    pub(super) fn refused_since_set_up(&mut self) {
+    /// Notes that an append was refused for good: nothing is stored of what was sent after the last
+    /// set-up and is not acknowledged, as a failed append is answered after all before it, and ends
+    /// all after it. If one before it was not answered, the store is not believed.
+    pub(super) fn refused_since_set_up(&mut self, request: i64) {
+        if self.blocks.front().is_some_and(|first| first.request.0 != request) {
+            self.earlier_number = self.sent_number;
+        }
         self.in_doubt = self.in_doubt.min(self.earlier_number.max(self.acknowledged));
     }
 

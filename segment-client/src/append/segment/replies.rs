@@ -57,7 +57,7 @@ impl<T> AppendMachine<T> {
             WireCommand::OperationUnsupported(reply) => {
                 let detail = format!("the server cannot do {}", reply.operation_name);
                 match self.state {
-                    State::Transferring(_) => self.refuse_large(&detail, out),
+                    State::Transferring(_) => self.refuse_large(reply.request_id, &detail, out),
                     _ => Reply::Refused(ErrorKind::Unsupported, detail),
                 }
             }
@@ -74,10 +74,10 @@ impl<T> AppendMachine<T> {
                 Reply::Protocol(format!("the segment store says: {}", reply.message))
             }
             WireCommand::SegmentIsSealed(reply) if !self.is_about_transient(&reply.segment) => {
-                self.handle_sealed()
+                self.handle_sealed(reply.request_id)
             }
             WireCommand::NoSuchSegment(reply) if reply.segment == self.name => {
-                self.refused_since_set_up();
+                self.refused_since_set_up(reply.request_id);
                 Reply::Missing
             }
             WireCommand::StreamSegmentInfo(reply) if reply.segment_name == self.name => {
@@ -97,13 +97,13 @@ impl<T> AppendMachine<T> {
 
     /// Handles the refusal of a sealed segment. What was sent before the last set-up may be stored
     /// nevertheless: it may have come between the set-up and the seal.
-    fn handle_sealed(&mut self) -> Reply {
+    fn handle_sealed(&mut self, request: i64) -> Reply {
         if self.bugs.has(SeededBug::BelievesSeals) {
             self.in_doubt = self.acknowledged;
             return Reply::Sealed;
         }
         let is_set_up = !matches!(self.state, State::CheckingSeal | State::SettingUp);
-        self.refused_since_set_up();
+        self.refused_since_set_up(request);
         if !self.has_earlier() {
             return Reply::Sealed;
         }
@@ -131,9 +131,9 @@ impl<T> AppendMachine<T> {
     }
 
     /// Fails a large event at a server without transient segments, which takes all others.
-    pub(super) fn refuse_large(&mut self, detail: &str, out: &mut Vec<Completion<T>>) -> Reply {
+    fn refuse_large(&mut self, request: i64, detail: &str, out: &mut Vec<Completion<T>>) -> Reply {
         self.state = State::Open;
-        self.refused_since_set_up();
+        self.refused_since_set_up(request);
         if let Some(item) = self.items.pop_front() {
             self.unsent_bytes -= item.bytes;
             let error = self.failure(ErrorKind::Unsupported, &item, detail);

@@ -68,7 +68,7 @@ impl<T> AppendMachine<T> {
 
     pub(super) fn send_block(&mut self, out: &mut SendBuffer) {
         let limit = self.limits.max_block_bytes;
-        let mut block = Block::default();
+        let mut block = Block::new(self.requests.next_id(), BlockKind::Events);
         for item in self.items.iter().skip(self.sent) {
             let fits = block.items == 0 || block.bytes + item.bytes <= limit;
             if !fits || !item.content.is_in_blocks() {
@@ -81,7 +81,7 @@ impl<T> AppendMachine<T> {
         let append = EventsAppend {
             writer_id: self.writer_id.0,
             last_event_number: block.last_number.0,
-            request_id: self.requests.next_id().0,
+            request_id: block.request.0,
         };
         let events = self
             .items
@@ -98,7 +98,7 @@ impl<T> AppendMachine<T> {
     /// first of two is refused, the second could succeed when the bytes of another writer are as
     /// long as the first. Blocks grow instead.
     pub(super) fn send_bytes(&mut self, out: &mut SendBuffer) {
-        let mut block = Block { kind: BlockKind::Bytes, ..Block::default() };
+        let mut block = Block::new(self.requests.next_id(), BlockKind::Bytes);
         let mut expected_offset = Offset(0);
         for item in self.items.iter().skip(self.sent) {
             let Content::Pinned { offset, payload: Pinned::Bytes(_) } = &item.content else {
@@ -118,7 +118,7 @@ impl<T> AppendMachine<T> {
             writer_id: self.writer_id.0,
             event_number: block.last_number.0,
             expected_offset: expected_offset.0,
-            request_id: self.requests.next_id().0,
+            request_id: block.request.0,
         };
         let pieces = self
             .items
@@ -135,15 +135,19 @@ impl<T> AppendMachine<T> {
         let Content::Pinned { offset, payload: Pinned::Event(event) } = &item.content else {
             return;
         };
+        let block = Block {
+            last_number: item.number,
+            items: 1,
+            bytes: item.bytes,
+            ..Block::new(self.requests.next_id(), BlockKind::Conditional)
+        };
         let append = ConditionalAppend {
             writer_id: self.writer_id.0,
             event_number: item.number.0,
             expected_offset: offset.0,
             event: Event { data: event.clone() },
-            request_id: self.requests.next_id().0,
+            request_id: block.request.0,
         };
-        let (last_number, bytes, kind) = (item.number, item.bytes, BlockKind::Conditional);
-        let block = Block { last_number, items: 1, bytes, kind, has_holes: false };
         out.push(&append).ok();
         self.sent_block(block);
     }

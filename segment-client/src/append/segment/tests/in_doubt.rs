@@ -102,6 +102,30 @@ fn events_of_one_connection_move_at_once_when_the_segment_is_sealed() {
 }
 
 #[test]
+fn a_refusal_that_overtakes_an_answer_proves_nothing() {
+    let mut rig = Rig::open();
+    rig.event(10);
+    rig.appends();
+    rig.event(10);
+    let second = rig.appends().remove(0);
+    // The first append is stored, and its answer did not come.
+    assert_eq!(rig.reply(sealed(second.request_id)), Reply::Ok);
+    assert_eq!(rig.seal_is_durable(true), Reply::Ok);
+    assert_eq!(rig.answer_set_up(1), Reply::Sealed);
+    assert_eq!(rig.done(), [(0, None)]);
+    assert_eq!(rig.left(), [1]);
+    let mut rig = Rig::open();
+    rig.event(10);
+    rig.appends();
+    rig.event(10);
+    let second = rig.appends().remove(0);
+    assert_eq!(rig.reply(missing(second.request_id)), Reply::Missing);
+    rig.machine.fail_in_doubt(&error(), &mut rig.done);
+    let unknown = |event| (event, ErrorKind::Truncated, Outcome::Unknown);
+    assert_eq!(failures(&mut rig), [unknown(0), unknown(1)]);
+}
+
+#[test]
 fn a_seal_that_is_not_durable_yet_is_asked_about_again_on_the_next_connection_too() {
     let mut rig = Rig::open();
     rig.event(10);
