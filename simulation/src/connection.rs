@@ -1,6 +1,6 @@
 //! The server's end of a connection: its sessions, and the commands that gates hold back.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use bytestring::ByteString;
 use pravega_sdk_server_core::{
@@ -33,6 +33,8 @@ pub(crate) struct Connection {
     /// The segment of each writer that was set up.
     segments: HashMap<WriterId, ByteString>,
     pub(crate) held: VecDeque<Waiting>,
+    /// The writers of which an append was lost since their last set-up.
+    lost: HashSet<WriterId>,
     /// `None` after the end of the connection.
     pub(crate) outbox: Option<Outbox>,
     /// The time at which the first token of a set-up expires.
@@ -80,6 +82,7 @@ impl Connection {
             session_of: HashMap::new(),
             segments: HashMap::new(),
             held: VecDeque::new(),
+            lost: HashSet::new(),
             outbox: Some(outbox),
             token_expires: None,
         }
@@ -90,6 +93,7 @@ impl Connection {
         let writer = writer_of(&command);
         if let (WireCommand::SetupAppend(set_up), Some(writer)) = (&command, writer) {
             self.segments.insert(writer, set_up.segment.clone());
+            self.lost.remove(&writer);
             let holds_appends = self
                 .held
                 .iter()
@@ -108,6 +112,20 @@ impl Connection {
         let session =
             writer.and_then(|writer| self.session_of.get(&writer)).copied().unwrap_or_default();
         Waiting { command, session, segment, writer, gate: None }
+    }
+
+    /// Loses a command. A store takes no append after one that it lost, until the next set-up of
+    /// the writer.
+    pub(crate) fn lose(&mut self, waiting: &Waiting) {
+        if is_append(&waiting.command) {
+            self.lost.extend(waiting.writer);
+        }
+    }
+
+    /// Returns true if a command follows an append that was lost.
+    pub(crate) fn has_lost_before(&self, waiting: &Waiting) -> bool {
+        is_append(&waiting.command)
+            && waiting.writer.is_some_and(|writer| self.lost.contains(&writer))
     }
 }
 

@@ -95,7 +95,8 @@ impl World {
         self.hold_first(move |arrival| arrival.is_append() && arrival.is_about(&segment))
     }
 
-    /// Loses the commands that match: they take no effect, and no reply follows.
+    /// Loses the commands that match: they take no effect, and no reply follows. After an append
+    /// all others of its writer on the connection are lost, until the next set-up.
     pub fn lose(&self, matches: impl FnMut(&Arrival<'_>) -> bool + Send + 'static) -> Hold {
         self.add_gate(Matches::Commands(Box::new(matches)), Effect::Lose)
     }

@@ -74,6 +74,10 @@ impl Cluster {
             connection.held.push_back(waiting);
             return Ok(());
         }
+        if connection.has_lost_before(&waiting) {
+            self.count("command lost");
+            return Ok(());
+        }
         match self.gates.arrives(&waiting.arrival(id, connection.store)) {
             None => self.handle(id, waiting),
             Some((gate, Effect::Hold)) => {
@@ -83,6 +87,7 @@ impl Cluster {
                 Ok(())
             }
             Some((_, Effect::Lose)) => {
+                connection.lose(&waiting);
                 self.count("command lost");
                 Ok(())
             }
