@@ -121,10 +121,14 @@ fn a_lost_command_has_no_effect_and_a_lost_reply_is_that_of_one_that_has() {
         wire.send(append(WRITER, 1, "lost")).await;
         wire.silent().await;
         lost.release();
+        // A store has no gaps.
+        wire.send(append(WRITER, 2, "after the lost one")).await;
+        wire.silent().await;
+        assert_eq!(wire.set_up(&segment, WRITER).await, NONE);
         let lost = cluster
             .world
             .lose_replies(|departure| matches!(departure.reply, WireCommand::DataAppended(_)));
-        wire.send(append(WRITER, 2, "stored")).await;
+        wire.send(append(WRITER, 1, "stored")).await;
         wire.silent().await;
         lost.release();
         assert_eq!(cluster.texts(), ["stored"]);
