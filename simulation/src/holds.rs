@@ -124,7 +124,8 @@ impl World {
         self.add_gate(Matches::Replies(Box::new(matches)), Effect::Hold)
     }
 
-    /// Loses the replies that match: their requests have taken effect.
+    /// Loses the replies that match: their requests have taken effect. After a reply to an append
+    /// all others of its writer on the connection are lost, until the next set-up.
     pub fn lose_replies(
         &self,
         matches: impl FnMut(&Departure<'_>) -> bool + Send + 'static,

@@ -3,7 +3,7 @@
 //! Replies to different requests may overtake each other. The replies to the appends of one writer
 //! keep their order, from one set-up of it to the next.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use pravega_sdk_types::WriterId;
 use pravega_sdk_wire_protocol::WireCommand;
@@ -25,6 +25,8 @@ pub(crate) struct Outbox {
     /// The time of the last reply to an append of each writer.
     last: HashMap<WriterId, Instant>,
     held: VecDeque<Held>,
+    /// The writers of which a reply to an append was lost since their last set-up.
+    lost: HashSet<WriterId>,
 }
 
 struct Held {
@@ -35,7 +37,7 @@ struct Held {
 
 impl Outbox {
     pub(crate) fn new(due: mpsc::UnboundedSender<Due>) -> Self {
-        Self { due, last: HashMap::new(), held: VecDeque::new() }
+        Self { due, last: HashMap::new(), held: VecDeque::new(), lost: HashSet::new() }
     }
 
     /// Sends a reply at a time, or after the replies that it must not overtake.
@@ -47,7 +49,12 @@ impl Outbox {
                 at = *last;
             }
             // Replies after a set-up belong to it.
-            None => drop(writer.and_then(|writer| self.last.remove(&writer))),
+            None => {
+                if let Some(writer) = writer {
+                    self.last.remove(&writer);
+                    self.lost.remove(&writer);
+                }
+            }
         }
         // A client that has gone takes no replies.
         self.due.send(Due { at, reply }).ok();
@@ -68,6 +75,17 @@ impl Outbox {
     pub(crate) fn hold(&mut self, gate: GateId, writer: Option<WriterId>, reply: WireCommand) {
         let writer = in_order_of(writer, &reply);
         self.held.push_back(Held { gate, writer, reply });
+    }
+
+    /// Loses a reply. A store acknowledges no append after one whose reply it lost, until the next
+    /// set-up of the writer.
+    pub(crate) fn lose(&mut self, writer: Option<WriterId>, reply: &WireCommand) {
+        self.lost.extend(in_order_of(writer, reply));
+    }
+
+    /// Returns true if a reply follows one to an append that was lost.
+    pub(crate) fn has_lost_before(&self, writer: Option<WriterId>, reply: &WireCommand) -> bool {
+        in_order_of(writer, reply).is_some_and(|writer| self.lost.contains(&writer))
     }
 
     /// Sends the replies that a gate held back.

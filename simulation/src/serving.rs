@@ -177,6 +177,10 @@ impl Cluster {
                 outbox.hold(gate, writer, reply);
                 continue;
             }
+            if outbox.has_lost_before(writer, &reply) {
+                self.count("reply lost");
+                continue;
+            }
             let (connection, store) = (id.0, connection.store.0);
             let departure = Departure { connection, store, segment, writer, reply: &reply };
             match self.gates.departs(&departure) {
@@ -185,7 +189,10 @@ impl Cluster {
                     outbox.hold(gate, writer, reply);
                     self.count("reply held");
                 }
-                Some((_, Effect::Lose)) => self.count("reply lost"),
+                Some((_, Effect::Lose)) => {
+                    outbox.lose(writer, &reply);
+                    self.count("reply lost");
+                }
                 Some((_, Effect::Close)) => {
                     self.count("connection closed in place of a reply");
                     self.close(id);

@@ -131,9 +131,14 @@ fn a_lost_command_has_no_effect_and_a_lost_reply_is_that_of_one_that_has() {
         wire.send(append(WRITER, 1, "stored")).await;
         wire.silent().await;
         lost.release();
-        assert_eq!(cluster.texts(), ["stored"]);
+        wire.send(append(WRITER, 2, "after it")).await;
+        wire.silent().await;
+        assert_eq!(wire.set_up(&segment, WRITER).await, 2);
+        wire.send(append(WRITER, 3, "acknowledged")).await;
+        assert_eq!(acknowledged(wire.next().await), 3);
+        assert_eq!(cluster.texts(), ["stored", "after it", "acknowledged"]);
         let counters = cluster.world.counters();
-        assert_eq!((counters["command lost"], counters["reply lost"]), (2, 1));
+        assert_eq!((counters["command lost"], counters["reply lost"]), (2, 2));
     });
 }
 
