@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pravega_sdk_event_stream::{EventWriter, SegmentTail, codec::Raw};
+use pravega_sdk_event_stream::{Appended, EventWriter, SegmentTail, codec::Raw};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -51,7 +51,7 @@ impl ConditionalLoad {
                     self.writer.write(&key, event).await
                 }
             };
-            tail = appended.as_ref().ok().and_then(|appended| appended.tail());
+            tail = appended.as_ref().ok().and_then(Appended::tail);
             let position = appended
                 .map(|appended| appended.offset().map(|offset| (appended.segment().id(), offset)));
             self.history.end(&[id], &position, self.started);
