@@ -257,7 +257,8 @@ impl Cluster {
 
     /// The time at which the store closes a connection because the token of a set-up expires.
     pub(crate) fn expiry(&self, id: ConnectionId) -> Option<Instant> {
-        let connection = self.connections.get(&id)?;
+        // One that is closed already waits for its client only.
+        let connection = self.connections.get(&id).filter(|one| one.outbox.is_some())?;
         let left = connection.token_expires?.since(self.now_at(connection.store));
         Some(Instant::now() + millis(left))
     }
