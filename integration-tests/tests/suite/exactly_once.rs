@@ -76,6 +76,10 @@ async fn late_before_a_seal(event: &str, config: WriterConfig, is_held: fn(&Wire
     proxy.wait_for("the store has applied the first attempt", answered).await;
     scale_all(factory.controller(), &stream, 1).await;
     proxy.release(second);
+    let sealed = |frame: &Frame| {
+        frame.connection == second && matches!(frame.command, WireCommand::SegmentIsSealed(_))
+    };
+    proxy.wait_for("the second attempt meets the seal", sealed).await;
     let stored = ack.await.unwrap();
     assert_eq!(stored.segment().id(), SegmentId::from(0), "it was stored before the seal");
 
@@ -129,6 +133,8 @@ async fn an_event_whose_ack_is_lost_and_whose_segment_is_truncated_away_has_an_u
     })
     .await;
     proxy.refuse(false);
+    let missing = |frame: &Frame| matches!(frame.command, WireCommand::NoSuchSegment(_));
+    proxy.wait_for("the set-up is refused", missing).await;
     let error = ack.await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
     assert_eq!(texts(&factory, &stream).await, Vec::<String>::new(), "it is not written again");
