@@ -118,6 +118,8 @@ impl SeededBug {
         Self::BelievesEarlierSuccessors,
         Self::SilentSearches,
         Self::TrustsCuts,
+    ];
+
     /// The bugs of writers that need more than the faults of a scenario so far.
     pub const APPENDING: [Self; 5] = [
         Self::BelievesSeals,

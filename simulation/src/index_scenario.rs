@@ -1,7 +1,7 @@
 //! A seed as an index stream with faults: writers compete to append records, and readers search and
 //! read them.
 //!
-//! The checks are those of [`checks`](crate::checks), as a record is an event, and:
+//! The checks are those of [`checks`], as a record is an event, and:
 //!
 //! | check | holds |
 //! |---|---|
