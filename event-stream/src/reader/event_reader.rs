@@ -281,7 +281,11 @@ impl<C: Codec> EventReader<C> {
     /// Carries out the effects of the machines; returns true if there were any.
     fn carry_out(&mut self) -> bool {
         let mut is_busy = self.driver.carry_out(&mut self.machine.reads);
-        while let Some(effect) = self.machine.poll_effect(self.driver.now()) {
+        if !self.machine.has_effects() {
+            return is_busy;
+        }
+        let now = self.driver.now();
+        while let Some(effect) = self.machine.poll_effect(now) {
             is_busy = true;
             let (controller, stream) =
                 (Arc::clone(self.driver.context().controller()), self.stream.clone());

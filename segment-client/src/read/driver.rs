@@ -111,6 +111,10 @@ impl<T: Send + 'static> ReadDriver<T> {
     /// Carries out the machine's effects. Returns true if there were any.
     pub fn carry_out(&mut self, machine: &mut ReadMachine) -> bool {
         let mut is_busy = false;
+        // This is called for each event, so the clock is read only if there may be work.
+        if !machine.has_work() {
+            return false;
+        }
         let now = self.now();
         while let Some(effect) = machine.poll_effect(now) {
             is_busy = true;

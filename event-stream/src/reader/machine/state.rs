@@ -276,6 +276,11 @@ impl StreamMachine {
         }
     }
 
+    /// Returns true if the driver must do something besides reading.
+    pub(crate) fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
     /// What the driver must do next, besides reading.
     pub(crate) fn poll_effect(&mut self, now: Now) -> Option<Effect> {
         let effect = self.effects.pop_front()?;

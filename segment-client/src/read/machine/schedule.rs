@@ -93,6 +93,7 @@ impl ReadMachine {
             if read.kind == ReadKind::Known && !read.is_late && now >= read.asked_at + PATIENCE {
                 read.is_late = true;
                 self.late += read.len;
+                self.may_schedule = true;
             }
         }
     }
@@ -131,6 +132,7 @@ impl ReadMachine {
         if reader.wants(read_len).is_some() {
             reader.is_queued = true;
             self.wants_read.push_back(id);
+            self.may_schedule = true;
         } else if let Some(stretch) = reader.wants_at_tail(tail_len) {
             self.ask(id, stretch, ReadKind::Tail);
         }

@@ -99,6 +99,8 @@ pub struct ReadMachine {
     pub(super) late: usize,
     /// Bytes that have arrived and were not released.
     pub(super) held: usize,
+    /// Something has changed that may allow a read.
+    pub(super) may_schedule: bool,
     /// The time of the last call.
     pub(super) now: Now,
     pub(super) random: Random,
@@ -120,6 +122,7 @@ impl ReadMachine {
             over_budget: None,
             asked: 0,
             late: 0,
+            may_schedule: false,
             now: Now::ZERO,
             held: 0,
             random,
@@ -147,6 +150,7 @@ impl ReadMachine {
     pub fn close(&mut self, id: ReaderId) {
         let Some(reader) = self.readers.remove(&id) else { return };
         self.held -= reader.window.arrived();
+        self.may_schedule = true;
         for read in reader.reads.values() {
             self.settle(*read);
         }
@@ -163,11 +167,13 @@ impl ReadMachine {
         if read.is_late {
             self.late -= read.len;
         }
+        self.may_schedule = true;
     }
 
     /// Releases delivered bytes.
     pub fn release(&mut self, bytes: usize) {
         self.held = self.held.saturating_sub(bytes);
+        self.may_schedule |= bytes > 0;
     }
 
     /// The caller has seen that the segment must reach up to `offset`. If it does not, it is
@@ -206,10 +212,16 @@ impl ReadMachine {
         }
     }
 
+    /// Returns true if there may be an effect to carry out.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.may_schedule || !self.effects.is_empty()
+    }
+
     /// Returns the next effect to carry out.
     pub fn poll_effect(&mut self, now: Now) -> Option<Effect> {
         self.now = now;
-        if self.effects.is_empty() {
+        if self.effects.is_empty() && std::mem::take(&mut self.may_schedule) {
             self.schedule_reads();
         }
         self.effects.pop_front()
@@ -218,6 +230,7 @@ impl ReadMachine {
     /// Returns the next delivery. `None` means that nothing can be delivered now.
     pub fn poll_delivery(&mut self) -> Option<(ReaderId, Delivery)> {
         while let Some(id) = self.ready.pop_front() {
+            self.may_schedule = true;
             let Some(reader) = self.readers.get_mut(&id) else { continue };
             reader.is_ready = false;
             let arrived = reader.window.arrived();
