@@ -25,7 +25,7 @@ use pravega_sdk_types::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, Sleep, sleep_until},
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 
 use super::{
@@ -89,6 +89,20 @@ enum Done {
     Noted,
 }
 
+impl Done {
+    /// Returns the kind of the error, if it is one.
+    fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Located(_, Err(error)) => Some(error.kind),
+            Self::Connected(_, Err(error)) => Some(error.kind()),
+            Self::Successors(_, Err(error)) | Self::Segments(_, Err(error)) => Some(error.kind()),
+            _ => None,
+        }
+    }
+}
+
+/// A runtime that ends has dropped the writer's task by then.
+const END_PAUSE: Duration = Duration::from_millis(100);
 /// The most commands taken in one turn. Bytes are sent after them, so this bounds how long they
 /// wait.
 const BATCH: usize = 1024;
@@ -336,14 +350,8 @@ impl Driver {
 
     /// Returns the error of all events if a server cannot be reached and is not waited for.
     fn gives_up(&self, done: &Done) -> Option<WriteError> {
-        let kind = match done {
-            Done::Located(_, Err(error)) => error.kind,
-            Done::Connected(_, Err(error)) => error.kind(),
-            Done::Successors(_, Err(error)) | Done::Segments(_, Err(error)) => error.kind(),
-            _ => return None,
-        };
-        let gives_up = self.patience == Patience::GivesUp
-            && matches!(kind, ErrorKind::Unreachable | ErrorKind::Timeout);
+        let kind = done.kind().filter(|_| self.patience == Patience::GivesUp)?;
+        let gives_up = matches!(kind, ErrorKind::Unreachable | ErrorKind::Timeout);
         let error = WriteError::new(kind, Outcome::Unknown, "a server cannot be reached");
         gives_up.then(|| error.with_stream(&self.shared.stream))
     }
@@ -455,7 +463,7 @@ impl Driver {
                     let found = context.locate(&name, AccessOperation::Write).await;
                     Some(Done::Located(segment, found))
                 };
-                self.work.push(locating.boxed());
+                self.push(locating);
             }
             Effect::Forget(segment, endpoint) => {
                 self.context.endpoints().wrong_host(&self.segment(segment), &endpoint);
@@ -471,7 +479,7 @@ impl Driver {
                     async move { Done::Connected(id, context.stream(&endpoint).await) };
                 let (abort, registration) = AbortHandle::new_pair();
                 self.connecting.insert(id, abort);
-                self.work.push(Abortable::new(connecting, registration).map(Result::ok).boxed());
+                self.push(Abortable::new(connecting, registration).map(Result::ok));
             }
             Effect::Close(id) => {
                 self.streams.remove(&id);
@@ -485,7 +493,7 @@ impl Driver {
                 let asking = async move {
                     Some(Done::Successors(segment, controller.successors(&name).await))
                 };
-                self.work.push(asking.boxed());
+                self.push(asking);
             }
             Effect::FindSegments(segment) => {
                 let (controller, stream) =
@@ -495,9 +503,24 @@ impl Driver {
                     let ids = found.map(|found| found.iter().map(|segment| segment.id).collect());
                     Some(Done::Segments(segment, ids))
                 };
-                self.work.push(asking.boxed());
+                self.push(asking);
             }
         }
+    }
+
+    /// Adds the work of an effect.
+    fn push(&mut self, work: impl Future<Output = Option<Done>> + Send + 'static) {
+        let settling = async move {
+            let done = work.await;
+            let kind = done.as_ref().and_then(Done::kind);
+            if matches!(kind, Some(ErrorKind::Closed | ErrorKind::NoRuntime)) {
+                // A runtime that ends drops its tasks one after the other. What others left undone
+                // must not fail the events: this task may be the next.
+                sleep(END_PAUSE).await;
+            }
+            done
+        };
+        self.work.push(settling.boxed());
     }
 
     fn note_time(
