@@ -32,7 +32,6 @@ use tokio::runtime::{Builder, Runtime};
 /// segment whose store is known.
 const WORK_ELSEWHERE: &[&str] = &[
     "batch: client.fetch",
-    "batch: client.next_cut",
     "bytes: reader.head_offset",
     "bytes: reader.tail_offset",
     "bytes: writer.head_offset",

@@ -16,7 +16,7 @@ use crate::{
     context::SegmentContext,
     error::ReadError,
     machine::{Location, LookupError, Token, delay},
-    runtime::{random_bits, rng},
+    runtime::{random_bits, rng, runtime},
     seeded_bugs::SeededBug,
 };
 
@@ -55,7 +55,8 @@ impl SegmentContext {
     /// # Errors
     ///
     /// [`AskError`] once the attempts or the time are used up, or for a failure that retries do not
-    /// help. Its outcome covers all attempts.
+    /// help. Its outcome covers all attempts. Outside a tokio runtime the kind is
+    /// [`NoRuntime`](ErrorKind::NoRuntime).
     ///
     /// # Cancel safety
     ///
@@ -65,6 +66,10 @@ impl SegmentContext {
         segment: &ScopedSegment,
         request: impl Fn(&str) -> Q,
     ) -> Result<Q::Reply, AskError> {
+        runtime().map_err(|error| {
+            let failure = ControllerError::new(error.kind(), Outcome::NotApplied, error);
+            AskError::Controller(failure)
+        })?;
         let request_timeout = self.raw_client().request_timeout();
         let bugs = self.raw_client().bugs();
         let has_deadline = !bugs.has(SeededBug::AsksWithoutDeadline);

@@ -189,18 +189,13 @@ pub(crate) const ROWS: &[Row] = &[
             "batch: client.tail_cut",
             "batch: client.next_cut",
             "batch: client.fetch",
+            "batch: client.ranges",
+            "batch: client.distance",
             "bytes: ByteWriter::open",
             "bytes: ByteReader::open",
             "bytes: writer.seek_to_tail",
-            "bytes: writer.head_offset",
-            "bytes: writer.tail_offset",
-            "bytes: reader.head_offset",
-            "bytes: reader.tail_offset",
             "index: IndexWriter::open",
             "index: IndexReader::open",
-            "index: reader.search",
-            "index: reader.first",
-            "index: reader.last",
             "index: reader.read",
         ],
         ends: [
@@ -210,14 +205,22 @@ pub(crate) const ROWS: &[Row] = &[
             works(0), works(1),
         ],
     },
-    // The simulated controller does not know the segments between cuts.
+    // As above, over a connection that is reset with the first attempt if the controller goes away.
     Row {
-        calls: &["batch: client.ranges", "batch: client.distance"],
+        calls: &[
+            "bytes: writer.head_offset",
+            "bytes: writer.tail_offset",
+            "bytes: reader.head_offset",
+            "bytes: reader.tail_offset",
+            "index: reader.search",
+            "index: reader.first",
+            "index: reader.last",
+        ],
         ends: [
             fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
             fails(Timeout, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
-            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, ASK),
-            fails(Unsupported, NotApplied, 0), fails(Unsupported, NotApplied, 1),
+            fails(ConnectionLost, NotApplied, 0), fails(TokenExpired, NotApplied, ASK),
+            works(0), works(1),
         ],
     },
     Row {
@@ -225,20 +228,21 @@ pub(crate) const ROWS: &[Row] = &[
         ends: [
             fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
             fails(Timeout, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
-            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, ASK),
+            fails(ConnectionLost, NotApplied, 0), fails(TokenExpired, NotApplied, ASK),
             fails(Closed, NotApplied, 0), works(1),
         ],
     },
-    // As above, and the segment changes.
+    // As above, and the segment changes: the first attempt may have arrived.
     Row {
         calls: &["bytes: writer.truncate", "index: writer.truncate"],
         ends: [
-            fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
+            fails(Unreachable, Unknown, ASK), fails(Timeout, Unknown, ASK),
             fails(Timeout, Unknown, ASK), fails(Timeout, Unknown, ASK),
-            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, ASK),
+            fails(ConnectionLost, Unknown, 0), fails(TokenExpired, Unknown, ASK),
             works(0), works(1),
         ],
     },
+    // The connection that was reset is known to have ended by then.
     Row {
         calls: &["bytes: writer.seal"],
         ends: [
@@ -335,15 +339,11 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("pool:", "the pool asks no server; its own tests have connectors that hang"),
 ];
 
-/// Cells that are not right yet: the call may end later than it must, and with another outcome.
+/// Cells that are not right yet: the call may end later than it must.
 pub(crate) fn is_open(call: &str, fault: Fault) -> bool {
     let reads = ["reader.next", "reader.next_batch", "reader.next_bytes", "reader.read"];
     let is_read = reads.iter().any(|read| call.ends_with(read)) || call == "index: records.next";
     // A stall is reported with the first failure after it, which may come late.
-    if is_read && call != "index: reader.read" {
-        return !matches!(fault, Fault::RuntimeEnded | Fault::OtherUnpolled);
-    }
-    // Each attempt of a request about a segment has a deadline of its own.
-    let asks = ["batch:", "bytes:", "index:"].iter().any(|part| call.starts_with(part));
-    asks && matches!(fault, Fault::SilentServer | Fault::StuckSegment)
+    let is_stall = !matches!(fault, Fault::RuntimeEnded | Fault::OtherUnpolled);
+    is_read && is_stall && call != "index: reader.read"
 }
