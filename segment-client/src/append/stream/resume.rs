@@ -2,7 +2,7 @@
 
 use pravega_sdk_types::SegmentId;
 
-use super::{machine::WriterMachine, segment_writer::State};
+use super::machine::WriterMachine;
 
 impl<T, W> WriterMachine<T, W> {
     /// Begins again for every event that is not done, as the connections and the questions to the
@@ -13,8 +13,7 @@ impl<T, W> WriterMachine<T, W> {
         let segments: Vec<SegmentId> = self.writers.keys().copied().collect();
         for segment in segments {
             let Some(writer) = self.writers.get_mut(&segment) else { continue };
-            let is_sealed = matches!(writer.state, State::Sealed | State::SealedWaiting(_));
-            let is_done = writer.appends.is_empty();
+            let (is_sealed, is_done) = (writer.is_sealed(), writer.appends.is_empty());
             self.leave(segment);
             if is_done {
                 continue;

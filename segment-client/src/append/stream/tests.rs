@@ -1,6 +1,7 @@
 //! Scripts for the writer machine, and its table of states and events.
 
 mod apart;
+mod resume;
 mod table;
 
 use std::time::Duration;
