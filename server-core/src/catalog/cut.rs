@@ -28,6 +28,11 @@ impl Cut {
         self.0.iter().map(|(id, offset)| (*id, *offset))
     }
 
+    /// The offset in a segment; `None` if the cut does not name it.
+    pub(super) fn offset(&self, id: SegmentId) -> Option<SegmentOffset> {
+        self.0.get(&id).copied()
+    }
+
     pub(super) fn entry(
         &mut self,
         id: SegmentId,

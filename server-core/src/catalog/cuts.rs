@@ -1,20 +1,36 @@
 //! Cuts of a stream: which cover the key space, their order, and the segments between two.
 
-use pravega_sdk_types::{Epoch, SegmentOffset};
+use std::collections::HashMap;
+
+use pravega_sdk_types::{SegmentId, SegmentOffset};
 
 use super::{
     cut::{Cut, START},
+    skyline::Skyline,
     stream::{SegmentRecord, Stream},
 };
 
+/// The segments of a cut with their offsets, in the order of their ranges.
+type Records = Vec<(SegmentRecord, SegmentOffset)>;
+
+fn skyline(records: &Records) -> Skyline {
+    Skyline::new(records.iter().map(|(record, _)| record))
+}
+
 impl Stream {
-    /// The segments of a cut with their offsets, in the order of their ranges; `None` if one of
-    /// them is unknown.
-    fn records(&self, cut: &Cut) -> Option<Vec<(SegmentRecord, SegmentOffset)>> {
-        let mut records: Vec<(SegmentRecord, SegmentOffset)> = cut
-            .iter()
-            .map(|(id, offset)| Some((self.segment(id)?, offset)))
-            .collect::<Option<_>>()?;
+    /// The segments of a cut; `None` if one of them is unknown.
+    fn records(&self, cut: &Cut) -> Option<Records> {
+        let mut records = Records::new();
+        // The ids of a cut are in the order of their epochs.
+        let mut created: HashMap<SegmentId, SegmentRecord> = HashMap::new();
+        let mut epoch = None;
+        for (id, offset) in cut.iter() {
+            if epoch.replace(id.epoch()) != Some(id.epoch()) {
+                let found = self.epoch(id.epoch())?;
+                created = found.segments.iter().map(|record| (record.id, *record)).collect();
+            }
+            records.push((*created.get(&id)?, offset));
+        }
         records.sort_by(|(a, _), (b, _)| a.low.total_cmp(&b.low));
         Some(records)
     }
@@ -41,16 +57,10 @@ impl Stream {
         let (Some(ours), Some(theirs)) = (self.records(cut), self.records(other)) else {
             return false;
         };
+        let theirs = skyline(&theirs);
         ours.iter().all(|(record, offset)| {
-            theirs.iter().filter(|(other, _)| other.overlaps(*record)).all(
-                |(other, other_offset)| {
-                    if record.id == other.id {
-                        offset >= other_offset
-                    } else {
-                        record.epoch_created() > other.epoch_created()
-                    }
-                },
-            )
+            theirs.across(record).is_none_or(|met| met.latest <= record.epoch_created())
+                && other.offset(record.id).is_none_or(|other| *offset >= other)
         })
     }
 
@@ -59,11 +69,9 @@ impl Stream {
         let Some(records) = self.records(cut) else {
             return Vec::new();
         };
+        let cut = skyline(&records);
         let is_before = |record: &SegmentRecord| {
-            records
-                .iter()
-                .filter(|(at, _)| at.overlaps(*record))
-                .all(|(at, _)| at.id != record.id && at.epoch_created() > record.epoch_created())
+            cut.across(record).is_none_or(|met| met.earliest > record.epoch_created())
         };
         self.all_segments().filter(is_before).collect()
     }
@@ -80,19 +88,12 @@ impl Stream {
         let (Some(from), Some(to)) = (self.records(&from), self.records(&to)) else {
             return Vec::new();
         };
+        let (from, to) = (skyline(&from), skyline(&to));
         // A cut that does not cover a key sets no bound there.
-        let within = |cut: &[(SegmentRecord, SegmentOffset)],
-                      record: &SegmentRecord,
-                      is_beyond: fn(Epoch, Epoch) -> bool| {
-            let mut met = cut.iter().filter(|(at, _)| at.overlaps(*record)).peekable();
-            met.peek().is_none()
-                || met.any(|(at, _)| {
-                    at.id == record.id || is_beyond(record.epoch_created(), at.epoch_created())
-                })
-        };
         let is_between = |record: &SegmentRecord| {
-            within(&from, record, |made, start| made > start)
-                && within(&to, record, |made, end| made < end)
+            let created = record.epoch_created();
+            from.across(record).is_none_or(|met| met.earliest <= created)
+                && to.across(record).is_none_or(|met| met.latest >= created)
         };
         self.all_segments().filter(is_between).collect()
     }
@@ -102,14 +103,11 @@ impl Stream {
         let (Some(ones), Some(others)) = (self.records(one), self.records(other)) else {
             return one.clone();
         };
+        let both = Skyline::new(ones.iter().chain(&others).map(|(record, _)| record));
         let mut earlier = Cut::default();
         for (record, offset) in ones.iter().chain(&others) {
-            let met = ones.iter().chain(&others).filter(|(at, _)| at.overlaps(*record));
             // A segment stays only if none that shares keys with it was created earlier.
-            if met
-                .clone()
-                .all(|(at, _)| at.id == record.id || at.epoch_created() >= record.epoch_created())
-            {
+            if both.across(record).is_none_or(|met| met.earliest >= record.epoch_created()) {
                 let least = earlier.entry(record.id).or_insert(*offset);
                 *least = (*least).min(*offset);
             }

@@ -9,7 +9,7 @@
 //!                        persistence  │  segments         the journal's entries, the store
 //!                                     │
 //!            state  stream  cuts  transaction  rates  names      one stream, one transaction
-//!                               cut                             offsets by segment
+//!                           cut  skyline                        offsets, epochs by key
 //! ```
 
 mod cut;
@@ -26,6 +26,7 @@ mod retention;
 mod scaling;
 mod scopes;
 mod segments;
+mod skyline;
 mod state;
 mod stream;
 mod streams;

@@ -49,12 +49,10 @@ impl Catalog {
         let Some(ranges) = ranges.filter(|_| !found.sealed) else {
             return refused(ScaleStreamStatus::Failure);
         };
-        let active: Vec<SegmentRecord> = found.active().to_vec();
-        let sealed: Vec<SegmentRecord> = active
-            .iter()
-            .filter(|record| request.sealed_segments.contains(&record.id.into()))
-            .copied()
-            .collect();
+        let active = found.active();
+        let asked: HashSet<i64> = request.sealed_segments.iter().copied().collect();
+        let is_asked = |record: &&SegmentRecord| asked.contains(&record.id.into());
+        let sealed: Vec<SegmentRecord> = active.iter().filter(is_asked).copied().collect();
         if sealed.len() != request.sealed_segments.len() {
             return refused(ScaleStreamStatus::PreconditionFailed);
         }
@@ -93,7 +91,8 @@ impl Catalog {
         create_segments(scope, stream, &found.config, &made, step)?;
         let count = i32::try_from(made.len()).unwrap_or(i32::MAX);
         found.next_number = SegmentNumber(first.saturating_add(count));
-        let stay = found.active().iter().filter(|record| !sealed.contains(record)).copied();
+        let ends: HashSet<SegmentId> = sealed.iter().map(|record| record.id).collect();
+        let stay = found.active().iter().filter(|record| !ends.contains(&record.id)).copied();
         let segments = stay.chain(made.iter().copied()).collect();
         found.add_epoch(epoch, segments, step.at.now);
         for record in sealed {
@@ -182,6 +181,7 @@ impl Catalog {
 
     /// Merges neighbours that are both cold, down to the fewest segments of the stream.
     fn merge_cold(&mut self, cold: &[ByteString], step: &mut Step<'_>) {
+        let all: HashSet<&ByteString> = cold.iter().collect();
         for segment in cold {
             let Ok(segment) = segment.parse::<ScopedSegment>() else { continue };
             let (scope, stream) = (segment.scope().to_string(), segment.stream().to_string());
@@ -196,7 +196,7 @@ impl Catalog {
                 continue;
             };
             let least = min_segments(&found.config).unwrap_or(1) as usize;
-            if !cold.contains(&names::segment(&scope, &stream, next.id))
+            if !all.contains(&names::segment(&scope, &stream, next.id))
                 || found.active().len() <= least
             {
                 continue;

@@ -1,5 +1,7 @@
 //! Event time: the times that writers note, and watermarks.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use pravega_sdk_proto::{StreamInfo, remove_writer_response, timestamp_response};
 use pravega_sdk_types::{
@@ -177,13 +179,15 @@ fn next_watermark(stream: &mut Stream, now: Millis) -> Option<(WatermarkBounds, 
 /// The furthest offset that any writer noted, for each segment of the newest epoch that one of them
 /// knew.
 fn furthest(stream: &Stream) -> WriterPosition {
-    let noted = || stream.writers.values().flat_map(|mark| &mark.position);
-    let newest = noted().map(|(id, _)| id.epoch()).max();
+    let mut furthest: HashMap<SegmentId, Offset> = HashMap::new();
+    for (id, offset) in stream.writers.values().flat_map(|mark| &mark.position) {
+        let found = furthest.entry(*id).or_default();
+        *found = (*found).max(*offset);
+    }
+    let newest = furthest.keys().map(|id| id.epoch()).max();
     let Some(epoch) = newest.and_then(|newest| stream.epoch(newest)) else {
         return WriterPosition::new();
     };
-    let furthest =
-        |id: SegmentId| noted().filter(|(noted, _)| **noted == id).map(|(_, offset)| *offset).max();
-    let at_least_0 = |offset: Option<Offset>| offset.unwrap_or_default().max(Offset(0));
-    epoch.segments.iter().map(|record| (record.id, at_least_0(furthest(record.id)))).collect()
+    let reached = |id: SegmentId| furthest.get(&id).copied().unwrap_or_default();
+    epoch.segments.iter().map(|record| (record.id, reached(record.id))).collect()
 }
