@@ -3,6 +3,8 @@
 //! A token has the three parts of a JWT, so that clients can read its expiry. It is signed with a
 //! secret that only this process knows, and only this process checks it.
 
+use std::fmt;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use pravega_sdk_wire_protocol::codes::TokenFailure;
 use sha3::{Digest as _, Sha3_256};
@@ -10,7 +12,6 @@ use sha3::{Digest as _, Sha3_256};
 use crate::record::Millis;
 
 /// Accounts, and the tokens that are issued to them.
-#[derive(Debug)]
 pub struct Access {
     accounts: Vec<Account>,
     secret: [u8; 32],
@@ -19,15 +20,32 @@ pub struct Access {
     generation: u64,
 }
 
+impl fmt::Debug for Access {
+    /// Shows neither the accounts nor the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("accounts", &self.accounts.len()).finish_non_exhaustive()
+    }
+}
+
+/// What a token allows, and what a request needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Operation {
+    /// Reading.
+    Read,
+    /// Reading, and every change.
+    Write,
+}
+
 /// A user of the controller.
 #[derive(Clone)]
 pub struct Account {
-    /// The value of the `authorization` header.
-    header: String,
+    /// The digest of the Base64 text in the `authorization` header. Digests are compared, so that
+    /// the time of a comparison reveals nothing about a password.
+    credentials: [u8; 32],
 }
 
-impl std::fmt::Debug for Account {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Account")
     }
 }
@@ -39,7 +57,7 @@ pub enum TokenRefusal {
     Expired,
     /// It was revoked before it expired.
     Revoked,
-    /// It was not issued here, or is for another stream.
+    /// It was not issued here, is for another stream, or does not allow the operation.
     Refused,
 }
 
@@ -56,10 +74,8 @@ impl TokenRefusal {
 impl Account {
     /// An account with a user name and a password.
     pub fn new(user: &str, password: &str) -> Self {
-        let plain = format!("{user}:{password}");
-        Self {
-            header: format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)),
-        }
+        let plain = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+        Self { credentials: digest(&plain) }
     }
 }
 
@@ -71,7 +87,11 @@ impl Access {
 
     /// Returns true if the header of a call names an account.
     pub fn admits(&self, header: &str) -> bool {
-        self.accounts.iter().any(|account| account.header == header)
+        let Some((scheme, credentials)) = header.split_once(' ') else { return false };
+        let credentials = digest(credentials.trim());
+        // RFC 9110, 11.1: the scheme has no case.
+        scheme.eq_ignore_ascii_case("basic")
+            && self.accounts.iter().any(|account| account.credentials == credentials)
     }
 
     /// Revokes all tokens issued so far.
@@ -79,11 +99,12 @@ impl Access {
         self.generation += 1;
     }
 
-    /// Issues a token for the segments of a stream, or of a table.
-    pub fn issue(&self, scope: &str, stream: &str, now: Millis) -> String {
+    /// Issues a token for an operation on the segments of a stream, or of a table.
+    pub fn issue(&self, scope: &str, stream: &str, allows: Operation, now: Millis) -> String {
         let claims = Claims {
             expires: (now.0 + self.lifetime.0) / 1000,
             generation: self.generation,
+            allows,
             resource: format!("{scope}/{stream}"),
         };
         let signed = format!(
@@ -94,13 +115,19 @@ impl Access {
         format!("{signed}.{}", BASE64.encode(self.signature(&signed)))
     }
 
-    /// Checks that a token allows a segment.
+    /// Checks that a token allows an operation on all of some segments.
     ///
     /// # Errors
     ///
-    /// [`TokenRefusal`] if it has expired, was revoked, was not issued here, or is for another
-    /// stream.
-    pub fn check_token(&self, token: &str, segment: &str, now: Millis) -> Result<(), TokenRefusal> {
+    /// [`TokenRefusal`] if it has expired, was revoked, was not issued here, is for another stream,
+    /// or does not allow the operation.
+    pub fn check_token<'a>(
+        &self,
+        token: &str,
+        operation: Operation,
+        segments: impl IntoIterator<Item = &'a str>,
+        now: Millis,
+    ) -> Result<(), TokenRefusal> {
         let claims = self.claims_of(token).ok_or(TokenRefusal::Refused)?;
         if claims.expires.saturating_mul(1000) <= now.0 {
             return Err(TokenRefusal::Expired);
@@ -108,11 +135,12 @@ impl Access {
         if claims.generation != self.generation {
             return Err(TokenRefusal::Revoked);
         }
-        let covers = segment.strip_prefix(&*claims.resource).is_some_and(|rest| {
-            rest.starts_with('/')
-                || rest.strip_prefix("_kvtable").is_some_and(|rest| rest.starts_with('/'))
-        });
-        if covers { Ok(()) } else { Err(TokenRefusal::Refused) }
+        let mut segments = segments.into_iter();
+        if claims.allows >= operation && segments.all(|segment| claims.cover(segment)) {
+            Ok(())
+        } else {
+            Err(TokenRefusal::Refused)
+        }
     }
 
     /// The claims of a token that was issued here.
@@ -141,17 +169,45 @@ struct Claims {
     /// In seconds since 1970.
     expires: i64,
     generation: u64,
+    allows: Operation,
     /// The scope and the stream.
     resource: String,
 }
 
+/// The digest of a secret text.
+fn digest(text: &str) -> [u8; 32] {
+    Sha3_256::digest(text).into()
+}
+
+impl Operation {
+    /// The operation in a token, by the name that the Java server's tokens use.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Read => "READ",
+            Self::Write => "READ_UPDATE",
+        }
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        [Self::Read, Self::Write].into_iter().find(|operation| operation.name() == name)
+    }
+}
+
 impl Claims {
+    /// Returns true if the claims are for the stream or the table of a segment.
+    fn cover(&self, segment: &str) -> bool {
+        segment.strip_prefix(&*self.resource).is_some_and(|rest| {
+            rest.starts_with('/')
+                || rest.strip_prefix("_kvtable").is_some_and(|rest| rest.starts_with('/'))
+        })
+    }
+
     fn encode(&self, now: Millis) -> String {
-        let Self { expires, generation, resource } = self;
-        let issued = now.0 / 1000;
+        let Self { expires, generation, allows, resource } = self;
+        let (issued, operation) = (now.0 / 1000, allows.name());
         let mut body =
             format!(r#"{{"aud":"segmentstore","exp":{expires},"generation":{generation}"#);
-        body.push_str(&format!(r#","iat":{issued},"resource":""#));
+        body.push_str(&format!(r#","iat":{issued},"operation":"{operation}","resource":""#));
         for character in resource.chars() {
             match character {
                 '"' | '\\' | ..' ' => body.push_str(&format!("\\u{:04x}", u32::from(character))),
@@ -166,7 +222,8 @@ impl Claims {
         let rest = body.strip_prefix(r#"{"aud":"segmentstore","exp":"#)?;
         let (expires, rest) = rest.split_once(r#","generation":"#)?;
         let (generation, rest) = rest.split_once(r#","iat":"#)?;
-        let (_, rest) = rest.split_once(r#","resource":""#)?;
+        let (_, rest) = rest.split_once(r#","operation":""#)?;
+        let (operation, rest) = rest.split_once(r#"","resource":""#)?;
         let escaped = rest.strip_suffix(r#"","sub":"segmentstoreresource"}"#)?;
         let mut pieces = escaped.split("\\u");
         let mut resource = pieces.next()?.to_owned();
@@ -176,7 +233,7 @@ impl Claims {
             resource.push_str(rest);
         }
         let (expires, generation) = (expires.parse().ok()?, generation.parse().ok()?);
-        Some(Self { expires, generation, resource })
+        Some(Self { expires, generation, allows: Operation::of(operation)?, resource })
     }
 }
 
@@ -191,9 +248,10 @@ mod tests {
     #[test]
     fn a_token_is_valid_for_its_stream_until_it_expires() {
         let mut access = access();
-        let token = access.issue("a", "b", Millis(0));
-        let check =
-            |access: &Access, segment: &str, now| access.check_token(&token, segment, Millis(now));
+        let token = access.issue("a", "b", Operation::Write, Millis(0));
+        let check = |access: &Access, segment: &str, now| {
+            access.check_token(&token, Operation::Write, [segment], Millis(now))
+        };
         assert_eq!(check(&access, "a/b/0.#epoch.0", 9_999), Ok(()));
         assert_eq!(check(&access, "a/b_kvtable/0.#epoch.0", 9_999), Ok(()));
         assert_eq!(check(&access, "a/bc/0.#epoch.0", 0), Err(TokenRefusal::Refused));
@@ -203,13 +261,34 @@ mod tests {
     }
 
     #[test]
+    fn a_token_allows_an_operation_if_it_names_it_and_covers_every_segment() {
+        let access = access();
+        let check = |allows, needs, segments: &[&'static str]| {
+            let token = access.issue("a", "b", allows, Millis(0));
+            access.check_token(&token, needs, segments.iter().copied(), Millis(0))
+        };
+        let (own, mixed) = (["a/b/0", "a/b/1"], ["a/b/0", "a/c/0"]);
+        assert_eq!(check(Operation::Read, Operation::Read, &own), Ok(()));
+        assert_eq!(check(Operation::Write, Operation::Read, &own), Ok(()));
+        assert_eq!(check(Operation::Read, Operation::Write, &own), Err(TokenRefusal::Refused));
+        assert_eq!(check(Operation::Write, Operation::Write, &mixed), Err(TokenRefusal::Refused));
+    }
+
+    #[test]
+    fn debug_output_shows_neither_the_secret_nor_an_account() {
+        let access = Access::new(vec![Account::new("ann", "pw")], [201; 32], Millis(10_000));
+        assert_eq!(format!("{access:?}"), "Access { accounts: 1, .. }");
+    }
+
+    #[test]
     fn a_token_that_was_changed_or_issued_elsewhere_is_refused() {
         let access = access();
-        let token = access.issue("a", "b", Millis(0));
-        let elsewhere = Access::new(vec![], [8; 32], Millis(10_000)).issue("a", "b", Millis(0));
+        let issue = |access: &Access| access.issue("a", "b", Operation::Write, Millis(0));
+        let token = issue(&access);
+        let elsewhere = issue(&Access::new(vec![], [8; 32], Millis(10_000)));
         for bad in ["", "x", "a.b.c", &token[1..], &elsewhere, &format!("{token}x")] {
             assert_eq!(
-                access.check_token(bad, "a/b/0", Millis(0)),
+                access.check_token(bad, Operation::Read, ["a/b/0"], Millis(0)),
                 Err(TokenRefusal::Refused),
                 "{bad}"
             );
@@ -219,20 +298,23 @@ mod tests {
     #[test]
     fn the_claims_of_any_name_are_read_back() {
         for resource in ["a/b", "", "a\"b\\u0041/\n\u{1f600}", "\\u", "\"}", ",\"sub\":\""] {
-            let claims = Claims { expires: -7, generation: 3, resource: resource.to_owned() };
-            assert_eq!(Claims::decode(&claims.encode(Millis(1_000))), Some(claims));
+            for allows in [Operation::Read, Operation::Write] {
+                let resource = resource.to_owned();
+                let claims = Claims { expires: -7, generation: 3, allows, resource };
+                assert_eq!(Claims::decode(&claims.encode(Millis(1_000))), Some(claims));
+            }
         }
     }
 
     #[test]
     fn the_body_of_a_token_is_the_json_that_clients_read() {
-        let token = access().issue("a", "b", Millis(5_000));
+        let token = access().issue("a", "b", Operation::Read, Millis(5_000));
         let body = BASE64.decode(token.split('.').nth(1).unwrap()).unwrap();
         assert_eq!(
             String::from_utf8(body).unwrap(),
             concat!(
                 r#"{"aud":"segmentstore","exp":15,"generation":0,"iat":5,"#,
-                r#""resource":"a/b","sub":"segmentstoreresource"}"#
+                r#""operation":"READ","resource":"a/b","sub":"segmentstoreresource"}"#
             )
         );
     }
@@ -241,6 +323,8 @@ mod tests {
     fn only_accounts_are_admitted() {
         let access = access();
         assert!(access.admits("Basic YW5uOnBhc3M6d29yZA=="));
+        assert!(access.admits("basic YW5uOnBhc3M6d29yZA=="));
+        assert!(!access.admits("Bearer YW5uOnBhc3M6d29yZA=="));
         assert!(!access.admits("Basic YW5uOnBhc3M="));
         assert!(!access.admits(""));
     }

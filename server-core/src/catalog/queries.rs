@@ -14,7 +14,7 @@ use super::{
     state::Catalog,
     stream::{SegmentRecord, Stream},
 };
-use crate::{ids::StoreIndex, store::Step};
+use crate::{access::Operation, ids::StoreIndex, store::Step};
 
 impl Catalog {
     fn found(&self, scope: &str, stream: &str) -> CallResult<&Stream> {
@@ -31,7 +31,12 @@ impl Catalog {
         match step.access {
             // Clients of 0.13 send it if they want no token in the reply.
             Some(_) if info.access_operation == i32::from(AccessOperation::None) => String::new(),
-            Some(access) => access.issue(&info.scope, &info.stream, step.at.now),
+            Some(access) => {
+                // Clients of old versions name no operation.
+                let reads = info.access_operation == i32::from(AccessOperation::Read);
+                let allows = if reads { Operation::Read } else { Operation::Write };
+                access.issue(&info.scope, &info.stream, allows, step.at.now)
+            }
             None => String::new(),
         }
     }

@@ -10,11 +10,34 @@ use super::{
     requests::{SegmentPolicy, Step},
     segment::{ABSENT, attribute},
 };
+use crate::access::Operation;
 
-/// The segment that a request is for, and the token that must allow it.
+/// The segments that a request is for, the operation that it needs on each, and the token that must
+/// allow it.
 pub(super) struct Address<'a> {
+    /// The segment whose store handles the request.
     pub(super) segment: &'a ByteString,
+    /// The other segments that it names.
+    pub(super) others: &'a [ByteString],
+    pub(super) needs: Operation,
     pub(super) token: &'a ByteString,
+}
+
+/// A field of a request that names segments.
+trait Segments {
+    fn names(&self) -> &[ByteString];
+}
+
+impl Segments for ByteString {
+    fn names(&self) -> &[ByteString] {
+        std::slice::from_ref(self)
+    }
+}
+
+impl Segments for Vec<ByteString> {
+    fn names(&self) -> &[ByteString] {
+        self
+    }
 }
 
 /// The result of a request.
@@ -44,31 +67,41 @@ impl Outcome {
     }
 }
 
-/// The segment that a command names, of which its token must be; `None` for an append, which names
-/// its writer, and for a command that is for no segment.
+/// The first segment that a command names, of which its token must be; `None` for an append, which
+/// names its writer, and for a command that is for no segment.
 pub fn segment_of(command: &WireCommand) -> Option<&ByteString> {
     address(command).map(|address| address.segment)
 }
 
-/// Every command that is for a segment: in which field it names the segment, and the operation
-/// that a refusal names. The dispatch and the check of tokens both come from this table, so a
-/// request without a check does not compile.
+/// Every command that is for segments: in which fields it names them, the operation that it needs
+/// on them, and the name of it in a refusal. The dispatch and the check of tokens both come from
+/// this table, so a request without a check does not compile.
 macro_rules! requests {
     (
-        of_a_session { $($kept:ident.$kept_segment:ident;)* }
-        alone { $($command:ident.$segment:ident => $operation:literal;)* }
+        of_a_session { $($kept:ident($kept_segment:ident) needs $kept_needs:ident;)* }
+        alone {
+            $($command:ident($segment:ident $(, $more:ident)?) needs $needs:ident
+                => $operation:literal;)*
+        }
     ) => {
-        /// The segment that a command is for, and its token; `None` if it is for no segment.
+        /// The segments that a command is for, and its token; `None` if it is for no segment.
         pub(super) fn address(command: &WireCommand) -> Option<Address<'_>> {
-            Some(match command {
-                $(WireCommand::$kept(c) => {
-                    Address { segment: &c.$kept_segment, token: &c.delegation_token }
-                })*
+            let address = match command {
+                $(WireCommand::$kept(c) => Address {
+                    segment: &c.$kept_segment,
+                    others: &[],
+                    needs: Operation::$kept_needs,
+                    token: &c.delegation_token,
+                },)*
                 $(WireCommand::$command(c) => {
-                    Address { segment: &c.$segment, token: &c.delegation_token }
+                    let others: Option<&[ByteString]> = None$(.or(Some(c.$more.names())))?;
+                    let others = others.unwrap_or_default();
+                    let (segment, token) = (&c.$segment, &c.delegation_token);
+                    Address { segment, others, needs: Operation::$needs, token }
                 })*
                 _ => return None,
-            })
+            };
+            Some(address)
         }
 
         /// Handles a request; returns its outcome and the name of its operation.
@@ -89,30 +122,31 @@ macro_rules! requests {
 
 requests! {
     of_a_session {
-        SetupAppend.segment;
-        ReadSegment.segment;
+        SetupAppend(segment) needs Write;
+        ReadSegment(segment) needs Read;
     }
     alone {
-        CreateSegment.segment => "createSegment";
-        CreateTransientSegment.parent_segment => "createTransientSegment";
-        GetStreamSegmentInfo.segment_name => "getStreamSegmentInfo";
-        SealSegment.segment => "sealSegment";
-        TruncateSegment.segment => "truncateSegment";
-        DeleteSegment.segment => "deleteSegment";
-        UpdateSegmentPolicy.segment => "updateSegmentPolicy";
-        MergeSegments.source => "mergeSegments";
-        MergeSegmentsBatch.target_segment_id => "mergeSegmentsBatch";
-        GetSegmentAttribute.segment_name => "getSegmentAttribute";
-        UpdateSegmentAttribute.segment_name => "updateSegmentAttribute";
-        CreateTableSegment.segment => "createTableSegment";
-        DeleteTableSegment.segment => "deleteTableSegment";
-        GetTableSegmentInfo.segment_name => "getTableSegmentInfo";
-        UpdateTableEntries.segment => "updateTableEntries";
-        RemoveTableKeys.segment => "removeTableKeys";
-        ReadTable.segment => "readTable";
-        ReadTableKeys.segment => "readTableKeys";
-        ReadTableEntries.segment => "readTableEntries";
-        ReadTableEntriesDelta.segment => "readTableEntriesDelta";
+        CreateSegment(segment) needs Write => "createSegment";
+        CreateTransientSegment(parent_segment) needs Write => "createTransientSegment";
+        GetStreamSegmentInfo(segment_name) needs Read => "getStreamSegmentInfo";
+        SealSegment(segment) needs Write => "sealSegment";
+        TruncateSegment(segment) needs Write => "truncateSegment";
+        DeleteSegment(segment) needs Write => "deleteSegment";
+        UpdateSegmentPolicy(segment) needs Write => "updateSegmentPolicy";
+        MergeSegments(source, target) needs Write => "mergeSegments";
+        MergeSegmentsBatch(target_segment_id, source_segment_ids) needs Write
+            => "mergeSegmentsBatch";
+        GetSegmentAttribute(segment_name) needs Read => "getSegmentAttribute";
+        UpdateSegmentAttribute(segment_name) needs Write => "updateSegmentAttribute";
+        CreateTableSegment(segment) needs Write => "createTableSegment";
+        DeleteTableSegment(segment) needs Write => "deleteTableSegment";
+        GetTableSegmentInfo(segment_name) needs Read => "getTableSegmentInfo";
+        UpdateTableEntries(segment) needs Write => "updateTableEntries";
+        RemoveTableKeys(segment) needs Write => "removeTableKeys";
+        ReadTable(segment) needs Read => "readTable";
+        ReadTableKeys(segment) needs Read => "readTableKeys";
+        ReadTableEntries(segment) needs Read => "readTableEntries";
+        ReadTableEntriesDelta(segment) needs Read => "readTableEntriesDelta";
     }
 }
 

@@ -167,7 +167,7 @@ impl Session {
         command: &WireCommand,
         context: &mut Context<'_>,
     ) -> Result<Access, Closed> {
-        let Some(Address { segment, token }) = commands::address(command) else {
+        let Some(Address { segment, others, needs, token }) = commands::address(command) else {
             return Ok(Access::Granted);
         };
         let request_id = command.request_id().unwrap_or(-1);
@@ -176,7 +176,9 @@ impl Session {
             return Ok(Access::Refused);
         }
         let now = context.step.at.now;
-        let checked = context.step.access.map(|access| access.check_token(token, segment, now));
+        let names = std::iter::once(segment).chain(others).map(|name| &**name);
+        let access = context.step.access;
+        let checked = access.map(|access| access.check_token(token, needs, names, now));
         let Some(Err(refusal)) = checked else {
             return Ok(Access::Granted);
         };

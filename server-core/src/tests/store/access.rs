@@ -4,7 +4,7 @@ use pravega_sdk_wire_protocol::{IterationArgs, WireCommand, commands::*};
 
 use super::{OTHER, SEGMENT, WRITER, brief, machine_in};
 use crate::{
-    access::{Access, Account},
+    access::{Access, Account, Operation},
     ids::{ConnectionId, StoreIndex},
     machine::Machine,
     placement::Placement,
@@ -212,7 +212,7 @@ fn guarded() -> Machine {
 }
 
 fn issue(machine: &Machine, stream: &str, now: i64) -> String {
-    machine.access.as_ref().unwrap().issue("s", stream, Millis(now))
+    machine.access.as_ref().unwrap().issue("s", stream, Operation::Write, Millis(now))
 }
 
 #[test]
@@ -279,4 +279,64 @@ fn a_refused_read_carries_its_offset_in_place_of_its_id() {
     let command = every_command("").swap_remove(1);
     let reply = reply_to(&mut guarded(), command);
     assert_eq!(reply, "AuthTokenCheckFailed { error_code: CheckFailed }", "offset 9 is the id");
+}
+
+#[test]
+fn a_token_to_read_a_stream_allows_no_change_of_it() {
+    let mut machine = guarded();
+    let access = machine.access.as_ref().unwrap();
+    let token = access.issue("s", "t", Operation::Read, Millis(50_000));
+    let mut refused = Vec::new();
+    for command in every_command(&token) {
+        let name = format!("{command:?}").split([' ', '(', '{']).next().unwrap().to_owned();
+        let reply = reply_to(&mut machine, command);
+        if reply.contains("error_code: CheckFailed") {
+            refused.push(name);
+        }
+        assert!(machine.journal.take().is_none(), "a command with it changed something");
+    }
+    assert_eq!(
+        refused,
+        [
+            "SetupAppend",
+            "CreateSegment",
+            "CreateTransientSegment",
+            "SealSegment",
+            "TruncateSegment",
+            "DeleteSegment",
+            "UpdateSegmentPolicy",
+            "MergeSegments",
+            "MergeSegmentsBatch",
+            "UpdateSegmentAttribute",
+            "CreateTableSegment",
+            "DeleteTableSegment",
+            "UpdateTableEntries",
+            "RemoveTableKeys",
+        ]
+    );
+}
+
+#[test]
+fn segments_are_merged_only_with_a_token_for_all_of_them() {
+    let theirs = "s/theirs/0.#epoch.0";
+    let merge = |token: &str| MergeSegments {
+        request_id: 9,
+        target: theirs.into(),
+        source: SEGMENT.into(),
+        delegation_token: token.into(),
+        attribute_updates: Vec::new(),
+    };
+    let batch = |token: &str| MergeSegmentsBatch {
+        request_id: 9,
+        target_segment_id: SEGMENT.into(),
+        source_segment_ids: vec![SEGMENT.into(), theirs.into()],
+        delegation_token: token.into(),
+    };
+    let mut machine = guarded();
+    let token = issue(&machine, "t", 50_000);
+    for command in [WireCommand::from(merge(&token)), batch(&token).into()] {
+        let reply = reply_to(&mut machine, command.clone());
+        assert!(reply.contains("error_code: CheckFailed"), "{command:?}: {reply}");
+        assert!(machine.journal.take().is_none(), "{command:?} changed something");
+    }
 }
