@@ -5,6 +5,8 @@
 //! reveal a change leaves before the change is durable: each reply carries the [`Sequence`] that it
 //! waits for.
 
+use std::fmt;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
@@ -159,12 +161,24 @@ pub enum Durability {
 }
 
 /// The records that the driver has not taken yet.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Journal {
     durability: Durability,
     sequence: Sequence,
     pending: Vec<Record>,
     failure: Option<String>,
+}
+
+impl fmt::Debug for Journal {
+    /// Shows how many records there are, not what they hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal")
+            .field("durability", &self.durability)
+            .field("sequence", &self.sequence)
+            .field("pending", &self.pending.len())
+            .field("failure", &self.failure)
+            .finish()
+    }
 }
 
 impl Journal {

@@ -15,6 +15,8 @@ use pravega_sdk_server_core::{
     store::MemoryLimit,
 };
 
+use uuid::Uuid;
+
 use crate::clock::Clock;
 
 /// The default memory limit, in bytes: 1 GiB.
@@ -154,8 +156,13 @@ impl ServerBuilder {
     /// An empty machine as configured.
     pub(crate) fn machine(&self, durability: Durability) -> Machine {
         let access = (!self.accounts.is_empty()).then(|| {
+            // Random UUIDs come from the system's randomness, 122 bits each.
             let mut secret = [0; 32];
-            secret.fill_with(|| fastrand::u8(..));
+            let halves = [Uuid::new_v4(), Uuid::new_v4()];
+            secret
+                .iter_mut()
+                .zip(halves.iter().flat_map(Uuid::as_bytes))
+                .for_each(|(byte, random)| *byte = *random);
             let lifetime = Millis(millis(self.token_lifetime));
             Access::new(self.accounts.clone(), secret, lifetime)
         });

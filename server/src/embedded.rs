@@ -1,6 +1,6 @@
 //! A running server: its handle, its tasks, and its shutdown.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use pravega_sdk_proto::controller_service_server::ControllerServiceServer;
 use pravega_sdk_server_core::{ids::StoreIndex, record::Durability};
@@ -40,7 +40,6 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct EmbeddedServer {
     pub(crate) state: Arc<ServerState>,
     pub(crate) addresses: Addresses,
@@ -51,6 +50,13 @@ pub struct EmbeddedServer {
     pub(crate) tasks: TaskTracker,
     /// Ends after the journal is closed.
     pub(crate) writer: Option<Writer>,
+}
+
+impl fmt::Debug for EmbeddedServer {
+    /// Shows where the server listens; nothing that it stores or keeps secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedServer").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
 }
 
 impl EmbeddedServer {

@@ -3,7 +3,7 @@
 //! Appended bytes are copied once, into pieces. Catch-up reads share full pieces, and truncation
 //! drops them whole. The last piece grows with its content, so an empty segment costs nothing.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use bytes::Bytes;
 const PIECE_LEN: usize = 256 * 1024;
 
 /// The bytes of a segment from its start offset on.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct SegmentBytes {
     /// Full pieces; the first begins at `first * PIECE_LEN`.
     full: VecDeque<Bytes>,
@@ -20,6 +20,14 @@ pub(crate) struct SegmentBytes {
     /// The bytes after the full pieces.
     tail: Vec<u8>,
     start: u64,
+}
+
+impl fmt::Debug for SegmentBytes {
+    /// Shows the offsets, not the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (start, len) = (self.start, self.len());
+        f.debug_struct("SegmentBytes").field("start", &start).field("len", &len).finish()
+    }
 }
 
 impl SegmentBytes {

@@ -4,7 +4,7 @@
 //! grows as that of the Java store does, so versions and lengths are the same in both. The entries
 //! themselves are kept by key only.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use pravega_sdk_types::{Offset, routing};
@@ -24,7 +24,6 @@ const MAX_PAGE_BYTES: usize = 2 << 20;
 const TOKEN_HEAD: [u8; 2] = [0, 0];
 
 /// The entries of a table segment.
-#[derive(Debug)]
 pub struct Table {
     /// The length of every key; 0 for a hash table.
     key_len: usize,
@@ -35,7 +34,15 @@ pub struct Table {
     held: u64,
 }
 
-#[derive(Debug, Clone)]
+impl fmt::Debug for Table {
+    /// Shows the sizes, not the entries.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (entries, held) = (self.entries.len(), self.held);
+        f.debug_struct("Table").field("entries", &entries).field("held", &held).finish()
+    }
+}
+
+#[derive(Clone)]
 struct Entry {
     value: Bytes,
     version: KeyVersion,
