@@ -223,8 +223,7 @@ calls! {
     };
     ping_transaction(PingTxnRequest) -> PingTxnStatus = |_, c, q, step| {
         let (info, id) = (info(q.stream_info), id_of(q.txn_id));
-        let status = c.ping_transaction(&info, id, q.lease, step).into();
-        Ok(PingTxnStatus { status })
+        status!(PingTxnStatus, c.ping_transaction(&info, id, q.lease, step))
     };
     check_transaction_state(TxnRequest) -> TxnState = |_, c, q, _| {
         Ok(TxnState { state: c.transaction_state(&info(q.stream_info), id_of(q.txn_id))?.into() })
@@ -234,13 +233,13 @@ calls! {
         c.completed_transactions(&info(q.stream_info))
     };
     remove_writer(RemoveWriterRequest) -> RemoveWriterResponse = |_, c, q, step| {
-        let result = c.remove_writer(&info(q.stream), &q.writer, step).into();
+        let result = c.remove_writer(&info(q.stream), &q.writer, step)?.into();
         Ok(RemoveWriterResponse { result })
     };
     note_timestamp_from_writer(TimestampFromWriter) -> TimestampResponse = |_, c, q, step| {
         let cut = q.position.unwrap_or_default();
         let info = info(cut.stream_info);
-        let result = c.note_time(&info, &q.writer, cut.cut, q.timestamp, step).into();
+        let result = c.note_time(&info, &q.writer, cut.cut, q.timestamp, step)?.into();
         Ok(TimestampResponse { result })
     };
 

@@ -207,7 +207,7 @@ impl Controller for SimController {
         let (info, name) = (messages::stream_info(position.stream()), writer.to_string());
         let cut = position.positions().map(|(id, offset)| (id.into(), offset.to_wire())).collect();
         let note = |catalog: &mut Catalog, step: &mut Step<'_>| {
-            Ok(catalog.note_time(&info, &name, cut, time.as_millis(), step))
+            catalog.note_time(&info, &name, cut, time.as_millis(), step)
         };
         match self.change("note_time", note).await? {
             Status::Success => {}
@@ -235,9 +235,9 @@ impl Controller for SimController {
     ) -> Result<bool, ControllerError> {
         use remove_writer_response::Status;
         let (info, name) = (messages::stream_info(stream), writer.to_string());
-        let removed = self
-            .change("remove_writer", |catalog, step| Ok(catalog.remove_writer(&info, &name, step)));
-        match removed.await? {
+        let remove =
+            |catalog: &mut Catalog, step: &mut Step<'_>| catalog.remove_writer(&info, &name, step);
+        match self.change("remove_writer", remove).await? {
             Status::Success => Ok(true),
             Status::UnknownWriter => Ok(false),
             Status::StreamDoesNotExist | Status::InternalError => {

@@ -101,6 +101,7 @@ impl Transactions {
         let (info, lease) = (&known.info, millis(lease));
         let status =
             cluster.call(|catalog, step| catalog.ping_transaction(info, id.0, lease, step));
+        let status = status.unwrap_or(PingStatus::Unknown);
         if status == PingStatus::Ok {
             self.longest_ping_gap = self.longest_ping_gap.max(known.last_ping.elapsed());
             known.last_ping = Instant::now();
@@ -152,7 +153,7 @@ impl Transactions {
                 known.accepted = Some(Accepted { note, is_postponed: false });
                 let (info, segments) = (&known.info, &known.segments);
                 cluster.call(|catalog, step| {
-                    catalog.ping_transaction(info, id.0, MAX_LEASE, step);
+                    catalog.ping_transaction(info, id.0, MAX_LEASE, step).ok();
                     for segment in segments {
                         // A segment that a client sealed or deleted stays as it is.
                         step.seal(&transaction_segment(segment, id).into()).ok();

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     cut::{OffsetsById, WriterPosition, writer_position},
+    error::CallResult,
     names,
     state::Catalog,
     stream::{Stream, WatermarkBounds, WriterMark, WriterTime},
@@ -32,21 +33,22 @@ impl Catalog {
         position: OffsetsById,
         time: i64,
         step: &mut Step<'_>,
-    ) -> timestamp_response::Status {
+    ) -> CallResult<timestamp_response::Status> {
         use timestamp_response::Status;
+        step.reserve(0)?;
         let Some(found) = self.stream(&info.scope, &info.stream) else {
-            return Status::InternalError;
+            return Ok(Status::InternalError);
         };
         let (time, position) = (WriterTime(time), writer_position(position));
         if let Some(known) = found.writers.get(writer) {
             if time < known.time {
-                return Status::InvalidTime;
+                return Ok(Status::InvalidTime);
             }
             let went_back = |(id, offset): (&SegmentId, &Offset)| {
                 known.position.get(id).is_some_and(|known| offset < known)
             };
             if position.iter().any(went_back) {
-                return Status::InvalidPosition;
+                return Ok(Status::InvalidPosition);
             }
         }
         self.note(
@@ -56,7 +58,7 @@ impl Catalog {
             WriterMark { time, position, at: step.at.now },
             step,
         );
-        Status::Success
+        Ok(Status::Success)
     }
 
     /// Records the time of a writer, unless it noted a later one.
@@ -81,16 +83,17 @@ impl Catalog {
         info: &StreamInfo,
         writer: &str,
         step: &mut Step<'_>,
-    ) -> remove_writer_response::Status {
+    ) -> CallResult<remove_writer_response::Status> {
         use remove_writer_response::Status;
+        step.reserve(0)?;
         let Some(found) = self.stream_mut(&info.scope, &info.stream) else {
-            return Status::StreamDoesNotExist;
+            return Ok(Status::StreamDoesNotExist);
         };
         if found.writers.remove(writer).is_none() {
-            return Status::UnknownWriter;
+            return Ok(Status::UnknownWriter);
         }
         self.save_stream(step.journal, &info.scope, &info.stream);
-        Status::Success
+        Ok(Status::Success)
     }
 
     /// Writes the watermark of each stream whose writers have all advanced.

@@ -92,13 +92,14 @@ impl Catalog {
         id: Uuid,
         lease: i64,
         step: &mut Step<'_>,
-    ) -> ping_txn_status::Status {
+    ) -> CallResult<ping_txn_status::Status> {
         use ping_txn_status::Status;
+        step.reserve(0)?;
         let id = TransactionId(id);
         let Some(found) = self.transaction_mut(info, id) else {
-            return Status::Unknown;
+            return Ok(Status::Unknown);
         };
-        match found.state {
+        Ok(match found.state {
             TransactionState::Committed => Status::Committed,
             TransactionState::Aborted => Status::Aborted,
             TransactionState::Open if !(MIN_LEASE..=MAX_LEASE).contains(&lease) => {
@@ -112,7 +113,7 @@ impl Catalog {
                 self.save_transaction(step.journal, &info.scope, &info.stream, id);
                 Status::Ok
             }
-        }
+        })
     }
 
     fn transaction_mut(
@@ -152,6 +153,7 @@ impl Catalog {
             Some(TransactionState::Committed) => return Ok(Status::Success),
             Some(TransactionState::Open) => {}
         }
+        step.reserve(0)?;
         let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
         let position = self.merge_transaction(scope, stream, id, step)?;
         if !writer.is_empty() && time >= 0 {

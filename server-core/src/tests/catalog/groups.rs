@@ -9,7 +9,7 @@ use super::{GROUP_ID, check_each_state, cut, group, info};
 #[test]
 fn a_writer_notes_its_time() {
     check_each_state(
-        "
+        r#"
         no scope: InternalError
         absent: InternalError
         open: Success => stream
@@ -23,16 +23,16 @@ fn a_writer_notes_its_time() {
         deleted: InternalError
         recreated: Success => stream
         full: Success => stream
-        failed: Success => stream
-    ",
-        |catalog, step| Ok(catalog.note_time(&info(), "w", cut(&[(0, 10), (1, 0)]), 7, step)),
+        failed: Unavailable("FAILED")
+    "#,
+        |catalog, step| catalog.note_time(&info(), "w", cut(&[(0, 10), (1, 0)]), 7, step),
     );
 }
 
 #[test]
 fn a_writer_that_is_not_known_is_not_removed() {
     check_each_state(
-        "
+        r#"
         no scope: StreamDoesNotExist
         absent: StreamDoesNotExist
         open: UnknownWriter
@@ -46,9 +46,9 @@ fn a_writer_that_is_not_known_is_not_removed() {
         deleted: StreamDoesNotExist
         recreated: UnknownWriter
         full: UnknownWriter
-        failed: UnknownWriter
-    ",
-        |catalog, step| Ok(catalog.remove_writer(&info(), "w", step)),
+        failed: Unavailable("FAILED")
+    "#,
+        |catalog, step| catalog.remove_writer(&info(), "w", step),
     );
 }
 
@@ -131,7 +131,7 @@ fn a_reader_group_with_a_bad_name_or_id_is_refused() {
 #[test]
 fn a_reader_group_that_is_not_known_is_not_found() {
     check_each_state(
-        "
+        r#"
         no scope: (RgNotFound, Ok(RgNotFound), Ok(RgNotFound))
         absent: (RgNotFound, Ok(RgNotFound), Ok(RgNotFound))
         open: (RgNotFound, Ok(RgNotFound), Ok(RgNotFound))
@@ -146,7 +146,7 @@ fn a_reader_group_that_is_not_known_is_not_found() {
         recreated: (RgNotFound, Ok(RgNotFound), Ok(RgNotFound))
         full: (RgNotFound, Ok(RgNotFound), Ok(RgNotFound))
         failed: (RgNotFound, Err(Unavailable(FAILED)), Err(Unavailable(FAILED)))
-    ",
+    "#,
         |catalog, step| {
             let info = ReaderGroupInfo {
                 scope: "s".to_owned(),

@@ -76,7 +76,7 @@ fn a_transaction_with_too_short_or_too_long_a_lease_is_refused() {
 #[test]
 fn a_ping_prolongs_an_open_transaction() {
     check_each_state(
-        "
+        r#"
         no scope: Unknown
         absent: Unknown
         open: Unknown
@@ -90,16 +90,16 @@ fn a_ping_prolongs_an_open_transaction() {
         deleted: Unknown
         recreated: Unknown
         full: Unknown
-        failed: Unknown
-    ",
-        |catalog, step| Ok(catalog.ping_transaction(&info(), TRANSACTION, 20_000, step)),
+        failed: Unavailable("FAILED")
+    "#,
+        |catalog, step| catalog.ping_transaction(&info(), TRANSACTION, 20_000, step),
     );
 }
 
 #[test]
 fn a_ping_with_too_long_a_lease_is_refused() {
     check_each_state(
-        "
+        r#"
         no scope: Unknown
         absent: Unknown
         open: Unknown
@@ -113,9 +113,9 @@ fn a_ping_with_too_long_a_lease_is_refused() {
         deleted: Unknown
         recreated: Unknown
         full: Unknown
-        failed: Unknown
-    ",
-        |catalog, step| Ok(catalog.ping_transaction(&info(), TRANSACTION, 600_001, step)),
+        failed: Unavailable("FAILED")
+    "#,
+        |catalog, step| catalog.ping_transaction(&info(), TRANSACTION, 600_001, step),
     );
 }
 

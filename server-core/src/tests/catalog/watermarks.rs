@@ -39,7 +39,7 @@ fn machine_in(state: &str) -> Machine {
     let config = StreamConfig { timestamp_aggregation_timeout: TIMEOUT, ..config(2) };
     catalog.create_stream(config, &mut step).unwrap();
     let mut note = |writer: &str, time: i64, position: &[(i64, i64)]| {
-        catalog.note_time(&info(), writer, cut(position), time, &mut step);
+        catalog.note_time(&info(), writer, cut(position), time, &mut step).unwrap();
     };
     match state {
         "one without a position" => note("a", 10, &[]),
@@ -61,19 +61,19 @@ fn machine_in(state: &str) -> Machine {
     }
     match state {
         "one that goes on" => {
-            catalog.note_time(&info(), "a", cut(&[(0, 9), (1, 9)]), 20, &mut step);
+            catalog.note_time(&info(), "a", cut(&[(0, 9), (1, 9)]), 20, &mut step).unwrap();
         }
         "one of two that stays" => {
-            catalog.note_time(&info(), "b", cut(&[(0, 9), (1, 9)]), 20, &mut step);
+            catalog.note_time(&info(), "b", cut(&[(0, 9), (1, 9)]), 20, &mut step).unwrap();
         }
         "one of two that leaves" => {
-            catalog.note_time(&info(), "b", cut(&[(0, 9), (1, 9)]), 20, &mut step);
-            catalog.remove_writer(&info(), "a", &mut step);
+            catalog.note_time(&info(), "b", cut(&[(0, 9), (1, 9)]), 20, &mut step).unwrap();
+            catalog.remove_writer(&info(), "a", &mut step).unwrap();
         }
         "one after a scale" => {
             catalog.scale(&split(0, 0.0, 0.25, 0.5), &mut step).unwrap();
             let position = cut(&[(1, 9), ((1 << 32) | 2, 4)]);
-            catalog.note_time(&info(), "a", position, 20, &mut step);
+            catalog.note_time(&info(), "a", position, 20, &mut step).unwrap();
         }
         _ => {}
     }
@@ -174,7 +174,7 @@ fn a_time_is_taken_if_neither_it_nor_the_position_goes_back() {
             };
             let mut machine = machine_in("one");
             let (catalog, mut step) = machine.call(at(9));
-            let status = catalog.note_time(&info(), "a", position, time, &mut step);
+            let status = catalog.note_time(&info(), "a", position, time, &mut step).unwrap();
             let (_, records) = take_records(&mut machine);
             format!("{status:?}{records}")
         },
