@@ -120,7 +120,9 @@ impl Machine {
         }
         let intervals = self.intervals;
         let due = |last: &mut Millis, every: i64| {
-            let due = at.now.since(*last) >= every;
+            // A clock that was ahead and is right again must not stop the work until then.
+            let since = at.now.since(*last);
+            let due = since >= every || since < 0;
             if due {
                 *last = at.now;
             }

@@ -168,7 +168,7 @@ impl Step<'_> {
         }
         let count = found.attribute(attribute::EVENT_COUNT).unwrap_or(0).max(0);
         self.check_capacity(data.len() as u64)?;
-        let count = count + i64::from(event_count);
+        let count = count.saturating_add(i64::from(event_count));
         let attributes = vec![(writer.0, number.0), (attribute::EVENT_COUNT, count)];
         let (bytes, at) = (data.len() as u64, self.at.now);
         self.commit(Record::Appended { segment: name.clone(), data, attributes, at });
