@@ -66,8 +66,11 @@ fn in_state(before: Before) -> Rig {
     rig
 }
 
+/// An effect about a segment.
+type Asks = fn(SegmentId) -> Effect;
+
 /// What is asked first after the end, of all that can be.
-const TABLE: &[(Before, fn(SegmentId) -> Effect)] = &[
+const TABLE: &[(Before, Asks)] = &[
     (Locating, Effect::Locate),
     (LocatingAgain, Effect::Locate),
     (Connecting, Effect::Locate),
