@@ -4,9 +4,9 @@ use pravega_sdk_types::{EventPointer, Offset, ScopedSegment};
 
 /// The end of a segment.
 ///
-/// [`Appended::tail`](crate::append::Appended::tail) returns it after a write, and an [`EventPointer`]
-/// converts into the tail after its event. A tail is about its own segment only: after a scale
-/// other segments own the key, whose ends have nothing to do with it.
+/// [`Appended::tail`](crate::append::Appended::tail) returns it after a write, and an
+/// [`EventPointer`] converts into the tail after its event. A tail is about its own segment only:
+/// after a scale other segments own the key, whose ends have nothing to do with it.
 ///
 /// # Examples
 ///
