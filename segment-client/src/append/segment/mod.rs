@@ -32,6 +32,7 @@
 //! them), and time.
 
 pub(crate) mod appended;
+mod failing;
 pub(crate) mod item;
 pub(crate) mod machine;
 mod replies;

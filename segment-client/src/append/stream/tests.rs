@@ -52,19 +52,16 @@ fn endpoint(port: u16) -> Endpoint {
 
 impl Rig {
     fn new(segments: u32) -> Self {
+        Self::with_target(segments, Target::Stream)
+    }
+
+    fn with_target(segments: u32, target: Target) -> Self {
         let stream = "s/t".parse().unwrap();
         // The longest back-off that jitter allows, so that waits are known.
         let random: Random = Box::new(|| u64::MAX);
         let map = SegmentMap::equal_ranges(segments);
         Self {
-            machine: WriterMachine::new(
-                stream,
-                Target::Stream,
-                map,
-                SETTINGS,
-                random,
-                Bugs::default(),
-            ),
+            machine: WriterMachine::new(stream, target, map, SETTINGS, random, Bugs::default()),
             now: Now::ZERO,
         }
     }

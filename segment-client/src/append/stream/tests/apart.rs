@@ -1,6 +1,6 @@
 //! Trouble of one segment that others do not share, and what never goes to another segment.
 
-use pravega_sdk_types::{EventNumber, Offset};
+use pravega_sdk_types::{EventNumber, Offset, TransactionId};
 use pravega_sdk_wire_protocol::{
     Decoder,
     commands::{
@@ -256,9 +256,9 @@ fn a_condition_never_goes_to_another_segment_than_its_own() {
     assert_eq!(moved.into_iter().map(|item| item.ticket).collect::<Vec<_>>(), [2]);
 }
 
-/// An event is in flight when the connection ends, and then its segment is missing.
-fn in_doubt() -> Rig {
-    let mut rig = Rig::new(1);
+/// Event 0 is in flight when the connection ends, and event 1 waits; then the segment is missing.
+fn in_doubt(target: Target) -> Rig {
+    let mut rig = Rig::with_target(1, target);
     rig.write(0.1, 0);
     let connection = rig.open(segment(0, 0), 1);
     rig.machine.handle_lost(connection, lookup(ErrorKind::ConnectionLost), rig.now);
@@ -266,21 +266,30 @@ fn in_doubt() -> Rig {
     rig.wait();
     rig.effects();
     rig.machine.handle_connected(connection);
-    let request_id = rig.sent(connection)[0].request_id().unwrap();
+    let set_up = rig.sent(connection).remove(0);
+    let WireCommand::SetupAppend(set_up) = set_up else { panic!("{set_up:?}") };
     let missing = NoSuchSegment {
-        request_id,
-        segment: "s/t/0.#epoch.0".into(),
+        request_id: set_up.request_id,
+        segment: set_up.segment,
         server_stack_trace: "".into(),
         offset: -1,
     };
     rig.machine.handle_command(connection, missing.into(), rig.now);
-    assert_eq!(rig.effects(), [Effect::FindSuccessors(segment(0, 0))]);
     rig
 }
 
 #[test]
+fn what_may_be_stored_in_a_transaction_that_has_ended_is_unknown() {
+    let mut rig = in_doubt(Target::Transaction(TransactionId(uuid::Uuid::from_u128(9))));
+    let (unknown, not_applied) = (Outcome::Unknown, Outcome::NotApplied);
+    let kind = ErrorKind::TransactionNotOpen;
+    assert_eq!(rig.failures(), [(0, kind, unknown), (1, kind, not_applied)]);
+}
+
+#[test]
 fn what_may_be_stored_in_a_segment_that_was_truncated_away_does_not_move() {
-    let mut rig = in_doubt();
+    let mut rig = in_doubt(Target::Stream);
+    assert_eq!(rig.effects(), [Effect::FindSuccessors(segment(0, 0))]);
     rig.scale();
     assert_eq!(rig.failures(), [(0, ErrorKind::Truncated, Outcome::Unknown)]);
     let moved = rig.machine.writers.get_mut(&segment(1, 1)).unwrap().appends.take_items();
@@ -289,7 +298,7 @@ fn what_may_be_stored_in_a_segment_that_was_truncated_away_does_not_move() {
 
 #[test]
 fn what_may_be_stored_in_a_segment_of_a_deleted_stream_is_unknown() {
-    let mut rig = in_doubt();
+    let mut rig = in_doubt(Target::Stream);
     rig.machine.handle_successors(segment(0, 0), Err(lookup(ErrorKind::NotFound)), rig.now);
     let (unknown, not_applied) = (Outcome::Unknown, Outcome::NotApplied);
     let kind = ErrorKind::NotFound;
