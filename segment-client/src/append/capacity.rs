@@ -103,6 +103,11 @@ impl Shared {
         self.permits.close();
     }
 
+    /// Returns true if every later write is refused, and every one that waits for capacity.
+    pub(super) fn is_closed(&self) -> bool {
+        self.permits.is_closed()
+    }
+
     /// Waits for capacity, in the order of the calls, and without a limit.
     pub(super) async fn reserve(
         &self,

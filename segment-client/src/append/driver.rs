@@ -404,7 +404,12 @@ impl Driver {
             is_busy = true;
             self.machine.handle_timeout(self.started.elapsed());
         }
-        self.expiries.poll(cx);
+        if self.shared.is_closed() {
+            // No write waits for capacity any more, and the runtime of the timer may have ended.
+            self.expiries.clear();
+        } else {
+            self.expiries.poll(cx);
+        }
         if let Some(next) = &mut self.next_note
             && next.as_mut().poll(cx).is_ready()
         {

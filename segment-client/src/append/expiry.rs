@@ -40,6 +40,11 @@ impl Expiries {
         self.waiting.push_back((until, expire));
     }
 
+    /// Forgets all writes: their receivers end without a notice.
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
     /// Notifies the writes whose deadline has passed, and wakes the task for the next one.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         while let Some((until, expire)) = self.waiting.front() {
@@ -89,6 +94,15 @@ mod tests {
             assert_eq!(started.elapsed(), Duration::from_secs(second));
         }
         assert!(expiries.waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn writes_that_are_forgotten_end_without_a_notice() {
+        let mut expiries = Expiries::new();
+        let (expire, expired) = oneshot::channel();
+        expiries.push(Instant::now() + Duration::from_secs(1), expire);
+        expiries.clear();
+        assert!(expired.await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
