@@ -255,10 +255,10 @@ impl Cluster {
         messages::token_expiry(&set_up.delegation_token)
     }
 
-    /// The time at which the store closes a connection because the token of a set-up expires.
+    /// The time at which the store closes a connection because the token of a set-up expires;
+    /// `None` if it is closed already.
     pub(crate) fn expiry(&self, id: ConnectionId) -> Option<Instant> {
-        // One that is closed already waits for its client only.
-        let connection = self.connections.get(&id).filter(|one| one.outbox.is_some())?;
+        let connection = self.connections.get(&id).filter(|found| found.outbox.is_some())?;
         let left = connection.token_expires?.since(self.now_at(connection.store));
         Some(Instant::now() + millis(left))
     }

@@ -477,6 +477,9 @@ fn a_store_closes_a_connection_when_the_token_of_a_set_up_expires() {
         let started = Instant::now();
         assert_eq!(wire.next().await, None);
         assert!((599..=600).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+        // The client takes its time to close its end.
+        sleep(LIFETIME).await;
+        assert_eq!(cluster.world.counters()["connection closed as its token expired"], 1);
     });
 }
 
