@@ -106,6 +106,9 @@ impl Bugs {
 
 #[cfg(feature = "seeded-bugs")]
 impl SeededBug {
+    /// The bugs of refusals: mistakes of the caller that are not told for what they are.
+    pub const REFUSALS: [Self; 2] = [Self::PassesFailuresOn, Self::OutlivesRuntime];
+
     /// The bugs of transactions.
     pub const TRANSACTIONS: [Self; 3] =
         [Self::CommitsBeforeFlush, Self::NeverPings, Self::BelievesCommits];

@@ -58,6 +58,7 @@ mod interruptions;
 mod kept;
 pub mod link;
 mod messages;
+pub mod misuse_scenario;
 pub mod network;
 mod outages;
 mod outbox;

@@ -1,17 +1,18 @@
-//! Mistakes of the caller that the controller refuses without a reason: the client finds the
-//! reason, at once.
+//! Mistakes of the caller: the client tells them for what they are, at once.
 
 mod common;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use common::{Cluster, block_on};
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{
     SeededBug, TransactionConfig, TransactionError, TransactionalWriter, WriterConfig, codec::Utf8,
 };
+use pravega_sdk_simulation::misuse_scenario;
 use pravega_sdk_types::{ErrorKind, Outcome};
 use tokio::time::Instant;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 async fn writer(cluster: &Cluster, config: TransactionConfig) -> TransactionalWriter<Utf8> {
     TransactionalWriter::open(cluster.context(), &cluster.stream, Utf8, config).await.unwrap()
@@ -77,4 +78,36 @@ fn an_answer_that_is_lost_is_no_mistake_of_the_caller() {
         let error = writer.begin().await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown));
     });
+}
+
+const SEEDS: u64 = 300;
+
+#[test]
+fn every_mistake_is_told_at_once_and_two_runs_of_a_seed_are_the_same() {
+    // Otherwise each writer reports its events on standard error.
+    tracing_subscriber::registry().try_init().ok();
+    let mut happened: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in 0..SEEDS {
+        let report = misuse_scenario::run(seed, None);
+        assert!(report.violations.is_empty(), "SEED={seed}: {:#?}", report.violations);
+        assert_eq!(report.digest, misuse_scenario::run(seed, None).digest, "SEED={seed}");
+        for (what, times) in report.counters {
+            *happened.entry(what).or_default() += times;
+        }
+    }
+    assert_eq!(happened.len(), 7, "{happened:#?}");
+    assert!(happened.values().all(|times| *times >= 10), "{happened:#?}");
+}
+
+#[test]
+fn every_seeded_bug_of_refusals_is_caught() {
+    tracing_subscriber::registry().try_init().ok();
+    for bug in SeededBug::REFUSALS {
+        let caught = (0..2000).find(|seed| {
+            let report = misuse_scenario::run(*seed, Some(bug));
+            !report.violations.is_empty()
+        });
+        println!("{bug:?} is caught by seed {caught:?}");
+        assert!(caught.is_some(), "{bug:?} is not caught");
+    }
 }

@@ -177,8 +177,8 @@ impl Drop for Report {
             let mut stderr = std::io::stderr().lock();
             writeln!(
                 stderr,
-                "pravega-sdk: {lost} writes to {stream} were not acknowledged before the runtime \
-                 of their writer ended; wait for them with `flush` or `close`"
+                "pravega-sdk: writes to {stream} that were not acknowledged before the runtime of \
+                 their writer ended: {lost}; wait for them with `flush` or `close`"
             )
             .ok();
         }

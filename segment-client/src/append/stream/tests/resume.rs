@@ -66,11 +66,11 @@ fn in_state(before: Before) -> Rig {
     rig
 }
 
-/// An effect about a segment.
-type Asks = fn(SegmentId) -> Effect;
+/// A question to the controller about a segment.
+type Question = fn(SegmentId) -> Effect;
 
-/// What is asked first after the end, of all that can be.
-const TABLE: &[(Before, Asks)] = &[
+/// The question that is asked after the end.
+const TABLE: &[(Before, Question)] = &[
     (Locating, Effect::Locate),
     (LocatingAgain, Effect::Locate),
     (Connecting, Effect::Locate),
