@@ -8,7 +8,7 @@ use pravega_sdk_wire_protocol::SendBuffer;
 
 use super::{
     connection::{Connection, ConnectionId, ConnectionState, Group},
-    machine::{Effect, WriterMachine},
+    machine::{Effect, SUSPICION_INTERVAL, WriterMachine},
     segment_writer::State,
 };
 use crate::{
@@ -70,7 +70,7 @@ impl<T, W> WriterMachine<T, W> {
         );
         let mut kept = BTreeSet::new();
         for segment in segments {
-            let is_suspect = self.suspect_token(segment);
+            let is_suspect = self.suspect_token(segment, now);
             let Some(writer) = self.writers.get_mut(&segment) else { continue };
             writer.appends.detach();
             (writer.is_queued, writer.is_waiting) = (false, false);
@@ -98,18 +98,21 @@ impl<T, W> WriterMachine<T, W> {
         self.arm(until);
     }
 
-    /// Forgets the token of a segment whose set-up was answered by the end of its connection, once
-    /// for each token: a store closes the connection if the token of a set-up has expired. Returns
-    /// true if the token was forgotten.
-    fn suspect_token(&mut self, segment: SegmentId) -> bool {
+    /// Forgets the token of a segment whose set-up was answered by the end of its connection: a
+    /// store closes the connection if the token of a set-up has expired. Returns true if the token
+    /// was forgotten.
+    fn suspect_token(&mut self, segment: SegmentId, now: Now) -> bool {
         let Some(writer) = self.writers.get(&segment) else { return false };
         let token = writer.appends.token();
+        let was_suspected = self.suspected.as_ref().is_some_and(|(suspected, since)| {
+            suspected == token && now < *since + SUSPICION_INTERVAL
+        });
         let is_suspect = writer.appends.is_presenting_token()
             && *token != Token::default()
-            && self.suspected.as_ref() != Some(token)
+            && !was_suspected
             && !self.bugs.has(SeededBug::TrustsTokens);
         if is_suspect {
-            self.suspected = Some(token.clone());
+            self.suspected = Some((token.clone(), now));
             self.effects.push_back(Effect::TokenExpired(token.clone()));
         }
         is_suspect

@@ -77,6 +77,11 @@ pub(crate) enum Effect {
     FindSegments(SegmentId),
 }
 
+/// A token is forgotten at most once in this time while connections end during set-ups: they may
+/// have another reason. It is forgotten again then, as a controller issues the same token twice
+/// within a second.
+pub(super) const SUSPICION_INTERVAL: Duration = Duration::from_secs(5);
+
 /// After this many invalid replies in a row the events fail: a bad request, or a bad server, would
 /// repeat them forever.
 pub(super) const MAX_PROTOCOL_ERRORS: u32 = 5;
@@ -98,8 +103,8 @@ pub(crate) struct WriterMachine<T, W> {
     pub(super) flushes: Flushes<W>,
     pub(super) random: Random,
     pub(super) timer: Option<Now>,
-    /// The token that was forgotten last because a connection ended during a set-up.
-    pub(super) suspected: Option<Token>,
+    /// The token that was forgotten last because a connection ended during a set-up, and when.
+    pub(super) suspected: Option<(Token, Now)>,
     /// Why the writer has ended.
     pub(super) ended: Option<WriteError>,
     pub(super) bugs: Bugs,
