@@ -123,9 +123,12 @@ impl ReaderConfig {
         self
     }
 
-    /// Sets after how long an error tells that a segment cannot be read. Reading is tried on all
-    /// the same: the error can be taken note of, or taken as a reason to end. Default: 120 s, at
-    /// least 1 ms.
+    /// Sets for how long attempts to read a segment may fail before an error says so. It comes with
+    /// the next attempt that fails, at most 40 s later. Reading goes on all the same: the error can
+    /// be taken note of, or taken as a reason to end. Default: 120 s, at least 1 ms.
+    ///
+    /// A segment whose store takes a request and answers none looks like one without new events:
+    /// the first attempt at its tail fails after three minutes.
     #[must_use]
     pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
         self.stall_timeout = timeout.max(Duration::from_millis(1));

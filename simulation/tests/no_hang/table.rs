@@ -5,7 +5,7 @@ use pravega_sdk_types::{
     Outcome::{self, *},
 };
 
-use crate::{faults::Fault, seen::Seen};
+use crate::seen::Seen;
 
 /// A right end of a call: how, and after how many seconds at most.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,10 @@ const fn fails(kind: ErrorKind, outcome: Outcome, seconds: u64) -> End {
 const CONNECT: u64 = 5;
 const REQUEST: u64 = 30;
 const DELIVERY: u64 = 120;
-const STALL: u64 = 120;
+/// The timeout of a stall, and the longest attempt and pause before the failure that reports it.
+const STALL: u64 = 120 + 30 + 10;
+/// A read at the tail waits for an event for that long, before it counts as a failure.
+const TAIL_READ: u64 = 180;
 const DECISION: u64 = 120;
 /// A request about a segment is sent again until twice its deadline.
 const ASK: u64 = 2 * REQUEST;
@@ -169,7 +172,8 @@ pub(crate) const ROWS: &[Row] = &[
         calls: &["event_reader: reader.next", "event_reader: reader.next_batch"],
         ends: [
             fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
-            fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
+            fails(Unavailable, NotApplied, STALL),
+            fails(Unavailable, NotApplied, TAIL_READ + STALL),
             fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
             fails(Closed, NotApplied, 0), works(1),
         ],
@@ -178,7 +182,8 @@ pub(crate) const ROWS: &[Row] = &[
         calls: &["bytes: reader.next_bytes", "bytes: reader.read", "index: records.next"],
         ends: [
             fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
-            fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
+            fails(Unavailable, NotApplied, STALL),
+            fails(Unavailable, NotApplied, TAIL_READ + STALL),
             works(0), fails(Unavailable, NotApplied, STALL),
             fails(Closed, NotApplied, 0), works(1),
         ],
@@ -338,12 +343,3 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("factory:", "each opens a handle as its `open` does; `connect` is tested beside the factory"),
     ("pool:", "the pool asks no server; its own tests have connectors that hang"),
 ];
-
-/// Cells that are not right yet: the call may end later than it must.
-pub(crate) fn is_open(call: &str, fault: Fault) -> bool {
-    let reads = ["reader.next", "reader.next_batch", "reader.next_bytes", "reader.read"];
-    let is_read = reads.iter().any(|read| call.ends_with(read)) || call == "index: records.next";
-    // A stall is reported with the first failure after it, which may come late.
-    let is_stall = !matches!(fault, Fault::RuntimeEnded | Fault::OtherUnpolled);
-    is_read && is_stall && call != "index: reader.read"
-}
