@@ -36,7 +36,7 @@ impl Routing<'_> {
             Self::Anywhere => Ok(Key::Any),
             Self::Key(key) if key.len() > MAX_ROUTING_KEY_LEN => {
                 Err(WriteError::invalid(format_args!(
-                    "the routing_key has {} bytes, {MAX_ROUTING_KEY_LEN} are allowed",
+                    "the routing key has {} bytes, {MAX_ROUTING_KEY_LEN} are allowed",
                     key.len()
                 )))
             }
@@ -121,7 +121,7 @@ mod tests {
         let error = Routing::from(key.as_str()).position().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "writing: the routing_key has 10485760 bytes, 65536 are allowed"
+            "writing: the routing key has 10485760 bytes, 65536 are allowed"
         );
         assert!(Routing::from(&"x".repeat(MAX_ROUTING_KEY_LEN)).position().is_ok());
     }

@@ -352,7 +352,7 @@ fn misuse_is_refused_before_anything_is_sent() {
             writer.write("k", vec![0; (8 << 20) + 1]).await.unwrap_err(),
             "8388609 bytes, 8388608 are allowed",
         );
-        refused(writer.write("x".repeat(10 << 20).as_str(), "e").await.unwrap_err(), "routing_key");
+        refused(writer.write("x".repeat(10 << 20).as_str(), "e").await.unwrap_err(), "routing key");
         refused(writer.enqueue_batch("k", Vec::<Vec<u8>>::new()).await.unwrap_err(), "no events");
         refused(
             writer.reserve(10).await.unwrap().enqueue("k", vec![0; 5000]).unwrap_err(),

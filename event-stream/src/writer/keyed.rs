@@ -19,6 +19,9 @@ type KeyFunction<E> = dyn for<'e> Fn(&'e E) -> Option<Cow<'e, str>> + Send + Syn
 /// [`EventWriter::with_key`] creates it. All else is as with [`EventWriter`], which
 /// [`Self::writer`] returns. Clones are cheap and share everything.
 ///
+/// The codec encodes a reference to the event. [`Raw`](crate::codec::Raw), which keeps the bytes
+/// that it takes, encodes only static ones: with it, pass the key to [`EventWriter::write`].
+///
 /// # Examples
 ///
 /// ```no_run
