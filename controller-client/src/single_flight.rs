@@ -40,6 +40,8 @@ type Judge<V> = fn(&V, Duration) -> Freshness;
 /// The time since any fixed moment, by a clock that goes on while the machine is suspended.
 pub(crate) type WallClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
+/// A value that was suspected and fetched again is not suspected for this long.
+const CONFIRMED_FOR: Duration = Duration::from_secs(5);
 /// The pause after a failed refresh in the background.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
@@ -145,16 +147,19 @@ where
         }
     }
 
-    /// As [`Self::invalidate`], once for each value: one that was fetched again is kept. Returns
-    /// true if the value was removed.
+    /// As [`Self::invalidate`], but a value that was suspected before and fetched again is kept for
+    /// a while. Returns true if the value was removed.
     pub(crate) fn suspect(&self, key: &K, bad: &V) -> bool {
+        let now = self.shared.now();
         let mut entries = self.shared.lock();
         let Some(entry) = entries.get_mut(key) else { return false };
-        let is_new = entry.suspected.as_ref() != Some(bad) && entry.remove(bad);
-        if is_new {
+        let age = entry.value.as_ref().map_or(Duration::ZERO, |(_, at)| now.since(*at));
+        let is_confirmed = entry.suspected.as_ref() == Some(bad) && age < CONFIRMED_FOR;
+        let is_removed = !is_confirmed && entry.remove(bad);
+        if is_removed {
             entry.suspected = Some(bad.clone());
         }
-        is_new
+        is_removed
     }
 
     /// Removes `bad` as the value of every key.
@@ -460,7 +465,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_value_is_suspected_once_and_removed_everywhere_at_once() {
+    async fn a_value_is_suspected_once_in_a_while_and_removed_everywhere_at_once() {
         let cache = SingleFlightCache::new(3, judge, |_: u32| async { Ok(7) }.boxed());
         assert!(!cache.suspect(&1, &7), "it is not known");
         cache.get(&1).await.unwrap();
@@ -469,6 +474,9 @@ mod tests {
         assert!(cache.values().is_empty());
         cache.get(&1).await.unwrap();
         assert!(!cache.suspect(&1, &7), "the controller confirmed it");
+        tokio::time::advance(CONFIRMED_FOR).await;
+        assert!(cache.suspect(&1, &7), "it may have expired since");
+        cache.get(&1).await.unwrap();
         cache.get(&2).await.unwrap();
         cache.invalidate_everywhere(&8);
         assert_eq!(cache.values(), [7, 7]);

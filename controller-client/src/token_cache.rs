@@ -102,9 +102,9 @@ impl TokenCache {
     /// Removes `token`, which may have expired: a segment store closed the connection instead of
     /// accepting it. The next call asks the controller. Returns true if the token was removed.
     ///
-    /// Each token is removed once: if the controller returns the same one again, it is valid, and
-    /// the connections end for another reason. The empty token of a server without authorization
-    /// never expires.
+    /// If the controller returns the same token again, it is valid, and the connections end for
+    /// another reason: it is not removed again for 5 s. The empty token of a server without
+    /// authorization never expires.
     pub fn suspect(
         &self,
         stream: &ScopedStream,
