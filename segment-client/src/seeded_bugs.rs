@@ -132,6 +132,15 @@ impl SeededBug {
         Self::TrustsTokens,
     ];
 
+    /// The bugs of connections and of requests about a segment.
+    pub const CONNECTIONS: [Self; 5] = [
+        Self::RefusesOneRead,
+        Self::UnpolledKeepsCapacity,
+        Self::BelievesDeadStores,
+        Self::AsksWithoutDeadline,
+        Self::ForgetsAttempts,
+    ];
+
     /// The bugs of writers and readers.
     pub const ALL: [Self; 12] = [
         Self::AcknowledgesTooMuch,

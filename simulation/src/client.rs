@@ -12,7 +12,17 @@ use crate::SimNetwork;
 /// The handles that writers and readers of a simulated cluster need.
 #[must_use]
 pub fn segment_context(controller: Arc<dyn Controller>, network: SimNetwork) -> SegmentContext {
-    let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(network));
+    segment_context_with(controller, network, StoreConfig::default())
+}
+
+/// As [`segment_context`], with settings of the connections.
+#[must_use]
+pub fn segment_context_with(
+    controller: Arc<dyn Controller>,
+    network: SimNetwork,
+    config: StoreConfig,
+) -> SegmentContext {
+    let dialer = StoreDialer::with_transport(config, Arc::new(network));
     let endpoints = Arc::new(EndpointCache::new(Arc::clone(&controller)));
     // The machine's clock is not part of a run.
     let begun = Instant::now();

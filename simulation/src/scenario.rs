@@ -14,6 +14,7 @@ use std::{
 use pravega_sdk_event_stream::{
     EventWriter, LargeEvents, ReaderConfig, SeededBug, SegmentContext, WriterConfig, codec::Raw,
 };
+use pravega_sdk_segment_client::StoreConfig;
 use pravega_sdk_types::{BoundedCut, Outcome, ScopedStream};
 use tokio::{
     sync::watch,
@@ -25,7 +26,7 @@ use crate::{
     SimController, SimNetwork, World,
     bounded::{Bounded, BoundedReads},
     checks,
-    client::segment_context,
+    client::segment_context_with,
     conditional::ConditionalLoad,
     disturbance::{self, Disturbance},
     history::{EventId, History, Violation},
@@ -80,6 +81,7 @@ struct Scenario {
     stream: ScopedStream,
     config: WriterConfig,
     reader_config: ReaderConfig,
+    store_config: StoreConfig,
     max_in_flight_bytes: usize,
     max_filler: usize,
     history: SharedHistory,
@@ -139,11 +141,19 @@ impl Scenario {
         let mut reader_config = ReaderConfig::default()
             .with_max_read_bytes(if is_long { max_read.max(1000) } else { max_read })
             .with_backoff(Duration::from_millis(20), Duration::from_secs(2));
+        let mut store_config = StoreConfig::default();
         if let Some(bug) = bug {
             config = config.with_seeded_bug(bug);
             reader_config = reader_config.with_seeded_bug(bug);
+            store_config = store_config.with_seeded_bug(bug);
         }
-        let context = || segment_context(Arc::clone(&controller) as _, network.clone());
+        let context = || {
+            segment_context_with(
+                Arc::clone(&controller) as _,
+                network.clone(),
+                store_config.clone(),
+            )
+        };
         let contexts = (0..theme.clients).map(|_| context()).collect();
         Self {
             random,
@@ -154,6 +164,7 @@ impl Scenario {
             stream,
             config,
             reader_config,
+            store_config,
             max_in_flight_bytes,
             max_filler,
             history: SharedHistory::default(),
@@ -236,7 +247,10 @@ impl Scenario {
     /// The parts of the client with a number.
     fn context(&self, number: u32) -> SegmentContext {
         let shared = self.contexts.get(number as usize % self.contexts.len().max(1));
-        let own = || segment_context(Arc::clone(&self.controller) as _, self.network.clone());
+        let own = || {
+            let controller = Arc::clone(&self.controller) as _;
+            segment_context_with(controller, self.network.clone(), self.store_config.clone())
+        };
         shared.cloned().unwrap_or_else(own)
     }
 

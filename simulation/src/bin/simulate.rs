@@ -75,7 +75,8 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
     let first = rest.next().map(number).transpose()?.unwrap_or(0);
     let count = rest.next().map(number).transpose()?;
     let bug = rest.next().map(|name| {
-        let found = all_bugs().find(|bug| format!("{bug:?}") == *name);
+        let mut bugs = all_bugs().chain(SeededBug::CONNECTIONS);
+        let found = bugs.find(|bug| format!("{bug:?}") == *name);
         found.ok_or_else(|| format!("unknown bug {name:?}"))
     });
     Ok((what, first, count, bug.transpose()?))
