@@ -24,8 +24,8 @@ use pravega_sdk_wire_protocol::{
 use crate::{
     codec::Codec,
     reader::{
-        Bounds, CheckedCut, Cuts, EventReader, ReaderConfig, StartedBy, explain_missing, head_cut,
-        make_cut, segment_tails, tail_cut,
+        Bounds, CheckedCut, Cuts, EventReader, ReaderConfig, Start, StartedBy, explain_missing,
+        head_cut, make_cut, segment_tails, tail_cut,
     },
 };
 
@@ -366,7 +366,7 @@ impl BatchClient {
         runtime()?;
         self.check_segment(range.segment())?;
         let id = range.segment().id();
-        let starts = vec![(id, StartOffset::Claimed(range.start()))];
+        let starts = vec![Start::new(id, StartOffset::Claimed(range.start()))];
         let ends = Some([(id, range.end().into())].into());
         let (context, bounds) = (self.context.clone(), Bounds { starts, ends });
         EventReader::with_bounds(context, &self.stream, codec, &config, bounds)

@@ -4,13 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pravega_sdk_controller_client::SegmentWithRange;
-use pravega_sdk_segment_client::{context::SegmentContext, error::ReadError, request::AskError};
+use pravega_sdk_segment_client::{
+    context::SegmentContext, error::ReadError, read::machine::StartOffset, request::AskError,
+};
 use pravega_sdk_types::{
     BoundedCut, ErrorKind, KeyRange, ScopedSegment, ScopedStream, SegmentId, SegmentOffset,
 };
 use pravega_sdk_wire_protocol::WireCommand;
 
-use super::coverage::{Coverage, Gap, Place, Reversed};
+use super::{
+    coverage::{Coverage, Gap, Place, Reversed},
+    machine::Start,
+};
 
 /// The segments of one stream that cuts name, and their parts of the key space.
 pub(crate) struct Cuts<'a> {
@@ -60,6 +65,23 @@ impl<'a> Cuts<'a> {
             self.check_passed(*id, positions.get(id).copied()).await?;
         }
         Ok(CheckedCut { positions, coverage: Some(coverage) })
+    }
+
+    /// Returns where reading begins at a cut.
+    pub(crate) fn starts_of(&self, cut: &CheckedCut) -> Vec<Start> {
+        let passed: Vec<(SegmentId, KeyRange)> = cut.coverage.as_ref().map_or(Vec::new(), |it| {
+            let known = it.passed().iter().filter_map(|id| Some((*id, *self.ranges.get(id)?)));
+            known.collect()
+        });
+        let start = |(id, position): (&SegmentId, &SegmentOffset)| {
+            let range = self.ranges.get(id).copied();
+            let is_before = |(before, of): &&(SegmentId, KeyRange)| {
+                before < id && range.is_some_and(|range| range.overlaps(of))
+            };
+            let predecessors = passed.iter().filter(is_before).map(|(before, _)| *before).collect();
+            Start { id: *id, from: StartOffset::claimed(*position), range, predecessors }
+        };
+        cut.positions.iter().map(start).collect()
     }
 
     /// Takes a position that the client itself has found.
@@ -289,5 +311,37 @@ impl CheckedCut {
         let is_left_out = move |id: &SegmentId| left_out.is_some_and(|it| it.contains(id));
         let kept = self.positions.iter().filter(move |(id, _)| !is_left_out(id));
         kept.map(|(id, position)| (*id, *position))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pravega_sdk_types::{Epoch, Offset, SegmentNumber};
+
+    use super::*;
+
+    #[test]
+    fn without_ranges_the_ids_and_offsets_tell_most_of_the_order() {
+        let id = |epoch, number| SegmentId::new(Epoch(epoch), SegmentNumber(number));
+        let cut = |offsets: &[(SegmentId, i64)]| -> BTreeMap<SegmentId, SegmentOffset> {
+            offsets.iter().map(|(id, offset)| (*id, Offset(*offset).into())).collect()
+        };
+        let first = cut(&[(id(0, 0), 10), (id(0, 1), 10)]);
+        let later = cut(&[(id(0, 0), 10), (id(0, 1), 20)]);
+        // Segment 1 is replaced by 2 and 3.
+        let scaled = cut(&[(id(0, 0), 0), (id(1, 2), 0), (id(1, 3), 0)]);
+        let far = cut(&[(id(2, 4), 0)]);
+        for (start, end, is_ordered) in [
+            (&first, &first, true),
+            (&first, &later, true),
+            (&later, &first, false),
+            (&scaled, &first, false),
+            (&first, &scaled, false),
+            (&first, &far, true),
+            (&scaled, &far, true),
+            (&far, &scaled, false),
+        ] {
+            assert_eq!(check_order_of_ids(start, end).is_ok(), is_ordered, "{start:?} to {end:?}");
+        }
     }
 }

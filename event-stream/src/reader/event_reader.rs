@@ -23,8 +23,8 @@ use pravega_sdk_types::{
 use super::{
     config::ReaderConfig,
     event::ReadEvent,
-    machine::{Effect, Found, StreamMachine},
-    place::{Bounds, bounds_of},
+    machine::{Bounds, Effect, Found, StreamMachine},
+    place::bounds_of,
 };
 use crate::codec::{Codec, Raw};
 
@@ -115,8 +115,7 @@ impl<C: Codec> EventReader<C> {
             stream.clone(),
             config.settings(),
             reads,
-            bounds.starts,
-            bounds.ends,
+            bounds,
             random_bits(rng.fork()),
         );
         Ok(Self { machine, driver, stream: stream.clone(), codec })

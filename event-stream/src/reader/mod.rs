@@ -16,5 +16,6 @@ pub use self::{
 };
 pub(crate) use self::{
     cuts::{CheckedCut, Cuts, StartedBy},
-    place::{Bounds, explain_missing, head_cut, make_cut, segment_tails, tail_cut},
+    machine::{Bounds, Start},
+    place::{explain_missing, head_cut, make_cut, segment_tails, tail_cut},
 };

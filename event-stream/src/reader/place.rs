@@ -17,20 +17,13 @@ use pravega_sdk_wire_protocol::{commands::StreamSegmentInfo, event};
 use super::{
     config::{ReadUntil, ReaderConfig},
     cuts::{Cuts, StartedBy, is_missing},
-    machine::Ends,
+    machine::{Bounds, Ends, Start},
 };
 
 /// How many segments are asked at once.
 const AT_ONCE: usize = 256;
 /// How often the tail is looked for, if segments are replaced meanwhile.
 const TAIL_ATTEMPTS: u32 = 3;
-
-/// Where reading begins and ends.
-pub(crate) struct Bounds {
-    pub(crate) starts: Vec<(SegmentId, StartOffset)>,
-    /// `None` means the end of the sealed stream.
-    pub(crate) ends: Option<Ends>,
-}
 
 /// Finds where a reader begins and ends, and refuses cuts that it cannot read between.
 pub(super) async fn bounds_of(
@@ -47,9 +40,7 @@ pub(super) async fn bounds_of(
         _ => None,
     };
     let starts = match &start {
-        Some(start) => {
-            start.positions().iter().map(|(id, at)| (*id, StartOffset::claimed(*at))).collect()
-        }
+        Some(start) => cuts.starts_of(start),
         None => starts_of(context, stream, &config.start).await?,
     };
     let end = match &config.end {
@@ -66,7 +57,7 @@ pub(super) async fn bounds_of(
     }
     let start = match start {
         Some(start) => start,
-        None => cuts.trust(starts.iter().map(|(id, from)| (*id, position_of(*from)))).await?,
+        None => cuts.trust(starts.iter().map(|start| (start.id, position_of(start.from)))).await?,
     };
     let started_by = match config.start {
         StreamPosition::Head => StartedBy::Head,
@@ -84,7 +75,7 @@ async fn trusted_bounds(
 ) -> Result<Bounds, ReadError> {
     let starts = match &config.start {
         StreamPosition::Cut(cut) => {
-            cut.positions().map(|(id, at)| (id, StartOffset::claimed(at))).collect()
+            cut.positions().map(|(id, at)| Start::new(id, StartOffset::claimed(at))).collect()
         }
         start => starts_of(context, stream, start).await?,
     };
@@ -101,17 +92,18 @@ async fn starts_of(
     context: &SegmentContext,
     stream: &ScopedStream,
     start: &StreamPosition,
-) -> Result<Vec<(SegmentId, StartOffset)>, ReadError> {
-    match start {
-        StreamPosition::Head => Ok(known(&head_cut(context, stream).await?)),
-        StreamPosition::Tail => Ok(known(&tail_cut(context, stream).await?)),
-        StreamPosition::Event(pointer) => starts_at_event(context, stream, pointer).await,
-        StreamPosition::Time(time) => starts_at_time(context, stream, *time).await,
+) -> Result<Vec<Start>, ReadError> {
+    let starts = match start {
+        StreamPosition::Head => known(&head_cut(context, stream).await?),
+        StreamPosition::Tail => known(&tail_cut(context, stream).await?),
+        StreamPosition::Event(pointer) => starts_at_event(context, stream, pointer).await?,
+        StreamPosition::Time(time) => starts_at_time(context, stream, *time).await?,
         other => {
             let detail = format_args!("readers cannot start at {other}");
-            Err(ReadError::invalid(detail).with_stream(stream))
+            return Err(ReadError::invalid(detail).with_stream(stream));
         }
-    }
+    };
+    Ok(starts.into_iter().map(|(id, from)| Start::new(id, from)).collect())
 }
 
 /// The start at a position of a cut that the client itself has found.

@@ -18,4 +18,4 @@ mod table;
 mod tests;
 
 pub use self::state::CorruptEvents;
-pub(crate) use self::state::{Effect, Ends, Found, Settings, StreamMachine};
+pub(crate) use self::state::{Bounds, Effect, Ends, Found, Settings, Start, StreamMachine};

@@ -14,7 +14,9 @@ use pravega_sdk_segment_client::{
     read::machine::{ReadMachine, ReaderId, StartOffset},
     seeded_bugs::{Bugs, SeededBug},
 };
-use pravega_sdk_types::{Backoff, Offset, ScopedSegment, ScopedStream, SegmentId, SegmentOffset};
+use pravega_sdk_types::{
+    Backoff, KeyRange, Offset, ScopedSegment, ScopedStream, SegmentId, SegmentOffset,
+};
 
 use super::parser::{Parser, Step};
 
@@ -44,6 +46,32 @@ pub(crate) struct Settings {
 
 /// Where reading ends: an offset in each of the last segments.
 pub(crate) type Ends = BTreeMap<SegmentId, SegmentOffset>;
+
+/// Where reading begins and ends.
+#[derive(Debug)]
+pub(crate) struct Bounds {
+    pub(crate) starts: Vec<Start>,
+    /// `None` means the end of the sealed stream.
+    pub(crate) ends: Option<Ends>,
+}
+
+/// A segment in which reading begins.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) id: SegmentId,
+    pub(crate) from: StartOffset,
+    /// Its part of the key space, if it is known.
+    pub(crate) range: Option<KeyRange>,
+    /// Those of its predecessors in which reading begins too, at their ends.
+    pub(crate) predecessors: Vec<SegmentId>,
+}
+
+impl Start {
+    /// A start without a predecessor among the others.
+    pub(crate) fn new(id: SegmentId, from: StartOffset) -> Self {
+        Self { id, from, range: None, predecessors: Vec::new() }
+    }
+}
 
 /// What the driver must do, besides reading.
 #[derive(Debug, PartialEq)]
@@ -122,6 +150,8 @@ pub(crate) struct StreamMachine {
     pub(super) passed: BTreeMap<SegmentId, Passed>,
     /// Segments that wait for their predecessors, and for which.
     pub(super) ahead: BTreeMap<SegmentId, Ahead>,
+    /// The segments in which reading began, and their parts of the key space.
+    pub(super) starts: BTreeMap<SegmentId, Option<KeyRange>>,
     /// Where the caller wants it to end.
     pub(super) ends: Option<Ends>,
     pub(super) finished: Ends,
@@ -145,8 +175,7 @@ impl StreamMachine {
         stream: ScopedStream,
         settings: Settings,
         reads: ReadMachine,
-        starts: impl IntoIterator<Item = (SegmentId, StartOffset)>,
-        ends: Option<Ends>,
+        bounds: Bounds,
         random: Random,
     ) -> Self {
         let mut machine = Self {
@@ -157,7 +186,8 @@ impl StreamMachine {
             readers: HashMap::new(),
             passed: BTreeMap::new(),
             ahead: BTreeMap::new(),
-            ends,
+            starts: bounds.starts.iter().map(|start| (start.id, start.range)).collect(),
+            ends: bounds.ends,
             finished: BTreeMap::new(),
             current: None,
             errors: VecDeque::new(),
@@ -166,8 +196,8 @@ impl StreamMachine {
             random,
             timer: None,
         };
-        for (id, from) in starts {
-            machine.open(id, from, Vec::new());
+        for start in bounds.starts {
+            machine.open(start.id, start.from, start.predecessors);
         }
         machine
     }

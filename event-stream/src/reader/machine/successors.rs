@@ -1,6 +1,6 @@
 //! Successors of segments that were read to their ends, and which of them is read when.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Bound};
 
 use pravega_sdk_segment_client::{
     error::ReadError,
@@ -8,7 +8,7 @@ use pravega_sdk_segment_client::{
     read::machine::StartOffset,
     seeded_bugs::SeededBug,
 };
-use pravega_sdk_types::{ErrorKind, Offset, SegmentId, Successor};
+use pravega_sdk_types::{ErrorKind, KeyRange, Offset, SegmentId, SegmentOffset, Successor};
 
 use super::state::{Ahead, Effect, Search, StreamMachine, Successors, arm};
 
@@ -144,6 +144,9 @@ impl StreamMachine {
             if self.is_begun(next) {
                 continue;
             }
+            if let Some(later) = self.later_start(&successor) {
+                return self.skipped(next, later);
+            }
             ahead.insert(next);
             let waiting = self.ahead.entry(next).or_insert_with(|| Ahead {
                 waits_for: successor.predecessors.iter().copied().collect(),
@@ -164,6 +167,32 @@ impl StreamMachine {
         self.active.contains_key(&id)
             || self.passed.contains_key(&id)
             || self.finished.contains_key(&id)
+            || self.starts.contains_key(&id)
+    }
+
+    /// Returns a segment in which reading began although it comes after this one, of which nothing
+    /// was read.
+    fn later_start(&self, successor: &Successor) -> Option<SegmentId> {
+        let later = self.starts.range((Bound::Excluded(successor.id), Bound::Unbounded));
+        let is_after =
+            |range: &Option<KeyRange>| range.is_some_and(|range| range.overlaps(&successor.range));
+        later.into_iter().find(|(_, range)| is_after(range)).map(|(id, _)| *id)
+    }
+
+    /// The position at which reading began leaves out a segment.
+    fn skipped(&mut self, id: SegmentId, later: SegmentId) {
+        let detail = format_args!(
+            "reading began at a position that leaves out this segment, but not {later}, which \
+             comes after it"
+        );
+        let start = SegmentOffset::At(Offset(0));
+        let error = self.error_at(ErrorKind::InvalidStreamCut, detail, id, start);
+        self.fail(error);
+    }
+
+    /// Returns true if a segment is read, or was and is not followed yet.
+    fn is_in_cut(&self, id: SegmentId) -> bool {
+        self.active.contains_key(&id) || self.passed.contains_key(&id)
     }
 
     /// Begins segments that wait for nothing, and forgets those whose successors have all begun.
@@ -189,8 +218,7 @@ impl StreamMachine {
             let done = self.passed.iter().find(|(_, passed)| {
                 let is_followed =
                     matches!(&passed.successors, Successors::Ahead(ahead) if ahead.is_empty());
-                is_followed
-                    && !passed.predecessors.iter().any(|before| self.passed.contains_key(before))
+                is_followed && !passed.predecessors.iter().any(|before| self.is_in_cut(*before))
             });
             let Some(id) = done.map(|(id, _)| *id) else { break };
             self.passed.remove(&id);

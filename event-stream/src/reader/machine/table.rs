@@ -17,7 +17,9 @@ use pravega_sdk_types::{
 };
 use pravega_sdk_wire_protocol::event;
 
-use super::state::{CorruptEvents, Settings, State as Outcome, StreamMachine, Successors};
+use super::state::{
+    Bounds, CorruptEvents, Settings, Start, State as Outcome, StreamMachine, Successors,
+};
 
 /// The state of segment 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,13 +241,12 @@ impl Rig {
             stall_timeout: STALL,
             bugs: Bugs::default(),
         };
-        let starts = [0, 1].map(|number| (id(number), StartOffset::Known(Offset(0))));
+        let starts = [0, 1].map(|number| Start::new(id(number), StartOffset::Known(Offset(0))));
         let machine = StreamMachine::new(
             "s/t".parse().unwrap(),
             settings,
             ReadMachine::new(read_settings, Box::new(|| 0)),
-            starts,
-            None,
+            Bounds { starts: starts.into(), ends: None },
             Box::new(|| 0),
         );
         let readers = [0, 1].map(|number| machine.active[&id(number)].reader);

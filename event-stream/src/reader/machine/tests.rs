@@ -82,6 +82,17 @@ impl Rig {
         ends: Option<&[(SegmentId, i64)]>,
         corrupt_events: CorruptEvents,
     ) -> Self {
+        let start =
+            |(id, offset): &(SegmentId, i64)| Start::new(*id, StartOffset::Known(Offset(*offset)));
+        let starts = starts.iter().map(start).collect();
+        Self::with_starts(starts, ends, corrupt_events)
+    }
+
+    fn with_starts(
+        starts: Vec<Start>,
+        ends: Option<&[(SegmentId, i64)]>,
+        corrupt_events: CorruptEvents,
+    ) -> Self {
         let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(1));
         let read_settings = ReadSettings {
             budget: 1 << 20,
@@ -97,7 +108,6 @@ impl Rig {
             stall_timeout: Duration::from_secs(60),
             bugs: Bugs::default(),
         };
-        let starts = starts.iter().map(|(id, offset)| (*id, StartOffset::Known(Offset(*offset))));
         let ends = ends.map(|ends| {
             ends.iter().map(|(id, end)| (*id, SegmentOffset::from_wire(*end))).collect()
         });
@@ -106,8 +116,7 @@ impl Rig {
             "s/t".parse().unwrap(),
             settings,
             reads,
-            starts,
-            ends,
+            Bounds { starts, ends },
             Box::new(|| 0),
         );
         let (segments, successors) = stream();
@@ -116,6 +125,13 @@ impl Rig {
 
     /// Does everything that is asked for, as a store and a controller would.
     fn serve(&mut self) {
+        let postponed = self.serve_without(None);
+        assert!(postponed.is_empty());
+    }
+
+    /// Leaves out the successors of one segment; returns how often they were asked for.
+    fn serve_without(&mut self, without: Option<SegmentId>) -> Vec<SegmentId> {
+        let mut postponed = Vec::new();
         let now = Duration::ZERO;
         loop {
             let mut is_busy = false;
@@ -144,6 +160,7 @@ impl Rig {
             while let Some(effect) = self.machine.poll_effect(now) {
                 is_busy = true;
                 match effect {
+                    Effect::FindSuccessors(id) if without == Some(id) => postponed.push(id),
                     Effect::FindSuccessors(id) => {
                         let found = self.successors.get(&id).cloned().unwrap_or_default();
                         self.machine.handle_successors(id, Ok(found), now);
@@ -154,7 +171,7 @@ impl Rig {
                 }
             }
             if !is_busy {
-                return;
+                return postponed;
             }
         }
     }
@@ -392,4 +409,75 @@ fn a_cut_beside_a_segment_that_waits_divides_the_stream_too() {
         assert_eq!(all, whole, "from {cut:?}");
     }
     assert!(is_beside, "a segment and one of its successors were in a cut");
+}
+
+#[test]
+fn segments_of_a_cut_are_not_read_again_as_successors_of_others_of_it() {
+    for are_ranges_known in [true, false] {
+        reads_a_chain_once(are_ranges_known);
+    }
+}
+
+/// 0 and 1 are replaced by 2 and 3 as above; 2 is replaced by 4 and 5.
+fn reads_a_chain_once(are_ranges_known: bool) {
+    let (a, b, left, right) = (id(0, 0), id(0, 1), id(1, 2), id(1, 3));
+    let (first, second) = (id(2, 4), id(2, 5));
+    let range = |low, high| Some(KeyRange::new(low, high).unwrap());
+    let start = |id, offset, range: Option<KeyRange>, predecessors: &[SegmentId]| Start {
+        id,
+        from: StartOffset::Claimed(Offset(offset)),
+        range: range.filter(|_| are_ranges_known),
+        predecessors: predecessors.iter().copied().filter(|_| are_ranges_known).collect(),
+    };
+    let starts = vec![
+        start(a, 10, range(0.0, 0.6), &[]),
+        start(b, 0, range(0.6, 1.0), &[]),
+        start(left, 10, range(0.0, 0.3), &[a]),
+        start(first, 0, range(0.0, 0.1), &[a, left]),
+        start(second, 0, range(0.1, 0.3), &[a, left]),
+    ];
+    let mut rig = Rig::with_starts(starts, None, CorruptEvents::Stop);
+    let texts = [(a, "a1"), (b, "b1"), (left, "l1"), (right, "r1"), (first, "f1"), (second, "s1")];
+    rig.segments = texts.iter().map(|(id, text)| (*id, events(&[text]))).collect();
+    let of = |id, low, high, predecessors: &[SegmentId]| Successor {
+        id,
+        range: range(low, high).unwrap(),
+        predecessors: predecessors.to_vec(),
+    };
+    let next = [of(left, 0.0, 0.3, &[a]), of(right, 0.3, 1.0, &[a, b])];
+    let after_left = vec![of(first, 0.0, 0.1, &[left]), of(second, 0.1, 0.3, &[left])];
+    rig.successors = [(a, next.to_vec()), (b, vec![next[1].clone()]), (left, after_left)].into();
+    // The controller answers about the oldest segment last.
+    let mut found = Vec::new();
+    let mut postponed = Vec::new();
+    loop {
+        postponed.extend(rig.serve_without(Some(a)));
+        match rig.machine.poll() {
+            Some(event) => found.push(String::from_utf8(event.unwrap().event.to_vec()).unwrap()),
+            None => break,
+        }
+    }
+    assert_eq!(postponed, [a]);
+    let is_kept = rig.machine.cut().contains_key(&left);
+    assert_eq!(is_kept, are_ranges_known, "a reader that begins here needs it");
+    rig.machine.handle_successors(a, Ok(next.to_vec()), Duration::ZERO);
+    found.extend(rig.rest());
+    found.sort();
+    assert_eq!(found, ["b1", "f1", "r1", "s1"]);
+}
+
+#[test]
+fn a_start_after_a_segment_that_was_not_read_is_an_error() {
+    let (a, b, right) = (id(0, 0), id(0, 1), id(2, 4));
+    let start = |id, low, high| Start {
+        range: Some(KeyRange::new(low, high).unwrap()),
+        ..Start::new(id, StartOffset::Known(Offset(0)))
+    };
+    // The merged segment is left out, though its successor has a part of the keys only.
+    let starts = vec![start(a, 0.0, 0.5), start(right, 0.5, 1.0)];
+    let mut rig = Rig::with_starts(starts, None, CorruptEvents::Stop);
+    rig.segments.insert(right, events(&["r"; 50]));
+    let all = rig.rest();
+    assert_eq!(all.last().unwrap(), "InvalidStreamCut", "{all:?} without {b}");
+    assert!(all.len() < 50, "not only at the end of the others");
 }
