@@ -25,6 +25,8 @@ enum Stage {
     Probing,
     /// One read at the tail is in flight.
     AtTail,
+    /// The same, and the segment was expected to reach further when its length was asked for.
+    Expecting,
     /// One read of 50 known bytes is in flight.
     Known,
     /// 10 bytes have arrived and a read at the tail is in flight.
@@ -171,6 +173,7 @@ impl Table {
             Locating => &[],
             LocatingLater => &[Located, ReadLost],
             Probing | AtTail => &[Located],
+            Expecting => &[Located, ExpectMore],
             Known => &[Located, Length],
             Arrived => &[Located, DataAtTail],
             Ending => &[Located, SegmentSealed],
@@ -205,6 +208,7 @@ impl Table {
                     Probing
                 }
                 _ if self.rig.machine.asked > 0 => Known,
+                LengthProbe::InFlight(question) if question.expected > Offset(0) => Expecting,
                 _ => AtTail,
             },
         }

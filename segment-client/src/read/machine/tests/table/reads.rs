@@ -127,7 +127,7 @@ fn a_read_at_the_tail_follows_what_arrived_and_a_failure_leads_to_a_back_off() {
     let rows = [
         on(Take),
         on(Close).does("abandon").to(Closed),
-        on(ExpectMore).does("length"),
+        on(ExpectMore).does("length").to(Expecting),
         on(TimerDue),
         on(Located),
         on(LocateFailed),
@@ -160,6 +160,46 @@ fn a_read_at_the_tail_follows_what_arrived_and_a_failure_leads_to_a_back_off() {
         on(LengthMissing),
     ];
     check(AtTail, rows);
+}
+
+#[test]
+fn a_segment_shorter_than_was_expected_when_its_length_was_asked_for_is_read_no_further() {
+    let rows = [
+        on(Take),
+        on(Close).does("abandon").to(Closed),
+        on(ExpectMore),
+        on(TimerDue),
+        on(Located),
+        on(LocateFailed),
+        on(LocateRefused),
+        on(DataFull).does("tail at 262244").to(Arrived).delivers("262144 at 100"),
+        on(DataShort).does("tail at 104").to(Arrived).delivers("4 at 100"),
+        on(DataAtTail).does("tail at 110").to(Arrived).delivers("10 at 100"),
+        on(DataAtEnd).to(Arrived).delivers("10 at 100, end at 110"),
+        on(DataEmpty).to(LocatingLater),
+        on(DataElsewhere).to(LocatingLater),
+        on(ReadTimeout).does("tail at 100"),
+        on(ReadLost).to(LocatingLater),
+        on(ReadRefused).to(Failing).delivers("failed Tls"),
+        on(ReadInvalid).to(LocatingLater),
+        on(SegmentSealed).to(Ending).delivers("end at 100"),
+        on(SegmentTruncated).delivers("truncated 100 to 120"),
+        on(TruncatedWrongly).to(LocatingLater),
+        on(SegmentMissing).to(Failing).delivers("missing"),
+        on(WrongStore).does("forget, locate").to(Locating),
+        on(TokenExpired).does("token, locate").to(Locating),
+        on(TokenRefused).to(Failing).delivers("failed PermissionDenied"),
+        on(Unsupported).to(Failing).delivers("failed Unsupported"),
+        on(IllegalArgument).to(Failing).delivers("failed InvalidArgument"),
+        on(Failure).to(LocatingLater),
+        on(OtherReply).to(LocatingLater),
+        on(Length).to(Failing).delivers("short 150"),
+        on(LengthSealed).to(Failing).delivers("short 150"),
+        on(LengthShort).to(Failing).delivers("short 50"),
+        on(LengthLost).to(LocatingLater),
+        on(LengthMissing).to(Failing).delivers("missing"),
+    ];
+    check(Expecting, rows);
 }
 
 #[test]
