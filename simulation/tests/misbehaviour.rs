@@ -239,11 +239,10 @@ fn a_dead_store_fails_each_event_by_its_deadline_and_says_whether_it_was_sent() 
         assert!(error.attempts() > 3 && std::error::Error::source(&error).is_some(), "{error}");
         // The writer continues once the store is back, and does not resend the failed event.
         cluster.world.set_store_up(0, true);
-        let given_up = writer.write("k", "later");
-        assert!(
-            tokio::time::timeout(Duration::from_secs(19), given_up).await.is_err(),
-            "the store is still deaf"
-        );
+        let begun = tokio::time::Instant::now();
+        writer.write("k", "later").await.unwrap();
+        // The store is still deaf; after half of the delivery timeout a set-up tells.
+        assert!((10..20).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
         assert!(!cluster.texts().contains(&"unsent".to_owned()));
     });
 }
