@@ -128,6 +128,8 @@ pub(crate) struct AppendMachine<T> {
     /// The highest number that was acknowledged.
     pub(super) acknowledged: EventNumber,
     pub(super) seal: Seal,
+    /// True if nothing more is sent before the next set-up.
+    pub(super) is_draining: bool,
     pub(super) requests: RequestIds,
     /// The last set-up, or the question before it. Replies to requests before it are ignored.
     pub(super) set_up_request: RequestId,
@@ -171,6 +173,7 @@ impl<T> AppendMachine<T> {
             in_doubt: EventNumber::NONE,
             acknowledged: EventNumber::NONE,
             seal: Seal::Unknown,
+            is_draining: false,
             requests: RequestIds::new(flow),
             set_up_request: RequestId::new(flow, 0),
             tail_offset: None,
@@ -211,6 +214,7 @@ impl<T> AppendMachine<T> {
             State::Detached | State::CheckingSeal | State::SettingUp => false,
             State::ToSetUp => true,
             State::Transferring(transfer) => transfer.wants_to_send(),
+            State::Open if self.is_draining => false,
             State::Open => match self.items.get(self.sent).map(|item| &item.content) {
                 None => false,
                 Some(
@@ -262,9 +266,15 @@ impl<T> AppendMachine<T> {
         self.interrupt(State::Detached);
     }
 
+    /// Sends nothing more until the next set-up, so that nothing is in flight soon.
+    pub(crate) fn drain(&mut self) {
+        self.is_draining = true;
+    }
+
     /// Ends what is under way. Whatever was sent may still be applied, later too.
     pub(super) fn interrupt(&mut self, next: State) {
         self.state = next;
+        self.is_draining = false;
         self.unsent_bytes += self.blocks.drain(..).map(|block| block.bytes).sum::<usize>();
         self.sent = 0;
         self.earlier_number = self.sent_number;

@@ -269,17 +269,17 @@ impl<T, W> WriterMachine<T, W> {
         Some(endpoint)
     }
 
-    /// Returns a segment whose trouble is over to the connection of the others, once it has no
-    /// events: the next one finds it there.
-    pub(super) fn recover(&mut self, segment: SegmentId, id: ConnectionId) {
-        let is_over = self
-            .writers
-            .get(&segment)
-            .is_some_and(|writer| writer.appends.is_empty() && !writer.appends.is_waiting());
-        let is_apart =
-            self.connections.get(&id).is_some_and(|connection| connection.group == Group::Troubled);
-        if is_over && is_apart {
-            self.leave(segment);
+    /// Returns a segment whose trouble is over to the connection of the others, once nothing is in
+    /// flight.
+    pub(super) fn recover(&mut self, segment: SegmentId) {
+        let Some(writer) = self.writers.get(&segment) else { return };
+        if writer.appends.is_waiting() {
+            return;
+        }
+        let is_done = writer.appends.is_empty();
+        self.leave(segment);
+        if !is_done {
+            self.locate(segment);
         }
     }
 

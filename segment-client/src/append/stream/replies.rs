@@ -4,7 +4,7 @@ use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, SegmentId};
 use pravega_sdk_wire_protocol::{RequestId, WireCommand};
 
 use super::{
-    connection::ConnectionId,
+    connection::{ConnectionId, Group},
     machine::{Effect, MAX_PROTOCOL_ERRORS, Target, WriterMachine},
     segment_writer::State,
 };
@@ -36,11 +36,16 @@ impl<T, W> WriterMachine<T, W> {
             Reply::Ok => self.answered(segment, id, now),
             Reply::Progress => {
                 writer.made_progress();
-                if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.attempts = 0;
+                let Some(connection) = self.connections.get_mut(&id) else { return };
+                connection.attempts = 0;
+                let is_apart = connection.group == Group::Troubled;
+                if is_apart {
+                    writer.appends.drain();
                 }
                 self.answered(segment, id, now);
-                self.recover(segment, id);
+                if is_apart {
+                    self.recover(segment);
+                }
             }
             Reply::Sealed | Reply::Missing => {
                 tracing::debug!(

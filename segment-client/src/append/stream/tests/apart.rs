@@ -126,6 +126,35 @@ fn a_segment_without_an_answer_is_set_up_apart_and_the_others_keep_their_connect
 }
 
 #[test]
+fn a_busy_segment_comes_back_when_nothing_is_in_flight() {
+    let (mut rig, [_, healthy]) = Rig::two_in_flight();
+    rig.ack(FIRST, healthy, 1);
+    while rig.now < SETTINGS.silence_timeout {
+        rig.wait();
+    }
+    rig.done();
+    rig.effects();
+    let id = segment(0, 0);
+    let [Effect::Connect(apart, _)] = rig.locate(id, 1)[..] else { panic!() };
+    rig.machine.handle_connected(apart);
+    let set_up = rig.sent(apart).remove(0);
+    rig.answer_set_up(apart, &set_up, EventNumber::NONE);
+    let first = rig.sent(apart)[0].request_id().unwrap();
+    rig.write(0.1, 2);
+    let second = rig.sent(apart)[0].request_id().unwrap();
+    rig.ack(apart, first, 1);
+    rig.write(0.1, 3);
+    assert_eq!((rig.sent(apart), rig.effects()), (vec![], vec![]), "one is in flight");
+    rig.ack(apart, second, 2);
+    assert_eq!(rig.effects(), [Effect::Close(apart), Effect::Locate(id)]);
+    assert_eq!(rig.locate(id, 1), [], "it is among the others");
+    let set_up = rig.sent(FIRST).remove(0);
+    rig.answer_set_up(FIRST, &set_up, EventNumber(2));
+    assert_eq!(rig.sent(FIRST).len(), 1, "event 3");
+    assert_eq!(rig.done(), [0, 2]);
+}
+
+#[test]
 fn an_overdue_event_fails_and_changes_nothing_for_the_connection() {
     let (mut rig, [_, healthy]) = Rig::two_in_flight();
     rig.ack(FIRST, healthy, 1);
