@@ -110,8 +110,8 @@ impl SeededBug {
     pub const REFUSALS: [Self; 2] = [Self::PassesFailuresOn, Self::OutlivesRuntime];
 
     /// The bugs of transactions.
-    pub const TRANSACTIONS: [Self; 3] =
-        [Self::CommitsBeforeFlush, Self::NeverPings, Self::BelievesCommits];
+    pub const TRANSACTIONS: [Self; 4] =
+        [Self::CommitsBeforeFlush, Self::NeverPings, Self::BelievesCommits, Self::PassesFailuresOn];
 
     /// The bugs of readers that need more than the faults of a scenario so far.
     pub const READING: [Self; 6] = [
@@ -134,6 +134,8 @@ impl SeededBug {
 
     /// The bugs of connections and of requests about a segment.
     pub const CONNECTIONS: [Self; 5] = [
+    /// The bugs of requests and connections.
+    pub const CONNECTING: [Self; 5] = [
         Self::RefusesOneRead,
         Self::UnpolledKeepsCapacity,
         Self::BelievesDeadStores,

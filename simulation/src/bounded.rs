@@ -15,7 +15,9 @@ use std::{
 use pravega_sdk_event_stream::{
     BatchClient, BatchConfig, EventReader, ReadUntil, ReaderConfig, SegmentContext, codec::Raw,
 };
-use pravega_sdk_types::{BoundedCut, ErrorKind, KeyRange, ScopedStream, SegmentId, StreamCut};
+use pravega_sdk_types::{
+    BoundedCut, ErrorKind, KeyRange, Offset, ScopedStream, SegmentId, StreamCut,
+};
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -38,6 +40,8 @@ pub(crate) struct BoundedReads<'a> {
     /// Everything that the stream holds and held.
     pub(crate) kept: &'a [Kept],
     pub(crate) ranges: BTreeMap<SegmentId, KeyRange>,
+    /// The segments that no longer exist.
+    pub(crate) missing: BTreeSet<SegmentId>,
 }
 
 /// What was read between cuts.
@@ -146,19 +150,25 @@ impl BoundedReads<'_> {
     }
 
     async fn measure(&mut self, from: &BoundedCut, to: &BoundedCut, bounded: &mut Bounded) {
-        let (context, config) = (self.context.clone(), BatchConfig::default());
+        let config = BatchConfig::default().with_reader(self.config.clone());
+        let context = self.context.clone();
         let Ok(client) = BatchClient::open(context, &self.stream, config).await else {
             bounded.say("R5", "a client cannot be opened".to_owned());
             return;
         };
         let between: Vec<&Kept> = self.between(from, to).collect();
+        // No client can tell whether a segment that is gone had bytes.
         let is_gone = between.iter().any(|kept| kept.is_gone);
+        let may_be_gone = is_gone
+            || self.missing.iter().any(|id| {
+                from.offset(*id).is_some() || !is_before((*id, Offset(0)), from, &self.ranges)
+            });
         let bytes: u64 = between.iter().map(|kept| kept.stored.event.len() as u64 + 8).sum();
         let (from, to) = (StreamCut::from(from.clone()), StreamCut::from(to.clone()));
         let begun = Instant::now();
         match client.distance(&from, &to).await {
             Ok(distance) if distance == bytes && !is_gone => bounded.count("distance measured"),
-            Err(error) if error.kind() == ErrorKind::Truncated && is_gone => {
+            Err(error) if error.kind() == ErrorKind::Truncated && may_be_gone => {
                 bounded.count("distance refused, truncated");
             }
             other => bounded.say(

@@ -23,6 +23,8 @@ pub(crate) struct InspectorLoad {
     pub(crate) stream: ScopedStream,
     pub(crate) random: fastrand::Rng,
     pub(crate) history: SharedHistory,
+    /// True if the stream may be deleted.
+    pub(crate) may_die: bool,
     /// True when everything is repaired and written.
     pub(crate) done: watch::Receiver<bool>,
 }
@@ -106,6 +108,7 @@ impl InspectorLoad {
                 inspection.violations.push(Violation { check: "C1", detail });
             }
             Err(error) if error.kind() == ErrorKind::Truncated => {}
+            Err(error) if error.kind() == ErrorKind::NotFound && self.may_die => {}
             Err(error) => inspection.wrong("fetch", &error),
         }
     }

@@ -15,7 +15,7 @@ use pravega_sdk_event_stream::{
     EventWriter, LargeEvents, ReaderConfig, SeededBug, SegmentContext, WriterConfig, codec::Raw,
 };
 use pravega_sdk_segment_client::StoreConfig;
-use pravega_sdk_types::{BoundedCut, Outcome, ScopedStream};
+use pravega_sdk_types::{BoundedCut, Outcome, ScopedSegment, ScopedStream};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -217,6 +217,7 @@ impl Scenario {
             stream: self.stream.clone(),
             random: self.random.fork(),
             history: self.history.clone(),
+            may_die: self.theme.has(Kind::Recreations),
             done,
         };
         tokio::spawn(load.run())
@@ -226,13 +227,17 @@ impl Scenario {
         if !self.theme.has(Kind::BoundedReads) {
             return Bounded::default();
         }
+        let ranges = self.world.ranges(&self.stream);
+        let exists = |id| self.world.head_of(&ScopedSegment::new(&self.stream, id)).is_some();
+        let missing = ranges.keys().copied().filter(|id| !exists(*id)).collect();
         let reads = BoundedReads {
             context: self.context(self.theme.readers),
             stream: self.stream.clone(),
             config: self.reader_config.clone(),
             random: self.random.fork(),
             kept,
-            ranges: self.world.ranges(&self.stream),
+            ranges,
+            missing,
         };
         reads.run(cuts).await
     }
@@ -443,9 +448,7 @@ impl Scenario {
         count("write failed, unknown", history.failed(Outcome::Unknown) as u64);
         count("conditional write succeeded", history.conditional(true) as u64);
         count("conditional write refused", history.conditional(false) as u64);
-        if self.theme.has(Kind::SharedParts) {
-            count("clients share their parts", 1);
-        }
+        self.theme.kinds().for_each(|kind| count(kind.counter(), 1));
         counters
     }
 }

@@ -28,6 +28,11 @@ macro_rules! kinds {
             /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$kind,)*];
 
+            /// The name under which its seeds are counted.
+            pub(crate) fn counter(self) -> &'static str {
+                match self { $(Self::$kind => concat!("seed with ", stringify!($kind)),)* }
+            }
+
             /// Of a hundred seeds, the number that have the kind.
             fn percent(self) -> u32 {
                 match self { $(Self::$kind => $percent,)* }
@@ -85,14 +90,10 @@ kinds! {
 }
 
 /// Kinds that the client does not survive yet. They are drawn in [`Mode::Everything`] alone.
-const WAITING: &[Kind] = &[
-    Kind::Conditions,
-    Kind::Truncations,
-    Kind::BoundedReads,
-    Kind::Interruptions,
-    Kind::ReplyOrder,
-    Kind::Tokens,
-];
+///
+/// - A token that was confirmed within a second of a lost connection is never suspected again.
+/// - A reader is refused its own cut by a controller that does not know the latest epoch.
+const WAITING: &[Kind] = &[Kind::Tokens, Kind::StaleAnswers];
 
 /// The workload and the kinds of faults of a seed.
 #[derive(Debug)]
@@ -171,6 +172,11 @@ impl Theme {
             clients: if kinds.contains(&Kind::SharedParts) { clients } else { 0 },
             kinds,
         }
+    }
+
+    /// The kinds that the seed has.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.kinds.iter().copied()
     }
 
     pub(crate) fn has(&self, kind: Kind) -> bool {

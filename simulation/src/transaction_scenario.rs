@@ -32,7 +32,6 @@ use crate::{
     history::Violation,
     plan::{LinkTheme, scale},
     report::Report,
-    theme::Mode,
     transaction_load::{Done, Fate, LEASE, Load},
 };
 
@@ -58,9 +57,6 @@ struct Theme {
     seals: bool,
 }
 
-/// True when the client tells a sealed stream from a failure of the controller.
-const SEALS: bool = false;
-
 /// Runs a seed.
 ///
 /// # Panics
@@ -68,28 +64,18 @@ const SEALS: bool = false;
 /// If the runtime cannot be built, or the SDK panics.
 #[must_use]
 pub fn run(seed: u64, bug: Option<SeededBug>) -> Report {
-    run_in(Mode::Usual, seed, bug)
-}
-
-/// Runs a seed with the kinds of faults of a mode.
-///
-/// # Panics
-///
-/// As [`run`].
-#[must_use]
-pub fn run_in(mode: Mode, seed: u64, bug: Option<SeededBug>) -> Report {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(scenario(mode, seed, bug))
+    runtime.expect("a runtime").block_on(scenario(seed, bug))
 }
 
 impl Theme {
-    fn draw(random: &mut fastrand::Rng, mode: Mode) -> Self {
+    fn draw(random: &mut fastrand::Rng) -> Self {
         let mut chance = |percent: u32| random.u32(0..100) < percent;
         let (cuts, fragments, scales, loses) = (chance(60), chance(20), chance(40), chance(40));
         let (outages, holds) = (chance(15), chance(25));
         let (shares, hurries, restarts, moves) = (chance(40), chance(15), chance(20), chance(20));
-        let seals = chance(20) && (mode == Mode::Everything || SEALS);
+        let seals = chance(20);
         let cuts = if cuts { random.u32(20..80) } else { 0 };
         let max_delay = Duration::from_millis(random.u64(0..40));
         Self {
@@ -115,10 +101,10 @@ impl Theme {
     }
 }
 
-async fn scenario(mode: Mode, seed: u64, bug: Option<SeededBug>) -> Report {
+async fn scenario(seed: u64, bug: Option<SeededBug>) -> Report {
     fastrand::seed(seed);
     let mut random = fastrand::Rng::with_seed(seed);
-    let theme = Theme::draw(&mut random, mode);
+    let theme = Theme::draw(&mut random);
     let stores = random.usize(1..4);
     let world = World::with_seed(stores, seed);
     let stream: ScopedStream = "sim/stream".parse().expect("a name");

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use pravega_sdk_event_stream::SeededBug;
-use pravega_sdk_simulation::{byte_scenario, index_scenario, scenario, theme::Mode};
+use pravega_sdk_simulation::{
+    byte_scenario, index_scenario, scenario,
+    theme::{Kind, Mode},
+};
 
 const SEEDS: u64 = 2000;
 
@@ -60,22 +63,41 @@ fn every_event_is_stored_once_in_order_and_every_write_ends() {
         "SegmentIsSealed",
         "SegmentsMerged",
         "WrongHost",
+        "acknowledgement lost",
+        "action between two steps of an append",
+        "append later than the next set-up",
         "append violation",
-        "clients share their parts",
+        "bounded read ended",
+        "call unanswered",
+        "conditional write refused",
+        "conditional write succeeded",
         "connect refused",
+        "connect unanswered",
         "controller away",
+        "cut with a gap refused",
         "cut: fin",
         "cut: reset",
         "cut: silence",
+        "cuts in the wrong order refused",
+        "distance measured",
         "event fetched",
+        "machine killed",
         "reader began at a cut",
         "reader ended with its stream",
+        "reader ended with the life of its stream",
         "reader left alone",
+        "reader told of a truncation",
         "scale",
+        "seed with LongEvents",
+        "seed with ReplyOrder",
+        "seed with SharedParts",
         "segment moved",
         "set-up of a known writer",
+        "stall",
         "store down",
+        "stream deleted and made again",
         "stream sealed",
+        "truncation",
         "write failed, not applied",
         "write failed, unknown",
     ];
@@ -133,6 +155,26 @@ fn every_seeded_bug_is_caught() {
     for bug in SeededBug::ALL {
         let caught = (0..SEEDS).find(|seed| !scenario::run(*seed, Some(bug)).violations.is_empty());
         println!("{bug:?}: caught by seed {caught:?}");
+        assert!(caught.is_some(), "{bug:?} was not caught within {SEEDS} seeds");
+    }
+}
+
+/// The bugs that need a kind of fault, which is in every seed here.
+#[test]
+fn every_seeded_bug_is_caught_by_the_kind_that_leads_to_it() {
+    let kinds = [
+        (SeededBug::BelievesSeals, Kind::Interruptions),
+        (SeededBug::MovesEventsInDoubt, Kind::Truncations),
+        (SeededBug::RoutesConditions, Kind::Conditions),
+        (SeededBug::TrustsTokens, Kind::Tokens),
+        (SeededBug::JudgesOldLengths, Kind::ReplyOrder),
+        (SeededBug::TrustsCuts, Kind::BoundedReads),
+        (SeededBug::ReadsPastTruncatedEnds, Kind::BoundedReads),
+    ];
+    for (bug, kind) in kinds {
+        let run = |seed| scenario::run_in(Mode::With(kind), seed, Some(bug));
+        let caught = (0..SEEDS).find(|seed| !run(*seed).violations.is_empty());
+        println!("{bug:?}: caught by seed {caught:?} with {kind}");
         assert!(caught.is_some(), "{bug:?} was not caught within {SEEDS} seeds");
     }
 }

@@ -41,6 +41,7 @@ fn a_transaction_is_in_the_stream_as_a_whole_or_not_at_all() {
         "transaction aborted",
         "transaction committed",
         "transaction in doubt",
+        "transaction on a sealed stream",
     ] {
         assert!(
             happened.get(what).is_some_and(|times| *times >= 10),

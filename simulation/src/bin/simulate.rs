@@ -8,7 +8,6 @@
 //! | `everything` | with every kind of fault |
 //! | `with KIND` | with one kind in every seed |
 //! | `transactions` | transactions |
-//! | `transactions-everything` | transactions, with every kind of fault |
 //! | `bytes` | byte streams |
 //! | `index` | index streams |
 //! | `bugs` | for every seeded bug the first seed that catches it |
@@ -24,7 +23,7 @@ use pravega_sdk_simulation::{
 #[derive(Debug, Clone, Copy)]
 enum What {
     Events(Mode),
-    Transactions(Mode),
+    Transactions,
     Bytes,
     Index,
     Bugs,
@@ -40,7 +39,7 @@ fn main() -> ExitCode {
         .init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match parse(&arguments) {
-        Ok((What::Bugs, first, count, _)) => hunt(first, count.unwrap_or(2000)),
+        Ok((What::Bugs, first, count, bug)) => hunt(first, count.unwrap_or(2000), bug),
         Ok((what, first, count, bug)) => run(what, first, count.unwrap_or(1), bug),
         Err(error) => {
             eprintln!("{error}\n{USAGE}");
@@ -56,8 +55,7 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
     let what = match rest.peek().copied() {
         Some("deadlines") => What::Events(Mode::Deadlines),
         Some("everything") => What::Events(Mode::Everything),
-        Some("transactions") => What::Transactions(Mode::Usual),
-        Some("transactions-everything") => What::Transactions(Mode::Everything),
+        Some("transactions") => What::Transactions,
         Some("bytes") => What::Bytes,
         Some("index") => What::Index,
         Some("bugs") => What::Bugs,
@@ -83,12 +81,13 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
 }
 
 fn all_bugs() -> impl Iterator<Item = SeededBug> {
-    SeededBug::ALL.into_iter().chain(SeededBug::TRANSACTIONS)
+    let all = SeededBug::ALL.into_iter().chain(SeededBug::APPENDING).chain(SeededBug::READING);
+    all.chain(SeededBug::CONNECTING).chain(SeededBug::TRANSACTIONS)
 }
 
 fn run_seed(what: What, seed: u64, bug: Option<SeededBug>) -> Report {
     match what {
-        What::Transactions(mode) => transaction_scenario::run_in(mode, seed, bug),
+        What::Transactions => transaction_scenario::run(seed, bug),
         What::Index => index_scenario::run(seed),
         What::Bytes => byte_scenario::run(seed, bug),
         What::Events(mode) => scenario::run_in(mode, seed, bug),
@@ -125,16 +124,22 @@ fn run(what: What, first: u64, count: u64, bug: Option<SeededBug>) -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Prints for every seeded bug the first seed that catches it.
-fn hunt(first: u64, count: u64) -> ExitCode {
+/// Prints for every seeded bug, or for one, the first seed that catches it.
+fn hunt(first: u64, count: u64, only: Option<SeededBug>) -> ExitCode {
     let mut escaped = 0;
-    for bug in all_bugs() {
-        let is_of_transactions = SeededBug::TRANSACTIONS.contains(&bug);
-        let what = if is_of_transactions { What::Transactions(Mode::Usual) } else { What::Bugs };
-        let caught = (first..first + count)
-            .find_map(|seed| Some(seed).zip(run_seed(what, seed, Some(bug)).violations.pop()));
+    for bug in all_bugs().filter(|bug| only.is_none_or(|only| only == *bug)) {
+        let modes: &[What] = if SeededBug::TRANSACTIONS.contains(&bug) {
+            &[What::Transactions]
+        } else {
+            &[What::Bugs, What::Events(Mode::Everything)]
+        };
+        let caught = modes.iter().copied().find_map(|what| {
+            (first..first + count)
+                .find_map(|seed| Some(seed).zip(run_seed(what, seed, Some(bug)).violations.pop()))
+                .map(|(seed, violation)| (what, seed, violation))
+        });
         match caught {
-            Some((seed, violation)) => println!("{bug:?}: seed {seed}: {violation}"),
+            Some((what, seed, violation)) => println!("{bug:?}: {what:?} {seed}: {violation}"),
             None => {
                 escaped += 1;
                 println!("{bug:?}: not caught by {count} seeds");
