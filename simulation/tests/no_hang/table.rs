@@ -30,8 +30,11 @@ const fn fails(kind: ErrorKind, outcome: Outcome, seconds: u64) -> End {
 const CONNECT: u64 = 5;
 const REQUEST: u64 = 30;
 const DELIVERY: u64 = 120;
-/// The timeout of a stall, and the longest attempt and pause before the failure that reports it.
-const STALL: u64 = 120 + 30 + 10;
+/// The longest attempt to read: a connection that falls silent ends after so long.
+const ATTEMPT: u64 = 36;
+/// The attempt that fails first, the timeout of a stall from then on, and the longest pause and
+/// attempt before the failure that reports it.
+const STALL: u64 = ATTEMPT + 120 + 10 + ATTEMPT;
 /// A read at the tail waits for an event for that long, before it counts as a failure.
 const TAIL_READ: u64 = 180;
 const DECISION: u64 = 120;
