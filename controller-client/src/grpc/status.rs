@@ -42,7 +42,8 @@ impl FailedAttempt {
 
     /// Creates the failure of an attempt that timed out.
     pub(super) fn timed_out(limit: Duration) -> Self {
-        let detail = format_args!("no answer within {:.1} s", limit.as_secs_f64());
+        let seconds = limit.as_secs_f64();
+        let detail = format_args!("no answer within {seconds:.1} s");
         Self {
             error: ControllerError::new(ErrorKind::Timeout, Outcome::Unknown, detail),
             is_retryable: true,

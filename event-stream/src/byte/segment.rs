@@ -19,7 +19,8 @@ pub(crate) async fn segment_of(
         ReadError::from_controller(error, "the stream's head cannot be found", stream)
     })?;
     let &[(id, _)] = head.as_slice() else {
-        let detail = format_args!("a byte stream has one segment, this stream has {}", head.len());
+        let segments = head.len();
+        let detail = format_args!("a byte stream has one segment, this stream has {segments}");
         return Err(ReadError::invalid(detail).with_stream(stream));
     };
     let segment = ScopedSegment::new(stream, id);

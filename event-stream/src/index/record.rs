@@ -104,10 +104,9 @@ pub(super) fn encode(
     let len = FIXED_LEN + fields.len() * FIELD_LEN + data.len();
     if EVENT_HEADER_LEN + len > size {
         let room = size.saturating_sub(EVENT_HEADER_LEN + FIXED_LEN + fields.len() * FIELD_LEN);
-        let detail = format_args!(
-            "the data has {} bytes, a record of {size} holds at most {room}",
-            data.len()
-        );
+        let len = data.len();
+        let detail =
+            format_args!("the data has {len} bytes, a record of {size} holds at most {room}");
         return Err(WriteError::invalid(detail));
     }
     let header = event::header(size - EVENT_HEADER_LEN).map_err(WriteError::invalid)?;

@@ -248,10 +248,11 @@ impl<'a> Cuts<'a> {
 
 /// Refuses a cut of another stream.
 fn check_stream(cut: &BoundedCut, stream: &ScopedStream) -> Result<(), ReadError> {
-    if cut.stream() == stream {
+    let other = cut.stream();
+    if other == stream {
         return Ok(());
     }
-    let detail = format_args!("the stream cut is one of {}", cut.stream());
+    let detail = format_args!("the stream cut is one of {other}");
     Err(ReadError::new(ErrorKind::InvalidStreamCut, detail).with_stream(stream))
 }
 

@@ -215,8 +215,9 @@ async fn starts_at_event(
     pointer: &EventPointer,
 ) -> Result<Vec<(SegmentId, StartOffset)>, ReadError> {
     let segment = pointer.segment();
-    if segment.scoped_stream() != *stream {
-        let detail = format_args!("the event is one of {}", segment.scoped_stream());
+    let other = segment.scoped_stream();
+    if other != *stream {
+        let detail = format_args!("the event is one of {other}");
         return Err(ReadError::new(ErrorKind::InvalidStreamCut, detail).with_stream(stream));
     }
     let all = context.controller().epoch_segments(stream, segment.id().epoch()).await;

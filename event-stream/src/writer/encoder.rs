@@ -49,8 +49,9 @@ impl<C> Encoder<C> {
     where
         C: Encode<E>,
     {
-        if tail.segment().scoped_stream() != self.stream {
-            let detail = format_args!("the condition is about {}", tail.segment());
+        let segment = tail.segment();
+        if segment.scoped_stream() != self.stream {
+            let detail = format_args!("the condition is about {segment}");
             return Err(self.refuse(detail));
         }
         let position = match key.position().map_err(|error| error.with_stream(&self.stream))? {

@@ -129,10 +129,9 @@ impl StoreStream {
                     // Our keep-alive, sent back, or a repeated greeting.
                     CommandKind::Both => continue,
                     CommandKind::Request | CommandKind::Inside => {
-                        let detail = format_args!(
-                            "the segment store sent {}, which only clients send",
-                            command.name()
-                        );
+                        let name = command.name();
+                        let detail =
+                            format_args!("the segment store sent {name}, which only clients send");
                         return Poll::Ready(Err(ConnectionError::new(
                             ErrorKind::Protocol,
                             &self.endpoint,
@@ -184,10 +183,8 @@ impl StoreStream {
                     }
                 }
                 Action::GiveUp(silence) => {
-                    let detail = format_args!(
-                        "the segment store was silent for {:.0} s",
-                        silence.as_secs_f64()
-                    );
+                    let seconds = silence.as_secs_f64();
+                    let detail = format_args!("the segment store was silent for {seconds:.0} s");
                     return Poll::Ready(ConnectionError::new(
                         ErrorKind::ConnectionLost,
                         &self.endpoint,

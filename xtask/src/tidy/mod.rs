@@ -7,6 +7,7 @@
 //! | `machines` | a machine imports no driver and no surface, reads no clock, does no I/O |
 //! | `errors` | a public error type is in the list of `tests/errors.rs` |
 //! | `words` | comments, docs and texts use plain English |
+//! | `versions` | nothing that the minimum version of Rust refuses |
 //! | `size` | lines, functions and files stay short; panics stay rare; files say what they are |
 //!
 //! Below them, `source` reads files, `modules` finds the modules of a crate, `imports` resolves
@@ -23,6 +24,7 @@ mod scratch;
 mod size;
 mod source;
 mod text;
+mod versions;
 mod words;
 
 use std::path::Path;
@@ -40,6 +42,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         let files = SourceFile::read_crate(root, folder)?;
         size::check(folder, &files, &mut broken);
         words::check(&files, &mut broken);
+        versions::check(&files, &mut broken);
         errors::check(folder, &files, &mut listed, &mut broken);
         machines::check_words(&files, &mut broken);
         let edges = imports::of_crate(folder, &files);
