@@ -134,8 +134,6 @@ impl SeededBug {
 
     /// The bugs of connections and of requests about a segment.
     pub const CONNECTIONS: [Self; 5] = [
-    /// The bugs of requests and connections.
-    pub const CONNECTING: [Self; 5] = [
         Self::RefusesOneRead,
         Self::UnpolledKeepsCapacity,
         Self::BelievesDeadStores,

@@ -82,7 +82,7 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
 
 fn all_bugs() -> impl Iterator<Item = SeededBug> {
     let all = SeededBug::ALL.into_iter().chain(SeededBug::APPENDING).chain(SeededBug::READING);
-    all.chain(SeededBug::CONNECTING).chain(SeededBug::TRANSACTIONS)
+    all.chain(SeededBug::CONNECTIONS).chain(SeededBug::TRANSACTIONS)
 }
 
 fn run_seed(what: What, seed: u64, bug: Option<SeededBug>) -> Report {
