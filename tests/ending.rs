@@ -12,13 +12,16 @@
 
 use std::{
     env,
+    future::{Future as _, poll_fn},
     process::{Command, Output},
     sync::OnceLock,
+    task::Poll,
+    thread,
     time::Duration,
 };
 
 use pravega_sdk::{
-    ClientConfig, ClientFactory, ReadUntil, ReaderConfig, WriterConfig,
+    ClientConfig, ClientFactory, EventWriter, ReadUntil, ReaderConfig, WriterConfig,
     codec::Utf8,
     embedded::{EmbeddedServer, Refusal},
     types::{ScopedStream, StreamConfiguration},
@@ -51,7 +54,7 @@ fn program() {
         _ => Builder::new_current_thread(),
     };
     let runtime = builder.worker_threads(2).enable_all().build().unwrap();
-    let _server = runtime.block_on(async {
+    let _kept = runtime.block_on(async {
         let server = match var("END").as_str() {
             "together" => Some(EmbeddedServer::builder().start().await.unwrap()),
             _ => None,
@@ -61,16 +64,37 @@ fn program() {
         let client = client(&url);
         let end_timeout = Duration::from_millis(var("END_TIMEOUT").parse().unwrap());
         let config = WriterConfig::default().with_end_timeout(end_timeout);
-        let writer = client.event_writer_with(&stream, Utf8, config).await.unwrap();
+        let (context, config) = match var("END").as_str() {
+            "look-up" => (client.segment_context().with_again(look_up), config),
+            "waiting" => (client.segment_context(), config.with_max_in_flight_bytes(0)),
+            _ => (client.segment_context(), config),
+        };
+        let writer = EventWriter::open(context, &stream, Utf8, config).await.unwrap();
         for number in 0..var("EVENTS").parse().unwrap() {
             drop(writer.enqueue("key", format!("event {number}")).await.unwrap());
         }
-        server
+        let mut waiting = Box::pin(async move { writer.enqueue("key", "one more").await });
+        if var("END") == "waiting" {
+            // It is neither polled again nor dropped before the runtime.
+            let polled = poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx))).await;
+            assert!(polled.is_pending());
+        }
+        (server, waiting)
     });
     match var("END").as_str() {
         "background" => runtime.shutdown_background(),
         _ => drop(runtime),
     }
+}
+
+/// Creates no handles, and begins to look for a name that is never found.
+fn look_up<T>() -> Option<T> {
+    tokio::task::spawn_blocking(|| {
+        loop {
+            thread::park();
+        }
+    });
+    None
 }
 
 impl Program {
@@ -160,6 +184,14 @@ fn more_events_than_fit_the_writer_are_stored_when_main_returns() {
     check_stored(&Program { stream: "ending/more", events: 200_000, ..Program::default() });
 }
 
+#[test]
+fn events_are_stored_when_main_returns_while_a_write_waits_for_capacity() {
+    // The least capacity, which events of any length use up.
+    let (stream, events) = ("ending/waiting", 32);
+    let (flavor, end) = ("current", "waiting");
+    check_stored(&Program { stream, events, flavor, end, ..Program::default() });
+}
+
 /// Runs the program against a server whose stores take no connections.
 fn run_in_vain(program: &Program) -> String {
     let runtime = Runtime::new().unwrap();
@@ -198,6 +230,16 @@ fn a_runtime_that_is_shut_down_in_the_background_waits_for_nothing() {
         let told = run_in_vain(&program);
         // With workers the report comes after the wait.
         assert_eq!(told.contains("ended: 10;"), flavor == "current", "{told}");
+    }
+}
+
+#[test]
+fn a_look_up_that_does_not_end_is_not_waited_for() {
+    for flavor in ["multi", "current"] {
+        // The process would hang.
+        let (stream, end) = ("ending/look-up", "look-up");
+        let told = run_in_vain(&Program { stream, flavor, end, ..Program::default() });
+        assert!(told.contains("10 writes to ending/look-up"), "{told}");
     }
 }
 

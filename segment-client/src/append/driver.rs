@@ -210,6 +210,8 @@ impl Driver {
         self.connecting.clear();
         self.work = FuturesUnordered::new();
         self.timer = Box::pin(sleep_until(self.started));
+        // The writes that wait for capacity are refused, whether their callers know it yet or not.
+        self.expiries = Expiries::new();
         self.next_note = None;
         (self.has_noted, self.noting) = (false, 0);
         self.patience = Patience::GivesUp;

@@ -131,6 +131,8 @@ impl Rest {
             tokio::time::timeout(limit, self.driver.run()).await.ok();
         };
         runtime.block_on(finishing);
+        // A look-up of a name may take longer than the limit, and cannot be interrupted.
+        runtime.shutdown_background();
     }
 }
 
