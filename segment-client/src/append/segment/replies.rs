@@ -273,13 +273,25 @@ impl<T> AppendMachine<T> {
         }
     }
 
-    /// Another writer appended to a byte stream: neither these bytes nor any after them can be
-    /// stored at their offset. The stream was as long as the offset when they were first sent, so
-    /// an earlier attempt is refused too.
+    /// The byte stream does not end at the offset of the bytes in flight, so neither these nor any
+    /// after them can be stored at theirs.
+    ///
+    /// If all bytes before them are acknowledged, the stream was as long as the offset when they
+    /// were first sent: another writer appended since, which refuses an earlier attempt too.
+    /// Otherwise the stream may be shorter, and reach the offset before that attempt arrives.
     fn handle_lost_offset(&mut self) -> Reply {
-        self.in_doubt = self.acknowledged;
-        let detail =
-            "another writer appended to the byte stream, so the offset of these bytes is taken";
+        let first = self.items.front().map(|first| (first.number, first.content.event_count()));
+        let is_next =
+            first.is_none_or(|(number, events)| number.0 - events <= self.acknowledged.0.max(0));
+        if is_next || first.is_some_and(|(number, _)| number > self.earlier_number) {
+            self.in_doubt = self.acknowledged;
+        }
+        let detail = if is_next {
+            "another writer appended to the byte stream, so the offset of these bytes is taken"
+        } else {
+            "bytes before these were not stored in time, so the byte stream does not end at their \
+             offset"
+        };
         Reply::Refused(ErrorKind::ConditionFailed, detail.to_owned())
     }
 

@@ -296,6 +296,49 @@ fn a_refused_condition_is_settled_only_if_an_earlier_attempt_is_refused_too() {
     assert_eq!(failures(&mut rig), [(1, ErrorKind::ConditionFailed, Outcome::NotApplied)]);
 }
 
+/// What becomes of bytes at 10 that were sent on two connections, of which the second is refused,
+/// with or without those before them.
+fn refused_bytes(are_first_stored: bool) -> (u32, ErrorKind, Outcome) {
+    let bytes = |offset| Content::Pinned {
+        offset: Offset(offset),
+        payload: Pinned::Bytes(Bytes::from_static(b"0123456789")),
+    };
+    let mut rig = Rig::open();
+    rig.push_content(bytes(0));
+    let first = rig.appends().remove(0);
+    let stored = if are_first_stored { 1 } else { EventNumber::NONE.0 };
+    if are_first_stored {
+        rig.ack(&first, i64::MIN, 10);
+    } else {
+        rig.set_up(stored);
+        rig.machine.fail_older_than(Duration::ZERO, &error(), &mut rig.done);
+    }
+    rig.done.clear();
+    rig.push_content(bytes(10));
+    rig.appends();
+    rig.set_up(stored);
+    let append = rig.appends().remove(0);
+    let refused = rig.reply(ConditionalCheckFailed {
+        writer_id: WRITER,
+        event_number: append.event_number,
+        request_id: append.request_id,
+    });
+    let Reply::Refused(kind, detail) = refused else { panic!("{refused:?}") };
+    let error = WriteError::new(kind, Outcome::NotApplied, detail);
+    rig.machine.fail_all(&error, &mut rig.done);
+    failures(&mut rig).remove(0)
+}
+
+#[test]
+fn refused_bytes_are_in_doubt_if_bytes_before_them_are_missing() {
+    // The stream was as long as their offset, and is longer: the first attempt is refused too.
+    let settled = (1, ErrorKind::ConditionFailed, Outcome::NotApplied);
+    assert_eq!(refused_bytes(true), settled);
+    // It is shorter: another writer may add as much as is missing before the first attempt arrives.
+    let in_doubt = (1, ErrorKind::ConditionFailed, Outcome::Unknown);
+    assert_eq!(refused_bytes(false), in_doubt);
+}
+
 #[test]
 fn a_large_event_does_not_begin_while_blocks_are_in_flight() {
     let mut rig = Rig::open();
