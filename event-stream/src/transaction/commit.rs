@@ -39,6 +39,8 @@ impl Shared {
     ) -> Result<(), TransactionError> {
         let deadline = Instant::now() + self.config.decision_timeout;
         let mut last = None;
+        // An attempt without an answer may still arrive, also if a later one is refused.
+        let mut outcome = Outcome::NotApplied;
         let deciding = async {
             let mut random = self.random_bits(id);
             let mut attempt = 0;
@@ -49,8 +51,12 @@ impl Shared {
                 }
                 let is_definite =
                     !error.kind().is_retryable() && error.outcome() == Outcome::NotApplied;
+                if error.outcome() != Outcome::NotApplied {
+                    outcome = Outcome::Unknown;
+                }
                 let failure =
-                    TransactionError::from_controller(error, decision.failed(), &self.stream);
+                    TransactionError::from_controller(error, decision.failed(), &self.stream)
+                        .with_outcome(outcome);
                 last = Some(failure.clone());
                 match self.context.controller().transaction_state(&self.stream, id).await {
                     Ok(TransactionState::Open) if is_definite => return Err(failure),
@@ -63,7 +69,8 @@ impl Shared {
                         return Ok(());
                     }
                     Err(error) if error.kind() == ErrorKind::NotFound && is_definite => {
-                        return Err(TransactionError::not_open(None, &self.stream));
+                        let gone = TransactionError::not_open(None, &self.stream);
+                        return Err(gone.with_outcome(outcome));
                     }
                     Err(error) if !error.kind().is_retryable() => return Err(failure),
                     Err(_) => {}

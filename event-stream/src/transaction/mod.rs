@@ -415,7 +415,13 @@ impl<C> Transaction<C> {
         runtime()?;
         if !self.shared.config.writer.append.bugs.has(SeededBug::CommitsBeforeFlush) {
             // Even if the outcome of an event is unknown, the commit was not requested.
-            self.flush().await.map_err(|error| error.with_outcome(Outcome::NotApplied))?;
+            let flushed = self.flush().await;
+            // Another writer of the transaction may have committed it, as its pings show.
+            if flushed.is_err() && self.failed.is_none() && self.is_committed() {
+                self.is_ours = false;
+                return Ok(Commit::new(Arc::clone(&self.shared), self.id));
+            }
+            flushed.map_err(|error| error.with_outcome(Outcome::NotApplied))?;
         }
         // From here on the controller decides, even if this future is dropped.
         self.is_ours = false;
@@ -454,6 +460,11 @@ impl<C> Transaction<C> {
         self.flush().await?;
         self.is_ours = false;
         Ok(self.id)
+    }
+
+    /// Returns true if its pings have shown that it is committed.
+    fn is_committed(&self) -> bool {
+        matches!(self.ended.get(), Some(Some(TransactionState::Committed)))
     }
 
     /// The pings may have shown that it ended, and a flush that it is not whole.
