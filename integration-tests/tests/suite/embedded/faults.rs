@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use pravega_sdk_client_factory::{ClientConfig, ClientFactory};
 use pravega_sdk_controller_client::Credentials;
-use pravega_sdk_event_stream::codec::Utf8;
-use pravega_sdk_integration_tests::harness::FAR;
+use pravega_sdk_event_stream::{EventWriter, WriterConfig, codec::Utf8};
+use pravega_sdk_integration_tests::harness::{
+    FAR, eventually,
+    frames::{Fate, Frame, FrameProxy},
+    through::{store_of, through},
+};
 use pravega_sdk_server::{EmbeddedServer, Presence, Refusal};
 use pravega_sdk_types::{ErrorKind, Outcome, Scope};
+use pravega_sdk_wire_protocol::WireCommand;
 
 use super::support::{connect, numbers, start, stream, write};
 
@@ -93,14 +98,22 @@ async fn a_writer_whose_runtime_ended_with_events_in_flight_reports_their_loss_w
     let stream = stream(&factory, 1).await;
     let faults = server.faults();
     let url = server.url();
+    let store = store_of(&factory, &stream).await;
+    let proxy = FrameProxy::start(store, |_| Fate::Forward).await;
     let of_another_runtime = std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             let factory = ClientFactory::connect(&url).await.unwrap();
-            let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+            let context = through(&factory, proxy.address());
+            let config = WriterConfig::default();
+            let writer = EventWriter::open(context, &stream, Utf8, config).await.unwrap();
             writer.write("key", "acknowledged").await.unwrap();
             faults.delay_answers(FAR);
             let ack = writer.enqueue("key", "in flight").await.unwrap();
+            let is_append =
+                |frame: &&Frame| matches!(frame.command, WireCommand::AppendBlockEnd(_));
+            let appends = || proxy.seen().iter().filter(is_append).count();
+            eventually("the second event is sent", async || appends() == 2).await;
             (writer, ack)
         })
     });
