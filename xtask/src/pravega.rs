@@ -389,7 +389,9 @@ impl Security {
     fn prepare(root: &Path, lib: &Path, folder: &Path, tls: Tls) -> Result<Self> {
         let secrets = folder.join("secrets");
         fs::create_dir_all(&secrets)?;
+        // The server's classes log to the folder in which they run.
         run(Command::new("java")
+            .current_dir(&secrets)
             .arg("-cp")
             .arg(format!("{}/*", lib.display()))
             .arg(root.join("integration-tests/java/SecureFiles.java"))
