@@ -165,7 +165,6 @@ fn every_seeded_bug_is_caught_by_the_kind_that_leads_to_it() {
     let kinds = [
         (SeededBug::BelievesSeals, Kind::Interruptions),
         (SeededBug::MovesEventsInDoubt, Kind::Truncations),
-        (SeededBug::RoutesConditions, Kind::Conditions),
         (SeededBug::TrustsTokens, Kind::Tokens),
         (SeededBug::JudgesOldLengths, Kind::ReplyOrder),
         (SeededBug::TrustsCuts, Kind::BoundedReads),
