@@ -98,6 +98,8 @@ struct Writers {
 
 /// What clients saw, and what the stream holds and held.
 struct Seen {
+    /// True if writes were not done within the bound after the heal.
+    is_late: bool,
     kept: Vec<Kept>,
     readings: Vec<Reading>,
     inspection: Inspection,
@@ -180,7 +182,8 @@ impl Scenario {
         let (readers, idle) = self.start_readers(&Signals { rest: known, released });
         let (done, is_done) = watch::channel(false);
         let inspector = self.start_inspector(is_done);
-        if self.write(writers).await.is_err() {
+        let is_late = self.write(writers).await.is_err();
+        if is_late {
             self.world.count("not done after the heal");
         }
         // What was given up may still be on its way.
@@ -205,7 +208,7 @@ impl Scenario {
         for reader in idle {
             self.wait_for(reader, &mut readings).await;
         }
-        self.report(&Seen { kept, readings, inspection, bounded })
+        self.report(&Seen { is_late, kept, readings, inspection, bounded })
     }
 
     fn start_inspector(&mut self, done: watch::Receiver<bool>) -> JoinHandle<Inspection> {
@@ -382,7 +385,7 @@ impl Scenario {
     }
 
     fn report(self, seen: &Seen) -> Report {
-        let Seen { kept, readings, inspection, bounded } = seen;
+        let Seen { is_late, kept, readings, inspection, bounded } = seen;
         let mut history = self.history.lock();
         for kept in kept {
             history.found(found(kept).expect("an event of a workload"));
@@ -406,6 +409,10 @@ impl Scenario {
         }
         violations.extend(inspection.violations.iter().chain(&bounded.violations).cloned());
         let readers = self.theme.readers + u32::from(self.theme.has(Kind::IdleReaders));
+        if *is_late {
+            let detail = "writes were not done in time after the heal".to_owned();
+            violations.push(Violation { check: "C14", detail });
+        }
         if readings.len() < readers as usize {
             let detail = "a reader was not done in time".to_owned();
             violations.push(Violation { check: "C14", detail });

@@ -462,8 +462,12 @@ fn a_commit_whose_events_could_not_be_written_did_not_take_effect() {
         let mut transaction = writer.begin().await.unwrap();
         let id = transaction.id();
         transaction.write("k", "event").await.unwrap();
-        // The store stores the event and never acknowledges it, so its outcome is unknown.
-        cluster.world.set_deaf();
+        // The store stores the event, and answers neither it nor a set-up that asks what is stored,
+        // so its outcome is unknown.
+        cluster.world.set_misbehaviour(Box::new(|reply| match reply {
+            WireCommand::DataAppended(_) | WireCommand::AppendSetup(_) => Vec::new(),
+            other => vec![other],
+        }));
         let error = transaction.commit().await.unwrap_err();
         assert_eq!(
             (error.kind(), error.outcome()),

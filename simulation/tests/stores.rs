@@ -167,26 +167,33 @@ fn a_connection_is_closed_in_place_of_a_command_or_of_its_reply() {
 
 #[test]
 fn appends_of_interrupted_connections_are_stored_once() {
-    block_on(async {
-        let cluster = Cluster::new(1);
-        let longest = Duration::from_secs(3);
-        let interruptions = Interruptions { percent: 80, longest, between: None };
-        cluster.world.set_interruptions(Some(interruptions));
-        let writer = cluster.writer().await;
-        let events: Vec<String> = (0..300).map(|number| format!("{number}")).collect();
-        for event in &events {
-            writer.write("k", event.clone()).await.unwrap();
-        }
-        assert_eq!(cluster.texts(), events);
-        let counters = cluster.world.counters();
-        for what in [
-            "append later than the next set-up",
-            "append later than the one that was sent again",
-            "acknowledgement lost",
-        ] {
-            assert!(counters.get(what).is_some_and(|times| *times > 0), "{what}: {counters:?}");
-        }
-    });
+    let mut counters: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in 0..40 {
+        block_on(async {
+            let world = World::with_seed(1, seed);
+            let network = SimNetwork::perfect(&world);
+            let cluster = Cluster::with_network(world, network, 1);
+            let longest = Duration::from_secs(3);
+            let interruptions = Interruptions { percent: 80, longest, between: None };
+            cluster.world.set_interruptions(Some(interruptions));
+            let writer = cluster.writer().await;
+            let events: Vec<String> = (0..30).map(|number| format!("{number}")).collect();
+            for event in &events {
+                writer.write("k", event.clone()).await.unwrap();
+            }
+            assert_eq!(cluster.texts(), events);
+            for (what, times) in cluster.world.counters() {
+                *counters.entry(what).or_default() += times;
+            }
+        });
+    }
+    for what in [
+        "append later than the next set-up",
+        "append later than the one that was sent again",
+        "acknowledgement lost",
+    ] {
+        assert!(counters.get(what).is_some_and(|times| *times > 0), "{what}: {counters:?}");
+    }
 }
 
 #[test]

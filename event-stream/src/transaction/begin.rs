@@ -1,5 +1,7 @@
 //! Beginning a transaction at the controller, and why it was refused.
 
+use std::sync::Arc;
+
 use pravega_sdk_controller_client::{
     ControllerError, CreatedTransaction, PingStatus, SHORTEST_LEASE,
 };
@@ -72,6 +74,7 @@ impl Shared {
             Ok(PingStatus::LeaseTooLarge) => {
                 let detail = format_args!("the server takes no lease of {lease:?}, it is too long");
                 self.refused(ErrorKind::InvalidArgument, detail)
+                    .with_source(Some(Arc::new(error.clone()) as _))
             }
             Ok(_) | Err(_) => self.not_begun(error.clone()),
         })

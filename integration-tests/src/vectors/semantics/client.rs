@@ -17,14 +17,18 @@ pub(super) fn credentials(line: &Json, credentials: Credentials) -> Result<()> {
     same("the header", header.expose_secret(), text(line, "header")?)
 }
 
-/// Java refuses an address that starts with a number and has no scheme; this SDK accepts it,
-/// because it is unambiguous.
+/// Java refuses an address that starts with a number and has no scheme, and a scheme in upper case;
+/// this SDK accepts both: the first is unambiguous, and a scheme has no case (RFC 3986, 3.1).
 pub(super) fn controller_uri(line: &Json) -> Result<()> {
-    let found = text(line, "text")?.parse::<ControllerUri>();
+    let given = text(line, "text")?;
+    let found = given.parse::<ControllerUri>();
     let expected = &line["result"];
     let Some(uri) = expected["uri"].as_str() else {
-        return match found {
-            Ok(uri) if text(line, "text")?.contains("://") => bail!("was taken as {uri}"),
+        let scheme = given.split_once("://").map(|(scheme, _)| scheme);
+        return match (found, scheme) {
+            (Ok(uri), Some(scheme)) if !scheme.chars().any(char::is_uppercase) => {
+                bail!("was taken as {uri}")
+            }
             _ => Ok(()),
         };
     };
