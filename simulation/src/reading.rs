@@ -266,13 +266,18 @@ pub fn check(
         let number = missing.len();
         wrong("C1", format!("{number} events were not returned, {position:?} is the first"));
     }
-    // The reader had begun its segment, and was not told that it was truncated.
+    // The reader had begun its segment, read on after the event, and was not told that it was
+    // truncated. One that was stopped before it came so far has passed nothing over.
     let mut begun: BTreeMap<SegmentId, Offset> = BTreeMap::new();
     for event in &reading.delivered {
         begun.entry(event.segment).or_insert(event.offset);
     }
-    let is_passed =
-        |(segment, offset): &&Position| begun.get(segment).is_some_and(|begun| begun < offset);
+    let newest = begun.keys().map(|id| id.epoch()).max();
+    let is_passed = |(segment, offset): &&Position| {
+        let has_gone_on = newest.is_some_and(|newest| newest > segment.epoch())
+            || last.get(segment).is_some_and(|(last, _)| last > offset);
+        has_gone_on && begun.get(segment).is_some_and(|begun| begun < offset)
+    };
     if let Some(position) = expected.keys().find(is_passed)
         && reading.truncations == 0
         && !reading.has_died
