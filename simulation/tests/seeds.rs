@@ -152,7 +152,14 @@ fn records_are_stored_once_and_found_by_their_values() {
 
 #[test]
 fn every_seeded_bug_is_caught() {
-    for bug in SeededBug::ALL {
+    let doubts = [
+        SeededBug::BelievesSeals,
+        SeededBug::MovesEventsInDoubt,
+        SeededBug::JudgesOldLengths,
+        SeededBug::TrustsCuts,
+        SeededBug::ReadsPastTruncatedEnds,
+    ];
+    for bug in SeededBug::ALL.into_iter().chain(doubts) {
         let caught = (0..SEEDS).find(|seed| !scenario::run(*seed, Some(bug)).violations.is_empty());
         println!("{bug:?}: caught by seed {caught:?}");
         assert!(caught.is_some(), "{bug:?} was not caught within {SEEDS} seeds");
@@ -162,14 +169,7 @@ fn every_seeded_bug_is_caught() {
 /// The bugs that need a kind of fault, which is in every seed here.
 #[test]
 fn every_seeded_bug_is_caught_by_the_kind_that_leads_to_it() {
-    let kinds = [
-        (SeededBug::BelievesSeals, Kind::Interruptions),
-        (SeededBug::MovesEventsInDoubt, Kind::Truncations),
-        (SeededBug::TrustsTokens, Kind::Tokens),
-        (SeededBug::JudgesOldLengths, Kind::ReplyOrder),
-        (SeededBug::TrustsCuts, Kind::BoundedReads),
-        (SeededBug::ReadsPastTruncatedEnds, Kind::BoundedReads),
-    ];
+    let kinds = [(SeededBug::TrustsTokens, Kind::Tokens)];
     for (bug, kind) in kinds {
         let run = |seed| scenario::run_in(Mode::With(kind), seed, Some(bug));
         let caught = (0..SEEDS).find(|seed| !run(*seed).violations.is_empty());
