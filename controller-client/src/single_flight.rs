@@ -40,8 +40,6 @@ type Judge<V> = fn(&V, Duration) -> Freshness;
 /// The time since any fixed moment, by a clock that goes on while the machine is suspended.
 pub(crate) type WallClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// A value that was suspected and fetched again is not suspected for this long.
-const CONFIRMED_FOR: Duration = Duration::from_secs(5);
 /// The pause after a failed refresh in the background.
 const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
@@ -65,13 +63,11 @@ struct Entry<V> {
     /// Counts the fetches, so that an overtaken one stores nothing.
     fetches: u64,
     quiet_until: Option<Instant>,
-    /// The last value that was removed on suspicion.
-    suspected: Option<V>,
 }
 
 impl<V> Default for Entry<V> {
     fn default() -> Self {
-        Self { value: None, in_flight: None, fetches: 0, quiet_until: None, suspected: None }
+        Self { value: None, in_flight: None, fetches: 0, quiet_until: None }
     }
 }
 
@@ -145,21 +141,6 @@ where
         if let Some(entry) = self.shared.lock().get_mut(key) {
             entry.remove(bad);
         }
-    }
-
-    /// As [`Self::invalidate`], but a value that was suspected before and fetched again is kept for
-    /// a while. Returns true if the value was removed.
-    pub(crate) fn suspect(&self, key: &K, bad: &V) -> bool {
-        let now = self.shared.now();
-        let mut entries = self.shared.lock();
-        let Some(entry) = entries.get_mut(key) else { return false };
-        let age = entry.value.as_ref().map_or(Duration::ZERO, |(_, at)| now.since(*at));
-        let is_confirmed = entry.suspected.as_ref() == Some(bad) && age < CONFIRMED_FOR;
-        let is_removed = !is_confirmed && entry.remove(bad);
-        if is_removed {
-            entry.suspected = Some(bad.clone());
-        }
-        is_removed
     }
 
     /// Removes `bad` as the value of every key.
@@ -237,15 +218,13 @@ fn no_runtime(reason: impl fmt::Display) -> ControllerError {
 }
 
 impl<V: PartialEq> Entry<V> {
-    /// Removes the value if it is `bad`. Returns true if it was.
-    fn remove(&mut self, bad: &V) -> bool {
-        let is_bad = self.value.as_ref().is_some_and(|(value, _)| value == bad);
-        if is_bad {
+    /// Removes the value if it is `bad`.
+    fn remove(&mut self, bad: &V) {
+        if self.value.as_ref().is_some_and(|(value, _)| value == bad) {
             self.value = None;
             // A fetch that began before this may return the same value.
             self.in_flight = None;
         }
-        is_bad
     }
 }
 
@@ -275,7 +254,6 @@ impl<K: Eq + Hash + Clone, V: Clone> CacheState<K, V> {
             Err(_) if entry.value.is_some() => {
                 entry.quiet_until = Some(now.steady + REFRESH_PAUSE);
             }
-            Err(_) if entry.suspected.is_some() => {}
             Err(_) => drop(entries.remove(key)),
         }
     }
@@ -465,17 +443,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_value_is_suspected_once_in_a_while_and_removed_everywhere_at_once() {
+    async fn a_value_is_removed_everywhere_at_once() {
         let cache = SingleFlightCache::new(3, judge, |_: u32| async { Ok(7) }.boxed());
-        assert!(!cache.suspect(&1, &7), "it is not known");
-        cache.get(&1).await.unwrap();
-        assert!(!cache.suspect(&1, &8), "another value is known");
-        assert!(cache.suspect(&1, &7));
-        assert!(cache.values().is_empty());
-        cache.get(&1).await.unwrap();
-        assert!(!cache.suspect(&1, &7), "the controller confirmed it");
-        tokio::time::advance(CONFIRMED_FOR).await;
-        assert!(cache.suspect(&1, &7), "it may have expired since");
         cache.get(&1).await.unwrap();
         cache.get(&2).await.unwrap();
         cache.invalidate_everywhere(&8);

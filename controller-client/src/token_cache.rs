@@ -98,22 +98,6 @@ impl TokenCache {
         let bad = CachedToken { token: token.clone(), lifetime: None };
         self.cache.invalidate(&(stream.clone(), access), &bad);
     }
-
-    /// Removes `token`, which may have expired: a segment store closed the connection instead of
-    /// accepting it. The next call asks the controller. Returns true if the token was removed.
-    ///
-    /// If the controller returns the same token again, it is valid, and the connections end for
-    /// another reason: it is not removed again for 5 s. The empty token of a server without
-    /// authorization never expires.
-    pub fn suspect(
-        &self,
-        stream: &ScopedStream,
-        access: AccessOperation,
-        token: &DelegationToken,
-    ) -> bool {
-        let suspect = CachedToken { token: token.clone(), lifetime: None };
-        !token.is_empty() && self.cache.suspect(&(stream.clone(), access), &suspect)
-    }
 }
 
 fn judge(cached: &CachedToken, age: Duration) -> Freshness {

@@ -323,29 +323,3 @@ fn a_token_that_expired_in_a_suspend_is_replaced_before_it_is_used() {
         assert_eq!(token().await.expose(), second.expose());
     });
 }
-
-/// A connection ended instead of an answer to a set-up, again and again.
-#[test]
-fn a_token_that_may_have_expired_is_asked_for_once_in_a_while() {
-    let cluster = cluster(1);
-    block_on(async {
-        let tokens = TokenCache::new(Arc::clone(&cluster.controller) as Arc<dyn Controller>);
-        let (stream, access) = (&cluster.stream, AccessOperation::Write);
-        let empty = tokens.token(stream, access).await.unwrap();
-        assert!(!tokens.suspect(stream, access, &empty), "without accounts nothing expires");
-        tokens.expired(stream, access, &empty);
-        cluster.world.set_tokens(10 * MINUTE);
-        let token = tokens.token(stream, access).await.unwrap();
-        assert!(tokens.suspect(stream, access, &token));
-        // In the same second the controller issues the same token.
-        let same = tokens.token(stream, access).await.unwrap();
-        assert_eq!(same.expose(), token.expose());
-        assert!(!tokens.suspect(stream, access, &same));
-        // It may expire after it was confirmed.
-        tokio::time::sleep(10 * SECOND).await;
-        assert!(tokens.suspect(stream, access, &same));
-        cluster.world.advance_clock(MINUTE);
-        let other = tokens.token(stream, access).await.unwrap();
-        assert!(tokens.suspect(stream, access, &other));
-    });
-}
