@@ -63,7 +63,7 @@ impl ByteWriterConfig {
     /// [`WriterConfig::with_end_timeout`].
     #[must_use]
     pub fn with_end_timeout(mut self, timeout: Duration) -> Self {
-        self.append.end_timeout = timeout.min(WriterConfig::delivery_timeout(Duration::MAX));
+        self.append.end_timeout = WriterConfig::end_timeout(timeout);
         self
     }
 

@@ -53,6 +53,9 @@ impl Default for WriterConfig {
     }
 }
 
+/// The longest timeout that can be set.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl WriterConfig {
     /// Returns the limit of bytes in flight, within the allowed range.
     pub(crate) fn in_flight_bytes(bytes: usize) -> usize {
@@ -61,7 +64,12 @@ impl WriterConfig {
 
     /// Returns the delivery timeout, within the allowed range.
     pub(crate) fn delivery_timeout(timeout: Duration) -> Duration {
-        timeout.clamp(Duration::from_millis(1), Duration::from_secs(24 * 60 * 60))
+        timeout.clamp(Duration::from_millis(1), LONGEST_TIMEOUT)
+    }
+
+    /// Returns the timeout of the end of a runtime, within the allowed range.
+    pub(crate) fn end_timeout(timeout: Duration) -> Duration {
+        timeout.min(LONGEST_TIMEOUT)
     }
 
     /// Sets how many bytes of events may wait for their acknowledgement; writing waits when
@@ -103,7 +111,7 @@ impl WriterConfig {
     /// s; zero waits for nothing. At most a day.
     #[must_use]
     pub fn with_end_timeout(mut self, timeout: Duration) -> Self {
-        self.append.end_timeout = timeout.min(Self::delivery_timeout(Duration::MAX));
+        self.append.end_timeout = Self::end_timeout(timeout);
         self
     }
 
