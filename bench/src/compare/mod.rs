@@ -69,8 +69,7 @@ impl Options {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) seconds: f64,
-    /// Maximum number of bytes that a run writes, because a server in memory keeps all of it. The
-    /// time on the processor is counted in steps of 10 ms, so short runs tell little of it.
+    /// Maximum number of bytes that a run writes, because a server in memory keeps all of it.
     pub(crate) max_bytes: u64,
 }
 
