@@ -1,0 +1,278 @@
+//! Real Pravega 0.13.0 servers on this machine, for the tests that need one.
+//!
+//! The jars come from Maven Central once and stay below `target/pravega/lib`. A standalone server
+//! keeps everything in memory: after a restart it is empty. The cluster is durable: ZooKeeper,
+//! bookies, a controller and two segment stores.
+
+mod cluster;
+mod java;
+mod standalone;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use self::{
+    cluster::Cluster,
+    java::jars,
+    standalone::{Ports, Security, Standalone, Tls},
+};
+use crate::command::{cargo, run};
+
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// A module of a test binary of `integration-tests`.
+#[derive(Clone, Copy)]
+struct Module {
+    binary: &'static str,
+    name: &'static str,
+}
+
+impl Module {
+    const fn suite(name: &'static str) -> Self {
+        Self { binary: "suite", name }
+    }
+
+    const fn interop(name: &'static str) -> Self {
+        Self { binary: "interop", name }
+    }
+}
+
+/// Whether the output of tests that pass is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Captured,
+    Shown,
+}
+
+/// The modules that run against each standalone server, one after the other.
+///
+/// The wire module comes first: it makes the server write everything that other modules create to
+/// storage. Modules that write much come last on a server: after tens of megabytes, scales, commits
+/// and the creation of groups take up to half a minute for some time.
+const SERVERS: [(&str, &[Module]); 3] = [
+    (
+        "plain",
+        &[
+            Module::suite("wire"),
+            Module::suite("cli::administration"),
+            Module::suite("client"),
+            Module::suite("controller"),
+            Module::interop("differential::segment_store"),
+            Module::interop("differential::controller"),
+        ],
+    ),
+    (
+        "writers",
+        &[
+            Module::suite("event_writer"),
+            Module::suite("exactly_once"),
+            Module::suite("cli::events"),
+            Module::suite("writer_faults"),
+        ],
+    ),
+    (
+        "readers",
+        &[
+            Module::interop("java"),
+            Module::suite("reader"),
+            Module::suite("transactions"),
+            Module::suite("bytes"),
+            Module::suite("cli::reading"),
+            Module::suite("files"),
+            Module::suite("index"),
+        ],
+    ),
+];
+
+/// Returns the required programs that are not installed.
+pub(crate) fn missing_tools() -> Vec<&'static str> {
+    let runs = |program: &str| {
+        let probe = Command::new(program)
+            .arg("-version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        probe.is_ok_and(|status| status.success())
+    };
+    ["java", "mvn"].into_iter().filter(|program| !runs(program)).collect()
+}
+
+/// Runs the tests that need a real server: against a plain one, then against one with accounts, and
+/// one with TLS as well.
+pub(crate) fn interop(root: &Path) -> Result<()> {
+    let lib = jars(root)?;
+    let build =
+        ["test", "-p", "pravega-sdk-integration-tests", "--features", "interop", "--no-run"];
+    run(cargo(root).args(build))?;
+    // The tests of the tool run the binary.
+    run(cargo(root).args(["build", "-p", "pravega-sdk-cli"]))?;
+    run(cargo(root).args([
+        "build",
+        "--quiet",
+        "--manifest-path",
+        "integration-tests/rust-peer/Cargo.toml",
+    ]))?;
+
+    // The other clients on an embedded server, which the tests start themselves.
+    for module in [Module::interop("java"), Module::interop("peers")] {
+        test(root, Vec::new(), module, Output::Shown)?;
+    }
+    for (name, modules) in SERVERS {
+        let mut server = Standalone::start(&lib, &work_folder(root, name), &Security::None)?;
+        let tested = modules
+            .iter()
+            .try_for_each(|module| test(root, server.variables(), *module, Output::Captured));
+        server.stop();
+        tested?;
+    }
+
+    for (name, tls) in [("expired_tokens", Tls::Off), ("secured", Tls::On)] {
+        let folder = work_folder(root, name);
+        let security = Security::prepare(root, &lib, &folder, tls)?;
+        let mut server = Standalone::start(&lib, &folder, &security)?;
+        let tested = test(root, server.variables(), Module::interop(name), Output::Captured);
+        server.stop();
+        tested?;
+    }
+    Ok(())
+}
+
+/// Runs the tests that need several segment stores, against a durable cluster on separate ports.
+pub(crate) fn interop_cluster(root: &Path) -> Result<()> {
+    let lib = jars(root)?;
+    let folder = root.join("target/pravega/cluster");
+    refuse_second(&folder)?;
+    Cluster { lib, folder: folder.clone() }.start()?;
+    let stores: Vec<String> =
+        cluster::STORES.iter().map(|port| format!("localhost:{port}")).collect();
+    let variables = vec![
+        ("PRAVEGA_TEST_CONTROLLER", format!("tcp://localhost:{}", cluster::CONTROLLER)),
+        ("PRAVEGA_TEST_STORES", stores.join(",")),
+    ];
+    // A store dies in the second suite.
+    let pid = folder.join("pids").join(format!("store-{}", cluster::STORES[0]));
+    let failover =
+        [variables.clone(), vec![("PRAVEGA_TEST_STORE_PID", fs::read_to_string(pid)?)]].concat();
+    let tested = test(root, variables, Module::interop("cluster"), Output::Captured)
+        .and_then(|()| test(root, failover, Module::interop("cluster_failover"), Output::Shown));
+    stop(root)?;
+    tested
+}
+
+/// Runs the tests of one module; fails if the module has no test.
+fn test(
+    root: &Path,
+    variables: Vec<(&'static str, String)>,
+    module: Module,
+    output: Output,
+) -> Result<()> {
+    let filter = format!("{}::", module.name);
+    let command = || {
+        let mut command = cargo(root);
+        command
+            .args(["test", "-p", "pravega-sdk-integration-tests", "--features", "interop"])
+            .args(["--test", module.binary, "--", &filter]);
+        command
+    };
+    // A filter that matches no test passes, so a renamed module would go unnoticed.
+    let listed = command().arg("--list").output().context("cannot start cargo")?;
+    if !String::from_utf8_lossy(&listed.stdout).lines().any(|line| line.ends_with(": test")) {
+        bail!("{} has no tests in a module {}", module.binary, module.name);
+    }
+    let mut command = command();
+    if output == Output::Shown {
+        command.arg("--nocapture");
+    }
+    // The Java client is among the server's jars.
+    command.env("PRAVEGA_TEST_JARS", root.join("target/pravega/lib"));
+    command.env(
+        "PRAVEGA_TEST_RUST_PEER",
+        root.join("integration-tests/rust-peer/target/debug/rust-peer"),
+    );
+    run(command.envs(variables))
+}
+
+/// Starts a standalone on the usual ports and leaves it running.
+pub(crate) fn start_standalone(root: &Path) -> Result<()> {
+    let lib = jars(root)?;
+    let folder = root.join("target/pravega/standalone");
+    refuse_second(&folder)?;
+    let mut server = Standalone::start_on(&lib, &folder, &Security::None, Ports::USUAL)?;
+    server.keep();
+    println!(
+        "ready: tcp://localhost:{} (in memory; stop it with `cargo xtask pravega stop`)",
+        Ports::USUAL.controller
+    );
+    Ok(())
+}
+
+/// Starts a durable cluster of several processes and leaves it running.
+pub(crate) fn start_cluster(root: &Path) -> Result<()> {
+    let lib = jars(root)?;
+    let folder = root.join("target/pravega/cluster");
+    refuse_second(&folder)?;
+    let cluster = Cluster { lib, folder };
+    cluster.start()?;
+    println!(
+        "ready: tcp://localhost:{} (durable; stop it with `cargo xtask pravega stop`)",
+        cluster::CONTROLLER
+    );
+    Ok(())
+}
+
+/// Ends every process that the two commands above started.
+pub(crate) fn stop(root: &Path) -> Result<()> {
+    let mut running = Vec::new();
+    for name in ["standalone", "cluster"] {
+        let pids = root.join("target/pravega").join(name).join("pids");
+        for entry in fs::read_dir(&pids).into_iter().flatten() {
+            let path = entry?.path();
+            running.push((fs::read_to_string(&path)?.trim().to_owned(), path));
+        }
+    }
+    for (pid, path) in &running {
+        if is_ours(pid, path) {
+            run(Command::new("kill").arg(pid))?;
+        }
+    }
+    // A store that loses its ZooKeeper waits for it for minutes.
+    let deadline = Instant::now() + STOP_LIMIT;
+    while running.iter().any(|(pid, path)| is_ours(pid, path)) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(200));
+    }
+    for (pid, path) in &running {
+        if is_ours(pid, path) {
+            run(Command::new("kill").args(["-9", pid]))?;
+        }
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// Returns true if this program started the process: the id may belong to another process now.
+fn is_ours(pid: &str, pid_file: &Path) -> bool {
+    let folder =
+        pid_file.parent().and_then(Path::parent).map(|folder| folder.display().to_string());
+    let command = fs::read(Path::new("/proc").join(pid).join("cmdline")).unwrap_or_default();
+    folder.is_some_and(|folder| String::from_utf8_lossy(&command).contains(&folder))
+}
+
+fn refuse_second(folder: &Path) -> Result<()> {
+    let running = fs::read_dir(folder.join("pids")).is_ok_and(|mut pids| pids.next().is_some());
+    if running {
+        bail!("it is already running; end it with `cargo xtask pravega stop`");
+    }
+    fs::remove_dir_all(folder).ok();
+    Ok(())
+}
+
+fn work_folder(root: &Path, name: &str) -> PathBuf {
+    root.join("target/pravega").join(format!("{name}-{}", std::process::id()))
+}

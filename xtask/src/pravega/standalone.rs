@@ -1,0 +1,258 @@
+//! A standalone server: one process that keeps everything in memory.
+
+use std::{
+    env, fs,
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::java::{LOG_CONFIG, START_LIMIT};
+use crate::command::run;
+
+/// For the secured server only.
+const PASSWORD: &str = "1111_aaaa";
+
+/// The memory of a standalone server. It keeps all data in memory, and delays writers for seconds
+/// when its cache is full, so benchmarks need far more than tests.
+enum Memory {
+    ForTests,
+    ForBenchmarks,
+}
+
+impl Memory {
+    fn wanted() -> Self {
+        match std::env::var_os("PRAVEGA_BENCH") {
+            Some(_) => Self::ForBenchmarks,
+            None => Self::ForTests,
+        }
+    }
+
+    fn options(&self) -> &'static [&'static str] {
+        match self {
+            Self::ForTests => &["-Xmx3g", "-XX:MaxDirectMemorySize=4g"],
+            Self::ForBenchmarks => &[
+                "-Xmx9g",
+                "-XX:MaxDirectMemorySize=9g",
+                "-Dpravegaservice.cache.size.max=8589934592",
+            ],
+        }
+    }
+}
+
+pub(super) struct Ports {
+    pub(super) controller: u16,
+    rest: u16,
+    segment_store: u16,
+    zookeeper: u16,
+    admin: u16,
+    health: u16,
+}
+
+impl Ports {
+    pub(super) const USUAL: Self = Self {
+        controller: 9090,
+        rest: 9091,
+        segment_store: 6000,
+        zookeeper: 4000,
+        admin: 9999,
+        health: 6061,
+    };
+
+    /// Returns six free ports below those of outgoing connections on Linux, so that they are still
+    /// free when the server binds them.
+    fn free() -> Result<Self> {
+        const FIRST: u16 = 21_000;
+        const CANDIDATES: u16 = 10_000;
+        // Concurrent runs begin at different candidates.
+        let start = (std::process::id() % u32::from(CANDIDATES)) as u16;
+        let mut free = (0..CANDIDATES)
+            .map(|next| FIRST + (start + next) % CANDIDATES)
+            .filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+        let mut next = || free.next().context("no port is free");
+        Ok(Self {
+            controller: next()?,
+            rest: next()?,
+            segment_store: next()?,
+            zookeeper: next()?,
+            admin: next()?,
+            health: next()?,
+        })
+    }
+}
+
+/// Whether a server has TLS.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tls {
+    Off,
+    On,
+}
+
+pub(super) enum Security {
+    None,
+    /// Holds the folder with the key, the certificate, the accounts and an expired token.
+    Accounts(PathBuf, Tls),
+}
+
+impl Security {
+    pub(super) fn prepare(root: &Path, lib: &Path, folder: &Path, tls: Tls) -> Result<Self> {
+        let secrets = folder.join("secrets");
+        fs::create_dir_all(&secrets)?;
+        // The server's classes log to the folder in which they run.
+        run(Command::new("java")
+            .current_dir(&secrets)
+            .arg("-cp")
+            .arg(format!("{}/*", lib.display()))
+            .arg(root.join("integration-tests/java/SecureFiles.java"))
+            .arg(&secrets)
+            .arg(PASSWORD))?;
+        Ok(Self::Accounts(secrets, tls))
+    }
+
+    fn properties(&self) -> Vec<(&'static str, String)> {
+        let Self::Accounts(folder, tls) = self else {
+            return Vec::new();
+        };
+        let file = |name: &str| folder.join(name).display().to_string();
+        vec![
+            ("security.auth.enable", "true".to_owned()),
+            ("security.auth.credentials.username", "admin".to_owned()),
+            ("security.auth.credentials.pwd", PASSWORD.to_owned()),
+            ("security.auth.pwdAuthHandler.accountsDb.location", file("accounts")),
+            ("security.tls.enable", (*tls == Tls::On).to_string()),
+            ("security.tls.privateKey.location", file("server.pk8")),
+            ("security.tls.certificate.location", file("server.crt")),
+            ("security.tls.keyStore.location", file("server.jks")),
+            ("security.tls.keyStore.pwd.location", file("store-password")),
+            ("security.tls.trustStore.location", file("trust.jks")),
+        ]
+    }
+}
+
+/// A server in one process, which ends when this value is dropped unless it is detached.
+pub(super) struct Standalone {
+    process: Option<Child>,
+    folder: PathBuf,
+    ports: Ports,
+    secrets: Option<(PathBuf, Tls)>,
+}
+
+impl Standalone {
+    pub(super) fn start(lib: &Path, folder: &Path, security: &Security) -> Result<Self> {
+        Self::start_on(lib, folder, security, Ports::free()?)
+    }
+
+    pub(super) fn start_on(
+        lib: &Path,
+        folder: &Path,
+        security: &Security,
+        ports: Ports,
+    ) -> Result<Self> {
+        fs::create_dir_all(folder.join("pids"))?;
+        fs::write(folder.join("logback.xml"), LOG_CONFIG)?;
+        let mut properties = vec![
+            ("controller.rpc.port", ports.controller.to_string()),
+            ("controller.rest.port", ports.rest.to_string()),
+            ("segmentStore.port", ports.segment_store.to_string()),
+            ("zk.port", ports.zookeeper.to_string()),
+            ("admin.gateway.enable", "true".to_owned()),
+            ("admin.gateway.port", ports.admin.to_string()),
+        ];
+        properties.extend(security.properties());
+        let text: String =
+            properties.iter().map(|(name, value)| format!("singlenode.{name}={value}\n")).collect();
+        fs::write(folder.join("standalone.properties"), text)?;
+        let log = fs::File::create(folder.join("log"))?;
+        let process = Command::new("java")
+            .current_dir(folder)
+            .args(Memory::wanted().options())
+            .arg(format!("-Dlogback.configurationFile={}", folder.join("logback.xml").display()))
+            .arg(format!(
+                "-Dsinglenode.configurationFile={}",
+                folder.join("standalone.properties").display()
+            ))
+            .arg(format!("-Dpravegaservice.rest.listener.port={}", ports.health))
+            .arg("-cp")
+            .arg(format!("{}/*", lib.display()))
+            .arg("io.pravega.local.LocalPravegaEmulator")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("cannot start java")?;
+        let secrets = match security {
+            Security::None => None,
+            Security::Accounts(folder, tls) => Some((folder.clone(), *tls)),
+        };
+        let mut server =
+            Self { process: Some(process), folder: folder.to_path_buf(), ports, secrets };
+        println!("waiting for Pravega on port {}", server.ports.controller);
+        server.wait()?;
+        Ok(server)
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START_LIMIT;
+        for port in [self.ports.controller, self.ports.segment_store] {
+            while TcpStream::connect(("127.0.0.1", port)).is_err() {
+                let ended = self
+                    .process
+                    .as_mut()
+                    .is_some_and(|process| matches!(process.try_wait(), Ok(Some(_))));
+                if ended || Instant::now() > deadline {
+                    let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                    let tail: Vec<&str> = log.lines().rev().take(20).collect();
+                    let tail: Vec<&str> = tail.into_iter().rev().collect();
+                    bail!("Pravega did not start; its log ends with\n{}", tail.join("\n"));
+                }
+                thread::sleep(Duration::from_millis(200));
+            }
+        }
+        // The port opens before the service is ready.
+        thread::sleep(Duration::from_secs(3));
+        Ok(())
+    }
+
+    /// Returns the environment of the tests.
+    pub(super) fn variables(&self) -> Vec<(&'static str, String)> {
+        let scheme = if let Some((_, Tls::On)) = self.secrets { "tls" } else { "tcp" };
+        let mut variables = vec![
+            ("PRAVEGA_TEST_CONTROLLER", format!("{scheme}://localhost:{}", self.ports.controller)),
+            ("PRAVEGA_TEST_ADMIN", format!("127.0.0.1:{}", self.ports.admin)),
+        ];
+        if let Some((secrets, _)) = &self.secrets {
+            let file = |name: &str| secrets.join(name).display().to_string();
+            variables.push(("PRAVEGA_TEST_TRUST_STORE", file("server.crt")));
+            variables.push(("PRAVEGA_TEST_EXPIRED_TOKEN", file("expired-token")));
+            variables.push(("PRAVEGA_TEST_PASSWORD", PASSWORD.to_owned()));
+        }
+        variables
+    }
+
+    /// Leaves the process running after this program ends.
+    pub(super) fn keep(&mut self) {
+        if let Some(process) = self.process.take() {
+            fs::write(self.folder.join("pids/standalone"), process.id().to_string()).ok();
+        }
+    }
+
+    pub(super) fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().ok();
+            process.wait().ok();
+            if env::var_os("PRAVEGA_TEST_KEEP").is_none() {
+                fs::remove_dir_all(&self.folder).ok();
+            }
+        }
+    }
+}
+
+impl Drop for Standalone {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
