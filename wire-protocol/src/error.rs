@@ -59,7 +59,8 @@ pub enum DecodeProblem {
         /// Number of missing bytes.
         missing: usize,
     },
-    /// The length or the count of a field is negative, or larger than the rest of the frame.
+    /// The length or the count of a field is negative, or larger than the rest of the frame can
+    /// hold.
     #[error("the length of {field} is {len}, {remaining} bytes are left")]
     FieldLength {
         /// The field that was being read.

@@ -12,8 +12,10 @@ use crate::{
 
 /// A type that can be a field of a frame.
 pub(crate) trait Field: Sized {
-    /// The minimum encoded length. An optional field is read only if that many bytes are left.
+    /// The minimum encoded length.
     const MIN_LEN: usize;
+    /// An optional field is read if at least that many bytes are left of the frame.
+    const READ_FROM: usize = Self::MIN_LEN;
 
     fn decode(reader: &mut FieldReader) -> Result<Self, DecodeProblem>;
     fn encoded_len(&self) -> Result<usize, EncodeError>;
@@ -25,7 +27,8 @@ pub(crate) trait Field: Sized {
 
 /// An encoding of a field that differs from the default of its type.
 pub(crate) trait Layout<T> {
-    const MIN_LEN: usize;
+    /// An optional field is read if at least that many bytes are left of the frame.
+    const READ_FROM: usize;
     fn decode(reader: &mut FieldReader) -> Result<T, DecodeProblem>;
     fn encoded_len(field: &T) -> Result<usize, EncodeError>;
     fn encode(field: &T, out: &mut SendBuffer);
@@ -37,7 +40,7 @@ pub(crate) trait Layout<T> {
 pub(crate) struct Plain;
 
 impl<T: Field> Layout<T> for Plain {
-    const MIN_LEN: usize = T::MIN_LEN;
+    const READ_FROM: usize = T::READ_FROM;
 
     fn decode(reader: &mut FieldReader) -> Result<T, DecodeProblem> {
         T::decode(reader)
@@ -191,8 +194,9 @@ impl Field for Uuid {
 }
 
 impl Field for ByteString {
+    const MIN_LEN: usize = 2;
     // Any byte after the other fields must be a string then, as for the Java decoder.
-    const MIN_LEN: usize = 1;
+    const READ_FROM: usize = 1;
 
     fn decode(reader: &mut FieldReader) -> Result<Self, DecodeProblem> {
         reader.need("the length of a string", 2)?;
@@ -266,7 +270,7 @@ fn blob_len(len: usize) -> Result<usize, EncodeError> {
 pub(crate) struct Lenient;
 
 impl Layout<Bytes> for Lenient {
-    const MIN_LEN: usize = 4;
+    const READ_FROM: usize = 4;
 
     fn decode(reader: &mut FieldReader) -> Result<Bytes, DecodeProblem> {
         reader.need("the length of bytes", 4)?;
@@ -299,7 +303,7 @@ impl Layout<Bytes> for Lenient {
 pub(crate) struct Rest;
 
 impl Layout<Bytes> for Rest {
-    const MIN_LEN: usize = 0;
+    const READ_FROM: usize = 0;
 
     fn decode(reader: &mut FieldReader) -> Result<Bytes, DecodeProblem> {
         Ok(reader.take_all())
@@ -326,7 +330,7 @@ impl Layout<Bytes> for Rest {
 pub(crate) struct Zeros;
 
 impl Layout<i32> for Zeros {
-    const MIN_LEN: usize = 0;
+    const READ_FROM: usize = 0;
 
     fn decode(reader: &mut FieldReader) -> Result<i32, DecodeProblem> {
         let len = reader.take_all().len();
@@ -355,29 +359,43 @@ impl Layout<i32> for Zeros {
     }
 }
 
-impl<T: Field> Field for Vec<T> {
-    // An optional list is read if bytes are left.
-    const MIN_LEN: usize = 1;
+/// The memory of the elements of a list is at most this many times the bytes that encode them. Keys
+/// of at least a byte and names of at least 6 take less.
+const MEMORY_PER_BYTE: usize = 4;
+/// The memory that a list of small elements may take besides.
+const SMALL_LIST: usize = 64 * 1024;
 
+impl<T: Field> Field for Vec<T> {
+    const MIN_LEN: usize = 4;
+    // An optional list is read if bytes are left.
+    const READ_FROM: usize = 1;
+
+    /// The capacity grows with the elements that were decoded, never with the count alone: at first
+    /// it is at most the rest of the frame, in bytes.
     fn decode(reader: &mut FieldReader) -> Result<Self, DecodeProblem> {
         let count = reader.i32("the count of a list")?;
-        let remaining = reader.remaining();
-        // Every element takes at least a byte: a count that cannot be right is refused before
-        // memory is reserved for it.
-        let possible = remaining / T::MIN_LEN.max(1);
-        let count = match usize::try_from(count) {
-            Ok(count) if count <= possible => count,
-            _ => {
-                return Err(DecodeProblem::FieldLength {
-                    field: "a list",
-                    len: i64::from(count),
-                    remaining,
-                });
-            }
+        let arrived = reader.remaining();
+        let refused = DecodeProblem::FieldLength {
+            field: "a list",
+            len: i64::from(count),
+            remaining: arrived,
         };
-        let mut list = Self::with_capacity(count);
+        let count = match usize::try_from(count) {
+            Ok(count) if count <= arrived / T::MIN_LEN.max(1) => count,
+            _ => return Err(refused),
+        };
+        let mut list = Self::with_capacity(count.min(arrived / size_of::<T>().max(1)));
         for _ in 0..count {
-            list.push(T::decode(reader)?);
+            let element = T::decode(reader)?;
+            let memory = (list.len() + 1) * size_of::<T>();
+            let decoded = arrived - reader.remaining();
+            if memory > SMALL_LIST + MEMORY_PER_BYTE * decoded {
+                return Err(refused);
+            }
+            if list.len() == list.capacity() {
+                list.reserve_exact((count - list.len()).min(list.len().max(4)));
+            }
+            list.push(element);
         }
         Ok(list)
     }

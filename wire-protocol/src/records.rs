@@ -20,7 +20,7 @@ macro_rules! record {
         }
 
         impl Field for $name {
-            const MIN_LEN: usize = 1;
+            const MIN_LEN: usize = 0 $(+ <$type as Field>::MIN_LEN)*;
 
             fn decode(reader: &mut FieldReader) -> Result<Self, DecodeProblem> {
                 Ok(Self { $($field: <$type as Field>::decode(reader)?,)* })

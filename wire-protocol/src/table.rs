@@ -100,7 +100,7 @@ macro_rules! decode_field {
         <layout!($($layout)?) as Layout<$type>>::decode($reader)?
     };
     ($reader:expr, $type:ty, [$($layout:ident)?], $default:expr) => {
-        if $reader.remaining() < <layout!($($layout)?) as Layout<$type>>::MIN_LEN {
+        if $reader.remaining() < <layout!($($layout)?) as Layout<$type>>::READ_FROM {
             $default
         } else {
             <layout!($($layout)?) as Layout<$type>>::decode($reader)?
