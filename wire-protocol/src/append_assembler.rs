@@ -116,6 +116,12 @@ impl AppendAssembler {
         self.writers.len()
     }
 
+    /// Returns true if a block was begun and has not ended: its bytes are kept until then.
+    #[must_use]
+    pub fn is_in_block(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// Registers the set-up of a writer whose last stored event number is `last_event_number`.
     pub fn resume(&mut self, writer_id: Uuid, last_event_number: i64) {
         if let Some(writer) = self.writers.get_mut(&writer_id) {

@@ -36,7 +36,8 @@ impl Store {
                 created.changed = after;
                 self.merged.remove(segment);
                 self.held += SEGMENT_OVERHEAD + segment.len() as u64 + created.held();
-                self.segments.insert(segment.clone(), created);
+                // A copy, so that the name does not keep the bytes of its frame alive.
+                self.segments.insert(ByteString::from(&**segment), created);
             }
             Record::Appended { segment, data, attributes, at } => {
                 self.change(segment, Some(*at), after, |segment| {
@@ -96,7 +97,7 @@ impl Store {
         segment.last_modified = at.unwrap_or(segment.last_modified);
         segment.changed = after;
         self.held = (self.held + segment.held()).saturating_sub(before);
-        wake::wake(name, segment, &mut self.woken);
+        wake::wake(name, segment, &mut self.waiting, &mut self.woken);
     }
 
     fn apply_merge(
@@ -131,8 +132,10 @@ impl Store {
     fn remove_segment(&mut self, name: &ByteString, after: Sequence) -> Option<Segment> {
         let mut segment = self.segments.remove(name)?;
         self.held = self.held.saturating_sub(SEGMENT_OVERHEAD + name.len() as u64 + segment.held());
-        let waiting = segment.waiting.drain(..);
-        self.woken.extend(waiting.map(|read| wake::wake_deleted(name, read, after)));
+        for read in segment.waiting.take_before(None) {
+            self.waiting.remove(read.connection, name);
+            self.woken.push(wake::wake_deleted(name, read, after));
+        }
         Some(segment)
     }
 

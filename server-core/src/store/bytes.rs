@@ -1,7 +1,8 @@
 //! The bytes of a segment, in pieces of equal length.
 //!
-//! Appended bytes are copied once, into pieces. Catch-up reads share full pieces, and truncation
-//! drops them whole. The last piece grows with its content, so an empty segment costs nothing.
+//! Appended bytes are copied once, into pieces. Long catch-up reads share full pieces, and
+//! truncation drops them whole. The last piece grows with its content, so an empty segment costs
+//! nothing.
 
 use std::{collections::VecDeque, fmt};
 
@@ -9,7 +10,10 @@ use bytes::Bytes;
 
 /// The length of a full piece, in bytes. Long enough for large reads, short enough that truncation
 /// frees memory soon.
-const PIECE_LEN: usize = 256 * 1024;
+pub(super) const PIECE_LEN: usize = 256 * 1024;
+/// Reads of at most this many bytes are copied: a share would keep the whole piece alive, even
+/// after the segment has dropped it.
+pub(super) const COPIED_LEN: usize = PIECE_LEN / 16;
 
 /// The bytes of a segment from its start offset on.
 #[derive(Default)]
@@ -73,7 +77,11 @@ impl SegmentBytes {
         let (piece, at) =
             (offset / PIECE_LEN as u64 - self.first, (offset % PIECE_LEN as u64) as usize);
         match usize::try_from(piece).ok().and_then(|piece| self.full.get(piece)) {
-            Some(piece) => piece.slice(at..piece.len().min(at.saturating_add(max_len))),
+            Some(piece) => {
+                let end = piece.len().min(at.saturating_add(max_len));
+                let part = piece.slice(at..end);
+                if part.len() > COPIED_LEN { part } else { Bytes::copy_from_slice(&part) }
+            }
             None => {
                 let end = self.tail.len().min(at.saturating_add(max_len));
                 Bytes::copy_from_slice(self.tail.get(at..end).unwrap_or_default())

@@ -15,6 +15,8 @@
 //! apply  wake                       what a record does, and which waiting reads it answers
 //!    │
 //! state  segment  bytes  table      all segments, one segment
+//!
+//! weight                            the memory that replies keep alive
 //! ```
 
 mod apply;
@@ -30,6 +32,7 @@ mod table_commands;
 mod table_requests;
 mod waiting;
 mod wake;
+mod weight;
 
 pub use self::{
     commands::segment_of,
@@ -41,4 +44,5 @@ pub use self::{
     table::{Delta, Page, Table, TableRefusal},
     waiting::{WaitingRead, Woken},
     wake::Read,
+    weight::{demand, weight},
 };

@@ -7,7 +7,7 @@ use pravega_sdk_types::{EventNumber, WriterId};
 use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
 use uuid::Uuid;
 
-use super::{bytes::SegmentBytes, table::Table, waiting::WaitingRead};
+use super::{bytes::SegmentBytes, table::Table, waiting::Waits};
 use crate::record::{Attributes, Millis, Sequence};
 
 /// The high half of the ids of attributes that the store itself keeps.
@@ -47,7 +47,7 @@ pub(crate) struct Segment {
     /// The last batch of records that changed it.
     pub changed: Sequence,
     /// Reads that wait at the end.
-    pub waiting: Vec<WaitingRead>,
+    pub waiting: Waits,
     pub traffic: Traffic,
 }
 
@@ -110,7 +110,7 @@ impl Segment {
             sealed: false,
             last_modified: at,
             changed: Sequence::default(),
-            waiting: Vec::new(),
+            waiting: Waits::default(),
             traffic: Traffic::default(),
         }
     }

@@ -4,7 +4,7 @@
 //! any command ──> replies, in order │ a wait at the end of a segment │ the end of the connection
 //! ```
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use bytestring::ByteString;
 use pravega_sdk_types::{EventNumber, Offset, WriterId};
@@ -42,8 +42,6 @@ pub struct Session {
     assembler: AppendAssembler,
     /// The last number of each writer that was acknowledged here, or found by its set-up.
     acknowledged: HashMap<WriterId, EventNumber>,
-    /// The segments at whose ends reads of this connection may wait.
-    read_at_end: HashSet<ByteString>,
 }
 
 /// A reply, and the batch that must be durable before it leaves.
@@ -113,18 +111,18 @@ struct Named<'a> {
 impl Session {
     /// A new connection to one of the stores.
     pub fn new(connection: ConnectionId, store: StoreIndex) -> Self {
-        Self {
-            connection,
-            store,
-            assembler: AppendAssembler::new(),
-            acknowledged: HashMap::new(),
-            read_at_end: HashSet::new(),
-        }
+        Self { connection, store, assembler: AppendAssembler::new(), acknowledged: HashMap::new() }
     }
 
-    /// Drops the waiting reads of the connection.
+    /// Drops the waiting reads of the connection, and its writers.
     pub fn end(&mut self, store: &mut Store) {
-        store.forget_reads(self.connection, &self.read_at_end);
+        store.forget_reads(self.connection);
+        store.writers.0.forget(self.connection);
+    }
+
+    /// Returns true if a block of an append was begun and not ended: its bytes are kept until then.
+    pub fn is_in_block(&self) -> bool {
+        self.assembler.is_in_block()
     }
 
     /// Handles a command.
@@ -225,15 +223,20 @@ impl Session {
         let (writer_id, segment, request_id) =
             (setup.writer_id, setup.segment.clone(), setup.request_id);
         let writer = WriterId(writer_id);
-        if self.assembler.writers() >= MAX_WRITERS && !self.acknowledged.contains_key(&writer) {
+        let is_new = !self.acknowledged.contains_key(&writer);
+        let writers = self.acknowledged.len();
+        let store = &mut context.step.store;
+        if is_new && (writers >= MAX_WRITERS || !store.writers.0.add(self.connection)) {
             let message = format!(
-                "{MAX_WRITERS} writers have set up appends on this connection, use another one"
+                "{writers} writers have set up appends on this connection, use another one"
             );
             let error_code = FailureCode::Unspecified;
             let refused = ErrorMessage { request_id, segment, message: message.into(), error_code };
             context.reply_at_once(refused);
             return Ok(());
         }
+        // Kept for as long as the writer is: not as a part of the request.
+        let setup = SetupAppend { segment: store.name_to_keep(&segment), ..setup };
         self.assembler
             .handle(setup.into())
             .map_err(|_| Closed("a set-up came before the end of a block"))?;
@@ -252,23 +255,26 @@ impl Session {
                 Ok(())
             }
             Err(refusal) => {
-                self.forget(writer);
+                self.acknowledged.entry(writer).or_insert(EventNumber::NONE);
+                self.forget(writer, context.step.store);
                 let named = Named { segment: &segment, offset: None, operation: "setupAppend" };
                 context.refuse(refusal, request_id, &named)
             }
         }
     }
 
-    fn forget(&mut self, writer: WriterId) {
+    fn forget(&mut self, writer: WriterId, store: &mut Store) {
         self.assembler.forget(writer.0);
-        self.acknowledged.remove(&writer);
+        if self.acknowledged.remove(&writer).is_some() {
+            store.writers.0.remove(self.connection);
+        }
     }
 
     fn append(&mut self, append: Append, context: &mut Context<'_>) -> Handled {
         let Append { segment, writer_id, event_number, request_id, .. } = append;
         let (writer, number) = (WriterId(writer_id), EventNumber(event_number));
         if !context.step.placement.owns(self.store, &segment) {
-            self.forget(writer);
+            self.forget(writer, context.step.store);
             context.reply_wrong_host(request_id, &segment);
             return Ok(());
         }
@@ -312,7 +318,7 @@ impl Session {
                 Err(Closed("another connection used the writer's id"))
             }
             Err(refusal) => {
-                self.forget(writer);
+                self.forget(writer, context.step.store);
                 let offset = (refusal == Refusal::Sealed).then_some(Offset(event_number));
                 let named = Named { segment: &segment, offset, operation: "append" };
                 context.refuse(refusal, request_id, &named)
@@ -322,7 +328,7 @@ impl Session {
 
     fn read(&mut self, read: ReadSegment, context: &mut Context<'_>) -> Handled {
         let ReadSegment { segment, offset, suggested_length, request_id, .. } = read;
-        let max_len = suggested_length.clamp(MIN_READ_LEN, MAX_READ_LEN).unsigned_abs() as usize;
+        let max_len = read_len(suggested_length);
         let connection = self.connection;
         let after = context.step.store.changed(&segment);
         let found = match u64::try_from(offset) {
@@ -341,10 +347,7 @@ impl Session {
                 context.reply(after, read);
                 Ok(())
             }
-            Ok(Read::Waits) => {
-                self.read_at_end.insert(segment);
-                Ok(())
-            }
+            Ok(Read::Waits) => Ok(()),
             Err(refusal) => {
                 let (offset, operation) = (Some(Offset(offset)), "readSegment");
                 let named = Named { segment: &segment, offset, operation };
@@ -352,6 +355,11 @@ impl Session {
             }
         }
     }
+}
+
+/// The most bytes of a read for which a client suggests a length.
+pub(super) fn read_len(suggested: i32) -> usize {
+    suggested.clamp(MIN_READ_LEN, MAX_READ_LEN).unsigned_abs() as usize
 }
 
 /// The result of authorizing a command.

@@ -12,9 +12,14 @@ use super::{
     refusal::{Refusal, Result},
     segment::{Content, Segment, Traffic, attribute},
     table::Table,
-    waiting::{WaitingReads, Woken},
+    waiting::{Shares, WaitingReads, Woken},
 };
 use crate::record::{Millis, Sequence};
+
+/// The most writers on all connections, before one with more than its share is refused more.
+const MAX_WRITERS: usize = 16_384;
+/// The writers that each connection may have in any case.
+const MIN_WRITERS: usize = 16;
 
 /// All segments of the server.
 #[derive(Debug, Default)]
@@ -27,6 +32,18 @@ pub struct Store {
     pub(super) held: u64,
     pub(super) woken: Vec<Woken>,
     pub(super) waiting: WaitingReads,
+    /// The writers that set up appends on each connection.
+    pub(super) writers: Writers,
+}
+
+/// The writers that set up appends on all connections.
+#[derive(Debug)]
+pub(super) struct Writers(pub(super) Shares);
+
+impl Default for Writers {
+    fn default() -> Self {
+        Self(Shares::new(MAX_WRITERS, MIN_WRITERS))
+    }
 }
 
 /// The state of a segment.
@@ -127,14 +144,18 @@ impl Store {
         }
     }
 
-    /// The name under which a segment is kept.
+    /// The name under which a segment is kept, which shares no memory with the request.
     pub(super) fn name_of(&self, name: &ByteString) -> ByteString {
-        if self.segments.contains_key(name) {
-            return name.clone();
-        }
-        canonical(name)
-            .filter(|name| self.segments.contains_key(&**name))
-            .map_or_else(|| name.clone(), Into::into)
+        let kept = |name: &str| self.segments.get_key_value(name).map(|(kept, _)| kept.clone());
+        kept(name)
+            .or_else(|| canonical(name).and_then(|name| kept(&name)))
+            .unwrap_or_else(|| name.clone())
+    }
+
+    /// A name that a connection keeps: the segment's own if it is the same.
+    pub(super) fn name_to_keep(&self, name: &ByteString) -> ByteString {
+        let kept = self.segments.get_key_value(name).map(|(kept, _)| kept.clone());
+        kept.unwrap_or_else(|| ByteString::from(&**name))
     }
 }
 

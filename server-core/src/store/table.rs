@@ -15,11 +15,13 @@ use crate::record::KeyVersion;
 /// The longest key, in bytes.
 const MAX_KEY_LEN: usize = 8192;
 /// The longest entry with its header, in bytes.
-const MAX_ENTRY_LEN: usize = 1 << 20;
+pub(super) const MAX_ENTRY_LEN: usize = 1 << 20;
 /// The length of the header before the key of an entry, in bytes.
 const ENTRY_HEADER_LEN: usize = 17;
 /// A page of an iteration ends at this many bytes.
-const MAX_PAGE_BYTES: usize = 2 << 20;
+pub(super) const MAX_PAGE_BYTES: usize = 2 << 20;
+/// The memory that an entry of a page uses besides its bytes, in bytes.
+pub(super) const PAGE_ENTRY_OVERHEAD: usize = 128;
 /// The first bytes of a hash table's continuation token.
 const TOKEN_HEAD: [u8; 2] = [0, 0];
 
@@ -271,7 +273,7 @@ impl Table {
             if is_after && *order == start && !token.is_empty() {
                 continue;
             }
-            bytes += order.len() + entry.value.len();
+            bytes += order.len() + entry.value.len() + PAGE_ENTRY_OVERHEAD;
             page.push(entry_of(self.key_of(order), entry));
             last = order.clone();
         }
@@ -298,7 +300,7 @@ impl Table {
             let Some(entry) = self.entries.get(order) else { continue };
             let key = self.key_of(order);
             last = Offset(version.0 + (ENTRY_HEADER_LEN + key.len() + entry.value.len()) as i64);
-            bytes += key.len() + entry.value.len();
+            bytes += key.len() + entry.value.len() + PAGE_ENTRY_OVERHEAD;
             entries.push(entry_of(key, entry));
         }
         let reached_end = newer.next().is_none();

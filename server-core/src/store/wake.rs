@@ -1,7 +1,5 @@
 //! Reads: of present bytes, and those that wait at the end of a segment until it has more.
 
-use std::collections::HashSet;
-
 use bytes::Bytes;
 use bytestring::ByteString;
 use pravega_sdk_wire_protocol::{
@@ -13,7 +11,7 @@ use super::{
     refusal::{Refusal, Result},
     segment::{Content, Segment},
     state::Store,
-    waiting::{WaitingRead, Woken},
+    waiting::{WaitingRead, WaitingReads, Woken},
 };
 use crate::{ids::ConnectionId, record::Sequence};
 
@@ -36,18 +34,18 @@ pub enum Read {
 impl Store {
     /// Takes the replies to reads that waited, since the last call.
     pub fn take_woken(&mut self) -> Vec<Woken> {
-        for woken in &self.woken {
-            self.waiting.remove(woken.connection);
-        }
         std::mem::take(&mut self.woken)
     }
 
-    /// Reads, or waits at the end of the segment.
+    /// Reads, or waits at the end of the segment. As in the Java store, an offset after the end
+    /// waits until the segment reaches it.
+    ///
+    /// A connection with more waiting reads than its share gets no bytes, at once.
     ///
     /// # Errors
     ///
     /// [`Refusal::NoSuchSegment`], [`Refusal::Truncated`] before the start of the segment, and
-    /// [`Refusal::Close`] after the end of a sealed one, or if too many reads wait.
+    /// [`Refusal::Close`] after the end of a sealed one.
     pub fn read(&mut self, segment: &ByteString, read: WaitingRead) -> Result<Read> {
         let name = self.name_of(segment);
         let found = self.segments.get_mut(&name).ok_or(Refusal::NoSuchSegment)?;
@@ -63,23 +61,22 @@ impl Store {
             None if found.sealed => {
                 Err(Refusal::Close("the offset is after the end of a sealed segment"))
             }
-            None if !self.waiting.add(read.connection) => {
-                Err(Refusal::Close("too many reads of the connection wait"))
+            None if !self.waiting.add(read.connection, &name) => {
+                Ok(Read::Data { data: Bytes::new(), at_tail: true, end_of_segment: false })
             }
             None => {
-                found.waiting.push(read);
+                found.waiting.add(read);
                 Ok(Read::Waits)
             }
         }
     }
 
     /// Drops the waiting reads of a closed connection.
-    pub fn forget_reads(&mut self, connection: ConnectionId, segments: &HashSet<ByteString>) {
-        self.waiting.forget(connection);
-        for name in segments {
-            let name = self.name_of(name);
-            if let Some(segment) = self.segments.get_mut(&name) {
-                segment.waiting.retain(|read| read.connection != connection);
+    pub fn forget_reads(&mut self, connection: ConnectionId) {
+        let segments = &mut self.segments;
+        for name in self.waiting.forget(connection) {
+            if let Some(segment) = segments.get_mut(&name) {
+                segment.waiting.forget(connection);
             }
         }
     }
@@ -119,36 +116,35 @@ pub(super) fn wake_deleted(name: &ByteString, read: WaitingRead, after: Sequence
 }
 
 /// Answers the waiting reads for which a segment has bytes, or never will have any.
-pub(super) fn wake(name: &ByteString, segment: &mut Segment, woken: &mut Vec<Woken>) {
-    if segment.waiting.is_empty() {
-        return;
-    }
-    let after = segment.changed;
-    let mut waiting = std::mem::take(&mut segment.waiting);
+pub(super) fn wake(
+    name: &ByteString,
+    segment: &mut Segment,
+    waiting: &mut WaitingReads,
+    woken: &mut Vec<Woken>,
+) {
+    let (len, after) = (segment.len(), segment.changed);
+    // A sealed segment has an answer for every offset.
+    let end = (!segment.sealed).then_some(len);
     // In the order of their offsets, reads of the same bytes share them.
-    waiting.sort_by_key(|read| read.offset);
     let mut shared = (0, Bytes::new());
-    for read in waiting {
-        let offset = read.offset;
-        let reply = if segment.sealed && offset >= segment.len() {
+    for read in segment.waiting.take_before(end) {
+        let WaitingRead { connection, request_id, offset, max_len } = read;
+        waiting.remove(connection, name);
+        let reply = if offset >= len {
             let (segment, server_stack_trace) = (name.clone(), ByteString::new());
-            let (request_id, offset) = (read.request_id, offset as i64);
+            let offset = offset as i64;
             SegmentIsSealed { request_id, segment, server_stack_trace, offset }.into()
         } else {
-            if offset >= segment.len() {
-                segment.waiting.push(read);
-                continue;
-            }
             let (from, bytes) = &mut shared;
             if offset >= *from + bytes.len() as u64 {
-                (*from, *bytes) =
-                    (offset, read_at(segment, offset, usize::MAX).unwrap_or_default());
+                let found = read_at(segment, offset, usize::MAX).unwrap_or_default();
+                (*from, *bytes) = (offset, found);
             }
             let data = bytes.slice((offset - *from) as usize..);
-            let data = data.slice(..data.len().min(read.max_len));
-            let end_of_segment = segment.sealed && offset + data.len() as u64 == segment.len();
+            let data = data.slice(..data.len().min(max_len));
+            let end_of_segment = segment.sealed && offset + data.len() as u64 == len;
             segment_read(name, read, data, end_of_segment)
         };
-        woken.push(Woken { connection: read.connection, after, reply });
+        woken.push(Woken { connection, after, reply });
     }
 }

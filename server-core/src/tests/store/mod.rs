@@ -7,6 +7,7 @@ mod reads;
 mod segments;
 mod tables;
 mod waiting;
+mod weights;
 
 use bytestring::ByteString;
 use pravega_sdk_types::{EventNumber, Offset, WriterId};

@@ -126,3 +126,64 @@ fn a_read_at_the_end_gets_no_more_than_it_asked_for() {
         |event| woken(&mut machine_in("empty"), 0, 8, event),
     );
 }
+
+/// Sends reads at the end of a segment, on a connection; returns how many of them wait.
+fn wait(machine: &mut Machine, connection: u64, offset: i64, count: usize) -> usize {
+    let mut session = Session::new(ConnectionId(connection), StoreIndex(0));
+    let mut replies = Vec::new();
+    let mut context = machine.context(at(2), &mut replies);
+    for _ in 0..count {
+        let read = ReadSegment {
+            request_id: 9,
+            segment: SEGMENT.into(),
+            offset,
+            suggested_length: 100,
+            delegation_token: "".into(),
+        };
+        session.handle(read.into(), &mut context).unwrap();
+    }
+    count - replies.len()
+}
+
+#[test]
+fn waiting_reads_of_all_connections_together_are_bounded_and_each_connection_has_a_share() {
+    let mut machine = machine_in("bytes");
+    let far = i64::MAX - 5;
+    let all: usize = (1..20).map(|bad| wait(&mut machine, bad, far, 20_000)).sum();
+    assert!(all < 60_000, "{all} reads wait");
+    assert!(wait(&mut machine, 20, 10, 100) == 100, "others have taken every place");
+    // None of those that wait for something else is visited, woken or lost.
+    machine.call(at(3)).1.append_internal(&SEGMENT.into(), "abc".into(), vec![]).unwrap();
+    assert_eq!(machine.store.take_woken().len(), 100);
+    for connection in 1..20 {
+        let mut session = Session::new(ConnectionId(connection), StoreIndex(0));
+        session.end(&mut machine.store);
+    }
+    machine.call(at(3)).1.seal(&SEGMENT.into()).unwrap();
+    assert!(machine.store.take_woken().is_empty(), "reads of closed connections are kept");
+}
+
+#[test]
+fn a_read_beyond_the_share_of_its_connection_is_answered_without_bytes() {
+    let mut machine = machine_in("bytes");
+    let waiting = wait(&mut machine, 1, 10, 100_000);
+    assert!(waiting < 100_000);
+    assert_eq!(wait(&mut machine, 1, 10, 1), 0);
+    machine.call(at(3)).1.append_internal(&SEGMENT.into(), "abc".into(), vec![]).unwrap();
+    assert_eq!(machine.store.take_woken().len(), waiting);
+    assert_eq!(wait(&mut machine, 1, 13, 1), 1, "what was woken still counts");
+}
+
+#[test]
+fn a_woken_reply_can_be_shortened() {
+    let mut machine = machine_in("empty");
+    assert_eq!(wait(&mut machine, 1, 0, 1), 1);
+    let mut step = machine.call(at(3)).1;
+    step.append_internal(&SEGMENT.into(), "abcdefgh".into(), vec![]).unwrap();
+    let woken = machine.store.take_woken().pop().unwrap().shortened(3);
+    assert_eq!(
+        brief(&woken.reply),
+        "SegmentRead { segment: SEGMENT, offset: 0, at_tail: false, end_of_segment: false, data: \
+         b\"abc\" }"
+    );
+}
