@@ -55,7 +55,8 @@ pub use pravega_sdk_client_factory::event_stream::{
     ByteWriterConfig, CloseReport, Commit, CorruptEvents, EventReader, EventSink, EventWriter,
     KeyedEventWriter, LargeEvents, MAX_ROUTING_KEY_LEN, Permit, ReadError, ReadEvent, ReadUntil,
     ReaderConfig, Routing, SegmentTail, TimeNotes, ToRouting, Transaction, TransactionConfig,
-    TransactionError, TransactionalWriter, TryEnqueueError, WriteError, WriterConfig, codec, index,
+    TransactionError, TransactionalWriter, TryEnqueueError, WhenFull, WriteError, WriterConfig,
+    codec, index,
 };
 pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, TlsMode,

@@ -111,6 +111,7 @@ fn code(kind: ErrorKind) -> u8 {
         | ErrorKind::ConnectionLost
         | ErrorKind::Unavailable => 5,
         ErrorKind::Unauthenticated | ErrorKind::PermissionDenied | ErrorKind::TokenExpired => 6,
+        ErrorKind::OutOfSpace => 8,
         _ => 1,
     }
 }
@@ -127,6 +128,9 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
         }
         ErrorKind::Unauthenticated => {
             "set PRAVEGA_USER and PRAVEGA_PASSWORD, or PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN"
+        }
+        ErrorKind::OutOfSpace => {
+            "truncate or delete streams, or raise the limit of the server (`pravega dev --memory`)"
         }
         ErrorKind::NotSealed => "seal it first: pravega stream seal SCOPE/STREAM",
         ErrorKind::NotEmpty => "delete its content first, or use --recursive",
@@ -201,6 +205,7 @@ mod tests {
             ],
         ),
         (6, &[ErrorKind::Unauthenticated, ErrorKind::PermissionDenied, ErrorKind::TokenExpired]),
+        (8, &[ErrorKind::OutOfSpace]),
         (
             1,
             &[

@@ -39,6 +39,7 @@ Exit codes:
   5  the cluster is unreachable or did not answer in time
   6  not authenticated, or permission denied
   7  invalid input: a line or an event of a file or of stdin cannot be written
+  8  the server has no space left
   130, 143  stopped by SIGINT or SIGTERM
 
 Settings come from the query of the URL, then from the environment; \

@@ -59,7 +59,7 @@ pub use error::TransactionError;
 #[doc(hidden)]
 pub use pravega_sdk_segment_client::seeded_bugs::SeededBug;
 pub use pravega_sdk_segment_client::{
-    append::{Ack, Appended, CloseReport, SegmentTail, TimeNotes},
+    append::{Ack, Appended, CloseReport, SegmentTail, TimeNotes, WhenFull},
     context::SegmentContext,
     error::{ReadError, WriteError},
 };

@@ -186,6 +186,7 @@ fn io_kind(kind: ErrorKind) -> std::io::ErrorKind {
             Io::PermissionDenied
         }
         ErrorKind::Unsupported => Io::Unsupported,
+        ErrorKind::OutOfSpace => Io::StorageFull,
         ErrorKind::Closed | ErrorKind::Sealed => Io::BrokenPipe,
         ErrorKind::Protocol | ErrorKind::Corrupt => Io::InvalidData,
         _ => Io::Other,

@@ -14,7 +14,7 @@ pub(crate) fn io_kind(error: &io::Error) -> ErrorKind {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             ErrorKind::PermissionDenied
         }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::LimitReached,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::OutOfSpace,
         _ => ErrorKind::Config,
     }
 }

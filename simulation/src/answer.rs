@@ -16,7 +16,7 @@ pub(crate) fn failed(error: CallError) -> ControllerError {
     let (kind, outcome, detail) = match error {
         CallError::NotFound(detail) => (ErrorKind::NotFound, Outcome::NotApplied, detail),
         CallError::ResourceExhausted(detail) => {
-            (ErrorKind::LimitReached, Outcome::NotApplied, detail)
+            (ErrorKind::OutOfSpace, Outcome::NotApplied, detail)
         }
         CallError::Unavailable(detail) => (ErrorKind::Unavailable, Outcome::Unknown, detail),
         CallError::Internal(detail) | CallError::Unknown(detail) => {

@@ -66,6 +66,8 @@ pub enum ErrorKind {
     Unsupported,
     /// A limit of the client was reached; a later attempt may succeed.
     LimitReached,
+    /// The server has no space for what the call adds. Free some, or raise its limit.
+    OutOfSpace,
     /// The peer answers and cannot serve the request now.
     Unavailable,
     /// The server failed and gave no reason.
@@ -107,7 +109,8 @@ impl ErrorKind {
             | Self::Corrupt
             | Self::TransactionNotOpen
             | Self::ConditionFailed
-            | Self::Unsupported => false,
+            | Self::Unsupported
+            | Self::OutOfSpace => false,
         }
     }
 
@@ -142,6 +145,7 @@ impl ErrorKind {
             Self::ConditionFailed => "condition-failed",
             Self::Unsupported => "unsupported",
             Self::LimitReached => "limit-reached",
+            Self::OutOfSpace => "out-of-space",
             Self::Unavailable => "unavailable",
             Self::ServerFailure => "server-failure",
         }

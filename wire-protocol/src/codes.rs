@@ -82,5 +82,8 @@ code_type! {
         Unspecified = -1,
         /// An argument of the request is invalid.
         IllegalArgument = 0,
+        /// The peer has no space for what the request adds. The embedded server alone says so;
+        /// other clients read the number as unspecified.
+        OutOfSpace = 507,
     }
 }

@@ -142,7 +142,7 @@ fn kind_of(code: Code) -> ErrorKind {
         Code::PermissionDenied => ErrorKind::PermissionDenied,
         Code::Unauthenticated => ErrorKind::Unauthenticated,
         Code::Unimplemented => ErrorKind::Unsupported,
-        Code::ResourceExhausted => ErrorKind::LimitReached,
+        Code::ResourceExhausted => ErrorKind::OutOfSpace,
         Code::DeadlineExceeded => ErrorKind::Timeout,
         Code::Unavailable => ErrorKind::Unavailable,
         Code::FailedPrecondition
@@ -186,7 +186,6 @@ fn is_retried(code: Code) -> bool {
         | Code::DeadlineExceeded
         | Code::FailedPrecondition
         | Code::Internal
-        | Code::ResourceExhausted
         | Code::Unavailable
         | Code::Unknown => true,
         Code::AlreadyExists
@@ -195,6 +194,8 @@ fn is_retried(code: Code) -> bool {
         | Code::Ok
         | Code::OutOfRange
         | Code::PermissionDenied
+        // The reference client would repeat it; a server without space says so at once.
+        | Code::ResourceExhausted
         | Code::Unauthenticated
         | Code::Unimplemented => false,
     }

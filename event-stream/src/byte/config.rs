@@ -4,7 +4,10 @@ use std::time::Duration;
 
 #[cfg(feature = "seeded-bugs")]
 use pravega_sdk_segment_client::seeded_bugs::{Bugs, SeededBug};
-use pravega_sdk_segment_client::{append, machine::backoff};
+use pravega_sdk_segment_client::{
+    append::{self, WhenFull},
+    machine::backoff,
+};
 use pravega_sdk_types::Offset;
 use pravega_sdk_wire_protocol::event::MAX_EVENT_LEN;
 
@@ -64,6 +67,14 @@ impl ByteWriterConfig {
     #[must_use]
     pub fn with_end_timeout(mut self, timeout: Duration) -> Self {
         self.append.end_timeout = WriterConfig::end_timeout(timeout);
+        self
+    }
+
+    /// Sets what happens when the segment store has no space for bytes. Default: writing fails at
+    /// once, and the writer ends, as later bytes would follow a gap.
+    #[must_use]
+    pub fn with_when_full(mut self, when_full: WhenFull) -> Self {
+        self.append.when_full = when_full;
         self
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use pravega_sdk_segment_client::append::WhenFull;
+
 use crate::byte::{ByteReaderConfig, ByteWriterConfig};
 
 /// Settings of an index writer.
@@ -49,6 +51,14 @@ impl IndexWriterConfig {
     #[must_use]
     pub fn with_delivery_timeout(mut self, timeout: Duration) -> Self {
         self.bytes = self.bytes.with_delivery_timeout(timeout);
+        self
+    }
+
+    /// Sets what happens when the segment store has no space for a record; see
+    /// [`ByteWriterConfig::with_when_full`].
+    #[must_use]
+    pub fn with_when_full(mut self, when_full: WhenFull) -> Self {
+        self.bytes = self.bytes.with_when_full(when_full);
         self
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 #[cfg(feature = "seeded-bugs")]
 use pravega_sdk_segment_client::seeded_bugs::{Bugs, SeededBug};
 use pravega_sdk_segment_client::{
-    append::{self, TimeNotes},
+    append::{self, TimeNotes, WhenFull},
     machine::backoff,
 };
 use pravega_sdk_types::WriterName;
@@ -128,6 +128,13 @@ impl WriterConfig {
     #[must_use]
     pub fn with_large_events(mut self, large_events: LargeEvents) -> Self {
         self.large_events = large_events;
+        self
+    }
+
+    /// Sets what happens when a segment store has no space for events. Default: they fail at once.
+    #[must_use]
+    pub fn with_when_full(mut self, when_full: WhenFull) -> Self {
+        self.append.when_full = when_full;
         self
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pravega_sdk_types::{Backoff, WriterName};
 use pravega_sdk_wire_protocol::event::MAX_EVENT_LEN;
 
-use super::{segment::machine::Limits, stream::machine::Settings};
+use super::{segment::machine::Limits, stream::machine::Settings, when_full::WhenFull};
 use crate::seeded_bugs::Bugs;
 
 /// The settings of a [`Handle`](super::Handle). The surfaces check the bounds.
@@ -25,6 +25,8 @@ pub struct Config {
     pub end_timeout: Duration,
     /// The wait after failures.
     pub backoff: Backoff,
+    /// What happens when a segment store has no space.
+    pub when_full: WhenFull,
     /// When the writer notes times.
     pub time_notes: TimeNotes,
     /// The name by which times are noted; `None` means a random one.
@@ -63,6 +65,7 @@ impl Default for Config {
             delivery_timeout: Duration::from_secs(120),
             end_timeout: Duration::from_secs(10),
             backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(10)),
+            when_full: WhenFull::Fail,
             time_notes: TimeNotes::ByHand,
             writer_name: None,
             seed: None,
@@ -83,6 +86,7 @@ impl Config {
             request_timeout: REQUEST_TIMEOUT,
             silence_timeout: (self.delivery_timeout / 2).clamp(MIN_SILENCE, MAX_SILENCE),
             backoff: self.backoff,
+            when_full: self.when_full,
         }
     }
 }

@@ -17,6 +17,7 @@ mod name;
 mod outlive;
 mod segment;
 mod stream;
+mod when_full;
 
 pub use self::{
     ack::Ack,
@@ -30,4 +31,5 @@ pub use self::{
         tail::SegmentTail,
     },
     stream::machine::Target,
+    when_full::WhenFull,
 };

@@ -207,6 +207,9 @@ fn kind_of(reply: &WireCommand) -> ErrorKind {
         {
             ErrorKind::InvalidArgument
         }
+        WireCommand::ErrorMessage(message) if message.error_code == FailureCode::OutOfSpace => {
+            ErrorKind::OutOfSpace
+        }
         WireCommand::ErrorMessage(_) => ErrorKind::ServerFailure,
         _ => ErrorKind::Protocol,
     }
@@ -251,6 +254,7 @@ mod tests {
         for (code, kind, outcome) in [
             (FailureCode::Unspecified, ErrorKind::ServerFailure, Outcome::Unknown),
             (FailureCode::IllegalArgument, ErrorKind::InvalidArgument, Outcome::NotApplied),
+            (FailureCode::OutOfSpace, ErrorKind::OutOfSpace, Outcome::NotApplied),
         ] {
             let error = RequestError::refused("Seal", message(code));
             assert_eq!((error.kind(), error.outcome()), (kind, outcome));

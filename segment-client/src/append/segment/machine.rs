@@ -43,6 +43,9 @@ pub(crate) enum Reply {
     TokenExpired,
     /// The store refuses the events for good.
     Refused(ErrorKind, String),
+    /// The store has no space. Nothing is stored of what was sent after the last set-up and is not
+    /// acknowledged, and nothing more is before the next one.
+    OutOfSpace(String),
     /// The store cannot go on now; the segment is set up again, after a pause if that helps not.
     Again(String),
     /// The store broke the protocol, or failed.
@@ -277,7 +280,8 @@ impl<T> AppendMachine<T> {
         self.is_draining = false;
         self.unsent_bytes += self.blocks.drain(..).map(|block| block.bytes).sum::<usize>();
         self.sent = 0;
-        self.earlier_number = self.sent_number;
+        // What has a higher number than that was refused.
+        self.earlier_number = self.sent_number.min(self.in_doubt);
     }
 
     /// Returns true if the store may have the event, or get it.
@@ -291,9 +295,9 @@ impl<T> AppendMachine<T> {
         self.items.front().is_some_and(|first| first.number <= earlier)
     }
 
-    /// Notes that an append was refused for good: nothing is stored of what was sent after the last
-    /// set-up and is not acknowledged, as a failed append is answered after all before it, and ends
-    /// all after it. If one before it was not answered, the store is not believed.
+    /// Notes that an append was refused, which ends the set-up: nothing is stored of what was sent
+    /// after it and is not acknowledged, as a failed append is answered after all before it, and
+    /// ends all after it. If one before it was not answered, the store is not believed.
     pub(super) fn refused_since_set_up(&mut self, request: i64) {
         if self.blocks.front().is_some_and(|first| first.request.0 != request) {
             self.earlier_number = self.sent_number;

@@ -69,7 +69,11 @@ impl<T> AppendMachine<T> {
                     format!("the segment store says: {}", reply.message),
                 )
             }
-            // The store may be able to later, as one that has no space left.
+            WireCommand::ErrorMessage(reply) if reply.error_code == FailureCode::OutOfSpace => {
+                self.refused_since_set_up(reply.request_id);
+                Reply::OutOfSpace(format!("the segment store says: {}", reply.message))
+            }
+            // The store may be able to later.
             WireCommand::ErrorMessage(reply) => {
                 Reply::Protocol(format!("the segment store says: {}", reply.message))
             }
@@ -249,7 +253,12 @@ impl<T> AppendMachine<T> {
                 self.fail_condition(out);
                 Reply::Progress
             }
-            Some(BlockKind::Events) | None => Reply::Protocol(
+            // Events without a condition have only that their store has space for them.
+            Some(BlockKind::Events) => {
+                self.refused_since_set_up(reply.request_id);
+                Reply::OutOfSpace("the segment store has no space for it".to_owned())
+            }
+            None => Reply::Protocol(
                 "the segment store refused a condition that is not in flight".to_owned(),
             ),
         }

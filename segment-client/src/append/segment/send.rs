@@ -161,8 +161,9 @@ impl<T> AppendMachine<T> {
 
     /// Notes that events up to this number may be stored from now on.
     fn sent_up_to(&mut self, number: Option<EventNumber>) {
-        self.sent_number = self.sent_number.max(number.unwrap_or(EventNumber::NONE));
-        self.in_doubt = self.in_doubt.max(self.sent_number);
+        let number = number.unwrap_or(EventNumber::NONE);
+        self.sent_number = self.sent_number.max(number);
+        self.in_doubt = self.in_doubt.max(number);
     }
 
     pub(super) fn begin_transfer(&mut self) {

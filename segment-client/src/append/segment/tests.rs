@@ -1,5 +1,6 @@
 //! Scripts for the append machine, and its table of states and events.
 
+mod full;
 mod in_doubt;
 mod table;
 

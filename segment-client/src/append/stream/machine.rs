@@ -17,9 +17,12 @@ use super::{
     segment_writer::SegmentWriter,
 };
 use crate::{
-    append::segment::{
-        item::{Completion, Content, Item, Key, Routed, Write},
-        machine::Limits,
+    append::{
+        segment::{
+            item::{Completion, Content, Item, Key, Routed, Write},
+            machine::Limits,
+        },
+        when_full::WhenFull,
     },
     error::WriteError,
     machine::{Now, Random, Token},
@@ -48,6 +51,7 @@ pub(crate) struct Settings {
     /// How long a segment may have appends in flight without any answer.
     pub(crate) silence_timeout: Duration,
     pub(crate) backoff: Backoff,
+    pub(crate) when_full: WhenFull,
 }
 
 impl Settings {

@@ -9,7 +9,7 @@ use super::{
     segment_writer::State,
 };
 use crate::{
-    append::segment::machine::Reply,
+    append::{segment::machine::Reply, when_full::WhenFull},
     error::WriteError,
     machine::{Cause, LookupError, Misbehaviour, Now},
     seeded_bugs::SeededBug,
@@ -91,8 +91,30 @@ impl<T, W> WriterMachine<T, W> {
                     self.end(error);
                 }
             }
+            Reply::OutOfSpace(reason) => self.out_of_space(segment, reason, now),
             Reply::Protocol(reason) => {
                 self.handle_violation(segment, id, &reason, now);
+            }
+        }
+    }
+
+    /// Handles a store without space for what was sent, of which it stored nothing.
+    fn out_of_space(&mut self, segment: SegmentId, reason: String, now: Now) {
+        let endpoint = self.leave(segment);
+        match self.settings.when_full {
+            WhenFull::Fail => {
+                let error = WriteError::new(ErrorKind::OutOfSpace, Outcome::NotApplied, reason)
+                    .with_stream(&self.stream);
+                self.fail_segment(segment, &error, endpoint);
+                if self.target == Target::Bytes {
+                    // Later bytes would follow a gap.
+                    self.end(error);
+                }
+            }
+            WhenFull::Wait => {
+                let Some(writer) = self.writers.get_mut(&segment) else { return };
+                writer.found_no_space(Misbehaviour(reason).into());
+                self.locate_later(segment, now);
             }
         }
     }

@@ -46,6 +46,8 @@ pub(super) struct SegmentWriter<T> {
     /// The number of protocol errors among them.
     pub(super) protocol_errors: u32,
     pub(super) last_error: Option<Cause>,
+    /// True if the last failure was a store without space.
+    pub(super) lacks_space: bool,
     /// The connection that it uses next.
     pub(super) group: Group,
     /// The last reply of the store, or the first command after all were answered.
@@ -62,6 +64,7 @@ impl<T> SegmentWriter<T> {
             attempts: 0,
             protocol_errors: 0,
             last_error: None,
+            lacks_space: false,
             group: Group::Healthy,
             silent_since: Now::ZERO,
         }
@@ -70,6 +73,13 @@ impl<T> SegmentWriter<T> {
     pub(super) fn failed(&mut self, error: Cause) {
         self.attempts = self.attempts.saturating_add(1);
         self.last_error = Some(error);
+        self.lacks_space = false;
+    }
+
+    /// Notes that the store had no space.
+    pub(super) fn found_no_space(&mut self, error: Cause) {
+        self.failed(error);
+        self.lacks_space = true;
     }
 
     /// Returns true if the segment takes no more events.
@@ -82,5 +92,6 @@ impl<T> SegmentWriter<T> {
         self.attempts = 0;
         self.protocol_errors = 0;
         self.last_error = None;
+        self.lacks_space = false;
     }
 }

@@ -1,6 +1,7 @@
 //! Scripts for the writer machine, and its table of states and events.
 
 mod apart;
+mod full;
 mod resume;
 mod table;
 
@@ -17,9 +18,12 @@ use pravega_sdk_wire_protocol::{
 
 use super::{connection::*, machine::*};
 use crate::{
-    append::segment::{
-        item::{Completion, Key, Payload, Write},
-        machine::Limits,
+    append::{
+        segment::{
+            item::{Completion, Key, Payload, Write},
+            machine::Limits,
+        },
+        when_full::WhenFull,
     },
     machine::{Location, LookupError, Misbehaviour, Now, Random, Token},
     seeded_bugs::Bugs,
@@ -31,6 +35,7 @@ const SETTINGS: Settings = Settings {
     request_timeout: Duration::from_secs(30),
     silence_timeout: Duration::from_secs(60),
     backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(10)),
+    when_full: WhenFull::Fail,
 };
 
 struct Rig {
@@ -56,12 +61,16 @@ impl Rig {
     }
 
     fn with_target(segments: u32, target: Target) -> Self {
+        Self::with_settings(segments, target, SETTINGS)
+    }
+
+    fn with_settings(segments: u32, target: Target, settings: Settings) -> Self {
         let stream = "s/t".parse().unwrap();
         // The longest back-off that jitter allows, so that waits are known.
         let random: Random = Box::new(|| u64::MAX);
         let map = SegmentMap::equal_ranges(segments);
         Self {
-            machine: WriterMachine::new(stream, target, map, SETTINGS, random, Bugs::default()),
+            machine: WriterMachine::new(stream, target, map, settings, random, Bugs::default()),
             now: Now::ZERO,
         }
     }

@@ -87,12 +87,13 @@ impl<T, W> WriterMachine<T, W> {
             self.spoil_connection(segment, now);
             let Some(writer) = self.writers.get_mut(&segment) else { return };
             let timeout = self.settings.delivery_timeout;
-            let error = WriteError::new(
-                ErrorKind::Timeout,
-                Outcome::Unknown,
-                format_args!("not acknowledged within {timeout:?}"),
-            );
-            let error = error
+            let (kind, detail) = if writer.lacks_space {
+                (ErrorKind::OutOfSpace, "the segment store had no space for it within")
+            } else {
+                (ErrorKind::Timeout, "not acknowledged within")
+            };
+            let detail = format_args!("{detail} {timeout:?}");
+            let error = WriteError::new(kind, Outcome::Unknown, detail)
                 .with_stream(&self.stream)
                 .with_segment(segment, None, writer.attempts)
                 .with_source(writer.last_error.clone());

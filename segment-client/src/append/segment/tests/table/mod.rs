@@ -84,6 +84,8 @@ enum Event {
     Unsupported,
     IllegalArgument,
     Failure,
+    /// The store has no space.
+    Full,
     Sealed,
     Missing,
     InvalidNumber,
@@ -105,7 +107,7 @@ enum Event {
     TransientSealed,
 }
 
-const EVENTS: [Event; 37] = [
+const EVENTS: [Event; 38] = [
     Push,
     Attach,
     Detach,
@@ -126,6 +128,7 @@ const EVENTS: [Event; 37] = [
     Unsupported,
     IllegalArgument,
     Failure,
+    Full,
     Sealed,
     Missing,
     InvalidNumber,
@@ -445,6 +448,7 @@ impl Rig {
             }
             IllegalArgument => self.failure(FailureCode::IllegalArgument),
             Failure => self.failure(FailureCode::Unspecified),
+            Full => self.failure(FailureCode::OutOfSpace),
             Sealed => self.sealed(request_id, NAME),
             TransientSealed => self.sealed(request_id, "transient"),
             Stale => self.sealed(self.stale_request, NAME),
@@ -492,6 +496,7 @@ fn shown(reply: Option<Reply>) -> String {
         None | Some(Reply::Ok) => String::new(),
         Some(Reply::Protocol(_)) => "Protocol".to_owned(),
         Some(Reply::Again(_)) => "Again".to_owned(),
+        Some(Reply::OutOfSpace(_)) => "OutOfSpace".to_owned(),
         Some(Reply::Refused(kind, _)) => format!("Refused {kind:?}"),
         Some(other) => format!("{other:?}"),
     }

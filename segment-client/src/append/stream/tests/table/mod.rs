@@ -7,7 +7,9 @@ mod stores;
 use bytes::{Buf as _, BytesMut};
 use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, SegmentId, Successor};
 use pravega_sdk_wire_protocol::{
-    Decoder, SendBuffer, WireCommand, codes::TokenFailure, commands::*,
+    Decoder, SendBuffer, WireCommand,
+    codes::{FailureCode, TokenFailure},
+    commands::*,
 };
 
 use self::{Event::*, Stage::*};
@@ -77,6 +79,7 @@ enum Event {
     WrongStore,
     TokenExpired,
     TokenRefused,
+    StoreFull,
     SegmentSealed,
     SegmentMissing,
     InvalidReply,
@@ -84,7 +87,7 @@ enum Event {
     ReplyOfOtherConnection,
 }
 
-const EVENTS: [Event; 32] = [
+const EVENTS: [Event; 33] = [
     Write,
     Flush,
     End,
@@ -112,6 +115,7 @@ const EVENTS: [Event; 32] = [
     WrongStore,
     TokenExpired,
     TokenRefused,
+    StoreFull,
     SegmentSealed,
     SegmentMissing,
     InvalidReply,
@@ -339,6 +343,10 @@ fn reply(event: Event, request_id: i64) -> WireCommand {
                 _ => TokenFailure::Unspecified,
             };
             AuthTokenCheckFailed { request_id, server_stack_trace, error_code }.into()
+        }
+        StoreFull => {
+            let (segment, message, error_code) = (name, "full".into(), FailureCode::OutOfSpace);
+            ErrorMessage { request_id, segment, message, error_code }.into()
         }
         SegmentSealed => {
             SegmentIsSealed { request_id, segment: name, server_stack_trace, offset: 1 }.into()
