@@ -41,9 +41,6 @@ impl ReadMachine {
                 break;
             }
         }
-        if !waiting.is_empty() && self.asked > self.late {
-            self.arm(self.now + PATIENCE);
-        }
         while let Some(id) = waiting.pop_back() {
             if let Some(reader) = self.readers.get_mut(&id) {
                 reader.is_queued = true;
@@ -51,6 +48,9 @@ impl ReadMachine {
             }
         }
         self.exceed_budget();
+        if !self.wants_read.is_empty() && self.asked > self.late {
+            self.arm(self.now + PATIENCE);
+        }
     }
 
     /// Nothing in flight that will be answered soon, and nothing to deliver: an event larger than
@@ -89,12 +89,23 @@ impl ReadMachine {
         if self.settings.bugs.has(SeededBug::LateReadsStarve) {
             return;
         }
+        let mut next: Option<Now> = None;
         for read in self.readers.values_mut().flat_map(|reader| reader.reads.values_mut()) {
-            if read.kind == ReadKind::Known && !read.is_late && now >= read.asked_at + PATIENCE {
+            if read.kind != ReadKind::Known || read.is_late {
+                continue;
+            }
+            let at = read.asked_at + PATIENCE;
+            if now >= at {
                 read.is_late = true;
                 self.late += read.len;
                 self.may_schedule = true;
+            } else {
+                next = Some(next.map_or(at, |next| next.min(at)));
             }
+        }
+        // Younger reads may be late next.
+        if let Some(at) = next.filter(|_| !self.wants_read.is_empty()) {
+            self.arm(at);
         }
     }
 

@@ -205,6 +205,48 @@ fn one_segment_exceeds_the_budget_if_nothing_would_move_otherwise() {
     assert!(rig.machine.held >= 3 * BUDGET);
 }
 
+#[test]
+fn a_segment_that_exceeds_the_budget_and_gets_no_answer_does_not_keep_others_waiting() {
+    let mut rig = Rig::new(64 << 10);
+    let mut readers = Vec::new();
+    for number in 0..2 {
+        let reader = rig.machine.open(segment(number), StartOffset::Claimed(Offset(0)), None);
+        rig.machine.handle_located(reader, Ok(location(1)), rig.now);
+        readers.push(reader);
+    }
+    rig.asked();
+    for reader in &readers {
+        rig.info(*reader, 0, 100 << 20, false);
+    }
+    // The caller keeps the bytes of an event of many megabytes.
+    let exceeds = loop {
+        let asked = rig.asked();
+        if rig.machine.held > BUDGET {
+            let [Asked::Read { reader, .. }] = asked[..] else { panic!("{asked:?}") };
+            break reader;
+        }
+        for asked in asked {
+            if let Asked::Read { reader, read, offset, len, .. } = asked {
+                rig.data(reader, read, offset, len as usize, false);
+            }
+        }
+        while rig.delivered().is_some() {}
+        // Reads before the last one are older.
+        rig.now += Duration::from_millis(100);
+    };
+    // Its store does not answer from now on.
+    let silent_since = rig.now;
+    let reader = loop {
+        rig.now = rig.machine.timeout().expect("the read may be late");
+        rig.machine.handle_timeout(rig.now);
+        if let [Asked::Read { reader, .. }] = rig.asked()[..] {
+            break reader;
+        }
+    };
+    assert_ne!(reader, exceeds);
+    assert_eq!(rig.now, silent_since + Duration::from_secs(1));
+}
+
 /// Four segments of 100 MiB, of which the first two do not answer reads.
 fn half_stuck() -> (Rig, Vec<ReaderId>) {
     let mut rig = Rig::new(64 << 10);
