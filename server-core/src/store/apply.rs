@@ -12,8 +12,10 @@ use super::{
 };
 use crate::record::{Attributes, Millis, Record, Sequence};
 
-/// The number of remembered merges, by which a repeated merge is recognized.
+/// The most remembered merges, by which a repeated merge is recognized.
 const REMEMBERED_MERGES: usize = 10_000;
+/// The most bytes of their names.
+const REMEMBERED_BYTES: usize = 2 << 20;
 /// Approximate memory that a segment uses besides its bytes, in bytes.
 pub(super) const SEGMENT_OVERHEAD: u64 = 512;
 
@@ -34,10 +36,11 @@ impl Store {
                 let mut created = Segment::new(content, *at);
                 created.set_attributes(attributes);
                 created.changed = after;
-                self.merged.remove(segment);
-                self.held += SEGMENT_OVERHEAD + segment.len() as u64 + created.held();
-                // A copy, so that the name does not keep the bytes of its frame alive.
-                self.segments.insert(ByteString::from(&**segment), created);
+                self.forget_merge(segment);
+                // A copy, as the name may be a part of a long message.
+                let name = ByteString::from(&**segment);
+                self.held += SEGMENT_OVERHEAD + name.len() as u64 + created.held();
+                self.segments.insert(name, created);
             }
             Record::Appended { segment, data, attributes, at } => {
                 self.change(segment, Some(*at), after, |segment| {
@@ -111,13 +114,7 @@ impl Store {
         let Some(from) = self.remove_segment(source, after) else {
             return;
         };
-        self.merged.insert(source.clone());
-        self.merges.push_back(source.clone());
-        if self.merges.len() > REMEMBERED_MERGES
-            && let Some(oldest) = self.merges.pop_front()
-        {
-            self.merged.remove(&oldest);
-        }
+        self.remember_merge(source);
         self.change(target, Some(at), after, |into| {
             if let Content::Stream(from) = &from.content {
                 from.pieces().for_each(|piece| into.content.append(&piece));
@@ -126,6 +123,29 @@ impl Store {
             into.traffic.bytes += from.len() - from.start();
             into.set_attributes(attributes);
         });
+    }
+
+    /// Remembers a merge, and forgets the oldest ones beyond the limits.
+    fn remember_merge(&mut self, source: &str) {
+        let source = ByteString::from(source);
+        if !self.merged.insert(source.clone()) {
+            return;
+        }
+        self.merged_bytes += source.len();
+        self.merges.push_back(source);
+        while self.merges.len() > REMEMBERED_MERGES || self.merged_bytes > REMEMBERED_BYTES {
+            let Some(oldest) = self.merges.pop_front() else { return };
+            self.merged_bytes -= oldest.len();
+            self.merged.remove(&oldest);
+        }
+    }
+
+    /// Forgets a merge whose source is created again.
+    fn forget_merge(&mut self, source: &ByteString) {
+        if self.merged.remove(source) {
+            self.merges.retain(|merged| merged != source);
+            self.merged_bytes -= source.len();
+        }
     }
 
     /// Removes a segment. Reads that wait for more of it get an empty reply.

@@ -2,7 +2,7 @@
 //! requests about segments of streams.
 
 use bytestring::ByteString;
-use pravega_sdk_types::Offset;
+use pravega_sdk_types::{Offset, segment_name};
 use pravega_sdk_wire_protocol::{CommandKind, MergedSegment, WireCommand, commands::*};
 
 use super::{
@@ -245,7 +245,13 @@ impl Request for MergeSegments {
             Err(Refusal::NoSuchSource) => {
                 Outcome::of::<WireCommand>(source, Err(Refusal::NoSuchSource))
             }
-            Err(refusal) => Outcome::of::<WireCommand>(target, Err(refusal)),
+            Err(refusal) => {
+                if matches!(refusal, Refusal::Full { .. }) && segment_name::is_transient(&source) {
+                    // The large event, if it is written again, goes to another segment.
+                    step.delete(&source).ok();
+                }
+                Outcome::of::<WireCommand>(target, Err(refusal))
+            }
         }
     }
 }

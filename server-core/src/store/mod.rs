@@ -10,7 +10,7 @@
 //!    │
 //! commands  table_commands          one impl for each request, and the table of all
 //!    │
-//! requests  table_requests          check, then commit one record
+//! requests  table_requests          check, then commit one record, if memory suffices (growth)
 //!    │
 //! apply  wake                       what a record does, and which waiting reads it answers
 //!    │
@@ -22,6 +22,7 @@
 mod apply;
 mod bytes;
 mod commands;
+mod growth;
 mod refusal;
 mod requests;
 mod segment;

@@ -118,15 +118,23 @@ impl Refusal {
             }
             .into(),
             Self::Full { .. } | Self::Ended(_) => {
-                let message = self.message().into();
-                ErrorMessage { request_id, segment, message, error_code: FailureCode::Unspecified }
-                    .into()
+                let (message, error_code) = (self.message().into(), self.code());
+                ErrorMessage { request_id, segment, message, error_code }.into()
             }
             Self::Condition
             | Self::EventNumber
             | Self::Table(TableRefusal::Broken)
             | Self::Close(_) => return None,
         })
+    }
+
+    /// The reason in a reply that has a message. Java's client reads a number that it does not know
+    /// as unspecified.
+    fn code(&self) -> FailureCode {
+        match self {
+            Self::Full { .. } => FailureCode::OutOfSpace,
+            _ => FailureCode::Unspecified,
+        }
     }
 
     fn table_reply(self, request_id: i64, segment: ByteString) -> Option<WireCommand> {

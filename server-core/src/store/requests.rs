@@ -1,5 +1,7 @@
 //! Requests that change segments: each checks first and then commits one record.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 use pravega_sdk_types::{EventNumber, Offset, WriterId, segment_name};
@@ -108,8 +110,33 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Applies a change to the segments and adds its record to the journal.
-    pub(super) fn commit(&mut self, record: Record) {
+    /// Refuses if the journal has failed, or if `growth` bytes more exceed the memory limit. What
+    /// takes no memory, or frees some, is allowed at the limit too.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Full`] or [`Refusal::Ended`].
+    pub fn check_growth(&self, growth: i64) -> Result<()> {
+        match u64::try_from(growth) {
+            Ok(0) | Err(_) => self.check_writable(),
+            Ok(more) => self.check_capacity(more),
+        }
+    }
+
+    /// Applies a change to the segments and adds its record to the journal, unless it needs more
+    /// memory than there is. Every change of a segment comes here, or had its memory checked.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Full`] or [`Refusal::Ended`], and nothing is changed.
+    pub(super) fn commit(&mut self, record: Record) -> Result<()> {
+        self.check_growth(self.store.growth(&record))?;
+        self.commit_reserved(record);
+        Ok(())
+    }
+
+    /// Commits a record whose memory was checked.
+    pub(super) fn commit_reserved(&mut self, record: Record) {
         self.store.apply(&record, self.journal.next());
         self.journal.push(record);
     }
@@ -136,11 +163,9 @@ impl Step<'_> {
         if self.store.segment(segment).is_ok() {
             return Err(Refusal::AlreadyExists);
         }
-        self.check_capacity(SEGMENT_OVERHEAD + segment.len() as u64)?;
         let at = self.at.now;
         attributes.push((attribute::CREATED, at.0));
-        self.commit(Record::Created { segment: segment.clone(), key_len, attributes, at });
-        Ok(())
+        self.commit(Record::Created { segment: segment.clone(), key_len, attributes, at })
     }
 
     /// Appends if the writer's number and the end of the segment are as expected; returns the new
@@ -167,11 +192,10 @@ impl Step<'_> {
             return Err(Refusal::Condition);
         }
         let count = found.attribute(attribute::EVENT_COUNT).unwrap_or(0).max(0);
-        self.check_capacity(data.len() as u64)?;
         let count = count.saturating_add(i64::from(event_count));
         let attributes = vec![(writer.0, number.0), (attribute::EVENT_COUNT, count)];
         let (bytes, at) = (data.len() as u64, self.at.now);
-        self.commit(Record::Appended { segment: name.clone(), data, attributes, at });
+        self.commit(Record::Appended { segment: name.clone(), data, attributes, at })?;
         let appended = self.store.segments.get_mut(&name).ok_or(Refusal::NoSuchSegment)?;
         appended.traffic.events += u64::from(event_count.unsigned_abs());
         appended.traffic.bytes += bytes;
@@ -193,9 +217,8 @@ impl Step<'_> {
         if self.store.segment(segment)?.sealed {
             return Err(Refusal::Sealed);
         }
-        self.check_capacity(data.len() as u64)?;
         let at = self.at.now;
-        self.commit(Record::Appended { segment: segment.clone(), data, attributes, at });
+        self.commit(Record::Appended { segment: segment.clone(), data, attributes, at })?;
         Ok(self.store.segment(segment)?.len())
     }
 
@@ -210,8 +233,7 @@ impl Step<'_> {
         if self.store.segment(&name)?.sealed {
             return Err(Refusal::Sealed);
         }
-        self.commit(Record::Sealed { segment: name, at: self.at.now });
-        Ok(())
+        self.commit(Record::Sealed { segment: name, at: self.at.now })
     }
 
     /// Drops the bytes of a segment before an offset.
@@ -230,8 +252,7 @@ impl Step<'_> {
         match u64::try_from(offset.0) {
             Ok(offset) if offset == start => Ok(()),
             Ok(offset) if offset > start && offset <= found.len() => {
-                self.commit(Record::Truncated { segment: name, offset, at: self.at.now });
-                Ok(())
+                self.commit(Record::Truncated { segment: name, offset, at: self.at.now })
             }
             _ => Err(Refusal::Truncated { start }),
         }
@@ -246,8 +267,7 @@ impl Step<'_> {
         self.check_writable()?;
         let name = self.store.name_of(segment);
         self.store.segment(&name)?;
-        self.commit(Record::Deleted { segment: name });
-        Ok(())
+        self.commit(Record::Deleted { segment: name })
     }
 
     /// Sets the policy by which the segment's stream scales.
@@ -261,8 +281,7 @@ impl Step<'_> {
         if self.store.segment(&name)?.sealed {
             return Err(Refusal::Sealed);
         }
-        self.commit(Record::Attributed { segment: name, attributes: policy.attributes() });
-        Ok(())
+        self.commit(Record::Attributed { segment: name, attributes: policy.attributes() })
     }
 
     /// Appends a whole segment to another and removes it; returns the length of the target
@@ -279,16 +298,29 @@ impl Step<'_> {
         updates: &[AttributeUpdate],
     ) -> Result<u64> {
         self.check_writable()?;
+        let Some((target, source)) = self.check_merge(target, source)? else {
+            return Ok(self.store.segment(target)?.len());
+        };
+        let attributes = updated(self.store.segment(&target)?, updates);
+        let (attributes, at) = (attributes.ok_or(Refusal::Condition)?, self.at.now);
+        self.commit(Record::Merged { target: target.clone(), source, attributes, at })?;
+        Ok(self.store.segment(&target)?.len())
+    }
+
+    /// The names under which the two segments of a merge are kept; `None` if the source was merged
+    /// before.
+    fn check_merge(
+        &self,
+        target: &ByteString,
+        source: &ByteString,
+    ) -> Result<Option<(ByteString, ByteString)>> {
         let (target, source) = (self.store.name_of(target), self.store.name_of(source));
         let Ok(into) = self.store.segment(&target) else {
             return Err(Refusal::NoSuchSource);
         };
         let Ok(from) = self.store.segment(&source) else {
-            return if self.store.merged.contains(&source) {
-                Ok(into.len())
-            } else {
-                Err(Refusal::NoSuchSource)
-            };
+            let is_merged = self.store.merged.contains(&source);
+            return if is_merged { Ok(None) } else { Err(Refusal::NoSuchSource) };
         };
         if into.table().is_some() || from.table().is_some() || target == source {
             return Err(Refusal::Close("only two segments of streams are merged"));
@@ -296,14 +328,11 @@ impl Step<'_> {
         if into.sealed {
             return Err(Refusal::Sealed);
         }
-        let attributes = updated(into, updates).ok_or(Refusal::Condition)?;
-        let at = self.at.now;
-        self.commit(Record::Merged { target: target.clone(), source, attributes, at });
-        Ok(self.store.segment(&target)?.len())
+        Ok(Some((target, source)))
     }
 
-    /// Merges several segments; returns the length of the target after each. A source that does
-    /// not exist counts as merged already.
+    /// Merges several segments, or none; returns the length of the target after each. A source that
+    /// does not exist counts as merged already.
     ///
     /// # Errors
     ///
@@ -311,11 +340,27 @@ impl Step<'_> {
     /// [`merge`](Self::merge).
     pub fn merge_batch(&mut self, target: &ByteString, sources: &[ByteString]) -> Result<Vec<u64>> {
         self.store.segment(target)?;
-        let merge = |source| match self.merge(target, source, &[]) {
-            Err(Refusal::NoSuchSource) => Ok(self.store.segment(target)?.len()),
-            other => other,
-        };
-        sources.iter().map(merge).collect()
+        let mut merged = BTreeSet::new();
+        for source in sources {
+            match self.check_merge(target, source) {
+                Ok(Some((_, source))) => drop(merged.insert(source)),
+                Ok(None) | Err(Refusal::NoSuchSource) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        let growth = self.store.growth_by_merge(target, merged.iter().map(|name| &**name));
+        self.check_growth(growth)?;
+        let (target, at) = (self.store.name_of(target), self.at.now);
+        let mut lens = Vec::with_capacity(sources.len());
+        for source in sources {
+            let source = self.store.name_of(source);
+            if self.store.segment(&source).is_ok() {
+                let (target, attributes) = (target.clone(), Attributes::new());
+                self.commit_reserved(Record::Merged { target, source, attributes, at });
+            }
+            lens.push(self.store.segment(&target)?.len());
+        }
+        Ok(lens)
     }
 
     /// Sets an attribute if it has the expected value; returns true if it had. `i64::MIN` is the
@@ -340,7 +385,7 @@ impl Step<'_> {
         if found.attribute(id).unwrap_or(ABSENT) != expected {
             return Ok(false);
         }
-        self.commit(Record::Attributed { segment: name, attributes: vec![(id, value)] });
+        self.commit(Record::Attributed { segment: name, attributes: vec![(id, value)] })?;
         Ok(true)
     }
 
@@ -353,7 +398,7 @@ impl Step<'_> {
         };
         let idle: Vec<ByteString> = self.store.segments.iter().filter_map(idle).collect();
         for segment in idle {
-            self.commit(Record::Deleted { segment });
+            self.commit(Record::Deleted { segment }).ok();
         }
     }
 }

@@ -37,6 +37,32 @@ pub(crate) mod attribute {
 /// The value that removes an attribute, and that the protocol shows for a missing one.
 pub(crate) const ABSENT: i64 = i64::MIN;
 
+/// Approximate memory that an attribute uses, in bytes: a node of a tree that is half full.
+const ATTRIBUTE_HELD: u64 = 64;
+
+/// The change from one amount of memory to another.
+pub(crate) fn change(from: u64, to: u64) -> i64 {
+    i64::try_from(to).unwrap_or(i64::MAX).saturating_sub(i64::try_from(from).unwrap_or(i64::MAX))
+}
+
+/// The change of memory by setting attributes, of which the last value of each counts.
+pub(crate) fn growth_by(attributes: &[(Uuid, i64)], exists: impl Fn(Uuid) -> bool) -> i64 {
+    let mut last = BTreeMap::new();
+    let growth = |(id, value): (Uuid, i64)| match (exists(id), value != ABSENT) {
+        (false, true) => ATTRIBUTE_HELD as i64,
+        (true, false) => -(ATTRIBUTE_HELD as i64),
+        _ => 0,
+    };
+    match attributes {
+        // An append has two.
+        [one, other] if one.0 != other.0 => growth(*one) + growth(*other),
+        all => {
+            last.extend(all.iter().copied());
+            last.into_iter().map(growth).sum()
+        }
+    }
+}
+
 /// A segment.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -137,8 +163,20 @@ impl Segment {
             Content::Stream(bytes) => bytes.held(),
             Content::Table(table, _) => table.held(),
         };
-        // A node of the attributes' tree takes about 40 bytes for each.
-        content + self.attributes.len() as u64 * 40
+        content + self.attributes.len() as u64 * ATTRIBUTE_HELD
+    }
+
+    /// The change of [`held`](Self::held) by appending `more` bytes.
+    pub(crate) fn growth_by_bytes(&self, more: u64) -> i64 {
+        match &self.content {
+            Content::Stream(bytes) => change(bytes.held(), bytes.held_with(more)),
+            Content::Table(..) => 0,
+        }
+    }
+
+    /// The change of [`held`](Self::held) by setting attributes.
+    pub(crate) fn growth_by_attributes(&self, attributes: &[(Uuid, i64)]) -> i64 {
+        growth_by(attributes, |id| self.attributes.contains_key(&id))
     }
 
     pub(crate) fn table(&self) -> Option<(&Table, u64)> {

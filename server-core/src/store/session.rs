@@ -4,10 +4,10 @@
 //! any command ──> replies, in order │ a wait at the end of a segment │ the end of the connection
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytestring::ByteString;
-use pravega_sdk_types::{EventNumber, Offset, WriterId};
+use pravega_sdk_types::{EventNumber, Offset, WriterId, segment_name};
 use pravega_sdk_wire_protocol::{
     Append, AppendAssembler, VersionRange, WireCommand, codes::FailureCode, commands::*,
 };
@@ -42,6 +42,9 @@ pub struct Session {
     assembler: AppendAssembler,
     /// The last number of each writer that was acknowledged here, or found by its set-up.
     acknowledged: HashMap<WriterId, EventNumber>,
+    /// The writers of which nothing is stored before they set up again: an append found no memory,
+    /// and one that was sent after it may be small enough.
+    refused: HashSet<WriterId>,
 }
 
 /// A reply, and the batch that must be durable before it leaves.
@@ -111,7 +114,13 @@ struct Named<'a> {
 impl Session {
     /// A new connection to one of the stores.
     pub fn new(connection: ConnectionId, store: StoreIndex) -> Self {
-        Self { connection, store, assembler: AppendAssembler::new(), acknowledged: HashMap::new() }
+        Self {
+            connection,
+            store,
+            assembler: AppendAssembler::new(),
+            acknowledged: HashMap::new(),
+            refused: HashSet::new(),
+        }
     }
 
     /// Drops the waiting reads of the connection, and its writers.
@@ -242,6 +251,7 @@ impl Session {
             .map_err(|_| Closed("a set-up came before the end of a block"))?;
         match context.step.store.last_event_number(&segment, writer) {
             Ok(last) => {
+                self.refused.remove(&writer);
                 let last_event_number = last.0;
                 self.assembler.resume(writer_id, last_event_number);
                 self.acknowledged.insert(writer, last);
@@ -268,14 +278,25 @@ impl Session {
         if self.acknowledged.remove(&writer).is_some() {
             store.writers.0.remove(self.connection);
         }
+        self.refused.remove(&writer);
     }
 
+    /// Stores an append, or refuses it.
+    ///
+    /// A conditional append that finds no memory gets an `ErrorMessage` as every other request; one
+    /// without a condition gets the `ConditionalCheckFailed` that names it. Java's writer does not
+    /// expect that reply, so it connects again and resends, as it does after any failure of Java's
+    /// server, until there is memory. After an `ErrorMessage` it would not connect before its next
+    /// write, and a flush that waits would wait forever.
     fn append(&mut self, append: Append, context: &mut Context<'_>) -> Handled {
         let Append { segment, writer_id, event_number, request_id, .. } = append;
         let (writer, number) = (WriterId(writer_id), EventNumber(event_number));
         if !context.step.placement.owns(self.store, &segment) {
             self.forget(writer, context.step.store);
             context.reply_wrong_host(request_id, &segment);
+            return Ok(());
+        }
+        if self.refused.contains(&writer) {
             return Ok(());
         }
         let previous = self.acknowledged.get(&writer).copied().unwrap_or(EventNumber::NONE);
@@ -316,6 +337,20 @@ impl Session {
                     InvalidEventNumber { writer_id, request_id, server_stack_trace, event_number };
                 context.reply_about(&segment, invalid);
                 Err(Closed("another connection used the writer's id"))
+            }
+            Err(refusal @ Refusal::Full { .. }) => {
+                self.refused.insert(writer);
+                if append.expected_offset.is_none() {
+                    let failed = ConditionalCheckFailed { writer_id, event_number, request_id };
+                    context.reply_about(&segment, failed);
+                    return Ok(());
+                }
+                if segment_name::is_transient(&segment) {
+                    // The large event, if it is written again, goes to another segment.
+                    context.step.delete(&segment).ok();
+                }
+                let named = Named { segment: &segment, offset: None, operation: "append" };
+                context.refuse(refusal, request_id, &named)
             }
             Err(refusal) => {
                 self.forget(writer, context.step.store);

@@ -29,6 +29,8 @@ pub struct Store {
     pub(super) merged: HashSet<ByteString>,
     /// The same segments in the order of their merges.
     pub(super) merges: VecDeque<ByteString>,
+    /// The bytes of their names.
+    pub(super) merged_bytes: usize,
     pub(super) held: u64,
     pub(super) woken: Vec<Woken>,
     pub(super) waiting: WaitingReads,

@@ -22,6 +22,8 @@ const ENTRY_HEADER_LEN: usize = 17;
 pub(super) const MAX_PAGE_BYTES: usize = 2 << 20;
 /// The memory that an entry of a page uses besides its bytes, in bytes.
 pub(super) const PAGE_ENTRY_OVERHEAD: usize = 128;
+/// Approximate memory that an entry uses besides its key and value, in bytes.
+const ENTRY_OVERHEAD: usize = 288;
 /// The first bytes of a hash table's continuation token.
 const TOKEN_HEAD: [u8; 2] = [0, 0];
 
@@ -224,9 +226,21 @@ impl Table {
         }
     }
 
+    /// The change of [`held`](Self::held) by putting entries, of which the last of each key counts.
+    pub fn growth(&self, entries: &[(Bytes, Bytes)]) -> i64 {
+        let last: BTreeMap<&[u8], &Bytes> =
+            entries.iter().map(|(key, value)| (&key[..], value)).collect();
+        let grows = |(key, value): (&[u8], &Bytes)| {
+            let order = self.order(key);
+            let old = self.entries.get(&order).map(|old| Self::footprint(&order, &old.value));
+            Self::footprint(&order, value) as i64 - old.unwrap_or_default() as i64
+        };
+        last.into_iter().map(grows).sum()
+    }
+
     fn footprint(order: &Bytes, value: &Bytes) -> u64 {
-        // About two nodes of trees and two handles to bytes.
-        (order.len() + value.len() + 192) as u64
+        // Two trees whose nodes are half full, and two allocations for the bytes.
+        (order.len() + value.len() + ENTRY_OVERHEAD) as u64
     }
 
     /// One entry for each key, in order; missing ones have version −1.
@@ -379,6 +393,24 @@ mod tests {
             assert_eq!(table.check_remove(&[key("b", ABSENT), key("b", ANY), key("a", 0)]), Ok(()));
             table.remove(&[key("a", 0)]);
             assert_eq!((table.entry_count(), table.held()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn the_growth_by_entries_is_known_before_they_are_put() {
+        for key_len in [0, 1] {
+            let mut table = Table::new(key_len);
+            table.update(&[entry("a", "12345", ANY)], 0);
+            for values in [vec![("a", "1")], vec![("b", "1"), ("b", "22"), ("a", "333")], vec![]] {
+                let entries: Vec<(Bytes, Bytes)> =
+                    values.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+                let foretold = table.held() as i64 + table.growth(&entries);
+                for (version, (key, value)) in (100..).zip(&entries) {
+                    table.put(key, value, KeyVersion(version));
+                }
+                assert_eq!(table.held() as i64, foretold);
+            }
+            assert_eq!(table.entry_count(), 2);
         }
     }
 

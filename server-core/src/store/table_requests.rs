@@ -67,7 +67,6 @@ impl Step<'_> {
     ) -> Result<Vec<KeyVersion>> {
         let (table, len) = table_to_change(self.store, segment, offset)?;
         table.check_update(entries).map_err(Refusal::Table)?;
-        self.check_capacity(Table::entries_len(entries))?;
         let mut next = len;
         let mut versions = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -78,7 +77,7 @@ impl Step<'_> {
             .iter()
             .map(|entry| (entry.key.data.clone(), entry.value.data.clone()))
             .collect();
-        self.commit(Record::Put { segment: segment.clone(), entries, at: self.at.now });
+        self.commit(Record::Put { segment: segment.clone(), entries, at: self.at.now })?;
         Ok(versions)
     }
 
@@ -97,8 +96,7 @@ impl Step<'_> {
         let (table, _) = table_to_change(self.store, segment, offset)?;
         table.check_remove(keys).map_err(Refusal::Table)?;
         let keys = keys.iter().map(|key| key.data.clone()).collect();
-        self.commit(Record::Removed { segment: segment.clone(), keys, at: self.at.now });
-        Ok(())
+        self.commit(Record::Removed { segment: segment.clone(), keys, at: self.at.now })
     }
 }
 

@@ -1,11 +1,12 @@
 //! The machine as a whole: histories drawn from seeds, read back from their records.
 
+use bytestring::ByteString;
 use pravega_sdk_proto::{
     CreateTxnResponse, KeyValueTableConfig, ReaderGroupConfiguration, ScaleRequest, ScalingPolicy,
     StreamConfig, StreamCut, StreamInfo, scale_request::KeyRangeEntry, txn_state::State,
     txn_status,
 };
-use pravega_sdk_types::{EventNumber, WriterId};
+use pravega_sdk_types::{EventNumber, Offset, WriterId};
 use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use crate::{
     ids::Moment,
     machine::Machine,
     record::{Millis, Record},
-    store::{AppendRequest, Step},
+    store::{AppendRequest, MemoryLimit, SegmentPolicy, Step},
 };
 
 const SCOPE: &str = "scope";
@@ -110,7 +111,7 @@ impl History {
     fn step(&mut self) {
         let stream = format!("stream-{}", self.random.u8(0..3));
         let at = self.at();
-        match self.random.u8(0..16) {
+        match self.random.u8(0..20) {
             0 => {
                 let config = config(&stream, self.random.i32(1..4));
                 drop(self.call_at(at, |catalog, step| catalog.create_stream(config, step)));
@@ -148,6 +149,7 @@ impl History {
                 drop(self.call_at(at, |catalog, step| catalog.delete_stream(&info(&stream), step)));
             }
             13 => self.table(at),
+            16..20 => self.raw(at),
             14 => {
                 let config = ReaderGroupConfiguration {
                     scope: SCOPE.to_owned(),
@@ -242,6 +244,52 @@ impl History {
     }
 }
 
+/// Segments that no call of the controller knows.
+const RAW: [&str; 3] = ["raw/a/0.#epoch.0", "raw/b/0.#epoch.0", "raw/b/0.#transient.7"];
+
+impl History {
+    /// A request to a store alone.
+    fn raw(&mut self, at: Moment) {
+        let segment = ByteString::from(RAW[self.random.usize(..RAW.len())]);
+        let other = ByteString::from(RAW[self.random.usize(..RAW.len())]);
+        let attribute = Uuid::from_u128(self.random.u128(0..40));
+        let attributes = [(attribute, 1), (Uuid::from_u128(self.random.u128(0..4)), 2)];
+        let value = if self.random.bool() { i64::MIN } else { self.random.i64(..) };
+        let data = vec![1; self.random.usize(0..30_000)];
+        let choice = self.random.u8(0..9);
+        let cut = self.random.f64();
+        let step = &mut self.machine.call(at).1;
+        match choice {
+            0 | 1 => drop(step.create(&segment, attributes.to_vec())),
+            2 | 3 => drop(step.append_internal(&segment, data.into(), attributes.to_vec())),
+            4 => {
+                let found = step.store.info(&segment);
+                let offset = found
+                    .map_or(0, |info| info.start + ((info.len - info.start) as f64 * cut) as u64);
+                drop(step.truncate(&segment, Offset(offset as i64)));
+            }
+            5 => {
+                let expected = step.store.attribute(&segment, attribute).ok().flatten();
+                let expected = expected.unwrap_or(i64::MIN);
+                drop(step.update_attribute(&segment, attribute, expected, value));
+            }
+            6 => {
+                let policy = SegmentPolicy { scale_type: 1, target_rate: 1 };
+                drop(step.set_policy(&segment, policy));
+            }
+            7 => drop(step.merge_batch(&segment, &[other.clone(), other])),
+            _ => drop(step.delete(&segment)),
+        }
+    }
+
+    fn delete_everything(&mut self) {
+        self.call(|catalog, step| catalog.delete_scope_recursive(SCOPE, step)).unwrap();
+        for segment in RAW {
+            self.call(|_, step| drop(step.delete(&segment.into())));
+        }
+    }
+}
+
 /// Shows only what differs.
 fn check_same(found: &[String], expected: &[String], what: &str) {
     let only_in = |one: &[String], other: &[String]| -> Vec<String> {
@@ -279,13 +327,81 @@ fn the_count_of_used_memory_returns_to_zero() {
         for _ in 0..150 {
             history.step();
         }
-        history.call(|catalog, step| catalog.delete_scope_recursive(SCOPE, step)).unwrap();
+        history.delete_everything();
         assert_eq!(
             (history.machine.store.segment_count(), history.machine.store.held()),
             (0, 0),
             "seed {seed}"
         );
     }
+}
+
+#[test]
+fn the_count_of_used_memory_is_right_after_every_step_and_never_above_the_limit() {
+    let (mut refused, mut given_back) = (0, 0);
+    for seed in 0..100 {
+        let mut history = History::new(seed);
+        let limit = fastrand::Rng::with_seed(seed).u64(3_000..60_000);
+        history.machine.memory_limit = MemoryLimit(limit);
+        for step in 0..300 {
+            let before = history.machine.store.held();
+            history.step();
+            let store = &history.machine.store;
+            assert_eq!(store.held(), store.recount(), "seed {seed}, step {step}");
+            assert!(store.held() <= limit, "seed {seed}, step {step}: {} bytes", store.held());
+            refused += u32::from(limit - store.held() < 1_000);
+            given_back += u32::from(store.held() < before);
+        }
+    }
+    assert!(refused > 1_000 && given_back > 1_000, "{refused} at the limit, {given_back} freed");
+}
+
+#[test]
+fn the_memory_of_a_change_is_known_before_it_is_made() {
+    let mut grew = 0;
+    for seed in 0..100 {
+        let mut history = History::new(seed);
+        for _ in 0..200 {
+            history.step();
+        }
+        let mut again = machine();
+        for record in &history.records {
+            let (foretold, before) = (again.store.growth(record), again.store.held());
+            again.restore(record).unwrap();
+            let grown = again.store.held() as i64 - before as i64;
+            let frees = matches!(record, Record::Truncated { .. } | Record::Removed { .. });
+            assert!(grown == foretold || frees && grown <= 0, "seed {seed}: {record:?}");
+            grew += u32::from(grown > 0);
+        }
+    }
+    assert!(grew > 1_000, "{grew} records took memory");
+}
+
+#[test]
+fn what_frees_memory_is_allowed_above_the_limit() {
+    let mut history = History::new(1);
+    let segment = ByteString::from(RAW[0]);
+    let table = ByteString::from("raw/t/0.#epoch.0");
+    let key = TableKey { data: "k".into(), key_version: TableKey::NO_VERSION };
+    history.call(|_, step| {
+        step.create(&segment, vec![(Uuid::max(), 1)]).unwrap();
+        step.append_internal(&segment, vec![1; 1000].into(), vec![]).unwrap();
+        step.create_table(&table, 0, 0).unwrap();
+        let value = TableValue { data: "value".into() };
+        step.put(&table, &[TableEntry { key: key.clone(), value }], None).unwrap();
+    });
+    history.machine.memory_limit = MemoryLimit(0);
+    history.call(|_, step| {
+        let value = TableValue { data: "short".into() };
+        assert!(step.put(&table, &[TableEntry { key: key.clone(), value }], None).is_ok());
+        step.remove(&table, std::slice::from_ref(&key), None).unwrap();
+        assert_eq!(step.update_attribute(&segment, Uuid::max(), 1, i64::MIN), Ok(true));
+        step.truncate(&segment, Offset(500)).unwrap();
+        step.seal(&segment).unwrap();
+        step.delete(&segment).unwrap();
+        step.delete_table(&table, true).unwrap();
+    });
+    assert_eq!(history.machine.store.held(), history.machine.store.recount());
 }
 
 #[test]

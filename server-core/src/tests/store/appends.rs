@@ -64,8 +64,8 @@ fn an_append_after_a_set_up_is_acknowledged() {
             broken
         table: AppendSetup { segment: SEGMENT, last_event_number: MIN }; closed: appends to a table
         fixed: closed: appends to a table
-        full: AppendSetup { segment: SEGMENT, last_event_number: 3 }; ErrorMessage { segment:
-            SEGMENT, message: "FULL", error_code: Unspecified }
+        full: AppendSetup { segment: SEGMENT, last_event_number: 3 }; DataAppended { event_number:
+            4, previous_event_number: 3, current_segment_write_offset: 13 } => Appended
         failed: AppendSetup { segment: SEGMENT, last_event_number: 3 }; ErrorMessage { segment:
             SEGMENT, message: "FAILED", error_code: Unspecified }
     "#,
@@ -92,8 +92,7 @@ fn an_append_of_a_number_that_was_used_is_kept_without_a_reply() {
             broken
         table: AppendSetup { segment: SEGMENT, last_event_number: MIN }; closed: appends to a table
         fixed: closed: appends to a table
-        full: AppendSetup { segment: SEGMENT, last_event_number: 3 }; ErrorMessage { segment:
-            SEGMENT, message: "FULL", error_code: Unspecified }
+        full: AppendSetup { segment: SEGMENT, last_event_number: 3 } => Appended
         failed: AppendSetup { segment: SEGMENT, last_event_number: 3 }; ErrorMessage { segment:
             SEGMENT, message: "FAILED", error_code: Unspecified }
     "#,
@@ -152,8 +151,8 @@ fn a_conditional_append_at_the_end_is_acknowledged() {
             broken
         table: AppendSetup { segment: SEGMENT, last_event_number: MIN }; closed: appends to a table
         fixed: closed: appends to a table
-        full: AppendSetup { segment: SEGMENT, last_event_number: 3 }; ErrorMessage { segment:
-            SEGMENT, message: "FULL", error_code: Unspecified }
+        full: AppendSetup { segment: SEGMENT, last_event_number: 3 }; DataAppended { event_number:
+            4, previous_event_number: 3, current_segment_write_offset: 13 } => Appended
         failed: AppendSetup { segment: SEGMENT, last_event_number: 3 }; ErrorMessage { segment:
             SEGMENT, message: "FAILED", error_code: Unspecified }
     "#,

@@ -2,6 +2,7 @@
 
 mod access;
 mod appends;
+mod full;
 mod merges;
 mod reads;
 mod segments;
@@ -49,7 +50,8 @@ const STATES: [&str; 11] = [
     "failed",
 ];
 
-/// A machine with the segment in a state.
+/// A machine with the segment in a state. A full one has memory for what fits the segment's last
+/// piece, and for nothing else.
 pub(super) fn machine_in(state: &str) -> Machine {
     let mut machine = machine();
     let (segment, other) = (ByteString::from(SEGMENT), ByteString::from(OTHER));
@@ -118,16 +120,22 @@ pub(super) fn brief(reply: &WireCommand) -> String {
         ("-9223372036854775808", "MIN"),
         ("s/t/0.#epoch.0#transient.00000000000000000000000000000007.", "TRANSIENT."),
         ("the server must be restarted before it takes writes again: the disk is gone", "FAILED"),
-        (
-            "the memory limit of 1265 bytes is reached: truncate or delete streams, or raise the \
-             limit",
-            "FULL",
-        ),
         (" {  }", ""),
     ] {
         shown = shown.replace(long, short);
     }
-    shown
+    without_limit(&shown)
+}
+
+/// A text with FULL in place of what a full store says, which names its limit.
+fn without_limit(shown: &str) -> String {
+    const END: &str = "or raise the limit";
+    match (shown.find("the memory limit of"), shown.find(END)) {
+        (Some(start), Some(end)) => {
+            format!("{}FULL{}", &shown[..start], &shown[end + END.len()..])
+        }
+        _ => shown.to_owned(),
+    }
 }
 
 /// Sends commands on a new connection; returns the replies, the replies to reads that waited, and

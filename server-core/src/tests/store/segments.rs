@@ -69,7 +69,7 @@ fn a_transient_segment_is_created_under_a_new_name_whatever_its_parent_is() {
         table: SegmentCreated { segment: "TRANSIENT.00000000000000000000000000000002" } => Created
         fixed: SegmentCreated { segment: "TRANSIENT.00000000000000000000000000000002" } => Created
         full: ErrorMessage { segment: "TRANSIENT.00000000000000000000000000000002", message:
-            "FULL", error_code: Unspecified }
+            "FULL", error_code: OutOfSpace }
         failed: ErrorMessage { segment: "TRANSIENT.00000000000000000000000000000002", message:
             "FAILED", error_code: Unspecified }
     "#,
@@ -243,7 +243,7 @@ fn a_policy_is_set_on_a_segment_that_is_not_sealed() {
         merged: NoSuchSegment { segment: SEGMENT, offset: -1 }
         table: SegmentPolicyUpdated { segment: SEGMENT } => Attributed
         fixed: SegmentPolicyUpdated { segment: SEGMENT } => Attributed
-        full: SegmentPolicyUpdated { segment: SEGMENT } => Attributed
+        full: ErrorMessage { segment: SEGMENT, message: "FULL", error_code: OutOfSpace }
         failed: ErrorMessage { segment: SEGMENT, message: "FAILED", error_code: Unspecified }
     "#,
     );

@@ -1,0 +1,88 @@
+//! The memory that a change takes, known before it is made.
+
+use uuid::Uuid;
+
+use super::{
+    apply::SEGMENT_OVERHEAD,
+    bytes::SegmentBytes,
+    segment::{Segment, change, growth_by},
+    state::Store,
+};
+use crate::record::Record;
+
+impl Store {
+    /// The change of [`held`](Self::held) by a record: exactly, but for a truncation, and a removal
+    /// of keys, which free memory and are not counted.
+    pub fn growth(&self, record: &Record) -> i64 {
+        match record {
+            Record::Created { segment, attributes, .. } => growth_by_segment(segment, attributes),
+            Record::Appended { segment, data, attributes, .. } => {
+                self.growth_of(segment, |found| {
+                    let bytes = found.growth_by_bytes(data.len() as u64);
+                    bytes.saturating_add(found.growth_by_attributes(attributes))
+                })
+            }
+            Record::Merged { target, source, attributes, .. } => {
+                let by_merge = self.growth_by_merge(target, [&**source]);
+                by_merge.saturating_add(
+                    self.growth_of(target, |into| into.growth_by_attributes(attributes)),
+                )
+            }
+            Record::Attributed { segment, attributes } => {
+                self.growth_of(segment, |found| found.growth_by_attributes(attributes))
+            }
+            Record::Put { segment, entries, .. } => self.growth_of(segment, |found| {
+                found.table().map_or(0, |(table, _)| table.growth(entries))
+            }),
+            Record::Deleted { segment } => -change(0, self.held_by(segment)),
+            Record::Sealed { .. }
+            | Record::Truncated { .. }
+            | Record::Removed { .. }
+            | Record::CatalogEntry { .. }
+            | Record::Restored { .. }
+            | Record::RestoredEntry { .. } => 0,
+        }
+    }
+
+    /// The change of [`held`](Self::held) by merging segments into another, which is empty if it
+    /// does not exist. Missing sources are ignored.
+    pub(super) fn growth_by_merge<'a>(
+        &self,
+        target: &str,
+        sources: impl IntoIterator<Item = &'a str>,
+    ) -> i64 {
+        let (mut bytes, mut freed) = (0_u64, 0_u64);
+        for source in sources {
+            let Ok(from) = self.segment(source) else { continue };
+            bytes = bytes.saturating_add(from.len() - from.start());
+            freed = freed.saturating_add(self.held_by(source));
+        }
+        let grown = match self.segment(target) {
+            Ok(into) => into.growth_by_bytes(bytes),
+            Err(_) => change(0, SegmentBytes::default().held_with(bytes)),
+        };
+        grown.saturating_sub(change(0, freed))
+    }
+
+    /// The memory that a segment uses, with its name; 0 if it does not exist.
+    fn held_by(&self, segment: &str) -> u64 {
+        let held = |found: &Segment| SEGMENT_OVERHEAD + segment.len() as u64 + found.held();
+        self.segment(segment).map_or(0, held)
+    }
+
+    /// The memory in use, counted again.
+    #[cfg(test)]
+    pub(crate) fn recount(&self) -> u64 {
+        self.segments.keys().map(|name| self.held_by(name)).sum()
+    }
+
+    fn growth_of(&self, segment: &str, growth: impl FnOnce(&Segment) -> i64) -> i64 {
+        self.segment(segment).map_or(0, growth)
+    }
+}
+
+/// The memory that a new segment takes.
+fn growth_by_segment(name: &str, attributes: &[(Uuid, i64)]) -> i64 {
+    let empty = change(0, SEGMENT_OVERHEAD + name.len() as u64);
+    empty.saturating_add(growth_by(attributes, |_| false))
+}
