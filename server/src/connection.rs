@@ -1,56 +1,62 @@
 //! One connection to a segment store: bytes to commands, replies to bytes.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
+use bytes::Buf as _;
 use pravega_sdk_server_core::{
     ids::StoreIndex,
-    store::{Closed, Reply, Session},
+    record::Sequence,
+    store::{Closed, Reply, Session, weight},
 };
-use pravega_sdk_wire_protocol::{Decoder, MAX_FRAME_LEN, SendBuffer, WireCommand};
+use pravega_sdk_wire_protocol::{SendBuffer, WireCommand, commands::ReadSegment};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use crate::{
-    outbox::{Next, Outbox},
+    budget::{Charge, Pool},
+    limits::{FIRST_WORD, SILENCE, SLOWEST, TICK, UNTAKEN, WHEN_WANTED},
+    outbox::{Next, Outbox, Turn},
+    ports::Seat,
+    receive::{Decoded, ReceiveBuffer},
     state::ServerState,
 };
 
-/// A connection ends if the rest of a frame does not arrive for this long.
-const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection ends if the client does not take replies for this long.
-const SEND_TIMEOUT: Duration = Duration::from_secs(60);
-/// The most commands that are handled under one lock, before other connections have their turn.
+/// The most commands that are decoded before they are handled, and that are handled under one lock
+/// before other connections have their turn.
 const BATCH: usize = 64;
 /// The approximate length of one write, in bytes.
 const SEND_BYTES: usize = 1 << 20;
-/// A receive buffer above this length, in bytes, is freed after the client was silent for
-/// [`IDLE`].
-const RECEIVE_BYTES: usize = 64 << 10;
-const IDLE: Duration = Duration::from_secs(1);
+/// What the bytes of a reply to a read are short of its weight at most, without its names.
+const READ_OVERHEAD: usize = 512;
 
 /// Serves a client until it leaves, violates the protocol, or the server ends the connection.
-pub(crate) async fn serve(state: Arc<ServerState>, socket: TcpStream, store: StoreIndex) {
+pub(crate) async fn serve(
+    state: Arc<ServerState>,
+    socket: TcpStream,
+    store: StoreIndex,
+    seat: Seat,
+) {
     socket.set_nodelay(true).ok();
     let (reading, writing) = socket.into_split();
-    let outbox = Arc::new(Outbox::default());
+    let outbox = Arc::new(Outbox::new(state.budget.replies.clone()));
     let id = state.connect(&outbox);
     let mut session = Session::new(id, store);
     {
         let receiving = async {
-            let ended = receive(&state, &mut session, reading, &outbox).await;
+            let ended = receive(&state, &mut session, reading, &outbox, &seat).await;
             tracing::debug!(connection = id.0, reason = ended, "a client's connection ends");
             // Earlier replies still leave.
             outbox.close();
         };
-        let sending = send(&state, &outbox, writing);
+        let sending = send(&state, &outbox, writing, &seat);
         tokio::pin!(receiving, sending);
         tokio::select! {
             () = &mut receiving => sending.await,
             () = &mut sending => {}
+            () = seat.cut() => {}
         }
     }
     state.disconnect(id);
@@ -63,20 +69,22 @@ async fn receive(
     session: &mut Session,
     mut reading: impl AsyncRead + Unpin,
     outbox: &Outbox,
+    seat: &Seat,
 ) -> &'static str {
-    // As in the Java server, the limit is that of the whole frame: its header and its payload.
-    let decoder =
-        Decoder::with_max_payload_len(MAX_FRAME_LEN - pravega_sdk_wire_protocol::FRAME_HEADER_LEN);
-    let mut received = BytesMut::new();
-    let mut commands = Vec::new();
+    let requests = &state.budget.requests;
+    let mut received = ReceiveBuffer::new(requests.clone());
+    let mut commands = VecDeque::new();
+    let mut latest = Sequence::default();
+    let mut patience = Patience::new(requests.clone());
     loop {
         loop {
-            let decoded = fill(&decoder, &mut received, &mut commands);
-            if !outbox.ready().await {
-                return "the connection was closed";
+            let decoded = received.take(&mut commands, BATCH);
+            if !commands.is_empty() {
+                patience.has_spoken();
+                state.wait_for_disk(latest).await;
             }
-            if let Err(Closed(reason)) = handle_all(state, session, &mut commands, outbox) {
-                return reason;
+            if let Err(ended) = handle(state, session, &mut commands, outbox, &mut latest).await {
+                return ended;
             }
             match decoded {
                 Decoded::All => break,
@@ -84,64 +92,147 @@ async fn receive(
                 Decoded::Bad => return "the received bytes are not a frame of the protocol",
             }
         }
-        received.reserve(decoder.room_needed(&received));
-        let (half_a_frame, large) = (!received.is_empty(), received.capacity() > RECEIVE_BYTES);
-        let reads = reading.read_buf(&mut received);
-        let read = match (half_a_frame, large) {
-            (true, _) => timeout(FRAME_TIMEOUT, reads).await,
-            (false, true) => timeout(IDLE, reads).await,
-            (false, false) => Ok(reads.await),
-        };
-        match read {
-            Ok(Ok(0) | Err(_)) => return "the client left",
-            Ok(Ok(_)) => {}
-            Err(_) if half_a_frame => return "the rest of a frame did not arrive",
-            Err(_) => received = BytesMut::new(),
+        patience.block_is_open(session.is_in_block());
+        received.make_room().await;
+        match patience.read(&mut received, &mut reading).await {
+            Ok(()) => seat.touch(),
+            Err(ended) => return ended,
         }
     }
 }
 
-/// The frames left in the receive buffer.
-enum Decoded {
-    /// No whole frame is left.
-    All,
-    /// Whole frames may be left.
-    More,
-    /// The next bytes are not a frame.
-    Bad,
+/// How long the server waits for the bytes of a client.
+#[derive(Debug)]
+struct Patience {
+    requests: Pool,
+    /// When the connection was accepted; `None` after the first command.
+    accepted: Option<Instant>,
+    /// When the open block of an append began to wait for its end.
+    block: Option<Instant>,
 }
 
-fn fill(decoder: &Decoder, received: &mut BytesMut, commands: &mut Vec<WireCommand>) -> Decoded {
-    while commands.len() < BATCH {
-        match decoder.decode(received) {
-            Ok(Some(command)) => commands.push(command),
-            Ok(None) => return Decoded::All,
-            Err(_) => return Decoded::Bad,
+impl Patience {
+    fn new(requests: Pool) -> Self {
+        Self { requests, accepted: Some(Instant::now()), block: None }
+    }
+
+    fn has_spoken(&mut self) {
+        self.accepted = None;
+    }
+
+    fn block_is_open(&mut self, is_open: bool) {
+        self.block = is_open.then(|| self.block.unwrap_or_else(Instant::now));
+    }
+
+    /// Waits for bytes; fails with the reason why the connection ends.
+    async fn read(
+        &self,
+        received: &mut ReceiveBuffer,
+        reading: &mut (impl AsyncRead + Unpin),
+    ) -> Result<(), &'static str> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let begun = received.begun().into_iter().chain(self.block).min();
+            let may_wait = self.accepted.is_none() && begun.is_none() && !received.is_idle();
+            let read = if may_wait {
+                Ok(received.read(reading).await)
+            } else {
+                timeout(TICK, received.read(reading)).await
+            };
+            if let Ok(Ok(0) | Err(_)) = read {
+                return Err("the client left");
+            }
+            if self.accepted.is_some_and(|accepted| accepted.elapsed() >= FIRST_WORD) {
+                return Err("the client has sent no command");
+            }
+            if let Some(begun) = begun
+                && is_over(begun, waited, SILENCE, &self.requests)
+            {
+                return Err("the rest of a frame did not arrive");
+            }
+            if read.is_ok() {
+                return Ok(());
+            }
+            waited += TICK;
+            received.free();
         }
     }
-    Decoded::More
 }
 
-fn handle_all(
+/// Returns true if no longer should be waited for something that began at a time, after waiting
+/// for its next part.
+fn is_over(begun: Instant, waited: Duration, patience: Duration, pool: &Pool) -> bool {
+    let total = begun.elapsed();
+    let wanted = pool.is_wanted();
+    waited >= patience
+        || total >= SLOWEST
+        || wanted && (waited >= WHEN_WANTED || total >= 2 * WHEN_WANTED)
+}
+
+/// Handles commands in turns, each as soon as there is memory for its replies.
+async fn handle(
     state: &ServerState,
     session: &mut Session,
-    commands: &mut Vec<WireCommand>,
+    commands: &mut VecDeque<WireCommand>,
     outbox: &Outbox,
-) -> Result<(), Closed> {
-    if commands.is_empty() {
-        return Ok(());
+    latest: &mut Sequence,
+) -> Result<(), &'static str> {
+    const CLOSED: &str = "the connection was closed";
+    while !commands.is_empty() {
+        let Turn { count, mut charge, at_most } = outbox.turn(commands).await.ok_or(CLOSED)?;
+        let mut again = None;
+        if let Some(at_most) = at_most
+            && let Some(first) = commands.front_mut()
+        {
+            match first {
+                WireCommand::ReadSegment(read) => shorten(read, at_most),
+                other => again = Some((other.clone(), at_most)),
+            }
+        }
+        let mut replies = Vec::with_capacity(count);
+        let (mut done, after) = run(state, session, commands.drain(..count), &mut replies);
+        *latest = after;
+        // A request that only reads can be made again, once there is memory for its reply.
+        while let Some((command, at_most)) = &again
+            && let needed = replies.iter().map(|reply| weight(&reply.command)).sum::<usize>()
+            && needed > charge.as_ref().map_or(*at_most, Charge::bytes)
+        {
+            replies.clear();
+            drop(charge.take());
+            charge = Some(outbox.reserve(needed).await.ok_or(CLOSED)?);
+            (done, *latest) = run(state, session, [command.clone()].into_iter(), &mut replies);
+        }
+        outbox.extend(replies, charge);
+        done.map_err(|Closed(reason)| reason)?;
     }
-    let mut replies = Vec::with_capacity(commands.len());
-    let (done, _) = state.run(|machine, at| {
-        let mut context = machine.context(at, &mut replies);
-        commands.drain(..).try_for_each(|command| session.handle(command, &mut context))
-    });
-    outbox.extend(replies);
-    done
+    Ok(())
+}
+
+/// Asks for no more bytes than a reply of a weight has.
+fn shorten(read: &mut ReadSegment, at_most: usize) {
+    let len = at_most.saturating_sub(READ_OVERHEAD + read.segment.len());
+    read.suggested_length = read.suggested_length.min(i32::try_from(len).unwrap_or(i32::MAX));
+}
+
+fn run(
+    state: &ServerState,
+    session: &mut Session,
+    mut commands: impl Iterator<Item = WireCommand>,
+    replies: &mut Vec<Reply>,
+) -> (Result<(), Closed>, Sequence) {
+    state.run(|machine, at| {
+        let mut context = machine.context(at, replies);
+        commands.try_for_each(|command| session.handle(command, &mut context))
+    })
 }
 
 /// Sends replies as soon as their batches are durable.
-async fn send(state: &ServerState, outbox: &Outbox, mut writing: impl AsyncWrite + Unpin) {
+async fn send(
+    state: &ServerState,
+    outbox: &Outbox,
+    mut writing: impl AsyncWrite + Unpin,
+    seat: &Seat,
+) {
     loop {
         match outbox.next(SEND_BYTES).await {
             Next::Cut => return,
@@ -149,10 +240,12 @@ async fn send(state: &ServerState, outbox: &Outbox, mut writing: impl AsyncWrite
                 writing.shutdown().await.ok();
                 return;
             }
-            Next::Replies(replies) => {
+            Next::Replies(replies, bytes) => {
                 if !send_all(state, replies, &mut writing).await {
                     return;
                 }
+                outbox.sent(bytes);
+                seat.touch();
             }
         }
     }
@@ -183,6 +276,27 @@ async fn send_all(
             break;
         }
     }
-    let sent = timeout(SEND_TIMEOUT, writing.write_all_buf(&mut frames)).await;
-    goes_on && matches!(sent, Ok(Ok(())))
+    drop(replies);
+    write_all(&mut frames, writing, &state.budget.replies).await && goes_on
+}
+
+/// Writes frames; returns false if the client does not take them, or has left.
+async fn write_all(
+    frames: &mut SendBuffer,
+    writing: &mut (impl AsyncWrite + Unpin),
+    replies: &Pool,
+) -> bool {
+    let begun = Instant::now();
+    let mut waited = Duration::ZERO;
+    while frames.has_remaining() {
+        match timeout(TICK, writing.write_buf(frames)).await {
+            Ok(Ok(0) | Err(_)) => return false,
+            Ok(Ok(_)) => waited = Duration::ZERO,
+            Err(_) => waited += TICK,
+        }
+        if frames.has_remaining() && is_over(begun, waited, UNTAKEN, replies) {
+            return false;
+        }
+    }
+    true
 }

@@ -2,7 +2,6 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use pravega_sdk_proto::controller_service_server::ControllerServiceServer;
 use pravega_sdk_server_core::{ids::StoreIndex, record::Durability};
 use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -11,7 +10,9 @@ use crate::{
     builder::ServerBuilder,
     connection,
     faults::Faults,
+    guard,
     journal::{self, ReadOnlyFolder, Writer},
+    ports::Port,
     rest,
     service::{Addresses, Service},
     state::ServerState,
@@ -48,6 +49,10 @@ pub struct EmbeddedServer {
     /// Connections end at once.
     pub(crate) cut: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    /// The connections to all stores.
+    pub(crate) stores: Arc<Port>,
+    /// The connections to the controller.
+    pub(crate) controller: Arc<Port>,
     /// Ends after the journal is closed.
     pub(crate) writer: Option<Writer>,
 }
@@ -100,6 +105,15 @@ impl EmbeddedServer {
     #[must_use]
     pub fn bytes_held(&self) -> u64 {
         self.state.run(|machine, _| machine.store.held()).0
+    }
+
+    /// Memory that is reserved for requests and replies on their way, in bytes, without the little
+    /// that each connection may have in any case. It does not count towards
+    /// [`bytes_held`](Self::bytes_held); it has a bound of its own.
+    #[must_use]
+    pub fn bytes_on_their_way(&self) -> u64 {
+        let budget = &self.state.budget;
+        (budget.requests.lent() + budget.replies.lent()) as u64
     }
 
     /// The number of segments, including those of transactions and of Pravega's own streams.
@@ -175,14 +189,10 @@ impl EmbeddedServer {
 
     pub(crate) fn serve_controller(&self, listener: TcpListener) {
         let service = Service::new(Arc::clone(&self.state), self.addresses.clone());
-        let incoming =
-            tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-        let stop = self.stop.clone();
+        let (state, port) = (Arc::clone(&self.state), Arc::clone(&self.controller));
+        let tokens = (self.stop.clone(), self.cut.clone());
         self.tasks.spawn(async move {
-            let serving = tonic::transport::Server::builder()
-                .add_service(ControllerServiceServer::new(service))
-                .serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
-            if let Err(error) = serving.await {
+            if let Err(error) = guard::serve(state, service, port, listener, tokens).await {
                 tracing::error!(%error, "the controller's service has ended");
             }
         });
@@ -201,26 +211,11 @@ impl EmbeddedServer {
 
     pub(crate) fn serve_store(&self, listener: TcpListener, store: StoreIndex) {
         let (state, stop, tasks) = (Arc::clone(&self.state), self.stop.clone(), self.tasks.clone());
-        let cut = self.cut.clone();
+        let (port, cut) = (Arc::clone(&self.stores), self.cut.clone());
         self.tasks.spawn(async move {
-            loop {
-                let accepted = tokio::select! {
-                    accepted = listener.accept() => accepted,
-                    () = stop.cancelled() => break,
-                };
-                match accepted {
-                    Ok((socket, _)) if !state.faults.refuses_connections() => {
-                        let (state, cut) = (Arc::clone(&state), cut.clone());
-                        tasks.spawn(async move {
-                            tokio::select! {
-                                () = connection::serve(state, socket, store) => {}
-                                () = cut.cancelled() => {}
-                            }
-                        });
-                    }
-                    Ok(_) => {}
-                    // Most likely out of file descriptors, until another connection ends.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            while let Some((socket, seat)) = port.accept(&listener, &stop, &cut).await {
+                if !state.faults.refuses_connections() {
+                    tasks.spawn(connection::serve(Arc::clone(&state), socket, store, seat));
                 }
             }
         });

@@ -16,19 +16,26 @@
 //! Deliberately absent: any crate of the client. Both sides share only the protocol, so each tests
 //! the other independently.
 
+mod answer;
+mod budget;
 mod builder;
 mod clock;
 mod connection;
 mod embedded;
 mod fault_state;
 mod faults;
+mod guard;
 mod io_kind;
 mod journal;
+mod limits;
 mod outbox;
+mod ports;
+mod receive;
 mod rest;
 mod service;
 mod start;
 mod state;
+mod watched;
 
 pub use builder::ServerBuilder;
 pub use embedded::EmbeddedServer;

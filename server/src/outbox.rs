@@ -1,82 +1,162 @@
-//! The replies of a connection on their way out.
+//! The replies of a connection on their way out, and the memory that they keep alive.
+//!
+//! The first [`OWN_BYTES`] of a connection are its own; what is above is lent by the pool of all
+//! connections. A request is handled only after the memory of its reply is there, and a connection
+//! whose request has to wait is not read. Only replies to reads that waited at the end of a segment
+//! come unasked: without memory for them they are cut short.
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use pravega_sdk_server_core::{record::Sequence, store::Reply};
+use pravega_sdk_server_core::{
+    record::Sequence,
+    store::{Reply, Woken, demand, weight},
+};
 use pravega_sdk_wire_protocol::WireCommand;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
-/// From this many bytes of waiting replies on, no more requests of the connection are handled.
-pub(crate) const FULL_BYTES: usize = 8 << 20;
-/// The same for the number of replies.
-const FULL_COUNT: usize = 10_000;
-/// A connection with more bytes of waiting replies than this is cut.
-const CUT_BYTES: usize = 64 << 20;
+use crate::{
+    budget::{Charge, Pool},
+    limits::{CONNECTION_REPLY_BYTES, OWN_BYTES},
+};
+
+/// The most memory for which the replies of one turn are reserved, unless one alone needs more.
+const TURN_BYTES: usize = 1 << 20;
+/// How long a read waits for memory before it is answered with few bytes.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// The fewest bytes of a reply to such a read.
+const SHORT_READ: usize = 1 << 10;
 
 /// Replies in the order in which they leave.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox {
+    pool: Pool,
     state: Mutex<State>,
     /// A reply was added, or the connection ends.
     filled: Notify,
-    /// Replies were taken.
+    /// Replies were sent, or the connection ends.
     drained: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     replies: VecDeque<Reply>,
+    /// The weight of the replies in the queue and of those that are being sent.
     bytes: usize,
+    /// What the pool lends for the bytes above [`OWN_BYTES`].
+    charge: Option<Charge>,
     /// No more replies are added; those in the queue still leave.
     closed: bool,
     /// The replies in the queue do not leave either.
     cut: bool,
 }
 
+impl State {
+    fn settle(&mut self) {
+        let lent = self.bytes.saturating_sub(OWN_BYTES);
+        match &mut self.charge {
+            Some(_) if lent == 0 => self.charge = None,
+            Some(charge) => charge.shrink_to(lent),
+            None => {}
+        }
+    }
+
+    fn take_charge(&mut self, charge: Charge) {
+        match &mut self.charge {
+            Some(all) => all.add(charge),
+            None => self.charge = Some(charge),
+        }
+    }
+}
+
 /// The next step of the sender.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Replies that all wait for the batch of the first one, or an earlier one.
-    Replies(Vec<Reply>),
+    /// Replies that all wait for the batch of the first one, or an earlier one, and their weight.
+    Replies(Vec<Reply>, usize),
     /// All replies have left, and no more will be added.
     Closed,
     /// The connection ends at once.
     Cut,
 }
 
+/// The commands that may be handled now: there is memory for their replies.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// How many, from the first one on.
+    pub(crate) count: usize,
+    /// The memory of their replies.
+    pub(crate) charge: Option<Charge>,
+    /// How much the one reply may weigh, if its request may need more.
+    pub(crate) at_most: Option<usize>,
+}
+
 impl Outbox {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    pub(crate) fn new(pool: Pool) -> Self {
+        Self { pool, state: Mutex::default(), filled: Notify::new(), drained: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn push(&self, reply: Reply) {
-        self.extend([reply]);
-    }
-
-    pub(crate) fn extend(&self, replies: impl IntoIterator<Item = Reply>) {
+    /// Adds the reply to a read that waited, with as many bytes as there is memory for.
+    pub(crate) fn push_woken(&self, woken: Woken) {
         let mut state = self.state();
         if state.closed {
             return;
         }
-        for reply in replies {
-            state.bytes += weight(&reply.command);
-            state.replies.push_back(reply);
+        let mut woken = woken;
+        let bytes = weight(&woken.reply);
+        if state.bytes + bytes > OWN_BYTES {
+            match self.pool.try_charge(bytes) {
+                Some(charge) => state.take_charge(charge),
+                None => woken = woken.shortened(SHORT_READ),
+            }
         }
-        if state.bytes > CUT_BYTES {
-            state.closed = true;
-            state.cut = true;
-        }
+        state.bytes += weight(&woken.reply);
+        state.replies.push_back(Reply { after: woken.after, command: woken.reply });
+        state.settle();
         drop(state);
         self.filled.notify_one();
+    }
+
+    /// Adds the replies of a turn, with the memory that was reserved for them.
+    pub(crate) fn extend(&self, replies: Vec<Reply>, charge: Option<Charge>) {
+        if replies.is_empty() {
+            return;
+        }
+        let mut state = self.state();
+        if state.closed {
+            return;
+        }
+        state.bytes += replies.iter().map(|reply| weight(&reply.command)).sum::<usize>();
+        state.replies.extend(replies);
+        if let Some(charge) = charge {
+            state.take_charge(charge);
+        }
+        state.settle();
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Gives back the memory of replies that were sent.
+    pub(crate) fn sent(&self, bytes: usize) {
+        let mut state = self.state();
+        state.bytes = state.bytes.saturating_sub(bytes);
+        state.settle();
+        drop(state);
+        self.drained.notify_one();
     }
 
     /// Ends the connection after the replies in the queue.
     pub(crate) fn close(&self) {
         self.state().closed = true;
         self.filled.notify_one();
+        self.drained.notify_one();
     }
 
     /// Ends the connection at once.
@@ -98,11 +178,9 @@ impl Outbox {
                 if state.cut {
                     return Next::Cut;
                 }
-                let taken = take(&mut state, max_bytes);
+                let (taken, bytes) = take(&mut state, max_bytes);
                 if !taken.is_empty() {
-                    drop(state);
-                    self.drained.notify_one();
-                    return Next::Replies(taken);
+                    return Next::Replies(taken, bytes);
                 }
                 if state.closed {
                     return Next::Closed;
@@ -112,24 +190,116 @@ impl Outbox {
         }
     }
 
-    /// Waits until more requests may be handled; returns false if the connection ends.
-    pub(crate) async fn ready(&self) -> bool {
+    /// Waits until commands may be handled; `None` if the connection ends. There must be one.
+    pub(crate) async fn turn(&self, commands: &VecDeque<WireCommand>) -> Option<Turn> {
         loop {
-            {
+            let bytes = {
                 let state = self.state();
                 if state.closed {
-                    return false;
+                    return None;
                 }
-                if state.bytes < FULL_BYTES && state.replies.len() < FULL_COUNT {
-                    return true;
-                }
+                state.bytes
+            };
+            let own = OWN_BYTES.saturating_sub(bytes);
+            if let Some(turn) = self.turn_now(commands, own, bytes) {
+                return Some(turn);
             }
-            self.drained.notified().await;
+            let first = commands.front()?;
+            let at_most = (own >= 2 * SHORT_READ && is_read(first)).then_some(own);
+            let drained = self.drained.notified();
+            let lent = async {
+                if bytes < CONNECTION_REPLY_BYTES {
+                    self.pool.charge(demand(first)).await
+                } else {
+                    std::future::pending().await
+                }
+            };
+            let waited = async {
+                tokio::select! {
+                    charge = lent => Some(charge),
+                    () = drained => None,
+                }
+            };
+            match at_most {
+                None => {
+                    if let Some(charge) = waited.await {
+                        return Some(Turn { count: 1, charge: Some(charge), at_most: None });
+                    }
+                }
+                Some(_) => match timeout(PATIENCE, waited).await {
+                    Ok(Some(charge)) => {
+                        return Some(Turn { count: 1, charge: Some(charge), at_most: None });
+                    }
+                    Ok(None) => {}
+                    Err(_) => return Some(Turn { count: 1, charge: None, at_most }),
+                },
+            }
+        }
+    }
+
+    /// The turn for which nothing must be waited.
+    fn turn_now(&self, commands: &VecDeque<WireCommand>, own: usize, bytes: usize) -> Option<Turn> {
+        let (mut all, mut all_bytes) = (0, 0_usize);
+        let (mut owned, mut first_bytes) = (0, 0);
+        for command in commands {
+            let next = all_bytes.saturating_add(demand(command));
+            if all > 0 && next > TURN_BYTES {
+                break;
+            }
+            (all, all_bytes) = (all + 1, next);
+            if all_bytes <= own {
+                owned = all;
+            }
+            if all == 1 {
+                first_bytes = all_bytes;
+            }
+        }
+        if owned == all {
+            return Some(Turn { count: all, charge: None, at_most: None });
+        }
+        if bytes < CONNECTION_REPLY_BYTES {
+            if let Some(charge) = self.pool.try_charge(all_bytes) {
+                return Some(Turn { count: all, charge: Some(charge), at_most: None });
+            }
+            if owned == 0
+                && let Some(charge) = self.pool.try_charge(first_bytes)
+            {
+                return Some(Turn { count: 1, charge: Some(charge), at_most: None });
+            }
+        }
+        (owned > 0).then_some(Turn { count: owned, charge: None, at_most: None })
+    }
+
+    /// Waits for the memory of one reply; `None` if the connection ends.
+    pub(crate) async fn reserve(&self, bytes: usize) -> Option<Charge> {
+        let lent = self.pool.charge(bytes);
+        tokio::pin!(lent);
+        loop {
+            if self.state().closed {
+                return None;
+            }
+            tokio::select! {
+                charge = &mut lent => return Some(charge),
+                () = self.drained.notified() => {}
+            }
         }
     }
 }
 
-fn take(state: &mut State, max_bytes: usize) -> Vec<Reply> {
+/// Returns true for a request that changes nothing and may be answered with fewer bytes than it
+/// asks for, or asked again.
+fn is_read(command: &WireCommand) -> bool {
+    matches!(
+        command,
+        WireCommand::ReadSegment(_)
+            | WireCommand::ReadTable(_)
+            | WireCommand::ReadTableKeys(_)
+            | WireCommand::ReadTableEntries(_)
+            | WireCommand::ReadTableEntriesDelta(_)
+    )
+}
+
+fn take(state: &mut State, max_bytes: usize) -> (Vec<Reply>, usize) {
     let first = state.replies.front().map_or(Sequence::default(), |reply| reply.after);
     let (mut taken, mut bytes) = (Vec::new(), 0);
     while bytes < max_bytes
@@ -139,17 +309,5 @@ fn take(state: &mut State, max_bytes: usize) -> Vec<Reply> {
         bytes += weight(&reply.command);
         taken.push(reply);
     }
-    state.bytes = state.bytes.saturating_sub(bytes);
-    taken
-}
-
-/// The approximate length of a reply on the wire, in bytes.
-fn weight(reply: &WireCommand) -> usize {
-    match reply {
-        WireCommand::SegmentRead(read) => 128 + read.data.len(),
-        WireCommand::TableRead(_)
-        | WireCommand::TableEntriesRead(_)
-        | WireCommand::TableEntriesDeltaRead(_) => reply.payload_len().unwrap_or(128),
-        _ => 128,
-    }
+    (taken, bytes)
 }

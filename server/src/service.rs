@@ -9,9 +9,17 @@ use pravega_sdk_server_core::{
     machine::Machine,
     store::Step,
 };
+use prost::Message;
 use tonic::{Request, Response, Status};
 
-use crate::state::ServerState;
+use crate::{
+    answer::{Lent, not_taken},
+    limits::OWN_BYTES,
+    state::ServerState,
+};
+
+/// How much longer an answer is before it is encoded, about: its names are strings of their own.
+const DECODED_TIMES: usize = 4;
 
 /// The addresses of a server.
 #[derive(Debug, Clone)]
@@ -46,7 +54,7 @@ impl Service {
     }
 
     /// Makes a call, and responds once the changes that it reveals are durable.
-    async fn call<Q, A>(
+    async fn call<Q, A: Message>(
         &self,
         request: Request<Q>,
         call: impl FnOnce(&mut Catalog, Q, &mut Step<'_>) -> CallResult<A>,
@@ -69,9 +77,29 @@ impl Service {
             let (catalog, mut step) = machine.call(at);
             call(catalog, request, &mut step).map_err(status_of)
         };
-        let done = self.state.run_durably(work).await;
-        let done = done.map_err(|error| Status::unavailable(error.to_string()))?;
-        done.map(Response::new)
+        let (done, after) = self.state.run(work);
+        let lent = match &done {
+            Ok(answer) => self.lend(answer)?,
+            Err(_) => None,
+        };
+        let durable = self.state.wait_durable(after).await;
+        durable.map_err(|error| Status::unavailable(error.to_string()))?;
+        let mut response = Response::new(done?);
+        if let Some(lent) = lent {
+            response.extensions_mut().insert(lent);
+        }
+        Ok(response)
+    }
+
+    /// The memory of an answer until it is encoded; fails if others have not taken theirs.
+    fn lend(&self, answer: &impl Message) -> Result<Option<Lent>, Status> {
+        match answer.encoded_len() * DECODED_TIMES {
+            ..=OWN_BYTES => Ok(None),
+            bytes => {
+                let charge = self.state.budget.replies.try_charge(bytes);
+                charge.map(|charge| Some(Arc::new(charge))).ok_or_else(not_taken)
+            }
+        }
     }
 
     fn node(&self, store: StoreIndex) -> NodeUri {

@@ -21,6 +21,8 @@ use crate::{
     embedded::EmbeddedServer,
     io_kind::io_kind,
     journal::{self, Durable, Folder, JournalQueue, OpenError, OpenProblem, Recovered, Writer},
+    limits::ConnectionLimits,
+    ports::Port,
     service::Addresses,
     state::ServerState,
 };
@@ -102,12 +104,15 @@ impl ServerBuilder {
         let state = Arc::new(ServerState::new(opened.machine, clock, opened.durable, opened.queue));
         // The intervals of periodic work count from here.
         state.run(|machine, at| machine.tick(at));
+        let limits = ConnectionLimits::of_process();
         let server = EmbeddedServer {
             state,
             addresses,
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            stores: Port::new("segment store", limits.stores),
+            controller: Port::new("controller", limits.controller),
             writer: opened.writer,
         };
         if let Some(directory) = self.directory.clone() {

@@ -13,15 +13,16 @@ use pravega_sdk_server_core::{
     ids::{ConnectionId, Moment},
     machine::Machine,
     record::Sequence,
-    store::Reply,
 };
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
+    budget::Budget,
     clock::Clock,
     fault_state::FaultState,
     journal::{Durable, JournalQueue, NotDurable},
+    limits::QUEUED_BYTES,
     outbox::Outbox,
 };
 
@@ -35,6 +36,7 @@ pub(crate) struct ServerState {
     queue: Option<JournalQueue>,
     pub(crate) clock: Clock,
     pub(crate) faults: FaultState,
+    pub(crate) budget: Budget,
 }
 
 impl ServerState {
@@ -52,6 +54,7 @@ impl ServerState {
             queue,
             clock,
             faults: FaultState::default(),
+            budget: Budget::default(),
         }
     }
 
@@ -79,7 +82,7 @@ impl ServerState {
             let connections = lock(&self.connections);
             for woken in woken {
                 if let Some(outbox) = connections.get(&woken.connection) {
-                    outbox.push(Reply { after: woken.after, command: woken.reply });
+                    outbox.push_woken(woken);
                 }
             }
         }
@@ -111,6 +114,20 @@ impl ServerState {
             Ok(Durable::Failed { why, .. }) => Err(NotDurable::Failed(why.clone())),
             Err(_) => Err(NotDurable::Ended),
         }
+    }
+
+    /// Waits until less is queued for the disk, for a connection whose last change is `own`. One
+    /// that waits for nothing on the disk goes on, whatever the others have queued.
+    pub(crate) async fn wait_for_disk(&self, own: Sequence) {
+        let Some(queue) = self.queue.as_ref().filter(|queue| queue.bytes() >= QUEUED_BYTES) else {
+            return;
+        };
+        let mut durable = self.durable.clone();
+        let goes_on = durable.wait_for(|durable| match durable {
+            Durable::To(sequence) => *sequence >= own || queue.bytes() < QUEUED_BYTES,
+            Durable::Failed { .. } => true,
+        });
+        goes_on.await.ok();
     }
 
     /// Waits for the journal to fail and returns the reason; pends forever while it works.

@@ -2,10 +2,14 @@
 
 use std::{
     io,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::JoinHandle,
 };
 
+use bytes::Bytes;
 use pravega_sdk_server_core::record::{Record, Sequence};
 use tokio::sync::watch;
 
@@ -19,6 +23,8 @@ use super::{
 
 /// The approximate length of one write at most, in bytes.
 const WRITE_BYTES: usize = 8 << 20;
+/// The memory of a record besides its names and data, in bytes.
+const RECORD_OVERHEAD: usize = 192;
 /// A journal that grew by this many bytes, and to a multiple of its first length, is rewritten.
 const REWRITE_BYTES: u64 = 256 << 20;
 const REWRITE_TIMES: u64 = 3;
@@ -40,6 +46,8 @@ pub(crate) struct JournalQueue {
 struct Shared {
     state: Mutex<State>,
     filled: Condvar,
+    /// The memory of all batches that were not written, in bytes.
+    bytes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -59,8 +67,20 @@ impl JournalQueue {
 
     /// Adds a batch.
     pub(crate) fn push(&self, sequence: Sequence, records: Vec<Record>) {
+        self.shared.bytes.fetch_add(memory(&records), Ordering::Relaxed);
         self.state().batches.push(Batch { sequence, records });
         self.shared.filled.notify_one();
+    }
+
+    /// The memory of the batches that were not written yet, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Gives back the memory of batches.
+    fn done_with(&self, batches: Vec<Batch>) {
+        let bytes = batches.iter().map(|batch| memory(&batch.records)).sum();
+        self.shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Returns true if a new file should be begun, with [`Self::rewrite`].
@@ -72,7 +92,8 @@ impl JournalQueue {
     pub(crate) fn rewrite(&self, sequence: Sequence, records: Vec<Record>) {
         let mut state = self.state();
         state.wants_snapshot = false;
-        state.batches.clear();
+        let obsolete = std::mem::take(&mut state.batches);
+        self.done_with(obsolete);
         state.snapshot = Some(Batch { sequence, records });
         drop(state);
         self.shared.filled.notify_one();
@@ -119,6 +140,8 @@ fn write_all(mut journal: JournalFile, queue: &JournalQueue, durable: &watch::Se
                 journal.rewrite(*sequence, records).and_then(|()| journal.write(&batches))
             }
         };
+        let was_idle = batches.is_empty();
+        queue.done_with(batches);
         match done {
             Ok(()) => drop(durable.send_replace(Durable::To(journal.sequence))),
             Err(error) => {
@@ -131,7 +154,7 @@ fn write_all(mut journal: JournalFile, queue: &JournalQueue, durable: &watch::Se
         if journal.is_overgrown() {
             queue.state().wants_snapshot = true;
         }
-        if closed && batches.is_empty() {
+        if closed && was_idle {
             // The next start knows that no write was torn.
             if let Err(error) = journal.end() {
                 tracing::warn!(%error, "cannot mark the end of the journal");
@@ -274,6 +297,40 @@ impl JournalFile {
     pub(super) fn end(&mut self) -> io::Result<()> {
         self.commit(Kind::Clean, self.sequence, &[])?;
         self.mark(true)
+    }
+}
+
+/// The approximate memory of records until they are written, in bytes.
+fn memory(records: &[Record]) -> u64 {
+    records.iter().map(|record| (RECORD_OVERHEAD + content_len(record)) as u64).sum()
+}
+
+/// The length of the names, data and numbers of a record.
+fn content_len(record: &Record) -> usize {
+    match record {
+        Record::Created { segment, attributes, .. }
+        | Record::Attributed { segment, attributes } => segment.len() + attributes.len() * 24,
+        Record::Appended { segment, data, attributes, .. } => {
+            segment.len() + data.len() + attributes.len() * 24
+        }
+        Record::Merged { target, source, attributes, .. } => {
+            target.len() + source.len() + attributes.len() * 24
+        }
+        Record::Sealed { segment, .. }
+        | Record::Truncated { segment, .. }
+        | Record::Deleted { segment }
+        | Record::Restored { segment, .. } => segment.len(),
+        Record::Put { segment, entries, .. } => {
+            let entry = |(key, value): &(Bytes, Bytes)| key.len() + value.len() + 64;
+            segment.len() + entries.iter().map(entry).sum::<usize>()
+        }
+        Record::Removed { segment, keys, .. } => {
+            segment.len() + keys.iter().map(|key| key.len() + 32).sum::<usize>()
+        }
+        Record::CatalogEntry { key, value } => key.len() + value.as_ref().map_or(0, Bytes::len),
+        Record::RestoredEntry { segment, key, value, .. } => {
+            segment.len() + key.len() + value.len()
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Features of the embedded server: a clock that tests move, limits, faults, a folder, REST.
 
+mod bounds;
 mod clock;
 mod faults;
 mod folder;
 mod lifecycle;
 mod limits;
 mod misuse;
+mod process;
 mod rest;
 mod support;

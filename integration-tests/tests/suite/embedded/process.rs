@@ -1,0 +1,52 @@
+//! The tool's server in a process of its own, so that its memory and its descriptors can be
+//! measured and limited.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use pravega_sdk_integration_tests::harness::tool::binary;
+
+pub(super) struct Process {
+    child: Child,
+    pub(super) url: String,
+}
+
+impl Process {
+    /// Starts `pravega dev` with more arguments.
+    pub(super) fn start(arguments: &[&str]) -> Self {
+        Self::spawn(Command::new(binary()).args(["dev", "--port", "0"]).args(arguments))
+    }
+
+    /// Starts it with a limit of the number of open files.
+    pub(super) fn start_with_descriptors(count: u32) -> Self {
+        let script = format!("ulimit -n {count} && exec \"$0\" dev --port 0");
+        Self::spawn(Command::new("sh").args(["-c", &script]).arg(binary()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("the tool was not built");
+        let ready = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        Self { child, url: ready.split_whitespace().nth(1).unwrap().to_owned() }
+    }
+
+    /// The port of the controller.
+    pub(super) fn port(&self) -> u16 {
+        self.url.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    pub(super) fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

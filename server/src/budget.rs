@@ -1,0 +1,140 @@
+//! The account of the memory that requests and replies on their way keep alive, for all connections
+//! together.
+//!
+//! Requests and replies have a pool each, so that a request that waits for the memory of its reply
+//! never waits for itself. A pool is fair: who waits longest is first.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::limits::{REPLY_BYTES, REQUEST_BYTES};
+
+/// Both pools of a server.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    /// Requests that arrive, are handled, or wait for the disk.
+    pub(crate) requests: Pool,
+    /// Replies that clients have not taken.
+    pub(crate) replies: Pool,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { requests: Pool::new(REQUEST_BYTES), replies: Pool::new(REPLY_BYTES) }
+    }
+}
+
+/// A number of bytes, which are lent.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    free: Arc<Semaphore>,
+    size: usize,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// Bytes of a pool, which go back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Charge(OwnedSemaphorePermit);
+
+impl Pool {
+    pub(crate) fn new(size: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(size)), size, waiting: Arc::default() }
+    }
+
+    /// What is asked for more than the whole pool waits for the whole pool.
+    fn permits(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.min(self.size)).unwrap_or(u32::MAX)
+    }
+
+    /// Lends bytes; `None` if too few are left.
+    pub(crate) fn try_charge(&self, bytes: usize) -> Option<Charge> {
+        let permits = self.permits(bytes);
+        Arc::clone(&self.free).try_acquire_many_owned(permits).ok().map(Charge)
+    }
+
+    /// Waits for bytes. Dropping the future gives up the place in the queue.
+    pub(crate) async fn charge(&self, bytes: usize) -> Charge {
+        if let Some(charge) = self.try_charge(bytes) {
+            return charge;
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        match Arc::clone(&self.free).acquire_many_owned(self.permits(bytes)).await {
+            Ok(permit) => Charge(permit),
+            // No pool is ever closed.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Returns true if others wait for bytes.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// The bytes that are lent.
+    pub(crate) fn lent(&self) -> usize {
+        self.size.saturating_sub(self.free.available_permits())
+    }
+}
+
+impl Charge {
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.num_permits()
+    }
+
+    /// Adds the bytes of another charge of the same pool.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.0.merge(other.0);
+    }
+
+    /// Gives back what is above `bytes`.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        let surplus = self.bytes().saturating_sub(bytes);
+        drop(self.0.split(surplus));
+    }
+}
+
+/// Counts one that waits, until it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_request_is_not_overtaken_forever_by_small_ones() {
+        let pool = Pool::new(100);
+        let mut small = pool.try_charge(60).unwrap();
+        let other = pool.try_charge(40).unwrap();
+        let large = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.charge(500).await.bytes() }
+        });
+        tokio::task::yield_now().await;
+        assert!(pool.is_wanted());
+        drop(other);
+        assert!(pool.try_charge(1).is_none(), "a small request overtakes the large one");
+        small.shrink_to(10);
+        assert_eq!(small.bytes(), 10);
+        drop(small);
+        assert_eq!(large.await.unwrap(), 100);
+        assert!(!pool.is_wanted());
+        assert_eq!(pool.lent(), 0);
+    }
+}

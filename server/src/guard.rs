@@ -1,0 +1,311 @@
+//! What every call of the controller passes through: bounds of its request, its answer and its
+//! time, before and after the service that handles it.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+use pravega_sdk_proto::controller_service_server::ControllerServiceServer;
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Code, Status,
+    body::Body,
+    codegen::{
+        BoxFuture, Service as HttpService,
+        http::{Request, Response, header::AUTHORIZATION},
+        tokio_stream::Stream,
+    },
+    server::NamedService,
+    transport::Server,
+};
+
+use crate::{
+    answer::Answer,
+    budget::{Charge, Pool},
+    limits::{
+        CALL, CALL_BYTES, CALLS, CONNECTION_CALLS, DECODED_CALL_BYTES, FIRST_WORD, OWN_BYTES,
+    },
+    ports::Port,
+    service::Service,
+    state::ServerState,
+    watched::{Watch, Watched},
+};
+
+/// The length of the header before a message of gRPC.
+const MESSAGE_HEADER: usize = 5;
+/// The largest headers of a call, in bytes.
+const HEADERS: u32 = 8 << 10;
+/// The window of a connection and of each call: what arrives although the server has taken less.
+const WINDOW: u32 = (64 << 10) - 1;
+/// The memory that a decoded message uses for each byte, and for each of its fields, at most. An
+/// integer of one byte takes eight, in a list that grows by doubling; an empty message of two bytes
+/// takes the structure of it.
+const DECODED_BYTE: usize = 8;
+const DECODED_FIELD: usize = 200;
+
+/// Serves the controller until `stop`; the connections end at `cut`.
+pub(crate) async fn serve(
+    state: Arc<ServerState>,
+    service: Service,
+    port: Arc<Port>,
+    listener: TcpListener,
+    (stop, cut): (CancellationToken, CancellationToken),
+) -> Result<(), tonic::transport::Error> {
+    let (accepted, sockets) = mpsc::channel(1);
+    let (replies, stopped) = (state.budget.replies.clone(), stop.clone());
+    let accepting = async move {
+        while let Some((socket, seat)) = port.accept(&listener, &stop, &cut).await {
+            if accepted.send(Ok(Watched::new(socket, seat, replies.clone()))).await.is_err() {
+                return;
+            }
+        }
+    };
+    let inner = ControllerServiceServer::new(service);
+    let calls = Arc::new(Semaphore::new(CALLS));
+    let serving = Server::builder()
+        .concurrency_limit_per_connection(CONNECTION_CALLS as usize)
+        .max_concurrent_streams(CONNECTION_CALLS)
+        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(WINDOW)
+        .http2_max_header_list_size(HEADERS)
+        .http2_keepalive_interval(Some(FIRST_WORD))
+        .http2_keepalive_timeout(Some(FIRST_WORD))
+        .add_service(Guarded { inner, state, calls })
+        .serve_with_incoming_shutdown(Accepted(sockets), stopped.cancelled_owned());
+    tokio::pin!(accepting, serving);
+    tokio::select! {
+        served = &mut serving => served,
+        () = &mut accepting => serving.await,
+    }
+}
+
+/// The connections that were accepted.
+struct Accepted(mpsc::Receiver<Result<Watched, std::io::Error>>);
+
+impl Stream for Accepted {
+    type Item = Result<Watched, std::io::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(cx)
+    }
+}
+
+/// The service of the controller within its bounds.
+#[derive(Debug, Clone)]
+struct Guarded<S> {
+    inner: S,
+    state: Arc<ServerState>,
+    /// Calls in flight beyond the first of each connection.
+    calls: Arc<Semaphore>,
+}
+
+impl<S: NamedService> NamedService for Guarded<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> HttpService<Request<Body>> for Guarded<S>
+where
+    S: HttpService<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Response<Body>, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The service behind it is always ready.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let guarded = self.clone();
+        Box::pin(async move {
+            let done = timeout(CALL, guarded.handle(request)).await;
+            let done = done.unwrap_or_else(|_| Err(Status::deadline_exceeded("it takes too long")));
+            Ok(done.unwrap_or_else(Status::into_http))
+        })
+    }
+}
+
+impl<S> Guarded<S>
+where
+    S: HttpService<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    async fn handle(mut self, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let (mut head, body) = request.into_parts();
+        // Other headers are not used, and would be kept for as long as the call is.
+        let authorization = head.headers.remove(AUTHORIZATION);
+        head.headers.clear();
+        if let Some(authorization) = authorization {
+            head.headers.insert(AUTHORIZATION, authorization);
+        }
+        let watch = head.extensions.get::<Arc<Watch>>().map_or_else(Watch::new, Arc::clone);
+        let (_call, is_only) = watch.call();
+        let _place = match is_only {
+            true => None,
+            false => self.calls.acquire().await.ok(),
+        };
+        let requests = &self.state.budget.requests;
+        let (message, mut charge) = timeout(FIRST_WORD, receive(body, requests))
+            .await
+            .map_err(|_| Status::deadline_exceeded("the request did not arrive"))??;
+        admit(&message, &mut charge, requests).await?;
+        let request = Request::from_parts(head, Body::new(Message(Some(message))));
+        let response = match self.inner.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        drop(charge);
+        Answer::of(response, watch.answer(), &self.state.budget.replies).await
+    }
+}
+
+/// Receives the message of a call, which waits for the memory of it.
+async fn receive(mut body: Body, requests: &Pool) -> Result<(Bytes, Option<Charge>), Status> {
+    let mut message = BytesMut::new();
+    let mut charge: Option<Charge> = None;
+    loop {
+        let next = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+        let Some(frame) = next else { return Ok((message.freeze(), charge)) };
+        let Ok(data) = frame?.into_data() else { continue };
+        let len = message.len() + data.len();
+        let announced = announced_len(&message, &data).unwrap_or_default();
+        if len.max(announced) > MESSAGE_HEADER + CALL_BYTES {
+            let why = format!("a message has more than {CALL_BYTES} bytes");
+            return Err(Status::out_of_range(why));
+        }
+        if charge.is_none() && len > OWN_BYTES {
+            // All of it at once: nothing is kept from others while the rest has to wait.
+            charge = Some(requests.charge(len.max(announced)).await);
+        }
+        message.extend_from_slice(&data);
+    }
+}
+
+/// The length of a message with its header, as the header has it; `None` if it is not there yet.
+fn announced_len(received: &[u8], next: &[u8]) -> Option<usize> {
+    let mut header = received.iter().chain(next).skip(1).copied();
+    let len = [header.next()?, header.next()?, header.next()?, header.next()?];
+    Some(MESSAGE_HEADER.saturating_add(u32::from_be_bytes(len) as usize))
+}
+
+/// Waits for the memory that a message needs once it is decoded; refuses one that needs too much.
+async fn admit(message: &[u8], charge: &mut Option<Charge>, requests: &Pool) -> Result<(), Status> {
+    let bytes = message.get(MESSAGE_HEADER..).unwrap_or_default();
+    let decoded = bytes.len() * DECODED_BYTE + fields(bytes) * DECODED_FIELD;
+    if decoded > DECODED_CALL_BYTES {
+        return Err(Status::new(
+            Code::ResourceExhausted,
+            format!("the message has too many parts: it needs {decoded} bytes of memory"),
+        ));
+    }
+    if decoded > OWN_BYTES {
+        // What was lent for the encoded message goes back first: no call waits for another while
+        // it keeps something from it.
+        drop(charge.take());
+        *charge = Some(requests.charge(message.len() + decoded).await);
+    }
+    Ok(())
+}
+
+/// The number of fields of a message, until one that is broken.
+fn fields(mut message: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some(rest) = after_field(message) {
+        (message, count) = (rest, count + 1);
+    }
+    count
+}
+
+/// What follows the first field of a message; `None` if there is none, or it is broken.
+fn after_field(message: &[u8]) -> Option<&[u8]> {
+    let (tag, rest) = varint(message)?;
+    match tag & 7 {
+        0 => varint(rest).map(|(_, rest)| rest),
+        1 => rest.get(8..),
+        2 => {
+            let (len, rest) = varint(rest)?;
+            rest.get(usize::try_from(len).ok()?..)
+        }
+        5 => rest.get(4..),
+        _ => None,
+    }
+}
+
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0;
+    for (at, byte) in bytes.iter().enumerate().take(10) {
+        value |= u64::from(byte & 0x7F).checked_shl(7 * at as u32).unwrap_or_default();
+        if byte & 0x80 == 0 {
+            return Some((value, bytes.get(at + 1..)?));
+        }
+    }
+    None
+}
+
+/// A message that arrived.
+struct Message(Option<Bytes>);
+
+impl http_body::Body for Message {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|message| Ok(http_body::Frame::data(message))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_of_a_message_are_counted() {
+        assert_eq!(fields(&[]), 0);
+        // A number, an empty message, a string, a fixed one of eight bytes, one of four.
+        let all =
+            [8, 0x96, 1, 18, 0, 26, 2, b'a', b'b', 33, 1, 2, 3, 4, 5, 6, 7, 8, 45, 1, 2, 3, 4];
+        assert_eq!(fields(&all), 5);
+        for len in 0..all.len() {
+            assert!(fields(&all[..len]) < 5);
+        }
+        assert_eq!(fields(&[18, 0].repeat(1000)), 1000);
+        // Lengths that no message has.
+        assert_eq!(fields(&[18, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1]), 0);
+        assert_eq!(fields(&[0xFF; 20]), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_of_many_empty_parts_is_refused_before_it_is_decoded() {
+        let requests = Pool::new(1 << 20);
+        let message = |parts: usize| [vec![0; 5], [18, 0].repeat(parts)].concat();
+        let mut charge = None;
+        admit(&message(10_000), &mut charge, &requests).await.unwrap();
+        assert_eq!(charge.as_ref().map(Charge::bytes), Some(1 << 20));
+        let refused = admit(&message(2_000_000), &mut charge, &requests).await.unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+    }
+
+    #[test]
+    fn the_length_of_a_message_is_known_after_its_header() {
+        assert_eq!(announced_len(&[0, 0, 0], &[1]), None);
+        assert_eq!(announced_len(&[0, 0, 0], &[1, 2, 9]), Some(5 + 258));
+        assert_eq!(announced_len(&[], &[0, 0xFF, 0xFF, 0xFF, 0xFF]), Some(5 + 0xFFFF_FFFF));
+    }
+}

@@ -1,0 +1,113 @@
+//! The bounds of a server at its ports: how long a client may be silent, and how much memory
+//! requests and replies on their way keep alive.
+//!
+//! A server with a memory limit of M bytes stays within M and 64 MiB more. The 64 MiB are for what
+//! is not stored: [`REQUEST_BYTES`], [`REPLY_BYTES`], the least that each connection may have
+//! whatever the others do, and the program itself. All are bounds of the process.
+
+use std::time::Duration;
+
+use pravega_sdk_wire_protocol::MAX_FRAME_LEN;
+
+/// A connection ends if the client has not sent its first command, the preface of HTTP/2 or the
+/// head of its first request after this long.
+pub(crate) const FIRST_WORD: Duration = Duration::from_secs(10);
+/// A connection ends if the rest of a request does not arrive for this long.
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
+/// A connection ends if the client does not take any of its replies for this long.
+pub(crate) const UNTAKEN: Duration = Duration::from_secs(30);
+/// The same two if others wait for the memory that the client occupies.
+pub(crate) const WHEN_WANTED: Duration = Duration::from_secs(5);
+/// The longest time in which one request arrives, or one batch of replies leaves.
+pub(crate) const SLOWEST: Duration = Duration::from_secs(120);
+/// A call of the controller fails after this long.
+pub(crate) const CALL: Duration = Duration::from_secs(30);
+/// The interval between checks of the times above.
+pub(crate) const TICK: Duration = Duration::from_secs(1);
+
+/// Memory of all requests that arrive, are handled, or wait for the disk, in bytes: one of the
+/// longest, and others.
+pub(crate) const REQUEST_BYTES: usize = MAX_FRAME_LEN + (2 << 20);
+/// Memory of all replies that clients have not taken, in bytes.
+pub(crate) const REPLY_BYTES: usize = 10 << 20;
+/// Replies of one connection that are not taken, in bytes, from which on no more of its requests
+/// are handled.
+pub(crate) const CONNECTION_REPLY_BYTES: usize = 4 << 20;
+/// The part of both that each connection has to itself, in bytes: a small request of a client is
+/// handled whatever the others occupy.
+pub(crate) const OWN_BYTES: usize = 8 << 10;
+/// Memory of the changes that wait for the disk, in bytes, from which on connections that wait for
+/// it already are not read.
+pub(crate) const QUEUED_BYTES: u64 = 12 << 20;
+
+/// The most connections to all segment stores together.
+pub(crate) const STORE_CONNECTIONS: usize = 512;
+/// The most connections to the controller.
+pub(crate) const CONTROLLER_CONNECTIONS: usize = 128;
+/// The most calls in flight on one connection.
+pub(crate) const CONNECTION_CALLS: u32 = 32;
+/// The most calls in flight, not counting the first of each connection.
+pub(crate) const CALLS: usize = 256;
+/// The longest request of a call, in bytes, as in the Java server.
+pub(crate) const CALL_BYTES: usize = 4 << 20;
+/// The most memory that the request of a call may use once it is decoded, in bytes.
+pub(crate) const DECODED_CALL_BYTES: usize = 48 << 20;
+
+/// The descriptors of the process that are left to files, listeners and the program around the
+/// server.
+const RESERVED_DESCRIPTORS: usize = 24;
+/// The number of descriptors where the system does not say it: the least that a common one allows.
+const FEW_DESCRIPTORS: usize = 256;
+
+/// The most connections to the stores and to the controller: fewer than the process has
+/// descriptors, so that clients of one port do not close the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConnectionLimits {
+    pub(crate) stores: usize,
+    pub(crate) controller: usize,
+}
+
+impl ConnectionLimits {
+    /// The limits of this process. An eighth of the descriptors is left to REST.
+    pub(crate) fn of_process() -> Self {
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        Self::within(open_files(&limits).unwrap_or(FEW_DESCRIPTORS))
+    }
+
+    fn within(descriptors: usize) -> Self {
+        let free = descriptors.saturating_sub(RESERVED_DESCRIPTORS);
+        Self {
+            stores: (free / 2).clamp(2, STORE_CONNECTIONS),
+            controller: (free / 4).clamp(2, CONTROLLER_CONNECTIONS),
+        }
+    }
+}
+
+/// The soft limit of open files in the text of `/proc/self/limits`; `None` if it is not there.
+fn open_files(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    match line.split_whitespace().next()? {
+        "unlimited" => Some(usize::MAX),
+        soft => soft.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_fewer_than_descriptors() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units\n\
+                    Max open files            64                   524288               files\n";
+        assert_eq!(open_files(text), Some(64));
+        assert_eq!(open_files(&text.replace("64  ", "unlimited")), Some(usize::MAX));
+        assert_eq!(open_files(""), None);
+        for descriptors in [30, 64, 256, 1024, 1 << 20, usize::MAX] {
+            let limits = ConnectionLimits::within(descriptors);
+            assert!(limits.stores + limits.controller < descriptors, "{limits:?}");
+            assert!(limits.stores >= 2 && limits.controller >= 2);
+        }
+        assert_eq!(ConnectionLimits::within(64), ConnectionLimits { stores: 20, controller: 10 });
+    }
+}
