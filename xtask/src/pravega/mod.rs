@@ -6,6 +6,7 @@
 
 mod cluster;
 mod java;
+mod readiness;
 mod standalone;
 
 use std::{
@@ -21,6 +22,7 @@ use anyhow::{Context as _, Result, bail};
 use self::{
     cluster::Cluster,
     java::jars,
+    readiness::Tool,
     standalone::{Ports, Security, Standalone, Tls},
 };
 use crate::command::{cargo, run};
@@ -111,8 +113,7 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
     let build =
         ["test", "-p", "pravega-sdk-integration-tests", "--features", "interop", "--no-run"];
     run(cargo(root).args(build))?;
-    // The tests of the tool run the binary.
-    run(cargo(root).args(["build", "-p", "pravega-sdk-cli"]))?;
+    build_tool(root)?;
     run(cargo(root).args([
         "build",
         "--quiet",
@@ -149,7 +150,9 @@ pub(crate) fn interop_cluster(root: &Path) -> Result<()> {
     let lib = jars(root)?;
     let folder = root.join("target/pravega/cluster");
     refuse_second(&folder)?;
+    build_tool(root)?;
     Cluster { lib, folder: folder.clone() }.start()?;
+    readiness::wait(&cluster_tool()?)?;
     let stores: Vec<String> =
         cluster::STORES.iter().map(|port| format!("localhost:{port}")).collect();
     let variables = vec![
@@ -164,6 +167,16 @@ pub(crate) fn interop_cluster(root: &Path) -> Result<()> {
         .and_then(|()| test(root, failover, Module::interop("cluster_failover"), Output::Shown));
     stop(root)?;
     tested
+}
+
+/// Builds the `pravega` tool, which tests run, and which finds out if a server is ready.
+fn build_tool(root: &Path) -> Result<()> {
+    run(cargo(root).args(["build", "-p", "pravega-sdk-cli"]))
+}
+
+fn cluster_tool() -> Result<Tool> {
+    let url = format!("tcp://localhost:{}", cluster::CONTROLLER);
+    Tool::new(vec![("PRAVEGA_CONTROLLER_URI", url)])
 }
 
 /// Runs the tests of one module; fails if the module has no test.
@@ -204,7 +217,8 @@ pub(crate) fn start_standalone(root: &Path) -> Result<()> {
     let lib = jars(root)?;
     let folder = root.join("target/pravega/standalone");
     refuse_second(&folder)?;
-    let mut server = Standalone::start_on(&lib, &folder, &Security::None, Ports::USUAL)?;
+    build_tool(root)?;
+    let mut server = Standalone::start_on(&lib, &folder, &Security::None, || Ok(Ports::USUAL))?;
     server.keep();
     println!(
         "ready: tcp://localhost:{} (in memory; stop it with `cargo xtask pravega stop`)",
@@ -218,8 +232,9 @@ pub(crate) fn start_cluster(root: &Path) -> Result<()> {
     let lib = jars(root)?;
     let folder = root.join("target/pravega/cluster");
     refuse_second(&folder)?;
-    let cluster = Cluster { lib, folder };
-    cluster.start()?;
+    build_tool(root)?;
+    Cluster { lib, folder }.start()?;
+    readiness::wait(&cluster_tool()?)?;
     println!(
         "ready: tcp://localhost:{} (durable; stop it with `cargo xtask pravega stop`)",
         cluster::CONTROLLER

@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::java::{LOG_CONFIG, START_LIMIT};
+use super::{
+    java::{LOG_CONFIG, START_LIMIT},
+    readiness::{self, Tool},
+};
 use crate::command::run;
 
 /// For the secured server only.
@@ -143,15 +146,29 @@ pub(super) struct Standalone {
 
 impl Standalone {
     pub(super) fn start(lib: &Path, folder: &Path, security: &Security) -> Result<Self> {
-        Self::start_on(lib, folder, security, Ports::free()?)
+        Self::start_on(lib, folder, security, Ports::free)
     }
 
+    /// Starts a server, a second time if the first one does not answer all calls.
     pub(super) fn start_on(
         lib: &Path,
         folder: &Path,
         security: &Security,
-        ports: Ports,
+        ports: impl Fn() -> Result<Ports>,
     ) -> Result<Self> {
+        readiness::second_start(
+            || Self::launch(lib, folder, security, ports()?),
+            |server| readiness::wait(&Tool::new(server.tool_variables())?),
+            |mut server| {
+                server.end_process();
+                // The second server writes a log of its own.
+                fs::rename(folder.join("log"), folder.join("log-of-first-start")).ok();
+            },
+        )
+    }
+
+    /// Starts a process and waits until its ports are open.
+    fn launch(lib: &Path, folder: &Path, security: &Security, ports: Ports) -> Result<Self> {
         fs::create_dir_all(folder.join("pids"))?;
         fs::write(folder.join("logback.xml"), LOG_CONFIG)?;
         let mut properties = vec![
@@ -212,16 +229,13 @@ impl Standalone {
                 thread::sleep(Duration::from_millis(200));
             }
         }
-        // The port opens before the service is ready.
-        thread::sleep(Duration::from_secs(3));
         Ok(())
     }
 
     /// Returns the environment of the tests.
     pub(super) fn variables(&self) -> Vec<(&'static str, String)> {
-        let scheme = if let Some((_, Tls::On)) = self.secrets { "tls" } else { "tcp" };
         let mut variables = vec![
-            ("PRAVEGA_TEST_CONTROLLER", format!("{scheme}://localhost:{}", self.ports.controller)),
+            ("PRAVEGA_TEST_CONTROLLER", self.url()),
             ("PRAVEGA_TEST_ADMIN", format!("127.0.0.1:{}", self.ports.admin)),
         ];
         if let Some((secrets, _)) = &self.secrets {
@@ -233,6 +247,25 @@ impl Standalone {
         variables
     }
 
+    /// Returns the environment of the `pravega` tool.
+    fn tool_variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![("PRAVEGA_CONTROLLER_URI", self.url())];
+        if let Some((secrets, tls)) = &self.secrets {
+            variables.push(("PRAVEGA_USER", "admin".to_owned()));
+            variables.push(("PRAVEGA_PASSWORD", PASSWORD.to_owned()));
+            if *tls == Tls::On {
+                let trusted = secrets.join("server.crt").display().to_string();
+                variables.push(("PRAVEGA_TRUST_STORE", trusted));
+            }
+        }
+        variables
+    }
+
+    fn url(&self) -> String {
+        let scheme = if let Some((_, Tls::On)) = self.secrets { "tls" } else { "tcp" };
+        format!("{scheme}://localhost:{}", self.ports.controller)
+    }
+
     /// Leaves the process running after this program ends.
     pub(super) fn keep(&mut self) {
         if let Some(process) = self.process.take() {
@@ -241,13 +274,17 @@ impl Standalone {
     }
 
     pub(super) fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().ok();
-            process.wait().ok();
-            if env::var_os("PRAVEGA_TEST_KEEP").is_none() {
-                fs::remove_dir_all(&self.folder).ok();
-            }
+        if self.end_process() && env::var_os("PRAVEGA_TEST_KEEP").is_none() {
+            fs::remove_dir_all(&self.folder).ok();
         }
+    }
+
+    /// Ends the process, and returns true if this value still had one.
+    fn end_process(&mut self) -> bool {
+        let Some(mut process) = self.process.take() else { return false };
+        process.kill().ok();
+        process.wait().ok();
+        true
     }
 }
 
