@@ -6,13 +6,13 @@ use crate::{
     ids::Moment,
     placement::Placement,
     record::{Durability, Journal, Millis, Record, Sequence},
-    store::{Context, MemoryLimit, Reply, Step, Store},
+    store::{Context, MemoryLimit, Progress, Reply, Step, Store},
 };
 
 /// The configuration of a server.
 #[derive(Debug)]
 pub struct Config {
-    /// The most memory that segments may use.
+    /// The most memory that segments and catalog may use.
     pub memory_limit: MemoryLimit,
     /// Whether records are kept.
     pub durability: Durability,
@@ -37,7 +37,7 @@ pub struct Machine {
     pub store: Store,
     /// The state of the controller.
     pub catalog: Catalog,
-    /// The most memory that segments may use.
+    /// The most memory that segments and catalog may use.
     pub memory_limit: MemoryLimit,
     intervals: Intervals,
     last: LastRuns,
@@ -102,6 +102,8 @@ impl Machine {
             access: self.access.as_ref(),
             placement: &self.placement,
             memory_limit: self.memory_limit,
+            held_elsewhere: self.catalog.held(),
+            progress: Progress::Finished,
             at,
         };
         (&mut self.catalog, step)
@@ -110,6 +112,18 @@ impl Machine {
     /// The context in which a [`Session`](crate::store::Session) handles commands.
     pub fn context<'a>(&'a mut self, at: Moment, replies: &'a mut Vec<Reply>) -> Context<'a> {
         Context { step: self.call(at).1, replies }
+    }
+
+    /// Approximate memory that segments and catalog use, in bytes: what the memory limit bounds.
+    pub fn held(&self) -> u64 {
+        self.store.held().saturating_add(self.catalog.held())
+    }
+
+    /// Does the next slice of the work that calls have left: a millisecond or two.
+    pub fn work(&mut self, at: Moment) -> Progress {
+        let (catalog, mut step) = self.call(at);
+        // After the journal has failed nothing changes any more.
+        catalog.delete_slice(&mut step).unwrap_or(Progress::Finished)
     }
 
     /// Does the work that is due: expired leases, watermarks, retention, scaling by rate.
@@ -131,6 +145,7 @@ impl Machine {
         let watermarks = due(&mut self.last.watermarks, intervals.watermarks);
         let retention = due(&mut self.last.retention, intervals.retention);
         let rates = due(&mut self.last.rates, intervals.rates);
+        self.work(at);
         let (catalog, mut step) = self.call(at);
         catalog.expire_transactions(&mut step);
         if watermarks {

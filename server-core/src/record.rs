@@ -167,6 +167,9 @@ pub struct Journal {
     sequence: Sequence,
     pending: Vec<Record>,
     failure: Option<String>,
+    /// The number of checks until one is refused.
+    #[cfg(test)]
+    refuses_in: std::cell::Cell<Option<usize>>,
 }
 
 impl fmt::Debug for Journal {
@@ -220,6 +223,20 @@ impl Journal {
         }
         self.sequence.0 += 1;
         Some((self.sequence, std::mem::take(&mut self.pending)))
+    }
+
+    /// Makes a check of whether changes are possible fail: the first, or one after some others.
+    #[cfg(test)]
+    pub(crate) fn refuse_in(&self, checks: usize) {
+        self.refuses_in.set(Some(checks));
+    }
+
+    /// Returns true if this check is the one that fails.
+    #[cfg(test)]
+    pub(crate) fn refuses_now(&self) -> bool {
+        let left = self.refuses_in.get();
+        self.refuses_in.set(left.and_then(|left| left.checked_sub(1)));
+        left == Some(0)
     }
 
     /// Refuses every change from now on, because none can be made durable. Keeps the first reason.

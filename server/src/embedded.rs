@@ -101,10 +101,10 @@ impl EmbeddedServer {
         Faults::new(Arc::clone(&self.state))
     }
 
-    /// Approximate memory that the segments use, in bytes.
+    /// Approximate memory that the data of segments and controller uses, in bytes.
     #[must_use]
     pub fn bytes_held(&self) -> u64 {
-        self.state.run(|machine, _| machine.store.held()).0
+        self.state.run(|machine, _| machine.held()).0
     }
 
     /// Memory that is reserved for requests and replies on their way, in bytes, without the little
@@ -226,6 +226,8 @@ impl EmbeddedServer {
         self.tasks.spawn(async move {
             while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
                 state.run(|machine, at| machine.tick(at));
+                // A failure of the journal is reported where it is watched.
+                state.finish_work().await.ok();
                 state.tidy_journal();
             }
         });

@@ -7,13 +7,14 @@ use pravega_sdk_server_core::{
     catalog::{CallError, CallResult, Catalog, id_of},
     ids::{Moment, StoreIndex},
     machine::Machine,
-    store::Step,
+    store::{Progress, Step},
 };
 use prost::Message;
 use tonic::{Request, Response, Status};
 
 use crate::{
     answer::{Lent, not_taken},
+    journal::NotDurable,
     limits::OWN_BYTES,
     state::ServerState,
 };
@@ -43,6 +44,7 @@ fn status_of(error: CallError) -> Status {
         CallError::NotFound(message) => Status::not_found(message),
         CallError::Internal(message) => Status::internal(message),
         CallError::Unknown(message) => Status::unknown(message),
+        CallError::Invalid(message) => Status::invalid_argument(message),
         CallError::ResourceExhausted(message) => Status::resource_exhausted(message),
         CallError::Unavailable(message) => Status::unavailable(message),
     }
@@ -75,16 +77,21 @@ impl Service {
                 return Err(Status::unauthenticated("the credentials are missing or wrong"));
             }
             let (catalog, mut step) = machine.call(at);
-            call(catalog, request, &mut step).map_err(status_of)
+            let answer = call(catalog, request, &mut step).map_err(status_of)?;
+            Ok((answer, step.progress))
         };
+        let not_durable = |error: NotDurable| Status::unavailable(error.to_string());
         let (done, after) = self.state.run(work);
         let lent = match &done {
-            Ok(answer) => self.lend(answer)?,
+            Ok((answer, _)) => self.lend(answer)?,
             Err(_) => None,
         };
-        let durable = self.state.wait_durable(after).await;
-        durable.map_err(|error| Status::unavailable(error.to_string()))?;
-        let mut response = Response::new(done?);
+        self.state.wait_durable(after).await.map_err(not_durable)?;
+        let (answer, progress) = done?;
+        if progress == Progress::Unfinished {
+            self.state.finish_work().await.map_err(not_durable)?;
+        }
+        let mut response = Response::new(answer);
         if let Some(lent) = lent {
             response.extensions_mut().insert(lent);
         }

@@ -175,7 +175,7 @@ fn open(mut machine: Machine, directory: &Path) -> Result<Opened, OpenProblem> {
 /// Returns true if a new journal should be written at the start: the folder has none, or half of it
 /// is obsolete.
 fn is_wasteful(recovered: Option<&Recovered>, machine: &Machine) -> bool {
-    recovered.is_none_or(|recovered| recovered.len > WASTE_BYTES + 2 * machine.store.held())
+    recovered.is_none_or(|recovered| recovered.len > WASTE_BYTES + 2 * machine.held())
 }
 
 /// Obsolete data of this length is never worth a rewrite, in bytes.

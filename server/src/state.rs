@@ -13,6 +13,7 @@ use pravega_sdk_server_core::{
     ids::{ConnectionId, Moment},
     machine::Machine,
     record::Sequence,
+    store::Progress,
 };
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -96,6 +97,15 @@ impl ServerState {
     ) -> Result<T, NotDurable> {
         let (done, after) = self.run(work);
         self.wait_durable(after).await.map(|()| done)
+    }
+
+    /// Does the work that calls have left, in slices. Between two of them other clients are served,
+    /// and the journal catches up.
+    pub(crate) async fn finish_work(&self) -> Result<(), NotDurable> {
+        while self.run_durably(Machine::work).await? == Progress::Unfinished {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     /// Waits until a batch is durable; fails if it never will be.

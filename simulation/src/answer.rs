@@ -15,6 +15,7 @@ use crate::messages;
 pub(crate) fn failed(error: CallError) -> ControllerError {
     let (kind, outcome, detail) = match error {
         CallError::NotFound(detail) => (ErrorKind::NotFound, Outcome::NotApplied, detail),
+        CallError::Invalid(detail) => (ErrorKind::InvalidArgument, Outcome::NotApplied, detail),
         CallError::ResourceExhausted(detail) => {
             (ErrorKind::OutOfSpace, Outcome::NotApplied, detail)
         }

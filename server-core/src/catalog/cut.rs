@@ -1,6 +1,6 @@
 //! Places in a stream, segment by segment: cuts, and the positions of writers.
 
-use std::collections::{BTreeMap, btree_map};
+use std::collections::BTreeMap;
 
 use pravega_sdk_types::{Offset, SegmentId, SegmentOffset};
 use serde::{Deserialize, Serialize};
@@ -17,45 +17,48 @@ pub(super) const START: SegmentOffset = SegmentOffset::At(Offset(0));
 /// A cut of a stream: an offset in each of some segments.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "OffsetsById", into = "OffsetsById")]
-pub(super) struct Cut(BTreeMap<SegmentId, SegmentOffset>);
+pub(super) struct Cut(Box<[(SegmentId, SegmentOffset)]>);
 
 impl Cut {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// The number of segments.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The offsets, in the order of the ids of their segments.
     pub(super) fn iter(&self) -> impl Iterator<Item = (SegmentId, SegmentOffset)> + '_ {
-        self.0.iter().map(|(id, offset)| (*id, *offset))
+        self.0.iter().copied()
     }
 
     /// The offset in a segment; `None` if the cut does not name it.
     pub(super) fn offset(&self, id: SegmentId) -> Option<SegmentOffset> {
-        self.0.get(&id).copied()
-    }
-
-    pub(super) fn entry(
-        &mut self,
-        id: SegmentId,
-    ) -> btree_map::Entry<'_, SegmentId, SegmentOffset> {
-        self.0.entry(id)
+        let found = self.0.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        self.0.get(found).map(|(_, offset)| *offset)
     }
 }
 
 impl FromIterator<(SegmentId, SegmentOffset)> for Cut {
+    /// Of two offsets in one segment the later one counts.
     fn from_iter<I: IntoIterator<Item = (SegmentId, SegmentOffset)>>(offsets: I) -> Self {
-        Self(offsets.into_iter().collect())
+        let by_id: BTreeMap<SegmentId, SegmentOffset> = offsets.into_iter().collect();
+        Self(by_id.into_iter().collect())
     }
 }
 
 impl From<OffsetsById> for Cut {
     fn from(offsets: OffsetsById) -> Self {
-        offsets.into_iter().map(|(id, offset)| (id.into(), offset_of(offset))).collect()
+        Self::from(&offsets)
     }
 }
 
 impl From<&OffsetsById> for Cut {
     fn from(offsets: &OffsetsById) -> Self {
-        offsets.iter().map(|(id, offset)| ((*id).into(), offset_of(*offset))).collect()
+        // The ids of segments are in the order of the numbers that messages hold.
+        Self(offsets.iter().map(|(id, offset)| ((*id).into(), offset_of(*offset))).collect())
     }
 }
 

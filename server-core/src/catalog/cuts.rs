@@ -1,13 +1,14 @@
 //! Cuts of a stream: which cover the key space, their order, and the segments between two.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use pravega_sdk_types::{SegmentId, SegmentOffset};
 
 use super::{
-    cut::{Cut, START},
+    cut::{Cut, OffsetsById, START},
+    history::SegmentRecord,
     skyline::Skyline,
-    stream::{SegmentRecord, Stream},
+    stream::Stream,
 };
 
 /// The segments of a cut with their offsets, in the order of their ranges.
@@ -20,19 +21,25 @@ fn skyline(records: &Records) -> Skyline {
 impl Stream {
     /// The segments of a cut; `None` if one of them is unknown.
     fn records(&self, cut: &Cut) -> Option<Records> {
-        let mut records = Records::new();
-        // The ids of a cut are in the order of their epochs.
-        let mut created: HashMap<SegmentId, SegmentRecord> = HashMap::new();
-        let mut epoch = None;
-        for (id, offset) in cut.iter() {
-            if epoch.replace(id.epoch()) != Some(id.epoch()) {
-                let found = self.epoch(id.epoch())?;
-                created = found.segments.iter().map(|record| (record.id, *record)).collect();
-            }
-            records.push((*created.get(&id)?, offset));
+        if !self.knows(cut.len()) {
+            return None;
         }
+        let record = |(id, offset)| Some((self.history.segment(id)?, offset));
+        let mut records = cut.iter().map(record).collect::<Option<Records>>()?;
         records.sort_by(|(a, _), (b, _)| a.low.total_cmp(&b.low));
         Some(records)
+    }
+
+    /// Returns true if the stream has or had this many segments. A longer list of different ids
+    /// names one that is unknown.
+    pub(super) fn knows(&self, segments: usize) -> bool {
+        segments <= self.history.segment_count()
+    }
+
+    /// Returns true if the stream has or had each segment that a message names.
+    pub(super) fn knows_all(&self, offsets: &OffsetsById) -> bool {
+        self.knows(offsets.len())
+            && offsets.keys().all(|id| self.history.segment((*id).into()).is_some())
     }
 
     /// Returns true if a cut has exactly one segment for each key.
@@ -48,7 +55,8 @@ impl Stream {
             reached = record.high;
         }
         // For some counts of equal segments the last bound comes out below 1.0.
-        !records.is_empty() && self.active().last().is_none_or(|last| reached >= last.high.min(1.0))
+        !records.is_empty()
+            && self.history.active().last().is_none_or(|last| reached >= last.high.min(1.0))
     }
 
     /// Returns true if a cut is at or after another at every key. A segment created later is after
@@ -73,7 +81,7 @@ impl Stream {
         let is_before = |record: &SegmentRecord| {
             cut.across(record).is_none_or(|met| met.earliest > record.epoch_created())
         };
-        self.all_segments().filter(is_before).collect()
+        self.history.all().filter(is_before).collect()
     }
 
     /// The segments from one cut to another, both included. An empty cut is the head or the tail of
@@ -81,7 +89,7 @@ impl Stream {
     pub(super) fn between(&self, from: &Cut, to: &Cut) -> Vec<SegmentRecord> {
         let from = if from.is_empty() { self.head() } else { from.clone() };
         let to: Cut = if to.is_empty() {
-            self.active().iter().map(|record| (record.id, START)).collect()
+            self.history.active().iter().map(|record| (record.id, START)).collect()
         } else {
             to.clone()
         };
@@ -95,7 +103,7 @@ impl Stream {
             from.across(record).is_none_or(|met| met.earliest <= created)
                 && to.across(record).is_none_or(|met| met.latest >= created)
         };
-        self.all_segments().filter(is_between).collect()
+        self.history.all().filter(is_between).collect()
     }
 
     /// For each key the earlier offset of two cuts.
@@ -104,7 +112,7 @@ impl Stream {
             return one.clone();
         };
         let both = Skyline::new(ones.iter().chain(&others).map(|(record, _)| record));
-        let mut earlier = Cut::default();
+        let mut earlier: BTreeMap<SegmentId, SegmentOffset> = BTreeMap::new();
         for (record, offset) in ones.iter().chain(&others) {
             // A segment stays only if none that shares keys with it was created earlier.
             if both.across(record).is_none_or(|met| met.earliest >= record.epoch_created()) {
@@ -112,6 +120,6 @@ impl Stream {
                 *least = (*least).min(*offset);
             }
         }
-        earlier
+        earlier.into_iter().collect()
     }
 }

@@ -5,13 +5,10 @@ use pravega_sdk_proto::{
     RetentionPolicy, StreamConfig, StreamCut, retention_policy::RetentionPolicyType,
     scaling_policy::ScalingPolicyType,
 };
+use pravega_sdk_types::Epoch;
 use serde::Serialize;
 
-use super::{
-    names,
-    state::Catalog,
-    stream::{EpochRecord, SegmentRecord, Stream},
-};
+use super::{history::SegmentRecord, names, state::Catalog, stream::Stream};
 use crate::record::Millis;
 
 /// The streams of a scope that are listed.
@@ -189,13 +186,13 @@ impl Catalog {
             StreamFilter::Tagged(tag) => stream.has_tag(tag),
         };
         let wanted = found.streams.iter().filter(wanted);
-        let streams = wanted.map(|(name, stream)| describe(scope, name, &stream.config)).collect();
+        let streams = wanted.map(|(name, stream)| describe(scope, name, stream.config())).collect();
         Some(StreamList { streams })
     }
 
     /// A stream; `None` if it does not exist.
     pub fn describe_stream(&self, scope: &str, stream: &str) -> Option<StreamDescription> {
-        Some(describe(scope, stream, &self.stream(scope, stream)?.config))
+        Some(describe(scope, stream, self.stream(scope, stream)?.config()))
     }
 
     /// The epochs of a stream that began within a time, in milliseconds since 1970; `None` if the
@@ -207,16 +204,15 @@ impl Catalog {
         within: std::ops::RangeInclusive<i64>,
     ) -> Option<Vec<ScalingEvent>> {
         let found = self.stream(scope, stream)?;
-        let within = found.epochs.iter().filter(|epoch| within.contains(&epoch.at.0));
-        let event = |epoch: &EpochRecord| ScalingEvent {
-            timestamp: epoch.at.0,
-            segment_list: epoch
-                .segments
-                .iter()
-                .map(|segment| describe_segment(*segment, found, epoch.at))
-                .collect(),
+        let epochs = (0..=found.history.active_epoch().0).map(Epoch);
+        let event = |epoch: Epoch| {
+            let at = found.history.began(epoch).filter(|at| within.contains(&at.0))?;
+            let segments = found.history.segments_of(epoch)?;
+            let segment_list =
+                segments.iter().map(|segment| describe_segment(*segment, found, at)).collect();
+            Some(ScalingEvent { timestamp: at.0, segment_list })
         };
-        Some(within.map(event).collect())
+        Some(epochs.filter_map(event).collect())
     }
 
     /// The reader groups of a scope; `None` if it does not exist.
@@ -234,17 +230,16 @@ impl Catalog {
         Some(GroupDescription {
             scope_name: scope.to_owned(),
             reader_group_name: group.to_owned(),
-            stream_list: found.config.starting_stream_cuts.iter().map(stream).collect(),
+            stream_list: found.config().starting_stream_cuts.iter().map(stream).collect(),
         })
     }
 }
 
 fn describe_segment(segment: SegmentRecord, stream: &Stream, since: Millis) -> SegmentDescription {
-    let created = usize::try_from(segment.epoch_created().0).ok();
-    let created = created.and_then(|created| stream.epochs.get(created));
+    let created = stream.history.began(segment.epoch_created());
     SegmentDescription {
         number: segment.id.into(),
-        start_time: created.map_or(since, |created| created.at).0,
+        start_time: created.unwrap_or(since).0,
         key_start: segment.low,
         key_end: segment.high,
     }

@@ -11,6 +11,8 @@ pub enum CallError {
     Internal(String),
     /// An argument is out of range.
     Unknown(String),
+    /// An argument is too long or too large.
+    Invalid(String),
     /// The memory limit is reached.
     ResourceExhausted(String),
     /// The journal has failed, so no change is possible.

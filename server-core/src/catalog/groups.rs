@@ -1,9 +1,11 @@
 //! The controller's part of reader groups: their configuration, the stream of their state, and
 //! their subscriptions.
 
+use std::collections::BTreeSet;
+
 use pravega_sdk_proto::{
     CreateReaderGroupResponse, ReaderGroupConfigResponse, ReaderGroupConfiguration,
-    ReaderGroupInfo, StreamInfo, SubscriberStreamCut, SubscribersResponse,
+    ReaderGroupInfo, StreamCut, StreamInfo, SubscriberStreamCut, SubscribersResponse,
     UpdateReaderGroupResponse, create_reader_group_response, delete_reader_group_status,
     reader_group_config_response, subscribers_response, update_reader_group_response,
     update_subscriber_status,
@@ -11,13 +13,18 @@ use pravega_sdk_proto::{
 use uuid::Uuid;
 
 use super::{
+    change::{Part, StreamPart},
     cut::Cut,
     error::{CallError, CallResult},
     names,
+    plan::Plan,
     state::{Catalog, Group},
     stream::Subscriber,
 };
 use crate::store::Step;
+
+/// The most cuts of a group. A request for more is a mistake.
+const MAX_STREAMS: usize = 20_000;
 
 impl Catalog {
     /// Creates a reader group with a stream for its state, or returns the one that exists.
@@ -40,23 +47,22 @@ impl Catalog {
             return refused(Status::ScopeNotFound);
         };
         if let Some(known) = found.groups.get(&group) {
-            let config = Some(known.config.clone());
+            let config = Some(known.config());
             return Ok(CreateReaderGroupResponse { status: Status::Success.into(), config });
         }
+        check_streams(&config)?;
         // The Java server retries forever if a subscribed stream is missing. This one fails at
         // once.
-        let missing = |info: &StreamInfo| self.stream(&info.scope, &info.stream).is_none();
-        if config.retention_type != 0 && streams(&config).iter().any(missing) {
+        if (config.retention_type != 0 && !self.knows_streams(&config)) || !self.knows_cuts(&config)
+        {
             return refused(Status::Failure);
         }
-        step.reserve(1)?;
         let config = ReaderGroupConfiguration { generation: 0, ..config };
-        self.ensure_internal_stream(&scope, &names::group_stream(&group), step)?;
-        self.subscribe(&config, step);
-        if let Some(found) = self.scopes.get_mut(&scope) {
-            found.groups.insert(group.clone(), Group { config: config.clone() });
-        }
-        self.save_group(step.journal, &scope, &group);
+        let mut plan = Plan::new();
+        self.plan_internal_stream(&mut plan, &scope, &names::group_stream(&group), step)?;
+        self.plan_subscription(&mut plan, &config);
+        plan.scope(&scope, Part::Group(group, Some(Group::new(&config))));
+        self.carry_out(plan, step)?;
         Ok(CreateReaderGroupResponse { status: Status::Success.into(), config: Some(config) })
     }
 
@@ -65,7 +71,7 @@ impl Catalog {
         use reader_group_config_response::Status;
         let found = self.group(&info.scope, &info.reader_group);
         let status = if found.is_some() { Status::Success } else { Status::RgNotFound };
-        let config = found.map(|group| group.config.clone()).unwrap_or_default();
+        let config = found.map(Group::config).unwrap_or_default();
         ReaderGroupConfigResponse { config: Some(config), status: status.into() }
     }
 
@@ -79,25 +85,28 @@ impl Catalog {
         let answer = |status: Status, generation| {
             Ok(UpdateReaderGroupResponse { status: status.into(), generation })
         };
-        step.reserve(0)?;
+        step.check_growth(0)?;
         let (scope, group) = (config.scope.clone(), config.reader_group_name.clone());
-        let found = self.group_mut(&scope, &group);
-        let Some(found) = found else {
+        let Some(found) = self.group(&scope, &group) else {
             return answer(Status::RgNotFound, config.generation);
         };
-        let known = &found.config;
+        let known = found.config();
         if known.generation != config.generation
             || !same_id(&known.reader_group_id, &config.reader_group_id)
         {
             return answer(Status::InvalidConfig, config.generation);
         }
-        let old = known.clone();
+        check_streams(&config)?;
+        if !self.knows_cuts(&config) {
+            return answer(Status::InvalidConfig, config.generation);
+        }
         let config = ReaderGroupConfiguration { generation: config.generation + 1, ..config };
         let generation = config.generation;
-        found.config = config.clone();
-        self.unsubscribe(&old, Some(&config), step);
-        self.subscribe(&config, step);
-        self.save_group(step.journal, &scope, &group);
+        let mut plan = Plan::new();
+        self.plan_unsubscription(&mut plan, &known, Some(&config));
+        self.plan_subscription(&mut plan, &config);
+        plan.scope(&scope, Part::Group(group, Some(Group::new(&config))));
+        self.carry_out(plan, step)?;
         answer(Status::Success, generation)
     }
 
@@ -108,60 +117,70 @@ impl Catalog {
         step: &mut Step<'_>,
     ) -> CallResult<delete_reader_group_status::Status> {
         use delete_reader_group_status::Status;
-        step.reserve(0)?;
-        let found = self.group(&info.scope, &info.reader_group);
-        match found {
-            Some(group) if same_id(&group.config.reader_group_id, &info.reader_group_id) => {
-                self.drop_group(&info.scope, &info.reader_group, step);
-                Ok(Status::Success)
-            }
-            _ => Ok(Status::RgNotFound),
-        }
-    }
-
-    /// Removes a group with its state.
-    pub(super) fn drop_group(&mut self, scope: &str, group: &str, step: &mut Step<'_>) {
-        let Some(dropped) = self.scopes.get_mut(scope).and_then(|scope| scope.groups.remove(group))
-        else {
-            return;
+        step.check_growth(0)?;
+        let Some(found) = self.group(&info.scope, &info.reader_group) else {
+            return Ok(Status::RgNotFound);
         };
-        self.unsubscribe(&dropped.config, None, step);
-        self.drop_stream(scope, &names::group_stream(group), step);
-        self.save_group(step.journal, scope, group);
+        let config = found.config();
+        if !same_id(&config.reader_group_id, &info.reader_group_id) {
+            return Ok(Status::RgNotFound);
+        }
+        let mut plan = Plan::new();
+        self.plan_unsubscription(&mut plan, &config, None);
+        let stream = names::group_stream(&info.reader_group);
+        self.plan_removal(&mut plan, &info.scope, &stream, step);
+        plan.scope(&info.scope, Part::Group(info.reader_group.clone(), None));
+        self.carry_out(plan, step)?;
+        Ok(Status::Success)
     }
 
-    /// Subscribes a group to its streams, whose truncation then waits for it.
-    fn subscribe(&mut self, config: &ReaderGroupConfiguration, step: &mut Step<'_>) {
+    /// Returns true if each stream of a group exists.
+    fn knows_streams(&self, config: &ReaderGroupConfiguration) -> bool {
+        streams(config).iter().all(|info| self.stream(&info.scope, &info.stream).is_some())
+    }
+
+    /// Returns true if the cuts of a group name only segments that their streams have or had.
+    fn knows_cuts(&self, config: &ReaderGroupConfiguration) -> bool {
+        let cuts = config.starting_stream_cuts.iter().chain(&config.ending_stream_cuts);
+        cuts.filter(|cut| !cut.cut.is_empty()).all(|cut| {
+            let info = cut.stream_info.clone().unwrap_or_default();
+            let found = self.stream(&info.scope, &info.stream);
+            found.is_some_and(|found| found.knows_all(&cut.cut))
+        })
+    }
+
+    /// Plans the subscription of a group to its streams, whose truncation then waits for it.
+    fn plan_subscription(&self, plan: &mut Plan, config: &ReaderGroupConfiguration) {
         if config.retention_type == 0 {
             return;
         }
         let name = subscriber_name(config);
         for info in streams(config) {
-            let Some(found) = self.stream_mut(&info.scope, &info.stream) else { continue };
-            let subscriber =
-                found.subscribers.entry(name.clone()).or_insert_with(Subscriber::default);
-            subscriber.generation = config.generation;
-            subscriber.group_id.clone_from(&config.reader_group_id);
-            self.save_stream(step.journal, &info.scope, &info.stream);
+            let Some(found) = self.stream(&info.scope, &info.stream) else { continue };
+            let known = found.subscribers.get(&name).cloned().unwrap_or_default();
+            let (generation, group_id) = (config.generation, config.reader_group_id.clone());
+            let part = StreamPart::Subscriber(
+                name.clone(),
+                Some(Subscriber { generation, group_id, ..known }),
+            );
+            plan.stream(&info.scope, &info.stream, part);
         }
     }
 
-    /// Removes a group from the subscribers of streams that it no longer reads.
-    fn unsubscribe(
-        &mut self,
+    /// Plans that a group leaves the subscribers of streams that it no longer reads.
+    pub(super) fn plan_unsubscription(
+        &self,
+        plan: &mut Plan,
         old: &ReaderGroupConfiguration,
         new: Option<&ReaderGroupConfiguration>,
-        step: &mut Step<'_>,
     ) {
         let name = subscriber_name(old);
         let kept = new.filter(|new| new.retention_type != 0).map(streams).unwrap_or_default();
-        for info in streams(old) {
-            if kept.contains(&info) {
-                continue;
-            }
-            let Some(found) = self.stream_mut(&info.scope, &info.stream) else { continue };
-            if found.subscribers.remove(&name).is_some() {
-                self.save_stream(step.journal, &info.scope, &info.stream);
+        for info in streams(old).difference(&kept) {
+            let Some(found) = self.stream(&info.scope, &info.stream) else { continue };
+            if found.subscribers.contains_key(&name) {
+                let part = StreamPart::Subscriber(name.clone(), None);
+                plan.stream(&info.scope, &info.stream, part);
             }
         }
     }
@@ -188,7 +207,7 @@ impl Catalog {
         step: &mut Step<'_>,
     ) -> CallResult<update_subscriber_status::Status> {
         use update_subscriber_status::Status;
-        step.reserve(0)?;
+        step.check_growth(0)?;
         let cut = request.stream_cut.unwrap_or_default();
         let info = cut.stream_info.unwrap_or_default();
         let Some(found) = self.stream(&info.scope, &info.stream) else {
@@ -203,33 +222,60 @@ impl Catalog {
         if known.generation != request.generation {
             return Ok(Status::GenerationMismatch);
         }
+        if !found.knows(cut.cut.len()) {
+            return Ok(Status::StreamCutNotValid);
+        }
         let cut = Cut::from(cut.cut);
         let is_later = known.cut.is_empty() || found.is_at_or_after(&cut, &known.cut);
         if !found.is_complete(&cut) || !is_later {
             return Ok(Status::StreamCutNotValid);
         }
-        let known = self
-            .stream_mut(&info.scope, &info.stream)
-            .and_then(|found| found.subscribers.get_mut(&request.subscriber));
-        if let Some(known) = known {
-            known.cut = cut;
-        }
-        self.save_stream(step.journal, &info.scope, &info.stream);
+        let subscriber = Some(Subscriber { cut, ..known.clone() });
+        let mut plan = Plan::new();
+        let part = StreamPart::Subscriber(request.subscriber, subscriber);
+        plan.stream(&info.scope, &info.stream, part);
+        self.carry_out(plan, step)?;
         Ok(Status::Success)
     }
+}
+
+/// Refuses a group with too many streams, or with names that no stream can have.
+fn check_streams(config: &ReaderGroupConfiguration) -> CallResult<()> {
+    let cuts = || config.starting_stream_cuts.iter().chain(&config.ending_stream_cuts);
+    let count = cuts().count();
+    if count > MAX_STREAMS {
+        return Err(CallError::Invalid(format!(
+            "a reader group has at most {MAX_STREAMS} cuts, not {count}"
+        )));
+    }
+    let is_named = |cut: &StreamCut| {
+        let info = cut.stream_info.as_ref();
+        info.is_some_and(|info| names::is_scope(&info.scope) && names::is_stream(&info.stream))
+    };
+    if !cuts().all(is_named) {
+        return Err(CallError::Invalid("a stream of the group has no valid name".to_owned()));
+    }
+    Ok(())
 }
 
 fn same_id(one: &str, other: &str) -> bool {
     Uuid::try_parse(one).ok().is_some_and(|one| Uuid::try_parse(other).ok() == Some(one))
 }
 
-/// The streams of a group.
-fn streams(config: &ReaderGroupConfiguration) -> Vec<StreamInfo> {
-    let info = |cut: &pravega_sdk_proto::StreamCut| {
-        let info = cut.stream_info.clone().unwrap_or_default();
-        StreamInfo { access_operation: 0, ..info }
+/// The streams of a group, each once.
+fn streams(config: &ReaderGroupConfiguration) -> BTreeSet<StreamName> {
+    let name = |cut: &StreamCut| {
+        let StreamInfo { scope, stream, .. } = cut.stream_info.clone().unwrap_or_default();
+        StreamName { scope, stream }
     };
-    config.starting_stream_cuts.iter().map(info).collect()
+    config.starting_stream_cuts.iter().map(name).collect()
+}
+
+/// The name of a stream with its scope.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct StreamName {
+    scope: String,
+    stream: String,
 }
 
 fn subscriber_name(config: &ReaderGroupConfiguration) -> String {

@@ -4,22 +4,30 @@
 //! with a [`Step`](crate::store::Step) lent to it: the segments, the journal, and the moment.
 //!
 //! ```text
-//! scopes streams queries scaling transactions groups tables time retention describe    calls
-//!    └──────┴───────┴───────┴─────────┬──────────┴──────┴─────┴──────┴────────┘
-//!                        persistence  │  segments         the journal's entries, the store
+//! scopes streams queries scaling transactions groups tables time retention leaving   calls
+//!    └──────┴───────┴───────┴─────────┬──────────┴──────┴─────┴──────┴───────┘
+//!                              plan   │  segments      changes, carried out as a whole or not
 //!                                     │
-//!            state  stream  cuts  transaction  rates  names      one stream, one transaction
-//!                           cut  skyline                        offsets, epochs by key
+//!              persistence   apply  weight  change     entries of the journal, what each does
+//!                                     │
+//!            state  stream  history  cuts  transaction  rates  names
+//!                   older            cut  skyline      one stream, offsets, epochs by key
 //! ```
 
+mod apply;
+mod change;
 mod cut;
 mod cuts;
 mod describe;
 mod error;
 mod groups;
+mod history;
+mod leaving;
 mod message;
 mod names;
+mod older;
 mod persistence;
+mod plan;
 mod queries;
 mod rates;
 mod retention;
@@ -34,6 +42,7 @@ mod tables;
 mod time;
 mod transaction;
 mod transactions;
+mod weight;
 
 pub use self::{
     describe::{

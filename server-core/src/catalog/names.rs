@@ -1,6 +1,9 @@
 //! The rules for names, and the names of Pravega's own streams.
 
+use bytestring::ByteString;
 use pravega_sdk_types::{KeyValueTable, ReaderGroup, Scope, SegmentId, Stream};
+
+use super::history::SegmentRecord;
 
 /// Returns true if the controller accepts the name of a scope.
 pub(super) fn is_scope(name: &str) -> bool {
@@ -41,6 +44,11 @@ pub(super) fn table_stream(table: &str) -> String {
 }
 
 /// The name of a segment.
-pub(super) fn segment(scope: &str, stream: &str, id: SegmentId) -> bytestring::ByteString {
+pub(super) fn segment(scope: &str, stream: &str, id: SegmentId) -> ByteString {
     format!("{scope}/{stream}/{id}").into()
+}
+
+/// The names of segments.
+pub(super) fn segments(scope: &str, stream: &str, records: &[SegmentRecord]) -> Vec<ByteString> {
+    records.iter().map(|record| segment(scope, stream, record.id)).collect()
 }

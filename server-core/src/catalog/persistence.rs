@@ -1,21 +1,26 @@
 //! The entries of the catalog in the journal, each under a key like the path of a file.
 //!
 //! ```text
-//! scope/S      stream/S/N      transaction/S/N/ID      table/S/N      group/S/G
+//! scope/S      leaving/S       floor/S         number/S/N      table/S/N      group/S/G
+//! state/S/N    epoch/S/N/E     head/S/N        end/S/N/ID      watermark/S/N
+//! writer/S/N/W                 subscriber/S/N/SCOPE/GROUP      point/S/N/K    transaction/S/N/ID
 //! ```
-
-use std::collections::BTreeMap;
+//!
+//! A record has the size of what changed: an epoch is kept as its difference from the one before.
+//! What belongs to a stream or a scope leaves with it. `stream/S/N`, a whole stream, is read only:
+//! earlier versions wrote it.
 
 use bytes::Bytes;
-use pravega_sdk_types::TransactionId;
+use pravega_sdk_types::{Epoch, SegmentId, SegmentNumber};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    state::{Catalog, Scope},
+    apply::MissingParent,
+    change::{Change, Part, ScopeRecord, StreamPart},
+    state::{Catalog, Group, Scope},
     stream::Stream,
-    transaction::Transaction,
 };
-use crate::record::{Journal, Record};
+use crate::record::Record;
 
 /// A record of the catalog in the journal cannot be applied.
 #[non_exhaustive]
@@ -42,136 +47,196 @@ pub enum RestoreError {
     },
 }
 
+impl Change {
+    /// The record of the change.
+    pub(super) fn record(&self) -> Record {
+        let Self { scope, part } = self;
+        let (key, value) = match part {
+            Part::Scope(record) => (format!("scope/{scope}"), record.as_ref().map(encode)),
+            Part::Leaving => (format!("leaving/{scope}"), Some(Bytes::new())),
+            Part::Floor(floor) => (format!("floor/{scope}"), Some(encode(floor))),
+            Part::Number(stream, number) => {
+                (format!("number/{scope}/{stream}"), number.as_ref().map(encode))
+            }
+            Part::Table(name, table) => {
+                (format!("table/{scope}/{name}"), table.as_ref().map(encode))
+            }
+            Part::Group(name, group) => {
+                (format!("group/{scope}/{name}"), group.as_ref().map(encode))
+            }
+            Part::Stream(stream, part) => {
+                let (kind, id, value) = part.entry();
+                let id = id.map(|id| format!("/{id}")).unwrap_or_default();
+                (format!("{kind}/{scope}/{stream}{id}"), value)
+            }
+        };
+        Record::CatalogEntry { key, value }
+    }
+
+    /// The change that an entry of the journal is.
+    fn read(key: &str, value: Option<&[u8]>) -> Result<Self, RestoreError> {
+        let unknown = || RestoreError::UnknownKey(key.to_owned());
+        let mut parts = key.splitn(4, '/');
+        let (kind, scope) = (parts.next().ok_or_else(unknown)?, parts.next().ok_or_else(unknown)?);
+        let (name, id) = (parts.next(), parts.next());
+        let part = match (kind, name) {
+            ("scope", None) => Part::Scope(read(key, value)?),
+            ("leaving", None) => Part::Leaving,
+            ("floor", None) => Part::Floor(required(key, value)?),
+            ("number", Some(stream)) => Part::Number(stream.to_owned(), read(key, value)?),
+            ("table", Some(name)) => Part::Table(name.to_owned(), read(key, value)?),
+            ("group", Some(name)) => {
+                let group: Option<Group> = read(key, value)?;
+                if !group.as_ref().is_none_or(Group::is_readable) {
+                    return Err(unreadable(key, postcard::Error::SerdeDeCustom));
+                }
+                Part::Group(name.to_owned(), group)
+            }
+            (kind, Some(stream)) => {
+                let part = StreamPart::read(key, kind, id, value)?;
+                Part::Stream(stream.to_owned(), part)
+            }
+            _ => return Err(unknown()),
+        };
+        Ok(Self::new(scope, part))
+    }
+}
+
+impl StreamPart {
+    /// The kind of the entry, the last part of its key, and its value.
+    fn entry(&self) -> (&'static str, Option<String>, Option<Bytes>) {
+        match self {
+            Self::State(state) => ("state", None, state.as_ref().map(encode)),
+            Self::Epoch(epoch, record) => ("epoch", Some(epoch.to_string()), Some(encode(record))),
+            Self::Head(cut) => ("head", None, Some(encode(cut))),
+            Self::End(segment, end) => {
+                ("end", Some(i64::from(*segment).to_string()), Some(encode(end)))
+            }
+            Self::Writer(name, mark) => ("writer", Some(name.clone()), mark.as_ref().map(encode)),
+            Self::Watermark(bounds) => ("watermark", None, Some(encode(bounds))),
+            Self::Subscriber(name, subscriber) => {
+                ("subscriber", Some(name.clone()), subscriber.as_ref().map(encode))
+            }
+            Self::RetentionPoint(key, point) => {
+                ("point", Some(key.to_string()), point.as_ref().map(encode))
+            }
+            Self::Transaction(id, transaction) => {
+                ("transaction", Some(id.to_string()), transaction.as_ref().map(encode))
+            }
+            Self::Older(stream) => ("stream", None, Some(encode(stream))),
+        }
+    }
+
+    fn read(
+        key: &str,
+        kind: &str,
+        id: Option<&str>,
+        value: Option<&[u8]>,
+    ) -> Result<Self, RestoreError> {
+        let number = |id: &str| -> Result<i64, RestoreError> {
+            id.parse().map_err(|_| RestoreError::UnknownKey(key.to_owned()))
+        };
+        Ok(match (kind, id) {
+            ("stream", None) => match read(key, value)? {
+                Some(older) => Self::Older(older),
+                None => Self::State(None),
+            },
+            ("state", None) => Self::State(read(key, value)?),
+            ("epoch", Some(epoch)) => {
+                let epoch = i32::try_from(number(epoch)?).unwrap_or(i32::MAX);
+                Self::Epoch(Epoch(epoch), required(key, value)?)
+            }
+            ("head", None) => Self::Head(required(key, value)?),
+            ("end", Some(id)) => Self::End(SegmentId::from(number(id)?), required(key, value)?),
+            ("writer", Some(name)) => Self::Writer(name.to_owned(), read(key, value)?),
+            ("watermark", None) => Self::Watermark(required(key, value)?),
+            ("subscriber", Some(name)) => Self::Subscriber(name.to_owned(), read(key, value)?),
+            ("point", Some(id)) => {
+                Self::RetentionPoint(number(id)?.unsigned_abs(), read(key, value)?)
+            }
+            ("transaction", Some(id)) => {
+                let id = id.parse().map_err(|_| RestoreError::UnknownKey(key.to_owned()))?;
+                Self::Transaction(id, read(key, value)?)
+            }
+            _ => return Err(RestoreError::UnknownKey(key.to_owned())),
+        })
+    }
+}
+
 impl Catalog {
-    /// Records the present state of a stream.
-    pub(super) fn save_stream(&self, journal: &mut Journal, scope: &str, stream: &str) {
-        save(journal, format!("stream/{scope}/{stream}"), self.stream(scope, stream));
-    }
-
-    pub(super) fn save_scope(&self, journal: &mut Journal, scope: &str) {
-        let record = self.scopes.get(scope).map(|scope| &scope.record);
-        save(journal, format!("scope/{scope}"), record);
-    }
-
-    pub(super) fn save_transaction(
-        &self,
-        journal: &mut Journal,
-        scope: &str,
-        stream: &str,
-        id: TransactionId,
-    ) {
-        let found = self.stream(scope, stream).and_then(|stream| stream.transactions.get(&id));
-        save(journal, format!("transaction/{scope}/{stream}/{id}"), found);
-    }
-
-    pub(super) fn save_table(&self, journal: &mut Journal, scope: &str, table: &str) {
-        save(journal, format!("table/{scope}/{table}"), self.table(scope, table));
-    }
-
-    pub(super) fn save_group(&self, journal: &mut Journal, scope: &str, group: &str) {
-        save(journal, format!("group/{scope}/{group}"), self.group(scope, group));
-    }
-
     /// Applies an entry of the journal.
     ///
     /// # Errors
     ///
     /// [`RestoreError`] if the entry is unknown, cannot be decoded, or belongs to a missing one.
     pub fn restore(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), RestoreError> {
-        let mut parts = key.split('/');
-        let (kind, scope) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        let (name, id) = (parts.next().unwrap_or_default(), parts.next());
-        if kind == "scope" {
-            match read(key, value)? {
-                None => drop(self.scopes.remove(scope)),
-                Some(record) => self.scopes.entry(scope.to_owned()).or_default().record = record,
-            }
-            return Ok(());
-        }
-        let Some(scope) = self.scopes.get_mut(scope) else {
-            return missing_parent(key, "scope", value);
-        };
-        match (kind, id) {
-            ("stream", None) => {
-                let mut stream: Option<Stream> = read(key, value)?;
-                if let (Some(stream), Some(old)) = (&mut stream, scope.streams.get_mut(name)) {
-                    // Transactions are entries of their own.
-                    stream.transactions = std::mem::take(&mut old.transactions);
-                }
-                set(&mut scope.streams, name, stream);
-            }
-            ("table", None) => set(&mut scope.tables, name, read(key, value)?),
-            ("group", None) => set(&mut scope.groups, name, read(key, value)?),
-            ("transaction", Some(id)) => {
-                return restore_transaction(scope, key, name, id, value);
-            }
-            _ => return Err(RestoreError::UnknownKey(key.to_owned())),
-        }
-        Ok(())
+        let missing =
+            |MissingParent(parent)| RestoreError::MissingParent { key: key.to_owned(), parent };
+        self.apply(Change::read(key, value)?).map_err(missing)
     }
 
     /// The whole catalog as records that restore it.
     pub fn snapshot(&self, mut put: impl FnMut(Record)) {
-        for (scope_name, scope) in &self.scopes {
-            let mut entry =
-                |key: String, value: Bytes| put(Record::CatalogEntry { key, value: Some(value) });
-            entry(format!("scope/{scope_name}"), encode(&scope.record));
-            for (name, stream) in &scope.streams {
-                entry(format!("stream/{scope_name}/{name}"), encode(stream));
-                for (id, transaction) in &stream.transactions {
-                    entry(format!("transaction/{scope_name}/{name}/{id}"), encode(transaction));
-                }
-            }
-            for (name, table) in &scope.tables {
-                entry(format!("table/{scope_name}/{name}"), encode(table));
-            }
-            for (name, group) in &scope.groups {
-                entry(format!("group/{scope_name}/{name}"), encode(group));
-            }
+        for (name, scope) in &self.scopes {
+            scope.snapshot(name, &mut put);
+        }
+        for (name, leaving) in &self.leaving {
+            leaving.scope.snapshot(name, &mut put);
+            put(Change::new(name, Part::Leaving).record());
         }
     }
 }
 
-fn restore_transaction(
-    scope: &mut Scope,
-    key: &str,
-    stream: &str,
-    id: &str,
-    value: Option<&[u8]>,
-) -> Result<(), RestoreError> {
-    let id: TransactionId = id.parse().map_err(|_| RestoreError::UnknownKey(key.to_owned()))?;
-    let transaction: Option<Transaction> = read(key, value)?;
-    let Some(stream) = scope.streams.get_mut(stream) else {
-        return missing_parent(key, "stream", value);
-    };
-    match transaction {
-        Some(transaction) => drop(stream.transactions.insert(id, transaction)),
-        None => drop(stream.transactions.remove(&id)),
-    }
-    Ok(())
-}
-
-/// An entry may be removed after the one that it belongs to, but not set.
-fn missing_parent(
-    key: &str,
-    parent: &'static str,
-    value: Option<&[u8]>,
-) -> Result<(), RestoreError> {
-    if value.is_none() {
-        return Ok(());
-    }
-    Err(RestoreError::MissingParent { key: key.to_owned(), parent })
-}
-
-fn set<T>(map: &mut BTreeMap<String, T>, name: &str, value: Option<T>) {
-    match value {
-        Some(value) => drop(map.insert(name.to_owned(), value)),
-        None => drop(map.remove(name)),
+impl Scope {
+    fn snapshot(&self, scope: &str, put: &mut impl FnMut(Record)) {
+        let mut entry = |part: Part| put(Change::new(scope, part).record());
+        entry(Part::Scope(Some(ScopeRecord::default())));
+        if self.numbers.floor != SegmentNumber::default() {
+            entry(Part::Floor(self.numbers.floor));
+        }
+        for (stream, number) in self.numbers.iter() {
+            entry(Part::Number(stream.clone(), Some(number)));
+        }
+        for (name, table) in &self.tables {
+            entry(Part::Table(name.clone(), Some(table.clone())));
+        }
+        for (name, group) in &self.groups {
+            entry(Part::Group(name.clone(), Some(group.clone())));
+        }
+        for (name, stream) in &self.streams {
+            stream.snapshot(|part| entry(Part::Stream(name.clone(), part)));
+        }
     }
 }
 
-fn save<T: Serialize>(journal: &mut Journal, key: String, value: Option<&T>) {
-    journal.push(Record::CatalogEntry { key, value: value.map(encode) });
+impl Stream {
+    fn snapshot(&self, mut part: impl FnMut(StreamPart)) {
+        part(StreamPart::State(Some(self.state.clone())));
+        for (number, epoch) in self.history.records() {
+            part(StreamPart::Epoch(number, epoch));
+        }
+        if !self.head.is_empty() {
+            part(StreamPart::Head(self.head.clone()));
+        }
+        for (segment, end) in &self.deleted_ends {
+            part(StreamPart::End(*segment, *end));
+        }
+        for (name, mark) in &self.writers {
+            part(StreamPart::Writer(name.clone(), Some(mark.clone())));
+        }
+        if let Some(bounds) = self.watermark {
+            part(StreamPart::Watermark(bounds));
+        }
+        for (name, subscriber) in &self.subscribers {
+            part(StreamPart::Subscriber(name.clone(), Some(subscriber.clone())));
+        }
+        for (key, point) in &self.retention_points {
+            part(StreamPart::RetentionPoint(*key, Some(point.clone())));
+        }
+        for (id, transaction) in self.transactions.iter() {
+            part(StreamPart::Transaction(id, Some(transaction.clone())));
+        }
+    }
 }
 
 fn encode<T: Serialize>(value: &T) -> Bytes {
@@ -180,10 +245,16 @@ fn encode<T: Serialize>(value: &T) -> Bytes {
     postcard::to_allocvec(value).unwrap_or_default().into()
 }
 
+fn unreadable(key: &str, source: postcard::Error) -> RestoreError {
+    RestoreError::Unreadable { key: key.to_owned(), source }
+}
+
 fn read<T: DeserializeOwned>(key: &str, value: Option<&[u8]>) -> Result<Option<T>, RestoreError> {
-    let read = |bytes| {
-        postcard::from_bytes(bytes)
-            .map_err(|source| RestoreError::Unreadable { key: key.to_owned(), source })
-    };
+    let read = |bytes| postcard::from_bytes(bytes).map_err(|source| unreadable(key, source));
     value.map(read).transpose()
+}
+
+/// The value of an entry that is never removed by itself.
+fn required<T: DeserializeOwned>(key: &str, value: Option<&[u8]>) -> Result<T, RestoreError> {
+    read(key, value)?.ok_or_else(|| RestoreError::UnknownKey(key.to_owned()))
 }

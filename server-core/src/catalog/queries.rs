@@ -8,11 +8,12 @@ use pravega_sdk_proto::{
 use pravega_sdk_types::{Epoch, SegmentId, SegmentOffset};
 
 use super::{
-    cut::{Cut, OffsetsById},
+    cut::OffsetsById,
     error::{CallError, CallResult, no_stream},
+    history::SegmentRecord,
     names,
     state::Catalog,
-    stream::{SegmentRecord, Stream},
+    stream::Stream,
 };
 use crate::{access::Operation, ids::StoreIndex, store::Step};
 
@@ -23,7 +24,7 @@ impl Catalog {
 
     /// The configuration of a stream.
     pub fn stream_configuration(&self, info: &StreamInfo) -> CallResult<StreamConfig> {
-        Ok(self.found(&info.scope, &info.stream)?.config.clone())
+        Ok(self.found(&info.scope, &info.stream)?.config().clone())
     }
 
     /// A token for the segments of a stream; empty if the server has no accounts.
@@ -48,7 +49,7 @@ impl Catalog {
         step: &Step<'_>,
     ) -> CallResult<SegmentRanges> {
         let found = self.found(&info.scope, &info.stream)?;
-        let active = if found.sealed { &[] } else { found.active() };
+        let active = if found.is_sealed() { &[] } else { found.active() };
         let segment_ranges =
             active.iter().map(|record| record.message(&info.scope, &info.stream)).collect();
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(info, step) })
@@ -68,9 +69,9 @@ impl Catalog {
                 info.scope, info.stream
             ))
         };
-        let epoch = found.epoch(Epoch(epoch)).ok_or_else(missing)?;
+        let segments = found.history.segments_of(Epoch(epoch)).ok_or_else(missing)?;
         let segment_ranges =
-            epoch.segments.iter().map(|record| record.message(&info.scope, &info.stream)).collect();
+            segments.iter().map(|record| record.message(&info.scope, &info.stream)).collect();
         Ok(SegmentRanges { segment_ranges, delegation_token: self.token(info, step) })
     }
 
@@ -97,7 +98,7 @@ impl Catalog {
             segment: Some(record.message(&info.scope, &info.stream)),
             value: follows.into_iter().map(i64::from).collect(),
         };
-        let segments = found.successors(id.into()).into_iter().map(entry).collect();
+        let segments = found.history.successors(id.into()).into_iter().map(entry).collect();
         Ok(SuccessorResponse { segments, delegation_token: self.token(info, step) })
     }
 
@@ -112,25 +113,30 @@ impl Catalog {
         if from.is_empty() && to.is_empty() {
             return Err(CallError::unspecified());
         }
-        let (from, to) = (Cut::from(from), Cut::from(to));
         let found = self.found(&info.scope, &info.stream)?;
-        if !from.is_empty() && !to.is_empty() && !found.is_at_or_after(&to, &from) {
+        let both = !from.is_empty() && !to.is_empty();
+        let knows = found.knows(from.len()) && found.knows(to.len());
+        let (from, to) = if knows { (from.into(), to.into()) } else { Default::default() };
+        if both && !(knows && found.is_at_or_after(&to, &from)) {
             return Err(CallError::Internal("the start cut is after the end cut".to_owned()));
         }
+        // Nothing is between cuts with unknown segments.
+        let between = if knows { found.between(&from, &to) } else { Vec::new() };
         let id = |record: SegmentRecord| id_message(info, record.id);
-        let segments = found.between(&from, &to).into_iter().map(id).collect();
+        let segments = between.into_iter().map(id).collect();
         Ok(StreamCutRangeResponse { segments, delegation_token: self.token(info, step) })
     }
 
     /// Returns true if a segment can be appended to.
     pub fn is_segment_open(&self, info: &StreamInfo, id: i64) -> CallResult<bool> {
         let (found, id) = (self.found(&info.scope, &info.stream)?, SegmentId::from(id));
-        Ok(!found.sealed && found.active().iter().any(|record| record.id == id))
+        Ok(!found.is_sealed() && found.history.is_active(id))
     }
 
     /// Returns true if a cut covers every key exactly once.
     pub fn is_cut_complete(&self, info: &StreamInfo, cut: &OffsetsById) -> CallResult<bool> {
-        Ok(self.found(&info.scope, &info.stream)?.is_complete(&cut.into()))
+        let found = self.found(&info.scope, &info.stream)?;
+        Ok(found.knows(cut.len()) && found.is_complete(&cut.into()))
     }
 
     /// The store that a segment is on, computed from its name; the segment need not exist.

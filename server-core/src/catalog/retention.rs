@@ -1,18 +1,25 @@
 //! Retention: truncation by time or by size, and by the progress of reader groups.
 
+use std::collections::HashSet;
+
 use pravega_sdk_proto::{RetentionPolicy, retention_policy::RetentionPolicyType};
 use pravega_sdk_types::{Offset, SegmentId, SegmentOffset};
 
 use super::{
+    change::StreamPart,
     cut::Cut,
+    history::SegmentRecord,
     names,
+    plan::Plan,
     state::{Catalog, Scope},
-    stream::{RetentionPoint, SegmentRecord, Stream},
+    stream::{RetentionPoint, Stream},
 };
 use crate::{record::Millis, store::Step};
 
 /// The most points that are kept. Beyond it, every second of the older half is dropped.
 const MAX_RETENTION_POINTS: usize = 1000;
+/// The most offsets of all points of a stream together.
+const MAX_OFFSETS: usize = 100_000;
 
 impl Catalog {
     /// Records the tail of each stream with a policy, and drops what the policy does not keep.
@@ -21,45 +28,55 @@ impl Catalog {
             let streams = found
                 .streams
                 .iter()
-                .filter(|(_, stream)| policy_of(stream).is_some() && !stream.sealed);
+                .filter(|(_, stream)| policy_of(stream).is_some() && !stream.is_sealed());
             streams.map(|(stream, _)| (scope.clone(), stream.clone())).collect::<Vec<_>>()
         };
         let due: Vec<(String, String)> = self.scopes.iter().flat_map(with_policy).collect();
         for (scope, stream) in due {
-            if let Some(cut) = self.truncation_cut(&scope, &stream, step) {
-                self.truncate_to(&scope, &stream, cut, step);
-            } else {
-                self.save_stream(step.journal, &scope, &stream);
-            }
+            self.retain_stream(&scope, &stream, step);
         }
     }
 
-    fn truncation_cut(&mut self, scope: &str, stream: &str, step: &mut Step<'_>) -> Option<Cut> {
-        let ends = self.ends(scope, stream, step)?;
+    /// Records the tail of a stream as a point, and truncates at the point that is due.
+    fn retain_stream(&mut self, scope: &str, stream: &str, step: &mut Step<'_>) {
+        let Some(point) = self.tail(scope, stream, step) else { return };
+        let Some(found) = self.stream(scope, stream) else { return };
+        let Some(policy) = policy_of(found) else { return };
+        let newest = found.retention_points.last_key_value().map_or(0, |(key, _)| key + 1);
+        let (now, bytes) = (step.at.now, point.bytes);
+        let mut points: Vec<(u64, &RetentionPoint)> =
+            found.retention_points.iter().map(|(key, point)| (*key, point)).collect();
+        points.push((newest, &point));
+        let all: Vec<&RetentionPoint> = points.iter().map(|(_, point)| *point).collect();
+        let head = found.head();
+        let cut = chosen(found, policy, &all, now, bytes)
+            .filter(|cut| *cut != head && found.is_at_or_after(cut, &head));
+        let mut kept = thinned(points);
+        if let Some(cut) = &cut {
+            kept.retain(|(_, point)| found.is_at_or_after(&point.cut, cut));
+        }
+        let kept: HashSet<u64> = kept.into_iter().map(|(key, _)| key).collect();
+        let mut truncation = Plan::new();
+        for key in found.retention_points.keys().filter(|key| !kept.contains(key)) {
+            truncation.stream(scope, stream, StreamPart::RetentionPoint(*key, None));
+        }
+        if let Some(cut) = cut {
+            self.plan_truncation(&mut truncation, scope, stream, cut, step);
+        }
+        let mut noted = Plan::new();
+        if kept.contains(&newest) {
+            noted.stream(scope, stream, StreamPart::RetentionPoint(newest, Some(point)));
+        }
+        // At the memory limit the stream is truncated, and no point is added.
+        self.carry_out(truncation, step).ok();
+        self.carry_out(noted, step).ok();
+    }
+
+    /// The tail of a stream, and the number of bytes ever written to it.
+    fn tail(&self, scope: &str, stream: &str, step: &Step<'_>) -> Option<RetentionPoint> {
+        let cut = self.ends(scope, stream, step)?;
         let bytes = self.bytes_written(scope, stream, step)?;
-        let found = self.stream_mut(scope, stream)?;
-        let policy = policy_of(found)?;
-        found.retention_points.push(RetentionPoint { at: step.at.now, bytes, cut: ends });
-        let points = found.retention_points.clone();
-        if found.retention_points.len() > MAX_RETENTION_POINTS {
-            let mut index = 0;
-            found.retention_points.retain(|_| {
-                index += 1;
-                index > MAX_RETENTION_POINTS / 2 || index % 2 == 0
-            });
-        }
-        let cut = chosen(found, policy, &points, step.at.now, bytes)?;
-        let moves = cut != found.head() && found.is_at_or_after(&cut, &found.head());
-        if moves {
-            let kept = found
-                .retention_points
-                .iter()
-                .filter(|point| found.is_at_or_after(&point.cut, &cut))
-                .cloned()
-                .collect();
-            found.retention_points = kept;
-        }
-        moves.then_some(cut)
+        Some(RetentionPoint { at: step.at.now, bytes, cut })
     }
 
     /// The ends of the active segments of a stream.
@@ -82,13 +99,24 @@ impl Catalog {
                 .info(&names::segment(scope, stream, record.id))
                 .map_or(0, |info| info.len as i64),
         };
-        Some(found.all_segments().map(len).sum())
+        Some(found.history.all().map(len).sum())
     }
+}
+
+/// The points that are kept: of too many, every second one of the older half is dropped.
+fn thinned(points: Vec<(u64, &RetentionPoint)>) -> Vec<(u64, &RetentionPoint)> {
+    let offsets: usize = points.iter().map(|(_, point)| point.cut.len()).sum();
+    if points.len() <= MAX_RETENTION_POINTS && offsets <= MAX_OFFSETS {
+        return points;
+    }
+    let half = points.len() / 2;
+    let kept = |index: usize| index >= half || index % 2 == 1;
+    points.into_iter().enumerate().filter(|(index, _)| kept(*index)).map(|(_, one)| one).collect()
 }
 
 fn policy_of(stream: &Stream) -> Option<RetentionPolicy> {
     stream
-        .config
+        .config()
         .retention_policy
         .filter(|policy| policy.retention_type() != RetentionPolicyType::Unknown)
 }
@@ -98,11 +126,11 @@ fn policy_of(stream: &Stream) -> Option<RetentionPolicy> {
 fn chosen(
     stream: &Stream,
     policy: RetentionPolicy,
-    points: &[RetentionPoint],
+    points: &[&RetentionPoint],
     now: Millis,
     bytes: i64,
 ) -> Option<Cut> {
-    let keeps = |point: &&RetentionPoint, amount: i64| match policy.retention_type() {
+    let keeps = |point: &RetentionPoint, amount: i64| match policy.retention_type() {
         RetentionPolicyType::Time => now.since(point.at) >= amount,
         _ => bytes.saturating_sub(point.bytes) >= amount,
     };
@@ -125,10 +153,10 @@ fn chosen(
     // groups still need what is before it.
     let bounded = policy.retention_max > 0 && policy.retention_max < i64::MAX;
     let too_much =
-        |point: &&RetentionPoint| bounded && keeps(point, policy.retention_max.saturating_add(1));
+        |point: &RetentionPoint| bounded && keeps(point, policy.retention_max.saturating_add(1));
     let most = points
         .iter()
-        .any(|point| too_much(&point))
+        .any(|point| too_much(point))
         .then(|| points.iter().find(|point| !too_much(point)));
     let needed = match most.flatten() {
         Some(most) if !stream.is_at_or_after(&needed, &most.cut) => most.cut.clone(),

@@ -4,24 +4,27 @@
 //! neighbours are merged after both rates were below half of it for long. Rates are averages over
 //! 2, 5, 10 and 20 minutes, with the thresholds of Java's server.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytestring::ByteString;
 use pravega_sdk_proto::{
-    ScaleRequest, ScaleResponse, StreamInfo, scale_response::ScaleStreamStatus,
+    ScaleRequest, ScaleResponse, StreamConfig, StreamInfo, scale_response::ScaleStreamStatus,
     scale_status_response::ScaleStatus,
 };
-use pravega_sdk_types::{Epoch, KeyRange, ScopedSegment, SegmentId, SegmentNumber, check_cover};
+use pravega_sdk_types::{Epoch, KeyRange, ScopedSegment, SegmentId, check_cover};
 
 use super::{
+    change::StreamPart,
     error::CallResult,
+    history::{EpochRecord, SegmentRecord},
     names,
+    plan::Plan,
     rates::{Heat, Rates},
-    segments::{create_segments, min_segments, policy},
+    segments::{check_count, min_segments, new_segments, plan_segments, policy},
     state::Catalog,
-    stream::{SegmentRecord, Stream},
+    stream::Stream,
 };
-use crate::store::{SegmentPolicy, Step};
+use crate::store::Step;
 
 impl Catalog {
     /// Replaces open segments by others that cover the same keys.
@@ -40,16 +43,19 @@ impl Catalog {
         let Some(found) = self.stream(scope, stream) else {
             return refused(ScaleStreamStatus::Failure);
         };
-        let epoch = found.active_epoch();
+        let epoch = found.history.active_epoch();
         let ranges: Option<Vec<KeyRange>> = request
             .new_key_ranges
             .iter()
             .map(|range| KeyRange::new(range.start, range.end).ok())
             .collect();
-        let Some(ranges) = ranges.filter(|_| !found.sealed) else {
+        let Some(ranges) = ranges.filter(|_| !found.is_sealed()) else {
             return refused(ScaleStreamStatus::Failure);
         };
         let active = found.active();
+        if request.sealed_segments.len() > active.len() {
+            return refused(ScaleStreamStatus::PreconditionFailed);
+        }
         let asked: HashSet<i64> = request.sealed_segments.iter().copied().collect();
         let is_asked = |record: &&SegmentRecord| asked.contains(&record.id.into());
         let sealed: Vec<SegmentRecord> = active.iter().filter(is_asked).copied().collect();
@@ -59,67 +65,24 @@ impl Catalog {
         if !covers_the_same(&sealed, &ranges) {
             return refused(ScaleStreamStatus::Failure);
         }
-        if active.len() - sealed.len() + ranges.len() < min_segments(&found.config)? as usize {
+        let after = active.len() - sealed.len() + ranges.len();
+        if after < min_segments(found.config())? as usize {
             return refused(ScaleStreamStatus::PreconditionFailed);
         }
-        step.reserve(ranges.len())?;
-        let made = self.replace(scope, stream, &sealed, &ranges, step)?;
-        let segments = made.into_iter().map(|record| record.message(scope, stream)).collect();
+        check_count(after)?;
+        let mut plan = Plan::new();
+        let scale = Scale { scope, stream, config: found.config() };
+        let created = scale.plan(&mut plan, found, &sealed, &ranges, step)?;
+        self.carry_out(plan, step)?;
+        let segments = created.into_iter().map(|record| record.message(scope, stream)).collect();
         Ok(answer(ScaleStreamStatus::Started, segments, epoch.0))
-    }
-
-    /// Replaces segments by others and seals them; returns the new ones.
-    fn replace(
-        &mut self,
-        scope: &str,
-        stream: &str,
-        sealed: &[SegmentRecord],
-        ranges: &[KeyRange],
-        step: &mut Step<'_>,
-    ) -> CallResult<Vec<SegmentRecord>> {
-        let Some(found) = self.stream_mut(scope, stream) else {
-            return Ok(Vec::new());
-        };
-        let epoch = Epoch(found.active_epoch().0 + 1);
-        let first = found.next_number.0;
-        let record = |(number, range): (i32, &KeyRange)| SegmentRecord {
-            id: SegmentId::new(epoch, SegmentNumber(number)),
-            low: range.low(),
-            high: range.high(),
-        };
-        let made: Vec<SegmentRecord> = (first..).zip(ranges).map(record).collect();
-        create_segments(scope, stream, &found.config, &made, step)?;
-        let count = i32::try_from(made.len()).unwrap_or(i32::MAX);
-        found.next_number = SegmentNumber(first.saturating_add(count));
-        let ends: HashSet<SegmentId> = sealed.iter().map(|record| record.id).collect();
-        let stay = found.active().iter().filter(|record| !ends.contains(&record.id)).copied();
-        let segments = stay.chain(made.iter().copied()).collect();
-        found.add_epoch(epoch, segments, step.at.now);
-        for record in sealed {
-            step.seal(&names::segment(scope, stream, record.id)).ok();
-        }
-        self.save_stream(step.journal, scope, stream);
-        Ok(made)
-    }
-
-    /// Replaces all open segments by a number of equal ones.
-    pub(super) fn rescale(
-        &mut self,
-        scope: &str,
-        stream: &str,
-        segments: u32,
-        step: &mut Step<'_>,
-    ) -> CallResult<()> {
-        let active =
-            self.stream(scope, stream).map(|found| found.active().to_vec()).unwrap_or_default();
-        self.replace(scope, stream, &active, &KeyRange::equal(segments), step)?;
-        Ok(())
     }
 
     /// Returns success once the stream has a newer epoch.
     pub fn check_scale(&self, info: &StreamInfo, epoch: i32) -> ScaleStatus {
         let epoch = Epoch(epoch);
-        match self.stream(&info.scope, &info.stream).map(Stream::active_epoch) {
+        let found = self.stream(&info.scope, &info.stream);
+        match found.map(|found| found.history.active_epoch()) {
             Some(active) if epoch < active => ScaleStatus::Success,
             Some(active) if epoch == active => ScaleStatus::InProgress,
             _ => ScaleStatus::InvalidInput,
@@ -128,84 +91,136 @@ impl Catalog {
 
     /// Measures the rates of streams that scale by rate, and splits and merges segments.
     pub(crate) fn scale_by_rate(&mut self, window: i64, step: &mut Step<'_>) {
-        let (mut hot, mut cold): (Vec<(ByteString, u32)>, Vec<ByteString>) =
-            (Vec::new(), Vec::new());
+        let mut loads: BTreeMap<(String, String), HashMap<SegmentId, Heat>> = BTreeMap::new();
         let (now, traffic) = (step.at.now, step.store.take_traffic());
         let scaling: HashSet<&ByteString> = traffic.iter().map(|(name, _)| name).collect();
         self.rates.retain(|segment, _| scaling.contains(segment));
-        for (segment, traffic) in traffic {
-            let policy = self.policy_of(&segment);
-            let rates = self.rates.entry(segment.clone()).or_insert(Rates::new(now));
-            let Some(policy) = policy else { continue };
+        for (name, traffic) in traffic {
+            let rates = self.rates.entry(name.clone()).or_insert(Rates::new(now));
+            let Ok(segment) = name.parse::<ScopedSegment>() else { continue };
+            let (scope, stream) = (segment.scope().to_string(), segment.stream().to_string());
+            let found = self.scopes.get(&scope).and_then(|found| found.streams.get(&stream));
+            let Some(found) = found else { continue };
+            let policy = policy(found.config());
             let amount = if policy.scale_type == 1 {
                 traffic.bytes as f64 / 1024.0
             } else {
                 traffic.events as f64
             };
             rates.measure(amount, now, window);
-            match rates.heat(f64::from(policy.target_rate.max(1)), now, window) {
-                Heat::Hot(times) => hot.push((segment, times)),
-                Heat::Cold => cold.push(segment),
-                Heat::Warm => {}
+            let heat = rates.heat(f64::from(policy.target_rate.max(1)), now, window);
+            if heat != Heat::Warm && found.history.is_active(segment.id()) {
+                loads.entry((scope, stream)).or_default().insert(segment.id(), heat);
             }
         }
-        for (segment, times) in hot {
-            self.split(&segment, times, step);
+        for ((scope, stream), heat) in loads {
+            self.split_hot(&scope, &stream, &heat, step);
+            self.merge_cold(&scope, &stream, &heat, step);
         }
-        self.merge_cold(&cold, step);
     }
 
-    fn policy_of(&self, segment: &str) -> Option<SegmentPolicy> {
-        let segment: ScopedSegment = segment.parse().ok()?;
-        let found = self.stream(segment.scope().as_str(), segment.stream().as_str())?;
-        Some(policy(&found.config))
-    }
-
-    fn split(&mut self, segment: &str, times: u32, step: &mut Step<'_>) {
-        let Ok(segment) = segment.parse::<ScopedSegment>() else { return };
-        let (scope, stream) = (segment.scope().to_string(), segment.stream().to_string());
-        let Some(found) = self.stream(&scope, &stream) else { return };
-        let id = segment.id();
-        let Some(record) = found.active().iter().find(|record| record.id == id).copied() else {
-            return;
-        };
+    /// Splits the hot segments of a stream.
+    fn split_hot(
+        &mut self,
+        scope: &str,
+        stream: &str,
+        heat: &HashMap<SegmentId, Heat>,
+        step: &mut Step<'_>,
+    ) {
+        let Some(found) = self.stream(scope, stream) else { return };
         let factor =
-            found.config.scaling_policy.unwrap_or_default().scale_factor.max(2).unsigned_abs();
-        let Ok(range) = KeyRange::new(record.low, record.high) else { return };
-        // At the memory limit the split waits for the next measurement.
-        if step.reserve(factor as usize).is_ok() {
-            self.replace(&scope, &stream, &[record], &range.split(times.clamp(2, factor)), step)
-                .ok();
+            found.config().scaling_policy.unwrap_or_default().scale_factor.max(2).unsigned_abs();
+        let (mut sealed, mut ranges) = (Vec::new(), Vec::new());
+        for record in found.active() {
+            if let Some(Heat::Hot(times)) = heat.get(&record.id)
+                && let Ok(range) = KeyRange::new(record.low, record.high)
+            {
+                sealed.push(*record);
+                ranges.extend(range.split((*times).clamp(2, factor)));
+            }
         }
+        // At the memory limit the split waits for the next measurement.
+        self.replace(scope, stream, &sealed, &ranges, step).ok();
     }
 
     /// Merges neighbours that are both cold, down to the fewest segments of the stream.
-    fn merge_cold(&mut self, cold: &[ByteString], step: &mut Step<'_>) {
-        let all: HashSet<&ByteString> = cold.iter().collect();
-        for segment in cold {
-            let Ok(segment) = segment.parse::<ScopedSegment>() else { continue };
-            let (scope, stream) = (segment.scope().to_string(), segment.stream().to_string());
-            let Some(found) = self.stream(&scope, &stream) else { continue };
-            let id = segment.id();
-            let Some(at_index) = found.active().iter().position(|record| record.id == id) else {
-                continue;
-            };
-            let (Some(one), Some(next)) =
-                (found.active().get(at_index), found.active().get(at_index + 1))
-            else {
-                continue;
-            };
-            let least = min_segments(&found.config).unwrap_or(1) as usize;
-            if !all.contains(&names::segment(&scope, &stream, next.id))
-                || found.active().len() <= least
+    fn merge_cold(
+        &mut self,
+        scope: &str,
+        stream: &str,
+        heat: &HashMap<SegmentId, Heat>,
+        step: &mut Step<'_>,
+    ) {
+        let Some(found) = self.stream(scope, stream) else { return };
+        let least = min_segments(found.config()).unwrap_or(1) as usize;
+        let is_cold = |record: &SegmentRecord| heat.get(&record.id) == Some(&Heat::Cold);
+        let (mut sealed, mut ranges) = (Vec::new(), Vec::new());
+        let mut active = found.active().iter().peekable();
+        while let Some(one) = active.next() {
+            let is_above = found.active().len() - ranges.len() > least;
+            let next = active.peek().filter(|next| is_above && is_cold(one) && is_cold(next));
+            if let Some(next) = next
+                && let Ok(range) = KeyRange::new(one.low, next.high)
             {
-                continue;
-            }
-            if let Ok(range) = KeyRange::new(one.low, next.high) {
-                let pair = [*one, *next];
-                self.replace(&scope, &stream, &pair, &[range], step).ok();
+                sealed.extend([*one, **next]);
+                ranges.push(range);
+                active.next();
             }
         }
+        self.replace(scope, stream, &sealed, &ranges, step).ok();
+    }
+
+    /// Replaces active segments of a stream by others.
+    fn replace(
+        &mut self,
+        scope: &str,
+        stream: &str,
+        sealed: &[SegmentRecord],
+        ranges: &[KeyRange],
+        step: &mut Step<'_>,
+    ) -> CallResult<()> {
+        let Some(found) = self.stream(scope, stream).filter(|_| !sealed.is_empty()) else {
+            return Ok(());
+        };
+        check_count(found.active().len() - sealed.len() + ranges.len())?;
+        let mut plan = Plan::new();
+        let scale = Scale { scope, stream, config: found.config() };
+        scale.plan(&mut plan, found, sealed, ranges, step)?;
+        self.carry_out(plan, step)
+    }
+}
+
+/// A scale of a stream, with the configuration that it has afterwards.
+pub(super) struct Scale<'a> {
+    pub(super) scope: &'a str,
+    pub(super) stream: &'a str,
+    pub(super) config: &'a StreamConfig,
+}
+
+impl Scale<'_> {
+    /// Plans that active segments of a stream are sealed and replaced by others; returns the
+    /// others.
+    pub(super) fn plan(
+        &self,
+        plan: &mut Plan,
+        found: &Stream,
+        sealed: &[SegmentRecord],
+        ranges: &[KeyRange],
+        step: &Step<'_>,
+    ) -> CallResult<Vec<SegmentRecord>> {
+        let Self { scope, stream, config } = *self;
+        let epoch = found.history.next_epoch();
+        let created = new_segments(epoch, found.history.next_number(), ranges)?;
+        plan_segments(plan, scope, stream, config, &created, step);
+        plan.each(&names::segments(scope, stream, sealed), |segment| step.sealing(segment));
+        let record = EpochRecord {
+            reference: epoch,
+            at: step.at.now,
+            sealed: sealed.iter().map(|record| record.id).collect(),
+            created: created.clone(),
+        };
+        plan.stream(scope, stream, StreamPart::Epoch(epoch, record));
+        Ok(created)
     }
 }
 

@@ -9,9 +9,11 @@ use pravega_sdk_proto::{
 };
 
 use super::{
+    change::{Part, ScopeRecord},
     error::{CallError, CallResult},
     names,
-    state::{Catalog, Scope},
+    plan::Plan,
+    state::Catalog,
 };
 use crate::store::Step;
 
@@ -35,9 +37,10 @@ impl Catalog {
         if self.scopes.contains_key(scope) {
             return Ok(Status::ScopeExists);
         }
-        step.reserve(1)?;
-        self.scopes.insert(scope.to_owned(), Scope::default());
-        self.save_scope(step.journal, scope);
+        self.check_not_leaving(scope)?;
+        let mut plan = Plan::new();
+        plan.scope(scope, Part::Scope(Some(ScopeRecord::default())));
+        self.carry_out(plan, step)?;
         Ok(Status::Success)
     }
 
@@ -48,43 +51,16 @@ impl Catalog {
         step: &mut Step<'_>,
     ) -> CallResult<delete_scope_status::Status> {
         use delete_scope_status::Status;
-        step.reserve(0)?;
+        step.check_growth(0)?;
         let Some(found) = self.scopes.get(scope) else {
             return Ok(Status::ScopeNotFound);
         };
         if !(found.streams.is_empty() && found.tables.is_empty() && found.groups.is_empty()) {
             return Ok(Status::ScopeNotEmpty);
         }
-        self.scopes.remove(scope);
-        self.save_scope(step.journal, scope);
-        Ok(Status::Success)
-    }
-
-    /// Deletes a scope with everything in it.
-    pub fn delete_scope_recursive(
-        &mut self,
-        scope: &str,
-        step: &mut Step<'_>,
-    ) -> CallResult<delete_scope_status::Status> {
-        use delete_scope_status::Status;
-        step.reserve(0)?;
-        let Some(found) = self.scopes.get(scope) else {
-            return Ok(Status::Success);
-        };
-        let streams: Vec<String> = found.streams.keys().cloned().collect();
-        let tables: Vec<String> = found.tables.keys().cloned().collect();
-        let groups: Vec<String> = found.groups.keys().cloned().collect();
-        for group in groups {
-            self.drop_group(scope, &group, step);
-        }
-        for stream in streams {
-            self.drop_stream(scope, &stream, step);
-        }
-        for table in tables {
-            self.drop_table(scope, &table, step);
-        }
-        self.scopes.remove(scope);
-        self.save_scope(step.journal, scope);
+        let mut plan = Plan::new();
+        plan.scope(scope, Part::Scope(None));
+        self.carry_out(plan, step)?;
         Ok(Status::Success)
     }
 

@@ -1,39 +1,58 @@
 //! Segments of streams in the store, and the policy that they carry.
 
 use pravega_sdk_proto::{StreamConfig, scaling_policy::ScalingPolicyType};
+use pravega_sdk_types::{Epoch, KeyRange, SegmentId, SegmentNumber};
 
 use super::{
     error::{CallError, CallResult},
+    history::SegmentRecord,
     names,
-    stream::SegmentRecord,
+    plan::Plan,
 };
 use crate::{
     record::Attributes,
-    store::{Refusal, SegmentPolicy, Step},
+    store::{SegmentKind, SegmentPolicy, Step},
 };
 
-/// The most segments of a stream. A request for more is a mistake.
+/// The most segments of a stream at a time. A request for more is a mistake.
 const MAX_SEGMENTS: i32 = 100_000;
 
-/// Creates the segments of a stream.
-pub(super) fn create_segments(
+/// New segments of a stream, numbered from the first one on.
+pub(super) fn new_segments(
+    epoch: Epoch,
+    first: SegmentNumber,
+    ranges: &[KeyRange],
+) -> CallResult<Vec<SegmentRecord>> {
+    let SegmentNumber(first) = first;
+    let end = i32::try_from(ranges.len()).ok().and_then(|count| first.checked_add(count));
+    let Some(end) = end else {
+        return Err(CallError::Internal(format!("no segment numbers are left after {first}")));
+    };
+    let record = |(number, range): (i32, &KeyRange)| SegmentRecord {
+        id: SegmentId::new(epoch, SegmentNumber(number)),
+        low: range.low(),
+        high: range.high(),
+    };
+    Ok((first..end).zip(ranges).map(record).collect())
+}
+
+/// Plans the creation of segments of a stream. A segment that exists was created by a client
+/// without the controller; it is this stream's now.
+pub(super) fn plan_segments(
+    plan: &mut Plan,
     scope: &str,
     stream: &str,
     config: &StreamConfig,
     segments: &[SegmentRecord],
-    step: &mut Step<'_>,
-) -> CallResult<()> {
+    step: &Step<'_>,
+) {
     let policy = policy(config);
     for segment in segments {
         let attributes =
             if policy.scale_type > 0 { policy.attributes() } else { Attributes::new() };
-        match step.create(&names::segment(scope, stream, segment.id), attributes) {
-            // A client created it without the controller. It is this stream's now.
-            Ok(()) | Err(Refusal::AlreadyExists) => {}
-            Err(refusal) => return Err(refusal.into()),
-        }
+        let segment = names::segment(scope, stream, segment.id);
+        plan.segment(step.creation(&segment, SegmentKind::Stream, attributes));
     }
-    Ok(())
 }
 
 /// The policy by which a stream scales, as its segments keep it.
@@ -58,4 +77,14 @@ pub(super) fn min_segments(config: &StreamConfig) -> CallResult<u32> {
         count @ 1..=MAX_SEGMENTS => Ok(count.unsigned_abs()),
         _ => Err(CallError::unspecified()),
     }
+}
+
+/// Refuses if a stream would have too many segments at a time.
+pub(super) fn check_count(segments: usize) -> CallResult<()> {
+    if segments > MAX_SEGMENTS.unsigned_abs() as usize {
+        return Err(CallError::Invalid(format!(
+            "a stream has at most {MAX_SEGMENTS} segments, not {segments}"
+        )));
+    }
+    Ok(())
 }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use pravega_sdk_types::Epoch;
 
-use super::stream::SegmentRecord;
+use super::history::SegmentRecord;
 
 /// The earliest and the latest epoch in which the segments at a key were created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! The state of the controller: scopes with their streams, tables and groups.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use pravega_sdk_proto::{KeyValueTableConfig, ReaderGroupConfiguration};
-use pravega_sdk_types::SegmentNumber;
+use pravega_sdk_types::{SegmentId, SegmentNumber};
+use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
 use super::{message, rates::Rates, stream::Stream};
@@ -13,9 +15,13 @@ use super::{message, rates::Rates, stream::Stream};
 #[derive(Debug, Default)]
 pub struct Catalog {
     pub(super) scopes: BTreeMap<String, Scope>,
+    /// Scopes that are being deleted. No call but the one that deletes them knows them.
+    pub(super) leaving: BTreeMap<String, Leaving>,
     /// The rates of the segments whose streams scale by rate. They are measured again after a
     /// restart.
     pub(super) rates: HashMap<ByteString, Rates>,
+    /// The weight of all entries.
+    pub(super) held: u64,
 }
 
 /// A scope with its streams, tables and groups.
@@ -24,37 +30,113 @@ pub(super) struct Scope {
     pub(super) streams: BTreeMap<String, Stream>,
     pub(super) tables: BTreeMap<String, Table>,
     pub(super) groups: BTreeMap<String, Group>,
-    pub(super) record: ScopeRecord,
+    pub(super) numbers: Numbers,
 }
 
-/// The persistent part of a scope itself.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct ScopeRecord {
-    /// For each deleted stream the number of its next segment, for a stream of the same name.
-    pub(super) next_numbers: BTreeMap<String, SegmentNumber>,
+/// A scope that is being deleted.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    pub(super) scope: Scope,
+    /// The last segment of the first stream that was deleted.
+    pub(super) reached: Option<SegmentId>,
+}
+
+/// The first numbers of the segments of streams that are created again. A client that knows an old
+/// segment never takes a new one for it.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    /// The number that every new stream begins with at least.
+    pub(super) floor: SegmentNumber,
+    /// The numbers above it, by the names of deleted streams.
+    by_stream: BTreeMap<String, SegmentNumber>,
+    by_number: BTreeSet<(SegmentNumber, String)>,
 }
 
 /// A key-value table.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Table {
     #[serde(with = "message")]
     pub(super) config: KeyValueTableConfig,
 }
 
-/// A reader group, as far as the controller knows it.
-#[derive(Debug, Serialize, Deserialize)]
+/// A reader group, as far as the controller knows it: its configuration, encoded. Decoded, a long
+/// list of streams takes many times the memory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Group {
-    #[serde(with = "message")]
-    pub(super) config: ReaderGroupConfiguration,
+    encoded: Bytes,
+}
+
+impl Group {
+    pub(super) fn new(config: &ReaderGroupConfiguration) -> Self {
+        Self { encoded: config.encode_to_vec().into() }
+    }
+
+    pub(super) fn config(&self) -> ReaderGroupConfiguration {
+        // It was encoded here, or checked when it was read back.
+        ReaderGroupConfiguration::decode(&self.encoded[..]).unwrap_or_default()
+    }
+
+    /// Returns true if the configuration can be decoded, for one that is read back.
+    pub(super) fn is_readable(&self) -> bool {
+        ReaderGroupConfiguration::decode(&self.encoded[..]).is_ok()
+    }
+
+    /// The length of the encoded configuration, in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.encoded.len()
+    }
+}
+
+impl Numbers {
+    /// The number of the first segment of a new stream.
+    pub(super) fn first_of(&self, stream: &str) -> SegmentNumber {
+        self.by_stream.get(stream).copied().unwrap_or_default().max(self.floor)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, SegmentNumber)> {
+        self.by_stream.iter().map(|(stream, number)| (stream, *number))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_stream.len()
+    }
+
+    /// The number of a stream; `None` if it has none above the floor.
+    pub(super) fn get(&self, stream: &str) -> Option<SegmentNumber> {
+        self.by_stream.get(stream).copied()
+    }
+
+    /// The least of the numbers.
+    pub(super) fn least(&self) -> Option<SegmentNumber> {
+        self.by_number.first().map(|(number, _)| *number)
+    }
+
+    /// Sets or removes the number of a stream.
+    pub(super) fn set(&mut self, stream: &str, number: Option<SegmentNumber>) {
+        if let Some(before) = self.by_stream.remove(stream) {
+            self.by_number.remove(&(before, stream.to_owned()));
+        }
+        if let Some(number) = number {
+            self.by_stream.insert(stream.to_owned(), number);
+            self.by_number.insert((number, stream.to_owned()));
+        }
+    }
+
+    /// The names whose numbers are not above a floor.
+    pub(super) fn up_to(&self, floor: SegmentNumber) -> Vec<String> {
+        let low = self.by_number.iter().take_while(|(number, _)| *number <= floor);
+        low.map(|(_, stream)| stream.clone()).collect()
+    }
 }
 
 impl Catalog {
-    pub(super) fn stream(&self, scope: &str, stream: &str) -> Option<&Stream> {
-        self.scopes.get(scope)?.streams.get(stream)
+    /// Approximate memory that the entries use, in bytes.
+    pub fn held(&self) -> u64 {
+        self.held
     }
 
-    pub(super) fn stream_mut(&mut self, scope: &str, stream: &str) -> Option<&mut Stream> {
-        self.scopes.get_mut(scope)?.streams.get_mut(stream)
+    pub(super) fn stream(&self, scope: &str, stream: &str) -> Option<&Stream> {
+        self.scopes.get(scope)?.streams.get(stream)
     }
 
     pub(super) fn table(&self, scope: &str, table: &str) -> Option<&Table> {
@@ -63,9 +145,5 @@ impl Catalog {
 
     pub(super) fn group(&self, scope: &str, group: &str) -> Option<&Group> {
         self.scopes.get(scope)?.groups.get(group)
-    }
-
-    pub(super) fn group_mut(&mut self, scope: &str, group: &str) -> Option<&mut Group> {
-        self.scopes.get_mut(scope)?.groups.get_mut(group)
     }
 }

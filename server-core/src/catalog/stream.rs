@@ -1,63 +1,43 @@
-//! One stream: its epochs, and the predecessors and successors of its segments.
-//!
-//! ```text
-//! epoch 0   [ 0.0      0.5 ][ 0.5      1.0 ]
-//! epoch 1   [ 2 ][    3    ][    1 stays   ]      each epoch covers the key space
-//! ```
+//! One stream, as the entries of the journal keep it.
 
 use std::collections::BTreeMap;
 
-use pravega_sdk_proto::{SegmentId as SegmentIdMessage, SegmentRange, StreamConfig, StreamInfo};
-use pravega_sdk_types::{Epoch, Offset, SegmentId, SegmentNumber, TransactionId};
+use pravega_sdk_proto::StreamConfig;
+use pravega_sdk_types::{Epoch, Offset, SegmentId};
 use serde::{Deserialize, Serialize};
 
 use super::{
     cut::{Cut, START, WriterPosition},
+    history::{History, SegmentRecord},
     message,
-    transaction::Transaction,
+    transaction::Transactions,
 };
 use crate::record::Millis;
 
-/// The state of a stream.
-#[derive(Debug, Serialize, Deserialize)]
+/// The state of a stream. Each field is an entry of its own in the journal, or several.
+#[derive(Debug)]
 pub(super) struct Stream {
-    #[serde(with = "message")]
-    pub(super) config: StreamConfig,
-    pub(super) sealed: bool,
-    /// By their number.
-    pub(super) epochs: Vec<EpochRecord>,
-    /// The number of the next segment.
-    pub(super) next_number: SegmentNumber,
+    pub(super) state: StreamState,
+    pub(super) history: History,
     /// The cut at which the stream begins; empty until it is truncated.
     pub(super) head: Cut,
     /// The ends of deleted segments.
     pub(super) deleted_ends: BTreeMap<SegmentId, Offset>,
     pub(super) writers: BTreeMap<String, WriterMark>,
     pub(super) watermark: Option<WatermarkBounds>,
+    /// By the names of their groups, with the scope.
     pub(super) subscribers: BTreeMap<String, Subscriber>,
-    /// Cuts that retention may truncate at.
-    pub(super) retention_points: Vec<RetentionPoint>,
-    /// Entries of their own in the journal.
-    #[serde(skip)]
-    pub(super) transactions: BTreeMap<TransactionId, Transaction>,
+    /// Cuts that retention may truncate at, from the oldest to the newest.
+    pub(super) retention_points: BTreeMap<u64, RetentionPoint>,
+    pub(super) transactions: Transactions,
 }
 
-/// The segments of a stream from one scale to the next.
+/// The configuration of a stream, and whether it still takes events.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct EpochRecord {
-    /// The epoch whose segments have the same numbers. It differs only after a rolling commit.
-    pub(super) reference: Epoch,
-    /// In the order of their ranges.
-    pub(super) segments: Vec<SegmentRecord>,
-    pub(super) at: Millis,
-}
-
-/// A segment and its part of the key space.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(super) struct SegmentRecord {
-    pub(super) id: SegmentId,
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub(super) struct StreamState {
+    #[serde(with = "message")]
+    pub(super) config: StreamConfig,
+    pub(super) sealed: bool,
 }
 
 /// A time that a writer noted, by a clock of the application.
@@ -97,118 +77,38 @@ pub(super) struct RetentionPoint {
     pub(super) cut: Cut,
 }
 
-impl SegmentRecord {
-    pub(super) fn number(self) -> SegmentNumber {
-        self.id.number()
-    }
-
-    /// The epoch in which the segment was created.
-    pub(super) fn epoch_created(self) -> Epoch {
-        self.id.epoch()
-    }
-
-    pub(super) fn overlaps(self, other: Self) -> bool {
-        self.low < other.high && other.low < self.high
-    }
-
-    pub(super) fn message(self, scope: &str, stream: &str) -> SegmentRange {
-        let stream_info =
-            StreamInfo { scope: scope.to_owned(), stream: stream.to_owned(), access_operation: 0 };
-        let (stream_info, segment_id) = (Some(stream_info), self.id.into());
-        let segment_id = SegmentIdMessage { stream_info, segment_id };
-        SegmentRange { segment_id: Some(segment_id), min_key: self.low, max_key: self.high }
-    }
-}
-
 impl Stream {
-    pub(super) fn new(
-        config: StreamConfig,
-        segments: Vec<SegmentRecord>,
-        next_number: SegmentNumber,
-        created: Millis,
-    ) -> Self {
+    /// A stream without epochs.
+    pub(super) fn new(state: StreamState) -> Self {
         Self {
-            config,
-            sealed: false,
-            epochs: vec![EpochRecord { reference: Epoch(0), segments, at: created }],
-            next_number,
+            state,
+            history: History::default(),
             head: Cut::default(),
             deleted_ends: BTreeMap::new(),
             writers: BTreeMap::new(),
             watermark: None,
             subscribers: BTreeMap::new(),
-            retention_points: Vec::new(),
-            transactions: BTreeMap::new(),
+            retention_points: BTreeMap::new(),
+            transactions: Transactions::default(),
         }
     }
 
+    pub(super) fn config(&self) -> &StreamConfig {
+        &self.state.config
+    }
+
+    pub(super) fn is_sealed(&self) -> bool {
+        self.state.sealed
+    }
+
     pub(super) fn has_tag(&self, tag: &str) -> bool {
-        self.config.tags.as_ref().is_some_and(|tags| tags.tag.iter().any(|found| found == tag))
-    }
-
-    /// The number of the newest epoch.
-    pub(super) fn active_epoch(&self) -> Epoch {
-        Epoch(i32::try_from(self.epochs.len()).unwrap_or(i32::MAX) - 1)
-    }
-
-    pub(super) fn epoch(&self, number: Epoch) -> Option<&EpochRecord> {
-        usize::try_from(number.0).ok().and_then(|index| self.epochs.get(index))
+        let tags = self.config().tags.as_ref();
+        tags.is_some_and(|tags| tags.tag.iter().any(|found| found == tag))
     }
 
     /// The segments that are written to, unless the stream is sealed.
     pub(super) fn active(&self) -> &[SegmentRecord] {
-        self.epochs.last().map_or(&[], |epoch| &epoch.segments)
-    }
-
-    /// The epoch whose segments have the numbers of the active ones.
-    pub(super) fn reference(&self) -> Epoch {
-        self.epochs.last().map_or(Epoch(0), |epoch| epoch.reference)
-    }
-
-    /// A segment that the stream has or had.
-    pub(super) fn segment(&self, id: SegmentId) -> Option<SegmentRecord> {
-        let epoch = self.epoch(id.epoch())?;
-        epoch.segments.iter().find(|record| record.id == id).copied()
-    }
-
-    /// Every segment that the stream ever had, in the order in which they were created.
-    pub(super) fn all_segments(&self) -> impl Iterator<Item = SegmentRecord> + '_ {
-        let created = |(number, epoch): (i32, &EpochRecord)| {
-            let created: Vec<SegmentRecord> = epoch
-                .segments
-                .iter()
-                .filter(|record| record.epoch_created() == Epoch(number))
-                .copied()
-                .collect();
-            created
-        };
-        (0..).zip(&self.epochs).flat_map(created)
-    }
-
-    /// The segments that follow a segment, each with all its predecessors; empty if the segment is
-    /// open or unknown.
-    pub(super) fn successors(&self, id: SegmentId) -> Vec<(SegmentRecord, Vec<SegmentId>)> {
-        let Some(record) = self.segment(id) else {
-            return Vec::new();
-        };
-        let holds = |epoch: &&EpochRecord| epoch.segments.contains(&record);
-        let first = usize::try_from(record.epoch_created().0).unwrap_or(0);
-        let last = first + self.epochs.iter().skip(first).take_while(holds).count();
-        let (Some(before), Some(next)) =
-            (self.epochs.get(last.wrapping_sub(1)), self.epochs.get(last))
-        else {
-            return Vec::new();
-        };
-        let successors = next.segments.iter().filter(|successor| successor.overlaps(record));
-        let followed = |successor: &SegmentRecord| {
-            before
-                .segments
-                .iter()
-                .filter(|old| old.overlaps(*successor))
-                .map(|old| old.id)
-                .collect()
-        };
-        successors.map(|successor| (*successor, followed(successor))).collect()
+        self.history.active()
     }
 
     /// The cut at which the stream begins.
@@ -216,38 +116,15 @@ impl Stream {
         if !self.head.is_empty() {
             return self.head.clone();
         }
-        self.epochs
-            .first()
-            .into_iter()
-            .flat_map(|epoch| &epoch.segments)
-            .map(|record| (record.id, START))
-            .collect()
-    }
-
-    /// Adds an epoch.
-    pub(super) fn add_epoch(
-        &mut self,
-        reference: Epoch,
-        mut segments: Vec<SegmentRecord>,
-        at: Millis,
-    ) {
-        segments.sort_by(|a, b| a.low.total_cmp(&b.low));
-        self.epochs.push(EpochRecord { reference, segments, at });
-    }
-
-    /// Copies of the segments of an epoch, with the same numbers and ranges, for another epoch.
-    pub(super) fn duplicates(&self, epoch: Epoch, under: Epoch) -> Vec<SegmentRecord> {
-        let segments = self.epoch(epoch).map_or(&[][..], |epoch| &epoch.segments);
-        segments
-            .iter()
-            .map(|record| SegmentRecord { id: SegmentId::new(under, record.number()), ..*record })
-            .collect()
+        let first = self.history.segments_of(Epoch(0)).unwrap_or_default();
+        first.iter().map(|record| (record.id, START)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::history::EpochRecord;
 
     fn encode<T: Serialize>(value: &T) -> Vec<u8> {
         postcard::to_allocvec(value).unwrap()
@@ -266,7 +143,14 @@ mod tests {
         assert_eq!(encode(&bounds), encode(&(1_i64, 2_i64)));
         let subscriber = Subscriber { generation: 1, group_id: "g".to_owned(), cut: cut() };
         assert_eq!(encode(&subscriber), encode(&(1_i64, "g", &offsets)));
-        let epoch = EpochRecord { reference: Epoch(1), segments: Vec::new(), at: Millis(2) };
-        assert_eq!(encode(&epoch), encode(&(1_i32, Vec::<u8>::new(), 2_i64)));
+        let record = SegmentRecord { id: SegmentId::from(4), low: 0.0, high: 0.5 };
+        let epoch = EpochRecord {
+            reference: Epoch(1),
+            at: Millis(2),
+            sealed: vec![SegmentId::from(3)],
+            created: vec![record],
+        };
+        let created = [(4_i64, 0.0_f64, 0.5_f64)];
+        assert_eq!(encode(&epoch), encode(&(1_i32, 2_i64, vec![3_i64], created.to_vec())));
     }
 }

@@ -1,24 +1,32 @@
 //! Streams: created, updated, truncated, sealed and deleted.
 
+use bytestring::ByteString;
 use pravega_sdk_proto::{
     ScalingPolicy, StreamConfig, StreamInfo, create_stream_status, delete_stream_status,
     update_stream_status,
 };
-use pravega_sdk_types::{Epoch, KeyRange, Offset, SegmentId, SegmentNumber, SegmentOffset};
+use pravega_sdk_types::{Epoch, KeyRange, Offset, SegmentOffset};
 
 use super::{
+    change::{Part, StreamPart},
     cut::{Cut, OffsetsById},
     error::{CallError, CallResult},
+    history::{EpochRecord, SegmentRecord},
     names,
-    segments::{create_segments, is_fixed, min_segments, policy},
+    plan::Plan,
+    scaling::Scale,
+    segments::{is_fixed, min_segments, new_segments, plan_segments, policy},
     state::Catalog,
-    stream::{SegmentRecord, Stream},
+    stream::StreamState,
 };
 use crate::store::Step;
 
 /// A stream has fewer tags than this, and each is shorter than this.
 const MAX_TAGS: usize = 128;
 const MAX_TAG_LEN: usize = 256;
+/// The most numbers of deleted streams that a scope keeps. Beyond it the least of them becomes the
+/// first number of every new stream.
+const MAX_NUMBERS: usize = 10_000;
 
 impl Catalog {
     /// Creates a stream, with a stream for its watermarks unless it is one of Pravega's own.
@@ -38,24 +46,26 @@ impl Catalog {
         if found.streams.contains_key(&stream) {
             return Ok(Status::StreamExists);
         }
-        let Ok(segments) = min_segments(&config) else {
+        if min_segments(&config).is_err() {
             return Ok(Status::Failure);
-        };
-        check_tags(&config)?;
-        step.reserve(segments as usize + 1)?;
-        self.add_stream(&scope, &stream, config, step)?;
-        if !names::is_internal(&stream) {
-            self.ensure_internal_stream(&scope, &names::mark_stream(&stream), step)?;
         }
+        check_tags(&config)?;
+        let mut plan = Plan::new();
+        self.plan_stream(&mut plan, &scope, &stream, config, step)?;
+        if !names::is_internal(&stream) {
+            self.plan_internal_stream(&mut plan, &scope, &names::mark_stream(&stream), step)?;
+        }
+        self.carry_out(plan, step)?;
         Ok(Status::Success)
     }
 
-    /// Creates a stream of Pravega's own, with one segment, unless it exists.
-    pub(super) fn ensure_internal_stream(
-        &mut self,
+    /// Plans a stream of Pravega's own, with one segment, unless it exists.
+    pub(super) fn plan_internal_stream(
+        &self,
+        plan: &mut Plan,
         scope: &str,
         stream: &str,
-        step: &mut Step<'_>,
+        step: &Step<'_>,
     ) -> CallResult<()> {
         if self.stream(scope, stream).is_some() {
             return Ok(());
@@ -65,42 +75,35 @@ impl Catalog {
         let one =
             ScalingPolicy { scale_type: 0, target_rate: 0, scale_factor: 0, min_num_segments: 1 };
         let (stream_info, scaling_policy) = (Some(stream_info), Some(one));
-        self.add_stream(
-            scope,
-            stream,
-            StreamConfig { stream_info, scaling_policy, ..StreamConfig::default() },
-            step,
-        )
+        let config = StreamConfig { stream_info, scaling_policy, ..StreamConfig::default() };
+        self.plan_stream(plan, scope, stream, config, step)
     }
 
-    fn add_stream(
-        &mut self,
+    fn plan_stream(
+        &self,
+        plan: &mut Plan,
         scope: &str,
         stream: &str,
         config: StreamConfig,
-        step: &mut Step<'_>,
+        step: &Step<'_>,
     ) -> CallResult<()> {
         let count = min_segments(&config)?;
-        let Some(found) = self.scopes.get_mut(scope) else {
+        let Some(found) = self.scopes.get(scope) else {
             return Err(CallError::NotFound(format!("scope {scope} is not found")));
         };
         // A stream that is created again continues the numbers of its segments: a client that knows
         // an old segment never takes a new one for it.
-        let first = found.record.next_numbers.get(stream).map_or(0, |number| number.0);
-        let record = |(number, range): (i32, KeyRange)| SegmentRecord {
-            id: SegmentId::new(Epoch(0), SegmentNumber(number)),
-            low: range.low(),
-            high: range.high(),
-        };
-        let records: Vec<SegmentRecord> =
-            (first..).zip(KeyRange::equal(count)).map(record).collect();
-        create_segments(scope, stream, &config, &records, step)?;
-        let next_number = first.saturating_add(i32::try_from(count).unwrap_or(i32::MAX));
-        let next_number = SegmentNumber(next_number);
-        found
-            .streams
-            .insert(stream.to_owned(), Stream::new(config, records, next_number, step.at.now));
-        self.save_stream(step.journal, scope, stream);
+        let first = found.numbers.first_of(stream);
+        let created = new_segments(Epoch(0), first, &KeyRange::equal(count))?;
+        plan_segments(plan, scope, stream, &config, &created, step);
+        if found.numbers.get(stream).is_some() {
+            plan.scope(scope, Part::Number(stream.to_owned(), None));
+        }
+        let state = StreamState { config, sealed: false };
+        plan.stream(scope, stream, StreamPart::State(Some(state)));
+        let (reference, at, sealed) = (Epoch(0), step.at.now, Vec::new());
+        let epoch = EpochRecord { reference, at, sealed, created };
+        plan.stream(scope, stream, StreamPart::Epoch(Epoch(0), epoch));
         Ok(())
     }
 
@@ -113,37 +116,31 @@ impl Catalog {
     ) -> CallResult<update_stream_status::Status> {
         use update_stream_status::Status;
         let StreamInfo { scope, stream, .. } = config.stream_info.clone().unwrap_or_default();
-        let Some(found) = self.scopes.get_mut(&scope) else {
+        let Some(found) = self.stream(&scope, &stream) else {
             return Ok(Status::StreamNotFound);
         };
-        let Some(found) = found.streams.get_mut(&stream) else {
-            return Ok(Status::StreamNotFound);
-        };
-        if found.sealed {
+        if found.is_sealed() {
             return Ok(Status::StreamSealed);
         }
         let count = min_segments(&config)?;
         check_tags(&config)?;
-        let segments = found.active().len();
-        step.reserve(count as usize)?;
-        let fixed = is_fixed(&config);
-        found.config = config;
-        if fixed && segments != count as usize {
-            self.rescale(&scope, &stream, count, step)?;
-        }
-        self.set_policies(&scope, &stream, step);
-        self.save_stream(step.journal, &scope, &stream);
-        Ok(Status::Success)
-    }
-
-    /// Sets the stream's scaling policy on its open segments.
-    fn set_policies(&mut self, scope: &str, stream: &str, step: &mut Step<'_>) {
-        let Some(found) = self.stream(scope, stream) else { return };
-        let policy = policy(&found.config);
-        for record in found.active() {
+        let mut plan = Plan::new();
+        let rescales = is_fixed(&config) && found.active().len() != count as usize;
+        if rescales {
+            // The new segments are created with the new policy.
+            let ranges = KeyRange::equal(count);
+            let scale = Scale { scope: &scope, stream: &stream, config: &config };
+            scale.plan(&mut plan, found, found.active(), &ranges, step)?;
+        } else {
+            let policy = policy(&config);
+            let active = names::segments(&scope, &stream, found.active());
             // A client deleted a missing segment without the controller; the next read reports it.
-            step.set_policy(&names::segment(scope, stream, record.id), policy).ok();
+            plan.each(&active, |segment| step.policy_change(segment, policy));
         }
+        let state = StreamState { config, sealed: false };
+        plan.stream(&scope, &stream, StreamPart::State(Some(state)));
+        self.carry_out(plan, step)?;
+        Ok(Status::Success)
     }
 
     /// Truncates a stream at a cut, which must cover the key space and be within the stream.
@@ -155,21 +152,26 @@ impl Catalog {
     ) -> CallResult<update_stream_status::Status> {
         use update_stream_status::Status;
         let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
-        let cut = Cut::from(cut);
-        step.reserve(0)?;
+        step.check_growth(0)?;
         let Some(found) = self.stream(scope, stream) else {
             return Ok(Status::StreamNotFound);
         };
-        if found.sealed {
+        if found.is_sealed() {
             return Ok(Status::StreamSealed);
         }
+        if !found.knows(cut.len()) {
+            return Ok(Status::Failure);
+        }
+        let cut = Cut::from(cut);
         if !found.is_complete(&cut)
             || !found.is_at_or_after(&cut, &found.head())
             || !self.is_within(scope, stream, &cut, step)
         {
             return Ok(Status::Failure);
         }
-        self.truncate_to(scope, stream, cut, step);
+        let mut plan = Plan::new();
+        self.plan_truncation(&mut plan, scope, stream, cut, step);
+        self.carry_out(plan, step)?;
         Ok(Status::Success)
     }
 
@@ -184,14 +186,22 @@ impl Catalog {
         })
     }
 
-    /// Truncates a stream at a complete cut.
-    pub(super) fn truncate_to(&mut self, scope: &str, stream: &str, cut: Cut, step: &mut Step<'_>) {
-        let Some(found) = self.stream_mut(scope, stream) else { return };
+    /// Plans the truncation of a stream at a complete cut.
+    pub(super) fn plan_truncation(
+        &self,
+        plan: &mut Plan,
+        scope: &str,
+        stream: &str,
+        cut: Cut,
+        step: &Step<'_>,
+    ) {
+        let Some(found) = self.stream(scope, stream) else { return };
         for record in found.before(&cut) {
             let segment = names::segment(scope, stream, record.id);
             if let Ok(info) = step.store.info(&segment) {
-                found.deleted_ends.insert(record.id, Offset(info.len as i64));
-                step.delete(&segment).ok();
+                let end = Offset(info.len as i64);
+                plan.stream(scope, stream, StreamPart::End(record.id, end));
+                plan.segment(step.deletion(&segment));
             }
         }
         for (id, offset) in cut.iter() {
@@ -203,10 +213,9 @@ impl Catalog {
                 }
             };
             // A segment that was truncated further stays as it is.
-            step.truncate(&segment, offset).ok();
+            plan.segment(step.truncation(&segment, offset));
         }
-        found.head = cut;
-        self.save_stream(step.journal, scope, stream);
+        plan.stream(scope, stream, StreamPart::Head(cut));
     }
 
     /// Seals a stream and aborts its open transactions.
@@ -217,22 +226,22 @@ impl Catalog {
     ) -> CallResult<update_stream_status::Status> {
         use update_stream_status::Status;
         let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
-        step.reserve(0)?;
+        step.check_growth(0)?;
         let Some(found) = self.stream(scope, stream) else {
             return Ok(Status::StreamNotFound);
         };
-        if found.sealed {
+        if found.is_sealed() {
             return Ok(Status::Success);
         }
-        self.abort_all(scope, stream, step);
-        let Some(found) = self.stream_mut(scope, stream) else {
-            return Ok(Status::StreamNotFound);
-        };
-        found.sealed = true;
-        for record in found.active() {
-            step.seal(&names::segment(scope, stream, record.id)).ok();
+        let mut plan = Plan::new();
+        for (_, id) in found.transactions.open() {
+            self.plan_abort(&mut plan, scope, stream, id, step);
         }
-        self.save_stream(step.journal, scope, stream);
+        let active = names::segments(scope, stream, found.active());
+        plan.each(&active, |segment| step.sealing(segment));
+        let state = StreamState { sealed: true, ..found.state.clone() };
+        plan.stream(scope, stream, StreamPart::State(Some(state)));
+        self.carry_out(plan, step)?;
         Ok(Status::Success)
     }
 
@@ -243,32 +252,43 @@ impl Catalog {
         step: &mut Step<'_>,
     ) -> CallResult<delete_stream_status::Status> {
         use delete_stream_status::Status;
-        step.reserve(0)?;
+        step.check_growth(0)?;
         match self.stream(&info.scope, &info.stream) {
             None => Ok(Status::StreamNotFound),
-            Some(found) if !found.sealed => Ok(Status::StreamNotSealed),
+            Some(found) if !found.is_sealed() => Ok(Status::StreamNotSealed),
             Some(_) => {
-                self.drop_stream(&info.scope, &info.stream, step);
-                self.drop_stream(&info.scope, &names::mark_stream(&info.stream), step);
+                let mut plan = Plan::new();
+                self.plan_removal(&mut plan, &info.scope, &info.stream, step);
+                let marks = names::mark_stream(&info.stream);
+                self.plan_removal(&mut plan, &info.scope, &marks, step);
+                self.carry_out(plan, step)?;
                 Ok(Status::Success)
             }
         }
     }
 
-    /// Removes a stream with all its segments, in any state.
-    pub(super) fn drop_stream(&mut self, scope: &str, stream: &str, step: &mut Step<'_>) {
-        let Some(found) = self.scopes.get_mut(scope) else { return };
-        let Some(dropped) = found.streams.remove(stream) else { return };
-        found.record.next_numbers.insert(stream.to_owned(), dropped.next_number);
-        for record in dropped.all_segments() {
-            step.delete(&names::segment(scope, stream, record.id)).ok();
+    /// Plans the removal of a stream with all its segments, in any state. What remains is the
+    /// number of its next segment, for a stream of the same name.
+    pub(super) fn plan_removal(&self, plan: &mut Plan, scope: &str, stream: &str, step: &Step<'_>) {
+        let Some(found) = self.scopes.get(scope) else { return };
+        let numbers = &found.numbers;
+        let Some(found) = found.streams.get(stream) else { return };
+        let all: Vec<SegmentRecord> = found.history.all().collect();
+        plan.each(&names::segments(scope, stream, &all), |segment| step.deletion(segment));
+        for (id, transaction) in found.transactions.iter() {
+            let segments: Vec<ByteString> = transaction.segments(scope, stream, id).collect();
+            plan.each(&segments, |segment| step.deletion(segment));
         }
-        for (id, transaction) in &dropped.transactions {
-            transaction.drop_segments(step, scope, stream, *id);
-            self.save_transaction(step.journal, scope, stream, *id);
+        plan.stream(scope, stream, StreamPart::State(None));
+        let number = found.history.next_number();
+        let mut floor = numbers.floor;
+        if numbers.len() >= MAX_NUMBERS && number > floor {
+            floor = numbers.least().map_or(number, |least| least.min(number));
+            plan.scope(scope, Part::Floor(floor));
         }
-        self.save_stream(step.journal, scope, stream);
-        self.save_scope(step.journal, scope);
+        if number > floor {
+            plan.scope(scope, Part::Number(stream.to_owned(), Some(number)));
+        }
     }
 }
 

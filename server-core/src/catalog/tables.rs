@@ -1,5 +1,6 @@
 //! Key-value tables: partitions that are table segments with keys of one length.
 
+use bytestring::ByteString;
 use pravega_sdk_proto::{
     KeyValueTableConfig, KeyValueTableConfigResponse, KeyValueTableInfo, SegmentRanges, StreamInfo,
     create_key_value_table_status, delete_kv_table_status, key_value_table_config_response,
@@ -7,12 +8,17 @@ use pravega_sdk_proto::{
 use pravega_sdk_types::{Epoch, KeyRange, SegmentId, SegmentNumber};
 
 use super::{
+    change::Part,
     error::{CallError, CallResult},
+    history::SegmentRecord,
     names,
+    plan::Plan,
     state::{Catalog, Table},
-    stream::SegmentRecord,
 };
-use crate::store::{Refusal, Step};
+use crate::{
+    record::Attributes,
+    store::{SegmentKind, Step},
+};
 
 /// The most partitions of a table. A request for more is a mistake.
 const MAX_PARTITIONS: i32 = 10_000;
@@ -45,18 +51,17 @@ impl Catalog {
         if found.tables.contains_key(&table) {
             return Ok(Status::TableExists);
         }
-        step.reserve(config.partition_count.unsigned_abs() as usize)?;
+        let kind = SegmentKind::Table {
+            key_len: key_len.unsigned_abs(),
+            rollover: config.rollover_size_bytes,
+        };
+        let mut plan = Plan::new();
         for record in partitions(&config) {
             let segment = names::segment(&scope, &names::table_stream(&table), record.id);
-            match step.create_table(&segment, key_len, config.rollover_size_bytes) {
-                Ok(()) | Err(Refusal::AlreadyExists) => {}
-                Err(refusal) => return Err(refusal.into()),
-            }
+            plan.segment(step.creation(&segment, kind, Attributes::new()));
         }
-        if let Some(found) = self.scopes.get_mut(&scope) {
-            found.tables.insert(table.clone(), Table { config });
-        }
-        self.save_table(step.journal, &scope, &table);
+        plan.scope(&scope, Part::Table(table, Some(Table { config })));
+        self.carry_out(plan, step)?;
         Ok(Status::Success)
     }
 
@@ -102,24 +107,37 @@ impl Catalog {
         step: &mut Step<'_>,
     ) -> CallResult<delete_kv_table_status::Status> {
         use delete_kv_table_status::Status;
-        step.reserve(0)?;
+        step.check_growth(0)?;
         if self.table(&info.scope, &info.kvt_name).is_none() {
             return Ok(Status::TableNotFound);
         }
-        self.drop_table(&info.scope, &info.kvt_name, step);
+        let mut plan = Plan::new();
+        self.plan_table_removal(&mut plan, &info.scope, &info.kvt_name, step);
+        self.carry_out(plan, step)?;
         Ok(Status::Success)
     }
 
-    /// Removes a table with its entries.
-    pub(super) fn drop_table(&mut self, scope: &str, table: &str, step: &mut Step<'_>) {
-        let Some(dropped) = self.scopes.get_mut(scope).and_then(|scope| scope.tables.remove(table))
-        else {
-            return;
-        };
-        for record in partitions(&dropped.config) {
-            step.delete(&names::segment(scope, &names::table_stream(table), record.id)).ok();
+    /// Plans the removal of a table with its entries.
+    pub(super) fn plan_table_removal(
+        &self,
+        plan: &mut Plan,
+        scope: &str,
+        table: &str,
+        step: &Step<'_>,
+    ) {
+        let Some(found) = self.table(scope, table) else { return };
+        for segment in found.segments(scope, table) {
+            plan.segment(step.deletion(&segment));
         }
-        self.save_table(step.journal, scope, table);
+        plan.scope(scope, Part::Table(table.to_owned(), None));
+    }
+}
+
+impl Table {
+    /// The names of the segments of the table.
+    pub(super) fn segments(&self, scope: &str, table: &str) -> impl Iterator<Item = ByteString> {
+        let (scope, stream) = (scope.to_owned(), names::table_stream(table));
+        partitions(&self.config).map(move |record| names::segment(&scope, &stream, record.id))
     }
 }
 

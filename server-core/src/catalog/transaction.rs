@@ -1,5 +1,8 @@
 //! One transaction: its state, its id, and its segments.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytestring::ByteString;
 use pravega_sdk_proto::TxnId;
 use pravega_sdk_types::{
     Epoch, Scope, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Stream as StreamName,
@@ -8,16 +11,13 @@ use pravega_sdk_types::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{
-    record::Millis,
-    store::{Step, transaction_segment},
-};
+use crate::{record::Millis, store::transaction_segment};
 
 /// A transaction.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Transaction {
     pub(super) state: TransactionState,
-    /// The numbers of the segments that it writes to.
+    /// The numbers of the segments that it writes to while it is open.
     pub(super) numbers: Vec<SegmentNumber>,
     /// When it is aborted unless it is pinged, and when it is aborted in any case.
     pub(super) expires: Millis,
@@ -35,19 +35,82 @@ pub(super) enum TransactionState {
 }
 
 impl Transaction {
-    /// Deletes the segments of a transaction.
-    pub(super) fn drop_segments(
-        &self,
-        step: &mut Step<'_>,
-        scope: &str,
-        stream: &str,
+    /// The names of the segments of an open transaction.
+    pub(super) fn segments<'a>(
+        &'a self,
+        scope: &'a str,
+        stream: &'a str,
         id: TransactionId,
-    ) {
-        for number in &self.numbers {
-            if let Some(segment) = segment_of(scope, stream, id, *number) {
-                step.delete(&segment).ok();
-            }
+    ) -> impl Iterator<Item = ByteString> + 'a {
+        self.numbers.iter().filter_map(move |number| segment_of(scope, stream, id, *number))
+    }
+
+    /// The transaction after its end. Its segments are no longer known.
+    pub(super) fn completed(&self, state: TransactionState, at: Millis) -> Self {
+        Self { state, numbers: Vec::new(), completed: at, ..*self }
+    }
+
+    fn is_open(&self) -> bool {
+        self.state == TransactionState::Open
+    }
+
+    /// When an open transaction is aborted.
+    fn deadline(&self) -> Millis {
+        self.expires.min(self.ends)
+    }
+}
+
+/// The transactions of a stream.
+#[derive(Debug, Default)]
+pub(super) struct Transactions {
+    all: BTreeMap<TransactionId, Transaction>,
+    /// The open ones, by the times at which they are aborted.
+    open: BTreeSet<(Millis, TransactionId)>,
+    /// The others, by the times at which they were completed.
+    completed: BTreeSet<(Millis, TransactionId)>,
+}
+
+impl Transactions {
+    pub(super) fn get(&self, id: TransactionId) -> Option<&Transaction> {
+        self.all.get(&id)
+    }
+
+    /// Sets or removes a transaction, and returns the one before.
+    pub(super) fn set(
+        &mut self,
+        id: TransactionId,
+        transaction: Option<Transaction>,
+    ) -> Option<Transaction> {
+        let before = self.all.remove(&id);
+        if let Some(before) = &before {
+            self.open.remove(&(before.deadline(), id));
+            self.completed.remove(&(before.completed, id));
         }
+        if let Some(transaction) = transaction {
+            if transaction.is_open() {
+                self.open.insert((transaction.deadline(), id));
+            } else {
+                self.completed.insert((transaction.completed, id));
+            }
+            self.all.insert(id, transaction);
+        }
+        before
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (TransactionId, &Transaction)> {
+        self.all.iter().map(|(id, transaction)| (*id, transaction))
+    }
+
+    /// The open transactions, beginning with the one that is aborted first.
+    pub(super) fn open(&self) -> impl Iterator<Item = (Millis, TransactionId)> + '_ {
+        self.open.iter().copied()
+    }
+
+    /// The completed transactions, beginning with the oldest.
+    pub(super) fn completed(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = (Millis, TransactionId)> + ExactSizeIterator + '_ {
+        self.completed.iter().copied()
     }
 }
 
@@ -57,7 +120,7 @@ pub(super) fn segment_of(
     stream: &str,
     id: TransactionId,
     number: SegmentNumber,
-) -> Option<bytestring::ByteString> {
+) -> Option<ByteString> {
     let stream =
         ScopedStream::new(Scope::internal(scope).ok()?, StreamName::internal(stream).ok()?);
     let parent = ScopedSegment::new(&stream, SegmentId::new(id.epoch(), number));

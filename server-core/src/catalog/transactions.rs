@@ -12,17 +12,21 @@ use pravega_sdk_types::{Epoch, Offset, SegmentId, TransactionId};
 use uuid::Uuid;
 
 use super::{
+    change::StreamPart,
     cut::WriterPosition,
     error::{CallError, CallResult, no_stream},
+    history::{EpochRecord, SegmentRecord},
     names,
-    segments::create_segments,
+    plan::Plan,
+    segments::plan_segments,
     state::Catalog,
-    stream::{SegmentRecord, WriterMark, WriterTime},
+    stream::{Stream, WriterMark, WriterTime},
+    time::{check_writer, plan_note},
     transaction::{Transaction, TransactionState, message_of, new_id, segment_of},
 };
 use crate::{
     record::{Attributes, Millis},
-    store::{Refusal, Step},
+    store::{MergeTarget, Refusal, SegmentKind, Step},
 };
 
 /// The shortest and the longest lease, in milliseconds.
@@ -32,6 +36,10 @@ const MAX_LEASE: i64 = 600_000;
 const MAX_LIFE: i64 = 24 * 3600 * 1000;
 /// How long the outcome of a transaction is kept, in milliseconds.
 const REMEMBERED: i64 = 24 * 3600 * 1000;
+/// The most outcomes of one stream that are kept; beyond it the oldest is forgotten.
+const MAX_COMPLETED: usize = 100_000;
+/// The most transactions that are aborted or forgotten at once; more wait for the next time.
+const MAX_EXPIRED: usize = 1000;
 /// The most completed transactions that are listed.
 const LISTED: usize = 500;
 
@@ -51,17 +59,11 @@ impl Catalog {
             )));
         }
         let found = self.stream(scope, stream).ok_or_else(|| no_stream(scope, stream))?;
-        if found.sealed {
+        if found.is_sealed() {
             return Err(CallError::Internal(format!("stream {scope}/{stream} is sealed")));
         }
-        let (epoch, records) = (found.reference(), found.active().to_vec());
-        step.reserve(records.len())?;
+        let (epoch, records) = (found.history.reference(), found.active());
         let id = new_id(epoch, step.at.random);
-        for record in &records {
-            if let Some(segment) = segment_of(scope, stream, id, record.number()) {
-                step.create(&segment, Attributes::new())?;
-            }
-        }
         let transaction = Transaction {
             state: TransactionState::Open,
             numbers: records.iter().map(|record| record.number()).collect(),
@@ -69,10 +71,6 @@ impl Catalog {
             ends: step.at.now.after(MAX_LIFE.min(lease * 1000)),
             completed: Millis::default(),
         };
-        if let Some(found) = self.stream_mut(scope, stream) {
-            found.transactions.insert(id, transaction);
-        }
-        self.save_transaction(step.journal, scope, stream, id);
         // Each segment is named with the transaction's epoch, as its own part of the transaction
         // is.
         let as_named = |record: &SegmentRecord| SegmentRecord {
@@ -82,6 +80,16 @@ impl Catalog {
         let active_segments =
             records.iter().map(|record| as_named(record).message(scope, stream)).collect();
         let delegation_token = self.token(info, step);
+        let mut plan = Plan::new();
+        for segment in transaction.segments(scope, stream, id) {
+            if step.store.info(&segment).is_ok() {
+                // A client created it: its bytes are no part of a transaction.
+                return Err(Refusal::AlreadyExists.into());
+            }
+            plan.segment(step.creation(&segment, SegmentKind::Stream, Attributes::new()));
+        }
+        plan.stream(scope, stream, StreamPart::Transaction(id, Some(transaction)));
+        self.carry_out(plan, step)?;
         Ok(CreateTxnResponse { txn_id: Some(message_of(id)), active_segments, delegation_token })
     }
 
@@ -94,41 +102,38 @@ impl Catalog {
         step: &mut Step<'_>,
     ) -> CallResult<ping_txn_status::Status> {
         use ping_txn_status::Status;
-        step.reserve(0)?;
+        step.check_growth(0)?;
         let id = TransactionId(id);
-        let Some(found) = self.transaction_mut(info, id) else {
+        let Some(found) = self.transaction(info, id) else {
             return Ok(Status::Unknown);
         };
-        Ok(match found.state {
-            TransactionState::Committed => Status::Committed,
-            TransactionState::Aborted => Status::Aborted,
-            TransactionState::Open if !(MIN_LEASE..=MAX_LEASE).contains(&lease) => {
-                Status::LeaseTooLarge
-            }
-            TransactionState::Open if step.at.now.after(lease) > found.ends => {
-                Status::MaxExecutionTimeExceeded
-            }
-            TransactionState::Open => {
-                found.expires = step.at.now.after(lease);
-                self.save_transaction(step.journal, &info.scope, &info.stream, id);
-                Status::Ok
-            }
-        })
+        match found.state {
+            TransactionState::Committed => return Ok(Status::Committed),
+            TransactionState::Aborted => return Ok(Status::Aborted),
+            TransactionState::Open => {}
+        }
+        if !(MIN_LEASE..=MAX_LEASE).contains(&lease) {
+            return Ok(Status::LeaseTooLarge);
+        }
+        if step.at.now.after(lease) > found.ends {
+            return Ok(Status::MaxExecutionTimeExceeded);
+        }
+        let pinged = Transaction { expires: step.at.now.after(lease), ..found.clone() };
+        let mut plan = Plan::new();
+        plan.stream(&info.scope, &info.stream, StreamPart::Transaction(id, Some(pinged)));
+        self.carry_out(plan, step)?;
+        Ok(Status::Ok)
     }
 
-    fn transaction_mut(
-        &mut self,
-        info: &StreamInfo,
-        id: TransactionId,
-    ) -> Option<&mut Transaction> {
-        self.stream_mut(&info.scope, &info.stream)?.transactions.get_mut(&id)
+    fn transaction(&self, info: &StreamInfo, id: TransactionId) -> Option<&Transaction> {
+        self.stream(&info.scope, &info.stream)?.transactions.get(id)
     }
 
     /// The state of a transaction.
     pub fn transaction_state(&self, info: &StreamInfo, id: Uuid) -> CallResult<State> {
         let found = self.stream(&info.scope, &info.stream);
         let found = found.ok_or_else(|| no_stream(&info.scope, &info.stream))?;
-        Ok(match found.transactions.get(&TransactionId(id)).map(|transaction| transaction.state) {
+        Ok(match found.transactions.get(TransactionId(id)).map(|transaction| transaction.state) {
             None => State::Unknown,
             Some(TransactionState::Open) => State::Open,
             Some(TransactionState::Committed) => State::Committed,
@@ -148,100 +153,23 @@ impl Catalog {
     ) -> CallResult<txn_status::Status> {
         use txn_status::Status;
         let id = TransactionId(id);
-        match self.transaction_mut(info, id).map(|transaction| transaction.state) {
+        let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
+        let Some(found) = self.stream(scope, stream) else { return Ok(Status::Failure) };
+        match found.transactions.get(id).map(|transaction| transaction.state) {
             None | Some(TransactionState::Aborted) => return Ok(Status::Failure),
             Some(TransactionState::Committed) => return Ok(Status::Success),
             Some(TransactionState::Open) => {}
         }
-        step.reserve(0)?;
-        let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
-        let position = self.merge_transaction(scope, stream, id, step)?;
+        check_writer(writer)?;
+        let mut plan = Plan::new();
+        let position = plan_merge(&mut plan, found, scope, stream, id, step)?;
         if !writer.is_empty() && time >= 0 {
             let mark = WriterMark { time: WriterTime(time), position, at: step.at.now };
-            self.note(scope, stream, writer, mark, step);
+            plan_note(&mut plan, found, scope, stream, writer, mark);
         }
-        self.complete(scope, stream, id, TransactionState::Committed, step);
+        plan_completion(&mut plan, found, scope, stream, id, TransactionState::Committed, step);
+        self.carry_out(plan, step)?;
         Ok(Status::Success)
-    }
-
-    /// Merges the segments of a transaction into its stream; returns the ends of the segments that
-    /// have its events.
-    fn merge_transaction(
-        &mut self,
-        scope: &str,
-        stream: &str,
-        id: TransactionId,
-        step: &mut Step<'_>,
-    ) -> CallResult<WriterPosition> {
-        let Some(found) = self.stream(scope, stream) else {
-            return Err(no_stream(scope, stream));
-        };
-        let epoch = id.epoch();
-        if epoch == found.reference() {
-            let records = found.active().to_vec();
-            return self.merge_into(scope, stream, id, &records, step);
-        }
-        // The stream was scaled since: the segments that the transaction knew are created again.
-        let old = found.active().to_vec();
-        let active = found.active_epoch();
-        let (between, next) = (Epoch(active.0 + 1), Epoch(active.0 + 2));
-        let (theirs, ours) = (found.duplicates(epoch, between), found.duplicates(active, next));
-        let (config, reference) = (found.config.clone(), found.reference());
-        step.reserve(theirs.len() + ours.len())?;
-        create_segments(scope, stream, &config, &theirs, step)?;
-        for record in &old {
-            step.seal(&names::segment(scope, stream, record.id)).ok();
-        }
-        let position = self.merge_into(scope, stream, id, &theirs, step)?;
-        for record in &theirs {
-            step.seal(&names::segment(scope, stream, record.id)).ok();
-        }
-        create_segments(scope, stream, &config, &ours, step)?;
-        if let Some(found) = self.stream_mut(scope, stream) {
-            found.add_epoch(epoch, theirs, step.at.now);
-            found.add_epoch(reference, ours, step.at.now);
-        }
-        self.save_stream(step.journal, scope, stream);
-        Ok(position)
-    }
-
-    fn merge_into(
-        &mut self,
-        scope: &str,
-        stream: &str,
-        id: TransactionId,
-        records: &[SegmentRecord],
-        step: &mut Step<'_>,
-    ) -> CallResult<WriterPosition> {
-        let mut position = WriterPosition::new();
-        for record in records {
-            let Some(source) = segment_of(scope, stream, id, record.number()) else { continue };
-            let target = names::segment(scope, stream, record.id);
-            let end = match step.merge(&target, &source, &[]) {
-                // A client deleted it without the controller, so nothing is left to merge.
-                Err(Refusal::NoSuchSource) => step.store.info(&target)?.len,
-                merged => merged?,
-            };
-            position.insert(record.id, Offset(end as i64));
-        }
-        Ok(position)
-    }
-
-    fn complete(
-        &mut self,
-        scope: &str,
-        stream: &str,
-        id: TransactionId,
-        state: TransactionState,
-        step: &mut Step<'_>,
-    ) {
-        let info =
-            StreamInfo { scope: scope.to_owned(), stream: stream.to_owned(), access_operation: 0 };
-        if let Some(found) = self.transaction_mut(&info, id) {
-            found.state = state;
-            found.completed = step.at.now;
-        }
-        self.save_transaction(step.journal, scope, stream, id);
     }
 
     /// Aborts a transaction and deletes its segments.
@@ -253,36 +181,34 @@ impl Catalog {
     ) -> CallResult<txn_status::Status> {
         use txn_status::Status;
         let id = TransactionId(id);
-        step.reserve(0)?;
-        match self.transaction_mut(info, id).map(|transaction| transaction.state) {
+        step.check_growth(0)?;
+        match self.transaction(info, id).map(|transaction| transaction.state) {
             None | Some(TransactionState::Committed) => Ok(Status::Failure),
             Some(TransactionState::Aborted) => Ok(Status::Success),
             Some(TransactionState::Open) => {
-                self.abort(&info.scope, &info.stream, id, step);
+                let mut plan = Plan::new();
+                self.plan_abort(&mut plan, &info.scope, &info.stream, id, step);
+                self.carry_out(plan, step)?;
                 Ok(Status::Success)
             }
         }
     }
 
-    fn abort(&mut self, scope: &str, stream: &str, id: TransactionId, step: &mut Step<'_>) {
-        let found =
-            self.stream(scope, stream).and_then(|stream| stream.transactions.get(&id)).cloned();
-        if let Some(transaction) = found {
-            transaction.drop_segments(step, scope, stream, id);
-            self.complete(scope, stream, id, TransactionState::Aborted, step);
-        }
-    }
-
-    /// Aborts the open transactions of a stream.
-    pub(super) fn abort_all(&mut self, scope: &str, stream: &str, step: &mut Step<'_>) {
+    /// Plans the end of an open transaction without its events.
+    pub(super) fn plan_abort(
+        &self,
+        plan: &mut Plan,
+        scope: &str,
+        stream: &str,
+        id: TransactionId,
+        step: &Step<'_>,
+    ) {
         let Some(found) = self.stream(scope, stream) else { return };
-        let is_open = |(id, transaction): (&TransactionId, &Transaction)| {
-            (transaction.state == TransactionState::Open).then_some(*id)
-        };
-        let open: Vec<TransactionId> = found.transactions.iter().filter_map(is_open).collect();
-        for id in open {
-            self.abort(scope, stream, id, step);
+        let Some(transaction) = found.transactions.get(id) else { return };
+        for segment in transaction.segments(scope, stream, id) {
+            plan.segment(step.deletion(&segment));
         }
+        plan_completion(plan, found, scope, stream, id, TransactionState::Aborted, step);
     }
 
     /// The transactions that completed last, newest first.
@@ -292,49 +218,122 @@ impl Catalog {
     ) -> CallResult<ListCompletedTxnResponse> {
         let found = self.stream(&info.scope, &info.stream);
         let found = found.ok_or_else(|| no_stream(&info.scope, &info.stream))?;
-        let mut completed: Vec<(&TransactionId, &Transaction)> = found
-            .transactions
-            .iter()
-            .filter(|(_, transaction)| transaction.state != TransactionState::Open)
-            .collect();
-        completed.sort_by_key(|(_, transaction)| std::cmp::Reverse(transaction.completed));
-        let entry = |(id, transaction): (&TransactionId, &Transaction)| {
-            let committed = transaction.state == TransactionState::Committed;
-            let status = if committed {
+        let entry = |(_, id): (Millis, TransactionId)| {
+            let committed = TransactionState::Committed;
+            let is_committed = found.transactions.get(id).is_some_and(|one| one.state == committed);
+            let status = if is_committed {
                 txn_response::Status::Committed
             } else {
                 txn_response::Status::Aborted
             };
-            TxnResponse { txn_id: Some(message_of(*id)), status: status.into() }
+            TxnResponse { txn_id: Some(message_of(id)), status: status.into() }
         };
-        Ok(ListCompletedTxnResponse {
-            response: completed.into_iter().take(LISTED).map(entry).collect(),
-        })
+        let newest = found.transactions.completed().rev().take(LISTED);
+        Ok(ListCompletedTxnResponse { response: newest.map(entry).collect() })
     }
 
     /// Aborts transactions whose leases ran out, and forgets those completed long ago.
     pub(crate) fn expire_transactions(&mut self, step: &mut Step<'_>) {
         let (mut late, mut old) = (Vec::new(), Vec::new());
+        let now = step.at.now;
         for (scope, found) in &self.scopes {
             for (stream, found) in &found.streams {
-                for (id, transaction) in &found.transactions {
-                    let open = transaction.state == TransactionState::Open;
-                    if open && transaction.expires.min(transaction.ends) <= step.at.now {
-                        late.push((scope.clone(), stream.clone(), *id));
-                    } else if !open && transaction.completed.after(REMEMBERED) <= step.at.now {
-                        old.push((scope.clone(), stream.clone(), *id));
-                    }
-                }
+                let expired = found.transactions.open().take_while(|(at, _)| *at <= now);
+                late.extend(expired.map(|(_, id)| (scope.clone(), stream.clone(), id)));
+                let completed = found.transactions.completed();
+                let forgotten = completed.take_while(|(at, _)| at.after(REMEMBERED) <= now);
+                old.extend(forgotten.map(|(_, id)| (scope.clone(), stream.clone(), id)));
             }
         }
+        late.truncate(MAX_EXPIRED);
+        old.truncate(MAX_EXPIRED);
         for (scope, stream, id) in late {
-            self.abort(&scope, &stream, id, step);
+            let mut plan = Plan::new();
+            self.plan_abort(&mut plan, &scope, &stream, id, step);
+            self.carry_out(plan, step).ok();
         }
         for (scope, stream, id) in old {
-            if let Some(found) = self.stream_mut(&scope, &stream) {
-                found.transactions.remove(&id);
-            }
-            self.save_transaction(step.journal, &scope, &stream, id);
+            let mut plan = Plan::new();
+            plan.stream(&scope, &stream, StreamPart::Transaction(id, None));
+            self.carry_out(plan, step).ok();
         }
+    }
+}
+
+/// Plans that the segments of a transaction are merged into its stream; returns the ends of the
+/// segments that have its events.
+fn plan_merge(
+    plan: &mut Plan,
+    found: &Stream,
+    scope: &str,
+    stream: &str,
+    id: TransactionId,
+    step: &Step<'_>,
+) -> CallResult<WriterPosition> {
+    let (history, epoch) = (&found.history, id.epoch());
+    if epoch == history.reference() {
+        let target = |id| MergeTarget::Existing(names::segment(scope, stream, id));
+        return plan_merge_into(plan, id, (scope, stream), found.active(), target, step);
+    }
+    // The stream was scaled since: the segments that the transaction knew are created again.
+    let active = history.active_epoch();
+    let (between, next) = (Epoch(active.0 + 1), Epoch(active.0 + 2));
+    let (theirs, ours) = (history.duplicates(epoch, between), history.duplicates(active, next));
+    plan_segments(plan, scope, stream, found.config(), &theirs, step);
+    plan.each(&names::segments(scope, stream, found.active()), |segment| step.sealing(segment));
+    let target = |id| MergeTarget::Created(names::segment(scope, stream, id));
+    let position = plan_merge_into(plan, id, (scope, stream), &theirs, target, step)?;
+    for segment in names::segments(scope, stream, &theirs) {
+        plan.segment(step.sealing_of_new(&segment));
+    }
+    plan_segments(plan, scope, stream, found.config(), &ours, step);
+    let ids = |records: &[SegmentRecord]| records.iter().map(|record| record.id).collect();
+    let (at, sealed) = (step.at.now, ids(found.active()));
+    let ended = ids(&theirs);
+    let first = EpochRecord { reference: epoch, at, sealed, created: theirs };
+    let reference = history.reference();
+    let second = EpochRecord { reference, at, sealed: ended, created: ours };
+    plan.stream(scope, stream, StreamPart::Epoch(between, first));
+    plan.stream(scope, stream, StreamPart::Epoch(next, second));
+    Ok(position)
+}
+
+fn plan_merge_into(
+    plan: &mut Plan,
+    id: TransactionId,
+    (scope, stream): (&str, &str),
+    records: &[SegmentRecord],
+    target: impl Fn(SegmentId) -> MergeTarget,
+    step: &Step<'_>,
+) -> CallResult<WriterPosition> {
+    let mut position = WriterPosition::new();
+    for record in records {
+        let Some(source) = segment_of(scope, stream, id, record.number()) else { continue };
+        // A client deleted a missing source without the controller, so nothing is left to merge.
+        let (merge, end) = step.merging(&target(record.id), &source)?;
+        plan.segment(merge);
+        position.insert(record.id, Offset(end as i64));
+    }
+    Ok(position)
+}
+
+/// Plans the end of a transaction. Beyond a number of them the oldest is forgotten.
+fn plan_completion(
+    plan: &mut Plan,
+    found: &Stream,
+    scope: &str,
+    stream: &str,
+    id: TransactionId,
+    state: TransactionState,
+    step: &Step<'_>,
+) {
+    let Some(transaction) = found.transactions.get(id) else { return };
+    let completed = transaction.completed(state, step.at.now);
+    plan.stream(scope, stream, StreamPart::Transaction(id, Some(completed)));
+    let mut others = found.transactions.completed();
+    if others.len() >= MAX_COMPLETED
+        && let Some((_, oldest)) = others.next()
+    {
+        plan.stream(scope, stream, StreamPart::Transaction(oldest, None));
     }
 }

@@ -11,6 +11,7 @@
 //! commands  table_commands          one impl for each request, and the table of all
 //!    │
 //! requests  table_requests          check, then commit one record, if memory suffices (growth)
+//! planned                           records of calls that commit several, or none
 //!    │
 //! apply  wake                       what a record does, and which waiting reads it answers
 //!    │
@@ -23,6 +24,7 @@ mod apply;
 mod bytes;
 mod commands;
 mod growth;
+mod planned;
 mod refusal;
 mod requests;
 mod segment;
@@ -37,8 +39,9 @@ mod weight;
 
 pub use self::{
     commands::segment_of,
+    planned::{MergeTarget, SegmentKind},
     refusal::{Closed, Refusal},
-    requests::{AppendRequest, MemoryLimit, SegmentPolicy, Step},
+    requests::{AppendRequest, MemoryLimit, Progress, SegmentPolicy, Step},
     segment::Traffic,
     session::{Context, Reply, Session},
     state::{Info, Store, transaction_segment},

@@ -9,7 +9,6 @@ use pravega_sdk_wire_protocol::AttributeUpdate;
 use uuid::Uuid;
 
 use super::{
-    apply::SEGMENT_OVERHEAD,
     refusal::{Refusal, Result},
     segment::{ABSENT, Segment, attribute},
     state::Store,
@@ -21,9 +20,19 @@ use crate::{
     record::{Attributes, Journal, Millis, Record},
 };
 
-/// The most memory that all segments together may use, in bytes.
+/// The most memory that all segments and the catalog together may use, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimit(pub u64);
+
+/// Whether the work of a request is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Progress {
+    /// Everything is done.
+    #[default]
+    Finished,
+    /// The rest follows in slices, with [`Machine::work`](crate::machine::Machine::work).
+    Unfinished,
+}
 
 /// The context of one request: the segments, the journal that its records enter, and the moment.
 #[derive(Debug)]
@@ -36,8 +45,12 @@ pub struct Step<'a> {
     pub access: Option<&'a Access>,
     /// The store that each segment is on.
     pub placement: &'a Placement,
-    /// The most memory that segments may use.
+    /// The most memory that segments and catalog may use.
     pub memory_limit: MemoryLimit,
+    /// What counts towards the limit besides the segments: the catalog, in bytes.
+    pub held_elsewhere: u64,
+    /// Whether the request is carried out as a whole.
+    pub progress: Progress,
     /// The time of the request, and random bits.
     pub at: Moment,
 }
@@ -81,22 +94,12 @@ impl SegmentPolicy {
 }
 
 impl Step<'_> {
-    /// Refuses if a number of segments would exceed the memory limit, before a request that creates
-    /// them changes anything.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::Full`] or [`Refusal::Ended`].
-    pub fn reserve(&self, segments: usize) -> Result<()> {
-        match segments {
-            // Requests that free memory are allowed at the limit too.
-            0 => self.check_writable(),
-            segments => self.check_capacity(segments as u64 * SEGMENT_OVERHEAD),
-        }
-    }
-
     /// Refuses if the journal has failed.
     pub(super) fn check_writable(&self) -> Result<()> {
+        #[cfg(test)]
+        if self.journal.refuses_now() {
+            return Err(Refusal::Ended("a test refuses".to_owned()));
+        }
         self.journal.failure().map_or(Ok(()), |why| Err(Refusal::Ended(why.to_owned())))
     }
 
@@ -104,7 +107,8 @@ impl Step<'_> {
     pub(super) fn check_capacity(&self, more: u64) -> Result<()> {
         self.check_writable()?;
         let MemoryLimit(limit) = self.memory_limit;
-        if self.store.held().saturating_add(more) > limit {
+        let held = self.store.held().saturating_add(self.held_elsewhere);
+        if held.saturating_add(more) > limit {
             return Err(Refusal::Full { limit });
         }
         Ok(())

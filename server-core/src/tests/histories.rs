@@ -326,10 +326,12 @@ fn the_count_of_used_memory_returns_to_zero() {
         let mut history = History::new(seed);
         for _ in 0..150 {
             history.step();
+            let catalog = &history.machine.catalog;
+            assert_eq!(catalog.held(), catalog.recount(), "seed {seed}");
         }
         history.delete_everything();
         assert_eq!(
-            (history.machine.store.segment_count(), history.machine.store.held()),
+            (history.machine.store.segment_count(), history.machine.held()),
             (0, 0),
             "seed {seed}"
         );
@@ -344,13 +346,15 @@ fn the_count_of_used_memory_is_right_after_every_step_and_never_above_the_limit(
         let limit = fastrand::Rng::with_seed(seed).u64(3_000..60_000);
         history.machine.memory_limit = MemoryLimit(limit);
         for step in 0..300 {
-            let before = history.machine.store.held();
+            let before = history.machine.held();
             history.step();
-            let store = &history.machine.store;
+            let Machine { store, catalog, .. } = &history.machine;
             assert_eq!(store.held(), store.recount(), "seed {seed}, step {step}");
-            assert!(store.held() <= limit, "seed {seed}, step {step}: {} bytes", store.held());
-            refused += u32::from(limit - store.held() < 1_000);
-            given_back += u32::from(store.held() < before);
+            assert_eq!(catalog.held(), catalog.recount(), "seed {seed}, step {step}");
+            let held = history.machine.held();
+            assert!(held <= limit, "seed {seed}, step {step}: {held} bytes");
+            refused += u32::from(limit - held < 1_000);
+            given_back += u32::from(held < before);
         }
     }
     assert!(refused > 1_000 && given_back > 1_000, "{refused} at the limit, {given_back} freed");

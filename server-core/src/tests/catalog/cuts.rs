@@ -162,14 +162,14 @@ fn a_truncation_drops_segments_before_the_cut_and_the_bytes_before_its_offsets()
     check(
         "
         empty: Failure, head 0.0=0 1.0=0
-        start: Success, head 0.0=0 1.0=0 => stream
-        within: Success, head 0.0=4 1.0=0 => Truncated, stream
-        at the end: Success, head 0.0=10 1.0=0 => Truncated, stream
-        the end: Success, head 0.0=-1 1.0=-1 => Truncated, stream
+        start: Success, head 0.0=0 1.0=0 => head
+        within: Success, head 0.0=4 1.0=0 => Truncated, head
+        at the end: Success, head 0.0=10 1.0=0 => Truncated, head
+        the end: Success, head 0.0=-1 1.0=-1 => Truncated, head
         after the end: Failure, head 0.0=0 1.0=0
-        after the split: Success, head 1.0=0 2.1=0 3.1=0 => Deleted, stream
+        after the split: Success, head 1.0=0 2.1=0 3.1=0 => end, Deleted, head
         between: Failure, head 0.0=0 1.0=0
-        tail: Success, head 2.1=0 4.2=0 => Deleted, Deleted, Deleted, stream
+        tail: Success, head 2.1=0 4.2=0 => end, Deleted, end, Deleted, end, Deleted, head
         a gap: Failure, head 0.0=0 1.0=0
         an overlap: Failure, head 0.0=0 1.0=0
         unknown: Failure, head 0.0=0 1.0=0

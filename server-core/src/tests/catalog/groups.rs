@@ -12,17 +12,17 @@ fn a_writer_notes_its_time() {
         r#"
         no scope: InternalError
         absent: InternalError
-        open: Success => stream
-        scaled: Success => stream
-        begun: Success => stream
-        committed: Success => stream
-        aborted: Success => stream
-        rolled: Success => stream
-        truncated: Success => stream
-        sealed: Success => stream
+        open: Success => writer
+        scaled: Success => writer
+        begun: Success => writer
+        committed: Success => writer
+        aborted: Success => writer
+        rolled: Success => writer
+        truncated: Success => writer
+        sealed: Success => writer
         deleted: InternalError
-        recreated: Success => stream
-        full: Success => stream
+        recreated: InvalidPosition
+        full: ResourceExhausted("FULL")
         failed: Unavailable("FAILED")
     "#,
         |catalog, step| catalog.note_time(&info(), "w", cut(&[(0, 10), (1, 0)]), 7, step),
@@ -58,16 +58,16 @@ fn a_reader_group_subscribes_to_its_streams() {
         r#"
         no scope: (ScopeNotFound, [])
         absent: (Failure, [])
-        open: (Success, [s/g]) => Created, stream, stream, group
-        scaled: (Success, [s/g]) => Created, stream, stream, group
-        begun: (Success, [s/g]) => Created, stream, stream, group
-        committed: (Success, [s/g]) => Created, stream, stream, group
-        aborted: (Success, [s/g]) => Created, stream, stream, group
-        rolled: (Success, [s/g]) => Created, stream, stream, group
-        truncated: (Success, [s/g]) => Created, stream, stream, group
-        sealed: (Success, [s/g]) => Created, stream, stream, group
+        open: (Success, [s/g]) => Created, state, epoch, subscriber, group
+        scaled: (Success, [s/g]) => Created, state, epoch, subscriber, group
+        begun: (Success, [s/g]) => Created, state, epoch, subscriber, group
+        committed: (Success, [s/g]) => Created, state, epoch, subscriber, group
+        aborted: (Success, [s/g]) => Created, state, epoch, subscriber, group
+        rolled: (Success, [s/g]) => Created, state, epoch, subscriber, group
+        truncated: (Success, [s/g]) => Created, state, epoch, subscriber, group
+        sealed: (Success, [s/g]) => Created, state, epoch, subscriber, group
         deleted: (Failure, [])
-        recreated: (Success, [s/g]) => Created, stream, stream, group
+        recreated: (Success, [s/g]) => Created, state, epoch, subscriber, group
         full: ResourceExhausted("FULL")
         failed: Unavailable("FAILED")
     "#,

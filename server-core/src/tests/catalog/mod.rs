@@ -6,9 +6,11 @@ mod queries;
 mod retention;
 mod scaling;
 mod scopes;
+mod sizes;
 mod streams;
 mod transactions;
 mod watermarks;
+mod whole;
 
 use std::collections::BTreeMap;
 
@@ -141,7 +143,7 @@ pub(super) fn machine_in(state: &str) -> Machine {
     }
     match state {
         "recreated" => catalog.create_stream(config(1), &mut step).map(drop).unwrap(),
-        "full" => machine.memory_limit = MemoryLimit(machine.store.held()),
+        "full" => machine.memory_limit = MemoryLimit(machine.held()),
         "failed" => machine.journal.fail("the disk is gone"),
         _ => {}
     }

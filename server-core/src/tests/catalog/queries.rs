@@ -164,7 +164,7 @@ fn the_segments_between_the_head_and_the_tail_are_all_that_were_not_truncated() 
         begun: 0.0 1.0
         committed: 0.0 1.0
         aborted: 0.0 1.0
-        rolled: 0.0 1.0 2.1 3.1 0.2 1.2 2.3 3.3 1.3
+        rolled: 0.0 1.0 2.1 3.1 0.2 1.2 1.3 2.3 3.3
         truncated: 0.0 1.0
         sealed: 0.0 1.0
         deleted: NotFound("stream s/t is not found")

@@ -10,13 +10,13 @@ fn a_segment_is_split_in_two() {
         r#"
         no scope: (Failure, 0, )
         absent: (Failure, 0, )
-        open: (Started, 0, 2.1 0.5-0.75 | 3.1 0.75-1) => Created, Created, Sealed, stream
-        scaled: (Started, 1, 4.2 0.5-0.75 | 5.2 0.75-1) => Created, Created, Sealed, stream
-        begun: (Started, 0, 2.1 0.5-0.75 | 3.1 0.75-1) => Created, Created, Sealed, stream
-        committed: (Started, 0, 2.1 0.5-0.75 | 3.1 0.75-1) => Created, Created, Sealed, stream
-        aborted: (Started, 0, 2.1 0.5-0.75 | 3.1 0.75-1) => Created, Created, Sealed, stream
+        open: (Started, 0, 2.1 0.5-0.75 | 3.1 0.75-1) => Created, Created, Sealed, epoch
+        scaled: (Started, 1, 4.2 0.5-0.75 | 5.2 0.75-1) => Created, Created, Sealed, epoch
+        begun: (Started, 0, 2.1 0.5-0.75 | 3.1 0.75-1) => Created, Created, Sealed, epoch
+        committed: (Started, 0, 2.1 0.5-0.75 | 3.1 0.75-1) => Created, Created, Sealed, epoch
+        aborted: (Started, 0, 2.1 0.5-0.75 | 3.1 0.75-1) => Created, Created, Sealed, epoch
         rolled: (PreconditionFailed, 0, )
-        truncated: (Started, 0, 2.1 0.5-0.75 | 3.1 0.75-1) => Created, Created, Sealed, stream
+        truncated: (Started, 0, 2.1 0.5-0.75 | 3.1 0.75-1) => Created, Created, Sealed, epoch
         sealed: (Failure, 0, )
         deleted: (Failure, 0, )
         recreated: (PreconditionFailed, 0, )

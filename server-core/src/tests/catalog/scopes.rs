@@ -96,22 +96,19 @@ fn a_scope_is_deleted_with_all_that_is_in_it() {
         r#"
         no scope: Success
         absent: Success => -scope
-        open: Success => Deleted, -stream, scope, Deleted, Deleted, -stream, scope, -scope
-        scaled: Success => Deleted, -stream, scope, Deleted, Deleted, Deleted, Deleted, -stream,
-            scope, -scope
-        begun: Success => Deleted, -stream, scope, Deleted, Deleted, Deleted, Deleted,
-            -transaction, -stream, scope, -scope
-        committed: Success => Deleted, -stream, scope, Deleted, Deleted, -transaction, -stream,
-            scope, -scope
-        aborted: Success => Deleted, -stream, scope, Deleted, Deleted, -transaction, -stream,
-            scope, -scope
-        rolled: Success => Deleted, -stream, scope, Deleted, Deleted, Deleted, Deleted, Deleted,
-            Deleted, Deleted, Deleted, Deleted, -transaction, -stream, scope, -scope
-        truncated: Success => Deleted, -stream, scope, Deleted, Deleted, -stream, scope, -scope
-        sealed: Success => Deleted, -stream, scope, Deleted, Deleted, -stream, scope, -scope
+        open: Success => Deleted, -state, Deleted, Deleted, -state, -scope
+        scaled: Success => Deleted, -state, Deleted, Deleted, Deleted, Deleted, -state, -scope
+        begun: Success => Deleted, -state, Deleted, Deleted, -transaction, Deleted, Deleted, -state,
+            -scope
+        committed: Success => Deleted, -state, -transaction, Deleted, Deleted, -state, -scope
+        aborted: Success => Deleted, -state, -transaction, Deleted, Deleted, -state, -scope
+        rolled: Success => Deleted, -state, -transaction, Deleted, Deleted, Deleted, Deleted,
+            Deleted, Deleted, Deleted, Deleted, Deleted, -state, -scope
+        truncated: Success => Deleted, -state, Deleted, Deleted, -state, -scope
+        sealed: Success => Deleted, -state, Deleted, Deleted, -state, -scope
         deleted: Success => -scope
-        recreated: Success => Deleted, -stream, scope, Deleted, -stream, scope, -scope
-        full: Success => Deleted, -stream, scope, Deleted, Deleted, -stream, scope, -scope
+        recreated: Success => Deleted, -state, Deleted, -state, -scope
+        full: Success => Deleted, -state, Deleted, Deleted, -state, -scope
         failed: Unavailable("FAILED")
     "#,
         |catalog, step| catalog.delete_scope_recursive("s", step),

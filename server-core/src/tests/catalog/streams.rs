@@ -9,7 +9,7 @@ fn a_stream_is_created_once() {
     check_each_state(
         "
         no scope: ScopeNotFound
-        absent: Success => Created, Created, stream, Created, stream
+        absent: Success => Created, Created, state, epoch, Created, state, epoch
         open: StreamExists
         scaled: StreamExists
         begun: StreamExists
@@ -18,7 +18,7 @@ fn a_stream_is_created_once() {
         rolled: StreamExists
         truncated: StreamExists
         sealed: StreamExists
-        deleted: Success => Created, Created, stream, Created, stream
+        deleted: Success => Created, Created, -number, state, epoch, Created, -number, state, epoch
         recreated: StreamExists
         full: StreamExists
         failed: StreamExists
@@ -104,19 +104,17 @@ fn an_update_with_as_many_segments_changes_only_the_configuration() {
         r#"
         no scope: StreamNotFound
         absent: StreamNotFound
-        open: Success => Attributed, Attributed, stream
-        scaled: Success => Created, Created, Sealed, Sealed, Sealed, stream, Attributed,
-            Attributed, stream
-        begun: Success => Attributed, Attributed, stream
-        committed: Success => Attributed, Attributed, stream
-        aborted: Success => Attributed, Attributed, stream
-        rolled: Success => Created, Created, Sealed, Sealed, Sealed, stream, Attributed,
-            Attributed, stream
-        truncated: Success => Attributed, Attributed, stream
+        open: Success => state
+        scaled: Success => Created, Created, Sealed, Sealed, Sealed, epoch, state
+        begun: Success => state
+        committed: Success => state
+        aborted: Success => state
+        rolled: Success => Created, Created, Sealed, Sealed, Sealed, epoch, state
+        truncated: Success => state
         sealed: StreamSealed
         deleted: StreamNotFound
-        recreated: Success => Created, Created, Sealed, stream, Attributed, Attributed, stream
-        full: ResourceExhausted("FULL")
+        recreated: Success => Created, Created, Sealed, epoch, state
+        full: Success => state
         failed: Unavailable("FAILED")
     "#,
         |catalog, step| catalog.update_stream(config(2), step),
@@ -129,16 +127,16 @@ fn an_update_with_another_number_of_segments_scales() {
         r#"
         no scope: (StreamNotFound, )
         absent: (StreamNotFound, )
-        open: (Success, 2.1 0-1) => Created, Sealed, Sealed, stream, Attributed, stream
-        scaled: (Success, 4.2 0-1) => Created, Sealed, Sealed, Sealed, stream, Attributed, stream
-        begun: (Success, 2.1 0-1) => Created, Sealed, Sealed, stream, Attributed, stream
-        committed: (Success, 2.1 0-1) => Created, Sealed, Sealed, stream, Attributed, stream
-        aborted: (Success, 2.1 0-1) => Created, Sealed, Sealed, stream, Attributed, stream
-        rolled: (Success, 4.4 0-1) => Created, Sealed, Sealed, Sealed, stream, Attributed, stream
-        truncated: (Success, 2.1 0-1) => Created, Sealed, Sealed, stream, Attributed, stream
+        open: (Success, 2.1 0-1) => Created, Sealed, Sealed, epoch, state
+        scaled: (Success, 4.2 0-1) => Created, Sealed, Sealed, Sealed, epoch, state
+        begun: (Success, 2.1 0-1) => Created, Sealed, Sealed, epoch, state
+        committed: (Success, 2.1 0-1) => Created, Sealed, Sealed, epoch, state
+        aborted: (Success, 2.1 0-1) => Created, Sealed, Sealed, epoch, state
+        rolled: (Success, 4.4 0-1) => Created, Sealed, Sealed, Sealed, epoch, state
+        truncated: (Success, 2.1 0-1) => Created, Sealed, Sealed, epoch, state
         sealed: (StreamSealed, )
         deleted: (StreamNotFound, )
-        recreated: (Success, 2.0 0-1) => Attributed, stream
+        recreated: (Success, 2.0 0-1) => state
         full: ResourceExhausted("FULL")
         failed: Unavailable("FAILED")
     "#,
@@ -156,17 +154,17 @@ fn a_stream_is_truncated_at_a_complete_cut_within_it() {
         r#"
         no scope: StreamNotFound
         absent: StreamNotFound
-        open: Success => Truncated, stream
-        scaled: Success => Truncated, stream
-        begun: Success => Truncated, stream
-        committed: Success => Truncated, stream
-        aborted: Success => Truncated, stream
-        rolled: Success => Truncated, stream
-        truncated: Success => Truncated, stream
+        open: Success => Truncated, head
+        scaled: Success => Truncated, head
+        begun: Success => Truncated, head
+        committed: Success => Truncated, head
+        aborted: Success => Truncated, head
+        rolled: Success => Truncated, head
+        truncated: Success => Truncated, head
         sealed: StreamSealed
         deleted: StreamNotFound
         recreated: Failure
-        full: Success => Truncated, stream
+        full: Success => Truncated, head
         failed: Unavailable("FAILED")
     "#,
         |catalog, step| catalog.truncate_stream(&info(), cut(&[(0, 7), (1, 0)]), step),
@@ -223,11 +221,11 @@ fn a_truncation_at_later_segments_deletes_the_earlier_ones() {
         no scope: StreamNotFound
         absent: StreamNotFound
         open: Failure
-        scaled: Success => Deleted, stream
+        scaled: Success => end, Deleted, head
         begun: Failure
         committed: Failure
         aborted: Failure
-        rolled: Success => Deleted, stream
+        rolled: Success => end, Deleted, head
         truncated: Failure
         sealed: StreamSealed
         deleted: StreamNotFound
@@ -245,17 +243,17 @@ fn a_stream_is_sealed_and_its_open_transactions_are_aborted() {
         r#"
         no scope: StreamNotFound
         absent: StreamNotFound
-        open: Success => Sealed, Sealed, stream
-        scaled: Success => Sealed, Sealed, Sealed, stream
-        begun: Success => Deleted, Deleted, transaction, Sealed, Sealed, stream
-        committed: Success => Sealed, Sealed, stream
-        aborted: Success => Sealed, Sealed, stream
-        rolled: Success => Sealed, Sealed, Sealed, stream
-        truncated: Success => Sealed, Sealed, stream
+        open: Success => Sealed, Sealed, state
+        scaled: Success => Sealed, Sealed, Sealed, state
+        begun: Success => Deleted, Deleted, transaction, Sealed, Sealed, state
+        committed: Success => Sealed, Sealed, state
+        aborted: Success => Sealed, Sealed, state
+        rolled: Success => Sealed, Sealed, Sealed, state
+        truncated: Success => Sealed, Sealed, state
         sealed: Success
         deleted: StreamNotFound
-        recreated: Success => Sealed, stream
-        full: Success => Sealed, Sealed, stream
+        recreated: Success => Sealed, state
+        full: Success => Sealed, Sealed, state
         failed: Unavailable("FAILED")
     "#,
         |catalog, step| catalog.seal_stream(&info(), step),
@@ -275,7 +273,7 @@ fn only_a_sealed_stream_is_deleted() {
         aborted: StreamNotSealed
         rolled: StreamNotSealed
         truncated: StreamNotSealed
-        sealed: Success => Deleted, Deleted, -stream, scope, Deleted, -stream, scope
+        sealed: Success => Deleted, Deleted, -state, number, Deleted, -state, number
         deleted: StreamNotFound
         recreated: StreamNotSealed
         full: StreamNotSealed

@@ -150,7 +150,7 @@ fn an_open_transaction_is_committed_and_the_stream_has_its_events() {
         absent: (Failure, 0)
         open: (Failure, 0)
         scaled: (Failure, 0)
-        begun: (Success, 3) => Merged, Merged, stream, transaction
+        begun: (Success, 3) => Merged, Merged, writer, transaction
         committed: (Success, 3)
         aborted: (Failure, 0)
         rolled: (Success, 0)

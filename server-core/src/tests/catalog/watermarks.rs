@@ -105,15 +105,15 @@ fn a_watermark_is_written_once_every_writer_has_advanced() {
     check(
         "
         none: no watermark
-        one: 10 to 10, 0.0=5 1.0=6 => Appended, stream
-        two: 10 to 12, 0.0=5 1.0=8 => Appended, stream
+        one: 10 to 10, 0.0=5 1.0=6 => Appended, watermark
+        two: 10 to 12, 0.0=5 1.0=8 => Appended, watermark
         one without a position: no watermark
-        two in different segments: 10 to 12, 0.0=5 1.0=7 => Appended, stream
-        one that goes on: 20 to 20, 0.0=9 1.0=9 => Appended, stream
+        two in different segments: 10 to 12, 0.0=5 1.0=7 => Appended, watermark
+        one that goes on: 20 to 20, 0.0=9 1.0=9 => Appended, watermark
         one that stays: no watermark
         one of two that stays: no watermark
-        one of two that leaves: 20 to 20, 0.0=9 1.0=9 => Appended, stream
-        one after a scale: 20 to 20, 1.0=9 2.1=4 3.1=0 => Appended, stream
+        one of two that leaves: 20 to 20, 0.0=9 1.0=9 => Appended, watermark
+        one after a scale: 20 to 20, 1.0=9 2.1=4 3.1=0 => Appended, watermark
     ",
         &WRITERS,
         |state| watermark_at(50, state),
@@ -125,15 +125,15 @@ fn a_writer_that_lags_for_the_timeout_no_longer_holds_back_watermarks() {
     check(
         "
         none: no watermark
-        one: 10 to 10, 0.0=5 1.0=6 => Appended, stream
-        two: 10 to 12, 0.0=5 1.0=8 => Appended, stream
+        one: 10 to 10, 0.0=5 1.0=6 => Appended, watermark
+        two: 10 to 12, 0.0=5 1.0=8 => Appended, watermark
         one without a position: no watermark
-        two in different segments: 10 to 12, 0.0=5 1.0=7 => Appended, stream
-        one that goes on: 20 to 20, 0.0=9 1.0=9 => Appended, stream
-        one that stays: no watermark => stream
-        one of two that stays: 20 to 20, 0.0=9 1.0=9 => stream, Appended, stream
-        one of two that leaves: 20 to 20, 0.0=9 1.0=9 => Appended, stream
-        one after a scale: 20 to 20, 1.0=9 2.1=4 3.1=0 => Appended, stream
+        two in different segments: 10 to 12, 0.0=5 1.0=7 => Appended, watermark
+        one that goes on: 20 to 20, 0.0=9 1.0=9 => Appended, watermark
+        one that stays: no watermark => -writer
+        one of two that stays: 20 to 20, 0.0=9 1.0=9 => -writer, Appended, watermark
+        one of two that leaves: 20 to 20, 0.0=9 1.0=9 => Appended, watermark
+        one after a scale: 20 to 20, 1.0=9 2.1=4 3.1=0 => Appended, watermark
     ",
         &WRITERS,
         |state| watermark_at(1 + TIMEOUT, state),
@@ -153,12 +153,12 @@ fn a_time_is_taken_if_neither_it_nor_the_position_goes_back() {
     ];
     check(
         "
-        same: Success => stream
-        later: Success => stream
+        same: Success => writer
+        later: Success => writer
         earlier: InvalidTime
-        position forward: Success => stream
+        position forward: Success => writer
         position back: InvalidPosition
-        other segment: Success => stream
+        other segment: InvalidPosition
         end of a segment: InvalidPosition
     ",
         &NOTES,

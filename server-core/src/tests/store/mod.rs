@@ -88,7 +88,7 @@ pub(super) fn machine_in(state: &str) -> Machine {
         _ => {}
     }
     match state {
-        "full" => machine.memory_limit = MemoryLimit(machine.store.held()),
+        "full" => machine.memory_limit = MemoryLimit(machine.held()),
         "failed" => machine.journal.fail("the disk is gone"),
         _ => {}
     }

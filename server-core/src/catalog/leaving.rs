@@ -1,0 +1,140 @@
+//! The deletion of a scope with everything in it.
+//!
+//! A scope with little in it is deleted at once. A large one is marked as leaving first: from then
+//! on no other call knows it. What is in it is deleted in slices, between which other clients are
+//! served, and the scope itself at the end. After a restart the work goes on.
+
+use pravega_sdk_proto::delete_scope_status;
+use pravega_sdk_types::SegmentId;
+
+use super::{
+    change::{Part, StreamPart},
+    error::{CallError, CallResult},
+    names,
+    plan::Plan,
+    state::{Catalog, Scope},
+};
+use crate::store::{Progress, Step};
+
+/// The segments and entries that are deleted at once: a millisecond or two of work.
+const SLICE: usize = 1000;
+
+/// The next part of a deletion.
+struct Slice {
+    plan: Plan,
+    /// The last segment of the first stream that is left.
+    reached: Option<SegmentId>,
+    progress: Progress,
+}
+
+impl Catalog {
+    /// Deletes a scope with everything in it. If it has much, the step's progress is
+    /// [`Progress::Unfinished`]: [`delete_slice`](Self::delete_slice) does the rest.
+    pub fn delete_scope_recursive(
+        &mut self,
+        scope: &str,
+        step: &mut Step<'_>,
+    ) -> CallResult<delete_scope_status::Status> {
+        use delete_scope_status::Status;
+        step.check_growth(0)?;
+        if self.leaving.contains_key(scope) {
+            step.progress = Progress::Unfinished;
+            return Ok(Status::Success);
+        }
+        let Some(found) = self.scopes.get(scope) else {
+            return Ok(Status::Success);
+        };
+        let Slice { mut plan, progress, .. } = self.slice(scope, found, None, step);
+        if progress == Progress::Unfinished {
+            plan = Plan::new();
+            plan.scope(scope, Part::Leaving);
+        }
+        self.carry_out(plan, step)?;
+        step.progress = progress;
+        Ok(Status::Success)
+    }
+
+    /// Deletes the next slice of the scopes that are leaving.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Unavailable`] if the journal has failed.
+    pub fn delete_slice(&mut self, step: &mut Step<'_>) -> CallResult<Progress> {
+        let Some((scope, found)) = self.leaving.iter().next() else {
+            return Ok(Progress::Finished);
+        };
+        let scope = scope.clone();
+        let Slice { plan, reached, .. } = self.slice(&scope, &found.scope, found.reached, step);
+        self.carry_out(plan, step)?;
+        if let Some(found) = self.leaving.get_mut(&scope) {
+            found.reached = reached;
+        }
+        let is_finished = self.leaving.is_empty();
+        Ok(if is_finished { Progress::Finished } else { Progress::Unfinished })
+    }
+
+    /// Refuses while a scope of this name is being deleted: its segments have the names that those
+    /// of a new one would have.
+    pub(super) fn check_not_leaving(&self, scope: &str) -> CallResult<()> {
+        if self.leaving.contains_key(scope) {
+            return Err(CallError::Unavailable(format!("scope {scope} is being deleted")));
+        }
+        Ok(())
+    }
+
+    /// Plans the next slice of the deletion of a scope; the last one removes the scope itself.
+    fn slice(
+        &self,
+        name: &str,
+        scope: &Scope,
+        mut reached: Option<SegmentId>,
+        step: &Step<'_>,
+    ) -> Slice {
+        let (mut plan, mut deleted) = (Plan::new(), 0);
+        let unfinished = |plan, reached| Slice { plan, reached, progress: Progress::Unfinished };
+        for (group, found) in &scope.groups {
+            let config = found.config();
+            deleted += 1 + config.starting_stream_cuts.len();
+            self.plan_unsubscription(&mut plan, &config, None);
+            plan.scope(name, Part::Group(group.clone(), None));
+            if deleted >= SLICE {
+                return unfinished(plan, reached);
+            }
+        }
+        for (table, found) in &scope.tables {
+            for segment in found.segments(name, table) {
+                deleted += 1;
+                plan.segment(step.deletion(&segment));
+            }
+            plan.scope(name, Part::Table(table.clone(), None));
+            if deleted >= SLICE {
+                return unfinished(plan, reached);
+            }
+        }
+        for (stream, found) in &scope.streams {
+            for (id, transaction) in found.transactions.iter() {
+                for segment in transaction.segments(name, stream, id) {
+                    deleted += 1;
+                    plan.segment(step.deletion(&segment));
+                }
+                deleted += 1;
+                plan.stream(name, stream, StreamPart::Transaction(id, None));
+                if deleted >= SLICE {
+                    return unfinished(plan, reached);
+                }
+            }
+            for record in found.history.all_after(reached) {
+                deleted += 1;
+                plan.segment(step.deletion(&names::segment(name, stream, record.id)));
+                reached = Some(record.id);
+                if deleted >= SLICE {
+                    return unfinished(plan, reached);
+                }
+            }
+            plan.stream(name, stream, StreamPart::State(None));
+            reached = None;
+        }
+        plan.scope(name, Part::Scope(None));
+        Slice { plan, reached, progress: Progress::Finished }
+    }
+}
