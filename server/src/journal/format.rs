@@ -14,6 +14,8 @@
 //! data. The mark has the length of the journal at its last sync, so that a shortened file is
 //! detected.
 
+use std::io;
+
 use pravega_sdk_server_core::record::Sequence;
 
 pub(super) const VERSION: u32 = 1;
@@ -98,15 +100,30 @@ fn head_crc(head: &[u8], salt: u64) -> u32 {
     crc.finalize()
 }
 
-/// Appends a frame to `out`.
+/// A payload is longer than the head of a frame can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} bytes are more than one write of the journal can have")]
+pub(super) struct TooLong(usize);
+
+impl From<TooLong> for io::Error {
+    fn from(error: TooLong) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error)
+    }
+}
+
+fn frame_len(len: usize) -> Result<u32, TooLong> {
+    u32::try_from(len).map_err(|_| TooLong(len))
+}
+
+/// Appends a frame to `out`; nothing if the payload is too long.
 pub(super) fn put_frame(
     out: &mut Vec<u8>,
     salt: u64,
     kind: Kind,
     sequence: Sequence,
     payload: &[u8],
-) {
-    let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+) -> Result<(), TooLong> {
+    let len = frame_len(payload.len())?;
     let head = [
         FRAME_MAGIC.as_slice(),
         &(kind as u32).to_be_bytes(),
@@ -118,6 +135,7 @@ pub(super) fn put_frame(
     out.extend_from_slice(&head);
     out.extend(head_crc(&head, salt).to_be_bytes());
     out.extend_from_slice(payload);
+    Ok(())
 }
 
 /// Reads the head of a frame at the start of `bytes`; `None` if it is not one of this file.
@@ -184,7 +202,7 @@ mod tests {
     #[test]
     fn a_frame_is_read_back_and_every_flipped_bit_is_detected() {
         let mut bytes = Vec::new();
-        put_frame(&mut bytes, 7, Kind::Batches, Sequence(3), b"payload");
+        put_frame(&mut bytes, 7, Kind::Batches, Sequence(3), b"payload").unwrap();
         let head = read_frame_head(&bytes, 7).unwrap();
         assert_eq!(
             (head.kind, head.sequence, head.payload(&bytes)),
@@ -199,6 +217,13 @@ mod tests {
                 "bit {bit}"
             );
         }
+    }
+
+    #[test]
+    fn a_payload_that_its_head_cannot_tell_is_refused() {
+        let most = u32::MAX as usize;
+        assert_eq!(frame_len(most), Ok(u32::MAX));
+        assert_eq!(frame_len(most + 1), Err(TooLong(most + 1)));
     }
 
     #[test]

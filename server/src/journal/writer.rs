@@ -236,7 +236,7 @@ impl JournalFile {
     fn commit(&mut self, kind: Kind, sequence: Sequence, payload: &[u8]) -> io::Result<()> {
         let file = file_name(self.number);
         let mut frame = Vec::with_capacity(payload.len() + 64);
-        put_frame(&mut frame, self.salt, kind, sequence, payload);
+        put_frame(&mut frame, self.salt, kind, sequence, payload)?;
         self.disk.append(&file, &frame)?;
         self.disk.sync(&file)?;
         self.len += frame.len() as u64;
@@ -262,14 +262,14 @@ impl JournalFile {
         for record in records {
             encode(std::slice::from_ref(record), &mut payload)?;
             if payload.len() >= WRITE_BYTES {
-                put_frame(&mut bytes, salt, Kind::Snapshot, sequence, &payload);
+                put_frame(&mut bytes, salt, Kind::Snapshot, sequence, &payload)?;
                 self.disk.append(UNFINISHED, &bytes)?;
                 len += bytes.len() as u64;
                 bytes.clear();
                 payload.clear();
             }
         }
-        put_frame(&mut bytes, salt, Kind::SnapshotEnd, sequence, &payload);
+        put_frame(&mut bytes, salt, Kind::SnapshotEnd, sequence, &payload)?;
         self.disk.append(UNFINISHED, &bytes)?;
         len += bytes.len() as u64;
         self.disk.sync(UNFINISHED)?;
