@@ -14,8 +14,9 @@ use crate::{
     store::{SegmentKind, SegmentPolicy, Step},
 };
 
-/// The most segments of a stream at a time. A request for more is a mistake.
-const MAX_SEGMENTS: i32 = 100_000;
+/// The most segments of a stream at a time. Other clients wait while a request creates or seals all
+/// of them.
+const MAX_SEGMENTS: u32 = 10_000;
 
 /// New segments of a stream, numbered from the first one on.
 pub(super) fn new_segments(
@@ -73,15 +74,15 @@ pub(super) fn is_fixed(config: &StreamConfig) -> bool {
 
 /// The fewest segments of a stream.
 pub(super) fn min_segments(config: &StreamConfig) -> CallResult<u32> {
-    match config.scaling_policy.unwrap_or_default().min_num_segments {
-        count @ 1..=MAX_SEGMENTS => Ok(count.unsigned_abs()),
-        _ => Err(CallError::unspecified()),
+    match u32::try_from(config.scaling_policy.unwrap_or_default().min_num_segments) {
+        Err(_) | Ok(0) => Err(CallError::unspecified()),
+        Ok(count) => check_count(count as usize).map(|()| count),
     }
 }
 
 /// Refuses if a stream would have too many segments at a time.
 pub(super) fn check_count(segments: usize) -> CallResult<()> {
-    if segments > MAX_SEGMENTS.unsigned_abs() as usize {
+    if segments > MAX_SEGMENTS as usize {
         return Err(CallError::Invalid(format!(
             "a stream has at most {MAX_SEGMENTS} segments, not {segments}"
         )));

@@ -46,8 +46,9 @@ impl Catalog {
         if found.streams.contains_key(&stream) {
             return Ok(Status::StreamExists);
         }
-        if min_segments(&config).is_err() {
-            return Ok(Status::Failure);
+        match min_segments(&config) {
+            Err(CallError::Internal(_)) => return Ok(Status::Failure),
+            checked => drop(checked?),
         }
         check_tags(&config)?;
         let mut plan = Plan::new();
