@@ -17,7 +17,7 @@ use tonic::{
 
 use crate::{
     budget::{Charge, Pool},
-    limits::OWN_BYTES,
+    limits::OWN_ANSWER_BYTES,
     watched::AnswerGuard,
 };
 
@@ -73,7 +73,7 @@ impl Answer {
                 charge.shrink_to(len);
                 Some(charge)
             }
-            None if len > OWN_BYTES => Some(replies.try_charge(len).ok_or_else(not_taken)?),
+            None if len > OWN_ANSWER_BYTES => Some(replies.try_charge(len).ok_or_else(not_taken)?),
             None => None,
         };
         let parts = split(parts, charge);

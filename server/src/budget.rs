@@ -11,7 +11,7 @@ use std::sync::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::limits::{REPLY_BYTES, REQUEST_BYTES};
+use crate::limits::{REPLY_BYTES, REQUEST_BYTES, WAITING_ANSWERS};
 
 /// Both pools of a server.
 #[derive(Debug)]
@@ -20,11 +20,17 @@ pub(crate) struct Budget {
     pub(crate) requests: Pool,
     /// Replies that clients have not taken.
     pub(crate) replies: Pool,
+    /// Answers of the controller that wait for the pool of replies.
+    pub(crate) waiting_answers: Semaphore,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { requests: Pool::new(REQUEST_BYTES), replies: Pool::new(REPLY_BYTES) }
+        Self {
+            requests: Pool::new(REQUEST_BYTES),
+            replies: Pool::new(REPLY_BYTES),
+            waiting_answers: Semaphore::new(WAITING_ANSWERS),
+        }
     }
 }
 
@@ -67,6 +73,11 @@ impl Pool {
             // No pool is ever closed.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Returns true if bytes can be lent at the moment.
+    pub(crate) fn may_charge(&self, bytes: usize) -> bool {
+        self.free.available_permits() >= bytes && !self.is_wanted()
     }
 
     /// Returns true if others wait for bytes.

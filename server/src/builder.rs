@@ -91,6 +91,9 @@ impl ServerBuilder {
 
     /// Sets the most memory that segments may use, in bytes; 1 GiB by default. Above it, requests
     /// that need more are refused; reads, truncations and deletions still work.
+    ///
+    /// Requests and replies on their way have a bound of their own, whatever clients do: the server
+    /// uses at most 64 MiB more than the limit, and what the allocator rounds.
     #[must_use]
     pub fn with_memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = bytes;

@@ -38,7 +38,7 @@ use crate::{
     ports::Port,
     service::Service,
     state::ServerState,
-    watched::{Watch, Watched},
+    watched::{OnlyCall, Watch, Watched},
 };
 
 /// The length of the header before a message of gRPC.
@@ -154,9 +154,11 @@ where
         }
         let watch = head.extensions.get::<Arc<Watch>>().map_or_else(Watch::new, Arc::clone);
         let (_call, is_only) = watch.call();
-        let _place = match is_only {
-            true => None,
-            false => self.calls.acquire().await.ok(),
+        let _place = if is_only {
+            head.extensions.insert(OnlyCall);
+            None
+        } else {
+            self.calls.acquire().await.ok()
         };
         let requests = &self.state.budget.requests;
         let (message, mut charge) = timeout(FIRST_WORD, receive(body, requests))

@@ -36,6 +36,13 @@ pub(crate) const CONNECTION_REPLY_BYTES: usize = 4 << 20;
 /// The part of both that each connection has to itself, in bytes: a small request of a client is
 /// handled whatever the others occupy.
 pub(crate) const OWN_BYTES: usize = 8 << 10;
+/// The memory of an answer of the controller, before it is encoded, that each connection has to
+/// itself.
+pub(crate) const OWN_ANSWER_BYTES: usize = 64 << 10;
+/// How long the answer of a call waits for memory, if it needs more.
+pub(crate) const ANSWER_WAITS: Duration = Duration::from_secs(10);
+/// The most answers that wait for memory at a time. The calls of others fail at once.
+pub(crate) const WAITING_ANSWERS: usize = 2;
 /// Memory of the changes that wait for the disk, in bytes, from which on connections that wait for
 /// it already are not read.
 pub(crate) const QUEUED_BYTES: u64 = 12 << 20;

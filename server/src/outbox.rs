@@ -311,3 +311,118 @@ fn take(state: &mut State, max_bytes: usize) -> (Vec<Reply>, usize) {
     }
     (taken, bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use pravega_sdk_server_core::ids::ConnectionId;
+    use pravega_sdk_wire_protocol::commands::{
+        GetStreamSegmentInfo, ReadSegment, SegmentRead, SegmentSealed,
+    };
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn info(name: usize) -> WireCommand {
+        let segment_name = "x".repeat(name).into();
+        GetStreamSegmentInfo { request_id: 0, segment_name, delegation_token: "".into() }.into()
+    }
+
+    fn read(suggested_length: i32) -> WireCommand {
+        let (segment, delegation_token) = ("s".into(), "".into());
+        ReadSegment { request_id: 0, segment, offset: 0, suggested_length, delegation_token }.into()
+    }
+
+    fn reply(len: usize) -> Reply {
+        let command = SegmentRead {
+            segment: "s".into(),
+            offset: 0,
+            at_tail: true,
+            end_of_segment: false,
+            data: Bytes::from(vec![7; len]),
+            request_id: 0,
+        };
+        Reply { after: Sequence::default(), command: command.into() }
+    }
+
+    /// An outbox whose replies occupy the whole pool.
+    fn greedy(pool: &Pool) -> Outbox {
+        let outbox = Outbox::new(pool.clone());
+        for len in [290_000, 16_000, 100] {
+            while let Some(charge) = pool.try_charge(len + 1000) {
+                outbox.extend(vec![reply(len)], Some(charge));
+            }
+        }
+        outbox
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_client_does_not_take_delays_no_small_request_of_another() {
+        let pool = Pool::new(1 << 20);
+        let greedy = greedy(&pool);
+        let other = Outbox::new(pool.clone());
+        let begun = Instant::now();
+        let turn = other.turn(&[info(100)].into()).await.unwrap();
+        assert!(turn.charge.is_none() && begun.elapsed().is_zero());
+        // A read waits for a moment, and is answered with fewer bytes.
+        let turn = other.turn(&[read(1 << 20)].into()).await.unwrap();
+        assert!(turn.at_most.is_some_and(|at_most| at_most <= OWN_BYTES), "{turn:?}");
+        assert_eq!(begun.elapsed(), PATIENCE);
+        // A request whose reply may be long waits until the first client takes its own.
+        let commands = [info(60_000)].into();
+        let turn = other.turn(&commands);
+        tokio::pin!(turn);
+        assert!(timeout(Duration::from_secs(60), &mut turn).await.is_err());
+        assert!(pool.is_wanted());
+        let Next::Replies(replies, bytes) = greedy.next(1 << 30).await else {
+            panic!("no replies");
+        };
+        drop(replies);
+        greedy.sent(bytes);
+        let turn = timeout(Duration::from_secs(1), turn).await.unwrap().unwrap();
+        assert!(turn.charge.is_some());
+        drop(turn);
+        assert_eq!(pool.lent(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_replies_are_not_taken_is_not_read() {
+        let pool = Pool::new(64 << 20);
+        let outbox = Outbox::new(pool.clone());
+        let commands = VecDeque::from([read(i32::MAX), info(100)]);
+        let mut turns = 0;
+        while let Ok(turn) = timeout(Duration::from_secs(60), outbox.turn(&commands)).await {
+            let turn = turn.unwrap();
+            let replies = (0..turn.count).map(|_| reply(200_000)).collect();
+            outbox.extend(replies, turn.charge);
+            turns += 1;
+        }
+        assert!((2..50).contains(&turns), "{turns} turns");
+        assert!(pool.lent() < 2 * CONNECTION_REPLY_BYTES);
+        outbox.cut();
+        assert!(outbox.turn(&commands).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn replies_to_reads_that_waited_are_cut_short_without_memory() {
+        let pool = Pool::new(1 << 20);
+        let _greedy = greedy(&pool);
+        let outbox = Outbox::new(pool.clone());
+        for connection in 0..20 {
+            let Reply { after, command } = reply(100_000);
+            let connection = ConnectionId(connection);
+            outbox.push_woken(Woken { connection, after, reply: command });
+        }
+        let sealed = SegmentSealed { request_id: 0, segment: "s".into() }.into();
+        let after = Sequence::default();
+        outbox.push_woken(Woken { connection: ConnectionId(1), after, reply: sealed });
+        let Next::Replies(replies, bytes) = outbox.next(1 << 30).await else {
+            panic!("no replies");
+        };
+        assert_eq!(replies.len(), 21);
+        assert!(bytes <= 21 * 2 * SHORT_READ, "{bytes}");
+        outbox.sent(bytes);
+        outbox.close();
+        assert!(matches!(outbox.next(1).await, Next::Closed));
+    }
+}

@@ -36,7 +36,7 @@ enum Lease {
     /// It is the connection's own.
     Own,
     /// The pool.
-    Lent(Charge),
+    Lent(#[expect(dead_code, reason = "the pool has it back when this is dropped")] Charge),
 }
 
 /// A part of a block, with its lease.
@@ -74,6 +74,8 @@ pub(crate) struct ReceiveBuffer {
     own: Arc<Lease>,
     /// The length of the next block, if the frames are shorter.
     next_block: usize,
+    /// The length of the incomplete frame for which the block was lent; `None` if for others.
+    lent_for: Option<usize>,
     /// When the first byte of the incomplete frame arrived; `None` between frames.
     begun: Option<Instant>,
 }
@@ -91,6 +93,7 @@ impl ReceiveBuffer {
             lease: Arc::clone(&own),
             own,
             next_block: OWN_BYTES,
+            lent_for: None,
             begun: None,
         }
     }
@@ -137,7 +140,7 @@ impl ReceiveBuffer {
         if len > 0 {
             let bytes = self.buffer.split_to(len).freeze();
             let mut frames = Bytes::from_owner(Leased { bytes, _lease: Arc::clone(&self.lease) });
-            self.begun = None;
+            (self.begun, self.lent_for) = (None, None);
             for len in lens {
                 match self.decoder.decode_frame(frames.split_to(len)) {
                     Ok(command) => commands.push_back(command),
@@ -175,57 +178,63 @@ impl ReceiveBuffer {
         if self.is_idle() && self.pool.is_wanted() {
             self.free();
         }
-        let capacity = self.buffer.capacity();
-        if capacity - len >= MIN_SPARE || (frame > len && capacity >= frame) {
+        if self.has_room(len, frame) {
             return;
         }
-        let lent_for_frame = self.lent() >= frame;
-        if self.block >= len + MIN_SPARE && self.buffer.try_reclaim(self.block - len) {
-            return;
-        }
-        // The block grows with the bytes that have arrived, never with the length in a header.
-        let for_frame = frame.min(len.saturating_mul(2));
-        let mut size = for_frame.max(self.next_block).max(OWN_BYTES);
-        let lease = if frame > OWN_BYTES && lent_for_frame {
-            Arc::clone(&self.lease)
-        } else if frame <= OWN_BYTES
-            && let Some(lease) = self.small_lease(&mut size, len)
-        {
-            lease
+        let size = frame.min(len.saturating_mul(2)).max(self.next_block).max(OWN_BYTES);
+        let (size, lease) = if frame <= OWN_BYTES {
+            self.small_lease(size, len).await
+        } else if self.lent_for == Some(frame) {
+            // The block grows with the bytes that have arrived, never with the length in a header.
+            (size, Arc::clone(&self.lease))
         } else {
-            let lent = self.pool.charge(size.max(frame));
-            if frame > OWN_BYTES {
-                Arc::new(Lease::Lent(lent.await))
-            } else {
-                self.own_or(lent, &mut size).await
-            }
+            (size, Arc::new(Lease::Lent(self.pool.charge(size.max(frame)).await)))
         };
         let mut block = BytesMut::with_capacity(size);
         block.extend_from_slice(&self.buffer);
         (self.buffer, self.block, self.lease) = (block, size, lease);
+        self.lent_for = (frame > OWN_BYTES).then_some(frame);
     }
 
-    /// The bytes that the pool lends for the block; 0 if it is the connection's own.
-    fn lent(&self) -> usize {
-        match &*self.lease {
-            Lease::Own => 0,
-            Lease::Lent(charge) => charge.bytes(),
+    /// Returns true if the block has room, perhaps once the bytes before are given up.
+    fn has_room(&mut self, len: usize, frame: usize) -> bool {
+        let spare = self.buffer.capacity() - len;
+        if frame > len && len + spare >= frame {
+            return true;
         }
+        if self.next_block > self.block {
+            // Many short frames come at once: they are read into a longer block if there is one.
+            let is_lent = self.pool.may_charge(self.next_block);
+            if is_lent || self.block == 0 {
+                return false;
+            }
+            self.next_block = self.block;
+        }
+        spare >= MIN_SPARE.max(self.block / 2)
+            || self.block > len + MIN_SPARE && self.buffer.try_reclaim(self.block - len)
+            || spare >= MIN_SPARE
     }
 
-    /// A lease for a block of short frames that needs no waiting.
-    fn small_lease(&self, size: &mut usize, len: usize) -> Option<Arc<Lease>> {
+    /// A lease for a block of short frames, and the length of it.
+    async fn small_lease(&self, size: usize, len: usize) -> (usize, Arc<Lease>) {
         let fits = len + MIN_SPARE <= OWN_BYTES;
-        if *size > OWN_BYTES || !fits || !self.is_own_free() {
-            if let Some(charge) = self.pool.try_charge(*size) {
-                return Some(Arc::new(Lease::Lent(charge)));
+        if size <= OWN_BYTES && fits && self.is_own_free() {
+            return (OWN_BYTES, Arc::clone(&self.own));
+        }
+        if let Some(charge) = self.pool.try_charge(size) {
+            return (size, Arc::new(Lease::Lent(charge)));
+        }
+        let lent = self.pool.charge(size);
+        tokio::pin!(lent);
+        loop {
+            if fits && self.is_own_free() {
+                return (OWN_BYTES, Arc::clone(&self.own));
             }
-            if !fits || !self.is_own_free() {
-                return None;
+            tokio::select! {
+                charge = &mut lent => return (size, Arc::new(Lease::Lent(charge))),
+                () = sleep(RETRY), if fits => {}
             }
         }
-        *size = OWN_BYTES;
-        Some(Arc::clone(&self.own))
     }
 
     /// Returns true if no slice of the connection's own block is left.
@@ -233,21 +242,87 @@ impl ReceiveBuffer {
         let of_buffer = usize::from(Arc::ptr_eq(&self.lease, &self.own));
         Arc::strong_count(&self.own) <= 1 + of_buffer
     }
+}
 
-    /// Waits for the pool, or for the last slice of the connection's own block to go.
-    async fn own_or(&self, lent: impl Future<Output = Charge>, size: &mut usize) -> Arc<Lease> {
-        tokio::pin!(lent);
-        let fits = self.buffer.len() + MIN_SPARE <= OWN_BYTES;
+#[cfg(test)]
+mod tests {
+    use pravega_sdk_wire_protocol::{SendBuffer, commands::AppendBlock};
+    use tokio::time::timeout;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn frame(len: usize) -> Vec<u8> {
+        let mut out = SendBuffer::new();
+        let command = AppendBlock { writer_id: Uuid::nil(), data: vec![7; len].into() };
+        WireCommand::from(command).encode(&mut out).unwrap();
+        out.to_vec()
+    }
+
+    /// Reads everything that a client sends; returns the commands.
+    async fn read_all(buffer: &mut ReceiveBuffer, mut sent: &[u8]) -> VecDeque<WireCommand> {
+        let mut commands = VecDeque::new();
         loop {
-            tokio::select! {
-                charge = &mut lent => return Arc::new(Lease::Lent(charge)),
-                () = sleep(RETRY), if fits => {
-                    if self.is_own_free() {
-                        *size = OWN_BYTES;
-                        return Arc::clone(&self.own);
-                    }
-                }
+            while buffer.take(&mut commands, 64) == Decoded::More {}
+            buffer.make_room().await;
+            if buffer.read(&mut sent).await.unwrap() == 0 {
+                return commands;
             }
         }
+    }
+
+    #[tokio::test]
+    async fn every_block_is_lent_until_the_last_slice_of_it_is_gone() {
+        let pool = Pool::new(10 << 20);
+        let mut buffer = ReceiveBuffer::new(pool.clone());
+        let mut kept = read_all(&mut buffer, &frame(100)).await;
+        assert_eq!(pool.lent(), 0, "the first block is the connection's own");
+        let mut most = 0;
+        for round in 1..=20_usize {
+            let len = if round % 3 == 0 { 200_000 } else { 3000 };
+            kept.extend(read_all(&mut buffer, &frame(len)).await);
+            most = kept.iter().map(|kept| kept.payload_len().unwrap()).sum();
+            assert!(pool.lent() + OWN_BYTES >= most, "{} for {most}", pool.lent());
+        }
+        assert!(pool.lent() <= 2 * most, "{} for {most}", pool.lent());
+        kept.clear();
+        buffer.free();
+        assert_eq!(pool.lent(), 0);
+        // Nothing is kept from frame to frame, so nothing more is lent.
+        for _ in 0..20 {
+            read_all(&mut buffer, &frame(100_000).repeat(3)).await;
+            assert!(pool.lent() <= 200_000, "{}", pool.lent());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_request_arrives_although_the_pool_is_empty_and_a_long_one_waits() {
+        let pool = Pool::new(1 << 20);
+        let all = pool.try_charge(1 << 20).unwrap();
+        let mut buffer = ReceiveBuffer::new(pool.clone());
+        for _ in 0..100 {
+            assert_eq!(read_all(&mut buffer, &frame(3000).repeat(2)).await.len(), 2);
+        }
+        // The connection's own block is still in use.
+        let kept = read_all(&mut buffer, &frame(3000).repeat(2)).await;
+        let more = frame(3000).repeat(2);
+        let far = Duration::from_secs(60);
+        assert!(timeout(far, read_all(&mut buffer, &more)).await.is_err());
+        drop(kept);
+        timeout(far, buffer.make_room()).await.unwrap();
+        let mut buffer = ReceiveBuffer::new(pool.clone());
+        let long = frame(100_000);
+        let mut reads = tokio::spawn(async move { read_all(&mut buffer, &long).await.len() });
+        assert!(timeout(far, &mut reads).await.is_err());
+        assert!(pool.is_wanted());
+        drop(all);
+        assert_eq!(timeout(far, reads).await.unwrap().unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn many_short_frames_are_read_into_longer_blocks() {
+        let mut buffer = ReceiveBuffer::new(Pool::new(1 << 20));
+        assert_eq!(read_all(&mut buffer, &frame(100).repeat(5000)).await.len(), 5000);
+        assert_eq!(buffer.block, MAX_BLOCK);
     }
 }

@@ -10,13 +10,15 @@ use pravega_sdk_server_core::{
     store::{Progress, Step},
 };
 use prost::Message;
+use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
 use crate::{
     answer::{Lent, not_taken},
     journal::NotDurable,
-    limits::OWN_BYTES,
+    limits::{ANSWER_WAITS, OWN_ANSWER_BYTES, OWN_BYTES},
     state::ServerState,
+    watched::OnlyCall,
 };
 
 /// How much longer an answer is before it is encoded, about: its names are strings of their own.
@@ -71,6 +73,8 @@ impl Service {
         let header =
             request.metadata().get("authorization").and_then(|header| header.to_str().ok());
         let header = header.unwrap_or_default().to_owned();
+        let is_only = request.extensions().get::<OnlyCall>().is_some();
+        let own = if is_only { OWN_ANSWER_BYTES } else { OWN_BYTES };
         let request = request.into_inner();
         let work = |machine: &mut Machine, at: Moment| {
             if machine.access.as_ref().is_some_and(|access| !access.admits(&header)) {
@@ -83,7 +87,7 @@ impl Service {
         let not_durable = |error: NotDurable| Status::unavailable(error.to_string());
         let (done, after) = self.state.run(work);
         let lent = match &done {
-            Ok((answer, _)) => self.lend(answer)?,
+            Ok((answer, _)) => self.lend(answer, own).await?,
             Err(_) => None,
         };
         self.state.wait_durable(after).await.map_err(not_durable)?;
@@ -98,15 +102,20 @@ impl Service {
         Ok(response)
     }
 
-    /// The memory of an answer until it is encoded; fails if others have not taken theirs.
-    fn lend(&self, answer: &impl Message) -> Result<Option<Lent>, Status> {
-        match answer.encoded_len() * DECODED_TIMES {
-            ..=OWN_BYTES => Ok(None),
-            bytes => {
-                let charge = self.state.budget.replies.try_charge(bytes);
-                charge.map(|charge| Some(Arc::new(charge))).ok_or_else(not_taken)
-            }
+    /// The memory of an answer until it is encoded, above what the call has to itself; fails if
+    /// others do not take theirs.
+    async fn lend(&self, answer: &impl Message, own: usize) -> Result<Option<Lent>, Status> {
+        let bytes = answer.encoded_len() * DECODED_TIMES;
+        if bytes <= own {
+            return Ok(None);
         }
+        let budget = &self.state.budget;
+        if let Some(charge) = budget.replies.try_charge(bytes) {
+            return Ok(Some(Arc::new(charge)));
+        }
+        let _waits = budget.waiting_answers.try_acquire().map_err(|_| not_taken())?;
+        let charge = timeout(ANSWER_WAITS, budget.replies.charge(bytes)).await;
+        charge.map(|charge| Some(Arc::new(charge))).map_err(|_| not_taken())
     }
 
     fn node(&self, store: StoreIndex) -> NodeUri {

@@ -80,6 +80,10 @@ impl Watch {
     }
 }
 
+/// The mark of a call that is the only one of its connection, an extension of its request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OnlyCall;
+
 /// A call in flight.
 #[derive(Debug)]
 pub(crate) struct CallGuard(Arc<Watch>);

@@ -316,7 +316,7 @@ async fn answers_of_the_controller_that_no_client_takes_stay_within_the_memory_o
     let factory = ClientFactory::connect(&process.url).await.unwrap();
     let stream = ScopedStream::new(Scope::new("scope").unwrap(), "stream".parse().unwrap());
     factory.controller().create_scope(stream.scope()).await.unwrap();
-    let configuration = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(20_000));
+    let configuration = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(10_000));
     factory.controller().create_stream(&stream, &configuration).await.unwrap();
     let calls = calls_without_a_window("scope", "stream", 200);
     let mut sockets = Vec::new();
