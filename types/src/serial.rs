@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! versioned object   00 | version u8 | revision count u8 | revisions: number u8, length i32, body
+//! of several types   00 | type u8 | version u8 | revision count u8 | the same
 //! compact int        0xxxxxxx | 10xxxxxx +1 byte | 11xxxxxx +3 bytes
 //! compact long       00xxxxxx | 01xxxxxx +1 byte | 10xxxxxx +3 bytes | 11xxxxxx +7 bytes
 //! compact signed     sign bit, then the width bits of a compact long; a negative v is -v-1
@@ -233,10 +234,32 @@ impl<'a> SerialReader<'a> {
     ///
     /// [`SerialError`] if the object is cut short, or of a version not in `known`.
     pub fn versioned(&mut self, known: &'static [u8]) -> Result<Revisions<'a>, SerialError> {
+        self.format()?;
+        self.revisions(known)
+    }
+
+    /// Reads a versioned object of one of several types, and returns the number of its type with
+    /// its revisions.
+    ///
+    /// # Errors
+    ///
+    /// As for [`versioned`](Self::versioned).
+    pub fn versioned_of_types(
+        &mut self,
+        known: &'static [u8],
+    ) -> Result<(u8, Revisions<'a>), SerialError> {
+        self.format()?;
+        Ok((self.u8()?, self.revisions(known)?))
+    }
+
+    fn format(&mut self) -> Result<(), SerialError> {
         match self.u8()? {
-            0 => {}
-            format => return Err(SerialError::UnknownFormat(format)),
+            0 => Ok(()),
+            format => Err(SerialError::UnknownFormat(format)),
         }
+    }
+
+    fn revisions(&mut self, known: &'static [u8]) -> Result<Revisions<'a>, SerialError> {
         let version = self.u8()?;
         if !known.contains(&version) {
             return Err(SerialError::UnknownVersion { found: version, known });
