@@ -29,6 +29,7 @@ pub struct ServerBuilder {
     pub(crate) address: IpAddr,
     pub(crate) controller_port: u16,
     pub(crate) rest_port: Option<u16>,
+    pub(crate) rest_hosts: Vec<String>,
     pub(crate) directory: Option<PathBuf>,
     memory_limit: u64,
     pub(crate) stores: usize,
@@ -50,6 +51,7 @@ impl Default for ServerBuilder {
             address: Ipv4Addr::LOCALHOST.into(),
             controller_port: 0,
             rest_port: None,
+            rest_hosts: Vec::new(),
             directory: None,
             memory_limit: DEFAULT_MEMORY_LIMIT,
             stores: 1,
@@ -70,11 +72,22 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves the reading half of the controller's REST interface on a port; 0 means a free port.
-    /// It is off by default.
+    /// Serves the controller's REST interface on a port; 0 means a free port. It is off by default.
+    ///
+    /// It has the accounts of the other ports. Requests must name the server by an address, as
+    /// `localhost`, or by a name from [`with_rest_host`](Self::with_rest_host), so that a web page
+    /// cannot use it in the name of its visitors.
     #[must_use]
     pub fn with_rest_port(mut self, port: u16) -> Self {
         self.rest_port = Some(port);
+        self
+    }
+
+    /// Adds a name by which clients may call the REST interface, such as that of a proxy; without a
+    /// port.
+    #[must_use]
+    pub fn with_rest_host(mut self, host: &str) -> Self {
+        self.rest_hosts.push(host.to_owned());
         self
     }
 

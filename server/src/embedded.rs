@@ -198,15 +198,10 @@ impl EmbeddedServer {
         });
     }
 
-    pub(crate) fn serve_rest(&self, listener: TcpListener) {
-        let (router, stop) = (rest::router(Arc::clone(&self.state)), self.stop.clone());
-        self.tasks.spawn(async move {
-            let serving =
-                axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the REST service has ended");
-            }
-        });
+    pub(crate) fn serve_rest(&self, port: TcpListener, hosts: Vec<String>) {
+        let (stop, cut, tasks) = (self.stop.clone(), self.cut.clone(), self.tasks.clone());
+        let listener = rest::Listener { port, hosts, stop, cut, tasks };
+        self.tasks.spawn(listener.serve(Arc::clone(&self.state)));
     }
 
     pub(crate) fn serve_store(&self, listener: TcpListener, store: StoreIndex) {

@@ -89,6 +89,7 @@ impl ServerBuilder {
         };
 
         let clock = self.clock();
+        let rest_hosts = self.rest_hosts.clone();
         let opened = match self.directory.clone() {
             None => {
                 let (_, durable) = watch::channel(Durable::To(Sequence::default()));
@@ -120,7 +121,7 @@ impl ServerBuilder {
         }
         server.serve_controller(controller);
         if let Some(rest) = rest {
-            server.serve_rest(rest);
+            server.serve_rest(rest, rest_hosts);
         }
         for (index, listener) in stores.into_iter().enumerate() {
             server.serve_store(listener, StoreIndex(index));

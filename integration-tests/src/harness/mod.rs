@@ -6,6 +6,7 @@
 pub mod frames;
 pub mod lines;
 pub mod port;
+pub mod rest;
 pub mod through;
 pub mod tokens;
 pub mod tool;

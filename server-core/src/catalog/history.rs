@@ -8,7 +8,10 @@
 //! A segment is kept once, with the epoch that ended it, so a scale costs what it changes, however
 //! many segments stay and however many epochs there were.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::RangeInclusive,
+};
 
 use pravega_sdk_proto::{SegmentId as SegmentIdMessage, SegmentRange, StreamInfo};
 use pravega_sdk_types::{Epoch, SegmentId, SegmentNumber};
@@ -181,6 +184,29 @@ impl History {
         let mut segments: Vec<SegmentRecord> = alive.map(record).collect();
         sort(&mut segments);
         Some(segments)
+    }
+
+    /// The segments of an epoch, in the order of their ranges, told from those of the epoch before;
+    /// `None` if it is unknown.
+    pub(super) fn segments_after(
+        &self,
+        number: Epoch,
+        before: &[SegmentRecord],
+    ) -> Option<Vec<SegmentRecord>> {
+        let ended: HashSet<SegmentId> = self.epoch(number)?.sealed.iter().copied().collect();
+        let stays = before.iter().filter(|record| !ended.contains(&record.id)).copied();
+        let mut segments: Vec<SegmentRecord> = stays.chain(self.created_in(number)).collect();
+        sort(&mut segments);
+        Some(segments)
+    }
+
+    /// The epoch in which a time begins, in milliseconds since 1970, and the one after those that
+    /// begin within it.
+    pub(super) fn epochs_until(&self, within: &RangeInclusive<i64>) -> (Epoch, Epoch) {
+        let until = |time: i64| self.epochs.partition_point(|epoch| epoch.at.0 <= time);
+        let numbered = |index: usize| Epoch(i32::try_from(index).unwrap_or(i32::MAX));
+        let first = until(*within.start()).saturating_sub(1);
+        (numbered(first), numbered(until(*within.end())))
     }
 
     /// A segment that the stream has or had.

@@ -4,8 +4,8 @@
 //! with a [`Step`](crate::store::Step) lent to it: the segments, the journal, and the moment.
 //!
 //! ```text
-//! scopes streams queries scaling transactions groups tables time retention leaving   calls
-//!    └──────┴───────┴───────┴─────────┬──────────┴──────┴─────┴──────┴───────┘
+//! scopes streams queries scaling transactions groups tables time retention leaving slices
+//!    └──────┴───────┴───────┴─────────┬──────────┴──────┴─────┴──────┴───────┴──────┘   calls
 //!                              plan   │  segments      changes, carried out as a whole or not
 //!                                     │
 //!              persistence   apply  weight  change     entries of the journal, what each does
@@ -18,7 +18,6 @@ mod apply;
 mod change;
 mod cut;
 mod cuts;
-mod describe;
 mod error;
 mod groups;
 mod history;
@@ -35,6 +34,7 @@ mod scaling;
 mod scopes;
 mod segments;
 mod skyline;
+mod slices;
 mod state;
 mod stream;
 mod streams;
@@ -45,13 +45,10 @@ mod transactions;
 mod weight;
 
 pub use self::{
-    describe::{
-        GroupDescription, GroupList, ScalingEvent, ScopeDescription, ScopeList, StreamDescription,
-        StreamFilter, StreamList,
-    },
     error::{CallError, CallResult},
     persistence::RestoreError,
     rates::Intervals,
+    slices::{EpochPart, EpochPlace, EpochSegment, EpochStart, Slice, StreamFilter},
     state::Catalog,
     transaction::id_of,
 };

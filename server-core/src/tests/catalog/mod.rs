@@ -8,6 +8,7 @@ mod retention;
 mod scaling;
 mod scopes;
 mod sizes;
+mod slices;
 mod streams;
 mod transactions;
 mod watermarks;

@@ -1,6 +1,7 @@
 //! Questions about the segments of streams.
 
 use super::{check_each_state, cut, id, info, range, ranges};
+use crate::catalog::EpochSegment;
 
 #[test]
 fn the_configuration_of_a_stream_is_returned() {
@@ -258,17 +259,17 @@ fn a_cut_is_complete_if_it_covers_every_key_once() {
 }
 
 #[test]
-fn a_stream_is_described_with_its_epochs() {
+fn the_epochs_of_a_stream_are_listed_with_their_segments() {
     check_each_state(
         "
         no scope: []
         absent: []
         open: [2: 0.0 1.0]
-        scaled: [2: 0.0 1.0, 6: 2.1 3.1 1.0]
+        scaled: [2: 0.0 1.0, 6 split 1: 2.1 3.1 1.0]
         begun: [2: 0.0 1.0]
         committed: [2: 0.0 1.0]
         aborted: [2: 0.0 1.0]
-        rolled: [2: 0.0 1.0, 6: 2.1 3.1 1.0, 6: 0.2 1.2, 6: 2.3 3.3 1.3]
+        rolled: [2: 0.0 1.0, 6 split 1: 2.1 3.1 1.0, 6 merged 1: 0.2 1.2, 6 split 1: 2.3 3.3 1.3]
         truncated: [2: 0.0 1.0]
         sealed: [2: 0.0 1.0]
         deleted: []
@@ -277,11 +278,18 @@ fn a_stream_is_described_with_its_epochs() {
         failed: [2: 0.0 1.0]
     ",
         |catalog, _| {
-            let events = catalog.describe_scaling("s", "t", 0..=100).unwrap_or_default();
-            let shown = events.iter().map(|event| {
-                let segments: Vec<String> =
-                    event.segment_list.iter().map(|segment| id(segment.number)).collect();
-                format!("{}: {}", event.timestamp, segments.join(" "))
+            let slice = catalog.epochs_within("s", "t", &(0..=100), None);
+            let shown = slice.iter().flat_map(|slice| &slice.items).map(|part| {
+                let begins = part.begins.unwrap();
+                let changed = match (begins.splits, begins.merges) {
+                    (0, 0) => String::new(),
+                    (splits, 0) => format!(" split {splits}"),
+                    (0, merges) => format!(" merged {merges}"),
+                    both => format!(" {both:?}"),
+                };
+                let id = |segment: &EpochSegment| format!("{}.{}", segment.number, segment.epoch);
+                let segments: Vec<String> = part.segments.iter().map(id).collect();
+                format!("{}{changed}: {}", begins.at, segments.join(" "))
             });
             Ok(shown.collect::<Vec<_>>())
         },

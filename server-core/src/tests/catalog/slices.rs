@@ -1,0 +1,197 @@
+//! Lists in slices are whole, in order, and each slice is short.
+
+use pravega_sdk_proto::{
+    ReaderGroupConfiguration, ScaleRequest, StreamConfig, StreamCut, StreamInfo, Tags,
+    scale_request::KeyRangeEntry, scale_response::ScaleStreamStatus,
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::{super::at, super::machine, config, group, info};
+use crate::{
+    catalog::{Catalog, EpochPart, Slice, StreamFilter},
+    machine::Machine,
+};
+
+/// The most entries of one slice.
+const SLICE: usize = 256;
+
+/// All entries of a list, slice by slice.
+fn whole<T, Place: Clone>(next: impl Fn(Option<Place>) -> Option<Slice<T, Place>>) -> Vec<T> {
+    let (mut all, mut place) = (Vec::new(), None);
+    loop {
+        let slice = next(place.clone()).unwrap();
+        assert!(slice.items.len() <= SLICE, "a slice has {} entries", slice.items.len());
+        all.extend(slice.items);
+        place = slice.next;
+        if place.is_none() {
+            return all;
+        }
+    }
+}
+
+fn with_scope() -> Machine {
+    let mut machine = machine();
+    let (catalog, mut step) = machine.call(at(1));
+    catalog.create_scope("s", &mut step).unwrap();
+    machine
+}
+
+fn streams(catalog: &Catalog, filter: &StreamFilter) -> Vec<String> {
+    let next = |after: Option<String>| {
+        catalog.streams_after("s", filter, after.as_deref().unwrap_or_default())
+    };
+    whole(next).into_iter().map(|(name, _)| name).collect()
+}
+
+#[test]
+fn streams_are_listed_by_filter_in_slices() {
+    let mut machine = with_scope();
+    for number in 0..1500 {
+        let (catalog, mut step) = machine.call(at(2));
+        let stream = format!("t{number:04}");
+        let tag = vec![if number % 700 == 0 { "rare" } else { "common" }.to_owned()];
+        let stream_info = Some(StreamInfo { stream, ..info() });
+        let config = StreamConfig { stream_info, tags: Some(Tags { tag }), ..config(1) };
+        catalog.create_stream(config, &mut step).unwrap();
+    }
+    let catalog = &machine.catalog;
+    let own: Vec<String> = (0..1500).map(|number| format!("t{number:04}")).collect();
+    assert_eq!(streams(catalog, &StreamFilter::Own), own);
+    let internal: Vec<String> = own.iter().map(|stream| format!("_MARK{stream}")).collect();
+    assert_eq!(streams(catalog, &StreamFilter::Internal), internal);
+    let tagged = streams(catalog, &StreamFilter::Tagged("rare".to_owned()));
+    assert_eq!(tagged, ["t0000", "t0700", "t1400"]);
+    assert_eq!(catalog.streams_after("none", &StreamFilter::Own, ""), None);
+}
+
+#[test]
+fn a_slice_of_streams_with_long_tags_is_short_in_bytes() {
+    let mut machine = with_scope();
+    for number in 0..8 {
+        let (catalog, mut step) = machine.call(at(2));
+        let stream_info = Some(StreamInfo { stream: format!("t{number}"), ..info() });
+        let tags = Some(Tags { tag: vec!["x".repeat(255); 127] });
+        let config = StreamConfig { stream_info, tags, ..config(1) };
+        catalog.create_stream(config, &mut step).unwrap();
+    }
+    let slice = machine.catalog.streams_after("s", &StreamFilter::Own, "").unwrap();
+    assert!(slice.items.len() < 4, "{} streams", slice.items.len());
+    assert_eq!(streams(&machine.catalog, &StreamFilter::Own).len(), 8);
+}
+
+#[test]
+fn groups_and_the_streams_of_a_group_are_listed_in_slices() {
+    let mut machine = with_scope();
+    for number in 0..1200 {
+        let (catalog, mut step) = machine.call(at(2));
+        let stream = |number| StreamCut {
+            stream_info: Some(StreamInfo { stream: format!("t{number}"), ..info() }),
+            ..StreamCut::default()
+        };
+        let config = ReaderGroupConfiguration {
+            reader_group_name: format!("g{number:04}"),
+            reader_group_id: Uuid::from_u128(number).to_string(),
+            retention_type: 0,
+            starting_stream_cuts: (0..number).map(stream).collect(),
+            ..group()
+        };
+        catalog.create_group(config, &mut step).unwrap();
+    }
+    let catalog = &machine.catalog;
+    let all = whole(|after: Option<String>| catalog.groups_after("s", &after.unwrap_or_default()));
+    assert_eq!(all, (0..1200).map(|number| format!("g{number:04}")).collect::<Vec<_>>());
+    assert_eq!(catalog.groups_after("none", ""), None);
+    let of = |group: &str| {
+        whole(|from: Option<usize>| catalog.group_streams("s", group, from.unwrap_or_default()))
+    };
+    assert_eq!(of("g1100"), (0..1100).map(|number| format!("s/t{number}")).collect::<Vec<_>>());
+    assert!(of("g0000").is_empty());
+    assert_eq!(catalog.group_streams("s", "none", 0), None);
+}
+
+/// A stream of one segment from 10 on, which is scaled to these numbers of equal segments, each at
+/// a time of its own after that.
+fn scaled_to(counts: &[u32]) -> Machine {
+    let mut machine = with_scope();
+    let (catalog, mut step) = machine.call(at(10));
+    catalog.create_stream(config(1), &mut step).unwrap();
+    for (time, count) in (11..).zip(counts) {
+        let (catalog, mut step) = machine.call(at(time));
+        let open = catalog.current_segments(&info(), &step).unwrap().segment_ranges;
+        let bound = |index: u32| f64::from(index) / f64::from(*count);
+        let range = |index| KeyRangeEntry { start: bound(index), end: bound(index + 1) };
+        let request = ScaleRequest {
+            stream_info: Some(info()),
+            sealed_segments: open.into_iter().map(|r| r.segment_id.unwrap().segment_id).collect(),
+            new_key_ranges: (0..*count).map(range).collect(),
+            scale_timestamp: 0,
+        };
+        let scaled = catalog.scale(&request, &mut step).unwrap();
+        assert_eq!(scaled.status(), ScaleStreamStatus::Started);
+    }
+    machine
+}
+
+fn epochs(catalog: &Catalog, within: std::ops::RangeInclusive<i64>) -> Vec<EpochPart> {
+    whole(|from| catalog.epochs_within("s", "t", &within, from))
+}
+
+#[test]
+fn an_epoch_of_many_segments_comes_in_parts() {
+    let machine = scaled_to(&[600, 1, 3]);
+    let parts = epochs(&machine.catalog, 0..=100);
+    let shape: Vec<_> =
+        parts.iter().map(|part| (part.begins.is_some(), part.segments.len(), part.ends)).collect();
+    assert_eq!(
+        shape,
+        [
+            (true, 1, true),
+            (true, 255, false),
+            (false, 256, false),
+            (false, 89, true),
+            (true, 1, true),
+            (true, 3, true)
+        ]
+    );
+    let begins: Vec<_> =
+        parts.iter().filter_map(|part| part.begins).map(|b| (b.at, b.splits, b.merges)).collect();
+    assert_eq!(begins, [(10, 0, 0), (11, 1, 0), (12, 0, 1), (13, 1, 0)]);
+}
+
+#[test]
+fn the_epoch_before_a_time_is_listed_and_is_compared_with_none() {
+    let machine = scaled_to(&[2, 4, 2]);
+    let found = |within| {
+        let parts = epochs(&machine.catalog, within);
+        let begins = parts.iter().filter_map(|part| part.begins);
+        begins.map(|begins| (begins.at, begins.splits, begins.merges)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(0..=100), [(10, 0, 0), (11, 1, 0), (12, 2, 0), (13, 0, 2)]);
+    assert_eq!(found(11..=12), [(11, 0, 0), (12, 2, 0)]);
+    assert_eq!(found(13..=100), [(13, 0, 0)]);
+    assert_eq!(found(50..=100), [(13, 0, 0)]);
+    assert_eq!(found(0..=9), []);
+    assert_eq!(found(10..=10), [(10, 0, 0)]);
+}
+
+proptest! {
+    #[test]
+    fn splits_and_merges_are_those_of_comparing_every_pair(
+        counts in prop::collection::vec(1_u32..12, 1..5)
+    ) {
+        let machine = scaled_to(&counts);
+        let parts = epochs(&machine.catalog, 0..=100);
+        for (before, after) in parts.iter().zip(&parts[1..]) {
+            let divided = |one: &EpochPart, others: &EpochPart| {
+                let count = |low: f64, high: f64| {
+                    others.segments.iter().filter(|o| o.low < high && low < o.high).count()
+                };
+                one.segments.iter().filter(|one| count(one.low, one.high) > 1).count()
+            };
+            let begins = after.begins.unwrap();
+            prop_assert_eq!(begins.splits, divided(before, after));
+            prop_assert_eq!(begins.merges, divided(after, before));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A call of the catalog: accounts before it, the wait for the disk after it.
+
+use axum::{
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use pravega_sdk_server_core::{
+    catalog::{CallError, Catalog},
+    ids::Moment,
+    machine::Machine,
+    store::Step,
+};
+use serde::Serialize;
+
+use crate::state::ServerState;
+
+/// A response without what was asked for: the code, and for mistakes a reason.
+#[derive(Debug, thiserror::Error)]
+#[error("{status}: {why}")]
+pub(super) struct Refusal {
+    status: StatusCode,
+    why: String,
+}
+
+impl Refusal {
+    /// A refusal that tells the user what is wrong.
+    pub(super) fn new(status: StatusCode, why: impl Into<String>) -> Self {
+        Self { status, why: why.into() }
+    }
+
+    /// The request cannot be understood, or breaks a rule.
+    pub(super) fn bad(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, why)
+    }
+
+    #[cfg(test)]
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl From<StatusCode> for Refusal {
+    fn from(status: StatusCode) -> Self {
+        Self { status, why: String::new() }
+    }
+}
+
+impl From<CallError> for Refusal {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::NotFound(why) => Self::new(StatusCode::NOT_FOUND, why),
+            CallError::Invalid(why) => Self::new(StatusCode::BAD_REQUEST, why),
+            CallError::ResourceExhausted(why) => Self::new(StatusCode::INSUFFICIENT_STORAGE, why),
+            CallError::Unavailable(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, why),
+            CallError::Internal(why) | CallError::Unknown(why) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, why)
+            }
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        if self.why.is_empty() {
+            return self.status.into_response();
+        }
+        (self.status, self.why + "\n").into_response()
+    }
+}
+
+/// The response of a call.
+pub(super) type Answer = Result<Response, Refusal>;
+
+/// Responds with JSON.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+    let body = serde_json::to_vec(body)
+        .map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// Calls the catalog for a client that has an account; returns once the changes that the outcome
+/// reveals are durable.
+pub(super) async fn call<T>(
+    state: &ServerState,
+    headers: &HeaderMap,
+    call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T,
+) -> Result<T, Refusal> {
+    if state.faults.controller_is_away() {
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the controller is away"));
+    }
+    let delay = state.faults.delay();
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    let work = |machine: &mut Machine, at: Moment| {
+        admit(machine, headers)?;
+        let (catalog, mut step) = machine.call(at);
+        Ok(call(catalog, &mut step))
+    };
+    let done = state.run_durably(work).await;
+    done.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?
+}
+
+/// Refuses a client without an account, before anything else of its request is read.
+pub(super) fn check_account(state: &ServerState, headers: &HeaderMap) -> Result<(), Refusal> {
+    state.run(|machine, _| admit(machine, headers)).0
+}
+
+fn admit(machine: &Machine, headers: &HeaderMap) -> Result<(), Refusal> {
+    // The first header counts, as on the other ports.
+    let credentials = headers.get(header::AUTHORIZATION).and_then(|header| header.to_str().ok());
+    let credentials = credentials.unwrap_or_default();
+    match &machine.access {
+        Some(access) if !access.admits(credentials) => Err(StatusCode::UNAUTHORIZED.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,159 @@
+//! Long lists as JSON: taken from the catalog slice by slice, and sent as they come.
+//!
+//! Pravega's REST interface has no pages, so the pieces of one response are what bounds the time
+//! under the lock and the memory of a client that reads slowly.
+
+use std::{io, sync::Arc};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, StatusCode, header},
+    response::IntoResponse as _,
+};
+use futures_util::stream;
+use pravega_sdk_server_core::catalog::{Catalog, Slice};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use super::{
+    call::{Answer, Refusal, call},
+    limits::CALL_TIMEOUT,
+};
+use crate::state::ServerState;
+
+/// A list of the catalog, and its JSON.
+pub(super) trait List: Send + Sync + 'static {
+    /// An entry.
+    type Item: Send;
+    /// Where a slice begins.
+    type Place: Clone + Send + Sync;
+
+    /// The slice from a place on; `None` if what is listed does not exist.
+    fn slice(
+        &self,
+        catalog: &Catalog,
+        from: Option<&Self::Place>,
+    ) -> Option<Slice<Self::Item, Self::Place>>;
+
+    /// The JSON around the entries.
+    fn around(&self) -> Around;
+
+    /// Adds the JSON of an entry.
+    fn put(&self, item: Self::Item, to: &mut Json);
+}
+
+/// The JSON before and after the entries of a list, and that of a list without any.
+#[derive(Debug)]
+pub(super) struct Around {
+    pub(super) before: String,
+    pub(super) after: &'static str,
+    pub(super) empty: String,
+}
+
+/// JSON that is sent in pieces.
+#[derive(Debug, Default)]
+pub(super) struct Json {
+    out: Vec<u8>,
+    has_entries: bool,
+}
+
+impl Json {
+    /// Adds text as it is.
+    pub(super) fn text(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    /// Adds an entry of the list, after a comma if it is not the first one.
+    pub(super) fn entry(&mut self, entry: &impl Serialize) {
+        self.comma();
+        self.value(entry);
+    }
+
+    /// Separates an entry from those before it.
+    pub(super) fn comma(&mut self) {
+        if self.has_entries {
+            self.text(",");
+        }
+        self.has_entries = true;
+    }
+
+    /// Adds a value.
+    pub(super) fn value(&mut self, value: &impl Serialize) {
+        // Plain values with text as keys become JSON, and memory can be written to.
+        serde_json::to_writer(&mut self.out, value).ok();
+    }
+}
+
+/// Responds with a whole list.
+pub(super) async fn list<L: List>(state: Arc<ServerState>, headers: HeaderMap, list: L) -> Answer {
+    let mut pieces = Pieces { state, headers, list, next: Next::First, json: Json::default() };
+    let first = pieces.take().await?;
+    let body = match pieces.next {
+        Next::Nothing => Body::from(first),
+        _ => {
+            let later = stream::try_unfold(pieces, |mut pieces| async {
+                match pieces.next {
+                    Next::Nothing => Ok(None),
+                    _ => {
+                        let piece = pieces.take().await.map_err(io::Error::other)?;
+                        Ok::<_, io::Error>(Some((piece, pieces)))
+                    }
+                }
+            });
+            let first = stream::iter([Ok(first)]);
+            Body::from_stream(futures_util::StreamExt::chain(first, later))
+        }
+    };
+    Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// The pieces of a response.
+struct Pieces<L: List> {
+    state: Arc<ServerState>,
+    headers: HeaderMap,
+    list: L,
+    next: Next<L::Place>,
+    json: Json,
+}
+
+/// The piece that follows.
+enum Next<Place> {
+    First,
+    From(Place),
+    Nothing,
+}
+
+impl<L: List> Pieces<L> {
+    async fn take(&mut self) -> Result<Bytes, Refusal> {
+        let from = match &self.next {
+            Next::From(place) => Some(place),
+            Next::First | Next::Nothing => None,
+        };
+        let is_first = matches!(self.next, Next::First);
+        // Other tasks of the thread have their turn between two slices.
+        tokio::task::yield_now().await;
+        let slice = call(&self.state, &self.headers, |catalog, _| self.list.slice(catalog, from));
+        let slice =
+            timeout(CALL_TIMEOUT, slice).await.map_err(|_| StatusCode::GATEWAY_TIMEOUT)??;
+        let slice = slice.ok_or(StatusCode::NOT_FOUND)?;
+        let around = self.list.around();
+        if is_first && slice.items.is_empty() && slice.next.is_none() {
+            self.next = Next::Nothing;
+            return Ok(around.empty.into());
+        }
+        if is_first {
+            self.json.text(&around.before);
+        }
+        for item in slice.items {
+            self.list.put(item, &mut self.json);
+        }
+        self.next = match slice.next {
+            Some(place) => Next::From(place),
+            None => {
+                self.json.text(around.after);
+                Next::Nothing
+            }
+        };
+        Ok(std::mem::take(&mut self.json.out).into())
+    }
+}
