@@ -37,6 +37,9 @@ impl Catalog {
     ) -> CallResult<delete_scope_status::Status> {
         use delete_scope_status::Status;
         step.check_growth(0)?;
+        if scope == names::SYSTEM_SCOPE {
+            return Ok(Status::Failure);
+        }
         if self.leaving.contains_key(scope) {
             step.progress = Progress::Unfinished;
             return Ok(Status::Success);

@@ -5,6 +5,10 @@ use pravega_sdk_types::{KeyValueTable, ReaderGroup, Scope, SegmentId, Stream};
 
 use super::history::SegmentRecord;
 
+/// The scope of Pravega's own streams. The Java controller keeps its requests there; this one needs
+/// none, but clients see the scope.
+pub(super) const SYSTEM_SCOPE: &str = "_system";
+
 /// Returns true if the controller accepts the name of a scope.
 pub(super) fn is_scope(name: &str) -> bool {
     Scope::internal(name).is_ok()

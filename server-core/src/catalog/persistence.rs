@@ -17,6 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     apply::MissingParent,
     change::{Change, Part, ScopeRecord, StreamPart},
+    names,
     state::{Catalog, Group, Scope},
     stream::Stream,
 };
@@ -190,7 +191,10 @@ impl Catalog {
 impl Scope {
     fn snapshot(&self, scope: &str, put: &mut impl FnMut(Record)) {
         let mut entry = |part: Part| put(Change::new(scope, part).record());
-        entry(Part::Scope(Some(ScopeRecord::default())));
+        // The system scope exists without a record.
+        if scope != names::SYSTEM_SCOPE {
+            entry(Part::Scope(Some(ScopeRecord::default())));
+        }
         if self.numbers.floor != SegmentNumber::default() {
             entry(Part::Floor(self.numbers.floor));
         }

@@ -55,7 +55,9 @@ impl Catalog {
         let Some(found) = self.scopes.get(scope) else {
             return Ok(Status::ScopeNotFound);
         };
-        if !(found.streams.is_empty() && found.tables.is_empty() && found.groups.is_empty()) {
+        let is_empty =
+            found.streams.is_empty() && found.tables.is_empty() && found.groups.is_empty();
+        if !is_empty || scope == names::SYSTEM_SCOPE {
             return Ok(Status::ScopeNotEmpty);
         }
         let mut plan = Plan::new();

@@ -9,10 +9,10 @@ use pravega_sdk_types::{SegmentId, SegmentNumber};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::{message, rates::Rates, stream::Stream};
+use super::{message, names, rates::Rates, stream::Stream};
 
 /// The state of the controller.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Catalog {
     pub(super) scopes: BTreeMap<String, Scope>,
     /// Scopes that are being deleted. No call but the one that deletes them knows them.
@@ -22,6 +22,19 @@ pub struct Catalog {
     pub(super) rates: HashMap<ByteString, Rates>,
     /// The weight of all entries.
     pub(super) held: u64,
+}
+
+impl Default for Catalog {
+    /// A controller without anything but the scope of Pravega's own streams, which always exists.
+    fn default() -> Self {
+        let system = (names::SYSTEM_SCOPE.to_owned(), Scope::default());
+        Self {
+            scopes: BTreeMap::from([system]),
+            leaving: BTreeMap::new(),
+            rates: HashMap::new(),
+            held: 0,
+        }
+    }
 }
 
 /// A scope with its streams, tables and groups.

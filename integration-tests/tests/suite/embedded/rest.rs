@@ -127,6 +127,19 @@ async fn scopes_and_streams_are_created_changed_shown_and_deleted() {
     assert_eq!(rest.ask("GET", "/v1/scopes/s").await.status, 404);
 }
 
+#[tokio::test]
+async fn the_scope_of_pravega_itself_exists_and_stays() {
+    let (server, rest) = start(EmbeddedServer::builder()).await;
+    let scopes = json!({ "scopes": [{ "scopeName": "_system" }] });
+    assert_eq!(rest.ask("GET", "/v1/scopes").await.json(), scopes);
+    assert_eq!(rest.ask("DELETE", "/v1/scopes/_system").await.status, 412);
+    let factory = ClientFactory::connect(&server.url()).await.unwrap();
+    let system = Scope::internal("_system").unwrap();
+    assert!(factory.controller().scope_exists(&system).await.unwrap());
+    factory.controller().delete_scope_recursive(&system).await.unwrap_err();
+    assert_eq!(rest.ask("GET", "/v1/scopes").await.json(), scopes);
+}
+
 /// The bytes of a group's state, as the Java client writes them.
 fn state_of(readers: &[&str]) -> Vec<Vec<u8>> {
     let object = |kind: u8, body: &[u8]| {

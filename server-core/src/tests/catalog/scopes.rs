@@ -1,6 +1,8 @@
 //! Calls about scopes, and what exists in them.
 
-use super::check_each_state;
+use pravega_sdk_proto::{create_scope_status, delete_scope_status};
+
+use super::{super::at, super::everything, super::machine, check_each_state, config};
 
 #[test]
 fn a_scope_is_created_once() {
@@ -167,4 +169,32 @@ fn streams_are_listed_with_those_of_pravega_itself() {
             Ok((listed.status(), names))
         },
     );
+}
+
+#[test]
+fn the_system_scope_exists_without_a_record_and_stays() {
+    let mut machine = machine();
+    let (catalog, mut step) = machine.call(at(1));
+    assert!(catalog.scope_exists("_system").exists);
+    assert_eq!(catalog.list_scopes("").scopes, ["_system"]);
+    let created = catalog.create_scope("_system", &mut step);
+    assert_eq!(created, Ok(create_scope_status::Status::ScopeExists));
+    let deleted = catalog.delete_scope("_system", &mut step);
+    assert_eq!(deleted, Ok(delete_scope_status::Status::ScopeNotEmpty));
+    let deleted = catalog.delete_scope_recursive("_system", &mut step);
+    assert_eq!(deleted, Ok(delete_scope_status::Status::Failure));
+    assert!(catalog.scope_exists("_system").exists);
+    assert_eq!(everything(&machine), Vec::<String>::new());
+}
+
+#[test]
+fn a_stream_in_the_system_scope_is_kept() {
+    let mut before = machine();
+    let (catalog, mut step) = before.call(at(1));
+    let mut config = config(1);
+    config.stream_info.as_mut().unwrap().scope = "_system".to_owned();
+    catalog.create_stream(config, &mut step).unwrap();
+    let mut after = machine();
+    before.snapshot(|record| after.restore(&record).unwrap());
+    assert!(after.catalog.stream_exists("_system", "t").exists);
 }
