@@ -68,6 +68,7 @@ const SERVERS: [(&str, &[Module]); 3] = [
             Module::suite("controller"),
             Module::interop("differential::segment_store"),
             Module::interop("differential::controller"),
+            Module::interop("differential::rest"),
         ],
     ),
     (

@@ -237,6 +237,7 @@ impl Standalone {
         let mut variables = vec![
             ("PRAVEGA_TEST_CONTROLLER", self.url()),
             ("PRAVEGA_TEST_ADMIN", format!("127.0.0.1:{}", self.ports.admin)),
+            ("PRAVEGA_TEST_REST", format!("127.0.0.1:{}", self.ports.rest)),
         ];
         if let Some((secrets, _)) = &self.secrets {
             let file = |name: &str| secrets.join(name).display().to_string();

@@ -2,4 +2,5 @@
 
 mod both;
 mod controller;
+mod rest;
 mod segment_store;
