@@ -1,4 +1,4 @@
-//! Output that commands share: sorted listings, and what was created or deleted.
+//! Output that commands share: listings, and what was created or deleted.
 
 use std::fmt::Display;
 
@@ -13,16 +13,33 @@ use crate::{
     output::{Output, Record},
 };
 
-/// Prints a listing in sorted order, one record per item.
+/// Items that are sorted and printed together. Pages of servers have up to 1000.
+const PAGE: usize = 1000;
+
+/// Prints a listing, one record per item, as its pages arrive. Each page is sorted.
 pub(super) async fn list<T: Unpin + Ord>(
     listing: Listing<T>,
     output: &mut Output,
     record: impl Fn(&T) -> Record,
 ) -> Result<()> {
-    let items: Vec<_> = listing.collect().await;
-    let mut items = items.into_iter().collect::<std::result::Result<Vec<T>, _>>()?;
-    items.sort();
-    output.list(items.iter().map(record).collect())
+    let mut pages = listing.ready_chunks(PAGE);
+    while let Some(page) = pages.next().await {
+        let mut items = Vec::with_capacity(page.len());
+        let mut error = None;
+        for item in page {
+            match item {
+                Ok(item) => items.push(item),
+                // The last item of a listing.
+                Err(failed) => error = Some(failed),
+            }
+        }
+        items.sort();
+        output.list(items.iter().map(&record).collect())?;
+        if let Some(error) = error {
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn created(

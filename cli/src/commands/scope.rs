@@ -84,7 +84,7 @@ async fn delete_recursive(
     }
     let deletion = controller.delete_scope_recursive(scope).await?;
     if deletion == Deletion::Deleted {
-        contents.each(|what, name| output.status(format_args!("deleted {what} {scope}/{name}")));
+        contents.for_each_line(scope, |line| output.status(format_args!("deleted {line}")));
     }
     deleted("scope", scope, deletion, output)
 }
@@ -116,14 +116,34 @@ async fn check_exists(scope: &Scope, controller: &Arc<dyn Controller>) -> Result
     Err(Failure::of_kind(ErrorKind::NotFound, text))
 }
 
-/// The names of everything in a scope.
+/// Everything in a scope.
 #[derive(Debug, Default)]
 struct Contents {
-    streams: Vec<String>,
+    streams: Items,
     /// Streams that only servers and clients use.
     internal: usize,
-    groups: Vec<String>,
-    tables: Vec<String>,
+    groups: Items,
+    tables: Items,
+}
+
+/// Items of one kind.
+#[derive(Debug, Default)]
+struct Items {
+    count: usize,
+    /// The first names, which are shown one by one.
+    names: Vec<String>,
+}
+
+impl Items {
+    /// Number of names that are kept.
+    const MAX_NAMES: usize = 1000;
+
+    fn add(&mut self, name: &str) {
+        self.count += 1;
+        if self.names.len() < Self::MAX_NAMES {
+            self.names.push(name.to_owned());
+        }
+    }
 }
 
 /// The prefix of the stream of a reader group.
@@ -134,44 +154,46 @@ impl Contents {
         let mut contents = Self::default();
         let mut listed = listing::streams(Arc::clone(controller), scope.clone());
         while let Some(stream) = listed.next().await {
-            let name = stream?.stream().as_str().to_owned();
+            let stream = stream?;
+            let name = stream.stream().as_str();
             match name.strip_prefix(GROUP_PREFIX) {
-                Some(group) => contents.groups.push(group.to_owned()),
+                Some(group) => contents.groups.add(group),
                 None if name.starts_with('_') => contents.internal += 1,
-                None => contents.streams.push(name),
+                None => contents.streams.add(name),
             }
         }
         let mut listed = listing::key_value_tables(Arc::clone(controller), scope.clone());
         while let Some(table) = listed.next().await {
-            contents.tables.push(table?.table().as_str().to_owned());
+            contents.tables.add(table?.table().as_str());
         }
         Ok(contents)
     }
 
-    /// Calls `see` with the kind and the name of each.
-    fn each(&self, mut see: impl FnMut(&str, &str)) {
-        for (what, names) in
-            [("stream", &self.streams), ("group", &self.groups), ("table", &self.tables)]
-        {
-            names.iter().for_each(|name| see(what, name));
+    fn each(&self) -> [(&'static str, &Items); 3] {
+        [("stream", &self.streams), ("group", &self.groups), ("table", &self.tables)]
+    }
+
+    /// Calls `see` with a line for each item, up to some thousand, and for the rest of each kind.
+    fn for_each_line(&self, scope: &Scope, mut see: impl FnMut(&str)) {
+        for (what, items) in self.each() {
+            for name in &items.names {
+                see(&format!("{what} {scope}/{name}"));
+            }
+            match items.count - items.names.len() {
+                0 => {}
+                rest => see(&counted(rest, &format!("more {what}"))),
+            }
         }
     }
 
     /// How many there are: `2 streams and 1 table`, for example.
     fn summary(&self) -> String {
-        let count = |what: &str, names: &[String]| match names.len() {
-            0 => None,
-            1 => Some(format!("1 {what}")),
-            count => Some(format!("{count} {what}s")),
-        };
-        let counts: Vec<String> = [
-            count("stream", &self.streams),
-            count("group", &self.groups),
-            count("table", &self.tables),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let counts: Vec<String> = self
+            .each()
+            .into_iter()
+            .filter(|(_, items)| items.count > 0)
+            .map(|(what, items)| counted(items.count, what))
+            .collect();
         match &counts[..] {
             [] => "nothing".to_owned(),
             [before @ .., last] if !before.is_empty() => {
@@ -180,6 +202,11 @@ impl Contents {
             counts => counts.concat(),
         }
     }
+}
+
+/// Returns a count with its noun: `1 stream` or `2 streams`.
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 async fn describe(
@@ -192,9 +219,9 @@ async fn describe(
     output.one(
         Record::new()
             .with("scope", scope.as_str())
-            .with("streams", streams.len())
-            .with("tables", tables.len())
-            .with("groups", groups.len())
+            .with("streams", streams.count)
+            .with("tables", tables.count)
+            .with("groups", groups.count)
             .with("internal_streams", internal),
     )
 }
@@ -203,14 +230,29 @@ async fn describe(
 mod tests {
     use super::*;
 
+    fn items(count: usize) -> Items {
+        let mut items = Items::default();
+        (0..count).for_each(|at| items.add(&format!("name-{at}")));
+        items
+    }
+
+    #[test]
+    fn a_thousand_names_are_shown_and_the_rest_is_counted() {
+        let contents = Contents { streams: items(1003), tables: items(1), ..Contents::default() };
+        let mut lines = Vec::new();
+        contents.for_each_line(&"s".parse().unwrap(), |line| lines.push(line.to_owned()));
+        assert_eq!(lines.len(), 1002);
+        assert_eq!(lines[999..], ["stream s/name-999", "3 more streams", "table s/name-0"]);
+        assert_eq!(contents.summary(), "1003 streams and 1 table");
+    }
+
     #[test]
     fn a_summary_counts_what_there_is() {
-        let names = |count| vec!["name".to_owned(); count];
         let contents = |streams, groups, tables| Contents {
-            streams: names(streams),
+            streams: items(streams),
             internal: 3,
-            groups: names(groups),
-            tables: names(tables),
+            groups: items(groups),
+            tables: items(tables),
         };
         for (contents, summary) in [
             (contents(0, 0, 0), "nothing"),
