@@ -9,13 +9,18 @@
 
 mod commands;
 mod context;
+mod escape;
 mod failure;
 mod output;
 mod parse;
 mod signal;
 mod stop;
 
-use std::process::ExitCode;
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -64,7 +69,7 @@ struct Arguments {
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
     output: Format,
 
-    /// Log to stderr; -vv logs every detail
+    /// Log more than warnings to stderr; -vv logs every detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
@@ -175,17 +180,24 @@ async fn run(arguments: Arguments) -> Result<()> {
     }
 }
 
+/// Logs to stderr: warnings and errors always, as they may be all that tells why a server stopped
+/// taking events. Colours are for terminals only.
 fn start_log(verbose: u8) {
     let level = match verbose {
-        0 => return,
+        0 => "error,pravega_sdk=warn",
         1 => {
             "info,pravega_sdk_controller_client=debug,pravega_sdk_connection_pool=debug,\
              pravega_sdk_segment_client=debug,pravega_sdk_event_stream=debug"
         }
         _ => "trace",
     };
-    let filter = tracing_subscriber::EnvFilter::new(level);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let has_colours =
+        io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(level))
+        .with_ansi(has_colours)
+        .with_writer(io::stderr)
+        .init();
 }
 
 #[cfg(test)]

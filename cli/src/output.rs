@@ -1,10 +1,16 @@
 //! Output to stdout, in the chosen format, and to stderr.
 
-use std::io::{ErrorKind, Write as _};
+use std::{
+    borrow::Cow,
+    io::{ErrorKind, IsTerminal as _, Write as _},
+};
 
 use serde_json::{Map, Value};
 
-use crate::failure::{Failure, Result};
+use crate::{
+    escape::escape,
+    failure::{Failure, Result},
+};
 
 /// Format of the data on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -42,9 +48,13 @@ impl Record {
 }
 
 /// Writes records. If the reader of stdout goes away, the program ends without an error.
+///
+/// What is written to a terminal is [escaped](escape), as it comes from streams and servers; files
+/// and pipes get the bytes as they are.
 #[derive(Debug)]
 pub(crate) struct Output {
     format: Format,
+    is_terminal: bool,
 }
 
 /// Writes a line to stderr that is not data.
@@ -54,7 +64,7 @@ pub(crate) fn status(text: impl std::fmt::Display) {
 
 impl Output {
     pub(crate) fn new(format: Format) -> Self {
-        Self { format }
+        Self { format, is_terminal: std::io::stdout().is_terminal() }
     }
 
     /// The format of the data.
@@ -69,17 +79,30 @@ impl Output {
 
     /// Writes a list. As text, fields are separated by tabs, so that other programs can split them.
     pub(crate) fn list(&mut self, records: Vec<Record>) -> Result<()> {
-        write_lines(self.format.list(&records))
+        self.lines(self.format.list(&records))
     }
 
     /// Writes one record with all its fields, one per line as text.
     pub(crate) fn one(&mut self, record: Record) -> Result<()> {
-        write_lines(self.format.one(&record))
+        self.lines(self.format.one(&record))
     }
 
-    /// Writes bytes unchanged.
+    /// Writes bytes, unchanged unless stdout is a terminal.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<()> {
-        written(std::io::stdout().lock().write_all(bytes))
+        written(std::io::stdout().lock().write_all(&self.shown(bytes)))
+    }
+
+    fn lines(&self, lines: Vec<String>) -> Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        for line in lines {
+            let line = self.shown(line.as_bytes());
+            written(stdout.write_all(&line).and_then(|()| stdout.write_all(b"\n")))?;
+        }
+        written(stdout.flush())
+    }
+
+    fn shown<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.is_terminal { escape(bytes).into_bytes().into() } else { bytes.into() }
     }
 }
 
@@ -131,14 +154,6 @@ fn table() -> comfy_table::Table {
 
 fn json(record: &Record) -> String {
     Value::Object(record.0.clone()).to_string()
-}
-
-fn write_lines(lines: Vec<String>) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    for line in lines {
-        written(writeln!(stdout, "{line}"))?;
-    }
-    written(stdout.flush())
 }
 
 /// Waits until the reader of stdout has closed its pipe. Never ready if stdout is a file, or where

@@ -5,4 +5,5 @@ mod events;
 mod input;
 mod pipes;
 mod reading;
+mod terminal;
 mod truncation;
