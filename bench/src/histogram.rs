@@ -19,6 +19,12 @@ impl Default for Histogram {
 }
 
 impl Histogram {
+    /// Returns the number of durations.
+    #[must_use]
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
     /// Counts a duration.
     pub(crate) fn record(&mut self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
@@ -54,7 +60,7 @@ impl Histogram {
     #[must_use]
     pub(crate) fn report(&self, seconds: f64) -> String {
         let (p50, p99) = (self.percentile_us(0.5), self.percentile_us(0.99));
-        let events = self.count;
+        let events = self.count();
         format!(
             "{{\"events\": {events}, \"seconds\": {seconds:.6}, \
              \"p50_us\": {p50:.2}, \"p99_us\": {p99:.2}}}"

@@ -6,6 +6,8 @@ mod histogram;
 mod raw_client;
 mod scripted;
 mod servers;
+mod soak;
+mod tool_server;
 mod work;
 mod worker;
 
@@ -17,6 +19,7 @@ usage: raw-client [SECONDS]
                [--mib N] [--beside PROGRAM]
        servers [NAME=URL]... [--embedded] [--durable] [--rounds N] [--seconds S] [--mib N]
        server-size
+       soak [--minutes M] [--dir] [--memory BYTES] [--clients N] [--only PART_OF_A_KIND]
        ack-delay [--json] [--rounds N] [--seconds S] [--only PART_OF_A_CASE] [--beside PROGRAM]";
 
 fn main() -> Result<()> {
@@ -36,6 +39,8 @@ fn main() -> Result<()> {
         ["ack-delay", ref options @ ..] => compare::ack_delay(&compare::Options::parse(options)?),
         ["servers", ref options @ ..] => servers::run(&servers::Options::parse(options)?),
         ["server-size"] => servers::size(),
+        ["soak", ref options @ ..] => soak::run(&soak::Options::parse(options)?),
+        ["soak-attack", ref arguments @ ..] => soak::attack(arguments),
         ["worker", ref work @ ..] => worker::run(work),
         _ => bail!("{USAGE}"),
     }

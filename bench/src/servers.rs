@@ -2,9 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -15,7 +12,10 @@ use pravega_sdk::{
     types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration},
 };
 
-use crate::compare::{self, Case, Client, Figures, Run};
+use crate::{
+    compare::{self, Case, Client, Figures, Run},
+    tool_server::{Launch, ToolServer},
+};
 
 /// Options of the command line.
 #[derive(Debug)]
@@ -58,57 +58,18 @@ impl Options {
     }
 }
 
-/// The tool's server in a process of its own.
-struct Embedded {
-    process: Child,
-    url: String,
-}
-
-impl Embedded {
-    fn start(folder: Option<&Path>) -> Result<Self> {
-        let tool = std::env::current_exe()?.with_file_name("pravega");
-        let mut command = Command::new(&tool);
-        command.args(["dev", "--port", "0", "--memory", "4G"]);
-        if let Some(folder) = folder {
-            command.arg("--dir").arg(folder);
-        }
-        let mut process =
-            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().with_context(|| {
-                format!("{} cannot be started: build it first, with --release", tool.display())
-            })?;
-        let stdout = process.stdout.take().context("no stdout")?;
-        let ready = BufReader::new(stdout).lines().next().context("it ended early")??;
-        let url = ready.split_whitespace().nth(1).context("no URL in the ready line")?.to_owned();
-        Ok(Self { process, url })
-    }
-
-    /// Returns the resident memory of the server, in KiB.
-    fn resident(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-        Ok(line.split_whitespace().nth(1).context("no figure")?.parse()?)
-    }
-}
-
-impl Drop for Embedded {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
 /// Measures throughput and latency of this SDK on each server.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut servers = options.running.clone();
     let mut kept = Vec::new();
     if options.embedded {
-        kept.push(("embedded", Embedded::start(None)?));
+        kept.push(("embedded", ToolServer::start(&Launch::roomy(None))?));
     }
     if options.durable {
-        kept.push(("embedded-durable", Embedded::start(Some(folder.path()))?));
+        kept.push(("embedded-durable", ToolServer::start(&Launch::roomy(Some(folder.path())))?));
     }
-    servers.extend(kept.iter().map(|(name, server)| ((*name).to_owned(), server.url.clone())));
+    servers.extend(kept.iter().map(|(name, server)| ((*name).to_owned(), server.url().to_owned())));
     if servers.is_empty() {
         bail!("no server is named");
     }
@@ -147,7 +108,7 @@ pub(crate) fn size() -> Result<()> {
     let mut ready = Vec::new();
     for _ in 0..10 {
         let begun = Instant::now();
-        let server = Embedded::start(None)?;
+        let server = ToolServer::start(&Launch::roomy(None))?;
         ready.push(begun.elapsed());
         drop(server);
     }
@@ -157,12 +118,12 @@ pub(crate) fn size() -> Result<()> {
         ready.get(5).copied().unwrap_or_default(),
         ready.last()
     );
-    let server = Embedded::start(None)?;
+    let server = ToolServer::start(&Launch::roomy(None))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async { tokio::time::sleep(Duration::from_secs(2)).await });
     println!("idle      {} KiB resident", server.resident()?);
     let begun = Instant::now();
-    runtime.block_on(many_streams(&server.url))?;
+    runtime.block_on(many_streams(server.url()))?;
     println!("10,000 streams of 10 segments made, listed and described in {:?}", begun.elapsed());
     println!("then      {} KiB resident", server.resident()?);
     Ok(())

@@ -1,0 +1,73 @@
+//! Options of the command line.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+/// Options of a soak.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// How long the clients misbehave.
+    pub(super) attack: Duration,
+    /// How long the others are measured alone, before and after.
+    pub(super) quiet: Duration,
+    /// How long the server is kept full.
+    pub(super) full: Duration,
+    /// The data is kept in a folder.
+    pub(super) durable: bool,
+    /// The memory limit of the server, as on its command line.
+    pub(super) memory: String,
+    /// The number of clients that misbehave.
+    pub(super) clients: usize,
+    /// The priority of the clients that misbehave, 0 to 19, the lowest.
+    pub(super) nice: u8,
+    /// Only the kinds whose names contain this.
+    pub(super) only: String,
+}
+
+impl Options {
+    pub(crate) fn parse(arguments: &[&str]) -> Result<Self> {
+        let mut options = Self {
+            attack: Duration::from_secs(600),
+            quiet: Duration::from_secs(30),
+            full: Duration::from_secs(10),
+            durable: false,
+            memory: "256M".to_owned(),
+            clients: 200,
+            nice: 19,
+            only: String::new(),
+        };
+        let mut rest = arguments.iter();
+        while let Some(name) = rest.next() {
+            let mut value = || rest.next().with_context(|| format!("{name} needs a value"));
+            match *name {
+                "--minutes" => {
+                    options.attack = Duration::from_secs_f64(60.0 * value()?.parse::<f64>()?)
+                }
+                "--quiet-seconds" => options.quiet = Duration::from_secs(value()?.parse()?),
+                "--full-seconds" => options.full = Duration::from_secs(value()?.parse()?),
+                "--dir" => options.durable = true,
+                "--memory" => options.memory = (*value()?).to_owned(),
+                "--clients" => options.clients = value()?.parse()?,
+                "--nice" => options.nice = value()?.parse()?,
+                "--only" => options.only = (*value()?).to_owned(),
+                other => bail!("there is no option {other}"),
+            }
+        }
+        options.memory_bytes()?;
+        Ok(options)
+    }
+
+    /// Returns the memory limit in bytes.
+    pub(super) fn memory_bytes(&self) -> Result<u64> {
+        let text = self.memory.as_str();
+        let (digits, shift) = match text.chars().last() {
+            Some('K') => (text.trim_end_matches('K'), 10),
+            Some('M') => (text.trim_end_matches('M'), 20),
+            Some('G') => (text.trim_end_matches('G'), 30),
+            _ => (text, 0),
+        };
+        let number: u64 = digits.parse().with_context(|| format!("{text} is no size"))?;
+        number.checked_shl(shift).with_context(|| format!("{text} is too large"))
+    }
+}
