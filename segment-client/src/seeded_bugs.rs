@@ -64,6 +64,10 @@ pub enum SeededBug {
     AsksWithoutDeadline,
     /// The outcome of a request is that of its last attempt.
     ForgetsAttempts,
+    /// A seal or a truncation of a byte stream that failed counts as not applied.
+    DeniesChanges,
+    /// Bytes that are refused count as not stored, also if bytes before them are missing.
+    TrustsRefusedBytes,
     /// A transaction is committed before its events are durable.
     CommitsBeforeFlush,
     /// The transaction is never pinged.
@@ -72,6 +76,10 @@ pub enum SeededBug {
     BelievesCommits,
     /// The failure of the controller is passed on where a sealed stream explains it.
     PassesFailuresOn,
+    /// The outcome of a commit or an abort is that of its last attempt.
+    BelievesLastAttempts,
+    /// A transaction that another writer has committed cannot be committed once a ping shows it.
+    MissesOtherCommits,
 }
 
 /// The bug that is switched on, if any.
@@ -110,8 +118,17 @@ impl SeededBug {
     pub const REFUSALS: [Self; 2] = [Self::PassesFailuresOn, Self::OutlivesRuntime];
 
     /// The bugs of transactions.
-    pub const TRANSACTIONS: [Self; 4] =
-        [Self::CommitsBeforeFlush, Self::NeverPings, Self::BelievesCommits, Self::PassesFailuresOn];
+    pub const TRANSACTIONS: [Self; 6] = [
+        Self::CommitsBeforeFlush,
+        Self::NeverPings,
+        Self::BelievesCommits,
+        Self::PassesFailuresOn,
+        Self::BelievesLastAttempts,
+        Self::MissesOtherCommits,
+    ];
+
+    /// The bugs of byte streams.
+    pub const BYTES: [Self; 1] = [Self::DeniesChanges];
 
     /// The bugs of readers that need more than the faults of a scenario so far.
     pub const READING: [Self; 6] = [

@@ -1,21 +1,25 @@
-//! Commits whose answers do not arrive, and what the writer reports of them.
+//! Commits and truncations whose answers do not arrive, and what the writer reports of them: with
+//! the code as it is, and with the code as it was.
 
 mod common;
 
 use std::time::Duration;
 
 use common::{Cluster, block_on};
-use pravega_sdk_event_stream::TransactionError;
-use pravega_sdk_types::{ErrorKind, Outcome};
+use pravega_sdk_event_stream::{
+    ByteWriter, ByteWriterConfig, SeededBug, TransactionError, WriteError,
+};
+use pravega_sdk_types::{ErrorKind, Offset, Outcome};
+use pravega_sdk_wire_protocol::WireCommand;
 use tokio::time::sleep;
 
 /// How long the simulated controller may take to answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A commit without an answer is carried out and read; the stream is deleted, the commit repeated.
-async fn commit_before_the_deletion() -> TransactionError {
+async fn commit_before_the_deletion(bug: Option<SeededBug>) -> TransactionError {
     let cluster = Cluster::new(1);
-    let mut transaction = cluster.transactions().await.begin().await.unwrap();
+    let mut transaction = cluster.transactions_with(bug).await.begin().await.unwrap();
     transaction.write("k", "event").await.unwrap();
     transaction.flush().await.unwrap();
     cluster.world.set_lost_answers(100);
@@ -33,25 +37,63 @@ async fn commit_before_the_deletion() -> TransactionError {
 
 #[test]
 fn a_commit_without_an_answer_stays_in_doubt_when_a_later_attempt_is_refused() {
-    let error = block_on(commit_before_the_deletion());
+    let error = block_on(commit_before_the_deletion(None));
     let expected = (ErrorKind::TransactionNotOpen, Outcome::Unknown);
     assert_eq!((error.kind(), error.outcome()), expected, "{error}");
+    let bug = SeededBug::BelievesLastAttempts;
+    let error = block_on(commit_before_the_deletion(Some(bug)));
+    assert_eq!(error.outcome(), Outcome::NotApplied, "the bug is no longer what it was");
+}
+
+/// A transaction is committed after another writer has committed it, and after a pause.
+async fn commit_after_another(
+    pause: Duration,
+    bug: Option<SeededBug>,
+) -> Result<(), TransactionError> {
+    let cluster = Cluster::new(1);
+    let mut transaction = cluster.transactions_with(bug).await.begin().await.unwrap();
+    transaction.write("k", "event").await.unwrap();
+    transaction.flush().await.unwrap();
+    let other = cluster.transactions().await.resume(transaction.id()).await.unwrap();
+    other.commit().await.unwrap().wait_until_visible(Duration::from_secs(5)).await.unwrap();
+    sleep(pause).await;
+    let committed = transaction.commit().await?;
+    committed.wait_until_visible(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(cluster.texts(), ["event"]);
+    Ok(())
 }
 
 #[test]
 fn a_commit_after_that_of_another_writer_succeeds_before_and_after_a_ping_shows_it() {
+    let after_a_ping = Duration::from_secs(8);
     block_on(async {
-        for pause in [Duration::ZERO, Duration::from_secs(8)] {
-            let cluster = Cluster::new(1);
-            let mut transaction = cluster.transactions().await.begin().await.unwrap();
-            transaction.write("k", "event").await.unwrap();
-            transaction.flush().await.unwrap();
-            let other = cluster.transactions().await.resume(transaction.id()).await.unwrap();
-            other.commit().await.unwrap().wait_until_visible(Duration::from_secs(5)).await.unwrap();
-            sleep(pause).await;
-            let committed = transaction.commit().await.unwrap();
-            committed.wait_until_visible(Duration::from_secs(5)).await.unwrap();
-            assert_eq!(cluster.texts(), ["event"]);
-        }
+        commit_after_another(Duration::ZERO, None).await.unwrap();
+        commit_after_another(after_a_ping, None).await.unwrap();
+        let bug = Some(SeededBug::MissesOtherCommits);
+        commit_after_another(after_a_ping, bug).await.expect_err("the bug is what it was");
     });
+}
+
+/// A truncation of a byte stream is carried out, and its answers are lost.
+async fn truncate_without_an_answer(bug: Option<SeededBug>) -> WriteError {
+    let cluster = Cluster::new(1);
+    let config = ByteWriterConfig::default().with_seed(7);
+    let config = bug.into_iter().fold(config, ByteWriterConfig::with_seeded_bug);
+    let mut writer = ByteWriter::open(cluster.context(), &cluster.stream, config).await.unwrap();
+    writer.write_bytes("some bytes".into()).await.unwrap();
+    writer.flush().await.unwrap();
+    let _lost = cluster
+        .world
+        .lose_replies(|departure| matches!(departure.reply, WireCommand::SegmentTruncated(_)));
+    let error = writer.truncate(Offset(4)).await.unwrap_err();
+    assert_eq!(cluster.world.head_of(&cluster.segment(0)), Some(Offset(4)));
+    error
+}
+
+#[test]
+fn a_truncation_of_a_byte_stream_without_an_answer_is_in_doubt() {
+    let error = block_on(truncate_without_an_answer(None));
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown), "{error}");
+    let error = block_on(truncate_without_an_answer(Some(SeededBug::DeniesChanges)));
+    assert_eq!(error.outcome(), Outcome::NotApplied, "the bug is no longer what it was");
 }

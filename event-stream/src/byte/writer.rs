@@ -13,6 +13,7 @@ use pravega_sdk_segment_client::{
     error::WriteError,
     request::AskError,
     runtime::runtime,
+    seeded_bugs::SeededBug,
 };
 use pravega_sdk_types::{
     ErrorKind, KeyRange, Offset, Outcome, ScopedSegment, ScopedStream, SegmentMap,
@@ -273,7 +274,8 @@ impl ByteWriter {
 
     /// The error of a request that changes the segment.
     fn failure(&self, error: AskError, detail: &str) -> WriteError {
-        let outcome = error.outcome();
+        let denies = self.config.append.bugs.has(SeededBug::DeniesChanges);
+        let outcome = if denies { Outcome::NotApplied } else { error.outcome() };
         let failure = to_write(error.into_read(&self.segment, detail), detail, self.stream());
         failure.with_segment(self.segment.id(), None, 0).with_outcome(outcome)
     }

@@ -143,6 +143,14 @@ impl ReaderConfig {
         self
     }
 
+    /// Makes the buffer smaller than its minimum, so that tests need not write much.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn with_small_buffer(mut self, bytes: usize) -> Self {
+        self.max_buffered_bytes = bytes.max(1);
+        self
+    }
+
     /// Makes the reader's random numbers repeatable.
     #[cfg(feature = "testing")]
     #[must_use]

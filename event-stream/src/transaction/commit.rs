@@ -51,6 +51,9 @@ impl Shared {
                 }
                 let is_definite =
                     !error.kind().is_retryable() && error.outcome() == Outcome::NotApplied;
+                if self.config.writer.append.bugs.has(SeededBug::BelievesLastAttempts) {
+                    outcome = Outcome::NotApplied;
+                }
                 if error.outcome() != Outcome::NotApplied {
                     outcome = Outcome::Unknown;
                 }

@@ -417,7 +417,8 @@ impl<C> Transaction<C> {
             // Even if the outcome of an event is unknown, the commit was not requested.
             let flushed = self.flush().await;
             // Another writer of the transaction may have committed it, as its pings show.
-            if flushed.is_err() && self.failed.is_none() && self.is_committed() {
+            let misses = self.shared.config.writer.append.bugs.has(SeededBug::MissesOtherCommits);
+            if flushed.is_err() && self.failed.is_none() && self.is_committed() && !misses {
                 self.is_ours = false;
                 return Ok(Commit::new(Arc::clone(&self.shared), self.id));
             }

@@ -73,8 +73,7 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
     let first = rest.next().map(number).transpose()?.unwrap_or(0);
     let count = rest.next().map(number).transpose()?;
     let bug = rest.next().map(|name| {
-        let mut bugs = all_bugs().chain(SeededBug::CONNECTIONS);
-        let found = bugs.find(|bug| format!("{bug:?}") == *name);
+        let found = all_bugs().find(|bug| format!("{bug:?}") == *name);
         found.ok_or_else(|| format!("unknown bug {name:?}"))
     });
     Ok((what, first, count, bug.transpose()?))
@@ -82,7 +81,7 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
 
 fn all_bugs() -> impl Iterator<Item = SeededBug> {
     let all = SeededBug::ALL.into_iter().chain(SeededBug::APPENDING).chain(SeededBug::READING);
-    all.chain(SeededBug::CONNECTIONS).chain(SeededBug::TRANSACTIONS)
+    all.chain(SeededBug::CONNECTIONS).chain(SeededBug::BYTES).chain(SeededBug::TRANSACTIONS)
 }
 
 fn run_seed(what: What, seed: u64, bug: Option<SeededBug>) -> Report {
@@ -130,8 +129,10 @@ fn hunt(first: u64, count: u64, only: Option<SeededBug>) -> ExitCode {
     for bug in all_bugs().filter(|bug| only.is_none_or(|only| only == *bug)) {
         let modes: &[What] = if SeededBug::TRANSACTIONS.contains(&bug) {
             &[What::Transactions]
+        } else if SeededBug::BYTES.contains(&bug) {
+            &[What::Bytes]
         } else {
-            &[What::Bugs, What::Events(Mode::Everything)]
+            &[What::Events(Mode::Usual), What::Events(Mode::Everything)]
         };
         let caught = modes.iter().copied().find_map(|what| {
             (first..first + count)

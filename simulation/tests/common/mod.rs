@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::BytesMut;
 use pravega_sdk_controller_client::Controller;
 use pravega_sdk_event_stream::{
-    EventReader, EventWriter, ReaderConfig, SegmentContext, TransactionConfig, TransactionalWriter,
-    WriteError, WriterConfig,
+    EventReader, EventWriter, ReaderConfig, SeededBug, SegmentContext, TransactionConfig,
+    TransactionalWriter, WriteError, WriterConfig,
     codec::{Raw, Utf8},
 };
 use pravega_sdk_segment_client::{ByteStream, Transport as _};
@@ -77,8 +77,18 @@ impl Cluster {
     }
 
     pub(crate) async fn transactions(&self) -> TransactionalWriter<Utf8> {
+        self.transactions_with(None).await
+    }
+
+    /// A writer of transactions with the code as it is, or with a bug.
+    pub(crate) async fn transactions_with(
+        &self,
+        bug: Option<SeededBug>,
+    ) -> TransactionalWriter<Utf8> {
+        let writer = WriterConfig::default().with_seed(7);
+        let writer = bug.into_iter().fold(writer, WriterConfig::with_seeded_bug);
         let config = TransactionConfig::default().with_lease(Duration::from_secs(10));
-        let config = config.with_writer(WriterConfig::default().with_seed(7));
+        let config = config.with_writer(writer);
         TransactionalWriter::open(self.context(), &self.stream, Utf8, config).await.unwrap()
     }
 

@@ -298,12 +298,13 @@ fn a_refused_condition_is_settled_only_if_an_earlier_attempt_is_refused_too() {
 
 /// What becomes of bytes at 10 that were sent on two connections, of which the second is refused,
 /// with or without those before them.
-fn refused_bytes(are_first_stored: bool) -> (u32, ErrorKind, Outcome) {
+fn refused_bytes(are_first_stored: bool, bugs: Bugs) -> (u32, ErrorKind, Outcome) {
     let bytes = |offset| Content::Pinned {
         offset: Offset(offset),
         payload: Pinned::Bytes(Bytes::from_static(b"0123456789")),
     };
     let mut rig = Rig::open();
+    rig.machine.bugs = bugs;
     rig.push_content(bytes(0));
     let first = rig.appends().remove(0);
     let stored = if are_first_stored { 1 } else { EventNumber::NONE.0 };
@@ -333,10 +334,15 @@ fn refused_bytes(are_first_stored: bool) -> (u32, ErrorKind, Outcome) {
 fn refused_bytes_are_in_doubt_if_bytes_before_them_are_missing() {
     // The stream was as long as their offset, and is longer: the first attempt is refused too.
     let settled = (1, ErrorKind::ConditionFailed, Outcome::NotApplied);
-    assert_eq!(refused_bytes(true), settled);
+    assert_eq!(refused_bytes(true, Bugs::default()), settled);
     // It is shorter: another writer may add as much as is missing before the first attempt arrives.
     let in_doubt = (1, ErrorKind::ConditionFailed, Outcome::Unknown);
-    assert_eq!(refused_bytes(false), in_doubt);
+    assert_eq!(refused_bytes(false, Bugs::default()), in_doubt);
+    #[cfg(feature = "seeded-bugs")]
+    {
+        let bug = crate::seeded_bugs::SeededBug::TrustsRefusedBytes;
+        assert_eq!(refused_bytes(false, Bugs::new(bug)), settled, "the bug is what it was");
+    }
 }
 
 #[test]
