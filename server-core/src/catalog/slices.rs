@@ -44,8 +44,8 @@ pub struct Slice<T, Place> {
     pub next: Option<Place>,
 }
 
-/// A place in the history of a stream, with the segments of its epoch: the next epoch is told from
-/// them and from what it changes.
+/// A place in the history of a stream, with the segments of its epoch. Those of the next epoch are
+/// found from them and from what it changes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EpochPlace {
     epoch: Epoch,

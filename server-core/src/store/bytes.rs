@@ -1,8 +1,8 @@
 //! The bytes of a segment, in pieces of equal length.
 //!
 //! Appended bytes are copied once, into pieces. Long catch-up reads share full pieces, and
-//! truncation drops them whole. The last piece grows with its content, and truncation cuts it, so an
-//! empty segment costs nothing.
+//! truncation drops them whole. The last piece grows with its content, and truncation cuts it, so
+//! an empty segment costs nothing.
 
 use std::{collections::VecDeque, fmt};
 
