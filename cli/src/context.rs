@@ -6,6 +6,7 @@ use pravega_sdk::{ClientConfig, ClientFactory};
 
 use crate::{
     failure::Result,
+    limits::Limits,
     output::{Format, Output},
 };
 
@@ -14,12 +15,14 @@ use crate::{
 pub(crate) struct Context {
     /// Where data and status lines go.
     pub(crate) output: Output,
+    /// How long commands wait for servers.
+    pub(crate) limits: Limits,
     url: String,
 }
 
 impl Context {
-    pub(crate) fn new(url: String, format: Format) -> Self {
-        Self { output: Output::new(format), url }
+    pub(crate) fn new(url: String, limits: Limits, format: Format) -> Self {
+        Self { output: Output::new(format), limits, url }
     }
 
     /// The URL of the cluster, as given on the command line.
@@ -35,6 +38,6 @@ impl Context {
             Duration::from_millis(1),
             Duration::from_secs(1),
         );
-        Ok(ClientFactory::new(config)?)
+        Ok(ClientFactory::new(self.limits.client(config))?)
     }
 }

@@ -11,6 +11,7 @@ mod commands;
 mod context;
 mod escape;
 mod failure;
+mod limits;
 mod output;
 mod parse;
 mod signal;
@@ -20,6 +21,7 @@ use std::{
     env,
     io::{self, IsTerminal as _},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -31,6 +33,7 @@ use crate::{
     },
     context::Context,
     failure::{Failure, Result},
+    limits::Limits,
     output::Format,
 };
 
@@ -46,6 +49,11 @@ Exit codes:
   7  invalid input: a line or an event of a file or of stdin cannot be written
   8  the server has no space left
   130, 143  stopped by SIGINT or SIGTERM
+
+Time limits: with --timeout T, a call of a controller or a request about a segment fails after T, \
+an event that is not stored after T, and reading at the first attempt that fails T after the one \
+before, which is at most 40s later. A segment store that greets and answers nothing else looks to \
+a follower like one without new events for 3m. The settings of the URL limit single steps.
 
 Settings come from the query of the URL, then from the environment; \
 `pravega doctor --settings` lists them.";
@@ -72,6 +80,11 @@ struct Arguments {
     /// Log more than warnings to stderr; -vv logs every detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+
+    /// Fail after this long without an answer of a server [default: 1m for requests, 30s for
+    /// reading, 2m for writing and following]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = parse::duration)]
+    timeout: Option<Duration>,
 
     #[command(subcommand)]
     command: Command,
@@ -160,7 +173,8 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
-    let context = &mut Context::new(arguments.controller, arguments.output);
+    let limits = Limits::new(arguments.timeout);
+    let context = &mut Context::new(arguments.controller, limits, arguments.output);
     match arguments.command {
         Command::Scope(command) => scope::run(command, context).await,
         Command::Stream(command) => stream::run(command, context).await,

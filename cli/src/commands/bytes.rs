@@ -11,7 +11,7 @@ use clap::Subcommand;
 use futures_util::FutureExt as _;
 use indicatif::ProgressBar;
 use pravega_sdk::{
-    ByteReaderConfig, ByteWriter, ClientFactory, WriteError,
+    ByteWriter, ClientFactory, WriteError,
     types::{Offset, ScopedStream},
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     context::Context,
     failure::{Failure, Result},
+    limits::{Limits, Reading},
     output::{Format, Output, Record, closed, status},
     parse,
     signal::Signal,
@@ -84,11 +85,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
     let client = context.client().await?;
-    let output = &mut context.output;
+    let (limits, output) = (context.limits, &mut context.output);
     match command {
-        Command::Put { stream, file, seal } => put(&stream, file, seal, &client, output).await,
+        Command::Put { stream, file, seal } => {
+            put(&stream, file, seal, (&client, limits), output).await
+        }
         Command::Get { stream, offset, length } => {
-            let mut config = ByteReaderConfig::default();
+            let mut config = limits.byte_reader(Reading::Present);
             if let Some(offset) = offset {
                 config = config.with_start(offset);
             }
@@ -101,9 +104,8 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             let at = client.byte_reader(&stream).await?;
             let (head, tail) = (at.head_offset().await?, at.tail_offset().await?);
             let start = Offset(tail.0.saturating_sub_unsigned(back).max(head.0));
-            let mut reader = client
-                .byte_reader_with(&stream, ByteReaderConfig::default().with_start(start))
-                .await?;
+            let config = limits.byte_reader(Reading::Following).with_start(start);
+            let mut reader = client.byte_reader_with(&stream, config).await?;
             copy(&mut reader, u64::MAX, output).await
         }
         Command::Truncate { stream, offset } => {
@@ -129,11 +131,11 @@ async fn put(
     stream: &ScopedStream,
     file: Option<PathBuf>,
     seal: bool,
-    client: &ClientFactory,
+    (client, limits): (&ClientFactory, Limits),
     output: &mut Output,
 ) -> Result<()> {
     let (mut input, len) = open(file.as_deref()).await?;
-    let mut writer = client.byte_writer(stream).await?;
+    let mut writer = client.byte_writer_with(stream, limits.byte_writer()).await?;
     let (began, started, progress) = (writer.offset(), Instant::now(), progress::bar(len));
     let bar = progress.clone();
     let stop = Stop::listen(move || bar.suspend(|| status(STOPPING)))?;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Subcommand;
 use pravega_sdk::{
-    ClientFactory, TransactionConfig, TransactionError, WriterConfig,
+    ClientFactory, TransactionConfig, TransactionError,
     codec::Raw,
     controller_client::{Controller, PingStatus, TransactionOutcome, TransactionState},
     types::{ErrorKind, ScopedStream, Timestamp, TransactionId, WriterName},
@@ -93,7 +93,7 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
     let client = context.client().await?;
-    let output = &mut context.output;
+    let (limits, output) = (context.limits, &mut context.output);
     let controller = client.controller();
     match command {
         Command::Begin { stream, lease } => {
@@ -115,7 +115,10 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             output.one(Record::new().with("transaction", id.to_string()).with("state", status))
         }
         Command::Write { stream, id, input, lease } => {
-            write(&stream, id, input, lease, &client, output).await
+            let config = limits.transaction().with_lease(lease);
+            let config =
+                config.with_writer(limits.writer().with_large_events(input.large_events()));
+            write(&stream, id, input, config, &client, output).await
         }
         Command::Status { stream, id } => {
             let state = name(controller.transaction_state(&stream, id).await?);
@@ -171,14 +174,12 @@ async fn write(
     stream: &ScopedStream,
     id: TransactionId,
     input: InputArguments,
-    lease: Duration,
+    config: TransactionConfig,
     client: &ClientFactory,
     output: &mut Output,
 ) -> Result<()> {
-    let config = WriterConfig::default().with_large_events(input.large_events());
     // A file that cannot be read fails before the first call to the cluster.
     let opened = input.open()?;
-    let config = TransactionConfig::default().with_lease(lease).with_writer(config);
     let writer = client.transactional_writer_with(stream, Raw, config).await?;
     let mut transaction = writer.resume(id).await?;
     let (mut input, stop) = opened.start()?;

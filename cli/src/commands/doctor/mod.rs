@@ -42,7 +42,11 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
         output.status(format_args!("  {} = {} ({})", setting.name, setting.value, setting.source));
     }
     let mut checks = Checks::default();
-    let config = config.with_retry(2, Duration::from_millis(100), Duration::from_millis(100));
+    let config = context.limits.client(config).with_retry(
+        2,
+        Duration::from_millis(100),
+        Duration::from_millis(100),
+    );
     check(&arguments, config, &mut checks).await;
     let is_bad = checks.is_bad;
     output.list(checks.records)?;

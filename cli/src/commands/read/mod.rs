@@ -11,7 +11,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use pravega_sdk::{
-    ReadEvent, ReadUntil, ReaderConfig, StreamPosition, Timestamp,
+    ReadEvent, ReadUntil, StreamPosition, Timestamp,
     codec::Raw,
     types::{ScopedStream, StreamCut},
 };
@@ -21,6 +21,7 @@ use super::position::Position;
 use crate::{
     context::Context,
     failure::{Failure, Result},
+    limits::Reading,
     output::{Format, Record, closed},
     parse::duration,
     stop::Stop,
@@ -99,11 +100,14 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
         return Err(Failure::usage("--format and --length-prefixed are for --output text"));
     }
     let start = start(&arguments)?;
-    let config = ReaderConfig::default().with_start(start.clone()).with_end(end(&arguments)?);
+    let limits = context.limits;
+    let reading = if arguments.follow { Reading::Following } else { Reading::Present };
+    let config = limits.reader(reading).with_start(start.clone()).with_end(end(&arguments)?);
     let mut reader = client.event_reader_with(&arguments.stream, Raw, config).await?;
     if let StreamPosition::Time(time) = start {
         let cut = reader.stream_cut();
-        start::warn_without_watermark(&arguments.stream, time, &cut, &client, output).await?;
+        let stream = &arguments.stream;
+        start::warn_without_watermark(stream, time, &cut, &client, limits, output).await?;
     }
     let mut left = arguments.count.unwrap_or(u64::MAX);
     let mut text = Vec::new();

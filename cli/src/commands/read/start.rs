@@ -1,12 +1,16 @@
 //! Where reading starts if a time was asked for.
 
 use pravega_sdk::{
-    ClientFactory, ReadUntil, ReaderConfig, Timestamp,
+    ClientFactory, ReadUntil, Timestamp,
     codec::Raw,
     types::{BoundedCut, ErrorKind, ScopedStream, Watermark},
 };
 
-use crate::{failure::Result, output::Output};
+use crate::{
+    failure::Result,
+    limits::{Limits, Reading},
+    output::Output,
+};
 
 /// Tells where reading starts if no watermark shows what was written before `time`: then it starts
 /// earlier than was asked for.
@@ -15,9 +19,10 @@ pub(super) async fn warn_without_watermark(
     time: Timestamp,
     start: &BoundedCut,
     client: &ClientFactory,
+    limits: Limits,
     output: &Output,
 ) -> Result<()> {
-    if has_watermark(stream, time, client).await? {
+    if has_watermark(stream, time, client, limits).await? {
         return Ok(());
     }
     let head = client.batch_client(stream).await?.head_cut().await?;
@@ -39,8 +44,9 @@ async fn has_watermark(
     stream: &ScopedStream,
     time: Timestamp,
     client: &ClientFactory,
+    limits: Limits,
 ) -> Result<bool> {
-    let config = ReaderConfig::default().with_end(ReadUntil::Tail);
+    let config = limits.reader(Reading::Present).with_end(ReadUntil::Tail);
     let mut marks = match client.event_reader_with(&stream.watermark_stream(), Raw, config).await {
         Ok(marks) => marks,
         // Streams of older servers have no watermarks.

@@ -127,7 +127,7 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
     let client = context.client().await?;
-    let (controller, output) = (client.controller(), &mut context.output);
+    let (limits, controller, output) = (context.limits, client.controller(), &mut context.output);
     match command {
         Command::Create { stream, settings } => {
             let configuration = settings.apply(StreamConfiguration::default())?;
@@ -157,7 +157,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             show::scaling_state(&stream, epoch, controller, output).await
         }
         Command::Truncate { stream, target, force } => {
-            truncate::run(&stream, &target, force, &client, output).await
+            truncate::run(&stream, &target, force, (&client, limits), output).await
         }
         Command::Seal { stream } => {
             controller.seal_stream(&stream).await?;

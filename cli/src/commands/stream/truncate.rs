@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use pravega_sdk::{
-    BatchClient, ClientFactory, ReaderConfig, StreamPosition, Timestamp,
+    BatchClient, ClientFactory, StreamPosition, Timestamp,
     codec::Raw,
     types::{
         BoundedCut, ErrorKind, Offset, ScopedSegment, ScopedStream, SegmentId, SegmentOffset,
@@ -16,6 +16,7 @@ use pravega_sdk::{
 use super::super::{position::Position, segment};
 use crate::{
     failure::{Failure, Result},
+    limits::{Limits, Reading},
     output::Output,
     parse,
 };
@@ -45,10 +46,10 @@ pub(super) async fn run(
     stream: &ScopedStream,
     target: &Target,
     force: bool,
-    client: &ClientFactory,
+    (client, limits): (&ClientFactory, Limits),
     output: &Output,
 ) -> Result<()> {
-    let cut = target.cut(stream, force, client).await?;
+    let cut = target.cut(stream, force, client, limits).await?;
     client.controller().truncate_stream(&cut).await?;
     let positions: Vec<String> =
         cut.positions().map(|(id, offset)| format!("{id}={}", offset.to_wire())).collect();
@@ -62,22 +63,24 @@ impl Target {
         stream: &ScopedStream,
         force: bool,
         client: &ClientFactory,
+        limits: Limits,
     ) -> Result<BoundedCut> {
         if let Some(text) = &self.cut {
             return parse_cut(text, stream);
         }
         if let Some(position) = &self.before {
             let position = position.in_stream(stream, StreamPosition::Head)?;
-            return before(position, stream, client).await;
+            return before(position, stream, client, limits).await;
         }
         if let Some(keep) = self.keep {
             let then = SystemTime::now().checked_sub(keep).unwrap_or(SystemTime::UNIX_EPOCH);
-            return before(Timestamp::from(then).into(), stream, client).await;
+            let then = Timestamp::from(then).into();
+            return before(then, stream, client, limits).await;
         }
         let cut = BoundedCut::new(stream.clone(), self.at.iter().copied())
             .map_err(|error| refuse(&error))?;
         if !force {
-            check_events(&cut, client).await?;
+            check_events(&cut, client, limits).await?;
         }
         Ok(cut)
     }
@@ -106,6 +109,7 @@ async fn before(
     position: StreamPosition,
     stream: &ScopedStream,
     client: &ClientFactory,
+    limits: Limits,
 ) -> Result<BoundedCut> {
     match &position {
         StreamPosition::Head => return Err(Failure::usage("no event is before the head")),
@@ -127,13 +131,13 @@ async fn before(
         }
         _ => {}
     }
-    let config = ReaderConfig::default().with_start(position);
+    let config = limits.reader(Reading::Present).with_start(position);
     Ok(client.event_reader_with(stream, Raw, config).await?.stream_cut())
 }
 
 /// Refuses a cut through the middle of an event: no reader could start there.
-async fn check_events(cut: &BoundedCut, client: &ClientFactory) -> Result<()> {
-    let batch = client.batch_client(cut.stream()).await?;
+async fn check_events(cut: &BoundedCut, client: &ClientFactory, limits: Limits) -> Result<()> {
+    let batch = client.batch_client_with(cut.stream(), limits.batch()).await?;
     for (id, offset) in cut.positions() {
         let SegmentOffset::At(offset) = offset else { continue };
         let segment = ScopedSegment::new(cut.stream(), id);

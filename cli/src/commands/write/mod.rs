@@ -8,7 +8,7 @@ mod window;
 
 use std::time::{Duration, Instant};
 
-use pravega_sdk::{Ack, EventWriter, WriteError, WriterConfig, codec::Raw, types::ScopedStream};
+use pravega_sdk::{Ack, EventWriter, WriteError, codec::Raw, types::ScopedStream};
 use tokio::sync::mpsc;
 
 use self::{
@@ -52,8 +52,8 @@ pub(crate) struct Arguments {
     note_time: bool,
 }
 
-/// The writer's own limit: no event waits longer than this.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(125);
+/// No event waits longer than its delivery timeout; closing takes a little more.
+const CLOSING: Duration = Duration::from_secs(5);
 /// How long the events in flight may take after one of them failed.
 const FAILED_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -63,15 +63,17 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     // A file that cannot be read fails before the first call to the cluster.
     let opened = arguments.input.open()?;
     let notes = arguments.note_time.then(|| Notes::new(&client, &arguments.stream));
-    let config = WriterConfig::default().with_large_events(large);
+    let limits = context.limits;
+    let config = limits.writer().with_large_events(large);
     if arguments.transaction {
+        let config = limits.transaction().with_writer(config);
         return transaction::run(&arguments.stream, opened, config, notes, &client, context).await;
     }
     let writer = client.event_writer_with(&arguments.stream, Raw, config).await?;
     let (mut input, stop) = opened.start()?;
     let started = Instant::now();
     let noting = notes.clone().map(|notes| tokio::spawn(notes.every_few_seconds()));
-    let written = write(&writer, &mut input, &stop).await;
+    let written = write(&writer, &mut input, &stop, limits.delivery() + CLOSING).await;
     if let Some(noting) = noting {
         noting.abort();
     }
@@ -97,12 +99,17 @@ struct Written {
     failure: Option<WriteError>,
 }
 
-async fn write(writer: &EventWriter<Raw>, input: &mut Input, stop: &Stop) -> Result<Written> {
+async fn write(
+    writer: &EventWriter<Raw>,
+    input: &mut Input,
+    stop: &Stop,
+    closing: Duration,
+) -> Result<Written> {
     let (acks, waiting) = mpsc::channel(65_536);
     let counting = tokio::spawn(count(waiting, input.progress().clone(), stop.clone()));
     let end = hand_in(writer, input, acks).await;
     let mut counted = counting.await.map_err(Failure::other)??;
-    let deadline = if counted.failure.is_some() { FAILED_DEADLINE } else { CLOSE_DEADLINE };
+    let deadline = if counted.failure.is_some() { FAILED_DEADLINE } else { closing };
     let report = tokio::select! {
         biased;
         report = writer.close(deadline) => report,

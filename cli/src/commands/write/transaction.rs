@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pravega_sdk::{
-    ClientFactory, Transaction, TransactionConfig, TransactionError, WriterConfig,
+    ClientFactory, Transaction, TransactionConfig, TransactionError,
     codec::Raw,
     types::{Outcome, ScopedStream},
 };
@@ -29,12 +29,11 @@ const VISIBLE_WITHIN: Duration = Duration::from_secs(60);
 pub(super) async fn run(
     stream: &ScopedStream,
     opened: Opened,
-    config: WriterConfig,
+    config: TransactionConfig,
     notes: Option<Notes>,
     client: &ClientFactory,
     context: &mut Context,
 ) -> Result<()> {
-    let config = TransactionConfig::default().with_writer(config);
     let writer = client.transactional_writer_with(stream, Raw, config).await?;
     let mut transaction = writer.begin().await?;
     let (mut input, stop) = opened.start()?;

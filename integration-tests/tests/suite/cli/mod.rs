@@ -5,5 +5,6 @@ mod events;
 mod input;
 mod pipes;
 mod reading;
+mod silence;
 mod terminal;
 mod truncation;

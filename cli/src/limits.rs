@@ -1,0 +1,99 @@
+//! How long commands wait for servers that do not answer.
+
+use std::time::Duration;
+
+use pravega_sdk::{
+    BatchConfig, ByteReaderConfig, ByteWriterConfig, ClientConfig, ReaderConfig, TransactionConfig,
+    WriterConfig,
+};
+
+/// Time without a byte of a segment after which reading up to the tail fails: a person waits at the
+/// terminal.
+const READING: Duration = Duration::from_secs(30);
+/// The same for a command that follows a stream, which outlives the restart of a store.
+const FOLLOWING: Duration = Duration::from_secs(120);
+/// Time after which an event that is not acknowledged fails.
+const WRITING: Duration = Duration::from_secs(120);
+/// Time for connecting to a server, and for the exchange of versions.
+const CONNECTING: Duration = Duration::from_secs(5);
+/// Time that events in hand have at the end of the process.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// The time limits of a command; `None` means the default of each.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Limits(Option<Duration>);
+
+/// Where reading ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// At a place that the stream has already.
+    Present,
+    /// At the end of a sealed stream.
+    Following,
+}
+
+impl Limits {
+    pub(crate) fn new(timeout: Option<Duration>) -> Self {
+        Self(timeout.map(|timeout| timeout.max(Duration::from_millis(2))))
+    }
+
+    /// Limits calls of the controllers and requests to segment stores.
+    pub(crate) fn client(self, config: ClientConfig) -> ClientConfig {
+        let Some(timeout) = self.0 else { return config };
+        // A request about a segment is sent again until twice its timeout.
+        let request = timeout / 2;
+        let config = config.with_call_timeout(timeout).with_request_timeout(request);
+        if request >= CONNECTING {
+            return config;
+        }
+        config.with_connect_timeout(request).with_handshake_timeout(request)
+    }
+
+    /// Limits reading events. An attempt that fails after this time is the last one.
+    pub(crate) fn reader(self, reading: Reading) -> ReaderConfig {
+        ReaderConfig::default().with_stall_timeout(self.stall(reading))
+    }
+
+    /// Limits reading bytes.
+    pub(crate) fn byte_reader(self, reading: Reading) -> ByteReaderConfig {
+        ByteReaderConfig::default().with_stall_timeout(self.stall(reading))
+    }
+
+    /// Limits reading parts of streams.
+    pub(crate) fn batch(self) -> BatchConfig {
+        BatchConfig::default().with_reader(self.reader(Reading::Present))
+    }
+
+    fn stall(self, reading: Reading) -> Duration {
+        self.0.unwrap_or(match reading {
+            Reading::Present => READING,
+            Reading::Following => FOLLOWING,
+        })
+    }
+
+    /// Limits writing events.
+    pub(crate) fn writer(self) -> WriterConfig {
+        WriterConfig::default()
+            .with_delivery_timeout(self.delivery())
+            .with_end_timeout(self.delivery().min(ENDING))
+    }
+
+    /// Limits writing events in transactions.
+    pub(crate) fn transaction(self) -> TransactionConfig {
+        TransactionConfig::default()
+            .with_writer(self.writer())
+            .with_decision_timeout(self.delivery())
+    }
+
+    /// Limits writing bytes.
+    pub(crate) fn byte_writer(self) -> ByteWriterConfig {
+        ByteWriterConfig::default()
+            .with_delivery_timeout(self.delivery())
+            .with_end_timeout(self.delivery().min(ENDING))
+    }
+
+    /// How long an event may wait for its acknowledgement.
+    pub(crate) fn delivery(self) -> Duration {
+        self.0.unwrap_or(WRITING)
+    }
+}
