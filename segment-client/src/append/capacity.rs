@@ -7,16 +7,17 @@ use std::{
         OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    task::Context,
     time::Duration,
 };
 
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream};
-use tokio::{
-    sync::{Semaphore, TryAcquireError},
-    time::Instant,
-};
+use tokio::time::Instant;
 
-use super::ack::Acks;
+use super::{
+    ack::Acks,
+    permits::{Closed, Permits},
+};
 use crate::error::WriteError;
 
 /// The least that an event counts for: the memory that tracks it.
@@ -26,7 +27,7 @@ const MIN_COST: usize = 512;
 pub(super) struct Shared {
     pub(super) stream: ScopedStream,
     /// Bytes that may be written before something is acknowledged. Closed with the writer.
-    permits: Semaphore,
+    permits: Permits,
     /// All of the permits.
     capacity: u32,
     /// How long a write may wait for capacity.
@@ -43,7 +44,7 @@ impl Shared {
     pub(super) fn new(stream: ScopedStream, capacity: u32, delivery_timeout: Duration) -> Self {
         Self {
             stream,
-            permits: Semaphore::new(capacity as usize),
+            permits: Permits::new(capacity as usize),
             capacity,
             delivery_timeout,
             acks: Acks::new(),
@@ -90,12 +91,18 @@ impl Shared {
 
     /// Returns the capacity that so many bytes take, which is at most all of it.
     pub(super) fn cost_of(&self, bytes: usize) -> usize {
-        self.permits_for(bytes) as usize
+        bytes.max(MIN_COST).min(self.capacity as usize)
+    }
+
+    /// Lets others go on if a write does not take the capacity that it waited for. Returns when to
+    /// call this again; `cx` is woken when that changes.
+    pub(super) fn poll_lapse(&self, cx: &Context<'_>) -> Option<Instant> {
+        self.permits.poll_lapse(cx)
     }
 
     /// Releases capacity.
     pub(super) fn release(&self, cost: usize) {
-        self.permits.add_permits(cost);
+        self.permits.release(cost);
     }
 
     /// Refuses every later write.
@@ -114,13 +121,10 @@ impl Shared {
         bytes: usize,
         waiting_since: Instant,
     ) -> Result<Capacity<'_>, WriteError> {
-        let cost = self.permits_for(bytes);
-        match self.permits.acquire_many(cost).await {
-            Ok(permit) => {
-                permit.forget();
-                Ok(self.taken(cost as usize, Some(waiting_since)))
-            }
-            Err(_) => Err(WriteError::closed(&self.stream)),
+        let cost = self.cost_of(bytes);
+        match self.permits.acquire(cost).await {
+            Ok(()) => Ok(self.taken(cost, Some(waiting_since))),
+            Err(Closed) => Err(WriteError::closed(&self.stream)),
         }
     }
 
@@ -134,14 +138,10 @@ impl Shared {
     }
 
     pub(super) fn try_reserve(&self, bytes: usize) -> Result<Option<Capacity<'_>>, WriteError> {
-        let cost = self.permits_for(bytes);
-        match self.permits.try_acquire_many(cost) {
-            Ok(permit) => {
-                permit.forget();
-                Ok(Some(self.taken(cost as usize, None)))
-            }
-            Err(TryAcquireError::NoPermits) => Ok(None),
-            Err(TryAcquireError::Closed) => Err(WriteError::closed(&self.stream)),
+        let cost = self.cost_of(bytes);
+        match self.permits.try_acquire(cost) {
+            Ok(is_taken) => Ok(is_taken.then(|| self.taken(cost, None))),
+            Err(Closed) => Err(WriteError::closed(&self.stream)),
         }
     }
 
@@ -158,10 +158,6 @@ impl Shared {
     pub(super) fn ended(&self) -> WriteError {
         WriteError::new(ErrorKind::Closed, Outcome::NotApplied, "the writer's task has ended")
             .with_stream(&self.stream)
-    }
-
-    fn permits_for(&self, bytes: usize) -> u32 {
-        u32::try_from(bytes.max(MIN_COST)).unwrap_or(u32::MAX).min(self.capacity)
     }
 }
 
@@ -219,7 +215,7 @@ mod tests {
     }
 
     fn left(shared: &Shared) -> usize {
-        shared.permits.available_permits()
+        shared.permits.free()
     }
 
     #[test]
@@ -275,12 +271,13 @@ mod tests {
         let all = shared.reserve(usize::MAX, Instant::now()).await.unwrap();
         let mut waiting = Box::pin(shared.reserve(1, Instant::now()));
         let mut dropped = Box::pin(shared.reserve(4096, Instant::now()));
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut context = Context::from_waker(std::task::Waker::noop());
         assert!(waiting.as_mut().poll(&mut context).is_pending());
         assert!(dropped.as_mut().poll(&mut context).is_pending());
         drop(all);
         drop(dropped);
-        assert_eq!(left(&shared), 3584, "the one that still waits was granted its part");
+        assert_eq!(left(&shared), 4096, "the one that still waits has not taken its part");
+        assert!(shared.try_reserve(4000).unwrap().is_none(), "and no other write takes it");
         drop(waiting);
         assert_eq!(left(&shared), 4096);
         shared.close();

@@ -410,6 +410,7 @@ impl Driver {
             // No write waits for capacity any more, and the runtime of the timer may have ended.
             self.expiries.clear();
         } else {
+            self.expiries.poll_lapses(&self.shared, cx);
             self.expiries.poll(cx);
         }
         if let Some(next) = &mut self.next_note

@@ -12,6 +12,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use super::capacity::Shared;
+
 /// Writes that wait for capacity, each with its deadline. The task of the writer watches the clock,
 /// as the callers may be outside any runtime.
 pub(super) struct Expiries {
@@ -20,6 +22,8 @@ pub(super) struct Expiries {
     /// Writes that no longer wait are removed when there are so many.
     limit: usize,
     timer: Pin<Box<Sleep>>,
+    /// The next write that must have taken its capacity by then, or others go on without it.
+    lapse: Pin<Box<Sleep>>,
 }
 
 /// The fewest writes among which those that no longer wait are looked for.
@@ -27,8 +31,8 @@ const MIN_LIMIT: usize = 64;
 
 impl Expiries {
     pub(super) fn new() -> Self {
-        let timer = Box::pin(sleep_until(Instant::now()));
-        Self { waiting: VecDeque::new(), limit: MIN_LIMIT, timer }
+        let [timer, lapse] = [(); 2].map(|()| Box::pin(sleep_until(Instant::now())));
+        Self { waiting: VecDeque::new(), limit: MIN_LIMIT, timer, lapse }
     }
 
     /// Adds a write, which is notified at its deadline unless it has dropped the receiver.
@@ -60,6 +64,18 @@ impl Expiries {
             }
             if let Some((_, expire)) = self.waiting.pop_front() {
                 expire.send(()).ok();
+            }
+        }
+    }
+
+    /// Watches that the writes take the capacity that there is for them.
+    pub(super) fn poll_lapses(&mut self, shared: &Shared, cx: &mut Context<'_>) {
+        while let Some(lapse) = shared.poll_lapse(cx) {
+            if self.lapse.deadline() != lapse {
+                self.lapse.as_mut().reset(lapse);
+            }
+            if self.lapse.as_mut().poll(cx).is_pending() {
+                return;
             }
         }
     }

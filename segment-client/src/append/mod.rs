@@ -15,6 +15,7 @@ mod expiry;
 mod handle;
 mod name;
 mod outlive;
+mod permits;
 mod segment;
 mod stream;
 mod when_full;
