@@ -14,7 +14,7 @@ use std::{
     env,
     future::{Future as _, poll_fn},
     process::{Command, Output},
-    sync::OnceLock,
+    sync::{Barrier, OnceLock},
     task::Poll,
     thread,
     time::Duration,
@@ -66,9 +66,16 @@ fn program() {
         let config = WriterConfig::default().with_end_timeout(end_timeout);
         let (context, config) = match var("END").as_str() {
             "look-up" => (client.segment_context().with_again(look_up), config),
+            "meeting" => (client.segment_context().with_again(meet), config),
             "waiting" => (client.segment_context(), config.with_max_in_flight_bytes(0)),
             _ => (client.segment_context(), config),
         };
+        let others = if var("END") == "meeting" { MEETING - 1 } else { 0 };
+        for _ in 0..others {
+            let (context, config) = (context.clone(), config.clone());
+            let writer = EventWriter::open(context, &stream, Utf8, config).await.unwrap();
+            drop(writer.enqueue("key", "event".to_owned()).await.unwrap());
+        }
         let writer = EventWriter::open(context, &stream, Utf8, config).await.unwrap();
         for number in 0..var("EVENTS").parse().unwrap() {
             drop(writer.enqueue("key", format!("event {number}")).await.unwrap());
@@ -94,6 +101,16 @@ fn look_up<T>() -> Option<T> {
             thread::park();
         }
     });
+    None
+}
+
+/// Number of writers that wait for each other at the end.
+const MEETING: usize = 8;
+
+/// Creates no handles, and returns when the other writers have come as far.
+fn meet<T>() -> Option<T> {
+    static COMING: OnceLock<Barrier> = OnceLock::new();
+    COMING.get_or_init(|| Barrier::new(MEETING)).wait();
     None
 }
 
@@ -251,5 +268,16 @@ fn a_server_that_ended_with_the_same_runtime_is_not_waited_for() {
         let (stream, end) = ("ending/together", "together");
         let program = Program { stream, flavor, end_timeout, end, ..Program::default() };
         assert!(program.run("").contains("writes to ending/together"));
+    }
+}
+
+#[test]
+fn the_writers_of_a_runtime_end_at_the_same_time() {
+    for flavor in ["multi", "current"] {
+        // The process would hang: each writer waits for all others, on two workers.
+        let (stream, end) = ("ending/meeting", "meeting");
+        let told = run_in_vain(&Program { stream, flavor, end, ..Program::default() });
+        let reports = told.matches("writes to ending/meeting").count();
+        assert_eq!(reports, MEETING, "{flavor}: {told}");
     }
 }

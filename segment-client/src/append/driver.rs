@@ -186,10 +186,9 @@ impl Driver {
         self.machine.outstanding()
     }
 
-    /// Returns true if events are left that are worth an effort: those of a transaction are not,
-    /// as no later call can commit it.
-    pub(super) fn has_work(&self) -> bool {
-        self.outstanding() > 0 && !self.machine.is_transaction()
+    /// Returns true if the events are those of a transaction.
+    pub(super) fn is_transaction(&self) -> bool {
+        self.machine.is_transaction()
     }
 
     /// Refuses every later command, and takes those that wait.
@@ -410,8 +409,8 @@ impl Driver {
             // No write waits for capacity any more, and the runtime of the timer may have ended.
             self.expiries.clear();
         } else {
-            self.expiries.poll_lapses(&self.shared, cx);
             self.expiries.poll(cx);
+            self.expiries.poll_lapses(&self.shared, cx);
         }
         if let Some(next) = &mut self.next_note
             && next.as_mut().poll(cx).is_ready()

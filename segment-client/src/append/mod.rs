@@ -17,6 +17,7 @@ mod name;
 mod outlive;
 mod permits;
 mod segment;
+mod side_by_side;
 mod stream;
 mod when_full;
 

@@ -10,14 +10,14 @@ use std::{
     io::Write as _,
     pin::pin,
     sync::Arc,
-    thread::{self, ThreadId},
+    thread::{self, JoinHandle, ThreadId},
     time::Duration,
 };
 
 use pravega_sdk_types::{ErrorKind, Outcome};
 use tokio::runtime::{Builder, Handle, RuntimeFlavor};
 
-use super::{capacity::Shared, driver::Driver};
+use super::{capacity::Shared, driver::Driver, side_by_side::Member};
 use crate::{context::SegmentContext, error::WriteError};
 
 /// The driver of a writer as its task owns it: it is dropped with work left only if the runtime of
@@ -28,12 +28,15 @@ pub(super) struct Task {
     is_torn: bool,
     runtime: Handle,
     limit: Duration,
+    /// The other writers of the runtime, which end with this one.
+    member: Option<Member>,
 }
 
 impl Task {
     /// Owns `driver`, for a task of `runtime`, whose end may be delayed for up to `limit`.
     pub(super) fn new(driver: Driver, runtime: Handle, limit: Duration) -> Self {
-        Self { driver: Some(driver), is_torn: false, runtime, limit }
+        let member = Some(Member::of(&runtime));
+        Self { driver: Some(driver), is_torn: false, runtime, limit, member }
     }
 
     /// Runs until the handles are gone or closed, and all events are done.
@@ -54,8 +57,12 @@ impl Drop for Task {
     fn drop(&mut self) {
         let Some(mut driver) = self.driver.take() else { return };
         driver.stop();
-        if !driver.has_work() {
+        if driver.outstanding() == 0 {
             return;
+        }
+        if driver.is_transaction() {
+            // No later call can commit it, so its events are not worth an effort.
+            return driver.abandon(ended(&Arc::clone(driver.shared())));
         }
         let rest = Rest::new(driver);
         let again = rest.driver.context().again();
@@ -65,6 +72,7 @@ impl Drop for Task {
         let errand = Errand {
             rest: Some((rest, again, self.limit)),
             refused_on: (!is_worker).then(|| thread::current().id()),
+            member: self.member.take().filter(|_| is_worker),
         };
         drop(self.runtime.spawn_blocking(move || errand.run()));
     }
@@ -78,10 +86,13 @@ impl Drop for Task {
 /// may be one of another runtime. A multi-thread runtime drops its tasks on its workers, and mostly
 /// refuses blocking tasks by then. Its workers may wait: it waits for them as for blocking tasks,
 /// and no other code will run on them. A blocking task that was taken may also be dropped by the
-/// thread that was about to run it.
+/// thread that was about to run it. One thread may drop the tasks of many writers, so it waits when
+/// the last of them is dropped.
 struct Errand {
     rest: Option<(Rest, Again, Duration)>,
     refused_on: Option<ThreadId>,
+    /// `None` if a thread that drops this waits for its own writer alone.
+    member: Option<Member>,
 }
 
 impl Errand {
@@ -100,10 +111,18 @@ impl Drop for Errand {
         }
         // A worker is inside its runtime, where no other runtime can be driven.
         let finishing = thread::Builder::new().name("pravega-writer".to_owned());
-        if let Ok(finishing) = finishing.spawn(move || rest.finish(again, limit)) {
-            finishing.join().ok();
+        let finishing = finishing.spawn(move || rest.finish(again, limit)).ok();
+        match self.member.take() {
+            Some(member) => member.leave(finishing),
+            None => drop(finishing.map(JoinHandle::join)),
         }
     }
+}
+
+/// The error of events that are left when their runtime ends.
+fn ended(shared: &Shared) -> WriteError {
+    let detail = "the runtime of the writer ended before the event was acknowledged";
+    WriteError::new(ErrorKind::Closed, Outcome::Unknown, detail).with_stream(&shared.stream)
 }
 
 /// Creates the shared handles again, on the runtime of the caller.
@@ -138,9 +157,7 @@ impl Rest {
 
 impl Drop for Rest {
     fn drop(&mut self) {
-        let detail = "the runtime of the writer ended before the event was acknowledged";
-        let error = WriteError::new(ErrorKind::Closed, Outcome::Unknown, detail);
-        self.driver.abandon(error.with_stream(&self.report.shared.stream));
+        self.driver.abandon(ended(&self.report.shared));
     }
 }
 
