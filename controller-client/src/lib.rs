@@ -30,6 +30,7 @@
 mod config;
 mod controller;
 mod credentials;
+mod dial;
 mod endpoint_cache;
 mod error;
 mod grpc;
@@ -44,6 +45,8 @@ mod uri;
 pub use config::{ControllerConfig, TlsTrust};
 pub use controller::Controller;
 pub use credentials::{Authorization, CredentialError, CredentialProvider, Credentials};
+#[doc(hidden)]
+pub use dial::dial;
 pub use endpoint_cache::EndpointCache;
 pub use error::ControllerError;
 pub use grpc::ControllerClient;

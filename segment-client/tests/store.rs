@@ -474,3 +474,44 @@ fn a_thousand_lying_lengths_reserve_next_to_nothing() {
     });
     assert!(info.bytes_max < CONNECTIONS * 32 * 1024, "{} bytes at most", info.bytes_max);
 }
+
+#[tokio::test(start_paused = true)]
+async fn commands_without_a_reply_are_bounded_and_are_sent_in_order() {
+    let (io, mut store) = pair();
+    let config = StoreConfig::default().with_max_in_flight(3);
+    let (connection, ()) = tokio::join!(open(io, config), store.greet());
+    let connection = connection.unwrap();
+    let command = |number| {
+        let (request_id, segment) = (number, format!("s{number}").into());
+        SealSegment { request_id, segment, delegation_token: "".into() }.into()
+    };
+    for number in 0..3 {
+        connection.send(command(number)).unwrap();
+    }
+    let error = connection.send(command(3)).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::LimitReached, Outcome::NotApplied));
+    for number in 0..3 {
+        assert_eq!(store.next_seal().await.request_id, number);
+    }
+    connection.send(command(3)).unwrap();
+    assert_eq!(store.next_seal().await.request_id, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bytes_of_commands_without_a_reply_are_bounded() {
+    let (io, mut store) = pair();
+    let config = StoreConfig::default().with_max_in_flight_bytes(16 << 20);
+    let (connection, ()) = tokio::join!(open(io, config), store.greet());
+    let connection = connection.unwrap();
+    let block = || {
+        let data = vec![7; 6 << 20].into();
+        AppendBlock { writer_id: uuid::Uuid::from_u128(1), data }.into()
+    };
+    for _ in 0..2 {
+        connection.send(block()).unwrap();
+    }
+    assert_eq!(connection.send(block()).unwrap_err().kind(), ErrorKind::LimitReached);
+    // The commands are in the buffer of the socket, as far as it takes them.
+    assert!(matches!(store.next().await, Some(WireCommand::AppendBlock(_))));
+    connection.send(block()).unwrap();
+}

@@ -4,8 +4,9 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use pravega_sdk_connection_pool::{BoxError, Connector};
+use pravega_sdk_controller_client::dial;
 use pravega_sdk_types::{Endpoint, ErrorKind};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     config::StoreConfig, error::ConnectionError, handshake::handshake, io::StoreIo,
@@ -85,7 +86,7 @@ impl StoreDialer {
                 let opened = transport.open(endpoint).await;
                 return opened.map(StoreIo::Other).map_err(|error| unreachable(endpoint, &error));
             }
-            let socket = connect_tcp(endpoint).await?;
+            let socket = dial(endpoint).await.map_err(|error| unreachable(endpoint, &error))?;
             Ok::<StoreIo, ConnectionError>(match &self.config.tls {
                 None => StoreIo::Tcp(socket),
                 Some(tls) => StoreIo::Other(Box::new(tls.secure(socket, endpoint).await?)),
@@ -109,13 +110,6 @@ impl StoreDialer {
             }
         }
     }
-}
-
-async fn connect_tcp(endpoint: &Endpoint) -> Result<TcpStream, ConnectionError> {
-    let refused = |error: std::io::Error| unreachable(endpoint, &error);
-    let socket = TcpStream::connect((endpoint.host(), endpoint.port())).await.map_err(refused)?;
-    socket.set_nodelay(true).map_err(refused)?;
-    Ok(socket)
 }
 
 fn unreachable(endpoint: &Endpoint, error: &std::io::Error) -> ConnectionError {

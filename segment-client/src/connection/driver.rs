@@ -1,8 +1,11 @@
 //! The task of one connection: it moves bytes and leaves decisions to the machines.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, AtomicU64, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use bytes::{Buf as _, BytesMut};
@@ -25,8 +28,8 @@ use super::{
 /// Commands from the handle to the task.
 pub(super) enum Command {
     Request(Request<Waiter>),
-    /// Sent without a reply of its own.
-    Send(WireCommand),
+    /// A command without a reply of its own, and the bytes that it takes.
+    Send(WireCommand, usize),
     /// The waiter for the reply was dropped.
     Forget(i64),
 }
@@ -79,6 +82,9 @@ pub(super) struct Counters {
     pub(super) ignored: AtomicU64,
     pub(super) probes: AtomicU64,
     pub(super) outstanding: AtomicU64,
+    /// Commands without a reply that wait to be sent, and their bytes.
+    pub(super) unsent: AtomicUsize,
+    pub(super) unsent_bytes: AtomicUsize,
 }
 
 /// Maximum number of commands taken from the queue at once.
@@ -92,6 +98,8 @@ pub(super) struct Driver<R, W> {
     endpoint: Endpoint,
     commands: mpsc::UnboundedReceiver<Command>,
     requests: Requests<Waiter>,
+    /// Commands without a reply, before they are in the buffer.
+    unsent: VecDeque<(WireCommand, usize)>,
     received: BytesMut,
     to_send: SendBuffer,
     keep_alive: KeepAliveTimer,
@@ -114,6 +122,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
             endpoint,
             commands,
             requests,
+            unsent: VecDeque::new(),
             received,
             to_send: SendBuffer::new(),
             keep_alive: KeepAliveTimer::default(),
@@ -215,17 +224,23 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Driver<R, W> {
                     waiter.answer(Err(RequestError::id_in_use(name)));
                 }
             }
-            Command::Send(command) => {
-                if command.encode(&mut self.to_send).is_ok() {
-                    self.counters.sent.fetch_add(1, Ordering::Relaxed);
-                }
-            }
+            Command::Send(command, len) => self.unsent.push_back((command, len)),
             Command::Forget(id) => drop(self.requests.remove(id)),
         }
     }
 
     /// Sends what the limits admit.
     fn send_requests(&mut self) {
+        while self.to_send.remaining() < SEND_HIGH_WATER
+            && let Some((command, len)) = self.unsent.pop_front()
+        {
+            self.counters.unsent.fetch_sub(1, Ordering::Relaxed);
+            self.counters.unsent_bytes.fetch_sub(len, Ordering::Relaxed);
+            // Its handle has encoded it before.
+            if command.encode(&mut self.to_send).is_ok() {
+                self.counters.sent.fetch_add(1, Ordering::Relaxed);
+            }
+        }
         while self.to_send.remaining() < SEND_HIGH_WATER
             && let Some((id, command)) = self.requests.poll_send()
         {

@@ -10,11 +10,11 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
-use pravega_sdk_types::Endpoint;
+use bytes::{Buf as _, BytesMut};
+use pravega_sdk_types::{Endpoint, ErrorKind};
 use pravega_sdk_wire_protocol::{
-    Command as _, Correlated as _, FlowId, Request, RequestId, VersionRange, WireCommand,
-    commands::ReadSegment,
+    Command as _, Correlated as _, FlowId, Request, RequestId, SendBuffer, VersionRange,
+    WireCommand, commands::ReadSegment,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -46,12 +46,14 @@ pub struct StoreConnection {
     endpoint: Endpoint,
     peer: VersionRange,
     // Bounded by the futures of callers, each of which sends one request and one notice that it has
-    // left. A queue with a limit would have futures wait for capacity, and one that is not polled
-    // would keep its share. The task takes commands whether it can send or not.
+    // left, and by the limits of what has no reply. A queue with a limit would have futures wait
+    // for capacity, and one that is not polled would keep its share. The task takes commands
+    // whether it can send or not.
     commands: mpsc::UnboundedSender<Command>,
     started: Instant,
     sequence: AtomicU32,
     request_timeout: Duration,
+    limits: Limits,
     bugs: Bugs,
     counters: Arc<Counters>,
     ended: Arc<OnceLock<ConnectionError>>,
@@ -137,6 +139,7 @@ impl StoreConnection {
             started,
             sequence: AtomicU32::new(0),
             request_timeout: config.request_timeout,
+            limits,
             bugs: config.bugs,
             counters,
             ended,
@@ -250,10 +253,29 @@ impl StoreConnection {
     ///
     /// # Errors
     ///
-    /// [`ConnectionError`] if the connection has ended. Success does not mean that the store
-    /// received the command.
+    /// [`ConnectionError`] if the connection has ended, of kind
+    /// [`LimitReached`](ErrorKind::LimitReached) if as many commands or bytes wait to be sent as
+    /// may be in flight, and [`InvalidArgument`](ErrorKind::InvalidArgument) for a command that is
+    /// too long. Success does not mean that the store received the command.
     pub fn send(&self, command: WireCommand) -> Result<(), ConnectionError> {
-        self.commands.send(Command::Send(command)).map_err(|_| self.cause())
+        let refused = |kind, detail: &dyn fmt::Display| {
+            Err(ConnectionError::new(kind, &self.endpoint, detail))
+        };
+        let mut encoded = SendBuffer::new();
+        if let Err(error) = command.encode(&mut encoded) {
+            return refused(ErrorKind::InvalidArgument, &error);
+        }
+        let len = encoded.remaining();
+        let Counters { unsent, unsent_bytes, .. } = &*self.counters;
+        let commands = unsent.fetch_add(1, Ordering::Relaxed);
+        let bytes = unsent_bytes.fetch_add(len, Ordering::Relaxed);
+        if commands >= self.limits.requests || bytes.saturating_add(len) > self.limits.bytes {
+            unsent.fetch_sub(1, Ordering::Relaxed);
+            unsent_bytes.fetch_sub(len, Ordering::Relaxed);
+            let detail = "too many commands without a reply wait to be sent";
+            return refused(ErrorKind::LimitReached, &detail);
+        }
+        self.commands.send(Command::Send(command, len)).map_err(|_| self.cause())
     }
 
     /// Returns the endpoint of the segment store.
@@ -283,7 +305,7 @@ impl StoreConnection {
     /// Returns the counters of the connection.
     #[must_use]
     pub fn counters(&self) -> ConnectionCounters {
-        let Counters { sent, received, ignored, probes, outstanding } = &*self.counters;
+        let Counters { sent, received, ignored, probes, outstanding, .. } = &*self.counters;
         ConnectionCounters {
             sent: sent.load(Ordering::Relaxed),
             received: received.load(Ordering::Relaxed),
@@ -343,11 +365,7 @@ impl StoreConnection {
 
     fn cause(&self) -> ConnectionError {
         self.end().unwrap_or_else(|| {
-            ConnectionError::new(
-                pravega_sdk_types::ErrorKind::Closed,
-                &self.endpoint,
-                "its task has ended",
-            )
+            ConnectionError::new(ErrorKind::Closed, &self.endpoint, "its task has ended")
         })
     }
 }
