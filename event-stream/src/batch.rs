@@ -210,16 +210,25 @@ impl BatchClient {
         // A sealed stream has no tail; its segments have ends.
         let end = if to.is_empty() { StreamCut::Unbounded } else { cut(to)?.into() };
         let range = CutRange::new(cut(from)?, end);
-        let between = self.context.controller().segments_between(&self.stream, &range).await;
-        let between = between.map_err(|error| {
-            ReadError::from_controller(
-                error,
-                "the segments between the cuts cannot be found",
-                &self.stream,
-            )
-        })?;
-        let named = to.positions().keys().copied();
-        Ok(between.iter().map(ScopedSegment::id).chain(named).collect())
+        let named = || to.positions().keys().copied();
+        let mut lag = self.context.lag();
+        loop {
+            let between = self.context.controller().segments_between(&self.stream, &range).await;
+            let between = between.map_err(|error| {
+                ReadError::from_controller(
+                    error,
+                    "the segments between the cuts cannot be found",
+                    &self.stream,
+                )
+            })?;
+            let mut between: BTreeSet<_> = between.iter().map(ScopedSegment::id).collect();
+            // An instance that does not know the end yet may leave out what comes before it, too.
+            let knows_end = to.first().all(|(id, _)| between.contains(&id));
+            if knows_end || !lag.wait().await {
+                between.extend(named());
+                return Ok(between);
+            }
+        }
     }
 
     /// The part of a segment between two cuts, which may name it or not.
@@ -480,18 +489,7 @@ impl BatchClient {
             .collect();
         let mut all = Vec::new();
         for id in &ended {
-            let successors =
-                self.context.controller().successors(&ScopedSegment::new(&self.stream, *id)).await;
-            all.push((
-                *id,
-                successors.map_err(|error| {
-                    ReadError::from_controller(
-                        error,
-                        "the successors of a segment cannot be found",
-                        &self.stream,
-                    )
-                })?,
-            ));
+            all.push((*id, self.successors(*id).await?));
         }
         // A predecessor that is not in the cut lies before it.
         let waits = |next: &Successor| {
@@ -517,6 +515,32 @@ impl BatchClient {
             }
         }
         Ok(!free.is_empty())
+    }
+
+    /// The successors of a sealed segment; none if the stream is sealed, or if no instance of the
+    /// controller names any in time.
+    async fn successors(&self, id: SegmentId) -> Result<Vec<Successor>, ReadError> {
+        let (controller, segment) =
+            (self.context.controller(), ScopedSegment::new(&self.stream, id));
+        let failed = |error| {
+            let detail = "the successors of a segment cannot be found";
+            ReadError::from_controller(error, detail, &self.stream)
+        };
+        let mut lag = self.context.lag();
+        loop {
+            let successors = controller.successors(&segment).await.map_err(failed)?;
+            if !successors.is_empty() {
+                return Ok(successors);
+            }
+            let current = controller.current_segments(&self.stream).await.map_err(failed)?;
+            if current.is_empty() {
+                // A scale may have ended between the two answers.
+                return controller.successors(&segment).await.map_err(failed);
+            }
+            if !lag.wait().await {
+                return Ok(Vec::new());
+            }
+        }
     }
 
     /// The first end of an event at or after `target`.

@@ -16,6 +16,7 @@
 //! | [`append`] | appends to many segments, stored once and in order |
 //! | [`read`] | the bytes of many segments, in order |
 //! | [`error`] | the core of all errors about segments |
+//! | [`lag`] | questions to a controller that may not know the latest changes |
 //! | [`machine`] | the terms that machines share: time, random bits, locations, back-off |
 //! | [`runtime`] | the runtime handle and the random numbers of drivers |
 //!
@@ -32,6 +33,7 @@ pub mod append;
 mod connection;
 pub mod context;
 pub mod error;
+pub mod lag;
 pub mod machine;
 pub mod read;
 pub mod request;

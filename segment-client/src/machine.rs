@@ -59,6 +59,14 @@ impl From<Misbehaviour> for Cause {
     }
 }
 
+/// The longest time for which an instance of the controller may not know what another one knows.
+///
+/// The instances read their state from a ZooKeeper ensemble, and a server of it that is further
+/// behind the others than its `syncLimit`, by default 10 s, leaves the ensemble. So an answer that
+/// contradicts what is known for certain, from a segment store or from an earlier answer, is
+/// believed only if it is the same after this time.
+pub const CONTROLLER_LAG: Duration = Duration::from_secs(10);
+
 /// The shortest first wait of a back-off: retries without a wait would spin.
 const MIN_BACKOFF: Duration = Duration::from_millis(1);
 

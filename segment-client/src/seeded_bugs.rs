@@ -48,6 +48,8 @@ pub enum SeededBug {
     /// A segment without successors is the last one if its stream was sealed after they were asked
     /// for.
     BelievesEarlierSuccessors,
+    /// An answer of the controller is believed although it contradicts what is known.
+    BelievesStaleAnswers,
     /// A search for successors that finds nothing is never reported.
     SilentSearches,
     /// The cuts between which is read are not checked.
@@ -131,11 +133,12 @@ impl SeededBug {
     pub const BYTES: [Self; 1] = [Self::DeniesChanges];
 
     /// The bugs of readers that need more than the faults of a scenario so far.
-    pub const READING: [Self; 6] = [
+    pub const READING: [Self; 7] = [
         Self::JudgesOldLengths,
         Self::LateReadsStarve,
         Self::ReadsPastTruncatedEnds,
         Self::BelievesEarlierSuccessors,
+        Self::BelievesStaleAnswers,
         Self::SilentSearches,
         Self::TrustsCuts,
     ];

@@ -53,6 +53,14 @@ impl World {
         });
     }
 
+    /// Changes of how many of a hundred queries are answered by the instance that does not notice
+    /// changes since [`set_stale_answers`](Self::set_stale_answers). 0 leaves it aside.
+    pub fn set_stale_share(&self, percent: u32) {
+        if let Some(stale) = &mut self.lock().controller.stale {
+            stale.percent = percent;
+        }
+    }
+
     /// Makes a query of the controller, or of an instance that does not know the latest changes.
     pub(crate) fn ask<T>(
         &self,

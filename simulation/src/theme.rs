@@ -89,11 +89,8 @@ kinds! {
     SealedEnd 20,
 }
 
-/// Kinds that the client does not survive yet. They are drawn in [`Mode::Everything`] alone.
-///
-/// - A token that was confirmed within a second of a lost connection is never suspected again.
-/// - A reader is refused its own cut by a controller that does not know the latest epoch.
-const WAITING: &[Kind] = &[Kind::Tokens, Kind::StaleAnswers];
+/// Kinds that the client does not survive yet: none. They are drawn in [`Mode::Everything`] alone.
+const WAITING: &[Kind] = &[];
 
 /// The workload and the kinds of faults of a seed.
 #[derive(Debug)]

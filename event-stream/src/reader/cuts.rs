@@ -14,6 +14,7 @@ use pravega_sdk_wire_protocol::WireCommand;
 
 use super::{
     coverage::{Coverage, Gap, Place, Reversed},
+    epochs::segments_beside,
     machine::Start,
 };
 
@@ -150,7 +151,7 @@ impl<'a> Cuts<'a> {
         // An epoch has the segments of earlier ones that were not replaced, so few calls are
         // needed for a cut.
         while let Some(newest) = unknown.last().copied() {
-            let found = self.context.controller().epoch_segments(self.stream, newest.epoch()).await;
+            let found = segments_beside(self.context, self.stream, newest).await;
             let segments = match found {
                 Ok(segments) => segments,
                 // The stream exists, but not the epoch.
@@ -184,12 +185,28 @@ impl<'a> Cuts<'a> {
     }
 
     async fn check_sealed(&self) -> Result<(), ReadError> {
-        if self.current().await?.is_empty() {
-            return Ok(());
+        let mut lag = self.context.lag();
+        loop {
+            let current = self.current().await?;
+            let Some(first) = current.first() else { return Ok(()) };
+            // If the store says that it is sealed, the answer may be older than the seal.
+            if self.is_open(first.id).await? || !lag.wait().await {
+                break;
+            }
         }
         let detail = "the stream cut holds no segment, as the tail of a sealed stream, but the \
                       stream is not sealed";
         Err(self.invalid(detail))
+    }
+
+    /// Returns true if a segment takes appends.
+    async fn is_open(&self, id: SegmentId) -> Result<bool, ReadError> {
+        let segment = ScopedSegment::new(self.stream, id);
+        match self.context.inspect(&segment).await {
+            Ok(info) => Ok(!info.is_sealed),
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => Err(error.into_read(&segment, "the segment cannot be inspected")),
+        }
     }
 
     /// Checks that a segment was read to its end, as successors of it are in the cut.

@@ -3,6 +3,7 @@
 mod config;
 mod coverage;
 mod cuts;
+mod epochs;
 mod event;
 mod event_reader;
 pub(crate) mod machine;
@@ -16,6 +17,7 @@ pub use self::{
 };
 pub(crate) use self::{
     cuts::{CheckedCut, Cuts, StartedBy},
+    epochs::segments_of_epoch,
     machine::{Bounds, Start},
     place::{explain_missing, head_cut, make_cut, segment_tails, tail_cut},
 };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::BytesMut;
 use futures_util::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
+use pravega_sdk_controller_client::ControllerError;
 use pravega_sdk_segment_client::{
     context::SegmentContext, error::ReadError, read::machine::StartOffset, request::AskError,
     seeded_bugs::SeededBug,
@@ -17,13 +18,12 @@ use pravega_sdk_wire_protocol::{commands::StreamSegmentInfo, event};
 use super::{
     config::{ReadUntil, ReaderConfig},
     cuts::{Cuts, StartedBy, is_missing},
+    epochs::{may_come, segments_beside},
     machine::{Bounds, Ends, Start},
 };
 
 /// How many segments are asked at once.
 const AT_ONCE: usize = 256;
-/// How often the tail is looked for, if segments are replaced meanwhile.
-const TAIL_ATTEMPTS: u32 = 3;
 
 /// Finds where a reader begins and ends, and refuses cuts that it cannot read between.
 pub(super) async fn bounds_of(
@@ -128,13 +128,32 @@ pub(crate) async fn explain_missing(context: &SegmentContext, error: ReadError) 
     let (Some(stream), Some(id)) = (error.stream().cloned(), error.segment()) else {
         return error;
     };
-    match context.controller().successors(&ScopedSegment::new(&stream, id)).await {
-        Ok(successors) if successors.is_empty() => error,
-        Ok(_) => error.with_kind(ErrorKind::Truncated),
+    match has_successors(context, &stream, id).await {
+        Ok(true) => error.with_kind(ErrorKind::Truncated),
+        Ok(false) => error,
         Err(unknown) if unknown.kind() == ErrorKind::NotFound => error,
         Err(unknown) => {
             let detail = "a segment is missing, and the reason cannot be found";
             ReadError::from_controller(unknown, detail, &stream).with_segment(id, None, 0)
+        }
+    }
+}
+
+/// Returns true if a segment that its store does not have has successors. A controller that names
+/// none is asked again for as long as an instance of it may lag.
+async fn has_successors(
+    context: &SegmentContext,
+    stream: &ScopedStream,
+    id: SegmentId,
+) -> Result<bool, ControllerError> {
+    let mut lag = context.lag();
+    loop {
+        let segment = ScopedSegment::new(stream, id);
+        if !context.controller().successors(&segment).await?.is_empty() {
+            return Ok(true);
+        }
+        if !may_come(context, stream, id).await? || !lag.wait().await {
+            return Ok(false);
         }
     }
 }
@@ -152,28 +171,30 @@ pub(crate) async fn head_cut(
 }
 
 /// The tail of a stream; empty if that is sealed.
+///
+/// A segment that the controller names and that its store has sealed, or does not have, is about to
+/// be replaced, or was: the next answer of the controller knows its successors.
 pub(crate) async fn tail_cut(
     context: &SegmentContext,
     stream: &ScopedStream,
 ) -> Result<BoundedCut, ReadError> {
-    let mut attempt = 1;
+    let mut lag = context.lag();
     loop {
         let active = context.controller().current_segments(stream).await;
         let active = active.map_err(|error| {
             ReadError::from_controller(error, "the stream's segments cannot be found", stream)
         })?;
         let ids = active.iter().map(|segment| segment.id);
-        match segment_tails(context, stream, ids).await {
-            Ok(tails) => {
-                let tails = tails.into_iter().map(|(id, info)| (id, Offset(info.write_offset)));
-                return make_cut(stream, tails);
-            }
-            // A scale and a truncation came between the two answers.
-            Err(error) if error.kind() == ErrorKind::NotFound && attempt < TAIL_ATTEMPTS => {
-                attempt += 1;
-            }
-            Err(error) => return Err(error),
+        let tails = segment_tails(context, stream, ids).await;
+        let is_old = match &tails {
+            Ok(tails) => tails.iter().any(|(_, info)| info.is_sealed),
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
+        if is_old && lag.wait().await {
+            continue;
         }
+        let tails = tails?.into_iter().map(|(id, info)| (id, Offset(info.write_offset)));
+        return make_cut(stream, tails);
     }
 }
 
@@ -220,7 +241,7 @@ async fn starts_at_event(
         let detail = format_args!("the event is one of {other}");
         return Err(ReadError::new(ErrorKind::InvalidStreamCut, detail).with_stream(stream));
     }
-    let all = context.controller().epoch_segments(stream, segment.id().epoch()).await;
+    let all = segments_beside(context, stream, segment.id()).await;
     let all = all.map_err(|error| {
         ReadError::from_controller(error, "the segments of the epoch cannot be found", stream)
     })?;
@@ -289,9 +310,10 @@ async fn starts_at_time(
                 ahead.entry(successor.id).or_insert(StartOffset::Known(Offset(0)));
             }
         }
-        if !successors.iter().all(|successor| ahead.contains_key(&successor.id)) {
-            // One of them waits for another segment that must be read, so this one stays in the
-            // cut, at its end.
+        let is_followed = successors.iter().all(|successor| ahead.contains_key(&successor.id));
+        if successors.is_empty() || !is_followed {
+            // One of them waits for another segment that must be read, or is not known yet, so this
+            // one stays in the cut, at its end.
             starts.push((id, StartOffset::Tail));
         }
     }

@@ -47,6 +47,7 @@ use crate::{
     routing::Routing,
     writer::EventWriter,
 };
+    reader::segments_of_epoch,
 
 /// Begins transactions on a stream, and takes over those of others.
 ///
@@ -193,8 +194,8 @@ impl<C> TransactionalWriter<C> {
             TransactionState::Open => {}
             other => return Err(TransactionError::not_open(Some(other), self.stream())),
         }
-        let segments =
-            self.shared.context.controller().epoch_segments(self.stream(), id.epoch()).await;
+        // An open transaction has an epoch, whether the instance that answers knows it or not.
+        let segments = segments_of_epoch(&self.shared.context, self.stream(), id.epoch()).await;
         let segments = segments.map_err(|error| {
             TransactionError::from_query(
                 error,

@@ -130,6 +130,9 @@ pub(super) struct Search {
     pub(super) attempts: u32,
     /// When it began, or when it was last reported as stalled.
     pub(super) since: Option<Now>,
+    /// When the controller first said that the stream does not have the segment, which ends reading
+    /// if it holds.
+    pub(super) gone_since: Option<Now>,
     /// Why the last attempt failed.
     pub(super) cause: Option<Cause>,
 }

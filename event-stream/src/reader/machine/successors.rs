@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Bound};
 
 use pravega_sdk_segment_client::{
     error::ReadError,
-    machine::{LookupError, Now, delay},
+    machine::{CONTROLLER_LAG, LookupError, Now, delay},
     read::machine::StartOffset,
     seeded_bugs::SeededBug,
 };
@@ -33,6 +33,8 @@ impl StreamMachine {
                 self.follow(id, successors);
             }
             Ok(_) if !is_confirmed => self.effects.push_back(Effect::FindSegments(id)),
+            // An instance that lags knows neither the segment nor its successors.
+            Ok(_) if is_missing && !self.is_gone(id, now) => self.wait(id, now),
             Ok(_) if is_missing => {
                 let detail = "the segment does not exist anymore: its stream was deleted";
                 let error = self.error_at(ErrorKind::NotFound, detail, id, end);
@@ -70,6 +72,15 @@ impl StreamMachine {
             }
             Err(error) => self.ask_again(id, error, now),
         }
+    }
+
+    /// Notes that the controller says that the stream does not have a segment. Returns true if it
+    /// has said so for longer than an instance of it may lag.
+    fn is_gone(&mut self, id: SegmentId, now: Now) -> bool {
+        let Some(passed) = self.passed.get_mut(&id) else { return false };
+        passed.search.cause = None;
+        now >= *passed.search.gone_since.get_or_insert(now) + CONTROLLER_LAG
+            || self.settings.bugs.has(SeededBug::BelievesStaleAnswers)
     }
 
     pub(super) fn ask_again(&mut self, id: SegmentId, error: LookupError, now: Now) {

@@ -155,7 +155,7 @@ const TABLE: &[Row] = &[
     (State::Confirming, Event::LongTimeout, &["error Unavailable"], State::Confirming),
     (State::Confirming, Event::NeighbourEnds, &["find successors of 1"], State::Confirming),
     (State::ConfirmingMissing, Event::Successors, &["error Truncated"], State::Ahead),
-    (State::ConfirmingMissing, Event::NoSuccessors, &["error NotFound", "done"], State::Failed),
+    (State::ConfirmingMissing, Event::NoSuccessors, &["wait"], State::Waiting),
     (State::ConfirmingMissing, Event::SuccessorsUnavailable, &["wait"], State::Waiting),
     (
         State::ConfirmingMissing,

@@ -9,7 +9,7 @@ use std::{
 use bytes::BytesMut;
 use bytestring::ByteString;
 use pravega_sdk_segment_client::{
-    machine::{Location, Token},
+    machine::{CONTROLLER_LAG, Location, Token},
     read::machine::{Effect as ReadEffect, ReadMachine, Settings as ReadSettings, StartOffset},
     seeded_bugs::Bugs,
 };
@@ -36,7 +36,14 @@ struct Rig {
     missing: BTreeSet<SegmentId>,
     /// Segments in the order in which they were first read.
     begun: Vec<SegmentId>,
+    /// The segments that take events, as the controller says.
+    current: Vec<SegmentId>,
+    /// It passes when nothing else happens.
+    now: Duration,
 }
+
+/// The waits of these machines are as short as they can be.
+const TICK: Duration = Duration::from_millis(10);
 
 fn id(epoch: i64, number: i64) -> SegmentId {
     SegmentId::from((epoch << 32) | number)
@@ -120,7 +127,8 @@ impl Rig {
             Box::new(|| 0),
         );
         let (segments, successors) = stream();
-        Self { machine, segments, successors, missing: BTreeSet::new(), begun: Vec::new() }
+        let (missing, begun, now) = (BTreeSet::new(), Vec::new(), Duration::ZERO);
+        Self { machine, segments, successors, missing, begun, current: Vec::new(), now }
     }
 
     /// Does everything that is asked for, as a store and a controller would.
@@ -132,7 +140,7 @@ impl Rig {
     /// Leaves out the successors of one segment; returns how often they were asked for.
     fn serve_without(&mut self, without: Option<SegmentId>) -> Vec<SegmentId> {
         let mut postponed = Vec::new();
-        let now = Duration::ZERO;
+        let now = self.now;
         loop {
             let mut is_busy = false;
             while let Some(effect) = self.machine.reads.poll_effect(now) {
@@ -166,7 +174,7 @@ impl Rig {
                         self.machine.handle_successors(id, Ok(found), now);
                     }
                     Effect::FindSegments(id) => {
-                        self.machine.handle_segments(id, Ok(Vec::new()), now);
+                        self.machine.handle_segments(id, Ok(self.current.clone()), now);
                     }
                 }
             }
@@ -227,6 +235,12 @@ impl Rig {
             }
             if self.machine.is_done() {
                 return None;
+            }
+            if !self.machine.has_effects()
+                && let Some(until) = self.machine.timeout()
+            {
+                self.now = self.now.max(until) + TICK;
+                self.machine.handle_timeout(self.now);
             }
         }
     }
@@ -336,6 +350,31 @@ fn a_missing_segment_without_successors_was_deleted_with_its_stream() {
     rig.missing = [a].into();
     rig.successors.clear();
     assert_eq!(rig.rest(), ["NotFound"]);
+    let waited = rig.now;
+    assert!((CONTROLLER_LAG..CONTROLLER_LAG * 2).contains(&waited), "{waited:?}");
+}
+
+#[test]
+fn a_missing_segment_whose_successors_are_known_late_is_followed() {
+    let (a, b) = (id(0, 0), id(0, 1));
+    let mut rig = Rig::new(&[(a, 0), (b, 0)], None);
+    rig.missing = [a].into();
+    let successors = std::mem::take(&mut rig.successors);
+    rig.current = vec![id(0, 9)];
+    assert_eq!(rig.next().unwrap(), "b1");
+    let mut rounds = 0;
+    while rig.now < CONTROLLER_LAG / 2 {
+        rig.serve();
+        assert!(rig.machine.poll().is_none());
+        rig.now = rig.machine.timeout().unwrap().max(rig.now) + TICK;
+        rig.machine.handle_timeout(rig.now);
+        rounds += 1;
+    }
+    assert!(rounds > 2, "it is asked again and again");
+    rig.successors = successors;
+    rig.current.clear();
+    let rest = rig.rest();
+    assert_eq!((rest[0].as_str(), rest.len()), ("Truncated", 5), "{rest:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::connection::{ConnectionId, Group};
 use crate::{
     append::segment::machine::AppendMachine,
-    machine::{Cause, Now},
+    machine::{CONTROLLER_LAG, Cause, Now},
 };
 
 /// The state of a segment: where its events can be sent.
@@ -48,6 +48,9 @@ pub(super) struct SegmentWriter<T> {
     pub(super) last_error: Option<Cause>,
     /// True if the last failure was a store without space.
     pub(super) lacks_space: bool,
+    /// When the controller first said that the stream does not have the segment, which ends the
+    /// writer if it holds.
+    pub(super) gone_since: Option<Now>,
     /// The connection that it uses next.
     pub(super) group: Group,
     /// The last reply of the store, or the first command after all were answered.
@@ -65,6 +68,7 @@ impl<T> SegmentWriter<T> {
             protocol_errors: 0,
             last_error: None,
             lacks_space: false,
+            gone_since: None,
             group: Group::Healthy,
             silent_since: Now::ZERO,
         }
@@ -80,6 +84,12 @@ impl<T> SegmentWriter<T> {
     pub(super) fn found_no_space(&mut self, error: Cause) {
         self.failed(error);
         self.lacks_space = true;
+    }
+
+    /// Notes that the controller says that the stream does not have the segment. Returns true if it
+    /// has said so for longer than an instance of it may lag.
+    pub(super) fn is_gone(&mut self, now: Now) -> bool {
+        now >= *self.gone_since.get_or_insert(now) + CONTROLLER_LAG
     }
 
     /// Returns true if the segment takes no more events.
