@@ -3,9 +3,13 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use common::{Cluster, block_on};
+use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{
     ByteWriter, ByteWriterConfig, SeededBug, TransactionError, WriteError,
 };
@@ -96,4 +100,71 @@ fn a_truncation_of_a_byte_stream_without_an_answer_is_in_doubt() {
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown), "{error}");
     let error = block_on(truncate_without_an_answer(Some(SeededBug::DeniesChanges)));
     assert_eq!(error.outcome(), Outcome::NotApplied, "the bug is no longer what it was");
+}
+
+#[test]
+fn a_commit_that_another_writer_made_without_an_event_of_this_one_is_in_doubt() {
+    let error = block_on(async {
+        let cluster = Cluster::new(1);
+        let mut transaction = cluster.transactions().await.begin().await.unwrap();
+        let other = cluster.transactions().await.resume(transaction.id()).await.unwrap();
+        cluster.world.set_store_up(0, false);
+        transaction.write("k", "event").await.unwrap();
+        other.commit().await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        cluster.world.set_store_up(0, true);
+        let error = transaction.commit().await.unwrap_err();
+        assert!(cluster.texts().is_empty(), "the event is not part of it");
+        error
+    });
+    let expected = (ErrorKind::TransactionNotOpen, Outcome::Unknown);
+    assert_eq!((error.kind(), error.outcome()), expected, "{error}");
+    let state = error.state();
+    let is_committed =
+        matches!(state, Some(TransactionState::Committing | TransactionState::Committed));
+    assert!(is_committed, "{state:?}");
+}
+
+#[test]
+fn a_commit_without_an_event_was_not_applied_if_the_transaction_could_be_aborted() {
+    for is_known in [false, true] {
+        let (error, state) = block_on(async {
+            let cluster = Cluster::new(1);
+            let writer = cluster.transactions().await;
+            let mut transaction = writer.begin().await.unwrap();
+            if is_known {
+                assert_eq!(transaction.id(), transaction.id());
+            }
+            cluster.world.set_store_up(0, false);
+            transaction.write("k", "event").await.unwrap();
+            let error = transaction.commit().await.unwrap_err();
+            sleep(Duration::from_secs(1)).await;
+            (error, cluster.world.transaction_states().into_values().next())
+        });
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied));
+        let is_aborted =
+            matches!(state, Some(TransactionState::Aborting | TransactionState::Aborted));
+        assert!(is_aborted, "{state:?}");
+    }
+}
+
+#[test]
+fn an_event_of_a_transaction_that_was_not_sent_is_not_applied_when_the_runtime_ends() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+    let mut transaction = runtime.block_on(async {
+        let cluster = Cluster::new(1);
+        let mut transaction = cluster.transactions().await.begin().await.unwrap();
+        cluster.world.leave_unanswered(|call| call == "segment_endpoint");
+        transaction.write("k", "event").await.unwrap();
+        transaction
+    });
+    let mut flushing = Box::pin(transaction.flush());
+    runtime.block_on(async {
+        assert!(flushing.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        sleep(Duration::from_secs(1)).await;
+    });
+    drop(runtime);
+    let error = block_on(flushing).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Outcome::NotApplied));
 }

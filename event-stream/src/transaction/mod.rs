@@ -19,7 +19,10 @@ mod shared;
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use pravega_sdk_controller_client::{
@@ -44,10 +47,10 @@ use self::{
 use crate::{
     codec::{Encode, Raw},
     error::TransactionError,
+    reader::segments_of_epoch,
     routing::Routing,
     writer::EventWriter,
 };
-    reader::segments_of_epoch,
 
 /// Begins transactions on a stream, and takes over those of others.
 ///
@@ -90,6 +93,8 @@ pub struct Transaction<C = Raw> {
     failed: Option<TransactionError>,
     /// Dropping it aborts it.
     is_ours: bool,
+    /// True if other writers may know its id, and so may commit it.
+    is_known: AtomicBool,
 }
 
 impl<C> TransactionalWriter<C> {
@@ -203,7 +208,9 @@ impl<C> TransactionalWriter<C> {
                 self.stream(),
             )
         })?;
-        self.attach(id, &segments)
+        let transaction = self.attach(id, &segments)?;
+        transaction.is_known.store(true, Ordering::Relaxed);
+        Ok(transaction)
     }
 
     /// The state of a transaction.
@@ -284,6 +291,7 @@ impl<C> TransactionalWriter<C> {
             ended,
             failed: None,
             is_ours: true,
+            is_known: AtomicBool::new(false),
         })
     }
 }
@@ -292,6 +300,7 @@ impl<C> Transaction<C> {
     /// The id, by which the transaction can be taken over.
     #[must_use]
     pub fn id(&self) -> TransactionId {
+        self.is_known.store(true, Ordering::Relaxed);
         self.id
     }
 
@@ -388,7 +397,9 @@ impl<C> Transaction<C> {
     /// becomes part of the stream: an event could not be written, in which case the transaction is
     /// aborted, or the transaction had ended before. With an unknown outcome
     /// [`TransactionalWriter::status`] tells later; until then it is neither aborted nor kept
-    /// alive.
+    /// alive. If another writer has committed it without some of the events, the kind is
+    /// [`TransactionNotOpen`](ErrorKind::TransactionNotOpen), the state is that of a committed
+    /// transaction, and the source is the failure of the event.
     ///
     /// # Cancel safety
     ///
@@ -423,12 +434,34 @@ impl<C> Transaction<C> {
                 self.is_ours = false;
                 return Ok(Commit::new(Arc::clone(&self.shared), self.id));
             }
-            flushed.map_err(|error| error.with_outcome(Outcome::NotApplied))?;
+            if let Err(error) = flushed {
+                return Err(self.give_up(error).await);
+            }
         }
         // From here on the controller decides, even if this future is dropped.
         self.is_ours = false;
         self.shared.decide(self.id, Decision::Commit { time }).await?;
         Ok(Commit::new(Arc::clone(&self.shared), self.id))
+    }
+
+    /// Aborts a transaction that is not whole, and finds out whether it was committed: another
+    /// writer that knows the id can do so at any time before.
+    async fn give_up(mut self, error: TransactionError) -> TransactionError {
+        if !self.is_known.load(Ordering::Relaxed) {
+            // Dropping it aborts it.
+            return error.with_outcome(Outcome::NotApplied);
+        }
+        match self.shared.decide(self.id, Decision::Abort).await {
+            Ok(()) => {
+                self.is_ours = false;
+                error.with_outcome(Outcome::NotApplied)
+            }
+            Err(committed) if committed.kind() == ErrorKind::TransactionNotOpen => {
+                self.is_ours = false;
+                committed.with_outcome(Outcome::Unknown).with_source(Some(Arc::new(error)))
+            }
+            Err(_) => error.with_outcome(Outcome::Unknown),
+        }
     }
 
     /// Aborts the transaction: nothing of it becomes part of the stream.
