@@ -314,3 +314,29 @@ fn any_two_cuts_of_a_reader_bound_the_events_between_and_all_others_are_refused(
         Ok(())
     });
 }
+
+#[test]
+fn an_event_that_the_codec_refuses_is_reported_after_those_before_it_and_before_those_after_it() {
+    block_on(async {
+        let cluster = Cluster::new(1);
+        cluster.fill([&b"one"[..], b"two", b"\xff", b"three"]);
+        let mut reader = cluster.reader(ReaderConfig::default()).await;
+        let batch = timeout(FAR, reader.next_batch(10)).await.unwrap().unwrap().unwrap();
+        let texts: Vec<&str> = batch.iter().map(|event| event.event().as_str()).collect();
+        assert_eq!(texts, ["one", "two"]);
+        // A reader that begins at the position finds the refused event, as this one does.
+        let place = SegmentId::from(0);
+        assert_eq!(reader.stream_cut(), cut(&cluster, &[(place, 22)]));
+        let owned = format!("{:?}", reader.java_position());
+        assert!(owned.contains("22"), "{owned}");
+        let mut later =
+            cluster.reader(ReaderConfig::default().with_start(reader.stream_cut())).await;
+        for reader in [&mut reader, &mut later] {
+            let error = timeout(FAR, reader.next_batch(10)).await.unwrap().unwrap().unwrap_err();
+            assert_eq!((error.kind(), error.offset()), (ErrorKind::Corrupt, Some(Offset(22))));
+            assert_eq!(reader.stream_cut(), cut(&cluster, &[(place, 31)]));
+            let (found, _) = rest(reader, Duration::from_secs(5)).await;
+            assert_eq!(found, ["three"]);
+        }
+    });
+}

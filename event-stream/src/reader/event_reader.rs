@@ -217,10 +217,11 @@ impl<C: Codec> EventReader<C> {
         while batch.len() < max
             && let Some(found) = self.machine.poll_event()
         {
+            let (id, offset) = (found.segment.id(), Offset(found.offset));
             match self.decode(found) {
                 Ok(event) => batch.push(event),
                 Err(error) => {
-                    self.machine.put_back(error);
+                    self.machine.hold_back(id, offset, error);
                     break;
                 }
             }

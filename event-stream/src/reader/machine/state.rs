@@ -161,10 +161,20 @@ pub(crate) struct StreamMachine {
     /// The segment whose bytes are being taken apart.
     pub(super) current: Option<SegmentId>,
     pub(super) errors: VecDeque<ReadError>,
+    /// The error about an event that is after all that was returned, and before everything else.
+    pub(super) held_back: Option<HeldBack>,
     pub(super) effects: VecDeque<Effect>,
     pub(super) state: State,
     pub(super) random: Random,
     pub(super) timer: Option<Now>,
+}
+
+/// An error about an event, and where the event is.
+#[derive(Debug)]
+pub(super) struct HeldBack {
+    id: SegmentId,
+    offset: Offset,
+    error: ReadError,
 }
 
 #[derive(Debug)]
@@ -194,6 +204,7 @@ impl StreamMachine {
             finished: BTreeMap::new(),
             current: None,
             errors: VecDeque::new(),
+            held_back: None,
             effects: VecDeque::new(),
             state: State::Reading,
             random,
@@ -217,14 +228,22 @@ impl StreamMachine {
             }
             position => (*id, position),
         });
-        passed.chain(finished).chain(active).collect()
+        let mut cut: BTreeMap<_, _> = passed.chain(finished).chain(active).collect();
+        if let Some(held_back) = &self.held_back {
+            cut.insert(held_back.id, held_back.offset.into());
+        }
+        cut
     }
 
     /// The segments that are being read, and the offset of the next event of each; the end for
     /// those that were read to their ends and are not followed by all their successors yet.
     pub(crate) fn owned(&self) -> Vec<(Arc<ScopedSegment>, SegmentOffset)> {
+        let position = |active: &Active| match &self.held_back {
+            Some(held_back) if held_back.id == active.segment.id() => held_back.offset.into(),
+            _ => active.position(),
+        };
         let active =
-            self.active.values().map(|active| (Arc::clone(&active.segment), active.position()));
+            self.active.values().map(|active| (Arc::clone(&active.segment), position(active)));
         let passed =
             self.passed.values().map(|passed| (Arc::clone(&passed.segment), SegmentOffset::End));
         passed.chain(active).collect()
@@ -238,11 +257,14 @@ impl StreamMachine {
                 self.active.is_empty() && self.passed.is_empty() && self.ahead.is_empty()
             }
         };
-        is_over && self.errors.is_empty()
+        is_over && self.errors.is_empty() && self.held_back.is_none()
     }
 
     /// The next event or error; `None` if there is none yet.
     pub(crate) fn poll(&mut self) -> Option<Result<Found, ReadError>> {
+        if let Some(held_back) = self.held_back.take() {
+            return Some(Err(held_back.error));
+        }
         loop {
             if let Some(error) = self.errors.pop_front() {
                 return Some(Err(error));
@@ -277,8 +299,14 @@ impl StreamMachine {
     }
 
     /// Returns this error before anything else.
-    pub(crate) fn put_back(&mut self, error: ReadError) {
+    fn put_back(&mut self, error: ReadError) {
         self.errors.push_front(error);
+    }
+
+    /// Returns this error, about an event that was taken last, before anything else. Until then the
+    /// event is not part of the position of reading.
+    pub(crate) fn hold_back(&mut self, id: SegmentId, offset: Offset, error: ReadError) {
+        self.held_back = Some(HeldBack { id, offset, error });
     }
 
     /// The next event of the segment whose bytes are being taken apart.
