@@ -17,9 +17,10 @@ use pravega_sdk_event_stream::{
     ByteReader, ByteWriter, ByteWriterConfig, EventWriter, ReadEvent, ReaderConfig, SegmentTail,
     Transaction, WriterConfig,
     codec::{Raw, Utf8},
+    index::{IndexWriter, IndexWriterConfig},
 };
 use pravega_sdk_simulation::{SimNetwork, World, link::Faults};
-use pravega_sdk_types::{ScopedSegment, Timestamp};
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedSegment, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Polls a future a number of times, with time for other tasks in between. Returns true if it
@@ -356,5 +357,74 @@ fn polls_that_are_not_due_do_no_harm() {
         }
         write.await.unwrap();
         assert_eq!(cluster.texts(), ["event"]);
+    });
+}
+
+#[test]
+fn a_record_whose_append_was_dropped_in_its_middle_is_completed_by_the_next_call() {
+    const RECORD: u32 = 1 << 20;
+    for next in ["append", "flush"] {
+        block_on(async {
+            let cluster = slow_cluster();
+            let config = IndexWriterConfig::default()
+                .with_record_size(RECORD)
+                .with_max_in_flight_bytes(300 << 10);
+            let opened = IndexWriter::open(cluster.context(), &cluster.stream, config);
+            let mut writer = opened.await.unwrap();
+            let is_done = poll_times(pin!(writer.append(&[("number", 1)], b"one")), 1).await;
+            assert!(!is_done, "its first part is taken");
+            let whole = match next {
+                "append" => {
+                    let offset = writer.append(&[("number", 2)], b"two").await.unwrap();
+                    assert_eq!(offset, i64::from(RECORD).into());
+                    2
+                }
+                _ => 1,
+            };
+            writer.flush().await.unwrap();
+            let (_, bytes) = cluster.world.bytes(&cluster.segment(0));
+            assert_eq!(bytes.len(), whole * RECORD as usize, "{next}");
+            let lower = writer.append(&[("number", 0)], b"three").await.unwrap_err();
+            assert_eq!(lower.kind(), ErrorKind::InvalidArgument, "the dropped one counts");
+        });
+    }
+}
+
+#[test]
+fn a_write_whose_bytes_are_taken_in_part_is_not_reported_as_not_applied() {
+    block_on(async {
+        let cluster = Cluster::new(1);
+        cluster.world.set_store_up(0, true);
+        let config = ByteWriterConfig::default()
+            .with_max_in_flight_bytes(300 << 10)
+            .with_delivery_timeout(Duration::from_secs(5));
+        let opened = ByteWriter::open(cluster.context(), &cluster.stream, config);
+        let mut writer = opened.await.unwrap();
+        cluster.world.set_store_up(0, false);
+        let error = writer.write_bytes(vec![7; 1 << 20].into()).await.unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+        assert!(writer.offset().0 > 0);
+    });
+}
+
+#[test]
+fn a_write_that_is_not_polled_keeps_no_capacity_from_the_others() {
+    block_on(async {
+        let cluster = slow_cluster();
+        // The least capacity, which 32 events of any length use up.
+        let config = WriterConfig::default().with_max_in_flight_bytes(0);
+        let writer = cluster.writer_with(config).await.unwrap();
+        for number in 0..32 {
+            drop(writer.enqueue("k", format!("event {number}")).await.unwrap());
+        }
+        // A large one that waits, and then is left alone.
+        let mut idle = Box::pin(writer.write("k", "x".repeat(15 << 10)));
+        assert!(!poll_times(idle.as_mut(), 1).await);
+        let begun = tokio::time::Instant::now();
+        for number in 0..64 {
+            writer.write("k", format!("event {number}")).await.unwrap();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        idle.await.unwrap();
     });
 }

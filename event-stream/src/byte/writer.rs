@@ -131,19 +131,35 @@ impl ByteWriter {
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if something that was written before could not be stored.
+    /// [`WriteError`] if something that was written before could not be stored, or if there is no
+    /// capacity in time. With the outcome [`NotApplied`](Outcome::NotApplied) nothing of `data` is
+    /// written, otherwise [`Self::offset`] shows how much.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, only the beginning of `data` is written; [`Self::offset`] shows
     /// how much.
     pub async fn write_bytes(&mut self, mut data: Bytes) -> Result<(), WriteError> {
+        let begin = self.offset;
         while !data.is_empty() {
-            let len = std::future::poll_fn(|cx| self.poll_capacity(data.len(), cx)).await?;
-            let piece = data.split_to(len);
-            self.send(piece)?;
+            let written = self.write_piece(&mut data).await;
+            // The pieces before are written.
+            let is_begun = self.offset != begin;
+            written.map_err(
+                |error| {
+                    if is_begun { error.with_outcome(Outcome::Unknown) } else { error }
+                },
+            )?;
         }
         Ok(())
+    }
+
+    /// Writes the beginning of `data`, which is not empty, and takes it off. If the future is
+    /// dropped, nothing is written.
+    pub(crate) async fn write_piece(&mut self, data: &mut Bytes) -> Result<(), WriteError> {
+        let len = std::future::poll_fn(|cx| self.poll_capacity(data.len(), cx)).await?;
+        let piece = data.split_to(len);
+        self.send(piece)
     }
 
     /// Waits until everything that was written so far is durable.

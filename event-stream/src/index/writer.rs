@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use pravega_sdk_segment_client::{context::SegmentContext, error::WriteError};
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream};
 use pravega_sdk_wire_protocol::commands::UpdateSegmentAttribute;
@@ -24,6 +25,8 @@ pub struct IndexWriter {
     record_size: u32,
     /// The fields of the last record, if there is one.
     last: Option<Vec<(u128, u64)>>,
+    /// What is left of a record whose beginning was written.
+    rest: Bytes,
 }
 
 impl IndexWriter {
@@ -82,7 +85,8 @@ impl IndexWriter {
             .await
             .map_err(unknown)?;
         let last = reader.last_before(bytes.offset()).await.map_err(unknown)?;
-        Ok(Self { bytes, record_size, last: last.map(|record| record.fields) })
+        let last = last.map(|record| record.fields);
+        Ok(Self { bytes, record_size, last, rest: Bytes::new() })
     }
 
     /// The stream.
@@ -109,12 +113,15 @@ impl IndexWriter {
     /// # Errors
     ///
     /// [`WriteError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) if the data does not
-    /// fit, a value goes down, or a field of the record before is missing or at another place.
+    /// fit, a value goes down, or a field of the record before is missing or at another place. With
+    /// an unknown outcome the record is begun.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future may leave the beginning of a record in the stream, if it has more than
-    /// 256 KiB; then no further record can be appended. Smaller records are appended or not.
+    /// 256 KiB. The next call of [`Self::append`] or [`Self::flush`] completes it, as after a
+    /// failure with an unknown outcome; without one, no further record can be appended. Smaller
+    /// records are appended or not.
     pub async fn append(
         &mut self,
         fields: &impl Fields,
@@ -124,18 +131,30 @@ impl IndexWriter {
         self.check(&names)?;
         let fields = hash_all(&names);
         let size = usize::try_from(self.record_size).unwrap_or(usize::MAX);
-        let record =
+        let mut record =
             encode(&fields, data, size).map_err(|error| error.with_stream(self.bytes.stream()))?;
+        self.complete().await?;
         let offset = self.bytes.offset();
         if self.bytes.offset().0 % i64::from(self.record_size) != 0 {
-            let detail =
-                "the stream does not end with a whole record; an append was given up in its middle";
+            let detail = "the stream does not end with a whole record; the writer of the last one \
+                          ended in its middle";
             return Err(WriteError::new(ErrorKind::Corrupt, Outcome::NotApplied, detail)
                 .with_stream(self.bytes.stream()));
         }
-        self.bytes.write_bytes(record).await?;
+        self.bytes.write_piece(&mut record).await?;
+        // It is begun, and this call or the next one completes it.
         self.last = Some(fields);
+        self.rest = record;
+        self.complete().await.map_err(|error| error.with_outcome(Outcome::Unknown))?;
         Ok(offset)
+    }
+
+    /// Writes what is left of a record that is begun.
+    async fn complete(&mut self) -> Result<(), WriteError> {
+        while !self.rest.is_empty() {
+            self.bytes.write_piece(&mut self.rest).await?;
+        }
+        Ok(())
     }
 
     /// As [`Self::append`], on the condition that the last record has exactly these fields.
@@ -172,6 +191,7 @@ impl IndexWriter {
     ///
     /// Dropping the future changes nothing for the records.
     pub async fn flush(&mut self) -> Result<(), WriteError> {
+        self.complete().await?;
         self.bytes.flush().await
     }
 
