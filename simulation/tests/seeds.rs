@@ -98,6 +98,9 @@ fn every_event_is_stored_once_in_order_and_every_write_ends() {
         "stream deleted and made again",
         "stream sealed",
         "truncation",
+        "stale answer",
+        "tokens revoked",
+        "clock advanced",
         "write failed, not applied",
         "write failed, unknown",
     ];
@@ -169,7 +172,10 @@ fn every_seeded_bug_is_caught() {
 /// The bugs that need a kind of fault, which is in every seed here.
 #[test]
 fn every_seeded_bug_is_caught_by_the_kind_that_leads_to_it() {
-    let kinds = [(SeededBug::TrustsTokens, Kind::Tokens)];
+    let kinds = [
+        (SeededBug::TrustsTokens, Kind::Tokens),
+        (SeededBug::BelievesStaleAnswers, Kind::StaleAnswers),
+    ];
     for (bug, kind) in kinds {
         let run = |seed| scenario::run_in(Mode::With(kind), seed, Some(bug));
         let caught = (0..SEEDS).find(|seed| !run(*seed).violations.is_empty());
