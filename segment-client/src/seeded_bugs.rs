@@ -76,6 +76,10 @@ pub enum SeededBug {
     NeverPings,
     /// A commit whose answer was lost counts as done.
     BelievesCommits,
+    /// What a full store refused is not stored, also if it was sent on an earlier connection.
+    BelievesRefusals,
+    /// Events that a full store refused are sent again after those that were written after them.
+    PassesOverRefused,
     /// The failure of the controller is passed on where a sealed stream explains it.
     PassesFailuresOn,
     /// The outcome of a commit or an abort is that of its last attempt.
@@ -151,6 +155,9 @@ impl SeededBug {
         Self::ClosesForOneSegment,
         Self::TrustsTokens,
     ];
+
+    /// The bugs of writers to a store without space that seeds catch.
+    pub const FULL: [Self; 1] = [Self::PassesOverRefused];
 
     /// The bugs of connections and of requests about a segment.
     pub const CONNECTIONS: [Self; 5] = [

@@ -20,14 +20,14 @@ use pravega_sdk_server_core::{
     machine::{Config, Machine},
     placement::Placement,
     record::{Durability, Millis, Record},
-    store::{Info, MemoryLimit, Read, Step, WaitingRead},
+    store::{Info, Read, Step, WaitingRead},
 };
 use pravega_sdk_types::{ScopedSegment, ScopedStream, SegmentId, Successor};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    archive::Archive, connection::Connection, faults::StoreFaults, gates::Gates, messages,
+    archive::Archive, connection::Connection, faults::StoreFaults, fullness, gates::Gates, messages,
 };
 
 /// The time at which every simulation begins.
@@ -65,7 +65,7 @@ impl Cluster {
     /// A cluster without streams; its ids follow from the seed.
     pub(crate) fn new(stores: usize, seed: u64) -> Self {
         let config = Config {
-            memory_limit: MemoryLimit(u64::MAX),
+            memory_limit: fullness::UNLIMITED,
             // The records are the archive.
             durability: Durability::Kept,
             placement: Placement::over(stores),

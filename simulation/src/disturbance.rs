@@ -37,6 +37,7 @@ const STEPS: &[Kind] = &[
     Kind::DeadMachines,
     Kind::StaleAnswers,
     Kind::SilentController,
+    Kind::FullStores,
 ];
 
 /// The longest time that an interruption waits for the next connection.
@@ -70,6 +71,7 @@ pub(crate) fn repair(world: &World, network: &SimNetwork, theme: &Theme) {
     world.set_reply_delay(Duration::ZERO);
     world.set_stale_answers(0);
     world.answer_calls();
+    world.free_stores();
     world.finish_scale();
     world.set_controller_away(false);
     for store in 0..theme.stores {
@@ -194,6 +196,11 @@ impl Disturbance<'_> {
                 self.world.leave_unanswered(move |call| silent.is_empty() || call == silent);
                 self.wait(20_000).await;
                 self.world.answer_calls();
+            }
+            Kind::FullStores => {
+                self.world.fill_stores([0, 64, 1000][self.random.usize(0..3)]);
+                self.wait(6000).await;
+                self.world.free_stores();
             }
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pravega_sdk_server_core::{catalog::Catalog, placement::Placement};
+use pravega_sdk_server_core::{catalog::Catalog, placement::Placement, store::MemoryLimit};
 use pravega_sdk_wire_protocol::WireCommand;
 
 /// Makes other replies of a store's reply: none, one or several.
@@ -19,6 +19,8 @@ pub(crate) struct StoreFaults {
     pub(crate) is_deaf: bool,
     /// The most bytes of the reply to a read, as at the end of a store's cache.
     pub(crate) max_reply: Option<usize>,
+    /// The most memory that stores use, while they have no space.
+    pub(crate) memory_limit: Option<MemoryLimit>,
     pub(crate) misbehaviour: Option<Misbehaviour>,
 }
 

@@ -27,7 +27,7 @@
 //!           │
 //!        serving                         commands in, replies out
 //!           │
-//!        cluster ── faults  messages     server-core's machine and its clocks
+//!        cluster ── faults  fullness  server-core's machine and its clocks
 //!           │
 //!   connection ── gates  outbox          one connection: what waits, and the order of replies
 //!
@@ -49,6 +49,7 @@ pub mod controller;
 mod cut_order;
 mod disturbance;
 mod faults;
+mod fullness;
 pub mod gates;
 pub mod history;
 pub mod holds;

@@ -12,7 +12,8 @@ use std::{
 };
 
 use pravega_sdk_event_stream::{
-    EventWriter, LargeEvents, ReaderConfig, SeededBug, SegmentContext, WriterConfig, codec::Raw,
+    EventWriter, LargeEvents, ReaderConfig, SeededBug, SegmentContext, WhenFull, WriterConfig,
+    codec::Raw,
 };
 use pravega_sdk_segment_client::StoreConfig;
 use pravega_sdk_types::{BoundedCut, Outcome, ScopedSegment, ScopedStream};
@@ -263,7 +264,11 @@ impl Scenario {
     }
 
     async fn open_writer(&mut self, number: u32) -> EventWriter<Raw> {
-        let config = self.config.clone().with_seed(self.random.u64(..));
+        let mut config = self.config.clone().with_seed(self.random.u64(..));
+        if self.theme.has(Kind::FullStores) {
+            let choices = [WhenFull::Fail, WhenFull::Wait];
+            config = config.with_when_full(choices[self.random.usize(0..2)]);
+        }
         EventWriter::open(self.context(number), &self.stream, Raw, config)
             .await
             .expect("a stream to write to")

@@ -20,6 +20,7 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     cluster::Cluster,
     connection::{Connection, Waiting},
+    fullness,
     gates::{Departure, Effect, GateId, is_append},
     messages,
     outbox::{Due, Outbox},
@@ -117,10 +118,17 @@ impl Cluster {
         let connection = self.connections.get_mut(&id).ok_or(Ended)?;
         let session = connection.sessions.get_mut(session).ok_or(Ended)?;
         let mut made = Vec::new();
-        let handled = session.handle(command, &mut self.machine.context(at, &mut made));
+        let is_plain = matches!(command, WireCommand::AppendBlockEnd(_));
+        let handled = fullness::limited(&mut self.machine, self.faults.memory_limit, |machine| {
+            session.handle(command, &mut machine.context(at, &mut made))
+        });
         if made.iter().any(|reply| matches!(reply.command, WireCommand::AppendSetup(_))) {
             connection.token_expires =
                 [connection.token_expires, token_expires].into_iter().flatten().min();
+        }
+        let refusal = made.last().and_then(|last| fullness::refusal(&last.command, is_plain));
+        if let Some(refusal) = refusal {
+            self.count(refusal);
         }
         if handled.is_err() && made.is_empty() {
             if is_append {

@@ -87,6 +87,8 @@ kinds! {
     Recreations 8,
     /// The stream is sealed in the end, so that its readers end by themselves.
     SealedEnd 20,
+    /// Stores have no space for a while; writers fail then, or wait.
+    FullStores 15,
 }
 
 /// Kinds that the client does not survive yet: none. They are drawn in [`Mode::Everything`] alone.
@@ -116,7 +118,13 @@ impl Theme {
     pub(crate) fn draw(random: &mut fastrand::Rng, mode: Mode) -> Self {
         let mut kinds = BTreeSet::new();
         for kind in Kind::ALL {
-            let is_drawn = random.u32(0..100) < kind.percent();
+            let is_drawn = match kind {
+                // Of a generator of its own: without it the seed is as before there was the kind.
+                Kind::FullStores => {
+                    fastrand::Rng::with_seed(random.clone().u64(..)).u32(0..100) < kind.percent()
+                }
+                _ => random.u32(0..100) < kind.percent(),
+            };
             let is_wanted = match mode {
                 Mode::Deadlines => *kind == Kind::Deadlines,
                 Mode::With(wanted) => *kind == wanted,

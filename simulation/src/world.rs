@@ -12,7 +12,7 @@ use pravega_sdk_proto::{
     create_scope_status, create_stream_status, delete_stream_status,
     scale_response::ScaleStreamStatus, update_stream_status,
 };
-use pravega_sdk_server_core::ids::StoreIndex;
+use pravega_sdk_server_core::{ids::StoreIndex, store::MemoryLimit};
 use pravega_sdk_types::{
     Endpoint, KeyRange, Offset, ScopedSegment, ScopedStream, SegmentId, Successor, TransactionId,
 };
@@ -142,6 +142,22 @@ impl World {
     /// Limits the bytes that a store returns for one read.
     pub fn set_max_reply(&self, bytes: Option<usize>) {
         self.lock().cluster.faults.max_reply = bytes;
+    }
+
+    /// Fills all stores: from now on they take `left` bytes more than they use. What fits the last
+    /// piece of a segment takes none, and what is truncated makes space. Calls of the controller
+    /// are not refused.
+    pub fn fill_stores(&self, left: u64) {
+        let mut state = self.lock();
+        let held = state.cluster.machine.store.held();
+        state.cluster.faults.memory_limit = Some(MemoryLimit(held.saturating_add(left)));
+        drop(state);
+        self.count("stores filled");
+    }
+
+    /// Gives all stores space again.
+    pub fn free_stores(&self) {
+        self.lock().cluster.faults.memory_limit = None;
     }
 
     // Streams.

@@ -3,17 +3,14 @@
 
 mod common;
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::time::Duration;
 
 use common::{Cluster, block_on};
 use pravega_sdk_event_stream::{
     Appended, ByteWriter, ByteWriterConfig, LargeEvents, SeededBug, SegmentTail, WriteError,
     WriterConfig,
 };
-use pravega_sdk_simulation::{Arrival, Hold, Requests, Stall, Stuck};
+use pravega_sdk_simulation::{Requests, Stall, Stuck};
 use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, RoutingKey, SegmentId};
 use pravega_sdk_wire_protocol::WireCommand;
 use tokio::time::{Instant, sleep, timeout};
@@ -35,22 +32,6 @@ impl Cluster {
     fn scale(&self, segments: u32) {
         self.world.begin_scale(&self.stream, vec![SegmentId::from(0)], KeyRange::equal(segments));
         self.world.finish_scale();
-    }
-
-    /// Holds back what adds bytes to the first segment: on the first connection that does, and on
-    /// the others.
-    fn hold_attempts(&self) -> (Hold, Hold) {
-        let segment = self.segment(0);
-        let is_it = move |arrival: &Arrival<'_>| arrival.adds_bytes() && arrival.is_about(&segment);
-        let (first, is_first) = (Arc::new(OnceLock::new()), is_it.clone());
-        let known = Arc::clone(&first);
-        let late = self.world.hold(move |arrival| {
-            is_first(arrival) && *first.get_or_init(|| arrival.connection) == arrival.connection
-        });
-        let again = self.world.hold(move |arrival| {
-            is_it(arrival) && known.get().is_some_and(|first| *first != arrival.connection)
-        });
-        (late, again)
     }
 }
 

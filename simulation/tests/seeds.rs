@@ -66,6 +66,7 @@ fn every_event_is_stored_once_in_order_and_every_write_ends() {
         "acknowledgement lost",
         "action between two steps of an append",
         "append later than the next set-up",
+        "append refused by a full store",
         "append violation",
         "bounded read ended",
         "call unanswered",
@@ -87,6 +88,7 @@ fn every_event_is_stored_once_in_order_and_every_write_ends() {
         "reader ended with the life of its stream",
         "reader left alone",
         "reader told of a truncation",
+        "request refused for lack of space",
         "scale",
         "seed with LongEvents",
         "seed with ReplyOrder",
@@ -95,6 +97,7 @@ fn every_event_is_stored_once_in_order_and_every_write_ends() {
         "set-up of a known writer",
         "stall",
         "store down",
+        "stores filled",
         "stream deleted and made again",
         "stream sealed",
         "truncation",
@@ -175,6 +178,7 @@ fn every_seeded_bug_is_caught_by_the_kind_that_leads_to_it() {
     let kinds = [
         (SeededBug::TrustsTokens, Kind::Tokens),
         (SeededBug::BelievesStaleAnswers, Kind::StaleAnswers),
+        (SeededBug::PassesOverRefused, Kind::FullStores),
     ];
     for (bug, kind) in kinds {
         let run = |seed| scenario::run_in(Mode::With(kind), seed, Some(bug));

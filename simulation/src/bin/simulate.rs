@@ -81,7 +81,8 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
 
 fn all_bugs() -> impl Iterator<Item = SeededBug> {
     let all = SeededBug::ALL.into_iter().chain(SeededBug::APPENDING).chain(SeededBug::READING);
-    all.chain(SeededBug::CONNECTIONS).chain(SeededBug::BYTES).chain(SeededBug::TRANSACTIONS)
+    let all = all.chain(SeededBug::FULL).chain(SeededBug::CONNECTIONS);
+    all.chain(SeededBug::BYTES).chain(SeededBug::TRANSACTIONS)
 }
 
 fn run_seed(what: What, seed: u64, bug: Option<SeededBug>) -> Report {

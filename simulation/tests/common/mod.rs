@@ -1,7 +1,10 @@
 //! A cluster with a client, which the tests share.
 #![allow(dead_code)]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use pravega_sdk_controller_client::Controller;
@@ -11,7 +14,9 @@ use pravega_sdk_event_stream::{
     codec::{Raw, Utf8},
 };
 use pravega_sdk_segment_client::{ByteStream, Transport as _};
-use pravega_sdk_simulation::{SimController, SimNetwork, World, client::segment_context};
+use pravega_sdk_simulation::{
+    Arrival, Hold, SimController, SimNetwork, World, client::segment_context,
+};
 use pravega_sdk_types::{ScopedSegment, ScopedStream, SegmentId, WriterId};
 use pravega_sdk_wire_protocol::{
     Decoder, SendBuffer, WireCommand,
@@ -90,6 +95,22 @@ impl Cluster {
         let config = TransactionConfig::default().with_lease(Duration::from_secs(10));
         let config = config.with_writer(writer);
         TransactionalWriter::open(self.context(), &self.stream, Utf8, config).await.unwrap()
+    }
+
+    /// Holds back what adds bytes to the first segment: on the first connection that does, and on
+    /// the others.
+    pub(crate) fn hold_attempts(&self) -> (Hold, Hold) {
+        let segment = self.segment(0);
+        let is_it = move |arrival: &Arrival<'_>| arrival.adds_bytes() && arrival.is_about(&segment);
+        let (first, is_first) = (Arc::new(OnceLock::new()), is_it.clone());
+        let known = Arc::clone(&first);
+        let late = self.world.hold(move |arrival| {
+            is_first(arrival) && *first.get_or_init(|| arrival.connection) == arrival.connection
+        });
+        let again = self.world.hold(move |arrival| {
+            is_it(arrival) && known.get().is_some_and(|first| *first != arrival.connection)
+        });
+        (late, again)
     }
 
     /// The stream's events as text.

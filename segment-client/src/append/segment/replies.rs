@@ -69,10 +69,11 @@ impl<T> AppendMachine<T> {
                     format!("the segment store says: {}", reply.message),
                 )
             }
-            WireCommand::ErrorMessage(reply) if reply.error_code == FailureCode::OutOfSpace => {
-                self.refused_since_set_up(reply.request_id);
-                Reply::OutOfSpace(format!("the segment store says: {}", reply.message))
-            }
+            WireCommand::ErrorMessage(reply) if reply.error_code == FailureCode::OutOfSpace => self
+                .out_of_space(
+                    reply.request_id,
+                    format!("the segment store says: {}", reply.message),
+                ),
             // The store may be able to later.
             WireCommand::ErrorMessage(reply) => {
                 Reply::Protocol(format!("the segment store says: {}", reply.message))
@@ -93,6 +94,15 @@ impl<T> AppendMachine<T> {
             )),
             other => self.handle_in_transfer(other, out),
         }
+    }
+
+    /// Handles the refusal of a full store, which ends the set-up.
+    fn out_of_space(&mut self, request: i64, detail: String) -> Reply {
+        self.refused_since_set_up(request);
+        if self.bugs.has(SeededBug::BelievesRefusals) {
+            self.in_doubt = self.acknowledged;
+        }
+        Reply::OutOfSpace(detail)
     }
 
     fn is_about_transient(&self, segment: &ByteString) -> bool {
@@ -254,10 +264,8 @@ impl<T> AppendMachine<T> {
                 Reply::Progress
             }
             // Events without a condition have only that their store has space for them.
-            Some(BlockKind::Events) => {
-                self.refused_since_set_up(reply.request_id);
-                Reply::OutOfSpace("the segment store has no space for it".to_owned())
-            }
+            Some(BlockKind::Events) => self
+                .out_of_space(reply.request_id, "the segment store has no space for it".to_owned()),
             None => Reply::Protocol(
                 "the segment store refused a condition that is not in flight".to_owned(),
             ),

@@ -40,6 +40,18 @@ impl<T> AppendMachine<T> {
         }
     }
 
+    /// Called after a full store refused an append, when its events are going to be sent again.
+    pub(crate) fn spoil_refused(&mut self) {
+        if !self.bugs.has(SeededBug::PassesOverRefused) || self.items.is_empty() {
+            return;
+        }
+        let numbers: Vec<EventNumber> = self.items.iter().map(|item| item.number).collect();
+        self.items.rotate_left(1);
+        for (item, number) in self.items.iter_mut().zip(numbers) {
+            item.number = number;
+        }
+    }
+
     /// Called before the events of a sealed segment move.
     pub(crate) fn spoil_move(&mut self, out: &mut Vec<Completion<T>>) {
         if self.bugs.has(SeededBug::DropsSealed) {

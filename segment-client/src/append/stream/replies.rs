@@ -113,6 +113,8 @@ impl<T, W> WriterMachine<T, W> {
             }
             WhenFull::Wait => {
                 let Some(writer) = self.writers.get_mut(&segment) else { return };
+                #[cfg(feature = "seeded-bugs")]
+                writer.appends.spoil_refused();
                 writer.found_no_space(Misbehaviour(reason).into());
                 self.locate_later(segment, now);
             }
