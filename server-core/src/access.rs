@@ -3,7 +3,7 @@
 //! A token has the three parts of a JWT, so that clients can read its expiry. It is signed with a
 //! secret that only this process knows, and only this process checks it.
 
-use std::fmt;
+use std::{fmt, hint::black_box};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use pravega_sdk_wire_protocol::codes::TokenFailure;
@@ -39,8 +39,8 @@ pub enum Operation {
 /// A user of the controller.
 #[derive(Clone)]
 pub struct Account {
-    /// The digest of the Base64 text in the `authorization` header. Digests are compared, so that
-    /// the time of a comparison reveals nothing about a password.
+    /// The digest of the Base64 text in the `authorization` header, so that the length of a
+    /// password has no effect on a comparison.
     credentials: [u8; 32],
 }
 
@@ -89,9 +89,12 @@ impl Access {
     pub fn admits(&self, header: &str) -> bool {
         let Some((scheme, credentials)) = header.split_once(' ') else { return false };
         let credentials = digest(credentials.trim());
+        // Every account is compared, so that the time does not tell which one it is.
+        let is_known = self.accounts.iter().fold(false, |is_known, account| {
+            is_known | is_same(&account.credentials, &credentials)
+        });
         // RFC 9110, 11.1: the scheme has no case.
-        scheme.eq_ignore_ascii_case("basic")
-            && self.accounts.iter().any(|account| account.credentials == credentials)
+        is_known && scheme.eq_ignore_ascii_case("basic")
     }
 
     /// Revokes all tokens issued so far.
@@ -147,18 +150,16 @@ impl Access {
     fn claims_of(&self, token: &str) -> Option<Claims> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (_, body) = signed.split_once('.')?;
-        // The digests are compared, not the signatures, so that the time of the comparison reveals
-        // nothing about the secret.
-        let given = Sha3_256::digest(BASE64.decode(signature).ok()?);
-        if given != Sha3_256::digest(self.signature(signed)) {
+        let given: [u8; 32] = BASE64.decode(signature).ok()?.try_into().ok()?;
+        if !is_same(&given, &self.signature(signed)) {
             return None;
         }
         Claims::decode(&String::from_utf8(BASE64.decode(body).ok()?).ok()?)
     }
 
     /// SHA-3 has no length extension, so hashing the secret before the message is enough.
-    fn signature(&self, signed: &str) -> Vec<u8> {
-        Sha3_256::new().chain_update(self.secret).chain_update(signed).finalize().to_vec()
+    fn signature(&self, signed: &str) -> [u8; 32] {
+        Sha3_256::new().chain_update(self.secret).chain_update(signed).finalize().into()
     }
 }
 
@@ -172,6 +173,15 @@ struct Claims {
     allows: Operation,
     /// The scope and the stream.
     resource: String,
+}
+
+/// Compares secrets in a time that does not depend on where they differ.
+fn is_same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    let differences = one.iter().zip(other).fold(0, |differences, (one, other)| {
+        // The compiler must not end the loop at the first difference.
+        black_box(differences | (one ^ other))
+    });
+    differences == 0
 }
 
 /// The digest of a secret text.
@@ -317,6 +327,17 @@ mod tests {
                 r#""operation":"READ","resource":"a/b","sub":"segmentstoreresource"}"#
             )
         );
+    }
+
+    #[test]
+    fn secrets_are_the_same_only_if_every_bit_is() {
+        let secret = digest("secret");
+        assert!(is_same(&secret, &digest("secret")));
+        for bit in 0..256 {
+            let mut other = secret;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(!is_same(&secret, &other), "bit {bit}");
+        }
     }
 
     #[test]

@@ -121,8 +121,17 @@ impl ServerBuilder {
         self
     }
 
-    /// Adds an account. With accounts, the controller needs credentials and the stores need
-    /// delegation tokens.
+    /// Adds an account. With accounts, calls of the controller and of REST need the user and
+    /// password of one, and requests to the stores need delegation tokens.
+    ///
+    /// Accounts keep strangers out; they do not divide users. Every account may do everything to
+    /// every scope and stream, and the controller issues a token for any operation on any stream to
+    /// each. A token allows only its operation on the segments of its stream, until it expires; an
+    /// append that was set up before goes on until its connection ends, as on a Java server.
+    ///
+    /// Nothing is encrypted: the server has no TLS, so passwords, tokens and events are readable on
+    /// the way. It listens on 127.0.0.1, where every program and every user of the machine can
+    /// connect; without accounts, each of them can do everything.
     #[must_use]
     pub fn with_account(mut self, user: &str, password: &str) -> Self {
         self.accounts.push(Account::new(user, password));
