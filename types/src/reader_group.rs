@@ -24,7 +24,7 @@ pub struct ReaderGroupConfiguration {
     automatic_checkpoint_interval: Option<Duration>,
     max_outstanding_checkpoints: NonZeroU32,
     retention: GroupRetention,
-    generation: i64,
+    generation: Option<i64>,
     id: Uuid,
 }
 
@@ -114,13 +114,10 @@ impl ReaderGroupConfiguration {
             automatic_checkpoint_interval: Some(Duration::from_secs(30)),
             max_outstanding_checkpoints: NonZeroU32::MIN.saturating_add(2),
             retention: GroupRetention::None,
-            generation: Self::NO_GENERATION,
+            generation: None,
             id: Uuid::nil(),
         })
     }
-
-    /// The generation of a group that the controller does not know yet.
-    pub const NO_GENERATION: i64 = -1;
 
     /// Sets how often readers fetch updates of the group. Default: 3 s.
     #[must_use]
@@ -152,9 +149,10 @@ impl ReaderGroupConfiguration {
         self
     }
 
-    /// Sets the id and the generation of the group on the controller.
+    /// Sets the id and the generation of the group on the controller; `None` means that the
+    /// controller does not know the group yet.
     #[must_use]
-    pub fn with_identity(mut self, id: Uuid, generation: i64) -> Self {
+    pub fn with_identity(mut self, id: Uuid, generation: Option<i64>) -> Self {
         self.id = id;
         self.generation = generation;
         self
@@ -190,9 +188,10 @@ impl ReaderGroupConfiguration {
         self.retention
     }
 
-    /// Returns the generation: every change of the configuration creates a new one.
+    /// Returns the generation: every change of the configuration creates a new one. `None` means
+    /// that the controller does not know the group yet.
     #[must_use]
-    pub fn generation(&self) -> i64 {
+    pub fn generation(&self) -> Option<i64> {
         self.generation
     }
 

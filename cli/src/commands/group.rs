@@ -55,10 +55,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             let id = uuid::Uuid::new_v4();
             let configuration = ReaderGroupConfiguration::new(streams).map_err(Failure::usage)?;
             let registered = controller
-                .create_reader_group(
-                    &group,
-                    &configuration.with_identity(id, ReaderGroupConfiguration::NO_GENERATION),
-                )
+                .create_reader_group(&group, &configuration.with_identity(id, None))
                 .await?;
             if registered.id() == id {
                 output.status(format_args!("created group {group}"));

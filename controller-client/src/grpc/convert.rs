@@ -231,7 +231,7 @@ pub(super) fn group_config(
             GroupRetention::ManualReleaseAtUserStreamCut => 1,
             GroupRetention::AutomaticReleaseAtLastCheckpoint => 2,
         },
-        generation: configuration.generation(),
+        generation: configuration.generation().unwrap_or(NO_GENERATION),
         reader_group_id: configuration.id().to_string(),
         starting_stream_cuts: cuts(|entry| &entry.from),
         ending_stream_cuts: cuts(|entry| &entry.to),
@@ -240,6 +240,8 @@ pub(super) fn group_config(
 }
 
 const NO_CHECKPOINTS: i64 = -1;
+/// The generation in a message about a group that the controller does not know yet.
+const NO_GENERATION: i64 = -1;
 
 // -------------------------------------------------------------------------------- from the wire
 
@@ -460,7 +462,7 @@ pub(super) fn group_configuration(
         .with_automatic_checkpoint_interval(checkpoints)
         .with_max_outstanding_checkpoints(outstanding)
         .with_retention(retention)
-        .with_identity(id, config.generation))
+        .with_identity(id, (config.generation >= 0).then_some(config.generation)))
 }
 
 fn group_cut(cut: &proto::StreamCut) -> Result<(ScopedStream, StreamCut)> {
@@ -569,7 +571,7 @@ mod tests {
             .unwrap()
             .with_automatic_checkpoint_interval(None)
             .with_retention(GroupRetention::AutomaticReleaseAtLastCheckpoint)
-            .with_identity(uuid::Uuid::from_u128(7), 3);
+            .with_identity(uuid::Uuid::from_u128(7), Some(3));
         let group: ScopedReaderGroup = "a/g".parse().unwrap();
         assert_eq!(group_configuration(&group_config(&group, &sent).unwrap()).unwrap(), sent);
     }

@@ -24,7 +24,7 @@ pub(super) async fn create_reader_group(
     }
     // The server stores the generation of the request for its subscribers, but returns 0: only with
     // 0 both agree.
-    let first = configuration.clone().with_identity(configuration.id(), 0);
+    let first = configuration.clone().with_identity(configuration.id(), Some(0));
     let message = convert::group_config(group, &first)?;
     let answer = call!(client, "createReaderGroup", Harmless, group, create_reader_group, message)?;
     judge!("createReaderGroup", group, answer, Status, answer.message.status, {

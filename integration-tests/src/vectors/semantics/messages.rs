@@ -89,12 +89,13 @@ fn group_configuration(config: &Json) -> Result<ReaderGroupConfiguration> {
         1 => GroupRetention::ManualReleaseAtUserStreamCut,
         _ => GroupRetention::AutomaticReleaseAtLastCheckpoint,
     };
+    let generation = Some(number(config, "generation")?).filter(|generation| *generation >= 0);
     Ok(ReaderGroupConfiguration::bounded(streams.collect::<Result<Vec<_>>>()?)?
         .with_refresh_interval(millis("groupRefreshTimeMillis")?.context("no interval")?)
         .with_automatic_checkpoint_interval(millis("automaticCheckpointIntervalMillis")?)
         .with_max_outstanding_checkpoints(at_least_one(config, "maxOutstandingCheckpointRequest")?)
         .with_retention(retention)
-        .with_identity(text(config, "readerGroupId")?.parse()?, number(config, "generation")?))
+        .with_identity(text(config, "readerGroupId")?.parse()?, generation))
 }
 
 pub(super) fn reader_group(line: &Json) -> Result<()> {

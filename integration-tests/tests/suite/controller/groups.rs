@@ -20,11 +20,11 @@ async fn reader_groups_are_created_updated_listed_and_deleted() {
     let configuration = ReaderGroupConfiguration::new([stream.clone()]).unwrap();
     let nil = controller.create_reader_group(&group, &configuration).await.unwrap_err();
     assert_eq!(nil.kind(), ErrorKind::InvalidArgument);
-    let configuration = configuration.with_identity(id, ReaderGroupConfiguration::NO_GENERATION);
+    let configuration = configuration.with_identity(id, None);
     let registered = controller.create_reader_group(&group, &configuration).await.unwrap();
-    assert_eq!((registered.id(), registered.generation()), (id, 0));
+    assert_eq!((registered.id(), registered.generation()), (id, Some(0)));
     // A second creation returns the existing group.
-    let other = configuration.clone().with_identity(Uuid::new_v4(), -1);
+    let other = configuration.clone().with_identity(Uuid::new_v4(), None);
     assert_eq!(controller.create_reader_group(&group, &other).await.unwrap().id(), id);
     assert_eq!(controller.reader_group_configuration(&group).await.unwrap(), registered);
 
@@ -52,11 +52,11 @@ async fn subscribers_report_the_cut_before_which_they_need_nothing() {
     let configuration = ReaderGroupConfiguration::new([stream.clone()])
         .unwrap()
         .with_retention(GroupRetention::ManualReleaseAtUserStreamCut)
-        .with_identity(id, -1);
+        .with_identity(id, None);
     let registered = controller.create_reader_group(&group, &configuration).await.unwrap();
     assert_eq!(controller.subscribers(&stream).await.unwrap(), [group.to_string()]);
     let cut = BoundedCut::new(stream.clone(), [(SegmentId::from(0), Offset(0))]).unwrap();
-    let subscriber = Subscriber::new(group.clone(), id, registered.generation());
+    let subscriber = Subscriber::new(group.clone(), id, registered.generation().unwrap());
     controller.update_subscriber_cut(&subscriber, &cut).await.unwrap();
     let outdated = Subscriber::new(group.clone(), id, 7);
     let error = controller.update_subscriber_cut(&outdated, &cut).await.unwrap_err();

@@ -39,8 +39,9 @@ async fn a_scope_that_is_not_empty_is_refused_and_stays_whole() {
     // The Java server damages a scope that it fails to delete. A group can still be created, so the
     // client did not send the request.
     let group = ScopedReaderGroup::new(stream.scope().clone(), "group".parse().unwrap());
-    let configuration =
-        ReaderGroupConfiguration::new([stream.clone()]).unwrap().with_identity(Uuid::new_v4(), -1);
+    let configuration = ReaderGroupConfiguration::new([stream.clone()])
+        .unwrap()
+        .with_identity(Uuid::new_v4(), None);
     controller.create_reader_group(&group, &configuration).await.unwrap();
     assert_eq!(controller.delete_scope_recursive(stream.scope()).await.unwrap(), Deletion::Deleted);
     eventually("the scope is gone", async || {

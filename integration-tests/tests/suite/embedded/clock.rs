@@ -84,7 +84,7 @@ async fn retention_waits_for_the_groups_that_subscribe() {
     let configuration = ReaderGroupConfiguration::new([stream.clone()])
         .unwrap()
         .with_retention(GroupRetention::ManualReleaseAtUserStreamCut)
-        .with_identity(id, 0);
+        .with_identity(id, Some(0));
     factory.controller().create_reader_group(&group, &configuration).await.unwrap();
     write(&factory, &stream, 0..100).await;
     server.advance_clock(Duration::from_secs(31 * 60));
