@@ -74,7 +74,7 @@ async fn run(controller: SocketAddr, arguments: &[&str]) -> Output {
 /// Checks that each command ends and reports that a server did not answer.
 async fn all_time_out(controller: SocketAddr, commands: &[&str]) {
     let mut running = JoinSet::new();
-    for command in commands.iter().copied() {
+    for command in commands {
         // Two cores need not start them all at once.
         while running.len() >= 8 {
             running.join_next().await.unwrap().unwrap();

@@ -170,7 +170,7 @@ async fn reader_groups_are_shown_with_their_streams_and_readers_and_deleted() {
     let group = "s/g".parse().unwrap();
     let streams = ["s/t", "s/u"].map(|stream| stream.parse().unwrap());
     let configuration = ReaderGroupConfiguration::new(streams).unwrap();
-    let configuration = configuration.with_identity(Uuid::from_u128(7), 0);
+    let configuration = configuration.with_identity(Uuid::from_u128(7), Some(0));
     factory.controller().create_reader_group(&group, &configuration).await.unwrap();
     let listed = rest.ask("GET", "/v1/scopes/s/readergroups").await;
     assert_eq!(listed.json(), json!({ "readerGroups": [{ "readerGroupName": "g" }] }));

@@ -14,7 +14,7 @@ pub(super) async fn groups(both: &mut Both) {
     let group = format!("{}/group", both.scope).parse().unwrap();
     let stream = format!("{}/stream", both.scope).parse().unwrap();
     let configuration = ReaderGroupConfiguration::new([stream]).unwrap();
-    let configuration = configuration.with_identity(Uuid::from_u128(7), 0);
+    let configuration = configuration.with_identity(Uuid::from_u128(7), Some(0));
     for url in &both.urls {
         let factory = ClientFactory::new(ClientConfig::from_url(url).unwrap()).unwrap();
         factory.controller().create_reader_group(&group, &configuration).await.unwrap();
