@@ -26,7 +26,8 @@ async fn a_server_that_shuts_down_answers_the_requests_it_has_received() {
     writer.write("key", "first").await.unwrap();
     server.faults().delay_answers(Duration::from_millis(300));
     let held = server.bytes_held();
-    let ack = writer.enqueue("key", "second").await.unwrap();
+    // Long enough for memory of its own, which small events share.
+    let ack = writer.enqueue("key", "second".repeat(10_000)).await.unwrap();
     eventually("the server has taken the event", async || server.bytes_held() > held).await;
     let begun = std::time::Instant::now();
     let (answered, ()) = tokio::join!(ack, server.shutdown());
