@@ -417,8 +417,8 @@ fn a_write_that_is_not_polled_keeps_no_capacity_from_the_others() {
         for number in 0..32 {
             drop(writer.enqueue("k", format!("event {number}")).await.unwrap());
         }
-        // A large one that waits, and then is left alone.
-        let mut idle = Box::pin(writer.write("k", "x".repeat(15 << 10)));
+        // One that needs all of it waits, and then is left alone.
+        let mut idle = Box::pin(writer.write("k", "x".repeat(20 << 10)));
         assert!(!poll_times(idle.as_mut(), 1).await);
         let begun = tokio::time::Instant::now();
         for number in 0..64 {
