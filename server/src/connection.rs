@@ -93,7 +93,9 @@ async fn receive(
             }
         }
         patience.block_is_open(session.is_in_block());
+        let asked = Instant::now();
         received.make_room().await;
+        patience.waited_for_memory(asked.elapsed());
         match patience.read(&mut received, &mut reading).await {
             Ok(()) => seat.touch(),
             Err(ended) => return ended,
@@ -122,6 +124,13 @@ impl Patience {
 
     fn block_is_open(&mut self, is_open: bool) {
         self.block = is_open.then(|| self.block.unwrap_or_else(Instant::now));
+    }
+
+    /// Does not count the time for which the server kept the client waiting.
+    fn waited_for_memory(&mut self, time: Duration) {
+        for begun in [&mut self.accepted, &mut self.block].into_iter().flatten() {
+            *begun += time;
+        }
     }
 
     /// Waits for bytes; fails with the reason why the connection ends.

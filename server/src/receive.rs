@@ -188,7 +188,11 @@ impl ReceiveBuffer {
             // The block grows with the bytes that have arrived, never with the length in a header.
             (size, Arc::clone(&self.lease))
         } else {
-            (size, Arc::new(Lease::Lent(self.pool.charge(size.max(frame)).await)))
+            let asked = Instant::now();
+            let charge = self.pool.charge(size.max(frame)).await;
+            // The client is not to blame for that time.
+            self.begun = self.begun.map(|begun| begun + asked.elapsed());
+            (size, Arc::new(Lease::Lent(charge)))
         };
         let mut block = BytesMut::with_capacity(size);
         block.extend_from_slice(&self.buffer);

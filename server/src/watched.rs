@@ -195,6 +195,8 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        // While it is blocked, nothing is read.
+        self.check(cx)?;
         let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
         self.wrote(written)
     }
@@ -204,6 +206,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.check(cx)?;
         let written = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
         self.wrote(written)
     }

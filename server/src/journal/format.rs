@@ -123,8 +123,36 @@ pub(super) fn put_frame(
     sequence: Sequence,
     payload: &[u8],
 ) -> Result<(), TooLong> {
+    let head = frame_head(salt, kind, sequence, payload)?;
+    out.extend_from_slice(&head);
+    out.extend_from_slice(payload);
+    Ok(())
+}
+
+/// Fills in the head of a frame, for which the first [`FRAME_HEAD_LEN`] bytes before the payload
+/// are reserved: a long payload is not copied.
+pub(super) fn complete_frame(
+    frame: &mut [u8],
+    salt: u64,
+    kind: Kind,
+    sequence: Sequence,
+) -> Result<(), TooLong> {
+    let Some((reserved, payload)) = frame.split_at_mut_checked(FRAME_HEAD_LEN) else {
+        return Ok(());
+    };
+    let head = frame_head(salt, kind, sequence, payload)?;
+    reserved.iter_mut().zip(head).for_each(|(byte, head)| *byte = head);
+    Ok(())
+}
+
+fn frame_head(
+    salt: u64,
+    kind: Kind,
+    sequence: Sequence,
+    payload: &[u8],
+) -> Result<Vec<u8>, TooLong> {
     let len = frame_len(payload.len())?;
-    let head = [
+    let mut head = [
         FRAME_MAGIC.as_slice(),
         &(kind as u32).to_be_bytes(),
         &len.to_be_bytes(),
@@ -132,10 +160,8 @@ pub(super) fn put_frame(
         &crc32fast::hash(payload).to_be_bytes(),
     ]
     .concat();
-    out.extend_from_slice(&head);
-    out.extend(head_crc(&head, salt).to_be_bytes());
-    out.extend_from_slice(payload);
-    Ok(())
+    head.extend(head_crc(&head, salt).to_be_bytes());
+    Ok(head)
 }
 
 /// Reads the head of a frame at the start of `bytes`; `None` if it is not one of this file.
@@ -217,6 +243,16 @@ mod tests {
                 "bit {bit}"
             );
         }
+    }
+
+    #[test]
+    fn a_frame_that_is_filled_in_place_is_the_same() {
+        let mut put = Vec::new();
+        put_frame(&mut put, 7, Kind::Batches, Sequence(3), b"payload").unwrap();
+        let mut filled = vec![0; FRAME_HEAD_LEN];
+        filled.extend_from_slice(b"payload");
+        complete_frame(&mut filled, 7, Kind::Batches, Sequence(3)).unwrap();
+        assert_eq!(filled, put);
     }
 
     #[test]

@@ -17,12 +17,12 @@ use super::{
     disk::Disk,
     durable::Durable,
     files::{MARK, UNFINISHED, file_name},
-    format::{Kind, Mark, SLOT_STRIDE, head, put_frame},
+    format::{FRAME_HEAD_LEN, Kind, Mark, SLOT_STRIDE, complete_frame, head, put_frame},
     recovery::Recovered,
 };
 
 /// The approximate length of one write at most, in bytes.
-const WRITE_BYTES: usize = 8 << 20;
+const WRITE_BYTES: usize = 4 << 20;
 /// The memory of a record besides its names and data, in bytes.
 const RECORD_OVERHEAD: usize = 192;
 /// A journal that grew by this many bytes, and to a multiple of its first length, is rewritten.
@@ -219,24 +219,25 @@ impl JournalFile {
     pub(super) fn write(&mut self, batches: &[Batch]) -> io::Result<()> {
         let mut rest = batches;
         while !rest.is_empty() {
-            let mut payload = Vec::new();
+            let mut frame = vec![0; FRAME_HEAD_LEN];
             let mut sequence = self.sequence;
             while let Some((first, others)) = rest.split_first()
-                && payload.len() < WRITE_BYTES
+                && frame.len() < WRITE_BYTES
             {
-                encode(&first.records, &mut payload)?;
+                frame.reserve(memory(&first.records) as usize);
+                encode(&first.records, &mut frame)?;
                 sequence = first.sequence;
                 rest = others;
             }
-            self.commit(Kind::Batches, sequence, &payload)?;
+            self.commit(Kind::Batches, sequence, frame)?;
         }
         Ok(())
     }
 
-    fn commit(&mut self, kind: Kind, sequence: Sequence, payload: &[u8]) -> io::Result<()> {
+    /// Writes a frame whose head is still to be filled in, and syncs.
+    fn commit(&mut self, kind: Kind, sequence: Sequence, mut frame: Vec<u8>) -> io::Result<()> {
         let file = file_name(self.number);
-        let mut frame = Vec::with_capacity(payload.len() + 64);
-        put_frame(&mut frame, self.salt, kind, sequence, payload)?;
+        complete_frame(&mut frame, self.salt, kind, sequence)?;
         self.disk.append(&file, &frame)?;
         self.disk.sync(&file)?;
         self.len += frame.len() as u64;
@@ -295,7 +296,7 @@ impl JournalFile {
 
     /// Records that the server was shut down.
     pub(super) fn end(&mut self) -> io::Result<()> {
-        self.commit(Kind::Clean, self.sequence, &[])?;
+        self.commit(Kind::Clean, self.sequence, vec![0; FRAME_HEAD_LEN])?;
         self.mark(true)
     }
 }
