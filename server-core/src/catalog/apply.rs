@@ -2,6 +2,7 @@
 
 use super::{
     change::{Change, Part, StreamPart},
+    leaving::stream_of,
     older::OlderStream,
     state::{Catalog, Leaving, Scope},
     stream::Stream,
@@ -36,7 +37,8 @@ impl Catalog {
                 }
             }
             Part::Leaving => {
-                let scope = self.scopes.remove(&name).ok_or(MissingParent("scope"))?;
+                let scope = self.scopes.remove(&name).or_else(|| self.take_stream(&name));
+                let scope = scope.ok_or(MissingParent("scope"))?;
                 self.leaving.insert(name, Leaving { scope, reached: None });
             }
             part => {
@@ -71,6 +73,13 @@ impl Catalog {
             (_, Some(scope)) => scope.growth(part),
             (_, None) => 0,
         }
+    }
+
+    /// Takes a stream that leaves from its scope.
+    fn take_stream(&mut self, leaving: &str) -> Option<Scope> {
+        let (scope, name) = stream_of(leaving)?;
+        let stream = self.scopes.get_mut(scope)?.streams.remove(name)?;
+        Some(Scope { streams: [(name.to_owned(), stream)].into(), ..Scope::default() })
     }
 
     /// A scope, also while it is being deleted.

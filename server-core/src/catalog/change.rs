@@ -29,7 +29,7 @@ pub(super) struct Change {
 pub(super) enum Part {
     /// The scope itself.
     Scope(Option<ScopeRecord>),
-    /// The scope is being deleted.
+    /// The scope is being deleted, or the stream that has left it under this name.
     Leaving,
     /// The least number of the first segment of a new stream.
     Floor(SegmentNumber),

@@ -128,9 +128,10 @@ impl Catalog {
         let mut plan = Plan::new();
         self.plan_unsubscription(&mut plan, &config, None);
         let stream = names::group_stream(&info.reader_group);
-        self.plan_removal(&mut plan, &info.scope, &stream, step);
+        let progress = self.plan_removal(&mut plan, &info.scope, &stream, step);
         plan.scope(&info.scope, Part::Group(info.reader_group.clone(), None));
         self.carry_out(plan, step)?;
+        step.progress = progress;
         Ok(Status::Success)
     }
 

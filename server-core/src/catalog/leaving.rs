@@ -1,11 +1,15 @@
-//! The deletion of a scope with everything in it.
+//! The deletion of a scope with everything in it, and of a stream with many segments.
 //!
-//! A scope with little in it is deleted at once. A large one is marked as leaving first: from then
-//! on no other call knows it. What is in it is deleted in slices, between which other clients are
-//! served, and the scope itself at the end. After a restart the work goes on.
+//! What is small is deleted at once. What is large is marked as leaving first: from then on no
+//! other call knows it. What is in it is deleted in slices, between which other clients are served,
+//! and it itself at the end. After a restart the work goes on.
+//!
+//! A stream leaves as a scope with nothing else in it, whose name, such as `scope:stream:7`, no
+//! other scope can have. A stream that is created under the same name meanwhile has segments with
+//! higher numbers.
 
 use pravega_sdk_proto::delete_scope_status;
-use pravega_sdk_types::SegmentId;
+use pravega_sdk_types::{SegmentId, SegmentNumber};
 
 use super::{
     change::{Part, StreamPart},
@@ -13,11 +17,31 @@ use super::{
     names,
     plan::Plan,
     state::{Catalog, Scope},
+    stream::Stream,
 };
 use crate::store::{Progress, Step};
 
 /// The segments and entries that are deleted at once: a millisecond or two of work.
 const SLICE: usize = 1000;
+
+/// What is between the parts of the name under which a stream leaves. It is in no other name.
+const BETWEEN: char = ':';
+
+/// The name under which a stream leaves, with the number of its next segment.
+fn leaving_name(scope: &str, stream: &str, number: SegmentNumber) -> String {
+    format!("{scope}{BETWEEN}{stream}{BETWEEN}{number}")
+}
+
+/// The scope whose segments leave.
+fn scope_of(leaving: &str) -> &str {
+    leaving.split(BETWEEN).next().unwrap_or(leaving)
+}
+
+/// The scope and the stream that leaves; `None` if a whole scope does.
+pub(super) fn stream_of(leaving: &str) -> Option<(&str, &str)> {
+    let mut parts = leaving.split(BETWEEN);
+    Some((parts.next()?, parts.next()?))
+}
 
 /// The next part of a deletion.
 struct Slice {
@@ -53,8 +77,32 @@ impl Catalog {
             plan.scope(scope, Part::Leaving);
         }
         self.carry_out(plan, step)?;
-        step.progress = progress;
+        if progress == Progress::Unfinished || self.check_not_leaving(scope).is_err() {
+            step.progress = Progress::Unfinished;
+        }
         Ok(Status::Success)
+    }
+
+    /// Plans that a stream leaves if it is large, and the first slice of its deletion, so that it
+    /// frees memory; returns [`Progress::Finished`] and plans nothing if it is not.
+    pub(super) fn plan_leaving(
+        &self,
+        plan: &mut Plan,
+        scope: &str,
+        stream: &str,
+        found: &Stream,
+        step: &Step<'_>,
+    ) -> Progress {
+        let transactions = found.transactions.iter().map(|(_, one)| 1 + one.numbers.len());
+        if found.history.segment_count() + transactions.sum::<usize>() <= SLICE {
+            return Progress::Finished;
+        }
+        let name = leaving_name(scope, stream, found.history.next_number());
+        plan.scope(&name, Part::Leaving);
+        for record in found.history.all().take(SLICE) {
+            plan.segment(step.deletion(&names::segment(scope, stream, record.id)));
+        }
+        Progress::Unfinished
     }
 
     /// Deletes the next slice of the scopes that are leaving.
@@ -76,10 +124,10 @@ impl Catalog {
         Ok(if is_finished { Progress::Finished } else { Progress::Unfinished })
     }
 
-    /// Refuses while a scope of this name is being deleted: its segments have the names that those
-    /// of a new one would have.
+    /// Refuses while a scope of this name, or a stream of it, is being deleted: its segments have
+    /// the names that those of a new one would have.
     pub(super) fn check_not_leaving(&self, scope: &str) -> CallResult<()> {
-        if self.leaving.contains_key(scope) {
+        if self.leaving.keys().any(|leaving| scope_of(leaving) == scope) {
             return Err(CallError::Unavailable(format!("scope {scope} is being deleted")));
         }
         Ok(())
@@ -94,6 +142,7 @@ impl Catalog {
         step: &Step<'_>,
     ) -> Slice {
         let (mut plan, mut deleted) = (Plan::new(), 0);
+        let segments_of = scope_of(name);
         let unfinished = |plan, reached| Slice { plan, reached, progress: Progress::Unfinished };
         for (group, found) in &scope.groups {
             let config = found.config();
@@ -116,7 +165,7 @@ impl Catalog {
         }
         for (stream, found) in &scope.streams {
             for (id, transaction) in found.transactions.iter() {
-                for segment in transaction.segments(name, stream, id) {
+                for segment in transaction.segments(segments_of, stream, id) {
                     deleted += 1;
                     plan.segment(step.deletion(&segment));
                 }
@@ -128,7 +177,7 @@ impl Catalog {
             }
             for record in found.history.all_after(reached) {
                 deleted += 1;
-                plan.segment(step.deletion(&names::segment(name, stream, record.id)));
+                plan.segment(step.deletion(&names::segment(segments_of, stream, record.id)));
                 reached = Some(record.id);
                 if deleted >= SLICE {
                     return unfinished(plan, reached);

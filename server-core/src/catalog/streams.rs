@@ -19,7 +19,7 @@ use super::{
     state::Catalog,
     stream::StreamState,
 };
-use crate::store::Step;
+use crate::store::{Progress, Step};
 
 /// A stream has fewer tags than this, and each is shorter than this.
 const MAX_TAGS: usize = 128;
@@ -259,28 +259,39 @@ impl Catalog {
             Some(found) if !found.is_sealed() => Ok(Status::StreamNotSealed),
             Some(_) => {
                 let mut plan = Plan::new();
-                self.plan_removal(&mut plan, &info.scope, &info.stream, step);
                 let marks = names::mark_stream(&info.stream);
-                self.plan_removal(&mut plan, &info.scope, &marks, step);
+                let of_stream = self.plan_removal(&mut plan, &info.scope, &info.stream, step);
+                let of_marks = self.plan_removal(&mut plan, &info.scope, &marks, step);
                 self.carry_out(plan, step)?;
+                step.progress = of_stream.max(of_marks);
                 Ok(Status::Success)
             }
         }
     }
 
     /// Plans the removal of a stream with all its segments, in any state. What remains is the
-    /// number of its next segment, for a stream of the same name.
-    pub(super) fn plan_removal(&self, plan: &mut Plan, scope: &str, stream: &str, step: &Step<'_>) {
-        let Some(found) = self.scopes.get(scope) else { return };
+    /// number of its next segment, for a stream of the same name. A large stream is deleted in
+    /// slices.
+    pub(super) fn plan_removal(
+        &self,
+        plan: &mut Plan,
+        scope: &str,
+        stream: &str,
+        step: &Step<'_>,
+    ) -> Progress {
+        let Some(found) = self.scopes.get(scope) else { return Progress::Finished };
         let numbers = &found.numbers;
-        let Some(found) = found.streams.get(stream) else { return };
-        let all: Vec<SegmentRecord> = found.history.all().collect();
-        plan.each(&names::segments(scope, stream, &all), |segment| step.deletion(segment));
-        for (id, transaction) in found.transactions.iter() {
-            let segments: Vec<ByteString> = transaction.segments(scope, stream, id).collect();
-            plan.each(&segments, |segment| step.deletion(segment));
+        let Some(found) = found.streams.get(stream) else { return Progress::Finished };
+        let progress = self.plan_leaving(plan, scope, stream, found, step);
+        if progress == Progress::Finished {
+            let all: Vec<SegmentRecord> = found.history.all().collect();
+            plan.each(&names::segments(scope, stream, &all), |segment| step.deletion(segment));
+            for (id, transaction) in found.transactions.iter() {
+                let segments: Vec<ByteString> = transaction.segments(scope, stream, id).collect();
+                plan.each(&segments, |segment| step.deletion(segment));
+            }
+            plan.stream(scope, stream, StreamPart::State(None));
         }
-        plan.stream(scope, stream, StreamPart::State(None));
         let number = found.history.next_number();
         let mut floor = numbers.floor;
         if numbers.len() >= MAX_NUMBERS && number > floor {
@@ -290,6 +301,7 @@ impl Catalog {
         if number > floor {
             plan.scope(scope, Part::Number(stream.to_owned(), Some(number)));
         }
+        progress
     }
 }
 

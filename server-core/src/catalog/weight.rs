@@ -10,6 +10,7 @@ use pravega_sdk_proto::StreamConfig;
 use super::{
     cut::Cut,
     history::{EpochRecord, History},
+    leaving::stream_of,
     names,
     state::{Group, Numbers, Scope, Table},
     stream::{RetentionPoint, Stream, StreamState, Subscriber, WriterMark},
@@ -36,9 +37,13 @@ fn count(of: usize, weight: u64) -> u64 {
     of as u64 * weight
 }
 
-/// The weight of a scope without what is in it. The system scope always exists and has none.
+/// The weight of a scope without what is in it. The system scope always exists and has none, and
+/// for a stream that leaves its own weight is enough.
 pub(super) fn of_scope(name: &str) -> u64 {
-    if name == names::SYSTEM_SCOPE { 0 } else { SCOPE + name.len() as u64 }
+    if name == names::SYSTEM_SCOPE || stream_of(name).is_some() {
+        return 0;
+    }
+    SCOPE + name.len() as u64
 }
 
 pub(super) fn of_number(stream: &str) -> u64 {

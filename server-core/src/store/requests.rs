@@ -25,7 +25,7 @@ use crate::{
 pub struct MemoryLimit(pub u64);
 
 /// Whether the work of a request is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Progress {
     /// Everything is done.
     #[default]

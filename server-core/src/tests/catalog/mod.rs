@@ -3,6 +3,7 @@
 mod counting;
 mod cuts;
 mod groups;
+mod largest;
 mod queries;
 mod retention;
 mod scaling;

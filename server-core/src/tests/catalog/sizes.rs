@@ -11,7 +11,7 @@ use crate::{
     catalog::{CallResult, Catalog},
     machine::Machine,
     record::Record,
-    store::{Progress, Step},
+    store::{MemoryLimit, Progress, Step},
     tests::{at, everything, machine},
 };
 
@@ -224,6 +224,43 @@ fn a_scope_that_is_being_deleted_is_known_to_no_call_and_is_finished_after_a_res
         while again.work(at(10)) == Progress::Unfinished {}
         assert_eq!((again.store.segment_count(), again.held()), (0, 0));
         let (catalog, mut step) = again.call(at(11));
+        catalog.create_scope("s", &mut step).unwrap();
+    }
+}
+
+#[test]
+fn a_stream_with_many_segments_is_deleted_in_slices_and_its_name_is_free_at_once() {
+    let mut machine = with_scope();
+    let large = named("large", 3000);
+    let info = StreamInfo { stream: "large".to_owned(), ..info() };
+    let (catalog, mut step) = machine.call(at(9));
+    catalog.create_stream(large, &mut step).unwrap();
+    catalog.create_transaction(&info, 20_000, &mut step).unwrap();
+    catalog.seal_stream(&info, &mut step).unwrap();
+    machine.memory_limit = MemoryLimit(machine.held());
+    let (catalog, mut step) = machine.call(at(9));
+    catalog.delete_stream(&info, &mut step).unwrap();
+    assert_eq!(step.progress, Progress::Unfinished);
+    assert!(!catalog.stream_exists("s", "large").exists);
+    assert_eq!(catalog.held(), catalog.recount());
+    // A stream of the same name, and a deletion of the scope, while the old one leaves.
+    catalog.create_stream(named("large", 1), &mut step).unwrap();
+    let ranges = catalog.current_segments(&info, &step).unwrap().segment_ranges;
+    assert_eq!(ranges.first().unwrap().segment_id.as_ref().unwrap().segment_id, 3000);
+    let mut snapshot = Vec::new();
+    machine.snapshot(|record| snapshot.push(record));
+    let mut from_snapshot = self::machine();
+    snapshot.iter().for_each(|record| from_snapshot.restore(record).unwrap());
+    assert_eq!(everything(&from_snapshot), everything(&machine));
+    for mut machine in [from_snapshot, machine] {
+        let (catalog, mut step) = machine.call(at(10));
+        assert!(!catalog.list_scopes("").scopes.iter().any(|scope| scope.contains(':')));
+        catalog.delete_scope_recursive("s", &mut step).unwrap();
+        assert_eq!(step.progress, Progress::Unfinished, "segments are left");
+        assert!(catalog.create_scope("s", &mut step).is_err());
+        while machine.work(at(11)) == Progress::Unfinished {}
+        assert_eq!((machine.store.segment_count(), machine.held()), (0, 0));
+        let (catalog, mut step) = machine.call(at(12));
         catalog.create_scope("s", &mut step).unwrap();
     }
 }
