@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use pravega_sdk_event_stream::{
-    ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig, SegmentContext,
+    ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig, SegmentContext, WriteError,
 };
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedSegment, ScopedStream};
 use tokio::{
@@ -63,12 +63,55 @@ pub(crate) type Snapshots = Vec<(Offset, Vec<u8>)>;
 pub(crate) struct Truncations {
     pub(crate) world: World,
     pub(crate) segment: ScopedSegment,
+    /// Of so many writes, one is followed by a truncation.
+    pub(crate) every: u32,
     pub(crate) kept: Snapshots,
+    /// The offset of a truncation that failed for certain.
+    failed: Option<Offset>,
+    pub(crate) violations: Vec<Violation>,
+}
+
+impl Truncations {
+    pub(crate) fn new(world: &World, segment: &ScopedSegment, every: u32) -> Self {
+        Self {
+            world: world.clone(),
+            segment: segment.clone(),
+            every,
+            kept: Vec::new(),
+            failed: None,
+            violations: Vec::new(),
+        }
+    }
+
+    /// Checks that a truncation that failed for certain is not carried out.
+    pub(crate) fn check(&mut self) {
+        let head = self.world.head_of(&self.segment);
+        if let Some(failed) = self.failed.take()
+            && head.is_some_and(|head| head >= failed)
+        {
+            let detail =
+                format!("a truncation at {failed} failed for certain, {head:?} is the head");
+            self.violations.push(Violation { check: "B7", detail });
+        }
+    }
+
+    fn note(&mut self, offset: Offset, result: &Result<(), WriteError>) {
+        match result {
+            Ok(()) => {}
+            Err(error) if error.outcome() == Outcome::NotApplied => {
+                self.world.count("truncation failed, not applied");
+                self.failed = Some(offset);
+                self.check();
+                self.failed = Some(offset);
+            }
+            Err(_) => self.world.count("truncation failed, unknown"),
+        }
+    }
 }
 
 impl ByteLoad {
     /// Writes all cells; returns the sessions, and what was truncated.
-    pub(crate) async fn run(mut self) -> (Vec<Session>, Snapshots) {
+    pub(crate) async fn run(mut self) -> (Vec<Session>, Option<Truncations>) {
         let mut sessions: Vec<Session> = Vec::new();
         let mut writer = self.open().await;
         let mut session = self.session(0, writer.offset());
@@ -100,8 +143,7 @@ impl ByteLoad {
             Err(error) => session.failure = Some((error.kind(), error.outcome())),
         }
         sessions.push(session);
-        let kept = self.truncations.map(|truncations| truncations.kept).unwrap_or_default();
-        (sessions, kept)
+        (sessions, self.truncations)
     }
 
     async fn open(&self) -> ByteWriter {
@@ -131,7 +173,7 @@ impl ByteLoad {
         &mut self,
         writer: &mut ByteWriter,
         session: &mut Session,
-    ) -> Result<(), pravega_sdk_event_stream::WriteError> {
+    ) -> Result<(), WriteError> {
         let cells = self.random.usize(1..40);
         let mut data = BytesMut::new();
         (session.written..session.written + cells).for_each(|at| data.put_slice(&session.cell(at)));
@@ -142,16 +184,19 @@ impl ByteLoad {
 
     async fn truncate(&mut self, writer: &ByteWriter) {
         let Some(truncations) = &mut self.truncations else { return };
-        if self.random.u32(0..12) != 0 {
+        if self.random.u32(0..truncations.every) != 0 {
             return;
         }
+        truncations.check();
         let (start, bytes) = truncations.world.bytes(&truncations.segment);
         let cells = self.random.usize(0..bytes.len() / CELL + 1);
         let offset = Offset(start.0 + (cells * CELL) as i64);
         truncations.kept.push((start, bytes));
         truncations.world.count("truncation");
-        // A truncation that fails may still be carried out.
-        writer.truncate(offset).await.ok();
+        let result = writer.truncate(offset).await;
+        if offset > start {
+            truncations.note(offset, &result);
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! | B3 | the bytes of a writer between two failures are stored from their first on, without a gap |
 //! | B4 | a condition that failed does not hold |
 //! | B5 | what definitely failed is not stored as a whole |
+//! | B7 | a truncation that failed for certain is not carried out |
 //! | B6 | a reader returns the bytes that were stored, in order, and without a gap that was not told |
 //! | C14 | every write, flush and reader ends within its bound |
 
@@ -19,6 +20,7 @@ use std::{
 };
 
 use pravega_sdk_event_stream::{ByteReaderConfig, ByteWriterConfig, SeededBug, SegmentContext};
+use pravega_sdk_segment_client::StoreConfig;
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedSegment, ScopedStream, SegmentId};
 use tokio::{
     sync::watch,
@@ -27,9 +29,9 @@ use tokio::{
 };
 
 use crate::{
-    SimController, SimNetwork, World,
+    Requests, SimController, SimNetwork, Stall, Stuck, World,
     byte_load::{ByteLoad, ByteReaderLoad, ByteReading, CELL, Session, Snapshots, Truncations},
-    client::segment_context,
+    client::segment_context_with,
     history::Violation,
     plan::LinkTheme,
     report::Report,
@@ -57,6 +59,8 @@ struct Theme {
     writes: u32,
     max_pause: Duration,
     deadline: Option<Duration>,
+    /// The time that one attempt of a request may take, if it is short.
+    request_timeout: Option<Duration>,
 }
 
 impl Theme {
@@ -65,10 +69,13 @@ impl Theme {
         let (cuts, fragments, slow) = (chance(60), chance(20), chance(15));
         let (moves, restarts, outages) = (chance(25), chance(25), chance(15));
         let (truncates, shares, hurries) = (chance(25), chance(50), chance(25));
+        let asks_shortly = chance(30);
         let cuts = if cuts { random.u32(20..90) } else { 0 };
         let max_delay =
             Duration::from_millis(if slow { random.u64(100..1500) } else { random.u64(0..30) });
         let deadline = Duration::from_millis(random.u64(20..2000));
+        // A request and its reply may be late by twice the longest delay each.
+        let request_timeout = max_delay * 4 + Duration::from_millis(random.u64(50..500));
         Self {
             links: LinkTheme { cuts, max_delay, fragments },
             moves,
@@ -82,6 +89,7 @@ impl Theme {
             writes: random.u32(10..60),
             max_pause: Duration::from_millis(random.u64(0..200)),
             deadline: hurries.then_some(deadline),
+            request_timeout: asks_shortly.then_some(request_timeout),
         }
     }
 }
@@ -130,7 +138,20 @@ impl Scenario {
         let network = SimNetwork::new(&world, theme.links.plan(random.fork(), world.clone()));
         let controller =
             Arc::new(SimController::new(&world, random.u64(..), Duration::from_millis(20)));
-        let context = || segment_context(Arc::clone(&controller) as _, network.clone());
+        let mut store_config = StoreConfig::default();
+        if let Some(timeout) = theme.request_timeout {
+            store_config = store_config.with_request_timeout(timeout);
+        }
+        if let Some(bug) = bug {
+            store_config = store_config.with_seeded_bug(bug);
+        }
+        let context = || {
+            segment_context_with(
+                Arc::clone(&controller) as _,
+                network.clone(),
+                store_config.clone(),
+            )
+        };
         let shared = context();
         let clients = usize::from(theme.writers) + theme.readers as usize;
         let contexts =
@@ -156,17 +177,23 @@ impl Scenario {
         // Every write may wait for its deadline, and pauses before.
         let each = self.theme.max_pause + self.theme.deadline.unwrap_or_default();
         let bound = HEAL_BOUND + each * self.theme.writes;
+        let mut truncations = Vec::new();
         for writer in writers {
             match timeout(bound, writer).await {
                 Ok(done) => {
-                    let (sessions, kept) = done.expect("a writer does not panic");
+                    let (sessions, done) = done.expect("a writer does not panic");
                     seen.sessions.extend(sessions);
-                    seen.kept.extend(kept);
+                    truncations.extend(done);
                 }
                 Err(_) => seen.say("C14", "a writer was not done in time".to_owned()),
             }
         }
         sleep(self.theme.links.max_delay * 2 + Duration::from_secs(1)).await;
+        for mut truncations in truncations {
+            truncations.check();
+            seen.kept.append(&mut truncations.kept);
+            seen.violations.append(&mut truncations.violations);
+        }
         let (start, bytes) = self.world.bytes(&self.segment);
         length.send(Some(Offset(start.0 + bytes.len() as i64))).ok();
         for reader in readers {
@@ -178,14 +205,12 @@ impl Scenario {
         self.report(seen)
     }
 
-    fn start_writers(&mut self) -> Vec<JoinHandle<(Vec<Session>, Snapshots)>> {
+    fn start_writers(&mut self) -> Vec<JoinHandle<(Vec<Session>, Option<Truncations>)>> {
         let mut writers = Vec::new();
         for writer in 0..self.theme.writers {
-            let truncations = (self.theme.truncates && writer == 0).then(|| Truncations {
-                world: self.world.clone(),
-                segment: self.segment.clone(),
-                kept: Vec::new(),
-            });
+            let every = if self.theme.request_timeout.is_some() { 3 } else { 12 };
+            let truncations = (self.theme.truncates && writer == 0)
+                .then(|| Truncations::new(&self.world, &self.segment, every));
             let load = ByteLoad {
                 context: self.contexts[usize::from(writer)].clone(),
                 stream: self.stream.clone(),
@@ -224,7 +249,15 @@ impl Scenario {
     async fn make_faults(&mut self) {
         for _ in 0..self.random.u32(1..20) {
             sleep(Duration::from_millis(self.random.u64(1..400))).await;
-            match self.random.u32(0..3) {
+            match self.random.u32(0..4) {
+                3 if self.theme.request_timeout.is_some() => {
+                    // Requests take effect, and nothing is answered.
+                    let part = Stuck::Segment(self.segment.clone());
+                    let stalled = self.world.stall(part, Requests::All, Stall::LosesReplies);
+                    sleep(Duration::from_millis(self.random.u64(0..3000))).await;
+                    drop(stalled);
+                    (0..self.theme.stores).for_each(|store| self.network.reset(store));
+                }
                 0 if self.theme.moves => {
                     let store = self.random.usize(0..self.theme.stores);
                     self.world.move_segment(&self.segment, store);

@@ -66,6 +66,7 @@ pub fn check(history: &History, bound: Duration) -> Vec<Violation> {
 }
 
 fn check_time(id: &EventId, write: &Write, bound: Duration, findings: &mut Findings) {
+    let bound = write.limit.unwrap_or(bound);
     match &write.ended {
         None => findings.say("C14", format!("{id} never ended")),
         Some((at, _)) if *at > write.begun + bound => {

@@ -4,12 +4,17 @@
 use std::time::Duration;
 
 use pravega_sdk_event_stream::{Appended, EventWriter, SegmentTail, codec::Raw};
+use pravega_sdk_types::ScopedStream;
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    World,
     history::EventId,
     workload::{SharedHistory, UNIFORM, event, hash},
 };
+
+/// The longest wait for a twin of a segment.
+pub(crate) const TWIN_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The conditional writes of one writer.
 pub(crate) struct ConditionalLoad {
@@ -22,6 +27,8 @@ pub(crate) struct ConditionalLoad {
     pub(crate) max_pause: Duration,
     pub(crate) history: SharedHistory,
     pub(crate) started: Instant,
+    pub(crate) world: World,
+    pub(crate) stream: ScopedStream,
 }
 
 impl ConditionalLoad {
@@ -33,6 +40,9 @@ impl ConditionalLoad {
         for _ in 0..self.events {
             if self.random.bool() {
                 sleep(self.max_pause.mul_f64(self.random.f64())).await;
+            }
+            if let Some(tail) = tail.as_ref().filter(|_| self.is_uniform) {
+                self.wait_for_twin(tail).await;
             }
             let key = format!("key-{at}");
             let id = EventId { writer: self.number, key: key.clone(), number: numbers[at] };
@@ -55,6 +65,22 @@ impl ConditionalLoad {
             let position = appended
                 .map(|appended| appended.offset().map(|offset| (appended.segment().id(), offset)));
             self.history.end(&[id], &position, self.started);
+        }
+    }
+
+    /// Waits until a segment is sealed, and the first one that takes events is as long: a condition
+    /// that is about the one must not hold in the other.
+    async fn wait_for_twin(&self, tail: &SegmentTail) {
+        let until = Instant::now() + TWIN_PATIENCE;
+        let id = tail.segment().id();
+        while Instant::now() < until {
+            let open = self.world.open_segments(&self.stream);
+            let is_sealed = open.iter().all(|(other, _)| *other != id);
+            if is_sealed && open.first().is_some_and(|(_, length)| *length == tail.offset()) {
+                self.world.count("condition with a twin");
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     Between, Hold, Interruptions, Requests, SimNetwork, Stall, Stuck, World,
     plan::{scale, scale_segment},
     theme::{Kind, Theme},
+    trouble::{TOKEN_LIFE, Trouble},
 };
 
 /// Makes the faults of a seed.
@@ -42,8 +43,6 @@ const STEPS: &[Kind] = &[
 
 /// The longest time that an interruption waits for the next connection.
 const INTERRUPTION: Duration = Duration::from_secs(4);
-/// The life of a token.
-const TOKEN_LIFE: Duration = Duration::from_secs(600);
 
 /// Sets the faults that are there from the beginning. Call it before there are clients.
 pub(crate) fn prepare(world: &World, theme: &Theme, random: &mut fastrand::Rng) {
@@ -55,6 +54,9 @@ pub(crate) fn prepare(world: &World, theme: &Theme, random: &mut fastrand::Rng) 
     }
     if theme.has(Kind::ReplyOrder) {
         world.set_reply_delay(Duration::from_millis(random.u64(1..200)));
+    }
+    if theme.trouble == Some(Trouble::ExpiredTokens) {
+        world.set_tokens(TOKEN_LIFE);
     }
     if theme.has(Kind::Tokens) {
         world.set_tokens(TOKEN_LIFE);

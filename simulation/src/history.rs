@@ -41,6 +41,8 @@ pub(crate) struct Write {
     pub(crate) ended: Option<(Duration, Ended)>,
     /// Where its segment must end, if the write is conditional.
     pub(crate) condition: Option<Position>,
+    /// The time within which it ends, if that is another than that of most writes.
+    pub(crate) limit: Option<Duration>,
 }
 
 /// An event that the stream holds or held.
@@ -119,13 +121,20 @@ impl Write {
 impl History {
     /// Notes the beginning of a write.
     pub fn begin(&mut self, id: EventId, hash: u64, now: Duration) {
-        self.writes.insert(id, Write { hash, begun: now, ended: None, condition: None });
+        let (ended, condition, limit) = (None, None, None);
+        self.writes.insert(id, Write { hash, begun: now, ended, condition, limit });
+    }
+
+    /// Notes the beginning of a write that must end within a limit of its own.
+    pub fn begin_within(&mut self, id: EventId, hash: u64, limit: Duration, now: Duration) {
+        let (ended, condition, limit) = (None, None, Some(limit));
+        self.writes.insert(id, Write { hash, begun: now, ended, condition, limit });
     }
 
     /// Notes the beginning of a write on the condition that its segment ends at a place.
     pub fn begin_at(&mut self, id: EventId, hash: u64, condition: Position, now: Duration) {
-        let condition = Some(condition);
-        self.writes.insert(id, Write { hash, begun: now, ended: None, condition });
+        let (ended, condition, limit) = (None, Some(condition), None);
+        self.writes.insert(id, Write { hash, begun: now, ended, condition, limit });
     }
 
     /// Notes the end of a write.

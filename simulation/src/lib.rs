@@ -13,7 +13,8 @@
 //!   scenario   transaction_scenario      a seed as a workload with faults
 //!   byte_scenario   index_scenario
 //!      │ theme, disturbance, plan        which faults, and when
-//!      │ workload, conditional, reading, transaction_load, byte_load: what clients do
+//!      │ workload, conditional, reading, byte_load: what clients do
+//!      │ transaction_load, transaction_endings: and with transactions
 //!      v
 //!   client ── network ── link            connections of the SDK, and their faults
 //!      │         │ sent                  what clients wrote into them
@@ -32,6 +33,7 @@
 //!   connection ── gates  outbox          one connection: what waits, and the order of replies
 //!
 //!   history ── checks   reading          what clients saw against what streams hold and held
+//!   trial ── trouble    promptness       one part in trouble: what goes on, and how soon
 //! ```
 
 mod answer;
@@ -64,6 +66,7 @@ pub mod network;
 mod outages;
 mod outbox;
 mod plan;
+mod promptness;
 pub mod proxy;
 pub mod reading;
 mod report;
@@ -74,9 +77,12 @@ pub mod stalls;
 pub mod store;
 pub mod theme;
 mod tokens;
+mod transaction_endings;
 mod transaction_load;
 pub mod transaction_scenario;
 mod transactions;
+mod trial;
+mod trouble;
 mod views;
 mod workload;
 pub mod world;

@@ -11,12 +11,13 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use pravega_sdk_event_stream::{
     EventWriter, LargeEvents, ReaderConfig, SeededBug, SegmentContext, WhenFull, WriterConfig,
     codec::Raw,
 };
 use pravega_sdk_segment_client::StoreConfig;
-use pravega_sdk_types::{BoundedCut, Outcome, ScopedSegment, ScopedStream};
+use pravega_sdk_types::{BoundedCut, Outcome, ScopedSegment, ScopedStream, SegmentId};
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -28,15 +29,17 @@ use crate::{
     bounded::{Bounded, BoundedReads},
     checks,
     client::segment_context_with,
-    conditional::ConditionalLoad,
+    conditional::{ConditionalLoad, TWIN_PATIENCE},
     disturbance::{self, Disturbance},
-    history::{EventId, History, Violation},
+    history::{Ended, EventId, History, Violation},
     inspecting::{Inspection, InspectorLoad},
     kept::{Kept, everything},
     reading::{self, ReaderLoad, Reading, Signals},
     report::Report,
     theme::{Kind, Mode, Theme},
-    workload::{Accepted, SharedHistory, Workload, found, id_of},
+    trial::{Trial, Tried},
+    trouble,
+    workload::{self, Accepted, SharedHistory, Workload, found, hash, id_of},
 };
 
 /// The time that writes in progress may take after the repair. The longest back-off is 2 s here.
@@ -45,11 +48,13 @@ const HEAL_BOUND: Duration = Duration::from_secs(12);
 /// bytes.
 const READ_BOUND: Duration = Duration::from_secs(600);
 /// The time that a write may take beyond its deadline.
-const SLACK: Duration = Duration::from_secs(5);
+const SLACK: Duration = Duration::from_secs(1);
 /// The deadline of a write, if it is not short.
 const DEADLINE: Duration = Duration::from_secs(120);
 /// The number of the writer of conditional events.
 const CONDITIONAL: u32 = 9;
+/// The number of the writer of the last events before a stream is sealed.
+const LATE: u32 = 8;
 
 /// Runs a seed.
 ///
@@ -105,6 +110,7 @@ struct Seen {
     readings: Vec<Reading>,
     inspection: Inspection,
     bounded: Bounded,
+    tried: Tried,
 }
 
 impl Scenario {
@@ -144,7 +150,18 @@ impl Scenario {
         let mut reader_config = ReaderConfig::default()
             .with_max_read_bytes(if is_long { max_read.max(1000) } else { max_read })
             .with_backoff(Duration::from_millis(20), Duration::from_secs(2));
+        if let Some(timeout) = theme.stall_timeout {
+            reader_config = reader_config.with_stall_timeout(timeout);
+        }
         let mut store_config = StoreConfig::default();
+        if theme.trouble.is_some() {
+            store_config = store_config
+                .with_connect_timeout(trouble::CONNECT_TIMEOUT)
+                .with_request_timeout(trouble::REQUEST_TIMEOUT);
+        }
+        if let Some(requests) = theme.max_in_flight {
+            store_config = store_config.with_max_in_flight(requests);
+        }
         if let Some(bug) = bug {
             config = config.with_seeded_bug(bug);
             reader_config = reader_config.with_seeded_bug(bug);
@@ -187,11 +204,11 @@ impl Scenario {
         if is_late {
             self.world.count("not done after the heal");
         }
+        let tried = self.try_trouble().await;
         // What was given up may still be on its way.
         sleep(disturbance::longest_way(&self.theme)).await;
         if self.theme.has(Kind::SealedEnd) {
-            self.world.seal_stream(&self.stream);
-            self.world.count("stream sealed");
+            self.seal().await;
         }
         let kept = everything(&self.world, &self.stream);
         let present = kept.iter().filter(|kept| !kept.is_gone);
@@ -209,7 +226,63 @@ impl Scenario {
         for reader in idle {
             self.wait_for(reader, &mut readings).await;
         }
-        self.report(&Seen { is_late, kept, readings, inspection, bounded })
+        self.report(&Seen { is_late, kept, readings, inspection, bounded, tried })
+    }
+
+    /// Seals the stream, perhaps just after a scale, while readers look for the new segments. These
+    /// have events by then.
+    async fn seal(&mut self) {
+        let last = self.world.active_segments(&self.stream).into_iter().next();
+        if let Some(last) = last.filter(|_| !self.theme.has(Kind::Recreations))
+            && self.random.bool()
+        {
+            self.world.begin_scale(&self.stream, vec![last.id], last.range.split(2));
+            sleep(Duration::from_micros(self.random.u64(0..60_000))).await;
+            self.world.finish_scale();
+            let last = ScopedSegment::new(&self.stream, last.id);
+            for successor in self.world.successors(&last) {
+                self.append_late(successor.id);
+            }
+            self.world.count("stream sealed after a scale");
+        }
+        self.world.seal_stream(&self.stream);
+        self.world.count("stream sealed");
+    }
+
+    /// Appends an event as a client does that is not part of the scenario.
+    fn append_late(&self, segment: SegmentId) {
+        let id = EventId { writer: LATE, key: format!("key-{segment}"), number: 0 };
+        let event = workload::event(&id, 0);
+        let mut bytes = BytesMut::new();
+        pravega_sdk_wire_protocol::event::put(&mut bytes, &event).expect("a short event");
+        let now = self.started.elapsed();
+        self.world.append_raw(&ScopedSegment::new(&self.stream, segment), &bytes);
+        let mut history = self.history.lock();
+        history.begin(id.clone(), hash(&event), now);
+        history.end(&id, Ended::Acknowledged(None), now);
+    }
+
+    /// Lets one part of the cluster get into trouble, if the seed has that.
+    async fn try_trouble(&mut self) -> Tried {
+        let Some(trouble) = self.theme.trouble else { return Tried::default() };
+        let trial = Trial {
+            world: self.world.clone(),
+            network: self.network.clone(),
+            stores: self.theme.stores,
+            stream: self.stream.clone(),
+            context: self.context(self.theme.readers),
+            writing: self.own_context(),
+            other: self.own_context(),
+            config: self.config.clone().with_max_in_flight_bytes(1 << 20),
+            reader_config: self.reader_config.clone(),
+            stall_timeout: self.theme.stall_timeout.unwrap_or_default(),
+            trouble,
+            max_in_flight: self.theme.max_in_flight.unwrap_or_default(),
+            random: self.random.fork(),
+            history: self.history.clone(),
+            started: self.started,
+        };
+        trial.run().await
     }
 
     fn start_inspector(&mut self, done: watch::Receiver<bool>) -> JoinHandle<Inspection> {
@@ -256,11 +329,13 @@ impl Scenario {
     /// The parts of the client with a number.
     fn context(&self, number: u32) -> SegmentContext {
         let shared = self.contexts.get(number as usize % self.contexts.len().max(1));
-        let own = || {
-            let controller = Arc::clone(&self.controller) as _;
-            segment_context_with(controller, self.network.clone(), self.store_config.clone())
-        };
-        shared.cloned().unwrap_or_else(own)
+        shared.cloned().unwrap_or_else(|| self.own_context())
+    }
+
+    /// Parts that no other client has.
+    fn own_context(&self) -> SegmentContext {
+        let controller = Arc::clone(&self.controller) as _;
+        segment_context_with(controller, self.network.clone(), self.store_config.clone())
     }
 
     async fn open_writer(&mut self, number: u32) -> EventWriter<Raw> {
@@ -302,6 +377,8 @@ impl Scenario {
                 keys: self.theme.keys,
                 events: self.theme.events / 2,
                 max_pause: self.theme.max_pause,
+                world: self.world.clone(),
+                stream: self.stream.clone(),
                 history: self.history.clone(),
                 started: self.started,
             };
@@ -377,7 +454,8 @@ impl Scenario {
             }
         };
         // The workload itself may take as long as all of its pauses.
-        let pauses = self.theme.max_pause.mul_f64(self.theme.events as f64);
+        let pause = self.theme.max_pause + TWIN_PATIENCE;
+        let pauses = pause.mul_f64(self.theme.events as f64);
         // After a lost reply a connection may go on, and only the deadline shows it.
         let is_silent = self.theme.has(Kind::Stalls);
         let bound = HEAL_BOUND + if is_silent { DEADLINE } else { Duration::ZERO };
@@ -390,7 +468,7 @@ impl Scenario {
     }
 
     fn report(self, seen: &Seen) -> Report {
-        let Seen { is_late, kept, readings, inspection, bounded } = seen;
+        let Seen { is_late, kept, readings, inspection, bounded, tried } = seen;
         let mut history = self.history.lock();
         for kept in kept {
             history.found(found(kept).expect("an event of a workload"));
@@ -406,13 +484,14 @@ impl Scenario {
         let counters = self.counters(&history, seen);
         let mut hasher = std::hash::DefaultHasher::new();
         (history.digest(), format!("{counters:?}")).hash(&mut hasher);
-        (&bounded.places, format!("{:?}", inspection.cuts)).hash(&mut hasher);
+        (&bounded.places, format!("{:?}", inspection.cuts), &tried.notes).hash(&mut hasher);
         let mut violations =
             checks::check(&history, self.theme.deadline.unwrap_or(DEADLINE) + SLACK);
         for reading in readings {
             violations.extend(reading::check(&self.world, &self.stream, kept, reading));
         }
-        violations.extend(inspection.violations.iter().chain(&bounded.violations).cloned());
+        let others = inspection.violations.iter().chain(&bounded.violations);
+        violations.extend(others.chain(&tried.violations).cloned());
         let readers = self.theme.readers + u32::from(self.theme.has(Kind::IdleReaders));
         if *is_late {
             let detail = "writes were not done in time after the heal".to_owned();
@@ -447,6 +526,7 @@ impl Scenario {
         counters.extend(&seen.bounded.counters);
         let mut count = |what, times: u64| *counters.entry(what).or_default() += times;
         count("links", self.network.links() as u64);
+        count("reader told of a stall", seen.tried.stalls);
         count("event fetched", seen.inspection.fetched);
         for reading in &seen.readings {
             count("reader began at a cut", reading.lives - 1);

@@ -48,7 +48,8 @@ pub enum Stall {
 }
 
 impl Stuck {
-    fn has(&self, store: usize, segment: Option<&str>) -> bool {
+    /// Returns true if what a store is asked is stuck: about a segment, or about none.
+    pub(crate) fn has(&self, store: usize, segment: Option<&str>) -> bool {
         let container = |name: &str| -> ContainerId { segment_name::container(name, CONTAINERS) };
         match self {
             Self::Segment(stuck) => segment.is_some_and(|name| name == stuck.to_string()),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr, time::Duration};
 
-use crate::plan::LinkTheme;
+use crate::{plan::LinkTheme, trouble::Trouble};
 
 /// The seeds that are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,6 +89,10 @@ kinds! {
     SealedEnd 20,
     /// Stores have no space for a while; writers fail then, or wait.
     FullStores 15,
+    /// Once everything is repaired, one part of the cluster gets into trouble, alone.
+    Troubles 15,
+    /// Few requests may be in flight on a connection.
+    FewRequests 15,
 }
 
 /// Kinds that the client does not survive yet: none. They are drawn in [`Mode::Everything`] alone.
@@ -112,6 +116,12 @@ pub(crate) struct Theme {
     pub(crate) deadline: Option<Duration>,
     /// The number of clients that writers and readers have in common; 0 if each has its own.
     pub(crate) clients: usize,
+    /// The trouble of which clients notice as little as is promised.
+    pub(crate) trouble: Option<Trouble>,
+    /// The requests that may be in flight on a connection, if they are few.
+    pub(crate) max_in_flight: Option<usize>,
+    /// How long attempts to read may fail before a reader reports that, if that is short.
+    pub(crate) stall_timeout: Option<Duration>,
 }
 
 impl Theme {
@@ -151,6 +161,7 @@ impl Theme {
                 Kind::StaleAnswers,
                 Kind::BoundedReads,
                 Kind::Conditions,
+                Kind::Troubles,
             ];
             kinds.retain(|kind| !others.contains(kind));
         }
@@ -163,18 +174,37 @@ impl Theme {
         let longest = [100, 300, 1000, 5000][random.usize(0..4)];
         let deadline = Duration::from_millis(random.u64(20..longest));
         let clients = random.usize(1..3);
+        let trouble = Trouble::draw(random);
+        let trouble = kinds.contains(&Kind::Troubles).then_some(trouble);
+        if trouble == Some(Trouble::UnpolledRequests) {
+            kinds.insert(Kind::FewRequests);
+        } else if trouble.is_some() {
+            // A request that is stuck holds up those after it.
+            kinds.remove(&Kind::FewRequests);
+        }
+        let max_in_flight = random.usize(1..4);
+        let stall_timeout = Duration::from_millis(random.u64(1000..5000));
         Self {
-            links: LinkTheme { cuts, max_delay, fragments },
-            stores: random.usize(1..4),
+            // The timeouts of such a seed are too short for slow links.
+            links: LinkTheme { cuts, max_delay: limited(max_delay, trouble), fragments },
+            // A dead machine's segments need another store.
+            stores: random.usize(1..4).max(if trouble.is_some() { 2 } else { 1 }),
             segments: random.u32(1..5),
             writers: random.u32(1..3),
             keys: random.usize(1..6),
             events: random.u64(30..150),
-            max_pause: Duration::from_millis(random.u64(0..120)),
+            max_pause: Duration::from_millis(random.u64(if is_uniform {
+                100..500
+            } else {
+                0..120
+            })),
             is_uniform,
             readers: random.u32(0..3),
             deadline: Some(deadline).filter(|_| kinds.contains(&Kind::Deadlines)),
             clients: if kinds.contains(&Kind::SharedParts) { clients } else { 0 },
+            trouble,
+            max_in_flight: kinds.contains(&Kind::FewRequests).then_some(max_in_flight),
+            stall_timeout: trouble.map(|_| stall_timeout),
             kinds,
         }
     }
@@ -187,6 +217,11 @@ impl Theme {
     pub(crate) fn has(&self, kind: Kind) -> bool {
         self.kinds.contains(&kind)
     }
+}
+
+/// The longest delay of a write in a seed with or without a trouble.
+fn limited(delay: Duration, trouble: Option<Trouble>) -> Duration {
+    if trouble.is_some() { delay.min(Duration::from_millis(100)) } else { delay }
 }
 
 impl fmt::Display for Kind {

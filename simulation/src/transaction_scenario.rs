@@ -7,6 +7,8 @@
 //! | C4 | the events of a key are in order, from one transaction of a writer to the next too |
 //! | C7 | no lease of a held transaction runs out, and pings come in time, without outages |
 //! | T1 | on a sealed stream no transaction begins: the error is that it is sealed, at once |
+//! | T2 | a commit that failed for certain is not in the stream, also not in one that is deleted |
+//! | T3 | a commit of what another writer has committed succeeds |
 
 use std::{
     collections::BTreeMap,
@@ -17,9 +19,9 @@ use std::{
 
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{
-    SeededBug, SegmentContext, TransactionConfig, TransactionalWriter, WriterConfig, codec::Utf8,
+    SeededBug, TransactionConfig, TransactionalWriter, WriterConfig, codec::Utf8,
 };
-use pravega_sdk_types::{ErrorKind, Outcome, ScopedSegment, ScopedStream};
+use pravega_sdk_types::{ScopedSegment, ScopedStream, TransactionId};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, timeout},
@@ -32,8 +34,12 @@ use crate::{
     history::Violation,
     plan::{LinkTheme, scale},
     report::Report,
+    transaction_endings,
     transaction_load::{Done, Fate, LEASE, Load},
 };
+
+/// The time that the decision about the last transaction may take.
+const LAST_DECISION: Duration = Duration::from_secs(120);
 
 /// The workload and the kinds of faults of a seed.
 #[derive(Debug, Clone)]
@@ -53,8 +59,19 @@ struct Theme {
     shares: bool,
     restarts: bool,
     moves: bool,
-    /// True if the stream is sealed in the end.
-    seals: bool,
+    ending: Ending,
+}
+
+/// What happens once all other transactions are decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Nothing,
+    /// The stream is sealed, and a transaction begun.
+    Sealed,
+    /// The stream is deleted after a commit without an answer.
+    Deleted,
+    /// A transaction is committed by two writers.
+    CommittedTwice,
 }
 
 /// Runs a seed.
@@ -75,7 +92,6 @@ impl Theme {
         let (cuts, fragments, scales, loses) = (chance(60), chance(20), chance(40), chance(40));
         let (outages, holds) = (chance(15), chance(25));
         let (shares, hurries, restarts, moves) = (chance(40), chance(15), chance(20), chance(20));
-        let seals = chance(20);
         let cuts = if cuts { random.u32(20..80) } else { 0 };
         let max_delay = Duration::from_millis(random.u64(0..40));
         Self {
@@ -91,7 +107,12 @@ impl Theme {
             shares,
             restarts,
             moves,
-            seals,
+            ending: match random.u32(0..10) {
+                0 | 1 => Ending::Sealed,
+                2 => Ending::Deleted,
+                3 => Ending::CommittedTwice,
+                _ => Ending::Nothing,
+            },
         }
     }
 
@@ -149,32 +170,28 @@ async fn scenario(seed: u64, bug: Option<SeededBug>) -> Report {
     world.finish_scale();
     // Transactions that were not decided run out, and accepted commits are carried out.
     sleep(LEASE * 3).await;
-    if theme.seals {
-        let config = config(&theme, random.u64(..), bug);
-        violations.extend(begin_on_sealed(&world, shared, &stream, config).await);
-    }
-    report(&world, &stream, &theme, &done, violations)
+    let seen = Seen {
+        stored: world.content(&stream),
+        states: world.transaction_states(),
+        ping_gap: world.longest_ping_gap(),
+    };
+    let config = config(&theme, random.u64(..), bug).with_decision_timeout(LAST_DECISION);
+    let client = transaction_endings::Client { world: &world, context: shared, stream, config };
+    world.set_lost_answers(0);
+    violations.extend(match theme.ending {
+        Ending::Nothing => None,
+        Ending::Sealed => client.begin_on_sealed().await,
+        Ending::Deleted => client.commit_before_deletion(&mut random).await,
+        Ending::CommittedTwice => client.commit_elsewhere(&mut random).await,
+    });
+    report(&world, seen, &theme, &done, violations)
 }
 
-/// Seals the stream, and begins a transaction.
-async fn begin_on_sealed(
-    world: &World,
-    context: SegmentContext,
-    stream: &ScopedStream,
-    config: TransactionConfig,
-) -> Option<Violation> {
-    let writer = TransactionalWriter::open(context, stream, Utf8, config).await;
-    let writer = writer.expect("a stream to write to");
-    world.seal_stream(stream);
-    world.count("transaction on a sealed stream");
-    let begun = Instant::now();
-    let ended = writer.begin().await.map(drop).map_err(|error| (error.kind(), error.outcome()));
-    let took = begun.elapsed();
-    let is_right = ended == Err((ErrorKind::Sealed, Outcome::NotApplied));
-    (!is_right || took > Duration::from_secs(2)).then(|| {
-        let detail = format!("a transaction on a sealed stream: {ended:?} after {took:?}");
-        Violation { check: "T1", detail }
-    })
+/// What is seen of the transactions before the ending.
+struct Seen {
+    stored: Vec<Stored>,
+    states: BTreeMap<TransactionId, TransactionState>,
+    ping_gap: Duration,
 }
 
 fn config(theme: &Theme, seed: u64, bug: Option<SeededBug>) -> TransactionConfig {
@@ -254,16 +271,15 @@ async fn finish(
 
 fn report(
     world: &World,
-    stream: &ScopedStream,
+    seen: Seen,
     theme: &Theme,
     done: &[Done],
     mut violations: Vec<Violation>,
 ) -> Report {
-    let found = check_order(&world.content(stream), done, &mut violations);
-    check_outcomes(found, &world.transaction_states(), done, &mut violations);
-    let gap = world.longest_ping_gap();
+    let found = check_order(&seen.stored, done, &mut violations);
+    check_outcomes(found, &seen.states, done, &mut violations);
     if theme.is_undisturbed() {
-        check_leases(gap, done, &mut violations);
+        check_leases(seen.ping_gap, done, &mut violations);
     }
     let mut counters = world.counters();
     let count = |fate: Fate| done.iter().filter(|done| done.fate == fate).count() as u64;
@@ -307,7 +323,7 @@ fn check_order(stored: &[Stored], done: &[Done], violations: &mut Vec<Violation>
 /// and as the controller says.
 fn check_outcomes(
     mut found: Events,
-    states: &BTreeMap<pravega_sdk_types::TransactionId, TransactionState>,
+    states: &BTreeMap<TransactionId, TransactionState>,
     done: &[Done],
     violations: &mut Vec<Violation>,
 ) {

@@ -38,8 +38,10 @@ fn a_transaction_is_in_the_stream_as_a_whole_or_not_at_all() {
         "scale",
         "segment moved",
         "store down",
+        "stream deleted under a commit",
         "transaction aborted",
         "transaction committed",
+        "transaction committed by two writers",
         "transaction in doubt",
         "transaction on a sealed stream",
     ] {
