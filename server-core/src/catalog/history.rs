@@ -186,8 +186,8 @@ impl History {
         Some(segments)
     }
 
-    /// The segments of an epoch, in the order of their ranges, found from those of the epoch before;
-    /// `None` if it is unknown.
+    /// The segments of an epoch, in the order of their ranges, found from those of the epoch
+    /// before; `None` if it is unknown.
     pub(super) fn segments_after(
         &self,
         number: Epoch,
