@@ -1,12 +1,19 @@
 //! The memory limit.
 
-use std::time::Duration;
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use pravega_sdk_event_stream::{
     ByteWriterConfig, EventWriter, LargeEvents, TransactionConfig, WhenFull, WriteError,
     WriterConfig, codec::Utf8,
 };
-use pravega_sdk_integration_tests::harness::{FAR, read_all};
+use pravega_sdk_integration_tests::harness::{
+    FAR, read_all,
+    tool::{binary, stderr},
+};
 use pravega_sdk_server::EmbeddedServer;
 use pravega_sdk_types::{
     ErrorKind, Outcome, ScalingPolicy, Scope, ScopedStream, StreamConfiguration,
@@ -116,6 +123,31 @@ async fn a_full_server_refuses_bytes_transactions_and_streams_with_one_kind() {
     factory.controller().seal_stream(&stream).await.unwrap();
     factory.controller().delete_stream(&stream).await.unwrap();
     factory.controller().create_stream(&more, &one).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tool_says_in_one_line_that_a_server_is_full_and_what_helps() {
+    let (server, factory) = start(EmbeddedServer::builder().with_memory_limit(1 << 20)).await;
+    let stream = stream(&factory, 1).await;
+    let long = "z".repeat(3 << 20);
+    let wrote = |arguments: &[&str]| {
+        let mut command = Command::new(binary());
+        command.args(["--controller", &server.url()]).args(arguments);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        // The tool may end before it has read everything.
+        child.stdin.take().unwrap().write_all(long.as_bytes()).ok();
+        child.wait_with_output().unwrap()
+    };
+    let name = stream.to_string();
+    for arguments in [&["write", &name][..], &["bytes", "put", &name]] {
+        let output = wrote(arguments);
+        assert_eq!(output.status.code(), Some(8), "{arguments:?}: {output:?}");
+        let told = stderr(&output);
+        let errors: Vec<&str> = told.lines().filter(|line| line.starts_with("error:")).collect();
+        assert_eq!(errors.len(), 1, "{told}");
+        assert!(errors[0].contains("truncate or delete streams"), "{told}");
+    }
 }
 
 #[tokio::test]

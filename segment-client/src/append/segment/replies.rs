@@ -16,6 +16,10 @@ use super::{
 };
 use crate::{error::WriteError, seeded_bugs::SeededBug};
 
+/// The refusal of an append, which comes without a text.
+const NO_SPACE: &str =
+    "the segment store has no space for it: truncate or delete streams, or raise its limit";
+
 /// Returns the offset `len` bytes before `end`.
 fn before(end: Offset, len: usize) -> Offset {
     Offset(end.0 - len as i64)
@@ -264,8 +268,7 @@ impl<T> AppendMachine<T> {
                 Reply::Progress
             }
             // Events without a condition have only that their store has space for them.
-            Some(BlockKind::Events) => self
-                .out_of_space(reply.request_id, "the segment store has no space for it".to_owned()),
+            Some(BlockKind::Events) => self.out_of_space(reply.request_id, NO_SPACE.to_owned()),
             None => Reply::Protocol(
                 "the segment store refused a condition that is not in flight".to_owned(),
             ),
