@@ -59,6 +59,10 @@ macro_rules! code_type {
             fn from_value(value: Value) -> Result<Self, ValueError> {
                 i32::from_value(value).map(Self::from_code)
             }
+
+            fn show(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Debug::fmt(self, f)
+            }
         }
     };
 }

@@ -34,7 +34,7 @@ use crate::{
     field::{FieldReader, Layout},
     table::{
         Command, CommandKind, Correlated, commands, decode_field, default_of, kind_of, layout,
-        request_id_of, request_of, sealed,
+        request_id_of, request_of, sealed, shown,
     },
     value::{Fields, Value, ValueError, protocol_name},
 };

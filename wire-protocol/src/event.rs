@@ -7,12 +7,14 @@
 //! Segments are plain bytes to the store, which knows nothing of events. Writers put this header
 //! before each event, readers remove it. A batch is several events in one append.
 
+use std::fmt;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use pravega_sdk_types::{ErrorKind, classify};
 
 use crate::{
     DecodeProblem, EncodeError, SendBuffer,
-    field::{Field, FieldReader},
+    field::{Field, FieldReader, Shown},
     value::{Value, ValueError},
 };
 
@@ -26,8 +28,9 @@ pub const EVENT_HEADER_LEN: usize = 8;
 /// transient segment.
 pub const MAX_EVENT_LEN: usize = 8 * 1024 * 1024;
 
-/// An event with its header, as it is in a segment and in a conditional append.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// An event with its header, as it is in a segment and in a conditional append. `Debug` shows the
+/// length of its payload only.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Event {
     /// The payload, without the header.
     pub data: Bytes,
@@ -132,6 +135,16 @@ impl Field for Event {
         let event = Self { data: fields.take("data", Bytes::from_value, None)? };
         fields.finish()?;
         Ok(event)
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event").field("data", &Shown(&self.data)).finish()
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.show(f)
     }
 }
 

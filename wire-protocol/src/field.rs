@@ -1,5 +1,7 @@
 //! Encoding and decoding of each kind of field.
 
+use std::fmt;
+
 use bytes::{Buf, Bytes};
 use bytestring::ByteString;
 use pravega_sdk_types::modified_utf8;
@@ -23,6 +25,27 @@ pub(crate) trait Field: Sized {
     fn encode(&self, out: &mut SendBuffer);
     fn to_value(&self) -> Value;
     fn from_value(value: Value) -> Result<Self, ValueError>;
+
+    /// Shows the field in `Debug` output, without the bytes of payloads.
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+}
+
+/// A field in `Debug` output.
+pub(crate) struct Shown<'a, T>(pub(crate) &'a T);
+
+impl<T: Field> fmt::Debug for Shown<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.show(f)
+    }
+}
+
+/// A secret field in `Debug` output.
+pub(crate) struct Hidden;
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
+    }
 }
 
 /// An encoding of a field that differs from the default of its type.
@@ -135,6 +158,10 @@ macro_rules! number_field {
             fn from_value(value: Value) -> Result<Self, ValueError> {
                 value.integer(stringify!($type))
             }
+
+            fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self, f)
+            }
         }
     };
 }
@@ -166,6 +193,10 @@ impl Field for bool {
     fn from_value(value: Value) -> Result<Self, ValueError> {
         value.boolean()
     }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
 }
 
 impl Field for Uuid {
@@ -190,6 +221,10 @@ impl Field for Uuid {
 
     fn from_value(value: Value) -> Result<Self, ValueError> {
         value.uuid()
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
     }
 }
 
@@ -231,6 +266,10 @@ impl Field for ByteString {
     fn from_value(value: Value) -> Result<Self, ValueError> {
         value.text().map(Self::from)
     }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
 }
 
 impl Field for Bytes {
@@ -256,6 +295,10 @@ impl Field for Bytes {
 
     fn from_value(value: Value) -> Result<Self, ValueError> {
         value.bytes()
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} bytes]", self.len())
     }
 }
 
@@ -424,5 +467,9 @@ impl<T: Field> Field for Vec<T> {
 
     fn from_value(value: Value) -> Result<Self, ValueError> {
         value.list()?.into_iter().map(T::from_value).collect()
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(Shown)).finish()
     }
 }

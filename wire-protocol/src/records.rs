@@ -1,12 +1,14 @@
 //! Structures nested in commands.
 
+use std::fmt;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 use uuid::Uuid;
 
 use crate::{
     DecodeProblem, EncodeError, SendBuffer,
-    field::{Field, FieldReader},
+    field::{Field, FieldReader, Shown},
     value::{Value, ValueError},
 };
 
@@ -14,7 +16,7 @@ use crate::{
 macro_rules! record {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        #[derive(Clone, PartialEq, Eq, Hash)]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*
         }
@@ -52,6 +54,18 @@ macro_rules! record {
                 };
                 fields.finish()?;
                 Ok(record)
+            }
+
+            fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name))
+                    $(.field(stringify!($field), &Shown(&self.$field)))*
+                    .finish()
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.show(f)
             }
         }
     };
@@ -115,7 +129,7 @@ record! {
 ///
 /// A key without data has no version on the wire, although its total counts one; it reads back with
 /// [`TableKey::NO_VERSION`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TableKey {
     /// The key; 1 to 8192 bytes. Never send an empty one: it corrupts the table on a 0.13.0 server.
     pub data: Bytes,
@@ -184,6 +198,19 @@ impl Field for TableKey {
         fields.finish()?;
         Ok(key)
     }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableKey")
+            .field("data", &Shown(&self.data))
+            .field("key_version", &Shown(&self.key_version))
+            .finish()
+    }
+}
+
+impl fmt::Debug for TableKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.show(f)
+    }
 }
 
 /// A value of a table segment.
@@ -191,7 +218,7 @@ impl Field for TableKey {
 /// ```text
 /// total i32 = 4 + length | length i32 | data
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TableValue {
     /// The value; an empty one is not the same as an absent one.
     pub data: Bytes,
@@ -225,13 +252,23 @@ impl Field for TableValue {
         fields.finish()?;
         Ok(value)
     }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableValue").field("data", &Shown(&self.data)).finish()
+    }
+}
+
+impl fmt::Debug for TableValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.show(f)
+    }
 }
 
 /// The state of an iteration over a table segment, and its range of keys.
 ///
 /// Each part reads as empty if fewer than 4 bytes are left of the frame, so older peers may leave
 /// out the last ones.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct IterationArgs {
     /// The continuation of the previous page; empty at the start. Only for hash tables.
     pub continuation_token: Bytes,
@@ -292,6 +329,21 @@ impl Field for IterationArgs {
         };
         fields.finish()?;
         Ok(args)
+    }
+
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IterationArgs")
+            .field("continuation_token", &Shown(&self.continuation_token))
+            .field("prefix_filter", &Shown(&self.prefix_filter))
+            .field("from_key", &Shown(&self.from_key))
+            .field("to_key", &Shown(&self.to_key))
+            .finish()
+    }
+}
+
+impl fmt::Debug for IterationArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.show(f)
     }
 }
 

@@ -116,6 +116,16 @@ macro_rules! decode_field {
     };
 }
 
+/// The form of a field in `Debug` output.
+macro_rules! shown {
+    (delegation_token, $field:expr) => {
+        &crate::field::Hidden
+    };
+    ($other:ident, $field:expr) => {
+        &crate::field::Shown($field)
+    };
+}
+
 macro_rules! default_of {
     () => {
         None
@@ -172,7 +182,7 @@ macro_rules! commands {
     )*) => {
         $(
             $(#[$doc])*
-            #[derive(Debug, Clone, PartialEq)]
+            #[derive(Clone, PartialEq)]
             pub struct $name {
                 $(
                     $(#[$field_doc])*
@@ -183,6 +193,15 @@ macro_rules! commands {
                     )]
                     pub $field: $type,
                 )*
+            }
+
+            impl std::fmt::Debug for $name {
+                /// Shows neither the token nor the bytes of payloads, only their lengths.
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.debug_struct(stringify!($name))
+                        $(.field(stringify!($field), shown!($field, &self.$field)))*
+                        .finish()
+                }
             }
 
             impl sealed::Sealed for $name {}
@@ -378,4 +397,6 @@ macro_rules! commands {
     };
 }
 
-pub(crate) use {commands, decode_field, default_of, kind_of, layout, request_id_of, request_of};
+pub(crate) use {
+    commands, decode_field, default_of, kind_of, layout, request_id_of, request_of, shown,
+};

@@ -6,6 +6,7 @@
 //! | `circles` | no files of a crate import each other in a circle, re-exports followed |
 //! | `machines` | a machine imports no driver and no surface, reads no clock, does no I/O |
 //! | `errors` | a public error type is in the list of `tests/errors.rs` |
+//! | `secrets` | no derived `Debug` shows a secret |
 //! | `words` | comments, docs and texts use plain English |
 //! | `versions` | nothing that the minimum version of Rust refuses |
 //! | `size` | lines, functions and files stay short; panics stay rare; files say what they are |
@@ -21,6 +22,7 @@ mod machines;
 mod modules;
 #[cfg(test)]
 mod scratch;
+mod secrets;
 mod size;
 mod source;
 mod text;
@@ -44,6 +46,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         words::check(&files, &mut broken);
         versions::check(&files, &mut broken);
         errors::check(folder, &files, &mut listed, &mut broken);
+        secrets::check(folder, &files, &mut broken);
         machines::check_words(&files, &mut broken);
         let edges = imports::of_crate(folder, &files);
         circles::check(folder, &edges, &mut broken);

@@ -5,14 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytestring::ByteString;
 use pravega_sdk_wire_protocol::{WireCommand, commands::ReadSegment};
+
+use crate::machine::Token;
 
 /// What identifies a read in a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ReadMark {
     offset: i64,
-    token: ByteString,
+    token: Token,
 }
 
 /// The reads that were sent, by offset.
@@ -41,7 +42,7 @@ impl Reads {
     /// A request is sent.
     pub(super) fn note_sent(&mut self, id: i64, command: &WireCommand) {
         if let WireCommand::ReadSegment(ReadSegment { offset, delegation_token, .. }) = command {
-            let mark = ReadMark { offset: *offset, token: delegation_token.clone() };
+            let mark = ReadMark { offset: *offset, token: Token(delegation_token.clone()) };
             self.waiting.insert(id, mark);
             self.by_offset.entry(*offset).or_default().insert(id);
         }

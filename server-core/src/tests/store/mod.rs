@@ -13,7 +13,7 @@ mod weights;
 use bytestring::ByteString;
 use pravega_sdk_types::{EventNumber, Offset, WriterId};
 use pravega_sdk_wire_protocol::{
-    TableEntry, TableKey, TableValue, WireCommand, commands::SetupAppend,
+    TableEntry, TableKey, TableValue, WireCommand, commands::SetupAppend, value::Value,
 };
 use uuid::Uuid;
 
@@ -103,9 +103,27 @@ pub(super) fn key_of(key: &'static str, key_version: i64) -> TableKey {
     TableKey { data: key.into(), key_version }
 }
 
+/// The text of a reply with its payloads, of which `Debug` shows the lengths.
+fn with_payloads(reply: &WireCommand) -> String {
+    let mut shown = format!("{reply:?}");
+    let mut rest = vec![Value::Record(reply.fields())];
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::Bytes(bytes) => {
+                let hidden = format!("[{} bytes]", bytes.len());
+                shown = shown.replacen(&hidden, &format!("{bytes:?}"), 1);
+            }
+            Value::List(values) => rest.extend(values.into_iter().rev()),
+            Value::Record(fields) => rest.extend(fields.into_iter().rev().map(|(_, value)| value)),
+            _ => {}
+        }
+    }
+    shown
+}
+
 /// A reply without the fields that are the same in every reply.
 pub(super) fn brief(reply: &WireCommand) -> String {
-    let shown = format!("{reply:?}");
+    let shown = with_payloads(reply);
     let shown = shown.split_once('(').map_or(&*shown, |(_, inner)| inner);
     let mut shown = shown.trim_end_matches(')').to_owned();
     for (long, short) in [
