@@ -53,6 +53,8 @@ pub struct EmbeddedServer {
     pub(crate) stores: Arc<Port>,
     /// The connections to the controller.
     pub(crate) controller: Arc<Port>,
+    /// The connections to REST.
+    pub(crate) rest: Arc<Port>,
     /// Ends after the journal is closed.
     pub(crate) writer: Option<Writer>,
 }
@@ -198,10 +200,15 @@ impl EmbeddedServer {
         });
     }
 
-    pub(crate) fn serve_rest(&self, port: TcpListener, hosts: Vec<String>) {
-        let (stop, cut, tasks) = (self.stop.clone(), self.cut.clone(), self.tasks.clone());
-        let listener = rest::Listener { port, hosts, stop, cut, tasks };
-        self.tasks.spawn(listener.serve(Arc::clone(&self.state)));
+    pub(crate) fn serve_rest(&self, listener: TcpListener, hosts: Vec<String>) {
+        let service = rest::Service::new(Arc::clone(&self.state), hosts);
+        let (port, tasks) = (Arc::clone(&self.rest), self.tasks.clone());
+        let (stop, cut) = (self.stop.clone(), self.cut.clone());
+        self.tasks.spawn(async move {
+            while let Some((socket, seat)) = port.accept(&listener, &stop, &cut).await {
+                tasks.spawn(rest::serve(socket, service.clone(), seat, stop.clone()));
+            }
+        });
     }
 
     pub(crate) fn serve_store(&self, listener: TcpListener, store: StoreIndex) {

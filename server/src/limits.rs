@@ -51,6 +51,8 @@ pub(crate) const QUEUED_BYTES: u64 = 12 << 20;
 pub(crate) const STORE_CONNECTIONS: usize = 512;
 /// The most connections to the controller.
 pub(crate) const CONTROLLER_CONNECTIONS: usize = 128;
+/// The most connections to the REST service, each with one request.
+pub(crate) const REST_CONNECTIONS: usize = 12;
 /// The most calls in flight on one connection.
 pub(crate) const CONNECTION_CALLS: u32 = 32;
 /// The most calls in flight, not counting the first of each connection.
@@ -66,16 +68,17 @@ const RESERVED_DESCRIPTORS: usize = 24;
 /// The number of descriptors where the system does not say it: the least that a common one allows.
 const FEW_DESCRIPTORS: usize = 256;
 
-/// The most connections to the stores and to the controller: fewer than the process has
+/// The most connections to the stores, to the controller and to REST: fewer than the process has
 /// descriptors, so that clients of one port do not close the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConnectionLimits {
     pub(crate) stores: usize,
     pub(crate) controller: usize,
+    pub(crate) rest: usize,
 }
 
 impl ConnectionLimits {
-    /// The limits of this process. An eighth of the descriptors is left to REST.
+    /// The limits of this process.
     pub(crate) fn of_process() -> Self {
         let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
         Self::within(open_files(&limits).unwrap_or(FEW_DESCRIPTORS))
@@ -86,6 +89,7 @@ impl ConnectionLimits {
         Self {
             stores: (free / 2).clamp(2, STORE_CONNECTIONS),
             controller: (free / 4).clamp(2, CONTROLLER_CONNECTIONS),
+            rest: (free / 8).clamp(2, REST_CONNECTIONS),
         }
     }
 }
@@ -112,9 +116,11 @@ mod tests {
         assert_eq!(open_files(""), None);
         for descriptors in [30, 64, 256, 1024, 1 << 20, usize::MAX] {
             let limits = ConnectionLimits::within(descriptors);
-            assert!(limits.stores + limits.controller < descriptors, "{limits:?}");
-            assert!(limits.stores >= 2 && limits.controller >= 2);
+            let ConnectionLimits { stores, controller, rest } = limits;
+            assert!(stores + controller + rest < descriptors, "{limits:?}");
+            assert!(stores >= 2 && controller >= 2 && rest >= 2);
         }
-        assert_eq!(ConnectionLimits::within(64), ConnectionLimits { stores: 20, controller: 10 });
+        let few = ConnectionLimits { stores: 20, controller: 10, rest: 5 };
+        assert_eq!(ConnectionLimits::within(64), few);
     }
 }

@@ -114,6 +114,7 @@ impl ServerBuilder {
             tasks: TaskTracker::new(),
             stores: Port::new("segment store", limits.stores),
             controller: Port::new("controller", limits.controller),
+            rest: Port::new("REST", limits.rest),
             writer: opened.writer,
         };
         if let Some(directory) = self.directory.clone() {

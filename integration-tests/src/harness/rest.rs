@@ -77,9 +77,14 @@ impl Rest {
     ///
     /// If there is no response.
     pub async fn raw(&self, request: &[u8]) -> Response {
+        response(self.begin(request).await).await.expect("the connection is closed")
+    }
+
+    /// Sends bytes, as far as the server takes them, and returns the connection.
+    pub async fn begin(&self, request: &[u8]) -> TcpStream {
         let mut socket = TcpStream::connect(&self.address).await.unwrap();
-        socket.write_all(request).await.unwrap();
-        response(socket).await.expect("the server closes the connection without a response")
+        socket.write_all(request).await.ok();
+        socket
     }
 }
 

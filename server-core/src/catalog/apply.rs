@@ -3,6 +3,7 @@
 use super::{
     change::{Change, Part, StreamPart},
     leaving::stream_of,
+    names,
     older::OlderStream,
     state::{Catalog, Leaving, Scope},
     stream::Stream,
@@ -26,6 +27,10 @@ impl Catalog {
             Part::Scope(None) => {
                 self.scopes.remove(&name);
                 self.leaving.remove(&name);
+                if name == names::SYSTEM_SCOPE {
+                    // A client of an earlier version created it, and deleted it again.
+                    self.scopes.insert(name, Scope::default());
+                }
             }
             Part::Scope(Some(record)) => {
                 let scope = self.scopes.entry(name).or_default();

@@ -8,10 +8,7 @@
 //! A segment is kept once, with the epoch that ended it, so a scale costs what it changes, however
 //! many segments stay and however many epochs there were.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    ops::RangeInclusive,
-};
+use std::collections::{BTreeMap, HashSet};
 
 use pravega_sdk_proto::{SegmentId as SegmentIdMessage, SegmentRange, StreamInfo};
 use pravega_sdk_types::{Epoch, SegmentId, SegmentNumber};
@@ -122,11 +119,22 @@ impl History {
 
     /// The differences between the epochs, from the first to the newest.
     pub(super) fn records(&self) -> impl Iterator<Item = (Epoch, EpochRecord)> + '_ {
-        (0..).map(Epoch).zip(&self.epochs).map(|(number, epoch)| {
-            let created = self.created_in(number).collect();
-            let (reference, at, sealed) = (epoch.reference, epoch.at, epoch.sealed.to_vec());
-            (number, EpochRecord { reference, at, sealed, created })
-        })
+        let numbers = (0..self.next_epoch().0).map(Epoch);
+        numbers.filter_map(|number| Some((number, self.difference(number)?)))
+    }
+
+    /// The difference between an epoch and the one before it; `None` if it is unknown.
+    pub(super) fn difference(&self, number: Epoch) -> Option<EpochRecord> {
+        let epoch = self.epoch(number)?;
+        let created = self.created_in(number).collect();
+        let (reference, at, sealed) = (epoch.reference, epoch.at, epoch.sealed.to_vec());
+        Some(EpochRecord { reference, at, sealed, created })
+    }
+
+    /// The number of the first epoch that began after a time; the next one if none did.
+    pub(super) fn first_after(&self, time: Millis) -> Epoch {
+        let before = self.epochs.partition_point(|epoch| epoch.at <= time);
+        Epoch(i32::try_from(before).unwrap_or(i32::MAX))
     }
 
     /// The number of epochs.
@@ -168,11 +176,6 @@ impl History {
         self.epochs.last().map_or(Epoch(0), |epoch| epoch.reference)
     }
 
-    /// When an epoch began; `None` if it is unknown.
-    pub(super) fn began(&self, epoch: Epoch) -> Option<Millis> {
-        self.epoch(epoch).map(|epoch| epoch.at)
-    }
-
     /// The segments of an epoch, in the order of their ranges; `None` if it is unknown.
     pub(super) fn segments_of(&self, number: Epoch) -> Option<Vec<SegmentRecord>> {
         self.epoch(number)?;
@@ -184,29 +187,6 @@ impl History {
         let mut segments: Vec<SegmentRecord> = alive.map(record).collect();
         sort(&mut segments);
         Some(segments)
-    }
-
-    /// The segments of an epoch, in the order of their ranges, found from those of the epoch
-    /// before; `None` if it is unknown.
-    pub(super) fn segments_after(
-        &self,
-        number: Epoch,
-        before: &[SegmentRecord],
-    ) -> Option<Vec<SegmentRecord>> {
-        let ended: HashSet<SegmentId> = self.epoch(number)?.sealed.iter().copied().collect();
-        let stays = before.iter().filter(|record| !ended.contains(&record.id)).copied();
-        let mut segments: Vec<SegmentRecord> = stays.chain(self.created_in(number)).collect();
-        sort(&mut segments);
-        Some(segments)
-    }
-
-    /// The epoch in which a time begins, in milliseconds since 1970, and the one after those that
-    /// begin within it.
-    pub(super) fn epochs_until(&self, within: &RangeInclusive<i64>) -> (Epoch, Epoch) {
-        let until = |time: i64| self.epochs.partition_point(|epoch| epoch.at.0 <= time);
-        let numbered = |index: usize| Epoch(i32::try_from(index).unwrap_or(i32::MAX));
-        let first = until(*within.start()).saturating_sub(1);
-        (numbered(first), numbered(until(*within.end())))
     }
 
     /// A segment that the stream has or had.

@@ -4,8 +4,8 @@
 //! with a [`Step`](crate::store::Step) lent to it: the segments, the journal, and the moment.
 //!
 //! ```text
-//! scopes streams queries scaling transactions groups tables time retention leaving slices
-//!    └──────┴───────┴───────┴─────────┬──────────┴──────┴─────┴──────┴───────┴──────┘   calls
+//! scopes streams queries slices scaling transactions groups tables time retention leaving  calls
+//!    └──────┴───────┴──────┴──────┴────────┬────┴──────┴─────┴──────┴──────────┘
 //!                              plan   │  segments      changes, carried out as a whole or not
 //!                                     │
 //!              persistence   apply  weight  change     entries of the journal, what each does
@@ -48,7 +48,7 @@ pub use self::{
     error::{CallError, CallResult},
     persistence::RestoreError,
     rates::Intervals,
-    slices::{EpochPart, EpochPlace, EpochSegment, EpochStart, Slice, StreamFilter},
+    slices::{EpochChange, EpochSegment, EpochStart, Slice, StreamFilter},
     state::Catalog,
     transaction::id_of,
 };

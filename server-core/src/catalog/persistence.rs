@@ -191,7 +191,6 @@ impl Catalog {
 impl Scope {
     fn snapshot(&self, scope: &str, put: &mut impl FnMut(Record)) {
         let mut entry = |part: Part| put(Change::new(scope, part).record());
-        // The system scope exists without a record.
         if scope != names::SYSTEM_SCOPE {
             entry(Part::Scope(Some(ScopeRecord::default())));
         }

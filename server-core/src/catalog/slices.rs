@@ -4,25 +4,30 @@
 //! slice asks for the next one with the place that came with it, so no list is ever copied whole.
 
 use std::{
+    cmp::Ordering,
     ops::{Bound, RangeInclusive},
-    sync::Arc,
 };
 
 use bytestring::ByteString;
-use pravega_sdk_proto::{StreamConfig, StreamCut};
-use pravega_sdk_types::Epoch;
+use pravega_sdk_proto::{StreamConfig, StreamInfo};
+use pravega_sdk_types::{Epoch, SegmentId};
+use prost::Message;
 
 use super::{
-    history::{History, SegmentRecord},
+    history::{EpochRecord, History, SegmentRecord},
     names,
-    state::Catalog,
+    state::{Catalog, Group},
     stream::Stream,
 };
+use crate::record::Millis;
 
 /// The most entries that are visited for one slice.
 const SLICE: usize = 256;
 /// A slice of streams ends after configurations of this many bytes of tags.
 const SLICE_BYTES: usize = 64 << 10;
+
+/// The most streams of a group in one slice. Each slice decodes the names of the group again.
+const GROUP_SLICE: usize = 1024;
 
 /// The streams of a scope that are listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,34 +49,22 @@ pub struct Slice<T, Place> {
     pub next: Option<Place>,
 }
 
-/// A place in the history of a stream, with the segments of its epoch. Those of the next epoch are
-/// found from them and from what it changes.
+/// The difference between an epoch of a stream and the one before it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EpochPlace {
-    epoch: Epoch,
-    segments: Arc<[SegmentRecord]>,
-    /// The epoch with which it is compared; empty for the first one that is listed.
-    before: Arc<[SegmentRecord]>,
-    /// The number of its segments that were listed.
-    listed: usize,
-}
-
-/// A part of an epoch of a stream.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EpochPart {
-    /// The epoch, if its first segment is in this part.
+pub struct EpochChange {
+    /// The epoch, if it is one of those that are listed. Epochs before them are only differences.
     pub begins: Option<EpochStart>,
-    /// The segments of this part, in the order of their key ranges.
-    pub segments: Vec<EpochSegment>,
-    /// True if no segment of the epoch follows.
-    pub ends: bool,
-}
-
-/// The begin of an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EpochStart {
+    /// The segments that ended with the epoch before.
+    pub sealed: Vec<SegmentId>,
+    /// The segments that began with this epoch.
+    pub created: Vec<EpochSegment>,
     /// When it began, in milliseconds since 1970.
     pub at: i64,
+}
+
+/// The begin of an epoch that is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochStart {
     /// The number of segments of the epoch before that it splits; 0 for the first epoch that is
     /// listed.
     pub splits: usize,
@@ -79,19 +72,31 @@ pub struct EpochStart {
     pub merges: usize,
 }
 
-/// A segment of an epoch.
+/// A segment that began with an epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EpochSegment {
-    /// The number of the segment.
-    pub number: i32,
-    /// The epoch in which it was created.
-    pub epoch: i32,
-    /// When it was created, in milliseconds since 1970.
-    pub start: i64,
+    /// The segment.
+    pub id: SegmentId,
     /// The start of its key range.
     pub low: f64,
     /// The end of its key range.
     pub high: f64,
+}
+
+/// The names in the configuration of a reader group. Its cuts take many times their memory.
+#[derive(Clone, PartialEq, Message)]
+struct GroupNames {
+    #[prost(string, tag = "8")]
+    id: String,
+    #[prost(message, repeated, tag = "9")]
+    starting: Vec<CutNames>,
+}
+
+/// The name in a stream cut.
+#[derive(Clone, PartialEq, Message)]
+struct CutNames {
+    #[prost(message, optional, tag = "1")]
+    info: Option<StreamInfo>,
 }
 
 impl Catalog {
@@ -139,14 +144,20 @@ impl Catalog {
         group: &str,
         from: usize,
     ) -> Option<Slice<String, usize>> {
-        let cuts = self.group(scope, group)?.config().starting_stream_cuts;
-        let name = |cut: &StreamCut| {
-            let info = cut.stream_info.clone().unwrap_or_default();
+        let names = names_of(self.group(scope, group)?);
+        let name = |cut: &CutNames| {
+            let info = cut.info.clone().unwrap_or_default();
             format!("{}/{}", info.scope, info.stream)
         };
-        let items: Vec<String> = cuts.iter().skip(from).take(SLICE).map(name).collect();
+        let items: Vec<String> =
+            names.starting.iter().skip(from).take(GROUP_SLICE).map(name).collect();
         let end = from.saturating_add(items.len());
-        Some(Slice { items, next: (end < cuts.len()).then_some(end) })
+        Some(Slice { items, next: (end < names.starting.len()).then_some(end) })
+    }
+
+    /// The id of a reader group; `None` if the group does not exist.
+    pub fn group_id(&self, scope: &str, group: &str) -> Option<String> {
+        Some(names_of(self.group(scope, group)?).id)
     }
 
     /// The segment with the state of a reader group, which its readers share; `None` if the group
@@ -157,68 +168,54 @@ impl Catalog {
         Some(names::segment(scope, &stream, open.id))
     }
 
-    /// The epochs of a stream within a time, in milliseconds since 1970, and the one that the time
-    /// begins in; `None` if the stream does not exist. The first slice has no place.
+    /// The epochs of a stream, from a number on. Those are listed that began within a time, in
+    /// milliseconds since 1970, and the one in which the time begins. `None` if the stream does not
+    /// exist.
     pub fn epochs_within(
         &self,
         scope: &str,
         stream: &str,
         within: &RangeInclusive<i64>,
-        from: Option<EpochPlace>,
-    ) -> Option<Slice<EpochPart, EpochPlace>> {
+        from: Epoch,
+    ) -> Option<Slice<EpochChange, Epoch>> {
         let history = &self.stream(scope, stream)?.history;
-        let (first, end) = history.epochs_until(within);
-        let mut place = from.or_else(|| EpochPlace::first(history, first));
-        let (mut items, mut left) = (Vec::new(), SLICE);
-        while left > 0
-            && let Some(listed) = place.take_if(|place| place.epoch < end)
-        {
-            let part = listed.part(history, left);
-            // An epoch without segments makes progress, too.
-            left = left.saturating_sub(part.segments.len().max(1));
-            place = listed.after(history, &part);
-            items.push(part);
+        let first = history.first_after(Millis(*within.start())).0.saturating_sub(1).max(0);
+        let end = history.first_after(Millis(*within.end())).0;
+        let (mut items, mut changes, mut next) = (Vec::new(), 0, from.0);
+        while changes < SLICE && next < end {
+            let Some(difference) = history.difference(Epoch(next)) else { break };
+            // An epoch without a change makes progress, too.
+            changes += (difference.sealed.len() + difference.created.len()).max(1);
+            items.push(change(history, difference, next.cmp(&first)));
+            next += 1;
         }
-        Some(Slice { items, next: place.filter(|place| place.epoch < end) })
+        Some(Slice { items, next: (next < end).then_some(Epoch(next)) })
     }
 }
 
-impl EpochPlace {
-    fn first(history: &History, epoch: Epoch) -> Option<Self> {
-        let segments = history.segments_of(epoch)?.into();
-        Some(Self { epoch, segments, before: Arc::default(), listed: 0 })
-    }
-
-    /// The place after a part of the epoch; `None` if no epoch follows.
-    fn after(self, history: &History, part: &EpochPart) -> Option<Self> {
-        if !part.ends {
-            return Some(Self { listed: self.listed + part.segments.len(), ..self });
+/// A difference as it is listed; `place` is that of its epoch beside the first one that is.
+fn change(history: &History, difference: EpochRecord, place: Ordering) -> EpochChange {
+    let EpochRecord { at, sealed, mut created, .. } = difference;
+    let begins = match place {
+        Ordering::Less => None,
+        Ordering::Equal => Some(EpochStart { splits: 0, merges: 0 }),
+        Ordering::Greater => {
+            // A segment that stays is neither split nor merged.
+            let mut ended: Vec<SegmentRecord> =
+                sealed.iter().filter_map(|id| history.segment(*id)).collect();
+            ended.sort_by(|a, b| a.low.total_cmp(&b.low));
+            created.sort_by(|a, b| a.low.total_cmp(&b.low));
+            let (splits, merges) = (divided(&ended, &created), divided(&created, &ended));
+            Some(EpochStart { splits, merges })
         }
-        let epoch = Epoch(self.epoch.0 + 1);
-        let segments = history.segments_after(epoch, &self.segments)?.into();
-        Some(Self { epoch, segments, before: self.segments, listed: 0 })
-    }
+    };
+    let shown = |SegmentRecord { id, low, high }: SegmentRecord| EpochSegment { id, low, high };
+    EpochChange { begins, sealed, created: created.into_iter().map(shown).collect(), at: at.0 }
+}
 
-    /// A part of the epoch, of at most so many segments.
-    fn part(&self, history: &History, most: usize) -> EpochPart {
-        let (segments, before) = (&self.segments, &self.before);
-        let at = history.began(self.epoch).unwrap_or_default();
-        let begins = (self.listed == 0).then(|| EpochStart {
-            at: at.0,
-            splits: divided(before, segments),
-            merges: if before.is_empty() { 0 } else { divided(segments, before) },
-        });
-        let shown = |segment: &SegmentRecord| EpochSegment {
-            number: segment.number().0,
-            epoch: segment.epoch_created().0,
-            start: history.began(segment.epoch_created()).unwrap_or(at).0,
-            low: segment.low,
-            high: segment.high,
-        };
-        let shown: Vec<_> = segments.iter().skip(self.listed).take(most).map(shown).collect();
-        let ends = self.listed + shown.len() >= segments.len();
-        EpochPart { begins, segments: shown, ends }
-    }
+fn names_of(group: &Group) -> GroupNames {
+    // It was encoded here, or checked when it was read back.
+    GroupNames::decode(group.encoded()).unwrap_or_default()
 }
 
 /// The number of segments whose keys are divided among several of `parts`. Both lists are in the

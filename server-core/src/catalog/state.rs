@@ -89,6 +89,11 @@ impl Group {
         ReaderGroupConfiguration::decode(&self.encoded[..]).unwrap_or_default()
     }
 
+    /// The encoded configuration.
+    pub(super) fn encoded(&self) -> &[u8] {
+        &self.encoded
+    }
+
     /// Returns true if the configuration can be decoded, for one that is read back.
     pub(super) fn is_readable(&self) -> bool {
         ReaderGroupConfiguration::decode(&self.encoded[..]).is_ok()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
@@ -14,7 +14,7 @@ use super::{
     call::{Refusal, check_account},
     limits::{BODY_TIMEOUT, MAX_BODY_LEN},
 };
-use crate::state::ServerState;
+use crate::{budget::Charge, limits::OWN_BYTES, state::ServerState};
 
 /// The body of a request, which is JSON.
 #[derive(Debug)]
@@ -31,7 +31,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<ServerState>> for Json<T> {
             let why = "the Content-Type of a body must be application/json";
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
         }
-        let bytes = timeout(BODY_TIMEOUT, read(&parts.headers, body)).await.map_err(|_| {
+        let reading = read(state, &parts.headers, body);
+        let (bytes, _lent) = timeout(BODY_TIMEOUT, reading).await.map_err(|_| {
             Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")
         })??;
         if !bytes.trim_ascii_start().starts_with(b"{") {
@@ -45,17 +46,27 @@ impl<T: DeserializeOwned> FromRequest<Arc<ServerState>> for Json<T> {
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<axum::body::Bytes, Refusal> {
+/// Reads a body into memory that is lent for it, unless it is short.
+async fn read(
+    state: &ServerState,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Bytes, Option<Charge>), Refusal> {
     let too_long = || {
         let why = format!("the body is longer than {MAX_BODY_LEN} bytes");
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why)
     };
     let len = headers.get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok());
-    if len.and_then(|len| len.parse().ok()).is_some_and(|len: u64| len > MAX_BODY_LEN as u64) {
+    let len: usize = len.and_then(|len| len.parse().ok()).unwrap_or(MAX_BODY_LEN);
+    if len > MAX_BODY_LEN {
         return Err(too_long());
     }
+    let lent = match len {
+        ..=OWN_BYTES => None,
+        _ => Some(state.budget.requests.charge(len).await),
+    };
     // Either the limit, or a client that left.
-    to_bytes(body, MAX_BODY_LEN).await.map_err(|_| too_long())
+    Ok((to_bytes(body, MAX_BODY_LEN).await.map_err(|_| too_long())?, lent))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -8,11 +8,11 @@ use pravega_sdk_server_core::{
     catalog::{CallError, Catalog},
     ids::Moment,
     machine::Machine,
-    store::Step,
+    store::{Progress, Step},
 };
 use serde::Serialize;
 
-use crate::state::ServerState;
+use crate::{journal::NotDurable, state::ServerState};
 
 /// A response without what was asked for: the code, and for mistakes a reason.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ impl From<CallError> for Refusal {
     fn from(error: CallError) -> Self {
         match error {
             CallError::NotFound(why) => Self::new(StatusCode::NOT_FOUND, why),
-            CallError::Invalid(why) => Self::new(StatusCode::BAD_REQUEST, why),
+            CallError::Invalid(why) => Self::bad(why),
             CallError::ResourceExhausted(why) => Self::new(StatusCode::INSUFFICIENT_STORAGE, why),
             CallError::Unavailable(why) => Self::new(StatusCode::SERVICE_UNAVAILABLE, why),
             CallError::Internal(why) | CallError::Unknown(why) => {
@@ -95,10 +95,16 @@ pub(super) async fn call<T>(
     let work = |machine: &mut Machine, at: Moment| {
         admit(machine, headers)?;
         let (catalog, mut step) = machine.call(at);
-        Ok(call(catalog, &mut step))
+        let outcome = call(catalog, &mut step);
+        Ok((outcome, step.progress))
     };
-    let done = state.run_durably(work).await;
-    done.map_err(|error| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?
+    let not_durable =
+        |error: NotDurable| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+    let (outcome, progress) = state.run_durably(work).await.map_err(not_durable)??;
+    if progress == Progress::Unfinished {
+        state.finish_work().await.map_err(not_durable)?;
+    }
+    Ok(outcome)
 }
 
 /// Refuses a client without an account, before anything else of its request is read.

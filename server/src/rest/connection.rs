@@ -26,24 +26,53 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     limits::{CALL_TIMEOUT, HEAD_TIMEOUT, LINGER, LINGER_BYTES, MAX_HEAD_LEN, MAX_HEADERS},
+    routes,
     screen::Screen,
     socket::{Head, Socket},
 };
+use crate::{ports::Seat, state::ServerState};
 
-/// Serves a client until its response is sent. After `stop`, a request that has not begun is not
-/// waited for.
-pub(super) async fn serve(
-    stream: TcpStream,
+/// The service: its paths, and what is refused before.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
     screen: Arc<Screen>,
     router: Router,
+}
+
+impl Service {
+    /// A service that clients may call by these hosts, besides addresses and `localhost`.
+    pub(crate) fn new(state: Arc<ServerState>, hosts: Vec<String>) -> Self {
+        Self { screen: Arc::new(Screen::new(hosts)), router: routes::router(state) }
+    }
+}
+
+/// Serves a client until its response is sent, or its seat is taken. After `stop`, a request that
+/// has not begun is not waited for.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    service: Service,
+    seat: Seat,
+    stop: CancellationToken,
+) {
+    let seat = Arc::new(seat);
+    tokio::select! {
+        () = respond_once(stream, service, Arc::clone(&seat), stop) => {}
+        () = seat.cut() => {}
+    }
+}
+
+async fn respond_once(
+    stream: TcpStream,
+    service: Service,
+    seat: Arc<Seat>,
     stop: CancellationToken,
 ) {
     stream.set_nodelay(true).ok();
     let head = Arc::new(Head::default());
-    let socket = Socket::new(stream, Arc::clone(&head));
+    let socket = Socket::new(stream, seat, Arc::clone(&head));
     let respond = service_fn(move |request| {
-        let (screen, head, router) = (Arc::clone(&screen), Arc::clone(&head), router.clone());
-        Box::pin(async move { Ok::<_, Infallible>(respond(&screen, &head, router, request).await) })
+        let (head, service) = (Arc::clone(&head), service.clone());
+        Box::pin(async move { Ok::<_, Infallible>(respond(service, &head, request).await) })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -71,12 +100,8 @@ pub(super) async fn serve(
 }
 
 /// Responds to a request.
-async fn respond(
-    screen: &Screen,
-    head: &Head,
-    router: Router,
-    request: Request<Incoming>,
-) -> Response {
+async fn respond(service: Service, head: &Head, request: Request<Incoming>) -> Response {
+    let Service { screen, router } = service;
     let mut request = request.map(Body::new);
     without_last_slash(request.uri_mut());
     if let Err(refusal) = screen.check(head, &request) {

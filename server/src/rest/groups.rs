@@ -6,9 +6,7 @@ use axum::{
     extract::{Path, State},
     http::{HeaderMap, StatusCode},
 };
-use pravega_sdk_proto::{
-    ReaderGroupInfo, delete_reader_group_status, reader_group_config_response,
-};
+use pravega_sdk_proto::{ReaderGroupInfo, delete_reader_group_status};
 use pravega_sdk_server_core::catalog::{Catalog, Slice};
 use serde::Serialize;
 
@@ -46,8 +44,9 @@ impl List for Groups {
         Around { before: "{\"readerGroups\":[".to_owned(), after: "]}", empty: "{}".to_owned() }
     }
 
-    fn put(&self, reader_group_name: String, to: &mut listing::Json) {
+    fn put(&mut self, reader_group_name: String, to: &mut listing::Json) -> Option<String> {
         to.entry(&GroupName { reader_group_name });
+        None
     }
 }
 
@@ -92,8 +91,9 @@ impl List for GroupStreams {
         Around { empty: format!("{before}]}}"), before, after: "]}" }
     }
 
-    fn put(&self, stream: String, to: &mut listing::Json) {
+    fn put(&mut self, stream: String, to: &mut listing::Json) -> Option<String> {
         to.entry(&stream);
+        None
     }
 }
 
@@ -121,13 +121,11 @@ pub(super) async fn delete(
 ) -> Answer {
     use delete_reader_group_status::Status;
     let deleted = call(&state, &headers, |catalog, step| {
-        let info = ReaderGroupInfo { scope, reader_group, ..ReaderGroupInfo::default() };
-        let known = catalog.group_config(&info);
-        if known.status() != reader_group_config_response::Status::Success {
+        let Some(reader_group_id) = catalog.group_id(&scope, &reader_group) else {
             return Ok(Status::RgNotFound);
-        }
-        let reader_group_id = known.config.unwrap_or_default().reader_group_id;
-        catalog.delete_group(&ReaderGroupInfo { reader_group_id, ..info }, step)
+        };
+        let info = ReaderGroupInfo { scope, reader_group, reader_group_id, generation: 0 };
+        catalog.delete_group(&info, step)
     });
     match deleted.await?? {
         Status::Success => Ok(no_content()),

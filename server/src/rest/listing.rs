@@ -3,21 +3,21 @@
 //! Pravega's REST interface has no pages, so the pieces of one response are what bounds the time
 //! under the lock and the memory of a client that reads slowly.
 
-use std::{io, sync::Arc};
+use std::{collections::VecDeque, io, sync::Arc};
 
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse as _,
 };
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use pravega_sdk_server_core::catalog::{Catalog, Slice};
 use serde::Serialize;
 use tokio::time::timeout;
 
 use super::{
     call::{Answer, Refusal, call},
-    limits::CALL_TIMEOUT,
+    limits::{CALL_TIMEOUT, PIECE_LEN},
 };
 use crate::state::ServerState;
 
@@ -38,8 +38,8 @@ pub(super) trait List: Send + Sync + 'static {
     /// The JSON around the entries.
     fn around(&self) -> Around;
 
-    /// Adds the JSON of an entry.
-    fn put(&self, item: Self::Item, to: &mut Json);
+    /// Adds the JSON of an entry, or of the first part of a long one; returns the rest of it.
+    fn put(&mut self, item: Self::Item, to: &mut Json) -> Option<Self::Item>;
 }
 
 /// The JSON before and after the entries of a list, and that of a list without any.
@@ -77,6 +77,11 @@ impl Json {
         self.has_entries = true;
     }
 
+    #[cfg(test)]
+    pub(super) fn into_text(self) -> String {
+        String::from_utf8(self.out).unwrap()
+    }
+
     /// Adds a value.
     pub(super) fn value(&mut self, value: &impl Serialize) {
         // Plain values with text as keys become JSON, and memory can be written to.
@@ -86,23 +91,20 @@ impl Json {
 
 /// Responds with a whole list.
 pub(super) async fn list<L: List>(state: Arc<ServerState>, headers: HeaderMap, list: L) -> Answer {
-    let mut pieces = Pieces { state, headers, list, next: Next::First, json: Json::default() };
+    let (items, json) = (VecDeque::new(), Json::default());
+    let mut pieces = Pieces { state, headers, list, next: Next::First, items, json };
     let first = pieces.take().await?;
-    let body = match pieces.next {
-        Next::Nothing => Body::from(first),
-        _ => {
-            let later = stream::try_unfold(pieces, |mut pieces| async {
-                match pieces.next {
-                    Next::Nothing => Ok(None),
-                    _ => {
-                        let piece = pieces.take().await.map_err(io::Error::other)?;
-                        Ok::<_, io::Error>(Some((piece, pieces)))
-                    }
-                }
-            });
-            let first = stream::iter([Ok(first)]);
-            Body::from_stream(futures_util::StreamExt::chain(first, later))
-        }
+    let body = if pieces.is_done() {
+        Body::from(first)
+    } else {
+        let later = stream::try_unfold(pieces, |mut pieces| async {
+            if pieces.is_done() {
+                return Ok(None);
+            }
+            let piece = pieces.take().await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>(Some((piece, pieces)))
+        });
+        Body::from_stream(stream::iter([Ok(first)]).chain(later))
     };
     Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
@@ -113,10 +115,12 @@ struct Pieces<L: List> {
     headers: HeaderMap,
     list: L,
     next: Next<L::Place>,
+    /// The entries of the last slice that are not written.
+    items: VecDeque<L::Item>,
     json: Json,
 }
 
-/// The piece that follows.
+/// The slice that follows.
 enum Next<Place> {
     First,
     From(Place),
@@ -124,36 +128,50 @@ enum Next<Place> {
 }
 
 impl<L: List> Pieces<L> {
+    fn is_done(&self) -> bool {
+        matches!(self.next, Next::Nothing) && self.items.is_empty()
+    }
+
+    /// The next piece, with the end of the list if it is the last one.
     async fn take(&mut self) -> Result<Bytes, Refusal> {
+        let around = self.list.around();
+        if matches!(self.next, Next::First) {
+            self.slice().await?;
+            if self.is_done() {
+                return Ok(around.empty.into());
+            }
+            self.json.text(&around.before);
+        }
+        while self.json.out.len() < PIECE_LEN && !self.is_done() {
+            match self.items.pop_front() {
+                Some(item) => {
+                    if let Some(rest) = self.list.put(item, &mut self.json) {
+                        self.items.push_front(rest);
+                    }
+                }
+                None => self.slice().await?,
+            }
+        }
+        if self.is_done() {
+            self.json.text(around.after);
+        }
+        Ok(std::mem::take(&mut self.json.out).into())
+    }
+
+    /// Takes the next slice.
+    async fn slice(&mut self) -> Result<(), Refusal> {
         let from = match &self.next {
             Next::From(place) => Some(place),
             Next::First | Next::Nothing => None,
         };
-        let is_first = matches!(self.next, Next::First);
         // Other tasks of the thread have their turn between two slices.
         tokio::task::yield_now().await;
         let slice = call(&self.state, &self.headers, |catalog, _| self.list.slice(catalog, from));
         let slice =
             timeout(CALL_TIMEOUT, slice).await.map_err(|_| StatusCode::GATEWAY_TIMEOUT)??;
         let slice = slice.ok_or(StatusCode::NOT_FOUND)?;
-        let around = self.list.around();
-        if is_first && slice.items.is_empty() && slice.next.is_none() {
-            self.next = Next::Nothing;
-            return Ok(around.empty.into());
-        }
-        if is_first {
-            self.json.text(&around.before);
-        }
-        for item in slice.items {
-            self.list.put(item, &mut self.json);
-        }
-        self.next = match slice.next {
-            Some(place) => Next::From(place),
-            None => {
-                self.json.text(around.after);
-                Next::Nothing
-            }
-        };
-        Ok(std::mem::take(&mut self.json.out).into())
+        self.items.extend(slice.items);
+        self.next = slice.next.map_or(Next::Nothing, Next::From);
+        Ok(())
     }
 }

@@ -2,12 +2,11 @@
 //! codes and JSON of Pravega's own.
 //!
 //! ```text
-//! listener       accepts connections, a bounded number at a time
 //! connection     one request of one client, with a deadline for each part of it
 //!    │  socket   the bytes: keeps the head, and ends writing that makes no progress
 //! routes         which path is which call
 //!    │  screen   what is refused before any call: foreign hosts, lengths of two kinds
-//! scopes  streams  groups  health       the calls
+//! scopes  streams  scaling  groups  health       the calls
 //!    │  call     accounts, the catalog behind its lock, the wait for the disk
 //!    │  body     JSON of a request        listing   JSON of long lists, slice by slice
 //! policy         policies of a stream as JSON     online   the readers of a group
@@ -22,14 +21,14 @@ mod connection;
 mod groups;
 mod health;
 mod limits;
-mod listener;
 mod listing;
 mod online;
 mod policy;
 mod routes;
+mod scaling;
 mod scopes;
 mod screen;
 mod socket;
 mod streams;
 
-pub(crate) use listener::Listener;
+pub(crate) use connection::{Service, serve};

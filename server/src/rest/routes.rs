@@ -7,7 +7,7 @@ use axum::{
     routing::{delete, get, post, put},
 };
 
-use super::{groups, health, scopes, streams};
+use super::{groups, health, scaling, scopes, streams};
 use crate::state::ServerState;
 
 /// The service's paths.
@@ -22,7 +22,7 @@ pub(super) fn router(state: Arc<ServerState>) -> Router {
             get(streams::show).merge(put(streams::update)).merge(delete(streams::delete)),
         )
         .route("/v1/scopes/{scope}/streams/{stream}/state", put(streams::set_state))
-        .route("/v1/scopes/{scope}/streams/{stream}/scaling-events", get(streams::show_scaling))
+        .route("/v1/scopes/{scope}/streams/{stream}/scaling-events", get(scaling::show))
         .route("/v1/scopes/{scope}/readergroups", get(groups::show_all))
         .route(
             "/v1/scopes/{scope}/readergroups/{group}",

@@ -46,8 +46,9 @@ impl List for Scopes {
         Around { before: "{\"scopes\":[".to_owned(), after: "]}", empty: "{}".to_owned() }
     }
 
-    fn put(&self, scope_name: String, to: &mut listing::Json) {
+    fn put(&mut self, scope_name: String, to: &mut listing::Json) -> Option<String> {
         to.entry(&ScopeProperty { scope_name });
+        None
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::limits::{MAX_HEAD_LEN, MIN_TAKEN, TAKE_TIMEOUT};
+use crate::ports::Seat;
 
 /// The first bytes of a connection, as the client sent them.
 #[derive(Debug, Default)]
@@ -50,8 +51,12 @@ fn count(head: &[u8], name: &str) -> usize {
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
+    seat: Arc<Seat>,
     head: Arc<Head>,
     stalled: Option<Stalled>,
+    /// Bytes that the client took since it was last seen active. A request is short, so what a
+    /// client sends is no such sign.
+    untouched: usize,
 }
 
 /// A response that the client does not take as fast as it is written.
@@ -62,8 +67,8 @@ struct Stalled {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, head: Arc<Head>) -> Self {
-        Self { stream, head, stalled: None }
+    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>, head: Arc<Head>) -> Self {
+        Self { stream, seat, head, stalled: None, untouched: 0 }
     }
 
     pub(super) fn into_stream(self) -> TcpStream {
@@ -76,6 +81,13 @@ impl Socket {
         written: Poll<io::Result<usize>>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(len)) = written {
+            self.untouched = self.untouched.saturating_add(len);
+            if self.untouched >= MIN_TAKEN {
+                self.untouched = 0;
+                self.seat.touch();
+            }
+        }
         match (written, &mut self.stalled) {
             (Poll::Ready(Ok(len)), Some(stalled)) => {
                 stalled.taken = stalled.taken.saturating_add(len);

@@ -1,6 +1,6 @@
 //! Calls about streams.
 
-use std::{collections::HashMap, ops::RangeInclusive, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     extract::{Path, Query, State},
@@ -9,9 +9,7 @@ use axum::{
 use pravega_sdk_proto::{
     StreamConfig, StreamInfo, create_stream_status, delete_stream_status, update_stream_status,
 };
-use pravega_sdk_server_core::catalog::{
-    Catalog, EpochPart, EpochPlace, EpochSegment, Slice, StreamFilter,
-};
+use pravega_sdk_server_core::catalog::{Catalog, Slice, StreamFilter};
 use pravega_sdk_types::Stream;
 use serde::{Deserialize, Serialize};
 
@@ -77,71 +75,9 @@ impl List for Streams {
         }
     }
 
-    fn put(&self, (stream, config): Self::Item, to: &mut listing::Json) {
+    fn put(&mut self, (stream, config): Self::Item, to: &mut listing::Json) -> Option<Self::Item> {
         to.entry(&StreamProperty::of(&self.scope, &stream, config));
-    }
-}
-
-/// Epochs of a stream.
-struct Epochs {
-    scope: String,
-    stream: String,
-    within: RangeInclusive<i64>,
-}
-
-/// A segment of an epoch.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Segment {
-    number: i32,
-    epoch: i32,
-    start: i64,
-    key_start: f64,
-    key_end: f64,
-}
-
-impl Segment {
-    fn of(segment: EpochSegment) -> Self {
-        let EpochSegment { number, epoch, start, low, high } = segment;
-        Self { number, epoch, start, key_start: low, key_end: high }
-    }
-}
-
-impl List for Epochs {
-    type Item = EpochPart;
-    type Place = EpochPlace;
-
-    fn slice(
-        &self,
-        catalog: &Catalog,
-        from: Option<&EpochPlace>,
-    ) -> Option<Slice<EpochPart, EpochPlace>> {
-        catalog.epochs_within(&self.scope, &self.stream, &self.within, from.cloned())
-    }
-
-    fn around(&self) -> Around {
-        Around { before: "[".to_owned(), after: "]", empty: "[]".to_owned() }
-    }
-
-    fn put(&self, part: EpochPart, to: &mut listing::Json) {
-        let mut segments = part.segments.into_iter().map(Segment::of);
-        if let Some(begins) = part.begins {
-            to.comma();
-            to.text(&format!(
-                r#"{{"timestamp":{},"splits":{},"merges":{},"segments":["#,
-                begins.at, begins.splits, begins.merges
-            ));
-            if let Some(first) = segments.next() {
-                to.value(&first);
-            }
-        }
-        for segment in segments {
-            to.text(",");
-            to.value(&segment);
-        }
-        if part.ends {
-            to.text("]}");
-        }
+        None
     }
 }
 
@@ -238,24 +174,4 @@ pub(super) async fn delete(State(state): Server, headers: HeaderMap, Path(named)
         Status::StreamNotSealed => Err(StatusCode::PRECONDITION_FAILED.into()),
         Status::Failure => Err(StatusCode::INTERNAL_SERVER_ERROR.into()),
     }
-}
-
-pub(super) async fn show_scaling(
-    State(state): Server,
-    headers: HeaderMap,
-    Path((scope, stream)): Named,
-    Query(parameters): Parameters,
-) -> Answer {
-    let time = |name: &str| match parameters.get(name).map(String::as_str) {
-        None | Some("") => Err(Refusal::bad(format!("the parameter {name} is missing"))),
-        // The Java server takes the path as one that does not exist.
-        Some(time) => time.parse::<i64>().map_err(|_| {
-            Refusal::new(StatusCode::NOT_FOUND, format!("the parameter {name} is not a number"))
-        }),
-    };
-    let (from, to) = (time("from")?, time("to")?);
-    if from < 0 || from > to {
-        return Err(Refusal::bad("from and to are milliseconds since 1970, and from is not later"));
-    }
-    list(state, headers, Epochs { scope, stream, within: from..=to }).await
 }

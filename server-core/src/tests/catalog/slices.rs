@@ -4,17 +4,18 @@ use pravega_sdk_proto::{
     ReaderGroupConfiguration, ScaleRequest, StreamConfig, StreamCut, StreamInfo, Tags,
     scale_request::KeyRangeEntry, scale_response::ScaleStreamStatus,
 };
+use pravega_sdk_types::Epoch;
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::{super::at, super::machine, config, group, info};
 use crate::{
-    catalog::{Catalog, EpochPart, Slice, StreamFilter},
+    catalog::{Catalog, EpochChange, EpochSegment, Slice, StreamFilter},
     machine::Machine,
 };
 
 /// The most entries of one slice.
-const SLICE: usize = 256;
+const SLICE: usize = 1024;
 
 /// All entries of a list, slice by slice.
 fn whole<T, Place: Clone>(next: impl Fn(Option<Place>) -> Option<Slice<T, Place>>) -> Vec<T> {
@@ -133,39 +134,35 @@ fn scaled_to(counts: &[u32]) -> Machine {
     machine
 }
 
-fn epochs(catalog: &Catalog, within: std::ops::RangeInclusive<i64>) -> Vec<EpochPart> {
-    whole(|from| catalog.epochs_within("s", "t", &within, from))
+fn epochs(catalog: &Catalog, within: std::ops::RangeInclusive<i64>) -> Vec<EpochChange> {
+    let (mut all, mut next) = (Vec::new(), Some(Epoch(0)));
+    while let Some(from) = next {
+        let slice = catalog.epochs_within("s", "t", &within, from).unwrap();
+        all.extend(slice.items);
+        next = slice.next;
+    }
+    all
 }
 
 #[test]
-fn an_epoch_of_many_segments_comes_in_parts() {
+fn epochs_are_listed_as_differences_in_slices() {
     let machine = scaled_to(&[600, 1, 3]);
-    let parts = epochs(&machine.catalog, 0..=100);
-    let shape: Vec<_> =
-        parts.iter().map(|part| (part.begins.is_some(), part.segments.len(), part.ends)).collect();
-    assert_eq!(
-        shape,
-        [
-            (true, 1, true),
-            (true, 255, false),
-            (false, 256, false),
-            (false, 89, true),
-            (true, 1, true),
-            (true, 3, true)
-        ]
-    );
-    let begins: Vec<_> =
-        parts.iter().filter_map(|part| part.begins).map(|b| (b.at, b.splits, b.merges)).collect();
-    assert_eq!(begins, [(10, 0, 0), (11, 1, 0), (12, 0, 1), (13, 1, 0)]);
+    let first = machine.catalog.epochs_within("s", "t", &(0..=100), Epoch(0)).unwrap();
+    // A slice ends after the epoch that fills it.
+    assert_eq!((first.items.len(), first.next), (2, Some(Epoch(2))));
+    let all = epochs(&machine.catalog, 0..=100);
+    let changes: Vec<_> =
+        all.iter().map(|change| (change.at, change.sealed.len(), change.created.len())).collect();
+    assert_eq!(changes, [(10, 0, 1), (11, 1, 600), (12, 600, 1), (13, 1, 3)]);
 }
 
 #[test]
 fn the_epoch_before_a_time_is_listed_and_is_compared_with_none() {
     let machine = scaled_to(&[2, 4, 2]);
     let found = |within| {
-        let parts = epochs(&machine.catalog, within);
-        let begins = parts.iter().filter_map(|part| part.begins);
-        begins.map(|begins| (begins.at, begins.splits, begins.merges)).collect::<Vec<_>>()
+        let all = epochs(&machine.catalog, within);
+        let listed = all.iter().filter_map(|change| Some((change.at, change.begins?)));
+        listed.map(|(at, begins)| (at, begins.splits, begins.merges)).collect::<Vec<_>>()
     };
     assert_eq!(found(0..=100), [(10, 0, 0), (11, 1, 0), (12, 2, 0), (13, 0, 2)]);
     assert_eq!(found(11..=12), [(11, 0, 0), (12, 2, 0)]);
@@ -181,17 +178,20 @@ proptest! {
         counts in prop::collection::vec(1_u32..12, 1..5)
     ) {
         let machine = scaled_to(&counts);
-        let parts = epochs(&machine.catalog, 0..=100);
-        for (before, after) in parts.iter().zip(&parts[1..]) {
-            let divided = |one: &EpochPart, others: &EpochPart| {
-                let count = |low: f64, high: f64| {
-                    others.segments.iter().filter(|o| o.low < high && low < o.high).count()
+        let mut before: Vec<EpochSegment> = Vec::new();
+        for change in epochs(&machine.catalog, 0..=100) {
+            let stay = before.iter().filter(|segment| !change.sealed.contains(&segment.id));
+            let after: Vec<EpochSegment> = stay.chain(&change.created).copied().collect();
+            let divided = |some: &[EpochSegment], others: &[EpochSegment]| {
+                let count = |one: &EpochSegment| {
+                    others.iter().filter(|o| o.low < one.high && one.low < o.high).count()
                 };
-                one.segments.iter().filter(|one| count(one.low, one.high) > 1).count()
+                some.iter().filter(|one| count(one) > 1).count()
             };
-            let begins = after.begins.unwrap();
-            prop_assert_eq!(begins.splits, divided(before, after));
-            prop_assert_eq!(begins.merges, divided(after, before));
+            let begins = change.begins.unwrap();
+            prop_assert_eq!(begins.splits, divided(&before, &after));
+            prop_assert_eq!(begins.merges, divided(&after, &before));
+            before = after;
         }
     }
 }
