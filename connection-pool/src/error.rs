@@ -153,19 +153,25 @@ classify!(CloseFailure, |_| ErrorKind::ConnectionLost, |_| Outcome::Applied);
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the pool was closed with {still_claimed} connections in use and {} that were not closed in \
-     order",
+    "the pool was closed with {still_claimed} connections in use, {still_closing} that were not \
+     closed yet and {} that were not closed in order",
     failures.len()
 )]
 pub struct CloseError {
     /// Connections that were still in use at the deadline. They close with their guards.
     pub still_claimed: usize,
+    /// Connections that were not closed yet at the deadline.
+    pub still_closing: usize,
     /// Connections that were not closed in order.
     pub failures: Vec<CloseFailure>,
 }
 
 classify!(
     CloseError,
-    |error| if error.still_claimed > 0 { ErrorKind::Timeout } else { ErrorKind::ConnectionLost },
+    |error| if error.still_claimed + error.still_closing > 0 {
+        ErrorKind::Timeout
+    } else {
+        ErrorKind::ConnectionLost
+    },
     |_| Outcome::Applied
 );

@@ -12,6 +12,8 @@ pub struct PoolSnapshot {
     pub sets: Vec<SlotSetSnapshot>,
     /// Number of claims that wait for a connection.
     pub waiting: usize,
+    /// Number of connections without a slot that are not closed yet.
+    pub closing: usize,
     /// Events since the pool's task was started.
     pub counters: PoolCounters,
 }

@@ -23,8 +23,11 @@ struct Behaviour {
     refuses_to_share: AtomicBool,
     panics_in_checks: AtomicBool,
     fails_to_close: AtomicBool,
-    /// How long a close takes, in milliseconds.
+    /// How long a close and a check take, in milliseconds.
     close_ms: AtomicUsize,
+    check_ms: AtomicUsize,
+    /// Connections that were closed, not dropped.
+    closed: AtomicUsize,
     dials: AtomicUsize,
     /// Connections that are open, those that are closing included.
     open: Arc<AtomicUsize>,
@@ -70,6 +73,7 @@ impl Connector for Memory {
 
     async fn is_valid(&self, _: &mut Connection) -> Result<(), BoxError> {
         assert!(!self.0.panics_in_checks.load(Ordering::SeqCst), "on purpose");
+        sleep(Duration::from_millis(self.0.check_ms.load(Ordering::SeqCst) as u64)).await;
         Ok(())
     }
 
@@ -84,6 +88,7 @@ impl Connector for Memory {
     async fn close_shared(&self, connection: Connection) -> Result<(), BoxError> {
         sleep(Duration::from_millis(self.0.close_ms.load(Ordering::SeqCst) as u64)).await;
         drop(connection);
+        self.0.closed.fetch_add(1, Ordering::SeqCst);
         if self.0.fails_to_close.load(Ordering::SeqCst) { Err("stuck".into()) } else { Ok(()) }
     }
 }
@@ -343,4 +348,41 @@ async fn the_report_of_a_close_is_an_error_if_a_connection_is_in_use_or_did_not_
     assert_eq!((not_closed.still_claimed, not_closed.failures.len()), (0, 1));
     assert_eq!(not_closed.kind(), ErrorKind::ConnectionLost);
     pool.close(Duration::from_secs(1)).await.into_result().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_whose_connections_close_slowly_is_not_reported_as_closed() {
+    let (memory, pool) = pool(policy());
+    memory.0.close_ms.store(1500, Ordering::SeqCst);
+    drop(pool.claim_at(&backend("a")).await.unwrap());
+    let report = pool.close(Duration::from_secs(1)).await;
+    assert_eq!((report.still_claimed, report.still_closing), (0, 1));
+    let error = report.into_result().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(pool.close(Duration::from_secs(1)).await.into_result().is_ok());
+    assert_eq!(memory.0.closed.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_retired_during_its_check_is_closed_after_it() {
+    for drains in [true, false] {
+        let policy = policy().with_spares(1).with_health_check(MINUTE, MINUTE).unwrap();
+        let memory = Memory::default();
+        let resolver = FixedResolver::new([backend("a")]);
+        let pool = Pool::new(resolver, memory.clone(), policy);
+        memory.0.check_ms.store(2000, Ordering::SeqCst);
+        let is_checking = async || {
+            let sets = pool.snapshot().await.unwrap().sets;
+            sets.iter().flat_map(|set| &set.slots).any(|slot| slot.state == SlotState::Checking)
+        };
+        while !is_checking().await {
+            sleep(Duration::from_millis(500)).await;
+        }
+        if drains {
+            assert_eq!(pool.drain().await.len(), 0);
+        } else {
+            pool.close(MINUTE).await.into_result().unwrap();
+        }
+        assert_eq!(memory.0.closed.load(Ordering::SeqCst), 1, "drains: {drains}");
+    }
 }

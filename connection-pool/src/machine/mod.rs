@@ -291,10 +291,12 @@ impl PoolMachine {
         self.sets.shared(backend)
     }
 
-    pub(crate) fn snapshot(&self, now: Now) -> PoolSnapshot {
+    /// The state now, with the number of connections that the driver is closing.
+    pub(crate) fn snapshot(&self, now: Now, closing: usize) -> PoolSnapshot {
         PoolSnapshot {
             sets: self.sets.snapshot(now),
             waiting: self.claims.len(),
+            closing,
             counters: self.counters,
         }
     }

@@ -153,7 +153,7 @@ proptest! {
             for effect in pool.poll_effects() {
                 model.observe(effect);
             }
-            let snapshot = pool.snapshot(now);
+            let snapshot = pool.snapshot(now, 0);
             let total: usize = snapshot.sets.iter().map(|set| set.slots.len()).sum();
             prop_assert!(total <= MAX_SLOTS, "{total} slots");
             prop_assert!(snapshot.sets.iter().all(|set| set.slots.len() <= 3));
@@ -170,7 +170,7 @@ proptest! {
         }
         now += seconds(60);
         pool.handle_timeout(now);
-        prop_assert_eq!(pool.snapshot(now).waiting, 0, "a claim outlived its deadline");
+        prop_assert_eq!(pool.snapshot(now, 0).waiting, 0, "a claim outlived its deadline");
     }
 
     /// When every dial succeeds and every user leaves in the end, every claim for a listed or a

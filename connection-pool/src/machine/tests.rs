@@ -130,7 +130,7 @@ fn a_claim_is_granted_when_its_dial_succeeds_and_again_when_the_connection_comes
          connected 1 -> close 1
          spoil 0     -> close 0",
     );
-    assert_eq!(pool.snapshot(seconds(0)).counters.retired, 2);
+    assert_eq!(pool.snapshot(seconds(0), 0).counters.retired, 2);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn claims_for_one_backend_share_the_failure_of_the_dial_they_wait_for() {
          claim s@c:1 -> connect 2 c:1
          connected 2 -> share 3 2",
     );
-    let counters = pool.snapshot(seconds(0)).counters;
+    let counters = pool.snapshot(seconds(0), 0).counters;
     assert_eq!((counters.failed, counters.connect_failures), (3, 2));
 }
 
@@ -239,7 +239,7 @@ fn claims_for_one_backend_wait_for_the_end_of_its_backoff() {
          connected 1 -> grant 1 1, connect 2 c:1
          connected 2 -> grant 2 2",
     );
-    assert_eq!(pool.snapshot(seconds(0)).sets[0].failures, 0);
+    assert_eq!(pool.snapshot(seconds(0), 0).sets[0].failures, 0);
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn a_backend_without_slots_or_claims_is_forgotten_unless_it_is_listed() {
          connected 0 -> grant 0 0
          spoil 0     -> close 0",
     );
-    let sets = pool.snapshot(seconds(0)).sets;
+    let sets = pool.snapshot(seconds(0), 0).sets;
     assert_eq!((sets.len(), sets[0].is_listed), (1, true));
 }
 
@@ -348,7 +348,7 @@ fn a_backend_that_leaves_is_drained_and_one_that_returns_serves_again() {
          return 0    -> close 0
          list a:1    -> connect 2 a:1",
     );
-    assert_eq!(pool.snapshot(seconds(0)).sets.len(), 1);
+    assert_eq!(pool.snapshot(seconds(0), 0).sets.len(), 1);
 }
 
 #[test]
@@ -393,7 +393,7 @@ fn unused_connections_are_checked_when_due_and_bad_ones_are_closed() {
          at 60000    -> check 0
          unhealthy 0 -> close 0, connect 1 a:1",
     );
-    let counters = pool.snapshot(seconds(60)).counters;
+    let counters = pool.snapshot(seconds(60), 0).counters;
     assert_eq!((counters.healthy, counters.unhealthy), (1, 1));
 }
 
@@ -495,7 +495,7 @@ fn a_backend_that_joins_a_full_pool_gets_its_share() {
             }
         }
     }
-    let sets = script.pool.snapshot(seconds(1)).sets;
+    let sets = script.pool.snapshot(seconds(1), 0).sets;
     let shares: Vec<usize> = sets.iter().map(|set| set.slots.len()).collect();
     assert_eq!(shares, [2, 2]);
 }
@@ -510,7 +510,7 @@ fn a_smaller_policy_closes_what_is_too_much() {
          connected 1 ->",
     );
     pool.set_policy(seconds(1), policy());
-    assert_eq!(pool.snapshot(seconds(1)).sets[0].slots.len(), 0);
+    assert_eq!(pool.snapshot(seconds(1), 0).sets[0].slots.len(), 0);
 }
 
 #[test]
@@ -570,5 +570,5 @@ fn a_closed_pool_follows_its_resolver_no_longer_and_waits_for_its_users_only() {
          leave 0      -> close 0",
     );
     assert_eq!((pool.claimed(), pool.poll_timeout()), (0, None));
-    assert!(pool.snapshot(seconds(60)).sets.iter().all(|set| set.slots.is_empty()));
+    assert!(pool.snapshot(seconds(60), 0).sets.iter().all(|set| set.slots.is_empty()));
 }

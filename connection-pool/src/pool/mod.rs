@@ -79,6 +79,8 @@ struct Running<C: Connector> {
 pub struct CloseReport {
     /// Connections that were still in use at the deadline. They close with their guards.
     pub still_claimed: usize,
+    /// Connections that were not closed yet at the deadline. They go on closing.
+    pub still_closing: usize,
     /// Connections that were not closed in order, since the last report.
     pub failures: Vec<CloseFailure>,
 }
@@ -90,11 +92,11 @@ impl CloseReport {
     ///
     /// [`CloseError`] with the numbers of the report.
     pub fn into_result(self) -> Result<(), CloseError> {
-        let Self { still_claimed, failures } = self;
-        if still_claimed == 0 && failures.is_empty() {
+        let Self { still_claimed, still_closing, failures } = self;
+        if still_claimed + still_closing == 0 && failures.is_empty() {
             return Ok(());
         }
-        Err(CloseError { still_claimed, failures })
+        Err(CloseError { still_claimed, still_closing, failures })
     }
 }
 
@@ -214,8 +216,10 @@ impl<C: Connector> Pool<C> {
         let (reply, drained) = oneshot::channel();
         match self.send(Command::Drain(reply)) {
             Ok(()) => {
-                let longest_close = self.shared.lock().policy.connect_timeout;
-                self.answer(longest_close, drained).await.unwrap_or_default()
+                let policy = self.shared.lock().policy;
+                // A health check may have to end before the close begins.
+                let longest = policy.connect_timeout.saturating_add(policy.health_check_timeout);
+                self.answer(longest, drained).await.unwrap_or_default()
             }
             Err(_) => Vec::new(),
         }
@@ -247,11 +251,15 @@ impl<C: Connector> Pool<C> {
             timeout(deadline, closed)
         };
         if let Ok(closed) = waiting.await {
-            return CloseReport { still_claimed: 0, failures: closed.unwrap_or_default() };
+            let failures = closed.unwrap_or_default();
+            return CloseReport { failures, ..CloseReport::default() };
         }
-        let slots = |snapshot: PoolSnapshot| snapshot.sets.iter().map(|set| set.slots.len()).sum();
-        let still_claimed = self.snapshot().await.map_or(0, slots);
-        CloseReport { still_claimed, failures: Vec::new() }
+        let Ok(snapshot) = self.snapshot().await else { return CloseReport::default() };
+        CloseReport {
+            still_claimed: snapshot.sets.iter().map(|set| set.slots.len()).sum(),
+            still_closing: snapshot.closing,
+            failures: Vec::new(),
+        }
     }
 
     async fn make_claim<T>(

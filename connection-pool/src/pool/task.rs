@@ -3,13 +3,17 @@
 //! Every dial, check, recycling and close runs in a task of its own beside it, so no user's future
 //! holds up another's. Connections without a user are here, and a reference to each shared one.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use pravega_sdk_probes as probes;
 use pravega_sdk_types::Endpoint;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::{AbortHandle, JoinError, JoinSet},
+    task::{AbortHandle, Id, JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
 
@@ -92,7 +96,11 @@ pub(super) struct Task<C: Connector> {
     claims: BTreeMap<ClaimId, Reply<C>>,
     work: JoinSet<Done<C::Connection>>,
     in_flight: BTreeMap<SlotId, (Work, AbortHandle)>,
+    /// Checks and recyclings whose slot has ended. Their connections are closed after them.
+    leaving: BTreeSet<Id>,
     closing: Closing,
+    /// Reports of drains that wait for what was leaving.
+    drains: Vec<Report>,
     /// Reports that wait for the last connection to come back.
     closes: Vec<Report>,
     returns: mpsc::UnboundedSender<Return<C::Connection>>,
@@ -118,7 +126,9 @@ pub(super) async fn run<C: Connector>(
         claims: BTreeMap::new(),
         work: JoinSet::new(),
         in_flight: BTreeMap::new(),
+        leaving: BTreeSet::new(),
         closing: Closing::default(),
+        drains: Vec::new(),
         closes: Vec::new(),
         returns,
         notices,
@@ -153,7 +163,7 @@ impl<C: Connector> Task<C> {
                     self.machine.abandon(self.now(), claim);
                 }
                 Some(done) = self.work.join_next_with_id() => match done {
-                    Ok((_, done)) => self.done(done),
+                    Ok((id, done)) => self.done(id, done),
                     Err(error) => self.lost(&error),
                 },
                 Some(closed) = self.closing.next() => self.closing.ended(closed),
@@ -187,11 +197,14 @@ impl<C: Connector> Task<C> {
                 self.retire_dead(None);
                 self.machine.set_policy(now, policy);
             }
-            Command::Snapshot(reply) => drop(reply.send(self.machine.snapshot(now))),
+            Command::Snapshot(reply) => {
+                let closing = self.closing.len() + self.leaving.len();
+                drop(reply.send(self.machine.snapshot(now, closing)));
+            }
             Command::Drain(reply) => {
                 self.machine.drain(now);
-                self.carry_out();
-                self.closing.report_later(reply);
+                self.drains.retain(|report| !report.is_closed());
+                self.drains.push(reply);
             }
             Command::Close(reply) => {
                 self.machine.close(now);
@@ -252,9 +265,10 @@ impl<C: Connector> Task<C> {
         }
     }
 
-    fn done(&mut self, done: Done<C::Connection>) {
-        // The slot may have ended at the same moment as the work.
+    fn done(&mut self, id: Id, done: Done<C::Connection>) {
+        // The slot may have ended before the work.
         if self.in_flight.remove(&done.slot).is_none() {
+            self.leaving.remove(&id);
             if let Ok(connection) = done.result {
                 self.close(done.backend, connection);
             }
@@ -278,6 +292,7 @@ impl<C: Connector> Task<C> {
     /// A piece of work ended without a result: it was aborted with its slot, or the connector
     /// panicked.
     fn lost(&mut self, error: &JoinError) {
+        self.leaving.remove(&error.id());
         let mut in_flight = self.in_flight.iter();
         let lost = in_flight.find(|(_, (_, task))| task.id() == error.id());
         let Some((slot, work)) = lost.map(|(slot, (work, _))| (*slot, *work)) else { return };
@@ -309,6 +324,10 @@ impl<C: Connector> Task<C> {
                 self.effect(effect);
             }
         }
+        if !self.leaving.is_empty() {
+            return;
+        }
+        std::mem::take(&mut self.drains).into_iter().for_each(|to| self.closing.report_later(to));
         if self.closing.is_empty() && self.machine.claimed() == 0 {
             std::mem::take(&mut self.closes).into_iter().for_each(|to| self.closing.report(to));
         }
@@ -348,8 +367,13 @@ impl<C: Connector> Task<C> {
             }
             Effect::Close { slot, backend } => {
                 probes::slot_retired(backend.host(), slot.0);
-                if let Some((_, task)) = self.in_flight.remove(&slot) {
-                    task.abort();
+                match self.in_flight.remove(&slot) {
+                    Some((Work::Connect, task)) => task.abort(),
+                    // It has the connection, and returns it soon.
+                    Some((Work::Check | Work::Recycle, task)) => {
+                        self.leaving.insert(task.id());
+                    }
+                    None => {}
                 }
                 self.release(slot, backend);
             }
