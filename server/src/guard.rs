@@ -275,7 +275,63 @@ impl http_body::Body for Message {
 
 #[cfg(test)]
 mod tests {
+    use pravega_sdk_server_core::record::{Durability, Sequence};
+    use tokio::sync::watch;
+
     use super::*;
+    use crate::{builder::ServerBuilder, clock::Clock, journal::Durable};
+
+    /// A service that never answers.
+    #[derive(Clone)]
+    struct Silent;
+
+    impl HttpService<Request<Body>> for Silent {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = std::future::Pending<Result<Response<Body>, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Body>) -> Self::Future {
+            std::future::pending()
+        }
+    }
+
+    /// A body that never arrives.
+    struct Absent;
+
+    impl http_body::Body for Absent {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_has_a_deadline_and_so_has_its_request() {
+        let machine = ServerBuilder::default().machine(Durability::InMemory);
+        let (_, durable) = watch::channel(Durable::To(Sequence::default()));
+        let state = Arc::new(ServerState::new(machine, Clock::standing(), durable, None));
+        let calls = Arc::new(Semaphore::new(1));
+        let mut guarded = Guarded { inner: Silent, state, calls };
+        for (body, deadline) in [
+            (Body::new(Message(Some(Bytes::from_static(&[0; 5])))), CALL),
+            (Body::new(Absent), FIRST_WORD),
+        ] {
+            let begun = tokio::time::Instant::now();
+            let response = guarded.call(Request::new(body)).await.unwrap();
+            let status = response.headers().get("grpc-status").unwrap();
+            assert_eq!(status, &(Code::DeadlineExceeded as i32).to_string());
+            assert_eq!(begun.elapsed(), deadline);
+        }
+    }
 
     #[test]
     fn the_fields_of_a_message_are_counted() {
