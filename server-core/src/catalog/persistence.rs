@@ -261,3 +261,154 @@ fn read<T: DeserializeOwned>(key: &str, value: Option<&[u8]>) -> Result<Option<T
 fn required<T: DeserializeOwned>(key: &str, value: Option<&[u8]>) -> Result<T, RestoreError> {
     read(key, value)?.ok_or_else(|| RestoreError::UnknownKey(key.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use pravega_sdk_proto::{KeyValueTableConfig, ReaderGroupConfiguration, StreamConfig};
+    use pravega_sdk_types::{Offset, TransactionId};
+    use prost::Message as _;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        catalog::{
+            cut::Cut,
+            history::EpochRecord,
+            state::Table,
+            stream::{
+                RetentionPoint, StreamState, Subscriber, WatermarkBounds, WriterMark, WriterTime,
+            },
+            transaction::{Transaction, TransactionState},
+        },
+        record::Millis,
+    };
+
+    /// Each kind of entry, with its key and its value as plain values.
+    fn entries() -> Vec<(Part, &'static str, Vec<u8>)> {
+        let part = |part| Part::Stream("n".to_owned(), part);
+        let (scope, table) = ("s".to_owned(), "k".to_owned());
+        let config = StreamConfig { rollover_size_bytes: 7, ..StreamConfig::default() };
+        let state = StreamState { config: config.clone(), sealed: true };
+        let epoch = EpochRecord {
+            reference: Epoch(1),
+            at: Millis(2),
+            sealed: vec![SegmentId::from(3)],
+            created: Vec::new(),
+        };
+        let offsets: BTreeMap<i64, i64> = [(4, 5)].into();
+        let position = [(SegmentId::from(4), Offset(5))].into();
+        let mark = WriterMark { time: WriterTime(1), position, at: Millis(2) };
+        let bounds = WatermarkBounds { lower: WriterTime(1), upper: WriterTime(2) };
+        let cut = || Cut::from(&offsets);
+        let subscriber = Subscriber { generation: 1, group_id: "id".to_owned(), cut: cut() };
+        let point = RetentionPoint { at: Millis(1), bytes: 2, cut: cut() };
+        let id = TransactionId(Uuid::from_u128(1));
+        let transaction = Transaction {
+            state: TransactionState::Committed,
+            numbers: vec![SegmentNumber(3)],
+            expires: Millis(4),
+            ends: Millis(5),
+            completed: Millis(6),
+        };
+        let group = ReaderGroupConfiguration { scope: scope.clone(), ..Default::default() };
+        let tables = KeyValueTableConfig { scope, ..KeyValueTableConfig::default() };
+        let number = SegmentNumber(7);
+        vec![
+            (Part::Scope(Some(ScopeRecord::default())), "scope/s", values(&Vec::<u8>::new())),
+            (Part::Leaving, "leaving/s", Vec::new()),
+            (Part::Floor(number), "floor/s", values(&7_i32)),
+            (Part::Number("n".to_owned(), Some(number)), "number/s/n", values(&7_i32)),
+            (
+                Part::Group("g".to_owned(), Some(Group::new(&group))),
+                "group/s/g",
+                values(&group.encode_to_vec()),
+            ),
+            (
+                Part::Table(table, Some(Table { config: tables.clone() })),
+                "table/s/k",
+                values(&tables.encode_to_vec()),
+            ),
+            (
+                part(StreamPart::State(Some(state))),
+                "state/s/n",
+                values(&(config.encode_to_vec(), true)),
+            ),
+            (
+                part(StreamPart::Epoch(Epoch(9), epoch)),
+                "epoch/s/n/9",
+                values(&(1_i32, 2_i64, [3_i64].to_vec(), [0_u8; 0].to_vec())),
+            ),
+            (part(StreamPart::Head(cut())), "head/s/n", values(&offsets)),
+            (part(StreamPart::End(SegmentId::from(4), Offset(5))), "end/s/n/4", values(&5_i64)),
+            (
+                part(StreamPart::Writer("a/b".to_owned(), Some(mark))),
+                "writer/s/n/a/b",
+                values(&(1_i64, &offsets, 2_i64)),
+            ),
+            (part(StreamPart::Watermark(bounds)), "watermark/s/n", values(&(1_i64, 2_i64))),
+            (
+                part(StreamPart::Subscriber("s/g".to_owned(), Some(subscriber))),
+                "subscriber/s/n/s/g",
+                values(&(1_i64, "id", &offsets)),
+            ),
+            (
+                part(StreamPart::RetentionPoint(8, Some(point))),
+                "point/s/n/8",
+                values(&(1_i64, 2_i64, &offsets)),
+            ),
+            (
+                part(StreamPart::Transaction(id, Some(transaction))),
+                "transaction/s/n/00000000-0000-0000-0000-000000000001",
+                values(&(1_u32, [3_i32].to_vec(), 4_i64, 5_i64, 6_i64)),
+            ),
+        ]
+    }
+
+    fn entry(part: Part) -> Option<(String, Bytes)> {
+        match Change::new("s", part).record() {
+            Record::CatalogEntry { key, value } => Some((key, value?)),
+            _ => None,
+        }
+    }
+
+    fn values<T: Serialize>(values: &T) -> Vec<u8> {
+        encode(values).to_vec()
+    }
+
+    #[test]
+    fn every_entry_has_its_key_and_its_layout_and_is_read_back() {
+        for (part, expected, layout) in entries() {
+            let shown = format!("{part:?}");
+            let (key, value) = entry(part).unwrap();
+            assert_eq!((&*key, &value[..]), (expected, &layout[..]), "{shown}");
+            let read = Change::read(&key, Some(&value)).unwrap();
+            assert_eq!((&*read.scope, format!("{:?}", read.part)), ("s", shown));
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_unknown_or_damaged_is_refused_by_its_key() {
+        for key in [
+            "",
+            "scope",
+            "other/s",
+            "other/s/n",
+            "epoch/s/n",
+            "epoch/s/n/x",
+            "end/s/n/x",
+            "transaction/s/n/1",
+        ] {
+            let error = Change::read(key, Some(&[1])).unwrap_err();
+            assert!(matches!(error, RestoreError::UnknownKey(_)), "{key}: {error}");
+        }
+        for (part, _, _) in entries() {
+            let shown = format!("{part:?}");
+            let (key, _) = entry(part).unwrap();
+            let read = Change::read(&key, Some(&[0xFF; 9]));
+            // A part without a value has none to damage.
+            assert!(read.is_err() || key.starts_with("leaving/"), "{shown}: {read:?}");
+        }
+    }
+}

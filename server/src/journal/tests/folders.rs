@@ -181,6 +181,40 @@ fn a_stream_that_an_earlier_version_deleted_does_not_number_its_segments_from_0_
 }
 
 #[test]
+fn times_points_and_truncated_segments_of_an_earlier_version_are_entries_of_their_own() {
+    let (mut machine, records) = read("scaled");
+    let is_whole =
+        |record: &Record| matches!(record, Record::CatalogEntry { key, .. } if key == "stream/s/t");
+    assert!(records.iter().any(is_whole), "the earlier version wrote whole streams");
+    let kinds: Vec<String> = entries(&machine)
+        .into_keys()
+        .filter(|key| key.contains("/s/t") || key.contains("/s/gone"))
+        .map(|key| key.replace(|c: char| c.is_ascii_digit() || c == '-', ""))
+        .collect();
+    let count = |kind: &str| kinds.iter().filter(|key| key.starts_with(kind)).count();
+    assert_eq!((count("epoch/"), count("end/"), count("head/"), count("state/")), (3, 5, 1, 1));
+    assert_eq!((count("watermark/"), count("number/")), (1, 1));
+    assert!(count("point/") > 0, "{kinds:?}");
+    assert_eq!(events(&mut machine, "s/t/5.#epoch.2").len(), 1);
+    // Its writers left when they closed.
+    let mut again = self::machine();
+    let noted = |record: &Record| {
+        again.restore(record).unwrap();
+        entries(&again).keys().any(|key| key.starts_with("writer/s/t/"))
+    };
+    assert!(records.iter().any(noted));
+    // The stream goes on where it was.
+    let (catalog, mut step) = machine.call(moment());
+    let predecessors = catalog.successors(&info("t"), 1 << 32 | 2, &step).unwrap().segments;
+    assert!(!predecessors.is_empty());
+    assert_eq!(catalog.current_segments(&info("t"), &step).unwrap().segment_ranges.len(), 4);
+    catalog.seal_stream(&info("t"), &mut step).unwrap();
+    catalog.delete_stream(&info("t"), &mut step).unwrap();
+    catalog.delete_scope_recursive("s", &mut step).unwrap();
+    assert_eq!((machine.held(), machine.store.segment_count()), (0, 0));
+}
+
+#[test]
 fn every_record_is_written_as_an_earlier_version_wrote_it() {
     for (folder, file) in FOLDERS {
         let bytes = fs::read(path(folder).join(file)).unwrap();
