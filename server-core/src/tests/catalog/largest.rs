@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pravega_sdk_types::Epoch;
+
 use super::{GROUP_ID, TRANSACTION, group, info, sizes::named, split};
 use crate::{
     catalog::{Catalog, StreamFilter},
@@ -291,7 +293,11 @@ fn slices(n: usize, add: Add<'_>) {
     add("groups_after", Box::new(|c, _| drop(c.groups_after("s", ""))));
     add("group_streams", Box::new(|c, _| drop(c.group_streams("s", "g", 0))));
     add("group_state", Box::new(|c, _| drop(c.group_state("s", "g"))));
-    add("epochs_within", Box::new(|c, _| drop(c.epochs_within("s", "u", &(0..=i64::MAX), None))));
+    let first = Epoch(0);
+    add(
+        "epochs_within",
+        Box::new(move |c, _| drop(c.epochs_within("s", "u", &(0..=i64::MAX), first))),
+    );
 }
 
 /// A machine whose streams, tables and transactions have a size.
