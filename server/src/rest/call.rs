@@ -92,7 +92,7 @@ pub(super) async fn call<T>(
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let work = |machine: &mut Machine, at: Moment| {
+    let work = |machine: &mut Machine, at: Moment| -> Result<_, Refusal> {
         admit(machine, headers)?;
         let (catalog, mut step) = machine.call(at);
         let outcome = call(catalog, &mut step);
