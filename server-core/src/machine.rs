@@ -2,7 +2,7 @@
 
 use crate::{
     access::Access,
-    catalog::{Catalog, Intervals, RestoreError},
+    catalog::{Catalog, Intervals, Place, RestoreError},
     ids::Moment,
     placement::Placement,
     record::{Durability, Journal, Millis, Record, Sequence},
@@ -41,6 +41,14 @@ pub struct Machine {
     pub memory_limit: MemoryLimit,
     intervals: Intervals,
     last: LastRuns,
+    rounds: Rounds,
+}
+
+/// The rounds of periodic work that are under way, and where each goes on.
+#[derive(Debug, Default)]
+struct Rounds {
+    watermarks: Option<Place>,
+    retention: Option<Place>,
 }
 
 /// The times of the last periodic work.
@@ -67,6 +75,7 @@ impl Machine {
             memory_limit,
             intervals,
             last: LastRuns::default(),
+            rounds: Rounds::default(),
         }
     }
 
@@ -119,11 +128,21 @@ impl Machine {
         self.store.held().saturating_add(self.catalog.held())
     }
 
-    /// Does the next slice of the work that calls have left: a millisecond or two.
+    /// Does the next slice of the work that calls and ticks have left: a millisecond or two.
     pub fn work(&mut self, at: Moment) -> Progress {
+        let Rounds { watermarks, retention } = std::mem::take(&mut self.rounds);
         let (catalog, mut step) = self.call(at);
         // After the journal has failed nothing changes any more.
-        catalog.delete_slice(&mut step).unwrap_or(Progress::Finished)
+        let Ok(deletion) = catalog.delete_slice(&mut step) else {
+            return Progress::Finished;
+        };
+        let watermarks = watermarks.and_then(|after| catalog.emit_watermarks(&after, &mut step));
+        let retention = retention.and_then(|after| catalog.retain(&after, &mut step));
+        self.rounds = Rounds { watermarks, retention };
+        match self.rounds {
+            Rounds { watermarks: None, retention: None } => deletion,
+            _ => Progress::Unfinished,
+        }
     }
 
     /// Does the work that is due: expired leases, watermarks, retention, scaling by rate.
@@ -145,14 +164,17 @@ impl Machine {
         let watermarks = due(&mut self.last.watermarks, intervals.watermarks);
         let retention = due(&mut self.last.retention, intervals.retention);
         let rates = due(&mut self.last.rates, intervals.rates);
-        self.work(at);
         let (catalog, mut step) = self.call(at);
         catalog.expire_transactions(&mut step);
         if watermarks {
-            catalog.emit_watermarks(&mut step);
+            self.rounds.watermarks.get_or_insert_default();
         }
         if retention {
-            catalog.retain(&mut step);
+            self.rounds.retention.get_or_insert_default();
+        }
+        self.work(at);
+        let (catalog, mut step) = self.call(at);
+        if retention {
             step.sweep_transient(at.now.after(-TRANSIENT_IDLE));
         }
         if rates {

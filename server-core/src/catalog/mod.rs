@@ -8,7 +8,7 @@
 //!    └──────┴───────┴──────┴──────┴────────┬────┴──────┴─────┴──────┴──────────┘
 //!                              plan   │  segments      changes, carried out as a whole or not
 //!                                     │
-//!              persistence   apply  weight  change     entries of the journal, what each does
+//!       rounds persistence   apply  weight  change     entries of the journal, what each does
 //!                                     │
 //!            state  stream  history  cuts  transaction  rates  names
 //!                   older            cut  skyline      one stream, offsets, epochs by key
@@ -30,6 +30,7 @@ mod plan;
 mod queries;
 mod rates;
 mod retention;
+mod rounds;
 mod scaling;
 mod scopes;
 mod segments;
@@ -48,6 +49,7 @@ pub use self::{
     error::{CallError, CallResult},
     persistence::RestoreError,
     rates::Intervals,
+    rounds::Place,
     slices::{EpochChange, EpochSegment, EpochStart, Slice, StreamFilter},
     state::Catalog,
     transaction::id_of,

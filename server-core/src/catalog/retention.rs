@@ -11,7 +11,8 @@ use super::{
     history::SegmentRecord,
     names,
     plan::Plan,
-    state::{Catalog, Scope},
+    rounds::Place,
+    state::Catalog,
     stream::{RetentionPoint, Stream},
 };
 use crate::{record::Millis, store::Step};
@@ -22,19 +23,18 @@ const MAX_RETENTION_POINTS: usize = 1000;
 const MAX_OFFSETS: usize = 100_000;
 
 impl Catalog {
-    /// Records the tail of each stream with a policy, and drops what the policy does not keep.
-    pub(crate) fn retain(&mut self, step: &mut Step<'_>) {
-        let with_policy = |(scope, found): (&String, &Scope)| {
-            let streams = found
-                .streams
-                .iter()
-                .filter(|(_, stream)| policy_of(stream).is_some() && !stream.is_sealed());
-            streams.map(|(stream, _)| (scope.clone(), stream.clone())).collect::<Vec<_>>()
+    /// Records the tail of each stream with a policy, and drops what the policy does not keep: for
+    /// the next slice of all streams. Returns where the round goes on.
+    pub(crate) fn retain(&mut self, after: &Place, step: &mut Step<'_>) -> Option<Place> {
+        let work = |stream: &Stream| {
+            let due = policy_of(stream).is_some() && !stream.is_sealed();
+            due.then(|| stream.history.segment_count())
         };
-        let due: Vec<(String, String)> = self.scopes.iter().flat_map(with_policy).collect();
-        for (scope, stream) in due {
+        let (due, next) = self.next_in_round(after, work);
+        for Place { scope, stream } in due {
             self.retain_stream(&scope, &stream, step);
         }
+        next
     }
 
     /// Records the tail of a stream as a point, and truncates at the point that is due.

@@ -16,7 +16,8 @@ use super::{
     error::{CallError, CallResult},
     names,
     plan::Plan,
-    state::{Catalog, Scope},
+    rounds::Place,
+    state::Catalog,
     stream::{Stream, WatermarkBounds, WriterMark, WriterTime},
 };
 use crate::{record::Millis, store::Step};
@@ -88,17 +89,19 @@ impl Catalog {
         Ok(Status::Success)
     }
 
-    /// Writes the watermark of each stream whose writers have all advanced.
-    pub(crate) fn emit_watermarks(&mut self, step: &mut Step<'_>) {
-        let noted = |(scope, found): (&String, &Scope)| {
-            let streams = found.streams.iter().filter(|(_, stream)| !stream.writers.is_empty());
-            streams.map(|(stream, _)| (scope.clone(), stream.clone())).collect::<Vec<_>>()
+    /// Writes the watermark of each stream whose writers have all advanced: for the next slice of
+    /// all streams. Returns where the round goes on.
+    pub(crate) fn emit_watermarks(&mut self, after: &Place, step: &mut Step<'_>) -> Option<Place> {
+        let work = |stream: &Stream| {
+            let positions = stream.writers.values().map(|mark| mark.position.len());
+            (!stream.writers.is_empty()).then(|| stream.writers.len() + positions.sum::<usize>())
         };
-        let noted: Vec<(String, String)> = self.scopes.iter().flat_map(noted).collect();
-        for (scope, stream) in noted {
+        let (noted, next) = self.next_in_round(after, work);
+        for Place { scope, stream } in noted {
             // At the memory limit the watermark waits for the next time.
             self.emit_watermark(&scope, &stream, step).ok();
         }
+        next
     }
 
     fn emit_watermark(&mut self, scope: &str, stream: &str, step: &mut Step<'_>) -> CallResult<()> {

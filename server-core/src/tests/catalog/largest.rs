@@ -12,6 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use pravega_sdk_proto::{
+    KeyValueTableConfig, KeyValueTableInfo, ReaderGroupConfiguration, ReaderGroupInfo,
+    ScaleRequest, StreamConfig, StreamCut, StreamInfo, SubscriberStreamCut, Tags,
+    scale_request::KeyRangeEntry,
+};
 use pravega_sdk_types::Epoch;
 
 use super::{GROUP_ID, TRANSACTION, group, info, sizes::named, split};
@@ -20,11 +25,6 @@ use crate::{
     machine::Machine,
     store::Step,
     tests::{at, machine},
-};
-use pravega_sdk_proto::{
-    KeyValueTableConfig, KeyValueTableInfo, ReaderGroupConfiguration, ReaderGroupInfo,
-    ScaleRequest, StreamConfig, StreamCut, StreamInfo, SubscriberStreamCut, Tags,
-    scale_request::KeyRangeEntry,
 };
 
 /// The larger size, and the smaller one.

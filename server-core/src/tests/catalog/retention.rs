@@ -7,6 +7,7 @@ use pravega_sdk_proto::{
 
 use super::{GROUP_ID, config, cut, group, info};
 use crate::{
+    catalog::Place,
     machine::Machine,
     tests::{at, machine, table::check},
 };
@@ -69,7 +70,7 @@ fn starts(mut machine: Machine) -> String {
     let starts = (1..=8).map(|turn| {
         let (catalog, mut step) = machine.call(at(turn * 10));
         step.append_internal(&segment.into(), "0123456789".into(), vec![]).unwrap();
-        catalog.retain(&mut step);
+        catalog.retain(&Place::default(), &mut step);
         let start = step.store.info(segment).unwrap().start;
         let head = catalog.head_segments(&info(), &step).unwrap().segments;
         assert_eq!(head.iter().map(|at| at.offset as u64).collect::<Vec<_>>(), [start]);
@@ -131,11 +132,11 @@ fn a_sealed_stream_is_not_truncated() {
         if now == 10 {
             let segment = "s/t/0.#epoch.0".into();
             step.append_internal(&segment, "0123456789".into(), vec![]).unwrap();
-            catalog.retain(&mut step);
+            catalog.retain(&Place::default(), &mut step);
             catalog.seal_stream(&info(), &mut step).unwrap();
             step.journal.take();
         }
-        catalog.retain(&mut step);
+        catalog.retain(&Place::default(), &mut step);
     }
     assert_eq!(machine.store.info("s/t/0.#epoch.0").unwrap().start, 0);
     assert!(machine.journal.take().is_none(), "a sealed stream was changed");

@@ -264,3 +264,30 @@ fn a_stream_with_many_segments_is_deleted_in_slices_and_its_name_is_free_at_once
         catalog.create_scope("s", &mut step).unwrap();
     }
 }
+
+#[test]
+fn a_round_of_work_about_many_streams_goes_on_after_each_slice_until_all_had_their_turn() {
+    let mut machine = with_scope();
+    for number in 0..500 {
+        let (catalog, mut step) = machine.call(at(9));
+        let info = StreamInfo { stream: format!("stream-{number}"), ..info() };
+        catalog.create_stream(named(&info.stream, 1), &mut step).unwrap();
+        catalog.note_time(&info, "w", cut(&[(0, 1)]), 7, &mut step).unwrap();
+    }
+    machine.journal.take();
+    let written = |machine: &mut Machine| {
+        let records = machine.journal.take().map(|(_, records)| records).unwrap_or_default();
+        records.iter().filter(|record| matches!(record, Record::Appended { .. })).count()
+    };
+    machine.tick(at(20_000));
+    let mut watermarks = vec![written(&mut machine)];
+    loop {
+        let progress = machine.work(at(20_000));
+        watermarks.push(written(&mut machine));
+        if progress == Progress::Finished {
+            break;
+        }
+    }
+    assert!(watermarks.iter().all(|slice| *slice < 110), "{watermarks:?}");
+    assert_eq!(watermarks.iter().sum::<usize>(), 500, "each stream has its watermark, once");
+}

@@ -5,6 +5,7 @@ use pravega_sdk_types::Watermark;
 
 use super::{config, cut, id, info, split};
 use crate::{
+    catalog::Place,
     ids::ConnectionId,
     machine::Machine,
     store::{Read, WaitingRead},
@@ -57,7 +58,7 @@ fn machine_in(state: &str) -> Machine {
         }
     }
     if state.starts_with("one ") && state != "one without a position" {
-        catalog.emit_watermarks(&mut step);
+        catalog.emit_watermarks(&Place::default(), &mut step);
     }
     match state {
         "one that goes on" => {
@@ -86,7 +87,7 @@ fn watermark_at(now: i64, state: &str) -> String {
     let mut machine = machine_in(state);
     let offset = machine.store.info(MARKS).unwrap().len;
     let (catalog, mut step) = machine.call(at(now));
-    catalog.emit_watermarks(&mut step);
+    catalog.emit_watermarks(&Place::default(), &mut step);
     let (_, records) = take_records(&mut machine);
     let read = WaitingRead { connection: ConnectionId(0), request_id: 0, offset, max_len: 1 << 20 };
     let Read::Data { data, .. } = machine.store.read(&MARKS.into(), read).unwrap() else {

@@ -1,0 +1,49 @@
+//! Periodic work about every stream, in slices between which clients are served.
+
+use std::ops::Bound;
+
+use super::{state::Catalog, stream::Stream};
+
+/// The cost of one slice: a millisecond or two of work.
+const SLICE: usize = 10_000;
+/// The cost of a stream with work, besides its segments and writers.
+const STREAM: usize = 100;
+
+/// The name of a stream: a round of work goes on after it. A round begins at the default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    pub(super) scope: String,
+    pub(super) stream: String,
+}
+
+impl Catalog {
+    /// The streams of the next slice of a round, and where the round goes on; `None` if it ends.
+    /// Each stream with work has its number of steps.
+    pub(super) fn next_in_round(
+        &self,
+        after: &Place,
+        work: impl Fn(&Stream) -> Option<usize>,
+    ) -> (Vec<Place>, Option<Place>) {
+        let (mut streams, mut cost) = (Vec::new(), 0);
+        let scopes = (Bound::Included(&*after.scope), Bound::Unbounded);
+        for (scope, found) in self.scopes.range::<str, _>(scopes) {
+            let first = if *scope == after.scope {
+                Bound::Excluded(&*after.stream)
+            } else {
+                Bound::Unbounded
+            };
+            for (stream, found) in found.streams.range::<str, _>((first, Bound::Unbounded)) {
+                let place = || Place { scope: scope.clone(), stream: stream.clone() };
+                cost += 1;
+                if let Some(steps) = work(found) {
+                    cost += STREAM + steps;
+                    streams.push(place());
+                }
+                if cost >= SLICE {
+                    return (streams, Some(place()));
+                }
+            }
+        }
+        (streams, None)
+    }
+}
