@@ -51,20 +51,6 @@ impl SegmentContext {
         self
     }
 
-    /// Sets another client for requests.
-    #[must_use]
-    pub fn with_raw_client(mut self, raw_client: RawClient) -> Self {
-        self.raw_client = raw_client;
-        self
-    }
-
-    /// Sets another pool for writers.
-    #[must_use]
-    pub fn with_pool(mut self, pool: StorePool) -> Self {
-        self.pool = pool;
-        self
-    }
-
     /// Returns a function that creates the same handles on the runtime of its caller, if one is
     /// known.
     pub(crate) fn again(&self) -> Option<Box<dyn FnOnce() -> Option<Self> + Send>> {

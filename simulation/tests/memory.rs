@@ -7,7 +7,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use common::Cluster;
 use pravega_sdk_event_stream::{
-    EventReader, EventWriter, ReaderConfig, TryEnqueueError, WriterConfig, codec::Raw,
+    EventReader, EventWriter, ReaderConfig, SegmentContext, TryEnqueueError, WriterConfig,
+    codec::Raw,
 };
 use pravega_sdk_segment_client::{
     ByteStream, Opening, RawClient, StoreConfig, StoreDialer, StorePool, Transport,
@@ -76,6 +77,18 @@ fn store_in_a_thread(world: World) -> SocketAddr {
     address
 }
 
+/// The parts of the cluster's client, with connections of their own.
+fn with_connections(cluster: &Cluster, dialer: StoreDialer) -> SegmentContext {
+    let (parts, pool) = (cluster.context(), StorePool::new(dialer));
+    SegmentContext::new(
+        Arc::clone(parts.controller()),
+        Arc::clone(parts.endpoints()),
+        Arc::clone(parts.tokens()),
+        RawClient::with_pool(pool.clone()),
+        pool,
+    )
+}
+
 /// The number of allocations that a writer makes for an event, that of the event not counted.
 fn allocations_per_event(event: impl Fn() -> Bytes) -> f64 {
     const EVENTS: u64 = 100_000;
@@ -83,7 +96,7 @@ fn allocations_per_event(event: impl Fn() -> Bytes) -> f64 {
     let address = store_in_a_thread(cluster.world.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(OneSocket(address)));
-    let parts = cluster.context().with_pool(StorePool::new(dialer));
+    let parts = with_connections(&cluster, dialer);
     let writer = runtime.block_on(async {
         let writer =
             EventWriter::open(parts, &cluster.stream, Raw, WriterConfig::default()).await.unwrap();
@@ -120,7 +133,7 @@ fn reading_an_event_takes_no_allocation_but_that_of_the_buffer_it_came_in() {
     let address = store_in_a_thread(cluster.world.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let dialer = StoreDialer::with_transport(StoreConfig::default(), Arc::new(OneSocket(address)));
-    let parts = cluster.context().with_raw_client(RawClient::with_dialer(dialer));
+    let parts = with_connections(&cluster, dialer);
     let mut reader = runtime.block_on(async {
         let mut reader =
             EventReader::open(parts, &cluster.stream, Raw, ReaderConfig::default()).await.unwrap();
