@@ -280,7 +280,7 @@ impl<C: Codec> EventReader<C> {
 
     /// Carries out the effects of the machines; returns true if there were any.
     fn carry_out(&mut self) -> bool {
-        let mut is_busy = self.driver.carry_out(&mut self.machine.reads);
+        let mut is_busy = self.driver.carry_out(&mut self.machine);
         if !self.machine.has_effects() {
             return is_busy;
         }
@@ -309,7 +309,7 @@ impl<C: Codec> EventReader<C> {
 
     fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
         let mut is_busy = false;
-        while let Poll::Ready(done) = self.driver.poll_work(&mut self.machine.reads, cx) {
+        while let Poll::Ready(done) = self.driver.poll_work(&mut self.machine, cx) {
             is_busy = true;
             let now = self.driver.now();
             match done {

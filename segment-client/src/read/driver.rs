@@ -17,7 +17,7 @@ use pravega_sdk_wire_protocol::WireCommand;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::machine::{Effect, ReadKind, ReadMachine, ReaderId};
+use super::machine::{Answer, Driven, Effect, ReadKind, ReaderId};
 use crate::{
     connection::RequestError,
     context::SegmentContext,
@@ -109,14 +109,14 @@ impl<T: Send + 'static> ReadDriver<T> {
     }
 
     /// Carries out the machine's effects. Returns true if there were any.
-    pub fn carry_out(&mut self, machine: &mut ReadMachine) -> bool {
+    pub fn carry_out(&mut self, machine: &mut impl Driven) -> bool {
         let mut is_busy = false;
         // This is called for each event, so the clock is read only if there may be work.
-        if !machine.has_work() {
+        if !machine.has_reads() {
             return false;
         }
         let now = self.now();
-        while let Some(effect) = machine.poll_effect(now) {
+        while let Some(effect) = machine.poll_read(now) {
             is_busy = true;
             match effect {
                 Effect::Locate(reader, segment) => {
@@ -175,7 +175,7 @@ impl<T: Send + 'static> ReadDriver<T> {
     /// future, or with `None` if there were others.
     pub fn poll_work(
         &mut self,
-        machine: &mut ReadMachine,
+        machine: &mut impl Driven,
         cx: &mut Context<'_>,
     ) -> Poll<Option<T>> {
         if self.has_ended() {
@@ -190,10 +190,14 @@ impl<T: Send + 'static> ReadDriver<T> {
             is_busy = true;
             let now = started.elapsed();
             match done {
-                Done::Located(reader, found) => machine.handle_located(reader, found, now),
-                Done::Read(reader, read, answer) => machine.handle_read(reader, read, answer, now),
+                Done::Located(reader, found) => {
+                    machine.handle_answer(Answer::Located(reader, found), now);
+                }
+                Done::Read(reader, read, answer) => {
+                    machine.handle_answer(Answer::Read(reader, read, answer), now);
+                }
                 Done::Inspected(reader, question, answer) => {
-                    machine.handle_inspected(reader, question, answer, now);
+                    machine.handle_answer(Answer::Inspected(reader, question, answer), now);
                 }
                 Done::Other(other) => return Poll::Ready(Some(other)),
                 Done::Abandoned => {}

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use pravega_sdk_segment_client::{
     error::ReadError,
     machine::{Cause, Now, Random},
-    read::machine::{ReadMachine, ReaderId, StartOffset},
+    read::machine::{Answer, Driven, Effect as ReadEffect, ReadMachine, ReaderId, StartOffset},
     seeded_bugs::{Bugs, SeededBug},
 };
 use pravega_sdk_types::{
@@ -147,7 +147,7 @@ pub(super) enum State {
 pub(crate) struct StreamMachine {
     pub(super) stream: ScopedStream,
     pub(super) settings: Settings,
-    pub(crate) reads: ReadMachine,
+    pub(super) reads: ReadMachine,
     pub(super) active: BTreeMap<SegmentId, Active>,
     pub(super) readers: HashMap<ReaderId, SegmentId>,
     pub(super) passed: BTreeMap<SegmentId, Passed>,
@@ -181,6 +181,21 @@ pub(super) struct HeldBack {
 pub(super) struct Ahead {
     pub(super) waits_for: BTreeSet<SegmentId>,
     pub(super) predecessors: Vec<SegmentId>,
+}
+
+/// The driver of reads sees this machine alone, which passes on what is about bytes.
+impl Driven for StreamMachine {
+    fn has_reads(&self) -> bool {
+        self.reads.has_reads()
+    }
+
+    fn poll_read(&mut self, now: Now) -> Option<ReadEffect> {
+        self.reads.poll_read(now)
+    }
+
+    fn handle_answer(&mut self, answer: Answer, now: Now) {
+        self.reads.handle_answer(answer, now);
+    }
 }
 
 impl StreamMachine {

@@ -16,6 +16,7 @@
 
 mod answers;
 mod delivery;
+mod driven;
 mod failures;
 mod schedule;
 mod segment_reader;
@@ -27,5 +28,6 @@ mod window;
 
 pub use self::{
     delivery::{Delivery, ReadKind, StartOffset},
+    driven::{Answer, Driven},
     state::{Effect, MAX_READ, ReadMachine, ReaderId, Settings},
 };

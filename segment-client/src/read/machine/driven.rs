@@ -1,0 +1,49 @@
+//! What the driver of reads needs of a machine.
+
+use pravega_sdk_wire_protocol::WireCommand;
+
+use super::state::{Effect, ReadMachine, ReaderId};
+use crate::machine::{Location, LookupError, Now};
+
+/// A machine that reads segments: [`ReadMachine`], or one with that as a part.
+pub trait Driven {
+    /// Returns true if there may be an effect of reading to carry out.
+    fn has_reads(&self) -> bool;
+
+    /// Returns the next effect of reading to carry out.
+    fn poll_read(&mut self, now: Now) -> Option<Effect>;
+
+    /// Handles the result of an effect of reading.
+    fn handle_answer(&mut self, answer: Answer, now: Now);
+}
+
+/// The result of an effect of reading.
+#[derive(Debug)]
+pub enum Answer {
+    /// Of [`Effect::Locate`].
+    Located(ReaderId, Result<Location, LookupError>),
+    /// Of [`Effect::Read`], with its number.
+    Read(ReaderId, u64, Result<WireCommand, LookupError>),
+    /// Of [`Effect::Inspect`], with its number.
+    Inspected(ReaderId, u64, Result<WireCommand, LookupError>),
+}
+
+impl Driven for ReadMachine {
+    fn has_reads(&self) -> bool {
+        self.has_work()
+    }
+
+    fn poll_read(&mut self, now: Now) -> Option<Effect> {
+        self.poll_effect(now)
+    }
+
+    fn handle_answer(&mut self, answer: Answer, now: Now) {
+        match answer {
+            Answer::Located(reader, found) => self.handle_located(reader, found, now),
+            Answer::Read(reader, read, answer) => self.handle_read(reader, read, answer, now),
+            Answer::Inspected(reader, question, answer) => {
+                self.handle_inspected(reader, question, answer, now);
+            }
+        }
+    }
+}
