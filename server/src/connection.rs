@@ -12,6 +12,7 @@ use pravega_sdk_wire_protocol::{SendBuffer, WireCommand, commands::ReadSegment};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
+    task::yield_now,
     time::{Instant, timeout},
 };
 
@@ -88,7 +89,7 @@ async fn receive(
             }
             match decoded {
                 Decoded::All => break,
-                Decoded::More => {}
+                Decoded::More => yield_now().await,
                 Decoded::Bad => return "the received bytes are not a frame of the protocol",
             }
         }
@@ -99,6 +100,11 @@ async fn receive(
         match patience.read(&mut received, &mut reading).await {
             Ok(()) => seat.touch(),
             Err(ended) => return ended,
+        }
+        if received.is_long() {
+            // The bytes of a client that always sends are always there: without this, none of the
+            // waits above is one, and the other connections of the thread have no turn.
+            yield_now().await;
         }
     }
 }
@@ -213,6 +219,9 @@ async fn handle(
         }
         outbox.extend(replies, charge);
         done.map_err(|Closed(reason)| reason)?;
+        if !commands.is_empty() {
+            yield_now().await;
+        }
     }
     Ok(())
 }
@@ -308,4 +317,89 @@ async fn write_all(
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        pin::Pin,
+        sync::atomic::{AtomicUsize, Ordering},
+        task::{Context, Poll},
+    };
+
+    use pravega_sdk_server_core::record::Durability;
+    use pravega_sdk_wire_protocol::commands::{KeepAlive, PartialEvent};
+    use tokio::{io::ReadBuf, sync::watch};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::{builder::ServerBuilder, clock::Clock, journal::Durable, ports::Port};
+
+    /// A client whose next bytes are always there, for a number of reads.
+    struct Flood {
+        bytes: Vec<u8>,
+        at: usize,
+        reads: usize,
+    }
+
+    impl AsyncRead for Flood {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if self.reads > 0 {
+                self.reads -= 1;
+                let next = self.bytes.iter().cycle().skip(self.at).take(buffer.remaining());
+                let next: Vec<u8> = next.copied().collect();
+                buffer.put_slice(&next);
+                self.at = (self.at + next.len()) % self.bytes.len();
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Serves such a client; returns how many turns another task of the thread had meanwhile.
+    async fn turns_beside(bytes: Vec<u8>, reads: usize) -> usize {
+        let machine = ServerBuilder::default().machine(Durability::InMemory);
+        let (_durable, durable) = watch::channel(Durable::To(Sequence::default()));
+        let state = ServerState::new(machine, Clock::standing(), durable, None);
+        let seat = Port::new("test", 1).seat(&CancellationToken::new()).unwrap();
+        let outbox = Arc::new(Outbox::new(state.budget.replies.clone()));
+        let mut session = Session::new(state.connect(&outbox), StoreIndex(0));
+        let turns = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&turns);
+        let other = tokio::spawn(async move {
+            loop {
+                counted.fetch_add(1, Ordering::Relaxed);
+                yield_now().await;
+            }
+        });
+        let flood = Flood { bytes, at: 0, reads };
+        tokio::select! {
+            biased;
+            () = send(&state, &outbox, tokio::io::sink(), &seat) => {}
+            _ = receive(&state, &mut session, flood, &outbox, &seat) => {}
+        }
+        other.abort();
+        turns.load(Ordering::Relaxed)
+    }
+
+    fn frame(command: impl Into<WireCommand>) -> Vec<u8> {
+        let mut out = SendBuffer::new();
+        command.into().encode(&mut out).unwrap();
+        out.to_vec()
+    }
+
+    #[tokio::test]
+    async fn a_client_whose_bytes_are_always_there_leaves_turns_to_others() {
+        // Thousands of commands with each read.
+        let turns = turns_beside(frame(KeepAlive {}), 100).await;
+        assert!(turns > 1000, "{turns} turns");
+        // A frame that takes many reads, and then breaks the rules.
+        let long = frame(PartialEvent { data: vec![7; 8 << 20].into() });
+        let turns = turns_beside(long, 1000).await;
+        assert!(turns >= 5, "{turns} turns");
+    }
 }

@@ -8,7 +8,6 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use pravega_sdk_server_core::{
@@ -16,7 +15,7 @@ use pravega_sdk_server_core::{
     store::{Reply, Woken, demand, weight},
 };
 use pravega_sdk_wire_protocol::WireCommand;
-use tokio::{sync::Notify, time::timeout};
+use tokio::sync::Notify;
 
 use crate::{
     budget::{Charge, Pool},
@@ -25,9 +24,7 @@ use crate::{
 
 /// The most memory for which the replies of one turn are reserved, unless one alone needs more.
 const TURN_BYTES: usize = 1 << 20;
-/// How long a read waits for memory before it is answered with few bytes.
-const PATIENCE: Duration = Duration::from_millis(50);
-/// The fewest bytes of a reply to such a read.
+/// The fewest bytes of a reply to a read for which there is no memory.
 const SHORT_READ: usize = 1 << 10;
 
 /// Replies in the order in which they leave.
@@ -205,7 +202,11 @@ impl Outbox {
                 return Some(turn);
             }
             let first = commands.front()?;
-            let at_most = (own >= 2 * SHORT_READ && is_read(first)).then_some(own);
+            if own >= 2 * SHORT_READ && is_read(first) {
+                // Most reads need less than they ask for, and a client that reads at the tail of a
+                // stream would wait here before each of them.
+                return Some(Turn { count: 1, charge: None, at_most: Some(own) });
+            }
             let drained = self.drained.notified();
             let lent = async {
                 if bytes < CONNECTION_REPLY_BYTES {
@@ -220,19 +221,8 @@ impl Outbox {
                     () = drained => None,
                 }
             };
-            match at_most {
-                None => {
-                    if let Some(charge) = waited.await {
-                        return Some(Turn { count: 1, charge: Some(charge), at_most: None });
-                    }
-                }
-                Some(_) => match timeout(PATIENCE, waited).await {
-                    Ok(Some(charge)) => {
-                        return Some(Turn { count: 1, charge: Some(charge), at_most: None });
-                    }
-                    Ok(None) => {}
-                    Err(_) => return Some(Turn { count: 1, charge: None, at_most }),
-                },
+            if let Some(charge) = waited.await {
+                return Some(Turn { count: 1, charge: Some(charge), at_most: None });
             }
         }
     }
@@ -314,12 +304,14 @@ fn take(state: &mut State, max_bytes: usize) -> (Vec<Reply>, usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
     use pravega_sdk_server_core::ids::ConnectionId;
     use pravega_sdk_wire_protocol::commands::{
         GetStreamSegmentInfo, ReadSegment, SegmentRead, SegmentSealed,
     };
-    use tokio::time::Instant;
+    use tokio::time::{Instant, timeout};
 
     use super::*;
 
@@ -364,10 +356,10 @@ mod tests {
         let begun = Instant::now();
         let turn = other.turn(&[info(100)].into()).await.unwrap();
         assert!(turn.charge.is_none() && begun.elapsed().is_zero());
-        // A read waits for a moment, and is answered with fewer bytes.
+        // A read does not wait either, and is answered with fewer bytes.
         let turn = other.turn(&[read(1 << 20)].into()).await.unwrap();
         assert!(turn.at_most.is_some_and(|at_most| at_most <= OWN_BYTES), "{turn:?}");
-        assert_eq!(begun.elapsed(), PATIENCE);
+        assert!(begun.elapsed().is_zero());
         // A request whose reply may be long waits until the first client takes its own.
         let commands = [info(60_000)].into();
         let turn = other.turn(&commands);

@@ -108,6 +108,11 @@ impl ReceiveBuffer {
         self.buffer.is_empty() && self.block > OWN_BYTES
     }
 
+    /// Returns true if much is received at once: the block is longer than the connection's own.
+    pub(crate) fn is_long(&self) -> bool {
+        self.block > OWN_BYTES
+    }
+
     /// Gives back the block of an idle buffer.
     pub(crate) fn free(&mut self) {
         if self.is_idle() {
