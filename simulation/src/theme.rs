@@ -7,13 +7,11 @@ use crate::{plan::LinkTheme, trouble::Trouble};
 /// The seeds that are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// Every kind that the client is known to survive.
+    /// A few kinds of faults in each seed, of all kinds.
     #[default]
     Usual,
     /// As usual, and every writer has a short deadline.
     Deadlines,
-    /// Every kind there is.
-    Everything,
     /// As usual, and every seed has one kind.
     With(Kind),
 }
@@ -95,9 +93,6 @@ kinds! {
     FewRequests 15,
 }
 
-/// Kinds that the client does not survive yet: none. They are drawn in [`Mode::Everything`] alone.
-const WAITING: &[Kind] = &[];
-
 /// The workload and the kinds of faults of a seed.
 #[derive(Debug)]
 pub(crate) struct Theme {
@@ -138,10 +133,9 @@ impl Theme {
             let is_wanted = match mode {
                 Mode::Deadlines => *kind == Kind::Deadlines,
                 Mode::With(wanted) => *kind == wanted,
-                Mode::Usual | Mode::Everything => false,
+                Mode::Usual => false,
             };
-            let may_be = mode == Mode::Everything || !WAITING.contains(kind);
-            if is_wanted || (is_drawn && may_be) {
+            if is_wanted || is_drawn {
                 kinds.insert(*kind);
             }
         }
