@@ -4,8 +4,9 @@
 //! pool of all connections until the last slice of it is gone, wherever that is: in a reply, in the
 //! queue of the journal, or in a block of an append that has not ended. The first block is the
 //! connection's own, so a small request arrives whatever the others occupy. A longer frame is lent
-//! as a whole before its bytes are taken: a connection never waits for one half of its frame while
-//! it keeps the other half from others.
+//! as a whole before more of it is taken: a connection never waits for one half of its frame while
+//! it keeps the other half from others. All that is reserved on the word of headers is in the pool,
+//! so it is bounded for all connections together.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -74,8 +75,6 @@ pub(crate) struct ReceiveBuffer {
     own: Arc<Lease>,
     /// The length of the next block, if the frames are shorter.
     next_block: usize,
-    /// The length of the incomplete frame for which the block was lent; `None` if for others.
-    lent_for: Option<usize>,
     /// When the first byte of the incomplete frame arrived; `None` between frames.
     begun: Option<Instant>,
 }
@@ -93,7 +92,6 @@ impl ReceiveBuffer {
             lease: Arc::clone(&own),
             own,
             next_block: OWN_BYTES,
-            lent_for: None,
             begun: None,
         }
     }
@@ -145,7 +143,7 @@ impl ReceiveBuffer {
         if len > 0 {
             let bytes = self.buffer.split_to(len).freeze();
             let mut frames = Bytes::from_owner(Leased { bytes, _lease: Arc::clone(&self.lease) });
-            (self.begun, self.lent_for) = (None, None);
+            self.begun = None;
             for len in lens {
                 match self.decoder.decode_frame(frames.split_to(len)) {
                     Ok(command) => commands.push_back(command),
@@ -186,15 +184,12 @@ impl ReceiveBuffer {
         if self.has_room(len, frame) {
             return;
         }
-        let size = frame.min(len.saturating_mul(2)).max(self.next_block).max(OWN_BYTES);
+        let size = frame.max(self.next_block).max(OWN_BYTES);
         let (size, lease) = if frame <= OWN_BYTES {
             self.small_lease(size, len).await
-        } else if self.lent_for == Some(frame) {
-            // The block grows with the bytes that have arrived, never with the length in a header.
-            (size, Arc::clone(&self.lease))
         } else {
             let asked = Instant::now();
-            let charge = self.pool.charge(size.max(frame)).await;
+            let charge = self.pool.charge(size).await;
             // The client is not to blame for that time.
             self.begun = self.begun.map(|begun| begun + asked.elapsed());
             (size, Arc::new(Lease::Lent(charge)))
@@ -202,7 +197,6 @@ impl ReceiveBuffer {
         let mut block = BytesMut::with_capacity(size);
         block.extend_from_slice(&self.buffer);
         (self.buffer, self.block, self.lease) = (block, size, lease);
-        self.lent_for = (frame > OWN_BYTES).then_some(frame);
     }
 
     /// Returns true if the block has room, perhaps once the bytes before are given up.

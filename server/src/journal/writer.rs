@@ -197,16 +197,20 @@ pub(super) struct JournalFile {
     began: u64,
     pub(super) sequence: Sequence,
     slot: usize,
+    /// The memory of the last frame, for the next one.
+    frame: Vec<u8>,
 }
 
 impl JournalFile {
     pub(super) fn open(disk: Box<dyn Disk>, recovered: Option<Recovered>, salt: u64) -> Self {
+        let frame = Vec::new();
         match recovered {
             None => {
-                Self { disk, number: 0, salt, len: 0, began: 0, sequence: Sequence(0), slot: 0 }
+                let sequence = Sequence(0);
+                Self { disk, number: 0, salt, len: 0, began: 0, sequence, slot: 0, frame }
             }
             Some(Recovered { number, salt, len, sequence, .. }) => {
-                Self { disk, number, salt, len, began: len, sequence, slot: 0 }
+                Self { disk, number, salt, len, began: len, sequence, slot: 0, frame }
             }
         }
     }
@@ -219,7 +223,9 @@ impl JournalFile {
     pub(super) fn write(&mut self, batches: &[Batch]) -> io::Result<()> {
         let mut rest = batches;
         while !rest.is_empty() {
-            let mut frame = vec![0; FRAME_HEAD_LEN];
+            let mut frame = std::mem::take(&mut self.frame);
+            frame.clear();
+            frame.resize(FRAME_HEAD_LEN, 0);
             let mut sequence = self.sequence;
             while let Some((first, others)) = rest.split_first()
                 && frame.len() < WRITE_BYTES
@@ -229,16 +235,19 @@ impl JournalFile {
                 sequence = first.sequence;
                 rest = others;
             }
-            self.commit(Kind::Batches, sequence, frame)?;
+            self.commit(Kind::Batches, sequence, &mut frame)?;
+            if frame.capacity() <= 2 * WRITE_BYTES {
+                self.frame = frame;
+            }
         }
         Ok(())
     }
 
     /// Writes a frame whose head is still to be filled in, and syncs.
-    fn commit(&mut self, kind: Kind, sequence: Sequence, mut frame: Vec<u8>) -> io::Result<()> {
+    fn commit(&mut self, kind: Kind, sequence: Sequence, frame: &mut [u8]) -> io::Result<()> {
         let file = file_name(self.number);
-        complete_frame(&mut frame, self.salt, kind, sequence)?;
-        self.disk.append(&file, &frame)?;
+        complete_frame(frame, self.salt, kind, sequence)?;
+        self.disk.append(&file, frame)?;
         self.disk.sync(&file)?;
         self.len += frame.len() as u64;
         self.sequence = sequence;
@@ -296,7 +305,7 @@ impl JournalFile {
 
     /// Records that the server was shut down.
     pub(super) fn end(&mut self) -> io::Result<()> {
-        self.commit(Kind::Clean, self.sequence, vec![0; FRAME_HEAD_LEN])?;
+        self.commit(Kind::Clean, self.sequence, &mut [0; FRAME_HEAD_LEN])?;
         self.mark(true)
     }
 }
