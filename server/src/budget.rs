@@ -6,12 +6,19 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 use crate::limits::{REPLY_BYTES, REQUEST_BYTES, WAITING_ANSWERS};
+
+/// How long a pool is wanted after bytes were missed, in milliseconds: longer than the interval
+/// between two checks of a client that occupies them.
+const MOMENT: u64 = 2000;
 
 /// Both pools of a server.
 #[derive(Debug)]
@@ -40,6 +47,9 @@ pub(crate) struct Pool {
     free: Arc<Semaphore>,
     size: usize,
     waiting: Arc<AtomicUsize>,
+    begun: Instant,
+    /// When bytes were missed without waiting for them, in milliseconds after `begun`; 0 if never.
+    missed: Arc<AtomicU64>,
 }
 
 /// Bytes of a pool, which go back when this is dropped.
@@ -48,7 +58,13 @@ pub(crate) struct Charge(OwnedSemaphorePermit);
 
 impl Pool {
     pub(crate) fn new(size: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(size)), size, waiting: Arc::default() }
+        Self {
+            free: Arc::new(Semaphore::new(size)),
+            size,
+            waiting: Arc::default(),
+            begun: Instant::now(),
+            missed: Arc::default(),
+        }
     }
 
     /// What is asked for more than the whole pool waits for the whole pool.
@@ -80,9 +96,20 @@ impl Pool {
         self.free.available_permits() >= bytes && !self.is_wanted()
     }
 
-    /// Returns true if others wait for bytes.
+    /// Returns true if others wait for bytes, or went on with fewer a moment ago.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        let missed = self.missed.load(Ordering::Relaxed);
+        let is_missed = missed > 0 && self.now().saturating_sub(missed) <= MOMENT;
+        is_missed || self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Notes that a client goes on with fewer bytes than it could use.
+    pub(crate) fn miss(&self) {
+        self.missed.store(self.now().max(1), Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// The bytes that are lent.
@@ -147,5 +174,9 @@ mod tests {
         assert_eq!(large.await.unwrap(), 100);
         assert!(!pool.is_wanted());
         assert_eq!(pool.lent(), 0);
+        pool.miss();
+        assert!(pool.is_wanted());
+        tokio::time::advance(std::time::Duration::from_secs(3)).await;
+        assert!(!pool.is_wanted());
     }
 }

@@ -10,7 +10,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use pravega_sdk_wire_protocol::{
     Decoder, FRAME_HEADER_LEN, FrameHeader, MAX_FRAME_LEN, WireCommand,
 };
@@ -28,6 +28,8 @@ use crate::{
 const MIN_SPARE: usize = 1 << 10;
 /// The longest block for frames that are shorter, in bytes.
 const MAX_BLOCK: usize = 64 << 10;
+/// The most bytes of one read, before the other connections of the thread have their turn.
+const MAX_READ: usize = 256 << 10;
 /// The interval between checks whether the connection's own block is free again.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -161,7 +163,7 @@ impl ReceiveBuffer {
         reading: &mut (impl AsyncRead + Unpin),
     ) -> std::io::Result<usize> {
         let spare = self.buffer.capacity() - self.buffer.len();
-        let read = reading.read_buf(&mut self.buffer).await?;
+        let read = reading.read_buf(&mut (&mut self.buffer).limit(MAX_READ)).await?;
         if read > 0 && self.begun.is_none() {
             self.begun = Some(Instant::now());
         }
