@@ -2,6 +2,7 @@
 
 mod bounds;
 mod clock;
+mod deletion;
 mod faults;
 mod folder;
 mod lifecycle;
