@@ -292,6 +292,7 @@ fn slices(n: usize, add: Add<'_>) {
     );
     add("groups_after", Box::new(|c, _| drop(c.groups_after("s", ""))));
     add("group_streams", Box::new(|c, _| drop(c.group_streams("s", "g", 0))));
+    add("group_id", Box::new(|c, _| drop(c.group_id("s", "g"))));
     add("group_state", Box::new(|c, _| drop(c.group_state("s", "g"))));
     let first = Epoch(0);
     add(
