@@ -42,6 +42,8 @@ import io.pravega.client.tables.Version;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -53,17 +55,20 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /**
  * What the Java client does with a server, each part of it once: URI. Whatever does not hold ends it.
+ * With a scope after the URI it fills the server instead, which must have a limit.
  */
 public class Scenarios {
     private final ClientConfig config;
     private final ScheduledExecutorService executor = Executors.newScheduledThreadPool(2);
     private final UTF8StringSerializer text = new UTF8StringSerializer();
-    private final String scope = "java" + System.nanoTime();
+    private final String scope;
 
-    Scenarios(String uri) {
+    Scenarios(String uri, String scope) {
+        this.scope = scope;
         this.config = ClientConfig.builder().controllerURI(URI.create(uri)).build();
     }
 
@@ -72,7 +77,13 @@ public class Scenarios {
     }
 
     public static void main(String[] arguments) throws Exception {
-        Scenarios all = new Scenarios(arguments[0]);
+        if (arguments.length > 1) {
+            Scenarios all = new Scenarios(arguments[0], arguments[1]);
+            all.step("a full server", all::full);
+            System.err.println("all scenarios hold");
+            System.exit(0);
+        }
+        Scenarios all = new Scenarios(arguments[0], "java" + System.nanoTime());
         all.step("administration", all::administration);
         all.step("events, a reader group, checkpoints and a scale", all::readerGroup);
         all.step("transactions", all::transactions);
@@ -103,6 +114,30 @@ public class Scenarios {
             check(manager.createStream(scope, name,
                     StreamConfiguration.builder().scalingPolicy(ScalingPolicy.fixed(segments)).build()),
                     name + " was made");
+        }
+    }
+
+    /** A write and a flush wait for space, and end once there is some. */
+    private void full() throws Exception {
+        stream("full", 1);
+        try (EventStreamClientFactory factory = factory();
+                EventStreamWriter<String> writer =
+                        factory.createEventWriter("full", text, EventWriterConfig.builder().build())) {
+            String event = "x".repeat(100_000);
+            for (int number = 0; number < 1000; number++) {
+                CompletableFuture<Void> write = writer.writeEvent("key", event);
+                try {
+                    write.get(3, TimeUnit.SECONDS);
+                } catch (TimeoutException e) {
+                    // The test makes space when it sees the file.
+                    Files.createFile(Path.of("full"));
+                    writer.flush();
+                    write.get(1, TimeUnit.SECONDS);
+                    writer.writeEvent("key", event).get(60, TimeUnit.SECONDS);
+                    return;
+                }
+            }
+            check(false, "a server with a limit is full at some time");
         }
     }
 

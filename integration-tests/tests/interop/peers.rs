@@ -3,7 +3,9 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
-use pravega_sdk_integration_tests::harness::url;
+use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_integration_tests::harness::{eventually, url};
+use pravega_sdk_server::EmbeddedServer;
 use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(240);
@@ -33,6 +35,28 @@ async fn every_feature_of_the_java_client_works() {
     // The client writes its log into a folder below the one that it runs in.
     command.current_dir(folder.path()).arg("-cp").arg(format!("{jars}/*")).arg(program).arg(url());
     run(command).await;
+}
+
+/// A reply that the Java client answers by waiting for the next write would make it wait forever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_java_writer_goes_on_after_its_server_was_full() {
+    let jars =
+        std::env::var("PRAVEGA_TEST_JARS").expect("run these tests with `cargo xtask interop`");
+    let server = EmbeddedServer::builder().with_memory_limit(4 << 20).start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("java/Scenarios.java");
+    let mut command = Command::new("java");
+    command.current_dir(folder.path()).arg("-cp").arg(format!("{jars}/*")).arg(program);
+    command.args([&server.url(), "java"]);
+    let freed = async {
+        let is_full = folder.path().join("full");
+        eventually("the server is full", async || is_full.exists()).await;
+        let factory = ClientFactory::connect(&server.url()).await.unwrap();
+        let stream = "java/full".parse().unwrap();
+        let tail = factory.batch_client(&stream).await.unwrap().tail_cut().await.unwrap();
+        factory.controller().truncate_stream(&tail).await.unwrap();
+    };
+    tokio::join!(run(command), freed);
 }
 
 #[tokio::test]
