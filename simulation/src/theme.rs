@@ -119,17 +119,22 @@ pub(crate) struct Theme {
     pub(crate) stall_timeout: Option<Duration>,
 }
 
+impl Kind {
+    fn is_drawn(self, random: &mut fastrand::Rng) -> bool {
+        let number = match self {
+            // Of a generator of its own: without it the seed is as before there was the kind.
+            Self::FullStores => fastrand::Rng::with_seed(random.clone().u64(..)).u32(0..100),
+            _ => random.u32(0..100),
+        };
+        number < self.percent()
+    }
+}
+
 impl Theme {
     pub(crate) fn draw(random: &mut fastrand::Rng, mode: Mode) -> Self {
         let mut kinds = BTreeSet::new();
         for kind in Kind::ALL {
-            let is_drawn = match kind {
-                // Of a generator of its own: without it the seed is as before there was the kind.
-                Kind::FullStores => {
-                    fastrand::Rng::with_seed(random.clone().u64(..)).u32(0..100) < kind.percent()
-                }
-                _ => random.u32(0..100) < kind.percent(),
-            };
+            let is_drawn = kind.is_drawn(random);
             let is_wanted = match mode {
                 Mode::Deadlines => *kind == Kind::Deadlines,
                 Mode::With(wanted) => *kind == wanted,
