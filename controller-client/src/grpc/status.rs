@@ -219,6 +219,14 @@ mod tests {
     }
 
     #[test]
+    fn a_server_without_space_says_so_at_once() {
+        let failed = FailedAttempt::from_status(Status::resource_exhausted("the limit is reached"));
+        assert!(!failed.is_retryable);
+        let found = (failed.error.kind(), failed.error.outcome());
+        assert_eq!(found, (ErrorKind::OutOfSpace, Outcome::NotApplied));
+    }
+
+    #[test]
     fn the_text_of_a_server_is_escaped_and_cut() {
         let failed = FailedAttempt::from_status(Status::unknown(format!(
             "a\u{1b}[31m{}",
