@@ -294,6 +294,7 @@ fn slices(n: usize, add: Add<'_>) {
     add("group_streams", Box::new(|c, _| drop(c.group_streams("s", "g", 0))));
     add("group_id", Box::new(|c, _| drop(c.group_id("s", "g"))));
     add("group_state", Box::new(|c, _| drop(c.group_state("s", "g"))));
+    add("group_id", Box::new(|c, _| drop(c.group_id("s", "g"))));
     let first = Epoch(0);
     add(
         "epochs_within",
