@@ -31,8 +31,8 @@ pub(crate) struct Arguments {
     /// Port of the controller; 0 picks a free one
     #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
-    /// Port of the REST interface, which lists scopes and streams; 0 picks a free one [default: the
-    /// port after --port]
+    /// Port of the REST interface to scopes, streams and reader groups; 0 picks a free one
+    /// [default: the port after --port]
     #[arg(long, value_name = "PORT")]
     rest_port: Option<u16>,
     /// Keep all data in this folder, which is created if it does not exist
