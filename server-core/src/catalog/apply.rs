@@ -83,8 +83,13 @@ impl Catalog {
     /// Takes a stream that leaves from its scope.
     fn take_stream(&mut self, leaving: &str) -> Option<Scope> {
         let (scope, name) = stream_of(leaving)?;
-        let stream = self.scopes.get_mut(scope)?.streams.remove(name)?;
-        Some(Scope { streams: [(name.to_owned(), stream)].into(), ..Scope::default() })
+        let from = self.scopes.get_mut(scope)?;
+        from.untag(name);
+        let stream = from.streams.remove(name)?;
+        let mut scope = Scope::default();
+        scope.streams.insert(name.to_owned(), stream);
+        scope.tag(name);
+        Some(scope)
     }
 
     /// A scope, also while it is being deleted.
@@ -96,6 +101,20 @@ impl Catalog {
     fn scope_mut(&mut self, name: &str) -> Option<&mut Scope> {
         let leaving = self.leaving.get_mut(name).map(|leaving| &mut leaving.scope);
         self.scopes.get_mut(name).or(leaving)
+    }
+
+    /// Returns true if each scope has for each tag the streams that have it.
+    #[cfg(test)]
+    pub(crate) fn knows_tags(&self) -> bool {
+        let leaving = self.leaving.values().map(|leaving| &leaving.scope);
+        self.scopes.values().chain(leaving).all(|scope| {
+            let mut again = Scope::default();
+            for (name, stream) in &scope.streams {
+                again.streams.insert(name.clone(), Stream::new(stream.state.clone()));
+                again.tag(name);
+            }
+            again.tagged == scope.tagged
+        })
     }
 
     /// The memory that the entries use, counted one by one.
@@ -161,18 +180,26 @@ impl Scope {
             Part::Number(stream, number) => self.numbers.set(&stream, number),
             Part::Table(name, table) => set(&mut self.tables, name, table),
             Part::Group(name, group) => set(&mut self.groups, name, group),
-            Part::Stream(name, StreamPart::State(None)) => drop(self.streams.remove(&name)),
-            Part::Stream(name, StreamPart::State(Some(state))) => match self.streams.get_mut(&name)
-            {
-                Some(stream) => stream.state = state,
-                None => drop(self.streams.insert(name, Stream::new(state))),
-            },
+            Part::Stream(name, StreamPart::State(None)) => {
+                self.untag(&name);
+                self.streams.remove(&name);
+            }
+            Part::Stream(name, StreamPart::State(Some(state))) => {
+                self.untag(&name);
+                match self.streams.get_mut(&name) {
+                    Some(stream) => stream.state = state,
+                    None => drop(self.streams.insert(name.clone(), Stream::new(state))),
+                }
+                self.tag(&name);
+            }
             Part::Stream(name, StreamPart::Older(older)) => {
                 // Transactions are entries of their own.
+                self.untag(&name);
                 let before = self.streams.remove(&name);
                 let mut stream = Stream::of(*older);
                 stream.transactions = before.map(|before| before.transactions).unwrap_or_default();
-                self.streams.insert(name, stream);
+                self.streams.insert(name.clone(), stream);
+                self.tag(&name);
             }
             Part::Stream(name, part) => match self.streams.get_mut(&name) {
                 Some(stream) => stream.apply(part),

@@ -1,6 +1,6 @@
 //! Scopes, and the lists of their streams and tables.
 
-use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use pravega_sdk_proto::{
     ContinuationToken, ExistsResponse, KeyValueTableInfo, KvTablesInScopeResponse, ScopesResponse,
@@ -78,7 +78,8 @@ impl Catalog {
 
     /// A page of all scopes, after the name in `token`.
     pub fn list_scopes(&self, token: &str) -> ScopesResponse {
-        let (scopes, continuation_token) = page(&self.scopes, token, |_| true);
+        let (scopes, continuation_token) =
+            page(self.scopes.range::<str, _>(after(token)).map(|(name, _)| name), token);
         ScopesResponse { scopes, continuation_token }
     }
 
@@ -102,11 +103,14 @@ impl Catalog {
                 status: Status::ScopeNotFound.into(),
             });
         };
-        let tagged = |name: &String| match tag {
-            None => true,
-            Some(tag) => found.streams.get(name).is_some_and(|stream| stream.has_tag(tag)),
+        let after = after(token);
+        let (streams, continuation_token) = match tag {
+            None => page(found.streams.range::<str, _>(after).map(|(name, _)| name), token),
+            Some(tag) => {
+                let tagged = found.tagged.get(tag).into_iter();
+                page(tagged.flat_map(|streams| streams.range::<str, _>(after)), token)
+            }
         };
-        let (streams, continuation_token) = page(&found.streams, token, tagged);
         let info = |stream| StreamInfo { scope: scope.to_owned(), stream, access_operation: 0 };
         let streams = streams.into_iter().map(info).collect();
         Ok(StreamsInScopeResponse { streams, continuation_token, status: Status::Success.into() })
@@ -120,23 +124,26 @@ impl Catalog {
             let (kvtables, status) = (Vec::new(), Status::ScopeNotFound.into());
             return KvTablesInScopeResponse { kvtables, continuation_token, status };
         };
-        let (tables, continuation_token) = page(&found.tables, token, |_| true);
+        let (tables, continuation_token) =
+            page(found.tables.range::<str, _>(after(token)).map(|(name, _)| name), token);
         let info = |kvt_name| KeyValueTableInfo { scope: scope.to_owned(), kvt_name };
         let kvtables = tables.into_iter().map(info).collect();
         KvTablesInScopeResponse { kvtables, continuation_token, status: Status::Success.into() }
     }
 }
 
-/// The names after a token, which is the last name of the previous page. A page without names ends
-/// the list and has the same token.
-fn page<T>(
-    all: &BTreeMap<String, T>,
+/// The names after a token, which is the last name of the previous page.
+fn after(token: &str) -> (Bound<&str>, Bound<&str>) {
+    (Bound::Excluded(token), Bound::Unbounded)
+}
+
+/// A page of names, and the token of the next. A page without names ends the list and has the same
+/// token.
+fn page<'a>(
+    names: impl Iterator<Item = &'a String>,
     token: &str,
-    wanted: impl Fn(&String) -> bool,
 ) -> (Vec<String>, Option<ContinuationToken>) {
-    let after = all.range::<str, _>((std::ops::Bound::Excluded(token), std::ops::Bound::Unbounded));
-    let names: Vec<String> =
-        after.map(|(name, _)| name).filter(|name| wanted(name)).take(PAGE).cloned().collect();
+    let names: Vec<String> = names.take(PAGE).cloned().collect();
     let token = names.last().map_or(token, String::as_str).to_owned();
     (names, Some(ContinuationToken { token }))
 }

@@ -41,6 +41,8 @@ impl Default for Catalog {
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub(super) streams: BTreeMap<String, Stream>,
+    /// The streams with each tag.
+    pub(super) tagged: BTreeMap<String, BTreeSet<String>>,
     pub(super) tables: BTreeMap<String, Table>,
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) numbers: Numbers,
@@ -102,6 +104,27 @@ impl Group {
     /// The length of the encoded configuration, in bytes.
     pub(super) fn len(&self) -> usize {
         self.encoded.len()
+    }
+}
+
+impl Scope {
+    /// Adds a stream to those with its tags.
+    pub(super) fn tag(&mut self, name: &str) {
+        for tag in self.streams.get(name).into_iter().flat_map(Stream::tags) {
+            self.tagged.entry(tag.clone()).or_default().insert(name.to_owned());
+        }
+    }
+
+    /// Removes a stream from those with its tags.
+    pub(super) fn untag(&mut self, name: &str) {
+        for tag in self.streams.get(name).into_iter().flat_map(Stream::tags) {
+            if let Some(streams) = self.tagged.get_mut(tag) {
+                streams.remove(name);
+                if streams.is_empty() {
+                    self.tagged.remove(tag);
+                }
+            }
+        }
     }
 }
 

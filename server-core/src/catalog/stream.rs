@@ -101,9 +101,12 @@ impl Stream {
         self.state.sealed
     }
 
+    pub(super) fn tags(&self) -> &[String] {
+        self.config().tags.as_ref().map_or(&[], |tags| &tags.tag)
+    }
+
     pub(super) fn has_tag(&self, tag: &str) -> bool {
-        let tags = self.config().tags.as_ref();
-        tags.is_some_and(|tags| tags.tag.iter().any(|found| found == tag))
+        self.tags().iter().any(|found| found == tag)
     }
 
     /// The segments that are written to, unless the stream is sealed.

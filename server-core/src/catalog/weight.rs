@@ -22,7 +22,7 @@ const NUMBER: u64 = 160;
 const TABLE: u64 = 320;
 const GROUP: u64 = 160;
 const STREAM: u64 = 1024;
-const TAG: u64 = 48;
+const TAG: u64 = 144;
 const EPOCH: u64 = 64;
 const SEGMENT: u64 = 192;
 const WRITER: u64 = 192;
@@ -61,12 +61,13 @@ pub(super) fn of_group(name: &str, group: &Group) -> u64 {
 
 /// The weight of a stream without its other parts.
 pub(super) fn of_state(name: &str, state: &StreamState) -> u64 {
-    STREAM + count(name.len(), 2) + of_tags(&state.config)
+    STREAM + count(name.len(), 2) + of_tags(name, &state.config)
 }
 
-fn of_tags(config: &StreamConfig) -> u64 {
+/// The weight of the tags of a stream, which its scope keeps, too, with the stream's name.
+fn of_tags(name: &str, config: &StreamConfig) -> u64 {
     let tags = config.tags.as_ref().map_or(&[][..], |tags| &tags.tag);
-    tags.iter().map(|tag| TAG + tag.len() as u64).sum()
+    tags.iter().map(|tag| TAG + name.len() as u64 + count(tag.len(), 2)).sum()
 }
 
 /// The weight that an epoch adds.

@@ -214,6 +214,7 @@ impl Random {
     fn check(&mut self, what: &str) {
         let catalog = &self.machine.catalog;
         assert_eq!(catalog.held(), catalog.recount(), "{what}");
+        assert!(catalog.knows_tags(), "{what}");
         self.machine.journal.take();
     }
 
