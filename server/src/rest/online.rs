@@ -45,7 +45,7 @@ pub(super) async fn readers(
         let next = call(state, headers, |catalog, step| read(catalog, step, scope, group, from));
         let Some(piece) = next.await? else { return Ok(None) };
         if piece.data.is_empty() {
-            return Ok(Some(online.0));
+            return Ok(Some(online.readers));
         }
         from = Some(piece.at + piece.data.len() as u64);
         unread.extend_from_slice(&piece.data);
@@ -103,7 +103,11 @@ impl From<SerialError> for Unreadable {
 
 /// The readers that are online after the events so far.
 #[derive(Debug, Default)]
-struct Online(BTreeSet<String>);
+struct Online {
+    readers: BTreeSet<String>,
+    /// The bytes of all names: a state may have as many updates as readers.
+    bytes: usize,
+}
 
 impl Online {
     /// Applies the whole events of the received bytes, and removes them.
@@ -134,8 +138,12 @@ impl Online {
             }
             _ => return Err(Unreadable),
         }
-        let bytes: usize = self.0.iter().map(String::len).sum();
-        if bytes > MAX_READER_BYTES { Err(Unreadable) } else { Ok(()) }
+        if self.bytes > MAX_READER_BYTES { Err(Unreadable) } else { Ok(()) }
+    }
+
+    fn set(&mut self, readers: BTreeSet<String>) {
+        self.bytes = readers.iter().map(String::len).sum();
+        self.readers = readers;
     }
 
     fn update(&mut self, update: &mut SerialReader<'_>) -> Result<(), Unreadable> {
@@ -145,10 +153,21 @@ impl Online {
         const REMOVE_READER: u8 = 3;
         let (kind, revisions) = update.versioned_of_types(&[0])?;
         match kind {
-            NEW_GROUP => self.0.clear(),
-            COMPACTED => self.0 = assigned(&mut revisions.require(0)?)?,
-            ADD_READER => drop(self.0.insert(revisions.require(0)?.utf()?.into_owned())),
-            REMOVE_READER => drop(self.0.remove(&*revisions.require(0)?.utf()?)),
+            NEW_GROUP => self.set(BTreeSet::new()),
+            COMPACTED => self.set(assigned(&mut revisions.require(0)?)?),
+            ADD_READER => {
+                let reader = revisions.require(0)?.utf()?.into_owned();
+                let len = reader.len();
+                if self.readers.insert(reader) {
+                    self.bytes += len;
+                }
+            }
+            REMOVE_READER => {
+                let reader = revisions.require(0)?.utf()?;
+                if self.readers.remove(&*reader) {
+                    self.bytes -= reader.len();
+                }
+            }
             // Changes which segments a reader has, or of checkpoints.
             _ => {}
         }
@@ -211,13 +230,15 @@ mod tests {
             online.apply(&bytes(&scenario["initial"]["entryHex"])).unwrap();
             for step in scenario["steps"].as_array().unwrap() {
                 online.apply(&bytes(&step["entryHex"])).unwrap();
-                assert_eq!(online.0, readers(&step["state"]), "{}", scenario["name"]);
+                assert_eq!(online.readers, readers(&step["state"]), "{}", scenario["name"]);
+                let bytes: usize = online.readers.iter().map(String::len).sum();
+                assert_eq!(online.bytes, bytes, "{}", scenario["name"]);
                 steps += 1;
-                seen.extend(online.0.clone());
+                seen.extend(online.readers.clone());
             }
             let mut compacted = Online::default();
             compacted.apply(&bytes(&scenario["compactEntryHex"])).unwrap();
-            assert_eq!(compacted.0, online.0, "{}", scenario["name"]);
+            assert_eq!(compacted.readers, online.readers, "{}", scenario["name"]);
         }
         assert!(steps > 50 && seen.len() > 2, "{steps} steps, {seen:?}");
     }
@@ -234,9 +255,9 @@ mod tests {
             for piece in segment.chunks(len) {
                 unread.extend_from_slice(piece);
                 online.take(&mut unread).unwrap();
-                seen.extend(online.0.clone());
+                seen.extend(online.readers.clone());
             }
-            assert_eq!((online.0.len(), unread.len()), (0, 0));
+            assert_eq!((online.readers.len(), unread.len()), (0, 0));
             // In one piece both join and leave.
             assert_eq!(seen.len(), if len < segment.len() { 2 } else { 0 });
         }
