@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     budget::{Charge, Pool},
-    limits::{FIRST_WORD, SILENCE, SLOWEST, TICK, UNTAKEN, WHEN_WANTED},
+    limits::{FIRST_WORD, SILENCE, SILENCE_WHEN_WANTED, SLOWEST, TICK, UNTAKEN, WHEN_WANTED},
     outbox::{Next, Outbox, Turn},
     ports::Seat,
     receive::{Decoded, ReceiveBuffer},
@@ -161,7 +161,7 @@ impl Patience {
                 return Err("the client has sent no command");
             }
             if let Some(begun) = begun
-                && is_over(begun, waited, SILENCE, &self.requests)
+                && is_over(begun, waited, (SILENCE, SILENCE_WHEN_WANTED), &self.requests)
             {
                 return Err("the rest of a frame did not arrive");
             }
@@ -175,13 +175,18 @@ impl Patience {
 }
 
 /// Returns true if no longer should be waited for something that began at a time, after waiting
-/// for its next part.
-fn is_over(begun: Instant, waited: Duration, patience: Duration, pool: &Pool) -> bool {
+/// for its next part, when others want its memory and when they do not.
+fn is_over(
+    begun: Instant,
+    waited: Duration,
+    (patience, when_wanted): (Duration, Duration),
+    pool: &Pool,
+) -> bool {
     let total = begun.elapsed();
     let wanted = pool.is_wanted();
     waited >= patience
         || total >= SLOWEST
-        || wanted && (waited >= WHEN_WANTED || total >= 2 * WHEN_WANTED)
+        || wanted && (waited >= when_wanted || total >= 2 * WHEN_WANTED)
 }
 
 /// Handles commands in turns, each as soon as there is memory for its replies.
@@ -312,7 +317,7 @@ async fn write_all(
             Ok(Ok(_)) => waited = Duration::ZERO,
             Err(_) => waited += TICK,
         }
-        if frames.has_remaining() && is_over(begun, waited, UNTAKEN, replies) {
+        if frames.has_remaining() && is_over(begun, waited, (UNTAKEN, WHEN_WANTED), replies) {
             return false;
         }
     }

@@ -34,6 +34,7 @@ use crate::{
     budget::{Charge, Pool},
     limits::{
         CALL, CALL_BYTES, CALLS, CONNECTION_CALLS, DECODED_CALL_BYTES, FIRST_WORD, OWN_BYTES,
+        SILENCE_WHEN_WANTED,
     },
     ports::Port,
     service::Service,
@@ -180,7 +181,14 @@ async fn receive(mut body: Body, requests: &Pool) -> Result<(Bytes, Option<Charg
     let mut message = BytesMut::new();
     let mut charge: Option<Charge> = None;
     loop {
-        let next = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+        let next = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+        let Ok(next) = timeout(SILENCE_WHEN_WANTED, next).await else {
+            if charge.is_some() && requests.is_wanted() {
+                let why = "the rest of the request does not arrive, and others wait for its memory";
+                return Err(Status::unavailable(why));
+            }
+            continue;
+        };
         let Some(frame) = next else { return Ok((message.freeze(), charge)) };
         let Ok(data) = frame?.into_data() else { continue };
         let len = message.len() + data.len();

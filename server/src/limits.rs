@@ -18,6 +18,9 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(30);
 pub(crate) const UNTAKEN: Duration = Duration::from_secs(30);
 /// The same two if others wait for the memory that the client occupies.
 pub(crate) const WHEN_WANTED: Duration = Duration::from_secs(5);
+/// A connection ends if the rest of a request does not arrive for this long, while others wait for
+/// the memory that is lent for it.
+pub(crate) const SILENCE_WHEN_WANTED: Duration = Duration::from_secs(1);
 /// The longest time in which one request arrives, or one batch of replies leaves.
 pub(crate) const SLOWEST: Duration = Duration::from_secs(120);
 /// A call of the controller fails after this long.

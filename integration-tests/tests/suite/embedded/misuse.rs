@@ -287,3 +287,25 @@ async fn a_thousand_claims_of_sixteen_megabytes_cost_little_and_end() {
         assert!(matches!(ended, Ok(0) | Err(_)));
     }
 }
+
+/// Each connection sends nine kilobytes of a frame that claims sixteen megabytes.
+#[tokio::test]
+async fn claims_for_long_requests_delay_no_append_of_another_client() {
+    let server = EmbeddedServer::builder().start().await.unwrap();
+    let port = server.store_ports()[0];
+    let claim = [4_i32.to_be_bytes(), 0x00FF_FF00_i32.to_be_bytes()].concat();
+    let mut claims = Vec::new();
+    for _ in 0..60 {
+        let mut client = Client::to(port).await;
+        client.ask(KeepAlive {}).await;
+        client.0.write_all(&[claim.as_slice(), &[0; 9000]].concat()).await.unwrap();
+        claims.push(client);
+    }
+    let (segment, writer) = ("a/b/0.#epoch.0", Uuid::from_u128(1));
+    let mut good = Client::to(port).await;
+    good.ask(create(segment)).await;
+    good.ask(setup(segment, writer)).await;
+    // It does not fit into what each connection has to itself.
+    let long = AppendBlockEnd { data: vec![7; 50_000].into(), ..append(writer, 1) };
+    assert!(matches!(good.ask(long).await, Some(WireCommand::DataAppended(_))));
+}
