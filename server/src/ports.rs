@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 /// A connection that was silent for this long may have to leave for a new one.
 const SILENT: Duration = Duration::from_secs(1);
+/// The interval between two warnings of a port: clients decide how often there is a reason for one.
+const WARNINGS: Duration = Duration::from_secs(10);
 /// How long no connection is accepted after that has failed, most likely for want of descriptors.
 const AFTER_ERROR: Duration = Duration::from_millis(200);
 
@@ -28,6 +30,26 @@ pub(crate) struct Port {
     limit: usize,
     begun: Instant,
     seats: Mutex<Seats>,
+    warnings: Mutex<Warnings>,
+}
+
+/// What is worth a warning, which is logged once in a while with the number of times.
+#[derive(Debug, Default)]
+struct Warnings {
+    logged: Option<Instant>,
+    since: u64,
+}
+
+impl Warnings {
+    /// Counts one; returns the number since the last warning if it is time for the next.
+    fn count(&mut self) -> Option<u64> {
+        self.since += 1;
+        if self.logged.is_some_and(|logged| logged.elapsed() < WARNINGS) {
+            return None;
+        }
+        self.logged = Some(Instant::now());
+        Some(std::mem::take(&mut self.since))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -54,11 +76,21 @@ pub(crate) struct Seat {
 
 impl Port {
     pub(crate) fn new(name: &'static str, limit: usize) -> Arc<Self> {
-        Arc::new(Self { name, limit, begun: Instant::now(), seats: Mutex::default() })
+        Arc::new(Self {
+            name,
+            limit,
+            begun: Instant::now(),
+            seats: Mutex::default(),
+            warnings: Mutex::default(),
+        })
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count_warning(&self) -> Option<u64> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).count()
     }
 
     fn now(&self) -> u64 {
@@ -82,14 +114,19 @@ impl Port {
                     if let Some(seat) = self.seat(cut) {
                         return Some((socket, seat));
                     }
-                    tracing::warn!(
-                        port = self.name,
-                        limit = self.limit,
-                        "too many connections; a new one is refused"
-                    );
+                    if let Some(refused) = self.count_warning() {
+                        tracing::warn!(
+                            port = self.name,
+                            limit = self.limit,
+                            refused,
+                            "too many connections; new ones are refused"
+                        );
+                    }
                 }
                 Err(error) => {
-                    tracing::warn!(port = self.name, %error, "cannot accept a connection");
+                    if let Some(times) = self.count_warning() {
+                        tracing::warn!(port = self.name, times, %error, "cannot accept connections");
+                    }
                     sleep(AFTER_ERROR).await;
                 }
             }
@@ -168,5 +205,17 @@ mod tests {
         assert_eq!(port.seats().taken.len(), 2);
         cut.cancel();
         assert!(fourth.is_cut());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_port_warns_once_in_a_while_however_many_connections_it_refuses() {
+        let mut warnings = Warnings::default();
+        assert_eq!(warnings.count(), Some(1));
+        for _ in 0..1000 {
+            assert_eq!(warnings.count(), None);
+        }
+        advance(WARNINGS).await;
+        assert_eq!(warnings.count(), Some(1001));
+        assert_eq!(warnings.count(), None);
     }
 }
