@@ -306,7 +306,7 @@ impl ByteWriter {
         loop {
             match &mut self.state {
                 State::Idle => {
-                    if self.handle.failed() > 0 {
+                    if self.handle.first_failure().is_some() {
                         // A flush returns the error.
                         ready!(self.poll_durable(cx))?;
                         continue;
@@ -383,7 +383,7 @@ impl ByteWriter {
                 }
                 State::Flush(flushing) => {
                     let flushed = ready!(flushing.poll(cx));
-                    let failed = self.handle.failed() > 0;
+                    let failed = self.handle.first_failure().is_some();
                     let outcome = match flushed {
                         Ok(()) if failed => {
                             let detail = "something that was written before could not be stored";

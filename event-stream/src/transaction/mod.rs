@@ -356,15 +356,11 @@ impl<C> Transaction<C> {
     ///
     /// Dropping the future changes nothing for the events.
     pub async fn flush(&mut self) -> Result<(), TransactionError> {
-        let failure = match self.writer.flush().await {
-            Err(error) => error.into(),
-            // A failure that went to the waiter of a dropped flush counts, too.
-            Ok(()) if self.writer.failed() > 0 => {
-                let detail = "an event of the transaction could not be written";
-                TransactionError::new(ErrorKind::Closed, Outcome::NotApplied, detail)
-                    .with_stream(self.stream())
-            }
-            Ok(()) => return self.check_open(),
+        let flushed = self.writer.flush().await;
+        // A failure that went to the waiter of a dropped flush counts, too.
+        let failure = match flushed.err().or_else(|| self.writer.first_failure().cloned()) {
+            Some(error) => error.into(),
+            None => return self.check_open(),
         };
         let failure = match &self.failed {
             Some(first) => first.clone(),

@@ -303,9 +303,9 @@ impl<C> EventWriter<C> {
         self.send_with_capacity(write).await?.await
     }
 
-    /// How many writes failed.
-    pub(crate) fn failed(&self) -> u64 {
-        self.handle.failed()
+    /// The first failure of a write, also if it was reported before; `None` if none has failed.
+    pub(crate) fn first_failure(&self) -> Option<&WriteError> {
+        self.handle.first_failure()
     }
 
     /// Waits until everything that was written so far is done.

@@ -52,7 +52,12 @@ fn hold_on_two(is_held: fn(&WireCommand) -> bool) -> impl FnMut(&Frame) -> Fate 
 
 /// Writes `event`; its frame arrives after the client has connected again, and before the seal that
 /// the repeated frame meets.
-async fn late_before_a_seal(event: &str, config: WriterConfig, is_held: fn(&WireCommand) -> bool) {
+async fn late_before_a_seal(
+    event: &str,
+    config: WriterConfig,
+    is_held: fn(&WireCommand) -> bool,
+    is_result: fn(&WireCommand) -> bool,
+) {
     let factory = factory().await;
     let stream = new_stream(factory.controller(), 1).await;
     let store = store_of(&factory, &stream).await;
@@ -66,13 +71,7 @@ async fn late_before_a_seal(event: &str, config: WriterConfig, is_held: fn(&Wire
     let second = proxy.wait_for("the second attempt", repeated).await;
 
     proxy.release(first);
-    let answered = |frame: &Frame| {
-        frame.connection == first
-            && matches!(
-                frame.command,
-                WireCommand::DataAppended(_) | WireCommand::SegmentsMerged(_)
-            )
-    };
+    let answered = |frame: &Frame| frame.connection == first && is_result(&frame.command);
     proxy.wait_for("the store has applied the first attempt", answered).await;
     scale_all(factory.controller(), &stream, 1).await;
     proxy.release(second);
@@ -90,13 +89,16 @@ async fn late_before_a_seal(event: &str, config: WriterConfig, is_held: fn(&Wire
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_append_that_arrives_late_and_before_a_seal_is_stored_once() {
-    late_before_a_seal("the first", quick(), is_append).await;
+    let is_result = |command: &WireCommand| matches!(command, WireCommand::DataAppended(_));
+    late_before_a_seal("the first", quick(), is_append, is_result).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_event_whose_merge_arrives_late_and_before_a_seal_is_stored_once() {
     let config = quick().with_max_event_bytes(10_000).with_large_events(LargeEvents::UpTo(1 << 20));
-    late_before_a_seal(&"large ".repeat(5_000), config, is_merge).await;
+    // The parts of the event were appended, and acknowledged, before.
+    let is_result = |command: &WireCommand| matches!(command, WireCommand::SegmentsMerged(_));
+    late_before_a_seal(&"large ".repeat(5_000), config, is_merge, is_result).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

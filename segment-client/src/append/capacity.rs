@@ -33,6 +33,8 @@ pub(super) struct Shared {
     /// How long a write may wait for capacity.
     pub(super) delivery_timeout: Duration,
     pub(super) acks: Acks,
+    /// The first failure of a write.
+    first_failure: OnceLock<WriteError>,
     /// The failure that the first report of a close had.
     close_failure: OnceLock<WriteError>,
     sent: AtomicU64,
@@ -48,6 +50,7 @@ impl Shared {
             capacity,
             delivery_timeout,
             acks: Acks::new(),
+            first_failure: OnceLock::new(),
             close_failure: OnceLock::new(),
             sent: AtomicU64::new(0),
             acknowledged: AtomicU64::new(0),
@@ -60,9 +63,21 @@ impl Shared {
         self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count(&self, is_acknowledged: bool) {
-        let counter = if is_acknowledged { &self.acknowledged } else { &self.failed };
+    /// Counts a write that has a result.
+    pub(super) fn count<A>(&self, result: &Result<A, WriteError>) {
+        let counter = match result {
+            Ok(_) => &self.acknowledged,
+            Err(error) => {
+                self.first_failure.get_or_init(|| error.clone());
+                &self.failed
+            }
+        };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The first failure of a write; `None` if none has failed.
+    pub(super) fn first_failure(&self) -> Option<&WriteError> {
+        self.first_failure.get()
     }
 
     /// The number of writes that were acknowledged.

@@ -452,7 +452,7 @@ impl Driver {
             let mut released = 0;
             for completion in self.machine.take_completions() {
                 released += self.shared.cost_of(completion.bytes);
-                self.shared.count(completion.result.is_ok());
+                self.shared.count(&completion.result);
                 completion.ticket.complete(completion.result);
             }
             self.shared.release(released);

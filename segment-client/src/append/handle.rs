@@ -125,10 +125,10 @@ impl Handle {
         &self.shared.stream
     }
 
-    /// The number of appends that failed.
+    /// The first failure of an append, also if it was reported before; `None` if none has failed.
     #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.shared.failed()
+    pub fn first_failure(&self) -> Option<&WriteError> {
+        self.shared.first_failure()
     }
 
     /// Waits for capacity for so many bytes, at most for the delivery timeout. What is sent with it
