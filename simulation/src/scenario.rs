@@ -232,6 +232,7 @@ impl Scenario {
     /// Seals the stream, perhaps just after a scale, while readers look for the new segments. These
     /// have events by then.
     async fn seal(&mut self) {
+        self.world.finish_scale();
         let last = self.world.active_segments(&self.stream).into_iter().next();
         if let Some(last) = last.filter(|_| !self.theme.has(Kind::Recreations))
             && self.random.bool()
@@ -265,6 +266,8 @@ impl Scenario {
     /// Lets one part of the cluster get into trouble, if the seed has that.
     async fn try_trouble(&mut self) -> Tried {
         let Some(trouble) = self.theme.trouble else { return Tried::default() };
+        // An interruption that has begun still acts between two steps of an append.
+        sleep(disturbance::longest_way(&self.theme)).await;
         let trial = Trial {
             world: self.world.clone(),
             network: self.network.clone(),

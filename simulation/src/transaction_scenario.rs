@@ -175,7 +175,8 @@ async fn scenario(seed: u64, bug: Option<SeededBug>) -> Report {
         states: world.transaction_states(),
         ping_gap: world.longest_ping_gap(),
     };
-    let config = config(&theme, random.u64(..), bug).with_decision_timeout(LAST_DECISION);
+    let calm = Theme { deadline: None, ..theme.clone() };
+    let config = config(&calm, random.u64(..), bug).with_decision_timeout(LAST_DECISION);
     let client = transaction_endings::Client { world: &world, context: shared, stream, config };
     world.set_lost_answers(0);
     violations.extend(match theme.ending {

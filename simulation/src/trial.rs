@@ -170,6 +170,7 @@ impl Trial {
         // New links have no faults.
         (0..self.stores).for_each(|store| self.network.reset(store));
         self.world.create_stream(&asked(), 1);
+        self.world.finish_scale();
         let active = self.world.active_segments(&self.stream);
         let dies_alone = self.trouble == Trouble::DeadMachine { moves: true };
         let count = if dies_alone { self.random.u32(5..9) } else { self.random.u32(2..6) };

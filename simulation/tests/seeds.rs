@@ -68,7 +68,6 @@ fn every_event_is_stored_once_in_order_and_every_write_ends() {
         "append violation",
         "bounded read ended",
         "call unanswered",
-        "condition with a twin",
         "conditional write refused",
         "conditional write succeeded",
         "connect refused",
