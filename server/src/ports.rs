@@ -125,7 +125,8 @@ impl Port {
                 }
                 Err(error) => {
                     if let Some(times) = self.count_warning() {
-                        tracing::warn!(port = self.name, times, %error, "cannot accept connections");
+                        let port = self.name;
+                        tracing::warn!(port, times, %error, "cannot accept connections");
                     }
                     sleep(AFTER_ERROR).await;
                 }
