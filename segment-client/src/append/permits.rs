@@ -122,7 +122,7 @@ impl Permits {
             self.call();
             line = self.lock();
         }
-        line.called().min().map(|called| called + LAPSE)
+        line.called().map(|(_, since)| since + LAPSE).min()
     }
 
     /// The permits that are not taken.
@@ -157,10 +157,13 @@ impl Permits {
 }
 
 impl Line {
-    /// The permits that are needed by the writes before a place.
-    fn needed_before(&self, place: u64) -> usize {
+    /// The permits that are needed by the writes before a place; `None` if they are more than there
+    /// are. It looks at no more writes than these suffice for.
+    fn needed_before(&self, place: u64, free: usize) -> Option<usize> {
         let before = self.waiters.range(..place).filter(|(_, it)| it.state != State::Passive);
-        before.fold(0, |needed: usize, (_, it)| needed.saturating_add(it.cost))
+        before.map(|(_, it)| it.cost).try_fold(0_usize, |needed, cost| {
+            needed.checked_add(cost).filter(|needed| *needed <= free)
+        })
     }
 
     fn set_state(&mut self, place: u64, state: State) {
@@ -211,22 +214,19 @@ impl Line {
         called
     }
 
-    /// When each write was called that has not come yet.
-    fn called(&self) -> impl Iterator<Item = Instant> + '_ {
-        self.waiters.values().filter_map(|waiter| match waiter.state {
-            State::Called(since) => Some(since),
+    /// The writes at the front of the line that were called and have not come yet.
+    fn called(&self) -> impl Iterator<Item = (u64, Instant)> + '_ {
+        let front = self.waiters.iter().take_while(|(_, it)| it.state != State::Waiting);
+        front.filter_map(|(place, waiter)| match waiter.state {
+            State::Called(since) => Some((*place, since)),
             State::Waiting | State::Passive => None,
         })
     }
 
     /// Makes the writes passive that were called too long ago. Returns true if there are any.
     fn lapse(&mut self, now: Instant) -> bool {
-        let is_late = |waiter: &Waiter| match waiter.state {
-            State::Called(since) => now >= since + LAPSE,
-            State::Waiting | State::Passive => false,
-        };
-        let late: Vec<u64> =
-            self.waiters.iter().filter(|(_, it)| is_late(it)).map(|(place, _)| *place).collect();
+        let late = self.called().filter(|(_, since)| now >= *since + LAPSE);
+        let late: Vec<u64> = late.map(|(place, _)| place).collect();
         late.iter().for_each(|place| self.set_state(*place, State::Passive));
         !late.is_empty()
     }
@@ -256,7 +256,8 @@ impl Future for Acquire<'_> {
             }
             let place = line.wait(this.place, cost, cx.waker());
             this.place = Some(place);
-            permits.take(cost, line.needed_before(place))
+            let needed = line.needed_before(place, permits.free.load(SeqCst));
+            needed.is_some_and(|needed| permits.take(cost, needed))
         };
         if has_taken {
             this.leave();
@@ -273,6 +274,8 @@ impl Acquire<'_> {
         self.permits.lock().remove(place);
         if self.permits.waiting.fetch_sub(1, SeqCst) > 1 {
             self.permits.call();
+            // The write that is at the front now may have been called before.
+            self.permits.watcher.wake();
         }
     }
 }
@@ -291,9 +294,19 @@ impl fmt::Debug for Permits {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::Arc, task::Wake};
+
     use futures_util::task::noop_waker;
 
     use super::*;
+
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, SeqCst);
+        }
+    }
 
     fn poll(acquire: &mut Acquire<'_>) -> Poll<Result<(), Closed>> {
         Pin::new(acquire).poll(&mut Context::from_waker(&noop_waker()))
@@ -314,6 +327,32 @@ mod tests {
         assert_eq!(poll(&mut small), TAKEN, "six are enough for both");
         assert_eq!(poll(&mut large), TAKEN);
         assert_eq!(permits.free(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_called_write_after_one_that_returned_to_the_line_lapses_once_it_is_the_first() {
+        let permits = Permits::new(0);
+        let mut returned = permits.acquire(2);
+        let (mut idle, mut busy) = (permits.acquire(1), permits.acquire(1));
+        assert!(poll(&mut returned).is_pending() && poll(&mut idle).is_pending());
+        assert!(poll(&mut busy).is_pending());
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let cx = Context::from_waker(&waker);
+        permits.release(2);
+        let lapse = permits.poll_lapse(&cx).expect("a write is called");
+        tokio::time::sleep_until(lapse).await;
+        assert!(permits.poll_lapse(&cx).is_some(), "the second and the third are called");
+        assert!(permits.take(1, 0));
+        assert!(poll(&mut returned).is_pending(), "one permit is left");
+        assert_eq!(permits.poll_lapse(&cx), None, "the first write waits again");
+        woken.0.store(false, SeqCst);
+        drop(returned);
+        assert!(woken.0.load(SeqCst), "the lapse of the second has to be waited for");
+        let lapse = permits.poll_lapse(&cx).expect("the second is still called");
+        tokio::time::sleep_until(lapse).await;
+        permits.poll_lapse(&cx);
+        assert_eq!(poll(&mut busy), TAKEN);
     }
 
     #[tokio::test(start_paused = true)]
@@ -376,11 +415,11 @@ mod tests {
     fn many_threads_take_and_release_permits_and_none_is_lost() {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(4).enable_all().build().unwrap();
-        let permits = std::sync::Arc::new(Permits::new(10));
+        let permits = Arc::new(Permits::new(10));
         runtime.block_on(async {
             let tasks: Vec<_> = (0..50)
                 .map(|number| {
-                    let permits = std::sync::Arc::clone(&permits);
+                    let permits = Arc::clone(&permits);
                     tokio::spawn(async move {
                         for round in 0..200 {
                             let cost = 1 + (number + round) % 10;
