@@ -54,6 +54,8 @@ pub enum SeededBug {
     SilentSearches,
     /// The cuts between which is read are not checked.
     TrustsCuts,
+    /// Bytes between two cuts that name their segment count also after they were truncated away.
+    CountsTruncated,
     /// A reader uses the timers of a runtime that has ended.
     OutlivesRuntime,
     /// A refused token of one read is taken for that of another at the same offset.
@@ -137,7 +139,7 @@ impl SeededBug {
     pub const BYTES: [Self; 1] = [Self::DeniesChanges];
 
     /// The bugs of readers that need more than the faults of a scenario so far.
-    pub const READING: [Self; 7] = [
+    pub const READING: [Self; 8] = [
         Self::JudgesOldLengths,
         Self::LateReadsStarve,
         Self::ReadsPastTruncatedEnds,
@@ -145,6 +147,7 @@ impl SeededBug {
         Self::BelievesStaleAnswers,
         Self::SilentSearches,
         Self::TrustsCuts,
+        Self::CountsTruncated,
     ];
 
     /// The bugs of writers that need more than the faults of a scenario so far.

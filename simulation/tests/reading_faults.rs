@@ -3,10 +3,15 @@
 
 mod common;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use common::{Cluster, block_on};
-use pravega_sdk_event_stream::{EventReader, ReadUntil, ReaderConfig, codec::Utf8};
+use pravega_sdk_event_stream::{
+    BatchClient, BatchConfig, EventReader, ReadUntil, ReaderConfig, codec::Utf8,
+};
 use pravega_sdk_segment_client::seeded_bugs::SeededBug;
 use pravega_sdk_types::{BoundedCut, ErrorKind, KeyRange, Offset, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::{WireCommand, event};
@@ -302,6 +307,26 @@ async fn cuts_of_one_reader(seed: u64, config: &ReaderConfig) -> Result<(), Stri
         }
     }
     Ok(())
+}
+
+#[test]
+fn the_distance_of_cuts_is_refused_after_bytes_between_them_were_truncated() {
+    story(SeededBug::CountsTruncated, |config| {
+        let measured = block_on(async {
+            let cluster = Cluster::new(1);
+            let place = SegmentId::from(0);
+            append(&cluster, place, (0..3).map(|n| format!("event {n}")));
+            let tail = cluster.world.tail(&cluster.stream);
+            let (from, to) = (cut(&cluster, &[(place, 0)]), cut(&cluster, &[(place, 45)]));
+            assert_eq!(tail.get(&place), Some(&Offset(45)));
+            cluster.world.truncate(&cluster.stream, &BTreeMap::from([(place, Offset(15))]));
+            let config = BatchConfig::default().with_reader(config);
+            let context = cluster.context();
+            let client = BatchClient::open(context, &cluster.stream, config).await.unwrap();
+            client.distance(&from.into(), &to.into()).await.map_err(|error| error.kind())
+        });
+        check(measured == Err(ErrorKind::Truncated), || format!("{measured:?}"))
+    });
 }
 
 #[test]
