@@ -54,6 +54,8 @@ pub enum SeededBug {
     SilentSearches,
     /// The cuts between which is read are not checked.
     TrustsCuts,
+    /// The cut at the tail of a sealed stream, which names no segment, is refused.
+    RefusesEmptyCuts,
     /// Bytes between two cuts that name their segment count also after they were truncated away.
     CountsTruncated,
     /// A reader uses the timers of a runtime that has ended.
@@ -139,7 +141,7 @@ impl SeededBug {
     pub const BYTES: [Self; 1] = [Self::DeniesChanges];
 
     /// The bugs of readers that need more than the faults of a scenario so far.
-    pub const READING: [Self; 8] = [
+    pub const READING: [Self; 9] = [
         Self::JudgesOldLengths,
         Self::LateReadsStarve,
         Self::ReadsPastTruncatedEnds,
@@ -147,6 +149,7 @@ impl SeededBug {
         Self::BelievesStaleAnswers,
         Self::SilentSearches,
         Self::TrustsCuts,
+        Self::RefusesEmptyCuts,
         Self::CountsTruncated,
     ];
 

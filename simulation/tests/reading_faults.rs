@@ -310,6 +310,23 @@ async fn cuts_of_one_reader(seed: u64, config: &ReaderConfig) -> Result<(), Stri
 }
 
 #[test]
+fn the_cut_at_the_tail_of_a_sealed_stream_is_a_start_and_an_end() {
+    story(SeededBug::RefusesEmptyCuts, |config| {
+        let found = block_on(async {
+            let cluster = Cluster::new(1);
+            append(&cluster, SegmentId::from(0), ["only".to_owned()]);
+            cluster.world.seal_stream(&cluster.stream);
+            let (context, batch) = (cluster.context(), BatchConfig::default());
+            let client = BatchClient::open(context, &cluster.stream, batch).await.unwrap();
+            let (head, tail) = (client.head_cut().await.unwrap(), client.tail_cut().await.unwrap());
+            let before = between(&cluster, &config, head, tail.clone()).await;
+            (before, between(&cluster, &config, tail.clone(), tail).await)
+        });
+        check(found == (Ok(vec!["only".to_owned()]), Ok(Vec::new())), || format!("{found:?}"))
+    });
+}
+
+#[test]
 fn the_distance_of_cuts_is_refused_after_bytes_between_them_were_truncated() {
     story(SeededBug::CountsTruncated, |config| {
         let measured = block_on(async {

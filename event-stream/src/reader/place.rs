@@ -35,6 +35,15 @@ pub(super) async fn bounds_of(
     if config.bugs.has(SeededBug::TrustsCuts) {
         return trusted_bounds(context, stream, config).await;
     }
+    let refuses = |cut: &BoundedCut| {
+        config.bugs.has(SeededBug::RefusesEmptyCuts) && cut.positions().len() == 0
+    };
+    if matches!(&config.start, StreamPosition::Cut(cut) if refuses(cut))
+        || matches!(&config.end, ReadUntil::Cut(cut) if refuses(cut))
+    {
+        let detail = "the stream cut names no segment";
+        return Err(ReadError::new(ErrorKind::InvalidStreamCut, detail).with_stream(stream));
+    }
     let start = match &config.start {
         StreamPosition::Cut(cut) => Some(cuts.check(cut).await?),
         _ => None,
