@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
     sync::LazyLock,
     thread,
     time::{Duration, Instant},
@@ -19,7 +18,7 @@ use pravega_sdk_proto::{
 };
 use pravega_sdk_types::Epoch;
 
-use super::{GROUP_ID, TRANSACTION, group, info, sizes::named, split};
+use super::{GROUP_ID, TRANSACTION, group, info, methods_with, sizes::named, split};
 use crate::{
     catalog::{Catalog, StreamFilter},
     machine::Machine,
@@ -356,17 +355,8 @@ fn time(call: &Call, machine: &mut Machine) -> Duration {
 
 /// The names of the public methods that a call makes, as the source of the catalog has them.
 fn methods() -> BTreeSet<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog");
-    let mut methods = BTreeSet::new();
-    for file in fs::read_dir(folder).unwrap() {
-        let source = fs::read_to_string(file.unwrap().path()).unwrap();
-        for method in source.split("    pub fn ").skip(1) {
-            let (name, rest) = method.split_once('(').unwrap();
-            if rest.split(')').next().unwrap().contains("self") {
-                methods.insert(name.to_owned());
-            }
-        }
-    }
+    let takes_self = |signature: &str| signature.split(')').next().unwrap().contains("self");
+    let mut methods = methods_with(takes_self);
     for other in ["held", "restore", "snapshot"] {
         assert!(methods.remove(other));
     }

@@ -15,7 +15,11 @@ mod transactions;
 mod watermarks;
 mod whole;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use pravega_sdk_proto::{
     ReaderGroupConfiguration, ScaleRequest, ScalingPolicy, SegmentRange, StreamConfig, StreamCut,
@@ -32,6 +36,23 @@ use crate::{
     machine::Machine,
     store::{MemoryLimit, Step},
 };
+
+/// The names of the public methods in the source of the catalog whose signature, without the name,
+/// is wanted.
+fn methods_with(is_wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog");
+    let mut methods = BTreeSet::new();
+    for file in fs::read_dir(folder).unwrap() {
+        let source = fs::read_to_string(file.unwrap().path()).unwrap();
+        for method in source.split("    pub fn ").skip(1) {
+            let (name, rest) = method.split_once('(').unwrap();
+            if is_wanted(rest.split('{').next().unwrap()) {
+                methods.insert(name.to_owned());
+            }
+        }
+    }
+    methods
+}
 
 /// The states of a stream, and of the server around it.
 const STATES: [&str; 14] = [

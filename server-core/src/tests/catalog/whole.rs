@@ -1,6 +1,6 @@
 //! Every call that changes something: it changes all that it should, or nothing.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::collections::BTreeSet;
 
 use bytestring::ByteString;
 use pravega_sdk_proto::{
@@ -9,7 +9,7 @@ use pravega_sdk_proto::{
 };
 use uuid::Uuid;
 
-use super::{GROUP_ID, TRANSACTION, config, cut, group, info, sizes::named, split};
+use super::{GROUP_ID, TRANSACTION, config, cut, group, info, methods_with, sizes::named, split};
 use crate::{
     catalog::{CallError, CallResult, Catalog},
     machine::Machine,
@@ -190,19 +190,7 @@ fn make(call: Call, machine: &mut Machine) -> CallResult<String> {
 
 /// The names of the public methods that change the catalog, as its source has them.
 fn methods() -> BTreeSet<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog");
-    let mut methods = BTreeSet::new();
-    for file in fs::read_dir(folder).unwrap() {
-        let source = fs::read_to_string(file.unwrap().path()).unwrap();
-        for method in source.split("    pub fn ").skip(1) {
-            let (name, rest) = method.split_once('(').unwrap();
-            let signature = rest.split('{').next().unwrap();
-            if signature.contains("&mut self") && signature.contains("&mut Step") {
-                methods.insert(name.to_owned());
-            }
-        }
-    }
-    methods
+    methods_with(|signature| signature.contains("&mut self") && signature.contains("&mut Step"))
 }
 
 #[test]
