@@ -18,7 +18,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::process::Process;
+use super::{process::Process, support::create};
 
 /// The memory limit of the servers, and what they may use in all.
 const LIMIT: &str = "64M";
@@ -83,18 +83,6 @@ async fn check_well(process: &Process) {
     timeout(FAR, work).await.expect("a client that behaves is not served");
 }
 
-fn create(segment: &str) -> WireCommand {
-    CreateSegment {
-        request_id: 1,
-        segment: segment.into(),
-        target_rate: 0,
-        scale_type: 0,
-        delegation_token: "".into(),
-        rollover_size_bytes: 0,
-    }
-    .into()
-}
-
 fn create_table(segment: &str) -> WireCommand {
     CreateTableSegment {
         request_id: 1,
@@ -139,7 +127,7 @@ async fn fill(port: u16, segment: &str, len: usize) {
         last_event_number: 1,
         request_id: 3,
     };
-    ask(&mut connect(port).await, vec![create(segment), setup.into(), append.into()]).await;
+    ask(&mut connect(port).await, vec![create(segment).into(), setup.into(), append.into()]).await;
 }
 
 #[tokio::test]

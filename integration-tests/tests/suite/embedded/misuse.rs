@@ -21,7 +21,7 @@ use tokio::{
 use tonic::{Code, Request, transport::Channel};
 use uuid::Uuid;
 
-use super::process::Process;
+use super::{process::Process, support::create};
 
 struct Client(TcpStream, BytesMut);
 
@@ -52,17 +52,6 @@ impl Client {
     async fn ask(&mut self, command: impl Into<WireCommand>) -> Option<WireCommand> {
         self.send(command).await;
         self.next().await
-    }
-}
-
-fn create(segment: &str) -> CreateSegment {
-    CreateSegment {
-        request_id: 1,
-        segment: segment.into(),
-        target_rate: 0,
-        scale_type: 0,
-        delegation_token: "".into(),
-        rollover_size_bytes: 0,
     }
 }
 

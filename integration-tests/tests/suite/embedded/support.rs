@@ -1,4 +1,4 @@
-//! A server with a client, and numbered events.
+//! A server with a client, numbered events, and the creation of a segment.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use pravega_sdk_event_stream::codec::Utf8;
 use pravega_sdk_integration_tests::harness::read_all;
 use pravega_sdk_server::{EmbeddedServer, ServerBuilder};
 use pravega_sdk_types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration};
+use pravega_sdk_wire_protocol::commands::CreateSegment;
 
 pub(super) async fn start(builder: ServerBuilder) -> (EmbeddedServer, ClientFactory) {
     let server = builder.start().await.unwrap();
@@ -71,4 +72,16 @@ pub(super) async fn numbers(factory: &ClientFactory, stream: &ScopedStream) -> V
         .collect();
     numbers.sort_unstable();
     numbers
+}
+
+/// Creates a segment of a stream, as its first request on a connection.
+pub(super) fn create(segment: &str) -> CreateSegment {
+    CreateSegment {
+        request_id: 1,
+        segment: segment.into(),
+        target_rate: 0,
+        scale_type: 0,
+        delegation_token: "".into(),
+        rollover_size_bytes: 0,
+    }
 }
