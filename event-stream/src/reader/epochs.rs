@@ -5,8 +5,9 @@ use pravega_sdk_segment_client::context::SegmentContext;
 use pravega_sdk_types::{Epoch, ErrorKind, ScopedStream, SegmentId, SegmentNumber};
 
 /// Returns the segments of the epoch in which a segment was created. A controller that does not
-/// know the epoch is asked again for as long as an instance of it may lag, unless the segment is
-/// one of an earlier stream of the same name.
+/// know the epoch, or names it without the segment, as it still knows an earlier stream of the same
+/// name, is asked again for as long as an instance of it may lag, unless the segment itself is one
+/// of an earlier stream.
 ///
 /// The error is of kind [`NotFound`](ErrorKind::NotFound) if the stream does not exist or does not
 /// have the epoch.
@@ -18,13 +19,12 @@ pub(crate) async fn segments_beside(
     let mut lag = context.lag();
     loop {
         let found = context.controller().epoch_segments(stream, id.epoch()).await;
-        match found {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                if !may_come(context, stream, id).await? || !lag.wait().await {
-                    return Err(error);
-                }
-            }
-            found => return found,
+        let is_answer = match &found {
+            Ok(segments) => segments.iter().any(|segment| segment.id == id),
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        };
+        if is_answer || !may_come(context, stream, id).await? || !lag.wait().await {
+            return found;
         }
     }
 }
