@@ -69,7 +69,7 @@ impl<T, W> WriterMachine<T, W> {
         }
         let error = match found {
             Ok(successors) if successors.is_empty() => {
-                writer.state = State::WithoutSuccessors;
+                (writer.state, writer.asked) = (State::WithoutSuccessors, now);
                 self.effects.push_back(Effect::FindSegments(segment));
                 return;
             }
@@ -113,17 +113,21 @@ impl<T, W> WriterMachine<T, W> {
                 // In the middle of a scale segments are sealed before they have successors. An
                 // instance that lags does not know the segment yet.
                 let believes = self.bugs.has(SeededBug::BelievesStaleAnswers);
-                if !segments.contains(&segment) && (writer.is_gone(now) || believes) {
+                let is_known = segments.contains(&segment);
+                if !is_known && (writer.is_gone(now) || believes) {
                     return self.end_because(
                         ErrorKind::NotFound,
                         "the stream was deleted and created again",
                         None,
                     );
                 }
-                writer.failed(
-                    Misbehaviour("the segment is sealed and has no successors yet".to_owned())
-                        .into(),
-                );
+                let why = if is_known {
+                    "the segment is sealed and has no successors yet"
+                } else {
+                    "the controller names no successors of the segment, and does not name it as \
+                     one of the stream's"
+                };
+                writer.failed(Misbehaviour(why.to_owned()).into());
                 self.find_successors_later(segment, now);
             }
             Err(error) if error.kind.is_retryable() => {

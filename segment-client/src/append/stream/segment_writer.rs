@@ -51,6 +51,8 @@ pub(super) struct SegmentWriter<T> {
     /// When the controller first said that the stream does not have the segment, which ends the
     /// writer if it holds.
     pub(super) gone_since: Option<Now>,
+    /// When the controller was asked for the segments of the stream.
+    pub(super) asked: Now,
     /// The connection that it uses next.
     pub(super) group: Group,
     /// The last reply of the store, or the first command after all were answered.
@@ -69,6 +71,7 @@ impl<T> SegmentWriter<T> {
             last_error: None,
             lacks_space: false,
             gone_since: None,
+            asked: Now::ZERO,
             group: Group::Healthy,
             silent_since: Now::ZERO,
         }
@@ -87,9 +90,10 @@ impl<T> SegmentWriter<T> {
     }
 
     /// Notes that the controller says that the stream does not have the segment. Returns true if it
-    /// has said so for longer than an instance of it may lag.
+    /// was asked longer after it first said so than an instance of it may lag. An answer that is
+    /// late knows no more for that.
     pub(super) fn is_gone(&mut self, now: Now) -> bool {
-        now >= *self.gone_since.get_or_insert(now) + CONTROLLER_LAG
+        self.asked >= *self.gone_since.get_or_insert(now) + CONTROLLER_LAG
     }
 
     /// Returns true if the segment takes no more events.

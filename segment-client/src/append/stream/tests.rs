@@ -2,6 +2,7 @@
 
 mod apart;
 mod full;
+mod lag;
 mod resume;
 mod table;
 
