@@ -13,6 +13,7 @@ mod config;
 mod driver;
 mod expiry;
 mod handle;
+mod line;
 mod name;
 mod outlive;
 mod permits;
