@@ -115,8 +115,13 @@ impl Shared {
         self.permits.poll_lapse(cx)
     }
 
+    /// Releases capacity, by the task of the writer, which calls [`Self::poll_lapse`] after that.
+    pub(super) fn release_completed(&self, cost: usize) {
+        self.permits.release_watched(cost);
+    }
+
     /// Releases capacity.
-    pub(super) fn release(&self, cost: usize) {
+    fn release(&self, cost: usize) {
         self.permits.release(cost);
     }
 

@@ -257,6 +257,10 @@ impl Driver {
             if self.is_closed && self.machine.outstanding() == 0 && self.noting == 0 {
                 return Poll::Ready(());
             }
+            // After the last release of capacity, which calls the writes that wait for it.
+            if !self.shared.is_closed() {
+                self.expiries.poll_lapses(&self.shared, cx);
+            }
             return Poll::Pending;
         }
     }
@@ -410,7 +414,6 @@ impl Driver {
             self.expiries.clear();
         } else {
             self.expiries.poll(cx);
-            self.expiries.poll_lapses(&self.shared, cx);
         }
         if let Some(next) = &mut self.next_note
             && next.as_mut().poll(cx).is_ready()
@@ -455,7 +458,7 @@ impl Driver {
                 self.shared.count(&completion.result);
                 completion.ticket.complete(completion.result);
             }
-            self.shared.release(released);
+            self.shared.release_completed(released);
         }
         while let Some((waiter, failed)) = self.machine.poll_flushed() {
             waiter.send(failed).ok();

@@ -71,7 +71,9 @@ impl Expiries {
     /// Watches that the writes take the capacity that there is for them.
     pub(super) fn poll_lapses(&mut self, shared: &Shared, cx: &mut Context<'_>) {
         while let Some(lapse) = shared.poll_lapse(cx) {
-            if self.lapse.deadline() != lapse {
+            // Each release of capacity moves the time on; a timer that is early costs less than a
+            // new one for each.
+            if self.lapse.deadline() > lapse || self.lapse.is_elapsed() {
                 self.lapse.as_mut().reset(lapse);
             }
             if self.lapse.as_mut().poll(cx).is_pending() {

@@ -68,6 +68,19 @@ impl Permits {
         }
     }
 
+    /// Gives permits back as the watcher does, which calls [`Self::poll_lapse`] after that: the
+    /// writes that are called are woken, and it is not.
+    pub(super) fn release_watched(&self, permits: usize) {
+        self.free.fetch_add(permits, SeqCst);
+        if self.waiting.load(SeqCst) > 0 {
+            let called = {
+                let mut line = self.lock();
+                self.settle(&mut line, Instant::now())
+            };
+            wake_all(called.wakers);
+        }
+    }
+
     /// Refuses permits from now on.
     pub(super) fn close(&self) {
         self.is_closed.store(true, SeqCst);

@@ -62,6 +62,24 @@ async fn a_called_write_after_one_that_returned_to_the_line_lapses_once_it_is_th
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_release_of_the_watcher_wakes_the_write_and_not_the_watcher() {
+    let permits = Permits::new(0);
+    let [write, watcher] = [(); 2].map(|()| Arc::new(Woken(AtomicBool::new(false))));
+    let [write_waker, watcher_waker] = [&write, &watcher].map(|it| Waker::from(Arc::clone(it)));
+    let watching = Context::from_waker(&watcher_waker);
+    let mut waiting = permits.acquire(1);
+    let waits = Pin::new(&mut waiting).poll(&mut Context::from_waker(&write_waker));
+    assert!(waits.is_pending());
+    assert_eq!(permits.poll_lapse(&watching), None);
+    permits.release_watched(1);
+    assert!(write.0.load(SeqCst));
+    assert!(!watcher.0.load(SeqCst), "it looks at the line by itself");
+    assert_eq!(permits.poll_lapse(&watching), Some(Instant::now() + LAPSE));
+    assert_eq!(poll(&mut waiting), TAKEN);
+    assert!(!watcher.0.load(SeqCst), "a write that comes has no lapse");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_that_is_called_and_does_not_come_holds_up_no_other() {
     let permits = Permits::new(0);
     let (mut idle, mut busy) = (permits.acquire(1), permits.acquire(1));
