@@ -4,7 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use pravega_sdk_types::RetryPolicy;
 
-use crate::{ControllerUri, Credentials};
+#[cfg(feature = "seeded-bugs")]
+use crate::machine::ControllerBug;
+use crate::{ControllerUri, Credentials, machine::Bugs};
 
 /// The configuration of a [`ControllerClient`](crate::ControllerClient).
 #[derive(Debug, Clone)]
@@ -17,6 +19,7 @@ pub struct ControllerConfig {
     pub(crate) attempt_timeout: Duration,
     pub(crate) call_timeout: Duration,
     pub(crate) keep_alive_interval: Duration,
+    pub(crate) bugs: Bugs,
 }
 
 /// The certificates that are trusted.
@@ -44,6 +47,7 @@ impl ControllerConfig {
             attempt_timeout: Duration::from_secs(30),
             call_timeout: Duration::from_secs(60),
             keep_alive_interval: Duration::from_secs(6 * 60),
+            bugs: Bugs::default(),
         }
     }
 
@@ -96,6 +100,14 @@ impl ControllerConfig {
     #[must_use]
     pub fn with_keep_alive_interval(mut self, interval: Duration) -> Self {
         self.keep_alive_interval = interval;
+        self
+    }
+
+    /// Switches a bug on, for the tests that must catch it.
+    #[cfg(feature = "seeded-bugs")]
+    #[must_use]
+    pub fn with_seeded_bug(mut self, bug: ControllerBug) -> Self {
+        self.bugs = Bugs::new(bug);
         self
     }
 

@@ -142,6 +142,18 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
     /// stream.
     async fn successors(&self, segment: &ScopedSegment) -> Result<Vec<Successor>, ControllerError>;
 
+    /// Returns the successors of a segment as an instance of the controller names them that knows
+    /// that the stream is sealed, so that no more can come: none if the stream ends with the
+    /// segment. `None` means that the instance that answered knows segments that take events.
+    ///
+    /// Instances may differ in what they know. Of two calls, one may reach an instance that knows
+    /// of the seal, the other one an instance that knows neither it nor the scale before it. This
+    /// call makes two requests of the same instance.
+    async fn final_successors(
+        &self,
+        segment: &ScopedSegment,
+    ) -> Result<Option<Vec<Successor>>, ControllerError>;
+
     /// Returns all segments between two cuts, of which at most one may be unbounded.
     async fn segments_between(
         &self,

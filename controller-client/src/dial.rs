@@ -1,24 +1,16 @@
 //! TCP connections to servers by name: the look-up, then its addresses, one beside the other.
 
-use std::{
-    future::{Future, pending},
-    io,
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{future::Future, io, net::SocketAddr, pin::pin, time::Duration};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use pravega_sdk_types::Endpoint;
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::{sleep, timeout},
-};
+use tokio::net::TcpStream;
 
-/// The next address of a name is tried beside the one before it after this long, as RFC 8305
-/// recommends.
-const STAGGER: Duration = Duration::from_millis(250);
-/// Number of addresses of a name that are tried. The list comes from outside.
-const MAX_ADDRESSES: usize = 16;
+use crate::{
+    clock::Clock,
+    machine::{Addresses, Bugs, Dial},
+    network::{self, ByteStream, Network},
+};
 
 /// Connects to the first address of a server that answers, without a deadline.
 ///
@@ -33,88 +25,87 @@ const MAX_ADDRESSES: usize = 16;
 /// Dropping the future ends all attempts.
 #[doc(hidden)]
 pub async fn dial(endpoint: &Endpoint) -> io::Result<TcpStream> {
-    no_delay(connect(look_up(endpoint), TcpStream::connect).await?)
+    let look_up = network::look_up(endpoint);
+    connect(None, Bugs::default(), look_up, network::connect).await
 }
 
 /// As [`dial`], with a deadline that covers the look-up.
-pub(crate) async fn dial_within(limit: Duration, endpoint: &Endpoint) -> io::Result<TcpStream> {
-    no_delay(connect_within(limit, look_up(endpoint), TcpStream::connect).await?)
-}
-
-fn no_delay(socket: TcpStream) -> io::Result<TcpStream> {
-    socket.set_nodelay(true)?;
-    Ok(socket)
-}
-
-async fn look_up(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
-    let found = lookup_host((endpoint.host(), endpoint.port())).await?;
-    Ok(found.take(MAX_ADDRESSES).collect())
-}
-
-/// Connects to the first address that answers, all within `limit`.
-async fn connect_within<T, F>(
+pub(crate) async fn dial_within(
     limit: Duration,
-    look_up: impl Future<Output = io::Result<Vec<SocketAddr>>>,
-    dial: impl Fn(SocketAddr) -> F,
-) -> io::Result<T>
-where
-    F: Future<Output = io::Result<T>>,
-{
-    match timeout(limit, connect(look_up, dial)).await {
-        Ok(connected) => connected,
-        Err(_) => {
-            let detail = format!("not connected within {limit:?}");
-            Err(io::Error::new(io::ErrorKind::TimedOut, detail))
-        }
-    }
+    bugs: Bugs,
+    endpoint: &Endpoint,
+    network: &dyn Network,
+) -> io::Result<Box<dyn ByteStream>> {
+    let dial = |address| network.connect(address);
+    connect(Some(limit), bugs, network.look_up(endpoint), dial).await
 }
 
+/// Connects as the machine decides.
 async fn connect<T, F>(
+    limit: Option<Duration>,
+    bugs: Bugs,
     look_up: impl Future<Output = io::Result<Vec<SocketAddr>>>,
     dial: impl Fn(SocketAddr) -> F,
 ) -> io::Result<T>
 where
     F: Future<Output = io::Result<T>>,
 {
-    first_of(look_up.await?, dial).await
-}
-
-/// Dials the addresses in order, each when the one before it failed or is slow.
-async fn first_of<T, F>(addresses: Vec<SocketAddr>, dial: impl Fn(SocketAddr) -> F) -> io::Result<T>
-where
-    F: Future<Output = io::Result<T>>,
-{
-    let mut addresses = addresses.into_iter();
+    let clock = Clock::start();
+    let mut machine = Addresses::new(limit, clock.now(), bugs);
+    let mut look_up = pin!(look_up);
     let mut dials = FuturesUnordered::new();
     let mut failure = None;
     loop {
-        dials.extend(addresses.next().map(&dial));
-        if dials.is_empty() {
-            let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-            return Err(failure.unwrap_or_else(no_address));
-        }
-        let has_next = addresses.len() > 0;
-        let pause = async { if has_next { sleep(STAGGER).await } else { pending().await } };
-        tokio::select! {
-            biased;
-            Some(dialled) = dials.next() => match dialled {
-                Ok(connected) => return Ok(connected),
-                Err(error) => failure = Some(error),
+        match machine.poll(clock.now()) {
+            Dial::LookUp { until } => {
+                if let Some(found) = clock.within(until, look_up.as_mut()).await {
+                    machine.handle_found(found?, clock.now());
+                }
+            }
+            Dial::Address(address) => dials.push(dial(address)),
+            Dial::Wait { until } => tokio::select! {
+                biased;
+                Some(dialled) = dials.next() => match dialled {
+                    Ok(connected) => return Ok(connected),
+                    Err(error) => {
+                        failure = Some(error);
+                        machine.handle_failed(clock.now());
+                    }
+                },
+                () = clock.wait(until) => {}
             },
-            () = pause => {}
+            Dial::Failed => {
+                let no_address =
+                    || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+                return Err(failure.unwrap_or_else(no_address));
+            }
+            Dial::Late => {
+                let limit = limit.unwrap_or_default();
+                let detail = format!("not connected within {limit:?}");
+                return Err(io::Error::new(io::ErrorKind::TimedOut, detail));
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::future::ready;
+    use std::future::{pending, ready};
 
-    use tokio::time::Instant;
+    use tokio::time::{Instant, sleep};
 
     use super::*;
+    use crate::machine::STAGGER;
 
     const LIMIT: Duration = Duration::from_secs(1);
+
+    async fn connect_within<F: Future<Output = io::Result<u16>>>(
+        limit: Duration,
+        look_up: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+        dial: impl Fn(SocketAddr) -> F,
+    ) -> io::Result<u16> {
+        connect(Some(limit), Bugs::default(), look_up, dial).await
+    }
 
     /// Addresses by their last number: 1 answers, 2 refuses, 3 is silent.
     async fn dial(address: SocketAddr) -> io::Result<u16> {

@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+mod clock;
 mod config;
 mod controller;
 mod credentials;
@@ -36,7 +37,9 @@ mod error;
 mod grpc;
 mod home;
 pub mod listing;
+mod machine;
 mod model;
+mod network;
 mod single_flight;
 mod token;
 mod token_cache;
@@ -53,11 +56,15 @@ pub use grpc::ControllerClient;
 #[doc(hidden)]
 pub use grpc::encoding;
 pub use home::HomeRuntime;
+#[doc(hidden)]
+pub use machine::ControllerBug;
 pub use model::{
     AccessOperation, CompletedTransaction, CreatedTransaction, Creation, CutRange, Deletion,
     KeyValueTableConfiguration, Page, PageToken, PingStatus, SHORTEST_LEASE, ScaleStart,
     ScaleState, SegmentWithRange, Subscriber, TransactionOutcome, TransactionState,
 };
+#[doc(hidden)]
+pub use network::{ByteStream, Network};
 pub use token::{DelegationToken, TokenClaims};
 pub use token_cache::TokenCache;
 pub use uri::{ControllerUri, ControllerUriError, Scheme};

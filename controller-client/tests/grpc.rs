@@ -20,8 +20,10 @@ use pravega_sdk_controller_client::{
 };
 use pravega_sdk_proto::{
     ContinuationToken, CreateScopeStatus, ExistsResponse, NodeUri, ScaleRequest, ScaleResponse,
-    ScopeInfo, ScopesRequest, ScopesResponse, ServerRequest, ServerResponse,
+    ScopeInfo, ScopesRequest, ScopesResponse, SegmentId, SegmentRange, SegmentRanges,
+    ServerRequest, ServerResponse, StreamInfo, SuccessorResponse,
     controller_service_server::{ControllerService, ControllerServiceServer},
+    successor_response::SegmentEntry,
 };
 use pravega_sdk_types::{ErrorKind, KeyRange, Outcome, RetryPolicy, Scope};
 use tokio::{
@@ -39,6 +41,8 @@ struct Script {
     hangs: bool,
     status: i32,
     controllers: Mutex<Vec<NodeUri>>,
+    /// It knows that the streams are sealed after a scale.
+    knows_seal: bool,
     calls: AtomicU32,
     authorization: Mutex<Option<String>>,
 }
@@ -108,6 +112,25 @@ impl ControllerService for Server {
         }
     }
 
+    async fn get_current_segments(
+        &self,
+        request: Request<StreamInfo>,
+    ) -> Result<Response<SegmentRanges>, Status> {
+        self.0.act(&request).await?;
+        let segment_ranges = if self.0.knows_seal { Vec::new() } else { vec![whole(0)] };
+        Ok(Response::new(SegmentRanges { segment_ranges, ..SegmentRanges::default() }))
+    }
+
+    async fn get_segments_immediately_following(
+        &self,
+        request: Request<SegmentId>,
+    ) -> Result<Response<SuccessorResponse>, Status> {
+        self.0.act(&request).await?;
+        let next = SegmentEntry { segment: Some(whole((1 << 32) | 1)), value: vec![0] };
+        let segments = if self.0.knows_seal { vec![next] } else { Vec::new() };
+        Ok(Response::new(SuccessorResponse { segments, ..SuccessorResponse::default() }))
+    }
+
     /// Returns three pages; the token of the last one is repeated with an empty page, as on the
     /// real server.
     async fn list_scopes(
@@ -125,6 +148,14 @@ impl ControllerService for Server {
             continuation_token: Some(ContinuationToken { token }),
         }))
     }
+}
+
+/// A segment with the whole key space.
+fn whole(segment_id: i64) -> SegmentRange {
+    let stream_info =
+        StreamInfo { scope: "shop".into(), stream: "orders".into(), ..StreamInfo::default() };
+    let segment_id = Some(SegmentId { stream_info: Some(stream_info), segment_id });
+    SegmentRange { segment_id, min_key: 0.0, max_key: 1.0 }
 }
 
 async fn serve(script: Script) -> (SocketAddr, Arc<Script>) {
@@ -368,7 +399,8 @@ async fn a_call_that_is_not_polled_keeps_the_credentials_from_no_other() {
     assert_eq!(script.calls(), 2);
 }
 
-/// The controllers of the address accept connections and say nothing.
+/// The controllers of the address accept connections and say nothing. The discovery takes half of
+/// the time, and what is left is enough to send the request.
 #[tokio::test(start_paused = true)]
 async fn a_discovery_that_is_not_answered_is_covered_by_the_deadline_of_the_call() {
     let one = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -380,7 +412,7 @@ async fn a_discovery_that_is_not_answered_is_covered_by_the_deadline_of_the_call
     let started = Instant::now();
     let client = ControllerClient::new(config).unwrap();
     let error = client.create_scope(&scope()).await.unwrap_err();
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::NotApplied));
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Timeout, Outcome::Unknown));
     let ended = started.elapsed();
     assert!(ended <= Duration::from_secs(3), "{ended:?}");
 }
@@ -407,6 +439,39 @@ async fn discovered_controllers_replace_those_of_the_address() {
     }
     assert_eq!((first_script.calls(), other_script.calls()), (0, 3));
     assert_eq!(client.endpoints()[0].port(), other.port());
+}
+
+#[tokio::test]
+async fn the_controllers_of_the_address_are_tried_if_discovery_names_others_that_are_dead() {
+    let (_socket, dead) = refusing();
+    let (first, script) = serve(Script::default()).await;
+    let uri = NodeUri { endpoint: dead.ip().to_string(), port: i32::from(dead.port()) };
+    script.controllers.lock().unwrap().push(uri);
+    let client = client(&format!("pravega://{first}"));
+    for calls in 1..=3 {
+        assert!(client.scope_exists(&scope()).await.unwrap());
+        assert_eq!(script.calls(), calls);
+    }
+    assert_eq!(client.endpoints()[0].port(), dead.port(), "the list is believed");
+}
+
+/// Of two instances one knows that the stream is sealed after a scale; the other knows neither.
+#[tokio::test]
+async fn one_instance_says_that_a_stream_is_sealed_and_what_follows_a_segment() {
+    let (knows, _) = serve(Script { knows_seal: true, ..Script::default() }).await;
+    let (lags, _) = serve(Script::default()).await;
+    let client = client(&format!("tcp://{lags},{knows}"));
+    let segment = "shop/orders/0".parse().unwrap();
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        let found = client.final_successors(&segment).await.unwrap();
+        answers.push(found.map(|successors| successors.len()));
+        // The next call goes to the other one.
+        client.scope_exists(&scope()).await.unwrap();
+        client.scope_exists(&scope()).await.unwrap();
+    }
+    assert!(answers.contains(&None) && answers.contains(&Some(1)), "{answers:?}");
+    assert!(!answers.contains(&Some(0)), "{answers:?}");
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     World,
     answer::{self, decided, failed, refused, timed_out, unavailable, unsupported},
+    faults::Instance,
     messages,
     transactions::Note,
 };
@@ -97,8 +98,7 @@ impl SimController {
         call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> CallResult<T> + Send,
     ) -> Result<T, ControllerError> {
         self.arrive(name).await?;
-        let is_stale = self.is_stale();
-        self.world.ask(is_stale, call).map_err(failed)
+        self.world.ask(self.instance(), call).map_err(failed)
     }
 
     /// Makes a call of the catalog that changes something; its answer is lost now and then.
@@ -143,10 +143,17 @@ impl SimController {
         self.chance(lost_answers / 2)
     }
 
-    /// Returns true now and then, while an instance does not know the latest changes.
-    fn is_stale(&self) -> bool {
-        let percent = self.world.lock().controller.stale.as_ref().map(|stale| stale.percent);
-        percent.is_some_and(|percent| self.chance(percent))
+    /// Returns the instance that a call reaches.
+    fn instance(&self) -> Instance {
+        let (percent, instances) = self.world.stale_instances();
+        if instances == 0 || !self.chance(percent) {
+            return Instance::Present;
+        }
+        if instances == 1 {
+            return Instance::Stale(0);
+        }
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        Instance::Stale(random.usize(0..instances))
     }
 
     fn chance(&self, percent: u32) -> bool {
@@ -180,10 +187,27 @@ impl Controller for SimController {
         Ok(messages::successors(&found))
     }
 
+    async fn final_successors(
+        &self,
+        segment: &ScopedSegment,
+    ) -> Result<Option<Vec<Successor>>, ControllerError> {
+        let (info, id) = (messages::stream_info(&segment.scoped_stream()), segment.id());
+        self.arrive("current_segments").await?;
+        let instance = self.instance();
+        let present =
+            self.world.ask(instance, |catalog, step| catalog.current_segments(&info, step));
+        if !present.map_err(failed)?.segment_ranges.is_empty() {
+            return Ok(None);
+        }
+        self.arrive("successors").await?;
+        let found =
+            self.world.ask(instance, |catalog, step| catalog.successors(&info, id.into(), step));
+        Ok(Some(messages::successors(&found.map_err(failed)?)))
+    }
+
     async fn segment_endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError> {
         self.arrive("segment_endpoint").await?;
-        let is_stale = self.is_stale();
-        Ok(World::endpoint(self.world.known_owner(&segment.to_string(), is_stale)))
+        Ok(World::endpoint(self.world.known_owner(&segment.to_string(), self.instance())))
     }
 
     async fn delegation_token(

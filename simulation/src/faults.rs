@@ -62,13 +62,28 @@ pub(crate) struct ControllerFaults {
     pub(crate) lost_answers: u32,
     /// The calls that are not answered before their deadlines.
     pub(crate) unanswered: Option<NamesCall>,
-    pub(crate) stale: Option<Stale>,
+    pub(crate) stale: Option<StaleInstances>,
+}
+
+/// Instances of the controller that do not know the latest changes.
+pub(crate) struct StaleInstances {
+    /// Of a hundred queries, the number that they answer.
+    pub(crate) percent: u32,
+    /// Each knows what there was at another time.
+    pub(crate) instances: Vec<Stale>,
 }
 
 /// An instance of the controller that does not know the latest changes.
 pub(crate) struct Stale {
     pub(crate) catalog: Catalog,
     pub(crate) placement: Placement,
-    /// Of a hundred queries, the number that it answers.
-    pub(crate) percent: u32,
+}
+
+/// The instance of the controller that answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Instance {
+    /// It knows everything.
+    Present,
+    /// One that does not, by its number.
+    Stale(usize),
 }

@@ -2,7 +2,11 @@
 
 use pravega_sdk_server_core::{catalog::Catalog, store::Step};
 
-use crate::{World, faults::Stale, world::State};
+use crate::{
+    World,
+    faults::{ControllerFaults, Instance, Stale, StaleInstances},
+    world::State,
+};
 
 impl World {
     /// Makes that many of a hundred calls that change something take effect, at once or late,
@@ -49,26 +53,45 @@ impl World {
         let State { cluster, controller, .. } = &mut *self.lock();
         controller.stale = (percent > 0).then(|| {
             let (catalog, placement) = cluster.known_now();
-            Stale { catalog, placement, percent }
+            StaleInstances { percent, instances: vec![Stale { catalog, placement }] }
         });
     }
 
-    /// Changes of how many of a hundred queries are answered by the instance that does not notice
-    /// changes since [`set_stale_answers`](Self::set_stale_answers). 0 leaves it aside.
+    /// Lets another instance notice no changes from now on. It shares the queries with those that
+    /// have not noticed earlier changes either.
+    pub fn add_stale_instance(&self) {
+        let State { cluster, controller, .. } = &mut *self.lock();
+        if let Some(stale) = &mut controller.stale {
+            let (catalog, placement) = cluster.known_now();
+            stale.instances.push(Stale { catalog, placement });
+        }
+    }
+
+    /// Changes of how many of a hundred queries are answered by instances that do not notice
+    /// changes since [`set_stale_answers`](Self::set_stale_answers). 0 leaves them aside.
     pub fn set_stale_share(&self, percent: u32) {
         if let Some(stale) = &mut self.lock().controller.stale {
             stale.percent = percent;
         }
     }
 
-    /// Makes a query of the controller, or of an instance that does not know the latest changes.
+    /// Of a hundred queries, the number that instances answer that do not know the latest changes,
+    /// and the number of these instances.
+    pub(crate) fn stale_instances(&self) -> (u32, usize) {
+        let state = self.lock();
+        let stale = state.controller.stale.as_ref();
+        stale.map_or((0, 0), |stale| (stale.percent, stale.instances.len()))
+    }
+
+    /// Makes a query of an instance of the controller. One that does not know the latest changes
+    /// may have noticed them since.
     pub(crate) fn ask<T>(
         &self,
-        is_stale: bool,
+        instance: Instance,
         query: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T,
     ) -> T {
         let State { cluster, controller, .. } = &mut *self.lock();
-        match controller.stale.as_mut().filter(|_| is_stale) {
+        match stale(controller, instance) {
             Some(stale) => {
                 cluster.count("stale answer");
                 cluster.call(|_, step| query(&mut stale.catalog, step))
@@ -77,15 +100,22 @@ impl World {
         }
     }
 
-    /// The store of a segment, as the controller knows it.
-    pub(crate) fn known_owner(&self, segment: &str, is_stale: bool) -> usize {
+    /// The store of a segment, as an instance of the controller knows it.
+    pub(crate) fn known_owner(&self, segment: &str, instance: Instance) -> usize {
         let State { cluster, controller, .. } = &mut *self.lock();
-        match controller.stale.as_ref().filter(|_| is_stale) {
+        match stale(controller, instance) {
             Some(stale) => {
                 cluster.count("stale answer");
                 stale.placement.store_of(segment).0
             }
             None => cluster.store_of(segment).0,
         }
+    }
+}
+
+fn stale(faults: &mut ControllerFaults, instance: Instance) -> Option<&mut Stale> {
+    match instance {
+        Instance::Present => None,
+        Instance::Stale(number) => faults.stale.as_mut()?.instances.get_mut(number),
     }
 }

@@ -1,40 +1,41 @@
-//! One attempt of a call, in a task of its own.
+//! Drives one attempt of a call, in a task of its own.
 //!
 //! The owner of a call may stop polling it at any time. A task does not stand still with it: the
 //! deadline goes on, and neither a lock of the credential provider nor a stream of the connection
 //! is kept from other calls.
 
-use std::time::Duration;
-
 use futures_util::future::BoxFuture;
 use pravega_sdk_proto::controller_service_client::ControllerServiceClient;
 use pravega_sdk_types::{ErrorKind, Outcome};
-use tokio::{
-    runtime::Handle,
-    task::JoinSet,
-    time::{Instant, timeout},
-};
+use tokio::{runtime::Handle, task::JoinSet};
 use tonic::{Request, Response, Status, transport::Channel};
 
-use super::{authorize::authorized, status::FailedAttempt};
-use crate::{ControllerError, Credentials};
+use super::{
+    authorize::Header,
+    nodes::{Connected, Nodes},
+    status::FailedAttempt,
+};
+use crate::{
+    ControllerError,
+    machine::{AttemptMachine, LinkId, Now, Part, Via},
+};
 
 pub(super) type Client = ControllerServiceClient<Channel>;
-type Sent<A> = BoxFuture<'static, Result<Response<A>, Status>>;
+type Answering<A> = BoxFuture<'static, Result<Response<A>, Status>>;
 /// Sends a message with a method of the generated client.
-pub(super) type SendWith<M, A> = fn(Client, Request<M>) -> Sent<A>;
+pub(super) type SendWith<M, A> = fn(Client, Request<M>) -> Answering<A>;
 
-/// Makes one attempt, within `limit`, which covers the credentials, the connection and the answer.
-/// Dropping the future ends the attempt.
+/// Makes one attempt, which ends at `until`: its credentials, its connection and its answer.
+/// Returns the answer and the connection over which it came. Dropping the future ends the attempt.
 pub(super) async fn attempt<M, A>(
-    credentials: &Credentials,
-    channel: &Channel,
+    nodes: &Nodes,
+    via: Via,
     message: M,
+    until: Now,
     send: SendWith<M, A>,
-    limit: Duration,
-) -> Result<A, FailedAttempt>
+) -> Result<(A, LinkId), FailedAttempt>
 where
-    M: Send + 'static,
+    M: Clone + Send + 'static,
     A: Send + 'static,
 {
     let Ok(runtime) = Handle::try_current() else {
@@ -44,34 +45,97 @@ where
             "a call of the controller works inside a tokio runtime only",
         )));
     };
-    let (credentials, channel) = (credentials.clone(), channel.clone());
+    let machine = AttemptMachine::new(until, nodes.bugs());
+    let running = Attempt { nodes: nodes.clone(), via, begun: nodes.clock().now(), machine };
     // Dropping the set aborts the task.
     let mut task = JoinSet::new();
-    task.spawn_on(run(credentials, channel, message, send, limit), &runtime);
+    task.spawn_on(running.run(message, send), &runtime);
     match task.join_next().await {
         Some(Ok(answer)) => answer,
         // The credential provider panicked, or the runtime ended.
-        Some(Err(_)) | None => Err(FailedAttempt::lost()),
+        Some(Err(_)) | None => Err(FailedAttempt::lost(Outcome::Unknown)),
     }
 }
 
-async fn run<M, A>(
-    credentials: Credentials,
-    channel: Channel,
-    message: M,
-    send: SendWith<M, A>,
-    limit: Duration,
-) -> Result<A, FailedAttempt> {
-    let started = Instant::now();
-    let request = match timeout(limit, authorized(&credentials, message)).await {
-        Ok(Ok(request)) => request,
-        Ok(Err(error)) => return Err(FailedAttempt::not_sent(error)),
-        Err(_) => return Err(FailedAttempt::without_credentials(limit)),
-    };
-    let left = limit.saturating_sub(started.elapsed());
-    match timeout(left, send(ControllerServiceClient::new(channel), request)).await {
-        Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(FailedAttempt::from_status(status)),
-        Err(_) => Err(FailedAttempt::timed_out(limit)),
+struct Attempt {
+    nodes: Nodes,
+    via: Via,
+    begun: Now,
+    machine: AttemptMachine,
+}
+
+/// The parts of an attempt that are done.
+#[derive(Default)]
+struct Ready {
+    header: Option<Header>,
+    connected: Option<Connected>,
+}
+
+impl Attempt {
+    async fn run<M, A>(
+        mut self,
+        message: M,
+        send: SendWith<M, A>,
+    ) -> Result<(A, LinkId), FailedAttempt>
+    where
+        M: Clone,
+    {
+        let clock = self.nodes.clock();
+        let mut ready = Ready::default();
+        loop {
+            match self.machine.poll() {
+                Part::Credentials { until } => {
+                    let header = Header::present(self.nodes.credentials());
+                    match clock.within(until, header).await {
+                        Some(Ok(header)) => ready.header = Some(header),
+                        Some(Err(error)) => return Err(FailedAttempt::not_sent(error)),
+                        None => return Err(FailedAttempt::without_credentials(self.elapsed())),
+                    }
+                    self.machine.handle_credentials();
+                }
+                Part::Connection { until } => {
+                    match clock.within(Some(until), self.nodes.connect(&self.via)).await {
+                        Some(Ok(connected)) => {
+                            self.machine.handle_connected(connected.is_new);
+                            ready.connected = Some(connected);
+                        }
+                        Some(Err(unconnected)) => {
+                            if !self.machine.handle_unconnected(unconnected.is_new) {
+                                return Err(unconnected.failure);
+                            }
+                        }
+                        None => return Err(FailedAttempt::connected_late(self.elapsed())),
+                    }
+                }
+                Part::Answer { until } => {
+                    let Ready { header: Some(header), connected: Some(connected) } = &ready else {
+                        return Err(FailedAttempt::lost(Outcome::NotApplied));
+                    };
+                    let client = ControllerServiceClient::new(connected.channel.clone());
+                    let answering = send(client, header.request(message.clone()));
+                    let failure = match clock.within(Some(until), answering).await {
+                        Some(Ok(response)) => return Ok((response.into_inner(), connected.link)),
+                        Some(Err(status)) => FailedAttempt::from_status(status),
+                        None => FailedAttempt::timed_out(self.elapsed()),
+                    };
+                    if !self.goes_on(&failure, connected.link) {
+                        return Err(failure);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Decides after a request has failed. Returns true if the attempt goes on.
+    fn goes_on(&mut self, failure: &FailedAttempt, link: LinkId) -> bool {
+        let sent = failure.sent;
+        if self.machine.ends_link(sent) {
+            self.nodes.end_link(self.via.endpoint(), link);
+        }
+        matches!(self.via, Via::Shared(_)) && self.machine.handle_failed(sent)
+    }
+
+    fn elapsed(&self) -> Now {
+        self.nodes.clock().now().saturating_sub(self.begun)
     }
 }

@@ -2,28 +2,39 @@
 
 use pravega_sdk_types::{ErrorKind, Failure, Outcome};
 use secrecy::ExposeSecret as _;
-use tonic::{Request, metadata::MetadataValue};
+use tonic::{
+    Request,
+    metadata::{Ascii, MetadataValue},
+};
 
 use crate::{ControllerError, Credentials};
 
-/// Creates a request of `message` with the present credentials.
-pub(super) async fn authorized<M>(
-    credentials: &Credentials,
-    message: M,
-) -> Result<Request<M>, ControllerError> {
-    let mut request = Request::new(message);
-    let header = credentials
-        .authorization()
-        .await
-        .map_err(|error| unauthenticated("the call has no credentials").with_source(error))?;
-    if let Some(header) = header {
+/// The header with the credentials of a request.
+pub(super) struct Header(Option<MetadataValue<Ascii>>);
+
+impl Header {
+    /// Returns the header with the present credentials.
+    pub(super) async fn present(credentials: &Credentials) -> Result<Self, ControllerError> {
+        let header = credentials
+            .authorization()
+            .await
+            .map_err(|error| unauthenticated("the call has no credentials").with_source(error))?;
+        let Some(header) = header else { return Ok(Self(None)) };
         let value = MetadataValue::try_from(header.header_value().expose_secret());
         let mut value =
             value.map_err(|_| unauthenticated("the credentials do not fit a header"))?;
         value.set_sensitive(true);
-        request.metadata_mut().insert("authorization", value);
+        Ok(Self(Some(value)))
     }
-    Ok(request)
+
+    /// Creates a request with the header.
+    pub(super) fn request<M>(&self, message: M) -> Request<M> {
+        let mut request = Request::new(message);
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        request
+    }
 }
 
 fn unauthenticated(detail: &str) -> Failure {

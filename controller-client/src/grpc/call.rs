@@ -1,23 +1,20 @@
-//! The attempts of one call.
+//! Drives one call with all its attempts.
 
-use std::{
-    fmt,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, RetryBudget};
-use tokio::{
-    runtime::Handle,
-    time::{Instant, sleep},
-};
+use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
+use tokio::runtime::Handle;
 
 use super::{
     attempt::{SendWith, attempt},
     nodes::Nodes,
     status::FailedAttempt,
 };
-use crate::{ControllerConfig, ControllerError, HomeRuntime};
+use crate::{
+    ControllerConfig, ControllerError, HomeRuntime,
+    machine::{CallMachine, Limits, LinkId, NodesMachine, Repeat, Route, Step, Verdict},
+    network::Network,
+};
 
 /// A call: its name in the service, and the effect of a repeat.
 #[derive(Debug, Clone, Copy)]
@@ -26,38 +23,32 @@ pub(super) struct Operation {
     pub(super) repeat: Repeat,
 }
 
-/// The effect of a request that reaches the controller twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
-    /// The second has no effect.
-    Harmless,
-    /// The second has an effect too, or fails because of the first.
-    Harmful,
-}
-
 /// The answer, and the controller that sent it.
 pub(super) struct Answer<A> {
     pub(super) message: A,
     pub(super) endpoint: Endpoint,
+    link: LinkId,
+}
+
+impl<A> Answer<A> {
+    /// The way to the instance that sent the answer.
+    pub(super) fn route(&self) -> Route {
+        Route::Only(self.endpoint.clone(), self.link)
+    }
 }
 
 /// The state that clones of a client share: the controllers, and the budget of retries.
 pub(super) struct Calls {
-    pub(super) config: ControllerConfig,
     pub(super) nodes: Nodes,
-    retries: Mutex<RetryBudget>,
-    started: Instant,
-    /// The channels have their tasks there.
-    home: HomeRuntime,
 }
 
 impl Calls {
     pub(super) fn new(
-        config: ControllerConfig,
+        config: &ControllerConfig,
+        network: Arc<dyn Network>,
         home: HomeRuntime,
     ) -> Result<Self, ControllerError> {
-        let nodes = Nodes::new(&config)?;
-        Ok(Self { config, nodes, retries: Mutex::default(), started: Instant::now(), home })
+        Ok(Self { nodes: Nodes::new(config, network, home)? })
     }
 
     /// Makes a call with all its attempts, within the deadline of the configuration.
@@ -72,15 +63,14 @@ impl Calls {
         M: Clone + Send + 'static,
         A: Send + 'static,
     {
-        self.call_within(self.config.call_timeout, operation, target, message, send).await
+        let limit = self.nodes.config().call_timeout;
+        self.call_by(Route::Any, limit, operation, target, message, send).await
     }
 
-    /// Makes a call with all its attempts, within `limit`.
-    ///
-    /// If a controller cannot be reached, the next one is tried at once; after all were tried in
-    /// this round, the call waits by its retry policy.
-    pub(super) async fn call_within<M, A>(
+    /// Makes a call by a route, within `limit`.
+    pub(super) async fn call_by<M, A>(
         &self,
+        route: Route,
         limit: Duration,
         operation: Operation,
         target: &(dyn fmt::Display + Sync),
@@ -92,70 +82,51 @@ impl Calls {
         A: Send + 'static,
     {
         self.check_runtime().map_err(|error| error.with_operation(operation.name, target))?;
-        let started = Instant::now();
-        let left = || limit.saturating_sub(started.elapsed());
-        self.with_budget(RetryBudget::deposit);
-        let mut delays = self.config.retry.delays(fastrand::f64);
-        let mut attempts = 0;
-        // After an attempt that may have taken effect, the outcome stays unknown.
-        let mut outcome = Outcome::NotApplied;
+        let config = self.nodes.config();
+        let limits = Limits { call: limit, attempt: config.attempt_timeout, retry: config.retry };
+        let (clock, bugs) = (self.nodes.clock(), self.nodes.bugs());
+        let wanted = (operation.repeat, route);
+        let mut machine = CallMachine::new(wanted, &limits, fastrand::f64, clock.now(), bugs);
+        self.nodes.with(NodesMachine::begin_call);
+        let mut last: Option<(Endpoint, FailedAttempt)> = None;
         loop {
-            let mut last: Option<(Endpoint, FailedAttempt)> = None;
-            self.nodes.discover(left()).await;
-            for node in self.nodes.in_order() {
-                if left().is_zero() {
-                    break;
-                }
-                attempts += 1;
-                let limit = left().min(self.config.attempt_timeout);
-                let credentials = &self.config.credentials;
-                let attempt = attempt(credentials, &node.channel, message.clone(), send, limit);
-                let failure = match attempt.await {
-                    Ok(message) => {
-                        return Ok(Answer { message, endpoint: node.endpoint });
+            match self.nodes.with(|nodes, now| machine.poll(nodes, now)) {
+                Step::Discover { until } => self.nodes.discover(until).await,
+                Step::Wait { until } => clock.wait(Some(until)).await,
+                Step::End => return Err(finish(last, operation, target, &machine)),
+                Step::Attempt { via, until } => {
+                    let endpoint = via.endpoint().clone();
+                    let made = attempt(&self.nodes, via, message.clone(), until, send);
+                    let mut failure = match made.await {
+                        Ok((message, link)) => {
+                            self.nodes.with(|nodes, _| nodes.handle_answered(&endpoint));
+                            return Ok(Answer { message, endpoint, link });
+                        }
+                        Err(failure) => failure,
+                    };
+                    tracing::debug!(
+                        operation = operation.name, %target, controller = %endpoint,
+                        attempts = machine.attempts(), kind = %failure.error.kind(),
+                        "an attempt of a controller call failed"
+                    );
+                    if self.nodes.has_ended() {
+                        failure = ended_meanwhile(failure);
                     }
-                    Err(failure) => failure,
-                };
-                tracing::debug!(
-                    operation = operation.name, %target, controller = %node.endpoint, attempts,
-                    kind = %failure.error.kind(), "an attempt of a controller call failed"
-                );
-                if failure.error.outcome() != Outcome::NotApplied {
-                    outcome = Outcome::Unknown;
+                    let failed = (failure.verdict, failure.error.outcome());
+                    self.nodes.with(|nodes, now| {
+                        machine.handle_failed(&endpoint, failed, nodes, now);
+                    });
+                    last = Some((endpoint, failure));
                 }
-                if self.home.has_ended() {
-                    let last = Some((node.endpoint, ended_meanwhile(failure)));
-                    return Err(finish(last, operation, target, attempts, outcome));
-                }
-                let may_repeat = operation.repeat == Repeat::Harmless || failure.was_not_sent;
-                let is_over = !failure.is_retryable || !may_repeat;
-                let try_next = failure.is_controllers_fault && !is_over;
-                if failure.is_controllers_fault {
-                    self.nodes.prefer_after(&node.endpoint);
-                }
-                last = Some((node.endpoint, failure));
-                if is_over {
-                    return Err(finish(last, operation, target, attempts, outcome));
-                }
-                if !try_next {
-                    break;
-                }
-            }
-            let wait = delays.next().filter(|wait| *wait < left());
-            match wait {
-                Some(wait) if last.is_some() && self.with_budget(RetryBudget::withdraw) => {
-                    sleep(wait).await;
-                }
-                _ => return Err(finish(last, operation, target, attempts, outcome)),
             }
         }
     }
 
-    /// Fails if the timers or the channels of a call would not work: outside a runtime, and after
-    /// the end of the runtime on which the client was created.
+    /// Fails if the timers or the connections of a call would not work: outside a runtime, and
+    /// after the end of the runtime on which the client was created.
     fn check_runtime(&self) -> Result<(), ControllerError> {
         let refuse = |kind, detail| Err(ControllerError::new(kind, Outcome::NotApplied, detail));
-        if self.home.has_ended() {
+        if self.nodes.has_ended() {
             return refuse(ErrorKind::Closed, RUNTIME_ENDED);
         }
         if Handle::try_current().is_err() {
@@ -164,14 +135,6 @@ impl Calls {
         }
         Ok(())
     }
-
-    fn with_budget<T>(&self, act: impl FnOnce(&mut RetryBudget, Duration) -> T) -> T {
-        // Nothing panics while the lock is held. If it did, the budget would still be consistent.
-        act(
-            &mut self.retries.lock().unwrap_or_else(PoisonError::into_inner),
-            self.started.elapsed(),
-        )
-    }
 }
 
 const RUNTIME_ENDED: &str = "the runtime on which the client was created has ended";
@@ -179,15 +142,14 @@ const RUNTIME_ENDED: &str = "the runtime on which the client was created has end
 /// The failure of an attempt during which the client's runtime ended: no repeat can succeed.
 fn ended_meanwhile(failure: FailedAttempt) -> FailedAttempt {
     let error = ControllerError::new(ErrorKind::Closed, failure.error.outcome(), RUNTIME_ENDED);
-    FailedAttempt { error, is_retryable: false, ..failure }
+    FailedAttempt { error, verdict: Verdict::Final, ..failure }
 }
 
 fn finish(
     last: Option<(Endpoint, FailedAttempt)>,
     operation: Operation,
     target: &dyn fmt::Display,
-    attempts: u32,
-    outcome: Outcome,
+    machine: &CallMachine,
 ) -> ControllerError {
     let (endpoint, error) = match last {
         Some((endpoint, failure)) => (Some(endpoint), failure.error),
@@ -197,7 +159,7 @@ fn finish(
         }
     };
     error
-        .map(|failure| failure.with_outcome(outcome))
+        .map(|failure| failure.with_outcome(machine.outcome()))
         .with_operation(operation.name, target)
-        .with_attempts(endpoint, attempts)
+        .with_attempts(endpoint, machine.attempts())
 }

@@ -5,6 +5,7 @@
 
 use std::{
     io,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -12,25 +13,40 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use hyper_util::rt::TokioIo;
 use pravega_sdk_types::Endpoint;
-use tokio::net::TcpStream;
 use tonic::{codegen::Service, transport::Uri};
 
-use crate::dial::dial_within;
+use crate::{
+    dial::dial_within,
+    machine::Bugs,
+    network::{ByteStream, Network},
+};
 
-/// Opens connections to one controller, for its channel.
+/// Opens the one connection of a channel. What needs another one after its end fails at once, so
+/// that the client decides who connects again, and until when.
 pub(super) struct Connector {
+    target: Option<Target>,
+}
+
+struct Target {
     endpoint: Endpoint,
+    network: Arc<dyn Network>,
     limit: Duration,
+    bugs: Bugs,
 }
 
 impl Connector {
-    pub(super) fn new(endpoint: Endpoint, limit: Duration) -> Self {
-        Self { endpoint, limit }
+    pub(super) fn new(
+        endpoint: Endpoint,
+        network: Arc<dyn Network>,
+        limit: Duration,
+        bugs: Bugs,
+    ) -> Self {
+        Self { target: Some(Target { endpoint, network, limit, bugs }) }
     }
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Box<dyn ByteStream>>;
     type Error = io::Error;
     type Future = BoxFuture<'static, io::Result<Self::Response>>;
 
@@ -39,7 +55,14 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let (endpoint, limit) = (self.endpoint.clone(), self.limit);
-        async move { Ok(TokioIo::new(dial_within(limit, &endpoint).await?)) }.boxed()
+        let target = self.target.take();
+        async move {
+            let Some(Target { endpoint, network, limit, bugs }) = target else {
+                let detail = "the connection has ended";
+                return Err(io::Error::new(io::ErrorKind::NotConnected, detail));
+            };
+            Ok(TokioIo::new(dial_within(limit, bugs, &endpoint, &*network).await?))
+        }
+        .boxed()
     }
 }

@@ -3,12 +3,14 @@
 //! ```text
 //! service        the calls, one file per kind: arguments to messages, statuses to results
 //!   client       the handle and its clones
-//!     call       attempts: deadline, retry within the client's budget, fail-over
+//!     call       one call with its attempts, as `machine/call` decides
 //!       attempt  one of them, in a task with a deadline
 //!         authorize  credentials of a request
-//!       nodes    the controllers known, and a channel to each
-//!         connector  opens the connections of a channel
-//!       status   the meaning of a gRPC status, and whether to try again
+//!       discovery  the controllers, by what they say about each other
+//!       nodes    the connections to the controllers
+//!         dialer     establishes a connection, with TLS
+//!         connector  its look-up and TCP
+//!       status   the meaning of a gRPC status, and of a failed connect
 //!   convert      messages from and to the SDK's types
 //! ```
 
@@ -18,6 +20,8 @@ mod call;
 mod client;
 mod connector;
 mod convert;
+mod dialer;
+mod discovery;
 pub mod encoding;
 mod nodes;
 mod service;

@@ -1,278 +1,210 @@
-//! The controllers of a cluster, and a channel to each.
-//!
-//! With `tcp` and `tls` the address lists all controllers. With `pravega` and `pravegas` the client
-//! asks them for the others, every 2 minutes, and 10 s after a failure. The last list stays in use;
-//! without any list (a standalone server has none) the client uses the controllers of the address.
+//! Drives what all calls share: the connections to the controllers.
 
 use std::{
-    path::Path,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use pravega_sdk_proto::ServerRequest;
-use pravega_sdk_types::{Endpoint, ErrorKind, Failure, Outcome};
-use tokio::{
-    runtime::Handle,
-    time::{Instant, timeout},
+use futures_util::{FutureExt as _, future::Shared as SharedFuture};
+use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
+use tokio::{runtime::EnterGuard, sync::oneshot};
+use tonic::transport::Channel;
+
+use super::{dialer::Dialer, status::FailedAttempt};
+use crate::{
+    ControllerConfig, ControllerError, Credentials, HomeRuntime,
+    clock::Clock,
+    machine::{Bugs, LinkId, LinkUse, NodesMachine, Now, Via},
+    network::Network,
 };
-use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
-use super::{attempt::attempt, connector::Connector};
-use crate::{ControllerConfig, ControllerError, Credentials, TlsTrust};
+/// A connection, or its end.
+type Dialled = Result<Channel, FailedAttempt>;
+/// The end of a dial, for all that wait for it. It is canceled if the runtime ends first.
+type Link = SharedFuture<oneshot::Receiver<Dialled>>;
 
-const DISCOVERY_INTERVAL: Duration = Duration::from_secs(120);
-const DISCOVERY_PAUSE: Duration = Duration::from_secs(10);
-/// Maximum number of controllers of an answer, which comes from outside; the rest is cut.
-const MAX_DISCOVERED: usize = 1000;
-
-pub(super) struct Nodes {
-    shared: Arc<Shared>,
-    is_discovery: bool,
-}
+/// The controllers of a cluster, and the connections to them.
+#[derive(Clone)]
+pub(super) struct Nodes(Arc<Shared>);
 
 struct Shared {
-    known: Mutex<Known>,
-    /// Index of the node of the next call: round robin over the list.
-    next: AtomicUsize,
+    state: Mutex<State>,
     dialer: Dialer,
-    bootstrap: Vec<Endpoint>,
     credentials: Credentials,
+    clock: Clock,
+    bugs: Bugs,
+    config: ControllerConfig,
+    /// The connections have their tasks there.
+    home: HomeRuntime,
 }
 
-struct Known {
-    nodes: Arc<[Node]>,
-    next_discovery: Option<Instant>,
-    is_discovering: bool,
+struct State {
+    machine: NodesMachine,
+    links: HashMap<LinkId, Link>,
 }
 
-/// One controller.
-#[derive(Clone)]
-pub(super) struct Node {
-    pub(super) endpoint: Endpoint,
+/// A connection for an attempt.
+pub(super) struct Connected {
+    pub(super) link: LinkId,
     pub(super) channel: Channel,
+    /// True if it was established for this attempt.
+    pub(super) is_new: bool,
 }
 
-/// Creates channels.
-struct Dialer {
-    tls: Option<ClientTlsConfig>,
-    connect_timeout: Duration,
-    keep_alive_interval: Duration,
+/// There is no connection for an attempt.
+pub(super) struct Unconnected {
+    pub(super) failure: FailedAttempt,
+    /// True if this attempt has tried to establish it.
+    pub(super) is_new: bool,
 }
 
 impl Nodes {
-    pub(super) fn new(config: &ControllerConfig) -> Result<Self, ControllerError> {
-        let dialer = Dialer::new(config)?;
+    pub(super) fn new(
+        config: &ControllerConfig,
+        network: Arc<dyn Network>,
+        home: HomeRuntime,
+    ) -> Result<Self, ControllerError> {
+        let dialer = Dialer::new(config, network)?;
         let bootstrap = config.uri.endpoints().to_vec();
-        let nodes =
-            bootstrap.iter().map(|endpoint| dialer.node(endpoint)).collect::<Result<_, _>>()?;
-        let known = Known { nodes, next_discovery: None, is_discovering: false };
+        bootstrap.iter().try_for_each(|endpoint| dialer.check(endpoint))?;
+        let is_discovery = config.uri.scheme().is_discovery();
+        let machine = NodesMachine::new(bootstrap, is_discovery, config.bugs);
         let shared = Shared {
-            known: Mutex::new(known),
-            next: AtomicUsize::new(0),
+            state: Mutex::new(State { machine, links: HashMap::new() }),
             dialer,
-            bootstrap,
             credentials: config.credentials.clone(),
+            clock: Clock::start(),
+            bugs: config.bugs,
+            config: config.clone(),
+            home,
         };
-        Ok(Self { shared: Arc::new(shared), is_discovery: config.uri.scheme().is_discovery() })
+        Ok(Self(Arc::new(shared)))
     }
 
-    pub(super) fn endpoints(&self) -> Vec<Endpoint> {
-        self.shared.lock().nodes.iter().map(|node| node.endpoint.clone()).collect()
+    pub(super) fn config(&self) -> &ControllerConfig {
+        &self.0.config
     }
 
-    /// Returns the controllers in the order in which a call tries them.
-    pub(super) fn in_order(&self) -> Vec<Node> {
-        let nodes = Arc::clone(&self.shared.lock().nodes);
-        let start = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let mut order: Vec<Node> = nodes.to_vec();
-        let len = order.len().max(1);
-        order.rotate_left(start % len);
-        order
+    pub(super) fn clock(&self) -> Clock {
+        self.0.clock
     }
 
-    /// Makes later calls start with the node after `failed`.
-    pub(super) fn prefer_after(&self, failed: &Endpoint) {
-        let nodes = Arc::clone(&self.shared.lock().nodes);
-        if let Some(at) = nodes.iter().position(|node| node.endpoint == *failed) {
-            self.shared.next.store(at + 1, Ordering::Relaxed);
-        }
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.0.credentials
     }
 
-    /// Fetches the list of controllers if that is due. The first call waits for the answer, up to
-    /// `limit`; later ones use the known list meanwhile.
-    pub(super) async fn discover(&self, limit: Duration) {
-        // The attempt that follows reports that there is no runtime.
-        let Ok(runtime) = Handle::try_current() else { return };
-        let now = Instant::now();
-        let is_first = {
-            let mut known = self.shared.lock();
-            let is_due = known.next_discovery.is_none_or(|due| due <= now);
-            if !self.is_discovery || !is_due || known.is_discovering {
-                return;
+    pub(super) fn bugs(&self) -> Bugs {
+        self.0.bugs
+    }
+
+    /// Returns true if the runtime has ended on which the client was created.
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.home.has_ended()
+    }
+
+    /// Makes a step of the machine.
+    pub(super) fn with<T>(&self, step: impl FnOnce(&mut NodesMachine, Now) -> T) -> T {
+        let now = self.0.clock.now();
+        step(&mut self.0.lock().machine, now)
+    }
+
+    // Connections.
+
+    /// Waits for a connection; the caller sets the deadline. A dial goes on without its caller.
+    pub(super) async fn connect(&self, via: &Via) -> Result<Connected, Unconnected> {
+        let (id, link, is_new) = match via {
+            Via::Shared(endpoint) => self.0.link(endpoint),
+            Via::Only(_, id) => match self.0.lock().links.get(id) {
+                Some(link) => (*id, link.clone(), false),
+                None => return Err(Unconnected { failure: ended(), is_new: false }),
+            },
+        };
+        match link.await {
+            Ok(Ok(channel)) => Ok(Connected { link: id, channel, is_new }),
+            Ok(Err(failure)) => Err(Unconnected { failure, is_new }),
+            Err(_) => {
+                self.end_link(via.endpoint(), id);
+                Err(Unconnected { failure: FailedAttempt::lost(Outcome::NotApplied), is_new: true })
             }
-            known.is_discovering = true;
-            known.next_discovery.is_none()
-        };
-        let discovering = Discovering(Arc::clone(&self.shared));
-        // In a separate task, so that a dropped caller does not interrupt the discovery.
-        let discovery = runtime.spawn(async move {
-            let discovering = discovering;
-            discovering.0.refresh().await;
-        });
-        if is_first {
-            timeout(limit, discovery).await.ok();
         }
     }
-}
 
-/// Marks a discovery in progress until it ends, with its runtime if need be.
-struct Discovering(Arc<Shared>);
+    /// A connection has ended, or its controller is silent: it is not used again.
+    pub(super) fn end_link(&self, endpoint: &Endpoint, link: LinkId) {
+        let mut state = self.0.lock();
+        state.machine.handle_ended(endpoint, link);
+        state.links.remove(&link);
+    }
 
-impl Drop for Discovering {
-    fn drop(&mut self) {
-        self.0.lock().is_discovering = false;
+    // Discovery.
+
+    /// Enters the runtime on which the client was created. Returns `None` after its end.
+    pub(super) fn enter(&self) -> Option<EnterGuard<'_>> {
+        self.0.home.enter()
+    }
+
+    /// A discovery has ended, with a list or without.
+    pub(super) fn handle_discovered(&self, mut list: Option<Vec<Endpoint>>) {
+        if let Some(list) = &mut list {
+            list.retain(|endpoint| self.0.dialer.check(endpoint).is_ok());
+        }
+        let now = self.0.clock.now();
+        let mut state = self.0.lock();
+        for unused in state.machine.handle_discovered(list, now) {
+            state.links.remove(&unused);
+        }
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        // Nothing panics while the lock is held. If it did, the list would still be consistent.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while the lock is held. If it did, the state would still be consistent.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn refresh(&self) {
-        let found = self.ask_all().await;
-        let pause = if found.is_some() { DISCOVERY_INTERVAL } else { DISCOVERY_PAUSE };
-        let nodes = found.and_then(|found| self.nodes_for(&found));
-        let mut known = self.lock();
-        if let Some(nodes) = nodes {
-            known.nodes = nodes;
-        }
-        known.next_discovery = Some(Instant::now() + pause);
-    }
-
-    /// Creates channels for a list of controllers; open ones stay.
-    fn nodes_for(&self, endpoints: &[Endpoint]) -> Option<Arc<[Node]>> {
-        let old = Arc::clone(&self.lock().nodes);
-        let node = |endpoint: &Endpoint| match old.iter().find(|node| node.endpoint == *endpoint) {
-            Some(node) => Ok(node.clone()),
-            None => self.dialer.node(endpoint),
+    /// The connection that an attempt uses, which is dialled if there is none.
+    fn link(self: &Arc<Self>, endpoint: &Endpoint) -> (LinkId, Link, bool) {
+        let mut state = self.lock();
+        let (id, is_new) = match state.machine.link(endpoint) {
+            LinkUse::Share(id) => (id, false),
+            LinkUse::Dial(id) => (id, true),
         };
-        let nodes: Result<Vec<Node>, _> = endpoints.iter().map(node).collect();
-        nodes.ok().filter(|nodes| !nodes.is_empty()).map(Arc::from)
+        if !is_new && let Some(link) = state.links.get(&id) {
+            return (id, link.clone(), false);
+        }
+        let (sender, link) = oneshot::channel();
+        let link = link.shared();
+        state.links.insert(id, link.clone());
+        drop(state);
+        if let Some(_home) = self.home.enter() {
+            tokio::spawn(Arc::clone(self).dial(endpoint.clone(), id, sender));
+        }
+        (id, link, true)
     }
 
-    /// Asks the known controllers, then those of the address; the first list wins.
-    async fn ask_all(&self) -> Option<Vec<Endpoint>> {
-        let known = Arc::clone(&self.lock().nodes);
-        let unknown = self
-            .bootstrap
-            .iter()
-            .filter(|endpoint| known.iter().all(|node| node.endpoint != **endpoint));
-        let others: Vec<Node> =
-            unknown.filter_map(|endpoint| self.dialer.node(endpoint).ok()).collect();
-        for node in known.iter().chain(&others) {
-            match self.ask(node).await {
-                Ok(found) => return Some(found),
-                Err(error) => {
-                    let controller = &node.endpoint;
-                    tracing::debug!(%controller, %error, "cannot discover controllers");
-                }
-            }
+    /// Connects to a controller, in a task of its own.
+    async fn dial(
+        self: Arc<Self>,
+        endpoint: Endpoint,
+        id: LinkId,
+        sender: oneshot::Sender<Dialled>,
+    ) {
+        let dialled = self.dialer.connect(&endpoint).await;
+        if dialled.is_err() {
+            let mut state = self.lock();
+            state.machine.handle_ended(&endpoint, id);
+            state.links.remove(&id);
         }
-        None
-    }
-
-    async fn ask(&self, node: &Node) -> Result<Vec<Endpoint>, ControllerError> {
-        let limit = self.dialer.connect_timeout;
-        let answer = attempt(
-            &self.credentials,
-            &node.channel,
-            ServerRequest {},
-            |mut client, request| {
-                Box::pin(async move { client.get_controller_server_list(request).await })
-            },
-            limit,
-        );
-        let list = answer.await.map_err(|failure| failure.error)?.node_uri;
-        let endpoints: Vec<Endpoint> = list
-            .into_iter()
-            .take(MAX_DISCOVERED)
-            .filter_map(|uri| super::convert::endpoint(&uri, &node.endpoint).ok())
-            .collect();
-        if endpoints.is_empty() {
-            Err(ControllerError::protocol("the list of controllers is empty"))
-        } else {
-            Ok(endpoints)
-        }
+        sender.send(dialled).ok();
     }
 }
 
-impl Dialer {
-    fn new(config: &ControllerConfig) -> Result<Self, ControllerError> {
-        let tls = match &config.tls {
-            None => None,
-            Some(TlsTrust::Platform) => Some(ClientTlsConfig::new().with_native_roots()),
-            Some(TlsTrust::File(path)) => {
-                Some(ClientTlsConfig::new().ca_certificate(read_certificate(path)?))
-            }
-        };
-        Ok(Self {
-            tls,
-            connect_timeout: config.connect_timeout,
-            keep_alive_interval: config.keep_alive_interval,
-        })
-    }
-
-    /// Creates a channel that connects at its first use.
-    fn node(&self, endpoint: &Endpoint) -> Result<Node, ControllerError> {
-        let refused = |source: tonic::transport::Error| {
-            let detail = format_args!("cannot create a channel to {endpoint}");
-            ControllerError::from(
-                Failure::new(ErrorKind::Config, Outcome::NotApplied, detail).with_source(source),
-            )
-        };
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let invalid = |error: &dyn std::fmt::Display| {
-            ControllerError::invalid(format!("{endpoint} is not an address: {error}"))
-        };
-        // A URI has no zone; the connector has the whole endpoint.
-        let authority = Endpoint::new(endpoint.host_without_zone(), endpoint.port());
-        let authority = authority.map_err(|error| invalid(&error))?;
-        let mut channel = Channel::from_shared(format!("{scheme}://{authority}"))
-            .map_err(|error| invalid(&error))?
-            .http2_keep_alive_interval(self.keep_alive_interval)
-            .keep_alive_while_idle(true);
-        if let Some(tls) = &self.tls {
-            let tls =
-                tls.clone().domain_name(endpoint.host_without_zone()).timeout(self.connect_timeout);
-            channel = channel.tls_config(tls).map_err(refused)?;
-        }
-        let connector = Connector::new(endpoint.clone(), self.connect_timeout);
-        let channel = channel.connect_with_connector_lazy(connector);
-        Ok(Node { endpoint: endpoint.clone(), channel })
-    }
-}
-
-/// Reads a trust store, so that a bad one fails now and not at the first handshake.
-fn read_certificate(path: &Path) -> Result<Certificate, ControllerError> {
-    let refused = |reason: String| {
-        ControllerError::new(
-            ErrorKind::Config,
-            Outcome::NotApplied,
-            format!("trust store {} cannot be used: {reason}", path.display()),
-        )
-    };
-    if path.is_dir() {
-        return Err(refused("it is a folder, not a PEM file".to_owned()));
-    }
-    let pem = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
-    if !pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----") {
-        return Err(refused("it has no PEM certificate".to_owned()));
-    }
-    Ok(Certificate::from_pem(pem))
+/// The failure of an attempt over a connection that has ended.
+fn ended() -> FailedAttempt {
+    let detail = "the connection to the controller has ended";
+    FailedAttempt::unreached(ControllerError::new(
+        ErrorKind::Unavailable,
+        Outcome::NotApplied,
+        detail,
+    ))
 }

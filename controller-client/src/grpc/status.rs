@@ -5,51 +5,68 @@ use std::time::Duration;
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Printable};
 use tonic::{Code, Status};
 
-use crate::ControllerError;
+use crate::{
+    ControllerError,
+    machine::{Sent, Verdict},
+};
 
-/// A failed attempt, and whether to try again.
-#[derive(Debug)]
+/// A failed attempt, and what it means for its call.
+#[derive(Debug, Clone)]
 pub(super) struct FailedAttempt {
     pub(super) error: ControllerError,
-    /// True if the reference client would try again.
-    pub(super) is_retryable: bool,
-    /// True if the request was never sent, so that a repeat has no double effect.
-    pub(super) was_not_sent: bool,
-    /// True if another controller may succeed at once.
-    pub(super) is_controllers_fault: bool,
+    pub(super) verdict: Verdict,
+    /// What was sent over its connection.
+    pub(super) sent: Sent,
 }
 
 impl FailedAttempt {
     /// Classifies a status by its code only, as the server's texts are for people.
     pub(super) fn from_status(status: Status) -> Self {
-        let code = status.code();
-        let was_not_sent = is_connect_error(&status);
-        let kind = if was_not_sent { connect_kind(&status) } else { kind_of(code) };
-        let outcome = if was_not_sent { Outcome::NotApplied } else { outcome_of(code) };
-        let detail = if was_not_sent {
-            "the controller cannot be reached".to_owned()
-        } else {
-            format!("the controller answered {code:?}: {}", status.message())
-        };
-        let error = Failure::new(kind, outcome, detail).with_source(StatusCause::of(status)).into();
-        Self {
-            error,
-            is_retryable: is_retried(code) && kind != ErrorKind::Tls,
-            was_not_sent,
-            is_controllers_fault: was_not_sent || code == Code::Unavailable,
+        if is_connect_error(&status) {
+            return Self::unconnected(&status);
         }
+        let code = status.code();
+        let detail = format!("the controller answered {code:?}: {}", status.message());
+        let error = Failure::new(kind_of(code), outcome_of(code), detail)
+            .with_source(StatusCause::of(&status, code))
+            .into();
+        let verdict = match code {
+            Code::Unavailable => Verdict::Lost,
+            code if is_retried(code) => Verdict::Later,
+            _ => Verdict::Final,
+        };
+        Self { error, verdict, sent: Sent::Request }
+    }
+
+    /// Creates the failure of an attempt that has no connection.
+    pub(super) fn unconnected(error: &(dyn std::error::Error + 'static)) -> Self {
+        let kind = connect_kind(error);
+        let failure = Failure::new(kind, Outcome::NotApplied, UNREACHABLE)
+            .with_source(StatusCause::of(error, Code::Unavailable));
+        // A failed handshake fails again.
+        let verdict = if kind == ErrorKind::Tls { Verdict::Final } else { Verdict::Unreached };
+        Self { error: failure.into(), verdict, sent: Sent::Nothing }
+    }
+
+    /// Creates the failure of an attempt without a connection, which another controller may not
+    /// have.
+    pub(super) fn unreached(error: ControllerError) -> Self {
+        Self { error, verdict: Verdict::Unreached, sent: Sent::Nothing }
+    }
+
+    /// Creates the failure of an attempt whose connection was not established in time.
+    pub(super) fn connected_late(limit: Duration) -> Self {
+        let seconds = limit.as_secs_f64();
+        let detail = format_args!("{UNREACHABLE}: not connected within {seconds:.1} s");
+        Self::unreached(ControllerError::new(ErrorKind::Timeout, Outcome::NotApplied, detail))
     }
 
     /// Creates the failure of an attempt that timed out.
     pub(super) fn timed_out(limit: Duration) -> Self {
         let seconds = limit.as_secs_f64();
         let detail = format_args!("no answer within {seconds:.1} s");
-        Self {
-            error: ControllerError::new(ErrorKind::Timeout, Outcome::Unknown, detail),
-            is_retryable: true,
-            was_not_sent: false,
-            is_controllers_fault: true,
-        }
+        let error = ControllerError::new(ErrorKind::Timeout, Outcome::Unknown, detail);
+        Self { error, verdict: Verdict::Lost, sent: Sent::Unanswered }
     }
 
     /// Creates the failure of an attempt whose credentials did not arrive in time. Another
@@ -57,40 +74,34 @@ impl FailedAttempt {
     pub(super) fn without_credentials(limit: Duration) -> Self {
         let seconds = limit.as_secs_f64();
         let detail = format_args!("the credential provider returned nothing within {seconds:.1} s");
-        Self {
-            error: ControllerError::new(ErrorKind::Timeout, Outcome::NotApplied, detail),
-            is_retryable: true,
-            was_not_sent: true,
-            is_controllers_fault: false,
-        }
+        let error = ControllerError::new(ErrorKind::Timeout, Outcome::NotApplied, detail);
+        Self { error, verdict: Verdict::NotSent, sent: Sent::Nothing }
     }
 
     /// Creates the failure of an attempt that ended before anything was sent, and that a repeat
     /// does not help.
     pub(super) fn not_sent(error: ControllerError) -> Self {
-        Self { error, is_retryable: false, was_not_sent: true, is_controllers_fault: false }
+        Self { error, verdict: Verdict::Final, sent: Sent::Nothing }
     }
 
     /// Creates the failure of an attempt whose task ended without a result.
-    pub(super) fn lost() -> Self {
+    pub(super) fn lost(outcome: Outcome) -> Self {
         let detail = "the call was ended by a shutdown of its runtime, or a panic in its task";
-        Self {
-            error: ControllerError::new(ErrorKind::Closed, Outcome::Unknown, detail),
-            is_retryable: false,
-            was_not_sent: false,
-            is_controllers_fault: false,
-        }
+        let error = ControllerError::new(ErrorKind::Closed, outcome, detail);
+        Self { error, verdict: Verdict::Final, sent: Sent::Request }
     }
 }
+
+const UNREACHABLE: &str = "the controller cannot be reached";
 
 /// Returns the causes of a status as text, because their types belong to the gRPC library.
 #[derive(Debug)]
 struct StatusCause(String);
 
 impl StatusCause {
-    fn of(status: Status) -> Self {
+    fn of(error: &(dyn std::error::Error + 'static), code: Code) -> Self {
         let mut text = String::new();
-        let mut next: Option<&dyn std::error::Error> = std::error::Error::source(&status);
+        let mut next = error.source();
         while let Some(cause) = next {
             // Wrappers repeat the text of their source.
             let said = cause.to_string();
@@ -103,7 +114,7 @@ impl StatusCause {
             next = cause.source();
         }
         if text.is_empty() {
-            text = format!("gRPC status {:?}", status.code());
+            text = format!("gRPC status {code:?}");
         }
         Self(Printable::new(&text).to_string())
     }
@@ -117,17 +128,20 @@ impl std::fmt::Display for StatusCause {
 
 impl std::error::Error for StatusCause {}
 
-fn causes(status: &Status) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(std::error::Error::source(status), |cause| cause.source())
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |cause| cause.source())
 }
 
 fn is_connect_error(status: &Status) -> bool {
     causes(status).any(|cause| cause.is::<tonic::ConnectError>())
 }
 
-/// Returns true for a failed handshake, which fails again; a refused connection may not.
-fn connect_kind(status: &Status) -> ErrorKind {
-    let is_tls = causes(status).any(|cause| {
+/// Returns the kind of a failed handshake, which fails again, or of a refused connection, which may
+/// not.
+fn connect_kind(error: &(dyn std::error::Error + 'static)) -> ErrorKind {
+    let is_tls = causes(error).any(|cause| {
         let text = cause.to_string().to_ascii_lowercase();
         text.contains("certificate") || text.contains("tls") || text.contains("invalidcontenttype")
     });
@@ -207,7 +221,8 @@ mod tests {
 
     #[test]
     fn codes_are_retried_as_by_the_reference_client() {
-        let retried = |code| FailedAttempt::from_status(Status::new(code, "")).is_retryable;
+        let retried =
+            |code| FailedAttempt::from_status(Status::new(code, "")).verdict != Verdict::Final;
         for code in
             [Code::NotFound, Code::PermissionDenied, Code::Unauthenticated, Code::InvalidArgument]
         {
@@ -221,7 +236,7 @@ mod tests {
     #[test]
     fn a_server_without_space_says_so_at_once() {
         let failed = FailedAttempt::from_status(Status::resource_exhausted("the limit is reached"));
-        assert!(!failed.is_retryable);
+        assert_eq!(failed.verdict, Verdict::Final);
         let found = (failed.error.kind(), failed.error.outcome());
         assert_eq!(found, (ErrorKind::OutOfSpace, Outcome::NotApplied));
     }

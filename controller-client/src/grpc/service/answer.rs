@@ -10,10 +10,8 @@ pub(super) type Result<T> = std::result::Result<T, ControllerError>;
 /// Calls `$method` of the generated client with all attempts, and names the call in errors.
 macro_rules! call {
     ($client:expr, $name:literal, $repeat:ident, $target:expr, $method:ident, $message:expr) => {{
-        let operation = $crate::grpc::call::Operation {
-            name: $name,
-            repeat: $crate::grpc::call::Repeat::$repeat,
-        };
+        let operation =
+            $crate::grpc::call::Operation { name: $name, repeat: $crate::machine::Repeat::$repeat };
         $client
             .calls
             .call(operation, &$target, $message, |mut client, request| {

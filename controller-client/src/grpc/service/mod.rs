@@ -119,6 +119,10 @@ impl Controller for ControllerClient {
         segments::successors(self, segment).await
     }
 
+    async fn final_successors(&self, segment: &ScopedSegment) -> Result<Option<Vec<Successor>>> {
+        segments::final_successors(self, segment).await
+    }
+
     async fn segments_between(
         &self,
         stream: &ScopedStream,

@@ -9,12 +9,9 @@ use pravega_sdk_types::{Endpoint, ErrorKind, Outcome, Scope};
 use super::answer::{Result, call, failed, judge, next_token, read, refused, token};
 use crate::{
     Controller, ControllerError, Creation, Deletion, Page, PageToken,
-    grpc::{
-        call::{Operation, Repeat},
-        client::ControllerClient,
-        convert,
-    },
+    grpc::{call::Operation, client::ControllerClient, convert},
     listing,
+    machine::{Repeat, Route},
 };
 
 pub(super) async fn controllers(client: &ControllerClient) -> Result<Vec<Endpoint>> {
@@ -100,7 +97,8 @@ impl ControllerClient {
     pub async fn check_reachable(&self, limit: Duration) -> Result<()> {
         let operation = Operation { name: "checkScopeExists", repeat: Repeat::Harmless };
         let message = proto::ScopeInfo { scope: SYSTEM_SCOPE.to_owned() };
-        let answer = self.calls.call_within(
+        let answer = self.calls.call_by(
+            Route::Any,
             limit,
             operation,
             &SYSTEM_SCOPE,

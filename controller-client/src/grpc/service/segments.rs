@@ -9,7 +9,8 @@ use pravega_sdk_types::{
 use super::answer::{Result, call, read};
 use crate::{
     AccessOperation, ControllerError, CutRange, DelegationToken, SegmentWithRange,
-    grpc::{client::ControllerClient, convert},
+    grpc::{call::Operation, client::ControllerClient, convert},
+    machine::Repeat,
 };
 
 pub(super) async fn current_segments(
@@ -65,6 +66,36 @@ pub(super) async fn successors(
         message
     )?;
     read(name, segment, &answer.endpoint, convert::successors(&answer.message))
+}
+
+/// The second question goes over the connection over which the first answer came, so that the same
+/// instance answers both.
+pub(super) async fn final_successors(
+    client: &ControllerClient,
+    segment: &ScopedSegment,
+) -> Result<Option<Vec<Successor>>> {
+    let stream = &segment.scoped_stream();
+    let message = convert::stream_info_for(stream, proto::stream_info::AccessOperation::None);
+    let present =
+        call!(client, "getCurrentSegments", Harmless, stream, get_current_segments, message)?;
+    if !present.message.segment_ranges.is_empty() {
+        return Ok(None);
+    }
+    let name = "getSegmentsImmediatelyFollowing";
+    let operation = Operation { name, repeat: Repeat::Harmless };
+    let limit = client.calls.nodes.config().call_timeout;
+    let answer = client.calls.call_by(
+        present.route(),
+        limit,
+        operation,
+        segment,
+        convert::segment_id(segment),
+        |mut client, request| {
+            Box::pin(async move { client.get_segments_immediately_following(request).await })
+        },
+    );
+    let answer = answer.await?;
+    read(name, segment, &answer.endpoint, convert::successors(&answer.message)).map(Some)
 }
 
 pub(super) async fn segments_between(
