@@ -26,7 +26,7 @@ use crate::{
     codec::Codec,
     reader::{
         Bounds, CheckedCut, Cuts, EventReader, ReaderConfig, Start, StartedBy, explain_missing,
-        head_cut, make_cut, segment_tails, tail_cut,
+        final_successors, head_cut, make_cut, segment_tails, tail_cut,
     },
 };
 
@@ -536,10 +536,11 @@ impl BatchClient {
             if !successors.is_empty() {
                 return Ok(successors);
             }
-            let current = controller.current_segments(&self.stream).await.map_err(failed)?;
-            if current.is_empty() {
-                // A scale may have ended between the two answers.
-                return controller.successors(&segment).await.map_err(failed);
+            // A scale may have ended between the two answers.
+            let bugs = self.config.reader.bugs;
+            let found = final_successors(&**controller, &segment, bugs).await.map_err(failed)?;
+            if let Some(successors) = found {
+                return Ok(successors);
             }
             if !lag.wait().await {
                 return Ok(Vec::new());

@@ -48,6 +48,9 @@ pub enum SeededBug {
     /// A segment without successors is the last one if its stream was sealed after they were asked
     /// for.
     BelievesEarlierSuccessors,
+    /// That the stream is sealed and that a segment has no successors may be said by different
+    /// instances of the controller.
+    MixesInstances,
     /// An answer of the controller is believed although it contradicts what is known.
     BelievesStaleAnswers,
     /// A search for successors that finds nothing is never reported.
@@ -141,11 +144,12 @@ impl SeededBug {
     pub const BYTES: [Self; 1] = [Self::DeniesChanges];
 
     /// The bugs of readers that need more than the faults of a scenario so far.
-    pub const READING: [Self; 9] = [
+    pub const READING: [Self; 10] = [
         Self::JudgesOldLengths,
         Self::LateReadsStarve,
         Self::ReadsPastTruncatedEnds,
         Self::BelievesEarlierSuccessors,
+        Self::MixesInstances,
         Self::BelievesStaleAnswers,
         Self::SilentSearches,
         Self::TrustsCuts,

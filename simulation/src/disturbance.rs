@@ -188,6 +188,9 @@ impl Disturbance<'_> {
             Kind::StaleAnswers => {
                 self.world.set_stale_answers(self.random.u32(20..100));
                 scale(self.world, self.stream, &mut self.random).await;
+                if self.random.bool() {
+                    self.world.add_stale_instance();
+                }
                 self.move_segments();
                 self.wait(6000).await;
                 self.world.set_stale_answers(0);

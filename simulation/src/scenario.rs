@@ -51,6 +51,8 @@ const READ_BOUND: Duration = Duration::from_secs(600);
 const SLACK: Duration = Duration::from_secs(1);
 /// The deadline of a write, if it is not short.
 const DEADLINE: Duration = Duration::from_secs(120);
+/// The longest time, in milliseconds, for which instances of the controller do not notice a seal.
+const LONGEST_LAG: u64 = 9000;
 /// The number of the writer of conditional events.
 const CONDITIONAL: u32 = 9;
 /// The number of the writer of the last events before a stream is sealed.
@@ -230,9 +232,14 @@ impl Scenario {
     }
 
     /// Seals the stream, perhaps just after a scale, while readers look for the new segments. These
-    /// have events by then.
+    /// have events by then. For a while some instances of the controller may know neither, or the
+    /// scale only.
     async fn seal(&mut self) {
         self.world.finish_scale();
+        let lags = self.theme.has(Kind::StaleAnswers);
+        if lags {
+            self.world.set_stale_answers(self.random.u32(20..90));
+        }
         let last = self.world.active_segments(&self.stream).into_iter().next();
         if let Some(last) = last.filter(|_| !self.theme.has(Kind::Recreations))
             && self.random.bool()
@@ -246,8 +253,19 @@ impl Scenario {
             }
             self.world.count("stream sealed after a scale");
         }
+        if lags && self.random.bool() {
+            self.world.add_stale_instance();
+        }
         self.world.seal_stream(&self.stream);
         self.world.count("stream sealed");
+        if lags {
+            self.world.count("stream sealed unnoticed");
+            let (world, lag) = (self.world.clone(), self.random.u64(0..LONGEST_LAG));
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(lag)).await;
+                world.set_stale_answers(0);
+            });
+        }
     }
 
     /// Appends an event as a client does that is not part of the scenario.

@@ -32,8 +32,14 @@ struct Client {
     writer: WriterConfig,
 }
 
-/// Runs a story with the client as it is, which must hold, and with the bug, which must not.
+/// Runs a story with the client as it is, which must hold, and with one that believes stale
+/// answers, which must not.
 fn story(run: impl AsyncFn(&Client) -> Result<(), String>) {
+    story_of(SeededBug::BelievesStaleAnswers, run);
+}
+
+/// Runs a story with the client as it is, which must hold, and with the bug, which must not.
+fn story_of(bug: SeededBug, run: impl AsyncFn(&Client) -> Result<(), String>) {
     let outcome = |bug: Option<SeededBug>| {
         block_on(async {
             let cluster = Cluster::new(1);
@@ -55,10 +61,7 @@ fn story(run: impl AsyncFn(&Client) -> Result<(), String>) {
         })
     };
     outcome(None).unwrap();
-    assert!(
-        outcome(Some(SeededBug::BelievesStaleAnswers)).is_err(),
-        "the story holds with the bug"
-    );
+    assert!(outcome(Some(bug)).is_err(), "the story holds with {bug:?}");
 }
 
 fn check(holds: bool, what: impl FnOnce() -> String) -> Result<(), String> {
@@ -105,7 +108,7 @@ impl Client {
     }
 
     async fn batch(&self) -> BatchClient {
-        let config = BatchConfig::default();
+        let config = BatchConfig::default().with_reader(self.reader.clone());
         BatchClient::open(self.context.clone(), &self.cluster.stream, config).await.unwrap()
     }
 
@@ -233,6 +236,52 @@ fn the_tail_of_a_sealed_stream_is_a_start_at_an_instance_that_does_not_know_the_
         let mut reader = client.open(tail).await?;
         let found = next(&mut reader).await;
         check(found == "end", || found)
+    });
+}
+
+/// Some answers are from an instance that knows neither the scale nor the seal, in any order.
+#[test]
+fn a_reader_reaches_the_end_of_a_sealed_stream_while_an_instance_knows_neither_scale_nor_seal() {
+    story_of(SeededBug::MixesInstances, async |client| {
+        let first = client.cluster.segment(0);
+        client.append(&first, "one..");
+        client.instance_stops();
+        let second = client.scale();
+        client.append(&second, "two..");
+        client.cluster.world.add_stale_instance();
+        client.cluster.world.seal_stream(&client.cluster.stream);
+        for _ in 0..300 {
+            client.cluster.world.set_stale_share(60);
+            let mut reader = client.open(client.cut(&first, 0)).await?;
+            let mut found = Vec::new();
+            while found.last().is_none_or(|last| last != "end") && found.len() < 5 {
+                let next = timeout(BEHIND, next(&mut reader)).await;
+                // All instances know everything by now.
+                client.cluster.world.set_stale_share(if next.is_err() { 0 } else { 60 });
+                found.extend(next.ok());
+            }
+            check(found == ["one..", "two..", "end"], || format!("{found:?}"))?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn the_next_cut_in_a_sealed_stream_goes_through_its_last_segments() {
+    story_of(SeededBug::MixesInstances, async |client| {
+        let first = client.cluster.segment(0);
+        client.append(&first, "one..");
+        client.instance_stops();
+        let second = client.scale();
+        client.append(&second, "two..");
+        client.cluster.world.seal_stream(&client.cluster.stream);
+        let batch = client.batch().await;
+        for _ in 0..50 {
+            client.cluster.world.set_stale_share(60);
+            let next = batch.next_cut(&client.cut(&first, 13), 100).await.unwrap();
+            check(next == client.cut(&second, 13), || format!("{next:?}"))?;
+        }
+        Ok(())
     });
 }
 

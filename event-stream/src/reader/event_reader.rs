@@ -17,7 +17,8 @@ use pravega_sdk_segment_client::{
     runtime::{random_bits, rng, runtime},
 };
 use pravega_sdk_types::{
-    BoundedCut, ErrorKind, Offset, Position, ScopedStream, SegmentId, StreamPosition, Successor,
+    BoundedCut, ErrorKind, Offset, Position, ScopedSegment, ScopedStream, SegmentId,
+    StreamPosition, Successor,
 };
 
 use super::{
@@ -25,6 +26,7 @@ use super::{
     event::ReadEvent,
     machine::{Bounds, Effect, Found, StreamMachine},
     place::bounds_of,
+    sealed::final_successors,
 };
 use crate::codec::{Codec, Raw};
 
@@ -71,6 +73,7 @@ type Batch<E> = Result<Vec<ReadEvent<E>>, ReadError>;
 /// An answer of the controller.
 enum Done {
     Successors(SegmentId, Result<Vec<Successor>, LookupError>),
+    FinalSuccessors(SegmentId, Result<Option<Vec<Successor>>, LookupError>),
     Segments(SegmentId, Result<Vec<SegmentId>, LookupError>),
 }
 
@@ -291,12 +294,20 @@ impl<C: Codec> EventReader<C> {
                 (Arc::clone(self.driver.context().controller()), self.stream.clone());
             match effect {
                 Effect::FindSuccessors(id) => self.driver.spawn(async move {
-                    let segment = pravega_sdk_types::ScopedSegment::new(&stream, id);
+                    let segment = ScopedSegment::new(&stream, id);
                     Done::Successors(
                         id,
                         controller.successors(&segment).await.map_err(LookupError::from),
                     )
                 }),
+                Effect::ConfirmEnd(id) => {
+                    let bugs = self.machine.bugs();
+                    self.driver.spawn(async move {
+                        let segment = ScopedSegment::new(&stream, id);
+                        let found = final_successors(&*controller, &segment, bugs).await;
+                        Done::FinalSuccessors(id, found.map_err(LookupError::from))
+                    });
+                }
                 Effect::FindSegments(id) => self.driver.spawn(async move {
                     let found = controller.current_segments(&stream).await;
                     let ids = found.map(|found| found.iter().map(|segment| segment.id).collect());
@@ -315,6 +326,9 @@ impl<C: Codec> EventReader<C> {
             match done {
                 None => {}
                 Some(Done::Successors(id, found)) => self.machine.handle_successors(id, found, now),
+                Some(Done::FinalSuccessors(id, found)) => {
+                    self.machine.handle_final_successors(id, found, now);
+                }
                 Some(Done::Segments(id, found)) => self.machine.handle_segments(id, found, now),
             }
         }

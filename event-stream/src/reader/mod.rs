@@ -8,6 +8,7 @@ mod event;
 mod event_reader;
 pub(crate) mod machine;
 mod place;
+mod sealed;
 
 pub use self::{
     config::{ReadUntil, ReaderConfig},
@@ -20,4 +21,5 @@ pub(crate) use self::{
     epochs::segments_of_epoch,
     machine::{Bounds, Start},
     place::{explain_missing, head_cut, make_cut, segment_tails, tail_cut},
+    sealed::final_successors,
 };

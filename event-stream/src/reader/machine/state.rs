@@ -78,7 +78,11 @@ impl Start {
 pub(crate) enum Effect {
     /// Find the successors of a segment: answered by [`StreamMachine::handle_successors`].
     FindSuccessors(SegmentId),
-    /// It has no successors; find out why: answered by [`StreamMachine::handle_segments`].
+    /// It has none; find out if the stream is sealed, and once more the successors, from one
+    /// instance of the controller: answered by [`StreamMachine::handle_final_successors`].
+    ConfirmEnd(SegmentId),
+    /// The store does not have the segment, and it has no successors; find out why: answered by
+    /// [`StreamMachine::handle_segments`].
     FindSegments(SegmentId),
 }
 
@@ -116,8 +120,8 @@ pub(super) struct Passed {
 #[derive(Debug)]
 pub(super) enum Successors {
     Asking,
-    /// It had none, and after that the stream was sealed or deleted. They are asked for once more,
-    /// as a scale may have ended between the two answers.
+    /// It had none, and after that the stream did not have the segment. They are asked for once
+    /// more, as a scale may have ended between the two answers.
     Confirming,
     Waiting(Now),
     /// Those that are not being read yet.
@@ -264,6 +268,11 @@ impl StreamMachine {
         passed.chain(active).collect()
     }
 
+    /// The bug that is switched on, if any.
+    pub(crate) fn bugs(&self) -> Bugs {
+        self.settings.bugs
+    }
+
     /// Returns true if no event and no error will come.
     pub(crate) fn is_done(&self) -> bool {
         let is_over = match &self.state {
@@ -360,7 +369,8 @@ impl StreamMachine {
     /// What the driver must do next, besides reading.
     pub(crate) fn poll_effect(&mut self, now: Now) -> Option<Effect> {
         let effect = self.effects.pop_front()?;
-        let (Effect::FindSuccessors(id) | Effect::FindSegments(id)) = effect;
+        let (Effect::FindSuccessors(id) | Effect::ConfirmEnd(id) | Effect::FindSegments(id)) =
+            effect;
         self.search_began(id, now);
         Some(effect)
     }

@@ -32,21 +32,44 @@ impl StreamMachine {
                 }
                 self.follow(id, successors);
             }
+            // In the middle of a scale segments are sealed before they have successors.
+            Ok(_) if !is_missing => self.effects.push_back(Effect::ConfirmEnd(id)),
             Ok(_) if !is_confirmed => self.effects.push_back(Effect::FindSegments(id)),
             // An instance that lags knows neither the segment nor its successors.
-            Ok(_) if is_missing && !self.is_gone(id, now) => self.wait(id, now),
-            Ok(_) if is_missing => {
+            Ok(_) if !self.is_gone(id, now) => self.wait(id, now),
+            Ok(_) => {
                 let detail = "the segment does not exist anymore: its stream was deleted";
                 let error = self.error_at(ErrorKind::NotFound, detail, id, end);
                 self.fail(error);
             }
-            // The stream is sealed: this was its last segment here.
-            Ok(_) => self.finish(id, end),
             Err(error) => self.ask_again(id, error, now),
         }
     }
 
-    /// The controller named the present segments, as one has no successors.
+    /// An instance of the controller named the successors that no other segments will follow, or
+    /// does not know that the stream is sealed.
+    pub(crate) fn handle_final_successors(
+        &mut self,
+        id: SegmentId,
+        found: Result<Option<Vec<Successor>>, LookupError>,
+        now: Now,
+    ) {
+        let Some(passed) = self.passed.get_mut(&id) else { return };
+        let end = passed.end;
+        match found {
+            // This was the last segment here.
+            Ok(Some(successors)) if successors.is_empty() => self.finish(id, end),
+            Ok(Some(successors)) => self.handle_successors(id, Ok(successors), now),
+            Ok(None) => {
+                passed.search.cause = None;
+                self.wait(id, now);
+            }
+            Err(error) => self.ask_again(id, error, now),
+        }
+    }
+
+    /// The controller named the present segments, as the store does not have one without
+    /// successors.
     pub(crate) fn handle_segments(
         &mut self,
         id: SegmentId,
@@ -55,20 +78,13 @@ impl StreamMachine {
     ) {
         let Some(passed) = self.passed.get_mut(&id) else { return };
         match found {
-            Ok(segments) => {
-                let is_over =
-                    if passed.is_missing { !segments.contains(&id) } else { segments.is_empty() };
-                if is_over && self.settings.bugs.has(SeededBug::BelievesEarlierSuccessors) {
-                    passed.successors = Successors::Confirming;
-                    self.handle_successors(id, Ok(Vec::new()), now);
-                } else if is_over {
-                    passed.successors = Successors::Confirming;
-                    self.effects.push_back(Effect::FindSuccessors(id));
-                } else {
-                    // In the middle of a scale segments are sealed before they have successors.
-                    passed.search.cause = None;
-                    self.wait(id, now);
-                }
+            Ok(segments) if segments.contains(&id) => {
+                passed.search.cause = None;
+                self.wait(id, now);
+            }
+            Ok(_) => {
+                passed.successors = Successors::Confirming;
+                self.effects.push_back(Effect::FindSuccessors(id));
             }
             Err(error) => self.ask_again(id, error, now),
         }

@@ -30,10 +30,8 @@ enum State {
     Asking,
     /// It is gone, and the controller has to name its successors.
     AskingMissing,
-    /// The controller named no successors, and after that the stream was sealed: it is asked for
-    /// them once more.
-    Confirming,
-    /// The same for a segment that is gone.
+    /// It is gone, the controller named no successors, and after that the stream did not have the
+    /// segment: it is asked for them once more.
     ConfirmingMissing,
     /// The controller named no successors yet; the question is repeated.
     Waiting,
@@ -48,11 +46,10 @@ enum State {
 }
 
 /// The states that a test can begin in.
-const STATES: [State; 8] = [
+const STATES: [State; 7] = [
     State::Reading,
     State::Asking,
     State::AskingMissing,
-    State::Confirming,
     State::ConfirmingMissing,
     State::Waiting,
     State::Ahead,
@@ -77,6 +74,13 @@ enum Event {
     NoSuccessors,
     SuccessorsUnavailable,
     SuccessorsNotFound,
+    /// An instance of the controller names the successors and knows that the stream is sealed:
+    /// segment 2, none; or it does not know that, or fails.
+    FinalSuccessors,
+    NoFinalSuccessors,
+    NotSealed,
+    FinalUnavailable,
+    FinalNotFound,
     /// The controller names the present segments: none, 0 and 1, only 1.
     NoSegments,
     SegmentsWithIt,
@@ -89,7 +93,7 @@ enum Event {
     NeighbourEnds,
 }
 
-const EVENTS: [Event; 19] = [
+const EVENTS: [Event; 24] = [
     Event::Whole,
     Event::Half,
     Event::Corrupt,
@@ -103,6 +107,11 @@ const EVENTS: [Event; 19] = [
     Event::NoSuccessors,
     Event::SuccessorsUnavailable,
     Event::SuccessorsNotFound,
+    Event::FinalSuccessors,
+    Event::NoFinalSuccessors,
+    Event::NotSealed,
+    Event::FinalUnavailable,
+    Event::FinalNotFound,
     Event::NoSegments,
     Event::SegmentsWithIt,
     Event::SegmentsWithoutIt,
@@ -126,12 +135,14 @@ const TABLE: &[Row] = &[
     (State::Reading, Event::Refused, &["error PermissionDenied", "done"], State::Failed),
     (State::Reading, Event::NeighbourEnds, &["find successors of 1"], State::Reading),
     (State::Asking, Event::Successors, &[], State::Ahead),
-    (State::Asking, Event::NoSuccessors, &["find segments after 0"], State::Asking),
+    (State::Asking, Event::NoSuccessors, &["find final successors of 0"], State::Asking),
     (State::Asking, Event::SuccessorsUnavailable, &["wait"], State::Waiting),
     (State::Asking, Event::SuccessorsNotFound, &["error NotFound", "done"], State::Failed),
-    (State::Asking, Event::NoSegments, &["find successors of 0"], State::Confirming),
-    (State::Asking, Event::SegmentsWithIt, &["wait"], State::Waiting),
-    (State::Asking, Event::SegmentsWithoutIt, &["wait"], State::Waiting),
+    (State::Asking, Event::FinalSuccessors, &[], State::Ahead),
+    (State::Asking, Event::NoFinalSuccessors, &[], State::Finished),
+    (State::Asking, Event::NotSealed, &["wait"], State::Waiting),
+    (State::Asking, Event::FinalUnavailable, &["wait"], State::Waiting),
+    (State::Asking, Event::FinalNotFound, &["error NotFound", "done"], State::Failed),
     (State::Asking, Event::LongTimeout, &["error Unavailable"], State::Asking),
     (State::Asking, Event::NeighbourEnds, &["find successors of 1"], State::Asking),
     (State::AskingMissing, Event::Successors, &["error Truncated"], State::Ahead),
@@ -148,12 +159,6 @@ const TABLE: &[Row] = &[
     ),
     (State::AskingMissing, Event::LongTimeout, &["error Unavailable"], State::AskingMissing),
     (State::AskingMissing, Event::NeighbourEnds, &["find successors of 1"], State::AskingMissing),
-    (State::Confirming, Event::Successors, &[], State::Ahead),
-    (State::Confirming, Event::NoSuccessors, &[], State::Finished),
-    (State::Confirming, Event::SuccessorsUnavailable, &["wait"], State::Waiting),
-    (State::Confirming, Event::SuccessorsNotFound, &["error NotFound", "done"], State::Failed),
-    (State::Confirming, Event::LongTimeout, &["error Unavailable"], State::Confirming),
-    (State::Confirming, Event::NeighbourEnds, &["find successors of 1"], State::Confirming),
     (State::ConfirmingMissing, Event::Successors, &["error Truncated"], State::Ahead),
     (State::ConfirmingMissing, Event::NoSuccessors, &["wait"], State::Waiting),
     (State::ConfirmingMissing, Event::SuccessorsUnavailable, &["wait"], State::Waiting),
@@ -260,9 +265,8 @@ impl Rig {
             State::Reading => &[],
             State::Asking => &[Event::End],
             State::AskingMissing => &[Event::Missing],
-            State::Confirming => &[Event::End, Event::NoSegments],
             State::ConfirmingMissing => &[Event::Missing, Event::NoSegments],
-            State::Waiting => &[Event::End, Event::SegmentsWithIt],
+            State::Waiting => &[Event::End, Event::NotSealed],
             State::Ahead => &[Event::End, Event::Successors],
             State::Failed => &[Event::Refused],
             State::Finished | State::Followed => panic!("no test begins there"),
@@ -299,6 +303,21 @@ impl Rig {
                 let error = failure(ErrorKind::NotFound);
                 return machine.handle_successors(id(0), Err(error), now);
             }
+            Event::FinalSuccessors => {
+                return machine.handle_final_successors(id(0), Ok(Some(merged())), now);
+            }
+            Event::NoFinalSuccessors => {
+                return machine.handle_final_successors(id(0), Ok(Some(Vec::new())), now);
+            }
+            Event::NotSealed => return machine.handle_final_successors(id(0), Ok(None), now),
+            Event::FinalUnavailable => {
+                let error = failure(ErrorKind::Unavailable);
+                return machine.handle_final_successors(id(0), Err(error), now);
+            }
+            Event::FinalNotFound => {
+                let error = failure(ErrorKind::NotFound);
+                return machine.handle_final_successors(id(0), Err(error), now);
+            }
             Event::NoSegments => return machine.handle_segments(id(0), Ok(Vec::new()), now),
             Event::SegmentsWithIt => {
                 return machine.handle_segments(id(0), Ok(vec![id(0), id(1)]), now);
@@ -329,6 +348,9 @@ impl Rig {
                 super::state::Effect::FindSuccessors(id) => {
                     format!("find successors of {}", number(id))
                 }
+                super::state::Effect::ConfirmEnd(id) => {
+                    format!("find final successors of {}", number(id))
+                }
                 super::state::Effect::FindSegments(id) => {
                     format!("find segments after {}", number(id))
                 }
@@ -355,8 +377,7 @@ impl Rig {
         match passed.successors {
             Successors::Asking if passed.is_missing => State::AskingMissing,
             Successors::Asking => State::Asking,
-            Successors::Confirming if passed.is_missing => State::ConfirmingMissing,
-            Successors::Confirming => State::Confirming,
+            Successors::Confirming => State::ConfirmingMissing,
             Successors::Waiting(_) => State::Waiting,
             Successors::Ahead(_) => State::Ahead,
         }
@@ -371,15 +392,22 @@ fn can_happen(state: State, event: Event) -> bool {
             | Event::NoSuccessors
             | Event::SuccessorsUnavailable
             | Event::SuccessorsNotFound
-            | Event::NoSegments
-            | Event::SegmentsWithIt
-            | Event::SegmentsWithoutIt
+    );
+    let is_final = matches!(
+        event,
+        Event::FinalSuccessors
+            | Event::NoFinalSuccessors
+            | Event::NotSealed
+            | Event::FinalUnavailable
+            | Event::FinalNotFound
     );
     let is_about_segments =
         matches!(event, Event::NoSegments | Event::SegmentsWithIt | Event::SegmentsWithoutIt);
     match state {
-        State::Waiting | State::Ahead => !is_answer,
-        State::Confirming | State::ConfirmingMissing => !is_about_segments,
+        State::Asking => !is_about_segments,
+        State::AskingMissing => !is_final,
+        State::ConfirmingMissing => !is_final && !is_about_segments,
+        State::Waiting | State::Ahead => !is_answer && !is_final && !is_about_segments,
         _ => true,
     }
 }

@@ -173,6 +173,11 @@ impl Rig {
                         let found = self.successors.get(&id).cloned().unwrap_or_default();
                         self.machine.handle_successors(id, Ok(found), now);
                     }
+                    Effect::ConfirmEnd(id) => {
+                        let found = self.successors.get(&id).cloned().unwrap_or_default();
+                        let found = self.current.is_empty().then_some(found);
+                        self.machine.handle_final_successors(id, Ok(found), now);
+                    }
                     Effect::FindSegments(id) => {
                         self.machine.handle_segments(id, Ok(self.current.clone()), now);
                     }
@@ -307,9 +312,10 @@ fn a_segment_that_is_sealed_before_it_has_successors_is_asked_about_again() {
                 Effect::FindSuccessors(of) => {
                     rig.machine.handle_successors(of, Ok(Vec::new()), Duration::ZERO);
                 }
-                Effect::FindSegments(of) => {
-                    rig.machine.handle_segments(of, Ok(vec![id(0, 0), id(0, 1)]), Duration::ZERO);
+                Effect::ConfirmEnd(of) => {
+                    rig.machine.handle_final_successors(of, Ok(None), Duration::ZERO);
                 }
+                Effect::FindSegments(of) => panic!("{of} is not missing"),
             }
         }
     }
