@@ -34,6 +34,8 @@
 //!
 //!   history ── checks   reading          what clients saw against what streams hold and held
 //!   trial ── trouble    promptness       one part in trouble: what goes on, and how soon
+//!
+//!   controllers: a seed as calls of several controllers, with the client for gRPC itself
 //! ```
 
 mod answer;
@@ -48,6 +50,7 @@ mod conditional;
 mod connection;
 mod content;
 pub mod controller;
+pub mod controllers;
 mod cut_order;
 mod disturbance;
 mod faults;

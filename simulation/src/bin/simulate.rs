@@ -9,13 +9,15 @@
 //! | `transactions` | transactions |
 //! | `bytes` | byte streams |
 //! | `index` | index streams |
+//! | `controllers` | calls of several controllers |
 //! | `bugs` | for every seeded bug the first seed that catches it |
 
-use std::{collections::BTreeMap, process::ExitCode, time::Instant};
+use std::{collections::BTreeMap, fmt, process::ExitCode, time::Instant};
 
+use pravega_sdk_controller_client::ControllerBug;
 use pravega_sdk_event_stream::SeededBug;
 use pravega_sdk_simulation::{
-    Report, byte_scenario, index_scenario, scenario, theme::Mode, transaction_scenario,
+    Report, byte_scenario, controllers, index_scenario, scenario, theme::Mode, transaction_scenario,
 };
 
 /// The seeds that are run.
@@ -25,11 +27,57 @@ enum What {
     Transactions,
     Bytes,
     Index,
+    Controllers,
     Bugs,
 }
 
+/// A seeded bug.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bug {
+    /// Of the engines of segments and streams.
+    Streams(SeededBug),
+    /// Of the client of the controller.
+    Calls(ControllerBug),
+}
+
+impl fmt::Debug for Bug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Streams(bug) => bug.fmt(f),
+            Self::Calls(bug) => bug.fmt(f),
+        }
+    }
+}
+
+impl Bug {
+    /// The seeds that may catch it.
+    fn seeds(self) -> What {
+        match self {
+            Self::Calls(_) => What::Controllers,
+            Self::Streams(bug) if SeededBug::TRANSACTIONS.contains(&bug) => What::Transactions,
+            Self::Streams(bug) if SeededBug::BYTES.contains(&bug) => What::Bytes,
+            Self::Streams(_) => What::Events(Mode::Usual),
+        }
+    }
+
+    fn of_streams(self) -> Option<SeededBug> {
+        match self {
+            Self::Streams(bug) => Some(bug),
+            Self::Calls(_) => None,
+        }
+    }
+
+    fn of_calls(self) -> Option<ControllerBug> {
+        match self {
+            Self::Streams(_) => None,
+            Self::Calls(bug) => Some(bug),
+        }
+    }
+}
+
 const USAGE: &str = "usage: simulate [WHAT] [FIRST [COUNT [BUG]]]; WHAT is deadlines, \
-                     with KIND, transactions, bytes, index or bugs";
+                     with KIND, transactions, bytes, index, controllers \
+                     or bugs";
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -47,7 +95,7 @@ fn main() -> ExitCode {
     }
 }
 
-type Parsed = (What, u64, Option<u64>, Option<SeededBug>);
+type Parsed = (What, u64, Option<u64>, Option<Bug>);
 
 fn parse(arguments: &[String]) -> Result<Parsed, String> {
     let mut rest = arguments.iter().map(String::as_str).peekable();
@@ -56,6 +104,7 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
         Some("transactions") => What::Transactions,
         Some("bytes") => What::Bytes,
         Some("index") => What::Index,
+        Some("controllers") => What::Controllers,
         Some("bugs") => What::Bugs,
         Some("with") => {
             rest.next();
@@ -77,23 +126,26 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
     Ok((what, first, count, bug.transpose()?))
 }
 
-fn all_bugs() -> impl Iterator<Item = SeededBug> {
+fn all_bugs() -> impl Iterator<Item = Bug> {
     let all = SeededBug::ALL.into_iter().chain(SeededBug::APPENDING).chain(SeededBug::READING);
     let all = all.chain(SeededBug::FULL).chain(SeededBug::CONNECTIONS);
-    all.chain(SeededBug::BYTES).chain(SeededBug::TRANSACTIONS)
+    let all = all.chain(SeededBug::BYTES).chain(SeededBug::TRANSACTIONS);
+    all.map(Bug::Streams).chain(ControllerBug::ALL.map(Bug::Calls))
 }
 
-fn run_seed(what: What, seed: u64, bug: Option<SeededBug>) -> Report {
+fn run_seed(what: What, seed: u64, bug: Option<Bug>) -> Report {
+    let of_streams = bug.and_then(Bug::of_streams);
     match what {
-        What::Transactions => transaction_scenario::run(seed, bug),
+        What::Transactions => transaction_scenario::run(seed, of_streams),
         What::Index => index_scenario::run(seed),
-        What::Bytes => byte_scenario::run(seed, bug),
-        What::Events(mode) => scenario::run_in(mode, seed, bug),
-        What::Bugs => scenario::run(seed, bug),
+        What::Bytes => byte_scenario::run(seed, of_streams),
+        What::Events(mode) => scenario::run_in(mode, seed, of_streams),
+        What::Controllers => controllers::run(seed, bug.and_then(Bug::of_calls)),
+        What::Bugs => scenario::run(seed, of_streams),
     }
 }
 
-fn run(what: What, first: u64, count: u64, bug: Option<SeededBug>) -> ExitCode {
+fn run(what: What, first: u64, count: u64, bug: Option<Bug>) -> ExitCode {
     let started = Instant::now();
     let mut counters: BTreeMap<&str, u64> = BTreeMap::new();
     let mut failed = 0;
@@ -123,23 +175,14 @@ fn run(what: What, first: u64, count: u64, bug: Option<SeededBug>) -> ExitCode {
 }
 
 /// Prints for every seeded bug, or for one, the first seed that catches it.
-fn hunt(first: u64, count: u64, only: Option<SeededBug>) -> ExitCode {
+fn hunt(first: u64, count: u64, only: Option<Bug>) -> ExitCode {
     let mut escaped = 0;
     for bug in all_bugs().filter(|bug| only.is_none_or(|only| only == *bug)) {
-        let modes: &[What] = if SeededBug::TRANSACTIONS.contains(&bug) {
-            &[What::Transactions]
-        } else if SeededBug::BYTES.contains(&bug) {
-            &[What::Bytes]
-        } else {
-            &[What::Events(Mode::Usual)]
-        };
-        let caught = modes.iter().copied().find_map(|what| {
-            (first..first + count)
-                .find_map(|seed| Some(seed).zip(run_seed(what, seed, Some(bug)).violations.pop()))
-                .map(|(seed, violation)| (what, seed, violation))
-        });
+        let what = bug.seeds();
+        let caught = (first..first + count)
+            .find_map(|seed| Some(seed).zip(run_seed(what, seed, Some(bug)).violations.pop()));
         match caught {
-            Some((what, seed, violation)) => println!("{bug:?}: {what:?} {seed}: {violation}"),
+            Some((seed, violation)) => println!("{bug:?}: {what:?} {seed}: {violation}"),
             None => {
                 escaped += 1;
                 println!("{bug:?}: not caught by {count} seeds");
