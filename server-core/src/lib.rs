@@ -23,6 +23,7 @@
 pub mod access;
 pub mod catalog;
 pub mod ids;
+pub mod log;
 pub mod machine;
 pub mod placement;
 pub mod record;

@@ -1,0 +1,51 @@
+//! The log: files in which every change is written once, and from which segments are read.
+//!
+//! ```text
+//! log-N       head │ frame │ frame │ …      a frame is one commit: one write, one sync
+//! frame       head │ record │ record │ …    a record is one change, with a checksum of its own
+//! synced      how far the log was synced, written from time to time, after acknowledgements
+//! ```
+//!
+//! The next frame is written after the sync of the one before it. So bytes that are no frame are
+//! the torn end of a write that was never acknowledged only if nothing shows that a later write was
+//! begun: no frame after them, no later file with one, and no note of their sync. Everything else
+//! is damage, and is reported with its file and place.
+//!
+//! ```text
+//! writer      batches in, writes and syncs out; what is durable; when the next file begins
+//! recovery    names and bytes of files in, frames out; a torn end, or a named damage
+//! folder      how a folder is created; which of its files are what
+//! frame  head  mark  checksum           the bytes
+//! ids                                   numbers of folders, files and segments
+//! ```
+//!
+//! Deliberately absent: system calls, clocks, threads. Drivers carry out effects and report how
+//! each one ended.
+
+mod checksum;
+mod folder;
+mod frame;
+mod head;
+mod ids;
+mod mark;
+mod recovery;
+mod seeded_bugs;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    folder::{Contents, FOLDER_LEN, FOLDER_NAME, FolderStep, creation, read_identity},
+    frame::{
+        Closed, FileChange, FrameBuilder, FrameHead, LogRecord, PlacedRecord, TooLong, read_frame,
+        read_record,
+    },
+    head::{BadHead, FileHead, HEAD_LEN},
+    ids::{FileNumber, FolderId, Place, Salt, SegmentNumber, SpanPlace},
+    mark::{MARK_LEN, Mark, MarkSlot},
+    recovery::{MARK_NAME, MarkState, Problem, Recovered, Recovery, Step as RecoveryStep, What},
+    writer::{
+        Committed, CurrentFile, Effect, Event, LogWriter, MarkSync, NotTaken, Outcome, Settings,
+    },
+};

@@ -1,0 +1,582 @@
+//! Reading a log back, frame by frame.
+//!
+//! ```text
+//! file by file:  head ──> frames ──> end of the file, or bytes that are no frame
+//!                                                │
+//!       damage, if a later write was begun <─────┴─────> a torn end, cut off
+//! ```
+//!
+//! A write was begun after those bytes if a frame of the file follows them, if the next file has
+//! more than its head, or if the mark is after them. Zeros up to the end of a file are no bytes: a
+//! file may be extended with them before they are needed. Nothing is changed before all files were
+//! read: what the driver should cut off and remove is in the result.
+
+use std::{collections::BTreeMap, fmt, mem};
+
+use bytes::Bytes;
+
+use super::{
+    frame::{
+        Closed, FRAME_HEAD_LEN, FileChange, FrameHead, LogRecord, PlacedRecord, find_frame,
+        read_frame,
+    },
+    head::{BadHead, FileHead, FileKind, HEAD_LEN, VERSION},
+    ids::{FileNumber, FolderId, Place},
+    mark::{Mark, MarkSlot},
+    seeded_bugs::{Bug, has},
+    writer::CurrentFile,
+};
+use crate::record::Sequence;
+
+/// The name of the file with the mark.
+pub const MARK_NAME: &str = "synced";
+
+/// The usual length of a read, in bytes.
+const READ_LEN: u64 = 1 << 20;
+
+/// The next step of a recovery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Bytes of a file are needed, for [`Recovery::handle_read`].
+    Read {
+        /// The place of the first byte.
+        place: Place,
+        /// The number of bytes, all within the length that the file had.
+        len: u64,
+    },
+    /// The next frame.
+    Frame {
+        /// The place of the frame.
+        place: Place,
+        /// The last batch in it.
+        sequence: Sequence,
+        /// Its records, in order.
+        records: Vec<PlacedRecord>,
+    },
+    /// Everything was read.
+    Done(Recovered),
+}
+
+/// A log that was read back, and how it goes on.
+///
+/// Before anything is served or written, the driver cuts, removes, and syncs the current file and
+/// the folder: what was read may never have reached the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// The file of the last frame; `None` if the log has no frame.
+    pub current: Option<CurrentFile>,
+    /// The file after it, if it was created already.
+    pub next: Option<FileHead>,
+    /// The last batch.
+    pub sequence: Sequence,
+    /// The ends of files with a torn write after them.
+    pub cuts: Vec<Place>,
+    /// A file whose creation was interrupted.
+    pub unfinished: Option<FileNumber>,
+    /// The slot of the next mark.
+    pub slot: MarkSlot,
+    /// Whether the mark is what was written. One that is not may be older than it was.
+    pub mark: MarkState,
+}
+
+/// The state of the mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarkState {
+    /// It is as it was written.
+    Whole,
+    /// A crash or damage changed it. It is not needed for what the log holds, but a part that a log
+    /// has lost at its end may go unnoticed.
+    Damaged,
+}
+
+/// A log that cannot be read back. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file} at byte {at}: {what}")]
+pub struct Problem {
+    /// The file.
+    pub file: String,
+    /// The offset in the file.
+    pub at: u64,
+    /// The problem.
+    pub what: What,
+}
+
+/// What is wrong with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// It does not exist.
+    Missing,
+    /// It is not the next file of the folder.
+    NotNext,
+    /// It is not as long as it was when the folder was listed.
+    Shortened,
+    /// Its head is damaged.
+    Head,
+    /// It was written by a newer version.
+    Version(u32),
+    /// It belongs to another folder.
+    OtherFolder(FolderId),
+    /// It is no log file.
+    OtherKind,
+    /// It is a copy of a file with another number.
+    OtherNumber(FileNumber),
+    /// Its first frame does not begin the file after the one before.
+    NotAfter,
+    /// A frame is older than the one before it.
+    Older,
+    /// A frame ends where another one was synced.
+    NotMarked,
+    /// A frame has records that only the first of a file has.
+    BegunTwice,
+    /// Bytes are not those that were written, and a frame follows them.
+    Damaged,
+    /// Bytes are not those that were written, and the next file was begun after them.
+    DamagedBeforeNext,
+    /// Bytes that were synced are not those that were written, or are missing.
+    DamagedBeforeMark,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "the file is missing",
+            Self::NotNext => "the file is neither one of the folder's files nor the next",
+            Self::Shortened => "the file became shorter while it was read",
+            Self::Head => "the head of the file is damaged",
+            Self::Version(found) => {
+                return write!(f, "the file has version {found}, the newest known is {VERSION}");
+            }
+            Self::OtherFolder(found) => return write!(f, "the file belongs to folder {found}"),
+            Self::OtherKind => "the file is a copy of one of another kind",
+            Self::OtherNumber(found) => return write!(f, "the file is a copy of {}", found.name()),
+            Self::NotAfter => "the file does not continue the one before it",
+            Self::Older => "the frame is older than the one before it",
+            Self::NotMarked => "the frame is not the one that was synced",
+            Self::BegunTwice => "the file begins a second time",
+            Self::Damaged => "the bytes are not those that were written, and more follow",
+            Self::DamagedBeforeNext => {
+                "the bytes are not those that were written, and the next file was begun"
+            }
+            Self::DamagedBeforeMark => "the synced bytes are missing, or are not those written",
+        })
+    }
+}
+
+/// What follows the last frame of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Zeros, or the end of the file.
+    Nothing,
+    /// Bytes that are no frame.
+    Torn,
+}
+
+/// The end of the frames of a file.
+#[derive(Debug, Clone, Copy)]
+struct FileEnd {
+    file: CurrentFile,
+    rest: Rest,
+}
+
+impl FileEnd {
+    fn is_begun(&self) -> bool {
+        self.file.len > HEAD_LEN as u64
+    }
+
+    fn place(&self) -> Place {
+        Place { file: self.file.number, at: self.file.len }
+    }
+}
+
+/// The position in a file that is being read.
+#[derive(Debug)]
+struct Reading {
+    head: FileHead,
+    /// The length of the file.
+    len: u64,
+    /// The offset of the next frame.
+    at: u64,
+    /// Bytes from an offset on.
+    buffer: Bytes,
+    buffer_at: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The next file to read, if there is one.
+    Next(FileNumber),
+    /// Its head is being read.
+    Head(FileNumber, u64),
+    Frames(Reading),
+    /// A frame is looked for from an offset on, after bytes that are none.
+    Scan(Reading, u64, Rest),
+    Done(Recovered),
+}
+
+/// The recovery of a log.
+#[derive(Debug)]
+pub struct Recovery {
+    folder: FolderId,
+    files: BTreeMap<FileNumber, u64>,
+    mark: Option<Mark>,
+    mark_state: MarkState,
+    slot: MarkSlot,
+    first: FileNumber,
+    /// The bytes of the last read.
+    input: Option<Bytes>,
+    sequence: Sequence,
+    /// The file before the one that is being read.
+    previous: Option<FileEnd>,
+    unfinished: Option<FileNumber>,
+    state: State,
+}
+
+/// What a buffer has at an offset.
+enum Found {
+    Frame(FrameHead, Vec<PlacedRecord>),
+    /// It needs this many bytes from there on.
+    Needs(u64),
+    NoFrame,
+}
+
+impl Reading {
+    fn buffered(&self) -> Bytes {
+        let start = usize::try_from(self.at.saturating_sub(self.buffer_at)).unwrap_or(usize::MAX);
+        if start >= self.buffer.len() { Bytes::new() } else { self.buffer.slice(start..) }
+    }
+
+    fn find(&self) -> Found {
+        let (bytes, left) = (self.buffered(), self.len - self.at);
+        let buffered = bytes.len() as u64;
+        if left < FRAME_HEAD_LEN as u64 {
+            return Found::NoFrame;
+        }
+        if buffered < FRAME_HEAD_LEN as u64 {
+            return Found::Needs(FRAME_HEAD_LEN as u64);
+        }
+        let head = FrameHead::decode(&bytes, self.head.salt, self.at);
+        let Some(head) = head.filter(|head| head.frame_len() <= left) else {
+            return Found::NoFrame;
+        };
+        if buffered < head.frame_len() {
+            return Found::Needs(head.frame_len());
+        }
+        match read_frame(&bytes, self.head.salt, self.at) {
+            Some((head, records)) => Found::Frame(head, records),
+            None => Found::NoFrame,
+        }
+    }
+
+    fn read(&self, at: u64, len: u64) -> Step {
+        let place = Place { file: self.head.number, at };
+        Step::Read { place, len: len.max(READ_LEN).min(self.len - at) }
+    }
+
+    fn end(&self, rest: Rest) -> FileEnd {
+        let FileHead { number, salt, .. } = self.head;
+        FileEnd { file: CurrentFile { number, salt, len: self.at }, rest }
+    }
+}
+
+impl Recovery {
+    /// The recovery of the log of a folder, from the bytes of its mark and the lengths of its log
+    /// files.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`] if the mark is that of another folder.
+    pub fn new(
+        folder: FolderId,
+        mark: &[u8],
+        files: BTreeMap<FileNumber, u64>,
+    ) -> Result<Self, Problem> {
+        let mark_state = if Mark::is_whole(mark) { MarkState::Whole } else { MarkState::Damaged };
+        let found = Mark::read(mark);
+        if let Some((mark, _)) = found
+            && mark.folder != folder
+        {
+            let what = What::OtherFolder(mark.folder);
+            return Err(Problem { file: MARK_NAME.to_owned(), at: 0, what });
+        }
+        Ok(Self {
+            folder,
+            files,
+            mark: found.map(|(mark, _)| mark),
+            mark_state,
+            slot: found.map(|(_, slot)| slot.other()).unwrap_or_default(),
+            input: None,
+            first: FileNumber::FIRST,
+            sequence: Sequence::default(),
+            previous: None,
+            unfinished: None,
+            state: State::Next(FileNumber::FIRST),
+        })
+    }
+
+    /// The next step.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`] if the log cannot be read back.
+    pub fn poll(&mut self) -> Result<Step, Problem> {
+        loop {
+            let step = match mem::replace(&mut self.state, State::Next(self.first)) {
+                State::Next(number) => self.open(number)?,
+                State::Head(number, len) => self.read_head(number, len)?,
+                State::Frames(reading) => self.read_frames(reading)?,
+                State::Scan(reading, at, rest) => self.scan(reading, at, rest)?,
+                State::Done(recovered) => self.done(recovered),
+            };
+            if let Some(step) = step {
+                return Ok(step);
+            }
+        }
+    }
+
+    /// Continues with the bytes of the last [`Step::Read`].
+    pub fn handle_read(&mut self, bytes: Bytes) {
+        self.input = Some(bytes);
+    }
+
+    fn done(&mut self, recovered: Recovered) -> Option<Step> {
+        self.state = State::Done(recovered.clone());
+        Some(Step::Done(recovered))
+    }
+
+    fn open(&mut self, number: FileNumber) -> Result<Option<Step>, Problem> {
+        let is_first = number == self.first;
+        match self.files.get(&number) {
+            None if is_first => Err(problem(number, 0, What::Missing)),
+            None => self.finish(None),
+            Some(0) if !is_first => self.finish_before(number),
+            Some(&len) => {
+                self.state = State::Head(number, len);
+                Ok(None)
+            }
+        }
+    }
+
+    fn read_head(&mut self, number: FileNumber, len: u64) -> Result<Option<Step>, Problem> {
+        let Some(bytes) = self.input.take() else {
+            self.state = State::Head(number, len);
+            let place = Place { file: number, at: 0 };
+            return Ok(Some(Step::Read { place, len: len.min(READ_LEN) }));
+        };
+        let head = match FileHead::decode(&bytes) {
+            // Only the head was written, perhaps in part: the file was not begun.
+            Err(BadHead::Damaged) if len <= HEAD_LEN as u64 && number != self.first => {
+                return self.finish_before(number);
+            }
+            Err(BadHead::Damaged) => return Err(problem(number, 0, What::Head)),
+            Err(BadHead::Version(found)) => {
+                return Err(problem(number, 0, What::Version(found)));
+            }
+            Ok(head) => head,
+        };
+        if head.folder != self.folder && !has(Bug::IgnoresFolder) {
+            return Err(problem(number, 0, What::OtherFolder(head.folder)));
+        }
+        if head.kind != FileKind::Log {
+            return Err(problem(number, 0, What::OtherKind));
+        }
+        if head.number != number {
+            return Err(problem(number, 0, What::OtherNumber(head.number)));
+        }
+        let at = HEAD_LEN as u64;
+        self.state = State::Frames(Reading { head, len, at, buffer: bytes, buffer_at: 0 });
+        Ok(None)
+    }
+
+    fn read_frames(&mut self, mut reading: Reading) -> Result<Option<Step>, Problem> {
+        match reading.find() {
+            Found::Frame(head, records) => {
+                self.check(&reading, &head, &records)?;
+                let place = Place { file: reading.head.number, at: reading.at };
+                let sequence = head.sequence;
+                (self.sequence, reading.at) = (sequence, reading.at + head.frame_len());
+                self.state = State::Frames(reading);
+                Ok(Some(Step::Frame { place, sequence, records }))
+            }
+            Found::Needs(len) => match self.input.take() {
+                Some(bytes) if (bytes.len() as u64) < len => {
+                    Err(problem(reading.head.number, reading.at, What::Shortened))
+                }
+                Some(bytes) => {
+                    (reading.buffer, reading.buffer_at) = (bytes, reading.at);
+                    self.state = State::Frames(reading);
+                    Ok(None)
+                }
+                None => {
+                    let step = reading.read(reading.at, len);
+                    self.state = State::Frames(reading);
+                    Ok(Some(step))
+                }
+            },
+            Found::NoFrame => {
+                let at = reading.at;
+                self.state = State::Scan(reading, at, Rest::Nothing);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Checks that a frame follows the one before it.
+    fn check(
+        &self,
+        reading: &Reading,
+        frame: &FrameHead,
+        records: &[PlacedRecord],
+    ) -> Result<(), Problem> {
+        let file = reading.head.number;
+        let fails = |what| Err(problem(file, reading.at, what));
+        let begins = |placed: &PlacedRecord| matches!(placed.record, LogRecord::File(_));
+        let mut others = records;
+        if reading.at == HEAD_LEN as u64 {
+            let (first, after) = match records.split_first() {
+                Some((first, after)) => (Some(&first.record), after),
+                None => (None, records),
+            };
+            self.check_begun(file, first)?;
+            others = after;
+        }
+        if others.iter().any(begins) {
+            return fails(What::BegunTwice);
+        }
+        if frame.sequence <= self.sequence {
+            return fails(What::Older);
+        }
+        let end = reading.at + frame.frame_len();
+        let is_within =
+            |mark: &Mark| file == mark.end.file && reading.at < mark.end.at && mark.end.at <= end;
+        match self.mark.filter(is_within) {
+            Some(mark) if (end, frame.sequence) != (mark.end.at, mark.sequence) => {
+                fails(What::NotMarked)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the first record of a file continues the file before it.
+    fn check_begun(&self, file: FileNumber, first: Option<&LogRecord>) -> Result<(), Problem> {
+        let end = self.previous;
+        if let Some(end) = end.filter(|end| end.rest == Rest::Torn) {
+            return Err(before_next(&end));
+        }
+        if has(Bug::IgnoresBegun) {
+            return Ok(());
+        }
+        let previous = end.map(|end| {
+            let CurrentFile { number: file, len, .. } = end.file;
+            Closed { file, len, sequence: self.sequence.0 }
+        });
+        match (first, end) {
+            (Some(LogRecord::File(FileChange::Begun { previous: found })), _)
+                if *found == previous =>
+            {
+                Ok(())
+            }
+            (Some(LogRecord::File(FileChange::Begun { previous: Some(found) })), Some(end))
+                if found.file == end.file.number && found.len > end.file.len =>
+            {
+                Err(before_next(&end))
+            }
+            _ => Err(problem(file, HEAD_LEN as u64, What::NotAfter)),
+        }
+    }
+
+    fn scan(&mut self, reading: Reading, at: u64, rest: Rest) -> Result<Option<Step>, Problem> {
+        if at >= reading.len {
+            return self.end_of_file(&reading, rest);
+        }
+        let Some(bytes) = self.input.take() else {
+            let step = reading.read(at, READ_LEN);
+            self.state = State::Scan(reading, at, rest);
+            return Ok(Some(step));
+        };
+        let file = reading.head.number;
+        // The bytes at the first offset are no whole frame, though the head may be one.
+        let skipped = usize::from(at == reading.at);
+        let others = bytes.get(skipped..).unwrap_or_default();
+        let later = find_frame(others, reading.head.salt, at + skipped as u64);
+        if later.is_some() && !has(Bug::IgnoresLaterFrames) {
+            return Err(problem(file, reading.at, What::Damaged));
+        }
+        let is_zeros = bytes.iter().all(|byte| *byte == 0) && !has(Bug::RefusesZeros);
+        let rest = if is_zeros { rest } else { Rest::Torn };
+        let end = at + bytes.len() as u64;
+        let next = if end >= reading.len {
+            end
+        } else {
+            // The head of a frame may begin in these bytes and end in the next.
+            end.saturating_sub(FRAME_HEAD_LEN as u64 - 1)
+        };
+        if next <= at {
+            return Err(problem(file, at, What::Shortened));
+        }
+        self.state = State::Scan(reading, next, rest);
+        Ok(None)
+    }
+
+    fn end_of_file(&mut self, reading: &Reading, rest: Rest) -> Result<Option<Step>, Problem> {
+        let end = reading.end(rest);
+        if end.is_begun() {
+            self.previous = Some(end);
+            self.state = State::Next(end.file.number.next());
+            return Ok(None);
+        }
+        match self.previous.filter(|before| [before.rest, rest] == [Rest::Torn; 2]) {
+            Some(before) => Err(before_next(&before)),
+            None => self.finish(Some((reading.head, end))),
+        }
+    }
+
+    /// Finishes before a file whose creation was interrupted.
+    fn finish_before(&mut self, number: FileNumber) -> Result<Option<Step>, Problem> {
+        self.unfinished = Some(number);
+        self.finish(None)
+    }
+
+    /// Finishes after the last file with a frame, and the one that was created after it.
+    fn finish(&mut self, next: Option<(FileHead, FileEnd)>) -> Result<Option<Step>, Problem> {
+        let last = self.previous.map(|end| end.file.number);
+        let created = next.map(|(head, _)| head.number).or(self.unfinished);
+        let known = last.into_iter().chain(created).max().unwrap_or(self.first);
+        let start = Place { file: self.first, at: HEAD_LEN as u64 };
+        let end = self.previous.map_or(start, |end| end.place());
+        let is_after = |mark: &Mark| mark.end > end && !has(Bug::IgnoresMark);
+        if let Some(mark) = self.mark.filter(is_after) {
+            let after = next.map_or(end.file.next(), |(head, _)| head.number);
+            return Err(match mark.end.file == end.file {
+                true => problem(end.file, end.at, What::DamagedBeforeMark),
+                false if self.files.contains_key(&after) => {
+                    problem(after, HEAD_LEN as u64, What::DamagedBeforeMark)
+                }
+                false => problem(after, 0, What::Missing),
+            });
+        }
+        let unknown = |number: &&FileNumber| **number < self.first || **number > known;
+        if let Some(number) = self.files.keys().find(unknown) {
+            return Err(problem(*number, 0, What::NotNext));
+        }
+        let ends = [self.previous, next.map(|(_, end)| end)];
+        let torn = ends.into_iter().flatten().filter(|end| end.rest == Rest::Torn);
+        Ok(self.done(Recovered {
+            current: self.previous.map(|end| end.file),
+            next: next.map(|(head, _)| head),
+            sequence: self.sequence,
+            cuts: torn.map(|end| end.place()).collect(),
+            unfinished: self.unfinished,
+            slot: self.slot,
+            mark: self.mark_state,
+        }))
+    }
+}
+
+fn problem(file: FileNumber, at: u64, what: What) -> Problem {
+    Problem { file: file.name(), at, what }
+}
+
+/// The problem with a file whose end is damaged, as the next one was begun after it.
+fn before_next(end: &FileEnd) -> Problem {
+    problem(end.file.number, end.file.len, What::DamagedBeforeNext)
+}

@@ -1,0 +1,50 @@
+//! Broken variants of the log, which its tests must catch. They exist only in tests.
+
+/// A broken variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(test), allow(dead_code, reason = "only tests choose one"))]
+pub(super) enum Bug {
+    /// A frame is acknowledged after its write, without a sync.
+    SkipsSync,
+    /// What a write without space left in the file is not cut off.
+    KeepsRefused,
+    /// It is cut off, but the cut is not synced before the batches are refused.
+    CutsUnsynced,
+    /// A file is used before its head and its name are durable.
+    UsesUnprepared,
+    /// A recovery does not check that a file continues the one before it.
+    IgnoresBegun,
+    /// A recovery does not look at the mark.
+    IgnoresMark,
+    /// A recovery cuts the end of a file off though frames follow.
+    IgnoresLaterFrames,
+    /// A recovery does not check the folder of a file.
+    IgnoresFolder,
+    /// A recovery takes the zeros at the end of a file for a torn write.
+    RefusesZeros,
+}
+
+#[cfg(test)]
+thread_local! {
+    static ACTIVE: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs a test with a bug.
+#[cfg(test)]
+pub(super) fn with<T>(bug: Bug, test: impl FnOnce() -> T) -> T {
+    ACTIVE.set(Some(bug));
+    let done = test();
+    ACTIVE.set(None);
+    done
+}
+
+/// Returns true if the bug is active.
+pub(super) fn has(bug: Bug) -> bool {
+    #[cfg(test)]
+    return ACTIVE.get() == Some(bug);
+    #[cfg(not(test))]
+    {
+        let _ = bug;
+        false
+    }
+}

@@ -1,0 +1,87 @@
+//! Calls of the disk that fail, and disks without space.
+
+use super::{
+    Log, OpenFailure, batch, batches_in,
+    disk::{Disk, Fault, LOSSES, Part},
+    failed, read_all,
+};
+use crate::record::Sequence;
+
+const BATCHES: usize = 40;
+const PARTS: [Part; 3] = [Part::Nothing, Part::Half, Part::Everything];
+
+#[test]
+fn after_a_failed_call_nothing_is_acknowledged_that_is_not_durable() {
+    let (mut failed, mut went_on) = (0, 0);
+    for seed in 0..4 {
+        for call in 1..200 {
+            for part in PARTS {
+                let disk = Disk::default().failing_at(call, Fault::Error(part));
+                let mut log = match Log::open(disk, seed) {
+                    Ok(log) => log,
+                    Err((OpenFailure::Disk(_), _)) => continue,
+                    Err((failure, _)) => panic!("{failure:?}"),
+                };
+                let acknowledged = log.run(BATCHES);
+                if log.writer.failure().is_some() {
+                    failed += 1;
+                    assert!(log.writer.submit(Sequence(1000), batch(1000, 1)).is_err());
+                    assert_eq!(log.writer.poll(log.now), None, "nothing more is written");
+                } else {
+                    went_on += 1;
+                    assert_eq!(acknowledged, BATCHES, "a mark or a new file can be late");
+                }
+                let mut random = fastrand::Rng::with_seed(call as u64);
+                for loss in LOSSES {
+                    let (records, _) = read_all(&log.disk.after(loss, &mut random)).unwrap();
+                    let found = batches_in(&records);
+                    assert!(found.len() >= acknowledged && log.history.starts_with(&found));
+                }
+            }
+        }
+    }
+    assert!(failed > 300 && went_on > 100, "{failed} failed, {went_on} went on");
+}
+
+#[test]
+fn what_finds_no_space_is_refused_and_never_comes_back() {
+    let (mut full, mut crashes) = (0, 0);
+    for seed in 0..4 {
+        for call in 20..150 {
+            for part in PARTS {
+                let times = 1 + (call % 5);
+                let disk = Disk::default().failing_at(call, Fault::NoSpace(times, part));
+                let mut log = Log::open(disk, seed).unwrap_or_else(failed);
+                // Refused batches are submitted again, as other ones.
+                let acknowledged = log.run(BATCHES);
+                assert_eq!((acknowledged, log.writer.failure()), (log.history.len(), None));
+                full += log.full;
+                let mut random = fastrand::Rng::with_seed(call as u64);
+                for loss in LOSSES {
+                    let (records, _) = read_all(&log.disk.after(loss, &mut random)).unwrap();
+                    assert_eq!(batches_in(&records), log.history);
+                    crashes += 1;
+                }
+            }
+        }
+    }
+    assert!(full > 500 && crashes > 1000, "{full} times full, {crashes} crashes");
+}
+
+#[test]
+fn a_full_disk_refuses_everything_until_there_is_space() {
+    let mut full = 0;
+    for call in 20..60 {
+        let disk = Disk::default().failing_at(call, Fault::NoSpace(usize::MAX, Part::Half));
+        let mut log = Log::open(disk, 1).unwrap_or_else(failed);
+        let acknowledged = log.run(BATCHES);
+        assert_eq!(log.writer.failure(), None);
+        full += usize::from(acknowledged < BATCHES);
+        log.disk = log.disk.after_kill();
+        let more = log.run(10);
+        assert!(more >= acknowledged + 10 && more == log.history.len());
+        let (records, _) = read_all(&log.disk).unwrap();
+        assert_eq!(batches_in(&records), log.history);
+    }
+    assert!(full > 20, "{full} full disks");
+}
