@@ -14,6 +14,9 @@
 //! ```text
 //! writer      batches in, writes and syncs out; what is durable; when the next file begins
 //! recovery    names and bytes of files in, frames out; a torn end, or a named damage
+//! index       where the bytes of segments are: spans of the newest files, and runs
+//! fetch       a range of a segment in, reads of files and checked bytes out
+//! spans  run  the spans of one file in memory; those of many in a file of their own
 //! folder      how a folder is created; which of its files are what
 //! frame  head  mark  checksum           the bytes
 //! ids                                   numbers of folders, files and segments
@@ -23,28 +26,36 @@
 //! each one ended.
 
 mod checksum;
+mod fetch;
 mod folder;
 mod frame;
 mod head;
 mod ids;
+mod index;
 mod mark;
 mod recovery;
+mod run;
 mod seeded_bugs;
+mod spans;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::{
+    fetch::{Fetch, FetchStep, ReadFile},
     folder::{Contents, FOLDER_LEN, FOLDER_NAME, FolderStep, creation, read_identity},
     frame::{
         Closed, FileChange, FrameBuilder, FrameHead, LogRecord, PlacedRecord, TooLong, read_frame,
         read_record,
     },
-    head::{BadHead, FileHead, HEAD_LEN},
+    head::{BadHead, FileHead, FileKind, HEAD_LEN},
     ids::{FileNumber, FolderId, Place, Salt, SegmentNumber, SpanPlace},
+    index::{Index, IndexWork, Run, RunFile},
     mark::{MARK_LEN, Mark, MarkSlot},
     recovery::{MARK_NAME, MarkState, Problem, Recovered, Recovery, Step as RecoveryStep, What},
+    run::{Directory, Entry, FOOTER_LEN, Footer, Merge, RunBuilder, read_block},
+    spans::{FileSpans, OutOfOrder, Span},
     writer::{
         Committed, CurrentFile, Effect, Event, LogWriter, MarkSync, NotTaken, Outcome, Settings,
     },

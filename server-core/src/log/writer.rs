@@ -220,11 +220,21 @@ enum Intake {
     Closed,
 }
 
+/// When the current file ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileEnds {
+    /// When it is long.
+    ByLength,
+    /// As soon as the next one is ready.
+    Now,
+}
+
 /// The writer of a log.
 #[derive(Debug)]
 pub struct LogWriter {
     settings: Settings,
     current: Option<CurrentFile>,
+    ends: FileEnds,
     next: NextFile,
     queue: VecDeque<Batch>,
     queued: u64,
@@ -255,6 +265,7 @@ impl LogWriter {
         Self {
             settings,
             current,
+            ends: FileEnds::ByLength,
             next: next.map_or(NextFile::Missing, NextFile::Ready),
             queue: VecDeque::new(),
             queued: 0,
@@ -316,6 +327,11 @@ impl LogWriter {
         }
     }
 
+    /// Ends the current file, whatever its length, once the next one is ready.
+    pub fn end_file(&mut self) {
+        self.ends = FileEnds::Now;
+    }
+
     /// Takes no more batches. Those in the queue are written, and a durable mark.
     pub fn close(&mut self) {
         self.intake = Intake::Closed;
@@ -332,7 +348,7 @@ impl LogWriter {
     pub fn poll_prepare(&mut self, random: u64) -> Option<FileHead> {
         let is_long =
             |file: &CurrentFile| file.len >= self.settings.file_len - self.settings.file_len / 4;
-        let is_due = self.current.as_ref().is_none_or(is_long);
+        let is_due = self.ends == FileEnds::Now || self.current.as_ref().is_none_or(is_long);
         if self.next != NextFile::Missing || !is_due {
             return None;
         }
@@ -449,7 +465,7 @@ impl LogWriter {
         let CurrentFile { number: file, len, .. } = current;
         let closed = Closed { file, len, sequence: self.durable.0 };
         let file_len = self.settings.file_len;
-        match next.filter(|_| len >= file_len) {
+        match next.filter(|_| len >= file_len || self.ends == FileEnds::Now) {
             Some(next) => Some((next, Some(closed))),
             None => (len < file_len.saturating_mul(2)).then_some((current, None)),
         }
@@ -540,7 +556,7 @@ impl LogWriter {
     fn finish(&mut self, commit: Commit) -> Committed {
         let Commit { mut file, bytes, spans, closed, sequence, len } = commit;
         if self.current.map(|current| current.number) != Some(file.number) {
-            self.next = NextFile::Missing;
+            (self.next, self.ends) = (NextFile::Missing, FileEnds::ByLength);
         }
         file.len += bytes.len() as u64;
         self.current = Some(file);

@@ -397,6 +397,22 @@ fn a_file_ends_at_twice_its_length_if_the_next_one_cannot_be_created() {
 }
 
 #[test]
+fn a_file_that_should_end_ends_before_the_next_frame() {
+    let mut log = Log::open(Disk::default(), 1).unwrap_or_else(failed);
+    log.run(3);
+    log.writer.end_file();
+    log.preparing = None;
+    while !log.disk.list().contains_key("log-00000002") {
+        log.prepare();
+    }
+    let before = log.disk.list()["log-00000001"];
+    log.run(3);
+    let listing = log.disk.list();
+    assert_eq!(listing["log-00000001"], before);
+    assert!(listing["log-00000002"] > 64 && !listing.contains_key("log-00000003"));
+}
+
+#[test]
 fn a_batch_that_no_frame_can_have_is_refused_before_anything_is_written() {
     let mut log = Log::open(Disk::default(), 1).unwrap_or_else(failed);
     let meta = Bytes::from(vec![0; 64 << 20]);
