@@ -12,7 +12,9 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use pravega_sdk_wire_protocol::{
-    Decoder, FRAME_HEADER_LEN, FrameHeader, MAX_FRAME_LEN, WireCommand,
+    Command as _, Decoder, FRAME_HEADER_LEN, FrameHeader, MAX_FRAME_LEN, MAX_REQUEST_LIST,
+    WireCommand,
+    commands::{MergeSegments, MergeSegmentsBatch, ReadTable, RemoveTableKeys, UpdateTableEntries},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
@@ -30,6 +32,10 @@ const MIN_SPARE: usize = 1 << 10;
 const MAX_BLOCK: usize = 64 << 10;
 /// The most bytes of one read, before the other connections of the thread have their turn.
 const MAX_READ: usize = 256 << 10;
+/// The memory of an element of a list once it is decoded and handled, in bytes at most, and as a
+/// multiple of its bytes.
+const ELEMENT: usize = 256;
+const ELEMENT_TIMES: usize = 16;
 /// The interval between checks whether the connection's own block is free again.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -191,7 +197,7 @@ impl ReceiveBuffer {
             self.small_lease(size, len).await
         } else {
             let asked = Instant::now();
-            let charge = self.pool.charge(size).await;
+            let charge = self.pool.charge(size + self.decoded(frame)).await;
             // The client is not to blame for that time.
             self.begun = self.begun.map(|begun| begun + asked.elapsed());
             (size, Arc::new(Lease::Lent(charge)))
@@ -199,6 +205,24 @@ impl ReceiveBuffer {
         let mut block = BytesMut::with_capacity(size);
         block.extend_from_slice(&self.buffer);
         (self.buffer, self.block, self.lease) = (block, size, lease);
+    }
+
+    /// The memory of the lists of the incomplete frame, besides its bytes, once it is decoded and
+    /// handled.
+    fn decoded(&self, frame: usize) -> usize {
+        const LISTS: [i32; 5] = [
+            UpdateTableEntries::CODE,
+            RemoveTableKeys::CODE,
+            ReadTable::CODE,
+            MergeSegments::CODE,
+            MergeSegmentsBatch::CODE,
+        ];
+        match self.decoder.peek(&self.buffer) {
+            Ok(Some(FrameHeader { code, .. })) if LISTS.contains(&code) => {
+                (frame * ELEMENT_TIMES).min(MAX_REQUEST_LIST * ELEMENT)
+            }
+            _ => 0,
+        }
     }
 
     /// Returns true if the block has room, perhaps once the bytes before are given up.

@@ -133,7 +133,7 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{SendBuffer, commands::*};
+    use crate::{MAX_REQUEST_LIST, SendBuffer, TableEntry, TableKey, TableValue, commands::*};
 
     fn frame(command: &WireCommand) -> Vec<u8> {
         let mut out = SendBuffer::new();
@@ -199,5 +199,30 @@ mod tests {
         };
         assert!(range.contains(&read.data.as_ptr()));
         assert!(range.contains(&read.segment.as_ptr()));
+    }
+
+    #[test]
+    fn a_list_of_a_request_is_bounded_and_one_of_a_reply_is_not() {
+        let update = |count: usize| -> WireCommand {
+            let key = TableKey { data: vec![1; 4].into(), key_version: TableKey::NO_VERSION };
+            let entry = TableEntry { key, value: TableValue { data: Bytes::new() } };
+            UpdateTableEntries {
+                request_id: 1,
+                segment: "s".into(),
+                delegation_token: "".into(),
+                table_entries: vec![entry; count],
+                table_segment_offset: -1,
+            }
+            .into()
+        };
+        let updated = |count: usize| -> WireCommand {
+            TableEntriesUpdated { request_id: 1, updated_versions: vec![7; count] }.into()
+        };
+        let decode = |command: WireCommand| {
+            Decoder::default().decode_frame(frame(&command).into()).map(|found| found == command)
+        };
+        assert_eq!(decode(update(MAX_REQUEST_LIST)), Ok(true));
+        assert!(decode(update(MAX_REQUEST_LIST + 1)).is_err());
+        assert_eq!(decode(updated(MAX_REQUEST_LIST + 1)), Ok(true));
     }
 }

@@ -90,11 +90,14 @@ impl<T: Field> Layout<T> for Plain {
 #[derive(Debug)]
 pub(crate) struct FieldReader {
     rest: Bytes,
+    /// The most elements of a list.
+    max_list: usize,
 }
 
 impl FieldReader {
-    pub(crate) fn new(payload: Bytes) -> Self {
-        Self { rest: payload }
+    /// Reads a payload whose lists have at most `max_list` elements.
+    pub(crate) fn new(payload: Bytes, max_list: usize) -> Self {
+        Self { rest: payload, max_list }
     }
 
     pub(crate) fn remaining(&self) -> usize {
@@ -424,7 +427,7 @@ impl<T: Field> Field for Vec<T> {
             remaining: arrived,
         };
         let count = match usize::try_from(count) {
-            Ok(count) if count <= arrived / T::MIN_LEN.max(1) => count,
+            Ok(count) if count <= reader.max_list && count <= arrived / T::MIN_LEN.max(1) => count,
             _ => return Err(refused),
         };
         let mut list = Self::with_capacity(count.min(arrived / size_of::<T>().max(1)));

@@ -59,7 +59,9 @@ pub use commands::WireCommand;
 pub use decoder::{Decoder, FrameHeader};
 pub use error::{DecodeError, DecodeProblem, EncodeError};
 pub use handshake::{IncompatibleVersion, VersionRange};
-pub use limits::{FRAME_HEADER_LEN, MAX_FRAME_LEN, MAX_PAYLOAD_LEN, MAX_STRING_LEN};
+pub use limits::{
+    FRAME_HEADER_LEN, MAX_FRAME_LEN, MAX_PAYLOAD_LEN, MAX_REQUEST_LIST, MAX_STRING_LEN,
+};
 pub use records::{
     AttributeUpdate, IterationArgs, MergedSegment, StorageChunk, TableEntry, TableKey, TableValue,
 };

@@ -14,3 +14,7 @@ pub const FRAME_HEADER_LEN: usize = 8;
 
 /// The longest string, in bytes of modified UTF-8.
 pub const MAX_STRING_LEN: usize = 0xFFFF;
+
+/// The most elements of a list in a request that a receiver accepts. Java's client sends at most
+/// 256 keys. Small elements take many times the memory of their bytes.
+pub const MAX_REQUEST_LIST: usize = 16_384;

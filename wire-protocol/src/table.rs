@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{DecodeError, EncodeError, SendBuffer, value::Value};
+use crate::{DecodeError, EncodeError, MAX_REQUEST_LIST, SendBuffer, value::Value};
 
 /// A command of the protocol.
 pub trait Command: Clone + std::fmt::Debug + PartialEq + sealed::Sealed {
@@ -66,6 +66,16 @@ pub enum CommandKind {
     Failure,
     /// It is part of an append block.
     Inside,
+}
+
+impl CommandKind {
+    /// The most elements of a list.
+    pub(crate) fn max_list(self) -> usize {
+        match self {
+            Self::Request => MAX_REQUEST_LIST,
+            Self::Both | Self::Reply | Self::Failure | Self::Inside => usize::MAX,
+        }
+    }
 }
 
 pub(crate) mod sealed {
@@ -227,7 +237,7 @@ macro_rules! commands {
                             ),)*
                         })
                     }
-                    decode(&mut FieldReader::new(payload))
+                    decode(&mut FieldReader::new(payload, Self::KIND.max_list()))
                         .map_err(|problem| DecodeError::new(Some(Self::NAME), Self::CODE, problem))
                 }
 
