@@ -150,6 +150,93 @@ pub enum Record {
     },
 }
 
+/// The memory of a record besides its names and data, in bytes.
+const RECORD_OVERHEAD: usize = 192;
+
+impl Record {
+    /// The approximate memory of the record, in bytes.
+    pub fn memory(&self) -> usize {
+        RECORD_OVERHEAD + self.content_len()
+    }
+
+    /// The segment that changes; `None` for a merge, which changes two, and for an entry of the
+    /// catalog.
+    pub(crate) fn segment(&self) -> Option<&ByteString> {
+        match self {
+            Self::Created { segment, .. }
+            | Self::Appended { segment, .. }
+            | Self::Attributed { segment, .. }
+            | Self::Sealed { segment, .. }
+            | Self::Truncated { segment, .. }
+            | Self::Deleted { segment }
+            | Self::Put { segment, .. }
+            | Self::Removed { segment, .. }
+            | Self::Restored { segment, .. }
+            | Self::RestoredEntry { segment, .. } => Some(segment),
+            Self::Merged { .. } | Self::CatalogEntry { .. } => None,
+        }
+    }
+
+    /// The length of the names, data and numbers of the record.
+    fn content_len(&self) -> usize {
+        match self {
+            Self::Created { segment, attributes, .. }
+            | Self::Attributed { segment, attributes } => segment.len() + attributes.len() * 24,
+            Self::Appended { segment, data, attributes, .. } => {
+                segment.len() + data.len() + attributes.len() * 24
+            }
+            Self::Merged { target, source, attributes, .. } => {
+                target.len() + source.len() + attributes.len() * 24
+            }
+            Self::Sealed { segment, .. }
+            | Self::Truncated { segment, .. }
+            | Self::Deleted { segment }
+            | Self::Restored { segment, .. } => segment.len(),
+            Self::Put { segment, entries, .. } => {
+                let entry = |(key, value): &(Bytes, Bytes)| key.len() + value.len() + 64;
+                segment.len() + entries.iter().map(entry).sum::<usize>()
+            }
+            Self::Removed { segment, keys, .. } => {
+                segment.len() + keys.iter().map(|key| key.len() + 32).sum::<usize>()
+            }
+            Self::CatalogEntry { key, value } => key.len() + value.as_ref().map_or(0, Bytes::len),
+            Self::RestoredEntry { segment, key, value, .. } => {
+                segment.len() + key.len() + value.len()
+            }
+        }
+    }
+}
+
+/// A part of a copy of the server: records, until they are enough.
+#[derive(Debug)]
+pub struct Portion {
+    /// The records.
+    pub records: Vec<Record>,
+    bytes: usize,
+    enough: usize,
+}
+
+impl Portion {
+    /// An empty portion, which is full once its records use this many bytes of memory.
+    pub fn new(enough: usize) -> Self {
+        Self { records: Vec::new(), bytes: 0, enough }
+    }
+
+    pub(crate) fn push(&mut self, record: Record) {
+        self.bytes += record.memory();
+        self.records.push(record);
+    }
+
+    /// The memory of the records that are enough, in bytes.
+    pub(crate) fn enough(&self) -> usize {
+        self.enough
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= self.enough
+    }
+}
+
 /// Whether the records of a server are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {

@@ -230,7 +230,12 @@ impl EmbeddedServer {
                 state.run(|machine, at| machine.tick(at));
                 // A failure of the journal is reported where it is watched.
                 state.finish_work().await.ok();
-                state.tidy_journal();
+            }
+        });
+        let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
+        self.tasks.spawn(async move {
+            while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
+                state.tidy_journal().await;
             }
         });
     }

@@ -161,14 +161,14 @@ fn open(mut machine: Machine, directory: &Path) -> Result<Opened, OpenProblem> {
     if let Some(recovered) = &recovered {
         machine.resume(recovered.sequence);
     }
-    let snapshot = is_wasteful(recovered.as_ref(), &machine).then(|| {
-        let mut records = Vec::new();
-        machine.snapshot(|record| records.push(record));
-        records
-    });
     let queue = JournalQueue::default();
+    let is_wasteful = is_wasteful(recovered.as_ref(), &machine);
+    machine.begin_copy();
+    let mut copy = || machine.copy(queue.portion());
+    let copy: Option<journal::Copy<'_>> = if is_wasteful { Some(&mut copy) } else { None };
     let started =
-        journal::start(Box::new(folder), recovered, fastrand::u64(..), snapshot, queue.clone());
+        journal::start(Box::new(folder), recovered, fastrand::u64(..), copy, queue.clone());
+    machine.end_copy();
     let (durable, writer) = started
         .map_err(|error| OpenProblem::Io { what: "cannot create its journal".to_owned(), error })?;
     Ok(Opened { machine, durable, queue: Some(queue), writer: Some(writer) })

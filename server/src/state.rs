@@ -38,6 +38,8 @@ pub(crate) struct ServerState {
     pub(crate) clock: Clock,
     pub(crate) faults: FaultState,
     pub(crate) budget: Budget,
+    /// The line of calls that wait until less is queued for the disk.
+    calls: tokio::sync::Mutex<()>,
 }
 
 impl ServerState {
@@ -56,6 +58,7 @@ impl ServerState {
             clock,
             faults: FaultState::default(),
             budget: Budget::default(),
+            calls: tokio::sync::Mutex::default(),
         }
     }
 
@@ -75,7 +78,8 @@ impl ServerState {
             && let Some(queue) = &self.queue
         {
             // Under the lock, so that the queue has the batches in the order of their numbers.
-            queue.push(sequence, records);
+            let followed = machine.take_followed();
+            queue.push(sequence, records, followed);
         }
         let after = machine.journal.latest();
         drop(machine);
@@ -90,12 +94,41 @@ impl ServerState {
         (done, after)
     }
 
-    /// Runs work on the machine, and waits until what it changed is durable.
+    /// Runs the work of a call, once less than [`QUEUED_BYTES`] are queued for the disk, whatever
+    /// calls there are: a short one may change much.
+    pub(crate) async fn run_call<T>(
+        &self,
+        work: impl FnOnce(&mut Machine, Moment) -> T,
+    ) -> (T, Sequence) {
+        let Some(queue) = &self.queue else {
+            return self.run(work);
+        };
+        let _turn = self.calls.lock().await;
+        let mut work = Some(work);
+        let mut durable = self.durable.clone();
+        loop {
+            // After a failure nothing is queued any more.
+            let may_go_on = |durable: &Durable| {
+                matches!(durable, Durable::Failed { .. }) || queue.bytes() < QUEUED_BYTES
+            };
+            durable.wait_for(may_go_on).await.ok();
+            let (done, after) = self.run(|machine, at| {
+                // Under the lock, so that no other has filled the queue meanwhile.
+                let may_go_on = queue.bytes() < QUEUED_BYTES;
+                work.take_if(|_| may_go_on).map(|work| work(machine, at))
+            });
+            if let Some(done) = done {
+                return (done, after);
+            }
+        }
+    }
+
+    /// Runs the work of a call, and waits until what it changed is durable.
     pub(crate) async fn run_durably<T>(
         &self,
         work: impl FnOnce(&mut Machine, Moment) -> T,
     ) -> Result<T, NotDurable> {
-        let (done, after) = self.run(work);
+        let (done, after) = self.run_call(work).await;
         self.wait_durable(after).await.map(|()| done)
     }
 
@@ -160,15 +193,32 @@ impl ServerState {
         self.cut_all();
     }
 
-    /// Begins a new file of the journal if the old one is too long.
-    pub(crate) fn tidy_journal(&self) {
-        let Some(queue) = self.queue.as_ref().filter(|queue| queue.wants_snapshot()) else {
+    /// Begins a new file of the journal if the old one is too long, in portions between which
+    /// clients are served.
+    pub(crate) async fn tidy_journal(&self) {
+        let Some(queue) = self.queue.as_ref().filter(|queue| queue.takes_copy()) else {
             return;
         };
-        let machine = lock(&self.machine);
-        let mut records = Vec::new();
-        machine.snapshot(|record| records.push(record));
-        queue.rewrite(machine.journal.latest(), records);
+        lock(&self.machine).begin_copy();
+        let mut progress = Progress::Unfinished;
+        while progress == Progress::Unfinished {
+            let written = {
+                let mut machine = lock(&self.machine);
+                let (records, copied) = machine.copy(queue.portion());
+                progress = copied;
+                if progress == Progress::Finished {
+                    // From here on all changes are for the new file.
+                    machine.end_copy();
+                }
+                // Under the lock, so that the queue has it among the batches in their order.
+                queue.push_portion(records, progress == Progress::Finished)
+            };
+            if written.await.is_err() {
+                // The journal has ended.
+                lock(&self.machine).end_copy();
+                return;
+            }
+        }
     }
 
     /// Closes the journal, which ends after all writes.
@@ -212,4 +262,62 @@ impl ServerState {
 /// No change under these locks is half done after a panic, so a poisoned lock is used on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pravega_sdk_proto::{ScalingPolicy, StreamConfig, StreamInfo};
+    use pravega_sdk_server_core::record::Durability;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::builder::ServerBuilder;
+
+    /// Creates a stream of 5,000 segments.
+    fn create(machine: &mut Machine, at: Moment, number: usize) {
+        let (catalog, mut step) = machine.call(at);
+        let (scope, stream) = ("s".to_owned(), number.to_string());
+        let stream_info = Some(StreamInfo { scope, stream, access_operation: 0 });
+        let scaling_policy = Some(ScalingPolicy { min_num_segments: 5000, ..Default::default() });
+        let config = StreamConfig { stream_info, scaling_policy, ..StreamConfig::default() };
+        catalog.create_stream(config, &mut step).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_change_much_wait_for_the_disk_whatever_calls_there_are() {
+        let machine = ServerBuilder::default().machine(Durability::Kept);
+        let (disk, durable) = watch::channel(Durable::To(Sequence::default()));
+        let queue = JournalQueue::default();
+        let state =
+            Arc::new(ServerState::new(machine, Clock::standing(), durable, Some(queue.clone())));
+        state.run(|machine, at| {
+            let (catalog, mut step) = machine.call(at);
+            catalog.create_scope("s", &mut step).unwrap();
+        });
+        let mut calls = Vec::new();
+        for number in 0..60 {
+            let state = Arc::clone(&state);
+            calls.push(tokio::spawn(async move {
+                state.run_call(|machine, at| create(machine, at, number)).await.1
+            }));
+        }
+        // The longest call has less than this.
+        let most = QUEUED_BYTES + (3 << 20);
+        let mut rounds = 0;
+        while calls.iter().any(|call| !call.is_finished()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert!(queue.bytes() <= most, "{} bytes are queued", queue.bytes());
+            queue.drain();
+            disk.send_replace(Durable::To(Sequence::default()));
+            rounds += 1;
+        }
+        assert!(rounds >= 5, "{rounds} rounds");
+        // After a failure no call waits.
+        disk.send_replace(Durable::Failed { to: Sequence::default(), why: String::new() });
+        queue.end(Vec::new());
+        let ended = state.run_call(|machine, at| create(machine, at, 100));
+        timeout(Duration::from_secs(1), ended).await.unwrap();
+    }
 }

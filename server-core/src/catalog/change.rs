@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     cut::Cut,
     history::EpochRecord,
+    key::{EntryKey, PartKey, StreamKey},
     older::OlderStream,
     state::{Group, Table},
     stream::{RetentionPoint, StreamState, Subscriber, WatermarkBounds, WriterMark},
@@ -63,6 +64,37 @@ pub(super) struct ScopeRecord {
     /// For each deleted stream the number of its next segment. Earlier versions kept them here; now
     /// each is an entry of its own.
     pub(super) next_numbers: BTreeMap<String, SegmentNumber>,
+}
+
+impl Change {
+    pub(super) fn key(&self) -> EntryKey {
+        let part = match &self.part {
+            Part::Scope(_) => PartKey::Scope,
+            Part::Leaving => PartKey::Leaving,
+            Part::Floor(_) => PartKey::Floor,
+            Part::Number(stream, _) => PartKey::Number(stream.clone()),
+            Part::Table(name, _) => PartKey::Table(name.clone()),
+            Part::Group(name, _) => PartKey::Group(name.clone()),
+            Part::Stream(stream, part) => PartKey::Stream(stream.clone(), part.key()),
+        };
+        EntryKey { scope: self.scope.clone(), part }
+    }
+}
+
+impl StreamPart {
+    fn key(&self) -> StreamKey {
+        match self {
+            Self::State(_) | Self::Older(_) => StreamKey::State,
+            Self::Epoch(epoch, _) => StreamKey::Epoch(*epoch),
+            Self::Head(_) => StreamKey::Head,
+            Self::End(segment, _) => StreamKey::End(*segment),
+            Self::Writer(name, _) => StreamKey::Writer(name.clone()),
+            Self::Watermark(_) => StreamKey::Watermark,
+            Self::Subscriber(name, _) => StreamKey::Subscriber(name.clone()),
+            Self::RetentionPoint(key, _) => StreamKey::RetentionPoint(*key),
+            Self::Transaction(id, _) => StreamKey::Transaction(*id),
+        }
+    }
 }
 
 impl Change {

@@ -117,10 +117,9 @@ impl History {
         self.epochs.push(Begun { reference, at, sealed: sealed.into() });
     }
 
-    /// The differences between the epochs, from the first to the newest.
-    pub(super) fn records(&self) -> impl Iterator<Item = (Epoch, EpochRecord)> + '_ {
-        let numbers = (0..self.next_epoch().0).map(Epoch);
-        numbers.filter_map(|number| Some((number, self.difference(number)?)))
+    /// The numbers of all epochs.
+    pub(super) fn epochs(&self) -> impl Iterator<Item = Epoch> + use<> {
+        (0..self.next_epoch().0).map(Epoch)
     }
 
     /// The difference between an epoch and the one before it; `None` if it is unknown.

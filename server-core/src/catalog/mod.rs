@@ -8,19 +8,21 @@
 //!    └──────┴───────┴──────┴──────┴────────┬────┴──────┴─────┴──────┴──────────┘
 //!                              plan   │  segments      changes, carried out as a whole or not
 //!                                     │
-//!       rounds persistence   apply  weight  change     entries of the journal, what each does
+//!  rounds copy persistence   apply  weight  change     entries of the journal, what each does
 //!                                     │
 //!            state  stream  history  cuts  transaction  rates  names
-//!                   older            cut  skyline      one stream, offsets, epochs by key
+//!                   older       key  cut  skyline      one stream, offsets, epochs by key
 //! ```
 
 mod apply;
 mod change;
+mod copy;
 mod cut;
 mod cuts;
 mod error;
 mod groups;
 mod history;
+mod key;
 mod leaving;
 mod message;
 mod names;

@@ -11,15 +11,13 @@
 //! earlier versions wrote it.
 
 use bytes::Bytes;
-use pravega_sdk_types::{Epoch, SegmentId, SegmentNumber};
+use pravega_sdk_types::{Epoch, SegmentId};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     apply::MissingParent,
-    change::{Change, Part, ScopeRecord, StreamPart},
-    names,
-    state::{Catalog, Group, Scope},
-    stream::Stream,
+    change::{Change, Part, StreamPart},
+    state::{Catalog, Group},
 };
 use crate::record::Record;
 
@@ -175,71 +173,6 @@ impl Catalog {
             |MissingParent(parent)| RestoreError::MissingParent { key: key.to_owned(), parent };
         self.apply(Change::read(key, value)?).map_err(missing)
     }
-
-    /// The whole catalog as records that restore it.
-    pub fn snapshot(&self, mut put: impl FnMut(Record)) {
-        for (name, scope) in &self.scopes {
-            scope.snapshot(name, &mut put);
-        }
-        for (name, leaving) in &self.leaving {
-            leaving.scope.snapshot(name, &mut put);
-            put(Change::new(name, Part::Leaving).record());
-        }
-    }
-}
-
-impl Scope {
-    fn snapshot(&self, scope: &str, put: &mut impl FnMut(Record)) {
-        let mut entry = |part: Part| put(Change::new(scope, part).record());
-        if scope != names::SYSTEM_SCOPE {
-            entry(Part::Scope(Some(ScopeRecord::default())));
-        }
-        if self.numbers.floor != SegmentNumber::default() {
-            entry(Part::Floor(self.numbers.floor));
-        }
-        for (stream, number) in self.numbers.iter() {
-            entry(Part::Number(stream.clone(), Some(number)));
-        }
-        for (name, table) in &self.tables {
-            entry(Part::Table(name.clone(), Some(table.clone())));
-        }
-        for (name, group) in &self.groups {
-            entry(Part::Group(name.clone(), Some(group.clone())));
-        }
-        for (name, stream) in &self.streams {
-            stream.snapshot(|part| entry(Part::Stream(name.clone(), part)));
-        }
-    }
-}
-
-impl Stream {
-    fn snapshot(&self, mut part: impl FnMut(StreamPart)) {
-        part(StreamPart::State(Some(self.state.clone())));
-        for (number, epoch) in self.history.records() {
-            part(StreamPart::Epoch(number, epoch));
-        }
-        if !self.head.is_empty() {
-            part(StreamPart::Head(self.head.clone()));
-        }
-        for (segment, end) in &self.deleted_ends {
-            part(StreamPart::End(*segment, *end));
-        }
-        for (name, mark) in &self.writers {
-            part(StreamPart::Writer(name.clone(), Some(mark.clone())));
-        }
-        if let Some(bounds) = self.watermark {
-            part(StreamPart::Watermark(bounds));
-        }
-        for (name, subscriber) in &self.subscribers {
-            part(StreamPart::Subscriber(name.clone(), Some(subscriber.clone())));
-        }
-        for (key, point) in &self.retention_points {
-            part(StreamPart::RetentionPoint(*key, Some(point.clone())));
-        }
-        for (id, transaction) in self.transactions.iter() {
-            part(StreamPart::Transaction(id, Some(transaction.clone())));
-        }
-    }
 }
 
 fn encode<T: Serialize>(value: &T) -> Bytes {
@@ -267,13 +200,14 @@ mod tests {
     use std::collections::BTreeMap;
 
     use pravega_sdk_proto::{KeyValueTableConfig, ReaderGroupConfiguration, StreamConfig};
-    use pravega_sdk_types::{Offset, TransactionId};
+    use pravega_sdk_types::{Offset, SegmentNumber, TransactionId};
     use prost::Message as _;
     use uuid::Uuid;
 
     use super::*;
     use crate::{
         catalog::{
+            change::ScopeRecord,
             cut::Cut,
             history::EpochRecord,
             state::Table,

@@ -9,7 +9,7 @@ use pravega_sdk_types::{SegmentId, SegmentNumber};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::{message, names, rates::Rates, stream::Stream};
+use super::{key::Copying, message, names, rates::Rates, stream::Stream};
 
 /// The state of the controller.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Catalog {
     pub(super) rates: HashMap<ByteString, Rates>,
     /// The weight of all entries.
     pub(super) held: u64,
+    /// The copy that is being made.
+    pub(super) copying: Option<Copying>,
 }
 
 impl Default for Catalog {
@@ -33,6 +35,7 @@ impl Default for Catalog {
             leaving: BTreeMap::new(),
             rates: HashMap::new(),
             held: 0,
+            copying: None,
         }
     }
 }
@@ -132,6 +135,11 @@ impl Numbers {
     /// The number of the first segment of a new stream.
     pub(super) fn first_of(&self, stream: &str) -> SegmentNumber {
         self.by_stream.get(stream).copied().unwrap_or_default().max(self.floor)
+    }
+
+    /// The numbers above the floor, by the names of deleted streams.
+    pub(super) fn by_stream(&self) -> &BTreeMap<String, SegmentNumber> {
+        &self.by_stream
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, SegmentNumber)> {

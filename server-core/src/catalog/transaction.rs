@@ -97,6 +97,10 @@ impl Transactions {
         before
     }
 
+    pub(super) fn by_id(&self) -> &BTreeMap<TransactionId, Transaction> {
+        &self.all
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (TransactionId, &Transaction)> {
         self.all.iter().map(|(id, transaction)| (*id, transaction))
     }

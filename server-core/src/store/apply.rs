@@ -1,6 +1,5 @@
 //! The effect of each record on the segments, now and when a journal is read back.
 
-use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::{
@@ -27,6 +26,7 @@ impl Store {
 
     /// Applies a record of the batch `after`.
     pub(super) fn apply(&mut self, record: &Record, after: Sequence) {
+        self.follow(record);
         match record {
             Record::Created { segment, key_len, attributes, at } => {
                 let content = match key_len {
@@ -157,28 +157,5 @@ impl Store {
             self.woken.push(wake::wake_deleted(name, read, after));
         }
         Some(segment)
-    }
-
-    /// The whole store as records that restore it.
-    pub fn snapshot(&self, mut put: impl FnMut(Record)) {
-        for (name, segment) in &self.segments {
-            let key_len = segment.table().map(|(table, _)| table.key_len() as u32);
-            let (at, attributes) = (segment.last_modified, segment.attributes());
-            put(Record::Created { segment: name.clone(), key_len, attributes, at });
-            let (start, length) = (segment.start(), segment.len());
-            put(Record::Restored { segment: name.clone(), start, length });
-            match &segment.content {
-                Content::Stream(bytes) => bytes.pieces().for_each(|data: Bytes| {
-                    let attributes = Attributes::new();
-                    put(Record::Appended { segment: name.clone(), data, attributes, at });
-                }),
-                Content::Table(table, _) => table.all().for_each(|(key, value, version)| {
-                    put(Record::RestoredEntry { segment: name.clone(), key, value, version });
-                }),
-            }
-            if segment.sealed {
-                put(Record::Sealed { segment: name.clone(), at });
-            }
-        }
     }
 }

@@ -14,8 +14,10 @@
 //! planned                           records of calls that commit several, or none
 //!    │
 //! apply  wake                       what a record does, and which waiting reads it answers
+//! copy                              the records that restore all segments, in portions
 //!    │
 //! state  segment  bytes  table      all segments, one segment
+//! copying                           how far a copy has come
 //!
 //! weight                            the memory that replies keep alive
 //! ```
@@ -23,6 +25,8 @@
 mod apply;
 mod bytes;
 mod commands;
+mod copy;
+mod copying;
 mod growth;
 mod planned;
 mod refusal;

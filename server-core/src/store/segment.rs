@@ -1,6 +1,6 @@
 //! One segment.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use bytes::Bytes;
 use pravega_sdk_types::{EventNumber, WriterId};
@@ -205,8 +205,12 @@ impl Segment {
         }
     }
 
-    /// All attributes, for snapshots.
-    pub(crate) fn attributes(&self) -> Attributes {
-        self.attributes.iter().map(|(id, value)| (*id, *value)).collect()
+    /// The attributes after one, in order; all without one.
+    pub(crate) fn attributes_after(
+        &self,
+        id: Option<Uuid>,
+    ) -> impl Iterator<Item = (Uuid, i64)> + '_ {
+        let from = id.map_or(Bound::Unbounded, Bound::Excluded);
+        self.attributes.range((from, Bound::Unbounded)).map(|(id, value)| (*id, *value))
     }
 }

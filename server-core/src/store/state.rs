@@ -1,6 +1,6 @@
 //! The segments of the server, and requests that change nothing.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use bytestring::ByteString;
 use pravega_sdk_types::{
@@ -9,6 +9,7 @@ use pravega_sdk_types::{
 use uuid::Uuid;
 
 use super::{
+    copying::Copying,
     refusal::{Refusal, Result},
     segment::{Content, Segment, Traffic, attribute},
     table::Table,
@@ -24,7 +25,8 @@ const MIN_WRITERS: usize = 16;
 /// All segments of the server.
 #[derive(Debug, Default)]
 pub struct Store {
-    pub(super) segments: HashMap<ByteString, Segment>,
+    /// In order, for copies; and a map that grows by moving all of it would hold up all clients.
+    pub(super) segments: BTreeMap<ByteString, Segment>,
     /// Segments that were merged into others, so that a repeated merge is recognized.
     pub(super) merged: HashSet<ByteString>,
     /// The same segments in the order of their merges.
@@ -36,6 +38,8 @@ pub struct Store {
     pub(super) waiting: WaitingReads,
     /// The writers that set up appends on each connection.
     pub(super) writers: Writers,
+    /// The copy that is being made.
+    pub(super) copying: Option<Copying>,
 }
 
 /// The writers that set up appends on all connections.

@@ -4,7 +4,7 @@
 //! grows as that of the Java store does, so versions and lengths are the same in both. The entries
 //! themselves are kept by key only.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::Bound};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use pravega_sdk_types::{Offset, routing};
@@ -322,11 +322,15 @@ impl Table {
         Ok(Delta { entries, reached_end, last_position })
     }
 
-    /// Every entry as key, value and version, for snapshots.
-    pub fn all(&self) -> impl Iterator<Item = (Bytes, Bytes, KeyVersion)> + '_ {
-        self.entries
-            .iter()
-            .map(|(order, entry)| (self.key_of(order), entry.value.clone(), entry.version))
+    /// The entries with versions after one, in the order of their versions: key, value, version.
+    pub fn after(
+        &self,
+        version: KeyVersion,
+    ) -> impl Iterator<Item = (Bytes, Bytes, KeyVersion)> + '_ {
+        let newer = self.by_version.range((Bound::Excluded(version), Bound::Unbounded));
+        newer.filter_map(|(version, order)| {
+            Some((self.key_of(order), self.entries.get(order)?.value.clone(), *version))
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     ids::Moment,
     machine::Machine,
     record::{Millis, Record},
-    store::{AppendRequest, MemoryLimit, SegmentPolicy, Step},
+    store::{AppendRequest, MemoryLimit, Progress, SegmentPolicy, Step},
 };
 
 const SCOPE: &str = "scope";
@@ -318,6 +318,117 @@ fn the_records_and_a_snapshot_restore_the_machine() {
         transactions += expected.iter().filter(|record| record.contains("transaction/")).count();
     }
     assert!(transactions > 300, "{transactions} transactions: the seeds hardly begin any");
+}
+
+/// A copy that is made while the server changes.
+#[derive(Default)]
+struct CopyInPortions {
+    records: Vec<Record>,
+    portions: usize,
+    followed: usize,
+}
+
+impl CopyInPortions {
+    fn follow(&mut self, machine: &mut Machine) {
+        let followed = machine.take_followed();
+        self.followed += followed.len();
+        self.records.extend(followed);
+    }
+
+    /// Takes a portion; returns true if it was the last.
+    fn next(&mut self, machine: &mut Machine, bytes: usize) -> bool {
+        let (records, progress) = machine.copy(bytes);
+        self.portions += 1;
+        self.records.extend(records);
+        progress == Progress::Finished
+    }
+}
+
+#[test]
+fn a_copy_that_is_made_in_portions_while_the_server_changes_restores_it() {
+    let (mut portions, mut followed) = (0, 0);
+    for seed in 0..1000 {
+        let mut history = History::new(seed);
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..random.usize(20..150) {
+            history.step();
+        }
+        let bytes = random.usize(1..4000);
+        let mut copy = CopyInPortions::default();
+        history.machine.begin_copy();
+        while !copy.next(&mut history.machine, bytes) {
+            for _ in 0..random.usize(..4) {
+                history.step();
+                copy.follow(&mut history.machine);
+            }
+        }
+        for _ in 0..random.usize(..10) {
+            history.step();
+            copy.follow(&mut history.machine);
+        }
+        let mut again = machine();
+        copy.records.iter().for_each(|record| again.restore(record).unwrap());
+        let what = format!("the copy of seed {seed}");
+        check_same(&everything(&again), &everything(&history.machine), &what);
+        let held = |machine: &Machine| (machine.store.recount(), machine.catalog.held());
+        assert_eq!(held(&again), (again.store.held(), again.catalog.recount()), "{what}");
+        history.machine.end_copy();
+        history.step();
+        assert!(history.machine.take_followed().is_empty());
+        portions += copy.portions;
+        followed += copy.followed;
+    }
+    assert!(portions > 10_000 && followed > 10_000, "{portions} portions, {followed} followed");
+}
+
+#[test]
+fn a_copy_goes_on_while_a_scope_and_a_stream_leave_in_slices() {
+    // A slice of a deletion has a thousand segments.
+    const SEGMENTS: i32 = 1500;
+    for portion in [300, 3000, 100_000] {
+        for begins in 0..6 {
+            let mut history = History::new(1);
+            for stream in ["one", "two"] {
+                history.call(|catalog, step| {
+                    catalog.create_stream(config(stream, SEGMENTS), step).unwrap();
+                    catalog.seal_stream(&info(stream), step).unwrap();
+                });
+            }
+            history.keep();
+            let mut copy = CopyInPortions::default();
+            history.machine.begin_copy();
+            let (mut left, mut round) = (true, 0);
+            while !copy.next(&mut history.machine, portion) || left {
+                // The stream leaves before the copy comes to it, within it, and after it.
+                if round == 1 << (2 * begins) {
+                    let deleted = |catalog: &mut Catalog, step: &mut Step<'_>| {
+                        catalog.delete_stream(&info("two"), step)
+                    };
+                    history.call(deleted).unwrap();
+                }
+                if round == (1 << (2 * begins)) + 3 {
+                    let deleted = |catalog: &mut Catalog, step: &mut Step<'_>| {
+                        catalog.delete_scope_recursive(SCOPE, step)
+                    };
+                    history.call(deleted).unwrap();
+                    left = false;
+                }
+                if round % 3 == 2 {
+                    history.at();
+                    let at = history.at();
+                    history.machine.work(at);
+                }
+                copy.follow(&mut history.machine);
+                history.keep();
+                round += 1;
+            }
+            let mut again = machine();
+            copy.records.iter().for_each(|record| again.restore(record).unwrap());
+            let what = format!("portions of {portion} bytes, {begins}");
+            check_same(&everything(&again), &everything(&history.machine), &what);
+            assert_eq!(again.catalog.held(), again.catalog.recount(), "{what}");
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -12,8 +12,10 @@ use std::{
 pub(crate) trait ReadDisk {
     /// The names of all files.
     fn list(&mut self) -> io::Result<Vec<String>>;
-    /// The content of a file.
-    fn read(&mut self, name: &str) -> io::Result<Vec<u8>>;
+    /// The length of a file.
+    fn len(&mut self, name: &str) -> io::Result<u64>;
+    /// The bytes of a file at an offset, as many as there are up to a number.
+    fn read_at(&mut self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>>;
 }
 
 /// A folder with files.
@@ -126,13 +128,27 @@ fn list(path: &Path) -> io::Result<Vec<String>> {
     Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().filter(|name| name != LOCK).collect())
 }
 
+fn read_at(file: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut file = File::open(file)?;
+    let left = file.metadata()?.len().saturating_sub(offset);
+    let len = (len as u64).min(left);
+    let mut bytes = Vec::with_capacity(len as usize);
+    file.seek(io::SeekFrom::Start(offset))?;
+    file.take(len).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 impl ReadDisk for ReadOnlyFolder {
     fn list(&mut self) -> io::Result<Vec<String>> {
         list(&self.path)
     }
 
-    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.path.join(name))
+    fn len(&mut self, name: &str) -> io::Result<u64> {
+        Ok(fs::metadata(self.path.join(name))?.len())
+    }
+
+    fn read_at(&mut self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        read_at(&self.path.join(name), offset, len)
     }
 }
 
@@ -147,8 +163,12 @@ impl ReadDisk for Folder {
         list(&self.path)
     }
 
-    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.path.join(name))
+    fn len(&mut self, name: &str) -> io::Result<u64> {
+        Ok(fs::metadata(self.path.join(name))?.len())
+    }
+
+    fn read_at(&mut self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        read_at(&self.path.join(name), offset, len)
     }
 }
 

@@ -9,10 +9,10 @@
 //!                sequence u64 │ crc u32 │ 0 u32
 //! ```
 //!
-//! Numbers are big-endian. One frame is one write: it is whole, or torn at the end of the last
-//! file. The salt distinguishes the frames of a file from those of another file that were stored as
-//! data. The mark has the length of the journal at its last sync, so that a shortened file is
-//! detected.
+//! Numbers are big-endian. A frame is whole, or torn at the end of the last file: it is synced
+//! before the next one is written. The salt distinguishes the frames of a file from those of
+//! another file that were stored as data. The mark has the length of the journal at its last sync,
+//! so that a shortened file is detected.
 
 use std::io;
 
@@ -115,49 +115,20 @@ fn frame_len(len: usize) -> Result<u32, TooLong> {
     u32::try_from(len).map_err(|_| TooLong(len))
 }
 
-/// Appends a frame to `out`; nothing if the payload is too long.
-pub(super) fn put_frame(
-    out: &mut Vec<u8>,
+/// The head of a frame with a payload of a length and a checksum.
+pub(super) fn frame_head(
     salt: u64,
     kind: Kind,
     sequence: Sequence,
-    payload: &[u8],
-) -> Result<(), TooLong> {
-    let head = frame_head(salt, kind, sequence, payload)?;
-    out.extend_from_slice(&head);
-    out.extend_from_slice(payload);
-    Ok(())
-}
-
-/// Fills in the head of a frame, for which the first [`FRAME_HEAD_LEN`] bytes before the payload
-/// are reserved: a long payload is not copied.
-pub(super) fn complete_frame(
-    frame: &mut [u8],
-    salt: u64,
-    kind: Kind,
-    sequence: Sequence,
-) -> Result<(), TooLong> {
-    let Some((reserved, payload)) = frame.split_at_mut_checked(FRAME_HEAD_LEN) else {
-        return Ok(());
-    };
-    let head = frame_head(salt, kind, sequence, payload)?;
-    reserved.iter_mut().zip(head).for_each(|(byte, head)| *byte = head);
-    Ok(())
-}
-
-fn frame_head(
-    salt: u64,
-    kind: Kind,
-    sequence: Sequence,
-    payload: &[u8],
+    (len, crc): (usize, u32),
 ) -> Result<Vec<u8>, TooLong> {
-    let len = frame_len(payload.len())?;
+    let len = frame_len(len)?;
     let mut head = [
         FRAME_MAGIC.as_slice(),
         &(kind as u32).to_be_bytes(),
         &len.to_be_bytes(),
         &sequence.0.to_be_bytes(),
-        &crc32fast::hash(payload).to_be_bytes(),
+        &crc.to_be_bytes(),
     ]
     .concat();
     head.extend(head_crc(&head, salt).to_be_bytes());
@@ -227,8 +198,9 @@ mod tests {
 
     #[test]
     fn a_frame_is_read_back_and_every_flipped_bit_is_detected() {
-        let mut bytes = Vec::new();
-        put_frame(&mut bytes, 7, Kind::Batches, Sequence(3), b"payload").unwrap();
+        let payload = (7, crc32fast::hash(b"payload"));
+        let mut bytes = frame_head(7, Kind::Batches, Sequence(3), payload).unwrap();
+        bytes.extend_from_slice(b"payload");
         let head = read_frame_head(&bytes, 7).unwrap();
         assert_eq!(
             (head.kind, head.sequence, head.payload(&bytes)),
@@ -243,16 +215,6 @@ mod tests {
                 "bit {bit}"
             );
         }
-    }
-
-    #[test]
-    fn a_frame_that_is_filled_in_place_is_the_same() {
-        let mut put = Vec::new();
-        put_frame(&mut put, 7, Kind::Batches, Sequence(3), b"payload").unwrap();
-        let mut filled = vec![0; FRAME_HEAD_LEN];
-        filled.extend_from_slice(b"payload");
-        complete_frame(&mut filled, 7, Kind::Batches, Sequence(3)).unwrap();
-        assert_eq!(filled, put);
     }
 
     #[test]

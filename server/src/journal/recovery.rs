@@ -15,10 +15,10 @@ use super::{
     disk::{Disk, ReadDisk},
     files::{MARK, UNFINISHED, file_name, file_number},
     format::{
-        BadHead, FRAME_HEAD_LEN, HEAD_LEN, Kind, Mark, VERSION, holds_a_frame, read_frame_head,
-        read_head,
+        BadHead, FRAME_HEAD_LEN, HEAD_LEN, Kind, Mark, SLOT_LEN, SLOT_STRIDE, VERSION, read_head,
     },
     problem::OpenProblem,
+    reading::Reading,
 };
 
 /// A journal that was read back, and the position of the next write.
@@ -99,7 +99,6 @@ pub(crate) fn read_back(
             _ => Ok(None),
         };
     };
-    let file = file_name(number);
     if let Some(mark) = mark.filter(|mark| mark.number > number) {
         return Err(corrupt(&file_name(mark.number), 0, "it is missing"));
     }
@@ -107,8 +106,7 @@ pub(crate) fn read_back(
         return Err(corrupt(MARK, 0, "it does not have the synced length of the journal"));
     }
     let synced = mark.filter(|mark| mark.number == number).map_or(0, |mark| mark.len);
-    let bytes = disk.read(&file).map_err(io_problem(format!("cannot read {file}")))?;
-    let mut read = read_file(&file, number, &bytes, synced, &mut apply)?;
+    let mut read = read_file(disk, number, synced, &mut apply)?;
     let is_obsolete =
         |name: &String| *name == UNFINISHED || file_number(name).is_some_and(|old| old < number);
     read.obsolete = names.into_iter().filter(is_obsolete).collect();
@@ -116,78 +114,70 @@ pub(crate) fn read_back(
 }
 
 fn read_mark(disk: &mut dyn ReadDisk) -> Result<Option<Mark>> {
-    let bytes = disk.read(MARK).map_err(io_problem("cannot read the mark"))?;
+    let bytes = disk.read_at(MARK, 0, SLOT_STRIDE + SLOT_LEN);
+    let bytes = bytes.map_err(io_problem("cannot read the mark"))?;
     Ok(Mark::read(&bytes))
 }
 
 fn read_file(
-    file: &str,
+    disk: &mut dyn ReadDisk,
     number: u64,
-    bytes: &[u8],
     synced: u64,
     apply: &mut impl FnMut(&Record) -> std::result::Result<(), RestoreError>,
 ) -> Result<Recovered> {
-    let salt = read_head(bytes).map_err(|bad| match bad {
+    let file = &*file_name(number);
+    let failed = || io_problem(format!("cannot read {file}"));
+    let mut reading = Reading::of(disk, file.to_owned()).map_err(failed())?;
+    let head = reading.bytes(0, HEAD_LEN).map_err(failed())?;
+    let salt = read_head(head).map_err(|bad| match bad {
         BadHead::Damaged => corrupt(file, 0, "its head is damaged"),
         BadHead::Version(found) => {
             OpenProblem::Version { file: file.to_owned(), found, max: VERSION }
         }
     })?;
-    let (mut at, mut sequence, mut snapshot_ended) = (HEAD_LEN, Sequence::default(), false);
-    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        let head = read_frame_head(rest, salt);
-        let Some((head, payload)) = head.and_then(|head| Some((head, head.payload(rest)?))) else {
-            if (at as u64) < synced {
-                return Err(corrupt(
-                    file,
-                    at as u64,
-                    "the synced bytes are not those that were written",
-                ));
+    let (mut at, mut sequence, mut snapshot_ended) = (HEAD_LEN as u64, Sequence::default(), false);
+    let ends_early = |at| corrupt(file, at, "it ends before the end of its snapshot");
+    while at < reading.len() {
+        let Some((head, payload)) = reading.frame(at, salt).map_err(failed())? else {
+            if at < synced {
+                return Err(corrupt(file, at, "the synced bytes are not those that were written"));
             }
-            if holds_a_frame(rest.get(1..).unwrap_or_default(), salt) {
+            if reading.has_frame_from(at + 1, salt).map_err(failed())? {
                 return Err(corrupt(
                     file,
-                    at as u64,
+                    at,
                     "the bytes are not those that were written, and more frames follow",
                 ));
             }
             if !snapshot_ended {
-                return Err(corrupt(file, at as u64, "it ends before the end of its snapshot"));
+                return Err(ends_early(at));
             }
-            let torn = rest.len() as u64;
-            return Ok(Recovered {
-                number,
-                salt,
-                len: at as u64,
-                sequence,
-                torn,
-                obsolete: Vec::new(),
-            });
+            let torn = reading.len() - at;
+            let obsolete = Vec::new();
+            return Ok(Recovered { number, salt, len: at, sequence, torn, obsolete });
         };
         if head.sequence < sequence {
-            return Err(corrupt(file, at as u64, "the frame is older than the one before it"));
+            return Err(corrupt(file, at, "the frame is older than the one before it"));
         }
-        let records = records(payload).map_err(|error| {
-            corrupt(file, at as u64, format!("cannot decode a record: {error}"))
-        })?;
-        for record in records {
-            apply(&record).map_err(|error| corrupt(file, at as u64, reason(&error)))?;
+        let mut rest = payload;
+        while !rest.is_empty() {
+            let (record, after) = postcard::take_from_bytes(rest)
+                .map_err(|error| corrupt(file, at, format!("cannot decode a record: {error}")))?;
+            apply(&record).map_err(|error| corrupt(file, at, reason(&error)))?;
+            rest = after;
         }
         sequence = head.sequence;
         snapshot_ended |= head.kind == Kind::SnapshotEnd;
-        at += FRAME_HEAD_LEN + payload.len();
+        at += (FRAME_HEAD_LEN + head.len) as u64;
     }
-    if (at as u64) < synced {
-        return Err(corrupt(
-            file,
-            at as u64,
-            format!("it ends there, but {synced} bytes were synced"),
-        ));
+    if at < synced {
+        let what = format!("it ends there, but {synced} bytes were synced");
+        return Err(corrupt(file, at, what));
     }
     if !snapshot_ended {
-        return Err(corrupt(file, at as u64, "it ends before the end of its snapshot"));
+        return Err(ends_early(at));
     }
-    Ok(Recovered { number, salt, len: at as u64, sequence, torn: 0, obsolete: Vec::new() })
+    Ok(Recovered { number, salt, len: at, sequence, torn: 0, obsolete: Vec::new() })
 }
 
 /// An error with its cause.
@@ -196,15 +186,4 @@ fn reason(error: &RestoreError) -> String {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
-}
-
-fn records(payload: &[u8]) -> postcard::Result<Vec<Record>> {
-    let mut rest = payload;
-    let mut records = Vec::new();
-    while !rest.is_empty() {
-        let (record, after) = postcard::take_from_bytes(rest)?;
-        records.push(record);
-        rest = after;
-    }
-    Ok(records)
 }

@@ -25,13 +25,13 @@ const LIMIT: &str = "64M";
 const MOST_KIB: u64 = (64 + 64) << 10;
 
 /// The port of the store of a server.
-async fn store_port(process: &Process) -> u16 {
+pub(super) async fn store_port(process: &Process) -> u16 {
     let factory = ClientFactory::connect(&process.url).await.unwrap();
     let segment = "any/stream/0.#epoch.0".parse().unwrap();
     factory.controller().segment_endpoint(&segment).await.unwrap().port()
 }
 
-fn frames(commands: impl IntoIterator<Item = WireCommand>) -> Vec<u8> {
+pub(super) fn frames(commands: impl IntoIterator<Item = WireCommand>) -> Vec<u8> {
     let mut out = SendBuffer::new();
     for command in commands {
         command.encode(&mut out).unwrap();
@@ -51,7 +51,7 @@ async fn flood(mut socket: TcpStream, frames: Vec<u8>) -> TcpStream {
 }
 
 /// Sends commands and reads as many bytes as their replies have at least.
-async fn ask(socket: &mut TcpStream, commands: Vec<WireCommand>) {
+pub(super) async fn ask(socket: &mut TcpStream, commands: Vec<WireCommand>) {
     for command in commands {
         socket.write_all(&frames([command])).await.unwrap();
         let mut head = [0; 8];
@@ -62,14 +62,19 @@ async fn ask(socket: &mut TcpStream, commands: Vec<WireCommand>) {
     }
 }
 
-async fn connect(port: u16) -> TcpStream {
+pub(super) async fn connect(port: u16) -> TcpStream {
     TcpStream::connect(("127.0.0.1", port)).await.unwrap()
 }
 
 /// Checks that a client that behaves is served, and that the server is within its memory.
 async fn check_well(process: &Process) {
+    check_within(process, MOST_KIB >> 10).await;
+}
+
+/// Checks the same for another number of MiB.
+pub(super) async fn check_within(process: &Process, most: u64) {
     let resident = process.resident_kib();
-    assert!(resident <= MOST_KIB, "{resident} KiB are resident");
+    assert!(resident <= most << 10, "{resident} KiB are resident");
     let factory = ClientFactory::connect(&process.url).await.unwrap();
     let stream =
         ScopedStream::new(Scope::new(harness::unique("well")).unwrap(), "stream".parse().unwrap());
@@ -83,7 +88,7 @@ async fn check_well(process: &Process) {
     timeout(FAR, work).await.expect("a client that behaves is not served");
 }
 
-fn create_table(segment: &str) -> WireCommand {
+pub(super) fn create_table(segment: &str) -> WireCommand {
     CreateTableSegment {
         request_id: 1,
         segment: segment.into(),
@@ -95,7 +100,7 @@ fn create_table(segment: &str) -> WireCommand {
     .into()
 }
 
-fn put(segment: &str, entries: impl IntoIterator<Item = (Bytes, Bytes)>) -> WireCommand {
+pub(super) fn put(segment: &str, entries: impl IntoIterator<Item = (Bytes, Bytes)>) -> WireCommand {
     let entry = |(key, value)| TableEntry {
         key: TableKey { data: key, key_version: TableKey::NO_VERSION },
         value: TableValue { data: value },

@@ -3,6 +3,7 @@
 mod bounds;
 mod clock;
 mod deletion;
+mod disk;
 mod faults;
 mod folder;
 mod lifecycle;

@@ -14,9 +14,11 @@ use std::{
 
 use super::{
     disk::{Disk, ReadDisk},
+    file::JournalFile,
     problem::OpenProblem,
+    queue::{Batch, Item, Portion},
     recovery::recover,
-    writer::{Batch, JournalFile},
+    writer::write_items,
 };
 use pravega_sdk_server_core::record::{Millis, Record, Sequence};
 
@@ -176,11 +178,16 @@ impl ReadDisk for SimulatedDisk {
         self.call(|_| (), |state| Ok(state.files.keys().cloned().collect()))
     }
 
-    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
-        self.call(
-            |_| (),
-            |state| state.files.get(name).map(|file| file.now.clone()).ok_or_else(missing),
-        )
+    fn len(&mut self, name: &str) -> io::Result<u64> {
+        let len = |file: &FileState| file.now.len() as u64;
+        self.call(|_| (), |state| state.files.get(name).map(len).ok_or_else(missing))
+    }
+
+    fn read_at(&mut self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let part = |file: &FileState| -> Vec<u8> {
+            file.now.iter().skip(offset as usize).take(len).copied().collect()
+        };
+        self.call(|_| (), |state| state.files.get(name).map(part).ok_or_else(missing))
     }
 }
 
@@ -278,7 +285,7 @@ fn batch(number: u64, len: usize) -> Batch {
     let record =
         Record::Appended { segment, data, attributes: Vec::new(), at: Millis(number as i64) };
     let entry = Record::CatalogEntry { key: format!("scope/{number}"), value: None };
-    Batch { sequence: Sequence(number), records: vec![record, entry] }
+    Batch { sequence: Sequence(number), records: vec![record, entry], followed: Vec::new() }
 }
 
 /// Opens the journal, or creates it.
@@ -291,15 +298,35 @@ fn open(disk: &SimulatedDisk) -> Result<(JournalFile, Vec<Record>), OpenProblem>
     let is_new = recovered.is_none();
     let mut journal = JournalFile::open(Box::new(disk.clone()), recovered, 0x1234_5678);
     if is_new {
-        let begun = journal.rewrite(Sequence(0), &[]);
+        let begun = journal.finish_copy();
         begun.map_err(|error| OpenProblem::Io { what: "begun".to_owned(), error })?;
     }
     Ok((journal, records))
 }
 
 /// The lengths of the batches that each step writes together. A step without batches begins a new
-/// file.
+/// file, with those of [`COPYING`] between the portions of the copy.
 type Script = Vec<Vec<usize>>;
+
+/// The lengths of the batches of a step that begins a new file.
+const COPYING: [usize; 3] = [30, 400, 50];
+
+/// The work of a step that begins a new file: the first batch changes what was not copied yet, the
+/// second what was, the third comes after the copy.
+fn copying(all: &[Record], first: u64) -> Vec<Item> {
+    let [one, two, three] = COPYING;
+    let (one, three) = (batch(first, one), batch(first + 2, three));
+    let mut two = batch(first + 1, two);
+    two.followed = two.records.clone();
+    let portion = |records: &[&[Record]], is_last| {
+        let (records, written) = (records.concat(), tokio::sync::oneshot::channel().0);
+        Item::Portion(Portion { records, is_last, written })
+    };
+    let (head, tail) = all.split_at(all.len() / 2);
+    let rest = portion(&[tail, &one.records], false);
+    let [one, two, three] = [one, two, three].map(Item::Batch);
+    vec![portion(&[head], false), one, rest, two, portion(&[], true), three]
+}
 
 /// Scripts drawn from seeds, with short batches and long ones, single ones and many.
 fn scripts() -> impl Iterator<Item = Script> {
@@ -321,17 +348,20 @@ fn run(disk: &SimulatedDisk, script: &Script) -> Outcome {
     let Ok((mut journal, mut all)) = open(disk) else { return outcome };
     for step in script {
         let next = outcome.acknowledged + 1;
-        let batches: Vec<_> = (next..).zip(step).map(|(number, len)| batch(number, *len)).collect();
-        let done = if batches.is_empty() {
-            journal.rewrite(Sequence(outcome.acknowledged), &all)
+        let items = if step.is_empty() {
+            copying(&all, next)
         } else {
-            all.extend(batches.iter().flat_map(|batch| batch.records.clone()));
-            journal.write(&batches)
+            let batches = (next..).zip(step).map(|(number, len)| batch(number, *len));
+            batches.map(Item::Batch).collect()
         };
-        if done.is_err() {
+        let durable = |sequence: Sequence| outcome.acknowledged = sequence.0;
+        if write_items(&mut journal, &items, durable).is_err() {
             return outcome;
         }
-        outcome.acknowledged += batches.len() as u64;
+        all.extend(items.into_iter().flat_map(|item| match item {
+            Item::Batch(batch) => batch.records,
+            Item::Portion(_) => Vec::new(),
+        }));
     }
     outcome.failed = journal.end().is_err();
     outcome
@@ -339,8 +369,11 @@ fn run(disk: &SimulatedDisk, script: &Script) -> Outcome {
 
 /// Everything that was written, in order.
 fn expected(script: &Script) -> Vec<Record> {
-    let lens = script.iter().flat_map(|step| step.iter());
-    (1..).zip(lens).flat_map(|(number, len)| batch(number, *len).records).collect()
+    let lens = |step: &Vec<usize>| {
+        if step.is_empty() { COPYING.to_vec() } else { step.clone() }
+    };
+    let lens = script.iter().flat_map(lens);
+    (1..).zip(lens).flat_map(|(number, len)| batch(number, len).records).collect()
 }
 
 /// A crash at any call of the disk, with the loss of any part of the bytes that were not synced,
@@ -409,7 +442,7 @@ fn small_store() -> (BTreeMap<String, Vec<u8>>, Vec<Record>) {
     let (mut journal, _) = open(&disk).unwrap();
     let lens = [300, 40, 800, 500, 10, 900, 60, 900, 5];
     for (number, len) in (1..).zip(lens) {
-        journal.write(&[batch(number, len)]).unwrap();
+        journal.write([batch(number, len)].iter()).unwrap();
     }
     let all = (1..).zip(lens).flat_map(|(number, len)| batch(number, len).records).collect();
     (disk.contents(), all)

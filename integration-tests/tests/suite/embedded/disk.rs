@@ -1,0 +1,60 @@
+//! What a server with a folder holds in memory for its disk.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use pravega_sdk_integration_tests::harness::{FAR, eventually};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
+
+use super::{
+    bounds::{ask, check_within, connect, create_table, frames, put, store_port},
+    process::Process,
+};
+
+/// The memory limit of the server, in MiB.
+const LIMIT: u64 = 160;
+const TABLE: &str = "a/b/0.#epoch.0";
+
+/// The number of the newest file of a journal.
+fn newest(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let numbers = names
+        .filter_map(|name| name.strip_prefix("journal-").and_then(|number| number.parse().ok()));
+    numbers.max().unwrap()
+}
+
+/// Fills most of the memory with entries that are as small as can be.
+async fn fill(socket: &mut TcpStream) {
+    ask(socket, vec![create_table(TABLE)]).await;
+    for part in 0..250_u32 {
+        let key = |number: u32| Bytes::from((part * 2000 + number).to_be_bytes().to_vec());
+        let entries = (0..2000).map(|number| (key(number), Bytes::new()));
+        ask(socket, vec![put(TABLE, entries)]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_is_written_again_stays_within_the_memory_of_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("data");
+    let limit = format!("{LIMIT}M");
+    let process = Process::start(&["--memory", &limit, "--dir", folder.to_str().unwrap()]);
+    let port = store_port(&process).await;
+    let mut socket = connect(port).await;
+    fill(&mut socket).await;
+    assert_eq!(newest(&folder), 1);
+    // The file grows until a new one is begun.
+    let value = Bytes::from(vec![1; 1_000_000]);
+    let request = frames([put(TABLE, [(Bytes::from_static(b"large"), value)])]);
+    let flood = async {
+        let mut socket = connect(port).await;
+        for _ in 0..300 {
+            timeout(FAR, socket.write_all(&request)).await.unwrap().unwrap();
+        }
+        eventually("a new file is begun", async || newest(&folder) == 2).await;
+    };
+    flood.await;
+    check_within(&process, LIMIT + 64).await;
+    assert!(process.peak_kib() <= (LIMIT + 64) << 10, "{} KiB were resident", process.peak_kib());
+}
