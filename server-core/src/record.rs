@@ -253,6 +253,8 @@ pub struct Journal {
     durability: Durability,
     sequence: Sequence,
     pending: Vec<Record>,
+    /// The number of records that were ever added, kept or not.
+    changes: u64,
     failure: Option<String>,
     /// The number of checks until one is refused.
     #[cfg(test)]
@@ -297,9 +299,15 @@ impl Journal {
 
     /// Adds a record that was applied.
     pub fn push(&mut self, record: Record) {
+        self.changes += 1;
         if self.durability == Durability::Kept {
             self.pending.push(record);
         }
+    }
+
+    /// The number of changes so far. A call that has changed something has added to it.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The records since the last call as one batch, which survives a crash as a whole or not at

@@ -15,8 +15,9 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     answer::{Lent, not_taken},
+    budget::Charge,
     journal::NotDurable,
-    limits::{ANSWER_WAITS, OWN_ANSWER_BYTES, OWN_BYTES},
+    limits::{ANSWER_WAITS, OWN_ANSWER_BYTES, OWN_BYTES, REPLY_BYTES},
     state::ServerState,
     watched::OnlyCall,
 };
@@ -40,6 +41,24 @@ pub(crate) struct Service {
     addresses: Addresses,
 }
 
+/// The outcome of an attempt to make a call.
+enum Attempt<A> {
+    /// It was made.
+    Made(Made<A>),
+    /// Nothing has changed: it needs this many bytes for its answer.
+    Needs(usize),
+    /// The client has no account.
+    Refused,
+}
+
+/// A call that was made.
+struct Made<A> {
+    answer: CallResult<A>,
+    progress: Progress,
+    /// True if something has changed.
+    changes: bool,
+}
+
 /// The status of a failed call.
 fn status_of(error: CallError) -> Status {
     match error {
@@ -57,10 +76,13 @@ impl Service {
         Self { state, addresses }
     }
 
-    /// Makes a call, and responds once the changes that it reveals are durable.
+    /// Makes a call, and responds once the changes that it reveals are durable. `most` is the
+    /// longest answer, in bytes, of a call that changes something: its memory is lent before the
+    /// call is made, so that a call that was refused for want of it has changed nothing.
     async fn call<Q, A: Message>(
         &self,
         request: Request<Q>,
+        most: impl Fn(&Catalog, &Q) -> usize,
         call: impl FnOnce(&mut Catalog, Q, &mut Step<'_>) -> CallResult<A>,
     ) -> Result<Response<A>, Status> {
         if self.state.faults.controller_is_away() {
@@ -75,47 +97,71 @@ impl Service {
         let header = header.unwrap_or_default().to_owned();
         let is_only = request.extensions().get::<OnlyCall>().is_some();
         let own = if is_only { OWN_ANSWER_BYTES } else { OWN_BYTES };
-        let request = request.into_inner();
-        let work = |machine: &mut Machine, at: Moment| {
-            if machine.access.as_ref().is_some_and(|access| !access.admits(&header)) {
-                return Err(Status::unauthenticated("the credentials are missing or wrong"));
+        let mut asked = Some((request.into_inner(), call));
+        let mut lent: Option<Charge> = None;
+        let (made, after) = loop {
+            let has = lent.as_ref().map_or(own, Charge::bytes);
+            let work = |machine: &mut Machine, at: Moment| {
+                if machine.access.as_ref().is_some_and(|access| !access.admits(&header)) {
+                    return Attempt::Refused;
+                }
+                let needs = |(request, _): &(Q, _)| most(&machine.catalog, request);
+                let needs = asked.as_ref().map_or(0, needs).saturating_mul(DECODED_TIMES);
+                // The whole pool is the most that can be lent.
+                let needs = needs.min(REPLY_BYTES);
+                if needs > has {
+                    return Attempt::Needs(needs);
+                }
+                let Some((request, call)) = asked.take() else { return Attempt::Refused };
+                let before = machine.journal.changes();
+                let (catalog, mut step) = machine.call(at);
+                let answer = call(catalog, request, &mut step);
+                let progress = step.progress;
+                let changes = machine.journal.changes() != before;
+                Attempt::Made(Made { answer, progress, changes })
+            };
+            match self.state.run_call(work).await {
+                (Attempt::Made(made), after) => break (made, after),
+                (Attempt::Needs(bytes), _) => {
+                    drop(lent.take());
+                    lent = Some(self.lend(bytes).await?);
+                }
+                (Attempt::Refused, _) => {
+                    let why = "the credentials are missing or wrong";
+                    return Err(Status::unauthenticated(why));
+                }
             }
-            let (catalog, mut step) = machine.call(at);
-            let answer = call(catalog, request, &mut step).map_err(status_of)?;
-            Ok((answer, step.progress))
         };
+        let Made { answer, progress, changes } = made;
+        let needs = answer.as_ref().map_or(0, |answer| answer.encoded_len() * DECODED_TIMES);
+        match &mut lent {
+            _ if needs <= own => drop(lent.take()),
+            Some(lent) => lent.shrink_to(needs),
+            // A change has its answer in any case.
+            None if changes => lent = self.state.budget.replies.try_charge(needs),
+            None => lent = Some(self.lend(needs).await?),
+        }
         let not_durable = |error: NotDurable| Status::unavailable(error.to_string());
-        let (done, after) = self.state.run(work);
-        let lent = match &done {
-            Ok((answer, _)) => self.lend(answer, own).await?,
-            Err(_) => None,
-        };
         self.state.wait_durable(after).await.map_err(not_durable)?;
-        let (answer, progress) = done?;
+        let answer = answer.map_err(status_of)?;
         if progress == Progress::Unfinished {
             self.state.finish_work().await.map_err(not_durable)?;
         }
         let mut response = Response::new(answer);
         if let Some(lent) = lent {
-            response.extensions_mut().insert(lent);
+            response.extensions_mut().insert::<Lent>(Arc::new(lent));
         }
         Ok(response)
     }
 
-    /// The memory of an answer until it is encoded, above what the call has to itself; fails if
-    /// others do not take theirs.
-    async fn lend(&self, answer: &impl Message, own: usize) -> Result<Option<Lent>, Status> {
-        let bytes = answer.encoded_len() * DECODED_TIMES;
-        if bytes <= own {
-            return Ok(None);
-        }
+    /// Lends memory for an answer until it is encoded; fails if others do not take theirs.
+    async fn lend(&self, bytes: usize) -> Result<Charge, Status> {
         let budget = &self.state.budget;
         if let Some(charge) = budget.replies.try_charge(bytes) {
-            return Ok(Some(Arc::new(charge)));
+            return Ok(charge);
         }
         let _waits = budget.waiting_answers.try_acquire().map_err(|_| not_taken())?;
-        let charge = timeout(ANSWER_WAITS, budget.replies.charge(bytes)).await;
-        charge.map(|charge| Some(Arc::new(charge))).map_err(|_| not_taken())
+        timeout(ANSWER_WAITS, budget.replies.charge(bytes)).await.map_err(|_| not_taken())
     }
 
     fn node(&self, store: StoreIndex) -> NodeUri {
@@ -124,9 +170,11 @@ impl Service {
     }
 }
 
-/// The calls: the request and the response of each, and the method of the catalog.
+/// The calls: the request and the response of each, the longest answer of one that changes
+/// something if it may be long, and the method of the catalog.
 macro_rules! calls {
-    ($($name:ident($request:ty) -> $response:ty =
+    ($($name:ident($request:ty) -> $response:ty
+        $(, at most |$known:pat_param, $of:pat_param| $most:expr,)? =
         |$service:pat_param, $catalog:pat_param, $asked:pat_param, $step:pat_param| $body:expr;)*
     ) => {
         #[tonic::async_trait]
@@ -136,9 +184,20 @@ macro_rules! calls {
                 request: Request<$request>,
             ) -> Result<Response<$response>, Status> {
                 let $service = self;
-                self.call(request, |$catalog, $asked, $step| $body).await
+                let most = at_most!($request $(, $known, $of, $most)?);
+                self.call(request, most, |$catalog, $asked, $step| $body).await
             })*
         }
+    };
+}
+
+/// The longest answer of a call that changes something; 0 if it is short, or changes nothing.
+macro_rules! at_most {
+    ($request:ty) => {
+        |_: &Catalog, _: &$request| 0
+    };
+    ($request:ty, $known:pat_param, $of:pat_param, $most:expr) => {
+        |$known: &Catalog, $of: &$request| $most
     };
 }
 
@@ -244,7 +303,7 @@ calls! {
     is_stream_cut_valid(StreamCut) -> StreamCutValidityResponse = |_, c, q, _| {
         Ok(StreamCutValidityResponse { response: c.is_cut_complete(&info(q.stream_info), &q.cut)? })
     };
-    scale(ScaleRequest) -> ScaleResponse = |_, c, q, step| {
+    scale(ScaleRequest) -> ScaleResponse, at most |c, q| c.most_of_scale(q), = |_, c, q, step| {
         c.scale(&q, step)
     };
     check_scale(ScaleStatusRequest) -> ScaleStatusResponse = |_, c, q, _| {
@@ -254,7 +313,9 @@ calls! {
         Ok(DelegationToken { delegation_token: c.token(&q, step) })
     };
 
-    create_transaction(CreateTxnRequest) -> CreateTxnResponse = |_, c, q, step| {
+    create_transaction(CreateTxnRequest) -> CreateTxnResponse,
+        at most |c, q| q.stream_info.as_ref().map_or(0, |info| c.most_of_transaction(info)),
+    = |_, c, q, step| {
         c.create_transaction(&info(q.stream_info), q.lease, step)
     };
     commit_transaction(TxnRequest) -> TxnStatus = |_, c, q, step| {
@@ -307,7 +368,9 @@ calls! {
     update_subscriber_stream_cut(SubscriberStreamCut) -> UpdateSubscriberStatus = |_, c, q, step| {
         status!(UpdateSubscriberStatus, c.update_subscriber(q, step))
     };
-    create_reader_group(ReaderGroupConfiguration) -> CreateReaderGroupResponse = |_, c, q, step| {
+    create_reader_group(ReaderGroupConfiguration) -> CreateReaderGroupResponse,
+        at most |c, q| c.most_of_group(q),
+    = |_, c, q, step| {
         c.create_group(q, step)
     };
     get_reader_group_config(ReaderGroupInfo) -> ReaderGroupConfigResponse = |_, c, q, _| {
@@ -319,4 +382,96 @@ calls! {
     delete_reader_group(ReaderGroupInfo) -> DeleteReaderGroupStatus = |_, c, q, step| {
         status!(DeleteReaderGroupStatus, c.delete_group(&q, step))
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use pravega_sdk_proto::scale_request::KeyRangeEntry;
+    use pravega_sdk_server_core::record::{Durability, Sequence};
+    use tokio::sync::watch;
+    use tonic::Code;
+
+    use super::*;
+    use crate::{builder::ServerBuilder, clock::Clock, journal::Durable};
+
+    /// As many segments as a stream may have.
+    const SEGMENTS: i32 = 10_000;
+
+    fn stream() -> Option<StreamInfo> {
+        let (scope, stream) = ("s".to_owned(), "t".to_owned());
+        Some(StreamInfo { scope, stream, access_operation: 0 })
+    }
+
+    async fn service() -> Service {
+        let machine = ServerBuilder::default().machine(Durability::InMemory);
+        let (_, durable) = watch::channel(Durable::To(Sequence::default()));
+        let state = Arc::new(ServerState::new(machine, Clock::standing(), durable, None));
+        let host = "127.0.0.1".to_owned();
+        let addresses = Addresses { host, controller: 1, stores: vec![2], rest: None };
+        let service = Service::new(state, addresses);
+        service.create_scope(Request::new(ScopeInfo { scope: "s".to_owned() })).await.unwrap();
+        let policy = ScalingPolicy { min_num_segments: SEGMENTS, ..ScalingPolicy::default() };
+        let (stream_info, scaling_policy) = (stream(), Some(policy));
+        let config = StreamConfig { stream_info, scaling_policy, ..StreamConfig::default() };
+        service.create_stream(Request::new(config)).await.unwrap();
+        service
+    }
+
+    fn begin() -> Request<CreateTxnRequest> {
+        let stream_info = stream();
+        Request::new(CreateTxnRequest { stream_info, lease: 20_000, ..CreateTxnRequest::default() })
+    }
+
+    /// Replaces all segments by as many.
+    fn scale() -> Request<ScaleRequest> {
+        let end = |part: i32| f64::from(part) / f64::from(SEGMENTS);
+        let range = |part| KeyRangeEntry { start: end(part), end: end(part + 1) };
+        Request::new(ScaleRequest {
+            stream_info: stream(),
+            sealed_segments: (0..i64::from(SEGMENTS)).collect(),
+            new_key_ranges: (0..SEGMENTS).map(range).collect(),
+            scale_timestamp: 0,
+        })
+    }
+
+    fn group() -> Request<ReaderGroupConfiguration> {
+        let cut = |number: i32| StreamCut {
+            stream_info: Some(StreamInfo { stream: number.to_string(), ..stream().unwrap() }),
+            ..StreamCut::default()
+        };
+        Request::new(ReaderGroupConfiguration {
+            scope: "s".to_owned(),
+            reader_group_name: "g".to_owned(),
+            reader_group_id: uuid::Uuid::from_u128(1).to_string(),
+            starting_stream_cuts: (0..SEGMENTS).map(cut).collect(),
+            ..ReaderGroupConfiguration::default()
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_without_memory_for_its_answer_changes_nothing() {
+        let service = service().await;
+        let held = || service.state.run(|machine, _| machine.held()).0;
+        let (replies, before) = (&service.state.budget.replies, held());
+        let all = replies.try_charge(REPLY_BYTES).unwrap();
+        let refused = [
+            service.create_transaction(begin()).await.unwrap_err(),
+            service.scale(scale()).await.unwrap_err(),
+            service.create_reader_group(group()).await.unwrap_err(),
+        ];
+        assert_eq!(refused.map(|status| status.code()), [Code::Unavailable; 3]);
+        assert_eq!(held(), before, "a call that was refused has changed something");
+        // A call with a short answer waits for nothing.
+        let scope = ScopeInfo { scope: "other".to_owned() };
+        service.create_scope(Request::new(scope)).await.unwrap();
+        drop(all);
+        let begun = service.create_transaction(begin()).await.unwrap();
+        assert_eq!(begun.get_ref().active_segments.len(), SEGMENTS as usize);
+        let lent = begun.extensions().get::<Lent>().map(|lent| lent.bytes());
+        assert_eq!(lent, Some(begun.get_ref().encoded_len() * DECODED_TIMES));
+        drop(begun);
+        service.scale(scale()).await.unwrap();
+        service.create_reader_group(group()).await.unwrap();
+        assert_eq!(replies.lent(), 0);
+    }
 }

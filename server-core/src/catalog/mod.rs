@@ -6,7 +6,7 @@
 //! ```text
 //! scopes streams queries slices scaling transactions groups tables time retention leaving  calls
 //!    └──────┴───────┴──────┴──────┴────────┬────┴──────┴─────┴──────┴──────────┘
-//!                              plan   │  segments      changes, carried out as a whole or not
+//!                     answers  plan   │  segments      changes, carried out as a whole or not
 //!                                     │
 //!  rounds copy persistence   apply  weight  change     entries of the journal, what each does
 //!                                     │
@@ -14,6 +14,7 @@
 //!                   older       key  cut  skyline      one stream, offsets, epochs by key
 //! ```
 
+mod answers;
 mod apply;
 mod change;
 mod copy;

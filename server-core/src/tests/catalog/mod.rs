@@ -1,5 +1,6 @@
 //! Each call of the controller in each state of its stream.
 
+mod answers;
 mod counting;
 mod cuts;
 mod groups;
