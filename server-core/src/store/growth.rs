@@ -44,6 +44,11 @@ impl Store {
         }
     }
 
+    /// The change of [`held`](Self::held) by an append of a length, without its attributes.
+    pub(super) fn growth_by_append(&self, segment: &str, len: u64) -> i64 {
+        self.growth_of(segment, |found| found.growth_by_bytes(len))
+    }
+
     /// The change of [`held`](Self::held) by merging segments into another, which is empty if it
     /// does not exist. Missing sources are ignored.
     pub(super) fn growth_by_merge<'a>(

@@ -6,7 +6,7 @@
 //! [`Store::take_woken`] for the driver.
 //!
 //! ```text
-//! session                           one connection: commands in, replies out
+//! session  pressing                 one connection: commands in, replies out
 //!    │
 //! commands  table_commands          one impl for each request, and the table of all
 //!    │
@@ -29,6 +29,7 @@ mod copy;
 mod copying;
 mod growth;
 mod planned;
+mod pressing;
 mod refusal;
 mod requests;
 mod segment;

@@ -232,6 +232,11 @@ impl Session {
         let (writer_id, segment, request_id) =
             (setup.writer_id, setup.segment.clone(), setup.request_id);
         let writer = WriterId(writer_id);
+        if let Err(refusal) = may_set_up(&segment, writer, &context.step) {
+            self.forget(writer, context.step.store);
+            let named = Named { segment: &segment, offset: None, operation: "setupAppend" };
+            return context.refuse(refusal, request_id, &named);
+        }
         let is_new = !self.acknowledged.contains_key(&writer);
         let writers = self.acknowledged.len();
         let store = &mut context.step.store;
@@ -287,7 +292,8 @@ impl Session {
     /// without a condition gets the `ConditionalCheckFailed` that names it. Java's writer does not
     /// expect that reply, so it connects again and resends, as it does after any failure of Java's
     /// server, until there is memory. After an `ErrorMessage` it would not connect before its next
-    /// write, and a flush that waits would wait forever.
+    /// write, and a flush that waits would wait forever. After the journal has failed, the
+    /// connection ends instead: the set-up that follows is refused.
     fn append(&mut self, append: Append, context: &mut Context<'_>) -> Handled {
         let Append { segment, writer_id, event_number, request_id, .. } = append;
         let (writer, number) = (WriterId(writer_id), EventNumber(event_number));
@@ -300,6 +306,7 @@ impl Session {
             return Ok(());
         }
         let previous = self.acknowledged.get(&writer).copied().unwrap_or(EventNumber::NONE);
+        let len = append.data.len() as u64;
         let appended = context.step.append(AppendRequest {
             segment: segment.clone(),
             data: append.data,
@@ -341,6 +348,8 @@ impl Session {
             Err(refusal @ Refusal::Full { .. }) => {
                 self.refused.insert(writer);
                 if append.expected_offset.is_none() {
+                    let now = context.step.at.now;
+                    context.step.store.pressing.refused(writer, len, now);
                     let failed = ConditionalCheckFailed { writer_id, event_number, request_id };
                     context.reply_about(&segment, failed);
                     return Ok(());
@@ -351,6 +360,9 @@ impl Session {
                 }
                 let named = Named { segment: &segment, offset: None, operation: "append" };
                 context.refuse(refusal, request_id, &named)
+            }
+            Err(Refusal::Ended(_)) if append.expected_offset.is_none() => {
+                Err(Closed("the journal has failed"))
             }
             Err(refusal) => {
                 self.forget(writer, context.step.store);
@@ -389,6 +401,19 @@ impl Session {
                 context.refuse(refusal, request_id, &named)
             }
         }
+    }
+}
+
+/// Refuses the set-up of a writer if the journal has failed, or if the writer presses: its last
+/// appends were refused, and there is still no memory for them.
+///
+/// Java's writer waits longer and longer before it connects again if its set-up is refused, and
+/// gives its events up at last; after a refused append it connects again at once.
+fn may_set_up(segment: &str, writer: WriterId, step: &Step<'_>) -> Result<(), Refusal> {
+    step.check_writable()?;
+    match step.store.pressing.least(writer, step.at.now) {
+        Some(len) => step.check_growth(step.store.growth_by_append(segment, len)),
+        None => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{
     copying::Copying,
+    pressing::Pressing,
     refusal::{Refusal, Result},
     segment::{Content, Segment, Traffic, attribute},
     table::Table,
@@ -38,6 +39,8 @@ pub struct Store {
     pub(super) waiting: WaitingReads,
     /// The writers that set up appends on each connection.
     pub(super) writers: Writers,
+    /// The writers whose appends find no memory.
+    pub(super) pressing: Pressing,
     /// The copy that is being made.
     pub(super) copying: Option<Copying>,
 }

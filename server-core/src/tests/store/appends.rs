@@ -14,7 +14,7 @@ fn a_set_up_tells_the_last_number_of_the_writer() {
     };
     check_each_state(
         command,
-        "
+        r#"
         absent: NoSuchSegment { segment: SEGMENT, offset: -1 }
         empty: AppendSetup { segment: SEGMENT, last_event_number: MIN }
         bytes: AppendSetup { segment: SEGMENT, last_event_number: 3 }
@@ -25,8 +25,8 @@ fn a_set_up_tells_the_last_number_of_the_writer() {
         table: AppendSetup { segment: SEGMENT, last_event_number: MIN }
         fixed: closed: appends to a table
         full: AppendSetup { segment: SEGMENT, last_event_number: 3 }
-        failed: AppendSetup { segment: SEGMENT, last_event_number: 3 }
-    ",
+        failed: ErrorMessage { segment: SEGMENT, message: "FAILED", error_code: Unspecified }
+    "#,
     );
 }
 
@@ -66,8 +66,8 @@ fn an_append_after_a_set_up_is_acknowledged() {
         fixed: closed: appends to a table
         full: AppendSetup { segment: SEGMENT, last_event_number: 3 }; DataAppended { event_number:
             4, previous_event_number: 3, current_segment_write_offset: 13 } => Appended
-        failed: AppendSetup { segment: SEGMENT, last_event_number: 3 }; ErrorMessage { segment:
-            SEGMENT, message: "FAILED", error_code: Unspecified }
+        failed: ErrorMessage { segment: SEGMENT, message: "FAILED", error_code: Unspecified };
+            closed: the rules of appending are broken
     "#,
     );
 }
@@ -93,8 +93,8 @@ fn an_append_of_a_number_that_was_used_is_kept_without_a_reply() {
         table: AppendSetup { segment: SEGMENT, last_event_number: MIN }; closed: appends to a table
         fixed: closed: appends to a table
         full: AppendSetup { segment: SEGMENT, last_event_number: 3 } => Appended
-        failed: AppendSetup { segment: SEGMENT, last_event_number: 3 }; ErrorMessage { segment:
-            SEGMENT, message: "FAILED", error_code: Unspecified }
+        failed: ErrorMessage { segment: SEGMENT, message: "FAILED", error_code: Unspecified };
+            closed: the rules of appending are broken
     "#,
     );
 }
@@ -153,8 +153,8 @@ fn a_conditional_append_at_the_end_is_acknowledged() {
         fixed: closed: appends to a table
         full: AppendSetup { segment: SEGMENT, last_event_number: 3 }; DataAppended { event_number:
             4, previous_event_number: 3, current_segment_write_offset: 13 } => Appended
-        failed: AppendSetup { segment: SEGMENT, last_event_number: 3 }; ErrorMessage { segment:
-            SEGMENT, message: "FAILED", error_code: Unspecified }
+        failed: ErrorMessage { segment: SEGMENT, message: "FAILED", error_code: Unspecified };
+            closed: the rules of appending are broken
     "#,
     );
 }
@@ -163,7 +163,7 @@ fn a_conditional_append_at_the_end_is_acknowledged() {
 fn a_conditional_append_elsewhere_fails_and_leaves_the_number_free() {
     check_after_set_up(
         conditional(5),
-        "
+        r#"
         absent: NoSuchSegment { segment: SEGMENT, offset: -1 }; closed: the rules of appending are
             broken
         empty: AppendSetup { segment: SEGMENT, last_event_number: MIN }; ConditionalCheckFailed {
@@ -182,9 +182,9 @@ fn a_conditional_append_elsewhere_fails_and_leaves_the_number_free() {
         fixed: closed: appends to a table
         full: AppendSetup { segment: SEGMENT, last_event_number: 3 }; ConditionalCheckFailed {
             event_number: 4 }
-        failed: AppendSetup { segment: SEGMENT, last_event_number: 3 }; ConditionalCheckFailed {
-            event_number: 4 }
-    ",
+        failed: ErrorMessage { segment: SEGMENT, message: "FAILED", error_code: Unspecified };
+            closed: the rules of appending are broken
+    "#,
     );
 }
 

@@ -81,6 +81,71 @@ fn after_a_refused_append_nothing_of_its_writer_is_stored_before_it_sets_up_agai
 }
 
 #[test]
+fn a_writer_that_sets_up_again_and_again_is_refused_before_it_sends_its_events() {
+    let mut client = Client::new();
+    for _ in 0..2 {
+        client.set_up(WRITER, SEGMENT);
+        let refused = client.append(WRITER, 4, 2 * LEFT);
+        assert!(matches!(refused[..], [WireCommand::ConditionalCheckFailed(_)]), "{refused:?}");
+    }
+    let segment = SEGMENT.into();
+    let set_up =
+        SetupAppend { request_id: 9, writer_id: WRITER, segment, delegation_token: "".into() };
+    for _ in 0..3 {
+        let refused = client.send(set_up.clone());
+        let [WireCommand::ErrorMessage(message)] = &refused[..] else { panic!("{refused:?}") };
+        assert_eq!((message.request_id, message.error_code), (9, FailureCode::OutOfSpace));
+    }
+    // Others are served, and so is the writer as soon as there is memory.
+    client.set_up(Uuid::from_u128(77), SEGMENT);
+    client.machine.memory_limit = MemoryLimit(u64::MAX);
+    client.set_up(WRITER, SEGMENT);
+    let appended = client.append(WRITER, 4, 2 * LEFT);
+    assert!(matches!(appended[..], [WireCommand::DataAppended(_)]), "{appended:?}");
+}
+
+#[test]
+fn after_the_journal_has_failed_an_append_ends_its_connection_and_a_set_up_is_refused() {
+    let mut client = Client::new();
+    client.set_up(WRITER, SEGMENT);
+    client.machine.journal.fail("the disk is gone");
+    let append = AppendBlockEnd {
+        writer_id: WRITER,
+        size_of_whole_events: 0,
+        data: "1".into(),
+        num_events: 1,
+        last_event_number: 4,
+        request_id: 4,
+    };
+    let mut replies: Vec<Reply> = Vec::new();
+    let mut context = client.machine.context(at(2), &mut replies);
+    let closed = client.session.handle(append.into(), &mut context).unwrap_err();
+    assert_eq!((closed.0, replies.len()), ("the journal has failed", 0));
+    client.session = Session::new(ConnectionId(2), StoreIndex(0));
+    let segment = SEGMENT.into();
+    let refused = client.send(SetupAppend {
+        request_id: 9,
+        writer_id: WRITER,
+        segment,
+        delegation_token: "".into(),
+    });
+    let [WireCommand::ErrorMessage(message)] = &refused[..] else { panic!("{refused:?}") };
+    assert!(message.message.contains("the disk is gone"), "{message:?}");
+    // A conditional append gets its answer.
+    let mut client = Client::new();
+    client.set_up(WRITER, SEGMENT);
+    client.machine.journal.fail("the disk is gone");
+    let refused = client.send(ConditionalBlockEnd {
+        writer_id: WRITER,
+        event_number: 4,
+        expected_offset: 10,
+        data: "1".into(),
+        request_id: 9,
+    });
+    assert!(matches!(refused[..], [WireCommand::ErrorMessage(_)]), "{refused:?}");
+}
+
+#[test]
 fn a_refused_append_on_a_condition_is_no_failed_condition() {
     let mut client = Client::new();
     client.set_up(WRITER, SEGMENT);
