@@ -116,11 +116,13 @@ impl Store {
         };
         self.remember_merge(source);
         self.change(target, Some(at), after, |into| {
-            if let Content::Stream(from) = &from.content {
-                from.pieces().for_each(|piece| into.content.append(&piece));
-            }
             into.traffic.events += from.traffic.events;
             into.traffic.bytes += from.len() - from.start();
+            if let (Content::Stream(into), Content::Stream(from)) =
+                (&mut into.content, from.content)
+            {
+                into.merge(from);
+            }
             into.set_attributes(attributes);
         });
     }

@@ -1,8 +1,9 @@
-//! The bytes of a segment, in pieces of equal length.
+//! The bytes of a segment, in pieces.
 //!
-//! Appended bytes are copied once, into pieces. Long catch-up reads share full pieces, and
-//! truncation drops them whole. The last piece grows with its content, and truncation cuts it, so
-//! an empty segment costs nothing.
+//! Appended bytes are copied once, into pieces of equal length. Long catch-up reads share full
+//! pieces, and truncation drops them whole. The last piece grows with its content, and truncation
+//! cuts it, so an empty segment costs nothing. A merge takes over the pieces of a long source as
+//! they are, so it takes no longer for more bytes.
 
 use std::{collections::VecDeque, fmt};
 
@@ -20,13 +21,55 @@ const MIN_CAPACITY: usize = 64;
 /// The bytes of a segment from its start offset on.
 #[derive(Default)]
 pub(crate) struct SegmentBytes {
-    /// Full pieces, one after the other.
-    full: VecDeque<Bytes>,
+    /// Pieces that no longer grow, one after the other.
+    full: VecDeque<Piece>,
+    /// The memory of all of them.
+    full_held: u64,
     /// The offset of the first byte that is kept, at most `start`.
     first: u64,
     /// The bytes after the full pieces, fewer than a piece.
     tail: Vec<u8>,
     start: u64,
+}
+
+/// A piece that no longer grows.
+struct Piece {
+    /// The offset after its last byte.
+    end: u64,
+    bytes: Bytes,
+    /// The memory that it uses: more than its bytes, if it is what a segment had when it was
+    /// merged.
+    held: u64,
+}
+
+/// What of a segment decides how much memory it uses.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shape {
+    full_held: u64,
+    /// The length of the last piece.
+    tail: u64,
+}
+
+impl Shape {
+    pub(super) fn held(self) -> u64 {
+        self.full_held.saturating_add(capacity_for(self.tail as usize) as u64)
+    }
+
+    /// The shape after an append.
+    pub(super) fn with(self, more: u64) -> Self {
+        let (piece, tail) = (PIECE_LEN as u64, self.tail.saturating_add(more));
+        let full_held = self.full_held.saturating_add((tail / piece).saturating_mul(piece));
+        Self { full_held, tail: tail % piece }
+    }
+
+    /// The shape after a merge.
+    pub(super) fn with_merged(self, source: &SegmentBytes) -> Self {
+        if source.is_short() {
+            return self.with(source.len() - source.start);
+        }
+        let Shape { full_held, tail } = source.shape();
+        Self { full_held: self.held().saturating_add(full_held), tail }
+    }
 }
 
 impl fmt::Debug for SegmentBytes {
@@ -51,20 +94,21 @@ impl SegmentBytes {
 
     /// The offset after the last byte.
     pub(crate) fn len(&self) -> u64 {
-        self.first + (self.full.len() * PIECE_LEN + self.tail.len()) as u64
+        self.full.back().map_or(self.first, |piece| piece.end) + self.tail.len() as u64
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        Shape { full_held: self.full_held, tail: self.tail.len() as u64 }
     }
 
     /// Memory that the bytes use, in bytes.
     pub(crate) fn held(&self) -> u64 {
-        self.held_with(0)
+        self.shape().held()
     }
 
-    /// Memory that the bytes will use after an append of `more` bytes.
-    pub(crate) fn held_with(&self, more: u64) -> u64 {
-        let piece = PIECE_LEN as u64;
-        let tail = (self.tail.len() as u64).saturating_add(more);
-        let full = (self.full.len() as u64).saturating_add(tail / piece);
-        full.saturating_mul(piece).saturating_add(capacity_for((tail % piece) as usize) as u64)
+    /// Returns true if a merge copies the bytes: there are few.
+    fn is_short(&self) -> bool {
+        self.len() - self.start <= PIECE_LEN as u64
     }
 
     /// Adds bytes at the end.
@@ -77,10 +121,38 @@ impl SegmentBytes {
             }
             self.tail.extend_from_slice(now);
             if self.tail.len() == PIECE_LEN {
-                self.full.push_back(std::mem::take(&mut self.tail).into());
+                self.end_tail();
             }
             data = later;
         }
+    }
+
+    /// Makes the last piece one that no longer grows.
+    fn end_tail(&mut self) {
+        if !self.tail.is_empty() {
+            let (end, held) = (self.len(), capacity_for(self.tail.len()) as u64);
+            let bytes = std::mem::take(&mut self.tail).into();
+            self.full.push_back(Piece { end, bytes, held });
+            self.full_held += held;
+        }
+    }
+
+    /// Adds the bytes of another segment at the end.
+    pub(crate) fn merge(&mut self, source: Self) {
+        if source.is_short() {
+            source.pieces().for_each(|piece| self.append(&piece));
+            return;
+        }
+        self.end_tail();
+        let mut end = self.len();
+        let mut dropped = (source.start - source.first) as usize;
+        for piece in source.full {
+            let bytes = piece.bytes.slice(std::mem::take(&mut dropped)..);
+            end += bytes.len() as u64;
+            self.full.push_back(Piece { end, bytes, held: piece.held });
+        }
+        self.full_held += source.full_held;
+        self.tail = source.tail;
     }
 
     /// Up to `max_len` bytes at an offset, as many as one piece has; empty before the start and
@@ -89,15 +161,14 @@ impl SegmentBytes {
         if offset < self.start || offset >= self.len() {
             return Bytes::new();
         }
-        let kept = offset - self.first;
-        let (piece, at) = (kept / PIECE_LEN as u64, (kept % PIECE_LEN as u64) as usize);
-        match usize::try_from(piece).ok().and_then(|piece| self.full.get(piece)) {
-            Some(piece) => {
-                let end = piece.len().min(at.saturating_add(max_len));
-                let part = piece.slice(at..end);
+        match self.full.get(self.full.partition_point(|piece| piece.end <= offset)) {
+            Some(Piece { end, bytes, .. }) => {
+                let at = bytes.len() - (end - offset) as usize;
+                let part = bytes.slice(at..bytes.len().min(at.saturating_add(max_len)));
                 if part.len() > COPIED_LEN { part } else { Bytes::copy_from_slice(&part) }
             }
             None => {
+                let at = self.tail.len() - (self.len() - offset) as usize;
                 let end = self.tail.len().min(at.saturating_add(max_len));
                 Bytes::copy_from_slice(self.tail.get(at..end).unwrap_or_default())
             }
@@ -117,9 +188,11 @@ impl SegmentBytes {
     /// Drops the bytes before an offset between the start and the end.
     pub(crate) fn truncate(&mut self, offset: u64) {
         self.start = offset.clamp(self.start, self.len());
-        while !self.full.is_empty() && self.start >= self.first + PIECE_LEN as u64 {
+        while let Some(front) = self.full.front()
+            && front.end <= self.start
+        {
+            (self.first, self.full_held) = (front.end, self.full_held - front.held);
             self.full.pop_front();
-            self.first += PIECE_LEN as u64;
         }
         if self.full.is_empty() {
             self.cut_tail();
@@ -193,7 +266,7 @@ mod tests {
             let (mut model, mut first) = (vec![], start);
             let mut bytes = SegmentBytes::starting_at(start);
             for (byte, len, cut) in parts {
-                let foretold = bytes.held_with(len as u64);
+                let foretold = bytes.shape().with(len as u64).held();
                 model.extend(std::iter::repeat_n(byte, len));
                 bytes.append(&vec![byte; len]);
                 prop_assert_eq!(bytes.held(), foretold);
@@ -211,5 +284,50 @@ mod tests {
                 prop_assert!(bytes.held() <= (2 * model.len() + PIECE_LEN + MIN_CAPACITY) as u64);
             }
         }
+
+        #[test]
+        fn a_merge_keeps_every_byte_and_takes_the_memory_that_was_foretold(
+            parts in prop::collection::vec((0_usize..3 * PIECE_LEN, 0.0..1.0_f64), 1..6),
+            cut in 0.0..1.0_f64,
+        ) {
+            let (mut model, mut bytes) = (vec![], SegmentBytes::default());
+            for (number, (len, cut)) in (1_u8..).zip(parts) {
+                let mut source = SegmentBytes::default();
+                source.append(&vec![number; len]);
+                source.append(&[0]);
+                source.truncate((len as f64 * cut) as u64);
+                model.extend(all(&source));
+                let foretold = bytes.shape().with_merged(&source).held();
+                let was_short = source.is_short();
+                bytes.merge(source);
+                prop_assert_eq!(bytes.held(), foretold);
+                prop_assert_eq!(bytes.len(), model.len() as u64);
+                prop_assert!(all(&bytes) == model, "short: {}", was_short);
+                // What follows is added to the last piece.
+                bytes.append(b"more");
+                model.extend(b"more");
+            }
+            let cut = (model.len() as f64 * cut) as usize;
+            for offset in [0, cut / 2, cut, model.len() - 1] {
+                let read = bytes.read(offset as u64, 1000);
+                prop_assert!(!read.is_empty());
+                prop_assert_eq!(&read[..], &model[offset..offset + read.len()]);
+            }
+            bytes.truncate(cut as u64);
+            prop_assert!(all(&bytes) == model[cut..]);
+            bytes.truncate(model.len() as u64);
+            prop_assert_eq!((bytes.held(), bytes.len()), (0, model.len() as u64));
+        }
+    }
+
+    #[test]
+    fn a_merge_of_a_long_segment_copies_nothing() {
+        let (mut target, mut source) = (SegmentBytes::default(), SegmentBytes::default());
+        target.append(b"data");
+        source.append(&vec![7; 4 * PIECE_LEN]);
+        let pieces: Vec<_> = source.full.iter().map(|piece| piece.bytes.as_ptr()).collect();
+        target.merge(source);
+        let merged: Vec<_> = target.full.iter().map(|piece| piece.bytes.as_ptr()).collect();
+        assert_eq!(merged[1..], pieces);
     }
 }

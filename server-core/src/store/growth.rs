@@ -56,17 +56,15 @@ impl Store {
         target: &str,
         sources: impl IntoIterator<Item = &'a str>,
     ) -> i64 {
-        let (mut bytes, mut freed) = (0_u64, 0_u64);
+        let into = self.segment(target).ok().and_then(Segment::bytes);
+        let before = into.map(SegmentBytes::shape).unwrap_or_default();
+        let (mut after, mut freed) = (before, 0_u64);
         for source in sources {
             let Ok(from) = self.segment(source) else { continue };
-            bytes = bytes.saturating_add(from.len() - from.start());
+            after = from.bytes().map_or(after, |bytes| after.with_merged(bytes));
             freed = freed.saturating_add(self.held_by(source));
         }
-        let grown = match self.segment(target) {
-            Ok(into) => into.growth_by_bytes(bytes),
-            Err(_) => change(0, SegmentBytes::default().held_with(bytes)),
-        };
-        grown.saturating_sub(change(0, freed))
+        change(before.held(), after.held()).saturating_sub(change(0, freed))
     }
 
     /// The memory that a segment uses, with its name; 0 if it does not exist.

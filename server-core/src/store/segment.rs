@@ -169,8 +169,16 @@ impl Segment {
     /// The change of [`held`](Self::held) by appending `more` bytes.
     pub(crate) fn growth_by_bytes(&self, more: u64) -> i64 {
         match &self.content {
-            Content::Stream(bytes) => change(bytes.held(), bytes.held_with(more)),
+            Content::Stream(bytes) => change(bytes.held(), bytes.shape().with(more).held()),
             Content::Table(..) => 0,
+        }
+    }
+
+    /// The bytes of a segment of a stream.
+    pub(crate) fn bytes(&self) -> Option<&SegmentBytes> {
+        match &self.content {
+            Content::Stream(bytes) => Some(bytes),
+            Content::Table(..) => None,
         }
     }
 

@@ -18,8 +18,8 @@ const MAX_KEY_LEN: usize = 8192;
 pub(super) const MAX_ENTRY_LEN: usize = 1 << 20;
 /// The length of the header before the key of an entry, in bytes.
 const ENTRY_HEADER_LEN: usize = 17;
-/// A page of an iteration ends at this many bytes.
-pub(super) const MAX_PAGE_BYTES: usize = 2 << 20;
+/// A page of an iteration ends at this many bytes: others wait while it is made.
+pub(super) const MAX_PAGE_BYTES: usize = 256 << 10;
 /// The memory that an entry of a page uses besides its bytes, in bytes.
 pub(super) const PAGE_ENTRY_OVERHEAD: usize = 128;
 /// Approximate memory that an entry uses besides its key and value, in bytes.
