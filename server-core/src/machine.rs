@@ -1,5 +1,7 @@
 //! The machine: controller and segment stores of one server, and their periodic work.
 
+use bytestring::ByteString;
+
 use crate::{
     access::Access,
     catalog::{Catalog, Intervals, Place, RestoreError},
@@ -42,13 +44,25 @@ pub struct Machine {
     intervals: Intervals,
     last: LastRuns,
     rounds: Rounds,
+    turn: Turn,
 }
 
 /// The rounds of periodic work that are under way, and where each goes on.
 #[derive(Debug, Default)]
 struct Rounds {
+    expiry: Option<Place>,
     watermarks: Option<Place>,
     retention: Option<Place>,
+    sweep: Option<ByteString>,
+    rates: Option<ByteString>,
+}
+
+/// Whose turn it is: the changes of many segments, or the other work.
+#[derive(Debug, Clone, Copy, Default)]
+enum Turn {
+    #[default]
+    Segments,
+    Others,
 }
 
 /// The times of the last periodic work.
@@ -76,6 +90,7 @@ impl Machine {
             intervals,
             last: LastRuns::default(),
             rounds: Rounds::default(),
+            turn: Turn::default(),
         }
     }
 
@@ -167,19 +182,51 @@ impl Machine {
 
     /// Does the next slice of the work that calls and ticks have left: a millisecond or two.
     pub fn work(&mut self, at: Moment) -> Progress {
-        let Rounds { watermarks, retention } = std::mem::take(&mut self.rounds);
+        let settled = match self.turn {
+            Turn::Segments => {
+                self.turn = Turn::Others;
+                self.store.settle_slice()
+            }
+            Turn::Others => {
+                self.turn = Turn::Segments;
+                self.other_work(at)
+            }
+        };
+        if settled == Progress::Unfinished {
+            return Progress::Unfinished;
+        }
+        // One kind has nothing left; the other may have.
+        match self.turn {
+            Turn::Segments => self.store.settle_slice(),
+            Turn::Others => self.other_work(at),
+        }
+    }
+
+    /// Does the next slice of all work but the changes of many segments.
+    fn other_work(&mut self, at: Moment) -> Progress {
+        let Rounds { expiry, watermarks, retention, sweep, rates } =
+            std::mem::take(&mut self.rounds);
+        let rate_window = self.intervals.rate_window;
         let (catalog, mut step) = self.call(at);
         // After the journal has failed nothing changes any more.
-        let Ok(deletion) = catalog.delete_slice(&mut step) else {
+        let Ok(mut progress) = catalog.delete_slice(&mut step) else {
             return Progress::Finished;
         };
-        let watermarks = watermarks.and_then(|after| catalog.emit_watermarks(&after, &mut step));
-        let retention = retention.and_then(|after| catalog.retain(&after, &mut step));
-        self.rounds = Rounds { watermarks, retention };
-        match self.rounds {
-            Rounds { watermarks: None, retention: None } => deletion,
-            _ => Progress::Unfinished,
+        let step = &mut step;
+        progress = progress.max(catalog.abort_slice(step));
+        let rounds = Rounds {
+            expiry: expiry.and_then(|after| catalog.expire_transactions(&after, step)),
+            watermarks: watermarks.and_then(|after| catalog.emit_watermarks(&after, step)),
+            retention: retention.and_then(|after| catalog.retain(&after, step)),
+            sweep: sweep
+                .and_then(|after| step.sweep_transient(&after, at.now.after(-TRANSIENT_IDLE))),
+            rates: rates.and_then(|after| catalog.scale_by_rate(&after, rate_window, step)),
+        };
+        if rounds.is_under_way() {
+            progress = Progress::Unfinished;
         }
+        self.rounds = rounds;
+        progress
     }
 
     /// Does the work that is due: expired leases, watermarks, retention, scaling by rate.
@@ -201,21 +248,29 @@ impl Machine {
         let watermarks = due(&mut self.last.watermarks, intervals.watermarks);
         let retention = due(&mut self.last.retention, intervals.retention);
         let rates = due(&mut self.last.rates, intervals.rates);
-        let (catalog, mut step) = self.call(at);
-        catalog.expire_transactions(&mut step);
+        let rounds = &mut self.rounds;
+        rounds.expiry.get_or_insert_default();
         if watermarks {
-            self.rounds.watermarks.get_or_insert_default();
+            rounds.watermarks.get_or_insert_default();
         }
         if retention {
-            self.rounds.retention.get_or_insert_default();
-        }
-        self.work(at);
-        let (catalog, mut step) = self.call(at);
-        if retention {
-            step.sweep_transient(at.now.after(-TRANSIENT_IDLE));
+            rounds.retention.get_or_insert_default();
+            rounds.sweep.get_or_insert_default();
         }
         if rates {
-            catalog.scale_by_rate(intervals.rate_window, &mut step);
+            rounds.rates.get_or_insert_default();
         }
+        self.other_work(at);
+    }
+}
+
+impl Rounds {
+    fn is_under_way(&self) -> bool {
+        let Self { expiry, watermarks, retention, sweep, rates } = self;
+        expiry.is_some()
+            || watermarks.is_some()
+            || retention.is_some()
+            || sweep.is_some()
+            || rates.is_some()
     }
 }

@@ -9,6 +9,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use pravega_sdk_types::SegmentId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -148,6 +149,52 @@ pub enum Record {
         /// The version of the entry.
         version: KeyVersion,
     },
+    /// Many segments of a stream were changed in the same way.
+    Many(Many),
+}
+
+/// A change of each of many segments of a stream. A segment that it does not fit, such as one that
+/// clients deleted, is left out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Many {
+    /// The scope and the stream.
+    pub stream: ByteString,
+    /// The segments, in the order of their numbers.
+    pub ids: Vec<SegmentId>,
+    /// The transaction whose parts of these segments change, or are merged into them.
+    pub transaction: Option<Uuid>,
+    /// The change.
+    pub change: Each,
+    /// The time of the change.
+    pub at: Millis,
+}
+
+/// A change of one of many segments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Each {
+    /// It was created: of a table if there is a key length, of a stream if not.
+    Created {
+        /// The length of every key of a table, 0 if it varies; `None` for a stream.
+        key_len: Option<u32>,
+        /// The attributes that are set.
+        attributes: Attributes,
+    },
+    /// Attributes were set, unless it is sealed or has them.
+    Attributed {
+        /// The attributes that are set.
+        attributes: Attributes,
+    },
+    /// It was sealed.
+    Sealed,
+    /// The bytes before an offset were dropped.
+    Truncated {
+        /// The first offset that stays, of each segment.
+        offsets: Vec<u64>,
+    },
+    /// It was deleted.
+    Deleted,
+    /// The transaction's part of it was appended to it and removed.
+    Merged,
 }
 
 /// The memory of a record besides its names and data, in bytes.
@@ -159,8 +206,8 @@ impl Record {
         RECORD_OVERHEAD + self.content_len()
     }
 
-    /// The segment that changes; `None` for a merge, which changes two, and for an entry of the
-    /// catalog.
+    /// The segment that changes; `None` for a merge, which changes two, for a change of many, and
+    /// for an entry of the catalog.
     pub(crate) fn segment(&self) -> Option<&ByteString> {
         match self {
             Self::Created { segment, .. }
@@ -173,7 +220,7 @@ impl Record {
             | Self::Removed { segment, .. }
             | Self::Restored { segment, .. }
             | Self::RestoredEntry { segment, .. } => Some(segment),
-            Self::Merged { .. } | Self::CatalogEntry { .. } => None,
+            Self::Merged { .. } | Self::CatalogEntry { .. } | Self::Many(_) => None,
         }
     }
 
@@ -199,6 +246,7 @@ impl Record {
             Self::Removed { segment, keys, .. } => {
                 segment.len() + keys.iter().map(|key| key.len() + 32).sum::<usize>()
             }
+            Self::Many(many) => many.stream.len() + many.ids.len() * 16,
             Self::CatalogEntry { key, value } => key.len() + value.as_ref().map_or(0, Bytes::len),
             Self::RestoredEntry { segment, key, value, .. } => {
                 segment.len() + key.len() + value.len()

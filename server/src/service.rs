@@ -47,6 +47,8 @@ enum Attempt<A> {
     Made(Made<A>),
     /// Nothing has changed: it needs this many bytes for its answer.
     Needs(usize),
+    /// Nothing has changed: it reads segments of a stream that are changing.
+    Waits,
     /// The client has no account.
     Refused,
 }
@@ -57,6 +59,21 @@ struct Made<A> {
     progress: Progress,
     /// True if something has changed.
     changes: bool,
+}
+
+/// The header of a call that names its account; empty if it has none.
+fn authorization<Q>(request: &Request<Q>) -> String {
+    let header = request.metadata().get("authorization");
+    header.and_then(|header| header.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+fn no_account() -> Status {
+    Status::unauthenticated("the credentials are missing or wrong")
+}
+
+/// Returns true if no changes of the segments of a stream are left to be made.
+fn is_settled(machine: &Machine, of: &StreamInfo) -> bool {
+    machine.store.is_stream_settled(&of.scope, &of.stream)
 }
 
 /// The status of a failed call.
@@ -78,11 +95,13 @@ impl Service {
 
     /// Makes a call, and responds once the changes that it reveals are durable. `most` is the
     /// longest answer, in bytes, of a call that changes something: its memory is lent before the
-    /// call is made, so that a call that was refused for want of it has changed nothing.
+    /// call is made, so that a call that was refused for want of it has changed nothing. A call
+    /// that `reads` the segments of a stream waits until no changes of them are left.
     async fn call<Q, A: Message>(
         &self,
         request: Request<Q>,
         most: impl Fn(&Catalog, &Q) -> usize,
+        reads: fn(&Q) -> Option<&StreamInfo>,
         call: impl FnOnce(&mut Catalog, Q, &mut Step<'_>) -> CallResult<A>,
     ) -> Result<Response<A>, Status> {
         if self.state.faults.controller_is_away() {
@@ -92,18 +111,21 @@ impl Service {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
-        let header =
-            request.metadata().get("authorization").and_then(|header| header.to_str().ok());
-        let header = header.unwrap_or_default().to_owned();
+        let header = authorization(&request);
         let is_only = request.extensions().get::<OnlyCall>().is_some();
         let own = if is_only { OWN_ANSWER_BYTES } else { OWN_BYTES };
         let mut asked = Some((request.into_inner(), call));
+        let not_durable = |error: NotDurable| Status::unavailable(error.to_string());
         let mut lent: Option<Charge> = None;
         let (made, after) = loop {
             let has = lent.as_ref().map_or(own, Charge::bytes);
             let work = |machine: &mut Machine, at: Moment| {
                 if machine.access.as_ref().is_some_and(|access| !access.admits(&header)) {
                     return Attempt::Refused;
+                }
+                let read = asked.as_ref().and_then(|(request, _)| reads(request));
+                if !read.is_none_or(|read| is_settled(machine, read)) {
+                    return Attempt::Waits;
                 }
                 let needs = |(request, _): &(Q, _)| most(&machine.catalog, request);
                 let needs = asked.as_ref().map_or(0, needs).saturating_mul(DECODED_TIMES);
@@ -126,10 +148,11 @@ impl Service {
                     drop(lent.take());
                     lent = Some(self.lend(bytes).await?);
                 }
-                (Attempt::Refused, _) => {
-                    let why = "the credentials are missing or wrong";
-                    return Err(Status::unauthenticated(why));
+                (Attempt::Waits, _) => {
+                    self.state.run_durably(Machine::work).await.map_err(not_durable)?;
+                    tokio::task::yield_now().await;
                 }
+                (Attempt::Refused, _) => return Err(no_account()),
             }
         };
         let Made { answer, progress, changes } = made;
@@ -141,7 +164,6 @@ impl Service {
             None if changes => lent = self.state.budget.replies.try_charge(needs),
             None => lent = Some(self.lend(needs).await?),
         }
-        let not_durable = |error: NotDurable| Status::unavailable(error.to_string());
         self.state.wait_durable(after).await.map_err(not_durable)?;
         let answer = answer.map_err(status_of)?;
         if progress == Progress::Unfinished {
@@ -171,10 +193,12 @@ impl Service {
 }
 
 /// The calls: the request and the response of each, the longest answer of one that changes
-/// something if it may be long, and the method of the catalog.
+/// something if it may be long, the stream whose segments it reads, if it does, and the method of
+/// the catalog.
 macro_rules! calls {
     ($($name:ident($request:ty) -> $response:ty
-        $(, at most |$known:pat_param, $of:pat_param| $most:expr,)? =
+        $(, at most |$known:pat_param, $of:pat_param| $most:expr,)?
+        $(, reads |$named:ident| $stream:block)? =
         |$service:pat_param, $catalog:pat_param, $asked:pat_param, $step:pat_param| $body:expr;)*
     ) => {
         #[tonic::async_trait]
@@ -185,7 +209,12 @@ macro_rules! calls {
             ) -> Result<Response<$response>, Status> {
                 let $service = self;
                 let most = at_most!($request $(, $known, $of, $most)?);
-                self.call(request, most, |$catalog, $asked, $step| $body).await
+                self.call(
+                    request,
+                    most,
+                    reads!($(|$named| $stream)?),
+                    |$catalog, $asked, $step| $body,
+                ).await
             })*
         }
     };
@@ -198,6 +227,16 @@ macro_rules! at_most {
     };
     ($request:ty, $known:pat_param, $of:pat_param, $most:expr) => {
         |$known: &Catalog, $of: &$request| $most
+    };
+}
+
+/// The stream whose segments a call reads.
+macro_rules! reads {
+    () => {
+        |_| None
+    };
+    (|$asked:ident| $stream:block) => {
+        |$asked| $stream
     };
 }
 
@@ -260,16 +299,19 @@ calls! {
     create_stream(StreamConfig) -> CreateStreamStatus = |_, c, q, step| {
         status!(CreateStreamStatus, c.create_stream(q, step))
     };
-    update_stream(StreamConfig) -> UpdateStreamStatus = |_, c, q, step| {
+    update_stream(StreamConfig) -> UpdateStreamStatus, reads |q| { q.stream_info.as_ref() } =
+        |_, c, q, step| {
         status!(UpdateStreamStatus, c.update_stream(q, step))
     };
-    truncate_stream(StreamCut) -> UpdateStreamStatus = |_, c, q, step| {
+    truncate_stream(StreamCut) -> UpdateStreamStatus, reads |q| { q.stream_info.as_ref() } =
+        |_, c, q, step| {
         status!(UpdateStreamStatus, c.truncate_stream(&info(q.stream_info), q.cut, step))
     };
     seal_stream(StreamInfo) -> UpdateStreamStatus = |_, c, q, step| {
         status!(UpdateStreamStatus, c.seal_stream(&q, step))
     };
-    delete_stream(StreamInfo) -> DeleteStreamStatus = |_, c, q, step| {
+    delete_stream(StreamInfo) -> DeleteStreamStatus, reads |q| { Some(q) } =
+        |_, c, q, step| {
         status!(DeleteStreamStatus, c.delete_stream(&q, step))
     };
     get_stream_configuration(StreamInfo) -> StreamConfig = |_, c, q, _| {
@@ -318,7 +360,8 @@ calls! {
     = |_, c, q, step| {
         c.create_transaction(&info(q.stream_info), q.lease, step)
     };
-    commit_transaction(TxnRequest) -> TxnStatus = |_, c, q, step| {
+    commit_transaction(TxnRequest) -> TxnStatus, reads |q| { q.stream_info.as_ref() } =
+        |_, c, q, step| {
         let (info, id) = (info(q.stream_info), id_of(q.txn_id));
         let status = c.commit_transaction(&info, id, &q.writer_id, q.timestamp, step);
         status!(TxnStatus, status)

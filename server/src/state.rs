@@ -268,21 +268,29 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::time::Duration;
 
-    use pravega_sdk_proto::{ScalingPolicy, StreamConfig, StreamInfo};
+    use pravega_sdk_proto::{
+        ReaderGroupConfiguration, StreamCut, StreamInfo, create_reader_group_response,
+    };
     use pravega_sdk_server_core::record::Durability;
     use tokio::time::timeout;
 
     use super::*;
     use crate::builder::ServerBuilder;
 
-    /// Creates a stream of 5,000 segments.
+    /// Creates a reader group of 5,000 streams with long names.
     fn create(machine: &mut Machine, at: Moment, number: usize) {
         let (catalog, mut step) = machine.call(at);
-        let (scope, stream) = ("s".to_owned(), number.to_string());
+        let (scope, stream) = ("s".to_owned(), "x".repeat(200));
         let stream_info = Some(StreamInfo { scope, stream, access_operation: 0 });
-        let scaling_policy = Some(ScalingPolicy { min_num_segments: 5000, ..Default::default() });
-        let config = StreamConfig { stream_info, scaling_policy, ..StreamConfig::default() };
-        catalog.create_stream(config, &mut step).unwrap();
+        let config = ReaderGroupConfiguration {
+            scope: "s".to_owned(),
+            reader_group_name: number.to_string(),
+            reader_group_id: at.random.to_string(),
+            starting_stream_cuts: vec![StreamCut { stream_info, cut: [].into() }; 5000],
+            ..ReaderGroupConfiguration::default()
+        };
+        let created = catalog.create_group(config, &mut step).unwrap();
+        assert_eq!(created.status(), create_reader_group_response::Status::Success);
     }
 
     #[tokio::test(start_paused = true)]

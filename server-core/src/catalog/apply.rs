@@ -26,6 +26,10 @@ impl Catalog {
         let Change { scope: name, part } = change;
         match part {
             Part::Scope(None) => {
+                let streams =
+                    self.scope(&name).into_iter().flat_map(|scope| scope.streams.values());
+                let left: usize = streams.map(|found| found.transactions.completed().len()).sum();
+                self.remembered = self.remembered.saturating_sub(left);
                 self.scopes.remove(&name);
                 self.leaving.remove(&name);
                 if name == names::SYSTEM_SCOPE {
@@ -49,10 +53,17 @@ impl Catalog {
             }
             part => {
                 let removes = part.removes();
+                let ends = part.ends_transactions().map(str::to_owned);
+                let before = ends.as_ref().map_or(0, |stream| self.remembered_of(&name, stream));
                 match self.scope_mut(&name) {
                     Some(scope) => scope.apply(part)?,
                     None if removes => {}
                     None => return Err(MissingParent("scope")),
+                }
+                if let Some(stream) = ends {
+                    let after = self.remembered_of(&name, &stream);
+                    self.remembered = (self.remembered + after).saturating_sub(before);
+                    self.doom(&name, stream);
                 }
             }
         }
@@ -79,6 +90,33 @@ impl Catalog {
             (_, Some(scope)) => scope.growth(part),
             (_, None) => 0,
         }
+    }
+
+    /// Notes whether a stream has open transactions after it was sealed.
+    fn doom(&mut self, scope: &str, stream: String) {
+        let found = self.stream(scope, &stream);
+        let is_doomed = found
+            .is_some_and(|found| found.is_sealed() && found.transactions.open().next().is_some());
+        if is_doomed {
+            self.doomed.insert((scope.to_owned(), stream));
+        } else if !self.doomed.is_empty() {
+            self.doomed.remove(&(scope.to_owned(), stream));
+        }
+    }
+
+    /// The number of transactions of a stream whose outcomes are kept.
+    fn remembered_of(&self, scope: &str, stream: &str) -> usize {
+        let found = self.scope(scope).and_then(|scope| scope.streams.get(stream));
+        found.map_or(0, |found| found.transactions.completed().len())
+    }
+
+    /// Returns true if the number of transactions whose outcomes are kept is right.
+    #[cfg(test)]
+    pub(crate) fn counts_remembered(&self) -> bool {
+        let leaving = self.leaving.values().map(|leaving| &leaving.scope);
+        let streams = self.scopes.values().chain(leaving).flat_map(|scope| scope.streams.values());
+        let counted: usize = streams.map(|found| found.transactions.completed().len()).sum();
+        counted == self.remembered
     }
 
     /// Takes a stream that leaves from its scope.
@@ -139,6 +177,17 @@ fn difference(new: Option<u64>, old: Option<u64>) -> i64 {
 }
 
 impl Part {
+    /// The stream that may have been sealed, or whose transactions change.
+    fn ends_transactions(&self) -> Option<&str> {
+        match self {
+            Self::Stream(
+                stream,
+                StreamPart::State(_) | StreamPart::Transaction(..) | StreamPart::Older(_),
+            ) => Some(stream),
+            _ => None,
+        }
+    }
+
     fn removes(&self) -> bool {
         match self {
             Self::Number(_, value) => value.is_none(),
@@ -161,6 +210,7 @@ impl StreamPart {
             Self::Epoch(..)
             | Self::Head(_)
             | Self::End(..)
+            | Self::Ends(_)
             | Self::Watermark(_)
             | Self::Older(_) => false,
         }
@@ -251,7 +301,10 @@ fn stream_growth(name: &str, stream: Option<&Stream>, part: &StreamPart) -> i64 
             difference(Some(new), stream.map(whole))
         }
         // These are counted with their segments, and with the stream.
-        StreamPart::Head(_) | StreamPart::End(..) | StreamPart::Watermark(_) => 0,
+        StreamPart::Head(_)
+        | StreamPart::End(..)
+        | StreamPart::Ends(_)
+        | StreamPart::Watermark(_) => 0,
         StreamPart::Epoch(_, epoch) => signed(weight::of_epoch(epoch)),
         StreamPart::Writer(name, mark) => {
             let of = |mark| weight::of_writer(name, mark);
@@ -296,6 +349,7 @@ impl Stream {
             StreamPart::Epoch(_, epoch) => self.history.begin(epoch),
             StreamPart::Head(cut) => self.head = cut,
             StreamPart::End(segment, end) => drop(self.deleted_ends.insert(segment, end)),
+            StreamPart::Ends(ends) => self.deleted_ends.extend(ends),
             StreamPart::Writer(name, mark) => set(&mut self.writers, name, mark),
             StreamPart::Watermark(bounds) => self.watermark = Some(bounds),
             StreamPart::Subscriber(name, subscriber) => {

@@ -49,6 +49,8 @@ pub(super) enum StreamPart {
     Epoch(Epoch, EpochRecord),
     Head(Cut),
     End(SegmentId, Offset),
+    /// The ends of many segments, which are kept as an entry for each.
+    Ends(Vec<(SegmentId, Offset)>),
     Writer(String, Option<WriterMark>),
     Watermark(WatermarkBounds),
     Subscriber(String, Option<Subscriber>),
@@ -88,6 +90,10 @@ impl StreamPart {
             Self::Epoch(epoch, _) => StreamKey::Epoch(*epoch),
             Self::Head(_) => StreamKey::Head,
             Self::End(segment, _) => StreamKey::End(*segment),
+            // They are in the order of their segments; a copy may have those after the first twice.
+            Self::Ends(ends) => {
+                StreamKey::End(ends.first().map_or(SegmentId::from(0), |(segment, _)| *segment))
+            }
             Self::Writer(name, _) => StreamKey::Writer(name.clone()),
             Self::Watermark(_) => StreamKey::Watermark,
             Self::Subscriber(name, _) => StreamKey::Subscriber(name.clone()),

@@ -19,7 +19,10 @@ use super::{
     state::{Catalog, Scope},
     stream::Stream,
 };
-use crate::store::{Progress, Step};
+use crate::{
+    record::Each,
+    store::{Progress, Step},
+};
 
 /// The segments and entries that are deleted at once: a millisecond or two of work.
 const SLICE: usize = 1000;
@@ -71,7 +74,11 @@ impl Catalog {
         let Some(found) = self.scopes.get(scope) else {
             return Ok(Status::Success);
         };
-        let Slice { mut plan, progress, .. } = self.slice(scope, found, None, step);
+        let mut progress = Progress::Unfinished;
+        let mut plan = Plan::new();
+        if step.store.is_scope_settled(scope) {
+            Slice { plan, progress, .. } = self.slice(scope, found, None, step);
+        }
         if progress == Progress::Unfinished {
             plan = Plan::new();
             plan.scope(scope, Part::Leaving);
@@ -111,8 +118,12 @@ impl Catalog {
     ///
     /// [`CallError::Unavailable`] if the journal has failed.
     pub fn delete_slice(&mut self, step: &mut Step<'_>) -> CallResult<Progress> {
-        let Some((scope, found)) = self.leaving.iter().next() else {
+        if self.leaving.is_empty() {
             return Ok(Progress::Finished);
+        }
+        let is_settled = |name: &str| step.store.is_scope_settled(scope_of(name));
+        let Some((scope, found)) = self.leaving.iter().find(|(name, _)| is_settled(name)) else {
+            return Ok(Progress::Unfinished);
         };
         let scope = scope.clone();
         let Slice { plan, reached, .. } = self.slice(&scope, &found.scope, found.reached, step);
@@ -154,10 +165,7 @@ impl Catalog {
             }
         }
         for (table, found) in &scope.tables {
-            for segment in found.segments(name, table) {
-                deleted += 1;
-                plan.segment(step.deletion(&segment));
-            }
+            deleted += 1 + found.plan_deletion(&mut plan, name, table, step);
             plan.scope(name, Part::Table(table.clone(), None));
             if deleted >= SLICE {
                 return unfinished(plan, reached);
@@ -165,11 +173,10 @@ impl Catalog {
         }
         for (stream, found) in &scope.streams {
             for (id, transaction) in found.transactions.iter() {
-                for segment in transaction.segments(segments_of, stream, id) {
-                    deleted += 1;
-                    plan.segment(step.deletion(&segment));
-                }
-                deleted += 1;
+                let ids = transaction.ids(id);
+                let parts = step.many(names::scoped(segments_of, stream), ids, Each::Deleted);
+                plan.each(parts.of_transaction(id), step);
+                deleted += 1 + transaction.numbers.len();
                 plan.stream(name, stream, StreamPart::Transaction(id, None));
                 if deleted >= SLICE {
                     return unfinished(plan, reached);

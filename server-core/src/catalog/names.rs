@@ -1,9 +1,9 @@
 //! The rules for names, and the names of Pravega's own streams.
 
 use bytestring::ByteString;
-use pravega_sdk_types::{KeyValueTable, ReaderGroup, Scope, SegmentId, Stream};
-
-use super::history::SegmentRecord;
+use pravega_sdk_types::{
+    KeyValueTable, ReaderGroup, Scope, SegmentId, SegmentNumber, Stream, TransactionId,
+};
 
 /// The scope of Pravega's own streams. The Java controller keeps its requests there; this one needs
 /// none, but clients see the scope.
@@ -52,7 +52,35 @@ pub(super) fn segment(scope: &str, stream: &str, id: SegmentId) -> ByteString {
     format!("{scope}/{stream}/{id}").into()
 }
 
-/// The names of segments.
-pub(super) fn segments(scope: &str, stream: &str, records: &[SegmentRecord]) -> Vec<ByteString> {
-    records.iter().map(|record| segment(scope, stream, record.id)).collect()
+/// The name of a transaction's part of the segment with a number.
+pub(super) fn part(
+    scope: &str,
+    stream: &str,
+    transaction: TransactionId,
+    number: SegmentNumber,
+) -> ByteString {
+    let id = SegmentId::new(transaction.epoch(), number);
+    format!("{scope}/{stream}/{id}#transaction.{}", transaction.0.simple()).into()
+}
+
+/// A stream with its scope.
+pub(super) fn scoped(scope: &str, stream: &str) -> ByteString {
+    format!("{scope}/{stream}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use pravega_sdk_types::Epoch;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::store::transaction_segment;
+
+    #[test]
+    fn a_part_of_a_transaction_has_the_name_under_which_the_store_finds_it() {
+        let id = TransactionId(Uuid::from_u64_pair(3 << 32, 7));
+        let parent = segment("s", "t", SegmentId::new(Epoch(1), SegmentNumber(5)));
+        let found = transaction_segment(&parent.parse().unwrap(), id);
+        assert_eq!(*part("s", "t", id, SegmentNumber(5)), *found);
+    }
 }

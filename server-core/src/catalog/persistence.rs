@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! scope/S      leaving/S       floor/S         number/S/N      table/S/N      group/S/G
-//! state/S/N    epoch/S/N/E     head/S/N        end/S/N/ID      watermark/S/N
+//! state/S/N    epoch/S/N/E     head/S/N        end/S/N/ID      watermark/S/N     ends/S/N/ID
 //! writer/S/N/W                 subscriber/S/N/SCOPE/GROUP      point/S/N/K    transaction/S/N/ID
 //! ```
 //!
 //! A record has the size of what changed: an epoch is kept as its difference from the one before.
-//! What belongs to a stream or a scope leaves with it. `stream/S/N`, a whole stream, is read only:
-//! earlier versions wrote it.
+//! What belongs to a stream or a scope leaves with it. `ends/S/N/ID` sets several of `end/S/N/ID`.
+//! `stream/S/N`, a whole stream, is read only: earlier versions wrote it.
 
 use bytes::Bytes;
 use pravega_sdk_types::{Epoch, SegmentId};
@@ -111,6 +111,11 @@ impl StreamPart {
             Self::End(segment, end) => {
                 ("end", Some(i64::from(*segment).to_string()), Some(encode(end)))
             }
+            Self::Ends(ends) => {
+                // A segment is deleted once, so the first of them is in no other entry.
+                let first = ends.first().map_or(0, |(segment, _)| i64::from(*segment));
+                ("ends", Some(first.to_string()), Some(encode(ends)))
+            }
             Self::Writer(name, mark) => ("writer", Some(name.clone()), mark.as_ref().map(encode)),
             Self::Watermark(bounds) => ("watermark", None, Some(encode(bounds))),
             Self::Subscriber(name, subscriber) => {
@@ -146,6 +151,10 @@ impl StreamPart {
                 Self::Epoch(Epoch(epoch), required(key, value)?)
             }
             ("head", None) => Self::Head(required(key, value)?),
+            ("ends", Some(id)) => {
+                number(id)?;
+                Self::Ends(required(key, value)?)
+            }
             ("end", Some(id)) => Self::End(SegmentId::from(number(id)?), required(key, value)?),
             ("writer", Some(name)) => Self::Writer(name.to_owned(), read(key, value)?),
             ("watermark", None) => Self::Watermark(required(key, value)?),
@@ -223,6 +232,7 @@ mod tests {
     fn entries() -> Vec<(Part, &'static str, Vec<u8>)> {
         let part = |part| Part::Stream("n".to_owned(), part);
         let (scope, table) = ("s".to_owned(), "k".to_owned());
+        let ends = vec![(SegmentId::from(4), Offset(5))];
         let config = StreamConfig { rollover_size_bytes: 7, ..StreamConfig::default() };
         let state = StreamState { config: config.clone(), sealed: true };
         let epoch = EpochRecord {
@@ -239,13 +249,6 @@ mod tests {
         let subscriber = Subscriber { generation: 1, group_id: "id".to_owned(), cut: cut() };
         let point = RetentionPoint { at: Millis(1), bytes: 2, cut: cut() };
         let id = TransactionId(Uuid::from_u128(1));
-        let transaction = Transaction {
-            state: TransactionState::Committed,
-            numbers: vec![SegmentNumber(3)],
-            expires: Millis(4),
-            ends: Millis(5),
-            completed: Millis(6),
-        };
         let group = ReaderGroupConfiguration { scope: scope.clone(), ..Default::default() };
         let tables = KeyValueTableConfig { scope, ..KeyValueTableConfig::default() };
         let number = SegmentNumber(7);
@@ -276,6 +279,7 @@ mod tests {
             ),
             (part(StreamPart::Head(cut())), "head/s/n", values(&offsets)),
             (part(StreamPart::End(SegmentId::from(4), Offset(5))), "end/s/n/4", values(&5_i64)),
+            (part(StreamPart::Ends(ends)), "ends/s/n/4", values(&[(4_i64, 5_i64)].to_vec())),
             (
                 part(StreamPart::Writer("a/b".to_owned(), Some(mark))),
                 "writer/s/n/a/b",
@@ -293,11 +297,21 @@ mod tests {
                 values(&(1_i64, 2_i64, &offsets)),
             ),
             (
-                part(StreamPart::Transaction(id, Some(transaction))),
+                part(StreamPart::Transaction(id, Some(transaction()))),
                 "transaction/s/n/00000000-0000-0000-0000-000000000001",
                 values(&(1_u32, [3_i32].to_vec(), 4_i64, 5_i64, 6_i64)),
             ),
         ]
+    }
+
+    fn transaction() -> Transaction {
+        Transaction {
+            state: TransactionState::Committed,
+            numbers: vec![SegmentNumber(3)],
+            expires: Millis(4),
+            ends: Millis(5),
+            completed: Millis(6),
+        }
     }
 
     fn entry(part: Part) -> Option<(String, Bytes)> {
@@ -332,6 +346,7 @@ mod tests {
             "epoch/s/n",
             "epoch/s/n/x",
             "end/s/n/x",
+            "ends/s/n/x",
             "transaction/s/n/1",
         ] {
             let error = Change::read(key, Some(&[1])).unwrap_err();

@@ -32,7 +32,10 @@ impl Catalog {
         };
         let (due, next) = self.next_in_round(after, work);
         for Place { scope, stream } in due {
-            self.retain_stream(&scope, &stream, step);
+            // While many of its segments change, it waits for the next round.
+            if step.store.is_stream_settled(&scope, &stream) {
+                self.retain_stream(&scope, &stream, step);
+            }
         }
         next
     }

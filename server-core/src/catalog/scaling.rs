@@ -4,14 +4,17 @@
 //! neighbours are merged after both rates were below half of it for long. Rates are averages over
 //! 2, 5, 10 and 20 minutes, with the thresholds of Java's server.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Bound,
+};
 
 use bytestring::ByteString;
 use pravega_sdk_proto::{
     ScaleRequest, ScaleResponse, StreamConfig, StreamInfo, scale_response::ScaleStreamStatus,
     scale_status_response::ScaleStatus,
 };
-use pravega_sdk_types::{Epoch, KeyRange, ScopedSegment, SegmentId, check_cover};
+use pravega_sdk_types::{Epoch, KeyRange, SegmentId, check_cover};
 
 use super::{
     change::StreamPart,
@@ -20,11 +23,21 @@ use super::{
     names,
     plan::Plan,
     rates::{Heat, Rates},
-    segments::{check_count, min_segments, new_segments, plan_segments, policy},
+    segments::{check_count, min_segments, new_segments, plan_sealing, plan_segments, policy},
     state::Catalog,
     stream::Stream,
 };
-use crate::store::Step;
+use crate::store::{Step, Traffic};
+
+/// The segments that are measured in one slice.
+const MEASURED: usize = 1000;
+
+/// The scope and the stream of a segment.
+fn stream_of(segment: &str) -> Option<(String, String)> {
+    let (stream, _) = segment.rsplit_once('/')?;
+    let (scope, stream) = stream.split_once('/')?;
+    Some((scope.to_owned(), stream.to_owned()))
+}
 
 impl Catalog {
     /// Replaces open segments by others that cover the same keys.
@@ -89,31 +102,78 @@ impl Catalog {
         }
     }
 
-    /// Measures the rates of streams that scale by rate, and splits and merges segments.
-    pub(crate) fn scale_by_rate(&mut self, window: i64, step: &mut Step<'_>) {
-        let mut loads: BTreeMap<(String, String), HashMap<SegmentId, Heat>> = BTreeMap::new();
-        let (now, traffic) = (step.at.now, step.store.take_traffic());
-        let scaling: HashSet<&ByteString> = traffic.iter().map(|(name, _)| name).collect();
-        self.rates.retain(|segment, _| scaling.contains(segment));
+    /// Measures the rates of segments whose streams scale by rate, in the order of their names, and
+    /// splits and merges the segments of each stream after its last one: for the next slice of
+    /// them. Returns where the round goes on.
+    pub(crate) fn scale_by_rate(
+        &mut self,
+        after: &ByteString,
+        window: i64,
+        step: &mut Step<'_>,
+    ) -> Option<ByteString> {
+        let (now, mut previous) = (step.at.now, stream_of(after));
+        let traffic = step.store.take_traffic(after, MEASURED);
+        let last = traffic.last().filter(|_| traffic.len() == MEASURED);
+        let last = last.map(|(name, _)| name.clone());
+        self.forget_rates(after, last.as_ref(), &traffic);
         for (name, traffic) in traffic {
-            let rates = self.rates.entry(name.clone()).or_insert(Rates::new(now));
-            let Ok(segment) = name.parse::<ScopedSegment>() else { continue };
-            let (scope, stream) = (segment.scope().to_string(), segment.stream().to_string());
-            let found = self.scopes.get(&scope).and_then(|found| found.streams.get(&stream));
-            let Some(found) = found else { continue };
-            let policy = policy(found.config());
-            let amount = if policy.scale_type == 1 {
+            let stream = stream_of(&name);
+            if stream != previous {
+                self.scale_hot_and_cold(previous.take(), window, step);
+                previous.clone_from(&stream);
+            }
+            let Some((scope, stream)) = stream else { continue };
+            let Some(found) = self.stream(&scope, &stream) else { continue };
+            let amount = if policy(found.config()).scale_type == 1 {
                 traffic.bytes as f64 / 1024.0
             } else {
                 traffic.events as f64
             };
+            let rates = self.rates.entry(name).or_insert(Rates::new(now));
             rates.measure(amount, now, window);
-            let heat = rates.heat(f64::from(policy.target_rate.max(1)), now, window);
-            if heat != Heat::Warm && found.history.is_active(segment.id()) {
-                loads.entry((scope, stream)).or_default().insert(segment.id(), heat);
-            }
         }
-        for ((scope, stream), heat) in loads {
+        if last.is_none() {
+            self.scale_hot_and_cold(previous, window, step);
+        }
+        last
+    }
+
+    /// Forgets the rates of segments that are not measured any more, up to a name or the end.
+    fn forget_rates(
+        &mut self,
+        after: &ByteString,
+        last: Option<&ByteString>,
+        traffic: &[(ByteString, Traffic)],
+    ) {
+        let end = last.map_or(Bound::Unbounded, Bound::Included);
+        let known =
+            self.rates.range::<ByteString, _>((Bound::Excluded(after), end)).map(|(name, _)| name);
+        let measured: HashSet<&ByteString> = traffic.iter().map(|(name, _)| name).collect();
+        let is_left = |name: &&ByteString| !measured.contains(*name);
+        let left: Vec<ByteString> = known.filter(is_left).take(MEASURED).cloned().collect();
+        for name in left {
+            self.rates.remove(&name);
+        }
+    }
+
+    /// Splits and merges the segments of a stream by their rates.
+    fn scale_hot_and_cold(
+        &mut self,
+        stream: Option<(String, String)>,
+        window: i64,
+        step: &mut Step<'_>,
+    ) {
+        let Some((scope, stream)) = stream else { return };
+        let found = self.stream(&scope, &stream).filter(|found| !found.is_sealed());
+        let Some(found) = found else { return };
+        let target = f64::from(policy(found.config()).target_rate.max(1));
+        let heat = |record: &SegmentRecord| {
+            let rates = self.rates.get(&names::segment(&scope, &stream, record.id))?;
+            let heat = rates.heat(target, step.at.now, window);
+            (heat != Heat::Warm).then_some((record.id, heat))
+        };
+        let heat: HashMap<SegmentId, Heat> = found.active().iter().filter_map(heat).collect();
+        if !heat.is_empty() {
             self.split_hot(&scope, &stream, &heat, step);
             self.merge_cold(&scope, &stream, &heat, step);
         }
@@ -212,7 +272,7 @@ impl Scale<'_> {
         let epoch = found.history.next_epoch();
         let created = new_segments(epoch, found.history.next_number(), ranges)?;
         plan_segments(plan, scope, stream, config, &created, step);
-        plan.each(&names::segments(scope, stream, sealed), |segment| step.sealing(segment));
+        plan_sealing(plan, scope, stream, sealed, step);
         let record = EpochRecord {
             reference: epoch,
             at: step.at.now,

@@ -10,7 +10,7 @@ use super::{
     plan::Plan,
 };
 use crate::{
-    record::Attributes,
+    record::{Attributes, Each},
     store::{SegmentKind, SegmentPolicy, Step},
 };
 
@@ -48,12 +48,22 @@ pub(super) fn plan_segments(
     step: &Step<'_>,
 ) {
     let policy = policy(config);
-    for segment in segments {
-        let attributes =
-            if policy.scale_type > 0 { policy.attributes() } else { Attributes::new() };
-        let segment = names::segment(scope, stream, segment.id);
-        plan.segment(step.creation(&segment, SegmentKind::Stream, attributes));
-    }
+    let attributes = if policy.scale_type > 0 { policy.attributes() } else { Attributes::new() };
+    let (stream, ids) = (names::scoped(scope, stream), segments.iter().map(|record| record.id));
+    plan.each(step.creations(stream, ids, SegmentKind::Stream, attributes), step);
+}
+
+/// Plans the sealing of segments of a stream. A missing one was deleted by a client without the
+/// controller; the next read reports it.
+pub(super) fn plan_sealing(
+    plan: &mut Plan,
+    scope: &str,
+    stream: &str,
+    segments: &[SegmentRecord],
+    step: &Step<'_>,
+) {
+    let (stream, ids) = (names::scoped(scope, stream), segments.iter().map(|record| record.id));
+    plan.each(step.many(stream, ids, Each::Sealed), step);
 }
 
 /// The policy by which a stream scales, as its segments keep it.

@@ -1,6 +1,6 @@
 //! The state of the controller: scopes with their streams, tables and groups.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -19,11 +19,15 @@ pub struct Catalog {
     pub(super) leaving: BTreeMap<String, Leaving>,
     /// The rates of the segments whose streams scale by rate. They are measured again after a
     /// restart.
-    pub(super) rates: HashMap<ByteString, Rates>,
+    pub(super) rates: BTreeMap<ByteString, Rates>,
     /// The weight of all entries.
     pub(super) held: u64,
     /// The copy that is being made.
     pub(super) copying: Option<Copying>,
+    /// The scopes and names of sealed streams that have open transactions, which are aborted.
+    pub(super) doomed: BTreeSet<(String, String)>,
+    /// The number of completed transactions whose outcomes are kept.
+    pub(super) remembered: usize,
 }
 
 impl Default for Catalog {
@@ -33,9 +37,11 @@ impl Default for Catalog {
         Self {
             scopes: BTreeMap::from([system]),
             leaving: BTreeMap::new(),
-            rates: HashMap::new(),
+            rates: BTreeMap::new(),
             held: 0,
             copying: None,
+            doomed: BTreeSet::new(),
+            remembered: 0,
         }
     }
 }

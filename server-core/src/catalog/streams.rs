@@ -1,11 +1,10 @@
 //! Streams: created, updated, truncated, sealed and deleted.
 
-use bytestring::ByteString;
 use pravega_sdk_proto::{
     ScalingPolicy, StreamConfig, StreamInfo, create_stream_status, delete_stream_status,
     update_stream_status,
 };
-use pravega_sdk_types::{Epoch, KeyRange, Offset, SegmentOffset};
+use pravega_sdk_types::{Epoch, KeyRange, Offset, SegmentId, SegmentOffset};
 
 use super::{
     change::{Part, StreamPart},
@@ -13,13 +12,16 @@ use super::{
     error::{CallError, CallResult},
     history::{EpochRecord, SegmentRecord},
     names,
-    plan::Plan,
+    plan::{Plan, check_settled},
     scaling::Scale,
-    segments::{is_fixed, min_segments, new_segments, plan_segments, policy},
+    segments::{is_fixed, min_segments, new_segments, plan_sealing, plan_segments, policy},
     state::Catalog,
     stream::StreamState,
 };
-use crate::store::{Progress, Step};
+use crate::{
+    record::{Each, Many},
+    store::{Progress, Step},
+};
 
 /// A stream has fewer tags than this, and each is shorter than this.
 const MAX_TAGS: usize = 128;
@@ -123,6 +125,7 @@ impl Catalog {
         if found.is_sealed() {
             return Ok(Status::StreamSealed);
         }
+        check_settled(&scope, &stream, step)?;
         let count = min_segments(&config)?;
         check_tags(&config)?;
         let mut plan = Plan::new();
@@ -133,10 +136,10 @@ impl Catalog {
             let scale = Scale { scope: &scope, stream: &stream, config: &config };
             scale.plan(&mut plan, found, found.active(), &ranges, step)?;
         } else {
-            let policy = policy(&config);
-            let active = names::segments(&scope, &stream, found.active());
+            let change = Each::Attributed { attributes: policy(&config).attributes() };
+            let active = found.active().iter().map(|record| record.id);
             // A client deleted a missing segment without the controller; the next read reports it.
-            plan.each(&active, |segment| step.policy_change(segment, policy));
+            plan.each(step.many(names::scoped(&scope, &stream), active, change), step);
         }
         let state = StreamState { config, sealed: false };
         plan.stream(&scope, &stream, StreamPart::State(Some(state)));
@@ -160,6 +163,7 @@ impl Catalog {
         if found.is_sealed() {
             return Ok(Status::StreamSealed);
         }
+        check_settled(scope, stream, step)?;
         if !found.knows(cut.len()) {
             return Ok(Status::Failure);
         }
@@ -197,25 +201,29 @@ impl Catalog {
         step: &Step<'_>,
     ) {
         let Some(found) = self.stream(scope, stream) else { return };
-        for record in found.before(&cut) {
-            let segment = names::segment(scope, stream, record.id);
-            if let Ok(info) = step.store.info(&segment) {
-                let end = Offset(info.len as i64);
-                plan.stream(scope, stream, StreamPart::End(record.id, end));
-                plan.segment(step.deletion(&segment));
-            }
+        let end = |record: SegmentRecord| {
+            let info = step.store.info(&names::segment(scope, stream, record.id)).ok()?;
+            Some((record.id, Offset(info.len as i64)))
+        };
+        let ends: Vec<(SegmentId, Offset)> =
+            found.before(&cut).into_iter().filter_map(end).collect();
+        let ids = ends.iter().map(|(id, _)| *id);
+        plan.each(step.many(names::scoped(scope, stream), ids, Each::Deleted), step);
+        if !ends.is_empty() {
+            plan.stream(scope, stream, StreamPart::Ends(ends));
         }
-        for (id, offset) in cut.iter() {
-            let segment = names::segment(scope, stream, id);
+        let offset = |(id, offset): (SegmentId, SegmentOffset)| {
+            let info = step.store.info(&names::segment(scope, stream, id)).ok()?;
             let offset = match offset {
-                SegmentOffset::At(offset) => offset,
-                SegmentOffset::End => {
-                    Offset(step.store.info(&segment).map_or(0, |info| info.len as i64))
-                }
+                SegmentOffset::At(Offset(offset)) => u64::try_from(offset).ok()?,
+                SegmentOffset::End => info.len,
             };
             // A segment that was truncated further stays as it is.
-            plan.segment(step.truncation(&segment, offset));
-        }
+            (offset > info.start).then_some((id, offset))
+        };
+        let offsets = cut.iter().filter_map(offset).collect();
+        let truncation = Many::truncation(names::scoped(scope, stream), offsets, step.at.now);
+        plan.each(truncation, step);
         plan.stream(scope, stream, StreamPart::Head(cut));
     }
 
@@ -235,14 +243,14 @@ impl Catalog {
             return Ok(Status::Success);
         }
         let mut plan = Plan::new();
-        for (_, id) in found.transactions.open() {
-            self.plan_abort(&mut plan, scope, stream, id, step);
-        }
-        let active = names::segments(scope, stream, found.active());
-        plan.each(&active, |segment| step.sealing(segment));
+        self.plan_aborts(&mut plan, scope, stream, found, step);
+        plan_sealing(&mut plan, scope, stream, found.active(), step);
         let state = StreamState { sealed: true, ..found.state.clone() };
         plan.stream(scope, stream, StreamPart::State(Some(state)));
         self.carry_out(plan, step)?;
+        if !self.doomed.is_empty() {
+            step.progress = Progress::Unfinished;
+        }
         Ok(Status::Success)
     }
 
@@ -258,6 +266,7 @@ impl Catalog {
             None => Ok(Status::StreamNotFound),
             Some(found) if !found.is_sealed() => Ok(Status::StreamNotSealed),
             Some(_) => {
+                check_settled(&info.scope, &info.stream, step)?;
                 let mut plan = Plan::new();
                 let marks = names::mark_stream(&info.stream);
                 let of_stream = self.plan_removal(&mut plan, &info.scope, &info.stream, step);
@@ -284,11 +293,12 @@ impl Catalog {
         let Some(found) = found.streams.get(stream) else { return Progress::Finished };
         let progress = self.plan_leaving(plan, scope, stream, found, step);
         if progress == Progress::Finished {
-            let all: Vec<SegmentRecord> = found.history.all().collect();
-            plan.each(&names::segments(scope, stream, &all), |segment| step.deletion(segment));
+            let all = found.history.all().map(|record| record.id);
+            plan.each(step.many(names::scoped(scope, stream), all, Each::Deleted), step);
             for (id, transaction) in found.transactions.iter() {
-                let segments: Vec<ByteString> = transaction.segments(scope, stream, id).collect();
-                plan.each(&segments, |segment| step.deletion(segment));
+                let stream = names::scoped(scope, stream);
+                let parts = step.many(stream, transaction.ids(id), Each::Deleted);
+                plan.each(parts.of_transaction(id), step);
             }
             plan.stream(scope, stream, StreamPart::State(None));
         }

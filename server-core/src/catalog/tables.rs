@@ -1,6 +1,5 @@
 //! Key-value tables: partitions that are table segments with keys of one length.
 
-use bytestring::ByteString;
 use pravega_sdk_proto::{
     KeyValueTableConfig, KeyValueTableConfigResponse, KeyValueTableInfo, SegmentRanges, StreamInfo,
     create_key_value_table_status, delete_kv_table_status, key_value_table_config_response,
@@ -16,7 +15,7 @@ use super::{
     state::{Catalog, Table},
 };
 use crate::{
-    record::Attributes,
+    record::{Attributes, Each},
     store::{SegmentKind, Step},
 };
 
@@ -56,10 +55,9 @@ impl Catalog {
             rollover: config.rollover_size_bytes,
         };
         let mut plan = Plan::new();
-        for record in partitions(&config) {
-            let segment = names::segment(&scope, &names::table_stream(&table), record.id);
-            plan.segment(step.creation(&segment, kind, Attributes::new()));
-        }
+        let stream = names::scoped(&scope, &names::table_stream(&table));
+        let ids = partitions(&config).map(|record| record.id);
+        plan.each(step.creations(stream, ids, kind, Attributes::new()), step);
         plan.scope(&scope, Part::Table(table, Some(Table { config })));
         self.carry_out(plan, step)?;
         Ok(Status::Success)
@@ -126,18 +124,26 @@ impl Catalog {
         step: &Step<'_>,
     ) {
         let Some(found) = self.table(scope, table) else { return };
-        for segment in found.segments(scope, table) {
-            plan.segment(step.deletion(&segment));
-        }
+        found.plan_deletion(plan, scope, table, step);
         plan.scope(scope, Part::Table(table.to_owned(), None));
     }
 }
 
 impl Table {
-    /// The names of the segments of the table.
-    pub(super) fn segments(&self, scope: &str, table: &str) -> impl Iterator<Item = ByteString> {
-        let (scope, stream) = (scope.to_owned(), names::table_stream(table));
-        partitions(&self.config).map(move |record| names::segment(&scope, &stream, record.id))
+    /// Plans the deletion of the segments of the table; returns their number.
+    pub(super) fn plan_deletion(
+        &self,
+        plan: &mut Plan,
+        scope: &str,
+        table: &str,
+        step: &Step<'_>,
+    ) -> usize {
+        let stream = names::scoped(scope, &names::table_stream(table));
+        let ids = partitions(&self.config).map(|record| record.id);
+        let all = step.many(stream, ids, Each::Deleted);
+        let count = all.ids.len();
+        plan.each(all, step);
+        count
     }
 }
 

@@ -2,16 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytestring::ByteString;
 use pravega_sdk_proto::TxnId;
-use pravega_sdk_types::{
-    Epoch, Scope, ScopedSegment, ScopedStream, SegmentId, SegmentNumber, Stream as StreamName,
-    TransactionId,
-};
+use pravega_sdk_types::{Epoch, SegmentId, SegmentNumber, TransactionId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{record::Millis, store::transaction_segment};
+use crate::record::Millis;
 
 /// A transaction.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,14 +31,9 @@ pub(super) enum TransactionState {
 }
 
 impl Transaction {
-    /// The names of the segments of an open transaction.
-    pub(super) fn segments<'a>(
-        &'a self,
-        scope: &'a str,
-        stream: &'a str,
-        id: TransactionId,
-    ) -> impl Iterator<Item = ByteString> + 'a {
-        self.numbers.iter().filter_map(move |number| segment_of(scope, stream, id, *number))
+    /// The segments of which an open transaction has parts.
+    pub(super) fn ids(&self, id: TransactionId) -> impl Iterator<Item = SegmentId> + '_ {
+        self.numbers.iter().map(move |number| SegmentId::new(id.epoch(), *number))
     }
 
     /// The transaction after its end. Its segments are no longer known.
@@ -110,25 +101,17 @@ impl Transactions {
         self.open.iter().copied()
     }
 
+    /// The number of steps that the end of a transaction takes.
+    pub(super) fn cost(&self, id: TransactionId) -> usize {
+        1 + self.get(id).map_or(0, |transaction| transaction.numbers.len())
+    }
+
     /// The completed transactions, beginning with the oldest.
     pub(super) fn completed(
         &self,
     ) -> impl DoubleEndedIterator<Item = (Millis, TransactionId)> + ExactSizeIterator + '_ {
         self.completed.iter().copied()
     }
-}
-
-/// The segment of a transaction under the segment with a number.
-pub(super) fn segment_of(
-    scope: &str,
-    stream: &str,
-    id: TransactionId,
-    number: SegmentNumber,
-) -> Option<ByteString> {
-    let stream =
-        ScopedStream::new(Scope::internal(scope).ok()?, StreamName::internal(stream).ok()?);
-    let parent = ScopedSegment::new(&stream, SegmentId::new(id.epoch(), number));
-    Some(transaction_segment(&parent, id).into())
 }
 
 /// The id of a transaction: the epoch whose segments it writes to, and random bits.

@@ -17,16 +17,18 @@ use super::{
     error::{CallError, CallResult, no_stream},
     history::{EpochRecord, SegmentRecord},
     names,
-    plan::Plan,
-    segments::plan_segments,
+    plan::{Plan, check_settled},
+    rounds::Place,
+    segments::{plan_sealing, plan_segments},
     state::Catalog,
     stream::{Stream, WriterMark, WriterTime},
     time::{check_writer, plan_note},
-    transaction::{Transaction, TransactionState, message_of, new_id, segment_of},
+    transaction::{Transaction, TransactionState, message_of, new_id},
+    weight,
 };
 use crate::{
-    record::{Attributes, Millis},
-    store::{MergeTarget, Refusal, SegmentKind, Step},
+    record::{Attributes, Each, Millis},
+    store::{MemoryLimit, MergeTarget, Merging, Progress, Refusal, SegmentKind, Step},
 };
 
 /// The shortest and the longest lease, in milliseconds.
@@ -38,8 +40,12 @@ const MAX_LIFE: i64 = 24 * 3600 * 1000;
 const REMEMBERED: i64 = 24 * 3600 * 1000;
 /// The most outcomes of one stream that are kept; beyond it the oldest is forgotten.
 const MAX_COMPLETED: usize = 100_000;
-/// The most transactions that are aborted or forgotten at once; more wait for the next time.
-const MAX_EXPIRED: usize = 1000;
+/// All outcomes together take at most this part of the memory limit, so that transactions which
+/// are begun and aborted give their memory back for good.
+const COMPLETED_PART: u64 = 16;
+/// The most transactions that are aborted or forgotten at once, with their segments: a millisecond
+/// or two of work.
+const SLICE: usize = 500;
 /// The most completed transactions that are listed.
 const LISTED: usize = 500;
 
@@ -80,14 +86,15 @@ impl Catalog {
         let active_segments =
             records.iter().map(|record| as_named(record).message(scope, stream)).collect();
         let delegation_token = self.token(info, step);
-        let mut plan = Plan::new();
-        for segment in transaction.segments(scope, stream, id) {
-            if step.store.info(&segment).is_ok() {
-                // A client created it: its bytes are no part of a transaction.
-                return Err(Refusal::AlreadyExists.into());
-            }
-            plan.segment(step.creation(&segment, SegmentKind::Stream, Attributes::new()));
+        let (of, ids) = (names::scoped(scope, stream), records.iter().map(|record| record.id));
+        let parts = step.creations(of, ids, SegmentKind::Stream, Attributes::new());
+        let parts = parts.of_transaction(id);
+        if step.has_any(&parts) {
+            // A client created it: its bytes are no part of a transaction.
+            return Err(Refusal::AlreadyExists.into());
         }
+        let mut plan = Plan::new();
+        plan.each(parts, step);
         plan.stream(scope, stream, StreamPart::Transaction(id, Some(transaction)));
         self.carry_out(plan, step)?;
         Ok(CreateTxnResponse { txn_id: Some(message_of(id)), active_segments, delegation_token })
@@ -104,10 +111,10 @@ impl Catalog {
         use ping_txn_status::Status;
         step.check_growth(0)?;
         let id = TransactionId(id);
-        let Some(found) = self.transaction(info, id) else {
+        let Some((found, state)) = self.transaction(info, id) else {
             return Ok(Status::Unknown);
         };
-        match found.state {
+        match state {
             TransactionState::Committed => return Ok(Status::Committed),
             TransactionState::Aborted => return Ok(Status::Aborted),
             TransactionState::Open => {}
@@ -125,15 +132,20 @@ impl Catalog {
         Ok(Status::Ok)
     }
 
-    fn transaction(&self, info: &StreamInfo, id: TransactionId) -> Option<&Transaction> {
-        self.stream(&info.scope, &info.stream)?.transactions.get(id)
+    fn transaction(
+        &self,
+        info: &StreamInfo,
+        id: TransactionId,
+    ) -> Option<(&Transaction, TransactionState)> {
+        let found = self.stream(&info.scope, &info.stream)?;
+        Some((found.transactions.get(id)?, found.state_of(id)?))
     }
 
     /// The state of a transaction.
     pub fn transaction_state(&self, info: &StreamInfo, id: Uuid) -> CallResult<State> {
         let found = self.stream(&info.scope, &info.stream);
         let found = found.ok_or_else(|| no_stream(&info.scope, &info.stream))?;
-        Ok(match found.transactions.get(TransactionId(id)).map(|transaction| transaction.state) {
+        Ok(match found.state_of(TransactionId(id)) {
             None => State::Unknown,
             Some(TransactionState::Open) => State::Open,
             Some(TransactionState::Committed) => State::Committed,
@@ -155,11 +167,12 @@ impl Catalog {
         let id = TransactionId(id);
         let (scope, stream) = (info.scope.as_str(), info.stream.as_str());
         let Some(found) = self.stream(scope, stream) else { return Ok(Status::Failure) };
-        match found.transactions.get(id).map(|transaction| transaction.state) {
+        match found.state_of(id) {
             None | Some(TransactionState::Aborted) => return Ok(Status::Failure),
             Some(TransactionState::Committed) => return Ok(Status::Success),
             Some(TransactionState::Open) => {}
         }
+        check_settled(scope, stream, step)?;
         check_writer(writer)?;
         let mut plan = Plan::new();
         let position = plan_merge(&mut plan, found, scope, stream, id, step)?;
@@ -167,7 +180,8 @@ impl Catalog {
             let mark = WriterMark { time: WriterTime(time), position, at: step.at.now };
             plan_note(&mut plan, found, scope, stream, writer, mark);
         }
-        plan_completion(&mut plan, found, scope, stream, id, TransactionState::Committed, step);
+        let committed = TransactionState::Committed;
+        self.plan_completion(&mut plan, (scope, stream), found, id, committed, step);
         self.carry_out(plan, step)?;
         Ok(Status::Success)
     }
@@ -182,7 +196,7 @@ impl Catalog {
         use txn_status::Status;
         let id = TransactionId(id);
         step.check_growth(0)?;
-        match self.transaction(info, id).map(|transaction| transaction.state) {
+        match self.transaction(info, id).map(|(_, state)| state) {
             None | Some(TransactionState::Committed) => Ok(Status::Failure),
             Some(TransactionState::Aborted) => Ok(Status::Success),
             Some(TransactionState::Open) => {
@@ -205,10 +219,9 @@ impl Catalog {
     ) {
         let Some(found) = self.stream(scope, stream) else { return };
         let Some(transaction) = found.transactions.get(id) else { return };
-        for segment in transaction.segments(scope, stream, id) {
-            plan.segment(step.deletion(&segment));
-        }
-        plan_completion(plan, found, scope, stream, id, TransactionState::Aborted, step);
+        let parts = step.many(names::scoped(scope, stream), transaction.ids(id), Each::Deleted);
+        plan.each(parts.of_transaction(id), step);
+        self.plan_completion(plan, (scope, stream), found, id, TransactionState::Aborted, step);
     }
 
     /// The transactions that completed last, newest first.
@@ -232,31 +245,107 @@ impl Catalog {
         Ok(ListCompletedTxnResponse { response: newest.map(entry).collect() })
     }
 
-    /// Aborts transactions whose leases ran out, and forgets those completed long ago.
-    pub(crate) fn expire_transactions(&mut self, step: &mut Step<'_>) {
-        let (mut late, mut old) = (Vec::new(), Vec::new());
-        let now = step.at.now;
-        for (scope, found) in &self.scopes {
-            for (stream, found) in &found.streams {
-                let expired = found.transactions.open().take_while(|(at, _)| *at <= now);
-                late.extend(expired.map(|(_, id)| (scope.clone(), stream.clone(), id)));
-                let completed = found.transactions.completed();
-                let forgotten = completed.take_while(|(at, _)| at.after(REMEMBERED) <= now);
-                old.extend(forgotten.map(|(_, id)| (scope.clone(), stream.clone(), id)));
+    /// Plans the end of the first open transactions of a stream that is sealed.
+    pub(super) fn plan_aborts(
+        &self,
+        plan: &mut Plan,
+        scope: &str,
+        stream: &str,
+        found: &Stream,
+        step: &Step<'_>,
+    ) {
+        let mut left = SLICE;
+        for (_, id) in found.transactions.open() {
+            self.plan_abort(plan, scope, stream, id, step);
+            left = left.saturating_sub(found.transactions.cost(id));
+            if left == 0 {
+                break;
             }
         }
-        late.truncate(MAX_EXPIRED);
-        old.truncate(MAX_EXPIRED);
-        for (scope, stream, id) in late {
+    }
+
+    /// Aborts the next transactions that were open when their streams were sealed.
+    pub(crate) fn abort_slice(&mut self, step: &mut Step<'_>) -> Progress {
+        let mut left = SLICE;
+        while left > 0
+            && let Some((scope, stream)) = self.doomed.first().cloned()
+        {
+            let found = self.stream(&scope, &stream);
+            let first = found.and_then(|found| {
+                let (_, id) = found.transactions.open().next()?;
+                Some((id, found.transactions.cost(id)))
+            });
+            let Some((id, cost)) = first else {
+                // The stream has left.
+                self.doomed.pop_first();
+                continue;
+            };
             let mut plan = Plan::new();
             self.plan_abort(&mut plan, &scope, &stream, id, step);
-            self.carry_out(plan, step).ok();
+            if self.carry_out(plan, step).is_err() {
+                return Progress::Finished;
+            }
+            left = left.saturating_sub(cost);
         }
-        for (scope, stream, id) in old {
-            let mut plan = Plan::new();
-            plan.stream(&scope, &stream, StreamPart::Transaction(id, None));
-            self.carry_out(plan, step).ok();
+        if self.doomed.is_empty() { Progress::Finished } else { Progress::Unfinished }
+    }
+
+    /// Aborts transactions whose leases ran out, and forgets those completed long ago: for the next
+    /// slice of all streams. Returns where the round goes on.
+    pub(crate) fn expire_transactions(
+        &mut self,
+        after: &Place,
+        step: &mut Step<'_>,
+    ) -> Option<Place> {
+        let now = step.at.now;
+        let (due, next) = self.next_in_round(after, |stream| stream.is_due(now).then_some(0));
+        let (mut reached, mut left) = (after.clone(), SLICE);
+        for place in due {
+            while let Some((plan, cost)) = self.next_expiry(&place, step) {
+                if left == 0 {
+                    return Some(reached);
+                }
+                if self.carry_out(plan, step).is_err() {
+                    return None;
+                }
+                left = left.saturating_sub(cost);
+            }
+            reached = place;
         }
+        next
+    }
+
+    /// The abort or the forgetting of the next transaction of a stream that is due, and its cost.
+    fn next_expiry(&self, place: &Place, step: &Step<'_>) -> Option<(Plan, usize)> {
+        let Place { scope, stream } = place;
+        let (found, mut plan) = (self.stream(scope, stream)?, Plan::new());
+        let now = step.at.now;
+        if let Some((_, id)) = found.transactions.open().next().filter(|(at, _)| *at <= now) {
+            self.plan_abort(&mut plan, scope, stream, id, step);
+            return Some((plan, found.transactions.cost(id)));
+        }
+        let oldest = found.transactions.completed().next();
+        let (_, id) = oldest.filter(|(at, _)| at.after(REMEMBERED) <= now)?;
+        plan.stream(scope, stream, StreamPart::Transaction(id, None));
+        Some((plan, 1))
+    }
+}
+
+impl Stream {
+    /// The state of a transaction. One that was open when the stream was sealed is aborted, though
+    /// its segments may not be gone yet.
+    fn state_of(&self, id: TransactionId) -> Option<TransactionState> {
+        match self.transactions.get(id)?.state {
+            TransactionState::Open if self.is_sealed() => Some(TransactionState::Aborted),
+            state => Some(state),
+        }
+    }
+
+    /// Returns true if a transaction is aborted or forgotten now.
+    fn is_due(&self, now: Millis) -> bool {
+        let transactions = &self.transactions;
+        transactions.open().next().is_some_and(|(at, _)| at <= now)
+            || transactions.completed().next().is_some_and(|(at, _)| at.after(REMEMBERED) <= now)
     }
 }
 
@@ -280,12 +369,10 @@ fn plan_merge(
     let (between, next) = (Epoch(active.0 + 1), Epoch(active.0 + 2));
     let (theirs, ours) = (history.duplicates(epoch, between), history.duplicates(active, next));
     plan_segments(plan, scope, stream, found.config(), &theirs, step);
-    plan.each(&names::segments(scope, stream, found.active()), |segment| step.sealing(segment));
+    plan_sealing(plan, scope, stream, found.active(), step);
     let target = |id| MergeTarget::Created(names::segment(scope, stream, id));
     let position = plan_merge_into(plan, id, (scope, stream), &theirs, target, step)?;
-    for segment in names::segments(scope, stream, &theirs) {
-        plan.segment(step.sealing_of_new(&segment));
-    }
+    plan_sealing_of_new(plan, (scope, stream), &theirs, step);
     plan_segments(plan, scope, stream, found.config(), &ours, step);
     let ids = |records: &[SegmentRecord]| records.iter().map(|record| record.id).collect();
     let (at, sealed) = (step.at.now, ids(found.active()));
@@ -306,34 +393,68 @@ fn plan_merge_into(
     target: impl Fn(SegmentId) -> MergeTarget,
     step: &Step<'_>,
 ) -> CallResult<WriterPosition> {
-    let mut position = WriterPosition::new();
+    let (mut position, mut merges, mut ids) = (WriterPosition::new(), Vec::new(), Vec::new());
+    let mut all_growth = 0_i64;
     for record in records {
-        let Some(source) = segment_of(scope, stream, id, record.number()) else { continue };
         // A client deleted a missing source without the controller, so nothing is left to merge.
-        let (merge, end) = step.merging(&target(record.id), &source)?;
-        plan.segment(merge);
+        let source = names::part(scope, stream, id, record.number());
+        let Merging { record: merge, end, growth } = step.merging(&target(record.id), &source)?;
+        if let Some(merge) = merge {
+            merges.push(merge);
+            ids.push(record.id);
+            all_growth = all_growth.saturating_add(growth.max(0));
+        }
         position.insert(record.id, Offset(end as i64));
+    }
+    let all = step.many(names::scoped(scope, stream), ids, Each::Merged).of_transaction(id);
+    if plan.is_sliced(&all, step) {
+        plan.sliced(all, all_growth);
+    } else {
+        merges.into_iter().for_each(|merge| plan.segment(merge));
     }
     Ok(position)
 }
 
-/// Plans the end of a transaction. Beyond a number of them the oldest is forgotten.
-fn plan_completion(
+/// Plans the sealing of segments that are created by the same plan.
+fn plan_sealing_of_new(
     plan: &mut Plan,
-    found: &Stream,
-    scope: &str,
-    stream: &str,
-    id: TransactionId,
-    state: TransactionState,
+    (scope, stream): (&str, &str),
+    segments: &[SegmentRecord],
     step: &Step<'_>,
 ) {
-    let Some(transaction) = found.transactions.get(id) else { return };
-    let completed = transaction.completed(state, step.at.now);
-    plan.stream(scope, stream, StreamPart::Transaction(id, Some(completed)));
-    let mut others = found.transactions.completed();
-    if others.len() >= MAX_COMPLETED
-        && let Some((_, oldest)) = others.next()
-    {
-        plan.stream(scope, stream, StreamPart::Transaction(oldest, None));
+    let ids = segments.iter().map(|record| record.id);
+    let all = step.many(names::scoped(scope, stream), ids, Each::Sealed);
+    if plan.is_sliced(&all, step) {
+        plan.sliced(all, 0);
+        return;
+    }
+    for record in segments {
+        plan.segment(step.sealing_of_new(names::segment(scope, stream, record.id)));
+    }
+}
+
+impl Catalog {
+    /// Plans the end of a transaction. The oldest of its stream is forgotten beyond a number of
+    /// them, or if the outcomes of all streams take more than their part of the memory.
+    fn plan_completion(
+        &self,
+        plan: &mut Plan,
+        (scope, stream): (&str, &str),
+        found: &Stream,
+        id: TransactionId,
+        state: TransactionState,
+        step: &Step<'_>,
+    ) {
+        let MemoryLimit(limit) = step.memory_limit;
+        let Some(transaction) = found.transactions.get(id) else { return };
+        let completed = transaction.completed(state, step.at.now);
+        let weight = weight::of_transaction(&completed) * self.remembered as u64;
+        plan.stream(scope, stream, StreamPart::Transaction(id, Some(completed)));
+        let mut others = found.transactions.completed();
+        if (others.len() >= MAX_COMPLETED || weight >= limit / COMPLETED_PART)
+            && let Some((_, oldest)) = others.next()
+        {
+            plan.stream(scope, stream, StreamPart::Transaction(oldest, None));
+        }
     }
 }

@@ -27,6 +27,15 @@ impl Store {
     /// Applies a record of the batch `after`.
     pub(super) fn apply(&mut self, record: &Record, after: Sequence) {
         self.follow(record);
+        self.apply_unfollowed(record, after);
+    }
+
+    /// Applies a record that a copy has already.
+    pub(super) fn apply_unfollowed(&mut self, record: &Record, after: Sequence) {
+        #[cfg(test)]
+        {
+            self.applied += 1;
+        }
         match record {
             Record::Created { segment, key_len, attributes, at } => {
                 let content = match key_len {
@@ -41,6 +50,7 @@ impl Store {
                 let name = ByteString::from(&**segment);
                 self.held += SEGMENT_OVERHEAD + name.len() as u64 + created.held();
                 self.segments.insert(name, created);
+                self.note_kind(segment);
             }
             Record::Appended { segment, data, attributes, at } => {
                 self.change(segment, Some(*at), after, |segment| {
@@ -50,12 +60,17 @@ impl Store {
             }
             Record::Merged { target, source, attributes, at } => {
                 self.apply_merge(target, source, attributes, *at, after);
+                if !attributes.is_empty() {
+                    self.note_kind(target);
+                }
             }
             Record::Attributed { segment, attributes } => {
                 self.change(segment, None, after, |segment| segment.set_attributes(attributes));
+                self.note_kind(segment);
             }
             Record::Sealed { segment, at } => {
                 self.change(segment, Some(*at), after, |segment| segment.sealed = true);
+                self.note_kind(segment);
             }
             Record::Truncated { segment, offset, at } => {
                 self.change(segment, Some(*at), after, |segment| segment.content.truncate(*offset));
@@ -67,6 +82,7 @@ impl Store {
             Record::Removed { segment, keys, at } => {
                 self.change(segment, Some(*at), after, |segment| segment.content.remove(keys));
             }
+            Record::Many(many) => self.make_all(many, after),
             Record::CatalogEntry { .. } => {}
             Record::Restored { segment, start, length } => {
                 self.change(segment, None, after, |segment| match &mut segment.content {
@@ -153,6 +169,7 @@ impl Store {
     /// Removes a segment. Reads that wait for more of it get an empty reply.
     fn remove_segment(&mut self, name: &ByteString, after: Sequence) -> Option<Segment> {
         let mut segment = self.segments.remove(name)?;
+        self.note_kind(name);
         self.held = self.held.saturating_sub(SEGMENT_OVERHEAD + name.len() as u64 + segment.held());
         for read in segment.waiting.take_before(None) {
             self.waiting.remove(read.connection, name);

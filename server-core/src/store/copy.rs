@@ -18,7 +18,7 @@ use super::{
     segment::{Content, Segment},
     state::Store,
 };
-use crate::record::{Attributes, KeyVersion, Millis, Portion, Record};
+use crate::record::{Attributes, KeyVersion, Many, Millis, Portion, Record};
 
 /// The most attributes in one record of a copy.
 const ATTRIBUTES: usize = 4096;
@@ -31,6 +31,7 @@ impl Store {
     /// Begins a copy, in place of one that was not finished.
     pub(crate) fn begin_copy(&mut self) {
         self.copying = Some(Copying::default());
+        self.unmade.forget_copy();
     }
 
     /// Adds the next records to a portion of the copy.
@@ -38,8 +39,13 @@ impl Store {
         let Some(Copying { mut place, followed }) = self.copying.take() else {
             return Progress::Finished;
         };
+        let was_finished = matches!(place, CopyPlace::End);
         while !portion.is_full() && !matches!(place, CopyPlace::End) {
             place = self.copy_next(place, portion);
+        }
+        if !was_finished && matches!(place, CopyPlace::End) {
+            // The changes of many segments that are not made yet follow the segments.
+            self.unmade.copy().into_iter().for_each(|record| portion.push(record));
         }
         let is_finished = matches!(place, CopyPlace::End);
         self.copying = Some(Copying { place, followed });
@@ -75,6 +81,19 @@ impl Store {
     /// Ends the copy.
     pub(crate) fn end_copy(&mut self) {
         self.copying = None;
+        self.unmade.forget_copy();
+    }
+
+    /// Notes a change of many segments that is begun; returns true if the copy has it whole. What a
+    /// copy does not have whole is followed segment by segment, as it is made.
+    pub(super) fn follow_many(&mut self, many: &Many) -> bool {
+        match &mut self.copying {
+            Some(Copying { place: CopyPlace::End, followed }) => {
+                followed.push(Record::Many(many.clone()));
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Notes a change before it is applied, if it changes what was copied.
@@ -141,6 +160,7 @@ impl Store {
             let _whole = copy_segment(name, segment, None, &mut portion);
             portion.records.into_iter().for_each(&mut put);
         }
+        self.unmade.records().for_each(put);
     }
 }
 

@@ -34,6 +34,7 @@ impl Store {
             Record::Put { segment, entries, .. } => self.growth_of(segment, |found| {
                 found.table().map_or(0, |(table, _)| table.growth(entries))
             }),
+            Record::Many(many) => self.growth_by_many(many),
             Record::Deleted { segment } => -change(0, self.held_by(segment)),
             Record::Sealed { .. }
             | Record::Truncated { .. }
@@ -85,7 +86,7 @@ impl Store {
 }
 
 /// The memory that a new segment takes.
-fn growth_by_segment(name: &str, attributes: &[(Uuid, i64)]) -> i64 {
+pub(super) fn growth_by_segment(name: &str, attributes: &[(Uuid, i64)]) -> i64 {
     let empty = change(0, SEGMENT_OVERHEAD + name.len() as u64);
     empty.saturating_add(growth_by(attributes, |_| false))
 }

@@ -11,7 +11,7 @@
 //! commands  table_commands          one impl for each request, and the table of all
 //!    │
 //! requests  table_requests          check, then commit one record, if memory suffices (growth)
-//! planned                           records of calls that commit several, or none
+//! planned  many  unmade             records of calls that commit several, or none; many in slices
 //!    │
 //! apply  wake                       what a record does, and which waiting reads it answers
 //! copy                              the records that restore all segments, in portions
@@ -28,6 +28,7 @@ mod commands;
 mod copy;
 mod copying;
 mod growth;
+mod many;
 mod planned;
 mod pressing;
 mod refusal;
@@ -38,13 +39,14 @@ mod state;
 mod table;
 mod table_commands;
 mod table_requests;
+mod unmade;
 mod waiting;
 mod wake;
 mod weight;
 
 pub use self::{
     commands::segment_of,
-    planned::{MergeTarget, SegmentKind},
+    planned::{MergeTarget, Merging, SegmentKind},
     refusal::{Closed, Refusal},
     requests::{AppendRequest, MemoryLimit, Progress, SegmentPolicy, Step},
     segment::Traffic,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use pravega_sdk_types::{EventNumber, Offset, WriterId, segment_name};
+use pravega_sdk_types::{EventNumber, Offset, WriterId};
 use pravega_sdk_wire_protocol::AttributeUpdate;
 use uuid::Uuid;
 
@@ -23,6 +23,9 @@ use crate::{
 /// The most memory that all segments and the catalog together may use, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimit(pub u64);
+
+/// The transient segments that are looked at in one slice.
+const SWEPT: usize = 1000;
 
 /// Whether the work of a request is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -394,16 +397,17 @@ impl Step<'_> {
     }
 
     /// Deletes the transient segments, which hold parts of large events, without a change since
-    /// `before`.
-    pub fn sweep_transient(&mut self, before: Millis) {
-        let idle = |(name, segment): (&ByteString, &Segment)| {
-            (segment.last_modified < before && segment_name::is_transient(name))
-                .then(|| name.clone())
+    /// `before`: those of the next slice after a name. Returns where the round goes on.
+    pub fn sweep_transient(&mut self, after: &ByteString, before: Millis) -> Option<ByteString> {
+        let (next, last) = self.store.transient_after(after, SWEPT);
+        let is_idle = |name: &&ByteString| {
+            self.store.exact(name).is_some_and(|segment| segment.last_modified < before)
         };
-        let idle: Vec<ByteString> = self.store.segments.iter().filter_map(idle).collect();
+        let idle: Vec<ByteString> = next.iter().filter(is_idle).cloned().collect();
         for segment in idle {
             self.commit(Record::Deleted { segment }).ok();
         }
+        last
     }
 }
 

@@ -82,6 +82,18 @@ impl Context<'_> {
         self.replies.push(Reply { after, command: reply.into() });
     }
 
+    /// Makes the changes of many segments that a command may reveal.
+    fn settle(&mut self, command: &WireCommand) {
+        let store = &mut *self.step.store;
+        if store.is_settled() {
+            return;
+        }
+        let Some(Address { segment, others, .. }) = commands::address(command) else { return };
+        for name in std::iter::once(segment).chain(others) {
+            store.settle(name);
+        }
+    }
+
     /// Sends a client to the controller, which knows the store of the segment. Like the Java
     /// server, the reply does not name it.
     fn reply_wrong_host(&mut self, request_id: i64, segment: &ByteString) {
@@ -143,6 +155,7 @@ impl Session {
         if self.authorize(&command, context)? == Access::Refused {
             return Ok(());
         }
+        context.settle(&command);
         match command {
             WireCommand::Hello(hello) => Self::hello(&hello, context),
             WireCommand::KeepAlive(_) => {
@@ -305,6 +318,7 @@ impl Session {
         if self.refused.contains(&writer) {
             return Ok(());
         }
+        context.step.store.settle(&segment);
         let previous = self.acknowledged.get(&writer).copied().unwrap_or(EventNumber::NONE);
         let len = append.data.len() as u64;
         let appended = context.step.append(AppendRequest {

@@ -1,6 +1,9 @@
 //! The segments of the server, and requests that change nothing.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    ops::Bound,
+};
 
 use bytestring::ByteString;
 use pravega_sdk_types::{
@@ -14,6 +17,7 @@ use super::{
     refusal::{Refusal, Result},
     segment::{Content, Segment, Traffic, attribute},
     table::Table,
+    unmade::Unmade,
     waiting::{Shares, WaitingReads, Woken},
 };
 use crate::record::{Millis, Sequence};
@@ -34,7 +38,22 @@ pub struct Store {
     pub(super) merges: VecDeque<ByteString>,
     /// The bytes of their names.
     pub(super) merged_bytes: usize,
+    /// The open segments whose streams scale by rate.
+    scaling: BTreeSet<ByteString>,
+    /// The segments that hold parts of large events.
+    transient: BTreeSet<ByteString>,
     pub(super) held: u64,
+    /// The changes of many segments that are not made yet.
+    pub(super) unmade: Unmade,
+    /// The most segments that a call changes at once, in tests of more.
+    #[cfg(test)]
+    pub(crate) few: Option<usize>,
+    /// The number of times that a segment was looked up.
+    #[cfg(test)]
+    pub(crate) looks: std::cell::Cell<usize>,
+    /// The number of records that were applied.
+    #[cfg(test)]
+    pub(crate) applied: usize,
     pub(super) woken: Vec<Woken>,
     pub(super) waiting: WaitingReads,
     /// The writers that set up appends on each connection.
@@ -71,7 +90,7 @@ pub struct Info {
 impl Store {
     /// Approximate memory that the segments use, in bytes.
     pub fn held(&self) -> u64 {
-        self.held
+        self.held.saturating_add(self.unmade.reserved())
     }
 
     /// The number of segments.
@@ -133,18 +152,66 @@ impl Store {
         self.segment(segment)?.table().ok_or(Refusal::Close("the segment is not a table"))
     }
 
-    /// Takes the amounts appended to each segment that scales by rate since the last call.
-    pub fn take_traffic(&mut self) -> Vec<(ByteString, Traffic)> {
-        let scales = |segment: &Segment| {
-            segment.attribute(attribute::SCALE_TYPE).is_some_and(|kind| kind > 0) && !segment.sealed
+    /// Takes the amounts appended to some segments that scale by rate since they were taken last:
+    /// to the next ones after a name, in the order of their names.
+    pub fn take_traffic(&mut self, after: &ByteString, most: usize) -> Vec<(ByteString, Traffic)> {
+        let rest = (Bound::Excluded(after), Bound::Unbounded);
+        let names: Vec<ByteString> =
+            self.scaling.range::<ByteString, _>(rest).take(most).cloned().collect();
+        let traffic = |name: ByteString| {
+            let segment = self.segments.get_mut(&name)?;
+            Some((name, std::mem::take(&mut segment.traffic)))
         };
-        let scaling = self.segments.iter_mut().filter(|(_, segment)| scales(segment));
-        scaling
-            .map(|(name, segment)| (name.clone(), std::mem::take(&mut segment.traffic)))
-            .collect()
+        names.into_iter().filter_map(traffic).collect()
+    }
+
+    /// The next transient segments after a name, and the last of them if there may be more.
+    pub(super) fn transient_after(
+        &self,
+        after: &ByteString,
+        most: usize,
+    ) -> (Vec<ByteString>, Option<ByteString>) {
+        let rest = (Bound::Excluded(after), Bound::Unbounded);
+        let names: Vec<ByteString> =
+            self.transient.range::<ByteString, _>(rest).take(most).cloned().collect();
+        let last = names.last().filter(|_| names.len() == most).cloned();
+        (names, last)
+    }
+
+    /// Notes whether a segment is one of those that periodic work looks at, after it was created or
+    /// its attributes changed.
+    pub(super) fn note_kind(&mut self, name: &ByteString) {
+        let Some((name, segment)) = self.segments.get_key_value(name) else {
+            self.scaling.remove(name);
+            self.transient.remove(name);
+            return;
+        };
+        let scales = segment.attribute(attribute::SCALE_TYPE).is_some_and(|kind| kind > 0);
+        if scales && !segment.sealed {
+            self.scaling.insert(name.clone());
+        } else if !self.scaling.is_empty() {
+            self.scaling.remove(name);
+        }
+        if segment_name::is_transient(name) {
+            self.transient.insert(name.clone());
+        }
+    }
+
+    /// The segment with exactly this name.
+    pub(super) fn exact(&self, name: &str) -> Option<&Segment> {
+        self.count_look();
+        self.segments.get(name)
+    }
+
+    /// Counts a look at a segment, in tests.
+    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "nothing is counted"))]
+    fn count_look(&self) {
+        #[cfg(test)]
+        self.looks.set(self.looks.get() + 1);
     }
 
     pub(super) fn segment(&self, name: &str) -> Result<&Segment> {
+        self.count_look();
         match self.segments.get(name) {
             Some(segment) => Ok(segment),
             None => canonical(name)

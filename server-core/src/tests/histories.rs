@@ -39,6 +39,10 @@ fn config(stream: &str, segments: i32) -> StreamConfig {
     }
 }
 
+/// The choices that make a call that waits until the segments of its stream are settled: updates,
+/// ends of transactions, truncations, deletions, and periodic work.
+const WAITS: [u8; 5] = [1, 10, 11, 12, 15];
+
 /// A history: a machine, its time, and all its records.
 struct History {
     machine: Machine,
@@ -46,16 +50,40 @@ struct History {
     now: i64,
     records: Vec<Record>,
     open: Vec<(String, Uuid)>,
+    /// Decides how much work is done before each step; `None` if no change is made in slices.
+    slices: Option<fastrand::Rng>,
 }
 
 impl History {
     fn new(seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        let mut history =
-            Self { machine: machine(), random, now: 1, records: Vec::new(), open: Vec::new() };
+        let mut history = Self {
+            machine: machine(),
+            random,
+            now: 1,
+            records: Vec::new(),
+            open: Vec::new(),
+            slices: None,
+        };
         history.call(|catalog, step| catalog.create_scope(SCOPE, step)).unwrap();
         history.keep();
         history
+    }
+
+    /// The same history, in which each change of segments is made in slices.
+    fn in_slices(seed: u64) -> Self {
+        let mut history = Self::new(seed);
+        history.machine.store.few = Some(0);
+        history.slices = Some(fastrand::Rng::with_seed(seed));
+        history
+    }
+
+    /// Does some of the work that is left, or all of it before a call that waits for that.
+    fn work(&mut self, waits: bool) {
+        let Some(random) = &mut self.slices else { return };
+        while !self.machine.store.is_settled() && (waits || random.u8(0..4) == 0) {
+            self.machine.store.settle_slice();
+        }
     }
 
     fn call_at<T>(&mut self, at: Moment, call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T) -> T {
@@ -94,6 +122,7 @@ impl History {
         let at = self.at();
         let data = vec![self.random.u8(..); self.random.usize(0..400)];
         let writer = WriterId(Uuid::from_u128(u128::from(self.random.u8(0..3))));
+        self.machine.store.settle(segment);
         if let Ok(previous) = self.machine.store.last_event_number(segment, writer) {
             let append = AppendRequest {
                 segment: segment.into(),
@@ -111,7 +140,9 @@ impl History {
     fn step(&mut self) {
         let stream = format!("stream-{}", self.random.u8(0..3));
         let at = self.at();
-        match self.random.u8(0..20) {
+        let choice = self.random.u8(0..20);
+        self.work(WAITS.contains(&choice));
+        match choice {
             0 => {
                 let config = config(&stream, self.random.i32(1..4));
                 drop(self.call_at(at, |catalog, step| catalog.create_stream(config, step)));
@@ -146,6 +177,7 @@ impl History {
             }
             12 if self.random.u8(0..4) == 0 => {
                 drop(self.call_at(at, |catalog, step| catalog.seal_stream(&info(&stream), step)));
+                self.work(true);
                 drop(self.call_at(at, |catalog, step| catalog.delete_stream(&info(&stream), step)));
             }
             13 => self.table(at),
@@ -232,7 +264,8 @@ impl History {
             ..KeyValueTableConfig::default()
         };
         drop(self.call_at(at, |catalog, step| catalog.create_table(config, step)));
-        let segment = format!("{SCOPE}/table_kvtable/0.#epoch.0").into();
+        let segment: ByteString = format!("{SCOPE}/table_kvtable/0.#epoch.0").into();
+        self.machine.store.settle(&segment);
         let key =
             TableKey { data: vec![self.random.u8(0..8)].into(), key_version: TableKey::NO_VERSION };
         if self.random.bool() {
@@ -348,7 +381,8 @@ impl CopyInPortions {
 fn a_copy_that_is_made_in_portions_while_the_server_changes_restores_it() {
     let (mut portions, mut followed) = (0, 0);
     for seed in 0..1000 {
-        let mut history = History::new(seed);
+        // Of every two, one changes segments in slices.
+        let mut history = if seed % 2 == 0 { History::new(seed) } else { History::in_slices(seed) };
         let mut random = fastrand::Rng::with_seed(seed);
         for _ in 0..random.usize(20..150) {
             history.step();
@@ -366,6 +400,8 @@ fn a_copy_that_is_made_in_portions_while_the_server_changes_restores_it() {
             history.step();
             copy.follow(&mut history.machine);
         }
+        history.work(true);
+        copy.follow(&mut history.machine);
         let mut again = machine();
         copy.records.iter().for_each(|record| again.restore(record).unwrap());
         let what = format!("the copy of seed {seed}");
@@ -394,6 +430,7 @@ fn a_copy_goes_on_while_a_scope_and_a_stream_leave_in_slices() {
                     catalog.seal_stream(&info(stream), step).unwrap();
                 });
             }
+            while history.machine.store.settle_slice() == Progress::Unfinished {}
             history.keep();
             let mut copy = CopyInPortions::default();
             history.machine.begin_copy();
@@ -429,6 +466,33 @@ fn a_copy_goes_on_while_a_scope_and_a_stream_leave_in_slices() {
             assert_eq!(again.catalog.held(), again.catalog.recount(), "{what}");
         }
     }
+}
+
+#[test]
+fn what_is_changed_in_slices_ends_as_what_is_changed_at_once() {
+    let mut unsettled = 0;
+    for seed in 0..300 {
+        let (mut once, mut slices) = (History::new(seed), History::in_slices(seed));
+        for _ in 0..150 {
+            once.step();
+            slices.step();
+            assert_eq!(once.open, slices.open, "seed {seed}");
+        }
+        unsettled += u32::from(!slices.machine.store.is_settled());
+        // A snapshot of what is left has the rest of the changes.
+        let (mut snapshot, mut from_snapshot, mut again) = (Vec::new(), machine(), machine());
+        slices.machine.snapshot(|record| snapshot.push(record));
+        snapshot.iter().for_each(|record| from_snapshot.restore(record).unwrap());
+        slices.records.iter().for_each(|record| again.restore(record).unwrap());
+        slices.work(true);
+        let expected = everything(&once.machine);
+        check_same(&everything(&slices.machine), &expected, &format!("seed {seed}"));
+        check_same(&everything(&from_snapshot), &expected, &format!("the snapshot of seed {seed}"));
+        check_same(&everything(&again), &expected, &format!("the records of seed {seed}"));
+        let store = &slices.machine.store;
+        assert_eq!(store.held(), store.recount(), "seed {seed}");
+    }
+    assert!(unsettled > 30, "{unsettled} histories end with changes that are not made");
 }
 
 #[test]

@@ -215,6 +215,7 @@ impl Random {
         let catalog = &self.machine.catalog;
         assert_eq!(catalog.held(), catalog.recount(), "{what}");
         assert!(catalog.knows_tags(), "{what}");
+        assert!(catalog.counts_remembered(), "{what}");
         self.machine.journal.take();
     }
 

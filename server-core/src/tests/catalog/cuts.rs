@@ -167,9 +167,9 @@ fn a_truncation_drops_segments_before_the_cut_and_the_bytes_before_its_offsets()
         at the end: Success, head 0.0=10 1.0=0 => Truncated, head
         the end: Success, head 0.0=-1 1.0=-1 => Truncated, head
         after the end: Failure, head 0.0=0 1.0=0
-        after the split: Success, head 1.0=0 2.1=0 3.1=0 => end, Deleted, head
+        after the split: Success, head 1.0=0 2.1=0 3.1=0 => Deleted, ends, head
         between: Failure, head 0.0=0 1.0=0
-        tail: Success, head 2.1=0 4.2=0 => end, Deleted, end, Deleted, end, Deleted, head
+        tail: Success, head 2.1=0 4.2=0 => Deleted, Deleted, Deleted, ends, head
         a gap: Failure, head 0.0=0 1.0=0
         an overlap: Failure, head 0.0=0 1.0=0
         unknown: Failure, head 0.0=0 1.0=0

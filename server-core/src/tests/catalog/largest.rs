@@ -22,7 +22,7 @@ use super::{GROUP_ID, TRANSACTION, group, info, methods_with, sizes::named, spli
 use crate::{
     catalog::{Catalog, StreamFilter},
     machine::Machine,
-    store::Step,
+    store::{Progress, Step},
     tests::{at, machine},
 };
 
@@ -34,10 +34,10 @@ const TIMES: u32 = 24;
 /// Shorter times are not compared.
 const SHORT: Duration = Duration::from_micros(500);
 
-type Call = Box<dyn Fn(&mut Catalog, &mut Step<'_>)>;
+pub(super) type Call = Box<dyn Fn(&mut Catalog, &mut Step<'_>)>;
 
 /// The names of methods, with calls of a size.
-fn calls(n: usize) -> Vec<(&'static str, Call)> {
+pub(super) fn calls(n: usize) -> Vec<(&'static str, Call)> {
     let mut all: Vec<(&'static str, Call)> = Vec::new();
     let mut add = |name, call: Call| all.push((name, call));
     scopes(n, &mut add);
@@ -302,7 +302,7 @@ fn slices(n: usize, add: Add<'_>) {
 }
 
 /// A machine whose streams, tables and transactions have a size.
-fn prepared(n: usize) -> Machine {
+pub(super) fn prepared(n: usize) -> Machine {
     let mut machine = machine();
     let segments = i32::try_from(n).unwrap();
     let (catalog, mut step) = machine.call(at(5));
@@ -331,6 +331,7 @@ fn prepared(n: usize) -> Machine {
     let mut others = ranges(half, 0.0, 0.5);
     others.push(KeyRangeEntry { start: 0.5, end: 1.0 });
     catalog.scale(&scale("u", small.chain([0]).collect(), others), step).unwrap();
+    while machine.work(at(5)) == Progress::Unfinished {}
     machine
 }
 

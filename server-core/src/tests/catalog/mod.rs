@@ -4,6 +4,7 @@ mod answers;
 mod counting;
 mod cuts;
 mod groups;
+mod holds;
 mod largest;
 mod queries;
 mod retention;

@@ -237,6 +237,7 @@ fn a_stream_with_many_segments_is_deleted_in_slices_and_its_name_is_free_at_once
     catalog.create_stream(large, &mut step).unwrap();
     catalog.create_transaction(&info, 20_000, &mut step).unwrap();
     catalog.seal_stream(&info, &mut step).unwrap();
+    while machine.work(at(9)) == Progress::Unfinished {}
     machine.memory_limit = MemoryLimit(machine.held());
     let (catalog, mut step) = machine.call(at(9));
     catalog.delete_stream(&info, &mut step).unwrap();

@@ -221,11 +221,11 @@ fn a_truncation_at_later_segments_deletes_the_earlier_ones() {
         no scope: StreamNotFound
         absent: StreamNotFound
         open: Failure
-        scaled: Success => end, Deleted, head
+        scaled: Success => Deleted, ends, head
         begun: Failure
         committed: Failure
         aborted: Failure
-        rolled: Success => end, Deleted, head
+        rolled: Success => Deleted, ends, head
         truncated: Failure
         sealed: StreamSealed
         deleted: StreamNotFound

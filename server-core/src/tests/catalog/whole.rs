@@ -14,7 +14,7 @@ use crate::{
     catalog::{CallError, CallResult, Catalog},
     machine::Machine,
     record::Record,
-    store::{MemoryLimit, Step},
+    store::{MemoryLimit, Progress, Step},
     tests::{at, everything, machine},
 };
 
@@ -171,6 +171,7 @@ fn prepared(call: &str) -> Machine {
     }
     let (catalog, mut step) = machine.call(at(8));
     catalog.scale(&split(0, 0.0, 0.25, 0.5), &mut step).unwrap();
+    while machine.store.settle_slice() == Progress::Unfinished {}
     machine.journal.take();
     machine
 }

@@ -6,6 +6,7 @@ mod full;
 mod merges;
 mod reads;
 mod segments;
+mod slices;
 mod tables;
 mod waiting;
 mod weights;
