@@ -130,19 +130,22 @@ impl Machine {
 
     /// The next portion of the copy: records that use about `bytes` of memory. A copy ends while
     /// others append to a segment if each portion has more than they have appended since the one
-    /// before it.
+    /// before it. The changes of what was copied already, since they were taken last, come before
+    /// them: a slice of work makes changes that no batch has.
     pub fn copy(&mut self, bytes: usize) -> (Vec<Record>, Progress) {
+        let mut records = self.take_followed();
         let mut portion = Portion::new(bytes);
         let catalog = self.catalog.copy(&mut portion);
         let progress = match catalog {
             Progress::Finished => self.store.copy(&mut portion),
             Progress::Unfinished => catalog,
         };
-        (portion.records, progress)
+        records.append(&mut portion.records);
+        (records, progress)
     }
 
-    /// The changes of what was copied already, since the last call. They are taken after each step,
-    /// before the next portion.
+    /// The changes of what was copied already, since they were taken last. They are taken with each
+    /// batch.
     pub fn take_followed(&mut self) -> Vec<Record> {
         let mut followed = self.catalog.take_followed();
         followed.append(&mut self.store.take_followed());

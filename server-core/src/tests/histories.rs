@@ -418,6 +418,45 @@ fn a_copy_that_is_made_in_portions_while_the_server_changes_restores_it() {
 }
 
 #[test]
+fn a_copy_between_whose_portions_many_segments_change_in_slices_restores_the_server() {
+    let mut unsettled = 0;
+    for seed in 0..500 {
+        let mut history = History::in_slices(seed);
+        let mut random = fastrand::Rng::with_seed(seed);
+        for _ in 0..random.usize(20..150) {
+            history.step();
+        }
+        let bytes = random.usize(1..4000);
+        let mut copy = CopyInPortions::default();
+        history.machine.begin_copy();
+        while !copy.next(&mut history.machine, bytes) {
+            for _ in 0..random.usize(..4) {
+                history.step();
+                copy.follow(&mut history.machine);
+            }
+            // A slice of work has no batch with which its changes are taken.
+            history.work(random.bool());
+        }
+        history.machine.end_copy();
+        unsettled += u32::from(!history.machine.store.is_settled());
+        // From here on all changes are for the copy.
+        let from = history.records.len();
+        for _ in 0..random.usize(..10) {
+            history.step();
+        }
+        history.work(true);
+        let later = history.records.get(from..).unwrap_or_default();
+        let mut again = machine();
+        copy.records.iter().chain(later).for_each(|record| again.restore(record).unwrap());
+        let what = format!("the copy of seed {seed}");
+        check_same(&everything(&again), &everything(&history.machine), &what);
+        let held = |machine: &Machine| (machine.store.recount(), machine.catalog.held());
+        assert_eq!(held(&again), (again.store.held(), again.catalog.recount()), "{what}");
+    }
+    assert!(unsettled > 30, "{unsettled} copies end before all changes are made");
+}
+
+#[test]
 fn a_copy_goes_on_while_a_scope_and_a_stream_leave_in_slices() {
     // A slice of a deletion has a thousand segments.
     const SEGMENTS: i32 = 1500;
