@@ -5,7 +5,8 @@
 //! never waits for itself. Of those that wait at a pool the one that needs least is first: what a
 //! client claims for a long request that it does not send delays no shorter request of another. One
 //! that has waited for [`PATIENCE`] is next, whatever it needs, but no more often than once in that
-//! time.
+//! time, and for [`TURN`] at most: those that have bytes and wait for more must go on before it can
+//! have all that it needs.
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,8 @@ use crate::limits::{REPLY_BYTES, REQUEST_BYTES, WAITING_ANSWERS};
 
 /// How long others that need less may overtake one that waits.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long nothing is lent to others while bytes are gathered for one that was overtaken.
+const TURN: Duration = Duration::from_secs(1);
 /// How long a pool is wanted after bytes were missed: longer than the interval between two checks
 /// of a client that occupies them.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -62,8 +65,8 @@ struct Shared {
     waiting: BTreeMap<(usize, u64), oneshot::Sender<Charge>>,
     /// What each of them needs, and since when, in the order in which they came.
     oldest: BTreeMap<u64, (usize, Instant)>,
-    /// When one that was overtaken had its turn.
-    turn: Option<Instant>,
+    /// The one that was overtaken and has its turn, and when the last turn began.
+    turn: Option<(u64, Instant)>,
     /// When bytes were missed without waiting for them.
     missed: Option<Instant>,
 }
@@ -136,6 +139,11 @@ impl Pool {
         self.shared().missed = Some(Instant::now());
     }
 
+    /// Ends a turn that was not enough, which is checked once in a while.
+    pub(crate) fn tick(&self) {
+        self.give_back(0);
+    }
+
     /// The bytes that are lent.
     pub(crate) fn lent(&self) -> usize {
         self.size.saturating_sub(self.shared().free)
@@ -165,7 +173,7 @@ impl Shared {
 
     /// Takes bytes at once; returns false if too few are left for it.
     fn take(&mut self, bytes: usize) -> bool {
-        let is_free = self.free >= bytes && self.overtaken().is_none();
+        let is_free = self.overtaken().is_none() && self.free >= bytes;
         if is_free {
             self.free -= bytes;
         }
@@ -180,22 +188,27 @@ impl Shared {
     }
 
     /// The one that was overtaken for long enough, if it is the turn of such a one.
-    fn overtaken(&self) -> Option<(usize, u64)> {
+    fn overtaken(&mut self) -> Option<(usize, u64)> {
+        if let Some((id, begun)) = self.turn
+            && begun.elapsed() < PATIENCE
+        {
+            let (bytes, _) = self.oldest.get(&id).filter(|_| begun.elapsed() < TURN)?;
+            return Some((*bytes, id));
+        }
         let (id, (bytes, since)) = self.oldest.first_key_value()?;
-        let is_turn = self.turn.is_none_or(|turn| turn.elapsed() >= PATIENCE);
-        (is_turn && since.elapsed() >= PATIENCE).then_some((*bytes, *id))
+        if since.elapsed() < PATIENCE {
+            return None;
+        }
+        self.turn = Some((*id, Instant::now()));
+        Some((*bytes, *id))
     }
 
     /// Takes bytes for the next of those that wait; `None` if too few are left for it.
     fn next(&mut self) -> Option<(usize, oneshot::Sender<Charge>)> {
-        let overtaken = self.overtaken();
-        let place = overtaken.or_else(|| self.waiting.keys().next().copied())?;
+        let place = self.overtaken().or_else(|| self.waiting.keys().next().copied())?;
         let (bytes, id) = place;
         if self.free < bytes {
             return None;
-        }
-        if overtaken.is_some() {
-            self.turn = Some(Instant::now());
         }
         self.free -= bytes;
         self.oldest.remove(&id);
@@ -310,6 +323,24 @@ mod tests {
         assert!(pool.is_wanted());
         advance(Duration::from_secs(3)).await;
         assert!(!pool.is_wanted());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_ends_although_it_was_not_enough() {
+        let pool = Pool::new(100);
+        let has = pool.try_charge(10).unwrap();
+        let large = waits(&pool, 100).await;
+        advance(PATIENCE).await;
+        let more = waits(&pool, 30).await;
+        pool.tick();
+        yield_now().await;
+        assert!(!more.is_finished(), "it is the turn of the large one");
+        advance(TURN).await;
+        pool.tick();
+        drop((has, more.await.unwrap()));
+        yield_now().await;
+        assert_eq!(large.await.unwrap().bytes(), 100);
+        assert_eq!(pool.lent(), 0);
     }
 
     #[tokio::test(start_paused = true)]

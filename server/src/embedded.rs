@@ -228,6 +228,8 @@ impl EmbeddedServer {
         self.tasks.spawn(async move {
             while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
                 state.run(|machine, at| machine.tick(at));
+                state.budget.requests.tick();
+                state.budget.replies.tick();
                 // A failure of the journal is reported where it is watched.
                 state.finish_work().await.ok();
             }

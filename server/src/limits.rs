@@ -62,9 +62,9 @@ pub(crate) const CONNECTION_CALLS: u32 = 32;
 pub(crate) const CALLS: usize = 256;
 /// The longest request of a call, in bytes, as in the Java server.
 pub(crate) const CALL_BYTES: usize = 4 << 20;
-/// The most memory that the request of a call may use once it is decoded, in bytes: what can be
-/// lent for it.
-pub(crate) const DECODED_CALL_BYTES: usize = REQUEST_BYTES - CALL_BYTES;
+/// The most memory that the request of a call may use once it is decoded, in bytes: what is lent
+/// for the longest request of all.
+pub(crate) const DECODED_CALL_BYTES: usize = MAX_FRAME_LEN - CALL_BYTES;
 
 /// The descriptors of the process that are left to files, listeners and the program around the
 /// server.

@@ -197,7 +197,9 @@ impl ReceiveBuffer {
             self.small_lease(size, len).await
         } else {
             let asked = Instant::now();
-            let charge = self.pool.charge(size + self.decoded(frame)).await;
+            // The rest of the pool is left to those that have a part of it and wait for more.
+            let lent = (size + self.decoded(frame)).min(MAX_FRAME_LEN.max(size));
+            let charge = self.pool.charge(lent).await;
             // The client is not to blame for that time.
             self.begun = self.begun.map(|begun| begun + asked.elapsed());
             (size, Arc::new(Lease::Lent(charge)))

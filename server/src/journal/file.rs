@@ -16,7 +16,7 @@ use super::{
 /// The approximate memory of the records of one frame, in bytes, unless one batch has more.
 const FRAME_BYTES: usize = 4 << 20;
 /// The bytes of a new file after which it is synced, so that its last sync is short.
-const SYNC_BYTES: u64 = 16 << 20;
+const SYNC_BYTES: u64 = 4 << 20;
 /// A journal that grew by this many bytes, and to a multiple of its first length, is rewritten.
 const REWRITE_BYTES: u64 = 256 << 20;
 const REWRITE_TIMES: u64 = 3;
