@@ -20,12 +20,19 @@ pub(super) struct FailedAttempt {
 }
 
 impl FailedAttempt {
-    /// Classifies a status by its code only, as the server's texts are for people.
+    /// Classifies a status: of a connection that is not established, of one that has broken, or of
+    /// the controller. That is classified by its code only, as the server's texts are for people.
     pub(super) fn from_status(status: Status) -> Self {
         if is_connect_error(&status) {
             return Self::unconnected(&status);
         }
         let code = status.code();
+        if causes(&status).next().is_some() {
+            // A status of the controller has no cause on this side.
+            let failure = Failure::new(ErrorKind::Unavailable, Outcome::Unknown, BROKEN)
+                .with_source(StatusCause::of(&status, code));
+            return Self { error: failure.into(), verdict: Verdict::Lost, sent: Sent::Unanswered };
+        }
         let detail = format!("the controller answered {code:?}: {}", status.message());
         let error = Failure::new(kind_of(code), outcome_of(code), detail)
             .with_source(StatusCause::of(&status, code))
@@ -93,6 +100,7 @@ impl FailedAttempt {
 }
 
 const UNREACHABLE: &str = "the controller cannot be reached";
+const BROKEN: &str = "the connection to the controller has broken before the answer";
 
 /// Returns the causes of a status as text, because their types belong to the gRPC library.
 #[derive(Debug)]
@@ -231,6 +239,15 @@ mod tests {
         for code in [Code::Unavailable, Code::Unknown, Code::Internal, Code::FailedPrecondition] {
             assert!(retried(code), "{code:?}");
         }
+    }
+
+    #[test]
+    fn a_connection_that_breaks_is_no_answer_and_another_controller_is_tried_at_once() {
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let failed = FailedAttempt::from_status(Status::from_error(Box::new(broken)));
+        assert_eq!((failed.verdict, failed.sent), (Verdict::Lost, Sent::Unanswered));
+        let found = (failed.error.kind(), failed.error.outcome());
+        assert_eq!(found, (ErrorKind::Unavailable, Outcome::Unknown));
     }
 
     #[test]
