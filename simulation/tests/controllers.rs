@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use pravega_sdk_controller_client::ControllerBug;
 use pravega_sdk_simulation::controllers;
 
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 500;
 
 #[test]
 fn two_runs_of_a_seed_are_the_same() {

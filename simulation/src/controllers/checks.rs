@@ -34,7 +34,7 @@ fn check_call(theme: &Theme, cluster: &Cluster, call: &Call, first: Duration) ->
     let mut violations = Vec::new();
     let mut report = |check, detail: String| {
         let said = call.failure.as_ref().map_or("", |failed| &failed.detail);
-        let detail = format!("{detail}; {call:?}, {said:?}");
+        let detail = format!("{detail}; {call:?}, {said:?}; {theme:?}");
         violations.push(Violation { check, detail });
     };
     let took = call.ended - call.begun;
@@ -126,8 +126,8 @@ fn limit(theme: &Theme, cluster: &Cluster, call: &Call, first: Duration) -> Opti
         return None;
     }
     let healthy = nodes().find(is_healthy)?;
-    let silenced = nodes().any(|node| cluster.was_silenced(node, call.ended));
-    if call.kind == CallKind::Scale && (silenced || !nodes().all(|node| is_healthy(&node))) {
+    let silences: u32 = nodes().map(|node| cluster.silences(node, call.ended)).sum();
+    if call.kind == CallKind::Scale && (silences > 0 || !nodes().all(|node| is_healthy(&node))) {
         return None;
     }
     let staggers = |node: usize| STAGGER * theme.nodes[node].before.len() as u32;
@@ -139,15 +139,31 @@ fn limit(theme: &Theme, cluster: &Cluster, call: &Call, first: Duration) -> Opti
     let others = others.map(|node| cost(theme, cluster, node, call) + credentials);
     let lies = lies(theme) * (theme.connect_timeout.min(theme.attempt_timeout) + credentials);
     let mut limit = others.sum::<Duration>() + lies + own + credentials + ROUND;
-    if silenced {
-        // Every connection may be silent, which shows when a request is not answered.
-        let silent = theme.attempt_timeout * u32::try_from(theme.nodes.len()).ok()?;
-        limit = limit * 2 + silent + ROUND;
+    if silences > 0 {
+        // A connection may be silent, which shows when a request is not answered.
+        limit = (limit + theme.attempt_timeout + ROUND) * (silences + 1);
+    }
+    if joins_old_dial(theme, cluster, healthy, call) {
+        limit = limit * 2 + theme.connect_timeout.min(theme.attempt_timeout);
     }
     if call.begun <= first + SLACK && theme.listing.is_some() {
         limit += discovery(theme, credentials);
     }
     (limit + SLACK < theme.call_timeout).then_some(limit)
+}
+
+/// Returns true if a call may share a dial that has begun before its controller was healthy. It
+/// goes on while a silent address of the name may answer.
+fn joins_old_dial(theme: &Theme, cluster: &Cluster, node: usize, call: &Call) -> bool {
+    let before = call.begun.saturating_sub(theme.connect_timeout);
+    let was_ill = cluster.health_between(node, before, call.begun) != [Health::Healthy];
+    was_ill && has_silent(theme, node)
+}
+
+/// Returns true if connects to one of the addresses of a controller hang.
+fn has_silent(theme: &Theme, node: usize) -> bool {
+    let addresses = &theme.nodes[node];
+    addresses.before.iter().chain(&addresses.after).any(|is_silent| *is_silent)
 }
 
 /// The longest time that the first call waits for a discovery.
@@ -174,7 +190,7 @@ fn lies(theme: &Theme) -> u32 {
 fn cost(theme: &Theme, cluster: &Cluster, node: usize, call: &Call) -> Duration {
     let (connect, attempt) = (theme.connect_timeout, theme.attempt_timeout);
     let healths = cluster.health_between(node, call.begun, call.ended);
-    let has_silent = theme.nodes[node].before.iter().chain(&theme.nodes[node].after).any(|it| *it);
+    let has_silent = has_silent(theme, node);
     let cost = |health: &Health| match health {
         Health::Healthy | Health::Unavailable | Health::Broken => connect,
         // The dial goes on while an address of the name may answer.

@@ -232,9 +232,11 @@ impl Cluster {
         held.map(|((_, health), _)| *health).collect()
     }
 
-    /// Returns true if connections to a controller had fallen silent by then.
-    pub(super) fn was_silenced(&self, node: usize, by: Duration) -> bool {
-        self.lock().nodes[node].silences.iter().any(|at| *at <= by)
+    /// How often connections to a controller had fallen silent by then.
+    pub(super) fn silences(&self, node: usize, by: Duration) -> u32 {
+        let state = self.lock();
+        let silences = state.nodes[node].silences.iter().filter(|at| **at <= by);
+        u32::try_from(silences.count()).unwrap_or(u32::MAX)
     }
 
     /// When the first connection was established.
