@@ -9,6 +9,8 @@
 //! | P4 | a request about any segment ends by its deadline |
 //! | P5 | a reader reports that a segment cannot be read, or what follows it cannot be found |
 //! | P6 | a store that cannot be connected to is found dead once for all of its segments |
+//! | P7 | a reader does not report segments that can be read |
+//! | P8 | what was in trouble is served at once again when the trouble is over |
 //!
 //! That every write ends by its delivery timeout is C14, and that a request that failed for certain
 //! is not applied is C2.
@@ -102,6 +104,8 @@ pub(crate) struct Notes {
     pub(crate) began: Time,
     /// When the trouble ended.
     pub(crate) ended: Time,
+    /// From when on everything is healthy again.
+    pub(crate) healed: Option<Time>,
     pub(crate) limits: Limits,
     pub(crate) health: BTreeMap<SegmentId, Health>,
     pub(crate) writes: Vec<Wrote>,
@@ -153,13 +157,27 @@ impl Notes {
     fn check_writes(&self, say: &mut impl FnMut(&'static str, String)) {
         let limit = self.limits.healthy;
         for write in &self.writes {
-            let Some(from) = self.health(write.segment).writes else { continue };
-            let is_judged = write.begun >= from && write.begun + limit <= self.ended;
             let in_time = |(at, _): &(Time, Position)| *at <= write.begun + limit;
-            if is_judged && !write.acknowledged.as_ref().is_some_and(in_time) {
+            if write.acknowledged.as_ref().is_some_and(in_time) {
+                continue;
+            }
+            if self.is_healthy(self.health(write.segment).writes, write.begun) {
                 say("P1", format!("{write:?}: its segment is healthy, {limit:?} is the bound"));
             }
+            if self.is_healed(write.begun) {
+                say("P8", format!("{write:?}: the trouble is over, {limit:?} is the bound"));
+            }
         }
+    }
+
+    /// Returns true if what began then is about a segment that is healthy, and had its time before
+    /// the trouble ended.
+    fn is_healthy(&self, from: Option<Time>, begun: Time) -> bool {
+        from.is_some_and(|from| begun >= from) && begun + self.limits.healthy <= self.ended
+    }
+
+    fn is_healed(&self, begun: Time) -> bool {
+        self.healed.is_some_and(|healed| begun >= healed)
     }
 
     fn check_reader(
@@ -171,22 +189,33 @@ impl Notes {
         let Some(opened) = reader.opened else { return };
         for write in &self.writes {
             let Some((at, place)) = write.acknowledged else { continue };
-            let Some(from) = self.health(write.segment).reads else { continue };
-            let until = at.max(from).max(opened) + self.limits.read;
-            let in_time = reader.returned.get(&place).is_some_and(|at| *at <= until);
-            if until <= self.ended && !in_time {
-                let when = reader.returned.get(&place);
-                say("P2", format!("reader {number} returned {write:?} at {when:?}, not {until:?}"));
+            let returned = reader.returned.get(&place);
+            let is_late = |until: &Time| returned.is_none_or(|at| *at > *until);
+            let until = |from: Time| at.max(from).max(opened) + self.limits.read;
+            let healthy = self.health(write.segment).reads.map(until);
+            let detail = |until: Time| {
+                format!("reader {number} returned {write:?} at {returned:?}, not {until:?}")
+            };
+            if let Some(until) = healthy.filter(|it| *it <= self.ended).filter(is_late) {
+                say("P2", detail(until));
+            }
+            if let Some(until) = self.healed.map(until).filter(is_late) {
+                say("P8", detail(until));
             }
         }
         let until = self.began.max(opened) + self.limits.stall;
         let has_reported = reader.reports.iter().any(|at| (self.began..=until).contains(at));
+        let (began, reports) = (self.began, &reader.reports);
         if reader.must_report && until <= self.ended && !has_reported {
-            let (began, reports) = (self.began, &reader.reports);
             say(
                 "P5",
                 format!("reader {number} reported at {reports:?}, trouble began at {began:?}"),
             );
+        }
+        let is_readable = |health: &Health| health.reads.is_some_and(|from| from <= began);
+        let is_false = |at: &Time| *at <= self.ended && self.health.values().all(is_readable);
+        if let Some(at) = reports.iter().find(|at| is_false(at)) {
+            say("P7", format!("reader {number} reported at {at:?}, and everything can be read"));
         }
     }
 
@@ -196,11 +225,15 @@ impl Notes {
             if request.ended.is_none_or(|(at, _)| at > until) {
                 say("P4", format!("{request:?}: {:?} is the bound", self.limits.request));
             }
-            let Some(from) = self.health(request.segment).requests else { continue };
             let until = request.begun + self.limits.healthy;
-            let is_judged = request.begun >= from && until <= self.ended;
-            if is_judged && request.ended.is_none_or(|(at, succeeded)| at > until || !succeeded) {
+            if request.ended.is_some_and(|(at, succeeded)| at <= until && succeeded) {
+                continue;
+            }
+            if self.is_healthy(self.health(request.segment).requests, request.begun) {
                 say("P3", format!("{request:?}: its segment is healthy"));
+            }
+            if self.is_healed(request.begun) {
+                say("P8", format!("{request:?}: the trouble is over"));
             }
         }
     }
@@ -244,6 +277,7 @@ mod tests {
         Notes {
             began: SECOND * 10,
             ended: SECOND * 100,
+            healed: Some(SECOND * 104),
             limits: Limits {
                 healthy: SECOND,
                 read: SECOND * 5,
@@ -318,7 +352,7 @@ mod tests {
     #[test]
     fn an_event_of_a_healthy_segment_that_is_returned_late_is_rejected() {
         let place = (segment(0), Offset(0));
-        rejects(|notes| notes.readers[0].returned.clear(), &["P2"]);
+        rejects(|notes| notes.readers[0].returned.clear(), &["P2", "P8"]);
         rejects(
             |notes| {
                 notes.readers[0].returned.insert(place, SECOND * 18);
@@ -352,6 +386,55 @@ mod tests {
                 notes.readers[0].must_report = false;
             },
             &[],
+        );
+    }
+
+    #[test]
+    fn a_report_that_healthy_segments_cannot_be_read_is_rejected() {
+        let all_healthy = |notes: &mut Notes| {
+            notes.health.insert(segment(1), Health { writes: None, ..Health::from(SECOND * 10) });
+            notes.readers[0].must_report = false;
+            notes.requests.pop();
+        };
+        rejects(all_healthy, &["P7"]);
+        rejects(
+            |notes| {
+                all_healthy(notes);
+                notes.readers[0].reports.clear();
+            },
+            &[],
+        );
+    }
+
+    #[test]
+    fn what_was_in_trouble_and_is_not_served_after_it_is_rejected() {
+        let place = (segment(1), Offset(0));
+        let wrote = |acknowledged| Wrote { segment: segment(1), begun: SECOND * 104, acknowledged };
+        let with = |acknowledged, returned: Option<Time>| {
+            move |notes: &mut Notes| {
+                notes.writes.push(wrote(acknowledged));
+                notes.readers[0].returned.extend(returned.map(|at| (place, at)));
+            }
+        };
+        rejects(with(Some((SECOND * 105, place)), Some(SECOND * 110)), &[]);
+        rejects(with(Some((SECOND * 106, place)), Some(SECOND * 110)), &["P8"]);
+        rejects(with(None, None), &["P8"]);
+        rejects(with(Some((SECOND * 105, place)), Some(SECOND * 111)), &["P8"]);
+        rejects(with(Some((SECOND * 105, place)), None), &["P8"]);
+        rejects(
+            |notes| {
+                let ended = Some((SECOND * 105, false));
+                notes.requests.push(Asked { segment: segment(1), begun: SECOND * 104, ended });
+            },
+            &["P8"],
+        );
+        // An event that was stored during the trouble is returned after it.
+        rejects(
+            |notes| {
+                notes.writes[1].acknowledged = Some((SECOND * 12, place));
+                notes.readers[0].returned.insert(place, SECOND * 110);
+            },
+            &["P8"],
         );
     }
 

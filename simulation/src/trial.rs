@@ -152,11 +152,19 @@ impl Trial {
         notes.lock().ended = self.started.elapsed();
         drop(begun);
         unpolled.clear();
+        self.healed(&writer, &mut lanes, &notes, &mut tasks).await;
         tasks.finish(self.limits().request + DELIVERY_TIMEOUT).await;
+        // What was stored at last is returned by then.
+        sleep(self.limits().healthy + self.limits().read).await;
         stop.send(true).ok();
         readers.finish(SLACK).await;
+        let closing = Instant::now();
         // The acknowledgements are checked.
         drop(writer.close(SLACK).await);
+        if closing.elapsed() > SLACK * 2 {
+            let detail = format!("a writer was closed after {:?}", closing.elapsed());
+            notes.lock().violations.push(Violation { check: "P4", detail });
+        }
         if let Some(seal) = &mut notes.lock().seal {
             seal.is_applied = self.world.open_segments(&asked()).is_empty();
         }
@@ -203,6 +211,7 @@ impl Trial {
         Notes {
             began: Time::MAX,
             ended: Time::MAX,
+            healed: None,
             limits: self.limits(),
             health: BTreeMap::new(),
             writes: Vec::new(),
@@ -259,6 +268,22 @@ impl Trial {
                 self.write_one(writer, lane, notes, tasks).await;
                 sleep(lasts.mul_f64(self.random.f64() / 50.0)).await;
             }
+        }
+    }
+
+    /// Writes to all segments, and asks for them, once the trouble is over.
+    async fn healed(
+        &mut self,
+        writer: &EventWriter<Raw>,
+        lanes: &mut [Lane],
+        notes: &SharedNotes,
+        tasks: &mut Tasks,
+    ) {
+        sleep(trouble::RECOVERY).await;
+        notes.lock().healed = Some(self.started.elapsed());
+        for lane in lanes {
+            self.ask(lane.id, notes, tasks);
+            self.write_one(writer, lane, notes, tasks).await;
         }
     }
 

@@ -17,7 +17,7 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// The life of a token in a seed in which tokens expire.
 pub(crate) const TOKEN_LIFE: Duration = Duration::from_secs(600);
 /// The time in which clients find the new store of a segment, or get a new token.
-const RECOVERY: Duration = Duration::from_secs(4);
+pub(crate) const RECOVERY: Duration = Duration::from_secs(4);
 
 /// What is in trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
