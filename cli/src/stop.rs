@@ -45,8 +45,10 @@ impl Stop {
                     _ = terminate.recv() => Signal::Terminate,
                 }
             };
-            sender.send_replace(Received::Once(next().await));
+            let first = next().await;
+            // Before the stop, which may end the process at once.
             notify();
+            sender.send_replace(Received::Once(first));
             sender.send_replace(Received::Again(next().await));
         });
         Ok(Self(receiver))
