@@ -129,7 +129,6 @@ fn hint(kind: ErrorKind) -> Option<&'static str> {
         ErrorKind::Unauthenticated => {
             "set PRAVEGA_USER and PRAVEGA_PASSWORD, or PRAVEGA_AUTH_METHOD and PRAVEGA_AUTH_TOKEN"
         }
-        ErrorKind::NotSealed => "seal it first: pravega stream seal SCOPE/STREAM",
         ErrorKind::NotEmpty => "delete its content first, or use --recursive",
         _ => return None,
     })

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use pravega_sdk_server_core::{ids::StoreIndex, record::Durability};
+use pravega_sdk_server_core::{ids::StoreIndex, record::Durability, store::MemoryLimit};
 use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -10,6 +10,7 @@ use crate::{
     builder::ServerBuilder,
     connection,
     faults::Faults,
+    fullness::Fullness,
     guard,
     journal::{self, ReadOnlyFolder, Writer},
     ports::Port,
@@ -226,8 +227,20 @@ impl EmbeddedServer {
     pub(crate) fn keep_time(&self) {
         let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
         self.tasks.spawn(async move {
+            let mut fullness = Fullness::default();
             while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
-                state.run(|machine, at| machine.tick(at));
+                let ((held, MemoryLimit(limit)), _) = state.run(|machine, at| {
+                    machine.tick(at);
+                    (machine.held(), machine.memory_limit)
+                });
+                if fullness.is_news(held, limit) {
+                    tracing::warn!(
+                        held,
+                        limit,
+                        "the memory is nearly full: what needs more than the limit is refused; \
+                         truncate or delete streams, or start with a higher limit"
+                    );
+                }
                 state.budget.requests.tick();
                 state.budget.replies.tick();
                 // A failure of the journal is reported where it is watched.

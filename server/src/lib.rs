@@ -24,6 +24,7 @@ mod connection;
 mod embedded;
 mod fault_state;
 mod faults;
+mod fullness;
 mod guard;
 mod io_kind;
 mod journal;

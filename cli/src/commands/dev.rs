@@ -38,9 +38,21 @@ pub(crate) struct Arguments {
     /// Keep all data in this folder, which is created if it does not exist
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
-    /// Memory limit for the data of segments, with K, M, G or T for powers of 1024
-    #[arg(long, value_parser = parse::bytes, default_value = "1G", value_name = "BYTES")]
+    /// Memory limit for the data of all streams, with K, M, G or T for powers of 1024. At the limit
+    /// writes are refused until streams are truncated or deleted
+    #[arg(long, value_parser = memory, default_value = "1G", value_name = "BYTES")]
     memory: u64,
+}
+
+/// With less there is hardly a stream.
+const LEAST_MEMORY: u64 = 1 << 20;
+
+fn memory(text: &str) -> std::result::Result<u64, String> {
+    let bytes = parse::bytes(text)?;
+    if bytes < LEAST_MEMORY {
+        return Err(format!("{text} is too little for streams; at least 1M"));
+    }
+    Ok(bytes)
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
@@ -90,6 +102,14 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
 fn unusable(error: StartError) -> Failure {
     let failure = Failure::other(with_causes(&error));
     match &error {
+        StartError::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
+            failure.with_hint(format!(
+                "another program, perhaps another `pravega dev`, listens on port {}: choose others \
+                 with --port, which also takes the port after it, and --rest-port; 0 picks a \
+                 free one",
+                address.port()
+            ))
+        }
         StartError::Data(data) if matches!(data.problem(), OpenProblem::Corrupt { .. }) => failure
             .with_hint(
                 "no file was changed. All streams are in one journal, which cannot be used without \

@@ -10,12 +10,17 @@ use std::sync::Arc;
 use clap::Subcommand;
 use pravega_sdk::{
     controller_client::listing,
-    types::{Scope, ScopedStream, StreamConfiguration, Tag},
+    types::{ErrorKind, Scope, ScopedStream, StreamConfiguration, Tag},
 };
 
 use self::{scale::ScaleTarget, settings::Settings};
 use super::report::{created, deleted, list};
-use crate::{context::Context, failure::Result, output::Record, parse};
+use crate::{
+    context::Context,
+    failure::{Failure, Result},
+    output::Record,
+    parse,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -168,7 +173,16 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             if seal {
                 controller.seal_stream(&stream).await?;
             }
-            deleted("stream", &stream, controller.delete_stream(&stream).await?, output)
+            let deletion = controller.delete_stream(&stream).await.map_err(|error| {
+                let kind = error.kind();
+                let failure = Failure::from(error);
+                if kind != ErrorKind::NotSealed {
+                    return failure;
+                }
+                let hint = format!("to seal it first: pravega stream delete --seal {stream}");
+                failure.with_hint(hint)
+            })?;
+            deleted("stream", &stream, deletion, output)
         }
         Command::Segments { stream, head: true, .. } => {
             show::head_segments(&stream, controller, output).await

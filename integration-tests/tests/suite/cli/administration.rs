@@ -197,3 +197,21 @@ fn a_server_with_a_damaged_journal_does_not_start_and_tells_what_can_be_done() {
     assert!(error.contains("help: no file was changed") && error.contains("--dir"), "{error}");
     assert_eq!(std::fs::read(&journal).unwrap(), bytes);
 }
+
+#[test]
+fn a_server_whose_port_is_taken_says_which_one_and_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for arguments in [["--port", &port], ["--rest-port", &port]] {
+        let mut command = Command::new(binary());
+        let other = if arguments[0] == "--port" { "--rest-port" } else { "--port" };
+        let output = command.arg("dev").args(arguments).args([other, "0"]).output().unwrap();
+        let error = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("help: another program"), "{error}");
+        assert!(
+            error.contains(&format!("port {port}")) && error.contains("--rest-port"),
+            "{error}"
+        );
+    }
+}

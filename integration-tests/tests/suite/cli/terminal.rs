@@ -7,6 +7,7 @@ use std::{
 };
 
 use pravega_sdk_integration_tests::harness::{
+    eventually,
     tool::{binary, command, good},
     unique,
 };
@@ -115,4 +116,48 @@ fn a_server_warns_without_being_asked_and_colours_no_pipe() {
         assert!(log.contains("WARN") && log.contains("notes.txt"), "{options:?}: {log}");
         assert!(!log.contains('\u{1b}'), "{options:?}: {log:?}");
     }
+}
+
+/// Starts a server with a limit in a folder, with its log in a file beside it.
+fn start_server(folder: &std::path::Path, limit: &str) -> (Child, String) {
+    let log = File::create(folder.with_extension("log")).unwrap();
+    let mut process = Command::new(binary())
+        .args(["dev", "--port", "0", "--rest-port", "0", "--memory", limit, "--dir"])
+        .arg(folder)
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
+    (process, ready.split_whitespace().nth(1).unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_server_that_starts_with_more_than_its_limit_warns_that_it_refuses_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = &folder.path().join("data");
+    let tool = |url: &str, arguments: &[&str], input: &[u8]| {
+        let mut command = Command::new(binary());
+        command.args(["--controller", url]).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut process = command.spawn().unwrap();
+        process.stdin.take().unwrap().write_all(input).ok();
+        process.wait().unwrap().code()
+    };
+    let (mut server, url) = start_server(folder, "16M");
+    assert_eq!(tool(&url, &["scope", "create", "s"], b""), Some(0));
+    assert_eq!(tool(&url, &["stream", "create", "s/a"], b""), Some(0));
+    let events = [[b'x'; 999].as_slice(), b"\n"].concat().repeat(3000);
+    assert_eq!(tool(&url, &["write", "s/a"], &events), Some(0));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let log = || std::fs::read_to_string(folder.with_extension("log")).unwrap();
+    assert_eq!(log(), "", "a fifth of the limit is no news");
+    let (mut server, url) = start_server(folder, "2M");
+    eventually("it warns", async || log().contains("the memory is nearly full")).await;
+    assert_eq!(tool(&url, &["write", "s/a"], &events), Some(8));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert_eq!(log().matches("the memory").count(), 1, "{}", log());
 }
