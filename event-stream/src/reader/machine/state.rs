@@ -137,6 +137,8 @@ pub(super) struct Search {
     /// When the controller first said that the stream does not have the segment, which ends reading
     /// if it holds.
     pub(super) gone_since: Option<Now>,
+    /// When the controller was last asked for the segments of the stream.
+    pub(super) asked: Now,
     /// Why the last attempt failed.
     pub(super) cause: Option<Cause>,
 }

@@ -34,7 +34,10 @@ impl StreamMachine {
             }
             // In the middle of a scale segments are sealed before they have successors.
             Ok(_) if !is_missing => self.effects.push_back(Effect::ConfirmEnd(id)),
-            Ok(_) if !is_confirmed => self.effects.push_back(Effect::FindSegments(id)),
+            Ok(_) if !is_confirmed => {
+                passed.search.asked = now;
+                self.effects.push_back(Effect::FindSegments(id));
+            }
             // An instance that lags knows neither the segment nor its successors.
             Ok(_) if !self.is_gone(id, now) => self.wait(id, now),
             Ok(_) => {
@@ -91,11 +94,12 @@ impl StreamMachine {
     }
 
     /// Notes that the controller says that the stream does not have a segment. Returns true if it
-    /// has said so for longer than an instance of it may lag.
+    /// was asked longer after it first said so than an instance of it may lag. An answer that was
+    /// on its way for long, or that the reader was not polled for, knows no more for that.
     fn is_gone(&mut self, id: SegmentId, now: Now) -> bool {
         let Some(passed) = self.passed.get_mut(&id) else { return false };
         passed.search.cause = None;
-        now >= *passed.search.gone_since.get_or_insert(now) + CONTROLLER_LAG
+        passed.search.asked >= *passed.search.gone_since.get_or_insert(now) + CONTROLLER_LAG
             || self.settings.bugs.has(SeededBug::BelievesStaleAnswers)
     }
 

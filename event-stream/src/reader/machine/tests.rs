@@ -361,6 +361,36 @@ fn a_missing_segment_without_successors_was_deleted_with_its_stream() {
 }
 
 #[test]
+fn a_reader_that_was_not_polled_for_long_does_not_take_a_late_answer_for_a_new_one() {
+    let a = id(0, 0);
+    let mut rig = Rig::new(&[(a, 0)], None);
+    rig.missing = [a].into();
+    rig.successors.clear();
+    rig.current = vec![id(0, 9)];
+    while rig.machine.timeout().is_none() {
+        rig.serve();
+        assert!(rig.machine.poll().is_none(), "the instance may lag");
+    }
+    rig.now = rig.machine.timeout().unwrap() + TICK;
+    rig.machine.handle_timeout(rig.now);
+    while let Some(effect) = rig.machine.poll_effect(rig.now) {
+        match effect {
+            Effect::FindSuccessors(id) => {
+                rig.machine.handle_successors(id, Ok(Vec::new()), rig.now);
+            }
+            Effect::FindSegments(id) => {
+                // The answer waits for the reader to be polled.
+                rig.now += CONTROLLER_LAG * 2;
+                rig.machine.handle_segments(id, Ok(rig.current.clone()), rig.now);
+            }
+            Effect::ConfirmEnd(_) => panic!("the stream is not sealed"),
+        }
+    }
+    assert!(rig.machine.poll().is_none(), "it was asked when the instance may have lagged");
+    assert_eq!(rig.rest(), ["NotFound"]);
+}
+
+#[test]
 fn a_missing_segment_whose_successors_are_known_late_is_followed() {
     let (a, b) = (id(0, 0), id(0, 1));
     let mut rig = Rig::new(&[(a, 0), (b, 0)], None);
