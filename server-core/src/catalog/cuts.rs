@@ -14,6 +14,13 @@ use super::{
 /// The segments of a cut with their offsets, in the order of their ranges.
 type Records = Vec<(SegmentRecord, SegmentOffset)>;
 
+/// A cut whose segments are known.
+pub(super) struct Located<'a> {
+    cut: &'a Cut,
+    records: Records,
+    skyline: Skyline,
+}
+
 fn skyline(records: &Records) -> Skyline {
     Skyline::new(records.iter().map(|(record, _)| record))
 }
@@ -42,13 +49,21 @@ impl Stream {
             && offsets.keys().all(|id| self.history.segment((*id).into()).is_some())
     }
 
+    /// Finds the segments of a cut; `None` if one of them is unknown.
+    pub(super) fn locate<'a>(&self, cut: &'a Cut) -> Option<Located<'a>> {
+        let records = self.records(cut)?;
+        let skyline = skyline(&records);
+        Some(Located { cut, records, skyline })
+    }
+
     /// Returns true if a cut has exactly one segment for each key.
     pub(super) fn is_complete(&self, cut: &Cut) -> bool {
-        let Some(records) = self.records(cut) else {
-            return false;
-        };
+        self.records(cut).is_some_and(|records| self.are_complete(&records))
+    }
+
+    fn are_complete(&self, records: &Records) -> bool {
         let mut reached = 0.0;
-        for (record, _) in &records {
+        for (record, _) in records {
             if record.low != reached {
                 return false;
             }
@@ -59,29 +74,30 @@ impl Stream {
             && self.history.active().last().is_none_or(|last| reached >= last.high.min(1.0))
     }
 
+    /// Returns true if a cut can be truncated at: it has exactly one segment for each key, and is
+    /// not before the head.
+    pub(super) fn is_truncatable(&self, cut: &Located<'_>) -> bool {
+        self.are_complete(&cut.records)
+            && self.locate(&self.head()).is_some_and(|head| cut.is_at_or_after(&head))
+    }
+
     /// Returns true if a cut is at or after another at every key. A segment created later is after
     /// one created earlier.
     pub(super) fn is_at_or_after(&self, cut: &Cut, other: &Cut) -> bool {
-        let (Some(ours), Some(theirs)) = (self.records(cut), self.records(other)) else {
-            return false;
-        };
-        let theirs = skyline(&theirs);
-        ours.iter().all(|(record, offset)| {
-            theirs.across(record).is_none_or(|met| met.latest <= record.epoch_created())
-                && other.offset(record.id).is_none_or(|other| *offset >= other)
-        })
+        match (self.locate(cut), self.locate(other)) {
+            (Some(cut), Some(other)) => cut.is_at_or_after(&other),
+            _ => false,
+        }
     }
 
-    /// The segments that are wholly before a cut.
-    pub(super) fn before(&self, cut: &Cut) -> Vec<SegmentRecord> {
-        let Some(records) = self.records(cut) else {
-            return Vec::new();
-        };
-        let cut = skyline(&records);
+    /// The segments that are wholly before a cut, and are not deleted.
+    pub(super) fn before(&self, cut: &Located<'_>) -> Vec<SegmentRecord> {
         let is_before = |record: &SegmentRecord| {
-            cut.across(record).is_none_or(|met| met.earliest > record.epoch_created())
+            let met = cut.skyline.across(record);
+            met.is_none_or(|met| met.earliest > record.epoch_created())
         };
-        self.history.all().filter(is_before).collect()
+        let is_left = |record: &SegmentRecord| !self.deleted_ends.contains_key(&record.id);
+        self.history.all().filter(is_left).filter(is_before).collect()
     }
 
     /// The segments from one cut to another, both included. An empty cut is the head or the tail of
@@ -121,5 +137,15 @@ impl Stream {
             }
         }
         earlier.into_iter().collect()
+    }
+}
+
+impl Located<'_> {
+    fn is_at_or_after(&self, other: &Self) -> bool {
+        self.records.iter().all(|(record, offset)| {
+            let met = other.skyline.across(record);
+            met.is_none_or(|met| met.latest <= record.epoch_created())
+                && other.cut.offset(record.id).is_none_or(|other| *offset >= other)
+        })
     }
 }

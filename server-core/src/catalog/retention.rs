@@ -14,6 +14,7 @@ use super::{
     rounds::Place,
     state::Catalog,
     stream::{RetentionPoint, Stream},
+    streams::{Within, place_within, plan_truncation},
 };
 use crate::{record::Millis, store::Step};
 
@@ -63,8 +64,13 @@ impl Catalog {
         for key in found.retention_points.keys().filter(|key| !kept.contains(key)) {
             truncation.stream(scope, stream, StreamPart::RetentionPoint(*key, None));
         }
-        if let Some(cut) = cut {
-            self.plan_truncation(&mut truncation, scope, stream, cut, step);
+        if let Some(cut) = cut
+            && let Some(located) = found.locate(&cut)
+        {
+            let places: Vec<Within> =
+                cut.iter().filter_map(|place| place_within(scope, stream, place, step)).collect();
+            plan_truncation(&mut truncation, (scope, stream), found, &located, &places, step);
+            truncation.stream(scope, stream, StreamPart::Head(cut));
         }
         let mut noted = Plan::new();
         if kept.contains(&newest) {

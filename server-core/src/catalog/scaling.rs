@@ -75,10 +75,13 @@ impl Catalog {
         if sealed.len() != request.sealed_segments.len() {
             return refused(ScaleStreamStatus::PreconditionFailed);
         }
+        let after = active.len() - sealed.len() + ranges.len();
+        if ranges.len() > active.len() {
+            check_count(after)?;
+        }
         if !covers_the_same(&sealed, &ranges) {
             return refused(ScaleStreamStatus::Failure);
         }
-        let after = active.len() - sealed.len() + ranges.len();
         if after < min_segments(found.config())? as usize {
             return refused(ScaleStreamStatus::PreconditionFailed);
         }

@@ -9,6 +9,7 @@ use pravega_sdk_types::{Epoch, KeyRange, Offset, SegmentId, SegmentOffset};
 use super::{
     change::{Part, StreamPart},
     cut::{Cut, OffsetsById},
+    cuts::Located,
     error::{CallError, CallResult},
     history::{EpochRecord, SegmentRecord},
     names,
@@ -16,7 +17,7 @@ use super::{
     scaling::Scale,
     segments::{is_fixed, min_segments, new_segments, plan_sealing, plan_segments, policy},
     state::Catalog,
-    stream::StreamState,
+    stream::{Stream, StreamState},
 };
 use crate::{
     record::{Each, Many},
@@ -168,63 +169,18 @@ impl Catalog {
             return Ok(Status::Failure);
         }
         let cut = Cut::from(cut);
-        if !found.is_complete(&cut)
-            || !found.is_at_or_after(&cut, &found.head())
-            || !self.is_within(scope, stream, &cut, step)
-        {
+        let Some(located) = found.locate(&cut).filter(|cut| found.is_truncatable(cut)) else {
             return Ok(Status::Failure);
-        }
+        };
+        let within = |place| place_within(scope, stream, place, step);
+        let Some(places) = cut.iter().map(within).collect::<Option<Vec<Within>>>() else {
+            return Ok(Status::Failure);
+        };
         let mut plan = Plan::new();
-        self.plan_truncation(&mut plan, scope, stream, cut, step);
+        plan_truncation(&mut plan, (scope, stream), found, &located, &places, step);
+        plan.stream(scope, stream, StreamPart::Head(cut));
         self.carry_out(plan, step)?;
         Ok(Status::Success)
-    }
-
-    /// Returns true if no offset of a cut is after the end of its segment.
-    fn is_within(&self, scope: &str, stream: &str, cut: &Cut, step: &Step<'_>) -> bool {
-        cut.iter().all(|(id, offset)| {
-            let info = step.store.info(&names::segment(scope, stream, id));
-            info.is_ok_and(|info| match offset {
-                SegmentOffset::At(Offset(offset)) => offset <= info.len as i64,
-                SegmentOffset::End => true,
-            })
-        })
-    }
-
-    /// Plans the truncation of a stream at a complete cut.
-    pub(super) fn plan_truncation(
-        &self,
-        plan: &mut Plan,
-        scope: &str,
-        stream: &str,
-        cut: Cut,
-        step: &Step<'_>,
-    ) {
-        let Some(found) = self.stream(scope, stream) else { return };
-        let end = |record: SegmentRecord| {
-            let info = step.store.info(&names::segment(scope, stream, record.id)).ok()?;
-            Some((record.id, Offset(info.len as i64)))
-        };
-        let ends: Vec<(SegmentId, Offset)> =
-            found.before(&cut).into_iter().filter_map(end).collect();
-        let ids = ends.iter().map(|(id, _)| *id);
-        plan.each(step.many(names::scoped(scope, stream), ids, Each::Deleted), step);
-        if !ends.is_empty() {
-            plan.stream(scope, stream, StreamPart::Ends(ends));
-        }
-        let offset = |(id, offset): (SegmentId, SegmentOffset)| {
-            let info = step.store.info(&names::segment(scope, stream, id)).ok()?;
-            let offset = match offset {
-                SegmentOffset::At(Offset(offset)) => u64::try_from(offset).ok()?,
-                SegmentOffset::End => info.len,
-            };
-            // A segment that was truncated further stays as it is.
-            (offset > info.start).then_some((id, offset))
-        };
-        let offsets = cut.iter().filter_map(offset).collect();
-        let truncation = Many::truncation(names::scoped(scope, stream), offsets, step.at.now);
-        plan.each(truncation, step);
-        plan.stream(scope, stream, StreamPart::Head(cut));
     }
 
     /// Seals a stream and aborts its open transactions.
@@ -321,4 +277,51 @@ fn check_tags(config: &StreamConfig) -> CallResult<()> {
         return Err(CallError::unspecified());
     }
     Ok(())
+}
+
+/// A segment of a cut, its start, and the offset of the cut in it.
+pub(super) struct Within {
+    id: SegmentId,
+    start: u64,
+    offset: u64,
+}
+
+/// The place of a cut in a segment; `None` if it is after the end, or the segment does not exist.
+pub(super) fn place_within(
+    scope: &str,
+    stream: &str,
+    (id, offset): (SegmentId, SegmentOffset),
+    step: &Step<'_>,
+) -> Option<Within> {
+    let info = step.store.info(&names::segment(scope, stream, id)).ok()?;
+    let offset = match offset {
+        SegmentOffset::At(Offset(offset)) => u64::try_from(offset).ok()?,
+        SegmentOffset::End => info.len,
+    };
+    (offset <= info.len).then_some(Within { id, start: info.start, offset })
+}
+
+/// Plans the truncation of the segments of a stream at a complete cut.
+pub(super) fn plan_truncation(
+    plan: &mut Plan,
+    (scope, stream): (&str, &str),
+    found: &Stream,
+    cut: &Located<'_>,
+    places: &[Within],
+    step: &Step<'_>,
+) {
+    let end = |record: SegmentRecord| {
+        let info = step.store.info(&names::segment(scope, stream, record.id)).ok()?;
+        Some((record.id, Offset(info.len as i64)))
+    };
+    let ends: Vec<(SegmentId, Offset)> = found.before(cut).into_iter().filter_map(end).collect();
+    let ids = ends.iter().map(|(id, _)| *id);
+    plan.each(step.many(names::scoped(scope, stream), ids, Each::Deleted), step);
+    if !ends.is_empty() {
+        plan.stream(scope, stream, StreamPart::Ends(ends));
+    }
+    // A segment that was truncated further stays as it is.
+    let later = places.iter().filter(|place| place.offset > place.start);
+    let offsets = later.map(|place| (place.id, place.offset)).collect();
+    plan.each(Many::truncation(names::scoped(scope, stream), offsets, step.at.now), step);
 }

@@ -85,6 +85,14 @@ impl Store {
     }
 }
 
+/// The change of memory by merging a segment into another, which is empty if it does not exist.
+pub(super) fn growth_by_merge_of(into: Option<&Segment>, source: &str, from: &Segment) -> i64 {
+    let before = into.and_then(Segment::bytes).map(SegmentBytes::shape).unwrap_or_default();
+    let after = from.bytes().map_or(before, |bytes| before.with_merged(bytes));
+    let freed = SEGMENT_OVERHEAD + source.len() as u64 + from.held();
+    change(before.held(), after.held()).saturating_sub(change(0, freed))
+}
+
 /// The memory that a new segment takes.
 pub(super) fn growth_by_segment(name: &str, attributes: &[(Uuid, i64)]) -> i64 {
     let empty = change(0, SEGMENT_OVERHEAD + name.len() as u64);

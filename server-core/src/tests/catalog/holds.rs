@@ -6,7 +6,7 @@ use crate::{machine::Machine, store::Progress, tests::at};
 /// The segments of a stream.
 const LARGE: usize = 2_000;
 /// A call that reads the segments of a stream looks at each at most this often.
-const LOOKS: usize = 5;
+const LOOKS: usize = 3;
 /// A call or a slice changes at most so many segments.
 const CHANGES: usize = 1_200;
 /// A call or a slice makes at most so many records.

@@ -17,6 +17,7 @@ use pravega_sdk_proto::{
     scale_request::KeyRangeEntry,
 };
 use pravega_sdk_types::Epoch;
+use uuid::Uuid;
 
 use super::{GROUP_ID, TRANSACTION, group, info, methods_with, sizes::named, split};
 use crate::{
@@ -189,6 +190,7 @@ fn scales(n: usize, add: Add<'_>) {
     let all: Vec<i64> = (0..n as i64).collect();
     let requests = [
         scale("t", all.clone(), ranges(n - 1, 0.0, 1.0)),
+        scale("t", all.clone(), ranges(n, 0.0, 1.0)),
         scale("t", (0..75 * n as i64).collect(), ranges(n, 0.0, 1.0)),
         scale("t", vec![0; 75 * n], ranges(n, 0.0, 1.0)),
         scale("t", all, ranges(50 * n, 0.0, 1.0)),
@@ -221,6 +223,12 @@ fn transactions(n: usize, add: Add<'_>) {
             }),
         );
     }
+    add(
+        "commit_transaction",
+        Box::new(|c, step| {
+            drop(c.commit_transaction(&of("rolled"), Uuid::from_u128(3), "w", 7, step));
+        }),
+    );
     add(
         "abort_transaction",
         Box::new(|c, step| {
@@ -331,6 +339,13 @@ pub(super) fn prepared(n: usize) -> Machine {
     let mut others = ranges(half, 0.0, 0.5);
     others.push(KeyRangeEntry { start: 0.5, end: 1.0 });
     catalog.scale(&scale("u", small.chain([0]).collect(), others), step).unwrap();
+    // A transaction that is committed across a scale.
+    catalog.create_stream(named("rolled", segments), step).unwrap();
+    let (catalog, mut step) = machine.call(at(7));
+    let step = &mut step;
+    catalog.create_transaction(&of("rolled"), 20_000, step).unwrap();
+    let all = (0..n as i64).collect();
+    catalog.scale(&scale("rolled", all, ranges(n, 0.0, 1.0)), step).unwrap();
     while machine.work(at(5)) == Progress::Unfinished {}
     machine
 }
