@@ -1,7 +1,113 @@
 //! Transactions.
 
-use super::{TRANSACTION, check_each_state, info, ranges};
-use crate::catalog::id_of;
+use pravega_sdk_proto::{txn_state::State, txn_status};
+use uuid::Uuid;
+
+use super::{
+    TRANSACTION, check_each_state, config, info, ranges,
+    sizes::{named, with_scope},
+};
+use crate::{
+    catalog::id_of,
+    ids::Moment,
+    machine::Machine,
+    record::Millis,
+    store::{MemoryLimit, Progress},
+    tests::at,
+};
+
+/// Begins a transaction at a time.
+fn begin(machine: &mut Machine, now: i64, number: u128) -> Uuid {
+    let random = Uuid::from_u128(number << 8);
+    let (catalog, mut step) = machine.call(Moment { now: Millis(now), random });
+    id_of(catalog.create_transaction(&info(), 20_000, &mut step).unwrap().txn_id)
+}
+
+#[test]
+fn transactions_that_are_begun_and_aborted_give_their_memory_back_for_good() {
+    let mut machine = with_scope();
+    let (catalog, mut step) = machine.call(at(1));
+    catalog.create_stream(config(2), &mut step).unwrap();
+    let before = machine.held();
+    machine.memory_limit = MemoryLimit(256 << 10);
+    for number in 1..5_000 {
+        let id = begin(&mut machine, 2, number);
+        let (catalog, mut step) = machine.call(at(2));
+        let segment = format!("s/t/0.#epoch.0#transaction.{}", id.simple());
+        step.append_internal(&segment.into(), vec![1; 30_000].into(), vec![]).unwrap();
+        let aborted = catalog.abort_transaction(&info(), id, &mut step).unwrap();
+        assert_eq!(aborted, txn_status::Status::Success);
+        machine.journal.take();
+    }
+    assert!(machine.held() - before <= (256 << 10) / 16 + 1024, "{} bytes", machine.held());
+    assert_eq!(
+        machine.catalog.transaction_state(&info(), Uuid::from_u128(1 << 7)),
+        Ok(State::Unknown)
+    );
+}
+
+#[test]
+fn many_transactions_of_a_sealed_stream_are_aborted_at_once_and_leave_in_slices() {
+    let mut machine = with_scope();
+    let (catalog, mut step) = machine.call(at(1));
+    catalog.create_stream(config(2), &mut step).unwrap();
+    let segments = machine.store.segment_count();
+    let open: Vec<Uuid> = (1..2_000).map(|number| begin(&mut machine, 2, number)).collect();
+    machine.journal.take();
+    let (catalog, mut step) = machine.call(at(3));
+    catalog.seal_stream(&info(), &mut step).unwrap();
+    assert_eq!(step.progress, Progress::Unfinished);
+    assert!(machine.store.segment_count() > segments + 1_000, "all are gone at once");
+    // After a crash the rest follows.
+    let mut again = crate::tests::machine();
+    machine.snapshot(|record| again.restore(&record).unwrap());
+    for mut machine in [machine, again] {
+        for id in &open {
+            let (catalog, mut step) = machine.call(at(4));
+            assert_eq!(catalog.transaction_state(&info(), *id), Ok(State::Aborted));
+            let committed = catalog.commit_transaction(&info(), *id, "", -1, &mut step);
+            assert_eq!(committed, Ok(txn_status::Status::Failure));
+        }
+        let mut slices = 0;
+        machine.journal.take();
+        while machine.work(at(5)) == Progress::Unfinished {
+            slices += 1;
+            let records = machine.journal.take().map_or(0, |(_, records)| records.len());
+            assert!(records <= 1_000, "{records} records in a slice");
+        }
+        assert!(slices > 2, "{slices} slices");
+        assert_eq!(machine.store.segment_count(), segments);
+        assert_eq!(machine.store.held(), machine.store.recount());
+    }
+}
+
+#[test]
+fn large_transactions_that_expire_together_are_aborted_in_slices() {
+    let mut machine = with_scope();
+    let (catalog, mut step) = machine.call(at(1));
+    catalog.create_stream(named("t", 1_500), &mut step).unwrap();
+    let open: Vec<Uuid> = (1..8).map(|number| begin(&mut machine, 2, number)).collect();
+    while machine.work(at(3)) == Progress::Unfinished {}
+    let segments = machine.store.segment_count();
+    machine.journal.take();
+    machine.tick(at(30_000));
+    let mut slices = 0;
+    loop {
+        let applied = machine.store.applied;
+        let progress = machine.work(at(30_000));
+        let changes = machine.store.applied - applied;
+        assert!(changes <= 600, "{changes} segments in a slice");
+        slices += 1;
+        if progress == Progress::Finished {
+            break;
+        }
+    }
+    assert!(slices > 20, "{slices} slices");
+    for id in open {
+        assert_eq!(machine.catalog.transaction_state(&info(), id), Ok(State::Aborted));
+    }
+    assert_eq!(machine.store.segment_count(), segments - 7 * 1_500);
+}
 
 #[test]
 fn a_transaction_begins_on_the_open_segments() {
