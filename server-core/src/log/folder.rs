@@ -12,10 +12,12 @@ use std::collections::BTreeMap;
 use bytes::{Buf as _, BufMut as _, Bytes};
 
 use super::{
+    checkpoint::CheckpointFile,
     head::{BadHead, FileHead, FileKind, HEAD_LEN},
     ids::{FileNumber, FolderId, Place, Salt},
-    mark::{MARK_LEN, Mark, MarkSlot},
-    recovery::{MARK_NAME, Problem, What},
+    index::RunFile,
+    mark::{MARK_LEN, MARK_NAME, Mark, MarkSlot},
+    problem::{Problem, What},
 };
 use crate::record::Sequence;
 
@@ -28,6 +30,8 @@ pub const FOLDER_LEN: usize = 64;
 const UNFINISHED: &str = "folder.new";
 const MAGIC: &[u8; 8] = b"PRVGFOLD";
 const VERSION: u32 = 1;
+/// What the names of a log's files begin with.
+const OURS: &[&str] = &["log-", "checkpoint-", "index-"];
 /// Names that a folder may have from the start: what file systems make, and the lock.
 const IGNORED: &[&str] = &["lock", "lost+found"];
 
@@ -64,8 +68,14 @@ pub enum Contents {
     },
     /// A log.
     Log {
-        /// The lengths of its files.
+        /// The lengths of its log files.
         files: BTreeMap<FileNumber, u64>,
+        /// Its checkpoints.
+        checkpoints: Vec<CheckpointFile>,
+        /// Its runs.
+        runs: Vec<RunFile>,
+        /// Files that were not completed.
+        leftovers: Vec<String>,
         /// Files that do not belong to it, and have no name that one of its files may have.
         others: Vec<String>,
     },
@@ -86,20 +96,30 @@ impl Contents {
     pub fn of(listing: &BTreeMap<String, u64>) -> Result<Self, Problem> {
         let missing = |name: &str| problem(name, What::Missing);
         let (mut files, mut others, mut leftovers) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let (mut checkpoints, mut runs) = (Vec::new(), Vec::new());
         for (name, &len) in listing {
-            match FileNumber::of_name(name) {
-                Some(number) => drop(files.insert(number, len)),
-                None if name.starts_with("log-") => return Err(problem(name, What::NotNext)),
-                None if name == UNFINISHED || name == MARK_NAME => leftovers.push(name.clone()),
-                None if name == FOLDER_NAME || IGNORED.contains(&&**name) => {}
-                None => others.push(name.clone()),
+            if let Some(number) = FileNumber::of_name(name) {
+                files.insert(number, len);
+            } else if let Some(checkpoint) = CheckpointFile::of_name(name) {
+                checkpoints.push(checkpoint);
+            } else if let Some(run) = RunFile::of_name(name) {
+                runs.push(run);
+            } else if is_unfinished(name) {
+                leftovers.push(name.clone());
+            } else if OURS.iter().any(|ours| name.starts_with(ours)) {
+                return Err(problem(name, What::NotNext));
+            } else if ![FOLDER_NAME, MARK_NAME].contains(&&**name) && !IGNORED.contains(&&**name) {
+                others.push(name.clone());
             }
         }
         if listing.contains_key(FOLDER_NAME) {
             return match listing.contains_key(MARK_NAME) {
-                true => Ok(Self::Log { files, others }),
+                true => Ok(Self::Log { files, checkpoints, runs, leftovers, others }),
                 false => Err(missing(MARK_NAME)),
             };
+        }
+        if !(checkpoints.is_empty() && runs.is_empty()) {
+            return Err(missing(FOLDER_NAME));
         }
         let is_created = |(number, len): (&FileNumber, &u64)| {
             *number == FileNumber::FIRST && *len <= HEAD_LEN as u64
@@ -110,9 +130,20 @@ impl Contents {
         if let Some(name) = others.into_iter().next() {
             return Ok(Self::Others { name });
         }
+        leftovers.extend(listing.contains_key(MARK_NAME).then(|| MARK_NAME.to_owned()));
         leftovers.extend(files.into_keys().map(FileNumber::name));
         Ok(Self::Nothing { leftovers })
     }
+}
+
+/// Returns true if a name is that of a file before it is complete.
+fn is_unfinished(name: &str) -> bool {
+    let complete = name.strip_suffix(".new");
+    complete.is_some_and(|name| {
+        name == FOLDER_NAME
+            || CheckpointFile::of_name(name).is_some()
+            || RunFile::of_name(name).is_some()
+    })
 }
 
 /// The calls that create a folder, and the head of its first file. After the last call the folder
@@ -226,7 +257,33 @@ mod tests {
         let missing = |name| Err(problem(name, What::Missing));
         assert_eq!(contents(&[("log-00000001", 65), ("synced", 576)]), missing("folder"));
         assert_eq!(contents(&[("log-00000002", 64)]), missing("folder"));
+        assert_eq!(contents(&[("checkpoint-00000001-00000001", 9)]), missing("folder"));
+        assert_eq!(contents(&[("index-00000001-00000001", 9)]), missing("folder"));
         assert_eq!(contents(&[("folder", 64), ("log-00000001", 65)]), missing("synced"));
+    }
+
+    #[test]
+    fn every_file_of_a_log_is_found_by_its_name() {
+        let found = contents(&[
+            ("folder", 64),
+            ("synced", 576),
+            ("log-00000003", 99),
+            ("checkpoint-00000001-00000002", 9),
+            ("checkpoint-00000001-00000003.new", 9),
+            ("index-00000001-00000002", 9),
+            ("index-00000003-00000003.new", 9),
+        ]);
+        let leftovers = ["checkpoint-00000001-00000003.new", "index-00000003-00000003.new"];
+        assert_eq!(
+            found,
+            Ok(Contents::Log {
+                files: [(FileNumber(3), 99)].into(),
+                checkpoints: vec![CheckpointFile { base: 1, number: 2 }],
+                runs: vec![RunFile { first: FileNumber(1), last: FileNumber(2) }],
+                leftovers: leftovers.map(str::to_owned).into(),
+                others: vec![],
+            })
+        );
     }
 
     #[test]
@@ -234,13 +291,15 @@ mod tests {
         let others = Ok(Contents::Others { name: "thesis.tex".to_owned() });
         assert_eq!(contents(&[("thesis.tex", 9), ("lock", 0)]), others);
         let log = contents(&[("thesis.tex", 9), ("folder", 64), ("synced", 576)]);
-        let others = vec!["thesis.tex".to_owned()];
-        assert_eq!(log, Ok(Contents::Log { files: BTreeMap::new(), others }));
+        let Ok(Contents::Log { others, .. }) = log else { panic!("{log:?}") };
+        assert_eq!(others, ["thesis.tex"]);
     }
 
     #[test]
     fn a_file_whose_name_looks_like_one_of_the_log_is_refused_by_name() {
-        for name in ["log-1", "log-00000001.bak", "log-00000001 (copy)"] {
+        let copies = ["log-1", "log-00000001.bak", "log-00000001 (copy)", "log-00000001.new"];
+        let others = ["checkpoint-1", "index-00000001-00000001.bak"];
+        for name in copies.into_iter().chain(others) {
             let refused = Err(problem(name, What::NotNext));
             assert_eq!(contents(&[("folder", 64), ("synced", 576), (name, 1)]), refused);
         }

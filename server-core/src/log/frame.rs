@@ -71,6 +71,11 @@ pub enum FileChange {
         /// The file before this one.
         previous: Option<Closed>,
     },
+    /// A file is not needed any longer: after this record is durable, the file is removed.
+    Dropped {
+        /// The file.
+        file: FileNumber,
+    },
 }
 
 /// The end of a file after which the next one was begun.
@@ -466,6 +471,9 @@ mod tests {
                 }
             ),
             Just(begun()),
+            any::<u64>().prop_map(|file| {
+                LogRecord::File(FileChange::Dropped { file: FileNumber(file) })
+            }),
         ]
     }
 

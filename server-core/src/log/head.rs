@@ -25,6 +25,8 @@ pub enum FileKind {
     Log = 0,
     /// An index of closed log files.
     Index = 1,
+    /// A checkpoint.
+    Checkpoint = 2,
 }
 
 /// The head of a file.
@@ -84,6 +86,7 @@ impl FileHead {
         let kind = match rest.get_u32() {
             0 => FileKind::Log,
             1 => FileKind::Index,
+            2 => FileKind::Checkpoint,
             _ => return Err(BadHead::Damaged),
         };
         let (folder, number) = (FolderId(rest.get_u128()), FileNumber(rest.get_u64()));

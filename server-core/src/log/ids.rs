@@ -51,7 +51,7 @@ impl FileNumber {
 
 /// Random bits of a file. The checksums of its content include them, so that the content of another
 /// file, or bytes that a client stored, are never taken for records of this one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Salt(pub u64);
 
 /// The number of a segment in a folder. It is never used for another segment.
@@ -59,7 +59,7 @@ pub struct Salt(pub u64);
 pub struct SegmentNumber(pub u64);
 
 /// A place in a file, in bytes from its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// The file.
     pub file: FileNumber,

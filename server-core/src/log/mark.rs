@@ -14,6 +14,8 @@ use bytes::{Buf as _, BufMut as _};
 use super::ids::{FileNumber, FolderId, Place};
 use crate::record::Sequence;
 
+/// The name of the file with the mark.
+pub const MARK_NAME: &str = "synced";
 /// The length of the file with the mark, in bytes.
 pub const MARK_LEN: usize = SLOT_STRIDE + SLOT_LEN;
 

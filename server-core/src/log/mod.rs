@@ -3,6 +3,8 @@
 //! ```text
 //! log-N       head │ frame │ frame │ …      a frame is one commit: one write, one sync
 //! frame       head │ record │ record │ …    a record is one change, with a checksum of its own
+//! checkpoint  the state at some place of the log: a start reads it and the log after it
+//! index       where the bytes of segments are in log files that ended
 //! synced      how far the log was synced, written from time to time, after acknowledgements
 //! ```
 //!
@@ -14,6 +16,8 @@
 //! ```text
 //! writer      batches in, writes and syncs out; what is durable; when the next file begins
 //! recovery    names and bytes of files in, frames out; a torn end, or a named damage
+//! checkpoints when the owner's state is written, in short slices; what may be removed after it
+//! checkpoint  the bytes of one, and reading it
 //! index       where the bytes of segments are: spans of the newest files, and runs
 //! fetch       a range of a segment in, reads of files and checked bytes out
 //! spans  run  the spans of one file in memory; those of many in a file of their own
@@ -25,6 +29,8 @@
 //! Deliberately absent: system calls, clocks, threads. Drivers carry out effects and report how
 //! each one ended.
 
+mod checkpoint;
+mod checkpoints;
 mod checksum;
 mod fetch;
 mod folder;
@@ -33,6 +39,7 @@ mod head;
 mod ids;
 mod index;
 mod mark;
+mod problem;
 mod recovery;
 mod run;
 mod seeded_bugs;
@@ -43,6 +50,13 @@ mod writer;
 mod tests;
 
 pub use self::{
+    checkpoint::{
+        CheckpointBuilder, CheckpointEnd, CheckpointFile, CheckpointReader, CheckpointStep,
+        KnownFile, Position, StateEntry,
+    },
+    checkpoints::{
+        Chain, CheckpointEffect, CheckpointSettings, Checkpoints, Next as NextOfCheckpoint, Slice,
+    },
     fetch::{Fetch, FetchStep, ReadFile},
     folder::{Contents, FOLDER_LEN, FOLDER_NAME, FolderStep, creation, read_identity},
     frame::{
@@ -52,8 +66,9 @@ pub use self::{
     head::{BadHead, FileHead, FileKind, HEAD_LEN},
     ids::{FileNumber, FolderId, Place, Salt, SegmentNumber, SpanPlace},
     index::{Index, IndexWork, Run, RunFile},
-    mark::{MARK_LEN, Mark, MarkSlot},
-    recovery::{MARK_NAME, MarkState, Problem, Recovered, Recovery, Step as RecoveryStep, What},
+    mark::{MARK_LEN, MARK_NAME, Mark, MarkSlot},
+    problem::{Problem, What},
+    recovery::{MarkState, Recovered, Recovery, Start, Step as RecoveryStep},
     run::{Directory, Entry, FOOTER_LEN, Footer, Merge, RunBuilder, read_block},
     spans::{FileSpans, OutOfOrder, Span},
     writer::{

@@ -11,25 +11,27 @@
 //! file may be extended with them before they are needed. Nothing is changed before all files were
 //! read: what the driver should cut off and remove is in the result.
 
-use std::{collections::BTreeMap, fmt, mem};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use bytes::Bytes;
 
 use super::{
+    checkpoint::{CheckpointEnd, KnownFile, Position},
     frame::{
         Closed, FRAME_HEAD_LEN, FileChange, FrameHead, LogRecord, PlacedRecord, find_frame,
         read_frame,
     },
-    head::{BadHead, FileHead, FileKind, HEAD_LEN, VERSION},
+    head::{BadHead, FileHead, FileKind, HEAD_LEN},
     ids::{FileNumber, FolderId, Place},
-    mark::{Mark, MarkSlot},
+    mark::{MARK_NAME, Mark, MarkSlot},
+    problem::{Problem, What},
     seeded_bugs::{Bug, has},
     writer::CurrentFile,
 };
 use crate::record::Sequence;
-
-/// The name of the file with the mark.
-pub const MARK_NAME: &str = "synced";
 
 /// The usual length of a read, in bytes.
 const READ_LEN: u64 = 1 << 20;
@@ -73,6 +75,8 @@ pub struct Recovered {
     pub cuts: Vec<Place>,
     /// A file whose creation was interrupted.
     pub unfinished: Option<FileNumber>,
+    /// Files of the folder that are not needed any longer.
+    pub obsolete: Vec<FileNumber>,
     /// The slot of the next mark.
     pub slot: MarkSlot,
     /// Whether the mark is what was written. One that is not may be older than it was.
@@ -87,79 +91,6 @@ pub enum MarkState {
     /// A crash or damage changed it. It is not needed for what the log holds, but a part that a log
     /// has lost at its end may go unnoticed.
     Damaged,
-}
-
-/// A log that cannot be read back. Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file} at byte {at}: {what}")]
-pub struct Problem {
-    /// The file.
-    pub file: String,
-    /// The offset in the file.
-    pub at: u64,
-    /// The problem.
-    pub what: What,
-}
-
-/// What is wrong with a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// It does not exist.
-    Missing,
-    /// It is not the next file of the folder.
-    NotNext,
-    /// It is not as long as it was when the folder was listed.
-    Shortened,
-    /// Its head is damaged.
-    Head,
-    /// It was written by a newer version.
-    Version(u32),
-    /// It belongs to another folder.
-    OtherFolder(FolderId),
-    /// It is no log file.
-    OtherKind,
-    /// It is a copy of a file with another number.
-    OtherNumber(FileNumber),
-    /// Its first frame does not begin the file after the one before.
-    NotAfter,
-    /// A frame is older than the one before it.
-    Older,
-    /// A frame ends where another one was synced.
-    NotMarked,
-    /// A frame has records that only the first of a file has.
-    BegunTwice,
-    /// Bytes are not those that were written, and a frame follows them.
-    Damaged,
-    /// Bytes are not those that were written, and the next file was begun after them.
-    DamagedBeforeNext,
-    /// Bytes that were synced are not those that were written, or are missing.
-    DamagedBeforeMark,
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Missing => "the file is missing",
-            Self::NotNext => "the file is neither one of the folder's files nor the next",
-            Self::Shortened => "the file became shorter while it was read",
-            Self::Head => "the head of the file is damaged",
-            Self::Version(found) => {
-                return write!(f, "the file has version {found}, the newest known is {VERSION}");
-            }
-            Self::OtherFolder(found) => return write!(f, "the file belongs to folder {found}"),
-            Self::OtherKind => "the file is a copy of one of another kind",
-            Self::OtherNumber(found) => return write!(f, "the file is a copy of {}", found.name()),
-            Self::NotAfter => "the file does not continue the one before it",
-            Self::Older => "the frame is older than the one before it",
-            Self::NotMarked => "the frame is not the one that was synced",
-            Self::BegunTwice => "the file begins a second time",
-            Self::Damaged => "the bytes are not those that were written, and more follow",
-            Self::DamagedBeforeNext => {
-                "the bytes are not those that were written, and the next file was begun"
-            }
-            Self::DamagedBeforeMark => "the synced bytes are missing, or are not those written",
-        })
-    }
 }
 
 /// What follows the last frame of a file.
@@ -201,8 +132,19 @@ struct Reading {
     buffer_at: u64,
 }
 
+/// Where a recovery begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// At the first file.
+    First,
+    /// At the position of a checkpoint.
+    Checkpoint(Position, CheckpointEnd),
+}
+
 #[derive(Debug)]
 enum State {
+    /// The head of a file before the first one is checked.
+    Earlier(FileNumber, u64),
     /// The next file to read, if there is one.
     Next(FileNumber),
     /// Its head is being read.
@@ -218,10 +160,19 @@ enum State {
 pub struct Recovery {
     folder: FolderId,
     files: BTreeMap<FileNumber, u64>,
+    /// The files that the checkpoint needs.
+    known: BTreeMap<FileNumber, KnownFile>,
+    /// The last batch that the checkpoint has changes of.
+    up_to: Sequence,
+    /// Files that a record gave up.
+    dropped: BTreeSet<FileNumber>,
+    obsolete: Vec<FileNumber>,
     mark: Option<Mark>,
     mark_state: MarkState,
     slot: MarkSlot,
     first: FileNumber,
+    /// The offset at which the first file is read.
+    first_at: u64,
     /// The bytes of the last read.
     input: Option<Bytes>,
     sequence: Sequence,
@@ -279,8 +230,8 @@ impl Reading {
 }
 
 impl Recovery {
-    /// The recovery of the log of a folder, from the bytes of its mark and the lengths of its log
-    /// files.
+    /// The recovery of the log of a folder, from the bytes of its mark, the lengths of its log
+    /// files, and its checkpoint.
     ///
     /// # Errors
     ///
@@ -289,6 +240,7 @@ impl Recovery {
         folder: FolderId,
         mark: &[u8],
         files: BTreeMap<FileNumber, u64>,
+        start: Start,
     ) -> Result<Self, Problem> {
         let mark_state = if Mark::is_whole(mark) { MarkState::Whole } else { MarkState::Damaged };
         let found = Mark::read(mark);
@@ -298,19 +250,65 @@ impl Recovery {
             let what = What::OtherFolder(mark.folder);
             return Err(Problem { file: MARK_NAME.to_owned(), at: 0, what });
         }
-        Ok(Self {
+        let (position, end) = match start {
+            Start::First => {
+                let place = Place { file: FileNumber::FIRST, at: HEAD_LEN as u64 };
+                let end = CheckpointEnd { up_to: 0, files: Vec::new() };
+                (Position { place, sequence: 0 }, end)
+            }
+            Start::Checkpoint(position, end) => (position, end),
+        };
+        let known = end.files.into_iter().map(|file| (file.number, file)).collect();
+        let mut recovery = Self {
             folder,
             files,
+            known,
+            up_to: Sequence(end.up_to),
+            dropped: BTreeSet::new(),
+            obsolete: Vec::new(),
             mark: found.map(|(mark, _)| mark),
             mark_state,
             slot: found.map(|(_, slot)| slot.other()).unwrap_or_default(),
             input: None,
-            first: FileNumber::FIRST,
-            sequence: Sequence::default(),
+            first: position.place.file,
+            first_at: position.place.at,
+            sequence: Sequence(position.sequence),
             previous: None,
             unfinished: None,
-            state: State::Next(FileNumber::FIRST),
-        })
+            state: State::Next(position.place.file),
+        };
+        recovery.check_lens()?;
+        recovery.state = recovery.earlier_after(FileNumber(0));
+        Ok(recovery)
+    }
+
+    /// Checks that the files of the checkpoint are as long as they were.
+    fn check_lens(&self) -> Result<(), Problem> {
+        for (number, known) in &self.known {
+            if let Some(&len) = self.files.get(number).filter(|len| **len < known.len) {
+                return Err(problem(*number, len, What::NotOfCheckpoint));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the files of the checkpoint are there, but for those that were given up since.
+    fn check_known(&self) -> Result<(), Problem> {
+        let is_missing = |number: &&FileNumber| {
+            !self.files.contains_key(*number) && !self.dropped.contains(*number)
+        };
+        match self.known.keys().find(is_missing) {
+            Some(number) => Err(problem(*number, 0, What::Missing)),
+            None => Ok(()),
+        }
+    }
+
+    /// The state in which the next file before the first one is checked, if there is one.
+    fn earlier_after(&self, number: FileNumber) -> State {
+        match self.files.range(number.next()..self.first).next() {
+            Some((number, len)) => State::Earlier(*number, *len),
+            None => State::Next(self.first),
+        }
     }
 
     /// The next step.
@@ -321,6 +319,7 @@ impl Recovery {
     pub fn poll(&mut self) -> Result<Step, Problem> {
         loop {
             let step = match mem::replace(&mut self.state, State::Next(self.first)) {
+                State::Earlier(number, len) => self.check_earlier(number, len)?,
                 State::Next(number) => self.open(number)?,
                 State::Head(number, len) => self.read_head(number, len)?,
                 State::Frames(reading) => self.read_frames(reading)?,
@@ -341,6 +340,37 @@ impl Recovery {
     fn done(&mut self, recovered: Recovered) -> Option<Step> {
         self.state = State::Done(recovered.clone());
         Some(Step::Done(recovered))
+    }
+
+    fn check_earlier(&mut self, number: FileNumber, len: u64) -> Result<Option<Step>, Problem> {
+        let Some(bytes) = self.input.take() else {
+            self.state = State::Earlier(number, len);
+            let place = Place { file: number, at: 0 };
+            return Ok(Some(Step::Read { place, len: len.min(HEAD_LEN as u64) }));
+        };
+        let head = FileHead::decode(&bytes).map_err(|bad| bad_head(number, bad))?;
+        self.check_head(number, &head)?;
+        if !self.known.contains_key(&number) {
+            self.obsolete.push(number);
+        }
+        self.state = self.earlier_after(number);
+        Ok(None)
+    }
+
+    /// Checks that the head of a file is that of the folder's file with its number.
+    fn check_head(&self, number: FileNumber, head: &FileHead) -> Result<(), Problem> {
+        let what = if head.folder != self.folder && !has(Bug::IgnoresFolder) {
+            What::OtherFolder(head.folder)
+        } else if head.kind != FileKind::Log {
+            What::OtherKind
+        } else if head.number != number {
+            What::OtherNumber(head.number)
+        } else if self.known.get(&number).is_some_and(|known| known.salt != head.salt) {
+            What::NotOfCheckpoint
+        } else {
+            return Ok(());
+        };
+        Err(problem(number, 0, what))
     }
 
     fn open(&mut self, number: FileNumber) -> Result<Option<Step>, Problem> {
@@ -367,22 +397,11 @@ impl Recovery {
             Err(BadHead::Damaged) if len <= HEAD_LEN as u64 && number != self.first => {
                 return self.finish_before(number);
             }
-            Err(BadHead::Damaged) => return Err(problem(number, 0, What::Head)),
-            Err(BadHead::Version(found)) => {
-                return Err(problem(number, 0, What::Version(found)));
-            }
+            Err(bad) => return Err(bad_head(number, bad)),
             Ok(head) => head,
         };
-        if head.folder != self.folder && !has(Bug::IgnoresFolder) {
-            return Err(problem(number, 0, What::OtherFolder(head.folder)));
-        }
-        if head.kind != FileKind::Log {
-            return Err(problem(number, 0, What::OtherKind));
-        }
-        if head.number != number {
-            return Err(problem(number, 0, What::OtherNumber(head.number)));
-        }
-        let at = HEAD_LEN as u64;
+        self.check_head(number, &head)?;
+        let at = if number == self.first { self.first_at } else { HEAD_LEN as u64 };
         self.state = State::Frames(Reading { head, len, at, buffer: bytes, buffer_at: 0 });
         Ok(None)
     }
@@ -391,6 +410,11 @@ impl Recovery {
         match reading.find() {
             Found::Frame(head, records) => {
                 self.check(&reading, &head, &records)?;
+                for placed in &records {
+                    if let LogRecord::File(FileChange::Dropped { file }) = placed.record {
+                        self.dropped.insert(file);
+                    }
+                }
                 let place = Place { file: reading.head.number, at: reading.at };
                 let sequence = head.sequence;
                 (self.sequence, reading.at) = (sequence, reading.at + head.frame_len());
@@ -429,7 +453,9 @@ impl Recovery {
     ) -> Result<(), Problem> {
         let file = reading.head.number;
         let fails = |what| Err(problem(file, reading.at, what));
-        let begins = |placed: &PlacedRecord| matches!(placed.record, LogRecord::File(_));
+        let begins = |placed: &PlacedRecord| {
+            matches!(placed.record, LogRecord::File(FileChange::Begun { .. }))
+        };
         let mut others = records;
         if reading.at == HEAD_LEN as u64 {
             let (first, after) = match records.split_first() {
@@ -541,7 +567,7 @@ impl Recovery {
         let last = self.previous.map(|end| end.file.number);
         let created = next.map(|(head, _)| head.number).or(self.unfinished);
         let known = last.into_iter().chain(created).max().unwrap_or(self.first);
-        let start = Place { file: self.first, at: HEAD_LEN as u64 };
+        let start = Place { file: self.first, at: self.first_at };
         let end = self.previous.map_or(start, |end| end.place());
         let is_after = |mark: &Mark| mark.end > end && !has(Bug::IgnoresMark);
         if let Some(mark) = self.mark.filter(is_after) {
@@ -554,18 +580,27 @@ impl Recovery {
                 false => problem(after, 0, What::Missing),
             });
         }
-        let unknown = |number: &&FileNumber| **number < self.first || **number > known;
+        let unknown = |number: &&FileNumber| **number > known;
         if let Some(number) = self.files.keys().find(unknown) {
             return Err(problem(*number, 0, What::NotNext));
         }
+        if self.sequence < self.up_to {
+            return Err(problem(end.file, end.at, What::NotOfCheckpoint));
+        }
         let ends = [self.previous, next.map(|(_, end)| end)];
         let torn = ends.into_iter().flatten().filter(|end| end.rest == Rest::Torn);
+        self.check_known()?;
+        let mut obsolete = mem::take(&mut self.obsolete);
+        let is_left =
+            |file: &&FileNumber| self.known.contains_key(*file) && self.files.contains_key(*file);
+        obsolete.extend(self.dropped.iter().filter(is_left));
         Ok(self.done(Recovered {
             current: self.previous.map(|end| end.file),
             next: next.map(|(head, _)| head),
             sequence: self.sequence,
             cuts: torn.map(|end| end.place()).collect(),
             unfinished: self.unfinished,
+            obsolete,
             slot: self.slot,
             mark: self.mark_state,
         }))
@@ -579,4 +614,12 @@ fn problem(file: FileNumber, at: u64, what: What) -> Problem {
 /// The problem with a file whose end is damaged, as the next one was begun after it.
 fn before_next(end: &FileEnd) -> Problem {
     problem(end.file.number, end.file.len, What::DamagedBeforeNext)
+}
+
+fn bad_head(number: FileNumber, bad: BadHead) -> Problem {
+    let what = match bad {
+        BadHead::Damaged => What::Head,
+        BadHead::Version(found) => What::Version(found),
+    };
+    problem(number, 0, what)
 }

@@ -14,6 +14,10 @@ pub(super) enum Bug {
     UsesUnprepared,
     /// A recovery does not check that a file continues the one before it.
     IgnoresBegun,
+    /// A checkpoint is complete before the log has the batches whose changes it has.
+    SkipsWaitForLog,
+    /// A checkpoint goes on after batches whose changes it has were refused.
+    KeepsAborted,
     /// A recovery does not look at the mark.
     IgnoresMark,
     /// A recovery cuts the end of a file off though frames follow.

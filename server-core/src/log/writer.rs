@@ -332,7 +332,8 @@ impl LogWriter {
         self.ends = FileEnds::Now;
     }
 
-    /// Takes no more batches. Those in the queue are written, and a durable mark.
+    /// Takes no more batches. Those in the queue are written, and a durable mark: that does not end
+    /// while the next file is needed and cannot be created, so a driver has a deadline.
     pub fn close(&mut self) {
         self.intake = Intake::Closed;
     }
@@ -416,7 +417,9 @@ impl LogWriter {
         event
     }
 
-    fn end(&self) -> Option<Place> {
+    /// The end of the last durable frame; `None` if there is none.
+    #[must_use]
+    pub fn end(&self) -> Option<Place> {
         self.current.map(|file| Place { file: file.number, at: file.len })
     }
 

@@ -8,7 +8,7 @@ use super::{
 
 /// The batches of a run before a crash.
 const BATCHES: usize = 40;
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 4;
 
 /// The result of a run until a crash.
 struct Run {
@@ -27,7 +27,7 @@ fn run(disk: Disk, seed: u64) -> Run {
         Err((failure, _)) => panic!("{failure:?}"),
         Ok(mut log) => {
             let acknowledged = log.run(BATCHES);
-            if log.writer.failure().is_none() {
+            if log.writer.failure().is_none() && !log.disk.is_down() {
                 log.close();
             }
             Run { disk: log.disk, acknowledged, history: log.history }
@@ -81,7 +81,7 @@ fn no_acknowledged_batch_is_lost_by_a_crash_at_any_call() {
             }
         }
     }
-    assert!(torn > 100 && recoveries > 3000, "{torn} torn ends, {recoveries} recoveries");
+    assert!(torn > 100 && recoveries > 2000, "{torn} torn ends, {recoveries} recoveries");
 }
 
 #[test]

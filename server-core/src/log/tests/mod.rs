@@ -1,23 +1,25 @@
 //! The log on a simulated disk: crashes and failures at every call, damage of every bit, and files
 //! of other folders.
 
+mod checkpoints;
 mod crashes;
 mod damage;
 mod disk;
 mod failures;
 mod seeds;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 
 use self::disk::{Disk, Failed};
 use super::{
-    Effect, Event, FileHead, FileNumber, FolderId, LogRecord, LogWriter, Mark, MarkSlot, MarkSync,
-    NotTaken, Outcome, Place, Problem, Recovered, Recovery, RecoveryStep, Salt, SegmentNumber,
-    Settings, What,
+    CheckpointFile, CheckpointReader, CheckpointStep, Effect, Event, FileChange, FileHead,
+    FileNumber, FolderId, LogRecord, LogWriter, Mark, MarkSlot, MarkSync, NotTaken, Outcome, Place,
+    Problem, Recovered, Recovery, RecoveryStep, Salt, SegmentNumber, Settings, Start, StateEntry,
+    What,
     folder::{Contents, FOLDER_NAME, FolderStep, creation, read_identity},
-    recovery::MARK_NAME,
+    mark::MARK_NAME,
 };
 use crate::record::Sequence;
 
@@ -37,8 +39,14 @@ struct Log {
     current: Option<String>,
     /// The most zeros by which it is extended at once.
     zeros: usize,
+    /// The ends of the files before the last.
+    ends: BTreeMap<FileNumber, u64>,
+    /// Records that the next batch has besides its own.
+    extra: Vec<LogRecord>,
     /// How often a write found no space.
     full: usize,
+    /// How often batches were refused.
+    refusals: usize,
 }
 
 /// The reason why a log cannot be opened.
@@ -86,14 +94,50 @@ struct Frame {
     records: Vec<LogRecord>,
 }
 
-/// All frames of a log, without a change to the disk.
-fn read_frames(disk: &Disk) -> Result<(Vec<Frame>, Recovered), OpenFailure> {
+/// What a folder holds.
+struct Held {
+    /// The entries of its checkpoints, from the oldest to the newest.
+    entries: Vec<StateEntry>,
+    checkpoints: Vec<CheckpointFile>,
+    /// The lengths of its checkpoints.
+    lens: Vec<u64>,
+    /// The ends of the files before the last.
+    ends: BTreeMap<FileNumber, u64>,
+    frames: Vec<Frame>,
+    recovered: Recovered,
+    /// Files that can be removed.
+    leftovers: Vec<String>,
+}
+
+/// Reads a folder, without a change to the disk.
+fn read_folder(disk: &Disk) -> Result<Held, OpenFailure> {
     let listing = disk.list();
-    let Contents::Log { files, .. } = Contents::of(&listing)? else {
+    let Contents::Log { files, checkpoints, mut leftovers, .. } = Contents::of(&listing)? else {
         return Err(OpenFailure::OtherFiles("no log".to_owned()));
     };
     let id = read_identity(&disk.read(FOLDER_NAME, 0, 100))?;
-    let mut recovery = Recovery::new(id, &disk.read(MARK_NAME, 0, 1000), files)?;
+    let (checkpoints, others) = CheckpointFile::chain(checkpoints)?;
+    leftovers.extend(others.into_iter().map(CheckpointFile::name));
+    let (mut entries, mut lens, mut start) = (Vec::new(), Vec::new(), Start::First);
+    for file in &checkpoints {
+        let len = listing[&file.name()];
+        let mut reader = CheckpointReader::new(id, *file, len);
+        start = loop {
+            match reader.poll()? {
+                CheckpointStep::Read { at, len } => {
+                    reader.handle_read(disk.read(&file.name(), at, len));
+                }
+                CheckpointStep::Entries(more) => entries.extend(more),
+                CheckpointStep::Done(position, end) => break Start::Checkpoint(position, end),
+            }
+        };
+        lens.push(len);
+    }
+    let mut ends = BTreeMap::new();
+    if let Start::Checkpoint(_, end) = &start {
+        ends.extend(end.files.iter().map(|file| (file.number, file.len)));
+    }
+    let mut recovery = Recovery::new(id, &disk.read(MARK_NAME, 0, 1000), files, start)?;
     let mut frames: Vec<Frame> = Vec::new();
     loop {
         match recovery.poll()? {
@@ -101,12 +145,30 @@ fn read_frames(disk: &Disk) -> Result<(Vec<Frame>, Recovered), OpenFailure> {
                 recovery.handle_read(disk.read(&place.file.name(), place.at, len));
             }
             RecoveryStep::Frame { place, sequence, records } => {
-                let records = records.into_iter().map(|placed| placed.record).collect();
+                let records: Vec<_> = records.into_iter().map(|placed| placed.record).collect();
+                for record in &records {
+                    if let LogRecord::File(FileChange::Begun { previous: Some(closed) }) = record {
+                        ends.insert(closed.file, closed.len);
+                    }
+                }
                 frames.push(Frame { place, sequence, records });
             }
-            RecoveryStep::Done(recovered) => return Ok((frames, recovered)),
+            RecoveryStep::Done(recovered) => {
+                let obsolete = recovered.obsolete.iter().map(|file| file.name());
+                leftovers.extend(obsolete);
+                ends.retain(|file, _| {
+                    listing.contains_key(&file.name()) && !recovered.obsolete.contains(file)
+                });
+                return Ok(Held { entries, checkpoints, lens, ends, frames, recovered, leftovers });
+            }
         }
     }
+}
+
+/// All frames of a log, without a change to the disk.
+fn read_frames(disk: &Disk) -> Result<(Vec<Frame>, Recovered), OpenFailure> {
+    let held = read_folder(disk)?;
+    Ok((held.frames, held.recovered))
 }
 
 /// Everything that a log holds.
@@ -131,8 +193,8 @@ fn create(disk: &mut Disk, steps: Vec<FolderStep>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Opens the log of a disk, as a driver does, or creates it.
-fn open(disk: &mut Disk, seed: u64) -> Result<(LogWriter, Vec<LogRecord>), OpenFailure> {
+/// Opens the log of a disk, as a driver does, or creates it; then it holds nothing.
+fn open(disk: &mut Disk, seed: u64) -> Result<(LogWriter, Option<Held>), OpenFailure> {
     match Contents::of(&disk.list())? {
         Contents::Others { name } => return Err(OpenFailure::OtherFiles(name)),
         Contents::Nothing { leftovers } => {
@@ -140,24 +202,26 @@ fn open(disk: &mut Disk, seed: u64) -> Result<(LogWriter, Vec<LogRecord>), OpenF
             create(disk, steps)?;
             let slot = MarkSlot::Second;
             let writer = LogWriter::new(settings(), None, Some(head), Sequence(0), slot);
-            return Ok((writer, Vec::new()));
+            return Ok((writer, None));
         }
         Contents::Log { .. } => {}
     }
-    let (records, found) = read_all(disk)?;
+    let held = read_folder(disk)?;
+    let found = &held.recovered;
     for end in &found.cuts {
         disk.cut(&end.file.name(), end.at)?;
         disk.sync(&end.file.name())?;
     }
-    if let Some(file) = found.unfinished {
-        disk.remove(&file.name())?;
+    let unfinished = found.unfinished.map(FileNumber::name);
+    for name in held.leftovers.iter().chain(&unfinished) {
+        disk.remove(name)?;
     }
     for file in found.current.map(|file| file.number).into_iter().chain(found.next_number()) {
         disk.sync(&file.name())?;
     }
     disk.sync_folder()?;
     let (sequence, slot) = (found.sequence, found.slot);
-    Ok((LogWriter::new(settings(), found.current, found.next, sequence, slot), records))
+    Ok((LogWriter::new(settings(), found.current, found.next, sequence, slot), Some(held)))
 }
 
 impl Recovered {
@@ -215,20 +279,38 @@ fn failed((failure, disk): (OpenFailure, Disk)) -> Log {
 impl Log {
     #[allow(clippy::result_large_err, reason = "a test goes on with the disk")]
     fn open(mut disk: Disk, seed: u64) -> Result<Self, (OpenFailure, Disk)> {
-        let (writer, recovered) = match open(&mut disk, seed) {
+        let (writer, held) = match open(&mut disk, seed) {
             Ok(opened) => opened,
             Err(failure) => return Err((failure, disk)),
         };
-        let random = fastrand::Rng::with_seed(seed);
-        let (now, preparing, current, full) = (Duration::ZERO, None, None, 0);
-        let (history, zeros) = (batches_in(&recovered), 600);
-        Ok(Self { disk, writer, history, random, now, preparing, current, zeros, full })
+        let frames = held.into_iter().flat_map(|held| held.frames);
+        let records: Vec<LogRecord> = frames.flat_map(|frame| frame.records).collect();
+        Ok(Self::with(disk, writer, batches_in(&records), seed))
+    }
+
+    fn with(disk: Disk, writer: LogWriter, history: Vec<u64>, seed: u64) -> Self {
+        Self {
+            disk,
+            writer,
+            history,
+            random: fastrand::Rng::with_seed(seed),
+            now: Duration::ZERO,
+            preparing: None,
+            current: None,
+            ends: BTreeMap::new(),
+            extra: Vec::new(),
+            zeros: 600,
+            full: 0,
+            refusals: 0,
+        }
     }
 
     /// Submits a batch with a number.
     fn submit(&mut self) {
         let (number, draw) = (self.history.len() as u64 + 1, self.random.u64(..1000));
-        match self.writer.submit(Sequence(number), batch(number, draw)) {
+        let mut records = batch(number, draw);
+        records.append(&mut self.extra);
+        match self.writer.submit(Sequence(number), records) {
             Ok(()) => self.history.push(draw),
             Err(refused) => assert_eq!(refused, NotTaken::NoSpace),
         }
@@ -321,10 +403,13 @@ impl Log {
             Some(Event::Committed(committed)) => {
                 assert!(committed.sequence > before);
                 assert_eq!(committed.sequence, self.writer.durable());
+                let closed = committed.closed.map(|closed| (closed.file, closed.len));
+                self.ends.extend(closed);
             }
             Some(Event::Refused { durable, .. }) => {
                 assert_eq!(durable, before);
                 self.history.truncate(durable.0 as usize);
+                self.refusals += 1;
                 self.writer.resume();
             }
         }

@@ -30,7 +30,8 @@ fn lives(seed: u64) {
                 assert!(history.starts_with(&log.history), "another batch is recovered");
                 let batches = random.usize(1..40);
                 acknowledged = log.run(batches);
-                if log.writer.failure().is_none() && random.u8(..4) == 0 {
+                let is_up = log.writer.failure().is_none() && !log.disk.is_down();
+                if is_up && random.u8(..4) == 0 {
                     log.close();
                 }
                 (disk, history) = (log.disk, log.history);
