@@ -12,6 +12,8 @@
 //! taken while the log goes on, each at another moment: a change that is applied again sets the
 //! same value. The last block names the batch up to which they are, which the log must have.
 
+use std::fmt;
+
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -113,13 +115,22 @@ pub struct CheckpointEnd {
 }
 
 /// A checkpoint that is being written.
-#[derive(Debug)]
 pub struct CheckpointBuilder {
     salt: Salt,
     out: BytesMut,
     /// The place of the first byte in `out`.
     at: u64,
     body: Vec<u8>,
+}
+
+impl fmt::Debug for CheckpointBuilder {
+    /// Shows the length, not the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckpointBuilder")
+            .field("at", &self.at)
+            .field("len", &(self.out.len() + self.body.len()))
+            .finish_non_exhaustive()
+    }
 }
 
 impl CheckpointBuilder {
@@ -191,7 +202,7 @@ fn block_crc(kind: u8, body: &[u8], salt: Salt, at: u64) -> u32 {
 pub type StateEntry = (Bytes, Option<Bytes>);
 
 /// The next step of reading a checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum CheckpointStep {
     /// Bytes of the file are needed.
     Read {
@@ -206,8 +217,20 @@ pub enum CheckpointStep {
     Done(Position, CheckpointEnd),
 }
 
+impl fmt::Debug for CheckpointStep {
+    /// Shows the number of entries, not what they hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { at, len } => {
+                f.debug_struct("Read").field("at", at).field("len", len).finish()
+            }
+            Self::Entries(entries) => f.debug_tuple("Entries").field(&entries.len()).finish(),
+            Self::Done(position, end) => f.debug_tuple("Done").field(position).field(end).finish(),
+        }
+    }
+}
+
 /// The reading of one checkpoint.
-#[derive(Debug)]
 pub struct CheckpointReader {
     folder: FolderId,
     file: CheckpointFile,
@@ -217,6 +240,17 @@ pub struct CheckpointReader {
     buffer: Bytes,
     position: Option<Position>,
     end: Option<CheckpointEnd>,
+}
+
+impl fmt::Debug for CheckpointReader {
+    /// Shows the place, not the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckpointReader")
+            .field("file", &self.file)
+            .field("len", &self.len)
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
 }
 
 impl CheckpointReader {

@@ -13,7 +13,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    mem,
+    fmt, mem,
 };
 
 use bytes::Bytes;
@@ -65,7 +65,7 @@ pub struct Chain {
 }
 
 /// The keys of a slice, whose present values the owner of the log tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Slice {
     /// These keys, of which each is there or was removed.
     Keys(Vec<Bytes>),
@@ -73,8 +73,18 @@ pub enum Slice {
     After(Option<Bytes>, usize),
 }
 
+impl fmt::Debug for Slice {
+    /// Shows the number of keys, not what they are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keys(keys) => f.debug_tuple("Keys").field(&keys.len()).finish(),
+            Self::After(_, most) => f.debug_tuple("After").field(most).finish(),
+        }
+    }
+}
+
 /// A call of the disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum CheckpointEffect {
     /// Write bytes at the end of a file, which is created if they are the first.
     Append {
@@ -106,6 +116,26 @@ pub enum CheckpointEffect {
     },
 }
 
+impl fmt::Debug for CheckpointEffect {
+    /// Shows lengths, not bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Append { name, at, bytes } => f
+                .debug_struct("Append")
+                .field("name", name)
+                .field("at", at)
+                .field("len", &bytes.len())
+                .finish(),
+            Self::Sync { name } => f.debug_struct("Sync").field("name", name).finish(),
+            Self::Rename { from, to } => {
+                f.debug_struct("Rename").field("from", from).field("to", to).finish()
+            }
+            Self::SyncFolder => f.write_str("SyncFolder"),
+            Self::Remove { name } => f.debug_struct("Remove").field("name", name).finish(),
+        }
+    }
+}
+
 /// The next step of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
@@ -134,7 +164,6 @@ enum Step {
     Completed,
 }
 
-#[derive(Debug)]
 struct Job {
     file: CheckpointFile,
     position: Position,
@@ -149,7 +178,6 @@ struct Job {
     is_under_way: Progress,
 }
 
-#[derive(Debug)]
 enum Left {
     Keys(BTreeSet<Bytes>),
     After(Option<Bytes>),
@@ -164,7 +192,6 @@ enum Progress {
 }
 
 /// The checkpoints of a log.
-#[derive(Debug)]
 pub struct Checkpoints {
     settings: CheckpointSettings,
     chain: Option<Chain>,
@@ -177,6 +204,18 @@ pub struct Checkpoints {
     /// Files that are no longer needed.
     removals: VecDeque<String>,
     removing: Progress,
+}
+
+impl fmt::Debug for Checkpoints {
+    /// Shows how many keys changed, not which.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checkpoints")
+            .field("chain", &self.chain)
+            .field("number", &self.number)
+            .field("touched", &self.dirty.len())
+            .field("step", &self.job.as_ref().map(|job| job.step))
+            .finish_non_exhaustive()
+    }
 }
 
 impl Checkpoints {

@@ -8,7 +8,7 @@
 //! A driver reads what is asked for, through a cache where it likes, and holds no lock meanwhile. A
 //! file that was removed in the meantime was compacted: its bytes are looked for again.
 
-use std::{collections::VecDeque, ops::Range};
+use std::{collections::VecDeque, fmt, ops::Range};
 
 use bytes::{Buf as _, Bytes};
 
@@ -40,7 +40,7 @@ impl ReadFile {
 }
 
 /// The next step of a fetch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum FetchStep {
     /// Bytes of a file are needed.
     Read {
@@ -67,6 +67,23 @@ pub enum FetchStep {
     },
 }
 
+impl fmt::Debug for FetchStep {
+    /// Shows lengths, not bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { file, range } => {
+                f.debug_struct("Read").field("file", file).field("range", range).finish()
+            }
+            Self::Bytes(bytes) => f.debug_tuple("Bytes").field(&bytes.len()).finish(),
+            Self::Done => f.write_str("Done"),
+            Self::Missing { offset } => f.debug_struct("Missing").field("offset", offset).finish(),
+            Self::Damaged { file, at } => {
+                f.debug_struct("Damaged").field("file", file).field("at", at).finish()
+            }
+        }
+    }
+}
+
 /// What the bytes of the last read are.
 #[derive(Debug)]
 enum Asked {
@@ -77,7 +94,6 @@ enum Asked {
 }
 
 /// The reading of a range of a segment.
-#[derive(Debug)]
 pub struct Fetch {
     segment: SegmentNumber,
     offset: u64,
@@ -93,6 +109,19 @@ pub struct Fetch {
     /// The file of the last read.
     reads: Option<ReadFile>,
     output: VecDeque<Bytes>,
+}
+
+impl fmt::Debug for Fetch {
+    /// Shows the place, not the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetch")
+            .field("segment", &self.segment)
+            .field("offset", &self.offset)
+            .field("end", &self.end)
+            .field("run", &self.run)
+            .field("asked", &self.asked)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Fetch {

@@ -131,13 +131,23 @@ const MAX_FILE_CHANGE: usize = 64;
 pub struct TooLong(pub u64);
 
 /// A frame under construction.
-#[derive(Debug)]
 pub struct FrameBuilder {
     salt: Salt,
     start: Place,
     bytes: BytesMut,
     count: u32,
     placed: Vec<SpanPlace>,
+}
+
+impl fmt::Debug for FrameBuilder {
+    /// Shows the length, not the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameBuilder")
+            .field("start", &self.start)
+            .field("len", &self.bytes.len())
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
 }
 
 impl FrameBuilder {

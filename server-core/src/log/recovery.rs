@@ -13,7 +13,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    mem,
+    fmt, mem,
 };
 
 use bytes::Bytes;
@@ -120,7 +120,6 @@ impl FileEnd {
 }
 
 /// The position in a file that is being read.
-#[derive(Debug)]
 struct Reading {
     head: FileHead,
     /// The length of the file.
@@ -156,7 +155,6 @@ enum State {
 }
 
 /// The recovery of a log.
-#[derive(Debug)]
 pub struct Recovery {
     folder: FolderId,
     files: BTreeMap<FileNumber, u64>,
@@ -188,6 +186,17 @@ enum Found {
     /// It needs this many bytes from there on.
     Needs(u64),
     NoFrame,
+}
+
+impl fmt::Debug for Reading {
+    /// Shows the place, not the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading")
+            .field("file", &self.head.number)
+            .field("len", &self.len)
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Reading {
@@ -226,6 +235,18 @@ impl Reading {
     fn end(&self, rest: Rest) -> FileEnd {
         let FileHead { number, salt, .. } = self.head;
         FileEnd { file: CurrentFile { number, salt, len: self.at }, rest }
+    }
+}
+
+impl fmt::Debug for Recovery {
+    /// Shows the place, not the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recovery")
+            .field("folder", &self.folder)
+            .field("files", &self.files)
+            .field("sequence", &self.sequence)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 

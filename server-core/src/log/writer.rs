@@ -14,7 +14,7 @@
 //!
 //! The next file is prepared by another thread before it is needed, so that no commit waits for it.
 
-use std::{collections::VecDeque, mem, time::Duration};
+use std::{collections::VecDeque, fmt, mem, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 
@@ -62,7 +62,7 @@ struct Batch {
 }
 
 /// The next call of the disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Write bytes at a place, which is the end of its file.
     Write {
@@ -90,6 +90,24 @@ pub enum Effect {
         /// Whether the mark is made durable, or left to the system.
         sync: MarkSync,
     },
+}
+
+impl fmt::Debug for Effect {
+    /// Shows lengths, not bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write { place, bytes } => {
+                f.debug_struct("Write").field("place", place).field("len", &bytes.len()).finish()
+            }
+            Self::Sync { file } => f.debug_struct("Sync").field("file", file).finish(),
+            Self::Cut { end } => f.debug_struct("Cut").field("end", end).finish(),
+            Self::Mark { slot, sync, .. } => f
+                .debug_struct("Mark")
+                .field("slot", slot)
+                .field("sync", sync)
+                .finish_non_exhaustive(),
+        }
+    }
 }
 
 /// Whether the mark is made durable.
@@ -175,7 +193,6 @@ enum NextFile {
 }
 
 /// A frame on its way to the disk.
-#[derive(Debug)]
 struct Commit {
     file: CurrentFile,
     bytes: Bytes,
@@ -230,7 +247,6 @@ enum FileEnds {
 }
 
 /// The writer of a log.
-#[derive(Debug)]
 pub struct LogWriter {
     settings: Settings,
     current: Option<CurrentFile>,
@@ -250,6 +266,20 @@ pub struct LogWriter {
 
 /// The most bytes of the record that begins a file, with its head.
 const BEGIN_LEN: u64 = 128;
+
+impl fmt::Debug for LogWriter {
+    /// Shows what is written where, not what.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogWriter")
+            .field("current", &self.current)
+            .field("next", &self.next)
+            .field("queue", &self.queue.len())
+            .field("queued", &self.queued)
+            .field("state", &self.state)
+            .field("durable", &self.durable)
+            .finish_non_exhaustive()
+    }
+}
 
 impl LogWriter {
     /// A writer that continues after the last frame of the current file; the first frame of a
@@ -569,6 +599,17 @@ impl LogWriter {
             self.memory = bytes.try_into_mut().unwrap_or_default();
         }
         Committed { sequence, spans, closed }
+    }
+}
+
+impl fmt::Debug for Commit {
+    /// Shows the length, not the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Commit")
+            .field("file", &self.file)
+            .field("len", &self.bytes.len())
+            .field("sequence", &self.sequence)
+            .finish_non_exhaustive()
     }
 }
 

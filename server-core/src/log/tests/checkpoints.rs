@@ -11,10 +11,11 @@ use super::{
         NextOfCheckpoint, Position, Slice,
         seeded_bugs::{Bug, with},
     },
-    FOLDER, FileChange, FileHead, FileNumber, Held, Log, LogRecord, OpenFailure, Outcome, Problem,
-    Recovery, RecoveryStep, Start, StateEntry, What,
+    CheckpointFile, CheckpointReader, CheckpointStep, FOLDER, FileChange, FileHead, FileNumber,
+    Held, Log, LogRecord, OpenFailure, Outcome, Problem, Recovery, RecoveryStep, Start, StateEntry,
+    What,
     disk::{Disk, Failed, Fault, LOSSES, Part},
-    open, outcome, read_folder,
+    open, outcome, quiet, read_folder,
 };
 use crate::record::Sequence;
 
@@ -450,4 +451,45 @@ fn a_checkpoint_with_changes_is_short_and_the_chain_ends_in_a_base_again() {
     let bases = lens.iter().filter(|len| **len > 50_000).count();
     assert_eq!(bases, 40_usize.div_ceil(9), "{lens:?}");
     assert!(lens.iter().all(|len| *len > 50_000 || *len < 5000), "{lens:?}");
+}
+
+#[test]
+fn no_debug_output_of_a_checkpoint_shows_the_state() {
+    let mut checkpoints = Checkpoints::new(checkpoint_settings(), None);
+    let entry = (Bytes::from_static(b"canary 1"), Some(Bytes::from_static(b"canary 2")));
+    checkpoints.touch(entry.0.clone());
+    let place = super::Place { file: FileNumber(1), at: 64 };
+    checkpoints.begin(Position { place, sequence: 0 }, vec![], 5);
+    let (mut file, mut is_first) = (Vec::new(), true);
+    loop {
+        let next = checkpoints.poll(Sequence(0));
+        quiet(&(&next, &checkpoints));
+        match next {
+            NextOfCheckpoint::Slice(_) => {
+                let entries = if is_first { vec![entry.clone()] } else { vec![] };
+                checkpoints.handle_slice(&entries, Sequence(0));
+                is_first = false;
+            }
+            NextOfCheckpoint::Effect(effect) => {
+                if let CheckpointEffect::Append { bytes, .. } = effect {
+                    file.extend_from_slice(&bytes);
+                }
+                checkpoints.handle(&Outcome::Done);
+            }
+            _ => break,
+        }
+    }
+    let name = CheckpointFile { base: 1, number: 1 };
+    let mut reader = CheckpointReader::new(FOLDER, name, file.len() as u64);
+    let mut entries = 0;
+    loop {
+        let step = reader.poll().unwrap();
+        quiet(&(&step, &reader));
+        match step {
+            CheckpointStep::Read { .. } => reader.handle_read(Bytes::from(file.clone())),
+            CheckpointStep::Entries(found) => entries += found.len(),
+            CheckpointStep::Done(..) => break,
+        }
+    }
+    assert_eq!(entries, 1);
 }

@@ -536,3 +536,45 @@ fn an_idle_log_is_marked_up_to_its_end() {
     let (mark, _) = Mark::read(&log.disk.read(MARK_NAME, 0, 1000)).unwrap();
     assert_eq!(mark.sequence, Sequence(10));
 }
+
+/// Checks that a text shows nothing of what was stored.
+fn quiet(shown: &impl std::fmt::Debug) {
+    let shown = format!("{shown:?}");
+    for canary in ["canary", "99, 97, 110, 97, 114, 121"] {
+        assert!(!shown.contains(canary), "{shown}");
+    }
+}
+
+#[test]
+fn no_debug_output_shows_what_is_stored() {
+    let (meta, data) = (Bytes::from_static(b"canary 1"), Bytes::from_static(b"canary 2"));
+    let record = LogRecord::Data { segment: SegmentNumber(1), offset: 0, meta, data };
+    let mut log = Log::open(Disk::default(), 1).unwrap_or_else(failed);
+    log.writer.submit(Sequence(1), vec![record.clone(), record]).unwrap();
+    quiet(&log.writer);
+    while let Some(effect) = log.writer.poll(log.now) {
+        quiet(&(&effect, &log.writer));
+        if let Effect::Write { place, bytes } = effect {
+            log.disk.write(&place.file.name(), place.at, &bytes).unwrap();
+        }
+        quiet(&log.writer.handle(Outcome::Done));
+    }
+    quiet(&log.writer);
+    let Ok(Contents::Log { files, .. }) = Contents::of(&log.disk.list()) else { panic!("no log") };
+    let mark = log.disk.read(MARK_NAME, 0, 1000);
+    let mut recovery = Recovery::new(FOLDER, &mark, files, Start::First).unwrap();
+    let mut frames = 0;
+    loop {
+        let step = recovery.poll().unwrap();
+        quiet(&(&step, &recovery));
+        match step {
+            RecoveryStep::Read { place, len } => {
+                recovery.handle_read(log.disk.read(&place.file.name(), place.at, len));
+                quiet(&recovery);
+            }
+            RecoveryStep::Frame { .. } => frames += 1,
+            RecoveryStep::Done(_) => break,
+        }
+    }
+    assert_eq!(frames, 1);
+}
