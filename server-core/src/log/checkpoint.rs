@@ -103,6 +103,10 @@ pub struct KnownFile {
     pub salt: Salt,
     /// The length that it has at least.
     pub len: u64,
+    /// The bytes of segments that were written to it.
+    pub bytes: u64,
+    /// Those of them that can still be read, as far as was known.
+    pub live: u64,
 }
 
 /// The end of a checkpoint.
@@ -420,7 +424,13 @@ mod tests {
     }
 
     fn end() -> CheckpointEnd {
-        let file = |number| KnownFile { number: FileNumber(number), salt: Salt(number), len: 900 };
+        let file = |number| KnownFile {
+            number: FileNumber(number),
+            salt: Salt(number),
+            len: 900,
+            bytes: 800,
+            live: 700,
+        };
         CheckpointEnd { up_to: 55, files: vec![file(3), file(4)] }
     }
 

@@ -167,6 +167,20 @@ impl Index {
         })
     }
 
+    /// The bytes of a segment within a range that are in files whose spans are in memory.
+    pub fn bytes_within(
+        &self,
+        segment: SegmentNumber,
+        from: u64,
+        to: u64,
+    ) -> impl Iterator<Item = (FileNumber, u64)> + '_ {
+        let counts = self
+            .spans
+            .iter()
+            .map(move |(file, spans)| (*file, spans.bytes_within(segment, from, to)));
+        counts.filter(|(_, bytes)| *bytes > 0)
+    }
+
     /// The runs that may have the span of a byte that is not in memory, the newest first.
     pub fn runs_for(&self) -> impl Iterator<Item = (RunFile, Run)> + '_ {
         self.runs.iter().rev().map(|(run, content)| (*run, *content))

@@ -20,6 +20,8 @@
 //! checkpoint  the bytes of one, and reading it
 //! index       where the bytes of segments are: spans of the newest files, and runs
 //! fetch       a range of a segment in, reads of files and checked bytes out
+//! space       what files take, what of it is still read, and when the folder is full
+//! freed       which files had the bytes of a segment that are not read any longer
 //! spans  run  the spans of one file in memory; those of many in a file of their own
 //! folder      how a folder is created; which of its files are what
 //! frame  head  mark  checksum           the bytes
@@ -35,6 +37,7 @@ mod checksum;
 mod fetch;
 mod folder;
 mod frame;
+mod freed;
 mod head;
 mod ids;
 mod index;
@@ -43,6 +46,7 @@ mod problem;
 mod recovery;
 mod run;
 mod seeded_bugs;
+mod space;
 mod spans;
 mod writer;
 
@@ -63,6 +67,7 @@ pub use self::{
         Closed, FileChange, FrameBuilder, FrameHead, LogRecord, PlacedRecord, TooLong, read_frame,
         read_record,
     },
+    freed::{DamagedRun, Freed, FreedStep},
     head::{BadHead, FileHead, FileKind, HEAD_LEN},
     ids::{FileNumber, FolderId, Place, Salt, SegmentNumber, SpanPlace},
     index::{Index, IndexWork, Run, RunFile},
@@ -70,6 +75,7 @@ pub use self::{
     problem::{Problem, What},
     recovery::{MarkState, Recovered, Recovery, Start, Step as RecoveryStep},
     run::{Directory, Entry, FOOTER_LEN, Footer, Merge, RunBuilder, read_block},
+    space::{FileUse, Full, Pressure, Purpose, Space, SpaceSettings, live_in},
     spans::{FileSpans, OutOfOrder, Span},
     writer::{
         Committed, CurrentFile, Effect, Event, LogWriter, MarkSync, NotTaken, Outcome, Settings,

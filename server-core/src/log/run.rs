@@ -276,10 +276,20 @@ impl Directory {
         segment: SegmentNumber,
         offset: u64,
     ) -> impl Iterator<Item = Range<u64>> + '_ {
-        // A span with the byte may begin as far before it as a record can have data.
-        let earliest = (segment, offset.saturating_sub(MAX_DATA as u64));
+        self.blocks_within(segment, offset, offset.saturating_add(1))
+    }
+
+    /// The places of the blocks that may have spans with bytes of a range of a segment, in order.
+    pub fn blocks_within(
+        &self,
+        segment: SegmentNumber,
+        from: u64,
+        to: u64,
+    ) -> impl Iterator<Item = Range<u64>> + '_ {
+        // A span with the first byte may begin as far before it as a record can have data.
+        let earliest = (segment, from.saturating_sub(MAX_DATA as u64));
         let first = self.blocks.partition_point(|(key, _)| *key < earliest).saturating_sub(1);
-        let last = self.blocks.partition_point(|(key, _)| *key <= (segment, offset));
+        let last = self.blocks.partition_point(|(key, _)| *key < (segment, to));
         (first..last).filter_map(|block| {
             let start = self.blocks.get(block)?.1;
             Some(start..self.blocks.get(block + 1).map_or(self.end, |(_, next)| *next))

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::{
     super::{
-        Chain, CheckpointEffect, CheckpointEnd, CheckpointSettings, Checkpoints, KnownFile,
-        NextOfCheckpoint, Position, Slice,
+        Chain, CheckpointEffect, CheckpointEnd, CheckpointSettings, Checkpoints, CurrentFile,
+        KnownFile, NextOfCheckpoint, Position, Slice,
         seeded_bugs::{Bug, with},
     },
     CheckpointFile, CheckpointReader, CheckpointStep, FOLDER, FileChange, FileHead, FileNumber,
@@ -190,7 +190,7 @@ impl Store {
             let (disk, random) = (&self.log.disk, self.log.random.u64(..));
             let known = |(number, len): (FileNumber, u64)| {
                 let salt = FileHead::decode(&disk.read(&number.name(), 0, 64)).unwrap().salt;
-                KnownFile { number, salt, len }
+                KnownFile { number, salt, len, bytes: 0, live: 0 }
             };
             let ends = self.log.ends.iter().map(|(file, len)| (*file, *len));
             let ends = ends.filter(|(file, _)| *file < place.file);
@@ -368,7 +368,8 @@ fn a_log_without_a_batch_whose_change_is_in_the_checkpoint_is_refused() {
     let Held { recovered, checkpoints, .. } = read_folder(disk).unwrap();
     assert!(!checkpoints.is_empty());
     let current = recovered.current.unwrap();
-    let file = KnownFile { number: current.number, salt: current.salt, len: current.len };
+    let CurrentFile { number, salt, len } = current;
+    let file = KnownFile { number, salt, len, bytes: 0, live: 0 };
     let place = super::Place { file: current.number, at: current.len };
     let position = Position { place, sequence: recovered.sequence.0 };
     let files: BTreeMap<FileNumber, u64> = disk

@@ -6,6 +6,7 @@ mod crashes;
 mod damage;
 mod disk;
 mod failures;
+mod files;
 mod seeds;
 
 use std::{collections::BTreeMap, time::Duration};

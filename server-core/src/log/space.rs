@@ -1,0 +1,365 @@
+//! The space of a folder: what its files take, what of it is still read, and when it is full.
+//!
+//! ```text
+//! file    length, bytes of segments, bytes that can still be read
+//!                                         └── a hint: it may be wrong after a crash
+//! ```
+//!
+//! What takes space is refused near the limit, so that a reserve is left for what frees some: a
+//! deletion, a checkpoint, the compaction of a file. Files that seem dead are candidates only;
+//! before one is given up, [`live_in`] asks for each of its spans whether it can be read. So a
+//! wrong hint costs space until it is counted again, and never data.
+
+use std::collections::BTreeMap;
+
+use super::{
+    ids::{FileNumber, SegmentNumber},
+    run::Entry,
+};
+
+/// The limit of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpaceSettings {
+    /// The most bytes that all files together may have; `None` if only the disk limits them.
+    pub limit: Option<u64>,
+    /// The bytes of it that are left for what frees space.
+    pub reserve: u64,
+}
+
+/// What a change does to the space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It takes space.
+    Keeps,
+    /// It is a deletion or a truncation, or it frees space in the background.
+    Frees,
+}
+
+/// There is no space for a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{used} bytes of {limit} are used")]
+pub struct Full {
+    /// The bytes of all files.
+    pub used: u64,
+    /// The limit.
+    pub limit: u64,
+}
+
+/// How full a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pressure {
+    /// There is space.
+    Low,
+    /// Four fifths are used: space is freed where it can be.
+    High,
+    /// Space is freed as fast as possible.
+    Critical,
+}
+
+/// The space of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FileUse {
+    /// The length of the file, in bytes.
+    pub len: u64,
+    /// The bytes of segments that were written to it.
+    pub bytes: u64,
+    /// Those of them that can still be read, as far as is known.
+    pub live: u64,
+}
+
+impl FileUse {
+    /// The space that is freed if what can be read is written again and the file is removed.
+    fn gain(&self) -> u64 {
+        // A twentieth for heads: neighbours are joined when they are written again.
+        self.len.saturating_sub(self.live.saturating_add(self.live / 20))
+    }
+}
+
+/// The space of a folder.
+#[derive(Debug)]
+pub struct Space {
+    settings: SpaceSettings,
+    files: BTreeMap<FileNumber, FileUse>,
+    /// The bytes of all files that are no log files.
+    others: u64,
+    /// The pressure that was returned last.
+    told: Pressure,
+}
+
+impl Space {
+    /// The space of a folder without log files.
+    #[must_use]
+    pub fn new(settings: SpaceSettings) -> Self {
+        Self { settings, files: BTreeMap::new(), others: 0, told: Pressure::Low }
+    }
+
+    /// Notes the space of a file.
+    pub fn set_file(&mut self, file: FileNumber, used: FileUse) {
+        self.files.insert(file, used);
+    }
+
+    /// The space of a file; `None` if it does not exist.
+    #[must_use]
+    pub fn file(&self, file: FileNumber) -> Option<FileUse> {
+        self.files.get(&file).copied()
+    }
+
+    /// Notes the length of a file, to which bytes of segments were added.
+    pub fn grow(&mut self, file: FileNumber, len: u64, bytes: u64) {
+        let used = self.files.entry(file).or_default();
+        used.len = used.len.max(len);
+        used.bytes = used.bytes.saturating_add(bytes);
+        used.live = used.live.saturating_add(bytes);
+    }
+
+    /// Notes that bytes of a file are not read any longer.
+    pub fn free(&mut self, file: FileNumber, bytes: u64) {
+        if let Some(used) = self.files.get_mut(&file) {
+            used.live = used.live.saturating_sub(bytes);
+        }
+    }
+
+    /// Notes how many bytes of a file can be read, counted again.
+    pub fn recount(&mut self, file: FileNumber, live: u64) {
+        if let Some(used) = self.files.get_mut(&file) {
+            used.live = live.min(used.bytes);
+        }
+    }
+
+    /// Notes that a file was removed.
+    pub fn remove(&mut self, file: FileNumber) {
+        self.files.remove(&file);
+    }
+
+    /// Notes the bytes of all files that are no log files.
+    pub fn set_others(&mut self, bytes: u64) {
+        self.others = bytes;
+    }
+
+    /// The bytes of all files.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        let files = self.files.values().map(|used| used.len);
+        files.fold(self.others, u64::saturating_add)
+    }
+
+    /// Checks whether a change may take space besides what is queued for the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] if it may not.
+    pub fn check(&self, more: u64, queued: u64, purpose: Purpose) -> Result<(), Full> {
+        let SpaceSettings { limit: Some(limit), reserve } = self.settings else { return Ok(()) };
+        let used = self.used();
+        let reserve = match purpose {
+            Purpose::Keeps => reserve,
+            Purpose::Frees => 0,
+        };
+        let needed = [queued, more, reserve].into_iter().fold(used, u64::saturating_add);
+        if needed > limit { Err(Full { used, limit }) } else { Ok(()) }
+    }
+
+    /// How full the folder is.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        let Some(limit) = self.settings.limit else { return Pressure::Low };
+        match u128::from(self.used()) * 100 / u128::from(limit.max(1)) {
+            95.. => Pressure::Critical,
+            80.. => Pressure::High,
+            _ => Pressure::Low,
+        }
+    }
+
+    /// The pressure, if it has risen since the last call that returned it. It is returned again
+    /// only after three quarters were used at most.
+    pub fn rise(&mut self) -> Option<Pressure> {
+        let pressure = self.pressure();
+        if pressure > self.told {
+            self.told = pressure;
+            return Some(pressure);
+        }
+        let is_low = |limit: u64| self.used() < limit - limit / 4;
+        if self.settings.limit.is_some_and(is_low) {
+            self.told = Pressure::Low;
+        }
+        None
+    }
+
+    /// The files before one that seem to have nothing that is read.
+    pub fn candidates(&self, before: FileNumber) -> impl Iterator<Item = FileNumber> + '_ {
+        self.files.range(..before).filter(|(_, used)| used.live == 0).map(|(file, _)| *file)
+    }
+
+    /// The file before one whose compaction frees most; `None` if none is worth it: normally half
+    /// of its bytes are not read any longer, and an eighth of the file is freed if space is short.
+    #[must_use]
+    pub fn victim(&self, before: FileNumber) -> Option<FileNumber> {
+        let is_worth_it = |used: &FileUse| match self.pressure() {
+            Pressure::Low => used.live <= used.bytes / 2,
+            Pressure::High | Pressure::Critical => used.gain() >= used.len / 8,
+        };
+        let files = self.files.range(..before).filter(|(_, used)| used.live > 0);
+        let worth = files.filter(|(_, used)| used.gain() > 0 && is_worth_it(used));
+        worth.max_by_key(|(_, used)| used.gain()).map(|(file, _)| *file)
+    }
+}
+
+/// The number of bytes of a file's spans that can be read, by what the owner knows of segments: of
+/// how many bytes of a segment within a range can be.
+pub fn live_in(
+    file: FileNumber,
+    entries: impl IntoIterator<Item = Entry>,
+    live: impl Fn(SegmentNumber, u64, u64) -> u64,
+) -> u64 {
+    let of_file = entries.into_iter().filter(|entry| entry.file == file);
+    of_file.map(|entry| live(entry.segment, entry.from, entry.to)).fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn file(number: u64) -> FileNumber {
+        FileNumber(number)
+    }
+
+    fn space(limit: u64) -> Space {
+        Space::new(SpaceSettings { limit: Some(limit), reserve: 10 * MIB })
+    }
+
+    fn used(len: u64, bytes: u64, live: u64) -> FileUse {
+        FileUse { len, bytes, live }
+    }
+
+    #[test]
+    fn what_frees_space_is_allowed_when_what_takes_some_is_not() {
+        let mut space = space(100 * MIB);
+        space.set_others(5 * MIB);
+        space.grow(file(1), 80 * MIB, 79 * MIB);
+        assert_eq!(space.check(4 * MIB, MIB, Purpose::Keeps), Ok(()));
+        let full = Full { used: 85 * MIB, limit: 100 * MIB };
+        assert_eq!(space.check(4 * MIB + 1, MIB, Purpose::Keeps), Err(full));
+        assert_eq!(space.check(4 * MIB, MIB + 1, Purpose::Keeps), Err(full), "queued counts");
+        assert_eq!(space.check(14 * MIB, MIB, Purpose::Frees), Ok(()));
+        assert_eq!(space.check(14 * MIB + 1, MIB, Purpose::Frees), Err(full));
+        assert_eq!(space.check(u64::MAX, u64::MAX, Purpose::Frees), Err(full));
+        space.remove(file(1));
+        assert_eq!(space.check(80 * MIB, MIB, Purpose::Keeps), Ok(()), "to the byte's file");
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_refused() {
+        let mut space = Space::new(SpaceSettings { limit: None, reserve: MIB });
+        space.grow(file(1), u64::MAX, u64::MAX);
+        space.grow(file(2), u64::MAX, u64::MAX);
+        assert_eq!(space.check(u64::MAX, u64::MAX, Purpose::Keeps), Ok(()));
+        assert_eq!((space.pressure(), space.rise()), (Pressure::Low, None));
+    }
+
+    #[test]
+    fn the_owner_is_told_once_until_there_was_space() {
+        let mut space = space(100 * MIB);
+        let mut told = Vec::new();
+        for percent in [70, 79, 80, 90, 79, 85, 95, 94, 96, 76, 81, 74, 75, 80, 99, 0, 100] {
+            space.set_others(percent * MIB);
+            if let Some(pressure) = space.rise() {
+                told.push((percent, pressure));
+            }
+        }
+        let expected = [
+            (80, Pressure::High),
+            (95, Pressure::Critical),
+            (80, Pressure::High),
+            (99, Pressure::Critical),
+            (100, Pressure::Critical),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_file_whose_bytes_were_all_freed_is_a_candidate_unless_it_is_needed() {
+        let mut space = space(100 * MIB);
+        (1..=3).for_each(|number| space.grow(file(number), MIB, 1000));
+        space.free(file(1), 600);
+        assert_eq!(space.candidates(file(3)).count(), 0);
+        (1..=3).for_each(|number| space.free(file(number), 1000));
+        assert_eq!(space.candidates(file(3)).collect::<Vec<_>>(), [file(1), file(2)]);
+        space.recount(file(1), 5);
+        assert_eq!(space.candidates(file(3)).collect::<Vec<_>>(), [file(2)]);
+    }
+
+    #[test]
+    fn the_victim_is_the_file_that_frees_most() {
+        let mut space = space(1000 * MIB);
+        space.set_file(file(1), used(64 * MIB, 60 * MIB, 31 * MIB));
+        assert_eq!(space.victim(file(9)), None, "more than half of it lives");
+        space.set_file(file(2), used(64 * MIB, 60 * MIB, 30 * MIB));
+        space.set_file(file(3), used(64 * MIB, 60 * MIB, 20 * MIB));
+        space.set_file(file(4), used(64 * MIB, 60 * MIB, 0));
+        space.set_file(file(5), used(64 * MIB, 60 * MIB, 5 * MIB));
+        assert_eq!(space.victim(file(5)), Some(file(3)), "4 is dead, and 5 is written");
+        // Small appends: much of the file is heads.
+        let mut space = self::space(1000 * MIB);
+        space.set_file(file(1), used(64 * MIB, 30 * MIB, 30 * MIB));
+        assert_eq!(space.victim(file(9)), None);
+        space.set_others(800 * MIB);
+        assert_eq!(space.victim(file(9)), Some(file(1)), "space is short");
+        space.set_file(file(1), used(64 * MIB, 60 * MIB, 60 * MIB));
+        assert_eq!(space.victim(file(9)), None, "nothing is freed");
+    }
+
+    #[test]
+    fn only_what_the_owner_can_read_counts_in_a_file() {
+        let entry = |segment, from, file| Entry {
+            segment: SegmentNumber(segment),
+            from,
+            file: FileNumber(file),
+            to: from + 100,
+            at: 64,
+            end: 200,
+        };
+        let entries = [entry(1, 0, 3), entry(1, 100, 3), entry(2, 0, 3), entry(1, 200, 4)];
+        // Segment 1 is truncated to 150, segment 2 was deleted.
+        let live = |segment: SegmentNumber, from: u64, to: u64| match segment.0 {
+            1 => to.saturating_sub(from.max(150)),
+            _ => 0,
+        };
+        assert_eq!(live_in(file(3), entries, live), 50);
+        assert_eq!(live_in(file(4), entries, live), 100);
+        assert_eq!(live_in(file(5), entries, live), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn the_hints_are_exact_while_nothing_is_lost(
+            changes in prop::collection::vec((1_u64..5, 0_u64..1000, any::<bool>()), 1..60),
+        ) {
+            let mut space = space(u64::MAX);
+            let mut model: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+            for (number, bytes, frees) in changes {
+                let (len, live) = model.entry(number).or_insert((64, 0));
+                if frees {
+                    let freed = bytes.min(*live);
+                    space.free(file(number), freed);
+                    *live -= freed;
+                } else {
+                    (*len, *live) = (*len + bytes + 32, *live + bytes);
+                    space.grow(file(number), *len, bytes);
+                }
+            }
+            for (number, (_, live)) in &model {
+                let found = space.file(file(*number)).map_or(0, |used| used.live);
+                prop_assert_eq!(found, *live);
+            }
+            let used: u64 = model.values().map(|(len, _)| if *len > 64 { *len } else { 0 }).sum();
+            prop_assert_eq!(space.used(), used);
+            let is_dead = |(len, live): &&(u64, u64)| *len > 64 && *live == 0;
+            let dead = space.candidates(FileNumber(u64::MAX)).count();
+            prop_assert_eq!(dead, model.values().filter(is_dead).count());
+        }
+    }
+}
