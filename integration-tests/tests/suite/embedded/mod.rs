@@ -6,6 +6,7 @@ mod deletion;
 mod disk;
 mod faults;
 mod folder;
+mod large;
 mod lifecycle;
 mod limits;
 mod misuse;
