@@ -168,6 +168,15 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
     /// pravega_sdk_types::ScopedKeyValueTable::segment_stream
     async fn segment_endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError>;
 
+    /// Returns all segments from a cut to the end of a sealed stream, as an instance of the
+    /// controller names them that knows that it is sealed, and so of every scale before that. `None`
+    /// means that the instance that answered knows segments that take events. This call makes two
+    /// requests of the same instance, as [`Self::final_successors`] does.
+    async fn final_segments_after(
+        &self,
+        cut: &BoundedCut,
+    ) -> Result<Option<Vec<ScopedSegment>>, ControllerError>;
+
     /// Returns true if a segment is an active segment of its stream.
     async fn is_segment_open(&self, segment: &ScopedSegment) -> Result<bool, ControllerError>;
 

@@ -208,25 +208,33 @@ impl BatchClient {
                 ReadError::new(ErrorKind::InvalidStreamCut, error).with_stream(&self.stream)
             })
         };
-        // A sealed stream has no tail; its segments have ends.
-        let end = if to.is_empty() { StreamCut::Unbounded } else { cut(to)?.into() };
-        let range = CutRange::new(cut(from)?, end);
-        let named = || to.positions().keys().copied();
+        let from = cut(from)?;
+        let failed = |error| {
+            let detail = "the segments between the cuts cannot be found";
+            ReadError::from_controller(error, detail, &self.stream)
+        };
+        let controller = self.context.controller();
         let mut lag = self.context.lag();
+        // A sealed stream has no tail; its segments have ends.
+        let mut is_final = to.is_empty() && !self.config.reader.bugs.has(SeededBug::MixesInstances);
         loop {
-            let between = self.context.controller().segments_between(&self.stream, &range).await;
-            let between = between.map_err(|error| {
-                ReadError::from_controller(
-                    error,
-                    "the segments between the cuts cannot be found",
-                    &self.stream,
-                )
-            })?;
-            let mut between: BTreeSet<_> = between.iter().map(ScopedSegment::id).collect();
+            let found = if is_final {
+                controller.final_segments_after(&from).await.map_err(failed)?
+            } else {
+                let end = if to.is_empty() { StreamCut::Unbounded } else { cut(to)?.into() };
+                let range = CutRange::new(from.clone(), end);
+                Some(controller.segments_between(&self.stream, &range).await.map_err(failed)?)
+            };
+            let between = found.as_ref().map(|found| found.iter().map(ScopedSegment::id).collect());
             // An instance that does not know the end yet may leave out what comes before it, too.
-            let knows_end = to.first().all(|(id, _)| between.contains(&id));
-            if knows_end || !lag.wait().await {
-                between.extend(named());
+            let knows_end = |between: &BTreeSet<_>| to.first().all(|(id, _)| between.contains(&id));
+            if between.as_ref().is_some_and(knows_end) || !lag.wait().await {
+                let Some(mut between) = between else {
+                    // It is believed, whatever it knows.
+                    is_final = false;
+                    continue;
+                };
+                between.extend(to.positions().keys().copied());
                 return Ok(between);
             }
         }

@@ -20,7 +20,7 @@ use pravega_sdk_server_core::{
 use pravega_sdk_types::{
     BoundedCut, Endpoint, Epoch, ErrorKind, KeyRange, Offset, Outcome, ReaderGroupConfiguration,
     Scope, ScopedKeyValueTable, ScopedReaderGroup, ScopedSegment, ScopedStream, SegmentId,
-    StreamConfiguration, Successor, Tag, Timestamp, TransactionId, WriterName,
+    StreamConfiguration, StreamCut, Successor, Tag, Timestamp, TransactionId, WriterName,
 };
 use tokio::time::{sleep, timeout};
 
@@ -203,6 +203,27 @@ impl Controller for SimController {
         let found =
             self.world.ask(instance, |catalog, step| catalog.successors(&info, id.into(), step));
         Ok(Some(messages::successors(&found.map_err(failed)?)))
+    }
+
+    async fn final_segments_after(
+        &self,
+        cut: &BoundedCut,
+    ) -> Result<Option<Vec<ScopedSegment>>, ControllerError> {
+        let (stream, info) = (cut.stream(), messages::stream_info(cut.stream()));
+        self.arrive("current_segments").await?;
+        let instance = self.instance();
+        let present =
+            self.world.ask(instance, |catalog, step| catalog.current_segments(&info, step));
+        if !present.map_err(failed)?.segment_ranges.is_empty() {
+            return Ok(None);
+        }
+        self.arrive("segments_between").await?;
+        let (from, to) = (messages::cut(cut), messages::cut_or_none(&StreamCut::Unbounded));
+        let found = self
+            .world
+            .ask(instance, |catalog, step| catalog.segments_between(&info, &from, &to, step));
+        let ids = found.map_err(failed)?.segments.into_iter().map(|id| id.segment_id.into());
+        Ok(Some(ids.map(|id| ScopedSegment::new(stream, id)).collect()))
     }
 
     async fn segment_endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError> {

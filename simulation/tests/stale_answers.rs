@@ -286,6 +286,26 @@ fn the_next_cut_in_a_sealed_stream_goes_through_its_last_segments() {
 }
 
 #[test]
+fn the_bytes_up_to_the_end_of_a_sealed_stream_are_those_of_all_its_segments() {
+    story_of(SeededBug::MixesInstances, async |client| {
+        let first = client.cluster.segment(0);
+        client.append(&first, "one..");
+        client.instance_stops();
+        let second = client.scale();
+        client.append(&second, "two..");
+        client.cluster.world.seal_stream(&client.cluster.stream);
+        let batch = client.batch().await;
+        for _ in 0..50 {
+            client.cluster.world.set_stale_share(60);
+            let from = client.cut(&first, 0).into();
+            let distance = batch.distance(&from, &StreamCut::Unbounded).await.unwrap();
+            check(distance == 26, || format!("{distance}"))?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn the_bytes_between_two_cuts_are_those_of_all_segments_between_them() {
     story(async |client| {
         let first = client.cluster.segment(0);

@@ -123,6 +123,10 @@ impl Controller for ControllerClient {
         segments::final_successors(self, segment).await
     }
 
+    async fn final_segments_after(&self, cut: &BoundedCut) -> Result<Option<Vec<ScopedSegment>>> {
+        segments::final_segments_after(self, cut).await
+    }
+
     async fn segments_between(
         &self,
         stream: &ScopedStream,

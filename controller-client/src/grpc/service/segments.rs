@@ -10,7 +10,7 @@ use super::answer::{Result, call, read};
 use crate::{
     AccessOperation, ControllerError, CutRange, DelegationToken, SegmentWithRange,
     grpc::{call::Operation, client::ControllerClient, convert},
-    machine::Repeat,
+    machine::{Repeat, Route},
 };
 
 pub(super) async fn current_segments(
@@ -68,34 +68,68 @@ pub(super) async fn successors(
     read(name, segment, &answer.endpoint, convert::successors(&answer.message))
 }
 
+/// Asks an instance whether a stream is sealed: if it is, returns the route to that instance, for
+/// a second question.
+async fn route_if_sealed(
+    client: &ControllerClient,
+    stream: &ScopedStream,
+) -> Result<Option<Route>> {
+    let message = convert::stream_info_for(stream, proto::stream_info::AccessOperation::None);
+    let present =
+        call!(client, "getCurrentSegments", Harmless, stream, get_current_segments, message)?;
+    Ok(present.message.segment_ranges.is_empty().then(|| present.route()))
+}
+
 /// The second question goes over the connection over which the first answer came, so that the same
 /// instance answers both.
 pub(super) async fn final_successors(
     client: &ControllerClient,
     segment: &ScopedSegment,
 ) -> Result<Option<Vec<Successor>>> {
-    let stream = &segment.scoped_stream();
-    let message = convert::stream_info_for(stream, proto::stream_info::AccessOperation::None);
-    let present =
-        call!(client, "getCurrentSegments", Harmless, stream, get_current_segments, message)?;
-    if !present.message.segment_ranges.is_empty() {
+    let Some(route) = route_if_sealed(client, &segment.scoped_stream()).await? else {
         return Ok(None);
-    }
+    };
     let name = "getSegmentsImmediatelyFollowing";
     let operation = Operation { name, repeat: Repeat::Harmless };
     let limit = client.calls.nodes.config().call_timeout;
-    let answer = client.calls.call_by(
-        present.route(),
-        limit,
-        operation,
-        segment,
-        convert::segment_id(segment),
-        |mut client, request| {
+    let message = convert::segment_id(segment);
+    let answer =
+        client.calls.call_by(route, limit, operation, segment, message, |mut client, request| {
             Box::pin(async move { client.get_segments_immediately_following(request).await })
-        },
-    );
+        });
     let answer = answer.await?;
     read(name, segment, &answer.endpoint, convert::successors(&answer.message)).map(Some)
+}
+
+/// As [`final_successors`], of a cut.
+pub(super) async fn final_segments_after(
+    client: &ControllerClient,
+    cut: &BoundedCut,
+) -> Result<Option<Vec<ScopedSegment>>> {
+    let stream = cut.stream();
+    let Some(route) = route_if_sealed(client, stream).await? else {
+        return Ok(None);
+    };
+    let name = "getSegmentsBetween";
+    let operation = Operation { name, repeat: Repeat::Harmless };
+    let limit = client.calls.nodes.config().call_timeout;
+    let range = CutRange::new(cut.clone(), StreamCut::Unbounded);
+    let message = range_message(stream, &range);
+    let answer =
+        client.calls.call_by(route, limit, operation, stream, message, |mut client, request| {
+            Box::pin(async move { client.get_segments_between(request).await })
+        });
+    let answer = answer.await?;
+    let segments = answer.message.segments.iter().map(convert::scoped_segment).collect();
+    read(name, stream, &answer.endpoint, segments).map(Some)
+}
+
+fn range_message(stream: &ScopedStream, range: &CutRange) -> proto::StreamCutRange {
+    proto::StreamCutRange {
+        stream_info: Some(convert::stream_info(stream)),
+        from: convert::cut_map(&range.from),
+        to: convert::cut_map(&range.to),
+    }
 }
 
 pub(super) async fn segments_between(
@@ -119,11 +153,7 @@ pub(super) async fn segments_between(
             .with_operation(name, stream));
         }
     }
-    let message = proto::StreamCutRange {
-        stream_info: Some(convert::stream_info(stream)),
-        from: convert::cut_map(&range.from),
-        to: convert::cut_map(&range.to),
-    };
+    let message = range_message(stream, range);
     let answer =
         call!(client, "getSegmentsBetween", Harmless, stream, get_segments_between, message)?;
     let segments = answer.message.segments.iter().map(convert::scoped_segment).collect();
