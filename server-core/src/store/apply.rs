@@ -49,7 +49,7 @@ impl Store {
                 // A copy, as the name may be a part of a long message.
                 let name = ByteString::from(&**segment);
                 self.held += SEGMENT_OVERHEAD + name.len() as u64 + created.held();
-                self.segments.insert(name, created);
+                self.segments.insert(name, Box::new(created));
                 self.note_kind(segment);
             }
             Record::Appended { segment, data, attributes, at } => {
@@ -167,7 +167,7 @@ impl Store {
     }
 
     /// Removes a segment. Reads that wait for more of it get an empty reply.
-    fn remove_segment(&mut self, name: &ByteString, after: Sequence) -> Option<Segment> {
+    fn remove_segment(&mut self, name: &ByteString, after: Sequence) -> Option<Box<Segment>> {
         let mut segment = self.segments.remove(name)?;
         self.note_kind(name);
         self.held = self.held.saturating_sub(SEGMENT_OVERHEAD + name.len() as u64 + segment.held());

@@ -31,7 +31,8 @@ const MIN_WRITERS: usize = 16;
 #[derive(Debug, Default)]
 pub struct Store {
     /// In order, for copies; and a map that grows by moving all of it would hold up all clients.
-    pub(super) segments: BTreeMap<ByteString, Segment>,
+    /// Boxed, as the nodes of the map are half empty.
+    pub(super) segments: BTreeMap<ByteString, Box<Segment>>,
     /// Segments that were merged into others, so that a repeated merge is recognized.
     pub(super) merged: HashSet<ByteString>,
     /// The same segments in the order of their merges.
@@ -200,7 +201,7 @@ impl Store {
     /// The segment with exactly this name.
     pub(super) fn exact(&self, name: &str) -> Option<&Segment> {
         self.count_look();
-        self.segments.get(name)
+        self.segments.get(name).map(Box::as_ref)
     }
 
     /// Counts a look at a segment, in tests.
@@ -215,7 +216,7 @@ impl Store {
         match self.segments.get(name) {
             Some(segment) => Ok(segment),
             None => canonical(name)
-                .and_then(|name| self.segments.get(&*name))
+                .and_then(|name| self.segments.get(&*name).map(Box::as_ref))
                 .ok_or(Refusal::NoSuchSegment),
         }
     }
