@@ -154,6 +154,15 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
         segment: &ScopedSegment,
     ) -> Result<Option<Vec<Successor>>, ControllerError>;
 
+    /// Returns all segments from a cut to the end of a sealed stream, as an instance of the
+    /// controller names them that knows of the seal, and so of every scale before it. `None` means
+    /// that the instance that answered knows segments that take events. Both requests are made of
+    /// the same instance, as in [`Self::final_successors`].
+    async fn final_segments_after(
+        &self,
+        cut: &BoundedCut,
+    ) -> Result<Option<Vec<ScopedSegment>>, ControllerError>;
+
     /// Returns all segments between two cuts, of which at most one may be unbounded.
     async fn segments_between(
         &self,
@@ -167,15 +176,6 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
     /// [`ScopedKeyValueTable::segment_stream`]:
     /// pravega_sdk_types::ScopedKeyValueTable::segment_stream
     async fn segment_endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError>;
-
-    /// Returns all segments from a cut to the end of a sealed stream, as an instance of the
-    /// controller names them that knows that it is sealed, and so of every scale before that. `None`
-    /// means that the instance that answered knows segments that take events. This call makes two
-    /// requests of the same instance, as [`Self::final_successors`] does.
-    async fn final_segments_after(
-        &self,
-        cut: &BoundedCut,
-    ) -> Result<Option<Vec<ScopedSegment>>, ControllerError>;
 
     /// Returns true if a segment is an active segment of its stream.
     async fn is_segment_open(&self, segment: &ScopedSegment) -> Result<bool, ControllerError>;
