@@ -165,7 +165,6 @@ impl BoundedReads<'_> {
             });
         let bytes: u64 = between.iter().map(|kept| kept.stored.event.len() as u64 + 8).sum();
         let (from, to) = (StreamCut::from(from.clone()), StreamCut::from(to.clone()));
-        let begun = Instant::now();
         match client.distance(&from, &to).await {
             Ok(distance) if distance == bytes && !is_gone => bounded.count("distance measured"),
             Err(error) if error.kind() == ErrorKind::Truncated && may_be_gone => {
@@ -179,6 +178,7 @@ impl BoundedReads<'_> {
         if from == to {
             return;
         }
+        let begun = Instant::now();
         let refused = client.distance(&to, &from).await.map_err(|error| error.kind());
         if is_behind(&to, &from, &self.ranges, self.kept)
             && (refused != Err(ErrorKind::InvalidArgument) || begun.elapsed() > REFUSAL_BOUND)
