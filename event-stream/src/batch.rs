@@ -160,6 +160,13 @@ impl BatchClient {
         to: &StreamCut,
     ) -> Result<Vec<SegmentRange>, ReadError> {
         let mut cuts = Cuts::new(&self.context, &self.stream);
+        if let (StreamCut::At(from), StreamCut::At(to)) = (from, to)
+            && from.positions().len() == 0
+            && to.positions().len() > 0
+        {
+            // A controller that lags would be asked for long whether the stream is sealed.
+            return Err(cuts.tail_before());
+        }
         let (from, started_by) = match from {
             StreamCut::Unbounded => {
                 let head = self.head_cut().await?;

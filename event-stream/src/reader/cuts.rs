@@ -104,8 +104,7 @@ impl<'a> Cuts<'a> {
         started_by: StartedBy,
     ) -> Result<(), ReadError> {
         if start.is_empty() && !end.is_empty() {
-            let detail = "the start is the tail of the sealed stream, which is after the end";
-            return Err(ReadError::invalid(detail).with_stream(self.stream));
+            return Err(self.tail_before());
         }
         let start = self.resolve(start, end).await?;
         let checked = match (&start.coverage, &end.coverage) {
@@ -113,6 +112,13 @@ impl<'a> Cuts<'a> {
             _ => check_order_of_ids(&start.positions, &end.positions),
         };
         checked.map_err(|reversed| self.reversed(reversed, started_by))
+    }
+
+    /// The error of a start that holds no segment, as the tail of a sealed stream, before an end
+    /// that does.
+    pub(crate) fn tail_before(&self) -> ReadError {
+        let detail = "the start is the tail of a sealed stream, which is after the end";
+        ReadError::invalid(detail).with_stream(self.stream)
     }
 
     /// A start at the end of a segment is not after an end that has the segment's length: it gets

@@ -49,7 +49,7 @@ fn a_stream_is_created_changed_and_deleted_at_the_terminal() {
     assert_eq!((&segment["is_sealed"], &segment["tail_offset"]), (&true.into(), &0.into()));
     good(&["stream", "truncate", &stream, "--at", "0=0", "--at", "1=0"]);
 
-    assert!(fails(4, &["stream", "delete", &stream]).contains("pravega stream seal"));
+    assert!(fails(4, &["stream", "delete", &stream]).contains("pravega stream delete --seal"));
     good(&["stream", "seal", &stream]);
     assert!(fails(4, &["scope", "delete", &scope]).contains("--recursive"));
     good(&["stream", "delete", &stream]);
