@@ -20,7 +20,7 @@ use pravega_sdk_server_core::{
     machine::{Config, Machine},
     placement::Placement,
     record::{Durability, Millis, Record},
-    store::{Info, Read, Step, WaitingRead},
+    store::{Info, Progress, Read, Step, WaitingRead},
 };
 use pravega_sdk_types::{ScopedSegment, ScopedStream, SegmentId, Successor};
 use tokio::time::Instant;
@@ -151,6 +151,8 @@ impl Cluster {
 
     /// Archives what a step changed, and sends the replies to the reads that waited for it.
     pub(crate) fn settle(&mut self) {
+        // The changes of more segments than one step has.
+        while self.machine.store.settle_slice() == Progress::Unfinished {}
         for record in self.machine.journal.take().into_iter().flat_map(|(_, records)| records) {
             self.archive.apply(record);
         }

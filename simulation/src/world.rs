@@ -171,13 +171,17 @@ impl World {
         let scope = stream.scope().to_string();
         let segments = i32::try_from(segments).expect("a number of segments");
         let with = |segments| messages::configuration(stream, segments);
-        self.lock().cluster.call(|catalog, step| {
+        let mut state = self.lock();
+        state.cluster.call(|catalog, step| {
             let created = catalog.create_scope(&scope, step);
             let scopes =
                 [create_scope_status::Status::Success, create_scope_status::Status::ScopeExists];
             assert!(scopes.contains(&created.expect("a scope")));
             let created = catalog.create_stream(with(segments), step);
             assert_eq!(created, Ok(create_stream_status::Status::Success));
+        });
+        // Its segments exist by now, however many they are.
+        state.cluster.call(|catalog, step| {
             // Merges may leave one segment.
             let updated = catalog.update_stream(with(1), step);
             assert_eq!(updated, Ok(update_stream_status::Status::Success));
