@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use pravega_sdk_controller_client::CutRange;
+use pravega_sdk_controller_client::{ControllerError, CutRange};
 use pravega_sdk_segment_client::{
     context::SegmentContext, error::ReadError, read::machine::StartOffset, runtime::runtime,
     seeded_bugs::SeededBug,
@@ -216,35 +216,47 @@ impl BatchClient {
             })
         };
         let from = cut(from)?;
-        let failed = |error| {
-            let detail = "the segments between the cuts cannot be found";
-            ReadError::from_controller(error, detail, &self.stream)
-        };
-        let controller = self.context.controller();
+        if to.is_empty() {
+            return self.between_end(&from).await;
+        }
+        let range = CutRange::new(from, cut(to)?);
         let mut lag = self.context.lag();
-        // A sealed stream has no tail; its segments have ends.
-        let mut is_final = to.is_empty() && !self.config.reader.bugs.has(SeededBug::MixesInstances);
         loop {
-            let found = if is_final {
-                controller.final_segments_after(&from).await.map_err(failed)?
-            } else {
-                let end = if to.is_empty() { StreamCut::Unbounded } else { cut(to)?.into() };
-                let range = CutRange::new(from.clone(), end);
-                Some(controller.segments_between(&self.stream, &range).await.map_err(failed)?)
-            };
-            let between = found.as_ref().map(|found| found.iter().map(ScopedSegment::id).collect());
+            let mut between = self.ids_between(&range).await?;
             // An instance that does not know the end yet may leave out what comes before it, too.
-            let knows_end = |between: &BTreeSet<_>| to.first().all(|(id, _)| between.contains(&id));
-            if between.as_ref().is_some_and(knows_end) || !lag.wait().await {
-                let Some(mut between) = between else {
-                    // It is believed, whatever it knows.
-                    is_final = false;
-                    continue;
-                };
+            let knows_end = to.first().all(|(id, _)| between.contains(&id));
+            if knows_end || !lag.wait().await {
                 between.extend(to.positions().keys().copied());
                 return Ok(between);
             }
         }
+    }
+
+    /// The segments between a cut and the end of a sealed stream, which has no tail: its segments
+    /// have ends.
+    async fn between_end(&self, from: &BoundedCut) -> Result<BTreeSet<SegmentId>, ReadError> {
+        let mut lag = self.context.lag();
+        while !self.config.reader.bugs.has(SeededBug::MixesInstances) {
+            let found = self.context.controller().final_segments_after(from).await;
+            if let Some(found) = found.map_err(|error| self.unknown_between(error))? {
+                return Ok(found.iter().map(ScopedSegment::id).collect());
+            }
+            if !lag.wait().await {
+                break;
+            }
+        }
+        self.ids_between(&CutRange::new(from.clone(), StreamCut::Unbounded)).await
+    }
+
+    async fn ids_between(&self, range: &CutRange) -> Result<BTreeSet<SegmentId>, ReadError> {
+        let found = self.context.controller().segments_between(&self.stream, range).await;
+        let found = found.map_err(|error| self.unknown_between(error))?;
+        Ok(found.iter().map(ScopedSegment::id).collect())
+    }
+
+    fn unknown_between(&self, error: ControllerError) -> ReadError {
+        let detail = "the segments between the cuts cannot be found";
+        ReadError::from_controller(error, detail, &self.stream)
     }
 
     /// The part of a segment between two cuts, which may name it or not.

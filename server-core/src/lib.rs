@@ -22,6 +22,7 @@
 
 pub mod access;
 pub mod catalog;
+mod copying;
 pub mod ids;
 pub mod log;
 pub mod machine;

@@ -12,7 +12,7 @@ use pravega_sdk_controller_client::{
     Creation, CutRange, DelegationToken, Deletion, KeyValueTableConfiguration, Page, PageToken,
     PingStatus, ScaleStart, ScaleState, SegmentWithRange, Subscriber, TransactionState,
 };
-use pravega_sdk_proto::{ping_txn_status, remove_writer_response, timestamp_response};
+use pravega_sdk_proto::{StreamInfo, ping_txn_status, remove_writer_response, timestamp_response};
 use pravega_sdk_server_core::{
     catalog::{CallResult, Catalog},
     store::Step,
@@ -99,6 +99,29 @@ impl SimController {
     ) -> Result<T, ControllerError> {
         self.arrive(name).await?;
         self.world.ask(self.instance(), call).map_err(failed)
+    }
+
+    /// As [`Self::ask`], of one instance.
+    async fn ask_of<T>(
+        &self,
+        instance: Instance,
+        name: &'static str,
+        call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> CallResult<T> + Send,
+    ) -> Result<T, ControllerError> {
+        self.arrive(name).await?;
+        self.world.ask(instance, call).map_err(failed)
+    }
+
+    /// The instance that answers, if it knows that a stream is sealed.
+    async fn instance_if_sealed(
+        &self,
+        info: &StreamInfo,
+    ) -> Result<Option<Instance>, ControllerError> {
+        self.arrive("current_segments").await?;
+        let instance = self.instance();
+        let present =
+            self.world.ask(instance, |catalog, step| catalog.current_segments(info, step));
+        Ok(present.map_err(failed)?.segment_ranges.is_empty().then_some(instance))
     }
 
     /// Makes a call of the catalog that changes something; its answer is lost now and then.
@@ -192,38 +215,24 @@ impl Controller for SimController {
         segment: &ScopedSegment,
     ) -> Result<Option<Vec<Successor>>, ControllerError> {
         let (info, id) = (messages::stream_info(&segment.scoped_stream()), segment.id());
-        self.arrive("current_segments").await?;
-        let instance = self.instance();
-        let present =
-            self.world.ask(instance, |catalog, step| catalog.current_segments(&info, step));
-        if !present.map_err(failed)?.segment_ranges.is_empty() {
-            return Ok(None);
-        }
-        self.arrive("successors").await?;
-        let found =
-            self.world.ask(instance, |catalog, step| catalog.successors(&info, id.into(), step));
-        Ok(Some(messages::successors(&found.map_err(failed)?)))
+        let Some(instance) = self.instance_if_sealed(&info).await? else { return Ok(None) };
+        let found = self.ask_of(instance, "successors", |catalog, step| {
+            catalog.successors(&info, id.into(), step)
+        });
+        Ok(Some(messages::successors(&found.await?)))
     }
 
     async fn final_segments_after(
         &self,
         cut: &BoundedCut,
     ) -> Result<Option<Vec<ScopedSegment>>, ControllerError> {
-        let (stream, info) = (cut.stream(), messages::stream_info(cut.stream()));
-        self.arrive("current_segments").await?;
-        let instance = self.instance();
-        let present =
-            self.world.ask(instance, |catalog, step| catalog.current_segments(&info, step));
-        if !present.map_err(failed)?.segment_ranges.is_empty() {
-            return Ok(None);
-        }
-        self.arrive("segments_between").await?;
+        let info = messages::stream_info(cut.stream());
+        let Some(instance) = self.instance_if_sealed(&info).await? else { return Ok(None) };
         let (from, to) = (messages::cut(cut), messages::cut_or_none(&StreamCut::Unbounded));
-        let found = self
-            .world
-            .ask(instance, |catalog, step| catalog.segments_between(&info, &from, &to, step));
-        let ids = found.map_err(failed)?.segments.into_iter().map(|id| id.segment_id.into());
-        Ok(Some(ids.map(|id| ScopedSegment::new(stream, id)).collect()))
+        let found = self.ask_of(instance, "segments_between", |catalog, step| {
+            catalog.segments_between(&info, &from, &to, step)
+        });
+        Ok(Some(messages::segments_between(cut.stream(), &found.await?)))
     }
 
     async fn segment_endpoint(&self, segment: &ScopedSegment) -> Result<Endpoint, ControllerError> {
@@ -528,8 +537,7 @@ impl Controller for SimController {
         let found = self.ask("segments_between", |catalog, step| {
             catalog.segments_between(&info, &from, &to, step)
         });
-        let ids = found.await?.segments.into_iter().map(|id| id.segment_id.into());
-        Ok(ids.map(|id| ScopedSegment::new(stream, id)).collect())
+        Ok(messages::segments_between(stream, &found.await?))
     }
 
     async fn is_segment_open(&self, segment: &ScopedSegment) -> Result<bool, ControllerError> {

@@ -8,8 +8,8 @@ use pravega_sdk_controller_client::{ControllerError, DelegationToken, SegmentWit
 use pravega_sdk_proto as proto;
 use pravega_sdk_server_core::record::Millis;
 use pravega_sdk_types::{
-    BoundedCut, ErrorKind, KeyRange, Offset, Outcome, ScalingPolicy, ScopedStream, SegmentId,
-    StreamConfiguration, StreamCut, Successor,
+    BoundedCut, ErrorKind, KeyRange, Offset, Outcome, ScalingPolicy, ScopedSegment, ScopedStream,
+    SegmentId, StreamConfiguration, StreamCut, Successor,
 };
 
 pub(crate) fn stream_info(stream: &ScopedStream) -> proto::StreamInfo {
@@ -59,6 +59,15 @@ pub(crate) fn cut(cut: &BoundedCut) -> BTreeMap<i64, i64> {
 /// The offsets of a cut; none for the head or the tail.
 pub(crate) fn cut_or_none(cut: &StreamCut) -> BTreeMap<i64, i64> {
     cut.bounded().map(self::cut).unwrap_or_default()
+}
+
+/// The segments between two cuts.
+pub(crate) fn segments_between(
+    stream: &ScopedStream,
+    found: &proto::StreamCutRangeResponse,
+) -> Vec<ScopedSegment> {
+    let ids = found.segments.iter().map(|id| id.segment_id.into());
+    ids.map(|id| ScopedSegment::new(stream, id)).collect()
 }
 
 /// The message of a configuration. The simulation knows fixed numbers of segments only.

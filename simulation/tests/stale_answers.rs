@@ -94,6 +94,18 @@ impl Client {
         ScopedSegment::new(stream, world.active_segments(stream)[0].id)
     }
 
+    /// Replaces the first segment by another, each with an event, and seals the stream. An instance
+    /// knows of neither.
+    fn seal_after_scale(&self) -> (ScopedSegment, ScopedSegment) {
+        let first = self.cluster.segment(0);
+        self.append(&first, "one..");
+        self.instance_stops();
+        let second = self.scale();
+        self.append(&second, "two..");
+        self.cluster.world.seal_stream(&self.cluster.stream);
+        (first, second)
+    }
+
     /// Appends an event of 5 bytes, 13 with its header.
     fn append(&self, segment: &ScopedSegment, event: &str) {
         let mut bytes = bytes::BytesMut::new();
@@ -269,12 +281,7 @@ fn a_reader_reaches_the_end_of_a_sealed_stream_while_an_instance_knows_neither_s
 #[test]
 fn the_next_cut_in_a_sealed_stream_goes_through_its_last_segments() {
     story_of(SeededBug::MixesInstances, async |client| {
-        let first = client.cluster.segment(0);
-        client.append(&first, "one..");
-        client.instance_stops();
-        let second = client.scale();
-        client.append(&second, "two..");
-        client.cluster.world.seal_stream(&client.cluster.stream);
+        let (first, second) = client.seal_after_scale();
         let batch = client.batch().await;
         for _ in 0..50 {
             client.cluster.world.set_stale_share(60);
@@ -288,12 +295,7 @@ fn the_next_cut_in_a_sealed_stream_goes_through_its_last_segments() {
 #[test]
 fn the_bytes_up_to_the_end_of_a_sealed_stream_are_those_of_all_its_segments() {
     story_of(SeededBug::MixesInstances, async |client| {
-        let first = client.cluster.segment(0);
-        client.append(&first, "one..");
-        client.instance_stops();
-        let second = client.scale();
-        client.append(&second, "two..");
-        client.cluster.world.seal_stream(&client.cluster.stream);
+        let (first, _) = client.seal_after_scale();
         let batch = client.batch().await;
         for _ in 0..50 {
             client.cluster.world.set_stale_share(60);

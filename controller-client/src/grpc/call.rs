@@ -54,6 +54,7 @@ impl Calls {
     /// Makes a call with all its attempts, within the deadline of the configuration.
     pub(super) async fn call<M, A>(
         &self,
+        route: Route,
         operation: Operation,
         target: &(dyn fmt::Display + Sync),
         message: M,
@@ -64,7 +65,7 @@ impl Calls {
         A: Send + 'static,
     {
         let limit = self.nodes.config().call_timeout;
-        self.call_by(Route::Any, limit, operation, target, message, send).await
+        self.call_by(route, limit, operation, target, message, send).await
     }
 
     /// Makes a call by a route, within `limit`.

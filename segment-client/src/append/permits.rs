@@ -64,7 +64,7 @@ impl Permits {
         self.free.fetch_add(permits, SeqCst);
         // A write that joins the line looks at the permits after that.
         if self.waiting.load(SeqCst) > 0 {
-            self.call();
+            self.wake(self.call());
         }
     }
 
@@ -73,11 +73,7 @@ impl Permits {
     pub(super) fn release_watched(&self, permits: usize) {
         self.free.fetch_add(permits, SeqCst);
         if self.waiting.load(SeqCst) > 0 {
-            let called = {
-                let mut line = self.lock();
-                self.settle(&mut line, Instant::now())
-            };
-            wake_all(called.wakers);
+            wake_all(self.call().wakers);
         }
     }
 
@@ -117,12 +113,9 @@ impl Permits {
     }
 
     /// Calls the writes at the front of the line that there are permits for.
-    fn call(&self) {
-        let called = {
-            let mut line = self.lock();
-            self.settle(&mut line, Instant::now())
-        };
-        self.wake(called);
+    fn call(&self) -> Called<Waker> {
+        let mut line = self.lock();
+        self.settle(&mut line, Instant::now())
     }
 
     fn settle(&self, line: &mut Line<Waker>, now: Instant) -> Called<Waker> {

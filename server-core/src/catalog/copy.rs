@@ -14,13 +14,14 @@ use uuid::Uuid;
 
 use super::{
     change::{Change, Part, ScopeRecord, StreamPart},
-    key::{CopyPlace, Copying, EntryKey, PartKey, StreamKey},
+    key::{CopyPlace, EntryKey, PartKey, StreamKey},
     leaving::stream_of,
     names,
     state::{Catalog, Scope},
     stream::Stream,
 };
 use crate::{
+    copying::Copying,
     record::{Portion, Record},
     store::Progress,
 };
@@ -98,10 +99,7 @@ impl Catalog {
 
     /// Takes the changes of what was copied already, since the last call.
     pub(crate) fn take_followed(&mut self) -> Vec<Record> {
-        self.copying
-            .as_mut()
-            .map(|copying| std::mem::take(&mut copying.followed))
-            .unwrap_or_default()
+        self.copying.as_mut().map(Copying::take_followed).unwrap_or_default()
     }
 
     /// Ends the copy.

@@ -2,8 +2,6 @@
 
 use pravega_sdk_types::{Epoch, SegmentId, TransactionId};
 
-use crate::record::Record;
-
 /// The key of an entry. A copy of the catalog has the entries in the order of their keys, in which
 /// each comes after those that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,15 +36,7 @@ pub(super) enum StreamKey {
     Transaction(TransactionId),
 }
 
-/// A copy of the catalog that is made in portions, between which it changes.
-#[derive(Debug, Default)]
-pub(super) struct Copying {
-    pub(super) place: CopyPlace,
-    /// The changes of what was copied already.
-    pub(super) followed: Vec<Record>,
-}
-
-/// How far a copy has come.
+/// How far a copy of the catalog has come.
 #[derive(Debug, Default)]
 pub(super) enum CopyPlace {
     /// Nothing is copied.

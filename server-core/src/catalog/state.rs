@@ -9,7 +9,8 @@ use pravega_sdk_types::{SegmentId, SegmentNumber};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::{key::Copying, message, names, rates::Rates, stream::Stream};
+use super::{key::CopyPlace, message, names, rates::Rates, stream::Stream};
+use crate::copying::Copying;
 
 /// The state of the controller.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub struct Catalog {
     /// The weight of all entries.
     pub(super) held: u64,
     /// The copy that is being made.
-    pub(super) copying: Option<Copying>,
+    pub(super) copying: Option<Copying<CopyPlace>>,
     /// The scopes and names of sealed streams that have open transactions, which are aborted.
     pub(super) doomed: BTreeSet<(String, String)>,
     /// The number of completed transactions whose outcomes are kept.

@@ -13,12 +13,15 @@ use bytestring::ByteString;
 use uuid::Uuid;
 
 use super::{
-    copying::{CopiedPart, CopyPlace, Copying, Extent},
+    copying::{CopiedPart, CopyPlace, Extent},
     requests::Progress,
     segment::{Content, Segment},
     state::Store,
 };
-use crate::record::{Attributes, KeyVersion, Many, Millis, Portion, Record};
+use crate::{
+    copying::Copying,
+    record::{Attributes, KeyVersion, Many, Millis, Portion, Record},
+};
 
 /// The most attributes in one record of a copy.
 const ATTRIBUTES: usize = 4096;
@@ -72,10 +75,7 @@ impl Store {
 
     /// Takes the changes of what was copied already, since the last call.
     pub(crate) fn take_followed(&mut self) -> Vec<Record> {
-        self.copying
-            .as_mut()
-            .map(|copying| std::mem::take(&mut copying.followed))
-            .unwrap_or_default()
+        self.copying.as_mut().map(Copying::take_followed).unwrap_or_default()
     }
 
     /// Ends the copy.
@@ -110,7 +110,7 @@ impl Store {
 
     fn follow_merge(
         &self,
-        copying: &mut Copying,
+        copying: &mut Copying<CopyPlace>,
         target: &ByteString,
         source: &ByteString,
         (attributes, at): (&Attributes, Millis),
@@ -164,7 +164,7 @@ impl Store {
     }
 }
 
-impl Copying {
+impl Copying<CopyPlace> {
     /// Notes a change of one segment.
     fn follow(&mut self, record: &Record) {
         let Some(segment) = record.segment() else { return };

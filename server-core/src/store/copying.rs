@@ -3,20 +3,12 @@
 use bytestring::ByteString;
 use uuid::Uuid;
 
-use crate::record::{KeyVersion, Record};
+use crate::record::KeyVersion;
 
-/// A copy of the segments that is made in portions, between which they change.
+/// How far a copy has come.
 ///
 /// The segments are copied from the last name to the first: the segment of a transaction, whose
 /// name begins with that of the segment that it is merged into, is copied before it.
-#[derive(Debug, Default)]
-pub(super) struct Copying {
-    pub(super) place: CopyPlace,
-    /// The changes of what was copied already.
-    pub(super) followed: Vec<Record>,
-}
-
-/// How far a copy has come.
 #[derive(Debug, Default)]
 pub(super) enum CopyPlace {
     /// Nothing is copied.

@@ -12,7 +12,7 @@ use pravega_sdk_types::{
 use uuid::Uuid;
 
 use super::{
-    copying::Copying,
+    copying::CopyPlace,
     pressing::Pressing,
     refusal::{Refusal, Result},
     segment::{Content, Segment, Traffic, attribute},
@@ -20,7 +20,10 @@ use super::{
     unmade::Unmade,
     waiting::{Shares, WaitingReads, Woken},
 };
-use crate::record::{Millis, Sequence};
+use crate::{
+    copying::Copying,
+    record::{Millis, Sequence},
+};
 
 /// The most writers on all connections, before one with more than its share is refused more.
 const MAX_WRITERS: usize = 16_384;
@@ -62,7 +65,7 @@ pub struct Store {
     /// The writers whose appends find no memory.
     pub(super) pressing: Pressing,
     /// The copy that is being made.
-    pub(super) copying: Option<Copying>,
+    pub(super) copying: Option<Copying<CopyPlace>>,
 }
 
 /// The writers that set up appends on all connections.

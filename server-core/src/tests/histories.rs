@@ -377,19 +377,34 @@ impl CopyInPortions {
     }
 }
 
+/// Makes some steps and begins a copy; returns it with the length of its portions.
+fn begin_copy(history: &mut History, seed: u64) -> (fastrand::Rng, CopyInPortions, usize) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..random.usize(20..150) {
+        history.step();
+    }
+    let bytes = random.usize(1..4000);
+    history.machine.begin_copy();
+    (random, CopyInPortions::default(), bytes)
+}
+
+/// Checks that a copy, with the records after it, restores a machine.
+fn check_copy(copy: &[Record], later: &[Record], expected: &Machine, seed: u64) {
+    let mut again = machine();
+    copy.iter().chain(later).for_each(|record| again.restore(record).unwrap());
+    let what = format!("the copy of seed {seed}");
+    check_same(&everything(&again), &everything(expected), &what);
+    let held = |machine: &Machine| (machine.store.recount(), machine.catalog.held());
+    assert_eq!(held(&again), (again.store.held(), again.catalog.recount()), "{what}");
+}
+
 #[test]
 fn a_copy_that_is_made_in_portions_while_the_server_changes_restores_it() {
     let (mut portions, mut followed) = (0, 0);
     for seed in 0..1000 {
         // Of every two, one changes segments in slices.
         let mut history = if seed % 2 == 0 { History::new(seed) } else { History::in_slices(seed) };
-        let mut random = fastrand::Rng::with_seed(seed);
-        for _ in 0..random.usize(20..150) {
-            history.step();
-        }
-        let bytes = random.usize(1..4000);
-        let mut copy = CopyInPortions::default();
-        history.machine.begin_copy();
+        let (mut random, mut copy, bytes) = begin_copy(&mut history, seed);
         while !copy.next(&mut history.machine, bytes) {
             for _ in 0..random.usize(..4) {
                 history.step();
@@ -402,12 +417,7 @@ fn a_copy_that_is_made_in_portions_while_the_server_changes_restores_it() {
         }
         history.work(true);
         copy.follow(&mut history.machine);
-        let mut again = machine();
-        copy.records.iter().for_each(|record| again.restore(record).unwrap());
-        let what = format!("the copy of seed {seed}");
-        check_same(&everything(&again), &everything(&history.machine), &what);
-        let held = |machine: &Machine| (machine.store.recount(), machine.catalog.held());
-        assert_eq!(held(&again), (again.store.held(), again.catalog.recount()), "{what}");
+        check_copy(&copy.records, &[], &history.machine, seed);
         history.machine.end_copy();
         history.step();
         assert!(history.machine.take_followed().is_empty());
@@ -422,13 +432,7 @@ fn a_copy_between_whose_portions_many_segments_change_in_slices_restores_the_ser
     let mut unsettled = 0;
     for seed in 0..500 {
         let mut history = History::in_slices(seed);
-        let mut random = fastrand::Rng::with_seed(seed);
-        for _ in 0..random.usize(20..150) {
-            history.step();
-        }
-        let bytes = random.usize(1..4000);
-        let mut copy = CopyInPortions::default();
-        history.machine.begin_copy();
+        let (mut random, mut copy, bytes) = begin_copy(&mut history, seed);
         while !copy.next(&mut history.machine, bytes) {
             for _ in 0..random.usize(..4) {
                 history.step();
@@ -446,12 +450,7 @@ fn a_copy_between_whose_portions_many_segments_change_in_slices_restores_the_ser
         }
         history.work(true);
         let later = history.records.get(from..).unwrap_or_default();
-        let mut again = machine();
-        copy.records.iter().chain(later).for_each(|record| again.restore(record).unwrap());
-        let what = format!("the copy of seed {seed}");
-        check_same(&everything(&again), &everything(&history.machine), &what);
-        let held = |machine: &Machine| (machine.store.recount(), machine.catalog.held());
-        assert_eq!(held(&again), (again.store.held(), again.catalog.recount()), "{what}");
+        check_copy(&copy.records, later, &history.machine, seed);
     }
     assert!(unsettled > 30, "{unsettled} copies end before all changes are made");
 }

@@ -7,14 +7,22 @@ use crate::{ControllerError, PageToken};
 
 pub(super) type Result<T> = std::result::Result<T, ControllerError>;
 
-/// Calls `$method` of the generated client with all attempts, and names the call in errors.
+/// Calls `$method` of the generated client with all attempts, by a route if there is one, and names
+/// the call in errors.
 macro_rules! call {
     ($client:expr, $name:literal, $repeat:ident, $target:expr, $method:ident, $message:expr) => {{
+        let route = $crate::machine::Route::Any;
+        call!(by route, $client, $name, $repeat, $target, $method, $message)
+    }};
+    (
+        by $route:expr, $client:expr, $name:literal, $repeat:ident, $target:expr, $method:ident,
+        $message:expr
+    ) => {{
         let operation =
             $crate::grpc::call::Operation { name: $name, repeat: $crate::machine::Repeat::$repeat };
         $client
             .calls
-            .call(operation, &$target, $message, |mut client, request| {
+            .call($route, operation, &$target, $message, |mut client, request| {
                 Box::pin(async move { client.$method(request).await })
             })
             .await

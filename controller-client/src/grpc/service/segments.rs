@@ -9,8 +9,8 @@ use pravega_sdk_types::{
 use super::answer::{Result, call, read};
 use crate::{
     AccessOperation, ControllerError, CutRange, DelegationToken, SegmentWithRange,
-    grpc::{call::Operation, client::ControllerClient, convert},
-    machine::{Repeat, Route},
+    grpc::{client::ControllerClient, convert},
+    machine::Route,
 };
 
 pub(super) async fn current_segments(
@@ -55,9 +55,18 @@ pub(super) async fn successors(
     client: &ControllerClient,
     segment: &ScopedSegment,
 ) -> Result<Vec<Successor>> {
+    successors_by(Route::Any, client, segment).await
+}
+
+async fn successors_by(
+    route: Route,
+    client: &ControllerClient,
+    segment: &ScopedSegment,
+) -> Result<Vec<Successor>> {
     let message = convert::segment_id(segment);
     let name = "getSegmentsImmediatelyFollowing";
     let answer = call!(
+        by route,
         client,
         "getSegmentsImmediatelyFollowing",
         Harmless,
@@ -86,19 +95,10 @@ pub(super) async fn final_successors(
     client: &ControllerClient,
     segment: &ScopedSegment,
 ) -> Result<Option<Vec<Successor>>> {
-    let Some(route) = route_if_sealed(client, &segment.scoped_stream()).await? else {
-        return Ok(None);
-    };
-    let name = "getSegmentsImmediatelyFollowing";
-    let operation = Operation { name, repeat: Repeat::Harmless };
-    let limit = client.calls.nodes.config().call_timeout;
-    let message = convert::segment_id(segment);
-    let answer =
-        client.calls.call_by(route, limit, operation, segment, message, |mut client, request| {
-            Box::pin(async move { client.get_segments_immediately_following(request).await })
-        });
-    let answer = answer.await?;
-    read(name, segment, &answer.endpoint, convert::successors(&answer.message)).map(Some)
+    match route_if_sealed(client, &segment.scoped_stream()).await? {
+        None => Ok(None),
+        Some(route) => successors_by(route, client, segment).await.map(Some),
+    }
 }
 
 /// As [`final_successors`], of a cut.
@@ -110,26 +110,8 @@ pub(super) async fn final_segments_after(
     let Some(route) = route_if_sealed(client, stream).await? else {
         return Ok(None);
     };
-    let name = "getSegmentsBetween";
-    let operation = Operation { name, repeat: Repeat::Harmless };
-    let limit = client.calls.nodes.config().call_timeout;
     let range = CutRange::new(cut.clone(), StreamCut::Unbounded);
-    let message = range_message(stream, &range);
-    let answer =
-        client.calls.call_by(route, limit, operation, stream, message, |mut client, request| {
-            Box::pin(async move { client.get_segments_between(request).await })
-        });
-    let answer = answer.await?;
-    let segments = answer.message.segments.iter().map(convert::scoped_segment).collect();
-    read(name, stream, &answer.endpoint, segments).map(Some)
-}
-
-fn range_message(stream: &ScopedStream, range: &CutRange) -> proto::StreamCutRange {
-    proto::StreamCutRange {
-        stream_info: Some(convert::stream_info(stream)),
-        from: convert::cut_map(&range.from),
-        to: convert::cut_map(&range.to),
-    }
+    segments_between_by(route, client, stream, &range).await.map(Some)
 }
 
 pub(super) async fn segments_between(
@@ -153,9 +135,30 @@ pub(super) async fn segments_between(
             .with_operation(name, stream));
         }
     }
-    let message = range_message(stream, range);
-    let answer =
-        call!(client, "getSegmentsBetween", Harmless, stream, get_segments_between, message)?;
+    segments_between_by(Route::Any, client, stream, range).await
+}
+
+async fn segments_between_by(
+    route: Route,
+    client: &ControllerClient,
+    stream: &ScopedStream,
+    range: &CutRange,
+) -> Result<Vec<ScopedSegment>> {
+    let message = proto::StreamCutRange {
+        stream_info: Some(convert::stream_info(stream)),
+        from: convert::cut_map(&range.from),
+        to: convert::cut_map(&range.to),
+    };
+    let name = "getSegmentsBetween";
+    let answer = call!(
+        by route,
+        client,
+        "getSegmentsBetween",
+        Harmless,
+        stream,
+        get_segments_between,
+        message
+    )?;
     let segments = answer.message.segments.iter().map(convert::scoped_segment).collect();
     read(name, stream, &answer.endpoint, segments)
 }
