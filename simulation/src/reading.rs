@@ -45,6 +45,8 @@ pub struct Reading {
     pub delivered: Vec<Delivered>,
     /// What was wrong.
     pub violations: Vec<Violation>,
+    /// The position of the reader after its last step.
+    pub cut: Option<BoundedCut>,
     /// The number of readers, one after the other.
     pub lives: u64,
     /// The number of times that the reader was told of a truncation.
@@ -98,12 +100,11 @@ impl ReaderLoad {
     pub(crate) async fn run(mut self) -> Reading {
         let mut reading = Reading::default();
         let mut places = BTreeSet::new();
-        let mut cut: Option<BoundedCut> = None;
         // An idle reader stops after that many steps.
         let mut steps_left = self.is_idle.then(|| self.random.u32(1..60));
         loop {
             reading.lives += 1;
-            let start = cut.clone().map_or(StreamPosition::Head, StreamPosition::Cut);
+            let start = reading.cut.clone().map_or(StreamPosition::Head, StreamPosition::Cut);
             let config = self.config.clone().with_start(start).with_seed(self.random.u64(..));
             let mut reader =
                 match EventReader::open(self.context.clone(), &self.stream, Raw, config).await {
@@ -128,8 +129,8 @@ impl ReaderLoad {
                 steps_left = steps_left.and_then(|left| left.checked_sub(1));
                 let next = self.step(&mut reader, &mut reading, &mut places, left).await;
                 let now = reader.stream_cut();
-                reading.violations.extend(cut.as_ref().and_then(|cut| went_back(cut, &now)));
-                cut = Some(now);
+                let before = reading.cut.replace(now.clone());
+                reading.violations.extend(before.and_then(|before| went_back(&before, &now)));
                 if let Next::Done = next {
                     return reading;
                 }
@@ -266,16 +267,17 @@ pub fn check(
         let number = missing.len();
         wrong("C1", format!("{number} events were not returned, {position:?} is the first"));
     }
-    // The reader had begun its segment, read on after the event, and was not told that it was
-    // truncated. One that was stopped before it came so far has passed nothing over.
+    // The reader had begun its segment, its position is after the event, and it was not told that
+    // this was truncated. One that was stopped before it came so far has passed nothing over.
     let mut begun: BTreeMap<SegmentId, Offset> = BTreeMap::new();
     for event in &reading.delivered {
         begun.entry(event.segment).or_insert(event.offset);
     }
-    let newest = begun.keys().map(|id| id.epoch()).max();
     let is_passed = |(segment, offset): &&Position| {
-        let has_gone_on = newest.is_some_and(|newest| newest > segment.epoch())
-            || last.get(segment).is_some_and(|(last, _)| last > offset);
+        let has_returned_later = last.get(segment).is_some_and(|(last, _)| last > offset);
+        let is_before = |at| matches!(at, SegmentOffset::At(at) if at <= *offset);
+        let has_left = |cut: &BoundedCut| !cut.offset(*segment).is_some_and(is_before);
+        let has_gone_on = has_returned_later || reading.cut.as_ref().is_some_and(has_left);
         has_gone_on && begun.get(segment).is_some_and(|begun| begun < offset)
     };
     if let Some(position) = expected.keys().find(is_passed)
