@@ -4,14 +4,13 @@
 //! deadline goes on, and neither a lock of the credential provider nor a stream of the connection
 //! is kept from other calls.
 
-use futures_util::future::BoxFuture;
 use pravega_sdk_proto::controller_service_client::ControllerServiceClient;
 use pravega_sdk_types::{ErrorKind, Outcome};
 use tokio::{runtime::Handle, task::JoinSet};
-use tonic::{Request, Response, Status, transport::Channel};
 
 use super::{
     authorize::Header,
+    message::Message,
     nodes::{Connected, Nodes},
     status::FailedAttempt,
 };
@@ -20,24 +19,14 @@ use crate::{
     machine::{AttemptMachine, LinkId, Now, Part, Via},
 };
 
-pub(super) type Client = ControllerServiceClient<Channel>;
-type Answering<A> = BoxFuture<'static, Result<Response<A>, Status>>;
-/// Sends a message with a method of the generated client.
-pub(super) type SendWith<M, A> = fn(Client, Request<M>) -> Answering<A>;
-
 /// Makes one attempt, which ends at `until`: its credentials, its connection and its answer.
-/// Returns the answer and the connection over which it came. Dropping the future ends the attempt.
-pub(super) async fn attempt<M, A>(
+/// Returns the connection over which the answer came. Dropping the future ends the attempt.
+pub(super) async fn attempt(
     nodes: &Nodes,
     via: Via,
-    message: M,
+    message: Message,
     until: Now,
-    send: SendWith<M, A>,
-) -> Result<(A, LinkId), FailedAttempt>
-where
-    M: Clone + Send + 'static,
-    A: Send + 'static,
-{
+) -> Result<LinkId, FailedAttempt> {
     let Ok(runtime) = Handle::try_current() else {
         return Err(FailedAttempt::not_sent(ControllerError::new(
             ErrorKind::NoRuntime,
@@ -49,7 +38,7 @@ where
     let running = Attempt { nodes: nodes.clone(), via, begun: nodes.clock().now(), machine };
     // Dropping the set aborts the task.
     let mut task = JoinSet::new();
-    task.spawn_on(running.run(message, send), &runtime);
+    task.spawn_on(running.run(message), &runtime);
     match task.join_next().await {
         Some(Ok(answer)) => answer,
         // The credential provider panicked, or the runtime ended.
@@ -72,14 +61,7 @@ struct Ready {
 }
 
 impl Attempt {
-    async fn run<M, A>(
-        mut self,
-        message: M,
-        send: SendWith<M, A>,
-    ) -> Result<(A, LinkId), FailedAttempt>
-    where
-        M: Clone,
-    {
+    async fn run(mut self, message: Message) -> Result<LinkId, FailedAttempt> {
         let clock = self.nodes.clock();
         let mut ready = Ready::default();
         loop {
@@ -112,9 +94,9 @@ impl Attempt {
                         return Err(FailedAttempt::lost(Outcome::NotApplied));
                     };
                     let client = ControllerServiceClient::new(connected.channel.clone());
-                    let answering = send(client, header.request(message.clone()));
+                    let answering = message.send(client, header);
                     let failure = match clock.within(Some(until), answering).await {
-                        Some(Ok(response)) => return Ok((response.into_inner(), connected.link)),
+                        Some(Ok(())) => return Ok(connected.link),
                         Some(Err(status)) => FailedAttempt::from_status(status),
                         None => FailedAttempt::timed_out(self.elapsed()),
                     };

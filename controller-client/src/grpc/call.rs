@@ -6,7 +6,8 @@ use pravega_sdk_types::{Endpoint, ErrorKind, Outcome};
 use tokio::runtime::Handle;
 
 use super::{
-    attempt::{SendWith, attempt},
+    attempt::attempt,
+    message::{Message, SendWith},
     nodes::Nodes,
     status::FailedAttempt,
 };
@@ -61,7 +62,7 @@ impl Calls {
         send: SendWith<M, A>,
     ) -> Result<Answer<A>, ControllerError>
     where
-        M: Clone + Send + 'static,
+        M: Clone + Send + Sync + 'static,
         A: Send + 'static,
     {
         let limit = self.nodes.config().call_timeout;
@@ -79,9 +80,25 @@ impl Calls {
         send: SendWith<M, A>,
     ) -> Result<Answer<A>, ControllerError>
     where
-        M: Clone + Send + 'static,
+        M: Clone + Send + Sync + 'static,
         A: Send + 'static,
     {
+        let (message, reply) = Message::new(message, send);
+        let (endpoint, link) = self.run(route, limit, operation, target, message).await?;
+        let lost = || FailedAttempt::lost(Outcome::Unknown).error;
+        let message = reply.take().ok_or_else(lost)?;
+        Ok(Answer { message, endpoint, link })
+    }
+
+    /// Makes all attempts of a call. Returns the controller that answered.
+    async fn run(
+        &self,
+        route: Route,
+        limit: Duration,
+        operation: Operation,
+        target: &(dyn fmt::Display + Sync),
+        message: Message,
+    ) -> Result<(Endpoint, LinkId), ControllerError> {
         self.check_runtime().map_err(|error| error.with_operation(operation.name, target))?;
         let config = self.nodes.config();
         let limits = Limits { call: limit, attempt: config.attempt_timeout, retry: config.retry };
@@ -97,11 +114,11 @@ impl Calls {
                 Step::End => return Err(finish(last, operation, target, &machine)),
                 Step::Attempt { via, until } => {
                     let endpoint = via.endpoint().clone();
-                    let made = attempt(&self.nodes, via, message.clone(), until, send);
+                    let made = attempt(&self.nodes, via, message.clone(), until);
                     let mut failure = match made.await {
-                        Ok((message, link)) => {
+                        Ok(link) => {
                             self.nodes.with(|nodes, _| nodes.handle_answered(&endpoint));
-                            return Ok(Answer { message, endpoint, link });
+                            return Ok((endpoint, link));
                         }
                         Err(failure) => failure,
                     };

@@ -4,7 +4,7 @@ use pravega_sdk_proto::ServerRequest;
 use pravega_sdk_types::Endpoint;
 use tokio::task::JoinHandle;
 
-use super::{attempt::attempt, convert, nodes::Nodes};
+use super::{attempt::attempt, convert, message::Message, nodes::Nodes};
 use crate::{
     ControllerError,
     machine::{Discover, MAX_DISCOVERED, NodesMachine, Now, Via},
@@ -53,11 +53,11 @@ impl Nodes {
     async fn ask(&self, endpoint: &Endpoint) -> Result<Vec<Endpoint>, ControllerError> {
         let until = self.clock().now().saturating_add(self.config().connect_timeout);
         let via = Via::Shared(endpoint.clone());
-        let answer = attempt(self, via, ServerRequest {}, until, |mut client, request| {
+        let (message, reply) = Message::new(ServerRequest {}, |mut client, request| {
             Box::pin(async move { client.get_controller_server_list(request).await })
         });
-        let list = match answer.await {
-            Ok((answer, _)) => answer.node_uri,
+        let list = match attempt(self, via, message, until).await {
+            Ok(_) => reply.take().unwrap_or_default().node_uri,
             Err(failure) => {
                 if failure.verdict.is_controllers_fault() {
                     self.with(|machine, now| machine.handle_failed(endpoint, now));

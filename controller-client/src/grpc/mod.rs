@@ -3,6 +3,7 @@
 //! ```text
 //! service        the calls, one file per kind: arguments to messages, statuses to results
 //!   client       the handle and its clones
+//!     message    a message and its answer without their types
 //!     call       one call with its attempts, as `machine/call` decides
 //!       attempt  one of them, in a task with a deadline
 //!         authorize  credentials of a request
@@ -23,6 +24,7 @@ mod convert;
 mod dialer;
 mod discovery;
 pub mod encoding;
+mod message;
 mod nodes;
 mod service;
 mod status;
