@@ -17,12 +17,14 @@
 //! copy                              the records that restore all segments, in portions
 //!    │
 //! state  segment  bytes  table      all segments, one segment
+//! attributes                        those of one segment
 //! copying                           how far a copy has come
 //!
 //! weight                            the memory that replies keep alive
 //! ```
 
 mod apply;
+mod attributes;
 mod bytes;
 mod commands;
 mod copy;

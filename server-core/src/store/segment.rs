@@ -1,13 +1,13 @@
 //! One segment.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use pravega_sdk_types::{EventNumber, WriterId};
 use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
 use uuid::Uuid;
 
-use super::{bytes::SegmentBytes, table::Table, waiting::Waits};
+use super::{attributes::AttributeMap, bytes::SegmentBytes, table::Table, waiting::Waits};
 use crate::record::{Attributes, Millis, Sequence};
 
 /// The high half of the ids of attributes that the store itself keeps.
@@ -37,7 +37,7 @@ pub(crate) mod attribute {
 /// The value that removes an attribute, and that the protocol shows for a missing one.
 pub(crate) const ABSENT: i64 = i64::MIN;
 
-/// Approximate memory that an attribute uses, in bytes: a node of a tree that is half full.
+/// Approximate memory that an attribute uses, in bytes: its part of a tree that is half full.
 const ATTRIBUTE_HELD: u64 = 64;
 
 /// The change from one amount of memory to another.
@@ -67,7 +67,7 @@ pub(crate) fn growth_by(attributes: &[(Uuid, i64)], exists: impl Fn(Uuid) -> boo
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub content: Content,
-    attributes: BTreeMap<Uuid, i64>,
+    attributes: AttributeMap,
     pub sealed: bool,
     pub last_modified: Millis,
     /// The last batch of records that changed it.
@@ -132,7 +132,7 @@ impl Segment {
     pub(crate) fn new(content: Content, at: Millis) -> Self {
         Self {
             content,
-            attributes: BTreeMap::new(),
+            attributes: AttributeMap::default(),
             sealed: false,
             last_modified: at,
             changed: Sequence::default(),
@@ -184,7 +184,7 @@ impl Segment {
 
     /// The change of [`held`](Self::held) by setting attributes.
     pub(crate) fn growth_by_attributes(&self, attributes: &[(Uuid, i64)]) -> i64 {
-        growth_by(attributes, |id| self.attributes.contains_key(&id))
+        growth_by(attributes, |id| self.attributes.get(id).is_some())
     }
 
     pub(crate) fn table(&self) -> Option<(&Table, u64)> {
@@ -196,7 +196,7 @@ impl Segment {
 
     /// The value of an attribute.
     pub(crate) fn attribute(&self, id: Uuid) -> Option<i64> {
-        self.attributes.get(&id).copied()
+        self.attributes.get(id)
     }
 
     /// The last event number of a writer, which the segment keeps as an attribute.
@@ -205,11 +205,11 @@ impl Segment {
     }
 
     pub(crate) fn set_attributes(&mut self, attributes: &Attributes) {
-        for (id, value) in attributes {
+        for (index, (id, value)) in attributes.iter().enumerate() {
             match *value {
-                ABSENT => self.attributes.remove(id),
-                value => self.attributes.insert(*id, value),
-            };
+                ABSENT => self.attributes.remove(*id),
+                value => self.attributes.insert(*id, value, attributes.len() - index - 1),
+            }
         }
     }
 
@@ -218,7 +218,6 @@ impl Segment {
         &self,
         id: Option<Uuid>,
     ) -> impl Iterator<Item = (Uuid, i64)> + '_ {
-        let from = id.map_or(Bound::Unbounded, Bound::Excluded);
-        self.attributes.range((from, Bound::Unbounded)).map(|(id, value)| (*id, *value))
+        self.attributes.after(id)
     }
 }
