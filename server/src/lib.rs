@@ -11,6 +11,8 @@
 //!                  server-core  decides, without clock, randomness or socket
 //!                       │
 //!                    journal    records on disk, if they are kept
+//!                       │
+//!                    folder     locked for this process
 //! ```
 //!
 //! Deliberately absent: any crate of the client. Both sides share only the protocol, so each tests
@@ -24,6 +26,7 @@ mod connection;
 mod embedded;
 mod fault_state;
 mod faults;
+mod folder;
 mod fullness;
 mod guard;
 mod io_kind;
@@ -34,6 +37,7 @@ mod ports;
 mod receive;
 mod rest;
 mod service;
+mod signals;
 mod start;
 mod state;
 mod watched;

@@ -24,6 +24,7 @@ use crate::{
     limits::ConnectionLimits,
     ports::Port,
     service::Addresses,
+    signals,
     state::ServerState,
 };
 
@@ -143,6 +144,7 @@ struct Opened {
 impl ServerBuilder {
     /// Reads back the data of a folder, outside the runtime's threads.
     async fn open(&self, directory: PathBuf) -> Result<Opened, OpenError> {
+        signals::survive_long_files();
         let (machine, folder) = (self.machine(Durability::Kept), directory.clone());
         let opened = tokio::task::spawn_blocking(move || open(machine, &folder)).await;
         let opened = opened.unwrap_or_else(|_| {
@@ -156,7 +158,7 @@ impl ServerBuilder {
 }
 
 fn open(mut machine: Machine, directory: &Path) -> Result<Opened, OpenProblem> {
-    let mut folder = Folder::open(directory).map_err(OpenProblem::of_folder)?;
+    let mut folder = Folder::open(directory)?;
     let recovered = journal::recover(&mut folder, |record| machine.restore(record))?;
     if let Some(recovered) = &recovered {
         machine.resume(recovered.sequence);

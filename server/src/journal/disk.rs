@@ -1,12 +1,15 @@
 //! The disk calls of the journal, and a real folder.
 
 use std::{
-    collections::HashMap,
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    collections::{BTreeMap, HashMap},
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
+
+use super::{files, problem::OpenProblem};
+use crate::folder::{ClaimedFolder, Kind, LOCK, Listed, LockedFolder};
 
 /// A folder that can be read.
 pub(crate) trait ReadDisk {
@@ -43,71 +46,59 @@ pub(crate) trait Disk: ReadDisk + Send {
 /// A folder that belongs to one server.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    path: PathBuf,
+    folder: ClaimedFolder,
     files: HashMap<String, File>,
-    /// Held for as long as the folder is in use.
-    _lock: File,
 }
-
-/// An error from opening a folder.
-#[derive(Debug)]
-pub(crate) enum FolderError {
-    /// Another process uses it.
-    InUse {
-        pid: String,
-    },
-    Io {
-        what: &'static str,
-        error: io::Error,
-    },
-}
-
-const LOCK: &str = "lock";
 
 impl Folder {
-    /// Locks a folder for this process, and creates it if it does not exist. Modes are 0700, and
-    /// 0600 for files, under any umask.
-    pub(crate) fn open(path: &Path) -> Result<Self, FolderError> {
-        let io = |what| move |error| FolderError::Io { what, error };
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(io("cannot create it"))?;
-        if fs::symlink_metadata(path).map_err(io("cannot read its type"))?.is_symlink() {
-            let error = io::Error::other("it is a symbolic link");
-            return Err(FolderError::Io { what: "cannot use it", error });
-        }
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-            .map_err(io("cannot set its mode"))?;
-        let mut lock = options()
-            .create(true)
-            .truncate(false)
-            .open(path.join(LOCK))
-            .map_err(io("cannot create its lock"))?;
-        if let Err(error) = lock.try_lock() {
-            return Err(match error {
-                fs::TryLockError::WouldBlock => {
-                    let pid = fs::read_to_string(path.join(LOCK)).unwrap_or_default();
-                    FolderError::InUse { pid: pid.trim().to_owned() }
-                }
-                fs::TryLockError::Error(error) => {
-                    FolderError::Io { what: "cannot take its lock", error }
-                }
-            });
-        }
-        // The number is for people only; the lock decides.
-        lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).ok();
-        Ok(Self { path: path.to_owned(), files: HashMap::new(), _lock: lock })
+    /// Locks a folder for this process, and creates it if it does not exist. A folder with files of
+    /// other kinds only is refused, and nothing in it is changed.
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenProblem> {
+        let folder = LockedFolder::open(path).map_err(OpenProblem::of_folder)?;
+        let listing = folder.list();
+        let listing = listing
+            .map_err(|error| OpenProblem::Io { what: "cannot list its files".to_owned(), error })?;
+        check(&listing)?;
+        let folder = folder.claim().map_err(OpenProblem::of_folder)?;
+        Ok(Self { folder, files: HashMap::new() })
     }
 
     fn file(&mut self, name: &str) -> io::Result<&File> {
         if !self.files.contains_key(name) {
-            let file = options().open(self.path.join(name))?;
+            let file = self.folder.open_file(name)?;
             self.files.insert(name.to_owned(), file);
         }
         self.files.get(name).ok_or_else(|| io::Error::other("the file was closed"))
     }
+}
+
+/// What file systems make in their topmost folder.
+const OF_FILE_SYSTEMS: &str = "lost+found";
+
+/// Checks that a folder is empty, or one of a journal.
+fn check(listing: &BTreeMap<String, Listed>) -> Result<(), OpenProblem> {
+    let foreign = |file: &str, what: &str| {
+        Err(OpenProblem::Foreign { file: file.to_owned(), what: what.to_owned() })
+    };
+    let (ours, others): (Vec<_>, Vec<_>) =
+        listing.iter().partition(|(name, _)| files::is_of_journal(name));
+    if ours.is_empty()
+        && let Some((name, _)) = others.iter().find(|(name, _)| *name != OF_FILE_SYSTEMS)
+    {
+        return foreign(
+            name,
+            "the folder has other files, and none of a server: choose another one, which need not \
+             exist",
+        );
+    }
+    for (name, listed) in ours {
+        match listed.kind {
+            Kind::Regular => {}
+            Kind::Link => return foreign(name, "it is a symbolic link"),
+            Kind::Other => return foreign(name, "it is no regular file"),
+        }
+    }
+    Ok(())
 }
 
 /// A folder that is only read, without its lock.
@@ -128,13 +119,11 @@ fn list(path: &Path) -> io::Result<Vec<String>> {
     Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().filter(|name| name != LOCK).collect())
 }
 
-fn read_at(file: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-    let mut file = File::open(file)?;
+fn read_at(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
     let left = file.metadata()?.len().saturating_sub(offset);
     let len = (len as u64).min(left);
-    let mut bytes = Vec::with_capacity(len as usize);
-    file.seek(io::SeekFrom::Start(offset))?;
-    file.take(len).read_to_end(&mut bytes)?;
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(&mut bytes, offset)?;
     Ok(bytes)
 }
 
@@ -148,34 +137,27 @@ impl ReadDisk for ReadOnlyFolder {
     }
 
     fn read_at(&mut self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        read_at(&self.path.join(name), offset, len)
+        read_at(&File::open(self.path.join(name))?, offset, len)
     }
-}
-
-fn options() -> OpenOptions {
-    let mut options = File::options();
-    options.read(true).write(true).mode(0o600);
-    options
 }
 
 impl ReadDisk for Folder {
     fn list(&mut self) -> io::Result<Vec<String>> {
-        list(&self.path)
+        Ok(self.folder.list()?.into_keys().collect())
     }
 
     fn len(&mut self, name: &str) -> io::Result<u64> {
-        Ok(fs::metadata(self.path.join(name))?.len())
+        Ok(self.file(name)?.metadata()?.len())
     }
 
     fn read_at(&mut self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        read_at(&self.path.join(name), offset, len)
+        read_at(self.file(name)?, offset, len)
     }
 }
 
 impl Disk for Folder {
     fn create(&mut self, name: &str) -> io::Result<()> {
-        let file = options().create(true).truncate(true).open(self.path.join(name))?;
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        let file = self.folder.create_file(name)?;
         self.files.insert(name.to_owned(), file);
         Ok(())
     }
@@ -199,7 +181,7 @@ impl Disk for Folder {
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path.join(from), self.path.join(to))?;
+        self.folder.rename(from, to)?;
         if let Some(file) = self.files.remove(from) {
             self.files.insert(to.to_owned(), file);
         }
@@ -208,10 +190,10 @@ impl Disk for Folder {
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
         self.files.remove(name);
-        fs::remove_file(self.path.join(name))
+        self.folder.remove(name)
     }
 
     fn sync_folder(&mut self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        self.folder.sync()
     }
 }

@@ -14,3 +14,8 @@ pub(super) fn file_number(name: &str) -> Option<u64> {
 pub(super) const MARK: &str = "mark";
 /// A journal's file that is not complete yet.
 pub(super) const UNFINISHED: &str = "journal.new";
+
+/// Returns true if a name is that of one of a journal's files.
+pub(super) fn is_of_journal(name: &str) -> bool {
+    [MARK, UNFINISHED].contains(&name) || file_number(name).is_some()
+}

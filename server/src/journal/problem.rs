@@ -4,8 +4,7 @@ use std::{fmt, io, path::PathBuf};
 
 use pravega_sdk_types::{ErrorKind, classify};
 
-use super::disk::FolderError;
-use crate::io_kind::io_kind;
+use crate::{folder::FolderError, io_kind::io_kind};
 
 /// An error from opening a folder with a server's data.
 ///
@@ -21,6 +20,7 @@ classify!(OpenError, |error| match &error.problem {
     // The other process may end.
     OpenProblem::InUse { .. } => ErrorKind::Unavailable,
     OpenProblem::Corrupt { .. } => ErrorKind::Corrupt,
+    OpenProblem::Foreign { .. } => ErrorKind::Config,
     OpenProblem::Version { .. } => ErrorKind::Unsupported,
     OpenProblem::Io { error, .. } => io_kind(error),
 });
@@ -41,6 +41,14 @@ pub enum OpenProblem {
         /// The offset of the damage, in bytes.
         offset: u64,
         /// The damage.
+        what: String,
+    },
+    /// A file is none of the folder's own, or the folder is not one of a server. Nothing was
+    /// changed.
+    Foreign {
+        /// The file.
+        file: String,
+        /// What it is.
         what: String,
     },
     /// A file was written by a newer version.
@@ -68,6 +76,7 @@ impl fmt::Display for OpenProblem {
             Self::Corrupt { file, offset, what } => {
                 write!(f, "{file} is damaged at byte {offset}: {what}")
             }
+            Self::Foreign { file, what } => write!(f, "{file}: {what}"),
             Self::Version { file, found, max } => {
                 write!(f, "{file} has version {found}, the newest supported version is {max}")
             }

@@ -64,8 +64,10 @@ pub(crate) fn recover(
         );
         disk.truncate(&file, read.len)
             .map_err(io_problem(format!("cannot cut off the torn end of {file}")))?;
-        disk.sync(&file).map_err(io_problem(format!("cannot sync {file}")))?;
     }
+    // What was read may be in the memory of the system only. It is served, so it must last.
+    disk.sync(&file).map_err(io_problem(format!("cannot sync {file}")))?;
+    disk.sync_folder().map_err(io_problem("cannot sync the folder"))?;
     for name in &read.obsolete {
         disk.remove(name)
             .map_err(io_problem(format!("cannot remove {name}, which is obsolete")))?;

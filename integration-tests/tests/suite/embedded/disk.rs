@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use pravega_sdk_integration_tests::harness::{FAR, eventually};
+use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_integration_tests::harness::{FAR, eventually, unique};
+use pravega_sdk_types::Scope;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
 use super::{
@@ -58,4 +60,32 @@ async fn a_journal_that_is_written_again_stays_within_the_memory_of_the_process(
     check_within(&process, LIMIT + 64).await;
     let peak = process.peak_kib();
     assert!(peak <= (LIMIT + 64) << 10, "{peak} KiB were resident");
+}
+
+#[tokio::test]
+async fn a_file_that_reaches_a_limit_of_the_system_ends_the_writing_and_not_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("data");
+    let mut process = Process::start_with_file_size(4 << 10, &["--dir", folder.to_str().unwrap()]);
+    let port = store_port(&process).await;
+    let mut socket = connect(port).await;
+    ask(&mut socket, vec![create_table(TABLE)]).await;
+    let request = |key| frames([put(TABLE, [(key, Bytes::from(vec![1; 1_000_000]))])]);
+    for number in 0..8_u32 {
+        // The server ends the connection once it cannot write any more.
+        let key = Bytes::from(number.to_be_bytes().to_vec());
+        if timeout(FAR, socket.write_all(&request(key))).await.unwrap().is_err() {
+            break;
+        }
+    }
+    let factory = ClientFactory::connect(&process.url).await.unwrap();
+    let controller = factory.controller();
+    let scope = Scope::new(unique("scope")).unwrap();
+    eventually("nothing more is written", async || {
+        assert!(process.is_running());
+        controller.create_scope(&scope).await.is_err()
+    })
+    .await;
+    assert!(!controller.scope_exists(&scope).await.unwrap());
+    assert!(process.is_running());
 }

@@ -94,3 +94,41 @@ async fn a_path_that_is_not_a_folder_is_refused() {
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_folder_with_files_of_others_is_refused_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let thesis = folder.path().join("thesis.tex");
+    std::fs::write(&thesis, b"text").unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+    let builder = EmbeddedServer::builder().with_directory(folder.path());
+    match builder.clone().start().await.unwrap_err() {
+        StartError::Data(error) => match error.problem() {
+            OpenProblem::Foreign { file, .. } => assert_eq!(file, "thesis.tex"),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+    let names = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["thesis.tex"]);
+    assert_eq!(std::fs::metadata(folder.path()).unwrap().permissions().mode() & 0o7777, 0o1777);
+    // An empty one of the same mode is used, and keeps it; so is one with data and other files.
+    std::fs::remove_file(&thesis).unwrap();
+    builder.clone().start().await.unwrap().shutdown().await;
+    assert_eq!(std::fs::metadata(folder.path()).unwrap().permissions().mode() & 0o7777, 0o1777);
+    std::fs::write(&thesis, b"text").unwrap();
+    builder.start().await.unwrap().shutdown().await;
+}
+
+#[tokio::test]
+async fn a_journal_that_is_a_link_is_refused_by_its_name() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("data");
+    let builder = EmbeddedServer::builder().with_directory(&folder);
+    builder.clone().start().await.unwrap().shutdown().await;
+    let (journal, moved) = (folder.join("journal-00000001"), parent.path().join("moved"));
+    std::fs::rename(&journal, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &journal).unwrap();
+    let error = builder.start().await.unwrap_err().to_string();
+    assert!(error.ends_with("journal-00000001: it is a symbolic link"), "{error}");
+}

@@ -25,11 +25,23 @@ impl Process {
         Self::spawn(Command::new("sh").args(["-c", &script]).arg(binary()))
     }
 
+    /// Starts it with a limit of the length of files, in KiB, and with more arguments.
+    pub(super) fn start_with_file_size(kib: u32, arguments: &[&str]) -> Self {
+        // The unit of the shell is half a KiB.
+        let script = format!("ulimit -f {} && exec \"$0\" dev --port 0 \"$@\"", 2 * kib);
+        Self::spawn(Command::new("sh").args(["-c", &script]).arg(binary()).args(arguments))
+    }
+
     fn spawn(command: &mut Command) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("the tool was not built");
         let ready = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
         Self { child, url: ready.split_whitespace().nth(1).unwrap().to_owned() }
+    }
+
+    /// Returns true if the process has not ended.
+    pub(super) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// The port of the controller.

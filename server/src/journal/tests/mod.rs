@@ -140,6 +140,14 @@ impl SimulatedDisk {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
+    /// The disk for another process after the first was killed: the system keeps everything, but
+    /// what was not synced can still be lost.
+    fn for_another_process(&self) -> Self {
+        let DiskState { files, durable, .. } = self.state.lock().unwrap().clone();
+        let state = DiskState { files, durable, ..DiskState::default() };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
     fn calls(&self) -> usize {
         self.state.lock().unwrap().calls
     }
@@ -410,6 +418,27 @@ fn a_crash_at_any_call_loses_no_acknowledged_batch() {
         }
     }
     assert!(recoveries >= 8_000, "{recoveries} recoveries");
+}
+
+/// A process is killed at any call. The next one serves what it read back, so no crash of the
+/// system may lose that any more.
+#[test]
+fn what_a_start_has_read_back_is_durable_before_it_is_served() {
+    let mut later = 0;
+    for script in &scripts().take(10).collect::<Vec<_>>() {
+        let whole = SimulatedDisk::default();
+        run(&whole, script);
+        for call in 1..=whole.calls() {
+            let disk = SimulatedDisk::default().failing_at(call, Failure::Crash);
+            let outcome = run(&disk, script);
+            let disk = disk.for_another_process();
+            let (_, served) = open(&disk).unwrap();
+            later += usize::from(served.len() as u64 > outcome.acknowledged * 2);
+            let (_, again) = open(&disk.after(Loss::Everything)).unwrap();
+            assert_eq!(again, served, "call {call}");
+        }
+    }
+    assert!(later > 50, "{later} times more was served than had been acknowledged");
 }
 
 /// A call that fails ends the writing. Acknowledged batches can be read, and no other batch was

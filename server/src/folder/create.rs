@@ -1,0 +1,72 @@
+//! Opening a folder, which is created if it does not exist.
+
+use std::{
+    fs::{self, File, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{Mode, OFlags};
+
+/// Opens a folder. It and those above it that do not exist are created with mode 0700 under any
+/// umask, and durably; one that exists stays as it is.
+pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
+    let path = without_trailing(path);
+    let mut missing = Vec::new();
+    let mut above = Some(path);
+    while let Some(folder) = above
+        && let Err(error) = fs::symlink_metadata(folder)
+    {
+        if error.kind() != io::ErrorKind::NotFound {
+            return Err(error);
+        }
+        missing.push(folder);
+        // A relative path ends with an empty one: the present folder.
+        above = folder.parent().filter(|above| !above.as_os_str().is_empty());
+    }
+    for folder in missing.into_iter().rev() {
+        create(folder)?;
+    }
+    open(path)
+}
+
+/// Opens a folder that is no link.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(without_trailing(path), flags, Mode::empty());
+    Ok(File::from(opened.map_err(|error| match error {
+        rustix::io::Errno::LOOP => is_link(),
+        // Linux says so of a link, too.
+        rustix::io::Errno::NOTDIR if path_is_link(path) => is_link(),
+        other => other.into(),
+    })?))
+}
+
+fn path_is_link(path: &Path) -> bool {
+    fs::symlink_metadata(without_trailing(path)).is_ok_and(|found| found.is_symlink())
+}
+
+fn is_link() -> io::Error {
+    io::Error::other("it is a symbolic link")
+}
+
+/// A path without slashes and dots at its end, by which a link would be followed.
+fn without_trailing(path: &Path) -> &Path {
+    let plain = path.components().as_path();
+    if plain.as_os_str().is_empty() { path } else { plain }
+}
+
+fn create(folder: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => {}
+        // Another process was faster: it is not ours to change.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    open(folder)?.set_permissions(Permissions::from_mode(0o700))?;
+    let above = folder.parent().filter(|above| !above.as_os_str().is_empty());
+    let above = above.map_or_else(|| PathBuf::from("."), Path::to_owned);
+    // Those above may be links.
+    File::open(above)?.sync_all()
+}

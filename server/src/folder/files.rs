@@ -1,0 +1,86 @@
+//! The files of a folder.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, Permissions},
+    io,
+    os::unix::fs::PermissionsExt as _,
+};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+
+/// The file with the second lock, and the process that has it.
+pub(crate) const LOCK: &str = "lock";
+
+/// The files of a folder, by their names.
+pub(crate) type Listing = BTreeMap<String, Listed>;
+
+/// A file as it is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// The kind of the file.
+    pub(crate) kind: Kind,
+    /// Its length, in bytes.
+    pub(crate) len: u64,
+}
+
+/// The kind of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It has bytes.
+    Regular,
+    /// It is a link to something else, which may be outside the folder.
+    Link,
+    /// It is a folder, a device, a pipe or a socket.
+    Other,
+}
+
+/// The files of a folder, but for the lock.
+pub(super) fn list(folder: &File) -> io::Result<Listing> {
+    let mut listing = Listing::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let text = name.to_string_lossy().into_owned();
+        if [".", "..", LOCK].contains(&&*text) {
+            continue;
+        }
+        let stat = match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            // It was removed meanwhile.
+            Err(rustix::io::Errno::NOENT) => continue,
+            stat => stat?,
+        };
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Kind::Regular,
+            FileType::Symlink => Kind::Link,
+            _ => Kind::Other,
+        };
+        listing.insert(text, Listed { kind, len: u64::try_from(stat.st_size).unwrap_or(0) });
+    }
+    Ok(listing)
+}
+
+/// No link is followed, and nothing is waited for, such as the other end of a pipe.
+const SAFE: OFlags =
+    OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// Opens a file of a folder.
+pub(super) fn open(folder: &File, name: &str, access: OFlags) -> io::Result<File> {
+    let opened = rustix::fs::openat(folder, name, access | SAFE, Mode::empty());
+    let file = File::from(opened.map_err(|error| match error {
+        rustix::io::Errno::LOOP => io::Error::other("it is a symbolic link"),
+        other => other.into(),
+    })?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
+/// Creates a file of a folder, with mode 0600 under any umask; fails if it exists.
+pub(super) fn create(folder: &File, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | SAFE;
+    let file = File::from(rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}

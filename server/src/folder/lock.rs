@@ -1,0 +1,169 @@
+//! The locks of a folder.
+
+use std::{
+    fs::{File, TryLockError},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+};
+
+use rustix::fs::{AtFlags, OFlags};
+
+use super::{
+    create,
+    files::{self, LOCK},
+};
+
+/// The most bytes of a process's number.
+const PID_LEN: u64 = 20;
+
+/// The number of times that a lock which was removed meanwhile is looked for again.
+const ATTEMPTS: usize = 10;
+
+/// An error from locking a folder.
+#[derive(Debug)]
+pub(crate) enum FolderError {
+    /// Another process uses it.
+    InUse {
+        /// The number of the process, as it is in the lock.
+        pid: String,
+    },
+    /// A call of the system failed.
+    Io {
+        /// The failed action.
+        what: &'static str,
+        /// The cause.
+        error: io::Error,
+    },
+}
+
+fn failed(what: &'static str) -> impl FnOnce(io::Error) -> FolderError {
+    move |error| FolderError::Io { what, error }
+}
+
+/// A folder that no other process can lock. Nothing in it was changed.
+#[derive(Debug)]
+pub(crate) struct LockedFolder {
+    folder: File,
+}
+
+impl LockedFolder {
+    /// Locks a folder for this process, and creates it if it does not exist.
+    pub(crate) fn open(path: &Path) -> Result<Self, FolderError> {
+        let folder = create::open_or_create(path).map_err(failed("cannot use it"))?;
+        match folder.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(FolderError::InUse { pid: pid(&folder) }),
+            // Some file systems over a network lock only what is open for writing, as no folder is.
+            // There the file in it has to do.
+            Err(TryLockError::Error(_)) => {}
+        }
+        // Between opening and locking it, the folder may have been replaced by another one.
+        let now = create::open(path).map_err(failed("cannot use it"))?;
+        if !is_same(&folder, &now).map_err(failed("cannot read its number"))? {
+            let error = io::Error::other("it is another folder than a moment ago");
+            return Err(failed("cannot use it")(error));
+        }
+        Ok(Self { folder })
+    }
+
+    /// The files of the folder, but for the lock.
+    pub(crate) fn list(&self) -> io::Result<files::Listing> {
+        files::list(&self.folder)
+    }
+
+    /// Takes the lock of earlier versions too, which lock only a file in the folder.
+    pub(crate) fn claim(self) -> Result<ClaimedFolder, FolderError> {
+        for _ in 0..ATTEMPTS {
+            let mut lock = match open_lock(&self.folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                lock => lock.map_err(failed("cannot open its file `lock`"))?,
+            };
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(FolderError::InUse { pid: pid(&self.folder) });
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(failed("cannot lock its file `lock`")(error));
+                }
+            }
+            // One that was removed after it was opened locks nothing.
+            if let Ok(named) = files::open(&self.folder, LOCK, OFlags::RDONLY)
+                && is_same(&named, &lock).unwrap_or(false)
+            {
+                // The process is for people only; the lock decides.
+                lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).ok();
+                return Ok(ClaimedFolder { folder: self.folder, _lock: lock });
+            }
+        }
+        Err(failed("cannot use it")(io::Error::other("its file `lock` is removed again and again")))
+    }
+}
+
+/// Opens the lock, which is created if it does not exist.
+fn open_lock(folder: &File) -> io::Result<File> {
+    match files::open(folder, LOCK, OFlags::RDWR) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => files::create(folder, LOCK),
+        opened => opened,
+    }
+}
+
+/// Returns true if two descriptors are of one file.
+fn is_same(one: &File, other: &File) -> io::Result<bool> {
+    let (one, other) = (one.metadata()?, other.metadata()?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
+/// The process that has the lock of a folder, as far as that is known.
+fn pid(folder: &File) -> String {
+    let mut pid = String::new();
+    if let Ok(lock) = files::open(folder, LOCK, OFlags::RDONLY) {
+        lock.take(PID_LEN).read_to_string(&mut pid).ok();
+    }
+    pid.trim().to_owned()
+}
+
+/// A folder that belongs to this process until it is dropped.
+#[derive(Debug)]
+pub(crate) struct ClaimedFolder {
+    folder: File,
+    _lock: File,
+}
+
+impl ClaimedFolder {
+    /// The files of the folder, but for the lock.
+    pub(crate) fn list(&self) -> io::Result<files::Listing> {
+        files::list(&self.folder)
+    }
+
+    /// Opens a file for reading and writing.
+    pub(crate) fn open_file(&self, name: &str) -> io::Result<File> {
+        files::open(&self.folder, name, OFlags::RDWR)
+    }
+
+    /// Creates an empty file, which replaces one of the same name. That one is not written to: it
+    /// may have another name elsewhere.
+    pub(crate) fn create_file(&self, name: &str) -> io::Result<File> {
+        match self.remove(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        files::create(&self.folder, name)
+    }
+
+    /// Renames a file; replaces an existing one.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.folder, from, &self.folder, to)?)
+    }
+
+    /// Removes a file.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.folder, name, AtFlags::empty())?)
+    }
+
+    /// Makes the names of the files durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.folder.sync_all()
+    }
+}
