@@ -79,5 +79,6 @@ pub use self::{
     spans::{FileSpans, OutOfOrder, Span},
     writer::{
         Committed, CurrentFile, Effect, Event, LogWriter, MarkSync, NotTaken, Outcome, Settings,
+        batch_len,
     },
 };

@@ -53,6 +53,16 @@ impl Settings {
     }
 }
 
+/// The most bytes that the records of a batch take in the log.
+///
+/// # Errors
+///
+/// [`TooLong`] if they cannot be written as a whole.
+pub fn batch_len(records: &[LogRecord]) -> Result<u64, TooLong> {
+    let len = records.iter().map(LogRecord::encoded_len).fold(0, u64::saturating_add);
+    if len > MAX_BODY - BEGIN_LEN { Err(TooLong(len)) } else { Ok(len) }
+}
+
 /// Records that take effect together.
 #[derive(Debug, Clone)]
 struct Batch {
@@ -320,10 +330,7 @@ impl LogWriter {
             Intake::Refusing if !self.is_ended() => return Err(NotTaken::NoSpace),
             Intake::Open | Intake::Refusing | Intake::Closed => return Err(NotTaken::Ended),
         }
-        let len = records.iter().map(LogRecord::encoded_len).sum();
-        if len > MAX_BODY - BEGIN_LEN {
-            return Err(TooLong(len).into());
-        }
+        let len = batch_len(&records)?;
         self.queued = self.queued.saturating_add(len);
         self.queue.push_back(Batch { sequence, records, len });
         Ok(())

@@ -1,0 +1,45 @@
+//! The calls of the disk, and how each of them ended.
+
+use std::{fmt, io};
+
+use bytes::Bytes;
+use pravega_sdk_server_core::log::Outcome;
+
+use crate::folder::Kind;
+
+/// A folder with files, for several threads.
+///
+/// Written bytes are durable once the file is synced, and a name is once the folder is synced. A
+/// call that fails may have had a part of its effect.
+pub(crate) trait Disk: fmt::Debug + Send + Sync {
+    /// The names of all files, with their kinds and lengths.
+    fn list(&self) -> io::Result<Vec<(String, Kind, u64)>>;
+    /// The bytes of a file at an offset: as many as there are, up to a number.
+    fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes>;
+    /// Creates a file with durable bytes; replaces an existing one.
+    fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Writes at an offset of a file.
+    fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Shortens a file.
+    fn cut(&self, name: &str, len: u64) -> io::Result<()>;
+    /// Makes the content of a file durable.
+    fn sync(&self, name: &str) -> io::Result<()>;
+    /// Renames a file; replaces an existing one.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file, if it exists.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes the names of the files durable.
+    fn sync_folder(&self) -> io::Result<()>;
+}
+
+/// The outcome of a call, as the machines know it.
+pub(super) fn outcome(done: io::Result<()>) -> Outcome {
+    let Err(error) = done else { return Outcome::Done };
+    match error.kind() {
+        // The disk, a quota, a limit on the length of files.
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Outcome::NoSpace(error.to_string())
+        }
+        _ => Outcome::Failed(error.to_string()),
+    }
+}

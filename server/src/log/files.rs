@@ -1,0 +1,114 @@
+//! The files of a log, open for all threads.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+
+use super::disk::Disk;
+use crate::folder::{ClaimedFolder, Kind};
+
+/// The most files that are kept open. Long before, the descriptors of a process may end.
+const MAX_OPEN: usize = 64;
+
+/// The files of a folder.
+#[derive(Debug)]
+pub(crate) struct Files {
+    folder: ClaimedFolder,
+    open: Mutex<HashMap<String, Arc<File>>>,
+}
+
+impl Files {
+    /// The files of a folder that belongs to this process.
+    pub(crate) fn new(folder: ClaimedFolder) -> Self {
+        Self { folder, open: Mutex::default() }
+    }
+
+    fn opened(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<File>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file with a name. A thread that has it can read it also after it was removed.
+    fn file(&self, name: &str) -> io::Result<Arc<File>> {
+        if let Some(file) = self.opened().get(name) {
+            return Ok(Arc::clone(file));
+        }
+        // Not under the lock: the disk may be slow.
+        let file = Arc::new(self.folder.open_file(name)?);
+        self.keep(name, &file);
+        Ok(file)
+    }
+
+    fn keep(&self, name: &str, file: &Arc<File>) {
+        let mut open = self.opened();
+        if open.len() >= MAX_OPEN {
+            // Those in use stay open by their users.
+            open.clear();
+        }
+        open.insert(name.to_owned(), Arc::clone(file));
+    }
+}
+
+impl Disk for Files {
+    fn list(&self) -> io::Result<Vec<(String, Kind, u64)>> {
+        let files = self.folder.list()?.into_iter();
+        Ok(files.map(|(name, listed)| (name, listed.kind, listed.len)).collect())
+    }
+
+    fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
+        let file = self.file(name)?;
+        // What is missing at the end is left out, before memory is taken for it.
+        let len = len.min(file.metadata()?.len().saturating_sub(at));
+        let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, at)?;
+        Ok(bytes.into())
+    }
+
+    fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.opened().remove(name);
+        let file = Arc::new(self.folder.create_file(name)?);
+        file.write_all_at(bytes, 0)?;
+        file.sync_all()?;
+        self.keep(name, &file);
+        Ok(())
+    }
+
+    fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file(name)?.write_all_at(bytes, at)
+    }
+
+    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
+        self.file(name)?.set_len(len)
+    }
+
+    fn sync(&self, name: &str) -> io::Result<()> {
+        self.file(name)?.sync_data()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.folder.rename(from, to)?;
+        let mut open = self.opened();
+        open.remove(to);
+        if let Some(file) = open.remove(from) {
+            open.insert(to.to_owned(), file);
+        }
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.opened().remove(name);
+        match self.folder.remove(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        self.folder.sync()
+    }
+}

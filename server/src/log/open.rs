@@ -1,0 +1,258 @@
+//! Opening a log: it is created, or read back piece by piece.
+//!
+//! Nothing is changed before all of it was read. Then what a torn write left is cut off, what is
+//! not needed is removed, and what was read is made durable: it may have been in the memory of the
+//! system only.
+
+use std::{collections::BTreeMap, io};
+
+use pravega_sdk_server_core::log::{
+    CheckpointFile, CheckpointReader, CheckpointStep, Contents, FOLDER_LEN, FOLDER_NAME,
+    FileNumber, FolderId, FolderStep, LogWriter, MARK_LEN, MARK_NAME, MarkSlot, MarkState, Place,
+    PlacedRecord, Problem, Recovered, Recovery, RecoveryStep, Salt, Settings, Start, StateEntry,
+    What, creation, read_identity,
+};
+use pravega_sdk_server_core::record::Sequence;
+
+use super::disk::Disk;
+use crate::{folder::Kind, journal::OpenProblem};
+
+/// What is read back, in order: the entries of checkpoints, then frames after them.
+pub(crate) trait Replay {
+    /// Entries of the state.
+    fn entries(&mut self, entries: Vec<StateEntry>);
+    /// The records of a frame.
+    fn frame(&mut self, place: Place, sequence: Sequence, records: Vec<PlacedRecord>);
+}
+
+/// A log that goes on after what was read back.
+#[derive(Debug)]
+pub(crate) struct OpenedLog {
+    pub(crate) writer: LogWriter,
+    /// The last batch that was read back.
+    pub(crate) sequence: Sequence,
+}
+
+/// The configuration of the writer of a folder.
+pub(crate) type Configure = fn(FolderId) -> Settings;
+
+/// Opens the log of a folder, or creates one in an empty folder.
+pub(crate) fn open(
+    disk: &dyn Disk,
+    configure: Configure,
+    replay: &mut dyn Replay,
+) -> Result<OpenedLog, OpenProblem> {
+    let listing = list(disk)?;
+    match Contents::of(&listing).map_err(of_problem)? {
+        Contents::Others { name } => Err(OpenProblem::Foreign {
+            file: name,
+            what: "the folder has other files, and none of a server: choose another one, which \
+                   need not exist"
+                .to_owned(),
+        }),
+        Contents::Nothing { leftovers } => create(disk, configure, leftovers),
+        Contents::Log { files, checkpoints, leftovers, others, .. } => {
+            for file in others {
+                tracing::warn!(file, "unknown file in the folder of data; ignored");
+            }
+            let mut reading = Reading { disk, listing: &listing, leftovers };
+            let (folder, recovered) = reading.read(files, checkpoints, replay)?;
+            reading.settle(&recovered)?;
+            let Recovered { current, next, sequence, slot, .. } = recovered;
+            let writer = LogWriter::new(configure(folder), current, next, sequence, slot);
+            Ok(OpenedLog { writer, sequence })
+        }
+    }
+}
+
+/// The names and lengths of all files. Those of the log are regular files.
+fn list(disk: &dyn Disk) -> Result<BTreeMap<String, u64>, OpenProblem> {
+    let mut listing = BTreeMap::new();
+    for (name, kind, len) in disk.list().map_err(io_problem("cannot list its files"))? {
+        if kind == Kind::Regular {
+            listing.insert(name, len);
+            continue;
+        }
+        // What only has a name of its own is passed over as a file with that name would be.
+        let alone = [(FOLDER_NAME.to_owned(), 0), (MARK_NAME.to_owned(), 0), (name.clone(), 0)];
+        let is_other = matches!(
+            Contents::of(&alone.into()),
+            Ok(Contents::Log { others, .. }) if others == [&*name]
+        );
+        if !is_other && name != LOST_AND_FOUND {
+            let what = match kind {
+                Kind::Link => "it is a symbolic link",
+                Kind::Regular | Kind::Other => "it is no regular file",
+            };
+            return Err(OpenProblem::Foreign { file: name, what: what.to_owned() });
+        }
+        listing.insert(name, 0);
+    }
+    Ok(listing)
+}
+
+/// What file systems make in their topmost folder.
+const LOST_AND_FOUND: &str = "lost+found";
+
+fn create(
+    disk: &dyn Disk,
+    configure: Configure,
+    leftovers: Vec<String>,
+) -> Result<OpenedLog, OpenProblem> {
+    let folder = FolderId(fastrand::u128(..));
+    let (steps, head) = creation(folder, Salt(fastrand::u64(..)), leftovers);
+    for step in steps {
+        match step {
+            FolderStep::Remove(name) => disk.remove(&name),
+            FolderStep::Create { name, bytes } => disk.create(&name, &bytes),
+            FolderStep::Rename { from, to } => disk.rename(&from, &to),
+            FolderStep::Sync => disk.sync_folder(),
+        }
+        .map_err(io_problem("cannot create its log"))?;
+    }
+    let (sequence, slot) = (Sequence::default(), MarkSlot::Second);
+    let writer = LogWriter::new(configure(folder), None, Some(head), sequence, slot);
+    Ok(OpenedLog { writer, sequence })
+}
+
+struct Reading<'a> {
+    disk: &'a dyn Disk,
+    listing: &'a BTreeMap<String, u64>,
+    /// Files that are not needed.
+    leftovers: Vec<String>,
+}
+
+impl Reading<'_> {
+    fn read(
+        &mut self,
+        files: BTreeMap<FileNumber, u64>,
+        checkpoints: Vec<CheckpointFile>,
+        replay: &mut dyn Replay,
+    ) -> Result<(FolderId, Recovered), OpenProblem> {
+        // One byte more than it should have: a longer file is another one.
+        let identity = self.bytes(FOLDER_NAME, 0, FOLDER_LEN as u64 + 1)?;
+        let folder = read_identity(&identity).map_err(of_problem)?;
+        let (checkpoints, others) = CheckpointFile::chain(checkpoints).map_err(of_problem)?;
+        self.leftovers.extend(others.into_iter().map(CheckpointFile::name));
+        let mut start = Start::First;
+        for file in &checkpoints {
+            start = self.read_checkpoint(folder, *file, replay)?;
+        }
+        let mark = self.bytes(MARK_NAME, 0, MARK_LEN as u64 + 1)?;
+        let recovered = self.read_log(folder, &mark, files, start, replay)?;
+        if recovered.mark == MarkState::Damaged {
+            tracing::warn!(
+                file = MARK_NAME,
+                "the note of how far the log was synced is damaged; what the end of the log has \
+                 lost, if anything, was not noticed"
+            );
+        }
+        Ok((folder, recovered))
+    }
+
+    fn read_checkpoint(
+        &self,
+        folder: FolderId,
+        file: CheckpointFile,
+        replay: &mut dyn Replay,
+    ) -> Result<Start, OpenProblem> {
+        let name = file.name();
+        let len = self.listing.get(&name).copied().unwrap_or_default();
+        let mut reader = CheckpointReader::new(folder, file, len);
+        loop {
+            match reader.poll().map_err(of_problem)? {
+                CheckpointStep::Read { at, len } => {
+                    let bytes = self.bytes(&name, at, len)?;
+                    if (bytes.len() as u64) < len {
+                        return Err(shortened(name, at));
+                    }
+                    reader.handle_read(bytes);
+                }
+                CheckpointStep::Entries(entries) => replay.entries(entries),
+                CheckpointStep::Done(position, end) => {
+                    return Ok(Start::Checkpoint(position, end));
+                }
+            }
+        }
+    }
+
+    fn read_log(
+        &self,
+        folder: FolderId,
+        mark: &[u8],
+        files: BTreeMap<FileNumber, u64>,
+        start: Start,
+        replay: &mut dyn Replay,
+    ) -> Result<Recovered, OpenProblem> {
+        let mut recovery = Recovery::new(folder, mark, files, start).map_err(of_problem)?;
+        loop {
+            match recovery.poll().map_err(of_problem)? {
+                RecoveryStep::Read { place, len } => {
+                    let name = place.file.name();
+                    let bytes = self.bytes(&name, place.at, len)?;
+                    if (bytes.len() as u64) < len {
+                        return Err(shortened(name, place.at));
+                    }
+                    recovery.handle_read(bytes);
+                }
+                RecoveryStep::Frame { place, sequence, records } => {
+                    replay.frame(place, sequence, records);
+                }
+                RecoveryStep::Done(recovered) => return Ok(recovered),
+            }
+        }
+    }
+
+    fn bytes(&self, name: &str, at: u64, len: u64) -> Result<bytes::Bytes, OpenProblem> {
+        self.disk.read_at(name, at, len).map_err(io_problem(format!("cannot read {name}")))
+    }
+
+    /// Brings the folder to where the log goes on.
+    fn settle(&self, recovered: &Recovered) -> Result<(), OpenProblem> {
+        for end in &recovered.cuts {
+            let (file, at) = (end.file.name(), end.at);
+            tracing::warn!(
+                file,
+                at,
+                "the last write was torn and is cut off; it was never acknowledged"
+            );
+            let failed = || io_problem(format!("cannot cut off the torn end of {file}"));
+            self.disk.cut(&file, at).map_err(failed())?;
+            self.disk.sync(&file).map_err(failed())?;
+        }
+        let unfinished = recovered.unfinished.map(FileNumber::name);
+        let obsolete = recovered.obsolete.iter().map(|file| file.name());
+        for name in self.leftovers.iter().cloned().chain(unfinished).chain(obsolete) {
+            self.disk
+                .remove(&name)
+                .map_err(io_problem(format!("cannot remove {name}, which is obsolete")))?;
+        }
+        let current = recovered.current.map(|file| file.number);
+        for file in current.into_iter().chain(recovered.next.map(|head| head.number)) {
+            let name = file.name();
+            self.disk.sync(&name).map_err(io_problem(format!("cannot sync {name}")))?;
+        }
+        self.disk.sync_folder().map_err(io_problem("cannot sync the folder"))
+    }
+}
+
+fn io_problem(what: impl Into<String>) -> impl FnOnce(io::Error) -> OpenProblem {
+    let what = what.into();
+    move |error| OpenProblem::Io { what, error }
+}
+
+fn shortened(file: String, at: u64) -> OpenProblem {
+    of_problem(Problem { file, at, what: What::Shortened })
+}
+
+/// The problem of a folder, as callers know it.
+fn of_problem(problem: Problem) -> OpenProblem {
+    let Problem { file, at: offset, what } = problem;
+    match what {
+        What::Version(found) => OpenProblem::Version { file, found, max: 1 },
+        What::NotNext | What::OtherFolder(_) | What::OtherKind | What::OtherNumber(_) => {
+            OpenProblem::Foreign { file, what: what.to_string() }
+        }
+        _ => OpenProblem::Corrupt { file, offset, what: what.to_string() },
+    }
+}

@@ -1,0 +1,212 @@
+//! A disk without space, and one that fails.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::*;
+use crate::folder::Kind;
+
+/// The calls that fail, by the first letters of the name of their file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failing {
+    Write(&'static str, io::ErrorKind),
+    Sync(&'static str),
+    Create(&'static str),
+    Cut,
+}
+
+/// A disk of which some calls fail.
+#[derive(Debug)]
+struct Faulty {
+    files: Files,
+    failing: Mutex<Vec<Failing>>,
+    failures: AtomicU64,
+}
+
+impl Faulty {
+    fn of(folder: &Path) -> Arc<Self> {
+        let (failing, failures) = (Mutex::default(), AtomicU64::new(0));
+        Arc::new(Self { files: files(folder), failing, failures })
+    }
+
+    fn set(&self, failing: &[Failing]) {
+        *self.failing.lock().unwrap() = failing.to_vec();
+    }
+
+    fn fail(&self, fails: impl Fn(&Failing) -> Option<io::ErrorKind>) -> io::Result<()> {
+        match self.failing.lock().unwrap().iter().find_map(fails) {
+            Some(kind) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                Err(kind.into())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Disk for Faulty {
+    fn list(&self) -> io::Result<Vec<(String, Kind, u64)>> {
+        self.files.list()
+    }
+
+    fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
+        self.files.read_at(name, at, len)
+    }
+
+    fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.fail(|failing| match failing {
+            Failing::Create(of) if name.starts_with(of) => Some(io::ErrorKind::StorageFull),
+            _ => None,
+        })?;
+        self.files.create(name, bytes)
+    }
+
+    fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let failed = self.fail(|failing| match failing {
+            Failing::Write(of, kind) if name.starts_with(of) => Some(*kind),
+            _ => None,
+        });
+        match failed {
+            Ok(()) => self.files.write_at(name, at, bytes),
+            Err(error) => {
+                // A short write.
+                self.files.write_at(name, at, &bytes[..bytes.len() / 2])?;
+                Err(error)
+            }
+        }
+    }
+
+    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
+        self.fail(|failing| (*failing == Failing::Cut).then_some(io::ErrorKind::Other))?;
+        self.files.cut(name, len)
+    }
+
+    fn sync(&self, name: &str) -> io::Result<()> {
+        self.fail(|failing| match failing {
+            Failing::Sync(of) if name.starts_with(of) => Some(io::ErrorKind::Other),
+            _ => None,
+        })?;
+        self.files.sync(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.files.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.files.remove(name)
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        self.files.sync_folder()
+    }
+}
+
+#[tokio::test]
+async fn a_write_without_space_is_refused_and_taken_back_and_writing_resumes() {
+    for kind in
+        [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Faulty::of(folder.path());
+        let opened = open_with(&*disk, &[]);
+        let mut log = Log::start(opened, Arc::clone(&disk) as Arc<dyn Disk>);
+        assert!(log.submit(100));
+        log.until_durable().await;
+        disk.set(&[Failing::Write("log-", kind)]);
+        while log.submit(3000) {
+            tokio::task::yield_now().await;
+        }
+        let known = log.until("it is refused", |known| known.refused.is_some()).await;
+        assert_eq!((known.durable, known.failed, log.inbox.queued()), (1, None, 0), "{kind}");
+        assert!(!log.submit(1), "nothing is taken before it resumes");
+        disk.set(&[]);
+        log.inbox.resume();
+        log.submitted = known.durable;
+        assert!(log.submit(200));
+        log.until_durable().await;
+        assert_eq!(log.close().failed, None);
+        drop(disk);
+        open_with(&files(folder.path()), &[100, 200]);
+    }
+}
+
+#[tokio::test]
+async fn after_a_failed_write_sync_or_cut_nothing_more_is_acknowledged() {
+    let full = Failing::Write("log-", io::ErrorKind::StorageFull);
+    let failures = [
+        vec![Failing::Sync("log-")],
+        vec![Failing::Write("log-", io::ErrorKind::Other)],
+        vec![full, Failing::Cut],
+        vec![full, Failing::Sync("log-")],
+    ];
+    for failing in failures {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Faulty::of(folder.path());
+        let opened = open_with(&*disk, &[]);
+        let mut log = Log::start(opened, Arc::clone(&disk) as Arc<dyn Disk>);
+        assert!(log.submit(100));
+        log.until_durable().await;
+        disk.set(&failing);
+        assert!(log.submit(200));
+        let known = log.until("it has failed", |known| known.failed.is_some()).await;
+        assert_eq!((known.durable, known.refused), (1, None), "{failing:?}");
+        disk.set(&[]);
+        log.inbox.resume();
+        assert!(!log.submit(1), "{failing:?}");
+        assert_eq!(log.inbox.queued(), 0);
+        assert_eq!(log.close().durable, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_mark_that_cannot_be_written_delays_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Faulty::of(folder.path());
+    let opened = open_with(&*disk, &[]);
+    let mut log = Log::start(opened, Arc::clone(&disk) as Arc<dyn Disk>);
+    disk.set(&[Failing::Write("synced", io::ErrorKind::StorageFull), Failing::Sync("synced")]);
+    for _ in 0..50 {
+        assert!(log.submit(10));
+        log.until_durable().await;
+    }
+    assert_eq!(log.close().failed, None);
+    assert!(disk.failures.load(Ordering::Relaxed) > 0);
+    drop(disk);
+    open_with(&files(folder.path()), &[10; 50]);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_created_is_tried_again_and_no_commit_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Faulty::of(folder.path());
+    let opened = open_with(&*disk, &[]);
+    let mut log = Log::start(opened, Arc::clone(&disk) as Arc<dyn Disk>);
+    disk.set(&[Failing::Create("log-")]);
+    let mut lens = Vec::new();
+    let mut write = async |log: &mut Log| {
+        for _ in 0..10 {
+            assert!(log.submit(16 << 10));
+            lens.push(16 << 10);
+        }
+        log.until_durable().await
+    };
+    // The file grows beyond the length at which it should end, and no further than twice that.
+    for _ in 0..8 {
+        assert_eq!(write(&mut log).await.turnovers, 0);
+    }
+    assert!((1..20).contains(&disk.failures.load(Ordering::Relaxed)), "it is not tried at once");
+    disk.set(&[]);
+    let mut turnovers = 0;
+    while turnovers == 0 {
+        turnovers = write(&mut log).await.turnovers;
+    }
+    assert_eq!(log.close().failed, None);
+    drop(disk);
+    open_with(&files(folder.path()), &lens);
+}
