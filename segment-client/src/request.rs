@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use pravega_sdk_controller_client::{AccessOperation, ControllerError, DelegationToken};
-use pravega_sdk_types::{Backoff, Endpoint, ErrorKind, Outcome, ScopedSegment, classify};
+use pravega_sdk_types::{
+    Backoff, Endpoint, ErrorKind, Outcome, ScopedSegment, ScopedStream, classify,
+};
 use pravega_sdk_wire_protocol::{
     Request, WireCommand,
     commands::{GetStreamSegmentInfo, ReadSegment, StreamSegmentInfo},
@@ -25,6 +27,61 @@ const ATTEMPTS: u32 = 10;
 /// The longest read: half of what the server returns at once.
 const MAX_READ: i32 = 1 << 20;
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5));
+
+/// How a request about a segment is authorized, repeated and limited.
+///
+/// The default is that of [`SegmentContext::ask`].
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    subject: Option<ScopedStream>,
+    access: Access,
+    repeats: Repeats,
+    limit: Option<Duration>,
+}
+
+/// The access that a request needs.
+#[derive(Debug, Clone, Copy)]
+struct Access(AccessOperation);
+
+/// When a request is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Repeats {
+    /// After every failure that a repeat may help: the request is harmless when it is repeated.
+    #[default]
+    Always,
+    /// Until an attempt may have taken effect.
+    UntilInDoubt,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self(AccessOperation::Read)
+    }
+}
+
+impl Terms {
+    /// Sets the stream for whose segments the token is, and the access that it allows. Default:
+    /// reading the stream of the segment.
+    #[must_use]
+    pub fn with_token(mut self, subject: ScopedStream, access: AccessOperation) -> Self {
+        (self.subject, self.access) = (Some(subject), Access(access));
+        self
+    }
+
+    /// Sets when the request is sent again. Default: [`Repeats::Always`].
+    #[must_use]
+    pub fn with_repeats(mut self, repeats: Repeats) -> Self {
+        self.repeats = repeats;
+        self
+    }
+
+    /// Sets the time for all attempts together. Default: [`SegmentContext::ask_limit`].
+    #[must_use]
+    pub fn with_limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+}
 
 impl SegmentContext {
     /// Finds the store of a segment, and a token for that access to it.
@@ -66,6 +123,32 @@ impl SegmentContext {
         segment: &ScopedSegment,
         request: impl Fn(&str) -> Q,
     ) -> Result<Q::Reply, AskError> {
+        self.ask_on(segment, &Terms::default(), request).await
+    }
+
+    /// Returns the time that [`ask`](Self::ask) takes at most: twice the configured limit of a
+    /// request.
+    #[must_use]
+    pub fn ask_limit(&self) -> Duration {
+        self.raw_client().request_timeout().saturating_mul(2)
+    }
+
+    /// As [`ask`](Self::ask), on terms of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask). With [`Repeats::UntilInDoubt`] the first failure whose outcome is
+    /// [unknown](Outcome::Unknown) is returned.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`ask`](Self::ask).
+    pub async fn ask_on<Q: Request>(
+        &self,
+        segment: &ScopedSegment,
+        terms: &Terms,
+        request: impl Fn(&str) -> Q,
+    ) -> Result<Q::Reply, AskError> {
         runtime().map_err(|error| {
             let failure = ControllerError::new(error.kind(), Outcome::NotApplied, error);
             AskError::Controller(failure)
@@ -73,7 +156,10 @@ impl SegmentContext {
         let request_timeout = self.raw_client().request_timeout();
         let bugs = self.raw_client().bugs();
         let has_deadline = !bugs.has(SeededBug::AsksWithoutDeadline);
-        let limit = if has_deadline { request_timeout.saturating_mul(2) } else { Duration::MAX };
+        let limit = terms.limit.unwrap_or_else(|| self.ask_limit());
+        let limit = if has_deadline { limit } else { Duration::MAX };
+        let subject = terms.subject.clone().unwrap_or_else(|| segment.scoped_stream());
+        let Access(access) = terms.access;
         let started = Instant::now();
         let left = || limit.saturating_sub(started.elapsed());
         let mut random = random_bits(rng(None));
@@ -81,30 +167,32 @@ impl SegmentContext {
         let mut unknown: Option<RequestError> = None;
         let mut attempt = 1;
         loop {
-            let (endpoint, token) = match timeout(left(), self.find_store(segment)).await {
-                Ok(Ok(found)) => found,
-                Ok(Err(error)) => {
-                    return Err(unknown.map_or(AskError::Controller(error), AskError::Store));
-                }
-                Err(_) => {
-                    let error =
-                        unknown.unwrap_or_else(|| RequestError::not_located(Q::NAME, limit));
-                    return Err(AskError::Store(error));
-                }
-            };
+            let (endpoint, token) =
+                match timeout(left(), self.find_store(segment, &subject, access)).await {
+                    Ok(Ok(found)) => found,
+                    Ok(Err(error)) => {
+                        return Err(unknown.map_or(AskError::Controller(error), AskError::Store));
+                    }
+                    Err(_) => {
+                        let error =
+                            unknown.unwrap_or_else(|| RequestError::not_located(Q::NAME, limit));
+                        return Err(AskError::Store(error));
+                    }
+                };
             let (request, limit) = (request(token.expose()), request_timeout.min(left()));
             let error = match self.raw_client().request_within(&endpoint, request, limit).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
             let pause = delay(&BACKOFF, attempt, &mut random);
-            if !error.is_retryable() || attempt >= ATTEMPTS || pause >= left() {
+            let in_doubt =
+                terms.repeats == Repeats::UntilInDoubt && error.outcome() != Outcome::NotApplied;
+            if in_doubt || !error.is_retryable() || attempt >= ATTEMPTS || pause >= left() {
                 let error = if unknown.is_some() { error.after_unknown() } else { error };
                 return Err(AskError::Store(error));
             }
             if error.kind() == ErrorKind::TokenExpired {
-                let stream = segment.scoped_stream();
-                self.tokens().expired(&stream, AccessOperation::Read, &token);
+                self.tokens().expired(&subject, access, &token);
             } else {
                 self.note_failure(&endpoint, &error);
                 self.endpoints().wrong_host(segment, &endpoint);
@@ -120,10 +208,11 @@ impl SegmentContext {
     async fn find_store(
         &self,
         segment: &ScopedSegment,
+        subject: &ScopedStream,
+        access: AccessOperation,
     ) -> Result<(Endpoint, DelegationToken), ControllerError> {
         let endpoint = self.endpoints().endpoint(segment).await?;
-        let stream = segment.scoped_stream();
-        Ok((endpoint, self.tokens().token(&stream, AccessOperation::Read).await?))
+        Ok((endpoint, self.tokens().token(subject, access).await?))
     }
 
     /// Sends a request to the store at `endpoint`, once.

@@ -142,6 +142,13 @@ impl ScopedKeyValueTable {
             Stream::trusted(format!("{}{TABLE_SUFFIX}", self.table)),
         )
     }
+
+    /// Returns the stream of the table's own name: the controller issues the tokens for the table's
+    /// segments under it.
+    #[must_use]
+    pub fn token_stream(&self) -> ScopedStream {
+        ScopedStream::new(self.scope.clone(), Stream::trusted(self.table.to_string()))
+    }
 }
 
 #[cfg(test)]
@@ -163,5 +170,6 @@ mod tests {
         assert_eq!(group.state_stream().to_string(), "a/_RGg");
         let table: ScopedKeyValueTable = "a/t".parse().unwrap();
         assert_eq!(table.segment_stream().to_string(), "a/t_kvtable");
+        assert_eq!(table.token_stream().to_string(), "a/t");
     }
 }
