@@ -12,7 +12,7 @@
 //! taken while the log goes on, each at another moment: a change that is applied again sets the
 //! same value. The last block names the batch up to which they are, which the log must have.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -21,6 +21,7 @@ use super::{
     checksum::checksum_of,
     head::{BadHead, FileHead, FileKind, HEAD_LEN},
     ids::{FileNumber, FolderId, Place, Salt},
+    index::RunFile,
     problem::{Problem, What},
 };
 
@@ -109,6 +110,17 @@ pub struct KnownFile {
     pub live: u64,
 }
 
+/// A run that a checkpoint needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownRun {
+    /// The run.
+    pub run: RunFile,
+    /// Its salt.
+    pub salt: Salt,
+    /// Its length.
+    pub len: u64,
+}
+
 /// The end of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointEnd {
@@ -116,6 +128,28 @@ pub struct CheckpointEnd {
     pub up_to: u64,
     /// The files up to the position, in order.
     pub files: Vec<KnownFile>,
+    /// The runs of the files before the position.
+    pub runs: Vec<KnownRun>,
+}
+
+impl CheckpointEnd {
+    /// The runs of a folder that the checkpoint does not need: they can be removed.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`] if one that it needs is missing, or has another length.
+    pub fn other_runs(&self, runs: &BTreeMap<RunFile, u64>) -> Result<Vec<RunFile>, Problem> {
+        for known in &self.runs {
+            let problem = |what| Err(Problem { file: known.run.name(), at: 0, what });
+            match runs.get(&known.run) {
+                None => return problem(What::Missing),
+                Some(len) if *len != known.len => return problem(What::NotOfCheckpoint),
+                Some(_) => {}
+            }
+        }
+        let is_known = |run: &RunFile| self.runs.iter().any(|known| known.run == *run);
+        Ok(runs.keys().filter(|run| !is_known(run)).copied().collect())
+    }
 }
 
 /// A checkpoint that is being written.
@@ -431,7 +465,9 @@ mod tests {
             bytes: 800,
             live: 700,
         };
-        CheckpointEnd { up_to: 55, files: vec![file(3), file(4)] }
+        let run = RunFile::of(FileNumber(3));
+        let runs = vec![KnownRun { run, salt: Salt(6), len: 300 }];
+        CheckpointEnd { up_to: 55, files: vec![file(3), file(4)], runs }
     }
 
     fn written(entries: &[StateEntry]) -> Bytes {
@@ -517,6 +553,16 @@ mod tests {
         };
         assert_eq!(chain(&[file(1, 1), file(3, 4)]), missing(3, 3));
         assert_eq!(chain(&[file(3, 3), file(3, 5)]), missing(3, 4));
+    }
+
+    #[test]
+    fn a_checkpoint_needs_its_runs_and_no_others() {
+        let [one, other] = [3, 4].map(|file| RunFile::of(FileNumber(file)));
+        let runs = |runs: &[(RunFile, u64)]| end().other_runs(&runs.iter().copied().collect());
+        assert_eq!(runs(&[(one, 300), (other, 5)]), Ok(vec![other]));
+        let problem = |what| Err(Problem { file: one.name(), at: 0, what });
+        assert_eq!(runs(&[(other, 300)]), problem(What::Missing));
+        assert_eq!(runs(&[(one, 299)]), problem(What::NotOfCheckpoint));
     }
 
     #[test]

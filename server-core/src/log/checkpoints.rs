@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use super::{
     checkpoint::{
-        CheckpointBuilder, CheckpointEnd, CheckpointFile, KnownFile, Position, StateEntry,
+        CheckpointBuilder, CheckpointEnd, CheckpointFile, KnownFile, KnownRun, Position, StateEntry,
     },
     head::{FileHead, FileKind},
     ids::{FileNumber, FolderId, Salt},
@@ -260,8 +260,16 @@ impl Checkpoints {
         self.job.is_none() && (self.tail_len >= tail_len || self.tail_records >= tail_records)
     }
 
-    /// Begins a checkpoint at the end of the last durable frame, which needs the files up to there.
-    pub fn begin(&mut self, position: Position, files: Vec<KnownFile>, random: u64) {
+    /// Begins a checkpoint whose state has every change up to a position, the end of a durable frame
+    /// or the start of a file. It needs the files up to there, and the runs of those before: bytes
+    /// of segments are looked for from there on only.
+    pub fn begin(
+        &mut self,
+        position: Position,
+        files: Vec<KnownFile>,
+        runs: Vec<KnownRun>,
+        random: u64,
+    ) {
         if self.job.is_some() {
             return;
         }
@@ -285,7 +293,7 @@ impl Checkpoints {
             file: CheckpointFile { base, number },
             position,
             builder: Some(CheckpointBuilder::new(&head, position)),
-            end: CheckpointEnd { up_to: position.sequence, files },
+            end: CheckpointEnd { up_to: position.sequence, files, runs },
             left,
             keys,
             len: 0,

@@ -72,8 +72,8 @@ pub enum Contents {
         files: BTreeMap<FileNumber, u64>,
         /// Its checkpoints.
         checkpoints: Vec<CheckpointFile>,
-        /// Its runs.
-        runs: Vec<RunFile>,
+        /// The lengths of its runs.
+        runs: BTreeMap<RunFile, u64>,
         /// Files that were not completed.
         leftovers: Vec<String>,
         /// Files that do not belong to it, and have no name that one of its files may have.
@@ -96,14 +96,14 @@ impl Contents {
     pub fn of(listing: &BTreeMap<String, u64>) -> Result<Self, Problem> {
         let missing = |name: &str| problem(name, What::Missing);
         let (mut files, mut others, mut leftovers) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let (mut checkpoints, mut runs) = (Vec::new(), Vec::new());
+        let (mut checkpoints, mut runs) = (Vec::new(), BTreeMap::new());
         for (name, &len) in listing {
             if let Some(number) = FileNumber::of_name(name) {
                 files.insert(number, len);
             } else if let Some(checkpoint) = CheckpointFile::of_name(name) {
                 checkpoints.push(checkpoint);
             } else if let Some(run) = RunFile::of_name(name) {
-                runs.push(run);
+                runs.insert(run, len);
             } else if is_unfinished(name) {
                 leftovers.push(name.clone());
             } else if OURS.iter().any(|ours| name.starts_with(ours)) {
@@ -279,7 +279,7 @@ mod tests {
             Ok(Contents::Log {
                 files: [(FileNumber(3), 99)].into(),
                 checkpoints: vec![CheckpointFile { base: 1, number: 2 }],
-                runs: vec![RunFile { first: FileNumber(1), last: FileNumber(2) }],
+                runs: [(RunFile { first: FileNumber(1), last: FileNumber(2) }, 9)].into(),
                 leftovers: leftovers.map(str::to_owned).into(),
                 others: vec![],
             })

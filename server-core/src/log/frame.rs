@@ -286,6 +286,19 @@ pub struct PlacedRecord {
     pub end: u64,
 }
 
+impl PlacedRecord {
+    /// The place of its bytes of a segment; `None` if it has none.
+    #[must_use]
+    pub fn span(&self, file: FileNumber) -> Option<SpanPlace> {
+        let LogRecord::Data { segment, offset: from, data, .. } = &self.record else {
+            return None;
+        };
+        let to = from.saturating_add(data.len() as u64);
+        let record = Place { file, at: self.at };
+        Some(SpanPlace { segment: *segment, from: *from, to, record, end: self.end })
+    }
+}
+
 /// Reads the record at an offset of a file, from the start of `bytes`; `None` if it is not one. Its
 /// bytes are slices of `bytes`.
 #[must_use]
@@ -400,6 +413,7 @@ mod tests {
         assert_eq!((segment, from, to), (SegmentNumber(3), 700, 705));
         let start = (record.at - AT) as usize;
         let alone = read_record(&bytes.slice(start..), SALT, record.at).unwrap();
+        assert_eq!(alone.span(FileNumber(2)), Some(placed[0]));
         assert_eq!((alone.record, alone.end), (small()[2].clone(), end));
     }
 

@@ -11,6 +11,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     ids::{FileNumber, Salt, SegmentNumber, SpanPlace},
     run::{Entry, Footer},
@@ -21,7 +23,7 @@ use super::{
 const MERGED: usize = 8;
 
 /// A run, by the first and the last of its files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunFile {
     /// The first file.
     pub first: FileNumber,

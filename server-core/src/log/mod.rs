@@ -56,7 +56,7 @@ mod tests;
 pub use self::{
     checkpoint::{
         CheckpointBuilder, CheckpointEnd, CheckpointFile, CheckpointReader, CheckpointStep,
-        KnownFile, Position, StateEntry,
+        KnownFile, KnownRun, Position, StateEntry,
     },
     checkpoints::{
         Chain, CheckpointEffect, CheckpointSettings, Checkpoints, Next as NextOfCheckpoint, Slice,

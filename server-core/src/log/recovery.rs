@@ -274,7 +274,7 @@ impl Recovery {
         let (position, end) = match start {
             Start::First => {
                 let place = Place { file: FileNumber::FIRST, at: HEAD_LEN as u64 };
-                let end = CheckpointEnd { up_to: 0, files: Vec::new() };
+                let end = CheckpointEnd { up_to: 0, files: Vec::new(), runs: Vec::new() };
                 (Position { place, sequence: 0 }, end)
             }
             Start::Checkpoint(position, end) => (position, end),
@@ -512,10 +512,19 @@ impl Recovery {
         if has(Bug::IgnoresBegun) {
             return Ok(());
         }
-        let previous = end.map(|end| {
-            let CurrentFile { number: file, len, .. } = end.file;
-            Closed { file, len, sequence: self.sequence.0 }
-        });
+        let closed = |file, len| Closed { file, len, sequence: self.sequence.0 };
+        let previous = match end {
+            Some(end) => Some(closed(end.file.number, end.file.len)),
+            // The file before is not read, and may be gone.
+            None => match first {
+                Some(LogRecord::File(FileChange::Begun { previous: Some(found) }))
+                    if file > FileNumber::FIRST && found.file.next() == file =>
+                {
+                    Some(closed(found.file, found.len))
+                }
+                _ => None,
+            },
+        };
         match (first, end) {
             (Some(LogRecord::File(FileChange::Begun { previous: found })), _)
                 if *found == previous =>

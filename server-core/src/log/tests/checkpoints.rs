@@ -196,7 +196,8 @@ impl Store {
             let ends = ends.filter(|(file, _)| *file < place.file);
             let files = ends.chain([(place.file, place.at)]).map(known).collect();
             let sequence = self.log.writer.durable().0;
-            self.checkpoints.begin(Position { place, sequence }, files, random);
+            let position = Position { place, sequence };
+            self.checkpoints.begin(position, files, vec![], random);
         }
         match self.checkpoints.poll(self.log.writer.durable()) {
             NextOfCheckpoint::Idle | NextOfCheckpoint::Wait => {}
@@ -378,7 +379,7 @@ fn a_log_without_a_batch_whose_change_is_in_the_checkpoint_is_refused() {
         .filter_map(|(name, len)| Some((FileNumber::of_name(&name)?, len)))
         .collect();
     let read = |up_to: u64, file: KnownFile| {
-        let end = CheckpointEnd { up_to, files: vec![file] };
+        let end = CheckpointEnd { up_to, files: vec![file], runs: vec![] };
         let mark = disk.read("synced", 0, 1000);
         let start = Start::Checkpoint(position, end);
         let mut recovery = Recovery::new(FOLDER, &mark, files.clone(), start)?;
@@ -418,7 +419,7 @@ fn a_checkpoint_with_changes_is_short_and_the_chain_ends_in_a_base_again() {
     for round in 0..40 {
         (0..30).for_each(|number| checkpoints.touch(key(round * 20 + number)));
         let place = super::Place { file: FileNumber(1), at: 64 + u64::from(round) };
-        checkpoints.begin(Position { place, sequence: 0 }, vec![], 5);
+        checkpoints.begin(Position { place, sequence: 0 }, vec![], vec![], 5);
         let mut len = 0;
         loop {
             match checkpoints.poll(Sequence(0)) {
@@ -460,7 +461,7 @@ fn no_debug_output_of_a_checkpoint_shows_the_state() {
     let entry = (Bytes::from_static(b"canary 1"), Some(Bytes::from_static(b"canary 2")));
     checkpoints.touch(entry.0.clone());
     let place = super::Place { file: FileNumber(1), at: 64 };
-    checkpoints.begin(Position { place, sequence: 0 }, vec![], 5);
+    checkpoints.begin(Position { place, sequence: 0 }, vec![], vec![], 5);
     let (mut file, mut is_first) = (Vec::new(), true);
     loop {
         let next = checkpoints.poll(Sequence(0));

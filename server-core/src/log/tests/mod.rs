@@ -8,6 +8,7 @@ mod disk;
 mod failures;
 mod files;
 mod seeds;
+mod storage;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,11 +16,12 @@ use bytes::Bytes;
 
 use self::disk::{Disk, Failed};
 use super::{
-    CheckpointFile, CheckpointReader, CheckpointStep, Effect, Event, FileChange, FileHead,
-    FileNumber, FolderId, LogRecord, LogWriter, Mark, MarkSlot, MarkSync, NotTaken, Outcome, Place,
-    Problem, Recovered, Recovery, RecoveryStep, Salt, SegmentNumber, Settings, Start, StateEntry,
-    What,
+    CheckpointEnd, CheckpointFile, CheckpointReader, CheckpointStep, Effect, Event, FileChange,
+    FileHead, FileNumber, FolderId, LogRecord, LogWriter, Mark, MarkSlot, MarkSync, NotTaken,
+    Outcome, Place, Position, Problem, Recovered, Recovery, RecoveryStep, RunFile, Salt,
+    SegmentNumber, Settings, SpanPlace, Start, StateEntry, What,
     folder::{Contents, FOLDER_NAME, FolderStep, creation, read_identity},
+    head::HEAD_LEN,
     mark::MARK_NAME,
 };
 use crate::record::Sequence;
@@ -42,6 +44,10 @@ struct Log {
     zeros: usize,
     /// The ends of the files before the last.
     ends: BTreeMap<FileNumber, u64>,
+    /// The last batch before each file.
+    begins: BTreeMap<FileNumber, u64>,
+    /// Where the bytes of segments are that became durable since it was taken last.
+    spans: Vec<SpanPlace>,
     /// Records that the next batch has besides its own.
     extra: Vec<LogRecord>,
     /// How often a write found no space.
@@ -93,6 +99,8 @@ struct Frame {
     place: Place,
     sequence: Sequence,
     records: Vec<LogRecord>,
+    /// Where the bytes of segments are.
+    spans: Vec<SpanPlace>,
 }
 
 /// What a folder holds.
@@ -104,6 +112,10 @@ struct Held {
     lens: Vec<u64>,
     /// The ends of the files before the last.
     ends: BTreeMap<FileNumber, u64>,
+    /// The last batch before each file.
+    begins: BTreeMap<FileNumber, u64>,
+    /// The end of the newest checkpoint.
+    known: Option<(Position, CheckpointEnd)>,
     frames: Vec<Frame>,
     recovered: Recovered,
     /// Files that can be removed.
@@ -113,7 +125,8 @@ struct Held {
 /// Reads a folder, without a change to the disk.
 fn read_folder(disk: &Disk) -> Result<Held, OpenFailure> {
     let listing = disk.list();
-    let Contents::Log { files, checkpoints, mut leftovers, .. } = Contents::of(&listing)? else {
+    let Contents::Log { files, checkpoints, runs, mut leftovers, .. } = Contents::of(&listing)?
+    else {
         return Err(OpenFailure::OtherFiles("no log".to_owned()));
     };
     let id = read_identity(&disk.read(FOLDER_NAME, 0, 100))?;
@@ -134,10 +147,19 @@ fn read_folder(disk: &Disk) -> Result<Held, OpenFailure> {
         };
         lens.push(len);
     }
-    let mut ends = BTreeMap::new();
-    if let Start::Checkpoint(_, end) = &start {
-        ends.extend(end.files.iter().map(|file| (file.number, file.len)));
-    }
+    let (mut ends, mut begins, mut known) = (BTreeMap::new(), BTreeMap::new(), None);
+    let other_runs: Vec<RunFile> = match &start {
+        Start::Checkpoint(position, end) => {
+            ends.extend(end.files.iter().map(|file| (file.number, file.len)));
+            if position.place.at == HEAD_LEN as u64 {
+                begins.insert(position.place.file, position.sequence);
+            }
+            known = Some((*position, end.clone()));
+            end.other_runs(&runs)?
+        }
+        Start::First => runs.into_keys().collect(),
+    };
+    leftovers.extend(other_runs.into_iter().map(RunFile::name));
     let mut recovery = Recovery::new(id, &disk.read(MARK_NAME, 0, 1000), files, start)?;
     let mut frames: Vec<Frame> = Vec::new();
     loop {
@@ -146,13 +168,15 @@ fn read_folder(disk: &Disk) -> Result<Held, OpenFailure> {
                 recovery.handle_read(disk.read(&place.file.name(), place.at, len));
             }
             RecoveryStep::Frame { place, sequence, records } => {
+                let spans = records.iter().filter_map(|placed| placed.span(place.file)).collect();
                 let records: Vec<_> = records.into_iter().map(|placed| placed.record).collect();
                 for record in &records {
                     if let LogRecord::File(FileChange::Begun { previous: Some(closed) }) = record {
                         ends.insert(closed.file, closed.len);
+                        begins.insert(closed.file.next(), closed.sequence);
                     }
                 }
-                frames.push(Frame { place, sequence, records });
+                frames.push(Frame { place, sequence, records, spans });
             }
             RecoveryStep::Done(recovered) => {
                 let obsolete = recovered.obsolete.iter().map(|file| file.name());
@@ -160,7 +184,17 @@ fn read_folder(disk: &Disk) -> Result<Held, OpenFailure> {
                 ends.retain(|file, _| {
                     listing.contains_key(&file.name()) && !recovered.obsolete.contains(file)
                 });
-                return Ok(Held { entries, checkpoints, lens, ends, frames, recovered, leftovers });
+                return Ok(Held {
+                    entries,
+                    checkpoints,
+                    lens,
+                    ends,
+                    begins,
+                    known,
+                    frames,
+                    recovered,
+                    leftovers,
+                });
             }
         }
     }
@@ -299,6 +333,8 @@ impl Log {
             preparing: None,
             current: None,
             ends: BTreeMap::new(),
+            begins: BTreeMap::new(),
+            spans: Vec::new(),
             extra: Vec::new(),
             zeros: 600,
             full: 0,
@@ -406,6 +442,9 @@ impl Log {
                 assert_eq!(committed.sequence, self.writer.durable());
                 let closed = committed.closed.map(|closed| (closed.file, closed.len));
                 self.ends.extend(closed);
+                let begins = committed.closed.map(|it| (it.file.next(), it.sequence));
+                self.begins.extend(begins);
+                self.spans.extend(committed.spans);
             }
             Some(Event::Refused { durable, .. }) => {
                 assert_eq!(durable, before);
