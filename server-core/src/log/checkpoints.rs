@@ -260,8 +260,8 @@ impl Checkpoints {
         self.job.is_none() && (self.tail_len >= tail_len || self.tail_records >= tail_records)
     }
 
-    /// Begins a checkpoint whose state has every change up to a position, the end of a durable frame
-    /// or the start of a file. It needs the files up to there, and the runs of those before: bytes
+    /// Begins a checkpoint whose state has every change up to a position: the end of a durable
+    /// frame, or the start of a file. It needs the files up to there, and the runs of those before: bytes
     /// of segments are looked for from there on only.
     pub fn begin(
         &mut self,

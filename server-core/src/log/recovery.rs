@@ -61,8 +61,8 @@ pub enum Step {
 
 /// A log that was read back, and how it goes on.
 ///
-/// Before anything is served or written, the driver cuts, removes, and syncs the current file and
-/// the folder: what was read may never have reached the disk.
+/// Before anything is served or written, the driver cuts, writes again, removes, and syncs the
+/// current file and the folder: what was read may never have reached the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
     /// The file of the last frame; `None` if the log has no frame.
@@ -73,6 +73,10 @@ pub struct Recovered {
     pub sequence: Sequence,
     /// The ends of files with a torn write after them.
     pub cuts: Vec<Place>,
+    /// Bytes that may never reach the disk, as places and lengths: they are written again, as they
+    /// were read. After a sync that failed, the system may have them in memory as if they were
+    /// durable, and the next sync does not write them.
+    pub rewrites: Vec<(Place, u64)>,
     /// A file whose creation was interrupted.
     pub unfinished: Option<FileNumber>,
     /// Files of the folder that are not needed any longer.
@@ -174,6 +178,8 @@ pub struct Recovery {
     /// The bytes of the last read.
     input: Option<Bytes>,
     sequence: Sequence,
+    /// The place and the length of the last frame.
+    last: Option<(Place, u64)>,
     /// The file before the one that is being read.
     previous: Option<FileEnd>,
     unfinished: Option<FileNumber>,
@@ -294,6 +300,7 @@ impl Recovery {
             first: position.place.file,
             first_at: position.place.at,
             sequence: Sequence(position.sequence),
+            last: None,
             previous: None,
             unfinished: None,
             state: State::Next(position.place.file),
@@ -438,6 +445,7 @@ impl Recovery {
                 }
                 let place = Place { file: reading.head.number, at: reading.at };
                 let sequence = head.sequence;
+                self.last = Some((place, head.frame_len()));
                 (self.sequence, reading.at) = (sequence, reading.at + head.frame_len());
                 self.state = State::Frames(reading);
                 Ok(Some(Step::Frame { place, sequence, records }))
@@ -592,6 +600,18 @@ impl Recovery {
         self.finish(None)
     }
 
+    /// What a sync may not have reached: the last frame, unless the mark says so, as each one before
+    /// it was durable when the next was written; and the head of the file after it.
+    fn rewrites(&self, end: Place, next: Option<FileHead>) -> Vec<(Place, u64)> {
+        if has(Bug::TrustsCache) {
+            return Vec::new();
+        }
+        let is_marked = self.mark.is_some_and(|mark| mark.end >= end);
+        let last = self.last.filter(|_| !is_marked);
+        let head = next.map(|head| (Place { file: head.number, at: 0 }, HEAD_LEN as u64));
+        last.into_iter().chain(head).collect()
+    }
+
     /// Finishes after the last file with a frame, and the one that was created after it.
     fn finish(&mut self, next: Option<(FileHead, FileEnd)>) -> Result<Option<Step>, Problem> {
         let last = self.previous.map(|end| end.file.number);
@@ -629,6 +649,7 @@ impl Recovery {
             next: next.map(|(head, _)| head),
             sequence: self.sequence,
             cuts: torn.map(|end| end.place()).collect(),
+            rewrites: self.rewrites(end, next.map(|(head, _)| head)),
             unfinished: self.unfinished,
             obsolete,
             slot: self.slot,

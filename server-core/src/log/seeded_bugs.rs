@@ -24,6 +24,8 @@ pub(super) enum Bug {
     IgnoresLaterFrames,
     /// A recovery does not check the folder of a file.
     IgnoresFolder,
+    /// What a recovery read is not written again, though its sync may have failed.
+    TrustsCache,
     /// A recovery takes the zeros at the end of a file for a torn write.
     RefusesZeros,
 }

@@ -2,7 +2,8 @@
 //!
 //! Every call of a file is kept until the file is synced, every change of a name until the folder
 //! is. A crash loses of these: all, none, all from some call on, or any sectors of any call. Names
-//! and contents are lost independently.
+//! and contents are lost independently. After a sync that failed, what it did not write is read
+//! until a crash, and no later sync writes it, as systems do.
 
 use std::collections::BTreeMap;
 
@@ -290,6 +291,7 @@ impl Disk {
             for change in file.pending.drain(..kept) {
                 change.apply(&mut file.durable);
             }
+            file.pending.retain(|change| matches!(change, Change::Cut(_)));
             Ok(())
         })
     }

@@ -14,7 +14,7 @@ const PARTS: [Part; 3] = [Part::Nothing, Part::Half, Part::Everything];
 fn after_a_failed_call_nothing_is_acknowledged_that_is_not_durable() {
     let (mut failed, mut went_on) = (0, 0);
     for seed in 0..4 {
-        for call in 1..200 {
+        for call in (1..200).step_by(2) {
             for part in PARTS {
                 let disk = Disk::default().failing_at(call, Fault::Error(part));
                 let mut log = match Log::open(disk, seed) {
@@ -40,14 +40,14 @@ fn after_a_failed_call_nothing_is_acknowledged_that_is_not_durable() {
             }
         }
     }
-    assert!(failed > 300 && went_on > 100, "{failed} failed, {went_on} went on");
+    assert!(failed > 150 && went_on > 50, "{failed} failed, {went_on} went on");
 }
 
 #[test]
 fn what_finds_no_space_is_refused_and_never_comes_back() {
     let (mut full, mut crashes) = (0, 0);
     for seed in 0..4 {
-        for call in 20..150 {
+        for call in (20..150).step_by(3) {
             for part in PARTS {
                 let times = 1 + (call % 5);
                 let disk = Disk::default().failing_at(call, Fault::NoSpace(times, part));
@@ -65,7 +65,7 @@ fn what_finds_no_space_is_refused_and_never_comes_back() {
             }
         }
     }
-    assert!(full > 500 && crashes > 1000, "{full} times full, {crashes} crashes");
+    assert!(full > 250 && crashes > 1000, "{full} times full, {crashes} crashes");
 }
 
 #[test]
@@ -84,4 +84,27 @@ fn a_full_disk_refuses_everything_until_there_is_space() {
         assert_eq!(batches_in(&records), log.history);
     }
     assert!(full > 20, "{full} full disks");
+}
+
+#[test]
+fn a_frame_whose_sync_failed_is_durable_after_the_next_start_or_is_not_there() {
+    let (mut kept, mut crashes) = (0, 0);
+    for call in 10..120 {
+        let disk = Disk::default().failing_at(call, Fault::Error(Part::Nothing));
+        let mut log = Log::open(disk, 2).unwrap_or_else(failed);
+        let acknowledged = log.run(BATCHES);
+        if log.writer.failure().is_none() {
+            continue;
+        }
+        // The process ends, the system goes on: what it has in memory is read again.
+        let again = Log::open(log.disk.after_kill(), 3).unwrap_or_else(failed);
+        kept += usize::from(again.history.len() > acknowledged);
+        let mut random = fastrand::Rng::with_seed(call as u64);
+        for loss in LOSSES {
+            let (records, _) = read_all(&again.disk.after(loss, &mut random)).unwrap();
+            assert_eq!(batches_in(&records), again.history, "call {call}, {loss:?}");
+            crashes += 1;
+        }
+    }
+    assert!(kept > 10 && crashes > 50, "{kept} kept, {crashes} crashes");
 }

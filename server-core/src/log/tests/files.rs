@@ -153,11 +153,11 @@ fn random_files(seed: u64, files: u64) -> Files {
 #[test]
 fn every_range_of_every_segment_is_read_back() {
     let mut ranges = 0;
-    for seed in 0..10 {
+    for seed in 0..5 {
         let mut written = random_files(seed, 12);
         let mut random = fastrand::Rng::with_seed(seed);
         for (segment, content) in written.segments.clone() {
-            for _ in 0..30 {
+            for _ in 0..20 {
                 let from = random.usize(..=content.len());
                 let to = random.usize(from..=content.len());
                 let found = written.fetch(segment.0, from as u64, to as u64);
@@ -166,7 +166,7 @@ fn every_range_of_every_segment_is_read_back() {
             }
         }
     }
-    assert!(ranges > 500, "{ranges} ranges");
+    assert!(ranges > 200, "{ranges} ranges");
 }
 
 #[test]

@@ -247,6 +247,10 @@ fn open(disk: &mut Disk, seed: u64) -> Result<(LogWriter, Option<Held>), OpenFai
         disk.cut(&end.file.name(), end.at)?;
         disk.sync(&end.file.name())?;
     }
+    for (place, len) in &found.rewrites {
+        let bytes = disk.read(&place.file.name(), place.at, *len);
+        disk.write(&place.file.name(), place.at, &bytes)?;
+    }
     let unfinished = found.unfinished.map(FileNumber::name);
     for name in held.leftovers.iter().chain(&unfinished) {
         disk.remove(name)?;
