@@ -4,7 +4,7 @@ use bytestring::ByteString;
 
 use crate::{
     access::Access,
-    catalog::{Catalog, Intervals, Place, RestoreError},
+    catalog::{Catalog, Intervals, Place, RestoreError, RetentionRound, WatermarkRound},
     ids::Moment,
     placement::Placement,
     record::{Durability, Journal, Millis, Portion, Record, Sequence},
@@ -51,8 +51,8 @@ pub struct Machine {
 #[derive(Debug, Default)]
 struct Rounds {
     expiry: Option<Place>,
-    watermarks: Option<Place>,
-    retention: Option<Place>,
+    watermarks: Option<WatermarkRound>,
+    retention: Option<RetentionRound>,
     sweep: Option<ByteString>,
     rates: Option<ByteString>,
 }
@@ -219,8 +219,8 @@ impl Machine {
         progress = progress.max(catalog.abort_slice(step));
         let rounds = Rounds {
             expiry: expiry.and_then(|after| catalog.expire_transactions(&after, step)),
-            watermarks: watermarks.and_then(|after| catalog.emit_watermarks(&after, step)),
-            retention: retention.and_then(|after| catalog.retain(&after, step)),
+            watermarks: watermarks.and_then(|round| catalog.emit_watermarks(round, step)),
+            retention: retention.and_then(|round| catalog.retain(round, step)),
             sweep: sweep
                 .and_then(|after| step.sweep_transient(&after, at.now.after(-TRANSIENT_IDLE))),
             rates: rates.and_then(|after| catalog.scale_by_rate(&after, rate_window, step)),

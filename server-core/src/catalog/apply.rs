@@ -353,6 +353,8 @@ impl Stream {
             StreamPart::Writer(name, mark) => set(&mut self.writers, name, mark),
             StreamPart::Watermark(bounds) => self.watermark = Some(bounds),
             StreamPart::Subscriber(name, subscriber) => {
+                let joins = subscriber.is_some() && !self.subscribers.contains_key(&name);
+                self.subscribed += u64::from(joins);
                 set(&mut self.subscribers, name, subscriber);
             }
             StreamPart::RetentionPoint(key, point) => {

@@ -4,8 +4,9 @@
 //! with a [`Step`](crate::store::Step) lent to it: the segments, the journal, and the moment.
 //!
 //! ```text
-//! scopes streams queries slices scaling transactions groups tables time retention leaving  calls
-//!    └──────┴───────┴──────┴──────┴────────┬────┴──────┴─────┴──────┴──────────┘
+//! scopes streams queries slices scaling transactions groups tables time leaving      calls
+//!    └──────┴───────┴──────┴──────┴──────┬──────┴──────┴─────┴──────┘
+//!                          watermarks │ retention      periodic work
 //!                     answers  plan   │  segments      changes, carried out as a whole or not
 //!                                     │
 //!  rounds copy persistence   apply  weight  change     entries of the journal, what each does
@@ -46,6 +47,7 @@ mod tables;
 mod time;
 mod transaction;
 mod transactions;
+mod watermarks;
 mod weight;
 
 pub use self::{
@@ -57,3 +59,4 @@ pub use self::{
     state::Catalog,
     transaction::id_of,
 };
+pub(crate) use self::{retention::RetentionRound, watermarks::WatermarkRound};

@@ -1,17 +1,19 @@
 //! Retention: truncation by time or by size, and by the progress of reader groups.
+//!
+//! A stream of many segments or groups is looked at in slices. What a group needs, and what was
+//! written, only grows, so a point of what was found meanwhile keeps no less than it should.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Bound};
 
 use pravega_sdk_proto::{RetentionPolicy, retention_policy::RetentionPolicyType};
-use pravega_sdk_types::{Offset, SegmentId, SegmentOffset};
+use pravega_sdk_types::{Epoch, Offset, SegmentId, SegmentOffset};
 
 use super::{
     change::StreamPart,
     cut::Cut,
-    history::SegmentRecord,
     names,
     plan::Plan,
-    rounds::Place,
+    rounds::{Place, Round, SLICE},
     state::Catalog,
     stream::{RetentionPoint, Stream},
     streams::{Within, place_within, plan_truncation},
@@ -23,27 +25,126 @@ const MAX_RETENTION_POINTS: usize = 1000;
 /// The most offsets of all points of a stream together.
 const MAX_OFFSETS: usize = 100_000;
 
+/// The segments whose lengths are looked up in one slice.
+const MEASURED: usize = SLICE / 4;
+/// The steps of a subscriber, besides the offsets of its cut.
+const SUBSCRIBER: usize = 10;
+
+/// A round of the retention of all streams.
+pub(crate) type RetentionRound = Round<Retaining>;
+
+/// The retention of a stream, as far as it is decided.
+#[derive(Debug)]
+pub(crate) struct Retaining {
+    place: Place,
+    /// The stream as it was at first. A change of it ends the work: it is done in the next round.
+    of: Option<Seen>,
+    phase: Phase,
+}
+
+/// What the retention of a stream goes by until it is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    /// The first segment. A stream that is created again has another.
+    first: SegmentId,
+    newest: Epoch,
+    /// The number of groups that have joined. A new one needs everything.
+    subscribed: u64,
+}
+
+/// What is found out about a stream, one after the other.
+#[derive(Debug)]
+enum Phase {
+    /// The length of each segment.
+    Measuring {
+        /// The last segment that was measured.
+        after: Option<SegmentId>,
+        /// The number of bytes ever written to those segments.
+        bytes: i64,
+        /// The ends of the active ones of them.
+        ends: Vec<(SegmentId, SegmentOffset)>,
+    },
+    /// What the reader groups still need.
+    Asking {
+        /// The tail, and the number of bytes ever written to the stream.
+        tail: RetentionPoint,
+        /// The last group that was asked.
+        after: Option<String>,
+        /// For each key the least offset that a group needs; `None` until there is a group.
+        needed: Option<Cut>,
+    },
+}
+
+impl Seen {
+    fn of(stream: &Stream) -> Option<Self> {
+        let first = stream.history.all().next()?.id;
+        let (newest, subscribed) = (stream.history.active_epoch(), stream.subscribed);
+        Some(Self { first, newest, subscribed })
+    }
+}
+
+impl Retaining {
+    fn of(place: Place) -> Self {
+        let phase = Phase::Measuring { after: None, bytes: 0, ends: Vec::new() };
+        Self { place, of: None, phase }
+    }
+}
+
 impl Catalog {
-    /// Records the tail of each stream with a policy, and drops what the policy does not keep: for
-    /// the next slice of all streams. Returns where the round goes on.
-    pub(crate) fn retain(&mut self, after: &Place, step: &mut Step<'_>) -> Option<Place> {
+    /// Records the tail of each stream with a policy, and drops what the policy does not keep: the
+    /// next slice of a round. Returns the rest of the round.
+    pub(crate) fn retain(
+        &mut self,
+        round: RetentionRound,
+        step: &mut Step<'_>,
+    ) -> Option<RetentionRound> {
         let work = |stream: &Stream| {
             let due = policy_of(stream).is_some() && !stream.is_sealed();
-            due.then(|| stream.history.segment_count())
+            due.then(|| steps_of(stream))
         };
-        let (due, next) = self.next_in_round(after, work);
-        for Place { scope, stream } in due {
-            // While many of its segments change, it waits for the next round.
-            if step.store.is_stream_settled(&scope, &stream) {
-                self.retain_stream(&scope, &stream, step);
-            }
+        self.next_of_round(round, work, Retaining::of, Self::retain_slice, step)
+    }
+
+    /// Does the next slice of the retention of a stream. While many of its segments change, it
+    /// waits for the next round.
+    fn retain_slice(&mut self, retaining: Retaining, step: &mut Step<'_>) -> Option<Retaining> {
+        let Retaining { place, of, phase } = retaining;
+        let Place { scope, stream } = &place;
+        let found = self.stream(scope, stream)?;
+        let now = Some(Seen::of(found)?);
+        let goes_on = of.is_none() || of == now;
+        if !goes_on || found.is_sealed() || !step.store.is_stream_settled(scope, stream) {
+            return None;
         }
-        next
+        let phase = match phase {
+            Phase::Measuring { after, bytes, ends } => {
+                let measured = measure(&place, found, (after, bytes, ends), step)?;
+                if steps_of(found) >= SLICE || matches!(measured, Phase::Measuring { .. }) {
+                    return Some(Retaining { place, of: now, phase: measured });
+                }
+                measured
+            }
+            asking @ Phase::Asking { .. } => asking,
+        };
+        let Phase::Asking { tail, after, needed } = phase else { return None };
+        let (after, needed) = needed_by_groups(found, after, needed);
+        if after.is_some() {
+            let phase = Phase::Asking { tail, after, needed };
+            return Some(Retaining { place, of: now, phase });
+        }
+        self.retain_stream(scope, stream, tail, needed, step);
+        None
     }
 
     /// Records the tail of a stream as a point, and truncates at the point that is due.
-    fn retain_stream(&mut self, scope: &str, stream: &str, step: &mut Step<'_>) {
-        let Some(point) = self.tail(scope, stream, step) else { return };
+    fn retain_stream(
+        &mut self,
+        scope: &str,
+        stream: &str,
+        point: RetentionPoint,
+        needed: Option<Cut>,
+        step: &mut Step<'_>,
+    ) {
         let Some(found) = self.stream(scope, stream) else { return };
         let Some(policy) = policy_of(found) else { return };
         let newest = found.retention_points.last_key_value().map_or(0, |(key, _)| key + 1);
@@ -53,11 +154,13 @@ impl Catalog {
         points.push((newest, &point));
         let all: Vec<&RetentionPoint> = points.iter().map(|(_, point)| *point).collect();
         let head = found.head();
-        let cut = chosen(found, policy, &all, now, bytes)
+        let cut = chosen(found, policy, &all, needed, now, bytes)
             .filter(|cut| *cut != head && found.is_at_or_after(cut, &head));
         let mut kept = thinned(points);
         if let Some(cut) = &cut {
-            kept.retain(|(_, point)| found.is_at_or_after(&point.cut, cut));
+            // Each point is at or after those before it.
+            let dropped = kept.partition_point(|(_, point)| !found.is_at_or_after(&point.cut, cut));
+            kept.drain(..dropped);
         }
         let kept: HashSet<u64> = kept.into_iter().map(|(key, _)| key).collect();
         let mut truncation = Plan::new();
@@ -80,36 +183,72 @@ impl Catalog {
         self.carry_out(truncation, step).ok();
         self.carry_out(noted, step).ok();
     }
+}
 
-    /// The tail of a stream, and the number of bytes ever written to it.
-    fn tail(&self, scope: &str, stream: &str, step: &Step<'_>) -> Option<RetentionPoint> {
-        let cut = self.ends(scope, stream, step)?;
-        let bytes = self.bytes_written(scope, stream, step)?;
-        Some(RetentionPoint { at: step.at.now, bytes, cut })
+/// The steps of the retention of a stream, or those of a slice.
+fn steps_of(stream: &Stream) -> usize {
+    let mut steps = stream.history.segment_count().saturating_mul(SLICE / MEASURED);
+    for subscriber in stream.subscribers.values() {
+        if steps >= SLICE {
+            break;
+        }
+        steps += SUBSCRIBER + subscriber.cut.len();
     }
+    steps
+}
 
-    /// The ends of the active segments of a stream.
-    fn ends(&self, scope: &str, stream: &str, step: &Step<'_>) -> Option<Cut> {
-        let found = self.stream(scope, stream)?;
-        let end = |id: SegmentId| {
-            let info = step.store.info(&names::segment(scope, stream, id)).ok()?;
-            Some((id, SegmentOffset::At(Offset(info.len as i64))))
+/// Measures the next segments of a stream; `None` if an active one does not exist.
+fn measure(
+    place: &Place,
+    found: &Stream,
+    measured: (Option<SegmentId>, i64, Vec<(SegmentId, SegmentOffset)>),
+    step: &Step<'_>,
+) -> Option<Phase> {
+    let (mut after, mut bytes, mut ends) = measured;
+    let mut left = found.history.all_after(after);
+    for record in left.by_ref().take(MEASURED) {
+        let len = match found.deleted_ends.get(&record.id) {
+            Some(Offset(end)) => Some(*end),
+            None => {
+                let segment = names::segment(&place.scope, &place.stream, record.id);
+                step.store.info(&segment).ok().map(|info| info.len as i64)
+            }
         };
-        found.active().iter().map(|record| end(record.id)).collect()
+        bytes += len.unwrap_or(0);
+        if found.history.is_active(record.id) {
+            ends.push((record.id, SegmentOffset::At(Offset(len?))));
+        }
+        after = Some(record.id);
     }
+    if left.next().is_some() {
+        return Some(Phase::Measuring { after, bytes, ends });
+    }
+    let tail = RetentionPoint { at: step.at.now, bytes, cut: ends.into_iter().collect() };
+    Some(Phase::Asking { tail, after: None, needed: None })
+}
 
-    /// The number of bytes ever written to a stream.
-    fn bytes_written(&self, scope: &str, stream: &str, step: &Step<'_>) -> Option<i64> {
-        let found = self.stream(scope, stream)?;
-        let len = |record: SegmentRecord| match found.deleted_ends.get(&record.id) {
-            Some(Offset(end)) => *end,
-            None => step
-                .store
-                .info(&names::segment(scope, stream, record.id))
-                .map_or(0, |info| info.len as i64),
-        };
-        Some(found.history.all().map(len).sum())
+/// What the next groups need together with those before them, and the last of a slice of them;
+/// `None` if there are no more.
+fn needed_by_groups(
+    stream: &Stream,
+    after: Option<String>,
+    mut needed: Option<Cut>,
+) -> (Option<String>, Option<Cut>) {
+    let head = stream.head();
+    let mut steps = 0;
+    let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    for (name, subscriber) in stream.subscribers.range::<str, _>((from, Bound::Unbounded)) {
+        let cut = if subscriber.cut.is_empty() { &head } else { &subscriber.cut };
+        steps += SUBSCRIBER + cut.len() + needed.as_ref().map_or(0, Cut::len);
+        needed = Some(match needed {
+            Some(needed) => stream.earlier(&needed, cut),
+            None => cut.clone(),
+        });
+        if steps >= SLICE {
+            return (Some(name.clone()), needed);
+        }
     }
+    (None, needed)
 }
 
 /// The points that are kept: of too many, every second one of the older half is dropped.
@@ -136,6 +275,7 @@ fn chosen(
     stream: &Stream,
     policy: RetentionPolicy,
     points: &[&RetentionPoint],
+    needed: Option<Cut>,
     now: Millis,
     bytes: i64,
 ) -> Option<Cut> {
@@ -145,15 +285,6 @@ fn chosen(
     };
     // The newest point after which the policy's lower limit is left.
     let least = points.iter().rev().find(|point| keeps(point, policy.retention_param));
-    let needed = stream
-        .subscribers
-        .values()
-        .map(
-            |subscriber| {
-                if subscriber.cut.is_empty() { stream.head() } else { subscriber.cut.clone() }
-            },
-        )
-        .reduce(|one, other| stream.earlier(&one, &other));
     let Some(needed) = needed else {
         return least.map(|point| point.cut.clone());
     };

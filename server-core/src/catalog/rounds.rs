@@ -3,9 +3,10 @@
 use std::ops::Bound;
 
 use super::{state::Catalog, stream::Stream};
+use crate::store::Step;
 
 /// The cost of one slice: a millisecond or two of work.
-const SLICE: usize = 10_000;
+pub(super) const SLICE: usize = 10_000;
 /// The cost of a stream with work, besides its segments and writers.
 const STREAM: usize = 100;
 
@@ -14,6 +15,20 @@ const STREAM: usize = 100;
 pub struct Place {
     pub(super) scope: String,
     pub(super) stream: String,
+}
+
+/// A round of work, some of which takes several slices for one stream.
+#[derive(Debug)]
+pub(crate) struct Round<W> {
+    after: Place,
+    /// The work about a stream that is not finished.
+    unfinished: Option<W>,
+}
+
+impl<W> Default for Round<W> {
+    fn default() -> Self {
+        Self { after: Place::default(), unfinished: None }
+    }
 }
 
 impl Catalog {
@@ -45,5 +60,30 @@ impl Catalog {
             }
         }
         (streams, None)
+    }
+
+    /// Does the next slice of a round, and returns the rest; `None` if the round ends. `advance`
+    /// does at most a slice of the work about one stream, and returns what is left of it.
+    pub(super) fn next_of_round<W>(
+        &mut self,
+        round: Round<W>,
+        work: impl Fn(&Stream) -> Option<usize>,
+        begin: impl Fn(Place) -> W,
+        advance: impl Fn(&mut Self, W, &mut Step<'_>) -> Option<W>,
+        step: &mut Step<'_>,
+    ) -> Option<Round<W>> {
+        let Round { after, unfinished } = round;
+        if let Some(unfinished) = unfinished {
+            let unfinished = advance(self, unfinished, step);
+            return Some(Round { after, unfinished });
+        }
+        let (streams, next) = self.next_in_round(&after, work);
+        for place in streams {
+            let unfinished = advance(self, begin(place.clone()), step);
+            if unfinished.is_some() {
+                return Some(Round { after: place, unfinished });
+            }
+        }
+        next.map(|after| Round { after, unfinished: None })
     }
 }

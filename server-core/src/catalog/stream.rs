@@ -14,7 +14,7 @@ use super::{
 };
 use crate::record::Millis;
 
-/// The state of a stream. Each field is an entry of its own in the journal, or several.
+/// The state of a stream. Each field but one is an entry of its own in the journal, or several.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) state: StreamState,
@@ -27,6 +27,8 @@ pub(super) struct Stream {
     pub(super) watermark: Option<WatermarkBounds>,
     /// By the names of their groups, with the scope.
     pub(super) subscribers: BTreeMap<String, Subscriber>,
+    /// The number of groups that became subscribers since the server began.
+    pub(super) subscribed: u64,
     /// Cuts that retention may truncate at, from the oldest to the newest.
     pub(super) retention_points: BTreeMap<u64, RetentionPoint>,
     pub(super) transactions: Transactions,
@@ -88,6 +90,7 @@ impl Stream {
             writers: BTreeMap::new(),
             watermark: None,
             subscribers: BTreeMap::new(),
+            subscribed: 0,
             retention_points: BTreeMap::new(),
             transactions: Transactions::default(),
         }

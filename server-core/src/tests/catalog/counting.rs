@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::config;
 use crate::{
-    catalog::{Catalog, Place, id_of},
+    catalog::{Catalog, RetentionRound, id_of},
     ids::Moment,
     machine::Machine,
     record::Millis,
@@ -206,7 +206,7 @@ impl Random {
                 let at = Moment { now: Millis(self.now), random: Uuid::from_u128(1) };
                 self.machine.tick(at);
                 let (catalog, mut step) = self.machine.call(at);
-                catalog.retain(&Place::default(), &mut step);
+                catalog.retain(RetentionRound::default(), &mut step);
             }
         }
     }

@@ -1,14 +1,14 @@
 //! Watermarks: the times that writers note, and what is written when a watermark is due.
 
-use pravega_sdk_proto::StreamConfig;
+use pravega_sdk_proto::{StreamConfig, StreamInfo};
 use pravega_sdk_types::Watermark;
 
 use super::{config, cut, id, info, split};
 use crate::{
-    catalog::Place,
+    catalog::WatermarkRound,
     ids::ConnectionId,
     machine::Machine,
-    store::{Read, WaitingRead},
+    store::{Progress, Read, WaitingRead},
     tests::{
         at, machine,
         table::{check, take_records},
@@ -58,7 +58,7 @@ fn machine_in(state: &str) -> Machine {
         }
     }
     if state.starts_with("one ") && state != "one without a position" {
-        catalog.emit_watermarks(&Place::default(), &mut step);
+        catalog.emit_watermarks(WatermarkRound::default(), &mut step);
     }
     match state {
         "one that goes on" => {
@@ -87,7 +87,7 @@ fn watermark_at(now: i64, state: &str) -> String {
     let mut machine = machine_in(state);
     let offset = machine.store.info(MARKS).unwrap().len;
     let (catalog, mut step) = machine.call(at(now));
-    catalog.emit_watermarks(&Place::default(), &mut step);
+    catalog.emit_watermarks(WatermarkRound::default(), &mut step);
     let (_, records) = take_records(&mut machine);
     let read = WaitingRead { connection: ConnectionId(0), request_id: 0, offset, max_len: 1 << 20 };
     let Read::Data { data, .. } = machine.store.read(&MARKS.into(), read).unwrap() else {
@@ -180,4 +180,93 @@ fn a_time_is_taken_if_neither_it_nor_the_position_goes_back() {
             format!("{status:?}{records}")
         },
     );
+}
+
+/// Whole rounds until one has nothing left, and the number of their slices.
+fn slices(machine: &mut Machine, mut between: impl FnMut(&mut Machine, usize)) -> usize {
+    let (mut round, mut slices) = (Some(WatermarkRound::default()), 0);
+    while let Some(rest) = round.take() {
+        let (catalog, mut step) = machine.call(at(50));
+        round = catalog.emit_watermarks(rest, &mut step);
+        between(machine, slices);
+        slices += 1;
+    }
+    slices
+}
+
+/// The last watermark: its times, and the sum of its offsets.
+fn last_watermark(machine: &mut Machine) -> (i64, i64, i64) {
+    let read =
+        WaitingRead { connection: ConnectionId(0), request_id: 0, offset: 0, max_len: 1 << 20 };
+    let Read::Data { data, .. } = machine.store.read(&MARKS.into(), read).unwrap() else {
+        panic!("there is no watermark");
+    };
+    let mark = Watermark::from_bytes(&data[8..]).unwrap();
+    let sum = mark.positions().map(|(_, offset)| offset.to_wire()).sum();
+    (mark.lower_time().as_millis(), mark.upper_time().as_millis(), sum)
+}
+
+/// A stream with this many segments and writers, each of which has noted a position in each.
+fn machine_of_many(segments: i32, writers: i64) -> Machine {
+    let mut machine = machine();
+    let (catalog, mut step) = machine.call(at(1));
+    catalog.create_scope("s", &mut step).unwrap();
+    catalog.create_stream(config(segments), &mut step).unwrap();
+    for writer in 0..writers {
+        let (catalog, mut step) = machine.call(at(40));
+        let position = (0..i64::from(segments)).map(|id| (id, writer)).collect();
+        let name = format!("w{writer:02}");
+        catalog.note_time(&info(), &name, position, 100 + writer, &mut step).unwrap();
+    }
+    machine
+}
+
+#[test]
+fn the_watermark_of_many_writers_of_a_large_stream_is_made_in_slices() {
+    let mut machine = machine_of_many(2000, 30);
+    let slices = slices(&mut machine, |_, _| {});
+    // 10,000 offsets, or those of the writer that exceeds them.
+    assert!((6..=8).contains(&slices), "{slices} slices");
+    assert_eq!(last_watermark(&mut machine), (100, 129, 2000 * 29));
+}
+
+#[test]
+fn a_time_that_is_noted_between_slices_is_not_before_the_watermark() {
+    let mut machine = machine_of_many(2000, 10);
+    let slices = slices(&mut machine, |machine, slice| {
+        if slice == 0 {
+            let (catalog, mut step) = machine.call(at(50));
+            let position: std::collections::BTreeMap<_, _> = (0..2000).map(|id| (id, 70)).collect();
+            for writer in ["w00", "w09"] {
+                let position = position.clone();
+                catalog.note_time(&info(), writer, position, 170, &mut step).unwrap();
+            }
+        }
+    });
+    assert!(slices >= 2, "{slices} slices");
+    // The first writer was gathered before it advanced, the last one after it.
+    assert_eq!(last_watermark(&mut machine), (100, 170, 2000 * 70));
+}
+
+#[test]
+fn what_was_gathered_of_a_stream_does_not_count_for_one_that_is_created_again() {
+    let mut machine = machine_of_many(2000, 10);
+    slices(&mut machine, |machine, slice| {
+        if slice == 0 {
+            let (catalog, mut step) = machine.call(at(50));
+            catalog.seal_stream(&info(), &mut step).unwrap();
+            while machine.work(at(50)) == Progress::Unfinished {}
+            let (catalog, mut step) = machine.call(at(50));
+            catalog.delete_stream(&info(), &mut step).unwrap();
+            while machine.work(at(50)) == Progress::Unfinished {}
+            let (catalog, mut step) = machine.call(at(50));
+            catalog.create_stream(config(1), &mut step).unwrap();
+        }
+    });
+    let (catalog, step) = machine.call(at(50));
+    let marks = StreamInfo { stream: "_MARKt".to_owned(), ..info() };
+    let open = catalog.current_segments(&marks, &step).unwrap().segment_ranges;
+    let number = open[0].segment_id.as_ref().unwrap().segment_id;
+    let marks = format!("s/_MARKt/{number}.#epoch.0");
+    assert_eq!(machine.store.info(&marks).unwrap().len, 0);
 }
