@@ -4,6 +4,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use pravega_sdk_proto::StreamInfo;
 use pravega_sdk_server_core::{
     catalog::{CallError, Catalog},
     ids::Moment,
@@ -85,6 +86,25 @@ pub(super) async fn call<T>(
     headers: &HeaderMap,
     call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T,
 ) -> Result<T, Refusal> {
+    call_reading(state, headers, None, call).await
+}
+
+/// Makes a [`call`] that reads the segments of a stream, once no changes of them are left.
+pub(super) async fn call_of<T>(
+    state: &ServerState,
+    headers: &HeaderMap,
+    stream: &StreamInfo,
+    call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T,
+) -> Result<T, Refusal> {
+    call_reading(state, headers, Some(stream), call).await
+}
+
+async fn call_reading<T>(
+    state: &ServerState,
+    headers: &HeaderMap,
+    reads: Option<&StreamInfo>,
+    call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T,
+) -> Result<T, Refusal> {
     if state.faults.controller_is_away() {
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the controller is away"));
     }
@@ -92,15 +112,26 @@ pub(super) async fn call<T>(
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let work = |machine: &mut Machine, at: Moment| -> Result<_, Refusal> {
-        admit(machine, headers)?;
-        let (catalog, mut step) = machine.call(at);
-        let outcome = call(catalog, &mut step);
-        Ok((outcome, step.progress))
-    };
     let not_durable =
         |error: NotDurable| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
-    let (outcome, progress) = state.run_durably(work).await.map_err(not_durable)??;
+    let mut call = Some(call);
+    let (outcome, progress) = loop {
+        let work = |machine: &mut Machine, at: Moment| -> Result<_, Refusal> {
+            admit(machine, headers)?;
+            let is_settled =
+                reads.is_none_or(|read| machine.store.is_stream_settled(&read.scope, &read.stream));
+            // The call waits until the segments of its stream are settled.
+            let Some(call) = call.take_if(|_| is_settled) else { return Ok(None) };
+            let (catalog, mut step) = machine.call(at);
+            let outcome = call(catalog, &mut step);
+            Ok(Some((outcome, step.progress)))
+        };
+        if let Some(made) = state.run_durably(work).await.map_err(not_durable)?? {
+            break made;
+        }
+        state.run_durably(Machine::work).await.map_err(not_durable)?;
+        tokio::task::yield_now().await;
+    };
     if progress == Progress::Unfinished {
         state.finish_work().await.map_err(not_durable)?;
     }

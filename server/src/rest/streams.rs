@@ -9,13 +9,16 @@ use axum::{
 use pravega_sdk_proto::{
     StreamConfig, StreamInfo, create_stream_status, delete_stream_status, update_stream_status,
 };
-use pravega_sdk_server_core::catalog::{Catalog, Slice, StreamFilter};
+use pravega_sdk_server_core::{
+    catalog::{Catalog, Slice, StreamFilter},
+    store::Step,
+};
 use pravega_sdk_types::Stream;
 use serde::{Deserialize, Serialize};
 
 use super::{
     body::Json,
-    call::{Answer, Refusal, call, json},
+    call::{Answer, Refusal, call, call_of, json},
     listing::{self, Around, List, list},
     policy::{Settings, StreamProperty},
     scopes::no_content,
@@ -134,7 +137,9 @@ pub(super) async fn update(
 ) -> Answer {
     let config = settings.into_config(&scope, &stream)?;
     let shown = StreamProperty::of(&scope, &stream, config.clone());
-    let updated = call(&state, &headers, |catalog, step| catalog.update_stream(config, step));
+    let info = info((scope, stream));
+    let update = |catalog: &mut Catalog, step: &mut Step<'_>| catalog.update_stream(config, step);
+    let updated = call_of(&state, &headers, &info, update);
     check_update(updated.await??)?;
     json(StatusCode::OK, &shown)
 }
@@ -166,12 +171,64 @@ fn check_update(status: update_stream_status::Status) -> Result<(), Refusal> {
 pub(super) async fn delete(State(state): Server, headers: HeaderMap, Path(named): Named) -> Answer {
     use delete_stream_status::Status;
     let info = info(named);
-    let deleted =
-        call(&state, &headers, |catalog, step| catalog.delete_stream(&info, step)).await??;
+    let delete = |catalog: &mut Catalog, step: &mut Step<'_>| catalog.delete_stream(&info, step);
+    let deleted = call_of(&state, &headers, &info, delete).await??;
     match deleted {
         Status::Success => Ok(no_content()),
         Status::StreamNotFound => Err(StatusCode::NOT_FOUND.into()),
         Status::StreamNotSealed => Err(StatusCode::PRECONDITION_FAILED.into()),
         Status::Failure => Err(StatusCode::INTERNAL_SERVER_ERROR.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pravega_sdk_server_core::record::{Durability, Sequence};
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::{builder::ServerBuilder, clock::Clock, journal::Durable};
+
+    /// A server whose clients have just created a stream of 5,000 segments.
+    fn changing(seal: bool) -> Arc<ServerState> {
+        let machine = ServerBuilder::default().machine(Durability::InMemory);
+        let (_, durable) = watch::channel(Durable::To(Sequence::default()));
+        let state = Arc::new(ServerState::new(machine, Clock::standing(), durable, None));
+        let settings: Settings = serde_json::from_value(serde_json::json!({
+            "scalingPolicy": {"type": "FIXED_NUM_SEGMENTS", "minSegments": 5000}
+        }))
+        .unwrap();
+        let config = settings.into_config("s", "t").unwrap();
+        state.run(|machine, at| {
+            let (catalog, mut step) = machine.call(at);
+            catalog.create_scope("s", &mut step).unwrap();
+            catalog.create_stream(config, &mut step).unwrap();
+            if seal {
+                catalog.seal_stream(&info(named()), &mut step).unwrap();
+            }
+            assert!(!machine.store.is_stream_settled("s", "t"));
+        });
+        state
+    }
+
+    fn named() -> (String, String) {
+        ("s".to_owned(), "t".to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_while_the_segments_of_its_stream_change() {
+        let state = changing(false);
+        let settings = serde_json::json!({
+            "scalingPolicy": {"type": "FIXED_NUM_SEGMENTS", "minSegments": 7}
+        });
+        let settings = Json(serde_json::from_value(settings).unwrap());
+        let updated = update(State(state), HeaderMap::new(), Path(named()), settings);
+        assert_eq!(updated.await.unwrap().status(), StatusCode::OK);
+        let deleted = delete(State(changing(true)), HeaderMap::new(), Path(named())).await;
+        assert_eq!(deleted.unwrap().status(), StatusCode::NO_CONTENT);
+        let sealed = StreamState { stream_state: SealedState::Sealed };
+        let sealed =
+            set_state(State(changing(false)), HeaderMap::new(), Path(named()), Json(sealed)).await;
+        assert_eq!(sealed.unwrap().status(), StatusCode::OK);
     }
 }
