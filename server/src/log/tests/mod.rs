@@ -2,6 +2,7 @@
 
 mod faulty;
 mod folders;
+mod speed;
 mod threads;
 
 use std::{path::Path, sync::Arc, time::Duration};
