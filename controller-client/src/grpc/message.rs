@@ -15,11 +15,12 @@ pub(super) type Client = ControllerServiceClient<Channel>;
 /// Sends a message with a method of the generated client.
 pub(super) type SendWith<M, A> = fn(Client, Request<M>) -> Answering<A>;
 type Answering<A> = BoxFuture<'static, Result<Response<A>, Status>>;
+type SendUntyped = dyn Fn(Client, &Header) -> Sending + Send + Sync;
 type Sending = BoxFuture<'static, Result<(), Status>>;
 
 /// A message that can be sent more than once. Its answer is in a [`Reply`].
 #[derive(Clone)]
-pub(super) struct Message(Arc<dyn Fn(Client, &Header) -> Sending + Send + Sync>);
+pub(super) struct Message(Arc<SendUntyped>);
 
 /// The place of the answer to a [`Message`].
 pub(super) struct Reply<A>(Arc<Mutex<Option<A>>>);

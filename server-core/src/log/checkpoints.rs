@@ -261,8 +261,8 @@ impl Checkpoints {
     }
 
     /// Begins a checkpoint whose state has every change up to a position: the end of a durable
-    /// frame, or the start of a file. It needs the files up to there, and the runs of those before: bytes
-    /// of segments are looked for from there on only.
+    /// frame, or the start of a file. It needs the files up to there, and the runs of those before:
+    /// bytes of segments are looked for from there on only.
     pub fn begin(
         &mut self,
         position: Position,

@@ -600,8 +600,8 @@ impl Recovery {
         self.finish(None)
     }
 
-    /// What a sync may not have reached: the last frame, unless the mark says so, as each one before
-    /// it was durable when the next was written; and the head of the file after it.
+    /// What a sync may not have reached: the last frame, unless the mark says so, as each one
+    /// before it was durable when the next was written; and the head of the file after it.
     fn rewrites(&self, end: Place, next: Option<FileHead>) -> Vec<(Place, u64)> {
         if has(Bug::TrustsCache) {
             return Vec::new();
