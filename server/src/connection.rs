@@ -18,16 +18,23 @@ use tokio::{
 
 use crate::{
     budget::{Charge, Pool},
-    limits::{FIRST_WORD, SILENCE, SILENCE_WHEN_WANTED, SLOWEST, TICK, UNTAKEN, WHEN_WANTED},
+    limits::{
+        FIRST_WORD, OWN_BYTES, SILENCE, SILENCE_WHEN_WANTED, SLOWEST, TICK, UNTAKEN, WHEN_WANTED,
+    },
     outbox::{Next, Outbox, Turn},
     ports::Seat,
     receive::{Decoded, ReceiveBuffer},
     state::ServerState,
+    turns,
 };
 
 /// The most commands that are decoded before they are handled, and that are handled under one lock
 /// before other connections have their turn.
 const BATCH: usize = 64;
+/// How long commands are handled under one lock, unless one alone takes longer.
+const HOLD: Duration = Duration::from_micros(200);
+/// So many bytes of an unfinished frame are a sign that its client is active.
+const ACTIVE_BYTES: usize = 64 << 10;
 /// The approximate length of one write, in bytes.
 const SEND_BYTES: usize = 1 << 20;
 /// What the bytes of a reply to a read are short of its weight at most, without its names.
@@ -41,6 +48,7 @@ pub(crate) async fn serve(
     seat: Seat,
 ) {
     socket.set_nodelay(true).ok();
+    let account = state.turns.account();
     let (reading, writing) = socket.into_split();
     let outbox = Arc::new(Outbox::new(state.budget.replies.clone()));
     let id = state.connect(&outbox);
@@ -53,15 +61,23 @@ pub(crate) async fn serve(
             outbox.close();
         };
         let sending = send(&state, &outbox, writing, &seat);
-        tokio::pin!(receiving, sending);
+        let serving = async {
+            tokio::pin!(receiving, sending);
+            tokio::select! {
+                () = &mut receiving => sending.await,
+                () = &mut sending => {}
+            }
+        };
         tokio::select! {
-            () = &mut receiving => sending.await,
-            () = &mut sending => {}
+            () = account.meter(serving) => {}
             () = seat.cut() => {}
         }
     }
     state.disconnect(id);
-    state.run(|machine, _| session.end(&mut machine.store));
+    let end = async {
+        state.run(|machine, _| session.end(&mut machine.store));
+    };
+    account.meter(end).await;
 }
 
 /// Receives and handles commands; returns why that ended.
@@ -77,12 +93,23 @@ async fn receive(
     let mut commands = VecDeque::new();
     let mut latest = Sequence::default();
     let mut patience = Patience::new(requests.clone());
+    // Bytes since a command, and since all changes of the connection were on the disk.
+    let (mut unfinished, mut unsynced) = (0, 0);
     loop {
         loop {
             let decoded = received.take(&mut commands, BATCH);
+            if commands.iter().any(is_activity) {
+                seat.touch();
+            }
             if !commands.is_empty() {
+                unfinished = 0;
                 patience.has_spoken();
-                state.wait_for_disk(latest).await;
+                if state.is_on_disk(latest) {
+                    unsynced = 0;
+                }
+                if unsynced > OWN_BYTES {
+                    state.wait_for_disk(latest).await;
+                }
             }
             if let Err(ended) = handle(state, session, &mut commands, outbox, &mut latest).await {
                 return ended;
@@ -98,15 +125,25 @@ async fn receive(
         received.make_room().await;
         patience.waited_for_memory(asked.elapsed());
         match patience.read(&mut received, &mut reading).await {
-            Ok(()) => seat.touch(),
+            Ok(read) => (unfinished, unsynced) = (unfinished + read, unsynced + read),
             Err(ended) => return ended,
         }
-        if received.is_long() {
+        if unfinished >= ACTIVE_BYTES {
+            unfinished = 0;
+            seat.touch();
+        }
+        if received.is_long() || turns::slice_is_over() {
             // The bytes of a client that always sends are always there: without this, none of the
             // waits above is one, and the other connections of the thread have no turn.
             yield_now().await;
         }
     }
+}
+
+/// Returns true if a command is a sign that its client is active: not one that is sent only so that
+/// the connection is kept.
+fn is_activity(command: &WireCommand) -> bool {
+    !matches!(command, WireCommand::KeepAlive(_) | WireCommand::Hello(_))
 }
 
 /// How long the server waits for the bytes of a client.
@@ -139,12 +176,13 @@ impl Patience {
         }
     }
 
-    /// Waits for bytes; fails with the reason why the connection ends.
+    /// Waits for bytes, and returns how many have arrived; fails with the reason why the connection
+    /// ends.
     async fn read(
         &self,
         received: &mut ReceiveBuffer,
         reading: &mut (impl AsyncRead + Unpin),
-    ) -> Result<(), &'static str> {
+    ) -> Result<usize, &'static str> {
         let mut waited = Duration::ZERO;
         loop {
             let begun = received.begun().into_iter().chain(self.block).min();
@@ -165,8 +203,8 @@ impl Patience {
             {
                 return Err("the rest of a frame did not arrive");
             }
-            if read.is_ok() {
-                return Ok(());
+            if let Ok(Ok(read)) = read {
+                return Ok(read);
             }
             waited += TICK;
             received.free();
@@ -210,7 +248,7 @@ async fn handle(
             }
         }
         let mut replies = Vec::with_capacity(count);
-        let (mut done, after) = run(state, session, commands.drain(..count), &mut replies);
+        let (mut done, after) = run(state, session, commands, count, &mut replies);
         *latest = after;
         // A request that only reads can be made again, once there is memory for its reply.
         while let Some((command, at_most)) = &again
@@ -220,7 +258,8 @@ async fn handle(
             replies.clear();
             drop(charge.take());
             charge = Some(outbox.reserve(needed).await.ok_or(CLOSED)?);
-            (done, *latest) = run(state, session, [command.clone()].into_iter(), &mut replies);
+            let mut again = VecDeque::from([command.clone()]);
+            (done, *latest) = run(state, session, &mut again, 1, &mut replies);
         }
         outbox.extend(replies, charge);
         done.map_err(|Closed(reason)| reason)?;
@@ -237,15 +276,25 @@ fn shorten(read: &mut ReadSegment, at_most: usize) {
     read.suggested_length = read.suggested_length.min(i32::try_from(len).unwrap_or(i32::MAX));
 }
 
+/// Handles the first commands, `count` at most and one at least, and removes them.
 fn run(
     state: &ServerState,
     session: &mut Session,
-    mut commands: impl Iterator<Item = WireCommand>,
+    commands: &mut VecDeque<WireCommand>,
+    count: usize,
     replies: &mut Vec<Reply>,
 ) -> (Result<(), Closed>, Sequence) {
     state.run(|machine, at| {
+        let begun = Instant::now();
         let mut context = machine.context(at, replies);
-        commands.try_for_each(|command| session.handle(command, &mut context))
+        for _ in 0..count {
+            let Some(command) = commands.pop_front() else { break };
+            session.handle(command, &mut context)?;
+            if begun.elapsed() >= HOLD {
+                break;
+            }
+        }
+        Ok(())
     })
 }
 
@@ -264,11 +313,14 @@ async fn send(
                 return;
             }
             Next::Replies(replies, bytes) => {
+                let is_active = replies.iter().any(|reply| is_activity(&reply.command));
                 if !send_all(state, replies, &mut writing).await {
                     return;
                 }
                 outbox.sent(bytes);
-                seat.touch();
+                if is_active {
+                    seat.touch();
+                }
             }
         }
     }

@@ -3,17 +3,20 @@
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use pravega_sdk_server_core::{ids::StoreIndex, record::Durability, store::MemoryLimit};
-use tokio::{net::TcpListener, runtime::Handle};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     builder::ServerBuilder,
-    connection,
+    connection, controller,
     faults::Faults,
     fullness::Fullness,
-    guard,
+    guard::Calls,
     journal::{self, ReadOnlyFolder, Writer},
-    ports::Port,
+    ports::{Port, Seat},
     rest,
     service::{Addresses, Service},
     state::ServerState,
@@ -192,41 +195,55 @@ impl EmbeddedServer {
 
     pub(crate) fn serve_controller(&self, listener: TcpListener) {
         let service = Service::new(Arc::clone(&self.state), self.addresses.clone());
-        let (state, port) = (Arc::clone(&self.state), Arc::clone(&self.controller));
-        let tokens = (self.stop.clone(), self.cut.clone());
-        self.tasks.spawn(async move {
-            if let Err(error) = guard::serve(state, service, port, listener, tokens).await {
-                tracing::error!(%error, "the controller's service has ended");
-            }
+        let calls = Calls::new(Arc::clone(&self.state), service);
+        let stop = self.stop.clone();
+        self.accept(listener, &self.controller, move |socket, seat| {
+            Some(controller::serve(socket, calls.clone(), seat, stop.clone()))
         });
     }
 
     pub(crate) fn serve_rest(&self, listener: TcpListener, hosts: Vec<String>) {
         let service = rest::Service::new(Arc::clone(&self.state), hosts);
-        let (port, tasks) = (Arc::clone(&self.rest), self.tasks.clone());
-        let (stop, cut) = (self.stop.clone(), self.cut.clone());
-        self.tasks.spawn(async move {
-            while let Some((socket, seat)) = port.accept(&listener, &stop, &cut).await {
-                tasks.spawn(rest::serve(socket, service.clone(), seat, stop.clone()));
-            }
+        let stop = self.stop.clone();
+        self.accept(listener, &self.rest, move |socket, seat| {
+            Some(rest::serve(socket, service.clone(), seat, stop.clone()))
         });
     }
 
     pub(crate) fn serve_store(&self, listener: TcpListener, store: StoreIndex) {
-        let (state, stop, tasks) = (Arc::clone(&self.state), self.stop.clone(), self.tasks.clone());
-        let (port, cut) = (Arc::clone(&self.stores), self.cut.clone());
-        self.tasks.spawn(async move {
+        let state = Arc::clone(&self.state);
+        self.accept(listener, &self.stores, move |socket, seat| {
+            let is_served = !state.faults.refuses_connections();
+            is_served.then(|| connection::serve(Arc::clone(&state), socket, store, seat))
+        });
+    }
+
+    /// Accepts connections, and spawns the task of each that is served.
+    fn accept<F>(
+        &self,
+        listener: TcpListener,
+        port: &Arc<Port>,
+        serve: impl Fn(TcpStream, Seat) -> Option<F> + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (port, tasks) = (Arc::clone(port), self.tasks.clone());
+        let (stop, cut) = (self.stop.clone(), self.cut.clone());
+        let accepting = async move {
             while let Some((socket, seat)) = port.accept(&listener, &stop, &cut).await {
-                if !state.faults.refuses_connections() {
-                    tasks.spawn(connection::serve(Arc::clone(&state), socket, store, seat));
+                if let Some(serving) = serve(socket, seat) {
+                    tasks.spawn(serving);
                 }
             }
-        });
+        };
+        // Clients decide how often they connect, so this too takes turns.
+        self.tasks.spawn(self.state.turns.account().meter(accepting));
     }
 
     pub(crate) fn keep_time(&self) {
         let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
-        self.tasks.spawn(async move {
+        let account = self.state.turns.account();
+        let keeping = async move {
             let mut fullness = Fullness::default();
             while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
                 let ((held, MemoryLimit(limit)), _) = state.run(|machine, at| {
@@ -246,13 +263,16 @@ impl EmbeddedServer {
                 // A failure of the journal is reported where it is watched.
                 state.finish_work().await.ok();
             }
-        });
+        };
+        self.tasks.spawn(account.meter(keeping));
         let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
-        self.tasks.spawn(async move {
+        let account = self.state.turns.account();
+        let tidying = async move {
             while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
                 state.tidy_journal().await;
             }
-        });
+        };
+        self.tasks.spawn(account.meter(tidying));
     }
 }
 

@@ -6,98 +6,66 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use pravega_sdk_proto::controller_service_server::ControllerServiceServer;
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, mpsc},
-    time::timeout,
-};
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::Semaphore, time::timeout};
 use tonic::{
     Code, Status,
     body::Body,
     codegen::{
-        BoxFuture, Service as HttpService,
-        http::{Request, Response, header::AUTHORIZATION},
-        tokio_stream::Stream,
+        Service as HttpService,
+        http::{HeaderMap, Request, Response, header::AUTHORIZATION},
     },
-    server::NamedService,
-    transport::Server,
 };
 
 use crate::{
     answer::Answer,
     budget::{Charge, Pool},
     limits::{
-        CALL, CALL_BYTES, CALLS, CONNECTION_CALLS, DECODED_CALL_BYTES, FIRST_WORD, OWN_BYTES,
-        SILENCE_WHEN_WANTED,
+        CALL, CALL_BYTES, CALLS, DECODED_CALL_BYTES, FIRST_WORD, OWN_BYTES, SILENCE_WHEN_WANTED,
     },
-    ports::Port,
     service::Service,
     state::ServerState,
-    watched::{OnlyCall, Watch, Watched},
+    turns::Account,
+    watched::{OnlyCall, Watch},
 };
 
 /// The length of the header before a message of gRPC.
 const MESSAGE_HEADER: usize = 5;
-/// The largest headers of a call, in bytes.
-const HEADERS: u32 = 8 << 10;
-/// The window of a connection and of each call: what arrives although the server has taken less.
-const WINDOW: u32 = (64 << 10) - 1;
+/// A message of this many bytes is decoded and handled outside the threads of the runtime: it takes
+/// a millisecond or more.
+const LONG: usize = 64 << 10;
 /// The memory that a decoded message uses for each byte, and for each of its fields, at most. An
 /// integer of one byte takes eight, in a list that grows by doubling; an empty message of two bytes
 /// takes the structure of it.
 const DECODED_BYTE: usize = 8;
 const DECODED_FIELD: usize = 200;
 
-/// Serves the controller until `stop`; the connections end at `cut`.
-pub(crate) async fn serve(
-    state: Arc<ServerState>,
-    service: Service,
-    port: Arc<Port>,
-    listener: TcpListener,
-    (stop, cut): (CancellationToken, CancellationToken),
-) -> Result<(), tonic::transport::Error> {
-    let (accepted, sockets) = mpsc::channel(1);
-    let (replies, stopped) = (state.budget.replies.clone(), stop.clone());
-    let accepting = async move {
-        while let Some((socket, seat)) = port.accept(&listener, &stop, &cut).await {
-            if accepted.send(Ok(Watched::new(socket, seat, replies.clone()))).await.is_err() {
-                return;
-            }
-        }
-    };
-    let inner = ControllerServiceServer::new(service);
-    let calls = Arc::new(Semaphore::new(CALLS));
-    let serving = Server::builder()
-        .concurrency_limit_per_connection(CONNECTION_CALLS as usize)
-        .max_concurrent_streams(CONNECTION_CALLS)
-        .initial_connection_window_size(WINDOW)
-        .initial_stream_window_size(WINDOW)
-        .http2_max_header_list_size(HEADERS)
-        .http2_keepalive_interval(Some(FIRST_WORD))
-        .http2_keepalive_timeout(Some(FIRST_WORD))
-        .add_service(Guarded { inner, state, calls })
-        .serve_with_incoming_shutdown(Accepted(sockets), stopped.cancelled_owned());
-    tokio::pin!(accepting, serving);
-    tokio::select! {
-        served = &mut serving => served,
-        () = &mut accepting => serving.await,
+/// The calls of the controller, within their bounds.
+#[derive(Debug, Clone)]
+pub(crate) struct Calls(Guarded<ControllerServiceServer<Service>>);
+
+impl Calls {
+    pub(crate) fn new(state: Arc<ServerState>, service: Service) -> Self {
+        let inner = ControllerServiceServer::new(service);
+        Self(Guarded { inner, state, calls: Arc::new(Semaphore::new(CALLS)) })
     }
-}
 
-/// The connections that were accepted.
-struct Accepted(mpsc::Receiver<Result<Watched, std::io::Error>>);
+    pub(crate) fn state(&self) -> &ServerState {
+        &self.0.state
+    }
 
-impl Stream for Accepted {
-    type Item = Result<Watched, std::io::Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(cx)
+    /// Makes a call for a client with an account of its work.
+    pub(crate) async fn call(
+        self,
+        request: Request<Body>,
+        account: Arc<Account>,
+    ) -> Result<Response<Body>, Infallible> {
+        Ok(self.0.call(request, &account).await)
     }
 }
 
@@ -110,42 +78,23 @@ struct Guarded<S> {
     calls: Arc<Semaphore>,
 }
 
-impl<S: NamedService> NamedService for Guarded<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-impl<S> HttpService<Request<Body>> for Guarded<S>
-where
-    S: HttpService<Request<Body>, Response = Response<Body>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<Response<Body>, Infallible>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // The service behind it is always ready.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let guarded = self.clone();
-        Box::pin(async move {
-            let done = timeout(CALL, guarded.handle(request)).await;
-            let done = done.unwrap_or_else(|_| Err(Status::deadline_exceeded("it takes too long")));
-            Ok(done.unwrap_or_else(Status::into_http))
-        })
-    }
-}
-
 impl<S> Guarded<S>
 where
     S: HttpService<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
 {
-    async fn handle(mut self, request: Request<Body>) -> Result<Response<Body>, Status> {
+    async fn call(self, request: Request<Body>, account: &Arc<Account>) -> Response<Body> {
+        let patience = deadline(request.headers()).map_or(CALL, |deadline| deadline.min(CALL));
+        let done = timeout(patience, self.handle(request, account)).await;
+        let done = done.unwrap_or_else(|_| Err(Status::deadline_exceeded("it takes too long")));
+        done.unwrap_or_else(Status::into_http)
+    }
+
+    async fn handle(
+        mut self,
+        request: Request<Body>,
+        account: &Arc<Account>,
+    ) -> Result<Response<Body>, Status> {
         let (mut head, body) = request.into_parts();
         // Other headers are not used, and would be kept for as long as the call is.
         let authorization = head.headers.remove(AUTHORIZATION);
@@ -153,7 +102,8 @@ where
         if let Some(authorization) = authorization {
             head.headers.insert(AUTHORIZATION, authorization);
         }
-        let watch = head.extensions.get::<Arc<Watch>>().map_or_else(Watch::new, Arc::clone);
+        let watch =
+            head.extensions.get::<Arc<Watch>>().map_or_else(|| Watch::new(None), Arc::clone);
         let (_call, is_only) = watch.call();
         let _place = if is_only {
             head.extensions.insert(OnlyCall);
@@ -166,13 +116,34 @@ where
             .await
             .map_err(|_| Status::deadline_exceeded("the request did not arrive"))??;
         admit(&message, &mut charge, requests).await?;
+        let is_long = message.len() >= LONG;
         let request = Request::from_parts(head, Body::new(Message(Some(message))));
-        let response = match self.inner.call(request).await {
+        let calling = self.inner.call(request);
+        let response = if is_long { account.apart(calling).await } else { calling.await };
+        let response = match response {
             Ok(response) => response,
             Err(never) => match never {},
         };
         drop(charge);
         Answer::of(response, watch.answer(), &self.state.budget.replies).await
+    }
+}
+
+/// How long the client waits for the answer, from the header `grpc-timeout`; `None` if it does not
+/// say.
+fn deadline(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let is_number = (1..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    let number = digits.parse().ok().filter(|_| is_number)?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
     }
 }
 
@@ -328,17 +299,36 @@ mod tests {
         let (_, durable) = watch::channel(Durable::To(Sequence::default()));
         let state = Arc::new(ServerState::new(machine, Clock::standing(), durable, None));
         let calls = Arc::new(Semaphore::new(1));
-        let mut guarded = Guarded { inner: Silent, state, calls };
+        let account = state.turns.account();
+        let guarded = Guarded { inner: Silent, state, calls };
         for (body, deadline) in [
             (Body::new(Message(Some(Bytes::from_static(&[0; 5])))), CALL),
             (Body::new(Absent), FIRST_WORD),
         ] {
             let begun = tokio::time::Instant::now();
-            let response = guarded.call(Request::new(body)).await.unwrap();
+            let response = guarded.clone().call(Request::new(body), &account).await;
             let status = response.headers().get("grpc-status").unwrap();
             assert_eq!(status, &(Code::DeadlineExceeded as i32).to_string());
             assert_eq!(begun.elapsed(), deadline);
         }
+    }
+
+    #[test]
+    fn the_deadline_of_the_client_is_that_of_the_header() {
+        let of = |text: &'static str| {
+            let headers = [("grpc-timeout".parse().unwrap(), text.parse().unwrap())];
+            deadline(&HeaderMap::from_iter(headers))
+        };
+        for (text, seconds) in [("2H", 7200.0), ("3M", 180.0), ("99999999S", 99_999_999.0)] {
+            assert_eq!(of(text), Some(Duration::from_secs_f64(seconds)), "{text}");
+        }
+        for (text, nanos) in [("5m", 5_000_000), ("6u", 6_000), ("7n", 7)] {
+            assert_eq!(of(text), Some(Duration::from_nanos(nanos)), "{text}");
+        }
+        for text in ["", "S", "5", "5x", "-5S", "+5S", "123456789S", "5.0S", "\u{e9}"] {
+            assert_eq!(of(text), None, "{text}");
+        }
+        assert_eq!(deadline(&HeaderMap::new()), None);
     }
 
     #[test]

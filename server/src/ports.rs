@@ -5,19 +5,24 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use tokio::{
     net::{TcpListener, TcpStream},
+    task::yield_now,
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::turns;
+
 /// A connection that was silent for this long may have to leave for a new one.
 const SILENT: Duration = Duration::from_secs(1);
+/// Connections that were never used are many if they have one seat in this many.
+const MANY_UNUSED: usize = 4;
 /// The interval between two warnings of a port: clients decide how often there is a reason for one.
 const WARNINGS: Duration = Duration::from_secs(10);
 /// How long no connection is accepted after that has failed, most likely for want of descriptors.
@@ -58,11 +63,42 @@ struct Seats {
     taken: HashMap<u64, Taken>,
 }
 
+impl Seats {
+    /// The connection that leaves for a new one; `None` if none was silent for long enough.
+    ///
+    /// One that was never used leaves before one that was. While many are of the first kind, none
+    /// of the second leaves: a client that comes again and again takes the seats of its like.
+    fn longest_silent(&self, now: u64, limit: usize) -> Option<u64> {
+        let orders = || self.taken.iter().map(|(id, taken)| (taken.activity.order(), *id));
+        let unused = orders().filter(|((has_worked, _), _)| !has_worked).count();
+        let may_leave = |((has_worked, last), _): &((bool, u64), u64)| {
+            let is_silent = now.saturating_sub(*last) >= SILENT.as_millis() as u64;
+            is_silent && !(*has_worked && unused.saturating_mul(MANY_UNUSED) >= limit)
+        };
+        orders().filter(may_leave).min().map(|(_, id)| id)
+    }
+}
+
 #[derive(Debug)]
 struct Taken {
-    /// When it last did something, in milliseconds since the port was opened.
-    last: Arc<AtomicU64>,
+    activity: Arc<Activity>,
     cut: CancellationToken,
+}
+
+/// What the client of a connection did.
+#[derive(Debug)]
+struct Activity {
+    /// When it last did something, in milliseconds since the port was opened.
+    last: AtomicU64,
+    /// It did more than to connect.
+    has_worked: AtomicBool,
+}
+
+impl Activity {
+    /// In the order in which connections leave: first those that have never worked.
+    fn order(&self) -> (bool, u64) {
+        (self.has_worked.load(Ordering::Relaxed), self.last.load(Ordering::Relaxed))
+    }
 }
 
 /// The place of one connection, until it is dropped.
@@ -70,7 +106,7 @@ struct Taken {
 pub(crate) struct Seat {
     id: u64,
     port: Arc<Port>,
-    last: Arc<AtomicU64>,
+    activity: Arc<Activity>,
     cut: CancellationToken,
 }
 
@@ -105,6 +141,9 @@ impl Port {
         cut: &CancellationToken,
     ) -> Option<(TcpStream, Seat)> {
         loop {
+            if turns::slice_is_over() {
+                yield_now().await;
+            }
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = stop.cancelled() => return None,
@@ -135,33 +174,31 @@ impl Port {
     }
 
     /// Takes a seat, in place of the connection that was silent for longest if all are taken;
-    /// `None` if none was silent.
+    /// `None` if none was silent. A connection that was never used leaves before one that was.
     pub(crate) fn seat(self: &Arc<Self>, cut: &CancellationToken) -> Option<Seat> {
         let now = self.now();
         let mut seats = self.seats();
         if seats.taken.len() >= self.limit {
-            let last = |taken: &Taken| taken.last.load(Ordering::Relaxed);
-            let (&id, silent) = seats.taken.iter().min_by_key(|(_, taken)| last(taken))?;
-            if now.saturating_sub(last(silent)) < SILENT.as_millis() as u64 {
-                return None;
-            }
+            let id = seats.longest_silent(now, self.limit)?;
             if let Some(silent) = seats.taken.remove(&id) {
                 tracing::debug!(port = self.name, "a silent connection leaves for a new one");
                 silent.cut.cancel();
             }
         }
-        let (last, cut) = (Arc::new(AtomicU64::new(now)), cut.child_token());
+        let (last, has_worked) = (AtomicU64::new(now), AtomicBool::new(false));
+        let (activity, cut) = (Arc::new(Activity { last, has_worked }), cut.child_token());
         let id = seats.next;
         seats.next += 1;
-        seats.taken.insert(id, Taken { last: Arc::clone(&last), cut: cut.clone() });
-        Some(Seat { id, port: Arc::clone(self), last, cut })
+        seats.taken.insert(id, Taken { activity: Arc::clone(&activity), cut: cut.clone() });
+        Some(Seat { id, port: Arc::clone(self), activity, cut })
     }
 }
 
 impl Seat {
-    /// Notes that the connection did something.
+    /// Notes that the client did something that no client does only to keep its seat.
     pub(crate) fn touch(&self) {
-        self.last.store(self.port.now(), Ordering::Relaxed);
+        self.activity.last.store(self.port.now(), Ordering::Relaxed);
+        self.activity.has_worked.store(true, Ordering::Relaxed);
     }
 
     /// Waits until the connection must end.
@@ -170,6 +207,7 @@ impl Seat {
     }
 
     /// Returns true if the connection must end.
+    #[cfg(test)]
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.is_cancelled()
     }
@@ -206,6 +244,22 @@ mod tests {
         assert_eq!(port.seats().taken.len(), 2);
         cut.cancel();
         assert!(fourth.is_cut());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_was_never_used_leaves_before_an_older_one_that_was() {
+        let (port, cut) = (Port::new("test", 2), CancellationToken::new());
+        let used = port.seat(&cut).unwrap();
+        used.touch();
+        advance(60 * SILENT).await;
+        let mut unused = port.seat(&cut).unwrap();
+        for _ in 0..10 {
+            assert!(port.seat(&cut).is_none(), "the newest one has had no time to begin");
+            advance(SILENT).await;
+            let next = port.seat(&cut).unwrap();
+            assert!(unused.is_cut() && !used.is_cut());
+            unused = next;
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,12 +25,14 @@ use crate::{
     journal::{Durable, JournalQueue, NotDurable},
     limits::QUEUED_BYTES,
     outbox::Outbox,
+    shared_machine::SharedMachine,
+    turns::Turns,
 };
 
 /// What all drivers of a server share.
 #[derive(Debug)]
 pub(crate) struct ServerState {
-    machine: Mutex<Machine>,
+    machine: SharedMachine,
     connections: Mutex<HashMap<ConnectionId, Arc<Outbox>>>,
     next_connection: AtomicU64,
     durable: watch::Receiver<Durable>,
@@ -40,6 +42,7 @@ pub(crate) struct ServerState {
     pub(crate) budget: Budget,
     /// The line of calls that wait until less is queued for the disk.
     calls: tokio::sync::Mutex<()>,
+    pub(crate) turns: Turns,
 }
 
 impl ServerState {
@@ -50,7 +53,7 @@ impl ServerState {
         queue: Option<JournalQueue>,
     ) -> Self {
         Self {
-            machine: Mutex::new(machine),
+            machine: SharedMachine::new(machine),
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
             durable,
@@ -59,6 +62,7 @@ impl ServerState {
             faults: FaultState::default(),
             budget: Budget::default(),
             calls: tokio::sync::Mutex::default(),
+            turns: Turns::of_runtime(),
         }
     }
 
@@ -71,18 +75,18 @@ impl ServerState {
     /// drivers; returns the batch that a reply to the work waits for.
     pub(crate) fn run<T>(&self, work: impl FnOnce(&mut Machine, Moment) -> T) -> (T, Sequence) {
         let at = self.moment();
-        let mut machine = lock(&self.machine);
-        let done = work(&mut machine, at);
-        let woken = machine.store.take_woken();
-        if let Some((sequence, records)) = machine.journal.take()
-            && let Some(queue) = &self.queue
-        {
-            // Under the lock, so that the queue has the batches in the order of their numbers.
-            let followed = machine.take_followed();
-            queue.push(sequence, records, followed);
-        }
-        let after = machine.journal.latest();
-        drop(machine);
+        let (done, woken, after) = self.machine.with(|machine| {
+            let done = work(machine, at);
+            let woken = machine.store.take_woken();
+            if let Some((sequence, records)) = machine.journal.take()
+                && let Some(queue) = &self.queue
+            {
+                // Under the lock, so that the queue has the batches in the order of their numbers.
+                let followed = machine.take_followed();
+                queue.push(sequence, records, followed);
+            }
+            (done, woken, machine.journal.latest())
+        });
         if !woken.is_empty() {
             let connections = lock(&self.connections);
             for woken in woken {
@@ -173,6 +177,14 @@ impl ServerState {
         goes_on.await.ok();
     }
 
+    /// Returns true if nothing up to a batch waits for the disk.
+    pub(crate) fn is_on_disk(&self, own: Sequence) -> bool {
+        match *self.durable.borrow() {
+            Durable::To(sequence) => sequence >= own,
+            Durable::Failed { .. } => true,
+        }
+    }
+
     /// Waits for the journal to fail and returns the reason; pends forever while it works.
     pub(crate) async fn journal_failed(&self) -> String {
         let mut durable = self.durable.clone();
@@ -189,7 +201,7 @@ impl ServerState {
 
     /// Replaces the machine, and ends every connection, whose state belongs to the old one.
     pub(crate) fn replace(&self, machine: Machine) {
-        *lock(&self.machine) = machine;
+        self.machine.with(|old| *old = machine);
         self.cut_all();
     }
 
@@ -199,11 +211,10 @@ impl ServerState {
         let Some(queue) = self.queue.as_ref().filter(|queue| queue.takes_copy()) else {
             return;
         };
-        lock(&self.machine).begin_copy();
+        self.machine.with(Machine::begin_copy);
         let mut progress = Progress::Unfinished;
         while progress == Progress::Unfinished {
-            let written = {
-                let mut machine = lock(&self.machine);
+            let written = self.machine.with(|machine| {
                 let (records, copied) = machine.copy(queue.portion());
                 progress = copied;
                 if progress == Progress::Finished {
@@ -212,10 +223,10 @@ impl ServerState {
                 }
                 // Under the lock, so that the queue has it among the batches in their order.
                 queue.push_portion(records, progress == Progress::Finished)
-            };
+            });
             if written.await.is_err() {
                 // The journal has ended.
-                lock(&self.machine).end_copy();
+                self.machine.with(Machine::end_copy);
                 return;
             }
         }
@@ -259,7 +270,7 @@ impl ServerState {
     }
 }
 
-/// No change under these locks is half done after a panic, so a poisoned lock is used on.
+/// No change under this lock is half done after a panic, so a poisoned lock is used on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

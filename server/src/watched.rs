@@ -1,5 +1,5 @@
 //! A connection to the controller: a socket that ends by itself if the client is silent where it
-//! must speak, takes none of its answers, or has to leave its seat.
+//! must speak, or takes none of its answers.
 //!
 //! The libraries above know nothing of a client that keeps its connection alive and opens no
 //! window: [`Watch`] counts the answers that are not taken, and the socket fails when none of them
@@ -20,12 +20,13 @@ use tokio::{
     net::TcpStream,
     time::{Instant, Sleep, sleep},
 };
-use tonic::transport::server::Connected;
 
 use crate::{
     budget::Pool,
     limits::{FIRST_WORD, TICK, UNTAKEN, WHEN_WANTED},
     ports::Seat,
+    tasks::Tasks,
+    turns,
 };
 
 /// The length of what a client of HTTP/2 sends first: the preface and the header of a frame.
@@ -34,6 +35,8 @@ const PREFACE: u64 = 24 + 9;
 /// What is known of a connection by all who serve it.
 #[derive(Debug)]
 pub(crate) struct Watch {
+    /// The place of the connection; `None` for a call without one.
+    seat: Option<Arc<Seat>>,
     begun: Instant,
     /// The calls in flight.
     calls: AtomicUsize,
@@ -44,13 +47,22 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(seat: Option<Arc<Seat>>) -> Arc<Self> {
         Arc::new(Self {
+            seat,
             begun: Instant::now(),
             calls: AtomicUsize::new(0),
             answers: AtomicUsize::new(0),
             taken: AtomicU64::new(0),
         })
+    }
+
+    /// Notes that the client is active: it makes a call, or takes an answer. What it sends besides
+    /// keeps a connection alive, and is no such sign.
+    fn touch(&self) {
+        if let Some(seat) = &self.seat {
+            seat.touch();
+        }
     }
 
     fn now(&self) -> u64 {
@@ -59,6 +71,7 @@ impl Watch {
 
     /// Counts a call until the guard is dropped; returns true beside it if it is the only one.
     pub(crate) fn call(self: &Arc<Self>) -> (CallGuard, bool) {
+        self.touch();
         let before = self.calls.fetch_add(1, Ordering::Relaxed);
         (CallGuard(Arc::clone(self)), before == 0)
     }
@@ -101,6 +114,7 @@ pub(crate) struct AnswerGuard(Arc<Watch>);
 impl AnswerGuard {
     /// Notes that a part was taken.
     pub(crate) fn taken(&self) {
+        self.0.touch();
         self.0.taken.store(self.0.now(), Ordering::Relaxed);
     }
 }
@@ -116,8 +130,8 @@ impl Drop for AnswerGuard {
 #[derive(Debug)]
 pub(crate) struct Watched {
     socket: TcpStream,
-    seat: Seat,
     watch: Arc<Watch>,
+    tasks: Arc<Tasks>,
     replies: Pool,
     received: u64,
     /// Since when the socket takes no bytes; `None` if it does.
@@ -126,12 +140,17 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    pub(crate) fn new(socket: TcpStream, seat: Seat, replies: Pool) -> Self {
+    pub(crate) fn new(
+        socket: TcpStream,
+        watch: Arc<Watch>,
+        tasks: Arc<Tasks>,
+        replies: Pool,
+    ) -> Self {
         socket.set_nodelay(true).ok();
         Self {
             socket,
-            seat,
-            watch: Watch::new(),
+            watch,
+            tasks,
             replies,
             received: 0,
             blocked: None,
@@ -144,9 +163,7 @@ impl Watched {
         while self.check.as_mut().poll(cx).is_ready() {
             self.check.as_mut().reset(Instant::now() + TICK);
             let patience = if self.replies.is_wanted() { WHEN_WANTED } else { UNTAKEN };
-            let reason = if self.seat.is_cut() {
-                "it leaves for another"
-            } else if self.received < PREFACE && self.watch.begun.elapsed() >= FIRST_WORD {
+            let reason = if self.received < PREFACE && self.watch.begun.elapsed() >= FIRST_WORD {
                 "the client has sent no preface"
             } else if self.watch.untaken() >= patience.as_millis() as u64
                 || self.blocked.is_some_and(|blocked| blocked.elapsed() >= patience)
@@ -165,10 +182,7 @@ impl Watched {
     fn wrote<T>(&mut self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match written {
             Poll::Pending => self.blocked = self.blocked.or_else(|| Some(Instant::now())),
-            Poll::Ready(_) => {
-                self.blocked = None;
-                self.seat.touch();
-            }
+            Poll::Ready(_) => self.blocked = None,
         }
         written
     }
@@ -181,10 +195,17 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(cx)?;
+        if self.tasks.are_many(cx) {
+            return Poll::Pending;
+        }
+        if turns::slice_is_over() {
+            // The library above reads for as long as there are bytes.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
         self.received += (buffer.filled().len() - before) as u64;
-        self.seat.touch();
         Poll::Ready(Ok(()))
     }
 }
@@ -221,13 +242,5 @@ impl AsyncWrite for Watched {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
-    }
-}
-
-impl Connected for Watched {
-    type ConnectInfo = Arc<Watch>;
-
-    fn connect_info(&self) -> Arc<Watch> {
-        Arc::clone(&self.watch)
     }
 }

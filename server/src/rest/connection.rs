@@ -30,19 +30,21 @@ use super::{
     screen::Screen,
     socket::{Head, Socket},
 };
-use crate::{ports::Seat, state::ServerState};
+use crate::{ports::Seat, state::ServerState, turns::Turns};
 
 /// The service: its paths, and what is refused before.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     screen: Arc<Screen>,
     router: Router,
+    turns: Turns,
 }
 
 impl Service {
     /// A service that clients may call by these hosts, besides addresses and `localhost`.
     pub(crate) fn new(state: Arc<ServerState>, hosts: Vec<String>) -> Self {
-        Self { screen: Arc::new(Screen::new(hosts)), router: routes::router(state) }
+        let turns = state.turns.clone();
+        Self { screen: Arc::new(Screen::new(hosts)), router: routes::router(state), turns }
     }
 }
 
@@ -54,9 +56,9 @@ pub(crate) async fn serve(
     seat: Seat,
     stop: CancellationToken,
 ) {
-    let seat = Arc::new(seat);
+    let (seat, account) = (Arc::new(seat), service.turns.account());
     tokio::select! {
-        () = respond_once(stream, service, Arc::clone(&seat), stop) => {}
+        () = account.meter(respond_once(stream, service, Arc::clone(&seat), stop)) => {}
         () = seat.cut() => {}
     }
 }
@@ -101,7 +103,7 @@ async fn respond_once(
 
 /// Responds to a request.
 async fn respond(service: Service, head: &Head, request: Request<Incoming>) -> Response {
-    let Service { screen, router } = service;
+    let Service { screen, router, .. } = service;
     let mut request = request.map(Body::new);
     without_last_slash(request.uri_mut());
     if let Err(refusal) = screen.check(head, &request) {

@@ -1,0 +1,265 @@
+//! Turns: the work of one client never delays that of another by more than a slice.
+//!
+//! All work for a client is futures that are [metered](Account::meter): each poll is a slice of
+//! work, which ends soon, and its time is on the account of the client. A client that has used
+//! little is served at once. One that has used much takes a turn for each slice, and waits while
+//! others have theirs. There are fewer turns than threads, so however much all of them want, a
+//! thread is left for the clients with little work, and their wait is one slice at most.
+//!
+//! If those with little work are too many for that, the oldest of them are served at once, and the
+//! others take turns too: a client gets no more by coming with many connections.
+//!
+//! While no other client waits a turn is free, so a client alone is as fast as the server.
+
+mod apart;
+mod machine;
+
+use std::{
+    cell::Cell,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, sync::oneshot, time::Instant};
+
+use self::machine::{Admission, Line, Place, Usage};
+
+/// The time after which a slice of work should end.
+const SLICE: Duration = Duration::from_micros(500);
+/// The most of a slice that counts: what is longer was most likely stopped by the system, which had
+/// other work for the processor.
+const COUNTED: Duration = Duration::from_millis(5);
+
+thread_local! {
+    /// When the slice of this thread began; `None` outside of slices.
+    static BEGUN: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// The time of this slice that does not count.
+    static WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    /// The turn that this slice has.
+    static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
+}
+
+/// Returns true if the work of this slice has taken long enough: the task should yield.
+pub(crate) fn slice_is_over() -> bool {
+    BEGUN.get().is_some_and(|begun| begun.elapsed() >= SLICE)
+}
+
+/// Notes time of this slice in which the thread waited for others: it is not on the account of the
+/// client.
+pub(crate) fn waited(time: Duration) {
+    WAITED.set(WAITED.get().saturating_add(time));
+}
+
+/// A slice of work on this thread, which ends when this is dropped.
+struct Slice(Instant);
+
+impl Slice {
+    fn begin(turn: Option<Turn>) -> Self {
+        let now = Instant::now();
+        BEGUN.set(Some(now));
+        WAITED.set(Duration::ZERO);
+        TURN.set(turn);
+        Self(now)
+    }
+
+    /// How long it has taken.
+    fn time(&self) -> Duration {
+        self.0.elapsed().saturating_sub(WAITED.get())
+    }
+}
+
+impl Drop for Slice {
+    fn drop(&mut self) {
+        BEGUN.set(None);
+        drop(TURN.take());
+    }
+}
+
+/// The turns of a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Turns(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    opened: Instant,
+    line: Mutex<Line<oneshot::Sender<Turn>>>,
+    admission: Mutex<Admission>,
+}
+
+/// A turn, which goes to the next client when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn(Turns);
+
+/// What a client has used, for all of its tasks.
+#[derive(Debug)]
+pub(crate) struct Account {
+    turns: Turns,
+    /// When the client came.
+    born: Duration,
+    usage: Mutex<Usage>,
+    /// The number of its tasks in the line.
+    waiting: AtomicU32,
+}
+
+/// A place in the line, until it is dropped.
+#[derive(Debug)]
+struct Waiting {
+    account: Arc<Account>,
+    place: Place,
+    turn: oneshot::Receiver<Turn>,
+}
+
+/// A future whose polls are on an account.
+#[derive(Debug)]
+pub(crate) struct Metered<F> {
+    future: Pin<Box<F>>,
+    account: Arc<Account>,
+    waiting: Option<Waiting>,
+}
+
+impl Turns {
+    /// One turn less than the runtime has threads, but one at least.
+    pub(crate) fn of_runtime() -> Self {
+        let threads = Handle::try_current().map_or(1, |handle| handle.metrics().num_workers());
+        Self::new(threads.saturating_sub(1))
+    }
+
+    fn new(turns: usize) -> Self {
+        let (line, admission) = (Line::new(turns), Admission::new(Duration::ZERO));
+        let (line, admission) = (Mutex::new(line), Mutex::new(admission));
+        Self(Arc::new(Shared { opened: Instant::now(), line, admission }))
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line<oneshot::Sender<Turn>>> {
+        self.0.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admission(&self) -> MutexGuard<'_, Admission> {
+        self.0.admission.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.0.opened.elapsed()
+    }
+
+    /// The account of a new client.
+    pub(crate) fn account(&self) -> Arc<Account> {
+        let born = self.now();
+        Arc::new(Account {
+            turns: self.clone(),
+            born,
+            usage: Mutex::new(Usage::new(born)),
+            waiting: AtomicU32::new(0),
+        })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let next = self.0.line().give_back();
+        if let Some(next) = next {
+            // A client that has left gives its turn to the next one by this.
+            next.send(Self(self.0.clone())).ok();
+        }
+    }
+}
+
+impl Account {
+    /// The same future, with its polls on this account. Metered futures must not be inside of each
+    /// other.
+    pub(crate) fn meter<F: Future>(self: &Arc<Self>, future: F) -> Metered<F> {
+        Metered { future: Box::pin(future), account: Arc::clone(self), waiting: None }
+    }
+
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_free(&self) -> bool {
+        let now = self.turns.now();
+        let has_used_little = self.usage().is_free(now);
+        has_used_little && self.turns.admission().admits(now, now.saturating_sub(self.born))
+    }
+
+    fn spend(&self, time: Duration) {
+        let now = self.turns.now();
+        self.usage().spend(now, time);
+    }
+
+    /// Counts work of a client that is about to begin, so that it takes a turn for it.
+    fn owe(&self) {
+        let now = self.turns.now();
+        self.usage().owe(now);
+    }
+
+    /// Takes a turn, or waits for it at a place in the line.
+    fn poll_turn(
+        self: &Arc<Self>,
+        waiting: &mut Option<Waiting>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Turn> {
+        let place = match waiting {
+            Some(place) => place,
+            None => match self.take() {
+                Ok(turn) => return Poll::Ready(turn),
+                Err(place) => waiting.insert(place),
+            },
+        };
+        let turn = ready!(Pin::new(&mut place.turn).poll(cx));
+        *waiting = None;
+        // A sender is only dropped with the place of this future.
+        turn.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn take(self: &Arc<Self>) -> Result<Turn, Waiting> {
+        let (turns, now) = (&self.turns, self.turns.now());
+        let mut line = turns.line();
+        if line.take() {
+            return Ok(Turn(turns.clone()));
+        }
+        let others = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let rank = self.usage().rank(now, SLICE.saturating_mul(others));
+        let (sender, turn) = oneshot::channel();
+        let place = line.wait(rank, self.born, sender);
+        drop(line);
+        Err(Waiting { account: Arc::clone(self), place, turn })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.account.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.account.turns.line().leave(self.place);
+    }
+}
+
+impl<F: Future> Future for Metered<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let Self { future, account, waiting } = &mut *self;
+        let turn = if account.is_free() {
+            *waiting = None;
+            None
+        } else {
+            Some(ready!(account.poll_turn(waiting, cx)))
+        };
+        let is_free = turn.is_none();
+        let slice = Slice::begin(turn);
+        let polled = future.as_mut().poll(cx);
+        let time = slice.time().min(COUNTED);
+        account.spend(time);
+        if is_free {
+            account.turns.admission().spend(account.turns.now(), time);
+        }
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests;
