@@ -50,6 +50,14 @@ pub(crate) const WAITING_ANSWERS: usize = 2;
 /// it already are not read.
 pub(crate) const QUEUED_BYTES: u64 = 12 << 20;
 
+/// The replies of one connection that the system keeps until the client takes them, in bytes; Linux
+/// doubles it for its own records. The sockets inherit it from the listeners. Without it the system
+/// keeps as much as it likes, 4 MiB on Linux, of each connection, and slows all sockets of the
+/// machine down once clients that take nothing have it all.
+pub(crate) const SEND_BUFFER: u32 = 256 << 10;
+/// The connections of a listener that wait until they are accepted.
+pub(crate) const BACKLOG: u32 = 1024;
+
 /// The most connections to all segment stores together.
 pub(crate) const STORE_CONNECTIONS: usize = 512;
 /// The most connections to the controller.

@@ -13,7 +13,11 @@ use pravega_sdk_server_core::{
     record::{Durability, Sequence},
 };
 use pravega_sdk_types::{ErrorKind, classify};
-use tokio::{net::TcpListener, runtime::Handle, sync::watch};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    runtime::Handle,
+    sync::watch,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -21,7 +25,7 @@ use crate::{
     embedded::EmbeddedServer,
     io_kind::io_kind,
     journal::{self, Durable, Folder, JournalQueue, OpenError, OpenProblem, Recovered, Writer},
-    limits::ConnectionLimits,
+    limits::{BACKLOG, ConnectionLimits, SEND_BUFFER},
     ports::Port,
     service::Addresses,
     signals,
@@ -187,5 +191,40 @@ const WASTE_BYTES: u64 = 16 << 20;
 
 async fn listen(address: IpAddr, port: u16) -> Result<TcpListener, StartError> {
     let address = SocketAddr::new(address, port);
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+    bind(address).map_err(|source| StartError::Listen { address, source })
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // On Windows this would share the port with another process.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{net::TcpStream, task::yield_now};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_system_keeps_little_for_a_client_that_takes_nothing() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let connecting = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(connecting, listener.accept());
+        let (_client, (socket, _)) = (client.unwrap(), accepted.unwrap());
+        let (mut kept, mut full) = (0, 0);
+        // It is full once no more is taken for a while.
+        while full < 1000 {
+            match socket.try_write(&[7; 64 << 10]) {
+                Ok(taken) => (kept, full) = (kept + taken, 0),
+                Err(_) => full += 1,
+            }
+            yield_now().await;
+        }
+        assert!(kept <= 4 * SEND_BUFFER as usize, "{kept} bytes");
+    }
 }
