@@ -10,13 +10,17 @@
 //! others take turns too: a client gets no more by coming with many connections.
 //!
 //! While no other client waits a turn is free, so a client alone is as fast as the server.
+//!
+//! A thread that has slices with turns one after the other has always something to do, and a
+//! runtime whose threads are busy seldom checks its sockets. So before the next of them, once in a
+//! while, the thread does all else that is ready, and what its sockets make ready.
 
 mod apart;
 mod machine;
 
 use std::{
     cell::Cell,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -25,12 +29,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::oneshot, time::Instant};
+use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::Instant};
 
 use self::machine::{Admission, Line, Place, Usage};
 
 /// The time after which a slice of work should end.
 const SLICE: Duration = Duration::from_micros(500);
+/// The time of slices with turns after which a thread does first what else is ready.
+const OTHERS_WAIT: Duration = Duration::from_micros(200);
 /// The most of a slice that counts: what is longer was most likely stopped by the system, which had
 /// other work for the processor.
 const COUNTED: Duration = Duration::from_millis(5);
@@ -42,6 +48,8 @@ thread_local! {
     static WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     /// The turn that this slice has.
     static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
+    /// The time of slices with turns since this thread last did first what else was ready.
+    static OTHERS_WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
 /// Returns true if the work of this slice has taken long enough: the task should yield.
@@ -55,27 +63,45 @@ pub(crate) fn waited(time: Duration) {
     WAITED.set(WAITED.get().saturating_add(time));
 }
 
+/// Lets this thread do first what else is ready, and check its sockets, if it is time for that;
+/// wakes the task after it.
+fn others_are_first(cx: &mut Context<'_>) -> bool {
+    if OTHERS_WAITED.get() < OTHERS_WAIT {
+        return false;
+    }
+    OTHERS_WAITED.set(Duration::ZERO);
+    // The runtime wakes a task that yields after it has checked the sockets.
+    pin!(yield_now()).poll(cx).is_pending()
+}
+
 /// A slice of work on this thread, which ends when this is dropped.
-struct Slice(Instant);
+struct Slice {
+    begun: Instant,
+    has_turn: bool,
+}
 
 impl Slice {
     fn begin(turn: Option<Turn>) -> Self {
         let now = Instant::now();
         BEGUN.set(Some(now));
         WAITED.set(Duration::ZERO);
+        let has_turn = turn.is_some();
         TURN.set(turn);
-        Self(now)
+        Self { begun: now, has_turn }
     }
 
     /// How long it has taken.
     fn time(&self) -> Duration {
-        self.0.elapsed().saturating_sub(WAITED.get())
+        self.begun.elapsed().saturating_sub(WAITED.get())
     }
 }
 
 impl Drop for Slice {
     fn drop(&mut self) {
         BEGUN.set(None);
+        if self.has_turn {
+            OTHERS_WAITED.set(OTHERS_WAITED.get().saturating_add(self.begun.elapsed()));
+        }
         drop(TURN.take());
     }
 }
@@ -120,6 +146,8 @@ pub(crate) struct Metered<F> {
     future: Pin<Box<F>>,
     account: Arc<Account>,
     waiting: Option<Waiting>,
+    /// The turn of a slice that begins after what else is ready.
+    granted: Option<Turn>,
 }
 
 impl Turns {
@@ -173,7 +201,12 @@ impl Account {
     /// The same future, with its polls on this account. Metered futures must not be inside of each
     /// other.
     pub(crate) fn meter<F: Future>(self: &Arc<Self>, future: F) -> Metered<F> {
-        Metered { future: Box::pin(future), account: Arc::clone(self), waiting: None }
+        Metered {
+            future: Box::pin(future),
+            account: Arc::clone(self),
+            waiting: None,
+            granted: None,
+        }
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {
@@ -242,12 +275,19 @@ impl<F: Future> Future for Metered<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { future, account, waiting } = &mut *self;
+        let Self { future, account, waiting, granted } = &mut *self;
         let turn = if account.is_free() {
-            *waiting = None;
+            (*waiting, *granted) = (None, None);
             None
+        } else if let Some(turn) = granted.take() {
+            Some(turn)
         } else {
-            Some(ready!(account.poll_turn(waiting, cx)))
+            let turn = ready!(account.poll_turn(waiting, cx));
+            if others_are_first(cx) {
+                *granted = Some(turn);
+                return Poll::Pending;
+            }
+            Some(turn)
         };
         let is_free = turn.is_none();
         let slice = Slice::begin(turn);

@@ -1,7 +1,7 @@
 //! Who waits for whom.
 
 use std::{
-    future::{pending, ready},
+    future::{pending, poll_fn, ready},
     pin::pin,
     sync::atomic::AtomicUsize,
     task::{Wake, Waker},
@@ -9,8 +9,9 @@ use std::{
 };
 
 use tokio::{
+    net::UdpSocket,
     sync::Notify,
-    task::yield_now,
+    task::{JoinHandle, yield_now},
     time::{advance, timeout},
 };
 
@@ -103,6 +104,60 @@ async fn the_turn_of_a_client_that_left_goes_to_the_next() {
         assert_eq!(turns.line().waiting(), 0);
         assert!(much.take().is_ok(), "a turn is lost");
     }
+}
+
+#[tokio::test]
+async fn a_thread_with_many_slices_does_first_what_else_is_ready() {
+    let turns = Turns::new(1);
+    let poll = |slice: &mut Metered<_>| pin!(slice).poll(&mut Context::from_waker(Waker::noop()));
+    let mut slice = account(&turns, MUCH).meter(ready(()));
+    OTHERS_WAITED.set(OTHERS_WAIT);
+    assert!(poll(&mut slice).is_pending());
+    assert!(!turns.line().take(), "it keeps the turn that it was granted");
+    assert!(poll(&mut slice).is_ready());
+    // If it ends before, another has the turn.
+    let mut slice = account(&turns, MUCH).meter(ready(()));
+    OTHERS_WAITED.set(OTHERS_WAIT);
+    assert!(poll(&mut slice).is_pending());
+    drop(slice);
+    assert!(account(&turns, MUCH).take().is_ok(), "a turn is lost");
+    // After little time none waits.
+    OTHERS_WAITED.set(OTHERS_WAIT / 2);
+    assert!(poll(&mut account(&turns, MUCH).meter(ready(()))).is_ready());
+}
+
+#[tokio::test]
+async fn clients_with_much_work_do_not_keep_a_thread_from_its_sockets() {
+    const TIMES: usize = 30;
+    let (turns, slices) = (Turns::new(1), Arc::new(AtomicUsize::new(0)));
+    // Clients that always have work.
+    let works = [(); 2].map(|()| {
+        let slices = Arc::clone(&slices);
+        let work = poll_fn(move |cx| {
+            let begun = std::time::Instant::now();
+            while begun.elapsed() < OTHERS_WAIT {}
+            slices.fetch_add(1, Ordering::Relaxed);
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        });
+        tokio::spawn(account(&turns, Duration::from_secs(10)).meter(work))
+    });
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let mut waited = 0;
+    for _ in 0..TIMES {
+        let (before, mut buffer) = (slices.load(Ordering::Relaxed), [0]);
+        // To wait for the socket before the datagram is there.
+        let (received, ()) = tokio::join!(socket.recv(&mut buffer), async {
+            yield_now().await;
+            socket.send_to(&[7], address).await.unwrap();
+        });
+        received.unwrap();
+        waited += slices.load(Ordering::Relaxed) - before;
+    }
+    works.iter().for_each(JoinHandle::abort);
+    assert!(waited >= TIMES, "the clients have no work");
+    assert!(waited <= 8 * TIMES, "{waited} slices for {TIMES} datagrams");
 }
 
 #[tokio::test(start_paused = true)]
