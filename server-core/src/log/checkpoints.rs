@@ -22,10 +22,10 @@ use super::{
     checkpoint::{
         CheckpointBuilder, CheckpointEnd, CheckpointFile, KnownFile, KnownRun, Position, StateEntry,
     },
+    effect::Outcome,
     head::{FileHead, FileKind},
     ids::{FileNumber, FolderId, Salt},
     seeded_bugs::{Bug, has},
-    writer::Outcome,
 };
 use crate::record::Sequence;
 

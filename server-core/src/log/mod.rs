@@ -15,6 +15,7 @@
 //!
 //! ```text
 //! writer      batches in, writes and syncs out; what is durable; when the next file begins
+//! ahead       zeros after the last frame, so that a commit finds its space there
 //! recovery    names and bytes of files in, frames out; a torn end, or a named damage
 //! checkpoints when the owner's state is written, in short slices; what may be removed after it
 //! checkpoint  the bytes of one, and reading it
@@ -23,6 +24,7 @@
 //! space       what files take, what of it is still read, and when the folder is full
 //! freed       which files had the bytes of a segment that are not read any longer
 //! spans  run  the spans of one file in memory; those of many in a file of their own
+//! effect      the calls of the disk that commits need
 //! folder      how a folder is created; which of its files are what
 //! frame  head  mark  checksum           the bytes
 //! ids                                   numbers of folders, files and segments
@@ -31,9 +33,11 @@
 //! Deliberately absent: system calls, clocks, threads. Drivers carry out effects and report how
 //! each one ended.
 
+mod ahead;
 mod checkpoint;
 mod checkpoints;
 mod checksum;
+mod effect;
 mod fetch;
 mod folder;
 mod frame;
@@ -54,6 +58,7 @@ mod writer;
 mod tests;
 
 pub use self::{
+    ahead::{Extend, Extended},
     checkpoint::{
         CheckpointBuilder, CheckpointEnd, CheckpointFile, CheckpointReader, CheckpointStep,
         KnownFile, KnownRun, Position, StateEntry,
@@ -61,6 +66,7 @@ pub use self::{
     checkpoints::{
         Chain, CheckpointEffect, CheckpointSettings, Checkpoints, Next as NextOfCheckpoint, Slice,
     },
+    effect::{Effect, MarkSync, Outcome},
     fetch::{Fetch, FetchStep, ReadFile},
     folder::{Contents, FOLDER_LEN, FOLDER_NAME, FolderStep, creation, read_identity},
     frame::{
@@ -77,8 +83,5 @@ pub use self::{
     run::{Directory, Entry, FOOTER_LEN, Footer, Merge, RunBuilder, read_block},
     space::{FileUse, Full, Pressure, Purpose, Space, SpaceSettings, live_in},
     spans::{FileSpans, OutOfOrder, Span},
-    writer::{
-        Committed, CurrentFile, Effect, Event, LogWriter, MarkSync, NotTaken, Outcome, Settings,
-        batch_len,
-    },
+    writer::{Committed, CurrentFile, Event, LogWriter, NotTaken, Settings, batch_len},
 };

@@ -73,6 +73,8 @@ pub struct Recovered {
     pub sequence: Sequence,
     /// The ends of files with a torn write after them.
     pub cuts: Vec<Place>,
+    /// The offset up to which the file of the last frame has zeros after it.
+    pub zeros: u64,
     /// Bytes that may never reach the disk, as places and lengths: they are written again, as they
     /// were read. After a sync that failed, the system may have them in memory as if they were
     /// durable, and the next sync does not write them.
@@ -111,6 +113,8 @@ enum Rest {
 struct FileEnd {
     file: CurrentFile,
     rest: Rest,
+    /// The offset after the zeros that follow.
+    zeros: u64,
 }
 
 impl FileEnd {
@@ -240,7 +244,8 @@ impl Reading {
 
     fn end(&self, rest: Rest) -> FileEnd {
         let FileHead { number, salt, .. } = self.head;
-        FileEnd { file: CurrentFile { number, salt, len: self.at }, rest }
+        let zeros = if rest == Rest::Nothing { self.len } else { self.at };
+        FileEnd { file: CurrentFile { number, salt, len: self.at }, rest, zeros }
     }
 }
 
@@ -600,8 +605,8 @@ impl Recovery {
         self.finish(None)
     }
 
-    /// What a sync may not have reached: the last frame, unless the mark says so, as each one
-    /// before it was durable when the next was written; and the head of the file after it.
+    /// What a sync may not have reached: the last frame, unless the mark is after it, as each one
+    /// before was durable when the next was written; and the head of the file after it.
     fn rewrites(&self, end: Place, next: Option<FileHead>) -> Vec<(Place, u64)> {
         if has(Bug::TrustsCache) {
             return Vec::new();
@@ -649,6 +654,7 @@ impl Recovery {
             next: next.map(|(head, _)| head),
             sequence: self.sequence,
             cuts: torn.map(|end| end.place()).collect(),
+            zeros: self.previous.map_or(0, |end| end.zeros),
             rewrites: self.rewrites(end, next.map(|(head, _)| head)),
             unfinished: self.unfinished,
             obsolete,

@@ -19,6 +19,8 @@ use std::{collections::VecDeque, fmt, mem, time::Duration};
 use bytes::{Bytes, BytesMut};
 
 use super::{
+    ahead::{Ahead, Extend, Extended},
+    effect::{Effect, MarkSync, Outcome},
     frame::{Closed, FRAME_HEAD_LEN, FileChange, FrameBuilder, LogRecord, MAX_BODY, TooLong},
     head::{FileHead, FileKind, HEAD_LEN},
     ids::{FileNumber, FolderId, Place, Salt, SpanPlace},
@@ -38,6 +40,8 @@ pub struct Settings {
     pub frame_len: u64,
     /// The time between two marks.
     pub mark_every: Duration,
+    /// The zeros that are kept after the last frame, in bytes; 0 if none are.
+    pub ahead: u64,
 }
 
 impl Settings {
@@ -49,6 +53,7 @@ impl Settings {
             file_len: 64 << 20,
             frame_len: 4 << 20,
             mark_every: Duration::from_millis(100),
+            ahead: 4 << 20,
         }
     }
 }
@@ -69,75 +74,6 @@ struct Batch {
     sequence: Sequence,
     records: Vec<LogRecord>,
     len: u64,
-}
-
-/// The next call of the disk.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Write bytes at a place, which is the end of its file.
-    Write {
-        /// The place.
-        place: Place,
-        /// The bytes.
-        bytes: Bytes,
-    },
-    /// Make the content of a file durable.
-    Sync {
-        /// The file.
-        file: FileNumber,
-    },
-    /// Shorten a file: a write of it failed.
-    Cut {
-        /// The end of the file.
-        end: Place,
-    },
-    /// Write the mark.
-    Mark {
-        /// The slot of the mark.
-        slot: MarkSlot,
-        /// The bytes of the slot.
-        bytes: Bytes,
-        /// Whether the mark is made durable, or left to the system.
-        sync: MarkSync,
-    },
-}
-
-impl fmt::Debug for Effect {
-    /// Shows lengths, not bytes.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Write { place, bytes } => {
-                f.debug_struct("Write").field("place", place).field("len", &bytes.len()).finish()
-            }
-            Self::Sync { file } => f.debug_struct("Sync").field("file", file).finish(),
-            Self::Cut { end } => f.debug_struct("Cut").field("end", end).finish(),
-            Self::Mark { slot, sync, .. } => f
-                .debug_struct("Mark")
-                .field("slot", slot)
-                .field("sync", sync)
-                .finish_non_exhaustive(),
-        }
-    }
-}
-
-/// Whether the mark is made durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MarkSync {
-    /// The system writes it when it likes.
-    Lazy,
-    /// It is synced: no more frames follow.
-    Now,
-}
-
-/// The outcome of an effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was carried out.
-    Done,
-    /// The disk, a quota or a limit on the size of files left no space. A part may have its effect.
-    NoSpace(String),
-    /// It failed for another reason. A part may have its effect.
-    Failed(String),
 }
 
 /// Batches that became durable.
@@ -238,6 +174,13 @@ enum CommitStep {
     SyncingCut(String),
 }
 
+impl CommitStep {
+    /// Returns true if the write is taken back.
+    fn takes_back(&self) -> bool {
+        !matches!(self, Self::Write | Self::Writing | Self::Sync | Self::Syncing)
+    }
+}
+
 /// Whether more batches are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Intake {
@@ -262,6 +205,7 @@ pub struct LogWriter {
     current: Option<CurrentFile>,
     ends: FileEnds,
     next: NextFile,
+    ahead: Ahead,
     queue: VecDeque<Batch>,
     queued: u64,
     state: State,
@@ -307,6 +251,7 @@ impl LogWriter {
             current,
             ends: FileEnds::ByLength,
             next: next.map_or(NextFile::Missing, NextFile::Ready),
+            ahead: Ahead::new(settings.ahead),
             queue: VecDeque::new(),
             queued: 0,
             state: State::Idle,
@@ -410,6 +355,43 @@ impl LogWriter {
         }
     }
 
+    /// Notes that the current file has zeros up to an offset, from before the start.
+    pub fn set_zeros(&mut self, to: u64) {
+        if let Some(CurrentFile { number: file, len, .. }) = self.current {
+            self.ahead.set(Place { file, at: to.max(len) });
+        }
+    }
+
+    /// The zeros to write next, if there are few after the last frame: the driver writes and syncs
+    /// them beside commits, and then calls [`handle_extended`](Self::handle_extended).
+    pub fn poll_extend(&mut self, now: Duration) -> Option<Extend> {
+        let end = match &self.state {
+            State::Idle | State::Marking(..) => self.end()?,
+            State::Commit(commit, step) if !step.takes_back() => commit.end(),
+            State::Commit(..) | State::Failed(_) | State::Ended => return None,
+        };
+        self.ahead.poll(now, end, self.settings.file_len)
+    }
+
+    /// Continues after zeros were written, or could not be. After a sync of them that failed,
+    /// nothing more is written, as after that of a commit.
+    pub fn handle_extended(&mut self, outcome: &Extended) {
+        self.ahead.handle(outcome);
+        if let (Extended::NotSynced(why), false) = (outcome, self.is_ended()) {
+            self.give_up();
+            self.state = State::Failed(why.clone());
+        }
+    }
+
+    /// Returns false if a batch of a length would take space that the disk does not have: it had
+    /// none for more zeros, and those that are left are needed. What takes space is refused then,
+    /// before it is applied.
+    #[must_use]
+    pub fn has_room(&self, len: u64) -> bool {
+        let needed = self.queued.saturating_add(len).saturating_add(BEGIN_LEN);
+        !self.ahead.is_full() || needed <= self.ahead.left(self.end())
+    }
+
     /// The next effect; `None` while one is carried out, and if there is nothing to do before
     /// [`timeout`](Self::timeout).
     pub fn poll(&mut self, now: Duration) -> Option<Effect> {
@@ -420,7 +402,7 @@ impl LogWriter {
             self.begin_commit();
         }
         match &mut self.state {
-            State::Commit(commit, step) => commit.poll(step),
+            State::Commit(commit, step) => commit.poll(step, &mut self.ahead),
             State::Idle if self.intake == Intake::Closed && self.queue.is_empty() => self.last(),
             _ => None,
         }
@@ -625,16 +607,30 @@ impl Commit {
         Place { file: self.file.number, at: self.file.len }
     }
 
-    fn poll(&self, step: &mut CommitStep) -> Option<Effect> {
+    fn end(&self) -> Place {
+        let Place { file, at } = self.place();
+        Place { file, at: at.saturating_add(self.len()) }
+    }
+
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn poll(&self, step: &mut CommitStep, ahead: &mut Ahead) -> Option<Effect> {
         let file = self.file.number;
         let (next, effect) = match step {
+            // Zeros that are being written there come first.
+            CommitStep::Write if ahead.is_writing(self.place(), self.len()) => return None,
+            CommitStep::Cut(_) if ahead.is_writing(self.place(), u64::MAX) => return None,
             CommitStep::Write => {
                 let bytes = self.bytes.clone();
                 (CommitStep::Writing, Effect::Write { place: self.place(), bytes })
             }
             CommitStep::Sync => (CommitStep::Syncing, Effect::Sync { file }),
             CommitStep::Cut(why) => {
-                (CommitStep::Cutting(mem::take(why)), Effect::Cut { end: self.place() })
+                let end = self.place();
+                ahead.cut(end);
+                (CommitStep::Cutting(mem::take(why)), Effect::Cut { end })
             }
             CommitStep::SyncCut(why) => {
                 (CommitStep::SyncingCut(mem::take(why)), Effect::Sync { file })

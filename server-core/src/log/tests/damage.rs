@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    FileHead, FileNumber, FolderId, Log, LogRecord, Mark, OpenFailure, Problem, What, batches_in,
-    disk::Disk, failed, read_all, read_frames,
+    FileHead, FileNumber, FolderId, Log, LogRecord, Mark, OpenFailure, Problem, What, Zeros,
+    batches_in, disk::Disk, failed, read_all, read_frames,
 };
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -13,7 +13,7 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// The files of a log with some batches, which was closed or killed.
 fn written(batches: usize, seed: u64, is_closed: bool) -> Files {
     let mut log = Log::open(Disk::default(), seed).unwrap_or_else(failed);
-    log.zeros = 0;
+    log.zeros = Zeros::None;
     assert_eq!(log.run(batches), batches);
     if is_closed {
         log.close();

@@ -40,7 +40,7 @@ fn after_a_failed_call_nothing_is_acknowledged_that_is_not_durable() {
             }
         }
     }
-    assert!(failed > 150 && went_on > 50, "{failed} failed, {went_on} went on");
+    assert!(failed > 100 && went_on > 50, "{failed} failed, {went_on} went on");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn what_finds_no_space_is_refused_and_never_comes_back() {
             }
         }
     }
-    assert!(full > 250 && crashes > 1000, "{full} times full, {crashes} crashes");
+    assert!(full > 150 && crashes > 1000, "{full} times full, {crashes} crashes");
 }
 
 #[test]
@@ -106,5 +106,23 @@ fn a_frame_whose_sync_failed_is_durable_after_the_next_start_or_is_not_there() {
             crashes += 1;
         }
     }
-    assert!(kept > 10 && crashes > 50, "{kept} kept, {crashes} crashes");
+    assert!(kept > 5 && crashes > 50, "{kept} kept, {crashes} crashes");
+}
+
+#[test]
+fn a_full_disk_is_noticed_by_the_zeros_before_a_commit_meets_it() {
+    let mut log = Log::open(Disk::default(), 1).unwrap_or_else(failed);
+    log.run(3);
+    while log.extending.is_none() {
+        log.extend();
+        log.run(1);
+    }
+    assert!(log.writer.has_room(u64::from(u32::MAX)), "nothing is known of the disk");
+    log.disk = log.disk.failing_at(1, Fault::NoSpace(usize::MAX, Part::Nothing));
+    log.extend();
+    assert!(!log.writer.has_room(u64::from(u32::MAX)), "there is no space for more than the zeros");
+    log.disk = log.disk.after_kill();
+    log.now += std::time::Duration::from_secs(1);
+    (0..2).for_each(|_| log.extend());
+    assert!(log.writer.has_room(u64::from(u32::MAX)), "there is space again");
 }

@@ -16,10 +16,10 @@ use bytes::Bytes;
 
 use self::disk::{Disk, Failed};
 use super::{
-    CheckpointEnd, CheckpointFile, CheckpointReader, CheckpointStep, Effect, Event, FileChange,
-    FileHead, FileNumber, FolderId, LogRecord, LogWriter, Mark, MarkSlot, MarkSync, NotTaken,
-    Outcome, Place, Position, Problem, Recovered, Recovery, RecoveryStep, RunFile, Salt,
-    SegmentNumber, Settings, SpanPlace, Start, StateEntry, What,
+    CheckpointEnd, CheckpointFile, CheckpointReader, CheckpointStep, Effect, Event, Extend,
+    Extended, FileChange, FileHead, FileNumber, FolderId, LogRecord, LogWriter, Mark, MarkSlot,
+    MarkSync, NotTaken, Outcome, Place, Position, Problem, Recovered, Recovery, RecoveryStep,
+    RunFile, Salt, SegmentNumber, Settings, SpanPlace, Start, StateEntry, What,
     folder::{Contents, FOLDER_NAME, FolderStep, creation, read_identity},
     head::HEAD_LEN,
     mark::MARK_NAME,
@@ -38,10 +38,10 @@ struct Log {
     now: Duration,
     /// The file that is being created.
     preparing: Option<FileHead>,
-    /// The file that was written last.
-    current: Option<String>,
-    /// The most zeros by which it is extended at once.
-    zeros: usize,
+    /// The zeros that are being written.
+    extending: Option<Extend>,
+    /// Whether zeros are written.
+    zeros: Zeros,
     /// The ends of the files before the last.
     ends: BTreeMap<FileNumber, u64>,
     /// The last batch before each file.
@@ -54,6 +54,13 @@ struct Log {
     full: usize,
     /// How often batches were refused.
     refusals: usize,
+}
+
+/// Whether zeros are written after the last frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Zeros {
+    Written,
+    None,
 }
 
 /// The reason why a log cannot be opened.
@@ -83,6 +90,7 @@ fn settings() -> Settings {
         file_len: 3000,
         frame_len: 1000,
         mark_every: Duration::from_millis(100),
+        ahead: 600,
     }
 }
 
@@ -260,7 +268,9 @@ fn open(disk: &mut Disk, seed: u64) -> Result<(LogWriter, Option<Held>), OpenFai
     }
     disk.sync_folder()?;
     let (sequence, slot) = (found.sequence, found.slot);
-    Ok((LogWriter::new(settings(), found.current, found.next, sequence, slot), Some(held)))
+    let mut writer = LogWriter::new(settings(), found.current, found.next, sequence, slot);
+    writer.set_zeros(found.zeros);
+    Ok((writer, Some(held)))
 }
 
 impl Recovered {
@@ -335,12 +345,12 @@ impl Log {
             random: fastrand::Rng::with_seed(seed),
             now: Duration::ZERO,
             preparing: None,
-            current: None,
+            extending: None,
+            zeros: Zeros::Written,
             ends: BTreeMap::new(),
             begins: BTreeMap::new(),
             spans: Vec::new(),
             extra: Vec::new(),
-            zeros: 600,
             full: 0,
             refusals: 0,
         }
@@ -371,6 +381,8 @@ impl Log {
             }
             match self.random.u8(..20) {
                 0 => self.extend(),
+                // As one with many spans.
+                1 if self.random.u8(..20) == 0 => self.writer.end_file(),
                 1..=10 => self.prepare(),
                 _ => {}
             }
@@ -385,12 +397,24 @@ impl Log {
         self.writer.durable().0 as usize
     }
 
-    /// Extends the current file with zeros.
+    /// Writes zeros after the last frame, or begins to.
     fn extend(&mut self) {
-        let Some(name) = self.current.clone().filter(|_| self.zeros > 0) else { return };
-        let zeros = vec![0; self.random.usize(1..=self.zeros)];
-        let len = self.disk.list()[&name];
-        self.disk.write(&name, len, &zeros).ok();
+        let Some(Extend { from, to }) = self.extending.take() else {
+            if self.zeros == Zeros::Written {
+                self.extending = self.writer.poll_extend(self.now);
+            }
+            return;
+        };
+        let (name, zeros) = (from.file.name(), vec![0; (to - from.at) as usize]);
+        let why = |failed: Failed| format!("{failed:?}");
+        let done = match self.disk.write(&name, from.at, &zeros).map_err(why) {
+            Err(why) => Extended::NotWritten(why),
+            Ok(()) => match self.disk.sync(&name).map_err(why) {
+                Err(why) => Extended::NotSynced(why),
+                Ok(()) => Extended::Done,
+            },
+        };
+        self.writer.handle_extended(&done);
     }
 
     /// Creates the next file, or begins to.
@@ -423,9 +447,7 @@ impl Log {
                 assert!(self.disk.list()[&name] >= place.at, "no write leaves a gap");
                 let rest = self.disk.read(&name, place.at, u64::from(u32::MAX));
                 assert!(rest.iter().all(|byte| *byte == 0), "nothing is written twice");
-                let done = self.disk.write(&name, place.at, bytes);
-                self.current = Some(name);
-                done
+                self.disk.write(&name, place.at, bytes)
             }
             Effect::Sync { file } => self.disk.sync(&file.name()),
             Effect::Cut { end } => self.disk.cut(&end.file.name(), end.at),
@@ -468,6 +490,9 @@ impl Log {
                 return;
             }
             self.prepare();
+            if self.extending.is_some() {
+                self.extend();
+            }
             while self.step() {}
             self.now += Duration::from_millis(100);
         }
