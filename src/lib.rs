@@ -44,6 +44,7 @@
 //! | write events atomically | [`TransactionalWriter`], [`Transaction`] |
 //! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
 //! | write and search records by their fields | [`index`] |
+//! | put and get values by key | [`table_synchronizer::TableSegment`] |
 //! | run a server in the same process (feature `embedded`) | `embedded()` |
 //!
 //! Names and numbers of the domain are in [`types`], the calls to the controller in
@@ -60,7 +61,8 @@ pub use pravega_sdk_client_factory::event_stream::{
 };
 pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, TlsMode,
-    connection_pool, controller_client, event_stream, segment_client, types, wire_protocol,
+    connection_pool, controller_client, event_stream, segment_client, table_synchronizer, types,
+    wire_protocol,
 };
 pub use types::{Classified, ErrorKind, Outcome, StreamPosition, Timestamp};
 

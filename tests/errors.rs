@@ -14,6 +14,7 @@ use pravega_sdk::{
     segment_client::{
         ConnectionError, RequestError, StoreTlsError, error::NoRuntime, request::AskError,
     },
+    table_synchronizer::TableError,
     types::{
         Endpoint, EndpointError, EventPointer, EventPointerError, Failure, KeyRange, KeyRangeError,
         NameError, ReaderGroupConfiguration, ReaderGroupConfigurationError, RetryPolicyError,
@@ -74,6 +75,8 @@ fn every_public_error_has_a_kind_and_an_outcome() {
     shape::<RequestError>();
     shape::<StoreTlsError>();
     shape::<WriteError>();
+    // table-synchronizer
+    shape::<TableError>();
     // event-stream
     shape::<CodecError>();
     shape::<TransactionError>();

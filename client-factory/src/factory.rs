@@ -14,7 +14,8 @@ use pravega_sdk_event_stream::{
     index::{IndexReader, IndexReaderConfig, IndexWriter, IndexWriterConfig},
 };
 use pravega_sdk_segment_client::{RawClient, StoreDialer, StorePool};
-use pravega_sdk_types::{ScopedStream, StreamConfiguration};
+use pravega_sdk_table_synchronizer::{TableConfig, TableError, TableSegment};
+use pravega_sdk_types::{ScopedKeyValueTable, ScopedStream, SegmentId, StreamConfiguration};
 
 use crate::{backends::SegmentBackends, config::ClientConfig, error::FactoryError};
 
@@ -409,6 +410,41 @@ impl ClientFactory {
         BatchClient::open(self.segment_context(), stream, config).await
     }
 
+    /// Opens the segment `id` of a table; see [`TableSegment::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`] if there is no such table segment, or a server does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on the table.
+    pub async fn table_segment(
+        &self,
+        table: &ScopedKeyValueTable,
+        id: SegmentId,
+    ) -> Result<TableSegment, TableError> {
+        self.table_segment_with(table, id, TableConfig::default()).await
+    }
+
+    /// As [`Self::table_segment`], with settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::table_segment`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::table_segment`].
+    pub async fn table_segment_with(
+        &self,
+        table: &ScopedKeyValueTable,
+        id: SegmentId,
+        config: TableConfig,
+    ) -> Result<TableSegment, TableError> {
+        TableSegment::open(self.segment_context(), table, id, config).await
+    }
+
     /// Creates `stream`, and its scope, unless they exist. An existing stream keeps its
     /// configuration; the result is that of the stream.
     ///
@@ -546,7 +582,8 @@ mod tests {
             kind_of(factory.index_writer(&stream)),
             kind_of(factory.index_reader(&stream)),
             kind_of(factory.batch_client(&stream)),
+            kind_of(factory.table_segment(&"shop/prices".parse().unwrap(), 0.into())),
         ];
-        assert_eq!(kinds, [Some(ErrorKind::NoRuntime); 8]);
+        assert_eq!(kinds, [Some(ErrorKind::NoRuntime); 9]);
     }
 }

@@ -41,5 +41,6 @@ pub use pravega_sdk_connection_pool as connection_pool;
 pub use pravega_sdk_controller_client as controller_client;
 pub use pravega_sdk_event_stream as event_stream;
 pub use pravega_sdk_segment_client as segment_client;
+pub use pravega_sdk_table_synchronizer as table_synchronizer;
 pub use pravega_sdk_types as types;
 pub use pravega_sdk_wire_protocol as wire_protocol;

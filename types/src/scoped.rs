@@ -147,7 +147,7 @@ impl ScopedKeyValueTable {
     /// segments under it.
     #[must_use]
     pub fn token_stream(&self) -> ScopedStream {
-        ScopedStream::new(self.scope.clone(), Stream::trusted(&self.table))
+        ScopedStream::new(self.scope.clone(), Stream::trusted(self.table.as_str()))
     }
 }
 

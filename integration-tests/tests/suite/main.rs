@@ -17,6 +17,7 @@ mod fuzz_seeds;
 mod index;
 mod kills;
 mod reader;
+mod tables;
 mod transactions;
 mod vectors;
 mod wire;

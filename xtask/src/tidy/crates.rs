@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("controller-client", &["types", "proto"]),
     ("connection-pool", &["types", "probes"]),
     ("segment-client", &["types", "wire-protocol", "controller-client", "connection-pool"]),
+    ("table-synchronizer", &["types", "wire-protocol", "controller-client", "segment-client"]),
     ("event-stream", &["types", "wire-protocol", "controller-client", "segment-client"]),
     (
         "simulation",
@@ -38,6 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "controller-client",
             "connection-pool",
             "segment-client",
+            "table-synchronizer",
             "event-stream",
         ],
     ),
@@ -64,6 +66,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "controller-client",
             "connection-pool",
             "segment-client",
+            "table-synchronizer",
             "event-stream",
             "simulation",
             "client-factory",

@@ -20,6 +20,7 @@ const PUBLIC: &[&str] = &[
     "connection-pool",
     "controller-client",
     "segment-client",
+    "table-synchronizer",
     "event-stream",
     "client-factory",
     "server",

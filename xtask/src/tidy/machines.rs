@@ -44,6 +44,8 @@ const ABOVE: &[&str] = &[
     "segment-client/src/context.rs",
     "segment-client/src/request.rs",
     "segment-client/src/runtime.rs",
+    "table-synchronizer/src/segment/iteration.rs",
+    "table-synchronizer/src/segment/table_segment.rs",
     "server/src/builder.rs",
     "server/src/connection.rs",
     "server/src/embedded.rs",

@@ -1,0 +1,4 @@
+//! Tables: segments with keys and values.
+
+mod lost_replies;
+mod segments;

@@ -1,0 +1,93 @@
+//! The error of all calls about tables.
+
+use std::fmt;
+
+use pravega_sdk_segment_client::{error::NoRuntime, request::AskError};
+use pravega_sdk_types::{ErrorKind, Failure, Outcome, Wording, error_type};
+use pravega_sdk_wire_protocol::WireCommand;
+
+error_type! {
+    /// A failed call about a table, or one whose effect is unknown. Keys and values never appear.
+    ///
+    /// | kind | meaning |
+    /// |---|---|
+    /// | [`ConditionFailed`](ErrorKind::ConditionFailed) | a key does not have the version that was given, or exists although it must not |
+    /// | [`NotFound`](ErrorKind::NotFound) | there is no such table |
+    /// | [`InvalidArgument`](ErrorKind::InvalidArgument) | a key, a value or a batch is over a limit |
+    /// | [`Unsupported`](ErrorKind::Unsupported) | tables of this kind do not have the call |
+    /// | [`Corrupt`](ErrorKind::Corrupt) | a stored key or value is not one of the codec |
+    ///
+    /// Any other kind is that of the request which failed. A change whose reply was lost has the
+    /// outcome [`Unknown`](Outcome::Unknown), unless its conditions show what happened.
+    pub struct TableError {}
+    wording: Wording::new("using a table")
+        .with_preposition("")
+        .with_effects("the change was made", "it is not known whether the change was made");
+    accessors: operation, segment, endpoint, attempts, hint;
+}
+
+impl TableError {
+    pub(crate) fn new(kind: ErrorKind, outcome: Outcome, detail: impl fmt::Display) -> Self {
+        Failure::new(kind, outcome, detail).into()
+    }
+
+    /// An argument that is refused before anything is sent.
+    pub(crate) fn invalid(detail: impl fmt::Display) -> Self {
+        Failure::invalid(detail).into()
+    }
+
+    /// A reply that breaks the protocol.
+    pub(crate) fn protocol(outcome: Outcome, detail: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::Protocol, outcome, detail)
+    }
+
+    /// Names the call and the table.
+    pub(crate) fn of(self, operation: &'static str, table: &dyn fmt::Display) -> Self {
+        self.map(|failure| failure.with_operation(operation).with_target(table))
+    }
+
+    /// The error of a failed request to a segment store.
+    pub(crate) fn from_ask(error: AskError) -> Self {
+        let (kind, outcome) = (error.kind(), error.outcome());
+        let (kind, detail) = match (error.reply(), kind) {
+            (Some(reply), _) if is_condition(reply) => {
+                (ErrorKind::ConditionFailed, "a key does not have the version that was expected")
+            }
+            (_, ErrorKind::NotFound) => (kind, "there is no such table"),
+            (_, ErrorKind::NotEmpty) => (kind, "the table has entries"),
+            (_, ErrorKind::Unsupported) => (kind, "tables of this kind do not have the call"),
+            _ => (kind, "the request failed"),
+        };
+        let endpoint = match &error {
+            AskError::Store(error) => error.endpoint().cloned(),
+            _ => None,
+        };
+        let failure = Failure::new(kind, outcome, detail).with_endpoint(endpoint);
+        match error {
+            AskError::Controller(error) => failure.with_source(error),
+            other => failure.with_source(other),
+        }
+        .into()
+    }
+
+    /// The error of a failed request that changes nothing.
+    pub(crate) fn from_read(error: AskError) -> Self {
+        Self::from_ask(error).with_outcome(Outcome::NotApplied)
+    }
+
+    /// Returns the same failure with another outcome.
+    pub(crate) fn with_outcome(self, outcome: Outcome) -> Self {
+        self.map(|failure| failure.with_outcome(outcome))
+    }
+}
+
+/// Returns true if a reply refuses a change because of the version of a key.
+pub(crate) fn is_condition(reply: &WireCommand) -> bool {
+    matches!(reply, WireCommand::TableKeyBadVersion(_) | WireCommand::TableKeyDoesNotExist(_))
+}
+
+impl From<NoRuntime> for TableError {
+    fn from(error: NoRuntime) -> Self {
+        Self::new(ErrorKind::NoRuntime, Outcome::NotApplied, error)
+    }
+}

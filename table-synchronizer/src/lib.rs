@@ -1,0 +1,26 @@
+//! Tables on Pravega: keys and values with versions, which many clients change on conditions.
+//!
+//! | what | with |
+//! |---|---|
+//! | keys and values in one segment | [`TableSegment`] |
+//!
+//! ```text
+//! TableSegment ──▶ segment/driver ──▶ SegmentContext::ask_on      one request, with re-location
+//!                       │
+//!                 segment/machine    what a lost reply means, where an iteration continues
+//! ```
+//!
+//! The machine decides, without a runtime, a clock or randomness; the driver executes.
+
+mod config;
+mod entry;
+mod error;
+mod segment;
+
+pub use config::TableConfig;
+pub use entry::{Condition, Entry, Put, Removal, Version, VersionedKey};
+pub use error::TableError;
+pub use segment::{
+    Following, KeyLength, Known, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_KEY_LEN, MAX_VALUE_LEN,
+    TableDelta, TableDeltas, TableInfo, TableItems, TableKind, TableSegment, Values, put_batches,
+};
