@@ -118,7 +118,9 @@ impl Access {
         format!("{signed}.{}", BASE64.encode(self.signature(&signed)))
     }
 
-    /// Checks that a token allows an operation on all of some segments.
+    /// Checks that a token allows an operation on all of some segments. `may_be_table` is false for
+    /// a segment that is none of a table: a token for a table has the name of the table, and a
+    /// stream may have the name that the table's segments have.
     ///
     /// # Errors
     ///
@@ -129,6 +131,7 @@ impl Access {
         token: &str,
         operation: Operation,
         segments: impl IntoIterator<Item = &'a str>,
+        may_be_table: impl Fn(&str) -> bool,
         now: Millis,
     ) -> Result<(), TokenRefusal> {
         let claims = self.claims_of(token).ok_or(TokenRefusal::Refused)?;
@@ -139,7 +142,9 @@ impl Access {
             return Err(TokenRefusal::Revoked);
         }
         let mut segments = segments.into_iter();
-        if claims.allows >= operation && segments.all(|segment| claims.cover(segment)) {
+        if claims.allows >= operation
+            && segments.all(|segment| claims.cover(segment, &may_be_table))
+        {
             Ok(())
         } else {
             Err(TokenRefusal::Refused)
@@ -205,11 +210,10 @@ impl Operation {
 
 impl Claims {
     /// Returns true if the claims are for the stream or the table of a segment.
-    fn cover(&self, segment: &str) -> bool {
-        segment.strip_prefix(&*self.resource).is_some_and(|rest| {
-            rest.starts_with('/')
-                || rest.strip_prefix("_kvtable").is_some_and(|rest| rest.starts_with('/'))
-        })
+    fn cover(&self, segment: &str, may_be_table: impl Fn(&str) -> bool) -> bool {
+        let Some(rest) = segment.strip_prefix(&*self.resource) else { return false };
+        let of_table = || rest.strip_prefix("_kvtable").is_some_and(|rest| rest.starts_with('/'));
+        rest.starts_with('/') || (of_table() && may_be_table(segment))
     }
 
     fn encode(&self, now: Millis) -> String {
@@ -260,10 +264,13 @@ mod tests {
         let mut access = access();
         let token = access.issue("a", "b", Operation::Write, Millis(0));
         let check = |access: &Access, segment: &str, now| {
-            access.check_token(&token, Operation::Write, [segment], Millis(now))
+            let is_table = |name: &str| name != "a/b_kvtable/1.#epoch.0";
+            access.check_token(&token, Operation::Write, [segment], is_table, Millis(now))
         };
         assert_eq!(check(&access, "a/b/0.#epoch.0", 9_999), Ok(()));
         assert_eq!(check(&access, "a/b_kvtable/0.#epoch.0", 9_999), Ok(()));
+        let stream = "a/b_kvtable/1.#epoch.0";
+        assert_eq!(check(&access, stream, 0), Err(TokenRefusal::Refused));
         assert_eq!(check(&access, "a/bc/0.#epoch.0", 0), Err(TokenRefusal::Refused));
         assert_eq!(check(&access, "a/b/0.#epoch.0", 10_000), Err(TokenRefusal::Expired));
         access.expire_tokens();
@@ -275,7 +282,7 @@ mod tests {
         let access = access();
         let check = |allows, needs, segments: &[&'static str]| {
             let token = access.issue("a", "b", allows, Millis(0));
-            access.check_token(&token, needs, segments.iter().copied(), Millis(0))
+            access.check_token(&token, needs, segments.iter().copied(), |_| true, Millis(0))
         };
         let (own, mixed) = (["a/b/0", "a/b/1"], ["a/b/0", "a/c/0"]);
         assert_eq!(check(Operation::Read, Operation::Read, &own), Ok(()));
@@ -298,7 +305,7 @@ mod tests {
         let elsewhere = issue(&Access::new(vec![], [8; 32], Millis(10_000)));
         for bad in ["", "x", "a.b.c", &token[1..], &elsewhere, &format!("{token}x")] {
             assert_eq!(
-                access.check_token(bad, Operation::Read, ["a/b/0"], Millis(0)),
+                access.check_token(bad, Operation::Read, ["a/b/0"], |_| true, Millis(0)),
                 Err(TokenRefusal::Refused),
                 "{bad}"
             );

@@ -152,10 +152,11 @@ impl Session {
     ///
     /// [`Closed`] where the Java server closes the connection without a reply.
     pub fn handle(&mut self, command: WireCommand, context: &mut Context<'_>) -> Handled {
+        // Before the check, which asks what kind of segment it is.
+        context.settle(&command);
         if self.authorize(&command, context)? == Access::Refused {
             return Ok(());
         }
-        context.settle(&command);
         match command {
             WireCommand::Hello(hello) => Self::hello(&hello, context),
             WireCommand::KeepAlive(_) => {
@@ -197,8 +198,11 @@ impl Session {
         }
         let now = context.step.at.now;
         let names = std::iter::once(segment).chain(others).map(|name| &**name);
-        let access = context.step.access;
-        let checked = access.map(|access| access.check_token(token, needs, names, now));
+        let (access, store) = (context.step.access, &*context.step.store);
+        let may_be_table =
+            |name: &str| store.segment(name).map_or(true, |found| found.table().is_some());
+        let checked =
+            access.map(|access| access.check_token(token, needs, names, may_be_table, now));
         let Some(Err(refusal)) = checked else {
             return Ok(Access::Granted);
         };

@@ -31,6 +31,15 @@ pub(super) fn open_or_create(path: &Path) -> io::Result<File> {
     open(path)
 }
 
+/// Names what is in the way of a folder that cannot be opened or created.
+pub(super) fn in_the_way(path: &Path, error: io::Error) -> io::Error {
+    let is_in_the_way = |part: &&Path| fs::metadata(part).is_ok_and(|found| !found.is_dir());
+    let Some(found) = path.ancestors().find(is_in_the_way) else { return error };
+    let named = if found == path { "it".to_owned() } else { found.display().to_string() };
+    let why = format!("{named} is not a folder; name a folder, or a path where one can be created");
+    io::Error::new(error.kind(), why)
+}
+
 /// Opens a folder that is no link.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -50,7 +50,9 @@ pub(crate) struct LockedFolder {
 impl LockedFolder {
     /// Locks a folder for this process, and creates it if it does not exist.
     pub(crate) fn open(path: &Path) -> Result<Self, FolderError> {
-        let folder = create::open_or_create(path).map_err(failed("cannot use it"))?;
+        let folder = create::open_or_create(path)
+            .map_err(|error| create::in_the_way(path, error))
+            .map_err(failed("cannot use it"))?;
         match folder.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(FolderError::InUse { pid: pid(&folder) }),

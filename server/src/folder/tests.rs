@@ -51,6 +51,19 @@ fn what_is_created_is_private_and_what_exists_keeps_its_mode() {
 }
 
 #[test]
+fn a_file_in_place_of_a_folder_is_named_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let help = "name a folder, or a path where one can be created";
+    let why = refusal(claim(&file));
+    assert_eq!(why, format!("cannot use it: it is not a folder; {help}"));
+    let (named, within) = (file.display(), refusal(claim(&file.join("a/b"))));
+    assert_eq!(within, format!("cannot use it: {named} is not a folder; {help}"));
+    assert!(file.is_file());
+}
+
+#[test]
 fn a_folder_that_is_looked_at_only_is_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("thesis.tex"), b"text").unwrap();

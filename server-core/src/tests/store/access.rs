@@ -340,3 +340,33 @@ fn segments_are_merged_only_with_a_token_for_all_of_them() {
         assert!(machine.journal.take().is_none(), "{command:?} changed something");
     }
 }
+
+#[test]
+fn a_token_for_a_table_covers_no_stream_with_the_name_of_its_segments() {
+    let name = "s/x_kvtable/0.#epoch.0";
+    let ask = |machine: &mut Machine| {
+        let token = issue(machine, "x", 50_000);
+        let segment_name = name.into();
+        let info =
+            GetStreamSegmentInfo { request_id: 9, segment_name, delegation_token: token.into() };
+        reply_to(machine, info.into())
+    };
+    let (mut of_stream, mut of_table) = (guarded(), guarded());
+    let (_, mut step) = of_stream.call(at(1));
+    step.create(&name.into(), Vec::new()).unwrap();
+    let reply = ask(&mut of_stream);
+    assert!(reply.contains("error_code: CheckFailed"), "{reply}");
+    let token = issue(&of_table, "x", 50_000);
+    let create = CreateTableSegment {
+        request_id: 9,
+        segment: name.into(),
+        sorted_deprecated: false,
+        delegation_token: token.into(),
+        key_length: 0,
+        rollover_size_bytes: 0,
+    };
+    let reply = reply_to(&mut of_table, create.into());
+    assert!(reply.contains("SegmentCreated"), "{reply}");
+    let reply = ask(&mut of_table);
+    assert!(reply.contains("StreamSegmentInfo"), "{reply}");
+}
