@@ -54,7 +54,7 @@ impl Store {
             }
             Record::Appended { segment, data, attributes, at } => {
                 self.change(segment, Some(*at), after, |segment| {
-                    segment.content.append(data);
+                    segment.content.append(data, after);
                     segment.set_attributes(attributes);
                 });
             }
@@ -137,7 +137,7 @@ impl Store {
             if let (Content::Stream(into), Content::Stream(from)) =
                 (&mut into.content, from.content)
             {
-                into.merge(from);
+                into.merge(from, after);
             }
             into.set_attributes(attributes);
         });
@@ -171,7 +171,8 @@ impl Store {
         let mut segment = self.segments.remove(name)?;
         self.note_kind(name);
         self.held = self.held.saturating_sub(SEGMENT_OVERHEAD + name.len() as u64 + segment.held());
-        for read in segment.waiting.take_before(None) {
+        let fetching = self.fetches.take_all(name);
+        for read in segment.waiting.take_before(None).into_iter().chain(fetching) {
             self.waiting.remove(read.connection, name);
             self.woken.push(wake::wake_deleted(name, read, after));
         }

@@ -4,10 +4,15 @@
 //! pieces, and truncation drops them whole. The last piece grows with its content, and truncation
 //! cuts it, so an empty segment costs nothing. A merge takes over the pieces of a long source as
 //! they are, so it takes no longer for more bytes.
+//!
+//! Pieces that are durable elsewhere can be evicted: they leave gaps, which are filled again when
+//! they are read.
 
-use std::{collections::VecDeque, fmt};
+use std::{collections::VecDeque, fmt, mem};
 
 use bytes::Bytes;
+
+use crate::record::Sequence;
 
 /// The length of a full piece, in bytes. Long enough for large reads, short enough that truncation
 /// frees memory soon.
@@ -21,15 +26,19 @@ const MIN_CAPACITY: usize = 64;
 /// The bytes of a segment from its start offset on.
 #[derive(Default)]
 pub(crate) struct SegmentBytes {
-    /// Pieces that no longer grow, one after the other.
+    /// Pieces that no longer grow, in order; between them, those that were evicted are missing.
     full: VecDeque<Piece>,
     /// The memory of all of them.
     full_held: u64,
-    /// The offset of the first byte that is kept, at most `start`.
-    first: u64,
-    /// The bytes after the full pieces, fewer than a piece.
+    /// The offset of the first byte of the last piece.
+    tail_at: u64,
+    /// The last piece, which has fewer bytes than a full one.
     tail: Vec<u8>,
+    /// Whether the last piece was read or appended to since it could have been evicted.
+    tail_is_used: bool,
     start: u64,
+    /// The end of the bytes that were filled in last.
+    filled_to: u64,
 }
 
 /// A piece that no longer grows.
@@ -40,6 +49,39 @@ struct Piece {
     /// The memory that it uses: more than its bytes, if it is what a segment had when it was
     /// merged.
     held: u64,
+    /// The batch with the last change of it: until it is durable, the piece cannot be evicted.
+    changed: Sequence,
+    /// Whether it was read since it could have been evicted.
+    is_used: bool,
+}
+
+impl Piece {
+    fn start(&self) -> u64 {
+        self.end - self.bytes.len() as u64
+    }
+}
+
+/// What a segment has at an offset.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Bytes; none before the start and from the end on.
+    Bytes(Bytes),
+    /// The bytes up to another offset were evicted.
+    Evicted {
+        /// The next offset whose byte is in memory, or the end.
+        to: u64,
+    },
+}
+
+/// The result of a search for pieces that can be evicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Swept {
+    /// The memory that was given back.
+    pub(super) freed: u64,
+    /// The number of pieces that were looked at.
+    pub(super) looks: usize,
+    /// The offset at which the search goes on; `None` after the last piece.
+    pub(super) next: Option<u64>,
 }
 
 /// What of a segment decides how much memory it uses.
@@ -67,7 +109,7 @@ impl Shape {
         if source.is_short() {
             return self.with(source.len() - source.start);
         }
-        let Shape { full_held, tail } = source.shape();
+        let (full_held, tail) = (source.full_held, source.kept_tail().len() as u64);
         Self { full_held: self.held().saturating_add(full_held), tail }
     }
 }
@@ -94,7 +136,7 @@ impl SegmentBytes {
 
     /// The offset after the last byte.
     pub(crate) fn len(&self) -> u64 {
-        self.full.back().map_or(self.first, |piece| piece.end) + self.tail.len() as u64
+        self.tail_at + self.tail.len() as u64
     }
 
     pub(super) fn shape(&self) -> Shape {
@@ -106,13 +148,30 @@ impl SegmentBytes {
         self.shape().held()
     }
 
-    /// Returns true if a merge copies the bytes: there are few.
+    /// Returns true if a merge copies the bytes: there are few, and all of them are in memory.
     fn is_short(&self) -> bool {
-        self.len() - self.start <= PIECE_LEN as u64
+        self.len() - self.start <= PIECE_LEN as u64 && self.is_whole()
     }
 
-    /// Adds bytes at the end.
-    pub(crate) fn append(&mut self, mut data: &[u8]) {
+    fn is_whole(&self) -> bool {
+        let mut at = self.start;
+        for piece in &self.full {
+            if piece.start() > at {
+                return false;
+            }
+            at = piece.end;
+        }
+        self.tail_at <= at
+    }
+
+    /// The bytes of the last piece that were not dropped.
+    fn kept_tail(&self) -> &[u8] {
+        let dropped = usize::try_from(self.start.saturating_sub(self.tail_at));
+        dropped.ok().and_then(|dropped| self.tail.get(dropped..)).unwrap_or_default()
+    }
+
+    /// Adds bytes of a batch at the end.
+    pub(crate) fn append(&mut self, mut data: &[u8], changed: Sequence) {
         while !data.is_empty() {
             let (now, later) = data.split_at(data.len().min(PIECE_LEN - self.tail.len()));
             let needed = self.tail.len() + now.len();
@@ -120,66 +179,165 @@ impl SegmentBytes {
                 self.tail.reserve_exact(capacity_for(needed) - self.tail.len());
             }
             self.tail.extend_from_slice(now);
+            self.tail_is_used = true;
             if self.tail.len() == PIECE_LEN {
-                self.end_tail();
+                self.end_tail(changed);
             }
             data = later;
         }
     }
 
     /// Makes the last piece one that no longer grows.
-    fn end_tail(&mut self) {
+    fn end_tail(&mut self, changed: Sequence) {
         if !self.tail.is_empty() {
             let (end, held) = (self.len(), capacity_for(self.tail.len()) as u64);
-            let bytes = std::mem::take(&mut self.tail).into();
-            self.full.push_back(Piece { end, bytes, held });
+            let bytes = mem::take(&mut self.tail).into();
+            self.full.push_back(Piece { end, bytes, held, changed, is_used: true });
             self.full_held += held;
+            self.tail_at = end;
         }
     }
 
-    /// Adds the bytes of another segment at the end.
-    pub(crate) fn merge(&mut self, source: Self) {
+    /// Adds the bytes of another segment at the end, in a batch.
+    pub(crate) fn merge(&mut self, source: Self, changed: Sequence) {
         if source.is_short() {
-            source.pieces().for_each(|piece| self.append(&piece));
+            source.pieces().for_each(|piece| self.append(&piece, changed));
             return;
         }
-        self.end_tail();
-        let mut end = self.len();
-        let mut dropped = (source.start - source.first) as usize;
+        self.end_tail(changed);
+        let (end, start) = (self.len(), source.start);
+        let place = |offset: u64| end + (offset.max(start) - start);
+        let kept = source.kept_tail();
+        if kept.len() < source.tail.len() {
+            self.tail.reserve_exact(capacity_for(kept.len()));
+            self.tail.extend_from_slice(kept);
+        }
+        let is_cut = source.tail_at < start;
+        self.tail_at = place(source.tail_at);
         for piece in source.full {
-            let bytes = piece.bytes.slice(std::mem::take(&mut dropped)..);
-            end += bytes.len() as u64;
-            self.full.push_back(Piece { end, bytes, held: piece.held });
+            let dropped = start.saturating_sub(piece.start()) as usize;
+            let (end, bytes) = (place(piece.end), piece.bytes.slice(dropped..));
+            self.full.push_back(Piece { end, bytes, changed, ..piece });
         }
         self.full_held += source.full_held;
-        self.tail = source.tail;
+        if !is_cut {
+            self.tail = source.tail;
+        }
+        self.tail_is_used = true;
     }
 
-    /// Up to `max_len` bytes at an offset, as many as one piece has; empty before the start and
-    /// from the end on.
-    pub(crate) fn read(&self, offset: u64, max_len: usize) -> Bytes {
+    /// Up to `max_len` bytes at an offset, as many as one piece has.
+    pub(crate) fn read(&self, offset: u64, max_len: usize) -> Found {
         if offset < self.start || offset >= self.len() {
-            return Bytes::new();
+            return Found::Bytes(Bytes::new());
+        }
+        if let Some(at) = offset.checked_sub(self.tail_at) {
+            let at = at as usize;
+            let end = self.tail.len().min(at.saturating_add(max_len));
+            let part = self.tail.get(at..end).unwrap_or_default();
+            return Found::Bytes(Bytes::copy_from_slice(part));
         }
         match self.full.get(self.full.partition_point(|piece| piece.end <= offset)) {
-            Some(Piece { end, bytes, .. }) => {
-                let at = bytes.len() - (end - offset) as usize;
+            Some(piece) if piece.start() <= offset => {
+                let (at, bytes) = ((offset - piece.start()) as usize, &piece.bytes);
                 let part = bytes.slice(at..bytes.len().min(at.saturating_add(max_len)));
-                if part.len() > COPIED_LEN { part } else { Bytes::copy_from_slice(&part) }
+                let is_long = part.len() > COPIED_LEN;
+                Found::Bytes(if is_long { part } else { Bytes::copy_from_slice(&part) })
             }
-            None => {
-                let at = self.tail.len() - (self.len() - offset) as usize;
-                let end = self.tail.len().min(at.saturating_add(max_len));
-                Bytes::copy_from_slice(self.tail.get(at..end).unwrap_or_default())
-            }
+            Some(later) => Found::Evicted { to: later.start() },
+            None => Found::Evicted { to: self.tail_at },
         }
     }
 
-    /// All bytes, piece by piece.
+    /// The bytes at an offset of a segment of which none were evicted.
+    pub(crate) fn read_whole(&self, offset: u64, max_len: usize) -> Bytes {
+        match self.read(offset, max_len) {
+            Found::Bytes(bytes) => bytes,
+            Found::Evicted { .. } => Bytes::new(),
+        }
+    }
+
+    /// Notes that the piece with an offset is used: others are evicted before it.
+    pub(super) fn touch(&mut self, offset: u64) {
+        if offset >= self.tail_at {
+            self.tail_is_used = true;
+            return;
+        }
+        let index = self.full.partition_point(|piece| piece.end <= offset);
+        if let Some(piece) = self.full.get_mut(index) {
+            piece.is_used = true;
+        }
+    }
+
+    /// Gives back the memory of pieces from an offset on that are durable and were not used since
+    /// the last search, until enough is freed or some were looked at. The last change of the
+    /// segment is that of its last piece.
+    pub(super) fn evict(
+        &mut self,
+        from: u64,
+        durable: Sequence,
+        changed: Sequence,
+        (enough, looks): (u64, usize),
+    ) -> Swept {
+        let mut index = self.full.partition_point(|piece| piece.end <= from);
+        let mut swept = Swept { freed: 0, looks: 0, next: None };
+        while let Some(piece) = self.full.get_mut(index) {
+            if swept.freed >= enough || swept.looks >= looks {
+                swept.next = Some(piece.start().max(from));
+                return swept;
+            }
+            swept.looks += 1;
+            if mem::take(&mut piece.is_used) || piece.changed > durable {
+                index += 1;
+                continue;
+            }
+            swept.freed += piece.held;
+            self.full_held -= piece.held;
+            self.full.remove(index);
+        }
+        swept.looks += 1;
+        if !mem::take(&mut self.tail_is_used) && changed <= durable {
+            swept.freed += capacity_for(self.tail.len()) as u64;
+            self.tail_at = self.len();
+            self.tail = Vec::new();
+        }
+        swept
+    }
+
+    /// Fills the first gap that some bytes from an offset on belong in: those that were evicted.
+    /// Others are left out.
+    pub(super) fn fill(&mut self, at: u64, bytes: &Bytes) {
+        let mut from = at.max(self.start);
+        let mut index = self.full.partition_point(|piece| piece.end <= from);
+        while let Some(piece) = self.full.get(index)
+            && piece.start() <= from
+        {
+            (from, index) = (piece.end, index + 1);
+        }
+        let gap = self.full.get(index).map_or(self.tail_at, Piece::start);
+        let end = at.saturating_add(bytes.len() as u64).min(gap);
+        if from >= end {
+            return;
+        }
+        // Exactly the memory that counts, whatever the bytes are a part of.
+        let part = bytes.get((from - at) as usize..(end - at) as usize).unwrap_or_default();
+        let held = part.len() as u64;
+        let (bytes, changed) = (Bytes::copy_from_slice(part), Sequence::default());
+        self.full.insert(index, Piece { end, bytes, held, changed, is_used: true });
+        (self.full_held, self.filled_to) = (self.full_held + held, end);
+    }
+
+    /// Returns true if the bytes before an offset were filled in last: the segment is read in
+    /// order.
+    pub(super) fn is_read_in_order(&self, offset: u64) -> bool {
+        offset > self.start && self.filled_to == offset
+    }
+
+    /// All bytes, piece by piece, of a segment of which none were evicted.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Bytes> + '_ {
         let mut at = self.start;
         std::iter::from_fn(move || {
-            let piece = self.read(at, PIECE_LEN);
+            let piece = self.read_whole(at, PIECE_LEN);
             at += piece.len() as u64;
             (!piece.is_empty()).then_some(piece)
         })
@@ -191,7 +349,7 @@ impl SegmentBytes {
         while let Some(front) = self.full.front()
             && front.end <= self.start
         {
-            (self.first, self.full_held) = (front.end, self.full_held - front.held);
+            self.full_held -= front.held;
             self.full.pop_front();
         }
         if self.full.is_empty() {
@@ -202,7 +360,7 @@ impl SegmentBytes {
     /// Gives the memory of dropped bytes of the last piece back, once they are half of it: fewer
     /// bytes are copied than were dropped.
     fn cut_tail(&mut self) {
-        let dropped = (self.start - self.first) as usize;
+        let dropped = self.start.saturating_sub(self.tail_at) as usize;
         if dropped == 0 || dropped < self.tail.len() / 2 {
             return;
         }
@@ -210,12 +368,12 @@ impl SegmentBytes {
         let mut tail = Vec::new();
         tail.reserve_exact(capacity_for(kept.len()));
         tail.extend_from_slice(kept);
-        (self.tail, self.first) = (tail, self.start);
+        (self.tail, self.tail_at) = (tail, self.start);
     }
 
     /// No bytes yet, beginning at `start`, for a segment that is read back.
     pub(crate) fn starting_at(start: u64) -> Self {
-        Self { first: start, start, ..Self::default() }
+        Self { tail_at: start, start, ..Self::default() }
     }
 }
 
@@ -224,6 +382,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const NOW: Sequence = Sequence(7);
 
     fn all(bytes: &SegmentBytes) -> Vec<u8> {
         bytes.pieces().flat_map(Vec::from).collect()
@@ -238,21 +398,21 @@ mod tests {
     #[test]
     fn memory_comes_back_as_the_segment_is_truncated() {
         let mut bytes = SegmentBytes::default();
-        bytes.append(&vec![7; 5 * PIECE_LEN + 10]);
+        bytes.append(&vec![7; 5 * PIECE_LEN + 10], NOW);
         bytes.truncate(4 * PIECE_LEN as u64 + 1);
         assert!(bytes.held() <= 2 * PIECE_LEN as u64, "{} bytes are held", bytes.held());
-        assert_eq!(bytes.read(4 * PIECE_LEN as u64, 10), Bytes::new());
-        assert_eq!(bytes.read(4 * PIECE_LEN as u64 + 1, 3), [7; 3][..]);
+        assert_eq!(bytes.read_whole(4 * PIECE_LEN as u64, 10), Bytes::new());
+        assert_eq!(bytes.read_whole(4 * PIECE_LEN as u64 + 1, 3), [7; 3][..]);
     }
 
     #[test]
     fn a_segment_that_is_truncated_to_its_end_holds_no_memory() {
         for len in [1, 100, 254_000, PIECE_LEN - 1, PIECE_LEN, PIECE_LEN + 1, 3 * PIECE_LEN] {
             let mut bytes = SegmentBytes::default();
-            bytes.append(&vec![7; len]);
+            bytes.append(&vec![7; len], NOW);
             bytes.truncate(len as u64);
             assert_eq!((bytes.held(), bytes.tail.capacity()), (0, 0), "{len}");
-            bytes.append(b"more");
+            bytes.append(b"more", NOW);
             assert_eq!((bytes.len(), all(&bytes)), (len as u64 + 4, b"more".to_vec()));
         }
     }
@@ -268,7 +428,7 @@ mod tests {
             for (byte, len, cut) in parts {
                 let foretold = bytes.shape().with(len as u64).held();
                 model.extend(std::iter::repeat_n(byte, len));
-                bytes.append(&vec![byte; len]);
+                bytes.append(&vec![byte; len], NOW);
                 prop_assert_eq!(bytes.held(), foretold);
                 prop_assert!(bytes.tail.capacity() as u64 <= bytes.held());
                 prop_assert_eq!(bytes.len(), first + model.len() as u64);
@@ -293,23 +453,23 @@ mod tests {
             let (mut model, mut bytes) = (vec![], SegmentBytes::default());
             for (number, (len, cut)) in (1_u8..).zip(parts) {
                 let mut source = SegmentBytes::default();
-                source.append(&vec![number; len]);
-                source.append(&[0]);
+                source.append(&vec![number; len], NOW);
+                source.append(&[0], NOW);
                 source.truncate((len as f64 * cut) as u64);
                 model.extend(all(&source));
                 let foretold = bytes.shape().with_merged(&source).held();
                 let was_short = source.is_short();
-                bytes.merge(source);
+                bytes.merge(source, NOW);
                 prop_assert_eq!(bytes.held(), foretold);
                 prop_assert_eq!(bytes.len(), model.len() as u64);
                 prop_assert!(all(&bytes) == model, "short: {}", was_short);
                 // What follows is added to the last piece.
-                bytes.append(b"more");
+                bytes.append(b"more", NOW);
                 model.extend(b"more");
             }
             let cut = (model.len() as f64 * cut) as usize;
             for offset in [0, cut / 2, cut, model.len() - 1] {
-                let read = bytes.read(offset as u64, 1000);
+                let read = bytes.read_whole(offset as u64, 1000);
                 prop_assert!(!read.is_empty());
                 prop_assert_eq!(&read[..], &model[offset..offset + read.len()]);
             }
@@ -320,13 +480,115 @@ mod tests {
         }
     }
 
+    /// Reads everything, and fills each gap with a part of what was evicted.
+    fn fetch_all(bytes: &mut SegmentBytes, model: &[u8], most: usize) -> Vec<u8> {
+        let (mut read, mut at) = (Vec::new(), bytes.start());
+        while at < bytes.len() {
+            match bytes.read(at, PIECE_LEN) {
+                Found::Bytes(found) => {
+                    assert!(!found.is_empty());
+                    read.extend_from_slice(&found);
+                    at += found.len() as u64;
+                }
+                Found::Evicted { to } => {
+                    assert!(at < to && to <= bytes.len());
+                    // As a file may have it: with bytes before and after.
+                    let from = at.saturating_sub(100) as usize;
+                    let part = &model[from..model.len().min(from + 100 + most)];
+                    bytes.fill(from as u64, &Bytes::copy_from_slice(part));
+                    assert!(matches!(bytes.read(at, 1), Found::Bytes(_)), "{at}");
+                }
+            }
+        }
+        read
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_evicted_is_a_gap_until_it_is_filled_and_all_else_is_as_before(
+            parts in prop::collection::vec(
+                (any::<u8>(), 1_usize..2 * PIECE_LEN, 0_u64..3 * PIECE_LEN as u64, 0..6_u8),
+                1..8,
+            ),
+            most in 1000..2 * PIECE_LEN,
+        ) {
+            const OLD: Sequence = Sequence(3);
+            let (mut model, mut bytes) = (vec![], SegmentBytes::starting_at(0));
+            for (byte, len, from, work) in parts {
+                let data: Vec<u8> = (0..len).map(|at| byte.wrapping_add(at as u8)).collect();
+                let foretold = bytes.shape().with(len as u64).held();
+                bytes.append(&data, OLD);
+                prop_assert_eq!(bytes.held(), foretold);
+                model.extend(data);
+                let before = bytes.held();
+                match work {
+                    0 => bytes.truncate(from),
+                    1 => {
+                        let start = bytes.start() as usize;
+                        prop_assert!(fetch_all(&mut bytes, &model, most) == model[start..]);
+                    }
+                    2 => {
+                        let mut source = SegmentBytes::default();
+                        source.append(&model, OLD);
+                        source.evict(0, OLD, OLD, (u64::MAX, 10));
+                        source.evict(0, OLD, OLD, (from, 10));
+                        source.truncate(from / 2);
+                        let foretold = bytes.shape().with_merged(&source).held();
+                        model.extend_from_within(source.start() as usize..source.len() as usize);
+                        bytes.merge(source, OLD);
+                        prop_assert_eq!(bytes.held(), foretold);
+                    }
+                    // Once all is unused, and again.
+                    _ => {
+                        bytes.evict(from, OLD, OLD, (u64::MAX, 10));
+                        let between = bytes.held();
+                        let swept = bytes.evict(from, OLD, OLD, (u64::from(work) << 16, 10));
+                        prop_assert_eq!(bytes.held() + swept.freed, between);
+                        prop_assert!(between <= before);
+                    }
+                }
+                prop_assert_eq!(bytes.len(), model.len() as u64);
+                let held: usize = bytes.full.iter().map(|piece| piece.bytes.len()).sum();
+                prop_assert!(held as u64 <= bytes.full_held);
+                let counted: u64 = bytes.full.iter().map(|piece| piece.held).sum();
+                prop_assert_eq!(counted, bytes.full_held);
+            }
+            let start = bytes.start() as usize;
+            prop_assert!(fetch_all(&mut bytes, &model, most) == model[start..]);
+        }
+    }
+
+    #[test]
+    fn only_what_is_durable_and_unused_is_evicted() {
+        let mut bytes = SegmentBytes::default();
+        let piece = |number: u8| vec![number; PIECE_LEN];
+        (1..=4).for_each(|number| bytes.append(&piece(number), Sequence(u64::from(number))));
+        bytes.append(b"tail", Sequence(5));
+        let all = (u64::MAX, 100);
+        let present = |bytes: &SegmentBytes| -> Vec<u64> {
+            bytes.full.iter().map(|piece| piece.changed.0).collect()
+        };
+        let swept = bytes.evict(0, Sequence(3), Sequence(5), all);
+        assert_eq!((swept.freed, swept.next), (0, None), "all were used just now");
+        bytes.touch(PIECE_LEN as u64 + 7);
+        assert_eq!(bytes.evict(0, Sequence(3), Sequence(5), all).freed, 2 * PIECE_LEN as u64);
+        assert_eq!(present(&bytes), [2, 4]);
+        assert_eq!(bytes.read(0, 10), Found::Evicted { to: PIECE_LEN as u64 });
+        assert_eq!(bytes.read(4 * PIECE_LEN as u64, 10), Found::Bytes(Bytes::from_static(b"tail")));
+        assert_eq!(bytes.evict(0, Sequence(5), Sequence(5), all).looks, 3);
+        assert_eq!((present(&bytes), bytes.held()), (vec![], 0));
+        assert_eq!(bytes.read(4 * PIECE_LEN as u64, 10), Found::Evicted { to: bytes.len() });
+        bytes.append(b"more", Sequence(6));
+        assert_eq!(bytes.read(bytes.len() - 4, 10), Found::Bytes(Bytes::from_static(b"more")));
+    }
+
     #[test]
     fn a_merge_of_a_long_segment_copies_nothing() {
         let (mut target, mut source) = (SegmentBytes::default(), SegmentBytes::default());
-        target.append(b"data");
-        source.append(&vec![7; 4 * PIECE_LEN]);
+        target.append(b"data", NOW);
+        source.append(&vec![7; 4 * PIECE_LEN], NOW);
         let pieces: Vec<_> = source.full.iter().map(|piece| piece.bytes.as_ptr()).collect();
-        target.merge(source);
+        target.merge(source, NOW);
         let merged: Vec<_> = target.full.iter().map(|piece| piece.bytes.as_ptr()).collect();
         assert_eq!(merged[1..], pieces);
     }

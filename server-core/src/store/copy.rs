@@ -297,7 +297,7 @@ fn copy_bytes(
             portion.push(restored(name, segment));
             from = bytes.start();
         }
-        let data = bytes.read(from, portion.enough().clamp(1, BYTES));
+        let data = bytes.read_whole(from, portion.enough().clamp(1, BYTES));
         if data.is_empty() {
             return ControlFlow::Continue(());
         }

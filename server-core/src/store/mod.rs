@@ -14,6 +14,7 @@
 //! planned  many  unmade             records of calls that commit several, or none; many in slices
 //!    │
 //! apply  wake                       what a record does, and which waiting reads it answers
+//! evict  fetches                    what leaves memory, and reads that wait until it is back
 //! copy                              the records that restore all segments, in portions
 //!    │
 //! state  segment  bytes  table      all segments, one segment
@@ -29,6 +30,8 @@ mod bytes;
 mod commands;
 mod copy;
 mod copying;
+mod evict;
+mod fetches;
 mod growth;
 mod many;
 mod planned;
@@ -48,6 +51,7 @@ mod weight;
 
 pub use self::{
     commands::segment_of,
+    fetches::Fetch,
     planned::{MergeTarget, Merging, SegmentKind},
     refusal::{Closed, Refusal},
     requests::{AppendRequest, MemoryLimit, Progress, SegmentPolicy, Step},

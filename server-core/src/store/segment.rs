@@ -96,9 +96,9 @@ pub struct Traffic {
 }
 
 impl Content {
-    pub(crate) fn append(&mut self, data: &[u8]) {
+    pub(crate) fn append(&mut self, data: &[u8], after: Sequence) {
         if let Self::Stream(bytes) = self {
-            bytes.append(data);
+            bytes.append(data, after);
         }
     }
 

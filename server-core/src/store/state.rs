@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{
     copying::CopyPlace,
+    fetches::{Fetches, Hand},
     pressing::Pressing,
     refusal::{Refusal, Result},
     segment::{Content, Segment, Traffic, attribute},
@@ -59,6 +60,10 @@ pub struct Store {
     #[cfg(test)]
     pub(crate) applied: usize,
     pub(super) woken: Vec<Woken>,
+    /// The reads of bytes that are not in memory.
+    pub(super) fetches: Fetches,
+    /// Where the search for bytes to evict goes on.
+    pub(super) hand: Hand,
     pub(super) waiting: WaitingReads,
     /// The writers that set up appends on each connection.
     pub(super) writers: Writers,

@@ -8,6 +8,8 @@ use pravega_sdk_wire_protocol::{
 };
 
 use super::{
+    bytes::Found,
+    fetches::fetch_end,
     refusal::{Refusal, Result},
     segment::{Content, Segment},
     state::Store,
@@ -27,7 +29,7 @@ pub enum Read {
         /// True if the segment is sealed and all of its bytes were read.
         end_of_segment: bool,
     },
-    /// The segment has no more bytes; the reply follows once it has.
+    /// The segment has no more bytes, or they are not in memory; the reply follows once they are.
     Waits,
 }
 
@@ -53,10 +55,21 @@ impl Store {
             return Err(Refusal::Truncated { start: found.start() });
         }
         match read_at(found, read.offset, read.max_len) {
-            Some(data) => {
+            Some(Found::Bytes(data)) => {
+                if let Content::Stream(bytes) = &mut found.content {
+                    bytes.touch(read.offset);
+                }
                 let at_end = read.offset + data.len() as u64 == found.len();
                 let at_tail = at_end && !found.sealed && data.len() < read.max_len;
                 Ok(Read::Data { data, at_tail, end_of_segment: at_end && found.sealed })
+            }
+            Some(Found::Evicted { .. }) if !self.waiting.add(read.connection, &name) => {
+                let (at_tail, end_of_segment) = (false, false);
+                Ok(Read::Data { data: Bytes::new(), at_tail, end_of_segment })
+            }
+            Some(Found::Evicted { to }) => {
+                self.fetches.add(&name, read, fetch_end(found, read.offset, to));
+                Ok(Read::Waits)
             }
             None if found.sealed => {
                 Err(Refusal::Close("the offset is after the end of a sealed segment"))
@@ -78,13 +91,14 @@ impl Store {
             if let Some(segment) = segments.get_mut(&name) {
                 segment.waiting.forget(connection);
             }
+            self.fetches.forget(&name, connection);
         }
     }
 }
 
 /// The bytes of a segment at an offset; `None` at the end of a segment that may grow, and after
 /// the end.
-fn read_at(segment: &Segment, offset: u64, max_len: usize) -> Option<Bytes> {
+fn read_at(segment: &Segment, offset: u64, max_len: usize) -> Option<Found> {
     let len = segment.len();
     if offset > len || offset == len && !segment.sealed {
         return None;
@@ -92,7 +106,7 @@ fn read_at(segment: &Segment, offset: u64, max_len: usize) -> Option<Bytes> {
     match &segment.content {
         Content::Stream(bytes) => Some(bytes.read(offset, max_len)),
         // The Java store would return its own encoding of the entries, of no use to a client.
-        Content::Table(..) => Some(Bytes::new()),
+        Content::Table(..) => Some(Found::Bytes(Bytes::new())),
     }
 }
 
@@ -107,6 +121,16 @@ fn segment_read(
     let (offset, at_tail) = (offset as i64, !end_of_segment);
     SegmentRead { segment: segment.clone(), offset, at_tail, end_of_segment, data, request_id }
         .into()
+}
+
+/// The reply to a read that waited until its bytes were fetched.
+pub(super) fn reply(segment: ByteString, read: WaitingRead, found: Read) -> WireCommand {
+    let (data, at_tail, end_of_segment) = match found {
+        Read::Data { data, at_tail, end_of_segment } => (data, at_tail, end_of_segment),
+        Read::Waits => (Bytes::new(), false, false),
+    };
+    let (offset, request_id) = (read.offset as i64, read.request_id);
+    SegmentRead { segment, offset, at_tail, end_of_segment, data, request_id }.into()
 }
 
 /// The reply to a read that waited at the end of a deleted segment: no bytes.
@@ -137,7 +161,9 @@ pub(super) fn wake(
         } else {
             let (from, bytes) = &mut shared;
             if offset >= *from + bytes.len() as u64 {
-                let found = read_at(segment, offset, usize::MAX).unwrap_or_default();
+                // They were appended just now, so they are in memory.
+                let found = segment.bytes().map(|bytes| bytes.read_whole(offset, usize::MAX));
+                let found = found.unwrap_or_default();
                 (*from, *bytes) = (offset, found);
             }
             let data = bytes.slice((offset - *from) as usize..);

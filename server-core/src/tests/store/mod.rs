@@ -2,6 +2,7 @@
 
 mod access;
 mod appends;
+mod evicted;
 mod full;
 mod merges;
 mod reads;

@@ -1,0 +1,125 @@
+//! Bytes that are not in memory: what is evicted, and the reads that wait until it is fetched.
+//!
+//! ```text
+//! read ──evicted──> Fetch, taken by the driver ──bytes──> filled in, and the reads are answered
+//!                                              └─damage─> the reads fail, and nothing else does
+//! ```
+//!
+//! Pieces are evicted as a clock does it: a hand goes round all segments, and a piece that was not
+//! used since the hand passed it last goes. Only what is durable goes. A call looks at some pieces
+//! only, so that other clients are not held up.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use pravega_sdk_types::Offset;
+use pravega_sdk_wire_protocol::{WireCommand, codes::FailureCode, commands::ErrorMessage};
+
+use super::{
+    fetches::{Fetch, Hand},
+    segment::Content,
+    state::Store,
+    waiting::{WaitingRead, Woken},
+    wake::{self, Read},
+};
+use crate::record::Sequence;
+
+/// The most pieces that one call looks at.
+const LOOKS: usize = 1000;
+impl Store {
+    /// Gives back the memory of bytes that are durable, and were not used for the longest time,
+    /// until enough is freed, or some pieces were looked at. Returns what was freed.
+    pub fn evict(&mut self, durable: Sequence, enough: u64) -> u64 {
+        let (mut freed, mut looks) = (0, LOOKS);
+        while freed < enough && looks > 0 {
+            let (range, from) = match &self.hand {
+                Hand::Begin => (Bound::Unbounded, 0),
+                Hand::At(name, at) => (Bound::Included(name.clone()), *at),
+                Hand::After(name) => (Bound::Excluded(name.clone()), 0),
+            };
+            let next = self.segments.range_mut((range.clone(), Bound::Unbounded)).next();
+            let Some((name, segment)) = next else {
+                let was_begin = matches!(self.hand, Hand::Begin);
+                self.hand = Hand::Begin;
+                looks -= 1;
+                if was_begin {
+                    break;
+                }
+                continue;
+            };
+            // A segment after the one of the hand, which was deleted, is searched from its start.
+            let from = if range == Bound::Included(name.clone()) { from } else { 0 };
+            let changed = segment.changed;
+            let Content::Stream(bytes) = &mut segment.content else {
+                (self.hand, looks) = (Hand::After(name.clone()), looks - 1);
+                continue;
+            };
+            let swept = bytes.evict(from, durable, changed, (enough - freed, looks));
+            freed += swept.freed;
+            looks -= swept.looks.min(looks);
+            self.hand = match swept.next {
+                Some(at) => Hand::At(name.clone(), at),
+                None => Hand::After(name.clone()),
+            };
+        }
+        self.held = self.held.saturating_sub(freed);
+        freed
+    }
+
+    /// Takes the fetches that reads wait for, since the last call.
+    pub fn take_fetches(&mut self) -> Vec<Fetch> {
+        self.fetches.take_new()
+    }
+
+    /// Fills in bytes that were fetched, and answers the reads that waited for them.
+    pub fn fetched(&mut self, fetch: &Fetch, bytes: &Bytes) {
+        if bytes.is_empty() {
+            self.lost(fetch, "its bytes are in no file");
+            return;
+        }
+        let Some(reads) = self.fetches.take(fetch) else { return };
+        if let Some(segment) = self.segments.get_mut(&fetch.segment) {
+            let before = segment.held();
+            if let Content::Stream(content) = &mut segment.content {
+                content.fill(fetch.from, bytes);
+            }
+            self.held = (self.held + segment.held()).saturating_sub(before);
+        }
+        for read in reads {
+            self.waiting.remove(read.connection, &fetch.segment);
+            self.answer(&fetch.segment, read);
+        }
+    }
+
+    /// Fails the reads that waited for bytes which cannot be read, such as damaged ones. All else
+    /// goes on.
+    pub fn lost(&mut self, fetch: &Fetch, why: &str) {
+        for read in self.fetches.take(fetch).unwrap_or_default() {
+            let WaitingRead { connection, request_id, offset, .. } = read;
+            self.waiting.remove(connection, &fetch.segment);
+            let message = format!("the segment cannot be read at offset {offset}: {why}");
+            let (segment, message) = (fetch.segment.clone(), message.into());
+            let error_code = FailureCode::Unspecified;
+            let reply = ErrorMessage { request_id, segment, message, error_code }.into();
+            self.woken.push(Woken { connection, after: Sequence::default(), reply });
+        }
+    }
+
+    /// Answers a read as if it came now.
+    fn answer(&mut self, name: &ByteString, read: WaitingRead) {
+        let after = self.changed(name);
+        let (offset, request_id) = (Offset(read.offset as i64), read.request_id);
+        let reply: WireCommand = match self.read(name, read) {
+            // It waits for other bytes now.
+            Ok(Read::Waits) => return,
+            Ok(data @ Read::Data { .. }) => wake::reply(name.clone(), read, data),
+            Err(refusal) => {
+                let reply = refusal.reply(request_id, name, Some(offset), "readSegment");
+                let Some(reply) = reply else { return };
+                reply
+            }
+        };
+        self.woken.push(Woken { connection: read.connection, after, reply });
+    }
+}

@@ -1,0 +1,216 @@
+//! Bytes that left memory: what is evicted, and reads of it.
+
+use bytes::Bytes;
+use pravega_sdk_types::Offset;
+use pravega_sdk_wire_protocol::commands::ReadSegment;
+
+use super::{OTHER, SEGMENT, brief, machine_in};
+use crate::{
+    ids::{ConnectionId, StoreIndex},
+    machine::Machine,
+    record::Sequence,
+    store::{Fetch, Session, Step},
+    tests::at,
+};
+
+const ALL: Sequence = Sequence(u64::MAX);
+
+/// Evicts everything that can be: what was used is passed over once.
+fn evict(machine: &mut Machine, durable: Sequence) -> u64 {
+    let freed = [1, 2, 3].map(|_| machine.store.evict(durable, u64::MAX));
+    assert_eq!(machine.store.held(), machine.store.recount());
+    freed.iter().sum()
+}
+
+/// A read on a connection, and its replies until now.
+fn read(machine: &mut Machine, connection: u64, offset: i64) -> Vec<String> {
+    let mut session = Session::new(ConnectionId(connection), StoreIndex(0));
+    let mut replies = Vec::new();
+    let read = ReadSegment {
+        request_id: 9,
+        segment: SEGMENT.into(),
+        offset,
+        suggested_length: 100,
+        delegation_token: "".into(),
+    };
+    session.handle(read.into(), &mut machine.context(at(2), &mut replies)).unwrap();
+    replies.iter().map(|reply| brief(&reply.command)).collect()
+}
+
+fn woken(machine: &mut Machine) -> Vec<(u64, String)> {
+    let woken = machine.store.take_woken().into_iter();
+    woken.map(|woken| (woken.connection.0, brief(&woken.reply))).collect()
+}
+
+/// The one fetch that reads of the segment from an offset on wait for.
+fn fetch(machine: &mut Machine, from: u64, to: u64) -> Fetch {
+    let [fetch] = <[Fetch; 1]>::try_from(machine.store.take_fetches()).unwrap();
+    assert_eq!((&*fetch.segment, fetch.from, fetch.to), (SEGMENT, from, to));
+    fetch
+}
+
+fn data(text: &str, at_tail: bool, offset: u64) -> String {
+    format!(
+        "SegmentRead {{ segment: SEGMENT, offset: {offset}, at_tail: {at_tail}, \
+         end_of_segment: false, data: b\"{text}\" }}"
+    )
+}
+
+#[test]
+fn reads_of_evicted_bytes_are_answered_by_one_fetch() {
+    let mut machine = machine_in("bytes");
+    let held = machine.store.held();
+    let freed = evict(&mut machine, ALL);
+    assert!(freed > 0);
+    assert_eq!(machine.store.held(), held - freed);
+    assert_eq!(machine.store.info(SEGMENT).unwrap().len, 10);
+    assert_eq!(read(&mut machine, 1, 4), [""; 0]);
+    assert_eq!(read(&mut machine, 2, 6), [""; 0]);
+    let fetch = fetch(&mut machine, 4, 10);
+    // What is appended meanwhile is in memory.
+    machine.call(at(3)).1.append_internal(&SEGMENT.into(), "abc".into(), vec![]).unwrap();
+    assert_eq!(read(&mut machine, 3, 10), [data("abc", true, 10)]);
+    machine.store.fetched(&fetch, &Bytes::from_static(b"456789"));
+    assert_eq!(woken(&mut machine), [(1, data("456789", false, 4)), (2, data("6789", false, 6))]);
+    assert_eq!(read(&mut machine, 1, 5), [data("56789", false, 5)], "it is in memory now");
+    assert_eq!(read(&mut machine, 1, 0), [""; 0]);
+    assert_eq!(machine.store.held(), machine.store.recount());
+}
+
+#[test]
+fn what_is_not_durable_is_not_evicted() {
+    let mut machine = machine_in("bytes");
+    let last = machine.journal.latest();
+    assert!(last > Sequence(0), "the machine keeps its records");
+    assert_eq!(evict(&mut machine, Sequence(0)), 0);
+    assert!(evict(&mut machine, last) > 0);
+}
+
+#[test]
+fn a_fetch_with_less_than_it_should_have_is_followed_by_another_one() {
+    let mut machine = machine_in("bytes");
+    evict(&mut machine, ALL);
+    read(&mut machine, 1, 0);
+    read(&mut machine, 2, 8);
+    let first = fetch(&mut machine, 0, 10);
+    machine.store.fetched(&first, &Bytes::from_static(b"0123"));
+    assert_eq!(woken(&mut machine), [(1, data("0123", false, 0))]);
+    let second = fetch(&mut machine, 8, 10);
+    machine.store.fetched(&second, &Bytes::from_static(b"89"));
+    assert_eq!(woken(&mut machine), [(2, data("89", true, 8))]);
+    // The same fetch again has no one that waits for it.
+    machine.store.fetched(&second, &Bytes::from_static(b"xx"));
+    assert_eq!(read(&mut machine, 1, 8), [data("89", true, 8)]);
+}
+
+#[test]
+fn damage_fails_the_reads_that_wait_for_it_and_nothing_else() {
+    let mut machine = machine_in("bytes");
+    evict(&mut machine, ALL);
+    read(&mut machine, 1, 4);
+    let lost = fetch(&mut machine, 4, 10);
+    machine.store.lost(&lost, "log-00000003 is damaged at byte 70");
+    let [(1, reply)] = &woken(&mut machine)[..] else { panic!("no reply") };
+    assert!(reply.contains("cannot be read at offset 4: log-00000003 is damaged"), "{reply}");
+    // A read tries again; an empty answer is no bytes either.
+    read(&mut machine, 1, 4);
+    let lost = fetch(&mut machine, 4, 10);
+    machine.store.fetched(&lost, &Bytes::new());
+    assert!(woken(&mut machine)[0].1.contains("its bytes are in no file"));
+    machine.call(at(3)).1.append_internal(&SEGMENT.into(), "abc".into(), vec![]).unwrap();
+    assert_eq!(read(&mut machine, 1, 10), [data("abc", true, 10)]);
+}
+
+/// What happens to a segment while a read waits for a fetch from offset 4 on, and what it is
+/// answered when the fetch ends.
+#[test]
+fn a_read_of_what_changes_while_it_is_fetched_is_answered_by_what_is_there_then() {
+    let empty = || data("", true, 4);
+    let cases = [
+        (
+            "truncate",
+            String::from("SegmentIsTruncated { segment: SEGMENT, start_offset: 7, offset: 4 }"),
+        ),
+        ("delete", empty()),
+        ("delete and create", empty()),
+        ("merge away", empty()),
+        ("seal", "end_of_segment: true, data: b\"456789\"".to_owned()),
+    ];
+    let happen = |event: &str, step: &mut Step<'_>| {
+        let (segment, other) = (SEGMENT.into(), OTHER.into());
+        match event {
+            "truncate" => step.truncate(&segment, Offset(7)).unwrap(),
+            "merge away" => drop(step.merge(&other, &segment, &[]).unwrap()),
+            "seal" => step.seal(&segment).unwrap(),
+            _ => step.delete(&segment).unwrap(),
+        }
+        if event == "delete and create" {
+            step.create(&segment, vec![]).unwrap();
+            step.append_internal(&segment, "abcdefghij".into(), vec![]).unwrap();
+        }
+    };
+    for (event, reply) in cases {
+        let mut machine = machine_in("bytes");
+        evict(&mut machine, ALL);
+        read(&mut machine, 1, 4);
+        let fetch = fetch(&mut machine, 4, 10);
+        happen(event, &mut machine.call(at(3)).1);
+        machine.store.fetched(&fetch, &Bytes::from_static(b"456789"));
+        let woken = woken(&mut machine);
+        let [(1, found)] = &woken[..] else { panic!("{event}: {woken:?}") };
+        assert!(found.contains(&reply), "{event}: {found}");
+        assert_eq!(machine.store.held(), machine.store.recount(), "{event}");
+        if event == "delete and create" {
+            assert_eq!(read(&mut machine, 1, 4), [data("efghij", true, 4)], "{event}");
+        }
+        if event == "merge away" {
+            let other = machine.store.info(OTHER).unwrap();
+            assert_eq!(other.len, 13, "the gap is a part of the target");
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_closes_is_not_answered_and_another_read_joins_its_fetch() {
+    let mut machine = machine_in("bytes");
+    evict(&mut machine, ALL);
+    read(&mut machine, 1, 4);
+    machine.store.forget_reads(ConnectionId(1));
+    read(&mut machine, 2, 4);
+    let fetch = fetch(&mut machine, 4, 10);
+    machine.store.fetched(&fetch, &Bytes::from_static(b"456789"));
+    assert_eq!(woken(&mut machine), [(2, data("456789", true, 4))]);
+}
+
+#[test]
+fn a_segment_that_is_read_in_order_is_fetched_ahead() {
+    let mut machine = machine_in("empty");
+    let long = vec![7; 3 << 20];
+    machine.call(at(3)).1.append_internal(&SEGMENT.into(), long.clone().into(), vec![]).unwrap();
+    evict(&mut machine, ALL);
+    assert_eq!(read(&mut machine, 1, 0), [""; 0]);
+    let first = fetch(&mut machine, 0, 256 << 10);
+    machine.store.fetched(&first, &long[..256 << 10].to_vec().into());
+    assert_eq!(woken(&mut machine).len(), 1);
+    assert_eq!(read(&mut machine, 1, 256 << 10), [""; 0]);
+    fetch(&mut machine, 256 << 10, (256 << 10) + (1 << 20));
+    // Elsewhere, no more than a piece.
+    assert_eq!(read(&mut machine, 1, 2 << 20), [""; 0]);
+    fetch(&mut machine, 2 << 20, (2 << 20) + (256 << 10));
+}
+
+#[test]
+fn a_search_goes_round_all_segments_and_looks_at_a_part_of_them_each_time() {
+    let mut machine = machine_in("absent");
+    let mut step = machine.call(at(3)).1;
+    for number in 0..2500 {
+        let segment = format!("s/many/{number}.#epoch.0").into();
+        step.create(&segment, vec![]).unwrap();
+        step.append_internal(&segment, "0123456789".into(), vec![]).unwrap();
+    }
+    // The hand passes each, which was used, and then takes it.
+    let freed: Vec<u64> = (0..8).map(|_| machine.store.evict(ALL, u64::MAX)).collect();
+    assert!(freed.iter().all(|freed| *freed <= 1000 * 64), "{freed:?}");
+    assert_eq!(freed.iter().sum::<u64>(), 2501 * 64, "{freed:?}");
+    assert_eq!(machine.store.held(), machine.store.recount());
+}
