@@ -81,6 +81,9 @@ impl<S: Sink> Commits<S> {
                 self.keeper.prepare(head);
             }
             let now = self.began.elapsed();
+            if let Some(extend) = self.writer.poll_extend(now) {
+                self.keeper.extend(extend);
+            }
             if let Some(effect) = self.writer.poll(now) {
                 let outcome = self.carry_out(effect);
                 self.finish(outcome);
@@ -96,9 +99,12 @@ impl<S: Sink> Commits<S> {
     }
 
     fn arrive(&mut self, arrivals: Arrivals) {
-        let Arrivals { batches, prepared, resumes, closes } = arrivals;
+        let Arrivals { batches, prepared, extended, resumes, closes } = arrivals;
         if let Some(outcome) = prepared {
             self.writer.handle_prepared(&outcome);
+        }
+        if let Some(outcome) = extended {
+            self.writer.handle_extended(&outcome);
         }
         if resumes {
             self.writer.resume();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use pravega_sdk_server_core::{
-    log::{LogRecord, NotTaken, Outcome, batch_len},
+    log::{Extended, LogRecord, NotTaken, Outcome, batch_len},
     record::Sequence,
 };
 
@@ -29,6 +29,8 @@ pub(super) struct Arrivals {
     pub(super) batches: Vec<Batch>,
     /// How the creation of the next file ended.
     pub(super) prepared: Option<Outcome>,
+    /// How the writing of zeros ended.
+    pub(super) extended: Option<Extended>,
     /// There may be space again.
     pub(super) resumes: bool,
     pub(super) closes: bool,
@@ -36,7 +38,8 @@ pub(super) struct Arrivals {
 
 impl Arrivals {
     fn is_empty(&self) -> bool {
-        self.batches.is_empty() && self.prepared.is_none() && !self.resumes && !self.closes
+        let has_reports = self.prepared.is_some() || self.extended.is_some();
+        self.batches.is_empty() && !has_reports && !self.resumes && !self.closes
     }
 }
 
@@ -123,6 +126,10 @@ impl Inbox {
 
     pub(super) fn prepared(&self, outcome: Outcome) {
         self.add(|state| state.arrivals.prepared = Some(outcome));
+    }
+
+    pub(super) fn extended(&self, outcome: Extended) {
+        self.add(|state| state.arrivals.extended = Some(outcome));
     }
 
     fn add(&self, change: impl FnOnce(&mut State)) {

@@ -7,10 +7,10 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use pravega_sdk_server_core::log::{FileHead, Outcome};
+use pravega_sdk_server_core::log::{Extend, Extended, FileHead, Outcome};
 
 use super::{
     disk::{Disk, outcome},
@@ -21,11 +21,16 @@ use super::{
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// The bytes of zeros that are written at once.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
 /// Work for the keeper.
 #[derive(Debug)]
 enum Task {
     /// Create the next file of the log.
     Prepare(FileHead),
+    /// Write zeros ahead of the log.
+    Extend(Extend),
 }
 
 /// The keeper's thread.
@@ -38,9 +43,9 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Starts the thread. It reports to the inbox of the commit thread.
     pub(super) fn start(disk: Arc<dyn Disk>, inbox: Inbox) -> io::Result<Self> {
-        // The log asks for one file at a time.
-        let (tasks, receiver) = sync_channel(1);
-        let keeping = Keeping { disk, inbox, tasks: receiver, wait: None };
+        // The log asks for one task of each kind at a time.
+        let (tasks, receiver) = sync_channel(2);
+        let keeping = Keeping { disk, inbox, tasks: receiver, wait: None, late: None };
         let thread = std::thread::Builder::new()
             .name("pravega-keeper".to_owned())
             .spawn(move || keeping.run())?;
@@ -51,6 +56,11 @@ impl Keeper {
     pub(super) fn prepare(&self, head: FileHead) {
         // The thread ends only after this handle.
         self.tasks.send(Task::Prepare(head)).ok();
+    }
+
+    /// Writes zeros, and reports to the inbox how that ended.
+    pub(super) fn extend(&self, extend: Extend) {
+        self.tasks.send(Task::Extend(extend)).ok();
     }
 
     /// Ends the thread after the call that it makes. Then it does not hold the folder any longer.
@@ -66,34 +76,43 @@ struct Keeping {
     disk: Arc<dyn Disk>,
     inbox: Inbox,
     tasks: Receiver<Task>,
-    /// The wait after the last failure.
+    /// The wait after the last failure to create a file.
     wait: Option<Duration>,
+    /// That failure, and when it is reported, so that it is not tried again at once.
+    late: Option<(Instant, Outcome)>,
 }
 
 impl Keeping {
     fn run(mut self) {
-        while let Ok(Task::Prepare(head)) = self.tasks.recv() {
-            let outcome = outcome(self.prepare(&head));
-            if !self.may_report(&head, &outcome) {
-                return;
+        loop {
+            let task = match &self.late {
+                None => self.tasks.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some((at, _)) => {
+                    self.tasks.recv_timeout(at.saturating_duration_since(Instant::now()))
+                }
+            };
+            match task {
+                Ok(Task::Prepare(head)) => self.prepare(&head),
+                Ok(Task::Extend(extend)) => self.inbox.extended(self.extend(&extend)),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some((_, outcome)) = self.late.take() {
+                        self.inbox.prepared(outcome);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.inbox.prepared(outcome);
         }
     }
 
-    fn prepare(&self, head: &FileHead) -> io::Result<()> {
-        self.disk.create(&head.number.name(), &head.encode())?;
-        self.disk.sync_folder()
-    }
-
-    /// Waits after a failure, so that it is not tried again at once; returns false if the keeper
-    /// should end.
-    fn may_report(&mut self, head: &FileHead, outcome: &Outcome) -> bool {
-        let (Outcome::NoSpace(error) | Outcome::Failed(error)) = outcome else {
-            self.wait = None;
-            return true;
-        };
+    fn prepare(&mut self, head: &FileHead) {
         let file = head.number.name();
+        let created = self.disk.create(&file, &head.encode());
+        let outcome = outcome(created.and_then(|()| self.disk.sync_folder()));
+        let (Outcome::NoSpace(error) | Outcome::Failed(error)) = &outcome else {
+            self.wait = None;
+            self.inbox.prepared(outcome);
+            return;
+        };
         if self.wait.is_none() {
             tracing::warn!(
                 file,
@@ -103,7 +122,22 @@ impl Keeping {
         }
         let wait = self.wait.map_or(FIRST_WAIT, |wait| (wait * 2).min(LONGEST_WAIT));
         self.wait = Some(wait);
-        // No other task comes before this one is reported.
-        matches!(self.tasks.recv_timeout(wait), Err(RecvTimeoutError::Timeout))
+        self.late = Some((Instant::now() + wait, outcome));
+    }
+
+    fn extend(&self, Extend { from, to }: &Extend) -> Extended {
+        let (file, mut at) = (from.file.name(), from.at);
+        while at < *to {
+            let len = ZEROS.len().min(usize::try_from(*to - at).unwrap_or(usize::MAX));
+            let zeros = ZEROS.get(..len).unwrap_or(&ZEROS);
+            if let Err(error) = self.disk.write_at(&file, at, zeros) {
+                return Extended::NotWritten(error.to_string());
+            }
+            at += len as u64;
+        }
+        match self.disk.sync(&file) {
+            Ok(()) => Extended::Done,
+            Err(error) => Extended::NotSynced(error.to_string()),
+        }
     }
 }

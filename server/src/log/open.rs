@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, io};
 use pravega_sdk_server_core::log::{
     CheckpointFile, CheckpointReader, CheckpointStep, Contents, FOLDER_LEN, FOLDER_NAME,
     FileNumber, FolderId, FolderStep, LogWriter, MARK_LEN, MARK_NAME, MarkSlot, MarkState, Place,
-    PlacedRecord, Problem, Recovered, Recovery, RecoveryStep, Salt, Settings, Start, StateEntry,
-    What, creation, read_identity,
+    PlacedRecord, Problem, Recovered, Recovery, RecoveryStep, RunFile, Salt, Settings, Start,
+    StateEntry, What, creation, read_identity,
 };
 use pravega_sdk_server_core::record::Sequence;
 
@@ -51,15 +51,16 @@ pub(crate) fn open(
                 .to_owned(),
         }),
         Contents::Nothing { leftovers } => create(disk, configure, leftovers),
-        Contents::Log { files, checkpoints, leftovers, others, .. } => {
+        Contents::Log { files, checkpoints, runs, leftovers, others } => {
             for file in others {
                 tracing::warn!(file, "unknown file in the folder of data; ignored");
             }
             let mut reading = Reading { disk, listing: &listing, leftovers };
-            let (folder, recovered) = reading.read(files, checkpoints, replay)?;
+            let (folder, recovered) = reading.read(files, checkpoints, &runs, replay)?;
             reading.settle(&recovered)?;
-            let Recovered { current, next, sequence, slot, .. } = recovered;
-            let writer = LogWriter::new(configure(folder), current, next, sequence, slot);
+            let Recovered { current, next, sequence, slot, zeros, .. } = recovered;
+            let mut writer = LogWriter::new(configure(folder), current, next, sequence, slot);
+            writer.set_zeros(zeros);
             Ok(OpenedLog { writer, sequence })
         }
     }
@@ -127,6 +128,7 @@ impl Reading<'_> {
         &mut self,
         files: BTreeMap<FileNumber, u64>,
         checkpoints: Vec<CheckpointFile>,
+        runs: &BTreeMap<RunFile, u64>,
         replay: &mut dyn Replay,
     ) -> Result<(FolderId, Recovered), OpenProblem> {
         // One byte more than it should have: a longer file is another one.
@@ -138,6 +140,12 @@ impl Reading<'_> {
         for file in &checkpoints {
             start = self.read_checkpoint(folder, *file, replay)?;
         }
+        let others = match &start {
+            // All of the log is read, which has everything that a run has.
+            Start::First => runs.keys().copied().collect(),
+            Start::Checkpoint(_, end) => end.other_runs(runs).map_err(of_problem)?,
+        };
+        self.leftovers.extend(others.into_iter().map(RunFile::name));
         let mark = self.bytes(MARK_NAME, 0, MARK_LEN as u64 + 1)?;
         let recovered = self.read_log(folder, &mark, files, start, replay)?;
         if recovered.mark == MarkState::Damaged {
@@ -220,6 +228,9 @@ impl Reading<'_> {
             self.disk.cut(&file, at).map_err(failed())?;
             self.disk.sync(&file).map_err(failed())?;
         }
+        for (place, len) in &recovered.rewrites {
+            self.write_again(*place, *len)?;
+        }
         let unfinished = recovered.unfinished.map(FileNumber::name);
         let obsolete = recovered.obsolete.iter().map(|file| file.name());
         for name in self.leftovers.iter().cloned().chain(unfinished).chain(obsolete) {
@@ -234,7 +245,25 @@ impl Reading<'_> {
         }
         self.disk.sync_folder().map_err(io_problem("cannot sync the folder"))
     }
+
+    /// Writes bytes as they were read.
+    fn write_again(&self, Place { file, mut at }: Place, len: u64) -> Result<(), OpenProblem> {
+        let (name, end) = (file.name(), at.saturating_add(len));
+        while at < end {
+            let bytes = self.bytes(&name, at, (end - at).min(REWRITE_LEN))?;
+            if bytes.is_empty() {
+                return Err(shortened(name, at));
+            }
+            let written = self.disk.write_at(&name, at, &bytes);
+            written.map_err(io_problem(format!("cannot write the end of {name} again")))?;
+            at += bytes.len() as u64;
+        }
+        Ok(())
+    }
 }
+
+/// The most bytes that are written again at once.
+const REWRITE_LEN: u64 = 1 << 20;
 
 fn io_problem(what: impl Into<String>) -> impl FnOnce(io::Error) -> OpenProblem {
     let what = what.into();

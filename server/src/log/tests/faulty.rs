@@ -17,6 +17,8 @@ enum Failing {
     Write(&'static str, io::ErrorKind),
     Sync(&'static str),
     Create(&'static str),
+    /// A write of zeros.
+    Zeros,
     Cut,
 }
 
@@ -69,6 +71,9 @@ impl Disk for Faulty {
     fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
         let failed = self.fail(|failing| match failing {
             Failing::Write(of, kind) if name.starts_with(of) => Some(*kind),
+            Failing::Zeros if bytes.iter().all(|byte| *byte == 0) => {
+                Some(io::ErrorKind::StorageFull)
+            }
             _ => None,
         });
         match failed {
@@ -206,6 +211,39 @@ async fn a_file_that_cannot_be_created_is_tried_again_and_no_commit_waits_for_it
     while turnovers == 0 {
         turnovers = write(&mut log).await.turnovers;
     }
+    assert_eq!(log.close().failed, None);
+    drop(disk);
+    open_with(&files(folder.path()), &lens);
+}
+
+#[tokio::test]
+async fn zeros_that_find_no_space_are_written_later_and_no_commit_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Faulty::of(folder.path());
+    let opened = open_with(&*disk, &[]);
+    let mut log = Log::start(opened, Arc::clone(&disk) as Arc<dyn Disk>);
+    disk.set(&[Failing::Zeros]);
+    let len = || std::fs::metadata(folder.path().join("log-00000001")).unwrap().len();
+    let mut lens = Vec::new();
+    for number in 1..20 {
+        assert!(log.submit(number));
+        lens.push(number);
+        log.until_durable().await;
+    }
+    disk.set(&[]);
+    // Each commit asks again, after a while. After two slices none is needed for long.
+    while len() < 300_000 {
+        assert!(log.submit(7));
+        lens.push(7);
+        log.until_durable().await;
+    }
+    let before = len();
+    for _ in 0..20 {
+        assert!(log.submit(50));
+        lens.push(50);
+        log.until_durable().await;
+    }
+    assert_eq!(len(), before, "commits within zeros change no length");
     assert_eq!(log.close().failed, None);
     drop(disk);
     open_with(&files(folder.path()), &lens);
