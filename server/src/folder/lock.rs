@@ -52,7 +52,7 @@ impl LockedFolder {
     pub(crate) fn open(path: &Path) -> Result<Self, FolderError> {
         let folder = create::open_or_create(path)
             .map_err(|error| create::in_the_way(path, error))
-            .map_err(failed("cannot use it"))?;
+            .map_err(failed("cannot open it"))?;
         match folder.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(FolderError::InUse { pid: pid(&folder) }),
@@ -61,10 +61,10 @@ impl LockedFolder {
             Err(TryLockError::Error(_)) => {}
         }
         // Between opening and locking it, the folder may have been replaced by another one.
-        let now = create::open(path).map_err(failed("cannot use it"))?;
+        let now = create::open(path).map_err(failed("cannot open it"))?;
         if !is_same(&folder, &now).map_err(failed("cannot read its number"))? {
             let error = io::Error::other("it is another folder than a moment ago");
-            return Err(failed("cannot use it")(error));
+            return Err(failed("cannot open it")(error));
         }
         Ok(Self { folder })
     }
@@ -99,7 +99,8 @@ impl LockedFolder {
                 return Ok(ClaimedFolder { folder: self.folder, _lock: lock });
             }
         }
-        Err(failed("cannot use it")(io::Error::other("its file `lock` is removed again and again")))
+        let error = io::Error::other("its file `lock` is removed again and again");
+        Err(failed("cannot open it")(error))
     }
 }
 

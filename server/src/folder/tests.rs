@@ -57,9 +57,9 @@ fn a_file_in_place_of_a_folder_is_named_with_what_to_do() {
     fs::write(&file, "").unwrap();
     let help = "name a folder, or a path where one can be created";
     let why = refusal(claim(&file));
-    assert_eq!(why, format!("cannot use it: it is not a folder; {help}"));
+    assert_eq!(why, format!("cannot open it: it is not a folder; {help}"));
     let (named, within) = (file.display(), refusal(claim(&file.join("a/b"))));
-    assert_eq!(within, format!("cannot use it: {named} is not a folder; {help}"));
+    assert_eq!(within, format!("cannot open it: {named} is not a folder; {help}"));
     assert!(file.is_file());
 }
 
@@ -83,11 +83,11 @@ fn a_link_to_a_folder_is_refused_however_it_is_written() {
     for end in ["", "/", "//", "/.", "/./"] {
         let path = format!("{}{end}", link.display());
         let refused = refusal(LockedFolder::open(Path::new(&path)));
-        assert_eq!(refused, "cannot use it: it is a symbolic link", "{path}");
+        assert_eq!(refused, "cannot open it: it is a symbolic link", "{path}");
     }
     symlink("nowhere", parent.path().join("dangling")).unwrap();
     let refused = refusal(LockedFolder::open(&parent.path().join("dangling/")));
-    assert_eq!(refused, "cannot use it: it is a symbolic link");
+    assert_eq!(refused, "cannot open it: it is a symbolic link");
     assert_eq!(names(&target), [""; 0]);
     // One above it may be a link: the folder itself is none.
     claim(&link.join("data")).unwrap();
