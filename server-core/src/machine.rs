@@ -110,6 +110,7 @@ impl Machine {
     /// Continues after the batches that were read back.
     pub fn resume(&mut self, sequence: Sequence) {
         self.journal.resume(sequence);
+        self.catalog.resume();
     }
 
     /// The whole server as records that restore it.
@@ -215,8 +216,9 @@ impl Machine {
         let Ok(mut progress) = catalog.delete_slice(&mut step) else {
             return Progress::Finished;
         };
+        let Ok(pruned) = catalog.prune_slice(&mut step) else { return Progress::Finished };
         let step = &mut step;
-        progress = progress.max(catalog.abort_slice(step));
+        progress = progress.max(pruned).max(catalog.abort_slice(step));
         let rounds = Rounds {
             expiry: expiry.and_then(|after| catalog.expire_transactions(&after, step)),
             watermarks: watermarks.and_then(|round| catalog.emit_watermarks(round, step)),

@@ -53,12 +53,21 @@ impl Catalog {
             }
             part => {
                 let removes = part.removes();
+                let moved = match &part {
+                    Part::Stream(stream, StreamPart::Head(_)) => Some(stream.clone()),
+                    _ => None,
+                };
                 let ends = part.ends_transactions().map(str::to_owned);
                 let before = ends.as_ref().map_or(0, |stream| self.remembered_of(&name, stream));
                 match self.scope_mut(&name) {
                     Some(scope) => scope.apply(part)?,
                     None if removes => {}
                     None => return Err(MissingParent("scope")),
+                }
+                if let Some(stream) = moved
+                    && self.stream(&name, &stream).is_some_and(|found| !found.has_short_history())
+                {
+                    self.prune(&name, &stream);
                 }
                 if let Some(stream) = ends {
                     let after = self.remembered_of(&name, &stream);

@@ -92,12 +92,19 @@ impl Stream {
 
     /// The segments that are wholly before a cut, and are not deleted.
     pub(super) fn before(&self, cut: &Located<'_>) -> Vec<SegmentRecord> {
-        let is_before = |record: &SegmentRecord| {
-            let met = cut.skyline.across(record);
-            met.is_none_or(|met| met.earliest > record.epoch_created())
-        };
-        let is_left = |record: &SegmentRecord| !self.deleted_ends.contains_key(&record.id);
-        self.history.all().filter(is_left).filter(is_before).collect()
+        self.history.all().filter(|record| self.is_before(&cut.skyline, record)).collect()
+    }
+
+    /// Returns true if a segment is wholly before a cut, and is not deleted.
+    pub(super) fn is_before(&self, cut: &Skyline, record: &SegmentRecord) -> bool {
+        let is_before =
+            || cut.across(record).is_none_or(|met| met.earliest > record.epoch_created());
+        !self.deleted_ends.contains_key(&record.id) && is_before()
+    }
+
+    /// The epochs of a cut by key; `None` if one of its segments is unknown.
+    pub(super) fn skyline_of(&self, cut: &Cut) -> Option<Skyline> {
+        self.records(cut).as_ref().map(skyline)
     }
 
     /// The segments from one cut to another, both included. An empty cut is the head or the tail of

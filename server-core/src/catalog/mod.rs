@@ -6,7 +6,7 @@
 //! ```text
 //! scopes streams queries slices scaling transactions groups tables time leaving      calls
 //!    └──────┴───────┴──────┴──────┴──────┬──────┴──────┴─────┴──────┘
-//!                          watermarks │ retention      periodic work
+//!                          watermarks │ retention pruning      work in slices
 //!                     answers  plan   │  segments      changes, carried out as a whole or not
 //!                                     │
 //!  rounds copy persistence   apply  weight  change     entries of the journal, what each does
@@ -31,6 +31,7 @@ mod names;
 mod older;
 mod persistence;
 mod plan;
+mod pruning;
 mod queries;
 mod rates;
 mod retention;

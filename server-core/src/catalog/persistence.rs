@@ -180,7 +180,19 @@ impl Catalog {
     pub fn restore(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), RestoreError> {
         let missing =
             |MissingParent(parent)| RestoreError::MissingParent { key: key.to_owned(), parent };
-        self.apply(Change::read(key, value)?).map_err(missing)
+        let change = Change::read(key, value)?;
+        let moved = match &change.part {
+            Part::Stream(stream, StreamPart::Head(_)) => {
+                Some((change.scope.clone(), stream.clone()))
+            }
+            _ => None,
+        };
+        self.apply(change).map_err(missing)?;
+        // The history may be read back later.
+        if let Some((scope, stream)) = moved {
+            self.prune(&scope, &stream);
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use pravega_sdk_types::{SegmentId, SegmentNumber};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::{key::CopyPlace, message, names, rates::Rates, stream::Stream};
+use super::{key::CopyPlace, message, names, rates::Rates, skyline::Skyline, stream::Stream};
 use crate::copying::Copying;
 
 /// The state of the controller.
@@ -27,6 +27,9 @@ pub struct Catalog {
     pub(super) copying: Option<Copying<CopyPlace>>,
     /// The scopes and names of sealed streams that have open transactions, which are aborted.
     pub(super) doomed: BTreeSet<(String, String)>,
+    /// The scopes and names of streams whose heads have moved, and how far the segments before
+    /// them are deleted.
+    pub(super) pruning: BTreeMap<(String, String), Pruning>,
     /// The number of completed transactions whose outcomes are kept.
     pub(super) remembered: usize,
 }
@@ -42,6 +45,7 @@ impl Default for Catalog {
             held: 0,
             copying: None,
             doomed: BTreeSet::new(),
+            pruning: BTreeMap::new(),
             remembered: 0,
         }
     }
@@ -63,6 +67,20 @@ pub(super) struct Scope {
 pub(super) struct Leaving {
     pub(super) scope: Scope,
     /// The last segment of the first stream that was deleted.
+    pub(super) reached: Option<SegmentId>,
+}
+
+/// How far the segments before the head of a stream are deleted; `None` if it is not begun.
+#[derive(Debug, Default)]
+pub(super) struct Pruning(pub(super) Option<Begun>);
+
+/// A deletion of segments before a head.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) head: Skyline,
+    /// The first segment of the stream. One that is created again has another.
+    pub(super) first: Option<SegmentId>,
+    /// The last segment that was looked at.
     pub(super) reached: Option<SegmentId>,
 }
 

@@ -180,6 +180,9 @@ impl Catalog {
         plan_truncation(&mut plan, (scope, stream), found, &located, &places, step);
         plan.stream(scope, stream, StreamPart::Head(cut));
         self.carry_out(plan, step)?;
+        if !self.pruning.is_empty() {
+            step.progress = Progress::Unfinished;
+        }
         Ok(Status::Success)
     }
 
@@ -314,7 +317,9 @@ pub(super) fn plan_truncation(
         let info = step.store.info(&names::segment(scope, stream, record.id)).ok()?;
         Some((record.id, Offset(info.len as i64)))
     };
-    let ends: Vec<(SegmentId, Offset)> = found.before(cut).into_iter().filter_map(end).collect();
+    // The segments of a long history follow in slices.
+    let before = if found.has_short_history() { found.before(cut) } else { Vec::new() };
+    let ends: Vec<(SegmentId, Offset)> = before.into_iter().filter_map(end).collect();
     let ids = ends.iter().map(|(id, _)| *id);
     plan.each(step.many(names::scoped(scope, stream), ids, Each::Deleted), step);
     if !ends.is_empty() {

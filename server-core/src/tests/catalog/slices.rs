@@ -2,7 +2,7 @@
 
 use pravega_sdk_proto::{
     ReaderGroupConfiguration, ScaleRequest, StreamConfig, StreamCut, StreamInfo, Tags,
-    scale_request::KeyRangeEntry, scale_response::ScaleStreamStatus,
+    scale_request::KeyRangeEntry, scale_response::ScaleStreamStatus, update_stream_status::Status,
 };
 use pravega_sdk_types::Epoch;
 use proptest::prelude::*;
@@ -12,6 +12,8 @@ use super::{super::at, super::machine, config, group, info};
 use crate::{
     catalog::{Catalog, EpochChange, EpochSegment, Slice, StreamFilter},
     machine::Machine,
+    record::Sequence,
+    store::Progress,
 };
 
 /// The most entries of one slice.
@@ -194,4 +196,71 @@ proptest! {
             before = after;
         }
     }
+}
+
+/// Truncates the stream at its tail.
+fn truncate(machine: &mut Machine) -> Progress {
+    let (catalog, mut step) = machine.call(at(50));
+    let open = catalog.current_segments(&info(), &step).unwrap().segment_ranges;
+    let id =
+        |range: &pravega_sdk_proto::SegmentRange| range.segment_id.as_ref().unwrap().segment_id;
+    let cut = open.iter().map(|range| (id(range), 0)).collect();
+    let status = catalog.truncate_stream(&info(), cut, &mut step).unwrap();
+    assert_eq!(status, Status::Success);
+    step.progress
+}
+
+/// The machine as it is after a restart.
+fn restored(machine: &Machine) -> Machine {
+    let mut again = super::super::machine();
+    machine.snapshot(|record| again.restore(&record).unwrap());
+    again.resume(Sequence::default());
+    again
+}
+
+#[test]
+fn a_truncation_of_a_long_history_is_made_in_slices_also_after_a_restart() {
+    let mut machine = scaled_to(&[3000, 2999, 3000, 2999, 2]);
+    while machine.work(at(40)) == Progress::Unfinished {}
+    machine.store.looks.set(0);
+    assert_eq!(truncate(&mut machine), Progress::Unfinished);
+    let looks = machine.store.looks.get();
+    assert!(looks < 100, "the call looks at {looks} segments");
+    for _ in 0..5 {
+        machine.store.looks.set(0);
+        machine.work(at(50));
+        let looks = machine.store.looks.get();
+        assert!(looks <= 6000, "a slice looks at {looks} segments");
+    }
+    let left = machine.store.segment_count();
+    assert!((100..12_000).contains(&left), "{left} segments are left");
+    for mut machine in [restored(&machine), machine] {
+        // Those of the last slice are deleted at once by a restart.
+        assert!((100..=left).contains(&machine.store.segment_count()));
+        while machine.work(at(60)) == Progress::Unfinished {}
+        // Two of the stream, and one of its watermarks.
+        assert_eq!(machine.store.segment_count(), 3);
+    }
+}
+
+#[test]
+fn a_stream_that_is_created_again_keeps_its_segments_while_another_was_truncated() {
+    let mut machine = scaled_to(&[5000, 4999, 2]);
+    while machine.work(at(40)) == Progress::Unfinished {}
+    truncate(&mut machine);
+    machine.work(at(50));
+    let (catalog, mut step) = machine.call(at(50));
+    catalog.seal_stream(&info(), &mut step).unwrap();
+    while !machine.store.is_stream_settled("s", "t") {
+        machine.store.settle_slice();
+    }
+    let (catalog, mut step) = machine.call(at(50));
+    catalog.delete_stream(&info(), &mut step).unwrap();
+    let (catalog, mut step) = machine.call(at(50));
+    catalog.create_stream(config(3), &mut step).unwrap();
+    while machine.work(at(60)) == Progress::Unfinished {}
+    let (catalog, step) = machine.call(at(60));
+    let open = catalog.current_segments(&info(), &step).unwrap().segment_ranges;
+    assert_eq!(open.len(), 3);
+    assert_eq!(machine.store.segment_count(), 4);
 }
