@@ -31,7 +31,7 @@ const UNFINISHED: &str = "folder.new";
 const MAGIC: &[u8; 8] = b"PRVGFOLD";
 const VERSION: u32 = 1;
 /// What the names of a log's files begin with.
-const OURS: &[&str] = &["log-", "checkpoint-", "index-"];
+const OURS: &[&str] = &["log-", "moved-", "checkpoint-", "index-"];
 /// Names that a folder may have from the start: what file systems make, and the lock.
 const IGNORED: &[&str] = &["lock", "lost+found"];
 
@@ -68,7 +68,7 @@ pub enum Contents {
     },
     /// A log.
     Log {
-        /// The lengths of its log files.
+        /// The lengths of its log files, and of those that bytes were moved to.
         files: BTreeMap<FileNumber, u64>,
         /// Its checkpoints.
         checkpoints: Vec<CheckpointFile>,

@@ -76,6 +76,26 @@ pub enum FileChange {
         /// The file.
         file: FileNumber,
     },
+    /// A file has bytes that were moved to it. The files that they are from are dropped in the same
+    /// batch.
+    Moved(MovedFile),
+}
+
+/// A durable file that bytes were moved to, and its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedFile {
+    /// The number of the file.
+    pub file: FileNumber,
+    /// Its salt.
+    pub salt: Salt,
+    /// Its length, in bytes.
+    pub len: u64,
+    /// The bytes of segments in it.
+    pub bytes: u64,
+    /// The salt of its run.
+    pub run_salt: Salt,
+    /// The length of its run, in bytes.
+    pub run_len: u64,
 }
 
 /// The end of a file after which the next one was begun.
@@ -123,7 +143,7 @@ impl LogRecord {
 }
 
 /// The most bytes of an encoded [`FileChange`].
-const MAX_FILE_CHANGE: usize = 64;
+const MAX_FILE_CHANGE: usize = 80;
 
 /// Records are longer than one frame can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

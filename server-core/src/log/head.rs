@@ -27,6 +27,8 @@ pub enum FileKind {
     Index = 1,
     /// A checkpoint.
     Checkpoint = 2,
+    /// A file with bytes that were moved from other files: frames.
+    Moved = 3,
 }
 
 /// The head of a file.
@@ -87,6 +89,7 @@ impl FileHead {
             0 => FileKind::Log,
             1 => FileKind::Index,
             2 => FileKind::Checkpoint,
+            3 => FileKind::Moved,
             _ => return Err(BadHead::Damaged),
         };
         let (folder, number) = (FolderId(rest.get_u128()), FileNumber(rest.get_u64()));

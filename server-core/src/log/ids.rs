@@ -20,13 +20,35 @@ impl fmt::Debug for FolderId {
     }
 }
 
-/// The number of a log file, counted from 1 without gaps.
+/// The number of a file with bytes of segments: of a log file, counted from 1 without gaps, or,
+/// from 2^63 on, of a file that bytes were moved to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileNumber(pub u64);
+
+/// The first number of a file that bytes are moved to; no file has it.
+const FIRST_MOVED: FileNumber = FileNumber(1 << 63);
 
 impl FileNumber {
     /// The number of the first file of a folder.
     pub const FIRST: Self = Self(1);
+
+    /// The number of the n-th file that bytes are moved to.
+    #[must_use]
+    pub fn moved(n: u64) -> Self {
+        Self(FIRST_MOVED.0 | n)
+    }
+
+    /// The n of a file that bytes are moved to; 0 if it is another file.
+    #[must_use]
+    pub fn n_of_moved(self) -> u64 {
+        self.0.saturating_sub(FIRST_MOVED.0)
+    }
+
+    /// Returns true if it is the number of a file that bytes are moved to.
+    #[must_use]
+    pub fn is_moved(self) -> bool {
+        self >= FIRST_MOVED
+    }
 
     /// The number of the file after this one.
     #[must_use]
@@ -37,15 +59,21 @@ impl FileNumber {
     /// The file's name.
     #[must_use]
     pub fn name(self) -> String {
-        format!("log-{:08}", self.0)
+        match self.is_moved() {
+            true => format!("moved-{:08}", self.0 - FIRST_MOVED.0),
+            false => format!("log-{:08}", self.0),
+        }
     }
 
-    /// The number in the name of a log file; `None` if it is not the name of one.
+    /// The number in the name of a file; `None` if it is not the name of one.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
-        let number = Self(name.strip_prefix("log-")?.parse().ok()?);
+        let number = match name.strip_prefix("moved-") {
+            Some(number) => Self::moved(number.parse().ok()?),
+            None => Self(name.strip_prefix("log-")?.parse().ok()?),
+        };
         // Other spellings of a number are not names of files of the log.
-        (number.0 > 0 && number.name() == name).then_some(number)
+        (![0, FIRST_MOVED.0].contains(&number.0) && number.name() == name).then_some(number)
     }
 }
 
@@ -91,6 +119,11 @@ mod tests {
         for number in [1, 42, 99_999_999, 100_000_000, u64::MAX] {
             let number = FileNumber(number);
             assert_eq!(FileNumber::of_name(&number.name()), Some(number));
+        }
+        assert_eq!(FileNumber::of_name("moved-00000003"), Some(FileNumber::moved(3)));
+        let copies = ["moved-00000000", "moved-3", "log-9223372036854775809"];
+        for name in copies {
+            assert_eq!(FileNumber::of_name(name), None, "{name}");
         }
         let others = ["log-1", "log-00000000", "log-000000001", "log-+0000001", "log-", "log"];
         for name in others.into_iter().chain(["log-00000001 ", "log-00000001.new", "journal-1"]) {

@@ -54,9 +54,9 @@ impl RunFile {
             .then_some(run)
     }
 
-    /// The size of the run: runs of one size have about as many files.
-    fn size(self) -> u32 {
-        (self.last.0 - self.first.0 + 1).ilog(MERGED as u64)
+    /// The kind of its files, and the size of the run: runs of one size have about as many files.
+    fn size(self) -> (bool, u32) {
+        (self.first.is_moved(), (self.last.0 - self.first.0 + 1).ilog(MERGED as u64))
     }
 }
 
@@ -119,15 +119,17 @@ impl Index {
         self.spans.last_key_value().is_some_and(|(_, spans)| spans.is_full())
     }
 
-    /// Forgets a file that was removed. Its spans in runs are passed over.
-    pub fn remove_file(&mut self, file: FileNumber) {
+    /// Forgets a file that was removed. Its spans in runs are passed over. Returns the runs without
+    /// any file that exists.
+    pub fn remove_file(&mut self, file: FileNumber) -> Vec<RunFile> {
         self.files.remove(&file);
         self.spans.remove(&file);
         let is_gone = |run: &RunFile| self.files.range(run.first..=run.last).next().is_none();
         let gone: Vec<RunFile> = self.runs.keys().filter(|run| is_gone(run)).copied().collect();
-        for run in gone {
-            self.runs.remove(&run);
+        for run in &gone {
+            self.runs.remove(run);
         }
+        gone
     }
 
     /// The salt of a file; `None` if it does not exist.
@@ -137,7 +139,8 @@ impl Index {
     }
 
     /// Adds a durable run, which replaces spans in memory and smaller runs. Returns those runs:
-    /// once no fetch reads them, their files can be removed.
+    /// once no fetch reads them, and a checkpoint that was begun after this is complete, their
+    /// files can be removed.
     pub fn add_run(&mut self, run: RunFile, content: Run) -> Vec<RunFile> {
         let within = |other: &RunFile| run.first <= other.first && other.last <= run.last;
         let replaced: Vec<RunFile> =

@@ -3,6 +3,7 @@
 //! ```text
 //! log-N       head │ frame │ frame │ …      a frame is one commit: one write, one sync
 //! frame       head │ record │ record │ …    a record is one change, with a checksum of its own
+//! moved-N     bytes that are still read, from files of which most is not
 //! checkpoint  the state at some place of the log: a start reads it and the log after it
 //! index       where the bytes of segments are in log files that ended
 //! synced      how far the log was synced, written from time to time, after acknowledgements
@@ -21,6 +22,7 @@
 //! checkpoint  the bytes of one, and reading it
 //! index       where the bytes of segments are: spans of the newest files, and runs
 //! fetch       a range of a segment in, reads of files and checked bytes out
+//! compaction  what is still read of files of which most is not, to a new file
 //! space       what files take, what of it is still read, and when the folder is full
 //! freed       which files had the bytes of a segment that are not read any longer
 //! spans  run  the spans of one file in memory; those of many in a file of their own
@@ -37,6 +39,7 @@ mod ahead;
 mod checkpoint;
 mod checkpoints;
 mod checksum;
+mod compaction;
 mod effect;
 mod fetch;
 mod folder;
@@ -47,6 +50,7 @@ mod ids;
 mod index;
 mod mark;
 mod problem;
+mod reading;
 mod recovery;
 mod run;
 mod seeded_bugs;
@@ -66,12 +70,13 @@ pub use self::{
     checkpoints::{
         Chain, CheckpointEffect, CheckpointSettings, Checkpoints, Next as NextOfCheckpoint, Slice,
     },
+    compaction::{Compaction, CompactionStep, GivenUp, Moved},
     effect::{Effect, MarkSync, Outcome},
     fetch::{Fetch, FetchStep, ReadFile},
     folder::{Contents, FOLDER_LEN, FOLDER_NAME, FolderStep, creation, read_identity},
     frame::{
-        Closed, FileChange, FrameBuilder, FrameHead, LogRecord, PlacedRecord, TooLong, read_frame,
-        read_record,
+        Closed, FileChange, FrameBuilder, FrameHead, LogRecord, MovedFile, PlacedRecord, TooLong,
+        read_frame, read_record,
     },
     freed::{DamagedRun, Freed, FreedStep},
     head::{BadHead, FileHead, FileKind, HEAD_LEN},

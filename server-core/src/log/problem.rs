@@ -54,6 +54,8 @@ pub enum What {
     DamagedCheckpoint,
     /// The file does not have what a checkpoint says of it.
     NotOfCheckpoint,
+    /// The file is not the one that a record of the log names.
+    NotOfLog,
     /// Bytes that were synced are not those that were written, or are missing.
     DamagedBeforeMark,
 }
@@ -81,6 +83,7 @@ impl fmt::Display for What {
             }
             Self::DamagedCheckpoint => "the checkpoint is damaged or incomplete",
             Self::NotOfCheckpoint => "the file is not the one that the checkpoint names",
+            Self::NotOfLog => "the file is not the one that the log names",
             Self::DamagedBeforeMark => "the synced bytes are missing, or are not those written",
         })
     }

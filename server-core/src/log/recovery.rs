@@ -21,20 +21,18 @@ use bytes::Bytes;
 use super::{
     checkpoint::{CheckpointEnd, KnownFile, Position},
     frame::{
-        Closed, FRAME_HEAD_LEN, FileChange, FrameHead, LogRecord, PlacedRecord, find_frame,
-        read_frame,
+        Closed, FRAME_HEAD_LEN, FileChange, FrameHead, LogRecord, MovedFile, PlacedRecord,
+        find_frame,
     },
     head::{BadHead, FileHead, FileKind, HEAD_LEN},
-    ids::{FileNumber, FolderId, Place},
+    ids::{FileNumber, FolderId, Place, Salt},
     mark::{MARK_NAME, Mark, MarkSlot},
     problem::{Problem, What},
+    reading::{FileEnd, Found, READ_LEN, Reading, Rest},
     seeded_bugs::{Bug, has},
     writer::CurrentFile,
 };
 use crate::record::Sequence;
-
-/// The usual length of a read, in bytes.
-const READ_LEN: u64 = 1 << 20;
 
 /// The next step of a recovery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +57,12 @@ pub enum Step {
     Done(Recovered),
 }
 
+impl Step {
+    fn read((place, len): (Place, u64)) -> Self {
+        Self::Read { place, len }
+    }
+}
+
 /// A log that was read back, and how it goes on.
 ///
 /// Before anything is served or written, the driver cuts, writes again, removes, and syncs the
@@ -81,6 +85,11 @@ pub struct Recovered {
     pub rewrites: Vec<(Place, u64)>,
     /// A file whose creation was interrupted.
     pub unfinished: Option<FileNumber>,
+    /// Files that bytes were moved to after the checkpoint. Their runs are needed.
+    pub moved: Vec<MovedFile>,
+    /// The last number of a file that bytes were moved to, also of one that is gone: it may be in
+    /// runs or records still.
+    pub last_moved: u64,
     /// Files of the folder that are not needed any longer.
     pub obsolete: Vec<FileNumber>,
     /// The slot of the next mark.
@@ -97,46 +106,6 @@ pub enum MarkState {
     /// A crash or damage changed it. It is not needed for what the log holds, but a part that a log
     /// has lost at its end may go unnoticed.
     Damaged,
-}
-
-/// What follows the last frame of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
-    /// Zeros, or the end of the file.
-    Nothing,
-    /// Bytes that are no frame.
-    Torn,
-}
-
-/// The end of the frames of a file.
-#[derive(Debug, Clone, Copy)]
-struct FileEnd {
-    file: CurrentFile,
-    rest: Rest,
-    /// The offset after the zeros that follow.
-    zeros: u64,
-}
-
-impl FileEnd {
-    fn is_begun(&self) -> bool {
-        self.file.len > HEAD_LEN as u64
-    }
-
-    fn place(&self) -> Place {
-        Place { file: self.file.number, at: self.file.len }
-    }
-}
-
-/// The position in a file that is being read.
-struct Reading {
-    head: FileHead,
-    /// The length of the file.
-    len: u64,
-    /// The offset of the next frame.
-    at: u64,
-    /// Bytes from an offset on.
-    buffer: Bytes,
-    buffer_at: u64,
 }
 
 /// Where a recovery begins.
@@ -166,6 +135,12 @@ enum State {
 pub struct Recovery {
     folder: FolderId,
     files: BTreeMap<FileNumber, u64>,
+    /// The files that bytes were moved to: their lengths, and their salts if their heads are whole.
+    targets: BTreeMap<FileNumber, (u64, Option<Salt>)>,
+    /// The last number of one, also of one that is gone.
+    last_moved: FileNumber,
+    /// Those of them that records name.
+    moved: BTreeMap<FileNumber, MovedFile>,
     /// The files that the checkpoint needs.
     known: BTreeMap<FileNumber, KnownFile>,
     /// The last batch that the checkpoint has changes of.
@@ -190,65 +165,6 @@ pub struct Recovery {
     state: State,
 }
 
-/// What a buffer has at an offset.
-enum Found {
-    Frame(FrameHead, Vec<PlacedRecord>),
-    /// It needs this many bytes from there on.
-    Needs(u64),
-    NoFrame,
-}
-
-impl fmt::Debug for Reading {
-    /// Shows the place, not the bytes.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reading")
-            .field("file", &self.head.number)
-            .field("len", &self.len)
-            .field("at", &self.at)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Reading {
-    fn buffered(&self) -> Bytes {
-        let start = usize::try_from(self.at.saturating_sub(self.buffer_at)).unwrap_or(usize::MAX);
-        if start >= self.buffer.len() { Bytes::new() } else { self.buffer.slice(start..) }
-    }
-
-    fn find(&self) -> Found {
-        let (bytes, left) = (self.buffered(), self.len - self.at);
-        let buffered = bytes.len() as u64;
-        if left < FRAME_HEAD_LEN as u64 {
-            return Found::NoFrame;
-        }
-        if buffered < FRAME_HEAD_LEN as u64 {
-            return Found::Needs(FRAME_HEAD_LEN as u64);
-        }
-        let head = FrameHead::decode(&bytes, self.head.salt, self.at);
-        let Some(head) = head.filter(|head| head.frame_len() <= left) else {
-            return Found::NoFrame;
-        };
-        if buffered < head.frame_len() {
-            return Found::Needs(head.frame_len());
-        }
-        match read_frame(&bytes, self.head.salt, self.at) {
-            Some((head, records)) => Found::Frame(head, records),
-            None => Found::NoFrame,
-        }
-    }
-
-    fn read(&self, at: u64, len: u64) -> Step {
-        let place = Place { file: self.head.number, at };
-        Step::Read { place, len: len.max(READ_LEN).min(self.len - at) }
-    }
-
-    fn end(&self, rest: Rest) -> FileEnd {
-        let FileHead { number, salt, .. } = self.head;
-        let zeros = if rest == Rest::Nothing { self.len } else { self.at };
-        FileEnd { file: CurrentFile { number, salt, len: self.at }, rest, zeros }
-    }
-}
-
 impl fmt::Debug for Recovery {
     /// Shows the place, not the bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -271,7 +187,7 @@ impl Recovery {
     pub fn new(
         folder: FolderId,
         mark: &[u8],
-        files: BTreeMap<FileNumber, u64>,
+        mut files: BTreeMap<FileNumber, u64>,
         start: Start,
     ) -> Result<Self, Problem> {
         let mark_state = if Mark::is_whole(mark) { MarkState::Whole } else { MarkState::Damaged };
@@ -290,10 +206,17 @@ impl Recovery {
             }
             Start::Checkpoint(position, end) => (position, end),
         };
+        let of_runs = end.runs.iter().map(|known| known.run.last);
+        let last_moved = of_runs.chain([FileNumber::moved(0)]).max();
         let known = end.files.into_iter().map(|file| (file.number, file)).collect();
+        let targets = files.split_off(&FileNumber::moved(0));
+        let targets = targets.into_iter().map(|(number, len)| (number, (len, None))).collect();
         let mut recovery = Self {
             folder,
             files,
+            targets,
+            last_moved: last_moved.unwrap_or(FileNumber::moved(0)),
+            moved: BTreeMap::new(),
             known,
             up_to: Sequence(end.up_to),
             dropped: BTreeSet::new(),
@@ -311,34 +234,54 @@ impl Recovery {
             state: State::Next(position.place.file),
         };
         recovery.check_lens()?;
-        recovery.state = recovery.earlier_after(FileNumber(0));
+        recovery.state = recovery.earlier_after(FileNumber::moved(0));
         Ok(recovery)
     }
 
     /// Checks that the files of the checkpoint are as long as they were.
     fn check_lens(&self) -> Result<(), Problem> {
         for (number, known) in &self.known {
-            if let Some(&len) = self.files.get(number).filter(|len| **len < known.len) {
+            if let Some(len) = self.len_of(*number).filter(|len| *len < known.len) {
                 return Err(problem(*number, len, What::NotOfCheckpoint));
             }
         }
         Ok(())
     }
 
-    /// Checks that the files of the checkpoint are there, but for those that were given up since.
+    /// The length of a file; `None` if it does not exist.
+    fn len_of(&self, number: FileNumber) -> Option<u64> {
+        let target = self.targets.get(&number).map(|(len, _)| *len);
+        self.files.get(&number).copied().or(target)
+    }
+
+    /// Checks that the files of the checkpoint are there, and those that bytes were moved to since,
+    /// but for those that were given up.
     fn check_known(&self) -> Result<(), Problem> {
-        let is_missing = |number: &&FileNumber| {
-            !self.files.contains_key(*number) && !self.dropped.contains(*number)
+        let needed = self.known.keys().chain(self.moved.keys());
+        let mut needed = needed.filter(|number| !self.dropped.contains(*number));
+        if let Some(number) = needed.find(|number| self.len_of(**number).is_none()) {
+            return Err(problem(*number, 0, What::Missing));
+        }
+        let is_other = |moved: &&MovedFile| {
+            let found = self.targets.get(&moved.file);
+            !self.dropped.contains(&moved.file) && found != Some(&(moved.len, Some(moved.salt)))
         };
-        match self.known.keys().find(is_missing) {
-            Some(number) => Err(problem(*number, 0, What::Missing)),
+        match self.moved.values().find(is_other) {
+            Some(moved) => Err(problem(moved.file, 0, What::NotOfLog)),
             None => Ok(()),
         }
     }
 
     /// The state in which the next file before the first one is checked, if there is one.
     fn earlier_after(&self, number: FileNumber) -> State {
-        match self.files.range(number.next()..self.first).next() {
+        // First those that bytes were moved to.
+        if number.is_moved()
+            && let Some((number, (len, _))) = self.targets.range(number.next()..).next()
+        {
+            return State::Earlier(*number, *len);
+        }
+        let after = if number.is_moved() { FileNumber::FIRST } else { number.next() };
+        match self.files.range(after..self.first.max(after)).next() {
             Some((number, len)) => State::Earlier(*number, *len),
             None => State::Next(self.first),
         }
@@ -381,10 +324,18 @@ impl Recovery {
             let place = Place { file: number, at: 0 };
             return Ok(Some(Step::Read { place, len: len.min(HEAD_LEN as u64) }));
         };
-        let head = FileHead::decode(&bytes).map_err(|bad| bad_head(number, bad))?;
-        self.check_head(number, &head)?;
-        if !self.known.contains_key(&number) {
-            self.obsolete.push(number);
+        match (FileHead::decode(&bytes), self.targets.get_mut(&number)) {
+            // A file whose writing was interrupted, unless a record names it.
+            (Err(BadHead::Damaged), Some(_)) if !self.known.contains_key(&number) => {}
+            (Err(bad), _) => return Err(bad_head(number, bad)),
+            (Ok(head), target) => {
+                if let Some((_, salt)) = target {
+                    *salt = Some(head.salt);
+                } else if !self.known.contains_key(&number) {
+                    self.obsolete.push(number);
+                }
+                self.check_head(number, &head)?;
+            }
         }
         self.state = self.earlier_after(number);
         Ok(None)
@@ -392,9 +343,10 @@ impl Recovery {
 
     /// Checks that the head of a file is that of the folder's file with its number.
     fn check_head(&self, number: FileNumber, head: &FileHead) -> Result<(), Problem> {
+        let kind = if number.is_moved() { FileKind::Moved } else { FileKind::Log };
         let what = if head.folder != self.folder && !has(Bug::IgnoresFolder) {
             What::OtherFolder(head.folder)
-        } else if head.kind != FileKind::Log {
+        } else if head.kind != kind {
             What::OtherKind
         } else if head.number != number {
             What::OtherNumber(head.number)
@@ -444,8 +396,14 @@ impl Recovery {
             Found::Frame(head, records) => {
                 self.check(&reading, &head, &records)?;
                 for placed in &records {
-                    if let LogRecord::File(FileChange::Dropped { file }) = placed.record {
-                        self.dropped.insert(file);
+                    match placed.record {
+                        LogRecord::File(FileChange::Dropped { file }) => {
+                            self.dropped.insert(file);
+                        }
+                        LogRecord::File(FileChange::Moved(moved)) => {
+                            self.moved.insert(moved.file, moved);
+                        }
+                        _ => {}
                     }
                 }
                 let place = Place { file: reading.head.number, at: reading.at };
@@ -465,7 +423,7 @@ impl Recovery {
                     Ok(None)
                 }
                 None => {
-                    let step = reading.read(reading.at, len);
+                    let step = Step::read(reading.read(reading.at, len));
                     self.state = State::Frames(reading);
                     Ok(Some(step))
                 }
@@ -558,7 +516,7 @@ impl Recovery {
             return self.end_of_file(&reading, rest);
         }
         let Some(bytes) = self.input.take() else {
-            let step = reading.read(at, READ_LEN);
+            let step = Step::read(reading.read(at, READ_LEN));
             self.state = State::Scan(reading, at, rest);
             return Ok(Some(step));
         };
@@ -649,6 +607,16 @@ impl Recovery {
         let is_left =
             |file: &&FileNumber| self.known.contains_key(*file) && self.files.contains_key(*file);
         obsolete.extend(self.dropped.iter().filter(is_left));
+        let is_named =
+            |file: &FileNumber| self.known.contains_key(file) || self.moved.contains_key(file);
+        let is_unneeded = |file: &&FileNumber| self.dropped.contains(*file) || !is_named(file);
+        obsolete.extend(self.targets.keys().filter(is_unneeded));
+        let is_new = |moved: &&MovedFile| {
+            !self.dropped.contains(&moved.file) && !self.known.contains_key(&moved.file)
+        };
+        let moved = self.moved.values().filter(is_new);
+        let numbers = self.targets.keys().chain(self.known.keys()).chain(self.moved.keys());
+        let last_moved = numbers.copied().chain([self.last_moved]).max();
         Ok(self.done(Recovered {
             current: self.previous.map(|end| end.file),
             next: next.map(|(head, _)| head),
@@ -657,6 +625,8 @@ impl Recovery {
             zeros: self.previous.map_or(0, |end| end.zeros),
             rewrites: self.rewrites(end, next.map(|(head, _)| head)),
             unfinished: self.unfinished,
+            moved: moved.copied().collect(),
+            last_moved: last_moved.map_or(0, FileNumber::n_of_moved),
             obsolete,
             slot: self.slot,
             mark: self.mark_state,

@@ -26,6 +26,8 @@ pub(super) enum Bug {
     IgnoresFolder,
     /// What a recovery read is not written again, though its sync may have failed.
     TrustsCache,
+    /// A file that bytes were moved to is used though it was not synced.
+    MovesUnsynced,
     /// A recovery takes the zeros at the end of a file for a torn write.
     RefusesZeros,
 }
@@ -38,10 +40,16 @@ thread_local! {
 /// Runs a test with a bug.
 #[cfg(test)]
 pub(super) fn with<T>(bug: Bug, test: impl FnOnce() -> T) -> T {
+    /// Ends the bug, also after a panic.
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            ACTIVE.set(None);
+        }
+    }
+    let _end = End;
     ACTIVE.set(Some(bug));
-    let done = test();
-    ACTIVE.set(None);
-    done
+    test()
 }
 
 /// Returns true if the bug is active.

@@ -75,6 +75,9 @@ impl FileUse {
     }
 }
 
+/// The most files that become one.
+const MOST_VICTIMS: usize = 8;
+
 /// The space of a folder.
 #[derive(Debug)]
 pub struct Space {
@@ -185,22 +188,50 @@ impl Space {
         None
     }
 
-    /// The files before one that seem to have nothing that is read.
-    pub fn candidates(&self, before: FileNumber) -> impl Iterator<Item = FileNumber> + '_ {
-        self.files.range(..before).filter(|(_, used)| used.live == 0).map(|(file, _)| *file)
+    /// The log files before one, and all files that bytes were moved to.
+    fn settled(&self, before: FileNumber) -> impl Iterator<Item = (FileNumber, FileUse)> + '_ {
+        let settled = self.files.iter().filter(move |(file, _)| **file < before || file.is_moved());
+        settled.map(|(file, used)| (*file, *used))
     }
 
-    /// The file before one whose compaction frees most; `None` if none is worth it: normally half
-    /// of its bytes are not read any longer, and an eighth of the file is freed if space is short.
+    /// The files that bytes were moved to.
+    pub fn moved(&self) -> impl Iterator<Item = (FileNumber, FileUse)> + '_ {
+        self.settled(FileNumber(0))
+    }
+
+    /// The files that seem to have nothing that is read: of the log files, those before one.
+    pub fn candidates(&self, before: FileNumber) -> impl Iterator<Item = FileNumber> + '_ {
+        self.settled(before).filter(|(_, used)| used.live == 0).map(|(file, _)| file)
+    }
+
+    /// The files whose compaction frees most, of the log files those before one; none if none is
+    /// worth it: normally half of its bytes are not read any longer, and an eighth of the file is
+    /// freed if space is short. What is moved from all of them is about as long as a file at most.
+    /// Short files that bytes were moved to become one, once there are many.
     #[must_use]
-    pub fn victim(&self, before: FileNumber) -> Option<FileNumber> {
+    pub fn victims(&self, before: FileNumber, file_len: u64) -> Vec<FileNumber> {
         let is_worth_it = |used: &FileUse| match self.pressure() {
             Pressure::Low => used.live <= used.bytes / 2,
             Pressure::High | Pressure::Critical => used.gain() >= used.len / 8,
         };
-        let files = self.files.range(..before).filter(|(_, used)| used.live > 0);
-        let worth = files.filter(|(_, used)| used.gain() > 0 && is_worth_it(used));
-        worth.max_by_key(|(_, used)| used.gain()).map(|(file, _)| *file)
+        let files = self.settled(before).filter(|(_, used)| used.live > 0);
+        let (mut worth, others): (Vec<_>, Vec<_>) =
+            files.partition(|(_, used)| used.gain() > 0 && is_worth_it(used));
+        if worth.is_empty() {
+            let is_short = |used: &FileUse| used.len < file_len / MOST_VICTIMS as u64;
+            let short = others.into_iter().filter(|(file, used)| file.is_moved() && is_short(used));
+            let short: Vec<FileNumber> = short.map(|(file, _)| file).take(MOST_VICTIMS).collect();
+            return if short.len() == MOST_VICTIMS { short } else { Vec::new() };
+        }
+        worth.sort_by_key(|(_, used)| std::cmp::Reverse(used.gain()));
+        let (mut victims, mut moved) = (Vec::new(), 0_u64);
+        for (file, used) in worth.into_iter().take(MOST_VICTIMS) {
+            moved = moved.saturating_add(used.live);
+            if moved <= file_len || victims.is_empty() {
+                victims.push(file);
+            }
+        }
+        victims
     }
 }
 
@@ -296,20 +327,29 @@ mod tests {
     fn the_victim_is_the_file_that_frees_most() {
         let mut space = space(1000 * MIB);
         space.set_file(file(1), used(64 * MIB, 60 * MIB, 31 * MIB));
-        assert_eq!(space.victim(file(9)), None, "more than half of it lives");
+        let victims = |space: &Space, before| space.victims(file(before), 24 * MIB);
+        assert_eq!(victims(&space, 9), [], "more than half of it lives");
         space.set_file(file(2), used(64 * MIB, 60 * MIB, 30 * MIB));
         space.set_file(file(3), used(64 * MIB, 60 * MIB, 20 * MIB));
         space.set_file(file(4), used(64 * MIB, 60 * MIB, 0));
         space.set_file(file(5), used(64 * MIB, 60 * MIB, 5 * MIB));
-        assert_eq!(space.victim(file(5)), Some(file(3)), "4 is dead, and 5 is written");
+        assert_eq!(victims(&space, 5), [file(3)], "2 is too much, 4 dead, and 5 written");
+        assert_eq!(victims(&space, 9), [file(5)], "3 is too much beside 5");
+        space.set_file(file(3), used(64 * MIB, 60 * MIB, 10 * MIB));
+        assert_eq!(victims(&space, 9), [file(5), file(3)]);
         // Small appends: much of the file is heads.
         let mut space = self::space(1000 * MIB);
         space.set_file(file(1), used(64 * MIB, 30 * MIB, 30 * MIB));
-        assert_eq!(space.victim(file(9)), None);
+        assert_eq!(victims(&space, 9), []);
         space.set_others(800 * MIB);
-        assert_eq!(space.victim(file(9)), Some(file(1)), "space is short");
+        assert_eq!(victims(&space, 9), [file(1)], "space is short");
         space.set_file(file(1), used(64 * MIB, 60 * MIB, 60 * MIB));
-        assert_eq!(space.victim(file(9)), None, "nothing is freed");
+        assert_eq!(victims(&space, 9), [], "nothing is freed");
+        let moved = |n| (FileNumber::moved(n), used(2 * MIB, 2 * MIB, 2 * MIB));
+        (1..=7).map(moved).for_each(|(file, used)| space.set_file(file, used));
+        assert_eq!(victims(&space, 9), [], "few short files");
+        (8..=9).map(moved).for_each(|(file, used)| space.set_file(file, used));
+        assert_eq!(victims(&space, 9), (1..=8).map(FileNumber::moved).collect::<Vec<_>>());
     }
 
     #[test]

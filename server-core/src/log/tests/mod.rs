@@ -167,7 +167,6 @@ fn read_folder(disk: &Disk) -> Result<Held, OpenFailure> {
         }
         Start::First => runs.into_keys().collect(),
     };
-    leftovers.extend(other_runs.into_iter().map(RunFile::name));
     let mut recovery = Recovery::new(id, &disk.read(MARK_NAME, 0, 1000), files, start)?;
     let mut frames: Vec<Frame> = Vec::new();
     loop {
@@ -187,6 +186,11 @@ fn read_folder(disk: &Disk) -> Result<Held, OpenFailure> {
                 frames.push(Frame { place, sequence, records, spans });
             }
             RecoveryStep::Done(recovered) => {
+                let is_moved = |run: &RunFile| {
+                    recovered.moved.iter().any(|moved| *run == RunFile::of(moved.file))
+                };
+                let others = other_runs.into_iter().filter(|run| !is_moved(run));
+                leftovers.extend(others.map(RunFile::name));
                 let obsolete = recovered.obsolete.iter().map(|file| file.name());
                 leftovers.extend(obsolete);
                 ends.retain(|file, _| {

@@ -1,6 +1,8 @@
 //! Segments in a log with an index and checkpoints, whose files die when nothing in them is read:
 //! after any crash every byte that was acknowledged is read back from files.
 
+mod moving;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
@@ -12,13 +14,14 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::{
     super::{
-        Chain, CheckpointEffect, CheckpointSettings, Checkpoints, Directory, Entry, FOOTER_LEN,
-        Fetch, FetchStep, FileKind, FileUse, Footer, Freed, FreedStep, Index, IndexWork, KnownFile,
-        KnownRun, Merge, NextOfCheckpoint, Run, RunBuilder, Slice, Space, SpaceSettings, live_in,
-        read_block,
+        Chain, CheckpointEffect, CheckpointSettings, Checkpoints, Compaction, Directory, Entry,
+        FOOTER_LEN, Fetch, FetchStep, FileKind, FileUse, Footer, Freed, FreedStep, Index,
+        IndexWork, KnownFile, KnownRun, Merge, Moved, NextOfCheckpoint, Run, RunBuilder, Slice,
+        Space, SpaceSettings, live_in, read_block,
+        seeded_bugs::{Bug, with},
     },
-    CheckpointEnd, FOLDER, FileChange, FileHead, FileNumber, Held, Log, LogRecord, OpenFailure,
-    Place, Position, RunFile, Salt, SegmentNumber, StateEntry,
+    FOLDER, FileChange, FileHead, FileNumber, Held, Log, LogRecord, OpenFailure, Place, Position,
+    RunFile, Salt, SegmentNumber, StateEntry,
     disk::{Disk, Failed, Fault, LOSSES, Part},
     open, outcome,
 };
@@ -106,6 +109,8 @@ enum Mistake {
     RemovesRunsEarly,
     /// A file is removed before the log says so.
     RemovesUnrecorded,
+    /// A file is replaced by what was moved from it before the log says so.
+    ReplacesUnrecorded,
 }
 
 struct Storage {
@@ -119,12 +124,18 @@ struct Storage {
     next: u64,
     /// The files before this one are not replayed any longer.
     replayed_from: FileNumber,
-    /// What the newest checkpoint needs, or that which is written.
-    needed: CheckpointEnd,
     run_lens: BTreeMap<RunFile, u64>,
     /// Files that a batch gives up, with its number.
     dropped: Vec<(FileNumber, u64)>,
     deaths: usize,
+    compaction: Option<Compaction>,
+    /// What was moved by a batch that is not durable yet, its number, and the names of its files.
+    moving: Option<(Moved, u64, [String; 3])>,
+    next_moved: u64,
+    moves: usize,
+    /// Runs that are not needed after the next checkpoint, and after that which is written.
+    retired: Vec<RunFile>,
+    removable: Vec<RunFile>,
     mistake: Option<Mistake>,
 }
 
@@ -158,10 +169,15 @@ impl Storage {
             changes: Vec::new(),
             next: changes.iter().map(Change::segment).max().unwrap_or(0) + 1,
             replayed_from: FileNumber::FIRST,
-            needed: CheckpointEnd { up_to: 0, files: vec![], runs: vec![] },
             run_lens: BTreeMap::new(),
             dropped: Vec::new(),
             deaths: 0,
+            compaction: None,
+            moving: None,
+            next_moved: 0,
+            moves: 0,
+            retired: Vec::new(),
+            removable: Vec::new(),
             mistake,
         };
         let last = held.map_or(0, |held| storage.take(held)) as usize;
@@ -187,7 +203,9 @@ impl Storage {
         }
         if let Some((position, end)) = known {
             self.replayed_from = position.place.file;
-            for file in end.files.iter().filter(|file| file.number < position.place.file) {
+            let is_settled =
+                |file: &&KnownFile| file.number < position.place.file || file.number.is_moved();
+            for file in end.files.iter().filter(is_settled) {
                 if self.log.disk.list().contains_key(&file.number.name()) {
                     self.index.add_file(file.number, file.salt);
                     let KnownFile { len, bytes, live, .. } = *file;
@@ -203,8 +221,9 @@ impl Storage {
                 self.index.add_run(*run, Run { salt: *salt, footer });
                 self.run_lens.insert(*run, *len);
             }
-            self.needed = end;
         }
+        recovered.moved.iter().for_each(|moved| self.take_moved(moved));
+        self.next_moved = recovered.last_moved;
         for frame in &frames {
             self.begin(frame.place.file);
             self.index.commit(&frame.spans).unwrap();
@@ -267,6 +286,11 @@ impl Storage {
     }
 
     fn submit(&mut self) {
+        self.submit_with(Vec::new());
+    }
+
+    /// Submits a change, with records of the log's files.
+    fn submit_with(&mut self, more: Vec<LogRecord>) {
         let change = self.draw();
         let text = |text: String| LogRecord::Change { meta: text.into() };
         let nothing = Segment { start: 0, end: 0 };
@@ -288,7 +312,7 @@ impl Storage {
         let (number, dying) = (self.changes.len() as u64 + 1, self.dying());
         let drop = |file: &FileNumber| LogRecord::File(FileChange::Dropped { file: *file });
         let mut records = vec![record];
-        records.extend(dying.iter().map(drop));
+        records.extend(dying.iter().map(drop).chain(more));
         if self.log.writer.submit(Sequence(number), records.clone()).is_err() {
             return;
         }
@@ -317,7 +341,10 @@ impl Storage {
             let entries: Vec<Entry> = runs.flat_map(|run| self.entries(run)).collect();
             self.mistake == Some(Mistake::DropsOnHint) || live_in(*file, entries, live) == 0
         };
-        let is_dropped = |file: &FileNumber| self.dropped.iter().any(|(other, _)| other == file);
+        let moved = self.moving.iter().flat_map(|(moved, ..)| &moved.victims);
+        let dropped: BTreeSet<FileNumber> =
+            self.dropped.iter().map(|(file, _)| *file).chain(moved.copied()).collect();
+        let is_dropped = |file: &FileNumber| dropped.contains(file);
         let candidates = self.space.candidates(self.replayed_from);
         candidates.filter(|file| !is_dropped(file) && is_dead(file)).collect()
     }
@@ -383,10 +410,11 @@ impl Storage {
         let replaced = self.index.add_run(run, Run { salt, footer });
         self.run_lens.insert(run, content.len() as u64);
         if self.mistake == Some(Mistake::RemovesRunsEarly) {
-            for run in replaced {
+            for run in &replaced {
                 self.log.disk.remove(&run.name()).ok();
             }
         }
+        self.retired.extend(replaced);
     }
 
     fn step(&mut self) {
@@ -404,7 +432,9 @@ impl Storage {
             self.space.grow(span.record.file, span.end, span.to - span.from);
         }
         let durable = self.log.writer.durable().0;
-        if self.log.refusals > refusals {
+        let is_refused = self.log.refusals > refusals;
+        self.check_moved(durable, is_refused);
+        if is_refused {
             self.checkpoints.abort();
             self.changes.truncate(durable as usize);
             self.state = model(&self.changes).0;
@@ -418,7 +448,7 @@ impl Storage {
 
     /// Removes a file that is not needed any longer.
     fn remove_file(&mut self, file: FileNumber) {
-        self.index.remove_file(file);
+        self.retired.extend(self.index.remove_file(file));
         self.space.remove(file);
         self.log.ends.remove(&file);
         self.deaths += 1;
@@ -445,14 +475,7 @@ impl Storage {
             }
             NextOfCheckpoint::Completed(position) => {
                 self.replayed_from = position.place.file;
-                let known = |run: &RunFile| {
-                    self.index.runs().any(|(other, _)| other == *run)
-                        || self.needed.runs.iter().any(|other| other.run == *run)
-                };
-                let names = self.log.disk.list().into_keys();
-                let runs = names.filter_map(|name| RunFile::of_name(&name));
-                let others: Vec<RunFile> = runs.filter(|run| !known(run)).collect();
-                for run in others {
+                for run in std::mem::take(&mut self.removable) {
                     self.log.disk.remove(&run.name()).ok();
                 }
             }
@@ -494,14 +517,22 @@ impl Storage {
             KnownFile { number, salt: self.salt(number), len, bytes, live }
         };
         let files = files.into_iter().filter(|file| *file <= place.file);
-        let files: Vec<KnownFile> = files.map(known).collect();
+        let moved = self.space.moved();
+        let moved = moved.map(|(number, FileUse { len, bytes, live })| KnownFile {
+            number,
+            salt: self.index.salt(number).unwrap(),
+            len,
+            bytes,
+            live,
+        });
+        let files: Vec<KnownFile> = files.map(known).chain(moved).collect();
         let run = |(run, content): (RunFile, Run)| KnownRun {
             run,
             salt: content.salt,
             len: self.run_lens[&run],
         };
         let runs: Vec<KnownRun> = self.index.runs().map(run).collect();
-        self.needed = CheckpointEnd { up_to: 0, files: files.clone(), runs: runs.clone() };
+        self.removable.append(&mut self.retired);
         let random = self.log.random.u64(..);
         self.checkpoints.begin(Position { place, sequence }, files, runs, random);
     }
@@ -515,12 +546,13 @@ impl Storage {
             if self.log.writer.failure().is_some() || is_written || is_over {
                 break;
             }
-            match self.log.random.u8(..9) {
+            match self.log.random.u8(..12) {
                 0..=2 if self.changes.len() < goal => self.submit(),
                 3 => self.log.prepare(),
                 4 => self.log.extend(),
                 5 => self.index(),
                 6 | 7 => self.checkpoint(),
+                8..=10 => self.compact(),
                 _ => self.step(),
             }
         }
@@ -583,17 +615,18 @@ fn carry_out(disk: &mut Disk, effect: CheckpointEffect) -> Result<(), Failed> {
     }
 }
 
-/// The lives of a storage; see those of a log. Returns how many files died.
-fn lives(seed: u64, mistake: Option<Mistake>) -> usize {
+/// The lives of a storage; see those of a log. Returns how many files died, and how often bytes
+/// were moved.
+fn lives(seed: u64, mistake: Option<Mistake>) -> (usize, usize) {
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut disk, mut acknowledged, mut changes) = (Disk::default(), 0, Vec::new());
-    let mut deaths = 0;
+    let (mut deaths, mut moves) = (0, 0);
     for _ in 0..random.usize(1..6) {
         let part = [Part::Nothing, Part::Half, Part::Everything][random.usize(..3)];
         let fault = match random.u8(..6) {
             0..=2 => Fault::Crash(part),
             3 => Fault::Error(part),
-            _ => Fault::NoSpace(random.usize(1..4), part),
+            _ => Fault::NoSpace(random.usize(1..30), part),
         };
         let failing = disk.failing_at(random.usize(1..800), fault);
         disk = match Storage::open(failing, &changes, acknowledged, random.u64(..), mistake) {
@@ -601,6 +634,7 @@ fn lives(seed: u64, mistake: Option<Mistake>) -> usize {
             Ok(mut storage) => {
                 acknowledged = storage.run(random.usize(1..250));
                 deaths += storage.deaths;
+                moves += storage.moves;
                 changes = storage.changes;
                 storage.log.disk
             }
@@ -617,22 +651,29 @@ fn lives(seed: u64, mistake: Option<Mistake>) -> usize {
         storage.run(goal.saturating_sub(storage.changes.len()));
     }
     storage.read_back();
-    deaths + storage.deaths
+    (deaths + storage.deaths, moves + storage.moves)
 }
 
 #[test]
 fn every_acknowledged_byte_is_read_back_after_every_life() {
-    let deaths: usize = (0..200).map(|seed| lives(seed, None)).sum();
-    assert!(deaths > 200, "{deaths} files died");
+    let lives = (0..200).map(|seed| lives(seed, None));
+    let (deaths, moves) = lives.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+    println!("{deaths} files died, {moves} moves");
+    assert!(deaths > 200 && moves > 50, "{deaths} files died, {moves} moves");
 }
 
 #[test]
 fn mistakes_of_the_owner_are_caught() {
+    let bug = (0..400)
+        .find(|seed| catch_unwind(|| with(Bug::MovesUnsynced, || lives(*seed, None))).is_err());
+    println!("MovesUnsynced is caught by seed {bug:?}");
+    assert!(bug.is_some(), "MovesUnsynced is not caught");
     let mistakes = [
         Mistake::DropsOnHint,
         Mistake::PassesUnindexed,
         Mistake::RemovesRunsEarly,
         Mistake::RemovesUnrecorded,
+        Mistake::ReplacesUnrecorded,
     ];
     for mistake in mistakes {
         let is_caught = |seed: &u64| catch_unwind(|| lives(*seed, Some(mistake))).is_err();
