@@ -4,6 +4,8 @@
 //! submit ──> inbox ──> commit thread ──write, sync──> Durable
 //!                          │  a next file, once the present one is long
 //!                          └──────────> keeper thread
+//!
+//! read ──> reader threads ──checked bytes, or damage with its place──>
 //! ```
 //!
 //! No thread but the commit thread is on the way of an acknowledgement. What the keeper cannot do
@@ -15,5 +17,6 @@ mod files;
 mod inbox;
 mod keeper;
 mod open;
+mod readers;
 #[cfg(test)]
 mod tests;

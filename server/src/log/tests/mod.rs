@@ -2,6 +2,7 @@
 
 mod faulty;
 mod folders;
+mod reading;
 mod speed;
 mod threads;
 

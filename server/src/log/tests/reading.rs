@@ -1,0 +1,150 @@
+//! Reading ranges of segments from files, while others are written.
+
+use std::{
+    fs,
+    sync::{Arc, Mutex, mpsc},
+};
+
+use pravega_sdk_server_core::log::{FileHead, FileNumber, Index, batch_len};
+
+use super::*;
+use crate::log::readers::{Job, ReadFailure, Readers};
+
+const SEGMENTS: u64 = 3;
+
+/// Adds to an index what becomes durable.
+struct Indexed {
+    disk: Arc<dyn Disk>,
+    index: Arc<Mutex<Index>>,
+    durable: mpsc::Sender<u64>,
+}
+
+impl Sink for Indexed {
+    fn handle(&mut self, event: Event) {
+        let Event::Committed(committed) = event else { panic!("{event:?}") };
+        let mut index = self.index.lock().unwrap();
+        for file in committed.spans.iter().map(|span| span.record.file) {
+            if index.salt(file).is_none() {
+                let head = self.disk.read_at(&file.name(), 0, 64).unwrap();
+                index.begin(file, FileHead::decode(&head).unwrap().salt);
+            }
+        }
+        index.commit(&committed.spans).unwrap();
+        drop(index);
+        self.durable.send(committed.sequence.0).ok();
+    }
+
+    fn fail(&mut self, _: Sequence, why: &str) {
+        panic!("{why}");
+    }
+}
+
+/// Segments whose bytes are in several files.
+struct Written {
+    folder: tempfile::TempDir,
+    disk: Arc<dyn Disk>,
+    index: Arc<Mutex<Index>>,
+    readers: Readers,
+    segments: Vec<Vec<u8>>,
+}
+
+impl Written {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(files(folder.path()));
+        let index = Arc::new(Mutex::new(Index::default()));
+        let (durable, receiver) = mpsc::channel();
+        let sink = Indexed { disk: Arc::clone(&disk), index: Arc::clone(&index), durable };
+        let (inbox, opened) = (Inbox::default(), open_with(&*disk, &[]));
+        let thread =
+            CommitThread::start(opened.writer, Arc::clone(&disk), inbox.clone(), sink).unwrap();
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut segments = vec![Vec::new(); SEGMENTS as usize];
+        for sequence in 1..=300 {
+            let number = random.u64(..SEGMENTS);
+            let len =
+                if random.u8(..4) == 0 { random.usize(..90_000) } else { random.usize(1..300) };
+            let data: Vec<u8> = (0..len).map(|_| random.u8(..)).collect();
+            let bytes = &mut segments[number as usize];
+            let (segment, offset) = (SegmentNumber(number), bytes.len() as u64);
+            bytes.extend_from_slice(&data);
+            let (meta, data) = (Bytes::from_static(b"meta"), data.into());
+            let records = vec![LogRecord::Data { segment, offset, meta, data }];
+            assert!(batch_len(&records).is_ok());
+            inbox.submit(Sequence(sequence), records).unwrap();
+        }
+        while receiver.recv().unwrap() < 300 {}
+        inbox.close();
+        thread.join();
+        let readers = Readers::start(&disk, &index).unwrap();
+        Self { folder, disk, index, readers, segments }
+    }
+
+    fn read(&self, segment: u64, from: u64, to: u64) -> Result<Bytes, ReadFailure> {
+        let (sender, receiver) = mpsc::channel();
+        let done = Box::new(move |result| sender.send(result).unwrap());
+        let job = Job { segment: SegmentNumber(segment), range: from..to, done };
+        assert!(self.readers.read(job).is_ok());
+        receiver.recv().unwrap()
+    }
+}
+
+#[test]
+fn every_range_of_a_segment_is_read_from_its_files() {
+    let written = Written::new();
+    assert!(written.index.lock().unwrap().salt(FileNumber(3)).is_some(), "there are several files");
+    let mut random = fastrand::Rng::with_seed(8);
+    for number in 0..SEGMENTS {
+        let all = &written.segments[number as usize];
+        let len = all.len() as u64;
+        assert!(written.read(number, 0, len).unwrap() == all[..]);
+        for _ in 0..50 {
+            let from = random.u64(..len);
+            let to = random.u64(from..len) + 1;
+            let found = written.read(number, from, to).unwrap();
+            assert!(found == all[from as usize..to as usize], "{from}..{to}");
+        }
+        // What is after the end is nowhere, and what is before it comes first.
+        assert!(written.read(number, len - 3, len + 5).unwrap() == all[all.len() - 3..]);
+        let missing = written.read(number, len, len + 5).unwrap_err();
+        assert!(matches!(missing, ReadFailure::Missing(at) if at == len), "{missing}");
+    }
+    written.readers.end();
+}
+
+#[test]
+fn damage_is_named_with_its_place_and_the_bytes_elsewhere_are_read() {
+    let written = Written::new();
+    let all = &written.segments[0];
+    let place = {
+        let index = written.index.lock().unwrap();
+        index.find(SegmentNumber(0), all.len() as u64 / 2).unwrap()
+    };
+    // In the middle of the records of a span.
+    let path = written.folder.path().join(place.file.name());
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = place.at as usize + (place.end - place.at) as usize / 2;
+    bytes[middle] ^= 16;
+    fs::write(&path, &bytes).unwrap();
+    let (mut at, mut damages) = (0, 0);
+    while at < all.len() as u64 {
+        match written.read(0, at, all.len() as u64) {
+            Ok(found) => {
+                assert!(found == all[at as usize..at as usize + found.len()]);
+                at += found.len() as u64;
+            }
+            Err(ReadFailure::Damaged { file, at: damaged }) => {
+                assert_eq!(file, place.file.name());
+                assert!((place.at..=middle as u64).contains(&damaged), "{damaged}");
+                damages += 1;
+                at = place.to;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(damages, 1);
+    written.disk.remove(&place.file.name()).unwrap();
+    let gone = written.read(0, place.from, place.to).unwrap_err();
+    assert!(matches!(gone, ReadFailure::Damaged { at: 0, .. }), "it should exist: {gone}");
+    written.readers.end();
+}
