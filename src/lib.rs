@@ -44,7 +44,7 @@
 //! | write events atomically | [`TransactionalWriter`], [`Transaction`] |
 //! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
 //! | write and search records by their fields | [`index`] |
-//! | put and get values by key | [`table_synchronizer::TableSegment`] |
+//! | put and get values by key | [`table_synchronizer::KeyValueTable`] |
 //! | run a server in the same process (feature `embedded`) | `embedded()` |
 //!
 //! Names and numbers of the domain are in [`types`], the calls to the controller in

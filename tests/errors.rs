@@ -14,7 +14,7 @@ use pravega_sdk::{
     segment_client::{
         ConnectionError, RequestError, StoreTlsError, error::NoRuntime, request::AskError,
     },
-    table_synchronizer::TableError,
+    table_synchronizer::{KeyVersionError, TableError},
     types::{
         Endpoint, EndpointError, EventPointer, EventPointerError, Failure, KeyRange, KeyRangeError,
         NameError, ReaderGroupConfiguration, ReaderGroupConfigurationError, RetryPolicyError,
@@ -76,6 +76,7 @@ fn every_public_error_has_a_kind_and_an_outcome() {
     shape::<StoreTlsError>();
     shape::<WriteError>();
     // table-synchronizer
+    shape::<KeyVersionError>();
     shape::<TableError>();
     // event-stream
     shape::<CodecError>();

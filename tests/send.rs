@@ -5,6 +5,8 @@
 //! returns boxed futures that are `Send` by their type. Neither is `Claim::run`, whose future is
 //! `Send` if the caller's closure returns one that is.
 
+use bytes::Bytes;
+use futures_util::StreamExt as _;
 use pravega_sdk::{
     Ack, Appended, BatchClient, ByteReader, ByteWriter, ClientFactory, Commit, EventReader,
     EventSink, EventWriter, KeyedEventWriter, Permit, Transaction, TransactionalWriter, WriteError,
@@ -13,6 +15,10 @@ use pravega_sdk::{
     controller_client::{Controller, Credentials, EndpointCache, TokenCache, listing::Listing},
     index::{IndexReader, IndexRecords, IndexWriter},
     segment_client::{RawClient, StoreConnection, StoreDialer, StorePool, StoreStream},
+    table_synchronizer::{
+        KeyPut, KeyRemoval, KeyValueEntry, KeyValueItems, KeyValueTable, KeyVersion, Put, Removal,
+        TableDeltas, TableItems, TableSegment, VersionedKey,
+    },
     types::{Endpoint, ScopedStream, StreamCut},
     wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment},
 };
@@ -46,6 +52,10 @@ fn factory(client: &ClientFactory, stream: &ScopedStream) {
     send(client.index_reader_with(stream, any()));
     send(client.batch_client(stream));
     send(client.batch_client_with(stream, any()));
+    send(client.key_value_table(any()));
+    send(client.key_value_table_with(any(), any()));
+    send(client.table_segment(any(), any()));
+    send(client.table_segment_with(any(), any(), any()));
     send(client.close());
 }
 
@@ -87,6 +97,38 @@ fn batch(client: &BatchClient, cut: &StreamCut) {
     send(client.distance(cut, cut));
     send(client.next_cut(any(), any()));
     send(client.fetch(any(), &Utf8));
+}
+
+fn tables(table: &TableSegment) {
+    send(TableSegment::create(any(), any(), any(), any(), any()));
+    send(TableSegment::open(any(), any(), any(), any()));
+    send(table.info());
+    send(table.put(any::<Vec<Put>>()));
+    send(table.remove(any::<Vec<Removal>>()));
+    send(table.read(any::<Vec<Bytes>>()));
+    send(table.get("key"));
+    send(table.delete());
+    send(table.delete_if_empty());
+    let (mut items, mut deltas) = (table.entries(), any::<TableDeltas>());
+    send(items.next());
+    send(deltas.next());
+    send_type::<TableItems<VersionedKey>>();
+}
+
+fn key_value_tables(table: &KeyValueTable, version: KeyVersion) {
+    send(KeyValueTable::open(any(), any(), any()));
+    send(table.insert("key", "value"));
+    send(table.put("key", "value"));
+    send(table.put_at("key", "value", version));
+    send(table.put_all(any::<Vec<KeyPut>>()));
+    send(table.remove("key"));
+    send(table.remove_at("key", version));
+    send(table.remove_all(any::<Vec<KeyRemoval>>()));
+    send(table.get("key"));
+    send(table.get_all(["key"]));
+    send(table.exists("key"));
+    let mut entries = any::<KeyValueItems<KeyValueEntry>>();
+    send(entries.next());
 }
 
 fn transactions(writer: &TransactionalWriter<Utf8>, commit: &Commit) {
@@ -224,6 +266,8 @@ fn every_future_of_the_public_api_is_send() {
         keyed_event_writer,
         event_reader,
         batch,
+        tables,
+        key_value_tables,
         transactions,
         bytes,
         index,

@@ -14,7 +14,7 @@ use pravega_sdk_event_stream::{
     index::{IndexReader, IndexReaderConfig, IndexWriter, IndexWriterConfig},
 };
 use pravega_sdk_segment_client::{RawClient, StoreDialer, StorePool};
-use pravega_sdk_table_synchronizer::{TableConfig, TableError, TableSegment};
+use pravega_sdk_table_synchronizer::{KeyValueTable, TableConfig, TableError, TableSegment};
 use pravega_sdk_types::{ScopedKeyValueTable, ScopedStream, SegmentId, StreamConfiguration};
 
 use crate::{backends::SegmentBackends, config::ClientConfig, error::FactoryError};
@@ -410,6 +410,39 @@ impl ClientFactory {
         BatchClient::open(self.segment_context(), stream, config).await
     }
 
+    /// Opens a key-value table; see [`KeyValueTable::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`] if there is no such table, or the controller does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect on the table.
+    pub async fn key_value_table(
+        &self,
+        table: &ScopedKeyValueTable,
+    ) -> Result<KeyValueTable, TableError> {
+        self.key_value_table_with(table, TableConfig::default()).await
+    }
+
+    /// As [`Self::key_value_table`], with settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::key_value_table`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::key_value_table`].
+    pub async fn key_value_table_with(
+        &self,
+        table: &ScopedKeyValueTable,
+        config: TableConfig,
+    ) -> Result<KeyValueTable, TableError> {
+        KeyValueTable::open(self.segment_context(), table, config).await
+    }
+
     /// Opens the segment `id` of a table; see [`TableSegment::open`].
     ///
     /// # Errors
@@ -583,7 +616,8 @@ mod tests {
             kind_of(factory.index_reader(&stream)),
             kind_of(factory.batch_client(&stream)),
             kind_of(factory.table_segment(&"shop/prices".parse().unwrap(), 0.into())),
+            kind_of(factory.key_value_table(&"shop/prices".parse().unwrap())),
         ];
-        assert_eq!(kinds, [Some(ErrorKind::NoRuntime); 9]);
+        assert_eq!(kinds, [Some(ErrorKind::NoRuntime); 10]);
     }
 }

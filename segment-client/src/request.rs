@@ -187,6 +187,11 @@ impl SegmentContext {
             let pause = delay(&BACKOFF, attempt, &mut random);
             let in_doubt =
                 terms.repeats == Repeats::UntilInDoubt && error.outcome() != Outcome::NotApplied;
+            if in_doubt {
+                // The caller may send it again, to where the segment is then.
+                self.note_failure(&endpoint, &error);
+                self.endpoints().wrong_host(segment, &endpoint);
+            }
             if in_doubt || !error.is_retryable() || attempt >= ATTEMPTS || pause >= left() {
                 let error = if unknown.is_some() { error.after_unknown() } else { error };
                 return Err(AskError::Store(error));

@@ -1,11 +1,14 @@
 //! The errors of the simulated controller's calls, as the client makes them of the codes and
 //! statuses that the real controller returns.
 
-use pravega_sdk_controller_client::{ControllerError, Creation, Deletion, ScaleStart, ScaleState};
+use pravega_sdk_controller_client::{
+    ControllerError, Creation, Deletion, KeyValueTableConfiguration, ScaleStart, ScaleState,
+};
 use pravega_sdk_proto::{
-    ScaleResponse, create_scope_status, create_stream_status, delete_scope_status,
-    delete_stream_status, scale_response::ScaleStreamStatus, scale_status_response::ScaleStatus,
-    txn_status::Status, update_stream_status,
+    KeyValueTableConfigResponse, ScaleResponse, create_key_value_table_status, create_scope_status,
+    create_stream_status, delete_scope_status, delete_stream_status,
+    scale_response::ScaleStreamStatus, scale_status_response::ScaleStatus, txn_status::Status,
+    update_stream_status,
 };
 use pravega_sdk_server_core::catalog::CallError;
 use pravega_sdk_types::{Epoch, ErrorKind, Outcome};
@@ -106,6 +109,29 @@ pub(crate) fn stream_created(
         Status::InvalidStreamName => Err(bad_name()),
         Status::Failure => Err(failure()),
     }
+}
+
+pub(crate) fn table_created(
+    status: create_key_value_table_status::Status,
+) -> Result<Creation, ControllerError> {
+    use create_key_value_table_status::Status;
+    match status {
+        Status::Success => Ok(Creation::Created),
+        Status::TableExists => Ok(Creation::AlreadyExisted),
+        Status::ScopeNotFound => Err(no_scope()),
+        Status::InvalidTableName => Err(bad_name()),
+        Status::Failure => Err(failure()),
+    }
+}
+
+/// The answer to the question for the configuration of a table.
+pub(crate) fn table_config(
+    answer: &KeyValueTableConfigResponse,
+) -> Result<KeyValueTableConfiguration, ControllerError> {
+    let Some(config) = &answer.config else {
+        return Err(refused(ErrorKind::NotFound, "there is no such key-value table"));
+    };
+    Ok(messages::table_configuration(config))
 }
 
 /// The answer to an update or a seal.

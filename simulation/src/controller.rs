@@ -580,10 +580,13 @@ impl Controller for SimController {
 
     async fn create_key_value_table(
         &self,
-        _: &ScopedKeyValueTable,
-        _: &KeyValueTableConfiguration,
+        table: &ScopedKeyValueTable,
+        configuration: &KeyValueTableConfiguration,
     ) -> Result<Creation, ControllerError> {
-        Err(unsupported())
+        let config = messages::table_config(table, configuration)?;
+        let status =
+            self.change("create_table", |catalog, step| catalog.create_table(config, step));
+        answer::table_created(status.await?)
     }
 
     async fn delete_key_value_table(
@@ -595,16 +598,21 @@ impl Controller for SimController {
 
     async fn key_value_table_configuration(
         &self,
-        _: &ScopedKeyValueTable,
+        table: &ScopedKeyValueTable,
     ) -> Result<KeyValueTableConfiguration, ControllerError> {
-        Err(unsupported())
+        let info = messages::table_info(table);
+        let found = self.ask("table_config", |catalog, _| Ok(catalog.table_config(&info)));
+        answer::table_config(&found.await?)
     }
 
     async fn key_value_table_segments(
         &self,
-        _: &ScopedKeyValueTable,
+        table: &ScopedKeyValueTable,
     ) -> Result<Vec<SegmentWithRange>, ControllerError> {
-        Err(unsupported())
+        let info = messages::table_info(table);
+        let found =
+            self.ask("table_segments", |catalog, step| catalog.table_segments(&info, step)).await?;
+        Ok(messages::segments(&found.segment_ranges))
     }
 
     async fn key_value_tables_page(

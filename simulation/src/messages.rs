@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use pravega_sdk_controller_client::{ControllerError, DelegationToken, SegmentWithRange};
+use pravega_sdk_controller_client::{
+    ControllerError, DelegationToken, KeyValueTableConfiguration, SegmentWithRange,
+};
 use pravega_sdk_proto as proto;
 use pravega_sdk_server_core::record::Millis;
 use pravega_sdk_types::{
-    BoundedCut, ErrorKind, KeyRange, Offset, Outcome, ScalingPolicy, ScopedSegment, ScopedStream,
-    SegmentId, StreamConfiguration, StreamCut, Successor,
+    BoundedCut, ErrorKind, KeyRange, Offset, Outcome, ScalingPolicy, ScopedKeyValueTable,
+    ScopedSegment, ScopedStream, SegmentId, StreamConfiguration, StreamCut, Successor,
 };
 
 pub(crate) fn stream_info(stream: &ScopedStream) -> proto::StreamInfo {
@@ -18,6 +20,42 @@ pub(crate) fn stream_info(stream: &ScopedStream) -> proto::StreamInfo {
         stream: stream.stream().to_string(),
         access_operation: 0,
     }
+}
+
+pub(crate) fn table_info(table: &ScopedKeyValueTable) -> proto::KeyValueTableInfo {
+    proto::KeyValueTableInfo {
+        scope: table.scope().to_string(),
+        kvt_name: table.table().to_string(),
+    }
+}
+
+pub(crate) fn table_config(
+    table: &ScopedKeyValueTable,
+    configuration: &KeyValueTableConfiguration,
+) -> Result<proto::KeyValueTableConfig, ControllerError> {
+    let too_large = |_| {
+        let detail = "a number of the configuration is too large";
+        ControllerError::new(ErrorKind::InvalidArgument, Outcome::NotApplied, detail)
+    };
+    let number = |number: u32| i32::try_from(number).map_err(too_large);
+    Ok(proto::KeyValueTableConfig {
+        scope: table.scope().to_string(),
+        kvt_name: table.table().to_string(),
+        partition_count: number(configuration.partition_count)?,
+        primary_key_length: number(configuration.primary_key_length)?,
+        secondary_key_length: number(configuration.secondary_key_length)?,
+        rollover_size_bytes: i64::try_from(configuration.rollover_size_bytes).map_err(too_large)?,
+    })
+}
+
+pub(crate) fn table_configuration(
+    config: &proto::KeyValueTableConfig,
+) -> KeyValueTableConfiguration {
+    let number = |number: i32| number.unsigned_abs();
+    let (count, primary) = (config.partition_count, config.primary_key_length);
+    KeyValueTableConfiguration::new(number(count), number(primary))
+        .with_secondary_key_length(number(config.secondary_key_length))
+        .with_rollover_size_bytes(config.rollover_size_bytes.unsigned_abs())
 }
 
 /// Segments with their ranges, in the order of the ranges.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pravega_sdk_controller_client::ControllerError;
 use pravega_sdk_segment_client::{error::NoRuntime, request::AskError};
 use pravega_sdk_types::{ErrorKind, Failure, Outcome, Wording, error_type};
 use pravega_sdk_wire_protocol::WireCommand;
@@ -73,6 +74,15 @@ impl TableError {
     /// The error of a failed request that changes nothing.
     pub(crate) fn from_read(error: AskError) -> Self {
         Self::from_ask(error).with_outcome(Outcome::NotApplied)
+    }
+
+    /// The error of a failed call of the controller that changes nothing.
+    pub(crate) fn from_controller(error: ControllerError) -> Self {
+        let detail = match error.kind() {
+            ErrorKind::NotFound => "there is no such table",
+            _ => "the controller failed",
+        };
+        Self::from(Failure::caused_by(error, detail)).with_outcome(Outcome::NotApplied)
     }
 
     /// Returns the same failure with another outcome.

@@ -2,9 +2,12 @@
 //!
 //! | what | with |
 //! |---|---|
+//! | keys and values in partitions, as in Java | [`KeyValueTable`] |
 //! | keys and values in one segment | [`TableSegment`] |
 //!
 //! ```text
+//! KeyValueTable     which partition, which bytes a key has
+//!       │
 //! TableSegment ──▶ segment/driver ──▶ SegmentContext::ask_on      one request, with re-location
 //!                       │
 //!                 segment/machine    what a lost reply means, where an iteration continues
@@ -15,11 +18,16 @@
 mod config;
 mod entry;
 mod error;
+mod key_value_table;
 mod segment;
 
 pub use config::TableConfig;
 pub use entry::{Condition, Entry, Put, Removal, Version, VersionedKey};
 pub use error::TableError;
+pub use key_value_table::{
+    Key, KeyCondition, KeyLayout, KeyPut, KeyRemoval, KeyValueEntry, KeyValueItems, KeyValueTable,
+    KeyVersion, KeyVersionError, Keys,
+};
 pub use segment::{
     Following, KeyLength, Known, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_KEY_LEN, MAX_VALUE_LEN,
     TableDelta, TableDeltas, TableInfo, TableItems, TableKind, TableSegment, Values, put_batches,

@@ -10,16 +10,21 @@ use std::{
     time::Duration,
 };
 
+use futures_util::StreamExt as _;
 use pravega_sdk::{
     Ack, BatchClient, ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig, ClientConfig,
     ClientFactory, Commit, EventReader, EventWriter, KeyedEventWriter, ReaderConfig, SegmentTail,
     Timestamp, Transaction, TransactionConfig, TransactionalWriter, WriterConfig,
     codec::Utf8,
     connection_pool::{BoxError, Connector, FixedResolver, Policy, Pool},
-    controller_client::{AccessOperation, Credentials},
+    controller_client::{AccessOperation, Credentials, KeyValueTableConfiguration},
     embedded::{Embedded, EmbeddedServer},
     index::{IndexReader, IndexReaderConfig, IndexRecords, IndexWriter, IndexWriterConfig},
     segment_client::{SharedConnection, StoreConfig, StoreConnection, StoreDialer},
+    table_synchronizer::{
+        Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal, TableConfig,
+        TableKind, TableSegment,
+    },
     types::{
         BoundedCut, Endpoint, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
         StreamConfiguration, StreamCut, TransactionId,
@@ -52,6 +57,11 @@ pub(crate) struct Handles {
     open: Vec<Transaction<Utf8>>,
     commit: Commit,
     bytes: (ByteWriter, ByteReader),
+    /// The last one has no entries.
+    tables: (TableSegment, TableSegment),
+    prices: KeyValueTable,
+    /// The versions of the keys `key` and `two`.
+    price: (KeyVersion, KeyVersion),
     index: (IndexWriter, IndexReader, IndexRecords),
     connection: SharedConnection,
     pool: Pool<Nowhere>,
@@ -140,6 +150,21 @@ impl Handles {
         index.flush().await.unwrap();
         let index_reader = client.index_reader(&streams.index).await.unwrap();
         let records = index_reader.read(Offset(0), None).await.unwrap();
+        let table = async |name: &str| {
+            let name = format!("{scope}/{name}").parse().unwrap();
+            let (context, config) = (client.segment_context(), TableConfig::default());
+            let created =
+                TableSegment::create(context, &name, 0.into(), TableKind::Hash, config).await;
+            created.unwrap().0
+        };
+        let tables = (table("table").await, table("empty").await);
+        tables.0.put([Put::new("key", "value")]).await.unwrap();
+        let name = format!("{scope}/prices").parse().unwrap();
+        let configuration = KeyValueTableConfiguration::new(1, 3);
+        client.controller().create_key_value_table(&name, &configuration).await.unwrap();
+        let prices = client.key_value_table(&name).await.unwrap();
+        let price =
+            (prices.insert("key", "").await.unwrap(), prices.insert("two", "").await.unwrap());
         let segment = ScopedSegment::new(events, SegmentId::from(0));
         let endpoint = client.endpoints().endpoint(&segment).await.unwrap();
         let pool = Pool::new(FixedResolver::new([endpoint.clone()]), Nowhere, Policy::default());
@@ -156,6 +181,9 @@ impl Handles {
             id,
             open,
             commit,
+            tables,
+            prices,
+            price,
             bytes: (bytes, client.byte_reader(&streams.bytes).await.unwrap()),
             index: (index, index_reader, records),
             connection: client.pool().connection(&endpoint).await.unwrap(),
@@ -175,6 +203,8 @@ impl Handles {
         Box::pin(self.write_all(&mut log)).await;
         Box::pin(self.read_all(&mut log)).await;
         Box::pin(self.use_bytes(&mut log)).await;
+        Box::pin(self.use_tables(&mut log)).await;
+        Box::pin(self.use_key_value_tables(&mut log)).await;
         Box::pin(self.use_transactions(&mut log)).await;
         Box::pin(self.use_connections(&mut log)).await;
         Box::pin(self.use_servers(&mut log)).await;
@@ -302,6 +332,53 @@ impl Handles {
         log.see("index: reader.last", reader.last()).await;
         log.see("index: reader.read", reader.read(Offset(0), None)).await;
         log.see("index: records.next", async { records.next().await.map(drop) }).await;
+    }
+
+    async fn use_tables(&mut self, log: &mut Log) {
+        let (client, (table, empty)) = (&self.client, &self.tables);
+        let config = TableConfig::default;
+        let name = format!("{}/table", self.streams.events.scope()).parse().unwrap();
+        log.see("factory: client.table_segment", client.table_segment(&name, 0.into())).await;
+        let opened = client.table_segment_with(&name, 0.into(), config());
+        log.see("factory: client.table_segment_with", opened).await;
+        let context = || client.segment_context();
+        let opened = TableSegment::open(context(), &name, 0.into(), config());
+        log.see("tables: TableSegment::open", opened).await;
+        let created = TableSegment::create(context(), &name, 0.into(), TableKind::Hash, config());
+        log.see("tables: TableSegment::create", created).await;
+        log.see("tables: table.info", table.info()).await;
+        log.see("tables: table.put", table.put([Put::new("k", "v")])).await;
+        log.see("tables: table.read", table.read(["k"])).await;
+        log.see("tables: table.get", table.get("k")).await;
+        log.see("tables: table.remove", table.remove([Removal::new("k")])).await;
+        log.see("tables: items.next", table.entries().next()).await;
+        let mut deltas = table.deltas(Offset(0), Following::UntilEnd);
+        log.see("tables: deltas.next", deltas.next()).await;
+        log.see("tables: table.delete_if_empty", empty.delete_if_empty()).await;
+        log.see("tables: table.delete", table.delete()).await;
+    }
+
+    async fn use_key_value_tables(&mut self, log: &mut Log) {
+        let (client, table, price) = (&self.client, &self.prices, self.price);
+        let (name, config) = (table.table(), TableConfig::default);
+        log.see("factory: client.key_value_table", client.key_value_table(name)).await;
+        let opened = client.key_value_table_with(name, config());
+        log.see("factory: client.key_value_table_with", opened).await;
+        let opened = KeyValueTable::open(client.segment_context(), name, config());
+        log.see("key_value_tables: KeyValueTable::open", opened).await;
+        log.see("key_value_tables: table.get", table.get("key")).await;
+        log.see("key_value_tables: table.get_all", table.get_all(["key"])).await;
+        log.see("key_value_tables: table.exists", table.exists("key")).await;
+        let mut entries = table.entries(&Keys::all()).unwrap();
+        log.see("key_value_tables: entries.next", entries.next()).await;
+        log.see("key_value_tables: table.insert", table.insert("new", "")).await;
+        log.see("key_value_tables: table.put", table.put("old", "")).await;
+        log.see("key_value_tables: table.put_at", table.put_at("key", "", price.0)).await;
+        log.see("key_value_tables: table.put_all", table.put_all([KeyPut::new("old", "")])).await;
+        log.see("key_value_tables: table.remove", table.remove("key")).await;
+        log.see("key_value_tables: table.remove_at", table.remove_at("two", price.1)).await;
+        let removal = table.remove_all([KeyRemoval::new("old")]);
+        log.see("key_value_tables: table.remove_all", removal).await;
     }
 
     async fn use_transactions(&mut self, log: &mut Log) {

@@ -2,7 +2,8 @@
 
 use std::{pin::Pin, time::Duration};
 
-use pravega_sdk_controller_client::AccessOperation;
+use futures_util::StreamExt as _;
+use pravega_sdk_controller_client::{AccessOperation, KeyValueTableConfiguration};
 use pravega_sdk_event_stream::{
     BatchClient, BatchConfig, ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig,
     EventReader, EventWriter, ReaderConfig, SegmentTail, Transaction, TransactionConfig,
@@ -11,6 +12,10 @@ use pravega_sdk_event_stream::{
     index::{IndexReader, IndexReaderConfig, IndexWriter, IndexWriterConfig},
 };
 use pravega_sdk_segment_client::{StoreConfig, StoreConnection, Transport as _};
+use pravega_sdk_table_synchronizer::{
+    Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal, TableConfig,
+    TableKind, TableSegment,
+};
 use pravega_sdk_types::{Offset, StreamCut, Timestamp};
 use pravega_sdk_wire_protocol::{
     WireCommand,
@@ -104,6 +109,31 @@ async fn index_writer(c: &Cluster) -> IndexWriter {
 async fn index_reader(c: &Cluster) -> IndexReader {
     index_writer(c).await;
     IndexReader::open(c.context.clone(), &c.index, IndexReaderConfig::default()).await.unwrap()
+}
+
+/// A table with an entry.
+async fn table(c: &Cluster) -> TableSegment {
+    let table = empty_table(c).await;
+    table.put([Put::new("key", "value")]).await.unwrap();
+    table
+}
+
+async fn empty_table(c: &Cluster) -> TableSegment {
+    let (context, config) = (c.context.clone(), TableConfig::default());
+    let name = "sim/table".parse().unwrap();
+    let created = TableSegment::create(context, &name, 0.into(), TableKind::Hash, config).await;
+    created.unwrap().0
+}
+
+/// A key-value table with an entry, whose version is returned too.
+async fn prices(c: &Cluster) -> (KeyValueTable, KeyVersion) {
+    let name = "sim/prices".parse().unwrap();
+    let configuration = KeyValueTableConfiguration::new(1, 3);
+    c.context.controller().create_key_value_table(&name, &configuration).await.unwrap();
+    let config = TableConfig::default();
+    let table = KeyValueTable::open(c.context.clone(), &name, config).await.unwrap();
+    let version = table.insert("key", "value").await.unwrap();
+    (table, version)
 }
 
 fn info(c: &Cluster) -> GetStreamSegmentInfo {
@@ -244,6 +274,64 @@ pub(crate) const CALLS: &[Call] = calls! {
     "transactions: commit.wait_until_visible": |c| {
         let commit = transaction(&c).await.commit().await.unwrap();
     } => commit.wait_until_visible(LIMIT).await;
+    "tables: TableSegment::create": |c| { table(&c).await; } => {
+        let (name, config) = ("sim/table".parse().unwrap(), TableConfig::default());
+        TableSegment::create(c.context.clone(), &name, 0.into(), TableKind::Hash, config).await
+    };
+    "tables: TableSegment::open": |c| { table(&c).await; } => {
+        let (name, config) = ("sim/table".parse().unwrap(), TableConfig::default());
+        TableSegment::open(c.context.clone(), &name, 0.into(), config).await
+    };
+    "tables: table.info": |c| { let t = table(&c).await; } => t.info().await;
+    "tables: table.read": |c| { let t = table(&c).await; } => t.read(["key"]).await;
+    "tables: table.get": |c| { let t = table(&c).await; } => t.get("key").await;
+    "tables: items.next": |c| { let t = table(&c).await; } => t.entries().next().await;
+    "tables: deltas.next": |c| { let t = table(&c).await; } => {
+        t.deltas(Offset(0), Following::UntilEnd).next().await
+    };
+    "tables: table.put": |c| { let t = table(&c).await; } => t.put([Put::new("k", "v")]).await;
+    "tables: table.remove": |c| { let t = table(&c).await; } => {
+        t.remove([Removal::new("key")]).await
+    };
+    "tables: table.delete": |c| { let t = table(&c).await; } => t.delete().await;
+    "tables: table.delete_if_empty": |c| { let t = empty_table(&c).await; } => {
+        t.delete_if_empty().await
+    };
+    "key_value_tables: KeyValueTable::open": |c| { prices(&c).await; } => {
+        let (name, config) = ("sim/prices".parse().unwrap(), TableConfig::default());
+        KeyValueTable::open(c.context.clone(), &name, config).await
+    };
+    "key_value_tables: table.get": |c| { let (t, _) = prices(&c).await; } => t.get("key").await;
+    "key_value_tables: table.get_all": |c| { let (t, _) = prices(&c).await; } => {
+        t.get_all(["key"]).await
+    };
+    "key_value_tables: table.exists": |c| { let (t, _) = prices(&c).await; } => {
+        t.exists("key").await
+    };
+    "key_value_tables: entries.next": |c| { let (t, _) = prices(&c).await; } => {
+        t.entries(&Keys::all()).unwrap().next().await
+    };
+    "key_value_tables: table.insert": |c| { let (t, _) = prices(&c).await; } => {
+        t.insert("new", "").await
+    };
+    "key_value_tables: table.put": |c| { let (t, _) = prices(&c).await; } => {
+        t.put("key", "").await
+    };
+    "key_value_tables: table.put_all": |c| { let (t, _) = prices(&c).await; } => {
+        t.put_all([KeyPut::new("key", "")]).await
+    };
+    "key_value_tables: table.put_at": |c| { let (t, v) = prices(&c).await; } => {
+        t.put_at("key", "", v).await
+    };
+    "key_value_tables: table.remove": |c| { let (t, _) = prices(&c).await; } => {
+        t.remove("key").await
+    };
+    "key_value_tables: table.remove_all": |c| { let (t, _) = prices(&c).await; } => {
+        t.remove_all([KeyRemoval::new("key")]).await
+    };
+    "key_value_tables: table.remove_at": |c| { let (t, v) = prices(&c).await; } => {
+        t.remove_at("key", v).await
+    };
     "bytes: ByteWriter::open": |c| {} => {
         ByteWriter::open(c.context.clone(), &c.bytes, ByteWriterConfig::default()).await
     };

@@ -55,6 +55,7 @@ pub(crate) const ROWS: &[Row] = &[
             "transactions: TransactionalWriter::open",
             "transactions: writer.status",
             "transactions: transaction.status",
+            "key_value_tables: KeyValueTable::open",
         ],
         ends: [
             works(0), works(0), works(0), works(0),
@@ -223,6 +224,16 @@ pub(crate) const ROWS: &[Row] = &[
             "index: reader.search",
             "index: reader.first",
             "index: reader.last",
+            "tables: TableSegment::open",
+            "tables: table.info",
+            "tables: table.read",
+            "tables: table.get",
+            "tables: items.next",
+            "tables: deltas.next",
+            "key_value_tables: table.get",
+            "key_value_tables: table.get_all",
+            "key_value_tables: table.exists",
+            "key_value_tables: entries.next",
         ],
         ends: [
             fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
@@ -242,11 +253,53 @@ pub(crate) const ROWS: &[Row] = &[
     },
     // As above, and the segment changes: the first attempt may have arrived.
     Row {
-        calls: &["bytes: writer.truncate", "index: writer.truncate"],
+        calls: &[
+            "bytes: writer.truncate",
+            "index: writer.truncate",
+            "tables: TableSegment::create",
+        ],
         ends: [
             fails(Unreachable, Unknown, ASK), fails(Timeout, Unknown, ASK),
             fails(Timeout, Unknown, ASK), fails(Timeout, Unknown, ASK),
             fails(ConnectionLost, Unknown, 0), fails(TokenExpired, Unknown, ASK),
+            works(0), works(1),
+        ],
+    },
+    // A change that may have been made is not sent again.
+    Row {
+        calls: &[
+            "tables: table.put",
+            "tables: table.remove",
+            "key_value_tables: table.insert",
+            "key_value_tables: table.put",
+            "key_value_tables: table.put_all",
+            "key_value_tables: table.remove",
+            "key_value_tables: table.remove_all",
+        ],
+        ends: [
+            fails(ConnectionLost, Unknown, 0), fails(ConnectionLost, Unknown, 0),
+            fails(Timeout, Unknown, REQUEST), fails(Timeout, Unknown, REQUEST),
+            fails(ConnectionLost, Unknown, 0), fails(ConnectionLost, Unknown, 0),
+            works(0), works(1),
+        ],
+    },
+    // A change on a version takes effect once at most.
+    Row {
+        calls: &["key_value_tables: table.put_at", "key_value_tables: table.remove_at"],
+        ends: [
+            fails(Unreachable, Unknown, ASK), fails(Timeout, Unknown, ASK),
+            fails(Timeout, Unknown, ASK), fails(Timeout, Unknown, ASK),
+            fails(Unavailable, Unknown, 0), fails(TokenExpired, Unknown, ASK),
+            works(0), works(1),
+        ],
+    },
+    // As above, and then the table is looked for.
+    Row {
+        calls: &["tables: table.delete", "tables: table.delete_if_empty"],
+        ends: [
+            fails(ConnectionLost, Unknown, ASK), fails(ConnectionLost, Unknown, ASK),
+            fails(Timeout, Unknown, ASK), fails(Timeout, Unknown, ASK),
+            fails(ConnectionLost, Unknown, ASK), fails(ConnectionLost, Unknown, ASK),
             works(0), works(1),
         ],
     },

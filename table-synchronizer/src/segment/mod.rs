@@ -5,6 +5,7 @@ mod iteration;
 mod machine;
 mod table_segment;
 
+pub(crate) use self::machine::next_key;
 pub use self::{
     iteration::{Following, Known, TableDelta, TableDeltas, TableItems},
     machine::{

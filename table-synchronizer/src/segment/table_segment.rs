@@ -14,7 +14,7 @@ use pravega_sdk_wire_protocol::commands::{
 };
 
 use super::{
-    driver::Driver,
+    driver::{Deadline, Driver},
     iteration::{Following, TableDeltas, TableItems},
     machine::{Item, MAX_READ_KEYS, PageMachine, TableKind, check_changes, check_keys},
 };
@@ -115,10 +115,15 @@ impl TableSegment {
             Err(error) => return Err(driver.name("creating", TableError::from_ask(error))),
         };
         let segment = Self { driver, kind };
-        if creation == Creation::AlreadyExisted && segment.info().await?.kind != kind {
+        if creation == Creation::Created {
+            return Ok((segment, creation));
+        }
+        let named = |error| segment.driver.name("creating", error);
+        let info = segment.ask_info(deadline).await.map_err(named)?;
+        if info.kind != kind {
             let detail = "the table exists, and its keys have another length";
             let error = TableError::new(ErrorKind::AlreadyExists, Outcome::NotApplied, detail);
-            return Err(segment.driver.name("creating", error));
+            return Err(named(error));
         }
         Ok((segment, creation))
     }
@@ -142,6 +147,17 @@ impl TableSegment {
         let mut segment = Self { driver, kind: TableKind::Hash };
         segment.kind = segment.info().await?.kind;
         Ok(segment)
+    }
+
+    /// A table segment whose kind is known.
+    pub(crate) fn of_kind(
+        context: SegmentContext,
+        table: &ScopedKeyValueTable,
+        id: SegmentId,
+        kind: TableKind,
+        config: TableConfig,
+    ) -> Self {
+        Self { driver: Driver::new(context, table, id, config), kind }
     }
 
     /// Returns a handle of the same segment with other settings.
@@ -173,11 +189,11 @@ impl TableSegment {
     ///
     /// Dropping the future has no effect.
     pub async fn info(&self) -> Result<TableInfo, TableError> {
-        self.ask_info().await.map_err(|error| self.driver.name("describing", error))
+        let info = self.ask_info(self.driver.deadline()).await;
+        info.map_err(|error| self.driver.name("describing", error))
     }
 
-    async fn ask_info(&self) -> Result<TableInfo, TableError> {
-        let deadline = self.driver.deadline();
+    async fn ask_info(&self, deadline: Deadline) -> Result<TableInfo, TableError> {
         let asked = self.driver.ask(deadline, Repeats::Always, |token| GetTableSegmentInfo {
             request_id: 0,
             segment_name: self.driver.name_on_wire(),
@@ -381,7 +397,7 @@ impl TableSegment {
         };
         // Sent again, it might delete a table that was created since.
         let is_in_doubt = error.outcome() == Outcome::Unknown;
-        if is_in_doubt && is_gone(self.ask_info().await) {
+        if is_in_doubt && is_gone(self.ask_info(deadline).await) {
             return Ok(Deletion::Deleted);
         }
         Err(self.driver.name("deleting", TableError::from_ask(error)))

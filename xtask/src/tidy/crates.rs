@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "wire-protocol",
             "controller-client",
             "segment-client",
+            "table-synchronizer",
             "event-stream",
             "server-core",
         ],

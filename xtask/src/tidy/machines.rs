@@ -44,6 +44,8 @@ const ABOVE: &[&str] = &[
     "segment-client/src/context.rs",
     "segment-client/src/request.rs",
     "segment-client/src/runtime.rs",
+    "table-synchronizer/src/key_value_table/entries.rs",
+    "table-synchronizer/src/key_value_table/table.rs",
     "table-synchronizer/src/segment/iteration.rs",
     "table-synchronizer/src/segment/table_segment.rs",
     "server/src/builder.rs",

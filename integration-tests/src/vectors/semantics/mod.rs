@@ -6,6 +6,7 @@ mod hashes;
 mod messages;
 mod names;
 mod stored;
+mod tables;
 
 use anyhow::{Context as _, Result, bail};
 use pravega_sdk_controller_client::{Credentials, DelegationToken, encoding};
@@ -132,6 +133,10 @@ fn check_value(kind: &str, line: &Json) -> Result<Verdict> {
             same("the message", to_hex(&bytes), text(line, "hex")?.to_owned())
         }
         "kvt_partition" => table_partition(line),
+        "kvt_key" => tables::key(line),
+        "kvt_iterator_bounds" => tables::bounds(line),
+        "kvt_iterator_next" => tables::next(line),
+        "kvt_version" => tables::version(line),
         other => return Ok(Verdict::Uncovered(other.to_owned())),
     }?;
     Ok(Verdict::Passed)

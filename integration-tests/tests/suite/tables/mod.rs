@@ -1,4 +1,5 @@
-//! Tables: segments with keys and values.
+//! Tables: segments with keys and values, and key-value tables on top of them.
 
+mod key_value;
 mod lost_replies;
 mod segments;

@@ -17,5 +17,5 @@ pub(crate) use self::{
     change::{ChangeMachine, Effect, Failed, Item, Verdict},
     deltas::{DeltaMachine, DeltaPage},
     limits::{MAX_READ_KEYS, check_changes, check_keys},
-    pages::{PageMachine, PageRequest},
+    pages::{PageMachine, PageRequest, next_key},
 };

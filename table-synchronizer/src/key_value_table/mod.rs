@@ -1,0 +1,15 @@
+//! Key-value tables: keys with one or two parts, spread over partitions, compatible with Java's.
+
+mod entries;
+mod key;
+mod layout;
+mod table;
+mod version;
+
+pub use self::{
+    entries::KeyValueItems,
+    key::{Key, Keys},
+    layout::KeyLayout,
+    table::{KeyPut, KeyRemoval, KeyValueEntry, KeyValueTable},
+    version::{KeyCondition, KeyVersion, KeyVersionError},
+};
