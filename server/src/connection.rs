@@ -290,7 +290,7 @@ fn run(
         for _ in 0..count {
             let Some(command) = commands.pop_front() else { break };
             session.handle(command, &mut context)?;
-            if begun.elapsed() >= HOLD {
+            if !commands.is_empty() && begun.elapsed() >= HOLD {
                 break;
             }
         }

@@ -236,13 +236,14 @@ impl EmbeddedServer {
                 }
             }
         };
-        // Clients decide how often they connect, so this too takes turns.
-        self.tasks.spawn(self.state.turns.account().meter(accepting));
+        // Clients decide how often they connect, so this too takes turns, and the next one each
+        // time: meanwhile connections wait in the system, which drops new ones if too many do.
+        self.tasks.spawn(self.state.turns.common_account().meter(accepting));
     }
 
     pub(crate) fn keep_time(&self) {
         let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
-        let account = self.state.turns.account();
+        let account = self.state.turns.common_account();
         let keeping = async move {
             let mut fullness = Fullness::default();
             while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
@@ -266,7 +267,7 @@ impl EmbeddedServer {
         };
         self.tasks.spawn(account.meter(keeping));
         let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
-        let account = self.state.turns.account();
+        let account = self.state.turns.common_account();
         let tidying = async move {
             while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
                 state.tidy_journal().await;

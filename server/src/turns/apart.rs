@@ -9,6 +9,7 @@ use std::{
 use tokio::{
     sync::Notify,
     task::{spawn_blocking, yield_now},
+    time::Instant,
 };
 
 use super::{Account, BEGUN, Slice, TURN, Turn, Waiting};
@@ -38,10 +39,10 @@ impl Account {
             let turn = self.turn().await;
             let (account, waker) = (Arc::clone(self), Waker::from(Arc::clone(&signal)));
             let polling = spawn_blocking(move || {
-                let slice = Slice::begin(Some(turn));
+                let slice = Slice::begin(Instant::now(), Some(turn));
                 let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-                account.spend(slice.time());
-                drop(slice);
+                let ended = Instant::now();
+                account.spend(account.turns.at(ended), slice.end(ended));
                 (future, polled)
             });
             match polling.await {

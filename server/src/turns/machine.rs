@@ -61,7 +61,7 @@ impl Usage {
     /// work is done. Other work of the client that waits, for `waiting`, counts as used.
     pub(super) fn rank(self, now: Duration, waiting: Duration) -> Rank {
         let times = self.at(now).saturating_add(waiting).as_nanos() / FREE.as_nanos();
-        Rank(times.checked_ilog2().map_or(0, |log| log + 1))
+        Rank(times.checked_ilog2().map_or(0, |log| log + 1) + 1)
     }
 }
 
@@ -92,6 +92,11 @@ impl Admission {
 /// How soon work is done: the lowest rank first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank(u32);
+
+impl Rank {
+    /// Before all work of single clients that waits.
+    pub(super) const FIRST: Self = Self(0);
+}
 
 /// A place in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -26,12 +26,13 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll, ready},
+    thread,
     time::Duration,
 };
 
 use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::Instant};
 
-use self::machine::{Admission, Line, Place, Usage};
+use self::machine::{Admission, Line, Place, Rank, Usage};
 
 /// The time after which a slice of work should end.
 const SLICE: Duration = Duration::from_micros(500);
@@ -70,6 +71,8 @@ fn others_are_first(cx: &mut Context<'_>) -> bool {
         return false;
     }
     OTHERS_WAITED.set(Duration::ZERO);
+    // To other threads and processes of this processor, such as those of the clients.
+    thread::yield_now();
     // The runtime wakes a task that yields after it has checked the sockets.
     pin!(yield_now()).poll(cx).is_pending()
 }
@@ -81,8 +84,7 @@ struct Slice {
 }
 
 impl Slice {
-    fn begin(turn: Option<Turn>) -> Self {
-        let now = Instant::now();
+    fn begin(now: Instant, turn: Option<Turn>) -> Self {
         BEGUN.set(Some(now));
         WAITED.set(Duration::ZERO);
         let has_turn = turn.is_some();
@@ -90,18 +92,19 @@ impl Slice {
         Self { begun: now, has_turn }
     }
 
-    /// How long it has taken.
-    fn time(&self) -> Duration {
-        self.begun.elapsed().saturating_sub(WAITED.get())
+    /// Ends it, and returns how long the work took.
+    fn end(self, now: Instant) -> Duration {
+        let took = now.saturating_duration_since(self.begun);
+        if self.has_turn {
+            OTHERS_WAITED.set(OTHERS_WAITED.get().saturating_add(took));
+        }
+        took.saturating_sub(WAITED.get())
     }
 }
 
 impl Drop for Slice {
     fn drop(&mut self) {
         BEGUN.set(None);
-        if self.has_turn {
-            OTHERS_WAITED.set(OTHERS_WAITED.get().saturating_add(self.begun.elapsed()));
-        }
         drop(TURN.take());
     }
 }
@@ -130,6 +133,16 @@ pub(crate) struct Account {
     usage: Mutex<Usage>,
     /// The number of its tasks in the line.
     waiting: AtomicU32,
+    standing: Standing,
+}
+
+/// Where in the line a client waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// Where its usage puts it.
+    ByUsage,
+    /// Before all others.
+    First,
 }
 
 /// A place in the line, until it is dropped.
@@ -172,17 +185,32 @@ impl Turns {
     }
 
     fn now(&self) -> Duration {
-        self.0.opened.elapsed()
+        self.at(Instant::now())
+    }
+
+    fn at(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.0.opened)
     }
 
     /// The account of a new client.
     pub(crate) fn account(&self) -> Arc<Account> {
+        self.open(Standing::ByUsage)
+    }
+
+    /// The account of work for all clients, such as to accept their connections: it takes turns if
+    /// it is much, and the next one each time.
+    pub(crate) fn common_account(&self) -> Arc<Account> {
+        self.open(Standing::First)
+    }
+
+    fn open(&self, standing: Standing) -> Arc<Account> {
         let born = self.now();
         Arc::new(Account {
             turns: self.clone(),
             born,
             usage: Mutex::new(Usage::new(born)),
             waiting: AtomicU32::new(0),
+            standing,
         })
     }
 }
@@ -213,14 +241,12 @@ impl Account {
         self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_free(&self) -> bool {
-        let now = self.turns.now();
+    fn is_free(&self, now: Duration) -> bool {
         let has_used_little = self.usage().is_free(now);
         has_used_little && self.turns.admission().admits(now, now.saturating_sub(self.born))
     }
 
-    fn spend(&self, time: Duration) {
-        let now = self.turns.now();
+    fn spend(&self, now: Duration, time: Duration) {
         self.usage().spend(now, time);
     }
 
@@ -256,7 +282,10 @@ impl Account {
             return Ok(Turn(turns.clone()));
         }
         let others = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let rank = self.usage().rank(now, SLICE.saturating_mul(others));
+        let rank = match self.standing {
+            Standing::ByUsage => self.usage().rank(now, SLICE.saturating_mul(others)),
+            Standing::First => Rank::FIRST,
+        };
         let (sender, turn) = oneshot::channel();
         let place = line.wait(rank, self.born, sender);
         drop(line);
@@ -276,7 +305,8 @@ impl<F: Future> Future for Metered<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let Self { future, account, waiting, granted } = &mut *self;
-        let turn = if account.is_free() {
+        let begun = Instant::now();
+        let turn = if account.is_free(account.turns.at(begun)) {
             (*waiting, *granted) = (None, None);
             None
         } else if let Some(turn) = granted.take() {
@@ -290,12 +320,13 @@ impl<F: Future> Future for Metered<F> {
             Some(turn)
         };
         let is_free = turn.is_none();
-        let slice = Slice::begin(turn);
+        let slice = Slice::begin(begun, turn);
         let polled = future.as_mut().poll(cx);
-        let time = slice.time().min(COUNTED);
-        account.spend(time);
+        let ended = Instant::now();
+        let (now, time) = (account.turns.at(ended), slice.end(ended).min(COUNTED));
+        account.spend(now, time);
         if is_free {
-            account.turns.admission().spend(account.turns.now(), time);
+            account.turns.admission().spend(now, time);
         }
         polled
     }

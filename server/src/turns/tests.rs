@@ -20,7 +20,7 @@ use super::*;
 /// The account of a client that has used so much.
 fn account(turns: &Turns, used: Duration) -> Arc<Account> {
     let account = turns.account();
-    account.spend(used);
+    account.spend(turns.now(), used);
     account
 }
 
@@ -74,6 +74,20 @@ async fn a_client_alone_never_waits_whatever_it_has_used() {
         assert!(work.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     }
     assert!(work.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_for_all_clients_has_the_next_turn() {
+    let turns = Turns::new(1);
+    let common = turns.common_account();
+    common.spend(turns.now(), 10 * MUCH);
+    let turn = common.take().unwrap();
+    let others: Vec<_> = (0..3).map(|_| account(&turns, MUCH).take().unwrap_err()).collect();
+    let mut waiting = common.take().unwrap_err();
+    drop(turn);
+    assert!(waiting.turn.try_recv().is_ok());
+    drop(others);
+    assert_eq!(turns.line().waiting(), 0);
 }
 
 #[tokio::test(start_paused = true)]
