@@ -7,7 +7,7 @@ use pravega_sdk_server_core::record::{Record, Sequence};
 use super::{
     disk::Disk,
     files::{MARK, UNFINISHED, file_name},
-    format::{Kind, Mark, SLOT_STRIDE, head},
+    format::{Kind, Mark, SLOT_STRIDE, head, next_salt},
     frames::Frame,
     queue::{Batch, memory},
     recovery::Recovered,
@@ -115,7 +115,7 @@ impl JournalFile {
         if let Some(copy) = self.copy {
             return Ok(copy);
         }
-        let salt = self.salt.rotate_left(7) ^ self.len ^ 0x9E37_79B9_7F4A_7C15;
+        let salt = next_salt(self.salt, self.len);
         self.disk.create(UNFINISHED)?;
         let head = head(salt);
         self.disk.append(UNFINISHED, &head)?;

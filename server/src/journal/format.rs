@@ -58,6 +58,18 @@ pub(super) struct Mark {
     pub(super) sequence: u64,
 }
 
+/// The salt of the file that follows one with a salt and a length.
+pub(super) fn next_salt(salt: u64, len: u64) -> u64 {
+    salt.rotate_left(7) ^ len ^ 0x9E37_79B9_7F4A_7C15
+}
+
+/// Returns true if a file with the salt `next` may follow one with a salt and a length: that was
+/// as long or shorter when the next one was begun.
+pub(super) fn may_follow(salt: u64, len: u64, next: u64) -> bool {
+    // The same again gives the length.
+    (HEAD_LEN as u64..=len).contains(&next_salt(salt, next))
+}
+
 /// An error from reading the head of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BadHead {

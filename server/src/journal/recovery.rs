@@ -15,7 +15,8 @@ use super::{
     disk::{Disk, ReadDisk},
     files::{MARK, UNFINISHED, file_name, file_number},
     format::{
-        BadHead, FRAME_HEAD_LEN, HEAD_LEN, Kind, Mark, SLOT_LEN, SLOT_STRIDE, VERSION, read_head,
+        BadHead, FRAME_HEAD_LEN, HEAD_LEN, Kind, Mark, SLOT_LEN, SLOT_STRIDE, VERSION, may_follow,
+        read_head,
     },
     problem::OpenProblem,
     reading::Reading,
@@ -107,7 +108,8 @@ pub(crate) fn read_back(
     if !has_mark || mark.is_none() {
         return Err(corrupt(MARK, 0, "it does not have the synced length of the journal"));
     }
-    let synced = mark.filter(|mark| mark.number == number).map_or(0, |mark| mark.len);
+    check_others(disk, &names, number, mark)?;
+    let synced = mark.filter(|mark| mark.number == number);
     let mut read = read_file(disk, number, synced, &mut apply)?;
     let is_obsolete =
         |name: &String| *name == UNFINISHED || file_number(name).is_some_and(|old| old < number);
@@ -121,22 +123,73 @@ fn read_mark(disk: &mut dyn ReadDisk) -> Result<Option<Mark>> {
     Ok(Mark::read(&bytes))
 }
 
+fn foreign(file: &str, what: &str) -> OpenProblem {
+    OpenProblem::Foreign { file: file.to_owned(), what: what.to_owned() }
+}
+
+/// Checks that the newest file is the one that the mark names or follows it, and that the others
+/// are those before it. A copy or a file of another folder is never served, and nothing is removed
+/// for it.
+fn check_others(
+    disk: &mut dyn ReadDisk,
+    names: &[String],
+    newest: u64,
+    mark: Option<Mark>,
+) -> Result<()> {
+    let marked = mark.map_or(0, |mark| mark.number);
+    let name = &*file_name(newest);
+    if newest > marked + 1 {
+        return Err(foreign(name, "it is neither the file of the journal nor the next one"));
+    }
+    // A crash may bring back one whose removal was not durable yet.
+    let is_older = |number: u64| number + 2 < newest;
+    if let Some(older) = names.iter().find(|name| file_number(name).is_some_and(is_older)) {
+        return Err(foreign(
+            older,
+            "it is neither the file of the journal nor one of the two before",
+        ));
+    }
+    let before = &*file_name(marked);
+    // A start after a crash removes the file before, and the first write after it the old mark.
+    if newest == marked || !names.iter().any(|name| name == before) {
+        return Ok(());
+    }
+    let (salt, len) = salt_and_len(disk, before)?;
+    let (next, _) = salt_and_len(disk, name)?;
+    if !may_follow(salt, len, next) {
+        return Err(foreign(name, "it was not begun after the file before it"));
+    }
+    Ok(())
+}
+
+fn salt_and_len(disk: &mut dyn ReadDisk, file: &str) -> Result<(u64, u64)> {
+    let failed = || io_problem(format!("cannot read {file}"));
+    let len = disk.len(file).map_err(failed())?;
+    let head = disk.read_at(file, 0, HEAD_LEN).map_err(failed())?;
+    Ok((salt_of(file, &head)?, len))
+}
+
+fn salt_of(file: &str, head: &[u8]) -> Result<u64> {
+    read_head(head).map_err(|bad| match bad {
+        BadHead::Damaged => corrupt(file, 0, "its head is damaged"),
+        BadHead::Version(found) => {
+            OpenProblem::Version { file: file.to_owned(), found, max: VERSION }
+        }
+    })
+}
+
 fn read_file(
     disk: &mut dyn ReadDisk,
     number: u64,
-    synced: u64,
+    mark: Option<Mark>,
     apply: &mut impl FnMut(&Record) -> std::result::Result<(), RestoreError>,
 ) -> Result<Recovered> {
     let file = &*file_name(number);
     let failed = || io_problem(format!("cannot read {file}"));
     let mut reading = Reading::of(disk, file.to_owned()).map_err(failed())?;
     let head = reading.bytes(0, HEAD_LEN).map_err(failed())?;
-    let salt = read_head(head).map_err(|bad| match bad {
-        BadHead::Damaged => corrupt(file, 0, "its head is damaged"),
-        BadHead::Version(found) => {
-            OpenProblem::Version { file: file.to_owned(), found, max: VERSION }
-        }
-    })?;
+    let salt = salt_of(file, head)?;
+    let synced = mark.map_or(0, |mark| mark.len);
     let (mut at, mut sequence, mut snapshot_ended) = (HEAD_LEN as u64, Sequence::default(), false);
     let ends_early = |at| corrupt(file, at, "it ends before the end of its snapshot");
     while at < reading.len() {
@@ -161,6 +214,12 @@ fn read_file(
         if head.sequence < sequence {
             return Err(corrupt(file, at, "the frame is older than the one before it"));
         }
+        let end = at + (FRAME_HEAD_LEN + head.len) as u64;
+        if let Some(mark) = mark.filter(|mark| at < mark.len && mark.len <= end)
+            && (end, head.sequence) != (mark.len, Sequence(mark.sequence))
+        {
+            return Err(foreign(file, "its frames are not those that were synced"));
+        }
         let mut rest = payload;
         while !rest.is_empty() {
             let (record, after) = postcard::take_from_bytes(rest)
@@ -170,7 +229,7 @@ fn read_file(
         }
         sequence = head.sequence;
         snapshot_ended |= head.kind == Kind::SnapshotEnd;
-        at += (FRAME_HEAD_LEN + head.len) as u64;
+        at = end;
     }
     if at < synced {
         let what = format!("it ends there, but {synced} bytes were synced");

@@ -15,6 +15,7 @@ use std::{
 use super::{
     disk::{Disk, ReadDisk},
     file::JournalFile,
+    files::file_name,
     problem::OpenProblem,
     queue::{Batch, Item, Portion},
     recovery::recover,
@@ -535,4 +536,69 @@ fn unknown_files_are_ignored() {
     let (_, records) = open(&disk).unwrap();
     assert_eq!(records, all);
     assert_eq!(disk.contents()["notes.txt"], b"of a user");
+}
+
+/// A store whose journal was replaced once, and the files of each moment: before, while both files
+/// exist, and after.
+fn replaced(salt: u64) -> [BTreeMap<String, Vec<u8>>; 3] {
+    let disk = SimulatedDisk::default();
+    let mut journal = JournalFile::open(Box::new(disk.clone()), None, salt);
+    journal.finish_copy().unwrap();
+    journal.write([batch(1, 300), batch(2, 40)].iter()).unwrap();
+    let before = disk.contents();
+    journal.add_to_copy(&batch(1, 300).records).unwrap();
+    journal.add_to_copy(&batch(2, 40).records).unwrap();
+    journal.finish_copy().unwrap();
+    let after = disk.contents();
+    let mut between = before.clone();
+    between.insert(file_name(2), after[&file_name(2)].clone());
+    [before, between, after]
+}
+
+fn check_foreign(contents: &BTreeMap<String, Vec<u8>>, file: &str) {
+    let disk = SimulatedDisk::with_contents(contents);
+    match open(&disk).map(drop).unwrap_err() {
+        OpenProblem::Foreign { file: named, .. } => assert_eq!(named, file),
+        other => panic!("{file}: {other}"),
+    }
+    assert!(disk.contents() == *contents, "{file}: nothing is changed");
+}
+
+#[test]
+fn a_copy_of_the_journal_or_that_of_another_folder_is_refused_and_nothing_is_removed() {
+    let (own, other) = (replaced(7), replaced(8));
+    for contents in &own {
+        let (_, records) = open(&SimulatedDisk::with_contents(contents)).unwrap();
+        assert_eq!(records.len(), 4);
+    }
+    let [before, between, after] = own;
+    let with = |contents: &BTreeMap<String, Vec<u8>>, name: &str, bytes: &[u8]| {
+        let mut contents = contents.clone();
+        contents.insert(name.to_owned(), bytes.to_vec());
+        contents
+    };
+    let (one, two) = (file_name(1), file_name(2));
+    // A backup under the next number or a later one, and the next file of another folder.
+    check_foreign(&with(&before, &two, &before[&one]), &two);
+    check_foreign(&with(&before, &two, &other[1][&two]), &two);
+    check_foreign(&with(&before, &file_name(7), &before[&one]), &file_name(7));
+    check_foreign(&with(&after, &file_name(3), &after[&two]), &file_name(3));
+    assert!(open(&SimulatedDisk::with_contents(&between)).is_ok());
+    // The journal of another folder under the same number, which is longer.
+    let disk = SimulatedDisk::default();
+    let mut longer = JournalFile::open(Box::new(disk.clone()), None, 9);
+    longer.finish_copy().unwrap();
+    longer.write([batch(1, 3000)].iter()).unwrap();
+    longer.write([batch(2, 10)].iter()).unwrap();
+    check_foreign(&with(&before, &one, &disk.contents()[&one]), &one);
+    // The mark of another folder, and a lost end.
+    let mut cut = with(&before, "mark", &disk.contents()["mark"]);
+    let journal = cut.get_mut(&one).unwrap();
+    journal.truncate(journal.len() - 1);
+    assert!(open(&SimulatedDisk::with_contents(&cut)).is_err());
+    // An old backup is not removed as if it were an older file of the journal.
+    let mut old = after.clone();
+    old.insert(file_name(9), old[&two].clone());
+    old.remove(&two);
+    check_foreign(&old, &file_name(9));
 }
