@@ -1,0 +1,331 @@
+//! Tables under faults: many clients change the same keys over connections that break, and every
+//! change takes effect once or not at all, as its client was told.
+
+mod common;
+
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use common::{Cluster, block_on};
+use futures_util::{StreamExt as _, TryStreamExt as _, future::join_all};
+use pravega_sdk_controller_client::Controller;
+use pravega_sdk_segment_client::context::SegmentContext;
+use pravega_sdk_simulation::{
+    SimNetwork, World,
+    client::segment_context,
+    link::{Cut, Faults},
+};
+use pravega_sdk_table_synchronizer::{
+    Condition, Following, Put, Removal, TableConfig, TableError, TableKind, TableSegment, Values,
+};
+use pravega_sdk_types::{ErrorKind, Offset, Outcome};
+
+/// Links that are cut after a random number of bytes.
+fn breaking(world: &World, seed: u64) -> SimNetwork {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let plan = move || {
+        let mut direction = || Faults {
+            cut: Some((rng.u64(100..2000), if rng.bool() { Cut::Reset } else { Cut::Fin })),
+            delay: (Duration::from_millis(1), Duration::from_millis(9)),
+            seed: rng.u64(..),
+            ..Faults::default()
+        };
+        (direction(), direction())
+    };
+    SimNetwork::new(world, Box::new(plan))
+}
+
+/// A table on a store, and links to it that work.
+async fn new_table(world: &World) -> (Cluster, TableSegment) {
+    let cluster = Cluster::with_network(world.clone(), SimNetwork::perfect(world), 1);
+    let table = open(&cluster, TableConfig::default()).await;
+    (cluster, table)
+}
+
+async fn open(cluster: &Cluster, config: TableConfig) -> TableSegment {
+    let name = "sim/table".parse().unwrap();
+    let (context, kind) = (cluster.context(), TableKind::Hash);
+    TableSegment::create(context, &name, 0.into(), kind, config).await.unwrap().0
+}
+
+/// A client of its own, over such links.
+fn client_of(cluster: &Cluster, network: SimNetwork) -> SegmentContext {
+    segment_context(Arc::clone(&cluster.controller) as Arc<dyn Controller>, network)
+}
+
+fn number(value: &[u8]) -> u64 {
+    std::str::from_utf8(value).unwrap().parse().unwrap()
+}
+
+/// What the clients were told.
+#[derive(Debug, Default, Clone, Copy)]
+struct Told {
+    made: u64,
+    unknown: u64,
+    refused: u64,
+}
+
+impl Told {
+    fn note(&mut self, result: Result<(), TableError>) {
+        match result {
+            Ok(()) => self.made += 1,
+            Err(error) if error.outcome() == Outcome::Unknown => self.unknown += 1,
+            Err(error) => {
+                assert_eq!(error.outcome(), Outcome::NotApplied, "{error}");
+                self.refused += 1;
+            }
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            made: self.made + other.made,
+            unknown: self.unknown + other.unknown,
+            refused: self.refused + other.refused,
+        }
+    }
+}
+
+/// Adds one to a counter a number of times, each time at the version that was read.
+async fn count(table: TableSegment, times: usize) -> Told {
+    let mut told = Told::default();
+    for _ in 0..times {
+        let Ok(Some(entry)) = table.get("counter").await else { continue };
+        let next = (number(&entry.value) + 1).to_string();
+        let put = Put::new("counter", next).when(entry.version);
+        told.note(table.put([put]).await.map(drop));
+    }
+    told
+}
+
+/// Five clients count. Returns what they were told, and the counter.
+async fn count_together(seed: u64, values: Values) -> (Told, u64) {
+    let world = World::new(1);
+    let (cluster, table) = new_table(&world).await;
+    table.put([Put::new("counter", "0")]).await.unwrap();
+    let client = |number: u64| {
+        let context = client_of(&cluster, breaking(&world, seed * 5 + number));
+        async move {
+            let config = TableConfig::default().with_values(values);
+            let name = "sim/table".parse().unwrap();
+            loop {
+                let opened = TableSegment::open(context.clone(), &name, 0.into(), config.clone());
+                if let Ok(table) = opened.await {
+                    return count(table, 40).await;
+                }
+            }
+        }
+    };
+    let told = join_all((0..5).map(client)).await.into_iter().fold(Told::default(), Told::plus);
+    let counter = number(&table.get("counter").await.unwrap().unwrap().value);
+    (told, counter)
+}
+
+fn is_right((told, counter): (Told, u64)) -> bool {
+    (told.made..=told.made + told.unknown).contains(&counter)
+}
+
+#[test]
+fn a_change_at_a_version_is_made_once_whatever_connections_do() {
+    let mut all = Told::default();
+    for seed in 0..50 {
+        let found = block_on(count_together(seed, Values::MayRepeat));
+        assert!(is_right(found), "seed {seed}: {found:?}");
+        all = all.plus(found.0);
+    }
+    assert!(all.made > 500 && all.unknown > 20 && all.refused > 50, "{all:?}");
+}
+
+#[test]
+fn clients_that_declare_values_unique_that_are_not_are_caught() {
+    let is_wrong = |seed| !is_right(block_on(count_together(seed, Values::Unique)));
+    assert!((0..100).any(is_wrong), "two clients put the same value, and both believe it theirs");
+}
+
+/// Five clients insert the same key; whose insertion succeeds removes it again. Returns what they
+/// were told, and the largest number of those that had the key at the same time.
+async fn lock_together(seed: u64) -> (Told, usize) {
+    let world = World::new(1);
+    let (cluster, table) = new_table(&world).await;
+    let held = std::cell::RefCell::new((BTreeSet::new(), 0));
+    let client = |number: u64| {
+        let context = client_of(&cluster, breaking(&world, seed * 5 + number));
+        let (held, table) = (&held, &table);
+        async move {
+            let name = "sim/table".parse().unwrap();
+            let config = TableConfig::default();
+            let Ok(locking) = TableSegment::open(context, &name, 0.into(), config).await else {
+                return Told::default();
+            };
+            let mut told = Told::default();
+            for _ in 0..20 {
+                let inserted = locking.put([Put::new("lock", "held").when(Condition::Absent)]);
+                let inserted = inserted.await;
+                let version = inserted.as_ref().ok().and_then(|versions| versions.first().copied());
+                told.note(inserted.map(drop));
+                let Some(version) = version else { continue };
+                {
+                    let (holders, most) = &mut *held.borrow_mut();
+                    holders.insert(number);
+                    *most = holders.len().max(*most);
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                held.borrow_mut().0.remove(&number);
+                // Over links that work, so that the key is gone.
+                table.remove([Removal::new("lock").when(version)]).await.unwrap();
+            }
+            told
+        }
+    };
+    let told = join_all((0..5).map(client)).await.into_iter().fold(Told::default(), Told::plus);
+    let most = held.borrow().1;
+    (told, most)
+}
+
+#[test]
+fn a_key_is_inserted_by_one_client_at_a_time() {
+    let mut all = Told::default();
+    for seed in 0..50 {
+        let (told, most) = block_on(lock_together(seed));
+        assert!(most <= 1, "seed {seed}: {most} clients inserted the key at the same time");
+        all = all.plus(told);
+    }
+    assert!(all.made > 100 && all.unknown > 20, "{all:?}");
+}
+
+/// Polls a future a number of times, with time for other tasks in between. Returns true if it
+/// ended.
+async fn poll_times<F: Future>(mut future: Pin<&mut F>, times: usize) -> bool {
+    for _ in 0..times {
+        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    false
+}
+
+#[test]
+fn a_call_that_is_dropped_anywhere_is_made_as_a_whole_or_not_at_all() {
+    type Call = fn(TableSegment) -> futures_util::future::BoxFuture<'static, ()>;
+    let calls: [(&str, Call); 5] = [
+        ("put", |table| {
+            Box::pin(async move {
+                drop(table.put(["a", "b"].map(|key| Put::new(key, "new"))).await);
+            })
+        }),
+        ("remove", |table| {
+            Box::pin(async move { drop(table.remove(["a", "b"].map(Removal::new)).await) })
+        }),
+        ("read", |table| Box::pin(async move { drop(table.read(["a", "b"]).await) })),
+        ("entries", |table| {
+            Box::pin(async move { drop(table.entries().try_collect::<Vec<_>>().await) })
+        }),
+        ("deltas", |table| {
+            Box::pin(async move {
+                drop(table.deltas(Offset(0), Following::UntilEnd).try_collect::<Vec<_>>().await);
+            })
+        }),
+    ];
+    for (name, call) in calls {
+        for polls in 0.. {
+            let ended = block_on(async {
+                let world = World::new(1);
+                let late = || Faults {
+                    delay: (Duration::from_millis(5), Duration::from_millis(9)),
+                    ..Faults::default()
+                };
+                let network = SimNetwork::new(&world, Box::new(move || (late(), late())));
+                let cluster = Cluster::with_network(world, network, 1);
+                let table = open(&cluster, TableConfig::default()).await;
+                table.put(["a", "b"].map(|key| Put::new(key, "old"))).await.unwrap();
+                let ended = poll_times(pin!(call(table.clone())), polls).await;
+                let found = table.read(["a", "b"]).await.unwrap();
+                let values: Vec<_> = found.into_iter().map(|e| e.map(|e| e.value)).collect();
+                assert_eq!(values[0], values[1], "{name} dropped after {polls} polls");
+                let put = Put::new("c", "after").when(Condition::Absent);
+                table.put([put]).await.unwrap();
+                ended
+            });
+            if ended {
+                assert!(polls > 2, "{name} ended after {polls} polls");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn an_iteration_that_is_dropped_while_it_waits_loses_nothing() {
+    block_on(async {
+        let world = World::new(1);
+        let (_cluster, table) = new_table(&world).await;
+        let config = TableConfig::default().with_page_size(3);
+        table.put((0..20).map(|key| Put::new(format!("{key}"), "value"))).await.unwrap();
+        let mut entries = table.with_config(config).entries();
+        let mut keys = BTreeSet::new();
+        loop {
+            // Every other future is dropped before it ends.
+            poll_times(pin!(std::future::pending::<()>()), 1).await;
+            let waiting = tokio::time::timeout(Duration::ZERO, entries.next()).await;
+            match waiting {
+                Err(_) => {}
+                Ok(Some(entry)) => assert!(keys.insert(entry.unwrap().key), "an entry comes twice"),
+                Ok(None) => break,
+            }
+        }
+        assert_eq!(keys.len(), 20);
+    });
+}
+
+#[test]
+fn a_server_that_answers_nonsense_is_reported_and_not_followed() {
+    use pravega_sdk_wire_protocol::WireCommand;
+    block_on(async {
+        let world = World::new(1);
+        let (_cluster, table) = new_table(&world).await;
+        table.put([Put::new("a", "1"), Put::new("b", "2")]).await.unwrap();
+        let mut first: Option<Bytes> = None;
+        world.set_misbehaviour(Box::new(move |mut reply| {
+            match &mut reply {
+                WireCommand::TableRead(read) => read.entries.reverse(),
+                // Always the same page.
+                WireCommand::TableEntriesRead(read) => {
+                    let token = first.get_or_insert_with(|| read.continuation_token.clone());
+                    read.continuation_token = token.clone();
+                }
+                WireCommand::TableEntriesDeltaRead(read) => {
+                    (read.reached_end, read.last_position) = (false, 0);
+                }
+                WireCommand::TableKeysRead(read) => {
+                    read.keys.iter_mut().for_each(|key| key.key_version = -7);
+                }
+                WireCommand::TableEntriesUpdated(updated) => updated.updated_versions.push(1),
+                _ => {}
+            }
+            vec![reply]
+        }));
+        let table = table.with_config(TableConfig::default().with_page_size(1));
+        let mut deltas = table.deltas(Offset(0), Following::UntilEnd);
+        let (mut keys, entries) = (table.keys(), table.entries());
+        let put = table.put([Put::new("c", "")]).await.unwrap_err();
+        assert_eq!((put.kind(), put.outcome()), (ErrorKind::Protocol, Outcome::Applied));
+        for error in [
+            table.read(["a", "b"]).await.map(drop).unwrap_err(),
+            entries.try_collect::<Vec<_>>().await.map(drop).unwrap_err(),
+            keys.next().await.unwrap().map(drop).unwrap_err(),
+            deltas.next().await.unwrap().map(drop).unwrap_err(),
+        ] {
+            let found = (error.kind(), error.outcome(), error.is_retryable());
+            assert_eq!(found, (ErrorKind::Protocol, Outcome::NotApplied, false), "{error}");
+        }
+        assert!(deltas.next().await.is_none() && keys.next().await.is_none());
+    });
+}
