@@ -65,6 +65,7 @@ const WORK_ELSEWHERE: &[&str] = &[
     "key_value_tables: table.remove",
     "key_value_tables: table.remove_all",
     "key_value_tables: table.remove_at",
+    "key_value_tables: watch.next",
     "pool: pool.claim",
     "pool: pool.claim_at",
     "pool: pool.claim_shared",

@@ -16,8 +16,8 @@ use pravega_sdk::{
     index::{IndexReader, IndexRecords, IndexWriter},
     segment_client::{RawClient, StoreConnection, StoreDialer, StorePool, StoreStream},
     table_synchronizer::{
-        KeyPut, KeyRemoval, KeyValueEntry, KeyValueItems, KeyValueTable, KeyVersion, Put, Removal,
-        TableDeltas, TableItems, TableSegment, VersionedKey,
+        KeyPut, KeyRemoval, KeyValueEntry, KeyValueItems, KeyValueTable, KeyVersion, KeyWatch, Put,
+        Removal, TableDeltas, TableItems, TableSegment, VersionedKey,
     },
     types::{Endpoint, ScopedStream, StreamCut},
     wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment},
@@ -129,6 +129,8 @@ fn key_value_tables(table: &KeyValueTable, version: KeyVersion) {
     send(table.exists("key"));
     let mut entries = any::<KeyValueItems<KeyValueEntry>>();
     send(entries.next());
+    let mut watch = any::<KeyWatch>();
+    send(watch.next());
 }
 
 fn transactions(writer: &TransactionalWriter<Utf8>, commit: &Commit) {

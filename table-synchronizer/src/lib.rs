@@ -25,8 +25,8 @@ pub use config::TableConfig;
 pub use entry::{Condition, Entry, Put, Removal, Version, VersionedKey};
 pub use error::TableError;
 pub use key_value_table::{
-    Key, KeyCondition, KeyLayout, KeyPut, KeyRemoval, KeyValueEntry, KeyValueItems, KeyValueTable,
-    KeyVersion, KeyVersionError, Keys,
+    Key, KeyChange, KeyChanges, KeyCondition, KeyLayout, KeyPut, KeyRemoval, KeyValueEntry,
+    KeyValueItems, KeyValueTable, KeyVersion, KeyVersionError, KeyWatch, Keys, WatchPosition,
 };
 pub use segment::{
     Following, KeyLength, Known, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_KEY_LEN, MAX_VALUE_LEN,

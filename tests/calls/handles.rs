@@ -23,7 +23,7 @@ use pravega_sdk::{
     segment_client::{SharedConnection, StoreConfig, StoreConnection, StoreDialer},
     table_synchronizer::{
         Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal, TableConfig,
-        TableKind, TableSegment,
+        TableKind, TableSegment, WatchPosition,
     },
     types::{
         BoundedCut, Endpoint, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
@@ -371,6 +371,8 @@ impl Handles {
         log.see("key_value_tables: table.exists", table.exists("key")).await;
         let mut entries = table.entries(&Keys::all()).unwrap();
         log.see("key_value_tables: entries.next", entries.next()).await;
+        let mut watch = table.watch(&WatchPosition::start(), SOON);
+        log.see("key_value_tables: watch.next", watch.next()).await;
         log.see("key_value_tables: table.insert", table.insert("new", "")).await;
         log.see("key_value_tables: table.put", table.put("old", "")).await;
         log.see("key_value_tables: table.put_at", table.put_at("key", "", price.0)).await;

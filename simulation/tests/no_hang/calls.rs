@@ -14,7 +14,7 @@ use pravega_sdk_event_stream::{
 use pravega_sdk_segment_client::{StoreConfig, StoreConnection, Transport as _};
 use pravega_sdk_table_synchronizer::{
     Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal, TableConfig,
-    TableKind, TableSegment,
+    TableKind, TableSegment, WatchPosition,
 };
 use pravega_sdk_types::{Offset, StreamCut, Timestamp};
 use pravega_sdk_wire_protocol::{
@@ -310,6 +310,9 @@ pub(crate) const CALLS: &[Call] = calls! {
     };
     "key_value_tables: entries.next": |c| { let (t, _) = prices(&c).await; } => {
         t.entries(&Keys::all()).unwrap().next().await
+    };
+    "key_value_tables: watch.next": |c| { let (t, _) = prices(&c).await; } => {
+        t.watch(&WatchPosition::start(), LIMIT).next().await
     };
     "key_value_tables: table.insert": |c| { let (t, _) = prices(&c).await; } => {
         t.insert("new", "").await

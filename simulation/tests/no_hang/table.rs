@@ -234,6 +234,7 @@ pub(crate) const ROWS: &[Row] = &[
             "key_value_tables: table.get_all",
             "key_value_tables: table.exists",
             "key_value_tables: entries.next",
+            "key_value_tables: watch.next",
         ],
         ends: [
             fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),

@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 
 use bytes::{Bytes, BytesMut};
+use pravega_sdk_types::{ErrorKind, Outcome};
 
 use super::key::{Key, Keys, Part, Selection};
 use crate::{
@@ -65,6 +66,14 @@ impl KeyLayout {
         let mut secondary = stored.clone();
         let primary = secondary.split_to(self.primary);
         Some(Key::new(primary).with_secondary(secondary))
+    }
+
+    /// As [`split`](Self::split), of bytes that a server returned.
+    pub(super) fn place(self, stored: &Bytes) -> Result<Key, TableError> {
+        self.split(stored).ok_or_else(|| {
+            let detail = "a stored key has another length than the keys of the table";
+            TableError::new(ErrorKind::Corrupt, Outcome::NotApplied, detail)
+        })
     }
 
     /// Returns the stored bytes that follow those of a key in the order of keys, at most up to

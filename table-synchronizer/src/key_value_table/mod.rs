@@ -5,6 +5,7 @@ mod key;
 mod layout;
 mod table;
 mod version;
+mod watch;
 
 pub use self::{
     entries::KeyValueItems,
@@ -12,4 +13,5 @@ pub use self::{
     layout::KeyLayout,
     table::{KeyPut, KeyRemoval, KeyValueEntry, KeyValueTable},
     version::{KeyCondition, KeyVersion, KeyVersionError},
+    watch::{KeyChange, KeyChanges, KeyWatch, WatchPosition},
 };

@@ -212,6 +212,12 @@ impl KeyValueTable {
         self.shared.partitions.values()
     }
 
+    /// Returns the lengths of the keys.
+    #[must_use]
+    pub fn layout(&self) -> KeyLayout {
+        self.shared.layout
+    }
+
     /// Returns the partition of a primary key.
     fn partition(&self, primary: &[u8]) -> Result<(SegmentId, &TableSegment), TableError> {
         let id = self.shared.map.segment_for(routing::table_key_position(primary));
@@ -552,12 +558,11 @@ impl Placed {
         stored: &Bytes,
         version: Version,
     ) -> Result<(Key, KeyVersion), TableError> {
-        let (key, id) = (self.layout.split(stored), self.ids.get(index));
-        let (Some(key), Some(id)) = (key, id) else {
-            let detail = "a stored key has another length than the keys of the table";
-            return Err(TableError::new(ErrorKind::Corrupt, Outcome::NotApplied, detail));
-        };
-        Ok((key, KeyVersion::new(*id, version)))
+        let id = self.ids.get(index).ok_or_else(|| {
+            let detail = "the entry is of no partition";
+            TableError::new(ErrorKind::Protocol, Outcome::NotApplied, detail)
+        })?;
+        Ok((self.layout.place(stored)?, KeyVersion::new(*id, version)))
     }
 }
 

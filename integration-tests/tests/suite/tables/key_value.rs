@@ -1,13 +1,15 @@
 //! Key-value tables: keys of two parts in several partitions.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_controller_client::KeyValueTableConfiguration;
 use pravega_sdk_integration_tests::harness::factory;
 use pravega_sdk_table_synchronizer::{
-    Key, KeyCondition, KeyPut, KeyRemoval, KeyValueEntry, KeyValueTable, KeyVersion, Keys,
-    TableConfig, Version,
+    Key, KeyChange, KeyCondition, KeyPut, KeyRemoval, KeyValueEntry, KeyValueTable, KeyVersion,
+    KeyWatch, Keys, TableConfig, Version, WatchPosition,
 };
 use pravega_sdk_types::{ErrorKind, Outcome, SegmentId};
 
@@ -188,4 +190,47 @@ async fn a_table_without_secondary_keys_takes_primary_keys_alone() {
     let values: Vec<&Bytes> = found.iter().map(|entry| &entry.value).collect();
     assert_eq!(values, ["PEAR", "PLUM"]);
     assert!(table.get("fig").await.is_err(), "a key has 4 bytes");
+}
+
+/// The changes that come until some condition holds of all of them.
+async fn changes(
+    watch: &mut KeyWatch,
+    is_enough: impl Fn(&[KeyChange]) -> bool,
+) -> (Vec<KeyChange>, WatchPosition) {
+    let mut all = Vec::new();
+    loop {
+        let next = watch.next().await.unwrap().unwrap();
+        all.extend(next.changes);
+        if is_enough(&all) {
+            return (all, next.position);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_watch_reports_each_change_and_is_resumed_from_a_position() {
+    const PAUSE: Duration = Duration::from_millis(5);
+    let (_, table) = create(3).await;
+    for primary in 0..20 {
+        table.insert(key(primary, 0), "old").await.unwrap();
+    }
+    let mut watch = table.watch(&WatchPosition::start(), PAUSE);
+    let (found, _) = changes(&mut watch, |found| found.len() >= 20).await;
+    assert!(found.len() == 20 && found.iter().all(|change| matches!(change, KeyChange::Put(_))));
+
+    table.put(key(4, 0), "new").await.unwrap();
+    table.remove(key(5, 0)).await.unwrap();
+    let (found, position) = changes(&mut watch, |found| found.len() >= 2).await;
+    let put = found.iter().find_map(|change| match change {
+        KeyChange::Put(entry) => Some((entry.key.clone(), entry.value.clone())),
+        _ => None,
+    });
+    assert_eq!(put, Some((key(4, 0), "new".into())));
+    assert!(found.contains(&KeyChange::Removed(key(5, 0))), "{found:?}");
+    drop(watch);
+
+    let version = table.put(key(6, 0), "newest").await.unwrap();
+    let mut watch = table.watch(&position, PAUSE);
+    let (found, _) = changes(&mut watch, |found| !found.is_empty()).await;
+    assert!(matches!(&found[..], [KeyChange::Put(entry)] if entry.version == version), "{found:?}");
 }
