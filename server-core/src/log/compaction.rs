@@ -76,15 +76,6 @@ impl Moved {
         let dropped = self.victims.iter().map(|file| FileChange::Dropped { file: *file });
         moved.into_iter().chain(dropped).map(LogRecord::File).collect()
     }
-
-    /// Changes the index once the batch is durable. Returns the runs without any file that exists.
-    pub fn apply(&self, index: &mut Index) -> Vec<RunFile> {
-        if let Some((moved, run)) = self.output {
-            index.add_file(moved.file, moved.salt);
-            index.add_run(RunFile::of(moved.file), run);
-        }
-        self.victims.iter().flat_map(|file| index.remove_file(*file)).collect()
-    }
 }
 
 /// The reason why a compaction was given up.

@@ -158,6 +158,12 @@ impl Index {
         self.runs.iter().map(|(run, content)| (*run, *content))
     }
 
+    /// The oldest log file whose spans are in no run; `None` if there is no file.
+    #[must_use]
+    pub fn oldest_in_memory(&self) -> Option<FileNumber> {
+        self.spans.keys().next().copied()
+    }
+
     /// The spans of a file that is in no run yet.
     #[must_use]
     pub fn spans_of(&self, file: FileNumber) -> Option<&FileSpans> {

@@ -22,6 +22,7 @@
 //! checkpoint  the bytes of one, and reading it
 //! index       where the bytes of segments are: spans of the newest files, and runs
 //! fetch       a range of a segment in, reads of files and checked bytes out
+//! keeper      which files are needed, and what a checkpoint must name
 //! compaction  what is still read of files of which most is not, to a new file
 //! space       what files take, what of it is still read, and when the folder is full
 //! freed       which files had the bytes of a segment that are not read any longer
@@ -48,6 +49,7 @@ mod freed;
 mod head;
 mod ids;
 mod index;
+mod keeper;
 mod mark;
 mod problem;
 mod reading;
@@ -82,6 +84,7 @@ pub use self::{
     head::{BadHead, FileHead, FileKind, HEAD_LEN},
     ids::{FileNumber, FolderId, Place, Salt, SegmentNumber, SpanPlace},
     index::{Index, IndexWork, Run, RunFile},
+    keeper::{CheckpointNeeds, Keeper},
     mark::{MARK_LEN, MARK_NAME, Mark, MarkSlot},
     problem::{Problem, What},
     recovery::{MarkState, Recovered, Recovery, Start, Step as RecoveryStep},

@@ -189,7 +189,10 @@ impl Space {
     }
 
     /// The log files before one, and all files that bytes were moved to.
-    fn settled(&self, before: FileNumber) -> impl Iterator<Item = (FileNumber, FileUse)> + '_ {
+    pub(super) fn settled(
+        &self,
+        before: FileNumber,
+    ) -> impl Iterator<Item = (FileNumber, FileUse)> + '_ {
         let settled = self.files.iter().filter(move |(file, _)| **file < before || file.is_moved());
         settled.map(|(file, used)| (*file, *used))
     }

@@ -85,6 +85,8 @@ pub struct Committed {
     pub spans: Vec<SpanPlace>,
     /// The file that ended before them, if they are the first in theirs.
     pub closed: Option<Closed>,
+    /// The file that they are in, up to its present end.
+    pub file: CurrentFile,
 }
 
 /// What became known by the end of an effect.
@@ -587,7 +589,7 @@ impl LogWriter {
         if bytes.len() as u64 <= 2 * self.settings.frame_len + FRAME_HEAD_LEN as u64 {
             self.memory = bytes.try_into_mut().unwrap_or_default();
         }
-        Committed { sequence, spans, closed }
+        Committed { sequence, spans, closed, file }
     }
 }
 

@@ -16,12 +16,11 @@ use bytes::Bytes;
 
 use self::disk::{Disk, Failed};
 use super::{
-    CheckpointEnd, CheckpointFile, CheckpointReader, CheckpointStep, Effect, Event, Extend,
-    Extended, FileChange, FileHead, FileNumber, FolderId, LogRecord, LogWriter, Mark, MarkSlot,
-    MarkSync, NotTaken, Outcome, Place, Position, Problem, Recovered, Recovery, RecoveryStep,
-    RunFile, Salt, SegmentNumber, Settings, SpanPlace, Start, StateEntry, What,
+    CheckpointEnd, CheckpointFile, CheckpointReader, CheckpointStep, Committed, Effect, Event,
+    Extend, Extended, FileChange, FileHead, FileNumber, FolderId, LogRecord, LogWriter, Mark,
+    MarkSlot, MarkSync, NotTaken, Outcome, Place, PlacedRecord, Position, Problem, Recovered,
+    Recovery, RecoveryStep, RunFile, Salt, SegmentNumber, Settings, Start, StateEntry, What,
     folder::{Contents, FOLDER_NAME, FolderStep, creation, read_identity},
-    head::HEAD_LEN,
     mark::MARK_NAME,
 };
 use crate::record::Sequence;
@@ -44,10 +43,8 @@ struct Log {
     zeros: Zeros,
     /// The ends of the files before the last.
     ends: BTreeMap<FileNumber, u64>,
-    /// The last batch before each file.
-    begins: BTreeMap<FileNumber, u64>,
-    /// Where the bytes of segments are that became durable since it was taken last.
-    spans: Vec<SpanPlace>,
+    /// What became durable since it was taken last.
+    committed: Vec<Committed>,
     /// Records that the next batch has besides its own.
     extra: Vec<LogRecord>,
     /// How often a write found no space.
@@ -107,8 +104,8 @@ struct Frame {
     place: Place,
     sequence: Sequence,
     records: Vec<LogRecord>,
-    /// Where the bytes of segments are.
-    spans: Vec<SpanPlace>,
+    /// The same, with their places.
+    placed: Vec<PlacedRecord>,
 }
 
 /// What a folder holds.
@@ -120,8 +117,6 @@ struct Held {
     lens: Vec<u64>,
     /// The ends of the files before the last.
     ends: BTreeMap<FileNumber, u64>,
-    /// The last batch before each file.
-    begins: BTreeMap<FileNumber, u64>,
     /// The end of the newest checkpoint.
     known: Option<(Position, CheckpointEnd)>,
     frames: Vec<Frame>,
@@ -155,13 +150,10 @@ fn read_folder(disk: &Disk) -> Result<Held, OpenFailure> {
         };
         lens.push(len);
     }
-    let (mut ends, mut begins, mut known) = (BTreeMap::new(), BTreeMap::new(), None);
+    let (mut ends, mut known) = (BTreeMap::new(), None);
     let other_runs: Vec<RunFile> = match &start {
         Start::Checkpoint(position, end) => {
             ends.extend(end.files.iter().map(|file| (file.number, file.len)));
-            if position.place.at == HEAD_LEN as u64 {
-                begins.insert(position.place.file, position.sequence);
-            }
             known = Some((*position, end.clone()));
             end.other_runs(&runs)?
         }
@@ -175,15 +167,14 @@ fn read_folder(disk: &Disk) -> Result<Held, OpenFailure> {
                 recovery.handle_read(disk.read(&place.file.name(), place.at, len));
             }
             RecoveryStep::Frame { place, sequence, records } => {
-                let spans = records.iter().filter_map(|placed| placed.span(place.file)).collect();
-                let records: Vec<_> = records.into_iter().map(|placed| placed.record).collect();
+                let placed = records;
+                let records: Vec<_> = placed.iter().map(|placed| placed.record.clone()).collect();
                 for record in &records {
                     if let LogRecord::File(FileChange::Begun { previous: Some(closed) }) = record {
                         ends.insert(closed.file, closed.len);
-                        begins.insert(closed.file.next(), closed.sequence);
                     }
                 }
-                frames.push(Frame { place, sequence, records, spans });
+                frames.push(Frame { place, sequence, records, placed });
             }
             RecoveryStep::Done(recovered) => {
                 let is_moved = |run: &RunFile| {
@@ -201,7 +192,6 @@ fn read_folder(disk: &Disk) -> Result<Held, OpenFailure> {
                     checkpoints,
                     lens,
                     ends,
-                    begins,
                     known,
                     frames,
                     recovered,
@@ -352,8 +342,7 @@ impl Log {
             extending: None,
             zeros: Zeros::Written,
             ends: BTreeMap::new(),
-            begins: BTreeMap::new(),
-            spans: Vec::new(),
+            committed: Vec::new(),
             extra: Vec::new(),
             full: 0,
             refusals: 0,
@@ -472,9 +461,7 @@ impl Log {
                 assert_eq!(committed.sequence, self.writer.durable());
                 let closed = committed.closed.map(|closed| (closed.file, closed.len));
                 self.ends.extend(closed);
-                let begins = committed.closed.map(|it| (it.file.next(), it.sequence));
-                self.begins.extend(begins);
-                self.spans.extend(committed.spans);
+                self.committed.push(committed);
             }
             Some(Event::Refused { durable, .. }) => {
                 assert_eq!(durable, before);

@@ -3,25 +3,20 @@
 
 mod moving;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-    panic::catch_unwind,
-    time::Duration,
-};
+use std::{collections::BTreeMap, ops::Range, panic::catch_unwind, time::Duration};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::{
     super::{
-        Chain, CheckpointEffect, CheckpointSettings, Checkpoints, Compaction, Directory, Entry,
-        FOOTER_LEN, Fetch, FetchStep, FileKind, FileUse, Footer, Freed, FreedStep, Index,
-        IndexWork, KnownFile, KnownRun, Merge, Moved, NextOfCheckpoint, Run, RunBuilder, Slice,
-        Space, SpaceSettings, live_in, read_block,
+        Chain, CheckpointEffect, CheckpointNeeds, CheckpointSettings, Checkpoints, Compaction,
+        Directory, Entry, FOOTER_LEN, Fetch, FetchStep, FileKind, FileUse, Footer, Freed,
+        FreedStep, IndexWork, Keeper, KnownFile, Merge, NextOfCheckpoint, Run, RunBuilder, Slice,
+        SpaceSettings, live_in, read_block,
         seeded_bugs::{Bug, with},
     },
-    FOLDER, FileChange, FileHead, FileNumber, Held, Log, LogRecord, OpenFailure, Place, Position,
-    RunFile, Salt, SegmentNumber, StateEntry,
+    FOLDER, FileChange, FileHead, FileNumber, Held, Log, LogRecord, OpenFailure, Position, RunFile,
+    Salt, SegmentNumber, StateEntry,
     disk::{Disk, Failed, Fault, LOSSES, Part},
     open, outcome,
 };
@@ -116,26 +111,14 @@ enum Mistake {
 struct Storage {
     log: Log,
     checkpoints: Checkpoints,
-    index: Index,
-    space: Space,
+    keeper: Keeper,
     state: State,
     changes: Vec<Change>,
     /// The number of the next segment.
     next: u64,
-    /// The files before this one are not replayed any longer.
-    replayed_from: FileNumber,
-    run_lens: BTreeMap<RunFile, u64>,
-    /// Files that a batch gives up, with its number.
-    dropped: Vec<(FileNumber, u64)>,
     deaths: usize,
     compaction: Option<Compaction>,
-    /// What was moved by a batch that is not durable yet, its number, and the names of its files.
-    moving: Option<(Moved, u64, [String; 3])>,
-    next_moved: u64,
     moves: usize,
-    /// Runs that are not needed after the next checkpoint, and after that which is written.
-    retired: Vec<RunFile>,
-    removable: Vec<RunFile>,
     mistake: Option<Mistake>,
 }
 
@@ -163,21 +146,13 @@ impl Storage {
         let mut storage = Self {
             log: Log::with(disk, writer, Vec::new(), seed),
             checkpoints: Checkpoints::new(settings, chain),
-            index: Index::default(),
-            space: Space::new(SpaceSettings { limit: None, reserve: 0 }),
+            keeper: Keeper::new(SpaceSettings { limit: None, reserve: 0 }),
             state: State::new(),
             changes: Vec::new(),
             next: changes.iter().map(Change::segment).max().unwrap_or(0) + 1,
-            replayed_from: FileNumber::FIRST,
-            run_lens: BTreeMap::new(),
-            dropped: Vec::new(),
             deaths: 0,
             compaction: None,
-            moving: None,
-            next_moved: 0,
             moves: 0,
-            retired: Vec::new(),
-            removable: Vec::new(),
             mistake,
         };
         let last = held.map_or(0, |held| storage.take(held)) as usize;
@@ -190,7 +165,7 @@ impl Storage {
 
     /// Takes what a folder holds; returns its last batch.
     fn take(&mut self, held: Held) -> u64 {
-        let Held { entries, ends, begins, known, frames, recovered, .. } = held;
+        let Held { entries, ends, known, frames, recovered, .. } = held;
         let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
         for (key, value) in entries {
             match value {
@@ -202,34 +177,28 @@ impl Storage {
             }
         }
         if let Some((position, end)) = known {
-            self.replayed_from = position.place.file;
-            let is_settled =
-                |file: &&KnownFile| file.number < position.place.file || file.number.is_moved();
-            for file in end.files.iter().filter(is_settled) {
-                if self.log.disk.list().contains_key(&file.number.name()) {
-                    self.index.add_file(file.number, file.salt);
-                    let KnownFile { len, bytes, live, .. } = *file;
-                    // A hint may be wrong.
-                    let live = if self.log.random.u8(..8) == 0 { 0 } else { live };
-                    self.space.set_file(file.number, FileUse { len, bytes, live });
+            let listing = self.log.disk.list();
+            let exists = |file: FileNumber| listing.contains_key(&file.name());
+            self.keeper.take_checkpoint(&position, &end, exists);
+            // A hint may be wrong.
+            for file in end.files.iter().map(|file| file.number) {
+                if self.log.random.u8(..8) == 0 {
+                    self.keeper.space_mut().recount(file, 0);
                 }
             }
-            for KnownRun { run, salt, len } in &end.runs {
-                let at = len - FOOTER_LEN as u64;
-                let footer = self.log.disk.read(&run.name(), at, FOOTER_LEN as u64);
-                let footer = Footer::decode(&footer, *salt, at).expect("a whole run");
-                self.index.add_run(*run, Run { salt: *salt, footer });
-                self.run_lens.insert(*run, *len);
+            for known in &end.runs {
+                let footer = self.footer(known.run, known.salt, known.len);
+                self.keeper.take_run(known, footer);
             }
         }
-        recovered.moved.iter().for_each(|moved| self.take_moved(moved));
-        self.next_moved = recovered.last_moved;
+        for moved in &recovered.moved {
+            let footer = self.footer(RunFile::of(moved.file), moved.run_salt, moved.run_len);
+            self.keeper.take_moved(moved, footer);
+        }
+        self.keeper.take_last_moved(recovered.last_moved);
         for frame in &frames {
-            self.begin(frame.place.file);
-            self.index.commit(&frame.spans).unwrap();
-            for span in &frame.spans {
-                self.space.grow(frame.place.file, span.end, span.to - span.from);
-            }
+            let salt = self.salt(frame.place.file);
+            self.keeper.take_frame(frame.place, salt, &frame.placed).unwrap();
             for record in &frame.records {
                 let before = self.state.clone();
                 replay(&mut self.state, record);
@@ -242,7 +211,7 @@ impl Storage {
                 }
             }
         }
-        (self.log.ends, self.log.begins) = (ends, begins);
+        self.log.ends = ends;
         (0..self.next).for_each(|segment| self.touch(segment));
         recovered.sequence.0
     }
@@ -255,13 +224,10 @@ impl Storage {
         FileHead::decode(&self.log.disk.read(&file.name(), 0, 64)).unwrap().salt
     }
 
-    /// Notes that a file is written.
-    fn begin(&mut self, file: FileNumber) {
-        if self.index.salt(file).is_none() {
-            let salt = self.salt(file);
-            self.index.begin(file, salt);
-            self.space.grow(file, 64, 0);
-        }
+    fn footer(&self, run: RunFile, salt: Salt, len: u64) -> Footer {
+        let at = len - FOOTER_LEN as u64;
+        let footer = self.log.disk.read(&run.name(), at, FOOTER_LEN as u64);
+        Footer::decode(&footer, salt, at).expect("a whole run")
     }
 
     fn draw(&mut self) -> Change {
@@ -320,11 +286,11 @@ impl Storage {
         self.next = self.next.max(segment + 1);
         replay(&mut self.state, &records[0]);
         self.touch(segment);
-        match self.mistake {
-            Some(Mistake::RemovesUnrecorded) => {
-                dying.iter().for_each(|file| self.remove_file(*file));
+        for file in dying {
+            if self.mistake == Some(Mistake::RemovesUnrecorded) {
+                self.log.disk.remove(&file.name()).ok();
             }
-            _ => self.dropped.extend(dying.into_iter().map(|file| (file, number))),
+            self.keeper.drop_file(file, Sequence(number));
         }
         self.free(segment, freed);
     }
@@ -336,29 +302,25 @@ impl Storage {
             None => 0,
         };
         let is_dead = |file: &FileNumber| {
-            let runs = self.index.runs().map(|(run, _)| run);
+            let runs = self.keeper.index().runs().map(|(run, _)| run);
             let runs = runs.filter(|run| run.first <= *file && *file <= run.last);
             let entries: Vec<Entry> = runs.flat_map(|run| self.entries(run)).collect();
             self.mistake == Some(Mistake::DropsOnHint) || live_in(*file, entries, live) == 0
         };
-        let moved = self.moving.iter().flat_map(|(moved, ..)| &moved.victims);
-        let dropped: BTreeSet<FileNumber> =
-            self.dropped.iter().map(|(file, _)| *file).chain(moved.copied()).collect();
-        let is_dropped = |file: &FileNumber| dropped.contains(file);
-        let candidates = self.space.candidates(self.replayed_from);
-        candidates.filter(|file| !is_dropped(file) && is_dead(file)).collect()
+        self.keeper.candidates().into_iter().filter(is_dead).collect()
     }
 
     /// Corrects the hints after a range was freed.
     fn free(&mut self, segment: u64, range: Range<u64>) {
-        let mut freed = Freed::new(SegmentNumber(segment), range, &self.index);
+        let mut freed = Freed::new(SegmentNumber(segment), range, self.keeper.index());
         loop {
             match freed.poll() {
                 FreedStep::Read { file, range } => {
                     freed.handle_read(&self.read(&file.name(), range)).unwrap();
                 }
                 FreedStep::Done(counts) => {
-                    counts.into_iter().for_each(|(file, bytes)| self.space.free(file, bytes));
+                    let space = self.keeper.space_mut();
+                    counts.into_iter().for_each(|(file, bytes)| space.free(file, bytes));
                     return;
                 }
             }
@@ -370,7 +332,7 @@ impl Storage {
     }
 
     fn entries(&self, run: RunFile) -> Vec<Entry> {
-        let (_, content) = self.index.runs().find(|(other, _)| *other == run).unwrap();
+        let (_, content) = self.keeper.index().runs().find(|(other, _)| *other == run).unwrap();
         let directory = self.read(&run.name(), content.footer.directory_place());
         let directory = Directory::decode(&directory, content.salt, &content.footer).unwrap();
         let block = |place: Range<u64>| {
@@ -382,15 +344,15 @@ impl Storage {
 
     /// Writes or merges one run.
     fn index(&mut self) {
-        let Some(work) = self.index.work() else { return };
+        let Some(work) = self.keeper.index().work() else { return };
         let (run, entries): (RunFile, Vec<Entry>) = match work {
             IndexWork::Write(file) => {
-                let spans = self.index.spans_of(file).unwrap();
+                let spans = self.keeper.index().spans_of(file).unwrap();
                 let entry = |(segment, span)| Entry::new(segment, file, span);
                 (RunFile::of(file), spans.all().map(entry).collect())
             }
             IndexWork::Merge(runs) => {
-                let exists = |file| self.index.salt(file).is_some();
+                let exists = |file| self.keeper.index().salt(file).is_some();
                 let all = runs.iter().map(|run| self.entries(*run).into_iter());
                 let (first, last) = (runs[0].first, runs[runs.len() - 1].last);
                 (RunFile { first, last }, Merge::new(all, exists).collect())
@@ -407,49 +369,44 @@ impl Storage {
         }
         let at = content.len() - FOOTER_LEN;
         let footer = Footer::decode(&content[at..], salt, at as u64).unwrap();
-        let replaced = self.index.add_run(run, Run { salt, footer });
-        self.run_lens.insert(run, content.len() as u64);
+        let before: Vec<RunFile> = self.keeper.index().runs().map(|(run, _)| run).collect();
+        self.keeper.handle_run(run, Run { salt, footer }, content.len() as u64);
         if self.mistake == Some(Mistake::RemovesRunsEarly) {
-            for run in &replaced {
+            let is_left = |run: &RunFile| self.keeper.index().runs().any(|(it, _)| it == *run);
+            for run in before.iter().filter(|run| !is_left(run)) {
                 self.log.disk.remove(&run.name()).ok();
             }
         }
-        self.retired.extend(replaced);
     }
 
     fn step(&mut self) {
-        let (refusals, end) = (self.log.refusals, self.log.writer.end());
+        let refusals = self.log.refusals;
         if !self.log.step() {
             self.log.now += Duration::from_millis(30);
         }
-        if let Some(after) = self.log.writer.end().filter(|after| Some(*after) != end) {
-            self.begin(after.file);
+        for committed in std::mem::take(&mut self.log.committed) {
+            let moved = self.keeper.space().moved().count();
+            let gone = self.keeper.handle_committed(&committed).unwrap();
+            self.moves += usize::from(self.keeper.space().moved().count() > moved);
+            gone.into_iter().for_each(|file| self.remove_file(file));
             self.checkpoints.grow(100, 1);
         }
-        let spans = std::mem::take(&mut self.log.spans);
-        self.index.commit(&spans).unwrap();
-        for span in spans {
-            self.space.grow(span.record.file, span.end, span.to - span.from);
-        }
-        let durable = self.log.writer.durable().0;
-        let is_refused = self.log.refusals > refusals;
-        self.check_moved(durable, is_refused);
-        if is_refused {
+        if self.log.refusals > refusals {
+            let durable = self.log.writer.durable();
+            let leftovers = self.keeper.handle_refused(durable);
+            self.remove_leftovers(&leftovers);
+            if let Some(compaction) = &mut self.compaction {
+                compaction.abort();
+            }
             self.checkpoints.abort();
-            self.changes.truncate(durable as usize);
+            self.changes.truncate(durable.0 as usize);
             self.state = model(&self.changes).0;
-            self.dropped.retain(|(_, number)| *number <= durable);
             (0..self.next).for_each(|segment| self.touch(segment));
         }
-        let dead: Vec<FileNumber> =
-            self.dropped.extract_if(.., |(_, number)| *number <= durable).map(|it| it.0).collect();
-        dead.into_iter().for_each(|file| self.remove_file(file));
     }
 
     /// Removes a file that is not needed any longer.
     fn remove_file(&mut self, file: FileNumber) {
-        self.retired.extend(self.index.remove_file(file));
-        self.space.remove(file);
         self.log.ends.remove(&file);
         self.deaths += 1;
         if self.log.disk.list().contains_key(&file.name()) {
@@ -474,8 +431,7 @@ impl Storage {
                 self.checkpoints.handle(&outcome(done));
             }
             NextOfCheckpoint::Completed(position) => {
-                self.replayed_from = position.place.file;
-                for run in std::mem::take(&mut self.removable) {
+                for run in self.keeper.complete_checkpoint(&position) {
                     self.log.disk.remove(&run.name()).ok();
                 }
             }
@@ -498,43 +454,20 @@ impl Storage {
         }
     }
 
-    /// Begins a checkpoint at the start of the oldest file that has no run.
     fn begin_checkpoint(&mut self) {
-        let Some(end) = self.log.writer.end() else { return };
-        let exists = |file: &FileNumber| self.index.salt(*file).is_some();
-        let files = self.log.ends.keys().copied().chain([end.file]);
-        let files: BTreeSet<FileNumber> = files.filter(exists).collect();
-        let in_memory = |file: &FileNumber| self.index.spans_of(*file).is_some();
-        let first = files.iter().copied().find(in_memory).unwrap_or(end.file);
-        let sequence = self.log.begins.get(&first).copied().unwrap_or_default();
-        let (place, sequence) = match self.mistake {
-            Some(Mistake::PassesUnindexed) => (end, self.log.writer.durable().0),
-            _ => (Place { file: first, at: 64 }, sequence),
-        };
-        let known = |number: FileNumber| {
-            let len = if number == place.file { place.at } else { self.log.ends[&number] };
-            let FileUse { bytes, live, .. } = self.space.file(number).unwrap_or_default();
-            KnownFile { number, salt: self.salt(number), len, bytes, live }
-        };
-        let files = files.into_iter().filter(|file| *file <= place.file);
-        let moved = self.space.moved();
-        let moved = moved.map(|(number, FileUse { len, bytes, live })| KnownFile {
-            number,
-            salt: self.index.salt(number).unwrap(),
-            len,
-            bytes,
-            live,
-        });
-        let files: Vec<KnownFile> = files.map(known).chain(moved).collect();
-        let run = |(run, content): (RunFile, Run)| KnownRun {
-            run,
-            salt: content.salt,
-            len: self.run_lens[&run],
-        };
-        let runs: Vec<KnownRun> = self.index.runs().map(run).collect();
-        self.removable.append(&mut self.retired);
-        let random = self.log.random.u64(..);
-        self.checkpoints.begin(Position { place, sequence }, files, runs, random);
+        let Some(mut needs) = self.keeper.begin_checkpoint() else { return };
+        if self.mistake == Some(Mistake::PassesUnindexed) {
+            let (place, sequence) = (self.log.writer.end().unwrap(), self.log.writer.durable().0);
+            needs.position = Position { place, sequence };
+            let files = self.keeper.space().settled(place.file.next());
+            let known = |(number, FileUse { len, bytes, live })| {
+                let salt = self.keeper.index().salt(number).unwrap();
+                KnownFile { number, salt, len, bytes, live }
+            };
+            needs.files = files.map(known).collect();
+        }
+        let CheckpointNeeds { position, files, runs } = needs;
+        self.checkpoints.begin(position, files, runs, self.log.random.u64(..));
     }
 
     /// Writes changes, runs and checkpoints side by side; returns the last acknowledged change.
@@ -568,7 +501,7 @@ impl Storage {
                 let mut fetch = Fetch::new(SegmentNumber(segment), from, to);
                 let mut found = Vec::new();
                 loop {
-                    match fetch.poll(&self.index) {
+                    match fetch.poll(self.keeper.index()) {
                         FetchStep::Read { file, range } => {
                             fetch.handle_read(self.read(&file.name(), range));
                         }

@@ -1,0 +1,309 @@
+//! What the files of a log hold, which of them are needed, and what a checkpoint must name.
+//!
+//! ```text
+//! committed ──> index, space ──> a batch that gives files up is durable ──> files to remove
+//! refused   ──> what its batches gave up is kept, and a compaction ends
+//! run       ──> replaced runs wait for a checkpoint that was begun after that
+//! ```
+//!
+//! A driver tells what became durable, from the commits or from a recovery, and removes the files
+//! that are returned. What only the owner knows, which bytes of segments can be read, stays out of
+//! here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
+
+use super::{
+    checkpoint::{CheckpointEnd, KnownFile, KnownRun, Position},
+    compaction::Moved,
+    frame::{Closed, FileChange, LogRecord, MovedFile, PlacedRecord},
+    head::HEAD_LEN,
+    ids::{FileNumber, Place, Salt, SpanPlace},
+    index::{Index, Run, RunFile},
+    run::Footer,
+    space::{FileUse, Space, SpaceSettings},
+    spans::OutOfOrder,
+    writer::Committed,
+};
+use crate::record::Sequence;
+
+/// A compaction whose batch is not durable yet.
+#[derive(Debug)]
+struct Moving {
+    moved: Moved,
+    sequence: Sequence,
+    leftovers: [String; 3],
+}
+
+/// What a checkpoint that begins now needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointNeeds {
+    /// Where the log is read from at a start: the oldest file whose spans are in no run.
+    pub position: Position,
+    /// The files up to there.
+    pub files: Vec<KnownFile>,
+    /// The runs.
+    pub runs: Vec<KnownRun>,
+}
+
+/// The files of a log.
+#[derive(Debug)]
+pub struct Keeper {
+    index: Index,
+    space: Space,
+    /// The last batch before each log file.
+    begins: BTreeMap<FileNumber, u64>,
+    run_lens: BTreeMap<RunFile, u64>,
+    /// The log files before this one are not read again at a start.
+    replayed_from: FileNumber,
+    last_moved: u64,
+    /// Files that batches give up which are not durable yet.
+    dropped: Vec<(FileNumber, Sequence)>,
+    moving: Option<Moving>,
+    /// Runs that a start may need until a checkpoint that begins from now on is complete.
+    retired: Vec<RunFile>,
+    /// Runs that are not needed once the checkpoint that was begun is complete.
+    removable: Vec<RunFile>,
+}
+
+impl Keeper {
+    /// The files of an empty log.
+    #[must_use]
+    pub fn new(settings: SpaceSettings) -> Self {
+        Self {
+            index: Index::default(),
+            space: Space::new(settings),
+            begins: BTreeMap::new(),
+            run_lens: BTreeMap::new(),
+            replayed_from: FileNumber::FIRST,
+            last_moved: 0,
+            dropped: Vec::new(),
+            moving: None,
+            retired: Vec::new(),
+            removable: Vec::new(),
+        }
+    }
+
+    /// Takes the files of a checkpoint that exist.
+    pub fn take_checkpoint(
+        &mut self,
+        position: &Position,
+        end: &CheckpointEnd,
+        exists: impl Fn(FileNumber) -> bool,
+    ) {
+        self.replayed_from = position.place.file;
+        self.begins.insert(position.place.file, position.sequence);
+        let is_settled =
+            |file: &&KnownFile| file.number < position.place.file || file.number.is_moved();
+        for file in end.files.iter().filter(is_settled).filter(|file| exists(file.number)) {
+            let KnownFile { number, salt, len, bytes, live } = *file;
+            self.index.add_file(number, salt);
+            self.space.set_file(number, FileUse { len, bytes, live });
+        }
+    }
+
+    /// Takes a run of a checkpoint, with its end.
+    pub fn take_run(&mut self, known: &KnownRun, footer: Footer) {
+        let KnownRun { run, salt, len } = *known;
+        self.handle_run(run, Run { salt, footer }, len);
+    }
+
+    /// Takes a file that bytes were moved to after the checkpoint, with the end of its run.
+    pub fn take_moved(&mut self, moved: &MovedFile, footer: Footer) {
+        self.add_moved(moved, Run { salt: moved.run_salt, footer });
+    }
+
+    /// Takes a frame of a recovery, from a file with a salt.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfOrder`] if the bytes of a segment do not follow those before them.
+    pub fn take_frame(
+        &mut self,
+        place: Place,
+        salt: Salt,
+        records: &[PlacedRecord],
+    ) -> Result<(), OutOfOrder> {
+        let begun = records.iter().find_map(|placed| match placed.record {
+            LogRecord::File(FileChange::Begun { previous }) => Some(previous),
+            _ => None,
+        });
+        let spans: Vec<SpanPlace> =
+            records.iter().filter_map(|placed| placed.span(place.file)).collect();
+        let end = records.last().map_or(place.at, |placed| placed.end);
+        self.add_frame(place.file, salt, end, begun.flatten(), &spans)
+    }
+
+    /// Takes the last number of a file that bytes were moved to, at the end of a recovery.
+    pub fn take_last_moved(&mut self, last_moved: u64) {
+        self.last_moved = self.last_moved.max(last_moved);
+    }
+
+    /// Takes a commit. Returns the files that are not needed any longer, and are removed.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfOrder`] if the bytes of a segment do not follow those before them.
+    pub fn handle_committed(
+        &mut self,
+        committed: &Committed,
+    ) -> Result<Vec<FileNumber>, OutOfOrder> {
+        let Committed { sequence, spans, closed, file } = committed;
+        self.add_frame(file.number, file.salt, file.len, *closed, spans)?;
+        let is_durable = |(_, number): &mut (FileNumber, Sequence)| *number <= *sequence;
+        let mut gone: Vec<FileNumber> =
+            self.dropped.extract_if(.., is_durable).map(|(file, _)| file).collect();
+        match self.moving.take() {
+            Some(Moving { moved, sequence: of_batch, .. }) if of_batch <= *sequence => {
+                if let Some((file, run)) = moved.output {
+                    self.add_moved(&file, run);
+                }
+                gone.extend(moved.victims);
+            }
+            other => self.moving = other,
+        }
+        for file in &gone {
+            self.retired.extend(self.index.remove_file(*file));
+            self.space.remove(*file);
+            self.begins.remove(file);
+        }
+        Ok(gone)
+    }
+
+    /// Continues after all batches after a durable one were refused: what they gave up is kept.
+    /// Returns the names of the files of a compaction that are removed, where they exist.
+    pub fn handle_refused(&mut self, durable: Sequence) -> Vec<String> {
+        self.dropped.retain(|(_, sequence)| *sequence <= durable);
+        match self.moving.take_if(|moving| moving.sequence > durable) {
+            Some(moving) => moving.leftovers.into(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Notes that a batch gives a file up: [`FileChange::Dropped`] is one of its records.
+    pub fn drop_file(&mut self, file: FileNumber, sequence: Sequence) {
+        self.dropped.push((file, sequence));
+    }
+
+    /// Notes that a batch has the records of a compaction, and the names of its files.
+    pub fn move_files(&mut self, moved: Moved, leftovers: [String; 3], sequence: Sequence) {
+        self.moving = Some(Moving { moved, sequence, leftovers });
+    }
+
+    /// The number of the next file that bytes are moved to. None is given twice.
+    pub fn next_moved(&mut self) -> FileNumber {
+        self.last_moved += 1;
+        FileNumber::moved(self.last_moved)
+    }
+
+    /// Takes a run that was written, or merged from others.
+    pub fn handle_run(&mut self, run: RunFile, content: Run, len: u64) {
+        let replaced = self.index.add_run(run, content);
+        self.retired.extend(replaced.into_iter().filter(|other| *other != run));
+        self.run_lens.insert(run, len);
+    }
+
+    /// What a checkpoint needs that begins now, when the log is durable up to a batch; `None` if
+    /// the log has no frame.
+    pub fn begin_checkpoint(&mut self) -> Option<CheckpointNeeds> {
+        let first = self.index.oldest_in_memory()?;
+        let sequence = self.begins.get(&first).copied().unwrap_or_default();
+        let place = Place { file: first, at: HEAD_LEN as u64 };
+        let known = |(number, used): (FileNumber, FileUse)| {
+            let len = if number == first { HEAD_LEN as u64 } else { used.len };
+            let salt = self.index.salt(number)?;
+            Some(KnownFile { number, salt, len, bytes: used.bytes, live: used.live })
+        };
+        let files = self.space.settled(first.next()).filter_map(known).collect();
+        let run = |(run, content): (RunFile, Run)| {
+            Some(KnownRun { run, salt: content.salt, len: *self.run_lens.get(&run)? })
+        };
+        let runs = self.index.runs().filter_map(run).collect();
+        self.removable.append(&mut self.retired);
+        Some(CheckpointNeeds { position: Position { place, sequence }, files, runs })
+    }
+
+    /// Continues after the last checkpoint that was begun is complete. Returns the runs that are
+    /// not needed any longer, and are removed once no fetch reads them.
+    pub fn complete_checkpoint(&mut self, position: &Position) -> Vec<RunFile> {
+        self.replayed_from = position.place.file;
+        let removed = mem::take(&mut self.removable);
+        for run in &removed {
+            self.run_lens.remove(run);
+        }
+        removed
+    }
+
+    /// The files that seem to have nothing that is read. Before one is given up, the owner checks
+    /// each of its spans with [`live_in`](super::live_in).
+    #[must_use]
+    pub fn candidates(&self) -> Vec<FileNumber> {
+        let leaving = self.leaving();
+        let candidates = self.space.candidates(self.replayed_from);
+        candidates.filter(|file| !leaving.contains(file)).collect()
+    }
+
+    /// The files whose compaction frees most; none while the batch of one is not durable.
+    #[must_use]
+    pub fn victims(&self, file_len: u64) -> Vec<FileNumber> {
+        if self.moving.is_some() {
+            return Vec::new();
+        }
+        let leaving = self.leaving();
+        let mut victims = self.space.victims(self.replayed_from, file_len);
+        victims.retain(|file| !leaving.contains(file));
+        victims
+    }
+
+    /// The index of all segments.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The space of the files.
+    #[must_use]
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// The space of the files, for hints and what other files take.
+    pub fn space_mut(&mut self) -> &mut Space {
+        &mut self.space
+    }
+
+    /// The files that batches give up which are not durable yet.
+    fn leaving(&self) -> BTreeSet<FileNumber> {
+        let moved = self.moving.iter().flat_map(|moving| moving.moved.victims.iter().copied());
+        self.dropped.iter().map(|(file, _)| *file).chain(moved).collect()
+    }
+
+    fn add_moved(&mut self, moved: &MovedFile, run: Run) {
+        let MovedFile { file, salt, len, bytes, run_len, .. } = *moved;
+        self.index.add_file(file, salt);
+        self.handle_run(RunFile::of(file), run, run_len);
+        self.space.set_file(file, FileUse { len, bytes, live: bytes });
+        self.take_last_moved(file.n_of_moved());
+    }
+
+    fn add_frame(
+        &mut self,
+        file: FileNumber,
+        salt: Salt,
+        end: u64,
+        closed: Option<Closed>,
+        spans: &[SpanPlace],
+    ) -> Result<(), OutOfOrder> {
+        if self.index.salt(file).is_none() {
+            self.index.begin(file, salt);
+        }
+        if let Some(Closed { sequence, .. }) = closed {
+            self.begins.insert(file, sequence);
+        }
+        let bytes = spans.iter().map(|span| span.to - span.from).sum();
+        self.space.grow(file, end, bytes);
+        self.index.commit(spans)
+    }
+}
