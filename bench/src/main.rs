@@ -11,7 +11,8 @@ mod tool_server;
 mod work;
 mod worker;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use pravega_sdk_segment_client::seeded_bugs;
 
 const USAGE: &str = "\
 usage: raw-client [SECONDS]
@@ -28,6 +29,11 @@ fn main() -> Result<()> {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
+    ensure!(
+        !seeded_bugs::IS_ENABLED,
+        "this build contains test code of the simulation; build it without the simulation in the \
+         same command: cargo build --release -p pravega-sdk-bench"
+    );
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {

@@ -1,6 +1,10 @@
 //! Deliberately broken variants of the machines. Tests must catch every one; without the feature
 //! there are none.
 
+/// True if this build contains the variants, as it does if cargo builds the simulation in the same
+/// command.
+pub const IS_ENABLED: bool = cfg!(feature = "seeded-bugs");
+
 /// A way in which the machines can be broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
