@@ -5,12 +5,12 @@ mod common;
 
 use std::{
     future::Future,
-    pin::{Pin, pin},
+    pin::pin,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use common::{Cluster, block_on};
+use common::{Cluster, block_on, poll_times};
 use futures_util::{FutureExt as _, SinkExt as _, future::BoxFuture};
 use pravega_sdk_controller_client::TransactionState;
 use pravega_sdk_event_stream::{
@@ -22,18 +22,6 @@ use pravega_sdk_event_stream::{
 use pravega_sdk_simulation::{SimNetwork, World, link::Faults};
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedSegment, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-/// Polls a future a number of times, with time for other tasks in between. Returns true if it
-/// ended.
-async fn poll_times<F: Future>(mut future: Pin<&mut F>, times: usize) -> bool {
-    for _ in 0..times {
-        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
-            return true;
-        }
-        tokio::time::sleep(Duration::from_millis(3)).await;
-    }
-    false
-}
 
 /// A cluster whose every answer takes time, so that every call has to wait.
 fn slow_cluster() -> Cluster {

@@ -3,17 +3,10 @@
 
 mod common;
 
-use std::{
-    collections::BTreeSet,
-    future::Future,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Waker},
-    time::Duration,
-};
+use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use common::{Cluster, block_on};
+use common::{Cluster, block_on, poll_times};
 use futures_util::{StreamExt as _, TryStreamExt as _, future::join_all};
 use pravega_sdk_controller_client::Controller;
 use pravega_sdk_segment_client::context::SegmentContext;
@@ -204,18 +197,6 @@ fn a_key_is_inserted_by_one_client_at_a_time() {
         all = all.plus(told);
     }
     assert!(all.made > 100 && all.unknown > 20, "{all:?}");
-}
-
-/// Polls a future a number of times, with time for other tasks in between. Returns true if it
-/// ended.
-async fn poll_times<F: Future>(mut future: Pin<&mut F>, times: usize) -> bool {
-    for _ in 0..times {
-        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
-            return true;
-        }
-        tokio::time::sleep(Duration::from_millis(3)).await;
-    }
-    false
 }
 
 #[test]

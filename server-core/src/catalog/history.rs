@@ -203,6 +203,11 @@ impl History {
         self.segments.iter().map(record)
     }
 
+    /// The first segment of the stream. A stream that is created again has another.
+    pub(super) fn first(&self) -> Option<SegmentId> {
+        self.all().next().map(|record| record.id)
+    }
+
     /// The segments after one, in the order in which they were created.
     pub(super) fn all_after(
         &self,

@@ -30,13 +30,9 @@ impl Stream {
         self.history.segment_count() <= AT_ONCE
     }
 
-    fn first(&self) -> Option<SegmentId> {
-        self.history.all().next().map(|record| record.id)
-    }
-
     fn begin_pruning(&self) -> Option<Begun> {
         let head = self.skyline_of(&self.head())?;
-        Some(Begun { head, first: self.first(), reached: None })
+        Some(Begun { head, first: self.history.first(), reached: None })
     }
 }
 
@@ -88,7 +84,7 @@ fn plan_pruning(
     Pruning(begun): Pruning,
     step: &Step<'_>,
 ) -> Option<Begun> {
-    let begun = begun.filter(|begun| begun.first == found.first());
+    let begun = begun.filter(|begun| begun.first == found.history.first());
     let Some(mut begun) = begun else {
         let begun = found.begin_pruning()?;
         // A long head takes a slice of its own.

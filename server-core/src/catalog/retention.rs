@@ -77,7 +77,7 @@ enum Phase {
 
 impl Seen {
     fn of(stream: &Stream) -> Option<Self> {
-        let first = stream.history.all().next()?.id;
+        let first = stream.history.first()?;
         let (newest, subscribed) = (stream.history.active_epoch(), stream.subscribed);
         Some(Self { first, newest, subscribed })
     }

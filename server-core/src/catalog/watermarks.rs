@@ -96,7 +96,7 @@ impl Catalog {
     fn gather(&mut self, mut gathered: Gathered, step: &mut Step<'_>) -> Option<Gathered> {
         let Place { scope, stream } = gathered.place.clone();
         let found = self.stream(&scope, &stream)?;
-        let first = found.history.all().next().map(|record| record.id);
+        let first = found.history.first();
         if gathered.first.is_some() && gathered.first != first {
             return None;
         }

@@ -21,12 +21,12 @@ use super::{
     segment::Content,
     state::Store,
     waiting::{WaitingRead, Woken},
-    wake::{self, Read},
 };
 use crate::record::Sequence;
 
 /// The most pieces that one call looks at.
 const LOOKS: usize = 1000;
+
 impl Store {
     /// Gives back the memory of bytes that are durable, and were not used for the longest time,
     /// until enough is freed, or some pieces were looked at. Returns what was freed.
@@ -111,9 +111,11 @@ impl Store {
         let after = self.changed(name);
         let (offset, request_id) = (Offset(read.offset as i64), read.request_id);
         let reply: WireCommand = match self.read(name, read) {
-            // It waits for other bytes now.
-            Ok(Read::Waits) => return,
-            Ok(data @ Read::Data { .. }) => wake::reply(name.clone(), read, data),
+            Ok(found) => match found.reply(name.clone(), offset, request_id) {
+                Some(reply) => reply.into(),
+                // It waits for other bytes now.
+                None => return,
+            },
             Err(refusal) => {
                 let reply = refusal.reply(request_id, name, Some(offset), "readSegment");
                 let Some(reply) = reply else { return };

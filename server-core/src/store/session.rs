@@ -18,7 +18,6 @@ use super::{
     requests::{AppendRequest, Step},
     state::Store,
     waiting::WaitingRead,
-    wake::Read,
 };
 use crate::{
     access::TokenRefusal,
@@ -406,13 +405,12 @@ impl Session {
             }
         };
         match found {
-            Ok(Read::Data { data, at_tail, end_of_segment }) => {
-                let read =
-                    SegmentRead { segment, offset, at_tail, end_of_segment, data, request_id };
-                context.reply(after, read);
+            Ok(found) => {
+                if let Some(read) = found.reply(segment, Offset(offset), request_id) {
+                    context.reply(after, read);
+                }
                 Ok(())
             }
-            Ok(Read::Waits) => Ok(()),
             Err(refusal) => {
                 let (offset, operation) = (Some(Offset(offset)), "readSegment");
                 let named = Named { segment: &segment, offset, operation };

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use pravega_sdk_types::Offset;
 use pravega_sdk_wire_protocol::{
     WireCommand,
     commands::{SegmentIsSealed, SegmentRead},
@@ -31,6 +32,23 @@ pub enum Read {
     },
     /// The segment has no more bytes, or they are not in memory; the reply follows once they are.
     Waits,
+}
+
+impl Read {
+    /// The reply to a read at an offset; `None` if it follows later.
+    pub(super) fn reply(
+        self,
+        segment: ByteString,
+        Offset(offset): Offset,
+        request_id: i64,
+    ) -> Option<SegmentRead> {
+        match self {
+            Self::Data { data, at_tail, end_of_segment } => {
+                Some(SegmentRead { segment, offset, at_tail, end_of_segment, data, request_id })
+            }
+            Self::Waits => None,
+        }
+    }
 }
 
 impl Store {
@@ -121,16 +139,6 @@ fn segment_read(
     let (offset, at_tail) = (offset as i64, !end_of_segment);
     SegmentRead { segment: segment.clone(), offset, at_tail, end_of_segment, data, request_id }
         .into()
-}
-
-/// The reply to a read that waited until its bytes were fetched.
-pub(super) fn reply(segment: ByteString, read: WaitingRead, found: Read) -> WireCommand {
-    let (data, at_tail, end_of_segment) = match found {
-        Read::Data { data, at_tail, end_of_segment } => (data, at_tail, end_of_segment),
-        Read::Waits => (Bytes::new(), false, false),
-    };
-    let (offset, request_id) = (read.offset as i64, read.request_id);
-    SegmentRead { segment, offset, at_tail, end_of_segment, data, request_id }.into()
 }
 
 /// The reply to a read that waited at the end of a deleted segment: no bytes.

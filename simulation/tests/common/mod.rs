@@ -2,7 +2,9 @@
 #![allow(dead_code)]
 
 use std::{
+    pin::Pin,
     sync::{Arc, OnceLock},
+    task::{Context, Waker},
     time::Duration,
 };
 
@@ -24,6 +26,18 @@ use pravega_sdk_wire_protocol::{
     event,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// Polls a future a number of times, with time for other tasks in between. Returns true if it
+/// ended.
+pub(crate) async fn poll_times<F: Future>(mut future: Pin<&mut F>, times: usize) -> bool {
+    for _ in 0..times {
+        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    false
+}
 
 pub(crate) struct Cluster {
     pub(crate) world: World,

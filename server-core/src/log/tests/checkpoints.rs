@@ -14,7 +14,7 @@ use super::{
     CheckpointFile, CheckpointReader, CheckpointStep, FOLDER, FileChange, FileHead, FileNumber,
     Held, Log, LogRecord, OpenFailure, Outcome, Problem, Recovery, RecoveryStep, Start, StateEntry,
     What,
-    disk::{Disk, Failed, Fault, LOSSES, Part},
+    disk::{Disk, Fault, LOSSES, Part, carry_out},
     open, outcome, quiet, read_folder,
 };
 use crate::record::Sequence;
@@ -214,7 +214,7 @@ impl Store {
                 self.checkpoints.handle_slice(&entries, up_to);
             }
             NextOfCheckpoint::Effect(effect) => {
-                let done = self.carry_out(effect);
+                let done = carry_out(&mut self.log.disk, effect);
                 self.checkpoints.handle(&outcome(done));
             }
             NextOfCheckpoint::Completed(position) => {
@@ -222,25 +222,6 @@ impl Store {
                 let known = self.log.ends.keys().copied();
                 self.dying = known.filter(|file| *file < position.place.file).collect();
             }
-        }
-    }
-
-    fn carry_out(&mut self, effect: CheckpointEffect) -> Result<(), Failed> {
-        let disk = &mut self.log.disk;
-        match effect {
-            CheckpointEffect::Append { name, at, bytes } => {
-                if at == 0 && !disk.list().contains_key(&name) {
-                    disk.create(&name)?;
-                }
-                disk.write(&name, at, &bytes)
-            }
-            CheckpointEffect::Sync { name } => disk.sync(&name),
-            CheckpointEffect::Rename { from, to } => disk.rename(&from, &to),
-            CheckpointEffect::SyncFolder => disk.sync_folder(),
-            CheckpointEffect::Remove { name } => match disk.list().contains_key(&name) {
-                true => disk.remove(&name),
-                false => Ok(()),
-            },
         }
     }
 }

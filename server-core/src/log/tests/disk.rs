@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::super::CheckpointEffect;
+
 /// The length of what a disk writes as a whole, in bytes.
 const SECTOR: usize = 512;
 
@@ -355,5 +357,24 @@ impl Disk {
         }
         disk.durable_names = disk.names.clone();
         disk
+    }
+}
+
+/// Does what a checkpoint or a compaction needs of a disk.
+pub(super) fn carry_out(disk: &mut Disk, effect: CheckpointEffect) -> Result<()> {
+    match effect {
+        CheckpointEffect::Append { name, at, bytes } => {
+            if at == 0 && !disk.list().contains_key(&name) {
+                disk.create(&name)?;
+            }
+            disk.write(&name, at, &bytes)
+        }
+        CheckpointEffect::Sync { name } => disk.sync(&name),
+        CheckpointEffect::Rename { from, to } => disk.rename(&from, &to),
+        CheckpointEffect::SyncFolder => disk.sync_folder(),
+        CheckpointEffect::Remove { name } => match disk.list().contains_key(&name) {
+            true => disk.remove(&name),
+            false => Ok(()),
+        },
     }
 }

@@ -9,15 +9,15 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::{
     super::{
-        Chain, CheckpointEffect, CheckpointNeeds, CheckpointSettings, Checkpoints, Compaction,
-        Directory, Entry, FOOTER_LEN, Fetch, FetchStep, FileKind, FileUse, Footer, Freed,
-        FreedStep, IndexWork, Keeper, KnownFile, Merge, NextOfCheckpoint, Run, RunBuilder, Slice,
-        SpaceSettings, live_in, read_block,
+        Chain, CheckpointNeeds, CheckpointSettings, Checkpoints, Compaction, Directory, Entry,
+        FOOTER_LEN, Fetch, FetchStep, FileKind, FileUse, Footer, Freed, FreedStep, IndexWork,
+        Keeper, KnownFile, Merge, NextOfCheckpoint, Run, RunBuilder, Slice, SpaceSettings, live_in,
+        read_block,
         seeded_bugs::{Bug, with},
     },
     FOLDER, FileChange, FileHead, FileNumber, Held, Log, LogRecord, OpenFailure, Position, RunFile,
     Salt, SegmentNumber, StateEntry,
-    disk::{Disk, Failed, Fault, LOSSES, Part},
+    disk::{Disk, Failed, Fault, LOSSES, Part, carry_out},
     open, outcome,
 };
 use crate::record::Sequence;
@@ -528,24 +528,6 @@ fn write_whole(disk: &mut Disk, name: &str, content: &[u8]) -> Result<(), Failed
     disk.sync(&new)?;
     disk.rename(&new, name)?;
     disk.sync_folder()
-}
-
-fn carry_out(disk: &mut Disk, effect: CheckpointEffect) -> Result<(), Failed> {
-    match effect {
-        CheckpointEffect::Append { name, at, bytes } => {
-            if at == 0 && !disk.list().contains_key(&name) {
-                disk.create(&name)?;
-            }
-            disk.write(&name, at, &bytes)
-        }
-        CheckpointEffect::Sync { name } => disk.sync(&name),
-        CheckpointEffect::Rename { from, to } => disk.rename(&from, &to),
-        CheckpointEffect::SyncFolder => disk.sync_folder(),
-        CheckpointEffect::Remove { name } => match disk.list().contains_key(&name) {
-            true => disk.remove(&name),
-            false => Ok(()),
-        },
-    }
 }
 
 /// The lives of a storage; see those of a log. Returns how many files died, and how often bytes

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use pravega_sdk_types::Offset;
-use pravega_sdk_wire_protocol::commands::ReadSegment;
 
 use super::{OTHER, SEGMENT, brief, machine_in};
 use crate::{
@@ -26,14 +25,7 @@ fn evict(machine: &mut Machine, durable: Sequence) -> u64 {
 fn read(machine: &mut Machine, connection: u64, offset: i64) -> Vec<String> {
     let mut session = Session::new(ConnectionId(connection), StoreIndex(0));
     let mut replies = Vec::new();
-    let read = ReadSegment {
-        request_id: 9,
-        segment: SEGMENT.into(),
-        offset,
-        suggested_length: 100,
-        delegation_token: "".into(),
-    };
-    session.handle(read.into(), &mut machine.context(at(2), &mut replies)).unwrap();
+    session.handle(super::read(offset).into(), &mut machine.context(at(2), &mut replies)).unwrap();
     replies.iter().map(|reply| brief(&reply.command)).collect()
 }
 

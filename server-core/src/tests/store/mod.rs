@@ -15,7 +15,9 @@ mod weights;
 use bytestring::ByteString;
 use pravega_sdk_types::{EventNumber, Offset, WriterId};
 use pravega_sdk_wire_protocol::{
-    TableEntry, TableKey, TableValue, WireCommand, commands::SetupAppend, value::Value,
+    TableEntry, TableKey, TableValue, WireCommand,
+    commands::{ReadSegment, SetupAppend},
+    value::Value,
 };
 use uuid::Uuid;
 
@@ -36,6 +38,17 @@ pub(super) const SEGMENT: &str = "s/t/0.#epoch.0";
 pub(super) const OTHER: &str = "s/t/1.#epoch.0";
 pub(super) const WRITER: Uuid = Uuid::from_u128(7);
 pub(super) const ATTRIBUTE: Uuid = Uuid::from_u128(8);
+
+/// A read of 100 bytes of the segment.
+pub(super) fn read(offset: i64) -> ReadSegment {
+    ReadSegment {
+        request_id: 9,
+        segment: SEGMENT.into(),
+        offset,
+        suggested_length: 100,
+        delegation_token: "".into(),
+    }
+}
 
 /// The states of a segment, and of the store around it.
 const STATES: [&str; 11] = [

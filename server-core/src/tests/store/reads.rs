@@ -1,18 +1,6 @@
 //! Reads of segments.
 
-use pravega_sdk_wire_protocol::commands::*;
-
-use super::{SEGMENT, check_each_state};
-
-fn read(offset: i64) -> ReadSegment {
-    ReadSegment {
-        request_id: 9,
-        segment: SEGMENT.into(),
-        offset,
-        suggested_length: 100,
-        delegation_token: "".into(),
-    }
-}
+use super::{check_each_state, read};
 
 #[test]
 fn a_read_returns_the_bytes_at_its_offset() {

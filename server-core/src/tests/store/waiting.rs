@@ -3,7 +3,7 @@
 use pravega_sdk_types::Offset;
 use pravega_sdk_wire_protocol::commands::ReadSegment;
 
-use super::{OTHER, SEGMENT, brief, machine_in};
+use super::{OTHER, SEGMENT, brief, machine_in, read};
 use crate::{
     ids::{ConnectionId, StoreIndex},
     machine::Machine,
@@ -133,14 +133,7 @@ fn wait(machine: &mut Machine, connection: u64, offset: i64, count: usize) -> us
     let mut replies = Vec::new();
     let mut context = machine.context(at(2), &mut replies);
     for _ in 0..count {
-        let read = ReadSegment {
-            request_id: 9,
-            segment: SEGMENT.into(),
-            offset,
-            suggested_length: 100,
-            delegation_token: "".into(),
-        };
-        session.handle(read.into(), &mut context).unwrap();
+        session.handle(read(offset).into(), &mut context).unwrap();
     }
     count - replies.len()
 }

@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use tempfile::TempDir;
+
 use super::*;
 use crate::folder::Kind;
 
@@ -112,15 +114,20 @@ impl Disk for Faulty {
     }
 }
 
+/// A new log in a folder of its own.
+fn new_log() -> (TempDir, Arc<Faulty>, Log) {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Faulty::of(folder.path());
+    let log = Log::start(open_with(&*disk, &[]), Arc::clone(&disk) as Arc<dyn Disk>);
+    (folder, disk, log)
+}
+
 #[tokio::test]
 async fn a_write_without_space_is_refused_and_taken_back_and_writing_resumes() {
     for kind in
         [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge]
     {
-        let folder = tempfile::tempdir().unwrap();
-        let disk = Faulty::of(folder.path());
-        let opened = open_with(&*disk, &[]);
-        let mut log = Log::start(opened, Arc::clone(&disk) as Arc<dyn Disk>);
+        let (folder, disk, mut log) = new_log();
         assert!(log.submit(100));
         log.until_durable().await;
         disk.set(&[Failing::Write("log-", kind)]);
@@ -151,10 +158,7 @@ async fn after_a_failed_write_sync_or_cut_nothing_more_is_acknowledged() {
         vec![full, Failing::Sync("log-")],
     ];
     for failing in failures {
-        let folder = tempfile::tempdir().unwrap();
-        let disk = Faulty::of(folder.path());
-        let opened = open_with(&*disk, &[]);
-        let mut log = Log::start(opened, Arc::clone(&disk) as Arc<dyn Disk>);
+        let (_folder, disk, mut log) = new_log();
         assert!(log.submit(100));
         log.until_durable().await;
         disk.set(&failing);
@@ -171,10 +175,7 @@ async fn after_a_failed_write_sync_or_cut_nothing_more_is_acknowledged() {
 
 #[tokio::test]
 async fn a_mark_that_cannot_be_written_delays_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = Faulty::of(folder.path());
-    let opened = open_with(&*disk, &[]);
-    let mut log = Log::start(opened, Arc::clone(&disk) as Arc<dyn Disk>);
+    let (folder, disk, mut log) = new_log();
     disk.set(&[Failing::Write("synced", io::ErrorKind::StorageFull), Failing::Sync("synced")]);
     for _ in 0..50 {
         assert!(log.submit(10));
@@ -188,10 +189,7 @@ async fn a_mark_that_cannot_be_written_delays_nothing() {
 
 #[tokio::test]
 async fn a_file_that_cannot_be_created_is_tried_again_and_no_commit_waits_for_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = Faulty::of(folder.path());
-    let opened = open_with(&*disk, &[]);
-    let mut log = Log::start(opened, Arc::clone(&disk) as Arc<dyn Disk>);
+    let (folder, disk, mut log) = new_log();
     disk.set(&[Failing::Create("log-")]);
     let mut lens = Vec::new();
     let mut write = async |log: &mut Log| {
@@ -218,10 +216,7 @@ async fn a_file_that_cannot_be_created_is_tried_again_and_no_commit_waits_for_it
 
 #[tokio::test]
 async fn zeros_that_find_no_space_are_written_later_and_no_commit_fails() {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = Faulty::of(folder.path());
-    let opened = open_with(&*disk, &[]);
-    let mut log = Log::start(opened, Arc::clone(&disk) as Arc<dyn Disk>);
+    let (folder, disk, mut log) = new_log();
     disk.set(&[Failing::Zeros]);
     let len = || std::fs::metadata(folder.path().join("log-00000001")).unwrap().len();
     let mut lens = Vec::new();
