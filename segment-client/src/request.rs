@@ -33,15 +33,11 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_
 /// The default is that of [`SegmentContext::ask`].
 #[derive(Debug, Clone, Default)]
 pub struct Terms {
-    subject: Option<ScopedStream>,
-    access: Access,
+    /// The stream for whose segments the token is, and the access that it allows.
+    token: Option<(ScopedStream, AccessOperation)>,
     repeats: Repeats,
     limit: Option<Duration>,
 }
-
-/// The access that a request needs.
-#[derive(Debug, Clone, Copy)]
-struct Access(AccessOperation);
 
 /// When a request is sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,18 +49,12 @@ pub enum Repeats {
     UntilInDoubt,
 }
 
-impl Default for Access {
-    fn default() -> Self {
-        Self(AccessOperation::Read)
-    }
-}
-
 impl Terms {
     /// Sets the stream for whose segments the token is, and the access that it allows. Default:
     /// reading the stream of the segment.
     #[must_use]
     pub fn with_token(mut self, subject: ScopedStream, access: AccessOperation) -> Self {
-        (self.subject, self.access) = (Some(subject), Access(access));
+        self.token = Some((subject, access));
         self
     }
 
@@ -158,8 +148,8 @@ impl SegmentContext {
         let has_deadline = !bugs.has(SeededBug::AsksWithoutDeadline);
         let limit = terms.limit.unwrap_or_else(|| self.ask_limit());
         let limit = if has_deadline { limit } else { Duration::MAX };
-        let subject = terms.subject.clone().unwrap_or_else(|| segment.scoped_stream());
-        let Access(access) = terms.access;
+        let (subject, access) =
+            terms.token.clone().unwrap_or_else(|| (segment.scoped_stream(), AccessOperation::Read));
         let started = Instant::now();
         let left = || limit.saturating_sub(started.elapsed());
         let mut random = random_bits(rng(None));
@@ -187,10 +177,13 @@ impl SegmentContext {
             let pause = delay(&BACKOFF, attempt, &mut random);
             let in_doubt =
                 terms.repeats == Repeats::UntilInDoubt && error.outcome() != Outcome::NotApplied;
-            if in_doubt {
-                // The caller may send it again, to where the segment is then.
+            let look_again = || {
                 self.note_failure(&endpoint, &error);
                 self.endpoints().wrong_host(segment, &endpoint);
+            };
+            if in_doubt {
+                // The caller may send it again, to where the segment is then.
+                look_again();
             }
             if in_doubt || !error.is_retryable() || attempt >= ATTEMPTS || pause >= left() {
                 let error = if unknown.is_some() { error.after_unknown() } else { error };
@@ -199,8 +192,7 @@ impl SegmentContext {
             if error.kind() == ErrorKind::TokenExpired {
                 self.tokens().expired(&subject, access, &token);
             } else {
-                self.note_failure(&endpoint, &error);
-                self.endpoints().wrong_host(segment, &endpoint);
+                look_again();
             }
             if error.outcome() != Outcome::NotApplied && !bugs.has(SeededBug::ForgetsAttempts) {
                 unknown = Some(error);
