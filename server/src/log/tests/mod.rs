@@ -3,7 +3,6 @@
 mod faulty;
 mod folders;
 mod reading;
-mod speed;
 mod threads;
 
 use std::{path::Path, sync::Arc, time::Duration};
