@@ -48,12 +48,14 @@ struct NewFile {
 
 impl JournalFile {
     pub(super) fn open(disk: Box<dyn Disk>, recovered: Option<Recovered>, salt: u64) -> Self {
-        let (number, salt, len, sequence) = match recovered {
-            None => (0, salt, 0, Sequence(0)),
-            Some(Recovered { number, salt, len, sequence, .. }) => (number, salt, len, sequence),
+        let (number, salt, len, sequence, slot) = match recovered {
+            None => (0, salt, 0, Sequence(0), 0),
+            Some(Recovered { number, salt, len, sequence, slot, .. }) => {
+                (number, salt, len, sequence, slot)
+            }
         };
         let buffer = Vec::new();
-        Self { disk, number, salt, len, began: len, sequence, slot: 0, copy: None, buffer }
+        Self { disk, number, salt, len, began: len, sequence, slot, copy: None, buffer }
     }
 
     /// Returns true if a new file should be begun.
@@ -155,6 +157,10 @@ impl JournalFile {
             self.disk.sync(MARK)?;
             self.disk.sync_folder()?;
             self.slot = 1;
+        } else {
+            // While the next file is marked, the mark of this one is all that is left: if it were
+            // of an older one, the next would be foreign.
+            self.mark(true)?;
         }
         self.number += 1;
         self.disk.rename(UNFINISHED, &file_name(self.number))?;

@@ -202,6 +202,12 @@ impl Mark {
         };
         slot(0).into_iter().chain(slot(SLOT_STRIDE)).max()
     }
+
+    /// The slot of the next mark: not that of the newest one.
+    pub(super) fn next_slot(bytes: &[u8]) -> usize {
+        let first = Self::read(bytes.get(..SLOT_LEN).unwrap_or_default());
+        usize::from(first.is_some() && first == Self::read(bytes))
+    }
 }
 
 #[cfg(test)]

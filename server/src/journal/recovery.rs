@@ -34,6 +34,8 @@ pub(crate) struct Recovered {
     pub(crate) torn: u64,
     /// Older files, which the newest replaces, and one that was never finished.
     pub(crate) obsolete: Vec<String>,
+    /// The slot of the next mark.
+    pub(crate) slot: usize,
 }
 
 type Result<T> = std::result::Result<T, OpenProblem>;
@@ -92,7 +94,7 @@ pub(crate) fn read_back(
             None => tracing::warn!(file = name, "unknown file in the folder of data; ignored"),
         }
     }
-    let mark = if has_mark { read_mark(disk)? } else { None };
+    let (mark, slot) = if has_mark { read_mark(disk)? } else { (None, 0) };
     let Some(number) = newest else {
         return match mark {
             Some(mark) if mark.number > 0 => {
@@ -113,14 +115,15 @@ pub(crate) fn read_back(
     let mut read = read_file(disk, number, synced, &mut apply)?;
     let is_obsolete =
         |name: &String| *name == UNFINISHED || file_number(name).is_some_and(|old| old < number);
+    read.slot = slot;
     read.obsolete = names.into_iter().filter(is_obsolete).collect();
     Ok(Some(read))
 }
 
-fn read_mark(disk: &mut dyn ReadDisk) -> Result<Option<Mark>> {
+fn read_mark(disk: &mut dyn ReadDisk) -> Result<(Option<Mark>, usize)> {
     let bytes = disk.read_at(MARK, 0, SLOT_STRIDE + SLOT_LEN);
     let bytes = bytes.map_err(io_problem("cannot read the mark"))?;
-    Ok(Mark::read(&bytes))
+    Ok((Mark::read(&bytes), Mark::next_slot(&bytes)))
 }
 
 fn foreign(file: &str, what: &str) -> OpenProblem {
@@ -209,7 +212,7 @@ fn read_file(
             }
             let torn = reading.len() - at;
             let obsolete = Vec::new();
-            return Ok(Recovered { number, salt, len: at, sequence, torn, obsolete });
+            return Ok(Recovered { number, salt, len: at, sequence, torn, obsolete, slot: 0 });
         };
         if head.sequence < sequence {
             return Err(corrupt(file, at, "the frame is older than the one before it"));
@@ -238,7 +241,7 @@ fn read_file(
     if !snapshot_ended {
         return Err(ends_early(at));
     }
-    Ok(Recovered { number, salt, len: at, sequence, torn: 0, obsolete: Vec::new() })
+    Ok(Recovered { number, salt, len: at, sequence, torn: 0, obsolete: Vec::new(), slot: 0 })
 }
 
 /// An error with its cause.

@@ -224,14 +224,15 @@ impl Disk for SimulatedDisk {
 
     fn write_at(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let offset = offset as usize;
+        let write = |state: &mut DiskState, bytes: &[u8]| {
+            let file = state.files.get_mut(name).ok_or_else(missing)?;
+            file.now.resize(file.now.len().max(offset + bytes.len()), 0);
+            file.now[offset..offset + bytes.len()].copy_from_slice(bytes);
+            Ok(())
+        };
         self.call(
-            |_| (),
-            |state| {
-                let file = state.files.get_mut(name).ok_or_else(missing)?;
-                file.now.resize(file.now.len().max(offset + bytes.len()), 0);
-                file.now[offset..offset + bytes.len()].copy_from_slice(bytes);
-                Ok(())
-            },
+            |state| drop(write(state, &bytes[..bytes.len() / 2])),
+            |state| write(state, bytes),
         )
     }
 
@@ -601,4 +602,40 @@ fn a_copy_of_the_journal_or_that_of_another_folder_is_refused_and_nothing_is_rem
     old.insert(file_name(9), old[&two].clone());
     old.remove(&two);
     check_foreign(&old, &file_name(9));
+}
+
+#[test]
+fn a_crash_while_a_start_begins_a_new_file_never_makes_the_folder_a_foreign_one() {
+    for (first, second, third) in (0..27).map(|all| (all / 9, all / 3 % 3, all % 3)) {
+        let disk = SimulatedDisk::default();
+        let mut next = 1..;
+        let mut write = |journal: &mut JournalFile, count: u64| {
+            for number in next.by_ref().take(count as usize) {
+                journal.write([batch(number, 30)].iter()).unwrap();
+            }
+        };
+        // A server that is killed after so many writes, begins a new file, and is killed again.
+        let (mut journal, _) = open(&disk).unwrap();
+        write(&mut journal, first);
+        journal.finish_copy().unwrap();
+        write(&mut journal, second);
+        drop(journal);
+        write(&mut open(&disk).unwrap().0, third);
+        let contents = disk.contents();
+        for call in 1.. {
+            let disk = SimulatedDisk::with_contents(&contents);
+            let (mut journal, _) = open(&disk).unwrap();
+            let before = disk.calls();
+            let disk = disk.failing_at(before + call, Failure::Crash);
+            let is_done = journal.finish_copy().is_ok();
+            for loss in LOSSES {
+                if let Err(problem) = open(&disk.after(loss)) {
+                    panic!("{first}, {second}, {third} writes, call {call}, {loss:?}: {problem}");
+                }
+            }
+            if is_done {
+                break;
+            }
+        }
+    }
 }
