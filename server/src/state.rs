@@ -26,7 +26,7 @@ use crate::{
     limits::QUEUED_BYTES,
     outbox::Outbox,
     shared_machine::SharedMachine,
-    turns::Turns,
+    turns::{self, Turns},
 };
 
 /// What all drivers of a server share.
@@ -107,6 +107,15 @@ impl ServerState {
         let Some(queue) = &self.queue else {
             return self.run(work);
         };
+        // The calls of all clients wait for the one that has the lock, whatever its client has used.
+        turns::wanted(self.run_next(work, queue)).await
+    }
+
+    async fn run_next<T>(
+        &self,
+        work: impl FnOnce(&mut Machine, Moment) -> T,
+        queue: &JournalQueue,
+    ) -> (T, Sequence) {
         let _turn = self.calls.lock().await;
         let mut work = Some(work);
         let mut durable = self.durable.clone();
@@ -338,5 +347,68 @@ mod tests {
         queue.end(Vec::new());
         let ended = state.run_call(|machine, at| create(machine, at, 100));
         timeout(Duration::from_secs(1), ended).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_for_those_before_it_and_not_for_clients_with_other_work() {
+        const CALLS: u64 = 8;
+        let machine = ServerBuilder::default().machine(Durability::Kept);
+        let (disk, durable) = watch::channel(Durable::To(Sequence::default()));
+        let queue = JournalQueue::default();
+        let state =
+            Arc::new(ServerState::new(machine, Clock::standing(), durable, Some(queue.clone())));
+        state.run(|machine, at| {
+            let (catalog, mut step) = machine.call(at);
+            catalog.create_scope("s", &mut step).unwrap();
+        });
+        let little = state.turns.account();
+        let mut number = 0;
+        while queue.bytes() < QUEUED_BYTES {
+            state.run(|machine, at| create(machine, at, number));
+            number += 1;
+        }
+        let done = Arc::new(AtomicU64::new(0));
+        // Clients whose calls wait for the disk, and have used much when it has written.
+        let calls: Vec<_> = (0..CALLS)
+            .map(|number| {
+                let (account, state) = (state.turns.account(), Arc::clone(&state));
+                let (own, done) = (Arc::clone(&account), Arc::clone(&done));
+                let call = account.meter(async move {
+                    let work = move |_: &mut Machine, _| done.fetch_add(1, Ordering::Relaxed);
+                    let call = async move { state.run_call(work).await };
+                    if number % 2 == 0 { call.await } else { own.apart(call).await }
+                });
+                (tokio::spawn(call), account)
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        // Others always have work: so much that all of it takes turns.
+        let slices = Arc::new(AtomicU64::new(0));
+        let busy = [(); 12].map(|()| {
+            let slices = Arc::clone(&slices);
+            let work = async move {
+                loop {
+                    let begun = std::time::Instant::now();
+                    while begun.elapsed() < Duration::from_micros(500) {}
+                    slices.fetch_add(1, Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::spawn(state.turns.account().meter(work))
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        calls.iter().for_each(|(_, account)| (0..1000).for_each(|_| account.owe()));
+        queue.drain();
+        let before = slices.load(Ordering::Relaxed);
+        disk.send_replace(Durable::To(Sequence::default()));
+        let call = {
+            let state = Arc::clone(&state);
+            little.meter(async move { state.run_call(|_, _| ()).await })
+        };
+        tokio::spawn(call).await.unwrap();
+        let waited = slices.load(Ordering::Relaxed) - before;
+        busy.iter().for_each(tokio::task::JoinHandle::abort);
+        assert_eq!(done.load(Ordering::Relaxed), CALLS);
+        assert!(waited <= 4 * CALLS, "{waited} slices of others");
     }
 }

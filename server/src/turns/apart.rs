@@ -12,7 +12,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Account, BEGUN, Slice, TURN, Turn, Waiting};
+use super::{Account, BEGUN, IS_WANTED, Slice, TURN, Turn, Waiting, wanted};
 
 /// Wakes the task that waits for the next slice.
 struct Signal(Notify);
@@ -35,34 +35,45 @@ impl Account {
     {
         let mut future = Box::pin(future);
         let signal = Arc::new(Signal(Notify::new()));
+        let mut turn = self.turn().await;
         loop {
-            let turn = self.turn().await;
             let (account, waker) = (Arc::clone(self), Waker::from(Arc::clone(&signal)));
             let polling = spawn_blocking(move || {
                 let slice = Slice::begin(Instant::now(), Some(turn));
                 let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+                let is_wanted = IS_WANTED.take();
                 let ended = Instant::now();
                 account.spend(account.turns.at(ended), slice.end(ended));
-                (future, polled)
+                (future, polled, is_wanted)
             });
-            match polling.await {
-                Ok((_, Poll::Ready(output))) => return output,
-                Ok((later, Poll::Pending)) => future = later,
+            // Others may wait for what it did, or does next.
+            let is_wanted = match wanted(polling).await {
+                Ok((_, Poll::Ready(output), _)) => return output,
+                Ok((later, Poll::Pending, is_wanted)) => {
+                    future = later;
+                    is_wanted
+                }
                 Err(error) => match error.try_into_panic() {
                     Ok(panic) => resume_unwind(panic),
                     // The runtime ends.
                     Err(_) => return std::future::pending().await,
                 },
-            }
-            signal.0.notified().await;
+            };
+            let next = async {
+                signal.0.notified().await;
+                self.turn().await
+            };
+            turn = if is_wanted { wanted(next).await } else { next.await };
         }
     }
+
     /// Takes over the turn of the present slice, or one of its own outside of slices.
     async fn turn(self: &Arc<Self>) -> Turn {
         let mut waiting: Option<Waiting> = None;
         loop {
             if BEGUN.get().is_none() {
-                return std::future::poll_fn(|cx| self.poll_turn(&mut waiting, cx)).await;
+                return std::future::poll_fn(|cx| self.poll_turn(self.standing, &mut waiting, cx))
+                    .await;
             }
             if let Some(turn) = TURN.take() {
                 return turn;

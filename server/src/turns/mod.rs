@@ -20,6 +20,7 @@ mod machine;
 
 use std::{
     cell::Cell,
+    future::poll_fn,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -51,6 +52,8 @@ thread_local! {
     static TURN: Cell<Option<Turn>> = const { Cell::new(None) };
     /// The time of slices with turns since this thread last did first what else was ready.
     static OTHERS_WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    /// Others wait for what the work of this slice does next.
+    static IS_WANTED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Returns true if the work of this slice has taken long enough: the task should yield.
@@ -62,6 +65,18 @@ pub(crate) fn slice_is_over() -> bool {
 /// client.
 pub(crate) fn waited(time: Duration) {
     WAITED.set(WAITED.get().saturating_add(time));
+}
+
+/// Does work that other clients wait for, such as that under a lock: until it is done, each of its
+/// slices has the next turn, whatever its client has used. They would wait for all others else.
+pub(crate) async fn wanted<F: Future>(work: F) -> F::Output {
+    let mut work = pin!(work);
+    let poll = |cx: &mut Context<'_>| {
+        let polled = work.as_mut().poll(cx);
+        IS_WANTED.set(polled.is_pending());
+        polled
+    };
+    poll_fn(poll).await
 }
 
 /// Lets this thread do first what else is ready, and check its sockets, if it is time for that;
@@ -87,6 +102,7 @@ impl Slice {
     fn begin(now: Instant, turn: Option<Turn>) -> Self {
         BEGUN.set(Some(now));
         WAITED.set(Duration::ZERO);
+        IS_WANTED.set(false);
         let has_turn = turn.is_some();
         TURN.set(turn);
         Self { begun: now, has_turn }
@@ -161,6 +177,8 @@ pub(crate) struct Metered<F> {
     waiting: Option<Waiting>,
     /// The turn of a slice that begins after what else is ready.
     granted: Option<Turn>,
+    /// Where its next slice waits in the line.
+    standing: Standing,
 }
 
 impl Turns {
@@ -234,6 +252,7 @@ impl Account {
             account: Arc::clone(self),
             waiting: None,
             granted: None,
+            standing: self.standing,
         }
     }
 
@@ -251,20 +270,26 @@ impl Account {
     }
 
     /// Counts work of a client that is about to begin, so that it takes a turn for it.
-    fn owe(&self) {
+    pub(crate) fn owe(&self) {
         let now = self.turns.now();
         self.usage().owe(now);
+    }
+
+    /// Where the work of the slice that has ended waits next.
+    fn next_standing(&self) -> Standing {
+        if IS_WANTED.take() { Standing::First } else { self.standing }
     }
 
     /// Takes a turn, or waits for it at a place in the line.
     fn poll_turn(
         self: &Arc<Self>,
+        standing: Standing,
         waiting: &mut Option<Waiting>,
         cx: &mut Context<'_>,
     ) -> Poll<Turn> {
         let place = match waiting {
             Some(place) => place,
-            None => match self.take() {
+            None => match self.take(standing) {
                 Ok(turn) => return Poll::Ready(turn),
                 Err(place) => waiting.insert(place),
             },
@@ -275,14 +300,14 @@ impl Account {
         turn.map_or(Poll::Pending, Poll::Ready)
     }
 
-    fn take(self: &Arc<Self>) -> Result<Turn, Waiting> {
+    fn take(self: &Arc<Self>, standing: Standing) -> Result<Turn, Waiting> {
         let (turns, now) = (&self.turns, self.turns.now());
         let mut line = turns.line();
         if line.take() {
             return Ok(Turn(turns.clone()));
         }
         let others = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let rank = match self.standing {
+        let rank = match standing {
             Standing::ByUsage => self.usage().rank(now, SLICE.saturating_mul(others)),
             Standing::First => Rank::FIRST,
         };
@@ -290,6 +315,13 @@ impl Account {
         let place = line.wait(rank, self.born, sender);
         drop(line);
         Err(Waiting { account: Arc::clone(self), place, turn })
+    }
+}
+
+impl Waiting {
+    /// The turn that has come; leaves the line if there is none.
+    fn granted(mut self) -> Option<Turn> {
+        self.turn.try_recv().ok()
     }
 }
 
@@ -304,15 +336,15 @@ impl<F: Future> Future for Metered<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { future, account, waiting, granted } = &mut *self;
+        let Self { future, account, waiting, granted, standing } = &mut *self;
         let begun = Instant::now();
         let turn = if account.is_free(account.turns.at(begun)) {
-            (*waiting, *granted) = (None, None);
-            None
+            // The work may need the turn for which it has waited: until then much no longer counts.
+            granted.take().or_else(|| waiting.take().and_then(Waiting::granted))
         } else if let Some(turn) = granted.take() {
             Some(turn)
         } else {
-            let turn = ready!(account.poll_turn(waiting, cx));
+            let turn = ready!(account.poll_turn(*standing, waiting, cx));
             if others_are_first(cx) {
                 *granted = Some(turn);
                 return Poll::Pending;
@@ -322,6 +354,7 @@ impl<F: Future> Future for Metered<F> {
         let is_free = turn.is_none();
         let slice = Slice::begin(begun, turn);
         let polled = future.as_mut().poll(cx);
+        *standing = account.next_standing();
         let ended = Instant::now();
         let (now, time) = (account.turns.at(ended), slice.end(ended).min(COUNTED));
         account.spend(now, time);

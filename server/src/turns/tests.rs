@@ -12,7 +12,7 @@ use tokio::{
     net::UdpSocket,
     sync::Notify,
     task::{JoinHandle, yield_now},
-    time::{advance, timeout},
+    time::{advance, sleep, timeout},
 };
 
 use super::*;
@@ -40,7 +40,7 @@ async fn a_client_with_much_work_waits_for_a_turn_and_one_with_little_does_not()
     let turns = Turns::new(1);
     let (little, much) = (account(&turns, Duration::ZERO), account(&turns, MUCH));
     advance(Duration::from_secs(1)).await;
-    let turn = much.take().unwrap();
+    let turn = much.take(Standing::ByUsage).unwrap();
     little.meter(ready(())).await;
     let waits = account(&turns, MUCH).meter(ready(()));
     tokio::pin!(waits);
@@ -48,7 +48,7 @@ async fn a_client_with_much_work_waits_for_a_turn_and_one_with_little_does_not()
     drop(turn);
     waits.await;
     // After a while it has used little.
-    let _turn = much.take().unwrap();
+    let _turn = much.take(Standing::ByUsage).unwrap();
     let rests = account(&turns, MUCH).meter(ready(()));
     tokio::pin!(rests);
     assert!(timeout(Duration::from_millis(1), &mut rests).await.is_err());
@@ -81,9 +81,10 @@ async fn work_for_all_clients_has_the_next_turn() {
     let turns = Turns::new(1);
     let common = turns.common_account();
     common.spend(turns.now(), 10 * MUCH);
-    let turn = common.take().unwrap();
-    let others: Vec<_> = (0..3).map(|_| account(&turns, MUCH).take().unwrap_err()).collect();
-    let mut waiting = common.take().unwrap_err();
+    let turn = common.take(Standing::First).unwrap();
+    let others: Vec<_> =
+        (0..3).map(|_| account(&turns, MUCH).take(Standing::ByUsage).unwrap_err()).collect();
+    let mut waiting = common.take(Standing::First).unwrap_err();
     drop(turn);
     assert!(waiting.turn.try_recv().is_ok());
     drop(others);
@@ -96,7 +97,7 @@ async fn the_turn_of_a_client_that_left_goes_to_the_next() {
     let much = account(&turns, MUCH);
     for leaves_before in [true, false] {
         let woken = [(); 3].map(|()| Arc::new(Woken::default()));
-        let turn = much.take().unwrap();
+        let turn = much.take(Standing::ByUsage).unwrap();
         let mut waiting: Vec<_> =
             (0..3).map(|_| Some(account(&turns, MUCH).meter(pending::<()>()))).collect();
         for (waiting, woken) in waiting.iter_mut().zip(&woken) {
@@ -116,7 +117,7 @@ async fn the_turn_of_a_client_that_left_goes_to_the_next() {
         assert_eq!(woken[2].0.load(Ordering::Relaxed), 0);
         drop(waiting);
         assert_eq!(turns.line().waiting(), 0);
-        assert!(much.take().is_ok(), "a turn is lost");
+        assert!(much.take(Standing::ByUsage).is_ok(), "a turn is lost");
     }
 }
 
@@ -134,7 +135,7 @@ async fn a_thread_with_many_slices_does_first_what_else_is_ready() {
     OTHERS_WAITED.set(OTHERS_WAIT);
     assert!(poll(&mut slice).is_pending());
     drop(slice);
-    assert!(account(&turns, MUCH).take().is_ok(), "a turn is lost");
+    assert!(account(&turns, MUCH).take(Standing::ByUsage).is_ok(), "a turn is lost");
     // After little time none waits.
     OTHERS_WAITED.set(OTHERS_WAIT / 2);
     assert!(poll(&mut account(&turns, MUCH).meter(ready(()))).is_ready());
@@ -180,7 +181,7 @@ async fn a_slice_that_panics_gives_its_turn_back() {
     let much = account(&turns, MUCH);
     let panics = tokio::spawn(much.meter(async { panic!("as the test wants") }));
     assert!(panics.await.unwrap_err().is_panic());
-    assert!(much.take().is_ok());
+    assert!(much.take(Standing::ByUsage).is_ok());
     assert!(!slice_is_over());
 }
 
@@ -202,7 +203,7 @@ async fn work_apart_is_done_on_another_thread_with_the_turn_of_its_client() {
         };
         assert_eq!(account.meter(async move { apart.apart(work).await }).await, 7);
         later.notified().await;
-        assert!(account.take().is_ok());
+        assert!(account.take(Standing::ByUsage).is_ok());
     }
     // Outside of a slice, too.
     assert_eq!(account(&turns, MUCH).apart(ready(8)).await, 8);
@@ -215,5 +216,30 @@ async fn work_apart_that_panics_panics_its_task() {
     let apart = Arc::clone(&account);
     let task = account.meter(async move { apart.apart(async { panic!("as it should") }).await });
     assert!(tokio::spawn(task).await.unwrap_err().is_panic());
-    assert!(account.take().is_ok());
+    assert!(account.take(Standing::ByUsage).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_apart_is_done_in_the_turn_for_which_its_client_has_waited_for_long() {
+    let turns = Turns::new(1);
+    let little = account(&turns, Duration::ZERO);
+    advance(Duration::from_secs(2)).await;
+    // Two others have the turn by turns, each for longer than it takes until much is little again.
+    let others = [(); 2].map(|()| {
+        let other = account(&turns, MUCH);
+        tokio::spawn(async move {
+            loop {
+                let mut waiting = None;
+                let turn = poll_fn(|cx| other.poll_turn(Standing::ByUsage, &mut waiting, cx)).await;
+                sleep(Duration::from_millis(400)).await;
+                drop(turn);
+            }
+        })
+    });
+    sleep(Duration::from_millis(1)).await;
+    let (apart, asked) = (Arc::clone(&little), Instant::now());
+    let work = little.meter(async move { apart.apart(ready(())).await });
+    timeout(Duration::from_secs(30), work).await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    others.iter().for_each(JoinHandle::abort);
 }
