@@ -109,9 +109,9 @@ impl ReceiveBuffer {
         self.begun
     }
 
-    /// Returns true if it holds no bytes, but a long block.
+    /// Returns true if it holds no bytes, but a block that the pool lends.
     pub(crate) fn is_idle(&self) -> bool {
-        self.buffer.is_empty() && self.block > OWN_BYTES
+        self.buffer.is_empty() && !Arc::ptr_eq(&self.lease, &self.own)
     }
 
     /// Returns true if much is received at once: the block is longer than the connection's own.
@@ -186,7 +186,8 @@ impl ReceiveBuffer {
             Ok(Some(header)) => FRAME_HEADER_LEN + header.payload_len,
             _ => 0,
         };
-        if self.is_idle() && self.pool.is_wanted() {
+        // With a long block, the next long frame would wait for memory that this connection has.
+        if self.is_idle() && (self.block > MAX_BLOCK || self.pool.is_wanted()) {
             self.free();
         }
         if self.has_room(len, frame) {
@@ -282,6 +283,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::limits::REQUEST_BYTES;
 
     fn frame(len: usize) -> Vec<u8> {
         let mut out = SendBuffer::new();
@@ -323,6 +325,23 @@ mod tests {
         for _ in 0..20 {
             read_all(&mut buffer, &frame(100_000).repeat(3)).await;
             assert!(pool.lent() <= 200_000, "{}", pool.lent());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_request_after_another_long_one_does_not_wait_for_the_memory_of_that() {
+        let pool = Pool::new(REQUEST_BYTES);
+        let mut buffer = ReceiveBuffer::new(pool.clone());
+        let sent = [7 << 20, 12 << 20].map(frame).concat();
+        let (mut sent, mut handled) = (&sent[..], 0);
+        while handled < 2 {
+            // Each command is handled, and gone, before more is read.
+            let mut commands = VecDeque::new();
+            buffer.take(&mut commands, 64);
+            handled += commands.drain(..).count();
+            let room = timeout(Duration::from_secs(60), buffer.make_room()).await;
+            assert!(room.is_ok(), "it waits for itself: {} bytes are lent", pool.lent());
+            buffer.read(&mut sent).await.unwrap();
         }
     }
 
