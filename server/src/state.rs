@@ -107,7 +107,7 @@ impl ServerState {
         let Some(queue) = &self.queue else {
             return self.run(work);
         };
-        // The calls of all clients wait for the one that has the lock, whatever its client has used.
+        // The calls of all clients wait for the one that has the lock, whatever its client used.
         turns::wanted(self.run_next(work, queue)).await
     }
 

@@ -144,25 +144,43 @@ fn check_others(
     if newest > marked + 1 {
         return Err(foreign(name, "it is neither the file of the journal nor the next one"));
     }
-    // A crash may bring back one whose removal was not durable yet.
-    let is_older = |number: u64| number + 2 < newest;
-    if let Some(older) = names.iter().find(|name| file_number(name).is_some_and(is_older)) {
+    // The one that the mark names is the journal's, and the newest is compared with it.
+    let is_older = |number: u64| number < newest && number != marked;
+    for older in names.iter().filter(|name| file_number(name).is_some_and(is_older)) {
+        check_older(disk, names, newest, older)?;
+    }
+    let before = &*file_name(marked);
+    // A start after a crash removes the file before, and the first write after it the old mark.
+    if newest == marked || !names.iter().any(|name| name == before) || follows(disk, before, name)?
+    {
+        return Ok(());
+    }
+    Err(foreign(name, "it was not begun after the file before it"))
+}
+
+/// Checks that an older file is one that the journal had, so that it is removed. A crash may bring
+/// back one whose removal was not durable yet.
+fn check_older(disk: &mut dyn ReadDisk, names: &[String], newest: u64, older: &str) -> Result<()> {
+    let number = file_number(older).unwrap_or_default();
+    // The first file is 1.
+    if number == 0 || number + 2 < newest {
         return Err(foreign(
             older,
             "it is neither the file of the journal nor one of the two before",
         ));
     }
-    let before = &*file_name(marked);
-    // A start after a crash removes the file before, and the first write after it the old mark.
-    if newest == marked || !names.iter().any(|name| name == before) {
-        return Ok(());
-    }
-    let (salt, len) = salt_and_len(disk, before)?;
-    let (next, _) = salt_and_len(disk, name)?;
-    if !may_follow(salt, len, next) {
-        return Err(foreign(name, "it was not begun after the file before it"));
+    let next = file_name(number + 1);
+    if names.contains(&next) && !follows(disk, older, &next)? {
+        return Err(foreign(older, "the file after it was not begun after it"));
     }
     Ok(())
+}
+
+/// Returns true if a file may have been begun after another.
+fn follows(disk: &mut dyn ReadDisk, before: &str, file: &str) -> Result<bool> {
+    let (salt, len) = salt_and_len(disk, before)?;
+    let (next, _) = salt_and_len(disk, file)?;
+    Ok(may_follow(salt, len, next))
 }
 
 fn salt_and_len(disk: &mut dyn ReadDisk, file: &str) -> Result<(u64, u64)> {

@@ -597,7 +597,12 @@ fn a_copy_of_the_journal_or_that_of_another_folder_is_refused_and_nothing_is_rem
     let journal = cut.get_mut(&one).unwrap();
     journal.truncate(journal.len() - 1);
     assert!(open(&SimulatedDisk::with_contents(&cut)).is_err());
-    // An old backup is not removed as if it were an older file of the journal.
+    // Files of others are not removed as if they were older files of the journal.
+    check_foreign(&with(&before, &file_name(0), &before[&one]), &file_name(0));
+    check_foreign(&with(&after, &one, &other[1][&one]), &one);
+    let text = with(&after, &one, b"a text, and not a file of the journal");
+    assert!(open(&SimulatedDisk::with_contents(&text)).is_err());
+    // Nor is an old backup.
     let mut old = after.clone();
     old.insert(file_name(9), old[&two].clone());
     old.remove(&two);
