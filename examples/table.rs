@@ -7,16 +7,17 @@ use pravega_sdk::{
     ErrorKind,
     controller_client::KeyValueTableConfiguration,
     table_synchronizer::Keys,
-    types::{ScopedKeyValueTable, ScopedStream},
+    types::{Scope, ScopedKeyValueTable},
 };
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pravega = pravega_sdk::embedded().await?;
-    // A table is in a scope, as a stream is.
-    let orders: ScopedStream = pravega.create_stream("shop/orders", 1).await?;
-    let name = ScopedKeyValueTable::new(orders.scope().clone(), "prices".parse()?);
     let client = pravega.client();
+    // A table is in a scope, as a stream is.
+    let scope: Scope = "shop".parse()?;
+    client.controller().create_scope(&scope).await?;
+    let name: ScopedKeyValueTable = "shop/prices".parse()?;
     // Two partitions, and keys of 4 bytes.
     let configuration = KeyValueTableConfiguration::new(2, 4);
     client.controller().create_key_value_table(&name, &configuration).await?;

@@ -181,7 +181,7 @@ pub struct KeyValueTableConfiguration {
     /// Number of partitions; at least 1. Java's client refuses tables with some counts (49, 98,
     /// 103, …).
     pub partition_count: u32,
-    /// Length of every primary key in bytes; at least 1.
+    /// Length of every primary key in bytes, at least 1; with the secondary key 256 at most.
     pub primary_key_length: u32,
     /// Length of every secondary key in bytes; 0 if there are no secondary keys.
     pub secondary_key_length: u32,

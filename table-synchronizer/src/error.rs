@@ -14,9 +14,9 @@ error_type! {
     /// |---|---|
     /// | [`ConditionFailed`](ErrorKind::ConditionFailed) | a key does not have the version that was given, or exists although it must not |
     /// | [`NotFound`](ErrorKind::NotFound) | there is no such table |
-    /// | [`InvalidArgument`](ErrorKind::InvalidArgument) | a key, a value or a batch is over a limit |
+    /// | [`InvalidArgument`](ErrorKind::InvalidArgument) | a key, a value or a batch has a wrong length or is over a limit, the keys of a batch do not belong together, or a version is that of a key in another partition |
     /// | [`Unsupported`](ErrorKind::Unsupported) | tables of this kind do not have the call |
-    /// | [`Corrupt`](ErrorKind::Corrupt) | a stored key or value is not one of the codec |
+    /// | [`Corrupt`](ErrorKind::Corrupt) | a stored key has another length than those of the table |
     ///
     /// Any other kind is that of the request which failed. A change whose reply was lost has the
     /// outcome [`Unknown`](Outcome::Unknown), unless its conditions show what happened.
@@ -51,9 +51,10 @@ impl TableError {
     pub(crate) fn from_ask(error: AskError) -> Self {
         let (kind, outcome) = (error.kind(), error.outcome());
         let (kind, detail) = match (error.reply(), kind) {
-            (Some(reply), _) if is_condition(reply) => {
-                (ErrorKind::ConditionFailed, "a key does not have the version that was expected")
-            }
+            (Some(reply), _) if is_condition(reply) => (
+                ErrorKind::ConditionFailed,
+                "a key does not have the version that was given, or exists although it must not",
+            ),
             (_, ErrorKind::NotFound) => (kind, "there is no such table"),
             (_, ErrorKind::NotEmpty) => (kind, "the table has entries"),
             (_, ErrorKind::Unsupported) => (kind, "tables of this kind do not have the call"),

@@ -181,6 +181,9 @@ pub(super) fn table_info(table: &ScopedKeyValueTable) -> proto::KeyValueTableInf
     }
 }
 
+/// The longest keys of a table segment whose keys have one length, in bytes, as in the Java store.
+const MAX_TABLE_KEY: u32 = 256;
+
 pub(super) fn table_config(
     table: &ScopedKeyValueTable,
     configuration: &KeyValueTableConfiguration,
@@ -192,6 +195,15 @@ pub(super) fn table_config(
         return Err(ControllerError::invalid(
             "the primary keys of a key-value table need at least 1 byte",
         ));
+    }
+    let (primary, secondary) =
+        (configuration.primary_key_length, configuration.secondary_key_length);
+    let key = primary.saturating_add(secondary);
+    if key > MAX_TABLE_KEY {
+        return Err(ControllerError::invalid(format_args!(
+            "the primary and secondary key of a key-value table have at most {MAX_TABLE_KEY} bytes \
+             together, not {key}"
+        )));
     }
     Ok(proto::KeyValueTableConfig {
         scope: table.scope().to_string(),
@@ -487,6 +499,20 @@ mod tests {
             segment_id: Some(proto::SegmentId { stream_info: None, segment_id: id }),
             min_key,
             max_key,
+        }
+    }
+
+    #[test]
+    fn keys_of_a_table_have_256_bytes_at_most() {
+        let table = "scope/table".parse().unwrap();
+        let of = |primary, secondary| {
+            let configuration = KeyValueTableConfiguration::new(1, primary);
+            table_config(&table, &configuration.with_secondary_key_length(secondary))
+        };
+        assert!(of(256, 0).is_ok() && of(200, 56).is_ok());
+        for (primary, secondary) in [(257, 0), (200, 57), (u32::MAX, u32::MAX), (0, 8)] {
+            let error = of(primary, secondary).unwrap_err();
+            assert_eq!(error.kind(), pravega_sdk_types::ErrorKind::InvalidArgument);
         }
     }
 

@@ -11,7 +11,8 @@ use crate::{entry::Put, error::TableError};
 
 /// The longest key, in bytes.
 pub const MAX_KEY_LEN: usize = 8192;
-/// The longest value, in bytes: a key and a value together are 1 MiB at most.
+/// The longest value, in bytes. The server refuses a key and a value that are more than 1 MiB less
+/// 17 bytes together.
 pub const MAX_VALUE_LEN: usize = (1 << 20) - MAX_KEY_LEN;
 /// The most keys that are changed together.
 pub const MAX_BATCH_ITEMS: usize = 256;
@@ -62,7 +63,8 @@ impl fmt::Display for KeyLength {
 /// The kind of a table segment, which decides about its keys and its iterations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TableKind {
-    /// Keys of any length, in the order of their hashes; the changes since a position can be read.
+    /// Keys of 1 to 8192 bytes, in the order of their hashes; the changes since a position can be
+    /// read.
     Hash,
     /// Keys of one length, in their own order; a range of them can be read.
     FixedKeys(KeyLength),
