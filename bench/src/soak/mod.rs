@@ -17,7 +17,7 @@ mod wire;
 use std::{
     io::Read as _,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -138,12 +138,8 @@ async fn misbehave(options: &Options, target: Target) -> Result<String> {
     let seconds = options.attack.as_secs_f64().to_string();
     let clients = options.clients.to_string();
     let ports = [target.controller, target.store, target.rest].map(|port| port.to_string());
-    let mut command = Command::new("nice");
-    command
-        .arg("-n")
-        .arg(options.nice.to_string())
-        .arg(std::env::current_exe()?)
-        .arg("soak-attack");
+    let mut command = options.priority.command();
+    command.arg(std::env::current_exe()?).arg("soak-attack");
     command.args(ports).args([&seconds, &clients, &options.only]);
     let process = command.stdout(Stdio::piped()).spawn().context("the attack cannot be started")?;
     let mut process = Attack(process);

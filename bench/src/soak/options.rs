@@ -1,6 +1,6 @@
 //! Options of the command line.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -19,10 +19,40 @@ pub(crate) struct Options {
     pub(super) memory: String,
     /// The number of clients that misbehave.
     pub(super) clients: usize,
-    /// The priority of the clients that misbehave, 0 to 19, the lowest.
-    pub(super) nice: u8,
+    /// The priority of the clients that misbehave.
+    pub(super) priority: Priority,
     /// Only the kinds whose names contain this.
     pub(super) only: String,
+}
+
+/// The priority of a process.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Priority {
+    /// It runs on what no other process uses, and stops as soon as one wakes.
+    ///
+    /// A process with the lowest nice value goes on to the end of its slice, up to 4 ms, when
+    /// another wakes.
+    Idle,
+    /// A nice value, 0 to 19.
+    Nice(u8),
+}
+
+impl Priority {
+    /// Returns the command that starts another one, which follows as its arguments.
+    pub(super) fn command(self) -> Command {
+        match self {
+            Self::Idle => {
+                let mut command = Command::new("chrt");
+                command.args(["--idle", "0"]);
+                command
+            }
+            Self::Nice(value) => {
+                let mut command = Command::new("nice");
+                command.args(["-n", &value.to_string()]);
+                command
+            }
+        }
+    }
 }
 
 impl Options {
@@ -34,7 +64,7 @@ impl Options {
             durable: false,
             memory: "256M".to_owned(),
             clients: 200,
-            nice: 19,
+            priority: Priority::Idle,
             only: String::new(),
         };
         let mut rest = arguments.iter();
@@ -49,7 +79,7 @@ impl Options {
                 "--dir" => options.durable = true,
                 "--memory" => options.memory = (*value()?).to_owned(),
                 "--clients" => options.clients = value()?.parse()?,
-                "--nice" => options.nice = value()?.parse()?,
+                "--nice" => options.priority = Priority::Nice(value()?.parse()?),
                 "--only" => options.only = (*value()?).to_owned(),
                 other => bail!("there is no option {other}"),
             }
