@@ -13,9 +13,9 @@ use pravega_sdk_server_core::{
     ids::{ConnectionId, Moment},
     machine::Machine,
     record::Sequence,
-    store::Progress,
+    store::{Discarded, Progress},
 };
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 use uuid::Uuid;
 
 use crate::{
@@ -75,7 +75,7 @@ impl ServerState {
     /// drivers; returns the batch that a reply to the work waits for.
     pub(crate) fn run<T>(&self, work: impl FnOnce(&mut Machine, Moment) -> T) -> (T, Sequence) {
         let at = self.moment();
-        let (done, woken, after) = self.machine.with(|machine| {
+        let (done, woken, discarded, after) = self.machine.with(|machine| {
             let done = work(machine, at);
             let woken = machine.store.take_woken();
             if let Some((sequence, records)) = machine.journal.take()
@@ -85,8 +85,9 @@ impl ServerState {
                 let followed = machine.take_followed();
                 queue.push(sequence, records, followed);
             }
-            (done, woken, machine.journal.latest())
+            (done, woken, machine.store.take_discarded(), machine.journal.latest())
         });
+        discard(discarded);
         if !woken.is_empty() {
             let connections = lock(&self.connections);
             for woken in woken {
@@ -280,6 +281,15 @@ impl ServerState {
 }
 
 /// No change under this lock is half done after a panic, so a poisoned lock is used on.
+/// Frees what was deleted: much of it where no client waits for that.
+fn discard(discarded: Discarded) {
+    if discarded.is_much()
+        && let Ok(runtime) = Handle::try_current()
+    {
+        drop(runtime.spawn_blocking(move || drop(discarded)));
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -149,6 +149,7 @@ impl Cluster {
 
     /// Sends the replies to the reads that waited.
     pub(crate) fn wake(&mut self) {
+        drop(self.machine.store.take_discarded());
         for woken in self.machine.store.take_woken() {
             let segment = match &woken.reply {
                 WireCommand::SegmentRead(SegmentRead { segment, .. })

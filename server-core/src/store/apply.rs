@@ -1,9 +1,12 @@
 //! The effect of each record on the segments, now and when a journal is read back.
 
+use std::mem;
+
 use bytestring::ByteString;
 
 use super::{
-    bytes::SegmentBytes,
+    bytes::{Pieces, SegmentBytes},
+    discarded::Discarded,
     segment::{Content, Segment},
     state::Store,
     table::Table,
@@ -22,6 +25,13 @@ impl Store {
     /// Applies a record of the journal that is read back. Records of the catalog are ignored.
     pub fn restore(&mut self, record: &Record) {
         self.apply(record, Sequence::default());
+        drop(self.take_discarded());
+    }
+
+    /// Returns what was deleted and truncated since the last call, to be dropped outside of the
+    /// machine.
+    pub fn take_discarded(&mut self) -> Discarded {
+        mem::take(&mut self.discarded)
     }
 
     /// Applies a record of the batch `after`.
@@ -73,9 +83,17 @@ impl Store {
                 self.note_kind(segment);
             }
             Record::Truncated { segment, offset, at } => {
-                self.change(segment, Some(*at), after, |segment| segment.content.truncate(*offset));
+                let mut dropped = Pieces::default();
+                self.change(segment, Some(*at), after, |segment| {
+                    dropped = segment.content.truncate(*offset);
+                });
+                self.discarded.pieces(dropped);
             }
-            Record::Deleted { segment } => drop(self.remove_segment(segment, after)),
+            Record::Deleted { segment } => {
+                if let Some(deleted) = self.remove_segment(segment, after) {
+                    self.discarded.segment(*deleted);
+                }
+            }
             Record::Put { segment, entries, at } => {
                 self.change(segment, Some(*at), after, |segment| segment.content.put(entries));
             }

@@ -61,6 +61,27 @@ impl Piece {
     }
 }
 
+/// Pieces that a segment no longer has.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces(Vec<Piece>);
+
+impl Pieces {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl fmt::Debug for Piece {
+    /// Shows the place, not the bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Piece").field("bytes", &(self.start()..self.end)).finish_non_exhaustive()
+    }
+}
+
 /// What a segment has at an offset.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -344,17 +365,21 @@ impl SegmentBytes {
     }
 
     /// Drops the bytes before an offset between the start and the end.
-    pub(crate) fn truncate(&mut self, offset: u64) {
+    #[must_use = "to drop much takes long"]
+    pub(crate) fn truncate(&mut self, offset: u64) -> Pieces {
         self.start = offset.clamp(self.start, self.len());
-        while let Some(front) = self.full.front()
-            && front.end <= self.start
-        {
-            self.full_held -= front.held;
-            self.full.pop_front();
-        }
+        let before = self.full.partition_point(|piece| piece.end <= self.start);
+        let dropped: Vec<Piece> = self.full.drain(..before).collect();
+        self.full_held -= dropped.iter().map(|piece| piece.held).sum::<u64>();
         if self.full.is_empty() {
             self.cut_tail();
         }
+        Pieces(dropped)
+    }
+
+    /// Returns the number of pieces that no longer grow.
+    pub(super) fn piece_count(&self) -> usize {
+        self.full.len()
     }
 
     /// Gives the memory of dropped bytes of the last piece back, once they are half of it: fewer
@@ -399,7 +424,7 @@ mod tests {
     fn memory_comes_back_as_the_segment_is_truncated() {
         let mut bytes = SegmentBytes::default();
         bytes.append(&vec![7; 5 * PIECE_LEN + 10], NOW);
-        bytes.truncate(4 * PIECE_LEN as u64 + 1);
+        drop(bytes.truncate(4 * PIECE_LEN as u64 + 1));
         assert!(bytes.held() <= 2 * PIECE_LEN as u64, "{} bytes are held", bytes.held());
         assert_eq!(bytes.read_whole(4 * PIECE_LEN as u64, 10), Bytes::new());
         assert_eq!(bytes.read_whole(4 * PIECE_LEN as u64 + 1, 3), [7; 3][..]);
@@ -410,7 +435,7 @@ mod tests {
         for len in [1, 100, 254_000, PIECE_LEN - 1, PIECE_LEN, PIECE_LEN + 1, 3 * PIECE_LEN] {
             let mut bytes = SegmentBytes::default();
             bytes.append(&vec![7; len], NOW);
-            bytes.truncate(len as u64);
+            drop(bytes.truncate(len as u64));
             assert_eq!((bytes.held(), bytes.tail.capacity()), (0, 0), "{len}");
             bytes.append(b"more", NOW);
             assert_eq!((bytes.len(), all(&bytes)), (len as u64 + 4, b"more".to_vec()));
@@ -435,7 +460,7 @@ mod tests {
                 prop_assert_eq!(&all(&bytes), &model);
                 // Every second part is cut.
                 let cut = if byte % 2 == 0 { (model.len() as f64 * cut) as usize } else { 0 };
-                bytes.truncate(first + cut as u64);
+                drop(bytes.truncate(first + cut as u64));
                 prop_assert!(bytes.held() <= foretold, "truncation takes memory");
                 model.drain(..cut);
                 first += cut as u64;
@@ -455,7 +480,7 @@ mod tests {
                 let mut source = SegmentBytes::default();
                 source.append(&vec![number; len], NOW);
                 source.append(&[0], NOW);
-                source.truncate((len as f64 * cut) as u64);
+                drop(source.truncate((len as f64 * cut) as u64));
                 model.extend(all(&source));
                 let foretold = bytes.shape().with_merged(&source).held();
                 let was_short = source.is_short();
@@ -473,9 +498,9 @@ mod tests {
                 prop_assert!(!read.is_empty());
                 prop_assert_eq!(&read[..], &model[offset..offset + read.len()]);
             }
-            bytes.truncate(cut as u64);
+            drop(bytes.truncate(cut as u64));
             prop_assert!(all(&bytes) == model[cut..]);
-            bytes.truncate(model.len() as u64);
+            drop(bytes.truncate(model.len() as u64));
             prop_assert_eq!((bytes.held(), bytes.len()), (0, model.len() as u64));
         }
     }
@@ -522,7 +547,7 @@ mod tests {
                 model.extend(data);
                 let before = bytes.held();
                 match work {
-                    0 => bytes.truncate(from),
+                    0 => drop(bytes.truncate(from)),
                     1 => {
                         let start = bytes.start() as usize;
                         prop_assert!(fetch_all(&mut bytes, &model, most) == model[start..]);
@@ -532,7 +557,7 @@ mod tests {
                         source.append(&model, OLD);
                         source.evict(0, OLD, OLD, (u64::MAX, 10));
                         source.evict(0, OLD, OLD, (from, 10));
-                        source.truncate(from / 2);
+                        drop(source.truncate(from / 2));
                         let foretold = bytes.shape().with_merged(&source).held();
                         model.extend_from_within(source.start() as usize..source.len() as usize);
                         bytes.merge(source, OLD);

@@ -20,6 +20,7 @@
 //! state  segment  bytes  table      all segments, one segment
 //! attributes                        those of one segment
 //! copying                           how far a copy has come
+//! discarded                         what was deleted, and has yet to be freed
 //!
 //! weight                            the memory that replies keep alive
 //! ```
@@ -30,6 +31,7 @@ mod bytes;
 mod commands;
 mod copy;
 mod copying;
+mod discarded;
 mod evict;
 mod fetches;
 mod growth;
@@ -51,6 +53,7 @@ mod weight;
 
 pub use self::{
     commands::segment_of,
+    discarded::Discarded,
     fetches::Fetch,
     planned::{MergeTarget, Merging, SegmentKind},
     refusal::{Closed, Refusal},

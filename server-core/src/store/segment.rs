@@ -7,7 +7,12 @@ use pravega_sdk_types::{EventNumber, WriterId};
 use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
 use uuid::Uuid;
 
-use super::{attributes::AttributeMap, bytes::SegmentBytes, table::Table, waiting::Waits};
+use super::{
+    attributes::AttributeMap,
+    bytes::{Pieces, SegmentBytes},
+    table::Table,
+    waiting::Waits,
+};
 use crate::record::{Attributes, Millis, Sequence};
 
 /// The high half of the ids of attributes that the store itself keeps.
@@ -102,9 +107,11 @@ impl Content {
         }
     }
 
-    pub(crate) fn truncate(&mut self, offset: u64) {
-        if let Self::Stream(bytes) = self {
-            bytes.truncate(offset);
+    #[must_use = "to drop much takes long"]
+    pub(crate) fn truncate(&mut self, offset: u64) -> Pieces {
+        match self {
+            Self::Stream(bytes) => bytes.truncate(offset),
+            Self::Table(..) => Pieces::default(),
         }
     }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{
     copying::CopyPlace,
+    discarded::Discarded,
     fetches::{Fetches, Hand},
     pressing::Pressing,
     refusal::{Refusal, Result},
@@ -60,6 +61,8 @@ pub struct Store {
     #[cfg(test)]
     pub(crate) applied: usize,
     pub(super) woken: Vec<Woken>,
+    /// What was deleted and truncated, and has yet to be freed.
+    pub(super) discarded: Discarded,
     /// The reads of bytes that are not in memory.
     pub(super) fetches: Fetches,
     /// Where the search for bytes to evict goes on.

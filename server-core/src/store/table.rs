@@ -38,6 +38,13 @@ pub struct Table {
     held: u64,
 }
 
+impl Table {
+    /// Returns the number of entries.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
 impl fmt::Debug for Table {
     /// Shows the sizes, not the entries.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

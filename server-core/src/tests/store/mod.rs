@@ -2,6 +2,7 @@
 
 mod access;
 mod appends;
+mod discarded;
 mod evicted;
 mod full;
 mod merges;
