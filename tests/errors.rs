@@ -50,6 +50,8 @@ fn every_public_error_has_a_kind_and_an_outcome() {
     shape::<StreamPositionError>();
     shape::<TimestampError>();
     shape::<TransactionIdError>();
+    // codec
+    shape::<CodecError>();
     // wire-protocol
     shape::<AppendViolation>();
     shape::<CorruptEvent>();
@@ -79,7 +81,6 @@ fn every_public_error_has_a_kind_and_an_outcome() {
     shape::<KeyVersionError>();
     shape::<TableError>();
     // event-stream
-    shape::<CodecError>();
     shape::<TransactionError>();
     shape::<TryEnqueueError>();
     // client-factory

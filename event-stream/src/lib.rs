@@ -44,7 +44,6 @@
 
 mod batch;
 mod byte;
-pub mod codec;
 mod error;
 pub mod index;
 mod reader;
@@ -55,6 +54,7 @@ mod writer;
 pub use batch::{BatchClient, BatchConfig};
 pub use byte::{ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig};
 pub use error::TransactionError;
+pub use pravega_sdk_codec as codec;
 #[cfg(feature = "seeded-bugs")]
 #[doc(hidden)]
 pub use pravega_sdk_segment_client::seeded_bugs::SeededBug;

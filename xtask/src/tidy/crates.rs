@@ -8,18 +8,23 @@ use anyhow::{Context as _, Result};
 /// The crates of the workspace that each crate may use. A crate without a row is refused.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("types", &[]),
+    ("codec", &["types"]),
     ("proto", &[]),
     ("probes", &[]),
     ("wire-protocol", &["types"]),
     ("controller-client", &["types", "proto"]),
     ("connection-pool", &["types", "probes"]),
     ("segment-client", &["types", "wire-protocol", "controller-client", "connection-pool"]),
-    ("table-synchronizer", &["types", "wire-protocol", "controller-client", "segment-client"]),
-    ("event-stream", &["types", "wire-protocol", "controller-client", "segment-client"]),
+    (
+        "table-synchronizer",
+        &["types", "codec", "wire-protocol", "controller-client", "segment-client"],
+    ),
+    ("event-stream", &["types", "codec", "wire-protocol", "controller-client", "segment-client"]),
     (
         "simulation",
         &[
             "types",
+            "codec",
             "proto",
             "wire-protocol",
             "controller-client",
@@ -35,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "client-factory",
         &[
             "types",
+            "codec",
             "proto",
             "wire-protocol",
             "controller-client",
@@ -62,6 +68,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "integration-tests",
         &[
             "types",
+            "codec",
             "proto",
             "wire-protocol",
             "controller-client",
@@ -81,6 +88,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "bench",
         &[
             "types",
+            "codec",
             "proto",
             "wire-protocol",
             "controller-client",
@@ -99,7 +107,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Dependencies that the pure crates must not have.
 const RUNTIMES: &[&str] =
     &["tokio", "tokio-util", "futures-util", "async-std", "smol", "rand", "fastrand"];
-const PURE: &[&str] = &["types", "wire-protocol", "server-core"];
+const PURE: &[&str] = &["types", "codec", "wire-protocol", "server-core"];
 
 /// Checks the manifests of all crates.
 pub(super) fn check(root: &Path, broken: &mut Vec<String>) -> Result<()> {

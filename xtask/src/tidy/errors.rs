@@ -16,6 +16,7 @@ const LIST: &str = "tests/errors.rs";
 const PUBLIC: &[&str] = &[
     ".",
     "types",
+    "codec",
     "wire-protocol",
     "connection-pool",
     "controller-client",

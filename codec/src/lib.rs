@@ -1,5 +1,17 @@
-//! How an application's events become bytes, and bytes events.
+//! How an application's values become bytes, and bytes values: events of streams, keys and values
+//! of tables.
+//!
+//! | codec | for |
+//! |---|---|
+//! | [`Raw`] | bytes |
+//! | [`Utf8`] | text |
+//! | [`BigEndian`] | numbers in a fixed number of bytes, in their order |
+//! | `Json` (feature `json`), `Postcard` (feature `postcard`) | what serde serializes |
+//! | `Prost` (feature `prost`) | protocol buffers |
+//!
+//! A codec of a program's own is a type with [`Codec`] and [`Encode`].
 
+mod big_endian;
 #[cfg(feature = "json")]
 mod json;
 #[cfg(feature = "postcard")]
@@ -17,6 +29,7 @@ pub use self::postcard::Postcard;
 #[cfg(feature = "prost")]
 pub use self::prost::Prost;
 pub use self::{
+    big_endian::BigEndian,
     raw::Raw,
     traits::{Codec, CodecError, Encode},
     utf8::Utf8,
@@ -39,11 +52,22 @@ mod tests {
     }
 
     #[test]
+    fn numbers_have_one_length_and_their_order() {
+        let codec = BigEndian::<u64>::new();
+        let encoded: Vec<Bytes> =
+            [0, 1, 255, 256, u64::MAX].map(|number| codec.encode(number).unwrap()).into();
+        assert!(encoded.is_sorted() && encoded.iter().all(|bytes| bytes.len() == 8));
+        assert_eq!(codec.decode(encoded[3].clone()).unwrap(), 256);
+        let error = codec.decode(encoded[3].slice(1..)).unwrap_err();
+        assert_eq!(error.to_string(), "not a number of that length");
+    }
+
+    #[test]
     fn text_that_is_none_is_refused() {
         assert_eq!(Utf8.encode("Grüße").unwrap(), Bytes::from("Grüße"));
         assert_eq!(Utf8.decode(Bytes::from("Grüße")).unwrap(), "Grüße");
         let error = Utf8.decode(Bytes::from_static(&[0xFF])).unwrap_err();
-        assert_eq!(error.to_string(), "the event is not UTF-8");
+        assert_eq!(error.to_string(), "not UTF-8");
         assert!(error.source().is_some());
     }
 

@@ -2,18 +2,18 @@
 
 use bytes::Bytes;
 
-use super::traits::{Codec, CodecError, Encode};
+use crate::traits::{Codec, CodecError, Encode};
 
-/// Events that are text in UTF-8.
+/// Values that are text in UTF-8.
 ///
 /// # Examples
 ///
 /// ```
-/// use pravega_sdk_event_stream::codec::{Codec, Encode, Utf8};
+/// use pravega_sdk_codec::{Codec, Encode, Utf8};
 ///
 /// let bytes = Utf8.encode("hello")?;
 /// assert_eq!(Utf8.decode(bytes)?, "hello");
-/// # Ok::<(), pravega_sdk_event_stream::codec::CodecError>(())
+/// # Ok::<(), pravega_sdk_codec::CodecError>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Utf8;

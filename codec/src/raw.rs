@@ -2,18 +2,18 @@
 
 use bytes::Bytes;
 
-use super::traits::{Codec, CodecError, Encode};
+use crate::traits::{Codec, CodecError, Encode};
 
-/// Events that are bytes already.
+/// Values that are bytes already.
 ///
 /// # Examples
 ///
 /// ```
-/// use pravega_sdk_event_stream::codec::{Codec, Encode, Raw};
+/// use pravega_sdk_codec::{Codec, Encode, Raw};
 ///
 /// let bytes = Raw.encode(vec![1, 2, 3])?;
 /// assert_eq!(Raw.decode(bytes)?, vec![1, 2, 3]);
-/// # Ok::<(), pravega_sdk_event_stream::codec::CodecError>(())
+/// # Ok::<(), pravega_sdk_codec::CodecError>(())
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Raw;

@@ -5,19 +5,19 @@ use std::{borrow::Borrow, marker::PhantomData};
 use bytes::Bytes;
 use prost::Message;
 
-use super::traits::{Codec, CodecError, Encode};
+use crate::traits::{Codec, CodecError, Encode};
 
-/// Events that are protocol buffers, by prost.
+/// Values that are protocol buffers, by prost.
 ///
 /// # Examples
 ///
 /// ```
-/// use pravega_sdk_event_stream::codec::{Codec, Encode, Prost};
+/// use pravega_sdk_codec::{Codec, Encode, Prost};
 ///
 /// let codec = Prost::<String>::new();
 /// let bytes = codec.encode(&"hello".to_owned())?;
 /// assert_eq!(codec.decode(bytes)?, "hello".to_owned());
-/// # Ok::<(), pravega_sdk_event_stream::codec::CodecError>(())
+/// # Ok::<(), pravega_sdk_codec::CodecError>(())
 /// ```
 #[derive(Debug)]
 pub struct Prost<T>(PhantomData<fn() -> T>);

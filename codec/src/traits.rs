@@ -5,16 +5,17 @@ use std::{error::Error, fmt};
 use bytes::Bytes;
 use pravega_sdk_types::{ErrorKind, classify};
 
-/// Reads events from bytes. What it takes to write them is [`Encode`].
+/// Reads values from bytes: events of a stream, keys or values of a table. What it takes to write
+/// them is [`Encode`].
 pub trait Codec: Send + Sync + 'static {
     /// What readers are given.
     type Event;
 
-    /// Reads an event.
+    /// Reads a value.
     ///
     /// # Errors
     ///
-    /// [`CodecError`] if the bytes are not an event of this codec.
+    /// [`CodecError`] if the bytes are not a value of this codec.
     fn decode(&self, bytes: Bytes) -> Result<Self::Event, CodecError>;
 }
 
@@ -26,15 +27,15 @@ pub trait Codec: Send + Sync + 'static {
     note = "`Json<T>` and `Postcard<T>` take a `T` or a `&T`"
 )]
 pub trait Encode<E>: Codec {
-    /// Turns an event into bytes.
+    /// Turns a value into bytes.
     ///
     /// # Errors
     ///
-    /// [`CodecError`] if the event has no form in this codec.
+    /// [`CodecError`] if the value has no form in this codec.
     fn encode(&self, event: E) -> Result<Bytes, CodecError>;
 }
 
-/// The reason why an event could not be turned into bytes, or bytes into an event.
+/// The reason why a value could not be turned into bytes, or bytes into a value.
 ///
 /// Its kind is [`InvalidArgument`](ErrorKind::InvalidArgument): the codec refuses what it is given.
 /// A reader, whose bytes come from a segment, reports it as the cause of an error of the kind
@@ -56,7 +57,7 @@ impl CodecError {
 
 impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the event is not {}", self.codec)
+        write!(f, "not {}", self.codec)
     }
 }
 

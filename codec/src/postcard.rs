@@ -5,19 +5,19 @@ use std::{borrow::Borrow, marker::PhantomData};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::traits::{Codec, CodecError, Encode};
+use crate::traits::{Codec, CodecError, Encode};
 
-/// Events in the Postcard format, by serde: compact, and without names of fields.
+/// Values in the Postcard format, by serde: compact, and without names of fields.
 ///
 /// # Examples
 ///
 /// ```
-/// use pravega_sdk_event_stream::codec::{Codec, Encode, Postcard};
+/// use pravega_sdk_codec::{Codec, Encode, Postcard};
 ///
 /// let codec = Postcard::<(u32, u8)>::new();
 /// let bytes = codec.encode(&(300, 7))?;
 /// assert_eq!(codec.decode(bytes)?, (300, 7));
-/// # Ok::<(), pravega_sdk_event_stream::codec::CodecError>(())
+/// # Ok::<(), pravega_sdk_codec::CodecError>(())
 /// ```
 #[derive(Debug)]
 pub struct Postcard<T>(PhantomData<fn() -> T>);

@@ -5,19 +5,19 @@ use std::{borrow::Borrow, marker::PhantomData};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::traits::{Codec, CodecError, Encode};
+use crate::traits::{Codec, CodecError, Encode};
 
-/// Events that are JSON, by serde.
+/// Values that are JSON, by serde.
 ///
 /// # Examples
 ///
 /// ```
-/// use pravega_sdk_event_stream::codec::{Codec, Encode, Json};
+/// use pravega_sdk_codec::{Codec, Encode, Json};
 ///
 /// let codec = Json::<Vec<u32>>::new();
 /// let bytes = codec.encode(&vec![1, 2])?;
 /// assert_eq!(codec.decode(bytes)?, vec![1, 2]);
-/// # Ok::<(), pravega_sdk_event_stream::codec::CodecError>(())
+/// # Ok::<(), pravega_sdk_codec::CodecError>(())
 /// ```
 #[derive(Debug)]
 pub struct Json<T>(PhantomData<fn() -> T>);
