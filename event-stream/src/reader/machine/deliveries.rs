@@ -4,15 +4,15 @@ use std::fmt;
 
 use pravega_sdk_segment_client::{
     error::ReadError,
-    read::machine::{Delivery, ReaderId, StartOffset},
+    read::{
+        machine::{Delivery, ReaderId, StartOffset},
+        parser::EventParser,
+    },
     seeded_bugs::SeededBug,
 };
 use pravega_sdk_types::{ErrorKind, Offset, SegmentId, SegmentOffset};
 
-use super::{
-    parser::Parser,
-    state::{CorruptEvents, Effect, Passed, Search, StreamMachine, Successors},
-};
+use super::state::{CorruptEvents, Effect, Passed, Search, StreamMachine, Successors};
 
 impl StreamMachine {
     pub(super) fn take(&mut self, reader: ReaderId, delivery: Delivery) {
@@ -148,7 +148,7 @@ impl StreamMachine {
             self.open(id, StartOffset::Tail, active.predecessors);
             if let Some(again) = self.active.get_mut(&id) {
                 again.unplaced = Some(position);
-                again.parser = Parser::new(offset);
+                again.parser = EventParser::new(offset);
             }
         }
     }

@@ -9,7 +9,6 @@
 //! repeat: the cut contains each segment from when it may be read until its successors replace it.
 
 mod deliveries;
-mod parser;
 mod state;
 mod successors;
 #[cfg(test)]

@@ -11,14 +11,15 @@ use bytes::Bytes;
 use pravega_sdk_segment_client::{
     error::ReadError,
     machine::{Cause, Now, Random},
-    read::machine::{Answer, Driven, Effect as ReadEffect, ReadMachine, ReaderId, StartOffset},
+    read::{
+        machine::{Answer, Driven, Effect as ReadEffect, ReadMachine, ReaderId, StartOffset},
+        parser::{EventParser, Parsed},
+    },
     seeded_bugs::{Bugs, SeededBug},
 };
 use pravega_sdk_types::{
     Backoff, KeyRange, Offset, ScopedSegment, ScopedStream, SegmentId, SegmentOffset,
 };
-
-use super::parser::{Parser, Step};
 
 /// What a reader does with bytes that are not a valid event: bytes that no writer of events put
 /// there, or that were damaged.
@@ -99,7 +100,7 @@ pub(crate) struct Found {
 pub(super) struct Active {
     pub(super) segment: Arc<ScopedSegment>,
     pub(super) reader: ReaderId,
-    pub(super) parser: Parser,
+    pub(super) parser: EventParser,
     pub(super) predecessors: Vec<SegmentId>,
     /// Where reading began, until the first answer shows where in the segment that is.
     pub(super) unplaced: Option<SegmentOffset>,
@@ -343,11 +344,11 @@ impl StreamMachine {
             return None;
         };
         match active.parser.next(self.settings.max_event_bytes) {
-            Step::Event { offset, event, released } => {
+            Parsed::Event { offset, event, released } => {
                 self.reads.release(released);
                 Some(Found { segment: Arc::clone(&active.segment), offset, event })
             }
-            Step::More { released, expected } => {
+            Parsed::More { released, expected } => {
                 self.reads.release(released);
                 if let Some(expected) = expected {
                     self.reads.expect(active.reader, Offset(expected));
@@ -355,7 +356,7 @@ impl StreamMachine {
                 self.current = None;
                 None
             }
-            Step::Corrupt { offset, found } => {
+            Parsed::Corrupt { offset, found } => {
                 self.current = None;
                 self.corrupt(id, offset, &found.to_string());
                 None
@@ -413,7 +414,7 @@ impl StreamMachine {
             StartOffset::Claimed(offset) => (offset, Some(offset.into())),
             StartOffset::Tail => (Offset(0), Some(SegmentOffset::End)),
         };
-        let parser = Parser::new(offset.0);
+        let parser = EventParser::new(offset.0);
         self.readers.insert(reader, id);
         self.active.insert(id, Active { segment, reader, parser, predecessors, unplaced });
     }

@@ -36,8 +36,12 @@ pub enum Target {
     Stream,
     /// The segments of a transaction, which have no successors.
     Transaction(TransactionId),
-    /// The one segment of a byte stream.
+    /// The one segment of a byte stream. An append that is refused ends the writer, as the bytes
+    /// after it would follow a gap.
     Bytes,
+    /// One segment, which has no successors. No append depends on another: a refused one fails
+    /// alone, and the others of its segment that were in hand with it.
+    Segment,
 }
 
 /// The settings of a writer machine.

@@ -183,6 +183,9 @@ impl<T, W> WriterMachine<T, W> {
             Target::Bytes => {
                 self.end_because(ErrorKind::Sealed, "the byte stream is sealed, or deleted", None);
             }
+            Target::Segment => {
+                self.end_because(ErrorKind::Sealed, "the segment is sealed, or deleted", None);
+            }
         }
     }
 }

@@ -92,7 +92,7 @@ impl<T, W> WriterMachine<T, W> {
         let writer_id = WriterId(Uuid::from_u64_pair((self.random)(), (self.random)()));
         let scoped = ScopedSegment::new(&self.stream, segment);
         let name = match self.target {
-            Target::Stream | Target::Bytes => scoped.to_string(),
+            Target::Stream | Target::Bytes | Target::Segment => scoped.to_string(),
             Target::Transaction(id) => segment_name::transaction(&scoped, id),
         };
         let limits = self.settings.limits;

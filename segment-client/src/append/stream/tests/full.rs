@@ -164,3 +164,38 @@ fn bytes_that_find_no_space_end_the_writer_unless_it_waits() {
         }
     }
 }
+
+#[test]
+fn an_append_to_one_segment_that_is_refused_ends_no_later_one_and_a_seal_ends_all() {
+    let event = |offset, ticket, store: &mut Store| {
+        let payload = Pinned::Event(Bytes::from_static(b"entry"));
+        let (segment, offset) = (segment(0, 0), Offset(offset));
+        let write = Write::Pinned { position: None, segment, offset, payload };
+        store.rig.machine.write(write, store.rig.now, ticket);
+    };
+    let mut store = Store::new(WhenFull::Fail, Target::Segment);
+    event(0, 0, &mut store);
+    let refused = store.turn().remove(0);
+    let (segment, message) = (refused.segment.clone(), "full".into());
+    let (request_id, error_code) = (refused.request_id, FailureCode::OutOfSpace);
+    let full = ErrorMessage { request_id, segment, message, error_code };
+    store.rig.machine.handle_command(ONLY, full.into(), store.rig.now);
+    assert_eq!(store.rig.failures(), [(0, ErrorKind::OutOfSpace, Outcome::NotApplied)]);
+    event(0, 1, &mut store);
+    let next = store.turn().remove(0);
+    store.take(&next);
+    event(13, 2, &mut store);
+    assert_eq!(store.stored(), [1]);
+    let last = store.turn().remove(0);
+    let sealed = SegmentIsSealed {
+        request_id: last.request_id,
+        segment: last.segment.clone(),
+        server_stack_trace: "".into(),
+        offset: 13,
+    };
+    store.rig.machine.handle_command(ONLY, sealed.into(), store.rig.now);
+    event(13, 3, &mut store);
+    let sealed = |event| (event, ErrorKind::Sealed, Outcome::NotApplied);
+    assert_eq!(store.rig.failures(), [sealed(2), sealed(3)]);
+    assert!(!store.rig.effects().iter().any(|effect| matches!(effect, Effect::FindSuccessors(_))));
+}

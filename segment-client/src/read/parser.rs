@@ -1,4 +1,4 @@
-//! Parses the events of one segment.
+//! Parses the events of one segment, out of the pieces in which its bytes arrive.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use pravega_sdk_wire_protocol::event::{self, CorruptEvent, EVENT_HEADER_LEN};
@@ -6,7 +6,7 @@ use pravega_sdk_wire_protocol::event::{self, CorruptEvent, EVENT_HEADER_LEN};
 /// Events of one segment, in order. An event that lies within a piece of bytes is a slice of it;
 /// one that spans several is assembled, which is the only copy.
 #[derive(Debug)]
-pub(super) struct Parser {
+pub struct EventParser {
     /// Where the next event begins.
     offset: i64,
     /// The beginning of the next event, from earlier pieces.
@@ -16,51 +16,70 @@ pub(super) struct Parser {
     taken: usize,
 }
 
+/// What the next bytes of a segment are.
 #[derive(Debug)]
-pub(super) enum Step {
+pub enum Parsed {
+    /// The next event.
     Event {
+        /// The offset of its header.
         offset: i64,
+        /// Its payload.
         event: Bytes,
         /// Number of bytes that no longer count towards the budget.
         released: usize,
     },
     /// The next piece is needed. If an event has begun, the segment must extend to `expected`.
-    More { released: usize, expected: Option<i64> },
+    More {
+        /// Number of bytes that no longer count towards the budget.
+        released: usize,
+        /// The end of the event, or of its header if that is not complete.
+        expected: Option<i64>,
+    },
     /// The bytes are not a valid event.
-    Corrupt { offset: i64, found: CorruptEvent },
+    Corrupt {
+        /// The offset of the bytes.
+        offset: i64,
+        /// What they are.
+        found: CorruptEvent,
+    },
 }
 
 const HEADER: i64 = EVENT_HEADER_LEN as i64;
 
-impl Parser {
-    pub(super) fn new(offset: i64) -> Self {
+impl EventParser {
+    /// Creates a parser of the bytes from `offset` on, where an event begins.
+    #[must_use]
+    pub fn new(offset: i64) -> Self {
         Self { offset, begun: BytesMut::new(), piece: Bytes::new(), taken: 0 }
     }
 
-    /// Where the next event begins.
-    pub(super) fn offset(&self) -> i64 {
+    /// Returns the offset at which the next event begins.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
         self.offset
     }
 
     /// Returns the number of bytes of the next event that have arrived.
-    pub(super) fn held(&self) -> usize {
+    #[must_use]
+    pub fn held(&self) -> usize {
         self.begun.len() + self.piece.len()
     }
 
     /// Drops its bytes, and continues at `offset`; returns the number of bytes that no longer count
     /// towards the budget.
-    pub(super) fn restart(&mut self, offset: i64) -> usize {
+    pub fn restart(&mut self, offset: i64) -> usize {
         let released = self.held() + self.taken;
         *self = Self::new(offset);
         released
     }
 
     /// Adds the following bytes. The previous piece must have been consumed.
-    pub(super) fn push(&mut self, piece: Bytes) {
+    pub fn push(&mut self, piece: Bytes) {
         self.piece = piece;
     }
 
-    pub(super) fn next(&mut self, max_len: usize) -> Step {
+    /// Takes the next event, whose payload may have `max_len` bytes.
+    pub fn next(&mut self, max_len: usize) -> Parsed {
         if !self.begun.is_empty() {
             return self.finish_begun(max_len);
         }
@@ -71,7 +90,7 @@ impl Parser {
         };
         let len = match len {
             Ok(len) => len,
-            Err(found) => return Step::Corrupt { offset: self.offset, found },
+            Err(found) => return Parsed::Corrupt { offset: self.offset, found },
         };
         if self.piece.len() - EVENT_HEADER_LEN < len {
             return self.begin(Some(len));
@@ -84,14 +103,14 @@ impl Parser {
         self.found(event, released)
     }
 
-    fn found(&mut self, event: Bytes, released: usize) -> Step {
+    fn found(&mut self, event: Bytes, released: usize) -> Parsed {
         let offset = self.offset;
         self.offset += HEADER + event.len() as i64;
-        Step::Event { offset, event, released }
+        Parsed::Event { offset, event, released }
     }
 
     /// Keeps the rest of the piece as the beginning of an event of that length.
-    fn begin(&mut self, len: Option<usize>) -> Step {
+    fn begin(&mut self, len: Option<usize>) -> Parsed {
         self.begun.extend_from_slice(&self.piece);
         self.piece = Bytes::new();
         let expected = match len {
@@ -99,23 +118,23 @@ impl Parser {
             None if self.begun.is_empty() => None,
             None => Some(self.offset + HEADER),
         };
-        Step::More { released: std::mem::take(&mut self.taken), expected }
+        Parsed::More { released: std::mem::take(&mut self.taken), expected }
     }
 
-    fn finish_begun(&mut self, max_len: usize) -> Step {
+    fn finish_begun(&mut self, max_len: usize) -> Parsed {
         self.complete(EVENT_HEADER_LEN);
         let Some(len) =
             self.begun.get(..EVENT_HEADER_LEN).map(|header| event::parse_header(header, max_len))
         else {
-            return Step::More { released: 0, expected: Some(self.offset + HEADER) };
+            return Parsed::More { released: 0, expected: Some(self.offset + HEADER) };
         };
         let len = match len {
             Ok(len) => len,
-            Err(found) => return Step::Corrupt { offset: self.offset, found },
+            Err(found) => return Parsed::Corrupt { offset: self.offset, found },
         };
         self.complete(EVENT_HEADER_LEN + len);
         if self.begun.len() < EVENT_HEADER_LEN + len {
-            return Step::More { released: 0, expected: Some(self.offset + HEADER + len as i64) };
+            return Parsed::More { released: 0, expected: Some(self.offset + HEADER + len as i64) };
         }
         let mut event = std::mem::take(&mut self.begun).freeze();
         event.advance(EVENT_HEADER_LEN);
@@ -145,22 +164,22 @@ mod tests {
     /// Parses pieces one after the other; answers with the events, and checks that every byte is
     /// released once.
     fn parse(pieces: &[&[u8]]) -> Vec<(i64, Bytes)> {
-        let mut parser = Parser::new(100);
+        let mut parser = EventParser::new(100);
         let (mut found, mut pushed, mut released_bytes) = (Vec::new(), 0, 0);
         for piece in pieces {
             pushed += piece.len();
             parser.push(Bytes::copy_from_slice(piece));
             loop {
                 match parser.next(1 << 20) {
-                    Step::Event { offset, event, released } => {
+                    Parsed::Event { offset, event, released } => {
                         released_bytes += released;
                         found.push((offset, event));
                     }
-                    Step::More { released, .. } => {
+                    Parsed::More { released, .. } => {
                         released_bytes += released;
                         break;
                     }
-                    Step::Corrupt { .. } => panic!("corrupt"),
+                    Parsed::Corrupt { .. } => panic!("corrupt"),
                 }
             }
             assert_eq!(pushed - released_bytes, parser.held());
@@ -188,22 +207,22 @@ mod tests {
     #[test]
     fn an_event_within_a_piece_is_a_slice_of_it() {
         let piece = Bytes::from(block(&[b"abc", b"def"]));
-        let mut parser = Parser::new(0);
+        let mut parser = EventParser::new(0);
         parser.push(piece.clone());
-        let Step::Event { event, released: 0, .. } = parser.next(10) else { panic!("no event") };
+        let Parsed::Event { event, released: 0, .. } = parser.next(10) else { panic!("no event") };
         assert_eq!(event.as_ptr(), piece[8..].as_ptr());
-        let Step::Event { released, .. } = parser.next(10) else { panic!("no event") };
+        let Parsed::Event { released, .. } = parser.next(10) else { panic!("no event") };
         assert_eq!(released, piece.len());
     }
 
     #[test]
     fn what_has_begun_says_how_far_the_segment_must_reach() {
-        let mut parser = Parser::new(10);
+        let mut parser = EventParser::new(10);
         let whole = block(&[b"abcdef"]);
         for (len, expected) in [(0, None), (3, Some(18)), (9, Some(24))] {
             parser.restart(10);
             parser.push(Bytes::copy_from_slice(&whole[..len]));
-            let Step::More { expected: told, .. } = parser.next(10) else { panic!("an event") };
+            let Parsed::More { expected: told, .. } = parser.next(10) else { panic!("an event") };
             assert_eq!(told, expected);
         }
     }
@@ -212,7 +231,7 @@ mod tests {
     fn what_is_no_header_is_told_also_where_it_spans_pieces() {
         let bad = [0, 0, 0, 9, 0, 0, 0, 0];
         for cut in 0..8 {
-            let mut parser = Parser::new(0);
+            let mut parser = EventParser::new(0);
             let mut last = None;
             for piece in [&bad[..cut], &bad[cut..]] {
                 parser.push(Bytes::copy_from_slice(piece));
@@ -220,11 +239,11 @@ mod tests {
             }
             assert!(matches!(
                 last,
-                Some(Step::Corrupt { offset: 0, found: CorruptEvent { code: 9, len: 0 } })
+                Some(Parsed::Corrupt { offset: 0, found: CorruptEvent { code: 9, len: 0 } })
             ));
         }
-        let mut parser = Parser::new(0);
+        let mut parser = EventParser::new(0);
         parser.push(Bytes::from(block(&[b"eleven byte"])));
-        assert!(matches!(parser.next(10), Step::Corrupt { .. }), "longer than allowed");
+        assert!(matches!(parser.next(10), Parsed::Corrupt { .. }), "longer than allowed");
     }
 }
