@@ -14,7 +14,7 @@ use pravega_sdk::{
     segment_client::{
         ConnectionError, RequestError, StoreTlsError, error::NoRuntime, request::AskError,
     },
-    table_synchronizer::{KeyVersionError, TableError},
+    table_synchronizer::{KeyVersionError, TableError, WatchPositionError},
     types::{
         Endpoint, EndpointError, EventPointer, EventPointerError, Failure, KeyRange, KeyRangeError,
         NameError, ReaderGroupConfiguration, ReaderGroupConfigurationError, RetryPolicyError,
@@ -80,6 +80,7 @@ fn every_public_error_has_a_kind_and_an_outcome() {
     // table-synchronizer
     shape::<KeyVersionError>();
     shape::<TableError>();
+    shape::<WatchPositionError>();
     // event-stream
     shape::<TransactionError>();
     shape::<TryEnqueueError>();

@@ -25,8 +25,15 @@ const FIRST_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Creates readers and writers for a cluster, and owns the state that they share.
 ///
 /// Clones are cheap and share everything. [`connect`](Self::connect) makes a first call;
-/// [`new`](Self::new) makes none, and each connection is made when it is first needed. A factory
-/// runs on the caller's tokio runtime.
+/// [`new`](Self::new) makes none, and each connection is made when it is first needed.
+///
+/// # The runtime
+///
+/// A factory, and all that it opens, runs on the caller's tokio runtime, which needs I/O and
+/// timers: those of `#[tokio::main]` and of
+/// [`enable_all`](https://docs.rs/tokio/latest/tokio/runtime/struct.Builder.html#method.enable_all)
+/// have both. On one without them tokio panics at the first use, in the caller or in a task, with a
+/// text that names the method to call; a library cannot find out before whether they are there.
 #[derive(Debug, Clone)]
 pub struct ClientFactory {
     parts: Arc<Parts>,

@@ -282,7 +282,10 @@ pub trait Controller: Send + Sync + std::fmt::Debug {
 
     // key-value tables
 
-    /// Creates a key-value table.
+    /// Creates a key-value table. Its scope must exist: otherwise the kind is
+    /// [`NotFound`](pravega_sdk_types::ErrorKind::NotFound). A table that exists keeps its
+    /// configuration, which may differ from the one given; the result is then
+    /// [`AlreadyExisted`](Creation::AlreadyExisted).
     async fn create_key_value_table(
         &self,
         table: &ScopedKeyValueTable,

@@ -161,12 +161,14 @@ impl SegmentContext {
                 match timeout(left(), self.find_store(segment, &subject, access)).await {
                     Ok(Ok(found)) => found,
                     Ok(Err(error)) => {
-                        return Err(unknown.map_or(AskError::Controller(error), AskError::Store));
+                        return Err(unknown.map_or(AskError::Controller(error), |unknown| {
+                            AskError::Store(unknown.with_attempts(attempt - 1))
+                        }));
                     }
                     Err(_) => {
                         let error =
                             unknown.unwrap_or_else(|| RequestError::not_located(Q::NAME, limit));
-                        return Err(AskError::Store(error));
+                        return Err(AskError::Store(error.with_attempts(attempt - 1)));
                     }
                 };
             let (request, limit) = (request(token.expose()), request_timeout.min(left()));
@@ -187,7 +189,7 @@ impl SegmentContext {
             }
             if in_doubt || !error.is_retryable() || attempt >= ATTEMPTS || pause >= left() {
                 let error = if unknown.is_some() { error.after_unknown() } else { error };
-                return Err(AskError::Store(error));
+                return Err(AskError::Store(error.with_attempts(attempt)));
             }
             if error.kind() == ErrorKind::TokenExpired {
                 self.tokens().expired(&subject, access, &token);
@@ -335,6 +337,17 @@ classify!(
 );
 
 impl AskError {
+    /// Returns the number of attempts of the request, or of the call of the controller that failed;
+    /// 0 if nothing was attempted.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        match self {
+            Self::Controller(error) => error.attempts(),
+            Self::Store(error) => error.attempts(),
+            Self::WrongBytes => 1,
+        }
+    }
+
     /// Returns the reply of the store, if it refused the request.
     #[must_use]
     pub fn reply(&self) -> Option<&WireCommand> {
@@ -347,10 +360,10 @@ impl AskError {
     /// Turns it into an error of reading.
     #[must_use]
     pub fn into_read(self, segment: &ScopedSegment, detail: &str) -> ReadError {
-        let stream = segment.scoped_stream();
+        let (stream, attempts) = (segment.scoped_stream(), self.attempts());
         match self {
             Self::Controller(error) => ReadError::from_controller(error, detail, &stream)
-                .with_segment(segment.id(), None, 0),
+                .with_segment(segment.id(), None, attempts),
             Self::WrongBytes => {
                 let detail = format_args!(
                     "{detail}: the segment store answered with bytes of another offset, or with no \
@@ -359,14 +372,14 @@ impl AskError {
                 ReadError::new(ErrorKind::Protocol, detail).with_stream(&stream).with_segment(
                     segment.id(),
                     None,
-                    0,
+                    attempts,
                 )
             }
             Self::Store(error) => {
                 let endpoint = error.endpoint().cloned();
                 let failure = ReadError::new(error.kind(), detail)
                     .with_stream(&stream)
-                    .with_segment(segment.id(), endpoint, 0);
+                    .with_segment(segment.id(), endpoint, attempts);
                 failure.with_source(Some(Arc::new(error)))
             }
         }

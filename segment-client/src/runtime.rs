@@ -5,7 +5,7 @@ use tokio::runtime::Handle;
 
 use crate::{error::NoRuntime, machine::Random};
 
-/// Returns the runtime that the caller runs on.
+/// Returns the runtime that the caller runs on. It needs timers, for which tokio cannot be asked.
 ///
 /// # Errors
 ///

@@ -97,6 +97,22 @@ pub enum SeededBug {
     BelievesLastAttempts,
     /// A transaction that another writer has committed cannot be committed once a ping shows it.
     MissesOtherCommits,
+    /// A change of a table without a version is sent again after a lost reply.
+    ResendsChanges,
+    /// A change of a table that is refused when it is sent again was not made.
+    DeniesLostChanges,
+    /// The version of a put whose reply was lost is the one that the key has.
+    TakesOtherVersions,
+    /// The keys of one change of a table are changed in two requests.
+    SplitsChanges,
+    /// An iteration over a table leaves out a key between two pages.
+    SkipsBetweenPages,
+    /// Only the last page of several changes of a table is reported.
+    SkipsDeltas,
+    /// Removals of keys are not reported by a watch.
+    MissesRemovals,
+    /// Keys that were put while a watch scanned them are not reported.
+    MissesLatePuts,
 }
 
 /// The bug that is switched on, if any.
@@ -142,6 +158,18 @@ impl SeededBug {
         Self::PassesFailuresOn,
         Self::BelievesLastAttempts,
         Self::MissesOtherCommits,
+    ];
+
+    /// The bugs of tables.
+    pub const TABLES: [Self; 8] = [
+        Self::ResendsChanges,
+        Self::DeniesLostChanges,
+        Self::TakesOtherVersions,
+        Self::SplitsChanges,
+        Self::SkipsBetweenPages,
+        Self::SkipsDeltas,
+        Self::MissesRemovals,
+        Self::MissesLatePuts,
     ];
 
     /// The bugs of byte streams.

@@ -61,7 +61,8 @@ classify!(StartError, |error| match error {
 });
 
 impl ServerBuilder {
-    /// Starts the server on the runtime of the caller.
+    /// Starts the server on the runtime of the caller, which needs I/O and timers (`enable_all`):
+    /// without them tokio panics.
     ///
     /// # Errors
     ///

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use pravega_sdk_segment_client::seeded_bugs::Bugs;
+#[cfg(feature = "seeded-bugs")]
+use pravega_sdk_segment_client::seeded_bugs::SeededBug;
+
 use crate::segment::Values;
 
 /// Settings of the calls about a table.
@@ -22,6 +26,7 @@ pub struct TableConfig {
     pub(crate) timeout: Option<Duration>,
     pub(crate) values: Values,
     pub(crate) page_size: PageSize,
+    pub(crate) bugs: Bugs,
 }
 
 /// The number of items that a page of an iteration has at least, if there are so many.
@@ -52,10 +57,20 @@ impl TableConfig {
     }
 
     /// Sets the number of items in each page of an iteration, as a hint: the server returns more or
-    /// fewer, and at most about 2 MiB. Default: 1000.
+    /// fewer, and at most about 2 MiB. An iteration over several partitions shares it among their
+    /// pages. Default: 1000.
     #[must_use]
     pub fn with_page_size(mut self, items: u32) -> Self {
         self.page_size = PageSize(i32::try_from(items).unwrap_or(i32::MAX).max(1));
+        self
+    }
+
+    /// Switches a seeded bug on.
+    #[cfg(feature = "seeded-bugs")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_seeded_bug(mut self, bug: SeededBug) -> Self {
+        self.bugs = Bugs::new(bug);
         self
     }
 }

@@ -15,7 +15,7 @@ error_type! {
     /// | [`ConditionFailed`](ErrorKind::ConditionFailed) | a key does not have the version that was given, or exists although it must not |
     /// | [`NotFound`](ErrorKind::NotFound) | there is no such table |
     /// | [`InvalidArgument`](ErrorKind::InvalidArgument) | a key, a value or a batch has a wrong length or is over a limit, the keys of a batch do not belong together, or a version is that of a key in another partition |
-    /// | [`Unsupported`](ErrorKind::Unsupported) | tables of this kind do not have the call |
+    /// | [`Unsupported`](ErrorKind::Unsupported) | tables of this kind do not have the call, such as a range of the keys of a hash table |
     /// | [`Corrupt`](ErrorKind::Corrupt) | a stored key has another length than those of the table |
     ///
     /// Any other kind is that of the request which failed. A change whose reply was lost has the
@@ -49,7 +49,7 @@ impl TableError {
 
     /// The error of a failed request to a segment store.
     pub(crate) fn from_ask(error: AskError) -> Self {
-        let (kind, outcome) = (error.kind(), error.outcome());
+        let (kind, outcome, attempts) = (error.kind(), error.outcome(), error.attempts());
         let (kind, detail) = match (error.reply(), kind) {
             (Some(reply), _) if is_condition(reply) => (
                 ErrorKind::ConditionFailed,
@@ -64,7 +64,8 @@ impl TableError {
             AskError::Store(error) => error.endpoint().cloned(),
             _ => None,
         };
-        let failure = Failure::new(kind, outcome, detail).with_endpoint(endpoint);
+        let failure =
+            Failure::new(kind, outcome, detail).with_endpoint(endpoint).with_attempts(attempts);
         match error {
             AskError::Controller(error) => failure.with_source(error),
             other => failure.with_source(other),
@@ -83,7 +84,15 @@ impl TableError {
             ErrorKind::NotFound => "there is no such table",
             _ => "the controller failed",
         };
-        Self::from(Failure::caused_by(error, detail)).with_outcome(Outcome::NotApplied)
+        let attempts = error.attempts();
+        Self::from(Failure::caused_by(error, detail))
+            .with_outcome(Outcome::NotApplied)
+            .with_attempts(attempts)
+    }
+
+    /// Counts the attempts.
+    pub(crate) fn with_attempts(self, attempts: u32) -> Self {
+        self.map(|failure| failure.with_attempts(attempts))
     }
 
     /// Returns the same failure with another outcome.

@@ -27,6 +27,7 @@ pub use error::TableError;
 pub use key_value_table::{
     Key, KeyChange, KeyChanges, KeyCondition, KeyLayout, KeyPut, KeyRemoval, KeyValueEntry,
     KeyValueItems, KeyValueTable, KeyVersion, KeyVersionError, KeyWatch, Keys, WatchPosition,
+    WatchPositionError,
 };
 pub use segment::{
     Following, KeyLength, Known, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_KEY_LEN, MAX_VALUE_LEN,

@@ -56,15 +56,18 @@ impl RequestError {
 
     /// The store replied with something other than success.
     pub(crate) fn refused(request: &'static str, reply: WireCommand) -> Self {
+        let kind = kind_of(&reply);
         let outcome = match &reply {
             WireCommand::ErrorMessage(message)
                 if message.error_code == FailureCode::Unspecified =>
             {
                 Outcome::Unknown
             }
+            // A reply of another kind says nothing of the request.
+            _ if kind == ErrorKind::Protocol => Outcome::Unknown,
             _ => Outcome::NotApplied,
         };
-        let error = Self::new(request, kind_of(&reply), outcome, Refusal(&reply));
+        let error = Self::new(request, kind, outcome, Refusal(&reply));
         Self { reply: Some(Arc::new(reply)), ..error }
     }
 
@@ -124,6 +127,12 @@ impl RequestError {
         let detail = "it cannot be put into a frame";
         Self::new(request, ErrorKind::InvalidArgument, Outcome::NotApplied, detail)
             .map(|failure| failure.with_source(error))
+    }
+
+    /// Counts the attempts, of which this is the error.
+    #[must_use]
+    pub(crate) fn with_attempts(self, attempts: u32) -> Self {
+        self.map(|failure| failure.with_attempts(attempts))
     }
 
     /// Names the segment store and the id of the request.

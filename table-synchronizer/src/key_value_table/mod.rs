@@ -13,5 +13,5 @@ pub use self::{
     layout::KeyLayout,
     table::{KeyPut, KeyRemoval, KeyValueEntry, KeyValueTable},
     version::{KeyCondition, KeyVersion, KeyVersionError},
-    watch::{KeyChange, KeyChanges, KeyWatch, WatchPosition},
+    watch::{KeyChange, KeyChanges, KeyWatch, WatchPosition, WatchPositionError},
 };

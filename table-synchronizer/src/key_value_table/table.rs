@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use pravega_sdk_controller_client::KeyValueTableConfiguration;
+use pravega_sdk_controller_client::{KeyValueTableConfiguration, SegmentWithRange};
 use pravega_sdk_segment_client::{context::SegmentContext, runtime::runtime};
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedKeyValueTable, SegmentId, SegmentMap, routing};
 
@@ -23,11 +23,16 @@ use crate::{
 
 /// Number of partitions that one call reads at the same time.
 const PARTITIONS_IN_FLIGHT: usize = 16;
+/// The most times that a table which changes meanwhile is asked for.
+const DESCRIPTIONS: usize = 5;
 
 /// A key-value table: values by keys with versions, spread over partitions by the primary key.
 ///
 /// Tables are created, listed and deleted by the controller. Java's client reads what is written
 /// here, and the reverse; the versions are the same. Clones are cheap.
+///
+/// A handle is one of the table that was opened. Once that is deleted its calls fail with
+/// [`NotFound`](ErrorKind::NotFound), also if a table of the same name is created: open that.
 ///
 /// A change whose reply was lost may have been made: see [`TableSegment`]. [`put_at`](Self::put_at)
 /// is sent again and takes effect once at most; [`insert`](Self::insert), [`put`](Self::put) and
@@ -43,14 +48,24 @@ const PARTITIONS_IN_FLIGHT: usize = 16;
 /// # Examples
 ///
 /// ```no_run
-/// use pravega_sdk_segment_client::context::SegmentContext;
-/// use pravega_sdk_table_synchronizer::{KeyValueTable, Keys, TableConfig};
 /// use futures_util::TryStreamExt as _;
+/// use pravega_sdk_table_synchronizer::Keys;
+/// # use pravega_sdk_segment_client::context::SegmentContext;
+/// # use pravega_sdk_table_synchronizer::{KeyValueTable, TableConfig, TableError};
+/// # use pravega_sdk_types::ScopedKeyValueTable;
+/// # struct Client(SegmentContext);
+/// # impl Client {
+/// #     async fn key_value_table(
+/// #         &self,
+/// #         table: &ScopedKeyValueTable,
+/// #     ) -> Result<KeyValueTable, TableError> {
+/// #         KeyValueTable::open(self.0.clone(), table, TableConfig::default()).await
+/// #     }
+/// # }
 ///
-/// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
 /// // A table whose primary keys have 5 bytes.
-/// let table = "shop/prices".parse()?;
-/// let prices = KeyValueTable::open(context, &table, TableConfig::default()).await?;
+/// let prices = client.key_value_table(&"shop/prices".parse()?).await?;
 /// let first = prices.insert("apple", "3").await?;
 /// prices.put_at("apple", "4", first).await?;
 /// let mut fruit = prices.entries(&Keys::prefix("a"))?;
@@ -162,15 +177,7 @@ impl KeyValueTable {
     ) -> Result<Self, TableError> {
         let named = |error: TableError| error.of("opening", table);
         runtime().map_err(|error| named(error.into()))?;
-        let controller = context.controller();
-        let configuration = controller
-            .key_value_table_configuration(table)
-            .await
-            .map_err(|error| named(TableError::from_controller(error)))?;
-        let segments = controller
-            .key_value_table_segments(table)
-            .await
-            .map_err(|error| named(TableError::from_controller(error)))?;
+        let (configuration, segments) = describe(&context, table).await.map_err(named)?;
         let count = usize::try_from(configuration.partition_count);
         if segments.is_empty() || count != Ok(segments.len()) {
             return Err(named(TableError::protocol(
@@ -266,12 +273,14 @@ impl KeyValueTable {
         self.put_one(KeyPut::new(key, value)).await
     }
 
-    /// Puts a value under a key that has a version.
+    /// Puts a value under a key that has a version: one that a read, an iteration or a put of this
+    /// key has returned. After a lost reply it is sent again, and takes effect once at most.
     ///
     /// # Errors
     ///
     /// As of [`put_all`](Self::put_all); [`ConditionFailed`](ErrorKind::ConditionFailed) if the key
-    /// has another version or does not exist.
+    /// has another version or does not exist, [`InvalidArgument`](ErrorKind::InvalidArgument) if
+    /// the version is of another partition than the key, as may be that of another key.
     ///
     /// # Cancel safety
     ///
@@ -341,7 +350,9 @@ impl KeyValueTable {
     /// # Errors
     ///
     /// As of [`remove_all`](Self::remove_all); [`ConditionFailed`](ErrorKind::ConditionFailed) if
-    /// the key has another version or does not exist.
+    /// the key has another version or does not exist, and
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if the version is of another partition than
+    /// the key.
     ///
     /// # Cancel safety
     ///
@@ -397,11 +408,7 @@ impl KeyValueTable {
                      key are changed together"
                 )));
             }
-            let condition = condition.within(id).ok_or_else(|| {
-                TableError::invalid(format_args!(
-                    "the version of key {number} is of another partition than the key"
-                ))
-            })?;
+            let condition = condition.within(id).ok_or_else(|| elsewhere(number, id, condition))?;
             items.push((self.shared.layout.join(key)?, condition));
         }
         Ok(Some(Target { id, partition, items }))
@@ -528,14 +535,51 @@ impl KeyValueTable {
             None => self.shared.partitions.iter().map(|(id, part)| (*id, part)).collect(),
         };
         let ids = partitions.iter().map(|(id, _)| *id).collect();
-        let parts = partitions.into_iter().map(|(_, part)| open(part, range.clone()));
+        // Pages of all partitions are in memory at the same time.
+        let count = partitions.len();
+        let parts =
+            partitions.into_iter().map(|(_, part)| open(&part.as_one_of(count), range.clone()));
         let placed = Placed { ids, layout: self.shared.layout };
         Ok((parts.collect::<Result<_, _>>()?, placed))
     }
 }
 
+/// Asks for the configuration and the partitions of one and the same table: it may be deleted and
+/// created again with another configuration between two calls.
+async fn describe(
+    context: &SegmentContext,
+    table: &ScopedKeyValueTable,
+) -> Result<(KeyValueTableConfiguration, Vec<SegmentWithRange>), TableError> {
+    let controller = context.controller();
+    let configuration = || async {
+        let found = controller.key_value_table_configuration(table).await;
+        found.map_err(TableError::from_controller)
+    };
+    let mut before = configuration().await?;
+    for _ in 0..DESCRIPTIONS {
+        let segments = controller.key_value_table_segments(table).await;
+        let segments = segments.map_err(TableError::from_controller)?;
+        let after = configuration().await?;
+        if before == after {
+            return Ok((after, segments));
+        }
+        before = after;
+    }
+    let detail = "the table is deleted and created again all the time";
+    Err(TableError::new(ErrorKind::Unavailable, Outcome::NotApplied, detail))
+}
+
 type OpenItems<S> =
     fn(&TableSegment, std::ops::RangeInclusive<Bytes>) -> Result<TableItems<S>, TableError>;
+
+/// The error of a version that no read of the key has returned.
+fn elsewhere(number: usize, id: SegmentId, condition: KeyCondition) -> TableError {
+    TableError::invalid(format_args!(
+        "key {number} is in partition {}, and the version given for it, {condition}, is of another \
+         one, so it is that of another key or of a deleted table: read the key for its version",
+        i64::from(id)
+    ))
+}
 
 /// The keys of one change, and their partition.
 struct Target<'t> {

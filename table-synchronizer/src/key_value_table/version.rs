@@ -17,7 +17,17 @@ use pravega_sdk_wire_protocol::TableKey;
 use crate::entry::{Condition, Version};
 
 /// The version of a key in a key-value table: the partition that has the key, and the version
-/// there.
+/// there. Its text is the one of Java's client.
+///
+/// # Examples
+///
+/// ```
+/// use pravega_sdk_table_synchronizer::KeyVersion;
+///
+/// let version: KeyVersion = "4294967298:9".parse()?;
+/// assert_eq!(version.to_string(), "4294967298:9");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyVersion {
     segment: SegmentId,
@@ -92,6 +102,19 @@ impl KeyVersion {
 impl fmt::Display for KeyVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", i64::from(self.segment), self.version)
+    }
+}
+
+impl FromStr for KeyVersion {
+    type Err = KeyVersionError;
+
+    fn from_str(text: &str) -> Result<Self, KeyVersionError> {
+        match text.parse()? {
+            KeyCondition::At(version) => Ok(version),
+            other @ (KeyCondition::Any | KeyCondition::Absent) => {
+                Err(KeyVersionError::Number(other.number()))
+            }
+        }
     }
 }
 
@@ -188,6 +211,9 @@ mod tests {
     fn texts_and_bytes_that_are_no_version_are_refused() {
         for text in ["", "1", "1:", ":1", "a:1", "1:b", "1:2:3", "1:-2", "1:99999999999999999999"] {
             assert!(text.parse::<KeyCondition>().is_err(), "{text:?}");
+        }
+        for text in [KeyCondition::Any, KeyCondition::Absent].map(|any| any.to_string()) {
+            assert!(text.parse::<KeyVersion>().is_err(), "{text:?} is a condition, no version");
         }
         let segment = SegmentId::from(3);
         let bytes = "3:7".parse::<KeyCondition>().unwrap().to_bytes().unwrap();

@@ -8,6 +8,7 @@ use pravega_sdk_segment_client::{
     context::SegmentContext,
     request::{AskError, Repeats, Terms},
     runtime::{random_bits, rng},
+    seeded_bugs::SeededBug,
 };
 use pravega_sdk_types::{Offset, Outcome, ScopedKeyValueTable, ScopedSegment, SegmentId};
 use pravega_sdk_wire_protocol::{
@@ -85,10 +86,28 @@ impl Driver {
     /// Makes a change, and finds out what it did.
     pub(super) async fn change(&self, items: Vec<Item>) -> Result<Vec<Version>, TableError> {
         let deadline = self.deadline();
+        if !self.config.bugs.has(SeededBug::SplitsChanges) {
+            return self.change_by(deadline, items).await;
+        }
+        let mut versions = Vec::new();
+        for item in items {
+            versions.extend(self.change_by(deadline, vec![item]).await?);
+        }
+        Ok(versions)
+    }
+
+    async fn change_by(
+        &self,
+        deadline: Deadline,
+        items: Vec<Item>,
+    ) -> Result<Vec<Version>, TableError> {
         let keys: Vec<Bytes> = items.iter().map(|item| item.key.clone()).collect();
         let request = ChangeRequest::new(&items);
-        let mut machine = ChangeMachine::new(items, self.config.values, random_bits(rng(None)));
+        let random = random_bits(rng(None));
+        let mut machine = ChangeMachine::new(items, self.config.values, random, self.config.bugs);
         let mut last: Option<TableError> = None;
+        // Those of all requests together.
+        let mut attempts: u32 = 0;
         loop {
             match machine.poll_effect() {
                 Effect::Send(pause) if pause > Duration::ZERO && pause >= deadline.left() => {
@@ -99,10 +118,14 @@ impl Driver {
                         sleep(pause).await;
                     }
                     match request.send(self, deadline).await {
-                        Ok(versions) => machine.handle_made(versions),
+                        Ok(versions) => {
+                            attempts = attempts.saturating_add(1);
+                            machine.handle_made(versions);
+                        }
                         Err(error) => {
                             machine.handle_failed(failed(&error));
-                            last = Some(TableError::from_ask(error));
+                            attempts = attempts.saturating_add(error.attempts());
+                            last = Some(TableError::from_ask(error).with_attempts(attempts));
                         }
                     }
                 }
@@ -111,7 +134,7 @@ impl Driver {
                     Err(_) => machine.handle_unreadable(),
                 },
                 Effect::End(Verdict::Made(versions)) => return Ok(versions),
-                Effect::End(verdict) => return Err(ended(verdict, last)),
+                Effect::End(verdict) => return Err(ended(verdict, last).with_attempts(attempts)),
             }
         }
     }

@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{FutureExt as _, future::BoxFuture};
+use pravega_sdk_segment_client::seeded_bugs::SeededBug;
 use pravega_sdk_types::Offset;
 use pravega_sdk_wire_protocol::TableKey;
 use tokio::time::sleep;
@@ -43,12 +44,20 @@ pub struct TableItems<T> {
     key_of: fn(&T) -> &Bytes,
     pages: PageMachine,
     items: VecDeque<T>,
-    fetching: Option<PageFuture<T>>,
+    fetching: Option<Fetching<T>>,
     /// The page after `items`, as it arrived.
     arrived: Option<Result<Page<T>, TableError>>,
 }
 
 type PageFuture<T> = BoxFuture<'static, Result<Page<T>, TableError>>;
+
+/// A page on its way.
+struct Fetching<T> {
+    page: PageFuture<T>,
+    /// True if it was requested while there were items to take. Its time may pass without a poll,
+    /// so a failure is not the last word.
+    is_ahead: bool,
+}
 
 struct Page<T> {
     items: Vec<T>,
@@ -102,7 +111,7 @@ impl<T> TableItems<T> {
         key_of: fn(&T) -> &Bytes,
         fetch: fn(Driver, PageRequest) -> PageFuture<T>,
     ) -> Self {
-        let items = VecDeque::new();
+        let (items, pages) = (VecDeque::new(), pages.with_bugs(driver.config.bugs));
         Self { driver, fetch, key_of, pages, items, fetching: None, arrived: None }
     }
 
@@ -118,14 +127,24 @@ impl<T> TableItems<T> {
         if self.arrived.is_some() {
             return;
         }
-        if self.fetching.is_none() {
-            let request = self.pages.next().cloned();
-            self.fetching = request.map(|request| (self.fetch)(self.driver.clone(), request));
-        }
-        if let Some(fetching) = &mut self.fetching
-            && let Poll::Ready(page) = fetching.poll_unpin(context)
-        {
-            (self.fetching, self.arrived) = (None, Some(page));
+        loop {
+            if self.fetching.is_none() {
+                let Some(request) = self.pages.next().cloned() else { return };
+                let page = (self.fetch)(self.driver.clone(), request);
+                self.fetching = Some(Fetching { page, is_ahead: !self.items.is_empty() });
+            }
+            let Some(fetching) = &mut self.fetching else { return };
+            let Poll::Ready(page) = fetching.page.poll_unpin(context) else { return };
+            let is_again = fetching.is_ahead && page.as_ref().is_err_and(TableError::is_retryable);
+            self.fetching = None;
+            if !is_again {
+                self.arrived = Some(page);
+                return;
+            }
+            if !self.items.is_empty() {
+                // It is requested again with the next item.
+                return;
+            }
         }
     }
 }
@@ -243,8 +262,11 @@ impl TableDeltas {
         &mut self,
         page: Result<DeltaPage, TableError>,
     ) -> Result<Option<TableDelta>, TableError> {
-        let page = page?;
+        let mut page = page?;
         self.deltas.handle_page(&page)?;
+        if !page.reached_end && self.driver.config.bugs.has(SeededBug::SkipsDeltas) {
+            page.entries.clear();
+        }
         self.state = match (page.reached_end, self.following) {
             (false, _) => State::Next,
             (true, Following::UntilEnd) => State::Ended,

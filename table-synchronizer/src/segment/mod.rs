@@ -5,7 +5,6 @@ mod iteration;
 mod machine;
 mod table_segment;
 
-pub(crate) use self::machine::next_key;
 pub use self::{
     iteration::{Following, Known, TableDelta, TableDeltas, TableItems},
     machine::{
@@ -14,3 +13,4 @@ pub use self::{
     },
     table_segment::{TableInfo, TableSegment},
 };
+pub(crate) use self::{machine::next_key, table_segment::READ_AT_ONCE};

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use pravega_sdk_controller_client::{Creation, Deletion};
-use pravega_sdk_segment_client::{context::SegmentContext, request::Repeats};
+use pravega_sdk_segment_client::{context::SegmentContext, request::Repeats, seeded_bugs::Bugs};
 use pravega_sdk_types::{
     ErrorKind, Offset, Outcome, ScopedKeyValueTable, ScopedSegment, SegmentId,
 };
@@ -26,6 +26,8 @@ use crate::{
 
 /// Number of requests of one read in flight.
 const READS_IN_FLIGHT: usize = 5;
+/// Number of keys that are read by the requests that may be in flight.
+pub(crate) const READ_AT_ONCE: usize = READS_IN_FLIGHT * MAX_READ_KEYS;
 
 /// A table segment: keys and values with versions, on one segment store.
 ///
@@ -38,6 +40,10 @@ const READS_IN_FLIGHT: usize = 5;
 /// that, versions and, if [unique](super::Values::Unique), values tell what happened. If they do
 /// not, the error has the outcome [`Unknown`](Outcome::Unknown).
 ///
+/// Versions, and the positions of [`deltas`](Self::deltas), are those of one table segment. One
+/// that is deleted and created again under its name begins with version 0, so what is known of the
+/// old one must be dropped; the partitions of key-value tables get other names instead.
+///
 /// | limit | value | source |
 /// |---|---|---|
 /// | key | 1 to 8192 bytes, or one length up to 256 bytes | server |
@@ -47,11 +53,15 @@ const READS_IN_FLIGHT: usize = 5;
 /// # Examples
 ///
 /// ```no_run
-/// use pravega_sdk_segment_client::context::SegmentContext;
 /// use pravega_sdk_table_synchronizer::{Condition, Put, TableConfig, TableKind, TableSegment};
+/// # use pravega_sdk_segment_client::context::SegmentContext;
+/// # struct Client(SegmentContext);
+/// # impl Client {
+/// #     fn segment_context(&self) -> SegmentContext { self.0.clone() }
+/// # }
 ///
-/// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
-/// let table = "shop/prices".parse()?;
+/// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let (context, table) = (client.segment_context(), "shop/prices".parse()?);
 /// let config = TableConfig::default();
 /// let (prices, _) =
 ///     TableSegment::create(context, &table, 0.into(), TableKind::Hash, config).await?;
@@ -74,7 +84,8 @@ pub struct TableInfo {
     pub kind: TableKind,
     /// Number of entries. Of a table with keys of one length a 0.13.0 server returns it late.
     pub entry_count: u64,
-    /// The end of the segment, which each change moves.
+    /// The end of the segment, which each put moves. A removal moves it too, but not in a table
+    /// with keys of one length on a 0.13.0 server.
     pub end: Offset,
 }
 
@@ -121,7 +132,8 @@ impl TableSegment {
         let named = |error| segment.driver.name("creating", error);
         let info = segment.ask_info(deadline).await.map_err(named)?;
         if info.kind != kind {
-            let detail = "the table exists, and its keys have another length";
+            let (has, wanted) = (info.kind.keys(), kind.keys());
+            let detail = format_args!("the table exists and has {has}, not {wanted}");
             let error = TableError::new(ErrorKind::AlreadyExists, Outcome::NotApplied, detail);
             return Err(named(error));
         }
@@ -165,6 +177,20 @@ impl TableSegment {
     pub fn with_config(mut self, config: TableConfig) -> Self {
         self.driver.config = config;
         self
+    }
+
+    /// Returns a handle of which iterations take a share of the usual page, for one of some that
+    /// are read together.
+    pub(crate) fn as_one_of(&self, count: usize) -> Self {
+        let mut share = self.clone();
+        let page = &mut share.driver.config.page_size;
+        page.0 = page.0.div_euclid(i32::try_from(count).unwrap_or(i32::MAX).max(1)).max(1);
+        share
+    }
+
+    /// The seeded bugs that are switched on.
+    pub(crate) fn bugs(&self) -> Bugs {
+        self.driver.config.bugs
     }
 
     /// Returns the segment.
@@ -319,7 +345,9 @@ impl TableSegment {
     ///
     /// # Errors
     ///
-    /// [`TableError`] for a hash table, and if an end does not have the length of the keys.
+    /// [`TableError`]: [`Unsupported`](ErrorKind::Unsupported) for a hash table, and
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if an end does not have the length of the
+    /// keys.
     pub fn keys_in(
         &self,
         range: RangeInclusive<Bytes>,

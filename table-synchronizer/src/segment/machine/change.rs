@@ -10,6 +10,10 @@
 //! - If no two puts write the same value to a key, a key that has the value of a put shows that the
 //!   put was made.
 //!
+//! Keys are read one after the other, and an attempt may take effect in between. So a key that is
+//! found with its version denies only what happened before it was read: the change is refused for
+//! good if another key was found without its version *before* that.
+//!
 //! Nothing else is certain. That a key is absent does not show that it was not put, as it may have
 //! been removed since; that it has the value of the put does not show that this put wrote it, as
 //! another client may have put the same value on the same condition, and only one of the two may
@@ -18,7 +22,10 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
-use pravega_sdk_segment_client::machine::{Random, delay};
+use pravega_sdk_segment_client::{
+    machine::{Random, delay},
+    seeded_bugs::{Bugs, SeededBug},
+};
 use pravega_sdk_types::{Backoff, ErrorKind, Outcome};
 
 use crate::entry::{Condition, Entry, Put, Removal, Version};
@@ -108,10 +115,14 @@ pub(crate) struct ChangeMachine {
     items: Vec<Item>,
     values: Values,
     random: Random,
+    bugs: Bugs,
     /// Number of attempts that failed.
     failures: u32,
     /// An attempt may have taken effect.
     is_in_doubt: bool,
+    /// A key was read that no longer has the version of its condition, so that no attempt takes
+    /// effect any more.
+    is_settled: bool,
     next: Effect,
 }
 
@@ -123,9 +134,18 @@ impl fmt::Debug for ChangeMachine {
 }
 
 impl ChangeMachine {
-    pub(crate) fn new(items: Vec<Item>, values: Values, random: Random) -> Self {
+    pub(crate) fn new(items: Vec<Item>, values: Values, random: Random, bugs: Bugs) -> Self {
         let next = Effect::Send(Duration::ZERO);
-        Self { items, values, random, failures: 0, is_in_doubt: false, next }
+        Self {
+            items,
+            values,
+            random,
+            bugs,
+            failures: 0,
+            is_in_doubt: false,
+            is_settled: false,
+            next,
+        }
     }
 
     /// Returns what happens next. Each effect is reported back by the method for its result.
@@ -145,7 +165,7 @@ impl ChangeMachine {
     pub(crate) fn handle_failed(&mut self, failed: Failed) {
         self.failures += 1;
         self.next = match failed {
-            Failed::Condition if self.is_in_doubt => Effect::Read,
+            Failed::Condition if self.is_in_doubt && !self.denies() => Effect::Read,
             Failed::Condition => Effect::End(Verdict::Refused),
             Failed::Otherwise { outcome: Outcome::Unknown, kind } => {
                 self.is_in_doubt = true;
@@ -158,8 +178,13 @@ impl ChangeMachine {
         };
     }
 
+    fn denies(&self) -> bool {
+        self.bugs.has(SeededBug::DeniesLostChanges)
+    }
+
     fn after_doubt(&mut self, kind: ErrorKind) -> Effect {
-        let is_anchored = self.items.iter().any(|item| item.version().is_some());
+        let is_anchored = self.items.iter().any(|item| item.version().is_some())
+            || self.bugs.has(SeededBug::ResendsChanges);
         if is_anchored && kind.is_retryable() && self.failures < ATTEMPTS {
             return Effect::Send(delay(&BACKOFF, self.failures, &mut self.random));
         }
@@ -172,7 +197,7 @@ impl ChangeMachine {
 
     /// All keys of the change were read, in order.
     pub(crate) fn handle_found(&mut self, found: &[Option<Entry>]) {
-        self.next = Effect::End(self.judge(found));
+        self.next = self.judge(found);
     }
 
     /// The keys cannot be read.
@@ -180,27 +205,40 @@ impl ChangeMachine {
         self.next = Effect::End(Verdict::Failed(Outcome::Unknown));
     }
 
-    fn judge(&self, found: &[Option<Entry>]) -> Verdict {
+    fn judge(&mut self, found: &[Option<Entry>]) -> Effect {
         let pairs = || self.items.iter().zip(found);
         if self.values == Values::Unique {
-            let made: Vec<Version> =
-                pairs().filter_map(|(item, found)| item.made(found.as_ref())).collect();
+            let is_loose = self.bugs.has(SeededBug::TakesOtherVersions);
+            let made: Vec<Version> = pairs()
+                .filter_map(|(item, found)| match found {
+                    Some(found) if is_loose && item.value.is_some() => Some(found.version),
+                    found => item.made(found.as_ref()),
+                })
+                .collect();
             if !made.is_empty() && made.len() == self.items.len() {
-                return Verdict::Made(made);
+                return Effect::End(Verdict::Made(made));
             }
             if !made.is_empty() {
-                return Verdict::MadeAndChangedSince;
+                return Effect::End(Verdict::MadeAndChangedSince);
             }
         }
-        let mut kept = pairs().filter_map(|(item, found)| {
-            let found = found.as_ref().map(|entry| entry.version);
-            item.version().map(|wanted| found == Some(wanted))
-        });
-        let first = kept.next();
-        // One key with its version shows that nothing was changed; another without it, that nothing
-        // ever will be.
-        let is_split = first.is_some_and(|first| kept.any(|other| other != first));
-        if is_split { Verdict::Refused } else { Verdict::Failed(Outcome::Unknown) }
+        let kept: Vec<bool> = pairs()
+            .filter_map(|(item, found)| {
+                let found = found.as_ref().map(|entry| entry.version);
+                item.version().map(|wanted| found == Some(wanted))
+            })
+            .collect();
+        let has_kept = kept.contains(&true);
+        if self.is_settled && has_kept {
+            // No attempt takes effect any more, and none had when this key was read.
+            return Effect::End(Verdict::Refused);
+        }
+        let is_split = has_kept && kept.contains(&false);
+        if is_split {
+            self.is_settled = true;
+            return Effect::Read;
+        }
+        Effect::End(Verdict::Failed(Outcome::Unknown))
     }
 }
 

@@ -87,6 +87,11 @@ impl TableKind {
         }
     }
 
+    /// Describes the keys, for errors.
+    pub(crate) fn keys(self) -> Keys {
+        Keys(self)
+    }
+
     pub(crate) fn check_key(self, number: usize, key: &[u8]) -> Result<(), TableError> {
         let len = key.len();
         match self {
@@ -98,6 +103,18 @@ impl TableKind {
                 "key {number} has {len} bytes, and a key has at most {MAX_KEY_LEN}"
             ))),
             _ => Ok(()),
+        }
+    }
+}
+
+/// The keys of a kind of table, as an error describes them.
+pub(crate) struct Keys(TableKind);
+
+impl fmt::Display for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            TableKind::Hash => write!(f, "keys of 1 to {MAX_KEY_LEN} bytes"),
+            TableKind::FixedKeys(len) => write!(f, "keys of {len} bytes each"),
         }
     }
 }

@@ -9,9 +9,11 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 
+use pravega_sdk_segment_client::seeded_bugs::{Bugs, SeededBug};
+use pravega_sdk_types::{ErrorKind, Outcome};
+
 use super::limits::TableKind;
 use crate::error::TableError;
-use pravega_sdk_types::Outcome;
 
 /// The request for a page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,6 +28,7 @@ pub(crate) struct PageRequest {
 pub(crate) struct PageMachine {
     next: Option<PageRequest>,
     order: Order,
+    bugs: Bugs,
 }
 
 #[derive(Debug)]
@@ -49,7 +52,8 @@ impl PageMachine {
     pub(crate) fn all(kind: TableKind) -> Self {
         match kind {
             TableKind::Hash => {
-                Self { next: Some(PageRequest::default()), order: Order::Hash(Tokens::default()) }
+                let (next, order) = (Some(PageRequest::default()), Order::Hash(Tokens::default()));
+                Self { next, order, bugs: Bugs::default() }
             }
             TableKind::FixedKeys(len) => {
                 let (first, last) = (vec![0; len.get()], vec![0xFF; len.get()]);
@@ -62,13 +66,13 @@ impl PageMachine {
     ///
     /// # Errors
     ///
-    /// [`TableError`] for a hash table, and if an end of the range does not have the length of the
-    /// keys.
+    /// [`TableError`]: [`Unsupported`](ErrorKind::Unsupported) for a hash table, and
+    /// [`InvalidArgument`](ErrorKind::InvalidArgument) if an end of the range does not have the
+    /// length of the keys.
     pub(crate) fn range(kind: TableKind, range: RangeInclusive<Bytes>) -> Result<Self, TableError> {
         let TableKind::FixedKeys(len) = kind else {
-            return Err(TableError::invalid(
-                "a range of keys can be read only if all keys have one length",
-            ));
+            let detail = "a range of keys can be read only of a table whose keys have one length";
+            return Err(TableError::new(ErrorKind::Unsupported, Outcome::NotApplied, detail));
         };
         for end in [range.start(), range.end()] {
             if end.len() != len.get() {
@@ -85,7 +89,13 @@ impl PageMachine {
         let (from, to) = range.into_inner();
         let next = PageRequest { continuation: Bytes::new(), from, to };
         let next = Some(next).filter(|next| next.from <= next.to);
-        Self { next, order: Order::Keys(len) }
+        Self { next, order: Order::Keys(len), bugs: Bugs::default() }
+    }
+
+    /// Switches seeded bugs on.
+    pub(crate) fn with_bugs(mut self, bugs: Bugs) -> Self {
+        self.bugs = bugs;
+        self
     }
 
     /// Returns the page to request next; `None` at the end.
@@ -137,7 +147,10 @@ impl PageMachine {
                     }
                     last = Some(key);
                 }
-                let from = last.and_then(|last| next_key(last));
+                let mut from = last.and_then(|last| next_key(last));
+                if self.bugs.has(SeededBug::SkipsBetweenPages) {
+                    from = from.and_then(|from| next_key(&from));
+                }
                 let from = from.filter(|from| *from <= requested.to);
                 self.next = from.map(|from| PageRequest { from, ..requested });
             }
@@ -174,8 +187,6 @@ pub(crate) fn next_key(key: &[u8]) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use pravega_sdk_types::ErrorKind;
-
     use super::*;
     use crate::segment::machine::KeyLength;
 
@@ -265,8 +276,9 @@ mod tests {
 
     #[test]
     fn a_range_needs_keys_of_one_length_and_ends_of_that_length() {
-        assert!(PageMachine::range(TableKind::Hash, range(b"a", b"b")).is_err());
-        assert!(PageMachine::range(fixed(2), range(b"a", b"bb")).is_err());
-        assert!(PageMachine::range(fixed(2), range(b"aa", b"b")).is_err());
+        let kind = |kind, range| PageMachine::range(kind, range).unwrap_err().kind();
+        assert_eq!(kind(TableKind::Hash, range(b"a", b"b")), ErrorKind::Unsupported);
+        assert_eq!(kind(fixed(2), range(b"a", b"bb")), ErrorKind::InvalidArgument);
+        assert_eq!(kind(fixed(2), range(b"aa", b"b")), ErrorKind::InvalidArgument);
     }
 }

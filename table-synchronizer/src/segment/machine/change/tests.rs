@@ -25,7 +25,7 @@ fn entry(key: &'static str, value: &str, number: i64) -> Option<Entry> {
 }
 
 fn machine(items: &[Item], values: Values) -> ChangeMachine {
-    let mut machine = ChangeMachine::new(items.to_vec(), values, Box::new(|| 0));
+    let mut machine = ChangeMachine::new(items.to_vec(), values, Box::new(|| 0), Bugs::default());
     assert_eq!(machine.poll_effect(), Effect::Send(Duration::ZERO));
     machine
 }
@@ -35,17 +35,26 @@ fn after(machine: &mut ChangeMachine, failed: Failed) -> Effect {
     machine.poll_effect()
 }
 
-/// The first attempt is in doubt, the second is refused on a condition, and these entries are
-/// found.
-fn judged(items: &[Item], values: Values, found: &[Option<Entry>]) -> Verdict {
+/// The first attempt is in doubt, the second is refused on a condition.
+fn doubted(items: &[Item], values: Values) -> ChangeMachine {
     let mut machine = machine(items, values);
     assert!(matches!(after(&mut machine, LOST), Effect::Send(_)));
     assert_eq!(after(&mut machine, Failed::Condition), Effect::Read);
-    machine.handle_found(found);
-    match machine.poll_effect() {
-        Effect::End(verdict) => verdict,
-        other => panic!("{other:?}"),
+    machine
+}
+
+/// As [`doubted`], and these entries are found whenever they are read.
+fn judged(items: &[Item], values: Values, found: &[Option<Entry>]) -> Verdict {
+    let mut machine = doubted(items, values);
+    for _ in 0..2 {
+        machine.handle_found(found);
+        match machine.poll_effect() {
+            Effect::End(verdict) => return verdict,
+            Effect::Read => {}
+            other @ Effect::Send(_) => panic!("{other:?}"),
+        }
     }
+    panic!("the keys are read at most twice");
 }
 
 #[test]
@@ -130,6 +139,22 @@ fn a_key_that_kept_its_version_beside_one_that_did_not_shows_that_nothing_was_ch
     let found = [entry("a", "old", 5), entry("b", "other", 90)];
     let unknown = Verdict::Failed(Outcome::Unknown);
     assert_eq!(judged(&items, Values::MayRepeat, &found), unknown);
+}
+
+#[test]
+fn a_change_that_is_made_while_its_keys_are_read_is_not_denied() {
+    // `c` exists when the second attempt is refused, and is removed after `a` was read. Then the
+    // first attempt takes effect, before `b` is read.
+    let items = [put("a", at(5)), put("c", Condition::Absent), put("b", at(6))];
+    let mut machine = doubted(&items, Values::MayRepeat);
+    machine.handle_found(&[entry("a", "old", 5), None, entry("b", "new b", 80)]);
+    assert_eq!(machine.poll_effect(), Effect::Read, "the order of the reads is not known");
+    machine.handle_found(&[
+        entry("a", "new a", 50),
+        entry("c", "new c", 60),
+        entry("b", "new b", 80),
+    ]);
+    assert_eq!(machine.poll_effect(), DOUBT);
 }
 
 #[test]
