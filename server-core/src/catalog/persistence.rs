@@ -17,7 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     apply::MissingParent,
     change::{Change, Part, StreamPart},
-    state::{Catalog, Group},
+    state::{Catalog, Group, Table},
 };
 use crate::record::Record;
 
@@ -58,7 +58,9 @@ impl Change {
                 (format!("number/{scope}/{stream}"), number.as_ref().map(encode))
             }
             Part::Table(name, table) => {
-                (format!("table/{scope}/{name}"), table.as_ref().map(encode))
+                // As of `encode`.
+                let entry = |table: &Table| table.encode().unwrap_or_default().into();
+                (format!("table/{scope}/{name}"), table.as_ref().map(entry))
             }
             Part::Group(name, group) => {
                 (format!("group/{scope}/{name}"), group.as_ref().map(encode))
@@ -83,7 +85,10 @@ impl Change {
             ("leaving", None) => Part::Leaving,
             ("floor", None) => Part::Floor(required(key, value)?),
             ("number", Some(stream)) => Part::Number(stream.to_owned(), read(key, value)?),
-            ("table", Some(name)) => Part::Table(name.to_owned(), read(key, value)?),
+            ("table", Some(name)) => {
+                let table = value.map(Table::read).transpose();
+                Part::Table(name.to_owned(), table.map_err(|source| unreadable(key, source))?)
+            }
             ("group", Some(name)) => {
                 let group: Option<Group> = read(key, value)?;
                 if !group.as_ref().is_none_or(Group::is_readable) {
@@ -264,6 +269,8 @@ mod tests {
         let group = ReaderGroupConfiguration { scope: scope.clone(), ..Default::default() };
         let tables = KeyValueTableConfig { scope, ..KeyValueTableConfig::default() };
         let number = SegmentNumber(7);
+        let table_of =
+            |first| Part::Table(table.clone(), Some(Table { config: tables.clone(), first }));
         vec![
             (Part::Scope(Some(ScopeRecord::default())), "scope/s", values(&Vec::<u8>::new())),
             (Part::Leaving, "leaving/s", Vec::new()),
@@ -274,11 +281,8 @@ mod tests {
                 "group/s/g",
                 values(&group.encode_to_vec()),
             ),
-            (
-                Part::Table(table, Some(Table { config: tables.clone() })),
-                "table/s/k",
-                values(&tables.encode_to_vec()),
-            ),
+            (table_of(SegmentNumber(0)), "table/s/k", values(&tables.encode_to_vec())),
+            (table_of(number), "table/s/k", values(&(tables.encode_to_vec(), 7_i32))),
             (
                 part(StreamPart::State(Some(state))),
                 "state/s/n",

@@ -9,7 +9,7 @@ use pravega_sdk_types::{SegmentId, SegmentNumber};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::{key::CopyPlace, message, names, rates::Rates, skyline::Skyline, stream::Stream};
+use super::{key::CopyPlace, names, rates::Rates, skyline::Skyline, stream::Stream};
 use crate::copying::Copying;
 
 /// The state of the controller.
@@ -84,22 +84,47 @@ pub(super) struct Begun {
     pub(super) reached: Option<SegmentId>,
 }
 
-/// The first numbers of the segments of streams that are created again. A client that knows an old
-/// segment never takes a new one for it.
+/// The first numbers of the segments of streams, and of the partitions of tables, that are created
+/// again. A client that knows an old segment never takes a new one for it.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     /// The number that every new stream begins with at least.
     pub(super) floor: SegmentNumber,
-    /// The numbers above it, by the names of deleted streams.
+    /// The numbers above it, by the names of deleted streams, and of those of deleted tables.
     by_stream: BTreeMap<String, SegmentNumber>,
     by_number: BTreeSet<(SegmentNumber, String)>,
 }
 
 /// A key-value table.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct Table {
-    #[serde(with = "message")]
     pub(super) config: KeyValueTableConfig,
+    /// The number of its first partition.
+    pub(super) first: SegmentNumber,
+}
+
+impl Table {
+    /// Encodes the entry of the table. It has the first number only if that is not 0, as earlier
+    /// versions know no other.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        let mut entry = postcard::to_allocvec(&self.config.encode_to_vec())?;
+        if self.first != SegmentNumber::default() {
+            entry.extend(postcard::to_allocvec(&self.first)?);
+        }
+        Ok(entry)
+    }
+
+    /// Reads the entry of a table.
+    pub(super) fn read(entry: &[u8]) -> Result<Self, postcard::Error> {
+        let (config, first): (Vec<u8>, &[u8]) = postcard::take_from_bytes(entry)?;
+        let config = KeyValueTableConfig::decode(&config[..]);
+        let config = config.map_err(|_| postcard::Error::SerdeDeCustom)?;
+        let first = match first {
+            [] => SegmentNumber::default(),
+            first => postcard::from_bytes(first)?,
+        };
+        Ok(Self { config, first })
+    }
 }
 
 /// A reader group, as far as the controller knows it: its configuration, encoded. Decoded, a long

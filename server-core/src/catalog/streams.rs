@@ -4,7 +4,7 @@ use pravega_sdk_proto::{
     ScalingPolicy, StreamConfig, StreamInfo, create_stream_status, delete_stream_status,
     update_stream_status,
 };
-use pravega_sdk_types::{Epoch, KeyRange, Offset, SegmentId, SegmentOffset};
+use pravega_sdk_types::{Epoch, KeyRange, Offset, SegmentId, SegmentNumber, SegmentOffset};
 
 use super::{
     change::{Part, StreamPart},
@@ -247,9 +247,7 @@ impl Catalog {
         stream: &str,
         step: &Step<'_>,
     ) -> Progress {
-        let Some(found) = self.scopes.get(scope) else { return Progress::Finished };
-        let numbers = &found.numbers;
-        let Some(found) = found.streams.get(stream) else { return Progress::Finished };
+        let Some(found) = self.stream(scope, stream) else { return Progress::Finished };
         let progress = self.plan_leaving(plan, scope, stream, found, step);
         if progress == Progress::Finished {
             let all = found.history.all().map(|record| record.id);
@@ -261,7 +259,20 @@ impl Catalog {
             }
             plan.stream(scope, stream, StreamPart::State(None));
         }
-        let number = found.history.next_number();
+        self.plan_number(plan, scope, stream, found.history.next_number());
+        progress
+    }
+
+    /// Plans to keep the number of the next segment of a stream that is deleted.
+    pub(super) fn plan_number(
+        &self,
+        plan: &mut Plan,
+        scope: &str,
+        stream: &str,
+        number: SegmentNumber,
+    ) {
+        let Some(found) = self.scopes.get(scope) else { return };
+        let numbers = &found.numbers;
         let mut floor = numbers.floor;
         if numbers.len() >= MAX_NUMBERS && number > floor {
             floor = numbers.least().map_or(number, |least| least.min(number));
@@ -270,7 +281,6 @@ impl Catalog {
         if number > floor {
             plan.scope(scope, Part::Number(stream.to_owned(), Some(number)));
         }
-        progress
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
     history::SegmentRecord,
     names,
     plan::Plan,
+    segments::new_segments,
     state::{Catalog, Table},
 };
 use crate::{
@@ -55,10 +56,19 @@ impl Catalog {
             rollover: config.rollover_size_bytes,
         };
         let mut plan = Plan::new();
-        let stream = names::scoped(&scope, &names::table_stream(&table));
-        let ids = partitions(&config).map(|record| record.id);
+        // A table that is created again continues the numbers of its partitions, whose versions
+        // begin again: a client that knows the old table never takes the new one for it.
+        let stream = names::table_stream(&table);
+        let first = found.numbers.first_of(&stream);
+        let ranges = KeyRange::equal(config.partition_count.unsigned_abs());
+        let created = new_segments(Epoch(0), first, &ranges)?;
+        if found.numbers.get(&stream).is_some() {
+            plan.scope(&scope, Part::Number(stream.clone(), None));
+        }
+        let ids = created.iter().map(|record| record.id);
+        let stream = names::scoped(&scope, &stream);
         plan.each(step.creations(stream, ids, kind, Attributes::new()), step);
-        plan.scope(&scope, Part::Table(table, Some(Table { config })));
+        plan.scope(&scope, Part::Table(table, Some(Table { config, first })));
         self.carry_out(plan, step)?;
         Ok(Status::Success)
     }
@@ -76,9 +86,8 @@ impl Catalog {
             ))
         };
         let table = self.table(&info.scope, &info.kvt_name).ok_or_else(missing)?;
-        let segment_ranges = partitions(&table.config)
-            .map(|record| record.message(&info.scope, &info.kvt_name))
-            .collect();
+        let segment_ranges =
+            table.partitions().map(|record| record.message(&info.scope, &info.kvt_name)).collect();
         let info = StreamInfo {
             scope: info.scope.clone(),
             stream: info.kvt_name.clone(),
@@ -125,6 +134,7 @@ impl Catalog {
     ) {
         let Some(found) = self.table(scope, table) else { return };
         found.plan_deletion(plan, scope, table, step);
+        self.plan_number(plan, scope, &names::table_stream(table), found.end());
         plan.scope(scope, Part::Table(table.to_owned(), None));
     }
 }
@@ -139,21 +149,26 @@ impl Table {
         step: &Step<'_>,
     ) -> usize {
         let stream = names::scoped(scope, &names::table_stream(table));
-        let ids = partitions(&self.config).map(|record| record.id);
+        let ids = self.partitions().map(|record| record.id);
         let all = step.many(stream, ids, Each::Deleted);
         let count = all.ids.len();
         plan.each(all, step);
         count
     }
-}
 
-/// The partitions of a table; they never change.
-fn partitions(config: &KeyValueTableConfig) -> impl Iterator<Item = SegmentRecord> {
-    let ranges = KeyRange::equal(config.partition_count.unsigned_abs());
-    let record = |(number, range): (i32, KeyRange)| SegmentRecord {
-        id: SegmentId::new(Epoch(0), SegmentNumber(number)),
-        low: range.low(),
-        high: range.high(),
-    };
-    (0..).zip(ranges).map(record)
+    /// The partitions; they never change.
+    fn partitions(&self) -> impl Iterator<Item = SegmentRecord> {
+        let ranges = KeyRange::equal(self.config.partition_count.unsigned_abs());
+        let record = |(number, range): (i32, KeyRange)| SegmentRecord {
+            id: SegmentId::new(Epoch(0), SegmentNumber(number)),
+            low: range.low(),
+            high: range.high(),
+        };
+        (self.first.0..self.end().0).zip(ranges).map(record)
+    }
+
+    /// The number after that of the last partition.
+    fn end(&self) -> SegmentNumber {
+        SegmentNumber(self.first.0.saturating_add(self.config.partition_count))
+    }
 }

@@ -155,7 +155,7 @@ async fn entries_of_all_partitions_come_in_the_order_of_their_keys() {
 #[tokio::test]
 async fn a_table_that_is_gone_is_reported_as_such_and_a_new_one_is_empty() {
     let (factory, table) = create(2).await;
-    table.put(key(1, 1), "v").await.unwrap();
+    let version = table.put(key(1, 1), "v").await.unwrap();
     factory.controller().delete_key_value_table(table.table()).await.unwrap();
     let missing = factory.key_value_table(table.table()).await.unwrap_err();
     assert_eq!((missing.kind(), missing.outcome()), (ErrorKind::NotFound, Outcome::NotApplied));
@@ -171,8 +171,15 @@ async fn a_table_that_is_gone_is_reported_as_such_and_a_new_one_is_empty() {
     }
     let configuration = *table.configuration();
     factory.controller().create_key_value_table(table.table(), &configuration).await.unwrap();
-    assert_eq!(table.get(key(1, 1)).await.unwrap(), None);
-    table.insert(key(1, 1), "again").await.unwrap();
+    // Versions begin again in the new table, so what is known of the old one must not reach it.
+    let gone = table.put_at(key(1, 1), "again", version).await.unwrap_err();
+    assert_eq!((gone.kind(), gone.outcome()), (ErrorKind::NotFound, Outcome::NotApplied));
+    let again = factory.key_value_table(table.table()).await.unwrap();
+    assert_eq!(again.get(key(1, 1)).await.unwrap(), None);
+    let error = again.put_at(key(1, 1), "again", version).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert!(error.to_string().contains("read the key for its version"), "{error}");
+    again.insert(key(1, 1), "again").await.unwrap();
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod scopes;
 mod sizes;
 mod slices;
 mod streams;
+mod tables;
 mod transactions;
 mod watermarks;
 mod whole;
