@@ -2,16 +2,17 @@
 //! statuses that the real controller returns.
 
 use pravega_sdk_controller_client::{
-    ControllerError, Creation, Deletion, KeyValueTableConfiguration, ScaleStart, ScaleState,
+    ControllerError, Creation, Deletion, KeyValueTableConfiguration, Page, ScaleStart, ScaleState,
 };
 use pravega_sdk_proto::{
-    KeyValueTableConfigResponse, ScaleResponse, create_key_value_table_status, create_scope_status,
-    create_stream_status, delete_scope_status, delete_stream_status,
+    KeyValueTableConfigResponse, KvTablesInScopeResponse, ScaleResponse,
+    create_key_value_table_status, create_scope_status, create_stream_status,
+    delete_kv_table_status, delete_scope_status, delete_stream_status, kv_tables_in_scope_response,
     scale_response::ScaleStreamStatus, scale_status_response::ScaleStatus, txn_status::Status,
     update_stream_status,
 };
 use pravega_sdk_server_core::catalog::CallError;
-use pravega_sdk_types::{Epoch, ErrorKind, Outcome};
+use pravega_sdk_types::{Epoch, ErrorKind, Outcome, ScopedKeyValueTable};
 
 use crate::messages;
 
@@ -120,6 +121,29 @@ pub(crate) fn table_created(
         Status::TableExists => Ok(Creation::AlreadyExisted),
         Status::ScopeNotFound => Err(no_scope()),
         Status::InvalidTableName => Err(bad_name()),
+        Status::Failure => Err(failure()),
+    }
+}
+
+pub(crate) fn table_deleted(
+    status: delete_kv_table_status::Status,
+) -> Result<Deletion, ControllerError> {
+    use delete_kv_table_status::Status;
+    match status {
+        Status::Success => Ok(Deletion::Deleted),
+        Status::TableNotFound => Ok(Deletion::NotFound),
+        Status::Failure => Err(failure()),
+    }
+}
+
+/// A page of the tables of a scope.
+pub(crate) fn tables_page(
+    answer: &KvTablesInScopeResponse,
+) -> Result<Page<ScopedKeyValueTable>, ControllerError> {
+    use kv_tables_in_scope_response::Status;
+    match answer.status() {
+        Status::Success => Ok(messages::tables_page(answer)),
+        Status::ScopeNotFound => Err(no_scope()),
         Status::Failure => Err(failure()),
     }
 }

@@ -591,9 +591,11 @@ impl Controller for SimController {
 
     async fn delete_key_value_table(
         &self,
-        _: &ScopedKeyValueTable,
+        table: &ScopedKeyValueTable,
     ) -> Result<Deletion, ControllerError> {
-        Err(unsupported())
+        let info = messages::table_info(table);
+        let status = self.change("delete_table", |catalog, step| catalog.delete_table(&info, step));
+        answer::table_deleted(status.await?)
     }
 
     async fn key_value_table_configuration(
@@ -617,10 +619,12 @@ impl Controller for SimController {
 
     async fn key_value_tables_page(
         &self,
-        _: &Scope,
-        _: &PageToken,
+        scope: &Scope,
+        token: &PageToken,
     ) -> Result<Page<ScopedKeyValueTable>, ControllerError> {
-        Err(unsupported())
+        let found =
+            self.ask("list_tables", |catalog, _| Ok(catalog.list_tables(scope.as_str(), &token.0)));
+        answer::tables_page(&found.await?)
     }
 
     async fn create_reader_group(

@@ -36,6 +36,7 @@
 //!   trial ── trouble    promptness       one part in trouble: what goes on, and how soon
 //!
 //!   controllers: a seed as calls of several controllers, with the client for gRPC itself
+//!   tables: a seed as tables, and the order in which their operations can have happened
 //! ```
 
 mod answer;
@@ -78,6 +79,7 @@ mod sent;
 mod serving;
 pub mod stalls;
 pub mod store;
+pub mod tables;
 pub mod theme;
 mod tokens;
 mod transaction_endings;

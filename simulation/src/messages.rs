@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use pravega_sdk_controller_client::{
-    ControllerError, DelegationToken, KeyValueTableConfiguration, SegmentWithRange,
+    ControllerError, DelegationToken, KeyValueTableConfiguration, Page, PageToken, SegmentWithRange,
 };
 use pravega_sdk_proto as proto;
 use pravega_sdk_server_core::record::Millis;
@@ -46,6 +46,15 @@ pub(crate) fn table_config(
         secondary_key_length: number(configuration.secondary_key_length)?,
         rollover_size_bytes: i64::try_from(configuration.rollover_size_bytes).map_err(too_large)?,
     })
+}
+
+pub(crate) fn tables_page(answer: &proto::KvTablesInScopeResponse) -> Page<ScopedKeyValueTable> {
+    let name = |info: &proto::KeyValueTableInfo| {
+        format!("{}/{}", info.scope, info.kvt_name).parse().expect("the name of a table")
+    };
+    let next = answer.continuation_token.clone().unwrap_or_default();
+    let items = answer.kvtables.iter().map(name).collect();
+    Page { items, next: PageToken(next.token) }
 }
 
 pub(crate) fn table_configuration(

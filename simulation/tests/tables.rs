@@ -3,22 +3,30 @@
 
 mod common;
 
-use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use common::{Cluster, block_on, poll_times};
 use futures_util::{StreamExt as _, TryStreamExt as _, future::join_all};
-use pravega_sdk_controller_client::Controller;
-use pravega_sdk_segment_client::context::SegmentContext;
+use pravega_sdk_controller_client::{Controller, KeyValueTableConfiguration};
+use pravega_sdk_segment_client::{context::SegmentContext, seeded_bugs::SeededBug};
 use pravega_sdk_simulation::{
-    SimNetwork, World,
+    SimController, SimNetwork, World,
     client::segment_context,
     link::{Cut, Faults},
+    tables,
 };
 use pravega_sdk_table_synchronizer::{
-    Condition, Following, Put, Removal, TableConfig, TableError, TableKind, TableSegment, Values,
+    Condition, Following, KeyValueTable, Put, Removal, TableConfig, TableError, TableKind,
+    TableSegment, Values,
 };
-use pravega_sdk_types::{ErrorKind, Offset, Outcome};
+use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedKeyValueTable};
+use pravega_sdk_wire_protocol::WireCommand;
 
 /// Links that are cut after a random number of bytes.
 fn breaking(world: &World, seed: u64) -> SimNetwork {
@@ -123,6 +131,66 @@ async fn count_together(seed: u64, values: Values) -> (Told, u64) {
 
 fn is_right((told, counter): (Told, u64)) -> bool {
     (told.made..=told.made + told.unknown).contains(&counter)
+}
+
+/// The number of seeds, each a history of five clients.
+const SEEDS: u64 = 1000;
+
+#[test]
+fn what_clients_of_tables_see_has_an_order_whatever_is_lost_or_late() {
+    let mut happened: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in 0..SEEDS {
+        let report = tables::run(seed, None);
+        assert!(
+            report.violations.is_empty(),
+            "SEED={seed} of tables, to be repeated by \
+             `cargo run -p pravega-sdk-simulation --bin simulate -- tables {seed}`: {:#?}",
+            report.violations
+        );
+        for (what, times) in report.counters {
+            *happened.entry(what).or_default() += times;
+        }
+    }
+    for what in [
+        "cut: reset",
+        "segment moved",
+        "store down",
+        "table change failed, not applied",
+        "table change failed, unknown",
+        "table change late",
+        "table change made",
+        "table change refused",
+        "table deleted and made again",
+        "table reply lost",
+        "table scanned",
+        "table was deleted under a client",
+    ] {
+        assert!(
+            happened.get(what).is_some_and(|times| *times >= 10),
+            "{what} hardly happened: {happened:#?}"
+        );
+    }
+    let count = |what| happened.get(what).copied().unwrap_or_default();
+    let (decided, undecided) =
+        (count("family of keys in order"), count("family of keys undecided"));
+    assert!(undecided * 100 <= decided, "{undecided} families are undecided, {decided} in order");
+}
+
+#[test]
+fn two_runs_of_a_seed_of_tables_are_the_same() {
+    for seed in 0..10 {
+        let digests = [0, 1].map(|_| tables::run(seed, None).digest);
+        assert_eq!(digests[0], digests[1], "SEED={seed}");
+    }
+}
+
+#[test]
+fn every_seeded_bug_of_tables_is_caught() {
+    for bug in SeededBug::TABLES {
+        let caught = (0..SEEDS).find(|seed| !tables::run(*seed, Some(bug)).violations.is_empty());
+        println!("{bug:?}: caught by seed {caught:?}");
+        assert!(caught.is_some(), "{bug:?} was not caught within {SEEDS} seeds");
+    }
 }
 
 #[test]
@@ -273,8 +341,77 @@ fn an_iteration_that_is_dropped_while_it_waits_loses_nothing() {
 }
 
 #[test]
+fn a_page_that_was_requested_ahead_is_requested_again_however_late_its_items_are_taken() {
+    block_on(async {
+        let world = World::new(1);
+        let network = SimNetwork::perfect(&world);
+        let cluster = Cluster::with_network(world.clone(), network.clone(), 1);
+        let table = open(&cluster, TableConfig::default().with_page_size(2)).await;
+        table.put((0..5).map(|key| Put::new(format!("{key}"), "value"))).await.unwrap();
+        let mut entries = table.entries();
+        // The second page is requested with the second item, over a connection that is lost, while
+        // the first is taken.
+        entries.next().await.unwrap().unwrap();
+        let lost = world.close_in_place_of(|departure| {
+            matches!(departure.reply, WireCommand::TableEntriesRead(_))
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(lost);
+        // Longer than any limit.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let mut taken = 1;
+        while let Some(entry) = entries.next().await {
+            entry.unwrap();
+            taken += 1;
+        }
+        assert_eq!(taken, 5);
+    });
+}
+
+#[test]
+fn a_table_is_opened_with_the_configuration_of_its_partitions_whenever_it_is_created_again() {
+    let described = block_on(async {
+        let world = World::with_seed(1, 1);
+        let controller = Arc::new(SimController::new(&world, 1, Duration::from_millis(20)));
+        controller.create_scope(&"sim".parse().unwrap()).await.unwrap();
+        let name: ScopedKeyValueTable = "sim/table".parse().unwrap();
+        let network = SimNetwork::perfect(&world);
+        let context = segment_context(Arc::clone(&controller) as Arc<dyn Controller>, network);
+        // Keys of the same length, which are divided differently.
+        let configurations = [4, 8].map(|primary| {
+            KeyValueTableConfiguration::new(1, primary).with_secondary_key_length(8 - primary)
+        });
+        let created = std::cell::RefCell::new(BTreeMap::new());
+        let again = async {
+            for configuration in configurations.iter().cycle().take(100) {
+                controller.create_key_value_table(&name, configuration).await.unwrap();
+                let segments = controller.key_value_table_segments(&name).await.unwrap();
+                created.borrow_mut().insert(segments[0].id, *configuration);
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(0..60))).await;
+                controller.delete_key_value_table(&name).await.unwrap();
+            }
+        };
+        let mut opened = Vec::new();
+        let open = async {
+            loop {
+                let table = KeyValueTable::open(context.clone(), &name, TableConfig::default());
+                if let Ok(table) = table.await {
+                    let first = table.partitions().next().unwrap().segment().id();
+                    opened.push((first, *table.configuration()));
+                }
+            }
+        };
+        futures_util::future::select(pin!(again), pin!(open)).await;
+        for (first, configuration) in &opened {
+            assert_eq!(created.borrow().get(first), Some(configuration));
+        }
+        opened.len()
+    });
+    assert!(described > 20, "it was opened {described} times");
+}
+
+#[test]
 fn a_server_that_answers_nonsense_is_reported_and_not_followed() {
-    use pravega_sdk_wire_protocol::WireCommand;
     block_on(async {
         let world = World::new(1);
         let (_cluster, table) = new_table(&world).await;

@@ -10,6 +10,7 @@
 //! | `bytes` | byte streams |
 //! | `index` | index streams |
 //! | `controllers` | calls of several controllers |
+//! | `tables` | tables |
 //! | `bugs` | for every seeded bug the first seed that catches it |
 
 use std::{collections::BTreeMap, fmt, process::ExitCode, time::Instant};
@@ -17,7 +18,8 @@ use std::{collections::BTreeMap, fmt, process::ExitCode, time::Instant};
 use pravega_sdk_controller_client::ControllerBug;
 use pravega_sdk_event_stream::SeededBug;
 use pravega_sdk_simulation::{
-    Report, byte_scenario, controllers, index_scenario, scenario, theme::Mode, transaction_scenario,
+    Report, byte_scenario, controllers, index_scenario, scenario, tables, theme::Mode,
+    transaction_scenario,
 };
 
 /// The seeds that are run.
@@ -28,6 +30,7 @@ enum What {
     Bytes,
     Index,
     Controllers,
+    Tables,
     Bugs,
 }
 
@@ -56,6 +59,7 @@ impl Bug {
             Self::Calls(_) => What::Controllers,
             Self::Streams(bug) if SeededBug::TRANSACTIONS.contains(&bug) => What::Transactions,
             Self::Streams(bug) if SeededBug::BYTES.contains(&bug) => What::Bytes,
+            Self::Streams(bug) if SeededBug::TABLES.contains(&bug) => What::Tables,
             Self::Streams(_) => What::Events(Mode::Usual),
         }
     }
@@ -76,7 +80,7 @@ impl Bug {
 }
 
 const USAGE: &str = "usage: simulate [WHAT] [FIRST [COUNT [BUG]]]; WHAT is deadlines, \
-                     with KIND, transactions, bytes, index, controllers \
+                     with KIND, transactions, bytes, index, controllers, tables \
                      or bugs";
 
 fn main() -> ExitCode {
@@ -105,6 +109,7 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
         Some("bytes") => What::Bytes,
         Some("index") => What::Index,
         Some("controllers") => What::Controllers,
+        Some("tables") => What::Tables,
         Some("bugs") => What::Bugs,
         Some("with") => {
             rest.next();
@@ -129,7 +134,7 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
 fn all_bugs() -> impl Iterator<Item = Bug> {
     let all = SeededBug::ALL.into_iter().chain(SeededBug::APPENDING).chain(SeededBug::READING);
     let all = all.chain(SeededBug::FULL).chain(SeededBug::CONNECTIONS);
-    let all = all.chain(SeededBug::BYTES).chain(SeededBug::TRANSACTIONS);
+    let all = all.chain(SeededBug::BYTES).chain(SeededBug::TRANSACTIONS).chain(SeededBug::TABLES);
     all.map(Bug::Streams).chain(ControllerBug::ALL.map(Bug::Calls))
 }
 
@@ -140,6 +145,7 @@ fn run_seed(what: What, seed: u64, bug: Option<Bug>) -> Report {
         What::Index => index_scenario::run(seed),
         What::Bytes => byte_scenario::run(seed, of_streams),
         What::Events(mode) => scenario::run_in(mode, seed, of_streams),
+        What::Tables => tables::run(seed, of_streams),
         What::Controllers => controllers::run(seed, bug.and_then(Bug::of_calls)),
         What::Bugs => scenario::run(seed, of_streams),
     }
