@@ -45,6 +45,7 @@
 //! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
 //! | write and search records by their fields | [`index`] |
 //! | put and get values by key | [`table_synchronizer::KeyValueTable`] |
+//! | share entries that many clients change and agree on | [`table_synchronizer::TableSynchronizer`] |
 //! | run a server in the same process (feature `embedded`) | `embedded()` |
 //!
 //! Names and numbers of the domain are in [`types`], the calls to the controller in

@@ -17,7 +17,7 @@ use pravega_sdk::{
     segment_client::{RawClient, StoreConnection, StoreDialer, StorePool, StoreStream},
     table_synchronizer::{
         KeyPut, KeyRemoval, KeyValueEntry, KeyValueItems, KeyValueTable, KeyVersion, KeyWatch, Put,
-        Removal, TableDeltas, TableItems, TableSegment, VersionedKey,
+        Removal, TableDeltas, TableItems, TableSegment, TableSynchronizer, VersionedKey,
     },
     types::{Endpoint, ScopedStream, StreamCut},
     wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment},
@@ -56,6 +56,8 @@ fn factory(client: &ClientFactory, stream: &ScopedStream) {
     send(client.key_value_table_with(any(), any()));
     send(client.table_segment(any(), any()));
     send(client.table_segment_with(any(), any(), any()));
+    send(client.table_synchronizer(any(), Utf8, Utf8));
+    send(client.table_synchronizer_with(any(), Utf8, Utf8, any()));
     send(client.close());
 }
 
@@ -113,6 +115,14 @@ fn tables(table: &TableSegment) {
     send(items.next());
     send(deltas.next());
     send_type::<TableItems<VersionedKey>>();
+}
+
+fn synchronizers(mut table: TableSynchronizer<Utf8, Utf8>) {
+    send(TableSynchronizer::open(any(), any(), Utf8, Utf8, any()));
+    send(table.fetch());
+    send(table.update(|changes| changes.put("key", "value")));
+    send(table.clean());
+    send(table.close());
 }
 
 fn key_value_tables(table: &KeyValueTable, version: KeyVersion) {
@@ -269,6 +279,7 @@ fn every_future_of_the_public_api_is_send() {
         event_reader,
         batch,
         tables,
+        synchronizers,
         key_value_tables,
         transactions,
         bytes,

@@ -73,6 +73,19 @@ impl TableError {
         .into()
     }
 
+    /// The error of a failed request that changes entries.
+    pub(crate) fn from_change(error: AskError) -> Self {
+        let is_moved = error.reply().is_some_and(is_end);
+        let error = Self::from_ask(error);
+        if !is_moved {
+            return error;
+        }
+        let (outcome, endpoint) = (error.outcome(), error.endpoint().cloned());
+        let detail = "another client has changed the table";
+        let failure = Failure::new(ErrorKind::ConditionFailed, outcome, detail);
+        failure.with_endpoint(endpoint).with_source(error).into()
+    }
+
     /// The error of a failed request that changes nothing.
     pub(crate) fn from_read(error: AskError) -> Self {
         Self::from_ask(error).with_outcome(Outcome::NotApplied)
@@ -104,6 +117,11 @@ impl TableError {
 /// Returns true if a reply refuses a change because of the version of a key.
 pub(crate) fn is_condition(reply: &WireCommand) -> bool {
     matches!(reply, WireCommand::TableKeyBadVersion(_) | WireCommand::TableKeyDoesNotExist(_))
+}
+
+/// Returns true if a reply refuses a change because the table does not end at the given offset.
+pub(crate) fn is_end(reply: &WireCommand) -> bool {
+    matches!(reply, WireCommand::SegmentIsTruncated(_))
 }
 
 impl From<NoRuntime> for TableError {

@@ -3,11 +3,13 @@
 //! | what | with |
 //! |---|---|
 //! | keys and values in partitions, as in Java | [`KeyValueTable`] |
+//! | entries that many clients agree on, each with all of them | [`TableSynchronizer`] |
 //! | keys and values in one segment | [`TableSegment`] |
 //!
 //! ```text
 //! KeyValueTable     which partition, which bytes a key has
-//!       │
+//!       │   TableSynchronizer     a copy of the entries, changed by functions
+//!       │       │
 //! TableSegment ──▶ segment/driver ──▶ SegmentContext::ask_on      one request, with re-location
 //!                       │
 //!                 segment/machine    what a lost reply means, where an iteration continues
@@ -20,6 +22,7 @@ mod entry;
 mod error;
 mod key_value_table;
 mod segment;
+mod synchronizer;
 
 pub use config::TableConfig;
 pub use entry::{Condition, Entry, Put, Removal, Version, VersionedKey};
@@ -32,4 +35,7 @@ pub use key_value_table::{
 pub use segment::{
     Following, KeyLength, Known, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_KEY_LEN, MAX_VALUE_LEN,
     TableDelta, TableDeltas, TableInfo, TableItems, TableKind, TableSegment, Values, put_batches,
+};
+pub use synchronizer::{
+    OuterMapEntry, SynchronizerConfig, TableChanges, TableState, TableSynchronizer, Update,
 };

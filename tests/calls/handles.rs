@@ -22,12 +22,12 @@ use pravega_sdk::{
     index::{IndexReader, IndexReaderConfig, IndexRecords, IndexWriter, IndexWriterConfig},
     segment_client::{SharedConnection, StoreConfig, StoreConnection, StoreDialer},
     table_synchronizer::{
-        Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal, TableConfig,
-        TableKind, TableSegment, WatchPosition,
+        Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal,
+        SynchronizerConfig, TableConfig, TableKind, TableSegment, TableSynchronizer, WatchPosition,
     },
     types::{
-        BoundedCut, Endpoint, EventPointer, Offset, ScopedSegment, ScopedStream, SegmentId,
-        StreamConfiguration, StreamCut, TransactionId,
+        BoundedCut, Endpoint, EventPointer, Offset, ScopedKeyValueTable, ScopedSegment,
+        ScopedStream, SegmentId, StreamConfiguration, StreamCut, TransactionId,
     },
     wire_protocol::{
         WireCommand,
@@ -59,6 +59,8 @@ pub(crate) struct Handles {
     bytes: (ByteWriter, ByteReader),
     /// The last one has no entries.
     tables: (TableSegment, TableSegment),
+    /// Two of one table.
+    synchronizers: Vec<TableSynchronizer<Utf8, Utf8>>,
     prices: KeyValueTable,
     /// The versions of the keys `key` and `two`.
     price: (KeyVersion, KeyVersion),
@@ -114,6 +116,29 @@ impl Log {
 
 const SOON: Duration = Duration::from_secs(10);
 
+/// Two tables, the second one without entries.
+async fn tables(client: &ClientFactory, scope: &str) -> (TableSegment, TableSegment) {
+    let create = async |name: &str| {
+        let name = format!("{scope}/{name}").parse().unwrap();
+        let (context, config) = (client.segment_context(), TableConfig::default());
+        let created = TableSegment::create(context, &name, 0.into(), TableKind::Hash, config).await;
+        created.unwrap().0
+    };
+    let tables = (create("table").await, create("empty").await);
+    tables.0.put([Put::new("key", "value")]).await.unwrap();
+    tables
+}
+
+/// A synchronizer of a table, which has changed it.
+async fn agreed(
+    client: &ClientFactory,
+    name: &ScopedKeyValueTable,
+) -> TableSynchronizer<Utf8, Utf8> {
+    let mut table = client.table_synchronizer(name, Utf8, Utf8).await.unwrap();
+    table.update(|changes| changes.put("key", "value")).await.unwrap();
+    table
+}
+
 impl Handles {
     /// Opens one handle of each kind on the caller's runtime.
     pub(crate) async fn open(url: &str) -> Self {
@@ -150,15 +175,9 @@ impl Handles {
         index.flush().await.unwrap();
         let index_reader = client.index_reader(&streams.index).await.unwrap();
         let records = index_reader.read(Offset(0), None).await.unwrap();
-        let table = async |name: &str| {
-            let name = format!("{scope}/{name}").parse().unwrap();
-            let (context, config) = (client.segment_context(), TableConfig::default());
-            let created =
-                TableSegment::create(context, &name, 0.into(), TableKind::Hash, config).await;
-            created.unwrap().0
-        };
-        let tables = (table("table").await, table("empty").await);
-        tables.0.put([Put::new("key", "value")]).await.unwrap();
+        let tables = tables(&client, &scope).await;
+        let name = format!("{scope}/agreed").parse().unwrap();
+        let synchronizers = vec![agreed(&client, &name).await, agreed(&client, &name).await];
         let name = format!("{scope}/prices").parse().unwrap();
         let configuration = KeyValueTableConfiguration::new(1, 3);
         client.controller().create_key_value_table(&name, &configuration).await.unwrap();
@@ -182,6 +201,7 @@ impl Handles {
             open,
             commit,
             tables,
+            synchronizers,
             prices,
             price,
             bytes: (bytes, client.byte_reader(&streams.bytes).await.unwrap()),
@@ -205,6 +225,7 @@ impl Handles {
         Box::pin(self.use_bytes(&mut log)).await;
         Box::pin(self.use_tables(&mut log)).await;
         Box::pin(self.use_key_value_tables(&mut log)).await;
+        Box::pin(self.use_synchronizers(&mut log)).await;
         Box::pin(self.use_transactions(&mut log)).await;
         Box::pin(self.use_connections(&mut log)).await;
         Box::pin(self.use_servers(&mut log)).await;
@@ -356,6 +377,25 @@ impl Handles {
         log.see("tables: deltas.next", deltas.next()).await;
         log.see("tables: table.delete_if_empty", empty.delete_if_empty()).await;
         log.see("tables: table.delete", table.delete()).await;
+    }
+
+    async fn use_synchronizers(&mut self, log: &mut Log) {
+        let client = &self.client;
+        let name = &format!("{}/agreed", self.streams.events.scope()).parse().unwrap();
+        let opened = client.table_synchronizer(name, Utf8, Utf8);
+        log.see("factory: client.table_synchronizer", opened).await;
+        let config = SynchronizerConfig::default;
+        let opened = client.table_synchronizer_with(name, Utf8, Utf8, config());
+        log.see("factory: client.table_synchronizer_with", opened).await;
+        let context = client.segment_context();
+        let opened = TableSynchronizer::open(context, name, Utf8, Utf8, config());
+        log.see("synchronizers: TableSynchronizer::open", opened).await;
+        let (mut table, other) = (self.synchronizers.remove(0), self.synchronizers.remove(0));
+        log.see("synchronizers: table.fetch", table.fetch()).await;
+        let updated = table.update(|changes| changes.put("key", "new"));
+        log.see("synchronizers: table.update", updated).await;
+        log.see("synchronizers: table.clean", table.clean()).await;
+        log.see("synchronizers: table.close", other.close()).await;
     }
 
     async fn use_key_value_tables(&mut self, log: &mut Log) {

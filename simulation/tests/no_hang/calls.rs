@@ -13,8 +13,8 @@ use pravega_sdk_event_stream::{
 };
 use pravega_sdk_segment_client::{StoreConfig, StoreConnection, Transport as _};
 use pravega_sdk_table_synchronizer::{
-    Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal, TableConfig,
-    TableKind, TableSegment, WatchPosition,
+    Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal,
+    SynchronizerConfig, TableConfig, TableKind, TableSegment, TableSynchronizer, WatchPosition,
 };
 use pravega_sdk_types::{Offset, StreamCut, Timestamp};
 use pravega_sdk_wire_protocol::{
@@ -123,6 +123,16 @@ async fn empty_table(c: &Cluster) -> TableSegment {
     let name = "sim/table".parse().unwrap();
     let created = TableSegment::create(context, &name, 0.into(), TableKind::Hash, config).await;
     created.unwrap().0
+}
+
+/// A table with an entry, that clients agree on.
+async fn agreed(c: &Cluster) -> TableSynchronizer<Utf8, Utf8> {
+    let (context, config) = (c.context.clone(), SynchronizerConfig::default());
+    let name = "sim/agreed".parse().unwrap();
+    let opened = TableSynchronizer::open(context, &name, Utf8, Utf8, config);
+    let mut table = opened.await.unwrap();
+    table.update(|changes| changes.put("key", "value")).await.unwrap();
+    table
 }
 
 /// A key-value table with an entry, whose version is returned too.
@@ -297,6 +307,16 @@ pub(crate) const CALLS: &[Call] = calls! {
     "tables: table.delete_if_empty": |c| { let t = empty_table(&c).await; } => {
         t.delete_if_empty().await
     };
+    "synchronizers: TableSynchronizer::open": |c| { agreed(&c).await; } => {
+        let (name, config) = ("sim/agreed".parse().unwrap(), SynchronizerConfig::default());
+        TableSynchronizer::open(c.context.clone(), &name, Utf8, Utf8, config).await
+    };
+    "synchronizers: table.fetch": |c| { let mut t = agreed(&c).await; } => t.fetch().await;
+    "synchronizers: table.update": |c| { let mut t = agreed(&c).await; } => {
+        t.update(|changes| changes.put("key", "new")).await
+    };
+    "synchronizers: table.clean": |c| { let mut t = agreed(&c).await; } => t.clean().await;
+    "synchronizers: table.close": |c| { let t = agreed(&c).await; } => t.close().await;
     "key_value_tables: KeyValueTable::open": |c| { prices(&c).await; } => {
         let (name, config) = ("sim/prices".parse().unwrap(), TableConfig::default());
         KeyValueTable::open(c.context.clone(), &name, config).await

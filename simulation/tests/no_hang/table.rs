@@ -230,6 +230,8 @@ pub(crate) const ROWS: &[Row] = &[
             "tables: table.get",
             "tables: items.next",
             "tables: deltas.next",
+            "synchronizers: table.fetch",
+            "synchronizers: table.clean",
             "key_value_tables: table.get",
             "key_value_tables: table.get_all",
             "key_value_tables: table.exists",
@@ -258,6 +260,7 @@ pub(crate) const ROWS: &[Row] = &[
             "bytes: writer.truncate",
             "index: writer.truncate",
             "tables: TableSegment::create",
+            "synchronizers: TableSynchronizer::open",
         ],
         ends: [
             fails(Unreachable, Unknown, ASK), fails(Timeout, Unknown, ASK),
@@ -286,7 +289,12 @@ pub(crate) const ROWS: &[Row] = &[
     },
     // A change on a version takes effect once at most.
     Row {
-        calls: &["key_value_tables: table.put_at", "key_value_tables: table.remove_at"],
+        calls: &[
+            "key_value_tables: table.put_at",
+            "key_value_tables: table.remove_at",
+            "synchronizers: table.update",
+            "synchronizers: table.close",
+        ],
         ends: [
             fails(Unreachable, Unknown, ASK), fails(Timeout, Unknown, ASK),
             fails(Timeout, Unknown, ASK), fails(Timeout, Unknown, ASK),

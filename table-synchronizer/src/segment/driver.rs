@@ -20,7 +20,7 @@ use super::machine::{ChangeMachine, DeltaPage, Effect, Failed, Item, PageRequest
 use crate::{
     config::TableConfig,
     entry::{Condition, Entry, Version},
-    error::{TableError, is_condition},
+    error::{TableError, is_condition, is_end},
 };
 
 /// The offset of a request that accepts any length of the table.
@@ -62,8 +62,13 @@ impl Driver {
         error.map(|failure| failure.with_segment(self.segment.id()))
     }
 
+    /// The time that a call takes at most.
+    pub(super) fn limit(&self) -> Duration {
+        self.config.timeout.unwrap_or_else(|| self.context.ask_limit())
+    }
+
     pub(super) fn deadline(&self) -> Deadline {
-        let limit = self.config.timeout.unwrap_or_else(|| self.context.ask_limit());
+        let limit = self.limit();
         let now = Instant::now();
         // Far enough to be never.
         let far = Duration::from_secs(86400 * 365 * 30);
@@ -83,15 +88,20 @@ impl Driver {
         self.context.ask_on(&self.segment, &terms, request).await
     }
 
-    /// Makes a change, and finds out what it did.
-    pub(super) async fn change(&self, items: Vec<Item>) -> Result<Vec<Version>, TableError> {
+    /// Makes a change, and finds out what it did. The table must end at `end`, unless that is
+    /// `None`.
+    pub(super) async fn change(
+        &self,
+        items: Vec<Item>,
+        end: Option<Offset>,
+    ) -> Result<Vec<Version>, TableError> {
         let deadline = self.deadline();
         if !self.config.bugs.has(SeededBug::SplitsChanges) {
-            return self.change_by(deadline, items).await;
+            return self.change_by(deadline, items, end).await;
         }
         let mut versions = Vec::new();
         for item in items {
-            versions.extend(self.change_by(deadline, vec![item]).await?);
+            versions.extend(self.change_by(deadline, vec![item], end).await?);
         }
         Ok(versions)
     }
@@ -100,9 +110,10 @@ impl Driver {
         &self,
         deadline: Deadline,
         items: Vec<Item>,
+        end: Option<Offset>,
     ) -> Result<Vec<Version>, TableError> {
         let keys: Vec<Bytes> = items.iter().map(|item| item.key.clone()).collect();
-        let request = ChangeRequest::new(&items);
+        let request = ChangeRequest::new(&items, end);
         let random = random_bits(rng(None));
         let mut machine = ChangeMachine::new(items, self.config.values, random, self.config.bugs);
         let mut last: Option<TableError> = None;
@@ -125,7 +136,7 @@ impl Driver {
                         Err(error) => {
                             machine.handle_failed(failed(&error));
                             attempts = attempts.saturating_add(error.attempts());
-                            last = Some(TableError::from_ask(error).with_attempts(attempts));
+                            last = Some(TableError::from_change(error).with_attempts(attempts));
                         }
                     }
                 }
@@ -225,49 +236,55 @@ impl Driver {
 }
 
 /// The request of a change, in the form in which it is sent.
-enum ChangeRequest {
+struct ChangeRequest {
+    change: Change,
+    offset: i64,
+}
+
+enum Change {
     Put(Vec<TableEntry>),
     Remove(Vec<TableKey>),
 }
 
 impl ChangeRequest {
     /// All items are put, or all are removed.
-    fn new(items: &[Item]) -> Self {
+    fn new(items: &[Item], end: Option<Offset>) -> Self {
         let put = |item: &Item| {
             let value = TableValue { data: item.value.clone()? };
             Some(TableEntry { key: wire_key(&item.key, item.condition), value })
         };
         let puts: Option<Vec<TableEntry>> = items.iter().map(put).collect();
-        puts.map_or_else(
+        let change = puts.map_or_else(
             || {
                 let key = |item: &Item| wire_key(&item.key, item.condition);
-                Self::Remove(items.iter().map(key).collect())
+                Change::Remove(items.iter().map(key).collect())
             },
-            Self::Put,
-        )
+            Change::Put,
+        );
+        Self { change, offset: end.map_or(ANY_OFFSET, |end| end.0) }
     }
 
     async fn send(&self, to: &Driver, deadline: Deadline) -> Result<Vec<Version>, AskError> {
-        match self {
-            Self::Put(entries) => {
+        match &self.change {
+            Change::Put(entries) => {
                 let asked = to.ask(deadline, Repeats::UntilInDoubt, |token| UpdateTableEntries {
                     request_id: 0,
                     segment: to.name_on_wire(),
                     delegation_token: token.into(),
                     table_entries: entries.clone(),
-                    table_segment_offset: ANY_OFFSET,
+                    table_segment_offset: self.offset,
                 });
                 let versions = asked.await?.updated_versions;
                 // A negative one is missing from the result, which the machine refuses.
                 Ok(versions.into_iter().filter_map(Version::new).collect())
             }
-            Self::Remove(keys) => {
+            Change::Remove(keys) => {
                 let asked = to.ask(deadline, Repeats::UntilInDoubt, |token| RemoveTableKeys {
                     request_id: 0,
                     segment: to.name_on_wire(),
                     delegation_token: token.into(),
                     keys: keys.clone(),
-                    table_segment_offset: ANY_OFFSET,
+                    table_segment_offset: self.offset,
                 });
                 asked.await.map(|_| Vec::new())
             }
@@ -277,7 +294,7 @@ impl ChangeRequest {
 
 fn failed(error: &AskError) -> Failed {
     match error.reply() {
-        Some(reply) if is_condition(reply) => Failed::Condition,
+        Some(reply) if is_condition(reply) || is_end(reply) => Failed::Condition,
         _ => Failed::Otherwise { kind: error.kind(), outcome: error.outcome() },
     }
 }

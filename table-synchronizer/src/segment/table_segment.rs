@@ -1,6 +1,6 @@
 //! The handle of a table segment.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -193,6 +193,21 @@ impl TableSegment {
         self.driver.config.bugs
     }
 
+    /// Returns the settings.
+    pub(crate) fn config(&self) -> &TableConfig {
+        &self.driver.config
+    }
+
+    /// Returns the time that a call takes at most.
+    pub(crate) fn limit(&self) -> Duration {
+        self.driver.limit()
+    }
+
+    /// Names the call and the segment in an error.
+    pub(crate) fn name(&self, operation: &'static str, error: TableError) -> TableError {
+        self.driver.name(operation, error)
+    }
+
     /// Returns the segment.
     #[must_use]
     pub fn segment(&self) -> &ScopedSegment {
@@ -252,7 +267,17 @@ impl TableSegment {
         entries: impl IntoIterator<Item = Put>,
     ) -> Result<Vec<Version>, TableError> {
         let items: Vec<Item> = entries.into_iter().map(|put| Item::from(&put)).collect();
-        self.change("putting into", items).await
+        self.change("putting into", items, None).await
+    }
+
+    /// As [`put`](Self::put), on the condition that the table ends at an offset.
+    pub(crate) async fn put_at_end(
+        &self,
+        entries: &[Put],
+        end: Option<Offset>,
+    ) -> Result<Vec<Version>, TableError> {
+        let items: Vec<Item> = entries.iter().map(Item::from).collect();
+        self.change("putting into", items, end).await
     }
 
     /// Removes keys: all of them, or none if a condition does not hold. A key without a condition
@@ -267,20 +292,21 @@ impl TableSegment {
     /// If the future is dropped, the keys may be removed, all of them or none.
     pub async fn remove(&self, keys: impl IntoIterator<Item = Removal>) -> Result<(), TableError> {
         let items: Vec<Item> = keys.into_iter().map(|removal| Item::from(&removal)).collect();
-        self.change("removing from", items).await.map(drop)
+        self.change("removing from", items, None).await.map(drop)
     }
 
     async fn change(
         &self,
         operation: &'static str,
         items: Vec<Item>,
+        end: Option<Offset>,
     ) -> Result<Vec<Version>, TableError> {
         let named = |error| self.driver.name(operation, error);
         check_changes(self.kind, &items).map_err(named)?;
         if items.is_empty() {
             return Ok(Vec::new());
         }
-        self.driver.change(items).await.map_err(named)
+        self.driver.change(items, end).await.map_err(named)
     }
 
     /// Reads keys; the entries are in the order of the keys, and `None` for one that does not

@@ -3,3 +3,4 @@
 mod key_value;
 mod lost_replies;
 mod segments;
+mod synchronizer;

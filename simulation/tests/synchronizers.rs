@@ -1,0 +1,233 @@
+//! Table synchronizers under faults: clients over connections that break change the same entries,
+//! and each update takes effect once or not at all, in one order for all clients.
+
+mod common;
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use common::{Cluster, block_on, poll_times};
+use futures_util::future::join_all;
+use pravega_sdk_controller_client::Controller;
+use pravega_sdk_event_stream::codec::Utf8;
+use pravega_sdk_segment_client::context::SegmentContext;
+use pravega_sdk_simulation::{
+    SimNetwork, World,
+    client::segment_context,
+    link::{Cut, Faults},
+};
+use pravega_sdk_table_synchronizer::{
+    SynchronizerConfig, TableConfig, TableError, TableSynchronizer, Update,
+};
+use pravega_sdk_types::Outcome;
+
+type Table = TableSynchronizer<Utf8, Utf8>;
+
+/// Links that are cut after a random number of bytes.
+fn breaking(world: &World, seed: u64) -> SimNetwork {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let plan = move || {
+        let mut direction = || Faults {
+            cut: Some((rng.u64(200..4000), if rng.bool() { Cut::Reset } else { Cut::Fin })),
+            delay: (Duration::from_millis(1), Duration::from_millis(9)),
+            seed: rng.u64(..),
+            ..Faults::default()
+        };
+        (direction(), direction())
+    };
+    SimNetwork::new(world, Box::new(plan))
+}
+
+async fn open(context: SegmentContext) -> Result<Table, TableError> {
+    // Small pages, so that reading takes several requests.
+    let table = TableConfig::default().with_page_size(3);
+    let config = SynchronizerConfig::default().with_table(table);
+    TableSynchronizer::open(context, &"sim/agreed".parse().unwrap(), Utf8, Utf8, config).await
+}
+
+/// A client of its own, over links that break.
+async fn client(cluster: &Cluster, seed: u64) -> Table {
+    let network = breaking(&cluster.world, seed);
+    let controller = Arc::clone(&cluster.controller) as Arc<dyn Controller>;
+    let context = segment_context(controller, network);
+    loop {
+        if let Ok(table) = open(context.clone()).await {
+            return table;
+        }
+    }
+}
+
+/// Appends a word to a text that all clients share, and removes and puts keys beside it. Each word
+/// is appended at most once.
+async fn append(table: &mut Table, word: &str) -> Result<Update<()>, TableError> {
+    let beside = format!("key {}", word.len() % 3);
+    let appended = table.update(|changes| {
+        let text = changes.get("text")?.unwrap_or_default();
+        if !changes.remove(beside.as_str())? {
+            changes.put(beside.as_str(), word)?;
+        }
+        changes.put("text", format!("{text} {word}"))
+    });
+    appended.await
+}
+
+/// What the clients were told of their words.
+#[derive(Debug, Default)]
+struct Told {
+    made: Vec<String>,
+    unknown: Vec<String>,
+    refused: Vec<String>,
+}
+
+/// Clients append words. Returns what they were told, and the text in the end.
+async fn append_together(seed: u64) -> (Told, String) {
+    let world = World::new(1);
+    let cluster = Cluster::with_network(world.clone(), SimNetwork::perfect(&world), 1);
+    let cluster = &cluster;
+    let run = |number: u64| async move {
+        let mut table = client(cluster, seed * 4 + number).await;
+        let mut told = Told::default();
+        let mut known = String::new();
+        for at in 0..12 {
+            let word = format!("{number}-{at}{}", "x".repeat(at % 4));
+            match append(&mut table, &word).await {
+                Ok(_) => told.made.push(word.clone()),
+                Err(error) if error.outcome() == Outcome::Unknown => told.unknown.push(word),
+                Err(error) => {
+                    assert_eq!(error.outcome(), Outcome::NotApplied, "{error}");
+                    told.refused.push(word);
+                    continue;
+                }
+            }
+            // What a client sees is never older than what it has seen.
+            let text = table.state().get("text").unwrap().unwrap_or_default();
+            assert!(text.starts_with(&known), "seed {seed}: {known:?} became {text:?}");
+            known = text;
+            if at == 7 && number == 0 {
+                table.clean().await.ok();
+            }
+        }
+        (told, known)
+    };
+    let all = join_all((0..4).map(run)).await;
+    let mut last = open(cluster.context()).await.unwrap();
+    last.fetch().await.unwrap();
+    let text = last.state().get("text").unwrap().unwrap_or_default();
+    let mut told = Told::default();
+    for (one, known) in all {
+        assert!(text.starts_with(&known), "seed {seed}: a client saw {known:?}, not {text:?}");
+        told.made.extend(one.made);
+        told.unknown.extend(one.unknown);
+        told.refused.extend(one.refused);
+    }
+    (told, text)
+}
+
+#[test]
+fn each_update_is_made_once_and_all_clients_see_one_order() {
+    let (mut made, mut unknown) = (0, 0);
+    for seed in 0..60 {
+        let (told, text) = block_on(append_together(seed));
+        let count = |word: &String| text.split(' ').filter(|other| other == word).count();
+        for word in &told.made {
+            assert_eq!(count(word), 1, "seed {seed}: {word} in {text}");
+        }
+        for word in &told.unknown {
+            assert!(count(word) <= 1, "seed {seed}: {word} in {text}");
+        }
+        for word in &told.refused {
+            assert_eq!(count(word), 0, "seed {seed}: {word} in {text}");
+        }
+        made += told.made.len();
+        unknown += told.unknown.len();
+    }
+    assert!(made > 1000, "{made} made, {unknown} unknown");
+    // Receipts tell what a lost reply would have said.
+    assert!(unknown * 20 < made, "{made} made, {unknown} unknown");
+}
+
+/// Every word twice: once in the text of each of two keys.
+async fn move_between(table: &mut Table, from: &str, to: &str) -> Result<Update<()>, TableError> {
+    let moved = table.update(|changes| {
+        let number = |text: Option<String>| text.map_or(0, |text| text.parse::<i64>().unwrap());
+        let (have, other) = (number(changes.get(from)?), number(changes.get(to)?));
+        if have == 0 {
+            return Ok(());
+        }
+        changes.put(from, (have - 1).to_string())?;
+        changes.put(to, (other + 1).to_string())
+    });
+    moved.await
+}
+
+#[test]
+fn what_is_moved_between_keys_is_in_one_of_them() {
+    for seed in 0..30 {
+        block_on(async {
+            let world = World::new(1);
+            let cluster = Cluster::with_network(world.clone(), SimNetwork::perfect(&world), 1);
+            let mut first = open(cluster.context()).await.unwrap();
+            let keys = ["a", "b", "c"];
+            let filled =
+                first.update(|changes| keys.iter().try_for_each(|key| changes.put(*key, "10")));
+            filled.await.unwrap();
+            let cluster = &cluster;
+            let run = |number: usize| async move {
+                let mut table = client(cluster, 1000 + seed * 3 + number as u64).await;
+                for at in 0..15 {
+                    let (from, to) = (keys[(number + at) % 3], keys[(number + 2 * at + 1) % 3]);
+                    if from != to {
+                        move_between(&mut table, from, to).await.ok();
+                    }
+                }
+            };
+            join_all((0..3).map(run)).await;
+            first.fetch().await.unwrap();
+            let state = first.state();
+            let number = |key: &&str| state.get(*key).unwrap().unwrap().parse::<i64>().unwrap();
+            assert_eq!(keys.iter().map(number).sum::<i64>(), 30, "seed {seed}");
+        });
+    }
+}
+
+#[test]
+fn a_call_that_is_dropped_anywhere_leaves_a_synchronizer_that_works() {
+    type Call = for<'t> fn(&'t mut Table) -> futures_util::future::BoxFuture<'t, ()>;
+    let calls: [(&str, Call); 3] = [
+        ("update", |table| Box::pin(async move { drop(append(table, "dropped").await) })),
+        ("fetch", |table| Box::pin(async move { drop(table.fetch().await) })),
+        ("clean", |table| Box::pin(async move { drop(table.clean().await) })),
+    ];
+    for (name, call) in calls {
+        for polls in 0.. {
+            let ended = block_on(async {
+                let world = World::new(1);
+                let late = || Faults {
+                    delay: (Duration::from_millis(5), Duration::from_millis(9)),
+                    ..Faults::default()
+                };
+                let network = SimNetwork::new(&world, Box::new(move || (late(), late())));
+                let cluster = Cluster::with_network(world, network, 1);
+                let mut table = open(cluster.context()).await.unwrap();
+                let mut other = open(cluster.context()).await.unwrap();
+                for word in ["one", "two", "six"] {
+                    append(&mut other, word).await.unwrap();
+                }
+                let ended = poll_times(pin!(call(&mut table)), polls).await;
+                append(&mut table, "after").await.unwrap();
+                append(&mut other, "end").await.unwrap();
+                let text = other.state().get("text").unwrap().unwrap();
+                let count = text.matches("dropped").count();
+                assert!(count <= 1, "{name} dropped after {polls} polls: {text}");
+                let rest = text.replace(" dropped", "");
+                assert_eq!(rest, " one two six after end", "{name} dropped after {polls} polls");
+                table.fetch().await.unwrap();
+                assert_eq!(table.state().get("text").unwrap().unwrap(), text);
+                ended
+            });
+            if ended {
+                assert!(polls > 2, "{name} ended after {polls} polls");
+                break;
+            }
+        }
+    }
+}
