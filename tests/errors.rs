@@ -14,7 +14,10 @@ use pravega_sdk::{
     segment_client::{
         ConnectionError, RequestError, StoreTlsError, error::NoRuntime, request::AskError,
     },
-    table_synchronizer::{KeyVersionError, TableError, WatchPositionError},
+    table_synchronizer::{
+        KeyVersionError, RevisionError, RevisionedStreamError, StateEntryError, StateError,
+        TableError, WatchPositionError,
+    },
     types::{
         Endpoint, EndpointError, EventPointer, EventPointerError, Failure, KeyRange, KeyRangeError,
         NameError, ReaderGroupConfiguration, ReaderGroupConfigurationError, RetryPolicyError,
@@ -79,6 +82,10 @@ fn every_public_error_has_a_kind_and_an_outcome() {
     shape::<WriteError>();
     // table-synchronizer
     shape::<KeyVersionError>();
+    shape::<RevisionError>();
+    shape::<RevisionedStreamError>();
+    shape::<StateEntryError>();
+    shape::<StateError>();
     shape::<TableError>();
     shape::<WatchPositionError>();
     // event-stream

@@ -5,6 +5,9 @@
 //! returns boxed futures that are `Send` by their type. Neither is `Claim::run`, whose future is
 //! `Send` if the caller's closure returns one that is.
 
+#[path = "calls/sum.rs"]
+mod sum;
+
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use pravega_sdk::{
@@ -16,12 +19,14 @@ use pravega_sdk::{
     index::{IndexReader, IndexRecords, IndexWriter},
     segment_client::{RawClient, StoreConnection, StoreDialer, StorePool, StoreStream},
     table_synchronizer::{
-        KeyPut, KeyRemoval, KeyValueEntry, KeyValueItems, KeyValueTable, KeyVersion, KeyWatch, Put,
-        Removal, TableDeltas, TableItems, TableSegment, TableSynchronizer, VersionedKey,
+        Entries, KeyPut, KeyRemoval, KeyValueEntry, KeyValueItems, KeyValueTable, KeyVersion,
+        KeyWatch, Put, Removal, RevisionedStream, StateSynchronizer, TableDeltas, TableItems,
+        TableSegment, TableSynchronizer, VersionedKey,
     },
     types::{Endpoint, ScopedStream, StreamCut},
     wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment},
 };
+use sum::{Numbers, Sum};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 fn send<T: Send>(_: T) {}
@@ -58,6 +63,10 @@ fn factory(client: &ClientFactory, stream: &ScopedStream) {
     send(client.table_segment_with(any(), any(), any()));
     send(client.table_synchronizer(any(), Utf8, Utf8));
     send(client.table_synchronizer_with(any(), Utf8, Utf8, any()));
+    send(client.revisioned_stream(stream));
+    send(client.revisioned_stream_with(stream, any()));
+    send(client.state_synchronizer(stream, Numbers));
+    send(client.state_synchronizer_with(stream, Numbers, any()));
     send(client.close());
 }
 
@@ -141,6 +150,32 @@ fn key_value_tables(table: &KeyValueTable, version: KeyVersion) {
     send(entries.next());
     let mut watch = any::<KeyWatch>();
     send(watch.next());
+}
+
+fn revisioned_streams(stream: &RevisionedStream) {
+    send(RevisionedStream::open(any(), any(), any()));
+    send(stream.latest_revision());
+    send(stream.oldest_revision());
+    send(stream.write_at(any(), "value"));
+    send(stream.write("value"));
+    send(stream.entries(any()));
+    send(stream.entries_between(any(), any()));
+    send(stream.follow(any()));
+    send(stream.mark());
+    send(stream.set_mark(None, any()));
+    send(stream.truncate(any()));
+    let mut entries = any::<Entries>();
+    send(entries.next());
+}
+
+fn states(mut state: StateSynchronizer<Sum, Numbers>) {
+    send(StateSynchronizer::open(any(), any(), Numbers, any()));
+    send(state.initialize(1));
+    send(state.fetch());
+    send(state.update(|sum, updates| updates.push(sum.0)));
+    send(state.update_unconditionally(vec![1]));
+    send(state.compact(|sum| Some(sum.0)));
+    send(state.bytes_since_compaction());
 }
 
 fn transactions(writer: &TransactionalWriter<Utf8>, commit: &Commit) {
@@ -281,6 +316,8 @@ fn every_future_of_the_public_api_is_send() {
         tables,
         synchronizers,
         key_value_tables,
+        revisioned_streams,
+        states,
         transactions,
         bytes,
         index,

@@ -27,6 +27,7 @@ mod factory;
 mod read;
 mod setting;
 mod settings;
+mod states;
 mod tables;
 mod tls_mode;
 

@@ -5,6 +5,8 @@
 //! | keys and values in partitions, as in Java | [`KeyValueTable`] |
 //! | entries that many clients agree on, each with all of them | [`TableSynchronizer`] |
 //! | keys and values in one segment | [`TableSegment`] |
+//! | a log that is extended on conditions, as in Java | [`RevisionedStream`] |
+//! | a state on which clients agree, as in Java | [`StateSynchronizer`] |
 //!
 //! ```text
 //! KeyValueTable     which partition, which bytes a key has
@@ -21,7 +23,9 @@ mod config;
 mod entry;
 mod error;
 mod key_value_table;
+mod revisioned;
 mod segment;
+mod state;
 mod synchronizer;
 
 pub use config::TableConfig;
@@ -32,9 +36,17 @@ pub use key_value_table::{
     KeyValueItems, KeyValueTable, KeyVersion, KeyVersionError, KeyWatch, Keys, WatchPosition,
     WatchPositionError,
 };
+pub use revisioned::{
+    Entries, MAX_ENTRY_LEN, Revision, RevisionError, RevisionedEntry, RevisionedStream,
+    RevisionedStreamConfig, RevisionedStreamError,
+};
 pub use segment::{
     Following, KeyLength, Known, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_KEY_LEN, MAX_VALUE_LEN,
     TableDelta, TableDeltas, TableInfo, TableItems, TableKind, TableSegment, Values, put_batches,
+};
+pub use state::{
+    SharedState, StateConfig, StateEntry, StateEntryError, StateError, StateSerializer,
+    StateSynchronizer, StateUpdates,
 };
 pub use synchronizer::{
     OuterMapEntry, SynchronizerConfig, TableChanges, TableState, TableSynchronizer, Update,

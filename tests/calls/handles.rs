@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -22,7 +23,8 @@ use pravega_sdk::{
     index::{IndexReader, IndexReaderConfig, IndexRecords, IndexWriter, IndexWriterConfig},
     segment_client::{SharedConnection, StoreConfig, StoreConnection, StoreDialer},
     table_synchronizer::{
-        Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal,
+        Entries, Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal,
+        Revision, RevisionedStream, RevisionedStreamConfig, StateConfig, StateSynchronizer,
         SynchronizerConfig, TableConfig, TableKind, TableSegment, TableSynchronizer, WatchPosition,
     },
     types::{
@@ -36,7 +38,10 @@ use pravega_sdk::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
-use super::seen::{Io, Seen, Told};
+use super::{
+    seen::{Io, Seen, Told},
+    sum::{Numbers, Sum},
+};
 
 /// One handle of each kind, of one client.
 pub(crate) struct Handles {
@@ -64,6 +69,9 @@ pub(crate) struct Handles {
     prices: KeyValueTable,
     /// The versions of the keys `key` and `two`.
     price: (KeyVersion, KeyVersion),
+    /// With the revision of its entry.
+    log: (RevisionedStream, Revision, Entries),
+    state: StateSynchronizer<Sum, Numbers>,
     index: (IndexWriter, IndexReader, IndexRecords),
     connection: SharedConnection,
     pool: Pool<Nowhere>,
@@ -76,6 +84,29 @@ struct Streams {
     events: ScopedStream,
     bytes: ScopedStream,
     index: ScopedStream,
+    log: ScopedStream,
+    state: ScopedStream,
+}
+
+impl Streams {
+    /// Creates them in a scope of their own.
+    async fn create(client: &ClientFactory) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let scope = format!("calls-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let stream = async |name: &str| {
+            let stream = format!("{scope}/{name}").parse().unwrap();
+            let configuration = StreamConfiguration::default();
+            client.create_stream_if_absent(&stream, &configuration).await.unwrap();
+            stream
+        };
+        Self {
+            events: stream("events").await,
+            bytes: stream("bytes").await,
+            index: stream("index").await,
+            log: stream("log").await,
+            state: stream("state").await,
+        }
+    }
 }
 
 /// Makes connections to nowhere.
@@ -117,7 +148,7 @@ impl Log {
 const SOON: Duration = Duration::from_secs(10);
 
 /// Two tables, the second one without entries.
-async fn tables(client: &ClientFactory, scope: &str) -> (TableSegment, TableSegment) {
+async fn tables(client: &ClientFactory, scope: &impl Display) -> (TableSegment, TableSegment) {
     let create = async |name: &str| {
         let name = format!("{scope}/{name}").parse().unwrap();
         let (context, config) = (client.segment_context(), TableConfig::default());
@@ -139,21 +170,23 @@ async fn agreed(
     table
 }
 
+/// A revisioned stream with an entry, its revision, and the reading of it.
+async fn open_log(
+    client: &ClientFactory,
+    stream: &ScopedStream,
+) -> (RevisionedStream, Revision, Entries) {
+    let log = client.revisioned_stream(stream).await.unwrap();
+    let revision = log.write("entry").await.unwrap().unwrap();
+    let entries = log.entries(&log.oldest_revision().await.unwrap()).await.unwrap();
+    (log, revision, entries)
+}
+
 impl Handles {
     /// Opens one handle of each kind on the caller's runtime.
     pub(crate) async fn open(url: &str) -> Self {
         let client = ClientFactory::new(ClientConfig::from_url(url).unwrap()).unwrap();
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let scope = format!("calls-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let stream = async |name: &str| {
-            let stream = format!("{scope}/{name}").parse().unwrap();
-            let configuration = StreamConfiguration::default();
-            client.create_stream_if_absent(&stream, &configuration).await.unwrap();
-            stream
-        };
-        let events = stream("events").await;
-        let streams =
-            Streams { events, bytes: stream("bytes").await, index: stream("index").await };
+        let streams = Streams::create(&client).await;
+        let scope = streams.events.scope();
         let events = &streams.events;
         let writer = client.event_writer(events, Utf8).await.unwrap();
         let event = writer.write("key", "event").await.unwrap().pointer().unwrap();
@@ -175,7 +208,7 @@ impl Handles {
         index.flush().await.unwrap();
         let index_reader = client.index_reader(&streams.index).await.unwrap();
         let records = index_reader.read(Offset(0), None).await.unwrap();
-        let tables = tables(&client, &scope).await;
+        let tables = tables(&client, scope).await;
         let name = format!("{scope}/agreed").parse().unwrap();
         let synchronizers = vec![agreed(&client, &name).await, agreed(&client, &name).await];
         let name = format!("{scope}/prices").parse().unwrap();
@@ -184,6 +217,9 @@ impl Handles {
         let prices = client.key_value_table(&name).await.unwrap();
         let price =
             (prices.insert("key", "").await.unwrap(), prices.insert("two", "").await.unwrap());
+        let log = open_log(&client, &streams.log).await;
+        let mut state = client.state_synchronizer(&streams.state, Numbers).await.unwrap();
+        state.initialize(1).await.unwrap();
         let segment = ScopedSegment::new(events, SegmentId::from(0));
         let endpoint = client.endpoints().endpoint(&segment).await.unwrap();
         let pool = Pool::new(FixedResolver::new([endpoint.clone()]), Nowhere, Policy::default());
@@ -204,6 +240,8 @@ impl Handles {
             synchronizers,
             prices,
             price,
+            log,
+            state,
             bytes: (bytes, client.byte_reader(&streams.bytes).await.unwrap()),
             index: (index, index_reader, records),
             connection: client.pool().connection(&endpoint).await.unwrap(),
@@ -226,6 +264,7 @@ impl Handles {
         Box::pin(self.use_tables(&mut log)).await;
         Box::pin(self.use_key_value_tables(&mut log)).await;
         Box::pin(self.use_synchronizers(&mut log)).await;
+        Box::pin(self.use_states(&mut log)).await;
         Box::pin(self.use_transactions(&mut log)).await;
         Box::pin(self.use_connections(&mut log)).await;
         Box::pin(self.use_servers(&mut log)).await;
@@ -234,7 +273,7 @@ impl Handles {
 
     async fn open_all(&self, log: &mut Log) {
         let (client, context) = (&self.client, || self.client.segment_context());
-        let Streams { events, bytes, index } = &self.streams;
+        let Streams { events, bytes, index, .. } = &self.streams;
         let configuration = StreamConfiguration::default();
         log.see("factory: ClientFactory::connect", ClientFactory::connect(&self.url)).await;
         let created = client.create_stream_if_absent(events, &configuration);
@@ -421,6 +460,45 @@ impl Handles {
         log.see("key_value_tables: table.remove_at", table.remove_at("two", price.1)).await;
         let removal = table.remove_all([KeyRemoval::new("old")]);
         log.see("key_value_tables: table.remove_all", removal).await;
+    }
+
+    async fn use_states(&mut self, log: &mut Log) {
+        let (client, (stream, first, entries)) = (&self.client, &mut self.log);
+        let (name, config) = (&self.streams.log, RevisionedStreamConfig::default);
+        log.see("factory: client.revisioned_stream", client.revisioned_stream(name)).await;
+        let opened = client.revisioned_stream_with(name, config());
+        log.see("factory: client.revisioned_stream_with", opened).await;
+        let opened = RevisionedStream::open(client.segment_context(), name, config());
+        log.see("revisioned_streams: RevisionedStream::open", opened).await;
+        log.see("revisioned_streams: stream.latest_revision", stream.latest_revision()).await;
+        log.see("revisioned_streams: stream.oldest_revision", stream.oldest_revision()).await;
+        log.see("revisioned_streams: stream.write_at", stream.write_at(first, "next")).await;
+        log.see("revisioned_streams: stream.write", stream.write("last")).await;
+        log.see("revisioned_streams: stream.entries", stream.entries(first)).await;
+        let between = stream.entries_between(first, first);
+        log.see("revisioned_streams: stream.entries_between", between).await;
+        log.see("revisioned_streams: stream.follow", stream.follow(first)).await;
+        log.see("revisioned_streams: entries.next", entries.next()).await;
+        log.see("revisioned_streams: stream.mark", stream.mark()).await;
+        let marked = stream.set_mark(None, Some(first));
+        log.see("revisioned_streams: stream.set_mark", marked).await;
+        log.see("revisioned_streams: stream.truncate", stream.truncate(first)).await;
+
+        let (name, state) = (&self.streams.state, &mut self.state);
+        let opened = client.state_synchronizer(name, Numbers);
+        log.see("factory: client.state_synchronizer", opened).await;
+        let opened = client.state_synchronizer_with(name, Numbers, StateConfig::default());
+        log.see("factory: client.state_synchronizer_with", opened).await;
+        let (context, config) = (client.segment_context(), StateConfig::default());
+        let opened = StateSynchronizer::open(context, name, Numbers, config);
+        log.see("states: StateSynchronizer::open", opened).await;
+        log.see("states: state.initialize", state.initialize(1)).await;
+        log.see("states: state.fetch", state.fetch()).await;
+        log.see("states: state.update", state.update(|_, adding| adding.push(1))).await;
+        let updated = state.update_unconditionally(vec![1]);
+        log.see("states: state.update_unconditionally", updated).await;
+        log.see("states: state.compact", state.compact(|sum| Some(sum.0))).await;
+        log.see("states: state.bytes_since_compaction", state.bytes_since_compaction()).await;
     }
 
     async fn use_transactions(&mut self, log: &mut Log) {

@@ -3,3 +3,4 @@
 pub(crate) mod handles;
 pub(crate) mod listed;
 pub(crate) mod seen;
+pub(crate) mod sum;

@@ -5,6 +5,7 @@
 
 pub mod frames;
 pub mod lines;
+pub mod log;
 pub mod port;
 pub mod rest;
 pub mod through;

@@ -17,6 +17,7 @@ mod fuzz_seeds;
 mod index;
 mod kills;
 mod reader;
+mod states;
 mod tables;
 mod transactions;
 mod vectors;

@@ -1,0 +1,5 @@
+//! Revisioned streams, and states that clients agree on.
+
+mod lost_replies;
+mod revisioned;
+mod synchronizer;
