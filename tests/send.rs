@@ -21,7 +21,8 @@ use pravega_sdk::{
     table_synchronizer::{
         Entries, KeyPut, KeyRemoval, KeyValueEntry, KeyValueItems, KeyValueTable, KeyVersion,
         KeyWatch, Put, Removal, RevisionedStream, StateSynchronizer, TableDeltas, TableItems,
-        TableSegment, TableSynchronizer, VersionedKey,
+        TableSegment, TableSynchronizer, TypedTable, VersionedKey,
+        recipes::{Counter, Election, Lock, LockGuard, Members, SharedMap},
     },
     types::{Endpoint, ScopedStream, StreamCut},
     wire_protocol::commands::{GetStreamSegmentInfo, ReadSegment},
@@ -132,6 +133,39 @@ fn synchronizers(mut table: TableSynchronizer<Utf8, Utf8>) {
     send(table.update(|changes| changes.put("key", "value")));
     send(table.clean());
     send(table.close());
+}
+
+fn typed_tables(table: &TypedTable<Utf8, Utf8>, version: KeyVersion) {
+    send(table.insert("key", "value"));
+    send(table.put("key", "value"));
+    send(table.put_at("key", "value", version));
+    send(table.remove("key"));
+    send(table.remove_at("key", version));
+    send(table.get("key"));
+    send(table.get_all(["key"]));
+    send(table.exists("key"));
+    let mut entries = table.entries(any()).unwrap();
+    send(entries.next());
+}
+
+fn recipes(mut map: SharedMap<Utf8, Utf8>, mut counter: Counter, mut lock: Lock) {
+    send(map.refresh());
+    send(map.insert("key", "value"));
+    send(map.remove("key"));
+    send(counter.add(1));
+    send(counter.value());
+    send(lock.try_acquire());
+    send(lock.acquire(any()));
+    let mut guard = any::<LockGuard<'_>>();
+    send(guard.renew());
+    send(guard.release());
+}
+
+fn groups(mut election: Election, mut members: Members) {
+    send(election.round());
+    send(election.resign());
+    send(members.round());
+    send(members.leave());
 }
 
 fn key_value_tables(table: &KeyValueTable, version: KeyVersion) {
@@ -318,6 +352,9 @@ fn every_future_of_the_public_api_is_send() {
         key_value_tables,
         revisioned_streams,
         states,
+        typed_tables,
+        recipes,
+        groups,
         transactions,
         bytes,
         index,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | keys and values in partitions, as in Java | [`KeyValueTable`] |
 //! | entries that many clients agree on, each with all of them | [`TableSynchronizer`] |
+//! | locks, leaders, members, counters, maps | [`recipes`] |
 //! | keys and values in one segment | [`TableSegment`] |
 //! | a log that is extended on conditions, as in Java | [`RevisionedStream`] |
 //! | a state on which clients agree, as in Java | [`StateSynchronizer`] |
@@ -23,6 +24,7 @@ mod config;
 mod entry;
 mod error;
 mod key_value_table;
+pub mod recipes;
 mod revisioned;
 mod segment;
 mod state;
@@ -33,8 +35,8 @@ pub use entry::{Condition, Entry, Put, Removal, Version, VersionedKey};
 pub use error::TableError;
 pub use key_value_table::{
     Key, KeyChange, KeyChanges, KeyCondition, KeyLayout, KeyPut, KeyRemoval, KeyValueEntry,
-    KeyValueItems, KeyValueTable, KeyVersion, KeyVersionError, KeyWatch, Keys, WatchPosition,
-    WatchPositionError,
+    KeyValueItems, KeyValueTable, KeyVersion, KeyVersionError, KeyWatch, Keys, TypedEntry,
+    TypedTable, WatchPosition, WatchPositionError,
 };
 pub use revisioned::{
     Entries, MAX_ENTRY_LEN, Revision, RevisionError, RevisionedEntry, RevisionedStream,

@@ -16,7 +16,7 @@ use pravega_sdk::{
     Ack, BatchClient, ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig, ClientConfig,
     ClientFactory, Commit, EventReader, EventWriter, KeyedEventWriter, ReaderConfig, SegmentTail,
     Timestamp, Transaction, TransactionConfig, TransactionalWriter, WriterConfig,
-    codec::Utf8,
+    codec::{Raw, Utf8},
     connection_pool::{BoxError, Connector, FixedResolver, Policy, Pool},
     controller_client::{AccessOperation, Credentials, KeyValueTableConfiguration},
     embedded::{Embedded, EmbeddedServer},
@@ -26,6 +26,7 @@ use pravega_sdk::{
         Entries, Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal,
         Revision, RevisionedStream, RevisionedStreamConfig, StateConfig, StateSynchronizer,
         SynchronizerConfig, TableConfig, TableKind, TableSegment, TableSynchronizer, WatchPosition,
+        recipes::{Counter, Election, LeaseConfig, Lock, Members, SharedMap},
     },
     types::{
         BoundedCut, Endpoint, EventPointer, Offset, ScopedKeyValueTable, ScopedSegment,
@@ -66,17 +67,49 @@ pub(crate) struct Handles {
     tables: (TableSegment, TableSegment),
     /// Two of one table.
     synchronizers: Vec<TableSynchronizer<Utf8, Utf8>>,
+    recipes: Recipes,
     prices: KeyValueTable,
     /// The versions of the keys `key` and `two`.
     price: (KeyVersion, KeyVersion),
     /// With the revision of its entry.
     log: (RevisionedStream, Revision, Entries),
     state: StateSynchronizer<Sum, Numbers>,
+    /// Those of `six` and `ten`.
+    typed_price: (KeyVersion, KeyVersion),
     index: (IndexWriter, IndexReader, IndexRecords),
     connection: SharedConnection,
     pool: Pool<Nowhere>,
     pravega: Embedded,
     server: EmbeddedServer,
+}
+
+/// One of each recipe.
+struct Recipes {
+    map: SharedMap<Utf8, Utf8>,
+    counter: Counter,
+    locks: (Lock, Lock),
+    election: Election,
+    members: Members,
+}
+
+impl Recipes {
+    async fn open(client: &ClientFactory, scope: &impl Display) -> Self {
+        let name = &format!("{scope}/recipes").parse().unwrap();
+        let table = async || client.table_synchronizer(name, Raw, Raw).await.unwrap();
+        let config = LeaseConfig::default;
+        let map = format!("{scope}/map").parse().unwrap();
+        let map = client.table_synchronizer(&map, Utf8, Utf8).await.unwrap();
+        Self {
+            map: SharedMap::new(map),
+            counter: Counter::new(table().await, "counter"),
+            locks: (
+                Lock::new(table().await, "lock", config()),
+                Lock::new(table().await, "held", config()),
+            ),
+            election: Election::new(table().await, "leader", config()),
+            members: Members::new(table().await, "members/", config()),
+        }
+    }
 }
 
 /// The streams that the handles are of.
@@ -160,6 +193,10 @@ async fn tables(client: &ClientFactory, scope: &impl Display) -> (TableSegment, 
     tables
 }
 
+async fn put(prices: &KeyValueTable, key: &'static str) -> KeyVersion {
+    prices.insert(key, "").await.unwrap()
+}
+
 /// A synchronizer of a table, which has changed it.
 async fn agreed(
     client: &ClientFactory,
@@ -215,8 +252,8 @@ impl Handles {
         let configuration = KeyValueTableConfiguration::new(1, 3);
         client.controller().create_key_value_table(&name, &configuration).await.unwrap();
         let prices = client.key_value_table(&name).await.unwrap();
-        let price =
-            (prices.insert("key", "").await.unwrap(), prices.insert("two", "").await.unwrap());
+        let price = (put(&prices, "key").await, put(&prices, "two").await);
+        let typed_price = (put(&prices, "six").await, put(&prices, "ten").await);
         let log = open_log(&client, &streams.log).await;
         let mut state = client.state_synchronizer(&streams.state, Numbers).await.unwrap();
         state.initialize(1).await.unwrap();
@@ -238,10 +275,12 @@ impl Handles {
             commit,
             tables,
             synchronizers,
+            recipes: Recipes::open(&client, scope).await,
             prices,
             price,
             log,
             state,
+            typed_price,
             bytes: (bytes, client.byte_reader(&streams.bytes).await.unwrap()),
             index: (index, index_reader, records),
             connection: client.pool().connection(&endpoint).await.unwrap(),
@@ -265,6 +304,7 @@ impl Handles {
         Box::pin(self.use_key_value_tables(&mut log)).await;
         Box::pin(self.use_synchronizers(&mut log)).await;
         Box::pin(self.use_states(&mut log)).await;
+        Box::pin(self.use_recipes(&mut log)).await;
         Box::pin(self.use_transactions(&mut log)).await;
         Box::pin(self.use_connections(&mut log)).await;
         Box::pin(self.use_servers(&mut log)).await;
@@ -437,6 +477,25 @@ impl Handles {
         log.see("synchronizers: table.close", other.close()).await;
     }
 
+    async fn use_recipes(&mut self, log: &mut Log) {
+        let Recipes { map, counter, locks: (lock, other), election, members } = &mut self.recipes;
+        log.see("recipes: map.insert", map.insert("key", "value")).await;
+        log.see("recipes: map.remove", map.remove("key")).await;
+        log.see("recipes: map.refresh", map.refresh()).await;
+        log.see("recipes: counter.add", counter.add(1)).await;
+        log.see("recipes: counter.value", counter.value()).await;
+        log.see("recipes: lock.try_acquire", lock.try_acquire()).await;
+        log.see("recipes: lock.acquire", other.acquire(SOON)).await;
+        let renewing = async { other.acquire(SOON).await?.renew().await };
+        log.see("recipes: guard.renew", renewing).await;
+        let releasing = async { other.acquire(SOON).await?.release().await };
+        log.see("recipes: guard.release", releasing).await;
+        log.see("groups: election.round", election.round()).await;
+        log.see("groups: election.resign", election.resign()).await;
+        log.see("groups: members.round", members.round()).await;
+        log.see("groups: members.leave", members.leave()).await;
+    }
+
     async fn use_key_value_tables(&mut self, log: &mut Log) {
         let (client, table, price) = (&self.client, &self.prices, self.price);
         let (name, config) = (table.table(), TableConfig::default);
@@ -460,6 +519,18 @@ impl Handles {
         log.see("key_value_tables: table.remove_at", table.remove_at("two", price.1)).await;
         let removal = table.remove_all([KeyRemoval::new("old")]);
         log.see("key_value_tables: table.remove_all", removal).await;
+        let typed = table.clone().with_codecs(Utf8, Utf8);
+        log.see("typed_tables: table.get", typed.get("key")).await;
+        log.see("typed_tables: table.get_all", typed.get_all(["key"])).await;
+        log.see("typed_tables: table.exists", typed.exists("key")).await;
+        let mut entries = typed.entries(&Keys::all()).unwrap();
+        log.see("typed_tables: entries.next", entries.next()).await;
+        log.see("typed_tables: table.insert", typed.insert("one", "")).await;
+        log.see("typed_tables: table.put", typed.put("one", "")).await;
+        let price = self.typed_price;
+        log.see("typed_tables: table.put_at", typed.put_at("six", "", price.0)).await;
+        log.see("typed_tables: table.remove", typed.remove("one")).await;
+        log.see("typed_tables: table.remove_at", typed.remove_at("ten", price.1)).await;
     }
 
     async fn use_states(&mut self, log: &mut Log) {

@@ -8,13 +8,15 @@ use pravega_sdk_event_stream::{
     BatchClient, BatchConfig, ByteReader, ByteReaderConfig, ByteWriter, ByteWriterConfig,
     EventReader, EventWriter, ReaderConfig, SegmentTail, Transaction, TransactionConfig,
     TransactionalWriter, WriterConfig,
-    codec::Utf8,
+    codec::{Raw, Utf8},
     index::{IndexReader, IndexReaderConfig, IndexWriter, IndexWriterConfig},
 };
 use pravega_sdk_segment_client::{StoreConfig, StoreConnection, Transport as _};
 use pravega_sdk_table_synchronizer::{
     Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal,
-    SynchronizerConfig, TableConfig, TableKind, TableSegment, TableSynchronizer, WatchPosition,
+    SynchronizerConfig, TableConfig, TableKind, TableSegment, TableSynchronizer, TypedTable,
+    WatchPosition,
+    recipes::{Counter, Election, LeaseConfig, Lock, Members, SharedMap},
 };
 use pravega_sdk_types::{Offset, StreamCut, Timestamp};
 use pravega_sdk_wire_protocol::{
@@ -144,6 +146,48 @@ async fn prices(c: &Cluster) -> (KeyValueTable, KeyVersion) {
     let table = KeyValueTable::open(c.context.clone(), &name, config).await.unwrap();
     let version = table.insert("key", "value").await.unwrap();
     (table, version)
+}
+
+async fn typed(c: &Cluster) -> (TypedTable<Utf8, Utf8>, KeyVersion) {
+    let (table, version) = prices(c).await;
+    (table.with_codecs(Utf8, Utf8), version)
+}
+
+/// A table for a recipe.
+async fn recipe(c: &Cluster) -> TableSynchronizer<Raw, Raw> {
+    let (context, config) = (c.context.clone(), SynchronizerConfig::default());
+    let name = "sim/recipes".parse().unwrap();
+    TableSynchronizer::open(context, &name, Raw, Raw, config).await.unwrap()
+}
+
+async fn map(c: &Cluster) -> SharedMap<Utf8, Utf8> {
+    SharedMap::new(agreed(c).await)
+}
+
+async fn counter(c: &Cluster) -> Counter {
+    let mut counter = Counter::new(recipe(c).await, "counter");
+    counter.add(1).await.unwrap();
+    counter
+}
+
+/// A lock that was held before.
+async fn lock(c: &Cluster) -> Lock {
+    let mut lock = Lock::new(recipe(c).await, "lock", LeaseConfig::default());
+    lock.acquire(LIMIT).await.unwrap().release().await.unwrap();
+    lock
+}
+
+/// An election with this leader.
+async fn election(c: &Cluster) -> Election {
+    let mut election = Election::new(recipe(c).await, "leader", LeaseConfig::default());
+    election.round().await.unwrap();
+    election
+}
+
+async fn members(c: &Cluster) -> Members {
+    let mut members = Members::new(recipe(c).await, "members/", LeaseConfig::default());
+    members.round().await.unwrap();
+    members
 }
 
 fn info(c: &Cluster) -> GetStreamSegmentInfo {
@@ -355,6 +399,44 @@ pub(crate) const CALLS: &[Call] = calls! {
     "key_value_tables: table.remove_at": |c| { let (t, v) = prices(&c).await; } => {
         t.remove_at("key", v).await
     };
+    "typed_tables: table.get": |c| { let (t, _) = typed(&c).await; } => t.get("key").await;
+    "typed_tables: table.get_all": |c| { let (t, _) = typed(&c).await; } => {
+        t.get_all(["key"]).await
+    };
+    "typed_tables: table.exists": |c| { let (t, _) = typed(&c).await; } => t.exists("key").await;
+    "typed_tables: entries.next": |c| { let (t, _) = typed(&c).await; } => {
+        t.entries(&Keys::all()).unwrap().next().await
+    };
+    "typed_tables: table.insert": |c| { let (t, _) = typed(&c).await; } => {
+        t.insert("new", "").await
+    };
+    "typed_tables: table.put": |c| { let (t, _) = typed(&c).await; } => t.put("key", "").await;
+    "typed_tables: table.put_at": |c| { let (t, v) = typed(&c).await; } => {
+        t.put_at("key", "", v).await
+    };
+    "typed_tables: table.remove": |c| { let (t, _) = typed(&c).await; } => t.remove("key").await;
+    "typed_tables: table.remove_at": |c| { let (t, v) = typed(&c).await; } => {
+        t.remove_at("key", v).await
+    };
+    "recipes: map.refresh": |c| { let mut m = map(&c).await; } => m.refresh().await;
+    "recipes: map.insert": |c| { let mut m = map(&c).await; } => m.insert("key", "new").await;
+    "recipes: map.remove": |c| { let mut m = map(&c).await; } => m.remove("key").await;
+    "recipes: counter.add": |c| { let mut n = counter(&c).await; } => n.add(1).await;
+    "recipes: counter.value": |c| { let mut n = counter(&c).await; } => n.value().await;
+    "recipes: lock.try_acquire": |c| { let mut l = lock(&c).await; } => l.try_acquire().await;
+    "recipes: lock.acquire": |c| { let mut l = lock(&c).await; } => l.acquire(LIMIT).await;
+    "recipes: guard.renew": |c| {
+        let lock = Box::leak(Box::new(lock(&c).await));
+        let mut guard = lock.acquire(LIMIT).await.unwrap();
+    } => guard.renew().await;
+    "recipes: guard.release": |c| {
+        let lock = Box::leak(Box::new(lock(&c).await));
+        let guard = lock.acquire(LIMIT).await.unwrap();
+    } => guard.release().await;
+    "groups: election.round": |c| { let mut e = election(&c).await; } => e.round().await;
+    "groups: election.resign": |c| { let mut e = election(&c).await; } => e.resign().await;
+    "groups: members.round": |c| { let mut m = members(&c).await; } => m.round().await;
+    "groups: members.leave": |c| { let mut m = members(&c).await; } => m.leave().await;
     "bytes: ByteWriter::open": |c| {} => {
         ByteWriter::open(c.context.clone(), &c.bytes, ByteWriterConfig::default()).await
     };

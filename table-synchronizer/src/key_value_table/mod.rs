@@ -4,6 +4,7 @@ mod entries;
 mod key;
 mod layout;
 mod table;
+mod typed;
 mod version;
 mod watch;
 
@@ -12,6 +13,7 @@ pub use self::{
     key::{Key, Keys},
     layout::KeyLayout,
     table::{KeyPut, KeyRemoval, KeyValueEntry, KeyValueTable},
+    typed::{TypedEntry, TypedTable},
     version::{KeyCondition, KeyVersion, KeyVersionError},
     watch::{KeyChange, KeyChanges, KeyWatch, WatchPosition, WatchPositionError},
 };

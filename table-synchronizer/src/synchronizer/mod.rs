@@ -9,6 +9,7 @@ mod outer_maps;
 mod table_synchronizer;
 mod view;
 
+pub(crate) use self::driver::MAX_CHANGES;
 pub use self::{
     config::SynchronizerConfig,
     outer_maps::OuterMapEntry,

@@ -2,5 +2,7 @@
 
 mod key_value;
 mod lost_replies;
+mod recipes;
 mod segments;
 mod synchronizer;
+mod typed;
