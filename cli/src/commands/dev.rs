@@ -110,12 +110,18 @@ fn unusable(error: StartError) -> Failure {
                 address.port()
             ))
         }
-        StartError::Data(data) if matches!(data.problem(), OpenProblem::Corrupt { .. }) => failure
-            .with_hint(
+        StartError::Data(data) => match data.problem() {
+            OpenProblem::Corrupt { .. } | OpenProblem::Missing { .. } => failure.with_hint(
                 "no file was changed. All streams are in one journal, which cannot be used without \
                  the damaged part: restore the folder from a copy, or start with another --dir and \
                  write the events again",
             ),
+            OpenProblem::Foreign { .. } => failure.with_hint(
+                "no file was changed. Move that file elsewhere, if it does not belong into the \
+                 folder, or start with another --dir",
+            ),
+            _ => failure,
+        },
         _ => failure,
     }
 }

@@ -45,9 +45,9 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = rustix::fs::open(without_trailing(path), flags, Mode::empty());
     Ok(File::from(opened.map_err(|error| match error {
-        rustix::io::Errno::LOOP => is_link(),
+        rustix::io::Errno::LOOP => is_link(path),
         // Linux says so of a link, too.
-        rustix::io::Errno::NOTDIR if path_is_link(path) => is_link(),
+        rustix::io::Errno::NOTDIR if path_is_link(path) => is_link(path),
         other => other.into(),
     })?))
 }
@@ -56,8 +56,13 @@ fn path_is_link(path: &Path) -> bool {
     fs::symlink_metadata(without_trailing(path)).is_ok_and(|found| found.is_symlink())
 }
 
-fn is_link() -> io::Error {
-    io::Error::other("it is a symbolic link")
+fn is_link(path: &Path) -> io::Error {
+    // The link itself may be replaced while its folder is in use.
+    let to = fs::canonicalize(path).ok().filter(|to| to.is_dir());
+    io::Error::other(match to {
+        Some(to) => format!("it is a symbolic link; name the folder itself: {}", to.display()),
+        None => "it is a symbolic link; name a folder".to_owned(),
+    })
 }
 
 /// A path without slashes and dots at its end, by which a link would be followed.

@@ -83,11 +83,13 @@ fn a_link_to_a_folder_is_refused_however_it_is_written() {
     for end in ["", "/", "//", "/.", "/./"] {
         let path = format!("{}{end}", link.display());
         let refused = refusal(LockedFolder::open(Path::new(&path)));
-        assert_eq!(refused, "cannot open it: it is a symbolic link", "{path}");
+        let folder = target.canonicalize().unwrap();
+        let why = format!("it is a symbolic link; name the folder itself: {}", folder.display());
+        assert_eq!(refused, format!("cannot open it: {why}"), "{path}");
     }
     symlink("nowhere", parent.path().join("dangling")).unwrap();
     let refused = refusal(LockedFolder::open(&parent.path().join("dangling/")));
-    assert_eq!(refused, "cannot open it: it is a symbolic link");
+    assert_eq!(refused, "cannot open it: it is a symbolic link; name a folder");
     assert_eq!(names(&target), [""; 0]);
     // One above it may be a link: the folder itself is none.
     claim(&link.join("data")).unwrap();

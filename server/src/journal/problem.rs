@@ -19,7 +19,7 @@ pub struct OpenError {
 classify!(OpenError, |error| match &error.problem {
     // The other process may end.
     OpenProblem::InUse { .. } => ErrorKind::Unavailable,
-    OpenProblem::Corrupt { .. } => ErrorKind::Corrupt,
+    OpenProblem::Corrupt { .. } | OpenProblem::Missing { .. } => ErrorKind::Corrupt,
     OpenProblem::Foreign { .. } => ErrorKind::Config,
     OpenProblem::Version { .. } => ErrorKind::Unsupported,
     OpenProblem::Io { error, .. } => io_kind(error),
@@ -41,6 +41,13 @@ pub enum OpenProblem {
         /// The offset of the damage, in bytes.
         offset: u64,
         /// The damage.
+        what: String,
+    },
+    /// A file is missing, without which the others cannot be read. Nothing was changed.
+    Missing {
+        /// The file.
+        file: String,
+        /// What it is for.
         what: String,
     },
     /// A file is none of the folder's own, or the folder is not one of a server. Nothing was
@@ -76,6 +83,7 @@ impl fmt::Display for OpenProblem {
             Self::Corrupt { file, offset, what } => {
                 write!(f, "{file} is damaged at byte {offset}: {what}")
             }
+            Self::Missing { file, what } => write!(f, "{file} is missing: {what}"),
             Self::Foreign { file, what } => write!(f, "{file}: {what}"),
             Self::Version { file, found, max } => {
                 write!(f, "{file} has version {found}, the newest supported version is {max}")

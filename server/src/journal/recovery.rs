@@ -97,17 +97,18 @@ pub(crate) fn read_back(
     let (mark, slot) = if has_mark { read_mark(disk)? } else { (None, 0) };
     let Some(number) = newest else {
         return match mark {
-            Some(mark) if mark.number > 0 => {
-                Err(corrupt(&file_name(mark.number), 0, "it is missing"))
-            }
+            Some(mark) if mark.number > 0 => Err(missing_journal(mark)),
             // The first journal was not complete yet.
             _ => Ok(None),
         };
     };
     if let Some(mark) = mark.filter(|mark| mark.number > number) {
-        return Err(corrupt(&file_name(mark.number), 0, "it is missing"));
+        return Err(missing_journal(mark));
     }
-    if !has_mark || mark.is_none() {
+    if !has_mark {
+        return Err(missing(MARK, "it has the synced length of the journal"));
+    }
+    if mark.is_none() {
         return Err(corrupt(MARK, 0, "it does not have the synced length of the journal"));
     }
     check_others(disk, &names, number, mark)?;
@@ -124,6 +125,14 @@ fn read_mark(disk: &mut dyn ReadDisk) -> Result<(Option<Mark>, usize)> {
     let bytes = disk.read_at(MARK, 0, SLOT_STRIDE + SLOT_LEN);
     let bytes = bytes.map_err(io_problem("cannot read the mark"))?;
     Ok((Mark::read(&bytes), Mark::next_slot(&bytes)))
+}
+
+fn missing(file: &str, what: &str) -> OpenProblem {
+    OpenProblem::Missing { file: file.to_owned(), what: what.to_owned() }
+}
+
+fn missing_journal(mark: Mark) -> OpenProblem {
+    missing(&file_name(mark.number), "the file `mark` names it as the newest journal")
 }
 
 fn foreign(file: &str, what: &str) -> OpenProblem {

@@ -123,13 +123,24 @@ pub(super) async fn scopes_page(
     Ok(Page { items, next: next_token(answer.message.continuation_token) })
 }
 
+/// Describes a stream of a listing as its users know it: an internal one, which they cannot delete,
+/// by the stream or the reader group to which it belongs.
+fn described(stream: &str) -> String {
+    let of = stream.strip_prefix("_MARK").unwrap_or(stream);
+    match of.strip_prefix("_RG") {
+        Some(group) => format!("reader group {group}"),
+        None if of.starts_with('_') => format!("the internal stream {of}"),
+        None => format!("stream {of}"),
+    }
+}
+
 /// A server refuses to delete a scope that is not empty, but has damaged it by then.
 async fn refuse_if_not_empty(client: &ControllerClient, scope: &Scope) -> Result<()> {
     // A page may be empty because the caller may not see its items.
     let controller: Arc<dyn Controller> = Arc::new(client.clone());
     let stream = listing::streams(Arc::clone(&controller), scope.clone()).next().await;
     let found = match stream {
-        Some(Ok(stream)) => Some(format!("stream {}", stream.stream())),
+        Some(Ok(stream)) => Some(described(stream.stream().as_str())),
         // A missing scope cannot be damaged; the call itself reports it.
         Some(Err(error)) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Some(Err(error)) => return Err(error),
@@ -145,5 +156,23 @@ async fn refuse_if_not_empty(client: &ControllerClient, scope: &Scope) -> Result
                 .with_operation("deleteScope", scope))
         }
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_internal_stream_is_described_by_what_it_belongs_to() {
+        for (stream, described_as) in [
+            ("orders", "stream orders"),
+            ("_MARKorders", "stream orders"),
+            ("_RGreaders", "reader group readers"),
+            ("_MARK_RGreaders", "reader group readers"),
+            ("_SCALE", "the internal stream _SCALE"),
+        ] {
+            assert_eq!(described(stream), described_as);
+        }
     }
 }

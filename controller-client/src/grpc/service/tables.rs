@@ -1,7 +1,7 @@
 //! Calls about key-value tables.
 
 use pravega_sdk_proto as proto;
-use pravega_sdk_types::{ErrorKind, Scope, ScopedKeyValueTable};
+use pravega_sdk_types::{ErrorKind, Outcome, Scope, ScopedKeyValueTable};
 
 use super::answer::{Result, call, failed, judge, next_token, no_scope, read, refused, token};
 use crate::{
@@ -84,7 +84,16 @@ pub(super) async fn key_value_table_segments(
         table,
         get_current_segments_key_value_table,
         message
-    )?;
+    )
+    .map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            let detail = "there is no such key-value table";
+            ControllerError::new(ErrorKind::NotFound, Outcome::NotApplied, detail)
+                .with_operation(name, table)
+                .with_attempts(error.endpoint().cloned(), error.attempts())
+        }
+        _ => error,
+    })?;
     read(name, table, &answer.endpoint, convert::covering_segments(&answer.message.segment_ranges))
 }
 

@@ -96,7 +96,7 @@ async fn what_does_not_fit_the_table_is_refused_before_it_is_sent() {
         (table.put_all(two).await.unwrap_err(), "key 1 has another primary key"),
         (table.put_all(twice).await.unwrap_err(), "key 1 is the same as key 0"),
         (table.put_all(many).await.unwrap_err(), "257 keys"),
-        (table.put_at(key(1, 1), "", other).await.unwrap_err(), "of another partition"),
+        (table.put_at(key(1, 1), "", other).await.unwrap_err(), "read the key for its version"),
         (table.put("four", "").await.unwrap_err(), "a secondary key has 0 bytes"),
         (table.put(Key::new("five5").with_secondary("ab"), "").await.unwrap_err(), "5 bytes"),
         (table.put(key(1, 1), vec![0; 1_040_385]).await.unwrap_err(), "1040385 bytes"),

@@ -491,9 +491,26 @@ fn check_damaged(contents: &BTreeMap<String, Vec<u8>>, file: &str, all: &[Record
                 all.len()
             );
         }
-        Err(OpenProblem::Corrupt { file: named, .. }) => assert_eq!(named, file, "{what}"),
+        Err(
+            OpenProblem::Corrupt { file: named, .. } | OpenProblem::Missing { file: named, .. },
+        ) => {
+            assert_eq!(named, file, "{what}");
+        }
         Err(OpenProblem::Version { .. }) => {}
         Err(other) => panic!("{what}: {other}"),
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_is_reported_as_missing() {
+    let (whole, _) = small_store();
+    for file in ["mark", "journal-00000001"] {
+        let mut contents = whole.clone();
+        assert!(contents.remove(file).is_some(), "{:?}", whole.keys());
+        match open(&SimulatedDisk::with_contents(&contents)) {
+            Err(OpenProblem::Missing { file: named, .. }) => assert_eq!(named, file),
+            other => panic!("{file}: {:?}", other.map(|(_, records)| records.len())),
+        }
     }
 }
 
