@@ -13,9 +13,9 @@ use pravega_sdk_event_stream::{
 };
 use pravega_sdk_segment_client::{StoreConfig, StoreConnection, Transport as _};
 use pravega_sdk_table_synchronizer::{
-    Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal,
-    SynchronizerConfig, TableConfig, TableKind, TableSegment, TableSynchronizer, TypedTable,
-    WatchPosition,
+    Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal, RevisionedStream,
+    RevisionedStreamConfig, StateConfig, StateSynchronizer, SynchronizerConfig, TableConfig,
+    TableKind, TableSegment, TableSynchronizer, TypedTable, WatchPosition,
     recipes::{Counter, Election, LeaseConfig, Lock, Members, SharedMap},
 };
 use pravega_sdk_types::{Offset, StreamCut, Timestamp};
@@ -28,6 +28,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use crate::{
     faults::Cluster,
     seen::{Io, Seen, Told},
+    sum::{Numbers, Sum},
 };
 
 /// A call that is about to be made.
@@ -188,6 +189,22 @@ async fn members(c: &Cluster) -> Members {
     let mut members = Members::new(recipe(c).await, "members/", LeaseConfig::default());
     members.round().await.unwrap();
     members
+}
+
+/// A revisioned stream with an entry.
+async fn log(c: &Cluster) -> RevisionedStream {
+    let config = RevisionedStreamConfig::default();
+    let log = RevisionedStream::open(c.context.clone(), &c.bytes, config).await.unwrap();
+    log.write("entry").await.unwrap();
+    log
+}
+
+/// A shared state.
+async fn state(c: &Cluster) -> StateSynchronizer<Sum, Numbers> {
+    let (context, config) = (c.context.clone(), StateConfig::default());
+    let mut state = StateSynchronizer::open(context, &c.bytes, Numbers, config).await.unwrap();
+    state.initialize(1).await.unwrap();
+    state
 }
 
 fn info(c: &Cluster) -> GetStreamSegmentInfo {
@@ -437,6 +454,58 @@ pub(crate) const CALLS: &[Call] = calls! {
     "groups: election.resign": |c| { let mut e = election(&c).await; } => e.resign().await;
     "groups: members.round": |c| { let mut m = members(&c).await; } => m.round().await;
     "groups: members.leave": |c| { let mut m = members(&c).await; } => m.leave().await;
+    "revisioned_streams: RevisionedStream::open": |c| {} => {
+        let config = RevisionedStreamConfig::default();
+        RevisionedStream::open(c.context.clone(), &c.bytes, config).await
+    };
+    "revisioned_streams: stream.latest_revision": |c| { let s = log(&c).await; } => {
+        s.latest_revision().await
+    };
+    "revisioned_streams: stream.oldest_revision": |c| { let s = log(&c).await; } => {
+        s.oldest_revision().await
+    };
+    "revisioned_streams: stream.write_at": |c| {
+        let s = log(&c).await; let at = s.latest_revision().await.unwrap();
+    } => s.write_at(&at, "next").await;
+    "revisioned_streams: stream.write": |c| { let s = log(&c).await; } => s.write("next").await;
+    "revisioned_streams: stream.entries": |c| {
+        let s = log(&c).await; let at = s.oldest_revision().await.unwrap();
+    } => s.entries(&at).await;
+    "revisioned_streams: stream.entries_between": |c| {
+        let s = log(&c).await; let at = s.oldest_revision().await.unwrap();
+    } => s.entries_between(&at, &at).await;
+    "revisioned_streams: stream.follow": |c| {
+        let s = log(&c).await; let at = s.oldest_revision().await.unwrap();
+    } => s.follow(&at).await;
+    "revisioned_streams: entries.next": |c| {
+        let s = log(&c).await; let at = s.oldest_revision().await.unwrap();
+        let mut entries = s.entries(&at).await.unwrap();
+    } => entries.next().await;
+    "revisioned_streams: stream.mark": |c| { let s = log(&c).await; } => s.mark().await;
+    "revisioned_streams: stream.set_mark": |c| {
+        let s = log(&c).await; let at = s.oldest_revision().await.unwrap();
+    } => s.set_mark(None, Some(&at)).await;
+    "revisioned_streams: stream.truncate": |c| {
+        let s = log(&c).await; let at = s.latest_revision().await.unwrap();
+    } => s.truncate(&at).await;
+    "states: StateSynchronizer::open": |c| {} => {
+        let (context, config) = (c.context.clone(), StateConfig::default());
+        StateSynchronizer::open(context, &c.bytes, Numbers, config).await
+    };
+    "states: state.initialize": |c| { let mut s = state(&c).await; } => s.initialize(1).await;
+    "states: state.fetch": |c| { let mut s = state(&c).await; } => s.fetch().await;
+    "states: state.update": |c| { let mut s = state(&c).await; } => {
+        s.update(|_, adding| adding.push(1)).await
+    };
+    "states: state.update_unconditionally": |c| { let mut s = state(&c).await; } => {
+        s.update_unconditionally(vec![1]).await
+    };
+    "states: state.compact": |c| { let mut s = state(&c).await; } => {
+        s.compact(|sum| Some(sum.0)).await
+    };
+    "states: state.bytes_since_compaction": |c| { let mut s = state(&c).await; } => {
+        s.bytes_since_compaction().await
+    };
     "bytes: ByteWriter::open": |c| {} => {
         ByteWriter::open(c.context.clone(), &c.bytes, ByteWriterConfig::default()).await
     };

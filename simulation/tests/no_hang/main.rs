@@ -6,6 +6,8 @@ mod faults;
 #[path = "../../../tests/calls/listed.rs"]
 mod listed;
 mod seen;
+#[path = "../common/sum.rs"]
+mod sum;
 mod table;
 
 use std::{collections::BTreeSet, time::Duration};

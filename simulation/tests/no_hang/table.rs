@@ -56,6 +56,8 @@ pub(crate) const ROWS: &[Row] = &[
             "transactions: writer.status",
             "transactions: transaction.status",
             "key_value_tables: KeyValueTable::open",
+            "revisioned_streams: RevisionedStream::open",
+            "states: StateSynchronizer::open",
         ],
         ends: [
             works(0), works(0), works(0), works(0),
@@ -115,6 +117,10 @@ pub(crate) const ROWS: &[Row] = &[
             "bytes: writer.flush",
             "bytes: writer.shutdown",
             "index: writer.flush",
+            "revisioned_streams: stream.write_at",
+            "revisioned_streams: stream.write",
+            "states: state.update",
+            "states: state.update_unconditionally",
         ],
         ends: [
             fails(Timeout, NotApplied, DELIVERY), fails(Timeout, NotApplied, DELIVERY),
@@ -173,7 +179,11 @@ pub(crate) const ROWS: &[Row] = &[
     },
     // A reader says that it cannot read, and goes on.
     Row {
-        calls: &["event_reader: reader.next", "event_reader: reader.next_batch"],
+        calls: &[
+            "event_reader: reader.next",
+            "event_reader: reader.next_batch",
+            "revisioned_streams: entries.next",
+        ],
         ends: [
             fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
             fails(Unavailable, NotApplied, STALL),
@@ -183,7 +193,11 @@ pub(crate) const ROWS: &[Row] = &[
         ],
     },
     Row {
-        calls: &["bytes: reader.next_bytes", "bytes: reader.read", "index: records.next"],
+        calls: &[
+            "bytes: reader.next_bytes",
+            "bytes: reader.read",
+            "index: records.next",
+        ],
         ends: [
             fails(Unavailable, NotApplied, STALL), fails(Unavailable, NotApplied, STALL),
             fails(Unavailable, NotApplied, STALL),
@@ -206,6 +220,9 @@ pub(crate) const ROWS: &[Row] = &[
             "index: IndexWriter::open",
             "index: IndexReader::open",
             "index: reader.read",
+            "revisioned_streams: stream.latest_revision",
+            "revisioned_streams: stream.oldest_revision",
+            "revisioned_streams: stream.mark",
         ],
         ends: [
             fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
@@ -247,6 +264,11 @@ pub(crate) const ROWS: &[Row] = &[
             "groups: members.round",
             "key_value_tables: entries.next",
             "key_value_tables: watch.next",
+            "revisioned_streams: stream.entries",
+            "revisioned_streams: stream.entries_between",
+            "revisioned_streams: stream.follow",
+            "states: state.fetch",
+            "states: state.bytes_since_compaction",
         ],
         ends: [
             fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
@@ -298,6 +320,35 @@ pub(crate) const ROWS: &[Row] = &[
             fails(Timeout, Unknown, REQUEST), fails(Timeout, Unknown, REQUEST),
             fails(ConnectionLost, Unknown, 0), fails(ConnectionLost, Unknown, 0),
             works(0), works(1),
+        ],
+    },
+    // A token to write is asked for first.
+    Row {
+        calls: &["revisioned_streams: stream.truncate", "revisioned_streams: stream.set_mark"],
+        ends: [
+            fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
+            fails(Timeout, Unknown, ASK), fails(Timeout, Unknown, ASK),
+            fails(Unavailable, NotApplied, 0), fails(TokenExpired, NotApplied, ASK),
+            works(0), works(1),
+        ],
+    },
+    // An entry is written after requests, or before them, over connections of its own.
+    Row {
+        calls: &["states: state.initialize"],
+        ends: [
+            fails(Unreachable, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
+            fails(Timeout, NotApplied, ASK), fails(Timeout, NotApplied, ASK),
+            fails(ConnectionLost, NotApplied, 0), fails(TokenExpired, NotApplied, ASK),
+            fails(Closed, NotApplied, 0), works(2),
+        ],
+    },
+    Row {
+        calls: &["states: state.compact"],
+        ends: [
+            fails(Timeout, NotApplied, DELIVERY), fails(Timeout, NotApplied, DELIVERY),
+            fails(Timeout, Unknown, DELIVERY), fails(Timeout, Unknown, DELIVERY),
+            fails(Unavailable, Applied, 0), fails(Timeout, NotApplied, DELIVERY),
+            fails(Closed, NotApplied, 0), works(2),
         ],
     },
     // A change on a version takes effect once at most.

@@ -89,6 +89,12 @@ impl RevisionedStreamConfig {
         self
     }
 
+    /// Lets an entry wait for its acknowledgement for at most so long.
+    pub(crate) fn limit_delivery(mut self, limit: Duration) -> Self {
+        self.append.delivery_timeout = self.append.delivery_timeout.min(limit).max(MIN_TIMEOUT);
+        self
+    }
+
     pub(super) fn read_settings(&self) -> Settings {
         Settings {
             budget: self.max_buffered_bytes,

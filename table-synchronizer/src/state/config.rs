@@ -48,8 +48,9 @@ impl StateConfig {
         self
     }
 
-    /// Sets the time that a call takes at most, with all its attempts, pauses and requests.
-    /// Default: 120 s, at least 1 ms, at most a day.
+    /// Sets the time that a call takes at most, with all its attempts, pauses and requests. An
+    /// entry waits for its acknowledgement for half of it at most, so that there is time left to
+    /// find out what happened. Default: 120 s, at least 1 ms, at most a day.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.clamp(Duration::from_millis(1), Duration::from_secs(86_400));

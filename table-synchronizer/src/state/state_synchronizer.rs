@@ -127,7 +127,8 @@ impl<S: SharedState, C: StateSerializer<S>> StateSynchronizer<S, C> {
         serializer: C,
         config: StateConfig,
     ) -> Result<Self, StateError> {
-        let stream = RevisionedStream::open(context, stream, config.stream.clone()).await?;
+        let settings = config.stream.clone().limit_delivery(config.timeout / 2);
+        let stream = RevisionedStream::open(context, stream, settings).await?;
         Ok(Self { driver: Driver::new(stream, serializer, config) })
     }
 
