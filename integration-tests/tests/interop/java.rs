@@ -1,65 +1,24 @@
 //! Streams shared with the Java client, on a real server: each client reads the data of the other,
 //! and positions are exchanged as text.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::time::Duration;
 
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::{ReadUntil, StreamPosition, TransactionConfig, codec::Utf8};
 use pravega_sdk_integration_tests::harness::{
     self, factory,
     lines::{Line, as_file, by_key, real_lines},
-    new_stream, read_between, scale, url,
+    new_stream, read_between, scale,
 };
 use pravega_sdk_types::{KeyRange, ScopedStream, SegmentId, StreamCut};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::timeout,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::program::{self, File};
 
 /// Runs the Java program and returns its output.
 async fn java(stream: &ScopedStream, arguments: &[&str]) -> String {
-    let jars =
-        std::env::var("PRAVEGA_TEST_JARS").expect("run these tests with `cargo xtask interop`");
-    let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join("java/Peer.java");
-    let printed = File::of(b"");
-    let mut command = Command::new("java");
-    // The client writes its log into a folder below the one that it runs in.
-    command.env("PEER_OUTPUT", &printed.path).current_dir(printed.path.parent().unwrap());
-    command.arg("-cp").arg(format!("{jars}/*")).arg(peer);
-    command.args([&url(), stream.scope().as_str(), stream.stream().as_str()]).args(arguments);
-    // The process is killed with the test, also after a timeout.
-    let mut command = tokio::process::Command::from(command);
-    let output = timeout(LIMIT, command.kill_on_drop(true).output()).await;
-    let output = output
-        .unwrap_or_else(|_| panic!("java {arguments:?} was not done within {LIMIT:?}"))
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    std::fs::read_to_string(&printed.path).unwrap()
-}
-
-/// A JVM starts, compiles the program and connects within a few seconds on a quiet machine.
-const LIMIT: Duration = Duration::from_secs(240);
-
-struct File {
-    _folder: tempfile::TempDir,
-    path: PathBuf,
-}
-
-impl File {
-    fn of(content: &[u8]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        std::fs::write(&path, content).unwrap();
-        Self { _folder: folder, path }
-    }
-
-    fn text(&self) -> &str {
-        self.path.to_str().unwrap()
-    }
+    let place = [stream.scope().as_str(), stream.stream().as_str()];
+    program::java("Peer", place, arguments).await
 }
 
 async fn texts(

@@ -8,4 +8,6 @@ mod differential;
 mod expired_tokens;
 mod java;
 mod peers;
+mod program;
 mod secured;
+mod shared;

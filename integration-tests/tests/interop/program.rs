@@ -1,0 +1,54 @@
+//! Runs the Java programs that share data with the SDK.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use pravega_sdk_integration_tests::harness::url;
+use tokio::time::timeout;
+
+/// Runs a program of `integration-tests/java` about a stream or table of a scope, and returns its
+/// output.
+pub(crate) async fn java(program: &str, place: [&str; 2], arguments: &[&str]) -> String {
+    let jars =
+        std::env::var("PRAVEGA_TEST_JARS").expect("run these tests with `cargo xtask interop`");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("java/{program}.java"));
+    let printed = File::of(b"");
+    let mut command = Command::new("java");
+    // The client writes its log into a folder below the one that it runs in.
+    command.env("PEER_OUTPUT", &printed.path).current_dir(printed.path.parent().unwrap());
+    command.arg("-cp").arg(format!("{jars}/*")).arg(source);
+    command.arg(url()).args(place).args(arguments);
+    // The process is killed with the test, also after a timeout.
+    let mut command = tokio::process::Command::from(command);
+    let output = timeout(LIMIT, command.kill_on_drop(true).output()).await;
+    let output = output
+        .unwrap_or_else(|_| panic!("{program} {arguments:?} was not done within {LIMIT:?}"))
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read_to_string(&printed.path).unwrap()
+}
+
+/// A JVM starts, compiles the program and connects within a few seconds on a quiet machine.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// A file of the test, in a folder of its own.
+pub(crate) struct File {
+    _folder: tempfile::TempDir,
+    pub(crate) path: PathBuf,
+}
+
+impl File {
+    pub(crate) fn of(content: &[u8]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, content).unwrap();
+        Self { _folder: folder, path }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.path.to_str().unwrap()
+    }
+}
