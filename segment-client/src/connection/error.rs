@@ -272,6 +272,14 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_that_answers_another_request_leaves_the_effect_unknown() {
+        use pravega_sdk_wire_protocol::commands::SegmentSealed;
+        let reply = SegmentSealed { request_id: 7, segment: "s".into() };
+        let error = RequestError::refused("UpdateTableEntries", reply.into());
+        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Protocol, Outcome::Unknown));
+    }
+
+    #[test]
     fn a_truncated_segment_is_reported_with_its_head() {
         let truncated = SegmentIsTruncated {
             request_id: 1,

@@ -104,7 +104,7 @@ async fn a_put_without_a_version_is_not_sent_again_and_its_outcome_is_unknown() 
         let story = Story::new(Values::MayRepeat, first_reply()).await;
         let error = story.table.put([Put::new("k", "v").when(condition)]).await.unwrap_err();
         is_unknown(&error);
-        assert_eq!(story.changes_sent(), 1);
+        assert_eq!((story.changes_sent(), error.attempts()), (1, 1));
         assert!(story.entry().await.is_some(), "it was put");
     }
 }
@@ -150,6 +150,7 @@ async fn a_put_at_a_version_that_may_have_been_made_by_another_client_is_unknown
     let error = story.table.put([Put::new("k", "2").when(first)]).await.unwrap_err();
     is_unknown(&error);
     assert_eq!((error.kind(), story.changes_sent()), (ErrorKind::ConditionFailed, 2));
+    assert_eq!(error.attempts(), 2);
     let unique = Story::new(Values::Unique, first_reply()).await;
     let first = unique.other.put([Put::new("k", "1")]).await.unwrap()[0];
     let second = unique.table.put([Put::new("k", "2").when(first)]).await.unwrap()[0];
