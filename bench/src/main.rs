@@ -46,6 +46,7 @@ fn main() -> Result<()> {
         ["servers", ref options @ ..] => servers::run(&servers::Options::parse(options)?),
         ["server-size"] => servers::size(),
         ["soak", ref options @ ..] => soak::run(&soak::Options::parse(options)?),
+        ["soak-echo"] => soak::echo(),
         ["soak-attack", ref arguments @ ..] => soak::attack(arguments),
         ["worker", ref work @ ..] => worker::run(work),
         _ => bail!("{USAGE}"),

@@ -27,7 +27,7 @@ use super::{
 /// The number of clients that behave.
 pub(super) const CLIENTS: u32 = 4;
 /// The time between two events of a client.
-const PERIOD: Duration = Duration::from_millis(4);
+pub(super) const PERIOD: Duration = Duration::from_millis(4);
 /// The most time for reading everything back.
 const READING_BACK: Duration = Duration::from_secs(300);
 /// The time between two new clients, and the most time that one waits.

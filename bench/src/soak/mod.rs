@@ -8,6 +8,7 @@ mod good;
 mod http2;
 mod kinds;
 mod ledger;
+mod machine;
 mod memory;
 mod options;
 mod phase;
@@ -26,11 +27,12 @@ use anyhow::{Context as _, Result, bail};
 use pravega_sdk::{ClientFactory, types::ScopedSegment};
 use tokio::time::sleep;
 
-pub(crate) use self::{attack::attack, options::Options};
+pub(crate) use self::{attack::attack, machine::echo, options::Options};
 use self::{
     attacker::Target,
     full::Filling,
     good::Good,
+    machine::Echo,
     memory::Memory,
     phase::{Phase, Watch},
     report::Report,
@@ -70,6 +72,7 @@ async fn soak(options: Options) -> Result<Vec<String>> {
     let target = target_of(&server).await?;
     let watch = Arc::new(Watch::default());
     let memory = Memory::of(server.id(), Arc::clone(&watch));
+    let echo = Echo::start(&watch)?;
     let mut good = Good::start(server.url(), &watch).await?;
     let mut failures = Vec::new();
     sleep(WARM_UP).await;
@@ -86,6 +89,7 @@ async fn soak(options: Options) -> Result<Vec<String>> {
         failures.push(format!("the server cannot be filled: {error:#}"));
     }
     good.finish().await?;
+    drop(echo);
     if let Some(status) = server.ended() {
         failures.push(format!("the server ended with {status}"));
     }

@@ -55,10 +55,13 @@ pub(super) enum Wait {
     Refusal,
     /// From the first connection of a new client to its first acknowledgement.
     Newcomer,
+    /// From 100 bytes that a process sends to another one until they are back.
+    Machine,
 }
 
 impl Wait {
-    pub(super) const ALL: [Self; 4] = [Self::Append, Self::EndToEnd, Self::Refusal, Self::Newcomer];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Append, Self::EndToEnd, Self::Refusal, Self::Newcomer, Self::Machine];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -66,6 +69,7 @@ impl Wait {
             Self::EndToEnd => "end-to-end",
             Self::Refusal => "refusal",
             Self::Newcomer => "newcomer",
+            Self::Machine => "machine",
         }
     }
 }

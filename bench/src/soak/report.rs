@@ -127,6 +127,7 @@ impl Report<'_> {
 
     fn broken(&self) -> Vec<String> {
         let mut broken = self.failures.clone();
+        println!("machine p99: {:.2} times of quiet", self.ratio(Wait::Machine));
         for wait in [Wait::Append, Wait::EndToEnd] {
             let ratio = self.ratio(wait);
             println!("{} p99: {ratio:.2} times of quiet, at most {MAX_RATIO}", wait.name());
