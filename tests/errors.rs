@@ -12,7 +12,10 @@ use pravega_sdk::{
     connection_pool::{self, ClaimError, CloseError, CloseFailure, ConnectFailure},
     controller_client::{ControllerError, ControllerUri, ControllerUriError, CredentialError},
     segment_client::{
-        ConnectionError, RequestError, StoreTlsError, error::NoRuntime, request::AskError,
+        ConnectionError, RequestError, StoreTlsError,
+        attributes::{AttributeError, AttributeValueError},
+        error::NoRuntime,
+        request::AskError,
     },
     table_synchronizer::{
         KeyVersionError, RevisionError, RevisionedStreamError, StateEntryError, StateError,
@@ -74,6 +77,8 @@ fn every_public_error_has_a_kind_and_an_outcome() {
     shape::<CredentialError>();
     // segment-client
     shape::<AskError>();
+    shape::<AttributeError>();
+    shape::<AttributeValueError>();
     shape::<ConnectionError>();
     shape::<NoRuntime>();
     shape::<ReadError>();

@@ -97,6 +97,8 @@ const WORK_ELSEWHERE: &[&str] = &[
     "revisioned_streams: stream.oldest_revision",
     "states: state.bytes_since_compaction",
     "states: state.fetch",
+    "segment_attributes: attributes.compare_and_set",
+    "segment_attributes: attributes.value",
     "store_connections: client.close",
     "store_connections: client.connection",
     "store_connections: client.exchange",

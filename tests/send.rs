@@ -17,7 +17,10 @@ use pravega_sdk::{
     connection_pool::{BoxError, Claim, Connector, NotShared, Pool, SharedClaim},
     controller_client::{Controller, Credentials, EndpointCache, TokenCache, listing::Listing},
     index::{IndexReader, IndexRecords, IndexWriter},
-    segment_client::{RawClient, StoreConnection, StoreDialer, StorePool, StoreStream},
+    segment_client::{
+        RawClient, StoreConnection, StoreDialer, StorePool, StoreStream,
+        attributes::SegmentAttributes,
+    },
     table_synchronizer::{
         Entries, KeyPut, KeyRemoval, KeyValueEntry, KeyValueItems, KeyValueTable, KeyVersion,
         KeyWatch, Put, Removal, RevisionedStream, StateSynchronizer, TableDeltas, TableItems,
@@ -133,6 +136,11 @@ fn synchronizers(mut table: TableSynchronizer<Utf8, Utf8>) {
     send(table.update(|changes| changes.put("key", "value")));
     send(table.clean());
     send(table.close());
+}
+
+fn segment_attributes(attributes: &SegmentAttributes) {
+    send(attributes.value(any()));
+    send(attributes.compare_and_set(any(), None, None));
 }
 
 fn typed_tables(table: &TypedTable<Utf8, Utf8>, version: KeyVersion) {
@@ -353,6 +361,7 @@ fn every_future_of_the_public_api_is_send() {
         revisioned_streams,
         states,
         typed_tables,
+        segment_attributes,
         recipes,
         groups,
         transactions,

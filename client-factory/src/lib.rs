@@ -25,6 +25,7 @@ mod config;
 mod error;
 mod factory;
 mod read;
+mod segments;
 mod setting;
 mod settings;
 mod states;

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`context`] | the shared handles: controller, caches, connections |
 //! | [`request`] | one request about a segment, with re-location and retries |
+//! | [`attributes`] | numbers of a segment, compared and set |
 //! | [`append`] | appends to many segments, stored once and in order |
 //! | [`read`] | the bytes of many segments, in order |
 //! | [`error`] | the core of all errors about segments |
@@ -30,6 +31,7 @@
 //! Deliberately absent: codecs, routing keys and the meaning of streams.
 
 pub mod append;
+pub mod attributes;
 mod connection;
 pub mod context;
 pub mod error;

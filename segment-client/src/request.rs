@@ -50,6 +50,13 @@ pub enum Repeats {
 }
 
 impl Terms {
+    /// The terms of a request that changes a segment: its token allows that, where that of the
+    /// default allows reading only.
+    #[must_use]
+    pub fn of_change(segment: &ScopedSegment) -> Self {
+        Self::default().with_token(segment.scoped_stream(), AccessOperation::Write)
+    }
+
     /// Sets the stream for whose segments the token is, and the access that it allows. Default:
     /// reading the stream of the segment.
     #[must_use]
@@ -94,7 +101,9 @@ impl SegmentContext {
     }
 
     /// Sends a request to the store of a segment, and again if another store has it or the token
-    /// expired. The request must be harmless when it is repeated.
+    /// expired. The request must be harmless when it is repeated, and change nothing, as its token
+    /// allows reading only; one that changes the segment has the terms
+    /// [`of_change`](Terms::of_change).
     ///
     /// The deadline is twice the configured limit of a request, so that one which is not answered
     /// leaves time for another. It covers all attempts, with the look-ups before them.

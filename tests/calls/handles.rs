@@ -21,7 +21,9 @@ use pravega_sdk::{
     controller_client::{AccessOperation, Credentials, KeyValueTableConfiguration},
     embedded::{Embedded, EmbeddedServer},
     index::{IndexReader, IndexReaderConfig, IndexRecords, IndexWriter, IndexWriterConfig},
-    segment_client::{SharedConnection, StoreConfig, StoreConnection, StoreDialer},
+    segment_client::{
+        SharedConnection, StoreConfig, StoreConnection, StoreDialer, attributes::AttributeId,
+    },
     table_synchronizer::{
         Entries, Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal,
         Revision, RevisionedStream, RevisionedStreamConfig, StateConfig, StateSynchronizer,
@@ -408,6 +410,12 @@ impl Handles {
         log.see("bytes: writer.head_offset", writer.head_offset()).await;
         log.see("bytes: writer.tail_offset", writer.tail_offset()).await;
         log.see("bytes: writer.truncate", writer.truncate(Offset(0))).await;
+        let segment = ScopedSegment::new(&self.streams.bytes, SegmentId::from(0));
+        let attributes = self.client.segment_attributes(segment);
+        let id = AttributeId::new(uuid::Uuid::from_u128(7));
+        log.see("segment_attributes: attributes.value", attributes.value(id)).await;
+        let swapped = attributes.compare_and_set(id, None, Some(1.into()));
+        log.see("segment_attributes: attributes.compare_and_set", swapped).await;
         log.see("bytes: writer.write_bytes", writer.write_bytes(b"x".as_slice().into())).await;
         log.see("bytes: writer.write_all", async { Io(writer.write_all(b"y").await) }).await;
         log.see("bytes: writer.flush", writer.flush()).await;

@@ -11,7 +11,7 @@ use pravega_sdk_segment_client::{
     append::{Capacity, Handle, Pinned, Target, Write},
     context::SegmentContext,
     error::WriteError,
-    request::AskError,
+    request::{AskError, Terms},
     runtime::runtime,
     seeded_bugs::SeededBug,
 };
@@ -208,7 +208,8 @@ impl ByteWriter {
     /// If the future is dropped, the segment may still be sealed.
     pub async fn seal(&mut self) -> Result<(), WriteError> {
         self.flush().await?;
-        let sealing = self.context.ask(&self.segment, |token| SealSegment {
+        let terms = Terms::of_change(&self.segment);
+        let sealing = self.context.ask_on(&self.segment, &terms, |token| SealSegment {
             request_id: 0,
             segment: self.segment.to_string().into(),
             delegation_token: token.into(),
@@ -233,7 +234,8 @@ impl ByteWriter {
     ///
     /// If the future is dropped, the bytes may still be dropped.
     pub async fn truncate(&self, offset: Offset) -> Result<(), WriteError> {
-        let truncating = self.context.ask(&self.segment, |token| TruncateSegment {
+        let terms = Terms::of_change(&self.segment);
+        let truncating = self.context.ask_on(&self.segment, &terms, |token| TruncateSegment {
             request_id: 0,
             segment: self.segment.to_string().into(),
             truncation_offset: offset.0,

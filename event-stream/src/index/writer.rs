@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use pravega_sdk_segment_client::{context::SegmentContext, error::WriteError};
+use pravega_sdk_segment_client::{context::SegmentContext, error::WriteError, request::Terms};
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedStream};
 use pravega_sdk_wire_protocol::commands::UpdateSegmentAttribute;
 
@@ -57,7 +57,8 @@ impl IndexWriter {
         let mut size = record_size(&context, segment).await.map_err(unknown)?;
         if size.is_none() {
             let wanted = wanted_size.unwrap_or(DEFAULT_RECORD_SIZE);
-            let setting = context.ask(segment, |token| UpdateSegmentAttribute {
+            let terms = Terms::of_change(segment);
+            let setting = context.ask_on(segment, &terms, |token| UpdateSegmentAttribute {
                 request_id: 0,
                 segment_name: segment.to_string().into(),
                 attribute_id: RECORD_SIZE_ATTRIBUTE,

@@ -5,6 +5,7 @@
 //! binary to run them against real servers. Names of scopes are unique, so that tests do not see
 //! each other.
 
+mod attributes;
 mod bytes;
 mod cli;
 mod client;

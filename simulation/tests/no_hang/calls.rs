@@ -11,7 +11,10 @@ use pravega_sdk_event_stream::{
     codec::{Raw, Utf8},
     index::{IndexReader, IndexReaderConfig, IndexWriter, IndexWriterConfig},
 };
-use pravega_sdk_segment_client::{StoreConfig, StoreConnection, Transport as _};
+use pravega_sdk_segment_client::{
+    StoreConfig, StoreConnection, Transport as _,
+    attributes::{AttributeId, SegmentAttributes, Swap},
+};
 use pravega_sdk_table_synchronizer::{
     Following, KeyPut, KeyRemoval, KeyValueTable, KeyVersion, Keys, Put, Removal, RevisionedStream,
     RevisionedStreamConfig, StateConfig, StateSynchronizer, SynchronizerConfig, TableConfig,
@@ -24,6 +27,7 @@ use pravega_sdk_wire_protocol::{
     commands::{GetStreamSegmentInfo, ReadSegment},
 };
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use uuid::Uuid;
 
 use crate::{
     faults::Cluster,
@@ -147,6 +151,16 @@ async fn prices(c: &Cluster) -> (KeyValueTable, KeyVersion) {
     let table = KeyValueTable::open(c.context.clone(), &name, config).await.unwrap();
     let version = table.insert("key", "value").await.unwrap();
     (table, version)
+}
+
+const MARK: AttributeId = AttributeId::new(Uuid::from_u128(7));
+
+/// The attributes of a segment, of which one is 1.
+async fn attributes(c: &Cluster) -> SegmentAttributes {
+    let attributes = SegmentAttributes::new(c.context.clone(), c.segment());
+    let set = attributes.compare_and_set(MARK, None, Some(1.into())).await.unwrap();
+    assert_eq!(set, Swap::Set);
+    attributes
 }
 
 async fn typed(c: &Cluster) -> (TypedTable<Utf8, Utf8>, KeyVersion) {
@@ -505,6 +519,12 @@ pub(crate) const CALLS: &[Call] = calls! {
     };
     "states: state.bytes_since_compaction": |c| { let mut s = state(&c).await; } => {
         s.bytes_since_compaction().await
+    };
+    "segment_attributes: attributes.value": |c| { let a = attributes(&c).await; } => {
+        a.value(AttributeId::EVENT_COUNT).await
+    };
+    "segment_attributes: attributes.compare_and_set": |c| { let a = attributes(&c).await; } => {
+        a.compare_and_set(MARK, Some(1.into()), Some(2.into())).await
     };
     "bytes: ByteWriter::open": |c| {} => {
         ByteWriter::open(c.context.clone(), &c.bytes, ByteWriterConfig::default()).await
