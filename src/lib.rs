@@ -46,6 +46,8 @@
 //! | write and search records by their fields | [`index`] |
 //! | put and get values by key | [`table_synchronizer::KeyValueTable`] |
 //! | share entries that many clients change and agree on | [`table_synchronizer::TableSynchronizer`] |
+//! | agree on a state with Java's clients too | [`table_synchronizer::StateSynchronizer`] |
+//! | extend a log on the condition that all of it is known | [`table_synchronizer::RevisionedStream`] |
 //! | run a server in the same process (feature `embedded`) | `embedded()` |
 //!
 //! Names and numbers of the domain are in [`types`], the calls to the controller in

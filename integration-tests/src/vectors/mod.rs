@@ -2,10 +2,11 @@
 
 mod line;
 mod semantics;
+mod unread;
 mod wire;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -27,6 +28,8 @@ pub struct Report {
     pub uncovered: BTreeMap<String, usize>,
     /// Number of lines that pass, by file.
     pub files: BTreeMap<String, usize>,
+    /// Fields of lines that pass which no check reads, each as its kind and its name.
+    pub unread: BTreeSet<String>,
 }
 
 /// Checks every line of every `*.jsonl` in `folder`.
@@ -59,13 +62,18 @@ pub fn check_folder(folder: &Path) -> Result<Report> {
             semantics::prepare(&line, &mut context)?;
         }
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
-            let checked = catch_unwind(AssertUnwindSafe(|| check_line(&name, line, &context)));
+            let checked = check_text(&name, line, &context);
             let place = format!("{name}:{}", number + 1);
             match checked {
-                Ok(Ok(Verdict::Passed)) => report.passed += 1,
-                Ok(Ok(Verdict::Uncovered(kind))) => *report.uncovered.entry(kind).or_default() += 1,
-                Ok(Err(error)) => report.failures.push(format!("{place}: {error:#}")),
-                Err(_) => report.failures.push(format!("{place}: panicked")),
+                Ok(Verdict::Passed) => {
+                    report.passed += 1;
+                    let passes = |line: &Json| {
+                        matches!(check_line(&name, line, &context), Ok(Verdict::Passed))
+                    };
+                    report.unread.extend(unread::fields(&name, line, passes)?);
+                }
+                Ok(Verdict::Uncovered(kind)) => *report.uncovered.entry(kind).or_default() += 1,
+                Err(error) => report.failures.push(format!("{place}: {error:#}")),
             }
         }
         report.files.insert(name, report.passed - before);
@@ -73,14 +81,23 @@ pub fn check_folder(folder: &Path) -> Result<Report> {
     Ok(report)
 }
 
-fn check_line(file: &str, line: &str, context: &Context) -> Result<Verdict> {
-    let json: Json = serde_json::from_str(line).context("not JSON")?;
+fn check_text(file: &str, line: &str, context: &Context) -> Result<Verdict> {
+    check_line(file, &serde_json::from_str(line).context("not JSON")?, context)
+}
+
+/// Checks a line. A panic is a failure.
+fn check_line(file: &str, line: &Json, context: &Context) -> Result<Verdict> {
+    let checked = catch_unwind(AssertUnwindSafe(|| check(file, line, context)));
+    checked.unwrap_or_else(|_| bail!("panicked"))
+}
+
+fn check(file: &str, json: &Json, context: &Context) -> Result<Verdict> {
     match file {
-        "wire-commands.jsonl" => wire::command(&json),
-        "decode-compat.jsonl" => wire::compatible(&json),
-        "decode-reject.jsonl" => wire::rejected(&json),
-        "append-sequences.jsonl" => wire::append_sequence(&json),
-        _ if json.get("kind").is_some() => return semantics::check(&json, context),
+        "wire-commands.jsonl" => wire::command(json),
+        "decode-compat.jsonl" => wire::compatible(json),
+        "decode-reject.jsonl" => wire::rejected(json),
+        "append-sequences.jsonl" => wire::append_sequence(json),
+        _ if json.get("kind").is_some() => return semantics::check(json, context),
         other => bail!("nothing is known about lines of {other}"),
     }?;
     Ok(Verdict::Passed)

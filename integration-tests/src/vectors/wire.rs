@@ -19,6 +19,7 @@ pub(crate) fn command(line: &Json) -> Result<()> {
     let fields = fields(line)?;
     // An event is not a command: it is in segments and has a reader of its own.
     if text(line, "name")? == "Event" {
+        same("the type", i64::from(event::EVENT_CODE), number(line, "type_code")?)?;
         return segment_event(&frame, fields);
     }
     let decoded = decode(&frame)?;

@@ -12,4 +12,5 @@ fn every_golden_line_that_is_covered_holds() {
     assert_eq!(report.files["append-sequences.jsonl"], 14);
     assert_eq!(report.files["decode-compat.jsonl"], 57);
     assert_eq!(report.files["decode-reject.jsonl"], 22);
+    assert!(report.unread.is_empty(), "no check reads {:#?}", report.unread);
 }

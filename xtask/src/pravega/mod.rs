@@ -78,12 +78,14 @@ const SERVERS: [(&str, &[Module]); 3] = [
             Module::suite("exactly_once"),
             Module::suite("cli::events"),
             Module::suite("writer_faults"),
+            Module::suite("states"),
         ],
     ),
     (
         "readers",
         &[
             Module::interop("java"),
+            Module::interop("shared"),
             Module::suite("reader"),
             Module::suite("transactions"),
             Module::suite("bytes"),
@@ -123,7 +125,7 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
     ]))?;
 
     // The other clients on an embedded server, which the tests start themselves.
-    for module in [Module::interop("java"), Module::interop("peers")] {
+    for module in ["java", "shared", "peers"].map(Module::interop) {
         test(root, Vec::new(), module, Output::Shown)?;
     }
     for (name, modules) in SERVERS {

@@ -3,6 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64_URL};
 use pravega_sdk_controller_client::{ControllerUri, Credentials};
 use pravega_sdk_types::{Jitter, RetryPolicy};
 use secrecy::ExposeSecret as _;
@@ -14,7 +15,22 @@ pub(super) fn credentials(line: &Json, credentials: Credentials) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let header =
         runtime.block_on(credentials.authorization())?.context("no header")?.header_value();
-    same("the header", header.expose_secret(), text(line, "header")?)
+    same("the header", header.expose_secret(), text(line, "header")?)?;
+    same("the key of the header", "authorization", text(line, "metadataKey")?)
+}
+
+/// The parts of a token are those that the line shows, if it does.
+pub(super) fn token_parts(line: &Json) -> Result<()> {
+    if line["header"].is_null() {
+        return Ok(());
+    }
+    let mut parts = text(line, "token")?.split('.');
+    for name in ["header", "body"] {
+        let part = BASE64_URL.decode(parts.next().context("a part is missing")?)?;
+        same(name, std::str::from_utf8(&part)?, text(line, name)?)?;
+    }
+    let header: Json = serde_json::from_str(text(line, "header")?)?;
+    same("the algorithm", text(&header, "alg")?, text(line, "alg")?)
 }
 
 /// Java refuses an address that starts with a number and has no scheme, and a scheme in upper case;
@@ -24,6 +40,7 @@ pub(super) fn controller_uri(line: &Json) -> Result<()> {
     let found = given.parse::<ControllerUri>();
     let expected = &line["result"];
     let Some(uri) = expected["uri"].as_str() else {
+        text(expected, "error")?;
         let scheme = given.split_once("://").map(|(scheme, _)| scheme);
         return match (found, scheme) {
             (Ok(uri), Some(scheme)) if !scheme.chars().any(char::is_uppercase) => {
@@ -35,7 +52,11 @@ pub(super) fn controller_uri(line: &Json) -> Result<()> {
     let found = found?;
     // `ssl` is another way to write `tls`.
     same("the address", found.to_string(), uri.replace("ssl://", "tls://"))?;
-    same("whether TLS is on", Some(found.scheme().is_tls()), expected["tls"].as_bool())
+    // By default one scheme decides about both kinds of servers.
+    for server in ["tls", "tlsController", "tlsSegmentStore"] {
+        same(server, Some(found.scheme().is_tls()), expected[server].as_bool())?;
+    }
+    Ok(())
 }
 
 pub(super) fn retry_delays(line: &Json) -> Result<()> {

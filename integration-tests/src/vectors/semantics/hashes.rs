@@ -12,7 +12,17 @@ use super::context::Context;
 use crate::vectors::line::{hex, list, number, same, text};
 
 pub(super) fn bits(what: &str, found: f64, line: &Json) -> Result<()> {
-    same(what, format!("{:016x}", found.to_bits()), text(line, "bits")?.to_owned())
+    same(what, format!("{:016x}", found.to_bits()), text(line, "bits")?.to_owned())?;
+    rounded(what, found, line, "value")
+}
+
+/// Compares with a number in decimal, which a parser of JSON may round.
+fn rounded(what: &str, found: f64, line: &Json, name: &str) -> Result<()> {
+    let shown = line[name].as_f64().with_context(|| format!("{name} is not a number"))?;
+    if (found - shown).abs() > 1e-15 {
+        bail!("{what} is {found}, not {shown}");
+    }
+    Ok(())
 }
 
 pub(super) fn primitive(line: &Json) -> Result<()> {
@@ -57,7 +67,10 @@ pub(super) fn layout(entries: &[Json]) -> Result<SegmentMap> {
     Ok(SegmentMap::with_upper_bounds(entries.collect::<Result<Vec<_>>>()?))
 }
 
-pub(super) fn layouts(context: &Context) -> Result<()> {
+pub(super) fn layouts(line: &Json, context: &Context) -> Result<()> {
+    for (name, map) in &context.layouts {
+        same("the layout", &layout(list(line, name)?)?, map)?;
+    }
     // The controller's own rounding of equal ranges.
     for (name, count) in [("of3", 3), ("of7", 7)] {
         same("equal ranges", context.layouts.get(name), Some(&SegmentMap::equal_ranges(count)))?;
@@ -81,6 +94,7 @@ pub(super) fn routing_key(line: &Json, context: &Context) -> Result<()> {
 pub(super) fn segment_for_position(line: &Json, context: &Context) -> Result<()> {
     let map = context.layouts.get(text(line, "layout")?).context("no such layout")?;
     let position = f64::from_bits(u64::from_str_radix(text(line, "bits")?, 16)?);
+    rounded("the position", position, line, "position")?;
     same("the segment", map.segment_for(position).map(i64::from), Some(number(line, "value")?))
 }
 

@@ -19,7 +19,11 @@ use crate::vectors::line::{hex, list, number, same, text};
 pub(super) fn scaling_policy(line: &Json) -> Result<ScalingPolicy> {
     let min_segments = at_least_one(line, "minNumSegments")?;
     Ok(match text(line, "type")? {
-        "FIXED_NUM_SEGMENTS" => ScalingPolicy::Fixed { segments: min_segments },
+        "FIXED_NUM_SEGMENTS" => {
+            let unused = (number(line, "targetRate")?, number(line, "scaleFactor")?);
+            same("the rate and the factor", (0, 0), unused)?;
+            ScalingPolicy::Fixed { segments: min_segments }
+        }
         "BY_RATE_IN_KBYTES_PER_SEC" => ScalingPolicy::ByDataRate {
             kib_per_second: at_least_one(line, "targetRate")?,
             scale_factor: at_least_one(line, "scaleFactor")?,
@@ -58,7 +62,12 @@ pub(super) fn stream_config(line: &Json) -> Result<()> {
     let configuration = StreamConfiguration::default()
         .with_scaling(ScalingPolicy::Fixed { segments: at_least_one(line, "minNumSegments")? })
         .with_retention(retention)?
-        .with_tags(tags.collect::<Result<Vec<_>, _>>()?)?;
+        .with_tags(tags.collect::<Result<Vec<_>, _>>()?)?
+        .with_timestamp_aggregation_timeout(Duration::from_millis(u64::try_from(number(
+            line,
+            "timestampAggregationTimeout",
+        )?)?))
+        .with_rollover_size_bytes(u64::try_from(number(line, "rolloverSizeBytes")?)?);
     let bytes = encoding::stream_config(&stream, &configuration)?;
     same("the message", to_hex(&bytes), text(line, "hex")?.to_owned())
 }

@@ -5,6 +5,7 @@ mod context;
 mod hashes;
 mod messages;
 mod names;
+mod states;
 mod stored;
 mod tables;
 
@@ -14,7 +15,7 @@ use pravega_sdk_types::{StreamCut, routing, segment_name};
 use pravega_sdk_wire_protocol::value::to_hex;
 use serde_json::Value as Json;
 
-use self::client::{controller_uri, credentials, retry_delays};
+use self::client::{controller_uri, credentials, retry_delays, token_parts};
 pub(crate) use self::context::Context;
 use self::hashes::{
     bits, layout, layouts, primitive, replace_sealed, routing_key, segment_for_position,
@@ -43,7 +44,7 @@ pub(crate) fn prepare(line: &Json, context: &mut Context) -> Result<()> {
 pub(crate) fn check(line: &Json, context: &Context) -> Result<Verdict> {
     match text(line, "kind")? {
         "compact_int" | "compact_long" | "compact_signed_long" | "utf" | "uuid" => primitive(line),
-        "segment_layouts" => layouts(context),
+        "segment_layouts" => layouts(line, context),
         "routing_key" => routing_key(line, context),
         "segment_for_position" => segment_for_position(line, context),
         "seed" => same(
@@ -52,7 +53,10 @@ pub(crate) fn check(line: &Json, context: &Context) -> Result<Verdict> {
             number(line, "value")?,
         ),
         "reader_release_hash" => {
-            let rank = routing::release_rank(text(line, "readerId")?, text(line, "segment")?);
+            let reader = text(line, "readerId")?;
+            let seed = i64::from(routing::java_string_hash_of(reader));
+            same("the seed", seed, number(line, "seed_int")?)?;
+            let rank = routing::release_rank(reader, text(line, "segment")?);
             bits("the rank", rank, line)
         }
         "attribute_id" => same(
@@ -85,10 +89,10 @@ fn check_value(kind: &str, line: &Json) -> Result<Verdict> {
             let payloads = list(line, "payloads")?.iter();
             let payloads = payloads
                 .map(|p| pravega_sdk_wire_protocol::value::from_hex(p.as_str().unwrap_or("?")));
-            event_frames(
-                line,
-                &payloads.collect::<Option<Vec<_>>>().context("payloads are not hexadecimal")?,
-            )
+            let payloads: Option<Vec<_>> = payloads.collect();
+            let payloads = payloads.context("payloads are not hexadecimal")?;
+            same("the number of events", payloads.len() as i64, number(line, "eventCount")?)?;
+            event_frames(line, &payloads)
         }
         "stream_cut" => stream_cut(line),
         "stream_cut_v0" => {
@@ -108,10 +112,13 @@ fn check_value(kind: &str, line: &Json) -> Result<Verdict> {
         "position" => position(line),
         "watermark" => watermark(line),
         "credentials_basic" => {
+            let header = format!("{} {}", text(line, "method")?, text(line, "token")?);
+            same("the header of its parts", header.as_str(), text(line, "header")?)?;
             credentials(line, Credentials::basic(text(line, "user")?, text(line, "password")?)?)
         }
         "credentials_bearer" => credentials(line, Credentials::bearer(text(line, "token")?)?),
         "delegation_token" | "jwt_expiry" => {
+            token_parts(line)?;
             let claims = DelegationToken::new(text(line, "token")?).claims();
             same("the end", claims.map(|c| c.expires_at), line["exp"].as_u64())
         }
@@ -132,6 +139,7 @@ fn check_value(kind: &str, line: &Json) -> Result<Verdict> {
             let bytes = encoding::transaction_id(text(line, "uuid")?.parse()?);
             same("the message", to_hex(&bytes), text(line, "hex")?.to_owned())
         }
+        "sync_entry_batch" => states::entry_of_updates(line),
         "kvt_partition" => table_partition(line),
         "kvt_key" => tables::key(line),
         "kvt_iterator_bounds" => tables::bounds(line),

@@ -77,6 +77,9 @@ pub(super) fn transaction_segment(line: &Json) -> Result<()> {
 
 pub(super) fn transient_segment(line: &Json) -> Result<()> {
     let name = text(line, "text")?;
+    let writer: uuid::Uuid = text(line, "writerId")?.parse()?;
+    let beginning = format!("{}#transient.{}.", text(line, "parent")?, writer.simple());
+    same("the beginning", name.get(..beginning.len()), Some(beginning.as_str()))?;
     same(
         "whether it is one",
         Some(segment_name::is_transient(name)),
