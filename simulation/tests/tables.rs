@@ -411,6 +411,64 @@ fn a_table_is_opened_with_the_configuration_of_its_partitions_whenever_it_is_cre
 }
 
 #[test]
+fn the_key_that_a_server_returns_with_an_absent_entry_is_not_believed() {
+    block_on(async {
+        let world = World::new(1);
+        let (_cluster, table) = new_table(&world).await;
+        table.put([Put::new("a", "1")]).await.unwrap();
+        // As a server does that uses the memory of the keys for other requests too early.
+        world.set_misbehaviour(Box::new(|mut reply| {
+            if let WireCommand::TableRead(read) = &mut reply {
+                let absent = read.entries.iter_mut().filter(|entry| entry.key.key_version == -1);
+                absent.for_each(|entry| entry.key.data = "another".into());
+            }
+            vec![reply]
+        }));
+        let found = table.read(["x", "a", "y"]).await.unwrap();
+        let values: Vec<_> = found.into_iter().map(|entry| entry.map(|e| e.value)).collect();
+        assert_eq!(values, [None, Some("1".into()), None]);
+    });
+}
+
+#[test]
+fn a_table_that_exists_and_does_not_is_being_deleted_and_is_created_again() {
+    use pravega_sdk_controller_client::Creation;
+    use pravega_sdk_wire_protocol::commands::{NoSuchSegment, SegmentAlreadyExists};
+    block_on(async {
+        let world = World::new(1);
+        let (cluster, table) = new_table(&world).await;
+        table.delete().await.unwrap();
+        let mut left = 3;
+        world.set_misbehaviour(Box::new(move |reply| match reply {
+            WireCommand::SegmentCreated(created) if left > 0 => {
+                left -= 1;
+                let (request_id, segment) = (created.request_id, created.segment);
+                let server_stack_trace = "".into();
+                vec![SegmentAlreadyExists { request_id, segment, server_stack_trace }.into()]
+            }
+            WireCommand::SegmentAlreadyExists(exists) if left == 0 => {
+                let (request_id, segment) = (exists.request_id, exists.segment);
+                vec![
+                    pravega_sdk_wire_protocol::commands::SegmentCreated { request_id, segment }
+                        .into(),
+                ]
+            }
+            WireCommand::TableSegmentInfo(info) if left > 0 => {
+                left -= 1;
+                let (request_id, segment) = (info.request_id, info.segment_name);
+                let (server_stack_trace, offset) = ("".into(), 0);
+                vec![NoSuchSegment { request_id, segment, server_stack_trace, offset }.into()]
+            }
+            other => vec![other],
+        }));
+        let (name, kind) = ("sim/table".parse().unwrap(), TableKind::Hash);
+        let config = TableConfig::default();
+        let created = TableSegment::create(cluster.context(), &name, 0.into(), kind, config).await;
+        assert_eq!(created.unwrap().1, Creation::Created);
+    });
+}
+
+#[test]
 fn a_server_that_answers_nonsense_is_reported_and_not_followed() {
     block_on(async {
         let world = World::new(1);

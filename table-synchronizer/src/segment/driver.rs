@@ -40,7 +40,7 @@ pub(super) struct Driver {
 pub(super) struct Deadline(Instant);
 
 impl Deadline {
-    fn left(self) -> Duration {
+    pub(super) fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 }
@@ -176,9 +176,11 @@ impl Driver {
             keys: wanted.clone(),
         });
         let reply = asked.await.map_err(TableError::from_read)?;
-        let is_complete = reply.entries.len() == keys.len()
-            && reply.entries.iter().zip(keys).all(|(entry, key)| entry.key.data == key);
-        if !is_complete {
+        // A 0.13.0 server may return the key of another request with the answer that there is none.
+        let is_of = |(entry, key): (&TableEntry, &Bytes)| {
+            entry.key.key_version == TableKey::NOT_EXISTS || entry.key.data == key
+        };
+        if reply.entries.len() != keys.len() || !reply.entries.iter().zip(keys).all(is_of) {
             let detail = "the server returned other keys than were read";
             return Err(TableError::protocol(Outcome::NotApplied, detail));
         }

@@ -194,8 +194,8 @@ pub enum Following {
 pub struct TableDelta {
     /// What a caller that knows the entries up to the position before does with them.
     pub known: Known,
-    /// The entries that were put, each with its newest version at the time; keys that were removed
-    /// since are left out.
+    /// The entries that were put, in no order, each with its newest version at the time; keys that
+    /// were removed since are left out.
     pub entries: Vec<Entry>,
     /// The position after these changes, from which reading can be resumed.
     pub position: Offset,

@@ -5,13 +5,20 @@ use std::{ops::RangeInclusive, time::Duration};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use pravega_sdk_controller_client::{Creation, Deletion};
-use pravega_sdk_segment_client::{context::SegmentContext, request::Repeats, seeded_bugs::Bugs};
+use pravega_sdk_segment_client::{
+    context::SegmentContext,
+    machine::delay,
+    request::Repeats,
+    runtime::{random_bits, rng},
+    seeded_bugs::Bugs,
+};
 use pravega_sdk_types::{
-    ErrorKind, Offset, Outcome, ScopedKeyValueTable, ScopedSegment, SegmentId,
+    Backoff, ErrorKind, Offset, Outcome, ScopedKeyValueTable, ScopedSegment, SegmentId,
 };
 use pravega_sdk_wire_protocol::commands::{
     CreateTableSegment, DeleteTableSegment, GetTableSegmentInfo,
 };
+use tokio::time::sleep;
 
 use super::{
     driver::{Deadline, Driver},
@@ -24,6 +31,8 @@ use crate::{
     error::TableError,
 };
 
+/// The pauses while a table is being deleted.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 /// Number of requests of one read in flight.
 const READS_IN_FLIGHT: usize = 5;
 /// Number of keys that are read by the requests that may be in flight.
@@ -110,34 +119,50 @@ impl TableSegment {
         kind: TableKind,
         config: TableConfig,
     ) -> Result<(Self, Creation), TableError> {
-        let driver = Driver::new(context, table, id, config);
-        let deadline = driver.deadline();
-        let asked = driver.ask(deadline, Repeats::Always, |token| CreateTableSegment {
-            request_id: 0,
-            segment: driver.name_on_wire(),
-            delegation_token: token.into(),
-            sorted_deprecated: false,
-            key_length: kind.to_wire(),
-            rollover_size_bytes: 0,
-        });
-        let creation = match asked.await {
-            Ok(_) => Creation::Created,
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Creation::AlreadyExisted,
-            Err(error) => return Err(driver.name("creating", TableError::from_ask(error))),
-        };
-        let segment = Self { driver, kind };
-        if creation == Creation::Created {
-            return Ok((segment, creation));
-        }
+        let segment = Self { driver: Driver::new(context, table, id, config), kind };
         let named = |error| segment.driver.name("creating", error);
-        let info = segment.ask_info(deadline).await.map_err(named)?;
+        let deadline = segment.driver.deadline();
+        let mut random = random_bits(rng(None));
+        let mut attempt = 1;
+        let info = loop {
+            match segment.ask_create(deadline).await.map_err(named)? {
+                Creation::Created => return Ok((segment, Creation::Created)),
+                Creation::AlreadyExisted => {}
+            }
+            // A server that deletes a table says for a while that it exists and that it does not.
+            let pause = delay(&BACKOFF, attempt, &mut random);
+            match segment.ask_info(deadline).await {
+                Ok(info) => break info,
+                Err(error) if error.kind() == ErrorKind::NotFound && pause < deadline.left() => {
+                    sleep(pause).await;
+                    attempt += 1;
+                }
+                Err(error) => return Err(named(error)),
+            }
+        };
         if info.kind != kind {
             let (has, wanted) = (info.kind.keys(), kind.keys());
             let detail = format_args!("the table exists and has {has}, not {wanted}");
             let error = TableError::new(ErrorKind::AlreadyExists, Outcome::NotApplied, detail);
             return Err(named(error));
         }
-        Ok((segment, creation))
+        Ok((segment, Creation::AlreadyExisted))
+    }
+
+    async fn ask_create(&self, deadline: Deadline) -> Result<Creation, TableError> {
+        let asked = self.driver.ask(deadline, Repeats::Always, |token| CreateTableSegment {
+            request_id: 0,
+            segment: self.driver.name_on_wire(),
+            delegation_token: token.into(),
+            sorted_deprecated: false,
+            key_length: self.kind.to_wire(),
+            rollover_size_bytes: 0,
+        });
+        match asked.await {
+            Ok(_) => Ok(Creation::Created),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Creation::AlreadyExisted),
+            Err(error) => Err(TableError::from_ask(error)),
+        }
     }
 
     /// Opens the table segment `id` of a table, and finds out its kind.

@@ -241,3 +241,18 @@ async fn a_watch_reports_each_change_and_is_resumed_from_a_position() {
     let (found, _) = changes(&mut watch, |found| !found.is_empty()).await;
     assert!(matches!(&found[..], [KeyChange::Put(entry)] if entry.version == version), "{found:?}");
 }
+
+#[tokio::test]
+async fn a_watch_reports_a_removal_that_is_the_only_change() {
+    let (_, table) = create(1).await;
+    for number in 0..3 {
+        table.insert(key(number, 0), "v").await.unwrap();
+    }
+    let mut watch = table.watch(&WatchPosition::start(), Duration::from_millis(5));
+    changes(&mut watch, |found| found.len() >= 3).await;
+    for number in 0..3 {
+        table.remove(key(number, 0)).await.unwrap();
+        let (found, _) = changes(&mut watch, |found| !found.is_empty()).await;
+        assert_eq!(found, [KeyChange::Removed(key(number, 0))]);
+    }
+}
