@@ -47,8 +47,8 @@ pub use segment::{
     TableDelta, TableDeltas, TableInfo, TableItems, TableKind, TableSegment, Values, put_batches,
 };
 pub use state::{
-    SharedState, StateConfig, StateEntry, StateEntryError, StateError, StateSerializer,
-    StateSynchronizer, StateUpdates,
+    SharedState, StateCodecs, StateConfig, StateEntry, StateEntryError, StateError,
+    StateSerializer, StateSynchronizer, StateUpdates,
 };
 pub use synchronizer::{
     OuterMapEntry, SynchronizerConfig, TableChanges, TableState, TableSynchronizer, Update,

@@ -34,7 +34,7 @@ impl Default for StateConfig {
             stream: RevisionedStreamConfig::default(),
             timeout: Duration::from_secs(120),
             max_conflicts: 1000,
-            backoff: Backoff::new(Duration::from_millis(5), Duration::from_secs(1)),
+            backoff: Backoff::new(Duration::from_millis(2), Duration::from_millis(200)),
         }
     }
 }
@@ -66,8 +66,8 @@ impl StateConfig {
     }
 
     /// Sets the pause after another client was faster: the first one, which is doubled up to the
-    /// longest. Each is spread with full jitter. Default: 5 ms up to 1 s; the first pause is at
-    /// least 1 ms.
+    /// longest. Each is spread with full jitter. Default: 2 ms up to 200 ms; the first pause is
+    /// at least 1 ms.
     #[must_use]
     pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
         self.backoff = backoff(initial, max);

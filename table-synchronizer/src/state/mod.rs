@@ -10,6 +10,7 @@
 //! The layout and the rules are those of Java's client. Java adds zero bytes after an initial
 //! state, so a serializer must know where its own bytes end.
 
+mod codecs;
 mod config;
 mod driver;
 mod entry;
@@ -19,6 +20,7 @@ mod shared_state;
 mod state_synchronizer;
 
 pub use self::{
+    codecs::StateCodecs,
     config::StateConfig,
     entry::{StateEntry, StateEntryError, StateUpdates},
     error::StateError,

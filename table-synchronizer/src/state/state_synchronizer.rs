@@ -30,6 +30,9 @@ use crate::revisioned::{Revision, RevisionedStream, RevisionedStreamError};
 /// | the initial state | written with zero bytes after it | written as it is |
 /// | an entry that cannot be decoded | an exception without a place | an error with the [offset](StateError::offset) |
 ///
+/// A client that was faster knows the latest state already, and one that was slower has to read it
+/// first; so a client that changes a state without a pause keeps others from changing it.
+///
 /// # Cancel safety
 ///
 /// In all calls a future that is dropped leaves a copy that is a state of the stream. The entry
