@@ -304,6 +304,8 @@ pub struct Journal {
     /// The number of records that were ever added, kept or not.
     changes: u64,
     failure: Option<String>,
+    /// Why there is no space for more.
+    full: Option<String>,
     /// The number of checks until one is refused.
     #[cfg(test)]
     refuses_in: std::cell::Cell<Option<usize>>,
@@ -385,6 +387,16 @@ impl Journal {
     /// Refuses every change from now on, because none can be made durable. Keeps the first reason.
     pub fn fail(&mut self, reason: &str) {
         self.failure.get_or_insert_with(|| reason.to_owned());
+    }
+
+    /// Refuses what takes space on the disk, for a reason, or allows it again.
+    pub fn set_full(&mut self, reason: Option<String>) {
+        self.full = reason;
+    }
+
+    /// The reason why there is no space on the disk for more; `None` while there is some.
+    pub fn full(&self) -> Option<&str> {
+        self.full.as_deref()
     }
 
     /// The reason why no change can be made durable; `None` while the journal works.

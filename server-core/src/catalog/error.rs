@@ -13,7 +13,7 @@ pub enum CallError {
     Unknown(String),
     /// An argument is too long or too large.
     Invalid(String),
-    /// The memory limit is reached.
+    /// The memory limit is reached, or the disk is full.
     ResourceExhausted(String),
     /// The journal has failed, so no change is possible.
     Unavailable(String),
@@ -30,7 +30,7 @@ impl From<Refusal> for CallError {
     fn from(refusal: Refusal) -> Self {
         let message = refusal.message();
         match refusal {
-            Refusal::Full { .. } => Self::ResourceExhausted(message),
+            Refusal::Full { .. } | Refusal::DiskFull(_) => Self::ResourceExhausted(message),
             Refusal::Ended(_) => Self::Unavailable(message),
             _ => Self::Internal(message),
         }

@@ -246,7 +246,9 @@ impl Request for MergeSegments {
                 Outcome::of::<WireCommand>(source, Err(Refusal::NoSuchSource))
             }
             Err(refusal) => {
-                if matches!(refusal, Refusal::Full { .. }) && segment_name::is_transient(&source) {
+                if matches!(refusal, Refusal::Full { .. } | Refusal::DiskFull(_))
+                    && segment_name::is_transient(&source)
+                {
                     // The large event, if it is written again, goes to another segment.
                     step.delete(&source).ok();
                 }

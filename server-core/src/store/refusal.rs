@@ -54,6 +54,8 @@ pub enum Refusal {
         /// The memory limit, in bytes.
         limit: u64,
     },
+    /// There is no space on the disk for what takes some.
+    DiskFull(String),
     /// The journal has failed, so no change is possible.
     Ended(String),
     /// The Java store closes the connection without a reply.
@@ -68,6 +70,9 @@ impl Refusal {
                 "the memory limit of {limit} bytes is reached: truncate or delete streams, or \
                  raise the limit"
             ),
+            Self::DiskFull(why) => {
+                format!("there is no space on the disk: truncate or delete streams ({why})")
+            }
             Self::Ended(why) => {
                 format!("the server must be restarted before it takes writes again: {why}")
             }
@@ -117,7 +122,7 @@ impl Refusal {
                 error_code: FailureCode::IllegalArgument,
             }
             .into(),
-            Self::Full { .. } | Self::Ended(_) => {
+            Self::Full { .. } | Self::DiskFull(_) | Self::Ended(_) => {
                 let (message, error_code) = (self.message().into(), self.code());
                 ErrorMessage { request_id, segment, message, error_code }.into()
             }
@@ -132,7 +137,7 @@ impl Refusal {
     /// as unspecified.
     fn code(&self) -> FailureCode {
         match self {
-            Self::Full { .. } => FailureCode::OutOfSpace,
+            Self::Full { .. } | Self::DiskFull(_) => FailureCode::OutOfSpace,
             _ => FailureCode::Unspecified,
         }
     }

@@ -106,9 +106,16 @@ impl Step<'_> {
         self.journal.failure().map_or(Ok(()), |why| Err(Refusal::Ended(why.to_owned())))
     }
 
-    /// Refuses if the journal has failed, or if `more` bytes exceed the memory limit.
+    /// Refuses if there is no space on the disk.
+    pub(super) fn check_space(&self) -> Result<()> {
+        self.journal.full().map_or(Ok(()), |why| Err(Refusal::DiskFull(why.to_owned())))
+    }
+
+    /// Refuses if the journal has failed, or if `more` bytes exceed the memory limit, or if there
+    /// is no space on the disk.
     pub(super) fn check_capacity(&self, more: u64) -> Result<()> {
         self.check_writable()?;
+        self.check_space()?;
         let MemoryLimit(limit) = self.memory_limit;
         let held = self.store.held().saturating_add(self.held_elsewhere);
         if held.saturating_add(more) > limit {
@@ -118,11 +125,11 @@ impl Step<'_> {
     }
 
     /// Refuses if the journal has failed, or if `growth` bytes more exceed the memory limit. What
-    /// takes no memory, or frees some, is allowed at the limit too.
+    /// takes no memory, or frees some, is allowed at the limit too, and if the disk is full.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Full`] or [`Refusal::Ended`].
+    /// [`Refusal::Full`], [`Refusal::DiskFull`] or [`Refusal::Ended`].
     pub fn check_growth(&self, growth: i64) -> Result<()> {
         match u64::try_from(growth) {
             Ok(0) | Err(_) => self.check_writable(),
@@ -135,9 +142,13 @@ impl Step<'_> {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Full`] or [`Refusal::Ended`], and nothing is changed.
+    /// [`Refusal::Full`], [`Refusal::DiskFull`] or [`Refusal::Ended`], and nothing is changed.
     pub(super) fn commit(&mut self, record: Record) -> Result<()> {
         self.check_growth(self.store.growth(&record))?;
+        // These may fit into memory that is there, and take space on the disk all the same.
+        if let Record::Appended { .. } | Record::Put { .. } | Record::Attributed { .. } = record {
+            self.check_space()?;
+        }
         self.commit_reserved(record);
         Ok(())
     }

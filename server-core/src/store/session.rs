@@ -362,7 +362,7 @@ impl Session {
                 context.reply_about(&segment, invalid);
                 Err(Closed("another connection used the writer's id"))
             }
-            Err(refusal @ Refusal::Full { .. }) => {
+            Err(refusal @ (Refusal::Full { .. } | Refusal::DiskFull(_))) => {
                 self.refused.insert(writer);
                 if append.expected_offset.is_none() {
                     let now = context.step.at.now;
@@ -421,14 +421,17 @@ impl Session {
 }
 
 /// Refuses the set-up of a writer if the journal has failed, or if the writer presses: its last
-/// appends were refused, and there is still no memory for them.
+/// appends were refused, and there is still no memory for them, or no space on the disk.
 ///
 /// Java's writer waits longer and longer before it connects again if its set-up is refused, and
 /// gives its events up at last; after a refused append it connects again at once.
 fn may_set_up(segment: &str, writer: WriterId, step: &Step<'_>) -> Result<(), Refusal> {
     step.check_writable()?;
     match step.store.pressing.least(writer, step.at.now) {
-        Some(len) => step.check_growth(step.store.growth_by_append(segment, len)),
+        Some(len) => {
+            step.check_space()?;
+            step.check_growth(step.store.growth_by_append(segment, len))
+        }
         None => Ok(()),
     }
 }

@@ -12,7 +12,7 @@ use super::{OTHER, SEGMENT, WRITER, at, machine, machine_in, send};
 use crate::{
     ids::{ConnectionId, StoreIndex},
     machine::Machine,
-    store::{MemoryLimit, Reply, Session},
+    store::{MemoryLimit, Refusal, Reply, Session},
 };
 
 /// The memory that is left of the limit.
@@ -196,6 +196,49 @@ fn a_large_event_that_finds_no_memory_leaves_none_in_use() {
     });
     assert!(matches!(refused[..], [WireCommand::ErrorMessage(_)]), "{refused:?}");
     assert_eq!(client.machine.store.held(), before);
+}
+
+#[test]
+fn on_a_full_disk_what_takes_space_is_refused_and_what_frees_some_is_not() {
+    let mut client = Client::new();
+    client.machine.memory_limit = MemoryLimit(u64::MAX);
+    let table = ByteString::from("s/t/7.#epoch.0");
+    let key = TableKey { data: Bytes::from_static(b"key"), key_version: TableKey::NO_VERSION };
+    let value = TableValue { data: Bytes::from_static(b"value") };
+    let entry = TableEntry { key: key.clone(), value };
+    let id = Uuid::from_u128(78);
+    let mut step = client.machine.call(at(1)).1;
+    step.create_table(&table, 0, 0).unwrap();
+    step.put(&table, std::slice::from_ref(&entry), None).unwrap();
+    assert_eq!(step.update_attribute(&SEGMENT.into(), id, i64::MIN, 1), Ok(true));
+    client.machine.journal.set_full(Some("a test fills it".to_owned()));
+    let mut step = client.machine.call(at(1)).1;
+    let full = Refusal::DiskFull("a test fills it".to_owned());
+    assert_eq!(step.create(&"s/t/9.#epoch.0".into(), vec![]), Err(full.clone()));
+    // These need no more memory than is there.
+    assert_eq!(step.put(&table, &[entry], None), Err(full.clone()));
+    assert_eq!(step.update_attribute(&SEGMENT.into(), id, 1, 2), Err(full.clone()));
+    let appended = step.append_internal(&SEGMENT.into(), Bytes::from_static(b"x"), vec![]);
+    assert_eq!(appended, Err(full));
+    step.truncate(&SEGMENT.into(), Offset(5)).unwrap();
+    step.remove(&table, &[key], None).unwrap();
+    step.seal(&OTHER.into()).unwrap();
+    step.delete(&OTHER.into()).unwrap();
+    for _ in 0..2 {
+        client.set_up(WRITER, SEGMENT);
+        let refused = client.append(WRITER, 4, 1);
+        assert!(matches!(refused[..], [WireCommand::ConditionalCheckFailed(_)]), "{refused:?}");
+    }
+    let segment = SEGMENT.into();
+    let set_up =
+        SetupAppend { request_id: 9, writer_id: WRITER, segment, delegation_token: "".into() };
+    let refused = client.send(set_up);
+    let [WireCommand::ErrorMessage(message)] = &refused[..] else { panic!("{refused:?}") };
+    assert_eq!(message.error_code, FailureCode::OutOfSpace);
+    client.machine.journal.set_full(None);
+    client.set_up(WRITER, SEGMENT);
+    let appended = client.append(WRITER, 4, 1);
+    assert!(matches!(appended[..], [WireCommand::DataAppended(_)]));
 }
 
 #[test]
