@@ -25,10 +25,15 @@ pub mod catalog;
 mod copying;
 pub mod ids;
 pub mod log;
+mod logged;
 pub mod machine;
 pub mod placement;
 pub mod record;
+mod restoring;
+mod state;
 pub mod store;
+
+pub use self::{restoring::Restoring, state::Touched};
 
 #[cfg(test)]
 mod tests;

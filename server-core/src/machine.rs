@@ -1,5 +1,7 @@
 //! The machine: controller and segment stores of one server, and their periodic work.
 
+use std::collections::BTreeSet;
+
 use bytestring::ByteString;
 
 use crate::{
@@ -80,7 +82,7 @@ impl Machine {
     /// An empty server.
     pub fn new(config: Config) -> Self {
         let Config { memory_limit, durability, placement, access, intervals } = config;
-        Self {
+        let mut machine = Self {
             journal: Journal::new(durability),
             access,
             placement,
@@ -91,7 +93,12 @@ impl Machine {
             last: LastRuns::default(),
             rounds: Rounds::default(),
             turn: Turn::default(),
+        };
+        if durability == Durability::Logged {
+            machine.store.begin_log();
+            machine.catalog.begin_log(0, BTreeSet::new());
         }
+        machine
     }
 
     /// Applies a record of the journal that is read back.

@@ -290,6 +290,9 @@ impl Portion {
 pub enum Durability {
     /// Records are handed to the driver, which keeps them.
     Kept,
+    /// Changes are encoded for a log, from which segments are read and the server is restored:
+    /// [`Machine::take_batch`](crate::machine::Machine::take_batch).
+    Logged,
     /// Everything is in memory only; records are dropped as soon as they are applied.
     #[default]
     InMemory,
@@ -301,6 +304,8 @@ pub struct Journal {
     durability: Durability,
     sequence: Sequence,
     pending: Vec<Record>,
+    /// True if a change was made that no batch has.
+    is_begun: bool,
     /// The number of records that were ever added, kept or not.
     changes: u64,
     failure: Option<String>,
@@ -337,22 +342,43 @@ impl Journal {
     /// The batch that the next record becomes part of: a reply to the change waits for it.
     pub fn next(&self) -> Sequence {
         match self.durability {
-            Durability::Kept => Sequence(self.sequence.0 + 1),
+            Durability::Kept | Durability::Logged => Sequence(self.sequence.0 + 1),
             Durability::InMemory => self.sequence,
         }
     }
 
     /// The last batch with a record: a reply that may reveal any change so far waits for it.
     pub fn latest(&self) -> Sequence {
-        if self.pending.is_empty() { self.sequence } else { self.next() }
+        if self.pending.is_empty() && !self.is_begun { self.sequence } else { self.next() }
     }
 
     /// Adds a record that was applied.
     pub fn push(&mut self, record: Record) {
         self.changes += 1;
-        if self.durability == Durability::Kept {
-            self.pending.push(record);
+        match self.durability {
+            Durability::Kept => self.pending.push(record),
+            Durability::Logged => self.is_begun = true,
+            Durability::InMemory => {}
         }
+    }
+
+    /// Whether changes are kept, and how.
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// Ends the batch of changes that were encoded for a log; `None` if there is none.
+    pub(crate) fn end_batch(&mut self, has_more: bool) -> Option<Sequence> {
+        let is_begun = std::mem::take(&mut self.is_begun);
+        (is_begun || has_more).then(|| {
+            self.sequence.0 += 1;
+            self.sequence
+        })
+    }
+
+    /// Uses the number of the next batch up for one without changes. All changes so far were taken.
+    pub fn skip(&mut self) {
+        self.sequence.0 += 1;
     }
 
     /// The number of changes so far. A call that has changed something has added to it.

@@ -23,6 +23,7 @@ impl Catalog {
     pub(super) fn apply(&mut self, change: Change) -> Result<(), MissingParent> {
         let growth = self.growth(&change);
         self.follow(&change);
+        let older = self.log_unless_older(&change);
         let Change { scope: name, part } = change;
         match part {
             Part::Scope(None) => {
@@ -76,8 +77,36 @@ impl Catalog {
                 }
             }
         }
+        if let Some((scope, stream)) = older {
+            self.log_older(&scope, stream.as_deref());
+        }
         self.held = self.held.saturating_add_signed(growth);
         Ok(())
+    }
+
+    /// Encodes a change for the log; returns the scope, and the stream, that an entry of an earlier
+    /// version sets as a whole.
+    fn log_unless_older(&mut self, change: &Change) -> Option<(String, Option<String>)> {
+        self.log.as_ref()?;
+        match &change.part {
+            Part::Stream(stream, StreamPart::Older(_)) => {
+                return Some((change.scope.clone(), Some(stream.clone())));
+            }
+            Part::Scope(Some(record)) => {
+                let numbers = self.scope(&change.scope).map(|scope| scope.numbers.by_stream());
+                let old: Vec<String> =
+                    numbers.into_iter().flatten().map(|(name, _)| name.clone()).collect();
+                for stream in old {
+                    self.log(&Change::new(&change.scope, Part::Number(stream, None)));
+                }
+                if !record.next_numbers.is_empty() {
+                    return Some((change.scope.clone(), None));
+                }
+            }
+            _ => {}
+        }
+        self.log(change);
+        None
     }
 
     /// The bytes that a change adds to what is held; negative if it frees some.

@@ -138,7 +138,7 @@ impl Catalog {
     }
 
     /// The entries after a key, in order.
-    fn entries(&self, last: Option<&EntryKey>, put: Put<'_>) -> ControlFlow<()> {
+    pub(super) fn entries(&self, last: Option<&EntryKey>, put: Put<'_>) -> ControlFlow<()> {
         let from = last.map_or(Bound::Unbounded, |last| Bound::Included(&last.scope));
         let mut scopes = self.scopes.range::<String, _>((from, Bound::Unbounded)).peekable();
         let mut leaving = self.leaving.range::<String, _>((from, Bound::Unbounded)).peekable();
@@ -163,7 +163,7 @@ impl Catalog {
 }
 
 impl Scope {
-    fn entries(
+    pub(super) fn entries(
         &self,
         scope: &str,
         leaves: bool,
@@ -220,7 +220,7 @@ impl Scope {
 }
 
 impl Stream {
-    fn entries(
+    pub(super) fn entries(
         &self,
         last: Option<&StreamKey>,
         put: &mut dyn FnMut(StreamPart) -> ControlFlow<()>,

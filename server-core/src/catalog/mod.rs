@@ -13,6 +13,7 @@
 //!                                     │
 //!            state  stream  history  cuts  transaction  rates  names
 //!                   older       key  cut  skyline      one stream, offsets, epochs by key
+//!                   logged encoded folded      changes for a log, and the catalog from its values
 //! ```
 
 mod answers;
@@ -21,11 +22,14 @@ mod change;
 mod copy;
 mod cut;
 mod cuts;
+mod encoded;
 mod error;
+mod folded;
 mod groups;
 mod history;
 mod key;
 mod leaving;
+mod logged;
 mod message;
 mod names;
 mod older;
@@ -60,4 +64,6 @@ pub use self::{
     state::Catalog,
     transaction::id_of,
 };
-pub(crate) use self::{retention::RetentionRound, watermarks::WatermarkRound};
+pub(crate) use self::{
+    folded::FoldedCatalog, retention::RetentionRound, watermarks::WatermarkRound,
+};

@@ -33,6 +33,9 @@ pub enum RestoreError {
         /// The kind of the missing entry.
         parent: &'static str,
     },
+    /// A value of a checkpoint, or a change of the log, is of no known kind.
+    #[error("{0} cannot be read")]
+    UnknownState(&'static str),
     /// The key is of no known kind.
     #[error("{0} is not an entry of the catalog")]
     UnknownKey(String),
@@ -75,7 +78,7 @@ impl Change {
     }
 
     /// The change that an entry of the journal is.
-    fn read(key: &str, value: Option<&[u8]>) -> Result<Self, RestoreError> {
+    pub(super) fn read(key: &str, value: Option<&[u8]>) -> Result<Self, RestoreError> {
         let unknown = || RestoreError::UnknownKey(key.to_owned());
         let mut parts = key.splitn(4, '/');
         let (kind, scope) = (parts.next().ok_or_else(unknown)?, parts.next().ok_or_else(unknown)?);
@@ -236,6 +239,7 @@ mod tests {
             change::ScopeRecord,
             cut::Cut,
             history::EpochRecord,
+            key::EntryKey,
             state::Table,
             stream::{
                 RetentionPoint, StreamState, Subscriber, WatermarkBounds, WriterMark, WriterTime,
@@ -348,6 +352,10 @@ mod tests {
             let (key, value) = entry(part).unwrap();
             assert_eq!((&*key, &value[..]), (expected, &layout[..]), "{shown}");
             let read = Change::read(&key, Some(&value)).unwrap();
+            if !key.starts_with("ends/") {
+                assert_eq!(EntryKey::parse(&key), Some(read.key()), "{key}");
+                assert_eq!(read.key().path(), key);
+            }
             assert_eq!((&*read.scope, format!("{:?}", read.part)), ("s", shown));
         }
     }

@@ -9,7 +9,9 @@ use pravega_sdk_types::{SegmentId, SegmentNumber};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::{key::CopyPlace, names, rates::Rates, skyline::Skyline, stream::Stream};
+use super::{
+    encoded::CatalogLog, key::CopyPlace, names, rates::Rates, skyline::Skyline, stream::Stream,
+};
 use crate::copying::Copying;
 
 /// The state of the controller.
@@ -32,6 +34,8 @@ pub struct Catalog {
     pub(super) pruning: BTreeMap<(String, String), Pruning>,
     /// The number of completed transactions whose outcomes are kept.
     pub(super) remembered: usize,
+    /// What a log needs; `None` without one.
+    pub(super) log: Option<Box<CatalogLog>>,
 }
 
 impl Default for Catalog {
@@ -47,6 +51,7 @@ impl Default for Catalog {
             doomed: BTreeSet::new(),
             pruning: BTreeMap::new(),
             remembered: 0,
+            log: None,
         }
     }
 }

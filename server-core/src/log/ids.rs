@@ -83,7 +83,9 @@ impl FileNumber {
 pub struct Salt(pub u64);
 
 /// The number of a segment in a folder. It is never used for another segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct SegmentNumber(pub u64);
 
 /// A place in a file, in bytes from its start.

@@ -46,6 +46,9 @@ impl Store {
         {
             self.applied += 1;
         }
+        if !matches!(record, Record::Merged { .. }) {
+            self.log(record);
+        }
         match record {
             Record::Created { segment, key_len, attributes, at } => {
                 let content = match key_len {
@@ -55,6 +58,7 @@ impl Store {
                 let mut created = Segment::new(content, *at);
                 created.set_attributes(attributes);
                 created.changed = after;
+                created.number = self.last_number();
                 self.forget_merge(segment);
                 // A copy, as the name may be a part of a long message.
                 let name = ByteString::from(&**segment);
@@ -69,6 +73,10 @@ impl Store {
                 });
             }
             Record::Merged { target, source, attributes, at } => {
+                if self.segments.contains_key(source) {
+                    self.remember_merge(source);
+                    self.log(record);
+                }
                 self.apply_merge(target, source, attributes, *at, after);
                 if !attributes.is_empty() {
                     self.note_kind(target);
@@ -148,7 +156,6 @@ impl Store {
         let Some(from) = self.remove_segment(source, after) else {
             return;
         };
-        self.remember_merge(source);
         self.change(target, Some(at), after, |into| {
             into.traffic.events += from.traffic.events;
             into.traffic.bytes += from.len() - from.start();
@@ -162,24 +169,29 @@ impl Store {
     }
 
     /// Remembers a merge, and forgets the oldest ones beyond the limits.
-    fn remember_merge(&mut self, source: &str) {
+    pub(super) fn remember_merge(&mut self, source: &str) {
         let source = ByteString::from(source);
-        if !self.merged.insert(source.clone()) {
-            return;
+        let order = self.next_merge;
+        self.next_merge += 1;
+        if let Some(before) = self.merged.insert(source.clone(), order) {
+            self.merges.remove(&before);
+            self.merged_bytes -= source.len();
+            self.log_forgotten(before);
         }
         self.merged_bytes += source.len();
-        self.merges.push_back(source);
+        self.merges.insert(order, source);
         while self.merges.len() > REMEMBERED_MERGES || self.merged_bytes > REMEMBERED_BYTES {
-            let Some(oldest) = self.merges.pop_front() else { return };
+            let Some((order, oldest)) = self.merges.pop_first() else { return };
             self.merged_bytes -= oldest.len();
             self.merged.remove(&oldest);
+            self.log_forgotten(order);
         }
     }
 
     /// Forgets a merge whose source is created again.
     fn forget_merge(&mut self, source: &ByteString) {
-        if self.merged.remove(source) {
-            self.merges.retain(|merged| merged != source);
+        if let Some(order) = self.merged.remove(source) {
+            self.merges.remove(&order);
             self.merged_bytes -= source.len();
         }
     }

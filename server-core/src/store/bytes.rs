@@ -396,6 +396,11 @@ impl SegmentBytes {
         (self.tail, self.tail_at) = (tail, self.start);
     }
 
+    /// The bytes of a segment from a start to an end, none of which is in memory.
+    pub(super) fn evicted(start: u64, end: u64) -> Self {
+        Self { tail_at: end, start, ..Self::default() }
+    }
+
     /// No bytes yet, beginning at `start`, for a segment that is read back.
     pub(crate) fn starting_at(start: u64) -> Self {
         Self { tail_at: start, start, ..Self::default() }

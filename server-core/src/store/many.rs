@@ -103,6 +103,7 @@ impl Store {
     /// Begins a change of many segments, whose memory was checked.
     pub(super) fn begin(&mut self, many: Many, growth: i64, after: Sequence) {
         let is_copied = self.follow_many(&many);
+        self.log_many(self.unmade.next_key(), &many);
         self.unmade.add(many, after, u64::try_from(growth).unwrap_or(0), is_copied);
     }
 
@@ -161,6 +162,7 @@ impl Store {
 
     /// Changes one of many segments; returns the number of bytes that were moved.
     fn make(&mut self, due: &Due) -> u64 {
+        self.log_made(due.key, due.index);
         let Some(record) = self.one_of(&due.many, due.index) else { return 0 };
         let growth = self.growth(&record);
         self.unmade.give_back(due.key, u64::try_from(growth).unwrap_or(0));

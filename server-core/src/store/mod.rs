@@ -19,6 +19,7 @@
 //!    │
 //! state  segment  bytes  table      all segments, one segment
 //! attributes                        those of one segment
+//! logged  values  encoded           changes for a log, and values for its checkpoints
 //! copying                           how far a copy has come
 //! discarded                         what was deleted, and has yet to be freed
 //!
@@ -32,9 +33,11 @@ mod commands;
 mod copy;
 mod copying;
 mod discarded;
+mod encoded;
 mod evict;
 mod fetches;
 mod growth;
+mod logged;
 mod many;
 mod planned;
 mod pressing;
@@ -47,6 +50,7 @@ mod table;
 mod table_commands;
 mod table_requests;
 mod unmade;
+mod values;
 mod waiting;
 mod wake;
 mod weight;

@@ -337,7 +337,7 @@ impl Step<'_> {
             return Err(Refusal::NoSuchSource);
         };
         let Ok(from) = self.store.segment(&source) else {
-            let is_merged = self.store.merged.contains(&source);
+            let is_merged = self.store.merged.contains_key(&source);
             return if is_merged { Ok(None) } else { Err(Refusal::NoSuchSource) };
         };
         if into.table().is_some() || from.table().is_some() || target == source {

@@ -13,7 +13,11 @@ use super::{
     table::Table,
     waiting::Waits,
 };
-use crate::record::{Attributes, Millis, Sequence};
+use crate::{
+    log::SegmentNumber,
+    record::{Attributes, Millis, Sequence},
+    state::Parts,
+};
 
 /// The high half of the ids of attributes that the store itself keeps.
 const CORE: u64 = 0x8000_0000_0000_0000;
@@ -80,6 +84,10 @@ pub(crate) struct Segment {
     /// Reads that wait at the end.
     pub waiting: Waits,
     pub traffic: Traffic,
+    /// The number in the log, if there is one.
+    pub number: SegmentNumber,
+    /// The parts that are in the records of others, if there is a log.
+    pub parts: Parts,
 }
 
 /// The content of a segment.
@@ -145,6 +153,8 @@ impl Segment {
             changed: Sequence::default(),
             waiting: Waits::default(),
             traffic: Traffic::default(),
+            number: SegmentNumber::default(),
+            parts: Parts::default(),
         }
     }
 

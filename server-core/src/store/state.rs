@@ -1,7 +1,7 @@
 //! The segments of the server, and requests that change nothing.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Bound,
 };
 
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{
     copying::CopyPlace,
     discarded::Discarded,
+    encoded::SegmentLog,
     fetches::{Fetches, Hand},
     pressing::Pressing,
     refusal::{Refusal, Result},
@@ -39,9 +40,11 @@ pub struct Store {
     /// Boxed, as the nodes of the map are half empty.
     pub(super) segments: BTreeMap<ByteString, Box<Segment>>,
     /// Segments that were merged into others, so that a repeated merge is recognized.
-    pub(super) merged: HashSet<ByteString>,
-    /// The same segments in the order of their merges.
-    pub(super) merges: VecDeque<ByteString>,
+    pub(super) merged: HashMap<ByteString, u64>,
+    /// The same segments by the places in the order of their merges.
+    pub(super) merges: BTreeMap<u64, ByteString>,
+    /// The place of the next merge.
+    pub(super) next_merge: u64,
     /// The bytes of their names.
     pub(super) merged_bytes: usize,
     /// The open segments whose streams scale by rate.
@@ -74,6 +77,8 @@ pub struct Store {
     pub(super) pressing: Pressing,
     /// The copy that is being made.
     pub(super) copying: Option<Copying<CopyPlace>>,
+    /// What a log needs; `None` without one.
+    pub(super) log: Option<Box<SegmentLog>>,
 }
 
 /// The writers that set up appends on all connections.

@@ -10,14 +10,12 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use pravega_sdk_types::{Offset, routing};
 use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
 
-use crate::record::KeyVersion;
+use crate::{record::KeyVersion, state::ENTRY_HEADER_LEN};
 
 /// The longest key, in bytes.
 const MAX_KEY_LEN: usize = 8192;
 /// The longest entry with its header, in bytes.
 pub(super) const MAX_ENTRY_LEN: usize = 1 << 20;
-/// The length of the header before the key of an entry, in bytes.
-const ENTRY_HEADER_LEN: usize = 17;
 /// A page of an iteration ends at this many bytes: others wait while it is made.
 pub(super) const MAX_PAGE_BYTES: usize = 256 << 10;
 /// The memory that an entry of a page uses besides its bytes, in bytes.
@@ -327,6 +325,22 @@ impl Table {
         let reached_end = newer.next().is_none();
         let last_position = if reached_end { end } else { last };
         Ok(Delta { entries, reached_end, last_position })
+    }
+
+    /// The version and the value of a key.
+    pub(crate) fn entry(&self, key: &[u8]) -> Option<(KeyVersion, Bytes)> {
+        let entry = self.entries.get(&self.order(key))?;
+        Some((entry.version, entry.value.clone()))
+    }
+
+    /// The entries after a key in the order of iterations, or all of them.
+    pub(crate) fn entries_after(
+        &self,
+        key: Option<&Bytes>,
+    ) -> impl Iterator<Item = (Bytes, KeyVersion, Bytes)> + '_ {
+        let from = key.map_or(Bound::Unbounded, |key| Bound::Excluded(self.order(key)));
+        let entries = self.entries.range((from, Bound::Unbounded));
+        entries.map(|(order, entry)| (self.key_of(order), entry.version, entry.value.clone()))
     }
 
     /// The entries with versions after one, in the order of their versions: key, value, version.

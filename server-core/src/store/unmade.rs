@@ -3,14 +3,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Write as _,
-    ops::Range,
+    ops::{Bound, Range},
     sync::Arc,
 };
 
 use bytestring::ByteString;
 use pravega_sdk_types::{SegmentId, SegmentNumber, TransactionId, segment_name};
 
-use crate::record::{Each, Many, Millis, Record, Sequence};
+use crate::{
+    record::{Each, Many, Millis, Record, Sequence},
+    state::{ManyLeft, ManyState},
+};
 
 /// The changes of many segments that are not made yet.
 #[derive(Debug, Default)]
@@ -58,6 +61,15 @@ impl Rest {
         Due { many, index, after, is_copied, key }
     }
 
+    fn state(&self) -> ManyState {
+        let index = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
+        ManyState {
+            many: Many::clone(&self.many),
+            done: index(self.done),
+            early: self.early.iter().map(|early| index(*early)).collect(),
+        }
+    }
+
     /// The indices of the segments that are left.
     fn left(&self) -> impl Iterator<Item = usize> + '_ {
         (self.done..self.many.ids.len()).filter(|index| !self.early.contains(index))
@@ -82,6 +94,11 @@ impl Unmade {
     /// The streams whose segments change, with their scopes.
     pub(super) fn streams(&self) -> impl Iterator<Item = &ByteString> {
         self.streams.keys()
+    }
+
+    /// The key of the next change.
+    pub(super) fn next_key(&self) -> u64 {
+        self.next_key
     }
 
     pub(super) fn add(&mut self, many: Many, after: Sequence, reserved: u64, is_copied: bool) {
@@ -143,6 +160,31 @@ impl Unmade {
                 self.streams.remove(&rest.many.stream);
             }
         }
+    }
+
+    /// The changes after a key, as a log has them.
+    pub(super) fn values(&self, from: Bound<u64>) -> impl Iterator<Item = (u64, ManyState)> + '_ {
+        let rest = self.all.range((from, Bound::Unbounded));
+        rest.map(|(key, rest)| (*key, rest.state()))
+    }
+
+    /// A change as a log has it.
+    pub(super) fn value(&self, key: u64) -> Option<ManyState> {
+        self.all.get(&key).map(Rest::state)
+    }
+
+    /// Adds a change that was read back, with its key.
+    pub(super) fn restore(&mut self, key: u64, left: ManyLeft, reserved: u64) {
+        self.next_key = key;
+        self.add(left.many, Sequence::default(), reserved, false);
+        if let Some(rest) = self.all.get_mut(&key) {
+            rest.early = left.made.into_iter().map(|index| index as usize).collect();
+        }
+    }
+
+    /// Continues with a key that no earlier change had.
+    pub(super) fn resume(&mut self, next_key: u64) {
+        self.next_key = next_key;
     }
 
     /// Copies what is left of all changes.

@@ -44,11 +44,11 @@ fn config(stream: &str, segments: i32) -> StreamConfig {
 const WAITS: [u8; 5] = [1, 10, 11, 12, 15];
 
 /// A history: a machine, its time, and all its records.
-struct History {
-    machine: Machine,
+pub(crate) struct History {
+    pub(crate) machine: Machine,
     random: fastrand::Rng,
     now: i64,
-    records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
     open: Vec<(String, Uuid)>,
     /// Decides how much work is done before each step; `None` if no change is made in slices.
     slices: Option<fastrand::Rng>,
@@ -56,15 +56,14 @@ struct History {
 
 impl History {
     fn new(seed: u64) -> Self {
+        Self::of(machine(), seed)
+    }
+
+    /// The history of an empty machine.
+    pub(crate) fn of(machine: Machine, seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        let mut history = Self {
-            machine: machine(),
-            random,
-            now: 1,
-            records: Vec::new(),
-            open: Vec::new(),
-            slices: None,
-        };
+        let mut history =
+            Self { machine, random, now: 1, records: Vec::new(), open: Vec::new(), slices: None };
         history.call(|catalog, step| catalog.create_scope(SCOPE, step)).unwrap();
         history.keep();
         history
@@ -72,14 +71,19 @@ impl History {
 
     /// The same history, in which each change of segments is made in slices.
     fn in_slices(seed: u64) -> Self {
-        let mut history = Self::new(seed);
+        Self::new(seed).with_slices(seed)
+    }
+
+    /// From now on each change of segments is made in slices.
+    pub(crate) fn with_slices(self, seed: u64) -> Self {
+        let mut history = self;
         history.machine.store.few = Some(0);
         history.slices = Some(fastrand::Rng::with_seed(seed));
         history
     }
 
     /// Does some of the work that is left, or all of it before a call that waits for that.
-    fn work(&mut self, waits: bool) {
+    pub(crate) fn work(&mut self, waits: bool) {
         let Some(random) = &mut self.slices else { return };
         while !self.machine.store.is_settled() && (waits || random.u8(0..4) == 0) {
             self.machine.store.settle_slice();
@@ -137,7 +141,7 @@ impl History {
         }
     }
 
-    fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         let stream = format!("stream-{}", self.random.u8(0..3));
         let at = self.at();
         let choice = self.random.u8(0..20);
@@ -324,7 +328,7 @@ impl History {
 }
 
 /// Shows only what differs.
-fn check_same(found: &[String], expected: &[String], what: &str) {
+pub(crate) fn check_same(found: &[String], expected: &[String], what: &str) {
     let only_in = |one: &[String], other: &[String]| -> Vec<String> {
         one.iter().filter(|record| !other.contains(record)).cloned().collect()
     };

@@ -1,7 +1,8 @@
 //! Tests of the machine as a whole.
 
 mod catalog;
-mod histories;
+pub(crate) mod histories;
+mod logged;
 mod store;
 mod table;
 
@@ -18,9 +19,13 @@ use crate::{
 
 /// An empty machine without accounts.
 fn machine() -> Machine {
+    machine_with(Durability::Kept)
+}
+
+pub(crate) fn machine_with(durability: Durability) -> Machine {
     Machine::new(Config {
         memory_limit: MemoryLimit(1 << 30),
-        durability: Durability::Kept,
+        durability,
         placement: Placement::over(1),
         access: None,
         intervals: Intervals::default(),

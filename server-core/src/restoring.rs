@@ -1,0 +1,108 @@
+//! A server that is restored from checkpoints and the log after them.
+//!
+//! The values of a checkpoint are of different moments. So they and the changes after them are
+//! folded to the last value of each key, and the server is made of those only.
+
+use crate::{
+    catalog::{FoldedCatalog, RestoreError},
+    log::{LogRecord, PlacedRecord, StateEntry},
+    machine::Machine,
+    record::Sequence,
+    state::{AppendedMeta, Folded, StateChange, StateKey, decode},
+};
+
+/// A server that is being restored.
+#[derive(Debug)]
+pub struct Restoring {
+    machine: Machine,
+    segments: Folded,
+    catalog: FoldedCatalog,
+    /// The first value or change that could not be read.
+    failure: Option<RestoreError>,
+}
+
+impl Restoring {
+    /// Nothing yet, for an empty machine that encodes its changes for a log.
+    #[must_use]
+    pub fn new(machine: Machine) -> Self {
+        let (segments, catalog) = (Folded::default(), FoldedCatalog::default());
+        Self { machine, segments, catalog, failure: None }
+    }
+
+    /// Continues with entries of the checkpoints, in the order in which those were written.
+    pub fn entries(&mut self, entries: Vec<StateEntry>) {
+        for (key, value) in entries {
+            let set = match StateKey::decode(&key) {
+                None => Err(RestoreError::UnknownState("the key of a value")),
+                Some(StateKey::Catalog(path)) => self.catalog.set(&path, value.as_ref()),
+                Some(key) => {
+                    let bad = |_| RestoreError::UnknownState("the value of a segment");
+                    self.segments.set(key, value.as_ref()).map_err(bad)
+                }
+            };
+            self.note(set);
+        }
+    }
+
+    /// Continues with the records of a frame of the log, after all checkpoints, in order.
+    pub fn frame(&mut self, records: Vec<PlacedRecord>) {
+        for placed in records {
+            let applied = self.record(placed.record);
+            self.note(applied);
+        }
+    }
+
+    /// The server as it was after a batch, the last one of the frames. The next batch has the
+    /// number after it.
+    ///
+    /// # Errors
+    ///
+    /// [`RestoreError`] if a value or a change could not be read, or does not fit the others.
+    pub fn finish(self, last: Sequence) -> Result<Machine, RestoreError> {
+        let Self { mut machine, segments, mut catalog, failure } = self;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        let leavings = segments.next.leavings;
+        machine.store.unfold(segments);
+        let touched = std::mem::take(&mut catalog.touched);
+        machine.catalog.end_log();
+        catalog.unfold(&mut machine.catalog)?;
+        machine.catalog.begin_log(leavings, touched);
+        machine.journal.resume(last);
+        Ok(machine)
+    }
+
+    fn note(&mut self, result: Result<(), RestoreError>) {
+        if let Err(failure) = result {
+            self.failure.get_or_insert(failure);
+        }
+    }
+
+    fn record(&mut self, record: LogRecord) -> Result<(), RestoreError> {
+        match record {
+            LogRecord::File(_) => {}
+            LogRecord::Data { segment, offset, meta, data } => {
+                let meta: Option<AppendedMeta> = match meta.is_empty() {
+                    true => None,
+                    false => Some(decode(&meta).ok_or(RestoreError::UnknownState("an append"))?),
+                };
+                self.segments.append(segment, offset, data.len() as u64, meta);
+            }
+            LogRecord::Change { meta } => {
+                let change = decode(&meta).ok_or(RestoreError::UnknownState("a change"))?;
+                match change {
+                    StateChange::Entry { key, value, leaving } => {
+                        if let Some(leaving) = leaving {
+                            let leavings = &mut self.segments.next.leavings;
+                            *leavings = leaving.max(*leavings);
+                        }
+                        self.catalog.apply(&key, value, leaving)?;
+                    }
+                    change => self.segments.apply(change),
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,261 @@
+//! The machine over a log: histories drawn from seeds, restored from checkpoints that are taken
+//! while they go on, and from the changes after those.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
+
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+use pravega_sdk_types::Offset;
+
+use super::{
+    at,
+    histories::{History, check_same},
+    machine_with,
+};
+use crate::{
+    Restoring,
+    log::{
+        FileNumber, FrameBuilder, LogRecord, Place, PlacedRecord, Salt, SegmentNumber, Slice,
+        StateEntry, read_frame,
+    },
+    machine::Machine,
+    record::{Durability, Sequence},
+};
+
+/// The bytes of segments in all records that were ever written.
+#[derive(Default)]
+struct Bytestore(BTreeMap<(SegmentNumber, u64), Bytes>);
+
+impl Bytestore {
+    fn keep(&mut self, records: &[PlacedRecord]) {
+        for placed in records {
+            if let LogRecord::Data { segment, offset, data, .. } = &placed.record
+                && !data.is_empty()
+            {
+                self.0.insert((*segment, *offset), data.clone());
+            }
+        }
+    }
+
+    fn read(&self, number: SegmentNumber, range: Range<u64>) -> Vec<u8> {
+        let (mut out, mut at) = (Vec::new(), range.start);
+        while at < range.end {
+            let (key, data) = self.0.range(..=(number, at)).next_back().expect("a record before");
+            assert!(key.0 == number && key.1 + data.len() as u64 > at, "{number:?} at {at}");
+            let part = &data[(at - key.1) as usize..];
+            let part = &part[..part.len().min((range.end - at) as usize)];
+            out.extend_from_slice(part);
+            at += part.len() as u64;
+        }
+        out
+    }
+}
+
+/// The records of a batch as a frame has them.
+fn placed(sequence: Sequence, records: &[LogRecord]) -> Vec<PlacedRecord> {
+    let place = Place { file: FileNumber(1), at: 64 };
+    let mut frame = FrameBuilder::new(Salt(7), place, BytesMut::new());
+    records.iter().for_each(|record| frame.push(record));
+    let (bytes, _) = frame.finish(sequence).unwrap();
+    read_frame(&bytes, Salt(7), place.at).unwrap().1
+}
+
+fn logged() -> Machine {
+    machine_with(Durability::Logged)
+}
+
+/// A history, and the log that it writes.
+struct Logged {
+    history: History,
+    log: Vec<(Sequence, Vec<PlacedRecord>)>,
+    bytes: Bytestore,
+    random: fastrand::Rng,
+    /// The entries of all checkpoints from the base on.
+    chain: Vec<StateEntry>,
+    /// The number of batches before the first that is applied to the chain.
+    position: usize,
+    dirty: BTreeSet<Bytes>,
+}
+
+impl Logged {
+    fn new(seed: u64) -> Self {
+        let history = History::of(logged(), seed);
+        let history = if seed.is_multiple_of(2) { history } else { history.with_slices(seed) };
+        let mut logged = Self {
+            history,
+            log: Vec::new(),
+            bytes: Bytestore::default(),
+            random: fastrand::Rng::with_seed(!seed),
+            chain: Vec::new(),
+            position: 0,
+            dirty: BTreeSet::new(),
+        };
+        logged.take();
+        logged
+    }
+
+    fn take(&mut self) {
+        let machine = &mut self.history.machine;
+        if let Some((sequence, records)) = machine.take_batch() {
+            let records = placed(sequence, &records);
+            self.bytes.keep(&records);
+            self.log.push((sequence, records));
+        }
+        self.dirty.extend(self.history.machine.take_touched().into_keys());
+    }
+
+    fn step(&mut self) {
+        if self.random.u8(0..3) == 0 {
+            self.merge_or_so();
+        } else {
+            self.history.step();
+        }
+        self.take();
+    }
+
+    /// A change of one of a few segments, which are often merged and truncated.
+    fn merge_or_so(&mut self) {
+        let random = &mut self.random;
+        let mut name = || ByteString::from(format!("merging/{}/0.#epoch.0", random.u8(0..5)));
+        let (one, other) = (name(), name());
+        let data = vec![random.u8(..); random.usize(0..30)];
+        let (cut, choice) = (random.f64(), random.u8(0..12));
+        let step = &mut self.history.machine.call(at(1)).1;
+        match choice {
+            0..4 => drop(step.create(&one, Vec::new())),
+            4..8 => drop(step.append_internal(&one, data.into(), Vec::new())),
+            8 | 9 => drop(step.merge(&one, &other, &[])),
+            10 => {
+                let found = step.store.info(&one);
+                let offset = found
+                    .map_or(0, |info| info.start + ((info.len - info.start) as f64 * cut) as u64);
+                drop(step.truncate(&one, Offset(offset as i64)));
+            }
+            _ => drop(step.delete(&one)),
+        }
+    }
+
+    /// Writes a checkpoint while the history goes on: of everything, or of what changed.
+    fn checkpoint(&mut self, is_base: bool) {
+        let position = self.random.usize(self.position..=self.log.len());
+        let keys = std::mem::take(&mut self.dirty);
+        let most = self.random.usize(1..40);
+        let mut entries = Vec::new();
+        if is_base {
+            self.chain.clear();
+            let mut after = None;
+            loop {
+                let slice = self.history.machine.slice(&Slice::After(after, most));
+                let Some((last, _)) = slice.last() else { break };
+                after = Some(last.clone());
+                entries.extend(slice);
+                self.some_steps();
+            }
+        } else {
+            let mut keys: Vec<Bytes> = keys.into_iter().collect();
+            while !keys.is_empty() {
+                let asked: Vec<Bytes> = keys.iter().take(most).cloned().collect();
+                let slice = self.history.machine.slice(&Slice::Keys(asked));
+                keys.drain(..slice.len());
+                entries.extend(slice);
+                self.some_steps();
+            }
+        }
+        self.chain.extend(entries);
+        self.position = position;
+    }
+
+    fn some_steps(&mut self) {
+        for _ in 0..self.random.usize(0..3) {
+            self.step();
+        }
+    }
+
+    fn restored(&self) -> Machine {
+        let mut restoring = Restoring::new(logged());
+        restoring.entries(self.chain.clone());
+        for (_, records) in &self.log[self.position..] {
+            restoring.frame(records.clone());
+        }
+        let last = self.log.last().map_or(Sequence(0), |(sequence, _)| *sequence);
+        restoring.finish(last).unwrap()
+    }
+
+    fn check(&self, what: &str) -> Machine {
+        let restored = self.restored();
+        check_same(&self.view(&restored), &self.view(&self.history.machine), what);
+        for machine in [&restored, &self.history.machine] {
+            assert_eq!(machine.store.held(), machine.store.recount_all(), "{what}");
+            assert_eq!(machine.catalog.held(), machine.catalog.recount(), "{what}");
+        }
+        assert!(restored.catalog.counts_remembered() && restored.catalog.knows_tags(), "{what}");
+        restored
+    }
+
+    /// Everything that a client can read, and what a later change depends on, as sorted text.
+    fn view(&self, machine: &Machine) -> Vec<String> {
+        let mut all = machine.store.view(&|number, range| self.bytes.read(number, range));
+        machine.catalog.snapshot(|record| all.push(format!("{record:?}")));
+        all.push(format!("{} {:?}", machine.catalog.leavings(), machine.journal.latest()));
+        all.sort();
+        all
+    }
+}
+
+#[test]
+fn the_changes_of_the_log_restore_the_machine() {
+    let mut parts = 0;
+    for seed in 0..300 {
+        let mut logged = Logged::new(seed);
+        for _ in 0..150 {
+            logged.step();
+        }
+        let restored = logged.check(&format!("seed {seed}"));
+        parts += restored.store.parts_count();
+    }
+    assert!(parts > 300, "{parts} parts: the seeds hardly merge anything");
+}
+
+#[test]
+fn checkpoints_that_are_taken_while_the_server_changes_restore_it_with_the_log_after_them() {
+    let mut entries = 0;
+    for seed in 0..400 {
+        let mut logged = Logged::new(seed);
+        for _ in 0..logged.random.usize(0..100) {
+            logged.step();
+        }
+        logged.checkpoint(true);
+        logged.check(&format!("seed {seed}, base"));
+        for delta in 0..logged.random.usize(0..4) {
+            for _ in 0..logged.random.usize(0..40) {
+                logged.step();
+            }
+            logged.checkpoint(false);
+            logged.check(&format!("seed {seed}, delta {delta}"));
+        }
+        entries += logged.chain.len();
+    }
+    assert!(entries > 10_000, "{entries} entries");
+}
+
+#[test]
+fn a_restored_server_goes_on_as_the_one_before() {
+    for seed in 0..200 {
+        let mut logged = Logged::new(seed);
+        for round in 0..4 {
+            for _ in 0..logged.random.usize(0..60) {
+                logged.step();
+            }
+            if round % 2 == 0 {
+                logged.checkpoint(round == 0);
+            }
+            let mut restored = logged.check(&format!("seed {seed}, round {round}"));
+            restored.store.few = logged.history.machine.store.few;
+            logged.history.machine = restored;
+            logged.take();
+        }
+    }
+}
