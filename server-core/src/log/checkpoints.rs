@@ -171,6 +171,8 @@ struct Job {
     end: CheckpointEnd,
     /// The keys that are left, or the last key of a base.
     left: Left,
+    /// The keys of the slice that was asked for last.
+    asked: Vec<Bytes>,
     /// The keys of a checkpoint with changes, for the next one if this one fails.
     keys: BTreeSet<Bytes>,
     len: u64,
@@ -295,6 +297,7 @@ impl Checkpoints {
             builder: Some(CheckpointBuilder::new(&head, position)),
             end: CheckpointEnd { up_to: position.sequence, files, runs },
             left,
+            asked: Vec::new(),
             keys,
             len: 0,
             step: Step::Slice,
@@ -340,7 +343,8 @@ impl Checkpoints {
         next
     }
 
-    /// Continues with the entries of a slice, which have changes of batches up to one.
+    /// Continues with the entries of a slice, which have changes of batches up to one. Of some keys,
+    /// those after the last entry are asked for again: a slice may be as short as one entry.
     pub fn handle_slice(&mut self, entries: &[StateEntry], up_to: Sequence) {
         let Some(job) = &mut self.job else { return };
         job.is_under_way = Progress::Ready;
@@ -350,13 +354,17 @@ impl Checkpoints {
                 builder.push(key, value.as_deref());
             }
         }
+        let unanswered = job.asked.drain(..).skip(entries.len());
         job.left = match mem::replace(&mut job.left, Left::Nothing) {
-            Left::Keys(keys) if !keys.is_empty() => Left::Keys(keys),
+            Left::Keys(mut keys) => {
+                keys.extend(unanswered);
+                if keys.is_empty() { Left::Nothing } else { Left::Keys(keys) }
+            }
             Left::After(_) => match entries.last() {
                 Some((key, _)) => Left::After(Some(key.clone())),
                 None => Left::Nothing,
             },
-            Left::Keys(_) | Left::Nothing => Left::Nothing,
+            Left::Nothing => Left::Nothing,
         };
         job.step = Step::Append;
     }
@@ -428,7 +436,8 @@ impl Job {
             Left::After(key) => Slice::After(key.clone(), limit),
             Left::Nothing => Slice::Keys(Vec::new()),
             Left::Keys(keys) => {
-                Slice::Keys(std::iter::from_fn(|| keys.pop_first()).take(limit).collect())
+                self.asked = std::iter::from_fn(|| keys.pop_first()).take(limit).collect();
+                Slice::Keys(self.asked.clone())
             }
         }
     }

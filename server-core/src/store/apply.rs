@@ -142,7 +142,8 @@ impl Store {
         segment.last_modified = at.unwrap_or(segment.last_modified);
         segment.changed = after;
         self.held = (self.held + segment.held()).saturating_sub(before);
-        wake::wake(name, segment, &mut self.waiting, &mut self.woken);
+        let Self { waiting, fetches, woken, .. } = self;
+        wake::wake(name, segment, (waiting, fetches), woken);
     }
 
     fn apply_merge(

@@ -9,7 +9,7 @@
 //! used since the hand passed it last goes. Only what is durable goes. A call looks at some pieces
 //! only, so that other clients are not held up.
 
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -17,12 +17,23 @@ use pravega_sdk_types::Offset;
 use pravega_sdk_wire_protocol::{WireCommand, codes::FailureCode, commands::ErrorMessage};
 
 use super::{
+    bytes::Found,
     fetches::{Fetch, Hand},
     segment::Content,
     state::Store,
     waiting::{WaitingRead, Woken},
 };
-use crate::record::Sequence;
+use crate::{log::SegmentNumber, record::Sequence};
+
+/// Bytes of a segment, or where they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// The bytes; none at the end of the segment.
+    Bytes(Bytes),
+    /// They are not in memory: the segments in whose records of the log they are, and the ranges
+    /// there, in order.
+    Evicted(Vec<(SegmentNumber, Range<u64>)>),
+}
 
 /// The most pieces that one call looks at.
 const LOOKS: usize = 1000;
@@ -69,7 +80,34 @@ impl Store {
 
     /// Takes the fetches that reads wait for, since the last call.
     pub fn take_fetches(&mut self) -> Vec<Fetch> {
-        self.fetches.take_new()
+        let mut fetches = self.fetches.take_new();
+        for fetch in &mut fetches {
+            if let Some(found) = self.segments.get(&fetch.segment) {
+                // What was truncated meanwhile is in no record.
+                fetch.from = fetch.from.max(found.start());
+                fetch.parts = found.parts.ranges(found.number, fetch.from..fetch.to);
+            }
+        }
+        fetches
+    }
+
+    /// Up to `max_len` bytes of a segment at an offset, as many as are together, or where they are.
+    /// Nothing waits for them. `None` if there is no such segment of a stream, or if the offset is
+    /// not within it.
+    #[must_use]
+    pub fn look(&self, segment: &str, offset: u64, max_len: usize) -> Option<Look> {
+        let found = self.segment(segment).ok()?;
+        let bytes = found.bytes()?;
+        if offset < found.start() || offset > found.len() {
+            return None;
+        }
+        Some(match bytes.read(offset, max_len) {
+            Found::Bytes(bytes) => Look::Bytes(bytes),
+            Found::Evicted { to } => {
+                let to = to.min(offset.saturating_add(max_len as u64));
+                Look::Evicted(found.parts.ranges(found.number, offset..to))
+            }
+        })
     }
 
     /// Fills in bytes that were fetched, and answers the reads that waited for them.
@@ -98,6 +136,12 @@ impl Store {
         for read in self.fetches.take(fetch).unwrap_or_default() {
             let WaitingRead { connection, request_id, offset, .. } = read;
             self.waiting.remove(connection, &fetch.segment);
+            let found = self.segments.get(&fetch.segment);
+            if found.is_some_and(|found| offset < found.start()) {
+                // The bytes were truncated, and may be in no file any longer.
+                self.answer(&fetch.segment, read);
+                continue;
+            }
             let message = format!("the segment cannot be read at offset {offset}: {why}");
             let (segment, message) = (fetch.segment.clone(), message.into());
             let error_code = FailureCode::Unspecified;

@@ -3,12 +3,13 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     mem,
+    ops::Range,
 };
 
 use bytestring::ByteString;
 
 use super::{bytes::PIECE_LEN, segment::Segment, waiting::WaitingRead};
-use crate::ids::ConnectionId;
+use crate::{ids::ConnectionId, log::SegmentNumber};
 
 /// The bytes that are fetched at once, if a segment is read in order.
 const AHEAD: u64 = 4 * PIECE_LEN as u64;
@@ -23,6 +24,9 @@ pub struct Fetch {
     pub from: u64,
     /// The offset after the last byte. Fewer bytes are enough; at least one is needed.
     pub to: u64,
+    /// The segments in whose records of the log the bytes are, and the ranges there, in order. They
+    /// are those of the moment at which the fetch was taken: what is merged later stays where it is.
+    pub parts: Vec<(SegmentNumber, Range<u64>)>,
 }
 
 /// The fetches of all segments that have not ended.
@@ -54,7 +58,8 @@ impl Fetches {
         self.last += 1;
         let (id, from) = (self.last, read.offset);
         under_way.push(UnderWay { id, from, to, reads: vec![read] });
-        self.new.push_back(Fetch { id, segment: name.clone(), from, to });
+        let (segment, parts) = (name.clone(), Vec::new());
+        self.new.push_back(Fetch { id, segment, from, to, parts });
     }
 
     /// Takes those that are new.

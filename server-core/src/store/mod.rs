@@ -58,6 +58,7 @@ mod weight;
 pub use self::{
     commands::segment_of,
     discarded::Discarded,
+    evict::Look,
     fetches::Fetch,
     planned::{MergeTarget, Merging, SegmentKind},
     refusal::{Closed, Refusal},

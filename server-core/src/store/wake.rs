@@ -10,7 +10,7 @@ use pravega_sdk_wire_protocol::{
 
 use super::{
     bytes::Found,
-    fetches::fetch_end,
+    fetches::{Fetches, fetch_end},
     refusal::{Refusal, Result},
     segment::{Content, Segment},
     state::Store,
@@ -147,11 +147,12 @@ pub(super) fn wake_deleted(name: &ByteString, read: WaitingRead, after: Sequence
     Woken { connection: read.connection, after, reply }
 }
 
-/// Answers the waiting reads for which a segment has bytes, or never will have any.
+/// Answers the waiting reads for which a segment has bytes, or never will have any. What was merged
+/// into it may not be in memory: a read of that waits on.
 pub(super) fn wake(
     name: &ByteString,
     segment: &mut Segment,
-    waiting: &mut WaitingReads,
+    (waiting, fetches): (&mut WaitingReads, &mut Fetches),
     woken: &mut Vec<Woken>,
 ) {
     let (len, after) = (segment.len(), segment.changed);
@@ -161,20 +162,25 @@ pub(super) fn wake(
     let mut shared = (0, Bytes::new());
     for read in segment.waiting.take_before(end) {
         let WaitingRead { connection, request_id, offset, max_len } = read;
+        let (from, bytes) = &mut shared;
+        if offset < len && offset >= *from + bytes.len() as u64 {
+            match segment.bytes().map(|bytes| bytes.read(offset, usize::MAX)) {
+                Some(Found::Bytes(found)) => (*from, *bytes) = (offset, found),
+                Some(Found::Evicted { to }) => {
+                    fetches.add(name, read, fetch_end(segment, offset, to));
+                    continue;
+                }
+                None => {}
+            }
+        }
         waiting.remove(connection, name);
         let reply = if offset >= len {
             let (segment, server_stack_trace) = (name.clone(), ByteString::new());
             let offset = offset as i64;
             SegmentIsSealed { request_id, segment, server_stack_trace, offset }.into()
         } else {
-            let (from, bytes) = &mut shared;
-            if offset >= *from + bytes.len() as u64 {
-                // They were appended just now, so they are in memory.
-                let found = segment.bytes().map(|bytes| bytes.read_whole(offset, usize::MAX));
-                let found = found.unwrap_or_default();
-                (*from, *bytes) = (offset, found);
-            }
-            let data = bytes.slice((offset - *from) as usize..);
+            let at = bytes.len().min((offset - *from) as usize);
+            let data = bytes.slice(at..);
             let data = data.slice(..data.len().min(max_len));
             let end_of_segment = segment.sealed && offset + data.len() as u64 == len;
             segment_read(name, read, data, end_of_segment)

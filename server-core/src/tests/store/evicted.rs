@@ -6,10 +6,11 @@ use pravega_sdk_types::Offset;
 use super::{OTHER, SEGMENT, brief, machine_in};
 use crate::{
     ids::{ConnectionId, StoreIndex},
+    log::SegmentNumber,
     machine::Machine,
-    record::Sequence,
-    store::{Fetch, Session, Step},
-    tests::at,
+    record::{Durability, Sequence},
+    store::{Fetch, Look, Session, Step},
+    tests::{at, machine_with},
 };
 
 const ALL: Sequence = Sequence(u64::MAX);
@@ -205,4 +206,63 @@ fn a_search_goes_round_all_segments_and_looks_at_a_part_of_them_each_time() {
     assert!(freed.iter().all(|freed| *freed <= 1000 * 64), "{freed:?}");
     assert_eq!(freed.iter().sum::<u64>(), 2501 * 64, "{freed:?}");
     assert_eq!(machine.store.held(), machine.store.recount());
+}
+
+/// A machine over a log, with a segment of four bytes, and another of six that is evicted.
+fn machine_with_source() -> Machine {
+    let mut machine = machine_with(Durability::Logged);
+    let mut step = machine.call(at(1)).1;
+    for (segment, data) in [(SEGMENT, "0123"), (OTHER, "456789")] {
+        step.create(&segment.into(), vec![]).unwrap();
+        step.append_internal(&segment.into(), data.into(), vec![]).unwrap();
+    }
+    evict(&mut machine, ALL);
+    machine
+}
+
+#[test]
+fn a_read_that_waits_for_what_is_merged_and_not_in_memory_waits_on_until_it_is() {
+    let mut machine = machine_with_source();
+    assert_eq!(read(&mut machine, 1, 4), [""; 0]);
+    machine.call(at(2)).1.merge(&SEGMENT.into(), &OTHER.into(), &[]).unwrap();
+    assert_eq!(woken(&mut machine), []);
+    let fetch = fetch(&mut machine, 4, 10);
+    assert_eq!(fetch.parts, [(SegmentNumber(1), 0..6)]);
+    machine.store.fetched(&fetch, &Bytes::from_static(b"456789"));
+    assert_eq!(woken(&mut machine), [(1, data("456789", true, 4))]);
+}
+
+#[test]
+fn a_fetch_and_a_look_tell_where_the_bytes_of_merged_segments_are() {
+    let mut machine = machine_with_source();
+    let mut step = machine.call(at(2)).1;
+    step.truncate(&OTHER.into(), Offset(1)).unwrap();
+    step.merge(&SEGMENT.into(), &OTHER.into(), &[]).unwrap();
+    step.append_internal(&SEGMENT.into(), "abc".into(), vec![]).unwrap();
+    evict(&mut machine, ALL);
+    let parts = vec![(SegmentNumber(0), 1..4), (SegmentNumber(1), 1..6), (SegmentNumber(0), 9..12)];
+    let look = |offset, most| machine.store.look(SEGMENT, offset, most);
+    assert_eq!(look(1, 100), Some(Look::Evicted(parts.clone())));
+    assert_eq!(look(5, 2), Some(Look::Evicted(vec![(SegmentNumber(1), 2..4)])));
+    assert_eq!(look(12, 2), Some(Look::Bytes(Bytes::new())));
+    assert_eq!(look(13, 2), None);
+    read(&mut machine, 1, 1);
+    assert_eq!(fetch(&mut machine, 1, 12).parts, parts);
+}
+
+#[test]
+fn a_read_of_what_is_truncated_while_it_is_fetched_is_told_the_start() {
+    let mut machine = machine_with_source();
+    read(&mut machine, 1, 0);
+    read(&mut machine, 2, 3);
+    let truncated = |machine: &mut Machine| {
+        machine.call(at(2)).1.truncate(&SEGMENT.into(), Offset(2)).unwrap();
+    };
+    truncated(&mut machine);
+    let fetch = fetch(&mut machine, 2, 4);
+    assert_eq!(fetch.parts, [(SegmentNumber(0), 2..4)]);
+    machine.store.lost(&fetch, "a test has lost it");
+    let woken = woken(&mut machine);
+    assert!(woken[0].1.contains("SegmentIsTruncated"), "{woken:?}");
+    assert!(woken[1].1.contains("a test has lost it"), "{woken:?}");
 }
