@@ -343,8 +343,8 @@ impl Checkpoints {
         next
     }
 
-    /// Continues with the entries of a slice, which have changes of batches up to one. Of some keys,
-    /// those after the last entry are asked for again: a slice may be as short as one entry.
+    /// Continues with the entries of a slice, which have changes of batches up to one. Of some
+    /// keys, those after the last entry are asked for again: a slice may be as short as one entry.
     pub fn handle_slice(&mut self, entries: &[StateEntry], up_to: Sequence) {
         let Some(job) = &mut self.job else { return };
         job.is_under_way = Progress::Ready;

@@ -24,8 +24,8 @@ pub struct Fetch {
     pub from: u64,
     /// The offset after the last byte. Fewer bytes are enough; at least one is needed.
     pub to: u64,
-    /// The segments in whose records of the log the bytes are, and the ranges there, in order. They
-    /// are those of the moment at which the fetch was taken: what is merged later stays where it is.
+    /// The segments in whose records of the log the bytes are, and the ranges there, in order.
+    /// They are those of the moment at which the fetch was taken: a later merge moves no byte.
     pub parts: Vec<(SegmentNumber, Range<u64>)>,
 }
 
