@@ -33,10 +33,7 @@ mod guard;
 mod io_kind;
 mod journal;
 mod limits;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "folders are kept by the journal until all of it is here")
-)]
+#[expect(dead_code, reason = "folders are kept by the journal until all of it is here")]
 mod log;
 mod outbox;
 mod ports;

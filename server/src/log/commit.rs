@@ -8,18 +8,26 @@ use std::{
 };
 
 use pravega_sdk_server_core::{
-    log::{Effect, Event, LogWriter, MARK_NAME, MarkSync, Outcome},
+    log::{CurrentFile, Event, Extended, LogWriter, OutOfOrder, Outcome},
     record::Sequence,
 };
 
 use super::{
-    disk::{Disk, outcome},
+    disk::{Disk, carry_out_commit},
     inbox::{Arrivals, Inbox},
     keeper::Keeper,
+    kept::{Grown, IndexSize, Kept},
 };
 
 /// How long the end of a log waits for a file that cannot be created.
 const END: Duration = Duration::from_secs(5);
+
+/// What the next commits need at least, in bytes.
+const LEAST_ROOM: u64 = 1 << 20;
+/// How long nothing is taken after a commit found no space, unless zeros find some before.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The time between two attempts to find space.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What becomes of batches.
 pub(crate) trait Sink: Send {
@@ -41,11 +49,24 @@ impl CommitThread {
         writer: LogWriter,
         disk: Arc<dyn Disk>,
         inbox: Inbox,
+        kept: Arc<Kept>,
         sink: impl Sink + 'static,
     ) -> io::Result<Self> {
         let keeper = Keeper::start(Arc::clone(&disk), inbox.clone())?;
         let began = Instant::now();
-        let commits = Commits { writer, disk, inbox, keeper, sink, began, ends_by: None };
+        let commits = Commits {
+            writer,
+            disk,
+            inbox,
+            keeper,
+            kept,
+            sink,
+            began,
+            ends_by: None,
+            records: 0,
+            contradiction: None,
+            refused_at: None,
+        };
         let thread = std::thread::Builder::new()
             .name("pravega-commit".to_owned())
             .spawn(move || commits.run())?;
@@ -65,11 +86,18 @@ struct Commits<S> {
     disk: Arc<dyn Disk>,
     inbox: Inbox,
     keeper: Keeper,
+    kept: Arc<Kept>,
     sink: S,
     /// The start of the machine's time.
     began: Instant,
     /// When the thread ends, if it was closed.
     ends_by: Option<Duration>,
+    /// The records of batches that came since the last commit.
+    records: u64,
+    /// Why the index does not have what is durable.
+    contradiction: Option<OutOfOrder>,
+    /// When a commit found no space, unless there was some since.
+    refused_at: Option<Duration>,
 }
 
 impl<S: Sink> Commits<S> {
@@ -84,18 +112,33 @@ impl<S: Sink> Commits<S> {
             if let Some(extend) = self.writer.poll_extend(now) {
                 self.keeper.extend(extend);
             }
+            let is_full = self.note_space(now);
             if let Some(effect) = self.writer.poll(now) {
-                let outcome = self.carry_out(effect);
+                let outcome = carry_out_commit(&*self.disk, effect);
                 self.finish(outcome);
+                if self.contradiction.is_some() {
+                    break;
+                }
             } else if self.writer.is_ended() || self.ends_by.is_some_and(|at| at <= now) {
                 break;
             } else {
-                let times = [self.writer.timeout(), self.ends_by];
+                // Space may come back without anything that is written.
+                let again = is_full.then_some(now + AGAIN);
+                let times = [self.writer.timeout(), self.ends_by, again];
                 let next = times.into_iter().flatten().min();
                 self.inbox.wait(next.map(|at| at.saturating_sub(now)));
             }
         }
         self.end();
+    }
+
+    /// Notes whether there is space for more than what is queued. Returns true if the disk had none
+    /// for zeros, or for a commit a moment ago.
+    fn note_space(&mut self, now: Duration) -> bool {
+        self.refused_at = self.refused_at.filter(|at| now < *at + PATIENCE);
+        let is_short = self.refused_at.is_some() || !self.writer.has_room(LEAST_ROOM);
+        self.inbox.set_short(is_short);
+        is_short || !self.writer.has_room(u64::MAX)
     }
 
     fn arrive(&mut self, arrivals: Arrivals) {
@@ -104,12 +147,16 @@ impl<S: Sink> Commits<S> {
             self.writer.handle_prepared(&outcome);
         }
         if let Some(outcome) = extended {
+            if outcome == Extended::Done {
+                self.refused_at = None;
+            }
             self.writer.handle_extended(&outcome);
         }
         if resumes {
             self.writer.resume();
         }
         for batch in batches {
+            self.records += batch.records.len() as u64;
             if self.writer.submit(batch.sequence, batch.records).is_err() {
                 // The sink learns that all batches from one before it on are refused.
                 self.inbox.done_with(batch.len);
@@ -121,30 +168,34 @@ impl<S: Sink> Commits<S> {
         }
     }
 
-    fn carry_out(&self, effect: Effect) -> Outcome {
-        outcome(match effect {
-            Effect::Write { place, bytes } => {
-                self.disk.write_at(&place.file.name(), place.at, &bytes)
-            }
-            Effect::Sync { file } => self.disk.sync(&file.name()),
-            Effect::Cut { end } => self.disk.cut(&end.file.name(), end.at),
-            Effect::Mark { slot, bytes, sync } => {
-                let written = self.disk.write_at(MARK_NAME, slot.at(), &bytes);
-                match sync {
-                    MarkSync::Lazy => written,
-                    MarkSync::Now => written.and_then(|()| self.disk.sync(MARK_NAME)),
-                }
-            }
-        })
-    }
-
     fn finish(&mut self, outcome: Outcome) {
-        let before = self.writer.queued();
+        let (before, end) = (self.writer.queued(), self.writer.end());
         let event = self.writer.handle(outcome);
         self.inbox.done_with(before.saturating_sub(self.writer.queued()));
-        if let Some(Event::Refused { .. }) = &event {
-            // Before the sink learns of it: it may resume at once.
-            self.inbox.refuse();
+        match &event {
+            Some(Event::Refused { durable, .. }) => {
+                // Before the sink learns of it: it may resume at once.
+                self.refused_at = Some(self.began.elapsed());
+                self.inbox.set_short(true);
+                self.inbox.refuse();
+                self.kept.handle_refused(*durable);
+            }
+            Some(Event::Committed(committed)) => {
+                let CurrentFile { number, len, .. } = committed.file;
+                let before = end.filter(|end| end.file == number).map_or(0, |end| end.at);
+                let records = std::mem::take(&mut self.records);
+                let grown = Grown { bytes: len.saturating_sub(before), records };
+                // Before the sink learns of it: what is durable may be read from the file.
+                match self.kept.handle_committed(committed, grown) {
+                    Ok(IndexSize::Usual) => {}
+                    Ok(IndexSize::Full) => self.writer.end_file(),
+                    Err(error) => {
+                        self.contradiction = Some(error);
+                        return;
+                    }
+                }
+            }
+            None => {}
         }
         if let Some(event) = event {
             self.sink.handle(event);
@@ -154,10 +205,11 @@ impl<S: Sink> Commits<S> {
     fn end(mut self) {
         self.inbox.end();
         self.keeper.end();
-        let why = match self.writer.failure() {
-            Some(why) => format!("cannot write the log: {why}"),
-            None if self.writer.is_ended() => return,
-            None => "the log ended before its last changes could be written".to_owned(),
+        let why = match (&self.contradiction, self.writer.failure()) {
+            (Some(error), _) => format!("the log contradicts itself: {error}"),
+            (None, Some(why)) => format!("cannot write the log: {why}"),
+            (None, None) if self.writer.is_ended() => return,
+            (None, None) => "the log ended before its last changes could be written".to_owned(),
         };
         self.sink.fail(self.writer.durable(), &why);
     }

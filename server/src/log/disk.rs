@@ -3,7 +3,7 @@
 use std::{fmt, io};
 
 use bytes::Bytes;
-use pravega_sdk_server_core::log::Outcome;
+use pravega_sdk_server_core::log::{CheckpointEffect, Effect, MARK_NAME, MarkSync, Outcome};
 
 use crate::folder::Kind;
 
@@ -42,4 +42,32 @@ pub(super) fn outcome(done: io::Result<()>) -> Outcome {
         }
         _ => Outcome::Failed(error.to_string()),
     }
+}
+
+/// Carries out a call of a checkpoint or a compaction.
+pub(super) fn carry_out(disk: &dyn Disk, effect: &CheckpointEffect) -> Outcome {
+    outcome(match effect {
+        CheckpointEffect::Append { name, at: 0, bytes } => disk.create(name, bytes),
+        CheckpointEffect::Append { name, at, bytes } => disk.write_at(name, *at, bytes),
+        CheckpointEffect::Sync { name } => disk.sync(name),
+        CheckpointEffect::Rename { from, to } => disk.rename(from, to),
+        CheckpointEffect::SyncFolder => disk.sync_folder(),
+        CheckpointEffect::Remove { name } => disk.remove(name),
+    })
+}
+
+/// Carries out a call of a commit.
+pub(super) fn carry_out_commit(disk: &dyn Disk, effect: Effect) -> Outcome {
+    outcome(match effect {
+        Effect::Write { place, bytes } => disk.write_at(&place.file.name(), place.at, &bytes),
+        Effect::Sync { file } => disk.sync(&file.name()),
+        Effect::Cut { end } => disk.cut(&end.file.name(), end.at),
+        Effect::Mark { slot, bytes, sync } => {
+            let written = disk.write_at(MARK_NAME, slot.at(), &bytes);
+            match sync {
+                MarkSync::Lazy => written,
+                MarkSync::Now => written.and_then(|()| disk.sync(MARK_NAME)),
+            }
+        }
+    })
 }

@@ -4,7 +4,7 @@ use std::{
     mem,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -70,6 +70,8 @@ struct Shared {
     state: Mutex<State>,
     filled: Condvar,
     queued: AtomicU64,
+    /// The disk has no space for more than what is queued.
+    is_short: AtomicBool,
 }
 
 impl Inbox {
@@ -108,6 +110,15 @@ impl Inbox {
     /// The bytes of the batches that are not durable yet.
     pub(crate) fn queued(&self) -> u64 {
         self.shared.queued.load(Ordering::Relaxed)
+    }
+
+    /// Returns true if the disk has no space for more than what is queued.
+    pub(crate) fn is_short(&self) -> bool {
+        self.shared.is_short.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_short(&self, is_short: bool) {
+        self.shared.is_short.store(is_short, Ordering::Relaxed);
     }
 
     /// Takes batches again after some were refused: they continue after the last durable one.

@@ -1,22 +1,34 @@
 //! The log on a disk: the threads that carry out what the machines of the log decide.
 //!
 //! ```text
-//! submit ──> inbox ──> commit thread ──write, sync──> Durable
-//!                          │  a next file, once the present one is long
-//!                          └──────────> keeper thread
+//! submit ──> inbox ──> commit thread ──write, sync──> kept ──> Durable
+//!                          │  a next file, zeros         │
+//!                          └──────────> keeper thread    ├──> tidy thread: runs, checkpoints,
+//!                                                        │    files in which nothing is read
+//!                                                        └──> compactor: what is still read is
+//!                                                             moved
 //!
 //! read ──> reader threads ──checked bytes, or damage with its place──>
 //! ```
 //!
-//! No thread but the commit thread is on the way of an acknowledgement. What the keeper cannot do
-//! it tries again later, and the log goes on meanwhile.
+//! No thread but the commit thread is on the way of an acknowledgement. What the others cannot do
+//! they try again later, and the log goes on meanwhile.
 
 mod commit;
+mod compact;
+mod deaths;
 mod disk;
 mod files;
 mod inbox;
 mod keeper;
+mod keeping;
+mod kept;
 mod open;
+mod owner;
+mod pace;
 mod readers;
+mod running;
+mod runs;
 #[cfg(test)]
 mod tests;
+mod tidy;

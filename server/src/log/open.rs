@@ -6,13 +6,16 @@
 
 use std::{collections::BTreeMap, io};
 
-use pravega_sdk_server_core::log::{
-    CheckpointFile, CheckpointReader, CheckpointStep, Contents, FOLDER_LEN, FOLDER_NAME,
-    FileNumber, FolderId, FolderStep, LogWriter, MARK_LEN, MARK_NAME, MarkSlot, MarkState, Place,
-    PlacedRecord, Problem, Recovered, Recovery, RecoveryStep, RunFile, Salt, Settings, Start,
-    StateEntry, What, creation, read_identity,
+use pravega_sdk_server_core::{
+    log::{
+        Chain, CheckpointEnd, CheckpointFile, CheckpointReader, CheckpointSettings, CheckpointStep,
+        Contents, FOLDER_LEN, FOLDER_NAME, FOOTER_LEN, FileHead, FileNumber, FolderId, FolderStep,
+        Footer, HEAD_LEN, Keeper, LogWriter, MARK_LEN, MARK_NAME, MarkSlot, MarkState, Place,
+        PlacedRecord, Position, Problem, Recovered, Recovery, RecoveryStep, RunFile, Salt,
+        Settings, SpaceSettings, Start, StateEntry, What, creation, read_identity,
+    },
+    record::Sequence,
 };
-use pravega_sdk_server_core::record::Sequence;
 
 use super::disk::Disk;
 use crate::{folder::Kind, journal::OpenProblem};
@@ -31,17 +34,32 @@ pub(crate) struct OpenedLog {
     pub(crate) writer: LogWriter,
     /// The last batch that was read back.
     pub(crate) sequence: Sequence,
+    /// The configuration of the writer.
+    pub(crate) settings: Settings,
+    /// When checkpoints are written.
+    pub(crate) checkpoints: CheckpointSettings,
+    /// The checkpoints that were read.
+    pub(crate) chain: Option<Chain>,
 }
 
-/// The configuration of the writer of a folder.
-pub(crate) type Configure = fn(FolderId) -> Settings;
+/// The configuration of a folder's log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Configure {
+    /// That of its writer, of whatever folder.
+    pub(crate) writer: Settings,
+    /// When checkpoints are written, in whatever folder.
+    pub(crate) checkpoints: CheckpointSettings,
+    /// The limit of its space.
+    pub(crate) space: SpaceSettings,
+}
 
-/// Opens the log of a folder, or creates one in an empty folder.
+/// Opens the log of a folder, or creates one in an empty folder. The files of the log and the index
+/// of its segments are beside it.
 pub(crate) fn open(
     disk: &dyn Disk,
     configure: Configure,
     replay: &mut dyn Replay,
-) -> Result<OpenedLog, OpenProblem> {
+) -> Result<(OpenedLog, Keeper), OpenProblem> {
     let listing = list(disk)?;
     match Contents::of(&listing).map_err(of_problem)? {
         Contents::Others { name } => Err(OpenProblem::Foreign {
@@ -55,15 +73,35 @@ pub(crate) fn open(
             for file in others {
                 tracing::warn!(file, "unknown file in the folder of data; ignored");
             }
-            let mut reading = Reading { disk, listing: &listing, leftovers };
+            let mut reading = Reading::new(disk, &listing, leftovers, configure.space);
             let (folder, recovered) = reading.read(files, checkpoints, &runs, replay)?;
             reading.settle(&recovered)?;
             let Recovered { current, next, sequence, slot, zeros, .. } = recovered;
-            let mut writer = LogWriter::new(configure(folder), current, next, sequence, slot);
+            let settings = Settings { folder, ..configure.writer };
+            let checkpoints = CheckpointSettings { folder, ..configure.checkpoints };
+            let mut writer = LogWriter::new(settings, current, next, sequence, slot);
             writer.set_zeros(zeros);
-            Ok(OpenedLog { writer, sequence })
+            let Reading { keeper, chain, .. } = reading;
+            Ok((OpenedLog { writer, sequence, settings, checkpoints, chain }, keeper))
         }
     }
+}
+
+/// Reads the log of a folder back again, while it is not written to, and changes nothing.
+pub(crate) fn read_back(
+    disk: &dyn Disk,
+    space: SpaceSettings,
+    replay: &mut dyn Replay,
+) -> Result<(), OpenProblem> {
+    let listing = list(disk)?;
+    let Contents::Log { files, checkpoints, runs, .. } =
+        Contents::of(&listing).map_err(of_problem)?
+    else {
+        let (file, what) = (FOLDER_NAME.to_owned(), What::Missing);
+        return Err(of_problem(Problem { file, at: 0, what }));
+    };
+    let mut reading = Reading::new(disk, &listing, Vec::new(), space);
+    reading.read(files, checkpoints, &runs, replay).map(drop)
 }
 
 /// The names and lengths of all files. Those of the log are regular files.
@@ -99,7 +137,7 @@ fn create(
     disk: &dyn Disk,
     configure: Configure,
     leftovers: Vec<String>,
-) -> Result<OpenedLog, OpenProblem> {
+) -> Result<(OpenedLog, Keeper), OpenProblem> {
     let folder = FolderId(fastrand::u128(..));
     let (steps, head) = creation(folder, Salt(fastrand::u64(..)), leftovers);
     for step in steps {
@@ -112,8 +150,11 @@ fn create(
         .map_err(io_problem("cannot create its log"))?;
     }
     let (sequence, slot) = (Sequence::default(), MarkSlot::Second);
-    let writer = LogWriter::new(configure(folder), None, Some(head), sequence, slot);
-    Ok(OpenedLog { writer, sequence })
+    let settings = Settings { folder, ..configure.writer };
+    let checkpoints = CheckpointSettings { folder, ..configure.checkpoints };
+    let writer = LogWriter::new(settings, None, Some(head), sequence, slot);
+    let opened = OpenedLog { writer, sequence, settings, checkpoints, chain: None };
+    Ok((opened, Keeper::new(configure.space)))
 }
 
 struct Reading<'a> {
@@ -121,9 +162,23 @@ struct Reading<'a> {
     listing: &'a BTreeMap<String, u64>,
     /// Files that are not needed.
     leftovers: Vec<String>,
+    keeper: Keeper,
+    chain: Option<Chain>,
+    /// The file whose frames are read, and its salt.
+    file: Option<(FileNumber, Salt)>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn new(
+        disk: &'a dyn Disk,
+        listing: &'a BTreeMap<String, u64>,
+        leftovers: Vec<String>,
+        space: SpaceSettings,
+    ) -> Self {
+        let keeper = Keeper::new(space);
+        Self { disk, listing, leftovers, keeper, chain: None, file: None }
+    }
+
     fn read(
         &mut self,
         files: BTreeMap<FileNumber, u64>,
@@ -139,15 +194,26 @@ impl Reading<'_> {
         let mut start = Start::First;
         for file in &checkpoints {
             start = self.read_checkpoint(folder, *file, replay)?;
+            let len = self.len(&file.name());
+            let (base_len, deltas_len) = match self.chain {
+                Some(Chain { base_len, deltas_len, .. }) => (base_len, deltas_len + len),
+                None => (len, 0),
+            };
+            self.chain = Some(Chain { newest: *file, base_len, deltas_len });
         }
-        let others = match &start {
+        let mut others = match &start {
             // All of the log is read, which has everything that a run has.
             Start::First => runs.keys().copied().collect(),
-            Start::Checkpoint(_, end) => end.other_runs(runs).map_err(of_problem)?,
+            Start::Checkpoint(position, end) => {
+                self.take_checkpoint(position, end)?;
+                end.other_runs(runs).map_err(of_problem)?
+            }
         };
-        self.leftovers.extend(others.into_iter().map(RunFile::name));
         let mark = self.bytes(MARK_NAME, 0, MARK_LEN as u64 + 1)?;
         let recovered = self.read_log(folder, &mark, files, start, replay)?;
+        self.take_moved(&recovered)?;
+        others.retain(|run| !recovered.moved.iter().any(|moved| RunFile::of(moved.file) == *run));
+        self.leftovers.extend(others.into_iter().map(RunFile::name));
         if recovered.mark == MarkState::Damaged {
             tracing::warn!(
                 file = MARK_NAME,
@@ -165,8 +231,7 @@ impl Reading<'_> {
         replay: &mut dyn Replay,
     ) -> Result<Start, OpenProblem> {
         let name = file.name();
-        let len = self.listing.get(&name).copied().unwrap_or_default();
-        let mut reader = CheckpointReader::new(folder, file, len);
+        let mut reader = CheckpointReader::new(folder, file, self.len(&name));
         loop {
             match reader.poll().map_err(of_problem)? {
                 CheckpointStep::Read { at, len } => {
@@ -184,8 +249,82 @@ impl Reading<'_> {
         }
     }
 
+    /// Takes the files and runs of the newest checkpoint.
+    fn take_checkpoint(
+        &mut self,
+        position: &Position,
+        end: &CheckpointEnd,
+    ) -> Result<(), OpenProblem> {
+        let listing = self.listing;
+        let exists = |file: FileNumber| listing.contains_key(&file.name());
+        self.keeper.take_checkpoint(position, end, exists);
+        for known in &end.runs {
+            let footer = self.footer(known.run, known.salt, known.len)?;
+            self.keeper.take_run(known, footer);
+        }
+        Ok(())
+    }
+
+    /// Takes the files that bytes were moved to after the checkpoint, and notes those that were
+    /// given up.
+    fn take_moved(&mut self, recovered: &Recovered) -> Result<(), OpenProblem> {
+        for moved in &recovered.moved {
+            let footer = self.footer(RunFile::of(moved.file), moved.run_salt, moved.run_len)?;
+            self.keeper.take_moved(moved, footer);
+        }
+        self.keeper.take_last_moved(recovered.last_moved);
+        for file in &recovered.obsolete {
+            // The first commit forgets them.
+            if self.keeper.index().salt(*file).is_some() {
+                self.keeper.drop_file(*file, recovered.sequence);
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of a run.
+    fn footer(&self, run: RunFile, salt: Salt, len: u64) -> Result<Footer, OpenProblem> {
+        let (name, at) = (run.name(), len.saturating_sub(FOOTER_LEN as u64));
+        if !self.listing.contains_key(&name) {
+            return Err(of_problem(Problem { file: name, at: 0, what: What::Missing }));
+        }
+        let bytes = self.bytes(&name, at, FOOTER_LEN as u64)?;
+        let damaged = || OpenProblem::Corrupt {
+            file: run.name(),
+            offset: at,
+            what: "its end is not what was written".to_owned(),
+        };
+        Footer::decode(&bytes, salt, at).ok_or_else(damaged)
+    }
+
+    /// Takes the spans of a frame.
+    fn take_frame(&mut self, place: Place, records: &[PlacedRecord]) -> Result<(), OpenProblem> {
+        let salt = match self.file {
+            Some((file, salt)) if file == place.file => salt,
+            _ => {
+                let head = self.bytes(&place.file.name(), 0, HEAD_LEN as u64)?;
+                let head = FileHead::decode(&head).map_err(|_| {
+                    let file = place.file.name();
+                    of_problem(Problem { file, at: 0, what: What::Head })
+                })?;
+                self.file = Some((place.file, head.salt));
+                head.salt
+            }
+        };
+        let taken = self.keeper.take_frame(place, salt, records);
+        taken.map_err(|error| OpenProblem::Corrupt {
+            file: place.file.name(),
+            offset: place.at,
+            what: error.to_string(),
+        })
+    }
+
+    fn len(&self, name: &str) -> u64 {
+        self.listing.get(name).copied().unwrap_or_default()
+    }
+
     fn read_log(
-        &self,
+        &mut self,
         folder: FolderId,
         mark: &[u8],
         files: BTreeMap<FileNumber, u64>,
@@ -204,6 +343,7 @@ impl Reading<'_> {
                     recovery.handle_read(bytes);
                 }
                 RecoveryStep::Frame { place, sequence, records } => {
+                    self.take_frame(place, &records)?;
                     replay.frame(place, sequence, records);
                 }
                 RecoveryStep::Done(recovered) => return Ok(recovered),

@@ -4,91 +4,141 @@
 //! that is removed meanwhile was compacted, and its bytes are looked for again.
 
 use std::{
-    io,
+    collections::VecDeque,
+    fmt, io, mem,
     ops::Range,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
 };
 
 use bytes::{Bytes, BytesMut};
-use pravega_sdk_server_core::log::{Fetch, FetchStep, Index, ReadFile, SegmentNumber};
+use pravega_sdk_server_core::{
+    log::{Fetch, FetchStep, ReadFile, SegmentNumber},
+    store,
+};
 
-use super::disk::Disk;
+use super::{
+    disk::Disk,
+    kept::{Kept, Phase},
+    owner::{Owner, ReadFailure, SegmentRange},
+};
 
 /// The number of threads.
 const THREADS: usize = 2;
-/// The most reads that wait for a thread. More wait at the one that asks.
-const WAITING: usize = 1024;
+/// The most reads that wait for a thread.
+const WAITING: usize = 1 << 16;
 /// The most bytes of a file that are read at once.
 const READ_LEN: u64 = 1 << 20;
 
-/// The reason why bytes cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadFailure {
-    /// The next byte is in no file.
-    #[error("the byte at offset {0} is in no file")]
-    Missing(u64),
-    /// A file is damaged.
-    #[error("{file} is damaged at byte {at}")]
-    Damaged {
-        /// The file.
-        file: String,
-        /// The offset of the damage in it.
-        at: u64,
-    },
-    /// The disk has failed.
-    #[error("{file} cannot be read: {error}")]
-    Disk {
-        /// The file.
-        file: String,
-        /// The cause.
-        error: io::Error,
-    },
+/// What is done with the bytes.
+pub(crate) type Done = Box<dyn FnOnce(Result<Bytes, ReadFailure>) + Send>;
+
+/// Who gets the first bytes of what is read, at least one, or the reason why there are none.
+pub(crate) enum Then {
+    /// The owner of the log, whose clients wait for them.
+    Fetched(store::Fetch),
+    /// Called on a thread that reads.
+    Done(Done),
 }
 
-/// A range of a segment to read, and who waits for it.
-pub(crate) struct Job {
-    pub(crate) segment: SegmentNumber,
-    pub(crate) range: Range<u64>,
-    /// Called on the thread with the first bytes of the range: at least one.
-    pub(crate) done: Box<dyn FnOnce(Result<Bytes, ReadFailure>) + Send>,
+impl fmt::Debug for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fetched(fetch) => f.debug_tuple("Fetched").field(fetch).finish(),
+            Self::Done(_) => f.write_str("Done"),
+        }
+    }
 }
 
-/// The threads, which end after this handle.
+/// Ranges of segments to read one after the other.
 #[derive(Debug)]
-pub(crate) struct Readers {
-    jobs: SyncSender<Job>,
+pub(crate) struct Job {
+    pub(crate) parts: Vec<SegmentRange>,
+    pub(crate) then: Then,
+}
+
+/// The reads that wait for a thread.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReadQueue {
+    shared: Arc<(Mutex<Queued>, Condvar)>,
+}
+
+#[derive(Debug, Default)]
+struct Queued {
+    jobs: VecDeque<Job>,
+    phase: Phase,
+}
+
+impl ReadQueue {
+    fn queued(&self) -> MutexGuard<'_, Queued> {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a read; returns it if too many wait already.
+    pub(crate) fn add(&self, job: Job) -> Result<(), Job> {
+        let mut queued = self.queued();
+        if queued.jobs.len() >= WAITING {
+            return Err(job);
+        }
+        // After the end no client waits for it.
+        if queued.phase == Phase::Running {
+            queued.jobs.push_back(job);
+            drop(queued);
+            self.shared.1.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Ends the threads; reads that wait are given up.
+    pub(crate) fn close(&self) {
+        let mut queued = self.queued();
+        queued.phase = Phase::Ending;
+        let jobs = mem::take(&mut queued.jobs);
+        drop(queued);
+        self.shared.1.notify_all();
+        drop(jobs);
+    }
+
+    /// Waits for the next read; `None` at the end.
+    fn next(&self) -> Option<Job> {
+        let waits = |queued: &mut Queued| queued.jobs.is_empty() && queued.phase == Phase::Running;
+        let queued = self.shared.1.wait_while(self.queued(), waits);
+        queued.unwrap_or_else(PoisonError::into_inner).jobs.pop_front()
+    }
+}
+
+/// The threads, which end after [`ReadQueue::close`].
+#[derive(Debug)]
+pub(super) struct Readers {
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
     /// Starts the threads.
-    pub(crate) fn start(disk: &Arc<dyn Disk>, index: &Arc<Mutex<Index>>) -> io::Result<Self> {
-        let (jobs, receiver) = sync_channel(WAITING);
-        let receiver = Arc::new(Mutex::new(receiver));
+    pub(super) fn start(
+        disk: &Arc<dyn Disk>,
+        kept: &Arc<Kept>,
+        queue: &ReadQueue,
+        owner: &Arc<dyn Owner>,
+    ) -> io::Result<Self> {
         let start = |number: usize| {
-            let (disk, index) = (Arc::clone(disk), Arc::clone(index));
-            let receiver = Arc::clone(&receiver);
-            std::thread::Builder::new()
-                .name(format!("pravega-read-{number}"))
-                .spawn(move || run(&*disk, &index, &receiver))
+            let (disk, kept, queue) = (Arc::clone(disk), Arc::clone(kept), queue.clone());
+            let owner = Arc::clone(owner);
+            std::thread::Builder::new().name(format!("pravega-read-{number}")).spawn(move || {
+                while let Some(Job { parts, then }) = queue.next() {
+                    let read = read_parts(&*disk, &kept, parts);
+                    match then {
+                        Then::Fetched(fetch) => owner.fetched(&fetch, read),
+                        Then::Done(done) => done(read),
+                    }
+                }
+            })
         };
-        let threads = (0..THREADS).map(start).collect::<io::Result<_>>()?;
-        Ok(Self { jobs, threads })
+        Ok(Self { threads: (0..THREADS).map(start).collect::<io::Result<_>>()? })
     }
 
-    /// Reads a range; returns the job if too many wait already.
-    pub(crate) fn read(&self, job: Job) -> Result<(), Job> {
-        use std::sync::mpsc::TrySendError::{Disconnected, Full};
-        self.jobs.try_send(job).map_err(|(Full(job) | Disconnected(job))| job)
-    }
-
-    /// Ends the threads after all reads.
-    pub(crate) fn end(self) {
-        drop(self.jobs);
+    /// Waits for the end of the threads.
+    pub(super) fn join(self) {
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a thread that reads the log has panicked");
@@ -97,12 +147,30 @@ impl Readers {
     }
 }
 
-fn run(disk: &dyn Disk, index: &Mutex<Index>, jobs: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { segment, range, done }) = job else { return };
-        done(read(disk, index, segment, range));
+/// The first bytes of ranges that follow each other: those before the first that cannot be read, or
+/// the reason if there are none.
+fn read_parts(
+    disk: &dyn Disk,
+    kept: &Kept,
+    parts: Vec<SegmentRange>,
+) -> Result<Bytes, ReadFailure> {
+    let mut all = BytesMut::new();
+    for (segment, range) in parts {
+        let len = range.end.saturating_sub(range.start);
+        match read(disk, kept, segment, range) {
+            Ok(bytes) if all.is_empty() && bytes.len() as u64 >= len => all = bytes.into(),
+            Ok(bytes) => {
+                all.extend_from_slice(&bytes);
+                if (bytes.len() as u64) < len {
+                    break;
+                }
+            }
+            Err(failure) if all.is_empty() => return Err(failure),
+            // The next read begins at the failure, and reports it.
+            Err(_) => break,
+        }
     }
+    Ok(all.freeze())
 }
 
 /// Bytes of a file, of which the next read may want more.
@@ -127,7 +195,7 @@ impl Buffer {
 /// reason if there are none.
 fn read(
     disk: &dyn Disk,
-    index: &Mutex<Index>,
+    kept: &Kept,
     segment: SegmentNumber,
     range: Range<u64>,
 ) -> Result<Bytes, ReadFailure> {
@@ -135,11 +203,14 @@ fn read(
     let mut fetch = Fetch::new(segment, range.start, range.end);
     let (mut out, mut buffer) = (BytesMut::new(), None);
     let failure = loop {
-        let step = fetch.poll(&index.lock().unwrap_or_else(PoisonError::into_inner));
+        let step = fetch.poll(kept.keeper().index());
         match step {
             FetchStep::Read { file, range } => {
                 // The rest of the range likely follows. All of it was durable before this read.
-                let ahead = (2 * len.saturating_sub(out.len() as u64)).min(READ_LEN);
+                let ahead = match file {
+                    ReadFile::Log(_) => (2 * len.saturating_sub(out.len() as u64)).min(READ_LEN),
+                    ReadFile::Run(_) => 0,
+                };
                 match bytes_of(disk, &mut buffer, file, range, ahead) {
                     Ok(bytes) => fetch.handle_read(bytes),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => fetch.handle_gone(),

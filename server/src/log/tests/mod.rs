@@ -3,6 +3,7 @@
 mod faulty;
 mod folders;
 mod reading;
+mod storage;
 mod threads;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -10,8 +11,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use bytes::Bytes;
 use pravega_sdk_server_core::{
     log::{
-        Committed, Event, FolderId, LogRecord, Place, PlacedRecord, SegmentNumber, Settings,
-        StateEntry,
+        CheckpointSettings, Committed, Event, FolderId, Keeper, LogRecord, Place, PlacedRecord,
+        SegmentNumber, Settings, SpaceSettings, StateEntry,
     },
     record::Sequence,
 };
@@ -22,7 +23,8 @@ use super::{
     disk::Disk,
     files::Files,
     inbox::Inbox,
-    open::{OpenedLog, Replay, open},
+    kept::Kept,
+    open::{Configure, OpenedLog, Replay, open},
 };
 use crate::{folder::LockedFolder, journal::OpenProblem};
 
@@ -99,11 +101,11 @@ struct Log {
 }
 
 impl Log {
-    fn start(opened: OpenedLog, disk: Arc<dyn Disk>) -> Self {
+    fn start((opened, keeper): (OpenedLog, Keeper), disk: Arc<dyn Disk>) -> Self {
         let OpenedLog { writer, sequence, .. } = opened;
         let (told, known) = watch::channel(Known { durable: sequence.0, ..Known::default() });
-        let inbox = Inbox::default();
-        let thread = CommitThread::start(writer, disk, inbox.clone(), Told(told)).unwrap();
+        let (inbox, kept) = (Inbox::default(), Arc::new(Kept::new(keeper, SPACE)));
+        let thread = CommitThread::start(writer, disk, inbox.clone(), kept, Told(told)).unwrap();
         Self { inbox, thread, known, submitted: sequence.0 }
     }
 
@@ -150,14 +152,22 @@ fn settings(folder: FolderId) -> Settings {
     Settings { file_len: 1 << 20, frame_len: 100_000, ahead: 200_000, ..Settings::new(folder) }
 }
 
+const SPACE: SpaceSettings = SpaceSettings { limit: None, reserve: 0 };
+
+fn configure() -> Configure {
+    let folder = FolderId(0);
+    let checkpoints = CheckpointSettings::new(folder);
+    Configure { writer: settings(folder), checkpoints, space: SPACE }
+}
+
 fn files(folder: &Path) -> Files {
     Files::new(LockedFolder::open(folder).unwrap().claim().unwrap())
 }
 
 /// Opens a log, and checks that it has batches of these lengths.
-fn open_with(disk: &dyn Disk, lens: &[usize]) -> OpenedLog {
+fn open_with(disk: &dyn Disk, lens: &[usize]) -> (OpenedLog, Keeper) {
     let mut read = Read::default();
-    let opened = open(disk, settings, &mut read).unwrap();
+    let opened = open(disk, configure(), &mut read).unwrap();
     assert_eq!(read.batches.len(), lens.len());
     for (number, (read, len)) in (1..).zip(read.batches.iter().zip(lens)) {
         assert!(*read == content(number, *len), "batch {number}");
@@ -166,5 +176,5 @@ fn open_with(disk: &dyn Disk, lens: &[usize]) -> OpenedLog {
 }
 
 fn problem(disk: &dyn Disk) -> OpenProblem {
-    open(disk, settings, &mut Read::default()).unwrap_err()
+    open(disk, configure(), &mut Read::default()).unwrap_err()
 }

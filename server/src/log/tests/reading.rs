@@ -2,36 +2,26 @@
 
 use std::{
     fs,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, mpsc},
 };
 
-use pravega_sdk_server_core::log::{FileHead, FileNumber, Index, batch_len};
+use pravega_sdk_server_core::log::{FileNumber, batch_len};
 
 use super::*;
-use crate::log::readers::{Job, ReadFailure, Readers};
+use crate::log::{
+    owner::{Owner, ReadFailure},
+    readers::{Job, ReadQueue, Readers, Then},
+};
 
 const SEGMENTS: u64 = 3;
 
-/// Adds to an index what becomes durable.
-struct Indexed {
-    disk: Arc<dyn Disk>,
-    index: Arc<Mutex<Index>>,
-    durable: mpsc::Sender<u64>,
-}
+/// Tells what becomes durable.
+struct Durable(mpsc::Sender<u64>);
 
-impl Sink for Indexed {
+impl Sink for Durable {
     fn handle(&mut self, event: Event) {
         let Event::Committed(committed) = event else { panic!("{event:?}") };
-        let mut index = self.index.lock().unwrap();
-        for file in committed.spans.iter().map(|span| span.record.file) {
-            if index.salt(file).is_none() {
-                let head = self.disk.read_at(&file.name(), 0, 64).unwrap();
-                index.begin(file, FileHead::decode(&head).unwrap().salt);
-            }
-        }
-        index.commit(&committed.spans).unwrap();
-        drop(index);
-        self.durable.send(committed.sequence.0).ok();
+        self.0.send(committed.sequence.0).ok();
     }
 
     fn fail(&mut self, _: Sequence, why: &str) {
@@ -43,7 +33,8 @@ impl Sink for Indexed {
 struct Written {
     folder: tempfile::TempDir,
     disk: Arc<dyn Disk>,
-    index: Arc<Mutex<Index>>,
+    kept: Arc<Kept>,
+    queue: ReadQueue,
     readers: Readers,
     segments: Vec<Vec<u8>>,
 }
@@ -52,12 +43,17 @@ impl Written {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let disk: Arc<dyn Disk> = Arc::new(files(folder.path()));
-        let index = Arc::new(Mutex::new(Index::default()));
         let (durable, receiver) = mpsc::channel();
-        let sink = Indexed { disk: Arc::clone(&disk), index: Arc::clone(&index), durable };
-        let (inbox, opened) = (Inbox::default(), open_with(&*disk, &[]));
-        let thread =
-            CommitThread::start(opened.writer, Arc::clone(&disk), inbox.clone(), sink).unwrap();
+        let (inbox, (opened, keeper)) = (Inbox::default(), open_with(&*disk, &[]));
+        let (kept, writer) = (Arc::new(Kept::new(keeper, SPACE)), opened.writer);
+        let thread = CommitThread::start(
+            writer,
+            Arc::clone(&disk),
+            inbox.clone(),
+            Arc::clone(&kept),
+            Durable(durable),
+        )
+        .unwrap();
         let mut random = fastrand::Rng::with_seed(7);
         let mut segments = vec![Vec::new(); SEGMENTS as usize];
         for sequence in 1..=300 {
@@ -76,23 +72,31 @@ impl Written {
         while receiver.recv().unwrap() < 300 {}
         inbox.close();
         thread.join();
-        let readers = Readers::start(&disk, &index).unwrap();
-        Self { folder, disk, index, readers, segments }
+        let queue = ReadQueue::default();
+        let owner: Arc<dyn Owner> = Arc::new(storage::Model::default());
+        let readers = Readers::start(&disk, &kept, &queue, &owner).unwrap();
+        Self { folder, disk, kept, queue, readers, segments }
     }
 
     fn read(&self, segment: u64, from: u64, to: u64) -> Result<Bytes, ReadFailure> {
         let (sender, receiver) = mpsc::channel();
         let done = Box::new(move |result| sender.send(result).unwrap());
-        let job = Job { segment: SegmentNumber(segment), range: from..to, done };
-        assert!(self.readers.read(job).is_ok());
+        let parts = vec![(SegmentNumber(segment), from..to)];
+        let job = Job { parts, then: Then::Done(done) };
+        assert!(self.queue.add(job).is_ok());
         receiver.recv().unwrap()
+    }
+
+    fn end(self) {
+        self.queue.close();
+        self.readers.join();
     }
 }
 
 #[test]
 fn every_range_of_a_segment_is_read_from_its_files() {
     let written = Written::new();
-    assert!(written.index.lock().unwrap().salt(FileNumber(3)).is_some(), "there are several files");
+    assert!(written.kept.keeper().index().salt(FileNumber(3)).is_some(), "there are several files");
     let mut random = fastrand::Rng::with_seed(8);
     for number in 0..SEGMENTS {
         let all = &written.segments[number as usize];
@@ -109,7 +113,7 @@ fn every_range_of_a_segment_is_read_from_its_files() {
         let missing = written.read(number, len, len + 5).unwrap_err();
         assert!(matches!(missing, ReadFailure::Missing(at) if at == len), "{missing}");
     }
-    written.readers.end();
+    written.end();
 }
 
 #[test]
@@ -117,8 +121,8 @@ fn damage_is_named_with_its_place_and_the_bytes_elsewhere_are_read() {
     let written = Written::new();
     let all = &written.segments[0];
     let place = {
-        let index = written.index.lock().unwrap();
-        index.find(SegmentNumber(0), all.len() as u64 / 2).unwrap()
+        let keeper = written.kept.keeper();
+        keeper.index().find(SegmentNumber(0), all.len() as u64 / 2).unwrap()
     };
     // In the middle of the records of a span.
     let path = written.folder.path().join(place.file.name());
@@ -146,5 +150,5 @@ fn damage_is_named_with_its_place_and_the_bytes_elsewhere_are_read() {
     written.disk.remove(&place.file.name()).unwrap();
     let gone = written.read(0, place.from, place.to).unwrap_err();
     assert!(matches!(gone, ReadFailure::Damaged { at: 0, .. }), "it should exist: {gone}");
-    written.readers.end();
+    written.end();
 }

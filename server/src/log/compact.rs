@@ -1,0 +1,244 @@
+//! The thread that moves what is still read out of files of which most is not.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use pravega_sdk_server_core::log::{
+    CheckpointEffect, Compaction, CompactionStep, FileNumber, GivenUp, Moved, Pressure, ReadFile,
+};
+
+use super::{
+    disk::carry_out,
+    keeping::Keeping,
+    kept::Phase,
+    owner::{Epoch, Owner},
+    pace::{Backoff, Throttle},
+};
+
+/// The time between two looks for files.
+const TICK: Duration = Duration::from_millis(500);
+/// The bytes that are read and written between two looks at commits.
+const SLICE: u64 = 256 << 10;
+/// How long a slice waits for commits at most, and between two looks at them.
+const YIELDS: Duration = Duration::from_millis(50);
+const YIELD: Duration = Duration::from_millis(2);
+
+/// The thread; it ends after [`Kept::close`](super::kept::Kept::close).
+#[derive(Debug)]
+pub(super) struct Compactor {
+    thread: JoinHandle<()>,
+}
+
+impl Compactor {
+    pub(super) fn start(keeping: Keeping, owner: Arc<dyn Owner>) -> io::Result<Self> {
+        let compacting = Compacting {
+            keeping,
+            owner,
+            damaged: BTreeSet::new(),
+            throttle: Throttle::default(),
+            spent: 0,
+            backoff: Backoff::default(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("pravega-compact".to_owned())
+            .spawn(move || compacting.run())?;
+        Ok(Self { thread })
+    }
+
+    pub(super) fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that compacts the log has panicked");
+        }
+    }
+}
+
+struct Compacting {
+    keeping: Keeping,
+    owner: Arc<dyn Owner>,
+    /// Files that cannot be read: their compaction is not tried again.
+    damaged: BTreeSet<FileNumber>,
+    throttle: Throttle,
+    /// The bytes since the last look at commits.
+    spent: u64,
+    backoff: Backoff,
+}
+
+impl Compacting {
+    fn run(mut self) {
+        loop {
+            let phase = match self.begin() {
+                Some((compaction, victims, epoch)) => self.compact(compaction, &victims, epoch),
+                None => self.keeping.kept.rest(TICK),
+            };
+            if phase == Phase::Ending {
+                return;
+            }
+        }
+    }
+
+    /// Begins the compaction that frees most; `None` if none is worth it.
+    fn begin(&mut self) -> Option<(Compaction, Vec<FileNumber>, Epoch)> {
+        if !self.backoff.wait(Instant::now()).is_zero() {
+            return None;
+        }
+        let epoch = self.owner.epoch();
+        let Keeping { kept, folder, file_len, .. } = &self.keeping;
+        let mut keeper = kept.keeper();
+        let mut victims = keeper.victims(*file_len);
+        victims.retain(|file| !self.damaged.contains(file));
+        if victims.is_empty() {
+            return None;
+        }
+        let (output, random) = (keeper.next_moved(), (fastrand::u64(..), fastrand::u64(..)));
+        let compaction = Compaction::new(*folder, output, &victims, keeper.index(), random)?;
+        Some((compaction, victims, epoch))
+    }
+
+    fn compact(
+        &mut self,
+        mut compaction: Compaction,
+        victims: &[FileNumber],
+        epoch: Epoch,
+    ) -> Phase {
+        let leftovers = compaction.leftovers();
+        loop {
+            if self.pause() == Phase::Ending {
+                self.remove(&leftovers);
+                return Phase::Ending;
+            }
+            if self.owner.epoch() != epoch {
+                compaction.abort();
+            }
+            let kept = Arc::clone(&self.keeping.kept);
+            let _step = kept.step();
+            match compaction.poll() {
+                CompactionStep::Read { file, range } => {
+                    let len = range.end.saturating_sub(range.start);
+                    match self.keeping.disk.read_at(&file.name(), range.start, len) {
+                        Ok(bytes) => {
+                            self.spend(bytes.len());
+                            let read = compaction.handle_read(bytes);
+                            self.note(read, victims);
+                        }
+                        Err(error) => {
+                            self.note_gone(file, &error);
+                            compaction.handle_gone();
+                        }
+                    }
+                }
+                CompactionStep::Judge(ranges) => {
+                    compaction.handle_live(self.owner.live(&ranges));
+                }
+                CompactionStep::Effect(effect) => {
+                    let outcome = carry_out(&*self.keeping.disk, &effect);
+                    if let CheckpointEffect::Append { bytes, .. } = &effect {
+                        self.spend(bytes.len());
+                    }
+                    let done = compaction.handle(outcome);
+                    self.note(done, victims);
+                }
+                CompactionStep::Done(moved) => {
+                    self.submit(*moved, &leftovers, epoch);
+                    return Phase::Running;
+                }
+                CompactionStep::GivenUp | CompactionStep::Wait => {
+                    self.remove(&leftovers);
+                    return Phase::Running;
+                }
+            }
+        }
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        self.throttle.spend(Instant::now(), bytes as u64);
+        self.spent += bytes as u64;
+    }
+
+    /// Leaves the disk to commits, for a while, unless there is hardly any space left.
+    fn pause(&mut self) -> Phase {
+        let Keeping { kept, inbox, .. } = &self.keeping;
+        if self.spent < SLICE {
+            return kept.rest(Duration::ZERO);
+        }
+        self.spent = 0;
+        if kept.keeper().space().pressure() == Pressure::Critical {
+            return kept.rest(Duration::ZERO);
+        }
+        let phase = kept.rest(self.throttle.wait(Instant::now()));
+        let mut waited = Duration::ZERO;
+        while phase == Phase::Running && inbox.queued() > 0 && waited < YIELDS {
+            if kept.rest(YIELD) == Phase::Ending {
+                return Phase::Ending;
+            }
+            waited += YIELD;
+        }
+        phase
+    }
+
+    /// Submits what was moved: when that is durable, the victims are removed.
+    fn submit(&mut self, moved: Moved, leftovers: &[String; 3], epoch: Epoch) {
+        let Keeping { kept, inbox, .. } = &self.keeping;
+        let (records, mut moved) = (moved.records(), Some(moved));
+        let submitted = self.owner.submit(epoch, &mut |sequence| {
+            // A commit of the batch finds this note: it waits for the same lock.
+            let mut keeper = kept.keeper();
+            inbox.submit(sequence, records.clone())?;
+            if let Some(moved) = moved.take() {
+                keeper.move_files(moved, leftovers.clone(), sequence);
+            }
+            Ok(())
+        });
+        match submitted {
+            Ok(()) => self.backoff.succeed(),
+            Err(_) => {
+                self.backoff.fail(Instant::now());
+                self.remove(leftovers);
+            }
+        }
+    }
+
+    fn note(&mut self, step: Result<(), GivenUp>, victims: &[FileNumber]) {
+        match step {
+            Ok(()) => {}
+            Err(GivenUp::Damaged { file, at }) => {
+                tracing::error!(
+                    file = file.name(),
+                    at,
+                    "the file is damaged: it takes space until it can be read"
+                );
+                self.shun(file, victims);
+            }
+            Err(GivenUp::Failed(outcome)) => {
+                if self.backoff.fail(Instant::now()) {
+                    tracing::warn!(?outcome, "cannot compact the log; it is tried again");
+                }
+            }
+        }
+    }
+
+    fn note_gone(&mut self, file: ReadFile, error: &io::Error) {
+        // A file that is gone was given up meanwhile.
+        if error.kind() != io::ErrorKind::NotFound && self.backoff.fail(Instant::now()) {
+            tracing::warn!(file = file.name(), %error, "cannot compact the log; it is tried again");
+        }
+    }
+
+    fn shun(&mut self, file: ReadFile, victims: &[FileNumber]) {
+        match file {
+            ReadFile::Log(file) => drop(self.damaged.insert(file)),
+            ReadFile::Run(_) => self.damaged.extend(victims),
+        }
+    }
+
+    /// Removes what a compaction has written. What stays is removed at the next start.
+    fn remove(&self, names: &[String; 3]) {
+        for name in names {
+            self.keeping.disk.remove(name).ok();
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The files of a log as its threads know them, and what the commit thread tells the others.
+
+use std::{
+    mem,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use pravega_sdk_server_core::{
+    log::{Committed, FileNumber, Full, Keeper, OutOfOrder, SpaceSettings},
+    record::Sequence,
+};
+
+/// Whether the threads go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Phase {
+    #[default]
+    Running,
+    Ending,
+}
+
+/// What became known since it was taken last.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// The last durable batch, if there was a commit.
+    pub(super) durable: Option<Sequence>,
+    /// The bytes and records that commits added to the log.
+    pub(super) grown: Grown,
+    /// Files that are not needed any longer.
+    pub(super) gone: Vec<FileNumber>,
+    /// The names of files that were never used.
+    pub(super) leftovers: Vec<String>,
+    /// How often batches were refused.
+    pub(super) refusals: u64,
+}
+
+/// What commits added to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Grown {
+    pub(super) bytes: u64,
+    pub(super) records: u64,
+}
+
+/// How long the index of the file that is written is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IndexSize {
+    Usual,
+    /// The file should end.
+    Full,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    news: News,
+    /// The state of a thread that takes the news.
+    listener: Listener,
+    phase: Phase,
+    /// The steps that change files, which are under way.
+    steps: usize,
+    quiet: Quietness,
+}
+
+/// Whether steps are begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Quietness {
+    #[default]
+    None,
+    Wanted,
+}
+
+/// A step that removes, renames or adds files.
+#[derive(Debug)]
+pub(super) struct Step<'a> {
+    kept: &'a Kept,
+}
+
+impl Drop for Step<'_> {
+    fn drop(&mut self) {
+        let mut state = self.kept.state();
+        state.steps -= 1;
+        if state.quiet == Quietness::Wanted {
+            drop(state);
+            self.kept.changed.notify_all();
+        }
+    }
+}
+
+/// A time in which no step is under way.
+#[derive(Debug)]
+pub(crate) struct Quiet<'a> {
+    kept: &'a Kept,
+}
+
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        self.kept.state().quiet = Quietness::None;
+        self.kept.changed.notify_all();
+    }
+}
+
+impl State {
+    fn has_news(&self) -> bool {
+        let News { durable, gone, leftovers, refusals, .. } = &self.news;
+        durable.is_some() || !gone.is_empty() || !leftovers.is_empty() || *refusals > 0
+    }
+}
+
+/// Whether the thread that takes the news is woken by them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Listener {
+    /// It works, or rests for a while.
+    #[default]
+    Away,
+    Waits,
+}
+
+/// The files of a log, for all its threads.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    keeper: Mutex<Keeper>,
+    state: Mutex<State>,
+    changed: Condvar,
+    space: SpaceSettings,
+    /// The bytes of all files.
+    used: AtomicU64,
+}
+
+impl Kept {
+    pub(crate) fn new(keeper: Keeper, space: SpaceSettings) -> Self {
+        let used = AtomicU64::new(keeper.space().used());
+        let (keeper, state) = (Mutex::new(keeper), Mutex::default());
+        Self { keeper, state, changed: Condvar::new(), space, used }
+    }
+
+    /// Checks whether there is space for more besides what is queued for the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] if only what frees space is allowed.
+    pub(crate) fn check_space(&self, queued: u64) -> Result<(), Full> {
+        let SpaceSettings { limit: Some(limit), reserve } = self.space else { return Ok(()) };
+        let used = self.used.load(Ordering::Relaxed);
+        let needed = used.saturating_add(queued).saturating_add(reserve);
+        if needed > limit { Err(Full { used, limit }) } else { Ok(()) }
+    }
+
+    /// Notes what the files take besides those with bytes of segments, by the length of all.
+    pub(super) fn measured(&self, all: u64) {
+        let mut keeper = self.keeper();
+        let space = keeper.space_mut();
+        space.set_others(0);
+        let known = space.used();
+        space.set_others(all.saturating_sub(known));
+        self.used.store(space.used(), Ordering::Relaxed);
+    }
+
+    /// The files, which no thread holds for longer than a moment: commits need them.
+    pub(crate) fn keeper(&self) -> MutexGuard<'_, Keeper> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a step of a thread that removes, renames or adds files.
+    pub(super) fn step(&self) -> Step<'_> {
+        let is_quiet = |state: &mut State| state.quiet == Quietness::Wanted;
+        let state = self.changed.wait_while(self.state(), is_quiet);
+        state.unwrap_or_else(PoisonError::into_inner).steps += 1;
+        Step { kept: self }
+    }
+
+    /// Keeps the files as they are, but for those that commits are written to, until the guard is
+    /// dropped.
+    pub(crate) fn quiet(&self) -> Quiet<'_> {
+        let mut state = self.state();
+        state.quiet = Quietness::Wanted;
+        let state = self.changed.wait_while(state, |state| state.steps > 0);
+        drop(state.unwrap_or_else(PoisonError::into_inner));
+        Quiet { kept: self }
+    }
+
+    /// Takes a commit, and what it adds to the log.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfOrder`] if the bytes of a segment do not follow those before them.
+    pub(super) fn handle_committed(
+        &self,
+        committed: &Committed,
+        grown: Grown,
+    ) -> Result<IndexSize, OutOfOrder> {
+        let mut keeper = self.keeper();
+        let gone = keeper.handle_committed(committed)?;
+        self.used.store(keeper.space().used(), Ordering::Relaxed);
+        let size = if keeper.index().is_full() { IndexSize::Full } else { IndexSize::Usual };
+        drop(keeper);
+        self.tell(|news| {
+            news.durable = Some(committed.sequence);
+            news.grown.bytes = news.grown.bytes.saturating_add(grown.bytes);
+            news.grown.records = news.grown.records.saturating_add(grown.records);
+            news.gone.extend(gone);
+        });
+        Ok(size)
+    }
+
+    /// Notes that all batches after a durable one were refused.
+    pub(super) fn handle_refused(&self, durable: Sequence) {
+        let leftovers = self.keeper().handle_refused(durable);
+        self.tell(|news| {
+            news.refusals += 1;
+            news.leftovers.extend(leftovers);
+        });
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut News)) {
+        let mut state = self.state();
+        change(&mut state.news);
+        if state.listener == Listener::Waits {
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Takes what became known.
+    pub(super) fn take_news(&self) -> News {
+        mem::take(&mut self.state().news)
+    }
+
+    /// Waits for news, at most for a time; without one, for as long as it takes.
+    pub(super) fn listen(&self, timeout: Option<Duration>) -> Phase {
+        let mut state = self.state();
+        state.listener = Listener::Waits;
+        let goes_on = |state: &mut State| state.phase == Phase::Running && !state.has_news();
+        state = match timeout {
+            Some(timeout) => {
+                let waited = self.changed.wait_timeout_while(state, timeout, goes_on);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => {
+                let waited = self.changed.wait_while(state, goes_on);
+                waited.unwrap_or_else(PoisonError::into_inner)
+            }
+        };
+        state.listener = Listener::Away;
+        state.phase
+    }
+
+    /// Waits for a time, unless the threads end.
+    pub(super) fn rest(&self, time: Duration) -> Phase {
+        let state = self.state();
+        let goes_on = |state: &mut State| state.phase == Phase::Running;
+        let waited = self.changed.wait_timeout_while(state, time, goes_on);
+        waited.unwrap_or_else(PoisonError::into_inner).0.phase
+    }
+
+    /// Ends the threads after the steps that they are at.
+    pub(crate) fn close(&self) {
+        self.state().phase = Phase::Ending;
+        self.changed.notify_all();
+    }
+}

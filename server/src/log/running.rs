@@ -1,0 +1,144 @@
+//! A log with its threads.
+
+use std::{io, sync::Arc};
+
+use pravega_sdk_server_core::{
+    log::{Checkpoints, Keeper, LogRecord, NotTaken, SpaceSettings},
+    record::Sequence,
+};
+
+use super::{
+    commit::{CommitThread, Sink},
+    compact::Compactor,
+    disk::Disk,
+    inbox::Inbox,
+    keeping::Keeping,
+    kept::Kept,
+    open::OpenedLog,
+    owner::Owner,
+    readers::{Job, ReadQueue, Readers},
+    tidy::Tidy,
+};
+
+/// What others need of a log.
+#[derive(Debug, Clone)]
+pub(crate) struct LogHandle {
+    inbox: Inbox,
+    kept: Arc<Kept>,
+    reads: ReadQueue,
+}
+
+impl LogHandle {
+    /// The handle of a log with these files.
+    pub(crate) fn new(keeper: Keeper, space: SpaceSettings) -> Self {
+        Self {
+            inbox: Inbox::default(),
+            kept: Arc::new(Kept::new(keeper, space)),
+            reads: ReadQueue::default(),
+        }
+    }
+
+    /// Adds a batch; see [`Inbox::submit`].
+    pub(crate) fn submit(
+        &self,
+        sequence: Sequence,
+        records: Vec<LogRecord>,
+    ) -> Result<(), NotTaken> {
+        self.inbox.submit(sequence, records)
+    }
+
+    /// The bytes of the batches that are not durable yet.
+    pub(crate) fn queued(&self) -> u64 {
+        self.inbox.queued()
+    }
+
+    /// Takes batches again after some were refused.
+    pub(crate) fn resume(&self) {
+        self.inbox.resume();
+    }
+
+    /// Adds a read; returns it if too many wait already.
+    pub(crate) fn read(&self, job: Job) -> Result<(), Job> {
+        self.reads.add(job)
+    }
+
+    /// The reason why only what frees space is taken; `None` while there is space.
+    pub(crate) fn why_full(&self) -> Option<String> {
+        if self.inbox.is_short() {
+            return Some("the disk has no space left".to_owned());
+        }
+        let checked = self.kept.check_space(self.inbox.queued());
+        checked.err().map(|full| full.to_string())
+    }
+
+    /// The files of the log.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Ends the threads, after everything that was submitted is written.
+    pub(crate) fn close(&self) {
+        self.kept.close();
+        self.reads.close();
+        self.inbox.close();
+    }
+}
+
+/// The threads of a log, which end after [`LogHandle::close`].
+#[derive(Debug)]
+pub(crate) struct RunningLog {
+    commit: CommitThread,
+    tidy: Tidy,
+    compactor: Compactor,
+    readers: Readers,
+}
+
+impl RunningLog {
+    /// Starts the threads of a log that was opened, all but its files, which the handle has.
+    pub(crate) fn start(
+        opened: OpenedLog,
+        disk: &Arc<dyn Disk>,
+        handle: &LogHandle,
+        owner: &Arc<dyn Owner>,
+        sink: impl Sink + 'static,
+    ) -> io::Result<Self> {
+        let OpenedLog { writer, sequence, settings, checkpoints, chain } = opened;
+        let LogHandle { inbox, kept, reads } = handle;
+        let keeping = Keeping {
+            disk: Arc::clone(disk),
+            inbox: inbox.clone(),
+            kept: Arc::clone(kept),
+            folder: settings.folder,
+            file_len: settings.file_len,
+        };
+        let checkpoints = Checkpoints::new(checkpoints, chain);
+        let started = || {
+            Ok(Self {
+                commit: CommitThread::start(
+                    writer,
+                    Arc::clone(disk),
+                    inbox.clone(),
+                    Arc::clone(kept),
+                    sink,
+                )?,
+                tidy: Tidy::start(keeping.clone(), Arc::clone(owner), checkpoints, sequence)?,
+                compactor: Compactor::start(keeping, Arc::clone(owner))?,
+                readers: Readers::start(disk, kept, reads, owner)?,
+            })
+        };
+        let started = started();
+        if started.is_err() {
+            // Those that were started end.
+            handle.close();
+        }
+        started
+    }
+
+    /// Waits for the end of all threads: then the folder is free.
+    pub(crate) fn join(self) {
+        self.readers.join();
+        self.compactor.join();
+        self.tidy.join();
+        self.commit.join();
+    }
+}
