@@ -3,12 +3,12 @@
 
 mod attack;
 mod attacker;
+mod echo;
 mod full;
 mod good;
 mod http2;
 mod kinds;
 mod ledger;
-mod machine;
 mod memory;
 mod options;
 mod phase;
@@ -27,12 +27,12 @@ use anyhow::{Context as _, Result, bail};
 use pravega_sdk::{ClientFactory, types::ScopedSegment};
 use tokio::time::sleep;
 
-pub(crate) use self::{attack::attack, machine::echo, options::Options};
+pub(crate) use self::{attack::attack, echo::echo, options::Options};
 use self::{
     attacker::Target,
+    echo::Echo,
     full::Filling,
     good::Good,
-    machine::Echo,
     memory::Memory,
     phase::{Phase, Watch},
     report::Report,

@@ -91,15 +91,11 @@ impl Store {
                 self.note_kind(segment);
             }
             Record::Truncated { segment, offset, at } => {
-                let mut dropped = Pieces::default();
-                self.change(segment, Some(*at), after, |segment| {
-                    dropped = segment.content.truncate(*offset);
-                });
-                self.discarded.pieces(dropped);
+                self.apply_truncation(segment, *offset, *at, after);
             }
             Record::Deleted { segment } => {
-                if let Some(deleted) = self.remove_segment(segment, after) {
-                    self.discarded.segment(*deleted);
+                if let Some(gone) = self.remove_segment(segment, after) {
+                    self.discarded.segment(*gone);
                 }
             }
             Record::Put { segment, entries, at } => {
@@ -124,6 +120,14 @@ impl Store {
                 });
             }
         }
+    }
+
+    fn apply_truncation(&mut self, segment: &ByteString, offset: u64, at: Millis, after: Sequence) {
+        let mut dropped = Pieces::default();
+        self.change(segment, Some(at), after, |segment| {
+            dropped = segment.content.truncate(offset);
+        });
+        self.discarded.pieces(dropped);
     }
 
     /// Changes a segment at a time; without one, the time of its last change stays.
