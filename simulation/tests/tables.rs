@@ -465,6 +465,21 @@ fn a_table_that_exists_and_does_not_is_being_deleted_and_is_created_again() {
         let config = TableConfig::default();
         let created = TableSegment::create(cluster.context(), &name, 0.into(), kind, config).await;
         assert_eq!(created.unwrap().1, Creation::Created);
+
+        // For longer than the call takes.
+        world.set_misbehaviour(Box::new(|reply| match reply {
+            WireCommand::TableSegmentInfo(info) => {
+                let (request_id, segment) = (info.request_id, info.segment_name);
+                let (server_stack_trace, offset) = ("".into(), 0);
+                vec![NoSuchSegment { request_id, segment, server_stack_trace, offset }.into()]
+            }
+            other => vec![other],
+        }));
+        let config = TableConfig::default();
+        let created = TableSegment::create(cluster.context(), &name, 0.into(), kind, config).await;
+        let error = created.unwrap_err();
+        let found = (error.kind(), error.outcome(), error.is_retryable());
+        assert_eq!(found, (ErrorKind::Unavailable, Outcome::NotApplied, true), "{error}");
     });
 }
 

@@ -274,7 +274,7 @@ impl TableDeltas {
         };
         let known = if page.starts_over { Known::Obsolete } else { Known::Kept };
         let is_new = known == Known::Obsolete || !page.entries.is_empty();
-        let (entries, position) = (page.entries, page.last_position);
+        let (entries, position) = (page.entries, self.deltas.position());
         Ok(is_new.then_some(TableDelta { known, entries, position }))
     }
 }

@@ -102,12 +102,14 @@ impl TableSegment {
     /// Creates the table segment `id` of a table, unless it exists.
     ///
     /// The controller does not list tables that are created in this way. After a lost reply a
-    /// segment that this call created may be reported as one that existed.
+    /// segment that this call created may be reported as one that existed. A 0.13.0 server does not
+    /// create a segment again for some minutes after its deletion.
     ///
     /// # Errors
     ///
     /// [`TableError`] if the server refuses the request or does not answer, and of the kind
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if the segment exists and is of another kind.
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if the segment exists and is of another kind, of
+    /// the kind [`Unavailable`](ErrorKind::Unavailable) while a deleted one is not created again.
     ///
     /// # Cancel safety
     ///
@@ -133,12 +135,17 @@ impl TableSegment {
             let pause = delay(&BACKOFF, attempt, &mut random);
             match segment.ask_info(deadline).await {
                 Ok(info) => break info,
-                Err(error) if error.kind() == ErrorKind::NotFound && pause < deadline.left() => {
-                    sleep(pause).await;
-                    attempt += 1;
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(named(error)),
+                Err(_) if pause < deadline.left() => sleep(pause).await,
+                Err(_) => {
+                    let detail = "a table of this name was deleted, and the server does not create \
+                                  it again yet: try again in some minutes, or choose another name";
+                    let error =
+                        TableError::new(ErrorKind::Unavailable, Outcome::NotApplied, detail);
+                    return Err(named(error));
                 }
-                Err(error) => return Err(named(error)),
             }
+            attempt += 1;
         };
         if info.kind != kind {
             let (has, wanted) = (info.kind.keys(), kind.keys());

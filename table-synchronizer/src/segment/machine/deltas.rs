@@ -13,6 +13,14 @@ pub(crate) struct DeltaPage {
     pub(crate) last_position: Offset,
 }
 
+impl DeltaPage {
+    /// Returns true if a 0.13.0 server has found no change: it then returns position 0.
+    fn is_nothing(&self) -> bool {
+        let Self { entries, starts_over, reached_end, last_position } = self;
+        entries.is_empty() && !starts_over && *reached_end && *last_position == Offset(0)
+    }
+}
+
 /// Decides from which position changes are read.
 #[derive(Debug)]
 pub(crate) struct DeltaMachine {
@@ -36,6 +44,9 @@ impl DeltaMachine {
     /// [`TableError`] if the page leads back, or says that more follows and leads nowhere: the
     /// reading would have no end.
     pub(crate) fn handle_page(&mut self, page: &DeltaPage) -> Result<(), TableError> {
+        if page.is_nothing() {
+            return Ok(());
+        }
         let goes_on = page.last_position > self.position;
         let rests = page.reached_end && page.last_position == self.position;
         if !(goes_on || rests) {
@@ -73,6 +84,17 @@ mod tests {
         for (last, reached_end) in [(40, false), (60, true), (60, true), (90, true)] {
             deltas.handle_page(&page(last, reached_end)).unwrap();
             assert_eq!(deltas.position(), Offset(last));
+        }
+    }
+
+    #[test]
+    fn a_page_without_changes_at_position_0_is_the_end_at_any_position() {
+        let mut deltas = DeltaMachine::new(Offset(600));
+        deltas.handle_page(&page(0, true)).unwrap();
+        assert_eq!(deltas.position(), Offset(600));
+        for (last, reached_end, starts_over) in [(0, false, false), (0, true, true)] {
+            let page = DeltaPage { starts_over, ..page(last, reached_end) };
+            assert_eq!(deltas.handle_page(&page).unwrap_err().kind(), ErrorKind::Protocol);
         }
     }
 
