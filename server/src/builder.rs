@@ -9,6 +9,7 @@ use std::{
 use pravega_sdk_server_core::{
     access::{Access, Account},
     catalog::Intervals,
+    log::{CheckpointSettings, FolderId, Settings, SpaceSettings},
     machine::{Config, Machine},
     placement::{CONTAINERS, Placement},
     record::{Durability, Millis},
@@ -17,10 +18,14 @@ use pravega_sdk_server_core::{
 
 use uuid::Uuid;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, log::Configure};
 
 /// The default memory limit, in bytes: 1 GiB.
 const DEFAULT_MEMORY_LIMIT: u64 = 1 << 30;
+/// The longest and the shortest log file, in bytes, and how many of them a limited folder has.
+const FILE_LEN: u64 = 64 << 20;
+const LEAST_FILE_LEN: u64 = 1 << 20;
+const FILES: u64 = 16;
 
 /// Configures an embedded server; from
 /// [`EmbeddedServer::builder`](crate::EmbeddedServer::builder).
@@ -32,6 +37,7 @@ pub struct ServerBuilder {
     pub(crate) rest_hosts: Vec<String>,
     pub(crate) directory: Option<PathBuf>,
     memory_limit: u64,
+    disk_limit: Option<u64>,
     pub(crate) stores: usize,
     accounts: Vec<Account>,
     token_lifetime: Duration,
@@ -54,6 +60,7 @@ impl Default for ServerBuilder {
             rest_hosts: Vec::new(),
             directory: None,
             memory_limit: DEFAULT_MEMORY_LIMIT,
+            disk_limit: None,
             stores: 1,
             accounts: Vec::new(),
             token_lifetime: Duration::from_secs(600),
@@ -94,8 +101,8 @@ impl ServerBuilder {
     /// Keeps all data in a folder, which is created if it does not exist. Without a folder, the
     /// data is lost when the server ends.
     ///
-    /// Acknowledged changes survive a crash of the process and of the system. All data is in memory
-    /// as well.
+    /// Acknowledged changes survive a crash of the process and of the system. Of the bytes of
+    /// segments, those that are in use are in memory as well, within the memory limit.
     #[must_use]
     pub fn with_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
@@ -103,13 +110,26 @@ impl ServerBuilder {
     }
 
     /// Sets the most memory that segments may use, in bytes; 1 GiB by default. Above it, requests
-    /// that need more are refused; reads, truncations and deletions still work.
+    /// that need more are refused; reads, truncations and deletions still work. With a
+    /// [folder](Self::with_directory), bytes of segments leave memory before that, and are read
+    /// from it when they are needed.
     ///
     /// Requests and replies on their way have a bound of their own, whatever clients do: the server
     /// uses at most 64 MiB more than the limit, and what the allocator rounds.
     #[must_use]
     pub fn with_memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = bytes;
+        self
+    }
+
+    /// Sets the most bytes that the files of the folder may have; without it, only the disk limits
+    /// them. Near the limit, requests that take space are refused; reads, truncations and deletions
+    /// still work. Space that is not used any longer comes back within seconds.
+    ///
+    /// A part of it is kept free for moving what is still read, at least 8 MiB.
+    #[must_use]
+    pub fn with_disk_limit(mut self, bytes: u64) -> Self {
+        self.disk_limit = Some(bytes);
         self
     }
 
@@ -198,6 +218,27 @@ impl ServerBuilder {
             access,
             intervals: self.intervals,
         })
+    }
+
+    /// The configuration of the log in a folder.
+    pub(crate) fn log_configuration(&self) -> Configure {
+        let file_len = match self.disk_limit {
+            Some(limit) => (limit / FILES).clamp(LEAST_FILE_LEN, FILE_LEN),
+            None => FILE_LEN,
+        };
+        // Every folder has its own number.
+        let folder = FolderId(0);
+        let usual = Settings::new(folder);
+        let writer = Settings {
+            file_len,
+            frame_len: usual.frame_len.min(file_len),
+            ahead: usual.ahead.min(file_len / 4),
+            ..usual
+        };
+        // For one file that is moved to, one that is written, runs and a checkpoint.
+        let reserve = 2 * file_len + file_len / 2 + usual.ahead;
+        let space = SpaceSettings { limit: self.disk_limit, reserve };
+        Configure { writer, checkpoints: CheckpointSettings::new(folder), space }
     }
 
     pub(crate) fn clock(&self) -> Clock {

@@ -391,7 +391,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::{builder::ServerBuilder, clock::Clock, journal::Durable, ports::Port};
+    use crate::{builder::ServerBuilder, clock::Clock, durable::Durable, ports::Port};
 
     /// A client whose next bytes are always there, for a number of reads.
     struct Flood {
@@ -420,7 +420,7 @@ mod tests {
     /// Serves such a client; returns how many turns another task of the thread had meanwhile.
     async fn turns_beside(bytes: Vec<u8>, reads: usize) -> usize {
         let machine = ServerBuilder::default().machine(Durability::InMemory);
-        let (_durable, durable) = watch::channel(Durable::To(Sequence::default()));
+        let durable = watch::Sender::new(Durable::To(Sequence::default()));
         let state = ServerState::new(machine, Clock::standing(), durable, None);
         let seat = Port::new("test", 1).seat(&CancellationToken::new()).unwrap();
         let outbox = Arc::new(Outbox::new(state.budget.replies.clone()));

@@ -1,8 +1,8 @@
 //! A running server: its handle, its tasks, and its shutdown.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use pravega_sdk_server_core::{ids::StoreIndex, record::Durability, store::MemoryLimit};
+use pravega_sdk_server_core::{ids::StoreIndex, store::MemoryLimit};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Handle,
@@ -15,11 +15,12 @@ use crate::{
     faults::Faults,
     fullness::Fullness,
     guard::Calls,
-    journal::{self, ReadOnlyFolder, Writer},
+    log::LogHandle,
     ports::{Port, Seat},
     rest,
     service::{Addresses, Service},
     state::ServerState,
+    storage::Storage,
 };
 
 /// The interval between checks for periodic work.
@@ -59,8 +60,8 @@ pub struct EmbeddedServer {
     pub(crate) controller: Arc<Port>,
     /// The connections to REST.
     pub(crate) rest: Arc<Port>,
-    /// Ends after the journal is closed.
-    pub(crate) writer: Option<Writer>,
+    /// The threads of the log, which end after it is closed.
+    pub(crate) storage: Option<Storage>,
 }
 
 impl fmt::Debug for EmbeddedServer {
@@ -157,38 +158,22 @@ impl EmbeddedServer {
             tokio::time::timeout(DRAIN, self.tasks.wait()).await.ok();
         }
         self.cut.cancel();
-        self.state.close_journal();
-        if has_runtime && let Some(writer) = self.writer.take() {
+        self.state.close_log();
+        if has_runtime && let Some(storage) = self.storage.take() {
             // The folder is free for the next server after that.
-            tokio::task::spawn_blocking(move || writer.join().ok()).await.ok();
+            tokio::task::spawn_blocking(move || storage.join()).await.ok();
         }
     }
 
-    /// After a failure of the journal, serves the data in it for reading only.
-    pub(crate) fn watch_journal(&self, builder: ServerBuilder, directory: PathBuf) {
-        let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
+    /// After batches are refused or lost, serves what is durable.
+    pub(crate) fn watch_log(&self, builder: ServerBuilder) {
+        let Some(storage) = &self.storage else { return };
+        let watching = storage.watch(Arc::clone(&self.state), builder);
+        let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            let why = tokio::select! {
-                why = state.journal_failed() => why,
-                () = stop.cancelled() => return,
-            };
-            state.run(|machine, _| machine.journal.fail(&why));
-            let mut machine = builder.machine(Durability::InMemory);
-            let read_back = tokio::task::spawn_blocking(move || {
-                journal::read_back(&mut ReadOnlyFolder::of(&directory), |record| {
-                    machine.restore(record)
-                })
-                .map(|_| machine)
-            });
-            match read_back.await {
-                Ok(Ok(mut machine)) => {
-                    machine.journal.fail(&why);
-                    state.replace(machine);
-                }
-                Ok(Err(problem)) => {
-                    tracing::error!(%problem, "the journal failed and cannot be read back");
-                }
-                Err(_) => {}
+            tokio::select! {
+                () = watching => {}
+                () = stop.cancelled() => {}
             }
         });
     }
@@ -245,13 +230,13 @@ impl EmbeddedServer {
         let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
         let account = self.state.turns.common_account();
         let keeping = async move {
-            let mut fullness = Fullness::default();
+            let (mut memory, mut disk) = (Fullness::of_memory(), Fullness::of_disk());
             while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
                 let ((held, MemoryLimit(limit)), _) = state.run(|machine, at| {
                     machine.tick(at);
                     (machine.held(), machine.memory_limit)
                 });
-                if fullness.is_news(held, limit) {
+                if memory.is_news(held, limit) {
                     tracing::warn!(
                         held,
                         limit,
@@ -259,21 +244,23 @@ impl EmbeddedServer {
                          truncate or delete streams, or start with a higher limit"
                     );
                 }
+                if let Some((used, limit)) = state.log.as_ref().and_then(LogHandle::used)
+                    && disk.is_news(used, limit)
+                {
+                    tracing::warn!(
+                        used,
+                        limit,
+                        "the disk limit is nearly reached: what takes space is refused there; \
+                         truncate or delete streams, or start with a higher limit"
+                    );
+                }
                 state.budget.requests.tick();
                 state.budget.replies.tick();
-                // A failure of the journal is reported where it is watched.
+                // A failure of the log is reported where it is watched.
                 state.finish_work().await.ok();
             }
         };
         self.tasks.spawn(account.meter(keeping));
-        let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
-        let account = self.state.turns.common_account();
-        let tidying = async move {
-            while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
-                state.tidy_journal().await;
-            }
-        };
-        self.tasks.spawn(account.meter(tidying));
     }
 }
 
@@ -281,6 +268,6 @@ impl Drop for EmbeddedServer {
     fn drop(&mut self) {
         self.stop.cancel();
         self.cut.cancel();
-        self.state.close_journal();
+        self.state.close_log();
     }
 }

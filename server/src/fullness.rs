@@ -1,25 +1,34 @@
-//! When the operator is warned that the memory limit is near: before writes are refused, and once
-//! each time that the memory fills.
-
-/// The shares of the limit, in tenths, from which the operator is warned, and below which another
-/// warning follows.
-const WARNS_FROM: u128 = 9;
-const CALMS_BELOW: u128 = 8;
+//! When the operator is warned that a limit is near: before writes are refused, and once each time
+//! that the memory or the disk fills.
 
 /// The warning that was given, if it still holds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Fullness {
+    /// The share of the limit, in hundredths, from which the operator is warned.
+    warns_from: u128,
+    /// The share below which another warning follows.
+    calms_below: u128,
     is_told: bool,
 }
 
 impl Fullness {
-    /// Takes the memory that is held. Returns true if it is time for a warning.
+    /// That of the memory.
+    pub(crate) fn of_memory() -> Self {
+        Self { warns_from: 90, calms_below: 80, is_told: false }
+    }
+
+    /// That of the disk, which has a reserve.
+    pub(crate) fn of_disk() -> Self {
+        Self { warns_from: 80, calms_below: 75, is_told: false }
+    }
+
+    /// Takes what is held. Returns true if it is time for a warning.
     pub(crate) fn is_news(&mut self, held: u64, limit: u64) -> bool {
-        let (held, limit) = (u128::from(held) * 10, u128::from(limit));
-        if held >= limit * WARNS_FROM {
+        let (held, limit) = (u128::from(held) * 100, u128::from(limit));
+        if held >= limit * self.warns_from {
             return !std::mem::replace(&mut self.is_told, true);
         }
-        if held < limit * CALMS_BELOW {
+        if held < limit * self.calms_below {
             self.is_told = false;
         }
         false
@@ -32,7 +41,7 @@ mod tests {
 
     #[test]
     fn there_is_one_warning_each_time_that_the_memory_fills() {
-        let mut fullness = Fullness::default();
+        let mut fullness = Fullness::of_memory();
         let news: Vec<u64> = [0, 89, 90, 100, 85, 95, 80, 90, 79, 89, 90, 91, 250]
             .into_iter()
             .filter(|held| fullness.is_news(*held, 100))
@@ -42,8 +51,8 @@ mod tests {
 
     #[test]
     fn a_folder_with_more_than_the_limit_is_news_at_once() {
-        assert!(Fullness::default().is_news(u64::MAX, 1 << 20));
-        assert!(Fullness::default().is_news(1 << 20, 1 << 20));
-        assert!(!Fullness::default().is_news(1 << 20, u64::MAX));
+        assert!(Fullness::of_memory().is_news(u64::MAX, 1 << 20));
+        assert!(Fullness::of_memory().is_news(1 << 20, 1 << 20));
+        assert!(!Fullness::of_memory().is_news(1 << 20, u64::MAX));
     }
 }

@@ -258,7 +258,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::{builder::ServerBuilder, clock::Clock, journal::Durable};
+    use crate::{builder::ServerBuilder, clock::Clock, durable::Durable};
 
     /// A service that never answers.
     #[derive(Clone)]
@@ -296,7 +296,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_has_a_deadline_and_so_has_its_request() {
         let machine = ServerBuilder::default().machine(Durability::InMemory);
-        let (_, durable) = watch::channel(Durable::To(Sequence::default()));
+        let durable = watch::Sender::new(Durable::To(Sequence::default()));
         let state = Arc::new(ServerState::new(machine, Clock::standing(), durable, None));
         let calls = Arc::new(Semaphore::new(1));
         let account = state.turns.account();

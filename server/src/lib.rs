@@ -6,11 +6,11 @@
 //! ```text
 //! connection   a client's socket        service, rest   gRPC calls of the controller, HTTP
 //!        └──────────────┬─────────────────────┘
-//!                     state     the machine behind a lock, and how much of the journal is durable
+//!                     state     the machine behind a lock, and how much of the log is durable
 //!                       │
 //!                  server-core  decides, without clock, randomness or socket
 //!                       │
-//!                    journal    records on disk, if they are kept
+//!                      log      records on disk, if they are kept, from which segments are read
 //!                       │
 //!                    folder     locked for this process
 //! ```
@@ -24,7 +24,9 @@ mod builder;
 mod clock;
 mod connection;
 mod controller;
+mod durable;
 mod embedded;
+mod eviction;
 mod fault_state;
 mod faults;
 mod folder;
@@ -33,7 +35,6 @@ mod guard;
 mod io_kind;
 mod journal;
 mod limits;
-#[expect(dead_code, reason = "folders are kept by the journal until all of it is here")]
 mod log;
 mod outbox;
 mod ports;
@@ -44,6 +45,7 @@ mod shared_machine;
 mod signals;
 mod start;
 mod state;
+mod storage;
 mod tasks;
 mod turns;
 mod watched;

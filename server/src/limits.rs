@@ -106,6 +106,16 @@ impl ConnectionLimits {
     }
 }
 
+/// The most files of a log that are kept open.
+pub(crate) fn log_files() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    log_files_within(open_files(&limits).unwrap_or(FEW_DESCRIPTORS))
+}
+
+fn log_files_within(descriptors: usize) -> usize {
+    (descriptors / 16).clamp(8, 64)
+}
+
 /// The soft limit of open files in the text of `/proc/self/limits`; `None` if it is not there.
 fn open_files(limits: &str) -> Option<usize> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
@@ -130,6 +140,8 @@ mod tests {
             let limits = ConnectionLimits::within(descriptors);
             let ConnectionLimits { stores, controller, rest } = limits;
             assert!(stores + controller + rest < descriptors, "{limits:?}");
+            let all = stores + controller + rest + log_files_within(descriptors);
+            assert!(descriptors < 64 || all + 16 < descriptors, "{limits:?}");
             assert!(stores >= 2 && controller >= 2 && rest >= 2);
         }
         let few = ConnectionLimits { stores: 20, controller: 10, rest: 5 };

@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     answer::{Lent, not_taken},
     budget::Charge,
-    journal::NotDurable,
+    durable::NotDurable,
     limits::{ANSWER_WAITS, OWN_ANSWER_BYTES, OWN_BYTES, REPLY_BYTES},
     state::ServerState,
     watched::OnlyCall,
@@ -435,7 +435,7 @@ mod tests {
     use tonic::Code;
 
     use super::*;
-    use crate::{builder::ServerBuilder, clock::Clock, journal::Durable};
+    use crate::{builder::ServerBuilder, clock::Clock, durable::Durable};
 
     /// As many segments as a stream may have.
     const SEGMENTS: i32 = 10_000;
@@ -447,7 +447,7 @@ mod tests {
 
     async fn service() -> Service {
         let machine = ServerBuilder::default().machine(Durability::InMemory);
-        let (_, durable) = watch::channel(Durable::To(Sequence::default()));
+        let durable = watch::Sender::new(Durable::To(Sequence::default()));
         let state = Arc::new(ServerState::new(machine, Clock::standing(), durable, None));
         let host = "127.0.0.1".to_owned();
         let addresses = Addresses { host, controller: 1, stores: vec![2], rest: None };

@@ -3,13 +3,12 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 
 use pravega_sdk_server_core::{
     ids::StoreIndex,
-    machine::Machine,
     record::{Durability, Sequence},
 };
 use pravega_sdk_types::{ErrorKind, classify};
@@ -22,14 +21,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     builder::ServerBuilder,
+    durable::Durable,
     embedded::EmbeddedServer,
     io_kind::io_kind,
-    journal::{self, Durable, Folder, JournalQueue, OpenError, OpenProblem, Recovered, Writer},
+    journal::{OpenError, OpenProblem},
     limits::{BACKLOG, ConnectionLimits, SEND_BUFFER},
     ports::Port,
     service::Addresses,
     signals,
     state::ServerState,
+    storage::OpenedStorage,
 };
 
 /// An error from starting a server.
@@ -97,18 +98,24 @@ impl ServerBuilder {
         let clock = self.clock();
         let rest_hosts = self.rest_hosts.clone();
         let opened = match self.directory.clone() {
-            None => {
-                let (_, durable) = watch::channel(Durable::To(Sequence::default()));
-                Opened {
-                    machine: self.machine(Durability::InMemory),
-                    durable,
-                    queue: None,
-                    writer: None,
-                }
-            }
-            Some(directory) => self.open(directory).await?,
+            Some(directory) => Some(self.open(directory).await?),
+            None => None,
         };
-        let state = Arc::new(ServerState::new(opened.machine, clock, opened.durable, opened.queue));
+        let (state, storage) = match opened {
+            None => {
+                let durable = watch::Sender::new(Durable::To(Sequence::default()));
+                let machine = self.machine(Durability::InMemory);
+                (Arc::new(ServerState::new(machine, clock, durable, None)), None)
+            }
+            Some((opened, directory)) => {
+                let started = opened.start(clock);
+                let (state, storage) = started.map_err(|error| {
+                    let what = "cannot start the threads of its log".to_owned();
+                    OpenError { folder: directory, problem: OpenProblem::Io { what, error } }
+                })?;
+                (state, Some(storage))
+            }
+        };
         // The intervals of periodic work count from here.
         state.run(|machine, at| machine.tick(at));
         let limits = ConnectionLimits::of_process();
@@ -121,11 +128,9 @@ impl ServerBuilder {
             stores: Port::new("segment store", limits.stores),
             controller: Port::new("controller", limits.controller),
             rest: Port::new("REST", limits.rest),
-            writer: opened.writer,
+            storage,
         };
-        if let Some(directory) = self.directory.clone() {
-            server.watch_journal(self, directory);
-        }
+        server.watch_log(self);
         server.serve_controller(controller);
         if let Some(rest) = rest {
             server.serve_rest(rest, rest_hosts);
@@ -138,57 +143,24 @@ impl ServerBuilder {
     }
 }
 
-/// A machine with the data of its folder, and the thread that writes to the folder.
-struct Opened {
-    machine: Machine,
-    durable: watch::Receiver<Durable>,
-    queue: Option<JournalQueue>,
-    writer: Option<Writer>,
-}
-
 impl ServerBuilder {
     /// Reads back the data of a folder, outside the runtime's threads.
-    async fn open(&self, directory: PathBuf) -> Result<Opened, OpenError> {
+    async fn open(&self, directory: PathBuf) -> Result<(OpenedStorage, PathBuf), OpenError> {
         signals::survive_long_files();
-        let (machine, folder) = (self.machine(Durability::Kept), directory.clone());
-        let opened = tokio::task::spawn_blocking(move || open(machine, &folder)).await;
-        let opened = opened.unwrap_or_else(|_| {
+        let (builder, folder) = (self.clone(), directory.clone());
+        let opened = move || OpenedStorage::open(&builder, &folder);
+        let opened = tokio::task::spawn_blocking(opened).await.unwrap_or_else(|_| {
             Err(OpenProblem::Io {
                 what: "reading it back".to_owned(),
                 error: io::Error::other("the task panicked"),
             })
         });
-        opened.map_err(|problem| OpenError { folder: directory, problem })
+        match opened {
+            Ok(opened) => Ok((opened, directory)),
+            Err(problem) => Err(OpenError { folder: directory, problem }),
+        }
     }
 }
-
-fn open(mut machine: Machine, directory: &Path) -> Result<Opened, OpenProblem> {
-    let mut folder = Folder::open(directory)?;
-    let recovered = journal::recover(&mut folder, |record| machine.restore(record))?;
-    if let Some(recovered) = &recovered {
-        machine.resume(recovered.sequence);
-    }
-    let queue = JournalQueue::default();
-    let is_wasteful = is_wasteful(recovered.as_ref(), &machine);
-    machine.begin_copy();
-    let mut copy = || machine.copy(queue.portion());
-    let copy: Option<journal::Copy<'_>> = if is_wasteful { Some(&mut copy) } else { None };
-    let started =
-        journal::start(Box::new(folder), recovered, fastrand::u64(..), copy, queue.clone());
-    machine.end_copy();
-    let (durable, writer) = started
-        .map_err(|error| OpenProblem::Io { what: "cannot create its journal".to_owned(), error })?;
-    Ok(Opened { machine, durable, queue: Some(queue), writer: Some(writer) })
-}
-
-/// Returns true if a new journal should be written at the start: the folder has none, or half of it
-/// is obsolete.
-fn is_wasteful(recovered: Option<&Recovered>, machine: &Machine) -> bool {
-    recovered.is_none_or(|recovered| recovered.len > WASTE_BYTES + 2 * machine.held())
-}
-
-/// Obsolete data of this length is never worth a rewrite, in bytes.
-const WASTE_BYTES: u64 = 16 << 20;
 
 async fn listen(address: IpAddr, port: u16) -> Result<TcpListener, StartError> {
     let address = SocketAddr::new(address, port);

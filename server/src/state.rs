@@ -1,33 +1,46 @@
 //! What all drivers of a server share: the machine behind a lock, the connections that wait for
-//! replies, and how much of the journal is durable.
+//! replies, and how much of the log is durable.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use bytes::Bytes;
 use pravega_sdk_server_core::{
     ids::{ConnectionId, Moment},
+    log::NotTaken,
     machine::Machine,
     record::Sequence,
-    store::{Discarded, Progress},
+    store::{Discarded, Fetch, MemoryLimit, Progress, Woken},
 };
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{
+    runtime::Handle,
+    sync::{oneshot, watch},
+};
 use uuid::Uuid;
 
 use crate::{
     budget::Budget,
     clock::Clock,
+    durable::{Durable, Lost, NotDurable},
+    eviction::Eviction,
     fault_state::FaultState,
-    journal::{Durable, JournalQueue, NotDurable},
     limits::QUEUED_BYTES,
+    log::{Job, LogHandle, ReadFailure, SegmentRange, Then},
     outbox::Outbox,
     shared_machine::SharedMachine,
     turns::{self, Turns},
 };
+
+/// The bytes that may be queued for the disk with the least memory.
+const LEAST_QUEUED: u64 = 64 << 10;
+
+/// The most failures of reads that are logged.
+const MOST_LOGGED: usize = 1000;
 
 /// What all drivers of a server share.
 #[derive(Debug)]
@@ -35,11 +48,20 @@ pub(crate) struct ServerState {
     machine: SharedMachine,
     connections: Mutex<HashMap<ConnectionId, Arc<Outbox>>>,
     next_connection: AtomicU64,
-    durable: watch::Receiver<Durable>,
-    queue: Option<JournalQueue>,
+    durable: watch::Sender<Durable>,
+    /// Batches that were refused after they had a number.
+    lost: Mutex<Lost>,
+    /// How often batches were refused.
+    pub(crate) epoch: AtomicU64,
+    pub(crate) log: Option<LogHandle>,
+    eviction: Eviction,
+    /// The failures of reads that were logged, each once.
+    logged: Mutex<HashSet<String>>,
     pub(crate) clock: Clock,
     pub(crate) faults: FaultState,
     pub(crate) budget: Budget,
+    /// The bytes that may be queued for the disk: not more than memory can hold beside the rest.
+    queued_bytes: u64,
     /// The line of calls that wait until less is queued for the disk.
     calls: tokio::sync::Mutex<()>,
     pub(crate) turns: Turns,
@@ -49,15 +71,21 @@ impl ServerState {
     pub(crate) fn new(
         machine: Machine,
         clock: Clock,
-        durable: watch::Receiver<Durable>,
-        queue: Option<JournalQueue>,
+        durable: watch::Sender<Durable>,
+        log: Option<LogHandle>,
     ) -> Self {
+        let MemoryLimit(limit) = machine.memory_limit;
         Self {
+            queued_bytes: QUEUED_BYTES.min(limit / 8).max(LEAST_QUEUED),
             machine: SharedMachine::new(machine),
             connections: Mutex::default(),
             next_connection: AtomicU64::new(1),
             durable,
-            queue,
+            lost: Mutex::default(),
+            epoch: AtomicU64::new(0),
+            log,
+            eviction: Eviction::default(),
+            logged: Mutex::default(),
             clock,
             faults: FaultState::default(),
             budget: Budget::default(),
@@ -75,60 +103,100 @@ impl ServerState {
     /// drivers; returns the batch that a reply to the work waits for.
     pub(crate) fn run<T>(&self, work: impl FnOnce(&mut Machine, Moment) -> T) -> (T, Sequence) {
         let at = self.moment();
-        let (done, woken, discarded, after) = self.machine.with(|machine| {
+        let (done, woken, fetches, discarded, after) = self.machine.with(|machine| {
+            if let Some(log) = &self.log {
+                note_space(machine, log);
+            }
             let done = work(machine, at);
             let woken = machine.store.take_woken();
-            if let Some((sequence, records)) = machine.journal.take()
-                && let Some(queue) = &self.queue
-            {
-                // Under the lock, so that the queue has the batches in the order of their numbers.
-                let followed = machine.take_followed();
-                queue.push(sequence, records, followed);
+            let mut fetches = Vec::new();
+            if let Some(log) = &self.log {
+                self.submit(machine, log);
+                fetches = machine.store.take_fetches();
+                self.eviction.make_room(machine, || self.durable.borrow().to());
             }
-            (done, woken, machine.store.take_discarded(), machine.journal.latest())
+            let discarded = machine.store.take_discarded();
+            (done, woken, fetches, discarded, machine.journal.latest())
         });
         discard(discarded);
-        if !woken.is_empty() {
-            let connections = lock(&self.connections);
-            for woken in woken {
-                if let Some(outbox) = connections.get(&woken.connection) {
-                    outbox.push_woken(woken);
-                }
-            }
-        }
+        self.send_woken(woken);
+        self.fetch(fetches);
         (done, after)
     }
 
-    /// Runs the work of a call, once less than [`QUEUED_BYTES`] are queued for the disk, whatever
+    /// Hands the records of the machine to the log, under its lock, so that the log has the batches
+    /// in the order of their numbers.
+    fn submit(&self, machine: &mut Machine, log: &LogHandle) {
+        let Some((sequence, records)) = machine.take_batch() else { return };
+        match log.submit(sequence, records) {
+            // What waits for it learns of the refusal, or of the end, by the state of the log.
+            Ok(()) | Err(NotTaken::NoSpace | NotTaken::Ended) => {}
+            Err(error @ NotTaken::TooLong(_)) => {
+                // No request has as much; a reply to one that had would not leave.
+                tracing::error!(%error, "a change cannot be written; no more are taken");
+                machine.journal.fail(&error.to_string());
+                log.close();
+            }
+        }
+    }
+
+    fn send_woken(&self, woken: Vec<Woken>) {
+        if woken.is_empty() {
+            return;
+        }
+        let connections = lock(&self.connections);
+        for woken in woken {
+            if let Some(outbox) = connections.get(&woken.connection) {
+                outbox.push_woken(woken);
+            }
+        }
+    }
+
+    /// Has bytes read that were evicted.
+    fn fetch(&self, fetches: Vec<Fetch>) {
+        let Some(log) = &self.log else { return };
+        let mut refused = Vec::new();
+        for fetch in fetches {
+            let job = Job { parts: fetch.parts.clone(), then: Then::Fetched(fetch) };
+            if let Err(Job { then: Then::Fetched(fetch), .. }) = log.read(job) {
+                refused.push(fetch);
+            }
+        }
+        if !refused.is_empty() {
+            let why = "too many reads wait for the disk";
+            self.run(|machine, _| refused.iter().for_each(|it| machine.store.lost(it, why)));
+        }
+    }
+
+    /// Runs the work of a call, once little enough is queued for the disk, whatever
     /// calls there are: a short one may change much.
     pub(crate) async fn run_call<T>(
         &self,
         work: impl FnOnce(&mut Machine, Moment) -> T,
     ) -> (T, Sequence) {
-        let Some(queue) = &self.queue else {
+        let Some(log) = &self.log else {
             return self.run(work);
         };
         // The calls of all clients wait for the one that has the lock, whatever its client used.
-        turns::wanted(self.run_next(work, queue)).await
+        turns::wanted(self.run_next(work, log)).await
     }
 
     async fn run_next<T>(
         &self,
         work: impl FnOnce(&mut Machine, Moment) -> T,
-        queue: &JournalQueue,
+        log: &LogHandle,
     ) -> (T, Sequence) {
         let _turn = self.calls.lock().await;
         let mut work = Some(work);
-        let mut durable = self.durable.clone();
+        let mut durable = self.durable.subscribe();
         loop {
-            // After a failure nothing is queued any more.
-            let may_go_on = |durable: &Durable| {
-                matches!(durable, Durable::Failed { .. }) || queue.bytes() < QUEUED_BYTES
-            };
+            // After a failure or a refusal nothing is queued any more.
+            let may_go_on =
+                |durable: &Durable| !durable.goes_on() || log.queued() < self.queued_bytes;
             durable.wait_for(may_go_on).await.ok();
             let (done, after) = self.run(|machine, at| {
                 // Under the lock, so that no other has filled the queue meanwhile.
-                let may_go_on = queue.bytes() < QUEUED_BYTES;
+                let may_go_on = log.queued() < self.queued_bytes;
                 work.take_if(|_| may_go_on).map(|work| work(machine, at))
             });
             if let Some(done) = done {
@@ -160,92 +228,118 @@ impl ServerState {
         if after == Sequence::default() {
             return Ok(());
         }
-        let mut durable = self.durable.clone();
-        let reached = durable.wait_for(|durable| match durable {
-            Durable::To(sequence) => *sequence >= after,
-            Durable::Failed { .. } => true,
-        });
-        match reached.await.as_deref() {
-            Ok(Durable::To(_)) => Ok(()),
-            Ok(Durable::Failed { to, .. }) if *to >= after => Ok(()),
+        let mut durable = self.durable.subscribe();
+        let reached = durable
+            .wait_for(|durable| !durable.goes_on() || durable.to() >= after || self.is_lost(after));
+        let reached = reached.await;
+        match reached.as_deref() {
+            Ok(durable) if durable.to() >= after && !self.is_lost(after) => Ok(()),
             Ok(Durable::Failed { why, .. }) => Err(NotDurable::Failed(why.clone())),
-            Err(_) => Err(NotDurable::Ended),
+            Ok(Durable::Refused { why, .. }) => Err(NotDurable::Refused(why.clone())),
+            Ok(Durable::To(_)) => Err(NotDurable::Refused("there was no space for it".to_owned())),
+            Ok(Durable::Ended { .. }) | Err(_) => Err(NotDurable::Ended),
         }
+    }
+
+    fn is_lost(&self, batch: Sequence) -> bool {
+        lock(&self.lost).has(batch)
     }
 
     /// Waits until less is queued for the disk, for a connection whose last change is `own`. One
     /// that waits for nothing on the disk goes on, whatever the others have queued.
     pub(crate) async fn wait_for_disk(&self, own: Sequence) {
-        let Some(queue) = self.queue.as_ref().filter(|queue| queue.bytes() >= QUEUED_BYTES) else {
+        let Some(log) = self.log.as_ref().filter(|log| log.queued() >= self.queued_bytes) else {
             return;
         };
-        let mut durable = self.durable.clone();
-        let goes_on = durable.wait_for(|durable| match durable {
-            Durable::To(sequence) => *sequence >= own || queue.bytes() < QUEUED_BYTES,
-            Durable::Failed { .. } => true,
+        let mut durable = self.durable.subscribe();
+        let goes_on = durable.wait_for(|durable| {
+            !durable.goes_on() || durable.to() >= own || log.queued() < self.queued_bytes
         });
         goes_on.await.ok();
     }
 
     /// Returns true if nothing up to a batch waits for the disk.
     pub(crate) fn is_on_disk(&self, own: Sequence) -> bool {
-        match *self.durable.borrow() {
-            Durable::To(sequence) => sequence >= own,
-            Durable::Failed { .. } => true,
+        let durable = self.durable.borrow();
+        !durable.goes_on() || durable.to() >= own
+    }
+
+    /// Waits until batches are refused or lost; pends forever while all become durable.
+    pub(crate) async fn not_durable(&self) -> Durable {
+        let mut durable = self.durable.subscribe();
+        let found = durable.wait_for(|durable| {
+            matches!(durable, Durable::Refused { .. } | Durable::Failed { .. })
+        });
+        let found = found.await.ok().as_deref().cloned();
+        match found {
+            Some(found) => found,
+            // The log was closed after a shutdown.
+            None => std::future::pending().await,
         }
     }
 
-    /// Waits for the journal to fail and returns the reason; pends forever while it works.
-    pub(crate) async fn journal_failed(&self) -> String {
-        let mut durable = self.durable.clone();
-        loop {
-            if let Durable::Failed { why, .. } = &*durable.borrow_and_update() {
-                return why.clone();
-            }
-            if durable.changed().await.is_err() {
-                // The journal was closed after a shutdown.
-                std::future::pending::<()>().await;
-            }
+    /// Replaces the machine by one as of a durable batch, and ends every connection, whose state
+    /// belongs to the old one. The batches of the old one after it are lost. Takes batches again,
+    /// unless writing failed for a reason.
+    pub(crate) fn replace(&self, mut machine: Machine, durable: Sequence, failure: Option<String>) {
+        if let Some(why) = &failure {
+            machine.journal.fail(why);
         }
-    }
-
-    /// Replaces the machine, and ends every connection, whose state belongs to the old one.
-    pub(crate) fn replace(&self, machine: Machine) {
-        self.machine.with(|old| *old = machine);
+        let begins = self.machine.with(|old| {
+            let last = old.journal.latest();
+            // No number is used twice. This one is that of the machine as it was read back.
+            let begins = Sequence(last.0 + 1);
+            machine.journal.resume(begins);
+            lock(&self.lost).add(durable, last);
+            self.epoch.fetch_add(1, Ordering::Release);
+            *old = machine;
+            begins
+        });
         self.cut_all();
-    }
-
-    /// Begins a new file of the journal if the old one is too long, in portions between which
-    /// clients are served.
-    pub(crate) async fn tidy_journal(&self) {
-        let Some(queue) = self.queue.as_ref().filter(|queue| queue.takes_copy()) else {
-            return;
-        };
-        self.machine.with(Machine::begin_copy);
-        let mut progress = Progress::Unfinished;
-        while progress == Progress::Unfinished {
-            let written = self.machine.with(|machine| {
-                let (records, copied) = machine.copy(queue.portion());
-                progress = copied;
-                if progress == Progress::Finished {
-                    // From here on all changes are for the new file.
-                    machine.end_copy();
-                }
-                // Under the lock, so that the queue has it among the batches in their order.
-                queue.push_portion(records, progress == Progress::Finished)
-            });
-            if written.await.is_err() {
-                // The journal has ended.
-                self.machine.with(Machine::end_copy);
-                return;
-            }
+        self.durable.send_replace(match failure {
+            Some(why) => Durable::Failed { to: begins, why },
+            None => Durable::To(begins),
+        });
+        if let Some(log) = &self.log {
+            log.resume();
         }
     }
 
-    /// Closes the journal, which ends after all writes.
-    pub(crate) fn close_journal(&self) {
-        if let Some(queue) = &self.queue {
-            queue.close();
+    /// Reads bytes that were evicted, without bringing them back; `None` if they cannot be read.
+    pub(crate) async fn read_from_disk(&self, parts: Vec<SegmentRange>) -> Option<Bytes> {
+        let (sender, receiver) = oneshot::channel();
+        let done = Box::new(move |read: Result<Bytes, ReadFailure>| {
+            // The one that waits may have left.
+            sender.send(read).ok();
+        });
+        self.log.as_ref()?.read(Job { parts, then: Then::Done(done) }).ok()?;
+        let read = receiver.await.ok()?;
+        read.inspect_err(|failure| self.log_failure(failure)).ok()
+    }
+
+    /// Logs a failure to read from the disk, unless it was logged before.
+    pub(crate) fn log_failure(&self, failure: &ReadFailure) {
+        let mut logged = lock(&self.logged);
+        if logged.len() < MOST_LOGGED && logged.insert(failure.to_string()) {
+            tracing::error!(%failure, "bytes of a segment cannot be read; all else goes on");
+        }
+    }
+
+    /// Returns true while batches become durable.
+    #[cfg(test)]
+    pub(crate) fn is_writing(&self) -> bool {
+        self.durable.borrow().goes_on()
+    }
+
+    /// Does work on the machine that changes nothing.
+    pub(crate) fn with_machine<T>(&self, work: impl FnOnce(&mut Machine) -> T) -> T {
+        self.machine.with(work)
+    }
+
+    /// Closes the log, which ends after all writes.
+    pub(crate) fn close_log(&self) {
+        if let Some(log) = &self.log {
+            log.close();
         }
     }
 
@@ -280,7 +374,14 @@ impl ServerState {
     }
 }
 
-/// No change under this lock is half done after a panic, so a poisoned lock is used on.
+/// Refuses what takes space while there is none, and nothing else.
+fn note_space(machine: &mut Machine, log: &LogHandle) {
+    let why = log.why_full();
+    if why.is_some() != machine.journal.full().is_some() {
+        machine.journal.set_full(why);
+    }
+}
+
 /// Frees what was deleted: much of it where no client waits for that.
 fn discard(discarded: Discarded) {
     if discarded.is_much()
@@ -290,6 +391,7 @@ fn discard(discarded: Discarded) {
     }
 }
 
+/// No change under this lock is half done after a panic, so a poisoned lock is used on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -325,11 +427,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn calls_that_change_much_wait_for_the_disk_whatever_calls_there_are() {
-        let machine = ServerBuilder::default().machine(Durability::Kept);
-        let (disk, durable) = watch::channel(Durable::To(Sequence::default()));
-        let queue = JournalQueue::default();
+        let machine = ServerBuilder::default().machine(Durability::Logged);
+        let disk = watch::Sender::new(Durable::To(Sequence::default()));
+        let log = LogHandle::without_threads();
         let state =
-            Arc::new(ServerState::new(machine, Clock::standing(), durable, Some(queue.clone())));
+            Arc::new(ServerState::new(machine, Clock::standing(), disk.clone(), Some(log.clone())));
         state.run(|machine, at| {
             let (catalog, mut step) = machine.call(at);
             catalog.create_scope("s", &mut step).unwrap();
@@ -346,15 +448,15 @@ mod tests {
         let mut rounds = 0;
         while calls.iter().any(|call| !call.is_finished()) {
             tokio::time::sleep(Duration::from_millis(1)).await;
-            assert!(queue.bytes() <= most, "{} bytes are queued", queue.bytes());
-            queue.drain();
+            assert!(log.queued() <= most, "{} bytes are queued", log.queued());
+            log.drain();
             disk.send_replace(Durable::To(Sequence::default()));
             rounds += 1;
         }
         assert!(rounds >= 5, "{rounds} rounds");
         // After a failure no call waits.
         disk.send_replace(Durable::Failed { to: Sequence::default(), why: String::new() });
-        queue.end(Vec::new());
+        log.close();
         let ended = state.run_call(|machine, at| create(machine, at, 100));
         timeout(Duration::from_secs(1), ended).await.unwrap();
     }
@@ -362,18 +464,18 @@ mod tests {
     #[tokio::test]
     async fn a_call_waits_for_those_before_it_and_not_for_clients_with_other_work() {
         const CALLS: u64 = 8;
-        let machine = ServerBuilder::default().machine(Durability::Kept);
-        let (disk, durable) = watch::channel(Durable::To(Sequence::default()));
-        let queue = JournalQueue::default();
+        let machine = ServerBuilder::default().machine(Durability::Logged);
+        let disk = watch::Sender::new(Durable::To(Sequence::default()));
+        let log = LogHandle::without_threads();
         let state =
-            Arc::new(ServerState::new(machine, Clock::standing(), durable, Some(queue.clone())));
+            Arc::new(ServerState::new(machine, Clock::standing(), disk.clone(), Some(log.clone())));
         state.run(|machine, at| {
             let (catalog, mut step) = machine.call(at);
             catalog.create_scope("s", &mut step).unwrap();
         });
         let little = state.turns.account();
         let mut number = 0;
-        while queue.bytes() < QUEUED_BYTES {
+        while log.queued() < QUEUED_BYTES {
             state.run(|machine, at| create(machine, at, number));
             number += 1;
         }
@@ -408,7 +510,7 @@ mod tests {
         });
         tokio::time::sleep(Duration::from_millis(100)).await;
         calls.iter().for_each(|(_, account)| (0..1000).for_each(|_| account.owe()));
-        queue.drain();
+        log.drain();
         let before = slices.load(Ordering::Relaxed);
         disk.send_replace(Durable::To(Sequence::default()));
         let call = {

@@ -42,6 +42,10 @@ pub(crate) struct Arguments {
     /// writes are refused until streams are truncated or deleted
     #[arg(long, value_parser = memory, default_value = "1G", value_name = "BYTES")]
     memory: u64,
+    /// Disk limit for the folder of --dir, with K, M, G or T for powers of 1024. Near the limit
+    /// writes are refused until streams are truncated or deleted
+    #[arg(long, value_parser = disk, value_name = "BYTES", requires = "dir")]
+    disk: Option<u64>,
 }
 
 /// With less there is hardly a stream.
@@ -51,6 +55,17 @@ fn memory(text: &str) -> std::result::Result<u64, String> {
     let bytes = parse::bytes(text)?;
     if bytes < LEAST_MEMORY {
         return Err(format!("{text} is too little for streams; at least 1M"));
+    }
+    Ok(bytes)
+}
+
+/// With less there is hardly a file.
+const LEAST_DISK: u64 = 32 << 20;
+
+fn disk(text: &str) -> std::result::Result<u64, String> {
+    let bytes = parse::bytes(text)?;
+    if bytes < LEAST_DISK {
+        return Err(format!("{text} is too little for a folder of data; at least 32M"));
     }
     Ok(bytes)
 }
@@ -70,6 +85,9 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     };
     if let Some(folder) = arguments.dir {
         builder = builder.with_directory(folder);
+    }
+    if let Some(limit) = arguments.disk {
+        builder = builder.with_disk_limit(limit);
     }
     let server = builder.start().await.map_err(unusable)?;
     let stop = Stop::listen(|| status("shutting down; press Ctrl-C again to quit now"))?;
@@ -112,7 +130,7 @@ fn unusable(error: StartError) -> Failure {
         }
         StartError::Data(data) => match data.problem() {
             OpenProblem::Corrupt { .. } | OpenProblem::Missing { .. } => failure.with_hint(
-                "no file was changed. All streams are in one journal, which cannot be used without \
+                "no file was changed. All streams are in one log, which cannot be used without \
                  the damaged part: restore the folder from a copy, or start with another --dir and \
                  write the events again",
             ),

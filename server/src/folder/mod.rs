@@ -15,7 +15,9 @@ mod lock;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use self::files::{LOCK, Listed};
 pub(crate) use self::{
-    files::{Kind, LOCK, Listed},
+    files::Kind,
     lock::{ClaimedFolder, FolderError, LockedFolder},
 };

@@ -14,6 +14,7 @@
 //! another file that were stored as data. The mark has the length of the journal at its last sync,
 //! so that a shortened file is detected.
 
+#[cfg(test)]
 use std::io;
 
 use pravega_sdk_server_core::record::Sequence;
@@ -85,6 +86,7 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
+#[cfg(test)]
 pub(super) fn head(salt: u64) -> Vec<u8> {
     let mut head = [MAGIC.as_slice(), &VERSION.to_be_bytes(), &salt.to_be_bytes()].concat();
     head.extend(crc32fast::hash(&head).to_be_bytes());
@@ -113,21 +115,25 @@ fn head_crc(head: &[u8], salt: u64) -> u32 {
 }
 
 /// A payload is longer than the head of a frame can tell.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} bytes are more than one write of the journal can have")]
 pub(super) struct TooLong(usize);
 
+#[cfg(test)]
 impl From<TooLong> for io::Error {
     fn from(error: TooLong) -> Self {
         Self::new(io::ErrorKind::InvalidInput, error)
     }
 }
 
+#[cfg(test)]
 fn frame_len(len: usize) -> Result<u32, TooLong> {
     u32::try_from(len).map_err(|_| TooLong(len))
 }
 
 /// The head of a frame with a payload of a length and a checksum.
+#[cfg(test)]
 pub(super) fn frame_head(
     salt: u64,
     kind: Kind,
@@ -182,6 +188,7 @@ pub(super) fn holds_a_frame(bytes: &[u8], salt: u64) -> bool {
 }
 
 impl Mark {
+    #[cfg(test)]
     pub(super) fn slot(&self) -> Vec<u8> {
         let body = [self.number.to_be_bytes(), self.len.to_be_bytes(), self.sequence.to_be_bytes()]
             .concat();

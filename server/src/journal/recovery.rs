@@ -1,8 +1,8 @@
-//! Reading the journal back when a server starts.
+//! Reading a journal back.
 //!
 //! Every frame of the newest file is checked. Only the last one may be damaged, if no frame follows
 //! and the mark does not count it as synced: a crash tore it, it was never acknowledged, and it is
-//! cut off. Any other damage is refused with its offset, and nothing is changed.
+//! left out. Any other damage is refused with its offset. Nothing is changed.
 
 use std::{error::Error as _, io};
 
@@ -12,7 +12,7 @@ use pravega_sdk_server_core::{
 };
 
 use super::{
-    disk::{Disk, ReadDisk},
+    disk::ReadDisk,
     files::{MARK, UNFINISHED, file_name, file_number},
     format::{
         BadHead, FRAME_HEAD_LEN, HEAD_LEN, Kind, Mark, SLOT_LEN, SLOT_STRIDE, VERSION, may_follow,
@@ -24,6 +24,7 @@ use super::{
 
 /// A journal that was read back, and the position of the next write.
 #[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests go on with a journal"))]
 pub(crate) struct Recovered {
     pub(crate) number: u64,
     pub(crate) salt: u64,
@@ -47,35 +48,6 @@ fn io_problem(what: impl Into<String>) -> impl FnOnce(io::Error) -> OpenProblem 
 
 fn corrupt(file: &str, offset: u64, what: impl Into<String>) -> OpenProblem {
     OpenProblem::Corrupt { file: file.to_owned(), offset, what: what.into() }
-}
-
-/// Reads a journal back, applies every record in order, and prepares the folder for writing; `None`
-/// if the folder has no journal yet.
-pub(crate) fn recover(
-    disk: &mut dyn Disk,
-    apply: impl FnMut(&Record) -> std::result::Result<(), RestoreError>,
-) -> Result<Option<Recovered>> {
-    let Some(read) = read_back(disk, apply)? else {
-        return Ok(None);
-    };
-    let file = file_name(read.number);
-    if read.torn > 0 {
-        tracing::warn!(
-            file,
-            bytes = read.torn,
-            "the last write was torn and is cut off; it was never acknowledged"
-        );
-        disk.truncate(&file, read.len)
-            .map_err(io_problem(format!("cannot cut off the torn end of {file}")))?;
-    }
-    // What was read may be in the memory of the system only. It is served, so it must last.
-    disk.sync(&file).map_err(io_problem(format!("cannot sync {file}")))?;
-    disk.sync_folder().map_err(io_problem("cannot sync the folder"))?;
-    for name in &read.obsolete {
-        disk.remove(name)
-            .map_err(io_problem(format!("cannot remove {name}, which is obsolete")))?;
-    }
-    Ok(Some(read))
 }
 
 /// Reads a journal back and applies every record in order, without a change to the folder; `None`
@@ -190,6 +162,11 @@ fn follows(disk: &mut dyn ReadDisk, before: &str, file: &str) -> Result<bool> {
     let (salt, len) = salt_and_len(disk, before)?;
     let (next, _) = salt_and_len(disk, file)?;
     Ok(may_follow(salt, len, next))
+}
+
+/// The salt of a journal's file.
+pub(crate) fn salt_of_file(disk: &mut dyn ReadDisk, file: &str) -> Result<u64> {
+    salt_and_len(disk, file).map(|(salt, _)| salt)
 }
 
 fn salt_and_len(disk: &mut dyn ReadDisk, file: &str) -> Result<(u64, u64)> {

@@ -5,52 +5,64 @@ use std::{
     fs::File,
     io,
     os::unix::fs::FileExt as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
 
 use super::disk::Disk;
-use crate::folder::{ClaimedFolder, Kind};
-
-/// The most files that are kept open. Long before, the descriptors of a process may end.
-const MAX_OPEN: usize = 64;
+use crate::{
+    folder::{ClaimedFolder, Kind},
+    limits::log_files,
+};
 
 /// The files of a folder.
 #[derive(Debug)]
 pub(crate) struct Files {
     folder: ClaimedFolder,
-    open: Mutex<HashMap<String, Arc<File>>>,
+    open: Mutex<Open>,
+    /// The most files that are kept open.
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    files: HashMap<String, Arc<File>>,
+    /// The log file that was written last. It stays open: a commit must not fail for want of
+    /// descriptors.
+    written: Option<String>,
+}
+
+impl Open {
+    fn keep(&mut self, name: &str, file: &Arc<File>, most: usize) {
+        if self.files.len() >= most {
+            // Those in use stay open by their users.
+            let written = self.written.as_deref();
+            self.files.retain(|name, _| Some(&**name) == written);
+        }
+        self.files.insert(name.to_owned(), Arc::clone(file));
+    }
 }
 
 impl Files {
     /// The files of a folder that belongs to this process.
     pub(crate) fn new(folder: ClaimedFolder) -> Self {
-        Self { folder, open: Mutex::default() }
+        Self { folder, open: Mutex::default(), most: log_files() }
     }
 
-    fn opened(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<File>>> {
+    fn opened(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The file with a name. A thread that has it can read it also after it was removed.
     fn file(&self, name: &str) -> io::Result<Arc<File>> {
-        if let Some(file) = self.opened().get(name) {
+        if let Some(file) = self.opened().files.get(name) {
             return Ok(Arc::clone(file));
         }
         // Not under the lock: the disk may be slow.
         let file = Arc::new(self.folder.open_file(name)?);
-        self.keep(name, &file);
+        self.opened().keep(name, &file, self.most);
         Ok(file)
-    }
-
-    fn keep(&self, name: &str, file: &Arc<File>) {
-        let mut open = self.opened();
-        if open.len() >= MAX_OPEN {
-            // Those in use stay open by their users.
-            open.clear();
-        }
-        open.insert(name.to_owned(), Arc::clone(file));
     }
 }
 
@@ -70,16 +82,23 @@ impl Disk for Files {
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.opened().remove(name);
+        self.opened().files.remove(name);
         let file = Arc::new(self.folder.create_file(name)?);
         file.write_all_at(bytes, 0)?;
         file.sync_all()?;
-        self.keep(name, &file);
+        self.opened().keep(name, &file, self.most);
         Ok(())
     }
 
     fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file(name)?.write_all_at(bytes, at)
+        let file = self.file(name)?;
+        if name.starts_with("log-") {
+            let mut open = self.opened();
+            if open.written.as_deref() != Some(name) {
+                open.written = Some(name.to_owned());
+            }
+        }
+        file.write_all_at(bytes, at)
     }
 
     fn cut(&self, name: &str, len: u64) -> io::Result<()> {
@@ -93,15 +112,15 @@ impl Disk for Files {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.folder.rename(from, to)?;
         let mut open = self.opened();
-        open.remove(to);
-        if let Some(file) = open.remove(from) {
-            open.insert(to.to_owned(), file);
+        open.files.remove(to);
+        if let Some(file) = open.files.remove(from) {
+            open.files.insert(to.to_owned(), file);
         }
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.opened().remove(name);
+        self.opened().files.remove(name);
         match self.folder.remove(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,

@@ -147,6 +147,11 @@ impl Kept {
         if needed > limit { Err(Full { used, limit }) } else { Ok(()) }
     }
 
+    /// The bytes of all files, and their limit if there is one.
+    pub(super) fn used(&self) -> Option<(u64, u64)> {
+        Some((self.used.load(Ordering::Relaxed), self.space.limit?))
+    }
+
     /// Notes what the files take besides those with bytes of segments, by the length of all.
     pub(super) fn measured(&self, all: u64) {
         let mut keeper = self.keeper();

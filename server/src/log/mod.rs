@@ -16,6 +16,7 @@
 
 mod commit;
 mod compact;
+mod convert;
 mod deaths;
 mod disk;
 mod files;
@@ -32,3 +33,16 @@ mod runs;
 #[cfg(test)]
 mod tests;
 mod tidy;
+
+#[cfg(test)]
+pub(crate) use self::tests::{Failing, Faulty};
+pub(crate) use self::{
+    commit::Sink,
+    convert::{convert, finish as finish_conversion, is_of_journal},
+    disk::Disk,
+    files::Files,
+    open::{Configure, OpenedLog, Replay, foreign, open, read_back},
+    owner::{Changes, Epoch, Owner, ReadFailure, SegmentRange},
+    readers::{Job, Then},
+    running::{LogHandle, RunningLog},
+};

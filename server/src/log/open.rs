@@ -62,12 +62,7 @@ pub(crate) fn open(
 ) -> Result<(OpenedLog, Keeper), OpenProblem> {
     let listing = list(disk)?;
     match Contents::of(&listing).map_err(of_problem)? {
-        Contents::Others { name } => Err(OpenProblem::Foreign {
-            file: name,
-            what: "the folder has other files, and none of a server: choose another one, which \
-                   need not exist"
-                .to_owned(),
-        }),
+        Contents::Others { name } => Err(foreign(name)),
         Contents::Nothing { leftovers } => create(disk, configure, leftovers),
         Contents::Log { files, checkpoints, runs, leftovers, others } => {
             for file in others {
@@ -85,6 +80,13 @@ pub(crate) fn open(
             Ok((OpenedLog { writer, sequence, settings, checkpoints, chain }, keeper))
         }
     }
+}
+
+/// The problem of a folder with a file that is none of a server's.
+pub(crate) fn foreign(file: String) -> OpenProblem {
+    let what = "the folder has other files, and none of a server: choose another one, which need \
+                not exist";
+    OpenProblem::Foreign { file, what: what.to_owned() }
 }
 
 /// Reads the log of a folder back again, while it is not written to, and changes nothing.
@@ -415,7 +417,7 @@ fn shortened(file: String, at: u64) -> OpenProblem {
 }
 
 /// The problem of a folder, as callers know it.
-fn of_problem(problem: Problem) -> OpenProblem {
+pub(super) fn of_problem(problem: Problem) -> OpenProblem {
     let Problem { file, at: offset, what } = problem;
     match what {
         What::Version(found) => OpenProblem::Version { file, found, max: 1 },

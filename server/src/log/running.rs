@@ -71,6 +71,25 @@ impl LogHandle {
         checked.err().map(|full| full.to_string())
     }
 
+    /// The bytes of all files, and their limit if there is one.
+    pub(crate) fn used(&self) -> Option<(u64, u64)> {
+        self.kept.used()
+    }
+
+    /// A log that is not written.
+    #[cfg(test)]
+    pub(crate) fn without_threads() -> Self {
+        let space = SpaceSettings { limit: None, reserve: 0 };
+        Self::new(Keeper::new(space), space)
+    }
+
+    /// Takes all batches as if they were written.
+    #[cfg(test)]
+    pub(crate) fn drain(&self) {
+        let batches = self.inbox.take().batches;
+        batches.into_iter().for_each(|batch| self.inbox.done_with(batch.len));
+    }
+
     /// The files of the log.
     pub(crate) fn kept(&self) -> &Kept {
         &self.kept

@@ -13,7 +13,7 @@ use pravega_sdk_server_core::{
 };
 use serde::Serialize;
 
-use crate::{journal::NotDurable, state::ServerState};
+use crate::{durable::NotDurable, state::ServerState};
 
 /// A response without what was asked for: the code, and for mistakes a reason.
 #[derive(Debug, thiserror::Error)]

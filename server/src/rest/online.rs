@@ -10,8 +10,7 @@ use axum::http::HeaderMap;
 use bytes::{Buf as _, Bytes, BytesMut};
 use pravega_sdk_server_core::{
     catalog::Catalog,
-    ids::ConnectionId,
-    store::{Read, Step, WaitingRead},
+    store::{Look, Step},
 };
 use pravega_sdk_types::serial::{SerialError, SerialReader};
 use pravega_sdk_wire_protocol::event::{EVENT_HEADER_LEN, MAX_EVENT_LEN, parse_header};
@@ -43,12 +42,17 @@ pub(super) async fn readers(
     let mut from = None;
     loop {
         let next = call(state, headers, |catalog, step| read(catalog, step, scope, group, from));
-        let Some(piece) = next.await? else { return Ok(None) };
-        if piece.data.is_empty() {
-            return Ok(Some(online.readers));
-        }
-        from = Some(piece.at + piece.data.len() as u64);
-        unread.extend_from_slice(&piece.data);
+        let Some(Piece { at, found }) = next.await? else { return Ok(None) };
+        let data = match found {
+            Look::Bytes(data) if data.is_empty() => return Ok(Some(online.readers)),
+            Look::Bytes(data) => data,
+            Look::Evicted(parts) => match state.read_from_disk(parts).await {
+                Some(data) => data,
+                None => return Ok(None),
+            },
+        };
+        from = Some(at + data.len() as u64);
+        unread.extend_from_slice(&data);
         if online.take(&mut unread).is_err() {
             tracing::debug!(scope, group, "the state of a reader group cannot be read");
             return Ok(None);
@@ -56,10 +60,10 @@ pub(super) async fn readers(
     }
 }
 
-/// Bytes of a state.
+/// Bytes of a state, or where they are.
 struct Piece {
     at: u64,
-    data: Bytes,
+    found: Look,
 }
 
 /// Reads bytes of a state, without any at its end; `None` if there is no state, if it is too long,
@@ -77,18 +81,13 @@ fn read(
     let begin = mark.and_then(|mark| u64::try_from(mark).ok()).unwrap_or_default().max(info.start);
     let at = from.unwrap_or(begin);
     if at >= info.len {
-        return Some(Piece { at, data: Bytes::new() });
+        return Some(Piece { at, found: Look::Bytes(Bytes::new()) });
     }
     if info.len - at > MAX_GROUP_STATE {
         return None;
     }
-    // Before the end of the segment nothing waits.
-    let read =
-        WaitingRead { connection: ConnectionId(0), request_id: 0, offset: at, max_len: STEP_LEN };
-    match step.store.read(&segment, read).ok()? {
-        Read::Data { data, .. } => Some(Piece { at, data }),
-        Read::Waits => None,
-    }
+    let found = step.store.look(&segment, at, STEP_LEN)?;
+    Some(Piece { at, found })
 }
 
 /// A state that cannot be read.

@@ -187,12 +187,12 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::{builder::ServerBuilder, clock::Clock, journal::Durable};
+    use crate::{builder::ServerBuilder, clock::Clock, durable::Durable};
 
     /// A server whose clients have just created a stream of 5,000 segments.
     fn changing(seal: bool) -> Arc<ServerState> {
         let machine = ServerBuilder::default().machine(Durability::InMemory);
-        let (_, durable) = watch::channel(Durable::To(Sequence::default()));
+        let durable = watch::Sender::new(Durable::To(Sequence::default()));
         let state = Arc::new(ServerState::new(machine, Clock::standing(), durable, None));
         let settings: Settings = serde_json::from_value(serde_json::json!({
             "scalingPolicy": {"type": "FIXED_NUM_SEGMENTS", "minSegments": 5000}

@@ -1,78 +1,121 @@
-//! What a server with a folder holds in memory for its disk.
+//! A server whose data is in a folder: more of it than fits into memory, and limits of the disk.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use pravega_sdk_client_factory::ClientFactory;
-use pravega_sdk_integration_tests::harness::{FAR, eventually, unique};
-use pravega_sdk_types::Scope;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
-
-use super::{
-    bounds::{ask, check_within, connect, create_table, frames, put, store_port},
-    process::Process,
+use pravega_sdk_event_stream::{WriterConfig, codec::Utf8};
+use pravega_sdk_integration_tests::harness::{FAR, eventually, new_stream, read_all, unique};
+use pravega_sdk_server::EmbeddedServer;
+use pravega_sdk_types::{ErrorKind, Scope, ScopedStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
 };
 
-/// The memory limit of the server, in MiB.
-const LIMIT: u64 = 320;
-const TABLE: &str = "a/b/0.#epoch.0";
+use super::{
+    bounds::{ask, connect, create_table, frames, put, store_port},
+    process::Process,
+    support,
+};
 
-/// The number of the newest file of a journal.
-fn newest(folder: &Path) -> u64 {
-    let files = std::fs::read_dir(folder).unwrap();
-    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-    let numbers = names
-        .filter_map(|name| name.strip_prefix("journal-").and_then(|number| number.parse().ok()));
-    numbers.max().unwrap()
+const TABLE: &str = "a/b/0.#epoch.0";
+/// The memory limit of the server, in MiB.
+const MEMORY: u64 = 64;
+const MIB: usize = 1 << 20;
+
+/// A part of a long stream.
+fn part(number: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(number as u64);
+    (0..MIB / 8).flat_map(|_| random.u64(..).to_be_bytes()).collect()
 }
 
-/// Fills most of the memory with entries that are as small as can be.
-async fn fill(socket: &mut TcpStream) {
-    ask(socket, vec![create_table(TABLE)]).await;
-    for part in 0..500_u32 {
-        let key = |number: u32| Bytes::from((part * 2000 + number).to_be_bytes().to_vec());
-        let entries = (0..2000).map(|number| (key(number), Bytes::new()));
-        ask(socket, vec![put(TABLE, entries)]).await;
+async fn check(factory: &ClientFactory, stream: &ScopedStream, parts: usize) {
+    let mut reader = factory.byte_reader(stream).await.unwrap();
+    let mut bytes = vec![0; MIB];
+    for number in 0..parts {
+        timeout(FAR, reader.read_exact(&mut bytes)).await.unwrap().unwrap();
+        assert!(bytes == part(number), "part {number}");
     }
 }
 
-#[tokio::test]
-async fn a_journal_that_is_written_again_stays_within_the_memory_of_the_process() {
+/// The bytes of all files of a folder.
+fn used(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).unwrap();
+    files.map(|file| file.unwrap().metadata().map_or(0, |found| found.len())).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_into_memory_is_read_from_the_folder() {
+    const PARTS: usize = 4 * MEMORY as usize;
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("data");
-    let limit = format!("{LIMIT}M");
-    let process = Process::start(&["--memory", &limit, "--dir", folder.to_str().unwrap()]);
-    let port = store_port(&process).await;
-    let mut socket = connect(port).await;
-    fill(&mut socket).await;
-    assert_eq!(newest(&folder), 1);
-    // The file grows until a new one is begun.
-    let value = Bytes::from(vec![1; 1_000_000]);
-    let request = frames([put(TABLE, [(Bytes::from_static(b"large"), value)])]);
-    let flood = async {
-        let mut socket = connect(port).await;
-        for _ in 0..300 {
-            timeout(FAR, socket.write_all(&request)).await.unwrap().unwrap();
-        }
-        eventually("a new file is begun", async || newest(&folder) == 2).await;
-    };
-    flood.await;
-    check_within(&process, LIMIT + 64).await;
+    let limit = format!("{MEMORY}M");
+    let start = || Process::start(&["--memory", &limit, "--dir", folder.to_str().unwrap()]);
+    let process = start();
+    let factory = ClientFactory::connect(&process.url).await.unwrap();
+    let stream = new_stream(factory.controller(), 1).await;
+    let mut writer = factory.byte_writer(&stream).await.unwrap();
+    for number in 0..PARTS {
+        timeout(FAR, writer.write_all(&part(number))).await.unwrap().unwrap();
+    }
+    timeout(FAR, writer.flush()).await.unwrap().unwrap();
+    check(&factory, &stream, PARTS).await;
     let peak = process.peak_kib();
-    assert!(peak <= (LIMIT + 64) << 10, "{peak} KiB were resident");
+    assert!(peak <= (MEMORY + 64) << 10, "{peak} KiB were resident");
+    // Killed, and read from the folder alone.
+    drop((process, factory));
+    let process = start();
+    let factory = ClientFactory::connect(&process.url).await.unwrap();
+    check(&factory, &stream, PARTS).await;
+    let peak = process.peak_kib();
+    assert!(peak <= (MEMORY + 64) << 10, "{peak} KiB were resident");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_the_disk_limit_writing_is_refused_and_a_truncation_gives_room_within_seconds() {
+    const LIMIT: u64 = 48 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let builder = EmbeddedServer::builder().with_directory(folder.path()).with_disk_limit(LIMIT);
+    let (server, factory) = support::start(builder).await;
+    let stream = new_stream(factory.controller(), 1).await;
+    let config = WriterConfig::default().with_delivery_timeout(Duration::from_secs(5));
+    let writer = factory.event_writer_with(&stream, Utf8, config.clone()).await.unwrap();
+    let event = "x".repeat(100_000);
+    let mut written = 0;
+    let refused = loop {
+        match writer.write("key", event.clone()).await {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.kind(), ErrorKind::OutOfSpace, "{refused}");
+    assert!(written > 100, "{written} events");
+    assert!(used(folder.path()) <= LIMIT, "{} bytes are used", used(folder.path()));
+    // The events are read, and what needs no space is done.
+    let events = read_all(&factory, &stream).await;
+    assert!(events.len() >= written);
+    let tail = factory.batch_client(&stream).await.unwrap().tail_cut().await.unwrap();
+    factory.controller().truncate_stream(&tail).await.unwrap();
+    eventually("files are removed", async || used(folder.path()) < LIMIT / 2).await;
+    let writer = factory.event_writer_with(&stream, Utf8, config).await.unwrap();
+    for _ in 0..50 {
+        writer.write("key", event.clone()).await.unwrap();
+    }
+    server.shutdown().await;
 }
 
 #[tokio::test]
-async fn a_file_that_reaches_a_limit_of_the_system_ends_the_writing_and_not_the_server() {
+async fn a_file_that_reaches_a_limit_of_the_system_is_a_full_disk_and_the_server_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("data");
-    let mut process = Process::start_with_file_size(4 << 10, &["--dir", folder.to_str().unwrap()]);
+    let mut process = Process::start_with_file_size(12 << 10, &["--dir", folder.to_str().unwrap()]);
     let port = store_port(&process).await;
     let mut socket = connect(port).await;
     ask(&mut socket, vec![create_table(TABLE)]).await;
     let request = |key| frames([put(TABLE, [(key, Bytes::from(vec![1; 1_000_000]))])]);
-    for number in 0..8_u32 {
-        // The server ends the connection once it cannot write any more.
+    for number in 0..24_u32 {
+        // The server may end the connection when it cannot write.
         let key = Bytes::from(number.to_be_bytes().to_vec());
         if timeout(FAR, socket.write_all(&request(key))).await.unwrap().is_err() {
             break;

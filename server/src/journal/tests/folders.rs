@@ -17,8 +17,8 @@ use pravega_sdk_server_core::{
 };
 use uuid::{Uuid, uuid};
 
+use super::disk::ReadOnlyFolder;
 use crate::journal::{
-    disk::ReadOnlyFolder,
     format::{FRAME_HEAD_LEN, HEAD_LEN, Kind, read_frame_head, read_head},
     recovery::read_back,
 };

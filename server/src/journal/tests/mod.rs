@@ -4,7 +4,11 @@
 //! a write on; a file may be missing if its folder was not synced. Every call may be the last, or
 //! may fail.
 
+mod disk;
+mod file;
 mod folders;
+mod frames;
+mod items;
 
 use std::{
     collections::BTreeMap,
@@ -12,16 +16,22 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use pravega_sdk_server_core::{
+    catalog::RestoreError,
+    record::{Millis, Record, Sequence},
+};
+
+use self::{
+    disk::Disk,
+    file::{Batch, JournalFile},
+    items::{Item, Portion, write_items},
+};
 use super::{
-    disk::{Disk, ReadDisk},
-    file::JournalFile,
+    disk::ReadDisk,
     files::file_name,
     problem::OpenProblem,
-    queue::{Batch, Item, Portion},
-    recovery::recover,
-    writer::write_items,
+    recovery::{Recovered, read_back},
 };
-use pravega_sdk_server_core::record::{Millis, Record, Sequence};
 
 /// A disk whose content a test can read.
 #[derive(Debug, Clone, Default)]
@@ -298,6 +308,30 @@ fn batch(number: u64, len: usize) -> Batch {
     Batch { sequence: Sequence(number), records: vec![record, entry], followed: Vec::new() }
 }
 
+/// Reads a journal back and prepares the folder for writing, as earlier versions did.
+fn recover(
+    disk: &mut dyn Disk,
+    apply: impl FnMut(&Record) -> Result<(), RestoreError>,
+) -> Result<Option<Recovered>, OpenProblem> {
+    let io_problem = |what: String| move |error| OpenProblem::Io { what, error };
+    let Some(read) = read_back(disk, apply)? else {
+        return Ok(None);
+    };
+    let file = file_name(read.number);
+    if read.torn > 0 {
+        disk.truncate(&file, read.len)
+            .map_err(io_problem(format!("cannot cut off the torn end of {file}")))?;
+    }
+    // What was read may be in the memory of the system only. It is served, so it must last.
+    disk.sync(&file).map_err(io_problem(format!("cannot sync {file}")))?;
+    disk.sync_folder().map_err(io_problem("cannot sync the folder".to_owned()))?;
+    for name in &read.obsolete {
+        disk.remove(name)
+            .map_err(io_problem(format!("cannot remove {name}, which is obsolete")))?;
+    }
+    Ok(Some(read))
+}
+
 /// Opens the journal, or creates it.
 fn open(disk: &SimulatedDisk) -> Result<(JournalFile, Vec<Record>), OpenProblem> {
     let mut records = Vec::new();
@@ -329,8 +363,7 @@ fn copying(all: &[Record], first: u64) -> Vec<Item> {
     let mut two = batch(first + 1, two);
     two.followed = two.records.clone();
     let portion = |records: &[&[Record]], is_last| {
-        let (records, written) = (records.concat(), tokio::sync::oneshot::channel().0);
-        Item::Portion(Portion { records, is_last, written })
+        Item::Portion(Portion { records: records.concat(), is_last })
     };
     let (head, tail) = all.split_at(all.len() / 2);
     let rest = portion(&[tail, &one.records], false);

@@ -15,7 +15,7 @@ use crate::folder::Kind;
 
 /// The calls that fail, by the first letters of the name of their file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Failing {
+pub(crate) enum Failing {
     Write(&'static str, io::ErrorKind),
     Sync(&'static str),
     Create(&'static str),
@@ -26,19 +26,19 @@ enum Failing {
 
 /// A disk of which some calls fail.
 #[derive(Debug)]
-struct Faulty {
+pub(crate) struct Faulty {
     files: Files,
     failing: Mutex<Vec<Failing>>,
     failures: AtomicU64,
 }
 
 impl Faulty {
-    fn of(folder: &Path) -> Arc<Self> {
+    pub(crate) fn of(folder: &Path) -> Arc<Self> {
         let (failing, failures) = (Mutex::default(), AtomicU64::new(0));
         Arc::new(Self { files: files(folder), failing, failures })
     }
 
-    fn set(&self, failing: &[Failing]) {
+    pub(crate) fn set(&self, failing: &[Failing]) {
         *self.failing.lock().unwrap() = failing.to_vec();
     }
 

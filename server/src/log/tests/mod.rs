@@ -1,10 +1,13 @@
 //! The log in real folders, with threads, and on disks that fail.
 
+mod converting;
 mod faulty;
 mod folders;
 mod reading;
 mod storage;
 mod threads;
+
+pub(crate) use self::faulty::{Failing, Faulty};
 
 use std::{path::Path, sync::Arc, time::Duration};
 

@@ -217,9 +217,9 @@ impl Sink for Told {
 
 /// A disk of a process that is killed after some calls: the later ones have no effect.
 #[derive(Debug)]
-struct Mortal {
-    files: Files,
-    calls: AtomicI64,
+pub(super) struct Mortal {
+    pub(super) files: Files,
+    pub(super) calls: AtomicI64,
 }
 
 impl Mortal {

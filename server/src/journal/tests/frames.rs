@@ -6,7 +6,7 @@ use crc32fast::Hasher;
 use postcard::{ser_flavors::Flavor, serialize_with_flavor};
 use pravega_sdk_server_core::record::{Record, Sequence};
 
-use super::format::{FRAME_HEAD_LEN, Kind, TooLong, frame_head};
+use super::super::format::{FRAME_HEAD_LEN, Kind, TooLong, frame_head};
 
 /// The longest write, in bytes, and the longest frame that is encoded once, not twice.
 pub(super) const PIECE: usize = 1 << 20;
@@ -147,8 +147,7 @@ impl Flavor for Write<'_, '_, '_> {
     }
 }
 
-#[cfg(test)]
-mod tests {
+mod itself {
     use bytes::Bytes;
     use pravega_sdk_server_core::record::Millis;
 

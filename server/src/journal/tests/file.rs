@@ -1,34 +1,39 @@
-//! The file that the thread of the journal writes to, and the one that is to replace it.
+//! A journal's file as earlier versions wrote it, and the one that replaces it.
 
 use std::io;
 
 use pravega_sdk_server_core::record::{Record, Sequence};
 
 use super::{
+    super::{
+        files::{MARK, UNFINISHED, file_name},
+        format::{Kind, Mark, SLOT_STRIDE, head, next_salt},
+        recovery::Recovered,
+    },
     disk::Disk,
-    files::{MARK, UNFINISHED, file_name},
-    format::{Kind, Mark, SLOT_STRIDE, head, next_salt},
     frames::Frame,
-    queue::{Batch, memory},
-    recovery::Recovered,
 };
 
 /// The approximate memory of the records of one frame, in bytes, unless one batch has more.
 const FRAME_BYTES: usize = 4 << 20;
 /// The bytes of a new file after which it is synced, so that its last sync is short.
 const SYNC_BYTES: u64 = 4 << 20;
-/// A journal that grew by this many bytes, and to a multiple of its first length, is rewritten.
-const REWRITE_BYTES: u64 = 256 << 20;
-const REWRITE_TIMES: u64 = 3;
 
-/// The file that the thread writes to.
+/// Records that take effect together.
+#[derive(Debug, Clone)]
+pub(super) struct Batch {
+    pub(super) sequence: Sequence,
+    pub(super) records: Vec<Record>,
+    /// The records of a copy that follow from it, while one is made.
+    pub(super) followed: Vec<Record>,
+}
+
+/// The file that is written.
 pub(super) struct JournalFile {
     disk: Box<dyn Disk>,
     number: u64,
     salt: u64,
     len: u64,
-    /// The length of the file when it was begun.
-    began: u64,
     pub(super) sequence: Sequence,
     slot: usize,
     /// A copy of the server, which replaces the file once it is complete.
@@ -55,14 +60,7 @@ impl JournalFile {
             }
         };
         let buffer = Vec::new();
-        Self { disk, number, salt, len, began: len, sequence, slot, copy: None, buffer }
-    }
-
-    /// Returns true if a new file should be begun.
-    pub(super) fn is_overgrown(&self) -> bool {
-        self.copy.is_none()
-            && self.len > self.began + REWRITE_BYTES
-            && self.len > self.began.saturating_mul(REWRITE_TIMES)
+        Self { disk, number, salt, len, sequence, slot, copy: None, buffer }
     }
 
     /// Writes batches, and syncs.
@@ -165,7 +163,7 @@ impl JournalFile {
         self.number += 1;
         self.disk.rename(UNFINISHED, &file_name(self.number))?;
         self.disk.sync_folder()?;
-        (self.salt, self.len, self.began) = (salt, len, len);
+        (self.salt, self.len) = (salt, len);
         self.mark(true)?;
         if !is_first {
             self.disk.remove(&old)?;
@@ -178,4 +176,9 @@ impl JournalFile {
         self.commit(Kind::Clean, self.sequence, std::iter::empty(), 0)?;
         self.mark(true)
     }
+}
+
+/// The approximate memory of records, in bytes.
+fn memory(records: &[Record]) -> usize {
+    records.iter().map(Record::memory).sum()
 }
