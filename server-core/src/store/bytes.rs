@@ -340,12 +340,17 @@ impl SegmentBytes {
         if from >= end {
             return;
         }
-        // Exactly the memory that counts, whatever the bytes are a part of.
         let part = bytes.get((from - at) as usize..(end - at) as usize).unwrap_or_default();
-        let held = part.len() as u64;
-        let (bytes, changed) = (Bytes::copy_from_slice(part), Sequence::default());
-        self.full.insert(index, Piece { end, bytes, held, changed, is_used: true });
-        (self.full_held, self.filled_to) = (self.full_held + held, end);
+        // Of the usual length, as a reply keeps a whole piece alive.
+        for part in part.chunks(PIECE_LEN) {
+            let held = part.len() as u64;
+            from += held;
+            // Exactly the memory that counts, whatever the bytes are a part of.
+            let (bytes, changed) = (Bytes::copy_from_slice(part), Sequence::default());
+            self.full.insert(index, Piece { end: from, bytes, held, changed, is_used: true });
+            (self.full_held, index) = (self.full_held + held, index + 1);
+        }
+        self.filled_to = end;
     }
 
     /// Returns true if the bytes before an offset were filled in last: the segment is read in
@@ -417,6 +422,22 @@ mod tests {
 
     fn all(bytes: &SegmentBytes) -> Vec<u8> {
         bytes.pieces().flat_map(Vec::from).collect()
+    }
+
+    #[test]
+    fn a_long_range_that_is_filled_in_is_in_pieces_of_the_usual_length() {
+        let len = 3 * PIECE_LEN + 10;
+        let content: Vec<u8> = (0..len).map(|at| (at / 7) as u8).collect();
+        let mut bytes = SegmentBytes::evicted(0, len as u64);
+        bytes.fill(0, &content.clone().into());
+        assert_eq!(bytes.held(), len as u64);
+        let mut found = Vec::new();
+        while found.len() < len {
+            let piece = bytes.read_whole(found.len() as u64, usize::MAX);
+            assert!((1..=PIECE_LEN).contains(&piece.len()), "{} bytes", piece.len());
+            found.extend_from_slice(&piece);
+        }
+        assert!(found == content);
     }
 
     #[test]
