@@ -7,6 +7,7 @@ mod damage;
 mod disk;
 mod failures;
 mod files;
+mod kept;
 mod seeds;
 mod storage;
 

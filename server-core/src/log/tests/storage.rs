@@ -3,22 +3,19 @@
 
 mod moving;
 
-use std::{collections::BTreeMap, ops::Range, panic::catch_unwind, time::Duration};
+use std::{collections::BTreeMap, ops::Range, panic::catch_unwind};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{
     super::{
-        Chain, CheckpointNeeds, CheckpointSettings, Checkpoints, Compaction, Directory, Entry,
-        FOOTER_LEN, Fetch, FetchStep, FileKind, FileUse, Footer, Freed, FreedStep, IndexWork,
-        Keeper, KnownFile, Merge, NextOfCheckpoint, Run, RunBuilder, Slice, SpaceSettings, live_in,
-        read_block,
+        CheckpointSettings, Slice,
         seeded_bugs::{Bug, with},
     },
-    FOLDER, FileChange, FileHead, FileNumber, Held, Log, LogRecord, OpenFailure, Position, RunFile,
-    Salt, SegmentNumber, StateEntry,
-    disk::{Disk, Failed, Fault, LOSSES, Part, carry_out},
-    open, outcome,
+    FOLDER, Held, LogRecord, OpenFailure, SegmentNumber, StateEntry,
+    disk::{Disk, Fault, LOSSES, Part},
+    kept::{Kept, Mistake},
+    open,
 };
 use crate::record::Sequence;
 
@@ -93,33 +90,12 @@ fn replay(state: &mut State, record: &LogRecord) {
     }
 }
 
-/// A mistake of the owner of a log.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Mistake {
-    /// A file is given up by its hint alone.
-    DropsOnHint,
-    /// A checkpoint is at the end of the log, though files before it have no run.
-    PassesUnindexed,
-    /// Runs are removed when they were merged, though the checkpoint needs them.
-    RemovesRunsEarly,
-    /// A file is removed before the log says so.
-    RemovesUnrecorded,
-    /// A file is replaced by what was moved from it before the log says so.
-    ReplacesUnrecorded,
-}
-
 struct Storage {
-    log: Log,
-    checkpoints: Checkpoints,
-    keeper: Keeper,
+    kept: Kept,
     state: State,
     changes: Vec<Change>,
     /// The number of the next segment.
     next: u64,
-    deaths: usize,
-    compaction: Option<Compaction>,
-    moves: usize,
-    mistake: Option<Mistake>,
 }
 
 impl Storage {
@@ -137,23 +113,13 @@ impl Storage {
             Err(OpenFailure::Disk(_)) => return Err(disk),
             Err(failure) => panic!("{failure:?} in {:?}", disk.list()),
         };
-        let chain = held.as_ref().and_then(|held| {
-            let (newest, base_len) = (*held.checkpoints.last()?, *held.lens.first()?);
-            Some(Chain { newest, base_len, deltas_len: held.lens.iter().skip(1).sum() })
-        });
         let settings =
             CheckpointSettings { folder: FOLDER, tail_len: 3000, tail_records: 25, slice: 3 };
         let mut storage = Self {
-            log: Log::with(disk, writer, Vec::new(), seed),
-            checkpoints: Checkpoints::new(settings, chain),
-            keeper: Keeper::new(SpaceSettings { limit: None, reserve: 0 }),
+            kept: Kept::new((disk, writer), held.as_ref(), settings, seed, mistake),
             state: State::new(),
             changes: Vec::new(),
             next: changes.iter().map(Change::segment).max().unwrap_or(0) + 1,
-            deaths: 0,
-            compaction: None,
-            moves: 0,
-            mistake,
         };
         let last = held.map_or(0, |held| storage.take(held)) as usize;
         assert!(acknowledged <= last && last <= changes.len(), "{acknowledged} to {last}");
@@ -165,7 +131,7 @@ impl Storage {
 
     /// Takes what a folder holds; returns its last batch.
     fn take(&mut self, held: Held) -> u64 {
-        let Held { entries, ends, known, frames, recovered, .. } = held;
+        let Held { entries, frames, recovered, .. } = held;
         let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
         for (key, value) in entries {
             match value {
@@ -176,62 +142,27 @@ impl Storage {
                 None => drop(self.state.remove(&number(&key))),
             }
         }
-        if let Some((position, end)) = known {
-            let listing = self.log.disk.list();
-            let exists = |file: FileNumber| listing.contains_key(&file.name());
-            self.keeper.take_checkpoint(&position, &end, exists);
-            // A hint may be wrong.
-            for file in end.files.iter().map(|file| file.number) {
-                if self.log.random.u8(..8) == 0 {
-                    self.keeper.space_mut().recount(file, 0);
-                }
-            }
-            for known in &end.runs {
-                let footer = self.footer(known.run, known.salt, known.len);
-                self.keeper.take_run(known, footer);
-            }
-        }
-        for moved in &recovered.moved {
-            let footer = self.footer(RunFile::of(moved.file), moved.run_salt, moved.run_len);
-            self.keeper.take_moved(moved, footer);
-        }
-        self.keeper.take_last_moved(recovered.last_moved);
-        for frame in &frames {
-            let salt = self.salt(frame.place.file);
-            self.keeper.take_frame(frame.place, salt, &frame.placed).unwrap();
-            for record in &frame.records {
-                let before = self.state.clone();
-                replay(&mut self.state, record);
-                // What was freed before the checkpoint had its hint is freed twice.
-                for (segment, Segment { start, end }) in before {
-                    let to = self.state.get(&segment).map_or(end, |now| now.start);
-                    if start < to {
-                        self.free(segment, start..to);
-                    }
+        for record in frames.iter().flat_map(|frame| &frame.records) {
+            let before = self.state.clone();
+            replay(&mut self.state, record);
+            // What was freed before the checkpoint had its hint is freed twice.
+            for (segment, Segment { start, end }) in before {
+                let to = self.state.get(&segment).map_or(end, |now| now.start);
+                if start < to {
+                    self.kept.free(SegmentNumber(segment), start..to);
                 }
             }
         }
-        self.log.ends = ends;
         (0..self.next).for_each(|segment| self.touch(segment));
         recovered.sequence.0
     }
 
     fn touch(&mut self, segment: u64) {
-        self.checkpoints.touch(Bytes::copy_from_slice(&segment.to_be_bytes()));
-    }
-
-    fn salt(&self, file: FileNumber) -> Salt {
-        FileHead::decode(&self.log.disk.read(&file.name(), 0, 64)).unwrap().salt
-    }
-
-    fn footer(&self, run: RunFile, salt: Salt, len: u64) -> Footer {
-        let at = len - FOOTER_LEN as u64;
-        let footer = self.log.disk.read(&run.name(), at, FOOTER_LEN as u64);
-        Footer::decode(&footer, salt, at).expect("a whole run")
+        self.kept.checkpoints.touch(Bytes::copy_from_slice(&segment.to_be_bytes()));
     }
 
     fn draw(&mut self) -> Change {
-        let random = &mut self.log.random;
+        let random = &mut self.kept.log.random;
         let segments: Vec<(u64, Segment)> = self.state.iter().map(|(k, v)| (*k, *v)).collect();
         let any = (!segments.is_empty()).then(|| segments[random.usize(..segments.len())]);
         // Some segments are kept long, so that old files have bytes that are read.
@@ -275,241 +206,65 @@ impl Storage {
                 (segment, start..end, text(format!("{segment}")))
             }
         };
-        let (number, dying) = (self.changes.len() as u64 + 1, self.dying());
-        let drop = |file: &FileNumber| LogRecord::File(FileChange::Dropped { file: *file });
+        let number = Sequence(self.changes.len() as u64 + 1);
+        let state = &self.state;
+        let dying = self.kept.dying(&|segment, range| live(state, segment, &range));
         let mut records = vec![record];
-        records.extend(dying.iter().map(drop).chain(more));
-        if self.log.writer.submit(Sequence(number), records.clone()).is_err() {
+        records.extend(Kept::dropped(&dying).chain(more));
+        if self.kept.log.writer.submit(number, records.clone()).is_err() {
             return;
         }
         self.changes.push(change);
         self.next = self.next.max(segment + 1);
         replay(&mut self.state, &records[0]);
         self.touch(segment);
-        for file in dying {
-            if self.mistake == Some(Mistake::RemovesUnrecorded) {
-                self.log.disk.remove(&file.name()).ok();
-            }
-            self.keeper.drop_file(file, Sequence(number));
-        }
-        self.free(segment, freed);
-    }
-
-    /// Files that have nothing that is read, and are not replayed.
-    fn dying(&self) -> Vec<FileNumber> {
-        let live = |segment: SegmentNumber, from: u64, to: u64| match self.state.get(&segment.0) {
-            Some(found) => to.min(found.end).saturating_sub(from.max(found.start)),
-            None => 0,
-        };
-        let is_dead = |file: &FileNumber| {
-            let runs = self.keeper.index().runs().map(|(run, _)| run);
-            let runs = runs.filter(|run| run.first <= *file && *file <= run.last);
-            let entries: Vec<Entry> = runs.flat_map(|run| self.entries(run)).collect();
-            self.mistake == Some(Mistake::DropsOnHint) || live_in(*file, entries, live) == 0
-        };
-        self.keeper.candidates().into_iter().filter(is_dead).collect()
-    }
-
-    /// Corrects the hints after a range was freed.
-    fn free(&mut self, segment: u64, range: Range<u64>) {
-        let mut freed = Freed::new(SegmentNumber(segment), range, self.keeper.index());
-        loop {
-            match freed.poll() {
-                FreedStep::Read { file, range } => {
-                    freed.handle_read(&self.read(&file.name(), range)).unwrap();
-                }
-                FreedStep::Done(counts) => {
-                    let space = self.keeper.space_mut();
-                    counts.into_iter().for_each(|(file, bytes)| space.free(file, bytes));
-                    return;
-                }
-            }
-        }
-    }
-
-    fn read(&self, name: &str, range: Range<u64>) -> Bytes {
-        self.log.disk.read(name, range.start, range.end - range.start)
-    }
-
-    fn entries(&self, run: RunFile) -> Vec<Entry> {
-        let (_, content) = self.keeper.index().runs().find(|(other, _)| *other == run).unwrap();
-        let directory = self.read(&run.name(), content.footer.directory_place());
-        let directory = Directory::decode(&directory, content.salt, &content.footer).unwrap();
-        let block = |place: Range<u64>| {
-            let at = place.start;
-            read_block(&self.read(&run.name(), place), content.salt, at).unwrap()
-        };
-        directory.blocks().flat_map(block).collect()
-    }
-
-    /// Writes or merges one run.
-    fn index(&mut self) {
-        let Some(work) = self.keeper.index().work() else { return };
-        let (run, entries): (RunFile, Vec<Entry>) = match work {
-            IndexWork::Write(file) => {
-                let spans = self.keeper.index().spans_of(file).unwrap();
-                let entry = |(segment, span)| Entry::new(segment, file, span);
-                (RunFile::of(file), spans.all().map(entry).collect())
-            }
-            IndexWork::Merge(runs) => {
-                let exists = |file| self.keeper.index().salt(file).is_some();
-                let all = runs.iter().map(|run| self.entries(*run).into_iter());
-                let (first, last) = (runs[0].first, runs[runs.len() - 1].last);
-                (RunFile { first, last }, Merge::new(all, exists).collect())
-            }
-        };
-        let salt = Salt(self.log.random.u64(..));
-        let head = FileHead { kind: FileKind::Index, folder: FOLDER, number: run.first, salt };
-        let mut builder = RunBuilder::new(&head, run.last);
-        let mut content = BytesMut::new();
-        entries.iter().for_each(|entry| builder.push(entry).unwrap());
-        content.put_slice(&builder.finish());
-        if write_whole(&mut self.log.disk, &run.name(), &content).is_err() {
-            return;
-        }
-        let at = content.len() - FOOTER_LEN;
-        let footer = Footer::decode(&content[at..], salt, at as u64).unwrap();
-        let before: Vec<RunFile> = self.keeper.index().runs().map(|(run, _)| run).collect();
-        self.keeper.handle_run(run, Run { salt, footer }, content.len() as u64);
-        if self.mistake == Some(Mistake::RemovesRunsEarly) {
-            let is_left = |run: &RunFile| self.keeper.index().runs().any(|(it, _)| it == *run);
-            for run in before.iter().filter(|run| !is_left(run)) {
-                self.log.disk.remove(&run.name()).ok();
-            }
-        }
+        self.kept.drop_files(dying, number);
+        self.kept.free(SegmentNumber(segment), freed);
     }
 
     fn step(&mut self) {
-        let refusals = self.log.refusals;
-        if !self.log.step() {
-            self.log.now += Duration::from_millis(30);
-        }
-        for committed in std::mem::take(&mut self.log.committed) {
-            let moved = self.keeper.space().moved().count();
-            let gone = self.keeper.handle_committed(&committed).unwrap();
-            self.moves += usize::from(self.keeper.space().moved().count() > moved);
-            gone.into_iter().for_each(|file| self.remove_file(file));
-            self.checkpoints.grow(100, 1);
-        }
-        if self.log.refusals > refusals {
-            let durable = self.log.writer.durable();
-            let leftovers = self.keeper.handle_refused(durable);
-            self.remove_leftovers(&leftovers);
-            if let Some(compaction) = &mut self.compaction {
-                compaction.abort();
-            }
-            self.checkpoints.abort();
-            self.changes.truncate(durable.0 as usize);
+        if self.kept.step() {
+            self.changes.truncate(self.kept.log.writer.durable().0 as usize);
             self.state = model(&self.changes).0;
             (0..self.next).for_each(|segment| self.touch(segment));
         }
     }
 
-    /// Removes a file that is not needed any longer.
-    fn remove_file(&mut self, file: FileNumber) {
-        self.log.ends.remove(&file);
-        self.deaths += 1;
-        if self.log.disk.list().contains_key(&file.name()) {
-            self.log.disk.remove(&file.name()).ok();
-        }
-    }
-
-    /// One step of a checkpoint.
     fn checkpoint(&mut self) {
-        if self.checkpoints.is_due() {
-            self.begin_checkpoint();
-        }
-        match self.checkpoints.poll(self.log.writer.durable()) {
-            NextOfCheckpoint::Idle | NextOfCheckpoint::Wait => {}
-            NextOfCheckpoint::Slice(slice) => {
-                let entries = self.slice(slice);
-                let up_to = Sequence(self.changes.len() as u64);
-                self.checkpoints.handle_slice(&entries, up_to);
-            }
-            NextOfCheckpoint::Effect(effect) => {
-                let done = carry_out(&mut self.log.disk, effect);
-                self.checkpoints.handle(&outcome(done));
-            }
-            NextOfCheckpoint::Completed(position) => {
-                for run in self.keeper.complete_checkpoint(&position) {
-                    self.log.disk.remove(&run.name()).ok();
-                }
-            }
-        }
-    }
-
-    fn slice(&self, slice: Slice) -> Vec<StateEntry> {
-        let value = |segment: u64| -> StateEntry {
-            let numbers = |it: &Segment| [it.start, it.end].map(u64::to_be_bytes).concat();
-            let value = self.state.get(&segment).map(|found| numbers(found).into());
-            (Bytes::copy_from_slice(&segment.to_be_bytes()), value)
-        };
-        let number = |key: &Bytes| u64::from_be_bytes(key[..].try_into().unwrap());
-        match slice {
-            Slice::Keys(keys) => keys.iter().map(|key| value(number(key))).collect(),
-            Slice::After(after, most) => {
-                let from = after.map_or(0, |key| number(&key) + 1);
-                self.state.range(from..).take(most).map(|(key, _)| value(*key)).collect()
-            }
-        }
-    }
-
-    fn begin_checkpoint(&mut self) {
-        let Some(mut needs) = self.keeper.begin_checkpoint() else { return };
-        if self.mistake == Some(Mistake::PassesUnindexed) {
-            let (place, sequence) = (self.log.writer.end().unwrap(), self.log.writer.durable().0);
-            needs.position = Position { place, sequence };
-            let files = self.keeper.space().settled(place.file.next());
-            let known = |(number, FileUse { len, bytes, live })| {
-                let salt = self.keeper.index().salt(number).unwrap();
-                KnownFile { number, salt, len, bytes, live }
-            };
-            needs.files = files.map(known).collect();
-        }
-        let CheckpointNeeds { position, files, runs } = needs;
-        self.checkpoints.begin(position, files, runs, self.log.random.u64(..));
+        let Self { kept, state, changes, .. } = self;
+        kept.checkpoint(|asked| (slice(state, asked), Sequence(changes.len() as u64)));
     }
 
     /// Writes changes, runs and checkpoints side by side; returns the last acknowledged change.
     fn run(&mut self, more: usize) -> usize {
         let goal = self.changes.len() + more;
         for _ in 0..4000 {
-            let is_written = self.changes.len() >= goal && self.log.writer.queued() == 0;
-            let is_over = self.log.random.u16(..1500) == 0;
-            if self.log.writer.failure().is_some() || is_written || is_over {
+            let is_written = self.changes.len() >= goal && self.kept.log.writer.queued() == 0;
+            let is_over = self.kept.log.random.u16(..1500) == 0;
+            if self.kept.log.writer.failure().is_some() || is_written || is_over {
                 break;
             }
-            match self.log.random.u8(..12) {
+            match self.kept.log.random.u8(..12) {
                 0..=2 if self.changes.len() < goal => self.submit(),
-                3 => self.log.prepare(),
-                4 => self.log.extend(),
-                5 => self.index(),
+                3 => self.kept.log.prepare(),
+                4 => self.kept.log.extend(),
+                5 => self.kept.index(),
                 6 | 7 => self.checkpoint(),
                 8..=10 => self.compact(),
                 _ => self.step(),
             }
         }
-        self.log.writer.durable().0 as usize
+        self.kept.log.writer.durable().0 as usize
     }
 
     /// Reads the segments of a storage that has written all of them.
     fn read_back(&mut self) {
         let (_, contents) = model(&self.changes);
         for (segment, Segment { start, end }) in self.state.clone() {
-            let from = self.log.random.u64(start..=end);
+            let from = self.kept.log.random.u64(start..=end);
             for (from, to) in [(start, end), (from, end.min(from + 100))] {
-                let mut fetch = Fetch::new(SegmentNumber(segment), from, to);
-                let mut found = Vec::new();
-                loop {
-                    match fetch.poll(self.keeper.index()) {
-                        FetchStep::Read { file, range } => {
-                            fetch.handle_read(self.read(&file.name(), range));
-                        }
-                        FetchStep::Bytes(bytes) => found.extend_from_slice(&bytes),
-                        FetchStep::Done => break,
-                        other => panic!("segment {segment} from {from} to {to}: {other:?}"),
-                    }
-                }
+                let found = self.kept.fetch(SegmentNumber(segment), from..to);
+                let found = found.unwrap_or_else(|why| panic!("{segment} at {from}: {why:?}"));
                 let expected = &contents[&segment][from as usize..to as usize];
                 assert!(found == expected, "segment {segment} from {from} to {to}");
             }
@@ -517,17 +272,28 @@ impl Storage {
     }
 }
 
-/// Writes a file that is whole once it has its name.
-fn write_whole(disk: &mut Disk, name: &str, content: &[u8]) -> Result<(), Failed> {
-    let new = format!("{name}.new");
-    if disk.list().contains_key(&new) {
-        disk.remove(&new)?;
+/// The parts of a range of a segment that can be read.
+fn live(state: &State, segment: SegmentNumber, range: &Range<u64>) -> Vec<Range<u64>> {
+    let Some(found) = state.get(&segment.0) else { return Vec::new() };
+    let part = range.start.max(found.start)..range.end.min(found.end);
+    if part.is_empty() { Vec::new() } else { vec![part] }
+}
+
+/// The values of a slice of keys.
+fn slice(state: &State, slice: Slice) -> Vec<StateEntry> {
+    let value = |segment: u64| -> StateEntry {
+        let numbers = |it: &Segment| [it.start, it.end].map(u64::to_be_bytes).concat();
+        let value = state.get(&segment).map(|found| numbers(found).into());
+        (Bytes::copy_from_slice(&segment.to_be_bytes()), value)
+    };
+    let number = |key: &Bytes| u64::from_be_bytes(key[..].try_into().unwrap());
+    match slice {
+        Slice::Keys(keys) => keys.iter().map(|key| value(number(key))).collect(),
+        Slice::After(after, most) => {
+            let from = after.map_or(0, |key| number(&key) + 1);
+            state.range(from..).take(most).map(|(key, _)| value(*key)).collect()
+        }
     }
-    disk.create(&new)?;
-    disk.write(&new, 0, content)?;
-    disk.sync(&new)?;
-    disk.rename(&new, name)?;
-    disk.sync_folder()
 }
 
 /// The lives of a storage; see those of a log. Returns how many files died, and how often bytes
@@ -548,10 +314,10 @@ fn lives(seed: u64, mistake: Option<Mistake>) -> (usize, usize) {
             Err(disk) => disk,
             Ok(mut storage) => {
                 acknowledged = storage.run(random.usize(1..250));
-                deaths += storage.deaths;
-                moves += storage.moves;
+                deaths += storage.kept.deaths;
+                moves += storage.kept.moves;
                 changes = storage.changes;
-                storage.log.disk
+                storage.kept.log.disk
             }
         };
         disk = match random.u8(..5) {
@@ -562,11 +328,11 @@ fn lives(seed: u64, mistake: Option<Mistake>) -> (usize, usize) {
     let opened = Storage::open(disk, &changes, acknowledged, random.u64(..), mistake);
     let Ok(mut storage) = opened else { panic!("a disk without faults fails") };
     let goal = storage.changes.len() + 100;
-    while storage.log.writer.queued() > 0 || storage.changes.len() < goal {
+    while storage.kept.log.writer.queued() > 0 || storage.changes.len() < goal {
         storage.run(goal.saturating_sub(storage.changes.len()));
     }
     storage.read_back();
-    (deaths + storage.deaths, moves + storage.moves)
+    (deaths + storage.kept.deaths, moves + storage.kept.moves)
 }
 
 #[test]
