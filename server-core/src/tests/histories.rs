@@ -49,7 +49,7 @@ pub(crate) struct History {
     random: fastrand::Rng,
     now: i64,
     pub(crate) records: Vec<Record>,
-    open: Vec<(String, Uuid)>,
+    pub(crate) open: Vec<(String, Uuid)>,
     /// Decides how much work is done before each step; `None` if no change is made in slices.
     slices: Option<fastrand::Rng>,
 }
@@ -80,6 +80,16 @@ impl History {
         history.machine.store.few = Some(0);
         history.slices = Some(fastrand::Rng::with_seed(seed));
         history
+    }
+
+    /// Goes on with another machine, such as one that was restored from another moment.
+    pub(crate) fn go_on_with(&mut self, machine: Machine) {
+        let few = self.machine.store.few;
+        self.machine = machine;
+        self.machine.store.few = few;
+        // The scope may be of a later moment.
+        self.call(|catalog, step| catalog.create_scope(SCOPE, step)).ok();
+        self.keep();
     }
 
     /// Does some of the work that is left, or all of it before a call that waits for that.

@@ -115,9 +115,7 @@ impl Kept {
     }
 
     fn footer(&self, run: RunFile, salt: Salt, len: u64) -> Footer {
-        let at = len - FOOTER_LEN as u64;
-        let footer = self.log.disk.read(&run.name(), at, FOOTER_LEN as u64);
-        Footer::decode(&footer, salt, at).expect("a whole run")
+        footer(&self.log.disk, run, salt, len).expect("a whole run")
     }
 
     fn read(&self, name: &str, range: Range<u64>) -> Bytes {
@@ -380,6 +378,12 @@ impl Kept {
             FileNumber::of_name(name).is_some_and(|it| self.keeper.index().salt(it).is_some());
         is_file || self.keeper.index().runs().any(|(run, _)| run.name() == name)
     }
+}
+
+/// The end of a run; `None` if it is damaged.
+pub(super) fn footer(disk: &Disk, run: RunFile, salt: Salt, len: u64) -> Option<Footer> {
+    let at = len - FOOTER_LEN as u64;
+    Footer::decode(&disk.read(&run.name(), at, FOOTER_LEN as u64), salt, at)
 }
 
 /// Writes a file that is whole once it has its name.

@@ -9,6 +9,7 @@ mod failures;
 mod files;
 mod kept;
 mod seeds;
+mod servers;
 mod storage;
 
 use std::{collections::BTreeMap, time::Duration};
