@@ -55,6 +55,8 @@ mod transactions;
 mod watermarks;
 mod weight;
 
+#[cfg(test)]
+pub(crate) use self::persistence::older_entries;
 pub use self::{
     error::{CallError, CallResult},
     persistence::RestoreError,

@@ -45,6 +45,31 @@ impl OlderStream {
         StreamState { config: self.config.clone(), sealed: self.sealed }
     }
 
+    /// A stream of two epochs, of which the second has one segment of the first.
+    #[cfg(test)]
+    pub(super) fn example() -> Self {
+        let segment = |id: i64, low, high| SegmentRecord { id: SegmentId::from(id), low, high };
+        let epoch = |segments: &[SegmentRecord], at| OlderEpoch {
+            reference: Epoch(0),
+            segments: segments.to_vec(),
+            at: Millis(at),
+        };
+        let (left, right, next) =
+            (segment(0, 0.0, 0.5), segment(1, 0.5, 1.0), segment((1 << 32) | 2, 0.5, 1.0));
+        Self {
+            config: StreamConfig::default(),
+            sealed: false,
+            epochs: vec![epoch(&[left, right], 5), epoch(&[left, next], 7)],
+            next_number: SegmentNumber(3),
+            head: Cut::default(),
+            deleted_ends: [(right.id, Offset(9))].into(),
+            writers: BTreeMap::new(),
+            watermark: None,
+            subscribers: BTreeMap::new(),
+            retention_points: vec![RetentionPoint { at: Millis(1), bytes: 2, cut: Cut::default() }],
+        }
+    }
+
     /// The differences between the epochs.
     pub(super) fn epochs(&self) -> impl Iterator<Item = EpochRecord> + '_ {
         let before = std::iter::once(None).chain(self.epochs.iter().map(Some));

@@ -224,6 +224,23 @@ fn required<T: DeserializeOwned>(key: &str, value: Option<&[u8]>) -> Result<T, R
     read(key, value)?.ok_or_else(|| RestoreError::UnknownKey(key.to_owned()))
 }
 
+/// Entries as earlier versions wrote them, after that of their scope: a stream, and a scope with
+/// the numbers of deleted streams, which takes the place of the numbers before it.
+#[cfg(test)]
+pub(crate) fn older_entries(scope: &str) -> Vec<Record> {
+    let number = pravega_sdk_types::SegmentNumber(7);
+    let numbered =
+        super::change::ScopeRecord { next_numbers: [("gone".to_owned(), number)].into() };
+    let older = || Box::new(super::older::OlderStream::example());
+    let parts = [
+        Part::Number("other".to_owned(), Some(number)),
+        Part::Scope(Some(numbered)),
+        Part::Stream("older".to_owned(), StreamPart::Older(older())),
+        Part::Stream("older".to_owned(), StreamPart::Older(older())),
+    ];
+    parts.into_iter().map(|part| Change::new(scope, part).record()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! The machine as a whole: histories drawn from seeds, read back from their records.
 
+use std::collections::HashSet;
+
 use bytestring::ByteString;
 use pravega_sdk_proto::{
     CreateTxnResponse, KeyValueTableConfig, ReaderGroupConfiguration, ScaleRequest, ScalingPolicy,
@@ -19,13 +21,13 @@ use crate::{
     store::{AppendRequest, MemoryLimit, Progress, SegmentPolicy, Step},
 };
 
-const SCOPE: &str = "scope";
+pub(crate) const SCOPE: &str = "scope";
 
-fn info(stream: &str) -> StreamInfo {
+pub(crate) fn info(stream: &str) -> StreamInfo {
     StreamInfo { scope: SCOPE.to_owned(), stream: stream.to_owned(), access_operation: 0 }
 }
 
-fn config(stream: &str, segments: i32) -> StreamConfig {
+pub(crate) fn config(stream: &str, segments: i32) -> StreamConfig {
     let policy = ScalingPolicy {
         scale_type: 0,
         target_rate: 0,
@@ -105,17 +107,17 @@ impl History {
         call(catalog, &mut step)
     }
 
-    fn call<T>(&mut self, call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T) -> T {
+    pub(crate) fn call<T>(&mut self, call: impl FnOnce(&mut Catalog, &mut Step<'_>) -> T) -> T {
         let at = self.at();
         self.call_at(at, call)
     }
 
-    fn at(&mut self) -> Moment {
+    pub(crate) fn at(&mut self) -> Moment {
         self.now += self.random.i64(0..2000);
         Moment { now: Millis(self.now), random: Uuid::from_u128(self.random.u128(..)) }
     }
 
-    fn keep(&mut self) {
+    pub(crate) fn keep(&mut self) {
         self.machine.store.take_woken();
         self.records
             .extend(self.machine.journal.take().into_iter().flat_map(|(_, records)| records));
@@ -340,6 +342,7 @@ impl History {
 /// Shows only what differs.
 pub(crate) fn check_same(found: &[String], expected: &[String], what: &str) {
     let only_in = |one: &[String], other: &[String]| -> Vec<String> {
+        let other: HashSet<&String> = other.iter().collect();
         one.iter().filter(|record| !other.contains(record)).cloned().collect()
     };
     let (more, less) = (only_in(found, expected), only_in(expected, found));

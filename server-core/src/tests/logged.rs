@@ -11,18 +11,20 @@ use bytestring::ByteString;
 use pravega_sdk_types::Offset;
 
 use super::{
-    at,
-    histories::{History, check_same},
+    at, everything,
+    histories::{History, SCOPE, check_same, config, info},
     machine_with,
 };
 use crate::{
     Restoring,
+    catalog::older_entries,
     log::{
         FileNumber, FrameBuilder, LogRecord, Place, PlacedRecord, Salt, SegmentNumber, Slice,
         StateEntry, read_frame,
     },
     machine::Machine,
     record::{Durability, Sequence},
+    store::Progress,
 };
 
 /// The bytes of segments in all records that were ever written.
@@ -140,28 +142,40 @@ impl Logged {
 
     /// Writes a checkpoint while the history goes on: of everything, or of what changed.
     fn checkpoint(&mut self, is_base: bool) {
+        let most = self.random.usize(1..40);
+        self.checkpoint_with(is_base, most, Self::some_steps);
+    }
+
+    /// Writes a checkpoint of slices with a number of entries, after each of which something else
+    /// happens.
+    fn checkpoint_with(&mut self, is_base: bool, most: usize, mut happens: impl FnMut(&mut Self)) {
         let position = self.random.usize(self.position..=self.log.len());
         let keys = std::mem::take(&mut self.dirty);
-        let most = self.random.usize(1..40);
+        let (short, mut slices) = (most, 0);
+        let mut most = || {
+            // The rest is taken quickly.
+            slices += 1;
+            if slices < 100 { short } else { 1000 }
+        };
         let mut entries = Vec::new();
         if is_base {
             self.chain.clear();
             let mut after = None;
             loop {
-                let slice = self.history.machine.slice(&Slice::After(after, most));
+                let slice = self.history.machine.slice(&Slice::After(after, most()));
                 let Some((last, _)) = slice.last() else { break };
                 after = Some(last.clone());
                 entries.extend(slice);
-                self.some_steps();
+                happens(self);
             }
         } else {
             let mut keys: Vec<Bytes> = keys.into_iter().collect();
             while !keys.is_empty() {
-                let asked: Vec<Bytes> = keys.iter().take(most).cloned().collect();
+                let asked: Vec<Bytes> = keys.iter().take(most()).cloned().collect();
                 let slice = self.history.machine.slice(&Slice::Keys(asked));
                 keys.drain(..slice.len());
                 entries.extend(slice);
-                self.some_steps();
+                happens(self);
             }
         }
         self.chain.extend(entries);
@@ -257,5 +271,90 @@ fn a_restored_server_goes_on_as_the_one_before() {
             logged.history.machine = restored;
             logged.take();
         }
+    }
+}
+
+#[test]
+fn a_stream_that_leaves_and_another_with_its_name_are_restored_from_any_checkpoint() {
+    // A deletion of more is made in slices, and takes the stream to other keys.
+    const SEGMENTS: i32 = 1100;
+    let mut moved = 0;
+    for begins in [0, 2, 3, 5, 8, 12] {
+        for is_base in [true, false] {
+            let mut logged = Logged::new(2);
+            logged.history.call(|catalog, step| {
+                catalog.create_stream(config("two", SEGMENTS), step).unwrap();
+            });
+            while logged.history.machine.store.settle_slice() == Progress::Unfinished {}
+            // An entry for each, which the stream takes with it.
+            for _ in 0..8 {
+                logged.history.call(|catalog, step| {
+                    catalog.create_transaction(&info("two"), 600_000, step).unwrap();
+                });
+            }
+            logged.history.call(|catalog, step| catalog.seal_stream(&info("two"), step)).unwrap();
+            while logged.history.machine.store.settle_slice() == Progress::Unfinished {}
+            logged.take();
+            let mut round = 0;
+            logged.checkpoint_with(is_base, 1, |logged| {
+                if round == begins {
+                    logged.history.call(|catalog, step| {
+                        catalog.delete_stream(&info("two"), step).unwrap();
+                        catalog.create_stream(config("two", 2), step).unwrap();
+                    });
+                    for _ in 0..4 {
+                        logged.history.call(|catalog, step| {
+                            catalog.create_transaction(&info("two"), 600_000, step).unwrap();
+                        });
+                    }
+                    moved += usize::from(logged.history.machine.catalog.leavings() > 0);
+                }
+                if round > begins && round % 40 == 0 {
+                    let at = logged.history.at();
+                    logged.history.machine.work(at);
+                }
+                logged.take();
+                round += 1;
+            });
+            let what = format!("after {begins} slices, base {is_base}");
+            logged.check(&what);
+            logged.checkpoint_with(false, 100, |_| {});
+            logged.check(&format!("{what}, and another"));
+        }
+    }
+    assert!(moved == 12, "{moved} streams leave");
+}
+
+#[test]
+fn what_a_journal_has_is_replayed_into_the_log() {
+    for seed in 0..60 {
+        let mut history = History::of(machine_with(Durability::Kept), seed);
+        for _ in 0..120 {
+            history.step();
+        }
+        let mut logged = Logged::new(0);
+        (logged.history.machine, logged.log) = (self::logged(), Vec::new());
+        let mut records = Vec::new();
+        // The records of all changes, or a snapshot.
+        if seed.is_multiple_of(2) {
+            records.append(&mut history.records);
+        } else {
+            history.machine.snapshot(|record| records.push(record));
+        }
+        records.extend(older_entries(SCOPE));
+        let mut again = machine_with(Durability::Kept);
+        for record in &records {
+            again.restore(record).unwrap();
+            logged.history.machine.replay(record).unwrap();
+            if logged.random.u8(0..9) == 0 {
+                logged.take();
+            }
+        }
+        logged.take();
+        let last = logged.history.machine.journal.latest();
+        logged.history.machine.resume(last);
+        logged.check(&format!("seed {seed}"));
+        let replayed = everything(&logged.history.machine);
+        check_same(&replayed, &everything(&again), &format!("seed {seed}"));
     }
 }
