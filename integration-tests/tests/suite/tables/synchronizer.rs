@@ -9,10 +9,11 @@ use pravega_sdk_event_stream::codec::{Raw, Utf8};
 use pravega_sdk_integration_tests::harness::{
     factory,
     frames::{Fate, Frame, FrameProxy},
+    is_embedded,
     through::{store_of, through},
 };
 use pravega_sdk_table_synchronizer::{
-    Entry, Put, SynchronizerConfig, TableConfig, TableError, TableKind, TableSegment,
+    Entry, Put, Removal, SynchronizerConfig, TableConfig, TableError, TableKind, TableSegment,
     TableSynchronizer, Update,
 };
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedKeyValueTable};
@@ -258,32 +259,52 @@ async fn a_synchronizer_that_is_closed_leaves_only_its_entries() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_gone_is_reported_and_one_that_is_created_again_is_read() {
-    let (name, mut one, mut other) = two().await;
-    let factory = factory().await;
-    for number in 0..20 {
-        put(&mut one, &number.to_string(), "old").await;
-    }
-    put(&mut other, "x", "old").await;
-    factory.table_segment(&name, 0.into()).await.unwrap().delete().await.unwrap();
+async fn a_table_that_is_gone_is_reported() {
+    let (name, mut one, _) = two().await;
+    put(&mut one, "k", "v").await;
+    factory().await.table_segment(&name, 0.into()).await.unwrap().delete().await.unwrap();
     for error in [
         one.fetch().await.map(drop).unwrap_err(),
         one.update(|changes| changes.put("k", "v")).await.map(drop).unwrap_err(),
     ] {
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::NotFound, Outcome::NotApplied));
     }
-    let mut new = open(&factory, &name).await;
-    put(&mut new, "k", "new").await;
-    // Nothing of what it knows is in the new table.
-    let updated = one.update(|changes| {
-        let seen = changes.get("1")?;
-        changes.put("seen", format!("{seen:?}"))?;
-        Ok(seen)
-    });
-    assert_eq!(updated.await.unwrap(), Update::Made(None));
-    assert_eq!(entries(&one), pairs([("k", "new"), ("seen", "None")]));
-    other.fetch().await.unwrap();
-    assert_eq!(entries(&other), entries(&one));
+}
+
+/// Makes another table of the same name.
+async fn make_again(name: &ScopedKeyValueTable, is_deleted: bool) {
+    let segment = factory().await.table_segment(name, 0.into()).await.unwrap();
+    if is_deleted {
+        segment.delete().await.unwrap();
+    } else {
+        let keys: Vec<_> = segment.keys().try_collect().await.unwrap();
+        segment.remove(keys.into_iter().map(|key| Removal::new(key.key))).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_is_made_again_is_read_from_the_beginning() {
+    // A 0.13.0 server cannot create a table segment again under the name of a deleted one.
+    for is_deleted in [true, false].into_iter().filter(|is_deleted| is_embedded() || !is_deleted) {
+        let (name, mut one, mut other) = two().await;
+        for number in 0..20 {
+            put(&mut one, &number.to_string(), "old").await;
+        }
+        put(&mut other, "x", "old").await;
+        make_again(&name, is_deleted).await;
+        let mut new = open(&factory().await, &name).await;
+        put(&mut new, "k", "new").await;
+        // Nothing of what it knows is in the new table.
+        let updated = one.update(|changes| {
+            let seen = changes.get("1")?;
+            changes.put("seen", format!("{seen:?}"))?;
+            Ok(seen)
+        });
+        assert_eq!(updated.await.unwrap(), Update::Made(None));
+        assert_eq!(entries(&one), pairs([("k", "new"), ("seen", "None")]));
+        other.fetch().await.unwrap();
+        assert_eq!(entries(&other), entries(&one));
+    }
 }
 
 #[tokio::test]
@@ -455,4 +476,25 @@ async fn a_change_whose_reply_is_lost_is_found_although_another_client_has_chang
     other.fetch().await.unwrap();
     assert_eq!(entries(&other), pairs([("count", "3")]));
     assert_eq!(entries(&table), pairs([("count", "3")]));
+}
+
+#[tokio::test]
+async fn a_reply_about_other_keys_is_asked_for_again() {
+    // As a busy 0.13.0 server has done it: the key of an absent entry is not the one that was asked
+    // for.
+    let mut replies = 0;
+    let rule = move |frame: &Frame| match &frame.command {
+        WireCommand::TableRead(read) => {
+            replies += 1;
+            let mut other = read.clone();
+            other.entries.iter_mut().for_each(|entry| entry.key.data = "other".into());
+            if replies % 3 == 0 { Fate::Forward } else { Fate::Replace(Box::new(other.into())) }
+        }
+        _ => Fate::Forward,
+    };
+    let (_proxy, mut table, mut other) = through_proxy(rule).await;
+    put(&mut other, "k", "v").await;
+    put(&mut table, "m", "v").await;
+    table.fetch().await.unwrap();
+    assert_eq!(entries(&table), pairs([("k", "v"), ("m", "v")]));
 }

@@ -48,8 +48,11 @@ impl DeltaMachine {
             return Ok(());
         }
         let goes_on = page.last_position > self.position;
-        let rests = page.reached_end && page.last_position == self.position;
-        if !(goes_on || rests) {
+        if page.reached_end && page.entries.is_empty() && !goes_on {
+            // A 0.13.0 server returns position 0 if nothing has changed.
+            return Ok(());
+        }
+        if !goes_on {
             return Err(TableError::protocol(
                 Outcome::NotApplied,
                 format_args!(
@@ -72,6 +75,7 @@ mod tests {
     use pravega_sdk_types::ErrorKind;
 
     use super::*;
+    use crate::entry::Version;
 
     fn page(last: i64, reached_end: bool) -> DeltaPage {
         let last_position = Offset(last);
@@ -100,10 +104,22 @@ mod tests {
 
     #[test]
     fn a_page_that_leads_nowhere_or_back_is_refused_and_keeps_the_position() {
-        for (last, reached_end) in [(10, false), (9, false), (9, true), (-1, true)] {
+        let version = Version::new(3).unwrap();
+        let entry = Entry { key: "k".into(), value: "v".into(), version };
+        let changed = |last| DeltaPage { entries: vec![entry.clone()], ..page(last, true) };
+        for page in [page(10, false), page(9, false), changed(10), changed(9), changed(-1)] {
             let mut deltas = DeltaMachine::new(Offset(10));
-            let error = deltas.handle_page(&page(last, reached_end)).unwrap_err();
+            let error = deltas.handle_page(&page).unwrap_err();
             assert_eq!((error.kind(), deltas.position()), (ErrorKind::Protocol, Offset(10)));
+        }
+    }
+
+    #[test]
+    fn the_end_without_changes_keeps_the_position_whatever_it_is_said_to_be() {
+        for last in [0, 9, 10, -1] {
+            let mut deltas = DeltaMachine::new(Offset(10));
+            deltas.handle_page(&page(last, true)).unwrap();
+            assert_eq!(deltas.position(), Offset(10));
         }
     }
 }
