@@ -113,6 +113,12 @@ pub enum SeededBug {
     MissesRemovals,
     /// Keys that were put while a watch scanned them are not reported.
     MissesLatePuts,
+    /// Updates after truncated ones are applied to the state before those.
+    AppliesOverGaps,
+    /// An update of a shared state whose result is lost was not made.
+    DeniesLostUpdates,
+    /// The mark of a compaction is after it.
+    MarksTooLate,
 }
 
 /// The bug that is switched on, if any.
@@ -171,6 +177,10 @@ impl SeededBug {
         Self::MissesRemovals,
         Self::MissesLatePuts,
     ];
+
+    /// The bugs of shared states.
+    pub const STATES: [Self; 3] =
+        [Self::AppliesOverGaps, Self::DeniesLostUpdates, Self::MarksTooLate];
 
     /// The bugs of byte streams.
     pub const BYTES: [Self; 1] = [Self::DeniesChanges];

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use pravega_sdk_segment_client::machine::backoff;
+#[cfg(feature = "seeded-bugs")]
+use pravega_sdk_segment_client::seeded_bugs::SeededBug;
+use pravega_sdk_segment_client::{machine::backoff, seeded_bugs::Bugs};
 use pravega_sdk_types::Backoff;
 
 use crate::revisioned::RevisionedStreamConfig;
@@ -26,6 +28,7 @@ pub struct StateConfig {
     pub(super) timeout: Duration,
     pub(super) max_conflicts: u32,
     pub(super) backoff: Backoff,
+    pub(super) bugs: Bugs,
 }
 
 impl Default for StateConfig {
@@ -35,6 +38,7 @@ impl Default for StateConfig {
             timeout: Duration::from_secs(120),
             max_conflicts: 1000,
             backoff: Backoff::new(Duration::from_millis(2), Duration::from_millis(200)),
+            bugs: Bugs::default(),
         }
     }
 }
@@ -71,6 +75,15 @@ impl StateConfig {
     #[must_use]
     pub fn with_backoff(mut self, initial: Duration, max: Duration) -> Self {
         self.backoff = backoff(initial, max);
+        self
+    }
+
+    /// Switches a seeded bug on.
+    #[cfg(feature = "seeded-bugs")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_seeded_bug(mut self, bug: SeededBug) -> Self {
+        self.bugs = Bugs::new(bug);
         self
     }
 }

@@ -63,7 +63,7 @@ impl<S: SharedState, C: StateSerializer<S>> Driver<S, C> {
         let mut place = Place::Unseen;
         let known = self.replica.revision().cloned();
         let random = random_bits(rng(None));
-        let mut machine = FetchMachine::new(known, self.config.backoff, random);
+        let mut machine = FetchMachine::new(known, self.config.backoff, random, self.config.bugs);
         loop {
             match machine.poll_effect() {
                 FetchEffect::FindStart => {
@@ -174,7 +174,7 @@ impl<S: SharedState, C: StateSerializer<S>> Driver<S, C> {
     ) -> Result<Changed<R>, StateError> {
         let (has_state, random) = (self.replica.state().is_some(), random_bits(rng(None)));
         let (limit, backoff) = (self.config.max_conflicts, self.config.backoff);
-        let mut machine = ChangeMachine::new(has_state, limit, backoff, random);
+        let mut machine = ChangeMachine::new(has_state, limit, backoff, random, self.config.bugs);
         let mut prepared: Option<(Content<S>, Attempt)> = None;
         let (mut result, mut after, mut last) = (None, None, None);
         loop {

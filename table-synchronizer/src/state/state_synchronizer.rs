@@ -3,7 +3,9 @@
 use std::{fmt, time::Duration};
 
 use pravega_sdk_controller_client::Creation;
-use pravega_sdk_segment_client::{context::SegmentContext, runtime::runtime};
+use pravega_sdk_segment_client::{
+    context::SegmentContext, runtime::runtime, seeded_bugs::SeededBug,
+};
 use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream};
 use tokio::time::{Instant, timeout};
 
@@ -276,7 +278,9 @@ impl<S: SharedState, C: StateSerializer<S>> StateSynchronizer<S, C> {
         let changed = self.finish("compacting", limit, in_doubt, done)?;
         let Some((before, revision)) = changed.written else { return Ok(None) };
         let left = limit.saturating_sub(begun.elapsed());
-        let marked = within(left, self.driver.mark(&before)).await;
+        let is_late = self.driver.config.bugs.has(SeededBug::MarksTooLate);
+        let mark = if is_late { &revision } else { &before };
+        let marked = within(left, self.driver.mark(mark)).await;
         let marked = self.finish("compacting", limit, false, marked);
         marked.map_err(|error| error.with_outcome(Outcome::Applied))?;
         Ok(Some(revision))

@@ -16,7 +16,10 @@
 
 use std::time::Duration;
 
-use pravega_sdk_segment_client::machine::{Random, delay};
+use pravega_sdk_segment_client::{
+    machine::{Random, delay},
+    seeded_bugs::{Bugs, SeededBug},
+};
 use pravega_sdk_types::{Backoff, ErrorKind, Outcome};
 
 /// How often an attempt in doubt is made again.
@@ -77,6 +80,7 @@ pub(crate) struct ChangeMachine {
     is_in_doubt: bool,
     backoff: Backoff,
     random: Random,
+    bugs: Bugs,
 }
 
 impl ChangeMachine {
@@ -86,6 +90,7 @@ impl ChangeMachine {
         max_conflicts: u32,
         backoff: Backoff,
         random: Random,
+        bugs: Bugs,
     ) -> Self {
         let next = if has_state { Effect::Prepare } else { Effect::Fetch };
         Self {
@@ -97,6 +102,7 @@ impl ChangeMachine {
             is_in_doubt: false,
             backoff,
             random,
+            bugs,
         }
     }
 
@@ -146,6 +152,8 @@ impl ChangeMachine {
 
     /// An attempt failed.
     pub(crate) fn handle_failed(&mut self, kind: ErrorKind, outcome: Outcome) {
+        let denies = self.bugs.has(SeededBug::DeniesLostUpdates);
+        let outcome = if denies { Outcome::NotApplied } else { outcome };
         let is_refused = kind == ErrorKind::ConditionFailed;
         self.is_in_doubt |= outcome != Outcome::NotApplied;
         if is_refused {
@@ -186,7 +194,7 @@ mod tests {
 
     fn machine(max_conflicts: u32) -> ChangeMachine {
         let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(8));
-        ChangeMachine::new(true, max_conflicts, backoff, Box::new(|| u64::MAX))
+        ChangeMachine::new(true, max_conflicts, backoff, Box::new(|| u64::MAX), Bugs::default())
     }
 
     /// A change that was prepared and is written.
@@ -220,7 +228,8 @@ mod tests {
     fn without_a_state_it_is_fetched_first_and_its_absence_is_an_end() {
         let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(8));
         for has_state in [true, false] {
-            let mut machine = ChangeMachine::new(false, 3, backoff, Box::new(|| 0));
+            let mut machine =
+                ChangeMachine::new(false, 3, backoff, Box::new(|| 0), Bugs::default());
             assert_eq!(machine.poll_effect(), Effect::Fetch);
             machine.handle_fetched(has_state, Place::Unseen);
             let next = machine.poll_effect();

@@ -11,7 +11,10 @@
 
 use std::time::Duration;
 
-use pravega_sdk_segment_client::machine::{Random, delay};
+use pravega_sdk_segment_client::{
+    machine::{Random, delay},
+    seeded_bugs::{Bugs, SeededBug},
+};
 use pravega_sdk_types::Backoff;
 
 use crate::revisioned::Revision;
@@ -44,14 +47,20 @@ pub(crate) struct FetchMachine {
     truncations: u32,
     backoff: Backoff,
     random: Random,
+    bugs: Bugs,
 }
 
 impl FetchMachine {
     /// Begins with the revision of the known state, if there is one.
-    pub(crate) fn new(known: Option<Revision>, backoff: Backoff, random: Random) -> Self {
+    pub(crate) fn new(
+        known: Option<Revision>,
+        backoff: Backoff,
+        random: Random,
+        bugs: Bugs,
+    ) -> Self {
         let needs_initial = known.is_none();
         let next = known.map_or(Effect::FindStart, Effect::Read);
-        Self { next, after_pause: None, needs_initial, truncations: 0, backoff, random }
+        Self { next, after_pause: None, needs_initial, truncations: 0, backoff, random, bugs }
     }
 
     /// Returns what happens next.
@@ -80,7 +89,7 @@ impl FetchMachine {
     /// Entries were truncated before they were read.
     pub(crate) fn handle_truncated(&mut self) {
         self.truncations += 1;
-        self.needs_initial = true;
+        self.needs_initial |= !self.bugs.has(SeededBug::AppliesOverGaps);
         self.next = match self.truncations {
             1 => Effect::FindStart,
             2..=MAX_TRUNCATIONS => {
@@ -108,7 +117,7 @@ mod tests {
 
     fn fetch(known: Option<Revision>) -> FetchMachine {
         let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(8));
-        FetchMachine::new(known, backoff, Box::new(|| u64::MAX))
+        FetchMachine::new(known, backoff, Box::new(|| u64::MAX), Bugs::default())
     }
 
     #[test]
