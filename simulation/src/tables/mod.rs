@@ -5,7 +5,7 @@
 //!
 //! | check | holds |
 //! |---|---|
-//! | C9, C11 | those of [`history`] |
+//! | C9, C11 | those of `history` |
 //! | C14 | every call ends within its limit, and every client is done after the repair |
 //! | W1 | a watch, and a reader of changes, know in the end what the table holds |
 

@@ -26,9 +26,6 @@ use crate::{
 /// The offset of a request that accepts any length of the table.
 const ANY_OFFSET: i64 = -1;
 
-/// How often keys are read whose reply is about other keys.
-const READS: u32 = 5;
-
 /// Sends requests about one table segment.
 #[derive(Debug, Clone)]
 pub(super) struct Driver {
@@ -166,31 +163,16 @@ impl Driver {
         Ok(all)
     }
 
-    /// Reads keys, in one request. It is repeated if the reply is about other keys: a 0.13.0 server
-    /// that is busy has been seen to return such a reply, and what it says of a key is then
-    /// unknown.
+    /// Reads keys, in one request.
+    ///
+    /// A 0.13.0 server releases the memory of the keys of a request before it has written the reply,
+    /// so with the answer that there is no entry it may return the key of another request. The
+    /// entries are in the order of the keys, and are found before that.
     pub(super) async fn read_some(
         &self,
         deadline: Deadline,
         keys: &[Bytes],
     ) -> Result<Vec<Option<Entry>>, TableError> {
-        for _ in 0..READS {
-            let entries = self.read_once(deadline, keys).await?;
-            let is_complete = entries.len() == keys.len()
-                && entries.iter().zip(keys).all(|(entry, key)| entry.key.data == key);
-            if is_complete {
-                return entries.into_iter().map(found).collect();
-            }
-        }
-        let detail = "the server returned other keys than were read";
-        Err(TableError::protocol(Outcome::NotApplied, detail))
-    }
-
-    async fn read_once(
-        &self,
-        deadline: Deadline,
-        keys: &[Bytes],
-    ) -> Result<Vec<TableEntry>, TableError> {
         let wanted: Vec<TableKey> = keys.iter().map(|key| wire_key(key, Condition::Any)).collect();
         let asked = self.ask(deadline, Repeats::Always, |token| ReadTable {
             request_id: 0,
@@ -199,7 +181,14 @@ impl Driver {
             keys: wanted.clone(),
         });
         let reply = asked.await.map_err(TableError::from_read)?;
-        Ok(reply.entries)
+        let is_of = |(entry, key): (&TableEntry, &Bytes)| {
+            entry.key.key_version == TableKey::NOT_EXISTS || entry.key.data == key
+        };
+        if reply.entries.len() != keys.len() || !reply.entries.iter().zip(keys).all(is_of) {
+            let detail = "the server returned other keys than were read";
+            return Err(TableError::protocol(Outcome::NotApplied, detail));
+        }
+        reply.entries.into_iter().map(found).collect()
     }
 
     pub(super) async fn key_page(
