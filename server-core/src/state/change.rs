@@ -76,15 +76,24 @@ pub(crate) struct AppendedMeta {
     pub(crate) at: Millis,
 }
 
-/// A part of a segment: where the bytes from an offset on are.
+/// A part of a segment: where some bytes from an offset on are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PartOf {
     /// The offset.
     pub(crate) at: u64,
+    /// The number of bytes.
+    pub(crate) len: u64,
     /// The segment in whose records they are.
     pub(crate) segment: SegmentNumber,
     /// The offset in that segment.
     pub(crate) from: u64,
+}
+
+impl PartOf {
+    /// The offset after the last byte.
+    pub(crate) fn end(&self) -> u64 {
+        self.at.saturating_add(self.len)
+    }
 }
 
 /// The value of a change of many segments, of which some are not made yet.

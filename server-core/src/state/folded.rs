@@ -48,7 +48,7 @@ pub(crate) struct Folded {
     segments: BTreeMap<SegmentNumber, SegmentState>,
     attributes: BTreeMap<(SegmentNumber, Uuid), i64>,
     entries: BTreeMap<(SegmentNumber, Bytes), (KeyVersion, Bytes)>,
-    parts: BTreeMap<(SegmentNumber, u64), (SegmentNumber, u64)>,
+    parts: BTreeMap<(SegmentNumber, u64), (u64, SegmentNumber, u64)>,
     merges: BTreeMap<u64, ByteString>,
     /// Their places by name.
     merged: HashMap<ByteString, u64>,
@@ -132,13 +132,6 @@ impl Folded {
             return;
         }
         state.len = offset.saturating_add(len);
-        if len > 0 {
-            self.cut_parts(segment, offset);
-            let last = self.parts.range((segment, 0)..(segment, offset)).next_back();
-            if last.is_some_and(|(_, (of, _))| *of != segment) {
-                self.put_part(segment, PartOf { at: offset, segment, from: offset });
-            }
-        }
     }
 
     /// Applies a change. Those of the catalog are not here.
@@ -280,7 +273,6 @@ impl Folded {
         self.set_attributes(target, &attributes);
         self.change(target, |state| state.len = from.saturating_add(len));
         if self.segments.contains_key(&target) {
-            self.cut_parts(target, from);
             for part in parts {
                 self.put_part(target, part);
             }
@@ -302,15 +294,7 @@ impl Folded {
 
     fn put_part(&mut self, of: SegmentNumber, part: PartOf) {
         self.touched.insert(StateKey::Part(of, part.at));
-        self.parts.insert((of, part.at), (part.segment, part.from));
-    }
-
-    /// Removes the parts from an offset on.
-    fn cut_parts(&mut self, segment: SegmentNumber, from: u64) {
-        for key in keys_of(&self.parts, segment, from) {
-            self.parts.remove(&(segment, key));
-            self.touched.insert(StateKey::Part(segment, key));
-        }
+        self.parts.insert((of, part.at), (part.len, part.segment, part.from));
     }
 
     /// Notes that a range of a segment is not read any longer.
@@ -319,16 +303,14 @@ impl Folded {
         if range.is_empty() || state.key_len.is_some() {
             return;
         }
-        let parts = Parts::of(self.parts_of(segment), segment, 0);
+        let parts = Parts::of(self.parts_of(segment), 0);
         self.freed.extend(parts.ranges(segment, range));
     }
 
     fn parts_of(&self, segment: SegmentNumber) -> Vec<PartOf> {
         let parts = self.parts.range((segment, 0)..=(segment, u64::MAX));
-        let part = |(key, value): (&(_, u64), &(SegmentNumber, u64))| PartOf {
-            at: key.1,
-            segment: value.0,
-            from: value.1,
+        let part = |((_, at), (len, segment, from)): (&(_, u64), &(u64, SegmentNumber, u64))| {
+            PartOf { at: *at, len: *len, segment: *segment, from: *from }
         };
         parts.map(part).collect()
     }
@@ -343,7 +325,10 @@ impl Folded {
         for key in keys_of(&self.entries, segment, Bytes::new()) {
             self.entries.remove(&(segment, key));
         }
-        self.cut_parts(segment, 0);
+        for at in keys_of(&self.parts, segment, 0) {
+            self.parts.remove(&(segment, at));
+            self.touched.insert(StateKey::Part(segment, at));
+        }
     }
 
     fn remember(&mut self, order: u64, name: ByteString) {
@@ -393,7 +378,7 @@ impl Folded {
             let entries = take_of(&mut entries, number)
                 .map(|(key, (version, value))| (key, version, value))
                 .collect();
-            let part = |(at, (segment, from))| PartOf { at, segment, from };
+            let part = |(at, (len, segment, from))| PartOf { at, len, segment, from };
             let (attributes, parts) =
                 (attributes.collect(), take_of(&mut parts, number).map(part).collect());
             Unfolded { number, state, attributes, entries, parts }

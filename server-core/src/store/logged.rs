@@ -91,8 +91,8 @@ impl Store {
         let Some(from) = self.segments.get(source) else { return };
         let (start, end, number) = (from.start(), from.len(), from.number);
         let parts: Vec<PartOf> = match from.bytes() {
-            Some(_) if start < end => from.parts.within(number, start..end).collect(),
-            _ => Vec::new(),
+            Some(_) => from.parts.within(number, start..end),
+            None => Vec::new(),
         };
         log.leave(from);
         // It was remembered just now.
@@ -174,15 +174,15 @@ impl Store {
             self.segments.get(log.names.get(&number)?).filter(|found| found.bytes().is_some())
         };
         if let Some(found) = segment(number) {
-            // What is before the first part is in its own records.
-            push(found.start(), found.parts.first_at().unwrap_or_else(|| found.len()));
+            // It has no records of its own where it has parts.
+            push(found.start(), found.len());
         }
         let before = log.holders.range((number, 0)..(number, range.start)).next_back();
         let within = log.holders.range((number, range.start)..(number, range.end));
         for ((_, from), (holder, at)) in before.into_iter().chain(within) {
             let Some(holder) = segment(*holder) else { continue };
-            let end = holder.parts.end_of(*at, holder.len());
-            let first = holder.start().max(*at);
+            let Some(part) = holder.parts.at(*at) else { continue };
+            let (first, end) = (holder.start().max(*at), part.end());
             if first < end {
                 push(from + (first - at), from + (end - at));
             }
@@ -215,10 +215,6 @@ fn log_change(log: &mut SegmentLog, found: &mut Segment, record: &Record) {
         Record::Appended { data, attributes, at, .. } => {
             log.touch_attributes(segment, attributes);
             let is_stream = found.bytes().is_some();
-            let part = found.parts.own_at(segment, len).filter(|_| is_stream && !data.is_empty());
-            if let Some(part) = part {
-                log.add_part(segment, found, part);
-            }
             let data = if is_stream { data.clone() } else { Bytes::new() };
             let meta = encode(&AppendedMeta { attributes: attributes.clone(), at: *at });
             log.pending.push(LogRecord::Data { segment, offset: len, meta, data });
@@ -234,7 +230,7 @@ fn log_change(log: &mut SegmentLog, found: &mut Segment, record: &Record) {
             // As the segment does it.
             let offset = (*offset).clamp(start, len);
             log.free(found, start..offset);
-            for part in found.parts.truncate(segment, offset) {
+            for part in found.parts.truncate(offset) {
                 log.release(segment, part);
             }
             log.change(&StateChange::Truncated { segment, offset, at: *at });

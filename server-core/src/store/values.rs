@@ -44,7 +44,7 @@ impl Store {
             }
             StateKey::Part(number, at) => {
                 let part = segment(number)?.1.parts.at(*at)?;
-                Some(encode(&(part.segment, part.from)))
+                Some(encode(&(part.len, part.segment, part.from)))
             }
             StateKey::Merge(order) => self.merges.get(order).map(encode),
             StateKey::Many(key) => self.unmade.value(*key).map(|state| encode(&state)),
@@ -127,7 +127,7 @@ impl Store {
             let Some(found) = self.segments.get(name) else { return true };
             let first = last.map_or(0, |last| last.saturating_add(1));
             found.parts.from(first).all(|part| {
-                put(StateKey::Part(*number, part.at), encode(&(part.segment, part.from)))
+                put(StateKey::Part(*number, part.at), encode(&(part.len, part.segment, part.from)))
             })
         })
     }
@@ -194,7 +194,7 @@ impl Store {
         let mut segment = Segment::new(content, modified);
         segment.set_attributes(&attributes);
         (segment.sealed, segment.number) = (sealed, number);
-        segment.parts = Parts::of(parts, number, segment.start());
+        segment.parts = Parts::of(parts, segment.start());
         for part in segment.parts.iter() {
             log.hold(number, part);
         }
