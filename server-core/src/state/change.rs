@@ -150,3 +150,122 @@ impl StateChange {
         attributes.iter().map(|(id, _)| *id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pravega_sdk_types::SegmentId;
+
+    use super::*;
+    use crate::record::Each;
+
+    const ONE: SegmentNumber = SegmentNumber(1);
+    const OTHER: SegmentNumber = SegmentNumber(300);
+    const AT: Millis = Millis(5);
+
+    fn changes() -> Vec<StateChange> {
+        let attributes = || vec![(Uuid::from_u128(0x0102), 7)];
+        let (name, bytes) = (|| ByteString::from("a/b"), Bytes::from_static);
+        let part = PartOf { at: 9, len: 2, segment: OTHER, from: 4 };
+        let ids = vec![SegmentId::from(3)];
+        let many = Many { stream: name(), ids, transaction: None, change: Each::Sealed, at: AT };
+        vec![
+            StateChange::Created {
+                segment: ONE,
+                name: name(),
+                key_len: Some(8),
+                attributes: attributes(),
+                at: AT,
+            },
+            StateChange::Merged {
+                target: Some(ONE),
+                source: OTHER,
+                name: name(),
+                from: 9,
+                len: 2,
+                parts: vec![part],
+                order: 3,
+                oldest: 1,
+                attributes: attributes(),
+                at: AT,
+            },
+            StateChange::Attributed { segment: ONE, attributes: attributes() },
+            StateChange::Sealed { segment: ONE, at: AT },
+            StateChange::Truncated { segment: ONE, offset: 200, at: AT },
+            StateChange::Deleted { segment: OTHER },
+            StateChange::Put {
+                segment: ONE,
+                from: 20,
+                entries: vec![(bytes(b"k"), bytes(b"v"))],
+                at: AT,
+            },
+            StateChange::Removed { segment: ONE, from: 20, keys: vec![bytes(b"k")], at: AT },
+            StateChange::Restored { segment: ONE, start: 3, len: 4 },
+            StateChange::RestoredEntry {
+                segment: ONE,
+                key: bytes(b"k"),
+                value: bytes(b"v"),
+                version: KeyVersion(6),
+            },
+            StateChange::Entry {
+                key: "scope/s".to_owned(),
+                value: Some(bytes(b"v")),
+                leaving: Some(2),
+            },
+            StateChange::Many { key: 4, many },
+            StateChange::Made { key: 4, index: 1 },
+        ]
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn changes_and_values_have_the_layout_of_earlier_versions() {
+        let mut found: Vec<String> = changes().iter().map(|change| hex(&encode(change))).collect();
+        let state = SegmentState {
+            name: "a/b".into(),
+            key_len: None,
+            start: 1,
+            len: 2,
+            sealed: true,
+            modified: AT,
+        };
+        let next = NextNumbers { segment: 1, merge: 2, many: 3, leavings: 4 };
+        let meta = AppendedMeta { attributes: vec![(Uuid::from_u128(0x0102), 7)], at: AT };
+        found.extend([hex(&encode(&state)), hex(&encode(&next)), hex(&encode(&meta))]);
+        assert_eq!(found, LAYOUT);
+    }
+
+    #[test]
+    fn every_change_is_read_back_and_no_part_of_it_is_one() {
+        for change in changes() {
+            let bytes = encode(&change);
+            assert_eq!(decode(&bytes).as_ref(), Some(&change));
+            for len in 0..bytes.len() {
+                assert_eq!(decode::<StateChange>(&bytes[..len]), None, "{change:?}");
+            }
+            let longer = [&bytes[..], &[0]].concat();
+            assert_eq!(decode::<StateChange>(&longer), None, "{change:?}");
+        }
+    }
+
+    const LAYOUT: [&str; 16] = [
+        "000103612f6201080110000000000000000000000000000001020e0a",
+        "010101ac0203612f620902010902ac020403010110000000000000000000000000000001020e0a",
+        "02010110000000000000000000000000000001020e",
+        "03010a",
+        "0401c8010a",
+        "05ac02",
+        "06011401016b01760a",
+        "07011401016b0a",
+        "08010304",
+        "0901016b01760c",
+        "0a0773636f70652f730101760102",
+        "0b0403612f62010600020a",
+        "0c0401",
+        "03612f62000102010a",
+        "01020304",
+        "0110000000000000000000000000000001020e0a",
+    ];
+}
