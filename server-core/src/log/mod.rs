@@ -55,7 +55,7 @@ mod problem;
 mod reading;
 mod recovery;
 mod run;
-mod seeded_bugs;
+pub(crate) mod seeded_bugs;
 mod space;
 mod spans;
 mod writer;

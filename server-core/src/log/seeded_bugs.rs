@@ -1,9 +1,9 @@
-//! Broken variants of the log, which its tests must catch. They exist only in tests.
+//! Broken variants of the log and of its owner, which their tests must catch. They exist only in tests.
 
 /// A broken variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(test), allow(dead_code, reason = "only tests choose one"))]
-pub(super) enum Bug {
+pub(crate) enum Bug {
     /// A frame is acknowledged after its write, without a sync.
     SkipsSync,
     /// What a write without space left in the file is not cut off.
@@ -30,6 +30,14 @@ pub(super) enum Bug {
     MovesUnsynced,
     /// A recovery takes the zeros at the end of a file for a torn write.
     RefusesZeros,
+    /// Bytes of a segment that was merged are judged by that segment alone.
+    JudgesOwnOnly,
+    /// The number of a segment that is gone is given again after a restart.
+    ReusesNumbers,
+    /// A checkpoint does not have the parts of segments that were merged since the one before.
+    ForgetsParts,
+    /// A server that was restored does not know what changed since the checkpoint.
+    ForgetsRecovered,
 }
 
 #[cfg(test)]
@@ -39,7 +47,7 @@ thread_local! {
 
 /// Runs a test with a bug.
 #[cfg(test)]
-pub(super) fn with<T>(bug: Bug, test: impl FnOnce() -> T) -> T {
+pub(crate) fn with<T>(bug: Bug, test: impl FnOnce() -> T) -> T {
     /// Ends the bug, also after a panic.
     struct End;
     impl Drop for End {
@@ -53,7 +61,7 @@ pub(super) fn with<T>(bug: Bug, test: impl FnOnce() -> T) -> T {
 }
 
 /// Returns true if the bug is active.
-pub(super) fn has(bug: Bug) -> bool {
+pub(crate) fn has(bug: Bug) -> bool {
     #[cfg(test)]
     return ACTIVE.get() == Some(bug);
     #[cfg(not(test))]

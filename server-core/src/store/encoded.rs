@@ -9,7 +9,10 @@ use bytestring::ByteString;
 
 use super::segment::Segment;
 use crate::{
-    log::{LogRecord, SegmentNumber},
+    log::{
+        LogRecord, SegmentNumber,
+        seeded_bugs::{Bug, has},
+    },
     record::Attributes,
     state::{PartOf, StateChange, StateKey, encode},
 };
@@ -59,7 +62,9 @@ impl SegmentLog {
     pub(super) fn add_part(&mut self, number: SegmentNumber, segment: &mut Segment, part: PartOf) {
         segment.parts.push(part);
         self.hold(number, part);
-        self.touched.insert(StateKey::Part(number, part.at));
+        if !has(Bug::ForgetsParts) {
+            self.touched.insert(StateKey::Part(number, part.at));
+        }
     }
 
     /// Notes that a segment is gone, whose bytes can be read no longer if they are freed.

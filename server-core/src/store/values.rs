@@ -14,7 +14,10 @@ use super::{
     table::Table,
 };
 use crate::{
-    log::SegmentNumber,
+    log::{
+        SegmentNumber,
+        seeded_bugs::{Bug, has},
+    },
     state::{Folded, NextNumbers, Parts, SegmentState, StateKey, Unfolded, encode},
 };
 
@@ -167,12 +170,19 @@ impl Store {
             freed: mem::take(&mut folded.freed),
             ..SegmentLog::default()
         };
+        if has(Bug::ForgetsRecovered) {
+            log.touched.clear();
+        }
         for unfolded in folded.unfold() {
             self.add_unfolded(unfolded, &mut log);
         }
         for (key, left) in many {
             let growth = u64::try_from(self.growth_by_many(&left.many)).unwrap_or(0);
             self.unmade.restore(key, left, growth);
+        }
+        if has(Bug::ReusesNumbers) {
+            let last = log.names.last_key_value();
+            log.next_segment = last.map_or(0, |(number, _)| number.0 + 1);
         }
         self.unmade.resume(next.many);
         self.log = Some(Box::new(log));

@@ -31,6 +31,8 @@ pub(super) enum Mistake {
     RemovesUnrecorded,
     /// A file is replaced by what was moved from it before the log says so.
     ReplacesUnrecorded,
+    /// A checkpoint does not wait for the batches whose changes it has.
+    ClaimsDurable,
 }
 
 /// The parts of a range of a segment that can be read.

@@ -1,14 +1,19 @@
 //! Whole servers on a log: histories of calls, restored from the disk after any crash, equal those
 //! of a server that keeps its records, with every byte read from files.
 
+mod damage;
+
 use std::{collections::BTreeMap, panic::catch_unwind};
 
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 
 use super::{
-    super::{CheckpointSettings, FetchStep},
-    FOLDER, Held, LogRecord, NotTaken, OpenFailure,
+    super::{
+        CheckpointSettings, FetchStep,
+        seeded_bugs::{Bug, with},
+    },
+    FOLDER, Held, LogRecord, NotTaken, OpenFailure, Zeros,
     disk::{Disk, Fault, LOSSES, Part},
     kept::{Kept, Mistake},
     open, read_folder,
@@ -281,7 +286,11 @@ impl Server {
 
     fn checkpoint(&mut self) {
         let machine = &self.past.history.machine;
-        self.kept.checkpoint(|slice| (machine.slice(&slice), machine.journal.latest()));
+        let up_to = match self.kept.mistake {
+            Some(Mistake::ClaimsDurable) => Sequence(0),
+            _ => machine.journal.latest(),
+        };
+        self.kept.checkpoint(|slice| (machine.slice(&slice), up_to));
     }
 
     /// Carries out one effect of the writer. After a refusal the server is that of the disk.
@@ -434,17 +443,36 @@ fn a_server_is_restored_after_a_crash_at_any_call_of_the_disk() {
 
 #[test]
 fn mistakes_of_a_server_are_caught() {
+    // With the seed from which on one is searched, so that rare ones are caught soon.
     let mistakes = [
-        Mistake::DropsOnHint,
-        Mistake::PassesUnindexed,
-        Mistake::RemovesRunsEarly,
-        Mistake::RemovesUnrecorded,
-        Mistake::ReplacesUnrecorded,
+        (Mistake::DropsOnHint, 0),
+        (Mistake::PassesUnindexed, 0),
+        (Mistake::RemovesRunsEarly, 0),
+        (Mistake::RemovesUnrecorded, 0),
+        (Mistake::ReplacesUnrecorded, 0),
+        (Mistake::ClaimsDurable, 60),
     ];
-    for mistake in mistakes {
+    for (mistake, first) in mistakes {
         let is_caught = |seed: &u64| catch_unwind(|| lives(*seed, Some(mistake))).is_err();
-        let caught = (0..400).find(is_caught);
+        let caught = (first..first + 200).find(is_caught);
         println!("{mistake:?} is caught by seed {caught:?}");
         assert!(caught.is_some(), "{mistake:?} is not caught");
+    }
+}
+
+#[test]
+fn broken_variants_of_a_server_are_caught() {
+    // With the seed from which on one is searched, so that rare ones are caught soon.
+    let bugs = [
+        (Bug::JudgesOwnOnly, 0),
+        (Bug::ReusesNumbers, 150),
+        (Bug::ForgetsParts, 0),
+        (Bug::ForgetsRecovered, 0),
+    ];
+    for (bug, first) in bugs {
+        let is_caught = |seed: &u64| catch_unwind(|| with(bug, || lives(*seed, None))).is_err();
+        let caught = (first..first + 200).find(is_caught);
+        println!("{bug:?} is caught by seed {caught:?}");
+        assert!(caught.is_some(), "{bug:?} is not caught");
     }
 }
