@@ -1,4 +1,5 @@
-//! Broken variants of the log and of its owner, which their tests must catch. They exist only in tests.
+//! Broken variants of the log and of its owner, which their tests must catch. They exist only in
+//! tests.
 
 /// A broken variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
