@@ -26,7 +26,7 @@ impl Parts {
         parts
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = PartOf> + '_ {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = PartOf> + '_ {
         self.0.iter().copied()
     }
 

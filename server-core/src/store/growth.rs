@@ -59,13 +59,34 @@ impl Store {
     ) -> i64 {
         let into = self.segment(target).ok().and_then(Segment::bytes);
         let before = into.map(SegmentBytes::shape).unwrap_or_default();
-        let (mut after, mut freed) = (before, 0_u64);
+        let (mut after, mut parts, mut freed) = (before, 0_u64, 0_u64);
         for source in sources {
             let Ok(from) = self.segment(source) else { continue };
             after = from.bytes().map_or(after, |bytes| after.with_merged(bytes));
+            parts = parts.saturating_add(self.held_by_merged_parts(from));
             freed = freed.saturating_add(self.held_by(source));
         }
-        change(before.held(), after.held()).saturating_sub(change(0, freed))
+        let after = after.held().saturating_add(parts);
+        change(before.held(), after).saturating_sub(change(0, freed))
+    }
+
+    /// The memory that the parts of a segment take in another, if there is a log.
+    fn held_by_merged_parts(&self, from: &Segment) -> u64 {
+        self.log.as_ref().map_or(0, |_| from.held_by_merged_parts())
+    }
+
+    /// The change of memory by merging a segment into another, which is empty if it does not exist.
+    pub(super) fn growth_by_merge_of(
+        &self,
+        into: Option<&Segment>,
+        source: &str,
+        from: &Segment,
+    ) -> i64 {
+        let before = into.and_then(Segment::bytes).map(SegmentBytes::shape).unwrap_or_default();
+        let after = from.bytes().map_or(before, |bytes| before.with_merged(bytes));
+        let freed = SEGMENT_OVERHEAD + source.len() as u64 + from.held();
+        let after = after.held().saturating_add(self.held_by_merged_parts(from));
+        change(before.held(), after).saturating_sub(change(0, freed))
     }
 
     /// The memory that a segment uses, with its name; 0 if it does not exist.
@@ -83,14 +104,6 @@ impl Store {
     fn growth_of(&self, segment: &str, growth: impl FnOnce(&Segment) -> i64) -> i64 {
         self.segment(segment).map_or(0, growth)
     }
-}
-
-/// The change of memory by merging a segment into another, which is empty if it does not exist.
-pub(super) fn growth_by_merge_of(into: Option<&Segment>, source: &str, from: &Segment) -> i64 {
-    let before = into.and_then(Segment::bytes).map(SegmentBytes::shape).unwrap_or_default();
-    let after = from.bytes().map_or(before, |bytes| before.with_merged(bytes));
-    let freed = SEGMENT_OVERHEAD + source.len() as u64 + from.held();
-    change(before.held(), after.held()).saturating_sub(change(0, freed))
 }
 
 /// The memory that a new segment takes.

@@ -79,7 +79,9 @@ impl Store {
                 else {
                     return;
                 };
+                let before = found.held();
                 log_change(log, found, record);
+                self.held = (self.held + found.held()).saturating_sub(before);
             }
         }
     }
@@ -106,11 +108,13 @@ impl Store {
         let (mut target_number, mut at_in_target, mut moved) = (None, 0, Vec::new());
         if let Some(into) = self.segments.get_mut(target) {
             (target_number, at_in_target) = (Some(into.number), into.len());
+            let before = into.held();
             for part in parts {
                 let part = PartOf { at: at_in_target + (part.at - start), ..part };
                 moved.push(part);
                 log.add_part(into.number, into, part);
             }
+            self.held = (self.held + into.held()).saturating_sub(before);
             log.touch(into.number);
             log.touch_attributes(into.number, attributes);
         }

@@ -9,7 +9,6 @@ use bytestring::ByteString;
 use pravega_sdk_types::{Offset, SegmentId};
 
 use super::{
-    growth::growth_by_merge_of,
     refusal::{Refusal, Result},
     requests::{Progress, Step},
     segment::{Segment, attribute},
@@ -152,7 +151,7 @@ impl Step<'_> {
             return Err(Refusal::Close("only two segments of streams are merged"));
         }
         let bytes = from.len() - from.start();
-        let growth = growth_by_merge_of(into, source, from);
+        let growth = self.store.growth_by_merge_of(into, source, from);
         let record = Record::Merged {
             target: target.clone(),
             source: source.clone(),

@@ -49,6 +49,10 @@ pub(crate) const ABSENT: i64 = i64::MIN;
 /// Approximate memory that an attribute uses, in bytes: its part of a tree that is half full.
 const ATTRIBUTE_HELD: u64 = 64;
 
+/// Approximate memory that a part of another segment uses, in bytes: in the segment, and in the
+/// index by which it is found from its records.
+const PART_HELD: u64 = 128;
+
 /// The change from one amount of memory to another.
 pub(crate) fn change(from: u64, to: u64) -> i64 {
     i64::try_from(to).unwrap_or(i64::MAX).saturating_sub(i64::try_from(from).unwrap_or(i64::MAX))
@@ -180,7 +184,8 @@ impl Segment {
             Content::Stream(bytes) => bytes.held(),
             Content::Table(table, _) => table.held(),
         };
-        content + self.attributes.len() as u64 * ATTRIBUTE_HELD
+        let parts = self.parts.iter().len() as u64 * PART_HELD;
+        content + parts + self.attributes.len() as u64 * ATTRIBUTE_HELD
     }
 
     /// The change of [`held`](Self::held) by appending `more` bytes.
@@ -197,6 +202,12 @@ impl Segment {
             Content::Stream(bytes) => Some(bytes),
             Content::Table(..) => None,
         }
+    }
+
+    /// Memory that the parts of the segment use after it was merged into another.
+    pub(crate) fn held_by_merged_parts(&self) -> u64 {
+        let parts = self.parts.within(self.number, self.start()..self.len());
+        parts.len() as u64 * PART_HELD
     }
 
     /// The change of [`held`](Self::held) by setting attributes.

@@ -23,7 +23,7 @@ use crate::{
         StateEntry, read_frame,
     },
     machine::Machine,
-    record::{Durability, Sequence},
+    record::{Durability, Millis, Record, Sequence},
     store::Progress,
 };
 
@@ -388,4 +388,32 @@ fn a_truncation_between_two_slices_leaves_each_byte_where_it_is() {
         logged.check(&format!("truncated after {truncates} slices"));
     }
     assert!((5..30).contains(&slices), "{slices} slices");
+}
+
+#[test]
+fn the_memory_of_parts_is_known_before_a_merge_and_comes_back() {
+    let name = |number: u8| ByteString::from(format!("merging/{number}/0.#epoch.0"));
+    let (mut logged, mut grown) = (Logged::new(0), 0);
+    for _ in 0..2000 {
+        logged.merge_or_so();
+        let store = &logged.history.machine.store;
+        assert_eq!(store.held(), store.recount_all());
+        let (target, source) = (name(logged.random.u8(0..5)), name(logged.random.u8(0..5)));
+        let are_two = target != source && store.info(&source).is_ok();
+        if are_two && store.info(&target).is_ok_and(|info| !info.sealed) {
+            let attributes = Vec::new();
+            let (into, from) = (target.clone(), source.clone());
+            let record = Record::Merged { target: into, source: from, attributes, at: Millis(1) };
+            let (foretold, before) = (store.growth(&record), store.held() as i64);
+            let step = &mut logged.history.machine.call(at(1)).1;
+            step.merge(&target, &source, &[]).unwrap();
+            let store = &logged.history.machine.store;
+            assert_eq!(store.held() as i64 - before, foretold);
+            grown += store.parts_count();
+        }
+    }
+    for number in 0..5 {
+        drop(logged.history.machine.call(at(1)).1.delete(&name(number)));
+    }
+    assert_eq!((logged.history.machine.store.held(), grown > 100), (0, true));
 }
