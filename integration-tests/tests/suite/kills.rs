@@ -29,8 +29,14 @@ struct Server(Child);
 
 impl Server {
     fn start(port: u16, folder: &Path) -> Self {
+        Self::start_with(port, folder, &[])
+    }
+
+    /// Starts a server with more arguments.
+    fn start_with(port: u16, folder: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(binary());
         command.args(["dev", "--port", &port.to_string(), "--rest-port", "0", "--dir"]).arg(folder);
+        command.args(arguments);
         Self(
             command
                 .stdout(Stdio::null())
@@ -72,12 +78,24 @@ async fn write(
     acknowledged: Arc<AtomicU32>,
     stop: watch::Receiver<bool>,
 ) -> u32 {
+    write_long(factory, stream, key, acknowledged, stop, "").await
+}
+
+/// Writes events with more text after the number.
+async fn write_long(
+    factory: Arc<ClientFactory>,
+    stream: ScopedStream,
+    key: String,
+    acknowledged: Arc<AtomicU32>,
+    stop: watch::Receiver<bool>,
+    more: &str,
+) -> u32 {
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();
     let mut number = 0;
     while !*stop.borrow() {
         let mut acks = Vec::new();
         for _ in 0..10 {
-            acks.push(writer.enqueue(&key, format!("{key}:{number}")).await.unwrap());
+            acks.push(writer.enqueue(&key, format!("{key}:{number}{more}")).await.unwrap());
             number += 1;
         }
         for ack in acks {
@@ -208,6 +226,83 @@ async fn acknowledged_data_of_a_durable_server_survives_a_hundred_kills() {
         );
     }
     assert!(found.is_empty(), "what was not committed is there: {:?}", found.keys());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledged_data_survives_kills_while_files_are_given_up_and_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = port::lasting();
+    // Short files, and most reads are from them.
+    let start = || Server::start_with(port, folder.path(), &["--disk", "64M", "--memory", "8M"]);
+    let mut server = start();
+    let (factory, stream) = connect(port, "kills").await;
+    let kept = ScopedStream::new(stream.scope().clone(), "kept".parse().unwrap());
+    let configuration = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(1));
+    factory.controller().create_stream(&kept, &configuration).await.unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let acknowledged: [Arc<AtomicU32>; 4] = Default::default();
+    let more = format!(":{}", "x".repeat(400));
+    let writers: Vec<_> = acknowledged
+        .iter()
+        .enumerate()
+        .map(|(at, acknowledged)| {
+            let (factory, stopped) = (Arc::clone(&factory), stopped.clone());
+            let (stream, acknowledged) = (stream.clone(), Arc::clone(acknowledged));
+            let more = more.clone();
+            tokio::spawn(async move {
+                let key = format!("key-{at}");
+                write_long(factory, stream, key, acknowledged, stopped, &more).await
+            })
+        })
+        .collect();
+    // A little of each file is read forever.
+    let writer = factory.event_writer(&kept, Utf8).await.unwrap();
+    let (mut few, mut files) = (0, BTreeSet::new());
+    for round in 0..kills() {
+        for _ in 0..20 {
+            writer.write("kept", format!("{few}:{}", "y".repeat(2000))).await.unwrap();
+            few += 1;
+        }
+        let names = std::fs::read_dir(folder.path()).unwrap();
+        files.extend(names.map(|file| file.unwrap().file_name().into_string().unwrap()));
+        if round % 2 == 1 {
+            let tail = factory.batch_client(&stream).await.unwrap().tail_cut().await.unwrap();
+            factory.controller().truncate_stream(&tail).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(u64::from(round * 37 % 150))).await;
+        server.kill();
+        server = start();
+    }
+    stop.send(true).unwrap();
+    let mut counts = Vec::new();
+    for writer in writers {
+        counts.push(writer.await.unwrap());
+    }
+    server.kill();
+    let _server = start();
+    let number = |event: &[u8], at: usize| {
+        std::str::from_utf8(event).unwrap().split(':').nth(at).unwrap().parse::<u32>().unwrap()
+    };
+    let all = read_all(&factory, &kept).await;
+    let all: Vec<u32> = all.iter().map(|event| number(event.event(), 0)).collect();
+    assert_eq!(all, (0..few).collect::<Vec<_>>());
+    let mut found: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for event in read_all(&factory, &stream).await {
+        let key = std::str::from_utf8(event.event()).unwrap().split(':').next().unwrap();
+        found.entry(key.to_owned()).or_default().push(number(event.event(), 1));
+    }
+    for (at, count) in counts.into_iter().enumerate() {
+        let found = found.remove(&format!("key-{at}")).unwrap_or_default();
+        let first = found.first().copied().unwrap_or(count);
+        assert_eq!(found, (first..count).collect::<Vec<_>>(), "key-{at}");
+    }
+    // With few kills too little is written for a file to be moved.
+    for kind in ["checkpoint-", "index-", "log-00000002"] {
+        assert!(files.iter().any(|name| name.starts_with(kind)), "no {kind} in {files:?}");
+    }
+    let moves = files.iter().filter(|name| name.starts_with("moved-")).count();
+    assert!(moves > 0 || kills() < 50, "nothing was moved: {files:?}");
+    println!("{few} events are kept, {} files were seen, {moves} were moved to", files.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
