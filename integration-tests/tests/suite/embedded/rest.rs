@@ -201,6 +201,31 @@ async fn reader_groups_are_shown_with_their_streams_and_readers_and_deleted() {
 }
 
 #[tokio::test]
+async fn the_readers_of_a_group_are_shown_after_a_restart_when_their_state_is_on_the_disk_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let builder = || EmbeddedServer::builder().with_directory(folder.path());
+    let (server, rest) = start(builder()).await;
+    rest.put("POST", "/v1/scopes", &json!({ "scopeName": "s" })).await;
+    let stream = json!({ "streamName": "t", "scalingPolicy": fixed(1) });
+    rest.put("POST", "/v1/scopes/s/streams", &stream).await;
+    let factory = ClientFactory::connect(&server.url()).await.unwrap();
+    let configuration = ReaderGroupConfiguration::new(["s/t".parse().unwrap()]).unwrap();
+    let configuration = configuration.with_identity(Uuid::from_u128(7), Some(0));
+    let group = "s/g".parse().unwrap();
+    factory.controller().create_reader_group(&group, &configuration).await.unwrap();
+    let state = ScopedStream::new(Scope::new("s").unwrap(), Stream::internal("_RGg").unwrap());
+    let writer = factory.event_writer(&state, Raw).await.unwrap();
+    for event in state_of(&["reader1", "reader2"]) {
+        writer.write("", event).await.unwrap();
+    }
+    server.shutdown().await;
+
+    let (_server, rest) = start(builder()).await;
+    let shown = rest.ask("GET", "/v1/scopes/s/readergroups/g").await.json();
+    assert_eq!(shown["onlineReaderIds"], json!(["reader1", "reader2"]));
+}
+
+#[tokio::test]
 async fn every_call_needs_an_account_before_anything_else_is_looked_at() {
     let builder = EmbeddedServer::builder().with_account("ann", "secret");
     let (_server, nobody) = start(builder).await;
