@@ -231,3 +231,57 @@ fn a_call_that_is_dropped_anywhere_leaves_a_synchronizer_that_works() {
         }
     }
 }
+
+/// A table with so many entries, of keys and values of 10 bytes.
+async fn filled(cluster: &Cluster, count: usize) {
+    let config = SynchronizerConfig::default();
+    let name = "sim/agreed".parse().unwrap();
+    let opened = TableSynchronizer::open(cluster.context(), &name, Utf8, Utf8, config);
+    let mut table = opened.await.unwrap();
+    let keys: Vec<usize> = (0..count).collect();
+    for keys in keys.chunks(250) {
+        let put = table.update(|changes| {
+            keys.iter().try_for_each(|key| changes.put(format!("{key:010}"), "0123456789"))
+        });
+        put.await.unwrap();
+    }
+}
+
+#[test]
+fn a_hundred_thousand_entries_are_within_the_limit_and_an_update_costs_the_change() {
+    let updates = [1_000, 10_000, 100_000].map(|count| {
+        block_on(async {
+            let world = World::new(1);
+            let cluster = Cluster::with_network(world.clone(), SimNetwork::perfect(&world), 1);
+            filled(&cluster, count).await;
+            // The default limit is 64 MiB.
+            let config = SynchronizerConfig::default();
+            let name = "sim/agreed".parse().unwrap();
+            let opening = TableSynchronizer::open(cluster.context(), &name, Utf8, Utf8, config);
+            let mut table = opening.await.unwrap();
+            assert_eq!(table.state().len(), count);
+            table.update(|changes| changes.put("0000000007", "first")).await.unwrap();
+            let updating = table.update(|changes| {
+                changes.get("0000000007")?;
+                changes.put("0000000007", "second")
+            });
+            let (update, updated) = measured(updating).await;
+            assert_eq!(updated.unwrap(), Update::Made(()));
+            update
+        })
+    });
+    assert!(updates[0] > 0 && updates[2] < 2 * updates[0], "bytes of one update: {updates:?}");
+}
+
+/// Returns how many bytes are allocated while a future is polled.
+async fn measured<F: Future>(future: F) -> (u64, F::Output) {
+    let (mut future, mut bytes) = (pin!(future), 0);
+    let output = std::future::poll_fn(|cx| {
+        let mut polled = std::task::Poll::Pending;
+        let info = allocation_counter::measure(|| polled = future.as_mut().poll(cx));
+        bytes += info.bytes_total;
+        polled
+    })
+    .await;
+    (bytes, output)
+}
