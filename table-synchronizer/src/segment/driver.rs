@@ -165,9 +165,9 @@ impl Driver {
 
     /// Reads keys, in one request.
     ///
-    /// A 0.13.0 server releases the memory of the keys of a request before it has written the reply,
-    /// so with the answer that there is no entry it may return the key of another request. The
-    /// entries are in the order of the keys, and are found before that.
+    /// A 0.13.0 server releases the memory of a request's keys before it has written the reply, so
+    /// with the answer that there is no entry it may return the key of another request. The entries
+    /// are in the order of the keys, and are found before that.
     pub(super) async fn read_some(
         &self,
         deadline: Deadline,
