@@ -15,25 +15,42 @@ use super::change::PartOf;
 use crate::log::SegmentNumber;
 
 /// The parts of a segment that are of others, in the order of their offsets.
+///
+/// Boxed, and `None` if there are none, as most segments have none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Parts(VecDeque<PartOf>);
+#[expect(clippy::box_collection, reason = "a segment without any should be small")]
+pub(crate) struct Parts(Option<Box<VecDeque<PartOf>>>);
 
 impl Parts {
     /// Parts in the order of their offsets, of which those before a start are left out.
     pub(crate) fn of(parts: impl IntoIterator<Item = PartOf>, start: u64) -> Self {
-        let mut parts = Self(parts.into_iter().collect());
+        let mut parts = Self(Some(Box::new(parts.into_iter().collect())));
         parts.truncate(start);
         parts
     }
 
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = PartOf> + '_ {
-        self.0.iter().copied()
+    /// The parts whose ends are after an offset, if there are any.
+    fn after(&self, offset: u64) -> impl Iterator<Item = &PartOf> {
+        self.0.iter().flat_map(move |all| {
+            let first = all.partition_point(|part| part.end() <= offset);
+            all.range(first..)
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |all| all.len())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PartOf> + '_ {
+        self.0.iter().flat_map(|all| all.iter().copied())
     }
 
     /// The parts that begin at an offset or after it.
     pub(crate) fn from(&self, at: u64) -> impl Iterator<Item = PartOf> + '_ {
-        let first = self.0.partition_point(|part| part.at < at);
-        self.0.range(first..).copied()
+        self.0.iter().flat_map(move |all| {
+            let first = all.partition_point(|part| part.at < at);
+            all.range(first..).copied()
+        })
     }
 
     /// The part that begins at an offset.
@@ -42,21 +59,25 @@ impl Parts {
     }
 
     pub(crate) fn push(&mut self, part: PartOf) {
-        self.0.push_back(part);
+        self.0.get_or_insert_default().push_back(part);
     }
 
     /// Removes the parts before an offset; returns those that were removed.
     pub(crate) fn truncate(&mut self, start: u64) -> Vec<PartOf> {
-        let before = self.0.partition_point(|part| part.end() <= start);
-        self.0.drain(..before).collect()
+        let Some(all) = &mut self.0 else { return Vec::new() };
+        let before = all.partition_point(|part| part.end() <= start);
+        let removed = all.drain(..before).collect();
+        if all.is_empty() {
+            self.0 = None;
+        }
+        removed
     }
 
     /// Where the bytes of a range are, in order.
     pub(crate) fn within(&self, own: SegmentNumber, range: Range<u64>) -> Vec<PartOf> {
         let (mut all, mut at) = (Vec::new(), range.start);
         let own = |at: u64, to: u64| PartOf { at, len: to - at, segment: own, from: at };
-        let first = self.0.partition_point(|part| part.end() <= range.start);
-        for part in self.0.range(first..).take_while(|part| part.at < range.end) {
+        for part in self.after(range.start).take_while(|part| part.at < range.end) {
             if at < part.at {
                 all.push(own(at, part.at));
             }

@@ -184,7 +184,7 @@ impl Segment {
             Content::Stream(bytes) => bytes.held(),
             Content::Table(table, _) => table.held(),
         };
-        let parts = self.parts.iter().len() as u64 * PART_HELD;
+        let parts = self.parts.len() as u64 * PART_HELD;
         content + parts + self.attributes.len() as u64 * ATTRIBUTE_HELD
     }
 

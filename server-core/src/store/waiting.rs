@@ -54,20 +54,23 @@ pub struct WaitingRead {
     pub max_len: usize,
 }
 
-/// The reads that wait at one segment, by the offsets that they wait for.
+/// The reads that wait at one segment, by the offsets that they wait for. Boxed, as none ever waits
+/// at most segments.
 #[derive(Debug, Default)]
-pub(crate) struct Waits(BTreeMap<u64, Vec<WaitingRead>>);
+#[expect(clippy::box_collection, reason = "a segment without any should be small")]
+pub(crate) struct Waits(Option<Box<BTreeMap<u64, Vec<WaitingRead>>>>);
 
 impl Waits {
     pub(super) fn add(&mut self, read: WaitingRead) {
-        self.0.entry(read.offset).or_default().push(read);
+        self.0.get_or_insert_default().entry(read.offset).or_default().push(read);
     }
 
     /// Removes and returns the reads of an offset before `end`, those of the lowest one first;
     /// `None` means every offset.
     pub(super) fn take_before(&mut self, end: Option<u64>) -> Vec<WaitingRead> {
         let mut taken = Vec::new();
-        while let Some(first) = self.0.first_entry()
+        let Some(reads) = &mut self.0 else { return taken };
+        while let Some(first) = reads.first_entry()
             && end.is_none_or(|end| *first.key() < end)
         {
             taken.append(&mut first.remove());
@@ -76,7 +79,8 @@ impl Waits {
     }
 
     pub(super) fn forget(&mut self, connection: ConnectionId) {
-        self.0.retain(|_, reads| {
+        let Some(all) = &mut self.0 else { return };
+        all.retain(|_, reads| {
             reads.retain(|read| read.connection != connection);
             !reads.is_empty()
         });
