@@ -14,10 +14,9 @@ pub(crate) struct DeltaPage {
 }
 
 impl DeltaPage {
-    /// Returns true if a 0.13.0 server has found no change: it then returns position 0.
+    /// Returns true if the server has found no change. A 0.13.0 server then returns position 0.
     fn is_nothing(&self) -> bool {
-        let Self { entries, starts_over, reached_end, last_position } = self;
-        entries.is_empty() && !starts_over && *reached_end && *last_position == Offset(0)
+        self.entries.is_empty() && !self.starts_over && self.reached_end
     }
 }
 
@@ -44,12 +43,8 @@ impl DeltaMachine {
     /// [`TableError`] if the page leads back, or says that more follows and leads nowhere: the
     /// reading would have no end.
     pub(crate) fn handle_page(&mut self, page: &DeltaPage) -> Result<(), TableError> {
-        if page.is_nothing() {
-            return Ok(());
-        }
         let goes_on = page.last_position > self.position;
-        if page.reached_end && page.entries.is_empty() && !goes_on {
-            // A 0.13.0 server returns position 0 if nothing has changed.
+        if page.is_nothing() && !goes_on {
             return Ok(());
         }
         if !goes_on {
