@@ -51,7 +51,8 @@ async fn what_does_not_fit_into_memory_is_read_from_the_folder() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("data");
     let limit = format!("{MEMORY}M");
-    let start = || Process::start(&["--memory", &limit, "--dir", folder.to_str().unwrap()]);
+    let arguments = ["--memory", &limit, "--dir", folder.to_str().unwrap()];
+    let start = || Process::start_with_one_arena(&arguments);
     let process = start();
     let factory = ClientFactory::connect(&process.url).await.unwrap();
     let stream = new_stream(factory.controller(), 1).await;

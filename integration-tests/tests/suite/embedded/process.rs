@@ -19,6 +19,14 @@ impl Process {
         Self::spawn(Command::new(binary()).args(["dev", "--port", "0"]).args(arguments))
     }
 
+    /// Starts it with one arena of the allocator, and with more arguments: what the server keeps is
+    /// then its own, without what the arenas of several threads keep of what was freed.
+    pub(super) fn start_with_one_arena(arguments: &[&str]) -> Self {
+        let mut command = Command::new(binary());
+        command.env("MALLOC_ARENA_MAX", "1").args(["dev", "--port", "0"]);
+        Self::spawn(command.args(arguments))
+    }
+
     /// Starts it with a limit of the number of open files.
     pub(super) fn start_with_descriptors(count: u32) -> Self {
         let script = format!("ulimit -n {count} && exec \"$0\" dev --port 0");
