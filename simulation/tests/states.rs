@@ -15,15 +15,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{Cluster, block_on, poll_times};
+use common::{Cluster, block_on, breaking, poll_times, slow_cluster};
 use futures_util::{TryStreamExt as _, future::join_all};
 use pravega_sdk_controller_client::Controller;
 use pravega_sdk_segment_client::seeded_bugs::SeededBug;
-use pravega_sdk_simulation::{
-    SimNetwork, World,
-    client::segment_context,
-    link::{Cut, Faults},
-};
+use pravega_sdk_simulation::{SimNetwork, World, client::segment_context};
 use pravega_sdk_table_synchronizer::{
     Revision, RevisionedStream, RevisionedStreamConfig, SharedState, StateConfig, StateSerializer,
     StateSynchronizer,
@@ -69,21 +65,6 @@ impl StateSerializer<History> for Pairs {
     fn decode_update(&self, bytes: Bytes) -> Result<(u8, u8), Failed> {
         Ok(*self.decode_initial(bytes)?.first().ok_or("no pair")?)
     }
-}
-
-/// Links that are cut after a random number of bytes.
-fn breaking(world: &World, seed: u64) -> SimNetwork {
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let plan = move || {
-        let mut direction = || Faults {
-            cut: Some((rng.u64(100..3000), if rng.bool() { Cut::Reset } else { Cut::Fin })),
-            delay: (Duration::from_millis(1), Duration::from_millis(9)),
-            seed: rng.u64(..),
-            ..Faults::default()
-        };
-        (direction(), direction())
-    };
-    SimNetwork::new(world, Box::new(plan))
 }
 
 /// What a client was told about its updates.
@@ -147,7 +128,7 @@ async fn check(seed: u64, bug: Option<SeededBug>) -> Vec<Told> {
     all.initialize(Vec::new()).await.unwrap();
     let mut clients = Vec::new();
     for client in 0..CLIENTS {
-        let network = breaking(&world, seed * 100 + u64::from(client));
+        let network = breaking(&world, seed * 100 + u64::from(client), 100..3000);
         let controller = Arc::clone(&cluster.controller) as Arc<dyn Controller>;
         let config = StateConfig::default().with_timeout(Duration::from_secs(30));
         let config = match bug {
@@ -230,17 +211,6 @@ fn every_seeded_bug_of_states_is_caught() {
     }
 }
 
-/// Links that are slow, so that a call is polled often.
-async fn slow() -> Cluster {
-    let world = World::new(1);
-    let late = || Faults {
-        delay: (Duration::from_millis(5), Duration::from_millis(9)),
-        ..Faults::default()
-    };
-    let network = SimNetwork::new(&world, Box::new(move || (late(), late())));
-    Cluster::with_network(world, network, 1)
-}
-
 async fn open(cluster: &Cluster) -> StateSynchronizer<Sum, Numbers> {
     let (context, config) = (cluster.context(), StateConfig::default());
     StateSynchronizer::open(context, &cluster.stream, Numbers, config).await.unwrap()
@@ -264,7 +234,7 @@ fn a_call_that_is_dropped_anywhere_leaves_a_state_of_the_stream_and_changes_it_o
     for (name, call) in calls {
         for polls in 0.. {
             let ended = block_on(async {
-                let cluster = slow().await;
+                let cluster = slow_cluster();
                 let (mut one, mut other) = (open(&cluster).await, open(&cluster).await);
                 other.initialize(100).await.unwrap();
                 one.fetch().await.unwrap();
@@ -292,7 +262,7 @@ fn a_call_that_is_dropped_anywhere_leaves_a_state_of_the_stream_and_changes_it_o
 fn an_entry_whose_write_is_dropped_anywhere_is_in_the_stream_once_or_not_at_all() {
     for polls in 0.. {
         let ended = block_on(async {
-            let cluster = slow().await;
+            let cluster = slow_cluster();
             let config = RevisionedStreamConfig::default();
             let opened = RevisionedStream::open(cluster.context(), &cluster.stream, config);
             let stream = opened.await.unwrap();

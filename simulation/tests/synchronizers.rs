@@ -3,39 +3,20 @@
 
 mod common;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc};
 
-use common::{Cluster, block_on, poll_times};
+use common::{Cluster, block_on, breaking, poll_times, slow_cluster};
 use futures_util::future::join_all;
 use pravega_sdk_controller_client::Controller;
 use pravega_sdk_event_stream::codec::Utf8;
 use pravega_sdk_segment_client::context::SegmentContext;
-use pravega_sdk_simulation::{
-    SimNetwork, World,
-    client::segment_context,
-    link::{Cut, Faults},
-};
+use pravega_sdk_simulation::{SimNetwork, World, client::segment_context};
 use pravega_sdk_table_synchronizer::{
     SynchronizerConfig, TableConfig, TableError, TableSynchronizer, Update,
 };
 use pravega_sdk_types::Outcome;
 
 type Table = TableSynchronizer<Utf8, Utf8>;
-
-/// Links that are cut after a random number of bytes.
-fn breaking(world: &World, seed: u64) -> SimNetwork {
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let plan = move || {
-        let mut direction = || Faults {
-            cut: Some((rng.u64(200..4000), if rng.bool() { Cut::Reset } else { Cut::Fin })),
-            delay: (Duration::from_millis(1), Duration::from_millis(9)),
-            seed: rng.u64(..),
-            ..Faults::default()
-        };
-        (direction(), direction())
-    };
-    SimNetwork::new(world, Box::new(plan))
-}
 
 async fn open(context: SegmentContext) -> Result<Table, TableError> {
     // Small pages, so that reading takes several requests.
@@ -46,7 +27,7 @@ async fn open(context: SegmentContext) -> Result<Table, TableError> {
 
 /// A client of its own, over links that break.
 async fn client(cluster: &Cluster, seed: u64) -> Table {
-    let network = breaking(&cluster.world, seed);
+    let network = breaking(&cluster.world, seed, 200..4000);
     let controller = Arc::clone(&cluster.controller) as Arc<dyn Controller>;
     let context = segment_context(controller, network);
     loop {
@@ -200,13 +181,7 @@ fn a_call_that_is_dropped_anywhere_leaves_a_synchronizer_that_works() {
     for (name, call) in calls {
         for polls in 0.. {
             let ended = block_on(async {
-                let world = World::new(1);
-                let late = || Faults {
-                    delay: (Duration::from_millis(5), Duration::from_millis(9)),
-                    ..Faults::default()
-                };
-                let network = SimNetwork::new(&world, Box::new(move || (late(), late())));
-                let cluster = Cluster::with_network(world, network, 1);
+                let cluster = slow_cluster();
                 let mut table = open(cluster.context()).await.unwrap();
                 let mut other = open(cluster.context()).await.unwrap();
                 for word in ["one", "two", "six"] {

@@ -12,37 +12,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{Cluster, block_on, poll_times};
+use common::{Cluster, block_on, breaking, poll_times, slow_cluster};
 use futures_util::{StreamExt as _, TryStreamExt as _, future::join_all};
 use pravega_sdk_controller_client::{Controller, KeyValueTableConfiguration};
 use pravega_sdk_segment_client::{context::SegmentContext, seeded_bugs::SeededBug};
-use pravega_sdk_simulation::{
-    SimController, SimNetwork, World,
-    client::segment_context,
-    link::{Cut, Faults},
-    tables,
-};
+use pravega_sdk_simulation::{SimController, SimNetwork, World, client::segment_context, tables};
 use pravega_sdk_table_synchronizer::{
     Condition, Following, KeyValueTable, Put, Removal, TableConfig, TableError, TableKind,
     TableSegment, Values,
 };
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedKeyValueTable};
 use pravega_sdk_wire_protocol::WireCommand;
-
-/// Links that are cut after a random number of bytes.
-fn breaking(world: &World, seed: u64) -> SimNetwork {
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let plan = move || {
-        let mut direction = || Faults {
-            cut: Some((rng.u64(100..2000), if rng.bool() { Cut::Reset } else { Cut::Fin })),
-            delay: (Duration::from_millis(1), Duration::from_millis(9)),
-            seed: rng.u64(..),
-            ..Faults::default()
-        };
-        (direction(), direction())
-    };
-    SimNetwork::new(world, Box::new(plan))
-}
 
 /// A table on a store, and links to it that work.
 async fn new_table(world: &World) -> (Cluster, TableSegment) {
@@ -113,7 +93,7 @@ async fn count_together(seed: u64, values: Values) -> (Told, u64) {
     let (cluster, table) = new_table(&world).await;
     table.put([Put::new("counter", "0")]).await.unwrap();
     let client = |number: u64| {
-        let context = client_of(&cluster, breaking(&world, seed * 5 + number));
+        let context = client_of(&cluster, breaking(&world, seed * 5 + number, 100..2000));
         async move {
             let config = TableConfig::default().with_values(values);
             let name = "sim/table".parse().unwrap();
@@ -231,7 +211,7 @@ async fn lock_together(seed: u64, values: Values) -> (Told, usize) {
     let (cluster, table) = new_table(&world).await;
     let held = std::cell::RefCell::new((BTreeSet::new(), 0));
     let client = |number: u64| {
-        let context = client_of(&cluster, breaking(&world, seed * 5 + number));
+        let context = client_of(&cluster, breaking(&world, seed * 5 + number, 100..2000));
         let (held, table) = (&held, &table);
         async move {
             let name = "sim/table".parse().unwrap();
@@ -304,13 +284,7 @@ fn a_call_that_is_dropped_anywhere_is_made_as_a_whole_or_not_at_all() {
     for (name, call) in calls {
         for polls in 0.. {
             let ended = block_on(async {
-                let world = World::new(1);
-                let late = || Faults {
-                    delay: (Duration::from_millis(5), Duration::from_millis(9)),
-                    ..Faults::default()
-                };
-                let network = SimNetwork::new(&world, Box::new(move || (late(), late())));
-                let cluster = Cluster::with_network(world, network, 1);
+                let cluster = slow_cluster();
                 let table = open(&cluster, TableConfig::default()).await;
                 table.put(["a", "b"].map(|key| Put::new(key, "old"))).await.unwrap();
                 let ended = poll_times(pin!(call(table.clone())), polls).await;

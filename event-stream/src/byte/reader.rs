@@ -195,7 +195,7 @@ impl ByteReader {
             let mut is_busy = self.driver.carry_out(&mut self.machine);
             if !self.ready.is_empty() || self.is_at_end {
                 if is_busy {
-                    self.poll_work(cx);
+                    self.driver.poll_reads(&mut self.machine, cx);
                 }
                 return Poll::Ready(Ok(()));
             }
@@ -210,23 +210,12 @@ impl ByteReader {
                 self.failed = Some(ended.with_stream(&self.stream()));
                 continue;
             }
-            is_busy |= self.poll_work(cx);
-            while let Poll::Ready(now) = self.driver.poll_timer(self.machine.timeout(), cx) {
-                self.machine.handle_timeout(now);
-                is_busy = true;
-            }
+            is_busy |= self.driver.poll_reads(&mut self.machine, cx);
+            is_busy |= self.driver.poll_timeouts(&mut self.machine, cx);
             if !is_busy {
                 return Poll::Pending;
             }
         }
-    }
-
-    fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut is_busy = false;
-        while self.driver.poll_work(&mut self.machine, cx).is_ready() {
-            is_busy = true;
-        }
-        is_busy
     }
 
     fn take(&mut self, delivery: Delivery) -> Result<(), ReadError> {

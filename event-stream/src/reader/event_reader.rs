@@ -255,10 +255,7 @@ impl<C: Codec> EventReader<C> {
             }
             let mut is_busy = self.carry_out();
             is_busy |= self.poll_work(cx);
-            while let Poll::Ready(now) = self.driver.poll_timer(self.machine.timeout(), cx) {
-                self.machine.handle_timeout(now);
-                is_busy = true;
-            }
+            is_busy |= self.driver.poll_timeouts(&mut self.machine, cx);
             if !is_busy {
                 return Poll::Pending;
             }

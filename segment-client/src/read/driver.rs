@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     fmt,
     pin::Pin,
     sync::Arc,
@@ -80,7 +81,7 @@ impl<T: Send + 'static> ReadDriver<T> {
     }
 
     /// Returns the error of every later read if the driver's runtime has ended. Check it before
-    /// [`Self::poll_work`] and [`Self::poll_timer`], which do nothing then.
+    /// [`Self::poll_work`] and [`Self::poll_timeouts`], which do nothing then.
     #[must_use]
     pub fn ended(&self) -> Option<ReadError> {
         let detail = "the runtime on which the reader was opened has ended";
@@ -206,8 +207,18 @@ impl<T: Send + 'static> ReadDriver<T> {
         if is_busy { Poll::Ready(None) } else { Poll::Pending }
     }
 
+    /// Lets the machine do what is due. Returns true if anything was.
+    pub fn poll_timeouts(&mut self, machine: &mut impl Driven, cx: &mut Context<'_>) -> bool {
+        let mut is_busy = false;
+        while let Poll::Ready(now) = self.poll_timer(machine.timeout(), cx) {
+            machine.handle_timeout(now);
+            is_busy = true;
+        }
+        is_busy
+    }
+
     /// Returns ready at `until`.
-    pub fn poll_timer(&mut self, until: Option<Now>, cx: &mut Context<'_>) -> Poll<Now> {
+    fn poll_timer(&mut self, until: Option<Now>, cx: &mut Context<'_>) -> Poll<Now> {
         let Some(until) = until else { return Poll::Pending };
         if self.has_ended() {
             cx.waker().wake_by_ref();
@@ -243,6 +254,14 @@ impl<T: Send + 'static> ReadDriver<T> {
             async move { wanted.run_until_cancelled(work).await.unwrap_or(Done::Abandoned) }
                 .boxed(),
         );
+    }
+}
+
+impl ReadDriver<Infallible> {
+    /// Hands the results of effects to the machine of an owner without futures of its own. Returns
+    /// true if there were any.
+    pub fn poll_reads(&mut self, machine: &mut impl Driven, cx: &mut Context<'_>) -> bool {
+        self.poll_work(machine, cx).is_ready()
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::{
+    ops::Range,
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Waker},
@@ -17,7 +18,9 @@ use pravega_sdk_event_stream::{
 };
 use pravega_sdk_segment_client::{ByteStream, Transport as _};
 use pravega_sdk_simulation::{
-    Arrival, Hold, SimController, SimNetwork, World, client::segment_context,
+    Arrival, Hold, SimController, SimNetwork, World,
+    client::segment_context,
+    link::{Cut, Faults},
 };
 use pravega_sdk_types::{ScopedSegment, ScopedStream, SegmentId, WriterId};
 use pravega_sdk_wire_protocol::{
@@ -26,6 +29,30 @@ use pravega_sdk_wire_protocol::{
     event,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// Links that are cut after a random number of bytes.
+pub(crate) fn breaking(world: &World, seed: u64, bytes: Range<u64>) -> SimNetwork {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let plan = move || {
+        let mut direction = || Faults {
+            cut: Some((rng.u64(bytes.clone()), if rng.bool() { Cut::Reset } else { Cut::Fin })),
+            delay: (Duration::from_millis(1), Duration::from_millis(9)),
+            seed: rng.u64(..),
+            ..Faults::default()
+        };
+        (direction(), direction())
+    };
+    SimNetwork::new(world, Box::new(plan))
+}
+
+/// A cluster behind slow links, so that a call is polled often.
+pub(crate) fn slow_cluster() -> Cluster {
+    let world = World::new(1);
+    let delay = (Duration::from_millis(5), Duration::from_millis(9));
+    let late = move || Faults { delay, ..Faults::default() };
+    let network = SimNetwork::new(&world, Box::new(move || (late(), late())));
+    Cluster::with_network(world, network, 1)
+}
 
 /// Polls a future a number of times, with time for other tasks in between. Returns true if it
 /// ended.

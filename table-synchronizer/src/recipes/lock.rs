@@ -131,7 +131,7 @@ impl Lock {
         }
     }
 
-    /// Reads the lease, and takes it if it is free or this session's own.
+    /// Reads the lease, and takes it if it is free or this lock has it.
     pub(super) async fn attempt(&mut self) -> Result<Attempt, TableError> {
         self.table.fetch().await?;
         let Self { table, key, config, session, watch, started, .. } = self;

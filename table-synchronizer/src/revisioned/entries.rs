@@ -76,7 +76,7 @@ impl Entries {
             let mut is_busy = self.driver.carry_out(&mut self.machine);
             if let Some(found) = self.machine.poll_found() {
                 if is_busy {
-                    self.poll_work(cx);
+                    self.driver.poll_reads(&mut self.machine, cx);
                 }
                 return Poll::Ready(Some(found));
             }
@@ -89,23 +89,12 @@ impl Entries {
             }
             // A delivery that held no whole entry may allow the next read.
             is_busy |= self.machine.has_reads();
-            is_busy |= self.poll_work(cx);
-            while let Poll::Ready(now) = self.driver.poll_timer(self.machine.timeout(), cx) {
-                self.machine.handle_timeout(now);
-                is_busy = true;
-            }
+            is_busy |= self.driver.poll_reads(&mut self.machine, cx);
+            is_busy |= self.driver.poll_timeouts(&mut self.machine, cx);
             if !is_busy {
                 return Poll::Pending;
             }
         }
-    }
-
-    fn poll_work(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut is_busy = false;
-        while self.driver.poll_work(&mut self.machine, cx).is_ready() {
-            is_busy = true;
-        }
-        is_busy
     }
 
     fn error(&self, found: Found) -> RevisionedStreamError {

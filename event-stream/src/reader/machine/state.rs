@@ -203,6 +203,14 @@ impl Driven for StreamMachine {
     fn handle_answer(&mut self, answer: Answer, now: Now) {
         self.reads.handle_answer(answer, now);
     }
+
+    fn timeout(&self) -> Option<Now> {
+        self.timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.handle_timeout(now);
+    }
 }
 
 impl StreamMachine {

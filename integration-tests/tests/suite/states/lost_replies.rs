@@ -128,17 +128,22 @@ async fn a_compaction_whose_mark_is_set_without_an_answer_is_complete() {
     assert_eq!(story.all().await, ["0", "a", "b"]);
 }
 
-#[tokio::test]
-async fn an_attempt_in_doubt_is_settled_by_the_entry_of_another_client_in_its_place() {
+/// Holds the first two conditional appends.
+fn two_are_held() -> impl FnMut(&Frame) -> Fate + Send + 'static {
     let mut appends = 0;
-    let rule = move |frame: &Frame| {
+    move |frame| {
         let is_held = is_conditional(frame) && {
             appends += 1;
             appends <= 2
         };
         if is_held { Fate::Hold } else { Fate::Forward }
-    };
-    let Story { mut log, mut other, proxy, .. } = Story::new(StateConfig::default(), rule).await;
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_in_doubt_is_settled_by_the_entry_of_another_client_in_its_place() {
+    let Story { mut log, mut other, proxy, .. } =
+        Story::new(StateConfig::default(), two_are_held()).await;
     let updating = tokio::spawn(async move {
         append(&mut log, "a").await;
         log
@@ -160,15 +165,8 @@ async fn an_attempt_in_doubt_is_settled_by_the_entry_of_another_client_in_its_pl
 
 #[tokio::test]
 async fn an_attempt_in_doubt_stays_so_if_another_client_wrote_the_same_in_its_place() {
-    let mut appends = 0;
-    let rule = move |frame: &Frame| {
-        let is_held = is_conditional(frame) && {
-            appends += 1;
-            appends <= 2
-        };
-        if is_held { Fate::Hold } else { Fate::Forward }
-    };
-    let Story { mut log, mut other, proxy, .. } = Story::new(StateConfig::default(), rule).await;
+    let Story { mut log, mut other, proxy, .. } =
+        Story::new(StateConfig::default(), two_are_held()).await;
     let updating = tokio::spawn(async move {
         log.update(|_, lines| lines.push("same".to_owned())).await.unwrap_err()
     });

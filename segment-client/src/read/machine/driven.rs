@@ -15,6 +15,12 @@ pub trait Driven {
 
     /// Handles the result of an effect of reading.
     fn handle_answer(&mut self, answer: Answer, now: Now);
+
+    /// Returns the time at which to call [`Self::handle_timeout`], unless it changes before.
+    fn timeout(&self) -> Option<Now>;
+
+    /// Does what is due, and sets the next timeout.
+    fn handle_timeout(&mut self, now: Now);
 }
 
 /// The result of an effect of reading.
@@ -45,5 +51,13 @@ impl Driven for ReadMachine {
                 self.handle_inspected(reader, question, answer, now);
             }
         }
+    }
+
+    fn timeout(&self) -> Option<Now> {
+        self.timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.handle_timeout(now);
     }
 }

@@ -164,16 +164,6 @@ impl EntriesMachine {
     fn corrupt(&self, detail: String) -> Found {
         Found::Corrupt { offset: Offset(self.parser.offset()), detail }
     }
-
-    /// Returns the time at which to call [`Self::handle_timeout`], unless it changes before.
-    pub(crate) fn timeout(&self) -> Option<Now> {
-        self.reads.timeout()
-    }
-
-    /// Does what is due.
-    pub(crate) fn handle_timeout(&mut self, now: Now) {
-        self.reads.handle_timeout(now);
-    }
 }
 
 impl Driven for EntriesMachine {
@@ -187,6 +177,14 @@ impl Driven for EntriesMachine {
 
     fn handle_answer(&mut self, answer: Answer, now: Now) {
         self.reads.handle_answer(answer, now);
+    }
+
+    fn timeout(&self) -> Option<Now> {
+        self.reads.timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.reads.handle_timeout(now);
     }
 }
 
