@@ -22,7 +22,6 @@
 
 pub mod access;
 pub mod catalog;
-mod copying;
 pub mod ids;
 pub mod log;
 mod logged;

@@ -9,7 +9,7 @@ use crate::{
     catalog::{Catalog, Intervals, Place, RestoreError, RetentionRound, WatermarkRound},
     ids::Moment,
     placement::Placement,
-    record::{Durability, Journal, Millis, Portion, Record, Sequence},
+    record::{Durability, Journal, Millis, Record, Sequence},
     store::{Context, MemoryLimit, Progress, Reply, Step, Store},
 };
 
@@ -124,46 +124,6 @@ impl Machine {
     pub fn snapshot(&self, mut put: impl FnMut(Record)) {
         self.catalog.snapshot(&mut put);
         self.store.snapshot(put);
-    }
-
-    /// Begins a copy of the whole server, in place of one that was not finished.
-    ///
-    /// A copy is made in portions, between which the server changes. The records of all portions
-    /// and of [`take_followed`](Self::take_followed), in the order in which they were taken,
-    /// restore the server as it is then.
-    pub fn begin_copy(&mut self) {
-        self.catalog.begin_copy();
-        self.store.begin_copy();
-    }
-
-    /// The next portion of the copy: records that use about `bytes` of memory. A copy ends while
-    /// others append to a segment if each portion has more than they have appended since the one
-    /// before it. The changes of what was copied already, since they were taken last, come before
-    /// them: a slice of work makes changes that no batch has.
-    pub fn copy(&mut self, bytes: usize) -> (Vec<Record>, Progress) {
-        let mut records = self.take_followed();
-        let mut portion = Portion::new(bytes);
-        let catalog = self.catalog.copy(&mut portion);
-        let progress = match catalog {
-            Progress::Finished => self.store.copy(&mut portion),
-            Progress::Unfinished => catalog,
-        };
-        records.append(&mut portion.records);
-        (records, progress)
-    }
-
-    /// The changes of what was copied already, since they were taken last. They are taken with each
-    /// batch.
-    pub fn take_followed(&mut self) -> Vec<Record> {
-        let mut followed = self.catalog.take_followed();
-        followed.append(&mut self.store.take_followed());
-        followed
-    }
-
-    /// Ends the copy: nothing more is followed.
-    pub fn end_copy(&mut self) {
-        self.catalog.end_copy();
-        self.store.end_copy();
     }
 
     /// The catalog and a step, for one call of the controller.

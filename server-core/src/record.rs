@@ -255,36 +255,6 @@ impl Record {
     }
 }
 
-/// A part of a copy of the server: records, until they are enough.
-#[derive(Debug)]
-pub struct Portion {
-    /// The records.
-    pub records: Vec<Record>,
-    bytes: usize,
-    enough: usize,
-}
-
-impl Portion {
-    /// An empty portion, which is full once its records use this many bytes of memory.
-    pub fn new(enough: usize) -> Self {
-        Self { records: Vec::new(), bytes: 0, enough }
-    }
-
-    pub(crate) fn push(&mut self, record: Record) {
-        self.bytes += record.memory();
-        self.records.push(record);
-    }
-
-    /// The memory of the records that are enough, in bytes.
-    pub(crate) fn enough(&self) -> usize {
-        self.enough
-    }
-
-    pub(crate) fn is_full(&self) -> bool {
-        self.bytes >= self.enough
-    }
-}
-
 /// Whether the records of a server are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {

@@ -22,7 +22,6 @@ impl Catalog {
     /// [`MissingParent`] if the scope or the stream of a new entry does not exist.
     pub(super) fn apply(&mut self, change: Change) -> Result<(), MissingParent> {
         let growth = self.growth(&change);
-        self.follow(&change);
         let older = self.log_unless_older(&change);
         let Change { scope: name, part } = change;
         match part {

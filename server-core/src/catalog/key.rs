@@ -1,9 +1,8 @@
-//! The keys of entries, and how far a copy of the catalog has come in their order.
+//! The keys of entries.
 
 use pravega_sdk_types::{Epoch, SegmentId, TransactionId};
 
-/// The key of an entry. A copy of the catalog has the entries in the order of their keys, in which
-/// each comes after those that it belongs to.
+/// The key of an entry. In the order of keys each entry comes after those that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct EntryKey {
     pub(super) scope: String,
@@ -97,16 +96,4 @@ impl StreamKey {
             _ => return None,
         })
     }
-}
-
-/// How far a copy of the catalog has come.
-#[derive(Debug, Default)]
-pub(super) enum CopyPlace {
-    /// Nothing is copied.
-    #[default]
-    Begin,
-    /// Everything up to an entry is.
-    After(EntryKey),
-    /// Everything is.
-    End,
 }

@@ -9,7 +9,7 @@
 //!                          watermarks │ retention pruning      work in slices
 //!                     answers  plan   │  segments      changes, carried out as a whole or not
 //!                                     │
-//!  rounds copy persistence   apply  weight  change     entries of the journal, what each does
+//!  rounds entries persistence   apply  weight  change     entries of the journal, what each does
 //!                                     │
 //!            state  stream  history  cuts  transaction  rates  names
 //!                   older       key  cut  skyline      one stream, offsets, epochs by key
@@ -19,10 +19,10 @@
 mod answers;
 mod apply;
 mod change;
-mod copy;
 mod cut;
 mod cuts;
 mod encoded;
+mod entries;
 mod error;
 mod folded;
 mod groups;

@@ -9,10 +9,7 @@ use pravega_sdk_types::{SegmentId, SegmentNumber};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    encoded::CatalogLog, key::CopyPlace, names, rates::Rates, skyline::Skyline, stream::Stream,
-};
-use crate::copying::Copying;
+use super::{encoded::CatalogLog, names, rates::Rates, skyline::Skyline, stream::Stream};
 
 /// The state of the controller.
 #[derive(Debug)]
@@ -25,8 +22,6 @@ pub struct Catalog {
     pub(super) rates: BTreeMap<ByteString, Rates>,
     /// The weight of all entries.
     pub(super) held: u64,
-    /// The copy that is being made.
-    pub(super) copying: Option<Copying<CopyPlace>>,
     /// The scopes and names of sealed streams that have open transactions, which are aborted.
     pub(super) doomed: BTreeSet<(String, String)>,
     /// The scopes and names of streams whose heads have moved, and how far the segments before
@@ -47,7 +42,6 @@ impl Default for Catalog {
             leaving: BTreeMap::new(),
             rates: BTreeMap::new(),
             held: 0,
-            copying: None,
             doomed: BTreeSet::new(),
             pruning: BTreeMap::new(),
             remembered: 0,

@@ -36,12 +36,6 @@ impl Store {
 
     /// Applies a record of the batch `after`.
     pub(super) fn apply(&mut self, record: &Record, after: Sequence) {
-        self.follow(record);
-        self.apply_unfollowed(record, after);
-    }
-
-    /// Applies a record that a copy has already.
-    pub(super) fn apply_unfollowed(&mut self, record: &Record, after: Sequence) {
         #[cfg(test)]
         {
             self.applied += 1;

@@ -102,9 +102,8 @@ impl Store {
 
     /// Begins a change of many segments, whose memory was checked.
     pub(super) fn begin(&mut self, many: Many, growth: i64, after: Sequence) {
-        let is_copied = self.follow_many(&many);
         self.log_many(self.unmade.next_key(), &many);
-        self.unmade.add(many, after, u64::try_from(growth).unwrap_or(0), is_copied);
+        self.unmade.add(many, after, u64::try_from(growth).unwrap_or(0));
     }
 
     /// Returns true if each change of many segments is made.
@@ -172,11 +171,7 @@ impl Store {
             }
             _ => 0,
         };
-        if due.is_copied {
-            self.apply_unfollowed(&record, due.after);
-        } else {
-            self.apply(&record, due.after);
-        }
+        self.apply(&record, due.after);
         moved
     }
 }

@@ -15,12 +15,11 @@
 //!    │
 //! apply  wake                       what a record does, and which waiting reads it answers
 //! evict  fetches                    what leaves memory, and reads that wait until it is back
-//! copy                              the records that restore all segments, in portions
+//! snapshot                          the records that restore all segments
 //!    │
 //! state  segment  bytes  table      all segments, one segment
 //! attributes                        those of one segment
 //! logged  values  encoded           changes for a log, and values for its checkpoints
-//! copying                           how far a copy has come
 //! discarded                         what was deleted, and has yet to be freed
 //!
 //! weight                            the memory that replies keep alive
@@ -30,8 +29,6 @@ mod apply;
 mod attributes;
 mod bytes;
 mod commands;
-mod copy;
-mod copying;
 mod discarded;
 mod encoded;
 mod evict;
@@ -45,6 +42,7 @@ mod refusal;
 mod requests;
 mod segment;
 mod session;
+mod snapshot;
 mod state;
 mod table;
 mod table_commands;

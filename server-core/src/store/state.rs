@@ -12,7 +12,6 @@ use pravega_sdk_types::{
 use uuid::Uuid;
 
 use super::{
-    copying::CopyPlace,
     discarded::Discarded,
     encoded::SegmentLog,
     fetches::{Fetches, Hand},
@@ -23,10 +22,7 @@ use super::{
     unmade::Unmade,
     waiting::{Shares, WaitingReads, Woken},
 };
-use crate::{
-    copying::Copying,
-    record::{Millis, Sequence},
-};
+use crate::record::{Millis, Sequence};
 
 /// The most writers on all connections, before one with more than its share is refused more.
 const MAX_WRITERS: usize = 16_384;
@@ -75,8 +71,6 @@ pub struct Store {
     pub(super) writers: Writers,
     /// The writers whose appends find no memory.
     pub(super) pressing: Pressing,
-    /// The copy that is being made.
-    pub(super) copying: Option<Copying<CopyPlace>>,
     /// What a log needs; `None` without one.
     pub(super) log: Option<Box<SegmentLog>>,
 }

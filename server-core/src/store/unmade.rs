@@ -38,8 +38,6 @@ struct Rest {
     /// The others that are done, because they were named.
     early: BTreeSet<usize>,
     reserved: u64,
-    /// True if a copy has what is left.
-    is_copied: bool,
 }
 
 /// The change of one segment.
@@ -49,16 +47,13 @@ pub(super) struct Due {
     pub(super) index: usize,
     /// The batch that a reply about the segment waits for.
     pub(super) after: Sequence,
-    /// True if a copy has it.
-    pub(super) is_copied: bool,
     /// The key of the change of many segments.
     pub(super) key: u64,
 }
 
 impl Rest {
     fn due(&self, key: u64, index: usize) -> Due {
-        let (many, after, is_copied) = (Arc::clone(&self.many), self.after, self.is_copied);
-        Due { many, index, after, is_copied, key }
+        Due { many: Arc::clone(&self.many), index, after: self.after, key }
     }
 
     fn state(&self) -> ManyState {
@@ -101,11 +96,11 @@ impl Unmade {
         self.next_key
     }
 
-    pub(super) fn add(&mut self, many: Many, after: Sequence, reserved: u64, is_copied: bool) {
+    pub(super) fn add(&mut self, many: Many, after: Sequence, reserved: u64) {
         self.reserved += reserved;
         self.streams.entry(many.stream.clone()).or_default().insert(self.next_key);
         let (many, early) = (Arc::new(many), BTreeSet::new());
-        self.all.insert(self.next_key, Rest { many, after, done: 0, early, reserved, is_copied });
+        self.all.insert(self.next_key, Rest { many, after, done: 0, early, reserved });
         self.next_key += 1;
     }
 
@@ -176,7 +171,7 @@ impl Unmade {
     /// Adds a change that was read back, with its key.
     pub(super) fn restore(&mut self, key: u64, left: ManyLeft, reserved: u64) {
         self.next_key = key;
-        self.add(left.many, Sequence::default(), reserved, false);
+        self.add(left.many, Sequence::default(), reserved);
         if let Some(rest) = self.all.get_mut(&key) {
             rest.early = left.made.into_iter().map(|index| index as usize).collect();
         }
@@ -185,17 +180,6 @@ impl Unmade {
     /// Continues with a key that no earlier change had.
     pub(super) fn resume(&mut self, next_key: u64) {
         self.next_key = next_key;
-    }
-
-    /// Copies what is left of all changes.
-    pub(super) fn copy(&mut self) -> Vec<Record> {
-        self.all.values_mut().for_each(|rest| rest.is_copied = true);
-        self.records().collect()
-    }
-
-    /// Forgets what a copy has.
-    pub(super) fn forget_copy(&mut self) {
-        self.all.values_mut().for_each(|rest| rest.is_copied = false);
     }
 
     /// The changes that are not made yet, as records of what is left of them.

@@ -1,8 +1,4 @@
-//! Copies of the catalog: the records that restore it, in the order of their keys.
-//!
-//! A copy is made in portions, and clients are served between them. What changes meanwhile and was
-//! copied already is followed: its records belong to the copy as well, in the order in which they
-//! were applied. What changes and was not copied yet is copied as it is then.
+//! The entries of the catalog, in the order of their keys, from any key on.
 
 use std::{
     collections::{BTreeMap, btree_map},
@@ -14,120 +10,53 @@ use uuid::Uuid;
 
 use super::{
     change::{Change, Part, ScopeRecord, StreamPart},
-    key::{CopyPlace, EntryKey, PartKey, StreamKey},
-    leaving::stream_of,
+    key::{EntryKey, PartKey, StreamKey},
     names,
     state::{Catalog, Scope},
     stream::Stream,
 };
-use crate::{
-    copying::Copying,
-    record::{Portion, Record},
-    store::Progress,
-};
+use crate::record::Record;
 
-/// Takes the entries of a copy, until it has enough.
+/// Takes entries, until it has enough.
 type Put<'a> = &'a mut dyn FnMut(Change) -> ControlFlow<()>;
 
-/// The entries of one kind that were copied.
-enum Copied<'a, K> {
+/// The entries of one kind that were taken.
+enum Taken<'a, K> {
     Nothing,
     Until(&'a K),
     All,
 }
 
-/// What was copied of a kind whose least key is known, after the last key of all kinds.
-fn copied<'a, P: Ord, K>(
+/// What was taken of a kind whose least key is known, after the last key of all kinds.
+fn taken<'a, P: Ord, K>(
     last: Option<&'a P>,
     least: &P,
     of_kind: impl Fn(&'a P) -> Option<&'a K>,
-) -> Copied<'a, K> {
+) -> Taken<'a, K> {
     match last {
-        None => Copied::Nothing,
+        None => Taken::Nothing,
         Some(last) => match of_kind(last) {
-            Some(key) => Copied::Until(key),
-            None if last < least => Copied::Nothing,
-            None => Copied::All,
+            Some(key) => Taken::Until(key),
+            None if last < least => Taken::Nothing,
+            None => Taken::All,
         },
     }
 }
 
-/// The entries of a kind that were not copied.
+/// The entries of a kind that were not taken.
 fn rest<'m, K: Ord, V>(
     map: &'m BTreeMap<K, V>,
-    copied: Copied<'_, K>,
+    taken: Taken<'_, K>,
 ) -> impl Iterator<Item = (&'m K, &'m V)> {
-    let range: Option<btree_map::Range<'_, K, V>> = match copied {
-        Copied::Nothing => Some(map.range::<K, _>(..)),
-        Copied::Until(last) => Some(map.range::<K, _>((Bound::Excluded(last), Bound::Unbounded))),
-        Copied::All => None,
+    let range: Option<btree_map::Range<'_, K, V>> = match taken {
+        Taken::Nothing => Some(map.range::<K, _>(..)),
+        Taken::Until(last) => Some(map.range::<K, _>((Bound::Excluded(last), Bound::Unbounded))),
+        Taken::All => None,
     };
     range.into_iter().flatten()
 }
 
 impl Catalog {
-    /// Begins a copy, in place of one that was not finished.
-    pub(crate) fn begin_copy(&mut self) {
-        self.copying = Some(Copying::default());
-    }
-
-    /// Adds the next entries to a portion of the copy.
-    pub(crate) fn copy(&mut self, portion: &mut Portion) -> Progress {
-        let Some(copying) = &mut self.copying else {
-            return Progress::Finished;
-        };
-        let place = std::mem::replace(&mut copying.place, CopyPlace::End);
-        let last = match &place {
-            CopyPlace::Begin => None,
-            CopyPlace::After(key) => Some(key),
-            CopyPlace::End => return Progress::Finished,
-        };
-        let mut reached = None;
-        let copied = self.entries(last, &mut |change| {
-            portion.push(change.record());
-            if !portion.is_full() {
-                return ControlFlow::Continue(());
-            }
-            reached = Some(change.key());
-            ControlFlow::Break(())
-        });
-        if let (Some(copying), Some(reached)) = (&mut self.copying, reached) {
-            copying.place = CopyPlace::After(reached);
-        }
-        if copied.is_break() { Progress::Unfinished } else { Progress::Finished }
-    }
-
-    /// Takes the changes of what was copied already, since the last call.
-    pub(crate) fn take_followed(&mut self) -> Vec<Record> {
-        self.copying.as_mut().map(Copying::take_followed).unwrap_or_default()
-    }
-
-    /// Ends the copy.
-    pub(crate) fn end_copy(&mut self) {
-        self.copying = None;
-    }
-
-    /// Notes a change before it is applied, if it changes what was copied.
-    pub(super) fn follow(&mut self, change: &Change) {
-        let Some(Copying { place, followed }) = &mut self.copying else { return };
-        let is_copied = |key: &EntryKey| match &place {
-            CopyPlace::Begin => false,
-            CopyPlace::After(last) => key <= last,
-            CopyPlace::End => true,
-        };
-        if is_copied(&change.key()) {
-            followed.push(change.record());
-        } else if matches!(change.part, Part::Leaving)
-            && let Some((scope, stream)) = stream_of(&change.scope)
-        {
-            // It is copied under the name under which it leaves.
-            let gone = Change::of_stream(scope, stream, StreamPart::State(None));
-            if is_copied(&gone.key()) {
-                followed.push(gone.record());
-            }
-        }
-    }
-
     /// The whole catalog as records that restore it.
     pub fn snapshot(&self, mut put: impl FnMut(Record)) {
         let all = self.entries(None, &mut |change| {
@@ -182,7 +111,7 @@ impl Scope {
             put(Part::Floor(self.numbers.floor))?;
         }
         let named = |of_kind: fn(String) -> PartKey, name: fn(&PartKey) -> Option<&String>| {
-            copied(last, &of_kind(String::new()), name)
+            taken(last, &of_kind(String::new()), name)
         };
         let numbers = named(PartKey::Number, |key| match key {
             PartKey::Number(name) => Some(name),
@@ -244,7 +173,7 @@ impl Stream {
                 put(StreamPart::End(*segment, *end))?;
             }
         }
-        let writers = copied(last, &StreamKey::Writer(String::new()), |key| match key {
+        let writers = taken(last, &StreamKey::Writer(String::new()), |key| match key {
             StreamKey::Writer(name) => Some(name),
             _ => None,
         });
@@ -256,14 +185,14 @@ impl Stream {
         {
             put(StreamPart::Watermark(bounds))?;
         }
-        let subscribers = copied(last, &StreamKey::Subscriber(String::new()), |key| match key {
+        let subscribers = taken(last, &StreamKey::Subscriber(String::new()), |key| match key {
             StreamKey::Subscriber(name) => Some(name),
             _ => None,
         });
         for (name, subscriber) in rest(&self.subscribers, subscribers) {
             put(StreamPart::Subscriber(name.clone(), Some(subscriber.clone())))?;
         }
-        let points = copied(last, &StreamKey::RetentionPoint(0), |key| match key {
+        let points = taken(last, &StreamKey::RetentionPoint(0), |key| match key {
             StreamKey::RetentionPoint(key) => Some(key),
             _ => None,
         });
@@ -271,7 +200,7 @@ impl Stream {
             put(StreamPart::RetentionPoint(*key, Some(point.clone())))?;
         }
         let least = StreamKey::Transaction(TransactionId(Uuid::nil()));
-        let transactions = copied(last, &least, |key| match key {
+        let transactions = taken(last, &least, |key| match key {
             StreamKey::Transaction(id) => Some(id),
             _ => None,
         });
