@@ -425,17 +425,22 @@ mod tests {
         assert_eq!(created.status(), create_reader_group_response::Status::Success);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn calls_that_change_much_wait_for_the_disk_whatever_calls_there_are() {
+    /// A server with a scope on a log that nothing writes, and what is durable of it.
+    fn on_a_log() -> (Arc<ServerState>, LogHandle, watch::Sender<Durable>) {
         let machine = ServerBuilder::default().machine(Durability::Logged);
         let disk = watch::Sender::new(Durable::To(Sequence::default()));
         let log = LogHandle::without_threads();
-        let state =
-            Arc::new(ServerState::new(machine, Clock::standing(), disk.clone(), Some(log.clone())));
+        let state = ServerState::new(machine, Clock::standing(), disk.clone(), Some(log.clone()));
         state.run(|machine, at| {
             let (catalog, mut step) = machine.call(at);
             catalog.create_scope("s", &mut step).unwrap();
         });
+        (Arc::new(state), log, disk)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_change_much_wait_for_the_disk_whatever_calls_there_are() {
+        let (state, log, disk) = on_a_log();
         let mut calls = Vec::new();
         for number in 0..60 {
             let state = Arc::clone(&state);
@@ -464,15 +469,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_waits_for_those_before_it_and_not_for_clients_with_other_work() {
         const CALLS: u64 = 8;
-        let machine = ServerBuilder::default().machine(Durability::Logged);
-        let disk = watch::Sender::new(Durable::To(Sequence::default()));
-        let log = LogHandle::without_threads();
-        let state =
-            Arc::new(ServerState::new(machine, Clock::standing(), disk.clone(), Some(log.clone())));
-        state.run(|machine, at| {
-            let (catalog, mut step) = machine.call(at);
-            catalog.create_scope("s", &mut step).unwrap();
-        });
+        let (state, log, disk) = on_a_log();
         let little = state.turns.account();
         let mut number = 0;
         while log.queued() < QUEUED_BYTES {

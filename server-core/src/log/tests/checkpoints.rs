@@ -14,7 +14,7 @@ use super::{
     CheckpointFile, CheckpointReader, CheckpointStep, FOLDER, FileChange, FileHead, FileNumber,
     Held, Log, LogRecord, OpenFailure, Outcome, Problem, Recovery, RecoveryStep, Start, StateEntry,
     What,
-    disk::{Disk, Fault, LOSSES, Part, carry_out},
+    disk::{Disk, Fault, Part, carry_out},
     open, outcome, quiet, read_folder,
 };
 use crate::record::Sequence;
@@ -266,10 +266,7 @@ fn lives(seed: u64, counts: &mut Counts) {
                 store.log.disk
             }
         };
-        disk = match random.u8(..5) {
-            0 => disk.after_kill(),
-            _ => disk.after(LOSSES[random.usize(..LOSSES.len())], &mut random),
-        };
+        disk = disk.after_end(&mut random);
     }
     let Ok(mut store) = Store::open(disk, &history, acknowledged, random.u64(..)) else {
         panic!("a disk without faults fails");

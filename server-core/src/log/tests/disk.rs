@@ -158,6 +158,25 @@ impl FileState {
 }
 
 impl Disk {
+    /// Fails one of the next calls in one of the ways.
+    pub(super) fn failing(self, random: &mut fastrand::Rng) -> Self {
+        let part = [Part::Nothing, Part::Half, Part::Everything][random.usize(..3)];
+        let fault = match random.u8(..6) {
+            0..=2 => Fault::Crash(part),
+            3 => Fault::Error(part),
+            _ => Fault::NoSpace(random.usize(1..30), part),
+        };
+        self.failing_at(random.usize(1..800), fault)
+    }
+
+    /// The disk after its process was killed, or the machine has lost its power.
+    pub(super) fn after_end(&self, random: &mut fastrand::Rng) -> Self {
+        match random.u8(..5) {
+            0 => self.after_kill(),
+            _ => self.after(LOSSES[random.usize(..LOSSES.len())], random),
+        }
+    }
+
     /// The disk with a fault at a call from now on.
     pub(super) fn failing_at(mut self, call: usize, fault: Fault) -> Self {
         (self.calls, self.fault) = (0, Some((call, fault)));

@@ -37,10 +37,7 @@ fn lives(seed: u64) {
                 (disk, history) = (log.disk, log.history);
             }
         }
-        disk = match random.u8(..5) {
-            0 => disk.after_kill(),
-            _ => disk.after(LOSSES[random.usize(..LOSSES.len())], &mut random),
-        };
+        disk = disk.after_end(&mut random);
     }
     let mut log = Log::open(disk, random.u64(..)).unwrap_or_else(failed);
     assert!(log.history.len() >= acknowledged && history.starts_with(&log.history));

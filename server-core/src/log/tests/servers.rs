@@ -364,13 +364,7 @@ fn lives(seed: u64, mistake: Option<Mistake>) -> [usize; 4] {
     let (mut disk, mut acknowledged) = (Disk::default(), Sequence(0));
     let (mut past, mut counts) = (Past::new(seed), [0; 4]);
     for _ in 0..random.usize(1..6) {
-        let part = [Part::Nothing, Part::Half, Part::Everything][random.usize(..3)];
-        let fault = match random.u8(..6) {
-            0..=2 => Fault::Crash(part),
-            3 => Fault::Error(part),
-            _ => Fault::NoSpace(random.usize(1..30), part),
-        };
-        let failing = disk.failing_at(random.usize(1..800), fault);
+        let failing = disk.failing(&mut random);
         (disk, past) = match Server::open(failing, past, acknowledged, random.u64(..), mistake) {
             Err(left) => left,
             Ok(mut server) => {
@@ -379,10 +373,7 @@ fn lives(seed: u64, mistake: Option<Mistake>) -> [usize; 4] {
                 (server.kept.log.disk, server.past)
             }
         };
-        disk = match random.u8(..5) {
-            0 => disk.after_kill(),
-            _ => disk.after(LOSSES[random.usize(..LOSSES.len())], &mut random),
-        };
+        disk = disk.after_end(&mut random);
     }
     let opened = Server::open(disk, past, acknowledged, random.u64(..), mistake);
     let Ok(mut server) = opened else { panic!("a disk without faults fails") };

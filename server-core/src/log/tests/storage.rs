@@ -13,7 +13,7 @@ use super::{
         seeded_bugs::{Bug, with},
     },
     FOLDER, Held, LogRecord, OpenFailure, SegmentNumber, StateEntry,
-    disk::{Disk, Fault, LOSSES, Part},
+    disk::Disk,
     kept::{Kept, Mistake},
     open,
 };
@@ -303,13 +303,7 @@ fn lives(seed: u64, mistake: Option<Mistake>) -> (usize, usize) {
     let (mut disk, mut acknowledged, mut changes) = (Disk::default(), 0, Vec::new());
     let (mut deaths, mut moves) = (0, 0);
     for _ in 0..random.usize(1..6) {
-        let part = [Part::Nothing, Part::Half, Part::Everything][random.usize(..3)];
-        let fault = match random.u8(..6) {
-            0..=2 => Fault::Crash(part),
-            3 => Fault::Error(part),
-            _ => Fault::NoSpace(random.usize(1..30), part),
-        };
-        let failing = disk.failing_at(random.usize(1..800), fault);
+        let failing = disk.failing(&mut random);
         disk = match Storage::open(failing, &changes, acknowledged, random.u64(..), mistake) {
             Err(disk) => disk,
             Ok(mut storage) => {
@@ -320,10 +314,7 @@ fn lives(seed: u64, mistake: Option<Mistake>) -> (usize, usize) {
                 storage.kept.log.disk
             }
         };
-        disk = match random.u8(..5) {
-            0 => disk.after_kill(),
-            _ => disk.after(LOSSES[random.usize(..LOSSES.len())], &mut random),
-        };
+        disk = disk.after_end(&mut random);
     }
     let opened = Storage::open(disk, &changes, acknowledged, random.u64(..), mistake);
     let Ok(mut storage) = opened else { panic!("a disk without faults fails") };
