@@ -22,6 +22,7 @@ use super::{
     head::HEAD_LEN,
     ids::{FileNumber, Place, Salt, SpanPlace},
     index::{Index, Run, RunFile},
+    recovery::Recovered,
     run::Footer,
     space::{FileUse, Space, SpaceSettings},
     spans::OutOfOrder,
@@ -136,9 +137,14 @@ impl Keeper {
         self.add_frame(place.file, salt, end, begun.flatten(), &spans)
     }
 
-    /// Takes the last number of a file that bytes were moved to, at the end of a recovery.
-    pub fn take_last_moved(&mut self, last_moved: u64) {
-        self.last_moved = self.last_moved.max(last_moved);
+    /// Takes the end of a recovery, after its frames and the files that bytes were moved to. Its
+    /// obsolete files are forgotten at once: they are removed before the next commit, and a
+    /// checkpoint that named them could not be read.
+    pub fn take_end(&mut self, recovered: &Recovered) {
+        self.take_last_moved(recovered.last_moved);
+        for file in &recovered.obsolete {
+            self.forget(*file);
+        }
     }
 
     /// Takes a commit. Returns the files that are not needed any longer, and are removed.
@@ -165,9 +171,7 @@ impl Keeper {
             other => self.moving = other,
         }
         for file in &gone {
-            self.retired.extend(self.index.remove_file(*file));
-            self.space.remove(*file);
-            self.begins.remove(file);
+            self.forget(*file);
         }
         Ok(gone)
     }
@@ -278,6 +282,17 @@ impl Keeper {
     fn leaving(&self) -> BTreeSet<FileNumber> {
         let moved = self.moving.iter().flat_map(|moving| moving.moved.victims.iter().copied());
         self.dropped.iter().map(|(file, _)| *file).chain(moved).collect()
+    }
+
+    /// Forgets a file. A start may need its runs until the next checkpoint is complete.
+    fn forget(&mut self, file: FileNumber) {
+        self.retired.extend(self.index.remove_file(file));
+        self.space.remove(file);
+        self.begins.remove(&file);
+    }
+
+    fn take_last_moved(&mut self, last_moved: u64) {
+        self.last_moved = self.last_moved.max(last_moved);
     }
 
     fn add_moved(&mut self, moved: &MovedFile, run: Run) {

@@ -267,20 +267,14 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Takes the files that bytes were moved to after the checkpoint, and notes those that were
+    /// Takes the files that bytes were moved to after the checkpoint, and forgets those that were
     /// given up.
     fn take_moved(&mut self, recovered: &Recovered) -> Result<(), OpenProblem> {
         for moved in &recovered.moved {
             let footer = self.footer(RunFile::of(moved.file), moved.run_salt, moved.run_len)?;
             self.keeper.take_moved(moved, footer);
         }
-        self.keeper.take_last_moved(recovered.last_moved);
-        for file in &recovered.obsolete {
-            // The first commit forgets them.
-            if self.keeper.index().salt(*file).is_some() {
-                self.keeper.drop_file(*file, recovered.sequence);
-            }
-        }
+        self.keeper.take_end(recovered);
         Ok(())
     }
 

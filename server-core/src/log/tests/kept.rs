@@ -11,8 +11,8 @@ use super::{
         FreedStep, IndexWork, Keeper, KnownFile, LogWriter, Merge, Moved, NextOfCheckpoint,
         ReadFile, Run, RunBuilder, Slice, SpaceSettings, live_in, read_block,
     },
-    FOLDER, FileChange, FileHead, FileNumber, Held, Log, LogRecord, Position, RunFile, Salt,
-    SegmentNumber, StateEntry,
+    FOLDER, FileChange, FileHead, FileNumber, Held, Log, LogRecord, Position, Recovered, RunFile,
+    Salt, SegmentNumber, StateEntry,
     disk::{Disk, Failed, carry_out},
     outcome,
 };
@@ -33,6 +33,8 @@ pub(super) enum Mistake {
     ReplacesUnrecorded,
     /// A checkpoint does not wait for the batches whose changes it has.
     ClaimsDurable,
+    /// Files that a start has removed are forgotten by the first commit after it.
+    ForgetsLate,
 }
 
 /// The parts of a range of a segment that can be read.
@@ -87,7 +89,10 @@ impl Kept {
         let Held { ends, known, frames, recovered, .. } = held;
         if let Some((position, end)) = known {
             let listing = self.log.disk.list();
-            let exists = |file: FileNumber| listing.contains_key(&file.name());
+            // Obsolete files exist when the checkpoint is taken, and are removed by now.
+            let obsolete = &recovered.obsolete;
+            let exists =
+                |file: FileNumber| listing.contains_key(&file.name()) || obsolete.contains(&file);
             self.keeper.take_checkpoint(position, end, exists);
             // A hint may be wrong.
             for file in end.files.iter().map(|file| file.number) {
@@ -100,14 +105,21 @@ impl Kept {
                 self.keeper.take_run(known, footer);
             }
         }
+        for frame in frames {
+            let salt = self.salt(frame.place.file);
+            self.keeper.take_frame(frame.place, salt, &frame.placed).unwrap();
+        }
         for moved in &recovered.moved {
             let footer = self.footer(RunFile::of(moved.file), moved.run_salt, moved.run_len);
             self.keeper.take_moved(moved, footer);
         }
-        self.keeper.take_last_moved(recovered.last_moved);
-        for frame in frames {
-            let salt = self.salt(frame.place.file);
-            self.keeper.take_frame(frame.place, salt, &frame.placed).unwrap();
+        if self.mistake == Some(Mistake::ForgetsLate) {
+            for file in &recovered.obsolete {
+                self.keeper.drop_file(*file, recovered.sequence);
+            }
+            self.keeper.take_end(&Recovered { obsolete: Vec::new(), ..recovered.clone() });
+        } else {
+            self.keeper.take_end(recovered);
         }
         self.log.ends.clone_from(ends);
     }
@@ -298,7 +310,7 @@ impl Kept {
         }
     }
 
-    fn begin_checkpoint(&mut self) {
+    pub(super) fn begin_checkpoint(&mut self) {
         let Some(mut needs) = self.keeper.begin_checkpoint() else { return };
         if self.mistake == Some(Mistake::PassesUnindexed) {
             let (place, sequence) = (self.log.writer.end().unwrap(), self.log.writer.durable().0);

@@ -235,8 +235,24 @@ impl Storage {
         kept.checkpoint(|asked| (slice(state, asked), Sequence(changes.len() as u64)));
     }
 
+    /// Writes the runs and a checkpoint that a start has left, while nothing is committed.
+    fn idle(&mut self) {
+        while self.kept.keeper.index().work().is_some() {
+            let before = self.kept.keeper.index().runs().count();
+            self.kept.index();
+            if self.kept.keeper.index().runs().count() == before {
+                return;
+            }
+        }
+        self.kept.begin_checkpoint();
+        (0..self.kept.log.random.u8(..60)).for_each(|_| self.checkpoint());
+    }
+
     /// Writes changes, runs and checkpoints side by side; returns the last acknowledged change.
     fn run(&mut self, more: usize) -> usize {
+        if self.kept.log.random.u8(..4) == 0 {
+            self.idle();
+        }
         let goal = self.changes.len() + more;
         for _ in 0..4000 {
             let is_written = self.changes.len() >= goal && self.kept.log.writer.queued() == 0;
@@ -346,6 +362,7 @@ fn mistakes_of_the_owner_are_caught() {
         Mistake::RemovesRunsEarly,
         Mistake::RemovesUnrecorded,
         Mistake::ReplacesUnrecorded,
+        Mistake::ForgetsLate,
     ];
     for mistake in mistakes {
         let is_caught = |seed: &u64| catch_unwind(|| lives(*seed, Some(mistake))).is_err();
