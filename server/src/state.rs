@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -48,7 +49,7 @@ pub(crate) struct ServerState {
     machine: SharedMachine,
     connections: Mutex<HashMap<ConnectionId, Arc<Outbox>>>,
     next_connection: AtomicU64,
-    durable: watch::Sender<Durable>,
+    pub(crate) durable: watch::Sender<Durable>,
     /// Batches that were refused after they had a number.
     lost: Mutex<Lost>,
     /// How often batches were refused.
@@ -156,8 +157,8 @@ impl ServerState {
     fn fetch(&self, fetches: Vec<Fetch>) {
         let Some(log) = &self.log else { return };
         let mut refused = Vec::new();
-        for fetch in fetches {
-            let job = Job { parts: fetch.parts.clone(), then: Then::Fetched(fetch) };
+        for mut fetch in fetches {
+            let job = Job { parts: mem::take(&mut fetch.parts), then: Then::Fetched(fetch) };
             if let Err(Job { then: Then::Fetched(fetch), .. }) = log.read(job) {
                 refused.push(fetch);
             }
@@ -285,24 +286,31 @@ impl ServerState {
         if let Some(why) = &failure {
             machine.journal.fail(why);
         }
-        let begins = self.machine.with(|old| {
+        self.machine.with(|old| {
             let last = old.journal.latest();
             // No number is used twice. This one is that of the machine as it was read back.
             let begins = Sequence(last.0 + 1);
             machine.journal.resume(begins);
+            machine.store.continue_fetches(&old.store);
             lock(&self.lost).add(durable, last);
             self.epoch.fetch_add(1, Ordering::Release);
             *old = machine;
-            begins
+            self.durable.send_if_modified(|durable| {
+                *durable = match (&*durable, failure) {
+                    (_, Some(why)) => Durable::Failed { to: begins, why },
+                    (Durable::Refused { .. }, None) => Durable::To(begins),
+                    // Writing has failed meanwhile, or the log was closed.
+                    _ => return false,
+                };
+                true
+            });
+            // Under the lock: a change of the new machine that is not taken would be missing in the
+            // log before those after it.
+            if let Some(log) = &self.log {
+                log.resume();
+            }
         });
         self.cut_all();
-        self.durable.send_replace(match failure {
-            Some(why) => Durable::Failed { to: begins, why },
-            None => Durable::To(begins),
-        });
-        if let Some(log) = &self.log {
-            log.resume();
-        }
     }
 
     /// Reads bytes that were evicted, without bringing them back; `None` if they cannot be read.

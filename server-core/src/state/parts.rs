@@ -101,6 +101,18 @@ impl Parts {
         let parts = self.within(own, range).into_iter();
         parts.map(|part| (part.segment, part.from..part.from + part.len)).collect()
     }
+
+    /// The first of those ranges, where there are many: of some parts, and what is between them.
+    pub(crate) fn first_ranges(
+        &self,
+        own: SegmentNumber,
+        range: Range<u64>,
+        parts: usize,
+    ) -> Vec<(SegmentNumber, Range<u64>)> {
+        let next = self.after(range.start).nth(parts.max(1));
+        let end = next.map_or(range.end, |next| next.at.min(range.end));
+        self.ranges(own, range.start..end)
+    }
 }
 
 #[cfg(test)]

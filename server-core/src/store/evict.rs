@@ -38,6 +38,9 @@ pub enum Look {
 /// The most pieces that one call looks at.
 const LOOKS: usize = 1000;
 
+/// The most parts of others of which one fetch has bytes: each is looked for on the disk.
+const FETCHED_PARTS: usize = 256;
+
 impl Store {
     /// Gives back the memory of bytes that are durable, and were not used for the longest time,
     /// until enough is freed, or some pieces were looked at. Returns what was freed.
@@ -85,10 +88,17 @@ impl Store {
             if let Some(found) = self.segments.get(&fetch.segment) {
                 // What was truncated meanwhile is in no record.
                 fetch.from = fetch.from.max(found.start());
-                fetch.parts = found.parts.ranges(found.number, fetch.from..fetch.to);
+                fetch.parts =
+                    found.parts.first_ranges(found.number, fetch.from..fetch.to, FETCHED_PARTS);
             }
         }
         fetches
+    }
+
+    /// Takes no bytes that were fetched for another store, which this one replaces: its segments
+    /// may have other bytes.
+    pub fn continue_fetches(&mut self, replaced: &Self) {
+        self.fetches.continue_after(&replaced.fetches);
     }
 
     /// Up to `max_len` bytes of a segment at an offset, as many as are together, or where they are.

@@ -62,6 +62,11 @@ impl Fetches {
         self.new.push_back(Fetch { id, segment, from, to, parts });
     }
 
+    /// Continues with ids that no fetch of others had.
+    pub(super) fn continue_after(&mut self, others: &Self) {
+        self.last = self.last.max(others.last);
+    }
+
     /// Takes those that are new.
     pub(super) fn take_new(&mut self) -> Vec<Fetch> {
         mem::take(&mut self.new).into()

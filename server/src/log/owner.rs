@@ -51,6 +51,8 @@ pub(crate) struct Changes {
     pub(crate) freed: Vec<SegmentRange>,
     /// The last batch with a change of them.
     pub(crate) up_to: Sequence,
+    /// How often batches were refused before.
+    pub(crate) epoch: Epoch,
 }
 
 /// The owner of a log, for the threads that read and keep its files. Each call takes a moment:

@@ -31,7 +31,7 @@ use super::{
     disk::carry_out,
     keeping::Keeping,
     kept::{News, Phase},
-    owner::{Changes, Owner, SegmentRange},
+    owner::{Changes, Epoch, Owner, SegmentRange},
     pace::{Backoff, Throttle},
     runs::write_run,
 };
@@ -62,6 +62,7 @@ impl Tidy {
             checkpoints,
             durable,
             state: OwnersState::Changed,
+            epoch: Epoch::default(),
             removals: VecDeque::new(),
             freed: VecDeque::new(),
             counting: None,
@@ -108,6 +109,8 @@ struct Tidying {
     checkpoints: Checkpoints,
     durable: Sequence,
     state: OwnersState,
+    /// That of the owner's state which the checkpoint has, and what was freed.
+    epoch: Epoch,
     /// The names of files that are not needed.
     removals: VecDeque<String>,
     /// Ranges that were freed by batches up to one.
@@ -153,11 +156,26 @@ impl Tidying {
             (self.durable, self.state) = (durable, OwnersState::Changed);
         }
         if refusals > 0 {
-            // What was freed may be read again. The owner tells what is not.
-            self.checkpoints.abort();
-            self.freed.clear();
-            (self.counting, self.state) = (None, OwnersState::Changed);
+            self.forget();
         }
+        // After the news: until the owner has taken the refused changes back, the checkpoint that
+        // was begun since the refusal has them too, and its batches seem durable later.
+        self.note_epoch(self.owner.epoch());
+    }
+
+    fn note_epoch(&mut self, epoch: Epoch) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.forget();
+        }
+    }
+
+    /// Forgets what the owner told: changes of it were refused.
+    fn forget(&mut self) {
+        // What was freed may be read again. The owner tells what is not.
+        self.checkpoints.abort();
+        self.freed.clear();
+        (self.counting, self.state) = (None, OwnersState::Changed);
     }
 
     /// Does one piece of work.
@@ -214,7 +232,8 @@ impl Tidying {
 
     /// Takes what the owner has changed, before it is asked for the values.
     fn take_changes(&mut self) {
-        let Changes { touched, freed, up_to } = self.owner.take_changes();
+        let Changes { touched, freed, up_to, epoch } = self.owner.take_changes();
+        self.note_epoch(epoch);
         touched.into_iter().for_each(|key| self.checkpoints.touch(key));
         self.freed.extend(freed.into_iter().map(|range| (up_to, range)));
         self.state = OwnersState::Taken;

@@ -251,6 +251,29 @@ fn a_fetch_and_a_look_tell_where_the_bytes_of_merged_segments_are() {
 }
 
 #[test]
+fn a_fetch_of_a_segment_with_many_short_parts_has_some_of_them() {
+    let mut machine = machine_with_source();
+    let mut step = machine.call(at(2)).1;
+    for _ in 0..2000 {
+        step.create(&"s/source/0.#epoch.0".into(), vec![]).unwrap();
+        step.append_internal(&"s/source/0.#epoch.0".into(), "x".into(), vec![]).unwrap();
+        step.merge(&SEGMENT.into(), &"s/source/0.#epoch.0".into(), &[]).unwrap();
+    }
+    evict(&mut machine, ALL);
+    // Each read begins before those that wait already.
+    (0..1000).rev().for_each(|offset| drop(read(&mut machine, 1, offset)));
+    let fetches = machine.store.take_fetches();
+    assert_eq!(fetches.len(), 1000);
+    let parts = fetches.iter().map(|fetch| fetch.parts.len());
+    assert!(parts.clone().all(|parts| (2..=512).contains(&parts)), "{:?}", parts.max());
+    // Those that it has are the first.
+    let last = fetches.last().unwrap();
+    assert_eq!(last.parts[..2], [(SegmentNumber(0), 0..4), (SegmentNumber(2), 0..1)]);
+    machine.store.fetched(last, &Bytes::from_static(b"0123x"));
+    assert_eq!(woken(&mut machine), [(1, data("0123x", false, 0))]);
+}
+
+#[test]
 fn a_read_of_what_is_truncated_while_it_is_fetched_is_told_the_start() {
     let mut machine = machine_with_source();
     read(&mut machine, 1, 0);

@@ -152,7 +152,7 @@ impl Owner for Model {
         let mut state = self.state();
         let (touched, freed) =
             (std::mem::take(&mut state.touched), std::mem::take(&mut state.freed));
-        Changes { touched, freed, up_to: Sequence(state.sequence) }
+        Changes { touched, freed, up_to: Sequence(state.sequence), epoch: Epoch(0) }
     }
 
     fn slice(&self, slice: &Slice) -> (Vec<StateEntry>, Sequence) {
