@@ -45,7 +45,8 @@ macro_rules! numbers {
 
             fn decode(&self, bytes: Bytes) -> Result<$number, CodecError> {
                 let bytes = bytes.as_ref().try_into();
-                let error = |error| CodecError::new("a number of that length", error);
+                let wanted = concat!("the bytes of a ", stringify!($number));
+                let error = |error| CodecError::new(wanted, error);
                 bytes.map(<$number>::from_be_bytes).map_err(error)
             }
         }

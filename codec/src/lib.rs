@@ -59,7 +59,7 @@ mod tests {
         assert!(encoded.is_sorted() && encoded.iter().all(|bytes| bytes.len() == 8));
         assert_eq!(codec.decode(encoded[3].clone()).unwrap(), 256);
         let error = codec.decode(encoded[3].slice(1..)).unwrap_err();
-        assert_eq!(error.to_string(), "not a number of that length");
+        assert_eq!(error.to_string(), "not the bytes of a u64");
     }
 
     #[test]

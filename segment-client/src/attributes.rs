@@ -222,7 +222,7 @@ impl SegmentAttributes {
             delegation_token: token.into(),
         });
         let reply = asked.await.map_err(|error| {
-            let failed = self.failed(error, "reading an attribute of");
+            let failed = self.failed(error, "reading an attribute");
             failed.map(|failure| failure.with_outcome(Outcome::NotApplied))
         })?;
         Ok(AttributeValue::of_wire(reply.value))
@@ -258,7 +258,7 @@ impl SegmentAttributes {
             expected_value: wire(expected),
             delegation_token: token.into(),
         });
-        let reply = asked.await.map_err(|error| self.failed(error, "setting an attribute of"))?;
+        let reply = asked.await.map_err(|error| self.failed(error, "setting an attribute"))?;
         Ok(if reply.success { Swap::Set } else { Swap::Different })
     }
 

@@ -126,7 +126,9 @@ impl ServerBuilder {
     /// them. Near the limit, requests that take space are refused; reads, truncations and deletions
     /// still work. Space that is not used any longer comes back within seconds.
     ///
-    /// A part of it is kept free for moving what is still read, at least 8 MiB.
+    /// A part of it is kept free for moving what is still read: 4 MiB, and two and a half log files
+    /// of a sixteenth of the limit each, which have 1 to 64 MiB. The server warns when four fifths
+    /// of the rest are used.
     #[must_use]
     pub fn with_disk_limit(mut self, bytes: u64) -> Self {
         self.disk_limit = Some(bytes);

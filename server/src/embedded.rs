@@ -244,14 +244,16 @@ impl EmbeddedServer {
                          truncate or delete streams, or start with a higher limit"
                     );
                 }
-                if let Some((used, limit)) = state.log.as_ref().and_then(LogHandle::used)
-                    && disk.is_news(used, limit)
+                if let Some((used, limit, usable)) = state.log.as_ref().and_then(LogHandle::used)
+                    && disk.is_news(used, usable)
                 {
                     tracing::warn!(
                         used,
+                        usable,
                         limit,
-                        "the disk limit is nearly reached: what takes space is refused there; \
-                         truncate or delete streams, or start with a higher limit"
+                        "the folder is nearly full: what takes space is refused once the usable \
+                         part of the limit is used; truncate or delete streams, or start with a \
+                         higher limit"
                     );
                 }
                 state.budget.requests.tick();

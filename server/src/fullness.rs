@@ -17,7 +17,7 @@ impl Fullness {
         Self { warns_from: 90, calms_below: 80, is_told: false }
     }
 
-    /// That of the disk, which has a reserve.
+    /// That of the disk: of what may be used of its limit.
     pub(crate) fn of_disk() -> Self {
         Self { warns_from: 80, calms_below: 75, is_told: false }
     }

@@ -38,12 +38,14 @@ pub(crate) struct Arguments {
     /// Keep all data in this folder, which is created if it does not exist
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
-    /// Memory limit for the data of all streams, with K, M, G or T for powers of 1024. At the limit
-    /// writes are refused until streams are truncated or deleted
+    /// Memory limit, with K, M, G or T for powers of 1024. Without --dir it limits the data of all
+    /// streams: at the limit writes are refused until streams are truncated or deleted. With --dir
+    /// there may be more events than that; tables, and the index of streams and segments, must fit
     #[arg(long, value_parser = memory, default_value = "1G", value_name = "BYTES")]
     memory: u64,
-    /// Disk limit for the folder of --dir, with K, M, G or T for powers of 1024. Near the limit
-    /// writes are refused until streams are truncated or deleted
+    /// Disk limit for the folder of --dir, with K, M, G or T for powers of 1024. A part of it
+    /// (35M of 200M, at most 164M) is for freeing space: when the rest is used, writes are refused
+    /// until streams are truncated or deleted
     #[arg(long, value_parser = disk, value_name = "BYTES", requires = "dir")]
     disk: Option<u64>,
 }

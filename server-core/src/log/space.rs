@@ -37,7 +37,7 @@ pub enum Purpose {
 
 /// There is no space for a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{used} bytes of {limit} are used")]
+#[error("{used} bytes of {limit} are used, and the rest is for freeing space")]
 pub struct Full {
     /// The bytes of all files.
     pub used: u64,

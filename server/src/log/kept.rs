@@ -147,9 +147,12 @@ impl Kept {
         if needed > limit { Err(Full { used, limit }) } else { Ok(()) }
     }
 
-    /// The bytes of all files, and their limit if there is one.
-    pub(super) fn used(&self) -> Option<(u64, u64)> {
-        Some((self.used.load(Ordering::Relaxed), self.space.limit?))
+    /// The bytes of all files, their limit if there is one, and the part of it that is not for
+    /// freeing space.
+    pub(super) fn used(&self) -> Option<(u64, u64, u64)> {
+        let SpaceSettings { limit, reserve } = self.space;
+        let limit = limit?;
+        Some((self.used.load(Ordering::Relaxed), limit, limit.saturating_sub(reserve)))
     }
 
     /// Notes what the files take besides those with bytes of segments, by the length of all.

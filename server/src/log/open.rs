@@ -66,7 +66,11 @@ pub(crate) fn open(
         Contents::Nothing { leftovers } => create(disk, configure, leftovers),
         Contents::Log { files, checkpoints, runs, leftovers, others } => {
             for file in others {
-                tracing::warn!(file, "unknown file in the folder of data; ignored");
+                tracing::warn!(
+                    file,
+                    "unknown file in the folder of data; ignored, also if an earlier version wrote \
+                     it there after the folder was converted"
+                );
             }
             let mut reading = Reading::new(disk, &listing, leftovers, configure.space);
             let (folder, recovered) = reading.read(files, checkpoints, &runs, replay)?;

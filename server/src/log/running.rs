@@ -71,8 +71,9 @@ impl LogHandle {
         checked.err().map(|full| full.to_string())
     }
 
-    /// The bytes of all files, and their limit if there is one.
-    pub(crate) fn used(&self) -> Option<(u64, u64)> {
+    /// The bytes of all files, their limit if there is one, and the part of it that is not for
+    /// freeing space.
+    pub(crate) fn used(&self) -> Option<(u64, u64, u64)> {
         self.kept.used()
     }
 

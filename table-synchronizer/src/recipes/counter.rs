@@ -19,8 +19,9 @@ use crate::{
 /// use pravega_sdk_codec::Raw;
 /// use pravega_sdk_table_synchronizer::{TableSynchronizer, recipes::Counter};
 ///
-/// # async fn example(table: TableSynchronizer<Raw, Raw>) -> Result<(), Box<dyn std::error::Error>>
-/// { let mut orders = Counter::new(table, "orders");
+/// # type Done = Result<(), Box<dyn std::error::Error>>;
+/// # async fn example(table: TableSynchronizer<Raw, Raw>) -> Done {
+/// let mut orders = Counter::new(table, "orders");
 /// let number = orders.add(1).await?;
 /// println!("this is order {number}");
 /// # Ok(())

@@ -28,8 +28,9 @@ use crate::{error::TableError, synchronizer::TableSynchronizer};
 ///     recipes::{Election, LeaseConfig, Role},
 /// };
 ///
-/// # async fn example(table: TableSynchronizer<Raw, Raw>) -> Result<(), Box<dyn std::error::Error>>
-/// { let config = LeaseConfig::default().with_name("node-7");
+/// # type Done = Result<(), Box<dyn std::error::Error>>;
+/// # async fn example(table: TableSynchronizer<Raw, Raw>) -> Done {
+/// let config = LeaseConfig::default().with_name("node-7");
 /// let mut election = Election::new(table, "leader", config);
 /// loop {
 ///     match election.round().await {

@@ -36,11 +36,13 @@ const FAR: Duration = Duration::from_secs(86400 * 365);
 ///     recipes::{Lock, LeaseConfig},
 /// };
 ///
-/// # async fn example(table: TableSynchronizer<Raw, Raw>) -> Result<(), Box<dyn std::error::Error>>
-/// { let config =
-/// LeaseConfig::default().with_name("cleaner-7").with_lease(Duration::from_secs(10)); let mut lock
-/// = Lock::new(table, "cleaner", config); let mut held =
-/// lock.acquire(Duration::from_secs(60)).await?; println!("cleaning with token {}", held.token());
+/// # type Done = Result<(), Box<dyn std::error::Error>>;
+/// # async fn example(table: TableSynchronizer<Raw, Raw>) -> Done {
+/// let config =
+///     LeaseConfig::default().with_name("cleaner-7").with_lease(Duration::from_secs(10));
+/// let mut lock = Lock::new(table, "cleaner", config);
+/// let mut held = lock.acquire(Duration::from_secs(60)).await?;
+/// println!("cleaning with token {}", held.token());
 /// if !held.renew().await? {
 ///     println!("another program has the lock now");
 /// }
@@ -122,12 +124,15 @@ impl Lock {
                 return Ok(LockGuard { lock: self, token, until });
             }
             failures += 1;
-            let pause = delay(&backoff, failures, &mut self.random).max(MIN_LEASE / 10);
-            if ends.saturating_duration_since(Instant::now()) <= pause {
+            let left = ends.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 let detail = "another program holds the lock";
-                return Err(TableError::new(ErrorKind::Timeout, Outcome::NotApplied, detail));
+                let error = TableError::new(ErrorKind::Timeout, Outcome::NotApplied, detail);
+                return Err(self.table.name("acquiring a lock of", error));
             }
-            sleep(pause).await;
+            let pause = delay(&backoff, failures, &mut self.random).max(MIN_LEASE / 10);
+            // The last attempt is at the limit, and never before it.
+            sleep(pause.min(left)).await;
         }
     }
 

@@ -28,8 +28,9 @@ use crate::{
 ///     recipes::{LeaseConfig, Members},
 /// };
 ///
-/// # async fn example(table: TableSynchronizer<Raw, Raw>) -> Result<(), Box<dyn std::error::Error>>
-/// { let config = LeaseConfig::default().with_name("node-7");
+/// # type Done = Result<(), Box<dyn std::error::Error>>;
+/// # async fn example(table: TableSynchronizer<Raw, Raw>) -> Done {
+/// let config = LeaseConfig::default().with_name("node-7");
 /// let mut members = Members::new(table, "members/", config);
 /// for _ in 0..10 {
 ///     let standing = members.round().await?;

@@ -19,8 +19,9 @@ use crate::{
 /// use pravega_sdk_codec::Utf8;
 /// use pravega_sdk_table_synchronizer::{TableSynchronizer, recipes::SharedMap};
 ///
-/// # async fn example(table: TableSynchronizer<Utf8, Utf8>) -> Result<(), Box<dyn
-/// std::error::Error>> { let mut settings = SharedMap::new(table);
+/// # type Done = Result<(), Box<dyn std::error::Error>>;
+/// # async fn example(table: TableSynchronizer<Utf8, Utf8>) -> Done {
+/// let mut settings = SharedMap::new(table);
 /// let before = settings.insert("color", "green").await?;
 /// println!("it was {before:?}");
 /// settings.refresh().await?;

@@ -67,6 +67,16 @@ impl RevisionedStreamError {
         self.map(|failure| failure.with_outcome(outcome))
     }
 
+    /// Says what an unmet condition of a write is here, where callers know no offsets.
+    pub(crate) fn of_condition(self) -> Self {
+        if self.kind() != ErrorKind::ConditionFailed {
+            return self;
+        }
+        let (outcome, endpoint) = (self.outcome(), self.endpoint().cloned());
+        let detail = "the given revision is not that of the last entry";
+        Failure::new(ErrorKind::ConditionFailed, outcome, detail).with_endpoint(endpoint).into()
+    }
+
     /// Names the call.
     pub(crate) fn of(self, operation: &'static str) -> Self {
         self.map(|failure| failure.with_operation(operation))

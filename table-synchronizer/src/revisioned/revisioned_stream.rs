@@ -150,7 +150,7 @@ impl RevisionedStream {
         value: impl Into<Bytes>,
     ) -> Result<Revision, RevisionedStreamError> {
         let written = self.write_bytes_at(latest, value.into()).await;
-        written.map_err(|error| self.named("writing to", error))
+        written.map_err(|error| self.named("writing to", error.of_condition()))
     }
 
     async fn write_bytes_at(

@@ -22,7 +22,7 @@ error_type! {
     /// Any other kind is that of the request which failed.
     pub struct StateError {}
     wording: Wording::new("using a shared state")
-        .with_preposition("of")
+        .with_preposition("")
         .with_effects("the change was made", "it is not known whether the change was made");
     accessors: operation, stream, segment, offset, endpoint, attempts, hint;
 }

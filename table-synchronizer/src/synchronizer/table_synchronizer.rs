@@ -30,8 +30,12 @@ use crate::error::TableError;
 /// [`update`](Self::update).
 ///
 /// The table is one hash table segment, which no controller lists. It is created when it is first
-/// opened. Several synchronizers may have the same table, in one process too. What a client leaves
-/// in the table besides its entries, about 60 bytes for a client that ended without
+/// opened, also in a scope that does not exist: a misspelt name is an empty table, and the deletion
+/// of a scope leaves its tables of this kind. Codecs are not stored: a table that is opened with
+/// other codecs than it was written with opens, and its entries are not found or are corrupt.
+///
+/// Several synchronizers may have the same table, in one process too. What a client leaves in the
+/// table besides its entries, about 60 bytes for a client that ended without
 /// [`close`](Self::close), and removed keys, is cleaned away in the course of updates.
 ///
 /// | limit | value | source |
@@ -180,6 +184,11 @@ impl<K: Codec, V: Codec> TableSynchronizer<K, V> {
             Ok(Updated::Unchanged(result)) => Ok(Update::Unchanged(result)),
             Err(error) => Err(self.driver.table().name("updating", error)),
         }
+    }
+
+    /// Names the call and the table in an error.
+    pub(crate) fn name(&self, operation: &'static str, error: TableError) -> TableError {
+        self.driver.table().name(operation, error)
     }
 
     /// Cleans the table of removed keys now, which updates do as well when there are many. Returns

@@ -1,6 +1,6 @@
 //! Recipes on tables that clients agree on: maps, counters, locks, leaders, members.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use pravega_sdk_client_factory::ClientFactory;
@@ -119,6 +119,21 @@ async fn a_lock_has_one_holder_and_each_one_a_higher_token() {
     let held = other.acquire(FAR).await.unwrap();
     assert!(held.token() > first);
     assert!(one.try_acquire().await.unwrap().is_none(), "it was released");
+}
+
+#[tokio::test]
+async fn a_lock_is_waited_for_until_the_limit() {
+    let group = Group::new().await;
+    let (mut one, mut other) = (group.lock("one", LONG).await, group.lock("other", LONG).await);
+    let held = one.try_acquire().await.unwrap().unwrap();
+    // The pauses of this lease are longer than what is left of the limit.
+    let limit = Duration::from_millis(400);
+    let start = Instant::now();
+    let error = other.acquire(limit).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(start.elapsed() >= limit, "given up after {:?}", start.elapsed());
+    assert!(error.to_string().contains(&group.name.to_string()), "{error}");
+    held.release().await.unwrap();
 }
 
 #[tokio::test]
