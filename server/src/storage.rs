@@ -643,14 +643,14 @@ mod tests {
         server.create("two").await.unwrap_err();
         server.disk.set(&[]);
         let disk = Arc::clone(&server.disk);
-        disk.holds_reads.store(true, Ordering::SeqCst);
+        disk.hold_reads(true);
         let begun = disk.begun_reads.load(Ordering::SeqCst);
         server.watch();
         let reads = |server: &Server| server.disk.begun_reads.load(Ordering::SeqCst) > begun;
         server.until("it is read back", reads).await;
         let reading = tokio::spawn(server.read_again());
         tokio::time::sleep(Duration::from_millis(100)).await;
-        disk.holds_reads.store(false, Ordering::SeqCst);
+        disk.hold_reads(false);
         drop(disk);
         let machine = reading.await.unwrap();
         assert!(machine.store.info("one").is_ok());

@@ -3,8 +3,8 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Condvar, Mutex,
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -32,8 +32,8 @@ pub(crate) struct Faulty {
     failures: AtomicU64,
     /// The zeros that were written.
     zeros: AtomicU64,
-    /// Set to let reads wait.
-    pub(crate) holds_reads: AtomicBool,
+    /// Whether reads wait.
+    holds_reads: (Mutex<bool>, Condvar),
     /// The reads that were begun.
     pub(crate) begun_reads: AtomicU64,
 }
@@ -45,13 +45,19 @@ impl Faulty {
             failing: Mutex::default(),
             failures: AtomicU64::new(0),
             zeros: AtomicU64::new(0),
-            holds_reads: AtomicBool::new(false),
+            holds_reads: Default::default(),
             begun_reads: AtomicU64::new(0),
         })
     }
 
     pub(crate) fn set(&self, failing: &[Failing]) {
         *self.failing.lock().unwrap() = failing.to_vec();
+    }
+
+    /// Lets reads wait, or go on.
+    pub(crate) fn hold_reads(&self, holds: bool) {
+        *self.holds_reads.0.lock().unwrap() = holds;
+        self.holds_reads.1.notify_all();
     }
 
     fn fail(&self, fails: impl Fn(&Failing) -> Option<io::ErrorKind>) -> io::Result<()> {
@@ -72,9 +78,8 @@ impl Disk for Faulty {
 
     fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
         self.begun_reads.fetch_add(1, Ordering::SeqCst);
-        while self.holds_reads.load(Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let (holds, changed) = &self.holds_reads;
+        drop(changed.wait_while(holds.lock().unwrap(), |holds| *holds).unwrap());
         self.files.read_at(name, at, len)
     }
 
