@@ -142,7 +142,7 @@ async fn misbehave(options: &Options, target: Target) -> Result<String> {
     let seconds = options.attack.as_secs_f64().to_string();
     let clients = options.clients.to_string();
     let ports = [target.controller, target.store, target.rest].map(|port| port.to_string());
-    let mut command = options.priority.command();
+    let mut command = options.attack_command();
     command.arg(std::env::current_exe()?).arg("soak-attack");
     command.args(ports).args([&seconds, &clients, &options.only]);
     let process = command.stdout(Stdio::piped()).spawn().context("the attack cannot be started")?;

@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(super) clients: usize,
     /// The priority of the clients that misbehave.
     pub(super) priority: Priority,
+    /// The cores of the clients that misbehave, as in `0,2-3`; all if there are none.
+    pub(super) cores: Option<String>,
     /// Only the kinds whose names contain this.
     pub(super) only: String,
 }
@@ -38,19 +40,11 @@ pub(super) enum Priority {
 }
 
 impl Priority {
-    /// Returns the command that starts another one, which follows as its arguments.
-    pub(super) fn command(self) -> Command {
+    /// Returns the words that a command begins with to have this priority.
+    fn words(self) -> Vec<String> {
         match self {
-            Self::Idle => {
-                let mut command = Command::new("chrt");
-                command.args(["--idle", "0"]);
-                command
-            }
-            Self::Nice(value) => {
-                let mut command = Command::new("nice");
-                command.args(["-n", &value.to_string()]);
-                command
-            }
+            Self::Idle => ["chrt", "--idle", "0"].map(str::to_owned).into(),
+            Self::Nice(value) => vec!["nice".to_owned(), "-n".to_owned(), value.to_string()],
         }
     }
 }
@@ -65,6 +59,7 @@ impl Options {
             memory: "256M".to_owned(),
             clients: 200,
             priority: Priority::Idle,
+            cores: None,
             only: String::new(),
         };
         let mut rest = arguments.iter();
@@ -80,12 +75,22 @@ impl Options {
                 "--memory" => options.memory = (*value()?).to_owned(),
                 "--clients" => options.clients = value()?.parse()?,
                 "--nice" => options.priority = Priority::Nice(value()?.parse()?),
+                "--cores" => options.cores = Some((*value()?).to_owned()),
                 "--only" => options.only = (*value()?).to_owned(),
                 other => bail!("there is no option {other}"),
             }
         }
         options.memory_bytes()?;
         Ok(options)
+    }
+
+    /// Returns the command of the clients that misbehave, to which their program is added.
+    pub(super) fn attack_command(&self) -> Command {
+        let cores = self.cores.iter().flat_map(|cores| ["taskset", "-c", cores].map(str::to_owned));
+        let mut words = cores.chain(self.priority.words());
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
+        command
     }
 
     /// Returns the memory limit in bytes.
