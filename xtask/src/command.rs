@@ -4,12 +4,18 @@ use std::{env, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
-/// Returns a command of the cargo that runs this program, in the workspace.
+/// Returns a command of the cargo that runs this program, in the workspace. It builds without
+/// incremental compilation, whose files take gigabytes, unless the environment decides.
 pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
+    if env::var_os(INCREMENTAL).is_none() {
+        command.env(INCREMENTAL, "0");
+    }
     command
 }
+
+const INCREMENTAL: &str = "CARGO_INCREMENTAL";
 
 /// Runs a command and shows what it prints; an exit code other than 0 is an error that names the
 /// command.
