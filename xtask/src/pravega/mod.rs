@@ -79,6 +79,8 @@ const SERVERS: [(&str, &[Module]); 3] = [
             Module::suite("cli::events"),
             Module::suite("writer_faults"),
             Module::suite("states"),
+            Module::suite("tables"),
+            Module::suite("attributes"),
         ],
     ),
     (
