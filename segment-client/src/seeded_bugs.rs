@@ -113,6 +113,32 @@ pub enum SeededBug {
     MissesRemovals,
     /// Keys that were put while a watch scanned them are not reported.
     MissesLatePuts,
+    /// An update of a table that was refused runs again on what was known before.
+    SkipsFetches,
+    /// An update of a table whose reply was lost counts as made.
+    BelievesLostUpdates,
+    /// An update of a table whose reply was lost runs again, although the first may yet be made.
+    RunsAfterLostReplies,
+    /// A refused fence proves that the update before it was made.
+    BelievesRefusedFences,
+    /// That a key was removed from a table is not applied to the copy of it.
+    ForgetsRemovals,
+    /// Removals that were cleaned away before they were read are missing from the copy of a table.
+    MissesCleanedRemovals,
+    /// The changes of a table are read from one byte after those that are known.
+    CountsOneTooMany,
+    /// A key that was removed is put on the condition that the table never had it.
+    RemovedIsAbsent,
+    /// The keys that an update has read may have changed since.
+    IgnoresConditions,
+    /// The keys that an update has read and does not change may have changed since.
+    IgnoresOtherReads,
+    /// The copy of a table that was deleted is that of the one which was created after it.
+    HoldsDeletedTables,
+    /// A client changes a table that was created again under the name that it had before.
+    KeepsWriters,
+    /// An update runs on a copy of which only some changes were read.
+    RunsOnTornCopies,
     /// Updates after truncated ones are applied to the state before those.
     AppliesOverGaps,
     /// An update of a shared state whose result is lost was not made.
@@ -176,6 +202,23 @@ impl SeededBug {
         Self::SkipsDeltas,
         Self::MissesRemovals,
         Self::MissesLatePuts,
+    ];
+
+    /// The bugs of tables that clients agree on.
+    pub const SYNCHRONIZERS: [Self; 13] = [
+        Self::SkipsFetches,
+        Self::BelievesLostUpdates,
+        Self::RunsAfterLostReplies,
+        Self::BelievesRefusedFences,
+        Self::ForgetsRemovals,
+        Self::MissesCleanedRemovals,
+        Self::CountsOneTooMany,
+        Self::RemovedIsAbsent,
+        Self::IgnoresConditions,
+        Self::IgnoresOtherReads,
+        Self::HoldsDeletedTables,
+        Self::KeepsWriters,
+        Self::RunsOnTornCopies,
     ];
 
     /// The bugs of shared states.

@@ -36,7 +36,8 @@
 //!   trial ── trouble    promptness       one part in trouble: what goes on, and how soon
 //!
 //!   controllers: a seed as calls of several controllers, with the client for gRPC itself
-//!   tables: a seed as tables, and the order in which their operations can have happened
+//!   tables: a seed as tables, or as one that clients agree on, and the order in which their
+//!           operations can have happened
 //! ```
 
 mod answer;

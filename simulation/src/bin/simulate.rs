@@ -31,6 +31,7 @@ enum What {
     Index,
     Controllers,
     Tables,
+    Agreed,
     Bugs,
 }
 
@@ -59,6 +60,7 @@ impl Bug {
             Self::Calls(_) => What::Controllers,
             Self::Streams(bug) if SeededBug::TRANSACTIONS.contains(&bug) => What::Transactions,
             Self::Streams(bug) if SeededBug::BYTES.contains(&bug) => What::Bytes,
+            Self::Streams(bug) if SeededBug::SYNCHRONIZERS.contains(&bug) => What::Agreed,
             Self::Streams(bug) if SeededBug::TABLES.contains(&bug) => What::Tables,
             Self::Streams(_) => What::Events(Mode::Usual),
         }
@@ -80,7 +82,7 @@ impl Bug {
 }
 
 const USAGE: &str = "usage: simulate [WHAT] [FIRST [COUNT [BUG]]]; WHAT is deadlines, \
-                     with KIND, transactions, bytes, index, controllers, tables \
+                     with KIND, transactions, bytes, index, controllers, tables, agreed \
                      or bugs";
 
 fn main() -> ExitCode {
@@ -110,6 +112,7 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
         Some("index") => What::Index,
         Some("controllers") => What::Controllers,
         Some("tables") => What::Tables,
+        Some("agreed") => What::Agreed,
         Some("bugs") => What::Bugs,
         Some("with") => {
             rest.next();
@@ -135,6 +138,7 @@ fn all_bugs() -> impl Iterator<Item = Bug> {
     let all = SeededBug::ALL.into_iter().chain(SeededBug::APPENDING).chain(SeededBug::READING);
     let all = all.chain(SeededBug::FULL).chain(SeededBug::CONNECTIONS);
     let all = all.chain(SeededBug::BYTES).chain(SeededBug::TRANSACTIONS).chain(SeededBug::TABLES);
+    let all = all.chain(SeededBug::SYNCHRONIZERS);
     all.map(Bug::Streams).chain(ControllerBug::ALL.map(Bug::Calls))
 }
 
@@ -146,6 +150,7 @@ fn run_seed(what: What, seed: u64, bug: Option<Bug>) -> Report {
         What::Bytes => byte_scenario::run(seed, of_streams),
         What::Events(mode) => scenario::run_in(mode, seed, of_streams),
         What::Tables => tables::run(seed, of_streams),
+        What::Agreed => tables::agreed::run(seed, of_streams),
         What::Controllers => controllers::run(seed, bug.and_then(Bug::of_calls)),
         What::Bugs => scenario::run(seed, of_streams),
     }

@@ -33,6 +33,17 @@ pub(crate) struct Step {
     pub(crate) put: Option<PutId>,
 }
 
+impl Step {
+    /// Returns true if the key is as it was after a change that fits.
+    fn only_reads(&self) -> bool {
+        match self.wanted {
+            Wanted::Absent => self.put.is_none(),
+            Wanted::Entry(put) => self.put == Some(put),
+            Wanted::Anything | Wanted::UnknownEntry => false,
+        }
+    }
+}
+
 /// The end of a change, as its client was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
@@ -178,7 +189,10 @@ impl Search<'_> {
             let fits = |index: &usize| match &self.operations[*index].action {
                 Action::Read { key, found } => point.keys[*key].present == *found,
                 Action::Change(steps, Told::Refused) => !steps.iter().all(|step| point.holds(step)),
-                Action::Change(..) => false,
+                Action::Change(steps, Told::Made) => {
+                    steps.iter().all(|step| step.only_reads() && point.holds(step))
+                }
+                Action::Change(_, Told::Unknown) => false,
             };
             let Some(index) = self.candidates(point).find(fits) else { return };
             point.note(index);

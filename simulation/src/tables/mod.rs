@@ -9,6 +9,8 @@
 //! | C14 | every call ends within its limit, and every client is done after the repair |
 //! | W1 | a watch, and a reader of changes, know in the end what the table holds |
 
+pub mod agreed;
+mod agreed_load;
 mod follow;
 mod history;
 mod linear;
@@ -181,28 +183,8 @@ impl Scenario {
         tokio::spawn(client.run())
     }
 
-    /// Loses replies to changes, and holds changes back, until the result is dropped.
     fn disturb(&mut self) -> Vec<Hold> {
-        let (mut random, percent, world) =
-            (self.random.fork(), self.lost_replies, self.world.clone());
-        let lost = self.world.lose_replies(move |departure| {
-            let is_change = matches!(
-                departure.reply,
-                WireCommand::TableEntriesUpdated(_)
-                    | WireCommand::TableKeysRemoved(_)
-                    | WireCommand::TableKeyBadVersion(_)
-            );
-            is_change && random.u32(0..100) < percent
-        });
-        let (mut random, percent) = (self.random.fork(), self.late_requests);
-        let late = world.hold(move |arrival| {
-            let is_change = matches!(
-                arrival.command,
-                WireCommand::UpdateTableEntries(_) | WireCommand::RemoveTableKeys(_)
-            );
-            is_change && random.u32(0..100) < percent
-        });
-        vec![lost, late]
+        disturb(&self.world, &mut self.random, self.lost_replies, self.late_requests)
     }
 
     async fn make_faults(&mut self) {
@@ -267,6 +249,30 @@ impl Scenario {
         let violations = std::mem::take(&mut history.violations);
         Report { violations, digest: hasher.finish(), counters, acknowledged }
     }
+}
+
+/// Loses replies to changes, and holds changes back, so many of a hundred, until the result is
+/// dropped.
+fn disturb(world: &World, random: &mut fastrand::Rng, lost: u32, late: u32) -> Vec<Hold> {
+    let mut draws = random.fork();
+    let losing = world.lose_replies(move |departure| {
+        let is_change = matches!(
+            departure.reply,
+            WireCommand::TableEntriesUpdated(_)
+                | WireCommand::TableKeysRemoved(_)
+                | WireCommand::TableKeyBadVersion(_)
+        );
+        is_change && draws.u32(0..100) < lost
+    });
+    let mut draws = random.fork();
+    let holding = world.hold(move |arrival| {
+        let is_change = matches!(
+            arrival.command,
+            WireCommand::UpdateTableEntries(_) | WireCommand::RemoveTableKeys(_)
+        );
+        is_change && draws.u32(0..100) < late
+    });
+    vec![losing, holding]
 }
 
 fn with_bug(config: TableConfig, bug: Option<SeededBug>) -> TableConfig {

@@ -7,6 +7,7 @@ use futures_util::{TryStreamExt as _, future::join};
 use pravega_sdk_segment_client::{
     context::SegmentContext,
     runtime::{random_bits, rng, runtime},
+    seeded_bugs::SeededBug,
 };
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedKeyValueTable};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -20,7 +21,7 @@ use super::{
     machine::{Applied, Batch, Fenced, LocalCopy, Receipt, Sent, Step, UpdateMachine, Verdict},
 };
 use crate::{
-    entry::{Condition, Put, Removal, Version},
+    entry::{Condition, Entry, Put, Removal, Version},
     error::TableError,
     segment::{Following, Known, MAX_BATCH_ITEMS, TableKind, TableSegment, Values},
 };
@@ -42,6 +43,9 @@ pub(super) struct Driver {
     number: u64,
     /// The version of the receipt that is known may be an old one.
     is_in_doubt: bool,
+    /// A reading of changes has not ended, so that the copy may have some of the changes that were
+    /// made together.
+    is_torn: bool,
     copy: LocalCopy,
 }
 
@@ -70,10 +74,10 @@ impl Driver {
         let settings = config.table.clone();
         let created = TableSegment::create(context, name, 0.into(), TableKind::Hash, settings);
         let (table, _) = created.await?;
-        let copy = load(&table, config.max_bytes).await;
+        let copy = load(&table, &config).await;
         let copy = copy.map_err(|error| table.name("opening", error))?;
-        let writer = WriterId(rng(None).u128(..));
-        Ok(Self { table, config, writer, number: 0, is_in_doubt: false, copy })
+        let (writer, is_in_doubt, is_torn) = (new_writer(), false, false);
+        Ok(Self { table, config, writer, number: 0, is_in_doubt, is_torn, copy })
     }
 
     pub(super) fn table(&self) -> &TableSegment {
@@ -98,10 +102,14 @@ impl Driver {
         self.table.clone().with_config(config)
     }
 
+    fn has(&self, bug: SeededBug) -> bool {
+        self.config.table.bugs.has(bug)
+    }
+
     fn receipt(&self) -> Receipt {
         match self.copy.receipt(self.writer) {
             None => Receipt::Missing,
-            Some(_) if self.is_in_doubt => Receipt::InDoubt,
+            Some(_) if self.is_in_doubt || self.is_torn => Receipt::InDoubt,
             Some(_) => Receipt::Known,
         }
     }
@@ -119,11 +127,14 @@ impl Driver {
         known_end: KnownEnd,
     ) -> Result<usize, TableError> {
         let table = self.within(ends);
+        self.is_torn = !self.has(SeededBug::RunsOnTornCopies);
         let fetched = timeout_at(ends, self.fetch_from(&table, keys, known_end)).await;
-        fetched.unwrap_or_else(|_| {
+        let fetched = fetched.unwrap_or_else(|_| {
             let detail = "the deadline passed while the changes were read";
             Err(TableError::new(ErrorKind::Timeout, Outcome::NotApplied, detail))
-        })
+        });
+        self.is_torn = fetched.is_err() && !self.has(SeededBug::RunsOnTornCopies);
+        fetched
     }
 
     /// Reads the changes, and at the same time what they do not show: that the table is still the
@@ -144,17 +155,23 @@ impl Driver {
         let (read, found) =
             join(read_changes(table, &mut self.copy, end), table.read(wanted)).await;
         let mut found = found?.into_iter();
-        let is_same = match found.next().flatten() {
+        let mut is_same = match found.next().flatten() {
             Some(entry) => Stored::read(&entry)? == Stored::Identity(self.copy.identity()),
             None => false,
         };
+        if is_same && matches!(read, Ok(Progress::Read(changes)) if changes > 0) {
+            // The changes may have been read later, and those of another table then.
+            is_same = identity_of(table).await? == Some(self.copy.identity());
+        }
+        is_same |= self.has(SeededBug::HoldsDeletedTables);
         match read {
             Ok(Progress::Read(changes)) if is_same => {
                 let receipt = found.next().flatten().map(|entry| entry.version);
                 self.copy.handle_receipt(self.writer, receipt, start);
                 for (key, found) in keys.iter().zip(found) {
-                    if found.is_none() {
-                        self.copy.handle_absent(key, start);
+                    match found {
+                        Some(entry) => self.copy.handle_found(key, &entry, start)?,
+                        None => self.copy.handle_absent(key, start),
                     }
                 }
                 self.is_in_doubt = false;
@@ -163,7 +180,14 @@ impl Driver {
             // Any other may be the effect of a table that was created again meanwhile.
             Err(error) if is_same && !is_about_place(error.kind()) => Err(error),
             _ => {
-                self.copy = load(table, self.config.max_bytes).await?;
+                let copy = load(table, &self.config).await?;
+                let is_other = copy.identity() != self.copy.identity();
+                if is_other && !self.has(SeededBug::KeepsWriters) {
+                    // A change that was sent to the table before may arrive at this one, and the
+                    // receipt of its writer may have the same version there.
+                    self.writer = new_writer();
+                }
+                self.copy = copy;
                 self.is_in_doubt = false;
                 Ok(self.copy.entries().len())
             }
@@ -177,7 +201,8 @@ impl Driver {
     ) -> Result<Updated<R>, TableError> {
         let ends = self.begin()?;
         let random = random_bits(rng(None));
-        let mut machine = UpdateMachine::new(self.receipt(), self.config.max_runs, random);
+        let mut machine = UpdateMachine::new(self.receipt(), self.config.max_runs, random)
+            .with_bugs(self.config.table.bugs);
         let mut last: Option<TableError> = None;
         let mut run: Option<Run<R>> = None;
         loop {
@@ -233,7 +258,8 @@ impl Driver {
             )));
         }
         let keys = batch.changes.keys().cloned().collect();
-        let (puts, needs_end) = (batch.puts(&self.copy), batch.needs_end());
+        let needs_end = batch.needs_end() && !self.has(SeededBug::IgnoresOtherReads);
+        let puts = batch.puts(&self.copy);
         Ok(Run { result, puts, keys, needs_end })
     }
 
@@ -297,6 +323,7 @@ impl Driver {
         match self.put_receipt(ends, receipt).await {
             Ok(()) => return Fenced::Dead,
             Err(error) if error.kind() != ErrorKind::ConditionFailed => return Fenced::Unclear,
+            Err(_) if self.has(SeededBug::BelievesRefusedFences) => return Fenced::Made,
             Err(_) => {}
         }
         let Ok(Some(found)) = self.within(ends).get(receipt_key(self.writer)).await else {
@@ -398,13 +425,40 @@ impl Driver {
             let removals = some.iter().map(|(writer, version)| (receipt_key(*writer), *version));
             match self.remove(ends, removals).await {
                 Ok(()) => count += some.len(),
-                // One of the writers is alive.
-                Err(error) if error.kind() == ErrorKind::ConditionFailed => {}
+                // One of the writers is alive, or was closed.
+                Err(error) if error.kind() == ErrorKind::ConditionFailed => {
+                    count += self.clean_found_receipts(ends, some).await?;
+                }
                 Err(error) => return Err(error),
             }
             some.iter().for_each(|(writer, _)| self.copy.handle_receipt_cleaned(*writer));
         }
         Ok(count)
+    }
+
+    /// Removes those receipts that are still in the table with their versions.
+    async fn clean_found_receipts(
+        &mut self,
+        ends: Instant,
+        receipts: &[(WriterId, Version)],
+    ) -> Result<usize, TableError> {
+        let keys = receipts.iter().map(|(writer, _)| receipt_key(*writer));
+        let found = self.within(ends).read(keys).await?;
+        let is_found = |(_, version): &(WriterId, Version), found: &Option<Entry>| {
+            found.as_ref().is_some_and(|found| found.version == *version)
+        };
+        let left = receipts.iter().zip(&found).filter(|(receipt, found)| is_found(receipt, found));
+        let left: Vec<_> = left.map(|((writer, at), _)| (receipt_key(*writer), *at)).collect();
+        let count = left.len();
+        if count == 0 {
+            return Ok(0);
+        }
+        match self.remove(ends, left.into_iter()).await {
+            Ok(()) => Ok(count),
+            // Another client cleans as well, or one of the writers has changed the table.
+            Err(error) if error.kind() == ErrorKind::ConditionFailed => Ok(0),
+            Err(error) => Err(error),
+        }
     }
 
     async fn remove(
@@ -486,17 +540,21 @@ async fn read_changes(
 }
 
 /// Reads a whole table: its entries, and what changes meanwhile.
-async fn load(table: &TableSegment, max_bytes: usize) -> Result<LocalCopy, TableError> {
+async fn load(table: &TableSegment, config: &SynchronizerConfig) -> Result<LocalCopy, TableError> {
     for _ in 0..MAX_LOADS {
         let identity = identify(table).await?;
         let end = table.info().await?.end;
-        let mut copy = LocalCopy::new(identity, end, max_bytes);
+        let copy = LocalCopy::new(identity, end, config.max_bytes);
+        let mut copy = copy.with_bugs(config.table.bugs);
         let mut entries = table.entries();
         let mut is_same = true;
         while let Some(entry) = entries.try_next().await? {
             is_same &= copy.apply(&entry, None)? != Applied::Gap;
         }
-        if is_same && let Progress::Read(_) = read_changes(table, &mut copy, None).await? {
+        if is_same
+            && let Progress::Read(_) = read_changes(table, &mut copy, None).await?
+            && identity_of(table).await? == Some(identity)
+        {
             return Ok(copy);
         }
     }
@@ -522,6 +580,10 @@ async fn identify(table: &TableSegment) -> Result<Identity, TableError> {
         let detail = "the table has entries, and none of a table synchronizer";
         TableError::new(ErrorKind::Corrupt, Outcome::NotApplied, detail)
     })
+}
+
+fn new_writer() -> WriterId {
+    WriterId(rng(None).u128(..))
 }
 
 /// A handle for puts of values that no other put writes.

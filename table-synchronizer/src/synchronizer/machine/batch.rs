@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use pravega_sdk_segment_client::seeded_bugs::SeededBug;
 
 use super::copy::LocalCopy;
 use crate::{
@@ -65,9 +66,14 @@ impl Batch {
     /// Returns the entries that are stored, each on the condition that the key has not changed, if
     /// the function has looked at it.
     pub(crate) fn puts(&self, copy: &LocalCopy) -> Vec<Put> {
+        let is_removed_for_good = |key: &Bytes| {
+            copy.bugs().has(SeededBug::RemovedIsAbsent) && !copy.entries().contains_key(key)
+        };
         let put = |(key, value): (&Bytes, &Option<Bytes>)| {
             let condition = match (self.reads.has(key), copy.version(key)) {
                 (false, _) => Condition::Any,
+                _ if copy.bugs().has(SeededBug::IgnoresConditions) => Condition::Any,
+                (true, Some(_)) if is_removed_for_good(key) => Condition::Absent,
                 (true, Some(version)) => Condition::At(version),
                 (true, None) => Condition::Absent,
             };

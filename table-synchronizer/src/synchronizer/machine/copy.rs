@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use pravega_sdk_segment_client::seeded_bugs::{Bugs, SeededBug};
 use pravega_sdk_types::{ErrorKind, Offset, Outcome};
 
 use crate::{
@@ -25,6 +26,9 @@ const MIN_REMOVED: usize = 64;
 /// The number of receipts that are kept when there are too many.
 const KEPT_RECEIPTS: usize = 256;
 const MAX_RECEIPTS: usize = 2 * KEPT_RECEIPTS;
+/// The most receipts of other clients that are known. A receipt that is removed is not reported, so
+/// a client that only reads would hold those of all writers that have ever been.
+const KNOWN_RECEIPTS: usize = 16 * KEPT_RECEIPTS;
 
 /// An entry that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +52,7 @@ pub(crate) struct LocalCopy {
     position: Offset,
     /// The end of the table if no other client has changed it since.
     end: Option<Offset>,
+    bugs: Bugs,
 }
 
 /// The record of what was cleaned away.
@@ -84,7 +89,17 @@ impl LocalCopy {
             max_bytes,
             position,
             end: None,
+            bugs: Bugs::default(),
         }
+    }
+
+    pub(crate) fn with_bugs(mut self, bugs: Bugs) -> Self {
+        self.bugs = bugs;
+        self
+    }
+
+    pub(crate) fn bugs(&self) -> Bugs {
+        self.bugs
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -114,6 +129,9 @@ impl LocalCopy {
     /// All changes up to a position were applied, and the table ended there or at `end`.
     pub(crate) fn handle_end(&mut self, position: Offset, end: Offset) {
         (self.position, self.end) = (position, Some(position.max(end)));
+        if self.bugs.has(SeededBug::CountsOneTooMany) {
+            self.position = Offset(position.0.saturating_add(1));
+        }
     }
 
     /// Returns the version of a writer's receipt.
@@ -159,6 +177,33 @@ impl LocalCopy {
         }
     }
 
+    /// A key was found after the changes up to `start` were applied. A removal that is not known,
+    /// as it was announced to be cleaned away, is known again.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`] if no synchronizer has written the entry.
+    pub(crate) fn handle_found(
+        &mut self,
+        key: &[u8],
+        entry: &Entry,
+        start: Offset,
+    ) -> Result<(), TableError> {
+        let is_removal = matches!(Stored::read(entry)?, Stored::Entry { value: None, .. });
+        if is_removal && self.version(key).is_none() && Offset(entry.version.get()) < start {
+            self.hold(key, None, entry.version);
+        }
+        Ok(())
+    }
+
+    /// Forgets the removals up to a version: they are cleaned away, or soon will be.
+    fn forget_removals(&mut self, up_to: Version) {
+        let is_over = |(_, version): &(&Bytes, &Version)| **version <= up_to;
+        let over: Vec<Bytes> =
+            self.removed.iter().filter(is_over).map(|(key, _)| key.clone()).collect();
+        over.iter().for_each(|key| self.forget(key));
+    }
+
     /// Applies an entry that was read from the table: of changes read from `start` on, or, if that
     /// is `None`, of all entries.
     ///
@@ -173,15 +218,26 @@ impl LocalCopy {
         match Stored::read(entry)? {
             Stored::Identity(identity) if identity != self.identity => return Ok(Applied::Gap),
             Stored::Identity(_) => {}
-            Stored::Receipt { writer, .. } => self.hold_receipt(writer, entry.version),
+            Stored::Receipt { writer, .. } => {
+                let is_known = self.receipts.contains_key(&writer);
+                if is_known || self.receipts.len() < KNOWN_RECEIPTS {
+                    self.hold_receipt(writer, entry.version);
+                }
+            }
             Stored::Cleaned(up_to) => {
                 self.hold_cleaned(Cleaned { record: entry.version, up_to });
-                if start.is_some_and(|start| Offset(up_to.get()) >= start) {
-                    return Ok(Applied::Gap);
+                match start {
+                    _ if self.bugs.has(SeededBug::MissesCleanedRemovals) => {}
+                    Some(start) if Offset(up_to.get()) >= start => return Ok(Applied::Gap),
+                    Some(_) => self.forget_removals(up_to),
+                    None => {}
                 }
             }
             Stored::Entry { key, value } => {
                 if self.version(&key).is_some_and(|known| known >= entry.version) {
+                    return Ok(Applied::Nothing);
+                }
+                if value.is_none() && self.bugs.has(SeededBug::ForgetsRemovals) {
                     return Ok(Applied::Nothing);
                 }
                 self.hold(&key, value.as_deref(), entry.version);
@@ -418,6 +474,42 @@ mod tests {
         assert_eq!((copy.position(), copy.end()), (Offset(200), Some(Offset(220))));
         copy.handle_unknown_change();
         assert_eq!(copy.end(), None);
+    }
+
+    #[test]
+    fn receipts_of_ever_more_writers_take_a_bounded_memory_and_the_own_one_is_known() {
+        let mut copy = new();
+        for number in 0..10_000 {
+            let (key, value) = (receipt_key(WriterId(number)), receipt_value(0));
+            let version = version(i64::try_from(number).unwrap());
+            copy.apply(&Entry { key, value, version }, Some(Offset(0))).unwrap();
+        }
+        assert_eq!(copy.receipts.len(), KNOWN_RECEIPTS);
+        let own = WriterId(9_999);
+        assert_eq!(copy.receipt(own), None);
+        copy.handle_receipt(own, Some(version(9_999)), Offset(0));
+        assert_eq!(copy.receipt(own), Some(version(9_999)));
+    }
+
+    #[test]
+    fn a_record_of_what_was_cleaned_away_forgets_removals_and_a_key_that_is_found_is_known_again() {
+        let mut copy = new();
+        for number in [10, 20, 30] {
+            copy.apply(&entry(&format!("{number}"), None, number), Some(Offset(0))).unwrap();
+        }
+        let record = Entry {
+            key: CLEANED_KEY.into(),
+            value: cleaned_value(version(20)),
+            version: version(40),
+        };
+        assert_eq!(copy.apply(&record, Some(Offset(35))).unwrap(), Applied::Nothing);
+        assert_eq!(copy.removed.keys().collect::<Vec<_>>(), ["30"]);
+        assert_eq!(copy.bytes, ENTRY_OVERHEAD + 2);
+        copy.handle_found(b"10", &entry("10", None, 10), Offset(35)).unwrap();
+        assert_eq!(copy.version(b"10"), Some(version(10)));
+        // What is newer is read with the changes that were made beside it.
+        copy.handle_found(b"20", &entry("20", None, 35), Offset(35)).unwrap();
+        assert_eq!(copy.version(b"20"), None);
     }
 
     #[test]

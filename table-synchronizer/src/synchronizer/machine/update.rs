@@ -13,7 +13,10 @@
 
 use std::time::Duration;
 
-use pravega_sdk_segment_client::machine::{Random, delay};
+use pravega_sdk_segment_client::{
+    machine::{Random, delay},
+    seeded_bugs::{Bugs, SeededBug},
+};
 use pravega_sdk_types::{Backoff, Outcome};
 
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(4), Duration::from_secs(1));
@@ -90,6 +93,7 @@ pub(crate) struct UpdateMachine {
     conflicts: u32,
     max_runs: u32,
     random: Random,
+    bugs: Bugs,
 }
 
 impl UpdateMachine {
@@ -99,7 +103,13 @@ impl UpdateMachine {
             Receipt::InDoubt => Step::Fetch,
             Receipt::Known => Step::Run,
         };
-        Self { next, conflicts: 0, max_runs: max_runs.max(1), random }
+        let (max_runs, bugs) = (max_runs.max(1), Bugs::default());
+        Self { next, conflicts: 0, max_runs, random, bugs }
+    }
+
+    pub(crate) fn with_bugs(mut self, bugs: Bugs) -> Self {
+        self.bugs = bugs;
+        self
     }
 
     /// Returns what happens next. Each step is reported back by the method for its result.
@@ -138,6 +148,12 @@ impl UpdateMachine {
         self.next = match sent {
             Sent::Made | Sent::Failed(Outcome::Applied) => Step::End(Verdict::Made),
             Sent::Refused => self.conflict(),
+            Sent::Failed(Outcome::Unknown) if self.bugs.has(SeededBug::BelievesLostUpdates) => {
+                Step::End(Verdict::Made)
+            }
+            Sent::Failed(Outcome::Unknown) if self.bugs.has(SeededBug::RunsAfterLostReplies) => {
+                self.conflict()
+            }
             Sent::Failed(Outcome::Unknown) => Step::Fence,
             Sent::Failed(outcome) => failed(outcome),
         };
@@ -154,7 +170,8 @@ impl UpdateMachine {
 
     /// The pause is over.
     pub(crate) fn handle_rested(&mut self) {
-        self.next = Step::Fetch;
+        let skips = self.bugs.has(SeededBug::SkipsFetches);
+        self.next = if skips { Step::Run } else { Step::Fetch };
     }
 
     fn conflict(&mut self) -> Step {
