@@ -10,14 +10,16 @@ use std::{
     time::Duration,
 };
 
-use common::{Cluster, block_on};
+use common::{Cluster, block_on, slow_cluster};
 use futures_util::TryStreamExt as _;
-use pravega_sdk_event_stream::codec::Utf8;
+use pravega_sdk_event_stream::codec::{Raw, Utf8};
 use pravega_sdk_segment_client::seeded_bugs::SeededBug;
 use pravega_sdk_simulation::tables::agreed;
 use pravega_sdk_table_synchronizer::{
     SynchronizerConfig, TableConfig, TableSegment, TableSynchronizer,
+    recipes::{LeaseConfig, Members},
 };
+use pravega_sdk_types::{ErrorKind, Outcome};
 use pravega_sdk_wire_protocol::WireCommand;
 use tokio::time::{sleep, timeout};
 
@@ -272,5 +274,57 @@ fn receipts_of_writers_that_ended_are_cleaned_away_beside_those_that_were_closed
         let keys: Vec<_> = stored(&cluster).await.keys().try_collect().await.unwrap();
         let receipts = keys.iter().filter(|key| key.key.starts_with(b"\0w")).count();
         assert!(receipts < 150, "{receipts} receipts are left");
+    });
+}
+
+#[test]
+fn a_table_that_changes_faster_than_it_can_be_read_is_opened_or_refused_in_time() {
+    block_on(async {
+        let cluster = slow_cluster();
+        let mut other = open(&cluster, None).await;
+        put(&mut other, &[("key", "")]).await;
+        let changing = async {
+            loop {
+                put(&mut other, &[("key", ""), ("another", ""), ("third", "")]).await;
+            }
+        };
+        let table = TableConfig::default().with_page_size(1).with_timeout(Duration::from_secs(5));
+        let config = SynchronizerConfig::default().with_table(table);
+        let name = "sim/agreed".parse().unwrap();
+        let opening = TableSynchronizer::open(cluster.context(), &name, Utf8, Utf8, config);
+        let opening = timeout(Duration::from_secs(30), opening);
+        let opened = tokio::select! {
+            opened = opening => opened.expect("it takes no longer than its limits"),
+            () = changing => unreachable!(),
+        };
+        let error = opened.expect_err("pages of one entry are slower than changes of four");
+        let found = (error.kind(), error.outcome(), error.is_retryable());
+        assert_eq!(found, (ErrorKind::Unavailable, Outcome::NotApplied, true), "{error}");
+    });
+}
+
+#[test]
+fn a_member_that_left_and_joined_again_has_the_time_of_its_new_lease() {
+    block_on(async {
+        let cluster = Cluster::new(1);
+        let member = async |name: &str| {
+            let (table, config) = ("sim/agreed".parse().unwrap(), SynchronizerConfig::default());
+            let opened = TableSynchronizer::open(cluster.context(), &table, Raw, Raw, config);
+            let lease = LeaseConfig::default().with_name(name).with_lease(Duration::from_secs(10));
+            Members::new(opened.await.unwrap(), "members/", lease)
+        };
+        let (mut one, mut other) = (member("one").await, member("other").await);
+        other.round().await.unwrap();
+        one.round().await.unwrap();
+        sleep(Duration::from_secs(5)).await;
+        other.leave().await.unwrap();
+        other.round().await.unwrap();
+        // After the end of the first lease, and before that of the second.
+        sleep(Duration::from_secs(7)).await;
+        one.round().await.unwrap();
+        assert_eq!(one.names().unwrap(), ["one", "other"]);
+        sleep(Duration::from_secs(12)).await;
+        one.round().await.unwrap();
+        assert_eq!(one.names().unwrap(), ["one"]);
     });
 }

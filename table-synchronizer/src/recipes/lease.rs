@@ -55,6 +55,9 @@ impl LeaseConfig {
 ///
 /// Give it to each resource that the lease protects, and let the resource refuse a token that is
 /// lower than one it has seen: so a holder that was paused until after its lease changes nothing.
+///
+/// It begins again at 1 when the key of the lease, or its table, is deleted. Choose another key, or
+/// let the resources forget what they have seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FencingToken(u64);
 

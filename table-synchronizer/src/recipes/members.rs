@@ -50,6 +50,9 @@ pub struct Members {
     started: Instant,
     watches: BTreeMap<Bytes, LeaseWatch>,
     has_joined: bool,
+    /// The number of rounds: a membership that ended is never like a later one, so that others
+    /// count the time of each from its own begin.
+    rounds: u64,
 }
 
 /// What a round has done for the member itself.
@@ -75,7 +78,8 @@ impl Members {
         let mut key = BytesMut::from(&prefix[..]);
         key.put_u128(session.0);
         let (key, started, watches) = (key.freeze(), Instant::now(), BTreeMap::new());
-        Self { table, prefix, key, config, session, started, watches, has_joined: false }
+        let (has_joined, rounds) = (false, 0);
+        Self { table, prefix, key, config, session, started, watches, has_joined, rounds }
     }
 
     /// Joins, or renews the membership, and removes members whose leases have ended.
@@ -92,14 +96,16 @@ impl Members {
     pub async fn round(&mut self) -> Result<Standing, TableError> {
         self.table.fetch().await?;
         let ended = self.ended(self.started.elapsed())?;
-        let Self { table, key, config, session, .. } = self;
+        self.rounds += 1;
+        let Self { table, key, config, session, rounds, .. } = self;
         let renewed = table.update(|changes| {
             let lease = Lease::read(changes.get(key.clone())?)?;
             let (renewed, is_new) = match lease.renewed(*session) {
                 Some(renewed) => (renewed, false),
                 None => {
                     let (name, lease_time) = (config.name.clone(), config.lease);
-                    let holder = Holder { session: *session, name, lease: lease_time, beat: 0 };
+                    let (session, beat) = (*session, *rounds);
+                    let holder = Holder { session, name, lease: lease_time, beat };
                     (lease.taken(holder), true)
                 }
             };

@@ -27,7 +27,8 @@ impl Default for SynchronizerConfig {
 
 impl SynchronizerConfig {
     /// Sets the settings of the calls about the table. Its timeout is that of each update and of
-    /// each fetch as a whole. Default: that of [`TableConfig`].
+    /// each fetch as a whole; when a table is opened, of each page of its entries, and of the
+    /// changes that are made while they are read. Default: that of [`TableConfig`].
     #[must_use]
     pub fn with_table(mut self, table: TableConfig) -> Self {
         self.table = table;

@@ -10,7 +10,7 @@ use pravega_sdk_segment_client::{
     seeded_bugs::SeededBug,
 };
 use pravega_sdk_types::{ErrorKind, Offset, Outcome, ScopedKeyValueTable};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     config::SynchronizerConfig,
@@ -551,15 +551,24 @@ async fn load(table: &TableSegment, config: &SynchronizerConfig) -> Result<Local
         while let Some(entry) = entries.try_next().await? {
             is_same &= copy.apply(&entry, None)? != Applied::Gap;
         }
-        if is_same
-            && let Progress::Read(_) = read_changes(table, &mut copy, None).await?
+        if !is_same {
+            continue;
+        }
+        // They end only if they are read faster than other clients make them.
+        let changes = timeout(table.limit(), read_changes(table, &mut copy, None)).await;
+        let Ok(changes) = changes else { return Err(too_fast("change")) };
+        if let Progress::Read(_) = changes?
             && identity_of(table).await? == Some(identity)
         {
             return Ok(copy);
         }
     }
-    let detail = "other clients clean the table faster than it can be read";
-    Err(TableError::new(ErrorKind::Unavailable, Outcome::NotApplied, detail))
+    Err(too_fast("clean"))
+}
+
+fn too_fast(what: &str) -> TableError {
+    let detail = format_args!("other clients {what} the table faster than it can be read");
+    TableError::new(ErrorKind::Unavailable, Outcome::NotApplied, detail)
 }
 
 /// Returns the identity of a table, and gives it one if it is new.
