@@ -2,6 +2,7 @@
 //! read it.
 
 mod compare;
+mod elsewhere;
 mod histogram;
 mod raw_client;
 mod scripted;
@@ -21,6 +22,8 @@ usage: raw-client [SECONDS]
        servers [NAME=URL]... [--embedded] [--durable] [--rounds N] [--seconds S] [--mib N]
        server-size
        soak [--minutes M] [--dir] [--memory BYTES] [--clients N] [--only PART_OF_A_KIND]
+       elsewhere [--seconds S] [--gib N] [--warm-mib N] [--cold-mib N] [--data FOLDER]
+                 [--out FOLDER] [--only PART_OF_A_CASE] [--system PART_OF_A_NAME]
        ack-delay [--json] [--rounds N] [--seconds S] [--only PART_OF_A_CASE] [--beside PROGRAM]";
 
 fn main() -> Result<()> {
@@ -46,6 +49,8 @@ fn main() -> Result<()> {
         ["servers", ref options @ ..] => servers::run(&servers::Options::parse(options)?),
         ["server-size"] => servers::size(),
         ["soak", ref options @ ..] => soak::run(&soak::Options::parse(options)?),
+        ["elsewhere", ref options @ ..] => elsewhere::run(&elsewhere::Options::parse(options)?),
+        ["elsewhere-worker", ref work @ ..] => elsewhere::worker(work),
         ["soak-echo"] => soak::echo(),
         ["soak-attack", ref arguments @ ..] => soak::attack(arguments),
         ["worker", ref work @ ..] => worker::run(work),
