@@ -61,10 +61,7 @@ impl Store {
                 self.note_kind(segment);
             }
             Record::Appended { segment, data, attributes, at } => {
-                self.change(segment, Some(*at), after, |segment| {
-                    segment.content.append(data, after);
-                    segment.set_attributes(attributes);
-                });
+                self.apply_append(segment, data, attributes, (*at, after));
             }
             Record::Merged { target, source, attributes, at } => {
                 if self.segments.contains_key(source) {
@@ -116,6 +113,20 @@ impl Store {
         }
     }
 
+    fn apply_append(
+        &mut self,
+        segment: &ByteString,
+        data: &[u8],
+        attributes: &Attributes,
+        (at, after): (Millis, Sequence),
+    ) {
+        let spares = self.spares.clone();
+        self.change(segment, Some(at), after, |segment| {
+            segment.content.append(data, after, &spares);
+            segment.set_attributes(attributes);
+        });
+    }
+
     fn apply_truncation(&mut self, segment: &ByteString, offset: u64, at: Millis, after: Sequence) {
         let mut dropped = Pieces::default();
         self.change(segment, Some(at), after, |segment| {
@@ -155,13 +166,14 @@ impl Store {
         let Some(from) = self.remove_segment(source, after) else {
             return;
         };
+        let spares = self.spares.clone();
         self.change(target, Some(at), after, |into| {
             into.traffic.events += from.traffic.events;
             into.traffic.bytes += from.len() - from.start();
             if let (Content::Stream(into), Content::Stream(from)) =
                 (&mut into.content, from.content)
             {
-                into.merge(from, after);
+                into.merge(from, after, &spares);
             }
             into.set_attributes(attributes);
         });

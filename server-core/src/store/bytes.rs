@@ -12,11 +12,9 @@ use std::{collections::VecDeque, fmt, mem};
 
 use bytes::Bytes;
 
+use super::spares::{PIECE_LEN, Spares};
 use crate::record::Sequence;
 
-/// The length of a full piece, in bytes. Long enough for large reads, short enough that truncation
-/// frees memory soon.
-pub(super) const PIECE_LEN: usize = 256 * 1024;
 /// Reads of at most this many bytes are copied: a share would keep the whole piece alive, even
 /// after the segment has dropped it.
 pub(super) const COPIED_LEN: usize = PIECE_LEN / 16;
@@ -192,27 +190,33 @@ impl SegmentBytes {
     }
 
     /// Adds bytes of a batch at the end.
-    pub(crate) fn append(&mut self, mut data: &[u8], changed: Sequence) {
+    pub(super) fn append(&mut self, mut data: &[u8], changed: Sequence, spares: &Spares) {
         while !data.is_empty() {
             let (now, later) = data.split_at(data.len().min(PIECE_LEN - self.tail.len()));
             let needed = self.tail.len() + now.len();
             if needed > self.tail.capacity() {
-                self.tail.reserve_exact(capacity_for(needed) - self.tail.len());
+                match capacity_for(needed) {
+                    PIECE_LEN => {
+                        let shorter = mem::replace(&mut self.tail, spares.take());
+                        self.tail.extend_from_slice(&shorter);
+                    }
+                    capacity => self.tail.reserve_exact(capacity - self.tail.len()),
+                }
             }
             self.tail.extend_from_slice(now);
             self.tail_is_used = true;
             if self.tail.len() == PIECE_LEN {
-                self.end_tail(changed);
+                self.end_tail(changed, spares);
             }
             data = later;
         }
     }
 
     /// Makes the last piece one that no longer grows.
-    fn end_tail(&mut self, changed: Sequence) {
+    fn end_tail(&mut self, changed: Sequence, spares: &Spares) {
         if !self.tail.is_empty() {
             let (end, held) = (self.len(), capacity_for(self.tail.len()) as u64);
-            let bytes = mem::take(&mut self.tail).into();
+            let bytes = spares.piece(mem::take(&mut self.tail));
             self.full.push_back(Piece { end, bytes, held, changed, is_used: true });
             self.full_held += held;
             self.tail_at = end;
@@ -220,12 +224,12 @@ impl SegmentBytes {
     }
 
     /// Adds the bytes of another segment at the end, in a batch.
-    pub(crate) fn merge(&mut self, source: Self, changed: Sequence) {
+    pub(super) fn merge(&mut self, source: Self, changed: Sequence, spares: &Spares) {
         if source.is_short() {
-            source.pieces().for_each(|piece| self.append(&piece, changed));
+            source.pieces().for_each(|piece| self.append(&piece, changed, spares));
             return;
         }
-        self.end_tail(changed);
+        self.end_tail(changed, spares);
         let (end, start) = (self.len(), source.start);
         let place = |offset: u64| end + (offset.max(start) - start);
         let kept = source.kept_tail();
@@ -327,7 +331,7 @@ impl SegmentBytes {
 
     /// Fills the first gap that some bytes from an offset on belong in: those that were evicted.
     /// Others are left out.
-    pub(super) fn fill(&mut self, at: u64, bytes: &Bytes) {
+    pub(super) fn fill(&mut self, at: u64, bytes: &Bytes, spares: &Spares) {
         let mut from = at.max(self.start);
         let mut index = self.full.partition_point(|piece| piece.end <= from);
         while let Some(piece) = self.full.get(index)
@@ -346,7 +350,15 @@ impl SegmentBytes {
             let held = part.len() as u64;
             from += held;
             // Exactly the memory that counts, whatever the bytes are a part of.
-            let (bytes, changed) = (Bytes::copy_from_slice(part), Sequence::default());
+            let bytes = match part.len() {
+                PIECE_LEN => {
+                    let mut buffer = spares.take();
+                    buffer.extend_from_slice(part);
+                    spares.piece(buffer)
+                }
+                _ => Bytes::copy_from_slice(part),
+            };
+            let changed = Sequence::default();
             self.full.insert(index, Piece { end: from, bytes, held, changed, is_used: true });
             (self.full_held, index) = (self.full_held + held, index + 1);
         }
@@ -420,6 +432,10 @@ mod tests {
 
     const NOW: Sequence = Sequence(7);
 
+    fn append(bytes: &mut SegmentBytes, data: &[u8], changed: Sequence) {
+        bytes.append(data, changed, &Spares::default());
+    }
+
     fn all(bytes: &SegmentBytes) -> Vec<u8> {
         bytes.pieces().flat_map(Vec::from).collect()
     }
@@ -429,7 +445,7 @@ mod tests {
         let len = 3 * PIECE_LEN + 10;
         let content: Vec<u8> = (0..len).map(|at| (at / 7) as u8).collect();
         let mut bytes = SegmentBytes::evicted(0, len as u64);
-        bytes.fill(0, &content.clone().into());
+        bytes.fill(0, &content.clone().into(), &Spares::default());
         assert_eq!(bytes.held(), len as u64);
         let mut found = Vec::new();
         while found.len() < len {
@@ -449,7 +465,7 @@ mod tests {
     #[test]
     fn memory_comes_back_as_the_segment_is_truncated() {
         let mut bytes = SegmentBytes::default();
-        bytes.append(&vec![7; 5 * PIECE_LEN + 10], NOW);
+        append(&mut bytes, &vec![7; 5 * PIECE_LEN + 10], NOW);
         drop(bytes.truncate(4 * PIECE_LEN as u64 + 1));
         assert!(bytes.held() <= 2 * PIECE_LEN as u64, "{} bytes are held", bytes.held());
         assert_eq!(bytes.read_whole(4 * PIECE_LEN as u64, 10), Bytes::new());
@@ -460,10 +476,10 @@ mod tests {
     fn a_segment_that_is_truncated_to_its_end_holds_no_memory() {
         for len in [1, 100, 254_000, PIECE_LEN - 1, PIECE_LEN, PIECE_LEN + 1, 3 * PIECE_LEN] {
             let mut bytes = SegmentBytes::default();
-            bytes.append(&vec![7; len], NOW);
+            append(&mut bytes, &vec![7; len], NOW);
             drop(bytes.truncate(len as u64));
             assert_eq!((bytes.held(), bytes.tail.capacity()), (0, 0), "{len}");
-            bytes.append(b"more", NOW);
+            append(&mut bytes, b"more", NOW);
             assert_eq!((bytes.len(), all(&bytes)), (len as u64 + 4, b"more".to_vec()));
         }
     }
@@ -479,7 +495,7 @@ mod tests {
             for (byte, len, cut) in parts {
                 let foretold = bytes.shape().with(len as u64).held();
                 model.extend(std::iter::repeat_n(byte, len));
-                bytes.append(&vec![byte; len], NOW);
+                append(&mut bytes, &vec![byte; len], NOW);
                 prop_assert_eq!(bytes.held(), foretold);
                 prop_assert!(bytes.tail.capacity() as u64 <= bytes.held());
                 prop_assert_eq!(bytes.len(), first + model.len() as u64);
@@ -504,18 +520,18 @@ mod tests {
             let (mut model, mut bytes) = (vec![], SegmentBytes::default());
             for (number, (len, cut)) in (1_u8..).zip(parts) {
                 let mut source = SegmentBytes::default();
-                source.append(&vec![number; len], NOW);
-                source.append(&[0], NOW);
+                append(&mut source, &vec![number; len], NOW);
+                append(&mut source, &[0], NOW);
                 drop(source.truncate((len as f64 * cut) as u64));
                 model.extend(all(&source));
                 let foretold = bytes.shape().with_merged(&source).held();
                 let was_short = source.is_short();
-                bytes.merge(source, NOW);
+                bytes.merge(source, NOW, &Spares::default());
                 prop_assert_eq!(bytes.held(), foretold);
                 prop_assert_eq!(bytes.len(), model.len() as u64);
                 prop_assert!(all(&bytes) == model, "short: {}", was_short);
                 // What follows is added to the last piece.
-                bytes.append(b"more", NOW);
+                append(&mut bytes, b"more", NOW);
                 model.extend(b"more");
             }
             let cut = (model.len() as f64 * cut) as usize;
@@ -546,7 +562,7 @@ mod tests {
                     // As a file may have it: with bytes before and after.
                     let from = at.saturating_sub(100) as usize;
                     let part = &model[from..model.len().min(from + 100 + most)];
-                    bytes.fill(from as u64, &Bytes::copy_from_slice(part));
+                    bytes.fill(from as u64, &Bytes::copy_from_slice(part), &Spares::default());
                     assert!(matches!(bytes.read(at, 1), Found::Bytes(_)), "{at}");
                 }
             }
@@ -568,7 +584,7 @@ mod tests {
             for (byte, len, from, work) in parts {
                 let data: Vec<u8> = (0..len).map(|at| byte.wrapping_add(at as u8)).collect();
                 let foretold = bytes.shape().with(len as u64).held();
-                bytes.append(&data, OLD);
+                append(&mut bytes, &data, OLD);
                 prop_assert_eq!(bytes.held(), foretold);
                 model.extend(data);
                 let before = bytes.held();
@@ -580,13 +596,13 @@ mod tests {
                     }
                     2 => {
                         let mut source = SegmentBytes::default();
-                        source.append(&model, OLD);
+                        append(&mut source, &model, OLD);
                         source.evict(0, OLD, OLD, (u64::MAX, 10));
                         source.evict(0, OLD, OLD, (from, 10));
                         drop(source.truncate(from / 2));
                         let foretold = bytes.shape().with_merged(&source).held();
                         model.extend_from_within(source.start() as usize..source.len() as usize);
-                        bytes.merge(source, OLD);
+                        bytes.merge(source, OLD, &Spares::default());
                         prop_assert_eq!(bytes.held(), foretold);
                     }
                     // Once all is unused, and again.
@@ -613,8 +629,8 @@ mod tests {
     fn only_what_is_durable_and_unused_is_evicted() {
         let mut bytes = SegmentBytes::default();
         let piece = |number: u8| vec![number; PIECE_LEN];
-        (1..=4).for_each(|number| bytes.append(&piece(number), Sequence(u64::from(number))));
-        bytes.append(b"tail", Sequence(5));
+        (1..=4).for_each(|number| append(&mut bytes, &piece(number), Sequence(u64::from(number))));
+        append(&mut bytes, b"tail", Sequence(5));
         let all = (u64::MAX, 100);
         let present = |bytes: &SegmentBytes| -> Vec<u64> {
             bytes.full.iter().map(|piece| piece.changed.0).collect()
@@ -629,17 +645,17 @@ mod tests {
         assert_eq!(bytes.evict(0, Sequence(5), Sequence(5), all).looks, 3);
         assert_eq!((present(&bytes), bytes.held()), (vec![], 0));
         assert_eq!(bytes.read(4 * PIECE_LEN as u64, 10), Found::Evicted { to: bytes.len() });
-        bytes.append(b"more", Sequence(6));
+        append(&mut bytes, b"more", Sequence(6));
         assert_eq!(bytes.read(bytes.len() - 4, 10), Found::Bytes(Bytes::from_static(b"more")));
     }
 
     #[test]
     fn a_merge_of_a_long_segment_copies_nothing() {
         let (mut target, mut source) = (SegmentBytes::default(), SegmentBytes::default());
-        target.append(b"data", NOW);
-        source.append(&vec![7; 4 * PIECE_LEN], NOW);
+        append(&mut target, b"data", NOW);
+        append(&mut source, &vec![7; 4 * PIECE_LEN], NOW);
         let pieces: Vec<_> = source.full.iter().map(|piece| piece.bytes.as_ptr()).collect();
-        target.merge(source, NOW);
+        target.merge(source, NOW, &Spares::default());
         let merged: Vec<_> = target.full.iter().map(|piece| piece.bytes.as_ptr()).collect();
         assert_eq!(merged[1..], pieces);
     }

@@ -46,6 +46,7 @@ impl Store {
     /// until enough is freed, or some pieces were looked at. Returns what was freed.
     pub fn evict(&mut self, durable: Sequence, enough: u64) -> u64 {
         let (mut freed, mut looks) = (0, LOOKS);
+        self.spares.keep(enough);
         while freed < enough && looks > 0 {
             let (range, from) = match &self.hand {
                 Hand::Begin => (Bound::Unbounded, 0),
@@ -79,6 +80,12 @@ impl Store {
         }
         self.held = self.held.saturating_sub(freed);
         freed
+    }
+
+    /// The number of buffers of evicted bytes that are kept for the next ones.
+    #[cfg(test)]
+    pub(crate) fn spare_count(&self) -> usize {
+        self.spares.count()
     }
 
     /// Takes the fetches that reads wait for, since the last call.
@@ -130,7 +137,7 @@ impl Store {
         if let Some(segment) = self.segments.get_mut(&fetch.segment) {
             let before = segment.held();
             if let Content::Stream(content) = &mut segment.content {
-                content.fill(fetch.from, bytes);
+                content.fill(fetch.from, bytes, &self.spares);
             }
             self.held = (self.held + segment.held()).saturating_sub(before);
         }

@@ -8,7 +8,7 @@ use std::{
 
 use bytestring::ByteString;
 
-use super::{bytes::PIECE_LEN, segment::Segment, waiting::WaitingRead};
+use super::{segment::Segment, spares::PIECE_LEN, waiting::WaitingRead};
 use crate::{ids::ConnectionId, log::SegmentNumber};
 
 /// The bytes that are fetched at once, if a segment is read in order.

@@ -15,6 +15,7 @@
 //!    │
 //! apply  wake                       what a record does, and which waiting reads it answers
 //! evict  fetches                    what leaves memory, and reads that wait until it is back
+//! spares                            buffers of what left memory, for what comes next
 //! snapshot                          the records that restore all segments
 //!    │
 //! state  segment  bytes  table      all segments, one segment
@@ -43,6 +44,7 @@ mod requests;
 mod segment;
 mod session;
 mod snapshot;
+mod spares;
 mod state;
 mod table;
 mod table_commands;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     attributes::AttributeMap,
     bytes::{Pieces, SegmentBytes},
+    spares::Spares,
     table::Table,
     waiting::Waits,
 };
@@ -113,9 +114,9 @@ pub struct Traffic {
 }
 
 impl Content {
-    pub(crate) fn append(&mut self, data: &[u8], after: Sequence) {
+    pub(super) fn append(&mut self, data: &[u8], after: Sequence, spares: &Spares) {
         if let Self::Stream(bytes) = self {
-            bytes.append(data, after);
+            bytes.append(data, after, spares);
         }
     }
 

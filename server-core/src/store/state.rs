@@ -18,6 +18,7 @@ use super::{
     pressing::Pressing,
     refusal::{Refusal, Result},
     segment::{Content, Segment, Traffic, attribute},
+    spares::Spares,
     table::Table,
     unmade::Unmade,
     waiting::{Shares, WaitingReads, Woken},
@@ -66,6 +67,8 @@ pub struct Store {
     pub(super) fetches: Fetches,
     /// Where the search for bytes to evict goes on.
     pub(super) hand: Hand,
+    /// The buffers of evicted bytes, for the next ones.
+    pub(super) spares: Spares,
     pub(super) waiting: WaitingReads,
     /// The writers that set up appends on each connection.
     pub(super) writers: Writers,

@@ -7,8 +7,9 @@ use pravega_sdk_wire_protocol::{
 };
 
 use super::{
-    bytes::{COPIED_LEN, PIECE_LEN},
+    bytes::COPIED_LEN,
     session::{Reply, read_len},
+    spares::PIECE_LEN,
     table::{MAX_ENTRY_LEN, MAX_PAGE_BYTES, PAGE_ENTRY_OVERHEAD},
 };
 

@@ -289,3 +289,37 @@ fn a_read_of_what_is_truncated_while_it_is_fetched_is_told_the_start() {
     assert!(woken[0].1.contains("SegmentIsTruncated"), "{woken:?}");
     assert!(woken[1].1.contains("a test has lost it"), "{woken:?}");
 }
+
+#[test]
+fn the_buffers_of_evicted_pieces_are_those_of_the_next_ones_whether_appended_or_fetched() {
+    const PIECE: usize = 256 << 10;
+    let mut machine = machine_in("none");
+    let append = |machine: &mut Machine, pieces: usize| {
+        for _ in 0..pieces {
+            let (data, segment) = (vec![7; PIECE].into(), SEGMENT.into());
+            machine.call(at(3)).1.append_internal(&segment, data, vec![]).unwrap();
+        }
+    };
+    append(&mut machine, 4);
+    assert!(evict(&mut machine, ALL) >= 4 * PIECE as u64);
+    assert_eq!(machine.store.spare_count(), 4);
+    append(&mut machine, 1);
+    assert_eq!(machine.store.spare_count(), 3, "an appended piece has the buffer of another");
+    assert_eq!(read(&mut machine, 1, 0), [""; 0]);
+    let [fetch] = <[Fetch; 1]>::try_from(machine.store.take_fetches()).unwrap();
+    machine.store.fetched(&fetch, &vec![7; PIECE].into());
+    assert_eq!(machine.store.spare_count(), 2, "a fetched piece has the buffer of another");
+    // The buffer of a piece that a reply still has is used again once that was sent.
+    let Some(Look::Bytes(reply)) = machine.store.look(SEGMENT, 0, PIECE) else { panic!("evicted") };
+    assert!(evict(&mut machine, ALL) >= 2 * PIECE as u64);
+    assert_eq!(machine.store.spare_count(), 3);
+    assert_eq!(reply.len(), PIECE);
+    drop(reply);
+    assert_eq!(machine.store.spare_count(), 4);
+    // As many are kept as what leaves memory at a time, and no more.
+    append(&mut machine, 12);
+    for _ in 0..3 {
+        machine.store.evict(ALL, 2 * PIECE as u64 + 1);
+    }
+    assert_eq!(machine.store.spare_count(), 3);
+}
