@@ -61,10 +61,12 @@ impl Spares {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps as many buffers as some bytes that leave memory now, which are then used again. Until
-    /// the first call none is kept.
+    /// Keeps the buffers of some bytes that leave memory now, which are then used again. Twice as
+    /// many may be kept: how many leave memory at a time, and are used until the next time, varies.
+    /// Until the first call none is kept.
     pub(super) fn keep(&self, bytes: u64) {
-        let most = usize::try_from(bytes.div_ceil(PIECE_LEN as u64)).unwrap_or(MOST).min(MOST);
+        let most = bytes.div_ceil(PIECE_LEN as u64).saturating_mul(2);
+        let most = usize::try_from(most).unwrap_or(MOST).min(MOST);
         let mut kept = self.kept();
         kept.most = most;
         let beyond = kept.buffers.len().min(most);
