@@ -28,12 +28,16 @@ pub const FOLDER_LEN: usize = 64;
 
 /// The name of that file before it is complete.
 const UNFINISHED: &str = "folder.new";
+/// The name of that file while the folder is filled from another one.
+const UNFINISHED_COPY: &str = "folder.copy";
 const MAGIC: &[u8; 8] = b"PRVGFOLD";
 const VERSION: u32 = 1;
 /// What the names of a log's files begin with.
 const OURS: &[&str] = &["log-", "moved-", "checkpoint-", "index-"];
-/// Names that a folder may have from the start: what file systems make, and the lock.
-const IGNORED: &[&str] = &["lock", "lost+found"];
+/// The name of the socket by which a server is asked to keep its files while they are copied.
+pub const KEEPING_NAME: &str = "keeping";
+/// Names that a folder may have from the start: what file systems make, the lock, and the socket.
+const IGNORED: &[&str] = &["lock", "lost+found", KEEPING_NAME];
 
 /// A call of the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +99,9 @@ impl Contents {
     /// log has but that looks like one.
     pub fn of(listing: &BTreeMap<String, u64>) -> Result<Self, Problem> {
         let missing = |name: &str| problem(name, What::Missing);
+        if listing.contains_key(UNFINISHED_COPY) {
+            return Err(problem(UNFINISHED_COPY, What::UnfinishedCopy));
+        }
         let (mut files, mut others, mut leftovers) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (mut checkpoints, mut runs) = (Vec::new(), BTreeMap::new());
         for (name, &len) in listing {
@@ -168,6 +175,21 @@ pub fn creation(id: FolderId, salt: Salt, leftovers: Vec<String>) -> (Vec<Folder
         FolderStep::Sync,
     ]);
     (steps, head)
+}
+
+/// The calls before and after the files of another log are copied to an empty folder: up to the
+/// last call, the folder is known as a copy that was not completed.
+#[must_use]
+pub fn copying(id: FolderId, end: Place, sequence: Sequence) -> (Vec<FolderStep>, Vec<FolderStep>) {
+    let create = |name: &str, bytes: Vec<u8>| FolderStep::Create {
+        name: name.to_owned(),
+        bytes: bytes.into(),
+    };
+    let mut mark = Mark { folder: id, end, sequence }.encode();
+    mark.resize(MARK_LEN, 0);
+    let rename = FolderStep::Rename { from: UNFINISHED_COPY.into(), to: FOLDER_NAME.into() };
+    let first = vec![create(UNFINISHED_COPY, encode(id)), FolderStep::Sync];
+    (first, vec![create(MARK_NAME, mark), FolderStep::Sync, rename, FolderStep::Sync])
 }
 
 fn encode(id: FolderId) -> Vec<u8> {
@@ -250,6 +272,36 @@ mod tests {
             contents(&[("log-00000001", 64), ("synced", 576), ("folder.new", 10)]),
             nothing(&["folder.new", "synced", "log-00000001"]),
         );
+    }
+
+    #[test]
+    fn a_copy_is_refused_by_name_until_it_is_complete() {
+        let (first, last) =
+            copying(FolderId(7), Place { file: FileNumber(3), at: 99 }, Sequence(5));
+        let mut names: BTreeMap<String, u64> = listing(&[("lock", 3)]);
+        let (count, mut refused) = (first.len() + last.len(), 0);
+        for step in first.into_iter().chain(last) {
+            match step {
+                FolderStep::Create { name, bytes } => {
+                    names.insert(name, bytes.len() as u64);
+                    names.insert("log-00000003".to_owned(), 99);
+                }
+                FolderStep::Rename { from, to } => {
+                    let len = names.remove(&from).unwrap();
+                    names.insert(to, len);
+                }
+                FolderStep::Remove(name) => panic!("{name} is removed"),
+                FolderStep::Sync => {}
+            }
+            match Contents::of(&names) {
+                Err(found) => {
+                    assert_eq!(found, problem("folder.copy", What::UnfinishedCopy));
+                    refused += 1;
+                }
+                Ok(found) => assert!(matches!(found, Contents::Log { .. }), "{found:?}"),
+            }
+        }
+        assert_eq!(refused, count - 2, "all but the last two calls");
     }
 
     #[test]

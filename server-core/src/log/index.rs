@@ -132,6 +132,11 @@ impl Index {
         gone
     }
 
+    /// The files that exist.
+    pub fn files(&self) -> impl Iterator<Item = FileNumber> + '_ {
+        self.files.keys().copied()
+    }
+
     /// The salt of a file; `None` if it does not exist.
     #[must_use]
     pub fn salt(&self, file: FileNumber) -> Option<Salt> {

@@ -59,6 +59,8 @@ pub struct Keeper {
     run_lens: BTreeMap<RunFile, u64>,
     /// The log files before this one are not read again at a start.
     replayed_from: FileNumber,
+    /// The end of the last durable frame, and the last batch in it.
+    end: (Place, Sequence),
     last_moved: u64,
     /// Files that batches give up which are not durable yet.
     dropped: Vec<(FileNumber, Sequence)>,
@@ -79,6 +81,7 @@ impl Keeper {
             begins: BTreeMap::new(),
             run_lens: BTreeMap::new(),
             replayed_from: FileNumber::FIRST,
+            end: (Place { file: FileNumber::FIRST, at: HEAD_LEN as u64 }, Sequence::default()),
             last_moved: 0,
             dropped: Vec::new(),
             moving: None,
@@ -142,6 +145,7 @@ impl Keeper {
     /// checkpoint that named them could not be read.
     pub fn take_end(&mut self, recovered: &Recovered) {
         self.take_last_moved(recovered.last_moved);
+        self.end = (recovered.end(), recovered.sequence);
         for file in &recovered.obsolete {
             self.forget(*file);
         }
@@ -158,6 +162,7 @@ impl Keeper {
     ) -> Result<Vec<FileNumber>, OutOfOrder> {
         let Committed { sequence, spans, closed, file } = committed;
         self.add_frame(file.number, file.salt, file.len, *closed, spans)?;
+        self.end = (Place { file: file.number, at: file.len }, *sequence);
         let is_durable = |(_, number): &mut (FileNumber, Sequence)| *number <= *sequence;
         let mut gone: Vec<FileNumber> =
             self.dropped.extract_if(.., is_durable).map(|(file, _)| file).collect();
@@ -221,10 +226,7 @@ impl Keeper {
             Some(KnownFile { number, salt, len, bytes: used.bytes, live: used.live })
         };
         let files = self.space.settled(first.next()).filter_map(known).collect();
-        let run = |(run, content): (RunFile, Run)| {
-            Some(KnownRun { run, salt: content.salt, len: *self.run_lens.get(&run)? })
-        };
-        let runs = self.index.runs().filter_map(run).collect();
+        let runs = self.known_runs();
         self.removable.append(&mut self.retired);
         Some(CheckpointNeeds { position: Position { place, sequence }, files, runs })
     }
@@ -259,6 +261,30 @@ impl Keeper {
         let mut victims = self.space.victims(self.replayed_from, file_len);
         victims.retain(|file| !leaving.contains(file));
         victims
+    }
+
+    /// The end of the last durable frame, and the last batch in it.
+    #[must_use]
+    pub fn end(&self) -> (Place, Sequence) {
+        self.end
+    }
+
+    /// The files with bytes of segments, with their lengths, and the runs. With the checkpoints
+    /// they are what a start reads, and what is read after it.
+    #[must_use]
+    pub fn files(&self) -> (Vec<KnownFile>, Vec<KnownRun>) {
+        let known = |number: FileNumber| {
+            let FileUse { len, bytes, live } = self.space.file(number)?;
+            Some(KnownFile { number, salt: self.index.salt(number)?, len, bytes, live })
+        };
+        (self.index.files().filter_map(known).collect(), self.known_runs())
+    }
+
+    fn known_runs(&self) -> Vec<KnownRun> {
+        let run = |(run, content): (RunFile, Run)| {
+            Some(KnownRun { run, salt: content.salt, len: *self.run_lens.get(&run)? })
+        };
+        self.index.runs().filter_map(run).collect()
     }
 
     /// The index of all segments.

@@ -26,6 +26,8 @@
 //! compaction  what is still read of files of which most is not, to a new file
 //! space       what files take, what of it is still read, and when the folder is full
 //! freed       which files had the bytes of a segment that are not read any longer
+//! snapshot    the files as of a durable batch, for a copy; what of them a start needs
+//! copy        a file in another folder, checked while it is copied
 //! spans  run  the spans of one file in memory; those of many in a file of their own
 //! effect      the calls of the disk that commits need
 //! folder      how a folder is created; which of its files are what
@@ -41,6 +43,7 @@ mod checkpoint;
 mod checkpoints;
 mod checksum;
 mod compaction;
+mod copy;
 mod effect;
 mod fetch;
 mod folder;
@@ -56,6 +59,7 @@ mod reading;
 mod recovery;
 mod run;
 pub(crate) mod seeded_bugs;
+mod snapshot;
 mod space;
 mod spans;
 mod writer;
@@ -73,9 +77,13 @@ pub use self::{
         Chain, CheckpointEffect, CheckpointSettings, Checkpoints, Next as NextOfCheckpoint, Slice,
     },
     compaction::{Compaction, CompactionStep, GivenUp, Moved},
+    copy::{CopiedFile, CopyStep, FileCopy},
     effect::{Effect, MarkSync, Outcome},
     fetch::{Fetch, FetchStep, ReadFile},
-    folder::{Contents, FOLDER_LEN, FOLDER_NAME, FolderStep, creation, read_identity},
+    folder::{
+        Contents, FOLDER_LEN, FOLDER_NAME, FolderStep, KEEPING_NAME, copying, creation,
+        read_identity,
+    },
     frame::{
         Closed, FileChange, FrameBuilder, FrameHead, LogRecord, MovedFile, PlacedRecord, TooLong,
         read_frame, read_record,
@@ -89,6 +97,7 @@ pub use self::{
     problem::{Problem, What},
     recovery::{MarkState, Recovered, Recovery, Start, Step as RecoveryStep},
     run::{Directory, Entry, FOOTER_LEN, Footer, Merge, RunBuilder, read_block},
+    snapshot::{Snapshot, needed},
     space::{FileUse, Full, Pressure, Purpose, Space, SpaceSettings, live_in},
     spans::{FileSpans, OutOfOrder, Span},
     writer::{Committed, CurrentFile, Event, LogWriter, NotTaken, Settings, batch_len},

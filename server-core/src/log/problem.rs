@@ -46,6 +46,8 @@ pub enum What {
     NotMarked,
     /// A frame has records that only the first of a file has.
     BegunTwice,
+    /// Bytes are not those that were written.
+    Altered,
     /// Bytes are not those that were written, and a frame follows them.
     Damaged,
     /// Bytes are not those that were written, and the next file was begun after them.
@@ -58,6 +60,8 @@ pub enum What {
     NotOfLog,
     /// Bytes that were synced are not those that were written, or are missing.
     DamagedBeforeMark,
+    /// The folder is a copy that was not completed.
+    UnfinishedCopy,
 }
 
 impl fmt::Display for What {
@@ -77,6 +81,7 @@ impl fmt::Display for What {
             Self::Older => "the frame is older than the one before it",
             Self::NotMarked => "the frame is not the one that was synced",
             Self::BegunTwice => "the file begins a second time",
+            Self::Altered => "the bytes are not those that were written",
             Self::Damaged => "the bytes are not those that were written, and more follow",
             Self::DamagedBeforeNext => {
                 "the bytes are not those that were written, and the next file was begun"
@@ -85,6 +90,9 @@ impl fmt::Display for What {
             Self::NotOfCheckpoint => "the file is not the one that the checkpoint names",
             Self::NotOfLog => "the file is not the one that the log names",
             Self::DamagedBeforeMark => "the synced bytes are missing, or are not those written",
+            Self::UnfinishedCopy => {
+                "the folder is a copy that was interrupted; remove it, and make the copy again"
+            }
         })
     }
 }

@@ -98,6 +98,18 @@ pub struct Recovered {
     pub mark: MarkState,
 }
 
+impl Recovered {
+    /// The end of the last frame, or of the head of the first file.
+    #[must_use]
+    pub fn end(&self) -> Place {
+        let head = || Place {
+            file: self.next.map_or(FileNumber::FIRST, |head| head.number),
+            at: HEAD_LEN as u64,
+        };
+        self.current.map_or_else(head, |file| Place { file: file.number, at: file.len })
+    }
+}
+
 /// The state of the mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MarkState {

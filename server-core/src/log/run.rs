@@ -30,7 +30,8 @@ use super::{
 pub const FOOTER_LEN: usize = 48;
 
 const BLOCK_LEN: usize = 4096;
-const BLOCK_HEAD_LEN: usize = 8;
+/// The length of the head of a block, which begins with the length of its body.
+pub(super) const BLOCK_HEAD_LEN: usize = 8;
 /// The most bytes of an encoded span.
 const MAX_SPAN: usize = 60;
 const DIRECTORY_ENTRY_LEN: usize = 24;
@@ -209,6 +210,11 @@ fn body(bytes: &[u8], salt: Salt, at: u64) -> Option<&[u8]> {
     let (len, crc) = (head.try_get_u32().ok()?, head.try_get_u32().ok()?);
     let body = bytes.get(BLOCK_HEAD_LEN..)?;
     (body.len() as u64 == u64::from(len) && checksum(body, salt, at) == crc).then_some(body)
+}
+
+/// Returns true if bytes are a block, or the directory, at an offset of a run.
+pub(super) fn is_block(bytes: &[u8], salt: Salt, at: u64) -> bool {
+    body(bytes, salt, at).is_some()
 }
 
 /// The end of a run, which is kept in memory.
