@@ -7,7 +7,8 @@ use pravega_sdk_client_factory::{
     types::{NameError, ScalingPolicy, ScopedStream, StreamConfiguration, classify},
 };
 pub use pravega_sdk_server::{
-    EmbeddedServer, Faults, OpenError, OpenProblem, Presence, Refusal, ServerBuilder, StartError,
+    Backup, CopyError, EmbeddedServer, Faults, OpenError, OpenProblem, Presence, Refusal,
+    ServerBuilder, StartError, backup,
 };
 
 use crate::controller_client::ControllerError;

@@ -104,8 +104,9 @@ fn every_public_error_has_a_kind_and_an_outcome() {
 #[cfg(feature = "embedded")]
 #[test]
 fn every_public_error_of_the_server_has_a_kind_and_an_outcome() {
-    use pravega_sdk::embedded::{EmbeddedError, OpenError, StartError};
+    use pravega_sdk::embedded::{CopyError, EmbeddedError, OpenError, StartError};
 
+    shape::<CopyError>();
     shape::<EmbeddedError>();
     shape::<OpenError>();
     shape::<StartError>();

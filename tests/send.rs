@@ -345,6 +345,7 @@ fn embedded(pravega: pravega_sdk::embedded::Embedded) {
     send(pravega.shutdown());
     send(EmbeddedServer::builder().start());
     send(any::<EmbeddedServer>().shutdown());
+    send(pravega_sdk::embedded::backup("data", "copy"));
 }
 
 #[test]

@@ -28,8 +28,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
     commands::{
-        bytes, completions, cut, demo, dev, doctor, group, read, scope, segment, stream, table,
-        txn, wire, write,
+        backup, bytes, completions, cut, demo, dev, doctor, group, read, scope, segment, stream,
+        table, txn, wire, write,
     },
     context::Context,
     failure::{Failure, Result},
@@ -128,6 +128,9 @@ enum Command {
     /// Run a Pravega server on this machine, for development; in memory unless --dir is given
     #[command(after_help = dev::AFTER_HELP)]
     Dev(dev::Arguments),
+    /// Copy the folder of a server, also while `pravega dev` runs on it
+    #[command(after_help = backup::AFTER_HELP)]
+    Backup(backup::Arguments),
     /// Check the connection to the cluster step by step, and suggest fixes
     Doctor(doctor::Arguments),
     /// Send single protocol commands to a segment store
@@ -188,6 +191,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Txn(command) => txn::run(command, context).await,
         Command::Demo(arguments) => demo::run(arguments, context).await,
         Command::Dev(arguments) => dev::run(arguments, context).await,
+        Command::Backup(arguments) => backup::run(arguments, context).await,
         Command::Doctor(arguments) => doctor::run(arguments, context).await,
         Command::Wire(command) => wire::run(command, context).await,
         Command::Completions(arguments) => completions::run(&arguments, command(), context),

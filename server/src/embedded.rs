@@ -1,6 +1,6 @@
 //! A running server: its handle, its tasks, and its shutdown.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, os::unix::net::UnixListener, sync::Arc, time::Duration};
 
 use pravega_sdk_server_core::{ids::StoreIndex, store::MemoryLimit};
 use tokio::{
@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     builder::ServerBuilder,
-    connection, controller,
+    connection, controller, copy,
     faults::Faults,
     fullness::Fullness,
     guard::Calls,
@@ -176,6 +176,12 @@ impl EmbeddedServer {
                 () = stop.cancelled() => {}
             }
         });
+    }
+
+    /// Keeps the files of the log for backups while they are copied.
+    pub(crate) fn serve_snapshots(&self, socket: UnixListener) {
+        let (Some(storage), Some(log)) = (&self.storage, &self.state.log) else { return };
+        self.tasks.spawn(copy::serve(socket, storage.snapshots(log.clone()), self.stop.clone()));
     }
 
     pub(crate) fn serve_controller(&self, listener: TcpListener) {

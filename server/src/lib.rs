@@ -12,7 +12,7 @@
 //!                       │
 //!                      log      records on disk, if they are kept, from which segments are read
 //!                       │
-//!                    folder     locked for this process
+//!                    folder     locked for this process; copied while it is in use
 //! ```
 //!
 //! Deliberately absent: any crate of the client. Both sides share only the protocol, so each tests
@@ -24,6 +24,7 @@ mod builder;
 mod clock;
 mod connection;
 mod controller;
+mod copy;
 mod durable;
 mod embedded;
 mod eviction;
@@ -51,6 +52,7 @@ mod turns;
 mod watched;
 
 pub use builder::ServerBuilder;
+pub use copy::{Backup, CopyError, backup};
 pub use embedded::EmbeddedServer;
 pub use faults::{Faults, Presence, Refusal};
 pub use journal::{OpenError, OpenProblem};

@@ -101,13 +101,15 @@ impl ServerBuilder {
             Some(directory) => Some(self.open(directory).await?),
             None => None,
         };
+        let mut socket = None;
         let (state, storage) = match opened {
             None => {
                 let durable = watch::Sender::new(Durable::To(Sequence::default()));
                 let machine = self.machine(Durability::InMemory);
                 (Arc::new(ServerState::new(machine, clock, durable, None)), None)
             }
-            Some((opened, directory)) => {
+            Some((mut opened, directory)) => {
+                socket = opened.socket.take();
                 let started = opened.start(clock);
                 let (state, storage) = started.map_err(|error| {
                     let what = "cannot start the threads of its log".to_owned();
@@ -131,6 +133,9 @@ impl ServerBuilder {
             storage,
         };
         server.watch_log(self);
+        if let Some(socket) = socket {
+            server.serve_snapshots(socket);
+        }
         server.serve_controller(controller);
         if let Some(rest) = rest {
             server.serve_rest(rest, rest_hosts);

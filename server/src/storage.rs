@@ -3,6 +3,7 @@
 use std::{
     io,
     ops::Range,
+    os::unix::net::UnixListener,
     path::Path,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
@@ -11,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use pravega_sdk_server_core::{
     Restoring,
-    log::{Contents, Event, NotTaken, Place, PlacedRecord, Slice, StateEntry},
+    log::{Contents, Event, KEEPING_NAME, NotTaken, Place, PlacedRecord, Slice, StateEntry},
     machine::Machine,
     record::{Durability, Sequence},
     store::Fetch,
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use crate::{
     builder::ServerBuilder,
     clock::Clock,
+    copy::Snapshots,
     durable::Durable,
     folder::LockedFolder,
     journal::OpenProblem,
@@ -38,6 +40,8 @@ pub(crate) struct OpenedStorage {
     log: OpenedLog,
     pub(crate) handle: LogHandle,
     pub(crate) machine: Machine,
+    /// Where the folder is asked to keep its files, if it has a socket.
+    pub(crate) socket: Option<UnixListener>,
 }
 
 /// The log of a server, with its threads.
@@ -63,13 +67,18 @@ impl OpenedStorage {
             return Err(log::foreign(name));
         }
         let claimed = folder.claim().map_err(OpenProblem::of_folder)?;
+        let socket = claimed.listen(KEEPING_NAME);
         let disk: Arc<dyn Disk> = Arc::new(Files::new(claimed));
         if has_journal {
             let settings = builder.log_configuration().writer;
             log::convert(&*disk, settings, builder.machine(Durability::Logged))?;
         }
         log::finish_conversion(&*disk)?;
-        Self::read(builder, disk)
+        let opened = Self::read(builder, disk)?;
+        if let Err(error) = &socket {
+            tracing::info!(%error, "no backup can be made of the folder while it is in use");
+        }
+        Ok(Self { socket: socket.ok(), ..opened })
     }
 
     /// Reads back a folder that belongs to this process.
@@ -79,12 +88,12 @@ impl OpenedStorage {
         let (log, keeper) = log::open(&*disk, configure, &mut restored)?;
         let machine = restored.finish(log.sequence)?;
         let handle = LogHandle::new(keeper, configure.space);
-        Ok(Self { disk, log, handle, machine })
+        Ok(Self { disk, log, handle, machine, socket: None })
     }
 
     /// Starts the threads of the log.
     pub(crate) fn start(self, clock: Clock) -> io::Result<(Arc<ServerState>, Storage)> {
-        let Self { disk, log, handle, machine } = self;
+        let Self { disk, log, handle, machine, .. } = self;
         let durable = watch::Sender::new(Durable::To(log.sequence));
         let telling = Telling(durable.clone());
         let state = Arc::new(ServerState::new(machine, clock, durable, Some(handle.clone())));
@@ -146,11 +155,18 @@ impl Storage {
         }
     }
 
+    /// What snapshots of the log are made of.
+    pub(crate) fn snapshots(&self, log: LogHandle) -> Snapshots {
+        Snapshots { disk: Arc::clone(&self.disk), log }
+    }
+
     /// Waits for the threads, after the log was closed: then the folder is free.
     pub(crate) fn join(self) {
         self.running.join();
         // After what reads it back, which goes on without the one that watches.
-        self.disk.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // One that stays is replaced at the next start.
+        disk.map(|disk| disk.remove(KEEPING_NAME).ok());
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod backup;
 pub(crate) mod bytes;
 pub(crate) mod completions;
 pub(crate) mod cut;

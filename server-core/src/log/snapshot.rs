@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    checkpoint::{CheckpointFile, KnownFile},
+    checkpoint::{CheckpointFile, KnownFile, KnownRun},
     copy::CopiedFile,
     folder::FOLDER_NAME,
     head::HEAD_LEN,
@@ -34,18 +34,28 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The snapshot of a folder as it was listed at a moment, when the log ended at a place.
+    /// The snapshot of a folder as it was listed at a moment, with the files of the log then.
     #[must_use]
-    pub fn new(
+    pub fn new(folder: FolderId, keeper: &Keeper, listing: BTreeMap<String, u64>) -> Self {
+        let is_used = |number| keeper.index().salt(number).is_some();
+        Self::of(folder, keeper.end(), is_used, listing)
+    }
+
+    fn of(
         folder: FolderId,
         (end, sequence): (Place, Sequence),
+        is_used: impl Fn(FileNumber) -> bool,
         listing: BTreeMap<String, u64>,
     ) -> Self {
-        let is_after = |name: &str| {
-            FileNumber::of_name(name).is_some_and(|number| !number.is_moved() && number > end.file)
+        // What bytes are moved to is used once a batch says so; until then it may be removed.
+        let is_later = |name: &str| {
+            FileNumber::of_name(name).is_some_and(|number| match number.is_moved() {
+                true => !is_used(number),
+                false => number > end.file,
+            })
         };
         let mut files = listing;
-        files.retain(|name, _| is_of_log(name) && !is_after(name));
+        files.retain(|name, _| is_of_log(name) && !is_later(name));
         if let Some(len) = files.get_mut(&end.file.name()) {
             *len = end.at.min(*len);
         }
@@ -70,18 +80,23 @@ fn is_of_log(name: &str) -> bool {
 }
 
 /// The files that a start needs, in the order in which they are copied, when a log was read back
-/// with the checkpoints of a chain.
+/// with the checkpoints of a chain, of which the newest names some runs. It needs them also if all
+/// of their files are gone.
 #[must_use]
 pub fn needed(
     recovered: &Recovered,
     keeper: &Keeper,
     chain: &[CheckpointFile],
+    named: &[KnownRun],
     listing: &BTreeMap<String, u64>,
 ) -> Vec<CopiedFile> {
     let checkpoint = |file: &CheckpointFile| {
         CopiedFile::Checkpoint(*file, listing.get(&file.name()).copied().unwrap_or_default())
     };
-    let (mut files, runs) = keeper.files();
+    let (mut files, mut runs) = keeper.files();
+    runs.extend(named);
+    runs.sort_by_key(|known| known.run);
+    runs.dedup();
     // A log without a frame has the head of its first file.
     if let (None, Some(head)) = (recovered.current, recovered.next) {
         let (len, bytes, live) = (HEAD_LEN as u64, 0, 0);
@@ -107,13 +122,19 @@ mod tests {
             ("log-00000002", 4000),
             ("log-00000003", 64),
             ("moved-00000001", 70),
+            ("moved-00000002", 70),
             ("checkpoint-00000001-00000001", 80),
             ("checkpoint-00000002-00000002.new", 80),
             ("index-00000001-00000001", 90),
         ];
         let listing = listing.map(|(name, len)| (name.to_owned(), len)).into();
         let end = Place { file: FileNumber(2), at: 300 };
-        let snapshot = Snapshot::new(FolderId(7), (end, Sequence(9)), listing);
+        let snapshot = Snapshot::of(
+            FolderId(7),
+            (end, Sequence(9)),
+            |number| number == FileNumber::moved(1),
+            listing,
+        );
         let expected = [
             ("folder", 64),
             ("synced", 576),

@@ -4,9 +4,10 @@ use std::{
     collections::BTreeMap,
     fs::{File, Permissions},
     io,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{FileExt as _, PermissionsExt as _},
 };
 
+use bytes::Bytes;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
 /// The file with the second lock, and the process that has it.
@@ -83,4 +84,13 @@ pub(super) fn create(folder: &File, name: &str) -> io::Result<File> {
     let file = File::from(rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
+}
+
+/// The bytes of a file at an offset: as many as there are, up to a number.
+pub(crate) fn read_at(file: &File, at: u64, len: u64) -> io::Result<Bytes> {
+    // What is missing at the end is left out, before memory is taken for it.
+    let len = len.min(file.metadata()?.len().saturating_sub(at));
+    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, at)?;
+    Ok(bytes.into())
 }

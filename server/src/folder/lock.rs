@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, OFlags};
 use super::{
     create,
     files::{self, LOCK},
+    socket,
 };
 
 /// The most bytes of a process's number.
@@ -37,7 +38,7 @@ pub(crate) enum FolderError {
     },
 }
 
-fn failed(what: &'static str) -> impl FnOnce(io::Error) -> FolderError {
+pub(super) fn failed(what: &'static str) -> impl FnOnce(io::Error) -> FolderError {
     move |error| FolderError::Io { what, error }
 }
 
@@ -119,7 +120,7 @@ fn is_same(one: &File, other: &File) -> io::Result<bool> {
 }
 
 /// The process that has the lock of a folder, as far as that is known.
-fn pid(folder: &File) -> String {
+pub(super) fn pid(folder: &File) -> String {
     let mut pid = String::new();
     if let Ok(lock) = files::open(folder, LOCK, OFlags::RDONLY) {
         lock.take(PID_LEN).read_to_string(&mut pid).ok();
@@ -138,6 +139,11 @@ impl ClaimedFolder {
     /// The files of the folder, but for the lock.
     pub(crate) fn list(&self) -> io::Result<files::Listing> {
         files::list(&self.folder)
+    }
+
+    /// Listens on a socket in the folder.
+    pub(crate) fn listen(&self, name: &str) -> io::Result<std::os::unix::net::UnixListener> {
+        socket::listen(&self.folder, name)
     }
 
     /// Opens a file for reading and writing.

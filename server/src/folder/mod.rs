@@ -4,6 +4,8 @@
 //! create     the folder, if it does not exist, and those above it
 //! lock       the folder itself, and the file `lock` in it
 //! files      its files, by their names and never through links
+//! read       a folder in which nothing is changed
+//! socket     a socket in it, for users who may write in it
 //! ```
 //!
 //! Every call is made by the descriptor of the folder that was locked. A folder that is moved or
@@ -12,12 +14,15 @@
 mod create;
 mod files;
 mod lock;
+mod read;
+mod socket;
 #[cfg(test)]
 mod tests;
 
 #[cfg(test)]
 pub(crate) use self::files::{LOCK, Listed};
 pub(crate) use self::{
-    files::Kind,
+    files::{Kind, read_at},
     lock::{ClaimedFolder, FolderError, LockedFolder},
+    read::ReadFolder,
 };

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::disk::Disk;
 use crate::{
-    folder::{ClaimedFolder, Kind},
+    folder::{ClaimedFolder, Kind, read_at},
     limits::log_files,
 };
 
@@ -73,12 +73,7 @@ impl Disk for Files {
     }
 
     fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
-        let file = self.file(name)?;
-        // What is missing at the end is left out, before memory is taken for it.
-        let len = len.min(file.metadata()?.len().saturating_sub(at));
-        let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
-        file.read_exact_at(&mut bytes, at)?;
-        Ok(bytes.into())
+        read_at(&*self.file(name)?, at, len)
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {

@@ -1,9 +1,10 @@
 //! The files of a log as its threads know them, and what the commit thread tells the others.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     mem,
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -61,6 +62,32 @@ struct State {
     /// The steps that change files, which are under way.
     steps: usize,
     quiet: Quietness,
+    /// The names of files that are not removed, and by how many that is wanted.
+    pinned: BTreeMap<String, usize>,
+    /// Those of them that are not needed any longer.
+    removable: BTreeSet<String>,
+}
+
+/// Files that are not removed until they are released, or this is dropped.
+#[derive(Debug)]
+pub(crate) struct Pins {
+    kept: Arc<Kept>,
+    names: BTreeSet<String>,
+}
+
+impl Pins {
+    /// Releases a file.
+    pub(crate) fn release(&mut self, name: &str) {
+        if self.names.remove(name) {
+            self.kept.unpin([name]);
+        }
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        self.kept.unpin(self.names.iter().map(String::as_str));
+    }
 }
 
 /// Whether steps are begun.
@@ -192,6 +219,41 @@ impl Kept {
         Quiet { kept: self }
     }
 
+    /// Keeps files from being removed, in a time without steps: then they exist.
+    pub(crate) fn pin(self: &Arc<Self>, names: BTreeSet<String>) -> Pins {
+        let mut state = self.state();
+        for name in &names {
+            *state.pinned.entry(name.clone()).or_default() += 1;
+        }
+        drop(state);
+        Pins { kept: Arc::clone(self), names }
+    }
+
+    fn unpin<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        self.tell(|state| {
+            for name in names {
+                match state.pinned.get_mut(name) {
+                    Some(count) if *count > 1 => *count -= 1,
+                    _ => drop(state.pinned.remove(name)),
+                }
+                if !state.pinned.contains_key(name) && state.removable.remove(name) {
+                    state.news.leftovers.push(name.to_owned());
+                }
+            }
+        });
+    }
+
+    /// Returns true if a file that is not needed any longer is kept for now. Its name is among the
+    /// news once it is not.
+    pub(super) fn defer(&self, name: &str) -> bool {
+        let mut state = self.state();
+        let is_pinned = state.pinned.contains_key(name);
+        if is_pinned {
+            state.removable.insert(name.to_owned());
+        }
+        is_pinned
+    }
+
     /// Takes a commit, and what it adds to the log.
     ///
     /// # Errors
@@ -207,7 +269,7 @@ impl Kept {
         self.used.store(keeper.space().used(), Ordering::Relaxed);
         let size = if keeper.index().is_full() { IndexSize::Full } else { IndexSize::Usual };
         drop(keeper);
-        self.tell(|news| {
+        self.tell(|State { news, .. }| {
             news.durable = Some(committed.sequence);
             news.grown.bytes = news.grown.bytes.saturating_add(grown.bytes);
             news.grown.records = news.grown.records.saturating_add(grown.records);
@@ -219,15 +281,15 @@ impl Kept {
     /// Notes that all batches after a durable one were refused.
     pub(super) fn handle_refused(&self, durable: Sequence) {
         let leftovers = self.keeper().handle_refused(durable);
-        self.tell(|news| {
+        self.tell(|State { news, .. }| {
             news.refusals += 1;
             news.leftovers.extend(leftovers);
         });
     }
 
-    fn tell(&self, change: impl FnOnce(&mut News)) {
+    fn tell(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
-        change(&mut state.news);
+        change(&mut state);
         if state.listener == Listener::Waits {
             drop(state);
             self.changed.notify_all();

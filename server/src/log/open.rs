@@ -9,10 +9,11 @@ use std::{collections::BTreeMap, io};
 use pravega_sdk_server_core::{
     log::{
         Chain, CheckpointEnd, CheckpointFile, CheckpointReader, CheckpointSettings, CheckpointStep,
-        Contents, FOLDER_LEN, FOLDER_NAME, FOOTER_LEN, FileHead, FileNumber, FolderId, FolderStep,
-        Footer, HEAD_LEN, Keeper, LogWriter, MARK_LEN, MARK_NAME, MarkSlot, MarkState, Place,
-        PlacedRecord, Position, Problem, Recovered, Recovery, RecoveryStep, RunFile, Salt,
-        Settings, SpaceSettings, Start, StateEntry, What, creation, read_identity,
+        Contents, CopiedFile, FOLDER_LEN, FOLDER_NAME, FOOTER_LEN, FileHead, FileNumber, FolderId,
+        FolderStep, Footer, HEAD_LEN, KEEPING_NAME, Keeper, KnownRun, LogWriter, MARK_LEN,
+        MARK_NAME, MarkSlot, MarkState, Place, PlacedRecord, Position, Problem, Recovered,
+        Recovery, RecoveryStep, RunFile, Salt, Settings, SpaceSettings, Start, StateEntry, What,
+        creation, needed, read_identity,
     },
     record::Sequence,
 };
@@ -99,6 +100,24 @@ pub(crate) fn read_back(
     space: SpaceSettings,
     replay: &mut dyn Replay,
 ) -> Result<(), OpenProblem> {
+    survey(disk, space, replay).map(drop)
+}
+
+/// A log that was read back, of which nothing was changed.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub(crate) folder: FolderId,
+    pub(crate) recovered: Recovered,
+    /// The files that a start needs.
+    pub(crate) needed: Vec<CopiedFile>,
+}
+
+/// Reads the log of a folder back, and finds out which of its files a start needs.
+pub(crate) fn survey(
+    disk: &dyn Disk,
+    space: SpaceSettings,
+    replay: &mut dyn Replay,
+) -> Result<Survey, OpenProblem> {
     let listing = list(disk)?;
     let Contents::Log { files, checkpoints, runs, .. } =
         Contents::of(&listing).map_err(of_problem)?
@@ -107,7 +126,10 @@ pub(crate) fn read_back(
         return Err(of_problem(Problem { file, at: 0, what }));
     };
     let mut reading = Reading::new(disk, &listing, Vec::new(), space);
-    reading.read(files, checkpoints, &runs, replay).map(drop)
+    let (chain, _) = CheckpointFile::chain(checkpoints.clone()).map_err(of_problem)?;
+    let (folder, recovered) = reading.read(files, checkpoints, &runs, replay)?;
+    let needed = needed(&recovered, &reading.keeper, &chain, &reading.named, &listing);
+    Ok(Survey { folder, recovered, needed })
 }
 
 /// The names and lengths of all files. Those of the log are regular files.
@@ -124,7 +146,7 @@ fn list(disk: &dyn Disk) -> Result<BTreeMap<String, u64>, OpenProblem> {
             Contents::of(&alone.into()),
             Ok(Contents::Log { others, .. }) if others == [&*name]
         );
-        if !is_other && name != LOST_AND_FOUND {
+        if !is_other && ![LOST_AND_FOUND, KEEPING_NAME].contains(&&*name) {
             let what = match kind {
                 Kind::Link => "it is a symbolic link",
                 Kind::Regular | Kind::Other => "it is no regular file",
@@ -170,6 +192,8 @@ struct Reading<'a> {
     leftovers: Vec<String>,
     keeper: Keeper,
     chain: Option<Chain>,
+    /// The runs that the newest checkpoint names.
+    named: Vec<KnownRun>,
     /// The file whose frames are read, and its salt.
     file: Option<(FileNumber, Salt)>,
 }
@@ -182,7 +206,7 @@ impl<'a> Reading<'a> {
         space: SpaceSettings,
     ) -> Self {
         let keeper = Keeper::new(space);
-        Self { disk, listing, leftovers, keeper, chain: None, file: None }
+        Self { disk, listing, leftovers, keeper, chain: None, named: Vec::new(), file: None }
     }
 
     fn read(
@@ -264,6 +288,7 @@ impl<'a> Reading<'a> {
         let listing = self.listing;
         let exists = |file: FileNumber| listing.contains_key(&file.name());
         self.keeper.take_checkpoint(position, end, exists);
+        self.named.clone_from(&end.runs);
         for known in &end.runs {
             let footer = self.footer(known.run, known.salt, known.len)?;
             self.keeper.take_run(known, footer);
@@ -415,7 +440,7 @@ fn shortened(file: String, at: u64) -> OpenProblem {
 }
 
 /// The problem of a folder, as callers know it.
-pub(super) fn of_problem(problem: Problem) -> OpenProblem {
+pub(crate) fn of_problem(problem: Problem) -> OpenProblem {
     let Problem { file, at: offset, what } = problem;
     match what {
         What::Version(found) => OpenProblem::Version { file, found, max: 1 },

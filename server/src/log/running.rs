@@ -92,7 +92,7 @@ impl LogHandle {
     }
 
     /// The files of the log.
-    pub(crate) fn kept(&self) -> &Kept {
+    pub(crate) fn kept(&self) -> &Arc<Kept> {
         &self.kept
     }
 

@@ -202,6 +202,9 @@ impl Tidying {
     /// Removes files that are not needed. One that stays is removed at the next start.
     fn remove(&mut self) {
         while let Some(name) = self.removals.pop_front() {
+            if self.keeping.kept.defer(&name) {
+                continue;
+            }
             if let Err(error) = self.keeping.disk.remove(&name) {
                 tracing::warn!(name, %error, "cannot remove a file that is not needed any longer");
             }
@@ -334,13 +337,18 @@ impl Tidying {
     }
 
     fn carry_out(&mut self, effect: &CheckpointEffect) {
+        if let CheckpointEffect::Remove { name } = effect {
+            // In the same order.
+            self.removals.push_back(name.clone());
+            self.checkpoints.handle(&Outcome::Done);
+            return;
+        }
         let outcome = carry_out(&*self.keeping.disk, effect);
         let now = Instant::now();
         if let CheckpointEffect::Append { bytes, .. } = effect {
             self.throttle.spend(now, bytes.len() as u64);
         }
         if let Outcome::NoSpace(error) | Outcome::Failed(error) = &outcome
-            && !matches!(effect, CheckpointEffect::Remove { .. })
             && self.checkpointing.fail(now)
         {
             tracing::warn!(error, "cannot write a checkpoint of the log; it is tried again");

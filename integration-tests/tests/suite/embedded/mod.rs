@@ -1,5 +1,6 @@
 //! Features of the embedded server: a clock that tests move, limits, faults, a folder, REST.
 
+mod backup;
 mod bounds;
 mod clock;
 mod deletion;

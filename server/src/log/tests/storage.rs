@@ -1,6 +1,8 @@
 //! Segments in a log with all its threads: whatever is read survives while files die, are moved,
 //! and the process is killed at any call of the disk.
 
+mod copies;
+
 use std::{
     collections::BTreeMap,
     io,

@@ -1,0 +1,231 @@
+//! Backups of a server at work.
+
+use std::{
+    os::unix::fs::FileTypeExt as _,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use pravega_sdk_client_factory::ClientFactory;
+use pravega_sdk_event_stream::codec::Utf8;
+use pravega_sdk_integration_tests::harness::{eventually, new_stream, read_all, tool::binary};
+use pravega_sdk_server::{CopyError, EmbeddedServer, OpenProblem, backup};
+use pravega_sdk_types::{ErrorKind, ScopedStream};
+
+use super::support::{numbers, start, stream, write};
+
+/// Writes numbers until it is over. The last one that is acknowledged is in `acknowledged`.
+async fn count(
+    factory: Arc<ClientFactory>,
+    stream: ScopedStream,
+    acknowledged: Arc<AtomicU32>,
+    is_over: Arc<AtomicBool>,
+) {
+    let writer = factory.event_writer(&stream, Utf8).await.unwrap();
+    let mut number = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let acks: Vec<_> = {
+            let mut acks = Vec::new();
+            for _ in 0..20 {
+                let event = format!("{number}:{}", "x".repeat(3000));
+                acks.push(writer.enqueue("key", event).await.unwrap());
+                number += 1;
+            }
+            acks
+        };
+        for ack in acks {
+            ack.await.unwrap();
+        }
+        acknowledged.store(number, Ordering::Relaxed);
+    }
+}
+
+/// Commits transactions of three events until it is over.
+async fn commit(
+    factory: Arc<ClientFactory>,
+    stream: ScopedStream,
+    acknowledged: Arc<AtomicU32>,
+    is_over: Arc<AtomicBool>,
+) {
+    let writer = factory.transactional_writer(&stream, Utf8).await.unwrap();
+    let mut number = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let mut transaction = writer.begin().await.unwrap();
+        for event in 0..3 {
+            transaction.write("key", format!("{number}:{event}")).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+        number += 1;
+        acknowledged.store(number, Ordering::Relaxed);
+    }
+}
+
+/// Truncates a stream again and again, so that files are given up and moved.
+async fn truncate(factory: Arc<ClientFactory>, stream: ScopedStream, is_over: Arc<AtomicBool>) {
+    while !is_over.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let tail = factory.batch_client(&stream).await.unwrap().tail_cut().await.unwrap();
+        factory.controller().truncate_stream(&tail).await.unwrap();
+    }
+}
+
+/// The numbers before the colons of events, in order.
+async fn heads(factory: &ClientFactory, stream: &ScopedStream) -> Vec<u32> {
+    let head = |event: &[u8]| {
+        let text = std::str::from_utf8(event).unwrap();
+        text.split_once(':').unwrap().0.parse().unwrap()
+    };
+    read_all(factory, stream).await.iter().map(|event| head(event.event())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_under_load_has_everything_that_was_acknowledged_before_it() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("data");
+    let builder = EmbeddedServer::builder().with_directory(&folder).with_disk_limit(256 << 20);
+    let (server, factory) = start(builder).await;
+    let factory = Arc::new(factory);
+    let kept = new_stream(factory.controller(), 1).await;
+    let truncated = new_stream(factory.controller(), 1).await;
+    let committed = new_stream(factory.controller(), 1).await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (written, passing, commits): (Arc<AtomicU32>, Arc<AtomicU32>, Arc<AtomicU32>) =
+        Default::default();
+    let (f, over) = (|| Arc::clone(&factory), || Arc::clone(&is_over));
+    let work = [
+        tokio::spawn(count(f(), kept.clone(), Arc::clone(&written), over())),
+        tokio::spawn(count(f(), truncated.clone(), Arc::clone(&passing), over())),
+        tokio::spawn(truncate(f(), truncated.clone(), over())),
+        tokio::spawn(commit(f(), committed.clone(), Arc::clone(&commits), over())),
+    ];
+    for round in 0..3 {
+        let before = written.load(Ordering::Relaxed);
+        eventually("more is written", async || {
+            written.load(Ordering::Relaxed) > before + 500
+                && commits.load(Ordering::Relaxed) > round
+        })
+        .await;
+        let least = [&written, &commits].map(|count| count.load(Ordering::Relaxed));
+        let to = parent.path().join(format!("backup-{round}"));
+        let made = backup(&folder, &to).await.unwrap();
+        assert!(made.files > 0 && made.bytes > 0, "{made:?}");
+        let most = written.load(Ordering::Relaxed);
+        // The other one runs on.
+        let (copy, reading) = start(EmbeddedServer::builder().with_directory(&to)).await;
+        let events = heads(&reading, &kept).await;
+        assert!(events.iter().copied().eq(0..events.len() as u32), "each once, in order");
+        let has = events.len() as u32;
+        // Twenty more may have been written and not be acknowledged.
+        assert!(least[0] <= has && has <= most + 20, "{} <= {has} <= {most}", least[0]);
+        let events = heads(&reading, &committed).await;
+        let whole = events.chunks(3).zip(0..).all(|(events, number)| *events == [number; 3]);
+        assert!(whole && events.len() as u32 / 3 >= least[1], "{events:?}");
+        write(&reading, &stream(&reading, 1).await, 0..10).await;
+        copy.shutdown().await;
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for work in work {
+        work.await.unwrap();
+    }
+    server.shutdown().await;
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        names.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_folder_is_copied_also_while_no_server_uses_it_and_is_not_changed() {
+    let parent = tempfile::tempdir().unwrap();
+    let [folder, to] = ["data", "copy"].map(|name| parent.path().join(name));
+    let (server, factory) = start(EmbeddedServer::builder().with_directory(&folder)).await;
+    let stream = stream(&factory, 1).await;
+    write(&factory, &stream, 0..100).await;
+    server.shutdown().await;
+    let before = names(&folder);
+    assert!(!before.contains(&"keeping".to_owned()), "{before:?}");
+    backup(&folder, &to).await.unwrap();
+    assert_eq!(names(&folder), before);
+    let identity = |folder: &Path| std::fs::read(folder.join("folder")).unwrap();
+    assert_ne!(identity(&folder), identity(&to));
+    // Files of one are none of the other's.
+    std::fs::rename(to.join("log-00000001"), parent.path().join("kept")).unwrap();
+    std::fs::copy(folder.join("log-00000001"), to.join("log-00000001")).unwrap();
+    let refused = EmbeddedServer::builder().with_directory(&to).start().await.unwrap_err();
+    assert!(refused.to_string().contains("belongs to folder"), "{refused}");
+    std::fs::rename(parent.path().join("kept"), to.join("log-00000001")).unwrap();
+    let (copy, factory) = start(EmbeddedServer::builder().with_directory(&to)).await;
+    assert_eq!(numbers(&factory, &stream).await.len(), 100);
+    copy.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_no_empty_folder_is_refused_by_name_and_stays_as_it_is() {
+    let parent = tempfile::tempdir().unwrap();
+    let [folder, to] = ["data", "copy"].map(|name| parent.path().join(name));
+    let (server, _) = start(EmbeddedServer::builder().with_directory(&folder)).await;
+    for name in ["thesis.tex", "folder.copy", "log-00000001"] {
+        std::fs::create_dir(&to).unwrap();
+        std::fs::write(to.join(name), [7; 100]).unwrap();
+        match backup(&folder, &to).await.unwrap_err() {
+            CopyError::Target(error) => match error.problem() {
+                OpenProblem::Foreign { file, .. } | OpenProblem::Corrupt { file, .. } => {
+                    assert!([name, "folder"].contains(&&**file), "{file}");
+                }
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(names(&to), [name]);
+        std::fs::remove_dir_all(&to).unwrap();
+    }
+    // One is no folder of a server, and the other is the same.
+    let missing = backup(parent.path().join("none"), &to).await.unwrap_err();
+    assert!(matches!(missing, CopyError::Source(_)), "{missing:?}");
+    assert!(!to.exists());
+    let same = backup(&folder, &folder).await.unwrap_err();
+    assert!(matches!(same, CopyError::Target(_)), "{same:?}");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_a_process_has_left_is_replaced_and_a_server_without_one_is_told() {
+    let parent = tempfile::tempdir().unwrap();
+    let [folder, to] = ["data", "copy"].map(|name| parent.path().join(name));
+    std::fs::create_dir(&folder).unwrap();
+    let socket = folder.join("keeping");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let (server, _) = start(EmbeddedServer::builder().with_directory(&folder)).await;
+    assert!(std::fs::metadata(&socket).unwrap().file_type().is_socket());
+    backup(&folder, &to).await.unwrap();
+    std::fs::remove_file(&socket).unwrap();
+    let refused = backup(&folder, parent.path().join("other")).await.unwrap_err();
+    assert!(matches!(refused, CopyError::NoAnswer { .. }), "{refused:?}");
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(!parent.path().join("other").exists());
+    server.shutdown().await;
+}
+
+#[test]
+fn the_tool_copies_the_folder_of_a_process_that_runs() {
+    let parent = tempfile::tempdir().unwrap();
+    let [folder, to] = ["data", "copy"].map(|name| parent.path().join(name));
+    let _process = super::process::Process::start(&["--dir", folder.to_str().unwrap()]);
+    let run = || {
+        let mut command = std::process::Command::new(binary());
+        command.args(["-o", "json", "backup"]).args([&folder, &to]).output().unwrap()
+    };
+    let made = run();
+    let text = String::from_utf8_lossy(&made.stdout).into_owned();
+    assert!(made.status.success() && text.contains("\"batch\":"), "{made:?}");
+    assert_eq!(run().status.code(), Some(2), "it is not empty");
+    let _copy = super::process::Process::start(&["--dir", to.to_str().unwrap()]);
+}

@@ -1,0 +1,31 @@
+//! Copies of a server's folder: a backup, also while the server runs.
+//!
+//! ```text
+//! source   the folder, which is only read; that of a running server as of one durable batch
+//! offer    what a running server tells of its files: names, lengths, the end of the log
+//! keeping  asks it for that, and to remove none of them before it is copied
+//! serve    the server's side, on a socket in its folder
+//! target   the new folder, which is known as unfinished until all is in it and durable
+//! backup   files, each checked while it is copied
+//! error    why there is no copy
+//! ```
+//!
+//! The process that asks for a copy makes it, with the rights of its user. A server only tells which
+//! files it has, and keeps them for as long as the socket is open. So a copy needs no account, and
+//! no request can make a server write somewhere.
+
+mod backup;
+mod error;
+mod keeping;
+mod offer;
+mod serve;
+mod source;
+mod target;
+
+pub(crate) use self::serve::{Snapshots, serve};
+#[cfg(test)]
+pub(crate) use self::{backup::take, error::Side};
+pub use self::{
+    backup::{Backup, backup},
+    error::CopyError,
+};
