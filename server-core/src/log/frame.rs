@@ -19,7 +19,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    checksum::{checksum, checksum_of},
+    checksum::{Hashing, checksum, checksum_of},
     ids::{FileNumber, Place, Salt, SegmentNumber, SpanPlace},
 };
 use crate::record::Sequence;
@@ -32,7 +32,8 @@ pub(super) const MAX_BODY: u64 = 256 << 20;
 pub(super) const MAX_DATA: usize = 64 << 10;
 
 const MAGIC: &[u8; 4] = b"PRVF";
-const RECORD_HEAD_LEN: usize = 16;
+/// The length of the head of a record, in bytes.
+pub(super) const RECORD_HEAD_LEN: usize = 16;
 const SEGMENT_LEN: usize = 16;
 
 const KIND_CHANGE: u8 = 0;
@@ -316,6 +317,49 @@ impl PlacedRecord {
         let to = from.saturating_add(data.len() as u64);
         let record = Place { file, at: self.at };
         Some(SpanPlace { segment: *segment, from: *from, to, record, end: self.end })
+    }
+}
+
+/// The head of a record, before its checksum is checked: every number in it may be damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RecordHead {
+    /// The checksum of the record.
+    pub(super) crc: u32,
+    /// The bytes of the head that the checksum has.
+    checked: [u8; RECORD_HEAD_LEN - 4],
+    kind: u8,
+    meta: u32,
+    data: u32,
+}
+
+impl RecordHead {
+    /// Reads the head of a record.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes.get(..RECORD_HEAD_LEN)?;
+        let crc = rest.try_get_u32().ok()?;
+        let checked = rest.try_into().ok()?;
+        let kind = rest.try_get_u32().ok()?.to_be_bytes()[0];
+        let (meta, data) = (rest.try_get_u32().ok()?, rest.try_get_u32().ok()?);
+        Some(Self { crc, checked, kind, meta, data })
+    }
+
+    /// The length of the record, in bytes.
+    pub(super) fn len(&self) -> u64 {
+        let segment = if self.kind == KIND_DATA { SEGMENT_LEN as u64 } else { 0 };
+        RECORD_HEAD_LEN as u64 + segment + u64::from(self.meta) + u64::from(self.data)
+    }
+
+    /// Returns true if a record of this kind can be this long; one of the log's own changes is
+    /// short.
+    pub(super) fn is_of_long(&self) -> bool {
+        self.kind == KIND_DATA || self.kind == KIND_CHANGE && self.data == 0
+    }
+
+    /// The checksum so far: of the head.
+    pub(super) fn hashing(&self) -> Hashing {
+        let mut hashing = Hashing::default();
+        hashing.update(&self.checked);
+        hashing
     }
 }
 

@@ -143,6 +143,12 @@ impl Index {
         self.files.get(&file).copied()
     }
 
+    /// A run; `None` if others replaced it, or its files are gone.
+    #[must_use]
+    pub fn run(&self, run: RunFile) -> Option<Run> {
+        self.runs.get(&run).copied()
+    }
+
     /// Adds a durable run, which replaces spans in memory and smaller runs. Returns those runs:
     /// once no fetch reads them, and a checkpoint that was begun after this is complete, their
     /// files can be removed.

@@ -24,6 +24,7 @@ use super::{
     index::{Index, Run, RunFile},
     recovery::Recovered,
     run::Footer,
+    scrub::{Extent, ScrubFile, ScrubTarget},
     space::{FileUse, Space, SpaceSettings},
     spans::OutOfOrder,
     writer::Committed,
@@ -285,6 +286,26 @@ impl Keeper {
             Some(KnownRun { run, salt: content.salt, len: *self.run_lens.get(&run)? })
         };
         self.index.runs().filter_map(run).collect()
+    }
+
+    /// The files with bytes of segments, and their runs, to check.
+    #[must_use]
+    pub fn scrub_files(&self) -> Vec<ScrubFile> {
+        let runs = self.index.runs().map(|(run, _)| ScrubFile::Run(run));
+        runs.chain(self.index.files().map(ScrubFile::Log)).collect()
+    }
+
+    /// A file, with as much of it as is durable; `None` if it is not needed any longer.
+    #[must_use]
+    pub fn scrub_target(&self, file: ScrubFile) -> Option<ScrubTarget> {
+        let (salt, len) = match file {
+            ScrubFile::Folder => return Some(ScrubTarget::FOLDER),
+            ScrubFile::Mark => return Some(ScrubTarget::MARK),
+            ScrubFile::Checkpoint(_) => return None,
+            ScrubFile::Run(run) => (self.index.run(run)?.salt, *self.run_lens.get(&run)?),
+            ScrubFile::Log(number) => (self.index.salt(number)?, self.space.file(number)?.len),
+        };
+        Some(ScrubTarget { file, salt: Some(salt), extent: Extent::Exactly(len) })
     }
 
     /// The index of all segments.

@@ -25,6 +25,7 @@
 //! keeper      which files are needed, and what a checkpoint must name
 //! compaction  what is still read of files of which most is not, to a new file
 //! space       what files take, what of it is still read, and when the folder is full
+//! scrub       whether a file has what was written to it
 //! freed       which files had the bytes of a segment that are not read any longer
 //! snapshot    the files as of a durable batch, for a copy; what of them a start needs
 //! copy        a file in another folder, checked while it is copied
@@ -58,6 +59,7 @@ mod problem;
 mod reading;
 mod recovery;
 mod run;
+mod scrub;
 pub(crate) mod seeded_bugs;
 mod snapshot;
 mod space;
@@ -97,6 +99,7 @@ pub use self::{
     problem::{Problem, What},
     recovery::{MarkState, Recovered, Recovery, Start, Step as RecoveryStep},
     run::{Directory, Entry, FOOTER_LEN, Footer, Merge, RunBuilder, read_block},
+    scrub::{Damage, Extent, Scrub, ScrubEnd, ScrubFile, ScrubStep, ScrubTarget},
     snapshot::{Snapshot, needed},
     space::{FileUse, Full, Pressure, Purpose, Space, SpaceSettings, live_in},
     spans::{FileSpans, OutOfOrder, Span},

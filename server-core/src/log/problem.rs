@@ -58,6 +58,10 @@ pub enum What {
     NotOfCheckpoint,
     /// The file is not the one that a record of the log names.
     NotOfLog,
+    /// A block of a run, or what names its blocks, is damaged.
+    DamagedRun,
+    /// The mark is damaged.
+    DamagedMark,
     /// Bytes that were synced are not those that were written, or are missing.
     DamagedBeforeMark,
     /// The folder is a copy that was not completed.
@@ -89,6 +93,8 @@ impl fmt::Display for What {
             Self::DamagedCheckpoint => "the checkpoint is damaged or incomplete",
             Self::NotOfCheckpoint => "the file is not the one that the checkpoint names",
             Self::NotOfLog => "the file is not the one that the log names",
+            Self::DamagedRun => "the index of the log is damaged",
+            Self::DamagedMark => "the note of how far the log was synced is damaged",
             Self::DamagedBeforeMark => "the synced bytes are missing, or are not those written",
             Self::UnfinishedCopy => {
                 "the folder is a copy that was interrupted; remove it, and make the copy again"

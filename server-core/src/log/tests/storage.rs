@@ -2,6 +2,7 @@
 //! after any crash every byte that was acknowledged is read back from files.
 
 mod moving;
+mod scrub;
 
 use std::{collections::BTreeMap, ops::Range, panic::catch_unwind};
 

@@ -1,0 +1,148 @@
+//! What is checked, and what is found.
+
+use std::ops::Range;
+
+use crate::log::{
+    checkpoint::CheckpointFile,
+    folder::{FOLDER_LEN, FOLDER_NAME},
+    head::{BadHead, FileHead, FileKind},
+    ids::{FileNumber, FolderId, Salt},
+    index::RunFile,
+    mark::{MARK_LEN, MARK_NAME},
+    problem::What,
+};
+
+/// A file of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ScrubFile {
+    /// The identity of the folder.
+    Folder,
+    /// The mark.
+    Mark,
+    /// A checkpoint.
+    Checkpoint(CheckpointFile),
+    /// A run.
+    Run(RunFile),
+    /// A log file, or one that bytes were moved to.
+    Log(FileNumber),
+}
+
+impl ScrubFile {
+    /// The file's name.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Folder => FOLDER_NAME.to_owned(),
+            Self::Mark => MARK_NAME.to_owned(),
+            Self::Checkpoint(file) => file.name(),
+            Self::Run(run) => run.name(),
+            Self::Log(file) => file.name(),
+        }
+    }
+}
+
+/// How much of a file is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// The file has this many durable bytes, which are checked.
+    Exactly(u64),
+    /// The file is this long. At the end of a log file there may be bytes that are no frame.
+    UpTo(u64),
+}
+
+impl Extent {
+    pub(super) fn len(self) -> u64 {
+        match self {
+            Self::Exactly(len) | Self::UpTo(len) => len,
+        }
+    }
+}
+
+/// A file to check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScrubTarget {
+    /// The file.
+    pub file: ScrubFile,
+    /// Its salt, if it is known from elsewhere. Then what follows a damaged head is checked, too.
+    pub salt: Option<Salt>,
+    /// How much of it is checked.
+    pub extent: Extent,
+}
+
+impl ScrubTarget {
+    /// The file with the identity of the folder.
+    pub const FOLDER: Self =
+        Self { file: ScrubFile::Folder, salt: None, extent: Extent::Exactly(FOLDER_LEN as u64) };
+    /// The file with the mark.
+    pub const MARK: Self =
+        Self { file: ScrubFile::Mark, salt: None, extent: Extent::Exactly(MARK_LEN as u64) };
+
+    /// A checkpoint of a length.
+    #[must_use]
+    pub fn checkpoint(file: CheckpointFile, len: u64) -> Self {
+        let file = ScrubFile::Checkpoint(file);
+        Self { file, salt: None, extent: Extent::Exactly(len) }
+    }
+}
+
+/// Bytes of a file that are not those that were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub file: ScrubFile,
+    /// The offsets in the file: some of the bytes are damaged.
+    pub range: Range<u64>,
+    /// What is wrong.
+    pub what: What,
+}
+
+/// The end of a file that was checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScrubEnd {
+    /// All of it was checked.
+    Reached,
+    /// From this offset on there is no frame. Whether these bytes are the torn end of a write is
+    /// known from other files.
+    Torn(u64),
+}
+
+/// The next step of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScrubStep {
+    /// Bytes of the file are needed, for [`Scrub::handle_read`].
+    Read {
+        /// The offset of the first.
+        at: u64,
+        /// Their number.
+        len: u64,
+    },
+    /// Damage was found. The check goes on.
+    Damaged(Damage),
+    /// The file was checked.
+    Done(ScrubEnd),
+}
+
+/// Checks that bytes are the head of a file, and returns its salt.
+pub(super) fn check_head(
+    bytes: &[u8],
+    folder: FolderId,
+    kind: FileKind,
+    number: FileNumber,
+    salt: Option<Salt>,
+) -> Result<Salt, What> {
+    let head = FileHead::decode(bytes).map_err(|bad| match bad {
+        BadHead::Damaged => What::Head,
+        BadHead::Version(found) => What::Version(found),
+    })?;
+    if head.folder != folder {
+        Err(What::OtherFolder(head.folder))
+    } else if head.kind != kind {
+        Err(What::OtherKind)
+    } else if head.number != number {
+        Err(What::OtherNumber(head.number))
+    } else if salt.is_some_and(|salt| salt != head.salt) {
+        Err(What::NotOfLog)
+    } else {
+        Ok(head.salt)
+    }
+}
