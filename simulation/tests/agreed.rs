@@ -328,3 +328,32 @@ fn a_member_that_left_and_joined_again_has_the_time_of_its_new_lease() {
         assert_eq!(one.names().unwrap(), ["one"]);
     });
 }
+
+#[test]
+fn a_client_never_fills_a_table_beyond_the_limit_with_which_it_opens_it() {
+    block_on(async {
+        let cluster = Cluster::new(1);
+        let config = SynchronizerConfig::default().with_max_bytes(20 << 10);
+        let mut one = open_with(&cluster, config.clone()).await;
+        let mut made = 0;
+        let error = loop {
+            let key = format!("{made}");
+            match one.update(|changes| changes.put(key.as_str(), "a value")).await {
+                Ok(_) => made += 1,
+                Err(error) => break error,
+            }
+            assert!(made < 1000, "it is never told");
+        };
+        let found = (error.kind(), error.outcome());
+        assert_eq!(found, (ErrorKind::LimitReached, Outcome::NotApplied), "{error}");
+        let mut other = open_with(&cluster, config).await;
+        assert_eq!(other.state().len(), made);
+        // What makes it no larger is made, and there is space again after it is cleaned.
+        put(&mut one, &[("0", "another")]).await;
+        one.update(|changes| changes.remove("1").map(drop)).await.unwrap();
+        one.clean().await.unwrap();
+        put(&mut one, &[("new", "a value")]).await;
+        other.fetch().await.unwrap();
+        assert_eq!(other.state().len(), made);
+    });
+}

@@ -257,6 +257,7 @@ impl Driver {
                 "{count} entries are changed together, and at most {MAX_CHANGES} can be"
             )));
         }
+        self.copy.check_changes(&batch.changes)?;
         let keys = batch.changes.keys().cloned().collect();
         let needs_end = batch.needs_end() && !self.has(SeededBug::IgnoresOtherReads);
         let puts = batch.puts(&self.copy);

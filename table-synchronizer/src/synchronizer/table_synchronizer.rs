@@ -161,7 +161,7 @@ impl<K: Codec, V: Codec> TableSynchronizer<K, V> {
     ///
     /// [`TableError`]: that of the function;
     /// [`LimitReached`](pravega_sdk_types::ErrorKind::LimitReached) if other clients were faster in
-    /// each run; [`InvalidArgument`](pravega_sdk_types::ErrorKind::InvalidArgument) if the changes
+    /// each run, or the entries would be over the limit of the configuration; [`InvalidArgument`](pravega_sdk_types::ErrorKind::InvalidArgument) if the changes
     /// are over a limit; [`NotFound`](pravega_sdk_types::ErrorKind::NotFound) if the table no
     /// longer exists; and otherwise that of the request which failed.
     ///

@@ -247,15 +247,39 @@ impl LocalCopy {
         Ok(Applied::Nothing)
     }
 
-    fn check(&self) -> Result<(), TableError> {
-        if self.bytes <= self.max_bytes {
-            return Ok(());
+    /// Checks that changes leave the copy within its limit, or make it no larger.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`] if they do not: other clients with the same limit could not read the table.
+    pub(crate) fn check_changes(
+        &self,
+        changes: &BTreeMap<Bytes, Option<Bytes>>,
+    ) -> Result<(), TableError> {
+        let len = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
+        let (mut added, mut freed) = (0, 0);
+        for (key, value) in changes {
+            added += ENTRY_OVERHEAD + key.len() + len(value);
+            match self.entries.get(key) {
+                Some(held) => freed += ENTRY_OVERHEAD + key.len() + held.value.len(),
+                None if self.removed.contains_key(key) => freed += ENTRY_OVERHEAD + key.len(),
+                None => {}
+            }
         }
+        let bytes = (self.bytes + added).saturating_sub(freed);
+        if added <= freed || bytes <= self.max_bytes { Ok(()) } else { Err(self.over_limit()) }
+    }
+
+    fn check(&self) -> Result<(), TableError> {
+        if self.bytes <= self.max_bytes { Ok(()) } else { Err(self.over_limit()) }
+    }
+
+    fn over_limit(&self) -> TableError {
         let detail = format_args!(
             "the entries take more than {} bytes of memory, the limit of the synchronizer",
             self.max_bytes
         );
-        Err(TableError::new(ErrorKind::LimitReached, Outcome::NotApplied, detail))
+        TableError::new(ErrorKind::LimitReached, Outcome::NotApplied, detail)
     }
 
     /// Holds a value in memory of its own: what was received is in pages of many entries.
@@ -288,7 +312,7 @@ impl LocalCopy {
                 .then(|| end_of(version, key, value))
                 .flatten();
             let entry = Entry { key: key.clone(), value: value.clone(), version };
-            // What this client writes can be read, and is over no limit that it was under before.
+            // What this client writes can be read, and was compared with the limit.
             match Stored::read(&entry) {
                 Ok(Stored::Receipt { writer, .. }) => self.hold_receipt(writer, version),
                 Ok(Stored::Cleaned(up_to)) => {
