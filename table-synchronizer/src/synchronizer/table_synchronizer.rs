@@ -161,8 +161,9 @@ impl<K: Codec, V: Codec> TableSynchronizer<K, V> {
     ///
     /// [`TableError`]: that of the function;
     /// [`LimitReached`](pravega_sdk_types::ErrorKind::LimitReached) if other clients were faster in
-    /// each run, or the entries would be over the limit of the configuration; [`InvalidArgument`](pravega_sdk_types::ErrorKind::InvalidArgument) if the changes
-    /// are over a limit; [`NotFound`](pravega_sdk_types::ErrorKind::NotFound) if the table no
+    /// each run, or the entries would be over the limit of the configuration;
+    /// [`InvalidArgument`](pravega_sdk_types::ErrorKind::InvalidArgument) if the changes are over a
+    /// limit; [`NotFound`](pravega_sdk_types::ErrorKind::NotFound) if the table no
     /// longer exists; and otherwise that of the request which failed.
     ///
     /// # Cancel safety
