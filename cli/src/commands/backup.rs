@@ -11,9 +11,10 @@ use crate::{
 };
 
 pub(crate) const AFTER_HELP: &str = "\
-The backup has the state as of one moment after the command began: everything that was acknowledged \
-before. Writers are not stopped. Every byte is checked while it is copied. The new folder is one of \
-its own: `pravega dev --dir NEW` starts a server on it, also while the other one runs.
+The backup has the state as of one moment after the command began: everything that was \
+acknowledged before. Writers are not stopped. Every byte is checked while it is copied. The new \
+folder is one of its own: `pravega dev --dir NEW` starts a server on it, also while the other one \
+runs.
 
 Examples:
   pravega dev --dir data &
