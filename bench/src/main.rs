@@ -24,6 +24,7 @@ usage: raw-client [SECONDS]
        soak [--minutes M] [--dir] [--memory BYTES] [--clients N] [--only PART_OF_A_KIND]
        elsewhere [--seconds S] [--gib N] [--warm-mib N] [--cold-mib N] [--data FOLDER]
                  [--out FOLDER] [--only PART_OF_A_CASE] [--system PART_OF_A_NAME]
+       elsewhere-keep [--gb N] [--memory BYTES] [--streams N] [--data FOLDER] [--out FOLDER]
        ack-delay [--json] [--rounds N] [--seconds S] [--only PART_OF_A_CASE] [--beside PROGRAM]";
 
 fn main() -> Result<()> {
@@ -50,6 +51,9 @@ fn main() -> Result<()> {
         ["server-size"] => servers::size(),
         ["soak", ref options @ ..] => soak::run(&soak::Options::parse(options)?),
         ["elsewhere", ref options @ ..] => elsewhere::run(&elsewhere::Options::parse(options)?),
+        ["elsewhere-keep", ref options @ ..] => {
+            elsewhere::keep(&elsewhere::KeepOptions::parse(options)?)
+        }
         ["elsewhere-worker", ref work @ ..] => elsewhere::worker(work),
         ["soak-echo"] => soak::echo(),
         ["soak-attack", ref arguments @ ..] => soak::attack(arguments),

@@ -123,7 +123,7 @@ pub(crate) fn size() -> Result<()> {
     runtime.block_on(async { tokio::time::sleep(Duration::from_secs(2)).await });
     println!("idle      {} KiB resident", server.resident()?);
     let begun = Instant::now();
-    runtime.block_on(many_streams(server.url()))?;
+    runtime.block_on(many_streams(server.url(), STREAMS))?;
     println!("10,000 streams of 10 segments made, listed and described in {:?}", begun.elapsed());
     println!("then      {} KiB resident", server.resident()?);
     Ok(())
@@ -131,7 +131,8 @@ pub(crate) fn size() -> Result<()> {
 
 const STREAMS: usize = 10_000;
 
-async fn many_streams(url: &str) -> Result<()> {
+/// Creates streams of ten segments, lists and describes them.
+pub(crate) async fn many_streams(url: &str, streams: usize) -> Result<()> {
     let factory = ClientFactory::connect(url).await?;
     let scope = Scope::new("many")?;
     factory.controller().create_scope(&scope).await?;
@@ -139,7 +140,7 @@ async fn many_streams(url: &str) -> Result<()> {
     let name = |number: usize| -> Result<ScopedStream> {
         Ok(ScopedStream::new(scope.clone(), format!("stream-{number}").parse()?))
     };
-    for number in 0..STREAMS {
+    for number in 0..streams {
         factory.controller().create_stream(&name(number)?, &configuration).await?;
     }
     let (mut token, mut listed) = (PageToken::start(), 0);
@@ -151,8 +152,8 @@ async fn many_streams(url: &str) -> Result<()> {
         listed += page.items.iter().filter(|stream| !stream.stream().is_internal()).count();
         token = page.next;
     }
-    anyhow::ensure!(listed == STREAMS, "{listed} streams are listed");
-    for number in 0..STREAMS {
+    anyhow::ensure!(listed == streams, "{listed} streams are listed");
+    for number in 0..streams {
         let segments = factory.controller().current_segments(&name(number)?).await?;
         anyhow::ensure!(segments.len() == 10, "a stream has {} segments", segments.len());
     }

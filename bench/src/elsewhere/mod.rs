@@ -4,6 +4,7 @@
 mod case;
 mod disk;
 mod figures;
+mod keep;
 mod measure;
 mod numbered;
 mod options;
@@ -26,7 +27,11 @@ use self::{
     report::Found,
     systems::{Ready, System},
 };
-pub(crate) use self::{options::Options, own::run as worker};
+pub(crate) use self::{
+    keep::{Options as KeepOptions, run as keep},
+    options::Options,
+    own::run as worker,
+};
 
 /// The systems that can run, and why others cannot.
 type Systems = BTreeMap<System, Result<Ready, String>>;

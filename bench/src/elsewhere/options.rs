@@ -31,7 +31,7 @@ impl Options {
         let mut options = Self {
             seconds: 60.0,
             max_bytes: 20 << 30,
-            warm_bytes: 256 << 20,
+            warm_bytes: 512 << 20,
             cold_bytes: 4 << 30,
             data: None,
             out: "target/elsewhere".into(),

@@ -14,7 +14,8 @@ const HEIGHT: f64 = 570.0;
 
 /// Colours that differ in lightness too, on white and on black.
 const STYLE: &str = "\
-text { font: 13px sans-serif; fill: #24292f } .axis { stroke: #57606a } .grid { stroke: #d0d7de } \
+text { font: 13px sans-serif; fill: #24292f } .title { font-weight: bold } \
+.axis { stroke: #57606a } .grid { stroke: #d0d7de } \
 .line { fill: none; stroke-width: 2 } .pravega { stroke: #0550ae } .kafka { stroke: #bc4c00 } \
 .redis { stroke: #1a7f37 } .disk { stroke: #6e7781; stroke-dasharray: 4 3 } \
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .axis { stroke: #8b949e } \
@@ -44,7 +45,7 @@ pub(super) fn draw(title: &str, curves: &[Curve<'_>]) -> String {
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
          role=\"img\" aria-label=\"{title}\">\n<style>{STYLE}</style>\n\
-         <text x=\"{LEFT}\" y=\"20\" font-weight=\"bold\">{title}</text>\n"
+         <text x=\"{LEFT}\" y=\"20\" class=\"title\">{title}</text>\n"
     )
     .ok();
     legend(out, curves);
@@ -54,7 +55,11 @@ pub(super) fn draw(title: &str, curves: &[Curve<'_>]) -> String {
     }
     for decade in 0..=decades as i32 {
         let micros = 100.0 * 10_f64.powi(decade);
-        grid(out, latency_y(micros), &format!("{} ms", micros / 1000.0));
+        let text = match micros {
+            ..1e6 => format!("{} ms", micros / 1e3),
+            _ => format!("{} s", micros / 1e6),
+        };
+        grid(out, latency_y(micros), &text);
     }
     for (text, (top, height)) in [("events/s", RATES), ("p99 of each second", LATENCIES)] {
         writeln!(out, "<text x=\"{LEFT}\" y=\"{}\">{text}</text>", top - 8.0).ok();
