@@ -3,11 +3,13 @@
 
 mod compare;
 mod elsewhere;
+mod entries;
 mod histogram;
 mod raw_client;
 mod scripted;
 mod servers;
 mod soak;
+mod table_worker;
 mod tool_server;
 mod work;
 mod worker;
@@ -17,9 +19,10 @@ use pravega_sdk_segment_client::seeded_bugs;
 
 const USAGE: &str = "\
 usage: raw-client [SECONDS]
-       compare --controller URI [--json] [--rounds N] [--seconds S] [--only PART_OF_A_CASE]
-               [--mib N] [--beside PROGRAM]
+       compare [--controller URI | --embedded] [--json] [--rounds N] [--seconds S]
+               [--only PART_OF_A_CASE] [--mib N] [--beside PROGRAM]
        servers [NAME=URL]... [--embedded] [--durable] [--rounds N] [--seconds S] [--mib N]
+               [--only PART_OF_A_CASE]
        server-size
        soak [--minutes M] [--dir] [--memory BYTES] [--clients N] [--only PART_OF_A_KIND]
        elsewhere [--seconds S] [--gib N] [--warm-mib N] [--cold-mib N] [--data FOLDER]

@@ -26,6 +26,7 @@ pub(crate) struct Options {
     durable: bool,
     rounds: usize,
     run: Run,
+    only: String,
 }
 
 impl Options {
@@ -36,6 +37,7 @@ impl Options {
             durable: false,
             rounds: 3,
             run: Run::of_seconds(2.0),
+            only: String::new(),
         };
         let mut rest = arguments.iter();
         while let Some(name) = rest.next() {
@@ -43,6 +45,7 @@ impl Options {
             match *name {
                 "--embedded" => options.embedded = true,
                 "--durable" => options.durable = true,
+                "--only" => options.only = (*value()?).to_owned(),
                 "--rounds" => options.rounds = value()?.parse()?,
                 "--seconds" => options.run.seconds = value()?.parse()?,
                 "--mib" => options.run.max_bytes = value()?.parse::<u64>()? << 20,
@@ -77,7 +80,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     print!("{:30} {:17}", "case", "metric");
     servers.iter().for_each(|(name, _)| print!(" {name:>17}"));
     println!();
-    for case in compare::cases_of_servers() {
+    let cases = compare::cases_of_servers().into_iter();
+    for case in cases.filter(|case| case.name.contains(&options.only)) {
         let mut all: BTreeMap<&str, Vec<Figures>> = BTreeMap::new();
         for round in 0..options.rounds {
             for (name, url) in compare::in_turn(&servers, round) {

@@ -6,26 +6,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE, as on the command line.
+/// URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE CALLERS, as on the command line.
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
     pub(crate) uri: String,
     pub(crate) stream: String,
-    /// throughput, latency, rate, flood, read, tail, bytes-write or bytes-read.
+    /// throughput, latency, rate, flood, read, tail, bytes-write or bytes-read; of a table, its
+    /// kind and the operation: keyed or hash, put, get or iterate, such as keyed-put, and
+    /// agreed-update. The name of the stream is then that of the table.
     pub(crate) mode: String,
     pub(crate) size: usize,
     pub(crate) seconds: f64,
     pub(crate) max_bytes: u64,
-    /// Number of routing keys; with 0, events have none.
+    /// Number of routing keys; with 0, events have none. Of a table, the number of its entries.
     pub(crate) keys: usize,
     /// Events per second, for the modes rate and tail.
     pub(crate) rate: u64,
+    /// Number of callers that use a table at the same time.
+    pub(crate) callers: u64,
 }
 
 impl Work {
     /// Parses the arguments; `None` if they are incomplete or invalid.
     pub(crate) fn parse(arguments: &[String]) -> Option<Self> {
-        let [uri, scope, stream, mode, size, seconds, max_bytes, keys, rate] = arguments else {
+        let [uri, scope, stream, mode, size, seconds, max_bytes, keys, rate, callers] = arguments
+        else {
             return None;
         };
         Some(Self {
@@ -37,6 +42,7 @@ impl Work {
             max_bytes: max_bytes.parse().ok()?,
             keys: keys.parse().ok()?,
             rate: rate.parse().ok()?,
+            callers: callers.parse().ok()?,
         })
     }
 
@@ -72,6 +78,13 @@ impl Work {
 
     pub(crate) fn key_names(&self) -> Vec<String> {
         (0..self.keys).map(|at| format!("key-{at}")).collect()
+    }
+
+    /// Returns the number of the entry that a caller uses next: the callers use different ones.
+    pub(crate) fn entry(&self, caller: u64, done: u64) -> u64 {
+        // Coprime to the usual numbers of entries, so that all are used, in no order.
+        const STRIDE: u64 = 7919;
+        (done * self.callers + caller) * STRIDE % self.keys.max(1) as u64
     }
 
     pub(crate) fn is_over(&self, started: Instant, written: u64) -> bool {

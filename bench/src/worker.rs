@@ -15,13 +15,14 @@ use tokio::{
 
 use crate::{
     histogram::Histogram,
+    table_worker::TableWork,
     work::{Work, wait_for_a_line},
 };
 
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
     let work = Work::parse(&arguments)
-        .context("worker: URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE")?;
+        .context("worker: URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE CALLERS")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // As in an application: in a task, beside the writer's own.
     let result = runtime.block_on(async { tokio::spawn(do_all(work)).await? });
@@ -31,6 +32,14 @@ pub(crate) fn run(arguments: &[&str]) -> Result<()> {
 
 async fn do_all(work: Work) -> Result<()> {
     let factory = ClientFactory::connect(&work.uri).await?;
+    if let Some(mut table) = TableWork::open(&factory, &work).await? {
+        table.run(&work.warm_up()).await?;
+        go();
+        let (histogram, took) = table.run(&work).await?;
+        println!("{}", histogram.report(took));
+        wait_for_a_line();
+        return Ok(());
+    }
     let stream: ScopedStream = work.stream.parse()?;
     let (histogram, took) = match work.mode.as_str() {
         "read" => {

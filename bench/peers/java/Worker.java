@@ -1,6 +1,7 @@
 import io.pravega.client.ByteStreamClientFactory;
 import io.pravega.client.ClientConfig;
 import io.pravega.client.EventStreamClientFactory;
+import io.pravega.client.KeyValueTableFactory;
 import io.pravega.client.admin.ReaderGroupManager;
 import io.pravega.client.admin.StreamManager;
 import io.pravega.client.byteStream.ByteStreamReader;
@@ -13,8 +14,14 @@ import io.pravega.client.stream.ReaderGroupConfig;
 import io.pravega.client.stream.Stream;
 import io.pravega.client.stream.StreamCut;
 import io.pravega.client.stream.impl.ByteArraySerializer;
+import io.pravega.client.tables.KeyValueTable;
+import io.pravega.client.tables.KeyValueTableClientConfiguration;
+import io.pravega.client.tables.Put;
+import io.pravega.client.tables.TableKey;
 import java.net.URI;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicLong;
@@ -22,8 +29,8 @@ import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.concurrent.locks.LockSupport;
 
 /**
- * The counterpart that uses the Java client: URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE. It warms up, says
- * ready, waits for a line, works, prints its figures, and waits for another line before it ends.
+ * The counterpart that uses the Java client: URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE CALLERS. It warms
+ * up, says ready, waits for a line, works, prints its figures, and waits for another line before it ends.
  */
 public class Worker {
     static final int SUB = 32;
@@ -118,6 +125,10 @@ public class Worker {
         int keys = Integer.parseInt(a[7]);
         long rate = Long.parseLong(a[8]);
         ClientConfig config = ClientConfig.builder().controllerURI(URI.create(a[0])).build();
+        if (mode.startsWith("keyed")) {
+            Tables.run(config, a[1], a[2], mode, size, seconds, keys, Integer.parseInt(a[9]));
+            System.exit(0);
+        }
         try (EventStreamClientFactory factory = EventStreamClientFactory.withScope(a[1], config);
                 EventStreamWriter<byte[]> writer = factory.createEventWriter(
                         a[2], new ByteArraySerializer(), EventWriterConfig.builder().build())) {
@@ -141,6 +152,100 @@ public class Worker {
         System.out.printf(java.util.Locale.ROOT, "{\"events\": %d, \"seconds\": %.6f, \"p50_us\": %.2f, \"p99_us\": %.2f}%n",
                 DONE.get(), took, percentile(0.5), percentile(0.99));
         System.in.read();
+    }
+
+    /** Puts, reads and iterates over the entries of a key-value table. */
+    record Tables(KeyValueTable table, String mode, ByteBuffer value, int entries, int callers) {
+        static void run(ClientConfig config, String scope, String name, String mode, int size, double seconds,
+                        int entries, int callers) throws Exception {
+            byte[] value = new byte[size];
+            Arrays.fill(value, (byte) 'v');
+            try (KeyValueTableFactory factory = KeyValueTableFactory.withScope(scope, config);
+                    KeyValueTable table = factory.forKeyValueTable(
+                            name, KeyValueTableClientConfiguration.builder().build())) {
+                Tables tables = new Tables(table, mode, ByteBuffer.wrap(value), entries, callers);
+                tables.pass(Math.max(seconds / 2, 2));
+                reset();
+                System.out.println("ready");
+                System.in.read();
+                report(tables.pass(seconds));
+            }
+        }
+
+        double pass(double seconds) throws Exception {
+            long start = System.nanoTime();
+            long deadline = start + (long) (seconds * 1e9);
+            if (mode.equals("keyed-iterate")) {
+                while (System.nanoTime() < deadline) {
+                    iterate();
+                }
+            } else if (callers == 1) {
+                for (long done = 0; System.nanoTime() < deadline; done++) {
+                    long begun = System.nanoTime();
+                    call(done).join();
+                    count(begun);
+                }
+            } else {
+                CompletableFuture<?>[] chains = new CompletableFuture<?>[callers];
+                for (int caller = 0; caller < callers; caller++) {
+                    CompletableFuture<Void> ended = new CompletableFuture<>();
+                    chains[caller] = ended;
+                    chain(caller, deadline, ended);
+                }
+                CompletableFuture.allOf(chains).join();
+            }
+            return (System.nanoTime() - start) / 1e9;
+        }
+
+        /** A caller that waits for each reply before its next call, without a thread of its own. */
+        void chain(long next, long deadline, CompletableFuture<Void> ended) {
+            if (System.nanoTime() >= deadline) {
+                ended.complete(null);
+                return;
+            }
+            long begun = System.nanoTime();
+            call(next).whenComplete((done, failure) -> {
+                if (failure != null) {
+                    ended.completeExceptionally(failure);
+                    return;
+                }
+                count(begun);
+                chain(next + callers, deadline, ended);
+            });
+        }
+
+        static void count(long begun) {
+            BUCKETS.incrementAndGet(bucket(System.nanoTime() - begun));
+            DONE.incrementAndGet();
+        }
+
+        CompletableFuture<?> call(long number) {
+            TableKey key = new TableKey(ByteBuffer.wrap(
+                    String.format("key-%08d", number * 7919 % entries).getBytes(StandardCharsets.US_ASCII)));
+            if (mode.equals("keyed-put")) {
+                return table.update(new Put(key, value.duplicate()));
+            }
+            return table.get(key).thenAccept(entry -> {
+                if (!entry.getValue().hasRemaining()) {
+                    throw new IllegalStateException("an entry is missing");
+                }
+            });
+        }
+
+        /** The pages have as many entries as those of this SDK. */
+        void iterate() {
+            long before = DONE.get();
+            table.iterator().maxIterationSize(1000).all().entries().collectRemaining(page -> {
+                page.getItems().forEach(entry -> {
+                    DONE.incrementAndGet();
+                    BUCKETS.incrementAndGet(0);
+                });
+                return true;
+            }).join();
+            if (DONE.get() - before != entries) {
+                throw new IllegalStateException((DONE.get() - before) + " entries of " + entries);
+            }
+        }
     }
 
     /** Reads existing events, events at the tail, or bytes. */

@@ -8,7 +8,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use pravega_sdk::types::ScopedStream;
+
+use super::place::Place;
 
 /// How a client is started.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(super) struct Work {
     pub(super) max_bytes: u64,
     pub(super) keys: usize,
     pub(super) rate: u64,
+    pub(super) callers: u64,
 }
 
 /// Results of a client.
@@ -98,25 +100,16 @@ impl Client {
         Ok(vec![own, rust, java])
     }
 
-    pub(super) fn run(
-        &self,
-        controller: &str,
-        stream: &ScopedStream,
-        work: &Work,
-    ) -> Result<Figures> {
+    pub(super) fn run(&self, controller: &str, place: &Place, work: &Work) -> Result<Figures> {
         let mut command = Command::new(&self.program);
-        command
-            .args(&self.arguments)
-            .arg(controller)
-            .arg(stream.scope().as_str())
-            .arg(stream.stream().as_str());
+        command.args(&self.arguments).arg(controller).arg(&place.scope).arg(&place.name);
         command.args([
             work.mode,
             &work.size.to_string(),
             &work.seconds.to_string(),
             &work.max_bytes.to_string(),
         ]);
-        command.args([work.keys.to_string(), work.rate.to_string()]);
+        command.args([work.keys.to_string(), work.rate.to_string(), work.callers.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = Process(
             command

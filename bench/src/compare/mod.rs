@@ -1,8 +1,11 @@
 //! Compares this SDK with the existing clients: each does the same work on the same server, in
 //! turn, in a process of its own.
 
+mod case;
 mod client;
+mod place;
 mod report;
+mod tables;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -10,20 +13,31 @@ use anyhow::{Context as _, Result, bail};
 use pravega_sdk::{
     ClientFactory,
     codec::Raw,
-    types::{ScalingPolicy, Scope, ScopedStream, StreamConfiguration},
+    types::{ScalingPolicy, ScopedStream, StreamConfiguration},
 };
 
-use self::{client::Work, report::Report};
 pub(crate) use self::{
+    case::Case,
     client::{Client, Figures},
     report::median,
 };
-use crate::scripted::Scripted;
+use self::{
+    case::{LATENCY, READ, THROUGHPUT, case},
+    client::Work,
+    place::{Place, new_name},
+    report::Report,
+};
+use crate::{
+    scripted::Scripted,
+    tool_server::{Launch, ToolServer},
+};
 
 /// Options of the command line.
 #[derive(Debug)]
 pub(crate) struct Options {
     controller: String,
+    /// Start the tool's server and use that in place of the controller.
+    embedded: bool,
     json: bool,
     rounds: usize,
     run: Run,
@@ -36,6 +50,7 @@ impl Options {
     pub(crate) fn parse(arguments: &[&str]) -> Result<Self> {
         let mut options = Self {
             controller: "tcp://127.0.0.1:9090".to_owned(),
+            embedded: false,
             json: false,
             rounds: 3,
             run: Run::of_seconds(4.0),
@@ -47,6 +62,7 @@ impl Options {
             let mut value = || rest.next().with_context(|| format!("{name} needs a value"));
             match *name {
                 "--json" => options.json = true,
+                "--embedded" => options.embedded = true,
                 "--controller" => options.controller = (*value()?).to_owned(),
                 "--rounds" => options.rounds = value()?.parse()?,
                 "--seconds" => options.run.seconds = value()?.parse()?,
@@ -80,38 +96,9 @@ impl Run {
     }
 }
 
-/// A measurement.
-#[derive(Debug, Clone)]
-pub(crate) struct Case {
-    pub(crate) name: String,
-    mode: &'static str,
-    size: usize,
-    segments: u32,
-    keys: usize,
-    rate: u64,
-    /// The figures that are meaningful for it.
-    pub(crate) metrics: &'static [&'static str],
-}
-
-const THROUGHPUT: &[&str] =
-    &["events_per_s", "p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
-const READ: &[&str] = &["events_per_s", "cpu_us_per_event", "peak_rss_mb"];
-const LATENCY: &[&str] = &["p50_us", "p99_us", "cpu_us_per_event", "peak_rss_mb"];
-
-fn case(
-    name: &str,
-    mode: &'static str,
-    size: usize,
-    segments: u32,
-    metrics: &'static [&'static str],
-) -> Case {
-    let keys = if segments > 1 { 64 } else { 0 };
-    Case { name: name.to_owned(), mode, size, segments, keys, rate: 10_000, metrics }
-}
-
 /// Runs the cases against a real server.
 pub(crate) fn against_a_server(options: &Options) -> Result<()> {
-    let cases = [
+    let mut cases = vec![
         case("write-100B-1seg", "throughput", 100, 1, THROUGHPUT),
         case("write-1KB-4seg", "throughput", 1024, 4, THROUGHPUT),
         case("write-10KB-1seg", "throughput", 10 * 1024, 1, THROUGHPUT),
@@ -130,10 +117,16 @@ pub(crate) fn against_a_server(options: &Options) -> Result<()> {
         case("bytes-write-64KB", "bytes-write", 64 * 1024, 1, READ),
         case("bytes-read-64KB", "bytes-read", 64 * 1024, 1, READ),
     ];
+    cases.extend(tables::cases());
     let clients = options.clients()?;
+    let server =
+        if options.embedded { Some(ToolServer::start(&Launch::roomy(None))?) } else { None };
+    let controller = server.as_ref().map_or(options.controller.as_str(), ToolServer::url);
     let mut report = Report::new(options.json, &clients);
     for case in cases.iter().filter(|case| case.name.contains(&options.only)) {
-        let measure = |client: &Client| measure(client, &options.controller, case, options.run);
+        let clients: Vec<&Client> =
+            clients.iter().filter(|client| case.is_for(client.name)).collect();
+        let measure = |client: &Client| measure(client, controller, case, options.run);
         report.case(&case.name, case.metrics, &rounds(options, &clients, measure)?);
     }
     Ok(())
@@ -143,21 +136,29 @@ pub(crate) fn against_a_server(options: &Options) -> Result<()> {
 pub(crate) fn cases_of_servers() -> Vec<Case> {
     const RATE: &[&str] = &["events_per_s"];
     const DELAY: &[&str] = &["p50_us", "p99_us"];
-    vec![
+    let mut cases = vec![
         case("write-100B-1seg", "throughput", 100, 1, RATE),
         case("write-1KB-4seg", "throughput", 1024, 4, RATE),
         case("latency-100B-one-at-a-time", "latency", 100, 1, DELAY),
         case("read-100B-1seg", "read", 100, 1, RATE),
         case("read-1KB-4seg", "read", 1024, 4, RATE),
-    ]
+    ];
+    cases.extend(tables::cases_of_servers());
+    cases
 }
 
-/// Runs a client on a server, with a stream of its own, and returns its results.
+/// Runs a client on a server, with a stream or a table of its own, and returns its results.
 pub(crate) fn measure(client: &Client, controller: &str, case: &Case, run: Run) -> Result<Figures> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Some(table) = case.table {
+        let name = runtime.block_on(tables::create(table, controller, case))?;
+        let figures = client.run(controller, &Place::of_table(&name), &work(case, run));
+        runtime.block_on(tables::remove(table, controller, &name))?;
+        return figures;
+    }
     let stream = runtime.block_on(new_stream(controller, case.segments))?;
     runtime.block_on(fill(controller, &stream, case, run.max_bytes))?;
-    let figures = client.run(controller, &stream, &work(case, run));
+    let figures = client.run(controller, &Place::of_stream(&stream), &work(case, run));
     runtime.block_on(remove_stream(controller, &stream))?;
     figures
 }
@@ -179,18 +180,20 @@ pub(crate) fn ack_delay(options: &Options) -> Result<()> {
             }
             let measure = |client: &Client| {
                 let scripted = Scripted::start(Some(delay))?;
-                client.run(&scripted.uri(), &scripted.stream(), &work(&case, options.run))
+                let place = Place::of_stream(&scripted.stream());
+                client.run(&scripted.uri(), &place, &work(&case, options.run))
             };
-            report.case(&case.name, case.metrics, &rounds(options, &clients, measure)?);
+            report.case(&case.name, case.metrics, &rounds(options, &all(&clients), measure)?);
         }
     }
     let case = case("never-acknowledged-1B", "flood", 1, 1, &["peak_rss_mb"]);
     if case.name.contains(&options.only) {
         let measure = |client: &Client| {
             let scripted = Scripted::start(None)?;
-            client.run(&scripted.uri(), &scripted.stream(), &work(&case, options.run))
+            let place = Place::of_stream(&scripted.stream());
+            client.run(&scripted.uri(), &place, &work(&case, options.run))
         };
-        report.case(&case.name, case.metrics, &rounds(options, &clients, measure)?);
+        report.case(&case.name, case.metrics, &rounds(options, &all(&clients), measure)?);
     }
     Ok(())
 }
@@ -203,6 +206,7 @@ fn work(case: &Case, run: Run) -> Work {
         max_bytes: run.max_bytes,
         keys: case.keys,
         rate: case.rate,
+        callers: case.callers,
     }
 }
 
@@ -213,16 +217,20 @@ pub(crate) fn in_turn<T>(all: &[T], round: usize) -> impl Iterator<Item = &T> {
     (0..all.len()).filter_map(move |at| all.get(if forward { at } else { all.len() - 1 - at }))
 }
 
+fn all(clients: &[Client]) -> Vec<&Client> {
+    clients.iter().collect()
+}
+
 /// Runs the clients in turn, round after round, so that other load on the machine affects all of
 /// them.
 fn rounds(
     options: &Options,
-    clients: &[Client],
+    clients: &[&Client],
     measure: impl Fn(&Client) -> Result<Figures>,
 ) -> Result<BTreeMap<&'static str, Vec<Figures>>> {
     let mut all: BTreeMap<&'static str, Vec<Figures>> = BTreeMap::new();
     for round in 0..options.rounds {
-        for client in in_turn(clients, round) {
+        for &client in in_turn(clients, round) {
             let figures = measure(client).with_context(|| format!("{} failed", client.name))?;
             all.entry(client.name).or_default().push(figures);
         }
@@ -232,10 +240,8 @@ fn rounds(
 
 async fn new_stream(controller: &str, segments: u32) -> Result<ScopedStream> {
     let factory = ClientFactory::connect(controller).await?;
-    let scope = Scope::new("bench")?;
-    factory.controller().create_scope(&scope).await?;
-    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_nanos();
-    let stream = ScopedStream::new(scope, format!("run-{nanos}").parse()?);
+    let (scope, name) = new_name(&factory).await?;
+    let stream = ScopedStream::new(scope, name.parse()?);
     let configuration = StreamConfiguration::default().with_scaling(ScalingPolicy::fixed(segments));
     factory.controller().create_stream(&stream, &configuration).await?;
     Ok(stream)

@@ -3,6 +3,7 @@
 
 #[path = "../../../src/histogram.rs"]
 mod histogram;
+mod tables;
 #[path = "../../../src/work.rs"]
 mod work;
 
@@ -27,7 +28,7 @@ type Ack = oneshot::Receiver<Result<(), Error>>;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let work = Work::parse(&arguments).expect("URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE");
+    let work = Work::parse(&arguments).expect("URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE CALLERS");
     let uri = work.uri.trim_start_matches("tcp://").to_owned();
     let config = ClientConfigBuilder::default().controller_uri(uri).build().expect("a configuration");
     let factory = ClientFactory::new(config);
@@ -54,6 +55,13 @@ fn main() {
                 read_bytes(&factory, &stream, &work).await;
                 go();
                 Some(read_bytes(&factory, &stream, &work).await)
+            }
+            mode if mode.starts_with("hash-") => {
+                let table = factory.create_table(stream.scope.clone(), stream.stream.name.clone()).await;
+                let table = std::sync::Arc::new(table);
+                tables::run(&table, &work.warm_up()).await;
+                go();
+                Some(tables::run(&table, &work).await)
             }
             _ => None,
         };
