@@ -116,7 +116,7 @@ enum Command {
     /// Create, list, describe and delete reader groups
     #[command(subcommand)]
     Group(group::Command),
-    /// Create, list, describe and delete key-value tables
+    /// Create, list, describe and delete key-value tables, and work with their entries
     #[command(subcommand)]
     Table(table::Command),
     /// Begin, write, inspect, commit and abort transactions

@@ -54,6 +54,17 @@ impl Stop {
         Ok(Self(receiver))
     }
 
+    /// Takes over the first signal, for a command that prints its position before it ends. The
+    /// second one ends the process even if the reader of stdout takes no more.
+    pub(crate) fn listen_once() -> Result<Self> {
+        let stop = Self::listen(|| {})?;
+        let again = stop.clone();
+        tokio::spawn(async move {
+            std::process::exit(again.again().await.exit_code().into());
+        });
+        Ok(stop)
+    }
+
     /// No signal ever: each ends the process by itself.
     pub(crate) fn never() -> Self {
         Self(watch::channel(Received::None).1)

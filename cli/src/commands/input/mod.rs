@@ -24,7 +24,7 @@ use self::{
     framer::{Framing, LineEnds},
     key::KeySource,
     place::Unit,
-    reader::{Message, Rules, Source, read},
+    reader::{Limit, Message, Rules, Source, read},
 };
 pub(crate) use self::{event::InputEvent, framer::Place, place::Places};
 use super::progress;
@@ -90,6 +90,9 @@ pub(crate) struct InputArguments {
     /// Skip invalid lines, and report each on stderr
     #[arg(long, conflicts_with = "length_prefixed")]
     skip_bad: bool,
+
+    #[arg(skip)]
+    limit: Limit,
 }
 
 /// Input that can be read, and is not yet.
@@ -153,7 +156,13 @@ impl InputArguments {
             max_event_bytes: usize::MAX,
             check: false,
             skip_bad: false,
+            limit: Limit::Fixed,
         }
+    }
+
+    /// Lines without keys, each of a length that the command has set.
+    pub(crate) fn plain_lines_up_to(max_bytes: usize, file: Option<PathBuf>) -> Self {
+        Self { max_event_bytes: max_bytes, ..Self::plain_lines(file) }
     }
 
     /// What a writer of these events does with large ones.
@@ -190,7 +199,8 @@ impl InputArguments {
             (None, None) if self.json => KeySource::Json,
             (None, None) => KeySource::None,
         };
-        Rules { framing, key, max_event_bytes: self.max_event_bytes, skip_bad: self.skip_bad }
+        let Self { max_event_bytes, skip_bad, limit, .. } = *self;
+        Rules { framing, key, max_event_bytes, skip_bad, limit }
     }
 }
 

@@ -22,6 +22,17 @@ pub(super) struct Rules {
     pub(super) key: KeySource,
     pub(super) max_event_bytes: usize,
     pub(super) skip_bad: bool,
+    pub(super) limit: Limit,
+}
+
+/// What sets the limit of the length of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Limit {
+    /// The option `--max-event-bytes`.
+    #[default]
+    Option,
+    /// The command.
+    Fixed,
 }
 
 /// What the reader found.
@@ -149,8 +160,11 @@ impl Rules {
         let limit = self.max_event_bytes;
         let too_long = |at: Place| {
             let number = at.number;
-            let advice = "raise the limit with --max-event-bytes";
-            bad(at, format!("{unit} {number} is longer than {limit} bytes; {advice}"))
+            let advice = match self.limit {
+                Limit::Option => "; raise the limit with --max-event-bytes",
+                Limit::Fixed => "",
+            };
+            bad(at, format!("{unit} {number} is longer than {limit} bytes{advice}"))
         };
         let Record { at, bytes } = match record {
             Ok(record) => record,

@@ -112,7 +112,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
     let mut left = arguments.count.unwrap_or(u64::MAX);
     let mut text = Vec::new();
     // Without a cut to print there is nothing to do before the end.
-    let stop = if arguments.show_cut { stop_before_cut()? } else { Stop::never() };
+    let stop = if arguments.show_cut { Stop::listen_once()? } else { Stop::never() };
     let closed = closed();
     tokio::pin!(closed);
     let outcome = loop {
@@ -151,17 +151,6 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
 }
 
 const BATCH: usize = 4096;
-
-/// Takes over the signals, so that the cut is printed. The second one ends the process even if the
-/// reader of stdout takes no more.
-fn stop_before_cut() -> Result<Stop> {
-    let stop = Stop::listen(|| {})?;
-    let again = stop.clone();
-    tokio::spawn(async move {
-        std::process::exit(again.again().await.exit_code().into());
-    });
-    Ok(stop)
-}
 
 fn start(arguments: &Arguments) -> Result<StreamPosition> {
     if let Some(ago) = arguments.ago {

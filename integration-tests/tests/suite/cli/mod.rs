@@ -6,5 +6,6 @@ mod input;
 mod pipes;
 mod reading;
 mod silence;
+mod tables;
 mod terminal;
 mod truncation;

@@ -1,10 +1,19 @@
 //! `pravega table`
 
+mod entry;
+mod format;
+mod import;
+mod line;
+mod page;
+mod scan;
+mod watch;
+
 use std::sync::Arc;
 
 use clap::Subcommand;
 use pravega_sdk::{
     controller_client::{KeyValueTableConfiguration, listing},
+    table_synchronizer::KeyCondition,
     types::{Scope, ScopedKeyValueTable, ScopedSegment},
 };
 
@@ -13,6 +22,33 @@ use crate::{context::Context, failure::Result, output::Record, parse};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Table(Table),
+    /// Print the values of keys
+    Get(entry::Get),
+    /// Put a value under a key, which may exist, and print the version of the key
+    Put(entry::Put),
+    /// Put a value under a key if it has a version, or does not exist
+    PutIf(entry::PutIf),
+    /// Put a value under a key that does not exist
+    Insert(entry::Put),
+    /// Remove a key and its value
+    Remove(entry::Remove),
+    /// Print entries in the order of their keys
+    Scan(scan::Scan),
+    /// Print the changes of a table as they are made
+    #[command(after_help = watch::AFTER_HELP)]
+    Watch(watch::Watch),
+    /// Write entries as JSON, one per line in the order of their keys, for `import`
+    Export(scan::Export),
+    /// Put the entries of an export into a table
+    #[command(after_help = import::AFTER_HELP)]
+    Import(import::Import),
+}
+
+/// Commands about tables as a whole.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Table {
     /// Create a key-value table
     Create {
         /// SCOPE/TABLE
@@ -55,10 +91,25 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
+    match command {
+        Command::Get(arguments) => entry::get(arguments, context).await,
+        Command::Put(put) => entry::put(put, KeyCondition::Any, context).await,
+        Command::PutIf(arguments) => entry::put_if(arguments, context).await,
+        Command::Insert(put) => entry::put(put, KeyCondition::Absent, context).await,
+        Command::Remove(arguments) => entry::remove(arguments, context).await,
+        Command::Scan(arguments) => scan::scan(arguments, context).await,
+        Command::Watch(arguments) => watch::run(arguments, context).await,
+        Command::Export(arguments) => scan::export(arguments, context).await,
+        Command::Import(arguments) => import::run(arguments, context).await,
+        Command::Table(command) => administer(command, context).await,
+    }
+}
+
+async fn administer(command: Table, context: &mut Context) -> Result<()> {
     let client = context.client().await?;
     let (controller, output) = (client.controller(), &mut context.output);
     match command {
-        Command::Create {
+        Table::Create {
             table,
             partitions,
             primary_key_length,
@@ -75,12 +126,12 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
                 output,
             )
         }
-        Command::List { scope } => {
+        Table::List { scope } => {
             let record =
                 |table: &ScopedKeyValueTable| Record::new().with("table", table.to_string());
             list(listing::key_value_tables(Arc::clone(controller), scope), output, record).await
         }
-        Command::Describe { table } => {
+        Table::Describe { table } => {
             let configuration = controller.key_value_table_configuration(&table).await?;
             output.one(
                 Record::new()
@@ -91,7 +142,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
                     .with("rollover_size_bytes", configuration.rollover_size_bytes),
             )
         }
-        Command::Segments { table } => {
+        Table::Segments { table } => {
             let segments = controller.key_value_table_segments(&table).await?;
             let record = |segment: &pravega_sdk::controller_client::SegmentWithRange| {
                 Record::new()
@@ -104,7 +155,7 @@ pub(crate) async fn run(command: Command, context: &mut Context) -> Result<()> {
             };
             output.list(segments.iter().map(record).collect())
         }
-        Command::Delete { table } => {
+        Table::Delete { table } => {
             deleted("table", &table, controller.delete_key_value_table(&table).await?, output)
         }
     }
