@@ -245,6 +245,14 @@ impl Drop for Telling {
     }
 }
 
+/// The names of the segments with bytes of ranges that can be read, and where those are in them.
+pub(crate) fn names(machine: &Machine, ranges: &[SegmentRange]) -> Vec<(String, Range<u64>)> {
+    let held = ranges
+        .iter()
+        .flat_map(|(segment, range)| machine.store.holders(*segment, range.clone()).into_iter());
+    held.map(|(name, range)| (name.to_string(), range)).collect()
+}
+
 impl Owner for ServerState {
     fn epoch(&self) -> Epoch {
         Epoch(self.epoch.load(Ordering::Acquire))
@@ -267,6 +275,10 @@ impl Owner for ServerState {
             machine.store.live(*segment, range.clone())
         };
         self.with_machine(|machine| ranges.iter().map(|range| live(machine, range)).collect())
+    }
+
+    fn names(&self, ranges: &[SegmentRange]) -> Vec<(String, Range<u64>)> {
+        self.with_machine(|machine| names(machine, ranges))
     }
 
     fn submit(

@@ -18,6 +18,8 @@ const AHEAD: u64 = 4 * PIECE_LEN as u64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch {
     id: u64,
+    /// The connection whose read asked for them first.
+    pub connection: ConnectionId,
     /// The segment.
     pub segment: ByteString,
     /// The offset of the first byte.
@@ -56,10 +58,10 @@ impl Fetches {
             return;
         }
         self.last += 1;
-        let (id, from) = (self.last, read.offset);
+        let (id, from, connection) = (self.last, read.offset, read.connection);
         under_way.push(UnderWay { id, from, to, reads: vec![read] });
         let (segment, parts) = (name.clone(), Vec::new());
-        self.new.push_back(Fetch { id, segment, from, to, parts });
+        self.new.push_back(Fetch { id, connection, segment, from, to, parts });
     }
 
     /// Continues with ids that no fetch of others had.

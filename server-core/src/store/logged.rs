@@ -200,6 +200,43 @@ impl Store {
         live
     }
 
+    /// The segments with bytes of a range of a segment's records that can be read, and where those
+    /// are in them.
+    #[must_use]
+    pub fn holders(
+        &self,
+        number: SegmentNumber,
+        range: Range<u64>,
+    ) -> Vec<(ByteString, Range<u64>)> {
+        let Some(log) = &self.log else { return Vec::new() };
+        let mut held = Vec::new();
+        let named = |number: SegmentNumber| {
+            let name = log.names.get(&number)?;
+            let found = self.segments.get(name).filter(|found| found.bytes().is_some())?;
+            Some((name, found))
+        };
+        if let Some((name, found)) = named(number) {
+            // It has no records of its own where it has parts.
+            let part = range.start.max(found.start())..range.end.min(found.len());
+            if part.start < part.end {
+                held.push((name.clone(), part));
+            }
+        }
+        let before = log.holders.range((number, 0)..(number, range.start)).next_back();
+        let within = log.holders.range((number, range.start)..(number, range.end));
+        for ((_, from), (holder, at)) in before.into_iter().chain(within) {
+            let Some((name, holder)) = named(*holder) else { continue };
+            let Some(part) = holder.parts.at(*at) else { continue };
+            let place = |offset: u64| at.saturating_add(offset.saturating_sub(*from));
+            let first = place(range.start).max(holder.start());
+            let end = place(range.end).min(part.end());
+            if first < end {
+                held.push((name.clone(), first..end));
+            }
+        }
+        held
+    }
+
     /// Takes the keys of the values that changed since they were taken last.
     pub(crate) fn take_touched(&mut self) -> BTreeSet<StateKey> {
         self.log.as_mut().map(|log| mem::take(&mut log.touched)).unwrap_or_default()

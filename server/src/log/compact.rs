@@ -24,9 +24,6 @@ use super::{
 const TICK: Duration = Duration::from_millis(500);
 /// The bytes that are read and written between two looks at commits.
 const SLICE: u64 = 256 << 10;
-/// How long a slice waits for commits at most, and between two looks at them.
-const YIELDS: Duration = Duration::from_millis(50);
-const YIELD: Duration = Duration::from_millis(2);
 
 /// The thread; it ends after [`Kept::close`](super::kept::Kept::close).
 #[derive(Debug)]
@@ -126,7 +123,7 @@ impl Compacting {
                             self.note(read, victims);
                         }
                         Err(error) => {
-                            self.note_gone(file, &error);
+                            self.note_unread(file, &error, victims);
                             compaction.handle_gone();
                         }
                     }
@@ -161,7 +158,7 @@ impl Compacting {
 
     /// Leaves the disk to commits, for a while, unless there is hardly any space left.
     fn pause(&mut self) -> Phase {
-        let Keeping { kept, inbox, .. } = &self.keeping;
+        let kept = &self.keeping.kept;
         if self.spent < SLICE {
             return kept.rest(Duration::ZERO);
         }
@@ -169,15 +166,7 @@ impl Compacting {
         if kept.keeper().space().pressure() == Pressure::Critical {
             return kept.rest(Duration::ZERO);
         }
-        let phase = kept.rest(self.throttle.wait(Instant::now()));
-        let mut waited = Duration::ZERO;
-        while phase == Phase::Running && inbox.queued() > 0 && waited < YIELDS {
-            if kept.rest(YIELD) == Phase::Ending {
-                return Phase::Ending;
-            }
-            waited += YIELD;
-        }
-        phase
+        self.keeping.leave_the_disk(self.throttle.wait(Instant::now()))
     }
 
     /// Submits what was moved: when that is durable, the victims are removed.
@@ -221,10 +210,23 @@ impl Compacting {
         }
     }
 
-    fn note_gone(&mut self, file: ReadFile, error: &io::Error) {
-        // A file that is gone was given up meanwhile.
-        if error.kind() != io::ErrorKind::NotFound && self.backoff.fail(Instant::now()) {
+    fn note_unread(&mut self, file: ReadFile, error: &io::Error, victims: &[FileNumber]) {
+        if error.kind() == io::ErrorKind::NotFound {
+            // One that is not needed any longer was given up meanwhile.
+            if self.is_needed(file) {
+                tracing::error!(file = file.name(), "a file of the log is missing");
+                self.shun(file, victims);
+            }
+        } else if self.backoff.fail(Instant::now()) {
             tracing::warn!(file = file.name(), %error, "cannot compact the log; it is tried again");
+        }
+    }
+
+    fn is_needed(&self, file: ReadFile) -> bool {
+        let keeper = self.keeping.kept.keeper();
+        match file {
+            ReadFile::Log(file) => keeper.index().salt(file).is_some(),
+            ReadFile::Run(run) => keeper.index().run(run).is_some(),
         }
     }
 

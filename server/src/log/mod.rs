@@ -5,8 +5,9 @@
 //!                          │  a next file, zeros         │
 //!                          └──────────> keeper thread    ├──> tidy thread: runs, checkpoints,
 //!                                                        │    files in which nothing is read
-//!                                                        └──> compactor: what is still read is
-//!                                                             moved
+//!                                                        ├──> compactor: what is still read is
+//!                                                        │    moved
+//!                                                        └──> scrubber: every byte is checked
 //!
 //! read ──> reader threads ──checked bytes, or damage with its place──>
 //! ```
@@ -14,6 +15,7 @@
 //! No thread but the commit thread is on the way of an acknowledgement. What the others cannot do
 //! they try again later, and the log goes on meanwhile.
 
+mod affected;
 mod commit;
 mod compact;
 mod convert;
@@ -27,9 +29,11 @@ mod kept;
 mod open;
 mod owner;
 mod pace;
+mod read_queue;
 mod readers;
 mod running;
 mod runs;
+mod scrub;
 #[cfg(test)]
 mod tests;
 mod tidy;

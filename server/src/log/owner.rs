@@ -70,6 +70,9 @@ pub(crate) trait Owner: Send + Sync {
     /// The parts of each range that can be read, in order.
     fn live(&self, ranges: &[SegmentRange]) -> Vec<Vec<Range<u64>>>;
 
+    /// The names of the segments with bytes of ranges that can be read, and where they are there.
+    fn names(&self, ranges: &[SegmentRange]) -> Vec<(String, Range<u64>)>;
+
     /// Takes the first bytes of what was fetched, or the reason why there are none.
     fn fetched(&self, fetch: &Fetch, read: Result<Bytes, ReadFailure>);
 

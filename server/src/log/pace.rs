@@ -2,22 +2,34 @@
 
 use std::time::{Duration, Instant};
 
-/// The bytes that are written or read in a second.
+/// The bytes that are written or read in a second, unless another rate is given.
 const RATE: u64 = 16 << 20;
 /// The wait after the first failure, and the longest one.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The time from which the next bytes may be written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Throttle {
+    rate: u64,
     from: Option<Instant>,
 }
 
+impl Default for Throttle {
+    fn default() -> Self {
+        Self::new(RATE)
+    }
+}
+
 impl Throttle {
+    /// A throttle to a number of bytes in a second, at least one.
+    pub(super) fn new(rate: u64) -> Self {
+        Self { rate: rate.max(1), from: None }
+    }
+
     /// Notes bytes that were written or read.
     pub(super) fn spend(&mut self, now: Instant, bytes: u64) {
-        let nanos = bytes.saturating_mul(1_000_000_000) / RATE;
+        let nanos = bytes.saturating_mul(1_000_000_000) / self.rate;
         let from = self.from.map_or(now, |from| from.max(now));
         self.from = Some(from + Duration::from_nanos(nanos));
     }

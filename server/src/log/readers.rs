@@ -4,7 +4,6 @@
 //! that is removed meanwhile was compacted, and its bytes are looked for again.
 
 use std::{
-    collections::VecDeque,
     fmt, io, mem,
     ops::Range,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -21,12 +20,11 @@ use super::{
     disk::Disk,
     kept::{Kept, Phase},
     owner::{Owner, ReadFailure, SegmentRange},
+    read_queue::{Asker, Waiting},
 };
 
 /// The number of threads.
 const THREADS: usize = 2;
-/// The most reads that wait for a thread.
-const WAITING: usize = 1 << 16;
 /// The most bytes of a file that are read at once.
 const READ_LEN: u64 = 1 << 20;
 
@@ -57,6 +55,15 @@ pub(crate) struct Job {
     pub(crate) then: Then,
 }
 
+impl Job {
+    fn asker(&self) -> Asker {
+        match &self.then {
+            Then::Fetched(fetch) => Asker::Connection(fetch.connection),
+            Then::Done(_) => Asker::Server,
+        }
+    }
+}
+
 /// The reads that wait for a thread.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReadQueue {
@@ -65,7 +72,7 @@ pub(crate) struct ReadQueue {
 
 #[derive(Debug, Default)]
 struct Queued {
-    jobs: VecDeque<Job>,
+    jobs: Waiting<Job>,
     phase: Phase,
 }
 
@@ -77,12 +84,9 @@ impl ReadQueue {
     /// Adds a read; returns it if too many wait already.
     pub(crate) fn add(&self, job: Job) -> Result<(), Job> {
         let mut queued = self.queued();
-        if queued.jobs.len() >= WAITING {
-            return Err(job);
-        }
         // After the end no client waits for it.
         if queued.phase == Phase::Running {
-            queued.jobs.push_back(job);
+            queued.jobs.add(job.asker(), job)?;
             drop(queued);
             self.shared.1.notify_one();
         }
@@ -103,7 +107,7 @@ impl ReadQueue {
     fn next(&self) -> Option<Job> {
         let waits = |queued: &mut Queued| queued.jobs.is_empty() && queued.phase == Phase::Running;
         let queued = self.shared.1.wait_while(self.queued(), waits);
-        queued.unwrap_or_else(PoisonError::into_inner).jobs.pop_front()
+        queued.unwrap_or_else(PoisonError::into_inner).jobs.next()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use pravega_sdk_server_core::{
-    log::{Checkpoints, Keeper, LogRecord, NotTaken, SpaceSettings},
+    log::{Checkpoints, Keeper, LogRecord, NotTaken, Settings, SpaceSettings},
     record::Sequence,
 };
 
@@ -17,6 +17,7 @@ use super::{
     open::OpenedLog,
     owner::Owner,
     readers::{Job, ReadQueue, Readers},
+    scrub::Scrubber,
     tidy::Tidy,
 };
 
@@ -50,6 +51,17 @@ impl LogHandle {
     /// The bytes of the batches that are not durable yet.
     pub(crate) fn queued(&self) -> u64 {
         self.inbox.queued()
+    }
+
+    /// What the threads share that keep the files.
+    pub(super) fn keeping(&self, disk: &Arc<dyn Disk>, settings: &Settings) -> Keeping {
+        Keeping {
+            disk: Arc::clone(disk),
+            inbox: self.inbox.clone(),
+            kept: Arc::clone(&self.kept),
+            folder: settings.folder,
+            file_len: settings.file_len,
+        }
     }
 
     /// Takes batches again after some were refused.
@@ -110,6 +122,7 @@ pub(crate) struct RunningLog {
     commit: CommitThread,
     tidy: Tidy,
     compactor: Compactor,
+    scrubber: Scrubber,
     readers: Readers,
 }
 
@@ -124,13 +137,7 @@ impl RunningLog {
     ) -> io::Result<Self> {
         let OpenedLog { writer, sequence, settings, checkpoints, chain } = opened;
         let LogHandle { inbox, kept, reads } = handle;
-        let keeping = Keeping {
-            disk: Arc::clone(disk),
-            inbox: inbox.clone(),
-            kept: Arc::clone(kept),
-            folder: settings.folder,
-            file_len: settings.file_len,
-        };
+        let keeping = handle.keeping(disk, &settings);
         let checkpoints = Checkpoints::new(checkpoints, chain);
         let started = || {
             Ok(Self {
@@ -142,7 +149,8 @@ impl RunningLog {
                     sink,
                 )?,
                 tidy: Tidy::start(keeping.clone(), Arc::clone(owner), checkpoints, sequence)?,
-                compactor: Compactor::start(keeping, Arc::clone(owner))?,
+                compactor: Compactor::start(keeping.clone(), Arc::clone(owner))?,
+                scrubber: Scrubber::start(keeping, Arc::clone(owner))?,
                 readers: Readers::start(disk, kept, reads, owner)?,
             })
         };
@@ -158,6 +166,7 @@ impl RunningLog {
     pub(crate) fn join(self) {
         self.readers.join();
         self.compactor.join();
+        self.scrubber.join();
         self.tidy.join();
         self.commit.join();
     }

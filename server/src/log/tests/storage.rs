@@ -2,6 +2,7 @@
 //! and the process is killed at any call of the disk.
 
 mod copies;
+mod scrub;
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +25,7 @@ use super::*;
 use crate::{
     folder::Kind,
     log::{
+        keeping::Keeping,
         owner::{Changes, Epoch, Owner, ReadFailure, SegmentRange},
         readers::{Job, Then},
         running::{LogHandle, RunningLog},
@@ -184,6 +186,14 @@ impl Owner for Model {
         ranges.iter().map(live).collect()
     }
 
+    fn names(&self, ranges: &[SegmentRange]) -> Vec<(String, Range<u64>)> {
+        let live = self.live(ranges).into_iter().zip(ranges);
+        live.flat_map(|(parts, (segment, _))| {
+            parts.into_iter().map(|part| (segment.0.to_string(), part))
+        })
+        .collect()
+    }
+
     fn fetched(&self, fetch: &Fetch, _: Result<Bytes, ReadFailure>) {
         panic!("nothing is evicted: {fetch:?}");
     }
@@ -295,6 +305,7 @@ struct Life {
     handle: LogHandle,
     log: RunningLog,
     checkpoints: usize,
+    keeping: Keeping,
 }
 
 impl Life {
@@ -328,8 +339,9 @@ impl Life {
         let owner: Arc<dyn Owner> = Arc::clone(&model) as Arc<dyn Owner>;
         let handle = LogHandle::new(keeper, SPACE);
         let sink = Told(Arc::clone(&model));
+        let keeping = handle.keeping(&disk, &opened.settings);
         let log = RunningLog::start(opened, &disk, &handle, &owner, sink).unwrap();
-        Self { model, handle, log, checkpoints: restored.checkpoints }
+        Self { model, handle, log, checkpoints: restored.checkpoints, keeping }
     }
 
     /// Submits any change; returns false if the log takes no more.
