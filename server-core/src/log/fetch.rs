@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A driver reads what is asked for, through a cache where it likes, and holds no lock meanwhile. A
-//! file that was removed in the meantime was compacted: its bytes are looked for again.
+//! file that was removed in the meantime was compacted: its bytes are looked for again. Spans that
+//! were read from a run are searched first for the bytes after: all copies of a byte are the same.
 
 use std::{collections::VecDeque, fmt, ops::Range};
 
@@ -103,6 +104,8 @@ pub struct Fetch {
     run: Option<(RunFile, Run)>,
     /// Spans of the run that may have the byte.
     entries: Vec<Entry>,
+    /// Spans that were found in a run, and may have the next bytes too.
+    known: Vec<Entry>,
     input: Option<Bytes>,
     /// The file of the last read, if it was not found.
     gone: Option<ReadFile>,
@@ -135,6 +138,7 @@ impl Fetch {
             asked: Asked::Nothing,
             run: None,
             entries: Vec::new(),
+            known: Vec::new(),
             input: None,
             gone: None,
             reads: None,
@@ -190,6 +194,7 @@ impl Fetch {
     fn search_again(&mut self) {
         (self.asked, self.run, self.input) = (Asked::Nothing, None, None);
         self.entries.clear();
+        self.known.clear();
     }
 
     /// Looks for the next byte in memory, and then in the next run.
@@ -198,6 +203,10 @@ impl Fetch {
             return Some(FetchStep::Done);
         }
         if let Some(entry) = index.find(self.segment, self.offset) {
+            return self.ask_records(entry, index);
+        }
+        let exists = |file| index.salt(file).is_some();
+        if let Some(entry) = find(&self.known, self.segment, self.offset, exists) {
             return self.ask_records(entry, index);
         }
         let searched = self.run.map(|(run, _)| run);
@@ -250,6 +259,12 @@ impl Fetch {
         let entries = std::mem::take(&mut self.entries);
         let exists = |file| index.salt(file).is_some();
         let entry = find(&entries, self.segment, self.offset, exists)?;
+        // Each of them is searched for the next bytes: no more than may have some.
+        let (segment, wanted) = (self.segment, self.offset..self.end);
+        let may_follow = |entry: &Entry| {
+            entry.segment == segment && entry.from < wanted.end && wanted.start < entry.to
+        };
+        self.known = entries.into_iter().filter(may_follow).collect();
         self.ask_records(entry, index)
     }
 

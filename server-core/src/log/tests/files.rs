@@ -339,3 +339,19 @@ fn a_damaged_or_missing_run_is_named_and_the_others_are_counted() {
         written.files.insert(file, content);
     }
 }
+
+#[test]
+fn a_read_of_many_spans_of_a_run_looks_for_them_once() {
+    let mut written = Files::new();
+    written.begin(1);
+    for _ in 0..100 {
+        // Each is longer than a span of several records.
+        written.write(1, &[(1, vec![1; 20_000]), (2, vec![2; 20_000])]);
+    }
+    written.begin(2);
+    written.work();
+    assert!(written.index.spans_of(FileNumber(1)).is_none(), "the spans are in a run");
+    assert!(written.fetch(1, 10, 1_999_990).unwrap() == vec![1; 1_999_980]);
+    // The records of each span, the directory, and the blocks of the run.
+    assert!(written.reads <= 110, "{} reads", written.reads);
+}
