@@ -2,10 +2,11 @@
 
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader, Lines, Write as _},
+    io::{self, BufRead as _, BufReader, Write as _},
     net::TcpListener,
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
@@ -13,6 +14,8 @@ use anyhow::{Context as _, Result, bail};
 
 /// How long a server may take until it accepts connections.
 const START: Duration = Duration::from_secs(60);
+/// How long a client may take for one part of its work: more than reading all back takes.
+const WORK: Duration = Duration::from_secs(3600);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Runs a command to its end.
@@ -77,7 +80,7 @@ fn pause() {
 #[derive(Debug)]
 pub(super) struct Worker {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: mpsc::Receiver<io::Result<String>>,
 }
 
 impl Worker {
@@ -87,12 +90,18 @@ impl Worker {
         let mut child =
             command.spawn().with_context(|| format!("{command:?} cannot be started"))?;
         let stdout = child.stdout.take().context("no stdout")?;
-        Ok(Self { child, lines: BufReader::new(stdout).lines() })
+        let (sender, lines) = mpsc::channel();
+        // Ends with the client.
+        std::thread::spawn(move || {
+            BufReader::new(stdout).lines().try_for_each(|line| sender.send(line))
+        });
+        Ok(Self { child, lines })
     }
 
     /// Returns the next line of the client.
     pub(super) fn line(&mut self) -> Result<String> {
-        self.lines.next().context("the client ended early")?.context("no line")
+        let line = self.lines.recv_timeout(WORK);
+        line.context("the client ended early, or takes too long")?.context("no line")
     }
 
     /// Lets the client go on.
@@ -106,5 +115,34 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_client_goes_on_after_each_line_and_one_that_ends_is_an_error() {
+        let mut worker = Worker::start(&mut shell("echo one; read go; echo two")).unwrap();
+        assert_eq!(worker.line().unwrap(), "one");
+        worker.go_on().unwrap();
+        assert_eq!(worker.line().unwrap(), "two");
+        assert!(worker.line().is_err());
+    }
+
+    #[test]
+    fn a_server_that_ends_before_it_serves_is_an_error_with_what_it_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port().unwrap();
+        let mut command = shell("echo no such folder >&2; exit 3");
+        let error = Server::start(&mut command, &folder.path().join("log"), port).unwrap_err();
+        assert!(error.to_string().contains("no such folder"), "{error}");
     }
 }
