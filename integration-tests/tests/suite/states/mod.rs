@@ -2,4 +2,5 @@
 
 mod lost_replies;
 mod revisioned;
+mod sets;
 mod synchronizer;

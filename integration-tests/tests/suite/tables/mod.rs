@@ -2,6 +2,7 @@
 
 mod key_value;
 mod lost_replies;
+mod model;
 mod recipes;
 mod segments;
 mod synchronizer;
