@@ -7,8 +7,8 @@ use pravega_sdk_client_factory::{
     types::{NameError, ScalingPolicy, ScopedStream, StreamConfiguration, classify},
 };
 pub use pravega_sdk_server::{
-    Backup, CopyError, EmbeddedServer, Faults, OpenError, OpenProblem, Presence, Refusal,
-    ServerBuilder, StartError, backup,
+    Backup, CopyError, EmbeddedServer, Faults, Missing, OpenError, OpenProblem, Presence, Refusal,
+    Salvaged, ServerBuilder, StartError, backup, salvage,
 };
 
 use crate::controller_client::ControllerError;

@@ -5,7 +5,7 @@
 
 use crate::{
     catalog::{FoldedCatalog, RestoreError},
-    log::{LogRecord, PlacedRecord, StateEntry},
+    log::{LogRecord, PlacedRecord, SegmentNumber, StateEntry},
     machine::Machine,
     record::Sequence,
     state::{AppendedMeta, Folded, StateChange, StateKey, decode},
@@ -17,16 +17,19 @@ pub struct Restoring {
     machine: Machine,
     segments: Folded,
     catalog: FoldedCatalog,
-    /// The first value or change that could not be read.
-    failure: Option<RestoreError>,
+    /// The values and changes that could not be read: the first ones.
+    failures: Vec<RestoreError>,
 }
+
+/// The most failures that are remembered: only a damaged folder has more than one.
+const MOST_FAILURES: usize = 10_000;
 
 impl Restoring {
     /// Nothing yet, for an empty machine that encodes its changes for a log.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
         let (segments, catalog) = (Folded::default(), FoldedCatalog::default());
-        Self { machine, segments, catalog, failure: None }
+        Self { machine, segments, catalog, failures: Vec::new() }
     }
 
     /// Continues with entries of the checkpoints, in the order in which those were written.
@@ -59,8 +62,8 @@ impl Restoring {
     ///
     /// [`RestoreError`] if a value or a change could not be read, or does not fit the others.
     pub fn finish(self, last: Sequence) -> Result<Machine, RestoreError> {
-        let Self { mut machine, segments, mut catalog, failure } = self;
-        if let Some(failure) = failure {
+        let Self { mut machine, segments, mut catalog, failures } = self;
+        if let Some(failure) = failures.into_iter().next() {
             return Err(failure);
         }
         let leavings = segments.next.leavings;
@@ -73,9 +76,32 @@ impl Restoring {
         Ok(machine)
     }
 
+    /// A server with everything that could be read, if changes are missing, and what else could not
+    /// be used of the others. No number of a segment up to `last` is given again.
+    #[must_use]
+    pub fn finish_salvaged(mut self, last: SegmentNumber) -> (Machine, Vec<RestoreError>) {
+        for name in self.segments.settle(last) {
+            self.fail(RestoreError::Superseded(name.to_string()));
+        }
+        let Self { mut machine, segments, mut catalog, mut failures } = self;
+        let leavings = segments.next.leavings;
+        machine.store.unfold(segments);
+        let touched = std::mem::take(&mut catalog.touched);
+        machine.catalog.end_log();
+        failures.extend(catalog.unfold_salvaged(&mut machine.catalog));
+        machine.catalog.begin_log(leavings, touched);
+        (machine, failures)
+    }
+
+    fn fail(&mut self, failure: RestoreError) {
+        if self.failures.len() < MOST_FAILURES {
+            self.failures.push(failure);
+        }
+    }
+
     fn note(&mut self, result: Result<(), RestoreError>) {
         if let Err(failure) = result {
-            self.failure.get_or_insert(failure);
+            self.fail(failure);
         }
     }
 

@@ -52,7 +52,7 @@ mod turns;
 mod watched;
 
 pub use builder::ServerBuilder;
-pub use copy::{Backup, CopyError, backup};
+pub use copy::{Backup, CopyError, Missing, Salvaged, backup, salvage};
 pub use embedded::EmbeddedServer;
 pub use faults::{Faults, Presence, Refusal};
 pub use journal::{OpenError, OpenProblem};

@@ -82,7 +82,7 @@ impl OpenedStorage {
     }
 
     /// Reads back a folder that belongs to this process.
-    fn read(builder: &ServerBuilder, disk: Arc<dyn Disk>) -> Result<Self, OpenProblem> {
+    pub(crate) fn read(builder: &ServerBuilder, disk: Arc<dyn Disk>) -> Result<Self, OpenProblem> {
         let configure = builder.log_configuration();
         let mut restored = Restored::new(builder.machine(Durability::Logged), None);
         let (log, keeper) = log::open(&*disk, configure, &mut restored)?;

@@ -180,4 +180,14 @@ impl FoldedCatalog {
         catalog.resume();
         Ok(())
     }
+
+    /// Adds all entries that can be read, and whose parents are there; returns the others.
+    pub(crate) fn unfold_salvaged(self, catalog: &mut Catalog) -> Vec<RestoreError> {
+        let restored = self.entries.into_iter();
+        let failures = restored
+            .filter_map(|(key, value)| catalog.restore(&key.path(), Some(&value.bytes)).err())
+            .collect();
+        catalog.resume();
+        failures
+    }
 }

@@ -36,6 +36,9 @@ pub enum RestoreError {
     /// A value of a checkpoint, or a change of the log, is of no known kind.
     #[error("{0} cannot be read")]
     UnknownState(&'static str),
+    /// Two segments have a name, of which only one can have been left.
+    #[error("the segment {0} was created again; the older one is left out")]
+    Superseded(String),
     /// The key is of no known kind.
     #[error("{0} is not an entry of the catalog")]
     UnknownKey(String),

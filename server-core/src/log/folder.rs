@@ -177,19 +177,26 @@ pub fn creation(id: FolderId, salt: Salt, leftovers: Vec<String>) -> (Vec<Folder
     (steps, head)
 }
 
-/// The calls before and after the files of another log are copied to an empty folder: up to the
-/// last call, the folder is known as a copy that was not completed.
+/// The calls before the files of another log are copied to an empty folder: from then on it is
+/// known as a copy that was not completed.
 #[must_use]
-pub fn copying(id: FolderId, end: Place, sequence: Sequence) -> (Vec<FolderStep>, Vec<FolderStep>) {
-    let create = |name: &str, bytes: Vec<u8>| FolderStep::Create {
-        name: name.to_owned(),
-        bytes: bytes.into(),
-    };
+pub fn copying(id: FolderId) -> Vec<FolderStep> {
+    let (name, bytes) = (UNFINISHED_COPY.to_owned(), encode(id).into());
+    vec![FolderStep::Create { name, bytes }, FolderStep::Sync]
+}
+
+/// The calls after they were copied, when the log ends at a place. The last call but one makes the
+/// folder that of the log.
+#[must_use]
+pub fn copied(id: FolderId, end: Place, sequence: Sequence) -> Vec<FolderStep> {
     let mut mark = Mark { folder: id, end, sequence }.encode();
     mark.resize(MARK_LEN, 0);
-    let rename = FolderStep::Rename { from: UNFINISHED_COPY.into(), to: FOLDER_NAME.into() };
-    let first = vec![create(UNFINISHED_COPY, encode(id)), FolderStep::Sync];
-    (first, vec![create(MARK_NAME, mark), FolderStep::Sync, rename, FolderStep::Sync])
+    vec![
+        FolderStep::Create { name: MARK_NAME.to_owned(), bytes: mark.into() },
+        FolderStep::Sync,
+        FolderStep::Rename { from: UNFINISHED_COPY.to_owned(), to: FOLDER_NAME.to_owned() },
+        FolderStep::Sync,
+    ]
 }
 
 fn encode(id: FolderId) -> Vec<u8> {
@@ -276,8 +283,8 @@ mod tests {
 
     #[test]
     fn a_copy_is_refused_by_name_until_it_is_complete() {
-        let (first, last) =
-            copying(FolderId(7), Place { file: FileNumber(3), at: 99 }, Sequence(5));
+        let end = Place { file: FileNumber(3), at: 99 };
+        let (first, last) = (copying(FolderId(7)), copied(FolderId(7), end, Sequence(5)));
         let mut names: BTreeMap<String, u64> = listing(&[("lock", 3)]);
         let (count, mut refused) = (first.len() + last.len(), 0);
         for step in first.into_iter().chain(last) {

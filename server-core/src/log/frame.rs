@@ -424,6 +424,42 @@ pub(super) fn find_frame(bytes: &[u8], salt: Salt, at: u64) -> Option<usize> {
     starts.map(|(start, _)| start).find(is_frame)
 }
 
+/// The records with bytes of segments that begin within `window` of `bytes`, which are at an offset
+/// of a file, and end within `most`. Returns them, and the number of bytes after which others may
+/// begin.
+pub(super) fn find_data(
+    bytes: &Bytes,
+    salt: Salt,
+    at: u64,
+    window: u64,
+    most: u64,
+) -> (Vec<PlacedRecord>, u64) {
+    let (mut found, mut start) = (Vec::new(), 0_u64);
+    let is_data = |rest: &[u8]| {
+        let len = rest
+            .get(12..RECORD_HEAD_LEN)
+            .and_then(|len| Some(u32::from_be_bytes(len.try_into().ok()?)));
+        rest.get(4..8) == Some(&[KIND_DATA, 0, 0, 0])
+            && len.is_some_and(|len| len > 0 && len as usize <= MAX_DATA)
+    };
+    while start < window {
+        let rest = usize::try_from(start).ok().and_then(|start| bytes.get(start..));
+        let Some(rest) = rest.filter(|rest| !rest.is_empty()) else { break };
+        let record = match is_data(rest) {
+            true => read_record(&bytes.slice_ref(rest), salt, at + start),
+            false => None,
+        };
+        match record.filter(|placed| placed.end - at <= most) {
+            Some(placed) => {
+                start = placed.end - at;
+                found.push(placed);
+            }
+            None => start += 1,
+        }
+    }
+    (found, start.max(window))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -29,6 +29,7 @@
 //! freed       which files had the bytes of a segment that are not read any longer
 //! snapshot    the files as of a durable batch, for a copy; what of them a start needs
 //! copy        a file in another folder, checked while it is copied
+//! salvage     what can be read of a damaged file; fill: a new one with bytes that were read
 //! spans  run  the spans of one file in memory; those of many in a file of their own
 //! effect      the calls of the disk that commits need
 //! folder      how a folder is created; which of its files are what
@@ -47,6 +48,7 @@ mod compaction;
 mod copy;
 mod effect;
 mod fetch;
+mod fill;
 mod folder;
 mod frame;
 mod freed;
@@ -59,6 +61,7 @@ mod problem;
 mod reading;
 mod recovery;
 mod run;
+mod salvage;
 mod scrub;
 pub(crate) mod seeded_bugs;
 mod snapshot;
@@ -82,8 +85,9 @@ pub use self::{
     copy::{CopiedFile, CopyStep, FileCopy},
     effect::{Effect, MarkSync, Outcome},
     fetch::{Fetch, FetchStep, ReadFile},
+    fill::FileFill,
     folder::{
-        Contents, FOLDER_LEN, FOLDER_NAME, FolderStep, KEEPING_NAME, copying, creation,
+        Contents, FOLDER_LEN, FOLDER_NAME, FolderStep, KEEPING_NAME, copied, copying, creation,
         read_identity,
     },
     frame::{
@@ -99,6 +103,7 @@ pub use self::{
     problem::{Problem, What},
     recovery::{MarkState, Recovered, Recovery, Start, Step as RecoveryStep},
     run::{Directory, Entry, FOOTER_LEN, Footer, Merge, RunBuilder, read_block},
+    salvage::{FileSalvage, SalvageStep},
     scrub::{Damage, Extent, Scrub, ScrubEnd, ScrubFile, ScrubStep, ScrubTarget},
     snapshot::{Snapshot, needed},
     space::{FileUse, Full, Pressure, Purpose, Space, SpaceSettings, live_in},

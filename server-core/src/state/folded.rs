@@ -354,6 +354,25 @@ impl Folded {
         }
     }
 
+    /// Makes one state of what is known, if changes are missing: of two segments with a name the
+    /// older one is gone, and none begins after its end. No number up to `last` is given again.
+    /// Returns the names of the segments that are gone.
+    pub(crate) fn settle(&mut self, last: SegmentNumber) -> Vec<ByteString> {
+        let (mut newest, mut gone) = (HashMap::new(), Vec::new());
+        for (number, state) in &mut self.segments {
+            state.len = state.len.max(state.start);
+            if let Some(older) = newest.insert(state.name.clone(), *number) {
+                gone.push((older, state.name.clone()));
+            }
+        }
+        gone.iter().for_each(|(number, _)| self.leave(*number));
+        let known = self.segments.keys().next_back().copied().unwrap_or_default();
+        let of_parts = self.parts.values().map(|(_, segment, _)| *segment).max();
+        let greatest = known.max(last).max(of_parts.unwrap_or_default());
+        self.next.segment = self.next.segment.max(greatest.0.saturating_add(1));
+        gone.into_iter().map(|(_, name)| name).collect()
+    }
+
     /// The merges that are remembered, in their order.
     pub(crate) fn take_merges(&mut self) -> BTreeMap<u64, ByteString> {
         self.merged.clear();

@@ -46,6 +46,7 @@ mod session;
 mod snapshot;
 mod spares;
 mod state;
+mod stored;
 mod table;
 mod table_commands;
 mod table_requests;
@@ -66,6 +67,7 @@ pub use self::{
     segment::Traffic,
     session::{Context, Reply, Session},
     state::{Info, Store, transaction_segment},
+    stored::Stored,
     table::{Delta, Page, Table, TableRefusal},
     waiting::{WaitingRead, Woken},
     wake::Read,

@@ -48,11 +48,11 @@ pub struct Backup {
 ///
 /// The new folder has the state as of one moment after the call: what was acknowledged before the
 /// call is in it, and no change in part. It is complete, and has an identity of its own: a server
-/// can be started on it at once. The server writes and acknowledges meanwhile; it removes files only
-/// after they were copied. Every byte is checked, and damage is named.
+/// can be started on it at once. The server writes and acknowledges meanwhile; it removes files
+/// only after they were copied. Every byte is checked, and damage is named.
 ///
-/// The new folder must be empty, or not exist. A failure leaves it empty; one that was left by a
-/// crash is refused as unfinished.
+/// The new folder must be empty, or not exist. A failure leaves it empty; one that was left by
+/// a crash is refused as unfinished.
 ///
 /// # Errors
 ///
@@ -129,16 +129,15 @@ impl Copying {
         Survey { folder, recovered, needed }: &Survey,
         to: &dyn Disk,
     ) -> Result<Backup, Side> {
-        let id = FolderId(fastrand::u128(..));
-        let mut target = Target::begin(to, id, recovered.end(), recovered.sequence)?;
+        let mut target = Target::begin(to)?;
         let mut bytes = 0;
         for file in needed {
-            match self.copy_file(files, keeping, &mut target, *file, (*folder, id)) {
+            match self.copy_file(files, keeping, &mut target, *file, *folder) {
                 Ok(()) => bytes += file.copied_len(),
                 Err(side) => return Err(target.give_up(side)),
             }
         }
-        target.finish()?;
+        target.finish(recovered.end(), recovered.sequence)?;
         Ok(Backup { files: needed.len(), bytes, batch: recovered.sequence.0 })
     }
 
@@ -148,14 +147,14 @@ impl Copying {
         keeping: &mut Option<Keeping>,
         target: &mut Target<'_>,
         file: CopiedFile,
-        (from, to): (FolderId, FolderId),
+        from: FolderId,
     ) -> Result<(), Side> {
         let name = file.name();
         let lost = |error| {
             let what = "the server does not keep its files any longer".to_owned();
             Side::Source(OpenProblem::Io { what, error })
         };
-        let mut copy = FileCopy::new(file, from, to);
+        let mut copy = FileCopy::new(file, from, target.id());
         let damaged = |problem| Side::Source(of_problem(problem));
         loop {
             if self.is_ended.load(Ordering::Acquire) {

@@ -7,17 +7,21 @@
 //! serve    the server's side, on a socket in its folder
 //! target   the new folder, which is known as unfinished until all is in it and durable
 //! backup   files, each checked while it is copied
+//! salvage  what can be read of a damaged folder; damage: reading it; missing: what is not there
 //! error    why there is no copy
 //! ```
 //!
-//! The process that asks for a copy makes it, with the rights of its user. A server only tells which
-//! files it has, and keeps them for as long as the socket is open. So a copy needs no account, and
-//! no request can make a server write somewhere.
+//! The process that asks for a copy makes it, with the rights of its user. A server only tells
+//! which files it has, and keeps them for as long as the socket is open. So a copy needs no
+//! account, and no request can make a server write somewhere.
 
 mod backup;
+mod damage;
 mod error;
 mod keeping;
+mod missing;
 mod offer;
+mod salvage;
 mod serve;
 mod source;
 mod target;
@@ -25,7 +29,11 @@ mod target;
 pub(crate) use self::serve::{Snapshots, serve};
 #[cfg(test)]
 pub(crate) use self::{backup::take, error::Side};
+#[cfg(test)]
+mod tests;
 pub use self::{
     backup::{Backup, backup},
     error::CopyError,
+    missing::Missing,
+    salvage::{Salvaged, salvage},
 };

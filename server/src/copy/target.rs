@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pravega_sdk_server_core::{
-    log::{Contents, FolderId, FolderStep, Place, copying},
+    log::{Contents, FolderId, FolderStep, Place, copied, copying},
     record::Sequence,
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Target<'a> {
     files: Vec<String>,
     /// The bytes of the last file that were written since it was synced.
     unsynced: u64,
-    last: Vec<FolderStep>,
+    id: FolderId,
 }
 
 /// Locks an empty folder, which is created if it does not exist.
@@ -49,19 +49,19 @@ pub(super) fn empty(path: &Path) -> Result<Files, Side> {
 }
 
 impl<'a> Target<'a> {
-    /// Begins to fill an empty folder with a log that ends at a place.
-    pub(super) fn begin(
-        disk: &'a dyn Disk,
-        id: FolderId,
-        end: Place,
-        sequence: Sequence,
-    ) -> Result<Self, Side> {
-        let (first, last) = copying(id, end, sequence);
-        let mut target = Self { disk, files: Vec::new(), unsynced: 0, last };
-        match target.carry_out(first) {
+    /// Begins to fill an empty folder, which has an id of its own from now on.
+    pub(super) fn begin(disk: &'a dyn Disk) -> Result<Self, Side> {
+        let id = FolderId(fastrand::u128(..));
+        let mut target = Self { disk, files: Vec::new(), unsynced: 0, id };
+        match target.carry_out(copying(id)) {
             Ok(()) => Ok(target),
             Err(side) => Err(target.give_up(side)),
         }
+    }
+
+    /// The id of the folder.
+    pub(super) fn id(&self) -> FolderId {
+        self.id
     }
 
     /// Writes bytes at the end of a file, which is created if they are its first.
@@ -84,10 +84,9 @@ impl<'a> Target<'a> {
         self.disk.sync(name).map_err(Side::target(format!("cannot sync {name}")))
     }
 
-    /// Makes the folder one of a server.
-    pub(super) fn finish(mut self) -> Result<(), Side> {
-        let last = std::mem::take(&mut self.last);
-        match self.carry_out(last) {
+    /// Makes the folder one of a server, whose log ends at a place.
+    pub(super) fn finish(mut self, end: Place, sequence: Sequence) -> Result<(), Side> {
+        match self.carry_out(copied(self.id, end, sequence)) {
             Ok(()) => Ok(()),
             Err(side) => Err(self.give_up(side)),
         }

@@ -57,7 +57,7 @@ pub(super) fn carry_out(disk: &dyn Disk, effect: &CheckpointEffect) -> Outcome {
 }
 
 /// Carries out a call of a commit.
-pub(super) fn carry_out_commit(disk: &dyn Disk, effect: Effect) -> Outcome {
+pub(crate) fn carry_out_commit(disk: &dyn Disk, effect: Effect) -> Outcome {
     outcome(match effect {
         Effect::Write { place, bytes } => disk.write_at(&place.file.name(), place.at, &bytes),
         Effect::Sync { file } => disk.sync(&file.name()),

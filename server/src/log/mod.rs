@@ -38,8 +38,6 @@ mod scrub;
 mod tests;
 mod tidy;
 
-#[cfg(test)]
-pub(crate) use self::tests::{Failing, Faulty};
 pub(crate) use self::{
     commit::Sink,
     convert::{convert, finish as finish_conversion, is_of_journal},
@@ -50,4 +48,9 @@ pub(crate) use self::{
     owner::{Changes, Epoch, Owner, ReadFailure, SegmentRange},
     readers::{Job, Then},
     running::{LogHandle, RunningLog},
+};
+#[cfg(test)]
+pub(crate) use self::{
+    disk::carry_out_commit,
+    tests::{Failing, Faulty},
 };

@@ -27,8 +27,8 @@ several puts of a key meanwhile it prints the last. A removal is printed if this
 the key, so removals between two runs are not. A put in the moment of the position may be printed \
 again.
 
-At its end the command prints the position after the last change on stderr; in JSON each change has \
-the position after it. With --from POSITION another run goes on there.";
+At its end the command prints the position after the last change on stderr; in JSON each change \
+has the position after it. With --from POSITION another run goes on there.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Watch {

@@ -1,5 +1,5 @@
-//! Damage that no client reads is found while changes go on, and a file that is missing holds nothing
-//! else up.
+//! Damage that no client reads is found while changes go on, and a file that is missing holds up
+//! nothing else.
 
 use std::{
     fs,
