@@ -168,9 +168,9 @@ async fn keep(options: Options) -> Result<usize> {
         report.check(&check.report(producers.count()));
         if number == 0 {
             for start in 0..STARTS {
-                sampler.begin("start");
                 // Killed, as in a crash.
                 drop(server);
+                sampler.begin("start");
                 disk::drop_cache(folder.path())?;
                 let began = Instant::now();
                 server = ToolServer::start(&launch)?;
