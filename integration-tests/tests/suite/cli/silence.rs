@@ -143,6 +143,15 @@ const ASK_CONTROLLER: &[&str] = &[
     "table describe s/k",
     "table segments s/k",
     "table delete s/k",
+    "table get s/k pear",
+    "table put s/k pear 1",
+    "table put-if s/k pear 1 --absent",
+    "table insert s/k pear 1",
+    "table remove s/k pear",
+    "table scan s/k",
+    "table watch s/k",
+    "table export s/k",
+    "table import s/k",
     "txn begin s/t",
     "txn ping s/t ID",
     "txn write s/t ID",
@@ -172,6 +181,17 @@ const ASK_STORE: &[&str] = &[
     "cut distance CUT UNBOUNDED",
     "cut ranges CUT UNBOUNDED",
     "segment describe s/t/0.#epoch.0",
+    "table get s/k pear",
+    "table put s/k pear 1",
+    "table put-if s/k pear 1 --version 0:7",
+    "table insert s/k pear 1",
+    "table remove s/k pear",
+    "table remove s/k pear --version 0:7",
+    "table scan s/k",
+    "table scan s/k --keys-only",
+    "table watch s/k",
+    "table watch s/k --from start",
+    "table export s/k",
     "txn write s/t ID",
     "wire send GetStreamSegmentInfo segmentName=s/t/0.#epoch.0",
     "wire script",
@@ -240,7 +260,7 @@ async fn no_command_is_missing_from_the_lists() {
     assert!(count > 40, "{count} commands");
 }
 
-/// A controller with a stream of one segment, whose store is at an address.
+/// A controller with a stream and a table of one segment each, whose store is at an address.
 struct OneSegment {
     store: SocketAddr,
 }
@@ -267,6 +287,28 @@ impl ControllerService for OneSegment {
             segment_ranges: vec![Self::range()],
             ..Default::default()
         }))
+    }
+
+    async fn get_key_value_table_configuration(
+        &self,
+        _: Request<proto::KeyValueTableInfo>,
+    ) -> Answer<proto::KeyValueTableConfigResponse> {
+        let config = proto::KeyValueTableConfig {
+            scope: "s".into(),
+            kvt_name: "k".into(),
+            partition_count: 1,
+            primary_key_length: 4,
+            ..Default::default()
+        };
+        let config = Some(config);
+        Ok(Response::new(proto::KeyValueTableConfigResponse { config, ..Default::default() }))
+    }
+
+    async fn get_current_segments_key_value_table(
+        &self,
+        _: Request<proto::KeyValueTableInfo>,
+    ) -> Answer<proto::SegmentRanges> {
+        self.get_current_segments(Request::new(proto::StreamInfo::default())).await
     }
 
     async fn get_epoch_segments(

@@ -6,6 +6,7 @@ use std::{
 };
 
 use pravega_sdk_integration_tests::harness::{
+    eventually,
     tool::{command, fails, good, json, pravega, stderr, stdout},
     unique,
 };
@@ -182,9 +183,10 @@ fn exported(table: &str, count: usize) -> String {
     let line = |number: usize| {
         let primary = format!("{:02}", number % 90);
         let secondary = format!("{:04}", number / 90);
-        let value = match number % 3 {
+        let value = match number % 4 {
             0 => serde_json::json!({"value": "text\n\u{0}"}),
             1 => serde_json::json!({"value_base64": "AP8="}),
+            2 => serde_json::json!({"value": format!("{{ \"n\": {number} }}")}),
             _ => serde_json::json!({"value": format!("{number}")}),
         };
         let mut line = serde_json::json!({"primary": primary, "secondary": secondary});
@@ -270,6 +272,29 @@ fn a_bad_line_ends_an_import_with_its_number_and_what_is_imported_before() {
         assert!(error.contains(told), "{error}");
         assert_eq!(good(&["table", "scan", table]).lines().count(), 300);
     }
+}
+
+#[tokio::test]
+async fn an_import_that_is_interrupted_writes_the_lines_that_it_has_read_and_tells_which() {
+    let table = &new_table("4", "0");
+    let mut command = command(&["table", "import", table]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap();
+    let mut stdin = process.stdin.take().unwrap();
+    for key in ["figs", "lime", "pear"] {
+        writeln!(stdin, "{{\"primary\":\"{key}\",\"value\":\"1\"}}").unwrap();
+    }
+    // The pipe stays open, and the entries are written all the same.
+    let count = async || good(&["table", "scan", table]).lines().count();
+    eventually("the entries are in the table", async || count().await == 3).await;
+    let pid = process.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let told = stderr(&output);
+    assert!(told.contains("stopped by SIGINT: lines 1 to 3 are imported"), "{told}");
+    assert!(told.contains("the rest: tail -n +4"), "{told}");
+    drop(stdin);
 }
 
 /// A watch in a process, and its lines as they come.
