@@ -31,6 +31,7 @@ pub(super) fn write(options: &Options, case: &Case, folder: &Path) -> Result<Fig
         max_bytes: options.max_bytes,
         keys: 1,
         rate: case.rate,
+        callers: 1,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let began = Instant::now();

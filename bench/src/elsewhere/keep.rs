@@ -201,6 +201,7 @@ fn work(options: &Options) -> Work {
         max_bytes: options.bytes,
         keys: PRODUCERS,
         rate: 0,
+        callers: 1,
     }
 }
 

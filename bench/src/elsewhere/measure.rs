@@ -25,7 +25,7 @@ pub(super) fn measure(options: &Options, case: &Case, ready: &Ready) -> Result<F
     let mut command = ready.client()?;
     command.args([running.uri(), "bench", "elsewhere", case.mode]);
     command.args([case.size.to_string(), seconds.to_string(), max_bytes.to_string()]);
-    command.args([case.producers.to_string(), case.rate.to_string()]);
+    command.args([case.producers as u64, case.rate, 1].map(|number| number.to_string()));
     let mut client = Worker::start(&mut command)?;
     while client.line()? != "ready" {}
     if case.bytes == Place::Disk {

@@ -30,8 +30,9 @@ const COUNTED: u64 = 256;
 /// Does the work of the command line.
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
     let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-    let work = Work::parse(&arguments)
-        .context("elsewhere-worker: URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE")?;
+    let work = Work::parse(&arguments).context(
+        "elsewhere-worker: URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE CALLERS",
+    )?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async { tokio::spawn(do_all(work)).await? });
     runtime.shutdown_background();

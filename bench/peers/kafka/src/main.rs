@@ -41,7 +41,7 @@ const FAR: Duration = Duration::from_secs(120);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let work = Work::parse(&arguments).expect("URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE");
+    let work = Work::parse(&arguments).expect("URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE CALLERS");
     let topic = work.stream.replace('/', ".");
     create(&work, &topic);
     let mut producers: Vec<Producer> =
