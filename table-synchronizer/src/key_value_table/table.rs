@@ -424,7 +424,15 @@ impl KeyValueTable {
     ///
     /// Dropping the future has no effect.
     pub async fn get(&self, key: impl Into<Key>) -> Result<Option<KeyValueEntry>, TableError> {
-        Ok(self.get_all([key]).await?.pop().flatten())
+        let key = key.into();
+        let named = |error| self.name("reading", error);
+        let stored = self.shared.layout.join(&key).map_err(named)?;
+        let (id, partition) = self.partition(key.primary()).map_err(named)?;
+        let found = partition.read([stored]).await?.pop().flatten();
+        Ok(found.map(|entry| {
+            let version = KeyVersion::new(id, entry.version);
+            KeyValueEntry { key, value: entry.value, version }
+        }))
     }
 
     /// Returns true if a key exists.

@@ -365,6 +365,13 @@ impl TableSegment {
     async fn read_all(&self, keys: Vec<Bytes>) -> Result<Vec<Option<Entry>>, TableError> {
         check_keys(self.kind, &keys)?;
         let deadline = self.driver.deadline();
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        if keys.len() <= MAX_READ_KEYS {
+            // One request, as of most calls, needs no queue of requests.
+            return self.driver.read_some(deadline, &keys).await;
+        }
         let requests: Vec<Vec<Bytes>> = keys.chunks(MAX_READ_KEYS).map(<[Bytes]>::to_vec).collect();
         let reads = requests.into_iter().map(|keys| {
             let driver = self.driver.clone();
