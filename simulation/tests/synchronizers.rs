@@ -242,6 +242,10 @@ fn a_hundred_thousand_entries_are_within_the_limit_and_an_update_costs_the_chang
             });
             let (update, updated) = measured(updating).await;
             assert_eq!(updated.unwrap(), Update::Made(()));
+            // What it had is what its end gives back.
+            let held = -allocation_counter::measure(|| drop(table)).bytes_current;
+            let max = (64 << 20) * i64::try_from(count).unwrap() / 100_000 + (64 << 10);
+            assert!(held > 0 && held <= max, "{count} entries have {held} bytes");
             update
         })
     });

@@ -5,7 +5,7 @@ use futures_util::TryStreamExt as _;
 use pravega_sdk_controller_client::KeyValueTableConfiguration;
 use pravega_sdk_event_stream::codec::{BigEndian, Codec, CodecError, Encode, Utf8};
 use pravega_sdk_integration_tests::harness::factory;
-use pravega_sdk_table_synchronizer::{Key, KeyValueTable, Keys};
+use pravega_sdk_table_synchronizer::{Key, KeyValueTable, Keys, Update};
 use pravega_sdk_types::{ErrorKind, Outcome};
 
 use super::segments::new_table;
@@ -97,4 +97,30 @@ async fn a_key_of_another_length_and_a_value_of_another_codec_are_refused() {
     assert!(text.contains(&format!("the value of version {version} cannot be decoded")), "{text}");
     let first = table.entries(&Keys::all()).unwrap().try_next().await.unwrap_err();
     assert_eq!(first.kind(), ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn clients_agree_on_keys_and_values_of_the_program_s_own_types() {
+    let factory = factory().await;
+    let name = new_table(&factory).await;
+    let mut one = factory.table_synchronizer(&name, Orders, Orders).await.unwrap();
+    let mut other = factory.table_synchronizer(&name, Orders, Orders).await.unwrap();
+    let first = one.update(|follows| follows.put(Order(7, 2), Order(7, 1)));
+    assert_eq!(first.await.unwrap(), Update::Made(()));
+    // Made of an old copy: the function runs again, and sees the value of the other client.
+    let chained = other.update(|follows| {
+        let before = follows.get(Order(7, 2))?;
+        follows.put(Order(7, 3), Order(7, 2))?;
+        Ok(before)
+    });
+    assert_eq!(chained.await.unwrap(), Update::Made(Some(Order(7, 1))));
+    assert_eq!(one.fetch().await.unwrap(), 1, "the other client's entry");
+    let entries: Vec<_> = one.state().entries().collect::<Result<_, _>>().unwrap();
+    assert_eq!(entries, [(Order(7, 2), Order(7, 1)), (Order(7, 3), Order(7, 2))]);
+    // A value that the types do not have is named by what cannot be decoded.
+    let mut texts = factory.table_synchronizer(&name, Orders, Utf8).await.unwrap();
+    texts.update(|follows| follows.put(Order(7, 2), "a text of another length")).await.unwrap();
+    one.fetch().await.unwrap();
+    let error = one.state().get(Order(7, 2)).unwrap_err();
+    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Corrupt, Outcome::NotApplied));
 }
