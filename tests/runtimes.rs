@@ -45,6 +45,8 @@ const WORK_ELSEWHERE: &[&str] = &[
     "embedded: builder.start",
     "embedded: pravega.shutdown",
     "embedded: pravega_sdk::embedded",
+    "embedded: pravega_sdk::embedded::backup",
+    "embedded: pravega_sdk::embedded::salvage",
     "embedded: server.shutdown",
     "factory: ClientFactory::connect",
     "factory: client.close",

@@ -346,6 +346,7 @@ fn embedded(pravega: pravega_sdk::embedded::Embedded) {
     send(EmbeddedServer::builder().start());
     send(any::<EmbeddedServer>().shutdown());
     send(pravega_sdk::embedded::backup("data", "copy"));
+    send(pravega_sdk::embedded::salvage("data", "copy"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::{
     fmt::Display,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     pin::pin,
     sync::atomic::{AtomicU32, Ordering},
     task::Poll,
@@ -19,7 +20,7 @@ use pravega_sdk::{
     codec::{Raw, Utf8},
     connection_pool::{BoxError, Connector, FixedResolver, Policy, Pool},
     controller_client::{AccessOperation, Credentials, KeyValueTableConfiguration},
-    embedded::{Embedded, EmbeddedServer},
+    embedded::{Embedded, EmbeddedServer, backup, salvage},
     index::{IndexReader, IndexReaderConfig, IndexRecords, IndexWriter, IndexWriterConfig},
     segment_client::{
         SharedConnection, StoreConfig, StoreConnection, StoreDialer, attributes::AttributeId,
@@ -45,6 +46,27 @@ use super::{
     seen::{Io, Seen, Told},
     sum::{Numbers, Sum},
 };
+
+/// A folder of a test, with that of a server in it.
+struct Folder(PathBuf);
+
+impl Folder {
+    async fn with_a_log() -> Self {
+        static FOLDERS: AtomicU32 = AtomicU32::new(0);
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("pravega-sdk-calls-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let builder = EmbeddedServer::builder().with_directory(folder.join("data"));
+        builder.start().await.unwrap().shutdown().await;
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
 
 /// One handle of each kind, of one client.
 pub(crate) struct Handles {
@@ -83,6 +105,7 @@ pub(crate) struct Handles {
     pool: Pool<Nowhere>,
     pravega: Embedded,
     server: EmbeddedServer,
+    folder: Folder,
 }
 
 /// One of each recipe.
@@ -290,6 +313,7 @@ impl Handles {
             pool,
             pravega: pravega_sdk::embedded().await.unwrap(),
             server: EmbeddedServer::builder().start().await.unwrap(),
+            folder: Folder::with_a_log().await,
             client,
             streams,
         }
@@ -670,5 +694,8 @@ impl Handles {
         log.see("embedded: pravega_sdk::embedded", pravega_sdk::embedded()).await;
         log.see("embedded: Embedded::with", Embedded::with(EmbeddedServer::builder())).await;
         log.see("embedded: builder.start", EmbeddedServer::builder().start()).await;
+        let [from, one, other] = ["data", "one", "other"].map(|name| self.folder.0.join(name));
+        log.see("embedded: pravega_sdk::embedded::backup", backup(&from, one)).await;
+        log.see("embedded: pravega_sdk::embedded::salvage", salvage(&from, other)).await;
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use pravega_sdk::embedded::{EmbeddedServer, OpenProblem, StartError};
 
+use super::salvage;
 use crate::{
     context::Context,
     failure::{Failure, Result, with_causes},
@@ -24,7 +25,8 @@ Ctrl-C ends it after requests in progress are done.
 
 Examples:
   pravega dev
-  pravega dev --port 19090 --dir data";
+  pravega dev --port 19090 --dir data
+  pravega dev --salvage data data-new";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -48,6 +50,16 @@ pub(crate) struct Arguments {
     /// until streams are truncated or deleted
     #[arg(long, value_parser = disk, value_name = "BYTES", requires = "dir")]
     disk: Option<u64>,
+    /// Start no server: write what can be read of the damaged folder DIR to a folder NEW, and list
+    /// what is missing. DIR is not changed. Segments keep their offsets: where bytes are missing, a
+    /// read fails, and `pravega stream truncate` moves the head of the stream beyond them
+    #[arg(
+        long,
+        num_args = 2,
+        value_names = ["DIR", "NEW"],
+        conflicts_with_all = ["port", "rest_port", "dir", "memory"]
+    )]
+    salvage: Option<Vec<PathBuf>>,
 }
 
 /// With less there is hardly a stream.
@@ -73,6 +85,9 @@ fn disk(text: &str) -> std::result::Result<u64, String> {
 }
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
+    if let Some([from, to]) = arguments.salvage.as_deref() {
+        return salvage::run(from, to, context).await;
+    }
     let output = &mut context.output;
     // As in Pravega, where it is 9091 beside 9090.
     let next_port =
@@ -133,8 +148,8 @@ fn unusable(error: StartError) -> Failure {
         StartError::Data(data) => match data.problem() {
             OpenProblem::Corrupt { .. } | OpenProblem::Missing { .. } => failure.with_hint(
                 "no file was changed. All streams are in one log, which cannot be used without \
-                 the damaged part: restore the folder from a copy, or start with another --dir and \
-                 write the events again",
+                 the damaged part: restore the folder from a backup, or write what can be read of \
+                 it to a new folder with `pravega dev --salvage DIR NEW`",
             ),
             OpenProblem::Foreign { .. } => failure.with_hint(
                 "no file was changed. Move that file elsewhere, if it does not belong into the \

@@ -14,6 +14,7 @@ mod position;
 mod progress;
 pub(crate) mod read;
 mod report;
+mod salvage;
 pub(crate) mod scope;
 pub(crate) mod segment;
 pub(crate) mod stream;

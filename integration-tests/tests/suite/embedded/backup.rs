@@ -229,3 +229,45 @@ fn the_tool_copies_the_folder_of_a_process_that_runs() {
     assert_eq!(run().status.code(), Some(2), "it is not empty");
     let _copy = super::process::Process::start(&["--dir", to.to_str().unwrap()]);
 }
+
+#[tokio::test]
+async fn the_tool_salvages_a_damaged_folder_and_lists_what_is_missing() {
+    let parent = tempfile::tempdir().unwrap();
+    let [folder, to] = ["data", "new"].map(|name| parent.path().join(name));
+    let (server, factory) = start(EmbeddedServer::builder().with_directory(&folder)).await;
+    let stream = stream(&factory, 1).await;
+    // Each is an append of its own.
+    for round in 0..10 {
+        write(&factory, &stream, round * 100..(round + 1) * 100).await;
+    }
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(binary());
+        command.args(arguments).args(["dev", "--salvage"]).args([&folder, &to]).output().unwrap()
+    };
+    let refused = run(&[]);
+    assert_eq!(refused.status.code(), Some(5), "it is in use: {refused:?}");
+    server.shutdown().await;
+    let log = folder.join("log-00000001");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let middle = bytes.iter().rposition(|byte| *byte != 0).unwrap() * 3 / 4;
+    bytes[middle] ^= 1;
+    std::fs::write(&log, &bytes).unwrap();
+    let told = EmbeddedServer::builder().with_directory(&folder).start().await.unwrap_err();
+    assert!(told.to_string().contains("is damaged at byte"), "{told}");
+    let before = names(&folder);
+    let salvaged = run(&["-o", "json"]);
+    assert!(salvaged.status.success(), "{salvaged:?}");
+    let list = String::from_utf8(salvaged.stdout).unwrap();
+    assert!(list.lines().any(|line| line.contains("\"missing\":\"changes\"")), "{list}");
+    assert_eq!((names(&folder), std::fs::read(&log).unwrap() == bytes), (before, true));
+    let (copy, reading) = start(EmbeddedServer::builder().with_directory(&to)).await;
+    // The first events are read, up to the hole.
+    let mut reader = reading.event_reader(&stream, Utf8).await.unwrap();
+    for number in 0..100 {
+        let event = reader.next().await.unwrap().unwrap();
+        assert_eq!(event.event(), &number.to_string());
+    }
+    // And it is written to again.
+    write(&reading, &stream, 1000..1010).await;
+    copy.shutdown().await;
+}
