@@ -113,6 +113,13 @@ impl Index {
         Ok(())
     }
 
+    /// Begins new spans at an offset of a file, before which are bytes that cannot be read.
+    pub fn split(&mut self, file: FileNumber, at: u64) {
+        if let Some(spans) = self.spans.get_mut(&file) {
+            spans.split(at);
+        }
+    }
+
     /// Returns true if the file that is written should end, because it has many spans.
     #[must_use]
     pub fn is_full(&self) -> bool {

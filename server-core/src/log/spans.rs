@@ -53,13 +53,15 @@ pub struct FileSpans {
     spans: BTreeMap<SegmentNumber, Vec<Span>>,
     count: usize,
     bytes: u64,
+    /// Records from this offset on do not continue a span before it.
+    split: u64,
 }
 
 impl FileSpans {
     /// No spans yet.
     #[must_use]
     pub fn new(file: FileNumber) -> Self {
-        Self { file, spans: BTreeMap::new(), count: 0, bytes: 0 }
+        Self { file, spans: BTreeMap::new(), count: 0, bytes: 0, split: 0 }
     }
 
     /// The file.
@@ -101,7 +103,7 @@ impl FileSpans {
             Some(last) if from < last.to || at < last.end || to < from => {
                 return Err(OutOfOrder { segment, from });
             }
-            Some(last) if from == last.to && end - last.at <= SPAN_LEN => {
+            Some(last) if from == last.to && end - last.at <= SPAN_LEN && self.split <= last.at => {
                 (last.to, last.end) = (to, end);
             }
             _ => {
@@ -111,6 +113,12 @@ impl FileSpans {
         }
         self.bytes = self.bytes.saturating_add(to - from);
         Ok(())
+    }
+
+    /// Begins new spans at an offset of the file: before it are bytes that cannot be read, which a
+    /// span must not have between its records.
+    pub fn split(&mut self, at: u64) {
+        self.split = self.split.max(at);
     }
 
     /// The span with a byte of a segment; `None` if the byte is not in the file.
@@ -181,6 +189,19 @@ mod tests {
         assert_eq!(spans.add(&placed(ONE, 15, 30, 100, 130)), refused);
         assert_eq!(spans.add(&placed(ONE, 20, 20, 100, 130)), Ok(()), "no bytes");
         assert_eq!((spans.count(), spans.bytes()), (1, 10));
+    }
+
+    #[test]
+    fn no_span_has_records_on_both_sides_of_a_split() {
+        let mut spans = FileSpans::new(FILE);
+        for (from, at) in [(0, 64), (10, 90), (20, 200), (30, 230)] {
+            if at == 200 {
+                spans.split(150);
+            }
+            spans.add(&placed(ONE, from, from + 10, at, at + 26)).unwrap();
+        }
+        let found: Vec<(u64, u64)> = spans.all().map(|(_, span)| (span.at, span.end)).collect();
+        assert_eq!(found, [(64, 116), (200, 256)]);
     }
 
     proptest! {

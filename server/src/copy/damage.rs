@@ -115,7 +115,11 @@ impl<'a> Damaged<'a> {
                 Ok(bytes) => all.extend_from_slice(&bytes),
                 Err(error) => {
                     all.resize(all.len() + usize::try_from(part).unwrap_or_default(), 0);
-                    self.lost(name, format!("bytes {from} to {}: {error}", from + part));
+                    let why = format!("bytes {from} to {}: {error}", from + part);
+                    let lost = Missing::File { file: name.to_owned(), why };
+                    if !self.missing.contains(&lost) {
+                        self.missing.push(lost);
+                    }
                 }
             }
             from += part;
@@ -411,7 +415,12 @@ impl<'a> Damaged<'a> {
                     take(self, Scanned::Frame(at, records));
                 }
                 SalvageStep::Damage { range, spans } => {
-                    self.take_spans(spans);
+                    // A read of a span checks everything from its start on.
+                    for span in spans {
+                        self.index.split(head.number, span.record.at);
+                        self.take_spans(vec![span]);
+                    }
+                    self.index.split(head.number, range.end);
                     take(self, Scanned::Damage(range));
                 }
                 SalvageStep::Done { .. } => return,

@@ -214,6 +214,11 @@ fn folder() -> Listed {
     });
     writing.append("b", b'y', 200);
     writing.append("a", b'z', 40);
+    // Appends that follow each other, and are near each other, with others between them.
+    for byte in 0..4 {
+        writing.append("a", byte, 20);
+        writing.append("b", byte, 20);
+    }
     let files = writing.disk.files().clone();
     let logs = files.keys().filter(|name| name.starts_with("log-")).count();
     assert!(logs > 2, "{logs} log files");
