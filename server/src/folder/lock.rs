@@ -3,6 +3,7 @@
 use std::{
     fs::{File, TryLockError},
     io::{self, Read as _, Write as _},
+    ops::Deref,
     os::unix::fs::MetadataExt as _,
     path::Path,
 };
@@ -42,10 +43,29 @@ pub(super) fn failed(what: &'static str) -> impl FnOnce(io::Error) -> FolderErro
     move |error| FolderError::Io { what, error }
 }
 
+/// A file or folder whose lock ends with it, also while a process that is being started has a copy
+/// of its descriptor.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Deref for Locked {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        self.0.unlock().ok();
+    }
+}
+
 /// A folder that no other process can lock. Nothing in it was changed.
 #[derive(Debug)]
 pub(crate) struct LockedFolder {
-    folder: File,
+    folder: Locked,
 }
 
 impl LockedFolder {
@@ -67,7 +87,7 @@ impl LockedFolder {
             let error = io::Error::other("it is another folder than a moment ago");
             return Err(failed("cannot open it")(error));
         }
-        Ok(Self { folder })
+        Ok(Self { folder: Locked(folder) })
     }
 
     /// The files of the folder, but for the lock.
@@ -97,7 +117,7 @@ impl LockedFolder {
             {
                 // The process is for people only; the lock decides.
                 lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).ok();
-                return Ok(ClaimedFolder { folder: self.folder, _lock: lock });
+                return Ok(ClaimedFolder { folder: self.folder, _lock: Locked(lock) });
             }
         }
         let error = io::Error::other("its file `lock` is removed again and again");
@@ -131,8 +151,8 @@ pub(super) fn pid(folder: &File) -> String {
 /// A folder that belongs to this process until it is dropped.
 #[derive(Debug)]
 pub(crate) struct ClaimedFolder {
-    folder: File,
-    _lock: File,
+    folder: Locked,
+    _lock: Locked,
 }
 
 impl ClaimedFolder {
@@ -163,16 +183,34 @@ impl ClaimedFolder {
 
     /// Renames a file; replaces an existing one.
     pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.folder, from, &self.folder, to)?)
+        Ok(rustix::fs::renameat(&*self.folder, from, &*self.folder, to)?)
     }
 
     /// Removes a file.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.folder, name, AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(&*self.folder, name, AtFlags::empty())?)
     }
 
     /// Makes the names of the files durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.folder.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_free_once_it_is_dropped_also_while_a_new_process_has_its_descriptors() {
+        let folder = tempfile::tempdir().unwrap();
+        let claim = || LockedFolder::open(folder.path())?.claim();
+        let claimed = claim().unwrap();
+        // As between the fork and the start of a program.
+        let copies = [&claimed.folder, &claimed._lock].map(|file| file.try_clone().unwrap());
+        assert!(matches!(claim(), Err(FolderError::InUse { .. })));
+        drop(claimed);
+        claim().unwrap();
+        drop(copies);
     }
 }

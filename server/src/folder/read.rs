@@ -81,3 +81,11 @@ impl ReadFolder {
         socket::connect(&self.folder, name)
     }
 }
+
+impl Drop for ReadFolder {
+    fn drop(&mut self) {
+        // A process that is being started may have copies of the descriptors.
+        self.folder.unlock().ok();
+        self.lock.take().map(|lock| lock.unlock().ok());
+    }
+}
