@@ -646,8 +646,7 @@ impl Handles {
             request_id: 0,
         };
         let connection: &StoreConnection = &self.connection;
-        let asking = connection.request(info());
-        log.see("store_connections: connection.request", asking).await;
+        log.see("store_connections: connection.request", connection.request(info())).await;
         let asking = connection.request_within(info(), SOON);
         log.see("store_connections: connection.request_within", asking).await;
         let exchanging = connection.exchange(WireCommand::from(info()));
