@@ -7,22 +7,27 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_event_stream::codec::Utf8;
-use pravega_sdk_integration_tests::harness::{eventually, new_stream, read_all, tool::binary};
+use pravega_sdk_integration_tests::harness::{
+    eventually, lines::megabytes, new_stream, read_all, tool::binary,
+};
 use pravega_sdk_server::{CopyError, EmbeddedServer, OpenProblem, backup};
 use pravega_sdk_types::{ErrorKind, ScopedStream};
+use tokio::io::AsyncWriteExt as _;
 
 use super::support::{numbers, start, stream, write};
 
-/// Writes numbers until it is over. The last one that is acknowledged is in `acknowledged`.
+/// Writes numbers until it is over, and notes how many are acknowledged, and the longest time that
+/// this took, in milliseconds.
 async fn count(
     factory: Arc<ClientFactory>,
     stream: ScopedStream,
     acknowledged: Arc<AtomicU32>,
+    longest: Arc<AtomicU32>,
     is_over: Arc<AtomicBool>,
 ) {
     let writer = factory.event_writer(&stream, Utf8).await.unwrap();
@@ -37,10 +42,12 @@ async fn count(
             }
             acks
         };
+        let since = Instant::now();
         for ack in acks {
             ack.await.unwrap();
         }
         acknowledged.store(number, Ordering::Relaxed);
+        longest.fetch_max(since.elapsed().as_millis() as u32, Ordering::Relaxed);
     }
 }
 
@@ -86,22 +93,29 @@ async fn heads(factory: &ClientFactory, stream: &ScopedStream) -> Vec<u32> {
 async fn a_backup_under_load_has_everything_that_was_acknowledged_before_it() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("data");
-    let builder = EmbeddedServer::builder().with_directory(&folder).with_disk_limit(256 << 20);
+    let limit = (256 + 2 * megabytes() as u64) << 20;
+    let builder = EmbeddedServer::builder().with_directory(&folder).with_disk_limit(limit);
     let (server, factory) = start(builder).await;
     let factory = Arc::new(factory);
     let kept = new_stream(factory.controller(), 1).await;
     let truncated = new_stream(factory.controller(), 1).await;
     let committed = new_stream(factory.controller(), 1).await;
     let is_over = Arc::new(AtomicBool::new(false));
-    let (written, passing, commits): (Arc<AtomicU32>, Arc<AtomicU32>, Arc<AtomicU32>) =
-        Default::default();
+    let [written, passing, commits, longest]: [Arc<AtomicU32>; 4] = Default::default();
     let (f, over) = (|| Arc::clone(&factory), || Arc::clone(&is_over));
     let work = [
-        tokio::spawn(count(f(), kept.clone(), Arc::clone(&written), over())),
-        tokio::spawn(count(f(), truncated.clone(), Arc::clone(&passing), over())),
+        tokio::spawn(count(f(), kept.clone(), Arc::clone(&written), Arc::clone(&longest), over())),
+        tokio::spawn(count(f(), truncated.clone(), Arc::clone(&passing), Arc::default(), over())),
         tokio::spawn(truncate(f(), truncated.clone(), over())),
         tokio::spawn(commit(f(), committed.clone(), Arc::clone(&commits), over())),
     ];
+    // As long as the variable of large transfers says.
+    let long = new_stream(factory.controller(), 1).await;
+    let mut bytes = factory.byte_writer(&long).await.unwrap();
+    for number in 0..megabytes() {
+        bytes.write_all(&vec![number as u8; 1 << 20]).await.unwrap();
+    }
+    bytes.flush().await.unwrap();
     for round in 0..3 {
         let before = written.load(Ordering::Relaxed);
         eventually("more is written", async || {
@@ -111,7 +125,11 @@ async fn a_backup_under_load_has_everything_that_was_acknowledged_before_it() {
         .await;
         let least = [&written, &commits].map(|count| count.load(Ordering::Relaxed));
         let to = parent.path().join(format!("backup-{round}"));
+        longest.store(0, Ordering::Relaxed);
+        let since = Instant::now();
         let made = backup(&folder, &to).await.unwrap();
+        let (took, waited) = (since.elapsed(), longest.load(Ordering::Relaxed));
+        println!("{} bytes in {took:?}; acknowledgements took at most {waited} ms", made.bytes);
         assert!(made.files > 0 && made.bytes > 0, "{made:?}");
         let most = written.load(Ordering::Relaxed);
         // The other one runs on.
