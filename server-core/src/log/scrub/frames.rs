@@ -264,7 +264,7 @@ impl FrameWalk {
             // Perhaps the last frame, and torn.
             self.bad.get_or_insert(frame.at);
             self.rest = Rest::Others;
-            return self.go(State::Search(frame.at + 1));
+            return self.go(State::Search(frame.at));
         }
         let is_first = self.bad.is_none();
         self.bad.get_or_insert(self.at);
@@ -336,21 +336,11 @@ impl FrameWalk {
             return self.finish(None);
         }
         let bad = *self.bad.get_or_insert(at);
-        self.go(State::Search(bad + 1))
+        self.go(State::Search(bad))
     }
 
     fn search(&mut self, from: u64) -> Option<ScrubStep> {
         let end = self.window.end();
-        if self.rest == Rest::Zeros {
-            // The byte before the first that is searched.
-            match self.window.part(from - 1, 1) {
-                Part::Bytes(bytes) if bytes.iter().any(|byte| *byte != 0) => {
-                    self.rest = Rest::Others;
-                }
-                Part::Read(step) => return self.wait(State::Search(from), step),
-                Part::Bytes(_) | Part::Beyond => {}
-            }
-        }
         let Some(left) = end.checked_sub(from).filter(|left| *left > 0) else {
             return self.finish(None);
         };
@@ -363,14 +353,18 @@ impl FrameWalk {
         if bytes.iter().any(|byte| *byte != 0) {
             self.rest = Rest::Others;
         }
-        if let Some(start) = find_frame(&bytes, self.salt, from) {
+        // At the first offset there is no whole frame, though the head may be one.
+        let skipped = usize::from(self.bad == Some(from));
+        let others = bytes.get(skipped..).unwrap_or_default();
+        if let Some(start) = find_frame(others, self.salt, from + skipped as u64) {
+            let start = start + skipped;
             let at = from + start as u64;
             let head = bytes.get(start..).and_then(|head| FrameHead::decode(head, self.salt, at));
             if head.is_none_or(|head| head.frame_len() > end - at) {
                 // It was begun, and what was written before it was whole then.
                 let damaged = self.whole_at(at);
                 (self.bad, self.rest) = (Some(at), Rest::Others);
-                self.state = State::Search(at + 1);
+                self.state = State::Search(at);
                 return damaged;
             }
             self.at = at;
@@ -379,7 +373,7 @@ impl FrameWalk {
         // The head of a frame may begin in these bytes and end in the next.
         let next = match len < left {
             true => from + (len - (FRAME_HEAD_LEN as u64 - 1)),
-            false => end + 1,
+            false => end,
         };
         self.go(State::Search(next))
     }

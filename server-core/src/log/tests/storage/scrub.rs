@@ -262,6 +262,31 @@ fn the_torn_end_of_a_file_is_told_from_damage_before_it() {
     }
 }
 
+#[test]
+fn zeros_and_damage_that_are_longer_than_a_read_end() {
+    let (content, places) = frames(&[vec![record(1, 300)], vec![record(1, 400)]]);
+    for filler in [0, 7] {
+        // A stretch in the place of the first frame's end, and one after the last frame.
+        let mut longer = content.clone();
+        longer.resize(content.len() + 1_000_000, filler);
+        let extent = Extent::UpTo(longer.len() as u64);
+        let (found, end) = scrub(target(extent), |at, len| part(&longer, at, len));
+        let torn = ScrubEnd::Torn(content.len() as u64);
+        let expected = if filler == 0 { ScrubEnd::Reached } else { torn };
+        assert_eq!((found, end), (vec![], expected));
+        let extent = Extent::Exactly(longer.len() as u64);
+        let (found, _) = scrub(target(extent), |at, len| part(&longer, at, len));
+        assert_eq!(found[0].range, content.len() as u64..longer.len() as u64);
+    }
+    // The magic of frames without one, at each place of a read's end.
+    let mut magic = content.clone();
+    magic.truncate(places[1].start as usize);
+    magic.extend(b"PRVF".repeat(200_000));
+    let extent = Extent::UpTo(magic.len() as u64);
+    let (found, end) = scrub(target(extent), |at, len| part(&magic, at, len));
+    assert_eq!((found, end), (vec![], ScrubEnd::Torn(places[1].start)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
