@@ -7,8 +7,9 @@ use pravega_sdk_client_factory::{
     types::{NameError, ScalingPolicy, ScopedStream, StreamConfiguration, classify},
 };
 pub use pravega_sdk_server::{
-    Backup, CopyError, EmbeddedServer, Faults, Missing, OpenError, OpenProblem, Presence, Refusal,
-    Salvaged, ServerBuilder, StartError, backup, salvage,
+    Backup, CopyError, DamagedPart, EmbeddedServer, Faults, FolderReport, Missing, OpenError,
+    OpenProblem, Presence, Refusal, Salvaged, SegmentPart, ServerBuilder, StartError, backup,
+    check, salvage,
 };
 
 use crate::controller_client::ControllerError;

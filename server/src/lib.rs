@@ -21,6 +21,7 @@
 mod answer;
 mod budget;
 mod builder;
+mod check;
 mod clock;
 mod connection;
 mod controller;
@@ -52,6 +53,7 @@ mod turns;
 mod watched;
 
 pub use builder::ServerBuilder;
+pub use check::{DamagedPart, FolderReport, SegmentPart, check};
 pub use copy::{Backup, CopyError, Missing, Salvaged, backup, salvage};
 pub use embedded::EmbeddedServer;
 pub use faults::{Faults, Presence, Refusal};

@@ -37,7 +37,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct OpenedStorage {
     disk: Arc<dyn Disk>,
-    log: OpenedLog,
+    pub(crate) log: OpenedLog,
     pub(crate) handle: LogHandle,
     pub(crate) machine: Machine,
     /// Where the folder is asked to keep its files, if it has a socket.
@@ -179,11 +179,11 @@ pub(crate) struct Restored {
 }
 
 impl Restored {
-    fn new(machine: Machine, up_to: Option<Sequence>) -> Self {
+    pub(crate) fn new(machine: Machine, up_to: Option<Sequence>) -> Self {
         Self { restoring: Restoring::new(machine), up_to }
     }
 
-    fn finish(self, sequence: Sequence) -> Result<Machine, OpenProblem> {
+    pub(crate) fn finish(self, sequence: Sequence) -> Result<Machine, OpenProblem> {
         self.restoring.finish(sequence).map_err(|error| {
             let what = "its log cannot be applied".to_owned();
             OpenProblem::Io { what, error: io::Error::other(error) }

@@ -1,5 +1,7 @@
 //! `pravega dev`
 
+mod check;
+
 use std::{
     io::{self, Write as _},
     path::PathBuf,
@@ -26,6 +28,7 @@ Ctrl-C ends it after requests in progress are done.
 Examples:
   pravega dev
   pravega dev --port 19090 --dir data
+  pravega dev --check data
   pravega dev --salvage data data-new";
 
 #[derive(Debug, clap::Args)]
@@ -40,6 +43,15 @@ pub(crate) struct Arguments {
     /// Keep all data in this folder, which is created if it does not exist
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
+    /// Check every byte of a folder of --dir instead of starting a server, and change nothing. It
+    /// tells which files are damaged and which segments have bytes there, and whether a server
+    /// would start
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        conflicts_with_all = ["dir", "port", "rest_port", "memory", "disk", "salvage"]
+    )]
+    check: Option<PathBuf>,
     /// Memory limit, with K, M, G or T for powers of 1024. Without --dir it limits the data of all
     /// streams: at the limit writes are refused until streams are truncated or deleted. With --dir
     /// there may be more events than that; tables, and the index of streams and segments, must fit
@@ -87,6 +99,9 @@ fn disk(text: &str) -> std::result::Result<u64, String> {
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
     if let Some([from, to]) = arguments.salvage.as_deref() {
         return salvage::run(from, to, context).await;
+    }
+    if let Some(folder) = arguments.check {
+        return check::run(folder, context).await;
     }
     let output = &mut context.output;
     // As in Pravega, where it is 9091 beside 9090.

@@ -22,6 +22,14 @@ impl Catalog {
         self.stream(scope, stream).ok_or_else(|| no_stream(scope, stream))
     }
 
+    /// The number of streams that clients have created.
+    #[must_use]
+    pub fn stream_count(&self) -> usize {
+        let scopes = self.scopes.values();
+        let is_of_client = |name: &&String| !names::is_internal(name);
+        scopes.map(|scope| scope.streams.keys().filter(is_of_client).count()).sum()
+    }
+
     /// The configuration of a stream.
     pub fn stream_configuration(&self, info: &StreamInfo) -> CallResult<StreamConfig> {
         Ok(self.found(&info.scope, &info.stream)?.config().clone())

@@ -126,7 +126,7 @@ impl Copying {
         &self,
         files: &dyn Disk,
         keeping: &mut Option<Keeping>,
-        Survey { folder, recovered, needed }: &Survey,
+        Survey { folder, recovered, needed, .. }: &Survey,
         to: &dyn Disk,
     ) -> Result<Backup, Side> {
         let mut target = Target::begin(to)?;

@@ -26,7 +26,6 @@ mod serve;
 mod source;
 mod target;
 
-pub(crate) use self::serve::{Snapshots, serve};
 #[cfg(test)]
 pub(crate) use self::{backup::take, error::Side};
 #[cfg(test)]
@@ -36,4 +35,8 @@ pub use self::{
     error::CopyError,
     missing::Missing,
     salvage::{Salvaged, salvage},
+};
+pub(crate) use self::{
+    serve::{Snapshots, serve},
+    source::Source,
 };

@@ -12,7 +12,7 @@ use crate::{
 
 /// The files of a folder, of which none can be written.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     folder: ReadFolder,
     /// What of them counts, while a server goes on.
     frozen: Option<Frozen>,
@@ -26,7 +26,7 @@ struct Frozen {
 
 impl Source {
     /// The files of a folder that no server uses.
-    pub(super) fn of(folder: ReadFolder) -> Self {
+    pub(crate) fn of(folder: ReadFolder) -> Self {
         Self { folder, frozen: None }
     }
 

@@ -71,6 +71,12 @@ pub(crate) fn convert(
     Err(problem)
 }
 
+/// Checks the journal of a folder, and changes nothing.
+pub(crate) fn check_journal(disk: &dyn Disk) -> Result<(), OpenProblem> {
+    let files = regular_files(disk)?;
+    journal::read_back(&mut JournalFiles { disk, files: &files }, |_| Ok(())).map(drop)
+}
+
 /// Removes the journal of a folder whose conversion is complete.
 pub(crate) fn finish(disk: &dyn Disk) -> Result<(), OpenProblem> {
     let failed = || io_problem("cannot remove the journal, which was converted");

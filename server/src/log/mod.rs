@@ -39,12 +39,15 @@ mod tests;
 mod tidy;
 
 pub(crate) use self::{
+    affected::{Places, joined},
     commit::Sink,
-    convert::{convert, finish as finish_conversion, is_of_journal},
+    convert::{check_journal, convert, finish as finish_conversion, is_of_journal},
     disk::Disk,
     files::Files,
     kept::Pins,
-    open::{Configure, OpenedLog, Replay, Survey, foreign, of_problem, open, read_back, survey},
+    open::{
+        Configure, OpenedLog, Replay, Survey, foreign, list, of_problem, open, read_back, survey,
+    },
     owner::{Changes, Epoch, Owner, ReadFailure, SegmentRange},
     readers::{Job, Then},
     running::{LogHandle, RunningLog},

@@ -110,6 +110,12 @@ pub(crate) struct Survey {
     pub(crate) recovered: Recovered,
     /// The files that a start needs.
     pub(crate) needed: Vec<CopiedFile>,
+    /// Those of them with bytes of segments, and the runs.
+    pub(crate) keeper: Keeper,
+    /// The checkpoints.
+    pub(crate) chain: Vec<CheckpointFile>,
+    /// The names of files that a start removes.
+    pub(crate) obsolete: Vec<String>,
 }
 
 /// Reads the log of a folder back, and finds out which of its files a start needs.
@@ -119,21 +125,24 @@ pub(crate) fn survey(
     replay: &mut dyn Replay,
 ) -> Result<Survey, OpenProblem> {
     let listing = list(disk)?;
-    let Contents::Log { files, checkpoints, runs, .. } =
+    let Contents::Log { files, checkpoints, runs, leftovers, .. } =
         Contents::of(&listing).map_err(of_problem)?
     else {
         let (file, what) = (FOLDER_NAME.to_owned(), What::Missing);
         return Err(of_problem(Problem { file, at: 0, what }));
     };
-    let mut reading = Reading::new(disk, &listing, Vec::new(), space);
+    let mut reading = Reading::new(disk, &listing, leftovers, space);
     let (chain, _) = CheckpointFile::chain(checkpoints.clone()).map_err(of_problem)?;
     let (folder, recovered) = reading.read(files, checkpoints, &runs, replay)?;
     let needed = needed(&recovered, &reading.keeper, &chain, &reading.named, &listing);
-    Ok(Survey { folder, recovered, needed })
+    let Reading { keeper, leftovers: mut obsolete, .. } = reading;
+    obsolete.extend(recovered.unfinished.map(FileNumber::name));
+    obsolete.extend(recovered.obsolete.iter().map(|file| file.name()));
+    Ok(Survey { folder, recovered, needed, keeper, chain, obsolete })
 }
 
 /// The names and lengths of all files. Those of the log are regular files.
-fn list(disk: &dyn Disk) -> Result<BTreeMap<String, u64>, OpenProblem> {
+pub(crate) fn list(disk: &dyn Disk) -> Result<BTreeMap<String, u64>, OpenProblem> {
     let mut listing = BTreeMap::new();
     for (name, kind, len) in disk.list().map_err(io_problem("cannot list its files"))? {
         if kind == Kind::Regular {

@@ -19,7 +19,7 @@ const WRITE_LEN: usize = 256 << 10;
 
 /// The reason why a run cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RunFailure {
+pub(crate) enum RunFailure {
     /// Its bytes are not those that were written.
     #[error("{file} is damaged at byte {at}")]
     Damaged {

@@ -28,6 +28,19 @@ pub enum ScrubFile {
 }
 
 impl ScrubFile {
+    /// The file with a name; `None` if no file of a log has it.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        match name {
+            FOLDER_NAME => Some(Self::Folder),
+            MARK_NAME => Some(Self::Mark),
+            name => CheckpointFile::of_name(name)
+                .map(Self::Checkpoint)
+                .or_else(|| RunFile::of_name(name).map(Self::Run))
+                .or_else(|| FileNumber::of_name(name).map(Self::Log)),
+        }
+    }
+
     /// The file's name.
     #[must_use]
     pub fn name(self) -> String {
