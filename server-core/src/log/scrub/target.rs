@@ -122,7 +122,7 @@ pub enum ScrubEnd {
 /// The next step of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScrubStep {
-    /// Bytes of the file are needed, for [`Scrub::handle_read`].
+    /// Bytes of the file are needed, for [`Scrub::handle_read`](super::Scrub::handle_read).
     Read {
         /// The offset of the first.
         at: u64,
