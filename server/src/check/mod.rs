@@ -6,7 +6,7 @@
 //! names    which segments have bytes where damage is
 //! ```
 //!
-//! If a start would refuse the folder, the files that are needed are not known: then all are checked.
+//! If a start would refuse the folder, which files are needed is unknown: all are checked.
 
 mod report;
 #[cfg(test)]
@@ -180,7 +180,7 @@ impl Checking<'_> {
         let mark = self.bytes(MARK_NAME, MARK_LEN as u64 + 1)?;
         let mark = Mark::read(&mark).map(|(mark, _)| mark);
         let of_mark = mark.as_ref().map(|mark| mark.folder);
-        // Files of another folder are told by the start, and by each of their heads.
+        // A start names the files of another folder, and so does each of their heads.
         let Some(folder) = read_identity(&identity).ok().or(of_mark) else {
             self.check_alone(ScrubTarget::FOLDER)?;
             return Ok(());

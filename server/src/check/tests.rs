@@ -161,7 +161,7 @@ async fn damage_of_every_byte_is_found_but_for_zeros_after_the_end() {
             };
             let parts = report.damage.iter().chain(&report.harmless);
             if parts.clone().any(is_in) || refused(&report) == Some(name) {
-                // What a crash may leave so is told, too.
+                // What a crash may leave so is reported, too.
                 let is_harmless = name == MARK_NAME || at >= end;
                 assert!(is_harmless || !report.is_whole(), "byte {at} of {name}: {report:?}");
                 found += 1;

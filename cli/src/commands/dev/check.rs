@@ -80,7 +80,10 @@ fn record(name: &str, report: &FolderReport, format: Format) -> Record {
 }
 
 fn part(DamagedPart { file, from, to, what, segments, .. }: &DamagedPart) -> Value {
-    let segment = |SegmentPart { segment, from, to, .. }: &SegmentPart| json!({ "segment": segment, "from": from, "to": to });
+    let segment = |part: &SegmentPart| {
+        let SegmentPart { segment, from, to, .. } = part;
+        json!({ "segment": segment, "from": from, "to": to })
+    };
     let segments: Option<Vec<Value>> =
         segments.as_ref().map(|segments| segments.iter().map(segment).collect());
     json!({ "file": file, "from": from, "to": to, "what": what, "segments": segments })
