@@ -69,12 +69,18 @@ impl OpenedStorage {
         let claimed = folder.claim().map_err(OpenProblem::of_folder)?;
         let socket = claimed.listen(KEEPING_NAME);
         let disk: Arc<dyn Disk> = Arc::new(Files::new(claimed));
-        if has_journal {
-            let settings = builder.log_configuration().writer;
-            log::convert(&*disk, settings, builder.machine(Durability::Logged))?;
-        }
-        log::finish_conversion(&*disk)?;
-        let opened = Self::read(builder, disk)?;
+        let read = || {
+            if has_journal {
+                let settings = builder.log_configuration().writer;
+                log::convert(&*disk, settings, builder.machine(Durability::Logged))?;
+            }
+            log::finish_conversion(&*disk)?;
+            Self::read(builder, Arc::clone(&disk))
+        };
+        let opened = read().inspect_err(|_| {
+            // A folder that is refused stays as it is.
+            disk.remove(KEEPING_NAME).ok();
+        })?;
         if let Err(error) = &socket {
             tracing::info!(%error, "no backup can be made of the folder while it is in use");
         }

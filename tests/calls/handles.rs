@@ -53,9 +53,8 @@ struct Folder(PathBuf);
 impl Folder {
     async fn with_a_log() -> Self {
         static FOLDERS: AtomicU32 = AtomicU32::new(0);
-        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-        let name = format!("pravega-sdk-calls-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
+        let (process, number) = (std::process::id(), FOLDERS.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(format!("pravega-sdk-calls-{process}-{number}"));
         let builder = EmbeddedServer::builder().with_directory(folder.join("data"));
         builder.start().await.unwrap().shutdown().await;
         Self(folder)
@@ -693,8 +692,8 @@ impl Handles {
         log.see("embedded: pravega_sdk::embedded", pravega_sdk::embedded()).await;
         log.see("embedded: Embedded::with", Embedded::with(EmbeddedServer::builder())).await;
         log.see("embedded: builder.start", EmbeddedServer::builder().start()).await;
-        let [from, one, other] = ["data", "one", "other"].map(|name| self.folder.0.join(name));
-        log.see("embedded: pravega_sdk::embedded::backup", backup(&from, one)).await;
-        log.see("embedded: pravega_sdk::embedded::salvage", salvage(&from, other)).await;
+        let [from, to, new] = ["data", "to", "new"].map(|name| self.folder.0.join(name));
+        log.see("embedded: pravega_sdk::embedded::backup", backup(&from, to)).await;
+        log.see("embedded: pravega_sdk::embedded::salvage", salvage(from, new)).await;
     }
 }

@@ -41,6 +41,7 @@ fn copy(name: &str, parent: &Path) -> PathBuf {
 
 fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+    let files = files.filter(|file| file.file_type().unwrap().is_file());
     let files =
         files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap()));
     files.filter(|(name, _)| name != "lock").collect()
