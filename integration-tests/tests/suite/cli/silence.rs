@@ -198,7 +198,8 @@ const ASK_STORE: &[&str] = &[
 ];
 
 /// Commands that wait for no server, and those with an exit code and limits of their own.
-const ELSEWHERE: &[&str] = &["completions", "demo", "dev", "doctor", "wire list", "cut show"];
+const ELSEWHERE: &[&str] =
+    &["backup", "completions", "demo", "dev", "doctor", "wire list", "cut show"];
 
 fn with_values(commands: &[&str]) -> Vec<String> {
     let stream = "s/t".parse().unwrap();

@@ -189,7 +189,7 @@ async fn names_with_paths_in_them_touch_no_file() {
         .map(|file| file.unwrap().file_name().into_string().unwrap())
         .collect();
     files.sort();
-    assert_eq!(files, ["folder", "lock", "log-00000001", "synced"]);
+    assert_eq!(files, ["folder", "keeping", "lock", "log-00000001", "synced"]);
     assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1);
     server.shutdown().await;
 }
