@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     machine::{Failure, Random, processor_time, quantile, resident, tell, written},
-    states::{Change, Raw, create},
+    states::{Change, ROOM, Raw, create},
 };
 
 /// The keys of the state.
@@ -50,7 +50,7 @@ pub fn run(system: &str, case: &str, dir: &Path, seconds: f64) -> Result<(), Fai
         store.commit(&changes, None)?;
     }
     let mut apart = match appended {
-        Appended::Apart => Some(Raw::create(&dir.join("data"), 512 << 20)?),
+        Appended::Apart => Some(Raw::create(&dir.join("data"), ROOM)?),
         Appended::Nowhere | Appended::Inside => None,
     };
     let data = random.bytes(DATA_LEN * batch);
@@ -73,7 +73,7 @@ pub fn run(system: &str, case: &str, dir: &Path, seconds: f64) -> Result<(), Fai
     let count = times.len() as f64;
     times.sort_unstable();
     let (bytes_after, calls_after) = written()?;
-    tell("p10_us", quantile(&times, 0.1));
+    tell("p01_us", quantile(&times, 0.01));
     tell("p50_us", quantile(&times, 0.5));
     tell("p99_us", quantile(&times, 0.99));
     tell("commits_per_s", count / elapsed);

@@ -226,6 +226,7 @@ impl Ranges for Fjall {
         Ok(decode(&key, &value))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "there is no runtime here")]
     fn settle(&mut self) -> Result<(), Failure> {
         // What is in memory goes to its tables, so that the journal is not all that is measured.
         self.ranges.rotate_memtable_and_wait()?;

@@ -26,7 +26,7 @@ pub const CACHE: usize = 64 << 20;
 const STATE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("state");
 const DATA: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("data");
 /// The zeros that are written before the first commit, so that no commit changes a file's length.
-const ROOM: u64 = 512 << 20;
+pub const ROOM: u64 = 256 << 20;
 
 /// A key and its new value.
 pub type Change = (Vec<u8>, Vec<u8>);
