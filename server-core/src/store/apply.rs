@@ -7,6 +7,7 @@ use bytestring::ByteString;
 use super::{
     bytes::{Pieces, SegmentBytes},
     discarded::Discarded,
+    residents::Residence,
     segment::{Content, Segment},
     state::Store,
     table::Table,
@@ -146,8 +147,9 @@ impl Store {
         let Some(segment) = self.segments.get_mut(name) else {
             return;
         };
-        let before = segment.held();
+        let (before, residence) = (segment.held(), Residence::of(segment));
         change(segment);
+        self.residents.note(name, residence, Residence::of(segment));
         segment.last_modified = at.unwrap_or(segment.last_modified);
         segment.changed = after;
         self.held = (self.held + segment.held()).saturating_sub(before);
@@ -210,6 +212,7 @@ impl Store {
     /// Removes a segment. Reads that wait for more of it get an empty reply.
     fn remove_segment(&mut self, name: &ByteString, after: Sequence) -> Option<Box<Segment>> {
         let mut segment = self.segments.remove(name)?;
+        self.residents.remove(name);
         self.note_kind(name);
         self.held = self.held.saturating_sub(SEGMENT_OVERHEAD + name.len() as u64 + segment.held());
         let fetching = self.fetches.take_all(name);

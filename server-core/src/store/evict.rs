@@ -5,11 +5,11 @@
 //!                                              └─damage─> the reads fail, and nothing else does
 //! ```
 //!
-//! Pieces are evicted as a clock does it: a hand goes round all segments, and a piece that was not
-//! used since the hand passed it last goes. Only what is durable goes. A call looks at some pieces
-//! only, so that other clients are not held up.
+//! Pieces are evicted as a clock does it: a hand goes round all segments that have bytes in memory,
+//! and a piece that was not used since the hand passed it last goes. Only what is durable goes. A
+//! call looks at some pieces only, so that other clients are not held up.
 
-use std::ops::{Bound, Range};
+use std::ops::Range;
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -18,7 +18,8 @@ use pravega_sdk_wire_protocol::{WireCommand, codes::FailureCode, commands::Error
 
 use super::{
     bytes::Found,
-    fetches::{Fetch, Hand},
+    fetches::Fetch,
+    residents::Residence,
     segment::Content,
     state::Store,
     waiting::{WaitingRead, Woken},
@@ -47,36 +48,25 @@ impl Store {
     pub fn evict(&mut self, durable: Sequence, enough: u64) -> u64 {
         let (mut freed, mut looks) = (0, LOOKS);
         self.spares.keep(enough);
-        while freed < enough && looks > 0 {
-            let (range, from) = match &self.hand {
-                Hand::Begin => (Bound::Unbounded, 0),
-                Hand::At(name, at) => (Bound::Included(name.clone()), *at),
-                Hand::After(name) => (Bound::Excluded(name.clone()), 0),
-            };
-            let next = self.segments.range_mut((range.clone(), Bound::Unbounded)).next();
-            let Some((name, segment)) = next else {
-                let was_begin = matches!(self.hand, Hand::Begin);
-                self.hand = Hand::Begin;
+        while freed < enough && looks > 0 && !self.residents.is_empty() {
+            let Some((name, from)) = self.residents.next() else {
                 looks -= 1;
-                if was_begin {
-                    break;
-                }
                 continue;
             };
-            // A segment after the one of the hand, which was deleted, is searched from its start.
-            let from = if range == Bound::Included(name.clone()) { from } else { 0 };
+            let Some(segment) = self.segments.get_mut(&name) else {
+                self.residents.remove(&name);
+                continue;
+            };
             let changed = segment.changed;
-            let Content::Stream(bytes) = &mut segment.content else {
-                (self.hand, looks) = (Hand::After(name.clone()), looks - 1);
-                continue;
-            };
-            let swept = bytes.evict(from, durable, changed, (enough - freed, looks));
-            freed += swept.freed;
-            looks -= swept.looks.min(looks);
-            self.hand = match swept.next {
-                Some(at) => Hand::At(name.clone(), at),
-                None => Hand::After(name.clone()),
-            };
+            if let Content::Stream(bytes) = &mut segment.content {
+                let swept = bytes.evict(from, durable, changed, (enough - freed, looks));
+                freed += swept.freed;
+                looks -= swept.looks.min(looks);
+                self.residents.go_on(name.clone(), swept.next);
+            }
+            if Residence::of(segment) == Residence::None {
+                self.residents.remove(&name);
+            }
         }
         self.held = self.held.saturating_sub(freed);
         freed
@@ -135,10 +125,11 @@ impl Store {
         }
         let Some(reads) = self.fetches.take(fetch) else { return };
         if let Some(segment) = self.segments.get_mut(&fetch.segment) {
-            let before = segment.held();
+            let (before, residence) = (segment.held(), Residence::of(segment));
             if let Content::Stream(content) = &mut segment.content {
                 content.fill(fetch.from, bytes, &self.spares);
             }
+            self.residents.note(&fetch.segment, residence, Residence::of(segment));
             self.held = (self.held + segment.held()).saturating_sub(before);
         }
         for read in reads {

@@ -101,18 +101,6 @@ impl Fetches {
     }
 }
 
-/// Where the search for pieces to evict goes on.
-#[derive(Debug, Clone, Default)]
-pub(super) enum Hand {
-    /// At the first segment.
-    #[default]
-    Begin,
-    /// At an offset of a segment.
-    At(ByteString, u64),
-    /// At the segment after this one.
-    After(ByteString),
-}
-
 /// The end of what is fetched for a read at an offset, if bytes up to another were evicted.
 pub(super) fn fetch_end(segment: &Segment, offset: u64, to: u64) -> u64 {
     let in_order = segment.bytes().is_some_and(|bytes| bytes.is_read_in_order(offset));

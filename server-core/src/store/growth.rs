@@ -98,6 +98,10 @@ impl Store {
     /// The memory in use, counted again.
     #[cfg(test)]
     pub(crate) fn recount(&self) -> u64 {
+        use super::residents::Residence;
+        let has_bytes = |segment: &Segment| Residence::of(segment) == Residence::Some;
+        let residents = self.segments.iter().filter(|(_, segment)| has_bytes(segment));
+        assert!(self.residents.names().eq(residents.map(|(name, _)| name)), "the residents");
         self.segments.keys().map(|name| self.held_by(name)).sum()
     }
 

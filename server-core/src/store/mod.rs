@@ -41,6 +41,7 @@ mod planned;
 mod pressing;
 mod refusal;
 mod requests;
+mod residents;
 mod segment;
 mod session;
 mod snapshot;

@@ -14,9 +14,10 @@ use uuid::Uuid;
 use super::{
     discarded::Discarded,
     encoded::SegmentLog,
-    fetches::{Fetches, Hand},
+    fetches::Fetches,
     pressing::Pressing,
     refusal::{Refusal, Result},
+    residents::Residents,
     segment::{Content, Segment, Traffic, attribute},
     spares::Spares,
     table::Table,
@@ -65,8 +66,8 @@ pub struct Store {
     pub(super) discarded: Discarded,
     /// The reads of bytes that are not in memory.
     pub(super) fetches: Fetches,
-    /// Where the search for bytes to evict goes on.
-    pub(super) hand: Hand,
+    /// The segments with bytes that can be evicted.
+    pub(super) residents: Residents,
     /// The buffers of evicted bytes, for the next ones.
     pub(super) spares: Spares,
     pub(super) waiting: WaitingReads,

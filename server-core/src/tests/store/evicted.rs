@@ -251,6 +251,25 @@ fn a_fetch_and_a_look_tell_where_the_bytes_of_merged_segments_are() {
 }
 
 #[test]
+fn the_bytes_of_one_segment_are_found_among_many_segments_without_any() {
+    let mut machine = machine_with_source();
+    let mut step = machine.call(at(2)).1;
+    for number in 0..5000 {
+        step.create(&format!("s/a-{number}/0.#epoch.0").into(), vec![]).unwrap();
+    }
+    step.append_internal(&SEGMENT.into(), vec![7; 1 << 20].into(), vec![]).unwrap();
+    // The first call passes over what was used lately.
+    let freed: u64 = [1, 2].map(|_| machine.store.evict(ALL, 1 << 19)).iter().sum();
+    assert!(freed >= 1 << 19, "{freed} bytes were freed");
+    // A segment that is gone, and one whose last bytes were truncated away, are passed over.
+    let mut step = machine.call(at(3)).1;
+    step.append_internal(&OTHER.into(), "more".into(), vec![]).unwrap();
+    step.delete(&SEGMENT.into()).unwrap();
+    step.truncate(&OTHER.into(), Offset(10)).unwrap();
+    assert_eq!(evict(&mut machine, ALL), 0);
+}
+
+#[test]
 fn a_fetch_of_a_segment_with_many_short_parts_has_some_of_them() {
     let mut machine = machine_with_source();
     let mut step = machine.call(at(2)).1;
