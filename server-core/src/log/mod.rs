@@ -105,7 +105,7 @@ pub use self::{
     run::{Directory, Entry, FOOTER_LEN, Footer, Merge, RunBuilder, read_block},
     salvage::{FileSalvage, SalvageStep},
     scrub::{Damage, Extent, Scrub, ScrubEnd, ScrubFile, ScrubStep, ScrubTarget},
-    snapshot::{Snapshot, needed},
+    snapshot::{LogMoment, Snapshot, needed},
     space::{FileUse, Full, Pressure, Purpose, Space, SpaceSettings, live_in},
     spans::{FileSpans, OutOfOrder, Span},
     writer::{Committed, CurrentFile, Event, LogWriter, NotTaken, Settings, batch_len},

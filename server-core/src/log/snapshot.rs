@@ -1,15 +1,15 @@
 //! The files of a log as of one durable batch, while the log goes on.
 //!
 //! ```text
-//! names and lengths at a moment, and the end of the log ──> what a start would find
-//! what a start needs of it                              ──> the files that are copied
+//! the end of the log, and names and lengths after that ──> what a start would find
+//! what a start needs of it                             ──> the files that are copied
 //! ```
 //!
-//! Log files only grow, and what they have up to a durable end stays. So the files of a moment
-//! without one that is removed, and with the newest cut at the end of the log, are those of a
-//! server that has crashed then.
+//! Log files only grow, and what they have up to a durable end stays. So the files that are
+//! listed after it is known, without one that is removed, and with the newest cut at that end, are
+//! those of a server that has crashed then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     checkpoint::{CheckpointFile, KnownFile, KnownRun},
@@ -33,24 +33,34 @@ pub struct Snapshot {
     pub files: BTreeMap<String, u64>,
 }
 
-impl Snapshot {
-    /// The snapshot of a folder as it was listed at a moment, with the files of the log then.
+/// The log at a moment before its files are listed: a listing of before may be without bytes that
+/// are durable at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogMoment {
+    end: Place,
+    sequence: Sequence,
+    /// The files that bytes were moved to, and that are used.
+    moved: BTreeSet<FileNumber>,
+}
+
+impl LogMoment {
+    /// The log as it is now.
     #[must_use]
-    pub fn new(folder: FolderId, keeper: &Keeper, listing: BTreeMap<String, u64>) -> Self {
-        let is_used = |number| keeper.index().salt(number).is_some();
-        Self::of(folder, keeper.end(), is_used, listing)
+    pub fn now(keeper: &Keeper) -> Self {
+        let (end, sequence) = keeper.end();
+        let moved = keeper.index().files().filter(|number| number.is_moved()).collect();
+        Self { end, sequence, moved }
     }
 
-    fn of(
-        folder: FolderId,
-        (end, sequence): (Place, Sequence),
-        is_used: impl Fn(FileNumber) -> bool,
-        listing: BTreeMap<String, u64>,
-    ) -> Self {
+    /// The snapshot of a folder whose files were listed after the moment. None of them was removed
+    /// or renamed in between.
+    #[must_use]
+    pub fn snapshot(self, folder: FolderId, listing: BTreeMap<String, u64>) -> Snapshot {
+        let Self { end, sequence, moved } = self;
         // What bytes are moved to is used once a batch says so; until then it may be removed.
         let is_later = |name: &str| {
             FileNumber::of_name(name).is_some_and(|number| match number.is_moved() {
-                true => !is_used(number),
+                true => !moved.contains(&number),
                 false => number > end.file,
             })
         };
@@ -59,9 +69,11 @@ impl Snapshot {
         if let Some(len) = files.get_mut(&end.file.name()) {
             *len = end.at.min(*len);
         }
-        Self { mark: Mark { folder, end, sequence }, files }
+        Snapshot { mark: Mark { folder, end, sequence }, files }
     }
+}
 
+impl Snapshot {
     /// The content of the file with the mark.
     #[must_use]
     pub fn mark_bytes(&self) -> Vec<u8> {
@@ -129,12 +141,8 @@ mod tests {
         ];
         let listing = listing.map(|(name, len)| (name.to_owned(), len)).into();
         let end = Place { file: FileNumber(2), at: 300 };
-        let snapshot = Snapshot::of(
-            FolderId(7),
-            (end, Sequence(9)),
-            |number| number == FileNumber::moved(1),
-            listing,
-        );
+        let (sequence, moved) = (Sequence(9), [FileNumber::moved(1)].into());
+        let snapshot = LogMoment { end, sequence, moved }.snapshot(FolderId(7), listing);
         let expected = [
             ("folder", 64),
             ("synced", 576),

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use pravega_sdk_server_core::log::{FOLDER_LEN, FOLDER_NAME, Snapshot, read_identity};
+use pravega_sdk_server_core::log::{FOLDER_LEN, FOLDER_NAME, LogMoment, Snapshot, read_identity};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
@@ -52,12 +52,14 @@ impl Snapshots {
         let kept = self.log.kept();
         // Nothing is renamed or removed between these calls.
         let _quiet = kept.quiet();
+        // Before the files are listed, as they grow meanwhile.
+        let then = LogMoment::now(&kept.keeper());
         let files = disk.list()?.into_iter();
         let listing = files
             .filter(|(_, kind, _)| *kind == Kind::Regular)
             .map(|(name, _, len)| (name, len))
             .collect();
-        let snapshot = Snapshot::new(folder, &kept.keeper(), listing);
+        let snapshot = then.snapshot(folder, listing);
         let names: BTreeSet<String> = snapshot.files.keys().cloned().collect();
         Ok((snapshot, kept.pin(names)))
     }

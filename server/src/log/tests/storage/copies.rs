@@ -240,3 +240,91 @@ fn damage_is_named_and_not_copied() {
     }
     run.end();
 }
+
+/// A disk that lists its files, and goes on once it may.
+#[derive(Debug)]
+struct Listed {
+    disk: Arc<dyn Disk>,
+    listed: mpsc::SyncSender<()>,
+    go_on: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Disk for Listed {
+    fn list(&self) -> io::Result<Vec<(String, Kind, u64)>> {
+        let listing = self.disk.list();
+        self.listed.send(()).unwrap();
+        self.go_on.lock().unwrap().recv().unwrap();
+        listing
+    }
+
+    fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
+        self.disk.read_at(name, at, len)
+    }
+
+    fn create(&self, name: &str, _: &[u8]) -> io::Result<()> {
+        panic!("{name} is only read")
+    }
+
+    fn write_at(&self, name: &str, _: u64, _: &[u8]) -> io::Result<()> {
+        panic!("{name} is only read")
+    }
+
+    fn cut(&self, name: &str, _: u64) -> io::Result<()> {
+        panic!("{name} is only read")
+    }
+
+    fn sync(&self, name: &str) -> io::Result<()> {
+        panic!("{name} is only read")
+    }
+
+    fn rename(&self, name: &str, _: &str) -> io::Result<()> {
+        panic!("{name} is only read")
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        panic!("{name} is only read")
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        panic!("the folder is only read")
+    }
+}
+
+#[test]
+fn what_is_written_while_the_files_are_listed_does_not_fail_a_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(files(folder.path()));
+    let run = Life::begin(Arc::clone(&disk), &BTreeMap::new(), 0);
+    let mut random = fastrand::Rng::with_seed(11);
+    grow(&disk, &run, &mut random);
+    for _ in 0..3 {
+        let acknowledged = run.model.state().durable;
+        let (listed, is_listed) = mpsc::sync_channel(0);
+        let (sender, go_on) = mpsc::sync_channel(0);
+        let go_on = Mutex::new(go_on);
+        let slow: Arc<dyn Disk> = Arc::new(Listed { disk: Arc::clone(&disk), listed, go_on });
+        let snapshots = snapshots(&slow, &run);
+        let copy = tempfile::tempdir().unwrap();
+        let backup = std::thread::scope(|scope| {
+            let taken = scope.spawn(|| take(&snapshots, folder.path(), &files(copy.path())));
+            is_listed.recv().unwrap();
+            let end = || run.handle.kept().keeper().end().0.file;
+            let file = end();
+            // Into the next file, which the listing does not have.
+            until("the log has its next file but one", || {
+                (0..20).for_each(|_| assert!(run.change(&mut random)));
+                run.settle();
+                end() > file.next()
+            });
+            sender.send(()).unwrap();
+            taken.join().unwrap().unwrap()
+        });
+        assert!(acknowledged <= backup.batch, "{acknowledged}: {backup:?}");
+        let history = run.model.state().history.clone();
+        let copy = Life::begin(Arc::new(files(copy.path())), &history, backup.batch);
+        assert_eq!(copy.model.state().durable, backup.batch, "and nothing later");
+        copy.read_back();
+        copy.end();
+    }
+    run.end();
+}
