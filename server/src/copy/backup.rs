@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 
 use super::{
     error::{CopyError, Side},
-    keeping::Keeping,
+    keeping::{Keeping, Progress},
     source::Source,
     target::{self, Target},
 };
@@ -68,9 +68,9 @@ pub async fn backup(from: impl Into<PathBuf>, to: impl Into<PathBuf>) -> Result<
     }
     let (from, to) = (from.into(), to.into());
     let ended = Ended::default();
-    let copying = Copying { is_ended: Arc::clone(&ended.0) };
-    let (source, target) = (from.clone(), to.clone());
-    let copied = tokio::task::spawn_blocking(move || copying.run(&source, &target));
+    let is_ended = Arc::clone(&ended.0);
+    let (source, target) = (from.clone(), to);
+    let copied = tokio::task::spawn_blocking(move || run(is_ended, &source, &target));
     copied.await.unwrap_or_else(|error| {
         let problem =
             OpenProblem::Io { what: "copying it".to_owned(), error: io::Error::other(error) };
@@ -97,90 +97,62 @@ impl Replay for Unused {
     fn frame(&mut self, _: Place, _: Sequence, _: Vec<PlacedRecord>) {}
 }
 
-struct Copying {
-    is_ended: Arc<AtomicBool>,
+fn run(is_ended: Arc<AtomicBool>, from: &Path, to: &Path) -> Result<Backup, CopyError> {
+    let source = |problem| CopyError::Source(OpenError { folder: from.to_owned(), problem });
+    let mut folder = ReadFolder::open(from).map_err(OpenProblem::of_folder).map_err(source)?;
+    let (files, keeping) = match folder.lock() {
+        Ok(()) => (Source::of(folder), None),
+        Err(FolderError::InUse { pid }) => {
+            let (keeping, snapshot) = Keeping::ask(&folder)
+                .map_err(|source| CopyError::NoAnswer { folder: from.to_owned(), pid, source })?;
+            (Source::frozen(folder, snapshot), Some(keeping))
+        }
+        Err(error) => return Err(source(OpenProblem::of_folder(error))),
+    };
+    let files = files.with_progress(Progress { is_ended, keeping });
+    let survey = look(&files).map_err(source)?;
+    let copied = target::empty(to).and_then(|target| copy(&files, &survey, &target));
+    copied.map_err(|side| side.error(from.to_owned(), to.to_owned()))
 }
 
-impl Copying {
-    fn run(&self, from: &Path, to: &Path) -> Result<Backup, CopyError> {
-        let source = |problem| CopyError::Source(OpenError { folder: from.to_owned(), problem });
-        let mut folder = ReadFolder::open(from).map_err(OpenProblem::of_folder).map_err(source)?;
-        let (files, mut keeping) = match folder.lock() {
-            Ok(()) => (Source::of(folder), None),
-            Err(FolderError::InUse { pid }) => {
-                let (keeping, snapshot) = Keeping::ask(&folder).map_err(|source| {
-                    CopyError::NoAnswer { folder: from.to_owned(), pid, source }
-                })?;
-                (Source::frozen(folder, snapshot), Some(keeping))
-            }
-            Err(error) => return Err(source(OpenProblem::of_folder(error))),
-        };
-        let survey = look(&files).map_err(source)?;
-        let copied =
-            target::empty(to).and_then(|target| self.copy(&files, &mut keeping, &survey, &target));
-        copied.map_err(|side| side.error(from.to_owned(), to.to_owned()))
+/// Copies what a start needs to an empty folder.
+fn copy(files: &Source, survey: &Survey, to: &dyn Disk) -> Result<Backup, Side> {
+    let Survey { folder, recovered, needed, .. } = survey;
+    let mut target = Target::begin(to)?;
+    let mut bytes = 0;
+    for file in needed {
+        match copy_file(files, &mut target, *file, *folder) {
+            Ok(()) => bytes += file.copied_len(),
+            Err(side) => return Err(target.give_up(side)),
+        }
     }
+    target.finish(recovered.end(), recovered.sequence)?;
+    Ok(Backup { files: needed.len(), bytes, batch: recovered.sequence.0 })
+}
 
-    /// Copies what a start needs to an empty folder.
-    pub(super) fn copy(
-        &self,
-        files: &dyn Disk,
-        keeping: &mut Option<Keeping>,
-        Survey { folder, recovered, needed, .. }: &Survey,
-        to: &dyn Disk,
-    ) -> Result<Backup, Side> {
-        let mut target = Target::begin(to)?;
-        let mut bytes = 0;
-        for file in needed {
-            match self.copy_file(files, keeping, &mut target, *file, *folder) {
-                Ok(()) => bytes += file.copied_len(),
-                Err(side) => return Err(target.give_up(side)),
+fn copy_file(
+    files: &Source,
+    target: &mut Target<'_>,
+    file: CopiedFile,
+    from: FolderId,
+) -> Result<(), Side> {
+    let name = file.name();
+    let failed =
+        |error| Side::Source(OpenProblem::Io { what: format!("cannot read {name}"), error });
+    let mut copy = FileCopy::new(file, from, target.id());
+    let damaged = |problem| Side::Source(of_problem(problem));
+    loop {
+        match copy.poll().map_err(damaged)? {
+            CopyStep::Read { at, len } => {
+                let read = files.read_at(&name, at, len).map_err(failed)?;
+                copy.handle_read(read).map_err(damaged)?;
             }
-        }
-        target.finish(recovered.end(), recovered.sequence)?;
-        Ok(Backup { files: needed.len(), bytes, batch: recovered.sequence.0 })
-    }
-
-    fn copy_file(
-        &self,
-        files: &dyn Disk,
-        keeping: &mut Option<Keeping>,
-        target: &mut Target<'_>,
-        file: CopiedFile,
-        from: FolderId,
-    ) -> Result<(), Side> {
-        let name = file.name();
-        let lost = |error| {
-            let what = "the server does not keep its files any longer".to_owned();
-            Side::Source(OpenProblem::Io { what, error })
-        };
-        let mut copy = FileCopy::new(file, from, target.id());
-        let damaged = |problem| Side::Source(of_problem(problem));
-        loop {
-            if self.is_ended.load(Ordering::Acquire) {
-                let error = io::ErrorKind::Interrupted.into();
-                return Err(Side::target("it is not wanted any longer")(error));
-            }
-            if let Some(keeping) = keeping {
-                keeping.go_on().map_err(lost)?;
-            }
-            match copy.poll().map_err(damaged)? {
-                CopyStep::Read { at, len } => {
-                    let read = files.read_at(&name, at, len).map_err(|error| {
-                        Side::Source(OpenProblem::Io { what: format!("cannot read {name}"), error })
-                    })?;
-                    copy.handle_read(read).map_err(damaged)?;
-                }
-                CopyStep::Write { at, bytes } => target.write(&name, at, &bytes)?,
-                CopyStep::Done => break,
-            }
-        }
-        target.sync(&name)?;
-        match keeping {
-            Some(keeping) => keeping.release(&name).map_err(lost),
-            None => Ok(()),
+            CopyStep::Write { at, bytes } => target.write(&name, at, &bytes)?,
+            CopyStep::Done => break,
         }
     }
+    target.sync(&name)?;
+    files.release(&name).map_err(failed)
 }
 
 /// Finds out what a start would read of a folder, and reads its checkpoints and the log after them.
@@ -211,5 +183,41 @@ pub(crate) fn take(
     let folder = ReadFolder::open(from).map_err(OpenProblem::of_folder).map_err(Side::Source)?;
     let files = Source::frozen(folder, snapshot);
     let survey = look(&files).map_err(Side::Source)?;
-    Copying { is_ended: Arc::default() }.copy(&files, &mut None, &survey, to)
+    copy(&files, &survey, to)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::{super::keeping::tests::silent, *};
+    use crate::{builder::ServerBuilder, storage::OpenedStorage};
+
+    /// The files of a new folder, whose reads go on with a backup.
+    fn files(folder: &Path, progress: Progress) -> Source {
+        drop(OpenedStorage::open(&ServerBuilder::default(), folder).unwrap());
+        Source::of(ReadFolder::open(folder).unwrap()).with_progress(progress)
+    }
+
+    #[test]
+    fn a_server_hears_of_a_backup_while_that_finds_out_what_a_start_would_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (progress, mut server) = silent();
+        look(&files(folder.path(), progress)).unwrap();
+        let mut heard = String::new();
+        server.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "\n");
+    }
+
+    #[test]
+    fn a_backup_that_is_dropped_ends_also_before_its_first_file_is_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = Ended::default();
+        let progress = Progress { is_ended: Arc::clone(&ended.0), keeping: None };
+        let files = files(folder.path(), progress);
+        look(&files).unwrap();
+        drop(ended);
+        let Err(OpenProblem::Io { error, .. }) = look(&files) else { panic!("it goes on") };
+        assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+    }
 }

@@ -3,6 +3,10 @@
 use std::{
     io::{self, BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,7 +24,8 @@ const EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Keeping {
     socket: UnixStream,
-    told: Instant,
+    /// When the server was told something last.
+    told: Mutex<Instant>,
 }
 
 impl Keeping {
@@ -34,18 +39,51 @@ impl Keeping {
             Answer::Failure(why) => return Err(io::Error::other(why)),
         };
         let later = || io::Error::other("it is of another version");
-        Ok((Self { socket, told: Instant::now() }, snapshot.ok_or_else(later)?))
+        Ok((Self { socket, told: Mutex::new(Instant::now()) }, snapshot.ok_or_else(later)?))
     }
 
     /// Tells the server that it need not keep a file any longer.
-    pub(super) fn release(&mut self, name: &str) -> io::Result<()> {
-        self.told = Instant::now();
-        self.socket.write_all(format!("{name}\n").as_bytes())
+    fn release(&self, name: &str) -> io::Result<()> {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let told = (&self.socket).write_all(format!("{name}\n").as_bytes());
+        told.map_err(|error| {
+            let why = format!("the server does not keep its files any longer: {error}");
+            io::Error::new(error.kind(), why)
+        })
     }
 
     /// Tells the server from time to time that the copy goes on.
-    pub(super) fn go_on(&mut self) -> io::Result<()> {
-        if self.told.elapsed() < EVERY { Ok(()) } else { self.release("") }
+    fn go_on(&self) -> io::Result<()> {
+        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.elapsed() < EVERY { Ok(()) } else { self.release("") }
+    }
+}
+
+/// A backup that is under way: its reads keep it so.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Returns true if the backup is not wanted any longer.
+    pub(super) is_ended: Arc<AtomicBool>,
+    /// What a running server keeps for it.
+    pub(super) keeping: Option<Keeping>,
+}
+
+impl Progress {
+    /// Goes on with the next read.
+    ///
+    /// # Errors
+    ///
+    /// If the backup has ended, or the server does not keep its files any longer.
+    pub(super) fn go_on(&self) -> io::Result<()> {
+        if self.is_ended.load(Ordering::Acquire) {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "it is not wanted any longer"));
+        }
+        self.keeping.as_ref().map_or(Ok(()), Keeping::go_on)
+    }
+
+    /// Notes that a file is not read any longer.
+    pub(super) fn release(&self, name: &str) -> io::Result<()> {
+        self.keeping.as_ref().map_or(Ok(()), |keeping| keeping.release(name))
     }
 }
 
@@ -72,5 +110,42 @@ fn line(socket: &UnixStream, by: Instant) -> io::Result<Vec<u8>> {
         }
         let len = bytes.len();
         reader.consume(len);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    /// The progress of a backup that a server has not heard of for a time, and the server's side.
+    pub(in crate::copy) fn silent() -> (Progress, UnixStream) {
+        let (socket, server) = UnixStream::pair().unwrap();
+        let told = Mutex::new(Instant::now().checked_sub(2 * EVERY).unwrap());
+        (Progress { keeping: Some(Keeping { socket, told }), ..Progress::default() }, server)
+    }
+
+    #[test]
+    fn a_server_hears_of_a_copy_from_time_to_time_and_of_each_file() {
+        let (progress, mut server) = silent();
+        (0..3).for_each(|_| progress.go_on().unwrap());
+        progress.release("log-00000001").unwrap();
+        progress.go_on().unwrap();
+        drop(progress);
+        let mut heard = String::new();
+        server.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "\nlog-00000001\n");
+    }
+
+    #[test]
+    fn a_copy_ends_with_its_server_or_when_it_is_not_wanted() {
+        let (progress, server) = silent();
+        drop(server);
+        assert_eq!(progress.go_on().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        let progress = Progress::default();
+        progress.go_on().unwrap();
+        progress.is_ended.store(true, Ordering::Release);
+        assert_eq!(progress.go_on().unwrap_err().kind(), io::ErrorKind::Interrupted);
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, io};
 use bytes::Bytes;
 use pravega_sdk_server_core::log::{MARK_NAME, Snapshot};
 
+use super::keeping::Progress;
 use crate::{
     folder::{Kind, ReadFolder},
     log::Disk,
@@ -16,6 +17,7 @@ pub(crate) struct Source {
     folder: ReadFolder,
     /// What of them counts, while a server goes on.
     frozen: Option<Frozen>,
+    progress: Progress,
 }
 
 #[derive(Debug)]
@@ -27,13 +29,24 @@ struct Frozen {
 impl Source {
     /// The files of a folder that no server uses.
     pub(crate) fn of(folder: ReadFolder) -> Self {
-        Self { folder, frozen: None }
+        Self { folder, frozen: None, progress: Progress::default() }
     }
 
     /// The files of a running server, as of a durable batch.
     pub(super) fn frozen(folder: ReadFolder, snapshot: Snapshot) -> Self {
         let mark = snapshot.mark_bytes().into();
-        Self { folder, frozen: Some(Frozen { files: snapshot.files, mark }) }
+        let frozen = Some(Frozen { files: snapshot.files, mark });
+        Self { folder, frozen, progress: Progress::default() }
+    }
+
+    /// The same files, whose reads are those of a backup: each goes on with it.
+    pub(super) fn with_progress(self, progress: Progress) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// Notes that a file is not read any longer.
+    pub(super) fn release(&self, name: &str) -> io::Result<()> {
+        self.progress.release(name)
     }
 }
 
@@ -52,6 +65,7 @@ impl Disk for Source {
     }
 
     fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
+        self.progress.go_on()?;
         let Some(frozen) = &self.frozen else { return self.folder.read_at(name, at, len) };
         let whole = frozen.files.get(name).copied().unwrap_or_default();
         let end = whole.min(at.saturating_add(len));
