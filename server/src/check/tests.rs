@@ -71,10 +71,11 @@ impl Disk for Held {
 
 fn files(folder: &Path) -> BTreeMap<String, Bytes> {
     let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
-    let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
-    let named = files.map(|entry| {
-        let bytes = Bytes::from(std::fs::read(entry.path()).unwrap());
-        (entry.file_name().into_string().unwrap(), bytes)
+    // A server that runs may remove a file meanwhile.
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let named = files.filter_map(|entry| {
+        let bytes = std::fs::read(entry.path()).ok()?;
+        Some((entry.file_name().into_string().unwrap(), Bytes::from(bytes)))
     });
     named.filter(|(name, _)| name != "lock").collect()
 }
