@@ -95,6 +95,17 @@ pub struct Position {
     pub sequence: u64,
 }
 
+/// What a checkpoint that begins now needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointNeeds {
+    /// Where the log is read from at a start: the oldest file whose spans are in no run.
+    pub position: Position,
+    /// The files up to there.
+    pub files: Vec<KnownFile>,
+    /// The runs.
+    pub runs: Vec<KnownRun>,
+}
+
 /// A file that a checkpoint needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownFile {

@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use super::{
     checkpoint::{
-        CheckpointBuilder, CheckpointEnd, CheckpointFile, KnownFile, KnownRun, Position, StateEntry,
+        CheckpointBuilder, CheckpointEnd, CheckpointFile, CheckpointNeeds, Position, StateEntry,
     },
     effect::Outcome,
     head::{FileHead, FileKind},
@@ -255,26 +255,31 @@ impl Checkpoints {
         self.dirty.len()
     }
 
+    /// Returns true if no checkpoint is being written.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.job.is_none()
+    }
+
     /// Returns true if a checkpoint should begin.
     #[must_use]
     pub fn is_due(&self) -> bool {
         let CheckpointSettings { tail_len, tail_records, .. } = self.settings;
-        self.job.is_none() && (self.tail_len >= tail_len || self.tail_records >= tail_records)
+        self.is_idle() && (self.tail_len >= tail_len || self.tail_records >= tail_records)
     }
 
     /// Begins a checkpoint whose state has every change up to a position: the end of a durable
     /// frame, or the start of a file. It needs the files up to there, and the runs of those before:
     /// bytes of segments are looked for from there on only.
-    pub fn begin(
-        &mut self,
-        position: Position,
-        files: Vec<KnownFile>,
-        runs: Vec<KnownRun>,
-        random: u64,
-    ) {
-        if self.job.is_some() {
+    ///
+    /// While one is being written none begins, and what it would need is not asked for: the files
+    /// that are given up since then are those of the next one, and the one that is being written
+    /// still names them.
+    pub fn begin(&mut self, needs: impl FnOnce() -> Option<CheckpointNeeds>, random: u64) {
+        if !self.is_idle() {
             return;
         }
+        let Some(CheckpointNeeds { position, files, runs }) = needs() else { return };
         self.number += 1;
         let number = self.number;
         let base = self.chain.filter(|chain| {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{
-    checkpoint::{CheckpointEnd, KnownFile, KnownRun, Position},
+    checkpoint::{CheckpointEnd, CheckpointNeeds, KnownFile, KnownRun, Position},
     compaction::Moved,
     frame::{Closed, FileChange, LogRecord, MovedFile, PlacedRecord},
     head::HEAD_LEN,
@@ -37,17 +37,6 @@ struct Moving {
     moved: Moved,
     sequence: Sequence,
     leftovers: [String; 3],
-}
-
-/// What a checkpoint that begins now needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckpointNeeds {
-    /// Where the log is read from at a start: the oldest file whose spans are in no run.
-    pub position: Position,
-    /// The files up to there.
-    pub files: Vec<KnownFile>,
-    /// The runs.
-    pub runs: Vec<KnownRun>,
 }
 
 /// The files of a log.

@@ -75,8 +75,8 @@ mod tests;
 pub use self::{
     ahead::{Extend, Extended},
     checkpoint::{
-        CheckpointBuilder, CheckpointEnd, CheckpointFile, CheckpointReader, CheckpointStep,
-        KnownFile, KnownRun, Position, StateEntry,
+        CheckpointBuilder, CheckpointEnd, CheckpointFile, CheckpointNeeds, CheckpointReader,
+        CheckpointStep, KnownFile, KnownRun, Position, StateEntry,
     },
     checkpoints::{
         Chain, CheckpointEffect, CheckpointSettings, Checkpoints, Next as NextOfCheckpoint, Slice,
@@ -98,7 +98,7 @@ pub use self::{
     head::{BadHead, FileHead, FileKind, HEAD_LEN},
     ids::{FileNumber, FolderId, Place, Salt, SegmentNumber, SpanPlace},
     index::{Index, IndexWork, Run, RunFile},
-    keeper::{CheckpointNeeds, Keeper},
+    keeper::Keeper,
     mark::{MARK_LEN, MARK_NAME, Mark, MarkSlot},
     problem::{Problem, What},
     recovery::{MarkState, Recovered, Recovery, Start, Step as RecoveryStep},

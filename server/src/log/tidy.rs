@@ -19,10 +19,7 @@ use std::{
 };
 
 use pravega_sdk_server_core::{
-    log::{
-        CheckpointEffect, CheckpointNeeds, Checkpoints, FileNumber, Freed, FreedStep,
-        NextOfCheckpoint, Outcome,
-    },
+    log::{CheckpointEffect, Checkpoints, FileNumber, Freed, FreedStep, NextOfCheckpoint, Outcome},
     record::Sequence,
 };
 
@@ -286,7 +283,8 @@ impl Tidying {
     /// One step of a checkpoint; `None` if there is none.
     fn checkpoint(&mut self) -> Option<Next> {
         let now = Instant::now();
-        if self.checkpointing.wait(now).is_zero()
+        if self.checkpoints.is_idle()
+            && self.checkpointing.wait(now).is_zero()
             && (self.checkpoints.is_due() || self.is_wanted(now))
         {
             self.begun = Some(now);
@@ -330,10 +328,8 @@ impl Tidying {
     fn begin_checkpoint(&mut self) {
         // Before the position is known: all changes before it are among these.
         self.take_changes();
-        let needs = self.keeping.kept.keeper().begin_checkpoint();
-        if let Some(CheckpointNeeds { position, files, runs }) = needs {
-            self.checkpoints.begin(position, files, runs, fastrand::u64(..));
-        }
+        let kept = &self.keeping.kept;
+        self.checkpoints.begin(|| kept.keeper().begin_checkpoint(), fastrand::u64(..));
     }
 
     fn carry_out(&mut self, effect: &CheckpointEffect) {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::{
     super::{
-        Chain, CheckpointEffect, CheckpointEnd, CheckpointSettings, Checkpoints, CurrentFile,
-        KnownFile, NextOfCheckpoint, Position, Slice,
+        Chain, CheckpointEffect, CheckpointEnd, CheckpointNeeds, CheckpointSettings, Checkpoints,
+        CurrentFile, KnownFile, NextOfCheckpoint, Position, Slice,
         seeded_bugs::{Bug, with},
     },
     CheckpointFile, CheckpointReader, CheckpointStep, FOLDER, FileChange, FileHead, FileNumber,
@@ -197,7 +197,8 @@ impl Store {
             let files = ends.chain([(place.file, place.at)]).map(known).collect();
             let sequence = self.log.writer.durable().0;
             let position = Position { place, sequence };
-            self.checkpoints.begin(position, files, vec![], random);
+            let needs = CheckpointNeeds { position, files, runs: vec![] };
+            self.checkpoints.begin(|| Some(needs), random);
         }
         match self.checkpoints.poll(self.log.writer.durable()) {
             NextOfCheckpoint::Idle | NextOfCheckpoint::Wait => {}
@@ -401,7 +402,7 @@ fn a_checkpoint_with_changes_is_short_and_the_chain_ends_in_a_base_again() {
     for round in 0..40 {
         (0..30).for_each(|number| checkpoints.touch(key(round * 20 + number)));
         let place = super::Place { file: FileNumber(1), at: 64 + u64::from(round) };
-        checkpoints.begin(Position { place, sequence: 0 }, vec![], vec![], 5);
+        checkpoints.begin(|| Some(needs_from(place)), 5);
         let mut len = 0;
         loop {
             match checkpoints.poll(Sequence(0)) {
@@ -443,7 +444,7 @@ fn no_debug_output_of_a_checkpoint_shows_the_state() {
     let entry = (Bytes::from_static(b"canary 1"), Some(Bytes::from_static(b"canary 2")));
     checkpoints.touch(entry.0.clone());
     let place = super::Place { file: FileNumber(1), at: 64 };
-    checkpoints.begin(Position { place, sequence: 0 }, vec![], vec![], 5);
+    checkpoints.begin(|| Some(needs_from(place)), 5);
     let (mut file, mut is_first) = (Vec::new(), true);
     loop {
         let next = checkpoints.poll(Sequence(0));
@@ -476,4 +477,30 @@ fn no_debug_output_of_a_checkpoint_shows_the_state() {
         }
     }
     assert_eq!(entries, 1);
+}
+
+fn needs_from(place: super::Place) -> CheckpointNeeds {
+    let position = Position { place, sequence: 0 };
+    CheckpointNeeds { position, files: vec![], runs: vec![] }
+}
+
+#[test]
+fn while_a_checkpoint_is_written_the_runs_that_it_names_are_not_given_up_for_another() {
+    let mut checkpoints = Checkpoints::new(checkpoint_settings(), None);
+    let place = super::Place { file: FileNumber(1), at: 64 };
+    assert!(checkpoints.is_idle());
+    checkpoints.begin(|| Some(needs_from(place)), 5);
+    assert!(!checkpoints.is_idle());
+    let mut given_up = 0;
+    let mut begin = |checkpoints: &mut Checkpoints| {
+        let needs = || {
+            given_up += 1;
+            Some(needs_from(place))
+        };
+        checkpoints.begin(needs, 6);
+        given_up
+    };
+    assert_eq!(begin(&mut checkpoints), 0);
+    checkpoints.abort();
+    assert_eq!(begin(&mut checkpoints), 1);
 }

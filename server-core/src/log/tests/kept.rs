@@ -6,10 +6,10 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::{
     super::{
-        Chain, CheckpointNeeds, CheckpointSettings, Checkpoints, Compaction, CompactionStep,
-        Directory, Entry, FOOTER_LEN, Fetch, FetchStep, FileKind, FileUse, Footer, Freed,
-        FreedStep, IndexWork, Keeper, KnownFile, LogWriter, Merge, Moved, NextOfCheckpoint,
-        ReadFile, Run, RunBuilder, Slice, SpaceSettings, live_in, read_block,
+        Chain, CheckpointSettings, Checkpoints, Compaction, CompactionStep, Directory, Entry,
+        FOOTER_LEN, Fetch, FetchStep, FileKind, FileUse, Footer, Freed, FreedStep, IndexWork,
+        Keeper, KnownFile, LogWriter, Merge, Moved, NextOfCheckpoint, ReadFile, Run, RunBuilder,
+        Slice, SpaceSettings, live_in, read_block,
     },
     FOLDER, FileChange, FileHead, FileNumber, Held, Log, LogRecord, Position, Recovered, RunFile,
     Salt, SegmentNumber, StateEntry,
@@ -311,19 +311,23 @@ impl Kept {
     }
 
     pub(super) fn begin_checkpoint(&mut self) {
-        let Some(mut needs) = self.keeper.begin_checkpoint() else { return };
-        if self.mistake == Some(Mistake::PassesUnindexed) {
-            let (place, sequence) = (self.log.writer.end().unwrap(), self.log.writer.durable().0);
-            needs.position = Position { place, sequence };
-            let files = self.keeper.space().settled(place.file.next());
-            let known = |(number, FileUse { len, bytes, live })| {
-                let salt = self.keeper.index().salt(number).unwrap();
-                KnownFile { number, salt, len, bytes, live }
-            };
-            needs.files = files.map(known).collect();
-        }
-        let CheckpointNeeds { position, files, runs } = needs;
-        self.checkpoints.begin(position, files, runs, self.log.random.u64(..));
+        let random = self.log.random.u64(..);
+        let (keeper, writer, mistake) = (&mut self.keeper, &self.log.writer, self.mistake);
+        let needs = || {
+            let mut needs = keeper.begin_checkpoint()?;
+            if mistake == Some(Mistake::PassesUnindexed) {
+                let (place, sequence) = (writer.end().unwrap(), writer.durable().0);
+                needs.position = Position { place, sequence };
+                let files = keeper.space().settled(place.file.next());
+                let known = |(number, FileUse { len, bytes, live })| {
+                    let salt = keeper.index().salt(number).unwrap();
+                    KnownFile { number, salt, len, bytes, live }
+                };
+                needs.files = files.map(known).collect();
+            }
+            Some(needs)
+        };
+        self.checkpoints.begin(needs, random);
     }
 
     /// Begins a compaction, or goes on with one; returns what it did at its end.
