@@ -10,7 +10,7 @@
 //! before one is given up, [`live_in`] asks for each of its spans whether it can be read. So a
 //! wrong hint costs space until it is counted again, and never data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     ids::{FileNumber, SegmentNumber},
@@ -83,6 +83,8 @@ const MOST_VICTIMS: usize = 8;
 pub struct Space {
     settings: SpaceSettings,
     files: BTreeMap<FileNumber, FileUse>,
+    /// Files that cannot be read.
+    unreadable: BTreeSet<FileNumber>,
     /// The bytes of all files that are no log files.
     others: u64,
     /// The pressure that was returned last.
@@ -93,7 +95,8 @@ impl Space {
     /// The space of a folder without log files.
     #[must_use]
     pub fn new(settings: SpaceSettings) -> Self {
-        Self { settings, files: BTreeMap::new(), others: 0, told: Pressure::Low }
+        let (files, unreadable) = (BTreeMap::new(), BTreeSet::new());
+        Self { settings, files, unreadable, others: 0, told: Pressure::Low }
     }
 
     /// Notes the space of a file.
@@ -132,6 +135,12 @@ impl Space {
     /// Notes that a file was removed.
     pub fn remove(&mut self, file: FileNumber) {
         self.files.remove(&file);
+        self.unreadable.remove(&file);
+    }
+
+    /// Notes that a file cannot be read: it is no victim, and takes the place of none.
+    pub fn note_unreadable(&mut self, file: FileNumber) {
+        self.unreadable.insert(file);
     }
 
     /// Notes the bytes of all files that are no log files.
@@ -217,7 +226,9 @@ impl Space {
             Pressure::Low => used.live <= used.bytes / 2,
             Pressure::High | Pressure::Critical => used.gain() >= used.len / 8,
         };
-        let files = self.settled(before).filter(|(_, used)| used.live > 0);
+        let is_readable = |file: &FileNumber| !self.unreadable.contains(file);
+        let files = self.settled(before);
+        let files = files.filter(|(file, used)| used.live > 0 && is_readable(file));
         let (mut worth, others): (Vec<_>, Vec<_>) =
             files.partition(|(_, used)| used.gain() > 0 && is_worth_it(used));
         if worth.is_empty() {
@@ -267,6 +278,20 @@ mod tests {
 
     fn used(len: u64, bytes: u64, live: u64) -> FileUse {
         FileUse { len, bytes, live }
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_keep_no_others_from_being_victims() {
+        let mut space = space(1000 * MIB);
+        let used = |live| FileUse { len: MIB, bytes: MIB, live };
+        (1..=40).for_each(|number| space.set_file(file(number), used(1000 * number)));
+        let (best, others) = (space.victims(file(100), MIB), file(41));
+        assert_eq!(best.first(), Some(&file(1)));
+        (1..=39).for_each(|number| space.note_unreadable(file(number)));
+        assert_eq!(space.victims(others, MIB), [file(40)]);
+        space.remove(file(7));
+        space.set_file(file(7), used(1));
+        assert_eq!(space.victims(others, MIB), [file(7), file(40)]);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The thread that moves what is still read out of files of which most is not.
 
 use std::{
-    collections::BTreeSet,
     io,
     sync::Arc,
     thread::JoinHandle,
@@ -36,7 +35,6 @@ impl Compactor {
         let compacting = Compacting {
             keeping,
             owner,
-            damaged: BTreeSet::new(),
             throttle: Throttle::default(),
             spent: 0,
             backoff: Backoff::default(),
@@ -57,8 +55,6 @@ impl Compactor {
 struct Compacting {
     keeping: Keeping,
     owner: Arc<dyn Owner>,
-    /// Files that cannot be read: their compaction is not tried again.
-    damaged: BTreeSet<FileNumber>,
     throttle: Throttle,
     /// The bytes since the last look at commits.
     spent: u64,
@@ -86,8 +82,7 @@ impl Compacting {
         let epoch = self.owner.epoch();
         let Keeping { kept, folder, file_len, .. } = &self.keeping;
         let mut keeper = kept.keeper();
-        let mut victims = keeper.victims(*file_len);
-        victims.retain(|file| !self.damaged.contains(file));
+        let victims = keeper.victims(*file_len);
         if victims.is_empty() {
             return None;
         }
@@ -230,10 +225,13 @@ impl Compacting {
         }
     }
 
-    fn shun(&mut self, file: ReadFile, victims: &[FileNumber]) {
+    fn shun(&self, file: ReadFile, victims: &[FileNumber]) {
+        let mut keeper = self.keeping.kept.keeper();
         match file {
-            ReadFile::Log(file) => drop(self.damaged.insert(file)),
-            ReadFile::Run(_) => self.damaged.extend(victims),
+            ReadFile::Log(file) => keeper.space_mut().note_unreadable(file),
+            ReadFile::Run(_) => {
+                victims.iter().for_each(|file| keeper.space_mut().note_unreadable(*file));
+            }
         }
     }
 

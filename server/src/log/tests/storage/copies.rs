@@ -139,6 +139,7 @@ fn a_crash_at_any_call_leaves_nothing_that_is_taken_for_a_copy() {
     loop {
         let copy = tempfile::tempdir().unwrap();
         let mortal = Mortal { files: files(copy.path()), calls: AtomicI64::new(calls) };
+        let before = run.model.state().durable;
         let taken = take(&snapshots(&disk, &run), folder.path(), &mortal);
         drop(mortal);
         let copied = files(copy.path());
@@ -157,7 +158,9 @@ fn a_crash_at_any_call_leaves_nothing_that_is_taken_for_a_copy() {
             // Only the last sync failed, or nothing.
             (Ok(Contents::Log { .. }), _) => {
                 let whole = Life::begin(Arc::new(copied), &history, 0);
-                assert_eq!(whole.model.state().durable, run.model.state().durable);
+                // The threads of the log commit batches of their own.
+                let durable = whole.model.state().durable;
+                assert!((before..=run.model.state().durable).contains(&durable), "{durable}");
                 whole.read_back();
                 whole.end();
             }
