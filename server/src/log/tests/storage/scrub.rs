@@ -165,7 +165,7 @@ impl Disk for Losing {
 #[test]
 fn files_that_are_missing_are_looked_for_once_and_the_others_are_moved() {
     let folder = tempfile::tempdir().unwrap();
-    // Half of the files: any of them may die before it is to be moved.
+    // Half of the files: any of them may die before its bytes are moved.
     let lost = |name: &str| name.starts_with("log-") && name.ends_with(['1', '3', '5', '7', '9']);
     let losing = Arc::new(Losing { files: files(folder.path()), lost, looks: Mutex::default() });
     let disk = Arc::clone(&losing) as Arc<dyn Disk>;
