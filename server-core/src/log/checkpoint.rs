@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     checksum::checksum_of,
-    head::{BadHead, FileHead, FileKind, HEAD_LEN},
+    head::{FileHead, FileKind, HEAD_LEN},
     ids::{FileNumber, FolderId, Place, Salt},
     index::RunFile,
     problem::{Problem, What},
@@ -379,17 +379,11 @@ impl CheckpointReader {
     fn read_head(&mut self) -> Result<(), Problem> {
         let head = match FileHead::decode(&self.buffer) {
             Ok(head) => head,
-            Err(BadHead::Damaged) => return self.problem(What::Head),
-            Err(BadHead::Version(found)) => return self.problem(What::Version(found)),
+            Err(bad) => return self.problem(bad.into()),
         };
-        if head.folder != self.folder {
-            return self.problem(What::OtherFolder(head.folder));
-        }
-        if head.kind != FileKind::Checkpoint {
-            return self.problem(What::OtherKind);
-        }
-        if head.number.0 != self.file.number {
-            return self.problem(What::OtherNumber(head.number));
+        let number = FileNumber(self.file.number);
+        if let Err(what) = head.check(self.folder, FileKind::Checkpoint, number) {
+            return self.problem(what);
         }
         self.salt = Some(head.salt);
         self.advance(HEAD_LEN);

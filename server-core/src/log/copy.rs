@@ -15,7 +15,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::{
     checkpoint::{CheckpointFile, CheckpointReader, CheckpointStep, KnownFile, KnownRun},
-    head::{BadHead, FileHead, FileKind, HEAD_LEN},
+    head::{FileHead, FileKind, HEAD_LEN},
     ids::{FileNumber, FolderId, Salt},
     problem::{Problem, What},
     reading::{Found, READ_LEN, Reading},
@@ -55,14 +55,13 @@ impl CopiedFile {
     }
 
     /// The head that it has in a folder, but for a salt that is not known.
-    fn expected(&self) -> (FileKind, FileNumber, Option<Salt>) {
+    fn expected(&self) -> ((FileKind, FileNumber), Option<Salt>) {
         match self {
             Self::Frames(KnownFile { number, salt, .. }) => {
-                let kind = if number.is_moved() { FileKind::Moved } else { FileKind::Log };
-                (kind, *number, Some(*salt))
+                ((FileKind::of_frames(*number), *number), Some(*salt))
             }
-            Self::Run(KnownRun { run, salt, .. }) => (FileKind::Index, run.first, Some(*salt)),
-            Self::Checkpoint(file, _) => (FileKind::Checkpoint, FileNumber(file.number), None),
+            Self::Run(KnownRun { run, salt, .. }) => ((FileKind::Index, run.first), Some(*salt)),
+            Self::Checkpoint(file, _) => ((FileKind::Checkpoint, FileNumber(file.number)), None),
         }
     }
 }
@@ -201,7 +200,9 @@ impl FileCopy {
         self.taken += new.len() as u64;
         match &mut self.check {
             Check::Head => {
-                let head = self.read_head(&bytes)?;
+                let (file, salt) = self.file.expected();
+                let head = FileHead::decode_of(&bytes, self.from, file, salt);
+                let head = head.map_err(|what| self.problem(0, what))?;
                 self.begin(&head, &bytes);
                 let mut out = BytesMut::from(&FileHead { folder: self.to, ..head }.encode()[..]);
                 out.extend_from_slice(new.get(HEAD_LEN..).unwrap_or_default());
@@ -235,20 +236,6 @@ impl FileCopy {
                 Check::Checkpoint(Box::new(reader))
             }
         };
-    }
-
-    fn read_head(&self, bytes: &Bytes) -> Result<FileHead, Problem> {
-        let (kind, number, salt) = self.file.expected();
-        let fails = |what| Err(self.problem(0, what));
-        match FileHead::decode(bytes) {
-            Err(BadHead::Damaged) => fails(What::Head),
-            Err(BadHead::Version(found)) => fails(What::Version(found)),
-            Ok(head) if head.folder != self.from => fails(What::OtherFolder(head.folder)),
-            Ok(head) if head.kind != kind => fails(What::OtherKind),
-            Ok(head) if head.number != number => fails(What::OtherNumber(head.number)),
-            Ok(head) if salt.is_some_and(|salt| salt != head.salt) => fails(What::NotOfLog),
-            Ok(head) => Ok(head),
-        }
     }
 
     /// The offset up to which the content was checked.

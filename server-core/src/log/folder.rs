@@ -216,11 +216,7 @@ fn encode(id: FolderId) -> Vec<u8> {
 ///
 /// [`Problem`] if the bytes are not one, or one of a newer version.
 pub fn read_identity(bytes: &[u8]) -> Result<FolderId, Problem> {
-    let found = decode(bytes).map_err(|bad| match bad {
-        BadHead::Damaged => What::Head,
-        BadHead::Version(found) => What::Version(found),
-    });
-    found.map_err(|what| problem(FOLDER_NAME, what))
+    decode(bytes).map_err(|bad| problem(FOLDER_NAME, bad.into()))
 }
 
 fn decode(bytes: &[u8]) -> Result<FolderId, BadHead> {

@@ -31,6 +31,14 @@ pub enum FileKind {
     Moved = 3,
 }
 
+impl FileKind {
+    /// The kind of a file with frames.
+    #[must_use]
+    pub fn of_frames(number: FileNumber) -> Self {
+        if number.is_moved() { Self::Moved } else { Self::Log }
+    }
+}
+
 /// The head of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileHead {

@@ -33,7 +33,7 @@
 //! spans  run  the spans of one file in memory; those of many in a file of their own
 //! effect      the calls of the disk that commits need
 //! folder      how a folder is created; which of its files are what
-//! frame  head  mark  checksum           the bytes
+//! frame  head  mark  checksum           the bytes; own_head: whether a head is the folder's own
 //! ids                                   numbers of folders, files and segments
 //! ```
 //!
@@ -57,6 +57,7 @@ mod ids;
 mod index;
 mod keeper;
 mod mark;
+mod own_head;
 mod problem;
 mod reading;
 mod recovery;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    head::VERSION,
+    head::{BadHead, VERSION},
     ids::{FileNumber, FolderId},
 };
 
@@ -66,6 +66,15 @@ pub enum What {
     DamagedBeforeMark,
     /// The folder is a copy that was not completed.
     UnfinishedCopy,
+}
+
+impl From<BadHead> for What {
+    fn from(bad: BadHead) -> Self {
+        match bad {
+            BadHead::Damaged => Self::Head,
+            BadHead::Version(found) => Self::Version(found),
+        }
+    }
 }
 
 impl fmt::Display for What {

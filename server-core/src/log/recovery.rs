@@ -339,7 +339,7 @@ impl Recovery {
         match (FileHead::decode(&bytes), self.targets.get_mut(&number)) {
             // A file whose writing was interrupted, unless a record names it.
             (Err(BadHead::Damaged), Some(_)) if !self.known.contains_key(&number) => {}
-            (Err(bad), _) => return Err(bad_head(number, bad)),
+            (Err(bad), _) => return Err(problem(number, 0, bad.into())),
             (Ok(head), target) => {
                 if let Some((_, salt)) = target {
                     *salt = Some(head.salt);
@@ -355,19 +355,15 @@ impl Recovery {
 
     /// Checks that the head of a file is that of the folder's file with its number.
     fn check_head(&self, number: FileNumber, head: &FileHead) -> Result<(), Problem> {
-        let kind = if number.is_moved() { FileKind::Moved } else { FileKind::Log };
-        let what = if head.folder != self.folder && !has(Bug::IgnoresFolder) {
-            What::OtherFolder(head.folder)
-        } else if head.kind != kind {
-            What::OtherKind
-        } else if head.number != number {
-            What::OtherNumber(head.number)
-        } else if self.known.get(&number).is_some_and(|known| known.salt != head.salt) {
-            What::NotOfCheckpoint
-        } else {
-            return Ok(());
-        };
-        Err(problem(number, 0, what))
+        let folder = if has(Bug::IgnoresFolder) { head.folder } else { self.folder };
+        let checked = head.check(folder, FileKind::of_frames(number), number);
+        checked.map_err(|what| problem(number, 0, what))?;
+        match self.known.get(&number) {
+            Some(known) if known.salt != head.salt => {
+                Err(problem(number, 0, What::NotOfCheckpoint))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn open(&mut self, number: FileNumber) -> Result<Option<Step>, Problem> {
@@ -394,7 +390,7 @@ impl Recovery {
             Err(BadHead::Damaged) if len <= HEAD_LEN as u64 && number != self.first => {
                 return self.finish_before(number);
             }
-            Err(bad) => return Err(bad_head(number, bad)),
+            Err(bad) => return Err(problem(number, 0, bad.into())),
             Ok(head) => head,
         };
         self.check_head(number, &head)?;
@@ -653,12 +649,4 @@ fn problem(file: FileNumber, at: u64, what: What) -> Problem {
 /// The problem with a file whose end is damaged, as the next one was begun after it.
 fn before_next(end: &FileEnd) -> Problem {
     problem(end.file.number, end.file.len, What::DamagedBeforeNext)
-}
-
-fn bad_head(number: FileNumber, bad: BadHead) -> Problem {
-    let what = match bad {
-        BadHead::Damaged => What::Head,
-        BadHead::Version(found) => What::Version(found),
-    };
-    problem(number, 0, what)
 }

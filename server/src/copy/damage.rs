@@ -225,7 +225,7 @@ impl<'a> Damaged<'a> {
     /// The head of a file; that of a damaged head, if its salt is known.
     fn head(&mut self, number: FileNumber) -> Option<FileHead> {
         let name = number.name();
-        let kind = if number.is_moved() { FileKind::Moved } else { FileKind::Log };
+        let kind = FileKind::of_frames(number);
         let known = self.needed.get(&number).copied().flatten();
         let bytes = self.bytes(&name, 0, HEAD_LEN as u64);
         let why = match FileHead::decode(&bytes) {

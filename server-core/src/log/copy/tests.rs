@@ -18,7 +18,7 @@ fn head(kind: FileKind, number: FileNumber) -> FileHead {
 }
 
 fn frames(number: FileNumber) -> (CopiedFile, Vec<u8>) {
-    let kind = if number.is_moved() { FileKind::Moved } else { FileKind::Log };
+    let kind = FileKind::of_frames(number);
     let mut bytes = head(kind, number).encode();
     for batch in 1..20 {
         let start = Place { file: number, at: bytes.len() as u64 };

@@ -9,13 +9,13 @@
 use std::ops::Range;
 
 use super::{
-    target::{Damage, Extent, ScrubEnd, ScrubFile, ScrubStep, check_head},
+    target::{Damage, Extent, ScrubEnd, ScrubFile, ScrubStep},
     window::{Part, READ_LEN, Window},
 };
 use crate::log::{
     checksum::Hashing,
     frame::{FRAME_HEAD_LEN, FrameHead, RECORD_HEAD_LEN, RecordHead, find_frame, read_record},
-    head::{FileKind, HEAD_LEN},
+    head::{FileHead, FileKind, HEAD_LEN},
     ids::{FileNumber, FolderId, Salt},
     problem::What,
 };
@@ -170,12 +170,12 @@ impl FrameWalk {
                 return Some(self.damaged(self.window.end()..end, What::Shortened));
             }
         };
-        let kind = if self.number.is_moved() { FileKind::Moved } else { FileKind::Log };
-        let checked = check_head(&bytes, self.folder, kind, self.number, self.known);
+        let file = (FileKind::of_frames(self.number), self.number);
+        let checked = FileHead::decode_of(&bytes, self.folder, file, self.known);
         (self.at, self.state) = (HEAD_LEN as u64, State::Frame);
         match (checked, self.known) {
-            (Ok(salt), _) => {
-                self.salt = salt;
+            (Ok(head), _) => {
+                self.salt = head.salt;
                 None
             }
             (Err(what), Some(_)) => Some(self.damaged(0..HEAD_LEN as u64, what)),

@@ -3,11 +3,11 @@
 use std::{collections::VecDeque, ops::Range};
 
 use super::{
-    target::{Damage, ScrubEnd, ScrubFile, ScrubStep, check_head},
+    target::{Damage, ScrubEnd, ScrubFile, ScrubStep},
     window::{Part, Window},
 };
 use crate::log::{
-    head::{FileKind, HEAD_LEN},
+    head::{FileHead, FileKind, HEAD_LEN},
     ids::{FolderId, Salt},
     index::RunFile,
     problem::What,
@@ -83,8 +83,9 @@ impl RunWalk {
     }
 
     fn check_head(&mut self, bytes: &[u8]) -> Result<(), What> {
-        let checked = check_head(bytes, self.folder, FileKind::Index, self.run.first, self.salt);
-        let salt = self.salt.or(checked.ok());
+        let file = (FileKind::Index, self.run.first);
+        let checked = FileHead::decode_of(bytes, self.folder, file, self.salt);
+        let salt = self.salt.or(checked.ok().map(|head| head.salt));
         self.state = salt.map_or(State::Ended, State::Footer);
         checked.map(drop)
     }

@@ -5,8 +5,7 @@ use std::ops::Range;
 use crate::log::{
     checkpoint::CheckpointFile,
     folder::{FOLDER_LEN, FOLDER_NAME},
-    head::{BadHead, FileHead, FileKind},
-    ids::{FileNumber, FolderId, Salt},
+    ids::{FileNumber, Salt},
     index::RunFile,
     mark::{MARK_LEN, MARK_NAME},
     problem::What,
@@ -133,29 +132,4 @@ pub enum ScrubStep {
     Damaged(Damage),
     /// The file was checked.
     Done(ScrubEnd),
-}
-
-/// Checks that bytes are the head of a file, and returns its salt.
-pub(super) fn check_head(
-    bytes: &[u8],
-    folder: FolderId,
-    kind: FileKind,
-    number: FileNumber,
-    salt: Option<Salt>,
-) -> Result<Salt, What> {
-    let head = FileHead::decode(bytes).map_err(|bad| match bad {
-        BadHead::Damaged => What::Head,
-        BadHead::Version(found) => What::Version(found),
-    })?;
-    if head.folder != folder {
-        Err(What::OtherFolder(head.folder))
-    } else if head.kind != kind {
-        Err(What::OtherKind)
-    } else if head.number != number {
-        Err(What::OtherNumber(head.number))
-    } else if salt.is_some_and(|salt| salt != head.salt) {
-        Err(What::NotOfLog)
-    } else {
-        Ok(head.salt)
-    }
 }
