@@ -1,6 +1,7 @@
 //! A disk without space, and one that fails.
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{
         Arc, Condvar, Mutex,
@@ -17,6 +18,8 @@ use crate::folder::Kind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failing {
     Write(&'static str, io::ErrorKind),
+    /// A read of a file whose name ends with one of these, which is not found.
+    Read(&'static str, &'static [char]),
     Sync(&'static str),
     Create(&'static str),
     /// A write of zeros.
@@ -30,6 +33,8 @@ pub(crate) struct Faulty {
     files: Files,
     failing: Mutex<Vec<Failing>>,
     failures: AtomicU64,
+    /// How often files that are not found were looked for, by their names.
+    pub(crate) looks: Mutex<BTreeMap<String, usize>>,
     /// The zeros that were written.
     zeros: AtomicU64,
     /// Whether reads wait.
@@ -44,6 +49,7 @@ impl Faulty {
             files: files(folder),
             failing: Mutex::default(),
             failures: AtomicU64::new(0),
+            looks: Mutex::default(),
             zeros: AtomicU64::new(0),
             holds_reads: Default::default(),
             begun_reads: AtomicU64::new(0),
@@ -80,6 +86,16 @@ impl Disk for Faulty {
         self.begun_reads.fetch_add(1, Ordering::SeqCst);
         let (holds, changed) = &self.holds_reads;
         drop(changed.wait_while(holds.lock().unwrap(), |holds| *holds).unwrap());
+        let found = self.fail(|failing| match failing {
+            Failing::Read(of, ends) if name.starts_with(of) && name.ends_with(*ends) => {
+                Some(io::ErrorKind::NotFound)
+            }
+            _ => None,
+        });
+        if found.is_err() {
+            *self.looks.lock().unwrap().entry(name.to_owned()).or_default() += 1;
+        }
+        found?;
         self.files.read_at(name, at, len)
     }
 

@@ -111,65 +111,14 @@ fn damage_is_told_once_with_its_file_and_its_place() {
     run.end();
 }
 
-/// A disk on which some files cannot be found any longer.
-#[derive(Debug)]
-struct Losing {
-    files: Files,
-    lost: fn(&str) -> bool,
-    /// How often each was looked for.
-    looks: Mutex<BTreeMap<String, usize>>,
-}
-
-impl Disk for Losing {
-    fn list(&self) -> io::Result<Vec<(String, Kind, u64)>> {
-        self.files.list()
-    }
-
-    fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
-        if (self.lost)(name) {
-            *self.looks.lock().unwrap().entry(name.to_owned()).or_default() += 1;
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        self.files.read_at(name, at, len)
-    }
-
-    fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.files.create(name, bytes)
-    }
-
-    fn write_at(&self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
-        self.files.write_at(name, at, bytes)
-    }
-
-    fn cut(&self, name: &str, len: u64) -> io::Result<()> {
-        self.files.cut(name, len)
-    }
-
-    fn sync(&self, name: &str) -> io::Result<()> {
-        self.files.sync(name)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.files.rename(from, to)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.files.remove(name)
-    }
-
-    fn sync_folder(&self) -> io::Result<()> {
-        self.files.sync_folder()
-    }
-}
-
 #[test]
 fn files_that_are_missing_are_looked_for_once_and_the_others_are_moved() {
     let folder = tempfile::tempdir().unwrap();
-    // Half of the files: any of them may die before its bytes are moved.
-    let lost = |name: &str| name.starts_with("log-") && name.ends_with(['1', '3', '5', '7', '9']);
-    let losing = Arc::new(Losing { files: files(folder.path()), lost, looks: Mutex::default() });
+    let losing = Faulty::of(folder.path());
     let disk = Arc::clone(&losing) as Arc<dyn Disk>;
     let run = Life::begin(Arc::clone(&disk), &BTreeMap::new(), 0);
+    // Half of the files: any of them may die before its bytes are moved.
+    losing.set(&[Failing::Read("log-", &['1', '3', '5', '7', '9'])]);
     let mut random = fastrand::Rng::with_seed(1);
     let mut have_moved = false;
     until("files are moved, and one that is missing was to be moved", || {
