@@ -10,7 +10,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use crate::limits::{REPLY_BYTES, REQUEST_BYTES, WAITING_ANSWERS};
+use crate::locks::lock;
 
 /// How long others that need less may overtake one that waits.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -85,7 +86,7 @@ impl Pool {
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared)
     }
 
     /// What is asked for more than the whole pool waits for the whole pool.

@@ -2,11 +2,13 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
+
+use crate::locks::lock;
 
 /// The faults that are active at the moment.
 #[derive(Debug, Default)]
@@ -22,14 +24,14 @@ impl FaultState {
     /// Returns true if one more reply may be sent. The first that may not ends its connection, and
     /// lifts the limit.
     pub(crate) fn may_answer(&self) -> bool {
-        let mut left = self.answers_left.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = lock(&self.answers_left);
         let may = *left != Some(0);
         *left = left.and_then(|left| left.checked_sub(1));
         may
     }
 
     pub(crate) fn drop_connection_after(&self, answers: u32) {
-        *self.answers_left.lock().unwrap_or_else(PoisonError::into_inner) = Some(answers);
+        *lock(&self.answers_left) = Some(answers);
     }
 
     pub(crate) fn delay(&self) -> Duration {

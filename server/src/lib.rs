@@ -37,6 +37,7 @@ mod guard;
 mod io_kind;
 mod journal;
 mod limits;
+mod locks;
 mod log;
 mod outbox;
 mod ports;

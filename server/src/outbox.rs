@@ -7,7 +7,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use pravega_sdk_server_core::{
@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use crate::{
     budget::{Charge, Pool},
     limits::{CONNECTION_REPLY_BYTES, OWN_BYTES},
+    locks::lock,
 };
 
 /// The most memory for which the replies of one turn are reserved, unless one alone needs more.
@@ -97,7 +98,7 @@ impl Outbox {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Adds the reply to a read that waited, with as many bytes as there is memory for.

@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,6 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::locks::lock;
 use crate::turns;
 
 /// A connection that was silent for this long may have to leave for a new one.
@@ -122,11 +123,11 @@ impl Port {
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seats)
     }
 
     fn count_warning(&self) -> Option<u64> {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).count()
+        lock(&self.warnings).count()
     }
 
     fn now(&self) -> u64 {

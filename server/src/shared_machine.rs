@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError, TryLockError,
+        Mutex, MutexGuard, TryLockError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
@@ -16,6 +16,7 @@ use std::{
 use pravega_sdk_server_core::machine::Machine;
 use tokio::time::Instant;
 
+use crate::locks::lock;
 use crate::turns;
 
 /// The lock was held for long after this time.
@@ -63,7 +64,7 @@ impl SharedMachine {
         }
         let asked = Instant::now();
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        let machine = lock(&self.machine);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         self.granted.fetch_add(1, Ordering::Relaxed);
         turns::waited(asked.elapsed());

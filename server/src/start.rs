@@ -112,8 +112,8 @@ impl ServerBuilder {
                 socket = opened.socket.take();
                 let started = opened.start(clock);
                 let (state, storage) = started.map_err(|error| {
-                    let what = "cannot start the threads of its log".to_owned();
-                    OpenError { folder: directory, problem: OpenProblem::Io { what, error } }
+                    let problem = OpenProblem::io("cannot start the threads of its log")(error);
+                    OpenError { folder: directory, problem }
                 })?;
                 (state, Some(storage))
             }
@@ -155,10 +155,7 @@ impl ServerBuilder {
         let (builder, folder) = (self.clone(), directory.clone());
         let opened = move || OpenedStorage::open(&builder, &folder);
         let opened = tokio::task::spawn_blocking(opened).await.unwrap_or_else(|_| {
-            Err(OpenProblem::Io {
-                what: "reading it back".to_owned(),
-                error: io::Error::other("the task panicked"),
-            })
+            Err(OpenProblem::io("reading it back")(io::Error::other("the task panicked")))
         });
         match opened {
             Ok(opened) => Ok((opened, directory)),

@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, HashSet},
     mem,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -31,6 +31,7 @@ use crate::{
     eviction::Eviction,
     fault_state::FaultState,
     limits::QUEUED_BYTES,
+    locks::lock,
     log::{Job, LogHandle, ReadFailure, SegmentRange, Then},
     outbox::Outbox,
     shared_machine::SharedMachine,
@@ -397,11 +398,6 @@ fn discard(discarded: Discarded) {
     {
         drop(runtime.spawn_blocking(move || drop(discarded)));
     }
-}
-
-/// No change under this lock is half done after a panic, so a poisoned lock is used on.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

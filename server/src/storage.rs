@@ -5,7 +5,7 @@ use std::{
     ops::Range,
     os::unix::net::UnixListener,
     path::Path,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
@@ -26,6 +26,7 @@ use crate::{
     durable::Durable,
     folder::LockedFolder,
     journal::OpenProblem,
+    locks::lock,
     log::{
         self, Changes, Disk, Epoch, Files, LogHandle, OpenedLog, Owner, ReadFailure, Replay,
         RunningLog, SegmentRange, Sink,
@@ -57,9 +58,7 @@ impl OpenedStorage {
     /// version is converted.
     pub(crate) fn open(builder: &ServerBuilder, path: &Path) -> Result<Self, OpenProblem> {
         let folder = LockedFolder::open(path).map_err(OpenProblem::of_folder)?;
-        let listing = folder.list();
-        let listing = listing
-            .map_err(|error| OpenProblem::Io { what: "cannot list its files".to_owned(), error })?;
+        let listing = folder.list().map_err(OpenProblem::io("cannot list its files"))?;
         let has_journal = log::is_of_journal(listing.keys().map(String::as_str));
         let lens = listing.into_iter().map(|(name, listed)| (name, listed.len)).collect();
         // Before anything is created in it.
@@ -134,7 +133,7 @@ impl Storage {
                 let (builder, disk, to) = (builder.clone(), Arc::clone(&disk), ended.to());
                 let Some(log) = state.log.clone() else { return };
                 let read_back = move || {
-                    let disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
+                    let disk = lock(&disk);
                     disk.as_ref().map(|disk| read_back(&builder, &**disk, &log, to))
                 };
                 let Ok(Some(read_back)) = tokio::task::spawn_blocking(read_back).await else {
@@ -170,7 +169,7 @@ impl Storage {
     pub(crate) fn join(self) {
         self.running.join();
         // After what reads it back, which goes on without the one that watches.
-        let disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let disk = lock(&self.disk).take();
         // One that stays is replaced at the next start.
         disk.map(|disk| disk.remove(KEEPING_NAME).ok());
     }
@@ -190,10 +189,8 @@ impl Restored {
     }
 
     pub(crate) fn finish(self, sequence: Sequence) -> Result<Machine, OpenProblem> {
-        self.restoring.finish(sequence).map_err(|error| {
-            let what = "its log cannot be applied".to_owned();
-            OpenProblem::Io { what, error: io::Error::other(error) }
-        })
+        let finished = self.restoring.finish(sequence).map_err(io::Error::other);
+        finished.map_err(OpenProblem::io("its log cannot be applied"))
     }
 }
 

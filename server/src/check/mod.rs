@@ -49,12 +49,7 @@ const PARTS: usize = 1000;
 pub fn check(folder: impl AsRef<Path>) -> Result<FolderReport, OpenError> {
     let path = folder.as_ref();
     let failed = |problem| OpenError { folder: path.to_owned(), problem };
-    let open = || {
-        let mut folder = ReadFolder::open(path)?;
-        folder.lock()?;
-        Ok(folder)
-    };
-    let folder = open().map_err(OpenProblem::of_folder).map_err(failed)?;
+    let folder = ReadFolder::locked(path).map_err(OpenProblem::of_folder).map_err(failed)?;
     check_disk(&Source::of(folder)).map_err(failed)
 }
 
@@ -282,7 +277,7 @@ fn target(name: &str, len: u64) -> Option<ScrubTarget> {
 }
 
 fn unreadable(name: &str, error: io::Error) -> OpenProblem {
-    OpenProblem::Io { what: format!("cannot read {name}"), error }
+    OpenProblem::io(format!("cannot read {name}"))(error)
 }
 
 fn segments(named: Vec<(String, std::ops::Range<u64>)>) -> Vec<SegmentPart> {

@@ -1,7 +1,6 @@
 //! A backup: the files of a folder as of one durable batch, each checked while it is copied.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -16,10 +15,9 @@ use pravega_sdk_server_core::{
     record::Sequence,
 };
 
-use tokio::runtime::Handle;
-
 use super::{
     error::{CopyError, Side},
+    in_thread,
     keeping::{Keeping, Progress},
     source::Source,
     target::{self, Target},
@@ -63,19 +61,10 @@ pub struct Backup {
 ///
 /// Dropping the future ends the backup after the read or write that it is at, as a failure does.
 pub async fn backup(from: impl Into<PathBuf>, to: impl Into<PathBuf>) -> Result<Backup, CopyError> {
-    if Handle::try_current().is_err() {
-        return Err(CopyError::NoRuntime);
-    }
-    let (from, to) = (from.into(), to.into());
     let ended = Ended::default();
     let is_ended = Arc::clone(&ended.0);
-    let (source, target) = (from.clone(), to);
-    let copied = tokio::task::spawn_blocking(move || run(is_ended, &source, &target));
-    copied.await.unwrap_or_else(|error| {
-        let problem =
-            OpenProblem::Io { what: "copying it".to_owned(), error: io::Error::other(error) };
-        Err(CopyError::Source(OpenError { folder: from, problem }))
-    })
+    let work = move |from: &Path, to: &Path| run(is_ended, from, to);
+    in_thread("copying it", from.into(), to.into(), work).await
 }
 
 /// Ends a copy when it is dropped.
@@ -137,14 +126,13 @@ fn copy_file(
     from: FolderId,
 ) -> Result<(), Side> {
     let name = file.name();
-    let failed =
-        |error| Side::Source(OpenProblem::Io { what: format!("cannot read {name}"), error });
+    let failed = || Side::source(format!("cannot read {name}"));
     let mut copy = FileCopy::new(file, from, target.id());
     let damaged = |problem| Side::Source(of_problem(problem));
     loop {
         match copy.poll().map_err(damaged)? {
             CopyStep::Read { at, len } => {
-                let read = files.read_at(&name, at, len).map_err(failed)?;
+                let read = files.read_at(&name, at, len).map_err(failed())?;
                 copy.handle_read(read).map_err(damaged)?;
             }
             CopyStep::Write { at, bytes } => target.write(&name, at, &bytes)?,
@@ -152,14 +140,12 @@ fn copy_file(
         }
     }
     target.sync(&name)?;
-    files.release(&name).map_err(failed)
+    files.release(&name).map_err(failed())
 }
 
 /// Finds out what a start would read of a folder, and reads its checkpoints and the log after them.
 fn look(files: &dyn Disk) -> Result<Survey, OpenProblem> {
-    let listed = files.list();
-    let listed = listed
-        .map_err(|error| OpenProblem::Io { what: "cannot list its files".to_owned(), error })?;
+    let listed = files.list().map_err(OpenProblem::io("cannot list its files"))?;
     if is_of_journal(listed.iter().map(|(name, _, _)| &**name)) {
         let (file, what) = (
             "folder".to_owned(),
@@ -188,7 +174,7 @@ pub(crate) fn take(
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
+    use std::io::{self, Read as _};
 
     use super::{super::keeping::tests::silent, *};
     use crate::{builder::ServerBuilder, storage::OpenedStorage};

@@ -52,10 +52,16 @@ pub(crate) enum Side {
 }
 
 impl Side {
+    /// A call of the system failed at the folder that is copied.
+    pub(super) fn source(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let problem = OpenProblem::io(what);
+        move |error| Self::Source(problem(error))
+    }
+
     /// A call of the system failed at the new folder.
     pub(super) fn target(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
-        let what = what.into();
-        move |error| Self::Target(OpenProblem::Io { what, error })
+        let problem = OpenProblem::io(what);
+        move |error| Self::Target(problem(error))
     }
 
     /// The error with the folders of both sides.

@@ -4,7 +4,7 @@ use std::{
     io::{self, BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -14,6 +14,7 @@ use pravega_sdk_server_core::log::{KEEPING_NAME, Snapshot};
 
 use super::offer::{Answer, MOST_OFFERED};
 use crate::folder::ReadFolder;
+use crate::locks::lock;
 
 /// How long an answer may take: a step that changes files is waited for.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -44,7 +45,7 @@ impl Keeping {
 
     /// Tells the server that it need not keep a file any longer.
     fn release(&self, name: &str) -> io::Result<()> {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *lock(&self.told) = Instant::now();
         let told = (&self.socket).write_all(format!("{name}\n").as_bytes());
         told.map_err(|error| {
             let why = format!("the server does not keep its files any longer: {error}");
@@ -54,7 +55,7 @@ impl Keeping {
 
     /// Tells the server from time to time that the copy goes on.
     fn go_on(&self) -> io::Result<()> {
-        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = *lock(&self.told);
         if told.elapsed() < EVERY { Ok(()) } else { self.release("") }
     }
 }

@@ -26,6 +26,13 @@ mod serve;
 mod source;
 mod target;
 
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use tokio::runtime::Handle;
+
 #[cfg(test)]
 pub(crate) use self::{backup::take, error::Side};
 #[cfg(test)]
@@ -40,3 +47,22 @@ pub(crate) use self::{
     serve::{Snapshots, serve},
     source::Source,
 };
+use crate::journal::{OpenError, OpenProblem};
+
+/// Does work, which has a name, in a thread of the runtime.
+async fn in_thread<T: Send + 'static>(
+    what: &str,
+    from: PathBuf,
+    to: PathBuf,
+    work: impl FnOnce(&Path, &Path) -> Result<T, CopyError> + Send + 'static,
+) -> Result<T, CopyError> {
+    if Handle::try_current().is_err() {
+        return Err(CopyError::NoRuntime);
+    }
+    let folder = from.clone();
+    let done = tokio::task::spawn_blocking(move || work(&from, &to));
+    done.await.unwrap_or_else(|error| {
+        let problem = OpenProblem::io(what)(io::Error::other(error));
+        Err(CopyError::Source(OpenError { folder, problem }))
+    })
+}

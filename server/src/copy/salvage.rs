@@ -19,11 +19,11 @@ use pravega_sdk_server_core::{
     record::{Durability, Sequence},
     store::Stored,
 };
-use tokio::runtime::Handle;
 
 use super::{
     damage::Damaged,
     error::{CopyError, Side},
+    in_thread,
     missing::Missing,
     source::Source,
     target::{self, Target},
@@ -32,7 +32,7 @@ use crate::{
     builder::ServerBuilder,
     folder::ReadFolder,
     journal::{OpenError, OpenProblem},
-    log::{Disk, is_of_journal},
+    log::{Disk, is_of_journal, joined},
 };
 
 /// The length after which a file ends.
@@ -80,23 +80,12 @@ pub async fn salvage(
     from: impl Into<PathBuf>,
     to: impl Into<PathBuf>,
 ) -> Result<Salvaged, CopyError> {
-    if Handle::try_current().is_err() {
-        return Err(CopyError::NoRuntime);
-    }
-    let (from, to) = (from.into(), to.into());
-    let (source, target) = (from.clone(), to);
-    let salvaged = tokio::task::spawn_blocking(move || run(&source, &target));
-    salvaged.await.unwrap_or_else(|error| {
-        let (what, error) = ("reading it".to_owned(), io::Error::other(error));
-        let problem = OpenProblem::Io { what, error };
-        Err(CopyError::Source(OpenError { folder: from, problem }))
-    })
+    in_thread("reading it", from.into(), to.into(), run).await
 }
 
 fn run(from: &Path, to: &Path) -> Result<Salvaged, CopyError> {
     let source = |problem| CopyError::Source(OpenError { folder: from.to_owned(), problem });
-    let mut folder = ReadFolder::open(from).map_err(OpenProblem::of_folder).map_err(source)?;
-    folder.lock().map_err(OpenProblem::of_folder).map_err(source)?;
+    let folder = ReadFolder::locked(from).map_err(OpenProblem::of_folder).map_err(source)?;
     let files = Source::of(folder);
     let salvaged = target::empty(to).and_then(|target| salvage_to(&files, &target));
     salvaged.map_err(|side| side.error(from.to_owned(), to.to_owned()))
@@ -104,30 +93,25 @@ fn run(from: &Path, to: &Path) -> Result<Salvaged, CopyError> {
 
 /// Writes what can be read of a folder to an empty one.
 pub(crate) fn salvage_to(files: &dyn Disk, to: &dyn Disk) -> Result<Salvaged, Side> {
-    let failed =
-        |error| Side::Source(OpenProblem::Io { what: "cannot list its files".to_owned(), error });
-    let listing = files.list().map_err(failed)?;
+    let failed = || Side::source("cannot list its files");
+    let listing = files.list().map_err(failed())?;
     let names = || listing.iter().map(|(name, _, _)| &**name);
     if is_of_journal(names()) || !names().any(|name| FileNumber::of_name(name).is_some()) {
         let (file, what) = ("log-00000001".to_owned(), "the folder has no log".to_owned());
         return Err(Side::Source(OpenProblem::Missing { file, what }));
     }
     let machine = ServerBuilder::default().machine(Durability::Logged);
-    let damaged = Damaged::read(files, Restoring::new(machine)).map_err(failed)?;
+    let damaged = Damaged::read(files, Restoring::new(machine)).map_err(failed())?;
     let Damaged { restoring, index, mut missing, last, .. } = damaged;
     let (machine, failures) = restoring.finish_salvaged(last);
     let entry = |why: String| Missing::Entry { why };
     missing.extend(failures.into_iter().map(|failure| entry(failure.to_string())));
     let stored = machine.store.stored();
     let readable = readable(&index);
-    let mut wanted = Ranges::new();
     for segment in &stored {
         note_holes(segment, &readable, &mut missing);
-        for (number, range) in &segment.parts {
-            wanted.entry(*number).or_default().push(range.clone());
-        }
     }
-    wanted.values_mut().for_each(|ranges| *ranges = joined(std::mem::take(ranges)));
+    let wanted = ranges(stored.iter().flat_map(|segment| segment.parts.iter().cloned()));
     if !missing.is_empty() {
         note_nameless(&readable, &wanted, &mut missing);
     }
@@ -148,27 +132,21 @@ const START: Place = Place { file: FileNumber::FIRST, at: HEAD_LEN as u64 };
 
 /// The ranges of all records that were read.
 fn readable(index: &Index) -> Ranges {
-    let mut ranges = Ranges::new();
-    for file in index.files() {
-        for (segment, span) in index.spans_of(file).into_iter().flat_map(|spans| spans.all()) {
-            ranges.entry(segment).or_default().push(span.from..span.to);
-        }
-    }
-    ranges.values_mut().for_each(|ranges| *ranges = joined(std::mem::take(ranges)));
-    ranges
+    let spans = index.files().filter_map(|file| index.spans_of(file));
+    let spans = spans.flat_map(|spans| spans.all());
+    ranges(spans.map(|(segment, span)| (segment, span.from..span.to)))
 }
 
 /// Ranges in order, of which those that touch are one.
-fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
-    ranges.sort_by_key(|range| range.start);
-    let mut all: Vec<Range<u64>> = Vec::new();
-    for range in ranges.into_iter().filter(|range| !range.is_empty()) {
-        match all.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => all.push(range),
+fn ranges(all: impl IntoIterator<Item = (SegmentNumber, Range<u64>)>) -> Ranges {
+    let mut ranges = Ranges::new();
+    for (segment, range) in joined(all.into_iter().collect()) {
+        let ranges = ranges.entry(segment).or_default();
+        if !range.is_empty() {
+            ranges.push(range);
         }
     }
-    all
+    ranges
 }
 
 /// The parts of a range that are in others, which are in order.
@@ -209,8 +187,8 @@ fn note_holes(segment: &Stored, readable: &Ranges, missing: &mut Vec<Missing>) {
         holes.extend(without(range, of(readable, *number)).into_iter().map(hole));
         at += range.end - range.start;
     }
-    let bytes =
-        |Range { start: from, end: to }| Missing::Bytes { segment: segment.name.clone(), from, to };
+    let holes = holes.into_iter().map(|hole| (segment.name.clone(), hole)).collect();
+    let bytes = |(segment, Range { start: from, end: to })| Missing::Bytes { segment, from, to };
     missing.extend(joined(holes).into_iter().map(bytes));
 }
 
@@ -314,13 +292,10 @@ impl Filling<'_> {
                 FetchStep::Read { file, range } => {
                     let len = range.end.saturating_sub(range.start);
                     let name = file.name();
-                    match self.files.read_at(&name, range.start, len) {
-                        Ok(bytes) => fetch.handle_read(bytes),
-                        Err(error) => {
-                            let what = format!("cannot read {name} again");
-                            return Err(Side::Source(OpenProblem::Io { what, error }));
-                        }
-                    }
+                    let read = self.files.read_at(&name, range.start, len);
+                    fetch.handle_read(
+                        read.map_err(Side::source(format!("cannot read {name} again")))?,
+                    );
                 }
                 FetchStep::Bytes(bytes) => all.extend_from_slice(&bytes),
                 FetchStep::Done => return Ok(all.into()),
@@ -362,6 +337,5 @@ fn random() -> Salt {
 }
 
 fn contradicts(why: impl ToString) -> Side {
-    let (what, error) = ("its files contradict each other".to_owned(), why.to_string());
-    Side::Source(OpenProblem::Io { what, error: io::Error::other(error) })
+    Side::source("its files contradict each other")(io::Error::other(why.to_string()))
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     io,
     os::unix::net::UnixListener as StdListener,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::offer::{Answer, MOST_NAMED, Offer};
 use crate::{
     folder::Kind,
+    locks::lock,
     log::{Disk, LogHandle, Pins},
 };
 
@@ -45,7 +46,7 @@ impl Snapshots {
     /// The files of the log as of the last durable batch, which are kept. No commit waits.
     pub(crate) fn take(&self) -> io::Result<(Snapshot, Pins)> {
         // Locked until the end: after the end of the server no thread has its folder.
-        let disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        let disk = lock(&self.disk);
         let disk = disk.as_ref().ok_or_else(|| io::Error::other("the server ends"))?;
         let identity = disk.read_at(FOLDER_NAME, 0, FOLDER_LEN as u64 + 1)?;
         let folder = read_identity(&identity).map_err(io::Error::other)?;

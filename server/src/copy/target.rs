@@ -11,7 +11,7 @@ use super::error::Side;
 use crate::{
     folder::LockedFolder,
     journal::OpenProblem,
-    log::{Disk, Files, of_problem},
+    log::{Disk, Files, carry_out_step, of_problem},
 };
 
 /// The bytes that are written between two syncs: the disk of a server that runs meanwhile must not
@@ -106,21 +106,14 @@ impl<'a> Target<'a> {
 
     fn carry_out(&mut self, steps: Vec<FolderStep>) -> Result<(), Side> {
         for step in steps {
+            let done = carry_out_step(self.disk, &step);
             match step {
-                FolderStep::Remove(name) => self.disk.remove(&name),
-                FolderStep::Create { name, bytes } => {
-                    self.files.push(name.clone());
-                    self.disk.create(&name, &bytes)
-                }
-                FolderStep::Rename { from, to } => {
-                    let renamed = self.disk.rename(&from, &to);
-                    // Under either name it is removed last.
-                    self.files.insert(0, to);
-                    renamed
-                }
-                FolderStep::Sync => self.disk.sync_folder(),
+                FolderStep::Create { name, .. } => self.files.push(name),
+                // Under either name it is removed last.
+                FolderStep::Rename { to, .. } => self.files.insert(0, to),
+                FolderStep::Remove(_) | FolderStep::Sync => {}
             }
-            .map_err(Side::target("cannot write its files"))?;
+            done.map_err(Side::target("cannot write its files"))?;
         }
         Ok(())
     }

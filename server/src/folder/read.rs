@@ -4,7 +4,7 @@ use std::{
     fs::{File, TryLockError},
     io,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
@@ -16,6 +16,8 @@ use super::{
     lock::{FolderError, failed, pid},
     socket,
 };
+
+use crate::locks::lock;
 
 /// A folder in which nothing is changed.
 #[derive(Debug)]
@@ -33,6 +35,17 @@ impl ReadFolder {
         let folder = create::open(path).map_err(|error| create::in_the_way(path, error));
         let folder = folder.map_err(failed("cannot open it"))?;
         Ok(Self { folder, last: Mutex::default(), lock: None })
+    }
+
+    /// Opens a folder that exists, which no server uses until this is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::InUse`] if one does.
+    pub(crate) fn locked(path: &Path) -> Result<Self, FolderError> {
+        let mut folder = Self::open(path)?;
+        folder.lock()?;
+        Ok(folder)
     }
 
     /// Keeps servers from using the folder until this is dropped.
@@ -66,13 +79,13 @@ impl ReadFolder {
 
     /// The bytes of a file at an offset: as many as there are, up to a number.
     pub(crate) fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
-        let known = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = lock(&self.last).clone();
         let file = match known.filter(|(known, _)| known == name) {
             Some((_, file)) => file,
             None => Arc::new(files::open(&self.folder, name, OFlags::RDONLY)?),
         };
         let named = (name.to_owned(), Arc::clone(&file));
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(named);
+        *lock(&self.last) = Some(named);
         files::read_at(&file, at, len)
     }
 

@@ -93,6 +93,14 @@ impl fmt::Display for OpenProblem {
     }
 }
 
+impl OpenProblem {
+    /// Makes the problem of a call of the system that failed.
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |error| Self::Io { what, error }
+    }
+}
+
 impl OpenError {
     /// The problem.
     #[must_use]

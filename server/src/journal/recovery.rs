@@ -4,7 +4,7 @@
 //! and the mark does not count it as synced: a crash tore it, it was never acknowledged, and it is
 //! left out. Any other damage is refused with its offset. Nothing is changed.
 
-use std::{error::Error as _, io};
+use std::error::Error as _;
 
 use pravega_sdk_server_core::{
     catalog::RestoreError,
@@ -41,11 +41,6 @@ pub(crate) struct Recovered {
 
 type Result<T> = std::result::Result<T, OpenProblem>;
 
-fn io_problem(what: impl Into<String>) -> impl FnOnce(io::Error) -> OpenProblem {
-    let what = what.into();
-    move |error| OpenProblem::Io { what, error }
-}
-
 fn corrupt(file: &str, offset: u64, what: impl Into<String>) -> OpenProblem {
     OpenProblem::Corrupt { file: file.to_owned(), offset, what: what.into() }
 }
@@ -56,7 +51,7 @@ pub(crate) fn read_back(
     disk: &mut dyn ReadDisk,
     mut apply: impl FnMut(&Record) -> std::result::Result<(), RestoreError>,
 ) -> Result<Option<Recovered>> {
-    let names = disk.list().map_err(io_problem("cannot list its files"))?;
+    let names = disk.list().map_err(OpenProblem::io("cannot list its files"))?;
     let (mut newest, mut has_mark) = (None, false);
     for name in &names {
         match file_number(name) {
@@ -95,7 +90,7 @@ pub(crate) fn read_back(
 
 fn read_mark(disk: &mut dyn ReadDisk) -> Result<(Option<Mark>, usize)> {
     let bytes = disk.read_at(MARK, 0, SLOT_STRIDE + SLOT_LEN);
-    let bytes = bytes.map_err(io_problem("cannot read the mark"))?;
+    let bytes = bytes.map_err(OpenProblem::io("cannot read the mark"))?;
     Ok((Mark::read(&bytes), Mark::next_slot(&bytes)))
 }
 
@@ -170,7 +165,7 @@ pub(crate) fn salt_of_file(disk: &mut dyn ReadDisk, file: &str) -> Result<u64> {
 }
 
 fn salt_and_len(disk: &mut dyn ReadDisk, file: &str) -> Result<(u64, u64)> {
-    let failed = || io_problem(format!("cannot read {file}"));
+    let failed = || OpenProblem::io(format!("cannot read {file}"));
     let len = disk.len(file).map_err(failed())?;
     let head = disk.read_at(file, 0, HEAD_LEN).map_err(failed())?;
     Ok((salt_of(file, &head)?, len))
@@ -192,7 +187,7 @@ fn read_file(
     apply: &mut impl FnMut(&Record) -> std::result::Result<(), RestoreError>,
 ) -> Result<Recovered> {
     let file = &*file_name(number);
-    let failed = || io_problem(format!("cannot read {file}"));
+    let failed = || OpenProblem::io(format!("cannot read {file}"));
     let mut reading = Reading::of(disk, file.to_owned()).map_err(failed())?;
     let head = reading.bytes(0, HEAD_LEN).map_err(failed())?;
     let salt = salt_of(file, head)?;

@@ -68,8 +68,8 @@ fn range(Entry { segment, from, to, .. }: Entry) -> SegmentRange {
     (segment, from..to)
 }
 
-/// The ranges with names, those that follow each other as one.
-pub(crate) fn joined(mut ranges: Vec<(String, Range<u64>)>) -> Vec<(String, Range<u64>)> {
+/// The ranges of each key in order, those that touch as one.
+pub(crate) fn joined<K: Ord>(mut ranges: Vec<(K, Range<u64>)>) -> Vec<(K, Range<u64>)> {
     ranges.sort_by(|one, other| (&one.0, one.1.start).cmp(&(&other.0, other.1.start)));
     ranges.dedup_by(|next, last| {
         let continues = next.0 == last.0 && next.1.start <= last.1.end;

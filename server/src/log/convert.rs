@@ -79,7 +79,7 @@ pub(crate) fn check_journal(disk: &dyn Disk) -> Result<(), OpenProblem> {
 
 /// Removes the journal of a folder whose conversion is complete.
 pub(crate) fn finish(disk: &dyn Disk) -> Result<(), OpenProblem> {
-    let failed = || io_problem("cannot remove the journal, which was converted");
+    let failed = || OpenProblem::io("cannot remove the journal, which was converted");
     let files = regular_files(disk)?;
     if ![CONVERTED, FOLDER_NAME].iter().all(|name| files.contains_key(*name)) {
         return Ok(());
@@ -112,7 +112,7 @@ pub(crate) fn finish(disk: &dyn Disk) -> Result<(), OpenProblem> {
 
 /// Writes all that the journal has to a log, and makes the folder that of the log.
 fn write_log(disk: &dyn Disk, settings: Settings, machine: Machine) -> Result<(), OpenProblem> {
-    let failed = || io_problem("cannot convert its journal to a log");
+    let failed = || OpenProblem::io("cannot convert its journal to a log");
     let (steps, head) = creation(settings.folder, Salt(fastrand::u64(..)), Vec::new());
     let created = |wanted: fn(&str) -> bool| {
         steps.iter().filter_map(move |step| match step {
@@ -212,7 +212,7 @@ impl Writing<'_> {
 /// The lengths of all files. Those of a journal are regular ones.
 fn regular_files(disk: &dyn Disk) -> Result<BTreeMap<String, u64>, OpenProblem> {
     let mut files = BTreeMap::new();
-    for (name, kind, len) in disk.list().map_err(io_problem("cannot list its files"))? {
+    for (name, kind, len) in disk.list().map_err(OpenProblem::io("cannot list its files"))? {
         let what = match kind {
             Kind::Regular => {
                 files.insert(name, len);
@@ -231,7 +231,7 @@ fn regular_files(disk: &dyn Disk) -> Result<BTreeMap<String, u64>, OpenProblem> 
 fn remove_leftovers(disk: &dyn Disk, files: &BTreeMap<String, u64>) -> Result<(), OpenProblem> {
     let read = |name: &str, len: usize| {
         let bytes = disk.read_at(name, 0, len as u64);
-        bytes.map_err(io_problem(format!("cannot read {name}")))
+        bytes.map_err(OpenProblem::io(format!("cannot read {name}")))
     };
     let id = match files.get(UNFINISHED) {
         Some(_) => read_identity(&read(UNFINISHED, FOLDER_LEN + 1)?).ok(),
@@ -260,9 +260,9 @@ fn remove_leftovers(disk: &dyn Disk, files: &BTreeMap<String, u64>) -> Result<()
         leftovers.push(name);
     }
     for name in leftovers.into_iter().map(String::as_str).chain([UNFINISHED]) {
-        disk.remove(name).map_err(io_problem(format!("cannot remove {name}")))?;
+        disk.remove(name).map_err(OpenProblem::io(format!("cannot remove {name}")))?;
     }
-    disk.sync_folder().map_err(io_problem("cannot sync the folder"))
+    disk.sync_folder().map_err(OpenProblem::io("cannot sync the folder"))
 }
 
 /// The files of a journal, which are only read.
@@ -306,9 +306,4 @@ fn decode_converted(bytes: &Bytes) -> Option<(FolderId, u64, u64)> {
     }
     let folder = FolderId(body.try_get_u128().ok()?);
     Some((folder, body.try_get_u64().ok()?, body.try_get_u64().ok()?))
-}
-
-fn io_problem(what: impl Into<String>) -> impl FnOnce(io::Error) -> OpenProblem {
-    let what = what.into();
-    move |error| OpenProblem::Io { what, error }
 }

@@ -3,7 +3,9 @@
 use std::{fmt, io};
 
 use bytes::Bytes;
-use pravega_sdk_server_core::log::{CheckpointEffect, Effect, MARK_NAME, MarkSync, Outcome};
+use pravega_sdk_server_core::log::{
+    CheckpointEffect, Effect, FolderStep, MARK_NAME, MarkSync, Outcome,
+};
 
 use crate::folder::Kind;
 
@@ -54,6 +56,16 @@ pub(super) fn carry_out(disk: &dyn Disk, effect: &CheckpointEffect) -> Outcome {
         CheckpointEffect::SyncFolder => disk.sync_folder(),
         CheckpointEffect::Remove { name } => disk.remove(name),
     })
+}
+
+/// Carries out a step of creating a folder.
+pub(crate) fn carry_out_step(disk: &dyn Disk, step: &FolderStep) -> io::Result<()> {
+    match step {
+        FolderStep::Remove(name) => disk.remove(name),
+        FolderStep::Create { name, bytes } => disk.create(name, bytes),
+        FolderStep::Rename { from, to } => disk.rename(from, to),
+        FolderStep::Sync => disk.sync_folder(),
+    }
 }
 
 /// Carries out a call of a commit.

@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io,
     os::unix::fs::FileExt as _,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use super::disk::Disk;
 use crate::{
     folder::{ClaimedFolder, Kind, read_at},
     limits::log_files,
+    locks::lock,
 };
 
 /// The files of a folder.
@@ -51,7 +52,7 @@ impl Files {
     }
 
     fn opened(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 
     /// The file with a name. A thread that has it can read it also after it was removed.

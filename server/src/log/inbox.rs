@@ -3,7 +3,7 @@
 use std::{
     mem,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -13,6 +13,8 @@ use pravega_sdk_server_core::{
     log::{Extended, LogRecord, NotTaken, Outcome, batch_len},
     record::Sequence,
 };
+
+use crate::locks::lock;
 
 /// Records that take effect together.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ struct Shared {
 
 impl Inbox {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.state)
     }
 
     /// Adds a batch.

@@ -15,6 +15,8 @@ use pravega_sdk_server_core::{
     record::Sequence,
 };
 
+use crate::locks::lock;
+
 /// Whether the threads go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Phase {
@@ -194,11 +196,11 @@ impl Kept {
 
     /// The files, which no thread holds for longer than a moment: commits need them.
     pub(crate) fn keeper(&self) -> MutexGuard<'_, Keeper> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.keeper)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Begins a step of a thread that removes, renames or adds files.

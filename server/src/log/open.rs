@@ -4,21 +4,21 @@
 //! not needed is removed, and what was read is made durable: it may have been in the memory of the
 //! system only.
 
-use std::{collections::BTreeMap, io};
+use std::collections::BTreeMap;
 
 use pravega_sdk_server_core::{
     log::{
         Chain, CheckpointEnd, CheckpointFile, CheckpointReader, CheckpointSettings, CheckpointStep,
         Contents, CopiedFile, FOLDER_LEN, FOLDER_NAME, FOOTER_LEN, FileHead, FileNumber, FolderId,
-        FolderStep, Footer, HEAD_LEN, KEEPING_NAME, Keeper, KnownRun, LogWriter, MARK_LEN,
-        MARK_NAME, MarkSlot, MarkState, Place, PlacedRecord, Position, Problem, Recovered,
-        Recovery, RecoveryStep, RunFile, Salt, Settings, SpaceSettings, Start, StateEntry, What,
-        creation, needed, read_identity,
+        Footer, HEAD_LEN, KEEPING_NAME, Keeper, KnownRun, LogWriter, MARK_LEN, MARK_NAME, MarkSlot,
+        MarkState, Place, PlacedRecord, Position, Problem, Recovered, Recovery, RecoveryStep,
+        RunFile, Salt, Settings, SpaceSettings, Start, StateEntry, What, creation, needed,
+        read_identity,
     },
     record::Sequence,
 };
 
-use super::disk::Disk;
+use super::disk::{Disk, carry_out_step};
 use crate::{folder::Kind, journal::OpenProblem};
 
 /// What is read back, in order: the entries of checkpoints, then frames after them.
@@ -144,7 +144,7 @@ pub(crate) fn survey(
 /// The names and lengths of all files. Those of the log are regular files.
 pub(crate) fn list(disk: &dyn Disk) -> Result<BTreeMap<String, u64>, OpenProblem> {
     let mut listing = BTreeMap::new();
-    for (name, kind, len) in disk.list().map_err(io_problem("cannot list its files"))? {
+    for (name, kind, len) in disk.list().map_err(OpenProblem::io("cannot list its files"))? {
         if kind == Kind::Regular {
             listing.insert(name, len);
             continue;
@@ -178,13 +178,8 @@ fn create(
     let folder = FolderId(fastrand::u128(..));
     let (steps, head) = creation(folder, Salt(fastrand::u64(..)), leftovers);
     for step in steps {
-        match step {
-            FolderStep::Remove(name) => disk.remove(&name),
-            FolderStep::Create { name, bytes } => disk.create(&name, &bytes),
-            FolderStep::Rename { from, to } => disk.rename(&from, &to),
-            FolderStep::Sync => disk.sync_folder(),
-        }
-        .map_err(io_problem("cannot create its log"))?;
+        let done = carry_out_step(disk, &step);
+        done.map_err(OpenProblem::io("cannot create its log"))?;
     }
     let (sequence, slot) = (Sequence::default(), MarkSlot::Second);
     let settings = Settings { folder, ..configure.writer };
@@ -386,7 +381,7 @@ impl<'a> Reading<'a> {
     }
 
     fn bytes(&self, name: &str, at: u64, len: u64) -> Result<bytes::Bytes, OpenProblem> {
-        self.disk.read_at(name, at, len).map_err(io_problem(format!("cannot read {name}")))
+        self.disk.read_at(name, at, len).map_err(OpenProblem::io(format!("cannot read {name}")))
     }
 
     /// Brings the folder to where the log goes on.
@@ -398,7 +393,7 @@ impl<'a> Reading<'a> {
                 at,
                 "the last write was torn and is cut off; it was never acknowledged"
             );
-            let failed = || io_problem(format!("cannot cut off the torn end of {file}"));
+            let failed = || OpenProblem::io(format!("cannot cut off the torn end of {file}"));
             self.disk.cut(&file, at).map_err(failed())?;
             self.disk.sync(&file).map_err(failed())?;
         }
@@ -410,14 +405,14 @@ impl<'a> Reading<'a> {
         for name in self.leftovers.iter().cloned().chain(unfinished).chain(obsolete) {
             self.disk
                 .remove(&name)
-                .map_err(io_problem(format!("cannot remove {name}, which is obsolete")))?;
+                .map_err(OpenProblem::io(format!("cannot remove {name}, which is obsolete")))?;
         }
         let current = recovered.current.map(|file| file.number);
         for file in current.into_iter().chain(recovered.next.map(|head| head.number)) {
             let name = file.name();
-            self.disk.sync(&name).map_err(io_problem(format!("cannot sync {name}")))?;
+            self.disk.sync(&name).map_err(OpenProblem::io(format!("cannot sync {name}")))?;
         }
-        self.disk.sync_folder().map_err(io_problem("cannot sync the folder"))
+        self.disk.sync_folder().map_err(OpenProblem::io("cannot sync the folder"))
     }
 
     /// Writes bytes as they were read.
@@ -429,7 +424,7 @@ impl<'a> Reading<'a> {
                 return Err(shortened(name, at));
             }
             let written = self.disk.write_at(&name, at, &bytes);
-            written.map_err(io_problem(format!("cannot write the end of {name} again")))?;
+            written.map_err(OpenProblem::io(format!("cannot write the end of {name} again")))?;
             at += bytes.len() as u64;
         }
         Ok(())
@@ -438,11 +433,6 @@ impl<'a> Reading<'a> {
 
 /// The most bytes that are written again at once.
 const REWRITE_LEN: u64 = 1 << 20;
-
-fn io_problem(what: impl Into<String>) -> impl FnOnce(io::Error) -> OpenProblem {
-    let what = what.into();
-    move |error| OpenProblem::Io { what, error }
-}
 
 fn shortened(file: String, at: u64) -> OpenProblem {
     of_problem(Problem { file, at, what: What::Shortened })

@@ -23,6 +23,8 @@ use super::{
     read_queue::{Asker, Waiting},
 };
 
+use crate::locks::lock;
+
 /// The number of threads.
 const THREADS: usize = 2;
 /// The most bytes of a file that are read at once.
@@ -78,7 +80,7 @@ struct Queued {
 
 impl ReadQueue {
     fn queued(&self) -> MutexGuard<'_, Queued> {
-        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.0)
     }
 
     /// Adds a read; returns it if too many wait already.

@@ -4,7 +4,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
 };
 
@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::limits::{MAX_HEAD_LEN, MIN_TAKEN, TAKE_TIMEOUT};
+use crate::locks::lock;
 use crate::ports::Seat;
 
 /// The first bytes of a connection, as the client sent them.
@@ -24,14 +25,14 @@ pub(super) struct Head(Mutex<Vec<u8>>);
 impl Head {
     /// Keeps received bytes, up to the longest head.
     fn keep(&self, received: &[u8]) {
-        let mut head = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut head = lock(&self.0);
         let missing = MAX_HEAD_LEN.saturating_sub(head.len());
         head.extend_from_slice(received.get(..missing).unwrap_or(received));
     }
 
     /// The number of fields of a name in the head.
     pub(super) fn count(&self, name: &str) -> usize {
-        count(&self.0.lock().unwrap_or_else(PoisonError::into_inner), name)
+        count(&lock(&self.0), name)
     }
 }
 

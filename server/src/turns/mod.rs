@@ -23,7 +23,7 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU32, Ordering},
     },
     task::{Context, Poll, ready},
@@ -34,6 +34,8 @@ use std::{
 use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::Instant};
 
 use self::machine::{Admission, Line, Place, Rank, Usage};
+
+use crate::locks::lock;
 
 /// The time after which a slice of work should end.
 const SLICE: Duration = Duration::from_micros(500);
@@ -195,11 +197,11 @@ impl Turns {
     }
 
     fn line(&self) -> MutexGuard<'_, Line<oneshot::Sender<Turn>>> {
-        self.0.line.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.line)
     }
 
     fn admission(&self) -> MutexGuard<'_, Admission> {
-        self.0.admission.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.admission)
     }
 
     fn now(&self) -> Duration {
@@ -257,7 +259,7 @@ impl Account {
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {
-        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.usage)
     }
 
     fn is_free(&self, now: Duration) -> bool {

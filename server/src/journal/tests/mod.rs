@@ -313,21 +313,20 @@ fn recover(
     disk: &mut dyn Disk,
     apply: impl FnMut(&Record) -> Result<(), RestoreError>,
 ) -> Result<Option<Recovered>, OpenProblem> {
-    let io_problem = |what: String| move |error| OpenProblem::Io { what, error };
     let Some(read) = read_back(disk, apply)? else {
         return Ok(None);
     };
     let file = file_name(read.number);
     if read.torn > 0 {
         disk.truncate(&file, read.len)
-            .map_err(io_problem(format!("cannot cut off the torn end of {file}")))?;
+            .map_err(OpenProblem::io(format!("cannot cut off the torn end of {file}")))?;
     }
     // What was read may be in the memory of the system only. It is served, so it must last.
-    disk.sync(&file).map_err(io_problem(format!("cannot sync {file}")))?;
-    disk.sync_folder().map_err(io_problem("cannot sync the folder".to_owned()))?;
+    disk.sync(&file).map_err(OpenProblem::io(format!("cannot sync {file}")))?;
+    disk.sync_folder().map_err(OpenProblem::io("cannot sync the folder"))?;
     for name in &read.obsolete {
         disk.remove(name)
-            .map_err(io_problem(format!("cannot remove {name}, which is obsolete")))?;
+            .map_err(OpenProblem::io(format!("cannot remove {name}, which is obsolete")))?;
     }
     Ok(Some(read))
 }
@@ -343,7 +342,7 @@ fn open(disk: &SimulatedDisk) -> Result<(JournalFile, Vec<Record>), OpenProblem>
     let mut journal = JournalFile::open(Box::new(disk.clone()), recovered, 0x1234_5678);
     if is_new {
         let begun = journal.finish_copy();
-        begun.map_err(|error| OpenProblem::Io { what: "begun".to_owned(), error })?;
+        begun.map_err(OpenProblem::io("begun"))?;
     }
     Ok((journal, records))
 }
