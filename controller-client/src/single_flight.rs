@@ -165,7 +165,10 @@ where
     fn find(&self, key: &K) -> Result<Found<V>, ControllerError> {
         let mut entries = self.shared.lock();
         let now = self.shared.now();
-        let entry = entries.entry(key.clone()).or_default();
+        let entry = match entries.get_mut(key) {
+            Some(entry) => entry,
+            None => entries.entry(key.clone()).or_default(),
+        };
         let judged = entry
             .value
             .as_ref()

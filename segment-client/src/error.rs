@@ -149,6 +149,12 @@ impl ReadError {
             .with_source(Some(Arc::new(error)))
     }
 
+    /// Takes out the core, for an error of another surface.
+    #[must_use]
+    pub fn into_failure(self) -> Failure {
+        self.failure
+    }
+
     /// Takes out the error that a reader of bytes put into one of the standard library.
     #[must_use]
     pub fn from_io(error: std::io::Error, stream: &ScopedStream) -> Self {

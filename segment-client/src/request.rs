@@ -1,6 +1,12 @@
 //! One request about a segment, with re-location and retries.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use pravega_sdk_controller_client::{AccessOperation, ControllerError, DelegationToken};
@@ -11,13 +17,13 @@ use pravega_sdk_wire_protocol::{
     Request, WireCommand,
     commands::{GetStreamSegmentInfo, ReadSegment, StreamSegmentInfo},
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, error::Elapsed, sleep, timeout};
 
 use crate::{
     connection::{ConnectionError, RequestError, StreamClaim},
     context::SegmentContext,
     error::ReadError,
-    machine::{Location, LookupError, Token, delay},
+    machine::{Location, LookupError, Random, Token, delay},
     runtime::{random_bits, rng, runtime},
     seeded_bugs::SeededBug,
 };
@@ -161,13 +167,13 @@ impl SegmentContext {
             terms.token.clone().unwrap_or_else(|| (segment.scoped_stream(), AccessOperation::Read));
         let started = Instant::now();
         let left = || limit.saturating_sub(started.elapsed());
-        let mut random = random_bits(rng(None));
+        let mut random: Option<Random> = None;
         // The last failure that may have taken effect.
         let mut unknown: Option<RequestError> = None;
         let mut attempt = 1;
         loop {
             let (endpoint, token) =
-                match timeout(left(), self.find_store(segment, &subject, access)).await {
+                match within(left, self.find_store(segment, &subject, access)).await {
                     Ok(Ok(found)) => found,
                     Ok(Err(error)) => {
                         return Err(unknown.map_or(AskError::Controller(error), |unknown| {
@@ -185,7 +191,8 @@ impl SegmentContext {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            let pause = delay(&BACKOFF, attempt, &mut random);
+            let random = random.get_or_insert_with(|| random_bits(rng(None)));
+            let pause = delay(&BACKOFF, attempt, random);
             let in_doubt =
                 terms.repeats == Repeats::UntilInDoubt && error.outcome() != Outcome::NotApplied;
             let look_again = || {
@@ -310,6 +317,15 @@ impl SegmentContext {
             return Err(AskError::WrongBytes);
         }
         Ok(data)
+    }
+}
+
+/// Waits for a look-up up to a limit. One that is in the cache needs no timer.
+async fn within<F: Future>(limit: impl Fn() -> Duration, looking: F) -> Result<F::Output, Elapsed> {
+    let mut looking = pin!(looking);
+    match poll_fn(|cx| Poll::Ready(looking.as_mut().poll(cx))).await {
+        Poll::Ready(found) => Ok(found),
+        Poll::Pending => timeout(limit(), looking).await,
     }
 }
 

@@ -5,8 +5,8 @@
 //!                              ├──▶ StorePool ──▶ StoreDialer ──▶ StoreStream
 //! writers ── exclusive claims ─┘    the pool of all connections       │ shared
 //!                                                                     ▼
-//!                             commands ──▶ driver task ◀──▶ socket  StoreConnection
-//!                  oneshot replies ◀── waiters by request id, keep-alive
+//!            requests ──▶ shared: waiters by request id, frames ──▶ socket  StoreConnection
+//!       oneshot replies ◀── driver task, keep-alive ◀── socket
 //! ```
 
 mod config;
@@ -17,6 +17,8 @@ mod handshake;
 mod io;
 mod machine;
 mod raw_client;
+mod shared;
+mod socket;
 mod store_connection;
 mod store_pool;
 mod stream;

@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -19,18 +19,20 @@ use pravega_sdk_wire_protocol::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     runtime::Handle,
-    sync::{mpsc, oneshot},
-    time::{Instant, timeout},
+    sync::oneshot,
+    time::timeout,
 };
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     config::StoreConfig,
-    driver::{Command, Counters, Driver, Fate, Waiter},
+    driver::Driver,
     error::{ConnectionError, RequestError},
     handshake::handshake,
     io::StoreIo,
     machine::requests::{Limits, Request as Asked, Requests},
+    shared::{Counters, Shared, Waiter},
+    socket::Socket,
     stream::{Greeted, StoreStream},
 };
 use crate::seeded_bugs::{Bugs, SeededBug};
@@ -43,20 +45,11 @@ use crate::seeded_bugs::{Bugs, SeededBug};
 ///
 /// The connection closes when the last reference to it is dropped, unless it ends before.
 pub struct StoreConnection {
-    endpoint: Endpoint,
     peer: VersionRange,
-    // Bounded by the futures of callers, each of which sends one request and one notice that it has
-    // left, and by the limits of what has no reply. A queue with a limit would have futures wait
-    // for capacity, and one that is not polled would keep its share. The task takes commands
-    // whether it can send or not.
-    commands: mpsc::UnboundedSender<Command>,
-    started: Instant,
+    shared: Arc<Shared>,
     sequence: AtomicU32,
     request_timeout: Duration,
-    limits: Limits,
     bugs: Bugs,
-    counters: Arc<Counters>,
-    ended: Arc<OnceLock<ConnectionError>>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -104,45 +97,28 @@ impl StoreConnection {
         let mut received = BytesMut::new();
         let peer = handshake(&mut io, &mut received, endpoint, config.handshake_timeout).await?;
         let greeted = Greeted { received, endpoint: endpoint.clone(), peer };
-        Ok(Self::start_halves(tokio::io::split(io), greeted, config))
+        Ok(Self::start_io(StoreIo::Other(Box::new(io)), greeted, config))
     }
 
     /// Starts the task of a connection on the caller's runtime, after the handshake.
     pub(super) fn start(stream: StoreStream, config: &StoreConfig) -> Self {
         let (io, greeted) = stream.into_parts();
-        match io {
-            StoreIo::Tcp(socket) => Self::start_halves(socket.into_split(), greeted, config),
-            StoreIo::Other(other) => Self::start_halves(tokio::io::split(other), greeted, config),
-        }
+        Self::start_io(io, greeted, config)
     }
 
-    fn start_halves<R, W>(halves: (R, W), greeted: Greeted, config: &StoreConfig) -> Self
-    where
-        R: AsyncRead + Unpin + Send + 'static,
-        W: AsyncWrite + Unpin + Send + 'static,
-    {
+    fn start_io(io: StoreIo, greeted: Greeted, config: &StoreConfig) -> Self {
         let Greeted { received, endpoint, peer } = greeted;
-        let (commands, queue) = mpsc::unbounded_channel();
-        let counters = Arc::new(Counters::default());
-        let ended = Arc::new(OnceLock::new());
         let limits = Limits { requests: config.max_in_flight, bytes: config.max_in_flight_bytes };
         let requests = Requests::new(limits, config.bugs);
-        let driver =
-            Driver::new(halves, received, endpoint.clone(), queue, requests, Arc::clone(&counters));
-        let started = driver.started();
-        let cause_of_end = Arc::clone(&ended);
-        let task = tokio::spawn(driver.run(move |cause| drop(cause_of_end.set(cause))));
+        let socket = Socket::new(io);
+        let shared = Arc::new(Shared::new(endpoint, requests, limits, socket.direct_writer()));
+        let task = tokio::spawn(Driver::new(socket, received, Arc::clone(&shared)).run());
         Self {
-            endpoint,
             peer,
-            commands,
-            started,
+            shared,
             sequence: AtomicU32::new(0),
             request_timeout: config.request_timeout,
-            limits,
             bugs: config.bugs,
-            counters,
-            ended,
             _task: AbortOnDropHandle::new(task),
         }
     }
@@ -185,8 +161,9 @@ impl StoreConnection {
         request.set_request_id(id);
         let size = request.size_hint();
         let reply = self.ask(Q::NAME, id, Some(size), request.into(), limit).await?;
-        Q::Reply::try_from(reply)
-            .map_err(|other| RequestError::refused(Q::NAME, other).at(&self.endpoint, Some(id)))
+        Q::Reply::try_from(reply).map_err(|other| {
+            RequestError::refused(Q::NAME, other).at(&self.shared.endpoint, Some(id))
+        })
     }
 
     /// Sends any command that carries a request id, which must be unique on the connection, and
@@ -219,7 +196,7 @@ impl StoreConnection {
         limit: Duration,
     ) -> Result<WireCommand, RequestError> {
         let Some(id) = command.request_id() else {
-            return Err(RequestError::no_request_id(command.name()).at(&self.endpoint, None));
+            return Err(RequestError::no_request_id(command.name()).at(&self.shared.endpoint, None));
         };
         let size = command.payload_len().unwrap_or(0);
         self.ask(command.name(), id, Some(size), command, limit).await
@@ -259,29 +236,29 @@ impl StoreConnection {
     /// too long. Success does not mean that the store received the command.
     pub fn send(&self, command: WireCommand) -> Result<(), ConnectionError> {
         let refused = |kind, detail: &dyn fmt::Display| {
-            Err(ConnectionError::new(kind, &self.endpoint, detail))
+            Err(ConnectionError::new(kind, &self.shared.endpoint, detail))
         };
         let mut encoded = SendBuffer::new();
         if let Err(error) = command.encode(&mut encoded) {
             return refused(ErrorKind::InvalidArgument, &error);
         }
-        let len = encoded.remaining();
-        let Counters { unsent, unsent_bytes, .. } = &*self.counters;
-        let commands = unsent.fetch_add(1, Ordering::Relaxed);
-        let bytes = unsent_bytes.fetch_add(len, Ordering::Relaxed);
-        if commands >= self.limits.requests || bytes.saturating_add(len) > self.limits.bytes {
-            unsent.fetch_sub(1, Ordering::Relaxed);
-            unsent_bytes.fetch_sub(len, Ordering::Relaxed);
+        if self.shared.is_closed() {
+            return Err(self.shared.cause());
+        }
+        if !self.shared.push_unanswered(command, encoded.remaining()) {
+            if self.shared.is_closed() {
+                return Err(self.shared.cause());
+            }
             let detail = "too many commands without a reply wait to be sent";
             return refused(ErrorKind::LimitReached, &detail);
         }
-        self.commands.send(Command::Send(command, len)).map_err(|_| self.cause())
+        Ok(())
     }
 
     /// Returns the endpoint of the segment store.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+        &self.shared.endpoint
     }
 
     /// Returns the versions of the protocol that the store announced.
@@ -293,19 +270,19 @@ impl StoreConnection {
     /// Returns true until the connection ends, with a cause or with the runtime of its task.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.ended.get().is_none() && !self.commands.is_closed()
+        !self.shared.is_closed()
     }
 
     /// Returns why the connection ended, or `None` while it is open.
     #[must_use]
     pub fn end(&self) -> Option<ConnectionError> {
-        self.ended.get().cloned()
+        self.shared.end().cloned()
     }
 
     /// Returns the counters of the connection.
     #[must_use]
     pub fn counters(&self) -> ConnectionCounters {
-        let Counters { sent, received, ignored, probes, outstanding, .. } = &*self.counters;
+        let Counters { sent, received, ignored, probes, outstanding, .. } = &self.shared.counters;
         ConnectionCounters {
             sent: sent.load(Ordering::Relaxed),
             received: received.load(Ordering::Relaxed),
@@ -331,51 +308,45 @@ impl StoreConnection {
         command: WireCommand,
         limit: Duration,
     ) -> Result<WireCommand, RequestError> {
+        if limit.is_zero() {
+            let late = RequestError::timeout(name, limit, false);
+            return Err(late.at(&self.shared.endpoint, Some(id)));
+        }
         let (reply, answer) = oneshot::channel();
-        let fate = Arc::new(Fate::default());
         let request = Asked {
             id,
             command,
-            waiter: Waiter { name, limit, reply, fate: Arc::clone(&fate) },
+            waiter: Waiter { name, limit, reply },
             cost: size.map(|size| size.max(1)),
             // A time beyond the end of the clock never comes.
-            deadline: self.started.elapsed().checked_add(limit),
+            deadline: self.shared.started.elapsed().checked_add(limit),
         };
-        let answer = if self.commands.send(Command::Request(request)).is_err() {
-            Err(RequestError::not_connected(name, self.cause()))
-        } else {
-            let leaving = Leaving { id, fate: &fate, commands: Some(&self.commands) };
+        let answer = if self.shared.push(request) {
+            let mut leaving = Leaving { id, shared: &self.shared, is_over: false };
             match within(limit, answer).await {
                 Some(Ok(answer)) => {
-                    if !self.bugs.has(SeededBug::UnpolledKeepsCapacity) {
-                        leaving.answered();
-                    }
+                    leaving.is_over = !self.bugs.has(SeededBug::UnpolledKeepsCapacity);
                     answer
                 }
-                // The task ended without a reply, as it does when its runtime is shut down.
-                Some(Err(_)) if fate.abandon() => {
-                    Err(RequestError::not_connected(name, self.cause()))
+                Some(Err(_)) => Err(RequestError::lost(name, self.shared.cause())),
+                None => {
+                    leaving.is_over = true;
+                    Err(RequestError::timeout(name, limit, self.shared.forget(id)))
                 }
-                Some(Err(_)) => Err(RequestError::lost(name, self.cause())),
-                None => Err(RequestError::timeout(name, limit, !fate.abandon())),
             }
+        } else {
+            Err(RequestError::not_connected(name, self.shared.cause()))
         };
-        answer.map_err(|error| error.at(&self.endpoint, Some(id)))
-    }
-
-    fn cause(&self) -> ConnectionError {
-        self.end().unwrap_or_else(|| {
-            ConnectionError::new(ErrorKind::Closed, &self.endpoint, "its task has ended")
-        })
+        answer.map_err(|error| error.at(&self.shared.endpoint, Some(id)))
     }
 }
 
 impl fmt::Debug for StoreConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoreConnection")
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &self.shared.endpoint)
             .field("counters", &self.counters())
-            .field("ended", &self.ended.get())
+            .field("ended", &self.shared.end())
             .finish_non_exhaustive()
     }
 }
@@ -389,24 +360,17 @@ async fn within<F: Future>(limit: Duration, answer: F) -> Option<F::Output> {
     timeout(limit, answer).await.ok()
 }
 
-/// Abandons a request and tells the task when its future is dropped.
+/// Removes a request when its future is dropped.
 struct Leaving<'a> {
     id: i64,
-    fate: &'a Fate,
-    commands: Option<&'a mpsc::UnboundedSender<Command>>,
-}
-
-impl Leaving<'_> {
-    fn answered(mut self) {
-        self.commands = None;
-    }
+    shared: &'a Shared,
+    is_over: bool,
 }
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        if let Some(commands) = self.commands {
-            self.fate.abandon();
-            commands.send(Command::Forget(self.id)).ok();
+        if !self.is_over {
+            self.shared.forget(self.id);
         }
     }
 }

@@ -36,6 +36,12 @@ impl KeepAliveTimer {
         self.has_probed = false;
     }
 
+    /// Returns true if the peer was probed and is still silent: from then on the limit depends on
+    /// whether a reply is outstanding.
+    pub(crate) fn has_probed(&self) -> bool {
+        self.has_probed
+    }
+
     /// Returns the next action. After [`Action::Probe`], poll again.
     pub(crate) fn poll(&mut self, now: Now, is_outstanding: bool) -> Action {
         let limit = if is_outstanding { DEAD_AFTER_OUTSTANDING } else { DEAD_AFTER_IDLE };

@@ -64,6 +64,19 @@ struct Entry<W> {
     turn: Option<Turn>,
 }
 
+/// The result of making a request.
+#[derive(Debug, PartialEq)]
+// Nearly all are sent at once: a box would cost an allocation per request.
+#[allow(clippy::large_enum_variant)]
+pub(crate) enum Pushed<W> {
+    /// It is sent at once.
+    Sent(WireCommand),
+    /// It waits until [`Requests::poll_send`] returns it.
+    Queued,
+    /// Its id is in use.
+    Refused(W),
+}
+
 /// A waiter whose request ended without a reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unanswered<W> {
@@ -108,28 +121,37 @@ impl<W> Requests<W> {
 
     // -------------------------------------------------------------------------------------- events
 
-    /// A request was made. Returns the waiter if its id is in use.
-    pub(crate) fn push(&mut self, request: Request<W>) -> Option<W> {
+    /// A request was made. With `may_send` it is sent at once if it is the first in the order and
+    /// the limits admit it.
+    pub(crate) fn push(&mut self, request: Request<W>, may_send: bool) -> Pushed<W> {
         let Request { id, command, waiter, cost, deadline } = request;
-        let hash_map::Entry::Vacant(free) = self.by_id.entry(id) else { return Some(waiter) };
+        let is_first = self.limited.is_empty() && self.unlimited.is_empty();
+        let is_sent = may_send && is_first && cost.is_none_or(|cost| self.admits(cost));
+        let hash_map::Entry::Vacant(free) = self.by_id.entry(id) else {
+            return Pushed::Refused(waiter);
+        };
         let turn = self.next_turn;
         self.next_turn += 1;
-        free.insert(Entry { waiter, cost, deadline, turn: Some(turn) });
+        free.insert(Entry { waiter, cost, deadline, turn: (!is_sent).then_some(turn) });
+        self.deadlines.extend(deadline.map(|at| (at, id)));
+        if is_sent {
+            self.note_sent(id, cost, &command);
+            return Pushed::Sent(command);
+        }
         let queue = if cost.is_some() { &mut self.limited } else { &mut self.unlimited };
         queue.insert(turn, (id, command));
-        self.deadlines.extend(deadline.map(|at| (at, id)));
-        None
+        Pushed::Queued
     }
 
     /// The waiter of `id` left, or is done with; a later reply to it is ignored.
-    pub(crate) fn remove(&mut self, id: i64) -> Option<W> {
+    pub(crate) fn remove(&mut self, id: i64) -> Option<Unanswered<W>> {
         if let Some(cost) = self.kept.remove(&id) {
             self.in_flight -= 1;
             self.bytes -= cost;
         }
         let unanswered = self.take(id)?;
         self.reads.note_left(id);
-        Some(unanswered.waiter)
+        Some(unanswered)
     }
 
     /// A command arrived from the peer. Takes out its waiters.
@@ -188,12 +210,8 @@ impl<W> Requests<W> {
         let (id, command) = self.limited.remove(&turn).or_else(|| self.unlimited.remove(&turn))?;
         let entry = self.by_id.get_mut(&id)?;
         entry.turn = None;
-        self.sent += 1;
-        if let Some(cost) = entry.cost {
-            self.in_flight += 1;
-            self.bytes += cost;
-        }
-        self.reads.note_sent(id, &command);
+        let cost = entry.cost;
+        self.note_sent(id, cost, &command);
         Some((id, command))
     }
 
@@ -212,6 +230,7 @@ impl<W> Requests<W> {
     // ------------------------------------------------------------------------------------- getters
 
     /// The waiter of a request.
+    #[cfg(test)]
     pub(crate) fn waiter(&self, id: i64) -> Option<&W> {
         self.by_id.get(&id).map(|entry| &entry.waiter)
     }
@@ -230,9 +249,22 @@ impl<W> Requests<W> {
 
     /// Returns true if the request of `id` is within the limits. A single one always is.
     fn is_admitted(&self, id: i64) -> bool {
-        let cost = self.by_id.get(&id).and_then(|entry| entry.cost).unwrap_or(0);
+        self.admits(self.by_id.get(&id).and_then(|entry| entry.cost).unwrap_or(0))
+    }
+
+    fn admits(&self, cost: usize) -> bool {
         let has_bytes = self.bytes.saturating_add(cost) <= self.limits.bytes;
         self.in_flight == 0 || (self.in_flight < self.limits.requests && has_bytes)
+    }
+
+    /// A request is sent.
+    fn note_sent(&mut self, id: i64, cost: Option<usize>, command: &WireCommand) {
+        self.sent += 1;
+        if let Some(cost) = cost {
+            self.in_flight += 1;
+            self.bytes += cost;
+        }
+        self.reads.note_sent(id, command);
     }
 
     /// Takes out a request, with its share of the limits.

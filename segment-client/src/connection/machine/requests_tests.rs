@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pravega_sdk_wire_protocol::{WireCommand, codes::TokenFailure, commands::*};
 
-use super::requests::{Incoming, Limits, Request, Requests, Unanswered};
+use super::requests::{Incoming, Limits, Pushed, Request, Requests, Unanswered};
 use crate::seeded_bugs::Bugs;
 
 const LIMITS: Limits = Limits { requests: 2, bytes: 100 };
@@ -35,20 +35,21 @@ impl Requests<&'static str> {
     fn make(&mut self, id: i64, name: &'static str, cost: Option<usize>) {
         let command = seal(id);
         let request = Request { id, command, waiter: name, cost, deadline: None };
-        assert_eq!(self.push(request), None);
+        assert_eq!(self.push(request, false), Pushed::Queued);
     }
 
     fn read(&mut self, id: i64, name: &'static str, offset: i64, token: &str) {
         let command = read(id, offset, token);
         let request = Request { id, command, waiter: name, cost: None, deadline: None };
-        assert_eq!(self.push(request), None);
+        assert_eq!(self.push(request, false), Pushed::Queued);
         assert_eq!(self.sendable(), [name]);
     }
 
     fn make_until(&mut self, id: i64, name: &'static str, deadline: u64) {
         let deadline = Some(Duration::from_secs(deadline));
         let (command, cost) = (seal(id), Some(1));
-        assert_eq!(self.push(Request { id, command, waiter: name, cost, deadline }), None);
+        let request = Request { id, command, waiter: name, cost, deadline };
+        assert_eq!(self.push(request, false), Pushed::Queued);
     }
 
     fn sendable(&mut self) -> Vec<&'static str> {
@@ -77,7 +78,7 @@ fn an_id_in_use_is_not_taken_over() {
     requests.make(1, "first", Some(1));
     let (command, cost) = (seal(1), Some(1));
     let second = Request { id: 1, command, waiter: "second", cost, deadline: None };
-    assert_eq!(requests.push(second), Some("second"));
+    assert_eq!(requests.push(second, true), Pushed::Refused("second"));
     assert_eq!(requests.sendable(), ["first"]);
 }
 
@@ -87,7 +88,7 @@ fn a_reply_to_a_waiter_that_left_or_to_a_request_that_was_not_sent_is_counted_an
     requests.make(1, "left", Some(1));
     assert_eq!(requests.handle(sealed(1)), Incoming::Ignored, "it is not sent yet");
     assert_eq!(requests.sendable(), ["left"]);
-    assert_eq!(requests.remove(1), Some("left"));
+    assert_eq!(requests.remove(1).map(|left| left.waiter), Some("left"));
     assert_eq!(requests.handle(sealed(1)), Incoming::Ignored);
     assert_eq!(requests.unknown(), 2);
 }
@@ -106,12 +107,25 @@ fn the_limits_admit_requests_in_their_order_and_reads_at_once() {
         (&[(0, Some(1)), (1, None), (2, None), (3, Some(1))], &["a", "b", "c", "d"], &[]),
         (&[(0, Some(60)), (1, Some(60)), (2, None)], &["a", "c"], &["b"]),
     ];
-    for (made, at_once, later) in cases {
+    for ((made, at_once, later), may_send) in
+        cases.into_iter().flat_map(|case| [(case, false), (case, true)])
+    {
         let mut requests = requests();
+        let mut sent = Vec::new();
         for ((id, cost), name) in made.iter().zip(["a", "b", "c", "d"]) {
-            requests.make(*id, name, *cost);
+            let (id, cost, command) = (*id, *cost, seal(*id));
+            let request = Request { id, command, waiter: name, cost, deadline: None };
+            match requests.push(request, may_send) {
+                Pushed::Sent(command) => {
+                    assert!(may_send && command == seal(id), "{made:?}");
+                    sent.push(name);
+                }
+                pushed => assert_eq!(pushed, Pushed::Queued),
+            }
         }
-        assert_eq!(requests.sendable(), at_once, "{made:?}");
+        assert_eq!(sent.is_empty(), !may_send);
+        sent.extend(requests.sendable());
+        assert_eq!(sent, at_once, "{made:?}");
         assert_eq!(requests.handle(sealed(0)), Incoming::Reply("a", sealed(0)));
         assert_eq!(requests.sendable(), later, "{made:?}");
     }
@@ -200,7 +214,7 @@ fn the_refusal_of_a_read_that_was_dropped_ends_no_other() {
     let mut requests = requests();
     requests.read(1, "dropped", 0, "bad");
     requests.read(2, "innocent", 0, "good");
-    assert_eq!(requests.remove(1), Some("dropped"));
+    assert_eq!(requests.remove(1).map(|left| left.waiter), Some("dropped"));
     let shared = Incoming::Shared(vec!["innocent"], refused(0, TokenFailure::Expired));
     assert_eq!(requests.handle(refused(0, TokenFailure::CheckFailed)), shared);
 }

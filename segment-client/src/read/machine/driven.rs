@@ -7,20 +7,43 @@ use crate::machine::{Location, LookupError, Now};
 
 /// A machine that reads segments: [`ReadMachine`], or one with that as a part.
 pub trait Driven {
+    /// Returns the machine that reads.
+    fn reads(&self) -> &ReadMachine;
+
+    /// Returns the machine that reads, for what happened.
+    fn reads_mut(&mut self) -> &mut ReadMachine;
+
     /// Returns true if there may be an effect of reading to carry out.
-    fn has_reads(&self) -> bool;
+    fn has_reads(&self) -> bool {
+        self.reads().has_work()
+    }
 
     /// Returns the next effect of reading to carry out.
-    fn poll_read(&mut self, now: Now) -> Option<Effect>;
+    fn poll_read(&mut self, now: Now) -> Option<Effect> {
+        self.reads_mut().poll_effect(now)
+    }
 
     /// Handles the result of an effect of reading.
-    fn handle_answer(&mut self, answer: Answer, now: Now);
+    fn handle_answer(&mut self, answer: Answer, now: Now) {
+        let reads = self.reads_mut();
+        match answer {
+            Answer::Located(reader, found) => reads.handle_located(reader, found, now),
+            Answer::Read(reader, read, answer) => reads.handle_read(reader, read, answer, now),
+            Answer::Inspected(reader, question, answer) => {
+                reads.handle_inspected(reader, question, answer, now);
+            }
+        }
+    }
 
     /// Returns the time at which to call [`Self::handle_timeout`], unless it changes before.
-    fn timeout(&self) -> Option<Now>;
+    fn timeout(&self) -> Option<Now> {
+        self.reads().timeout()
+    }
 
     /// Does what is due, and sets the next timeout.
-    fn handle_timeout(&mut self, now: Now);
+    fn handle_timeout(&mut self, now: Now) {
+        self.reads_mut().handle_timeout(now);
+    }
 }
 
 /// The result of an effect of reading.
@@ -35,29 +58,11 @@ pub enum Answer {
 }
 
 impl Driven for ReadMachine {
-    fn has_reads(&self) -> bool {
-        self.has_work()
+    fn reads(&self) -> &ReadMachine {
+        self
     }
 
-    fn poll_read(&mut self, now: Now) -> Option<Effect> {
-        self.poll_effect(now)
-    }
-
-    fn handle_answer(&mut self, answer: Answer, now: Now) {
-        match answer {
-            Answer::Located(reader, found) => self.handle_located(reader, found, now),
-            Answer::Read(reader, read, answer) => self.handle_read(reader, read, answer, now),
-            Answer::Inspected(reader, question, answer) => {
-                self.handle_inspected(reader, question, answer, now);
-            }
-        }
-    }
-
-    fn timeout(&self) -> Option<Now> {
-        self.timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Now) {
-        self.handle_timeout(now);
+    fn reads_mut(&mut self) -> &mut ReadMachine {
+        self
     }
 }
