@@ -26,6 +26,8 @@ const DEFAULT_MEMORY_LIMIT: u64 = 1 << 30;
 const FILE_LEN: u64 = 64 << 20;
 const LEAST_FILE_LEN: u64 = 1 << 20;
 const FILES: u64 = 16;
+/// A disk with less has no part that is kept free.
+const LEAST_CAPACITY: u64 = 32 << 20;
 
 /// Configures an embedded server; from
 /// [`EmbeddedServer::builder`](crate::EmbeddedServer::builder).
@@ -122,9 +124,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets the most bytes that the files of the folder may have; without it, only the disk limits
-    /// them. Near the limit, requests that take space are refused; reads, truncations and deletions
-    /// still work. Space that is not used any longer comes back within seconds.
+    /// Sets the most bytes that the files of the folder may have. Default: what its file system
+    /// has, if that is 32 MiB or more; a limit above that counts as that. Near the limit, requests
+    /// that take space are refused; reads, truncations and deletions still work. Space that is not
+    /// used any longer comes back within seconds.
     ///
     /// A part of it is kept free for moving what is still read: 4 MiB, and two and a half log files
     /// of a sixteenth of the limit each, which have 1 to 64 MiB. The server warns when four fifths
@@ -222,9 +225,15 @@ impl ServerBuilder {
         })
     }
 
-    /// The configuration of the log in a folder.
-    pub(crate) fn log_configuration(&self) -> Configure {
-        let file_len = match self.disk_limit {
+    /// The configuration of the log in a folder, on a disk with space for some bytes, if that is
+    /// known.
+    pub(crate) fn log_configuration(&self, capacity: Option<u64>) -> Configure {
+        let capacity = capacity.filter(|bytes| *bytes >= LEAST_CAPACITY);
+        let limit = match (self.disk_limit, capacity) {
+            (Some(limit), Some(capacity)) => Some(limit.min(capacity)),
+            (limit, capacity) => limit.or(capacity),
+        };
+        let file_len = match limit {
             Some(limit) => (limit / FILES).clamp(LEAST_FILE_LEN, FILE_LEN),
             None => FILE_LEN,
         };
@@ -239,7 +248,7 @@ impl ServerBuilder {
         };
         // For one file that is moved to, one that is written, runs and a checkpoint.
         let reserve = 2 * file_len + file_len / 2 + usual.ahead;
-        let space = SpaceSettings { limit: self.disk_limit, reserve };
+        let space = SpaceSettings { limit, reserve };
         Configure { writer, checkpoints: CheckpointSettings::new(folder), space }
     }
 

@@ -6,7 +6,7 @@ use bytes::Buf as _;
 use pravega_sdk_server_core::{
     ids::StoreIndex,
     record::Sequence,
-    store::{Closed, Reply, Session, weight},
+    store::{Closed, Reply, Session, demand, weight},
 };
 use pravega_sdk_wire_protocol::{SendBuffer, WireCommand, commands::ReadSegment};
 use tokio::{
@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    budget::{Charge, Pool},
+    budget::Pool,
     limits::{
         FIRST_WORD, OWN_BYTES, SILENCE, SILENCE_WHEN_WANTED, SLOWEST, TICK, UNTAKEN, WHEN_WANTED,
     },
@@ -64,6 +64,8 @@ pub(crate) async fn serve(
         let serving = async {
             tokio::pin!(receiving, sending);
             tokio::select! {
+                // What a poll receives is answered by the same poll.
+                biased;
                 () = &mut receiving => sending.await,
                 () = &mut sending => {}
             }
@@ -244,22 +246,28 @@ async fn handle(
         {
             match first {
                 WireCommand::ReadSegment(read) => shorten(read, at_most),
-                other => again = Some((other.clone(), at_most)),
+                other if may_be_repeated(other) => again = Some((other.clone(), at_most)),
+                _ => {}
             }
         }
         let mut replies = Vec::with_capacity(count);
-        let (mut done, after) = run(state, session, commands, count, &mut replies);
+        let waiting = commands.len();
+        let (mut done, after) = run(state, session, commands, (count, at_most), &mut replies);
         *latest = after;
+        // The replies of others, which may have changed something, are not made again.
+        again = again.filter(|_| commands.len() + 1 == waiting);
         // A request that only reads can be made again, once there is memory for its reply.
-        while let Some((command, at_most)) = &again
+        while let Some((command, at_most)) = &mut again
             && let needed = replies.iter().map(|reply| weight(&reply.command)).sum::<usize>()
-            && needed > charge.as_ref().map_or(*at_most, Charge::bytes)
+            && needed > *at_most
         {
             replies.clear();
             drop(charge.take());
+            // The pool lends all that it has for a reply that weighs more.
             charge = Some(outbox.reserve(needed).await.ok_or(CLOSED)?);
+            *at_most = needed;
             let mut again = VecDeque::from([command.clone()]);
-            (done, *latest) = run(state, session, &mut again, 1, &mut replies);
+            (done, *latest) = run(state, session, &mut again, (1, None), &mut replies);
         }
         outbox.extend(replies, charge);
         done.map_err(|Closed(reason)| reason)?;
@@ -276,20 +284,52 @@ fn shorten(read: &mut ReadSegment, at_most: usize) {
     read.suggested_length = read.suggested_length.min(i32::try_from(len).unwrap_or(i32::MAX));
 }
 
-/// Handles the first commands, `count` at most and one at least, and removes them.
+/// Returns true for a request that changes nothing, and whose reply has all or nothing.
+fn may_be_repeated(command: &WireCommand) -> bool {
+    matches!(
+        command,
+        WireCommand::ReadTable(_)
+            | WireCommand::ReadTableKeys(_)
+            | WireCommand::ReadTableEntries(_)
+            | WireCommand::ReadTableEntriesDelta(_)
+    )
+}
+
+/// Handles the first commands, `count` at most and one at least, and removes them. With `at_most`
+/// it ends before the replies weigh more, unless the first reply alone does.
 fn run(
     state: &ServerState,
     session: &mut Session,
     commands: &mut VecDeque<WireCommand>,
-    count: usize,
+    (count, at_most): (usize, Option<usize>),
     replies: &mut Vec<Reply>,
 ) -> (Result<(), Closed>, Sequence) {
     state.run(|machine, at| {
         let begun = Instant::now();
         let mut context = machine.context(at, replies);
-        for _ in 0..count {
+        let mut weighs = 0;
+        for number in 0..count {
             let Some(command) = commands.pop_front() else { break };
+            let may_exceed = number > 0
+                && at_most.is_some_and(|most| demand(&command) > most.saturating_sub(weighs));
+            if may_exceed && !may_be_repeated(&command) {
+                commands.push_front(command);
+                break;
+            }
+            let copy = may_exceed.then(|| command.clone());
+            let before = context.replies.len();
             session.handle(command, &mut context)?;
+            if let Some(most) = at_most {
+                let added = context.replies.iter().skip(before);
+                weighs += added.map(|reply| weight(&reply.command)).sum::<usize>();
+                if weighs > most {
+                    if let Some(copy) = copy {
+                        context.replies.truncate(before);
+                        commands.push_front(copy);
+                    }
+                    break;
+                }
+            }
             if !commands.is_empty() && begun.elapsed() >= HOLD {
                 break;
             }
@@ -386,7 +426,7 @@ mod tests {
     };
 
     use pravega_sdk_server_core::record::Durability;
-    use pravega_sdk_wire_protocol::commands::{KeepAlive, PartialEvent};
+    use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue, commands::*};
     use tokio::{io::ReadBuf, sync::watch};
     use tokio_util::sync::CancellationToken;
 
@@ -417,11 +457,15 @@ mod tests {
         }
     }
 
-    /// Serves such a client; returns how many turns another task of the thread had meanwhile.
-    async fn turns_beside(bytes: Vec<u8>, reads: usize) -> usize {
+    fn in_memory() -> ServerState {
         let machine = ServerBuilder::default().machine(Durability::InMemory);
         let durable = watch::Sender::new(Durable::To(Sequence::default()));
-        let state = ServerState::new(machine, Clock::standing(), durable, None);
+        ServerState::new(machine, Clock::standing(), durable, None)
+    }
+
+    /// Serves such a client; returns how many turns another task of the thread had meanwhile.
+    async fn turns_beside(bytes: Vec<u8>, reads: usize) -> usize {
+        let state = in_memory();
         let seat = Port::new("test", 1).seat(&CancellationToken::new()).unwrap();
         let outbox = Arc::new(Outbox::new(state.budget.replies.clone()));
         let mut session = Session::new(state.connect(&outbox), StoreIndex(0));
@@ -436,8 +480,8 @@ mod tests {
         let flood = Flood { bytes, at: 0, reads };
         tokio::select! {
             biased;
-            () = send(&state, &outbox, tokio::io::sink(), &seat) => {}
             _ = receive(&state, &mut session, flood, &outbox, &seat) => {}
+            () = send(&state, &outbox, tokio::io::sink(), &seat) => {}
         }
         other.abort();
         turns.load(Ordering::Relaxed)
@@ -458,5 +502,105 @@ mod tests {
         let long = frame(PartialEvent { data: vec![7; 8 << 20].into() });
         let turns = turns_beside(long, 1000).await;
         assert!(turns >= 5, "{turns} turns");
+    }
+
+    /// Handles requests that arrived together, while the replies are taken; returns the replies, in
+    /// the batches in which they left.
+    async fn exchange(
+        state: &ServerState,
+        outbox: &Outbox,
+        session: &mut Session,
+        requests: Vec<WireCommand>,
+    ) -> Vec<Vec<WireCommand>> {
+        let (expected, mut taken, mut batches) = (requests.len(), 0, Vec::new());
+        let (mut commands, mut latest) = (VecDeque::from(requests), Sequence::default());
+        let handling = handle(state, session, &mut commands, outbox, &mut latest);
+        let sending = async {
+            while taken < expected {
+                let Next::Replies(replies, bytes) = outbox.next(SEND_BYTES).await else {
+                    panic!("the connection has ended");
+                };
+                outbox.sent(bytes);
+                taken += replies.len();
+                batches.push(replies.into_iter().map(|reply| reply.command).collect());
+            }
+        };
+        let (handled, ()) = tokio::join!(biased; handling, sending);
+        handled.unwrap();
+        batches
+    }
+
+    #[tokio::test]
+    async fn reads_of_a_table_that_arrive_together_are_answered_together_in_their_order() {
+        let state = in_memory();
+        let outbox = Arc::new(Outbox::new(state.budget.replies.clone()));
+        let mut session = Session::new(state.connect(&outbox), StoreIndex(0));
+        let name = || "scope/table_kvtable/0.#epoch.0".into();
+        let created = CreateTableSegment {
+            request_id: 0,
+            segment: name(),
+            delegation_token: "".into(),
+            sorted_deprecated: false,
+            key_length: 0,
+            rollover_size_bytes: 0,
+        };
+        exchange(&state, &outbox, &mut session, vec![created.into()]).await;
+        let key = |number: i64, key_version| TableKey {
+            data: format!("key-{number}").into_bytes().into(),
+            key_version,
+        };
+        // Values that fit, values that do not fit together, and both in turn.
+        for lens in [[100, 100], [200_000, 200_000], [100, 900_000]] {
+            let len = |number: i64| lens[usize::from(number % 2 != 0)];
+            let put = |number: i64| UpdateTableEntries {
+                request_id: number,
+                segment: name(),
+                delegation_token: "".into(),
+                table_entries: vec![TableEntry {
+                    key: key(number, TableKey::NO_VERSION),
+                    value: TableValue { data: vec![7; len(number)].into() },
+                }],
+                table_segment_offset: -1,
+            };
+            let puts = (0..64).map(|number| put(number).into()).collect();
+            exchange(&state, &outbox, &mut session, puts).await;
+            let read = |number: i64| ReadTable {
+                request_id: number,
+                segment: name(),
+                delegation_token: "".into(),
+                keys: vec![key(number, TableKey::NO_VERSION)],
+            };
+            let reads: Vec<WireCommand> = (0..64).map(|number| read(number).into()).collect();
+            let turn = outbox.turn(&reads.clone().into()).await.unwrap();
+            assert_eq!(turn.count, 64, "no value is taken to be as long as it may be");
+            drop(turn);
+            let batches = exchange(&state, &outbox, &mut session, reads).await;
+            for (number, reply) in (0..64).zip(batches.into_iter().flatten()) {
+                let WireCommand::TableRead(read) = reply else { panic!("{reply:?}") };
+                assert_eq!(read.request_id, number);
+                let lens: Vec<_> = read.entries.iter().map(|it| it.value.data.len()).collect();
+                assert_eq!(lens, [len(number)]);
+            }
+            // Requests that change something are between those that may be made again.
+            let request = |number| match number % 3 {
+                0 => put(number).into(),
+                _ => read(number).into(),
+            };
+            let all = exchange(&state, &outbox, &mut session, (1..64).map(request).collect()).await;
+            let id = |reply| match reply {
+                WireCommand::TableRead(read) => read.request_id,
+                WireCommand::TableEntriesUpdated(updated) => updated.request_id,
+                other => panic!("{other:?}"),
+            };
+            let ids: Vec<_> = all.into_iter().flatten().map(id).collect();
+            assert_eq!(ids, (1..64).collect::<Vec<_>>());
+        }
+        // The reply weighs more than the pool has.
+        let keys = (0..64).map(|number| key(2 * (number / 2) + 1, TableKey::NO_VERSION)).collect();
+        let all = ReadTable { request_id: 7, segment: name(), delegation_token: "".into(), keys };
+        let replies = exchange(&state, &outbox, &mut session, vec![all.into()]).await;
+        let [WireCommand::TableRead(read)] = &replies.concat()[..] else { panic!("{replies:?}") };
+        assert_eq!(read.entries.len(), 64);
+        assert_eq!(state.budget.replies.lent(), 0);
     }
 }

@@ -6,6 +6,7 @@ use pravega_sdk_server_core::{ids::StoreIndex, store::MemoryLimit};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Handle,
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -13,7 +14,7 @@ use crate::{
     builder::ServerBuilder,
     connection, controller, copy,
     faults::Faults,
-    fullness::Fullness,
+    fullness::{Fullness, Shortage},
     guard::Calls,
     log::LogHandle,
     ports::{Port, Seat},
@@ -237,6 +238,7 @@ impl EmbeddedServer {
         let account = self.state.turns.common_account();
         let keeping = async move {
             let (mut memory, mut disk) = (Fullness::of_memory(), Fullness::of_disk());
+            let mut shortage = Shortage::default();
             while tokio::time::timeout(TICK, stop.cancelled()).await.is_err() {
                 let ((held, MemoryLimit(limit)), _) = state.run(|machine, at| {
                     machine.tick(at);
@@ -258,8 +260,15 @@ impl EmbeddedServer {
                         usable,
                         limit,
                         "the folder is nearly full: what takes space is refused once the usable \
-                         part of the limit is used; truncate or delete streams, or start with a \
-                         higher limit"
+                         part of the limit is used; truncate or delete streams, or give it \
+                         more space"
+                    );
+                }
+                let is_short = state.log.as_ref().is_some_and(LogHandle::is_short);
+                if shortage.is_news(is_short, Instant::now()) {
+                    tracing::warn!(
+                        "the disk has no space left: what takes space is refused; truncate or \
+                         delete streams, or make room on the disk"
                     );
                 }
                 state.budget.requests.tick();

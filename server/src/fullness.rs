@@ -1,6 +1,10 @@
 //! When the operator is warned that a limit is near: before writes are refused, and once each time
 //! that the memory or the disk fills.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 /// The warning that was given, if it still holds.
 #[derive(Debug)]
 pub(crate) struct Fullness {
@@ -35,9 +39,42 @@ impl Fullness {
     }
 }
 
+/// The time between two warnings that the disk has no space left: a disk that is nearly full takes
+/// small writes in between.
+const WARNED_AGAIN: Duration = Duration::from_secs(60);
+
+/// Whether the operator was warned that the disk has no space left.
+#[derive(Debug, Default)]
+pub(crate) struct Shortage {
+    warned: Option<Instant>,
+}
+
+impl Shortage {
+    /// Takes whether the disk is short of space. Returns true if it is time for a warning.
+    pub(crate) fn is_news(&mut self, is_short: bool, now: Instant) -> bool {
+        let is_old = |warned: Instant| now.saturating_duration_since(warned) < WARNED_AGAIN;
+        if !is_short || self.warned.is_some_and(is_old) {
+            return false;
+        }
+        self.warned = Some(now);
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_without_space_is_news_at_once_and_not_more_often_than_once_a_minute() {
+        let (mut shortage, begun) = (Shortage::default(), Instant::now());
+        let news: Vec<u64> = [(0, false), (1, true), (2, true), (3, false), (4, true), (62, true)]
+            .into_iter()
+            .filter(|(at, is_short)| shortage.is_news(*is_short, begun + Duration::from_secs(*at)))
+            .map(|(at, _)| at)
+            .collect();
+        assert_eq!(news, [1, 62]);
+    }
 
     #[test]
     fn there_is_one_warning_each_time_that_the_memory_fills() {

@@ -7,7 +7,9 @@
 
 use std::{
     collections::VecDeque,
+    future::poll_fn,
     sync::{Mutex, MutexGuard},
+    task::{Context, Poll, Waker},
 };
 
 use pravega_sdk_server_core::{
@@ -27,14 +29,15 @@ use crate::{
 const TURN_BYTES: usize = 1 << 20;
 /// The fewest bytes of a reply to a read for which there is no memory.
 const SHORT_READ: usize = 1 << 10;
+/// What the reply to a read of a table is taken to weigh before it is made: this much, and as much
+/// for each key. What weighs more is read again.
+const TABLE_READ: usize = 1 << 10;
 
 /// Replies in the order in which they leave.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     pool: Pool,
     state: Mutex<State>,
-    /// A reply was added, or the connection ends.
-    filled: Notify,
     /// Replies were sent, or the connection ends.
     drained: Notify,
 }
@@ -50,9 +53,19 @@ struct State {
     closed: bool,
     /// The replies in the queue do not leave either.
     cut: bool,
+    /// The sender, while it waits.
+    sender: Option<Waker>,
 }
 
 impl State {
+    /// Wakes the sender. Replies of the connection's own requests need no call: they are added by
+    /// the task of the sender, which polls it next.
+    fn wake(&mut self) {
+        if let Some(sender) = self.sender.take() {
+            sender.wake();
+        }
+    }
+
     fn settle(&mut self) {
         let lent = self.bytes.saturating_sub(OWN_BYTES);
         match &mut self.charge {
@@ -88,13 +101,13 @@ pub(crate) struct Turn {
     pub(crate) count: usize,
     /// The memory of their replies.
     pub(crate) charge: Option<Charge>,
-    /// How much the one reply may weigh, if its request may need more.
+    /// How much the replies may weigh, if a request may need more: then it is made again, alone.
     pub(crate) at_most: Option<usize>,
 }
 
 impl Outbox {
     pub(crate) fn new(pool: Pool) -> Self {
-        Self { pool, state: Mutex::default(), filled: Notify::new(), drained: Notify::new() }
+        Self { pool, state: Mutex::default(), drained: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -121,11 +134,11 @@ impl Outbox {
         state.bytes += weight(&woken.reply);
         state.replies.push_back(Reply { after: woken.after, command: woken.reply });
         state.settle();
-        drop(state);
-        self.filled.notify_one();
+        state.wake();
     }
 
-    /// Adds the replies of a turn, with the memory that was reserved for them.
+    /// Adds the replies of a turn, with the memory that was reserved for them. It does not wake the
+    /// sender, which the same task must poll after it.
     pub(crate) fn extend(&self, replies: Vec<Reply>, charge: Option<Charge>) {
         if replies.is_empty() {
             return;
@@ -140,8 +153,6 @@ impl Outbox {
             state.take_charge(charge);
         }
         state.settle();
-        drop(state);
-        self.filled.notify_one();
     }
 
     /// Gives back the memory of replies that were sent.
@@ -155,8 +166,10 @@ impl Outbox {
 
     /// Ends the connection after the replies in the queue.
     pub(crate) fn close(&self) {
-        self.state().closed = true;
-        self.filled.notify_one();
+        let mut state = self.state();
+        state.closed = true;
+        state.wake();
+        drop(state);
         self.drained.notify_one();
     }
 
@@ -165,30 +178,34 @@ impl Outbox {
         let mut state = self.state();
         state.closed = true;
         state.cut = true;
+        state.wake();
         drop(state);
-        self.filled.notify_one();
         self.drained.notify_one();
     }
 
     /// Waits for replies that can leave together: about `max_bytes`, and none that waits for a
     /// later batch than the first.
     pub(crate) async fn next(&self, max_bytes: usize) -> Next {
-        loop {
-            {
-                let mut state = self.state();
-                if state.cut {
-                    return Next::Cut;
-                }
-                let (taken, bytes) = take(&mut state, max_bytes);
-                if !taken.is_empty() {
-                    return Next::Replies(taken, bytes);
-                }
-                if state.closed {
-                    return Next::Closed;
-                }
-            }
-            self.filled.notified().await;
+        poll_fn(|cx| self.poll_next(max_bytes, cx)).await
+    }
+
+    fn poll_next(&self, max_bytes: usize, cx: &mut Context<'_>) -> Poll<Next> {
+        let mut state = self.state();
+        if state.cut {
+            return Poll::Ready(Next::Cut);
         }
+        let (taken, bytes) = take(&mut state, max_bytes);
+        if !taken.is_empty() {
+            return Poll::Ready(Next::Replies(taken, bytes));
+        }
+        if state.closed {
+            return Poll::Ready(Next::Closed);
+        }
+        match &mut state.sender {
+            Some(sender) => sender.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 
     /// Waits until commands may be handled; `None` if the connection ends. There must be one.
@@ -202,7 +219,8 @@ impl Outbox {
                 state.bytes
             };
             let own = OWN_BYTES.saturating_sub(bytes);
-            if let Some(turn) = self.turn_now(commands, own, bytes) {
+            let now = self.turn_of_table_reads(commands, own, bytes);
+            if let Some(turn) = now.or_else(|| self.turn_now(commands, own, bytes)) {
                 return Some(turn);
             }
             let first = commands.front()?;
@@ -230,6 +248,40 @@ impl Outbox {
                 return Some(Turn { count: 1, charge: Some(charge), at_most: None });
             }
         }
+    }
+
+    /// The turn of commands of which some read tables: few values are as long as they may be, so
+    /// it has memory for what is likely.
+    fn turn_of_table_reads(
+        &self,
+        commands: &VecDeque<WireCommand>,
+        own: usize,
+        bytes: usize,
+    ) -> Option<Turn> {
+        let (mut count, mut needed, mut has_reads) = (0, 0_usize, false);
+        for command in commands {
+            let (is_read, bytes) = match command {
+                WireCommand::ReadTable(read) => {
+                    (true, TABLE_READ.saturating_mul(read.keys.len().saturating_add(1)))
+                }
+                other => (false, demand(other)),
+            };
+            let next = needed.saturating_add(bytes);
+            if count > 0 && next > TURN_BYTES {
+                break;
+            }
+            (count, needed, has_reads) = (count + 1, next, has_reads || is_read);
+        }
+        if !has_reads || needed > TURN_BYTES {
+            return None;
+        }
+        if needed <= own {
+            return Some(Turn { count, charge: None, at_most: Some(own) });
+        }
+        let charge =
+            if bytes < CONNECTION_REPLY_BYTES { self.pool.try_charge(needed) } else { None };
+        let at_most = own + charge.as_ref()?.bytes();
+        Some(Turn { count, charge, at_most: Some(at_most) })
     }
 
     /// The turn for which nothing must be waited.

@@ -65,8 +65,9 @@ impl SharedMachine {
         let asked = Instant::now();
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let machine = lock(&self.machine);
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        // In this order: a thread that sees none wait knows that the lock was granted.
         self.granted.fetch_add(1, Ordering::Relaxed);
+        self.waiting.fetch_sub(1, Ordering::Release);
         turns::waited(asked.elapsed());
         machine
     }
@@ -75,7 +76,7 @@ impl SharedMachine {
     fn leave_to_others(&self) {
         let (granted, since) = (self.granted.load(Ordering::Relaxed), std::time::Instant::now());
         while self.granted.load(Ordering::Relaxed) == granted
-            && self.waiting.load(Ordering::Relaxed) > 0
+            && self.waiting.load(Ordering::Acquire) > 0
             && since.elapsed() < self.waking
         {
             thread::yield_now();
@@ -92,6 +93,14 @@ mod tests {
     use super::*;
     use crate::builder::ServerBuilder;
 
+    struct Ending<'a>(&'a AtomicBool);
+
+    impl Drop for Ending<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
     #[test]
     fn a_thread_that_works_in_long_slices_leaves_the_lock_to_one_that_waits() {
         let machine = ServerBuilder::default().machine(Durability::InMemory);
@@ -103,6 +112,8 @@ mod tests {
                     shared.with(|_| {});
                 }
             });
+            // Also after a failure, so that the other thread ends.
+            let _ending = Ending(&ended);
             for _ in 0..100 {
                 let before = shared.with(|_| {
                     let since = std::time::Instant::now();
@@ -111,7 +122,6 @@ mod tests {
                 });
                 assert!(shared.granted.load(Ordering::Relaxed) > before);
             }
-            ended.store(true, Ordering::Relaxed);
         });
     }
 }

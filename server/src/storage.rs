@@ -70,7 +70,7 @@ impl OpenedStorage {
         let disk: Arc<dyn Disk> = Arc::new(Files::new(claimed));
         let read = || {
             if has_journal {
-                let settings = builder.log_configuration().writer;
+                let settings = builder.log_configuration(disk.capacity()).writer;
                 log::convert(&*disk, settings, builder.machine(Durability::Logged))?;
             }
             log::finish_conversion(&*disk)?;
@@ -88,7 +88,7 @@ impl OpenedStorage {
 
     /// Reads back a folder that belongs to this process.
     pub(crate) fn read(builder: &ServerBuilder, disk: Arc<dyn Disk>) -> Result<Self, OpenProblem> {
-        let configure = builder.log_configuration();
+        let configure = builder.log_configuration(disk.capacity());
         let mut restored = Restored::new(builder.machine(Durability::Logged), None);
         let (log, keeper) = log::open(&*disk, configure, &mut restored)?;
         let machine = restored.finish(log.sequence)?;
@@ -215,7 +215,7 @@ pub(crate) fn read_back(
 ) -> Result<Machine, OpenProblem> {
     let _quiet = log.kept().quiet();
     let mut restored = Restored::new(builder.machine(Durability::Logged), Some(durable));
-    log::read_back(disk, builder.log_configuration().space, &mut restored)?;
+    log::read_back(disk, builder.log_configuration(disk.capacity()).space, &mut restored)?;
     restored.finish(durable)
 }
 

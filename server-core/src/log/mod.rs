@@ -22,6 +22,7 @@
 //! checkpoint  the bytes of one, and reading it
 //! index       where the bytes of segments are: spans of the newest files, and runs
 //! fetch       a range of a segment in, reads of files and checked bytes out
+//! prefetch    what the system should read from files before it is asked for
 //! keeper      which files are needed, and what a checkpoint must name
 //! compaction  what is still read of files of which most is not, to a new file
 //! space       what files take, what of it is still read, and when the folder is full
@@ -58,6 +59,7 @@ mod index;
 mod keeper;
 mod mark;
 mod own_head;
+mod prefetch;
 mod problem;
 mod reading;
 mod recovery;
@@ -101,6 +103,7 @@ pub use self::{
     index::{Index, IndexWork, Run, RunFile},
     keeper::Keeper,
     mark::{MARK_LEN, MARK_NAME, Mark, MarkSlot},
+    prefetch::Prefetch,
     problem::{Problem, What},
     recovery::{MarkState, Recovered, Recovery, Start, Step as RecoveryStep},
     run::{Directory, Entry, FOOTER_LEN, Footer, Merge, RunBuilder, read_block},

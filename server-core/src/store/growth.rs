@@ -45,6 +45,16 @@ impl Store {
         }
     }
 
+    /// At least that change, without a look at each of many entries.
+    pub(super) fn growth_at_most(&self, record: &Record) -> i64 {
+        match record {
+            Record::Put { segment, entries, .. } => self.growth_of(segment, |found| {
+                found.table().map_or(0, |(table, _)| table.growth_at_most(entries))
+            }),
+            other => self.growth(other),
+        }
+    }
+
     /// The change of [`held`](Self::held) by an append of a length, without its attributes.
     pub(super) fn growth_by_append(&self, segment: &str, len: u64) -> i64 {
         self.growth_of(segment, |found| found.growth_by_bytes(len))

@@ -144,7 +144,11 @@ impl Step<'_> {
     ///
     /// [`Refusal::Full`], [`Refusal::DiskFull`] or [`Refusal::Ended`], and nothing is changed.
     pub(super) fn commit(&mut self, record: Record) -> Result<()> {
-        self.check_growth(self.store.growth(&record))?;
+        match self.check_growth(self.store.growth_at_most(&record)) {
+            // It may grow by less.
+            Err(Refusal::Full { .. }) => self.check_growth(self.store.growth(&record))?,
+            checked => checked?,
+        }
         // These may fit into memory that is there, and take space on the disk all the same.
         if let Record::Appended { .. } | Record::Put { .. } | Record::Attributed { .. } = record {
             self.check_space()?;

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fmt, ops::Bound};
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 use pravega_sdk_types::{Offset, routing};
 use pravega_sdk_wire_protocol::{TableEntry, TableKey, TableValue};
 
@@ -22,6 +22,8 @@ pub(super) const MAX_PAGE_BYTES: usize = 256 << 10;
 pub(super) const PAGE_ENTRY_OVERHEAD: usize = 128;
 /// Approximate memory that an entry uses besides its key and value, in bytes.
 const ENTRY_OVERHEAD: usize = 288;
+/// The bytes of a key's hash before the key, in the order of a hash table.
+const HASH_LEN: usize = 8;
 /// The first bytes of a hash table's continuation token.
 const TOKEN_HEAD: [u8; 2] = [0, 0];
 
@@ -119,37 +121,49 @@ impl Table {
 
     /// The position of a key in the order of iterations: by its hash, or by itself.
     fn order(&self, key: &[u8]) -> Bytes {
-        if !self.is_hash() {
-            return Bytes::copy_from_slice(key);
+        let mut hashed = Vec::new();
+        match self.order_in(&mut hashed, key) {
+            _ if self.is_hash() => hashed.into(),
+            key => Bytes::copy_from_slice(key),
         }
-        let position = routing::table_key_position(key).to_bits();
-        let mut order = BytesMut::with_capacity(8 + key.len());
-        order.put_u64(position);
-        order.put_slice(key);
-        order.freeze()
+    }
+
+    /// The same position, made in a buffer if the key is not the position itself: a look-up of each
+    /// of many keys needs no memory of its own.
+    fn order_in<'a>(&self, buffer: &'a mut Vec<u8>, key: &'a [u8]) -> &'a [u8] {
+        if !self.is_hash() {
+            return key;
+        }
+        buffer.clear();
+        buffer.reserve_exact(HASH_LEN + key.len());
+        buffer.put_u64(routing::table_key_position(key).to_bits());
+        buffer.put_slice(key);
+        buffer
     }
 
     fn key_of(&self, order: &Bytes) -> Bytes {
-        if self.is_hash() { order.slice(8.min(order.len())..) } else { order.clone() }
+        if self.is_hash() { order.slice(HASH_LEN.min(order.len())..) } else { order.clone() }
     }
 
     /// Checks whether entries may be put.
     pub fn check_update(&self, entries: &[TableEntry]) -> Result<(), TableRefusal> {
+        let mut buffer = Vec::new();
         for entry in entries {
             self.check_key(&entry.key)?;
             if ENTRY_HEADER_LEN + entry.key.data.len() + entry.value.data.len() > MAX_ENTRY_LEN {
                 return Err(TableRefusal::Invalid("the entry is too long"));
             }
-            self.check_version(&entry.key)?;
+            self.check_version(&entry.key, &mut buffer)?;
         }
         Ok(())
     }
 
     /// Checks whether keys may be removed.
     pub fn check_remove(&self, keys: &[TableKey]) -> Result<(), TableRefusal> {
+        let mut buffer = Vec::new();
         keys.iter().try_for_each(|key| {
             self.check_key(key)?;
-            self.check_version(key)
+            self.check_version(key, &mut buffer)
         })
     }
 
@@ -171,10 +185,13 @@ impl Table {
         Ok(())
     }
 
-    fn check_version(&self, key: &TableKey) -> Result<(), TableRefusal> {
-        let found = self.entries.get(&self.order(&key.data)).map(|entry| entry.version);
+    fn check_version(&self, key: &TableKey, buffer: &mut Vec<u8>) -> Result<(), TableRefusal> {
+        if key.key_version == TableKey::NO_VERSION {
+            return Ok(());
+        }
+        let found = self.entries.get(self.order_in(buffer, &key.data)).map(|entry| entry.version);
         match (key.key_version, found) {
-            (TableKey::NO_VERSION, _) | (TableKey::NOT_EXISTS, None) => Ok(()),
+            (TableKey::NOT_EXISTS, None) => Ok(()),
             (version, Some(found)) if KeyVersion(version) == found => Ok(()),
             (_, Some(_)) => Err(TableRefusal::BadVersion),
             (_, None) if self.is_hash() => Err(TableRefusal::NoSuchKey),
@@ -212,10 +229,10 @@ impl Table {
         let order = self.order(key);
         // A copy, so that a short value does not keep the bytes of its frame alive.
         let value = Bytes::copy_from_slice(value);
-        self.held += Self::footprint(&order, &value);
+        self.held += Self::footprint(order.len(), &value);
         self.by_version.insert(version, order.clone());
         if let Some(old) = self.entries.insert(order.clone(), Entry { value, version }) {
-            self.held -= Self::footprint(&order, &old.value);
+            self.held -= Self::footprint(order.len(), &old.value);
             self.by_version.remove(&old.version);
         }
     }
@@ -225,32 +242,43 @@ impl Table {
         for key in keys {
             let order = self.order(&key.data);
             if let Some(old) = self.entries.remove(&order) {
-                self.held -= Self::footprint(&order, &old.value);
+                self.held -= Self::footprint(order.len(), &old.value);
                 self.by_version.remove(&old.version);
             }
         }
     }
 
-    /// The change of [`held`](Self::held) by putting entries, of which the last of each key counts.
-    pub fn growth(&self, entries: &[(Bytes, Bytes)]) -> i64 {
-        let last: BTreeMap<&[u8], &Bytes> =
-            entries.iter().map(|(key, value)| (&key[..], value)).collect();
-        let grows = |(key, value): (&[u8], &Bytes)| {
-            let order = self.order(key);
-            let old = self.entries.get(&order).map(|old| Self::footprint(&order, &old.value));
-            Self::footprint(&order, value) as i64 - old.unwrap_or_default() as i64
-        };
-        last.into_iter().map(grows).sum()
+    /// At least the change of [`held`](Self::held) by putting entries. No entry is looked up.
+    pub fn growth_at_most(&self, entries: &[(Bytes, Bytes)]) -> i64 {
+        let hash = if self.is_hash() { HASH_LEN } else { 0 };
+        let footprint = |(key, value): &(Bytes, Bytes)| Self::footprint(hash + key.len(), value);
+        i64::try_from(entries.iter().map(footprint).sum::<u64>()).unwrap_or(i64::MAX)
     }
 
-    fn footprint(order: &Bytes, value: &Bytes) -> u64 {
+    /// The change of [`held`](Self::held) by putting entries, of which the last of each key counts.
+    pub fn growth(&self, entries: &[(Bytes, Bytes)]) -> i64 {
+        let mut sorted: Vec<&(Bytes, Bytes)> = entries.iter().collect();
+        // Entries of one key keep their order.
+        sorted.sort_by(|(key, _), (other, _)| key.cmp(other));
+        let mut buffer = Vec::new();
+        let mut grows = |(key, value): &(Bytes, Bytes)| {
+            let order = self.order_in(&mut buffer, key);
+            let old = self.entries.get(order).map(|old| Self::footprint(order.len(), &old.value));
+            Self::footprint(order.len(), value) as i64 - old.unwrap_or_default() as i64
+        };
+        let of_one_key = sorted.chunk_by(|(key, _), (other, _)| key == other);
+        of_one_key.filter_map(|entries| entries.last()).map(|last| grows(last)).sum()
+    }
+
+    fn footprint(order_len: usize, value: &Bytes) -> u64 {
         // Two trees whose nodes are half full, and two allocations for the bytes.
-        (order.len() + value.len() + ENTRY_OVERHEAD) as u64
+        (order_len + value.len() + ENTRY_OVERHEAD) as u64
     }
 
     /// One entry for each key, in order; missing ones have version −1.
     pub fn read(&self, keys: &[TableKey]) -> Vec<TableEntry> {
-        let read = |key: &TableKey| match self.entries.get(&self.order(&key.data)) {
+        let mut buffer = Vec::new();
+        let read = |key: &TableKey| match self.entries.get(self.order_in(&mut buffer, &key.data)) {
             Some(entry) => entry_of(key.data.clone(), entry),
             None => TableEntry {
                 key: TableKey { data: key.data.clone(), key_version: TableKey::NOT_EXISTS },
@@ -329,7 +357,7 @@ impl Table {
 
     /// The version and the value of a key.
     pub(crate) fn entry(&self, key: &[u8]) -> Option<(KeyVersion, Bytes)> {
-        let entry = self.entries.get(&self.order(key))?;
+        let entry = self.entries.get(self.order_in(&mut Vec::new(), key))?;
         Some((entry.version, entry.value.clone()))
     }
 
@@ -371,7 +399,8 @@ fn read_token(token: &Bytes) -> Result<Bytes, TableRefusal> {
         return Ok(Bytes::new());
     }
     let mut rest = token.clone();
-    if rest.len() < TOKEN_HEAD.len() + 8 || rest.get_u16() != u16::from_be_bytes(TOKEN_HEAD) {
+    if rest.len() < TOKEN_HEAD.len() + HASH_LEN || rest.get_u16() != u16::from_be_bytes(TOKEN_HEAD)
+    {
         return Err(TableRefusal::Broken);
     }
     Ok(rest)
@@ -401,6 +430,30 @@ mod tests {
         let entries = [entry("abc", "x", ABSENT), entry("abd", "", ABSENT)];
         assert_eq!(table.update(&entries, 0), [KeyVersion(0), KeyVersion(21)]);
         assert_eq!(Table::entries_len(&entries), 41);
+    }
+
+    #[test]
+    fn growth_is_what_the_last_entry_of_each_key_adds_and_its_bound_is_not_below() {
+        for key_len in [0, 2] {
+            let mut table = Table::new(key_len);
+            let mut random = fastrand::Rng::with_seed(7);
+            let mut versions = (0..).map(KeyVersion);
+            for _ in 0..200 {
+                let mut entry = |_| {
+                    let key = [b'k', b'0' + random.u8(..9)];
+                    let value = vec![0; random.usize(..40)];
+                    (Bytes::copy_from_slice(&key), Bytes::from(value))
+                };
+                let entries: Vec<_> = (0..20).map(&mut entry).collect();
+                let (growth, bound) = (table.growth(&entries), table.growth_at_most(&entries));
+                let held = table.held() as i64;
+                for ((key, value), version) in entries.iter().zip(&mut versions) {
+                    table.put(key, value, version);
+                }
+                assert_eq!(table.held() as i64 - held, growth);
+                assert!(growth <= bound, "{growth} {bound}");
+            }
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Request for GetTableSegmentInfo {
 impl Request for UpdateTableEntries {
     fn run(self, step: &mut Step<'_>) -> Outcome {
         let Self { request_id, segment, table_entries, table_segment_offset: offset, .. } = self;
-        let updated = step.put(&segment, &table_entries, condition(offset));
+        let updated = step.put(&segment, table_entries, condition(offset));
         let reply = |versions: Vec<KeyVersion>| TableEntriesUpdated {
             request_id,
             updated_versions: versions.into_iter().map(|KeyVersion(version)| version).collect(),

@@ -62,21 +62,18 @@ impl Step<'_> {
     pub fn put(
         &mut self,
         segment: &ByteString,
-        entries: &[TableEntry],
+        entries: Vec<TableEntry>,
         offset: Option<Offset>,
     ) -> Result<Vec<KeyVersion>> {
         let (table, len) = table_to_change(self.store, segment, offset)?;
-        table.check_update(entries).map_err(Refusal::Table)?;
+        table.check_update(&entries).map_err(Refusal::Table)?;
         let mut next = len;
         let mut versions = Vec::with_capacity(entries.len());
-        for entry in entries {
+        for entry in &entries {
             versions.push(KeyVersion(next as i64));
             next += Table::entries_len(std::slice::from_ref(entry));
         }
-        let entries = entries
-            .iter()
-            .map(|entry| (entry.key.data.clone(), entry.value.data.clone()))
-            .collect();
+        let entries = entries.into_iter().map(|entry| (entry.key.data, entry.value.data)).collect();
         self.commit(Record::Put { segment: segment.clone(), entries, at: self.at.now })?;
         Ok(versions)
     }

@@ -286,7 +286,7 @@ impl History {
             TableKey { data: vec![self.random.u8(0..8)].into(), key_version: TableKey::NO_VERSION };
         if self.random.bool() {
             let value = TableValue { data: vec![1; self.random.usize(0..30)].into() };
-            self.machine.call(at).1.put(&segment, &[TableEntry { key, value }], None).ok();
+            self.machine.call(at).1.put(&segment, vec![TableEntry { key, value }], None).ok();
         } else {
             self.machine.call(at).1.remove(&segment, &[key], None).ok();
         }
@@ -469,12 +469,12 @@ fn what_frees_memory_is_allowed_above_the_limit() {
         step.append_internal(&segment, vec![1; 1000].into(), vec![]).unwrap();
         step.create_table(&table, 0, 0).unwrap();
         let value = TableValue { data: "value".into() };
-        step.put(&table, &[TableEntry { key: key.clone(), value }], None).unwrap();
+        step.put(&table, vec![TableEntry { key: key.clone(), value }], None).unwrap();
     });
     history.machine.memory_limit = MemoryLimit(0);
     history.call(|_, step| {
         let value = TableValue { data: "short".into() };
-        assert!(step.put(&table, &[TableEntry { key: key.clone(), value }], None).is_ok());
+        assert!(step.put(&table, vec![TableEntry { key: key.clone(), value }], None).is_ok());
         step.remove(&table, std::slice::from_ref(&key), None).unwrap();
         assert_eq!(step.update_attribute(&segment, Uuid::max(), 1, i64::MIN), Ok(true));
         step.truncate(&segment, Offset(500)).unwrap();

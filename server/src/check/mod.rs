@@ -12,8 +12,9 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{collections::BTreeMap, io, ops::Range, path::Path};
 
+use bytes::Bytes;
 use pravega_sdk_server_core::{
     log::{
         Contents, Damage, Extent, FOLDER_LEN, FOLDER_NAME, FileNumber, FolderId, HEAD_LEN,
@@ -30,12 +31,14 @@ use crate::{
     copy::Source,
     folder::ReadFolder,
     journal::{OpenError, OpenProblem},
-    log::{self, Disk, Places, Survey, joined},
+    log::{self, Disk, Places, Survey, joined, read_around},
     storage::{Restored, names},
 };
 
 /// The most damaged parts of one file that are reported.
 const PARTS: usize = 1000;
+/// The most parts that the disk cannot read which are reported.
+const UNREADABLE_PARTS: usize = 10_000;
 
 /// Checks every byte of a folder with a server's data, and changes nothing. No server can use the
 /// folder meanwhile.
@@ -89,7 +92,7 @@ fn check_disk(disk: &dyn Disk) -> Result<FolderReport, OpenProblem> {
         Err(problem) => report.refusal = Some(log::of_problem(problem)),
     }
     let checking = Checking { disk, listing: &listing, report };
-    checking.run()
+    Ok(checking.run())
 }
 
 /// A check that is under way.
@@ -100,21 +103,20 @@ struct Checking<'a> {
 }
 
 impl Checking<'_> {
-    fn run(mut self) -> Result<FolderReport, OpenProblem> {
+    fn run(mut self) -> FolderReport {
         let builder = ServerBuilder::default();
         let mut restored = Restored::new(builder.machine(Durability::Logged), None);
-        let space = builder.log_configuration().space;
+        let space = builder.log_configuration(None).space;
         let surveyed = match self.report.refusal.take() {
             None => log::survey(self.disk, space, &mut restored),
             Some(problem) => Err(problem),
         };
         let survey = match surveyed {
             Ok(survey) => survey,
-            Err(problem @ OpenProblem::Io { .. }) => return Err(problem),
             Err(problem) => {
                 self.report.refusal = Some(problem);
-                self.check_all()?;
-                return Ok(self.report);
+                self.check_all();
+                return self.report;
             }
         };
         let machine = match restored.finish(survey.recovered.sequence) {
@@ -128,17 +130,13 @@ impl Checking<'_> {
             self.report.streams = Some(machine.catalog.stream_count() as u64);
             self.report.segments = Some(machine.store.segment_count() as u64);
         }
-        self.check_needed(&survey, machine.as_ref())?;
+        self.check_needed(&survey, machine.as_ref());
         self.report.obsolete = survey.obsolete;
-        Ok(self.report)
+        self.report
     }
 
     /// Checks the files that a start needs.
-    fn check_needed(
-        &mut self,
-        survey: &Survey,
-        machine: Option<&Machine>,
-    ) -> Result<(), OpenProblem> {
+    fn check_needed(&mut self, survey: &Survey, machine: Option<&Machine>) {
         let Survey { folder, recovered, keeper, chain, .. } = survey;
         let checkpoint = |file| {
             let len = self.listing.get(&ScrubFile::Checkpoint(file).name());
@@ -149,7 +147,7 @@ impl Checking<'_> {
         let files = keeper.scrub_files().into_iter();
         targets.extend(files.filter_map(|file| keeper.scrub_target(file)));
         for target in targets {
-            let (found, _) = self.check_file(*folder, target)?;
+            let (found, _) = self.check_file(*folder, target);
             for damage in found {
                 let segments = match (damage.file, machine) {
                     (ScrubFile::Log(number), Some(machine)) => {
@@ -166,23 +164,22 @@ impl Checking<'_> {
             let to = self.listing.get(&file.name()).copied().unwrap_or(*at);
             self.put_torn(*file, *at, to);
         }
-        Ok(())
     }
 
     /// Checks all files that look like those of a log.
-    fn check_all(&mut self) -> Result<(), OpenProblem> {
-        let identity = self.bytes(FOLDER_NAME, FOLDER_LEN as u64 + 1)?;
-        let mark = self.bytes(MARK_NAME, MARK_LEN as u64 + 1)?;
+    fn check_all(&mut self) {
+        let identity = self.bytes(FOLDER_NAME, FOLDER_LEN as u64 + 1);
+        let mark = self.bytes(MARK_NAME, MARK_LEN as u64 + 1);
         let mark = Mark::read(&mark).map(|(mark, _)| mark);
         let of_mark = mark.as_ref().map(|mark| mark.folder);
         // A start names the files of another folder, and so does each of their heads.
         let Some(folder) = read_identity(&identity).ok().or(of_mark) else {
-            self.check_alone(ScrubTarget::FOLDER)?;
-            return Ok(());
+            self.check_alone(ScrubTarget::FOLDER);
+            return;
         };
         for (name, len) in self.listing {
             let Some(target) = target(name, *len) else { continue };
-            let (found, end) = self.check_file(folder, target)?;
+            let (found, end) = self.check_file(folder, target);
             found.into_iter().for_each(|damage| self.put(damage, None));
             let (ScrubFile::Log(number), ScrubEnd::Torn(at)) = (target.file, end) else { continue };
             let next = self.listing.get(&number.next().name());
@@ -198,30 +195,30 @@ impl Checking<'_> {
                 self.put_torn(number, at, *len);
             }
         }
-        Ok(())
     }
 
-    fn check_alone(&mut self, target: ScrubTarget) -> Result<(), OpenProblem> {
+    fn check_alone(&mut self, target: ScrubTarget) {
         if self.listing.contains_key(&target.file.name()) {
-            let (found, _) = self.check_file(FolderId(0), target)?;
+            let (found, _) = self.check_file(FolderId(0), target);
             found.into_iter().for_each(|damage| self.put(damage, None));
         }
-        Ok(())
     }
 
-    fn bytes(&self, name: &str, len: u64) -> Result<bytes::Bytes, OpenProblem> {
-        match self.disk.read_at(name, 0, len) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(bytes::Bytes::new()),
-            Err(error) => Err(unreadable(name, error)),
-            Ok(bytes) => Ok(bytes),
-        }
+    /// Bytes of a file; none, if it does not exist.
+    fn bytes(&mut self, name: &str, len: u64) -> Bytes {
+        self.read(name, 0, len).unwrap_or_default()
     }
 
-    fn check_file(
-        &mut self,
-        folder: FolderId,
-        target: ScrubTarget,
-    ) -> Result<(Vec<Damage>, ScrubEnd), OpenProblem> {
+    /// Bytes of a file, with zeros for those that the disk cannot read.
+    fn read(&mut self, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
+        let damage = &mut self.report.damage;
+        let file_len = self.listing.get(name).copied().unwrap_or_default();
+        read_around(self.disk, (name, file_len), at, len, |part, error| {
+            put_unreadable(damage, name, part, &error);
+        })
+    }
+
+    fn check_file(&mut self, folder: FolderId, target: ScrubTarget) -> (Vec<Damage>, ScrubEnd) {
         let (name, mut found) = (target.file.name(), Vec::new());
         self.report.files += 1;
         let (Extent::Exactly(len) | Extent::UpTo(len)) = target.extent;
@@ -229,17 +226,16 @@ impl Checking<'_> {
         let mut scrub = Scrub::new(folder, target);
         loop {
             match scrub.poll() {
-                ScrubStep::Read { at, len } => match self.disk.read_at(&name, at, len) {
+                ScrubStep::Read { at, len } => match self.read(&name, at, len) {
                     Ok(bytes) => scrub.handle_read(bytes),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    Err(_) => {
                         found.push(scrub.missing());
-                        return Ok((found, ScrubEnd::Reached));
+                        return (found, ScrubEnd::Reached);
                     }
-                    Err(error) => return Err(unreadable(&name, error)),
                 },
                 ScrubStep::Damaged(damage) if found.len() < PARTS => found.push(damage),
                 ScrubStep::Damaged(_) => {}
-                ScrubStep::Done(end) => return Ok((found, end)),
+                ScrubStep::Done(end) => return (found, end),
             }
         }
     }
@@ -276,12 +272,26 @@ fn target(name: &str, len: u64) -> Option<ScrubTarget> {
     })
 }
 
-fn unreadable(name: &str, error: io::Error) -> OpenProblem {
-    OpenProblem::io(format!("cannot read {name}"))(error)
+/// Adds a part that the disk cannot read, unless it is there already. What the check makes of the
+/// zeros in its place is a part of its own, with the segments.
+fn put_unreadable(damage: &mut Vec<DamagedPart>, file: &str, part: Range<u64>, error: &io::Error) {
+    let what = format!("the disk cannot read the bytes: {error}");
+    let is_beside = |other: &&mut DamagedPart| {
+        let touches = other.from <= part.end && part.start <= other.to;
+        touches && other.file == file && other.what == what
+    };
+    if let Some(other) = damage.iter_mut().find(is_beside) {
+        (other.from, other.to) = (other.from.min(part.start), other.to.max(part.end));
+        return;
+    }
+    if damage.len() < UNREADABLE_PARTS {
+        let (from, to, segments) = (part.start, part.end, None);
+        damage.push(DamagedPart { file: file.to_owned(), from, to, what, segments });
+    }
 }
 
-fn segments(named: Vec<(String, std::ops::Range<u64>)>) -> Vec<SegmentPart> {
-    let part = |(segment, range): (String, std::ops::Range<u64>)| SegmentPart {
+fn segments(named: Vec<(String, Range<u64>)>) -> Vec<SegmentPart> {
+    let part = |(segment, range): (String, Range<u64>)| SegmentPart {
         segment,
         from: range.start,
         to: range.end,

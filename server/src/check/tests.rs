@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     path::Path,
     sync::Mutex,
     time::Duration,
@@ -21,6 +22,8 @@ struct Held {
     files: BTreeMap<String, Bytes>,
     /// Those that were asked for.
     reads: Mutex<BTreeSet<String>>,
+    /// A part of one that cannot be read.
+    bad: Option<(String, Range<u64>)>,
 }
 
 fn written<T>() -> io::Result<T> {
@@ -36,6 +39,12 @@ impl Disk for Held {
     fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
         self.reads.lock().unwrap().insert(name.to_owned());
         let bytes = self.files.get(name).ok_or(io::ErrorKind::NotFound)?;
+        if let Some((_, bad)) = self.bad.as_ref().filter(|(file, _)| file == name)
+            && at < bad.end
+            && bad.start < at.saturating_add(len)
+        {
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()));
+        }
         let place = |at: u64| (at as usize).min(bytes.len());
         Ok(bytes.slice(place(at)..place(at.saturating_add(len))))
     }
@@ -232,6 +241,38 @@ async fn damage_of_what_a_start_does_not_read_is_named_with_the_segments_that_ha
     let report = check_disk(&flipped(&files, checkpoint, 100, 0)).unwrap();
     assert_eq!(refused(&report), Some(&**checkpoint));
     assert!(report.damage.iter().any(|part| part.file == *checkpoint), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_disk_cannot_read_is_reported_and_all_else_is_checked() {
+    let (_folder, files) = large().await;
+    for (name, bytes) in &files {
+        let at = bytes.len() as u64 / 2 / 4096 * 4096;
+        let bad = Some((name.clone(), at + 10..at + 20));
+        let mut held = Held { bad, ..flipped(&files, "log-00000001", 100_000, 3) };
+        let report = check_disk(&held).unwrap();
+        let tells = |part: &DamagedPart, what: &str| part.file == *name && part.what.contains(what);
+        let is_checked = !report.obsolete.contains(name);
+        let sector = report.damage.iter().find(|part| tells(part, "cannot read the bytes"));
+        let told = sector.map(|part| (part.from, part.to));
+        let end = (at + 4096).min(bytes.len() as u64);
+        // Without it no server starts, or the file has no more than a head.
+        let is_refused = |report: &FolderReport| match &report.refusal {
+            Some(OpenProblem::Io { what, .. }) => what.contains(&**name),
+            _ => false,
+        };
+        // Some are read as a whole, and shorter.
+        let is_told = told.is_some_and(|(from, to)| at <= from && from < at + 20 && to == end);
+        assert!(is_told || is_refused(&report) || !is_checked, "{name}: {report:?}");
+        let is_found = |part: &DamagedPart| {
+            part.file == "log-00000001" && part.from <= 100_000 && 100_000 < part.to
+        };
+        assert!(report.damage.iter().any(is_found), "{name}: {report:?}");
+        held.bad = Some((name.clone(), 0..bytes.len() as u64));
+        let report = check_disk(&held).unwrap();
+        let is_told = report.damage.iter().any(|part| tells(part, "cannot read"));
+        assert!(is_told || is_refused(&report) || !is_checked, "{name}: {report:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

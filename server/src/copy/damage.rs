@@ -26,10 +26,7 @@ use pravega_sdk_server_core::{
 };
 
 use super::missing::Missing;
-use crate::log::Disk;
-
-/// The bytes around one that the disk cannot read which are tried alone.
-const SECTOR: u64 = 4096;
+use crate::log::{Disk, read_around};
 
 /// What was read of a damaged folder.
 pub(super) struct Damaged<'a> {
@@ -104,27 +101,16 @@ impl<'a> Damaged<'a> {
 
     /// Bytes of a file, with zeros for those that the disk cannot read.
     fn bytes(&mut self, name: &str, at: u64, len: u64) -> Bytes {
-        if let Ok(bytes) = self.disk.read_at(name, at, len) {
-            return bytes;
-        }
-        let (mut all, mut from) = (Vec::new(), at);
-        let end = at.saturating_add(len).min(self.len(name));
-        while from < end {
-            let part = SECTOR.min(end - from);
-            match self.disk.read_at(name, from, part) {
-                Ok(bytes) => all.extend_from_slice(&bytes),
-                Err(error) => {
-                    all.resize(all.len() + usize::try_from(part).unwrap_or_default(), 0);
-                    let why = format!("bytes {from} to {}: {error}", from + part);
-                    let lost = Missing::File { file: name.to_owned(), why };
-                    if !self.missing.contains(&lost) {
-                        self.missing.push(lost);
-                    }
-                }
+        let missing = &mut self.missing;
+        let file_len = self.listing.get(name).copied().unwrap_or_default();
+        let read = read_around(self.disk, (name, file_len), at, len, |part, error| {
+            let why = format!("bytes {} to {}: {error}", part.start, part.end);
+            let lost = Missing::File { file: name.to_owned(), why };
+            if !missing.contains(&lost) {
+                missing.push(lost);
             }
-            from += part;
-        }
-        all.into()
+        });
+        read.unwrap_or_default()
     }
 
     /// Finds out the id of the folder: if it cannot be read, most files have it.

@@ -4,11 +4,15 @@ use std::{
     collections::BTreeMap,
     fs::{File, Permissions},
     io,
-    os::unix::fs::{FileExt as _, PermissionsExt as _},
+    os::unix::fs::PermissionsExt as _,
 };
 
 use bytes::Bytes;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::{
+    buffer::spare_capacity,
+    fs::{AtFlags, Dir, FileType, Mode, OFlags},
+    io::{Errno, pread},
+};
 
 /// The file with the second lock, and the process that has it.
 pub(crate) const LOCK: &str = "lock";
@@ -48,7 +52,7 @@ pub(super) fn list(folder: &File) -> io::Result<Listing> {
         }
         let stat = match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
             // It was removed meanwhile.
-            Err(rustix::io::Errno::NOENT) => continue,
+            Err(Errno::NOENT) => continue,
             stat => stat?,
         };
         let kind = match FileType::from_raw_mode(stat.st_mode) {
@@ -69,7 +73,7 @@ const SAFE: OFlags =
 pub(super) fn open(folder: &File, name: &str, access: OFlags) -> io::Result<File> {
     let opened = rustix::fs::openat(folder, name, access | SAFE, Mode::empty());
     let file = File::from(opened.map_err(|error| match error {
-        rustix::io::Errno::LOOP => io::Error::other("it is a symbolic link"),
+        Errno::LOOP => io::Error::other("it is a symbolic link"),
         other => other.into(),
     })?);
     match file.metadata()?.is_file() {
@@ -90,7 +94,18 @@ pub(super) fn create(folder: &File, name: &str) -> io::Result<File> {
 pub(crate) fn read_at(file: &File, at: u64, len: u64) -> io::Result<Bytes> {
     // What is missing at the end is left out, before memory is taken for it.
     let len = len.min(file.metadata()?.len().saturating_sub(at));
-    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, at)?;
+    let len = usize::try_from(len).map_err(io::Error::other)?;
+    let mut bytes = Vec::with_capacity(len);
+    while bytes.len() < len {
+        let next = at + bytes.len() as u64;
+        match pread(file, spare_capacity(&mut bytes), next) {
+            // It was cut meanwhile.
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // An allocation may be longer than was asked for.
+    bytes.truncate(len);
     Ok(bytes.into())
 }

@@ -161,6 +161,15 @@ impl ClaimedFolder {
         files::list(&self.folder)
     }
 
+    /// The most bytes that the file system of the folder has for this user, with what is used of
+    /// them; `None` if it does not say so.
+    pub(crate) fn capacity(&self) -> Option<u64> {
+        let found = rustix::fs::fstatvfs(&*self.folder).ok()?;
+        let reserved = found.f_bfree.saturating_sub(found.f_bavail);
+        let blocks = found.f_blocks.saturating_sub(reserved);
+        blocks.checked_mul(found.f_frsize).filter(|bytes| *bytes > 0)
+    }
+
     /// Listens on a socket in the folder.
     pub(crate) fn listen(&self, name: &str) -> io::Result<std::os::unix::net::UnixListener> {
         socket::listen(&self.folder, name)

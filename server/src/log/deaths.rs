@@ -5,7 +5,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
+    collections::BTreeMap,
     ops::Range,
     time::{Duration, Instant},
 };
@@ -23,14 +23,17 @@ use super::{
 
 /// The most files that are given up at once.
 const FILES: usize = 8;
+/// The time after which a file is tried again whose runs could not be read: a disk may fail for a
+/// moment.
+const UNREADABLE_PAUSE: Duration = Duration::from_secs(600);
 /// The most spans that the owner judges at once.
 const JUDGED: usize = 500;
 
 /// Which files were not given up, and why.
 #[derive(Debug, Default)]
 pub(super) struct Deaths {
-    /// Files whose runs cannot be read.
-    unknown: BTreeSet<FileNumber>,
+    /// Files whose runs could not be read, and when they are tried again.
+    unknown: BTreeMap<FileNumber, Instant>,
     submitting: Backoff,
 }
 
@@ -49,7 +52,8 @@ impl Deaths {
         // Before anything is judged.
         let epoch = owner.epoch();
         let mut candidates = keeping.kept.keeper().candidates();
-        candidates.retain(|file| !self.unknown.contains(file));
+        self.unknown.retain(|_, again| *again > now);
+        candidates.retain(|file| !self.unknown.contains_key(file));
         candidates.truncate(FILES);
         let had_some = !candidates.is_empty();
         let mut dead = Vec::new();
@@ -60,7 +64,7 @@ impl Deaths {
                 Err(failure) => {
                     let file_name = file.name();
                     tracing::warn!(file_name, %failure, "cannot give up a file of the log");
-                    self.unknown.insert(file);
+                    self.unknown.insert(file, now + UNREADABLE_PAUSE);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The calls of the disk, and how each of them ended.
 
-use std::{fmt, io};
+use std::{fmt, io, ops::Range};
 
 use bytes::Bytes;
 use pravega_sdk_server_core::log::{
@@ -16,8 +16,14 @@ use crate::folder::Kind;
 pub(crate) trait Disk: fmt::Debug + Send + Sync {
     /// The names of all files, with their kinds and lengths.
     fn list(&self) -> io::Result<Vec<(String, Kind, u64)>>;
+    /// The most bytes that all files may have; `None` if that is not known.
+    fn capacity(&self) -> Option<u64> {
+        None
+    }
     /// The bytes of a file at an offset: as many as there are, up to a number.
     fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes>;
+    /// Tells the system that bytes of a file are likely to be read soon. Nothing waits for them.
+    fn will_read(&self, _name: &str, _range: Range<u64>) {}
     /// Creates a file with durable bytes; replaces an existing one.
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
     /// Writes at an offset of a file.
@@ -32,6 +38,42 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes the names of the files durable.
     fn sync_folder(&self) -> io::Result<()>;
+}
+
+/// The parts in which a file is read that cannot be read as a whole, in bytes.
+const SECTOR: u64 = 4096;
+
+/// Reads bytes of a file of a length, with zeros for those that the disk cannot read, and tells
+/// each part of which that is so.
+///
+/// # Errors
+///
+/// If the file does not exist.
+pub(crate) fn read_around(
+    disk: &dyn Disk,
+    (name, file_len): (&str, u64),
+    at: u64,
+    len: u64,
+    mut unreadable: impl FnMut(Range<u64>, io::Error),
+) -> io::Result<Bytes> {
+    match disk.read_at(name, at, len) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+        read => return read,
+    }
+    let (mut all, mut from) = (Vec::new(), at);
+    let end = at.saturating_add(len).min(file_len);
+    while from < end {
+        let part = (SECTOR - from % SECTOR).min(end - from);
+        match disk.read_at(name, from, part) {
+            Ok(bytes) => all.extend_from_slice(&bytes),
+            Err(error) => {
+                all.resize(all.len() + usize::try_from(part).unwrap_or_default(), 0);
+                unreadable(from..from + part, error);
+            }
+        }
+        from += part;
+    }
+    Ok(all.into())
 }
 
 /// The outcome of a call, as the machines know it.

@@ -4,6 +4,8 @@ use std::{
     collections::HashMap,
     fs::File,
     io,
+    num::NonZero,
+    ops::Range,
     os::unix::fs::FileExt as _,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -16,6 +18,15 @@ use crate::{
     limits::log_files,
     locks::lock,
 };
+
+/// Has the system read a range of a file, if it can be asked to.
+#[cfg(target_os = "linux")]
+fn advise(file: &File, start: u64, len: NonZero<u64>) {
+    rustix::fs::fadvise(file, start, Some(len), rustix::fs::Advice::WillNeed).ok();
+}
+
+#[cfg(not(target_os = "linux"))]
+fn advise(_: &File, _: u64, _: NonZero<u64>) {}
 
 /// The files of a folder.
 #[derive(Debug)]
@@ -73,8 +84,20 @@ impl Disk for Files {
         Ok(files.map(|(name, listed)| (name, listed.kind, listed.len)).collect())
     }
 
+    fn capacity(&self) -> Option<u64> {
+        self.folder.capacity()
+    }
+
     fn read_at(&self, name: &str, at: u64, len: u64) -> io::Result<Bytes> {
         read_at(&*self.file(name)?, at, len)
+    }
+
+    fn will_read(&self, name: &str, range: Range<u64>) {
+        let len = NonZero::new(range.end.saturating_sub(range.start));
+        // A hint: a file that cannot be opened is noticed when it is read.
+        if let (Ok(file), Some(len)) = (self.file(name), len) {
+            advise(&file, range.start, len);
+        }
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {

@@ -42,7 +42,7 @@ pub(crate) use self::{
     affected::{Places, joined},
     commit::Sink,
     convert::{check_journal, convert, finish as finish_conversion, is_of_journal},
-    disk::{Disk, carry_out_step},
+    disk::{Disk, carry_out_step, read_around},
     files::Files,
     kept::Pins,
     open::{

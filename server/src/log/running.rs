@@ -74,9 +74,14 @@ impl LogHandle {
         self.reads.add(job)
     }
 
+    /// Returns true if the disk had no space for the last batch.
+    pub(crate) fn is_short(&self) -> bool {
+        self.inbox.is_short()
+    }
+
     /// The reason why only what frees space is taken; `None` while there is space.
     pub(crate) fn why_full(&self) -> Option<String> {
-        if self.inbox.is_short() {
+        if self.is_short() {
             return Some("the disk has no space left".to_owned());
         }
         let checked = self.kept.check_space(self.inbox.queued());

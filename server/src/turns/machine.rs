@@ -146,7 +146,6 @@ impl<W> Line<W> {
     }
 
     /// The number of places that are taken.
-    #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }

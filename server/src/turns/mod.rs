@@ -3,8 +3,10 @@
 //! All work for a client is futures that are [metered](Account::meter): each poll is a slice of
 //! work, which ends soon, and its time is on the account of the client. A client that has used
 //! little is served at once. One that has used much takes a turn for each slice, and waits while
-//! others have theirs. There are fewer turns than threads, so however much all of them want, a
-//! thread is left for the clients with little work, and their wait is one slice at most.
+//! others have theirs. There are fewer turns than threads and cores, so however much all of them
+//! want, a thread is left for the clients with little work, and their wait is one slice at most.
+//! While many clients wait for turns, each slice with a turn leaves its thread to others: another
+//! thread goes on with them, and the system, which stops a thread amid a slice, serves both.
 //!
 //! If those with little work are too many for that, the oldest of them are served at once, and the
 //! others take turns too: a client gets no more by coming with many connections.
@@ -21,6 +23,7 @@ mod machine;
 use std::{
     cell::Cell,
     future::poll_fn,
+    num::NonZero,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard,
@@ -31,7 +34,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::Instant};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::oneshot,
+    task::{block_in_place, yield_now},
+    time::Instant,
+};
 
 use self::machine::{Admission, Line, Place, Rank, Usage};
 
@@ -44,6 +52,9 @@ const OTHERS_WAIT: Duration = Duration::from_micros(200);
 /// The most of a slice that counts: what is longer was most likely stopped by the system, which had
 /// other work for the processor.
 const COUNTED: Duration = Duration::from_millis(5);
+
+/// From this number of clients in the line on, a slice leaves its thread to others.
+const MANY: usize = 4;
 
 thread_local! {
     /// When the slice of this thread began; `None` outside of slices.
@@ -94,6 +105,15 @@ fn others_are_first(cx: &mut Context<'_>) -> bool {
     pin!(yield_now()).poll(cx).is_pending()
 }
 
+/// Does work while another thread goes on with the other tasks of this one.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "only turns of a runtime with several threads leave it, and only its tasks have one"
+)]
+fn beside_others<T>(work: impl FnOnce() -> T) -> T {
+    block_in_place(work)
+}
+
 /// A slice of work on this thread, which ends when this is dropped.
 struct Slice {
     begun: Instant,
@@ -136,11 +156,17 @@ struct Shared {
     opened: Instant,
     line: Mutex<Line<oneshot::Sender<Turn>>>,
     admission: Mutex<Admission>,
+    /// The runtime can give the other tasks of a thread to another thread.
+    may_leave_threads: bool,
 }
 
 /// A turn, which goes to the next client when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn(Turns);
+pub(crate) struct Turn {
+    turns: Turns,
+    /// Many clients waited for one when this was given.
+    is_wanted_by_many: bool,
+}
 
 /// What a client has used, for all of its tasks.
 #[derive(Debug)]
@@ -184,16 +210,24 @@ pub(crate) struct Metered<F> {
 }
 
 impl Turns {
-    /// One turn less than the runtime has threads, but one at least.
+    /// One turn less than the runtime has threads, and than there are cores, but one at least.
     pub(crate) fn of_runtime() -> Self {
         let threads = Handle::try_current().map_or(1, |handle| handle.metrics().num_workers());
-        Self::new(threads.saturating_sub(1))
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let flavor = Handle::try_current().map(|handle| handle.runtime_flavor());
+        let may_leave_threads = matches!(flavor, Ok(RuntimeFlavor::MultiThread));
+        Self::with(threads.min(cores).saturating_sub(1), may_leave_threads)
     }
 
+    #[cfg(test)]
     fn new(turns: usize) -> Self {
+        Self::with(turns, false)
+    }
+
+    fn with(turns: usize, may_leave_threads: bool) -> Self {
         let (line, admission) = (Line::new(turns), Admission::new(Duration::ZERO));
         let (line, admission) = (Mutex::new(line), Mutex::new(admission));
-        Self(Arc::new(Shared { opened: Instant::now(), line, admission }))
+        Self(Arc::new(Shared { opened: Instant::now(), line, admission, may_leave_threads }))
     }
 
     fn line(&self) -> MutexGuard<'_, Line<oneshot::Sender<Turn>>> {
@@ -235,12 +269,22 @@ impl Turns {
     }
 }
 
+impl Turn {
+    /// Returns true if the slice should leave its thread to others: the system then runs both, and
+    /// clients with little work do not wait for the end of the slice.
+    fn leaves_thread(&self) -> bool {
+        self.is_wanted_by_many && self.turns.0.may_leave_threads
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
-        let next = self.0.line().give_back();
+        let mut line = self.turns.line();
+        let (next, is_wanted_by_many) = (line.give_back(), line.waiting() >= MANY);
+        drop(line);
         if let Some(next) = next {
             // A client that has left gives its turn to the next one by this.
-            next.send(Self(self.0.clone())).ok();
+            next.send(Self { turns: self.turns.clone(), is_wanted_by_many }).ok();
         }
     }
 }
@@ -306,7 +350,7 @@ impl Account {
         let (turns, now) = (&self.turns, self.turns.now());
         let mut line = turns.line();
         if line.take() {
-            return Ok(Turn(turns.clone()));
+            return Ok(Turn { turns: turns.clone(), is_wanted_by_many: false });
         }
         let others = self.waiting.fetch_add(1, Ordering::Relaxed);
         let rank = match standing {
@@ -354,8 +398,13 @@ impl<F: Future> Future for Metered<F> {
             Some(turn)
         };
         let is_free = turn.is_none();
+        let leaves_thread = turn.as_ref().is_some_and(Turn::leaves_thread);
         let slice = Slice::begin(begun, turn);
-        let polled = future.as_mut().poll(cx);
+        let polled = if leaves_thread {
+            beside_others(|| future.as_mut().poll(cx))
+        } else {
+            future.as_mut().poll(cx)
+        };
         *standing = account.next_standing();
         let ended = Instant::now();
         let (now, time) = (account.turns.at(ended), slice.end(ended).min(COUNTED));

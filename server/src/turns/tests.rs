@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{
     net::UdpSocket,
-    sync::Notify,
+    sync::{Notify, mpsc},
     task::{JoinHandle, yield_now},
     time::{advance, sleep, timeout},
 };
@@ -173,6 +173,39 @@ async fn clients_with_much_work_do_not_keep_a_thread_from_its_sockets() {
     works.iter().for_each(JoinHandle::abort);
     assert!(waited >= TIMES, "the clients have no work");
     assert!(waited <= 8 * TIMES, "{waited} slices for {TIMES} datagrams");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_slice_that_many_clients_wait_for_leaves_its_thread_to_others() {
+    let turns = Turns::of_runtime();
+    let first = account(&turns, MUCH).take(Standing::ByUsage).unwrap();
+    let (asks, mut asked) = mpsc::channel(1);
+    let (answers, answered) = std::sync::mpsc::channel();
+    // Another task of the only thread.
+    tokio::spawn(async move {
+        asked.recv().await.unwrap();
+        answers.send(()).unwrap();
+    });
+    let work = async move {
+        asks.try_send(()).unwrap();
+        // As the thread is not the runtime's meanwhile, the other task runs.
+        answered.recv_timeout(Duration::from_secs(30)).is_ok()
+    };
+    let work = tokio::spawn(account(&turns, MUCH).meter(work));
+    while turns.line().waiting() == 0 {
+        yield_now().await;
+    }
+    // They have used more, so their turns come later.
+    let others = (0..MANY).map(|_| account(&turns, 2 * MUCH).meter(ready(())));
+    let others: Vec<_> = others.map(tokio::spawn).collect();
+    while turns.line().waiting() <= MANY {
+        yield_now().await;
+    }
+    drop(first);
+    assert!(work.await.unwrap(), "the thread has done nothing else");
+    for other in others {
+        other.await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]

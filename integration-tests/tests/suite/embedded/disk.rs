@@ -40,7 +40,7 @@ async fn check(factory: &ClientFactory, stream: &ScopedStream, parts: usize) {
 }
 
 /// The bytes of all files of a folder.
-fn used(folder: &Path) -> u64 {
+pub(super) fn used(folder: &Path) -> u64 {
     let files = std::fs::read_dir(folder).unwrap();
     files.map(|file| file.unwrap().metadata().map_or(0, |found| found.len())).sum()
 }

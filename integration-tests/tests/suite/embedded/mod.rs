@@ -6,6 +6,7 @@ mod clock;
 mod deletion;
 mod disk;
 mod faults;
+mod file_systems;
 mod folder;
 mod large;
 mod lifecycle;

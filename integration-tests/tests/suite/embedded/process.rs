@@ -41,9 +41,15 @@ impl Process {
     }
 
     fn spawn(command: &mut Command) -> Self {
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+        Self::spawn_with(command, Stdio::null())
+    }
+
+    /// Starts a command that becomes `pravega dev`; its warnings go to `stderr`.
+    pub(super) fn spawn_with(command: &mut Command, stderr: Stdio) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().expect("the tool was not built");
-        let ready = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        let ready = BufReader::new(child.stdout.take().unwrap()).lines().next();
+        let ready = ready.expect("the server has started").unwrap();
         Self { child, url: ready.split_whitespace().nth(1).unwrap().to_owned() }
     }
 

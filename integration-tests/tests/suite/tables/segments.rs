@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use pravega_sdk_client_factory::ClientFactory;
 use pravega_sdk_controller_client::{Creation, Deletion};
-use pravega_sdk_integration_tests::harness::{factory, new_scope, unique};
+use pravega_sdk_integration_tests::harness::{factory, is_embedded, new_scope, unique};
 use pravega_sdk_table_synchronizer::{
     Condition, Entry, Following, KeyLength, Known, Put, Removal, TableConfig, TableKind,
     TableSegment, put_batches,
@@ -210,7 +210,9 @@ async fn a_table_segment_is_created_once_described_and_deleted() {
     let (table, _) = created.unwrap();
     table.put([Put::new("k", "v")]).await.unwrap();
     let info = table.info().await.unwrap();
-    assert_eq!((info.entry_count, info.end, info.kind), (1, Offset(19), TableKind::Hash));
+    assert_eq!((info.end, info.kind), (Offset(19), TableKind::Hash));
+    // A 0.13.0 server estimates it.
+    assert!(info.entry_count == 1 || !is_embedded(), "{info:?}");
     let refused = table.delete_if_empty().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotEmpty, "{refused}");
     table.remove([Removal::new("k")]).await.unwrap();

@@ -36,7 +36,7 @@ fn with_table() -> Machine {
         },
         value: TableValue { data: "v".into() },
     };
-    step.put(&name(), &(0..1000).map(entry).collect::<Vec<_>>(), None).unwrap();
+    step.put(&name(), (0..1000).map(entry).collect(), None).unwrap();
     machine
 }
 

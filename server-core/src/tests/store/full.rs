@@ -209,14 +209,14 @@ fn on_a_full_disk_what_takes_space_is_refused_and_what_frees_some_is_not() {
     let id = Uuid::from_u128(78);
     let mut step = client.machine.call(at(1)).1;
     step.create_table(&table, 0, 0).unwrap();
-    step.put(&table, std::slice::from_ref(&entry), None).unwrap();
+    step.put(&table, vec![entry.clone()], None).unwrap();
     assert_eq!(step.update_attribute(&SEGMENT.into(), id, i64::MIN, 1), Ok(true));
     client.machine.journal.set_full(Some("a test fills it".to_owned()));
     let mut step = client.machine.call(at(1)).1;
     let full = Refusal::DiskFull("a test fills it".to_owned());
     assert_eq!(step.create(&"s/t/9.#epoch.0".into(), vec![]), Err(full.clone()));
     // These need no more memory than is there.
-    assert_eq!(step.put(&table, &[entry], None), Err(full.clone()));
+    assert_eq!(step.put(&table, vec![entry], None), Err(full.clone()));
     assert_eq!(step.update_attribute(&SEGMENT.into(), id, 1, 2), Err(full.clone()));
     let appended = step.append_internal(&SEGMENT.into(), Bytes::from_static(b"x"), vec![]);
     assert_eq!(appended, Err(full));
@@ -297,7 +297,7 @@ fn nothing_that_is_kept_holds_a_message_in_memory() {
     step.create_table(&table, 0, 0).unwrap();
     let key = TableKey { data: message.slice(..10), key_version: TableKey::NO_VERSION };
     let value = TableValue { data: message.slice(..10) };
-    step.put(&table, &[TableEntry { key, value }], None).unwrap();
+    step.put(&table, vec![TableEntry { key, value }], None).unwrap();
     machine.journal.take();
     assert!(message.is_unique(), "a part of the message is kept");
 }

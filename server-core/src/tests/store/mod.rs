@@ -79,7 +79,7 @@ pub(super) fn machine_in(state: &str) -> Machine {
         "table" | "fixed" => {
             let key_len = i32::from(state == "fixed");
             step.create_table(&segment, key_len, 0).unwrap();
-            step.put(&segment, &[entry("k", TableKey::NO_VERSION)], None).unwrap();
+            step.put(&segment, vec![entry("k", TableKey::NO_VERSION)], None).unwrap();
         }
         "empty" => step.create(&segment, vec![]).unwrap(),
         _ => {

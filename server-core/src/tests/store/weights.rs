@@ -167,11 +167,11 @@ fn the_longest_replies_weigh_no_more_than_was_reserved() {
         value: TableValue { data: vec![1; 1_000_000].into() },
     };
     let entries: Vec<TableEntry> = (0..4).map(long).collect();
-    machine.call(at(1)).1.put(&SEGMENT.into(), &entries, None).unwrap();
+    machine.call(at(1)).1.put(&SEGMENT.into(), entries, None).unwrap();
     for number in 0..60_000_u32 {
         let key = TableKey { data: number.to_be_bytes().to_vec().into(), key_version: -1 };
         let value = TableValue { data: Bytes::new() };
-        machine.call(at(1)).1.put(&SEGMENT.into(), &[TableEntry { key, value }], None).ok();
+        machine.call(at(1)).1.put(&SEGMENT.into(), vec![TableEntry { key, value }], None).ok();
     }
     assert_eq!(check_demands(&mut machine, &pages(i32::MAX)), 3);
 }
