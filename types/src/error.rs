@@ -60,6 +60,9 @@ pub enum ErrorKind {
     Corrupt,
     /// The transaction was committed or aborted before, perhaps by its lease.
     TransactionNotOpen,
+    /// The reader is not in its group any more: another client took it out, or the group began
+    /// again.
+    ReaderOffline,
     /// A condition of the request (an offset, a version, a value) did not hold.
     ConditionFailed,
     /// The peer does not support this.
@@ -108,6 +111,7 @@ impl ErrorKind {
             | Self::Truncated
             | Self::Corrupt
             | Self::TransactionNotOpen
+            | Self::ReaderOffline
             | Self::ConditionFailed
             | Self::Unsupported
             | Self::OutOfSpace => false,
@@ -142,6 +146,7 @@ impl ErrorKind {
             Self::Truncated => "truncated",
             Self::Corrupt => "corrupt",
             Self::TransactionNotOpen => "transaction-not-open",
+            Self::ReaderOffline => "reader-offline",
             Self::ConditionFailed => "condition-failed",
             Self::Unsupported => "unsupported",
             Self::LimitReached => "limit-reached",

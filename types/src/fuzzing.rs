@@ -2,8 +2,8 @@
 //! decoded can be encoded again.
 
 use crate::{
-    EventPointer, Position, ScopedSegment, ScopedStream, Stream, StreamCut, modified_utf8,
-    segment_name,
+    Checkpoint, EventPointer, Position, ScopedSegment, ScopedStream, Stream, StreamCut,
+    modified_utf8, segment_name,
 };
 
 /// Reads `data` as every kind of stored value.
@@ -20,6 +20,15 @@ pub fn stored_values(data: &[u8]) {
             Position::from_bytes(&bytes),
             Ok(position),
             "a position changed on its way out and in"
+        );
+    }
+    if let Ok(checkpoint) = Checkpoint::from_bytes(data)
+        && let Ok(bytes) = checkpoint.to_bytes()
+    {
+        assert_eq!(
+            Checkpoint::from_bytes(&bytes),
+            Ok(checkpoint),
+            "a checkpoint changed on its way out and in"
         );
     }
     if let Ok(pointer) = EventPointer::from_bytes(data)

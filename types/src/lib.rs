@@ -9,7 +9,7 @@
 //! | names | [`Scope`], [`Stream`], [`ScopedStream`], [`ReaderGroup`], [`KeyValueTable`], [`ReaderId`], [`WriterName`] |
 //! | segments | [`SegmentId`], [`Segment`], [`ScopedSegment`], [`KeyRange`], [`SegmentMap`], [`segment_name`] |
 //! | routing | [`RoutingKey`], [`routing`] |
-//! | progress | [`StreamCut`], [`Position`], [`EventPointer`], [`StreamPosition`], [`Timestamp`], [`WriterId`], [`EventNumber`], [`TransactionId`] |
+//! | progress | [`StreamCut`], [`Position`], [`Checkpoint`], [`EventPointer`], [`StreamPosition`], [`Timestamp`], [`WriterId`], [`EventNumber`], [`TransactionId`] |
 //! | configuration | [`ScalingPolicy`], [`RetentionPolicy`], [`StreamConfiguration`], [`Tag`] |
 //! | errors | [`Failure`], [`error_type!`], [`classify!`], [`ErrorKind`], [`Outcome`], [`Classified`] |
 //! | retries | [`Backoff`], [`RetryPolicy`], [`RetryBudget`] |
@@ -28,6 +28,7 @@
 //! ```
 
 mod backoff;
+mod checkpoint;
 mod classify;
 mod endpoint;
 mod error;
@@ -65,6 +66,7 @@ mod timestamp;
 mod watermark;
 
 pub use backoff::Backoff;
+pub use checkpoint::Checkpoint;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Classified, ErrorKind, Outcome};
 pub use escape::Printable;

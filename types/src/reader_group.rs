@@ -1,10 +1,14 @@
 //! Configuration of reader groups.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+    time::Duration,
+};
 
 use uuid::Uuid;
 
-use crate::{ErrorKind, ScopedStream, StreamCut, classify};
+use crate::{BoundedCut, Checkpoint, ErrorKind, ScopedStream, StreamCut, classify};
 
 /// The configuration of a reader group.
 ///
@@ -72,6 +76,9 @@ pub enum ReaderGroupConfigurationError {
     /// Reading would end before it starts.
     #[error("the cuts of stream {0} end before they start")]
     EndBeforeStart(ScopedStream),
+    /// A start is given for a stream that the group does not read.
+    #[error("the group does not read stream {0}, for which a cut is given")]
+    NotRead(ScopedStream),
 }
 
 classify!(ReaderGroupConfigurationError, |_| ErrorKind::InvalidArgument);
@@ -102,8 +109,9 @@ impl ReaderGroupConfiguration {
         if streams.is_empty() {
             return Err(ReaderGroupConfigurationError::NoStreams);
         }
-        for (index, entry) in streams.iter().enumerate() {
-            if streams.iter().take(index).any(|earlier| earlier.stream == entry.stream) {
+        let mut named = BTreeSet::new();
+        for entry in &streams {
+            if !named.insert(&entry.stream) {
                 return Err(ReaderGroupConfigurationError::Duplicate(entry.stream.clone()));
             }
             entry.check()?;
@@ -117,6 +125,55 @@ impl ReaderGroupConfiguration {
             generation: None,
             id: Uuid::nil(),
         })
+    }
+
+    /// Creates the configuration of a group that begins where another group was at a checkpoint,
+    /// without an end.
+    ///
+    /// # Errors
+    ///
+    /// [`ReaderGroupConfigurationError`] if the checkpoint has no cut, or two cuts of one stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use pravega_sdk_types::{
+    ///     BoundedCut, Checkpoint, Offset, ReaderGroupConfiguration, SegmentId,
+    /// };
+    ///
+    /// let cut = BoundedCut::new("shop/orders".parse()?, [(SegmentId::from(0), Offset(42))])?;
+    /// let checkpoint = Checkpoint::new("nightly", [cut.clone()]);
+    /// let configuration = ReaderGroupConfiguration::from_checkpoint(&checkpoint)?;
+    /// assert_eq!(configuration.streams()[0].from.bounded(), Some(&cut));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, ReaderGroupConfigurationError> {
+        Self::bounded(checkpoint.cuts().iter().map(|cut| GroupStream {
+            stream: cut.stream().clone(),
+            from: cut.clone().into(),
+            to: StreamCut::Unbounded,
+        }))
+    }
+
+    /// Replaces the starts of some streams. Default: the head of each stream.
+    ///
+    /// # Errors
+    ///
+    /// [`ReaderGroupConfigurationError`] if the group does not read the stream of a cut, or ends
+    /// before it there.
+    pub fn with_starts(
+        mut self,
+        cuts: impl IntoIterator<Item = BoundedCut>,
+    ) -> Result<Self, ReaderGroupConfigurationError> {
+        for cut in cuts {
+            let entry = self.streams.iter_mut().find(|entry| entry.stream == *cut.stream());
+            let Some(entry) = entry else {
+                return Err(ReaderGroupConfigurationError::NotRead(cut.stream().clone()));
+            };
+            entry.from = cut.into();
+            entry.check()?;
+        }
+        Ok(self)
     }
 
     /// Sets how often readers fetch updates of the group. Default: 3 s.
@@ -215,10 +272,11 @@ impl GroupStream {
         let (Some(from), Some(to)) = (self.from.bounded(), self.to.bounded()) else {
             return Ok(());
         };
+        let ends: BTreeMap<_, _> = to.positions().collect();
         let crossed = from
             .positions()
-            .any(|(segment, start)| to.offset(segment).is_some_and(|end| start > end));
-        let ids = |cut: &crate::BoundedCut| {
+            .any(|(segment, start)| ends.get(&segment).is_some_and(|end| start > *end));
+        let ids = |cut: &BoundedCut| {
             let ids = cut.positions().map(|(id, _)| id);
             (ids.clone().min(), ids.max())
         };
@@ -233,7 +291,7 @@ impl GroupStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BoundedCut, SegmentId, SegmentOffset};
+    use crate::{SegmentId, SegmentOffset};
 
     fn cut(stream: &str, positions: &[(i64, i64)]) -> StreamCut {
         let positions = positions
@@ -272,5 +330,29 @@ mod tests {
         let stream: ScopedStream = "a/b".parse().unwrap();
         assert!(ReaderGroupConfiguration::new([stream.clone(), stream]).is_err());
         assert!(ReaderGroupConfiguration::new([]).is_err());
+    }
+
+    #[test]
+    fn starts_are_replaced_for_streams_of_the_group_and_stay_before_the_ends() {
+        let bounded = |cut: StreamCut| cut.bounded().cloned().unwrap();
+        let whole = check(StreamCut::Unbounded, cut("a/b", &[(0, 5)])).unwrap();
+        let moved = whole.clone().with_starts([bounded(cut("a/b", &[(0, 5)]))]).unwrap();
+        assert_eq!(moved.streams()[0].from, cut("a/b", &[(0, 5)]));
+        assert_eq!(moved.streams()[0].to, whole.streams()[0].to);
+        let late = whole.clone().with_starts([bounded(cut("a/b", &[(0, 6)]))]);
+        assert!(matches!(late, Err(ReaderGroupConfigurationError::EndBeforeStart(_))));
+        let other = whole.with_starts([bounded(cut("a/c", &[(0, 1)]))]);
+        assert!(matches!(other, Err(ReaderGroupConfigurationError::NotRead(_))));
+    }
+
+    #[test]
+    fn a_group_begins_at_every_cut_of_a_checkpoint() {
+        let cuts = ["a/b", "a/c"].map(|name| cut(name, &[(0, 5)]).bounded().cloned().unwrap());
+        let checkpoint = Checkpoint::new("c", cuts.clone());
+        let configuration = ReaderGroupConfiguration::from_checkpoint(&checkpoint).unwrap();
+        let starts = configuration.streams().iter().map(|entry| entry.from.bounded().unwrap());
+        assert!(starts.eq(&cuts));
+        let empty = ReaderGroupConfiguration::from_checkpoint(&Checkpoint::new("c", []));
+        assert_eq!(empty, Err(ReaderGroupConfigurationError::NoStreams));
     }
 }

@@ -466,8 +466,28 @@ impl SerialWriter {
     ///
     /// [`SerialError::OutOfRange`] if a revision or their number is too large.
     pub fn versioned(&mut self, version: u8, revisions: &[Self]) -> Result<(), SerialError> {
-        let too_many = |len: usize| SerialError::OutOfRange { what: "revision", value: len as i64 };
         self.u8(0);
+        self.revisions(version, revisions)
+    }
+
+    /// Appends a versioned object of one of several types, with the number of its type.
+    ///
+    /// # Errors
+    ///
+    /// As for [`versioned`](Self::versioned).
+    pub fn versioned_of_type(
+        &mut self,
+        kind: u8,
+        version: u8,
+        revisions: &[Self],
+    ) -> Result<(), SerialError> {
+        self.u8(0);
+        self.u8(kind);
+        self.revisions(version, revisions)
+    }
+
+    fn revisions(&mut self, version: u8, revisions: &[Self]) -> Result<(), SerialError> {
+        let too_many = |len: usize| SerialError::OutOfRange { what: "revision", value: len as i64 };
         self.u8(version);
         self.u8(u8::try_from(revisions.len()).map_err(|_| too_many(revisions.len()))?);
         for (number, revision) in (0_u8..).zip(revisions) {
@@ -531,6 +551,18 @@ mod tests {
             SerialReader::new(&bytes).versioned(&[0]).unwrap_err(),
             SerialError::UnknownVersion { found: 1, known: &[0] }
         );
+    }
+
+    #[test]
+    fn an_object_of_several_types_has_its_type_before_its_version() {
+        let mut body = SerialWriter::new();
+        body.u8(9);
+        let mut writer = SerialWriter::new();
+        writer.versioned_of_type(7, 1, &[body]).unwrap();
+        let bytes = writer.finish();
+        assert_eq!(bytes, [0, 7, 1, 1, 0, 0, 0, 0, 1, 9]);
+        let (kind, revisions) = SerialReader::new(&bytes).versioned_of_types(&[1]).unwrap();
+        assert_eq!((kind, revisions.require(0).unwrap().u8().unwrap()), (7, 9));
     }
 
     #[test]

@@ -253,7 +253,7 @@ impl BoundedCut {
         sorted
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, StreamCutError> {
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, StreamCutError> {
         let mut body = SerialWriter::new();
         body.utf(&self.stream.to_string())?;
         body.count(self.positions.len())?;
@@ -266,7 +266,7 @@ impl BoundedCut {
         Ok(writer.finish())
     }
 
-    fn read(reader: &mut SerialReader<'_>) -> Result<Self, StreamCutError> {
+    pub(crate) fn read(reader: &mut SerialReader<'_>) -> Result<Self, StreamCutError> {
         let revisions = reader.versioned(VERSIONS)?;
         let mut body = revisions.require(0)?;
         let stream = ScopedStream::internal(&body.utf()?)?;
