@@ -24,6 +24,7 @@ mod config;
 mod entry;
 mod error;
 mod key_value_table;
+mod moments;
 pub mod recipes;
 mod revisioned;
 mod segment;

@@ -1,8 +1,8 @@
-//! Two that follow tables: a watch of the key-value table, and a reader of the changes of a hash
-//! table.
+//! Three that follow tables: a watch of the key-value table, one that is resumed all the time, and
+//! a reader of the changes of a hash table.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use pravega_sdk_event_stream::SegmentContext;
 use pravega_sdk_table_synchronizer::{
-    Following, Key, KeyChange, KeyValueEntry, KeyValueTable, Keys, Known, Put, TableConfig,
-    TableKind, TableSegment, WatchPosition,
+    Following, Key, KeyChange, KeyValueEntry, KeyValueTable, KeyVersion, Keys, Known, Put,
+    TableConfig, TableKind, TableSegment, WatchPosition,
 };
 use pravega_sdk_types::{Offset, ScopedKeyValueTable};
 use tokio::{task::JoinHandle, time::sleep};
@@ -40,12 +40,21 @@ fn copy<K: Clone + Ord>(view: &View<K>) -> BTreeMap<K, Bytes> {
     view.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Follows the key-value table by a watch.
+/// The puts that a watch has reported which is resumed all the time.
+#[derive(Default)]
+struct Reported {
+    versions: HashSet<KeyVersion>,
+    /// Those that were reported again.
+    repeated: Vec<KeyVersion>,
+}
+
+/// Follows the key-value table by two watches.
 pub(super) struct Watcher {
     view: View<Key>,
+    reported: Arc<Mutex<Reported>>,
     context: SegmentContext,
     name: ScopedKeyValueTable,
-    _task: Task,
+    _tasks: [Task; 2],
 }
 
 impl Watcher {
@@ -54,23 +63,68 @@ impl Watcher {
         name: &ScopedKeyValueTable,
         config: TableConfig,
     ) -> Self {
-        let view = View::default();
-        let watching = watch(context.clone(), name.clone(), config, Arc::clone(&view));
-        Self { view, context, name: name.clone(), _task: Task(tokio::spawn(watching)) }
+        let (view, reported) = (View::default(), Arc::default());
+        let watching = watch(context.clone(), name.clone(), config.clone(), Arc::clone(&view));
+        let resuming = resume(context.clone(), name.clone(), config, Arc::clone(&reported));
+        let tasks = [Task(tokio::spawn(watching)), Task(tokio::spawn(resuming))];
+        Self { view, reported, context, name: name.clone(), _tasks: tasks }
     }
 
-    /// Compares what the watch knows with the table.
+    /// Compares what the watches know with the table.
     pub(super) async fn check(self, history: &Shared) {
         let opened = KeyValueTable::open(self.context, &self.name, patient()).await;
         let items = opened.expect("the controller answers").entries(&Keys::all());
         let entries = items.expect("all keys").try_collect::<Vec<KeyValueEntry>>().await;
         let entries = entries.expect("the stores answer");
+        let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in &entries {
+            if !reported.versions.contains(&entry.version) {
+                history.lock().say("W2", format!("a resumed watch has missed {entry:?}"));
+            }
+        }
+        for version in &reported.repeated {
+            history.lock().say("W2", format!("a resumed watch has reported {version} again"));
+        }
         let held = entries.into_iter().map(|entry| (entry.key, entry.value)).collect();
         let known = copy(&self.view);
         if known != held {
             let detail = format!("a watch knows {known:?}, and the table holds {held:?}");
             history.lock().say("W1", detail);
         }
+    }
+}
+
+/// Watches a table, and again from the position after some changes, or after a failure.
+async fn resume(
+    context: SegmentContext,
+    name: ScopedKeyValueTable,
+    config: TableConfig,
+    reported: Arc<Mutex<Reported>>,
+) {
+    let (mut position, mut wanted) = (WatchPosition::start(), 1);
+    loop {
+        if let Ok(table) = KeyValueTable::open(context.clone(), &name, config.clone()).await {
+            let text = position.to_string();
+            position = text.parse().expect("the text of a position");
+            let mut changes = table.watch(&position, PAUSE);
+            while let Some(Ok(found)) = changes.next().await {
+                let mut reported = reported.lock().unwrap_or_else(PoisonError::into_inner);
+                let count = found.changes.len().min(wanted);
+                for change in found.changes.iter().take(count) {
+                    if let KeyChange::Put(entry) = change
+                        && !reported.versions.insert(entry.version)
+                    {
+                        reported.repeated.push(entry.version);
+                    }
+                }
+                position = found.position_after(count);
+                wanted = wanted % 5 + 1;
+                if count < found.changes.len() || wanted == 1 {
+                    break;
+                }
+            }
+        }
+        sleep(PAUSE).await;
     }
 }
 

@@ -1,6 +1,8 @@
 //! A cluster with a client, which the tests share.
 #![allow(dead_code)]
 
+pub(crate) mod happened;
+
 use std::{
     ops::Range,
     pin::Pin,

@@ -553,23 +553,29 @@ impl KeyValueTable {
 }
 
 /// Asks for the configuration and the partitions of one and the same table: it may be deleted and
-/// created again with another configuration between two calls.
+/// created again with another configuration between two calls. It may be twice, so that it has its
+/// first configuration again; its partitions are always new ones.
 async fn describe(
     context: &SegmentContext,
     table: &ScopedKeyValueTable,
 ) -> Result<(KeyValueTableConfiguration, Vec<SegmentWithRange>), TableError> {
     let controller = context.controller();
+    let partitions = || async {
+        let found = controller.key_value_table_segments(table).await;
+        found.map_err(TableError::from_controller)
+    };
     let configuration = || async {
         let found = controller.key_value_table_configuration(table).await;
         found.map_err(TableError::from_controller)
     };
-    let mut before = configuration().await?;
+    // A table that does not exist has an answer of its own here.
+    configuration().await?;
+    let mut before = partitions().await?;
     for _ in 0..DESCRIPTIONS {
-        let segments = controller.key_value_table_segments(table).await;
-        let segments = segments.map_err(TableError::from_controller)?;
-        let after = configuration().await?;
+        let found = configuration().await?;
+        let after = partitions().await?;
         if before == after {
-            return Ok((after, segments));
+            return Ok((found, after));
         }
         before = after;
     }

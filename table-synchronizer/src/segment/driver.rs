@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use pravega_sdk_controller_client::AccessOperation;
 use pravega_sdk_segment_client::{
     context::SegmentContext,
@@ -10,7 +11,9 @@ use pravega_sdk_segment_client::{
     runtime::{random_bits, rng},
     seeded_bugs::SeededBug,
 };
-use pravega_sdk_types::{Offset, Outcome, ScopedKeyValueTable, ScopedSegment, SegmentId};
+use pravega_sdk_types::{
+    Offset, Outcome, ScopedKeyValueTable, ScopedSegment, ScopedStream, SegmentId,
+};
 use pravega_sdk_wire_protocol::{
     IterationArgs, Request, TableEntry, TableKey, TableValue, commands::*,
 };
@@ -33,6 +36,10 @@ pub(super) struct Driver {
     pub(super) table: ScopedKeyValueTable,
     pub(super) segment: ScopedSegment,
     pub(super) config: TableConfig,
+    /// The name of the segment in requests.
+    wire_name: ByteString,
+    /// The stream for whose segments the tokens are.
+    token_stream: ScopedStream,
 }
 
 /// The time until which a call must end.
@@ -53,7 +60,8 @@ impl Driver {
         config: TableConfig,
     ) -> Self {
         let segment = ScopedSegment::new(&table.segment_stream(), id);
-        Self { context, table: table.clone(), segment, config }
+        let (wire_name, token_stream) = (segment.to_string().into(), table.token_stream());
+        Self { context, table: table.clone(), segment, config, wire_name, token_stream }
     }
 
     /// Names the call and the segment in an error.
@@ -82,7 +90,7 @@ impl Driver {
         request: impl Fn(&str) -> Q,
     ) -> Result<Q::Reply, AskError> {
         let terms = Terms::default()
-            .with_token(self.table.token_stream(), AccessOperation::ReadWrite)
+            .with_token(self.token_stream.clone(), AccessOperation::ReadWrite)
             .with_repeats(repeats)
             .with_limit(deadline.left());
         self.context.ask_on(&self.segment, &terms, request).await
@@ -173,12 +181,11 @@ impl Driver {
         deadline: Deadline,
         keys: &[Bytes],
     ) -> Result<Vec<Option<Entry>>, TableError> {
-        let wanted: Vec<TableKey> = keys.iter().map(|key| wire_key(key, Condition::Any)).collect();
         let asked = self.ask(deadline, Repeats::Always, |token| ReadTable {
             request_id: 0,
             segment: self.name_on_wire(),
             delegation_token: token.into(),
-            keys: wanted.clone(),
+            keys: keys.iter().map(|key| wire_key(key, Condition::Any)).collect(),
         });
         let reply = asked.await.map_err(TableError::from_read)?;
         let is_of = |(entry, key): (&TableEntry, &Bytes)| {
@@ -236,8 +243,8 @@ impl Driver {
         })
     }
 
-    pub(super) fn name_on_wire(&self) -> bytestring::ByteString {
-        self.segment.to_string().into()
+    pub(super) fn name_on_wire(&self) -> ByteString {
+        self.wire_name.clone()
     }
 }
 

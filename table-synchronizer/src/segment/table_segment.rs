@@ -16,7 +16,7 @@ use pravega_sdk_types::{
     Backoff, ErrorKind, Offset, Outcome, ScopedKeyValueTable, ScopedSegment, SegmentId,
 };
 use pravega_sdk_wire_protocol::commands::{
-    CreateTableSegment, DeleteTableSegment, GetTableSegmentInfo,
+    CreateTableSegment, DeleteTableSegment, GetTableSegmentInfo, TableSegmentInfo,
 };
 use tokio::time::sleep;
 
@@ -91,11 +91,29 @@ pub struct TableSegment {
 pub struct TableInfo {
     /// The kind of the table.
     pub kind: TableKind,
-    /// Number of entries. Of a table with keys of one length a 0.13.0 server returns it late.
+    /// Number of entries, which is exact on an embedded server alone.
+    ///
+    /// A 0.13.0 server returns it late for a table with keys of one length, and for others adds up
+    /// what puts and removals have changed since it wrote its index: until it has written it again,
+    /// the number may be too large, too small, or 0 for a table with entries. Read the entries to
+    /// learn if a table is empty.
     pub entry_count: u64,
     /// The end of the segment, which each put moves. A removal moves it too, but not in a table
     /// with keys of one length on a 0.13.0 server.
     pub end: Offset,
+}
+
+impl TableInfo {
+    fn from_wire(info: &TableSegmentInfo) -> Result<Self, TableError> {
+        let kind = TableKind::from_wire(info.key_length).ok_or_else(|| {
+            let detail =
+                format_args!("the server returned {} as the length of keys", info.key_length);
+            TableError::protocol(Outcome::NotApplied, detail)
+        })?;
+        // The sum of changes that a 0.13.0 server has not indexed may be below zero.
+        let entry_count = info.entry_count.try_into().unwrap_or(0);
+        Ok(Self { kind, entry_count, end: Offset(info.length) })
+    }
 }
 
 impl TableSegment {
@@ -273,12 +291,7 @@ impl TableSegment {
             delegation_token: token.into(),
         });
         let info = asked.await.map_err(TableError::from_read)?;
-        let kind = TableKind::from_wire(info.key_length);
-        let (Some(kind), Ok(entry_count)) = (kind, u64::try_from(info.entry_count)) else {
-            let detail = "the server returned a length of keys or a number of entries that is none";
-            return Err(TableError::protocol(Outcome::NotApplied, detail));
-        };
-        Ok(TableInfo { kind, entry_count, end: Offset(info.length) })
+        TableInfo::from_wire(&info)
     }
 
     /// Puts entries: all of them, or none if a condition does not hold. Returns their versions, in
@@ -499,4 +512,38 @@ impl TableSegment {
 
 fn is_gone(info: Result<TableInfo, TableError>) -> bool {
     info.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_wire(key_length: i32, entry_count: i64) -> Result<TableInfo, TableError> {
+        TableInfo::from_wire(&TableSegmentInfo {
+            request_id: 1,
+            segment_name: "s".into(),
+            start_offset: 0,
+            length: 19,
+            entry_count,
+            key_length,
+        })
+    }
+
+    #[test]
+    fn a_number_of_entries_below_zero_is_none() {
+        for (counted, count) in [(-1, 0), (i64::MIN, 0), (0, 0), (7, 7)] {
+            let info = of_wire(0, counted).unwrap();
+            assert_eq!(
+                (info.entry_count, info.end, info.kind),
+                (count, Offset(19), TableKind::Hash)
+            );
+        }
+    }
+
+    #[test]
+    fn a_length_of_keys_that_no_table_has_is_refused_with_its_number() {
+        let error = of_wire(i32::MAX, 0).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        assert!(error.to_string().contains(&i32::MAX.to_string()), "{error}");
+    }
 }

@@ -6,7 +6,7 @@ use pravega_sdk_controller_client::Creation;
 use pravega_sdk_segment_client::{
     context::SegmentContext, runtime::runtime, seeded_bugs::SeededBug,
 };
-use pravega_sdk_types::{ErrorKind, Outcome, ScopedStream};
+use pravega_sdk_types::{ErrorKind, Outcome, ScopedSegment, ScopedStream};
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -143,6 +143,12 @@ impl<S: SharedState, C: StateSerializer<S>> StateSynchronizer<S, C> {
         self.driver.stream.stream()
     }
 
+    /// Returns the segment of the stream.
+    #[must_use]
+    pub fn segment(&self) -> &ScopedSegment {
+        self.driver.stream.segment()
+    }
+
     /// Returns this client's copy of the state, which other clients may have changed since. `None`
     /// means that no initial state was read yet, or that there is none.
     #[must_use]
@@ -155,6 +161,13 @@ impl<S: SharedState, C: StateSerializer<S>> StateSynchronizer<S, C> {
     #[must_use]
     pub fn revision(&self) -> Option<&Revision> {
         self.driver.replica.revision()
+    }
+
+    /// Returns the length of the entries in this client's copy since the initial state with which
+    /// it began: that of the newest compaction that was read. No server is asked.
+    #[must_use]
+    pub fn bytes_since_initial(&self) -> u64 {
+        self.driver.replica.bytes_since_initial()
     }
 
     /// Writes the initial state, if the stream has no entry. If it has, the state is read.

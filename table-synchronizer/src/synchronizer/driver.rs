@@ -23,14 +23,13 @@ use super::{
 use crate::{
     entry::{Condition, Entry, Put, Removal, Version},
     error::TableError,
+    moments::after,
     segment::{Following, Known, MAX_BATCH_ITEMS, TableKind, TableSegment, Values},
 };
 
 /// How often a table is read from the beginning that changes in a way which the changes do not
 /// show.
 const MAX_LOADS: u32 = 10;
-/// Far enough to be never.
-const FAR: Duration = Duration::from_secs(86400 * 365 * 30);
 /// The most entries that are changed together: the receipt is changed with them.
 pub(crate) const MAX_CHANGES: usize = MAX_BATCH_ITEMS - 1;
 
@@ -91,8 +90,7 @@ impl Driver {
     /// Begins a call, and returns the time by which it must end.
     fn begin(&self) -> Result<Instant, TableError> {
         runtime()?;
-        let now = Instant::now();
-        Ok(now.checked_add(self.table.limit()).unwrap_or(now + FAR))
+        Ok(after(self.table.limit()))
     }
 
     /// The table, with as much time for each call as is left.
@@ -577,7 +575,7 @@ async fn identify(table: &TableSegment) -> Result<Identity, TableError> {
     if let Some(identity) = identity_of(table).await? {
         return Ok(identity);
     }
-    if table.info().await?.entry_count == 0 {
+    if has_leftovers_only(table).await? {
         let value = identity_value(Identity(rng(None).u128(..)));
         let put = [Put::new(IDENTITY_KEY, value).when(Condition::Absent)];
         match with_unique_values(table).put_at_end(&put, None).await {
@@ -590,6 +588,22 @@ async fn identify(table: &TableSegment) -> Result<Identity, TableError> {
         let detail = "the table has entries, and none of a table synchronizer";
         TableError::new(ErrorKind::Corrupt, Outcome::NotApplied, detail)
     })
+}
+
+/// Returns true if a table has nothing, or only what was late: receipts and records of cleaning
+/// depend on no other entry of a table, so one that was sent to a deleted table may arrive in the
+/// next of that name before that has its identity.
+async fn has_leftovers_only(table: &TableSegment) -> Result<bool, TableError> {
+    let mut entries = table.entries();
+    while let Some(entry) = entries.try_next().await? {
+        match Stored::read(&entry)? {
+            Stored::Receipt { .. } | Stored::Cleaned(_) => {}
+            // Another client has put an identity meanwhile, which a put of one finds out.
+            Stored::Identity(_) => return Ok(true),
+            Stored::Entry { .. } => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 fn new_writer() -> WriterId {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use pravega_sdk::table_synchronizer::{Key, KeyValueTable, MAX_VALUE_LEN};
+use pravega_sdk_wire_protocol::value;
 use serde_json::{Map, Value};
 
 use crate::failure::{Failure, Result};
@@ -194,7 +195,7 @@ impl KeyCoder {
         match self.formats.key_format {
             KeyFormat::Text => part.into(),
             KeyFormat::Padded => unpadded(part).into(),
-            KeyFormat::Hex => hex(part).into_bytes().into(),
+            KeyFormat::Hex => value::to_hex(part).into_bytes().into(),
             KeyFormat::Base64 => BASE64_STANDARD.encode(part).into_bytes().into(),
         }
     }
@@ -266,7 +267,7 @@ impl ValueFormat {
         match self {
             Self::Text => value.into(),
             Self::Json => compact(value).into(),
-            Self::Hex => hex(value).into_bytes().into(),
+            Self::Hex => value::to_hex(value).into_bytes().into(),
             Self::Base64 => BASE64_STANDARD.encode(value).into_bytes().into(),
         }
     }
@@ -277,7 +278,7 @@ impl ValueFormat {
         let shown = match self {
             Self::Text => std::str::from_utf8(value).ok().map(Value::from),
             Self::Json => nested(value, nesting),
-            Self::Hex => Some(hex(value).into()),
+            Self::Hex => Some(value::to_hex(value).into()),
             Self::Base64 => Some(BASE64_STANDARD.encode(value).into()),
         };
         match shown {
@@ -336,27 +337,13 @@ fn unpadded(part: &[u8]) -> &[u8] {
     part.get(..end).unwrap_or_default()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 fn from_hex(text: &str) -> std::result::Result<Vec<u8>, String> {
-    let mut bytes = Vec::with_capacity(text.len() / 2);
-    let mut high = None;
-    for (at, char) in text.char_indices() {
-        let digit = char.to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let digit =
-            digit.ok_or_else(|| format!("not hexadecimal: it has {char:?} at index {at}"))?;
-        match high.take() {
-            None => high = Some(digit),
-            Some(high) => bytes.push(high << 4 | digit),
+    value::from_hex(text).ok_or_else(|| {
+        match text.char_indices().find(|(_, char)| !char.is_ascii_hexdigit()) {
+            Some((at, char)) => format!("not hexadecimal: it has {char:?} at index {at}"),
+            None => format!("not hexadecimal: it has {} digits, an odd number", text.len()),
         }
-    }
-    match high {
-        None => Ok(bytes),
-        Some(_) => Err(format!("not hexadecimal: it has {} digits, an odd number", text.len())),
-    }
+    })
 }
 
 fn from_base64(text: &str) -> std::result::Result<Vec<u8>, String> {

@@ -24,11 +24,11 @@ use crate::{
 pub(crate) const AFTER_HELP: &str = "\
 Servers do not report the changes of tables, so the tool asks for them again and again: of \
 several puts of a key meanwhile it prints the last. A removal is printed if this run has seen \
-the key, so removals between two runs are not. A put in the moment of the position may be printed \
-again.
+the key, so removals between two runs are not; it remembers as many keys as 64 MiB hold.
 
 At its end the command prints the position after the last change on stderr; in JSON each change \
-has the position after it. With --from POSITION another run goes on there.";
+has the position after it. With --from POSITION another run goes on with the next change: no put \
+is printed twice. A position amid changes contains the key of the last one.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Watch {
@@ -76,7 +76,7 @@ pub(super) async fn run(arguments: Watch, context: &mut Context) -> Result<()> {
     let keys = KeyCoder::new(formats.keys, &table);
     let layout = Layout { keys, values: formats.value_format, columns };
     let mut changes = table.watch(&from, interval);
-    let mut printer = Printer { layout, left: limit, place: Place::new(from) };
+    let mut printer = Printer { layout, left: limit, position: from };
     let output = &mut context.output;
     let stop = Stop::listen_once()?;
     let closed = closed();
@@ -100,11 +100,7 @@ pub(super) async fn run(arguments: Watch, context: &mut Context) -> Result<()> {
         }
         std::io::stdout().flush().ok();
     };
-    output.status(format_args!("position {}", printer.place.position));
-    if printer.place.repeated > 0 {
-        let repeated = printer.place.repeated;
-        output.status(format_args!("from there the last {repeated} puts are printed again"));
-    }
+    output.status(format_args!("position {}", printer.position));
     outcome
 }
 
@@ -121,61 +117,29 @@ async fn now(table: &KeyValueTable) -> std::result::Result<WatchPosition, TableE
     Ok(WatchPosition::new(ends))
 }
 
-/// How far a watch was printed.
-#[derive(Debug, PartialEq, Eq)]
-struct Place {
-    /// The last position at which all changes before it were printed.
-    position: WatchPosition,
-    /// Number of puts that were printed since.
-    repeated: u64,
-}
-
-impl Place {
-    fn new(position: WatchPosition) -> Self {
-        Self { position, repeated: 0 }
-    }
-
-    /// The change was printed.
-    fn handle_printed(&mut self, change: &KeyChange) {
-        if matches!(change, KeyChange::Put(_)) {
-            self.repeated += 1;
-        }
-    }
-
-    /// All changes up to a position were printed. Where more of the same scan follow, it is the one
-    /// before.
-    fn handle_position(&mut self, position: &WatchPosition) {
-        if self.position != *position {
-            *self = Self::new(position.clone());
-        }
-    }
-}
-
 struct Printer {
     layout: Layout,
     left: Option<u64>,
-    place: Place,
+    /// The position after the last change that was printed.
+    position: WatchPosition,
 }
 
 impl Printer {
     /// Returns the lines of some changes.
     fn text(&mut self, changes: &KeyChanges, format: Format) -> Vec<u8> {
         let mut text = Vec::new();
-        let count = changes.changes.len();
-        for (number, change) in changes.changes.iter().enumerate() {
-            if self.left == Some(0) {
-                break;
-            }
-            self.left = self.left.map(|left| left - 1);
-            self.place.handle_printed(change);
-            if number + 1 == count {
-                self.place.handle_position(&changes.position);
-            }
+        let most = self.left.and_then(|left| usize::try_from(left).ok()).unwrap_or(usize::MAX);
+        let count = changes.changes.len().min(most);
+        for (number, change) in changes.changes.iter().take(count).enumerate() {
             match format {
                 Format::Text => self.put_line(change, &mut text),
-                Format::Json | Format::Table => self.put_object(change, &mut text),
+                Format::Json | Format::Table => {
+                    self.put_object(change, &changes.position_after(number + 1), &mut text);
+                }
             }
         }
+        self.left = self.left.map(|left| left.saturating_sub(count as u64));
+        self.position = changes.position_after(count);
         text
     }
 
@@ -195,7 +159,7 @@ impl Printer {
         }
     }
 
-    fn put_object(&self, change: &KeyChange, text: &mut Vec<u8>) {
+    fn put_object(&self, change: &KeyChange, position: &WatchPosition, text: &mut Vec<u8>) {
         let mut fields = Map::new();
         match change {
             KeyChange::Put(entry) => {
@@ -210,7 +174,7 @@ impl Printer {
                 fields.insert("change".to_owned(), format!("{other:?}").into());
             }
         }
-        fields.insert("position".to_owned(), self.place.position.to_string().into());
+        fields.insert("position".to_owned(), position.to_string().into());
         text.extend_from_slice(Value::Object(fields).to_string().as_bytes());
         text.push(b'\n');
     }
@@ -218,8 +182,6 @@ impl Printer {
 
 #[cfg(test)]
 mod tests {
-    use pravega_sdk::table_synchronizer::Key;
-
     use super::*;
 
     #[test]
@@ -228,18 +190,5 @@ mod tests {
         assert_eq!(start("start"), Ok(Start::At(WatchPosition::start())));
         assert_eq!(start("0:120"), Ok(Start::At("0:120".parse().unwrap())));
         assert!(start("later").unwrap_err().contains("or it is `now`"));
-    }
-
-    #[test]
-    fn a_position_before_changes_that_were_printed_is_told_with_their_number() {
-        let (before, after): (WatchPosition, WatchPosition) =
-            ("0:8".parse().unwrap(), "0:99".parse().unwrap());
-        let mut place = Place::new(before.clone());
-        let removed = KeyChange::Removed(Key::new("k"));
-        place.handle_printed(&removed);
-        place.handle_position(&before);
-        assert_eq!(place.repeated, 0, "a removal is not printed again");
-        place.handle_position(&after);
-        assert_eq!(place, Place::new(after));
     }
 }

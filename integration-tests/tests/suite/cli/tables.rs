@@ -388,23 +388,78 @@ fn a_watch_from_now_passes_over_what_was_put_before() {
     assert_eq!(first["position"], position);
 }
 
+/// Prints some changes from a position on. Returns the lines, and the position that is printed.
+fn watched(table: &str, from: &str, limit: &str) -> (Vec<String>, String) {
+    let watch = ["table", "watch", table, "--from", from, "--interval", "1ms", "--limit", limit];
+    let output = pravega(&watch);
+    let told = stderr(&output);
+    assert!(output.status.success(), "{told}");
+    let position = told.lines().find_map(|line| line.strip_prefix("position ")).unwrap();
+    let printed = stdout(&output);
+    let lines = printed.lines().map(|line| line.split('\t').take(2).collect::<String>());
+    (lines.collect(), position.to_owned())
+}
+
 #[test]
-fn a_watch_that_ends_amid_changes_tells_which_are_printed_again() {
-    let table = &format!("{}/table", scope());
-    create(table, "4", "0", "1");
-    for key in ["figs", "lime", "pear"] {
+fn a_watch_that_ends_after_each_change_prints_each_put_once() {
+    let table = &create(&format!("{}/table", scope()), "4", "0", "1");
+    let keys = ["figs", "kiwi", "lime", "nuts", "pear"];
+    for key in keys {
         good(&["table", "put", table, key, "1"]);
     }
-    let watch = |from: &str, limit: &str| {
-        let output = pravega(&["table", "watch", table, "--from", from, "--limit", limit]);
-        assert!(output.status.success(), "{}", stderr(&output));
-        (stdout(&output).lines().count(), stderr(&output))
+    let (all, end) = watched(table, "start", "5");
+    assert_eq!(all, keys.map(|key| format!("put{key}")));
+    assert_eq!(end.matches([',', '-', '@', '+']).count(), 0, "{end} is not amid changes");
+
+    let (mut position, mut seen) = ("start".to_owned(), Vec::new());
+    for number in 0..keys.len() {
+        let (line, after) = watched(table, &position, "1");
+        seen.extend(line);
+        position = after;
+        // Changes of keys before and after the position.
+        if number == 1 {
+            good(&["table", "put", table, "figs", "2"]);
+            good(&["table", "put", table, "pear", "2"]);
+            good(&["table", "remove", table, "nuts"]);
+        }
+    }
+    assert_eq!(seen, ["putfigs", "putkiwi", "putlime", "putpear", "putfigs"]);
+    // Nothing is left, so the next change is the one that follows.
+    let mut watch = Watch::start(table, &position);
+    good(&["table", "put", table, "zest", "1"]);
+    assert_eq!(watch.next()["primary"], "zest");
+    watch.stop();
+}
+
+#[test]
+fn each_line_of_a_watch_has_the_position_after_it() {
+    let table = &create(&format!("{}/table", scope()), "4", "0", "2");
+    let keys = ["figs", "kiwi", "lime", "nuts"];
+    for key in keys {
+        good(&["table", "put", table, key, "1"]);
+    }
+    let watch = |from: &str, limit: usize| {
+        let limit = limit.to_string();
+        json(&["table", "watch", table, "--from", from, "--interval", "1ms", "--limit", &limit])
     };
-    let (printed, told) = watch("start", "2");
-    assert_eq!(printed, 2);
-    assert!(told.ends_with("position start\nfrom there the last 2 puts are printed again\n"));
-    let (printed, told) = watch("start", "3");
-    assert_eq!(printed, 3);
-    let end = told.lines().find_map(|line| line.strip_prefix("position ")).unwrap();
-    assert!(end.starts_with("0:") && !told.contains("again"), "{told}");
+    let all = watch("start", keys.len());
+    for (number, change) in all.iter().enumerate().take(keys.len() - 1) {
+        let rest = watch(change["position"].as_str().unwrap(), keys.len() - 1 - number);
+        assert_eq!(rest, all[number + 1..], "after {change}");
+    }
+}
+
+#[test]
+fn a_position_that_the_table_cannot_have_had_is_refused() {
+    let table = &create(&format!("{}/table", scope()), "4", "0", "1");
+    good(&["table", "put", table, "pear", "1"]);
+    let (_, position) = watched(table, "start", "1");
+    for (position, reason) in [
+        (format!("{position}0"), "is beyond its end"),
+        ("0:0-1@ff".to_owned(), "a key of 1 bytes, which is none of this table"),
+        ("0:0-1@f".to_owned(), "amid changes it is longer, and a part of it is no position"),
+    ] {
+        let error = fails(2, &["table", "watch", table, "--from", &position]);
+        assert!(error.contains(reason), "{position}: {error}");
+    }
 }

@@ -16,13 +16,13 @@ use futures_util::{
     StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},
 };
-use pravega_sdk_types::SegmentId;
-use tokio::time::sleep;
+use pravega_sdk_types::{ScopedKeyValueTable, SegmentId};
+use tokio::time::{Instant, sleep_until};
 
-use self::machine::{Portion, Size, WatchMachine};
+use self::machine::{Found, Limits, Passed, Portion, Round, Size, Step, WatchMachine};
 pub use self::position::{WatchPosition, WatchPositionError};
 use super::{
-    key::Key,
+    key::{Key, Keys},
     layout::KeyLayout,
     table::{KeyValueEntry, KeyValueTable},
     version::KeyVersion,
@@ -30,11 +30,18 @@ use super::{
 use crate::{
     entry::{Entry, VersionedKey},
     error::TableError,
-    segment::{READ_AT_ONCE, TableSegment},
+    moments::after,
+    segment::{READ_AT_ONCE, TableItems, TableSegment},
 };
 
 /// The shortest pause between two rounds: without one they would spin.
 const MIN_PAUSE: Duration = Duration::from_millis(1);
+/// Memory for the keys that a watch remembers, in bytes.
+const KNOWN_BYTES: usize = 64 << 20;
+/// Number of keys of a partition that are scanned before the others have their turns.
+const KEYS_OF_TURN: usize = 10_000;
+/// Number of puts of a partition that are reported although they were made during the scan.
+const EARLY: usize = 100;
 
 /// A change of a key-value table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +57,40 @@ pub enum KeyChange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyChanges {
-    /// The changes, in the order of the keys: 1 to 75, either puts or removals.
+    /// The changes, in the order of the keys: 1 to 75.
     pub changes: Vec<KeyChange>,
-    /// The position after these changes, and those before them. Where more changes of the same scan
-    /// follow, it is still that before the scan: a watch that is resumed from it reports some puts
-    /// once more.
+    /// The position after these changes, and those before them.
     pub position: WatchPosition,
+    partition: SegmentId,
+    passed: Passed,
+}
+
+impl KeyChanges {
+    /// Returns the position after the first `count` of the changes, and all changes before them; it
+    /// is [`position`](Self::position) after all of them. A watch that is resumed from it begins
+    /// with the change that follows.
+    ///
+    /// It costs a copy of the positions of all partitions.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use pravega_sdk_table_synchronizer::{KeyChanges, WatchPosition};
+    /// /// Handles some changes, and returns the position from which to go on.
+    /// fn handle(changes: &KeyChanges, count: usize) -> WatchPosition {
+    ///     for change in changes.changes.iter().take(count) {
+    ///         println!("{change:?}");
+    ///     }
+    ///     changes.position_after(count)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn position_after(&self, count: usize) -> WatchPosition {
+        if count >= self.changes.len() {
+            return self.position.clone();
+        }
+        self.position.with(self.partition, self.passed.position_after(count))
+    }
 }
 
 /// The changes of a key-value table; see [`KeyValueTable::watch`]. After an error it ends, and
@@ -87,18 +122,34 @@ struct Watched {
     id: SegmentId,
     partition: TableSegment,
     machine: WatchMachine,
+    progress: Progress,
+}
+
+/// Where a partition is in its rounds.
+enum Progress {
+    /// The next one begins at this time.
+    Until(Instant),
+    /// Its keys are scanned. `None` if there are no more.
+    Scanning(Option<Box<TableItems<VersionedKey>>>),
+}
+
+/// What the turn of a partition ends with.
+enum Turn {
+    /// Something was found.
+    Portion(Portion),
+    /// The scan goes on in its next turn.
+    Scanned,
+    /// The round is over.
+    Over,
 }
 
 /// The state of a watch between two results.
 struct Watching {
+    table: ScopedKeyValueTable,
     layout: KeyLayout,
     pause: Duration,
-    /// In the order in which they are asked.
+    /// In the order of their turns.
     partitions: VecDeque<Watched>,
-    /// The partition whose changes are being reported.
-    reported: Option<Watched>,
-    /// Number of partitions that are asked before the next pause.
-    left: usize,
 }
 
 impl KeyValueTable {
@@ -106,32 +157,47 @@ impl KeyValueTable {
     ///
     /// Servers do not report the changes of such tables, so in each round every partition is asked
     /// for its size, and if that has changed, its keys are scanned; values are read only of those
-    /// that changed. There is a pause of at least 1 ms between two rounds. A round costs one small
+    /// that changed. Partitions take turns, so a long scan of one does not hold up the others.
+    /// There is a pause of at least 1 ms between two rounds of a partition. A round costs one small
     /// request for each partition without changes; as a removal may leave the size of a partition
     /// as it is, its keys are scanned in some rounds besides, after 1, 2, 4 and up to 64 without
-    /// changes. The watch keeps the keys of the table, with their versions, in memory.
+    /// changes.
     ///
-    /// A put that is followed by another, or by a removal, before the next round is not reported,
-    /// and a key that is removed and put again appears as put. A removal is reported of keys that
-    /// the watch has seen: after it was resumed from a position, what was removed meanwhile is not.
-    /// A put may be reported again after a watch was resumed, or after the server has moved the
-    /// entry, which gives it a new version.
+    /// A put that is followed by another, or by a removal, before the scan passes its key is not
+    /// reported, and a key that is removed and put again appears as put. No put is reported twice,
+    /// neither after the server has moved the entry nor by a watch that is resumed from a position,
+    /// and none is passed over whose entry the scan finds. One scan reports at most 100 of the puts
+    /// of a partition that were made since it began; those beyond are reported by the next ones, so
+    /// of a key that changes all the time some puts are reported. A scan ends only if it reads keys
+    /// faster than other clients put keys after those that it has passed: at least 75 in the time
+    /// of two requests.
+    ///
+    /// A removal is reported of keys that this watch has seen: after it was resumed from a
+    /// position, what was removed meanwhile is not. It remembers keys in at most 64 MiB of memory,
+    /// of which each partition has an equal share and each key takes 64 bytes and its own. Removals
+    /// of keys beyond that are not reported; puts are. Besides those keys the watch has in memory
+    /// two pages of keys and the changes of one result.
     ///
     /// The watch is one of the table that was opened: it ends with
     /// [`NotFound`](pravega_sdk_types::ErrorKind::NotFound) once that is deleted, also if a table
-    /// of the same name is created. A position of the deleted table is the start of the new one.
+    /// of the same name is created. A position of the deleted table is the start of the new one. A
+    /// position that this table cannot have had, such as one beyond its end, is refused with
+    /// [`InvalidArgument`](pravega_sdk_types::ErrorKind::InvalidArgument).
     pub fn watch(&self, from: &WatchPosition, pause: Duration) -> KeyWatch {
+        let count = self.partitions().count().max(1);
+        let known_bytes = KNOWN_BYTES / count;
+        let limits = Limits { known_bytes, early: EARLY, portion: READ_AT_ONCE };
+        let now = Instant::now();
         let watched = |partition: &TableSegment| {
             let id = partition.segment().id();
-            let position = from.of(id);
-            let machine = WatchMachine::new(position, partition.bugs());
-            Watched { id, partition: partition.clone(), machine }
+            let machine = WatchMachine::new(from.of(id), limits, partition.bugs());
+            let progress = Progress::Until(now);
+            Watched { id, partition: partition.clone(), machine, progress }
         };
-        let partitions: VecDeque<Watched> = self.partitions().map(watched).collect();
-        let left = partitions.len();
+        let partitions = self.partitions().map(watched).collect();
         let pause = pause.max(MIN_PAUSE);
-        let layout = self.layout();
-        let watching = Watching { layout, pause, partitions, reported: None, left };
+        let (table, layout) = (self.table().clone(), self.layout());
+        let watching = Watching { table, layout, pause, partitions };
         let changes = stream::try_unfold(watching, |mut watching| async move {
             let changes = watching.next().await?;
             Ok(changes.map(|changes| (changes, watching)))
@@ -144,70 +210,142 @@ impl Watching {
     /// Waits for changes; `None` for a table without partitions.
     async fn next(&mut self) -> Result<Option<KeyChanges>, TableError> {
         loop {
-            if let Some(watched) = &mut self.reported {
-                let changes = watched.next_changes(self.layout).await?;
-                match changes {
-                    Some(changes) if changes.is_empty() => {}
-                    Some(changes) => {
-                        let position = self.position();
-                        return Ok(Some(KeyChanges { changes, position }));
-                    }
-                    None => self.partitions.extend(self.reported.take()),
-                }
+            let now = Instant::now();
+            let ready = self.partitions.iter().position(|watched| watched.due() <= Some(now));
+            let Some(place) = ready else {
+                let Some(due) = self.partitions.iter().filter_map(Watched::due).min() else {
+                    return Ok(None);
+                };
+                sleep_until(due).await;
                 continue;
+            };
+            // After all others the next time.
+            let turn = self.partitions.remove(place);
+            self.partitions.extend(turn);
+            let (layout, Some(watched)) = (self.layout, self.partitions.back_mut()) else {
+                return Ok(None);
+            };
+            if let Progress::Until(_) = watched.progress {
+                let begun = watched.begin(layout).await;
+                begun.map_err(|error| error.of("watching", &self.table))?;
             }
-            if self.left == 0 {
-                sleep(self.pause).await;
-                self.left = self.partitions.len();
+            match watched.take_turn().await? {
+                Turn::Portion(portion) => {
+                    let (changes, passed) = watched.read(portion, layout).await?;
+                    let partition = watched.id;
+                    if !changes.is_empty() {
+                        let position = self.position();
+                        return Ok(Some(KeyChanges { changes, position, partition, passed }));
+                    }
+                }
+                Turn::Scanned => {}
+                Turn::Over => {
+                    watched.progress = Progress::Until(after(self.pause));
+                }
             }
-            let Some(mut watched) = self.partitions.pop_front() else { return Ok(None) };
-            self.left = self.left.saturating_sub(1);
-            watched.scan().await?;
-            self.reported = Some(watched);
         }
     }
 
     fn position(&self) -> WatchPosition {
-        let position = |watched: &Watched| (watched.id, watched.machine.position());
-        WatchPosition::new(self.partitions.iter().chain(&self.reported).map(position))
+        let position = |watched: &Watched| (watched.id, watched.machine.position().clone());
+        WatchPosition::of_partitions(self.partitions.iter().map(position))
     }
 }
 
 impl Watched {
-    /// Scans the keys, if some may have changed.
-    async fn scan(&mut self) -> Result<(), TableError> {
+    /// When it has its next turn; `None` if it always may.
+    fn due(&self) -> Option<Instant> {
+        match &self.progress {
+            Progress::Until(due) => Some(*due),
+            Progress::Scanning(_) => None,
+        }
+    }
+
+    /// Begins a round: a scan of the keys, if some may have changed.
+    async fn begin(&mut self, layout: KeyLayout) -> Result<(), TableError> {
         let info = self.partition.info().await?;
         let size = Size { end: info.end, entry_count: info.entry_count };
-        if self.machine.handle_size(size) {
-            let keys: Vec<VersionedKey> = self.partition.keys().try_collect().await?;
-            self.machine.handle_scan(keys, size);
-        }
+        let round = self.machine.handle_size(size).map_err(|_| {
+            TableError::invalid(format_args!(
+                "the position of partition {} is beyond its end, {}: it is of another table",
+                i64::from(self.id),
+                info.end
+            ))
+        })?;
+        let keys = match round {
+            Round::Rest => None,
+            Round::Scan => Some(self.partition.keys()),
+            Round::ScanAfter(after) => {
+                if layout.split(&after).is_none() {
+                    return Err(TableError::invalid(format_args!(
+                        "the position has a key of {} bytes, which is none of this table",
+                        after.len()
+                    )));
+                }
+                let to = layout.bounds(&Keys::all())?.into_inner().1;
+                let from = layout.next(&after, &to);
+                from.map(|from| self.partition.keys_in(from..=to)).transpose()?
+            }
+        };
+        self.progress = Progress::Scanning(keys.map(Box::new));
         Ok(())
     }
 
-    /// Reads what is reported next; `None` if nothing of the scan is left.
-    async fn next_changes(
-        &mut self,
-        layout: KeyLayout,
-    ) -> Result<Option<Vec<KeyChange>>, TableError> {
-        let put = match self.machine.next_portion(READ_AT_ONCE) {
-            Portion::Nothing => return Ok(None),
-            Portion::Removed(keys) => {
-                let removed = keys.iter().map(|key| layout.place(key).map(KeyChange::Removed));
-                return removed.collect::<Result<_, _>>().map(Some);
-            }
-            Portion::Put(keys) => keys,
-        };
-        let entries = self.partition.read(put.clone()).await?;
-        let mut changes = Vec::with_capacity(put.len());
-        for (stored, entry) in put.iter().zip(entries) {
-            // One that was removed since the scan is reported by the next.
-            if let Some(Entry { value, version, .. }) = entry {
-                self.machine.handle_read(stored, version);
-                let (key, version) = (layout.place(stored)?, KeyVersion::new(self.id, version));
-                changes.push(KeyChange::Put(KeyValueEntry { key, value, version }));
+    /// Scans the keys up to the next changes, or for as long as a turn is.
+    async fn take_turn(&mut self) -> Result<Turn, TableError> {
+        let mut scanned = 0;
+        loop {
+            match self.machine.poll_step() {
+                Step::Rest => return Ok(Turn::Over),
+                Step::Report(portion) => return Ok(Turn::Portion(portion)),
+                Step::NextKey if scanned == KEYS_OF_TURN => return Ok(Turn::Scanned),
+                Step::NextKey => {
+                    scanned += 1;
+                    let next = match &mut self.progress {
+                        Progress::Scanning(Some(keys)) => keys.try_next().await?,
+                        Progress::Scanning(None) | Progress::Until(_) => None,
+                    };
+                    match next {
+                        Some(key) => self.machine.handle_key(key),
+                        None => {
+                            self.progress = Progress::Scanning(None);
+                            self.machine.handle_end();
+                        }
+                    }
+                }
             }
         }
-        Ok(Some(changes))
+    }
+
+    /// Reads what was put.
+    async fn read(
+        &mut self,
+        portion: Portion,
+        layout: KeyLayout,
+    ) -> Result<(Vec<KeyChange>, Passed), TableError> {
+        let put = portion.found.iter().filter_map(Found::put).cloned();
+        let mut entries = self.partition.read(put).await?.into_iter();
+        let (mut changes, mut passed) = (Vec::new(), portion.passed());
+        for found in &portion.found {
+            match found {
+                Found::Removed(stored) => {
+                    changes.push(KeyChange::Removed(layout.place(stored)?));
+                    passed.push(stored, None);
+                }
+                Found::Put(stored) => {
+                    // One that was removed since is reported by the next scan.
+                    let Some(Entry { value, version, .. }) = entries.next().flatten() else {
+                        continue;
+                    };
+                    if self.machine.handle_entry(&portion, stored, version) {
+                        let key = layout.place(stored)?;
+                        passed.push(stored, Some(version));
+                        let version = KeyVersion::new(self.id, version);
+                        changes.push(KeyChange::Put(KeyValueEntry { key, value, version }));
+                    }
+                }
+            }
+        }
+        Ok((changes, passed))
     }
 }

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pravega_sdk_segment_client::{
     error::ReadError,
-    machine::{Now, Random},
+    machine::Random,
     read::{
-        machine::{Answer, Delivery, Driven, Effect, ReadMachine, ReaderId, Settings, StartOffset},
+        machine::{Delivery, Driven, ReadMachine, ReaderId, Settings, StartOffset},
         parser::{EventParser, Parsed},
     },
 };
@@ -167,24 +167,12 @@ impl EntriesMachine {
 }
 
 impl Driven for EntriesMachine {
-    fn has_reads(&self) -> bool {
-        self.reads.has_reads()
+    fn reads(&self) -> &ReadMachine {
+        &self.reads
     }
 
-    fn poll_read(&mut self, now: Now) -> Option<Effect> {
-        self.reads.poll_read(now)
-    }
-
-    fn handle_answer(&mut self, answer: Answer, now: Now) {
-        self.reads.handle_answer(answer, now);
-    }
-
-    fn timeout(&self) -> Option<Now> {
-        self.reads.timeout()
-    }
-
-    fn handle_timeout(&mut self, now: Now) {
-        self.reads.handle_timeout(now);
+    fn reads_mut(&mut self) -> &mut ReadMachine {
+        &mut self.reads
     }
 }
 

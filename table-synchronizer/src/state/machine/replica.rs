@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use pravega_sdk_types::Offset;
+
 use crate::{revisioned::Revision, state::shared_state::SharedState};
 
 /// The state and its revision, once an initial state is known.
@@ -18,6 +20,8 @@ pub(crate) struct Replica<S> {
 struct Held<S> {
     state: S,
     revision: Revision,
+    /// After the initial state with which the copy began.
+    initial: Offset,
 }
 
 /// An update that does not fit the state.
@@ -42,11 +46,18 @@ impl<S: SharedState> Replica<S> {
         self.held.as_ref().map(|held| &held.revision)
     }
 
+    /// Returns the length of the entries since the initial state with which the copy began.
+    pub(crate) fn bytes_since_initial(&self) -> u64 {
+        let bytes = self.held.as_ref().map_or(0, |held| held.revision.offset().0 - held.initial.0);
+        u64::try_from(bytes).unwrap_or(0)
+    }
+
     /// Handles an initial state with the revision of its entry.
     pub(crate) fn adopt(&mut self, initial: S::Initial, revision: &Revision) {
         if self.held.as_ref().is_none_or(|held| held.revision < *revision) {
             let state = S::create(initial, revision);
-            self.held = Some(Held { state, revision: revision.clone() });
+            self.held =
+                Some(Held { state, revision: revision.clone(), initial: revision.offset() });
         }
     }
 
@@ -80,8 +91,6 @@ impl<S: SharedState> Replica<S> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-
-    use pravega_sdk_types::Offset;
 
     use super::*;
 
@@ -129,6 +138,19 @@ mod tests {
         replica.adopt(7, &at(10));
         assert_eq!(replica.state(), Some(&Log(vec![(0, 7)])));
         assert_eq!(replica.revision(), Some(&at(10)));
+    }
+
+    #[test]
+    fn the_length_of_the_entries_begins_again_with_each_initial_state_that_is_adopted() {
+        let mut replica = initialized();
+        assert_eq!(replica.bytes_since_initial(), 0);
+        replica.apply(vec![1, 2], &at(20)).unwrap();
+        assert_eq!(replica.bytes_since_initial(), 10);
+        replica.adopt(8, &at(15));
+        assert_eq!(replica.bytes_since_initial(), 10, "it is older");
+        replica.adopt(8, &at(30));
+        replica.apply(vec![1], &at(33)).unwrap();
+        assert_eq!(replica.bytes_since_initial(), 3);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::{BufMut as _, BytesMut};
 use pravega_sdk_segment_client::{
     machine::{Location, Token},
+    read::machine::{Answer, Effect},
     seeded_bugs::Bugs,
 };
 use pravega_sdk_types::Backoff;
