@@ -41,6 +41,8 @@
 //! |---|---|
 //! | write events | [`EventWriter`], [`KeyedEventWriter`] |
 //! | read events | [`EventReader`], [`BatchClient`] |
+//! | share the events of streams among readers | [`group::GroupReader`] |
+//! | manage reader groups | [`group::ReaderGroup`] |
 //! | write events atomically | [`TransactionalWriter`], [`Transaction`] |
 //! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
 //! | write and search records by their fields | [`index`] |
@@ -60,7 +62,7 @@ pub use pravega_sdk_client_factory::event_stream::{
     KeyedEventWriter, LargeEvents, MAX_ROUTING_KEY_LEN, Permit, ReadError, ReadEvent, ReadUntil,
     ReaderConfig, Routing, SegmentTail, TimeNotes, ToRouting, Transaction, TransactionConfig,
     TransactionError, TransactionalWriter, TryEnqueueError, WhenFull, WriteError, WriterConfig,
-    codec, index,
+    codec, group, index,
 };
 pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, TlsMode,

@@ -11,6 +11,7 @@ use pravega_sdk::{
     codec::CodecError,
     connection_pool::{self, ClaimError, CloseError, CloseFailure, ConnectFailure},
     controller_client::{ControllerError, ControllerUri, ControllerUriError, CredentialError},
+    event_stream::group::{GroupReaderError, GroupUpdateError, ReaderGroupError},
     segment_client::{
         ConnectionError, RequestError, StoreTlsError,
         attributes::{AttributeError, AttributeValueError},
@@ -94,6 +95,9 @@ fn every_public_error_has_a_kind_and_an_outcome() {
     shape::<TableError>();
     shape::<WatchPositionError>();
     // event-stream
+    shape::<GroupReaderError>();
+    shape::<GroupUpdateError>();
+    shape::<ReaderGroupError>();
     shape::<TransactionError>();
     shape::<TryEnqueueError>();
     // client-factory

@@ -24,6 +24,8 @@ mod backends;
 mod config;
 mod error;
 mod factory;
+mod group_readers;
+mod groups;
 mod read;
 mod segments;
 mod setting;

@@ -7,6 +7,7 @@
 //! | write events together or not at all | [`TransactionalWriter`] |
 //! | write and read bytes | [`ByteWriter`], [`ByteReader`] |
 //! | find records by their fields | [`index`] |
+//! | agree with other readers who reads what | [`group`] |
 //!
 //! ```text
 //! EventWriter ──▶ Command (mpsc) ──▶ driver ◀──▶ StoreStream   one task per writer
@@ -45,6 +46,7 @@
 mod batch;
 mod byte;
 mod error;
+pub mod group;
 pub mod index;
 mod reader;
 mod routing;

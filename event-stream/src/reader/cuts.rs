@@ -96,6 +96,20 @@ impl<'a> Cuts<'a> {
         Ok(CheckedCut { positions, coverage })
     }
 
+    /// Returns true if a segment shares no keys with any of others, as far as its keys are known.
+    pub(crate) async fn is_beside(
+        &mut self,
+        id: SegmentId,
+        others: impl IntoIterator<Item = SegmentId>,
+    ) -> Result<bool, ReadError> {
+        if !self.learn([id]).await? {
+            return Ok(false);
+        }
+        let range = self.ranges.get(&id);
+        let mut others = others.into_iter().filter_map(|other| self.ranges.get(&other));
+        Ok(range.is_some_and(|range| !others.any(|other| range.overlaps(other))))
+    }
+
     /// Checks that a start is not after an end.
     pub(crate) async fn check_order(
         &mut self,
@@ -280,7 +294,7 @@ fn check_stream(cut: &BoundedCut, stream: &ScopedStream) -> Result<(), ReadError
 }
 
 /// Returns true if the segment that was asked for does not exist.
-pub(super) fn is_missing(error: &AskError) -> bool {
+pub(crate) fn is_missing(error: &AskError) -> bool {
     matches!(error.reply(), Some(WireCommand::NoSuchSegment(_)))
 }
 
@@ -306,6 +320,11 @@ impl CheckedCut {
     /// Returns true for the tail of a sealed stream.
     pub(crate) fn is_empty(&self) -> bool {
         self.positions.is_empty()
+    }
+
+    /// Returns true if it is known to have a segment for each key.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.coverage.is_some()
     }
 
     /// Returns the position in each segment.

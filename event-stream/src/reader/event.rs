@@ -15,7 +15,7 @@ pub struct ReadEvent<E> {
 }
 
 impl<E> ReadEvent<E> {
-    pub(super) fn new(event: E, segment: Arc<ScopedSegment>, offset: i64, len: usize) -> Self {
+    pub(crate) fn new(event: E, segment: Arc<ScopedSegment>, offset: i64, len: usize) -> Self {
         Self { event, segment, offset: Offset(offset), len }
     }
 

@@ -17,9 +17,9 @@ pub use self::{
     machine::CorruptEvents,
 };
 pub(crate) use self::{
-    cuts::{CheckedCut, Cuts, StartedBy},
+    cuts::{CheckedCut, Cuts, StartedBy, is_missing},
     epochs::segments_of_epoch,
     machine::{Bounds, Start},
-    place::{explain_missing, head_cut, make_cut, segment_tails, tail_cut},
+    place::{bounds_of, explain_missing, head_cut, make_cut, position_of, segment_tails, tail_cut},
     sealed::final_successors,
 };

@@ -26,7 +26,7 @@ use super::{
 const AT_ONCE: usize = 256;
 
 /// Finds where a reader begins and ends, and refuses cuts that it cannot read between.
-pub(super) async fn bounds_of(
+pub(crate) async fn bounds_of(
     context: &SegmentContext,
     stream: &ScopedStream,
     config: &ReaderConfig,
@@ -124,7 +124,8 @@ fn known(cut: &BoundedCut) -> Vec<(SegmentId, StartOffset)> {
     cut.positions().map(|(id, position)| (id, start(position))).collect()
 }
 
-fn position_of(start: StartOffset) -> SegmentOffset {
+/// Returns how far a segment is read before a start in it.
+pub(crate) fn position_of(start: StartOffset) -> SegmentOffset {
     match start {
         StartOffset::Known(offset) | StartOffset::Claimed(offset) => offset.into(),
         StartOffset::Tail => SegmentOffset::End,

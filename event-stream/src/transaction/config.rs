@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use pravega_sdk_types::WriterName;
 
+use super::machine;
 use crate::writer::WriterConfig;
 
 /// Settings of a writer of transactions.
@@ -44,6 +45,12 @@ impl TransactionConfig {
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
+    }
+
+    /// Returns the time between two pings of an open transaction, which follows from its lease.
+    #[must_use]
+    pub fn ping_interval(&self) -> Duration {
+        machine::interval(self.lease)
     }
 
     /// Sets how long a commit or an abort is tried while it is not known whether the controller

@@ -10,6 +10,7 @@ const LABELS: &[&str] = &["case", "error", "note"];
 const ELSEWHERE: &[(&str, &str)] = &[
     // The name of a case; names of other kinds are values.
     ("replace_sealed", "name"),
+    ("rg_scenario", "name"),
     // Java's parser cannot read some of Java's texts; this one reads all.
     ("stream_cut", "textRoundTrips"),
     // Servers verify tokens, clients do not.

@@ -19,7 +19,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "table-synchronizer",
         &["types", "codec", "wire-protocol", "controller-client", "segment-client"],
     ),
-    ("event-stream", &["types", "codec", "wire-protocol", "controller-client", "segment-client"]),
+    (
+        "event-stream",
+        &[
+            "types",
+            "codec",
+            "wire-protocol",
+            "controller-client",
+            "segment-client",
+            "table-synchronizer",
+        ],
+    ),
     (
         "simulation",
         &[

@@ -8,8 +8,12 @@ use super::{
 };
 
 /// Folders of machines with another name.
-const PURE: &[&str] =
-    &["segment-client/src/append/segment", "segment-client/src/append/stream", "server-core/src"];
+const PURE: &[&str] = &[
+    "event-stream/src/group/state",
+    "segment-client/src/append/segment",
+    "segment-client/src/append/stream",
+    "server-core/src",
+];
 
 /// Files and folders that drive machines or are built on them. `driver` is one everywhere.
 const ABOVE: &[&str] = &[
@@ -23,6 +27,8 @@ const ABOVE: &[&str] = &[
     "controller-client/src/network.rs",
     "event-stream/src/batch.rs",
     "event-stream/src/byte",
+    "event-stream/src/group/liveness/store.rs",
+    "event-stream/src/group/store",
     "event-stream/src/index",
     "event-stream/src/reader/event_reader.rs",
     "event-stream/src/reader/mod.rs",

@@ -131,12 +131,7 @@ impl StreamMachine {
     /// The bytes at `offset` are not a valid event.
     pub(super) fn corrupt(&mut self, id: SegmentId, offset: i64, what: &str) {
         let skips = self.settings.corrupt_events == CorruptEvents::Skip;
-        let next = if skips {
-            "what follows up to the segment's tail is skipped"
-        } else {
-            "reading stops here"
-        };
-        let detail = format_args!("the bytes are not an event ({what}); {next}");
+        let detail = self.settings.corrupt_events.detail(what);
         let position = SegmentOffset::At(Offset(offset));
         let error = self.error_at(ErrorKind::Corrupt, detail, id, position);
         if !skips {

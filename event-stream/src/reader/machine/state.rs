@@ -12,7 +12,7 @@ use pravega_sdk_segment_client::{
     error::ReadError,
     machine::{Cause, Now, Random},
     read::{
-        machine::{Answer, Driven, Effect as ReadEffect, ReadMachine, ReaderId, StartOffset},
+        machine::{Driven, ReadMachine, ReaderId, StartOffset},
         parser::{EventParser, Parsed},
     },
     seeded_bugs::{Bugs, SeededBug},
@@ -32,6 +32,17 @@ pub enum CorruptEvents {
     /// The error is returned, and reading goes on after the present end of the segment: there is
     /// no way to find the next event.
     Skip,
+}
+
+impl CorruptEvents {
+    /// What an error says about bytes that are not an event, and about what follows them.
+    pub(crate) fn detail(self, what: &str) -> String {
+        let next = match self {
+            Self::Stop => "reading stops here",
+            Self::Skip => "what follows up to the segment's tail is skipped",
+        };
+        format!("the bytes are not an event ({what}); {next}")
+    }
 }
 
 /// Settings of a stream machine, without those of its read machine.
@@ -192,16 +203,12 @@ pub(super) struct Ahead {
 
 /// The driver of reads sees this machine alone, which passes on what is about bytes.
 impl Driven for StreamMachine {
-    fn has_reads(&self) -> bool {
-        self.reads.has_reads()
+    fn reads(&self) -> &ReadMachine {
+        &self.reads
     }
 
-    fn poll_read(&mut self, now: Now) -> Option<ReadEffect> {
-        self.reads.poll_read(now)
-    }
-
-    fn handle_answer(&mut self, answer: Answer, now: Now) {
-        self.reads.handle_answer(answer, now);
+    fn reads_mut(&mut self) -> &mut ReadMachine {
+        &mut self.reads
     }
 
     fn timeout(&self) -> Option<Now> {

@@ -5,11 +5,19 @@ use std::{num::NonZeroU32, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64_URL};
 use pravega_sdk_controller_client::{ControllerUri, Credentials};
+use pravega_sdk_event_stream::TransactionConfig;
 use pravega_sdk_types::{Jitter, RetryPolicy};
 use secrecy::ExposeSecret as _;
 use serde_json::Value as Json;
 
 use crate::vectors::line::{list, number, same, text};
+
+pub(super) fn ping_interval(line: &Json) -> Result<()> {
+    let lease = Duration::from_millis(u64::try_from(number(line, "leaseMillis")?)?);
+    let interval = TransactionConfig::default().with_lease(lease).ping_interval();
+    let expected = u64::try_from(number(line, "intervalMillis")?)?;
+    same("the interval", interval, Duration::from_millis(expected))
+}
 
 pub(super) fn credentials(line: &Json, credentials: Credentials) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;

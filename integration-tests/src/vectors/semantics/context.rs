@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use pravega_sdk_types::SegmentMap;
 
-/// The layouts of segments, by name.
+use super::groups::Captured;
+
+/// The layouts of segments, by name, and the entries of a group.
 #[derive(Default)]
 pub(crate) struct Context {
     pub(super) layouts: BTreeMap<String, SegmentMap>,
+    pub(super) captured: Vec<Captured>,
 }

@@ -2,10 +2,10 @@
 
 mod client;
 mod context;
+mod groups;
 mod hashes;
 mod messages;
 mod names;
-mod states;
 mod stored;
 mod tables;
 
@@ -15,7 +15,7 @@ use pravega_sdk_types::{StreamCut, routing, segment_name};
 use pravega_sdk_wire_protocol::value::to_hex;
 use serde_json::Value as Json;
 
-use self::client::{controller_uri, credentials, retry_delays, token_parts};
+use self::client::{controller_uri, credentials, ping_interval, retry_delays, token_parts};
 pub(crate) use self::context::Context;
 use self::hashes::{
     bits, layout, layouts, primitive, replace_sealed, routing_key, segment_for_position,
@@ -38,6 +38,7 @@ pub(crate) fn prepare(line: &Json, context: &mut Context) -> Result<()> {
             }
         }
     }
+    groups::prepare(line, &mut context.captured);
     Ok(())
 }
 
@@ -76,6 +77,8 @@ pub(crate) fn check(line: &Json, context: &Context) -> Result<Verdict> {
         "transient_segment_name" => transient_segment(line),
         "internal_names" => internal_names(line),
         "name_validity" => name_validity(line),
+        "captured_rg_entry" => groups::captured_entry(line, &context.captured),
+        "captured_rg_final" => groups::captured_final(line, &context.captured),
         other => return check_value(other, line),
     }?;
     Ok(Verdict::Passed)
@@ -139,7 +142,13 @@ fn check_value(kind: &str, line: &Json) -> Result<Verdict> {
             let bytes = encoding::transaction_id(text(line, "uuid")?.parse()?);
             same("the message", to_hex(&bytes), text(line, "hex")?.to_owned())
         }
-        "sync_entry_batch" => states::entry_of_updates(line),
+        "sync_entry_batch" => groups::batch(line),
+        "checkpoint" => groups::checkpoint(line),
+        "reader_group_config" => groups::configuration(line),
+        "rg_init" => groups::init(line),
+        "rg_update" => groups::update(line),
+        "rg_scenario" => groups::scenario(line),
+        "txn_ping_interval" => ping_interval(line),
         "kvt_partition" => table_partition(line),
         "kvt_key" => tables::key(line),
         "kvt_iterator_bounds" => tables::bounds(line),

@@ -1,0 +1,345 @@
+//! The task that renews the lease of a reader, and watches others.
+
+use std::{
+    fmt,
+    future::Future as _,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::{
+    FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered, task::AtomicWaker,
+};
+use pravega_sdk_segment_client::{
+    attributes::AttributeError, context::SegmentContext, error::NoRuntime, runtime::runtime,
+};
+use pravega_sdk_table_synchronizer::StateConfig;
+use pravega_sdk_types::ScopedReaderGroup;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{
+    super::{
+        super::{state::ReaderGroupState, store::GroupStore},
+        machine::{
+            HolderMachine, LeaseEffect, LeaseStatus, LeaseTimes, LeaseValue, ObserverMachine,
+            RemovalEnd,
+        },
+        store::LeaseStore,
+    },
+    claims::Claimed,
+    removals::take_offline,
+};
+
+/// The time until the task runs again without a reason to.
+const FAR: Duration = Duration::from_secs(3600);
+
+/// The lease of a reader. A task renews it, and watches those of other readers, until it is
+/// dropped.
+///
+/// If it is dropped without [`release`](Self::release), the lease runs out, and the reader is taken
+/// out of its group as one that has died.
+pub(in crate::group) struct LeaseKeeper {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    started: Instant,
+    core: Mutex<Core>,
+    /// Until when events may be returned, in nanoseconds since `started`; a time that is past if
+    /// they must not be.
+    held_until: AtomicU64,
+    owner: AtomicWaker,
+    task: AtomicWaker,
+}
+
+struct Core {
+    holder: HolderMachine,
+    observer: ObserverMachine,
+    /// The readers in the group, of the latest state that the owner has read.
+    readers: Vec<Arc<str>>,
+    is_member: bool,
+    is_dropped: bool,
+}
+
+impl Shared {
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        // A panic elsewhere leaves the machines whole: each change of them is one call.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the machines, and notes until when events may be returned then. The owner is woken
+    /// after the lock is released: a waker may own what takes it.
+    fn change<R>(&self, change: impl FnOnce(&mut Core, Duration) -> R) -> R {
+        let (mut core, now) = (self.core(), self.now());
+        let result = change(&mut core, now);
+        let until = match core.holder.status(self.now()) {
+            LeaseStatus::Held(until) => u64::try_from(until.as_nanos()).unwrap_or(u64::MAX),
+            // Past like 0, and another number, so that the owner wakes and reads the state.
+            LeaseStatus::StateUnread => 1,
+            LeaseStatus::RunOut | LeaseStatus::Ended(_) => 0,
+        };
+        let is_news = self.held_until.swap(until, Ordering::AcqRel) != until;
+        drop(core);
+        if is_news {
+            self.owner.wake();
+        }
+        result
+    }
+}
+
+impl LeaseKeeper {
+    /// Starts the task.
+    pub(in crate::group) fn start(
+        context: SegmentContext,
+        group: ScopedReaderGroup,
+        reader: Arc<str>,
+        leases: LeaseStore,
+        times: LeaseTimes,
+        claimed: Claimed,
+        config: StateConfig,
+    ) -> Result<Self, NoRuntime> {
+        let Claimed { holder, started } = claimed;
+        let core = Core {
+            holder,
+            observer: ObserverMachine::new(Some(reader.clone()), times),
+            readers: Vec::new(),
+            is_member: false,
+            is_dropped: false,
+        };
+        let shared = Arc::new(Shared {
+            started,
+            held_until: AtomicU64::new(0),
+            owner: AtomicWaker::new(),
+            task: AtomicWaker::new(),
+            core: Mutex::new(core),
+        });
+        shared.change(|_, _| ());
+        let task = Task {
+            shared: shared.clone(),
+            reader,
+            leases,
+            context,
+            group,
+            config,
+            work: FuturesUnordered::new(),
+            timer: Box::pin(sleep_until(started)),
+        };
+        runtime()?.spawn(task.run());
+        Ok(Self { shared })
+    }
+
+    /// Returns if events may be returned now. If not, the task wakes when it changes.
+    pub(in crate::group) fn poll_status(&self, cx: &Context<'_>) -> LeaseStatus {
+        let now = self.shared.now();
+        let until = Duration::from_nanos(self.shared.held_until.load(Ordering::Acquire));
+        if now < until {
+            return LeaseStatus::Held(until);
+        }
+        self.shared.owner.register(cx.waker());
+        self.shared.core().holder.status(now)
+    }
+
+    /// The reader has joined its group: it watches others from now on.
+    pub(in crate::group) fn handle_joined(&self) {
+        let mut core = self.shared.core();
+        core.is_member = true;
+        core.holder.handle_joined(self.shared.now());
+        drop(core);
+        self.shared.task.wake();
+    }
+
+    /// The state was read by a call that began at a moment.
+    pub(in crate::group) fn handle_state_read(&self, begun: Instant, state: &ReaderGroupState) {
+        let begun = begun.saturating_duration_since(self.shared.started);
+        let is_news = self.shared.change(|core, now| {
+            core.holder.handle_state_read(begun);
+            let is_news = !state.readers().eq(core.readers.iter());
+            if is_news {
+                core.readers = state.readers().cloned().collect();
+                core.observer.handle_readers(core.readers.clone(), now);
+            }
+            is_news
+        });
+        if is_news {
+            self.shared.task.wake();
+        }
+    }
+
+    /// The reader is not in its group, or will not be: its lease is removed, also if this value is
+    /// dropped meanwhile.
+    pub(in crate::group) fn release(&self) {
+        self.shared.change(|core, now| {
+            core.is_member = false;
+            core.holder.release(now);
+        });
+        self.shared.task.wake();
+    }
+}
+
+impl Drop for LeaseKeeper {
+    fn drop(&mut self) {
+        self.shared.core().is_dropped = true;
+        self.shared.task.wake();
+    }
+}
+
+impl fmt::Debug for LeaseKeeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeaseKeeper").field("holder", &self.shared.core().holder).finish()
+    }
+}
+
+/// A result of a request: of this reader, or about another one.
+struct Done {
+    other: Option<Arc<str>>,
+    result: Answer,
+}
+
+enum Answer {
+    Read(Result<Option<LeaseValue>, AttributeError>),
+    Swapped(Result<bool, AttributeError>),
+    Removed(RemovalEnd),
+}
+
+struct Task {
+    shared: Arc<Shared>,
+    reader: Arc<str>,
+    leases: LeaseStore,
+    context: SegmentContext,
+    group: ScopedReaderGroup,
+    config: StateConfig,
+    work: FuturesUnordered<BoxFuture<'static, Done>>,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Task {
+    /// Runs until the lease has ended, or the keeper is dropped.
+    async fn run(mut self) {
+        std::future::poll_fn(|cx| self.poll(cx)).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.shared.task.register(cx.waker());
+        loop {
+            let mut is_busy = false;
+            while let Poll::Ready(Some(done)) = self.work.poll_next_unpin(cx) {
+                is_busy = true;
+                self.finish(done);
+            }
+            let Some(next) = self.begin() else { return Poll::Ready(()) };
+            let at = self.shared.started + next;
+            if self.timer.deadline() != at {
+                self.timer.as_mut().reset(at);
+            }
+            is_busy |= self.timer.as_mut().poll(cx).is_ready();
+            // What has just begun is polled once, so that it wakes this task.
+            if let Poll::Ready(Some(done)) = self.work.poll_next_unpin(cx) {
+                is_busy = true;
+                self.finish(done);
+            }
+            if !is_busy {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Begins what is due. Returns when there is something to do again; `None` if nothing ever is.
+    fn begin(&self) -> Option<Duration> {
+        let next = self.shared.change(|core, now| {
+            let is_releasing = matches!(core.holder.status(now), LeaseStatus::Ended(_));
+            if core.holder.is_over() || (core.is_dropped && !is_releasing) {
+                return None;
+            }
+            while let Some(effect) = core.holder.poll_effect(now) {
+                self.carry_out(None, effect);
+            }
+            while core.is_member
+                && let Some((reader, effect)) = core.observer.poll_effect(now)
+            {
+                self.carry_out(Some(reader), effect);
+            }
+            let others = core.observer.poll_timeout().filter(|_| core.is_member);
+            let own = core.holder.poll_timeout();
+            let far = now.saturating_add(FAR);
+            // Never at once again, which would be without an end.
+            let next = own.into_iter().chain(others).fold(far, Duration::min);
+            Some(next.max(now.saturating_add(Duration::from_millis(1))))
+        });
+        if next.is_none() {
+            self.shared.owner.wake();
+        }
+        next
+    }
+
+    fn carry_out(&self, other: Option<Arc<str>>, effect: LeaseEffect) {
+        let reader = other.clone().unwrap_or_else(|| self.reader.clone());
+        let leases = self.leases.clone();
+        let result: BoxFuture<'static, Answer> = match effect {
+            LeaseEffect::Read => async move { Answer::Read(leases.read(&reader).await) }.boxed(),
+            LeaseEffect::Swap { expected, new } => {
+                async move { Answer::Swapped(leases.swap(&reader, expected, new).await) }.boxed()
+            }
+            LeaseEffect::TakeOffline(dead) => {
+                let (context, group) = (self.context.clone(), self.group.clone());
+                let config = self.config.clone();
+                async move {
+                    let end = match GroupStore::open(context, &group, config).await {
+                        Ok(mut state) => take_offline(&leases, &mut state, &reader, dead).await,
+                        Err(error) => {
+                            tracing::warn!(%error, %reader, "the state could not be opened");
+                            RemovalEnd::Failed
+                        }
+                    };
+                    Answer::Removed(end)
+                }
+                .boxed()
+            }
+            LeaseEffect::FindReader => return,
+        };
+        self.work.push(async move { Done { other, result: result.await } }.boxed());
+    }
+
+    fn finish(&self, done: Done) {
+        let Done { other, result } = done;
+        self.shared.change(|core, now| match (other, result) {
+            (None, Answer::Read(Ok(found))) => core.holder.handle_read(found, now),
+            (None, Answer::Read(Err(error))) => {
+                warn(&self.reader, &error);
+                core.holder.handle_read_failed(now);
+            }
+            (None, Answer::Swapped(Ok(is_set))) => core.holder.handle_swapped(is_set, now),
+            (None, Answer::Swapped(Err(error))) => {
+                warn(&self.reader, &error);
+                core.holder.handle_swap_failed(error.outcome(), now);
+            }
+            (None, Answer::Removed(_)) => {}
+            (Some(reader), Answer::Read(Ok(found))) => {
+                core.observer.handle_read(&reader, found, now);
+            }
+            (Some(reader), Answer::Swapped(Ok(is_set))) => {
+                core.observer.handle_swapped(&reader, is_set, now);
+            }
+            (Some(reader), Answer::Removed(end)) => {
+                core.observer.handle_removal(&reader, end, now);
+            }
+            (Some(reader), Answer::Read(Err(error)) | Answer::Swapped(Err(error))) => {
+                warn(&reader, &error);
+                core.observer.handle_failed(&reader, now);
+            }
+        });
+    }
+}
+
+/// A request about the lease of a reader failed. Nothing is lost: it is made again.
+fn warn(reader: &str, error: &AttributeError) {
+    tracing::warn!(%reader, %error, "a request about a lease failed");
+}

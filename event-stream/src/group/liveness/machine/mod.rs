@@ -1,0 +1,37 @@
+//! Leases of readers: who holds one, who has lost it, and what follows.
+//!
+//! ```text
+//! ClaimMachine ──▶ HolderMachine         the lease of this reader
+//! ObserverMachine ─▶ RemovalMachine      the leases of others
+//! poll_effect(now) ──▶ LeaseEffect ──▶ its owner carries it out ──▶ handle_*
+//! ```
+//!
+//! No two clocks are compared. A reader trusts its lease from the *begin* of the renewal that has
+//! set it; an observer counts from the *answer* that had a value for the first time. The answer is
+//! later than the begin, and the observer waits longer, so that the reader has stopped before the
+//! observer acts.
+//!
+//! *Invariant:* a reader is taken out of the group only after the value of its lease that was not
+//! changed for that long is replaced by a mark, with which no renewal can succeed.
+
+mod claim;
+mod effect;
+mod holder;
+mod observer;
+mod removal;
+mod seeded_bugs;
+#[cfg(test)]
+mod tests;
+mod times;
+mod value;
+mod watch;
+
+pub use self::{
+    claim::{ClaimEnd, ClaimMachine},
+    effect::{LeaseEffect, RemovalEnd},
+    holder::{HolderMachine, LeaseEnd, LeaseStatus},
+    observer::ObserverMachine,
+    removal::{RemovalEffect, RemovalMachine},
+    times::LeaseTimes,
+    value::{LeasePhase, LeaseValue},
+};

@@ -1,0 +1,6 @@
+//! Leases on a model of the store and the state: single steps, and random orders.
+
+mod interleavings;
+mod process;
+mod table;
+mod world;

@@ -1,0 +1,36 @@
+//! What a reader of a group does, and when: by the state of the group, the time, and the events
+//! that it has returned.
+//!
+//! ```text
+//! poll_effect(state, moment) ──▶ Effect ──▶ its owner carries it out ──▶ handle_*
+//!
+//! at a checkpoint    answer it ─▶ complete segments, give one back, publish
+//! else               fetch ─▶ next checkpoint ─▶ take segments ─▶ report ─▶ read events
+//! ```
+//!
+//! A reader changes the state only on the condition that its copy is the latest. What a change
+//! consists of is decided by the latest state, with [`ChangePlan::updates`]. The times are
+//! those of Java's client, so that readers of both share segments fairly.
+//!
+//! *Invariant:* a segment is read only between the update that assigns it to this reader and the
+//! one that takes it away. Segments are given back and completed only right after a checkpoint, so
+//! that the program has kept the position before another reader goes on.
+
+mod change;
+mod latest_values;
+mod owned;
+mod reader;
+mod results;
+mod seeded_bugs;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod updates;
+
+pub use self::{
+    change::Change,
+    latest_values::LatestValues,
+    reader::{Effect, GroupReaderMachine, GroupReaderSettings, LossReason, Moment},
+    updates::ChangePlan,
+};

@@ -1,0 +1,174 @@
+//! The updates of which a change consists, by the latest state.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use pravega_sdk_types::{ScopedSegment, SegmentId};
+
+use super::{
+    super::state::{
+        FairShare, GroupSegment, GroupUpdate, ReaderGroupState, SegmentCompletion, SegmentRelease,
+    },
+    change::Change,
+    owned::Owned,
+    reader::GroupReaderMachine,
+    seeded_bugs::{Bugs, GroupBug},
+};
+
+/// A change that is being made: what it consists of by the latest state, without the machine, which
+/// can be asked meanwhile where the reader is.
+#[derive(Debug, Clone)]
+pub struct ChangePlan {
+    change: Change,
+    reader: Arc<str>,
+    owned: Owned,
+    last_read: Option<SegmentId>,
+    /// The segments of the attempts to take some.
+    acquiring: BTreeSet<ScopedSegment>,
+    bugs: Bugs,
+}
+
+impl GroupReaderMachine {
+    /// Returns the plan of a change, which is handed back with [`Self::handle_planned`].
+    #[must_use]
+    pub fn plan(&self, change: Change) -> ChangePlan {
+        ChangePlan {
+            change,
+            reader: self.reader.clone(),
+            owned: self.owned.clone(),
+            last_read: self.last_read,
+            acquiring: BTreeSet::new(),
+            bugs: self.bugs,
+        }
+    }
+
+    /// The change was made or not, and its plan is not used any more. The result follows.
+    pub fn handle_planned(&mut self, plan: ChangePlan) {
+        self.acquiring.extend(plan.acquiring);
+    }
+
+    /// The report of how far this reader is.
+    pub(super) fn report(&self, wall_ms: i64) -> GroupUpdate {
+        report(&self.reader, &self.owned, self.last_read, wall_ms)
+    }
+
+    /// Returns true if no checkpoint waits for this reader: until it has answered, the segments
+    /// that it has must stay those that it answers for.
+    pub(super) fn may_change_segments(&self, state: &ReaderGroupState) -> bool {
+        may_change_segments(&self.reader, self.bugs, state)
+    }
+}
+
+fn may_change_segments(reader: &str, bugs: Bugs, state: &ReaderGroupState) -> bool {
+    state.is_online(reader)
+        && (state.checkpoints().next_for(reader).is_none()
+            || bugs.has(GroupBug::AcquiresAtCheckpoints))
+}
+
+/// The lag is that of Java's client, which compares it with those of its readers: the time since
+/// 1970 less the id of the segment of the last event.
+fn report(
+    reader: &Arc<str>,
+    owned: &Owned,
+    last_read: Option<SegmentId>,
+    wall_ms: i64,
+) -> GroupUpdate {
+    let lag_ms = last_read.map_or(0, |id| wall_ms.saturating_sub(i64::from(id)));
+    GroupUpdate::UpdateDistanceToTail { reader: reader.clone(), lag_ms, read: owned.ranged() }
+}
+
+impl ChangePlan {
+    /// Returns the updates of the change, by the latest state; none if there is nothing to change
+    /// any more. The owner calls it again with each newer state until the updates are written.
+    pub fn updates(&mut self, state: &ReaderGroupState, wall_ms: i64) -> Vec<GroupUpdate> {
+        let reader = self.reader.clone();
+        match &self.change.clone() {
+            Change::Join if !state.is_online(&reader) => vec![GroupUpdate::AddReader { reader }],
+            Change::Leave(offsets) if state.is_online(&reader) => {
+                vec![GroupUpdate::RemoveReader { reader, offsets: offsets.clone() }]
+            }
+            Change::Adopt(init) => {
+                let generation = init.configuration.configuration().generation();
+                let is_newer = state.configuration().generation() < generation;
+                is_newer.then(|| GroupUpdate::Init(init.clone())).into_iter().collect()
+            }
+            Change::CreateCheckpoint(name) if !state.checkpoints().is_ongoing() => vec![
+                GroupUpdate::CreateCheckpoint { checkpoint: name.clone() },
+                GroupUpdate::ClearCheckpointsBefore { checkpoint: name.clone() },
+            ],
+            Change::Answer(name) => self.answer(name, state).into_iter().collect(),
+            Change::Acquire if self.may_change_segments(state) => self.acquire(state, wall_ms),
+            Change::Release(segment) if self.may_change_segments(state) => {
+                self.release(segment, state, wall_ms)
+            }
+            Change::Complete { segment, successors } if self.may_change_segments(state) => {
+                let is_own = state.assigned(&reader).is_some_and(|own| own.contains(segment));
+                let range = self.owned.range(segment);
+                let completion = SegmentCompletion {
+                    reader,
+                    segment: GroupSegment { segment: segment.clone(), range },
+                    successors: successors.clone(),
+                };
+                is_own.then_some(GroupUpdate::SegmentCompleted(completion)).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn may_change_segments(&self, state: &ReaderGroupState) -> bool {
+        may_change_segments(&self.reader, self.bugs, state)
+    }
+
+    fn answer(&self, name: &Arc<str>, state: &ReaderGroupState) -> Option<GroupUpdate> {
+        let mut waiting = state.checkpoints().waiting_for(name);
+        if !waiting.any(|reader| *reader == *self.reader) {
+            return None;
+        }
+        let mut offsets = self.owned.offsets();
+        if self.bugs.has(GroupBug::ForgetsEndedSegments) {
+            offsets.retain(|(segment, _)| self.owned.is_read(segment));
+        }
+        Some(GroupUpdate::CheckpointReader {
+            checkpoint: name.clone(),
+            reader: self.reader.clone(),
+            offsets,
+        })
+    }
+
+    fn acquire(&mut self, state: &ReaderGroupState, wall_ms: i64) -> Vec<GroupUpdate> {
+        let count = FairShare::of(state).acquire_count(&self.reader);
+        let segments: Vec<_> = state.unassigned().segments().take(count).cloned().collect();
+        if segments.is_empty() {
+            return Vec::new();
+        }
+        self.acquiring.extend(segments.iter().cloned());
+        let reader = &self.reader;
+        let acquire = |segment| GroupUpdate::AcquireSegment { reader: reader.clone(), segment };
+        let updates = segments.into_iter().map(acquire).chain([self.report(wall_ms)]);
+        updates.collect()
+    }
+
+    fn release(
+        &self,
+        segment: &ScopedSegment,
+        state: &ReaderGroupState,
+        wall_ms: i64,
+    ) -> Vec<GroupUpdate> {
+        let reader = self.reader.clone();
+        let is_own = state.assigned(&reader).is_some_and(|own| own.contains(segment));
+        let offset = if self.bugs.has(GroupBug::ReleasesAtOldOffset) {
+            self.owned.taken(segment)
+        } else {
+            self.owned.offset(segment)
+        };
+        let Some(offset) = offset.filter(|_| is_own) else { return Vec::new() };
+        if !FairShare::of(state).owns_too_much(&reader) {
+            return Vec::new();
+        }
+        let released = SegmentRelease { reader, segment: segment.clone(), offset };
+        vec![GroupUpdate::ReleaseSegment(released), self.report(wall_ms)]
+    }
+
+    fn report(&self, wall_ms: i64) -> GroupUpdate {
+        report(&self.reader, &self.owned, self.last_read, wall_ms)
+    }
+}

@@ -1,0 +1,42 @@
+//! Reader groups: readers that share the segments of streams.
+//!
+//! ```text
+//! ReaderGroupState      which reader has which segment, and what a checkpoint consists of
+//!    ▲ apply            every update, refused whole if it does not fit
+//! GroupUpdate ◀──▶ bytes of Java's client, in the entries of a state synchronizer
+//! ```
+//!
+//! [`ReaderGroup`] is the handle of a group, which creates, describes, resets and deletes it and
+//! takes checkpoints.
+//!
+//! All readers of a group create the state from the same entries of a stream and decide by it; they
+//! never talk to each other. A Java reader and one of this client can be in the same group.
+//!
+//! *Architecture Invariant:* nothing but `beginning`, `liveness`, `reader`, `reader_group` and
+//! `store` reads a clock, draws random numbers or does I/O, and nothing in a `machine` of theirs.
+
+mod beginning;
+pub mod liveness;
+pub mod machine;
+mod reader;
+mod reader_group;
+mod state;
+mod store;
+
+pub use self::{
+    reader::{
+        GroupEvent, GroupItem, GroupReader, GroupReaderConfig, GroupReaderError, GroupReaderNotice,
+        GroupReaderNotices,
+    },
+    reader_group::{
+        FutureSegment, GroupCheckpoint, GroupDescription, GroupHandleConfig, GroupMember,
+        GroupNotice, GroupSizes, GroupWatch, ReaderGroup, ReaderGroupError, Removal, SegmentHolder,
+        SegmentPlace, UnreadBytes, UnreadSegment,
+    },
+    state::{
+        CheckpointState, FairShare, GroupInit, GroupInitial, GroupSegment, GroupUpdate,
+        GroupUpdateError, ReaderGroupState, SegmentCompletion, SegmentOffsets, SegmentRelease,
+        StoredConfiguration,
+    },
+    store::{GroupSerializer, GroupStore},
+};

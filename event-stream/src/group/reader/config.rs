@@ -1,0 +1,125 @@
+//! Settings of a reader of a group.
+
+use std::time::Duration;
+
+use pravega_sdk_table_synchronizer::{RevisionedStreamConfig, StateConfig};
+
+use super::{
+    super::{liveness::LeaseTimes, machine::GroupReaderSettings},
+    machine::SegmentSetSettings,
+};
+use crate::reader::ReaderConfig;
+
+/// Settings of a reader of a group.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use pravega_sdk_event_stream::{ReaderConfig, group::GroupReaderConfig};
+///
+/// let reads = ReaderConfig::default().with_max_buffered_bytes(4 * 1024 * 1024);
+/// let config = GroupReaderConfig::default()
+///     .with_reader(reads)
+///     .with_initial_allocation_delay(Duration::from_secs(1));
+/// # let _ = config;
+/// ```
+#[derive(Debug, Clone)]
+pub struct GroupReaderConfig {
+    pub(super) reads: ReaderConfig,
+    pub(super) allocation_delay: Duration,
+    pub(super) timeout: Duration,
+    pub(super) lease: Option<LeaseTimes>,
+    /// The time since 1970 in milliseconds when the reader is opened, if it is not that of the
+    /// machine.
+    pub(super) wall_ms: Option<i64>,
+}
+
+impl Default for GroupReaderConfig {
+    fn default() -> Self {
+        Self {
+            reads: ReaderConfig::default(),
+            allocation_delay: Duration::ZERO,
+            timeout: Duration::from_secs(30),
+            lease: Some(LeaseTimes::new(Duration::from_secs(30))),
+            wall_ms: None,
+        }
+    }
+}
+
+impl GroupReaderConfig {
+    /// Sets how segments are read: the buffer, the limit of an event, corrupt events, waits after
+    /// failures. The start and the end are not used: the group has its own.
+    #[must_use]
+    pub fn with_reader(mut self, reads: ReaderConfig) -> Self {
+        self.reads = reads;
+        self
+    }
+
+    /// Sets how long the reader waits before it takes segments for the first time, and once more a
+    /// random part of it, so that readers which start together each take a part. Default: 0, at
+    /// most an hour.
+    #[must_use]
+    pub fn with_initial_allocation_delay(mut self, delay: Duration) -> Self {
+        self.allocation_delay = delay.min(Duration::from_secs(3600));
+        self
+    }
+
+    /// Sets the time that opening the reader takes at most, besides the wait for the lease of a
+    /// dead reader of the same id, and each request about the state of the
+    /// group or to the controller. A request that takes longer is made again, as long as the reader
+    /// reads. Default: 30 s, at least 10 ms, at most an hour.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout.clamp(Duration::from_millis(10), Duration::from_secs(3600));
+        self
+    }
+
+    /// Sets the time after which other readers take this one out of the group if it has ended
+    /// without leaving it, or reaches the group's state no longer. They go on from its last
+    /// checkpoint. `None` means never. Default: 30 s, at least 500 ms, at most 20 minutes, in
+    /// steps of 100 ms.
+    ///
+    /// The reader renews its lease three times in it, also while the program handles an event or
+    /// does not poll the reader. If it could not for more than half of the time, or was paused, it
+    /// returns no event before it has renewed the lease and read the state. The clocks of readers
+    /// are not compared, and may run at speeds that differ by 5 %.
+    ///
+    /// Readers of this client take only each other out, never those of other clients.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Option<Duration>) -> Self {
+        self.lease = lease.map(LeaseTimes::new);
+        self
+    }
+
+    /// Sets the time since 1970 at which the reader is opened, so that a run is repeatable.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn with_wall_clock(mut self, since_1970: Duration) -> Self {
+        self.wall_ms = Some(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX));
+        self
+    }
+
+    pub(super) fn state(&self) -> StateConfig {
+        let half = self.timeout / 2;
+        let backoff = self.reads.backoff;
+        let (first, longest) = (backoff.full_delay(1), backoff.full_delay(u32::MAX));
+        let stream = RevisionedStreamConfig::default()
+            .with_request_timeout(half)
+            .with_stall_timeout(half)
+            .with_backoff(first, longest);
+        StateConfig::default().with_timeout(self.timeout).with_stream(stream)
+    }
+
+    pub(super) fn machine(&self) -> GroupReaderSettings {
+        GroupReaderSettings::default().with_initial_allocation_delay(self.allocation_delay)
+    }
+
+    pub(super) fn segments(&self) -> SegmentSetSettings {
+        SegmentSetSettings {
+            max_event_bytes: self.reads.max_event_bytes,
+            corrupt_events: self.reads.corrupt_events,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Carries out what the machine of a reader decides, and reads its segments. It has no task: its
+//! owner polls it.
+
+mod failures;
+mod group;
+mod lease;
+mod lookups;
+mod state;
+mod work;
+
+pub(super) use self::{
+    group::missing,
+    state::{GroupDriver, Step},
+};

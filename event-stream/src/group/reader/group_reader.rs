@@ -1,0 +1,378 @@
+//! A reader of events that shares the segments of streams with the other readers of its group.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use pravega_sdk_segment_client::{
+    context::SegmentContext,
+    error::ReadError,
+    runtime::{rng, runtime},
+};
+use pravega_sdk_types::{
+    ErrorKind, Offset, Outcome, Position, ReaderId, ScopedReaderGroup, ScopedSegment,
+};
+use tokio::time::timeout;
+
+use super::{
+    super::{
+        liveness::{ClaimError, LeaseKeeper, LeaseStore, LeaseTimes, claim},
+        machine::LossReason,
+        store::GroupStore,
+    },
+    config::GroupReaderConfig,
+    driver::{GroupDriver, Step, missing},
+    error::GroupReaderError,
+    event::{GroupEvent, GroupItem},
+    notices::GroupReaderNotices,
+};
+use crate::{
+    codec::{Codec, Raw},
+    reader::ReadEvent,
+};
+
+/// Reads events as a member of a group: each segment of the group's streams has one reader.
+///
+/// Java's readers can be in the same group. The readers share the segments fairly: one that joins
+/// takes its part, and one that has too many gives some back. Both happen right after a
+/// [checkpoint](GroupItem::Checkpoint), and the successors of a segment that was scaled are read
+/// after a checkpoint too, so a group needs checkpoints: by default its readers create one every
+/// 30 s.
+///
+/// The caller that polls it does the work, and nothing is read, answered or handed over while it is
+/// not polled. A checkpoint waits for all readers, so a program that takes long for an event holds
+/// up those of its group. An event is returned only if the reader was in the group when it was last
+/// due to look. A task renews its [lease](GroupReaderConfig::with_lease), and ends with the reader.
+///
+/// After an error the reader goes on where it can, see [`GroupReaderError`]. Where it cannot, the
+/// stream ends after the error.
+///
+/// # Each event at least once, or exactly once
+///
+/// A reader that [closes](Self::close) hands its segments over where it is, and every event is read
+/// once. If it dies, its lease runs out, the other readers take it offline, and they read on from a
+/// position that was recorded for it: that of its last checkpoint, unless a program takes it
+/// offline at a later one. What it read after that position is read again, so each event is read
+/// **at least once**.
+///
+/// To have each **exactly once**, store the [position](GroupEvent::position) of an event together
+/// with the effects of the event, in one transaction of the program's own store. When a reader has
+/// died, take it offline at the position stored last; then another reader begins with the first
+/// event whose effects are not stored. The effects of an event should be stored before the next
+/// checkpoint is passed, that is, before the item after it is asked for: from then on others may
+/// read on from there.
+///
+/// # Examples
+///
+/// ```no_run
+/// use pravega_sdk_event_stream::{
+///     SegmentContext,
+///     codec::Utf8,
+///     group::{GroupItem, GroupReader, GroupReaderConfig},
+/// };
+///
+/// # async fn example(context: SegmentContext) -> Result<(), Box<dyn std::error::Error>> {
+/// let (group, id) = ("shop/billing".parse()?, "reader-1".parse()?);
+/// let config = GroupReaderConfig::default();
+/// let mut reader = GroupReader::open(context, &group, &id, Utf8, config).await?;
+/// while let Some(item) = reader.next().await {
+///     match item? {
+///         GroupItem::Event(event) => println!("{}: {}", event.segment(), event.event()),
+///         GroupItem::Checkpoint(name) => println!("checkpoint {name}"),
+///     }
+/// }
+/// reader.close(std::time::Duration::from_secs(10)).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct GroupReader<C = Raw> {
+    driver: GroupDriver,
+    id: ReaderId,
+    codec: C,
+}
+
+/// An item or an error of a reader.
+type Item<E> = Result<GroupItem<E>, GroupReaderError>;
+/// Several of them.
+type Batch<E> = Result<Vec<GroupItem<E>>, GroupReaderError>;
+
+impl<C: Codec> GroupReader<C> {
+    /// Joins a group under an id that no other reader of the group has.
+    ///
+    /// # Errors
+    ///
+    /// [`GroupReaderError`]: its kind is [`NotFound`](ErrorKind::NotFound) if there is no such
+    /// group, [`AlreadyExists`](ErrorKind::AlreadyExists) if a reader of that id is in it,
+    /// [`Timeout`](ErrorKind::Timeout) if the [time](GroupReaderConfig::with_timeout) is over,
+    /// [`NoRuntime`](ErrorKind::NoRuntime) outside a tokio runtime, and otherwise that of the
+    /// server that failed. If its outcome is [`Unknown`](Outcome::Unknown), the id may be in the
+    /// group.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the reader may or may not be in the group, as one that has died.
+    pub async fn open(
+        context: SegmentContext,
+        group: &ScopedReaderGroup,
+        id: &ReaderId,
+        codec: C,
+        config: GroupReaderConfig,
+    ) -> Result<Self, GroupReaderError> {
+        runtime()?;
+        let (limit, mut joining, mut last) = (config.timeout, false, None);
+        let wait = config.lease.map(LeaseTimes::lease).unwrap_or_default();
+        let opening = async {
+            let mut store = GroupStore::open(context.clone(), group, config.state()).await?;
+            store.fetch().await?;
+            if store.state().is_none() {
+                return Err(missing());
+            }
+            let lease = claim_lease(&context, group, id, &mut store, &config).await?;
+            let mut driver = GroupDriver::new(context, group.clone(), id, store, lease, config)?;
+            joining = true;
+            poll_fn(|cx| {
+                let joined = driver.poll_joined(cx);
+                last = driver.last_failure().or(last.take());
+                joined
+            })
+            .await?;
+            Ok(driver)
+        };
+        let opened = timeout(limit.saturating_add(wait), opening).await;
+        let opened = opened.unwrap_or_else(|_| {
+            let outcome = if joining { Outcome::Unknown } else { Outcome::NotApplied };
+            Err(last
+                .unwrap_or_else(|| GroupReaderError::over(limit, outcome))
+                .with_outcome(outcome))
+        });
+        let driver = opened.map_err(|error| error.of("joining", group))?;
+        Ok(Self { driver, id: id.clone(), codec })
+    }
+
+    /// Returns the group.
+    #[must_use]
+    pub fn group(&self) -> &ScopedReaderGroup {
+        self.driver.group()
+    }
+
+    /// Returns the id of the reader.
+    #[must_use]
+    pub fn id(&self) -> &ReaderId {
+        &self.id
+    }
+
+    /// Returns the next event or checkpoint; `None` when all streams of the group were read to
+    /// their ends, which are those of the group's configuration or those of sealed streams.
+    ///
+    /// # Errors
+    ///
+    /// [`GroupReaderError`], whose documentation tells after which of them the reader goes on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the next call returns the item, and goes on with what was
+    /// being done.
+    pub async fn next(&mut self) -> Option<Item<C::Event>> {
+        poll_fn(|cx| self.poll_item(cx)).await
+    }
+
+    /// Waits for an event, and returns it with those after it that have arrived, at most `max`; a
+    /// checkpoint is returned alone. `None` and errors are those of [`Self::next`]; an error comes
+    /// after the events before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::next`].
+    pub async fn next_batch(&mut self, max: usize) -> Option<Batch<C::Event>> {
+        poll_fn(|cx| self.poll_batch(max, cx)).await
+    }
+
+    /// Returns the position of the reader, after the last event that was returned: the offset in
+    /// each segment that it has, in the form that Java's readers have.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.driver.position()
+    }
+
+    /// Returns what happens to the reader from now on: segments that it gains and loses,
+    /// checkpoints, and times without the state of its group.
+    #[must_use]
+    pub fn notices(&self) -> GroupReaderNotices {
+        self.driver.notices().subscribe()
+    }
+
+    /// Leaves the group. Other readers go on after the last event that was returned; an event or a
+    /// checkpoint that was returned last counts as handled. From then on [`Self::next`] returns
+    /// `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`GroupReaderError`], of kind [`Timeout`](ErrorKind::Timeout) if it did not leave within
+    /// `limit`. It can be called again; the reader returns nothing more in any case.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the reader may or may not have left. It can be called again.
+    pub async fn close(&mut self, limit: Duration) -> Result<(), GroupReaderError> {
+        self.leave(None, limit).await
+    }
+
+    /// As [`Self::close`], at an earlier position: that of an event that this reader has returned.
+    /// Other readers go on after that event. In segments that the position does not have, they go
+    /// on from the reader's last checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::close`], and of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for a
+    /// position after that of the reader, which is in the group then.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::close`].
+    pub async fn close_at(
+        &mut self,
+        position: &Position,
+        limit: Duration,
+    ) -> Result<(), GroupReaderError> {
+        self.leave(Some(position), limit).await
+    }
+
+    async fn leave(
+        &mut self,
+        at: Option<&Position>,
+        limit: Duration,
+    ) -> Result<(), GroupReaderError> {
+        let group = self.driver.group().clone();
+        let of = |error: GroupReaderError| error.of("leaving", &group);
+        runtime().map_err(|error| of(error.into()))?;
+        self.driver.leave(at).map_err(of)?;
+        let left = timeout(limit, poll_fn(|cx| self.driver.poll_left(cx))).await;
+        let left = left.unwrap_or_else(|_| {
+            let failed = self.driver.last_failure();
+            let over = failed.unwrap_or_else(|| GroupReaderError::over(limit, Outcome::Unknown));
+            Err(over.with_outcome(Outcome::Unknown))
+        });
+        left.map_err(of)
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item<C::Event>>> {
+        let item = match std::task::ready!(self.driver.poll_next(cx)) {
+            Step::Event { segment, offset, event } => self.decode(&segment, offset, event),
+            Step::Checkpoint(name) => Ok(GroupItem::Checkpoint(name)),
+            Step::Error(error) => Err(error.of("reading", self.driver.group())),
+            Step::End | Step::Over => return Poll::Ready(None),
+        };
+        Poll::Ready(Some(item))
+    }
+
+    fn poll_batch(&mut self, max: usize, cx: &mut Context<'_>) -> Poll<Option<Batch<C::Event>>> {
+        let mut batch = match std::task::ready!(self.poll_item(cx)) {
+            None => return Poll::Ready(None),
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            Some(Ok(first)) => vec![first],
+        };
+        while batch.len() < max
+            && matches!(batch.last(), Some(GroupItem::Event(_)))
+            && let Some((segment, offset, event)) = self.driver.next_event()
+        {
+            // One that is refused is the next item.
+            match self.codec.decode(event.clone()) {
+                Ok(value) => batch.push(self.read(&segment, offset, event.len(), value)),
+                Err(_) => {
+                    self.driver.hold_back(segment, offset, event);
+                    break;
+                }
+            }
+        }
+        Poll::Ready(Some(Ok(batch)))
+    }
+
+    fn decode(
+        &mut self,
+        segment: &Arc<ScopedSegment>,
+        offset: Offset,
+        event: Bytes,
+    ) -> Item<C::Event> {
+        let len = event.len();
+        match self.codec.decode(event) {
+            Ok(value) => Ok(self.read(segment, offset, len, value)),
+            Err(error) => {
+                // It is passed over.
+                let end = ReadEvent::new((), Arc::clone(segment), offset.0, len).end_offset();
+                self.driver.handle_read(segment, end);
+                let failure = ReadError::new(ErrorKind::Corrupt, "the event cannot be decoded")
+                    .with_stream(&segment.scoped_stream())
+                    .with_segment(segment.id(), None, 0)
+                    .with_offset(offset)
+                    .with_source(Some(Arc::new(error)));
+                Err(GroupReaderError::from(failure).of("reading", self.driver.group()))
+            }
+        }
+    }
+
+    /// An event that is returned.
+    fn read(
+        &mut self,
+        segment: &Arc<ScopedSegment>,
+        offset: Offset,
+        len: usize,
+        value: C::Event,
+    ) -> GroupItem<C::Event> {
+        let event = ReadEvent::new(value, Arc::clone(segment), offset.0, len);
+        let others = self.driver.handle_read(segment, event.end_offset());
+        GroupItem::Event(GroupEvent::new(event, others))
+    }
+}
+
+/// Claims the id of a reader that is about to join, and begins to renew its lease.
+async fn claim_lease(
+    context: &SegmentContext,
+    group: &ScopedReaderGroup,
+    id: &ReaderId,
+    store: &mut GroupStore,
+    config: &GroupReaderConfig,
+) -> Result<Option<LeaseKeeper>, GroupReaderError> {
+    let Some(times) = config.lease else { return Ok(None) };
+    let reader: Arc<str> = id.as_str().into();
+    let leases = LeaseStore::new(context.clone(), store.segment().clone(), times);
+    let random = rng(config.reads.seed).u64(..);
+    let claimed = claim(&leases, store, &reader, times, random).await;
+    let claimed = claimed.map_err(|error| match error {
+        ClaimError::InUse => GroupReaderError::lost(LossReason::AlreadyInGroup, &reader),
+        ClaimError::Lease(error) => error.into(),
+        ClaimError::State(error) => error.into(),
+    })?;
+    let (context, group) = (context.clone(), group.clone());
+    let keeper =
+        LeaseKeeper::start(context, group, reader, leases, times, claimed, config.state())?;
+    Ok(Some(keeper))
+}
+
+/// The items of [`GroupReader::next`].
+///
+/// A checkpoint counts as handled when the stream is polled again, so adapters that poll ahead, as
+/// `buffered` does, answer checkpoints before the program has handled the events.
+impl<C: Codec + Unpin> Stream for GroupReader<C> {
+    type Item = Result<GroupItem<C::Event>, GroupReaderError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_item(cx)
+    }
+}
+
+impl<C> fmt::Debug for GroupReader<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupReader").field("driver", &self.driver).finish_non_exhaustive()
+    }
+}

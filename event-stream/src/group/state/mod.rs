@@ -1,0 +1,32 @@
+//! The state of a reader group, its updates, and the bytes of both.
+//!
+//! ```text
+//! group_state   configuration, assigned, unassigned and future segments, checkpoints
+//! apply         what each update does to it
+//! fair_share    what a reader should take or give back by it
+//! serial        the bytes of Java's client
+//! ```
+
+mod apply;
+mod checkpoints;
+mod configuration;
+mod fair_share;
+mod group_state;
+mod init;
+mod segment_offsets;
+mod serial;
+#[cfg(test)]
+mod tests;
+mod update;
+mod update_error;
+
+pub use self::{
+    checkpoints::CheckpointState,
+    configuration::StoredConfiguration,
+    fair_share::FairShare,
+    group_state::ReaderGroupState,
+    init::GroupInit,
+    segment_offsets::{GroupSegment, SegmentOffsets},
+    update::{GroupInitial, GroupUpdate, SegmentCompletion, SegmentRelease},
+    update_error::GroupUpdateError,
+};
