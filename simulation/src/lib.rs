@@ -58,6 +58,7 @@ mod disturbance;
 mod faults;
 mod fullness;
 pub mod gates;
+pub mod groups;
 pub mod history;
 pub mod holds;
 pub mod index_scenario;

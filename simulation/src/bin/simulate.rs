@@ -11,6 +11,7 @@
 //! | `index` | index streams |
 //! | `controllers` | calls of several controllers |
 //! | `tables` | tables |
+//! | `groups` | reader groups |
 //! | `bugs` | for every seeded bug the first seed that catches it |
 
 use std::{collections::BTreeMap, fmt, process::ExitCode, time::Instant};
@@ -18,7 +19,7 @@ use std::{collections::BTreeMap, fmt, process::ExitCode, time::Instant};
 use pravega_sdk_controller_client::ControllerBug;
 use pravega_sdk_event_stream::SeededBug;
 use pravega_sdk_simulation::{
-    Report, byte_scenario, controllers, index_scenario, scenario, tables, theme::Mode,
+    Report, byte_scenario, controllers, groups, index_scenario, scenario, tables, theme::Mode,
     transaction_scenario,
 };
 
@@ -32,6 +33,7 @@ enum What {
     Controllers,
     Tables,
     Agreed,
+    Groups,
     Bugs,
 }
 
@@ -82,8 +84,8 @@ impl Bug {
 }
 
 const USAGE: &str = "usage: simulate [WHAT] [FIRST [COUNT [BUG]]]; WHAT is deadlines, \
-                     with KIND, transactions, bytes, index, controllers, tables, agreed \
-                     or bugs";
+                     with KIND, transactions, bytes, index, controllers, tables, agreed, \
+                     groups or bugs";
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -113,6 +115,7 @@ fn parse(arguments: &[String]) -> Result<Parsed, String> {
         Some("controllers") => What::Controllers,
         Some("tables") => What::Tables,
         Some("agreed") => What::Agreed,
+        Some("groups") => What::Groups,
         Some("bugs") => What::Bugs,
         Some("with") => {
             rest.next();
@@ -151,6 +154,7 @@ fn run_seed(what: What, seed: u64, bug: Option<Bug>) -> Report {
         What::Events(mode) => scenario::run_in(mode, seed, of_streams),
         What::Tables => tables::run(seed, of_streams),
         What::Agreed => tables::agreed::run(seed, of_streams),
+        What::Groups => groups::run(seed),
         What::Controllers => controllers::run(seed, bug.and_then(Bug::of_calls)),
         What::Bugs => scenario::run(seed, of_streams),
     }
