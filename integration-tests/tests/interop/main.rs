@@ -6,6 +6,7 @@ mod cluster;
 mod cluster_failover;
 mod differential;
 mod expired_tokens;
+mod groups;
 mod java;
 mod peers;
 mod program;

@@ -88,6 +88,8 @@ const SERVERS: [(&str, &[Module]); 3] = [
         &[
             Module::interop("java"),
             Module::interop("shared"),
+            Module::interop("groups"),
+            Module::suite("group_handles"),
             Module::suite("reader"),
             Module::suite("transactions"),
             Module::suite("bytes"),
@@ -127,7 +129,7 @@ pub(crate) fn interop(root: &Path) -> Result<()> {
     ]))?;
 
     // The other clients on an embedded server, which the tests start themselves.
-    for module in ["java", "shared", "peers"].map(Module::interop) {
+    for module in ["java", "shared", "groups", "peers"].map(Module::interop) {
         test(root, Vec::new(), module, Output::Shown)?;
     }
     for (name, modules) in SERVERS {

@@ -2,6 +2,7 @@
 
 mod administration;
 mod events;
+mod groups;
 mod input;
 mod pipes;
 mod reading;

@@ -1,5 +1,6 @@
 //! Revisioned streams, and states that clients agree on.
 
+mod groups;
 mod lost_replies;
 mod revisioned;
 mod sets;

@@ -1,0 +1,8 @@
+//! Readers of reader groups.
+
+mod closing;
+mod liveness;
+mod losses;
+mod requests;
+mod sharing;
+mod support;
