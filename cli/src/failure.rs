@@ -105,6 +105,7 @@ fn code(kind: ErrorKind) -> u8 {
         | ErrorKind::Sealed
         | ErrorKind::ConditionFailed
         | ErrorKind::TransactionNotOpen
+        | ErrorKind::ReaderOffline
         | ErrorKind::Truncated => 4,
         ErrorKind::Timeout
         | ErrorKind::Unreachable
@@ -188,6 +189,7 @@ mod tests {
                 ErrorKind::Sealed,
                 ErrorKind::ConditionFailed,
                 ErrorKind::TransactionNotOpen,
+                ErrorKind::ReaderOffline,
                 ErrorKind::Truncated,
             ],
         ),

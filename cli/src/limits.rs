@@ -5,6 +5,7 @@ use std::time::Duration;
 use pravega_sdk::{
     BatchConfig, ByteReaderConfig, ByteWriterConfig, ClientConfig, ReaderConfig, TransactionConfig,
     WriterConfig,
+    group::{GroupHandleConfig, GroupReaderConfig},
 };
 
 /// Time without a byte of a segment after which reading up to the tail fails: a person waits at the
@@ -14,6 +15,8 @@ const READING: Duration = Duration::from_secs(30);
 const FOLLOWING: Duration = Duration::from_secs(120);
 /// Time after which an event that is not acknowledged fails.
 const WRITING: Duration = Duration::from_secs(120);
+/// Time for a call about a reader group.
+const ASKING: Duration = Duration::from_secs(60);
 /// Time for connecting to a server, and for the exchange of versions.
 const CONNECTING: Duration = Duration::from_secs(5);
 /// Time that events in hand have at the end of the process.
@@ -64,6 +67,26 @@ impl Limits {
         BatchConfig::default().with_reader(self.reader(Reading::Present))
     }
 
+    /// Limits calls about reader groups.
+    pub(crate) fn group(self) -> GroupHandleConfig {
+        GroupHandleConfig::default().with_timeout(self.0.unwrap_or(ASKING))
+    }
+
+    /// Limits reading events as a member of a group.
+    pub(crate) fn group_reader(self, lease: Duration) -> GroupReaderConfig {
+        let config = GroupReaderConfig::default().with_reader(self.reader(Reading::Following));
+        let config = config.with_lease(Some(lease));
+        match self.0 {
+            Some(timeout) => config.with_timeout(timeout),
+            None => config,
+        }
+    }
+
+    /// How long events in hand may take at the end of the process.
+    pub(crate) fn ending(self) -> Duration {
+        self.delivery().min(ENDING)
+    }
+
     fn stall(self, reading: Reading) -> Duration {
         self.0.unwrap_or(match reading {
             Reading::Present => READING,
@@ -75,7 +98,7 @@ impl Limits {
     pub(crate) fn writer(self) -> WriterConfig {
         WriterConfig::default()
             .with_delivery_timeout(self.delivery())
-            .with_end_timeout(self.delivery().min(ENDING))
+            .with_end_timeout(self.ending())
     }
 
     /// Limits writing events in transactions.
@@ -89,7 +112,7 @@ impl Limits {
     pub(crate) fn byte_writer(self) -> ByteWriterConfig {
         ByteWriterConfig::default()
             .with_delivery_timeout(self.delivery())
-            .with_end_timeout(self.delivery().min(ENDING))
+            .with_end_timeout(self.ending())
     }
 
     /// How long an event may wait for its acknowledgement.

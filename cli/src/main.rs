@@ -20,7 +20,9 @@ mod stop;
 use std::{
     env,
     io::{self, IsTerminal as _},
+    num::NonZero,
     process::ExitCode,
+    thread::available_parallelism,
     time::Duration,
 };
 
@@ -113,7 +115,7 @@ enum Command {
     /// Inspect segments
     #[command(subcommand)]
     Segment(segment::Command),
-    /// Create, list, describe and delete reader groups
+    /// Create, list, describe, checkpoint, reset, watch and delete reader groups
     #[command(subcommand)]
     Group(group::Command),
     /// Create, list, describe and delete key-value tables, and work with their entries
@@ -140,6 +142,19 @@ enum Command {
     Completions(completions::Arguments),
 }
 
+impl Command {
+    /// The number of threads of the runtime.
+    fn threads(&self) -> usize {
+        match self {
+            Self::Dev(_) => available_parallelism().map_or(1, NonZero::get).max(MIN_THREADS),
+            _ => MIN_THREADS,
+        }
+    }
+}
+
+/// The threads of a command that serves no clients, and the least of one that does.
+const MIN_THREADS: usize = 2;
+
 /// The command line. A negative number is a value, which the option refuses in its own words, and
 /// no unknown option.
 fn command() -> clap::Command {
@@ -159,13 +174,13 @@ fn main() -> ExitCode {
     let arguments =
         Arguments::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
     start_log(arguments.verbose);
-    let runtime =
-        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                return Failure::other(format!("cannot start the runtime: {error}")).report();
-            }
-        };
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match runtime.worker_threads(arguments.command.threads()).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return Failure::other(format!("cannot start the runtime: {error}")).report();
+        }
+    };
     let code = match runtime.block_on(run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -1,24 +1,26 @@
-//! `pravega demo`: writing, scaling, reading and checking, on an embedded server.
+//! `pravega demo`: writing, scaling, reading by a group and checking, on an embedded server.
 
 use std::{
     collections::BTreeMap,
     hash::Hasher as _,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use pravega_sdk::{
-    EventWriter, ReadUntil, ReaderConfig,
+    EventWriter, ReadUntil, StreamPosition,
     codec::Raw,
     embedded::{Embedded, EmbeddedServer},
-    types::{KeyRange, ScopedStream, SegmentId},
+    group::GroupItem,
+    types::{KeyRange, ReaderGroupConfiguration, ScopedReaderGroup, ScopedStream, SegmentId},
 };
 
 use super::stream::scale;
 use crate::{
     context::Context,
-    failure::{Failure, Result},
+    failure::{Failure, Result, with_causes},
     output::{Format, Output, Record},
 };
 
@@ -30,8 +32,13 @@ pub(crate) struct Arguments {
 }
 
 const STREAM: &str = "demo/lines";
+const GROUP: &str = "demo/readers";
 const SEGMENTS: u32 = 4;
 const MORE_SEGMENTS: u32 = 6;
+/// Time between looks of the readers at their group, and between checkpoints.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Time that a reader has for leaving the group.
+const CLOSING: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<()> {
     let output = &mut context.output;
@@ -107,7 +114,7 @@ fn show(output: &mut Output, figures: &Figures) -> Result<()> {
         let took = figures.took.as_secs_f64();
         let text = format!(
             "wrote    {} events of {size}, {wrote} per second, across a scale-up and a scale-down\n\
-             read     {} events, {read} per second\n\
+             read     {} events by a group of two readers, {read} per second\n\
              checked  every event was read once, in order for each of {} keys\n\
              took     {took:.1} s in total\n",
             count(events as u64),
@@ -199,14 +206,39 @@ fn digests<'a>(lines: impl IntoIterator<Item = &'a Bytes>) -> Digests {
     digests
 }
 
+/// Reads all events by a group of two readers, whose segments change hands at checkpoints.
 async fn read(pravega: &Embedded, stream: &ScopedStream) -> Result<Digests> {
-    let config = ReaderConfig::default().with_end(ReadUntil::Tail);
-    let mut reader = pravega.client().event_reader_with(stream, Raw, config).await?;
-    let mut digests = Digests::new();
-    while let Some(events) = reader.next_batch(1000).await {
-        for event in events? {
+    let client = pravega.client();
+    let group: ScopedReaderGroup =
+        GROUP.parse().map_err(|error| Failure::other(with_causes(&error)))?;
+    let all = client.reader_group_part(stream, StreamPosition::Head, ReadUntil::Tail).await?;
+    let configuration = ReaderGroupConfiguration::bounded([all])
+        .map_err(|error| Failure::other(with_causes(&error)))?
+        .with_refresh_interval(INTERVAL)
+        .with_automatic_checkpoint_interval(Some(INTERVAL));
+    client.create_reader_group(&group, &configuration).await?;
+    let digests = Mutex::new(Digests::new());
+    tokio::try_join!(
+        Box::pin(read_as(pravega, &group, "reader-1", &digests)),
+        Box::pin(read_as(pravega, &group, "reader-2", &digests)),
+    )?;
+    Ok(digests.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Reads events as one of the readers. Events of a key come from one reader at a time.
+async fn read_as(
+    pravega: &Embedded,
+    group: &ScopedReaderGroup,
+    id: &str,
+    digests: &Mutex<Digests>,
+) -> Result<()> {
+    let id = id.parse().map_err(|error| Failure::other(with_causes(&error)))?;
+    let mut reader = pravega.client().group_reader(group, &id, Raw).await?;
+    while let Some(items) = reader.next_batch(1000).await {
+        let mut digests = digests.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in items?.into_iter().filter_map(GroupItem::into_event) {
             add(&mut digests, event.event());
         }
     }
-    Ok(digests)
+    Ok(reader.close(CLOSING).await?)
 }

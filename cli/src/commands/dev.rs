@@ -57,9 +57,9 @@ pub(crate) struct Arguments {
     /// there may be more events than that; tables, and the index of streams and segments, must fit
     #[arg(long, value_parser = memory, default_value = "1G", value_name = "BYTES")]
     memory: u64,
-    /// Disk limit for the folder of --dir, with K, M, G or T for powers of 1024. A part of it
-    /// (35M of 200M, at most 164M) is for freeing space: when the rest is used, writes are refused
-    /// until streams are truncated or deleted
+    /// Disk limit for the folder of --dir, with K, M, G or T for powers of 1024 [default: what its
+    /// file system has]. A part of it (35M of 200M, at most 164M) is for freeing space: when the
+    /// rest is used, writes are refused until streams are truncated or deleted
     #[arg(long, value_parser = disk, value_name = "BYTES", requires = "dir")]
     disk: Option<u64>,
     /// Start no server: write what can be read of the damaged folder DIR to a folder NEW, and list

@@ -17,6 +17,7 @@ enum Part {
     Base64,
     Key,
     Size,
+    Stream,
     Segment,
     Offset,
     Pointer,
@@ -38,13 +39,14 @@ impl FromStr for Template {
                 "base64" => Part::Base64,
                 "key" => Part::Key,
                 "size" => Part::Size,
+                "stream" => Part::Stream,
                 "segment" => Part::Segment,
                 "offset" => Part::Offset,
                 "pointer" => Part::Pointer,
                 other => {
                     return Err(format!(
                         "{{{other}}} is unknown; known are {{event}}, {{base64}}, {{key}}, \
-                         {{size}}, {{segment}}, {{offset}} and {{pointer}}"
+                         {{size}}, {{stream}}, {{segment}}, {{offset}} and {{pointer}}"
                     ));
                 }
             });
@@ -79,6 +81,10 @@ impl Template {
                     text.extend_from_slice(payload.get(..end).unwrap_or_default());
                 }
                 Part::Size => text.extend_from_slice(payload.len().to_string().as_bytes()),
+                Part::Stream => {
+                    let stream = event.segment().scoped_stream();
+                    text.extend_from_slice(stream.to_string().as_bytes());
+                }
                 Part::Segment => {
                     text.extend_from_slice(event.segment().id().to_string().as_bytes());
                 }

@@ -1,0 +1,137 @@
+//! The options of `pravega read`.
+
+use std::time::{Duration, SystemTime};
+
+use pravega_sdk::{ReadUntil, StreamPosition, Timestamp, types::ScopedStream};
+
+use super::{membership::Membership, template::Template};
+use crate::{
+    commands::position::Position,
+    failure::{Failure, Result},
+    parse::duration,
+};
+
+/// How many events are in hand at most.
+pub(super) const BATCH: usize = 4096;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// SCOPE/STREAM
+    pub(super) stream: ScopedStream,
+
+    /// Start position: head, tail, the text of a stream cut, an event as SEGMENT:OFFSET-LENGTH
+    /// ({pointer} in --format, "pointer" in JSON), or time:2020-09-13T12:26:40Z
+    #[arg(long, value_name = "POSITION", default_value = "head")]
+    pub(super) from: Position,
+
+    /// Start this far back. Exact only with watermarks; without them, reading starts at the oldest
+    /// segment that was still written to in that time
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "from")]
+    pub(super) ago: Option<Duration>,
+
+    /// End position: tail (where the stream ends now) or the text of a stream cut
+    #[arg(long, value_name = "POSITION", default_value = "tail", conflicts_with = "follow")]
+    pub(super) until: Position,
+
+    /// Keep reading new events until the stream is sealed
+    #[arg(long, short)]
+    pub(super) follow: bool,
+
+    /// Stop after this many events
+    #[arg(long, short = 'n', value_name = "COUNT")]
+    pub(super) count: Option<u64>,
+
+    /// Template of the output of each event, with {event}, {base64}, {size}, {key}, {stream},
+    /// {segment}, {offset} and {pointer}; \t and \n are tab and newline
+    #[arg(long, value_name = "TEXT", conflicts_with = "length_prefixed")]
+    pub(super) format: Option<Template>,
+
+    /// {key} is the text of the event before the first such character: a stream does not store
+    /// routing keys
+    // A requirement that another option rules out is not checked, so those are named, too.
+    #[arg(
+        long,
+        value_name = "CHARACTER",
+        default_value = ":",
+        requires = "format",
+        conflicts_with_all = ["length_prefixed", "base64"]
+    )]
+    pub(super) key_separator: char,
+
+    /// Write each event with a length prefix (u32, big-endian) instead of as a line
+    #[arg(long)]
+    pub(super) length_prefixed: bool,
+
+    /// Write each event in Base64
+    #[arg(long, conflicts_with_all = ["format", "length_prefixed"])]
+    pub(super) base64: bool,
+
+    /// Print the position after the last event to stderr; pass it to --from to resume
+    #[arg(long)]
+    pub(super) show_cut: bool,
+
+    #[command(flatten)]
+    pub(super) membership: Membership,
+}
+
+impl Arguments {
+    /// Where reading starts.
+    pub(super) fn start(&self) -> Result<StreamPosition> {
+        if let Some(ago) = self.ago {
+            let then = SystemTime::now().checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH);
+            return Ok(Timestamp::from(then.max(SystemTime::UNIX_EPOCH)).into());
+        }
+        Ok(self.from.in_stream(&self.stream, StreamPosition::Head)?)
+    }
+
+    /// Where reading ends.
+    pub(super) fn end(&self) -> Result<ReadUntil> {
+        if self.follow {
+            return Ok(ReadUntil::Sealed);
+        }
+        match &self.until {
+            Position::At(StreamPosition::Tail) | Position::Unbounded => Ok(ReadUntil::Tail),
+            Position::At(StreamPosition::Cut(cut)) => Ok(ReadUntil::Cut(cut.clone())),
+            Position::At(_) | Position::Event { .. } => {
+                Err(Failure::usage("--until takes tail or the text of a stream cut"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Tool {
+        #[command(flatten)]
+        read: Arguments,
+    }
+
+    #[test]
+    fn no_option_is_passed_over() {
+        for arguments in [
+            &["--key-separator", ";"][..],
+            &["--key-separator", ";", "--base64"],
+            &["--key-separator", ";", "--length-prefixed"],
+            &["--format", "{event}", "--base64"],
+            &["--format", "{event}", "--length-prefixed"],
+            &["--base64", "--length-prefixed"],
+            &["--from", "tail", "--ago", "1h"],
+            &["--until", "tail", "--follow"],
+            &["--until", "tail", "--group", "g"],
+            &["--show-cut", "--group", "g"],
+            &["--reader", "r"],
+            &["--lease", "5s"],
+            &["--show-checkpoints"],
+        ] {
+            let arguments = [&["tool", "s/t"], arguments].concat();
+            assert!(Tool::try_parse_from(&arguments).is_err(), "{arguments:?}");
+        }
+        let arguments = ["tool", "s/t", "--format", "{key}", "--key-separator", ";"];
+        assert!(Tool::try_parse_from(arguments).is_ok_and(|tool| tool.read.key_separator == ';'));
+    }
+}
