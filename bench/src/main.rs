@@ -1,9 +1,11 @@
 //! Benchmarks that are programs; `README.md` beside this crate shows what each measures and how to
 //! read it.
 
+mod client;
 mod compare;
 mod elsewhere;
 mod entries;
+mod event_source;
 mod histogram;
 mod raw_client;
 mod scripted;

@@ -52,7 +52,7 @@ impl TableWork {
         let table: ScopedKeyValueTable = work.stream.parse()?;
         let table = match kind {
             "keyed" => Table::Keyed(factory.key_value_table(&table).await?),
-            "hash" => Table::Hash(factory.table_segment(&table, 0.into()).await?),
+            "hash" => Table::Hash(factory.table_segment(&table, 0.into()).await?.into()),
             "agreed" => {
                 let table = factory.table_synchronizer(&table, Raw, Raw).await?;
                 let known = table.state().len();
@@ -119,7 +119,7 @@ pub(crate) enum Table {
     /// A key-value table of one partition.
     Keyed(KeyValueTable),
     /// A hash table, whose keys and values are CBOR.
-    Hash(TableSegment),
+    Hash(Box<TableSegment>),
 }
 
 impl Table {

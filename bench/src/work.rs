@@ -11,9 +11,9 @@ use std::{
 pub(crate) struct Work {
     pub(crate) uri: String,
     pub(crate) stream: String,
-    /// throughput, latency, rate, flood, read, tail, bytes-write or bytes-read; of a table, its
-    /// kind and the operation: keyed or hash, put, get or iterate, such as keyed-put, and
-    /// agreed-update. The name of the stream is then that of the table.
+    /// throughput, latency, rate, flood, read, tail, group-read, group-tail, bytes-write or bytes-
+    /// read; of a table, its kind and the operation: keyed or hash, put, get or iterate, such as
+    /// keyed-put, and agreed-update. The name of the stream is then that of the table.
     pub(crate) mode: String,
     pub(crate) size: usize,
     pub(crate) seconds: f64,

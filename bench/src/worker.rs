@@ -3,10 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use pravega_sdk::{
-    Ack, ByteWriter, ClientFactory, EventWriter, ReaderConfig, StreamPosition, codec::Raw,
-    types::ScopedStream,
+    Ack, ByteWriter, ClientFactory, EventWriter, StreamPosition, codec::Raw, types::ScopedStream,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,20 +13,15 @@ use tokio::{
 };
 
 use crate::{
+    client,
+    event_source::EventSource,
     histogram::Histogram,
     table_worker::TableWork,
     work::{Work, wait_for_a_line},
 };
 
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
-    let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-    let work = Work::parse(&arguments)
-        .context("worker: URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE CALLERS")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    // As in an application: in a task, beside the writer's own.
-    let result = runtime.block_on(async { tokio::spawn(do_all(work)).await? });
-    runtime.shutdown_background();
-    result
+    client::run("worker", arguments, do_all)
 }
 
 async fn do_all(work: Work) -> Result<()> {
@@ -42,12 +36,12 @@ async fn do_all(work: Work) -> Result<()> {
     }
     let stream: ScopedStream = work.stream.parse()?;
     let (histogram, took) = match work.mode.as_str() {
-        "read" => {
+        "read" | "group-read" => {
             read(&factory, &stream, &work).await?;
             go();
             read(&factory, &stream, &work).await?
         }
-        "tail" => {
+        "tail" | "group-tail" => {
             tail(&factory, &stream, &work.warm_up()).await?;
             go();
             tail(&factory, &stream, &work).await?
@@ -89,10 +83,10 @@ async fn read(
 ) -> Result<(Histogram, f64)> {
     let started = Instant::now();
     let mut histogram = Histogram::default();
-    let mut reader = factory.event_reader(stream, Raw).await?;
+    let mut reader = EventSource::open(factory, stream, StreamPosition::Head, &work.mode).await?;
     let mut sum = 0;
     for _ in 0..work.count() {
-        sum += reader.next().await.context("the stream ended early")??.event().len();
+        sum += reader.next().await?.len();
         histogram.record(Duration::ZERO);
     }
     anyhow::ensure!(sum as u64 == work.count() * work.size as u64, "bytes are missing");
@@ -107,16 +101,14 @@ async fn tail(
     work: &Work,
 ) -> Result<(Histogram, f64)> {
     let writer = factory.event_writer(stream, Raw).await?;
-    let config = ReaderConfig::default().with_start(StreamPosition::Tail);
-    let mut reader = factory.event_reader_with(stream, Raw, config).await?;
+    let mut reader = EventSource::open(factory, stream, StreamPosition::Tail, &work.mode).await?;
     let base = Instant::now();
     let total = (work.seconds * work.rate as f64) as u64;
     let ages = work.clone();
     let reading = tokio::spawn(async move {
         let mut histogram = Histogram::default();
         for _ in 0..total {
-            let event = reader.next().await.context("the stream ended")??;
-            histogram.record(ages.age(event.event(), base));
+            histogram.record(ages.age(&reader.next().await?, base));
         }
         anyhow::Ok(histogram)
     });

@@ -17,6 +17,8 @@ pub(crate) struct Client {
     pub(super) name: &'static str,
     program: PathBuf,
     arguments: Vec<String>,
+    /// All its readers of events are members of groups.
+    always_groups: bool,
 }
 
 /// Work for a client.
@@ -57,7 +59,8 @@ impl Client {
     /// This SDK.
     pub(crate) fn own() -> Result<Self> {
         let program = std::env::current_exe()?;
-        Ok(Self { name: "pravega-sdk", program, arguments: vec!["worker".to_owned()] })
+        let arguments = vec!["worker".to_owned()];
+        Ok(Self { name: "pravega-sdk", program, arguments, always_groups: false })
     }
 
     /// This SDK and another build of this program, such as that of the commit before.
@@ -66,6 +69,7 @@ impl Client {
             name: "other-build",
             program: program.to_owned(),
             arguments: vec!["worker".to_owned()],
+            always_groups: false,
         };
         Ok(vec![Self::own()?, other])
     }
@@ -80,6 +84,7 @@ impl Client {
             name: "pravega-client",
             program: rust.join("target/release/pravega-client-peer"),
             arguments: Vec::new(),
+            always_groups: true,
         };
         let java = peers.join("java");
         let jars = java.join("target/dependency");
@@ -96,6 +101,7 @@ impl Client {
                 format!("{}/*", jars.display()),
                 java.join("Worker.java").display().to_string(),
             ],
+            always_groups: true,
         };
         Ok(vec![own, rust, java])
     }
@@ -103,8 +109,13 @@ impl Client {
     pub(super) fn run(&self, controller: &str, place: &Place, work: &Work) -> Result<Figures> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).arg(controller).arg(&place.scope).arg(&place.name);
+        let mode = if self.always_groups {
+            work.mode.strip_prefix("group-").unwrap_or(work.mode)
+        } else {
+            work.mode
+        };
         command.args([
-            work.mode,
+            mode,
             &work.size.to_string(),
             &work.seconds.to_string(),
             &work.max_bytes.to_string(),

@@ -107,7 +107,11 @@ pub(crate) fn against_a_server(options: &Options) -> Result<()> {
         case("read-100B-1seg", "read", 100, 1, READ),
         case("read-1KB-4seg", "read", 1024, 4, READ),
         case("read-10KB-1seg", "read", 10 * 1024, 1, READ),
+        // The existing clients read by groups always, so these rows of theirs are as those before.
+        case("group-read-100B-1seg", "group-read", 100, 1, READ),
+        case("group-read-1KB-4seg", "group-read", 1024, 4, READ),
         case("end-to-end-100B-10k-per-s", "tail", 100, 1, LATENCY),
+        case("group-end-to-end-100B-10k-per-s", "group-tail", 100, 1, LATENCY),
         // One writer writes to 16 otherwise idle segments in turn.
         Case {
             keys: 256,
@@ -252,7 +256,7 @@ async fn fill(controller: &str, stream: &ScopedStream, case: &Case, max_bytes: u
     let factory = ClientFactory::connect(controller).await?;
     let count = max_bytes / case.size as u64;
     match case.mode {
-        "read" => {
+        "read" | "group-read" => {
             let writer = factory.event_writer(stream, Raw).await?;
             for number in 0..count {
                 let key = format!("key-{}", number % case.keys.max(1) as u64);

@@ -18,7 +18,10 @@ use super::{
     numbered::{Check, Numbered},
     timeline::Timeline,
 };
-use crate::work::{Work, wait_for_a_line};
+use crate::{
+    client,
+    work::{Work, wait_for_a_line},
+};
 
 /// What all producers together may have waiting: the default of one.
 const IN_FLIGHT: usize = 32 << 20;
@@ -29,14 +32,7 @@ const COUNTED: u64 = 256;
 
 /// Does the work of the command line.
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
-    let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-    let work = Work::parse(&arguments).context(
-        "elsewhere-worker: URI SCOPE STREAM MODE SIZE SECONDS MAX_BYTES KEYS RATE CALLERS",
-    )?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(async { tokio::spawn(do_all(work)).await? });
-    runtime.shutdown_background();
-    result
+    client::run("elsewhere-worker", arguments, do_all)
 }
 
 async fn do_all(work: Work) -> Result<()> {
