@@ -60,9 +60,9 @@ pub use pravega_sdk_client_factory::event_stream::{
     Ack, Appended, BatchClient, BatchConfig, ByteReader, ByteReaderConfig, ByteWriter,
     ByteWriterConfig, CloseReport, Commit, CorruptEvents, EventReader, EventSink, EventWriter,
     KeyedEventWriter, LargeEvents, MAX_ROUTING_KEY_LEN, Permit, ReadError, ReadEvent, ReadUntil,
-    ReaderConfig, Routing, SegmentTail, TimeNotes, ToRouting, Transaction, TransactionConfig,
-    TransactionError, TransactionalWriter, TryEnqueueError, WhenFull, WriteError, WriterConfig,
-    codec, group, index,
+    ReaderConfig, Routing, SegmentTail, TimeNotes, TimeWindow, ToRouting, Transaction,
+    TransactionConfig, TransactionError, TransactionalWriter, TryEnqueueError, WhenFull,
+    WriteError, WriterConfig, codec, group, index,
 };
 pub use pravega_sdk_client_factory::{
     ClientConfig, ClientFactory, FactoryError, SegmentBackends, Setting, Source, TlsMode,

@@ -50,6 +50,7 @@ pub mod group;
 pub mod index;
 mod reader;
 mod routing;
+mod time_window;
 mod transaction;
 mod writer;
 
@@ -68,6 +69,7 @@ pub use pravega_sdk_segment_client::{
 pub use pravega_sdk_types::StreamPosition;
 pub use reader::{CorruptEvents, EventReader, ReadEvent, ReadUntil, ReaderConfig};
 pub use routing::{MAX_ROUTING_KEY_LEN, Routing, ToRouting};
+pub use time_window::TimeWindow;
 pub use transaction::{Commit, Transaction, TransactionConfig, TransactionalWriter};
 pub use writer::{
     EventSink, EventWriter, KeyedEventWriter, LargeEvents, Permit, TryEnqueueError, WriterConfig,

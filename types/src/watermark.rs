@@ -14,7 +14,7 @@ use crate::{
 pub struct Watermark {
     lower_time: Timestamp,
     upper_time: Timestamp,
-    positions: Vec<(SegmentId, SegmentOffset)>,
+    segments: Vec<WatermarkSegment>,
 }
 
 /// A segment of a watermark, with its key range and an offset.
@@ -54,7 +54,13 @@ impl Watermark {
 
     /// Returns the place, as an offset for each segment.
     pub fn positions(&self) -> impl ExactSizeIterator<Item = (SegmentId, SegmentOffset)> + '_ {
-        self.positions.iter().copied()
+        self.segments.iter().map(|segment| (segment.id, segment.offset))
+    }
+
+    /// Returns the place, as segments that cover the key space.
+    #[must_use]
+    pub fn segments(&self) -> &[WatermarkSegment] {
+        &self.segments
     }
 
     /// Encodes a watermark in the form that the controller stores.
@@ -94,12 +100,16 @@ impl Watermark {
         let mut body = revisions.require(0)?;
         let lower_time = Timestamp::from_millis(body.i64()?);
         let upper_time = Timestamp::from_millis(body.i64()?);
-        let positions = body.collection(|r| {
+        let segments = body.collection(|r| {
             let segment = r.versioned(VERSIONS)?;
-            let id = segment.require(0)?.i64()?;
-            Ok((SegmentId::from(id), SegmentOffset::from_wire(r.i64()?)))
+            let mut segment = segment.require(0)?;
+            let id = SegmentId::from(segment.i64()?);
+            let (low, high) = (segment.f64()?, segment.f64()?);
+            let range = KeyRange::new(low, high);
+            let range = range.map_err(|_| SerialError::Invalid { what: "key range" })?;
+            Ok(WatermarkSegment::new(id, range, SegmentOffset::from_wire(r.i64()?)))
         })?;
-        Ok(Self { lower_time, upper_time, positions })
+        Ok(Self { lower_time, upper_time, segments })
     }
 }
 
@@ -118,6 +128,7 @@ mod tests {
         let bytes = Watermark::encode(times.0, times.1, &segments).unwrap();
         let mark = Watermark::from_bytes(&bytes).unwrap();
         assert_eq!((mark.lower_time(), mark.upper_time()), times);
+        assert_eq!(mark.segments(), segments);
         assert_eq!(
             mark.positions().collect::<Vec<_>>(),
             segments.map(|segment| (segment.id, segment.offset))

@@ -28,7 +28,10 @@ use super::{
     place::bounds_of,
     sealed::final_successors,
 };
-use crate::codec::{Codec, Raw};
+use crate::{
+    codec::{Codec, Raw},
+    time_window::{MarkFollower, ReadPlace, TimeWindow},
+};
 
 /// Reads all events of a stream, by itself.
 ///
@@ -65,6 +68,7 @@ pub struct EventReader<C = Raw> {
     driver: ReadDriver<Done>,
     stream: ScopedStream,
     codec: C,
+    marks: MarkFollower,
 }
 
 /// Events that had arrived together, or an error.
@@ -121,7 +125,8 @@ impl<C: Codec> EventReader<C> {
             bounds,
             random_bits(rng.fork()),
         );
-        Ok(Self { machine, driver, stream: stream.clone(), codec })
+        let marks = MarkFollower::new(stream, config.stall_timeout);
+        Ok(Self { machine, driver, stream: stream.clone(), codec, marks })
     }
 
     /// The stream.
@@ -204,6 +209,27 @@ impl<C: Codec> EventReader<C> {
             owned.map(|(segment, position)| ((*segment).clone(), position)).collect();
         let ranges: Vec<_> = owned.iter().map(|(segment, _)| (segment.clone(), None)).collect();
         Position::new(owned, ranges)
+    }
+
+    /// Returns the times between which reading is, by the times that writers note. An event that
+    /// was returned counts as read.
+    ///
+    /// It looks for newer watermarks at most once a second, with one request, and reads those up to
+    /// the reader's place: the first call of a reader that is far from the head may read many.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`], of kind [`Timeout`](ErrorKind::Timeout) after the
+    /// [stall timeout](ReaderConfig::with_stall_timeout). It has no effect on reading.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the next call goes on.
+    pub async fn time_window(&mut self) -> Result<TimeWindow, ReadError> {
+        runtime()?;
+        let places = self.machine.cut().into_iter();
+        let places = places.map(|(id, offset)| ReadPlace { id, range: None, offset }).collect();
+        self.marks.window(self.driver.context(), places).await
     }
 
     fn poll_next_batch(

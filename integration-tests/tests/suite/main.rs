@@ -23,6 +23,7 @@ mod kills;
 mod reader;
 mod states;
 mod tables;
+mod time_windows;
 mod transactions;
 mod vectors;
 mod wire;

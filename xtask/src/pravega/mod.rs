@@ -90,6 +90,7 @@ const SERVERS: [(&str, &[Module]); 3] = [
             Module::interop("shared"),
             Module::interop("groups"),
             Module::suite("group_handles"),
+            Module::suite("time_windows"),
             Module::suite("reader"),
             Module::suite("transactions"),
             Module::suite("bytes"),

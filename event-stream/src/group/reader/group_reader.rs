@@ -1,6 +1,7 @@
 //! A reader of events that shares the segments of streams with the other readers of its group.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     future::poll_fn,
     pin::Pin,
@@ -17,7 +18,7 @@ use pravega_sdk_segment_client::{
     runtime::{rng, runtime},
 };
 use pravega_sdk_types::{
-    ErrorKind, Offset, Outcome, Position, ReaderId, ScopedReaderGroup, ScopedSegment,
+    ErrorKind, Offset, Outcome, Position, ReaderId, ScopedReaderGroup, ScopedSegment, ScopedStream,
 };
 use tokio::time::timeout;
 
@@ -36,6 +37,7 @@ use super::{
 use crate::{
     codec::{Codec, Raw},
     reader::ReadEvent,
+    time_window::{MarkFollower, TimeWindow},
 };
 
 /// Reads events as a member of a group: each segment of the group's streams has one reader.
@@ -96,6 +98,9 @@ pub struct GroupReader<C = Raw> {
     driver: GroupDriver,
     id: ReaderId,
     codec: C,
+    timeout: Duration,
+    /// The watermarks of the streams whose windows were asked for.
+    marks: BTreeMap<ScopedStream, MarkFollower>,
 }
 
 /// An item or an error of a reader.
@@ -153,7 +158,7 @@ impl<C: Codec> GroupReader<C> {
                 .with_outcome(outcome))
         });
         let driver = opened.map_err(|error| error.of("joining", group))?;
-        Ok(Self { driver, id: id.clone(), codec })
+        Ok(Self { driver, id: id.clone(), codec, timeout: limit, marks: BTreeMap::new() })
     }
 
     /// Returns the group.
@@ -203,6 +208,44 @@ impl<C: Codec> GroupReader<C> {
     #[must_use]
     pub fn position(&self) -> Position {
         self.driver.position()
+    }
+
+    /// Returns the times between which the group reads a stream, by the times that writers note.
+    /// Other readers count where they have last reported to be, which they do every few seconds,
+    /// this one with the last event that was returned. The times of one reader never go back, also
+    /// when another reader has died and events are read again.
+    ///
+    /// It looks for newer watermarks at most once a second, with one request, and reads those up to
+    /// the place of the group: the first call of a group that is far from the head may read many.
+    /// While it waits, nothing else of the reader goes on but its lease.
+    ///
+    /// # Errors
+    ///
+    /// [`GroupReaderError`], of kind [`InvalidArgument`](ErrorKind::InvalidArgument) for a stream
+    /// that is none of the group's, and [`Timeout`](ErrorKind::Timeout) after the
+    /// [time of a request](GroupReaderConfig::with_timeout). It has no effect on reading.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: the next call goes on.
+    pub async fn time_window(
+        &mut self,
+        stream: &ScopedStream,
+    ) -> Result<TimeWindow, GroupReaderError> {
+        let group = self.driver.group().clone();
+        let of = |error: GroupReaderError| error.of("finding the time window", &group);
+        runtime().map_err(|error| of(error.into()))?;
+        let limit = self.timeout;
+        let places = timeout(limit, poll_fn(|cx| self.driver.poll_places(stream, cx))).await;
+        let places = places.map_err(|_| of(GroupReaderError::over(limit, Outcome::NotApplied)))?;
+        let Some(places) = places else {
+            let detail = format_args!("the group does not read the stream {stream}");
+            return Err(of(GroupReaderError::invalid(detail)));
+        };
+        let marks = self.marks.entry(stream.clone());
+        let marks = marks.or_insert_with(|| MarkFollower::new(stream, limit));
+        let window = marks.window(self.driver.context(), places).await;
+        window.map_err(|error| of(error.into()))
     }
 
     /// Returns what happens to the reader from now on: segments that it gains and loses,

@@ -140,7 +140,7 @@ impl GroupDriver {
     }
 
     /// Ready when what is being done is done, and its result is handled.
-    fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.work {
             None => {}
             Some(Work::Store(work)) => {

@@ -5,6 +5,7 @@ mod failures;
 mod group;
 mod lease;
 mod lookups;
+mod places;
 mod state;
 mod work;
 

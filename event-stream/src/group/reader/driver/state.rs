@@ -169,6 +169,10 @@ impl GroupDriver {
         &self.group
     }
 
+    pub(crate) fn context(&self) -> &SegmentContext {
+        self.reads.context()
+    }
+
     pub(crate) fn notices(&self) -> &NoticeSender {
         &self.notices
     }
