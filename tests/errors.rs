@@ -11,7 +11,7 @@ use pravega_sdk::{
     codec::CodecError,
     connection_pool::{self, ClaimError, CloseError, CloseFailure, ConnectFailure},
     controller_client::{ControllerError, ControllerUri, ControllerUriError, CredentialError},
-    event_stream::group::{GroupReaderError, GroupUpdateError, ReaderGroupError},
+    event_stream::group::{GroupReaderError, GroupUpdateError, ReaderGroupError, StaticShareError},
     segment_client::{
         ConnectionError, RequestError, StoreTlsError,
         attributes::{AttributeError, AttributeValueError},
@@ -98,6 +98,7 @@ fn every_public_error_has_a_kind_and_an_outcome() {
     shape::<GroupReaderError>();
     shape::<GroupUpdateError>();
     shape::<ReaderGroupError>();
+    shape::<StaticShareError>();
     shape::<TransactionError>();
     shape::<TryEnqueueError>();
     // client-factory

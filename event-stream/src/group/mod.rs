@@ -24,6 +24,7 @@ mod state;
 mod store;
 
 pub use self::{
+    machine::{HandOver, SegmentAssignment, StaticShare, StaticShareError},
     reader::{
         GroupEvent, GroupItem, GroupReader, GroupReaderConfig, GroupReaderError, GroupReaderNotice,
         GroupReaderNotices,

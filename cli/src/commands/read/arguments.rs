@@ -126,6 +126,8 @@ mod tests {
             &["--show-cut", "--group", "g"],
             &["--reader", "r"],
             &["--lease", "5s"],
+            &["--assignment", "sticky"],
+            &["--hand-over", "events"],
             &["--show-checkpoints"],
         ] {
             let arguments = [&["tool", "s/t"], arguments].concat();

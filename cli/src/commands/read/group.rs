@@ -34,7 +34,10 @@ pub(super) async fn run(group: &Group, arguments: &Arguments, context: &mut Cont
     let handle = open(&group, arguments, &client, limits, output).await?;
     check_streams(&handle, arguments).await?;
     let id = membership.reader.clone().map_or_else(new_id, Ok)?;
-    let config = limits.group_reader(membership.lease);
+    let config = limits
+        .group_reader(membership.lease)
+        .with_assignment(membership.assignment)
+        .with_hand_over(membership.hand_over);
     let mut reader = client.group_reader_with(&group, &id, Raw, config).await?;
     output.status(format_args!("reader {id} is in group {group}"));
 

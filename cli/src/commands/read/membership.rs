@@ -2,7 +2,10 @@
 
 use std::{str::FromStr, time::Duration};
 
-use pravega_sdk::types::{NameError, ReaderGroup as GroupName, ReaderId, Scope, ScopedReaderGroup};
+use pravega_sdk::{
+    group::{HandOver, SegmentAssignment, StaticShare},
+    types::{NameError, ReaderGroup as GroupName, ReaderId, Scope, ScopedReaderGroup},
+};
 
 use crate::parse::duration;
 
@@ -33,6 +36,28 @@ pub(super) struct Membership {
         requires = "group"
     )]
     pub(super) lease: Duration,
+
+    /// Segments that this reader takes: fair, its part; sticky, as fair, but it keeps them unless a
+    /// reader has none; or those of a share, such as 1/3, 2/3 and 3/3 for three readers
+    #[arg(
+        long,
+        value_name = "fair|sticky|SHARE",
+        value_parser = assignment,
+        default_value = "fair",
+        requires = "group"
+    )]
+    pub(super) assignment: SegmentAssignment,
+
+    /// When this reader gives segments to others and goes on after a scale: at checkpoints, or
+    /// between events, for which the group needs no checkpoints
+    #[arg(
+        long,
+        value_name = "checkpoints|events",
+        value_parser = hand_over,
+        default_value = "checkpoints",
+        requires = "group"
+    )]
+    pub(super) hand_over: HandOver,
 
     /// Print the name of each checkpoint of the group to stderr, after the events before it
     #[arg(long, requires = "group")]
@@ -71,9 +96,41 @@ fn lease(text: &str) -> Result<Duration, String> {
     if LEASES.contains(&lease) { Ok(lease) } else { Err("a lease is 500ms to 20m".to_owned()) }
 }
 
+fn assignment(text: &str) -> Result<SegmentAssignment, String> {
+    match text {
+        "fair" => return Ok(SegmentAssignment::Fair),
+        "sticky" => return Ok(SegmentAssignment::Sticky),
+        _ => {}
+    }
+    let share = text.split_once('/').and_then(|(number, count)| {
+        let number: u32 = number.parse().ok()?;
+        StaticShare::new(number.checked_sub(1)?, count.parse().ok()?).ok()
+    });
+    let refused = || "fair, sticky, or a share from 1/COUNT to COUNT/COUNT".to_owned();
+    share.map(SegmentAssignment::Static).ok_or_else(refused)
+}
+
+fn hand_over(text: &str) -> Result<HandOver, String> {
+    match text {
+        "checkpoints" => Ok(HandOver::AtCheckpoints),
+        "events" => Ok(HandOver::BetweenEvents),
+        _ => Err("checkpoints or events".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_are_counted_from_one() {
+        let share = |index, count| StaticShare::new(index, count).map(SegmentAssignment::Static);
+        assert_eq!(assignment("1/3"), Ok(share(0, 3).unwrap()));
+        assert_eq!(assignment("3/3"), Ok(share(2, 3).unwrap()));
+        for text in ["0/3", "4/3", "1/0", "1", "/", "-1/3", "even"] {
+            assert!(assignment(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_group_without_a_scope_is_in_that_of_the_stream() {

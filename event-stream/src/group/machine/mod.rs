@@ -14,8 +14,11 @@
 //!
 //! *Invariant:* a segment is read only between the update that assigns it to this reader and the
 //! one that takes it away. Segments are given back and completed only right after a checkpoint, so
-//! that the program has kept the position before another reader goes on.
+//! that the program has kept the position before another reader goes on; or between any two events,
+//! if the program says that it handles each before it asks for the next ([`HandOver`]). While a
+//! checkpoint waits for the reader, its segments stay what they are.
 
+mod assignment;
 mod change;
 mod latest_values;
 mod owned;
@@ -29,6 +32,7 @@ mod timers;
 mod updates;
 
 pub use self::{
+    assignment::{HandOver, SegmentAssignment, StaticShare, StaticShareError},
     change::Change,
     latest_values::LatestValues,
     reader::{Effect, GroupReaderMachine, GroupReaderSettings, LossReason, Moment},

@@ -86,6 +86,11 @@ impl Owned {
         ended.map(|(segment, _)| segment)
     }
 
+    /// Returns true if a segment was read to its end.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended().next().is_some()
+    }
+
     pub(super) fn range(&self, segment: &ScopedSegment) -> Option<KeyRange> {
         self.segments.get(segment).and_then(|place| place.range)
     }

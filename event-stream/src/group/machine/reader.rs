@@ -14,6 +14,7 @@ use pravega_sdk_types::{
 
 use super::{
     super::state::{GroupSegment, GroupUpdate},
+    assignment::{HandOver, SegmentAssignment},
     change::Change,
     latest_values::LatestValues,
     owned::Owned,
@@ -34,6 +35,8 @@ pub struct Moment {
 #[derive(Debug, Clone, Default)]
 pub struct GroupReaderSettings {
     initial_allocation_delay: Duration,
+    assignment: SegmentAssignment,
+    hand_over: HandOver,
     pub(super) bugs: Bugs,
 }
 
@@ -43,6 +46,21 @@ impl GroupReaderSettings {
     #[must_use]
     pub fn with_initial_allocation_delay(mut self, delay: Duration) -> Self {
         self.initial_allocation_delay = delay;
+        self
+    }
+
+    /// Sets which segments the reader takes and gives back. Default:
+    /// [`Fair`](SegmentAssignment::Fair).
+    #[must_use]
+    pub fn with_assignment(mut self, assignment: SegmentAssignment) -> Self {
+        self.assignment = assignment;
+        self
+    }
+
+    /// Sets when it gives segments back. Default: [`AtCheckpoints`](HandOver::AtCheckpoints).
+    #[must_use]
+    pub fn with_hand_over(mut self, hand_over: HandOver) -> Self {
+        self.hand_over = hand_over;
         self
     }
 }
@@ -162,6 +180,8 @@ pub struct GroupReaderMachine {
     pub(super) reader: Arc<str>,
     pub(super) bugs: Bugs,
     pub(super) allocation_delay: Duration,
+    pub(super) assignment: SegmentAssignment,
+    pub(super) hand_over: HandOver,
     pub(super) random: Random,
     pub(super) timers: Timers,
     pub(super) standing: Standing,
@@ -174,7 +194,7 @@ pub struct GroupReaderMachine {
     pub(super) shown: Option<Arc<str>>,
     /// True from when a checkpoint that the program had was answered, until segments are taken.
     pub(super) is_after_shown: bool,
-    /// What is done after a checkpoint was answered.
+    /// What is done after a checkpoint was answered, or between two events.
     pub(super) window: Option<Window>,
     pub(super) in_flight: Option<Change>,
     /// A change to make next.
@@ -195,7 +215,7 @@ pub struct GroupReaderMachine {
 }
 
 /// What is done right after a checkpoint was answered: only then is it certain that the program has
-/// kept its position.
+/// kept its position, unless the program says that it always has ([`HandOver::BetweenEvents`]).
 #[derive(Debug)]
 pub(super) struct Window {
     /// The segments that were read to their ends, and were not tried yet.
@@ -211,6 +231,8 @@ impl GroupReaderMachine {
             reader,
             bugs: settings.bugs,
             allocation_delay: settings.initial_allocation_delay,
+            assignment: settings.assignment,
+            hand_over: settings.hand_over,
             random,
             timers: Timers::new(now),
             standing: Standing::Outside,
@@ -249,11 +271,13 @@ impl GroupReaderMachine {
     pub fn handle_sealed_end(&mut self, segment: &ScopedSegment) {
         self.has_moved = true;
         self.owned.end(segment, true);
+        self.timers.window = Now::ZERO;
     }
 
     /// A segment was read up to where reading ends.
     pub fn handle_configured_end(&mut self, segment: &ScopedSegment) {
         self.owned.end(segment, false);
+        self.timers.window = Now::ZERO;
     }
 
     /// Returns true if the reader is in the group, as far as it knows.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     super::state::{CheckpointState, FairShare, ReaderGroupState},
+    assignment::HandOver,
     change::Change,
     reader::{Effect, GroupReaderMachine, LossReason, Moment, Standing, Window},
     seeded_bugs::GroupBug,
@@ -69,6 +70,8 @@ impl GroupReaderMachine {
         let may_checkpoint = interval.is_some() && !state.checkpoints().is_ongoing();
         let (checkpoint, report) = (self.timers.checkpoint, self.timers.report);
         let next = self.timers.next();
+        let is_ended = self.hand_over == HandOver::BetweenEvents && self.owned.has_ended();
+        let next = if is_ended { next.min(self.timers.window) } else { next };
         let next = if may_checkpoint { next.min(checkpoint) } else { next };
         if self.has_moved { next.min(report) } else { next }
     }
@@ -83,6 +86,14 @@ impl GroupReaderMachine {
     fn poll_checkpoint(&mut self, state: &ReaderGroupState, moment: Moment) -> Option<Effect> {
         if let Some(shown) = self.shown.clone() {
             return Some(self.change(Change::Answer(shown)));
+        }
+        if self.hand_over == HandOver::BetweenEvents
+            && self.window.is_none()
+            && moment.now >= self.timers.window
+            && self.may_change_segments(state)
+        {
+            self.timers.reset_window(moment.now);
+            self.open_window();
         }
         if let Some(effect) = self.poll_window(state, moment) {
             return Some(effect);
@@ -165,11 +176,10 @@ impl GroupReaderMachine {
         state: &ReaderGroupState,
         moment: Moment,
     ) -> Option<ScopedSegment> {
-        let share = FairShare::of(state);
-        if moment.now < self.timers.release || !share.owns_too_much(&self.reader) {
+        if moment.now < self.timers.release {
             return None;
         }
-        let candidate = share.release_candidate(&self.reader)?;
+        let candidate = self.assignment.to_give_back(state, &self.reader)?;
         self.owned.is_read(candidate).then(|| candidate.clone())
     }
 
@@ -216,7 +226,7 @@ impl GroupReaderMachine {
         if moment.now < self.timers.acquire || !self.may_change_segments(state) {
             return None;
         }
-        if state.unassigned().is_empty() {
+        if self.assignment.to_take(state, &self.reader).is_empty() {
             let delay = FairShare::of(state).acquire_delay(&self.reader).unwrap_or_default();
             self.timers.acquire = moment.now.saturating_add(delay);
             return None;

@@ -20,6 +20,8 @@ pub(super) struct Timers {
     pub(super) acquire: Now,
     /// Gives one back.
     pub(super) release: Now,
+    /// Completes segments, and looks if one should be given back, without a checkpoint.
+    pub(super) window: Now,
     /// Creates a checkpoint.
     pub(super) checkpoint: Now,
     /// Reports how far it is.
@@ -35,6 +37,7 @@ impl Timers {
             fetch: now,
             acquire: now,
             release: soon,
+            window: soon,
             checkpoint: soon,
             report: soon,
             configuration: soon,
@@ -51,6 +54,11 @@ impl Timers {
     pub(super) fn reset_report(&mut self, now: Now, readers: usize) {
         let units = u32::try_from(readers).unwrap_or(u32::MAX).saturating_add(1);
         self.report = now.saturating_add(TIME_UNIT.saturating_mul(units));
+    }
+
+    /// The time of the next look without a checkpoint.
+    pub(super) fn reset_window(&mut self, now: Now) {
+        self.window = now.saturating_add(TIME_UNIT);
     }
 
     pub(super) fn reset_configuration(&mut self, now: Now) {

@@ -6,8 +6,9 @@ use pravega_sdk_types::{ScopedSegment, SegmentId};
 
 use super::{
     super::state::{
-        FairShare, GroupSegment, GroupUpdate, ReaderGroupState, SegmentCompletion, SegmentRelease,
+        GroupSegment, GroupUpdate, ReaderGroupState, SegmentCompletion, SegmentRelease,
     },
+    assignment::SegmentAssignment,
     change::Change,
     owned::Owned,
     reader::GroupReaderMachine,
@@ -24,6 +25,7 @@ pub struct ChangePlan {
     last_read: Option<SegmentId>,
     /// The segments of the attempts to take some.
     acquiring: BTreeSet<ScopedSegment>,
+    assignment: SegmentAssignment,
     bugs: Bugs,
 }
 
@@ -37,6 +39,7 @@ impl GroupReaderMachine {
             owned: self.owned.clone(),
             last_read: self.last_read,
             acquiring: BTreeSet::new(),
+            assignment: self.assignment,
             bugs: self.bugs,
         }
     }
@@ -65,13 +68,15 @@ fn may_change_segments(reader: &str, bugs: Bugs, state: &ReaderGroupState) -> bo
 }
 
 /// The lag is that of Java's client, which compares it with those of its readers: the time since
-/// 1970 less the id of the segment of the last event.
+/// 1970 less the id of the segment of the last event. A reader that has not read an event would
+/// look empty beside others and be given their segments, so the id of one of its segments counts.
 fn report(
     reader: &Arc<str>,
     owned: &Owned,
     last_read: Option<SegmentId>,
     wall_ms: i64,
 ) -> GroupUpdate {
+    let last_read = last_read.or_else(|| owned.segments().next().map(ScopedSegment::id));
     let lag_ms = last_read.map_or(0, |id| wall_ms.saturating_sub(i64::from(id)));
     GroupUpdate::UpdateDistanceToTail { reader: reader.clone(), lag_ms, read: owned.ranged() }
 }
@@ -135,15 +140,17 @@ impl ChangePlan {
     }
 
     fn acquire(&mut self, state: &ReaderGroupState, wall_ms: i64) -> Vec<GroupUpdate> {
-        let count = FairShare::of(state).acquire_count(&self.reader);
-        let segments: Vec<_> = state.unassigned().segments().take(count).cloned().collect();
+        let segments = self.assignment.to_take(state, &self.reader).into_iter().cloned();
+        let segments: Vec<_> = segments.collect();
         if segments.is_empty() {
             return Vec::new();
         }
         self.acquiring.extend(segments.iter().cloned());
+        let last_read = self.last_read.or_else(|| segments.first().map(ScopedSegment::id));
+        let report = report(&self.reader, &self.owned, last_read, wall_ms);
         let reader = &self.reader;
         let acquire = |segment| GroupUpdate::AcquireSegment { reader: reader.clone(), segment };
-        let updates = segments.into_iter().map(acquire).chain([self.report(wall_ms)]);
+        let updates = segments.into_iter().map(acquire).chain([report]);
         updates.collect()
     }
 
@@ -161,7 +168,7 @@ impl ChangePlan {
             self.owned.offset(segment)
         };
         let Some(offset) = offset.filter(|_| is_own) else { return Vec::new() };
-        if !FairShare::of(state).owns_too_much(&reader) {
+        if !self.assignment.gives_back(state, &reader, segment) {
             return Vec::new();
         }
         let released = SegmentRelease { reader, segment: segment.clone(), offset };

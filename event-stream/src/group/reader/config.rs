@@ -5,7 +5,10 @@ use std::time::Duration;
 use pravega_sdk_table_synchronizer::{RevisionedStreamConfig, StateConfig};
 
 use super::{
-    super::{liveness::LeaseTimes, machine::GroupReaderSettings},
+    super::{
+        liveness::LeaseTimes,
+        machine::{GroupReaderSettings, HandOver, SegmentAssignment},
+    },
     machine::SegmentSetSettings,
 };
 use crate::reader::ReaderConfig;
@@ -31,6 +34,8 @@ pub struct GroupReaderConfig {
     pub(super) allocation_delay: Duration,
     pub(super) timeout: Duration,
     pub(super) lease: Option<LeaseTimes>,
+    pub(super) assignment: SegmentAssignment,
+    pub(super) hand_over: HandOver,
     /// The time since 1970 in milliseconds when the reader is opened, if it is not that of the
     /// machine.
     pub(super) wall_ms: Option<i64>,
@@ -43,6 +48,8 @@ impl Default for GroupReaderConfig {
             allocation_delay: Duration::ZERO,
             timeout: Duration::from_secs(30),
             lease: Some(LeaseTimes::new(Duration::from_secs(30))),
+            assignment: SegmentAssignment::Fair,
+            hand_over: HandOver::AtCheckpoints,
             wall_ms: None,
         }
     }
@@ -93,6 +100,22 @@ impl GroupReaderConfig {
         self
     }
 
+    /// Sets which segments the reader takes and gives back. Default:
+    /// [`Fair`](SegmentAssignment::Fair).
+    #[must_use]
+    pub fn with_assignment(mut self, assignment: SegmentAssignment) -> Self {
+        self.assignment = assignment;
+        self
+    }
+
+    /// Sets when the reader gives segments to others, and goes on with the successors of those that
+    /// it has read. Default: [`AtCheckpoints`](HandOver::AtCheckpoints).
+    #[must_use]
+    pub fn with_hand_over(mut self, hand_over: HandOver) -> Self {
+        self.hand_over = hand_over;
+        self
+    }
+
     /// Sets the time since 1970 at which the reader is opened, so that a run is repeatable.
     #[cfg(feature = "testing")]
     #[must_use]
@@ -113,7 +136,10 @@ impl GroupReaderConfig {
     }
 
     pub(super) fn machine(&self) -> GroupReaderSettings {
-        GroupReaderSettings::default().with_initial_allocation_delay(self.allocation_delay)
+        GroupReaderSettings::default()
+            .with_initial_allocation_delay(self.allocation_delay)
+            .with_assignment(self.assignment)
+            .with_hand_over(self.hand_over)
     }
 
     pub(super) fn segments(&self) -> SegmentSetSettings {

@@ -42,11 +42,12 @@ use crate::{
 
 /// Reads events as a member of a group: each segment of the group's streams has one reader.
 ///
-/// Java's readers can be in the same group. The readers share the segments fairly: one that joins
-/// takes its part, and one that has too many gives some back. Both happen right after a
-/// [checkpoint](GroupItem::Checkpoint), and the successors of a segment that was scaled are read
-/// after a checkpoint too, so a group needs checkpoints: by default its readers create one every
-/// 30 s.
+/// Java's readers can be in the same group. The readers share the segments fairly, or by another
+/// [assignment](GroupReaderConfig::with_assignment): one that joins takes its part, and one that
+/// has too many gives some back. That happens right after a [checkpoint](GroupItem::Checkpoint),
+/// and the successors of a segment that was scaled are read after a checkpoint too, so a group
+/// needs checkpoints: by default its readers create one every 30 s. If each event is handled before
+/// the next is asked for, it can happen [between events](GroupReaderConfig::with_hand_over).
 ///
 /// The caller that polls it does the work, and nothing is read, answered or handed over while it is
 /// not polled. A checkpoint waits for all readers, so a program that takes long for an event holds

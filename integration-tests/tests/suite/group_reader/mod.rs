@@ -3,6 +3,7 @@
 mod closing;
 mod liveness;
 mod losses;
+mod policies;
 mod requests;
 mod sharing;
 mod support;

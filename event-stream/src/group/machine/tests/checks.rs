@@ -47,6 +47,8 @@ pub(super) struct Checks {
     shown: BTreeSet<(Arc<str>, Arc<str>)>,
     /// Readers that were taken out while they ran.
     pub(super) is_taking_out: bool,
+    /// Segments change between any two events.
+    pub(super) is_between_events: bool,
     pub(super) violations: Vec<String>,
     pub(super) counts: BTreeMap<&'static str, usize>,
 }
@@ -112,6 +114,8 @@ impl Checks {
         let stored =
             |reader: &str, segment| state.assigned(reader).and_then(|own| own.get(segment));
         match update {
+            GroupUpdate::ReleaseSegment(_) | GroupUpdate::SegmentCompleted(_)
+                if self.is_between_events => {}
             GroupUpdate::ReleaseSegment(released)
                 if stored(&released.reader, &released.segment) != Some(released.offset) =>
             {

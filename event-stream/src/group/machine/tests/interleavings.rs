@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    super::{super::state::GroupUpdate, seeded_bugs::GroupBug},
+    super::{super::state::GroupUpdate, HandOver, SegmentAssignment, seeded_bugs::GroupBug},
     world::World,
 };
 
@@ -24,12 +24,26 @@ enum Theme {
 const THEMES: [Theme; 4] = [Theme::Graceful, Theme::Dies, Theme::DiesUnknown, Theme::TakenOut];
 const MAX_STEPS: usize = 60_000;
 
-/// A run, which ends when all readers have read everything.
+/// A run of readers as they are by default.
 fn run(seed: u64, theme: Theme, bug: Option<GroupBug>) -> World {
+    let (at_checkpoints, fair) = (HandOver::AtCheckpoints, SegmentAssignment::Fair);
+    run_with(seed, theme, at_checkpoints, fair, bug)
+}
+
+/// A run, which ends when all readers have read everything.
+fn run_with(
+    seed: u64,
+    theme: Theme,
+    hand_over: HandOver,
+    assignment: SegmentAssignment,
+    bug: Option<GroupBug>,
+) -> World {
     let mut rng = fastrand::Rng::with_seed(seed);
     let lengths: Vec<i64> = (0..rng.usize(1..7)).map(|_| rng.i64(0..40)).collect();
     let mut world = World::new(seed, &lengths, bug);
     world.checks.is_taking_out = theme == Theme::TakenOut;
+    world.checks.is_between_events = hand_over == HandOver::BetweenEvents;
+    (world.hand_over, world.assignment) = (hand_over, assignment);
     world.losses = rng.bool().then_some(15);
     let (mut current, mut next): (Vec<i64>, i64) = ((0..).take(lengths.len()).collect(), 100);
     for number in 0..rng.usize(1..4) {
@@ -121,6 +135,38 @@ fn each_segment_has_one_reader_each_event_is_returned_once_and_checkpoints_split
         let count = counts.get(what).copied().unwrap_or_default();
         assert!(count > 100, "{what} happened {count} times: {counts:?}");
     }
+}
+
+#[test]
+fn segments_that_change_between_events_have_one_reader_and_checkpoints_still_split_exactly() {
+    let mut counts = std::collections::BTreeMap::new();
+    for (seed, assignment) in
+        (0..40).zip([SegmentAssignment::Fair, SegmentAssignment::Sticky].iter().cycle())
+    {
+        for theme in THEMES {
+            let world = run_with(seed, theme, HandOver::BetweenEvents, *assignment, None);
+            let violations = &world.checks.violations;
+            assert!(violations.is_empty(), "seed {seed}, {theme:?}: {violations:#?}");
+            for (what, count) in world.checks.counts {
+                *counts.entry(what).or_insert(0) += count;
+            }
+        }
+    }
+    for what in ["ReleaseSegment", "SegmentCompleted", "RemoveReader", "cuts"] {
+        let count = counts.get(what).copied().unwrap_or_default();
+        assert!(count > 100, "{what} happened {count} times: {counts:?}");
+    }
+}
+
+#[test]
+fn between_events_too_a_reader_that_changes_segments_amid_a_checkpoint_is_caught() {
+    let caught = (0..40).any(|seed| {
+        let (between, fair) = (HandOver::BetweenEvents, SegmentAssignment::Fair);
+        let bug = Some(GroupBug::AcquiresAtCheckpoints);
+        let run = |theme: &Theme| run_with(seed, *theme, between, fair, bug);
+        THEMES.iter().any(|theme| !run(theme).checks.violations.is_empty())
+    });
+    assert!(caught);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Readers of a group on a model of its state and its segments: single steps, and random orders.
 
+mod bench;
 mod checks;
 mod interleavings;
+mod policies;
 mod table;
 mod world;
 

@@ -10,7 +10,8 @@ use pravega_sdk_types::{
 use super::{
     super::{
         super::state::{GroupInit, GroupSegment, GroupUpdate, ReaderGroupState},
-        Change, Effect, GroupReaderMachine, GroupReaderSettings, Moment,
+        Change, Effect, GroupReaderMachine, GroupReaderSettings, HandOver, Moment,
+        SegmentAssignment,
         seeded_bugs::GroupBug,
     },
     checks::{Checks, Content},
@@ -43,6 +44,8 @@ pub(super) struct World {
     pub(super) readers: Vec<Reader>,
     pub(super) checks: Checks,
     pub(super) bug: Option<GroupBug>,
+    pub(super) hand_over: HandOver,
+    pub(super) assignment: SegmentAssignment,
     /// One change in so many has a lost reply, or is lost itself.
     pub(super) losses: Option<u32>,
 }
@@ -68,6 +71,8 @@ impl World {
             readers: Vec::new(),
             checks: Checks::default(),
             bug,
+            hand_over: HandOver::AtCheckpoints,
+            assignment: SegmentAssignment::Fair,
             losses: None,
         }
     }
@@ -79,7 +84,9 @@ impl World {
 
     /// A reader starts. Its name may be that of one that has gone.
     pub(super) fn start(&mut self, name: &str) -> usize {
-        let mut settings = GroupReaderSettings::default();
+        let mut settings = GroupReaderSettings::default()
+            .with_hand_over(self.hand_over)
+            .with_assignment(self.assignment);
         settings.bugs.on = self.bug;
         let mut rng = self.rng.fork();
         let random = Box::new(move || rng.u64(..));
