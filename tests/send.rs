@@ -16,6 +16,7 @@ use pravega_sdk::{
     codec::Utf8,
     connection_pool::{BoxError, Claim, Connector, NotShared, Pool, SharedClaim},
     controller_client::{Controller, Credentials, EndpointCache, TokenCache, listing::Listing},
+    group::{GroupReader, GroupReaderNotices, GroupWatch, ReaderGroup},
     index::{IndexReader, IndexRecords, IndexWriter},
     segment_client::{
         RawClient, StoreConnection, StoreDialer, StorePool, StoreStream,
@@ -71,6 +72,15 @@ fn factory(client: &ClientFactory, stream: &ScopedStream) {
     send(client.revisioned_stream_with(stream, any()));
     send(client.state_synchronizer(stream, Numbers));
     send(client.state_synchronizer_with(stream, Numbers, any()));
+    send(client.create_reader_group(any(), any()));
+    send(client.create_reader_group_with(any(), any(), any()));
+    send(client.create_reader_group_if_absent(any(), any()));
+    send(client.reader_group(any()));
+    send(client.reader_group_with(any(), any()));
+    send(client.reader_group_part(stream, any(), any()));
+    send(client.delete_reader_group(any()));
+    send(client.group_reader(any(), any(), Utf8));
+    send(client.group_reader_with(any(), any(), Utf8, any()));
     send(client.close());
 }
 
@@ -101,6 +111,7 @@ fn event_reader(mut reader: EventReader<Utf8>) {
     send(EventReader::open(any(), any(), Utf8, any()));
     send(reader.next());
     send(reader.next_batch(any()));
+    send(reader.time_window());
     send(reader);
 }
 
@@ -112,6 +123,42 @@ fn batch(client: &BatchClient, cut: &StreamCut) {
     send(client.distance(cut, cut));
     send(client.next_cut(any(), any()));
     send(client.fetch(any(), &Utf8));
+}
+
+fn group_readers(mut reader: GroupReader<Utf8>) {
+    send(GroupReader::open(any(), any(), any(), Utf8, any()));
+    send(reader.next());
+    send(reader.next_batch(any()));
+    send(reader.time_window(any()));
+    send(reader.close(any()));
+    send(reader.close_at(any(), any()));
+    let mut notices = any::<GroupReaderNotices>();
+    send(notices.next());
+}
+
+fn reader_groups(group: &ReaderGroup) {
+    send(ReaderGroup::create(any(), any(), any(), any()));
+    send(ReaderGroup::create_if_absent(any(), any(), any(), any()));
+    send(ReaderGroup::open(any(), any(), any()));
+    send(ReaderGroup::part(any(), any(), any(), any()));
+    send(ReaderGroup::delete_by_name(any(), any(), any()));
+    send(group.configuration());
+    send(group.describe());
+    send(group.online_readers());
+    send(group.stream_cuts());
+    send(group.unread_bytes());
+    send(group.reader_offline("reader", None));
+    send(group.checkpoint("checkpoint", any()));
+    send(group.initiate_checkpoint("checkpoint"));
+    send(group.generate_stream_cuts(any()));
+    send(group.cancel_checkpoints());
+    send(group.update_retention_stream_cut(any()));
+    send(group.reset(any()));
+    send(group.reset_to(any()));
+    send(group.reset_to_last_checkpoint());
+    send(group.delete());
+    let mut watch = any::<GroupWatch>();
+    send(watch.next());
 }
 
 fn tables(table: &TableSegment) {
@@ -357,6 +404,8 @@ fn every_future_of_the_public_api_is_send() {
         keyed_event_writer,
         event_reader,
         batch,
+        group_readers,
+        reader_groups,
         tables,
         synchronizers,
         key_value_tables,

@@ -1,14 +1,9 @@
 //! One handle of each kind, and every public call of each.
 
 use std::{
-    collections::BTreeMap,
     fmt::Display,
-    future::poll_fn,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    pin::pin,
     sync::atomic::{AtomicU32, Ordering},
-    task::Poll,
     time::Duration,
 };
 
@@ -43,7 +38,9 @@ use pravega_sdk::{
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
 use super::{
-    seen::{Io, Seen, Told},
+    groups::Groups,
+    log::Log,
+    seen::Io,
     sum::{Numbers, Sum},
 };
 
@@ -100,6 +97,7 @@ pub(crate) struct Handles {
     /// Those of `six` and `ten`.
     typed_price: (KeyVersion, KeyVersion),
     index: (IndexWriter, IndexReader, IndexRecords),
+    groups: Groups,
     connection: SharedConnection,
     pool: Pool<Nowhere>,
     pravega: Embedded,
@@ -179,26 +177,6 @@ impl Connector for Nowhere {
 
     fn share(&self, (): ()) -> Result<(), BoxError> {
         Ok(())
-    }
-}
-
-/// How each call ended.
-#[derive(Default)]
-pub(crate) struct Log(pub(crate) BTreeMap<&'static str, Seen>);
-
-impl Log {
-    /// Makes a call, and notes how it ends.
-    async fn see<T: Told>(&mut self, call: &'static str, future: impl Future<Output = T>) {
-        let mut future = pin!(future);
-        let polled = poll_fn(|cx| {
-            let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-            match polled {
-                Ok(polled) => polled.map(Ok),
-                Err(_) => Poll::Ready(Err(())),
-            }
-        });
-        let seen = polled.await.map_or(Seen::Panics, Told::seen);
-        assert!(self.0.insert(call, seen).is_none(), "{call} is called twice");
     }
 }
 
@@ -305,6 +283,7 @@ impl Handles {
             log,
             state,
             typed_price,
+            groups: Groups::open(&client, events).await,
             bytes: (bytes, client.byte_reader(&streams.bytes).await.unwrap()),
             index: (index, index_reader, records),
             connection: client.pool().connection(&endpoint).await.unwrap(),
@@ -331,6 +310,7 @@ impl Handles {
         Box::pin(self.use_states(&mut log)).await;
         Box::pin(self.use_recipes(&mut log)).await;
         Box::pin(self.use_transactions(&mut log)).await;
+        Box::pin(self.groups.call_all(&self.client, &mut log)).await;
         Box::pin(self.use_connections(&mut log)).await;
         Box::pin(self.use_servers(&mut log)).await;
         log
@@ -419,6 +399,7 @@ impl Handles {
         let (reader, batch) = (&mut self.reader, &self.batch);
         log.see("event_reader: reader.next", reader.next()).await;
         log.see("event_reader: reader.next_batch", reader.next_batch(10)).await;
+        log.see("event_reader: reader.time_window", reader.time_window()).await;
         let (head, tail) = (StreamCut::Unbounded, StreamCut::from(self.cut.clone()));
         log.see("batch: client.head_cut", batch.head_cut()).await;
         log.see("batch: client.tail_cut", batch.tail_cut()).await;

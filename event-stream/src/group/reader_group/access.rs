@@ -104,14 +104,14 @@ impl Access {
     }
 
     /// Carries out a call that changes nothing, within the time of a call.
-    pub(super) async fn ask<T>(
+    pub(super) fn ask<T>(
         &self,
         operation: &'static str,
         work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
+    ) -> impl Future<Output = Result<T>> {
         let limit = self.config.timeout;
-        let done = within(limit, work).await;
-        self.finish(operation, limit, Outcome::NotApplied, done)
+        let done = within(limit, work);
+        async move { self.finish(operation, limit, Outcome::NotApplied, done.await) }
     }
 }
 
@@ -153,13 +153,17 @@ fn is_passed(
     kind == ErrorKind::Corrupt && outcome == Outcome::NotApplied && offset > last
 }
 
-/// Returns the result of some work; `None` if its time is over before.
-pub(super) async fn within<T>(
+/// Returns the result of some work; `None` if its time is over before. The work is boxed, so that
+/// the futures of programs stay small.
+pub(super) fn within<T>(
     limit: Duration,
     work: impl Future<Output = Result<T>>,
-) -> Option<Result<T>> {
-    if let Err(error) = runtime() {
-        return Some(Err(error.into()));
+) -> impl Future<Output = Option<Result<T>>> {
+    let work = Box::pin(work);
+    async move {
+        if let Err(error) = runtime() {
+            return Some(Err(error.into()));
+        }
+        timeout(limit, work).await.ok()
     }
-    timeout(limit, work).await.ok()
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::{Stream, StreamExt as _, stream, stream::BoxStream};
+use pravega_sdk_segment_client::runtime::runtime;
 use pravega_sdk_types::ErrorKind;
 use tokio::time::{Instant, sleep_until};
 
@@ -67,7 +68,8 @@ impl ReaderGroup {
     /// that cancel each other out nothing is reported.
     ///
     /// An error is an item, and the watch goes on with the next interval. It ends after the error
-    /// of a group that was deleted, and of a state that cannot be decoded.
+    /// of a group that was deleted, of a state that cannot be decoded, and of a poll outside a
+    /// tokio runtime.
     ///
     /// # Examples
     ///
@@ -119,6 +121,10 @@ impl Watching {
             }
             if self.has_ended {
                 return None;
+            }
+            if let Err(error) = runtime() {
+                self.has_ended = true;
+                return Some(Err(error.into()));
             }
             sleep_until(self.next).await;
             let reading = self.access.read(|state| {
